@@ -1,0 +1,107 @@
+/**
+ * The native functions that capturing needs, and the only place that loads any. FFI does not keep
+ * typed arrays alive: whoever passes one keeps a reference for as long as native code may use it.
+ */
+import { dlopen, type Pointer } from "bun:ffi";
+import { RefusalError } from "../errors.ts";
+import embeddedArm64 from "./libpcap/libpcap-linux-arm64.so" with { type: "file" };
+import embeddedX64 from "./libpcap/libpcap-linux-x64.so" with { type: "file" };
+
+/** Debian's and Ubuntu's name, and everyone else's. */
+const SYSTEM_LIBRARIES = ["libpcap.so.0.8", "libpcap.so.1"];
+
+const pcapSymbols = {
+  pcap_lib_version: { args: [], returns: "cstring" },
+  pcap_create: { args: ["cstring", "ptr"], returns: "ptr" },
+  pcap_set_snaplen: { args: ["ptr", "int"], returns: "int" },
+  pcap_set_timeout: { args: ["ptr", "int"], returns: "int" },
+  pcap_set_buffer_size: { args: ["ptr", "int"], returns: "int" },
+  pcap_activate: { args: ["ptr"], returns: "int" },
+  pcap_setnonblock: { args: ["ptr", "int", "ptr"], returns: "int" },
+  pcap_datalink: { args: ["ptr"], returns: "int" },
+  pcap_compile: { args: ["ptr", "ptr", "cstring", "int", "u32"], returns: "int" },
+  pcap_setfilter: { args: ["ptr", "ptr"], returns: "int" },
+  pcap_freecode: { args: ["ptr"], returns: "void" },
+  pcap_dispatch: { args: ["ptr", "int", "ptr", "ptr"], returns: "int" },
+  pcap_dump_fopen: { args: ["ptr", "ptr"], returns: "ptr" },
+  pcap_dump: { args: ["ptr", "ptr", "ptr"], returns: "void" },
+  pcap_stats: { args: ["ptr", "ptr"], returns: "int" },
+  pcap_statustostr: { args: ["int"], returns: "cstring" },
+  pcap_geterr: { args: ["ptr"], returns: "cstring" },
+  pcap_close: { args: ["ptr"], returns: "void" },
+} as const;
+
+const libcSymbols = {
+  fmemopen: { args: ["ptr", "u64", "cstring"], returns: "ptr" },
+  fflush: { args: ["ptr"], returns: "int" },
+  ftell: { args: ["ptr"], returns: "i64" },
+  rewind: { args: ["ptr"], returns: "void" },
+  fclose: { args: ["ptr"], returns: "int" },
+  socket: { args: ["int", "int", "int"], returns: "int" },
+  setsockopt: { args: ["int", "int", "int", "ptr", "u32"], returns: "int" },
+  bind: { args: ["int", "ptr", "u32"], returns: "int" },
+  close: { args: ["int"], returns: "int" },
+} as const;
+
+function openPcap(path: string) {
+  return dlopen(path, pcapSymbols);
+}
+
+export type Libpcap = ReturnType<typeof openPcap>["symbols"];
+
+/** What native code points to. */
+export type NativePointer = NonNullable<ReturnType<Libpcap["pcap_create"]>>;
+
+/** libpcap, and where it was found. */
+export interface LoadedLibpcap {
+  readonly pcap: Libpcap;
+  /** pcap_dump itself, to be libpcap's callback. */
+  readonly dumpCallback: Pointer;
+  readonly origin: string;
+}
+
+/**
+ * Loads libpcap: `path` if one is given, else the system's, else the one embedded in the executable.
+ * Throws RefusalError.
+ */
+export function loadLibpcap(path: string | undefined): LoadedLibpcap {
+  if (path !== undefined) {
+    const given = tryLoad(path, path);
+    if (given instanceof Error) throw new RefusalError(`Cannot load libpcap from ${path}: ${given.message}`);
+    return given;
+  }
+  for (const name of SYSTEM_LIBRARIES) {
+    const system = tryLoad(name, `the system's ${name}`);
+    if (!(system instanceof Error)) return system;
+  }
+  const embedded = process.arch === "arm64" ? embeddedArm64 : embeddedX64;
+  const loaded = tryLoad(embedded, "the embedded libpcap");
+  if (loaded instanceof Error) {
+    throw new RefusalError(
+      `Cannot load libpcap: neither ${SYSTEM_LIBRARIES.join(" nor ")} is installed, and the embedded one cannot be used ` +
+        `(${loaded.message}); install libpcap or name one with --libpcap PATH`,
+    );
+  }
+  return loaded;
+}
+
+function tryLoad(path: string, origin: string): LoadedLibpcap | Error {
+  try {
+    const library = openPcap(path);
+    const dump = library.symbols.pcap_dump as typeof library.symbols.pcap_dump & { ptr: Pointer };
+    return { pcap: library.symbols, dumpCallback: dump.ptr, origin };
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+export type Libc = ReturnType<typeof loadLibc>;
+
+export function loadLibc() {
+  return dlopen("libc.so.6", libcSymbols).symbols;
+}
+
+/** A C string's bytes; the caller keeps them alive. */
+export function cString(text: string): Uint8Array {
+  return Buffer.from(`${text}\0`, "utf8");
+}

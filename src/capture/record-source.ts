@@ -1,0 +1,19 @@
+/** What capturing yields: batches of records, each a captured frame with its time. */
+export interface RecordSource {
+  /** The batch's buffer, and the same bytes as a view. They may be others after each batch. */
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+
+  /** Moves on to the batch's next record. False: the batch is at its end. */
+  next(): boolean;
+
+  /** The record's frame lies at `offset`, `length` bytes of it, of which the link type is `linkType`. */
+  readonly offset: number;
+  readonly length: number;
+  readonly linkType: number;
+  /** Milliseconds since 1970, with fractions. */
+  readonly timestampMs: number;
+}
+
+/** No savefile holds longer frames: libpcap's MAXIMUM_SNAPLEN. */
+export const SNAPSHOT_BYTES_MAX = 262_144;

@@ -1,0 +1,28 @@
+/** The command: reads what was asked, runs it, and turns errors into messages and exit statuses. */
+import { RefusalError, UsageError } from "../errors.ts";
+import { run } from "../run.ts";
+import { VERSION_LINE } from "../version.ts";
+import { readRequest, usage } from "./options.ts";
+
+const STATUS_REFUSED = 1;
+const STATUS_USAGE = 2;
+
+/** Returns the exit status. */
+export async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
+  try {
+    const request = readRequest(argv, env);
+    if (request.kind === "run") return await run(request.options);
+    console.log(request.kind === "help" ? usage() : VERSION_LINE);
+    return 0;
+  } catch (error) {
+    if (error instanceof UsageError) {
+      process.stderr.write(`vxlan-to-http: ${error.message}\nTry vxlan-to-http --help\n`);
+      return STATUS_USAGE;
+    }
+    if (error instanceof RefusalError) {
+      process.stderr.write(`vxlan-to-http: ${error.message}\n`);
+      return STATUS_REFUSED;
+    }
+    throw error;
+  }
+}

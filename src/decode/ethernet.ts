@@ -1,0 +1,46 @@
+/**
+ * Ethernet II with any number of VLAN tags.
+ * https://standards.ieee.org/ieee/802.3/ (3.1.1), 802.1Q-2022 (9.6)
+ *
+ *      0            6            12     14
+ *     +------------+------------+------+---------
+ *     |destination |source      | type | payload
+ *     +------------+------------+------+---------
+ *
+ * A tag stands in the type's place: TPID (2), TCI (2), and then the next type.
+ */
+import type { Cursor } from "./cursor.ts";
+
+export const HEADER_LEN = 14;
+const TYPE_OFFSET = 12;
+const TYPE_LEN = 2;
+const TAG_LEN = 4;
+
+export const ETHERTYPE_IPV4 = 0x0800;
+export const ETHERTYPE_IPV6 = 0x86dd;
+const ETHERTYPE_8021Q = 0x8100;
+const ETHERTYPE_8021AD = 0x88a8;
+/** Before 802.1ad: what many switches call QinQ. */
+const ETHERTYPE_QINQ_9100 = 0x9100;
+
+/** Reads addresses, tags and type; leaves the EtherType in `protocol`. False: cut short. */
+export function decodeEthernet(view: DataView, cursor: Cursor): boolean {
+  if (cursor.offset + HEADER_LEN > cursor.end) return false;
+  cursor.protocol = view.getUint16(cursor.offset + TYPE_OFFSET);
+  cursor.offset += HEADER_LEN;
+  return skipVlanTags(view, cursor);
+}
+
+/** Skips the tags that `protocol` announces. False: cut short. */
+export function skipVlanTags(view: DataView, cursor: Cursor): boolean {
+  while (isVlanTag(cursor.protocol)) {
+    if (cursor.offset + TAG_LEN > cursor.end) return false;
+    cursor.protocol = view.getUint16(cursor.offset + TAG_LEN - TYPE_LEN);
+    cursor.offset += TAG_LEN;
+  }
+  return true;
+}
+
+function isVlanTag(etherType: number): boolean {
+  return etherType === ETHERTYPE_8021Q || etherType === ETHERTYPE_8021AD || etherType === ETHERTYPE_QINQ_9100;
+}

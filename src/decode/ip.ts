@@ -1,0 +1,25 @@
+/** What IPv4 and IPv6 have in common here: the result of reading either, and its verdicts. */
+
+export const IP_PROTOCOL_TCP = 6;
+export const IP_PROTOCOL_UDP = 17;
+
+/** The header was read; the cursor is behind it. */
+export const IP_OK = 0;
+/** The captured bytes end inside the header. */
+export const IP_CUT = 1;
+/** A field contradicts another. */
+export const IP_MALFORMED = 2;
+
+/** The last IP header that was read. One object serves all frames; the places are the view's. */
+export class IpHeader {
+  version = 0;
+  sourceOffset = 0;
+  destinationOffset = 0;
+  /** Bytes that the header promises beyond those captured. */
+  missingLength = 0;
+  isFragment = false;
+  /** The fragment's place in its datagram's payload, in bytes. */
+  fragmentOffset = 0;
+  moreFragments = false;
+  identification = 0;
+}

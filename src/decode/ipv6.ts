@@ -1,0 +1,108 @@
+/**
+ * IPv6 and its extension headers. https://www.rfc-editor.org/rfc/rfc8200#section-3
+ *
+ *      0                   1                   2                   3
+ *     |Version| Traffic Class |           Flow Label                  |
+ *     |         Payload Length        |  Next Header  |   Hop Limit   |
+ *     |                     Source Address (16)                       |
+ *     |                  Destination Address (16)                     |
+ *
+ * Extension header: Next Header (1), length in 8 octets beyond the first 8 (1), data.
+ * Fragment header (section 4.5): Next Header (1), Reserved (1), Offset (13 bits) 00 M, Identification (4).
+ */
+import type { Cursor } from "./cursor.ts";
+import { IP_CUT, IP_MALFORMED, IP_OK, type IpHeader } from "./ip.ts";
+
+export const HEADER_LEN = 40;
+const VERSION = 6;
+const PAYLOAD_LENGTH_OFFSET = 4;
+const NEXT_HEADER_OFFSET = 6;
+const SOURCE_OFFSET = 8;
+const DESTINATION_OFFSET = 24;
+
+const EXTENSION_UNIT_LEN = 8;
+const EXTENSION_LENGTH_OFFSET = 1;
+const FRAGMENT_HEADER_LEN = 8;
+const FRAGMENT_OFFSET = 2;
+const FRAGMENT_IDENTIFICATION_OFFSET = 4;
+const FRAGMENT_OFFSET_MASK = 0xfff8;
+const MORE_FRAGMENTS = 0x0001;
+
+const HOP_BY_HOP = 0;
+const ROUTING = 43;
+const FRAGMENT = 44;
+const AUTHENTICATION = 51;
+const DESTINATION_OPTIONS = 60;
+const MOBILITY = 135;
+const HOST_IDENTITY = 139;
+const SHIM6 = 140;
+
+/** Reads the header and all extension headers; trims the cursor to the packet. */
+export function decodeIpv6(view: DataView, cursor: Cursor, header: IpHeader): number {
+  const offset = cursor.offset;
+  if (offset + HEADER_LEN > cursor.end) return IP_CUT;
+  if (view.getUint8(offset) >> 4 !== VERSION) return IP_MALFORMED;
+  const capturedLength = cursor.end - offset - HEADER_LEN;
+  // 0: a jumbogram (RFC 2675) or segmentation offload; the packet is what was captured.
+  const payloadLength = view.getUint16(offset + PAYLOAD_LENGTH_OFFSET) || capturedLength;
+
+  header.version = VERSION;
+  header.sourceOffset = offset + SOURCE_OFFSET;
+  header.destinationOffset = offset + DESTINATION_OFFSET;
+  header.missingLength = payloadLength > capturedLength ? payloadLength - capturedLength : 0;
+  header.isFragment = false;
+  header.fragmentOffset = 0;
+  header.moreFragments = false;
+  header.identification = 0;
+  cursor.protocol = view.getUint8(offset + NEXT_HEADER_OFFSET);
+  if (payloadLength < capturedLength) cursor.end = offset + HEADER_LEN + payloadLength;
+  cursor.offset = offset + HEADER_LEN;
+  return skipExtensionHeaders(view, cursor, header);
+}
+
+/** Skips extension headers up to the transport's or, in a fragment, the fragment header. */
+export function skipExtensionHeaders(view: DataView, cursor: Cursor, header: IpHeader): number {
+  for (;;) {
+    const kind = cursor.protocol;
+    if (!isExtension(kind)) return IP_OK;
+    const offset = cursor.offset;
+    if (offset + EXTENSION_UNIT_LEN > cursor.end) return cutOrMalformed(header);
+    cursor.protocol = view.getUint8(offset);
+    if (kind === FRAGMENT) {
+      const fragment = view.getUint16(offset + FRAGMENT_OFFSET);
+      cursor.offset = offset + FRAGMENT_HEADER_LEN;
+      header.fragmentOffset = fragment & FRAGMENT_OFFSET_MASK;
+      header.moreFragments = (fragment & MORE_FRAGMENTS) !== 0;
+      header.identification = view.getInt32(offset + FRAGMENT_IDENTIFICATION_OFFSET);
+      // Alone it is an atomic fragment (RFC 6946): a whole packet, and more headers may follow.
+      header.isFragment = header.fragmentOffset !== 0 || header.moreFragments;
+      if (header.isFragment) return IP_OK;
+      continue;
+    }
+    const units = view.getUint8(offset + EXTENSION_LENGTH_OFFSET);
+    // The authentication header counts in 4 octets, less 2 (RFC 4302, section 2.2).
+    const length = kind === AUTHENTICATION ? (units + 2) * 4 : (units + 1) * EXTENSION_UNIT_LEN;
+    if (offset + length > cursor.end) return cutOrMalformed(header);
+    cursor.offset = offset + length;
+  }
+}
+
+function cutOrMalformed(header: IpHeader): number {
+  return header.missingLength > 0 ? IP_CUT : IP_MALFORMED;
+}
+
+function isExtension(protocol: number): boolean {
+  switch (protocol) {
+    case HOP_BY_HOP:
+    case ROUTING:
+    case FRAGMENT:
+    case AUTHENTICATION:
+    case DESTINATION_OPTIONS:
+    case MOBILITY:
+    case HOST_IDENTITY:
+    case SHIM6:
+      return true;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,11 @@
+/** Errors that a person meets. Everything else that is thrown is a bug in this program. */
+
+/** Something was asked wrongly: exit status 2. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+/** The machine refuses what was asked: exit status 1. */
+export class RefusalError extends Error {
+  override name = "RefusalError";
+}

@@ -1,0 +1,65 @@
+/**
+ * The only place that opens client sockets. What it hides of Bun.connect: connecting reports a
+ * failure twice, and has no time limit of its own; `write` never buffers and returns what the kernel
+ * took, -1 once closed; `end` can lose bytes while the peer talks, so that whoever wants none lost
+ * calls `shutdown` and waits for the peer's end.
+ */
+import type { Socket } from "bun";
+
+export interface ForwardAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface UpstreamSocket {
+  /** Offers bytes to the kernel. Returns how many it took: 0 when full, -1 when closed. */
+  write(bytes: Uint8Array, offset: number, length: number): number;
+  /** Sends FIN behind the written bytes; goes on reading. */
+  shutdown(): void;
+  /** Closes both ways at once; unsent bytes are lost and the peer sees a reset. */
+  terminate(): void;
+}
+
+/** What happens to a connection, in this order: opened or failed; then the others; closed last. */
+export interface SocketEvents {
+  opened(socket: UpstreamSocket): void;
+  failed(error: Error): void;
+  writable(): void;
+  received(bytes: Uint8Array): void;
+  /** `error`: it was reset. */
+  closed(error: Error | undefined): void;
+}
+
+export interface Connector {
+  connect(address: ForwardAddress, events: SocketEvents): void;
+}
+
+const handlers = {
+  open(socket: Socket<SocketEvents>): void {
+    socket.data.opened(socket as unknown as UpstreamSocket);
+  },
+  data(socket: Socket<SocketEvents>, bytes: Uint8Array): void {
+    socket.data.received(bytes);
+  },
+  drain(socket: Socket<SocketEvents>): void {
+    socket.data.writable();
+  },
+  close(socket: Socket<SocketEvents>, error?: Error): void {
+    socket.data.closed(error);
+  },
+  // The endpoint's FIN alone changes nothing: the mirrored client may still talk.
+  end(): void {},
+  // A reset arrives at `close` as well.
+  error(): void {},
+  connectError(socket: Socket<SocketEvents>, error: Error): void {
+    socket.data.failed(error);
+  },
+};
+
+export const bunConnector: Connector = {
+  connect(address, events) {
+    const options = { hostname: address.host, port: address.port, allowHalfOpen: true, data: events, socket: handlers };
+    // The rejection says what connectError said.
+    Bun.connect(options).catch(() => {});
+  },
+};

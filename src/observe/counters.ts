@@ -1,0 +1,116 @@
+/**
+ * Everything the program counts. Each frame, flow and byte ends in exactly one of these, so that
+ * they add up:
+ *
+ *     frames.captured = frames.segments + Σ frames.dropped
+ *     flows.opened + flows.picked_up = flows.closed + flows.evicted + flows.active   (less those that still wait for their SYN)
+ *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes              (once drained)
+ *
+ * Names are those of --summary; a name with `dropped` by reason is an array in the order of
+ * DROP_REASONS until it is shown.
+ */
+import { DROP_REASONS, type DropReason } from "../decode/drop-reason.ts";
+
+export interface FragmentCounters {
+  /** Datagrams put together. */
+  completed: number;
+  /** Datagrams given up after FRAGMENT_TIMEOUT_MS. */
+  expired: number;
+  /** Datagrams given up because the table was full. */
+  evicted: number;
+}
+
+/** Upper bounds of the delay histogram's buckets, in milliseconds; one more bucket is behind the last. */
+export const DELAY_BUCKETS_MS = [0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 25, 50, 100, 250, 500, 1000, 5000] as const;
+
+export class Counters {
+  readonly frames = {
+    captured: 0,
+    /** Frames that the kernel or the interface dropped before they were read; not in `captured`. */
+    kernel_dropped: 0,
+    segments: 0,
+    /** Of the segments, those whose tail the mirror cut off. */
+    truncated: 0,
+    dropped: DROP_REASONS.map(() => 0),
+  };
+  readonly fragments: FragmentCounters = { completed: 0, expired: 0, evicted: 0 };
+  readonly flows = {
+    /** Begun by their SYN. */
+    opened: 0,
+    /** Begun in their middle: the SYN was never seen. */
+    picked_up: 0,
+    closed: 0,
+    /** Ended because more than --max-flows were open. */
+    evicted: 0,
+    active: 0,
+  };
+  readonly reassembly = {
+    delivered_bytes: 0,
+    /** Segments that came before the bytes they follow. */
+    out_of_order: 0,
+    /** Bytes of segments that brought nothing new. */
+    retransmitted_bytes: 0,
+    /** Bytes seen before in segments that brought something new. */
+    overlap_bytes: 0,
+    /** Holes given up. */
+    gaps: 0,
+    gap_bytes: 0,
+    /** Bytes that waited behind a hole when a reset ended their flow. */
+    discarded_bytes: 0,
+    /** Segments too far from their flow's sequence numbers to belong to it. */
+    out_of_window: 0,
+    /** Holes given up because --max-pending-packets segments waited. */
+    pending_limit: 0,
+    /** Holes given up because --max-buffer-mib were held. */
+    buffer_limit: 0,
+  };
+  readonly upstream = {
+    connects: 0,
+    /** Connections that could not be made. */
+    connect_errors: 0,
+    /** Writes of which the kernel took nothing. */
+    would_block: 0,
+    /** Connections given up: --max-retries, --max-buffer-mib or the time limit for an answer. */
+    given_up: 0,
+    /** Connections that the endpoint reset or closed before everything was written. */
+    broken: 0,
+    closed: 0,
+    bytes: 0,
+    /** Bytes for connections that could not be made, were given up or broke. */
+    lost_bytes: 0,
+    response_bytes: 0,
+  };
+  readonly delay = {
+    /** First writes within each of DELAY_BUCKETS_MS, not cumulated. */
+    buckets: [...DELAY_BUCKETS_MS.map(() => 0), 0],
+    count: 0,
+    sum_ms: 0,
+  };
+
+  /** Counts one first write `delayMs` after the capture of what it wrote. */
+  countDelay(delayMs: number): void {
+    let bucket = 0;
+    while (bucket < DELAY_BUCKETS_MS.length && delayMs > DELAY_BUCKETS_MS[bucket]!) bucket++;
+    this.delay.buckets[bucket]!++;
+    this.delay.count++;
+    this.delay.sum_ms += delayMs;
+  }
+
+  /** The shape of --summary: plain objects, reasons by name. */
+  snapshot() {
+    const dropped = {} as Record<DropReason, number>;
+    DROP_REASONS.forEach((reason, i) => (dropped[reason] = this.frames.dropped[i]!));
+    const buckets: Record<string, number> = {};
+    this.delay.buckets.forEach((count, i) => (buckets[`le_${DELAY_BUCKETS_MS[i] ?? "inf"}_ms`] = count));
+    return {
+      frames: { ...this.frames, dropped },
+      fragments: { ...this.fragments },
+      flows: { ...this.flows },
+      reassembly: { ...this.reassembly },
+      upstream: { ...this.upstream },
+      delay: { count: this.delay.count, sum_ms: this.delay.sum_ms, buckets },
+    };
+  }
+}
+
+export type CountersSnapshot = ReturnType<Counters["snapshot"]>;

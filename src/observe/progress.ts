@@ -1,0 +1,41 @@
+/** A progress bar on a terminal for --read: how much of the file was read, how fast, how long yet. */
+
+const REDRAW_MS = 200;
+const BAR_WIDTH = 30;
+const CLEAR_LINE = "\r\u001b[K";
+
+export class Progress {
+  private readonly startedMs: number;
+  private drawnMs = 0;
+
+  /** `totalBytes` 0: not known. */
+  constructor(
+    private readonly totalBytes: number,
+    private readonly now: () => number,
+  ) {
+    this.startedMs = now();
+  }
+
+  /** Redraws the bar if it is time. */
+  update(readBytes: number, frames: number): void {
+    const nowMs = this.now();
+    if (nowMs - this.drawnMs < REDRAW_MS) return;
+    this.drawnMs = nowMs;
+    const seconds = Math.max((nowMs - this.startedMs) / 1000, 0.001);
+    const rate = readBytes / seconds;
+    const speed = `${(readBytes / 1e6).toFixed(1)} MB, ${frames} frames, ${(rate / 1e6).toFixed(1)} MB/s`;
+    if (this.totalBytes === 0) {
+      process.stderr.write(`${CLEAR_LINE}${speed}`);
+      return;
+    }
+    const share = Math.min(readBytes / this.totalBytes, 1);
+    const bar = "█".repeat(Math.round(share * BAR_WIDTH)).padEnd(BAR_WIDTH, "░");
+    const left = rate > 0 ? Math.ceil((this.totalBytes - readBytes) / rate) : 0;
+    process.stderr.write(`${CLEAR_LINE}${bar} ${Math.floor(share * 100)} %  ${speed}, ${left} s left`);
+  }
+
+  /** Takes the bar away. */
+  clear(): void {
+    if (this.drawnMs > 0) process.stderr.write(CLEAR_LINE);
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The whole path of a packet in one thread: decode, flow, forward. It knows nothing of where its
+ * records come from, and shares nothing with another shard.
+ */
+import { BufferBudget } from "./buffer-budget.ts";
+import type { RecordSource } from "./capture/record-source.ts";
+import { Decoder } from "./decode/decoder.ts";
+import { SEGMENT } from "./decode/drop-reason.ts";
+import { FlowTable } from "./flow/flow-table.ts";
+import { QueueMemory } from "./forward/byte-queue.ts";
+import { Endpoint, type EndpointReport } from "./forward/endpoint.ts";
+import type { Connector, ForwardAddress } from "./forward/socket.ts";
+import { TcpMode } from "./forward/tcp-mode.ts";
+import type { Counters } from "./observe/counters.ts";
+
+export interface ShardOptions {
+  readonly vxlanPort: number;
+  readonly vni: number;
+  readonly port: number;
+  readonly address: ForwardAddress;
+  readonly maxPendingPackets: number;
+  readonly gapTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxFlows: number;
+  readonly maxBufferMib: number;
+  readonly maxRetries: number;
+  readonly connectTimeoutMs: number;
+  readonly responseTimeoutMs: number;
+  readonly measuresDelay: boolean;
+}
+
+export class Shard {
+  readonly endpoint: Endpoint;
+  private readonly decoder: Decoder;
+  private readonly flows: FlowTable;
+
+  /** `now`: milliseconds since 1970, with fractions. */
+  constructor(options: ShardOptions, counters: Counters, report: EndpointReport, connector: Connector, now: () => number) {
+    const budget = new BufferBudget(options.maxBufferMib << 20);
+    this.endpoint = new Endpoint(options, counters, new QueueMemory(budget), report, connector, now);
+    this.decoder = new Decoder(options, counters);
+    const mode = new TcpMode(this.endpoint, options.responseTimeoutMs);
+    this.flows = new FlowTable(options, counters, budget, mode);
+  }
+
+  /** Takes up to `recordsMax` records of the source's batch. False: the batch is at its end. */
+  process(source: RecordSource, recordsMax: number): boolean {
+    const { bytes, view } = source;
+    let more = true;
+    for (let count = 0; count < recordsMax && (more = source.next()); count++) {
+      const outcome = this.decoder.decode(bytes, view, source.offset, source.length, source.linkType, source.timestampMs);
+      if (outcome === SEGMENT) this.flows.accept(this.decoder.segment);
+    }
+    this.endpoint.flush();
+    return more;
+  }
+
+  /** Time passes, whether or not frames come: `captureMs` is the capture's time. */
+  advance(captureMs: number): void {
+    this.decoder.advance(captureMs);
+    this.flows.advance(captureMs);
+    this.endpoint.flush();
+    this.endpoint.tick();
+  }
+
+  /** Nothing more comes: delivers all that waits, and has each connection end behind it. */
+  finish(): void {
+    this.flows.flush();
+    this.endpoint.flush();
+  }
+}
