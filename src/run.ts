@@ -49,7 +49,7 @@ export async function run(options: Options): Promise<number> {
       port: options.port,
       address: options.address,
       maxPendingPackets: options["max-pending-packets"],
-      gapTimeoutMs: options["gap-timeout-ms"],
+      gapTimeoutMs: options.gapTimeoutMs,
       idleTimeoutMs: options["idle-timeout-s"] * 1000,
       maxFlows: options["max-flows"],
       maxBufferMib: options["max-buffer-mib"],

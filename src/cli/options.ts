@@ -51,6 +51,7 @@ const forwardAddress: Value<ForwardAddress> = { accepts: FORWARD_ADDRESS_FORMS, 
 const VNI_MAX = 2 ** 24 - 1;
 const PORT_MAX = 65_535;
 const MILLISECONDS_MAX = 86_400_000;
+const GAP_TIMEOUT_LIVE_MS = 1000;
 
 function flag<T>(definition: Flag<T>): Flag<T> {
   return definition;
@@ -71,11 +72,12 @@ const flags = {
     default: 32,
     help: "out-of-order segments held per flow before missing bytes are given up; 0 holds none",
   }),
-  "gap-timeout-ms": flag({
+  "gap-timeout-ms": flag<number | undefined>({
     value: wholeNumber(1, MILLISECONDS_MAX),
     hint: "MS",
     env: "GAP_TIMEOUT_MS",
-    default: 1000,
+    default: undefined,
+    defaultText: `${GAP_TIMEOUT_LIVE_MS}, with --read none`,
     help: "missing bytes are given up after this time even if nothing more arrives",
   }),
   "max-retries": flag({
@@ -166,6 +168,8 @@ export type Options = FlagValues & {
   readonly port: number;
   readonly address: ForwardAddress;
   readonly logFormat: LogFormat;
+  /** Infinity: no limit. A savefile's holes keep nobody waiting, and what fills one may come late in it. */
+  readonly gapTimeoutMs: number;
 };
 
 export type Request = { kind: "help" } | { kind: "version" } | { kind: "run"; options: Options };
@@ -217,6 +221,7 @@ function readOptions(args: Args, env: NodeJS.ProcessEnv): Options {
     vni: parseValue("<vni> ", vni, wholeNumber(0, VNI_MAX)),
     port: parseValue("<original_destination_port> ", port, wholeNumber(1, PORT_MAX)),
     address: parseValue("<forward_addr> ", address, forwardAddress),
+    gapTimeoutMs: chosen["gap-timeout-ms"] ?? (chosen.read === undefined ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen["log-format"] ?? (isatty(2) ? "pretty" : "plain"),
   };
 }

@@ -129,6 +129,7 @@ export class Decoder {
     segment.payloadLength = available - headerLength;
     segment.missingLength = missingLength;
     segment.sequence = view.getInt32(offset + tcp.SEQUENCE_OFFSET);
+    segment.acknowledgment = view.getInt32(offset + tcp.ACKNOWLEDGMENT_OFFSET);
     segment.flags = view.getUint8(offset + tcp.FLAGS_OFFSET);
     this.readAddress(view, this.ip.sourceOffset, 0);
     this.readAddress(view, this.ip.destinationOffset, IDENTITY_DESTINATION);

@@ -17,6 +17,8 @@ export class Segment {
   missingLength = 0;
   /** Sequence number of the first byte (or the SYN), as a signed 32-bit integer. */
   sequence = 0;
+  /** Acknowledgment number; means nothing without the ACK flag. */
+  acknowledgment = 0;
   /** {@link TcpFlag} bits. */
   flags = 0;
   /**

@@ -17,6 +17,7 @@ export const DESTINATION_PORT_OFFSET = 2;
 export const PORTS_OFFSET = 0;
 export const PORTS_LEN = 4;
 export const SEQUENCE_OFFSET = 4;
+export const ACKNOWLEDGMENT_OFFSET = 8;
 const DATA_OFFSET_OFFSET = 12;
 export const FLAGS_OFFSET = 13;
 

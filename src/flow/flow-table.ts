@@ -17,6 +17,8 @@ import type { StreamOpener } from "./stream.ts";
 export const REMEMBER_MS = 60_000;
 /** How far below the bytes seen a late SYN may lie and still belong to them. */
 export const LATE_SYN_BYTES_MAX = 1 << 20;
+/** How far a late retransmission may acknowledge beyond what its flow had before. */
+const LATE_ACK_BYTES_MAX = 1 << 20;
 /** How often time limits are looked at. */
 export const TICK_MS = 100;
 
@@ -117,12 +119,16 @@ export class FlowTable implements FlowContext {
 
   /** Bytes without a flow: late retransmissions of an ended one, or early (or late) ones of another. */
   private acceptUnknown(ended: Flow | null, hash: number, segment: Segment, nowMs: number): void {
-    if (ended !== null && isLateCopy(ended, segment)) {
-      this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
-      return;
+    const isAnother = ended !== null && isAnothersAck(ended, segment);
+    if (ended !== null && !isAnother) {
+      if (isLateCopy(ended, segment)) {
+        this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
+        return;
+      }
+      this.trimKnown(ended, segment);
     }
-    if (ended !== null) this.trimKnown(ended, segment);
     const flow = this.create(segment.identity, hash, ended, nowMs, []);
+    if (isAnother && ended.synAgain) flow.open(ended.isn);
     flow.receive(segment, segment.sequence, nowMs);
   }
 
@@ -166,7 +172,10 @@ export class FlowTable implements FlowContext {
   /** The flow that a SYN belongs to; null: a new one; undefined: a late copy of an ended one's. */
   private flowOfSyn(known: Flow, isn: number): Flow | null | undefined {
     for (const flow of [known, known.previous]) {
-      if (flow !== null && (isOpenedBy(flow, isn) || isLateSyn(flow, isn))) return flow.stage === Stage.ENDED ? undefined : flow;
+      if (flow === null || !(isOpenedBy(flow, isn) || isLateSyn(flow, isn))) continue;
+      if (flow.stage !== Stage.ENDED) return flow;
+      flow.synAgain = true;
+      return undefined;
     }
     return known.remembered !== null && isOpenedBy(known.remembered, isn) ? undefined : null;
   }
@@ -229,6 +238,16 @@ function isLateSyn(flow: Flow, isn: number): boolean {
   if (first === undefined) return false;
   const below = distance(advance(isn, 1), first);
   return below >= 0 && below <= LATE_SYN_BYTES_MAX;
+}
+
+/**
+ * Whether what a segment acknowledges was never said to the ended flow's client: then it is another
+ * connection's, though its sequence numbers may be the same. A late retransmission may acknowledge a
+ * little more than all before it, and so needs a second SYN to be taken for another's.
+ */
+function isAnothersAck(ended: Flow, segment: Segment): boolean {
+  if ((segment.flags & TcpFlag.ACK) === 0) return false;
+  return ended.ackDistance(segment.acknowledgment) > (ended.synAgain ? 0 : LATE_ACK_BYTES_MAX);
 }
 
 /** Whether bytes behind a flow's end are only its own, come again. */

@@ -66,6 +66,13 @@ export class Flow implements StreamOrigin, Incarnation {
   older: Flow | null = null;
   newer: Flow | null = null;
 
+  /** The acknowledgment numbers that the client has sent: they tell its connections apart, whatever their ISN. */
+  private hasAck = false;
+  private ackFirst = 0;
+  private ackLast = 0;
+  /** The SYN came again after the end: a late copy, or another connection with the same ISN. */
+  synAgain = false;
+
   private consumer: StreamConsumer | null = null;
   private held: HeldBytes | null = null;
   private hasFin = false;
@@ -106,12 +113,31 @@ export class Flow implements StreamOrigin, Incarnation {
     }
   }
 
+  /** How far an acknowledgment number lies outside of those that the client has sent. */
+  ackDistance(acknowledgment: number): number {
+    if (!this.hasAck) return 0;
+    return Math.max(distance(acknowledgment, this.ackFirst), distance(this.ackLast, acknowledgment), 0);
+  }
+
+  private noteAck(acknowledgment: number): void {
+    if (!this.hasAck) {
+      this.hasAck = true;
+      this.ackFirst = acknowledgment;
+      this.ackLast = acknowledgment;
+    } else if (distance(this.ackLast, acknowledgment) > 0) {
+      this.ackLast = acknowledgment;
+    } else if (distance(acknowledgment, this.ackFirst) > 0) {
+      this.ackFirst = acknowledgment;
+    }
+  }
+
   /** Takes a segment's payload and FIN. `sequence` is its payload's first byte's. */
   receive(segment: Segment, sequence: number, nowMs: number): void {
     if (this.isOutOfWindow(sequence)) {
       this.context.counters.reassembly.out_of_window++;
       return;
     }
+    if ((segment.flags & TcpFlag.ACK) !== 0) this.noteAck(segment.acknowledgment);
     const length = segment.payloadLength;
     const claimedEnd = advance(sequence, length + segment.missingLength);
     if (length > 0) this.receiveBytes(sequence, segment, nowMs);
