@@ -1,0 +1,182 @@
+/**
+ * Frames and savefiles for tests, built layer by layer from the RFCs and independent of src/: what
+ * src/decode reads must not be what wrote it.
+ */
+
+export interface Tcp {
+  source: string;
+  destination: string;
+  sourcePort: number;
+  destinationPort: number;
+  sequence: number;
+  acknowledgment?: number;
+  /** Any of "SFRPAU". */
+  flags: string;
+  payload?: Uint8Array;
+  /** A multiple of four bytes. */
+  options?: Uint8Array;
+}
+
+export interface IpOptions {
+  /** IPv4 options, or IPv6 extension headers as [protocol number, body of 8n-2 bytes] pairs. */
+  options?: Uint8Array;
+  extensions?: [number, Uint8Array][];
+  identification?: number;
+  fragmentOffset?: number;
+  moreFragments?: boolean;
+  ttl?: number;
+}
+
+export interface Outer extends IpOptions {
+  source?: string;
+  destination?: string;
+  sourcePort?: number;
+  port?: number;
+  vni: number;
+  /** VXLAN's first word. */
+  flags?: number;
+  reserved?: number;
+  vlans?: number[];
+}
+
+export const TCP = 6;
+export const UDP = 17;
+const FLAG_BITS: Record<string, number> = { F: 1, S: 2, R: 4, P: 8, A: 16, U: 32 };
+
+export function bytes(...parts: (Uint8Array | number[] | string)[]): Uint8Array {
+  const arrays = parts.map((part) => (typeof part === "string" ? new TextEncoder().encode(part) : Uint8Array.from(part)));
+  const joined = new Uint8Array(arrays.reduce((sum, array) => sum + array.length, 0));
+  let offset = 0;
+  for (const array of arrays) {
+    joined.set(array, offset);
+    offset += array.length;
+  }
+  return joined;
+}
+
+export function u16(value: number): number[] {
+  return [(value >>> 8) & 0xff, value & 0xff];
+}
+
+export function u32(value: number): number[] {
+  return [(value >>> 24) & 0xff, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff];
+}
+
+/** An IPv4 or IPv6 address's bytes. */
+export function address(text: string): number[] {
+  if (!text.includes(":")) return text.split(".").map(Number);
+  const [head, tail] = text.split("::") as [string, string | undefined];
+  const groups = (part: string) => (part === "" ? [] : part.split(":").map((group) => parseInt(group, 16)));
+  const front = groups(head);
+  const back = tail === undefined ? [] : groups(tail);
+  const zeros = new Array<number>(8 - front.length - back.length).fill(0);
+  return [...front, ...zeros, ...back].flatMap(u16);
+}
+
+/** A TCP header with options, and its payload. */
+export function tcp(segment: Tcp): Uint8Array {
+  const options = segment.options ?? new Uint8Array(0);
+  const flags = [...segment.flags].reduce((bits, flag) => bits | FLAG_BITS[flag]!, 0);
+  return bytes(
+    u16(segment.sourcePort),
+    u16(segment.destinationPort),
+    u32(segment.sequence),
+    u32(segment.acknowledgment ?? 0),
+    [((20 + options.length) / 4) << 4, flags],
+    u16(65_535),
+    u16(0),
+    u16(0),
+    options,
+    segment.payload ?? new Uint8Array(0),
+  );
+}
+
+export function udp(sourcePort: number, destinationPort: number, payload: Uint8Array): Uint8Array {
+  return bytes(u16(sourcePort), u16(destinationPort), u16(8 + payload.length), u16(0), payload);
+}
+
+/** An IPv4 or IPv6 packet, by the form of the addresses; a fragment if its options say so. */
+export function ip(source: string, destination: string, protocol: number, payload: Uint8Array, options: IpOptions = {}): Uint8Array {
+  return source.includes(":") ? ipv6(source, destination, protocol, payload, options) : ipv4(source, destination, protocol, payload, options);
+}
+
+function ipv4(source: string, destination: string, protocol: number, payload: Uint8Array, options: IpOptions): Uint8Array {
+  const extra = options.options ?? new Uint8Array(0);
+  const headerLength = 20 + extra.length;
+  return bytes(
+    [0x40 | (headerLength / 4), 0],
+    u16(headerLength + payload.length),
+    u16(options.identification ?? 0),
+    u16((options.moreFragments ? 0x2000 : 0) | ((options.fragmentOffset ?? 0) >> 3)),
+    [options.ttl ?? 64, protocol],
+    u16(0),
+    address(source),
+    address(destination),
+    extra,
+    payload,
+  );
+}
+
+function ipv6(source: string, destination: string, protocol: number, payload: Uint8Array, options: IpOptions): Uint8Array {
+  const headers = [...(options.extensions ?? [])];
+  if (options.fragmentOffset !== undefined || options.moreFragments) {
+    const fragment = u16((options.fragmentOffset ?? 0) | (options.moreFragments ? 1 : 0));
+    headers.push([44, bytes(fragment, u32(options.identification ?? 0))]);
+  }
+  const chain = [...headers.map(([kind]) => kind), protocol];
+  const extension = bytes(
+    ...headers.map(([kind, body], i) => {
+      const second = kind === 44 ? 0 : kind === 51 ? (2 + body.length) / 4 - 2 : (2 + body.length) / 8 - 1;
+      return bytes([chain[i + 1]!, second], body);
+    }),
+  );
+  return bytes([0x60, 0, 0, 0], u16(extension.length + payload.length), [chain[0]!, options.ttl ?? 64], address(source), address(destination), extension, payload);
+}
+
+/** An Ethernet frame; `vlans` are 802.1Q VLAN ids, the outer ones as 802.1ad. */
+export function ethernet(packet: Uint8Array, vlans: number[] = []): Uint8Array {
+  const tags = vlans.map((vlan, i) => bytes(u16(i === vlans.length - 1 ? 0x8100 : 0x88a8), u16(vlan)));
+  const etherType = packet[0]! >> 4 === 6 ? 0x86dd : 0x0800;
+  return bytes([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], ...tags, u16(etherType), packet);
+}
+
+/** The IP packet in which AWS mirrors a frame. */
+export function vxlanPacket(inner: Uint8Array, outer: Outer): Uint8Array {
+  const header = bytes([outer.flags ?? 0x08, 0, 0, 0], u32((outer.vni << 8) | (outer.reserved ?? 0)));
+  const datagram = udp(outer.sourcePort ?? 65_500, outer.port ?? 4789, bytes(header, inner));
+  return ip(outer.source ?? "172.31.0.238", outer.destination ?? "172.31.17.188", UDP, datagram, { ttl: 255, ...outer });
+}
+
+/** A mirrored frame as it arrives on Ethernet. */
+export function mirrored(inner: Uint8Array, outer: Outer): Uint8Array {
+  return ethernet(vxlanPacket(inner, outer), outer.vlans);
+}
+
+/** A mirrored TCP segment as it arrives on Ethernet. */
+export function mirroredSegment(segment: Tcp, vni: number, vlans: number[] = []): Uint8Array {
+  return mirrored(ethernet(ip(segment.source, segment.destination, TCP, tcp(segment)), vlans), { vni });
+}
+
+export interface CapturedFrame {
+  frame: Uint8Array;
+  timestampMs: number;
+}
+
+/** A little-endian microsecond pcap savefile. */
+export function pcap(frames: CapturedFrame[], linkType = 1): Uint8Array {
+  const header = new DataView(new ArrayBuffer(24));
+  header.setUint32(0, 0xa1b2c3d4, true);
+  header.setUint16(4, 2, true);
+  header.setUint16(6, 4, true);
+  header.setUint32(16, 262_144, true);
+  header.setUint32(20, linkType, true);
+  const records = frames.map(({ frame, timestampMs }) => {
+    const record = new DataView(new ArrayBuffer(16));
+    record.setUint32(0, Math.floor(timestampMs / 1000), true);
+    record.setUint32(4, Math.round((timestampMs % 1000) * 1000), true);
+    record.setUint32(8, frame.length, true);
+    record.setUint32(12, frame.length, true);
+    return bytes(new Uint8Array(record.buffer), frame);
+  });
+  return bytes(new Uint8Array(header.buffer), ...records);
+}
