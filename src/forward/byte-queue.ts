@@ -1,9 +1,9 @@
 /** Bytes that wait for the endpoint, in order, in one array: so that one write can offer them all. */
 import type { BufferBudget } from "../buffer-budget.ts";
 
-const INITIAL_BYTES = 16 << 10;
+const INITIAL_BYTES = 4 << 10;
 /** Arrays of the initial size that are kept for the next queue. */
-const SPARE_ARRAYS_MAX = 256;
+const SPARE_ARRAYS_MAX = 1024;
 
 /** What all queues of a shard share: their budget, and arrays to use again. */
 export class QueueMemory {
@@ -44,6 +44,12 @@ export class ByteQueue {
   /** Takes the first `length` bytes off. */
   consume(length: number): void {
     this.offset += length;
+    this.length -= length;
+    if (this.length === 0) this.clear();
+  }
+
+  /** Takes the last `length` bytes off. */
+  truncate(length: number): void {
     this.length -= length;
     if (this.length === 0) this.clear();
   }

@@ -5,7 +5,7 @@
 import type { Counters } from "../observe/counters.ts";
 import type { QueueMemory } from "./byte-queue.ts";
 import type { Connector, ForwardAddress, SocketEvents, UpstreamSocket } from "./socket.ts";
-import { Upstream } from "./upstream.ts";
+import { Upstream, type UpstreamListener } from "./upstream.ts";
 
 /** Connection attempts that the kernel works on at once; more wait in a queue. */
 export const CONNECTS_IN_FLIGHT_MAX = 256;
@@ -40,6 +40,8 @@ export class Endpoint {
   private queue: { upstream: Upstream; notBeforeMs: number }[] = [];
   private readonly connecting = new Set<Upstream>();
   private attempts = 0;
+  /** No connection is wanted any more. */
+  terminated = false;
   private outageSinceMs = -1;
   private outageLosses = 0;
   private nextTickMs = 0;
@@ -72,8 +74,9 @@ export class Endpoint {
     return bytes;
   }
 
-  connect(): Upstream {
-    const upstream = new Upstream(this);
+  /** Opens a connection; `listener`, if any, is told what happens on it. */
+  connect(listener: UpstreamListener | null): Upstream {
+    const upstream = new Upstream(this, listener);
     this.open.add(upstream);
     this.connecting.add(upstream);
     if (this.attempts < CONNECTS_IN_FLIGHT_MAX) this.attempt(upstream);
@@ -102,8 +105,9 @@ export class Endpoint {
     if (this.queue.length > 0) this.startConnecting(nowMs);
   }
 
-  /** Gives up every connection. */
+  /** Gives up every connection, for good. */
   terminate(): void {
+    this.terminated = true;
     for (const upstream of this.open) upstream.giveUp("the program ends");
   }
 
@@ -220,6 +224,10 @@ class Attempt implements SocketEvents {
 
   received(bytes: Uint8Array): void {
     this.upstream.received(bytes);
+  }
+
+  ended(): void {
+    this.upstream.ended();
   }
 
   closed(error: Error | undefined): void {

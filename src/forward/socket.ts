@@ -26,6 +26,8 @@ export interface SocketEvents {
   failed(error: Error): void;
   writable(): void;
   received(bytes: Uint8Array): void;
+  /** The peer's FIN: it sends no more, but may still read. */
+  ended(): void;
   /** `error`: it was reset. */
   closed(error: Error | undefined): void;
 }
@@ -47,8 +49,9 @@ const handlers = {
   close(socket: Socket<SocketEvents>, error?: Error): void {
     socket.data.closed(error);
   },
-  // The endpoint's FIN alone changes nothing: the mirrored client may still talk.
-  end(): void {},
+  end(socket: Socket<SocketEvents>): void {
+    socket.data.ended();
+  },
   // A reset arrives at `close` as well.
   error(): void {},
   connectError(socket: Socket<SocketEvents>, error: Error): void {

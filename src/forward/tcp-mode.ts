@@ -18,7 +18,7 @@ export class TcpMode implements StreamOpener {
   ) {}
 
   open(): StreamConsumer {
-    return new TcpStream(this.endpoint.connect(), this.responseTimeoutMs);
+    return new TcpStream(this.endpoint.connect(null), this.responseTimeoutMs);
   }
 }
 

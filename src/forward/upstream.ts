@@ -9,6 +9,18 @@ import type { SocketEvents, UpstreamSocket } from "./socket.ts";
 export const RETRY_DELAY_FIRST_MS = 10;
 export const RETRY_DELAY_MAX_MS = 1000;
 
+/** How a connection came to its end. */
+export type UpstreamEnd = "unconnected" | "closed" | "reset" | "given_up";
+
+/** Who wants to know what happens on a connection. After `closed`, nothing more does. */
+export interface UpstreamListener {
+  opened(): void;
+  received(bytes: Uint8Array): void;
+  /** The endpoint sends no more. */
+  ended(): void;
+  closed(how: UpstreamEnd): void;
+}
+
 const State = { CONNECTING: 0, OPEN: 1, CLOSED: 2 } as const;
 
 const NOTHING = new Uint8Array(0);
@@ -34,11 +46,16 @@ export class Upstream implements SocketEvents {
   private finishing = false;
   private shutDown = false;
   private readonly createdMs: number;
+  /** The endpoint may close now, as keep-alive limits have it, without breaking anything. */
+  mayEnd = false;
   /** When the wait for the endpoint's end is over; it grows with each answer. */
   private lingerMs = 0;
   private lingerUntilMs = 0;
 
-  constructor(private readonly endpoint: Endpoint) {
+  constructor(
+    private readonly endpoint: Endpoint,
+    private listener: UpstreamListener | null,
+  ) {
     this.queue = new ByteQueue(endpoint.memory);
     this.createdMs = endpoint.now();
   }
@@ -52,8 +69,8 @@ export class Upstream implements SocketEvents {
     return this.state === State.CLOSED;
   }
 
-  get isConnecting(): boolean {
-    return this.state === State.CONNECTING;
+  get isOpen(): boolean {
+    return this.state === State.OPEN;
   }
 
   /** How long the connection has been waited for. */
@@ -85,6 +102,7 @@ export class Upstream implements SocketEvents {
   finish(lingerMs: number): void {
     if (this.state === State.CLOSED) return;
     this.finishing = true;
+    this.mayEnd = true;
     this.lingerMs = lingerMs;
     this.endpoint.markDirty(this);
   }
@@ -104,7 +122,7 @@ export class Upstream implements SocketEvents {
   expireLinger(nowMs: number): void {
     if (!this.shutDown || this.state !== State.OPEN || nowMs < this.lingerUntilMs) return;
     this.endpoint.counters.upstream.closed++;
-    this.close();
+    this.close("closed");
   }
 
   /** Ends the connection at once; the endpoint sees a reset, as it must where bytes are lost. */
@@ -113,20 +131,24 @@ export class Upstream implements SocketEvents {
     const { counters, report } = this.endpoint;
     counters.upstream.given_up++;
     report.givenUp(why, this.backlogBytes);
-    this.close();
+    this.close("given_up");
   }
 
   /** It could not be connected: its bytes are lost. */
   abandon(): void {
-    if (this.state !== State.CLOSED) this.close();
+    if (this.state !== State.CLOSED) this.close("unconnected");
+  }
+
+  /** Nobody wants to know any more. */
+  detach(): void {
+    this.listener = null;
   }
 
   opened(socket: UpstreamSocket): void {
     this.socket = socket;
     this.state = State.OPEN;
-    const nowMs = this.endpoint.now();
-    this.offer(nowMs);
-    this.keepDirect();
+    this.listener?.opened();
+    this.flush(this.endpoint.now());
   }
 
   failed(): void {
@@ -140,19 +162,24 @@ export class Upstream implements SocketEvents {
   received(bytes: Uint8Array): void {
     this.endpoint.counters.upstream.response_bytes += bytes.length;
     if (this.shutDown) this.lingerUntilMs = this.endpoint.now() + this.lingerMs;
+    this.listener?.received(bytes);
+  }
+
+  ended(): void {
+    this.listener?.ended();
   }
 
   closed(error: Error | undefined): void {
     if (this.state === State.CLOSED) return;
     const { counters, report } = this.endpoint;
-    if (this.shutDown && error === undefined) {
+    if (this.mayEnd && error === undefined && this.backlogBytes === 0) {
       counters.upstream.closed++;
     } else {
       counters.upstream.broken++;
       report.broken(error, this.backlogBytes);
     }
     this.socket = null;
-    this.close();
+    this.close(error === undefined ? "closed" : "reset");
   }
 
   private offer(nowMs: number): void {
@@ -224,7 +251,7 @@ export class Upstream implements SocketEvents {
     this.endpoint.relieve();
   }
 
-  private close(): void {
+  private close(how: UpstreamEnd): void {
     const { counters } = this.endpoint;
     counters.upstream.lost_bytes += this.backlogBytes;
     this.state = State.CLOSED;
@@ -235,5 +262,8 @@ export class Upstream implements SocketEvents {
     this.socket = null;
     this.endpoint.forget(this);
     socket?.terminate();
+    const listener = this.listener;
+    this.listener = null;
+    listener?.closed(how);
   }
 }

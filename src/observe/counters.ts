@@ -4,12 +4,32 @@
  *
  *     frames.captured = frames.segments + Σ frames.dropped
  *     flows.opened + flows.picked_up = flows.closed + flows.evicted + flows.active   (less those that still wait for their SYN)
- *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes              (once drained)
+ *     requests.seen = requests.forwarded + requests.damaged + Σ requests.dropped     (once drained; --mode http)
+ *     requests.forwarded = requests.answered + responses.unanswered                  (likewise)
+ *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes              (once drained; --mode tcp)
  *
  * Names are those of --summary; a name with `dropped` by reason is an array in the order of
  * DROP_REASONS until it is shown.
  */
+import { DAMAGE_REASONS, type DamageReason } from "../http/request-sink.ts";
 import { DROP_REASONS, type DropReason } from "../decode/drop-reason.ts";
+
+/** Why a whole request was not sent. */
+export const REQUEST_DROPS = [
+  /** --max-waiting-requests of its flow waited already. */
+  "waiting_limit",
+  /** --max-buffer-mib were held already, or the request was too large to wait for its turn. */
+  "buffer_limit",
+  /** The endpoint could not be reached. */
+  "endpoint_down",
+  /** It was being streamed, and the endpoint ended the connection before it was whole. */
+  "endpoint_closed",
+  /** It carried the mark of a mirrored request (--mark). */
+  "loop",
+  /** The program was stopped. */
+  "stopped",
+] as const;
+export type RequestDrop = (typeof REQUEST_DROPS)[number];
 
 export interface FragmentCounters {
   /** Datagrams put together. */
@@ -64,6 +84,39 @@ export class Counters {
     /** Holes given up because --max-buffer-mib were held. */
     buffer_limit: 0,
   };
+  /** --mode http. */
+  readonly requests = {
+    /** Requests that were begun, whatever became of them. */
+    seen: 0,
+    /** Sent whole; those that were sent again count once. */
+    forwarded: 0,
+    /** Answered to the answer's end. */
+    answered: 0,
+    /** Not whole, and so not sent as if they were. */
+    damaged: 0,
+    /** Why. */
+    damage: Object.fromEntries(DAMAGE_REASONS.map((reason) => [reason, 0])) as Record<DamageReason, number>,
+    /** Whole, but not sent. */
+    dropped: Object.fromEntries(REQUEST_DROPS.map((reason) => [reason, 0])) as Record<RequestDrop, number>,
+  };
+  readonly responses = {
+    "1xx": 0,
+    "2xx": 0,
+    "3xx": 0,
+    "4xx": 0,
+    "5xx": 0,
+    /** Requests whose answer did not come, or not to its end. */
+    unanswered: 0,
+  };
+  /** Connections on our port that are no HTTP/1. */
+  readonly foreign = {
+    tls: 0,
+    /** Forwarded as it is if it was seen from its start. */
+    http2: 0,
+    unknown: 0,
+    /** Bytes of such connections that were not forwarded. */
+    discarded_bytes: 0,
+  };
   readonly upstream = {
     connects: 0,
     /** Connections that could not be made. */
@@ -107,6 +160,9 @@ export class Counters {
       fragments: { ...this.fragments },
       flows: { ...this.flows },
       reassembly: { ...this.reassembly },
+      requests: { ...this.requests, damage: { ...this.requests.damage }, dropped: { ...this.requests.dropped } },
+      responses: { ...this.responses },
+      foreign: { ...this.foreign },
       upstream: { ...this.upstream },
       delay: { count: this.delay.count, sum_ms: this.delay.sum_ms, buckets },
     };

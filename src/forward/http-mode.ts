@@ -1,0 +1,62 @@
+/**
+ * --mode http: whole requests, on one connection per flow, each sent when the one before it was
+ * answered. This file holds what all streams share: options, limits, and the clock.
+ */
+import type { StreamConsumer, StreamOpener, StreamOrigin } from "../flow/stream.ts";
+import type { HeaderEdits } from "../http/header-edits.ts";
+import type { ForeignProtocol } from "../http/request-sink.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { HttpStream } from "./http-stream.ts";
+import type { RequestPipe } from "./request-pipe.ts";
+
+const TICK_MS = 100;
+
+export interface HttpOptions {
+  /** Requests on a connection that are not answered yet. */
+  readonly pipelineDepth: number;
+  /** Whole requests of a flow that wait for their turn; over it the newest is dropped. */
+  readonly maxWaitingRequests: number;
+  /** Larger requests are streamed instead of held. */
+  readonly maxRequestBytes: number;
+  readonly maxHeaderBytes: number;
+  readonly responseTimeoutMs: number;
+  /** Null: header sections are sent as they came. */
+  readonly headerEdits: HeaderEdits | null;
+}
+
+/** Where a stream's troubles are told. */
+export interface HttpReport {
+  foreign(protocol: ForeignProtocol): void;
+}
+
+export class HttpMode implements StreamOpener {
+  /** Streams that got something to do in this batch. */
+  readonly dirty = new Set<HttpStream>();
+  /** Pipes that wait for an answer. */
+  readonly answering = new Set<RequestPipe>();
+  private nextTickMs = 0;
+
+  constructor(
+    readonly endpoint: Endpoint,
+    readonly options: HttpOptions,
+    readonly report: HttpReport,
+  ) {}
+
+  open(origin: StreamOrigin): StreamConsumer {
+    return new HttpStream(this, origin);
+  }
+
+  /** The batch is over: sends the requests whose turn it is. */
+  flush(): void {
+    for (const stream of this.dirty) stream.pump();
+    this.dirty.clear();
+  }
+
+  /** Looks at the time limit for answers; cheap to call often. */
+  tick(): void {
+    const nowMs = this.endpoint.now();
+    if (nowMs < this.nextTickMs) return;
+    this.nextTickMs = nowMs + TICK_MS;
+    for (const pipe of this.answering) pipe.expire(nowMs);
+  }
+}

@@ -1,0 +1,383 @@
+/**
+ * One flow's requests on their way to the endpoint: held until it is their turn, sent on a connection
+ * that is opened again when the endpoint closes it, and followed to the end of their answers.
+ *
+ * `held` has, in this order, the requests in flight (in case they must be sent again), those that
+ * wait, and what has come of the one under way.
+ */
+import { ResponseFramer } from "../http/response-framer.ts";
+import type { ResponseSink } from "../http/response-sink.ts";
+import type { RequestDrop } from "../observe/counters.ts";
+import { ByteQueue } from "./byte-queue.ts";
+import type { HttpMode } from "./http-mode.ts";
+import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
+
+/** How often a request is sent again because its connection ended before the answer began. */
+export const RESENDS_MAX = 3;
+/** How long a connection that is not needed any more waits for the endpoint to end it. */
+const LINGER_MS = 1000;
+
+/** What a request is, as far as sending it goes. */
+export interface RequestKind {
+  readonly method: string;
+  readonly isIdempotent: boolean;
+  readonly wantsUpgrade: boolean;
+}
+
+interface Request extends RequestKind {
+  /** Bytes in `held`; 0: it was streamed, and cannot be sent again. */
+  readonly length: number;
+  readonly timestampMs: number;
+  resends: number;
+  /** Unanswered and not to be sent again, while one before it still is. */
+  cancelled: boolean;
+}
+
+/** Told what became of the requests that concern more than the pipe. */
+export interface PipeOwner {
+  /** The endpoint has taken the upgrade: both sides speak another protocol now. */
+  upgraded(): void;
+  /** The answer to a request that wanted an upgrade was another, or none. */
+  upgradeRefused(): void;
+  /** The request that is being streamed was answered, or cannot be finished. */
+  streamOver(how: "answered" | "lost"): void;
+}
+
+export class RequestPipe implements UpstreamListener, ResponseSink {
+  /** Bytes of the request under way. */
+  underWayBytes = 0;
+  private readonly held: ByteQueue;
+  private readonly requests: Request[] = [];
+  /** How many of `requests`, from the first, are in flight, and their bytes in `held`. */
+  private inFlight = 0;
+  private inFlightBytes = 0;
+  private streaming = false;
+  private upstream: Upstream | null = null;
+  private responses: ResponseFramer;
+  private answerBegun = false;
+  private answerDueMs = Infinity;
+  private bare = false;
+  private ending = false;
+
+  constructor(
+    private readonly mode: HttpMode,
+    private readonly owner: PipeOwner,
+  ) {
+    this.held = new ByteQueue(mode.endpoint.memory);
+    this.responses = new ResponseFramer(this);
+  }
+
+  /** Whole requests that wait for their turn. */
+  get waiting(): number {
+    return this.requests.length - this.inFlight;
+  }
+
+  // The request under way.
+
+  /** Holds bytes of the request under way. */
+  hold(bytes: Uint8Array, offset: number, length: number): void {
+    this.held.push(bytes, offset, length);
+    this.underWayBytes += length;
+  }
+
+  /** The bytes held of the request under way, valid until the next call. */
+  get underWay(): Uint8Array {
+    const end = this.held.offset + this.held.length;
+    return this.held.bytes.subarray(end - this.underWayBytes, end);
+  }
+
+  /** Drops what is held of the request under way. */
+  discard(): void {
+    this.held.truncate(this.underWayBytes);
+    this.underWayBytes = 0;
+  }
+
+  /** The request under way is whole: it is sent when its turn comes. */
+  commit(kind: RequestKind, timestampMs: number): void {
+    this.requests.push(this.newRequest(kind, this.underWayBytes, timestampMs));
+    this.underWayBytes = 0;
+  }
+
+  /** Whether the request under way may be streamed: nothing is before it, and a connection can be had. */
+  get mayStream(): boolean {
+    return this.requests.length === 0 && !this.mode.endpoint.terminated;
+  }
+
+  /** Sends the request under way as it comes, beginning with what is held of it. */
+  startStream(kind: RequestKind, timestampMs: number): void {
+    const upstream = this.connection();
+    const bytes = this.underWay.slice();
+    this.discard();
+    this.streaming = true;
+    this.requests.push(this.newRequest(kind, 0, timestampMs));
+    this.inFlight = 1;
+    this.responses.expect(kind.method);
+    upstream.mayEnd = false;
+    upstream.write(bytes, 0, bytes.length, timestampMs);
+  }
+
+  streamBytes(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    this.writeOrLose(bytes, offset, length, timestampMs);
+  }
+
+  /** The streamed request is whole. */
+  endStream(): void {
+    this.streaming = false;
+    this.awaitAnswer();
+  }
+
+  /** The streamed request has a hole: its connection is reset, which is how HTTP says so. */
+  abortStream(): void {
+    this.streaming = false;
+    if (this.inFlight > 0) this.remove();
+    this.upstream?.giveUp("a request that was being streamed has a hole");
+  }
+
+  // Another protocol.
+
+  /** From here on bytes pass as they are; what is held of the request under way goes first. */
+  goBare(timestampMs: number): void {
+    const upstream = this.connection();
+    upstream.mayEnd = true;
+    this.bare = true;
+    const bytes = this.underWay.slice();
+    this.discard();
+    if (bytes.length > 0) upstream.write(bytes, 0, bytes.length, timestampMs);
+  }
+
+  passOn(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    this.writeOrLose(bytes, offset, length, timestampMs);
+  }
+
+  /** A hole in another protocol's stream: nothing behind it can be understood. */
+  abortBare(): void {
+    this.upstream?.giveUp("a stream of another protocol has a hole");
+  }
+
+  // Sending.
+
+  /** The flow has ended: the connection ends after the last answer. */
+  finish(): void {
+    this.ending = true;
+    this.pump();
+  }
+
+  /** Sends the requests whose turn it is. */
+  pump(): void {
+    if (this.bare) {
+      if (this.ending) this.upstream?.finish(this.mode.options.responseTimeoutMs);
+      return;
+    }
+    if (this.mode.endpoint.terminated) this.dropWaiting("stopped");
+    if (this.waiting === 0) {
+      if (this.ending && this.requests.length === 0) this.leaveConnection();
+      return;
+    }
+    this.skipCancelled();
+    if (this.waiting === 0 || this.inFlight >= this.mode.options.pipelineDepth || !this.connection().isOpen) return;
+    while (this.waiting > 0 && this.inFlight < this.mode.options.pipelineDepth) {
+      this.send(this.requests[this.inFlight]!);
+      if (this.requests[this.inFlight - 1]!.wantsUpgrade) break;
+    }
+    this.awaitAnswer();
+  }
+
+  /** Gives up the connection if its answer is overdue. */
+  expire(nowMs: number): void {
+    if (nowMs < this.answerDueMs) return;
+    this.upstream?.giveUp(`no answer within ${this.mode.options.responseTimeoutMs} ms (--response-timeout-ms)`);
+  }
+
+  // What happens on the connection (UpstreamListener).
+
+  opened(): void {
+    this.pump();
+  }
+
+  received(bytes: Uint8Array): void {
+    if (this.bare) return;
+    this.responses.push(bytes, 0, bytes.length);
+    this.pump();
+    this.upstream?.flush(this.mode.endpoint.now());
+  }
+
+  ended(): void {
+    if (this.bare) return;
+    this.responses.end();
+    if (this.upstream === null) return;
+    this.leaveConnection();
+    this.requeue(false);
+    this.pump();
+  }
+
+  closed(how: UpstreamEnd): void {
+    this.upstream = null;
+    if (this.bare) return;
+    if (how === "closed") this.responses.end();
+    if (how === "unconnected") this.dropWaiting("endpoint_down");
+    this.requeue(how === "given_up");
+    this.pump();
+  }
+
+  // The answers (ResponseSink).
+
+  status(code: number): void {
+    const { responses } = this.mode.endpoint.counters;
+    if (code >= 200) this.answerBegun = true;
+    const hundreds = Math.floor(code / 100);
+    if (hundreds === 1) responses["1xx"]++;
+    else if (hundreds === 2) responses["2xx"]++;
+    else if (hundreds === 3) responses["3xx"]++;
+    else if (hundreds === 4) responses["4xx"]++;
+    else responses["5xx"]++;
+  }
+
+  complete(persistent: boolean): void {
+    this.mode.endpoint.counters.requests.answered++;
+    const request = this.removeFirst();
+    if (this.streaming) {
+      // Answered before it was all sent: the endpoint may still take the rest.
+      this.mode.endpoint.counters.requests.forwarded++;
+      this.owner.streamOver("answered");
+    }
+    if (!persistent) {
+      this.leaveConnection();
+      this.requeue(false);
+    }
+    this.awaitAnswer();
+    if (request.wantsUpgrade) this.owner.upgradeRefused();
+  }
+
+  upgraded(): void {
+    this.mode.endpoint.counters.requests.answered++;
+    this.removeFirst();
+    this.answerDueMs = Infinity;
+    this.mode.answering.delete(this);
+    this.owner.upgraded();
+  }
+
+  malformed(): void {
+    this.answerBegun = this.inFlight > 0;
+    this.upstream?.giveUp("what it answered is no HTTP/1 response");
+  }
+
+  private newRequest(kind: RequestKind, length: number, timestampMs: number): Request {
+    const { method, isIdempotent, wantsUpgrade } = kind;
+    return { method, isIdempotent, wantsUpgrade, length, timestampMs, resends: 0, cancelled: false };
+  }
+
+  private connection(): Upstream {
+    if (this.upstream === null) {
+      this.responses = new ResponseFramer(this);
+      this.upstream = this.mode.endpoint.connect(this);
+      this.upstream.mayEnd = true;
+    }
+    return this.upstream;
+  }
+
+  private writeOrLose(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    if (this.upstream === null) this.mode.endpoint.counters.upstream.lost_bytes += length;
+    else this.upstream.write(bytes, offset, length, timestampMs);
+  }
+
+  /** Takes out requests at the front that nobody will send or answer. */
+  private skipCancelled(): void {
+    while (this.inFlight === 0 && this.requests[0]?.cancelled === true) {
+      this.inFlight = 1;
+      this.inFlightBytes = this.requests[0].length;
+      this.remove();
+    }
+  }
+
+  private send(request: Request): void {
+    const offset = this.held.offset + this.inFlightBytes;
+    this.inFlight++;
+    this.inFlightBytes += request.length;
+    if (request.cancelled) return;
+    if (request.resends++ === 0) this.mode.endpoint.counters.requests.forwarded++;
+    this.responses.expect(request.method);
+    this.upstream!.mayEnd = false;
+    this.upstream!.write(this.held.bytes, offset, request.length, request.timestampMs);
+  }
+
+  private awaitAnswer(): void {
+    const awaits = this.inFlight > 0 && !this.streaming;
+    if (this.upstream !== null) this.upstream.mayEnd = this.inFlight === 0 && !this.streaming;
+    this.answerDueMs = awaits ? this.mode.endpoint.now() + this.mode.options.responseTimeoutMs : Infinity;
+    if (awaits) this.mode.answering.add(this);
+    else this.mode.answering.delete(this);
+  }
+
+  /** Takes out the first request, and those behind it that nobody answers any more. */
+  private removeFirst(): Request {
+    const first = this.remove();
+    while (this.inFlight > 0 && this.requests[0]!.cancelled) this.remove();
+    this.answerBegun = false;
+    return first;
+  }
+
+  private remove(): Request {
+    const request = this.requests.shift()!;
+    this.inFlight--;
+    this.inFlightBytes -= request.length;
+    if (request.length > 0) this.held.consume(request.length);
+    return request;
+  }
+
+  /** The connection is not needed any more: ends it in order. */
+  private leaveConnection(): void {
+    const upstream = this.upstream;
+    if (upstream === null) return;
+    this.upstream = null;
+    upstream.detach();
+    upstream.finish(LINGER_MS);
+  }
+
+  /**
+   * The connection is gone: what was in flight waits again if it may be sent twice, and is unanswered
+   * otherwise. `firstFailed`: the first one is not tried again, for it was what failed.
+   */
+  private requeue(firstFailed: boolean): void {
+    const { responses } = this.mode.endpoint.counters;
+    let upgradeFailed = false;
+    for (let i = 0; i < this.inFlight; i++) {
+      const request = this.requests[i]!;
+      const begun = i === 0 && (this.answerBegun || firstFailed);
+      if (request.cancelled || (request.isIdempotent && request.length > 0 && !begun && request.resends <= RESENDS_MAX)) continue;
+      request.cancelled = true;
+      if (this.streaming && request.length === 0) continue;
+      responses.unanswered++;
+      upgradeFailed ||= request.wantsUpgrade;
+    }
+    if (this.streaming) {
+      this.streaming = false;
+      this.owner.streamOver("lost");
+    }
+    while (this.inFlight > 0 && this.requests[0]!.cancelled) this.remove();
+    this.inFlight = 0;
+    this.inFlightBytes = 0;
+    this.answerBegun = false;
+    this.awaitAnswer();
+    if (upgradeFailed) this.owner.upgradeRefused();
+  }
+
+  /** Drops the requests that wait. */
+  private dropWaiting(reason: RequestDrop): void {
+    const { requests } = this.mode.endpoint.counters;
+    while (this.waiting > 0) {
+      const request = this.requests.splice(this.inFlight, 1)[0]!;
+      if (request.resends > 0) this.mode.endpoint.counters.responses.unanswered += request.cancelled ? 0 : 1;
+      else requests.dropped[reason]++;
+      this.dropHeld(request.length);
+    }
+  }
+
+  /** Takes out of `held` the bytes right behind those in flight. */
+  private dropHeld(length: number): void {
+    if (length === 0) return;
+    const from = this.held.offset + this.inFlightBytes;
+    const rest = this.held.bytes.slice(from + length, this.held.offset + this.held.length);
+    this.held.truncate(this.held.length - this.inFlightBytes);
+    if (rest.length > 0) this.held.push(rest, 0, rest.length);
+  }
+}

@@ -1,0 +1,11 @@
+/** What the response framer tells. */
+export interface ResponseSink {
+  /** A response's status line was read; 1xx ones too. */
+  status(code: number): void;
+  /** The final response (not 1xx) was read to its end. `persistent`: the connection can carry another. */
+  complete(persistent: boolean): void;
+  /** 101, or 2xx to CONNECT: from here on both sides speak another protocol. */
+  upgraded(): void;
+  /** The bytes are no response of HTTP/1. */
+  malformed(): void;
+}
