@@ -3,7 +3,9 @@ declare const BUILD_VERSION: string | undefined;
 declare const BUILD_COMMIT: string | undefined;
 
 export const VERSION = typeof BUILD_VERSION === "string" ? BUILD_VERSION : "0.0.0-source";
-export const COMMIT = typeof BUILD_COMMIT === "string" ? BUILD_COMMIT : "unknown";
+/** scripts/build --check finds the commit in the executable by what stands before it. */
+const COMMIT_MARK = "vxlan-to-http-commit:";
+const MARKED_COMMIT = typeof BUILD_COMMIT === "string" ? `vxlan-to-http-commit:${BUILD_COMMIT}` : `${COMMIT_MARK}unknown`;
+export const COMMIT = MARKED_COMMIT.slice(COMMIT_MARK.length);
 
-/** One line; scripts/build --check finds the commit by it in the executable. */
 export const VERSION_LINE = `vxlan-to-http ${VERSION} (commit ${COMMIT}, Bun ${Bun.version})`;

@@ -1,0 +1,51 @@
+/** The bytes that HTTP/1's grammar tells apart (RFC 9110, section 5.6; RFC 5234, appendix B). */
+
+export const HTAB = 0x09;
+export const LF = 0x0a;
+export const CR = 0x0d;
+export const SP = 0x20;
+export const DQUOTE = 0x22;
+export const COMMA = 0x2c;
+export const ASTERISK = 0x2a;
+export const SLASH = 0x2f;
+export const DIGIT_0 = 0x30;
+export const DIGIT_9 = 0x39;
+export const COLON = 0x3a;
+export const SEMICOLON = 0x3b;
+export const EQUALS = 0x3d;
+export const BACKSLASH = 0x5c;
+
+/** By byte: 1 if it is a tchar, of which tokens are made: methods, field names, codings. All are ASCII. */
+export const TOKEN_CHAR = table("!#$%&'*+-.^_`|~", isAlphanumeric);
+
+/** By byte: 1 if it may stand in a field value, a reason phrase or a quoted string: no control character but HTAB. */
+export const TEXT_CHAR = table("\t ", (byte) => byte > SP && byte !== 0x7f);
+
+/**
+ * By byte: 1 if it may stand in a request target. More than a URI may hold: quotes, bars and bytes
+ * that are not ASCII are common in the field, servers take them, and no boundary depends on them.
+ */
+export const TARGET_CHAR = table("", (byte) => byte > SP && byte !== 0x7f);
+
+/** By byte: 1 if it may stand in a URI's scheme, behind its first letter (RFC 3986, section 3.1). */
+export const SCHEME_CHAR = table("+-.", isAlphanumeric);
+
+/** By byte: a hexadecimal digit's value; -1: it is none. */
+export const HEX_VALUE = Int8Array.from({ length: 256 }, (_, byte) => {
+  const digit = "0123456789abcdef".indexOf(String.fromCharCode(byte).toLowerCase());
+  return byte < 0x80 ? digit : -1;
+});
+
+/** Whether it is an ASCII letter. */
+export function isLetter(byte: number): boolean {
+  const lower = byte | 0x20;
+  return lower >= 0x61 && lower <= 0x7a;
+}
+
+function isAlphanumeric(byte: number): boolean {
+  return (byte >= DIGIT_0 && byte <= DIGIT_9) || isLetter(byte);
+}
+
+function table(also: string, has: (byte: number) => boolean): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, byte) => (has(byte) || also.includes(String.fromCharCode(byte)) ? 1 : 0));
+}

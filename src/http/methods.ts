@@ -1,0 +1,30 @@
+/**
+ * Request methods (https://www.iana.org/assignments/http-methods, and what is common without being
+ * registered there).
+ */
+import { Words } from "./words.ts";
+
+/** Registered as idempotent (RFC 9110, section 9.2.2). */
+const IDEMPOTENT = [
+  ...["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "QUERY"],
+  ...["PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "UNLOCK", "SEARCH", "REPORT", "ACL"],
+  ...["LINK", "UNLINK", "BIND", "REBIND", "UNBIND", "MKACTIVITY", "MKCALENDAR", "MKREDIRECTREF", "MKWORKSPACE"],
+  ...["BASELINE-CONTROL", "CHECKIN", "CHECKOUT", "LABEL", "MERGE", "ORDERPATCH", "UNCHECKOUT", "UPDATE"],
+  ...["UPDATEREDIRECTREF", "VERSION-CONTROL"],
+];
+const OTHERS = ["POST", "CONNECT", "PATCH", "LOCK", "PURGE", "BAN", "M-SEARCH", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE", "SOURCE"];
+
+/** Nobody's method: what an HTTP/2 preface looks like to HTTP/1 (RFC 9113, section 3.4). */
+const RESERVED = "PRI";
+
+/** The methods that are known, by the number that {@link METHOD_WORDS} gives them, from 1. */
+export const METHODS = [...IDEMPOTENT, ...OTHERS, RESERVED];
+export const METHOD_WORDS = new Words(METHODS, false);
+
+export const METHOD_RESERVED = METHODS.indexOf(RESERVED) + 1;
+export const METHOD_CONNECT = METHODS.indexOf("CONNECT") + 1;
+
+/** Whether the method of this number is idempotent; 0, an unknown one, is not. */
+export function isIdempotent(method: number): boolean {
+  return method > 0 && method <= IDEMPOTENT.length;
+}

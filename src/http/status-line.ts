@@ -1,0 +1,97 @@
+/**
+ * A status line. https://www.rfc-editor.org/rfc/rfc9112#section-4
+ *
+ *     "HTTP/1." DIGIT SP 3DIGIT [ SP reason-phrase ] CRLF
+ *
+ * More than one SP before the code and a bare LF are taken, as section 4 and section 2.2 allow.
+ */
+import { CR, DIGIT_0, DIGIT_9, LF, SP, TEXT_CHAR } from "./chars.ts";
+import { DONE, MALFORMED, MORE } from "./outcome.ts";
+
+const VERSION = 0;
+const MINOR_VERSION = 1;
+const AFTER_VERSION = 2;
+const BEFORE_CODE = 3;
+const CODE = 4;
+const AFTER_CODE = 5;
+const REASON = 6;
+const LINE_FEED = 7;
+
+const VERSION_BYTES = new TextEncoder().encode("HTTP/1.");
+const CODE_LEN = 3;
+const CODE_MIN = 100;
+
+export class StatusLine {
+  outcome = MORE;
+  code = 0;
+  /** 0: HTTP/1.0; 1: HTTP/1.1, and what may come after it. */
+  minorVersion = 1;
+  private state = VERSION;
+  /** How much of the version, or of the code, was read. */
+  private readLength = 0;
+
+  begin(): void {
+    this.outcome = MORE;
+    this.code = 0;
+    this.state = VERSION;
+    this.readLength = 0;
+  }
+
+  /** Reads on, from `at` to `end` at most. Returns where it stopped. */
+  feed(bytes: Uint8Array, at: number, end: number): number {
+    for (; at < end; at++) {
+      const byte = bytes[at];
+      switch (this.state) {
+        case VERSION:
+          if (byte !== VERSION_BYTES[this.readLength]) return this.fail(at);
+          if (++this.readLength === VERSION_BYTES.length) this.state = MINOR_VERSION;
+          break;
+        case MINOR_VERSION:
+          if (!isDigit(byte)) return this.fail(at);
+          this.minorVersion = byte === DIGIT_0 ? 0 : 1;
+          this.state = AFTER_VERSION;
+          break;
+        case AFTER_VERSION:
+          if (byte !== SP) return this.fail(at);
+          this.state = BEFORE_CODE;
+          this.readLength = 0;
+          break;
+        case BEFORE_CODE:
+          if (byte === SP) break;
+          this.state = CODE;
+        // fall through
+        case CODE:
+          if (!isDigit(byte)) return this.fail(at);
+          this.code = this.code * 10 + byte - DIGIT_0;
+          if (++this.readLength < CODE_LEN) break;
+          if (this.code < CODE_MIN) return this.fail(at);
+          this.state = AFTER_CODE;
+          break;
+        case AFTER_CODE:
+        case REASON:
+          if (byte === LF) return this.done(at);
+          if (byte === CR) this.state = LINE_FEED;
+          else if (TEXT_CHAR[byte] === 0 || (this.state === AFTER_CODE && byte !== SP)) return this.fail(at);
+          else this.state = REASON;
+          break;
+        default:
+          return byte === LF ? this.done(at) : this.fail(at);
+      }
+    }
+    return at;
+  }
+
+  private done(at: number): number {
+    this.outcome = DONE;
+    return at + 1;
+  }
+
+  private fail(at: number): number {
+    this.outcome = MALFORMED;
+    return at;
+  }
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= DIGIT_0 && byte <= DIGIT_9;
+}
