@@ -8,6 +8,7 @@ import { LiveCapture } from "./capture/live.ts";
 import { guardPort } from "./capture/port-guard.ts";
 import { Savefile } from "./capture/savefile.ts";
 import type { Options } from "./cli/options.ts";
+import { isSupportedLinkType } from "./decode/link.ts";
 import { RefusalError } from "./errors.ts";
 import { bunConnector } from "./forward/socket.ts";
 import { Counters } from "./observe/counters.ts";
@@ -115,6 +116,9 @@ class LiveRun {
       captureBufferMib: options["capture-buffer-mib"],
       libpcapPath: options.libpcap,
     });
+    if (!isSupportedLinkType(this.capture.linkType)) {
+      throw new RefusalError(`Cannot capture on ${options.interfaceName}: its link type (${this.capture.linkType}) is none that can be read here`);
+    }
     log.debug(`Using ${this.capture.libraryName}`);
     if (!guardPort(options["vxlan-port"])) log.debug(`UDP port ${options["vxlan-port"]} has an owner already`);
     const { host, port } = options.address;
