@@ -94,7 +94,7 @@ export class Upstream implements SocketEvents {
       return;
     }
     this.keepDirect();
-    this.queue.push(bytes, offset, length);
+    this.keep(bytes, offset, length);
     this.endpoint.markDirty(this);
   }
 
@@ -247,7 +247,16 @@ export class Upstream implements SocketEvents {
     const { direct, directOffset, directLength } = this;
     this.direct = NOTHING;
     this.directLength = 0;
-    this.queue.push(direct, directOffset, directLength);
+    this.keep(direct, directOffset, directLength);
+  }
+
+  private keep(bytes: Uint8Array, offset: number, length: number): void {
+    if (this.state === State.CLOSED) {
+      this.endpoint.counters.upstream.lost_bytes += length;
+      return;
+    }
+    this.queue.push(bytes, offset, length);
+    // It may be this connection that is given up.
     this.endpoint.relieve();
   }
 

@@ -1,0 +1,158 @@
+/** The lab of scripts/lab for tests: namespaces up and down, and programs in them. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+
+const ROOT = join(import.meta.dir, "../..");
+const LAB = join(ROOT, "scripts/lab");
+/** The real executable; scripts/test builds it. */
+export const EXECUTABLE = join(ROOT, "dist/vxlan-to-http-linux-x64");
+export const PRODUCTION_PORT = 80;
+export const ENDPOINT_PORT = 9000;
+
+/** Why live tests cannot run here; undefined: they can. */
+export function whyNotLive(): string | undefined {
+  if (process.getuid?.() !== 0) return "not root";
+  for (const tool of ["ip", "tc", "tcpdump", "nginx", "wrk", "curl"]) {
+    if (Bun.which(tool) === null) return `${tool} is not installed`;
+  }
+  return undefined;
+}
+
+/** A program that a test started: ended by its id, never by its name. */
+export class Program {
+  stdout = "";
+  stderr = "";
+  private readonly waiters = new Set<() => void>();
+  private readonly readers: Promise<void>[];
+
+  constructor(readonly child: Subprocess<"ignore", "pipe", "pipe">) {
+    this.readers = [
+      this.collect(child.stdout, (text) => (this.stdout += text)),
+      this.collect(child.stderr, (text) => (this.stderr += text)),
+    ];
+  }
+
+  /** Waits until `found` holds of the output so far. */
+  async until(found: (program: Program) => boolean): Promise<void> {
+    while (!found(this)) {
+      if (this.child.exitCode !== null) throw new Error(`${this.child.pid} ended early: ${this.stdout}${this.stderr}`);
+      await new Promise<void>((resolve) => this.waiters.add(resolve));
+    }
+  }
+
+  /** Sends a signal and waits for the end. Returns the exit status. */
+  async end(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
+    if (this.child.exitCode === null) this.child.kill(signal);
+    return this.ended();
+  }
+
+  async ended(): Promise<number> {
+    const status = await this.child.exited;
+    await Promise.all(this.readers);
+    return status;
+  }
+
+  private async collect(stream: ReadableStream<Uint8Array>, add: (text: string) => void): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) {
+      add(decoder.decode(chunk, { stream: true }));
+      this.wake();
+    }
+    this.wake();
+  }
+
+  private wake(): void {
+    for (const resolve of this.waiters) resolve();
+    this.waiters.clear();
+  }
+}
+
+export type Host = "client" | "production" | "replay";
+
+export class Lab {
+  readonly directory = mkdtempSync(join(tmpdir(), "vxlan-to-http-lab-"));
+  private readonly programs: Program[] = [];
+
+  private constructor(private readonly prefix: string) {}
+
+  /** Brings a lab up. `options` are those of scripts/lab up. */
+  static async up(prefix: string, options: string[] = []): Promise<Lab> {
+    const lab = new Lab(prefix);
+    await lab.command("up", ...options);
+    return lab;
+  }
+
+  /** Ends all programs and takes the lab down. */
+  async down(): Promise<void> {
+    for (const program of this.programs) await program.end("SIGKILL");
+    await this.command("down");
+    rmSync(this.directory, { recursive: true });
+  }
+
+  async status(): Promise<string> {
+    return this.command("status");
+  }
+
+  /** Starts a program on a host. */
+  start(host: Host, ...argv: string[]): Program {
+    const program = new Program(
+      Bun.spawn(["ip", "netns", "exec", `${this.prefix}-${host}`, ...argv], { stdin: "ignore", stdout: "pipe", stderr: "pipe", cwd: this.directory }),
+    );
+    this.programs.push(program);
+    return program;
+  }
+
+  /** Runs a program on a host to its end. Returns its standard output; throws if it failed. */
+  async run(host: Host, ...argv: string[]): Promise<string> {
+    const program = this.start(host, ...argv);
+    const status = await program.ended();
+    if (status !== 0) throw new Error(`${argv.join(" ")}: exit status ${status}\n${program.stdout}${program.stderr}`);
+    return program.stdout;
+  }
+
+  /** Starts nginx as the production server or as an endpoint; `directives` stand in its server block. */
+  async nginx(host: Host, listen: string, keepaliveRequests: number, directives: string): Promise<{ program: Program; log: string }> {
+    const directory = mkdtempSync(join(this.directory, "nginx-"));
+    const log = join(directory, "access.log");
+    const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${directory}/${kind};`).join(" ");
+    writeFileSync(
+      join(directory, "nginx.conf"),
+      `daemon off; master_process off; pid ${directory}/pid; error_log stderr;
+       events { worker_connections 10000; }
+       http { ${temporary} client_max_body_size 200m; keepalive_requests ${keepaliveRequests};
+         log_format uri '$request_uri'; access_log ${log} uri;
+         server { ${listen} location / { ${directives} } } }`,
+    );
+    const program = this.start(host, "nginx", "-c", join(directory, "nginx.conf"));
+    const port = /(\d+);/.exec(listen)![1]!;
+    await this.listening(host, port);
+    return { program, log };
+  }
+
+  /** Starts the real program on the replay host; it is capturing when this returns. */
+  async forwarder(...options: string[]): Promise<Program> {
+    const summary = join(this.directory, "summary.json");
+    const program = this.start("replay", EXECUTABLE, "--summary", summary, ...options);
+    await program.until(({ stderr }) => stderr.includes("Capturing on"));
+    return program;
+  }
+
+  /** The forwarder's counters, once it has ended. */
+  async summary(): Promise<any> {
+    return Bun.file(join(this.directory, "summary.json")).json();
+  }
+
+  /** Waits until a TCP port is listened on. */
+  async listening(host: Host, port: string | number): Promise<void> {
+    await this.run(host, "bash", "-c", `for i in {1..500}; do ss -Hltn "sport = :${port}" | grep -q . && exit 0; sleep 0.01; done; exit 1`);
+  }
+
+  private async command(...argv: string[]): Promise<string> {
+    const child = Bun.spawn([LAB, ...argv], { env: { ...process.env, LAB_PREFIX: this.prefix }, stdout: "pipe", stderr: "pipe" });
+    const [output, errors, status] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+    if (status !== 0) throw new Error(`scripts/lab ${argv.join(" ")}: exit status ${status}\n${output}${errors}`);
+    return output;
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * --mode tcp over a mirror that the kernel makes: what the endpoint got on each connection is,
+ * digest for digest, what production got.
+ */
+import { describe, expect, test } from "bun:test";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
+import { ENDPOINT_PORT, Lab, PRODUCTION_PORT, type Program, whyNotLive } from "./lab.ts";
+import type { RecordedConnection } from "./recorder.ts";
+import { trueConnections } from "./truth.ts";
+
+const why = whyNotLive();
+if (why !== undefined) console.log(`live tests are skipped: ${why}`);
+
+const RECORDER = join(import.meta.dir, "recorder.ts");
+const VNI = 42;
+/** A loaded test machine reorders deeper than a network does. */
+const MAX_PENDING_PACKETS = "1024";
+const ENDPOINT = `127.0.0.1:${ENDPOINT_PORT}`;
+
+interface Recorded {
+  recorder: Program;
+  tcpdump: Program;
+  forwarder: Program;
+  capture: string;
+}
+
+async function start(lab: Lab, ...options: string[]): Promise<Recorded> {
+  // A location that reads bodies whole before it answers: proxied to a neighbour that ignores them.
+  await lab.nginx("production", `listen 80; listen [::]:80;`, 1_000_000, `proxy_pass http://127.0.0.1:81;`);
+  await lab.nginx("production", `listen 127.0.0.1:81;`, 1_000_000, `return 200 "hello";`);
+  const recorder = lab.start("replay", process.execPath, RECORDER, String(ENDPOINT_PORT));
+  await recorder.until(({ stdout }) => stdout.includes("ready"));
+  const forwarder = await lab.forwarder("--mode", "tcp", "--max-pending-packets", MAX_PENDING_PACKETS, ...options, "eth0", String(VNI), String(PRODUCTION_PORT), ENDPOINT);
+  const capture = join(lab.directory, "production.pcap");
+  const tcpdump = lab.start("production", "tcpdump", "-i", "eth0", "-s", "0", "-U", "-B", "262144", "-Z", "root", "-w", capture, `dst port ${PRODUCTION_PORT} or (vlan and dst port ${PRODUCTION_PORT})`);
+  await tcpdump.until(({ stderr }) => stderr.includes("listening on"));
+  return { recorder, tcpdump, forwarder, capture };
+}
+
+/** tcpdump drops what it has not read when it is stopped: waits for it to have written a datagram of ours. */
+async function flushCapture(lab: Lab, capture: string): Promise<void> {
+  const marker = crypto.randomUUID();
+  await lab.run("client", "bash", "-c", `echo ${marker} >/dev/udp/192.0.2.2/${PRODUCTION_PORT}`);
+  const fd = openSync(capture, "r");
+  const tail = Buffer.alloc(256);
+  do await Bun.sleep(20);
+  while (!tail.subarray(0, readSync(fd, tail, 0, tail.length, Math.max(fstatSync(fd).size - tail.length, 0))).includes(marker));
+  closeSync(fd);
+}
+
+/** Stops everything and compares what arrived with what production got. Returns the counters. */
+async function compare(lab: Lab, { recorder, tcpdump, forwarder, capture }: Recorded) {
+  await flushCapture(lab, capture);
+  await tcpdump.end("SIGINT");
+  expect(tcpdump.stderr).toContain("0 packets dropped by kernel");
+  expect(await forwarder.end("SIGINT")).toBe(0);
+  const counters = await lab.summary();
+  await recorder.until(({ stdout }) => stdout.split("\n").length - 2 >= counters.upstream.connects);
+
+  const arrived = recorder.stdout.trim().split("\n").slice(1).map((line) => JSON.parse(line) as RecordedConnection);
+  const truth = trueConnections(capture, PRODUCTION_PORT);
+  expect(truth.filter(({ hasHole }) => hasHole)).toEqual([]);
+  expect(counters.frames.kernel_dropped).toBe(0);
+  expect(counters.reassembly).toMatchObject({ gaps: 0, gap_bytes: 0, pending_limit: 0 });
+  expect(arrived.map(({ sha256 }) => sha256).sort()).toEqual(truth.map(({ sha256 }) => sha256).sort());
+  expect(counters.upstream.lost_bytes).toBe(0);
+  expect(counters.frames.captured).toBe(counters.frames.segments + Object.values(counters.frames.dropped as Record<string, number>).reduce((a, b) => a + b, 0));
+  return { counters, connections: truth };
+}
+
+const KINDS = [
+  { name: "IPv4 in IPv4", lab: [], host: "192.0.2.2" },
+  { name: "IPv6 in IPv4", lab: [], host: "[2001:db8:1::2]" },
+  { name: "IPv4 in IPv6", lab: ["--outer", "6"], host: "192.0.2.2" },
+  { name: "IPv6 in IPv6", lab: ["--outer", "6"], host: "[2001:db8:1::2]" },
+  { name: "IPv4 with a VLAN tag in IPv4", lab: ["--vlan", "7"], host: "192.0.2.2" },
+];
+
+describe.skipIf(why !== undefined)("mode tcp over a kernel mirror", () => {
+  for (const kind of KINDS) {
+    test(`${kind.name}: every connection arrives byte for byte, small and large, kept open and closed`, async () => {
+      const lab = await Lab.up("v2h-tcp", kind.lab);
+      try {
+        const recorded = await start(lab);
+        const bodies = { empty: 0, small: 1 << 10, medium: 1 << 20, large: 20 << 20 };
+        for (const [name, bytes] of Object.entries(bodies)) await Bun.write(join(lab.directory, name), crypto.getRandomValues(Buffer.alloc(Math.min(bytes, 65536))).toString("latin1").padEnd(bytes, "x").slice(0, bytes));
+        const posts = Object.keys(bodies).map((name) => ["--data-binary", `@${name}`, `http://${kind.host}/${name}`]);
+        // On one connection, one after the other; then each on a connection of its own.
+        await lab.run("client", "curl", "-sS", "-g", ...posts.flatMap((post, i) => (i === 0 ? post : ["--next", "-sS", "-g", ...post])));
+        for (const post of posts) await lab.run("client", "curl", "-sS", "-g", "-H", "Connection: close", ...post);
+        const { connections } = await compare(lab, recorded);
+        expect(connections.length).toBe(1 + posts.length);
+        expect(connections.reduce((sum, { bytes }) => sum + bytes, 0)).toBeGreaterThan(2 * (21 << 20));
+      } finally {
+        await lab.down();
+      }
+    }, 60_000);
+  }
+
+  test("64 connections at full load, with another VNI and another port on the same mirror: nothing is lost, nothing else arrives", async () => {
+    const lab = await Lab.up("v2h-tcp", ["--second-vni", "43"]);
+    try {
+      await lab.nginx("production", `listen 8080;`, 1_000_000, `return 200 "other";`);
+      const recorded = await start(lab);
+      const other = lab.run("client", "curl", "-sS", "http://192.0.2.2:8080/[1-50]");
+      await lab.run("client", "wrk", "-t1", "-c64", "-d3", "http://192.0.2.2/");
+      await other;
+      const { counters, connections } = await compare(lab, recorded);
+      expect(connections.length).toBeGreaterThanOrEqual(64);
+      expect(counters.frames.dropped.other_port).toBeGreaterThan(0);
+      expect(counters.frames.dropped.other_vni).toBeGreaterThan(counters.frames.segments);
+    } finally {
+      await lab.down();
+    }
+  }, 60_000);
+});
