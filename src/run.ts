@@ -45,6 +45,7 @@ export async function run(options: Options): Promise<number> {
   const report = new RunReport(log, counters, options.address, now);
   const shard = new Shard(
     {
+      mode: options.mode,
       vxlanPort: options["vxlan-port"],
       vni: options.vni,
       port: options.port,
@@ -57,6 +58,11 @@ export async function run(options: Options): Promise<number> {
       maxRetries: options["max-retries"],
       connectTimeoutMs: options["connect-timeout-ms"],
       responseTimeoutMs: options["response-timeout-ms"],
+      pipelineDepth: options["pipeline-depth"],
+      maxWaitingRequests: options["max-waiting-requests"],
+      maxRequestBytes: options["max-request-bytes"],
+      maxHeaderBytes: options["max-header-bytes"],
+      headerEdits: options.headerEdits,
       measuresDelay: options.read === undefined,
     },
     counters,
@@ -160,7 +166,7 @@ class SavefileRun {
 
   async run(shard: Shard, report: RunReport, counters: Counters, stop: Stop): Promise<void> {
     const { savefile, progress } = this;
-    const ticker = setInterval(() => shard.endpoint.tick(), TICK_MS);
+    const ticker = setInterval(() => shard.tick(), TICK_MS);
     const stopped = stop.request.then(() => false);
     try {
       while (await Promise.race([savefile.fill(), stopped])) {
@@ -191,13 +197,14 @@ function turn(): Promise<void> {
 }
 
 /** Waits until all connections have ended; after a signal, no longer than DRAIN_MS. */
-async function drain({ endpoint }: Shard, stop: Stop): Promise<void> {
+async function drain(shard: Shard, stop: Stop): Promise<void> {
+  const { endpoint } = shard;
   let deadlineMs = Infinity;
   while (endpoint.openCount > 0) {
     const nowMs = now();
     if (stop.requested && deadlineMs === Infinity) deadlineMs = nowMs + DRAIN_MS;
     if (nowMs >= deadlineMs) endpoint.terminate();
-    endpoint.tick();
+    shard.tick();
     await Bun.sleep(TICK_MS);
   }
 }

@@ -10,10 +10,12 @@ import { FlowTable } from "./flow/flow-table.ts";
 import { QueueMemory } from "./forward/byte-queue.ts";
 import { Endpoint, type EndpointReport } from "./forward/endpoint.ts";
 import type { Connector, ForwardAddress } from "./forward/socket.ts";
+import { HttpMode, type HttpOptions, type HttpReport } from "./forward/http-mode.ts";
 import { TcpMode } from "./forward/tcp-mode.ts";
 import type { Counters } from "./observe/counters.ts";
 
-export interface ShardOptions {
+export interface ShardOptions extends HttpOptions {
+  readonly mode: "http" | "tcp";
   readonly vxlanPort: number;
   readonly vni: number;
   readonly port: number;
@@ -25,7 +27,6 @@ export interface ShardOptions {
   readonly maxBufferMib: number;
   readonly maxRetries: number;
   readonly connectTimeoutMs: number;
-  readonly responseTimeoutMs: number;
   readonly measuresDelay: boolean;
 }
 
@@ -33,14 +34,16 @@ export class Shard {
   readonly endpoint: Endpoint;
   private readonly decoder: Decoder;
   private readonly flows: FlowTable;
+  /** Null: --mode tcp. */
+  private readonly http: HttpMode | null;
 
   /** `now`: milliseconds since 1970, with fractions. */
-  constructor(options: ShardOptions, counters: Counters, report: EndpointReport, connector: Connector, now: () => number) {
+  constructor(options: ShardOptions, counters: Counters, report: EndpointReport & HttpReport, connector: Connector, now: () => number) {
     const budget = new BufferBudget(options.maxBufferMib << 20);
     this.endpoint = new Endpoint(options, counters, new QueueMemory(budget), report, connector, now);
     this.decoder = new Decoder(options, counters);
-    const mode = new TcpMode(this.endpoint, options.responseTimeoutMs);
-    this.flows = new FlowTable(options, counters, budget, mode);
+    this.http = options.mode === "http" ? new HttpMode(this.endpoint, options, report) : null;
+    this.flows = new FlowTable(options, counters, budget, this.http ?? new TcpMode(this.endpoint, options.responseTimeoutMs));
   }
 
   /** Takes up to `recordsMax` records of the source's batch. False: the batch is at its end. */
@@ -51,7 +54,7 @@ export class Shard {
       const outcome = this.decoder.decode(bytes, view, source.offset, source.length, source.linkType, source.timestampMs);
       if (outcome === SEGMENT) this.flows.accept(this.decoder.segment);
     }
-    this.endpoint.flush();
+    this.flush();
     return more;
   }
 
@@ -59,13 +62,25 @@ export class Shard {
   advance(captureMs: number): void {
     this.decoder.advance(captureMs);
     this.flows.advance(captureMs);
-    this.endpoint.flush();
+    this.tick();
+  }
+
+  /** Time passes for the endpoint alone. */
+  tick(): void {
+    this.http?.tick();
     this.endpoint.tick();
+    this.flush();
   }
 
   /** Nothing more comes: delivers all that waits, and has each connection end behind it. */
   finish(): void {
     this.flows.flush();
+    this.flush();
+  }
+
+  /** The batch is over: what it brought leaves, in one write for each connection. */
+  private flush(): void {
+    this.http?.flush();
     this.endpoint.flush();
   }
 }

@@ -7,9 +7,10 @@ import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
 import type { ForwardAddress } from "../forward/socket.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
+import type { HeaderEdits } from "../http/header-edits.ts";
 import { FORWARD_ADDRESS_FORMS, parseForwardAddress } from "./forward-address.ts";
 
-export const MODES = ["tcp"] as const;
+export const MODES = ["http", "tcp"] as const;
 
 /** What a text must be: `parse` returns undefined where it is not `accepts`. */
 interface Value<T> {
@@ -44,10 +45,27 @@ function oneOf<T extends string>(values: readonly T[]): Value<T> {
   };
 }
 
+const fieldValue: Value<string | undefined> = {
+  accepts: "printable characters",
+  parse: (text) => (/^[\x21-\x7e]+$/.test(text) ? text : undefined),
+};
+
 const anyText: Value<string | undefined> = { accepts: "a path", parse: (text) => text };
+
+/** RFC 9110, section 5.5; fields that frame the request are not to be touched. */
+const headerField: Value<Field> = {
+  accepts: "'Name: value', of another field than Content-Length, Transfer-Encoding or Connection",
+  parse(text) {
+    const [, name, value] = /^([!#$%&'*+.^_`|~\w-]+):[ \t]*([\x20-\x7e]*?)[ \t]*$/.exec(text) ?? [];
+    if (name === undefined || value === undefined || FRAMING_FIELDS.has(name.toLowerCase())) return undefined;
+    return [name, value];
+  },
+};
 
 const forwardAddress: Value<ForwardAddress> = { accepts: FORWARD_ADDRESS_FORMS, parse: parseForwardAddress };
 
+const FRAMING_FIELDS = new Set(["content-length", "transfer-encoding", "connection"]);
+const HTTP_PORT = 80;
 const VNI_MAX = 2 ** 24 - 1;
 const PORT_MAX = 65_535;
 const MILLISECONDS_MAX = 86_400_000;
@@ -64,7 +82,13 @@ const flags = {
     default: undefined,
     help: "forward a pcap or pcapng savefile (-: standard input) instead of an interface; needs no privileges",
   }),
-  mode: flag({ value: oneOf(MODES), hint: "tcp", env: "MODE", default: "tcp", help: "tcp: the bare byte stream of each connection" }),
+  mode: flag<(typeof MODES)[number]>({
+    value: oneOf(MODES),
+    hint: "http|tcp",
+    env: "MODE",
+    default: "tcp",
+    help: "http: whole requests, each sent when the one before it was answered; tcp: the bare byte stream of any protocol",
+  }),
   "max-pending-packets": flag({
     value: wholeNumber(0, 1_000_000),
     hint: "N",
@@ -108,6 +132,42 @@ const flags = {
     env: "RESPONSE_TIMEOUT_MS",
     default: 30_000,
     help: "silence of the endpoint, after a flow's end, that ends the wait for its answer",
+  }),
+  "pipeline-depth": flag({
+    value: wholeNumber(1, 1000),
+    hint: "N",
+    env: "PIPELINE_DEPTH",
+    default: 1,
+    help: "requests sent on a connection before the first of them is answered; for endpoints that take it",
+  }),
+  "max-waiting-requests": flag({
+    value: wholeNumber(1, 1_000_000),
+    hint: "N",
+    env: "MAX_WAITING_REQUESTS",
+    default: 128,
+    help: "whole requests of a flow that wait for their turn; over it the newest is dropped",
+  }),
+  "max-request-bytes": flag({
+    value: wholeNumber(1, 1 << 30),
+    hint: "BYTES",
+    env: "MAX_REQUEST_BYTES",
+    default: 1 << 20,
+    help: "larger requests are streamed instead of held",
+  }),
+  "max-header-bytes": flag({
+    value: wholeNumber(64, 1 << 24),
+    hint: "BYTES",
+    env: "MAX_HEADER_BYTES",
+    default: 64 << 10,
+    help: "request line and header section; a longer one is damaged",
+  }),
+  host: flag<string | undefined>({
+    value: fieldValue,
+    hint: "VALUE|endpoint",
+    env: "HOST_HEADER",
+    default: undefined,
+    defaultText: "as it came",
+    help: "replace each request's Host field; endpoint: by forward_addr",
   }),
   "max-flows": flag({
     value: wholeNumber(1, 10_000_000),
@@ -168,6 +228,8 @@ export type Options = FlagValues & {
   readonly port: number;
   readonly address: ForwardAddress;
   readonly logFormat: LogFormat;
+  /** Null: header sections are sent as they came. */
+  readonly headerEdits: HeaderEdits | null;
   /** Infinity: no limit. A savefile's holes keep nobody waiting, and what fills one may come late in it. */
   readonly gapTimeoutMs: number;
 };
@@ -183,22 +245,49 @@ const positionals = [
 
 const cittyArgs: ArgsDef = {
   ...Object.fromEntries(Object.keys(flags).map((name) => [name, { type: "string" }])),
+  mark: { type: "boolean" },
   help: { type: "boolean", alias: "h" },
   version: { type: "boolean", alias: "v" },
 };
 
 /** Reads the command line. Throws UsageError. */
 export function readRequest(argv: string[], env: NodeJS.ProcessEnv): Request {
-  const args = parseArgs(argv, cittyArgs);
+  const { fields, rest } = takeFields(argv);
+  const args = parseArgs(rest, cittyArgs);
   refuseUnknownFlags(args);
   if (args.help === true) return { kind: "help" };
   if (args.version === true) return { kind: "version" };
-  return { kind: "run", options: readOptions(args, env) };
+  return { kind: "run", options: readOptions(args, fields, env) };
+}
+
+type Field = readonly [string, string];
+
+/** Takes out --set-header, the one flag that may be given more than once. Throws UsageError. */
+function takeFields(argv: string[]): { fields: Field[]; rest: string[] } {
+  const fields: Field[] = [];
+  const rest: string[] = [];
+  for (let i = 0; i < argv.length; i++) {
+    const argument = argv[i]!;
+    if (argument === "--") return { fields, rest: rest.concat(argv.slice(i)) };
+    const match = /^--set-header(?:=(.*))?$/s.exec(argument);
+    if (match === null) rest.push(argument);
+    else fields.push(parseValue("--set-header=", match[1] ?? argv[++i] ?? "", headerField));
+  }
+  return { fields, rest };
+}
+
+function headerEdits(host: string | undefined, fields: Field[], mark: boolean): HeaderEdits | null {
+  return host === undefined && fields.length === 0 && !mark ? null : { host, fields, mark };
+}
+
+function hostOf({ host, port }: ForwardAddress): string {
+  const name = host.includes(":") ? `[${host}]` : host;
+  return port === HTTP_PORT ? name : `${name}:${port}`;
 }
 
 type Args = Record<string, unknown> & { _: string[] };
 
-function readOptions(args: Args, env: NodeJS.ProcessEnv): Options {
+function readOptions(args: Args, fields: Field[], env: NodeJS.ProcessEnv): Options {
   const values = {} as Record<string, unknown>;
   for (const name of Object.keys(flags) as FlagName[]) values[name] = readFlag(name, flags[name] as Flag<unknown>, args[name], env);
   const chosen = values as FlagValues;
@@ -212,15 +301,17 @@ function readOptions(args: Args, env: NodeJS.ProcessEnv): Options {
   if (given.length > expected.length) {
     throw new UsageError(`Cannot start: ${quote(given[expected.length]!)} is one argument too many (expected ${expected.map(({ name }) => `<${name}>`).join(" ")})`);
   }
-  const [vni, port, address] = given.slice(-3) as [string, string, string];
+  const [vni, port, addressText] = given.slice(-3) as [string, string, string];
   const interfaceName = chosen.read === undefined ? given[0]! : undefined;
   if (interfaceName === "") throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
+  const address = parseValue("<forward_addr> ", addressText, forwardAddress);
   return {
     ...chosen,
     interfaceName,
     vni: parseValue("<vni> ", vni, wholeNumber(0, VNI_MAX)),
     port: parseValue("<original_destination_port> ", port, wholeNumber(1, PORT_MAX)),
-    address: parseValue("<forward_addr> ", address, forwardAddress),
+    address,
+    headerEdits: headerEdits(chosen.host === "endpoint" ? hostOf(address) : chosen.host, fields, args.mark === true),
     gapTimeoutMs: chosen["gap-timeout-ms"] ?? (chosen.read === undefined ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen["log-format"] ?? (isatty(2) ? "pretty" : "plain"),
   };
@@ -281,7 +372,12 @@ export function usage(): string {
     const shown = defaultText ?? (value === undefined ? "none" : String(value));
     return [`--${name} ${hint}`, `${help} [${env === undefined ? "" : `${env}, `}default: ${shown}]`];
   });
-  const rows = [...flagRows, ["-h, --help", "show this"], ["-v, --version", "show version, commit and Bun's version"]];
+  const rows = [
+    ...flagRows,
+    ["--set-header 'NAME: VALUE'", "replace or add a header field; may be given more than once"],
+    ["--mark", "add X-Mirrored-From: <client address>; a request that has it already is not forwarded"],
+    ["-h, --help", "show this"], ["-v, --version", "show version, commit and Bun's version"],
+  ];
   const width = Math.max(...rows.map(([name]) => name!.length));
   return [
     "Forwards mirrored traffic (AWS VPC Traffic Mirroring, VXLAN) to an HTTP endpoint.",
@@ -298,7 +394,8 @@ export function usage(): string {
     "",
     "Examples:",
     "  vxlan-to-http eth0 5569041 80 127.0.0.1:8080",
-    "  vxlan-to-http --max-pending-packets 64 --log-level debug eth0 42 443 http://test.internal",
+    "  vxlan-to-http --host endpoint --mark --log-level debug eth0 42 8080 http://test.internal",
+    "  vxlan-to-http --mode tcp --max-pending-packets 64 eth0 42 5432 10.0.0.7:5432",
     "  vxlan-to-http --read mirror.pcap 42 80 [::1]:8080",
     "  ssh replay tcpdump -U -w - udp port 4789 | vxlan-to-http --read - 42 80 localhost:8080",
     "",

@@ -19,7 +19,7 @@ export interface HeaderEdits {
  * it carries the mark already. `identity` is the flow's.
  */
 export function editHead(head: Uint8Array, edits: HeaderEdits, identity: Int32Array): Uint8Array | null {
-  const text = Buffer.from(head.buffer, head.byteOffset, head.length).latin1Slice();
+  const text = Buffer.from(head.buffer, head.byteOffset, head.length).toString("latin1");
   const lineEnd = text.includes("\r\n") ? "\r\n" : "\n";
   const [requestLine, ...lines] = text.split(/\r?\n/);
   const fields = lines.slice(0, lines.indexOf(""));

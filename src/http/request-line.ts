@@ -59,7 +59,7 @@ export class RequestLine {
 
   /** Whether it began with a method that HTTP knows, and so was meant as a request line. */
   get looksLikeHttp(): boolean {
-    return this.state !== METHOD && this.node !== NO_MATCH && this.node !== METHOD_RESERVED;
+    return this.state !== METHOD && this.node !== NO_MATCH;
   }
 
   /** Reads on, from `at` to `end` at most. Returns where it stopped. */
@@ -157,5 +157,5 @@ export class RequestLine {
 }
 
 function latin1(bytes: Uint8Array, from: number, to: number): string {
-  return String.fromCharCode(...bytes.subarray(from, to));
+  return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString("latin1");
 }

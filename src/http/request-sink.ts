@@ -12,6 +12,8 @@ export const DAMAGE_REASONS = [
   "ambiguous_length",
   /** The request line and header section are longer than --max-header-bytes. */
   "header_too_long",
+  /** It came behind a request that ends its connection (Connection: close): no server reads it. */
+  "after_close",
 ] as const;
 export type DamageReason = (typeof DAMAGE_REASONS)[number];
 
@@ -37,16 +39,21 @@ export class RequestHead {
 }
 
 /**
- * Takes what the framer finds, in order: for each request `head` once its header section is whole,
- * `bytes` for all its bytes from the first (so some of them before `head`), then `whole` or
- * `damaged`. Bytes given are valid until the end of the batch.
+ * Takes what the framer finds, in order. For each request: `bytes` once for each push that it has bytes
+ * in, together all of them and nothing else; `head` as soon as its header section is whole, before the
+ * `bytes` of that push; and then `whole`, or at any time `damaged` (of a damaged request, the bytes of
+ * the last push are not given). Bytes given are valid until the end of the batch.
  */
 export interface RequestSink {
   bytes(bytes: Uint8Array, offset: number, length: number): void;
   head(head: RequestHead): void;
+  /** All its bytes were given. Here {@link RequestFramer.passRest} may be called, and nothing else of the framer. */
   whole(): void;
   /** The request that was begun, or what should have been one, cannot be told whole. */
   damaged(reason: DamageReason): void;
-  /** No HTTP/1 from the connection's first byte on; nothing more is framed. */
+  /**
+   * No HTTP/1: nothing is framed any more. If the connection is known from its first byte, all bytes from
+   * there on to here were given to `bytes`; all that follow are given to `bytes` as they are.
+   */
   foreign(protocol: ForeignProtocol): void;
 }

@@ -11,11 +11,10 @@ import { DONE, MALFORMED, MORE } from "./outcome.ts";
 const VERSION = 0;
 const MINOR_VERSION = 1;
 const AFTER_VERSION = 2;
-const BEFORE_CODE = 3;
-const CODE = 4;
-const AFTER_CODE = 5;
-const REASON = 6;
-const LINE_FEED = 7;
+const CODE = 3;
+const AFTER_CODE = 4;
+const REASON = 5;
+const LINE_FEED = 6;
 
 const VERSION_BYTES = new TextEncoder().encode("HTTP/1.");
 const CODE_LEN = 3;
@@ -53,14 +52,11 @@ export class StatusLine {
           break;
         case AFTER_VERSION:
           if (byte !== SP) return this.fail(at);
-          this.state = BEFORE_CODE;
+          this.state = CODE;
           this.readLength = 0;
           break;
-        case BEFORE_CODE:
-          if (byte === SP) break;
-          this.state = CODE;
-        // fall through
         case CODE:
+          if (byte === SP && this.readLength === 0) break;
           if (!isDigit(byte)) return this.fail(at);
           this.code = this.code * 10 + byte - DIGIT_0;
           if (++this.readLength < CODE_LEN) break;

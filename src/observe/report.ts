@@ -2,16 +2,23 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { RefusalError } from "../errors.ts";
 import type { EndpointReport } from "../forward/endpoint.ts";
+import type { HttpReport } from "../forward/http-mode.ts";
 import type { ForwardAddress } from "../forward/socket.ts";
 import { Drop } from "../decode/drop-reason.ts";
+import type { ForeignProtocol } from "../http/request-sink.ts";
 import type { Counters, CountersSnapshot } from "./counters.ts";
 import type { Log } from "./log.ts";
 
+const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
+  tls: "Some connections are TLS, which cannot be read here: mirror behind the load balancer or proxy that ends it (foreign.tls)",
+  http2: "Some connections are HTTP/2 and were joined in their middle, where it cannot be read: it is forwarded from connections that begin while this program runs (foreign.http2)",
+  unknown: "Some connections are not HTTP: forward them with --mode tcp (foreign.unknown)",
+};
 const SUMMARY_LINE_MS = 10_000;
 /** Drops that are further apart than this are another burst. */
 const DROP_BURST_MS = 10_000;
 
-export class RunReport implements EndpointReport {
+export class RunReport implements EndpointReport, HttpReport {
   private summaryDueMs: number;
   private framesBefore = 0;
   private bytesBefore = 0;
@@ -42,6 +49,10 @@ export class RunReport implements EndpointReport {
   broken(error: Error | undefined, lostBytes: number): void {
     const how = error === undefined ? "closed" : "reset";
     this.log.warnOften("broken", `${this.endpointName} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost`, this.now());
+  }
+
+  foreign(protocol: ForeignProtocol): void {
+    this.once(`foreign ${protocol}`, FOREIGN_ADVICE[protocol]);
   }
 
   /** Frames that the kernel dropped, told once a burst. */
@@ -90,13 +101,21 @@ export class RunReport implements EndpointReport {
   /** The totals of the run. */
   totals(): void {
     const totals = this.counters.snapshot();
-    const { frames, flows, reassembly, upstream } = totals;
+    const { frames, flows, reassembly, requests, responses, upstream } = totals;
+    const unsent = Object.entries(requests.dropped).filter(([, count]) => count > 0);
     const dropped = Object.entries(frames.dropped).filter(([, count]) => count > 0);
     const lines = [
       `Totals: ${frames.captured} frames captured, of which ${frames.segments} were segments of ours`,
       ...(dropped.length > 0 ? [`Not ours: ${dropped.map(([reason, count]) => `${count} ${reason}`).join(", ")}`] : []),
       `Flows: ${flows.opened} opened, ${flows.picked_up} picked up, ${flows.closed} closed, ${flows.evicted} evicted`,
       `Reassembly: ${reassembly.gaps} gaps (${reassembly.gap_bytes} bytes), ${reassembly.out_of_order} segments out of order, ${reassembly.retransmitted_bytes} bytes retransmitted`,
+      ...(requests.seen > 0
+        ? [
+            `Requests: ${requests.seen} seen, ${requests.forwarded} forwarded, ${requests.damaged} damaged` +
+              unsent.map(([reason, count]) => `, ${count} dropped (${reason})`).join(""),
+            `Answers: ${requests.answered} (${["1xx", "2xx", "3xx", "4xx", "5xx"].map((group) => `${responses[group as "2xx"]} ${group}`).join(", ")}), ${responses.unanswered} requests unanswered`,
+          ]
+        : []),
       `Endpoint: ${upstream.bytes} bytes on ${upstream.connects} connections, ${upstream.connect_errors} could not be made, ${upstream.broken} broke, ${upstream.given_up} were given up, ${upstream.lost_bytes} bytes lost`,
     ];
     if (this.log.format === "json") this.log.info(lines[0]!, totals);

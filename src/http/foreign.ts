@@ -1,0 +1,50 @@
+/** What other protocols than HTTP/1 begin with. */
+
+/** TLS's record header (RFC 8446, section 5.1): type, version (2 bytes), length (2 bytes). */
+const RECORD_HEADER_LEN = 5;
+const RECORD_TYPE_MIN = 20;
+const RECORD_TYPE_MAX = 23;
+export const RECORD_TYPE_HANDSHAKE = 22;
+export const RECORD_VERSION_MAJOR = 3;
+const RECORD_VERSION_MINOR_MAX = 4;
+/** What TLS 1.2 allows a record to be, expanded by its cipher. */
+const RECORD_LENGTH_MAX = (1 << 14) + 2048;
+
+/** What a connection begins with that speaks HTTP/2 with prior knowledge (RFC 9113, section 3.4). */
+export const HTTP2_PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+/** HTTP/2's frame header (RFC 9113, section 4.1): length (3 bytes), type, flags, stream (4 bytes). */
+const FRAME_HEADER_LEN = 9;
+/** The frame types of RFC 9113, of ALTSVC and ORIGIN (RFC 7838, RFC 8336), and PRIORITY_UPDATE (RFC 9218). */
+const FRAME_TYPE_MAX = 0x0c;
+const FRAME_TYPE_PRIORITY_UPDATE = 0x10;
+const FRAME_FLAGS = 0x2d;
+
+/**
+ * Whether these bytes are TLS records, the last one of which ends where they end: then it is no
+ * accident, whatever was expected.
+ */
+export function isTls(bytes: Uint8Array, at: number, end: number): boolean {
+  while (at + RECORD_HEADER_LEN <= end) {
+    if (bytes[at] < RECORD_TYPE_MIN || bytes[at] > RECORD_TYPE_MAX) return false;
+    if (bytes[at + 1] !== RECORD_VERSION_MAJOR || bytes[at + 2] > RECORD_VERSION_MINOR_MAX) return false;
+    const length = (bytes[at + 3] << 8) | bytes[at + 4];
+    if (length === 0 || length > RECORD_LENGTH_MAX) return false;
+    at += RECORD_HEADER_LEN + length;
+    if (at === end) return true;
+  }
+  return false;
+}
+
+/** The same of HTTP/2: its preface, or frames. */
+export function isHttp2(bytes: Uint8Array, at: number, end: number): boolean {
+  if (end - at >= HTTP2_PREFACE.length && HTTP2_PREFACE.every((byte, i) => bytes[at + i] === byte)) return true;
+  while (at + FRAME_HEADER_LEN <= end) {
+    const type = bytes[at + 3];
+    if (type > FRAME_TYPE_MAX && type !== FRAME_TYPE_PRIORITY_UPDATE) return false;
+    if ((bytes[at + 4] & ~FRAME_FLAGS) !== 0 || bytes[at + 5] > 0x7f) return false;
+    at += FRAME_HEADER_LEN + ((bytes[at] << 16) | (bytes[at + 1] << 8) | bytes[at + 2]);
+    if (at === end) return true;
+  }
+  return false;
+}

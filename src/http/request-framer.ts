@@ -1,0 +1,441 @@
+/**
+ * From a client's bytes, in order and with holes, to its requests.
+ * https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+ *
+ * Bytes are looked at once, where they lie, whatever pieces they come in. Only while a request line
+ * that was begun behind a hole is not decided is it copied.
+ */
+import { CR, LF } from "./chars.ts";
+import { ChunkedBody } from "./chunked-body.ts";
+import { HTTP2_PREFACE, isHttp2, isTls, RECORD_TYPE_HANDSHAKE, RECORD_VERSION_MAJOR } from "./foreign.ts";
+import { Coding, HeaderSection } from "./header-section.ts";
+import { DONE, MORE, TOO_LONG } from "./outcome.ts";
+import { RequestLine } from "./request-line.ts";
+import { type DamageReason, type ForeignProtocol, RequestHead, type RequestSink } from "./request-sink.ts";
+
+export interface RequestLimits {
+  /** Of the request line and header section together; of a chunk's line; of a trailer section. */
+  readonly maxHeaderBytes: number;
+}
+
+// Before the first request.
+/** The connection's first bytes, while they may be HTTP/2's preface. */
+const OPENING = 0;
+/** They were the first one of a TLS handshake. */
+const OPENING_TLS = 1;
+
+// Between requests.
+const BETWEEN = 2;
+/** Behind a request that ends the connection. */
+const AFTER_CLOSE = 3;
+
+// In a request.
+const LINE = 4;
+const FIELDS = 5;
+/** A body of known length. */
+const BODY = 6;
+const CHUNKED = 7;
+
+/** The rest of a body of known length that has a hole. */
+const SKIPPING = 8;
+// Out of step: only a push that begins with a request line is trusted.
+const LOST = 9;
+/** A push began with what may become a request line; it is held until that is decided. */
+const CANDIDATE = 10;
+/** Another protocol: bytes pass as they are. */
+const PASSING = 11;
+/** Nobody reads what comes. */
+const OVER = 12;
+
+/** RequestHead.bodyLength of a chunked body. */
+const CHUNKED_LENGTH = -1;
+/** No length that all would agree on. */
+const UNCLEAR_LENGTH = -2;
+
+const NOTHING = new Uint8Array(0);
+
+export class RequestFramer {
+  private state: number;
+  private readonly line = new RequestLine();
+  private readonly fields = new HeaderSection();
+  private chunked: ChunkedBody | null = null;
+  private readonly head = new RequestHead();
+  /** Bytes of the request line and header section so far. */
+  private headLength = 0;
+  /** Of the body of known length, what is still to come. */
+  private remaining = 0;
+  /** In the push under way: where the request's bytes begin that the sink has not got yet. */
+  private from = 0;
+
+  /** The connection is known from its first byte, and its first line was not read yet. */
+  private isFirstLine: boolean;
+  /** No request was found yet. */
+  private isUnproven = true;
+  /** Picked up in its middle: if that was within a request, it was not counted yet. */
+  private owesDamage: boolean;
+  private hasSkipped = false;
+  private openingLength = 0;
+  private isPassingRest = false;
+
+  /** The candidate's bytes from earlier pushes. */
+  private held = NOTHING;
+  private heldLength = 0;
+
+  /** `fromStart`: the first byte that comes is the connection's first one. */
+  constructor(
+    private readonly limits: RequestLimits,
+    private readonly sink: RequestSink,
+    fromStart: boolean,
+  ) {
+    this.state = fromStart ? OPENING : LOST;
+    this.isFirstLine = fromStart;
+    this.owesDamage = !fromStart;
+  }
+
+  /** The next bytes: a segment's, of which the first one is the first. They are not kept. */
+  push(bytes: Uint8Array, offset: number, length: number): void {
+    if (length === 0) return;
+    const end = offset + length;
+    this.from = offset;
+    this.isPassingRest = false;
+    let at = offset;
+    if (this.state === LOST) at = this.seek(bytes, offset, end);
+    else if (this.state === CANDIDATE) at = this.decide(bytes, offset, end);
+    while (at < end && !this.isPassingRest) at = this.step(bytes, at, end);
+    if (this.isPassingRest) this.give(bytes, at, end);
+    else if (this.isUnderWay) this.give(bytes, this.from, end);
+  }
+
+  /** The next `length` bytes are missing. */
+  gap(length: number): void {
+    switch (this.state) {
+      case LOST:
+        if (this.owesDamage) this.lose("gap");
+        break;
+      case CANDIDATE:
+        this.state = LOST;
+        this.dropCandidate();
+        if (this.owesDamage) this.lose("gap");
+        break;
+      case BODY:
+      case SKIPPING:
+        this.gapInBody(length);
+        break;
+      case AFTER_CLOSE:
+      case PASSING:
+      case OVER:
+        break;
+      default:
+        this.lose("gap");
+    }
+  }
+
+  /** Nothing comes any more. */
+  end(): void {
+    if (this.isUnderWay) this.lose("cut_off");
+    else if (this.owesDamage && (this.state === CANDIDATE || (this.state === LOST && this.hasSkipped))) this.lose("gap");
+    this.dropCandidate();
+    this.state = OVER;
+  }
+
+  /**
+   * To be called in {@link RequestSink.whole}: the rest of the push under way is not framed but given to
+   * `bytes` as it is. (What comes behind a request that wants an upgrade may be of another protocol.)
+   */
+  passRest(): void {
+    this.isPassingRest = true;
+  }
+
+  private get isUnderWay(): boolean {
+    const { state } = this;
+    return (state >= LINE && state <= CHUNKED) || state === OPENING_TLS || (state === OPENING && this.openingLength > 0);
+  }
+
+  /** Takes at least one byte, or goes on to another state. */
+  private step(bytes: Uint8Array, at: number, end: number): number {
+    switch (this.state) {
+      case OPENING:
+        return this.open(bytes, at, end);
+      case OPENING_TLS:
+        return this.foreign(bytes[at] === RECORD_VERSION_MAJOR ? "tls" : "unknown", bytes, at, end);
+      case BETWEEN:
+        // Section 2.2: empty lines before a request are ignored; servers ignore a lone CR or LF as well.
+        if (bytes[at] === CR || bytes[at] === LF) return at + 1;
+        this.beginRequest(at);
+        return at;
+      case AFTER_CLOSE:
+        if (bytes[at] === CR || bytes[at] === LF) return at + 1;
+        this.state = OVER;
+        this.sink.damaged("after_close");
+        return end;
+      case LINE:
+        return this.readLine(bytes, at, end);
+      case FIELDS:
+        return this.readFields(bytes, at, end);
+      case BODY:
+        return this.readBody(bytes, at, end);
+      case CHUNKED:
+        return this.readChunked(bytes, at, end);
+      case SKIPPING:
+        return this.skip(at, end);
+      case PASSING:
+        this.give(bytes, at, end);
+        return end;
+      default:
+        return end;
+    }
+  }
+
+  // The connection's beginning.
+
+  private open(bytes: Uint8Array, from: number, end: number): number {
+    if (this.openingLength === 0) {
+      if (bytes[from] === RECORD_TYPE_HANDSHAKE) {
+        this.state = OPENING_TLS;
+        return from + 1;
+      }
+      if (bytes[from] === CR || bytes[from] === LF) {
+        this.state = BETWEEN;
+        this.isFirstLine = false;
+        return from + 1;
+      }
+    }
+    let at = from;
+    while (at < end && bytes[at] === HTTP2_PREFACE[this.openingLength]) {
+      at++;
+      if (++this.openingLength === HTTP2_PREFACE.length) return this.foreign("http2", bytes, at, end);
+    }
+    if (at === end) return at;
+    // Not HTTP/2: what was like it is the beginning of a request line.
+    this.beginRequest(this.from);
+    this.headLength = this.openingLength;
+    this.line.feed(HTTP2_PREFACE, 0, this.openingLength);
+    return this.line.outcome === MORE ? at : this.lineFailed("malformed", bytes, at, end);
+  }
+
+  private foreign(protocol: ForeignProtocol, bytes: Uint8Array, at: number, end: number): number {
+    this.give(bytes, this.from, at);
+    this.state = PASSING;
+    this.sink.foreign(protocol);
+    this.from = end;
+    return at;
+  }
+
+  // A request.
+
+  private beginRequest(at: number): void {
+    this.state = LINE;
+    this.from = at;
+    this.headLength = 0;
+    this.line.begin(false);
+  }
+
+  private readLine(bytes: Uint8Array, at: number, end: number): number {
+    const limit = this.headEnd(at, end);
+    const stop = this.line.feed(bytes, at, limit);
+    this.headLength += stop - at;
+    if (this.line.outcome === DONE) {
+      this.beginFields();
+      return stop;
+    }
+    if (this.line.outcome !== MORE) return this.lineFailed("malformed", bytes, stop, end);
+    return stop < end ? this.lineFailed("header_too_long", bytes, stop, end) : stop;
+  }
+
+  private lineFailed(reason: DamageReason, bytes: Uint8Array, at: number, end: number): number {
+    if (this.isFirstLine && !this.line.looksLikeHttp) return this.foreign("unknown", bytes, at, end);
+    return this.fail(reason, end);
+  }
+
+  private beginFields(): void {
+    this.state = FIELDS;
+    this.isFirstLine = false;
+    this.isUnproven = false;
+    this.fields.begin(false);
+  }
+
+  private readFields(bytes: Uint8Array, at: number, end: number): number {
+    const stop = this.fields.feed(bytes, at, this.headEnd(at, end));
+    this.headLength += stop - at;
+    if (this.fields.outcome === DONE) return this.endHead(bytes, stop, end);
+    if (this.fields.outcome !== MORE) return this.fail("malformed", end);
+    return stop < end ? this.fail("header_too_long", end) : stop;
+  }
+
+  /** How far the request line and header section may go at most. */
+  private headEnd(at: number, end: number): number {
+    return Math.min(end, at + Math.max(this.limits.maxHeaderBytes - this.headLength, 0));
+  }
+
+  private endHead(bytes: Uint8Array, at: number, end: number): number {
+    const { head, line, fields } = this;
+    const bodyLength = this.bodyLength();
+    if (bodyLength === UNCLEAR_LENGTH) return this.fail("ambiguous_length", end);
+    head.method = line.method;
+    head.isIdempotent = line.isIdempotent;
+    head.minorVersion = line.minorVersion;
+    // RFC 9110, sections 7.8 and 10.1.1: HTTP/1.0 has neither.
+    head.wantsUpgrade = line.isConnect || (line.minorVersion > 0 && fields.offersUpgrade);
+    head.expectsContinue = line.minorVersion > 0 && fields.expectsContinue;
+    head.headLength = this.headLength;
+    head.bodyLength = bodyLength;
+    this.sink.head(head);
+    if (bodyLength === 0) return this.endRequest(bytes, at);
+    if (bodyLength === CHUNKED_LENGTH) {
+      this.state = CHUNKED;
+      this.chunked ??= new ChunkedBody(this.limits.maxHeaderBytes);
+      this.chunked.begin();
+    } else {
+      this.state = BODY;
+      this.remaining = bodyLength;
+    }
+    return at;
+  }
+
+  /** RFC 9112, section 6.3. What it leaves to servers, refuse or guess, is refused. */
+  private bodyLength(): number {
+    const { transferCoding, isLengthUnclear, contentLength } = this.fields;
+    if (isLengthUnclear) return UNCLEAR_LENGTH;
+    if (transferCoding !== Coding.NONE) {
+      const isClear = transferCoding === Coding.CHUNKED && contentLength < 0 && this.line.minorVersion > 0;
+      if (!isClear) return UNCLEAR_LENGTH;
+    }
+    // RFC 9110, section 9.3.6: CONNECT has no content.
+    if (this.line.isConnect) return 0;
+    return transferCoding === Coding.CHUNKED ? CHUNKED_LENGTH : Math.max(contentLength, 0);
+  }
+
+  private readBody(bytes: Uint8Array, at: number, end: number): number {
+    const taken = Math.min(this.remaining, end - at);
+    this.remaining -= taken;
+    at += taken;
+    return this.remaining === 0 ? this.endRequest(bytes, at) : at;
+  }
+
+  private readChunked(bytes: Uint8Array, at: number, end: number): number {
+    const chunked = this.chunked!;
+    const stop = chunked.feed(bytes, at, end);
+    if (chunked.outcome === MORE) return stop;
+    if (chunked.outcome === DONE) return this.endRequest(bytes, stop);
+    return this.fail(chunked.outcome === TOO_LONG ? "header_too_long" : "malformed", end);
+  }
+
+  private endRequest(bytes: Uint8Array, at: number): number {
+    this.state = this.afterRequest;
+    this.give(bytes, this.from, at);
+    this.from = at;
+    this.sink.whole();
+    return at;
+  }
+
+  /** RFC 9112, section 9.6: behind a request that ends the connection, none is processed. */
+  private get afterRequest(): number {
+    const goesOn = this.head.wantsUpgrade || this.fields.isPersistent(this.line.minorVersion);
+    return goesOn ? BETWEEN : AFTER_CLOSE;
+  }
+
+  private give(bytes: Uint8Array, from: number, to: number): void {
+    if (to > from) this.sink.bytes(bytes, from, to - from);
+  }
+
+  // Damage, and the way back into step.
+
+  /** The request under way is damaged, and where the next one begins is not known. */
+  private fail(reason: DamageReason, end: number): number {
+    this.lose(reason);
+    return end;
+  }
+
+  private lose(reason: DamageReason): void {
+    this.state = LOST;
+    this.isFirstLine = false;
+    this.owesDamage = false;
+    this.sink.damaged(reason);
+  }
+
+  private gapInBody(length: number): void {
+    if (length > this.remaining) {
+      this.lose("gap");
+      return;
+    }
+    this.remaining -= length;
+    const isNew = this.state === BODY;
+    this.state = this.remaining === 0 ? this.afterRequest : SKIPPING;
+    if (isNew) this.sink.damaged("gap");
+  }
+
+  private skip(at: number, end: number): number {
+    const taken = Math.min(this.remaining, end - at);
+    this.remaining -= taken;
+    if (this.remaining === 0) this.state = this.afterRequest;
+    return at + taken;
+  }
+
+  /** Looks whether the push begins with a request line; only of a known method, or any word would be one. */
+  private seek(bytes: Uint8Array, offset: number, end: number): number {
+    this.from = offset;
+    this.headLength = 0;
+    this.line.begin(true);
+    const at = this.readCandidate(bytes, offset, end);
+    if (this.line.outcome === DONE) {
+      this.found();
+    } else if (this.line.outcome === MORE && at === end) {
+      this.state = CANDIDATE;
+      this.holdCandidate(bytes, offset, end);
+    } else {
+      return this.notFound(bytes, offset, end);
+    }
+    return at;
+  }
+
+  /** Goes on with the request line that an earlier push may have begun with. */
+  private decide(bytes: Uint8Array, offset: number, end: number): number {
+    const at = this.readCandidate(bytes, offset, end);
+    if (this.line.outcome === MORE && at === end) {
+      this.holdCandidate(bytes, offset, end);
+      return end;
+    }
+    const { held, heldLength } = this;
+    this.dropCandidate();
+    if (this.line.outcome !== DONE) return this.seek(bytes, offset, end);
+    this.found();
+    this.give(held, 0, heldLength);
+    return at;
+  }
+
+  private readCandidate(bytes: Uint8Array, at: number, end: number): number {
+    const stop = this.line.feed(bytes, at, this.headEnd(at, end));
+    this.headLength += stop - at;
+    return stop;
+  }
+
+  private found(): void {
+    if (this.owesDamage && this.hasSkipped) this.sink.damaged("gap");
+    this.owesDamage = false;
+    this.beginFields();
+  }
+
+  private notFound(bytes: Uint8Array, offset: number, end: number): number {
+    this.state = LOST;
+    this.hasSkipped = true;
+    if (this.isUnproven && isTls(bytes, offset, end)) return this.foreign("tls", bytes, offset, end);
+    if (this.isUnproven && isHttp2(bytes, offset, end)) return this.foreign("http2", bytes, offset, end);
+    return end;
+  }
+
+  private holdCandidate(bytes: Uint8Array, from: number, to: number): void {
+    const needed = this.heldLength + to - from;
+    if (needed > this.held.length) {
+      const grown = new Uint8Array(Math.max(needed, 2 * this.held.length));
+      grown.set(this.held.subarray(0, this.heldLength));
+      this.held = grown;
+    }
+    this.held.set(bytes.subarray(from, to), this.heldLength);
+    this.heldLength = needed;
+  }
+
+  private dropCandidate(): void {
+    this.held = NOTHING;
+    this.heldLength = 0;
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * From what an endpoint answers to its responses. https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+ * Bodies are passed over; nothing is kept.
+ */
+import { CR, LF } from "./chars.ts";
+import { ChunkedBody } from "./chunked-body.ts";
+import { Coding, HeaderSection } from "./header-section.ts";
+import { DONE, MORE } from "./outcome.ts";
+import type { ResponseSink } from "./response-sink.ts";
+import { StatusLine } from "./status-line.ts";
+
+/** The longest status line and header section together; the longest line before a chunk; the longest trailer section. */
+export const RESPONSE_HEAD_BYTES_MAX = 256 << 10;
+
+const BETWEEN = 0;
+const LINE = 1;
+const FIELDS = 2;
+/** A body of known length. */
+const BODY = 3;
+const CHUNKED = 4;
+/** A body that ends where the connection ends. */
+const UNTIL_CLOSE = 5;
+/** The connection carries no other response: what comes is passed over. */
+const OVER = 6;
+
+const SWITCHING_PROTOCOLS = 101;
+const NO_CONTENT = 204;
+const NOT_MODIFIED = 304;
+
+export class ResponseFramer {
+  private state = BETWEEN;
+  private readonly line = new StatusLine();
+  private readonly fields = new HeaderSection();
+  private chunked: ChunkedBody | null = null;
+  /** Bytes of the status line and header section so far. */
+  private headLength = 0;
+  /** Of the body of known length, what is still to come. */
+  private remaining = 0;
+  /** The methods of the requests that were sent and not answered yet. */
+  private readonly expected: string[] = [];
+
+  constructor(private readonly sink: ResponseSink) {}
+
+  /** A request of this method was sent, or is about to be. */
+  expect(method: string): void {
+    this.expected.push(method);
+  }
+
+  /** The next bytes. They are not kept. */
+  push(bytes: Uint8Array, offset: number, length: number): void {
+    const end = offset + length;
+    let at = offset;
+    while (at < end) at = this.step(bytes, at, end);
+  }
+
+  /** The endpoint has closed its side. A response that does not end with that is left incomplete. */
+  end(): void {
+    const isComplete = this.state === UNTIL_CLOSE;
+    this.state = OVER;
+    if (isComplete) this.complete(false);
+  }
+
+  /** Takes at least one byte, or goes on to another state. */
+  private step(bytes: Uint8Array, at: number, end: number): number {
+    switch (this.state) {
+      case BETWEEN:
+        // Some servers send an empty line more.
+        if (bytes[at] === CR || bytes[at] === LF) return at + 1;
+        if (this.expected.length === 0) return this.fail(end);
+        this.state = LINE;
+        this.headLength = 0;
+        this.line.begin();
+        return at;
+      case LINE:
+        return this.readLine(bytes, at, end);
+      case FIELDS:
+        return this.readFields(bytes, at, end);
+      case BODY:
+        return this.skipBody(at, end);
+      case CHUNKED:
+        return this.readChunked(bytes, at, end);
+      default:
+        return end;
+    }
+  }
+
+  private readLine(bytes: Uint8Array, at: number, end: number): number {
+    const stop = this.line.feed(bytes, at, this.headEnd(at, end));
+    this.headLength += stop - at;
+    if (this.line.outcome === DONE) {
+      this.state = FIELDS;
+      this.fields.begin(false);
+      this.sink.status(this.line.code);
+      return stop;
+    }
+    return this.line.outcome !== MORE || stop < end ? this.fail(end) : stop;
+  }
+
+  private readFields(bytes: Uint8Array, at: number, end: number): number {
+    const stop = this.fields.feed(bytes, at, this.headEnd(at, end));
+    this.headLength += stop - at;
+    if (this.fields.outcome === DONE) return this.endHead(stop, end);
+    return this.fields.outcome !== MORE || stop < end ? this.fail(end) : stop;
+  }
+
+  /** How far the status line and header section may go at most. */
+  private headEnd(at: number, end: number): number {
+    return Math.min(end, at + RESPONSE_HEAD_BYTES_MAX - this.headLength);
+  }
+
+  /** RFC 9112, section 6.3. */
+  private endHead(at: number, end: number): number {
+    const { code } = this.line;
+    const { transferCoding, contentLength, isLengthUnclear } = this.fields;
+    const method = this.expected[0];
+    if (code === SWITCHING_PROTOCOLS || (method === "CONNECT" && code >= 200 && code < 300)) {
+      this.state = OVER;
+      this.sink.upgraded();
+      return end;
+    }
+    if (code < 200) {
+      this.state = BETWEEN;
+    } else if (method === "HEAD" || code === NO_CONTENT || code === NOT_MODIFIED) {
+      this.complete(this.isPersistent);
+    } else if (transferCoding === Coding.CHUNKED) {
+      this.state = CHUNKED;
+      this.chunked ??= new ChunkedBody(RESPONSE_HEAD_BYTES_MAX);
+      this.chunked.begin();
+    } else if (transferCoding !== Coding.NONE) {
+      this.state = UNTIL_CLOSE;
+    } else if (isLengthUnclear) {
+      return this.fail(end);
+    } else if (contentLength > 0) {
+      this.state = BODY;
+      this.remaining = contentLength;
+    } else if (contentLength === 0) {
+      this.complete(this.isPersistent);
+    } else {
+      this.state = UNTIL_CLOSE;
+    }
+    return at;
+  }
+
+  private skipBody(at: number, end: number): number {
+    const taken = Math.min(this.remaining, end - at);
+    this.remaining -= taken;
+    if (this.remaining === 0) this.complete(this.isPersistent);
+    return at + taken;
+  }
+
+  private readChunked(bytes: Uint8Array, at: number, end: number): number {
+    const chunked = this.chunked!;
+    const stop = chunked.feed(bytes, at, end);
+    if (chunked.outcome === DONE) this.complete(this.isPersistent);
+    else if (chunked.outcome !== MORE) return this.fail(end);
+    return stop;
+  }
+
+  /** RFC 9112, section 9.3; section 6.1: a transfer coding beside a length or in HTTP/1.0 is not trusted further. */
+  private get isPersistent(): boolean {
+    const { fields, line } = this;
+    const isDoubtful = fields.transferCoding !== Coding.NONE && (fields.contentLength >= 0 || line.minorVersion === 0);
+    return !isDoubtful && fields.isPersistent(line.minorVersion);
+  }
+
+  private complete(persistent: boolean): void {
+    this.state = persistent ? BETWEEN : OVER;
+    this.expected.shift();
+    this.sink.complete(persistent);
+  }
+
+  private fail(end: number): number {
+    this.state = OVER;
+    this.sink.malformed();
+    return end;
+  }
+}
