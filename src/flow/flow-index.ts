@@ -1,6 +1,9 @@
 /**
  * Flows by identity: an open-addressing hash table with linear probing, so that finding a flow
  * builds no key. Grows by doubling; what bounds it is the table that uses it.
+ *
+ * Addresses and ports are used again: all flows that had them, and are open or remembered, stand
+ * together as incarnations of one connection (RFC 9293, section 3.4.1).
  */
 import { IDENTITY_WORDS } from "../decode/segment.ts";
 import type { Flow } from "./flow.ts";
@@ -9,8 +12,18 @@ const INITIAL_SLOTS = 1024;
 /** Slots in use, of all, before the table grows. */
 const LOAD_MAX = 0.5;
 
+export class Incarnations {
+  /** The newest first. */
+  readonly flows: Flow[] = [];
+
+  constructor(
+    readonly identity: Int32Array,
+    readonly hash: number,
+  ) {}
+}
+
 export class FlowIndex {
-  private slots: (Flow | null)[] = new Array(INITIAL_SLOTS).fill(null);
+  private slots: (Incarnations | null)[] = new Array(INITIAL_SLOTS).fill(null);
   private mask = INITIAL_SLOTS - 1;
   private count = 0;
 
@@ -18,24 +31,25 @@ export class FlowIndex {
     return this.count;
   }
 
-  find(identity: Int32Array, hash: number): Flow | null {
+  find(identity: Int32Array, hash: number): Incarnations | null {
     for (let slot = hash & this.mask; ; slot = (slot + 1) & this.mask) {
-      const flow = this.slots[slot]!;
-      if (flow === null || (flow.hash === hash && sameIdentity(flow.identity, identity))) return flow;
+      const entry = this.slots[slot]!;
+      if (entry === null || (entry.hash === hash && sameIdentity(entry.identity, identity))) return entry;
     }
   }
 
-  /** Puts a flow in, or in the place of the one with the same identity. */
-  set(flow: Flow): void {
+  /** Makes an entry for an identity that has none; the identity is copied. */
+  add(identity: Int32Array, hash: number): Incarnations {
     if (this.count >= this.slots.length * LOAD_MAX) this.grow();
-    const slot = this.slotOf(flow);
-    if (this.slots[slot] === null) this.count++;
-    this.slots[slot] = flow;
+    const entry = new Incarnations(identity.slice(), hash);
+    this.slots[this.slotOf(entry)] = entry;
+    this.count++;
+    return entry;
   }
 
-  /** Takes a flow out; it must be in. Those behind it move up, so that no probe ends early. */
-  remove(flow: Flow): void {
-    let hole = this.slotOf(flow);
+  /** Takes an entry out; it must be in. Those behind it move up, so that no probe ends early. */
+  remove(entry: Incarnations): void {
+    let hole = this.slotOf(entry);
     this.count--;
     for (let slot = (hole + 1) & this.mask; this.slots[slot] !== null; slot = (slot + 1) & this.mask) {
       const home = this.slots[slot]!.hash & this.mask;
@@ -48,26 +62,21 @@ export class FlowIndex {
     this.slots[hole] = null;
   }
 
-  /** All flows, in no order; a copy, so that they may be removed meanwhile. */
-  all(): Flow[] {
-    return this.slots.filter((flow) => flow !== null);
-  }
-
-  private slotOf(flow: Flow): number {
-    let slot = flow.hash & this.mask;
-    while (this.slots[slot] !== null && !sameIdentity(this.slots[slot]!.identity, flow.identity)) slot = (slot + 1) & this.mask;
+  private slotOf(entry: Incarnations): number {
+    let slot = entry.hash & this.mask;
+    while (this.slots[slot] !== null && this.slots[slot] !== entry) slot = (slot + 1) & this.mask;
     return slot;
   }
 
   private grow(): void {
-    const flows = this.all();
+    const entries = this.slots.filter((entry) => entry !== null);
     this.slots = new Array(this.slots.length * 2).fill(null);
     this.mask = this.slots.length - 1;
-    for (const flow of flows) this.slots[this.slotOf(flow)] = flow;
+    for (const entry of entries) this.slots[this.slotOf(entry)] = entry;
   }
 }
 
-export function sameIdentity(a: Int32Array, b: Int32Array): boolean {
+function sameIdentity(a: Int32Array, b: Int32Array): boolean {
   for (let word = IDENTITY_WORDS - 1; word >= 0; word--) if (a[word] !== b[word]) return false;
   return true;
 }

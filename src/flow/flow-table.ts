@@ -1,13 +1,16 @@
 /**
  * All flows of a shard: finds a segment's flow, opens, replaces and ends flows, and holds them to
- * their limits. No I/O and no clock: time comes with the segments and through {@link advance}.
+ * their limits. No I/O and no clock: time comes with the segments and through {@link FlowTable.advance}.
+ *
+ * Which flow of several with the same addresses and ports? The one that expects just these bytes;
+ * else the one that began nearest below them, ended ones included, whose late copies these may be.
  */
 import type { BufferBudget } from "../buffer-budget.ts";
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
 import type { Counters } from "../observe/counters.ts";
-import { Flow, type FlowContext, isWithin, Stage } from "./flow.ts";
-import { FlowIndex, hashIdentity } from "./flow-index.ts";
+import { Flow, type FlowContext, Stage } from "./flow.ts";
+import { FlowIndex, hashIdentity, type Incarnations } from "./flow-index.ts";
 import { FlowList } from "./flow-list.ts";
 import type { Piece } from "./held-bytes.ts";
 import { advance, distance } from "./sequence.ts";
@@ -15,15 +18,16 @@ import type { StreamOpener } from "./stream.ts";
 
 /** How long an ended flow is remembered, to tell its late retransmissions from a new connection. */
 export const REMEMBER_MS = 60_000;
-/** How far below the bytes seen a late SYN may lie and still belong to them. */
-export const LATE_SYN_BYTES_MAX = 1 << 20;
-/** How far a late retransmission may acknowledge beyond what its flow had before. */
+/** Flows with the same addresses and ports, ended ones included; over it the oldest is forgotten. */
+export const INCARNATIONS_MAX = 8;
+/** How far a late copy may acknowledge more, or less, than all that came of its flow in time. */
 const LATE_ACK_BYTES_MAX = 1 << 20;
 /** How often time limits are looked at. */
 export const TICK_MS = 100;
 
 export interface FlowTableOptions {
   maxPendingPackets: number;
+  /** Infinity: no limit. */
   gapTimeoutMs: number;
   idleTimeoutMs: number;
   /** Open flows; as many ended ones are remembered. */
@@ -65,13 +69,13 @@ export class FlowTable implements FlowContext {
   /** Takes a segment, at the time of its capture; nothing of it is kept that is not copied. */
   accept(segment: Segment): void {
     if (segment.timestampMs > this.nowMs) this.advance(segment.timestampMs);
-    const nowMs = this.nowMs;
     const hash = hashIdentity(segment.identity);
-    const flow = this.index.find(segment.identity, hash);
-    if ((segment.flags & TcpFlag.SYN) !== 0) this.acceptSyn(flow, hash, segment, nowMs);
-    else if ((segment.flags & TcpFlag.RST) !== 0) this.acceptReset(flow, segment);
-    else if (flow !== null && flow.stage !== Stage.ENDED) this.acceptKnown(flow, segment, nowMs);
-    else if (segment.payloadLength > 0) this.acceptUnknown(flow, hash, segment, nowMs);
+    const entry = this.index.find(segment.identity, hash);
+    const { flags } = segment;
+    if ((flags & TcpFlag.SYN) !== 0) this.acceptSyn(entry, hash, segment);
+    else if ((flags & TcpFlag.RST) !== 0) acceptReset(entry, segment);
+    else if (segment.payloadLength > 0 || (flags & TcpFlag.FIN) !== 0) this.acceptBytes(entry, hash, segment);
+    else if (entry !== null) this.acceptBare(entry, segment);
   }
 
   /** Ends what has reached a time limit. Time never runs back: an earlier `nowMs` changes nothing. */
@@ -83,7 +87,7 @@ export class FlowTable implements FlowContext {
     for (let flow = this.live.oldest; flow !== null && nowMs - flow.lastSeenMs >= this.options.idleTimeoutMs; flow = this.live.oldest) {
       flow.flush("idle");
     }
-    for (let flow = this.ended.oldest; flow !== null && nowMs - flow.lastSeenMs >= REMEMBER_MS; flow = this.ended.oldest) {
+    for (let flow = this.ended.oldest; flow !== null && nowMs - flow.endedMs >= REMEMBER_MS; flow = this.ended.oldest) {
       this.forget(flow);
     }
   }
@@ -95,45 +99,54 @@ export class FlowTable implements FlowContext {
 
   /** A flow's own word that it has ended (FlowContext). */
   flowEnded(flow: Flow, behindFin: Piece[]): void {
+    flow.endedMs = this.nowMs;
     this.live.remove(flow);
-    flow.previous = null;
-    flow.remembered = null;
-    const successor = flow.successor;
-    if (successor !== null) {
-      successor.previous = null;
-      successor.remembered = flow;
-      flow.successor = null;
+    this.ended.append(flow);
+    if (behindFin.length > 0) {
+      const another = this.create(flow.identity, flow.incarnations.hash);
+      for (const piece of behindFin) another.adopt(piece);
+    }
+    while (this.ended.size > this.options.maxFlows) this.forget(this.ended.oldest!);
+  }
+
+  /** A segment that carries nothing: a sign of life, and an acknowledgment. */
+  private acceptBare(entry: Incarnations, segment: Segment): void {
+    const flow = entry.flows[0]!;
+    if (flow.stage === Stage.ENDED) return;
+    this.touch(flow);
+    flow.receive(segment, segment.sequence, this.nowMs);
+  }
+
+  private acceptBytes(entry: Incarnations | null, hash: number, segment: Segment): void {
+    const flow = entry === null ? null : choose(entry, segment);
+    if (flow === null) {
+      this.acceptUnfit(entry, hash, segment);
+    } else if (flow.stage === Stage.ENDED) {
+      this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
+    } else {
+      this.touch(flow);
+      flow.receive(segment, segment.sequence, this.nowMs);
+    }
+  }
+
+  /** Bytes that are no flow's: the first ones, or early ones, of a connection whose SYN was not seen. */
+  private acceptUnfit(entry: Incarnations | null, hash: number, segment: Segment): void {
+    const newest = entry?.flows[0];
+    // An open connection's addresses and ports are not used again: a receiver would refuse these bytes.
+    if (newest !== undefined && newest.stage === Stage.OPEN && !newest.hasFin) {
+      this.counters.reassembly.out_of_window++;
       return;
     }
-    this.ended.append(flow);
-    if (this.ended.size > this.options.maxFlows) this.forget(this.ended.oldest!);
-    if (behindFin.length > 0) this.create(flow.identity, flow.hash, flow, flow.lastSeenMs, behindFin);
-  }
-
-  private acceptKnown(flow: Flow, segment: Segment, nowMs: number): void {
-    const target = flow.previous !== null && isNearer(flow.previous, flow, segment.sequence) ? flow.previous : flow;
-    target.lastSeenMs = nowMs;
-    this.live.moveToEnd(target);
-    target.receive(segment, segment.sequence, nowMs);
-  }
-
-  /** Bytes without a flow: late retransmissions of an ended one, or early (or late) ones of another. */
-  private acceptUnknown(ended: Flow | null, hash: number, segment: Segment, nowMs: number): void {
-    const isAnother = ended !== null && isAnothersAck(ended, segment);
-    if (ended !== null && !isAnother) {
-      if (isLateCopy(ended, segment)) {
-        this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
-        return;
-      }
-      this.trimKnown(ended, segment);
-    }
-    const flow = this.create(segment.identity, hash, ended, nowMs, []);
-    if (isAnother && ended.synAgain) flow.open(ended.isn);
-    flow.receive(segment, segment.sequence, nowMs);
+    const again = newest !== undefined && isAnothersAck(newest, segment) ? newest.synAgain : null;
+    if (newest !== undefined && again === null) this.trimKnown(newest, segment);
+    const flow = this.create(segment.identity, hash);
+    if (again !== null) flow.open(again);
+    flow.receive(segment, segment.sequence, this.nowMs);
   }
 
   /** Takes off the bytes that the ended flow has delivered. */
   private trimKnown(ended: Flow, segment: Segment): void {
+    if (ended.stage !== Stage.ENDED || distance(ended.start, segment.sequence) < 0) return;
     const known = distance(segment.sequence, ended.next);
     if (known <= 0 || known >= segment.payloadLength) return;
     segment.sequence = ended.next;
@@ -142,102 +155,78 @@ export class FlowTable implements FlowContext {
     this.counters.reassembly.overlap_bytes += known;
   }
 
-  private acceptReset(flow: Flow | null, segment: Segment): void {
-    if (flow === null) return;
-    flow.receiveReset(segment.sequence);
-    flow.previous?.receiveReset(segment.sequence);
-  }
-
-  private acceptSyn(known: Flow | null, hash: number, segment: Segment, nowMs: number): void {
+  private acceptSyn(entry: Incarnations | null, hash: number, segment: Segment): void {
     // A client's SYN carries none of these; what does is refused or answered by a receiver, not taken.
     if ((segment.flags & (TcpFlag.ACK | TcpFlag.RST | TcpFlag.FIN)) !== 0) return;
     const isn = segment.sequence;
-    const flow = known === null ? null : this.flowOfSyn(known, isn);
-    if (flow === undefined) return;
-    const target = flow ?? this.create(segment.identity, hash, known, nowMs, []);
-    target.lastSeenMs = nowMs;
-    this.live.moveToEnd(target);
-    if (flow === null) {
-      const early = known !== null && known.stage !== Stage.ENDED ? this.replace(known, target, isn, nowMs) : [];
-      target.open(isn);
-      for (const piece of early) target.adopt(piece);
-    } else if (flow.stage === Stage.WAITING) {
-      flow.open(isn);
-    } else if (!flow.hasSyn) {
-      flow.openLate(isn);
+    const known = entry?.flows.find((flow) => flow.isOpenedBy(isn));
+    if (known?.stage === Stage.ENDED) {
+      known.synAgain = isn;
+      this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
+      return;
     }
-    if (segment.payloadLength > 0) target.receive(segment, advance(isn, 1), nowMs);
+    const flow = known ?? this.create(segment.identity, hash);
+    this.touch(flow);
+    if (flow.stage === Stage.WAITING) flow.open(isn);
+    else if (!flow.hasSyn) flow.openLate(isn);
+    if (known === undefined) this.replaceOthers(flow);
+    if (flow.stage === Stage.ENDED) this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
+    else if (segment.payloadLength + segment.missingLength > 0) flow.receive(segment, advance(isn, 1), this.nowMs);
   }
 
-  /** The flow that a SYN belongs to; null: a new one; undefined: a late copy of an ended one's. */
-  private flowOfSyn(known: Flow, isn: number): Flow | null | undefined {
-    for (const flow of [known, known.previous]) {
-      if (flow === null || !(isOpenedBy(flow, isn) || isLateSyn(flow, isn))) continue;
-      if (flow.stage !== Stage.ENDED) return flow;
-      flow.synAgain = true;
-      return undefined;
+  /** A flow has taken the place of those that had its addresses and ports. */
+  private replaceOthers(flow: Flow): void {
+    for (const other of [...flow.incarnations.flows]) {
+      if (other !== flow && other.stage !== Stage.ENDED) other.replaceWith(flow, flow.start, this.nowMs);
     }
-    return known.remembered !== null && isOpenedBy(known.remembered, isn) ? undefined : null;
   }
 
-  /**
-   * `successor` takes the place of `flow`, which may still get what the mirror has to deliver.
-   * Returns the bytes that waited in `flow` but are the successor's, come before its SYN.
-   */
-  private replace(flow: Flow, successor: Flow, isn: number, nowMs: number): Piece[] {
-    flow.previous?.flush("replaced");
-    const position = positionOf(flow);
-    const early = flow.extract(({ sequence }) => {
-      const behindSyn = distance(isn, sequence);
-      return behindSyn > 0 && behindSyn < Math.abs(distance(position, sequence));
-    });
-    successor.previous = flow;
-    flow.successor = successor;
-    flow.replace(nowMs);
-    return early;
+  private touch(flow: Flow): void {
+    flow.lastSeenMs = this.nowMs;
+    this.live.moveToEnd(flow);
   }
 
-  /** Makes a flow that waits for its start, in the place of `before`, and holds `pieces` in it. */
-  private create(identity: Int32Array, hash: number, before: Flow | null, nowMs: number, pieces: Piece[]): Flow {
-    if (this.live.size >= this.options.maxFlows) this.live.oldest!.flush("evicted");
-    const flow = new Flow(identity.slice(), hash, this, nowMs);
-    if (before !== null && before.stage === Stage.ENDED) {
-      // It may have been forgotten or replaced by the eviction above; then nothing is left to do.
-      if (this.index.find(identity, hash) === before) this.ended.remove(before);
-      flow.remembered = before;
-    }
-    this.index.set(flow);
+  /** Makes a flow that waits for its start. */
+  private create(identity: Int32Array, hash: number): Flow {
+    while (this.live.size >= this.options.maxFlows) this.live.oldest!.flush("evicted");
+    const entry = this.index.find(identity, hash) ?? this.index.add(identity, hash);
+    const flow = new Flow(entry, this, this.nowMs);
+    entry.flows.unshift(flow);
     this.live.append(flow);
-    for (const piece of pieces) flow.adopt(piece);
+    if (entry.flows.length > INCARNATIONS_MAX) {
+      const oldest = entry.flows.at(-1)!;
+      if (oldest.stage !== Stage.ENDED) oldest.flush("replaced");
+      this.forget(oldest);
+    }
     return flow;
   }
 
   private forget(flow: Flow): void {
+    const { incarnations } = flow;
     this.ended.remove(flow);
-    this.index.remove(flow);
+    incarnations.flows.splice(incarnations.flows.indexOf(flow), 1);
+    if (incarnations.flows.length === 0) this.index.remove(incarnations);
   }
 }
 
-/** Whether a sequence number is nearer to where `a` stands than to where `b` does. */
-function isNearer(a: Flow, b: Flow, sequence: number): boolean {
-  return Math.abs(distance(positionOf(a), sequence)) < Math.abs(distance(positionOf(b), sequence));
+/** The flow whose bytes (or FIN) these are; null: none's. */
+function choose(entry: Incarnations, segment: Segment): Flow | null {
+  const { sequence, payloadLength } = segment;
+  let nearest: Flow | null = null;
+  let nearestFit = Infinity;
+  for (const flow of entry.flows) {
+    if (flow.stage === Stage.OPEN && flow.next === sequence) return flow;
+    if (flow.stage === Stage.ENDED && isAnothersAck(flow, segment)) continue;
+    const fit = flow.fit(sequence, payloadLength);
+    if (fit < 0 || fit >= nearestFit) continue;
+    nearest = flow;
+    nearestFit = fit;
+  }
+  return nearest;
 }
 
-function positionOf(flow: Flow): number {
-  return flow.stage === Stage.OPEN ? flow.next : (flow.lowestHeld ?? flow.next);
-}
-
-function isOpenedBy(flow: { hasSyn: boolean; isn: number }, isn: number): boolean {
-  return flow.hasSyn && flow.isn === isn;
-}
-
-/** Whether a SYN is that of a flow whose first bytes came before it. */
-function isLateSyn(flow: Flow, isn: number): boolean {
-  if (flow.hasSyn) return false;
-  const first = flow.stage === Stage.WAITING ? flow.lowestHeld : flow.start;
-  if (first === undefined) return false;
-  const below = distance(advance(isn, 1), first);
-  return below >= 0 && below <= LATE_SYN_BYTES_MAX;
+function acceptReset(entry: Incarnations | null, segment: Segment): void {
+  entry?.flows.find((flow) => flow.stage === Stage.OPEN && flow.next === segment.sequence)?.receiveReset(segment.sequence);
 }
 
 /**
@@ -247,12 +236,6 @@ function isLateSyn(flow: Flow, isn: number): boolean {
  */
 function isAnothersAck(ended: Flow, segment: Segment): boolean {
   if ((segment.flags & TcpFlag.ACK) === 0) return false;
-  return ended.ackDistance(segment.acknowledgment) > (ended.synAgain ? 0 : LATE_ACK_BYTES_MAX);
-}
-
-/** Whether bytes behind a flow's end are only its own, come again. */
-function isLateCopy(ended: Flow, segment: Segment): boolean {
-  if (isWithin(ended, segment.sequence, segment.payloadLength)) return true;
-  // Without its SYN, the flow may have begun further down.
-  return !ended.hasSyn && distance(segment.sequence, ended.next) >= segment.payloadLength;
+  const above = ended.ackDistance(segment.acknowledgment);
+  return above > (ended.synAgain !== null ? 0 : LATE_ACK_BYTES_MAX) || above < -LATE_ACK_BYTES_MAX;
 }

@@ -9,10 +9,15 @@ import { TcpFlag } from "../decode/tcp.ts";
 import type { Counters } from "../observe/counters.ts";
 import { chargeOf, HeldBytes, type Piece } from "./held-bytes.ts";
 import { advance, distance } from "./sequence.ts";
+import type { Incarnations } from "./flow-index.ts";
 import type { StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "./stream.ts";
 
-/** The largest window TCP can offer (RFC 7323, section 2.3): nothing of a flow lies further away. */
+/** The largest window TCP can offer (RFC 7323, section 2.3): nothing of a flow lies further ahead. */
 export const WINDOW_BYTES_MAX = 2 ** 30;
+/** How far below the bytes seen a late SYN, or late first bytes, may lie and still belong to them. */
+export const LATE_START_BYTES_MAX = 1 << 20;
+/** How long a flow whose place another took may still get bytes, where holes have no time limit. */
+const REPLACED_MS_MAX = 60_000;
 
 export const Stage = {
   /** First seen without its SYN: bytes wait for the SYN, or for earlier ones. */
@@ -35,15 +40,7 @@ export interface FlowContext {
   flowEnded(flow: Flow, behindFin: Piece[]): void;
 }
 
-/** A connection that had the same addresses and ports before: what of it may still come. */
-export interface Incarnation {
-  readonly hasSyn: boolean;
-  readonly isn: number;
-  readonly start: number;
-  readonly next: number;
-}
-
-export class Flow implements StreamOrigin, Incarnation {
+export class Flow implements StreamOrigin {
   stage: number = Stage.WAITING;
   hasSyn = false;
   isn = 0;
@@ -53,13 +50,8 @@ export class Flow implements StreamOrigin, Incarnation {
   next = 0;
   lastSeenMs: number;
 
-  /** The flow with this identity before this one, while bytes of it may still come. */
-  previous: Flow | null = null;
-  /** The flow that took this one's place. */
-  successor: Flow | null = null;
-  /** The same once it had ended. */
-  remembered: Incarnation | null = null;
-  /** When another flow took this one's place; Infinity: it has not. */
+  /** When it ended, or another flow took its place; Infinity: neither. */
+  endedMs = Infinity;
   private replacedMs = Infinity;
 
   /** Neighbours in the table's list of flows by age. */
@@ -70,12 +62,12 @@ export class Flow implements StreamOrigin, Incarnation {
   private hasAck = false;
   private ackFirst = 0;
   private ackLast = 0;
-  /** The SYN came again after the end: a late copy, or another connection with the same ISN. */
-  synAgain = false;
+  /** The ISN of a SYN that came after the end: a late copy's, or another connection's with the same ISN. */
+  synAgain: number | null = null;
 
   private consumer: StreamConsumer | null = null;
   private held: HeldBytes | null = null;
-  private hasFin = false;
+  hasFin = false;
   private finAt = 0;
   private finArrivedMs = Infinity;
   /** One past the furthest byte that the mirror cut off; null: it cut none. */
@@ -83,12 +75,53 @@ export class Flow implements StreamOrigin, Incarnation {
   private isWaiting = false;
 
   constructor(
-    readonly identity: Int32Array,
-    readonly hash: number,
+    readonly incarnations: Incarnations,
     private readonly context: FlowContext,
     nowMs: number,
   ) {
     this.lastSeenMs = nowMs;
+  }
+
+  get identity(): Int32Array {
+    return this.incarnations.identity;
+  }
+
+  /** The lowest sequence number that may be this flow's. */
+  get base(): number {
+    if (this.hasSyn) return this.start;
+    return advance(this.firstSeen, -LATE_START_BYTES_MAX);
+  }
+
+  /** Whether the SYN with this ISN is the one that opened this flow, or would have. */
+  isOpenedBy(isn: number): boolean {
+    if (this.hasSyn) return this.isn === isn;
+    const below = distance(advance(isn, 1), this.firstSeen);
+    return below >= 0 && below <= LATE_START_BYTES_MAX;
+  }
+
+  /**
+   * How far above the flow's {@link base} bytes lie that may be its own; negative: they are not. The
+   * bytes of an ended flow are only those it had.
+   */
+  fit(sequence: number, length: number): number {
+    const above = distance(this.base, sequence);
+    if (this.stage === Stage.ENDED) {
+      const isKnown = length === 0 ? this.hasFin && sequence === this.finAt : distance(advance(sequence, length), this.next) >= 0;
+      return isKnown ? above : -1;
+    }
+    // A keep-alive probe before any data repeats the SYN's number.
+    if (above === -1 && this.next === this.start) return 0;
+    if (this.stage === Stage.OPEN && distance(this.next, sequence) > WINDOW_BYTES_MAX) return -1;
+    if (this.hasFin && length > 0 && distance(this.finAt, sequence) >= 0) return -1;
+    return above;
+  }
+
+  /** The lowest byte (or FIN) that was seen; of a flow without its SYN the best guess at its start. */
+  private get firstSeen(): number {
+    if (this.stage !== Stage.WAITING) return this.start;
+    const first = this.held?.first?.sequence;
+    if (first === undefined) return this.finAt;
+    return this.hasFin && distance(first, this.finAt) < 0 ? this.finAt : first;
   }
 
   /** The SYN was seen: bytes begin behind it. */
@@ -113,10 +146,10 @@ export class Flow implements StreamOrigin, Incarnation {
     }
   }
 
-  /** How far an acknowledgment number lies outside of those that the client has sent. */
+  /** How far an acknowledgment number lies above those that the client has sent; negative: below them. */
   ackDistance(acknowledgment: number): number {
     if (!this.hasAck) return 0;
-    return Math.max(distance(acknowledgment, this.ackFirst), distance(this.ackLast, acknowledgment), 0);
+    return Math.max(distance(this.ackLast, acknowledgment), 0) || Math.min(distance(this.ackFirst, acknowledgment), 0);
   }
 
   private noteAck(acknowledgment: number): void {
@@ -133,10 +166,6 @@ export class Flow implements StreamOrigin, Incarnation {
 
   /** Takes a segment's payload and FIN. `sequence` is its payload's first byte's. */
   receive(segment: Segment, sequence: number, nowMs: number): void {
-    if (this.isOutOfWindow(sequence)) {
-      this.context.counters.reassembly.out_of_window++;
-      return;
-    }
     if ((segment.flags & TcpFlag.ACK) !== 0) this.noteAck(segment.acknowledgment);
     const length = segment.payloadLength;
     const claimedEnd = advance(sequence, length + segment.missingLength);
@@ -157,7 +186,7 @@ export class Flow implements StreamOrigin, Incarnation {
   /** Gives up holes that are older than the time limit, and the flow if it was replaced so long ago. */
   expire(nowMs: number): void {
     const dueMs = nowMs - this.context.gapTimeoutMs;
-    if (this.replacedMs <= dueMs) {
+    if (nowMs - this.replacedMs >= Math.min(this.context.gapTimeoutMs, REPLACED_MS_MAX)) {
       this.flush("replaced");
       return;
     }
@@ -175,41 +204,48 @@ export class Flow implements StreamOrigin, Incarnation {
     if (this.stage !== Stage.ENDED) this.finish(how);
   }
 
-  /** Another flow takes this one's place: what is missing is waited for as behind a hole. */
-  replace(nowMs: number): void {
-    this.replacedMs = nowMs;
-    this.settle();
-  }
-
-  /** Takes out the pieces for which `wanted` holds, for another flow to hold. */
-  extract(wanted: (piece: Piece) => boolean): Piece[] {
-    const pieces = this.held?.extract(wanted) ?? [];
+  /**
+   * Another flow, which begins at `start`, takes this one's place: what is missing is waited for as
+   * behind a hole. What waits here but is the other's, come before its SYN, goes to it.
+   */
+  replaceWith(other: Flow, start: number, nowMs: number): void {
+    if (this.replacedMs === Infinity) this.replacedMs = nowMs;
+    const { base } = this;
+    const isOthers = (sequence: number) => {
+      const above = distance(start, sequence);
+      return above >= 0 && above < distance(base, sequence);
+    };
+    const pieces = this.held?.extract((piece) => isOthers(piece.sequence)) ?? [];
     for (const piece of pieces) this.context.budget.giveBack(chargeOf(piece));
     if (this.held?.count === 0) this.held = null;
+    for (const piece of pieces) other.adopt(piece);
+    if (this.hasFin && isOthers(this.finAt)) {
+      this.hasFin = false;
+      other.receiveFin(this.finAt, this.finArrivedMs);
+      other.settle();
+    }
     this.settle();
-    return pieces;
   }
 
   /** Holds a piece that another flow had. */
   adopt(piece: Piece): void {
     if (this.stage === Stage.ENDED) return;
     this.hold(piece.sequence, piece.bytes, 0, piece.bytes.length, piece.arrivedMs, piece.timestampMs);
+    if (this.stage === Stage.OPEN) this.drain();
     this.settle();
-  }
-
-  /** The lowest sequence number that waits; undefined: none does. */
-  get lowestHeld(): number | undefined {
-    return this.held?.first?.sequence;
   }
 
   /** Gives up the first hole: delivery goes on behind it. */
   giveUpHole(): void {
     const first = this.held?.first;
     if (this.stage === Stage.WAITING) {
-      if (first !== undefined) {
-        this.context.counters.flows.picked_up++;
-        this.begin(first.sequence);
+      // A FIN alone is nothing to forward.
+      if (first === undefined) {
+        this.finish("idle");
+        return;
       }
+      this.context.counters.flows.picked_up++;
+      this.begin(first.sequence);
     } else {
       const toFin = this.hasFin ? distance(this.next, this.finAt) : Infinity;
       const toFirst = first === undefined ? Infinity : distance(this.next, first.sequence);
@@ -227,10 +263,6 @@ export class Flow implements StreamOrigin, Incarnation {
     }
     const ahead = distance(this.next, sequence);
     if (ahead > 0) {
-      if (this.isEarlierIncarnations(sequence, payloadLength)) {
-        reassembly.retransmitted_bytes += payloadLength;
-        return;
-      }
       reassembly.out_of_order++;
       this.hold(sequence, bytes, payloadOffset, payloadLength, nowMs, timestampMs);
       return;
@@ -312,6 +344,9 @@ export class Flow implements StreamOrigin, Incarnation {
       if (this.hasFin && distance(this.finAt, piece.sequence) >= 0) break;
       held.shift();
       this.context.budget.giveBack(chargeOf(piece));
+      const { reassembly } = this.context.counters;
+      if (behind >= piece.bytes.length) reassembly.retransmitted_bytes += piece.bytes.length;
+      else reassembly.overlap_bytes += behind;
       if (behind < piece.bytes.length) this.deliver(piece.bytes, behind, piece.bytes.length - behind, piece.timestampMs);
     }
     if (held !== null && held.count === 0) this.held = null;
@@ -324,6 +359,7 @@ export class Flow implements StreamOrigin, Incarnation {
       if (length > toFin) {
         this.context.counters.reassembly.out_of_window++;
         length = toFin;
+        if (length <= 0) return;
       }
     }
     this.next = advance(this.next, length);
@@ -352,6 +388,7 @@ export class Flow implements StreamOrigin, Incarnation {
       if (how === "evicted") counters.flows.evicted++;
       else counters.flows.closed++;
     }
+    if (this.stage === Stage.WAITING) this.start = this.next = this.finAt;
     this.stage = Stage.ENDED;
     this.settle();
     this.consumer?.end(how);
@@ -370,29 +407,14 @@ export class Flow implements StreamOrigin, Incarnation {
 
   private get hasHole(): boolean {
     if (this.stage === Stage.ENDED) return false;
-    return this.held !== null || (this.hasFin && this.stage === Stage.OPEN);
+    return this.held !== null || this.hasFin;
   }
 
   private get waitingSinceMs(): number {
-    return Math.min(this.held?.oldestArrivalMs ?? Infinity, this.stage === Stage.OPEN ? this.finArrivedMs : Infinity);
-  }
-
-  private isOutOfWindow(sequence: number): boolean {
-    const base = this.stage === Stage.OPEN ? this.next : this.lowestHeld;
-    return base !== undefined && Math.abs(distance(base, sequence)) > WINDOW_BYTES_MAX;
-  }
-
-  private isEarlierIncarnations(sequence: number, length: number): boolean {
-    const earlier = this.remembered;
-    return earlier !== null && isWithin(earlier, sequence, length);
+    return Math.min(this.held?.oldestArrivalMs ?? Infinity, this.hasFin ? this.finArrivedMs : Infinity);
   }
 
   private noteCutOff(end: number): void {
     if (this.cutOffEnd === null || distance(this.cutOffEnd, end) > 0) this.cutOffEnd = end;
   }
-}
-
-/** Whether these bytes all lie in what an incarnation has delivered. */
-export function isWithin(incarnation: Incarnation, sequence: number, length: number): boolean {
-  return distance(incarnation.start, sequence) >= 0 && distance(advance(sequence, length), incarnation.next) >= 0;
 }
