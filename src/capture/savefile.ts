@@ -17,6 +17,9 @@ const CHUNK_BYTES = 1 << 20;
 /** A block that is longer, as libpcap has it, is no block. */
 const BLOCK_BYTES_MAX = 16 << 20;
 
+/** Interfaces that a pcapng section may describe. */
+const INTERFACES_MAX = 65_536;
+
 const PCAP_HEADER_LEN = 24;
 const PCAP_LINK_TYPE_OFFSET = 20;
 const RECORD_HEADER_LEN = 16;
@@ -149,6 +152,7 @@ export class Savefile implements RecordSource {
         throw this.damaged(`claims a block of ${total} bytes`);
       }
       if (block + total > this.end) return this.needMore(total);
+      if (this.u32(block + total - BLOCK_TRAILER_LEN) !== total) throw this.damaged("gives a block two lengths");
       const isPacket = this.readBlock(type, block + BLOCK_HEADER_LEN, block + total - BLOCK_TRAILER_LEN);
       this.begin = block + total;
       if (isPacket) return true;
@@ -159,6 +163,7 @@ export class Savefile implements RecordSource {
   private readBlock(type: number, body: number, end: number): boolean {
     switch (type) {
       case INTERFACE_BLOCK:
+        if (this.interfaces.length === INTERFACES_MAX) throw this.damaged(`describes more than ${INTERFACES_MAX} interfaces`);
         this.interfaces.push(this.readInterface(body, end));
         return false;
       case ENHANCED_PACKET_BLOCK:

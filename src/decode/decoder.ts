@@ -76,11 +76,13 @@ export class Decoder {
     if (verdict !== IP_OK) return Drop.MALFORMED_OUTER;
     if (!this.ip.isFragment) return this.decodeTunnel(bytes, view, nowMs);
 
+    // IPv4 says in each fragment what the datagram carries: others' need no place in the table.
+    if (this.ip.version === 4 && this.cursor.protocol !== IP_PROTOCOL_UDP) return Drop.NOT_UDP;
     const datagram = this.addFragment("outer", view, nowMs);
     if (datagram === undefined) return Drop.MALFORMED_OUTER;
     if (datagram === null) return Drop.FRAGMENT;
-    const whole = this.enterDatagram(datagram);
-    return whole === null ? Drop.MALFORMED_OUTER : this.decodeTunnel(datagram.bytes, whole, nowMs);
+    const whole = new DataView(datagram.bytes.buffer);
+    return this.enterDatagram(datagram, whole) === IP_OK ? this.decodeTunnel(datagram.bytes, whole, nowMs) : Drop.MALFORMED_OUTER;
   }
 
   private decodeTunnel(bytes: Uint8Array, view: DataView, nowMs: number): number {
@@ -103,22 +105,26 @@ export class Decoder {
     if (verdict === IP_MALFORMED) return Drop.MALFORMED_INNER;
     if (!this.ip.isFragment) return this.decodeTcp(bytes, view, this.ip.missingLength);
 
+    if (this.ip.version === 4 && this.cursor.protocol !== IP_PROTOCOL_TCP) return Drop.NOT_TCP;
     const datagram = this.addFragment("inner", view, nowMs);
     if (datagram === undefined) return Drop.MALFORMED_INNER;
     if (datagram === null) return Drop.FRAGMENT;
-    const whole = this.enterDatagram(datagram);
-    return whole === null ? Drop.MALFORMED_INNER : this.decodeTcp(datagram.bytes, whole, datagram.missingLength);
+    const whole = new DataView(datagram.bytes.buffer);
+    const entered = this.enterDatagram(datagram, whole);
+    if (entered !== IP_OK) return entered === IP_CUT ? Drop.TRUNCATED : Drop.MALFORMED_INNER;
+    return this.decodeTcp(datagram.bytes, whole, datagram.missingLength);
   }
 
   private decodeTcp(bytes: Uint8Array, view: DataView, missingLength: number): number {
     const { offset, end, protocol } = this.cursor;
     if (protocol !== IP_PROTOCOL_TCP) return Drop.NOT_TCP;
     const available = end - offset;
-    if (available < tcp.PORTS_LEN) return missingLength > 0 ? Drop.TRUNCATED : Drop.MALFORMED_INNER;
+    if (available + missingLength < tcp.HEADER_LEN) return Drop.MALFORMED_INNER;
+    if (available < tcp.PORTS_LEN) return Drop.TRUNCATED;
     if (view.getUint16(offset + tcp.DESTINATION_PORT_OFFSET) !== this.options.port) {
       return view.getUint16(offset + tcp.SOURCE_PORT_OFFSET) === this.options.port ? Drop.FROM_SERVER : Drop.OTHER_PORT;
     }
-    if (available < tcp.HEADER_LEN) return missingLength > 0 ? Drop.TRUNCATED : Drop.MALFORMED_INNER;
+    if (available < tcp.HEADER_LEN) return Drop.TRUNCATED;
     const headerLength = tcp.tcpHeaderLength(view, offset);
     if (headerLength < tcp.HEADER_LEN) return Drop.MALFORMED_INNER;
     if (headerLength > available) return headerLength <= available + missingLength ? Drop.TRUNCATED : Drop.MALFORMED_INNER;
@@ -165,9 +171,8 @@ export class Decoder {
     return this.fragments.add(layer, view, this.ip, protocol, offset, end - offset, nowMs);
   }
 
-  /** Moves the cursor to the transport header in a completed datagram. Null: malformed. */
-  private enterDatagram(datagram: Datagram): DataView | null {
-    const view = new DataView(datagram.bytes.buffer);
+  /** Moves the cursor to the transport header in a completed datagram. Returns a verdict of ip.ts. */
+  private enterDatagram(datagram: Datagram, view: DataView): number {
     this.cursor.offset = datagram.payloadOffset;
     this.cursor.end = datagram.payloadOffset + datagram.presentLength;
     this.cursor.protocol = datagram.protocol;
@@ -176,9 +181,9 @@ export class Decoder {
     this.ip.destinationOffset = datagram.payloadOffset / 2;
     this.ip.missingLength = datagram.missingLength;
     this.ip.isFragment = false;
-    if (datagram.version === 4) return view;
+    if (datagram.version === 4) return IP_OK;
     const verdict = skipExtensionHeaders(view, this.cursor, this.ip);
-    return verdict === IP_OK && !this.ip.isFragment ? view : null;
+    return verdict === IP_OK && this.ip.isFragment ? IP_MALFORMED : verdict;
   }
 }
 

@@ -124,6 +124,11 @@ export class FragmentTable {
     // IPv4 tells datagrams apart by protocol as well; in IPv6 only the first fragment's counts.
     const key = fragmentKey(layer, view, header, header.version === 4 ? protocol : 0);
     let datagram = this.datagrams.get(key);
+    if (datagram !== undefined && Math.abs(nowMs - datagram.startedMs) >= FRAGMENT_TIMEOUT_MS) {
+      this.remove(datagram);
+      this.counters.expired++;
+      datagram = undefined;
+    }
     if (datagram === undefined) {
       datagram = new Datagram(key, view, header, nowMs);
       this.datagrams.set(key, datagram);

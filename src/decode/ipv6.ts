@@ -66,7 +66,7 @@ export function skipExtensionHeaders(view: DataView, cursor: Cursor, header: IpH
     const kind = cursor.protocol;
     if (!isExtension(kind)) return IP_OK;
     const offset = cursor.offset;
-    if (offset + EXTENSION_UNIT_LEN > cursor.end) return cutOrMalformed(header);
+    if (offset + EXTENSION_UNIT_LEN > cursor.end) return cutOrMalformed(header, offset + EXTENSION_UNIT_LEN - cursor.end);
     cursor.protocol = view.getUint8(offset);
     if (kind === FRAGMENT) {
       const fragment = view.getUint16(offset + FRAGMENT_OFFSET);
@@ -82,13 +82,13 @@ export function skipExtensionHeaders(view: DataView, cursor: Cursor, header: IpH
     const units = view.getUint8(offset + EXTENSION_LENGTH_OFFSET);
     // The authentication header counts in 4 octets, less 2 (RFC 4302, section 2.2).
     const length = kind === AUTHENTICATION ? (units + 2) * 4 : (units + 1) * EXTENSION_UNIT_LEN;
-    if (offset + length > cursor.end) return cutOrMalformed(header);
+    if (offset + length > cursor.end) return cutOrMalformed(header, offset + length - cursor.end);
     cursor.offset = offset + length;
   }
 }
 
-function cutOrMalformed(header: IpHeader): number {
-  return header.missingLength > 0 ? IP_CUT : IP_MALFORMED;
+function cutOrMalformed(header: IpHeader, lackingLength: number): number {
+  return header.missingLength >= lackingLength ? IP_CUT : IP_MALFORMED;
 }
 
 function isExtension(protocol: number): boolean {

@@ -1,0 +1,142 @@
+/** The table of fragments at its bounds: number, bytes and time. */
+import { expect, test } from "bun:test";
+import { DATAGRAMS_MAX, FRAGMENT_BYTES_MAX, FRAGMENT_TIMEOUT_MS, FragmentTable } from "../../src/decode/fragments.ts";
+import { IpHeader } from "../../src/decode/ip.ts";
+import { Counters } from "../../src/observe/counters.ts";
+import { ip, TCP } from "../support/frames.ts";
+import { Decoding, segmentOf } from "./decoding.ts";
+import { FRAGMENT, innerFragments, mirror, SEGMENT } from "./fragmenting.ts";
+
+const first = (i: number) => innerFragments(SEGMENT, [80], { identification: i })[0]!;
+const second = (i: number) => innerFragments(SEGMENT, [80], { identification: i })[1]!;
+
+test("DATAGRAMS_MAX datagrams can wait, and all of them can be completed", () => {
+  const decoding = new Decoding();
+  for (let i = 0; i < DATAGRAMS_MAX; i++) expect(decoding.feed(first(i))).toEqual(FRAGMENT);
+  for (let i = 0; i < DATAGRAMS_MAX; i++) expect(decoding.feed(second(i))).toEqual(segmentOf(SEGMENT));
+  expect(decoding.counters.fragments).toEqual({ completed: DATAGRAMS_MAX, expired: 0, evicted: 0 });
+});
+
+test("one more: the oldest is given up and counted, the others are not", () => {
+  const decoding = new Decoding();
+  for (let i = 0; i <= DATAGRAMS_MAX; i++) expect(decoding.feed(first(i))).toEqual(FRAGMENT);
+  expect(decoding.counters.fragments).toEqual({ completed: 0, expired: 0, evicted: 1 });
+  for (let i = 1; i <= DATAGRAMS_MAX; i++) expect(decoding.feed(second(i))).toEqual(segmentOf(SEGMENT));
+  expect(decoding.feed(second(0))).toEqual(FRAGMENT);
+  expect(decoding.counters.fragments).toEqual({ completed: DATAGRAMS_MAX, expired: 0, evicted: 1 });
+});
+
+test("a full table completes a datagram of one more fragment without giving up another", () => {
+  const decoding = new Decoding();
+  for (let i = 0; i < DATAGRAMS_MAX; i++) decoding.feed(first(i));
+  expect(decoding.feed(second(DATAGRAMS_MAX - 1))).toEqual(segmentOf(SEGMENT));
+  expect(decoding.feed(first(DATAGRAMS_MAX))).toEqual(FRAGMENT);
+  expect(decoding.counters.fragments.evicted).toBe(0);
+});
+
+test("an oversize fragment takes no place in the table", () => {
+  const decoding = new Decoding();
+  for (let i = 0; i < DATAGRAMS_MAX * 2; i++) {
+    decoding.feed(mirror(ip(SEGMENT.source, SEGMENT.destination, TCP, new Uint8Array(8), { fragmentOffset: 65_528, identification: i })));
+  }
+  expect(decoding.counters.fragments.evicted).toBe(0);
+});
+
+/** A table, and fragments put into it without a frame around them. */
+class Table {
+  readonly counters = new Counters().fragments;
+  readonly table = new FragmentTable(this.counters);
+  private readonly view = new DataView(new ArrayBuffer(65_536));
+  private readonly header = new IpHeader();
+
+  /** A fragment at `at` that claims `length` bytes; `last` or not. */
+  add(identification: number, at: number, length: number, last = false) {
+    Object.assign(this.header, {
+      version: 4,
+      sourceOffset: 0,
+      destinationOffset: 4,
+      identification,
+      fragmentOffset: at,
+      moreFragments: !last,
+      missingLength: 0,
+    });
+    const datagram = this.table.add("inner", this.view, this.header, TCP, 0, length, 0);
+    expect(this.table.bytes).toBeLessThanOrEqual(FRAGMENT_BYTES_MAX);
+    expect(this.table.size).toBeLessThanOrEqual(DATAGRAMS_MAX);
+    return datagram;
+  }
+}
+
+test("FRAGMENT_BYTES_MAX can be filled to the last byte, and one byte more gives up the oldest", () => {
+  const probe = new Table();
+  probe.add(0, 0, 8);
+  const small = probe.table.bytes;
+  probe.add(1, 0, 9);
+  // What a datagram is charged grows with its payload: at least the byte itself.
+  const perByte = probe.table.bytes - 2 * small;
+  expect(perByte).toBeGreaterThanOrEqual(1);
+  const charge = (length: number) => small + (length - 8) * perByte;
+
+  const full = new Table();
+  const large = Math.floor(FRAGMENT_BYTES_MAX / charge(65_528));
+  for (let i = 0; i < large; i++) full.add(i, 0, 65_528);
+  expect(full.table.bytes).toBe(large * charge(65_528));
+  const left = FRAGMENT_BYTES_MAX - full.table.bytes;
+  const length = 8 + Math.floor((left - small) / perByte);
+  full.add(large, 0, length);
+  expect(FRAGMENT_BYTES_MAX - full.table.bytes).toBeLessThan(perByte);
+  expect(full.counters).toEqual({ completed: 0, expired: 0, evicted: 0 });
+
+  full.add(large, 0, length + 1);
+  expect(full.counters.evicted).toBe(1);
+  expect(full.table.size).toBe(large);
+  // The second is still there, the first is not.
+  expect(full.add(1, 65_528, 7, true)).toHaveProperty("presentLength", 65_535);
+  expect(full.add(0, 65_528, 7, true)).toBeNull();
+});
+
+test("bytes that a completed, an expired or an evicted datagram held are given back", () => {
+  const { table, counters, add } = withAdd(new Table());
+  for (let round = 0; round < 3; round++) {
+    for (let i = 0; i < 100; i++) add(i, 0, 1480);
+    for (let i = 0; i < 100; i++) expect(add(i, 1480, 100, true)).not.toBeNull();
+  }
+  expect([table.size, table.bytes]).toEqual([0, 0]);
+  for (let i = 0; i < 5000; i++) add(i, 8 * (i % 8000), 1480);
+  table.expire(FRAGMENT_TIMEOUT_MS);
+  expect([table.size, table.bytes]).toEqual([0, 0]);
+  expect(counters.completed).toBe(300);
+  expect(counters.expired + counters.evicted).toBe(5000);
+});
+
+function withAdd(of: Table) {
+  return { table: of.table, counters: of.counters, add: of.add.bind(of) };
+}
+
+test("a flood of fragments that claim all of a datagram each: memory reaches a level and stays there", () => {
+  const { table, counters, add } = withAdd(new Table());
+  const [warmUp, flood] = [5000, 40_000];
+  let level = 0;
+  let highest = 0;
+  for (let i = 0; i < flood; i++) {
+    add(i, 65_000, 8);
+    if (i % 100 !== 0) continue;
+    const { rss } = process.memoryUsage();
+    if (i < warmUp) level = Math.max(level, rss);
+    else highest = Math.max(highest, rss);
+  }
+  expect(counters.evicted + table.size).toBe(flood);
+  // What was allocated meanwhile is some 4 GiB.
+  expect(highest - level).toBeLessThan(64 * 2 ** 20);
+}, 60_000);
+
+test("a datagram is given up after 30 s even if one before it bears a later time", () => {
+  // Clocks are set back, and savefiles are merged: the order of arrival is not that of time.
+  const decoding = new Decoding();
+  const hour = 3_600_000;
+  const start = 1_700_000_000_000;
+  expect(decoding.feed(first(1), 1, start + hour)).toEqual(FRAGMENT);
+  expect(decoding.feed(first(2), 1, start)).toEqual(FRAGMENT);
+  expect(decoding.feed(second(2), 1, start + 60_000)).toEqual(FRAGMENT);
+  expect(decoding.counters.fragments.completed).toBe(0);
+});
