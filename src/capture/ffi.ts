@@ -78,8 +78,8 @@ export function loadLibpcap(path: string | undefined): LoadedLibpcap {
   const loaded = tryLoad(embedded, "the embedded libpcap");
   if (loaded instanceof Error) {
     throw new RefusalError(
-      `Cannot load libpcap: neither ${SYSTEM_LIBRARIES.join(" nor ")} is installed, and the embedded one cannot be used ` +
-        `(${loaded.message}); install libpcap or name one with --libpcap PATH`,
+      `Cannot load libpcap: neither ${SYSTEM_LIBRARIES.join(" nor ")} is installed, and the embedded one cannot be unpacked ` +
+        "and loaded; set TMPDIR to a directory where programs may be executed, install libpcap or name one with --libpcap PATH",
     );
   }
   return loaded;

@@ -1,4 +1,5 @@
 /** The endpoint as it is given on the command line. */
+import { isIPv6 } from "node:net";
 import type { ForwardAddress } from "../forward/socket.ts";
 
 export const FORWARD_ADDRESS_FORMS = "host:port, http://host[:port] or [v6]:port";
@@ -15,6 +16,8 @@ export function parseForwardAddress(text: string): ForwardAddress | undefined {
   if (match === null) return undefined;
   const [, name, v6, digits] = match;
   if (digits === undefined && !isUrl) return undefined;
+  // A zone may follow the address (RFC 4007, section 11).
+  if (v6 !== undefined && !isIPv6(v6.split("%", 1)[0]!)) return undefined;
   const port = digits === undefined ? HTTP_PORT : Number(digits);
   if (port < 1 || port > PORT_MAX) return undefined;
   return { host: (v6 ?? name)!, port };

@@ -86,7 +86,7 @@ const flags = {
     value: oneOf(MODES),
     hint: "http|tcp",
     env: "MODE",
-    default: "tcp",
+    default: "http",
     help: "http: whole requests, each sent when the one before it was answered; tcp: the bare byte stream of any protocol",
   }),
   "max-pending-packets": flag({
@@ -253,8 +253,8 @@ const cittyArgs: ArgsDef = {
 /** Reads the command line. Throws UsageError. */
 export function readRequest(argv: string[], env: NodeJS.ProcessEnv): Request {
   const { fields, rest } = takeFields(argv);
+  refuseUnknownFlags(rest);
   const args = parseArgs(rest, cittyArgs);
-  refuseUnknownFlags(args);
   if (args.help === true) return { kind: "help" };
   if (args.version === true) return { kind: "version" };
   return { kind: "run", options: readOptions(args, fields, env) };
@@ -349,17 +349,21 @@ function parseValue<T>(what: string, text: string, value: Value<T>): T {
   return parsed;
 }
 
-function refuseUnknownFlags(args: Args): void {
-  const known = new Set(Object.keys(cittyArgs).concat("h", "v", "_"));
-  for (const name of Object.keys(args)) {
-    if (known.has(name) || known.has(kebabCase(name))) continue;
-    throw new UsageError(`Cannot use ${name.length === 1 ? "-" : "--"}${kebabCase(name)}: there is no such flag`);
+/** citty takes any flag for one of its own; here only those that are declared are. */
+function refuseUnknownFlags(argv: string[]): void {
+  const switches = new Set(["--mark", "--help", "-h", "--version", "-v"]);
+  for (let i = 0; i < argv.length && argv[i] !== "--"; i++) {
+    const argument = argv[i]!;
+    if (!argument.startsWith("-") || argument === "-") continue;
+    const [name] = argument.split("=", 1) as [string];
+    if (switches.has(name)) {
+      if (name !== argument) throw new UsageError(`Cannot use ${argument}: ${name} takes no value`);
+    } else if (name.startsWith("--") && Object.hasOwn(flags, name.slice(2))) {
+      if (name === argument) i++;
+    } else {
+      throw new UsageError(`Cannot use ${name}: there is no such flag`);
+    }
   }
-}
-
-/** citty keeps a camelCase name beside the one given. */
-function kebabCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
 function quote(text: string): string {
@@ -378,7 +382,7 @@ export function usage(): string {
     ["--mark", "add X-Mirrored-From: <client address>; a request that has it already is not forwarded"],
     ["-h, --help", "show this"], ["-v, --version", "show version, commit and Bun's version"],
   ];
-  const width = Math.max(...rows.map(([name]) => name!.length));
+  const width = Math.max(...[...rows, ...positionals.map(({ name }) => [name])].map(([name]) => name!.length));
   return [
     "Forwards mirrored traffic (AWS VPC Traffic Mirroring, VXLAN) to an HTTP endpoint.",
     "",

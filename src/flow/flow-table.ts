@@ -132,14 +132,11 @@ export class FlowTable implements FlowContext {
   /** Bytes that are no flow's: the first ones, or early ones, of a connection whose SYN was not seen. */
   private acceptUnfit(entry: Incarnations | null, hash: number, segment: Segment): void {
     const newest = entry?.flows[0];
-    // An open connection's addresses and ports are not used again: a receiver would refuse these bytes.
-    if (newest !== undefined && newest.stage === Stage.OPEN && !newest.hasFin) {
-      this.counters.reassembly.out_of_window++;
-      return;
-    }
+    const isInUse = entry !== null && entry.flows.some((flow) => flow.stage === Stage.OPEN && !flow.hasFin);
     const again = newest !== undefined && isAnothersAck(newest, segment) ? newest.synAgain : null;
     if (newest !== undefined && again === null) this.trimKnown(newest, segment);
     const flow = this.create(segment.identity, hash);
+    flow.needsSyn = isInUse;
     if (again !== null) flow.open(again);
     flow.receive(segment, segment.sequence, this.nowMs);
   }

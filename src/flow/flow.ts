@@ -50,7 +50,12 @@ export class Flow implements StreamOrigin {
   next = 0;
   lastSeenMs: number;
 
-  /** When it ended, or another flow took its place; Infinity: neither. */
+  /**
+   * It began without its SYN while another flow had its addresses and ports: early bytes of the next
+   * connection if the SYN comes, and nothing that a receiver would take if it does not.
+   */
+  needsSyn = false;
+  /** When it ended; Infinity: it has not. */
   endedMs = Infinity;
   private replacedMs = Infinity;
 
@@ -240,7 +245,8 @@ export class Flow implements StreamOrigin {
     const first = this.held?.first;
     if (this.stage === Stage.WAITING) {
       // A FIN alone is nothing to forward.
-      if (first === undefined) {
+      if (first === undefined || this.needsSyn) {
+        this.context.counters.reassembly.out_of_window += this.held?.count ?? 0;
         this.finish("idle");
         return;
       }

@@ -397,7 +397,10 @@ export class RequestFramer {
     }
     const { held, heldLength } = this;
     this.dropCandidate();
-    if (this.line.outcome !== DONE) return this.seek(bytes, offset, end);
+    if (this.line.outcome !== DONE) {
+      this.hasSkipped = true;
+      return this.seek(bytes, offset, end);
+    }
     this.found();
     this.give(held, 0, heldLength);
     return at;

@@ -1,0 +1,158 @@
+/**
+ * scripts/demo --live: real requests in the lab's namespaces, mirrored by the kernel, forwarded by
+ * the program from the replay namespace's interface, and compared with what production received.
+ *
+ *     bun live.ts LAB_PREFIX
+ */
+import { findProgram, QUIETLY, take } from "./program.ts";
+import { bold, dim, DONE, FAILED, heading, marked, paragraph, type Row, table, totals, verdict } from "./screen.ts";
+import type { Received } from "./server.ts";
+
+const VNI = 42;
+const PORT = 80;
+const PRODUCTION = "192.0.2.2";
+const PRODUCTION6 = "[2001:db8:1::2]";
+const ENDPOINT = "127.0.0.1:8080";
+const ARRIVAL_TIMEOUT_MS = 10_000;
+
+const prefix = process.argv[2]!;
+const inNamespace = (name: string, command: string[]) => ["ip", "netns", "exec", `${prefix}-${name}`, ...command];
+
+/** A process in a namespace, and the lines that it prints. */
+class Process {
+  readonly lines: string[] = [];
+  readonly ended: Promise<number>;
+  private readonly child;
+  private look = () => {};
+
+  constructor(namespace: string, command: string[], private readonly stream: "stdout" | "stderr" = "stdout") {
+    this.child = Bun.spawn(inNamespace(namespace, command), { env: QUIETLY.env, stdin: "ignore", stdout: stream === "stdout" ? "pipe" : "ignore", stderr: stream === "stderr" ? "pipe" : "inherit" });
+    this.ended = this.watch();
+  }
+
+  private async watch(): Promise<number> {
+    const decoder = new TextDecoder();
+    let rest = "";
+    for await (const chunk of this.child[this.stream] as ReadableStream<Uint8Array>) {
+      const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+      rest = parts.pop()!;
+      this.lines.push(...parts);
+      this.look();
+    }
+    const status = await this.child.exited;
+    this.look();
+    return status;
+  }
+
+  /** Whether it is so before the time is over, looking at each line that comes. */
+  async until(isSo: () => boolean): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => resolve(isSo()), ARRIVAL_TIMEOUT_MS);
+    this.look = () => isSo() && resolve(true);
+    this.look();
+    void this.ended.then(() => resolve(isSo()));
+    const result = await promise;
+    clearTimeout(timer);
+    this.look = () => {};
+    return result;
+  }
+
+  stop(): void {
+    this.child.kill("SIGTERM");
+  }
+}
+
+class ServerProcess extends Process {
+  constructor(namespace: string, host: string, port: number) {
+    super(namespace, [process.execPath, `${import.meta.dir}/server.ts`, host, String(port)]);
+  }
+
+  listens(): Promise<boolean> {
+    return this.until(() => this.lines.some((line) => line.startsWith("listening")));
+  }
+
+  get received(): Received[] {
+    return this.lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as Received);
+  }
+}
+
+/** Runs curl in the client's namespace. Returns whether it got all its answers. */
+async function curl(args: string[], body?: Uint8Array): Promise<boolean> {
+  const command = ["curl", "--silent", "--show-error", "--fail", "--globoff", "--max-time", "20", ...args];
+  return (await Bun.spawn(inNamespace("client", command), { stdin: body ?? "ignore", stdout: "ignore" }).exited) === 0;
+}
+
+const at = (path: string, host = PRODUCTION) => `http://${host}${path}`;
+// At no more than 400 Mbit/s: what the mirror's backlog in a busy kernel has no room for is lost, there as on AWS.
+const upload = (path: string, bytes: number) => curl(["--limit-rate", "50M", "--data-binary", "@-", at(path)], new Uint8Array(bytes).map((_, i) => i * 31));
+
+/** Each is one connection. */
+const visits = [
+  () => curl([at("/"), at("/style.css"), at("/logo.svg"), at("/cart")]),
+  () => curl(["--header", "Connection: close", at("/health")]),
+  () => curl([at("/", PRODUCTION6), at("/cart", PRODUCTION6)]),
+  () => curl(["--request", "DELETE", at("/cart/17")]),
+  () => upload("/api/orders", 1 << 10),
+  () => upload("/api/photos", 1 << 20),
+  () => upload("/api/videos", 10 << 20),
+];
+const CONNECTIONS = visits.length;
+
+/** Returns whether production has answered all requests. */
+async function sendRequests(): Promise<boolean> {
+  let isAnswered = true;
+  for (const visit of visits) isAnswered = (await visit()) && isAnswered;
+  // Noise: nobody listens there, and so it is refused.
+  await curl(["--no-show-error", `http://${PRODUCTION}:8000/`]);
+  return isAnswered;
+}
+
+const production = new ServerProcess("production", "::", PORT);
+const endpoint = new ServerProcess("replay", "127.0.0.1", 8080);
+const program = findProgram();
+const args = ["--mode", "tcp", "eth0", String(VNI), String(PORT), ENDPOINT];
+
+console.log(bold("What clients send to production is sent once more, to a test endpoint:"));
+console.log(dim("   client ──▶ production ── the kernel's mirror ──▶ vxlan-to-http ──▶ endpoint"));
+process.exit((await show()) ? 0 : 1);
+
+/** Returns whether all is as it should be. */
+async function show(): Promise<boolean> {
+  const fail = (what: string) => {
+    verdict(false, what);
+    return false;
+  };
+  if (!(await production.listens()) || !(await endpoint.listens())) return fail("The demo's own servers do not start.");
+
+  heading("1. The program listens to the mirror, on the replay host");
+  paragraph(`${program.name} ${args.join(" ")}`);
+  const running = new Process("replay", [...program.command, ...QUIETLY.flags, ...args], "stderr");
+  if (!(await running.until(() => running.lines.some((line) => line.includes("Capturing on"))))) return fail(running.lines.join("\n"));
+
+  heading("2. A client sends requests to production, with curl");
+  paragraph("mirrored as VXLAN with VNI 42, and once more with 43; also a request to a port where nobody listens: that is noise");
+  if (!(await sendRequests())) return fail("Production did not answer.");
+
+  heading("3. Received by production, and by the endpoint, in bytes per connection");
+  await production.until(() => production.received.length === CONNECTIONS);
+  await endpoint.until(() => endpoint.received.length >= CONNECTIONS);
+  running.stop();
+  const status = await running.ended;
+  const arrived = endpoint.received;
+  const rows = production.received.map((sent) => rowOf(sent, arrived));
+  table(rows);
+  console.log();
+  paragraph(marked(`${DONE} the endpoint received what production did: their SHA-256 are equal`));
+
+  heading("4. The program's own account");
+  totals(running.lines.join("\n"));
+  if (status !== 0) return fail(`The program's exit status is ${status}.`);
+  const isRight = rows.length === CONNECTIONS && arrived.length === 0 && rows.every(({ mark }) => mark === DONE);
+  verdict(isRight, isRight ? "Every connection arrived, byte for byte, and nothing else." : "That is not as it should be.");
+  return isRight;
+}
+
+function rowOf({ client, requests, bytes, sha256 }: Received, arrived: Received[]): Row {
+  const found = take(arrived, sha256);
+  return { client, requests, sentBytes: bytes, arrivedBytes: found?.bytes ?? 0, mark: found === undefined ? FAILED : DONE };
+}

@@ -1,0 +1,68 @@
+/** Has the executable forward a savefile to a real endpoint, and tells what arrived. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { CountersSnapshot } from "../../src/observe/counters.ts";
+import { run, type StartOptions } from "../executable/program.ts";
+import { RecordingEndpoint, sha256 } from "../executable/recording-endpoint.ts";
+
+export interface Forwarded {
+  /** SHA-256 of what each connection brought, sorted. */
+  digests: string[];
+  streams: Uint8Array[];
+  counters: CountersSnapshot;
+  stderr: string;
+}
+
+export interface Mirror {
+  /** A savefile's path, or its bytes for standard input. */
+  savefile: string | Uint8Array;
+  vni: number;
+  port: number;
+}
+
+/** Forwards it in mode tcp, and checks that the run succeeded and its counters add up. */
+export async function forward({ savefile, vni, port }: Mirror, flags: string[] = [], options: StartOptions = {}): Promise<Forwarded> {
+  using endpoint = new RecordingEndpoint();
+  const directory = mkdtempSync(join(tmpdir(), "vxlan-to-http-"));
+  const summary = join(directory, "summary.json");
+  const path = typeof savefile === "string" ? savefile : "-";
+  const stdin = typeof savefile === "string" ? {} : { stdin: savefile };
+  const args = [...flags, "--mode", "tcp", "--summary", summary, "--read", path, String(vni), String(port), endpoint.address];
+  try {
+    const { status, stderr } = await run(args, { ...options, ...stdin });
+    if (status !== 0) throw new Error(`exit status ${status}\n${stderr}`);
+    const counters = JSON.parse(readFileSync(summary, "utf8")) as CountersSnapshot;
+    const streams = endpoint.streams();
+    checkCounters(counters, streams);
+    return { digests: digestsOf(streams), streams, counters, stderr };
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+export function digestsOf(streams: Uint8Array[]): string[] {
+  return streams.map(sha256).sort();
+}
+
+function checkCounters({ frames, flows, reassembly, upstream }: CountersSnapshot, streams: Uint8Array[]): void {
+  const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0);
+  const identities: [string, number, number][] = [
+    ["frames.captured", frames.captured, frames.segments + sum(Object.values(frames.dropped))],
+    ["flows", flows.opened + flows.picked_up, flows.closed + flows.evicted],
+    ["flows.active", flows.active, 0],
+    ["reassembly.delivered_bytes", reassembly.delivered_bytes, upstream.bytes + upstream.lost_bytes],
+    ["upstream.connects", upstream.connects, flows.opened + flows.picked_up],
+    ["upstream.bytes", upstream.bytes, sum(streams.map(({ length }) => length))],
+  ];
+  for (const [name, got, want] of identities) if (got !== want) throw new Error(`The counters do not add up: ${name} is ${got}, not ${want}`);
+}
+
+/** Does things for each item, `limit` at a time. */
+export async function forEachOf<T>(items: readonly T[], limit: number, action: (item: T) => Promise<void>): Promise<void> {
+  const left = [...items];
+  const worker = async () => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await action(item);
+  };
+  await Promise.all(Array.from({ length: limit }, worker));
+}

@@ -1,0 +1,72 @@
+import { expect, test } from "bun:test";
+import { parseForwardAddress } from "../../src/cli/forward-address.ts";
+
+/** Checks what a forward_addr is read as: "host port", or undefined for none. */
+function check(text: string, want: string | undefined): void {
+  const got = parseForwardAddress(text);
+  expect(got && `${got.host} ${got.port}`, text).toBe(want as string);
+}
+
+const accepted: [string, string][] = [
+  ["127.0.0.1:8080", "127.0.0.1 8080"],
+  ["localhost:1", "localhost 1"],
+  ["test.internal:65535", "test.internal 65535"],
+  ["under_score-dash.example:80", "under_score-dash.example 80"],
+  ["münchen.example:80", "münchen.example 80"],
+  ["http://test.internal", "test.internal 80"],
+  ["http://test.internal/", "test.internal 80"],
+  ["http://test.internal:8080", "test.internal 8080"],
+  ["http://test.internal:8080/", "test.internal 8080"],
+  ["HTTP://test.internal", "test.internal 80"],
+  ["[::1]:8080", "::1 8080"],
+  ["[2001:db8::1]:80", "2001:db8::1 80"],
+  ["[::ffff:192.0.2.1]:80", "::ffff:192.0.2.1 80"],
+  ["[fe80::1%eth0]:80", "fe80::1%eth0 80"],
+  ["http://[::1]", "::1 80"],
+  ["http://[::1]:8080/", "::1 8080"],
+];
+
+const refused = [
+  "",
+  ":",
+  ":80",
+  "localhost",
+  "localhost:",
+  "localhost:http",
+  "localhost:0",
+  "localhost:65536",
+  "localhost:123456",
+  "localhost:-1",
+  "localhost: 80",
+  " localhost:80",
+  "local host:80",
+  "localhost:80\n",
+  "::1:80",
+  "::1",
+  "[::1]",
+  "[::1]80",
+  "[]:80",
+  "[localhost]:80",
+  "[::1:80",
+  "[dead]:80",
+  "[1.2.3.4]:80",
+  "http://",
+  "http://:80",
+  "http:///",
+  "http://host/path",
+  "http://host:80//",
+  "http://host?query",
+  "http://host#part",
+  "http://user@host",
+  "http://user:secret@host:80",
+  "http:/host",
+  "//host:80",
+  "https://host",
+  "ftp://host:21",
+  "host:80/path",
+  "a:b:80",
+];
+
+test.each(accepted)("%p is an endpoint", check);
+
+test.each(refused)("%p is none", (text) => check(text, undefined));

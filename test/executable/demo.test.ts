@@ -1,0 +1,45 @@
+import { describe, expect, test } from "bun:test";
+import { symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { canIsolate, PROGRAM, REPOSITORY, TemporaryDirectory } from "./program.ts";
+
+/** Runs scripts/demo with this Bun. Returns its screen. */
+async function demo(...args: string[]): Promise<{ status: number; lines: string[] }> {
+  using directory = new TemporaryDirectory();
+  symlinkSync(process.execPath, join(directory.path, "bun"));
+  const env = { PATH: `${directory.path}:${process.env["PATH"]}`, HOME: directory.path, LOG_LEVEL: "error", LOG_FORMAT: "json", MODE: "nonsense" };
+  const running = Bun.spawn([join(REPOSITORY, "scripts/demo"), ...args], { env, cwd: "/", stdout: "pipe", stderr: "inherit" });
+  const lines = (await new Response(running.stdout).text()).trimEnd().split("\n");
+  return { status: await running.exited, lines };
+}
+
+/** Checks that a screen is one, and shows each connection with its mark. */
+function checkScreen(lines: string[], marks: string[]): void {
+  expect(lines.length).toBeLessThanOrEqual(40);
+  for (const line of lines) expect([...line].length, line).toBeLessThanOrEqual(80);
+  const connections = lines.filter((line) => /^ {3}\S+:\d+ .* [✓–✗]$/.test(line));
+  expect(connections.map((line) => line.at(-1)!)).toEqual(marks);
+  expect(lines.find((line) => line.includes("Totals:"))).toMatch(/\d+ frames captured/);
+  expect(lines.at(-1)).toStartWith("✓ ");
+}
+
+describe("scripts/demo", () => {
+  test("shows on one screen what was mirrored and what arrived", async () => {
+    expect(PROGRAM).toStartWith(REPOSITORY);
+    const { status, lines } = await demo();
+    expect(status).toBe(0);
+    checkScreen(lines, ["✓", "✓", "✓", "✓", "–"]);
+  }, 30_000);
+
+  const hasTools = ["ip", "tc", "nft", "ethtool", "curl"].every((tool) => Bun.which(tool) !== null);
+  if (!hasTools) console.warn("skipped: scripts/demo --live (the lab's tools are not installed)");
+  test.if(hasTools && canIsolate("scripts/demo --live"))("--live: the same with real connections and a mirror of the kernel's", async () => {
+    const { status, lines } = await demo("--live");
+    expect(status).toBe(0);
+    checkScreen(lines, Array.from({ length: 7 }, () => "✓"));
+  }, 60_000);
+
+  test("refuses what it does not know", async () => {
+    expect(await demo("--nope")).toEqual({ status: 2, lines: [""] });
+  });
+});

@@ -1,0 +1,153 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { join } from "node:path";
+import { canIsolate, run, start, type StartOptions, TemporaryDirectory } from "./program.ts";
+import { RecordingEndpoint, refusingAddress } from "./recording-endpoint.ts";
+import { oneRequest, PORT, VNI } from "./sessions.ts";
+
+const endpoint = new RecordingEndpoint();
+const directory = new TemporaryDirectory();
+const capture = directory.file("one.pcap", oneRequest);
+
+afterAll(() => {
+  endpoint.stop();
+  directory[Symbol.dispose]();
+});
+
+const ours = [String(VNI), String(PORT), endpoint.address];
+
+/** Checks that the program refuses: its exit status, and what it says. Returns what it said. */
+async function check(args: string[], status: number, words: string[], options: StartOptions = {}): Promise<string> {
+  const got = await run(args, options);
+  for (const part of words) expect(got.stderr).toContain(part);
+  expect({ status: got.status, stdout: got.stdout }).toEqual({ status, stdout: "" });
+  return got.stderr;
+}
+
+describe("what is asked wrongly is refused in two lines, with exit status 2", () => {
+  const cases: [string, string[], string[], Record<string, string>?][] = [
+    ["no arguments", [], ["<interface> is missing"]],
+    ["too few", ["no-if", "42", "80"], ["<forward_addr> is missing"]],
+    ["too many", ["no-if", ...ours, "more"], [`"more"`]],
+    ["VNI 2^24", ["no-if", "16777216", "80", "h:1"], ["<vni>", `"16777216"`, "16777215"]],
+    ["port 0", ["no-if", "42", "0", "h:1"], ["<original_destination_port>", `"0"`, "65535"]],
+    ["port 70000", ["no-if", "42", "70000", "h:1"], ["<original_destination_port>", `"70000"`, "65535"]],
+    ["a host without port", ["no-if", "42", "80", "host"], ["<forward_addr>", `"host"`, "host:port"]],
+    ["an unknown flag", ["--nope", "no-if", ...ours], ["--nope"]],
+    ["an unknown letter", ["-x", "no-if", ...ours], ["-x"]],
+    ["a flag's value", ["--max-retries", "many", "no-if", ...ours], ["--max-retries", `"many"`, "whole number"]],
+    ["a flag without value", ["no-if", ...ours, "--summary"], ["--summary"]],
+    ["MAX_RETRIES=abc", ["no-if", ...ours], ["MAX_RETRIES", `"abc"`, "whole number"], { MAX_RETRIES: "abc" }],
+    ["LOG_LEVEL=nonsense", ["--read", "x", ...ours], ["LOG_LEVEL", `"nonsense"`, "debug"], { LOG_LEVEL: "nonsense" }],
+    ["a name that JavaScript knows", ["--__proto__", "no-if", ...ours], ["--__proto__"]],
+    ["a name that the parser knows", ["--_", "no-if", ...ours], ["--_"]],
+  ];
+  test.each(cases)("%s", async (_name, args, words, env = {}) => {
+    const said = await check(args, 2, words, { env });
+    expect(said.trimEnd().split("\n")).toEqual([expect.stringMatching(/^vxlan-to-http: Cannot /), "Try vxlan-to-http --help"]);
+  });
+});
+
+describe("what the machine refuses is told with exit status 1", () => {
+  test("a savefile that is not there", () => check(["--read", "/no/such.pcap", ...ours], 1, ["Cannot read /no/such.pcap: no such file"]));
+  test("a directory", () => check(["--read", directory.path, ...ours], 1, [`Cannot read ${directory.path}: it is a directory`]));
+  test("an empty savefile", () => check(["--read", directory.file("empty", ""), ...ours], 1, ["empty: it is empty"]));
+  test("an empty standard input", () => check(["--read", "-", ...ours], 1, ["Cannot read standard input: it is empty"]));
+  test("what is no capture", () => check(["--read", directory.file("text", "some text, rather long\n"), ...ours], 1, ["it is neither pcap nor pcapng"]));
+  test("what is too short to be one", () => check(["--read", directory.file("short", "ab"), ...ours], 1, ["it is neither pcap nor pcapng"]));
+  test("a compressed capture", () => check(["--read", directory.file("gz", gzipSync(oneRequest)), ...ours], 1, ["it is compressed", "--read -"]));
+  test("a header that is cut", () => check(["--read", directory.file("header", oneRequest.subarray(0, 23)), ...ours], 1, ["ends in the middle"]));
+
+  test("a record that is cut, after what stands before it was forwarded", async () => {
+    const before = endpoint.connections.length;
+    const cut = directory.file("cut.pcap", oneRequest.subarray(0, -7));
+    const said = await check(["--read", cut, ...ours, "--mode", "tcp"], 1, [`Cannot read all of ${cut}: it ends in the middle of a record`, "Totals: 2 frames"]);
+    expect(said).toMatch(/at byte \d+/);
+    expect(endpoint.connections.slice(before).map(({ chunks }) => Buffer.concat(chunks).toString())).toEqual([expect.stringContaining("GET /hello")]);
+  });
+
+  test("a libpcap that is not there", () => check(["--libpcap", "/no/libpcap.so", "lo", ...ours], 1, ["Cannot load libpcap from /no/libpcap.so"]));
+  test("a libpcap that is none", () => check(["--libpcap", directory.file("libpcap.so", "text"), "lo", ...ours], 1, ["Cannot load libpcap from", "libpcap.so"]));
+  test("a library that is another", () => check(["--libpcap", "libc.so.6", "lo", ...ours], 1, ["Cannot load libpcap from libc.so.6"]));
+
+  test("a summary that cannot be written, before anything is forwarded", async () => {
+    const before = endpoint.connections.length;
+    for (const path of ["/no/such/summary.json", directory.path]) await check(["--read", capture, "--summary", path, ...ours], 1, [`Cannot write the summary to ${path}`]);
+    expect(endpoint.connections).toHaveLength(before);
+  });
+
+  test("an endpoint that refuses: its address, the reason, what was lost", async () => {
+    const address = refusingAddress();
+    const summary = join(directory.path, "refused.json");
+    const args = ["--mode", "tcp", "--connect-timeout-ms", "200", "--summary", summary];
+    const said = await check([...args, "--read", capture, ...ours.slice(0, 2), address], 1, [
+      `Cannot connect to ${address}: connection refused`,
+      "1 could not be made",
+    ]);
+    expect(said.split("Cannot connect")).toHaveLength(2);
+    const { upstream, reassembly } = JSON.parse(readFileSync(summary, "utf8"));
+    expect(upstream).toMatchObject({ connects: 0, connect_errors: 1, lost_bytes: reassembly.delivered_bytes });
+  });
+
+  test("an endpoint whose name does not exist", async () => {
+    const args = ["--mode", "tcp", "--connect-timeout-ms", "200", "--read", capture, ...ours.slice(0, 2)];
+    await check([...args, "nowhere.invalid:80"], 1, ["Cannot connect to nowhere.invalid:80"]);
+  });
+});
+
+const isolated = canIsolate("interfaces that are missing or down, and missing rights");
+
+describe.if(isolated)("what the machine refuses, seen by root and by nobody", () => {
+  /** In a network namespace of its own, where lo is the only interface, and down. */
+  const alone = ["unshare", "-n", "-m", "sh", "-c", `mount -t sysfs none /sys && exec "$@"`, "sh"];
+  const asNobody: StartOptions = {
+    through: ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+    executable: directory.copyOfProgram(),
+    cwd: directory.path,
+  };
+
+  test("no such interface, with those there are", async () => {
+    await check(["eth7", ...ours], 1, ["Cannot capture on eth7: no such interface (this host has lo)"], { through: alone });
+    const said = await check(["no-such-if", ...ours], 1, ["no such interface"]);
+    for (const name of readdirSync("/sys/class/net")) if (name !== "bonding_masters") expect(said).toContain(name);
+  });
+
+  test("an interface whose name cannot be one", async () => {
+    await check(["x".repeat(500), ...ours], 1, ["Cannot capture on xxx"]);
+    await check(["../../etc", ...ours], 1, ["Cannot capture on ../../etc"]);
+  });
+
+  test("an interface that is down, with how to bring it up", () =>
+    check(["lo", ...ours], 1, ["Cannot capture on lo: the interface is down", "ip link set lo up"], { through: alone }));
+
+  test("an interface that goes away", async () => {
+    const withPair = ["unshare", "-n", "sh", "-c", `ip link add pair0 up type veth peer name pair1 && ip link set pair1 up && exec "$@"`, "sh"];
+    const running = start(["pair0", ...ours], { through: withPair });
+    await running.says("Capturing on pair0");
+    expect(Bun.spawnSync(["nsenter", "--net", "--target", String(running.pid), "ip", "link", "del", "pair0"]).success).toBe(true);
+    const { status, stderr } = await running.outcome;
+    expect(stderr).toMatch(/Cannot capture on pair0: .*disappeared/);
+    expect(status).toBe(1);
+  });
+
+  test("no permission to capture, with what to grant", async () => {
+    await check(["lo", ...ours], 1, ["Cannot capture on lo: not permitted", "CAP_NET_RAW"], asNobody);
+  });
+
+  test("no permission to read a savefile", async () => {
+    const secret = directory.file("secret.pcap", oneRequest);
+    chmodSync(secret, 0o600);
+    await check(["--read", secret, ...ours], 1, [`Cannot read ${secret}: permission denied`], asNobody);
+  });
+
+  test("no permission to write a summary", async () => {
+    const closed = join(directory.path, "closed");
+    mkdirSync(closed, { mode: 0o700 });
+    await check(["--summary", join(closed, "s.json"), "--read", "-", ...ours], 1, ["Cannot write the summary to"], asNobody);
+  });
+
+  test("a full disk for the summary, after the totals", async () => {
+    await check(["--mode", "tcp", "--summary", "/dev/full", "--read", capture, ...ours], 1, ["Totals:", "Cannot write the summary to /dev/full"]);
+  });
+});

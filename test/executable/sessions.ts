@@ -1,0 +1,24 @@
+/** Mirror captures of plain HTTP sessions for the tests that need one, whatever it is. */
+import { bytes, type CapturedFrame, mirroredSegment, pcap, type Tcp } from "../support/frames.ts";
+
+export const VNI = 42;
+export const PORT = 80;
+export const REQUEST = "GET /hello HTTP/1.1\r\nHost: production.example\r\n\r\n";
+
+const START_MS = 1_760_000_000_000;
+
+/** A client's connection, from SYN to FIN, its bytes in the given pieces; sourcePort tells it from others. */
+export function session(pieces: (string | Uint8Array)[], sourcePort = 40_000, vni = VNI): CapturedFrame[] {
+  let sequence = 1000;
+  let timestampMs = START_MS;
+  const frame = (flags: string, payload = bytes()): CapturedFrame => {
+    const client: Tcp = { source: "10.0.0.1", destination: "10.0.0.2", sourcePort, destinationPort: PORT, sequence, acknowledgment: 1, flags, payload };
+    sequence += payload.length + (flags.includes("S") ? 1 : 0);
+    timestampMs += 1;
+    return { frame: mirroredSegment(client, vni), timestampMs };
+  };
+  return [frame("S"), ...pieces.map((piece) => frame("PA", bytes(piece))), frame("FA")];
+}
+
+/** A savefile of one session with one request. */
+export const oneRequest = pcap(session([REQUEST]));

@@ -1,0 +1,53 @@
+import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { run, TemporaryDirectory } from "./program.ts";
+import { RecordingEndpoint } from "./recording-endpoint.ts";
+import { oneRequest, PORT, REQUEST, VNI } from "./sessions.ts";
+
+/** Code that shows that it ran. */
+const mark = `require("node:fs").writeFileSync("marker", "it ran");`;
+
+describe("files in the working directory that Bun would obey are not obeyed", () => {
+  const env = "MAX_RETRIES=abc\nLOG_LEVEL=nonsense\nMODE=nonsense\nLOG_FORMAT=json\nSUMMARY=summary.json\nNODE_ENV=evil\nLIBPCAP=/no/such.so\n";
+  const cases: [string, Record<string, string>][] = [
+    [".env", { ".env": env }],
+    [".env.local and those of each NODE_ENV", { ".env.local": env, ".env.production": env, ".env.development": env, ".env.test": env }],
+    ["bunfig.toml", { "bunfig.toml": `preload = ["./evil.ts"]\nlogLevel = "nonsense"\n[run]\nbun = true\n`, "evil.ts": mark }],
+    ["a bunfig.toml that is none", { "bunfig.toml": "[[[" }],
+    ["tsconfig.json", { "tsconfig.json": `{"compilerOptions": {"paths": {"consola": ["./evil.ts"], "citty": ["./evil.ts"]}}}`, "evil.ts": mark }],
+    ["package.json", { "package.json": `{"type": "commonjs", "imports": {"#x": "./evil.ts"}, "main": "./evil.ts", "bun": {"preload": "./evil.ts"}}`, "evil.ts": mark }],
+    ["node_modules", { "node_modules/consola/index.js": mark, "node_modules/citty/index.js": mark, "node_modules/bun/index.js": mark }],
+    ["main.ts and index.ts", { "main.ts": mark, "index.ts": mark, "src/main.ts": mark }],
+  ];
+  test.each(cases)("%s", async (_name, files) => {
+    using directory = new TemporaryDirectory();
+    for (const [name, text] of Object.entries(files)) directory.file(name, text);
+    directory.file("one.pcap", oneRequest);
+    using endpoint = new RecordingEndpoint();
+    const args = ["--mode", "tcp", "--read", "one.pcap", String(VNI), String(PORT), endpoint.address];
+    const { status, stdout, stderr } = await run(args, { cwd: directory.path, executable: directory.copyOfProgram() });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "" });
+    expect(stderr).toMatch(/ INFO {2}Reading one\.pcap\n/);
+    expect(endpoint.text()).toBe(REQUEST);
+    expect(["marker", "summary.json"].filter((name) => existsSync(join(directory.path, name)))).toEqual([]);
+  });
+});
+
+test("arguments that Bun itself knows are the program's, and refused", async () => {
+  for (const flag of ["--eval=1", "--print=1", "--preload=./evil.ts", "--cwd=/", "--inspect", "--env-file=.env", "--config=bunfig.toml", "--hot", "-e", "-p"]) {
+    const { status, stderr } = await run([flag, "no-if", "42", "80", "h:1"]);
+    expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining("there is no such flag") });
+  }
+  const { status } = await run(["run", "42", "80"]);
+  expect(status).toBe(2);
+});
+
+test("an empty environment is enough", async () => {
+  using endpoint = new RecordingEndpoint();
+  using directory = new TemporaryDirectory();
+  const capture = directory.file("one.pcap", oneRequest);
+  const { status } = await run(["--mode", "tcp", "--read", capture, String(VNI), String(PORT), endpoint.address], { through: ["env", "-i"] });
+  expect(status).toBe(0);
+  expect(endpoint.text()).toBe(REQUEST);
+});
