@@ -117,7 +117,7 @@ export class Flow implements StreamOrigin {
     // A keep-alive probe before any data repeats the SYN's number.
     if (above === -1 && this.next === this.start) return 0;
     if (this.stage === Stage.OPEN && distance(this.next, sequence) > WINDOW_BYTES_MAX) return -1;
-    if (this.hasFin && length > 0 && distance(this.finAt, sequence) >= 0) return -1;
+    if (this.hasFin && (length > 0 ? distance(this.finAt, sequence) >= 0 : sequence !== this.finAt)) return -1;
     return above;
   }
 
@@ -246,8 +246,7 @@ export class Flow implements StreamOrigin {
     if (this.stage === Stage.WAITING) {
       // A FIN alone is nothing to forward.
       if (first === undefined || this.needsSyn) {
-        this.context.counters.reassembly.out_of_window += this.held?.count ?? 0;
-        this.finish("idle");
+        this.refuse();
         return;
       }
       this.context.counters.flows.picked_up++;
@@ -258,6 +257,14 @@ export class Flow implements StreamOrigin {
       this.declareGap(Math.min(toFin, toFirst));
     }
     this.drain();
+  }
+
+  /** Ends a flow that was never opened: what it has is nobody's. */
+  private refuse(): void {
+    const pieces = this.held?.extract(() => true) ?? [];
+    for (const piece of pieces) this.context.budget.giveBack(chargeOf(piece));
+    if (this.needsSyn) this.context.counters.reassembly.out_of_window += pieces.length + (this.hasFin ? 1 : 0);
+    this.finish("idle");
   }
 
   private receiveBytes(sequence: number, segment: Segment, nowMs: number): void {

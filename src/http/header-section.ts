@@ -32,16 +32,17 @@ const KEEP_ALIVE_WORD = 3;
 const UPGRADE_WORD = 4;
 const CONTINUE_WORD = 5;
 
-// Where a comma-separated list's element stands.
+/** Nothing of a list's element, or of a Content-Length's number, was read yet. */
 const EMPTY = 0;
+
+// How far an element of a comma-separated list was read.
 const TOKEN = 1;
 const AFTER_TOKEN = 2;
 const PARAMETERS = 3;
 /** It has what no element made of tokens has. */
 const ODD = 4;
 
-// Where a Content-Length stands.
-const BEFORE_NUMBER = 0;
+// How far a number of a Content-Length was read.
 const NUMBER = 1;
 const AFTER_NUMBER = 2;
 
@@ -202,7 +203,7 @@ export class HeaderSection {
   // The fields that say something.
 
   private beginField(): void {
-    this.part = this.field === CONTENT_LENGTH ? BEFORE_NUMBER : EMPTY;
+    this.part = EMPTY;
     this.number = 0;
     this.node = ROOT;
     if (this.field !== TRANSFER_ENCODING) return;
@@ -229,7 +230,7 @@ export class HeaderSection {
   private endField(): boolean {
     const field = this.field;
     if (field === CONTENT_LENGTH) {
-      if (this.part === BEFORE_NUMBER) return false;
+      if (this.part === EMPTY) return false;
       this.endNumber();
     } else if (field !== UPGRADE) {
       this.endElement();
@@ -243,11 +244,11 @@ export class HeaderSection {
     if (byte >= DIGIT_0 && byte <= DIGIT_9) {
       if (this.part === AFTER_NUMBER) return false;
       this.part = NUMBER;
-      this.number = this.number * 10 + byte - DIGIT_0;
+      this.number = this.number * 10 + (byte - DIGIT_0);
     } else if (byte === COMMA) {
-      if (this.part === BEFORE_NUMBER) return false;
+      if (this.part === EMPTY) return false;
       this.endNumber();
-      this.part = BEFORE_NUMBER;
+      this.part = EMPTY;
     } else if (byte === SP || byte === HTAB) {
       if (this.part === NUMBER) this.part = AFTER_NUMBER;
     } else {

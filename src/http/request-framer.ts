@@ -197,7 +197,7 @@ export class RequestFramer {
       if (bytes[from] === CR || bytes[from] === LF) {
         this.state = BETWEEN;
         this.isFirstLine = false;
-        return from + 1;
+        return from;
       }
     }
     let at = from;
@@ -348,7 +348,6 @@ export class RequestFramer {
 
   private lose(reason: DamageReason): void {
     this.state = LOST;
-    this.isFirstLine = false;
     this.owesDamage = false;
     this.sink.damaged(reason);
   }

@@ -58,7 +58,7 @@ export class StatusLine {
         case CODE:
           if (byte === SP && this.readLength === 0) break;
           if (!isDigit(byte)) return this.fail(at);
-          this.code = this.code * 10 + byte - DIGIT_0;
+          this.code = this.code * 10 + (byte - DIGIT_0);
           if (++this.readLength < CODE_LEN) break;
           if (this.code < CODE_MIN) return this.fail(at);
           this.state = AFTER_CODE;

@@ -1,0 +1,163 @@
+/** Life and death of flows, and the flow table's limits, each at its edge. */
+import { describe, expect, test } from "bun:test";
+import { data, EPOCH_MS, fin, FLUSH, Flows, pause, reset, syn } from "./flows.ts";
+
+const client = (sourcePort: number) => ({ sourcePort });
+
+function flowCounts({ counters }: Flows) {
+  return { ...counters.flows };
+}
+
+describe("silence", () => {
+  const idleTimeoutMs = 10_000;
+
+  test("ends a flow at the idle timeout, not before", () => {
+    const flows = new Flows({ idleTimeoutMs }).play(syn(0), data(1, "abc"), pause(9900), pause(99));
+    expect(flows.streams).toEqual(["SYN abc …"]);
+    flows.play(pause(1), pause(100));
+    expect(flows.streams).toEqual(["SYN abc idle"]);
+    expect(flowCounts(flows)).toEqual({ opened: 1, picked_up: 0, closed: 1, evicted: 0, active: 0 });
+  });
+
+  test.each([
+    ["bytes", data(4, "d"), "SYN abcd …"],
+    ["a retransmission", data(1, "abc"), "SYN abc …"],
+    ["a bare ACK", data(4, ""), "SYN abc …"],
+    ["the SYN again", syn(0), "SYN abc …"],
+  ])("is broken by %s", (_, event, stream) => {
+    const flows = new Flows({ idleTimeoutMs }).play(syn(0), data(1, "abc"), pause(9000), event, pause(9000));
+    expect(flows.streams).toEqual([stream]);
+  });
+
+  test("delivers what waits before it ends a flow", () => {
+    const flows = new Flows({ idleTimeoutMs, gapTimeoutMs: Infinity }).play(syn(0), data(3, "c"), pause(10_000));
+    expect(flows.streams).toEqual(["SYN <2> c idle"]);
+  });
+
+  test("ends a flow that waits for its SYN", () => {
+    const flows = new Flows({ idleTimeoutMs, gapTimeoutMs: Infinity }).play(data(3, "c"), pause(10_000));
+    expect(flows.streams).toEqual(["- c idle"]);
+    expect(flowCounts(flows)).toEqual({ opened: 0, picked_up: 1, closed: 1, evicted: 0, active: 0 });
+  });
+
+  test("ends each flow at its own time", () => {
+    const flows = new Flows({ idleTimeoutMs }).play(syn(0, "", client(1)), pause(5000), syn(0, "", client(2)), pause(5000));
+    expect(flows.streams).toEqual(["SYN idle", "SYN …"]);
+    flows.play(pause(5000));
+    expect(flows.streams).toEqual(["SYN idle", "SYN idle"]);
+  });
+});
+
+describe("the limit of flows", () => {
+  test("at it nothing is evicted, over it the longest idle one is", () => {
+    const flows = new Flows({ maxFlows: 3 }).play(syn(0, "", client(1)), syn(0, "", client(2)), syn(0, "", client(3)), data(1, "a", client(1)));
+    expect(flows.streams).toEqual(["SYN a …", "SYN …", "SYN …"]);
+    flows.play(syn(0, "", client(4)));
+    expect(flows.streams).toEqual(["SYN a …", "SYN evicted", "SYN …", "SYN …"]);
+    expect(flowCounts(flows)).toEqual({ opened: 4, picked_up: 0, closed: 0, evicted: 1, active: 3 });
+  });
+
+  test("what waits in an evicted flow is delivered", () => {
+    const flows = new Flows({ maxFlows: 1 }).play(syn(0, "", client(1)), data(3, "c", client(1)), syn(0, "", client(2)));
+    expect(flows.streams).toEqual(["SYN <2> c evicted", "SYN …"]);
+    expect(flows.budget.usedBytes).toBe(0);
+  });
+
+  test("flows that wait for their SYN count as well", () => {
+    const flows = new Flows({ maxFlows: 2 }).play(data(1, "a", client(1)), data(1, "b", client(2)), data(1, "c", client(3)));
+    expect(flows.table.liveCount).toBe(2);
+    expect(flows.streams).toEqual(["- a evicted"]);
+  });
+
+  test("an evicted flow's next bytes are picked up", () => {
+    const flows = new Flows({ maxFlows: 1 }).play(syn(0, "a", client(1)), syn(0, "", client(2)), data(2, "b", client(1)), pause(1000));
+    expect(flows.streams).toEqual(["SYN a evicted", "SYN evicted", "- b …"]);
+  });
+
+  test("no more ended flows are remembered, the longest ended is forgotten", () => {
+    const flows = new Flows({ maxFlows: 2 });
+    for (const port of [1, 2, 3]) flows.play(syn(0, "a", client(port)), reset(2, client(port)));
+    expect(flows.table.rememberedCount).toBe(2);
+    flows.play(syn(0, "a", client(2)), syn(0, "a", client(3)));
+    expect(flows.streams).toHaveLength(3);
+    flows.play(syn(0, "a", client(1)));
+    expect(flows.streams).toHaveLength(4);
+  });
+
+  test("10,000 flows come and go under a limit of 100", () => {
+    const flows = new Flows({ maxFlows: 100 });
+    for (let i = 1; i <= 10_000; i++) {
+      const one = { sourcePort: i & 0xffff, source: i };
+      flows.play(syn(0, "ab", one), data(5, "ef", one), ...(i % 3 === 0 ? [data(3, "cd", one), fin(7, "", one)] : []));
+      if (flows.table.liveCount > 100 || flows.table.rememberedCount > 100) throw new Error("over the limit");
+    }
+    flows.play(FLUSH);
+    expect(flows.table.liveCount).toBe(0);
+    expect(flows.budget.usedBytes).toBe(0);
+    expect(flowCounts(flows)).toMatchObject({ opened: 10_000, active: 0 });
+    const whole = flows.streams.filter((stream) => stream === "SYN abcdef fin");
+    expect(whole).toHaveLength(3333);
+    flows.play(pause(60_000), pause(60_000));
+    expect(flows.table.rememberedCount).toBe(0);
+  });
+});
+
+describe("the limit of held bytes", () => {
+  const bytes = "x".repeat(1000);
+
+  test("is never exceeded, and the hole that has waited longest is given up first", () => {
+    const flows = new Flows({ bufferBytes: 10_000, maxPendingPackets: 1000, gapTimeoutMs: Infinity });
+    for (let port = 1; port <= 20; port++) {
+      flows.play(syn(0, "", client(port)), data(2, bytes, client(port)));
+      expect(flows.budget.usedBytes).toBeLessThanOrEqual(10_000);
+    }
+    const { buffer_limit, gaps } = flows.counters.reassembly;
+    expect(buffer_limit).toBeGreaterThan(0);
+    expect(gaps).toBe(buffer_limit);
+    const given = flows.streams.map((stream) => stream.includes("<1>"));
+    expect(given).toEqual(given.toSorted((a, b) => Number(b) - Number(a)));
+  });
+
+  test("one flow that holds all gives up its own holes", () => {
+    const flows = new Flows({ bufferBytes: 10_000, maxPendingPackets: 1000, gapTimeoutMs: Infinity }).play(syn(0));
+    for (let i = 0; i < 20; i++) {
+      flows.play(data(2 + i * 1001, bytes));
+      expect(flows.budget.usedBytes).toBeLessThanOrEqual(10_000);
+    }
+    flows.play(FLUSH);
+    expect(flows.streams).toEqual([`SYN ${`<1> ${bytes} `.repeat(20)}flushed`]);
+    expect(flows.budget.usedBytes).toBe(0);
+  });
+
+  test("bytes in order need none of it", () => {
+    const flows = new Flows({ bufferBytes: 0 }).play(syn(0), data(1, "abc"), data(4, "def"), fin(7));
+    expect(flows.streams).toEqual(["SYN abcdef fin"]);
+    expect(flows.counters.reassembly.buffer_limit).toBe(0);
+  });
+
+  test.each([
+    ["filled", [data(1, "a")]],
+    ["given up in time", [pause(1000)]],
+    ["ended by a reset", [reset(1)]],
+    ["flushed", [FLUSH]],
+    ["replaced", [syn(5000), pause(1000)]],
+    ["ended by a FIN before them", [fin(1)]],
+  ] as const)("they are given back when the hole is %s", (_, events) => {
+    const flows = new Flows().play(syn(0), data(2, bytes), data(1500, bytes));
+    expect(flows.budget.usedBytes).toBeGreaterThanOrEqual(2000);
+    flows.play(...events, FLUSH);
+    expect(flows.budget.usedBytes).toBe(0);
+    expect(flows.table.waiting.size).toBe(0);
+  });
+});
+
+describe("time", () => {
+  test("never runs back: a frame with an older time changes no limit", () => {
+    const flows = new Flows().play(syn(0), data(3, "c"), pause(900));
+    flows.nowMs = EPOCH_MS - 5000;
+    flows.play(data(5, "e"), pause(0));
+    flows.nowMs = EPOCH_MS;
+    flows.play(pause(1000));
+    expect(flows.streams).toEqual(["SYN <2> c …"]);
+  });
+});

@@ -1,0 +1,176 @@
+/** Takes what the framers tell, checks that it comes in the order they promise, and writes it down. */
+import { RequestFramer } from "../../src/http/request-framer.ts";
+import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../../src/http/request-sink.ts";
+import { ResponseFramer } from "../../src/http/response-framer.ts";
+import type { ResponseSink } from "../../src/http/response-sink.ts";
+
+/** What a framer is fed: bytes (latin1), or the length of a hole. */
+export type Piece = string | number;
+
+export interface FramedRequest {
+  text: string;
+  method: string;
+  isIdempotent: boolean;
+  minorVersion: number;
+  wantsUpgrade: boolean;
+  expectsContinue: boolean;
+  headLength: number;
+  bodyLength: number;
+}
+
+export class RequestRecorder implements RequestSink {
+  /** "whole", "damaged REASON" and "foreign PROTOCOL", in their order. */
+  readonly events: string[] = [];
+  readonly requests: FramedRequest[] = [];
+  /** What was given of the request under way, or of a foreign connection. */
+  given = "";
+  /** The buffer that is being pushed: bytes of any other were copied. */
+  pushed: Uint8Array | null = null;
+  copiedBytes = 0;
+  calls = 0;
+  /** Called in whole(). */
+  onWhole: (request: FramedRequest) => void = () => {};
+  private current: FramedRequest | null = null;
+  private bytesInPush = 0;
+  private isForeign = false;
+
+  beginPush(bytes: Uint8Array): void {
+    this.pushed = bytes;
+    this.bytesInPush = 0;
+  }
+
+  bytes(bytes: Uint8Array, offset: number, length: number): void {
+    this.calls++;
+    if (length <= 0 || offset < 0 || offset + length > bytes.length) throw new Error(`bytes(${offset}, ${length}) of ${bytes.length}`);
+    if (bytes !== this.pushed) this.copiedBytes += length;
+    else if (++this.bytesInPush > 1 && !this.isForeign) throw new Error("a request's bytes came in two calls of one push");
+    this.given += Buffer.from(bytes.subarray(offset, offset + length)).toString("latin1");
+  }
+
+  head(head: RequestHead): void {
+    this.calls++;
+    if (this.current !== null) throw new Error("two heads of one request");
+    if (this.bytesInPush > 0) throw new Error("a head came after its push's bytes");
+    this.current = { text: "", ...head };
+  }
+
+  whole(): void {
+    this.calls++;
+    const request = this.current;
+    if (request === null) throw new Error("whole without a head");
+    request.text = this.given;
+    if (request.bodyLength >= 0 && request.text.length !== request.headLength + request.bodyLength) {
+      throw new Error(`${request.text.length} bytes of ${request.headLength} + ${request.bodyLength}`);
+    }
+    this.requests.push(request);
+    this.reset("whole");
+    this.onWhole(request);
+  }
+
+  damaged(reason: DamageReason): void {
+    this.calls++;
+    this.reset(`damaged ${reason}`);
+  }
+
+  foreign(protocol: ForeignProtocol): void {
+    this.calls++;
+    this.events.push(`foreign ${protocol}`);
+    this.isForeign = true;
+  }
+
+  private reset(event: string): void {
+    if (this.isForeign) throw new Error(`${event} after foreign`);
+    this.events.push(event);
+    this.current = null;
+    this.given = "";
+    this.bytesInPush = 0;
+  }
+}
+
+export interface FrameOptions {
+  /** Picked up in the middle. */
+  late?: boolean;
+  maxHeaderBytes?: number;
+  /** end() is not called. */
+  open?: boolean;
+  /** Nothing is framed behind a request that wants an upgrade, as the caller of the framer does it. */
+  stopAtUpgrade?: boolean;
+}
+
+/** What the request framer makes of these pieces. */
+export function frame(pieces: readonly Piece[], options: FrameOptions = {}): RequestRecorder {
+  const recorder = new RequestRecorder();
+  const framer = new RequestFramer({ maxHeaderBytes: options.maxHeaderBytes ?? 65_536 }, recorder, !options.late);
+  let stopped = false;
+  recorder.onWhole = (request) => {
+    if (!options.stopAtUpgrade || !request.wantsUpgrade) return;
+    stopped = true;
+    framer.passRest();
+  };
+  for (const piece of pieces) {
+    if (stopped) break;
+    if (typeof piece === "number") framer.gap(piece);
+    else push(piece, recorder, framer);
+  }
+  if (!options.open && !stopped) framer.end();
+  return recorder;
+}
+
+/** Pushes the text from the middle of a larger buffer, whose other bytes must not matter. */
+function push(text: string, recorder: RequestRecorder, framer: RequestFramer): void {
+  const buffer = Buffer.alloc(text.length + 9, "\x00");
+  buffer.write(text, 5, "latin1");
+  const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+  recorder.beginPush(bytes);
+  framer.push(bytes, 5, text.length);
+  bytes.fill(0xff);
+}
+
+/** The text in one piece, in two at every byte, in three around every byte, and byte by byte. */
+export function* splits(text: string): Generator<string[]> {
+  yield [text];
+  for (let i = 1; i < text.length; i++) yield [text.slice(0, i), text.slice(i)];
+  for (let i = 1; i + 1 < text.length; i++) yield [text.slice(0, i), text.slice(i, i + 1), text.slice(i + 1)];
+  yield [...text];
+}
+
+/** What happened, up to and with the first damage: behind it, where the pushes begin makes a difference. */
+export function untilDamage(recorder: RequestRecorder): string[] {
+  const first = recorder.events.findIndex((event) => event.startsWith("damaged"));
+  const events = first < 0 ? recorder.events : recorder.events.slice(0, first + 1);
+  const wholes = events.filter((event) => event === "whole").length;
+  return [...events, ...recorder.requests.slice(0, wholes).map((request) => JSON.stringify(request))];
+}
+
+export class ResponseRecorder implements ResponseSink {
+  readonly events: string[] = [];
+
+  status(code: number): void {
+    this.events.push(String(code));
+  }
+
+  complete(persistent: boolean): void {
+    this.events.push(persistent ? "complete" : "complete, closes");
+  }
+
+  upgraded(): void {
+    this.events.push("upgraded");
+  }
+
+  malformed(): void {
+    this.events.push("malformed");
+  }
+}
+
+/** What the response framer makes of these pieces, when requests of these methods were sent. */
+export function frameResponses(pieces: readonly string[], methods: readonly string[], ends: boolean): string[] {
+  const recorder = new ResponseRecorder();
+  const framer = new ResponseFramer(recorder);
+  for (const method of methods) framer.expect(method);
+  for (const piece of pieces) {
+    const bytes = Buffer.from(`#####${piece}####`, "latin1");
+    framer.push(bytes, 5, piece.length);
+  }
+  if (ends) framer.end();
+  return recorder.events;
+}

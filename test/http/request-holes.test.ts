@@ -1,0 +1,200 @@
+/** Holes: what is damaged, what is not, and that nothing is told whole that is not. */
+import { describe, expect, test } from "bun:test";
+import { Random } from "../support/random.ts";
+import { frame, type Piece } from "./recorder.ts";
+
+const A = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+const B = "PUT /b HTTP/1.1\r\nContent-Length: 10\r\n\r\n0123456789";
+const C = "POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n";
+const D = "DELETE /d HTTP/1.1\r\n\r\n";
+const B_HEAD = B.length - 10;
+
+interface Case {
+  name: string;
+  pieces: Piece[];
+  /** Texts of whole requests, and damage, in order. */
+  want: string[];
+  late?: boolean;
+}
+
+const cases: Case[] = [
+  // Within a body of known length: in step.
+  { name: "in a body", pieces: [A, B.slice(0, -8), 3, B.slice(-5) + C + D], want: [A, "damaged gap", C, D] },
+  { name: "a whole body", pieces: [B.slice(0, B_HEAD), 10, A], want: ["damaged gap", A] },
+  { name: "a body's beginning", pieces: [B.slice(0, B_HEAD), 9, "9" + A], want: ["damaged gap", A] },
+  { name: "a body's end, and the next request in the middle of a segment's batch", pieces: [B.slice(0, -1), 1, A + D], want: ["damaged gap", A, D] },
+  { name: "behind a body's end may be an empty line", pieces: [B.slice(0, -1), 1, `\r\n${A}`], want: ["damaged gap", A] },
+  { name: "two in one body", pieces: [B.slice(0, B_HEAD), 3, "345", 3, "9" + A], want: ["damaged gap", A] },
+  { name: "two in one body, side by side", pieces: [B.slice(0, B_HEAD), 3, 4, "789" + A], want: ["damaged gap", A] },
+  { name: "in a body, then cut off", pieces: [B.slice(0, B_HEAD), 3, "3"], want: ["damaged gap"] },
+  { name: "a body's end, then nothing", pieces: [B.slice(0, B_HEAD), 10], want: ["damaged gap"] },
+  { name: "in a body behind which the connection ends", pieces: ["PUT / HTTP/1.0\r\nContent-Length: 3\r\n\r\n", 3, A], want: ["damaged gap", "damaged after_close"] },
+  // Beyond it: out of step until a segment begins with a request line.
+  { name: "beyond a body", pieces: [B.slice(0, -1), 3, "T /x HTTP/1.1\r\n\r\n" + D, A], want: ["damaged gap", A] },
+  { name: "beyond a body, a request line next", pieces: [B.slice(0, -1), 1 + A.length, D], want: ["damaged gap", D] },
+  { name: "beyond a body that has a hole already", pieces: [B.slice(0, B_HEAD), 5, "567", 9, D], want: ["damaged gap", "damaged gap", D] },
+  // Elsewhere in a request.
+  { name: "in a method", pieces: [A, "G", 2, A.slice(3) + D, C], want: [A, "damaged gap", C] },
+  { name: "in a target", pieces: ["GET /", 3, "/b HTTP/1.1\r\n\r\n" + D, A], want: ["damaged gap", A] },
+  { name: "in a header section", pieces: ["GET / HTTP/1.1\r\nA: b", 9, "\r\n\r\n" + D, A], want: ["damaged gap", A] },
+  { name: "in an empty line", pieces: ["GET / HTTP/1.1\r\n", 1, "\n" + D, A], want: ["damaged gap", A] },
+  { name: "a header section's last byte, though no body follows", pieces: [A.slice(0, -1), 1, D], want: ["damaged gap", D] },
+  { name: "in a chunk", pieces: [C.slice(0, -10), 2, C.slice(-8) + D, A], want: ["damaged gap", A] },
+  { name: "chunks' end", pieces: [C.slice(0, -2), 2, D, A], want: ["damaged gap", D, A] },
+  // Between requests.
+  { name: "between requests", pieces: [A, 100, D], want: [A, "damaged gap", D] },
+  { name: "before the first request", pieces: [100, D], want: ["damaged gap", D] },
+  { name: "behind the last request", pieces: [A, 100], want: [A, "damaged gap"] },
+  { name: "several between requests count once while nothing is found", pieces: [A, 100, "x", 3, "y", 4, 5, D], want: [A, "damaged gap", D] },
+  { name: "behind the connection's last request", pieces: ["GET / HTTP/1.0\r\n\r\n", 100, A], want: ["GET / HTTP/1.0\r\n\r\n", "damaged after_close"] },
+  // Finding back.
+  { name: "only a push's first byte counts", pieces: [A, 1, `x${A}`, `\r\n${A}`, ` ${A}`, D], want: [A, "damaged gap", D] },
+  { name: "a request line in pieces", pieces: [A, 1, "D", "ELETE /d HT", "TP/1.1\r", "\n\r\n" + A], want: [A, "damaged gap", D, A] },
+  { name: "what is like one is no other damage", pieces: [A, 1, "DEL", "IVER", "GET /", "a b HTTP/1.1\r\n", D], want: [A, "damaged gap", D] },
+  { name: "a push that ends a vain attempt may begin with one", pieces: [A, 1, "GET", "GET /x", A, D], want: [A, "damaged gap", A, D] },
+  { name: "a hole in the attempt", pieces: [A, 1, "DELETE /d", 4, "TP/1.1\r\n\r\n", D], want: [A, "damaged gap", D] },
+  { name: "cut off in the attempt", pieces: [A, 1, "DELETE /d"], want: [A, "damaged gap"] },
+  { name: "a body's end before a request is no method", pieces: [A, 1, `abc${A}`, D], want: [A, "damaged gap", D] },
+  { name: "found, and damaged", pieces: [A, 1, "GET / HTTP/1.1\r\n\0", D], want: [A, "damaged gap", "damaged malformed", D] },
+  // After other damage.
+  { name: "behind what is malformed", pieces: [`${A}GET /\0 HTTP/1.1\r\n\r\n${A}`, `x${A}`, D], want: [A, "damaged malformed", D] },
+  { name: "behind an unclear length", pieces: ["PUT / HTTP/1.1\r\nContent-Length: 1, 2\r\n\r\n", "xy", D], want: ["damaged ambiguous_length", D] },
+  { name: "behind a bad chunk", pieces: [C.slice(0, -7), "x", D], want: ["damaged malformed", D] },
+  { name: "a hole behind damage is no other damage", pieces: ["GET /\0", 5, D], want: ["damaged malformed", D] },
+  // Picked up in the middle.
+  { name: "picked up at a request", late: true, pieces: [A + D], want: [A, D] },
+  { name: "picked up at a request in pieces", late: true, pieces: ["GET", A.slice(3) + D], want: [A, D] },
+  { name: "picked up within a request", late: true, pieces: ["tail", "of it", A + D], want: ["damaged gap", A, D] },
+  { name: "picked up within a request, which is all", late: true, pieces: ["tail", "of it"], want: ["damaged gap"] },
+  { name: "picked up within a request, then a hole", late: true, pieces: ["tail", 3, "of it", A], want: ["damaged gap", A] },
+  { name: "picked up at what is like a request line", late: true, pieces: ["GET", A], want: ["damaged gap", A] },
+  { name: "picked up at a hole", late: true, pieces: [3, A], want: ["damaged gap", A] },
+  { name: "picked up within a request line, then a hole", late: true, pieces: ["GET /", 3, A], want: ["damaged gap", A] },
+  { name: "picked up within a request line, which is all", late: true, pieces: ["GET /"], want: ["damaged gap"] },
+  { name: "picked up, nothing comes", late: true, pieces: [], want: [] },
+];
+
+describe("holes", () => {
+  for (const { name, pieces, want, late } of cases) {
+    test(name, () => {
+      const got = frame(pieces, { late: late ?? false });
+      const texts = got.requests.map((request) => request.text);
+      expect(got.events.map((event) => (event === "whole" ? texts.shift()! : event))).toEqual(want);
+    });
+  }
+
+  test("at every place in requests that follow each other", () => {
+    const requests = [A, B, C, D, B, A];
+    const all = requests.join("");
+    const starts = requests.map((_, i) => requests.slice(0, i).join("").length);
+    for (let from = 0; from < all.length; from++) {
+      for (const length of [1, 2, 7, 10, 11, 30, 60]) {
+        const to = Math.min(from + length, all.length);
+        const got = frame([all.slice(0, from), to - from, all.slice(to)]);
+        const first = starts.findLastIndex((start) => start <= from);
+        const bodyAt = starts[first]! + B_HEAD;
+        const isWithinBody = requests[first] === B && from >= bodyAt && to <= bodyAt + 10;
+        const behind = isWithinBody || starts.includes(to) || to === all.length ? requests.slice(starts.findIndex((start) => start >= to)) : [];
+        const want = [...requests.slice(0, first), ...(to === all.length || (isWithinBody && first === 5) ? [] : behind)];
+        expect({ from, to, got: got.requests.map((request) => request.text) }).toEqual({ from, to, got: want });
+        expect(got.events.filter((event) => event !== "whole")).toEqual(["damaged gap"]);
+      }
+    }
+  });
+});
+
+interface Layout {
+  text: string;
+  /** Where its request line ends, with its line end. */
+  lineLength: number;
+  /** Where its body of known length begins; -1: it has none. */
+  bodyAt: number;
+}
+
+/** None is the end of another: a hole that ends within a method may leave one (M-SEARCH, SEARCH), and nobody could tell. */
+const METHODS = ["GET", "PUT", "POST", "DELETE", "MKCALENDAR"];
+
+function randomRequest(random: Random, id: number): Layout {
+  const line = `${random.pick(METHODS)} /${id} HTTP/1.1\r\n`;
+  const fields = "X: yz\r\n".repeat(random.int(0, 3));
+  const body = "body ".repeat(random.int(1, 12));
+  if (random.chance(0.3)) return { text: `${line}${fields}\r\n`, lineLength: line.length, bodyAt: -1 };
+  if (random.chance(0.5)) {
+    const head = `${line}${fields}Content-Length: ${body.length}\r\n\r\n`;
+    return { text: head + body, lineLength: line.length, bodyAt: head.length };
+  }
+  const chunks = body.replace(/.{1,16}/g, (chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`);
+  return { text: `${line}${fields}Transfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`, lineLength: line.length, bodyAt: -1 };
+}
+
+/** What must become of requests of which these segments are missing: decided by where they lie, not by what they say. */
+function foretell(requests: Layout[], segments: { from: number; to: number; missing: boolean }[]): string[] {
+  const starts: number[] = [];
+  let length = 0;
+  for (const { text } of requests) {
+    starts.push(length);
+    length += text.length;
+  }
+  const want: string[] = [];
+  /** The request whose bytes are trusted from `starts[trusted]` on; -1: out of step. */
+  let trusted = 0;
+  let counted = -1;
+  /** The request that was found behind a hole; until its request line is complete, it is only looked at. */
+  let found = -1;
+  let i = 0;
+  while (i < segments.length) {
+    const { from, missing } = segments[i]!;
+    let to = segments[i]!.to;
+    while (segments[i + 1]?.missing === missing && missing) to = segments[++i]!.to;
+    i++;
+    if (!missing) {
+      if (trusted < 0 && starts.includes(from)) trusted = found = starts.indexOf(from);
+      if (trusted < 0) continue;
+      while (trusted < requests.length && starts[trusted]! + requests[trusted]!.text.length <= to) {
+        if (counted !== trusted) want.push(requests[trusted]!.text);
+        trusted++;
+      }
+      continue;
+    }
+    if (trusted < 0) continue;
+    const request = requests[trusted]!;
+    const start = starts[trusted]!;
+    const inBody = request.bodyAt >= 0 && from >= start + request.bodyAt && to <= start + request.text.length;
+    if (inBody) {
+      if (counted !== trusted) want.push("damaged gap");
+      counted = trusted;
+      if (to === start + request.text.length) trusted++;
+      continue;
+    }
+    if (trusted !== found || from >= start + request.lineLength) want.push("damaged gap");
+    trusted = -1;
+  }
+  return want;
+}
+
+describe("random holes", () => {
+  const seeds = process.env.SEED === undefined ? Array.from({ length: 1500 }, (_, i) => i) : [Number(process.env.SEED)];
+  test(`${seeds.length} sessions (again with SEED)`, () => {
+    for (const seed of seeds) {
+      const random = new Random(seed);
+      const requests = Array.from({ length: random.int(1, 8) }, (_, i) => randomRequest(random, i));
+      const all = requests.map((request) => request.text).join("");
+      const starts = new Set<number>();
+      requests.reduce((at, request) => (starts.add(at), at + request.text.length), 0);
+      // Most segments begin where a request does, as a client's writes do.
+      const cuts = new Set([0, ...[...starts].filter(() => random.chance(0.8)), ...Array.from({ length: random.int(0, 6) }, () => random.int(0, all.length - 1))]);
+      const sorted = [...cuts, all.length].sort((a, b) => a - b);
+      const segments = sorted.slice(1).map((to, i) => ({ from: sorted[i]!, to, missing: random.chance(0.25) }));
+      const pieces: Piece[] = [];
+      for (const { from, to, missing } of segments) {
+        if (!missing) pieces.push(all.slice(from, to));
+        else if (typeof pieces.at(-1) === "number") pieces.push((pieces.pop() as number) + to - from);
+        else pieces.push(to - from);
+      }
+      const got = frame(pieces, { open: true });
+      const texts = got.requests.map((request) => request.text);
+      const happened = got.events.map((event) => (event === "whole" ? texts.shift()! : event));
+      expect({ seed, pieces, happened }).toEqual({ seed, pieces, happened: foretell(requests, segments) });
+    }
+  });
+});

@@ -1,0 +1,104 @@
+/** What RFC 9112 makes of responses, whole and in all pieces. */
+import { describe, expect, test } from "bun:test";
+import { RESPONSE_HEAD_BYTES_MAX } from "../../src/http/response-framer.ts";
+import { frameResponses, splits } from "./recorder.ts";
+
+interface Case {
+  name: string;
+  input: string;
+  want: string[];
+  /** Of the requests that were sent; GET, if not said. */
+  methods?: string[];
+  /** The endpoint closes its side at the end. */
+  ends?: boolean;
+}
+
+const ok = (fields: string, body = "") => `HTTP/1.1 200 OK\r\n${fields}\r\n${body}`;
+const OK = ok("Content-Length: 2\r\n", "ok");
+const CHUNKED = ok("Transfer-Encoding: chunked\r\n", "2;a=b\r\nok\r\n0\r\nX: y\r\n\r\n");
+const DONE = ["200", "complete"];
+const CLOSED = ["200", "complete, closes"];
+
+const cases: Case[] = [
+  // Length (section 6.3).
+  { name: "Content-Length", input: OK, want: DONE },
+  { name: "Content-Length 0", input: ok("Content-Length: 0\r\n"), want: DONE },
+  { name: "a body like a response", input: ok("Content-Length: 19\r\n", "HTTP/1.1 200 OK\r\n\r\n"), want: DONE },
+  { name: "not all of the body", input: OK.slice(0, -1), want: ["200"], ends: true },
+  { name: "chunked", input: CHUNKED, want: DONE },
+  { name: "chunked behind another coding", input: ok("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), want: DONE },
+  { name: "not all chunks", input: CHUNKED.slice(0, -2), want: ["200"], ends: true },
+  { name: "until the connection ends", input: ok("Content-Type: x\r\n", "anything\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), want: CLOSED, ends: true },
+  { name: "until the connection ends, empty", input: ok(""), want: CLOSED, ends: true },
+  { name: "until the connection ends, and it does not", input: ok("", "anything"), want: ["200"] },
+  { name: "another coding last: until the connection ends", input: ok("Transfer-Encoding: chunked, gzip\r\n", "0\r\n\r\n"), want: CLOSED, ends: true },
+  { name: "HEAD", input: ok("Content-Length: 2\r\n") + OK, methods: ["HEAD", "GET"], want: [...DONE, ...DONE] },
+  { name: "HEAD of a chunked body", input: ok("Transfer-Encoding: chunked\r\n"), methods: ["HEAD"], want: DONE },
+  { name: "204", input: `HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n${OK}`, methods: ["GET", "GET"], want: ["204", "complete", ...DONE] },
+  { name: "304", input: `HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n${OK}`, methods: ["GET", "GET"], want: ["304", "complete", ...DONE] },
+  { name: "100, then the answer", input: `HTTP/1.1 100 Continue\r\n\r\n${OK}`, want: ["100", ...DONE] },
+  { name: "several 1xx with fields", input: `HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 102 P\r\n\r\n${OK}`, want: ["103", "102", ...DONE] },
+  { name: "100 to HEAD", input: `HTTP/1.1 100 Continue\r\n\r\n${ok("Content-Length: 2\r\n")}`, methods: ["HEAD"], want: ["100", ...DONE] },
+  { name: "101", input: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n\x81\x05hello", want: ["101", "upgraded"] },
+  { name: "CONNECT", input: "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nanything", methods: ["CONNECT"], want: ["200", "upgraded"] },
+  { name: "CONNECT redirected", input: "HTTP/1.1 300 Multiple Choices\r\nContent-Length: 0\r\n\r\n", methods: ["CONNECT"], want: ["300", "complete"] },
+  { name: "CONNECT, any 2xx", input: "HTTP/1.1 299 OK\r\n\r\n", methods: ["CONNECT"], want: ["299", "upgraded"] },
+  { name: "CONNECT refused", input: "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", methods: ["CONNECT"], want: ["403", "complete"] },
+  { name: "Content-Length twice the same", input: ok("Content-Length: 2\r\nContent-Length: 2\r\n", "ok"), want: DONE },
+  { name: "two that differ", input: ok("Content-Length: 2\r\nContent-Length: 3\r\n", "ok"), want: ["200", "malformed"] },
+  { name: "no number", input: ok("Content-Length: two\r\n", "ok"), want: ["200", "malformed"] },
+  { name: "Transfer-Encoding beats Content-Length, once", input: ok("Content-Length: 9\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), want: CLOSED },
+  { name: "Transfer-Encoding beats Content-Length 0, once", input: ok("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), want: CLOSED },
+  // The connection (section 9.3).
+  { name: "Connection: close", input: ok("Connection: close\r\nContent-Length: 2\r\n", "ok"), want: CLOSED },
+  { name: "behind it nothing counts", input: ok("Connection: close\r\nContent-Length: 2\r\n", "ok") + OK, methods: ["GET", "GET"], want: CLOSED },
+  { name: "HTTP/1.0", input: "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", want: CLOSED },
+  { name: "HTTP/1.0 that is kept", input: "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n", want: DONE },
+  { name: "HTTP/1.0 that is chunked", input: "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", want: CLOSED },
+  { name: "several answers, in one piece and with empty lines between", input: `${OK}\r\n${CHUNKED}${OK}\r\n`, methods: ["GET", "POST", "GET"], want: [...DONE, ...DONE, ...DONE] },
+  { name: "unasked", input: OK, methods: [], want: ["malformed"] },
+  { name: "once more than asked", input: OK + OK, want: [...DONE, "malformed"] },
+  { name: "408 before the connection is closed for idleness", input: "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n", methods: [], want: ["malformed"] },
+  // The status line (section 4).
+  { name: "no reason", input: "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", want: DONE },
+  { name: "no reason, and no space", input: "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", want: DONE },
+  { name: "bare LF", input: "HTTP/1.1 200 OK\nContent-Length: 0\n\n", want: DONE },
+  { name: "several spaces", input: "HTTP/1.1   200   OK\r\nContent-Length: 0\r\n\r\n", want: DONE },
+  { name: "a reason that is not ASCII", input: "HTTP/1.1 200 \xc3\xb6k\tay\r\nContent-Length: 0\r\n\r\n", want: DONE },
+  { name: "a code nobody knows", input: "HTTP/1.1 799 What\r\nContent-Length: 0\r\n\r\n", want: ["799", "complete"] },
+  { name: "no HTTP", input: "SSH-2.0-OpenSSH\r\n", want: ["malformed"] },
+  { name: "another protocol", input: "ICY 200 OK\r\n\r\n", want: ["malformed"] },
+  { name: "HTTP/2", input: "HTTP/2.0 200 OK\r\n\r\n", want: ["malformed"] },
+  { name: "two digits of version", input: "HTTP/1.10 200 OK\r\n\r\n", want: ["malformed"] },
+  { name: "a code of two digits", input: "HTTP/1.1 20 OK\r\n\r\n", want: ["malformed"] },
+  { name: "a code of four digits", input: "HTTP/1.1 2000 OK\r\n\r\n", want: ["malformed"] },
+  { name: "a code below 100", input: "HTTP/1.1 099 OK\r\n\r\n", want: ["malformed"] },
+  { name: "no code", input: "HTTP/1.1 OK\r\n\r\n", want: ["malformed"] },
+  { name: "bare CR", input: "HTTP/1.1 200 OK\rX: y\r\n\r\n", want: ["malformed"] },
+  { name: "a control character", input: "HTTP/1.1 200 O\0K\r\n\r\n", want: ["malformed"] },
+  { name: "a bad field", input: ok("X : y\r\n"), want: ["200", "malformed"] },
+  { name: "a bad chunk", input: ok("Transfer-Encoding: chunked\r\n", "x\r\n"), want: ["200", "malformed"] },
+  { name: "nothing counts behind what is malformed", input: `x${OK}`, methods: ["GET", "GET"], want: ["malformed"], ends: true },
+  { name: "cut off", input: "HTTP/1.1 20", want: [], ends: true },
+  { name: "closed before an answer", input: "", want: [], ends: true },
+];
+
+describe("responses", () => {
+  for (const { name, input, want, methods, ends } of cases) {
+    test(name, () => {
+      for (const pieces of splits(input)) {
+        expect({ pieces, got: frameResponses(pieces, methods ?? ["GET"], ends ?? false) }).toEqual({ pieces, got: want });
+      }
+    });
+  }
+
+  test("a head of at most 256 KiB", () => {
+    const head = (length: number) => `HTTP/1.1 200 OK\r\nX: ${"x".repeat(length - 43)}\r\nContent-Length: 0\r\n\r\n`;
+    expect(head(100).length).toBe(100);
+    expect(frameResponses([head(RESPONSE_HEAD_BYTES_MAX)], ["GET"], false)).toEqual(DONE);
+    expect(frameResponses([head(RESPONSE_HEAD_BYTES_MAX + 1)], ["GET"], false)).toEqual(["200", "malformed"]);
+    expect(frameResponses([`HTTP/1.1 200 ${"x".repeat(RESPONSE_HEAD_BYTES_MAX)}`], ["GET"], false)).toEqual(["malformed"]);
+    const several = head(RESPONSE_HEAD_BYTES_MAX / 2).repeat(4);
+    expect(frameResponses([several], ["GET", "GET", "GET", "GET"], false)).toEqual([...DONE, ...DONE, ...DONE, ...DONE]);
+  });
+});

@@ -1,0 +1,247 @@
+/**
+ * The clients: each connection as its kernel sent it, a list of segments with their times. What the
+ * mirror makes of them is in mirror.ts.
+ */
+import type { Random } from "../support/random.ts";
+import { type Addresses, identityOf } from "./identity.ts";
+import type { Scenario } from "./scenario.ts";
+
+export type Ending = "fin" | "reset" | "none";
+
+export interface Connection extends Addresses {
+  readonly id: number;
+  /** As the program must see addresses and ports (identityOf). */
+  readonly identity: string;
+  /** The sequence number of the SYN; that of the stream's first byte is one more. */
+  readonly isn: number;
+  readonly stream: Uint8Array;
+  readonly ending: Ending;
+  readonly startMs: number;
+  /** The one before it with the same addresses and ports. */
+  readonly before: Connection | null;
+  readonly sent: Sent[];
+}
+
+/** One segment that a client has sent. */
+export interface Sent {
+  readonly connection: Connection;
+  readonly atMs: number;
+  /** The payload's first byte's place in the stream; a SYN stands before place 0. */
+  readonly position: number;
+  readonly payload: Uint8Array;
+  readonly sequence: number;
+  readonly acknowledgment: number;
+  readonly flags: string;
+  /** The payload is not the stream's: a keep-alive probe's byte, which repeats what was received. */
+  readonly isGarbage: boolean;
+}
+
+/** A connection with these is under the window and under what a late SYN may lie below its bytes. */
+const NEAR_ISN_GAP_MAX = 200_000;
+/** Connections with the same addresses and ports within a minute: of more, not all can be remembered. */
+const REUSE_MAX = 8;
+/** About how many segments a stream is cut into at most: many of one byte are what short streams are for. */
+const SEGMENTS_MAX = 40;
+const NOTHING = new Uint8Array(0);
+
+export function connect(random: Random, scenario: Scenario): Connection[] {
+  const connections: Connection[] = [];
+  const add = (addresses: Addresses, startMs: number, before: Connection | null) => {
+    const connection = startOf(random, scenario, addresses, connections.length, startMs, before);
+    new Client(random, scenario, connection).send();
+    connections.push(connection);
+    return connection;
+  };
+  const isFull = () => connections.length >= scenario.connections;
+  while (!isFull()) {
+    const addresses = client(random, connections.length);
+    let before = add(addresses, random.int(0, 200), null);
+    for (let count = 1; scenario.reuse !== "none" && count < REUSE_MAX && !isFull() && random.chance(0.6); count++) {
+      before = add(addresses, reuseAt(random, scenario, before), before);
+    }
+    // The same client's address and port, to another of the mirrored hosts.
+    if (!isFull() && random.chance(0.1)) add({ ...addresses, destination: addresses.destination + "9" }, random.int(0, 200), null);
+  }
+  return connections;
+}
+
+/** A new client's addresses; some share their host's part, all share the mirrored hosts. */
+function client(random: Random, index: number): Addresses {
+  const isV6 = random.chance(0.3);
+  const host = random.int(1, 3);
+  const source = isV6 ? `2001:db8::${index + 1}` : `10.${random.int(0, 1)}.0.${index + 1}`;
+  const destination = isV6 ? `2001:db8:1::${host}` : `172.31.0.${host}`;
+  return { source, destination, sourcePort: random.pick([1024, 40_000, 65_535, random.int(1, 65_535)]) };
+}
+
+function startOf(random: Random, scenario: Scenario, addresses: Addresses, id: number, startMs: number, before: Connection | null): Connection {
+  const length = random.pick([0, 1, random.int(0, scenario.streamBytesMax), random.int(0, scenario.streamBytesMax)]);
+  return {
+    ...addresses,
+    id,
+    identity: identityOf(addresses, scenario.port),
+    isn: before === null ? firstIsn(random, length) : nextIsn(random, before, length),
+    stream: random.bytes(length),
+    ending: random.pick(["fin", "fin", "fin", "reset", "none"] as const),
+    startMs,
+    before,
+    sent: [],
+  };
+}
+
+/** Any number; often one from which the stream crosses 2^32 or 2^31. */
+function firstIsn(random: Random, length: number): number {
+  const anywhere = random.int(0, 0xffff_ffff);
+  return random.pick([anywhere, 0, 0xffff_ffff, 0x7fff_ffff, 0xffff_ffff - random.int(0, length), 0x7fff_ffff - random.int(0, length)]);
+}
+
+/**
+ * The next connection's of the same addresses and ports. Truly ambiguous, and so left out, is one
+ * whose sequence numbers are those of the connection before: a late copy of that one could not be
+ * told from it. (That its acknowledgments may tell them apart has tables of its own, in test/flow.)
+ */
+function nextIsn(random: Random, before: Connection, length: number): number {
+  const end = before.isn + 1 + before.stream.length + 1;
+  // As Linux does it, a little further on; or as good as random.
+  const near = end + random.int(1, NEAR_ISN_GAP_MAX);
+  const far = end + random.int(NEAR_ISN_GAP_MAX, 0xffff_ffff - 2 * NEAR_ISN_GAP_MAX - before.stream.length - length);
+  return random.pick([near, far]) >>> 0;
+}
+
+function reuseAt(random: Random, scenario: Scenario, before: Connection): number {
+  const lastMs = before.sent.at(-1)!.atMs;
+  // A packet is delayed once, and an outer fragment of it once more.
+  const displacementMsMax = 2 * scenario.delayMsMax;
+  switch (scenario.reuse) {
+    case "none":
+      throw new Error("no reuse in this scenario");
+    case "quiet":
+      return lastMs + displacementMsMax + scenario.repeatMsMax + random.int(1, 100);
+    case "late copies":
+      return lastMs + displacementMsMax + random.int(1, 100);
+    case "overlapping":
+      // The second SYN comes behind the first one: what their order says is all there is to go by.
+      return Math.max(lastMs + random.int(0, 10), before.startMs + displacementMsMax + 1);
+  }
+}
+
+/** How much of what was sent may be sent again: what a client has not seen acknowledged yet. */
+const FLIGHT_BYTES_MAX = 20_000;
+
+class Client {
+  private atMs: number;
+  private acknowledgment: number;
+  /** The next byte to be sent for the first time. */
+  private next = 0;
+
+  constructor(
+    private readonly random: Random,
+    private readonly scenario: Scenario,
+    private readonly connection: Connection,
+  ) {
+    this.atMs = connection.startMs;
+    this.acknowledgment = random.pick([random.int(0, 0xffff_ffff), 0xffff_fff0]);
+  }
+
+  send(): void {
+    const { random, scenario, connection } = this;
+    const { stream, ending } = connection;
+    this.sendSyn();
+    while (this.next < stream.length) {
+      const length = this.segmentLength();
+      const isLast = this.next + length === stream.length;
+      const overlap = random.chance(scenario.overlap) ? random.int(0, Math.min(this.next, 100)) : 0;
+      const carriesFin = isLast && ending === "fin" && random.chance(0.5);
+      this.sendData(this.next - overlap, length + overlap, carriesFin ? "AF" : random.pick(["A", "AP", "AP", ""]));
+      this.next += length;
+      this.disturb();
+      if (carriesFin) return this.sendEnd(true);
+    }
+    if (ending === "fin") this.sendData(this.next, 0, "AF");
+    if (ending === "reset") this.sendData(this.next, 0, random.pick(["R", "AR"]));
+    this.sendEnd(false);
+  }
+
+  private sendSyn(): void {
+    const { random, scenario, connection } = this;
+    const fastLength = random.chance(scenario.fastOpen) ? random.int(0, Math.min(connection.stream.length, scenario.segmentBytesMax)) : 0;
+    this.emit(0, connection.stream.subarray(0, fastLength), "S");
+    if (random.chance(scenario.retransmit)) {
+      this.wait();
+      // A kernel sends its SYN again without the data.
+      this.emit(0, random.chance(0.5) ? NOTHING : connection.stream.subarray(0, fastLength), "S");
+    }
+    // A server may take the SYN and not its data.
+    this.next = random.chance(0.7) ? fastLength : 0;
+    if (random.chance(0.8)) this.sendData(this.next, 0, "A");
+  }
+
+  /** What comes between segments: retransmissions cut in another way, probes, forgeries, bare ACKs. */
+  private disturb(): void {
+    const { random, scenario, connection } = this;
+    if (random.chance(scenario.retransmit)) {
+      const from = random.int(Math.max(0, this.next - FLIGHT_BYTES_MAX), this.next - 1);
+      this.sendData(from, random.int(1, Math.min(this.next - from, scenario.segmentBytesMax)), "A");
+    }
+    if (random.chance(scenario.probe)) this.probe();
+    if (random.chance(scenario.forgedReset)) this.forgeReset();
+    if (random.chance(0.1)) this.sendData(this.next, 0, "A");
+    if (connection.stream.length > 0 && random.chance(0.1)) this.acknowledgment = (this.acknowledgment + random.int(0, 5000)) >>> 0;
+  }
+
+  private sendEnd(finHadData: boolean): void {
+    const { random, scenario, connection } = this;
+    const { stream, ending } = connection;
+    if (ending === "fin" && random.chance(scenario.retransmit)) {
+      const again = random.int(0, Math.min(stream.length, scenario.segmentBytesMax));
+      const length = finHadData || random.chance(0.5) ? again : 0;
+      this.sendData(stream.length - length, length, "AF");
+    }
+    // The ACK of the server's FIN.
+    if (ending === "fin" && random.chance(0.7)) this.sendData(stream.length + 1, 0, "A");
+    if (ending === "none" && random.chance(scenario.probe)) this.probe();
+  }
+
+  /** A byte below the next one, often not the true one (RFC 9293, 3.8.4), after a silence. */
+  private probe(): void {
+    if (this.next === 0) return;
+    this.atMs += this.random.int(1, 200);
+    const { isn } = this.connection;
+    const payload = this.random.bytes(1);
+    this.push({ position: this.next - 1, payload, sequence: (isn + this.next) >>> 0, flags: "A", isGarbage: true });
+  }
+
+  /** A reset that is not at the next expected sequence number, and never can be. */
+  private forgeReset(): void {
+    const { isn, stream } = this.connection;
+    const below = isn - this.random.int(0, 5000);
+    const above = isn + 1 + stream.length + this.random.int(2, 5000);
+    this.push({ position: 0, payload: NOTHING, sequence: this.random.pick([below, above]) >>> 0, flags: "R", isGarbage: true });
+  }
+
+  private sendData(position: number, length: number, flags: string): void {
+    this.wait();
+    this.emit(position, this.connection.stream.subarray(position, position + length), flags);
+  }
+
+  private emit(position: number, payload: Uint8Array, flags: string): void {
+    const sequence = (this.connection.isn + position + (flags.includes("S") ? 0 : 1)) >>> 0;
+    this.push({ position, payload, sequence, flags, isGarbage: false });
+  }
+
+  private push(sent: Pick<Sent, "position" | "payload" | "sequence" | "flags" | "isGarbage">): void {
+    const acknowledgment = sent.flags.includes("A") ? this.acknowledgment : 0;
+    this.connection.sent.push({ ...sent, connection: this.connection, atMs: this.atMs, acknowledgment });
+  }
+
+  private segmentLength(): number {
+    const left = this.connection.stream.length - this.next;
+    const least = Math.max(1, Math.floor(this.connection.stream.length / SEGMENTS_MAX));
+    const most = Math.max(least, this.scenario.segmentBytesMax);
+    return Math.min(left, this.random.chance(0.3) ? most : this.random.int(least, most));
+  }
+
+  private wait(): void {
+    if (this.random.chance(0.7)) this.atMs += this.random.int(0, this.scenario.pauseMsMax);
+  }
+}

@@ -1,0 +1,93 @@
+/** A consumer of streams that keeps all that it is told, and refuses what a stream must never do. */
+import type { StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "../../src/flow/stream.ts";
+
+/** Bytes that come in pieces. */
+export class GrowingBytes {
+  private array = new Uint8Array(256);
+  length = 0;
+
+  push(bytes: Uint8Array): void {
+    if (this.length + bytes.length > this.array.length) {
+      const grown = new Uint8Array(Math.max(this.array.length * 2, this.length + bytes.length));
+      grown.set(this.array.subarray(0, this.length));
+      this.array = grown;
+    }
+    this.array.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  slice(from = 0, to = this.length): Uint8Array {
+    return this.array.subarray(from, to);
+  }
+}
+
+/** Bytes, or a hole: a stretch as long as it can be. */
+export interface RecordedRun {
+  bytes: GrowingBytes | null;
+  length: number;
+}
+
+export class RecordedStream implements StreamConsumer {
+  readonly runs: RecordedRun[] = [];
+  /** All bytes, without the holes: what the endpoint must get in tcp mode. */
+  readonly delivered = new GrowingBytes();
+  how: StreamEnd | null = null;
+  /** As it was when the stream opened. */
+  readonly identity: string;
+  readonly hasSyn: boolean;
+
+  constructor(readonly origin: StreamOrigin) {
+    this.identity = origin.identity.join();
+    this.hasSyn = origin.hasSyn;
+  }
+
+  data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    this.mustBeOpen();
+    if (length <= 0 || offset < 0 || offset + length > bytes.length) throw new Error(`data(${offset}, ${length}) of ${bytes.length} bytes`);
+    if (!(timestampMs > 0)) throw new Error(`data at the time ${timestampMs}`);
+    const piece = bytes.subarray(offset, offset + length);
+    this.delivered.push(piece);
+    this.run(false, length).bytes!.push(piece);
+  }
+
+  gap(length: number): void {
+    this.mustBeOpen();
+    if (!(length > 0)) throw new Error(`gap(${length})`);
+    this.run(true, length);
+  }
+
+  end(how: StreamEnd): void {
+    this.mustBeOpen();
+    if (this.origin.identity.join() !== this.identity) throw new Error("the identity has changed");
+    this.how = how;
+  }
+
+  get gapBytes(): number {
+    return this.runs.reduce((sum, { bytes, length }) => sum + (bytes === null ? length : 0), 0);
+  }
+
+  private mustBeOpen(): void {
+    if (this.how !== null) throw new Error(`called after end("${this.how}")`);
+  }
+
+  private run(isGap: boolean, length: number): RecordedRun {
+    let last = this.runs.at(-1);
+    if (last === undefined || (last.bytes === null) !== isGap) {
+      last = { bytes: isGap ? null : new GrowingBytes(), length: 0 };
+      this.runs.push(last);
+    }
+    last.length += length;
+    return last;
+  }
+}
+
+export class Recorder implements StreamOpener {
+  /** In the order in which they were opened. */
+  readonly streams: RecordedStream[] = [];
+
+  open(origin: StreamOrigin): StreamConsumer {
+    const stream = new RecordedStream(origin);
+    this.streams.push(stream);
+    return stream;
+  }
+}

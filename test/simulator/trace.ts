@@ -1,0 +1,17 @@
+/** What a failing seed looks like, in words. */
+import type { Connection } from "./client.ts";
+import type { Arrival } from "./oracle.ts";
+
+/** The segments that arrived, one a line: when, of which connection, which bytes of its stream, what is said of it. */
+export function traceOf(connections: readonly Connection[], arrivals: readonly Arrival[], epochMs: number): string {
+  const heads = connections.map(
+    ({ id, source, destination, sourcePort, isn, stream, ending }) => `#${id} ${source}:${sourcePort} > ${destination}, ISN ${isn}, ${stream.length} bytes, ${ending}`,
+  );
+  const lines = arrivals.map(({ sent, atMs, length }) => {
+    const { connection, position, payload, flags, sequence, acknowledgment, isGarbage } = sent;
+    const bytes = payload.length === 0 ? "" : ` [${position}, ${position + length})`;
+    const cut = length < payload.length ? ` cut before ${position + payload.length}` : "";
+    return `${(atMs - epochMs).toFixed(2).padStart(10)} #${connection.id} ${flags.padEnd(2)} seq ${sequence} ack ${acknowledgment}${bytes}${cut}${isGarbage ? " garbage" : ""}`;
+  });
+  return [...heads, ...lines].join("\n");
+}
