@@ -36,8 +36,10 @@ export interface Sent {
   readonly isGarbage: boolean;
 }
 
-/** A connection with these is under the window and under what a late SYN may lie below its bytes. */
+/** How far above the connection before a new one's ISN may be near. */
 const NEAR_ISN_GAP_MAX = 200_000;
+/** A SYN this far below bytes whose own was lost would be taken for theirs. */
+const LATE_SYN_BYTES_MAX = 1 << 21;
 /** Connections with the same addresses and ports within a minute: of more, not all can be remembered. */
 const REUSE_MAX = 8;
 /** About how many segments a stream is cut into at most: many of one byte are what short streams are for. */
@@ -97,15 +99,24 @@ function firstIsn(random: Random, length: number): number {
 
 /**
  * The next connection's of the same addresses and ports. Truly ambiguous, and so left out, is one
- * whose sequence numbers are those of the connection before: a late copy of that one could not be
- * told from it. (That its acknowledgments may tell them apart has tables of its own, in test/flow.)
+ * whose sequence numbers are those of a connection before, of which a late copy could not be told from
+ * it. (That its acknowledgments may tell them apart has tables of its own, in test/flow.)
  */
 function nextIsn(random: Random, before: Connection, length: number): number {
-  const end = before.isn + 1 + before.stream.length + 1;
-  // As Linux does it, a little further on; or as good as random.
-  const near = end + random.int(1, NEAR_ISN_GAP_MAX);
-  const far = end + random.int(NEAR_ISN_GAP_MAX, 0xffff_ffff - 2 * NEAR_ISN_GAP_MAX - before.stream.length - length);
-  return random.pick([near, far]) >>> 0;
+  for (;;) {
+    const end = before.isn + 1 + before.stream.length + 1;
+    // As Linux does it, a little further on; or as good as random.
+    const near = end + random.int(1, NEAR_ISN_GAP_MAX);
+    const isn = random.pick([near, random.int(0, 0xffff_ffff)]) >>> 0;
+    if (!touchesAny(before, isn, length)) return isn;
+  }
+}
+
+function touchesAny(before: Connection | null, isn: number, length: number): boolean {
+  if (before === null) return false;
+  const above = (before.isn - isn) >>> 0;
+  const below = (isn - before.isn) >>> 0;
+  return above <= length + LATE_SYN_BYTES_MAX || below <= before.stream.length + 2 || touchesAny(before.before, isn, length);
 }
 
 function reuseAt(random: Random, scenario: Scenario, before: Connection): number {
