@@ -27,9 +27,6 @@ const POLL_IDLE_MS = 4;
 const IDLE_POLLS = 50;
 /** Records of a savefile between turns of the event loop. */
 const READ_RECORDS_MAX = 2048;
-/** How far reading runs ahead of the endpoint: bytes not taken, connections not made or not ended. */
-const READ_AHEAD_BYTES_MAX = 8 << 20;
-const READ_AHEAD_CONNECTIONS_MAX = 512;
 const TICK_MS = 5;
 const STATS_MS = 1000;
 
@@ -138,7 +135,7 @@ class LiveRun {
     while (!stop.requested) {
       const count = capture.poll();
       emptyPolls = count === 0 ? emptyPolls + 1 : 0;
-      shard.process(capture, count);
+      if (count > 0) shard.process(capture, count);
       const nowMs = now();
       shard.advance(nowMs);
       if (nowMs >= statsDueMs) {
@@ -172,9 +169,9 @@ class SavefileRun {
       while (await Promise.race([savefile.fill(), stopped])) {
         let more = true;
         while (more && !stop.requested) {
-          more = shard.process(savefile, READ_RECORDS_MAX);
+          more = shard.process(savefile, READ_RECORDS_MAX, true);
           do await turn();
-          while (isBehind(shard) && !stop.requested);
+          while (shard.isBehind && !stop.requested);
           progress?.update(savefile.position, counters.frames.captured);
           report.tick();
         }
@@ -184,11 +181,6 @@ class SavefileRun {
       progress?.clear();
     }
   }
-}
-
-/** Whether the endpoint has more to do than reading should run ahead of. */
-function isBehind({ endpoint }: Shard): boolean {
-  return endpoint.backlogBytes > READ_AHEAD_BYTES_MAX || endpoint.unsettledCount > READ_AHEAD_CONNECTIONS_MAX;
 }
 
 /** Lets the event loop do what is due. */

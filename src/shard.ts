@@ -14,6 +14,10 @@ import { HttpMode, type HttpOptions, type HttpReport } from "./forward/http-mode
 import { TcpMode } from "./forward/tcp-mode.ts";
 import type { Counters } from "./observe/counters.ts";
 
+/** How far a source that can wait runs ahead: bytes not taken, connections not made, not ended, or not answered. */
+const AHEAD_BYTES_MAX = 8 << 20;
+const AHEAD_CONNECTIONS_MAX = 512;
+
 export interface ShardOptions extends HttpOptions {
   readonly mode: "http" | "tcp";
   readonly vxlanPort: number;
@@ -46,16 +50,30 @@ export class Shard {
     this.flows = new FlowTable(options, counters, budget, this.http ?? new TcpMode(this.endpoint, options.responseTimeoutMs));
   }
 
-  /** Takes up to `recordsMax` records of the source's batch. False: the batch is at its end. */
-  process(source: RecordSource, recordsMax: number): boolean {
+  /**
+   * Takes up to `recordsMax` records of the source's batch; fewer where requests pile up, if the
+   * source can wait. False: the batch is at its end.
+   */
+  process(source: RecordSource, recordsMax: number, canWait = false): boolean {
     const { bytes, view } = source;
     let more = true;
-    for (let count = 0; count < recordsMax && (more = source.next()); count++) {
+    for (let count = 0; count < recordsMax && !(canWait && this.isCrowded) && (more = source.next()); count++) {
       const outcome = this.decoder.decode(bytes, view, source.offset, source.length, source.linkType, source.timestampMs);
       if (outcome === SEGMENT) this.flows.accept(this.decoder.segment);
     }
     this.flush();
     return more;
+  }
+
+  /** Whether the endpoint has more to do than a source which can wait should run ahead of. */
+  get isBehind(): boolean {
+    const { backlogBytes, unsettledCount } = this.endpoint;
+    const unanswered = this.http?.answering.size ?? 0;
+    return backlogBytes > AHEAD_BYTES_MAX || unsettledCount + unanswered > AHEAD_CONNECTIONS_MAX || this.isCrowded;
+  }
+
+  private get isCrowded(): boolean {
+    return this.http !== null && this.http.crowded.size > 0;
   }
 
   /** Time passes, whether or not frames come: `captureMs` is the capture's time. */

@@ -96,6 +96,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   commit(kind: RequestKind, timestampMs: number): void {
     this.requests.push(this.newRequest(kind, this.underWayBytes, timestampMs));
     this.underWayBytes = 0;
+    this.noteCrowd();
   }
 
   /** Whether the request under way may be streamed: nothing is before it, and a connection can be had. */
@@ -164,6 +165,16 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
 
   /** Sends the requests whose turn it is. */
   pump(): void {
+    this.pumpRequests();
+    this.noteCrowd();
+  }
+
+  private noteCrowd(): void {
+    if (this.waiting * 2 >= this.mode.options.maxWaitingRequests) this.mode.crowded.add(this);
+    else this.mode.crowded.delete(this);
+  }
+
+  private pumpRequests(): void {
     if (this.bare) {
       if (this.ending) this.upstream?.finish(this.mode.options.responseTimeoutMs);
       return;
