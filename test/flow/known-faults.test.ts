@@ -15,4 +15,7 @@ function fault(name: string, events: Event[], streams: string[], options: FlowsO
 fault("a late copy of a SYN does not open the next connection", [syn(0), fin(1), syn(0), data(50_001, "x", { acknowledgment: 900_000_000 }), pause(1000)], ["SYN fin", "- x …"]);
 fault("a late copy of a SYN does not open the next connection before its own SYN does", [syn(0), fin(1), syn(0), data(50_001, "x", { acknowledgment: 900_000_000 }), syn(50_000), pause(1000)], ["SYN fin", "SYN x …"]);
 
+fault("a late copy of a SYN does not open the next connection that waits for its own", [syn(0), fin(1), data(5001, "x"), syn(0), syn(5000)], ["SYN fin", "SYN x …"]);
+
+// AVOIDED.twoWithoutSyn
 fault("bytes below a FIN are its flow's, though another waits for its SYN", [data(5001, "abc"), fin(5010), data(9001, "x"), data(5004, "defghi"), FLUSH], ["- abcdefghi fin", "- x flushed"]);

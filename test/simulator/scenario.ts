@@ -10,7 +10,7 @@ import { Random } from "../support/random.ts";
  * reported, with a test of its own that is marked as failing where it can be shown in a few lines.
  */
 export const AVOIDED = {
-  /** What overtakes the SYN of a second connection, behind a late copy of the SYN of the first one. */
+  /** What overtakes the SYN of a second connection, behind a late copy of the SYN of the first one, or before it. */
   synAgain: true,
   /** Bytes of a connection whose SYN was lost, when bytes of another one have come that wait for theirs. */
   twoWithoutSyn: true,

@@ -473,8 +473,10 @@ function withoutSomeAmbiguous(frames: Frame[]): Frame[] {
   const note = (times: Map<Connection, number>, { sent, atMs }: Arrival) => {
     if (!times.has(sent.connection)) times.set(sent.connection, atMs);
   };
+  const next = new Map<Connection, Connection>();
   for (const arrival of decodeAll(frames).arrivals) {
-    const { flags } = arrival.sent;
+    const { flags, connection } = arrival.sent;
+    if (connection.before !== null) next.set(connection.before, connection);
     if (arrival.length > 0 || flags.includes("S")) note(known, arrival);
     if (flags.includes("S")) note(opened.has(arrival.sent.connection) ? openedAgain : opened, arrival);
     if (flags.includes("F")) note(ended, arrival);
@@ -486,12 +488,15 @@ function withoutSomeAmbiguous(frames: Frame[]): Frame[] {
       !(AVOIDED.synAgain && openedAgain.get(connection)! < atMs) &&
       !(AVOIDED.twoWithoutSyn && !(opened.get(connection)! < atMs)) &&
       isEnded(connection.before, atMs));
+  const isAwaited = (connection: Connection | undefined, atMs: number) =>
+    connection !== undefined && known.get(connection)! <= atMs && !(opened.get(connection)! < atMs);
   const isUnknown = new Set<Connection>();
   return frames.filter(({ packet, arrivalMs }) => {
     if (packet === null) return true;
     const { connection, flags } = packet.segment.sent;
     const { before } = connection;
     if (isUnknown.has(connection)) return false;
+    if (AVOIDED.synAgain && flags.includes("S") && openedAgain.get(connection)! <= arrivalMs && isAwaited(next.get(connection), arrivalMs)) return false;
     if (before === null) return true;
     const isEarly = arrivalMs < opened.get(connection)! && !flags.includes("S");
     if (isEarly && !isEnded(before, arrivalMs)) return false;

@@ -1,0 +1,165 @@
+/**
+ * In the steady state nothing is allocated per in-order segment. Counted by the objects on the heap,
+ * those that are garbage already included, over slices short enough that collections do not hide them.
+ */
+import { heapStats } from "bun:jsc";
+import { expect, test } from "bun:test";
+import { BufferBudget } from "../../src/buffer-budget.ts";
+import { Decoder } from "../../src/decode/decoder.ts";
+import { SEGMENT } from "../../src/decode/drop-reason.ts";
+import { FlowTable } from "../../src/flow/flow-table.ts";
+import type { StreamConsumer, StreamOpener } from "../../src/flow/stream.ts";
+import type { Connector, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
+import { Counters } from "../../src/observe/counters.ts";
+import { Shard } from "../../src/shard.ts";
+import { ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
+import { MemorySource } from "../simulator/memory-source.ts";
+import { EPOCH_MS } from "./flows.ts";
+
+const VNI = 7;
+const PORT = 80;
+const PAYLOAD_BYTES = 200;
+const FLOWS = 100;
+const SLICES = 50;
+const SEGMENTS_PER_SLICE = 20_000;
+/** Objects of the engine's own, and of the counting. */
+const OBJECTS_PER_SLICE_MAX = 400;
+/** A few for each of the slice's batches. */
+const SHARD_OBJECTS_PER_SLICE_MAX = SEGMENTS_PER_SLICE / 10;
+const ETHERNET_LINK = 1;
+
+class CountingConsumer implements StreamConsumer {
+  bytes = 0;
+
+  data(_bytes: Uint8Array, _offset: number, length: number): void {
+    this.bytes += length;
+  }
+
+  gap(): void {
+    throw new Error("a hole");
+  }
+
+  end(): void {
+    throw new Error("an end");
+  }
+}
+
+/** The frames of many connections, one segment each, in one buffer; each round they are the next segments. */
+class Traffic extends MemorySource {
+  override timestampMs = EPOCH_MS;
+  private readonly sequenceOffsets: number[] = [];
+  private sequence = 0xffff_0000;
+
+  constructor() {
+    super(ETHERNET_LINK);
+    const frames = Array.from({ length: FLOWS }, (_, i) => segmentFrame(i, "A", new Uint8Array(PAYLOAD_BYTES).fill(i)));
+    this.fill(frames.map((bytes) => ({ bytes, timestampMs: EPOCH_MS })));
+    for (let i = 0; this.next(); i++) this.sequenceOffsets.push(this.offset + this.length - PAYLOAD_BYTES - 16);
+  }
+
+  /** The connections' SYNs, once. */
+  syns(): MemorySource {
+    const source = new MemorySource(ETHERNET_LINK);
+    source.fill(Array.from({ length: FLOWS }, (_, i) => ({ bytes: segmentFrame(i, "S", new Uint8Array(0)), timestampMs: EPOCH_MS })));
+    return source;
+  }
+
+  /** Makes all frames those of the next segments. */
+  advance(): void {
+    for (const offset of this.sequenceOffsets) this.view.setUint32(offset, this.sequence);
+    this.sequence = (this.sequence + PAYLOAD_BYTES) >>> 0;
+    this.rewind();
+  }
+}
+
+/** Some over IPv6, some behind a tag. */
+function segmentFrame(index: number, flags: string, payload: Uint8Array): Uint8Array {
+  const isV6 = index % 4 === 0;
+  const source = isV6 ? `2001:db8::${index + 1}` : `10.0.0.${index + 1}`;
+  const destination = isV6 ? "2001:db8::ffff" : "10.1.0.1";
+  const segment = tcp({ source, destination, sourcePort: 40_000, destinationPort: PORT, sequence: 0xfffe_ffff, acknowledgment: 1, flags, payload });
+  return mirrored(ethernet(ip(source, destination, TCP, segment), index % 3 === 0 ? [100] : []), { vni: VNI });
+}
+
+function objects(): number {
+  let count = 0;
+  for (const ofType of Object.values(heapStats().objectTypeCounts)) count += ofType;
+  return count;
+}
+
+/** How many objects a slice allocates, in the middle one of all slices. */
+function objectsPerSlice(slice: () => void): number {
+  const deltas: number[] = [];
+  for (let i = 0; i < SLICES; i++) {
+    const before = objects();
+    slice();
+    deltas.push(objects() - before);
+  }
+  return deltas.toSorted((a, b) => a - b)[SLICES >> 1]!;
+}
+
+test("what counts objects sees one per segment", () => {
+  const kept: { value: number }[] = new Array(1);
+  const allocated = objectsPerSlice(() => {
+    for (let i = 0; i < SEGMENTS_PER_SLICE; i++) kept[0] = { value: i };
+  });
+  expect(allocated).toBeGreaterThanOrEqual(SEGMENTS_PER_SLICE * 0.9);
+});
+
+test("decode and flow allocate nothing per in-order segment", () => {
+  const counters = new Counters();
+  const consumer = new CountingConsumer();
+  const opener: StreamOpener = { open: () => consumer };
+  const decoder = new Decoder({ vxlanPort: 4789, vni: VNI, port: PORT }, counters);
+  const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000 };
+  const table = new FlowTable(limits, counters, new BufferBudget(1 << 20), opener);
+  const traffic = new Traffic();
+  const read = (source: MemorySource) => {
+    while (source.next()) {
+      const outcome = decoder.decode(source.bytes, source.view, source.offset, source.length, source.linkType, source.timestampMs);
+      if (outcome === SEGMENT) table.accept(decoder.segment);
+    }
+  };
+  read(traffic.syns());
+  const slice = () => {
+    for (let count = 0; count < SEGMENTS_PER_SLICE; count += FLOWS) {
+      traffic.advance();
+      read(traffic);
+    }
+  };
+  for (let warmUp = 0; warmUp < 10; warmUp++) slice();
+  Bun.gc(true);
+  const liveBefore = objects();
+  expect(objectsPerSlice(slice)).toBeLessThan(OBJECTS_PER_SLICE_MAX);
+  Bun.gc(true);
+  expect(objects() - liveBefore).toBeLessThan(OBJECTS_PER_SLICE_MAX);
+  const segments = (10 + SLICES) * SEGMENTS_PER_SLICE;
+  expect(consumer.bytes).toBe(segments * PAYLOAD_BYTES);
+  expect(counters.frames.segments).toBe(segments + FLOWS);
+  expect(counters.reassembly).toMatchObject({ out_of_order: 0, retransmitted_bytes: 0, gaps: 0 });
+}, 60_000);
+
+test("a whole shard in mode tcp allocates nothing per segment that the kernel takes at once", () => {
+  const counters = new Counters();
+  let bytes = 0;
+  const socket: UpstreamSocket = { write: (_bytes, _offset, length) => ((bytes += length), length), shutdown() {}, terminate() {} };
+  const waiting: SocketEvents[] = [];
+  const connector: Connector = { connect: (_address, events) => void waiting.push(events) };
+  const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
+  const http = { pipelineDepth: 1, maxWaitingRequests: 1, maxRequestBytes: 1, maxHeaderBytes: 1, responseTimeoutMs: 1000, headerEdits: null };
+  const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, maxBufferMib: 1, maxRetries: 10, connectTimeoutMs: 1000 };
+  const ours = { vxlanPort: 4789, vni: VNI, port: PORT, address: { host: "endpoint", port: 1 } };
+  const shard = new Shard({ ...http, ...limits, ...ours, mode: "tcp", measuresDelay: true }, counters, report, connector, () => EPOCH_MS);
+  const traffic = new Traffic();
+  shard.process(traffic.syns(), FLOWS + 1);
+  for (const events of waiting) events.opened(socket);
+  const slice = () => {
+    for (let count = 0; count < SEGMENTS_PER_SLICE; count += FLOWS) {
+      traffic.advance();
+      shard.process(traffic, FLOWS + 1);
+    }
+  };
+  for (let warmUp = 0; warmUp < 10; warmUp++) slice();
+  expect(objectsPerSlice(slice)).toBeLessThan(SHARD_OBJECTS_PER_SLICE_MAX);
+  expect(bytes).toBe((10 + SLICES) * SEGMENTS_PER_SLICE * PAYLOAD_BYTES);
+}, 60_000);
