@@ -67,7 +67,6 @@ export class HttpStream implements StreamConsumer, RequestSink, PipeOwner {
   data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     this.timestampMs = timestampMs;
     if (this.phase === Phase.FRAMING) this.framer.push(bytes, offset, length);
-    else if (this.phase === Phase.UPGRADING) this.pause(bytes, offset, length);
     else this.bytes(bytes, offset, length);
   }
 
@@ -102,6 +101,8 @@ export class HttpStream implements StreamConsumer, RequestSink, PipeOwner {
   bytes(bytes: Uint8Array, offset: number, length: number): void {
     if (this.phase === Phase.BARE) {
       this.pipe.passOn(bytes, offset, length, this.timestampMs);
+    } else if (this.phase === Phase.UPGRADING) {
+      this.pause(bytes, offset, length);
     } else if (this.phase === Phase.DEAF) {
       this.counters.foreign.discarded_bytes += length;
     } else if (this.streaming !== Streaming.NO) {
@@ -194,7 +195,9 @@ export class HttpStream implements StreamConsumer, RequestSink, PipeOwner {
     }
     this.pipe.commit(this.current, this.timestampMs);
     this.mode.dirty.add(this);
-    if (this.current.wantsUpgrade) this.phase = Phase.UPGRADING;
+    if (!this.current.wantsUpgrade) return;
+    this.phase = Phase.UPGRADING;
+    this.framer.passRest();
   }
 
   private endStream(): void {

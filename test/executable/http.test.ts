@@ -232,7 +232,7 @@ describe("what is no HTTP/1", () => {
       socket.on("end", () => socket.end());
     });
     const upgrade = get("/ws", "Connection: Upgrade\r\nUpgrade: x\r\n");
-    const { counters } = await forward(session([upgrade, "frame 1, GET no request", "frame 2"]), to.port);
+    const { counters } = await forward(session([`${upgrade}frame 1, `, "GET no request", "frame 2"]), to.port);
     expect(got).toBe(`${upgrade}frame 1, GET no requestframe 2`);
     expect(counters.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1 });
   });

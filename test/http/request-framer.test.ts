@@ -163,6 +163,8 @@ table("Transfer-Encoding (RFC 9112, section 6.1 and 6.3)", [
   { name: "a word before chunked", input: post("Transfer-Encoding: x chunked\r\n", "0\r\n\r\n"), want: UNCLEAR },
   { name: "chunked in quotes", input: post('Transfer-Encoding: "chunked"\r\n', "0\r\n\r\n"), want: UNCLEAR },
   { name: "chunked within a quoted string", input: post('Transfer-Encoding: x;a="b, chunked"\r\n', "0\r\n\r\n"), want: UNCLEAR },
+  { name: "a character within a coding that none has", input: post("Transfer-Encoding: x@y, chunked\r\n", "0\r\n\r\n"), want: UNCLEAR },
+  { name: "the same behind a blank", input: post("Transfer-Encoding: x @, chunked\r\n", "0\r\n\r\n"), want: UNCLEAR },
   { name: "a character no coding has", input: post("Transfer-Encoding: \x80, chunked\r\n", "0\r\n\r\n"), want: UNCLEAR },
   { name: "folded", input: post("Transfer-Encoding:\r\n chunked\r\n", "0\r\n\r\n"), want: UNCLEAR },
   { name: "folded behind chunked", input: post("Transfer-Encoding: chunked\r\n  abc\r\n", "0\r\n\r\n"), want: UNCLEAR },
