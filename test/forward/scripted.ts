@@ -1,0 +1,158 @@
+/** An endpoint that does what the test says, when the test says it. */
+import { BufferBudget } from "../../src/buffer-budget.ts";
+import { QueueMemory } from "../../src/forward/byte-queue.ts";
+import { Endpoint, type EndpointOptions, type EndpointReport } from "../../src/forward/endpoint.ts";
+import type { Connector, ForwardAddress, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
+import { Counters } from "../../src/observe/counters.ts";
+
+export const EPOCH_MS = 1_750_000_000_000;
+/** How often the program looks at its time limits. */
+const TICK_MS = 10;
+
+export interface Write {
+  array: Uint8Array;
+  offset: number;
+  length: number;
+  taken: number;
+  /** Since the test began. */
+  atMs: number;
+}
+
+export class ScriptedSocket implements UpstreamSocket {
+  readonly writes: Write[] = [];
+  shutdowns = 0;
+  terminated = false;
+  /** How much the next writes take; a write without an entry takes all. */
+  takes: number[] = [];
+  private readonly taken: number[] = [];
+
+  constructor(
+    readonly events: SocketEvents,
+    private readonly elapsedMs: () => number,
+  ) {}
+
+  write(array: Uint8Array, offset: number, length: number): number {
+    const taken = Math.min(this.takes.shift() ?? Infinity, length);
+    this.writes.push({ array, offset, length, taken, atMs: this.elapsedMs() });
+    for (let i = 0; i < taken; i++) this.taken.push(array[offset + i]!);
+    return taken;
+  }
+
+  shutdown(): void {
+    this.shutdowns++;
+  }
+
+  terminate(): void {
+    this.terminated = true;
+  }
+
+  /** What the endpoint got. */
+  get text(): string {
+    return new TextDecoder().decode(Uint8Array.from(this.taken));
+  }
+
+  /** Takes nothing until {@link takes} is set anew. */
+  block(): void {
+    this.takes = new Array<number>(1000).fill(0);
+  }
+}
+
+export class ScriptedConnector implements Connector {
+  /** Attempts that were neither accepted nor refused yet. */
+  readonly attempts: SocketEvents[] = [];
+  attemptsMade = 0;
+
+  constructor(private readonly elapsedMs: () => number) {}
+
+  connect(_address: ForwardAddress, events: SocketEvents): void {
+    this.attemptsMade++;
+    this.attempts.push(events);
+  }
+
+  /** Accepts the oldest attempt. */
+  accept(takes: number[] = []): ScriptedSocket {
+    const events = this.attempts.shift()!;
+    const socket = new ScriptedSocket(events, this.elapsedMs);
+    socket.takes = takes;
+    events.opened(socket);
+    return socket;
+  }
+
+  refuse(): void {
+    this.attempts.shift()!.failed(new Error("ECONNREFUSED"));
+  }
+}
+
+export class Told implements EndpointReport {
+  readonly lines: string[] = [];
+
+  outageBegan(error: Error): void {
+    this.lines.push(`outage: ${error.message}`);
+  }
+
+  outageEnded(durationMs: number, lostConnections: number): void {
+    this.lines.push(`outage over after ${durationMs} ms, ${lostConnections} lost`);
+  }
+
+  givenUp(_why: string, lostBytes: number): void {
+    this.lines.push(`given up with ${lostBytes} bytes`);
+  }
+
+  broken(error: Error | undefined, lostBytes: number): void {
+    this.lines.push(`broken (${error?.message ?? "closed"}) with ${lostBytes} bytes`);
+  }
+}
+
+export interface ScriptedOptions extends Partial<EndpointOptions> {
+  bufferBytes?: number;
+}
+
+/** The endpoint's side of the program, on a clock of the test's. */
+export class Scripted {
+  readonly counters = new Counters();
+  readonly told = new Told();
+  readonly budget: BufferBudget;
+  readonly connector: ScriptedConnector;
+  readonly endpoint: Endpoint;
+  nowMs = EPOCH_MS;
+
+  constructor({ bufferBytes = 1 << 24, ...options }: ScriptedOptions = {}) {
+    this.budget = new BufferBudget(bufferBytes);
+    this.connector = new ScriptedConnector(() => this.nowMs - EPOCH_MS);
+    const whole = { address: { host: "endpoint", port: 80 }, maxRetries: 10, connectTimeoutMs: 2000, measuresDelay: true, ...options };
+    this.endpoint = new Endpoint(whole, this.counters, new QueueMemory(this.budget), this.told, this.connector, () => this.nowMs);
+  }
+
+  get upstream() {
+    return this.counters.upstream;
+  }
+
+  /** Lets the time pass as the program's loop does. */
+  pass(ms: number): void {
+    const untilMs = this.nowMs + ms;
+    while (this.nowMs < untilMs) {
+      this.nowMs = Math.min(untilMs, this.nowMs + TICK_MS);
+      this.endpoint.tick();
+    }
+  }
+
+  /** An open connection. */
+  connect(takes: number[] = []) {
+    const upstream = this.endpoint.connect(null);
+    return { upstream, socket: this.connector.accept(takes) };
+  }
+
+  /** Writes text to a connection, spoiling the buffer when the batch is over. */
+  batch(...pieces: [upstream: { write(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void }, text: string][]): Uint8Array {
+    const buffer = new TextEncoder().encode(pieces.map(([, text]) => text).join(""));
+    let offset = 0;
+    for (const [upstream, text] of pieces) {
+      upstream.write(buffer, offset, text.length, this.nowMs);
+      offset += text.length;
+    }
+    this.endpoint.flush();
+    const given = buffer.slice();
+    buffer.fill(0x21);
+    return given;
+  }
+}
