@@ -1,3 +1,9 @@
 import { main } from "./cli/cli.ts";
 
+// What nobody catches is a bug in this program: shown as it is, and the end of it, wherever it was thrown.
+process.on("uncaughtException", (error) => {
+  console.error(error);
+  process.exit(1);
+});
+
 process.exit(await main(process.argv.slice(2), process.env));

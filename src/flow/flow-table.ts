@@ -133,7 +133,9 @@ export class FlowTable implements FlowContext {
   private acceptUnfit(entry: Incarnations | null, hash: number, segment: Segment): void {
     const newest = entry?.flows[0];
     const isInUse = entry !== null && entry.flows.some((flow) => flow.stage === Stage.OPEN && !flow.hasFin);
-    const again = newest !== undefined && isAnothersAck(newest, segment) ? newest.synAgain : null;
+    const synAgain = newest !== undefined && isAnothersAck(newest, segment) ? newest.synAgain : null;
+    // Only the first bytes behind that SYN show that it was no late copy.
+    const again = synAgain !== null && advance(synAgain, 1) === segment.sequence ? synAgain : null;
     if (newest !== undefined && again === null) this.trimKnown(newest, segment);
     const flow = this.create(segment.identity, hash);
     flow.needsSyn = isInUse;
@@ -156,7 +158,7 @@ export class FlowTable implements FlowContext {
     // A client's SYN carries none of these; what does is refused or answered by a receiver, not taken.
     if ((segment.flags & (TcpFlag.ACK | TcpFlag.RST | TcpFlag.FIN)) !== 0) return;
     const isn = segment.sequence;
-    const known = entry?.flows.find((flow) => flow.isOpenedBy(isn));
+    const known = entry?.flows.find((flow) => flow.hasSyn && flow.isn === isn) ?? entry?.flows.find((flow) => flow.isOpenedBy(isn));
     if (known?.stage === Stage.ENDED) {
       known.synAgain = isn;
       this.counters.reassembly.retransmitted_bytes += segment.payloadLength;

@@ -221,9 +221,13 @@ export class Flow implements StreamOrigin {
       return above >= 0 && above < distance(base, sequence);
     };
     const pieces = this.held?.extract((piece) => isOthers(piece.sequence)) ?? [];
-    for (const piece of pieces) this.context.budget.giveBack(chargeOf(piece));
+    for (const piece of pieces) this.context.budget.giveBackBehindHole(chargeOf(piece));
     if (this.held?.count === 0) this.held = null;
     for (const piece of pieces) other.adopt(piece);
+    if (this.cutOffEnd !== null && isOthers(this.cutOffEnd)) {
+      other.noteCutOff(this.cutOffEnd);
+      this.cutOffEnd = null;
+    }
     if (this.hasFin && isOthers(this.finAt)) {
       this.hasFin = false;
       other.receiveFin(this.finAt, this.finArrivedMs);
@@ -262,7 +266,7 @@ export class Flow implements StreamOrigin {
   /** Ends a flow that was never opened: what it has is nobody's. */
   private refuse(): void {
     const pieces = this.held?.extract(() => true) ?? [];
-    for (const piece of pieces) this.context.budget.giveBack(chargeOf(piece));
+    for (const piece of pieces) this.context.budget.giveBackBehindHole(chargeOf(piece));
     if (this.needsSyn) this.context.counters.reassembly.out_of_window += pieces.length + (this.hasFin ? 1 : 0);
     this.finish("idle");
   }
@@ -311,7 +315,7 @@ export class Flow implements StreamOrigin {
     this.held ??= new HeldBytes();
     const chargedBefore = this.held.chargedBytes;
     const added = this.held.insert(sequence, bytes, offset, length, nowMs, timestampMs);
-    budget.take(this.held.chargedBytes - chargedBefore);
+    budget.takeBehindHole(this.held.chargedBytes - chargedBefore);
     if (added === 0) reassembly.retransmitted_bytes += length;
     else reassembly.overlap_bytes += length - added;
     // In order after all: the caller delivers it at once.
@@ -320,20 +324,20 @@ export class Flow implements StreamOrigin {
       reassembly.pending_limit++;
       this.giveUpHole();
     }
-    if (!budget.hasRoomFor(0)) this.makeRoom();
+    if (!budget.isWithin) this.makeRoom();
   }
 
   /** Gives up holes, the oldest first, until what is held is within the limit. */
   private makeRoom(): void {
     const { budget, counters, waiting } = this.context;
     for (const flow of waiting) {
-      if (budget.hasRoomFor(0)) return;
+      if (budget.isWithin) return;
       if (flow === this || !flow.hasHole) continue;
       counters.reassembly.buffer_limit++;
       flow.giveUpHole();
       flow.settle();
     }
-    while (!budget.hasRoomFor(0) && this.held !== null) {
+    while (!budget.isWithin && this.held !== null) {
       counters.reassembly.buffer_limit++;
       this.giveUpHole();
     }
@@ -356,7 +360,7 @@ export class Flow implements StreamOrigin {
       if (behind < 0) break;
       if (this.hasFin && distance(this.finAt, piece.sequence) >= 0) break;
       held.shift();
-      this.context.budget.giveBack(chargeOf(piece));
+      this.context.budget.giveBackBehindHole(chargeOf(piece));
       const { reassembly } = this.context.counters;
       if (behind >= piece.bytes.length) reassembly.retransmitted_bytes += piece.bytes.length;
       else reassembly.overlap_bytes += behind;
@@ -392,7 +396,7 @@ export class Flow implements StreamOrigin {
     const { budget, counters } = this.context;
     const left = this.held?.extract(() => true) ?? [];
     for (const piece of left) {
-      budget.giveBack(chargeOf(piece));
+      budget.giveBackBehindHole(chargeOf(piece));
       if (how !== "fin") counters.reassembly.discarded_bytes += piece.bytes.length;
     }
     this.held = null;

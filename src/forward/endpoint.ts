@@ -9,6 +9,8 @@ import { Upstream, type UpstreamListener } from "./upstream.ts";
 
 /** Connection attempts that the kernel works on at once; more wait in a queue. */
 export const CONNECTS_IN_FLIGHT_MAX = 256;
+/** Connections of --mode tcp, those of ended flows included; over it a flow's bytes are lost. */
+export const CONNECTIONS_MAX = 131_072;
 /** How long after a refusal a connection is tried again, while the outage is young. */
 export const CONNECT_RETRY_MS = 100;
 const TICK_MS = 10;
@@ -74,9 +76,14 @@ export class Endpoint {
     return bytes;
   }
 
-  /** Opens a connection; `listener`, if any, is told what happens on it. */
+  /** Opens a connection; `listener`, if any, is told what happens on it. (Requests bound those that have one.) */
   connect(listener: UpstreamListener | null): Upstream {
     const upstream = new Upstream(this, listener);
+    if (listener === null && this.open.size >= CONNECTIONS_MAX) {
+      this.counters.upstream.connect_errors++;
+      upstream.abandon();
+      return upstream;
+    }
     this.open.add(upstream);
     this.connecting.add(upstream);
     if (this.attempts < CONNECTS_IN_FLIGHT_MAX) this.attempt(upstream);

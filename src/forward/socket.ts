@@ -52,12 +52,19 @@ const handlers = {
   end(socket: Socket<SocketEvents>): void {
     socket.data.ended();
   },
-  // A reset arrives at `close` as well.
-  error(): void {},
+  error(_socket: Socket<SocketEvents>, error: NodeJS.ErrnoException): void {
+    // The system's errors arrive at `close` as well. Bun puts here, too, what a handler has thrown:
+    // that is a bug in this program, and must not be swallowed.
+    if (error.code === undefined) queueMicrotask(() => reportBug(error));
+  },
   connectError(socket: Socket<SocketEvents>, error: Error): void {
     socket.data.failed(error);
   },
 };
+
+function reportBug(error: Error): never {
+  throw error;
+}
 
 export const bunConnector: Connector = {
   connect(address, events) {

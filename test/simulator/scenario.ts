@@ -14,6 +14,8 @@ export const AVOIDED = {
   synAgain: true,
   /** Bytes of a connection whose SYN was lost, when bytes of another one have come that wait for theirs. */
   twoWithoutSyn: true,
+  /** A truncated segment that overtakes the SYN of a second connection while the first one is open. */
+  earlyCut: true,
 };
 
 /**

@@ -17,7 +17,7 @@ import { Random } from "../support/random.ts";
 import { connect, type Connection } from "./client.ts";
 import { addForeign } from "./foreign.ts";
 import { MemorySource } from "./memory-source.ts";
-import { type Frame, Mirror } from "./mirror.ts";
+import { type Frame, Mirror, type Packet } from "./mirror.ts";
 import { type Arrival, decodeAll, displacementOf, expect, type Expected, type FrameCounts, prematureGarbage } from "./oracle.ts";
 import { type RecordedStream, Recorder } from "./recorder.ts";
 import { AVOIDED, type Scenario, scenarioOf } from "./scenario.ts";
@@ -456,8 +456,8 @@ class CountingReport implements EndpointReport, HttpReport {
 
 /**
  * Leaves out what nobody can tell: a connection of which nothing came before another had its addresses
- * and ports; and what came before a second connection's SYN while one before it may still be open, as
- * its FIN was not seen: to a receiver that would be the first one's.
+ * and ports; and what came before a third connection's SYN while the first one may still be open, as its
+ * FIN was not seen.
  */
 function withoutAmbiguous(frames: Frame[]): Frame[] {
   const left = withoutSomeAmbiguous(frames);
@@ -481,13 +481,12 @@ function withoutSomeAmbiguous(frames: Frame[]): Frame[] {
     if (flags.includes("S")) note(opened.has(arrival.sent.connection) ? openedAgain : opened, arrival);
     if (flags.includes("F")) note(ended, arrival);
   }
+  const isOpened = (connection: Connection, atMs: number) =>
+    known.get(connection)! < atMs &&
+    !(AVOIDED.synAgain && openedAgain.get(connection)! < atMs) &&
+    !(AVOIDED.twoWithoutSyn && !(opened.get(connection)! < atMs));
   const isEnded = (connection: Connection | null, atMs: number): boolean =>
-    connection === null ||
-    (known.get(connection)! < atMs &&
-      ended.get(connection)! < atMs &&
-      !(AVOIDED.synAgain && openedAgain.get(connection)! < atMs) &&
-      !(AVOIDED.twoWithoutSyn && !(opened.get(connection)! < atMs)) &&
-      isEnded(connection.before, atMs));
+    connection === null || (isOpened(connection, atMs) && ended.get(connection)! < atMs && isEnded(connection.before, atMs));
   const isAwaited = (connection: Connection | undefined, atMs: number) =>
     connection !== undefined && known.get(connection)! <= atMs && !(opened.get(connection)! < atMs);
   const isUnknown = new Set<Connection>();
@@ -499,10 +498,15 @@ function withoutSomeAmbiguous(frames: Frame[]): Frame[] {
     if (AVOIDED.synAgain && flags.includes("S") && openedAgain.get(connection)! <= arrivalMs && isAwaited(next.get(connection), arrivalMs)) return false;
     if (before === null) return true;
     const isEarly = arrivalMs < opened.get(connection)! && !flags.includes("S");
-    if (isEarly && !isEnded(before, arrivalMs)) return false;
+    if (isEarly && !(isOpened(before, arrivalMs) && isEnded(before.before, arrivalMs))) return false;
+    if (isEarly && AVOIDED.earlyCut && isCut(packet) && !isEnded(before, arrivalMs)) return false;
     if (!(known.get(before)! < arrivalMs)) isUnknown.add(before);
     return true;
   });
+}
+
+function isCut({ segment, payloadLength }: Packet): boolean {
+  return segment.parts === 1 && payloadLength < segment.sent.payload.length;
 }
 
 function acknowledgesMore({ sent }: Connection): boolean {

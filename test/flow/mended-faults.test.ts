@@ -1,0 +1,16 @@
+/** Faults that the simulator found, each as short as it can be told, after they were mended. */
+import { expect, test } from "bun:test";
+import { data, type Event, fin, FLUSH, Flows, type FlowsOptions, pause, syn } from "./flows.ts";
+
+function mended(name: string, events: Event[], streams: string[], options: FlowsOptions = {}): void {
+  test(name, () => {
+    expect(new Flows(options).play(...events).streams).toEqual(streams);
+  });
+}
+
+mended("a late copy of a SYN does not open the next connection", [syn(0), fin(1), syn(0), data(50_001, "x", { acknowledgment: 900_000_000 }), pause(1000)], ["SYN fin", "- x …"]);
+mended("a late copy of a SYN does not open the next connection before its own SYN does", [syn(0), fin(1), syn(0), data(50_001, "x", { acknowledgment: 900_000_000 }), syn(50_000), pause(1000)], ["SYN fin", "SYN x …"]);
+
+mended("a late copy of a SYN does not open the next connection that waits for its own", [syn(0), fin(1), data(5001, "x"), syn(0), syn(5000)], ["SYN fin", "SYN x …"]);
+
+mended("a truncated segment that overtakes its SYN is no hole of the connection before", [syn(0), data(1, "a"), data(5001, "x", { missing: 7 }), syn(5000), FLUSH], ["SYN a flushed", "SYN x <7> flushed"]);
