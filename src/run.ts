@@ -190,12 +190,11 @@ function turn(): Promise<void> {
 
 /** Waits until all connections have ended; after a signal, no longer than DRAIN_MS. */
 async function drain(shard: Shard, stop: Stop): Promise<void> {
-  const { endpoint } = shard;
   let deadlineMs = Infinity;
-  while (endpoint.openCount > 0) {
+  while (!shard.isSettled) {
     const nowMs = now();
     if (stop.requested && deadlineMs === Infinity) deadlineMs = nowMs + DRAIN_MS;
-    if (nowMs >= deadlineMs) endpoint.terminate();
+    if (nowMs >= deadlineMs) shard.endpoint.terminate();
     shard.tick();
     await Bun.sleep(TICK_MS);
   }

@@ -72,6 +72,11 @@ export class Shard {
     return backlogBytes > AHEAD_BYTES_MAX || unsettledCount + unanswered > AHEAD_CONNECTIONS_MAX || this.isCrowded;
   }
 
+  /** Whether everything that was handed on has come to its end. */
+  get isSettled(): boolean {
+    return this.endpoint.openCount === 0 && (this.http === null || this.http.busy.size === 0);
+  }
+
   private get isCrowded(): boolean {
     return this.http !== null && this.http.crowded.size > 0;
   }

@@ -9,7 +9,7 @@
  * libpcap reads them as well, but only by blocking, so that connections would stand still while a
  * pipe is silent; and it refuses pcapng files with several link types, which Wireshark writes.
  */
-import { closeSync, openSync, read } from "node:fs";
+import { closeSync, open, openSync, read, statSync } from "node:fs";
 import { RefusalError } from "../errors.ts";
 import { type RecordSource, SNAPSHOT_BYTES_MAX } from "./record-source.ts";
 
@@ -86,14 +86,16 @@ export class Savefile implements RecordSource {
 
   private constructor(
     private readonly name: string,
-    private readonly fd: number,
+    /** Null: to be opened when it is first read. */
+    private fd: number | null,
   ) {}
 
   /** Opens a file, or standard input for "-". Throws RefusalError. */
   static open(path: string): Savefile {
     if (path === "-") return new Savefile("standard input", 0);
     try {
-      return new Savefile(path, openSync(path, "r"));
+      // A pipe without a writer would keep the program from everything else until one comes.
+      return new Savefile(path, statSync(path).isFIFO() ? null : openSync(path, "r"));
     } catch (error) {
       throw new RefusalError(`Cannot read ${path}: ${describe(error)}`);
     }
@@ -125,7 +127,7 @@ export class Savefile implements RecordSource {
   }
 
   close(): void {
-    if (this.fd !== 0) closeSync(this.fd);
+    if (this.fd !== 0 && this.fd !== null) closeSync(this.fd);
   }
 
   private nextRecord(): boolean {
@@ -284,10 +286,20 @@ export class Savefile implements RecordSource {
   }
 
   private async read(): Promise<number> {
+    const fd = (this.fd ??= await this.openPipe());
     return new Promise((resolve, reject) => {
-      read(this.fd, this.bytes, this.end, CHUNK_BYTES, null, (error, count) => {
+      read(fd, this.bytes, this.end, CHUNK_BYTES, null, (error, count) => {
         if (error) reject(new RefusalError(`Cannot read ${this.name}: ${describe(error)}`));
         else resolve(count);
+      });
+    });
+  }
+
+  private openPipe(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      open(this.name, "r", (error, fd) => {
+        if (error) reject(new RefusalError(`Cannot read ${this.name}: ${describe(error)}`));
+        else resolve(fd);
       });
     });
   }

@@ -34,6 +34,8 @@ export class HttpMode implements StreamOpener {
   readonly dirty = new Set<HttpStream>();
   /** Pipes that wait for an answer. */
   readonly answering = new Set<RequestPipe>();
+  /** Pipes that have requests, waiting or in flight. */
+  readonly busy = new Set<RequestPipe>();
   /** Pipes in which half as many requests wait as may: a source that can wait should. */
   readonly crowded = new Set<RequestPipe>();
   private nextTickMs = 0;

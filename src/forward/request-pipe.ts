@@ -110,7 +110,8 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     const bytes = this.underWay.slice();
     this.discard();
     this.streaming = true;
-    this.requests.push(this.newRequest(kind, 0, timestampMs));
+    // Not held, it cannot be followed by what waits for the endpoint's word on an upgrade.
+    this.requests.push(this.newRequest({ ...kind, wantsUpgrade: false }, 0, timestampMs));
     this.inFlight = 1;
     this.responses.expect(kind.method);
     upstream.mayEnd = false;
@@ -169,7 +170,10 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     this.noteCrowd();
   }
 
+  /** Keeps the mode's sets of pipes true. */
   private noteCrowd(): void {
+    if (this.requests.length > 0) this.mode.busy.add(this);
+    else this.mode.busy.delete(this);
     if (this.waiting * 2 >= this.mode.options.maxWaitingRequests) this.mode.crowded.add(this);
     else this.mode.crowded.delete(this);
   }
@@ -215,9 +219,10 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   ended(): void {
     if (this.bare) return;
     this.responses.end();
-    if (this.upstream === null) return;
-    this.leaveConnection();
-    this.requeue(false);
+    if (this.upstream !== null) {
+      this.leaveConnection();
+      this.requeue(false);
+    }
     this.pump();
   }
 
@@ -260,6 +265,10 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   }
 
   upgraded(): void {
+    if (this.requests[0]?.wantsUpgrade !== true) {
+      this.malformed();
+      return;
+    }
     this.mode.endpoint.counters.requests.answered++;
     this.removeFirst();
     this.answerDueMs = Infinity;

@@ -129,7 +129,8 @@ export class Upstream implements SocketEvents {
   giveUp(why: string): void {
     if (this.state === State.CLOSED) return;
     const { counters, report } = this.endpoint;
-    counters.upstream.given_up++;
+    if (this.state === State.CONNECTING) counters.upstream.connect_errors++;
+    else counters.upstream.given_up++;
     report.givenUp(why, this.backlogBytes);
     this.close("given_up");
   }

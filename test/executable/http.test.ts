@@ -203,6 +203,33 @@ describe("an endpoint that ends its connection", () => {
     expect(counters.responses.unanswered).toBe(1);
   });
 
+  test("to end its answer gets the next request on another", async () => {
+    const got: string[] = [];
+    using to = await rawEndpoint((socket) => {
+      onGet(socket, (text) => {
+        got.push(text.split(" ")[1]!);
+        socket.end("HTTP/1.1 200 OK\r\n\r\nbody without a length");
+      });
+    });
+    const { counters } = await forward(session([get("/1") + get("/2") + get("/3")]), to.port);
+    expect(got).toEqual(["/1", "/2", "/3"]);
+    expect(counters.requests).toMatchObject({ seen: 3, forwarded: 3, answered: 3 });
+  });
+
+  test("with an upgrade that nobody asked for is left, and the next request is framed as ever", async () => {
+    const got: string[] = [];
+    using to = await rawEndpoint((socket, number) => {
+      onGet(socket, (text) => {
+        got.push(text.split(" ")[1]!);
+        socket.write(number === 0 ? "HTTP/1.1 101 Switching Protocols\r\n\r\n" : OK);
+      });
+    });
+    const { counters } = await forward(session([get("/1"), get("/2"), get("/3")]), to.port);
+    expect(got).toEqual(["/1", "/2", "/3"]);
+    expect(counters.requests).toMatchObject({ seen: 3, forwarded: 3, answered: 2 });
+    expect(counters.responses.unanswered).toBe(1);
+  });
+
   test("and one that never answers is left after --response-timeout-ms", async () => {
     using to = await rawEndpoint((socket) => void socket.on("data", () => {}));
     const { counters, stderr } = await forward(session([get("/1")]), to.port, "--response-timeout-ms", "200");

@@ -6,19 +6,6 @@ import { LinkType } from "../../src/decode/link.ts";
 import { Random } from "../support/random.ts";
 
 /**
- * Known faults of the program that the generator steers around while they are true. Each one is
- * reported, with a test of its own that is marked as failing where it can be shown in a few lines.
- */
-export const AVOIDED = {
-  /** What overtakes the SYN of a second connection, behind a late copy of the SYN of the first one, or before it. */
-  synAgain: true,
-  /** Bytes of a connection whose SYN was lost, when bytes of another one have come that wait for theirs. */
-  twoWithoutSyn: true,
-  /** A truncated segment that overtakes the SYN of a second connection while the first one is open. */
-  earlyCut: true,
-};
-
-/**
  * "exact": nothing is displaced further than the limits allow, so that what must come is known byte
  * for byte. "limits": the limits are small and are met all the time; then what comes must be true,
  * in its place and once, but which holes are given up depends on the limits. "memory": there is so

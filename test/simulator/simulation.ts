@@ -17,10 +17,10 @@ import { Random } from "../support/random.ts";
 import { connect, type Connection } from "./client.ts";
 import { addForeign } from "./foreign.ts";
 import { MemorySource } from "./memory-source.ts";
-import { type Frame, Mirror, type Packet } from "./mirror.ts";
+import { type Frame, Mirror } from "./mirror.ts";
 import { type Arrival, decodeAll, displacementOf, expect, type Expected, type FrameCounts, prematureGarbage } from "./oracle.ts";
 import { type RecordedStream, Recorder } from "./recorder.ts";
-import { AVOIDED, type Scenario, scenarioOf } from "./scenario.ts";
+import { type Scenario, scenarioOf } from "./scenario.ts";
 import { traceOf } from "./trace.ts";
 import { Clock, SimulatedEndpoint, type SimulatedSocket } from "./simulated-endpoint.ts";
 
@@ -396,8 +396,9 @@ class Simulation {
     if (this.endpoint.unanswered === 0) equal("upstream.connect_errors", this.counters.upstream.connect_errors, 0);
     equal("delivered by both", reassembly.delivered_bytes, this.recorded.reassembly.delivered_bytes);
     const left = new Set(this.recorder.streams);
-    // Those that got more are told apart more surely, and so choose first.
-    for (const socket of this.wantedSockets.toSorted((a, b) => b.received.length - a.received.length)) {
+    // Those of which all is known choose first; then those that got more.
+    const byCertainty = (a: SimulatedSocket, b: SimulatedSocket) => Number(b.isHealthy) - Number(a.isHealthy) || b.received.length - a.received.length;
+    for (const socket of this.wantedSockets.toSorted(byCertainty)) {
       const { received, isHealthy } = socket;
       const isIts = ({ delivered }: RecordedStream) =>
         (isHealthy ? delivered.length === received.length : delivered.length >= received.length) && isSame(delivered.slice(0, received.length), received.slice());
@@ -456,8 +457,8 @@ class CountingReport implements EndpointReport, HttpReport {
 
 /**
  * Leaves out what nobody can tell: a connection of which nothing came before another had its addresses
- * and ports; and what came before a third connection's SYN while the first one may still be open, as its
- * FIN was not seen.
+ * and ports; what came before a third connection's SYN while the first one may still be open, as its FIN
+ * was not seen; and what came before a second connection's SYN while the first one's was not seen either.
  */
 function withoutAmbiguous(frames: Frame[]): Frame[] {
   const left = withoutSomeAmbiguous(frames);
@@ -468,45 +469,31 @@ function withoutAmbiguous(frames: Frame[]): Frame[] {
 function withoutSomeAmbiguous(frames: Frame[]): Frame[] {
   const known = new Map<Connection, number>();
   const opened = new Map<Connection, number>();
-  const openedAgain = new Map<Connection, number>();
   const ended = new Map<Connection, number>();
   const note = (times: Map<Connection, number>, { sent, atMs }: Arrival) => {
     if (!times.has(sent.connection)) times.set(sent.connection, atMs);
   };
-  const next = new Map<Connection, Connection>();
   for (const arrival of decodeAll(frames).arrivals) {
-    const { flags, connection } = arrival.sent;
-    if (connection.before !== null) next.set(connection.before, connection);
+    const { flags } = arrival.sent;
     if (arrival.length > 0 || flags.includes("S")) note(known, arrival);
-    if (flags.includes("S")) note(opened.has(arrival.sent.connection) ? openedAgain : opened, arrival);
+    if (flags.includes("S")) note(opened, arrival);
     if (flags.includes("F")) note(ended, arrival);
   }
-  const isOpened = (connection: Connection, atMs: number) =>
-    known.get(connection)! < atMs &&
-    !(AVOIDED.synAgain && openedAgain.get(connection)! < atMs) &&
-    !(AVOIDED.twoWithoutSyn && !(opened.get(connection)! < atMs));
+  const isOpened = (connection: Connection, atMs: number) => known.get(connection)! < atMs && opened.get(connection)! < atMs;
   const isEnded = (connection: Connection | null, atMs: number): boolean =>
     connection === null || (isOpened(connection, atMs) && ended.get(connection)! < atMs && isEnded(connection.before, atMs));
-  const isAwaited = (connection: Connection | undefined, atMs: number) =>
-    connection !== undefined && known.get(connection)! <= atMs && !(opened.get(connection)! < atMs);
   const isUnknown = new Set<Connection>();
   return frames.filter(({ packet, arrivalMs }) => {
     if (packet === null) return true;
     const { connection, flags } = packet.segment.sent;
     const { before } = connection;
     if (isUnknown.has(connection)) return false;
-    if (AVOIDED.synAgain && flags.includes("S") && openedAgain.get(connection)! <= arrivalMs && isAwaited(next.get(connection), arrivalMs)) return false;
     if (before === null) return true;
     const isEarly = arrivalMs < opened.get(connection)! && !flags.includes("S");
     if (isEarly && !(isOpened(before, arrivalMs) && isEnded(before.before, arrivalMs))) return false;
-    if (isEarly && AVOIDED.earlyCut && isCut(packet) && !isEnded(before, arrivalMs)) return false;
     if (!(known.get(before)! < arrivalMs)) isUnknown.add(before);
     return true;
   });
-}
-
-function isCut({ segment, payloadLength }: Packet): boolean {
-  return segment.parts === 1 && payloadLength < segment.sent.payload.length;
 }
 
 function acknowledgesMore({ sent }: Connection): boolean {
