@@ -1,5 +1,8 @@
 import { main } from "./cli/cli.ts";
 
+// Log lines that cannot be written are no reason to stop forwarding.
+process.stderr.on("error", () => {});
+
 // What nobody catches is a bug in this program: shown as it is, and the end of it, wherever it was thrown.
 process.on("uncaughtException", (error) => {
   console.error(error);
