@@ -17,10 +17,10 @@ import { Random } from "../support/random.ts";
 import { connect, type Connection } from "./client.ts";
 import { addForeign } from "./foreign.ts";
 import { MemorySource } from "./memory-source.ts";
-import { type Frame, Mirror } from "./mirror.ts";
+import { type Frame, Mirror, type Packet } from "./mirror.ts";
 import { type Arrival, decodeAll, displacementOf, expect, type Expected, type FrameCounts, prematureGarbage } from "./oracle.ts";
 import { type RecordedStream, Recorder } from "./recorder.ts";
-import { type Scenario, scenarioOf } from "./scenario.ts";
+import { AVOIDED, type Scenario, scenarioOf } from "./scenario.ts";
 import { traceOf } from "./trace.ts";
 import { Clock, SimulatedEndpoint, type SimulatedSocket } from "./simulated-endpoint.ts";
 
@@ -490,10 +490,15 @@ function withoutSomeAmbiguous(frames: Frame[]): Frame[] {
     if (isUnknown.has(connection)) return false;
     if (before === null) return true;
     const isEarly = arrivalMs < opened.get(connection)! && !flags.includes("S");
+    if (isEarly && AVOIDED.earlyCut && isCut(packet) && !isEnded(before, arrivalMs)) return false;
     if (isEarly && !(isOpened(before, arrivalMs) && isEnded(before.before, arrivalMs))) return false;
     if (!(known.get(before)! < arrivalMs)) isUnknown.add(before);
     return true;
   });
+}
+
+function isCut({ segment, payloadLength }: Packet): boolean {
+  return segment.parts === 1 && payloadLength < segment.sent.payload.length;
 }
 
 function acknowledgesMore({ sent }: Connection): boolean {
