@@ -10,8 +10,10 @@ import { Random } from "../support/random.ts";
  * its own that is marked as failing (test/flow/known-faults.test.ts).
  */
 export const AVOIDED = {
-  /** A truncated segment that overtakes the SYN of a second connection, while the first one is open. */
-  earlyCut: true,
+  /** What overtakes the SYN of a second connection while the first one is open. */
+  earlyWhileOpen: true,
+  /** Segments without bytes that come again when another connection has taken their place. */
+  lateBareAck: true,
 };
 
 /**

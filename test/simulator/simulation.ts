@@ -17,7 +17,7 @@ import { Random } from "../support/random.ts";
 import { connect, type Connection } from "./client.ts";
 import { addForeign } from "./foreign.ts";
 import { MemorySource } from "./memory-source.ts";
-import { type Frame, Mirror, type Packet } from "./mirror.ts";
+import { type Frame, Mirror } from "./mirror.ts";
 import { type Arrival, decodeAll, displacementOf, expect, type Expected, type FrameCounts, prematureGarbage } from "./oracle.ts";
 import { type RecordedStream, Recorder } from "./recorder.ts";
 import { AVOIDED, type Scenario, scenarioOf } from "./scenario.ts";
@@ -483,22 +483,21 @@ function withoutSomeAmbiguous(frames: Frame[]): Frame[] {
   const isEnded = (connection: Connection | null, atMs: number): boolean =>
     connection === null || (isOpened(connection, atMs) && ended.get(connection)! < atMs && isEnded(connection.before, atMs));
   const isUnknown = new Set<Connection>();
+  const isReplaced = new Set<Connection>();
   return frames.filter(({ packet, arrivalMs }) => {
     if (packet === null) return true;
-    const { connection, flags } = packet.segment.sent;
+    const { connection, flags, payload } = packet.segment.sent;
     const { before } = connection;
+    if (AVOIDED.lateBareAck && payload.length === 0 && flags === "A" && isReplaced.has(connection)) return false;
+    if (before !== null) isReplaced.add(before);
     if (isUnknown.has(connection)) return false;
     if (before === null) return true;
     const isEarly = arrivalMs < opened.get(connection)! && !flags.includes("S");
-    if (isEarly && AVOIDED.earlyCut && isCut(packet) && !isEnded(before, arrivalMs)) return false;
+    if (isEarly && AVOIDED.earlyWhileOpen && !isEnded(before, arrivalMs)) return false;
     if (isEarly && !(isOpened(before, arrivalMs) && isEnded(before.before, arrivalMs))) return false;
     if (!(known.get(before)! < arrivalMs)) isUnknown.add(before);
     return true;
   });
-}
-
-function isCut({ segment, payloadLength }: Packet): boolean {
-  return segment.parts === 1 && payloadLength < segment.sent.payload.length;
 }
 
 function acknowledgesMore({ sent }: Connection): boolean {
