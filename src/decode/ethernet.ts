@@ -1,5 +1,5 @@
 /**
- * Ethernet II with any number of VLAN tags.
+ * Ethernet II with VLAN tags.
  * https://standards.ieee.org/ieee/802.3/ (3.1.1), 802.1Q-2022 (9.6)
  *
  *      0            6            12     14
@@ -12,16 +12,21 @@
 import type { Cursor } from "./cursor.ts";
 
 export const HEADER_LEN = 14;
-const TYPE_OFFSET = 12;
-const TYPE_LEN = 2;
-const TAG_LEN = 4;
+export const TYPE_OFFSET = 12;
+export const TYPE_LEN = 2;
+export const TAG_LEN = 4;
+/**
+ * Tags read before one IP header. Nobody nests more than two or three; the kernel's filter
+ * (src/filter) has no loops and must follow as many. Behind these another tag is not IP.
+ */
+export const VLAN_TAGS_MAX = 8;
 
 export const ETHERTYPE_IPV4 = 0x0800;
 export const ETHERTYPE_IPV6 = 0x86dd;
-const ETHERTYPE_8021Q = 0x8100;
-const ETHERTYPE_8021AD = 0x88a8;
+export const ETHERTYPE_8021Q = 0x8100;
+export const ETHERTYPE_8021AD = 0x88a8;
 /** Before 802.1ad: what many switches call QinQ. */
-const ETHERTYPE_QINQ_9100 = 0x9100;
+export const ETHERTYPE_QINQ_9100 = 0x9100;
 
 /** Reads addresses, tags and type; leaves the EtherType in `protocol`. False: cut short. */
 export function decodeEthernet(view: DataView, cursor: Cursor): boolean {
@@ -31,9 +36,9 @@ export function decodeEthernet(view: DataView, cursor: Cursor): boolean {
   return skipVlanTags(view, cursor);
 }
 
-/** Skips the tags that `protocol` announces. False: cut short. */
+/** Skips the tags that `protocol` announces, VLAN_TAGS_MAX at most. False: cut short. */
 export function skipVlanTags(view: DataView, cursor: Cursor): boolean {
-  while (isVlanTag(cursor.protocol)) {
+  for (let tags = 0; tags < VLAN_TAGS_MAX && isVlanTag(cursor.protocol); tags++) {
     if (cursor.offset + TAG_LEN > cursor.end) return false;
     cursor.protocol = view.getUint16(cursor.offset + TAG_LEN - TYPE_LEN);
     cursor.offset += TAG_LEN;

@@ -13,15 +13,15 @@ import type { Cursor } from "./cursor.ts";
 import { IP_CUT, IP_MALFORMED, IP_OK, type IpHeader } from "./ip.ts";
 
 export const HEADER_LEN = 20;
-const VERSION = 4;
-const TOTAL_LENGTH_OFFSET = 2;
-const IDENTIFICATION_OFFSET = 4;
-const FRAGMENT_OFFSET = 6;
-const PROTOCOL_OFFSET = 9;
-const SOURCE_OFFSET = 12;
-const DESTINATION_OFFSET = 16;
-const MORE_FRAGMENTS = 0x2000;
-const FRAGMENT_OFFSET_MASK = 0x1fff;
+export const VERSION = 4;
+export const TOTAL_LENGTH_OFFSET = 2;
+export const IDENTIFICATION_OFFSET = 4;
+export const FRAGMENT_OFFSET = 6;
+export const PROTOCOL_OFFSET = 9;
+export const SOURCE_OFFSET = 12;
+export const DESTINATION_OFFSET = 16;
+export const MORE_FRAGMENTS = 0x2000;
+export const FRAGMENT_OFFSET_MASK = 0x1fff;
 const FRAGMENT_UNIT_LEN = 8;
 
 /** Reads the header and its options; trims the cursor to the packet (Ethernet pads short ones). */
@@ -33,7 +33,8 @@ export function decodeIpv4(view: DataView, cursor: Cursor, header: IpHeader): nu
   if (first >> 4 !== VERSION || headerLen < HEADER_LEN) return IP_MALFORMED;
   const capturedLength = cursor.end - offset;
   // 0: segmentation offload left the length to the hardware; the packet is what was captured.
-  const totalLength = view.getUint16(offset + TOTAL_LENGTH_OFFSET) || capturedLength;
+  const givenLength = view.getUint16(offset + TOTAL_LENGTH_OFFSET);
+  const totalLength = givenLength || capturedLength;
   if (totalLength < headerLen) return IP_MALFORMED;
   if (capturedLength < headerLen) return IP_CUT;
 
@@ -42,6 +43,8 @@ export function decodeIpv4(view: DataView, cursor: Cursor, header: IpHeader): nu
   header.sourceOffset = offset + SOURCE_OFFSET;
   header.destinationOffset = offset + DESTINATION_OFFSET;
   header.isFragment = (fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET_MASK)) !== 0;
+  // Offload cuts into segments, never fragments: a fragment says how long it is.
+  if (header.isFragment && givenLength === 0) return IP_MALFORMED;
   header.fragmentOffset = (fragment & FRAGMENT_OFFSET_MASK) * FRAGMENT_UNIT_LEN;
   header.moreFragments = (fragment & MORE_FRAGMENTS) !== 0;
   header.identification = view.getUint16(offset + IDENTIFICATION_OFFSET);

@@ -14,28 +14,35 @@ import type { Cursor } from "./cursor.ts";
 import { IP_CUT, IP_MALFORMED, IP_OK, type IpHeader } from "./ip.ts";
 
 export const HEADER_LEN = 40;
-const VERSION = 6;
-const PAYLOAD_LENGTH_OFFSET = 4;
-const NEXT_HEADER_OFFSET = 6;
-const SOURCE_OFFSET = 8;
-const DESTINATION_OFFSET = 24;
+export const VERSION = 6;
+export const PAYLOAD_LENGTH_OFFSET = 4;
+export const NEXT_HEADER_OFFSET = 6;
+export const SOURCE_OFFSET = 8;
+export const DESTINATION_OFFSET = 24;
 
-const EXTENSION_UNIT_LEN = 8;
-const EXTENSION_LENGTH_OFFSET = 1;
-const FRAGMENT_HEADER_LEN = 8;
-const FRAGMENT_OFFSET = 2;
-const FRAGMENT_IDENTIFICATION_OFFSET = 4;
-const FRAGMENT_OFFSET_MASK = 0xfff8;
-const MORE_FRAGMENTS = 0x0001;
+export const EXTENSION_UNIT_LEN = 8;
+export const EXTENSION_LENGTH_OFFSET = 1;
+export const FRAGMENT_HEADER_LEN = 8;
+export const FRAGMENT_OFFSET = 2;
+export const FRAGMENT_IDENTIFICATION_OFFSET = 4;
+export const FRAGMENT_OFFSET_MASK = 0xfff8;
+export const MORE_FRAGMENTS = 0x0001;
 
 const HOP_BY_HOP = 0;
 const ROUTING = 43;
-const FRAGMENT = 44;
-const AUTHENTICATION = 51;
+export const FRAGMENT = 44;
+export const AUTHENTICATION = 51;
 const DESTINATION_OPTIONS = 60;
 const MOBILITY = 135;
 const HOST_IDENTITY = 139;
 const SHIM6 = 140;
+/** Extension headers of the one common form: length in EXTENSION_UNIT_LEN beyond the first. */
+export const PLAIN_EXTENSIONS = [HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS, MOBILITY, HOST_IDENTITY, SHIM6];
+/**
+ * Extension headers read in one packet: RFC 8200 knows six, each once (destination options twice).
+ * The kernel's filter (src/filter) has no loops and must follow as many. More are malformed.
+ */
+export const EXTENSION_HEADERS_MAX = 8;
 
 /** Reads the header and all extension headers; trims the cursor to the packet. */
 export function decodeIpv6(view: DataView, cursor: Cursor, header: IpHeader): number {
@@ -44,7 +51,8 @@ export function decodeIpv6(view: DataView, cursor: Cursor, header: IpHeader): nu
   if (view.getUint8(offset) >> 4 !== VERSION) return IP_MALFORMED;
   const capturedLength = cursor.end - offset - HEADER_LEN;
   // 0: a jumbogram (RFC 2675) or segmentation offload; the packet is what was captured.
-  const payloadLength = view.getUint16(offset + PAYLOAD_LENGTH_OFFSET) || capturedLength;
+  const givenLength = view.getUint16(offset + PAYLOAD_LENGTH_OFFSET);
+  const payloadLength = givenLength || capturedLength;
 
   header.version = VERSION;
   header.sourceOffset = offset + SOURCE_OFFSET;
@@ -57,14 +65,16 @@ export function decodeIpv6(view: DataView, cursor: Cursor, header: IpHeader): nu
   cursor.protocol = view.getUint8(offset + NEXT_HEADER_OFFSET);
   if (payloadLength < capturedLength) cursor.end = offset + HEADER_LEN + payloadLength;
   cursor.offset = offset + HEADER_LEN;
-  return skipExtensionHeaders(view, cursor, header);
+  const verdict = skipExtensionHeaders(view, cursor, header);
+  // Neither a jumbogram (RFC 2675, section 3) nor what offload cuts up is a fragment.
+  return verdict === IP_OK && header.isFragment && givenLength === 0 ? IP_MALFORMED : verdict;
 }
 
 /** Skips extension headers up to the transport's or, in a fragment, the fragment header. */
 export function skipExtensionHeaders(view: DataView, cursor: Cursor, header: IpHeader): number {
-  for (;;) {
+  for (let headers = 0; isExtension(cursor.protocol); headers++) {
+    if (headers === EXTENSION_HEADERS_MAX) return IP_MALFORMED;
     const kind = cursor.protocol;
-    if (!isExtension(kind)) return IP_OK;
     const offset = cursor.offset;
     if (offset + EXTENSION_UNIT_LEN > cursor.end) return cutOrMalformed(header, offset + EXTENSION_UNIT_LEN - cursor.end);
     cursor.protocol = view.getUint8(offset);
@@ -85,6 +95,7 @@ export function skipExtensionHeaders(view: DataView, cursor: Cursor, header: IpH
     if (offset + length > cursor.end) return cutOrMalformed(header, offset + length - cursor.end);
     cursor.offset = offset + length;
   }
+  return IP_OK;
 }
 
 function cutOrMalformed(header: IpHeader, lackingLength: number): number {

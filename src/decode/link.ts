@@ -24,11 +24,11 @@ export const LinkType = {
   LINUX_SLL2: 276,
 } as const;
 
-const LOOPBACK_HEADER_LEN = 4;
-const SLL_HEADER_LEN = 16;
-const SLL_PROTOCOL_OFFSET = 14;
-const SLL2_HEADER_LEN = 20;
-const SLL2_PROTOCOL_OFFSET = 0;
+export const LOOPBACK_HEADER_LEN = 4;
+export const SLL_HEADER_LEN = 16;
+export const SLL_PROTOCOL_OFFSET = 14;
+export const SLL2_HEADER_LEN = 20;
+export const SLL2_PROTOCOL_OFFSET = 0;
 
 const supported: ReadonlySet<number> = new Set(Object.values(LinkType));
 

@@ -18,7 +18,7 @@ export const PORTS_OFFSET = 0;
 export const PORTS_LEN = 4;
 export const SEQUENCE_OFFSET = 4;
 export const ACKNOWLEDGMENT_OFFSET = 8;
-const DATA_OFFSET_OFFSET = 12;
+export const DATA_OFFSET_OFFSET = 12;
 export const FLAGS_OFFSET = 13;
 
 export const TcpFlag = { FIN: 0x01, SYN: 0x02, RST: 0x04, ACK: 0x10 } as const;

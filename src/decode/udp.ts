@@ -7,8 +7,8 @@
 import type { Cursor } from "./cursor.ts";
 
 export const HEADER_LEN = 8;
-const DESTINATION_PORT_OFFSET = 2;
-const LENGTH_OFFSET = 4;
+export const DESTINATION_PORT_OFFSET = 2;
+export const LENGTH_OFFSET = 4;
 
 /** Reads the header and trims the cursor to the datagram. Returns its destination port; -1: malformed. */
 export function decodeUdp(view: DataView, cursor: Cursor): number {

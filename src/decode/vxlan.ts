@@ -9,8 +9,8 @@
 import type { Cursor } from "./cursor.ts";
 
 export const HEADER_LEN = 8;
-const VNI_OFFSET = 4;
-const FLAG_I = 0x08;
+export const VNI_OFFSET = 4;
+export const FLAG_I = 0x08;
 
 /** Reads the header. Returns the VNI; -1: no VXLAN header with a VNI. */
 export function decodeVxlan(view: DataView, cursor: Cursor): number {

@@ -1,5 +1,6 @@
 /** The outermost layer: every link type that DESIGN.md names, and every stack of VLAN tags. */
 import { describe, expect, test } from "bun:test";
+import { VLAN_TAGS_MAX } from "../../src/decode/ethernet.ts";
 import { bytes, ethernet, ip, TCP, tcp, u16, vxlanPacket } from "../support/frames.ts";
 import { check, Decoding, dropped, ETHERNET, inner, type Outcome, OUTER_V6, REQUEST, REQUEST_V6, segmentOf, VNI } from "./decoding.ts";
 import { cooked, cooked2, ethernetTagged, LINK_LOOP, LINK_NULL, LINK_SLL, LINK_SLL2, loopback } from "./link.ts";
@@ -76,10 +77,19 @@ describe("VLAN tags", () => {
     check(ethernetTagged(vxlanPacket(mirrored, { vni: VNI, ...OUTER_V6 }), [0x88a8, 0x8100]), segmentOf(REQUEST_V6));
   });
 
-  test("a frame of nothing but tags is cut short, however many", () => {
+  test("behind VLAN_TAGS_MAX tags IP is found; behind one more it is not", () => {
+    const most = new Array<number>(VLAN_TAGS_MAX).fill(0x8100);
+    const mirror = (tpids: number[]) => ethernet(vxlanPacket(ethernetTagged(ip(REQUEST.source, REQUEST.destination, TCP, tcp(REQUEST)), tpids), { vni: VNI }));
+    check(ethernetTagged(PACKET_V4, most), SEGMENT);
+    check(ethernetTagged(PACKET_V4, [...most, 0x8100]), dropped("not_ip"));
+    check(mirror(most), SEGMENT);
+    check(mirror([...most, 0x8100]), dropped("inner_not_ip"));
+  });
+
+  test("a frame of nothing but tags is not IP, however many", () => {
     const tags = bytes(...new Array<number[]>(300).fill([0x81, 0, 0, 1]));
-    check(bytes(new Uint8Array(12), tags, u16(0x8100)), dropped("malformed_outer"));
-    check(ethernet(vxlanPacket(bytes(new Uint8Array(12), tags, u16(0x8100)), { vni: VNI })), dropped("truncated"));
+    check(bytes(new Uint8Array(12), tags, u16(0x8100)), dropped("not_ip"));
+    check(ethernet(vxlanPacket(bytes(new Uint8Array(12), tags, u16(0x8100)), { vni: VNI })), dropped("inner_not_ip"));
   });
 });
 

@@ -1,0 +1,361 @@
+/**
+ * The filters of capture handles, in classic BPF: what src/decode makes of a frame, decided by the
+ * kernel, so that only our frames are copied to user space.
+ *
+ * They are in the form that pcap_setfilter takes: as if each frame began with the header of the
+ * handle's link type. A cooked handle's socket has no such header; there libpcap subtracts its
+ * length from each load's offset and turns a load of its protocol field into SKF_AD_PROTOCOL (it does
+ * not look at X, so that X must not count the link header). Loads below that length otherwise are
+ * not to be had. Nor is the packet's length: the kernel's counts from the network header, libpcap's
+ * own interpreter, which runs the filter over frames older than it, from the cooked header.
+ * mirrorFilter does without; refusedFilter takes the kernel's.
+ *
+ * The outermost VLAN tag of a received frame is usually not in its bytes any more, but beside them,
+ * and libpcap puts it back after the filter has run. Both forms are accepted.
+ */
+import * as ethernet from "../decode/ethernet.ts";
+import * as ipv4 from "../decode/ipv4.ts";
+import * as ipv6 from "../decode/ipv6.ts";
+import {
+  LinkType,
+  LOOPBACK_HEADER_LEN,
+  SLL2_HEADER_LEN,
+  SLL2_PROTOCOL_OFFSET,
+  SLL_HEADER_LEN,
+  SLL_PROTOCOL_OFFSET,
+} from "../decode/link.ts";
+import * as tcp from "../decode/tcp.ts";
+import * as udp from "../decode/udp.ts";
+import * as vxlan from "../decode/vxlan.ts";
+import { type Label, SKF_AD_VLAN_TAG_PRESENT } from "./bpf.ts";
+import { FrameProgram, IPV4_PLAIN, type Layer, VERSION_MASK, type Version } from "./frame-program.ts";
+
+export interface MirrorFilterOptions {
+  /** A {@link LinkType}: the capture handle's. */
+  readonly linkType: number;
+  readonly vxlanPort: number;
+  readonly vni: number;
+  /** The mirrored connections' destination port. */
+  readonly port: number;
+}
+
+/** What an accepted frame is cut to: nothing; the handle's own snapshot length is smaller. */
+export const ACCEPTED_BYTES = 0x40000;
+const REFUSED = 0;
+
+/** Words of M[]. */
+const OUTER_END = 0;
+const UDP_END = 1;
+const INNER_END = 2;
+const START = 3;
+const HEADER = 4;
+const CLAIMED = 5;
+const FRAGMENT_OFFSET = 6;
+const KEPT = 7;
+
+/** No length was given: no end. Any offset may be added without leaving 32 bits. */
+const NO_END = 0x7fff0000;
+const DATAGRAM_BYTES_MAX = 0xffff;
+
+/** Accepts exactly the frames that decode turns into a segment, or holds as an IP fragment. */
+export function mirrorFilter(options: MirrorFilterOptions): Uint8Array<ArrayBuffer> {
+  return new Filter(options, false).encode();
+}
+
+/**
+ * Accepts exactly what {@link mirrorFilter} refuses of the mirror's datagrams: whole, well-formed UDP
+ * to the VXLAN port, neither a segment of ours nor a mirrored fragment. For telling what else comes.
+ */
+export function refusedFilter(options: MirrorFilterOptions): Uint8Array<ArrayBuffer> {
+  return new Filter(options, true).encode();
+}
+
+function linkLenOf(linkType: number): number {
+  switch (linkType) {
+    case LinkType.ETHERNET:
+      return ethernet.HEADER_LEN;
+    case LinkType.LINUX_SLL:
+      return SLL_HEADER_LEN;
+    case LinkType.LINUX_SLL2:
+      return SLL2_HEADER_LEN;
+    case LinkType.NULL:
+    case LinkType.LOOP:
+      return LOOPBACK_HEADER_LEN;
+    default:
+      return 0;
+  }
+}
+
+class Filter extends FrameProgram {
+  private readonly ours: Label;
+  /** The part of a link header's length that the kernel's packet length counts. */
+  private readonly countedLinkLen: number;
+
+  constructor(
+    private readonly options: MirrorFilterOptions,
+    /** Whether what is ours is refused, and the rest of the mirror's accepted. */
+    private readonly inverted: boolean,
+  ) {
+    super(linkLenOf(options.linkType), options.vxlanPort);
+    const { linkType } = options;
+    this.countedLinkLen = linkType === LinkType.LINUX_SLL || linkType === LinkType.LINUX_SLL2 ? 0 : this.linkLen;
+    this.ours = this.code.label();
+  }
+
+  encode(): Uint8Array<ArrayBuffer> {
+    return this.assemble();
+  }
+
+  protected override plainLink(general: Label): void {
+    const { code, outer } = this;
+    const isV4 = code.label();
+    if (this.loadEtherType()) {
+      code.jumpIf("equal", ethernet.ETHERTYPE_IPV4, isV4, general);
+    } else {
+      code.load("byte", outer.base);
+      code.jumpIf("equal", IPV4_PLAIN, isV4, general);
+    }
+    code.place(isV4);
+  }
+
+  protected override link(v4: Label, v6: Label): void {
+    const { code, outer } = this;
+    if (this.loadEtherType()) {
+      // On SLL2, libpcap puts no tag back.
+      return this.dispatch(outer, v4, v6, this.options.linkType === LinkType.LINUX_SLL2 ? undefined : () => this.refuseTagBesides());
+    }
+    code.load("byte", outer.base);
+    code.compute("and", VERSION_MASK);
+    code.jumpIf("equal", ipv4.VERSION << 4, v4);
+    code.jumpIf("equal", ipv6.VERSION << 4, v6, outer.otherwise);
+  }
+
+  /** A = the EtherType, if the link layer has one; else nothing is written. */
+  private loadEtherType(): boolean {
+    const { code } = this;
+    switch (this.options.linkType) {
+      case LinkType.ETHERNET:
+        code.load("half", ethernet.TYPE_OFFSET);
+        return true;
+      case LinkType.LINUX_SLL:
+        code.load("half", SLL_PROTOCOL_OFFSET);
+        return true;
+      case LinkType.LINUX_SLL2:
+        code.load("half", SLL2_PROTOCOL_OFFSET);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** VLAN_TAGS_MAX tags are in the bytes: with the one that is put back they are too many. */
+  private refuseTagBesides(): void {
+    const { code, outer } = this;
+    const bare = code.label();
+    code.store(KEPT);
+    code.load("word", SKF_AD_VLAN_TAG_PRESENT);
+    code.jumpIf("equal", 0, bare, outer.otherwise);
+    code.place(bare);
+    code.loadMemory(KEPT);
+  }
+
+  /** Notes where the packet ends. */
+  protected override atIp(layer: Layer, version: Version): void {
+    const lengthOffset = version === 4 ? ipv4.TOTAL_LENGTH_OFFSET : ipv6.PAYLOAD_LENGTH_OFFSET;
+    const word = layer.name === "outer" ? OUTER_END : INNER_END;
+    this.noteEnd(word, layer.base + lengthOffset, layer.base + (version === 4 ? 0 : ipv6.HEADER_LEN));
+  }
+
+  /** M[word] = X + `base` + the length at `field`, from the link header's end; or no end if that is 0. */
+  private noteEnd(word: number, field: number, base: number): void {
+    const { code } = this;
+    const isGiven = code.label();
+    this.read("half", field);
+    code.jumpIf("equal", 0, undefined, isGiven);
+    code.loadValue(NO_END);
+    code.place(isGiven);
+    if (!this.isPlain) code.computeX("add");
+    if (base !== this.linkLen) code.compute("add", base - this.linkLen);
+    code.store(word);
+  }
+
+  protected override atTunnel(): void {
+    const { code, udpBase, inner } = this;
+    if (this.inverted) this.checkUdp();
+    this.noteEnd(UDP_END, udpBase + udp.LENGTH_OFFSET, udpBase);
+
+    const base = udpBase + udp.HEADER_LEN;
+    this.beforeReading(base, inner.base - base, inner);
+    const [isVxlan, isOurs] = [code.label(), code.label()];
+    this.read("byte", base);
+    code.jumpIf("anyBit", vxlan.FLAG_I, isVxlan, inner.otherwise);
+    code.place(isVxlan);
+    this.read("word", base + vxlan.VNI_OFFSET);
+    code.compute("rsh", 8);
+    code.jumpIf("equal", this.options.vni, isOurs, inner.otherwise);
+    code.place(isOurs);
+  }
+
+  /** What is no datagram is not the mirror's: the header lies within the packet, and its length holds it. */
+  private checkUdp(): void {
+    const { code, udpBase, outer } = this;
+    const isDatagram = code.label();
+    code.storeX(KEPT);
+    code.getX();
+    this.toPlace(udpBase + udp.HEADER_LEN);
+    code.loadIndexed("byte", this.linkLen);
+    this.requireWithin(OUTER_END, outer.otherwise);
+    code.loadXMemory(KEPT);
+    this.read("half", udpBase + udp.LENGTH_OFFSET);
+    code.jumpIf("equal", 0, isDatagram);
+    code.jumpIf("atLeast", udp.HEADER_LEN, isDatagram, outer.otherwise);
+    code.place(isDatagram);
+  }
+
+  protected override atTcp(): void {
+    const { code, tcpBase, inner } = this;
+    this.beforeReading(tcpBase, tcp.HEADER_LEN, inner);
+    const [isOurs, isHeader] = [code.label(), code.label()];
+    this.read("half", tcpBase + tcp.DESTINATION_PORT_OFFSET);
+    code.jumpIf("equal", this.options.port, isOurs, inner.otherwise);
+    code.place(isOurs);
+    this.read("byte", tcpBase + tcp.DATA_OFFSET_OFFSET);
+    // The upper four bits, in words.
+    code.compute("and", 0xf0);
+    code.compute("rsh", 2);
+    code.jumpIf("atLeast", tcp.HEADER_LEN, isHeader, inner.otherwise);
+    code.place(isHeader);
+    if (!this.isPlain) code.computeX("add");
+    this.toPlace(tcpBase);
+    this.requireCaptured();
+    this.requireWithin(OUTER_END, inner.otherwise);
+    this.requireWithin(UDP_END, inner.otherwise);
+    this.requireWithin(INNER_END, inner.otherwise);
+    // Fragments, on the general way, join here.
+    if (!this.isPlain) code.place(this.ours);
+    code.finish(this.inverted ? REFUSED : ACCEPTED_BYTES);
+  }
+
+  /** What fragments.ts takes: a fragment with bytes, its header captured, within what a datagram can have. */
+  protected override atFragment(layer: Layer, version: Version): void {
+    const { code } = this;
+    // Whose the datagram is will be seen when it is whole.
+    if (this.inverted && layer === this.outer) return code.jump(layer.otherwise);
+    if (version === 4) this.fragmentV4(layer);
+    else this.fragmentV6(layer);
+    this.requireCaptured();
+    if (layer === this.inner) {
+      this.requireWithin(OUTER_END, layer.otherwise);
+      this.requireWithin(UDP_END, layer.otherwise);
+    }
+    code.jump(this.ours);
+  }
+
+  /** Checks all but where the header ends; X = the place of its last byte. */
+  private fragmentV4(layer: Layer): void {
+    const { code } = this;
+    const { base, otherwise } = layer;
+    const hasBytes = code.label();
+    code.storeX(START);
+    code.loadIndexed("byte", base);
+    this.ipv4HeaderLen(layer);
+    code.store(HEADER);
+    code.loadIndexed("half", base + ipv4.TOTAL_LENGTH_OFFSET);
+    code.loadXMemory(HEADER);
+    code.jumpIfX("above", hasBytes, otherwise);
+    code.place(hasBytes);
+    code.computeX("sub");
+    code.store(CLAIMED);
+    code.loadXMemory(START);
+    code.loadIndexed("half", base + ipv4.FRAGMENT_OFFSET);
+    code.compute("and", ipv4.FRAGMENT_OFFSET_MASK);
+    code.compute("lsh", 3);
+    code.loadXMemory(CLAIMED);
+    this.requireDatagram(otherwise);
+    code.loadMemory(HEADER);
+    code.loadXMemory(START);
+    code.computeX("add");
+    this.toPlace(base);
+  }
+
+  /** With the header's first word in A. */
+  private fragmentV6(layer: Layer): void {
+    const { code } = this;
+    const end = layer === this.outer ? OUTER_END : INNER_END;
+    code.compute("and", ipv6.FRAGMENT_OFFSET_MASK);
+    code.store(FRAGMENT_OFFSET);
+    code.getX();
+    this.toPlace(layer.base + ipv4.HEADER_LEN + ipv6.FRAGMENT_HEADER_LEN);
+    code.storeX(START);
+    // Bytes behind the header: the end, less the place of the header's last byte, less 1.
+    this.requireWithin(end, layer.otherwise);
+    code.computeX("sub");
+    code.compute("sub", 1);
+    const hasBytes = code.label();
+    code.jumpIf("above", 0, hasBytes, layer.otherwise);
+    code.place(hasBytes);
+    code.loadXMemory(FRAGMENT_OFFSET);
+    // A length that was not given (no end) is too long here.
+    this.requireDatagram(layer.otherwise);
+    code.loadXMemory(START);
+  }
+
+  /** A + X, a fragment's offset and length, is not more than a datagram can have. */
+  private requireDatagram(otherwise: Label): void {
+    const { code } = this;
+    const fits = code.label();
+    code.computeX("add");
+    code.jumpIf("above", DATAGRAM_BYTES_MAX, otherwise, fits);
+    code.place(fits);
+  }
+
+  /** X = the place, from the link header's end, of the last byte before A + `base`. */
+  private toPlace(base: number): void {
+    this.code.compute("add", base - this.linkLen - 1);
+    this.code.setX();
+  }
+
+  /** The end in M[word] is behind the place in X. Leaves the end in A. */
+  private requireWithin(word: number, otherwise: Label): void {
+    const { code } = this;
+    const within = code.label();
+    code.loadMemory(word);
+    code.jumpIfX("above", within, otherwise);
+    code.place(within);
+  }
+
+  /** The byte at the place in X was captured. */
+  private requireCaptured(): void {
+    const { code } = this;
+    // A load outside the packet refuses it.
+    if (!this.inverted) return code.loadIndexed("byte", this.linkLen);
+    const captured = code.label();
+    code.loadLength();
+    code.compute("sub", this.countedLinkLen);
+    code.jumpIfX("above", captured, this.inner.otherwise);
+    code.place(captured);
+  }
+
+  protected override beforeReading(base: number, length: number, layer: Layer): void {
+    // Where a load outside the packet gives the wrong verdict, its length is asked first.
+    if (!this.inverted || layer === this.outer) return;
+    const { code } = this;
+    const captured = code.label();
+    code.storeX(KEPT);
+    code.getX();
+    code.compute("add", base - this.linkLen + length + this.countedLinkLen);
+    code.setX();
+    code.loadLength();
+    code.jumpIfX("atLeast", captured, layer.otherwise);
+    code.place(captured);
+    code.loadXMemory(KEPT);
+  }
+
+  protected override atOtherwise(): void {
+    const { code } = this;
+    code.place(this.inner.otherwise);
+    if (this.inverted) code.finish(ACCEPTED_BYTES);
+    code.place(this.outer.otherwise);
+    code.finish(REFUSED);
+  }
+}

@@ -1,0 +1,104 @@
+/** The capture filters against decode: a bounded share of test/fuzz/filter-fuzz.ts, prefixes, and limits. */
+import { describe, expect, test } from "bun:test";
+import { VLAN_TAGS_MAX } from "../../src/decode/ethernet.ts";
+import { EXTENSION_HEADERS_MAX } from "../../src/decode/ipv6.ts";
+import { mirrorFilter, refusedFilter } from "../../src/filter/mirror-filter.ts";
+import { fanoutProgram } from "../../src/filter/fanout-program.ts";
+import { cooked, ethernetTagged, LINK_SLL } from "../decode/link.ts";
+import { builtFrames, CORPUS_VNI } from "../fuzz/corpus.ts";
+import { fuzzFilter } from "../fuzz/filter-fuzz.ts";
+import { bytes, ethernet, ip, mirrored, TCP, tcp, vxlanPacket } from "../support/frames.ts";
+import { Machine, parse } from "./machine.ts";
+import { kernelForms, nameOf, Verdicts } from "./verdicts.ts";
+
+const OURS = { vxlanPort: 4789, vni: CORPUS_VNI, port: 80 };
+const SEEDS = 6;
+const FRAMES_PER_SEED = 50_000;
+const LINK_TYPES = [0, 1, 12, 14, 101, 108, 113, 228, 229, 276];
+const SEGMENT = tcp({ source: "", destination: "", sourcePort: 1, destinationPort: 80, sequence: 1, flags: "A", payload: bytes("GET") });
+const V4 = ip("10.0.0.1", "10.0.0.2", TCP, SEGMENT);
+const outcome = (frame: Uint8Array, linkType = 1) => nameOf(new Verdicts(OURS, linkType).check(frame));
+
+test(`${FRAMES_PER_SEED} frames from each of ${SEEDS} seeds: the filters accept what decode does`, () => {
+  const totals: Record<string, number> = {};
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    for (const [name, count] of Object.entries(fuzzFilter({ seed, frames: FRAMES_PER_SEED }))) totals[name] = (totals[name] ?? 0) + count;
+  }
+  for (const name of ["segment", "fragment", "truncated", "malformed_inner", "from_server", "not_vxlan"]) expect(totals[name], name).toBeGreaterThan(0);
+}, 60_000);
+
+test("every prefix of every built frame", () => {
+  for (const { frame, linkType } of builtFrames()) {
+    const verdicts = new Verdicts(OURS, linkType);
+    for (let length = 0; length <= frame.length; length++) verdicts.check(frame.slice(0, length));
+  }
+});
+
+describe("limits", () => {
+  const tags = (count: number) => new Array<number>(count).fill(0x8100);
+  const chain = (count: number) => ip("fd00::1", "fd00::2", TCP, SEGMENT, { extensions: new Array(count).fill([60, new Uint8Array(6)]) });
+  const outerChain = (count: number) =>
+    mirrored(ethernet(V4), { vni: CORPUS_VNI, source: "fd00::1", destination: "fd00::2", extensions: new Array(count).fill([60, new Uint8Array(6)]) });
+
+  test("VLAN tags", () => {
+    const packet = vxlanPacket(ethernet(V4), { vni: CORPUS_VNI });
+    expect(outcome(ethernetTagged(packet, tags(VLAN_TAGS_MAX)))).toBe("segment");
+    expect(outcome(ethernetTagged(packet, tags(VLAN_TAGS_MAX + 1)))).toBe("not_ip");
+    expect(outcome(cooked(packet, tags(VLAN_TAGS_MAX)), LINK_SLL)).toBe("segment");
+    expect(outcome(cooked(packet, tags(VLAN_TAGS_MAX + 1)), LINK_SLL)).toBe("not_ip");
+    expect(outcome(mirrored(ethernetTagged(V4, tags(VLAN_TAGS_MAX)), { vni: CORPUS_VNI }))).toBe("segment");
+    expect(outcome(mirrored(ethernetTagged(V4, tags(VLAN_TAGS_MAX + 1)), { vni: CORPUS_VNI }))).toBe("inner_not_ip");
+  });
+
+  test("IPv6 extension headers", () => {
+    expect(outcome(outerChain(EXTENSION_HEADERS_MAX))).toBe("segment");
+    expect(outcome(outerChain(EXTENSION_HEADERS_MAX + 1))).toBe("malformed_outer");
+    expect(outcome(mirrored(ethernet(chain(EXTENSION_HEADERS_MAX)), { vni: CORPUS_VNI }))).toBe("segment");
+    expect(outcome(mirrored(ethernet(chain(EXTENSION_HEADERS_MAX + 1)), { vni: CORPUS_VNI }))).toBe("malformed_inner");
+  });
+
+  test("VNIs of 0 and 2^24 - 1, ports of 1 and 65535", () => {
+    for (const vni of [0, 0xffffff]) {
+      for (const port of [1, 0xffff]) {
+        const segment = tcp({ source: "", destination: "", sourcePort: 80, destinationPort: port, sequence: 1, flags: "A" });
+        const frame = mirrored(ethernet(ip("10.0.0.1", "10.0.0.2", TCP, segment)), { vni });
+        expect(nameOf(new Verdicts({ vxlanPort: 4789, vni, port }, 1).check(frame))).toBe("segment");
+      }
+    }
+  });
+});
+
+test("a plain frame takes the short way", () => {
+  const frame = mirrored(ethernet(V4), { vni: CORPUS_VNI });
+  const machine = new Machine(mirrorFilter({ ...OURS, linkType: 1 }));
+  expect(machine.run({ data: frame })).toBeGreaterThan(0xffff);
+  expect(machine.executed).toBeLessThanOrEqual(60);
+  // The fan-out's data begins with the network header.
+  const fanout = new Machine(fanoutProgram(OURS));
+  expect(fanout.run({ data: frame.slice(14), protocol: 0x0800 })).not.toBe(0);
+  expect(fanout.executed).toBeLessThanOrEqual(70);
+  expect(kernelForms(frame, 1).length).toBe(1);
+});
+
+/**
+ * Before Linux 6.8 a socket's filter may take net.core.optmem_max = 20480 bytes, as translated to
+ * eBPF (8 bytes an instruction); a longer one would be run in user space by libpcap.
+ */
+test("the filters fit into what older kernels allow a socket", () => {
+  for (const linkType of LINK_TYPES) {
+    for (const program of [mirrorFilter({ ...OURS, linkType }), refusedFilter({ ...OURS, linkType })]) expect(translatedBytes(program)).toBeLessThan(20_480);
+  }
+});
+
+/** At most, after net/core/filter.c: bpf_convert_filter and convert_bpf_ld_abs. */
+function translatedBytes(program: Uint8Array): number {
+  let count = 16;
+  for (const { code, jf } of parse(program)) {
+    const mode = code & 0xe7;
+    if (mode === 0x20) count += 14;
+    else if (mode === 0x40) count += 9;
+    else if ((code & 0x07) === 0x05 && code !== 0x05) count += jf === 0 ? 2 : 3;
+    else count += 2;
+  }
+  return count * 8;
+}
