@@ -90,15 +90,16 @@ test("the filters fit into what older kernels allow a socket", () => {
   }
 });
 
-/** At most, after net/core/filter.c: bpf_convert_filter and convert_bpf_ld_abs. */
+/** After net/core/filter.c: bpf_convert_filter and convert_bpf_ld_abs. */
 function translatedBytes(program: Uint8Array): number {
   let count = 16;
-  for (const { code, jf } of parse(program)) {
+  for (const { code, jt, jf, k } of parse(program)) {
     const mode = code & 0xe7;
     if (mode === 0x20) count += 14;
     else if (mode === 0x40) count += 9;
-    else if ((code & 0x07) === 0x05 && code !== 0x05) count += jf === 0 ? 2 : 3;
-    else count += 2;
+    else if ((code & 0x07) === 0x06) count += 2;
+    else if ((code & 0x07) === 0x05 && code !== 0x05) count += (jt === 0 || jf === 0 ? 1 : 2) + Number(k > 0x7fffffff);
+    else count += 1;
   }
   return count * 8;
 }

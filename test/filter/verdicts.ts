@@ -73,7 +73,8 @@ export class Verdicts {
     const expectRefused = REFUSED_OUTCOMES.includes(outcome);
     const verify = (form: string, machine: Machine, packet: Packet, expected: boolean) => {
       const value = machine.run(packet);
-      if (value !== 0 !== expected) throw new Error(`${form} returns ${value}, but decode says ${nameOf(outcome)}; link type ${this.linkType}: ${frame.toHex()}`);
+      const accepts = value !== 0;
+      if (accepts !== expected) throw new Error(`${form} returns ${value}, but decode says ${nameOf(outcome)}; link type ${this.linkType}: ${frame.toHex()}`);
     };
     verify("the filter", this.mirror, { data: frame }, expectMirror);
     if (cooked === undefined) verify("the filter of the refused", this.refused, { data: frame }, expectRefused);

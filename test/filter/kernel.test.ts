@@ -1,0 +1,87 @@
+/**
+ * The same programs run by the kernel: as filters of a socket pair, which need no privileges, over
+ * frames of all kinds, against decode.
+ */
+import { dlopen, ptr } from "bun:ffi";
+import { expect, test } from "bun:test";
+import { isSupportedLinkType } from "../../src/decode/link.ts";
+import { mirrorFilter, refusedFilter } from "../../src/filter/mirror-filter.ts";
+import { CORPUS_VNI } from "../fuzz/corpus.ts";
+import { FrameMaker } from "../fuzz/frame-maker.ts";
+import { Random } from "../support/random.ts";
+import { layeredFrame } from "./layered-frames.ts";
+import { Machine } from "./machine.ts";
+import { isOurs, outcomeOf } from "./verdicts.ts";
+
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+const SOL_SOCKET = 1;
+const SO_ATTACH_FILTER = 26;
+const MSG_DONTWAIT = 0x40;
+const OURS = { vxlanPort: 4789, vni: CORPUS_VNI, port: 80 };
+const FRAMES = 40_000;
+/** A cooked handle's forms need a packet socket: here there is no SKF_AD_PROTOCOL. */
+const COOKED = [113, 276];
+
+/** A socket pair, one end of which has a filter. */
+class FilteredPair {
+  private readonly libc = dlopen("libc.so.6", {
+    socketpair: { args: ["int", "int", "int", "ptr"], returns: "int" },
+    setsockopt: { args: ["int", "int", "int", "ptr", "u32"], returns: "int" },
+    send: { args: ["int", "ptr", "u64", "int"], returns: "i64" },
+    recv: { args: ["int", "ptr", "u64", "int"], returns: "i64" },
+    close: { args: ["int"], returns: "int" },
+  }).symbols;
+  private readonly fds = new Int32Array(2);
+  private readonly received = new Uint8Array(1 << 17);
+
+  constructor(private readonly program: Uint8Array) {
+    if (this.libc.socketpair(AF_UNIX, SOCK_DGRAM, 0, ptr(this.fds)) !== 0) throw new Error("no socket pair");
+    const header = new DataView(new ArrayBuffer(16));
+    header.setUint16(0, program.length / 8, true);
+    header.setBigUint64(8, BigInt(ptr(this.program)), true);
+    if (this.libc.setsockopt(this.fds[1]!, SOL_SOCKET, SO_ATTACH_FILTER, ptr(header), 16) !== 0) throw new Error("the kernel refuses the program");
+  }
+
+  accepts(frame: Uint8Array): boolean {
+    if (Number(this.libc.send(this.fds[0]!, ptr(frame), frame.length, 0)) < 0) throw new Error(`cannot send ${frame.length} bytes`);
+    return Number(this.libc.recv(this.fds[1]!, ptr(this.received), this.received.length, MSG_DONTWAIT)) > 0;
+  }
+
+  close(): void {
+    for (const fd of this.fds) this.libc.close(fd);
+  }
+}
+
+test.skipIf(process.platform !== "linux")(`${FRAMES} frames: the kernel accepts what decode does`, () => {
+  const random = new Random(1);
+  const maker = new FrameMaker(random, OURS.port);
+  const pairs = new Map<number, { mirror: FilteredPair; refused: FilteredPair; refusedMachine: Machine }>();
+  const counts = { ours: 0, refused: 0, neither: 0 };
+  for (let i = 0; i < FRAMES; i++) {
+    let { frame, linkType } = layeredFrame(random, OURS);
+    if (random.chance(0.5)) {
+      maker.make();
+      frame = maker.frame.slice(0, maker.length);
+      linkType = maker.linkType;
+    }
+    if (frame.length === 0 || !isSupportedLinkType(linkType) || COOKED.includes(linkType)) continue;
+    let pair = pairs.get(linkType);
+    if (pair === undefined) {
+      const refused = refusedFilter({ ...OURS, linkType });
+      pair = { mirror: new FilteredPair(mirrorFilter({ ...OURS, linkType })), refused: new FilteredPair(refused), refusedMachine: new Machine(refused) };
+      pairs.set(linkType, pair);
+    }
+    const expected = isOurs(outcomeOf(OURS, frame, linkType));
+    const isRefused = pair.refusedMachine.run({ data: frame }) !== 0;
+    if (pair.mirror.accepts(frame) !== expected || pair.refused.accepts(frame) !== isRefused) {
+      throw new Error(`the kernel decides otherwise than decode (${expected}) or the machine (${isRefused}); frame ${i}, link type ${linkType}: ${frame.toHex()}`);
+    }
+    counts[expected ? "ours" : isRefused ? "refused" : "neither"]++;
+  }
+  for (const { mirror, refused } of pairs.values()) {
+    mirror.close();
+    refused.close();
+  }
+  for (const count of Object.values(counts)) expect(count).toBeGreaterThan(1000);
+});
