@@ -1,5 +1,5 @@
 /**
- * The simulator and the fuzzing of decode, seed after seed, until the time is over.
+ * The simulator and the fuzzing of decode and of the capture filters, seed after seed, until the time is over.
  *
  *     scripts/fuzz --seconds 60 [--seed 1000000]
  *
@@ -7,6 +7,7 @@
  */
 import { parseArgs } from "node:util";
 import { fuzzDecode } from "../fuzz/decode-fuzz.ts";
+import { fuzzFilter } from "../fuzz/filter-fuzz.ts";
 import { simulate } from "./simulation.ts";
 
 /** Of the time, what the fuzzing of decode gets. */
@@ -45,6 +46,7 @@ function attempt(run: () => void): void {
 for (let nowMs = startMs; nowMs < endMs; nowMs = performance.now()) {
   if (decodeMs < (nowMs - startMs) * DECODE_SHARE) {
     attempt(() => fuzzDecode({ seed: first + decoded, frames: DECODE_FRAMES }));
+    attempt(() => fuzzFilter({ seed: first + decoded, frames: DECODE_FRAMES }));
     decoded++;
     decodeMs += performance.now() - nowMs;
   } else {
@@ -57,5 +59,5 @@ for (let nowMs = startMs; nowMs < endMs; nowMs = performance.now()) {
   }
 }
 
-console.log(`simulator: ${simulated} seeds from ${first}, ${streams} streams; decode: ${decoded} seeds from ${first}, ${decoded * DECODE_FRAMES} frames; ${failures} failures`);
+console.log(`simulator: ${simulated} seeds from ${first}, ${streams} streams; decode and filters: ${decoded} seeds from ${first}, ${decoded * DECODE_FRAMES} frames; ${failures} failures`);
 process.exit(failures === 0 ? 0 : 1);
