@@ -1,5 +1,6 @@
 /** The mirror's own layers: IP, UDP and VXLAN around the mirrored frame. */
 import { describe, expect, test } from "bun:test";
+import { EXTENSION_HEADERS_MAX } from "../../src/decode/ipv6.ts";
 import { bytes, ethernet, ip, type IpOptions, mirrored, u16, UDP, udp } from "../support/frames.ts";
 import {
   check,
@@ -129,9 +130,11 @@ describe("outer IPv6", () => {
   ];
   for (const [name, frame, expected] of table) test(name, () => check(frame, expected));
 
-  test("a chain of a hundred extension headers ends", () => {
-    const extensions = new Array<[number, Uint8Array]>(100).fill([60, rest(6)]);
-    check(mirrored(INNER, { vni: VNI, ...OUTER_V6, extensions }), SEGMENT);
+  test("EXTENSION_HEADERS_MAX extension headers are read; more are malformed", () => {
+    const chain = (count: number) => mirrored(INNER, { vni: VNI, ...OUTER_V6, extensions: new Array<[number, Uint8Array]>(count).fill([60, rest(6)]) });
+    check(chain(EXTENSION_HEADERS_MAX), SEGMENT);
+    check(chain(EXTENSION_HEADERS_MAX + 1), dropped("malformed_outer"));
+    check(chain(100), dropped("malformed_outer"));
   });
 });
 
