@@ -2,28 +2,43 @@
 import type { BufferBudget } from "../buffer-budget.ts";
 
 const INITIAL_BYTES = 4 << 10;
-/** Arrays of the initial size that are kept for the next queue. */
-const SPARE_ARRAYS_MAX = 1024;
+/** Larger arrays are not kept. */
+const SPARE_ARRAY_BYTES_MAX = 64 << 10;
+/** Bytes of arrays that are kept for the next queues. */
+const SPARE_BYTES_MAX = 4 << 20;
 
-/** What all queues of a shard share: their budget, and arrays to use again. */
+/** What all queues of a shard share: their budget, and arrays to use again. Sizes are powers of two. */
 export class QueueMemory {
-  private readonly spare: Uint8Array[] = [];
+  /** By their size's logarithm. */
+  private readonly spare: Uint8Array[][] = Array.from({ length: Math.log2(SPARE_ARRAY_BYTES_MAX) + 1 }, () => []);
+  private spareBytes = 0;
 
   constructor(readonly budget: BufferBudget) {}
 
   allocate(bytes: number): Uint8Array {
-    const array = bytes === INITIAL_BYTES ? (this.spare.pop() ?? new Uint8Array(bytes)) : new Uint8Array(bytes);
     this.budget.take(bytes);
+    const array = bytes <= SPARE_ARRAY_BYTES_MAX ? this.spare[logarithm(bytes)]!.pop() : undefined;
+    if (array === undefined) return new Uint8Array(bytes);
+    this.spareBytes -= bytes;
     return array;
   }
 
   free(array: Uint8Array): void {
-    this.budget.giveBack(array.length);
-    if (array.length === INITIAL_BYTES && this.spare.length < SPARE_ARRAYS_MAX) this.spare.push(array);
+    const bytes = array.length;
+    this.budget.giveBack(bytes);
+    if (bytes > SPARE_ARRAY_BYTES_MAX || this.spareBytes + bytes > SPARE_BYTES_MAX) return;
+    this.spareBytes += bytes;
+    this.spare[logarithm(bytes)]!.push(array);
   }
 }
 
+function logarithm(powerOfTwo: number): number {
+  return 31 - Math.clz32(powerOfTwo);
+}
+
 const EMPTY = new Uint8Array(0);
+/** Copies between arrays without a view of the source, which would cost more than the bytes of most requests. */
+const { copy } = Buffer.prototype;
 
 export class ByteQueue {
   /** The array; {@link length} bytes from {@link offset} wait. Changes with each push. */
@@ -36,8 +51,7 @@ export class ByteQueue {
   /** Copies bytes behind those that wait. */
   push(bytes: Uint8Array, offset: number, length: number): void {
     this.makeRoom(length);
-    const source = offset === 0 && length === bytes.length ? bytes : bytes.subarray(offset, offset + length);
-    this.bytes.set(source, this.offset + this.length);
+    copy.call(bytes, this.bytes, this.offset + this.length, offset, offset + length);
     this.length += length;
   }
 
@@ -74,7 +88,7 @@ export class ByteQueue {
     let capacity = Math.max(INITIAL_BYTES, this.bytes.length);
     while (capacity < needed) capacity *= 2;
     const grown = this.memory.allocate(capacity);
-    grown.set(this.bytes.subarray(this.offset, this.offset + this.length));
+    copy.call(this.bytes, grown, 0, this.offset, this.offset + this.length);
     if (this.bytes.length > 0) this.memory.free(this.bytes);
     this.bytes = grown;
     this.offset = 0;

@@ -38,13 +38,17 @@ export class HttpMode implements StreamOpener {
   readonly busy = new Set<RequestPipe>();
   /** Pipes in which half as many requests wait as may: a source that can wait should. */
   readonly crowded = new Set<RequestPipe>();
+  /** The time of the last {@link tick}: near enough for time limits, and no call per request. */
+  tickedMs: number;
   private nextTickMs = 0;
 
   constructor(
     readonly endpoint: Endpoint,
     readonly options: HttpOptions,
     readonly report: HttpReport,
-  ) {}
+  ) {
+    this.tickedMs = endpoint.now();
+  }
 
   open(origin: StreamOrigin): StreamConsumer {
     return new HttpStream(this, origin);
@@ -59,6 +63,7 @@ export class HttpMode implements StreamOpener {
   /** Looks at the time limit for answers; cheap to call often. */
   tick(): void {
     const nowMs = this.endpoint.now();
+    this.tickedMs = nowMs;
     if (nowMs < this.nextTickMs) return;
     this.nextTickMs = nowMs + TICK_MS;
     for (const pipe of this.answering) pipe.expire(nowMs);

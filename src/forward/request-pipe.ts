@@ -58,6 +58,10 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   private answerDueMs = Infinity;
   private bare = false;
   private ending = false;
+  /** In which of the mode's sets it is. */
+  private isBusy = false;
+  private isCrowded = false;
+  private isAnswering = false;
 
   constructor(
     private readonly mode: HttpMode,
@@ -172,10 +176,10 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
 
   /** Keeps the mode's sets of pipes true. */
   private noteCrowd(): void {
-    if (this.requests.length > 0) this.mode.busy.add(this);
-    else this.mode.busy.delete(this);
-    if (this.waiting * 2 >= this.mode.options.maxWaitingRequests) this.mode.crowded.add(this);
-    else this.mode.crowded.delete(this);
+    const isBusy = this.requests.length > 0;
+    if (isBusy !== this.isBusy) keep(this.mode.busy, this, (this.isBusy = isBusy));
+    const isCrowded = this.waiting * 2 >= this.mode.options.maxWaitingRequests;
+    if (isCrowded !== this.isCrowded) keep(this.mode.crowded, this, (this.isCrowded = isCrowded));
   }
 
   private pumpRequests(): void {
@@ -271,8 +275,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     }
     this.mode.endpoint.counters.requests.answered++;
     this.removeFirst();
-    this.answerDueMs = Infinity;
-    this.mode.answering.delete(this);
+    this.awaitAnswer();
     this.owner.upgraded();
   }
 
@@ -323,9 +326,8 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   private awaitAnswer(): void {
     const awaits = this.inFlight > 0 && !this.streaming;
     if (this.upstream !== null) this.upstream.mayEnd = this.inFlight === 0 && !this.streaming;
-    this.answerDueMs = awaits ? this.mode.endpoint.now() + this.mode.options.responseTimeoutMs : Infinity;
-    if (awaits) this.mode.answering.add(this);
-    else this.mode.answering.delete(this);
+    this.answerDueMs = awaits ? this.mode.tickedMs + this.mode.options.responseTimeoutMs : Infinity;
+    if (awaits !== this.isAnswering) keep(this.mode.answering, this, (this.isAnswering = awaits));
   }
 
   /** Takes out the first request, and those behind it that nobody answers any more. */
@@ -400,4 +402,9 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     this.held.truncate(this.held.length - this.inFlightBytes);
     if (rest.length > 0) this.held.push(rest, 0, rest.length);
   }
+}
+
+function keep<T>(set: Set<T>, member: T, isIn: boolean): void {
+  if (isIn) set.add(member);
+  else set.delete(member);
 }
