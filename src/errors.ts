@@ -9,3 +9,8 @@ export class UsageError extends Error {
 export class RefusalError extends Error {
   override name = "RefusalError";
 }
+
+/** A shard's thread has died, which is a bug: exit status 1 at once, for its share of the frames is being lost. */
+export class ShardError extends Error {
+  override name = "ShardError";
+}

@@ -1,85 +1,62 @@
 /**
- * A run from start to end: a source, one shard, and the loop between them. Signals stop it in order:
- * capturing first, then what waits is delivered, then answers may come in for a while.
+ * A run from start to end: an interface that shards share, or a savefile for one of them. Signals stop it
+ * in order: capturing first, then what waits is delivered, then answers may come in for a while.
  */
 import { statSync } from "node:fs";
+import { setPriority } from "node:os";
 import { isatty } from "node:tty";
-import { LiveCapture } from "./capture/live.ts";
 import { guardPort } from "./capture/port-guard.ts";
 import { Savefile } from "./capture/savefile.ts";
 import type { Options } from "./cli/options.ts";
-import { isSupportedLinkType } from "./decode/link.ts";
-import { RefusalError } from "./errors.ts";
+import { Clock } from "./clock.ts";
+import { DRAIN_MS, drain, turn } from "./drain.ts";
+import { RefusalError, ShardError } from "./errors.ts";
 import { bunConnector } from "./forward/socket.ts";
 import { Counters } from "./observe/counters.ts";
 import { Log } from "./observe/log.ts";
 import { Progress } from "./observe/progress.ts";
 import { RunReport, SummaryFile } from "./observe/report.ts";
+import { SecondLook } from "./second-look.ts";
 import { Shard } from "./shard.ts";
+import { shardOptions } from "./shard-setup.ts";
+import { Shards, type StartThread } from "./shards.ts";
 import { VERSION_LINE } from "./version.ts";
 
-/** How long answers may come in after a signal. */
-const DRAIN_MS = 5000;
-/** Between polls of an interface: while frames come, and after a time without any. */
-const POLL_BUSY_MS = 1;
-const POLL_IDLE_MS = 4;
-/** Polls without a frame after which an interface is idle. */
-const IDLE_POLLS = 50;
 /** Records of a savefile between turns of the event loop. */
 const READ_RECORDS_MAX = 2048;
 const TICK_MS = 5;
-const STATS_MS = 1000;
+/** How long to wait for an endpoint that is behind before looking again. */
+const BEHIND_MS = 1;
+const REPORT_MS = 1000;
+/** The nice value asked for: a frame that is not read in time is lost, and a request not forwarded in time piles up. */
+const CAPTURE_NICE = -10;
 
-/** Milliseconds since 1970, with fractions. */
-const now = () => performance.timeOrigin + performance.now();
-
-/** Runs until the source ends or a signal comes. Returns the exit status. Throws RefusalError. */
-export async function run(options: Options): Promise<number> {
+/** Runs until the source ends or a signal comes; `startThread` starts a shard's. Returns the exit status. Throws RefusalError. */
+export async function run(options: Options, startThread: StartThread): Promise<number> {
   const log = new Log(options["log-level"], options.logFormat);
   const summary = options.summary === undefined ? undefined : new SummaryFile(options.summary);
   const stop = stopSignal(log);
   const counters = new Counters();
-  const report = new RunReport(log, counters, options.address, now);
-  const shard = new Shard(
-    {
-      mode: options.mode,
-      vxlanPort: options["vxlan-port"],
-      vni: options.vni,
-      port: options.port,
-      address: options.address,
-      maxPendingPackets: options["max-pending-packets"],
-      gapTimeoutMs: options.gapTimeoutMs,
-      idleTimeoutMs: options["idle-timeout-s"] * 1000,
-      maxFlows: options["max-flows"],
-      maxBufferMib: options["max-buffer-mib"],
-      maxRetries: options["max-retries"],
-      connectTimeoutMs: options["connect-timeout-ms"],
-      responseTimeoutMs: options["response-timeout-ms"],
-      pipelineDepth: options["pipeline-depth"],
-      maxWaitingRequests: options["max-waiting-requests"],
-      maxRequestBytes: options["max-request-bytes"],
-      maxHeaderBytes: options["max-header-bytes"],
-      headerEdits: options.headerEdits,
-      measuresDelay: options.read === undefined,
-    },
-    counters,
-    report,
-    bunConnector,
-    now,
-  );
+  const clock = new Clock();
+  const report = new RunReport(log, counters, options, clock.now);
   log.debug(VERSION_LINE);
+  /** What came before the machine refused to go on is still forwarded. */
+  const refused = (error: unknown): number => {
+    if (!(error instanceof RefusalError)) throw error;
+    log.error(error.message);
+    return 1;
+  };
 
-  const source = options.read === undefined ? new LiveRun(options, log) : new SavefileRun(options.read, log);
+  const source = options.read === undefined ? await LiveRun.start(options, counters, report, log, startThread) : new SavefileRun(options, options.read, counters, report, log, clock);
   let status = 0;
   try {
-    await source.run(shard, report, counters, stop);
+    status = await source.run(stop).then(() => 0, refused);
+    await source.finish(stop);
   } catch (error) {
-    if (!(error instanceof RefusalError)) throw error;
+    if (!(error instanceof ShardError)) throw error;
     log.error(error.message);
     status = 1;
   }
-  shard.finish();
-  await drain(shard, stop);
   report.tick();
   if (status === 0 || counters.frames.captured > 0) report.totals();
   summary?.write(counters.snapshot());
@@ -108,61 +85,86 @@ function stopSignal(log: Log): Stop {
   return stop;
 }
 
-/** Capturing on an interface until a signal comes. Opening it throws RefusalError. */
+/** Capturing on an interface until a signal comes: the shards' threads do, this one looks on. */
 class LiveRun {
-  private readonly capture: LiveCapture;
+  private constructor(
+    private readonly shards: Shards,
+    private readonly secondLook: SecondLook,
+    private readonly report: RunReport,
+    private readonly log: Log,
+  ) {}
 
-  constructor(options: Options, log: Log) {
-    this.capture = LiveCapture.open({
-      interfaceName: options.interfaceName!,
-      vxlanPort: options["vxlan-port"],
-      captureBufferMib: options["capture-buffer-mib"],
-      libpcapPath: options.libpcap,
-    });
-    if (!isSupportedLinkType(this.capture.linkType)) {
-      throw new RefusalError(`Cannot capture on ${options.interfaceName}: its link type (${this.capture.linkType}) is none that can be read here`);
-    }
-    log.debug(`Using ${this.capture.libraryName}`);
+  /** Throws RefusalError. */
+  static async start(options: Options, counters: Counters, report: RunReport, log: Log, startThread: StartThread): Promise<LiveRun> {
+    // Linux keeps it by thread, and threads inherit it.
+    if (!mayHurry()) log.debug("The system gives no priority (CAP_SYS_NICE)");
+    const shards = new Shards(options, counters, report, startThread);
+    const libraryName = await shards.start();
+    const secondLook = new SecondLook(options, counters);
+    log.debug(`Using ${libraryName}`);
     if (!guardPort(options["vxlan-port"])) log.debug(`UDP port ${options["vxlan-port"]} has an owner already`);
     const { host, port } = options.address;
-    log.info(`Capturing on ${options.interfaceName}: VNI ${options.vni}, port ${options.port}, forwarding to ${host} port ${port}`);
+    const threads = options.threads === 1 ? "1 thread" : `${options.threads} threads`;
+    log.info(`Capturing on ${options.interfaceName}: VNI ${options.vni}, port ${options.port}, forwarding to ${host} port ${port} (${threads})`);
+    return new LiveRun(shards, secondLook, report, log);
   }
 
-  async run(shard: Shard, report: RunReport, _counters: Counters, stop: Stop): Promise<void> {
-    const { capture } = this;
-    let emptyPolls = 0;
-    let statsDueMs = 0;
-    while (!stop.requested) {
-      const count = capture.poll();
-      emptyPolls = count === 0 ? emptyPolls + 1 : 0;
-      if (count > 0) shard.process(capture, count);
-      const nowMs = now();
-      shard.advance(nowMs);
-      if (nowMs >= statsDueMs) {
-        statsDueMs = nowMs + STATS_MS;
-        report.kernelDropped(capture.newlyDropped());
-        report.tick();
-      }
-      await Bun.sleep(emptyPolls < IDLE_POLLS ? POLL_BUSY_MS : POLL_IDLE_MS);
+  async run(stop: Stop): Promise<void> {
+    const ticker = setInterval(() => this.look(), REPORT_MS);
+    try {
+      await Promise.race([stop.request, this.shards.failure]);
+    } finally {
+      clearInterval(ticker);
     }
-    report.kernelDropped(capture.newlyDropped());
-    capture.close();
+  }
+
+  async finish(_stop: Stop): Promise<void> {
+    await this.shards.stop();
+    this.look();
+    this.shards.shares.forEach(({ frames, flows }, index) => {
+      this.log.debug(`Thread ${index + 1}: ${frames.segments} segments of ${flows.opened + flows.picked_up} flows`);
+    });
+  }
+
+  private look(): void {
+    this.secondLook.take();
+    this.report.tick();
+    this.report.strangers(this.secondLook.strangers);
+  }
+}
+
+/** Asks for a higher priority. False: the system refuses. */
+function mayHurry(): boolean {
+  try {
+    setPriority(CAPTURE_NICE);
+    return true;
+  } catch {
+    return false;
   }
 }
 
 /** Reading a savefile to its end, no faster than the endpoint takes it. Opening it throws RefusalError. */
 class SavefileRun {
   private readonly savefile: Savefile;
+  private readonly shard: Shard;
   private readonly progress: Progress | undefined;
 
-  constructor(path: string, log: Log) {
+  constructor(
+    options: Options,
+    path: string,
+    private readonly counters: Counters,
+    private readonly report: RunReport,
+    log: Log,
+    private readonly clock: Clock,
+  ) {
     this.savefile = Savefile.open(path);
-    if (log.format === "pretty" && isatty(2)) this.progress = new Progress(path === "-" ? 0 : statSync(path).size, now);
+    this.shard = new Shard(shardOptions(options, 1), counters, report, bunConnector, clock.now);
+    if (log.format === "pretty" && isatty(2)) this.progress = new Progress(path === "-" ? 0 : statSync(path).size, clock.now);
     log.info(`Reading ${path === "-" ? "standard input" : path}`);
   }
 
-  async run(shard: Shard, report: RunReport, counters: Counters, stop: Stop): Promise<void> {
-    const { savefile, progress } = this;
+  async run(stop: Stop): Promise<void> {
+    const { savefile, shard, progress } = this;
     const ticker = setInterval(() => shard.tick(), TICK_MS);
     const stopped = stop.request.then(() => false);
     try {
@@ -170,10 +172,11 @@ class SavefileRun {
         let more = true;
         while (more && !stop.requested) {
           more = shard.process(savefile, READ_RECORDS_MAX, true);
-          do await turn();
-          while (shard.isBehind && !stop.requested);
-          progress?.update(savefile.position, counters.frames.captured);
-          report.tick();
+          await turn();
+          // Sleeping, not spinning: it is the endpoint that needs the processor now.
+          while (shard.isBehind && !stop.requested) await Bun.sleep(BEHIND_MS);
+          progress?.update(savefile.position, this.counters.frames.captured);
+          this.report.tick();
         }
       }
     } finally {
@@ -181,21 +184,10 @@ class SavefileRun {
       progress?.clear();
     }
   }
-}
 
-/** Lets the event loop do what is due. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Waits until all connections have ended; after a signal, no longer than DRAIN_MS. */
-async function drain(shard: Shard, stop: Stop): Promise<void> {
-  let deadlineMs = Infinity;
-  while (!shard.isSettled) {
-    const nowMs = now();
-    if (stop.requested && deadlineMs === Infinity) deadlineMs = nowMs + DRAIN_MS;
-    if (nowMs >= deadlineMs) shard.endpoint.terminate();
-    shard.tick();
-    await Bun.sleep(TICK_MS);
+  async finish(stop: Stop): Promise<void> {
+    this.shard.finish();
+    await drain(this.shard, this.clock.now, stop);
+    this.report.strangers(this.shard.strangers);
   }
 }

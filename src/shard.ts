@@ -6,6 +6,7 @@ import { BufferBudget } from "./buffer-budget.ts";
 import type { RecordSource } from "./capture/record-source.ts";
 import { Decoder } from "./decode/decoder.ts";
 import { SEGMENT } from "./decode/drop-reason.ts";
+import type { Strangers } from "./decode/strangers.ts";
 import { FlowTable } from "./flow/flow-table.ts";
 import { QueueMemory } from "./forward/byte-queue.ts";
 import { Endpoint, type EndpointReport } from "./forward/endpoint.ts";
@@ -34,6 +35,9 @@ export interface ShardOptions extends HttpOptions {
   readonly measuresDelay: boolean;
 }
 
+/** Where a shard's troubles are told. */
+export type ShardReport = EndpointReport & HttpReport;
+
 export class Shard {
   readonly endpoint: Endpoint;
   private readonly decoder: Decoder;
@@ -42,8 +46,8 @@ export class Shard {
   private readonly http: HttpMode | null;
 
   /** `now`: milliseconds since 1970, with fractions. */
-  constructor(options: ShardOptions, counters: Counters, report: EndpointReport & HttpReport, connector: Connector, now: () => number) {
-    const budget = new BufferBudget(options.maxBufferMib << 20);
+  constructor(options: ShardOptions, counters: Counters, report: ShardReport, connector: Connector, now: () => number) {
+    const budget = new BufferBudget(options.maxBufferMib * 2 ** 20);
     this.endpoint = new Endpoint(options, counters, new QueueMemory(budget), report, connector, now);
     this.decoder = new Decoder(options, counters);
     this.http = options.mode === "http" ? new HttpMode(this.endpoint, options, report) : null;
@@ -63,6 +67,11 @@ export class Shard {
     }
     this.flush();
     return more;
+  }
+
+  /** Whom the frames were for that were not for us. */
+  get strangers(): Strangers {
+    return this.decoder.strangers;
   }
 
   /** Whether the endpoint has more to do than a source which can wait should run ahead of. */

@@ -22,6 +22,7 @@ const pcapSymbols = {
   pcap_compile: { args: ["ptr", "ptr", "cstring", "int", "u32"], returns: "int" },
   pcap_setfilter: { args: ["ptr", "ptr"], returns: "int" },
   pcap_freecode: { args: ["ptr"], returns: "void" },
+  pcap_fileno: { args: ["ptr"], returns: "int" },
   pcap_dispatch: { args: ["ptr", "int", "ptr", "ptr"], returns: "int" },
   pcap_dump_fopen: { args: ["ptr", "ptr"], returns: "ptr" },
   pcap_dump: { args: ["ptr", "ptr", "ptr"], returns: "void" },
@@ -39,7 +40,10 @@ const libcSymbols = {
   fclose: { args: ["ptr"], returns: "int" },
   socket: { args: ["int", "int", "int"], returns: "int" },
   setsockopt: { args: ["int", "int", "int", "ptr", "u32"], returns: "int" },
+  getsockopt: { args: ["int", "int", "int", "ptr", "ptr"], returns: "int" },
   bind: { args: ["int", "ptr", "u32"], returns: "int" },
+  socketpair: { args: ["int", "int", "int", "ptr"], returns: "int" },
+  poll: { args: ["ptr", "u64", "int"], returns: "int" },
   close: { args: ["int"], returns: "int" },
 } as const;
 
@@ -95,10 +99,16 @@ function tryLoad(path: string, origin: string): LoadedLibpcap | Error {
   }
 }
 
-export type Libc = ReturnType<typeof loadLibc>;
-
-export function loadLibc() {
+function openLibc() {
   return dlopen("libc.so.6", libcSymbols).symbols;
+}
+
+export type Libc = ReturnType<typeof openLibc>;
+
+let libc: Libc | undefined;
+
+export function loadLibc(): Libc {
+  return (libc ??= openLibc());
 }
 
 /** A C string's bytes; the caller keeps them alive. */

@@ -6,6 +6,7 @@
 import { ptr } from "bun:ffi";
 import { endianness } from "node:os";
 import { loadLibc } from "./ffi.ts";
+import { refuseAllPackets } from "./kernel-program.ts";
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -13,13 +14,7 @@ const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEPORT = 15;
-const SO_ATTACH_FILTER = 26;
 
-/** struct sock_fprog: count (2), padding (6), pointer (8). */
-const FILTER_PROGRAM_BYTES = 16;
-/** struct sock_filter: code (2), jt (1), jf (1), k (4). */
-const FILTER_INSTRUCTION_BYTES = 8;
-const BPF_RET_K = 0x06;
 /** sockaddr_in6, of which sockaddr_in is shorter. */
 const ADDRESS_BYTES = { [AF_INET]: 16, [AF_INET6]: 28 };
 
@@ -35,11 +30,6 @@ function bindRefusing(family: typeof AF_INET | typeof AF_INET6, port: number): b
   const fd = libc.socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
 
-  const instruction = new DataView(new ArrayBuffer(FILTER_INSTRUCTION_BYTES));
-  instruction.setUint16(0, BPF_RET_K, littleEndian);
-  const program = new DataView(new ArrayBuffer(FILTER_PROGRAM_BYTES));
-  program.setUint16(0, 1, littleEndian);
-  program.setBigUint64(8, BigInt(ptr(instruction)), littleEndian);
   const one = new Int32Array([1]);
   const address = new DataView(new ArrayBuffer(ADDRESS_BYTES[family]));
   address.setUint16(0, family, littleEndian);
@@ -47,7 +37,7 @@ function bindRefusing(family: typeof AF_INET | typeof AF_INET6, port: number): b
 
   // Several instances on one host share the port, so that none is left without when another ends.
   const bound =
-    libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, ptr(program), program.byteLength) === 0 &&
+    refuseAllPackets(fd) &&
     libc.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, ptr(one), one.byteLength) === 0 &&
     libc.bind(fd, ptr(address), address.byteLength) === 0;
   if (!bound) libc.close(fd);

@@ -1,17 +1,18 @@
 /** The command: reads what was asked, runs it, and turns errors into messages and exit statuses. */
 import { RefusalError, UsageError } from "../errors.ts";
 import { run } from "../run.ts";
+import type { StartThread } from "../shards.ts";
 import { VERSION_LINE } from "../version.ts";
 import { readRequest, usage } from "./options.ts";
 
 const STATUS_REFUSED = 1;
 const STATUS_USAGE = 2;
 
-/** Returns the exit status. */
-export async function main(argv: string[], env: NodeJS.ProcessEnv): Promise<number> {
+/** `startThread` starts a shard's. Returns the exit status. */
+export async function main(argv: string[], env: NodeJS.ProcessEnv, startThread: StartThread): Promise<number> {
   try {
     const request = readRequest(argv, env);
-    if (request.kind === "run") return await run(request.options);
+    if (request.kind === "run") return await run(request.options, startThread);
     console.log(request.kind === "help" ? usage() : VERSION_LINE);
     return 0;
   } catch (error) {

@@ -2,6 +2,7 @@
  * The command line, declared in one place: arguments, flags, environment variables, defaults, and
  * what each accepts. A flag beats its environment variable, which beats the default.
  */
+import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
 import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
@@ -70,6 +71,8 @@ const VNI_MAX = 2 ** 24 - 1;
 const PORT_MAX = 65_535;
 const MILLISECONDS_MAX = 86_400_000;
 const GAP_TIMEOUT_LIVE_MS = 1000;
+/** What an interface can be divided among (FANOUT_MEMBERS_MAX in capture/fanout.ts). */
+const THREADS_MAX = 256;
 
 function flag<T>(definition: Flag<T>): Flag<T> {
   return definition;
@@ -110,6 +113,14 @@ const flags = {
     env: "MAX_RETRIES",
     default: 10,
     help: "tries in a row on EWOULDBLOCK, with nothing taken, before a connection is given up",
+  }),
+  threads: flag<number | undefined>({
+    value: wholeNumber(1, THREADS_MAX),
+    hint: "N",
+    env: "NUM_THREADS",
+    default: undefined,
+    defaultText: "one per core",
+    help: "threads that share the interface, each with its own flows and connections; with --read there is one",
   }),
   "vxlan-port": flag({ value: wholeNumber(1, PORT_MAX), hint: "PORT", env: "VXLAN_PORT", default: 4789, help: "UDP port of the mirror" }),
   "idle-timeout-s": flag({
@@ -221,7 +232,8 @@ type FlagName = keyof Flags;
 type FlagValues = { [Name in FlagName]: Flags[Name]["default"] };
 
 /** What the program was asked to do. */
-export type Options = FlagValues & {
+export type Options = Omit<FlagValues, "threads"> & {
+  readonly threads: number;
   /** Undefined with --read. */
   readonly interfaceName: string | undefined;
   readonly vni: number;
@@ -312,6 +324,7 @@ function readOptions(args: Args, fields: Field[], env: NodeJS.ProcessEnv): Optio
     port: parseValue("<original_destination_port> ", port, wholeNumber(1, PORT_MAX)),
     address,
     headerEdits: headerEdits(chosen.host === "endpoint" ? hostOf(address) : chosen.host, fields, args.mark === true),
+    threads: chosen.read === undefined ? (chosen.threads ?? Math.min(availableParallelism(), THREADS_MAX)) : 1,
     gapTimeoutMs: chosen["gap-timeout-ms"] ?? (chosen.read === undefined ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen["log-format"] ?? (isatty(2) ? "pretty" : "plain"),
   };

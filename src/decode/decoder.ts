@@ -12,6 +12,7 @@ import { decodeIpv4 } from "./ipv4.ts";
 import { decodeIpv6, skipExtensionHeaders } from "./ipv6.ts";
 import { decodeLink, isSupportedLinkType } from "./link.ts";
 import { IDENTITY_DESTINATION, IDENTITY_PORTS, Segment } from "./segment.ts";
+import { Strangers } from "./strangers.ts";
 import * as tcp from "./tcp.ts";
 import { decodeUdp } from "./udp.ts";
 import { decodeVxlan } from "./vxlan.ts";
@@ -32,6 +33,8 @@ const ADDRESS_WORDS = 4;
 export class Decoder {
   /** The last segment that {@link decode} found. */
   readonly segment = new Segment();
+  /** Whom the frames were for that were of another VNI or port. */
+  readonly strangers = new Strangers();
   private readonly fragments: FragmentTable;
   private readonly cursor = new Cursor();
   private readonly ip = new IpHeader();
@@ -93,7 +96,10 @@ export class Decoder {
     if (udpPort !== this.options.vxlanPort) return Drop.OTHER_UDP_PORT;
     const vni = decodeVxlan(view, cursor);
     if (vni < 0) return Drop.NOT_VXLAN;
-    if (vni !== this.options.vni) return Drop.OTHER_VNI;
+    if (vni !== this.options.vni) {
+      this.strangers.countVni(vni);
+      return Drop.OTHER_VNI;
+    }
     return this.decodeInner(bytes, view, nowMs);
   }
 
@@ -121,8 +127,11 @@ export class Decoder {
     const available = end - offset;
     if (available + missingLength < tcp.HEADER_LEN) return Drop.MALFORMED_INNER;
     if (available < tcp.PORTS_LEN) return Drop.TRUNCATED;
-    if (view.getUint16(offset + tcp.DESTINATION_PORT_OFFSET) !== this.options.port) {
-      return view.getUint16(offset + tcp.SOURCE_PORT_OFFSET) === this.options.port ? Drop.FROM_SERVER : Drop.OTHER_PORT;
+    const port = view.getUint16(offset + tcp.DESTINATION_PORT_OFFSET);
+    if (port !== this.options.port) {
+      if (view.getUint16(offset + tcp.SOURCE_PORT_OFFSET) === this.options.port) return Drop.FROM_SERVER;
+      this.strangers.countPort(Math.min(port, view.getUint16(offset + tcp.SOURCE_PORT_OFFSET)));
+      return Drop.OTHER_PORT;
     }
     if (available < tcp.HEADER_LEN) return Drop.TRUNCATED;
     const headerLength = tcp.tcpHeaderLength(view, offset);

@@ -25,10 +25,10 @@ export interface EndpointOptions {
 
 /** Where the endpoint's troubles are told. */
 export interface EndpointReport {
-  outageBegan(error: Error): void;
+  outageBegan(reason: string): void;
   outageEnded(durationMs: number, lostConnections: number): void;
   givenUp(why: string, lostBytes: number): void;
-  broken(error: Error | undefined, lostBytes: number): void;
+  broken(how: "closed" | "reset", lostBytes: number): void;
 }
 
 export class Endpoint {
@@ -196,7 +196,7 @@ export class Endpoint {
     if (this.outageSinceMs >= 0) return;
     this.outageSinceMs = nowMs;
     this.outageLosses = 0;
-    this.report.outageBegan(error);
+    this.report.outageBegan(reasonOf(error));
   }
 
   private endOutage(): void {
@@ -239,5 +239,19 @@ class Attempt implements SocketEvents {
 
   closed(error: Error | undefined): void {
     this.upstream.closed(error);
+  }
+}
+
+/** An error in words; Bun's own message for a refused connection says less than its code. */
+function reasonOf(error: Error): string {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case "ECONNREFUSED":
+      return "connection refused";
+    case "ENOTFOUND":
+      return "no such host";
+    case "EMFILE":
+      return "too many open files (raise ulimit -n)";
+    default:
+      return error.message;
   }
 }

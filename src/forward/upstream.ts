@@ -173,14 +173,15 @@ export class Upstream implements SocketEvents {
   closed(error: Error | undefined): void {
     if (this.state === State.CLOSED) return;
     const { counters, report } = this.endpoint;
+    const how = error === undefined ? "closed" : "reset";
     if (this.mayEnd && error === undefined && this.backlogBytes === 0) {
       counters.upstream.closed++;
     } else {
       counters.upstream.broken++;
-      report.broken(error, this.backlogBytes);
+      report.broken(how, this.backlogBytes);
     }
     this.socket = null;
-    this.close(error === undefined ? "closed" : "reset");
+    this.close(how);
   }
 
   private offer(nowMs: number): void {

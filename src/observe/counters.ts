@@ -53,6 +53,16 @@ export class Counters {
     truncated: 0,
     dropped: DROP_REASONS.map(() => 0),
   };
+  /**
+   * Mirror frames that the kernel's filter has refused, and so not in `frames`: of another VNI or port, from
+   * the server, or unreadable. Not counted with --read, where there is no such filter.
+   */
+  readonly refused = {
+    frames: 0,
+    /** Of these, a sample that was looked at, and what they were. */
+    sampled: 0,
+    dropped: DROP_REASONS.map(() => 0),
+  };
   readonly fragments: FragmentCounters = { completed: 0, expired: 0, evicted: 0 };
   readonly flows = {
     /** Begun by their SYN. */
@@ -149,14 +159,18 @@ export class Counters {
     this.delay.sum_ms += delayMs;
   }
 
+  /** Makes these counters the sum of the others. */
+  setToSum(others: Counters[]): void {
+    setToSum(this, others);
+  }
+
   /** The shape of --summary: plain objects, reasons by name. */
   snapshot() {
-    const dropped = {} as Record<DropReason, number>;
-    DROP_REASONS.forEach((reason, i) => (dropped[reason] = this.frames.dropped[i]!));
     const buckets: Record<string, number> = {};
     this.delay.buckets.forEach((count, i) => (buckets[`le_${DELAY_BUCKETS_MS[i] ?? "inf"}_ms`] = count));
     return {
-      frames: { ...this.frames, dropped },
+      frames: { ...this.frames, dropped: byName(this.frames.dropped) },
+      refused: { ...this.refused, dropped: byName(this.refused.dropped) },
       fragments: { ...this.fragments },
       flows: { ...this.flows },
       reassembly: { ...this.reassembly },
@@ -167,6 +181,21 @@ export class Counters {
       delay: { count: this.delay.count, sum_ms: this.delay.sum_ms, buckets },
     };
   }
+}
+
+type Tree = { [name: string]: number | Tree };
+
+function setToSum(sum: object, parts: object[]): void {
+  for (const name of Object.keys(sum)) {
+    const values = parts.map((part) => (part as Tree)[name]!);
+    const own = (sum as Tree)[name]!;
+    if (typeof own === "number") (sum as Tree)[name] = (values as number[]).reduce((total, value) => total + value, 0);
+    else setToSum(own, values as Tree[]);
+  }
+}
+
+function byName(dropped: number[]): Record<DropReason, number> {
+  return Object.fromEntries(DROP_REASONS.map((reason, i) => [reason, dropped[i]!])) as Record<DropReason, number>;
 }
 
 export type CountersSnapshot = ReturnType<Counters["snapshot"]>;

@@ -5,6 +5,7 @@ import type { EndpointReport } from "../forward/endpoint.ts";
 import type { HttpReport } from "../forward/http-mode.ts";
 import type { ForwardAddress } from "../forward/socket.ts";
 import { Drop } from "../decode/drop-reason.ts";
+import type { Strangers } from "../decode/strangers.ts";
 import type { ForeignProtocol } from "../http/request-sink.ts";
 import type { Counters, CountersSnapshot } from "./counters.ts";
 import type { Log } from "./log.ts";
@@ -17,37 +18,56 @@ const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
 const SUMMARY_LINE_MS = 10_000;
 /** Drops that are further apart than this are another burst. */
 const DROP_BURST_MS = 10_000;
+/** So many frames for others, and none for us, are no accident. */
+const STRANGERS_MIN = 10;
+const STRANGERS_SHOWN_MAX = 3;
+
+export interface ReportOptions {
+  readonly address: ForwardAddress;
+  readonly vni: number;
+  readonly port: number;
+  readonly threads: number;
+}
 
 export class RunReport implements EndpointReport, HttpReport {
   private summaryDueMs: number;
   private framesBefore = 0;
   private bytesBefore = 0;
   private lastDropMs = -Infinity;
+  private kernelDropsBefore = 0;
+  /** Shards that cannot connect: an outage is over when none is left. */
+  private outages = 0;
+  private outageLosses = 0;
   private readonly told = new Set<string>();
 
   constructor(
     private readonly log: Log,
     private readonly counters: Counters,
-    private readonly address: ForwardAddress,
+    private readonly options: ReportOptions,
     private readonly now: () => number,
   ) {
     this.summaryDueMs = now() + SUMMARY_LINE_MS;
   }
 
-  outageBegan(error: Error): void {
-    this.log.warn(`Cannot connect to ${this.endpointName}: ${reasonOf(error)}; trying on, and counting what is lost (upstream.connect_errors)`);
+  outageBegan(reason: string): void {
+    this.outages++;
+    if (this.outages > 1) return;
+    this.log.warn(`Cannot connect to ${this.endpointName}: ${reason}; trying on, and counting what is lost (upstream.connect_errors)`);
   }
 
   outageEnded(durationMs: number, lostConnections: number): void {
-    this.log.info(`${this.endpointName} answers again after ${(durationMs / 1000).toFixed(1)} s; ${lostConnections} connections could not be made`);
+    this.outages--;
+    this.outageLosses += lostConnections;
+    if (this.outages > 0) return;
+    this.log.info(`${this.endpointName} answers again after ${(durationMs / 1000).toFixed(1)} s; ${this.outageLosses} connections could not be made`);
+    this.outageLosses = 0;
   }
 
   givenUp(why: string, lostBytes: number): void {
     this.log.warnOften("given up", `Gave up a connection to ${this.endpointName}: ${why}; ${lostBytes} bytes were lost`, this.now());
   }
 
-  broken(error: Error | undefined, lostBytes: number): void {
-    const how = error === undefined ? "closed" : "reset";
+  broken(how: "closed" | "reset", lostBytes: number): void {
     this.log.warnOften("broken", `${this.endpointName} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost`, this.now());
   }
 
@@ -55,17 +75,16 @@ export class RunReport implements EndpointReport, HttpReport {
     this.once(`foreign ${protocol}`, FOREIGN_ADVICE[protocol]);
   }
 
-  /** Frames that the kernel dropped, told once a burst. */
-  kernelDropped(count: number): void {
-    if (count === 0) return;
-    const nowMs = this.now();
-    this.counters.frames.kernel_dropped += count;
-    if (nowMs - this.lastDropMs > DROP_BURST_MS) {
-      this.log.warn(
-        `The kernel dropped ${count} frames before they were read: raise --capture-buffer-mib, or give the program more CPU (frames.kernel_dropped goes on counting)`,
-      );
+  /** Whom the mirror frames were for that were not for us: told once, if none was. */
+  strangers({ vnis, ports }: Strangers): void {
+    const { vni, port } = this.options;
+    if (this.counters.frames.segments > 0) return;
+    const [otherVnis, otherPorts] = [total(vnis), total(ports)];
+    if (otherPorts >= STRANGERS_MIN) {
+      this.once("port", `${otherPorts} mirrored segments of VNI ${vni} were for port ${listed(ports)}, none for ${port}: is original_destination_port the one that production listens on?`);
+    } else if (otherVnis >= STRANGERS_MIN) {
+      this.once("VNI", `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${vni}: is it the mirror session's VNI?`);
     }
-    this.lastDropMs = nowMs;
   }
 
   /** Looks at the counters: call it every now and then. */
@@ -77,9 +96,27 @@ export class RunReport implements EndpointReport, HttpReport {
     if (frames.dropped[Drop.UNSUPPORTED_LINK_TYPE]! > 0) {
       this.once("link type", "Some frames have a link type that cannot be read here: they are counted (frames.dropped.unsupported_link_type)");
     }
+    if (this.counters.fragments.completed > 0 && this.options.threads > 1) {
+      this.once("fragments", "Mirrored packets come in IP fragments: a flow's fragments may reach another thread than its other segments, and count as gaps there. Run it with --threads 1 (fragments.completed)");
+    }
     const nowMs = this.now();
+    this.kernelDrops(nowMs);
     if (nowMs < this.summaryDueMs) return;
     this.summaryLine(nowMs);
+  }
+
+  /** Frames that the kernel dropped, told once a burst. */
+  private kernelDrops(nowMs: number): void {
+    const { kernel_dropped: drops } = this.counters.frames;
+    const count = drops - this.kernelDropsBefore;
+    if (count === 0) return;
+    this.kernelDropsBefore = drops;
+    if (nowMs - this.lastDropMs > DROP_BURST_MS) {
+      this.log.warn(
+        `The kernel dropped ${count} frames before they were read: raise --capture-buffer-mib, or give the program more CPU (frames.kernel_dropped goes on counting)`,
+      );
+    }
+    this.lastDropMs = nowMs;
   }
 
   private summaryLine(nowMs: number): void {
@@ -129,7 +166,7 @@ export class RunReport implements EndpointReport, HttpReport {
   }
 
   private get endpointName(): string {
-    const { host, port } = this.address;
+    const { host, port } = this.options.address;
     return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   }
 }
@@ -161,16 +198,15 @@ function perSecond(count: number, seconds: number): string {
   return Math.round(count / seconds).toLocaleString("en-US");
 }
 
-/** An error in words; Bun's own message for a refused connection says less than its code. */
-function reasonOf(error: Error): string {
-  switch ((error as NodeJS.ErrnoException).code) {
-    case "ECONNREFUSED":
-      return "connection refused";
-    case "ENOTFOUND":
-      return "no such host";
-    case "EMFILE":
-      return "too many open files (raise ulimit -n)";
-    default:
-      return error.message;
-  }
+function total(counts: Map<number, number>): number {
+  let sum = 0;
+  for (const count of counts.values()) sum += count;
+  return sum;
+}
+
+/** The most frequent ones. */
+function listed(counts: Map<number, number>): string {
+  const byCount = [...counts].sort(([, a], [, b]) => b - a);
+  const shown = byCount.slice(0, STRANGERS_SHOWN_MAX).map(([key]) => key);
+  return shown.join(", ") + (byCount.length > shown.length ? " …" : "");
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
 import { type Options, readRequest, usage } from "../../src/cli/options.ts";
 import { UsageError } from "../../src/errors.ts";
@@ -71,6 +72,7 @@ const FLAGS: FlagCase[] = [
   count("max-pending-packets", "MAX_PENDING_PACKETS", 32, 0, 1_000_000),
   count("gap-timeout-ms", "GAP_TIMEOUT_MS", 1000, 1, DAY_MS, "gapTimeoutMs"),
   count("max-retries", "MAX_RETRIES", 10, 0, 1_000_000),
+  count("threads", "NUM_THREADS", availableParallelism(), 1, 256),
   count("vxlan-port", "VXLAN_PORT", 4789, 1, 65_535),
   count("idle-timeout-s", "IDLE_TIMEOUT_S", 300, 1, DAY_MS / 1000),
   count("connect-timeout-ms", "CONNECT_TIMEOUT_MS", 5000, 1, DAY_MS),

@@ -86,8 +86,8 @@ export class ScriptedConnector implements Connector {
 export class Told implements EndpointReport {
   readonly lines: string[] = [];
 
-  outageBegan(error: Error): void {
-    this.lines.push(`outage: ${error.message}`);
+  outageBegan(reason: string): void {
+    this.lines.push(`outage: ${reason}`);
   }
 
   outageEnded(durationMs: number, lostConnections: number): void {
@@ -98,8 +98,8 @@ export class Told implements EndpointReport {
     this.lines.push(`given up with ${lostBytes} bytes`);
   }
 
-  broken(error: Error | undefined, lostBytes: number): void {
-    this.lines.push(`broken (${error?.message ?? "closed"}) with ${lostBytes} bytes`);
+  broken(how: "closed" | "reset", lostBytes: number): void {
+    this.lines.push(`broken (${how}) with ${lostBytes} bytes`);
   }
 }
 

@@ -217,7 +217,7 @@ describe("the end of a stream", () => {
 
 describe("an endpoint that goes away", () => {
   test.each([
-    ["resets", new Error("ECONNRESET"), "broken (ECONNRESET) with 5 bytes"],
+    ["resets", new Error("ECONNRESET"), "broken (reset) with 5 bytes"],
     ["closes", undefined, "broken (closed) with 5 bytes"],
   ])("and %s: what waits is lost, counted, and its memory given back", (_, error, line) => {
     const world = new Scripted();

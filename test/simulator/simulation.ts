@@ -450,7 +450,7 @@ class CountingReport implements EndpointReport, HttpReport {
     within("lost bytes", lostBytes, Infinity);
   }
 
-  broken(_error: Error | undefined, lostBytes: number): void {
+  broken(_how: "closed" | "reset", lostBytes: number): void {
     within("lost bytes", lostBytes, Infinity);
   }
 }

@@ -1,0 +1,86 @@
+/**
+ * Waiting for frames and for the event loop at once. The loop can wait for sockets, but not for a capture
+ * handle; so the thread waits here, for the handle and for the loop's own epoll instance (which is
+ * readable when the loop has something to do), and then lets the loop have its turn. Frames and
+ * answers are seen when they come, and an idle thread sleeps.
+ */
+import { ptr } from "bun:ffi";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { endianness } from "node:os";
+import { type Libc, loadLibc } from "./ffi.ts";
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_CLOEXEC = 0o2000000;
+const POLLIN = 1;
+/** struct pollfd: descriptor (4), events (2), what of them is so (2). */
+const POLLFD_BYTES = 8;
+/** Where the loop's epoll instance cannot be told: the handle alone is waited for, and no longer than this. */
+const BLIND_WAIT_MS = 1;
+
+export class FrameWait {
+  private readonly pollfds = new DataView(new ArrayBuffer(2 * POLLFD_BYTES));
+  private readonly libc: Libc = loadLibc();
+  private readonly littleEndian = endianness() === "LE";
+
+  private constructor(
+    captureFd: number,
+    private readonly loopFd: number | undefined,
+  ) {
+    this.set(0, captureFd);
+    if (loopFd !== undefined) this.set(POLLFD_BYTES, loopFd);
+  }
+
+  /** For the event loop of the thread that calls. */
+  static async create(captureFd: number): Promise<FrameWait> {
+    return new FrameWait(captureFd, await epollOfThisLoop());
+  }
+
+  /** Whether answers wake the thread, too. */
+  get seesLoop(): boolean {
+    return this.loopFd !== undefined;
+  }
+
+  /** Sleeps until a frame has come, the event loop has something to do, or the time is over. */
+  sleep(timeoutMs: number): void {
+    const count = this.loopFd === undefined ? 1 : 2;
+    this.libc.poll(ptr(this.pollfds), count, this.loopFd === undefined ? Math.min(timeoutMs, BLIND_WAIT_MS) : timeoutMs);
+  }
+
+  private set(offset: number, fd: number): void {
+    this.pollfds.setInt32(offset, fd, this.littleEndian);
+    this.pollfds.setInt16(offset + 4, POLLIN, this.littleEndian);
+  }
+}
+
+/**
+ * The epoll instance of this thread's event loop: that which waits for a socket the loop was just given
+ * (proc_pid_fdinfo(5)). Undefined: it cannot be told.
+ */
+async function epollOfThisLoop(): Promise<number | undefined> {
+  const libc = loadLibc();
+  const pair = new Int32Array(2);
+  if (libc.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ptr(pair)) !== 0) return undefined;
+  const [known, other] = pair as unknown as [number, number];
+  // What bun-types calls FdSocketOptions, but leaves out of `connect`.
+  const options = { fd: known, socket: { data() {} } } as unknown as Parameters<typeof Bun.connect>[0];
+  const socket = await Bun.connect(options);
+  try {
+    return readdirSync("/proc/self/fd").map(Number).find((fd) => isEpollWith(fd, known));
+  } catch {
+    return undefined;
+  } finally {
+    socket.terminate();
+    libc.close(other);
+  }
+}
+
+function isEpollWith(fd: number, waitedFor: number): boolean {
+  try {
+    if (!readlinkSync(`/proc/self/fd/${fd}`).includes("[eventpoll]")) return false;
+    return new RegExp(`^tfd: +${waitedFor} `, "m").test(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"));
+  } catch {
+    // Another thread has just closed it.
+    return false;
+  }
+}

@@ -1,0 +1,23 @@
+/** The end of a shard: nothing more comes, and answers are still on their way. */
+import type { Shard } from "./shard.ts";
+
+/** How long answers may come in after a signal. */
+export const DRAIN_MS = 5000;
+const TICK_MS = 5;
+
+/** Waits until all connections have ended; once `stop` is requested, no longer than DRAIN_MS. */
+export async function drain(shard: Shard, now: () => number, stop: { readonly requested: boolean }): Promise<void> {
+  let deadlineMs = Infinity;
+  while (!shard.isSettled) {
+    const nowMs = now();
+    if (stop.requested && deadlineMs === Infinity) deadlineMs = nowMs + DRAIN_MS;
+    if (nowMs >= deadlineMs) shard.endpoint.terminate();
+    shard.tick();
+    await Bun.sleep(TICK_MS);
+  }
+}
+
+/** Lets the event loop do what is due. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,118 @@
+/** A shard on an interface, in a thread of its own: frames as they come, and what the endpoint answers. */
+import { createFanout, joinFanout } from "./capture/fanout.ts";
+import { fanoutProgram } from "./filter/fanout-program.ts";
+import { FrameWait } from "./capture/frame-wait.ts";
+import { BATCH_BYTES, LiveCapture } from "./capture/live.ts";
+import { mirrorFilter } from "./filter/mirror-filter.ts";
+import type { Options } from "./cli/options.ts";
+import { Clock } from "./clock.ts";
+import { isSupportedLinkType } from "./decode/link.ts";
+import { drain, turn } from "./drain.ts";
+import { RefusalError } from "./errors.ts";
+import { bunConnector } from "./forward/socket.ts";
+import { Counters } from "./observe/counters.ts";
+import { Shard, type ShardReport } from "./shard.ts";
+import { shardOptions } from "./shard-setup.ts";
+
+/** How long the thread sleeps at most: so often time limits are looked at. */
+const SLEEP_MS = 10;
+/** The same while nothing is open, when no limit can be reached but a flow's own. */
+const IDLE_SLEEP_MS = 100;
+const STATS_MS = 1000;
+/** After the kernel was told to refuse: no frame for so long, and none waits any more. */
+const LAST_FRAMES_MS = 20;
+/** What the kernel's buffer has at least, however many shards share it. */
+const CAPTURE_BUFFER_MIB_MIN = 8;
+
+export class LiveShard {
+  readonly counters = new Counters();
+  private readonly clock = new Clock();
+  private readonly shard: Shard;
+  private readonly capture: LiveCapture;
+  private isRefusing = false;
+
+  /** Opens the interface, refusing every frame. Throws RefusalError. */
+  constructor(
+    private readonly options: Options,
+    shards: number,
+    report: ShardReport,
+  ) {
+    this.shard = new Shard(shardOptions(options, shards), this.counters, report, bunConnector, this.clock.now);
+    this.capture = LiveCapture.open({
+      interfaceName: options.interfaceName!,
+      captureBufferMib: Math.max(Math.ceil(options["capture-buffer-mib"] / shards), CAPTURE_BUFFER_MIB_MIN),
+      libpcapPath: options.libpcap,
+      batchBytes: BATCH_BYTES,
+    });
+    const { linkType } = this.capture;
+    if (!isSupportedLinkType(linkType)) throw this.refusal(`its link type (${linkType}) is none that can be read here`);
+  }
+
+  get libraryName(): string {
+    return this.capture.libraryName;
+  }
+
+  /** Divides the interface with the other shards. `id` null: makes the group. Returns its id. Throws RefusalError. */
+  shareInterface(id: number | null): number {
+    const { fd } = this.capture;
+    const shared = id === null ? createFanout(fd, fanoutProgram({ vxlanPort: this.options["vxlan-port"] })) : joinFanout(fd, id) ? id : undefined;
+    if (shared === undefined) throw this.refusal("the kernel does not divide it among threads (PACKET_FANOUT); use --threads 1");
+    return shared;
+  }
+
+  /** Has the kernel accept our frames. Throws RefusalError. */
+  accept(): void {
+    const { vni, port, "vxlan-port": vxlanPort } = this.options;
+    this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, vxlanPort, vni, port }));
+  }
+
+  /** Has the kernel refuse all frames: {@link run} ends when those that wait are read. Throws RefusalError. */
+  refuse(): void {
+    this.capture.refuse();
+    this.isRefusing = true;
+  }
+
+  /** Takes the frames from `sinceMs` on, until {@link refuse}; `counted` is called every now and then. Throws RefusalError. */
+  async run(sinceMs: number, counted: () => void): Promise<void> {
+    const { capture, shard, clock } = this;
+    capture.sinceMs = sinceMs;
+    const wait = await FrameWait.create(capture.fd);
+    let statsDueMs = 0;
+    let lastFrameMs = 0;
+    for (;;) {
+      const count = capture.poll();
+      const nowMs = clock.now();
+      if (count > 0) {
+        lastFrameMs = nowMs;
+        shard.process(capture, count);
+      } else if (this.isRefusing && nowMs - lastFrameMs >= LAST_FRAMES_MS) {
+        break;
+      }
+      shard.advance(nowMs);
+      if (nowMs >= statsDueMs) {
+        statsDueMs = nowMs + STATS_MS;
+        clock.adjust();
+        this.countKernelDrops();
+        counted();
+      }
+      wait.sleep(shard.isSettled ? IDLE_SLEEP_MS : SLEEP_MS);
+      await turn();
+    }
+    this.countKernelDrops();
+    capture.close();
+  }
+
+  /** Forwards what was captured, and waits for its answers, but not for ever. */
+  async finish(): Promise<void> {
+    this.shard.finish();
+    await drain(this.shard, this.clock.now, { requested: true });
+  }
+
+  private countKernelDrops(): void {
+    this.counters.frames.kernel_dropped += this.capture.newlyDropped();
+  }
+
+  private refusal(why: string): RefusalError {
+    return new RefusalError(`Cannot capture on ${this.options.interfaceName}: ${why}`);
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * A cheap second look at the mirror frames that the kernel's filter refuses: all are counted, and of what
+ * finds room in a small buffer a sample is decoded every now and then. Otherwise a wrong VNI would look
+ * like no traffic at all.
+ */
+import { LiveCapture } from "./capture/live.ts";
+import { refusedFilter } from "./filter/mirror-filter.ts";
+import type { Options } from "./cli/options.ts";
+import { Decoder } from "./decode/decoder.ts";
+import type { Strangers } from "./decode/strangers.ts";
+import { Counters } from "./observe/counters.ts";
+
+/** Full after so much, until it is looked at: then the kernel only counts. */
+const BUFFER_MIB = 2;
+const BATCH_BYTES = 1 << 20;
+/** Enough for all headers. */
+const SNAPSHOT_BYTES = 256;
+
+export class SecondLook {
+  private readonly capture: LiveCapture;
+  private readonly decoder: Decoder;
+  private readonly sampled = new Counters();
+  private refusedFrames = 0;
+
+  /** Throws RefusalError. */
+  constructor(
+    options: Options,
+    private readonly counters: Counters,
+  ) {
+    const { vni, port, "vxlan-port": vxlanPort } = options;
+    this.capture = LiveCapture.open({
+      interfaceName: options.interfaceName!,
+      captureBufferMib: BUFFER_MIB,
+      libpcapPath: options.libpcap,
+      batchBytes: BATCH_BYTES,
+      snapshotBytes: SNAPSHOT_BYTES,
+    });
+    this.capture.sinceMs = 0;
+    this.decoder = new Decoder({ vxlanPort, vni, port }, this.sampled);
+    this.capture.accept(refusedFilter({ linkType: this.capture.linkType, vxlanPort, vni, port }));
+  }
+
+  /** Whom the sampled frames were for. */
+  get strangers(): Strangers {
+    return this.decoder.strangers;
+  }
+
+  /** Looks, and shows in the counters what was seen so far. */
+  take(): void {
+    const { capture, decoder, sampled } = this;
+    const { refused } = this.counters;
+    this.refusedFrames += capture.newlyAccepted();
+    capture.poll();
+    while (capture.next()) decoder.decode(capture.bytes, capture.view, capture.offset, capture.length, capture.linkType, capture.timestampMs);
+    refused.frames = this.refusedFrames;
+    refused.sampled = sampled.frames.captured;
+    sampled.frames.dropped.forEach((count, reason) => (refused.dropped[reason] = count));
+  }
+}

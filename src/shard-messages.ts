@@ -1,0 +1,32 @@
+/** What the main thread and the threads of the shards say to each other. None of it is per packet. */
+import type { Options } from "./cli/options.ts";
+import type { ShardReport } from "./shard.ts";
+import type { Counters } from "./observe/counters.ts";
+
+export type ToShard =
+  /** Open the interface, refusing every frame. `fanoutId` null: make the group (if there are several shards). */
+  | { kind: "open"; options: Options; shards: number; fanoutId: number | null }
+  /** Have the kernel accept our frames; those from before `begin`'s time are passed over. */
+  | { kind: "accept" }
+  | { kind: "begin"; sinceMs: number }
+  /** Have the kernel refuse every frame. */
+  | { kind: "refuse" }
+  /** Forward what was captured, wait for its answers, and end. */
+  | { kind: "finish" };
+
+export type FromShard =
+  | { kind: "opened"; libraryName: string; fanoutId: number | null }
+  | { kind: "accepting" }
+  | { kind: "refusing" }
+  | { kind: "finished"; counters: Counters }
+  /** Sent every now and then. */
+  | { kind: "counters"; counters: Counters }
+  /** A call of {@link ShardReport}, for the main thread to tell. */
+  | { kind: "told"; call: ReportCall }
+  /** The machine refuses (RefusalError): the shard has ended. */
+  | { kind: "refused"; message: string };
+
+export type ReportCall = { [Name in keyof ShardReport]: { name: Name; args: Parameters<ShardReport[Name]> } }[keyof ShardReport];
+
+/** The answers that {@link ToShard} gets. */
+export type Answer = Extract<FromShard, { kind: "opened" | "accepting" | "refusing" | "finished" }>;

@@ -1,0 +1,28 @@
+/** What a shard is told of what the program was asked to do. */
+import type { Options } from "./cli/options.ts";
+import type { ShardOptions } from "./shard.ts";
+
+/** For one of `shards`: what the program may hold and remember is divided among them. */
+export function shardOptions(options: Options, shards: number): ShardOptions {
+  return {
+    mode: options.mode,
+    vxlanPort: options["vxlan-port"],
+    vni: options.vni,
+    port: options.port,
+    address: options.address,
+    maxPendingPackets: options["max-pending-packets"],
+    gapTimeoutMs: options.gapTimeoutMs,
+    idleTimeoutMs: options["idle-timeout-s"] * 1000,
+    maxFlows: Math.ceil(options["max-flows"] / shards),
+    maxBufferMib: options["max-buffer-mib"] / shards,
+    maxRetries: options["max-retries"],
+    connectTimeoutMs: options["connect-timeout-ms"],
+    responseTimeoutMs: options["response-timeout-ms"],
+    pipelineDepth: options["pipeline-depth"],
+    maxWaitingRequests: options["max-waiting-requests"],
+    maxRequestBytes: options["max-request-bytes"],
+    maxHeaderBytes: options["max-header-bytes"],
+    headerEdits: options.headerEdits,
+    measuresDelay: options.read === undefined,
+  };
+}

@@ -1,0 +1,62 @@
+/** The thread of one shard: does what the main thread (shards.ts) says. */
+import { RefusalError } from "./errors.ts";
+import { LiveShard } from "./live-shard.ts";
+import type { ShardReport } from "./shard.ts";
+import type { FromShard, ReportCall, ToShard } from "./shard-messages.ts";
+
+declare const self: Worker;
+
+let shard: LiveShard | undefined;
+let running: Promise<void> = Promise.resolve();
+
+function say(message: FromShard): void {
+  self.postMessage(message);
+}
+
+function tell(call: ReportCall): void {
+  say({ kind: "told", call });
+}
+
+const report: ShardReport = {
+  outageBegan: (...args) => tell({ name: "outageBegan", args }),
+  outageEnded: (...args) => tell({ name: "outageEnded", args }),
+  givenUp: (...args) => tell({ name: "givenUp", args }),
+  broken: (...args) => tell({ name: "broken", args }),
+  foreign: (...args) => tell({ name: "foreign", args }),
+};
+
+async function follow(message: ToShard): Promise<void> {
+  switch (message.kind) {
+    case "open": {
+      const { options, shards, fanoutId } = message;
+      shard = new LiveShard(options, shards, report);
+      const { libraryName } = shard;
+      say({ kind: "opened", libraryName, fanoutId: shards > 1 ? shard.shareInterface(fanoutId) : null });
+      return;
+    }
+    case "accept":
+      shard!.accept();
+      say({ kind: "accepting" });
+      return;
+    case "begin":
+      // What was captured before the machine refuses to go on is still to be forwarded.
+      running = shard!.run(message.sinceMs, () => say({ kind: "counters", counters: shard!.counters })).catch(refused);
+      return running;
+    case "refuse":
+      shard!.refuse();
+      say({ kind: "refusing" });
+      return;
+    case "finish":
+      await running;
+      await shard!.finish();
+      say({ kind: "finished", counters: shard!.counters });
+  }
+}
+
+/** Tells what the machine refuses. Anything else that is thrown is a bug, and ends the program (shards.ts). */
+function refused(error: unknown): void {
+  if (!(error instanceof RefusalError)) throw error;
+  say({ kind: "refused", message: error.message });
+}
+
+self.onmessage = ({ data }: MessageEvent<ToShard>) => follow(data).catch(refused);

@@ -1,0 +1,48 @@
+/** Threads that fail: the program hears of each, whatever the way. */
+import { expect, test } from "bun:test";
+import { type Options, readRequest } from "../../src/cli/options.ts";
+import { RefusalError, ShardError } from "../../src/errors.ts";
+import { Counters } from "../../src/observe/counters.ts";
+import { Shards } from "../../src/shards.ts";
+
+const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
+
+function options(threads: number): Options {
+  const request = readRequest(["--threads", String(threads), "eth0", "42", "80", "localhost:8080"], {});
+  if (request.kind !== "run") throw new Error("not a run");
+  return request.options;
+}
+
+async function failureOf(how: string): Promise<Error> {
+  const workers: Worker[] = [];
+  const startThread = () => {
+    const worker = new Worker(new URL("./failing-thread.ts", import.meta.url), { env: { HOW: how } });
+    workers.push(worker);
+    return worker;
+  };
+  try {
+    const shards = new Shards(options(2), new Counters(), report, startThread);
+    await shards.start();
+    return await shards.failure;
+  } catch (error) {
+    return error as Error;
+  } finally {
+    for (const worker of workers) worker.terminate();
+  }
+}
+
+test.each([
+  ["throws", /^A thread has failed: .*error: a bug/s],
+  ["rejects", /^A thread has failed: .*error: a bug/s],
+  ["exits", /^A thread has ended$/],
+])("a thread that %s is noticed", async (how: string, message: RegExp) => {
+  const failure = await failureOf(how);
+  expect(failure.message).toMatch(message);
+  expect(failure).toBeInstanceOf(ShardError);
+});
+
+test("what the machine refuses a thread is told as it is", async () => {
+  const failure = await failureOf("refuses");
+  expect(failure).toBeInstanceOf(RefusalError);
+  expect(failure.message).toBe("Cannot capture on eth0: it is gone");
+});
