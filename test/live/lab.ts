@@ -1,5 +1,5 @@
 /** The lab of scripts/lab for tests: namespaces up and down, and programs in them. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, watch, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
@@ -142,6 +142,17 @@ export class Lab {
   /** The forwarder's counters, once it has ended. */
   async summary(): Promise<any> {
     return Bun.file(join(this.directory, "summary.json")).json();
+  }
+
+  /** Waits until a file has grown by so many bytes. */
+  async grown(path: string, bytes: number): Promise<void> {
+    const endBytes = statSync(path).size + bytes;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const watcher = watch(path, () => {
+      if (statSync(path).size >= endBytes) resolve();
+    });
+    await promise;
+    watcher.close();
   }
 
   /** Waits until a TCP port is listened on. */
