@@ -4,7 +4,7 @@
  */
 
 /** Of the limit, what bytes behind holes may take at most: so that no hole costs a connection. */
-const BEHIND_HOLES_MAX = 0.75;
+const BEHIND_HOLES_MAX = 0.5;
 
 export class BufferBudget {
   /** All that is held. */

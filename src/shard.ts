@@ -18,7 +18,6 @@ import type { Counters } from "./observe/counters.ts";
 /** How far a source that can wait runs ahead: bytes not taken, connections not made, not ended, or not answered. */
 const AHEAD_BYTES_MAX = 8 << 20;
 const AHEAD_CONNECTIONS_MAX = 512;
-
 export interface ShardOptions extends HttpOptions {
   readonly mode: "http" | "tcp";
   readonly vxlanPort: number;
@@ -86,6 +85,11 @@ export class Shard {
     return this.endpoint.openCount === 0 && (this.http === null || this.http.busy.size === 0);
   }
 
+  /** What has come and gone since the start, in flows. */
+  get turnover(): number {
+    return this.flows.turnover;
+  }
+
   private get isCrowded(): boolean {
     return this.http !== null && this.http.crowded.size > 0;
   }
@@ -104,15 +108,20 @@ export class Shard {
     this.flush();
   }
 
-  /** Nothing more comes: delivers all that waits, and has each connection end behind it. */
-  finish(): void {
-    this.flows.flush();
+  /**
+   * Nothing more comes: delivers all that waits in up to `flowsMax` flows, and has their connections end
+   * behind it. False: there was none left.
+   */
+  finish(flowsMax = Infinity): boolean {
+    const some = this.flows.flush(flowsMax);
     this.flush();
+    return some;
   }
 
   /** The batch is over: what it brought leaves, in one write for each connection. */
   private flush(): void {
     this.http?.flush();
     this.endpoint.flush();
+    this.flows.endBatch();
   }
 }

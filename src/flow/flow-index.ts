@@ -2,8 +2,8 @@
  * Flows by identity: an open-addressing hash table with linear probing, so that finding a flow
  * builds no key. Grows by doubling; what bounds it is the table that uses it.
  *
- * Addresses and ports are used again: all flows that had them, and are open or remembered, stand
- * together as incarnations of one connection (RFC 9293, section 3.4.1).
+ * Addresses and ports are used again: all flows that had them, and are open or remembered, are
+ * incarnations of one connection (RFC 9293, section 3.4.1), chained from the newest to the oldest.
  */
 import { IDENTITY_WORDS } from "../decode/segment.ts";
 import type { Flow } from "./flow.ts";
@@ -12,44 +12,54 @@ const INITIAL_SLOTS = 1024;
 /** Slots in use, of all, before the table grows. */
 const LOAD_MAX = 0.5;
 
-export class Incarnations {
-  /** The newest first. */
-  readonly flows: Flow[] = [];
-
-  constructor(
-    readonly identity: Int32Array,
-    readonly hash: number,
-  ) {}
-}
-
 export class FlowIndex {
-  private slots: (Incarnations | null)[] = new Array(INITIAL_SLOTS).fill(null);
+  /** Of each identity the newest flow. */
+  private slots: (Flow | null)[] = new Array(INITIAL_SLOTS).fill(null);
   private mask = INITIAL_SLOTS - 1;
   private count = 0;
 
+  /** Identities. */
   get size(): number {
     return this.count;
   }
 
-  find(identity: Int32Array, hash: number): Incarnations | null {
+  /** The newest flow that has, or had, this identity. */
+  find(identity: Int32Array, hash: number): Flow | null {
     for (let slot = hash & this.mask; ; slot = (slot + 1) & this.mask) {
-      const entry = this.slots[slot]!;
-      if (entry === null || (entry.hash === hash && sameIdentity(entry.identity, identity))) return entry;
+      const flow = this.slots[slot]!;
+      if (flow === null || (flow.hash === hash && sameIdentity(flow.identity, identity))) return flow;
     }
   }
 
-  /** Makes an entry for an identity that has none; the identity is copied. */
-  add(identity: Int32Array, hash: number): Incarnations {
+  /** Puts in a flow as the newest of its identity; `before` is the newest so far, null: there is none. */
+  add(flow: Flow, before: Flow | null): void {
+    flow.before = before;
+    if (before !== null) {
+      this.slots[this.slotOf(before)] = flow;
+      return;
+    }
     if (this.count >= this.slots.length * LOAD_MAX) this.grow();
-    const entry = new Incarnations(identity.slice(), hash);
-    this.slots[this.slotOf(entry)] = entry;
+    this.slots[this.slotOf(flow)] = flow;
     this.count++;
-    return entry;
   }
 
-  /** Takes an entry out; it must be in. Those behind it move up, so that no probe ends early. */
-  remove(entry: Incarnations): void {
-    let hole = this.slotOf(entry);
+  /** Takes out a flow that is in. */
+  remove(flow: Flow): void {
+    const newest = this.find(flow.identity, flow.hash)!;
+    if (newest !== flow) {
+      let after = newest;
+      while (after.before !== flow) after = after.before!;
+      after.before = flow.before;
+    } else if (flow.before !== null) {
+      this.slots[this.slotOf(flow)] = flow.before;
+    } else {
+      this.empty(this.slotOf(flow));
+    }
+    flow.before = null;
+  }
+
+  /** Those behind an emptied slot move up, so that no probe ends early. */
+  private empty(hole: number): void {
     this.count--;
     for (let slot = (hole + 1) & this.mask; this.slots[slot] !== null; slot = (slot + 1) & this.mask) {
       const home = this.slots[slot]!.hash & this.mask;
@@ -62,17 +72,18 @@ export class FlowIndex {
     this.slots[hole] = null;
   }
 
-  private slotOf(entry: Incarnations): number {
-    let slot = entry.hash & this.mask;
-    while (this.slots[slot] !== null && this.slots[slot] !== entry) slot = (slot + 1) & this.mask;
+  /** The slot of a newest flow, or where it belongs. */
+  private slotOf(flow: Flow): number {
+    let slot = flow.hash & this.mask;
+    while (this.slots[slot] !== null && this.slots[slot] !== flow) slot = (slot + 1) & this.mask;
     return slot;
   }
 
   private grow(): void {
-    const entries = this.slots.filter((entry) => entry !== null);
+    const flows = this.slots.filter((flow) => flow !== null);
     this.slots = new Array(this.slots.length * 2).fill(null);
     this.mask = this.slots.length - 1;
-    for (const entry of entries) this.slots[this.slotOf(entry)] = entry;
+    for (const flow of flows) this.slots[this.slotOf(flow)] = flow;
   }
 }
 

@@ -10,9 +10,9 @@ import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
 import type { Counters } from "../observe/counters.ts";
 import { Flow, type FlowContext, Stage } from "./flow.ts";
-import { FlowIndex, hashIdentity, type Incarnations } from "./flow-index.ts";
+import { FlowIndex, hashIdentity } from "./flow-index.ts";
 import { FlowList } from "./flow-list.ts";
-import type { Piece } from "./held-bytes.ts";
+import { HeldMemory, type Piece } from "./held-bytes.ts";
 import { advance, distance } from "./sequence.ts";
 import type { StreamOpener } from "./stream.ts";
 
@@ -22,6 +22,7 @@ export const REMEMBER_MS = 60_000;
 export const INCARNATIONS_MAX = 8;
 /** How far a late copy may acknowledge more, or less, than all that came of its flow in time. */
 const LATE_ACK_BYTES_MAX = 1 << 20;
+const PIECES_PER_FLOW = 8;
 /** How often time limits are looked at. */
 export const TICK_MS = 100;
 
@@ -37,23 +38,27 @@ export interface FlowTableOptions {
 export class FlowTable implements FlowContext {
   readonly maxPendingPackets: number;
   readonly gapTimeoutMs: number;
+  readonly memory: HeldMemory;
   readonly waiting = new Set<Flow>();
+  private turn = this.waiting.values();
   private readonly index = new FlowIndex();
   /** Flows that have not ended, the longest idle first. */
   private readonly live = new FlowList();
   /** Flows that have ended, the longest ended first. */
   private readonly ended = new FlowList();
+  private endedCount = 0;
   private nowMs = 0;
   private nextTickMs = 0;
 
   constructor(
     private readonly options: FlowTableOptions,
     readonly counters: Counters,
-    readonly budget: BufferBudget,
+    budget: BufferBudget,
     readonly opener: StreamOpener,
   ) {
     this.maxPendingPackets = options.maxPendingPackets;
     this.gapTimeoutMs = options.gapTimeoutMs;
+    this.memory = new HeldMemory(budget);
   }
 
   /** Flows that have not ended. */
@@ -66,16 +71,21 @@ export class FlowTable implements FlowContext {
     return this.ended.size;
   }
 
+  /** What has come and gone since the start, in flows: as garbage, so many pieces of held bytes make one. */
+  get turnover(): number {
+    return this.endedCount + Math.floor(this.memory.releasedCount / PIECES_PER_FLOW);
+  }
+
   /** Takes a segment, at the time of its capture; nothing of it is kept that is not copied. */
   accept(segment: Segment): void {
     if (segment.timestampMs > this.nowMs) this.advance(segment.timestampMs);
     const hash = hashIdentity(segment.identity);
-    const entry = this.index.find(segment.identity, hash);
+    const newest = this.index.find(segment.identity, hash);
     const { flags } = segment;
-    if ((flags & TcpFlag.SYN) !== 0) this.acceptSyn(entry, hash, segment);
-    else if ((flags & TcpFlag.RST) !== 0) acceptReset(entry, segment);
-    else if (segment.payloadLength > 0 || (flags & TcpFlag.FIN) !== 0) this.acceptBytes(entry, hash, segment);
-    else if (entry !== null) this.acceptBare(entry, segment);
+    if ((flags & TcpFlag.SYN) !== 0) this.acceptSyn(newest, hash, segment);
+    else if ((flags & TcpFlag.RST) !== 0) acceptReset(newest, segment);
+    else if (segment.payloadLength > 0 || (flags & TcpFlag.FIN) !== 0) this.acceptBytes(newest, hash, segment);
+    else if (newest !== null) this.acceptBare(newest, segment);
   }
 
   /** Ends what has reached a time limit. Time never runs back: an earlier `nowMs` changes nothing. */
@@ -87,40 +97,58 @@ export class FlowTable implements FlowContext {
     for (let flow = this.live.oldest; flow !== null && nowMs - flow.lastSeenMs >= this.options.idleTimeoutMs; flow = this.live.oldest) {
       flow.flush("idle");
     }
-    for (let flow = this.ended.oldest; flow !== null && nowMs - flow.endedMs >= REMEMBER_MS; flow = this.ended.oldest) {
+    for (let flow = this.ended.oldest; flow !== null && nowMs - flow.lastSeenMs >= REMEMBER_MS; flow = this.ended.oldest) {
       this.forget(flow);
     }
   }
 
-  /** The capture has ended: delivers all that waits and ends every flow. */
-  flush(): void {
-    for (let flow = this.live.oldest; flow !== null; flow = this.live.oldest) flow.flush("flushed");
+  /** The capture has ended: delivers all that waits in up to `flowsMax` flows, and ends them. False: there was none left. */
+  flush(flowsMax = Infinity): boolean {
+    let flow = this.live.oldest;
+    const some = flow !== null;
+    for (let count = 0; flow !== null && count < flowsMax; count++, flow = this.live.oldest) flow.flush("flushed");
+    return some;
+  }
+
+  /** The batch is over: nobody needs what was delivered in it any more. */
+  endBatch(): void {
+    this.memory.recycle();
+  }
+
+  /** Where the last call left off: from the set's beginning, all that have left it would be passed again (FlowContext). */
+  nextWaiting(): Flow {
+    let next = this.turn.next();
+    if (next.done === true) {
+      this.turn = this.waiting.values();
+      next = this.turn.next();
+    }
+    return next.value!;
   }
 
   /** A flow's own word that it has ended (FlowContext). */
   flowEnded(flow: Flow, behindFin: Piece[]): void {
-    flow.endedMs = this.nowMs;
+    this.endedCount++;
+    flow.lastSeenMs = this.nowMs;
     this.live.remove(flow);
     this.ended.append(flow);
     if (behindFin.length > 0) {
-      const another = this.create(flow.identity, flow.incarnations.hash);
+      const another = this.create(flow.identity, flow.hash);
       for (const piece of behindFin) another.adopt(piece);
     }
     while (this.ended.size > this.options.maxFlows) this.forget(this.ended.oldest!);
   }
 
   /** A segment that carries nothing: a sign of life, and an acknowledgment. */
-  private acceptBare(entry: Incarnations, segment: Segment): void {
-    const flow = entry.flows[0]!;
+  private acceptBare(flow: Flow, segment: Segment): void {
     if (flow.stage === Stage.ENDED) return;
     this.touch(flow);
     flow.receive(segment, segment.sequence, this.nowMs);
   }
 
-  private acceptBytes(entry: Incarnations | null, hash: number, segment: Segment): void {
-    const flow = entry === null ? null : choose(entry, segment);
+  private acceptBytes(newest: Flow | null, hash: number, segment: Segment): void {
+    const flow = choose(newest, segment);
     if (flow === null) {
-      this.acceptUnfit(entry, hash, segment);
+      this.acceptUnfit(newest, hash, segment);
     } else if (flow.stage === Stage.ENDED) {
       this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
     } else {
@@ -130,13 +158,12 @@ export class FlowTable implements FlowContext {
   }
 
   /** Bytes that are no flow's: the first ones, or early ones, of a connection whose SYN was not seen. */
-  private acceptUnfit(entry: Incarnations | null, hash: number, segment: Segment): void {
-    const newest = entry?.flows[0];
-    const isInUse = entry !== null && entry.flows.some((flow) => flow.stage === Stage.OPEN && !flow.hasFin);
-    const synAgain = newest !== undefined && isAnothersAck(newest, segment) ? newest.synAgain : null;
+  private acceptUnfit(newest: Flow | null, hash: number, segment: Segment): void {
+    const isInUse = find(newest, (flow) => flow.stage === Stage.OPEN && !flow.hasFin) !== undefined;
+    const synAgain = newest !== null && isAnothersAck(newest, segment) ? newest.synAgain : null;
     // Only the first bytes behind that SYN show that it was no late copy.
     const again = synAgain !== null && advance(synAgain, 1) === segment.sequence ? synAgain : null;
-    if (newest !== undefined && again === null) this.trimKnown(newest, segment);
+    if (newest !== null && again === null) this.trimKnown(newest, segment);
     const flow = this.create(segment.identity, hash);
     flow.needsSyn = isInUse;
     if (again !== null) flow.open(again);
@@ -154,11 +181,11 @@ export class FlowTable implements FlowContext {
     this.counters.reassembly.overlap_bytes += known;
   }
 
-  private acceptSyn(entry: Incarnations | null, hash: number, segment: Segment): void {
+  private acceptSyn(newest: Flow | null, hash: number, segment: Segment): void {
     // A client's SYN carries none of these; what does is refused or answered by a receiver, not taken.
     if ((segment.flags & (TcpFlag.ACK | TcpFlag.RST | TcpFlag.FIN)) !== 0) return;
     const isn = segment.sequence;
-    const known = entry?.flows.find((flow) => flow.hasSyn && flow.isn === isn) ?? entry?.flows.find((flow) => flow.isOpenedBy(isn));
+    const known = find(newest, (flow) => flow.hasSyn && flow.isn === isn) ?? find(newest, (flow) => flow.isOpenedBy(isn));
     if (known?.stage === Stage.ENDED) {
       known.synAgain = isn;
       this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
@@ -175,9 +202,9 @@ export class FlowTable implements FlowContext {
 
   /** A flow has taken the place of those that had its addresses and ports. */
   private replaceOthers(flow: Flow): void {
-    for (const other of [...flow.incarnations.flows]) {
-      if (other !== flow && other.stage !== Stage.ENDED) other.replaceWith(flow, flow.start, this.nowMs);
-    }
+    const others: Flow[] = [];
+    for (let other = flow.before; other !== null; other = other.before) if (other.stage !== Stage.ENDED) others.push(other);
+    for (const other of others) other.replaceWith(flow, flow.start, this.nowMs);
   }
 
   private touch(flow: Flow): void {
@@ -187,33 +214,49 @@ export class FlowTable implements FlowContext {
 
   /** Makes a flow that waits for its start. */
   private create(identity: Int32Array, hash: number): Flow {
-    while (this.live.size >= this.options.maxFlows) this.live.oldest!.flush("evicted");
-    const entry = this.index.find(identity, hash) ?? this.index.add(identity, hash);
-    const flow = new Flow(entry, this, this.nowMs);
-    entry.flows.unshift(flow);
+    this.makeRoom(identity, hash);
+    const before = this.index.find(identity, hash);
+    const flow = new Flow(before?.identity ?? identity.slice(), hash, this, this.nowMs);
+    this.index.add(flow, before);
     this.live.append(flow);
-    if (entry.flows.length > INCARNATIONS_MAX) {
-      const oldest = entry.flows.at(-1)!;
-      if (oldest.stage !== Stage.ENDED) oldest.flush("replaced");
-      this.forget(oldest);
-    }
     return flow;
   }
 
+  /** Ends and forgets flows until there is room for another. (One that ends may make another for what was behind its FIN.) */
+  private makeRoom(identity: Int32Array, hash: number): void {
+    for (;;) {
+      const oldest = this.live.size < this.options.maxFlows ? this.oldestOver(INCARNATIONS_MAX - 1, identity, hash) : this.live.oldest!;
+      if (oldest === null) return;
+      if (oldest.stage === Stage.ENDED) this.forget(oldest);
+      else oldest.flush(this.live.size < this.options.maxFlows ? "replaced" : "evicted");
+    }
+  }
+
+  /** The oldest incarnation, if there are more than so many. */
+  private oldestOver(count: number, identity: Int32Array, hash: number): Flow | null {
+    let oldest = this.index.find(identity, hash);
+    for (let left = count; oldest !== null; oldest = oldest.before) if (left-- <= 0 && oldest.before === null) return oldest;
+    return null;
+  }
+
   private forget(flow: Flow): void {
-    const { incarnations } = flow;
     this.ended.remove(flow);
-    incarnations.flows.splice(incarnations.flows.indexOf(flow), 1);
-    if (incarnations.flows.length === 0) this.index.remove(incarnations);
+    this.index.remove(flow);
   }
 }
 
+/** The newest of the incarnations of which it holds. */
+function find(newest: Flow | null, isWanted: (flow: Flow) => boolean): Flow | undefined {
+  for (let flow = newest; flow !== null; flow = flow.before) if (isWanted(flow)) return flow;
+  return undefined;
+}
+
 /** The flow whose bytes (or FIN) these are; null: none's. */
-function choose(entry: Incarnations, segment: Segment): Flow | null {
+function choose(newest: Flow | null, segment: Segment): Flow | null {
   const { sequence, payloadLength } = segment;
   let nearest: Flow | null = null;
   let nearestFit = Infinity;
-  for (const flow of entry.flows) {
+  for (let flow = newest; flow !== null; flow = flow.before) {
     if (flow.stage === Stage.OPEN && flow.next === sequence) return flow;
     if (flow.stage === Stage.ENDED && isAnothersAck(flow, segment)) continue;
     const fit = flow.fit(sequence, payloadLength);
@@ -224,8 +267,8 @@ function choose(entry: Incarnations, segment: Segment): Flow | null {
   return nearest;
 }
 
-function acceptReset(entry: Incarnations | null, segment: Segment): void {
-  entry?.flows.find((flow) => flow.stage === Stage.OPEN && flow.next === segment.sequence)?.receiveReset(segment.sequence);
+function acceptReset(newest: Flow | null, segment: Segment): void {
+  find(newest, (flow) => flow.stage === Stage.OPEN && flow.next === segment.sequence)?.receiveReset(segment.sequence);
 }
 
 /**

@@ -3,13 +3,11 @@
  * (RFC 9293, section 3.4; RFC 5961, section 3.2). The rules are those of a receiver that cannot
  * answer: what is missing is waited for, up to a limit, and then declared a hole.
  */
-import type { BufferBudget } from "../buffer-budget.ts";
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
 import type { Counters } from "../observe/counters.ts";
-import { chargeOf, HeldBytes, type Piece } from "./held-bytes.ts";
+import { HeldBytes, type HeldMemory, type Piece } from "./held-bytes.ts";
 import { advance, distance } from "./sequence.ts";
-import type { Incarnations } from "./flow-index.ts";
 import type { StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "./stream.ts";
 
 /** The largest window TCP can offer (RFC 7323, section 2.3): nothing of a flow lies further ahead. */
@@ -32,11 +30,13 @@ export interface FlowContext {
   readonly maxPendingPackets: number;
   readonly gapTimeoutMs: number;
   readonly counters: Counters;
-  readonly budget: BufferBudget;
+  readonly memory: HeldMemory;
   readonly opener: StreamOpener;
   /** Flows that wait for something, the longest-waiting first. */
   readonly waiting: Set<Flow>;
-  /** Called when a flow has just ended; pieces behind its FIN are handed on. */
+  /** Each of `waiting` in its turn; there must be one. */
+  nextWaiting(): Flow;
+  /** Called when a flow has just ended; pieces behind its FIN are handed on, to be copied. */
   flowEnded(flow: Flow, behindFin: Piece[]): void;
 }
 
@@ -48,6 +48,7 @@ export class Flow implements StreamOrigin {
   start = 0;
   /** The next expected sequence number. */
   next = 0;
+  /** When it was last heard of; of a flow that has ended, when that was. */
   lastSeenMs: number;
 
   /**
@@ -55,13 +56,13 @@ export class Flow implements StreamOrigin {
    * connection if the SYN comes, and nothing that a receiver would take if it does not.
    */
   needsSyn = false;
-  /** When it ended; Infinity: it has not. */
-  endedMs = Infinity;
   private replacedMs = Infinity;
 
   /** Neighbours in the table's list of flows by age. */
   older: Flow | null = null;
   newer: Flow | null = null;
+  /** The flow that had the same addresses and ports before it. */
+  before: Flow | null = null;
 
   /** The acknowledgment numbers that the client has sent: they tell its connections apart, whatever their ISN. */
   private hasAck = false;
@@ -80,15 +81,12 @@ export class Flow implements StreamOrigin {
   private isWaiting = false;
 
   constructor(
-    readonly incarnations: Incarnations,
+    readonly identity: Int32Array,
+    readonly hash: number,
     private readonly context: FlowContext,
     nowMs: number,
   ) {
     this.lastSeenMs = nowMs;
-  }
-
-  get identity(): Int32Array {
-    return this.incarnations.identity;
   }
 
   /** The lowest sequence number that may be this flow's. */
@@ -221,7 +219,7 @@ export class Flow implements StreamOrigin {
       return above >= 0 && above < distance(base, sequence);
     };
     const pieces = this.held?.extract((piece) => isOthers(piece.sequence)) ?? [];
-    for (const piece of pieces) this.context.budget.giveBackBehindHole(chargeOf(piece));
+    for (const piece of pieces) this.context.memory.release(piece);
     if (this.held?.count === 0) this.held = null;
     for (const piece of pieces) other.adopt(piece);
     if (this.cutOffEnd !== null && isOthers(this.cutOffEnd)) {
@@ -236,10 +234,10 @@ export class Flow implements StreamOrigin {
     this.settle();
   }
 
-  /** Holds a piece that another flow had. */
+  /** Holds a copy of a piece that another flow had. */
   adopt(piece: Piece): void {
     if (this.stage === Stage.ENDED) return;
-    this.hold(piece.sequence, piece.bytes, 0, piece.bytes.length, piece.arrivedMs, piece.timestampMs);
+    this.hold(piece.sequence, piece.bytes, 0, piece.length, piece.arrivedMs, piece.timestampMs);
     if (this.stage === Stage.OPEN) this.drain();
     this.settle();
   }
@@ -266,7 +264,7 @@ export class Flow implements StreamOrigin {
   /** Ends a flow that was never opened: what it has is nobody's. */
   private refuse(): void {
     const pieces = this.held?.extract(() => true) ?? [];
-    for (const piece of pieces) this.context.budget.giveBackBehindHole(chargeOf(piece));
+    for (const piece of pieces) this.context.memory.release(piece);
     if (this.needsSyn) this.context.counters.reassembly.out_of_window += pieces.length + (this.hasFin ? 1 : 0);
     this.finish("idle");
   }
@@ -310,12 +308,10 @@ export class Flow implements StreamOrigin {
   }
 
   private hold(sequence: number, bytes: Uint8Array, offset: number, length: number, nowMs: number, timestampMs: number): void {
-    const { budget, counters, maxPendingPackets } = this.context;
+    const { memory, counters, maxPendingPackets } = this.context;
     const { reassembly } = counters;
-    this.held ??= new HeldBytes();
-    const chargedBefore = this.held.chargedBytes;
+    this.held ??= new HeldBytes(memory);
     const added = this.held.insert(sequence, bytes, offset, length, nowMs, timestampMs);
-    budget.takeBehindHole(this.held.chargedBytes - chargedBefore);
     if (added === 0) reassembly.retransmitted_bytes += length;
     else reassembly.overlap_bytes += length - added;
     // In order after all: the caller delivers it at once.
@@ -324,23 +320,26 @@ export class Flow implements StreamOrigin {
       reassembly.pending_limit++;
       this.giveUpHole();
     }
-    if (!budget.isWithin) this.makeRoom();
+    if (!memory.isWithin) this.makeRoom();
   }
 
-  /** Gives up holes, the oldest first, until what is held is within the limit. */
+  /** Gives up holes, those of the flows that have waited longest first, until what is held is within the limit. */
   private makeRoom(): void {
-    const { budget, counters, waiting } = this.context;
-    for (const flow of waiting) {
-      if (budget.isWithin) return;
-      if (flow === this || !flow.hasHole) continue;
-      counters.reassembly.buffer_limit++;
-      flow.giveUpHole();
-      flow.settle();
+    const { memory, waiting } = this.context;
+    for (let left = waiting.size; left > 0 && !memory.isWithin; left--) {
+      const flow = this.context.nextWaiting();
+      if (flow !== this) flow.giveUpUntilWithin();
     }
-    while (!budget.isWithin && this.held !== null) {
+    this.giveUpUntilWithin();
+  }
+
+  private giveUpUntilWithin(): void {
+    const { memory, counters } = this.context;
+    while (!memory.isWithin && this.held !== null) {
       counters.reassembly.buffer_limit++;
       this.giveUpHole();
     }
+    this.settle();
   }
 
   private begin(start: number): void {
@@ -360,11 +359,11 @@ export class Flow implements StreamOrigin {
       if (behind < 0) break;
       if (this.hasFin && distance(this.finAt, piece.sequence) >= 0) break;
       held.shift();
-      this.context.budget.giveBackBehindHole(chargeOf(piece));
+      this.context.memory.release(piece);
       const { reassembly } = this.context.counters;
-      if (behind >= piece.bytes.length) reassembly.retransmitted_bytes += piece.bytes.length;
+      if (behind >= piece.length) reassembly.retransmitted_bytes += piece.length;
       else reassembly.overlap_bytes += behind;
-      if (behind < piece.bytes.length) this.deliver(piece.bytes, behind, piece.bytes.length - behind, piece.timestampMs);
+      if (behind < piece.length) this.deliver(piece.bytes, behind, piece.length - behind, piece.timestampMs);
     }
     if (held !== null && held.count === 0) this.held = null;
     if (this.hasFin && this.stage === Stage.OPEN && distance(this.next, this.finAt) <= 0) this.finish("fin");
@@ -393,11 +392,11 @@ export class Flow implements StreamOrigin {
   }
 
   private finish(how: StreamEnd): void {
-    const { budget, counters } = this.context;
+    const { memory, counters } = this.context;
     const left = this.held?.extract(() => true) ?? [];
     for (const piece of left) {
-      budget.giveBackBehindHole(chargeOf(piece));
-      if (how !== "fin") counters.reassembly.discarded_bytes += piece.bytes.length;
+      memory.release(piece);
+      if (how !== "fin") counters.reassembly.discarded_bytes += piece.length;
     }
     this.held = null;
     if (this.stage === Stage.OPEN) {

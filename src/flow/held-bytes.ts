@@ -1,18 +1,77 @@
-/** Bytes of one flow that wait behind a hole: pieces in sequence order that never overlap. */
+/**
+ * Bytes that wait behind holes: of one flow, pieces in sequence order that never overlap; and the memory
+ * that all flows' pieces lie in. It is used again at once: what waits lives long enough to be expensive for
+ * a garbage collector, and in a flood there would be several times as much garbage as is held.
+ */
+import type { BufferBudget } from "../buffer-budget.ts";
 import { advance, distance } from "./sequence.ts";
 
 export interface Piece {
   sequence: number;
+  /** The first `length` bytes are the piece's; the array may be longer. */
   readonly bytes: Uint8Array;
+  readonly length: number;
   readonly arrivedMs: number;
   readonly timestampMs: number;
 }
 
-/** What a piece's own bookkeeping is charged with, beside its bytes. */
+/** What a piece's own bookkeeping is charged with, beside its array. */
 export const PIECE_OVERHEAD_BYTES = 256;
+/** Arrays have sizes of powers of two, so that they fit again. */
+const ARRAY_BYTES_MIN = 64;
+/** Of arrays that wait to be used again. */
+const SPARE_BYTES_MAX = 16 << 20;
+
+export class HeldMemory {
+  /** By size: the base-2 logarithm of an array's length. */
+  private readonly spare: Uint8Array[][] = Array.from({ length: 32 }, () => []);
+  private spareBytes = 0;
+  /** Delivered in this batch, and valid until its end. */
+  private released: Uint8Array[] = [];
+  /** Pieces released since the start. */
+  releasedCount = 0;
+
+  constructor(private readonly budget: BufferBudget) {}
+
+  /** Whether what is held is within its limit. */
+  get isWithin(): boolean {
+    return this.budget.isWithin;
+  }
+
+  /** A copy of `length` bytes at `offset`, in an array that may be longer. */
+  copy(bytes: Uint8Array, offset: number, length: number): Uint8Array {
+    const size = 32 - Math.clz32(Math.max(length, ARRAY_BYTES_MIN) - 1);
+    let array = this.spare[size]!.pop();
+    if (array === undefined) array = new Uint8Array(1 << size);
+    else this.spareBytes -= array.length;
+    array.set(bytes.subarray(offset, offset + length));
+    this.budget.takeBehindHole(array.length + PIECE_OVERHEAD_BYTES);
+    return array;
+  }
+
+  /** A piece is not held any more. Its bytes stay valid until the end of the batch. */
+  release(piece: Piece): void {
+    this.budget.giveBackBehindHole(piece.bytes.length + PIECE_OVERHEAD_BYTES);
+    this.released.push(piece.bytes);
+    this.releasedCount++;
+  }
+
+  /** The batch is over: what was released in it is used again. */
+  recycle(): void {
+    if (this.released.length === 0) return;
+    for (const array of this.released) {
+      if (this.spareBytes + array.length > SPARE_BYTES_MAX) continue;
+      this.spareBytes += array.length;
+      this.spare[Math.log2(array.length)]!.push(array);
+    }
+    this.released = [];
+  }
+}
 
 export class HeldBytes {
-  private readonly pieces: Piece[] = [];
+  private pieces: Piece[] = [];
+
+  constructor(private readonly memory: HeldMemory) {}
 
   get count(): number {
     return this.pieces.length;
@@ -21,11 +80,6 @@ export class HeldBytes {
   /** The piece with the lowest sequence number. */
   get first(): Piece | undefined {
     return this.pieces[0];
-  }
-
-  /** What all pieces are charged with. */
-  get chargedBytes(): number {
-    return this.pieces.reduce((sum, piece) => sum + chargeOf(piece), 0);
   }
 
   /** When the piece that has waited longest arrived; Infinity: none waits. */
@@ -45,8 +99,8 @@ export class HeldBytes {
     let added = 0;
     let index = 0;
     const place = (count: number) => {
-      const at = offset + length - left;
-      this.pieces.splice(index++, 0, { sequence: from, bytes: bytes.slice(at, at + count), arrivedMs, timestampMs });
+      const copy = this.memory.copy(bytes, offset + length - left, count);
+      this.pieces.splice(index++, 0, { sequence: from, bytes: copy, length: count, arrivedMs, timestampMs });
       added += count;
       from = advance(from, count);
       left -= count;
@@ -56,7 +110,7 @@ export class HeldBytes {
       const before = distance(from, piece.sequence);
       if (before > 0) place(Math.min(before, left));
       if (left === 0) break;
-      const known = distance(from, advance(piece.sequence, piece.bytes.length));
+      const known = distance(from, advance(piece.sequence, piece.length));
       if (known <= 0) continue;
       const skip = Math.min(known, left);
       from = advance(from, skip);
@@ -66,7 +120,7 @@ export class HeldBytes {
     return added;
   }
 
-  /** Takes the first piece out. */
+  /** Takes the first piece out. Whoever takes pieces out releases them. */
   shift(): Piece | undefined {
     return this.pieces.shift();
   }
@@ -74,13 +128,7 @@ export class HeldBytes {
   /** Takes out the pieces for which `wanted` holds. */
   extract(wanted: (piece: Piece) => boolean): Piece[] {
     const taken = this.pieces.filter(wanted);
-    const kept = this.pieces.filter((piece) => !wanted(piece));
-    this.pieces.length = 0;
-    this.pieces.push(...kept);
+    this.pieces = this.pieces.filter((piece) => !wanted(piece));
     return taken;
   }
-}
-
-export function chargeOf(piece: Piece): number {
-  return piece.bytes.length + PIECE_OVERHEAD_BYTES;
 }

@@ -81,6 +81,7 @@ export class Flows {
       } else {
         this.accept(event);
       }
+      this.table.endBatch();
     }
     return this;
   }
