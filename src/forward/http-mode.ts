@@ -2,7 +2,7 @@
  * --mode http: whole requests, on one connection per flow, each sent when the one before it was
  * answered. This file holds what all streams share: options, limits, and the clock.
  */
-import type { StreamConsumer, StreamOpener, StreamOrigin } from "../flow/stream.ts";
+import type { StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "../flow/stream.ts";
 import type { HeaderEdits } from "../http/header-edits.ts";
 import type { ForeignProtocol } from "../http/request-sink.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -51,7 +51,7 @@ export class HttpMode implements StreamOpener {
   }
 
   open(origin: StreamOrigin): StreamConsumer {
-    return new HttpStream(this, origin);
+    return new UnbegunStream(this, origin);
   }
 
   /** The batch is over: sends the requests whose turn it is. */
@@ -67,5 +67,29 @@ export class HttpMode implements StreamOpener {
     if (nowMs < this.nextTickMs) return;
     this.nextTickMs = nowMs + TICK_MS;
     for (const pipe of this.answering) pipe.expire(nowMs);
+  }
+}
+
+/** A flow of which nothing has come but its start: many, in a flood, and they must cost next to nothing. */
+class UnbegunStream implements StreamConsumer {
+  private stream: HttpStream | null = null;
+
+  constructor(
+    private readonly mode: HttpMode,
+    private readonly origin: StreamOrigin,
+  ) {}
+
+  data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    this.stream ??= new HttpStream(this.mode, this.origin);
+    this.stream.data(bytes, offset, length, timestampMs);
+  }
+
+  gap(length: number): void {
+    this.stream ??= new HttpStream(this.mode, this.origin);
+    this.stream.gap(length);
+  }
+
+  end(how: StreamEnd): void {
+    this.stream?.end(how);
   }
 }

@@ -53,7 +53,8 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   private inFlightBytes = 0;
   private streaming = false;
   private upstream: Upstream | null = null;
-  private responses: ResponseFramer;
+  /** The connection's; null: there was none yet. */
+  private responses: ResponseFramer | null = null;
   private answerBegun = false;
   private answerDueMs = Infinity;
   private bare = false;
@@ -68,7 +69,6 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     private readonly owner: PipeOwner,
   ) {
     this.held = new ByteQueue(mode.endpoint.memory);
-    this.responses = new ResponseFramer(this);
   }
 
   /** Whole requests that wait for their turn. */
@@ -117,7 +117,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     // Not held, it cannot be followed by what waits for the endpoint's word on an upgrade.
     this.requests.push(this.newRequest({ ...kind, wantsUpgrade: false }, 0, timestampMs));
     this.inFlight = 1;
-    this.responses.expect(kind.method);
+    this.responses!.expect(kind.method);
     upstream.mayEnd = false;
     upstream.write(bytes, 0, bytes.length, timestampMs);
   }
@@ -215,14 +215,14 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
 
   received(bytes: Uint8Array): void {
     if (this.bare) return;
-    this.responses.push(bytes, 0, bytes.length);
+    this.responses!.push(bytes, 0, bytes.length);
     this.pump();
     this.upstream?.flush(this.mode.endpoint.now());
   }
 
   ended(): void {
     if (this.bare) return;
-    this.responses.end();
+    this.responses!.end();
     if (this.upstream !== null) {
       this.leaveConnection();
       this.requeue(false);
@@ -233,7 +233,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   closed(how: UpstreamEnd): void {
     this.upstream = null;
     if (this.bare) return;
-    if (how === "closed") this.responses.end();
+    if (how === "closed") this.responses!.end();
     if (how === "unconnected") this.dropWaiting("endpoint_down");
     this.requeue(how === "given_up");
     this.pump();
@@ -318,7 +318,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     this.inFlightBytes += request.length;
     if (request.cancelled) return;
     if (request.resends++ === 0) this.mode.endpoint.counters.requests.forwarded++;
-    this.responses.expect(request.method);
+    this.responses!.expect(request.method);
     this.upstream!.mayEnd = false;
     this.upstream!.write(this.held.bytes, offset, request.length, request.timestampMs);
   }
