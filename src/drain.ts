@@ -1,9 +1,23 @@
 /** The end of a shard: nothing more comes, and answers are still on their way. */
+import type { MemoryGuard } from "./memory-guard.ts";
 import type { Shard } from "./shard.ts";
 
 /** How long answers may come in after a signal. */
 export const DRAIN_MS = 5000;
 const TICK_MS = 5;
+/** Flows that are ended at once when nothing more comes. */
+const FINISH_FLOWS = 1024;
+
+/** Ends all flows, no faster than the endpoint takes what they still bring; once `stop` is requested, at once. */
+export async function finish(shard: Shard, memory: MemoryGuard, stop: { readonly requested: boolean }): Promise<void> {
+  while (shard.finish(FINISH_FLOWS)) {
+    memory.check(shard.turnover);
+    while (shard.isBehind && !stop.requested) {
+      shard.tick();
+      await Bun.sleep(1);
+    }
+  }
+}
 
 /** Waits until all connections have ended; once `stop` is requested, no longer than DRAIN_MS. */
 export async function drain(shard: Shard, now: () => number, stop: { readonly requested: boolean }): Promise<void> {

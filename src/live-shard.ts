@@ -7,9 +7,10 @@ import { mirrorFilter } from "./filter/mirror-filter.ts";
 import type { Options } from "./cli/options.ts";
 import { Clock } from "./clock.ts";
 import { isSupportedLinkType } from "./decode/link.ts";
-import { drain, turn } from "./drain.ts";
+import { drain, finish, turn } from "./drain.ts";
 import { RefusalError } from "./errors.ts";
 import { bunConnector } from "./forward/socket.ts";
+import { MemoryGuard } from "./memory-guard.ts";
 import { Counters } from "./observe/counters.ts";
 import { Shard, type ShardReport } from "./shard.ts";
 import { shardOptions } from "./shard-setup.ts";
@@ -29,6 +30,7 @@ export class LiveShard {
   private readonly clock = new Clock();
   private readonly shard: Shard;
   private readonly capture: LiveCapture;
+  private readonly memory: MemoryGuard;
   private isRefusing = false;
 
   /** Opens the interface, refusing every frame. Throws RefusalError. */
@@ -38,6 +40,7 @@ export class LiveShard {
     report: ShardReport,
   ) {
     this.shard = new Shard(shardOptions(options, shards), this.counters, report, bunConnector, this.clock.now);
+    this.memory = new MemoryGuard(options["max-buffer-mib"]);
     this.capture = LiveCapture.open({
       interfaceName: options.interfaceName!,
       captureBufferMib: Math.max(Math.ceil(options["capture-buffer-mib"] / shards), CAPTURE_BUFFER_MIB_MIN),
@@ -74,7 +77,7 @@ export class LiveShard {
 
   /** Takes the frames from `sinceMs` on, until {@link refuse}; `counted` is called every now and then. Throws RefusalError. */
   async run(sinceMs: number, counted: () => void): Promise<void> {
-    const { capture, shard, clock } = this;
+    const { capture, shard, memory, clock } = this;
     capture.sinceMs = sinceMs;
     const wait = await FrameWait.create(capture.fd);
     let statsDueMs = 0;
@@ -89,6 +92,7 @@ export class LiveShard {
         break;
       }
       shard.advance(nowMs);
+      memory.check(shard.turnover);
       if (nowMs >= statsDueMs) {
         statsDueMs = nowMs + STATS_MS;
         clock.adjust();
@@ -104,8 +108,9 @@ export class LiveShard {
 
   /** Forwards what was captured, and waits for its answers, but not for ever. */
   async finish(): Promise<void> {
-    this.shard.finish();
-    await drain(this.shard, this.clock.now, { requested: true });
+    const stop = { requested: true };
+    await finish(this.shard, this.memory, stop);
+    await drain(this.shard, this.clock.now, stop);
   }
 
   private countKernelDrops(): void {

@@ -9,9 +9,10 @@ import { guardPort } from "./capture/port-guard.ts";
 import { Savefile } from "./capture/savefile.ts";
 import type { Options } from "./cli/options.ts";
 import { Clock } from "./clock.ts";
-import { DRAIN_MS, drain, turn } from "./drain.ts";
+import { DRAIN_MS, drain, finish, turn } from "./drain.ts";
 import { RefusalError, ShardError } from "./errors.ts";
 import { bunConnector } from "./forward/socket.ts";
+import { MemoryGuard } from "./memory-guard.ts";
 import { Counters } from "./observe/counters.ts";
 import { Log } from "./observe/log.ts";
 import { Progress } from "./observe/progress.ts";
@@ -147,6 +148,7 @@ function mayHurry(): boolean {
 class SavefileRun {
   private readonly savefile: Savefile;
   private readonly shard: Shard;
+  private readonly memory: MemoryGuard;
   private readonly progress: Progress | undefined;
 
   constructor(
@@ -158,13 +160,14 @@ class SavefileRun {
     private readonly clock: Clock,
   ) {
     this.savefile = Savefile.open(path);
+    this.memory = new MemoryGuard(options["max-buffer-mib"]);
     this.shard = new Shard(shardOptions(options, 1), counters, report, bunConnector, clock.now);
     if (log.format === "pretty" && isatty(2)) this.progress = new Progress(path === "-" ? 0 : statSync(path).size, clock.now);
     log.info(`Reading ${path === "-" ? "standard input" : path}`);
   }
 
   async run(stop: Stop): Promise<void> {
-    const { savefile, shard, progress } = this;
+    const { savefile, shard, memory, progress } = this;
     const ticker = setInterval(() => shard.tick(), TICK_MS);
     const stopped = stop.request.then(() => false);
     try {
@@ -175,6 +178,7 @@ class SavefileRun {
           await turn();
           // Sleeping, not spinning: it is the endpoint that needs the processor now.
           while (shard.isBehind && !stop.requested) await Bun.sleep(BEHIND_MS);
+          memory.check(shard.turnover);
           progress?.update(savefile.position, this.counters.frames.captured);
           this.report.tick();
         }
@@ -186,7 +190,7 @@ class SavefileRun {
   }
 
   async finish(stop: Stop): Promise<void> {
-    this.shard.finish();
+    await finish(this.shard, this.memory, stop);
     await drain(this.shard, this.clock.now, stop);
     this.report.strangers(this.shard.strangers);
   }
