@@ -142,7 +142,7 @@ export class FlowTable implements FlowContext {
   private acceptBare(flow: Flow, segment: Segment): void {
     if (flow.stage === Stage.ENDED) return;
     this.touch(flow);
-    flow.receive(segment, segment.sequence, this.nowMs);
+    if (flow.isNear(segment.sequence)) flow.receive(segment, segment.sequence, this.nowMs);
   }
 
   private acceptBytes(newest: Flow | null, hash: number, segment: Segment): void {

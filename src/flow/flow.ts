@@ -119,6 +119,12 @@ export class Flow implements StreamOrigin {
     return above;
   }
 
+  /** Whether a segment without bytes may be this flow's: late ones of the connection before it lie elsewhere. */
+  isNear(sequence: number): boolean {
+    if (distance(this.base, sequence) < -1) return false;
+    return this.stage !== Stage.OPEN || distance(this.next, sequence) <= LATE_START_BYTES_MAX;
+  }
+
   /** The lowest byte (or FIN) that was seen; of a flow without its SYN the best guess at its start. */
   private get firstSeen(): number {
     if (this.stage !== Stage.WAITING) return this.start;

@@ -3,7 +3,7 @@
  * fault that the simulator found, as short as it can be told; `test.failing` complains when one is mended.
  */
 import { expect, test } from "bun:test";
-import { data, type Event, fin, FLUSH, Flows, reset, syn } from "./flows.ts";
+import { data, type Event, fin, FLUSH, Flows, syn } from "./flows.ts";
 
 function fault(name: string, events: Event[], streams: string[]): void {
   test.failing(name, () => {
@@ -15,10 +15,3 @@ function fault(name: string, events: Event[], streams: string[]): void {
 fault("a truncated segment that overtakes its SYN does not hide the tail that the connection before lacks", [syn(0), data(1, "a", { missing: 3 }), data(5001, "x", { missing: 7 }), syn(5000), FLUSH], ["SYN a <3> flushed", "SYN x <7> flushed"]);
 fault("a FIN that overtakes its SYN does not hide the FIN of the connection before", [syn(0), data(1, "a"), fin(5001), fin(2), syn(5000)], ["SYN a fin", "SYN fin"]);
 fault("bytes that overtake their SYN stay together when the connection before ends", [syn(0), data(5001, "abc"), fin(3), data(5004, "def"), data(1, "ab"), syn(5000)], ["SYN ab fin", "SYN abcdef …"]);
-
-// AVOIDED.lateBareAck
-fault(
-  "what late bare segments of the connection before acknowledge is not this one's",
-  [syn(0), fin(1), syn(5000), data(5001, "abc", { acknowledgment: 795_867_480 }), data(1, "", { acknowledgment: 2_689_051_766 }), data(2, "", { acknowledgment: 3_000_000_000 }), reset(5004), data(5001, "abc", { acknowledgment: 795_867_480 }), FLUSH],
-  ["SYN fin", "SYN abc reset"],
-);

@@ -1,6 +1,6 @@
 /** Faults that the simulator found, each as short as it can be told, after they were mended. */
 import { expect, test } from "bun:test";
-import { data, type Event, fin, FLUSH, Flows, type FlowsOptions, pause, syn } from "./flows.ts";
+import { data, type Event, fin, FLUSH, Flows, type FlowsOptions, pause, reset, syn } from "./flows.ts";
 
 function mended(name: string, events: Event[], streams: string[], options: FlowsOptions = {}): void {
   test(name, () => {
@@ -14,3 +14,9 @@ mended("a late copy of a SYN does not open the next connection before its own SY
 mended("a late copy of a SYN does not open the next connection that waits for its own", [syn(0), fin(1), data(5001, "x"), syn(0), syn(5000)], ["SYN fin", "SYN x …"]);
 
 mended("a truncated segment that overtakes its SYN is no hole of the connection before", [syn(0), data(1, "a"), data(5001, "x", { missing: 7 }), syn(5000), FLUSH], ["SYN a flushed", "SYN x <7> flushed"]);
+
+mended(
+  "what late bare segments of the connection before acknowledge is not this one's",
+  [syn(0), fin(1), syn(5000), data(5001, "abc", { acknowledgment: 795_867_480 }), data(1, "", { acknowledgment: 2_689_051_766 }), data(2, "", { acknowledgment: 3_000_000_000 }), reset(5004), data(5001, "abc", { acknowledgment: 795_867_480 }), FLUSH],
+  ["SYN fin", "SYN abc reset"],
+);
