@@ -12,8 +12,6 @@ import { Random } from "../support/random.ts";
 export const AVOIDED = {
   /** What overtakes the SYN of a second connection while the first one is open. */
   earlyWhileOpen: true,
-  /** Segments without bytes that come again when another connection has taken their place. */
-  lateBareAck: true,
 };
 
 /**

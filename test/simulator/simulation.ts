@@ -483,13 +483,10 @@ function withoutSomeAmbiguous(frames: Frame[]): Frame[] {
   const isEnded = (connection: Connection | null, atMs: number): boolean =>
     connection === null || (isOpened(connection, atMs) && ended.get(connection)! < atMs && isEnded(connection.before, atMs));
   const isUnknown = new Set<Connection>();
-  const isReplaced = new Set<Connection>();
   return frames.filter(({ packet, arrivalMs }) => {
     if (packet === null) return true;
-    const { connection, flags, payload } = packet.segment.sent;
+    const { connection, flags } = packet.segment.sent;
     const { before } = connection;
-    if (AVOIDED.lateBareAck && payload.length === 0 && flags === "A" && isReplaced.has(connection)) return false;
-    if (before !== null) isReplaced.add(before);
     if (isUnknown.has(connection)) return false;
     if (before === null) return true;
     const isEarly = arrivalMs < opened.get(connection)! && !flags.includes("S");
