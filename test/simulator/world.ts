@@ -1,0 +1,321 @@
+/**
+ * One run of the simulator: clients, mirror, program and endpoint of one seed, on one clock.
+ *
+ * The program runs twice over the same batches: once whole (a Shard with the simulated endpoint), and
+ * once only to where its streams begin and end (Decoder and FlowTable), to see the holes' places.
+ * What must come of it is the business of the worlds that extend this one: of streams in simulation.ts,
+ * of requests in http/simulation.ts.
+ */
+import { BufferBudget } from "../../src/buffer-budget.ts";
+import { Decoder } from "../../src/decode/decoder.ts";
+import { DROP_REASONS, SEGMENT } from "../../src/decode/drop-reason.ts";
+import { FlowTable, REMEMBER_MS } from "../../src/flow/flow-table.ts";
+import type { EndpointReport } from "../../src/forward/endpoint.ts";
+import type { HttpReport } from "../../src/forward/http-mode.ts";
+import { Counters } from "../../src/observe/counters.ts";
+import { Shard, type ShardOptions } from "../../src/shard.ts";
+import { Random } from "../support/random.ts";
+import { equal, within } from "./checks.ts";
+import type { Connection } from "./client.ts";
+import { addForeign } from "./foreign.ts";
+import { MemorySource } from "./memory-source.ts";
+import { type Frame, Mirror } from "./mirror.ts";
+import { type Arrival, decodeAll, displacementOf, type FrameCounts, prematureGarbage } from "./oracle.ts";
+import { Recorder } from "./recorder.ts";
+import { AVOIDED, type Scenario } from "./scenario.ts";
+import { Clock, type SimulatedEndpoint } from "./simulated-endpoint.ts";
+import { traceOf } from "./trace.ts";
+
+/** When the first client starts, in milliseconds since 1970. */
+export const EPOCH_MS = 1_750_000_000_000;
+/** How long frames wait at most until they are read: the program's clock runs ahead of theirs. */
+const BATCH_MS_MAX = 5;
+/** More pieces than this many segments cannot come of them: each adds two ends. */
+const PIECES_PER_SEGMENT = 2;
+const DRAIN_MS_MAX = 600_000;
+
+/** What of the program's options concerns flows; a world adds the rest. */
+export type FlowOptions = Pick<ShardOptions, "maxPendingPackets" | "gapTimeoutMs" | "idleTimeoutMs" | "maxFlows">;
+
+export abstract class World {
+  protected readonly random: Random;
+  protected readonly connections: Connection[];
+  protected readonly frames: Frame[];
+  protected readonly arrivals: Arrival[];
+  protected readonly counts: FrameCounts;
+  protected readonly clock = new Clock(EPOCH_MS);
+  protected readonly options: ShardOptions;
+  protected readonly report = new CountingReport();
+  protected readonly counters = new Counters();
+  protected readonly endpoint: SimulatedEndpoint;
+  protected readonly shard: Shard;
+  protected readonly recorder = new Recorder();
+  protected readonly recorded = new Counters();
+  protected readonly budget: BufferBudget;
+  protected readonly decoder: Decoder;
+  protected readonly table: FlowTable;
+
+  constructor(
+    protected readonly scenario: Scenario,
+    connect: (random: Random) => Connection[],
+    optionsOf: (random: Random, flowOptions: FlowOptions) => ShardOptions,
+    /** Where connections go to, on the given clock. */
+    endpointOf: (clock: Clock, options: ShardOptions) => SimulatedEndpoint,
+  ) {
+    // Another sequence than the scenario's own knobs were drawn from.
+    this.random = new Random(scenario.seed ^ 0x5eed);
+    this.connections = connect(this.random);
+    this.frames = this.mirror();
+    ({ arrivals: this.arrivals, counts: this.counts } = decodeAll(this.frames));
+    this.options = optionsOf(this.random, this.chooseFlowOptions());
+    this.endpoint = endpointOf(this.clock, this.options);
+    this.shard = new Shard(this.options, this.counters, this.report, this.endpoint, () => this.clock.nowMs);
+    const { budget } = this.shard.endpoint.memory;
+    // Finer than --max-buffer-mib, so that it is met in a small world.
+    if (scenario.regime === "memory") Object.assign(budget, { limitBytes: this.random.pick([0, 4096, 20_000, 60_000]) });
+    this.budget = new BufferBudget(budget.limitBytes);
+    this.decoder = new Decoder(this.options, this.recorded);
+    this.table = new FlowTable(this.options, this.recorded, this.budget, this.recorder);
+  }
+
+  /** What holds at every moment. */
+  protected abstract check(): void;
+
+  trace(): string {
+    return [JSON.stringify(this.scenario), JSON.stringify(this.options), traceOf(this.connections, this.arrivals, EPOCH_MS)].join("\n");
+  }
+
+  private mirror(): Frame[] {
+    const { random, scenario, connections } = this;
+    const mirror = new Mirror(random, scenario);
+    for (const connection of connections) {
+      const unseen = connection.before === null && random.chance(0.15) ? random.int(1, connection.sent.length) : 0;
+      connection.sent.forEach((sent, i) => {
+        // The SYN of a second connection is what tells it from the first one.
+        const isKept = i === 0 && connection.before !== null;
+        // Where limits are met, what comes before it would be given up as the first one's.
+        const isInTime = isKept && scenario.regime !== "exact";
+        // A SYN behind the end and an acknowledgment that was not said before are a new connection's mark.
+        const isOnce = sent.flags.includes("S") && acknowledgesMore(connection);
+        if (i >= unseen && !(isOnce && i > 0)) mirror.carry({ ...sent, atMs: EPOCH_MS + sent.atMs }, { isKept, isInTime, isOnce });
+        if (random.chance(scenario.foreign)) addForeign(random, scenario, mirror, connection, EPOCH_MS + sent.atMs);
+      });
+    }
+    const frames = withoutAmbiguous(mirror.arrivals());
+    const { arrivals } = decodeAll(frames);
+    const premature = prematureGarbage(arrivals);
+    const mayHaveGarbage = scenario.regime === "exact";
+    const isLeftOut = ({ packet }: Frame) => {
+      const sent = packet?.segment.sent;
+      return sent !== undefined && sent.isGarbage && (premature.has(sent) || (!mayHaveGarbage && sent.payload.length > 0));
+    };
+    return frames.filter((frame) => !isLeftOut(frame));
+  }
+
+  private chooseFlowOptions(): FlowOptions {
+    const { random, scenario } = this;
+    if (scenario.regime !== "exact") {
+      const gapTimeoutMs = scenario.isLive ? random.pick([0, 1, 100, 1000]) : Infinity;
+      const maxPendingPackets = random.pick([0, 1, 2, 5, 32]);
+      // A flow that is forgotten too early cannot be told from the next with its addresses and ports.
+      const mayForget = scenario.reuse === "none";
+      const idleTimeoutMs = mayForget ? random.pick([100, 1000, 300_000]) : 300_000;
+      const maxFlows = mayForget ? random.pick([1, 2, 5, 1000]) : 1000;
+      return { maxPendingPackets, gapTimeoutMs, idleTimeoutMs, maxFlows };
+    }
+    let segments = 0;
+    let waitMs = 0;
+    for (const [connections, arrivals] of this.byIdentity()) {
+      const worst = displacementOf(connections, arrivals);
+      segments = Math.max(segments, worst.segments);
+      waitMs = Math.max(waitMs, worst.waitMs);
+    }
+    const least = waitMs + 2 * BATCH_MS_MAX;
+    const gapTimeoutMs = scenario.isLive ? random.pick([least, least + 150, Math.max(least, 1000)]) : Infinity;
+    const maxPendingPackets = random.pick([1, 2]) * PIECES_PER_SEGMENT * segments + random.pick([0, 1, 32]);
+    return { maxPendingPackets, gapTimeoutMs, idleTimeoutMs: 300_000, maxFlows: 65_536 };
+  }
+
+  protected byIdentity(): Map<Connection[], Arrival[]> {
+    const groups = Map.groupBy(this.connections, ({ identity }) => identity);
+    const arrivals = Map.groupBy(this.arrivals, ({ sent }) => sent.connection.identity);
+    return new Map([...groups].map(([identity, connections]) => [connections, arrivals.get(identity) ?? []]));
+  }
+
+  /** Plays all frames to the program, in batches, with time passing between them. */
+  protected play(): void {
+    const { random, scenario, frames } = this;
+    const source = new MemorySource(scenario.linkType);
+    const batchMax = random.pick([1, 5, 64]);
+    for (let from = 0; from < frames.length; ) {
+      const endMs = frames[from]!.arrivalMs + BATCH_MS_MAX;
+      const batch = frames
+        .slice(from, from + random.int(1, batchMax))
+        .filter(({ arrivalMs }) => arrivalMs <= endMs)
+        .map(({ bytes, arrivalMs }) => ({ bytes, timestampMs: arrivalMs }));
+      from += batch.length;
+      source.fill(batch);
+      this.passTimeUntil(batch.at(-1)!.timestampMs);
+      this.record(source);
+      source.rewind();
+      for (let more = true; more; ) {
+        for (const socket of this.endpoint.sockets) socket.writes = 0;
+        more = this.shard.process(source, random.int(1, batchMax));
+        source.scribble();
+        for (const { writes } of this.endpoint.sockets) if (writes > 1) throw new Error(`${writes} writes on one connection in one batch`);
+      }
+      this.tick();
+      this.check();
+    }
+  }
+
+  private record(source: MemorySource): void {
+    while (source.next()) {
+      const outcome = this.decoder.decode(source.bytes, source.view, source.offset, source.length, source.linkType, source.timestampMs);
+      if (outcome === SEGMENT) this.table.accept(this.decoder.segment);
+    }
+  }
+
+  /** Lets the time pass in steps, as the program's loop does. */
+  private passTimeUntil(untilMs: number): void {
+    const { clock } = this;
+    while (clock.nowMs < untilMs) {
+      // In a long silence nothing happens, unless connections are being made or ended.
+      const isQuiet = this.endpoint.isIdle && this.shard.endpoint.unsettledCount === 0;
+      const stepMs = Math.max(this.random.pick([1, 10, 100]), isQuiet ? (untilMs - clock.nowMs) / 10 : 0);
+      clock.nowMs = Math.min(untilMs, clock.nowMs + stepMs);
+      this.tick();
+      this.check();
+    }
+  }
+
+  protected tick(): void {
+    this.endpoint.step();
+    if (this.scenario.isLive) {
+      this.decoder.advance(this.clock.nowMs);
+      this.table.advance(this.clock.nowMs);
+      this.shard.advance(this.clock.nowMs);
+    } else {
+      this.shard.tick();
+    }
+  }
+
+  /** The capture is over: everything ends, and every connection is waited for. */
+  protected drain(): void {
+    this.table.flush();
+    this.shard.finish();
+    this.check();
+    const limitMs = this.clock.nowMs + DRAIN_MS_MAX;
+    while (this.shard.endpoint.openCount > 0 || !this.endpoint.isIdle) {
+      this.clock.nowMs += this.random.pick([5, 10, 50]);
+      this.endpoint.step();
+      this.shard.tick();
+      this.check();
+      if (this.clock.nowMs > limitMs) throw new Error(`${this.shard.endpoint.openCount} connections do not end`);
+    }
+  }
+
+  /** The counters are what the frames were made for. */
+  protected checkCounts(): void {
+    const { captured, segments, truncated, dropped, completedDatagrams } = this.counts;
+    for (const { frames, fragments } of [this.counters, this.recorded]) {
+      equal("frames.captured", frames.captured, captured);
+      equal("frames.segments", frames.segments, segments);
+      equal("frames.truncated", frames.truncated, truncated);
+      DROP_REASONS.forEach((reason, i) => equal(`frames.dropped.${reason}`, frames.dropped[i]!, dropped.get(reason) ?? 0));
+      equal("fragments.completed", fragments.completed, completedDatagrams);
+    }
+  }
+
+  protected checkNothingHeld(): void {
+    equal("bytes held", this.shard.endpoint.memory.budget.usedBytes, 0);
+    equal("bytes held by the recorder", this.budget.usedBytes, 0);
+    equal("waiting flows", this.table.waiting.size, 0);
+    equal("live flows", this.table.liveCount, 0);
+    equal("open connections", this.shard.endpoint.openCount, 0);
+    equal("backlog", this.shard.endpoint.backlogBytes, 0);
+    equal("unsettled", this.shard.endpoint.unsettledCount, 0);
+    equal("active flows", this.counters.flows.active, 0);
+    const last = this.frames.at(-1)?.arrivalMs ?? EPOCH_MS;
+    this.table.advance(Math.max(last, this.clock.nowMs) + REMEMBER_MS + 1);
+    equal("remembered flows", this.table.rememberedCount, 0);
+  }}
+
+class CountingReport implements EndpointReport, HttpReport {
+  begun = 0;
+  ended = 0;
+
+  get isInOutage(): boolean {
+    return this.begun > this.ended;
+  }
+
+  outageBegan(): void {
+    if (this.isInOutage) throw new Error("an outage within an outage");
+    this.begun++;
+  }
+
+  outageEnded(durationMs: number): void {
+    if (!this.isInOutage) throw new Error("the end of no outage");
+    within("an outage's duration", durationMs, Infinity);
+    this.ended++;
+  }
+
+  foreign(): void {
+    throw new Error("a protocol seen in --mode tcp");
+  }
+
+  givenUp(_why: string, lostBytes: number): void {
+    within("lost bytes", lostBytes, Infinity);
+  }
+
+  broken(_how: "closed" | "reset", lostBytes: number): void {
+    within("lost bytes", lostBytes, Infinity);
+  }
+}
+
+/**
+ * Leaves out what nobody can tell: a connection of which nothing came before another had its addresses
+ * and ports; what came before a third connection's SYN while the first one may still be open, as its FIN
+ * was not seen; and what came before a second connection's SYN while the first one's was not seen either.
+ */
+function withoutAmbiguous(frames: Frame[]): Frame[] {
+  const left = withoutSomeAmbiguous(frames);
+  // What was left out may have been what made the rest certain.
+  return left.length === frames.length ? left : withoutAmbiguous(left);
+}
+
+function withoutSomeAmbiguous(frames: Frame[]): Frame[] {
+  const known = new Map<Connection, number>();
+  const opened = new Map<Connection, number>();
+  const ended = new Map<Connection, number>();
+  const note = (times: Map<Connection, number>, { sent, atMs }: Arrival) => {
+    if (!times.has(sent.connection)) times.set(sent.connection, atMs);
+  };
+  for (const arrival of decodeAll(frames).arrivals) {
+    const { flags } = arrival.sent;
+    if (arrival.length > 0 || flags.includes("S")) note(known, arrival);
+    if (flags.includes("S")) note(opened, arrival);
+    if (flags.includes("F")) note(ended, arrival);
+  }
+  const isOpened = (connection: Connection, atMs: number) => known.get(connection)! < atMs && opened.get(connection)! < atMs;
+  const isEnded = (connection: Connection | null, atMs: number): boolean =>
+    connection === null || (isOpened(connection, atMs) && ended.get(connection)! < atMs && isEnded(connection.before, atMs));
+  const isUnknown = new Set<Connection>();
+  return frames.filter(({ packet, arrivalMs }) => {
+    if (packet === null) return true;
+    const { connection, flags } = packet.segment.sent;
+    const { before } = connection;
+    if (isUnknown.has(connection)) return false;
+    if (before === null) return true;
+    const isEarly = arrivalMs < opened.get(connection)! && !flags.includes("S");
+    if (isEarly && AVOIDED.earlyWhileOpen && !isEnded(before, arrivalMs)) return false;
+    if (isEarly && !(isOpened(before, arrivalMs) && isEnded(before.before, arrivalMs))) return false;
+    if (!(known.get(before)! < arrivalMs)) isUnknown.add(before);
+    return true;
+  });
+}
+
+function acknowledgesMore({ sent }: Connection): boolean {
+  const numbers = new Set(sent.filter(({ flags }) => flags.includes("A")).map(({ acknowledgment }) => acknowledgment));
+  return numbers.size > 1;
+}
