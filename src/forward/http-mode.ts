@@ -56,8 +56,11 @@ export class HttpMode implements StreamOpener {
 
   /** The batch is over: sends the requests whose turn it is. */
   flush(): void {
-    for (const stream of this.dirty) stream.pump();
-    this.dirty.clear();
+    for (const stream of this.dirty) {
+      // First, for it may get something to do again.
+      this.dirty.delete(stream);
+      stream.pump();
+    }
   }
 
   /** Looks at the time limit for answers; cheap to call often. */

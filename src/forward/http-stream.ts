@@ -136,7 +136,8 @@ export class HttpStream implements StreamConsumer, RequestSink, PipeOwner {
 
   foreign(protocol: ForeignProtocol): void {
     this.counters.foreign[protocol]++;
-    if (protocol === "http2" && this.origin.hasSyn) {
+    // Without its first bytes, which may have found no room, it is no such stream.
+    if (protocol === "http2" && this.origin.hasSyn && this.dropping === null) {
       this.phase = Phase.BARE;
       this.pipe.goBare(this.timestampMs);
       return;

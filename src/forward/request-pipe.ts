@@ -63,6 +63,8 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   private isBusy = false;
   private isCrowded = false;
   private isAnswering = false;
+  /** The owner is to be told that an upgrade was refused: what then comes of it may change anything here. */
+  private owesRefusal = false;
 
   constructor(
     private readonly mode: HttpMode,
@@ -170,7 +172,13 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
 
   /** Sends the requests whose turn it is. */
   pump(): void {
-    this.pumpRequests();
+    do {
+      if (this.owesRefusal) {
+        this.owesRefusal = false;
+        this.owner.upgradeRefused();
+      }
+      this.pumpRequests();
+    } while (this.owesRefusal);
     this.noteCrowd();
   }
 
@@ -193,16 +201,22 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
       return;
     }
     this.skipCancelled();
-    if (this.waiting === 0 || this.inFlight >= this.mode.options.pipelineDepth || !this.connection().isOpen) return;
+    if (this.waiting === 0 || this.inFlight >= this.mode.options.pipelineDepth) return;
+    const upstream = this.connection();
+    if (!upstream.isOpen) return;
     while (this.waiting > 0 && this.inFlight < this.mode.options.pipelineDepth) {
-      this.send(this.requests[this.inFlight]!);
-      if (this.requests[this.inFlight - 1]!.wantsUpgrade) break;
+      const request = this.requests[this.inFlight]!;
+      this.send(request);
+      // The buffers were full, and the connection that was given up is this one: all that has followed already.
+      if (this.upstream !== upstream) return;
+      if (request.wantsUpgrade) break;
     }
     this.awaitAnswer();
   }
 
-  /** Gives up the connection if its answer is overdue. */
+  /** Gives up the connection if its answer is overdue. Nobody answers what is still being sent: for that there is --max-retries. */
   expire(nowMs: number): void {
+    if (this.upstream !== null && this.upstream.backlogBytes > 0) this.answerDueMs = nowMs + this.mode.options.responseTimeoutMs;
     if (nowMs < this.answerDueMs) return;
     this.upstream?.giveUp(`no answer within ${this.mode.options.responseTimeoutMs} ms (--response-timeout-ms)`);
   }
@@ -265,7 +279,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
       this.requeue(false);
     }
     this.awaitAnswer();
-    if (request.wantsUpgrade) this.owner.upgradeRefused();
+    this.owesRefusal ||= request.wantsUpgrade;
   }
 
   upgraded(): void {
@@ -352,6 +366,8 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     if (upstream === null) return;
     this.upstream = null;
     upstream.detach();
+    // What is in flight goes on another connection, or is unanswered: the rest of it must not arrive here as well.
+    if (this.inFlight > 0) upstream.discard();
     upstream.finish(LINGER_MS);
   }
 
@@ -361,7 +377,6 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
    */
   private requeue(firstFailed: boolean): void {
     const { responses } = this.mode.endpoint.counters;
-    let upgradeFailed = false;
     for (let i = 0; i < this.inFlight; i++) {
       const request = this.requests[i]!;
       const begun = i === 0 && (this.answerBegun || firstFailed);
@@ -369,7 +384,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
       request.cancelled = true;
       if (this.streaming && request.length === 0) continue;
       responses.unanswered++;
-      upgradeFailed ||= request.wantsUpgrade;
+      this.owesRefusal ||= request.wantsUpgrade;
     }
     if (this.streaming) {
       this.streaming = false;
@@ -380,7 +395,6 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     this.inFlightBytes = 0;
     this.answerBegun = false;
     this.awaitAnswer();
-    if (upgradeFailed) this.owner.upgradeRefused();
   }
 
   /** Drops the requests that wait. */
@@ -388,6 +402,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     const { requests } = this.mode.endpoint.counters;
     while (this.waiting > 0) {
       const request = this.requests.splice(this.inFlight, 1)[0]!;
+      this.owesRefusal ||= request.wantsUpgrade && !request.cancelled;
       if (request.resends > 0) this.mode.endpoint.counters.responses.unanswered += request.cancelled ? 0 : 1;
       else requests.dropped[reason]++;
       this.dropHeld(request.length);

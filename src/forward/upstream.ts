@@ -107,6 +107,16 @@ export class Upstream implements SocketEvents {
     this.endpoint.markDirty(this);
   }
 
+  /** What was not written yet is not wanted any more. */
+  discard(): void {
+    this.endpoint.counters.upstream.lost_bytes += this.backlogBytes;
+    this.direct = NOTHING;
+    this.directLength = 0;
+    this.queue.clear();
+    this.blocked = false;
+    this.endpoint.blocked.delete(this);
+  }
+
   /** The batch is over: offers its bytes to the kernel, and copies what must wait. */
   flush(nowMs: number): void {
     if (this.state === State.OPEN && !this.blocked) this.offer(nowMs);

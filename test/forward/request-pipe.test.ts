@@ -1,0 +1,145 @@
+/** Requests on their way to an endpoint that does what each test says. What was found by test/simulator/http has its smallest case here. */
+import { expect, test } from "bun:test";
+import { HttpMode, type HttpOptions } from "../../src/forward/http-mode.ts";
+import { Scripted, type ScriptedOptions, type ScriptedSocket } from "./scripted.ts";
+
+const GET = "GET / HTTP/1.1\r\n\r\n";
+const POST = "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nabcd";
+const UPGRADE = "GET /chat HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+const CLOSE = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/** A mirrored connection of --mode http. */
+class Mirrored extends Scripted {
+  private readonly mode: HttpMode;
+  private readonly stream;
+
+  constructor({ bufferBytes, connectTimeoutMs, ...http }: Partial<HttpOptions> & ScriptedOptions = {}) {
+    super({ ...(bufferBytes === undefined ? {} : { bufferBytes }), ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }) });
+    const usual = { pipelineDepth: 1, maxWaitingRequests: 128, maxRequestBytes: 1 << 20, maxHeaderBytes: 65_536, responseTimeoutMs: 1000, headerEdits: null };
+    this.mode = new HttpMode(this.endpoint, { ...usual, ...http }, { foreign() {} });
+    this.stream = this.mode.open({ identity: new Int32Array(9), hasSyn: true });
+  }
+
+  /** A batch in which the client's next bytes come, each text in a segment of its own. */
+  client(...texts: string[]): void {
+    for (const text of texts) this.stream.data(new TextEncoder().encode(text), 0, text.length, this.nowMs);
+    this.tick();
+  }
+
+  answer(socket: ScriptedSocket, text: string): void {
+    socket.events.received(new TextEncoder().encode(text));
+    this.tick();
+  }
+
+  end(): void {
+    this.stream.end("fin");
+    this.tick();
+  }
+
+  tick(): void {
+    this.mode.flush();
+    this.endpoint.flush();
+  }
+
+  override pass(ms: number): void {
+    for (const untilMs = this.nowMs + ms; this.nowMs < untilMs; this.mode.tick(), this.tick()) super.pass(Math.min(10, untilMs - this.nowMs));
+  }
+
+  get requests() {
+    return this.counters.requests;
+  }
+}
+
+test("behind an upgrade that found no endpoint, requests go on, and nothing is held", () => {
+  const world = new Mirrored({ connectTimeoutMs: 500 });
+  world.client(UPGRADE + GET);
+  world.pass(500);
+  expect(world.requests.dropped.endpoint_down).toBe(1);
+  world.connector.attempts.shift();
+  const socket = world.connector.accept();
+  world.answer(socket, OK);
+  expect(socket.text).toBe(GET);
+  expect(world.requests).toMatchObject({ seen: 2, forwarded: 1, answered: 1 });
+  expect(world.budget.usedBytes).toBe(0);
+});
+
+test("a request that is streamed behind a refused upgrade has the next connection to itself", () => {
+  const world = new Mirrored({ maxRequestBytes: 100 });
+  const large = `PUT / HTTP/1.1\r\nContent-Length: 200\r\n\r\n${"x".repeat(200)}`;
+  world.client(UPGRADE);
+  const first = world.connector.accept();
+  world.tick();
+  world.client(large.slice(0, 150));
+  world.answer(first, "HTTP/1.1 403 Forbidden\r\n\r\nno");
+  first.events.ended();
+  world.tick();
+  const second = world.connector.accept();
+  world.client(large.slice(150));
+  expect(second.text).toBe(large);
+  expect(second.shutdowns).toBe(0);
+  world.answer(second, OK);
+  expect(world.requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2 });
+});
+
+test("a connection that is given up for memory in the middle of a pipeline is no exception", () => {
+  const world = new Mirrored({ pipelineDepth: 5, bufferBytes: 4200 });
+  world.client(GET + GET + GET);
+  world.connector.accept();
+  world.tick();
+  expect(world.upstream.given_up).toBe(1);
+  expect(world.counters.responses.unanswered).toBe(1);
+});
+
+test("HTTP/2 whose first bytes found no room is not passed on without them", () => {
+  const world = new Mirrored({ bufferBytes: 0 });
+  world.client("PRI * HTTP/2.0\r\n", "\r\nSM\r\n\r\n", "frames");
+  expect(world.connector.attemptsMade).toBe(0);
+  expect(world.counters.foreign).toMatchObject({ http2: 1, discarded_bytes: 6 });
+});
+
+test("the time for an answer begins when the request was taken, however long that takes", () => {
+  const world = new Mirrored({ responseTimeoutMs: 200 });
+  world.client(POST);
+  // A byte every 10 ms.
+  const socket = world.connector.accept(new Array<number>(POST.length - 1).fill(1));
+  world.pass(350);
+  expect(socket.text.length).toBeLessThan(POST.length);
+  expect(world.upstream.given_up).toBe(0);
+  world.pass(100);
+  expect(socket.text).toBe(POST);
+  world.answer(socket, OK);
+  expect(world.requests.answered).toBe(1);
+  world.client(GET);
+  world.pass(300);
+  expect(world.upstream.given_up).toBe(1);
+});
+
+test.each([
+  ["says that it closes", (world: Mirrored, socket: ScriptedSocket) => world.answer(socket, CLOSE)],
+  ["closes its side", (_: Mirrored, socket: ScriptedSocket) => socket.events.ended()],
+])("where the endpoint %s, what was in flight comes whole on one connection only", (_, leave) => {
+  const world = new Mirrored({ pipelineDepth: 2 });
+  world.client(POST + GET);
+  const first = world.connector.accept([POST.length, 4]);
+  world.tick();
+  leave(world, first);
+  world.tick();
+  const second = world.connector.accept();
+  first.takes = [];
+  first.events.writable();
+  world.pass(100);
+  expect(first.text).toBe(`${POST}GET `.slice(0, first.text.length));
+  expect(second.text).toBe(GET);
+});
+
+test("a flow that ends while its upgrade is unanswered is finished behind the answer", () => {
+  const world = new Mirrored();
+  world.client(UPGRADE);
+  const socket = world.connector.accept();
+  world.tick();
+  world.end();
+  expect(socket.shutdowns).toBe(0);
+  world.answer(socket, OK);
+  expect(socket.shutdowns).toBe(1);
+});
