@@ -15,12 +15,16 @@ export interface Connection extends Addresses {
   /** The sequence number of the SYN; that of the stream's first byte is one more. */
   readonly isn: number;
   readonly stream: Uint8Array;
+  /** Places in the stream at which a client begins a segment if it can. */
+  readonly cuts: readonly number[];
   readonly ending: Ending;
   readonly startMs: number;
   /** The one before it with the same addresses and ports. */
   readonly before: Connection | null;
   readonly sent: Sent[];
 }
+
+export type Content = Pick<Connection, "stream" | "cuts">;
 
 /** One segment that a client has sent. */
 export interface Sent {
@@ -46,10 +50,12 @@ const REUSE_MAX = 8;
 const SEGMENTS_MAX = 40;
 const NOTHING = new Uint8Array(0);
 
-export function connect(random: Random, scenario: Scenario): Connection[] {
+/** `say`: what the connection of this number says; without it, anything. */
+export function connect(random: Random, scenario: Scenario, say?: (id: number) => Content): Connection[] {
   const connections: Connection[] = [];
   const add = (addresses: Addresses, startMs: number, before: Connection | null) => {
-    const connection = startOf(random, scenario, addresses, connections.length, startMs, before);
+    const id = connections.length;
+    const connection = startOf(random, scenario, addresses, id, startMs, before, say?.(id));
     new Client(random, scenario, connection).send();
     connections.push(connection);
     return connection;
@@ -76,14 +82,23 @@ function client(random: Random, index: number): Addresses {
   return { source, destination, sourcePort: random.pick([1024, 40_000, 65_535, random.int(1, 65_535)]) };
 }
 
-function startOf(random: Random, scenario: Scenario, addresses: Addresses, id: number, startMs: number, before: Connection | null): Connection {
-  const length = random.pick([0, 1, random.int(0, scenario.streamBytesMax), random.int(0, scenario.streamBytesMax)]);
+function startOf(
+  random: Random,
+  scenario: Scenario,
+  addresses: Addresses,
+  id: number,
+  startMs: number,
+  before: Connection | null,
+  content: Content | undefined,
+): Connection {
+  const length = content?.stream.length ?? random.pick([0, 1, random.int(0, scenario.streamBytesMax), random.int(0, scenario.streamBytesMax)]);
   return {
     ...addresses,
     id,
     identity: identityOf(addresses, scenario.port),
     isn: before === null ? firstIsn(random, length) : nextIsn(random, before, length),
-    stream: random.bytes(length),
+    stream: content?.stream ?? random.bytes(length),
+    cuts: content?.cuts ?? [],
     ending: random.pick(["fin", "fin", "fin", "reset", "none"] as const),
     startMs,
     before,
@@ -249,7 +264,9 @@ class Client {
     const left = this.connection.stream.length - this.next;
     const least = Math.max(1, Math.floor(this.connection.stream.length / SEGMENTS_MAX));
     const most = Math.max(least, this.scenario.segmentBytesMax);
-    return Math.min(left, this.random.chance(0.3) ? most : this.random.int(least, most));
+    const length = Math.min(left, this.random.chance(0.3) ? most : this.random.int(least, most));
+    const cut = this.connection.cuts.find((position) => position > this.next);
+    return cut === undefined ? length : Math.min(length, cut - this.next);
   }
 
   private wait(): void {

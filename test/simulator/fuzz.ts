@@ -1,5 +1,6 @@
 /**
- * The simulator and the fuzzing of decode and of the capture filters, seed after seed, until the time is over.
+ * The simulator, of streams and of requests, and the fuzzing of decode and of the capture filters, seed after
+ * seed, until the time is over.
  *
  *     scripts/fuzz --seconds 60 [--seed 1000000]
  *
@@ -8,6 +9,7 @@
 import { parseArgs } from "node:util";
 import { fuzzDecode } from "../fuzz/decode-fuzz.ts";
 import { fuzzFilter } from "../fuzz/filter-fuzz.ts";
+import { simulateHttp } from "./http/simulation.ts";
 import { simulate } from "./simulation.ts";
 
 /** Of the time, what the fuzzing of decode gets. */
@@ -31,6 +33,7 @@ const endMs = startMs + seconds * 1000;
 let simulated = 0;
 let decoded = 0;
 let streams = 0;
+let requests = 0;
 let failures = 0;
 let decodeMs = 0;
 let progressMs = startMs + PROGRESS_MS;
@@ -51,6 +54,7 @@ for (let nowMs = startMs; nowMs < endMs; nowMs = performance.now()) {
     decodeMs += performance.now() - nowMs;
   } else {
     attempt(() => (streams += simulate(first + simulated).streams));
+    attempt(() => (requests += simulateHttp(first + simulated).requests));
     simulated++;
   }
   if (nowMs >= progressMs) {
@@ -59,5 +63,5 @@ for (let nowMs = startMs; nowMs < endMs; nowMs = performance.now()) {
   }
 }
 
-console.log(`simulator: ${simulated} seeds from ${first}, ${streams} streams; decode and filters: ${decoded} seeds from ${first}, ${decoded * DECODE_FRAMES} frames; ${failures} failures`);
+console.log(`simulator: ${simulated} seeds from ${first}, ${streams} streams, ${requests} requests; decode and filters: ${decoded} seeds from ${first}, ${decoded * DECODE_FRAMES} frames; ${failures} failures`);
 process.exit(failures === 0 ? 0 : 1);

@@ -1,4 +1,5 @@
 /** A consumer of streams that keeps all that it is told, and refuses what a stream must never do. */
+import type { Flow } from "../../src/flow/flow.ts";
 import type { StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "../../src/flow/stream.ts";
 
 /** Bytes that come in pieces. */
@@ -29,14 +30,19 @@ export interface RecordedRun {
 
 export class RecordedStream implements StreamConsumer {
   readonly runs: RecordedRun[] = [];
+  /** Each call, by its length: of bytes; negative: of a hole. */
+  readonly calls: number[] = [];
   /** All bytes, without the holes: what the endpoint must get in tcp mode. */
   readonly delivered = new GrowingBytes();
   how: StreamEnd | null = null;
   /** As it was when the stream opened. */
   readonly identity: string;
   readonly hasSyn: boolean;
+  /** The first byte's sequence number. */
+  readonly start: number;
 
   constructor(readonly origin: StreamOrigin) {
+    this.start = (origin as Flow).start;
     this.identity = origin.identity.join();
     this.hasSyn = origin.hasSyn;
   }
@@ -47,12 +53,14 @@ export class RecordedStream implements StreamConsumer {
     if (!(timestampMs > 0)) throw new Error(`data at the time ${timestampMs}`);
     const piece = bytes.subarray(offset, offset + length);
     this.delivered.push(piece);
+    this.calls.push(length);
     this.run(false, length).bytes!.push(piece);
   }
 
   gap(length: number): void {
     this.mustBeOpen();
     if (!(length > 0)) throw new Error(`gap(${length})`);
+    this.calls.push(-length);
     this.run(true, length);
   }
 

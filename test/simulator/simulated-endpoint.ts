@@ -81,14 +81,18 @@ export class SimulatedEndpoint implements Connector {
     this.due.push({ atMs: this.clock.nowMs + delayMs, act });
   }
 
-  private harm(): Harm {
+  protected harm(): Harm {
     const { random, scenario } = this;
     if (!random.chance(scenario.harm)) return "none";
     return random.pick(["unanswered", "stuck", "reset", "closed early", "never closed"] as const);
   }
 
+  protected socketFor(events: SocketEvents, harm: Harm): SimulatedSocket {
+    return new SimulatedSocket(this, events, harm, this.sockets.length);
+  }
+
   private open(events: SocketEvents, harm: Harm): void {
-    const socket = new SimulatedSocket(this, events, harm, this.sockets.length);
+    const socket = this.socketFor(events, harm);
     this.sockets.push(socket);
     events.opened(socket);
     // Given up while it was being made: it must be closed at once, with nothing written.
@@ -122,8 +126,8 @@ export class SimulatedSocket implements UpstreamSocket {
   private wantsWritable = false;
 
   constructor(
-    private readonly endpoint: SimulatedEndpoint,
-    private readonly events: SocketEvents,
+    protected readonly endpoint: SimulatedEndpoint,
+    protected readonly events: SocketEvents,
     readonly harm: Harm,
     readonly index: number,
   ) {
@@ -142,7 +146,7 @@ export class SimulatedSocket implements UpstreamSocket {
 
   begin(): void {
     const { random } = this.endpoint;
-    if ((this.harm === "reset" || this.harm === "closed early") && random.chance(0.5)) this.endpoint.at(random.int(0, 300), () => this.harmNow());
+    if (this.mayDieSoon && random.chance(0.5)) this.endpoint.at(random.int(0, 300), () => this.harmNow());
     if (random.chance(0.3)) this.endpoint.at(random.int(0, 100), () => this.respond());
   }
 
@@ -161,7 +165,7 @@ export class SimulatedSocket implements UpstreamSocket {
     if (this.room !== Infinity) this.taken += taken;
     if (taken === 0) this.blocked++;
     if (taken < length) this.block();
-    if ((this.harm === "reset" || this.harm === "closed early") && this.received.length > this.harmAt) this.die();
+    if (this.mayDieSoon && this.received.length > this.harmAt) this.die();
     return taken;
   }
 
@@ -191,7 +195,11 @@ export class SimulatedSocket implements UpstreamSocket {
     else this.endpoint.at(0, tell);
   }
 
-  private get isOver(): boolean {
+  protected get mayDieSoon(): boolean {
+    return this.harm === "reset" || this.harm === "closed early";
+  }
+
+  protected get isOver(): boolean {
     return this.isTerminated || this.isClosed || this.isDead;
   }
 
@@ -199,7 +207,7 @@ export class SimulatedSocket implements UpstreamSocket {
     return this.endpoint.clock.nowMs < this.stalledUntilMs;
   }
 
-  private mustBeOpen(what: string): void {
+  protected mustBeOpen(what: string): void {
     if (this.isTerminated) throw new Error(`${what} after terminate`);
     if (this.isClosed) throw new Error(`${what} after closed`);
   }
@@ -235,19 +243,19 @@ export class SimulatedSocket implements UpstreamSocket {
     });
   }
 
-  private harmNow(): void {
+  protected harmNow(): void {
     if (!this.isOver) this.die();
   }
 
   /** From now on writes say -1; the program is told a little later. */
-  private die(): void {
+  protected die(isReset = this.harm === "reset"): void {
     if (this.isDead) return;
     this.isDead = true;
-    const error = this.harm === "reset" ? new Error("ECONNRESET") : undefined;
+    const error = isReset ? new Error("ECONNRESET") : undefined;
     this.endpoint.at(this.endpoint.random.int(0, 2), () => this.close(error));
   }
 
-  private close(error: Error | undefined): void {
+  protected close(error: Error | undefined): void {
     if (this.isTerminated || this.isClosed) return;
     this.isClosed = true;
     this.events.closed(error);

@@ -45,7 +45,7 @@ export abstract class World {
   protected readonly counts: FrameCounts;
   protected readonly clock = new Clock(EPOCH_MS);
   protected readonly options: ShardOptions;
-  protected readonly report = new CountingReport();
+  protected readonly report: CountingReport;
   protected readonly counters = new Counters();
   protected readonly endpoint: SimulatedEndpoint;
   protected readonly shard: Shard;
@@ -68,6 +68,7 @@ export abstract class World {
     this.frames = this.mirror();
     ({ arrivals: this.arrivals, counts: this.counts } = decodeAll(this.frames));
     this.options = optionsOf(this.random, this.chooseFlowOptions());
+    this.report = new CountingReport(this.options.mode);
     this.endpoint = endpointOf(this.clock, this.options);
     this.shard = new Shard(this.options, this.counters, this.report, this.endpoint, () => this.clock.nowMs);
     const { budget } = this.shard.endpoint.memory;
@@ -159,14 +160,20 @@ export abstract class World {
       this.record(source);
       source.rewind();
       for (let more = true; more; ) {
-        for (const socket of this.endpoint.sockets) socket.writes = 0;
-        more = this.shard.process(source, random.int(1, batchMax));
+        more = this.process(source, random.int(1, batchMax), false);
         source.scribble();
-        for (const { writes } of this.endpoint.sockets) if (writes > 1) throw new Error(`${writes} writes on one connection in one batch`);
       }
       this.tick();
       this.check();
     }
+  }
+
+  /** Has the program take some of a batch. Returns whether there is more of it. */
+  protected process(source: MemorySource, recordsMax: number, canWait: boolean): boolean {
+    for (const socket of this.endpoint.sockets) socket.writes = 0;
+    const more = this.shard.process(source, recordsMax, canWait);
+    for (const { writes } of this.endpoint.sockets) if (writes > 1) throw new Error(`${writes} writes on one connection in one batch`);
+    return more;
   }
 
   private record(source: MemorySource): void {
@@ -205,15 +212,19 @@ export abstract class World {
     this.table.flush();
     this.shard.finish();
     this.check();
-    const limitMs = this.clock.nowMs + DRAIN_MS_MAX;
-    while (this.shard.endpoint.openCount > 0 || !this.endpoint.isIdle) {
+    const startMs = this.clock.nowMs;
+    while (!this.shard.isSettled || !this.endpoint.isIdle) {
       this.clock.nowMs += this.random.pick([5, 10, 50]);
       this.endpoint.step();
+      this.whileDraining(this.clock.nowMs - startMs);
       this.shard.tick();
       this.check();
-      if (this.clock.nowMs > limitMs) throw new Error(`${this.shard.endpoint.openCount} connections do not end`);
+      if (this.clock.nowMs - startMs > DRAIN_MS_MAX) throw new Error(`${this.shard.endpoint.openCount} connections do not end`);
     }
   }
+
+  /** After the end of the capture, while answers come in. */
+  protected whileDraining(_elapsedMs: number): void {}
 
   /** The counters are what the frames were made for. */
   protected checkCounts(): void {
@@ -245,6 +256,8 @@ class CountingReport implements EndpointReport, HttpReport {
   begun = 0;
   ended = 0;
 
+  constructor(private readonly mode: "http" | "tcp") {}
+
   get isInOutage(): boolean {
     return this.begun > this.ended;
   }
@@ -261,7 +274,7 @@ class CountingReport implements EndpointReport, HttpReport {
   }
 
   foreign(): void {
-    throw new Error("a protocol seen in --mode tcp");
+    if (this.mode === "tcp") throw new Error("a protocol seen in --mode tcp");
   }
 
   givenUp(_why: string, lostBytes: number): void {

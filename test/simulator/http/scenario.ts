@@ -1,0 +1,78 @@
+/** What kind of world a seed stands for, where clients speak HTTP: the knobs beside those of ../scenario.ts. */
+import { Random } from "../../support/random.ts";
+import { type Scenario, scenarioOf } from "../scenario.ts";
+import type { SessionKnobs } from "./session.ts";
+
+export interface HttpScenario extends Scenario {
+  readonly session: SessionKnobs;
+  /** The endpoint does nothing that may cost a request. */
+  readonly isBenign: boolean;
+  readonly pipelineDepth: number;
+  readonly maxWaitingRequests: number;
+  readonly maxRequestBytes: number;
+  readonly responseTimeoutMs: number;
+  readonly addsField: boolean;
+  /** A source that can wait does so where requests pile up (--read). */
+  readonly canWait: boolean;
+  /** How long after the end of the capture everything is given up; Infinity: never. */
+  readonly stopAfterMs: number;
+
+  // What the endpoint does: each is a probability.
+  /** Per connection: it ends after some answers. */
+  readonly closing: number;
+  /** Per connection: something goes wrong at one of its requests. */
+  readonly mischief: number;
+  /** Per request: it is answered before it is whole. */
+  readonly early: number;
+  /** Per answer: 1xx before it. */
+  readonly interim: number;
+  readonly upgrading: number;
+  readonly answerMsMax: number;
+}
+
+export function httpScenarioOf(seed: number): HttpScenario {
+  const random = new Random(seed ^ 0x477);
+  const sometimes = (probability: number, value: () => number) => (random.chance(probability) ? value() : 0);
+  const isBenign = random.chance(0.4);
+  const harm = (probability: number, value: () => number) => (isBenign ? 0 : sometimes(probability, value));
+  const scenario = scenarioOf(seed);
+  /** Large requests that take their time, so that much can happen to them on their way. */
+  const isUploading = random.chance(0.25);
+  const responseTimeoutMs = isBenign ? 3000 : random.pick([300, 1000, 3000]);
+  return {
+    ...scenario,
+    connections: random.pick([1, 2, 5, 10]),
+    segmentBytesMax: random.pick(isUploading ? [536, 1460] : [20, 200, 536, 1460, 8900]),
+    pauseMsMax: isUploading ? 40 : scenario.pauseMsMax,
+    // With the same addresses and ports there is a world of streams.
+    reuse: "none",
+    probe: 0,
+    harm: harm(0.3, () => random.next() * 0.4),
+    outage: harm(0.3, () => random.next() * 0.5),
+    session: {
+      requestsMax: random.pick([1, 3, 10, 25]),
+      bodyBytesMax: isUploading ? 15_000 : random.pick([100, 2000, 15_000]),
+      maxHeaderBytes: random.pick([700, 65_536]),
+      apart: random.pick([0, 0.5, 1]),
+      broken: sometimes(0.3, () => random.next() * 0.3),
+      foreign: sometimes(0.2, () => random.next() * 0.5),
+      upgrade: sometimes(0.3, () => random.next() * 0.3),
+      closing: sometimes(0.4, () => random.next() * 0.2),
+    },
+    isBenign,
+    pipelineDepth: random.pick([1, 1, 1, 2, 5]),
+    maxWaitingRequests: isBenign ? 128 : random.pick([1, 3, 128, 128]),
+    maxRequestBytes: random.pick(isUploading ? [1, 500] : [1, 500, 5000, 1 << 20]),
+    responseTimeoutMs,
+    addsField: random.chance(0.2),
+    canWait: !scenario.isLive && random.chance(0.5),
+    stopAfterMs: isBenign || random.chance(0.8) ? Infinity : random.int(0, 2000),
+    closing: sometimes(0.6, () => random.next()),
+    mischief: harm(0.7, () => random.next() * 0.7),
+    early: harm(0.4, () => random.next() * 0.5),
+    interim: sometimes(0.4, () => random.next() * 0.5),
+    upgrading: random.pick([0, 0.5, 1]),
+    // The answers' parts come one after the other, and all within the time limit.
+    answerMsMax: sometimes(0.8, () => random.pick([1, 20, responseTimeoutMs / 10])),
+  };
+}

@@ -1,0 +1,284 @@
+/**
+ * The world of --mode http: every request whose packets came is served once and in its order, and what
+ * was not is accounted for. Throws an error that begins with the seed if anything is not as it must be.
+ */
+import type { ShardOptions } from "../../../src/shard.ts";
+import { Random } from "../../support/random.ts";
+import { equal, sum, within } from "../checks.ts";
+import { connect, type Connection } from "../client.ts";
+import type { MemorySource } from "../memory-source.ts";
+import type { RecordedStream } from "../recorder.ts";
+import { type FlowOptions, World } from "../world.ts";
+import { type Attempt, HttpEndpoint, type HttpSocket } from "./endpoint.ts";
+import { frame, type Framed } from "./framing.ts";
+import { type HttpScenario, httpScenarioOf } from "./scenario.ts";
+import { converse, type Item, type Session } from "./session.ts";
+
+/** How often a request may be sent again (README, "Why one request at a time"). */
+const RESENDS_MAX = 3;
+const ADDED_FIELD = ["X-Added", "1"] as const;
+
+export interface HttpOutcome {
+  readonly requests: number;
+  readonly served: number;
+}
+
+/** Runs the world of one seed. */
+export function simulateHttp(seed: number): HttpOutcome {
+  try {
+    const scenario = httpScenarioOf(seed);
+    return new HttpSimulation(scenario, sessionsOf(scenario)).run();
+  } catch (error) {
+    throw new Error(`seed ${seed} (SIMULATOR_SEED=${seed} bun test test/simulator/http): ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** The world of one seed in words, without running it. */
+export function traceHttpSeed(seed: number): string {
+  const scenario = httpScenarioOf(seed);
+  const sessions = sessionsOf(scenario);
+  return [new HttpSimulation(scenario, sessions).trace(), ...sessions.map((session) => JSON.stringify(session.items))].join("\n");
+}
+
+function sessionsOf({ seed, session, connections }: HttpScenario): Session[] {
+  const random = new Random(seed ^ 0x5e55);
+  return Array.from({ length: connections }, (_, connection) => converse(random, session, connection));
+}
+
+/** A connection as the program's flows came of it. */
+interface Conversation {
+  readonly connection: Connection;
+  readonly session: Session;
+  readonly streams: RecordedStream[];
+  readonly framed: Framed[];
+}
+
+class HttpSimulation extends World {
+  private readonly http: HttpEndpoint;
+
+  constructor(
+    private readonly knobs: HttpScenario,
+    private readonly sessions: readonly Session[],
+  ) {
+    super(
+      knobs,
+      (random) => connect(random, knobs, (id) => sessions[id]!),
+      (random, flowOptions) => optionsOf(random, knobs, flowOptions),
+      (clock, options) => new HttpEndpoint(knobs, new Random(knobs.seed ^ 0xe4d), knobs, clock, options.connectTimeoutMs),
+    );
+    this.http = this.endpoint as HttpEndpoint;
+  }
+
+  run(): HttpOutcome {
+    this.play();
+    this.drain();
+    this.checkCounts();
+    this.checkCounters();
+    this.checkNothingHeld();
+    const conversations = this.conversations();
+    this.checkAttempts();
+    for (const conversation of conversations) this.checkOrder(conversation);
+    // Else the two runs of the program have given up different holes.
+    if (this.scenario.regime !== "memory") this.checkRequests(conversations);
+    return { requests: this.counters.requests.seen, served: this.counters.requests.answered };
+  }
+
+  protected override process(source: MemorySource, recordsMax: number): boolean {
+    const { canWait } = this.knobs;
+    const more = super.process(source, recordsMax, canWait);
+    while (canWait && this.shard.isBehind) {
+      this.clock.nowMs += 5;
+      this.endpoint.step();
+      this.shard.tick();
+      this.check();
+    }
+    return more;
+  }
+
+  protected override whileDraining(elapsedMs: number): void {
+    if (elapsedMs >= this.knobs.stopAfterMs) this.shard.endpoint.terminate();
+  }
+
+  protected override check(): void {
+    const { frames, flows, requests, responses, upstream } = this.counters;
+    equal("frames.captured", frames.captured, frames.segments + sum(frames.dropped));
+    equal("flows", flows.opened + flows.picked_up, flows.closed + flows.evicted + flows.active);
+    within("answers of requests", requests.answered + responses.unanswered, requests.forwarded);
+    equal("upstream.bytes", upstream.bytes, sum(this.http.sockets.map(({ received }) => received.length)));
+    equal("upstream.would_block", upstream.would_block, sum(this.http.sockets.map(({ blocked }) => blocked)));
+    within("the shard's budget", this.shard.endpoint.memory.budget.usedBytes, Infinity);
+  }
+
+  /** The identities of src/observe/counters.ts, once drained. */
+  private checkCounters(): void {
+    const { requests, responses, upstream } = this.counters;
+    const dropped = sum(Object.values(requests.dropped));
+    equal("requests.seen", requests.seen, requests.forwarded + requests.damaged + dropped);
+    equal("requests.damage", sum(Object.values(requests.damage)), requests.damaged);
+    equal("requests.forwarded", requests.forwarded, requests.answered + responses.unanswered);
+    const wanted = this.http.httpSockets.filter(({ wasUnwanted }) => !wasUnwanted);
+    // With no memory to write from, one may be given up in the moment in which it is made.
+    if (this.scenario.regime !== "memory") equal("upstream.connects", upstream.connects, wanted.length);
+    equal("ended connections", upstream.closed + upstream.broken + upstream.given_up, upstream.connects);
+    equal("upstream.response_bytes", upstream.response_bytes, sum(wanted.map(({ responseBytes }) => responseBytes)));
+    equal("requests.answered", requests.answered, this.http.requests.filter(({ isAnswered }) => isAnswered).length);
+    if (this.knobs.stopAfterMs === Infinity) equal("requests.dropped.stopped", requests.dropped.stopped, 0);
+  }
+
+  private conversations(): Conversation[] {
+    const isUpgraded = (item: Item) => this.http.requests.some(({ head, isUpgraded }) => isUpgraded && head!.id === item.id);
+    return this.connections.map((connection) => {
+      const session = this.sessions[connection.id]!;
+      const streams = this.recorder.streams.filter(({ identity }) => identity === connection.identity);
+      const framed = streams.map((stream) => frame(session, stream, (stream.start - connection.isn - 1) >>> 0, isUpgraded));
+      return { connection, session, streams, framed };
+    });
+  }
+
+  /** What the endpoint got was sent so, byte for byte, whether it came whole or not. */
+  private checkAttempts(): void {
+    for (const { head, bytes, isWhole } of this.http.requests) {
+      if (head === null) {
+        const isKnown = this.sessions.some((session) => session.items.some((item) => startsWith(this.sent(session, item), bytes)));
+        if (!isKnown) throw new Error(`the endpoint got what nobody has sent: ${JSON.stringify(bytes.toString("latin1"))}`);
+        continue;
+      }
+      const session = this.sessions[Number(head.id.split(".")[0])]!;
+      const item = session.items.find(({ id }) => id === head.id)!;
+      const sent = this.sent(session, item);
+      if (!startsWith(sent, bytes)) throw new Error(`request ${head.id} came otherwise than it was sent: ${JSON.stringify(bytes.toString("latin1"))}`);
+      if (isWhole && (item.kind !== "request" || bytes.length !== sent.length)) throw new Error(`request ${head.id} is not whole, and came as if it were`);
+    }
+  }
+
+  /** On each connection, and the first time, requests come in the order in which they were sent; again only as allowed. */
+  private checkOrder({ session, streams }: Conversation): void {
+    const ids = session.items.map(({ id }) => id);
+    const own = this.http.requests.filter(({ head }) => head !== null && ids.includes(head.id));
+    const place = ({ head }: Attempt) => ids.indexOf(head!.id);
+    for (const [socket, attempts] of Map.groupBy(own, ({ socket }) => socket)) {
+      if (socket.attempts.some(({ head }) => head !== null && !ids.includes(head.id))) throw new Error(`connection ${socket.index} carries several clients' requests`);
+      if (!isRising(attempts.map(place))) throw new Error(`connection ${socket.index} has requests out of order`);
+    }
+    // Late copies of a flow that was forgotten are a flow of their own.
+    if (streams.length > 1) return;
+    const firsts = own.filter((attempt) => own.find((other) => place(other) === place(attempt)) === attempt);
+    if (!isRising(firsts.map(place))) throw new Error(`requests out of order: ${firsts.map(({ head }) => head!.id).join(", ")}`);
+    for (const [id, attempts] of Map.groupBy(own, ({ head }) => head!.id)) {
+      const item = session.items[ids.indexOf(id)]!;
+      if (attempts.length > 1 + (item.isIdempotent ? RESENDS_MAX : 0)) throw new Error(`request ${id} came ${attempts.length} times`);
+      if (attempts.slice(0, -1).some(({ isBegun }) => isBegun)) throw new Error(`request ${id} came again when its answer had begun`);
+    }
+  }
+
+  private checkRequests(conversations: readonly Conversation[]): void {
+    const { requests, responses } = this.counters;
+    const framed = conversations.flatMap(({ framed }) => framed);
+    const whole = framed.flatMap((one) => one.whole);
+    const damage = framed.flatMap((one) => one.damage);
+    // A flow without its SYN may begin within a request, or between two.
+    const isUnsure = this.recorder.streams.some(({ hasSyn }) => !hasSyn);
+    const answeredDamaged = damage.length - requests.damaged;
+    if (!isUnsure) {
+      equal("requests.seen", requests.seen, whole.length + damage.length);
+      within("damaged requests that were answered", answeredDamaged, this.http.requests.filter(({ isEarly }) => isEarly).length);
+      if (answeredDamaged === 0) {
+        const counted = Object.entries(requests.damage).filter(([, count]) => count > 0);
+        equal("reasons of damage", counted.length, new Set(damage).size);
+        for (const [reason, count] of counted) equal(`requests.damage.${reason}`, count, damage.filter((one) => one === reason).length);
+      }
+    }
+    this.checkServed(whole);
+    const dropped = sum(Object.values(requests.dropped));
+    const isHarmed = this.http.httpSockets.some(isHarmful) || this.http.unanswered > 0;
+    // An endpoint that did nothing wrong, and limits that nothing met.
+    if (!isHarmed && this.knobs.isBenign) {
+      equal("requests dropped", dropped, 0);
+      equal("requests unanswered", responses.unanswered, 0);
+    }
+    if (this.knobs.isBenign) this.checkPatience(new Set(whole.map(({ id }) => id)));
+    for (const conversation of conversations) this.checkBare(conversation);
+  }
+
+  /** An endpoint that does all it should, however slowly, is never given up with a request that is, or would have been, whole. */
+  private checkPatience(whole: ReadonlySet<string>): void {
+    for (const { isTerminated, attempts, index } of this.http.httpSockets) {
+      const given = attempts.find(({ isAnswered }) => !isAnswered);
+      if (isTerminated && given !== undefined && whole.has(given.head?.id ?? "")) throw new Error(`connection ${index} was given up with request ${given.head!.id}`);
+    }
+  }
+
+  /** Only what had to be found whole came whole. Who may be asked twice was asked until it was answered, or as often as is allowed. */
+  private checkServed(whole: readonly Item[]): void {
+    const { requests } = this.counters;
+    const copies = Map.groupBy(whole, ({ id }) => id);
+    const attempts = Map.groupBy(this.http.requests.filter(({ head }) => head !== null), ({ head }) => head!.id);
+    for (const [id, all] of attempts) {
+      if (all.some(({ isWhole }) => isWhole) && !copies.has(id)) throw new Error(`request ${id} came whole, which it was not`);
+      if (all.filter(({ isAnswered }) => isAnswered).length > (copies.get(id)?.length ?? 0) && !all.some(({ isEarly }) => isEarly)) throw new Error(`request ${id} was served twice`);
+    }
+    // Connections on which a request may have failed without a trace of it.
+    const hidden = this.http.httpSockets.filter(({ received, wasMissed }) => received.length === 0 || wasMissed).length;
+    const { upstream } = this.counters;
+    const isSure = this.knobs.pipelineDepth === 1 && sum(Object.values(requests.dropped)) === 0 && upstream.given_up === 0 && upstream.connect_errors === 0;
+    if (!isSure) return;
+    for (const { id, isIdempotent, start, end } of whole) {
+      const all = attempts.get(id) ?? [];
+      if (!isIdempotent || end - start > this.knobs.maxRequestBytes || all.some(({ isAnswered, isBegun }) => isAnswered || isBegun)) continue;
+      if (all.length + hidden <= RESENDS_MAX) throw new Error(`request ${id} was given up after ${all.length} tries`);
+    }
+  }
+
+  /** Other protocols pass from where they begin to the first hole. */
+  private checkBare({ connection, session, framed }: Conversation): void {
+    const wanted = framed.flatMap(({ bare }) => (bare === null ? [] : [session.stream.subarray(bare.from, Math.min(bare.to, session.stream.length))]));
+    const ids = session.items.map(({ id }) => id);
+    for (const { bare, attempts } of this.http.httpSockets) {
+      if (bare === null || bare.length === 0) continue;
+      const isOwn = attempts.length > 0 ? ids.includes(attempts[0]!.head!.id) : false;
+      if (isOwn && !wanted.some((stream) => startsWith(stream, bare.slice()))) throw new Error(`connection ${connection.id}: ${bare.length} bytes of another protocol that were not sent so`);
+    }
+  }
+
+  private sent({ stream }: Session, { start, end }: Item): Buffer {
+    const bytes = Buffer.from(stream.subarray(start, end));
+    if (!this.knobs.addsField) return bytes;
+    const lineEnd = bytes.indexOf("\n") + 1;
+    const added = `${ADDED_FIELD.join(": ")}${bytes[lineEnd - 2] === 0x0d ? "\r\n" : "\n"}`;
+    return Buffer.concat([bytes.subarray(0, lineEnd), Buffer.from(added), bytes.subarray(lineEnd)]);
+  }
+}
+
+function optionsOf(_random: Random, knobs: HttpScenario, flowOptions: FlowOptions): ShardOptions {
+  return {
+    ...flowOptions,
+    mode: "http",
+    vxlanPort: knobs.vxlanPort,
+    vni: knobs.vni,
+    port: knobs.port,
+    address: { host: "endpoint", port: 1 },
+    maxRetries: 10,
+    connectTimeoutMs: 2000,
+    maxBufferMib: 256,
+    measuresDelay: knobs.isLive,
+    pipelineDepth: knobs.pipelineDepth,
+    maxWaitingRequests: knobs.maxWaitingRequests,
+    maxRequestBytes: knobs.maxRequestBytes,
+    maxHeaderBytes: knobs.session.maxHeaderBytes,
+    responseTimeoutMs: knobs.responseTimeoutMs,
+    headerEdits: knobs.addsField ? { host: undefined, fields: [ADDED_FIELD], mark: false } : null,
+  };
+}
+
+/** Whether a connection has cost a request, or may have. */
+function isHarmful({ attempts, wasMissed }: HttpSocket): boolean {
+  return wasMissed || attempts.some(({ isAnswered }) => !isAnswered);
+}
+
+function isRising(numbers: readonly number[]): boolean {
+  return numbers.every((number, i) => i === 0 || number > numbers[i - 1]!);
+}
+
+function startsWith(whole: Uint8Array, start: Uint8Array): boolean {
+  return start.length <= whole.length && Buffer.compare(start, whole.subarray(0, start.length)) === 0;
+}

@@ -1,0 +1,29 @@
+/**
+ * The main test of --mode http: many worlds, each from a seed (simulation.ts). A failing seed prints
+ * itself; SIMULATOR_SEED=n runs that one alone, and says what happened in it.
+ */
+import { expect, test } from "bun:test";
+import { simulateHttp, traceHttpSeed } from "./simulation.ts";
+
+const SEEDS = 3000;
+const SEEDS_PER_TEST = 500;
+const TIMEOUT_MS = 120_000;
+
+const wanted = process.env["SIMULATOR_SEED"];
+
+if (wanted !== undefined) {
+  test(`seed ${wanted}`, () => {
+    console.log(traceHttpSeed(Number(wanted)));
+    simulateHttp(Number(wanted));
+  });
+} else {
+  for (let first = 1; first <= SEEDS; first += SEEDS_PER_TEST) {
+    const last = first + SEEDS_PER_TEST - 1;
+    test(`every whole request is served once and in order, or accounted for, seeds ${first} to ${last}`, () => {
+      let served = 0;
+      for (let seed = first; seed <= last; seed++) served += simulateHttp(seed).served;
+      // Of a world in which nothing happens, everything is true.
+      expect(served).toBeGreaterThan(SEEDS_PER_TEST);
+    }, TIMEOUT_MS);
+  }
+}
