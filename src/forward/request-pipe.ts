@@ -237,19 +237,16 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   ended(): void {
     if (this.bare) return;
     this.responses!.end();
-    if (this.upstream !== null) {
-      this.leaveConnection();
-      this.requeue(false);
-    }
+    if (this.upstream !== null) this.requeue(false, this.leaveConnection());
     this.pump();
   }
 
-  closed(how: UpstreamEnd): void {
+  closed(how: UpstreamEnd, unsentBytes: number): void {
     this.upstream = null;
     if (this.bare) return;
     if (how === "closed") this.responses!.end();
     if (how === "unconnected") this.dropWaiting("endpoint_down");
-    this.requeue(how === "given_up");
+    this.requeue(how === "given_up", unsentBytes);
     this.pump();
   }
 
@@ -274,10 +271,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
       this.mode.endpoint.counters.requests.forwarded++;
       this.owner.streamOver("answered");
     }
-    if (!persistent) {
-      this.leaveConnection();
-      this.requeue(false);
-    }
+    if (!persistent) this.requeue(false, this.leaveConnection());
     this.awaitAnswer();
     this.owesRefusal ||= request.wantsUpgrade;
   }
@@ -360,27 +354,33 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     return request;
   }
 
-  /** The connection is not needed any more: ends it in order. */
-  private leaveConnection(): void {
+  /** The connection is not needed any more: ends it in order. Returns how many bytes of what is in flight were not sent. */
+  private leaveConnection(): number {
     const upstream = this.upstream;
-    if (upstream === null) return;
+    if (upstream === null) return 0;
     this.upstream = null;
     upstream.detach();
     // What is in flight goes on another connection, or is unanswered: the rest of it must not arrive here as well.
-    if (this.inFlight > 0) upstream.discard();
+    const unsentBytes = this.inFlight > 0 ? upstream.discard() : 0;
     upstream.finish(LINGER_MS);
+    return unsentBytes;
   }
 
   /**
-   * The connection is gone: what was in flight waits again if it may be sent twice, and is unanswered
-   * otherwise. `firstFailed`: the first one is not tried again, for it was what failed.
+   * The connection is gone: what was in flight waits again if it may be sent twice, or none of it was
+   * sent, and is unanswered otherwise. `firstFailed`: the first one is not tried again, for it was what
+   * failed.
    */
-  private requeue(firstFailed: boolean): void {
+  private requeue(firstFailed: boolean, unsentBytes: number): void {
     const { responses } = this.mode.endpoint.counters;
-    for (let i = 0; i < this.inFlight; i++) {
+    // From the last one on, for it is the last ones that were not sent.
+    for (let i = this.inFlight - 1; i >= 0; i--) {
       const request = this.requests[i]!;
+      if (request.cancelled) continue;
+      const isUnsent = unsentBytes >= request.length;
+      unsentBytes -= request.length;
       const begun = i === 0 && (this.answerBegun || firstFailed);
-      if (request.cancelled || (request.isIdempotent && request.length > 0 && !begun && request.resends <= RESENDS_MAX)) continue;
+      if ((request.isIdempotent || isUnsent) && request.length > 0 && !begun && request.resends <= RESENDS_MAX) continue;
       request.cancelled = true;
       if (this.streaming && request.length === 0) continue;
       responses.unanswered++;

@@ -18,7 +18,8 @@ export interface UpstreamListener {
   received(bytes: Uint8Array): void;
   /** The endpoint sends no more. */
   ended(): void;
-  closed(how: UpstreamEnd): void;
+  /** `unsentBytes`: what was written last and the kernel never took. */
+  closed(how: UpstreamEnd, unsentBytes: number): void;
 }
 
 const State = { CONNECTING: 0, OPEN: 1, CLOSED: 2 } as const;
@@ -107,14 +108,16 @@ export class Upstream implements SocketEvents {
     this.endpoint.markDirty(this);
   }
 
-  /** What was not written yet is not wanted any more. */
-  discard(): void {
-    this.endpoint.counters.upstream.lost_bytes += this.backlogBytes;
+  /** What the kernel has not taken yet is not wanted any more. Returns how many bytes that were. */
+  discard(): number {
+    const unsentBytes = this.backlogBytes;
+    this.endpoint.counters.upstream.lost_bytes += unsentBytes;
     this.direct = NOTHING;
     this.directLength = 0;
     this.queue.clear();
     this.blocked = false;
     this.endpoint.blocked.delete(this);
+    return unsentBytes;
   }
 
   /** The batch is over: offers its bytes to the kernel, and copies what must wait. */
@@ -273,18 +276,14 @@ export class Upstream implements SocketEvents {
   }
 
   private close(how: UpstreamEnd): void {
-    const { counters } = this.endpoint;
-    counters.upstream.lost_bytes += this.backlogBytes;
+    const unsentBytes = this.discard();
     this.state = State.CLOSED;
-    this.direct = NOTHING;
-    this.directLength = 0;
-    this.queue.clear();
     const socket = this.socket;
     this.socket = null;
     this.endpoint.forget(this);
     socket?.terminate();
     const listener = this.listener;
     this.listener = null;
-    listener?.closed(how);
+    listener?.closed(how, unsentBytes);
   }
 }

@@ -133,6 +133,24 @@ test.each([
   expect(second.text).toBe(GET);
 });
 
+test("of a pipeline that the endpoint ends, what was not sent at all is sent, and what was in part is not sent again", () => {
+  for (const [taken, text] of [[0, POST], [1, ""]] as const) {
+    const world = new Mirrored({ pipelineDepth: 2 });
+    world.client(POST + POST);
+    // The first one is taken at once, from where it lies; what is behind it waits.
+    const first = world.connector.accept([POST.length + taken]);
+    world.tick();
+    world.answer(first, CLOSE);
+    const second = text === "" ? null : world.connector.accept();
+    world.tick();
+    if (second !== null) world.answer(second, OK);
+    expect(second?.text ?? "").toBe(text);
+    expect(world.requests).toMatchObject({ seen: 2, forwarded: 2, answered: text === "" ? 1 : 2 });
+    expect(world.counters.responses.unanswered).toBe(text === "" ? 1 : 0);
+    expect(world.connector.attempts).toHaveLength(0);
+  }
+});
+
 test("a flow that ends while its upgrade is unanswered is finished behind the answer", () => {
   const world = new Mirrored();
   world.client(UPGRADE);

@@ -76,6 +76,8 @@ export class HttpSocket extends SimulatedSocket {
   wasMissed = false;
   private unread: Buffer = NOTHING;
   private isServing = false;
+  /** The program was told that nothing more is read here. */
+  private isClosing = false;
   /** The endpoint neither reads nor answers any more. */
   private hasLeft = false;
   private hasEnded = false;
@@ -99,8 +101,8 @@ export class HttpSocket extends SimulatedSocket {
     this.http = http;
     this.answersMax = random.chance(http.closing) ? random.int(1, 4) : Infinity;
     this.isAnnounced = random.chance(0.5);
-    this.mischief = random.chance(http.mischief) ? random.pick(MISCHIEF) : null;
-    this.mischiefAt = random.int(1, 4);
+    this.mischief = http.isDown ? "before" : random.chance(http.mischief) ? random.pick(MISCHIEF) : null;
+    this.mischiefAt = http.isDown ? 1 : random.int(1, 4);
   }
 
   override begin(): void {
@@ -109,6 +111,7 @@ export class HttpSocket extends SimulatedSocket {
   }
 
   override write(bytes: Uint8Array, offset: number, length: number): number {
+    if (this.isClosing && this.partial === null) throw new Error(`connection ${this.index} is to be closed, and gets another request`);
     const taken = super.write(bytes, offset, length);
     if (taken < 0 || (taken > 0 && this.hasLeft)) this.wasMissed = true;
     else if (taken > 0) this.read(Buffer.from(bytes.subarray(offset, offset + taken)));
@@ -215,6 +218,7 @@ export class HttpSocket extends SimulatedSocket {
       attempt.isBegun = sent >= answer.begunAt;
       if (!answer.isUntilClose) attempt.isAnswered = sent >= answer.bytes.length;
       else if (sent >= answer.headEnd) this.untilClose = attempt;
+      if (attempt.isAnswered && !answer.isPersistent) this.isClosing = true;
     };
     if (mischief === "within") {
       const length = random.int(1, answer.bytes.length - 1);

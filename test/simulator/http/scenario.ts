@@ -22,6 +22,8 @@ export interface HttpScenario extends Scenario {
   readonly closing: number;
   /** Per connection: something goes wrong at one of its requests. */
   readonly mischief: number;
+  /** It ends every connection when it has a request. */
+  readonly isDown: boolean;
   /** Per request: it is answered before it is whole. */
   readonly early: number;
   /** Per answer: 1xx before it. */
@@ -69,6 +71,7 @@ export function httpScenarioOf(seed: number): HttpScenario {
     stopAfterMs: isBenign || random.chance(0.8) ? Infinity : random.int(0, 2000),
     closing: sometimes(0.6, () => random.next()),
     mischief: harm(0.7, () => random.next() * 0.7),
+    isDown: !isBenign && random.chance(0.05),
     early: harm(0.4, () => random.next() * 0.5),
     interim: sometimes(0.4, () => random.next() * 0.5),
     upgrading: random.pick([0, 0.5, 1]),
