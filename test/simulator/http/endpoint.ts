@@ -11,8 +11,6 @@ import type { HttpScenario } from "./scenario.ts";
 
 /** A request that reached the endpoint, whole or in part. */
 export interface Attempt {
-  /** The how-manieth of all that reached the endpoint; by their first bytes. */
-  readonly order: number;
   readonly socket: HttpSocket;
   /** Null: its header section is not whole. */
   head: ParsedHead | null;
@@ -174,7 +172,7 @@ export class HttpSocket extends SimulatedSocket {
     const open = this.attempts.filter(({ isAnswered }) => !isAnswered).length;
     if (open >= this.http.pipelineDepth) throw new Error(`connection ${this.index} has ${open} unanswered requests, and gets another`);
     const none = { head: null, bytes: NOTHING, isWhole: false, isEarly: false, isBegun: false, isAnswered: false, isUpgraded: false };
-    const attempt: Attempt = { order: this.endpoint.requests.length, socket: this, ...none };
+    const attempt: Attempt = { socket: this, ...none };
     this.attempts.push(attempt);
     this.endpoint.requests.push(attempt);
     return attempt;

@@ -63,7 +63,7 @@ class HttpSimulation extends World {
     super(
       knobs,
       (random) => connect(random, knobs, (id) => sessions[id]!),
-      (random, flowOptions) => optionsOf(random, knobs, flowOptions),
+      (_random, flowOptions) => optionsOf(knobs, flowOptions),
       (clock, options) => new HttpEndpoint(knobs, new Random(knobs.seed ^ 0xe4d), knobs, clock, options.connectTimeoutMs),
     );
     this.http = this.endpoint as HttpEndpoint;
@@ -249,7 +249,7 @@ class HttpSimulation extends World {
   }
 }
 
-function optionsOf(_random: Random, knobs: HttpScenario, flowOptions: FlowOptions): ShardOptions {
+function optionsOf(knobs: HttpScenario, flowOptions: FlowOptions): ShardOptions {
   return {
     ...flowOptions,
     mode: "http",
