@@ -196,12 +196,12 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
       return;
     }
     if (this.mode.endpoint.terminated) this.dropWaiting("stopped");
+    this.skipCancelled();
     if (this.waiting === 0) {
       if (this.ending && this.requests.length === 0) this.leaveConnection();
       return;
     }
-    this.skipCancelled();
-    if (this.waiting === 0 || this.inFlight >= this.mode.options.pipelineDepth) return;
+    if (this.inFlight >= this.mode.options.pipelineDepth) return;
     const upstream = this.connection();
     if (!upstream.isOpen) return;
     while (this.waiting > 0 && this.inFlight < this.mode.options.pipelineDepth) {

@@ -250,8 +250,11 @@ class HttpSimulation extends World {
 }
 
 function optionsOf(knobs: HttpScenario, flowOptions: FlowOptions): ShardOptions {
+  // Copies of what a forgotten flow had are another flow, whose requests are served again: that is for the world of streams.
+  const hasCopies = knobs.retransmit + knobs.repeat + knobs.overlap > 0;
   return {
     ...flowOptions,
+    ...(hasCopies ? { idleTimeoutMs: 300_000, maxFlows: 1000 } : {}),
     mode: "http",
     vxlanPort: knobs.vxlanPort,
     vni: knobs.vni,

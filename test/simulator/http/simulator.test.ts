@@ -9,6 +9,9 @@ const SEEDS = 3000;
 const SEEDS_PER_TEST = 500;
 const TIMEOUT_MS = 120_000;
 
+/** What only one in tens of thousands of seeds meets, by the seed that met it first. */
+const FOUND: [string, number][] = [["a connection that waits only for what nobody answers any more ends with its flow", 52_587]];
+
 const wanted = process.env["SIMULATOR_SEED"];
 
 if (wanted !== undefined) {
@@ -17,6 +20,8 @@ if (wanted !== undefined) {
     simulateHttp(Number(wanted));
   });
 } else {
+  test.each(FOUND)("%s (seed %d)", (_, seed) => void simulateHttp(seed));
+
   for (let first = 1; first <= SEEDS; first += SEEDS_PER_TEST) {
     const last = first + SEEDS_PER_TEST - 1;
     test(`every whole request is served once and in order, or accounted for, seeds ${first} to ${last}`, () => {
