@@ -1,0 +1,166 @@
+/** Mirror captures of any size: one frame is built layer by layer, and all others are that one with other numbers. */
+import { closeSync, openSync, writeSync } from "node:fs";
+import { mirroredSegment, pcap } from "../../test/support/frames.ts";
+
+export const VNI = 5_569_041;
+export const PORT = 80;
+/** Keep-alive connections, each with one request at a time. */
+export const CONNECTIONS = 64;
+export const REQUEST = "GET /products/1234?page=2 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
+
+/** A TCP segment's payload in a frame of 1500 bytes, without and with timestamps as TCP option. */
+export const FULL_PAYLOAD_BYTES = 1448;
+const TIMESTAMP_OPTION = new Uint8Array(12).fill(1);
+
+const START_S = Date.UTC(2026, 0, 15, 9, 30) / 1000;
+/** Between two frames. */
+const FRAME_US = 20;
+const RECORD_HEADER_LEN = 16;
+const RECORD_FRACTION_OFFSET = 4;
+const FILE_HEADER_LEN = 24;
+/** Outer Ethernet, IPv4, UDP and VXLAN; then the mirrored frame's Ethernet and IPv4. */
+const TUNNEL_LEN = 14 + 20 + 8 + 8;
+const INNER_IP_OFFSET = TUNNEL_LEN + 14;
+const SOURCE_ADDRESS_OFFSET = INNER_IP_OFFSET + 12;
+const SOURCE_PORT_OFFSET = INNER_IP_OFFSET + 20;
+const SEQUENCE_OFFSET = SOURCE_PORT_OFFSET + 4;
+const FIRST_ADDRESS = 0x0a00_0000;
+const FIRST_PORT = 1024;
+const PORTS = 60_000;
+
+/** What all connections' segments of a kind look like: a savefile's record, header included. */
+class RecordTemplate {
+  readonly bytes: Uint8Array;
+
+  constructor(flags: string, payload: Uint8Array) {
+    const options = payload.length === FULL_PAYLOAD_BYTES ? TIMESTAMP_OPTION : new Uint8Array(0);
+    const segment = { source: "10.0.0.0", sourcePort: 0, destination: "10.1.0.10", destinationPort: PORT, sequence: 0, acknowledgment: 1, flags, payload, options };
+    this.bytes = pcap([{ frame: mirroredSegment(segment, VNI), timestampMs: 0 }]).slice(FILE_HEADER_LEN);
+  }
+}
+
+export const FILE_HEADER = pcap([]);
+
+/** A connection whose client sends the same bytes over and over, cut into segments. */
+class Client {
+  private next: number;
+  private cycle = 0;
+
+  constructor(
+    private readonly number: number,
+    private readonly syn: RecordTemplate,
+    private readonly segments: RecordTemplate[],
+    private readonly payloads: Uint8Array[],
+  ) {
+    this.next = Math.imul(number, 0x9e37_79b1) >>> 0;
+  }
+
+  /** Its SYN, as a record. */
+  open(timeUs: number): Uint8Array {
+    const record = this.stamp(this.syn, timeUs);
+    this.next = (this.next + 1) >>> 0;
+    return record;
+  }
+
+  /** Its next segment with bytes. */
+  send(timeUs: number): Uint8Array {
+    const record = this.stamp(this.segments[this.cycle]!, timeUs);
+    this.next = (this.next + this.payloads[this.cycle]!.length) >>> 0;
+    this.cycle = (this.cycle + 1) % this.segments.length;
+    return record;
+  }
+
+  private stamp({ bytes }: RecordTemplate, timeUs: number): Uint8Array {
+    const record = bytes.slice();
+    const view = new DataView(record.buffer);
+    view.setUint32(0, START_S + Math.floor(timeUs / 1e6), true);
+    view.setUint32(RECORD_FRACTION_OFFSET, timeUs % 1e6, true);
+    view.setUint32(RECORD_HEADER_LEN + SOURCE_ADDRESS_OFFSET, FIRST_ADDRESS + this.number);
+    view.setUint16(RECORD_HEADER_LEN + SOURCE_PORT_OFFSET, FIRST_PORT + (this.number % PORTS));
+    view.setUint32(RECORD_HEADER_LEN + SEQUENCE_OFFSET, this.next);
+    return record;
+  }
+}
+
+export interface Traffic {
+  connections: number;
+  /** Segments with bytes, of all connections together. */
+  segments: number;
+  /** What each client sends, over and over: segment by segment. */
+  payloads: Uint8Array[];
+  /** Of a connection's segments, how many come before the one that they follow. */
+  outOfOrder: number;
+}
+
+const small = [new TextEncoder().encode(REQUEST)];
+
+/** Small requests, each in one segment. */
+export function requests(connections: number, segments: number, outOfOrder = 0): Traffic {
+  return { connections, segments, payloads: small, outOfOrder };
+}
+
+const UPLOAD_SEGMENTS = 16;
+
+/** Uploads in full-size segments. */
+export function uploads(connections: number, segments: number, outOfOrder = 0): Traffic {
+  const body = UPLOAD_SEGMENTS * FULL_PAYLOAD_BYTES;
+  const head = (length: number) => `POST /orders HTTP/1.1\r\nHost: shop.example\r\nContent-Length: ${length}\r\n\r\n`;
+  const upload = new TextEncoder().encode(head(body - head(body).length).padEnd(body, "x"));
+  const payloads = Array.from({ length: UPLOAD_SEGMENTS }, (_, i) => upload.slice(i * FULL_PAYLOAD_BYTES, (i + 1) * FULL_PAYLOAD_BYTES));
+  return { connections, segments, payloads, outOfOrder };
+}
+
+/** The records of such traffic: all SYNs, then the connections' segments in turn. */
+export function* records({ connections, segments, payloads, outOfOrder }: Traffic): Generator<Uint8Array> {
+  const syn = new RecordTemplate("S", new Uint8Array(0));
+  const templates = payloads.map((payload) => new RecordTemplate("PA", payload));
+  const clients = Array.from({ length: connections }, (_, i) => new Client(i, syn, templates, payloads));
+  let timeUs = 0;
+  for (const client of clients) yield client.open((timeUs += FRAME_US));
+
+  const swapEvery = outOfOrder === 0 ? Infinity : Math.round(1 / outOfOrder);
+  let sent = 0;
+  for (let round = 0; sent < segments; round++) {
+    const isSwapped = round % swapEvery === swapEvery - 1;
+    // Both rounds' segments of a connection are made now, and the second one is first on its way.
+    const perClient = isSwapped ? 2 : 1;
+    const made = clients.map((client) => Array.from({ length: perClient }, () => client.send((timeUs += FRAME_US))));
+    for (let place = perClient - 1; place >= 0; place--) {
+      for (const own of made) {
+        if (sent++ >= segments) return;
+        yield own[place]!;
+      }
+    }
+  }
+}
+
+const CHUNK_BYTES = 4 << 20;
+
+/** The same as a savefile's bytes, in large chunks. */
+export function* savefile(traffic: Traffic): Generator<Uint8Array> {
+  let chunk = new Uint8Array(CHUNK_BYTES);
+  chunk.set(FILE_HEADER);
+  let length = FILE_HEADER.length;
+  for (const record of records(traffic)) {
+    if (length + record.length > chunk.length) {
+      yield chunk.subarray(0, length);
+      chunk = new Uint8Array(CHUNK_BYTES);
+      length = 0;
+    }
+    chunk.set(record, length);
+    length += record.length;
+  }
+  yield chunk.subarray(0, length);
+}
+
+/** Writes a savefile. */
+export function writeSavefile(path: string, traffic: Traffic): void {
+  const fd = openSync(path, "w");
+  for (const chunk of savefile(traffic)) writeSync(fd, chunk);
+  closeSync(fd);
+}
+
+/** A record's VXLAN datagram: what was in the outer UDP header's payload. */
+export function datagram(record: Uint8Array): Uint8Array {
+  return record.subarray(RECORD_HEADER_LEN + TUNNEL_LEN - 8);
+}

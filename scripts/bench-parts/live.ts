@@ -1,0 +1,265 @@
+/**
+ * (c) The live lab (scripts/lab): clients send to production at a chosen rate, the kernel mirrors it, and the program
+ * forwards what it captures. Everything shares this machine's cores.
+ *
+ * A rate is without loss if every byte that the clients sent has reached the endpoint.
+ */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DELAY_BUCKETS_MS } from "../../src/observe/counters.ts";
+import { CONNECTIONS, datagram, PORT, records, REQUEST, requests, VNI } from "./capture.ts";
+import { type Figures, percentile } from "./figures.ts";
+import { Child, type CpuTime, compile, cpuTime, ENDPOINT_HOST, EXECUTABLE, hasCompiler, json, nginxCommand, REPOSITORY, startServer } from "./processes.ts";
+import { measureFloor, type Mode, MODES } from "./read.ts";
+
+export interface LiveOptions {
+  runs: number;
+  quick: boolean;
+  soak: boolean;
+  production: "nginx" | "minimal";
+  directory: string;
+  /** The floor is measured too, and what this costs compared with it. */
+  hasFloor: boolean;
+}
+
+const PREFIX = process.env["LAB_PREFIX"]!;
+const PRODUCTION_HOST = "192.0.2.2";
+const TARGET_HOST = "198.51.100.2";
+const VXLAN_PORT = 4789;
+const ENDPOINT_PORT = 9000;
+const SHARDS = [1, 2];
+
+/** Rates that are tried: each is so much more than the one before. */
+const RATE_FIRST = 4000;
+const RATE_STEP = 1.25;
+const STEPS_MAX = 20;
+/** Of a rate that was asked for, what must be reached: else the machine is at its end. */
+const RATE_REACHED = 0.97;
+/** After the first run, the search begins so many steps below where it ended. */
+const STEPS_BACK = 2;
+const STEP_SECONDS = 1.5;
+const HALF_SECONDS = 3;
+const IDLE_SECONDS = 5;
+const SOAK_SECONDS = 60;
+const FLOOR_REQUESTS = 200_000;
+
+const BURST_DATAGRAMS = 10_000;
+/** So that no flow has more requests than may wait. */
+const BURST_CONNECTIONS = 250;
+/** How long after the load's end the mirror's last packets may still be on their way to the program. */
+const SETTLE_MS = 500;
+
+export function whyNoLab(): string | undefined {
+  if (process.getuid?.() !== 0) return "it needs root";
+  if (!hasCompiler) return "there is no C compiler (cc) for its clients";
+  for (const tool of ["ip", "tc", "nft", "ethtool", "ss", "nginx"]) if (Bun.which(tool) === null) return `${tool} is not installed`;
+  return undefined;
+}
+
+const inNamespace = (name: string) => ["ip", "netns", "exec", `${PREFIX}-${name}`];
+
+interface Setup {
+  mode: Mode;
+  shards: number;
+}
+
+/** The program, capturing. */
+class Forwarder {
+  private constructor(
+    private readonly program: Child,
+    private readonly summary: string,
+    readonly startMs: number,
+  ) {}
+
+  static async start({ mode, shards }: Setup, directory: string): Promise<Forwarder> {
+    const summary = join(directory, "summary.json");
+    const threads = canShard ? ["--threads", String(shards)] : [];
+    const args = ["--mode", mode, ...threads, "--log-level", "info", "--log-format", "plain", "--summary", summary, "eth0", String(VNI), String(PORT), `${ENDPOINT_HOST}:${ENDPOINT_PORT}`];
+    const begun = performance.now();
+    const program = new Child([...inNamespace("replay"), EXECUTABLE, ...args]);
+    await program.says("Capturing on");
+    return new Forwarder(program, summary, performance.now() - begun);
+  }
+
+  get cpu(): CpuTime {
+    return cpuTime(this.program.pid);
+  }
+
+  /** Lets it end in order. Returns its counters. */
+  async finish(): Promise<any> {
+    this.program.child.kill("SIGINT");
+    await this.program.ends();
+    return Bun.file(this.summary).json();
+  }
+
+  stop(): Promise<void> {
+    return this.program.stop();
+  }
+}
+
+const canShard = Bun.spawnSync([EXECUTABLE, "--help"]).stdout.toString().includes("--threads");
+
+interface Step {
+  /** Requests sent, and how many of them a second. */
+  count: number;
+  rate: number;
+  lostBytes: number;
+  kernelDropped: number;
+  userUs: number;
+  systemUs: number;
+  delayMs: (share: number) => number;
+}
+
+class LiveLab {
+  constructor(
+    private readonly options: LiveOptions,
+    private readonly loadProgram: string,
+  ) {}
+
+  /** One load from start to end, with a program of its own. `rate` 0: as fast as production answers. */
+  async load(setup: Setup, rate: number, seconds: number): Promise<Step> {
+    const forwarder = await Forwarder.start(setup, this.options.directory);
+    try {
+      const before = forwarder.cpu;
+      const load = [...inNamespace("client"), this.loadProgram, PRODUCTION_HOST, String(PORT), String(CONNECTIONS), String(seconds), String(rate), REQUEST];
+      const sent = await json<{ requests: number; seconds: number }>(load);
+      await Bun.sleep(SETTLE_MS);
+      const after = forwarder.cpu;
+      const { frames, upstream, delay } = await forwarder.finish();
+      const counts = Object.values(delay.buckets as Record<string, number>);
+      return {
+        count: sent.requests,
+        rate: sent.requests / sent.seconds,
+        lostBytes: sent.requests * REQUEST.length - upstream.bytes,
+        kernelDropped: frames.kernel_dropped,
+        userUs: (after.userUs - before.userUs) / sent.requests,
+        systemUs: (after.systemUs - before.systemUs) / sent.requests,
+        delayMs: (share) => percentile(share, DELAY_BUCKETS_MS, counts),
+      };
+    } finally {
+      await forwarder.stop();
+    }
+  }
+
+  /** Rising load until the first loss, or until the machine does not reach the rate. Null: even the first step had a loss. */
+  async highest(setup: Setup, first: number, seconds: number): Promise<{ step: Step; asked: number; hadLoss: boolean } | null> {
+    let best: { step: Step; asked: number } | null = null;
+    let asked = first;
+    for (let i = 0; i < STEPS_MAX; i++, asked *= RATE_STEP) {
+      const step = await this.load(setup, asked, seconds);
+      if (step.lostBytes !== 0) return best && { ...best, hadLoss: true };
+      if (best === null || step.rate > best.step.rate) best = { step, asked };
+      if (step.rate < asked * RATE_REACHED) break;
+    }
+    return best && { ...best, hadLoss: false };
+  }
+
+  /** CPU that the program takes while nothing comes, as a share of one core, in percent; and how long it took to start. */
+  async idle(setup: Setup, seconds: number): Promise<{ percent: number; startMs: number }> {
+    const forwarder = await Forwarder.start(setup, this.options.directory);
+    try {
+      // Starting is not idling.
+      await Bun.sleep(1000);
+      const before = forwarder.cpu;
+      await Bun.sleep(seconds * 1000);
+      const after = forwarder.cpu;
+      const usedUs = after.userUs + after.systemUs - before.userUs - before.systemUs;
+      return { percent: usedUs / 1e4 / seconds, startMs: forwarder.startMs };
+    } finally {
+      await forwarder.stop();
+    }
+  }
+
+  /** Mirror packets as fast as the kernel takes them. Returns how many were lost, and where. */
+  async burst(setup: Setup, burstProgram: string): Promise<{ beforeCapture: number; byKernel: number; perSecond: number }> {
+    const forwarder = await Forwarder.start(setup, this.options.directory);
+    try {
+      const file = join(this.options.directory, "datagrams");
+      const sent = await json<{ datagrams: number; seconds: number }>([...inNamespace("production"), burstProgram, TARGET_HOST, String(VXLAN_PORT), file]);
+      await Bun.sleep(3 * SETTLE_MS);
+      const { frames } = await forwarder.finish();
+      const captured = frames.captured + frames.kernel_dropped;
+      return { beforeCapture: sent.datagrams - captured, byKernel: frames.kernel_dropped, perSecond: sent.datagrams / sent.seconds };
+    } finally {
+      await forwarder.stop();
+    }
+  }
+}
+
+/** The burst's datagrams, in the shape that burst.c reads. */
+function writeDatagrams(file: string): void {
+  const traffic = requests(BURST_CONNECTIONS, BURST_DATAGRAMS - BURST_CONNECTIONS);
+  const pieces: Uint8Array[] = [];
+  for (const record of records(traffic)) {
+    const bytes = datagram(record);
+    pieces.push(Uint8Array.of(bytes.length & 0xff, bytes.length >> 8), bytes);
+  }
+  writeFileSync(file, Buffer.concat(pieces));
+}
+
+export async function measureLive(figures: Figures, options: LiveOptions): Promise<void> {
+  const why = whyNoLab();
+  if (why !== undefined) {
+    figures.leaveOut(`(c) is left out: ${why}`);
+    return;
+  }
+  const { directory } = options;
+  await new Child([join(REPOSITORY, "scripts/lab"), "up", "--vni", String(VNI)], "ignore", { LAB_PREFIX: PREFIX }).ends();
+  const server = await compile("server", directory);
+  const floor = await compile("floor", directory);
+  const burst = await compile("burst", directory);
+  const lab = new LiveLab(options, await compile("load", directory));
+  writeDatagrams(join(directory, "datagrams"));
+  const production = options.production === "nginx" ? nginxCommand(directory, "0.0.0.0", PORT) : [server, "0.0.0.0", String(PORT)];
+  const servers = [await startServer(production, PORT, inNamespace("production")), await startServer([server, ENDPOINT_HOST, String(ENDPOINT_PORT)], ENDPOINT_PORT, inNamespace("replay"))];
+  if (!canShard) figures.leaveOut("(c) with one shard only: this program has no --threads");
+  try {
+    for (const shards of canShard ? SHARDS : [1]) {
+      for (const mode of MODES) await measureSetup(figures, lab, { mode, shards }, options, floor, burst);
+    }
+  } finally {
+    for (const started of servers) await started.stop();
+    await new Child([join(REPOSITORY, "scripts/lab"), "down"], "ignore", { LAB_PREFIX: PREFIX }).ends();
+  }
+}
+
+async function measureSetup(figures: Figures, lab: LiveLab, setup: Setup, options: LiveOptions, floor: string, burst: string): Promise<void> {
+  const name = `mode ${setup.mode}, ${setup.shards} shard${setup.shards === 1 ? "" : "s"}`;
+  const add = (what: string, unit: string, value: number) => figures.add("c", `${name}: ${what}`, unit, value);
+  const seconds = options.quick ? 0.3 : STEP_SECONDS;
+  let first = RATE_FIRST;
+  for (let run = 0; run < options.runs; run++) {
+    const found = await lab.highest(setup, first, seconds);
+    if (found === null) {
+      add("highest rate without loss", "requests/s", 0);
+      first = RATE_FIRST;
+      continue;
+    }
+    first = Math.max(found.asked / RATE_STEP ** STEPS_BACK, RATE_FIRST);
+    add("highest rate without loss", "requests/s", found.step.rate);
+    add("runs that found a loss above it (the others: the machine's end)", "of 1", found.hadLoss ? 1 : 0);
+    add("CPU there, user", "µs/request", found.step.userUs);
+    add("CPU there, system", "µs/request", found.step.systemUs);
+    if (options.hasFloor) {
+      const { userUs, systemUs } = await measureFloor(floor, ENDPOINT_PORT, options.quick ? 5000 : FLOOR_REQUESTS, 1, inNamespace("replay"));
+      figures.add("d", `${name} (c), at its highest rate, to the floor in the lab`, "×", (found.step.userUs + found.step.systemUs) / (userUs + systemUs));
+    }
+    const half = await lab.load(setup, found.step.rate / 2, options.quick ? 0.3 : HALF_SECONDS);
+    add("delay at half of it, p50", "ms", half.delayMs(0.5));
+    add("delay at half of it, p99", "ms", half.delayMs(0.99));
+    add("CPU at half of it, user", "µs/request", half.userUs);
+    add("CPU at half of it, system", "µs/request", half.systemUs);
+    const idle = await lab.idle(setup, options.quick ? 0.3 : IDLE_SECONDS);
+    add("CPU when idle", "% of a core", idle.percent);
+    add("start to capturing", "ms", idle.startMs);
+    const lost = await lab.burst(setup, burst);
+    add("burst of 10,000 mirror packets: speed", "packets/s", lost.perSecond);
+    add("burst: lost by the kernel's capture buffer", "packets", lost.byKernel);
+    add("burst: lost in the lab's network before it", "packets", lost.beforeCapture);
+  }
+  if (!options.soak) return;
+  const soak = await lab.load(setup, 0, options.quick ? 1 : SOAK_SECONDS);
+  add("full load for 60 s", "requests/s", soak.rate);
+  add("full load for 60 s: not forwarded", "requests", soak.lostBytes / REQUEST.length);
+  add("full load for 60 s: lost by the kernel's capture buffer", "packets", soak.kernelDropped);
+}

@@ -1,0 +1,94 @@
+/*
+ * Clients at a chosen rate: CONNECTIONS keep-alive connections, each with one request at a time.
+ *
+ *     load ADDRESS PORT CONNECTIONS SECONDS RATE REQUEST
+ *
+ * RATE is in requests a second, evenly spaced; 0: each connection sends as soon as it is answered. Where all
+ * connections wait for an answer, the rate is not reached, and what was missed is not made up for. Prints
+ * {"requests", "seconds"} as JSON once all is answered.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include "client.h"
+
+#define EVENTS_MAX 256
+/* How often it is looked whether a request is due. */
+#define TICK_NS 200000
+/* Of what is due and was not sent, for all connections were busy, no more than this is sent in one go. */
+#define BEHIND_MAX 64.0
+
+static long connections, request_bytes, sent;
+static const char *request;
+static int *fds;
+static long *awaited, *idle, idle_count, answer_bytes;
+
+static void send_on(long at) {
+  send_all(fds[at], request, request_bytes);
+  awaited[at] = answer_bytes;
+  sent++;
+}
+
+static int tick_every(long ns) {
+  int timer = timerfd_create(CLOCK_MONOTONIC, 0);
+  struct itimerspec every = {.it_interval.tv_nsec = ns, .it_value.tv_nsec = ns};
+  if (timer < 0 || timerfd_settime(timer, 0, &every, NULL) < 0) fail("timerfd");
+  return timer;
+}
+
+int main(int argc, char **argv) {
+  if (argc != 7) {
+    fputs("usage: load ADDRESS PORT CONNECTIONS SECONDS RATE REQUEST\n", stderr);
+    return 2;
+  }
+  connections = atol(argv[3]);
+  double seconds = atof(argv[4]), rate = atof(argv[5]);
+  request = argv[6];
+  request_bytes = strlen(request);
+  fds = calloc(connections, sizeof *fds);
+  awaited = calloc(connections, sizeof *awaited);
+  idle = calloc(connections, sizeof *idle);
+
+  int epoll = epoll_create1(0), timer = tick_every(TICK_NS);
+  watch(epoll, timer, connections);
+  for (long i = 0; i < connections; i++) {
+    fds[i] = connect_to(argv[1], argv[2]);
+    if (i == 0) answer_bytes = measure_answer(fds[0], request, request_bytes);
+    watch(epoll, fds[i], i);
+    idle[idle_count++] = i;
+  }
+
+  double begun = seconds_now(), due = 0, due_at = begun;
+  struct epoll_event events[EVENTS_MAX];
+  for (;;) {
+    double now = seconds_now();
+    int is_over = now - begun >= seconds;
+    if (is_over && idle_count == connections) break;
+    due = rate > 0 ? due + rate * (now - due_at) : connections;
+    due_at = now;
+    if (rate > 0 && due > BEHIND_MAX) due = BEHIND_MAX;
+    for (; !is_over && due >= 1 && idle_count > 0; due--) send_on(idle[--idle_count]);
+
+    int count = epoll_wait(epoll, events, EVENTS_MAX, -1);
+    if (count < 0 && errno != EINTR) fail("epoll_wait");
+    for (int i = 0; i < count; i++) {
+      long at = events[i].data.u64;
+      uint64_t ticks;
+      if (at == connections) {
+        if (read(timer, &ticks, sizeof ticks) < 0) fail("read");
+        continue;
+      }
+      awaited[at] -= receive(fds[at]);
+      if (awaited[at] < 0) fail_with("an answer is longer than the first one was");
+      if (awaited[at] == 0) idle[idle_count++] = at;
+    }
+  }
+  /* One more was sent to measure the answer. */
+  printf("{\"requests\": %ld, \"seconds\": %.6f}\n", sent + 1, seconds_now() - begun);
+  return 0;
+}

@@ -1,0 +1,77 @@
+/**
+ * (e) Memory with many live flows: each has a SYN and one small request, and stays open. The savefile comes through a
+ * pipe that is kept open; program and endpoint have a network namespace of their own, with enough ports.
+ */
+import { requests, savefile, PORT, VNI } from "./capture.ts";
+import type { Figures } from "./figures.ts";
+import { Child, ENDPOINT_HOST, endpointCommand, EXECUTABLE, memory, startServer } from "./processes.ts";
+import { MODES, type Mode } from "./read.ts";
+
+/** Below the range of the clients' ports. */
+const ENDPOINT_PORT = 80;
+const OPEN_FILES = 200_000;
+const LOOK_MS = 200;
+const LOOKS_MAX = 600;
+/** Looks in a row at which nothing has changed any more. */
+const STILL_LOOKS = 5;
+
+/** Why this cannot be measured here; undefined: it can. */
+export function whyNoManyFlows(): string | undefined {
+  if (process.getuid?.() !== 0) return "it needs root";
+  for (const tool of ["unshare", "nsenter", "ip", "ss"]) if (Bun.which(tool) === null) return `${tool} is not installed`;
+  return undefined;
+}
+
+async function connectedSockets(through: string[]): Promise<number> {
+  return Number(await new Child([...through, "bash", "-c", `ss -Htn state established "dport = :${ENDPOINT_PORT}" | wc -l`]).ends());
+}
+
+async function measure(flows: number, mode: Mode, directory: string): Promise<{ rssMb: number; peakMb: number }> {
+  const prepare = `ip link set lo up; echo '1024 65535' >/proc/sys/net/ipv4/ip_local_port_range; ulimit -n ${OPEN_FILES}; echo ready; exec "$@"`;
+  const endpoint = new Child(["unshare", "-n", "bash", "-c", prepare, "bash", ...(await endpointCommand(directory, ENDPOINT_PORT))]);
+  await endpoint.says("ready");
+  const through = ["nsenter", "-t", String(endpoint.pid), "-n"];
+  const limited = ["bash", "-c", `ulimit -n ${OPEN_FILES}; exec "$@"`, "bash"];
+  const args = ["--log-level", "error", "--mode", mode, "--read", "-", String(VNI), String(PORT), `${ENDPOINT_HOST}:${ENDPOINT_PORT}`];
+  await (await startServer(["true"], ENDPOINT_PORT, through)).stop();
+  const program = new Child([...through, ...limited, EXECUTABLE, ...args], "pipe");
+  try {
+    const pipe = program.child.stdin as import("bun").FileSink;
+    for (const chunk of savefile(requests(flows, flows))) {
+      pipe.write(chunk);
+      await pipe.flush();
+    }
+    let still = 0;
+    let before = -1;
+    for (let look = 0; look < LOOKS_MAX && still < STILL_LOOKS; look++) {
+      await Bun.sleep(LOOK_MS);
+      const connected = await connectedSockets(through);
+      const { rssMb } = memory(program.pid);
+      const isStill = connected >= flows && Math.abs(rssMb - before) < 0.5;
+      still = isStill ? still + 1 : 0;
+      before = rssMb;
+    }
+    if (still < STILL_LOOKS) throw new Error(`${flows} flows, mode ${mode}: only ${await connectedSockets(through)} connections were made, or memory does not settle`);
+    return memory(program.pid);
+  } finally {
+    await program.stop();
+    await endpoint.stop();
+  }
+}
+
+export async function measureManyFlows(figures: Figures, runs: number, counts: number[], directory: string): Promise<void> {
+  const why = whyNoManyFlows();
+  if (why !== undefined) {
+    figures.leaveOut(`(e) is left out: ${why}`);
+    return;
+  }
+  for (const count of counts) {
+    for (const mode of MODES) {
+      for (let i = 0; i < runs; i++) {
+        const { rssMb, peakMb } = await measure(count, mode, directory);
+        figures.add("e", `${count.toLocaleString("en-US")} live flows, mode ${mode}`, "MB", rssMb);
+        figures.add("e", `${count.toLocaleString("en-US")} live flows, mode ${mode}, at its highest`, "MB", peakMb);
+      }
+    }
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * (b) --read of a generated capture, and (d) the floor: what sending the same requests to the same endpoint costs a C
+ * program. All of a round is measured one after the other, so that a ratio compares what had the same machine.
+ */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { CONNECTIONS, PORT, REQUEST, requests, VNI, writeSavefile } from "./capture.ts";
+import type { Figures } from "./figures.ts";
+import { Child, compile, ENDPOINT_HOST, endpointCommand, EXECUTABLE, hasCompiler, json, startServer } from "./processes.ts";
+
+export const ENDPOINT_PORT = 9180;
+/**
+ * In mode tcp all bytes that a batch has for a connection leave in one write: with these connections, so many
+ * requests. The floor that is fair to that sends as many at once.
+ */
+const TCP_DEPTH = 32;
+/** The floor needs fewer requests to be known. */
+const FLOOR_SHARE = 0.25;
+/** In short runs (--quick) starting the program is most of the time. */
+export const MODES = ["tcp", "http"] as const;
+export type Mode = (typeof MODES)[number];
+
+interface Cost {
+  seconds: number;
+  userUs: number;
+  systemUs: number;
+  peakMb: number;
+}
+
+interface FloorOutput {
+  requests: number;
+  user_us: number;
+  system_us: number;
+}
+
+/** Runs the floor. Returns its cost per request in microseconds. */
+export async function measureFloor(program: string, port: number, count: number, depth: number, through: string[] = []): Promise<{ userUs: number; systemUs: number }> {
+  const output = await json<FloorOutput>([...through, program, ENDPOINT_HOST, String(port), String(CONNECTIONS), String(count), String(depth), REQUEST]);
+  return { userUs: output.user_us / output.requests, systemUs: output.system_us / output.requests };
+}
+
+async function forward(capture: string, summary: string, mode: Mode, count: number): Promise<Cost> {
+  const begun = performance.now();
+  const args = ["--log-level", "error", "--mode", mode, "--read", capture, "--summary", summary, String(VNI), String(PORT), `${ENDPOINT_HOST}:${ENDPOINT_PORT}`];
+  const running = new Child([EXECUTABLE, ...args]);
+  await running.ends();
+  const seconds = (performance.now() - begun) / 1000;
+  const usage = running.child.resourceUsage()!;
+  const { upstream } = await Bun.file(summary).json();
+  if (upstream.bytes !== count * REQUEST.length) throw new Error(`--read, mode ${mode}: ${upstream.bytes} bytes of ${count * REQUEST.length} were forwarded`);
+  return { seconds, userUs: Number(usage.cpuTime.user) / count, systemUs: Number(usage.cpuTime.system) / count, peakMb: usage.maxRSS / 1e6 };
+}
+
+export async function measureRead(figures: Figures, runs: number, count: number, directory: string, parts: Set<string>): Promise<void> {
+  const hasFloor = parts.has("d") && hasCompiler;
+  if (parts.has("d") && !hasCompiler) figures.leaveOut("(d) is left out: there is no C compiler (cc) here");
+  const floorProgram = hasFloor ? await compile("floor", directory) : "";
+  const capture = join(directory, "requests.pcap");
+  writeSavefile(capture, requests(CONNECTIONS, count));
+  const endpoint = await startServer(await endpointCommand(directory, ENDPOINT_PORT), ENDPOINT_PORT);
+  try {
+    for (let i = 0; i < runs; i++) {
+      const single = hasFloor ? await measureFloor(floorProgram, ENDPOINT_PORT, Math.ceil(count * FLOOR_SHARE), 1) : null;
+      const batched = hasFloor ? await measureFloor(floorProgram, ENDPOINT_PORT, count, TCP_DEPTH) : null;
+      for (const mode of MODES) {
+        const cost = await forward(capture, join(directory, "summary.json"), mode, count);
+        const total = cost.userUs + cost.systemUs;
+        if (parts.has("b")) {
+          figures.add("b", `mode ${mode}`, "requests/s", count / cost.seconds);
+          figures.add("b", `mode ${mode}, user`, "µs/request", cost.userUs);
+          figures.add("b", `mode ${mode}, system`, "µs/request", cost.systemUs);
+          figures.add("b", `mode ${mode}, peak memory`, "MB", cost.peakMb);
+        }
+        if (single !== null) figures.add("d", `mode ${mode} (b) to the floor of one request a write`, "×", total / (single.userUs + single.systemUs));
+        if (batched !== null && mode === "tcp") figures.add("d", `mode tcp (b) to the floor of ${TCP_DEPTH} requests a write`, "×", total / (batched.userUs + batched.systemUs));
+      }
+      for (const [name, floor] of Object.entries({ "one request": single, [`${TCP_DEPTH} requests`]: batched })) {
+        if (floor === null) continue;
+        figures.add("d", `floor, ${name} a write, user`, "µs/request", floor.userUs);
+        figures.add("d", `floor, ${name} a write, system`, "µs/request", floor.systemUs);
+      }
+    }
+  } finally {
+    await endpoint.stop();
+    rmSync(capture);
+  }
+}
