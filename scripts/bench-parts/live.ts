@@ -38,8 +38,10 @@ const RATE_REACHED = 0.97;
 /** After the first run, the search begins so many steps below where it ended. */
 const STEPS_BACK = 2;
 const STEP_SECONDS = 1.5;
-const HALF_SECONDS = 3;
-const IDLE_SECONDS = 5;
+/** CPU and delay are measured in a load of their own, behind one in which the program's code gets compiled. */
+const WARM_UP_SECONDS = 1.5;
+const MEASURED_SECONDS = 3;
+const IDLE_SECONDS = 4;
 const SOAK_SECONDS = 60;
 const FLOOR_REQUESTS = 200_000;
 
@@ -99,12 +101,14 @@ class Forwarder {
 
 const canShard = Bun.spawnSync([EXECUTABLE, "--help"]).stdout.toString().includes("--threads");
 
-interface Step {
-  /** Requests sent, and how many of them a second. */
-  count: number;
+interface Load {
+  /** Requests sent a second. */
   rate: number;
-  lostBytes: number;
+  /** Requests that did not reach the endpoint, and their share. */
+  lost: number;
+  lostShare: number;
   kernelDropped: number;
+  /** CPU per request. */
   userUs: number;
   systemUs: number;
   delayMs: (share: number) => number;
@@ -117,23 +121,24 @@ class LiveLab {
   ) {}
 
   /** One load from start to end, with a program of its own. `rate` 0: as fast as production answers. */
-  async load(setup: Setup, rate: number, seconds: number): Promise<Step> {
+  async load(setup: Setup, rate: number, seconds: number, warmUpSeconds = 0): Promise<Load> {
     const forwarder = await Forwarder.start(setup, this.options.directory);
     try {
+      const warmUp = warmUpSeconds > 0 ? await this.send(rate, warmUpSeconds) : { requests: 0 };
       const before = forwarder.cpu;
-      const load = [...inNamespace("client"), this.loadProgram, PRODUCTION_HOST, String(PORT), String(CONNECTIONS), String(seconds), String(rate), REQUEST];
-      const sent = await json<{ requests: number; seconds: number }>(load);
-      await Bun.sleep(SETTLE_MS);
+      const { requests, seconds: took } = await this.send(rate, seconds);
       const after = forwarder.cpu;
       const { frames, upstream, delay } = await forwarder.finish();
+      const sent = warmUp.requests + requests;
+      const lost = sent - upstream.bytes / REQUEST.length;
       const counts = Object.values(delay.buckets as Record<string, number>);
       return {
-        count: sent.requests,
-        rate: sent.requests / sent.seconds,
-        lostBytes: sent.requests * REQUEST.length - upstream.bytes,
+        rate: requests / took,
+        lost,
+        lostShare: lost / sent,
         kernelDropped: frames.kernel_dropped,
-        userUs: (after.userUs - before.userUs) / sent.requests,
-        systemUs: (after.systemUs - before.systemUs) / sent.requests,
+        userUs: (after.userUs - before.userUs) / requests,
+        systemUs: (after.systemUs - before.systemUs) / requests,
         delayMs: (share) => percentile(share, DELAY_BUCKETS_MS, counts),
       };
     } finally {
@@ -141,17 +146,25 @@ class LiveLab {
     }
   }
 
-  /** Rising load until the first loss, or until the machine does not reach the rate. Null: even the first step had a loss. */
-  async highest(setup: Setup, first: number, seconds: number): Promise<{ step: Step; asked: number; hadLoss: boolean } | null> {
-    let best: { step: Step; asked: number } | null = null;
+  /** Has the clients send, and waits for what the mirror still has to deliver. */
+  private async send(rate: number, seconds: number): Promise<{ requests: number; seconds: number }> {
+    const command = [this.loadProgram, PRODUCTION_HOST, String(PORT), String(CONNECTIONS), String(seconds), String(rate), REQUEST];
+    const sent = await json<{ requests: number; seconds: number }>([...inNamespace("client"), ...command]);
+    await Bun.sleep(SETTLE_MS);
+    return sent;
+  }
+
+  /** Rising load until the first loss, or until the machine does not reach the rate. Null: even the first rate had a loss. */
+  async highest(setup: Setup, first: number, seconds: number): Promise<{ rate: number; asked: number; nextLostShare: number } | null> {
+    let best: { rate: number; asked: number } | null = null;
     let asked = first;
     for (let i = 0; i < STEPS_MAX; i++, asked *= RATE_STEP) {
-      const step = await this.load(setup, asked, seconds);
-      if (step.lostBytes !== 0) return best && { ...best, hadLoss: true };
-      if (best === null || step.rate > best.step.rate) best = { step, asked };
-      if (step.rate < asked * RATE_REACHED) break;
+      const { rate, lostShare } = await this.load(setup, asked, seconds);
+      if (lostShare !== 0) return best && { ...best, nextLostShare: lostShare };
+      if (best === null || rate > best.rate) best = { rate, asked };
+      if (rate < asked * RATE_REACHED) break;
     }
-    return best && { ...best, hadLoss: false };
+    return best && { ...best, nextLostShare: 0 };
   }
 
   /** CPU that the program takes while nothing comes, as a share of one core, in percent; and how long it took to start. */
@@ -227,6 +240,8 @@ async function measureSetup(figures: Figures, lab: LiveLab, setup: Setup, option
   const name = `mode ${setup.mode}, ${setup.shards} shard${setup.shards === 1 ? "" : "s"}`;
   const add = (what: string, unit: string, value: number) => figures.add("c", `${name}: ${what}`, unit, value);
   const seconds = options.quick ? 0.3 : STEP_SECONDS;
+  const measuredSeconds = options.quick ? 0.3 : MEASURED_SECONDS;
+  const warmUpSeconds = options.quick ? 0.1 : WARM_UP_SECONDS;
   let first = RATE_FIRST;
   for (let run = 0; run < options.runs; run++) {
     const found = await lab.highest(setup, first, seconds);
@@ -236,30 +251,35 @@ async function measureSetup(figures: Figures, lab: LiveLab, setup: Setup, option
       continue;
     }
     first = Math.max(found.asked / RATE_STEP ** STEPS_BACK, RATE_FIRST);
-    add("highest rate without loss", "requests/s", found.step.rate);
-    add("runs that found a loss above it (the others: the machine's end)", "of 1", found.hadLoss ? 1 : 0);
-    add("CPU there, user", "µs/request", found.step.userUs);
-    add("CPU there, system", "µs/request", found.step.systemUs);
+    add("highest rate without loss", "requests/s", found.rate);
+    add("lost at the next rate (0: it was not reached)", "%", found.nextLostShare * 100);
+    const full = await lab.load(setup, found.rate, measuredSeconds, warmUpSeconds);
+    add("CPU there, user", "µs/request", full.userUs);
+    add("CPU there, system", "µs/request", full.systemUs);
     if (options.hasFloor) {
       const { userUs, systemUs } = await measureFloor(floor, ENDPOINT_PORT, options.quick ? 5000 : FLOOR_REQUESTS, 1, inNamespace("replay"));
-      figures.add("d", `${name} (c), at its highest rate, to the floor in the lab`, "×", (found.step.userUs + found.step.systemUs) / (userUs + systemUs));
+      figures.add("d", `${name} (c), at its highest rate, to the floor in the lab`, "×", (full.userUs + full.systemUs) / (userUs + systemUs));
     }
-    const half = await lab.load(setup, found.step.rate / 2, options.quick ? 0.3 : HALF_SECONDS);
-    add("delay at half of it, p50", "ms", half.delayMs(0.5));
-    add("delay at half of it, p99", "ms", half.delayMs(0.99));
+    const half = await lab.load(setup, found.rate / 2, measuredSeconds, warmUpSeconds);
     add("CPU at half of it, user", "µs/request", half.userUs);
     add("CPU at half of it, system", "µs/request", half.systemUs);
-    const idle = await lab.idle(setup, options.quick ? 0.3 : IDLE_SECONDS);
-    add("CPU when idle", "% of a core", idle.percent);
-    add("start to capturing", "ms", idle.startMs);
+    add("delay at half of it, p50", "ms", half.delayMs(0.5));
+    add("delay at half of it, p99", "ms", half.delayMs(0.99));
+    // Of the mode, idling knows nothing.
+    if (setup.mode === "http") {
+      const idle = await lab.idle(setup, options.quick ? 0.3 : IDLE_SECONDS);
+      add("CPU when idle", "% of a core", idle.percent);
+      add("start to capturing", "ms", idle.startMs);
+    }
     const lost = await lab.burst(setup, burst);
     add("burst of 10,000 mirror packets: speed", "packets/s", lost.perSecond);
     add("burst: lost by the kernel's capture buffer", "packets", lost.byKernel);
     add("burst: lost in the lab's network before it", "packets", lost.beforeCapture);
   }
   if (!options.soak) return;
-  const soak = await lab.load(setup, 0, options.quick ? 1 : SOAK_SECONDS);
-  add("full load for 60 s", "requests/s", soak.rate);
-  add("full load for 60 s: not forwarded", "requests", soak.lostBytes / REQUEST.length);
-  add("full load for 60 s: lost by the kernel's capture buffer", "packets", soak.kernelDropped);
+  const soakSeconds = options.quick ? 1 : SOAK_SECONDS;
+  const soak = await lab.load(setup, 0, soakSeconds);
+  add(`full load for ${soakSeconds} s`, "requests/s", soak.rate);
+  add(`full load for ${soakSeconds} s: not forwarded`, "requests", soak.lost);
+  add(`full load for ${soakSeconds} s: lost by the kernel's capture buffer`, "packets", soak.kernelDropped);
 }
