@@ -10,6 +10,8 @@ import { MODES, type Mode } from "./read.ts";
 /** Below the range of the clients' ports. */
 const ENDPOINT_PORT = 80;
 const OPEN_FILES = 200_000;
+/** Beside the connections. */
+const OTHER_FILES = 200;
 const LOOK_MS = 200;
 const LOOKS_MAX = 600;
 /** Looks in a row at which nothing has changed any more. */
@@ -22,16 +24,22 @@ export function whyNoManyFlows(): string | undefined {
   return undefined;
 }
 
+/** How many files a process here may open at most: the hard limit, which not every root may raise. */
+async function openFilesMax(): Promise<number> {
+  const tries = `ulimit -n ${OPEN_FILES} 2>/dev/null || ulimit -n "$(ulimit -Hn)"; ulimit -n`;
+  return Number(await new Child(["bash", "-c", tries]).ends());
+}
+
 async function connectedSockets(through: string[]): Promise<number> {
   return Number(await new Child([...through, "bash", "-c", `ss -Htn state established "dport = :${ENDPOINT_PORT}" | wc -l`]).ends());
 }
 
 async function measure(flows: number, mode: Mode, directory: string): Promise<{ rssMb: number; peakMb: number }> {
-  const prepare = `ip link set lo up; echo '1024 65535' >/proc/sys/net/ipv4/ip_local_port_range; ulimit -n ${OPEN_FILES}; echo ready; exec "$@"`;
+  const prepare = `ip link set lo up; echo '1024 65535' >/proc/sys/net/ipv4/ip_local_port_range; ulimit -n ${OPEN_FILES} 2>/dev/null || ulimit -n "$(ulimit -Hn)"; echo ready; exec "$@"`;
   const endpoint = new Child(["unshare", "-n", "bash", "-c", prepare, "bash", ...(await endpointCommand(directory, ENDPOINT_PORT))]);
   await endpoint.says("ready");
   const through = ["nsenter", "-t", String(endpoint.pid), "-n"];
-  const limited = ["bash", "-c", `ulimit -n ${OPEN_FILES}; exec "$@"`, "bash"];
+  const limited = ["bash", "-c", `ulimit -n ${OPEN_FILES} 2>/dev/null || ulimit -n "$(ulimit -Hn)"; exec "$@"`, "bash"];
   const args = ["--log-level", "error", "--mode", mode, "--read", "-", String(VNI), String(PORT), `${ENDPOINT_HOST}:${ENDPOINT_PORT}`];
   await (await startServer(["true"], ENDPOINT_PORT, through)).stop();
   const program = new Child([...through, ...limited, EXECUTABLE, ...args], "pipe");
@@ -65,7 +73,12 @@ export async function measureManyFlows(figures: Figures, runs: number, counts: n
     figures.leaveOut(`(e) is left out: ${why}`);
     return;
   }
+  const filesMax = await openFilesMax();
   for (const count of counts) {
+    if (count + OTHER_FILES > filesMax) {
+      figures.leaveOut(`(e) is left out for ${count.toLocaleString("en-US")} flows: a process here may open only ${filesMax.toLocaleString("en-US")} files`);
+      continue;
+    }
     for (const mode of MODES) {
       for (let i = 0; i < runs; i++) {
         const { rssMb, peakMb } = await measure(count, mode, directory);
