@@ -1,5 +1,5 @@
 /** The lab of scripts/lab for tests: namespaces up and down, and programs in them. */
-import { mkdtempSync, rmSync, statSync, watch, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, statSync, watch, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
@@ -71,9 +71,16 @@ export class Program {
 
 export type Host = "client" | "production" | "replay";
 
+/** A running tcpdump. */
+export interface Capture {
+  file: string;
+  tcpdump: Program;
+}
+
 export class Lab {
   readonly directory = mkdtempSync(join(tmpdir(), "vxlan-to-http-lab-"));
   private readonly programs: Program[] = [];
+  private readonly summaries = new Map<Program, string>();
 
   private constructor(private readonly prefix: string) {}
 
@@ -112,36 +119,60 @@ export class Lab {
     return program.stdout;
   }
 
-  /** Starts nginx as the production server or as an endpoint; `directives` stand in its server block. */
+  /**
+   * Starts nginx as the production server or as an endpoint; `directives` stand in its server block. The log has for
+   * each request its method, its path and the number of its connection.
+   */
   async nginx(host: Host, listen: string, keepaliveRequests: number, directives: string): Promise<{ program: Program; log: string }> {
     const directory = mkdtempSync(join(this.directory, "nginx-"));
     const log = join(directory, "access.log");
     const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${directory}/${kind};`).join(" ");
     writeFileSync(
       join(directory, "nginx.conf"),
-      `daemon off; master_process off; pid ${directory}/pid; error_log stderr;
+      `daemon off; master_process off; pid ${directory}/pid; error_log stderr info;
        events { worker_connections 10000; }
        http { ${temporary} client_max_body_size 200m; keepalive_requests ${keepaliveRequests};
-         log_format uri '$request_uri'; access_log ${log} uri;
+         log_format requests '$request_method $request_uri $connection'; access_log ${log} requests;
          server { ${listen} location / { ${directives} } } }`,
     );
     const program = this.start(host, "nginx", "-c", join(directory, "nginx.conf"));
-    const port = /(\d+);/.exec(listen)![1]!;
+    const port = /(\d+)( http2)?;/.exec(listen)![1]!;
     await this.listening(host, port);
     return { program, log };
   }
 
   /** Starts the real program on the replay host; it is capturing when this returns. */
   async forwarder(...options: string[]): Promise<Program> {
-    const summary = join(this.directory, "summary.json");
+    const summary = join(this.directory, `summary-${this.summaries.size}.json`);
     const program = this.start("replay", EXECUTABLE, "--summary", summary, ...options);
+    this.summaries.set(program, summary);
     await program.until(({ stderr }) => stderr.includes("Capturing on"));
     return program;
   }
 
-  /** The forwarder's counters, once it has ended. */
-  async summary(): Promise<any> {
-    return Bun.file(join(this.directory, "summary.json")).json();
+  /** A forwarder's counters, once it has ended. */
+  async summary(forwarder: Program): Promise<any> {
+    return Bun.file(this.summaries.get(forwarder)!).json();
+  }
+
+  /** Captures what arrives on a host's eth0 and passes `filter`, with which datagrams to port 80 must pass as well. */
+  async capture(host: Host, filter: string): Promise<Capture> {
+    const file = join(this.directory, `${host}.pcap`);
+    const tcpdump = this.start(host, "tcpdump", "-i", "eth0", "-s", "0", "-U", "-B", "262144", "-Z", "root", "-w", file, filter);
+    await tcpdump.until(({ stderr }) => stderr.includes("listening on"));
+    return { file, tcpdump };
+  }
+
+  /** Ends a capture. tcpdump drops what it has not read when it is stopped: waits for it to have written a datagram of ours. */
+  async endCapture({ file, tcpdump }: Capture): Promise<void> {
+    const marker = crypto.randomUUID();
+    const fd = openSync(file, "r");
+    const tail = Buffer.alloc(256);
+    do await this.run("client", "bash", "-c", `echo ${marker} >/dev/udp/192.0.2.2/${PRODUCTION_PORT}; sleep 0.05`);
+    while (!tail.subarray(0, readSync(fd, tail, 0, tail.length, Math.max(fstatSync(fd).size - tail.length, 0))).includes(marker));
+    closeSync(fd);
+    await tcpdump.end("SIGINT");
+    if (!tcpdump.stderr.includes("\n0 packets dropped by kernel")) throw new Error(`the capture is not whole: ${tcpdump.stderr}`);
   }
 
   /** Waits until a file has grown by so many bytes. */

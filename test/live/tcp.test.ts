@@ -3,9 +3,8 @@
  * digest for digest, what production got.
  */
 import { describe, expect, test } from "bun:test";
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { ENDPOINT_PORT, Lab, PRODUCTION_PORT, type Program, whyNotLive } from "./lab.ts";
+import { type Capture, ENDPOINT_PORT, Lab, PRODUCTION_PORT, type Program, whyNotLive } from "./lab.ts";
 import type { RecordedConnection } from "./recorder.ts";
 import { trueConnections } from "./truth.ts";
 
@@ -20,9 +19,8 @@ const ENDPOINT = `127.0.0.1:${ENDPOINT_PORT}`;
 
 interface Recorded {
   recorder: Program;
-  tcpdump: Program;
   forwarder: Program;
-  capture: string;
+  capture: Capture;
 }
 
 async function start(lab: Lab, ...options: string[]): Promise<Recorded> {
@@ -32,32 +30,18 @@ async function start(lab: Lab, ...options: string[]): Promise<Recorded> {
   const recorder = lab.start("replay", process.execPath, RECORDER, String(ENDPOINT_PORT));
   await recorder.until(({ stdout }) => stdout.includes("ready"));
   const forwarder = await lab.forwarder("--mode", "tcp", "--max-pending-packets", MAX_PENDING_PACKETS, ...options, "eth0", String(VNI), String(PRODUCTION_PORT), ENDPOINT);
-  const capture = join(lab.directory, "production.pcap");
-  const tcpdump = lab.start("production", "tcpdump", "-i", "eth0", "-s", "0", "-U", "-B", "262144", "-Z", "root", "-w", capture, `dst port ${PRODUCTION_PORT} or (vlan and dst port ${PRODUCTION_PORT})`);
-  await tcpdump.until(({ stderr }) => stderr.includes("listening on"));
-  return { recorder, tcpdump, forwarder, capture };
-}
-
-/** tcpdump drops what it has not read when it is stopped: waits for it to have written a datagram of ours. */
-async function flushCapture(lab: Lab, capture: string): Promise<void> {
-  const marker = crypto.randomUUID();
-  const fd = openSync(capture, "r");
-  const tail = Buffer.alloc(256);
-  do await lab.run("client", "bash", "-c", `echo ${marker} >/dev/udp/192.0.2.2/${PRODUCTION_PORT}; sleep 0.05`);
-  while (!tail.subarray(0, readSync(fd, tail, 0, tail.length, Math.max(fstatSync(fd).size - tail.length, 0))).includes(marker));
-  closeSync(fd);
+  const capture = await lab.capture("production", `dst port ${PRODUCTION_PORT} or (vlan and dst port ${PRODUCTION_PORT})`);
+  return { recorder, forwarder, capture };
 }
 
 /** Stops everything. Returns the counters, what arrived, and what production got. */
-async function stop(lab: Lab, { recorder, tcpdump, forwarder, capture }: Recorded) {
-  await flushCapture(lab, capture);
-  await tcpdump.end("SIGINT");
-  expect(tcpdump.stderr).toContain("0 packets dropped by kernel");
+async function stop(lab: Lab, { recorder, forwarder, capture }: Recorded) {
+  await lab.endCapture(capture);
   expect(await forwarder.end("SIGINT")).toBe(0);
-  const counters = await lab.summary();
+  const counters = await lab.summary(forwarder);
   await recorder.until(({ stdout }) => stdout.split("\n").length - 2 >= counters.upstream.connects);
   const arrived = recorder.stdout.trim().split("\n").slice(1).map((line) => JSON.parse(line) as RecordedConnection);
-  const truth = trueConnections(capture, PRODUCTION_PORT);
+  const truth = trueConnections(capture.file, PRODUCTION_PORT);
   expect(truth.filter(({ hasHole }) => hasHole)).toEqual([]);
   return { counters, arrived, truth };
 }

@@ -1,0 +1,109 @@
+/** The endpoints of the live tests: real servers, each of which says in the end what it served. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Host, Lab, Program } from "./lab.ts";
+import { lines, loggedRequests } from "./load.ts";
+
+const ROOT = join(import.meta.dir, "../..");
+const SOURCES = join(import.meta.dir, "endpoints");
+
+/** A server in endpoints/: all of them are started in the same way, and say the same. */
+export interface Server {
+  readonly name: string;
+  /** What runs it; undefined: it is not installed. */
+  readonly command: string[] | undefined;
+}
+
+export const BUN: Server = { name: "Bun.serve", command: [process.execPath, join(SOURCES, "bun.ts")] };
+export const NODE: Server = { name: "Node's http", command: interpreted("node", "node.mjs") };
+export const GO: Server = { name: "Go's net/http", command: compiledGo() };
+export const PYTHON: Server = { name: "Python's http.server", command: interpreted("python3", "python.py") };
+
+/** Those of these servers which can run here; says which cannot. */
+export function installed(servers: Server[]): Server[] {
+  return servers.filter(({ name, command }) => {
+    if (command === undefined) console.log(`skipped: ${name} as an endpoint (it is not installed)`);
+    return command !== undefined;
+  });
+}
+
+function interpreted(interpreter: string, source: string): string[] | undefined {
+  const path = Bun.which(interpreter);
+  return path === null ? undefined : [path, join(SOURCES, source)];
+}
+
+function compiledGo(): string[] | undefined {
+  if (Bun.which("go") === null) return undefined;
+  const directory = join(ROOT, ".tools/test-endpoints");
+  mkdirSync(directory, { recursive: true });
+  const executable = join(directory, "go");
+  const built = Bun.spawnSync(["go", "build", "-o", executable, join(SOURCES, "go.go")], { stderr: "pipe", env: { ...process.env, GOTOOLCHAIN: "local" } });
+  if (!built.success) throw new Error(`go build: ${built.stderr}`);
+  return [executable];
+}
+
+/** A running endpoint. */
+export interface Endpoint {
+  /** Ends it and starts it again. */
+  restart(): Promise<void>;
+  /** Ends it. Returns what it served, those before restarts included. */
+  stop(): Promise<string[]>;
+  /** What its server called malformed. */
+  complaints(): string[];
+}
+
+/** One of {@link Server}s on a host. */
+export async function serverEndpoint(lab: Lab, server: Server, port: number, delayMs: number, host: Host = "replay", ...more: string[]): Promise<Endpoint> {
+  const launch = async () => {
+    const program = lab.start(host, ...server.command!, String(port), String(delayMs), ...more);
+    await program.until(({ stdout }) => stdout.includes("ready"));
+    return program;
+  };
+  const programs = [await launch()];
+  return {
+    async restart() {
+      await programs.at(-1)!.end();
+      programs.push(await launch());
+    },
+    async stop() {
+      await programs.at(-1)!.end();
+      return programs.flatMap(({ stdout }) => lines(stdout).slice(1));
+    },
+    complaints: () => complaintsOf(programs),
+  };
+}
+
+/** nginx that answers by itself; what it served has no digests. */
+export async function nginxEndpoint(lab: Lab, port: number, keepaliveRequests: number): Promise<Endpoint> {
+  const { program, log } = await lab.nginx("replay", `listen 127.0.0.1:${port};`, keepaliveRequests, `return 200 "served";`);
+  return {
+    restart: () => Promise.reject(new Error("proxyEndpoint is the nginx that is restarted")),
+    async stop() {
+      await program.end();
+      return loggedRequests(log).map(({ line }) => line);
+    },
+    complaints: () => complaintsOf([program]),
+  };
+}
+
+/** nginx in front of a Bun.serve that takes `delayMs`; it is nginx that is restarted. */
+export async function proxyEndpoint(lab: Lab, port: number, delayMs: number): Promise<Endpoint> {
+  const application = await serverEndpoint(lab, BUN, port + 1, delayMs);
+  const launch = async () => (await lab.nginx("replay", `listen 127.0.0.1:${port};`, 1000, `proxy_pass http://127.0.0.1:${port + 1};`)).program;
+  const programs = [await launch()];
+  return {
+    async restart() {
+      await programs.at(-1)!.end();
+      programs.push(await launch());
+    },
+    async stop() {
+      await programs.at(-1)!.end();
+      return application.stop();
+    },
+    complaints: () => complaintsOf(programs),
+  };
+}
+
+function complaintsOf(programs: Program[]): string[] {
+  return programs.flatMap(({ stderr }) => lines(stderr).filter((line) => /malformed|client sent/.test(line)));
+}

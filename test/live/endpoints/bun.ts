@@ -1,0 +1,52 @@
+/**
+ * An HTTP and WebSocket endpoint on Bun.serve. As all of this folder:
+ *
+ *     bun bun.ts PORT DELAY_MS
+ *
+ * Says "ready", answers each request DELAY_MS after it has read it, and at SIGTERM writes a line for
+ * each request that it has read: method, path and, if there was a body, its SHA-256. What its server
+ * calls malformed it tells on standard error, if the server lets it know.
+ */
+const [port, delayMs] = process.argv.slice(2).map(Number) as [number, number];
+const served: string[] = [];
+
+Bun.serve<{ path: string }>({
+  port,
+  idleTimeout: 60,
+  maxRequestBodySize: 200 << 20,
+  async fetch(request, server) {
+    const path = new URL(request.url).pathname;
+    if (server.upgrade(request, { data: { path } })) {
+      served.push(`${request.method} ${path}`);
+      return undefined;
+    }
+    const digest = request.body === null ? "" : await digestOf(request.body);
+    served.push(`${request.method} ${path}${digest}`);
+    if (delayMs > 0) await Bun.sleep(delayMs);
+    return new Response("served");
+  },
+  websocket: {
+    message(socket, message) {
+      served.push(`${typeof message === "string" ? "TEXT" : "BINARY"} ${socket.data.path} ${Bun.SHA256.hash(message, "hex")}`);
+      socket.send(message);
+    },
+    close(socket, code, reason) {
+      served.push(`CLOSE ${socket.data.path} ${code} ${reason}`);
+    },
+  },
+});
+
+async function digestOf(body: ReadableStream<Uint8Array>): Promise<string> {
+  const hash = new Bun.SHA256();
+  let length = 0;
+  for await (const chunk of body) {
+    hash.update(chunk);
+    length += chunk.length;
+  }
+  return length === 0 ? "" : ` ${hash.digest("hex")}`;
+}
+
+process.on("SIGTERM", () => {
+  process.stdout.write(`${served.join("\n")}\n`, () => process.exit(0));
+});
+process.stdout.write("ready\n");

@@ -1,0 +1,45 @@
+/** The load that load.lua makes wrk send, and what endpoints should say of it. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Lab } from "./lab.ts";
+
+const SCRIPT = join(import.meta.dir, "load.lua");
+export const CONNECTIONS = 64;
+
+export interface Load {
+  seconds: number;
+  /** Between a connection's requests. */
+  pauseMs: number;
+  kind: "get" | "mixed";
+}
+
+export async function sendLoad(lab: Lab, { seconds, pauseMs, kind }: Load): Promise<void> {
+  await lab.run("client", "wrk", "-t1", `-c${CONNECTIONS}`, `-d${seconds}`, "-s", SCRIPT, "http://192.0.2.2/", "--", String(pauseMs), kind);
+}
+
+/** A request as nginx logs it. */
+export interface LoggedRequest {
+  /** Method and path. */
+  line: string;
+  /** The connection it came on. */
+  connection: string;
+}
+
+export function loggedRequests(log: string): LoggedRequest[] {
+  return lines(readFileSync(log, "utf8")).map((line) => {
+    const space = line.lastIndexOf(" ");
+    return { line: line.slice(0, space), connection: line.slice(space + 1) };
+  });
+}
+
+/** What an endpoint that has read this request says of it: the digest of its body goes with it. */
+export function withDigest(line: string): string {
+  const [method, path] = line.split(" ") as [string, string];
+  if (method === "GET") return line;
+  const body = path.repeat(Number(path.slice(1)) % 4 === 1 ? 1 : 1000);
+  return `${line} ${Bun.SHA256.hash(body, "hex")}`;
+}
+
+export function lines(text: string): string[] {
+  return text.split("\n").filter((line) => line !== "");
+}
