@@ -6,11 +6,14 @@
  * Says "ready", answers each request DELAY_MS after it has read it, and at SIGTERM writes a line for
  * each request that it has read: method, path and, if there was a body, its SHA-256. What its server
  * calls malformed it tells on standard error, if the server lets it know.
+ *
+ * At the end it listens no more before connections break: the kernel, left alone, closes the listener last, and
+ * what is connected meanwhile would lose a request more.
  */
 const [port, delayMs] = process.argv.slice(2).map(Number) as [number, number];
 const served: string[] = [];
 
-Bun.serve<{ path: string }>({
+const server = Bun.serve<{ path: string }>({
   port,
   idleTimeout: 60,
   maxRequestBodySize: 200 << 20,
@@ -47,6 +50,7 @@ async function digestOf(body: ReadableStream<Uint8Array>): Promise<string> {
 }
 
 process.on("SIGTERM", () => {
+  void server.stop();
   process.stdout.write(`${served.join("\n")}\n`, () => process.exit(0));
 });
 process.stdout.write("ready\n");

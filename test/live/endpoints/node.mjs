@@ -32,5 +32,6 @@ server.on("sessionError", (error) => process.stderr.write(`malformed: ${error.co
 server.listen(port, () => process.stdout.write("ready\n"));
 
 process.on("SIGTERM", () => {
+  server.close();
   process.stdout.write(`${served.join("\n")}\n`, () => process.exit(0));
 });
