@@ -14,7 +14,7 @@ export const ENDPOINT_PORT = 9000;
 /** Why live tests cannot run here; undefined: they can. */
 export function whyNotLive(): string | undefined {
   if (process.getuid?.() !== 0) return "not root";
-  for (const tool of ["ip", "tc", "tcpdump", "nginx", "wrk", "curl"]) {
+  for (const tool of ["ip", "tc", "tcpdump", "nginx", "wrk", "ab", "h2load", "curl"]) {
     if (Bun.which(tool) === null) return `${tool} is not installed`;
   }
   return undefined;
