@@ -1,0 +1,80 @@
+/** Mode http through the real executable to real servers: segments that do not begin or end where requests do. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { BUN, GO, installed, NODE, PYTHON, type Server } from "../live/endpoints.ts";
+import { Program } from "../live/lab.ts";
+import { pcap } from "../support/frames.ts";
+import { run, TemporaryDirectory } from "./program.ts";
+import { PORT, session, VNI } from "./sessions.ts";
+
+const directory = new TemporaryDirectory();
+afterAll(() => directory[Symbol.dispose]());
+
+function get(path: string): string {
+  return `GET ${path} HTTP/1.1\r\nHost: production.example\r\n\r\n`;
+}
+
+function post(path: string): string {
+  return `POST ${path} HTTP/1.1\r\nHost: production.example\r\nContent-Length: ${path.length}\r\n\r\n${path}`;
+}
+
+function chunked(path: string): string {
+  return `POST ${path} HTTP/1.1\r\nHost: production.example\r\nTransfer-Encoding: chunked\r\n\r\n${path.length.toString(16)}\r\n${path}\r\n0\r\n\r\n`;
+}
+
+function said(request: string): string {
+  const [method, path] = request.split(" ") as [string, string];
+  return method === "GET" ? `GET ${path}` : `POST ${path} ${Bun.SHA256.hash(path, "hex")}`;
+}
+
+/** Requests of each kind, every one on a path of its own. */
+const REQUESTS = Array.from({ length: 60 }, (_, i) => [get, post, chunked][i % 3]!(`/${i}`));
+const STREAM = REQUESTS.join("");
+
+/** Cuts the stream within each empty line, `at` bytes into "\r\n\r\n". */
+function cutInEmptyLines(at: number): string[] {
+  return STREAM.replaceAll("\r\n\r\n", (line) => `${line.slice(0, at)}\0${line.slice(at)}`).split("\0");
+}
+
+const SEGMENTS: { name: string; pieces: string[] }[] = [
+  { name: "in one segment", pieces: [STREAM] },
+  { name: "one to a segment", pieces: REQUESTS },
+  ...[1, 2, 3].map((at) => ({ name: `cut ${at} bytes into each empty line`, pieces: cutInEmptyLines(at) })),
+  { name: "a byte to a segment", pieces: [...STREAM] },
+];
+
+/** A port that nothing listens on, of those that the kernel gives out. */
+function freePort(): number {
+  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  listener.stop(true);
+  return listener.port;
+}
+
+async function startServer(server: Server) {
+  const port = freePort();
+  const program = new Program(Bun.spawn([...server.command!, String(port), "0"], { stdin: "ignore", stdout: "pipe", stderr: "pipe" }));
+  await program.until(({ stdout }) => stdout.includes("ready"));
+  return { program, port };
+}
+
+for (const server of installed([NODE, BUN, GO, PYTHON])) {
+  describe(`${server.name} gets requests whole, in order, and finds none malformed, where they came`, () => {
+    for (const { name, pieces } of SEGMENTS) {
+      test(name, async () => {
+        const { program, port } = await startServer(server);
+        try {
+          const summary = directory.file("summary.json", "");
+          const capture = directory.file("mirror.pcap", pcap(session(pieces)));
+          const { status } = await run(["--summary", summary, "--read", capture, String(VNI), String(PORT), `127.0.0.1:${port}`]);
+          expect(status).toBe(0);
+          const { requests, responses } = await Bun.file(summary).json();
+          expect(requests).toMatchObject({ seen: REQUESTS.length, forwarded: REQUESTS.length, answered: REQUESTS.length });
+          expect(responses).toMatchObject({ "2xx": REQUESTS.length, unanswered: 0 });
+        } finally {
+          await program.end("SIGTERM");
+        }
+        expect(program.stderr).not.toContain("malformed");
+        expect(program.stdout.trim().split("\n").slice(1)).toEqual(REQUESTS.map(said));
+      });
+    }
+  });
+}
