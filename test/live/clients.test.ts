@@ -13,7 +13,6 @@ import { lines, loggedRequests } from "./load.ts";
 const why = whyNotLive();
 const VNI = "42";
 const URL_OF_PRODUCTION = "http://192.0.2.2";
-const SETTLE_MS = 500;
 const PATIENCE = ["--max-pending-packets", "1024", "--capture-buffer-mib", "256"];
 
 const SERVERS = why === undefined ? installed([NODE, BUN, GO, PYTHON]) : [];
@@ -33,8 +32,6 @@ function forwarderTo(lab: Lab, port: number): Promise<Program> {
 
 /** Ends a forwarder, that lost nothing. Returns its counters. */
 async function endForwarder(lab: Lab, forwarder: Program) {
-  // A signal ends capturing at once, and nothing tells when the last frames have been read from the kernel.
-  await Bun.sleep(SETTLE_MS);
   expect(await forwarder.end("SIGINT")).toBe(0);
   const counters = await lab.summary(forwarder);
   expect(counters.frames.kernel_dropped).toBe(0);

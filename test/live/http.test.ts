@@ -3,9 +3,8 @@
  * production served. Each request has a path of its own, and its body follows from that.
  */
 import { describe, expect, test } from "bun:test";
-import { statSync } from "node:fs";
 import { BUN, type Endpoint, GO, installed, NODE, nginxEndpoint, proxyEndpoint, PYTHON, serverEndpoint } from "./endpoints.ts";
-import { ENDPOINT_PORT, Lab, PRODUCTION_PORT, type Program, whyNotLive } from "./lab.ts";
+import { ENDPOINT_PORT, grown, Lab, PRODUCTION_PORT, type Program, whyNotLive } from "./lab.ts";
 import { CONNECTIONS, type Load, loggedRequests, sendLoad, withDigest } from "./load.ts";
 import { trueRequests } from "./truth.ts";
 
@@ -91,7 +90,7 @@ describe.skipIf(why !== undefined)("mode http over a kernel mirror", () => {
         const endpoint = await start(lab);
         const load: Load = { seconds: 3, pauseMs: 40, kind: "mixed" };
         const { counters, production, served } = await forwardLoad(lab, endpoint, load, async (log) => {
-          while (statSync(log).size < 5000) await Bun.sleep(20);
+          await grown(log, 5000);
           await endpoint.restart();
         });
         expect(production.length).toBeGreaterThan(500);

@@ -175,17 +175,6 @@ export class Lab {
     if (!tcpdump.stderr.includes("\n0 packets dropped by kernel")) throw new Error(`the capture is not whole: ${tcpdump.stderr}`);
   }
 
-  /** Waits until a file has grown by so many bytes. */
-  async grown(path: string, bytes: number): Promise<void> {
-    const endBytes = statSync(path).size + bytes;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const watcher = watch(path, () => {
-      if (statSync(path).size >= endBytes) resolve();
-    });
-    await promise;
-    watcher.close();
-  }
-
   /** Waits until a TCP port is listened on. */
   async listening(host: Host, port: string | number): Promise<void> {
     await this.run(host, "bash", "-c", `for i in {1..500}; do ss -Hltn "sport = :${port}" | grep -q . && exit 0; sleep 0.01; done; exit 1`);
@@ -197,4 +186,16 @@ export class Lab {
     if (status !== 0) throw new Error(`scripts/lab ${argv.join(" ")}: exit status ${status}\n${output}${errors}`);
     return output;
   }
+}
+
+/** Waits until a file has so many bytes. */
+export async function grown(path: string, bytes: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const look = () => {
+    if (statSync(path).size >= bytes) resolve();
+  };
+  const watcher = watch(path, look);
+  look();
+  await promise;
+  watcher.close();
 }

@@ -1,31 +1,25 @@
 /** Threads that share an interface by PACKET_FANOUT, and what the kernel's filter does not let through. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { ENDPOINT_PORT, EXECUTABLE, Lab, PRODUCTION_PORT, type Program, whyNotLive } from "./lab.ts";
+import { statSync } from "node:fs";
+import { ENDPOINT_PORT, grown, Lab, PRODUCTION_PORT, type Program, whyNotLive } from "./lab.ts";
+import { loggedRequests, sendLoad } from "./load.ts";
 
 const why = whyNotLive();
 const VNI = 42;
 const OURS = ["eth0", String(VNI), String(PRODUCTION_PORT), `127.0.0.1:${ENDPOINT_PORT}`];
-const LOAD = join(import.meta.dir, "unique.lua");
 /** A loaded test machine has slower endpoints than production's mirror has. */
 const PATIENCE = ["--max-pending-packets", "1024", "--max-waiting-requests", "100000"];
 /** Connections of the test in which each carries one request. */
 const CONNECTIONS = 600;
 
 /** Starts the program; it is capturing when this returns. */
-async function forwarder(lab: Lab, name: string, ...options: string[]): Promise<Program> {
-  const program = lab.start("replay", EXECUTABLE, "--summary", join(lab.directory, name), "--log-level", "debug", ...PATIENCE, ...options, ...OURS);
-  await program.until(({ stderr }) => stderr.includes("Capturing on"));
-  return program;
+function forwarder(lab: Lab, threads: number): Promise<Program> {
+  return lab.forwarder("--log-level", "debug", ...PATIENCE, "--threads", String(threads), ...OURS);
 }
 
-async function summary(lab: Lab, name: string): Promise<any> {
-  return Bun.file(join(lab.directory, name)).json();
-}
-
-function lines(log: string): string[] {
-  return readFileSync(log, "utf8").trim().split("\n").sort();
+/** What an nginx has logged, sorted: method and path of each request. */
+function requestsOf({ log }: { log: string }): string[] {
+  return loggedRequests(log).map(({ line }) => line).sort();
 }
 
 /** Flows of each thread, as the program tells them at its end. */
@@ -40,7 +34,7 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
       const production = await lab.nginx("production", "listen 80;", 1_000_000, `return 200 "hello";`);
       const endpoint = await lab.nginx("replay", `listen 127.0.0.1:${ENDPOINT_PORT};`, 1000, `return 200 "served";`);
       // Two instances at once: the groups that they make are not the same.
-      const [two, one] = await Promise.all([forwarder(lab, "two", "--threads", "2"), forwarder(lab, "one", "--threads", "1")]);
+      const [two, one] = await Promise.all([forwarder(lab, 2), forwarder(lab, 1)]);
       await lab.run("client", "curl", "-sS", "-H", "Connection: close", `http://192.0.2.2/[1-${CONNECTIONS}]`);
       for (const program of [two, one]) expect(await program.end("SIGINT")).toBe(0);
 
@@ -52,15 +46,15 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
         expect(share / CONNECTIONS).toBeLessThan(0.6);
       }
       expect(shares(one)).toEqual([CONNECTIONS]);
-      const { delay: _, upstream: ofTwo, refused: __, ...totals } = await summary(lab, "two");
-      const { delay: ___, upstream: ofOne, refused: ____, ...same } = await summary(lab, "one");
+      const { delay: _, upstream: ofTwo, refused: __, ...totals } = await lab.summary(two);
+      const { delay: ___, upstream: ofOne, refused: ____, ...same } = await lab.summary(one);
       expect(totals).toEqual(same);
       expect(ofTwo.bytes).toBe(ofOne.bytes);
       expect(totals.flows).toMatchObject({ opened: CONNECTIONS, picked_up: 0, closed: CONNECTIONS });
       expect(totals.reassembly.gaps).toBe(0);
       expect(totals.requests).toMatchObject({ seen: CONNECTIONS, answered: CONNECTIONS });
-      const served = lines(production.log);
-      expect(lines(endpoint.log)).toEqual([...served, ...served].sort());
+      const served = requestsOf(production);
+      expect(requestsOf(endpoint)).toEqual([...served, ...served].sort());
     } finally {
       await lab.down();
     }
@@ -71,22 +65,24 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
     try {
       const production = await lab.nginx("production", "listen 80;", 1_000_000, `return 200 "hello";`);
       const endpoint = await lab.nginx("replay", `listen 127.0.0.1:${ENDPOINT_PORT};`, 1_000_000, `return 200 "served";`);
-      const load = lab.run("client", "wrk", "-t1", "-c64", "-d8", "-s", LOAD, "http://192.0.2.2/", "--", "10");
-      for (const name of ["first", "second"]) {
-        const program = await forwarder(lab, name, "--threads", "4");
+      const load = sendLoad(lab, { seconds: 8, pauseMs: 10, kind: "get" });
+      let servedBytes = 0;
+      for (let run = 0; run < 2; run++) {
+        const program = await forwarder(lab, 4);
         // Flows that are picked up wait for their beginning; then requests arrive.
-        await lab.grown(endpoint.log, 20_000);
+        await grown(endpoint.log, servedBytes + 20_000);
         expect(await program.end("SIGINT")).toBe(0);
-        const { frames, reassembly, requests, responses } = await summary(lab, name);
+        const { frames, reassembly, requests, responses } = await lab.summary(program);
         expect(frames.kernel_dropped).toBe(0);
         expect(reassembly).toMatchObject({ gaps: 0, overlap_bytes: 0, out_of_window: 0 });
         expect(requests.seen).toBeGreaterThan(1000);
         expect(requests.answered + responses.unanswered).toBe(requests.forwarded);
+        servedBytes = statSync(endpoint.log).size;
       }
       await load;
-      const served = lines(endpoint.log);
+      const served = requestsOf(endpoint);
       expect(new Set(served).size).toBe(served.length);
-      expect(new Set(served).difference(new Set(lines(production.log))).size).toBe(0);
+      expect(new Set(served).difference(new Set(requestsOf(production))).size).toBe(0);
     } finally {
       await lab.down();
     }
@@ -104,7 +100,7 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
       await lab.run("client", "curl", "-sS", "http://192.0.2.2/[1-20]");
       await program.until(({ stderr }) => says.test(stderr));
       expect(await program.end("SIGINT")).toBe(0);
-      const { frames, refused } = await lab.summary();
+      const { frames, refused } = await lab.summary(program);
       expect(frames.captured).toBe(0);
       // Each way: SYN, request, answer and FIN at the least.
       expect(refused.frames).toBeGreaterThan(40);
