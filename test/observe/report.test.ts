@@ -1,0 +1,71 @@
+/** What is told of several threads, and of frames for others: seen as log lines on standard error. */
+import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
+import { Strangers } from "../../src/decode/strangers.ts";
+import { Counters } from "../../src/observe/counters.ts";
+import { Log } from "../../src/observe/log.ts";
+import { RunReport } from "../../src/observe/report.ts";
+
+let lines: string[] = [];
+let written: ReturnType<typeof spyOn>;
+
+beforeEach(() => {
+  lines = [];
+  written = spyOn(process.stderr, "write").mockImplementation((line) => {
+    // Time, level, message.
+    lines.push(String(line).trim().replace(/^\S+ /, ""));
+    return true;
+  });
+});
+
+afterEach(() => {
+  written.mockRestore();
+});
+
+function reportOf(threads: number): { counters: Counters; report: RunReport } {
+  const counters = new Counters();
+  const options = { address: { host: "endpoint", port: 1 }, vni: 42, port: 80, threads };
+  return { counters, report: new RunReport(new Log("info", "plain"), counters, options, () => 0) };
+}
+
+test("an outage that several threads see is told once, and its end once the last has seen it, with what all lost", () => {
+  const { report } = reportOf(3);
+  for (let thread = 0; thread < 3; thread++) report.outageBegan("connection refused");
+  report.outageEnded(1000, 1);
+  report.outageEnded(1500, 2);
+  expect(lines).toEqual(["WARN  Cannot connect to endpoint:1: connection refused; trying on, and counting what is lost (upstream.connect_errors)"]);
+  report.outageEnded(2000, 3);
+  expect(lines.slice(1)).toEqual(["INFO  endpoint:1 answers again after 2.0 s; 6 connections could not be made"]);
+});
+
+function strangers(vnis: [number, number][], ports: [number, number][]): Strangers {
+  const found = new Strangers();
+  for (const [vni, count] of vnis) for (let i = 0; i < count; i++) found.countVni(vni);
+  for (const [port, count] of ports) for (let i = 0; i < count; i++) found.countPort(port);
+  return found;
+}
+
+const CASES: { name: string; vnis: [number, number][]; ports: [number, number][]; segments: number; told: string[] }[] = [
+  { name: "another VNI", vnis: [[7, 300]], ports: [], segments: 0, told: ["WARN  300 mirror frames carried VNI 7, none 42: is it the mirror session's VNI?"] },
+  { name: "several VNIs, the most frequent first", vnis: [[1, 2], [2, 9], [3, 5], [4, 3]], ports: [], segments: 0, told: ["WARN  19 mirror frames carried VNI 2, 3, 4 …, none 42: is it the mirror session's VNI?"] },
+  { name: "our VNI, another port", vnis: [[7, 300]], ports: [[8080, 12]], segments: 0, told: ["WARN  12 mirrored segments of VNI 42 were for port 8080, none for 80: is original_destination_port the one that production listens on?"] },
+  { name: "too few to mean anything", vnis: [[7, 9]], ports: [[8080, 9]], segments: 0, told: [] },
+  { name: "others beside our own", vnis: [[7, 300]], ports: [[8080, 300]], segments: 1, told: [] },
+];
+
+test.each(CASES)("$name", ({ vnis, ports, segments, told }) => {
+  const { counters, report } = reportOf(1);
+  counters.frames.segments = segments;
+  // Told once, however often it is looked at.
+  for (let look = 0; look < 3; look++) report.strangers(strangers(vnis, ports));
+  expect(lines).toEqual(told);
+});
+
+test("fragments are warned about where several threads divide flows, and only there", () => {
+  for (const threads of [1, 2]) {
+    const { counters, report } = reportOf(threads);
+    counters.fragments.completed = 1;
+    report.tick();
+    report.tick();
+    expect(lines.filter((line) => line.includes("--threads 1")).length).toBe(threads - 1);
+  }
+});

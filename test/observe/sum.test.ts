@@ -1,0 +1,22 @@
+import { expect, test } from "bun:test";
+import { Counters } from "../../src/observe/counters.ts";
+
+test("the sum of several shards' counters has each leaf's sum, however they were sent, and starts anew each time", () => {
+  const one = new Counters();
+  one.frames.captured = 3;
+  one.frames.dropped[2] = 1;
+  one.requests.damage.gap = 4;
+  one.countDelay(1.5);
+  const two = new Counters();
+  two.frames.captured = 4;
+  two.frames.dropped[2] = 2;
+  two.countDelay(100);
+  const sum = new Counters();
+  for (let round = 0; round < 2; round++) sum.setToSum([one, structuredClone(two) as Counters]);
+  expect(sum.frames.captured).toBe(7);
+  expect(sum.frames.dropped[2]).toBe(3);
+  expect(sum.requests.damage.gap).toBe(4);
+  expect(sum.snapshot().delay).toMatchObject({ count: 2, sum_ms: 101.5, buckets: { le_2_ms: 1, le_100_ms: 1 } });
+  sum.setToSum([]);
+  expect(sum.snapshot()).toEqual(new Counters().snapshot());
+});
