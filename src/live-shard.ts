@@ -20,8 +20,11 @@ const SLEEP_MS = 10;
 /** The same while nothing is open, when no limit can be reached but a flow's own. */
 const IDLE_SLEEP_MS = 100;
 const STATS_MS = 1000;
-/** After the kernel was told to refuse: no frame for so long, and none waits any more. */
-const LAST_FRAMES_MS = 20;
+/**
+ * After the kernel was told to refuse: no frame for so long, and none waits any more. Kernels with a slow tick
+ * (CONFIG_HZ=100) show the last ones only then.
+ */
+const LAST_FRAMES_MS = 30;
 /** What the kernel's buffer has at least, however many shards share it. */
 const CAPTURE_BUFFER_MIB_MIN = 8;
 
@@ -31,7 +34,8 @@ export class LiveShard {
   private readonly shard: Shard;
   private readonly capture: LiveCapture;
   private readonly memory: MemoryGuard;
-  private isRefusing = false;
+  /** When the kernel was told to refuse; Infinity: it was not. */
+  private refusedMs = Infinity;
 
   /** Opens the interface, refusing every frame. Throws RefusalError. */
   constructor(
@@ -72,7 +76,7 @@ export class LiveShard {
   /** Has the kernel refuse all frames: {@link run} ends when those that wait are read. Throws RefusalError. */
   refuse(): void {
     this.capture.refuse();
-    this.isRefusing = true;
+    this.refusedMs = this.clock.now();
   }
 
   /** Takes the frames from `sinceMs` on, until {@link refuse}; `counted` is called every now and then. Throws RefusalError. */
@@ -83,12 +87,14 @@ export class LiveShard {
     let statsDueMs = 0;
     let lastFrameMs = 0;
     for (;;) {
+      // Answers first: a request whose turn that makes it leaves with this batch.
+      await turn();
       const count = capture.poll();
       const nowMs = clock.now();
       if (count > 0) {
         lastFrameMs = nowMs;
         shard.process(capture, count);
-      } else if (this.isRefusing && nowMs - lastFrameMs >= LAST_FRAMES_MS) {
+      } else if (nowMs - Math.max(this.refusedMs, lastFrameMs) >= LAST_FRAMES_MS) {
         break;
       }
       shard.advance(nowMs);
@@ -99,8 +105,10 @@ export class LiveShard {
         this.countKernelDrops();
         counted();
       }
-      wait.sleep(shard.isSettled ? IDLE_SLEEP_MS : SLEEP_MS);
-      await turn();
+      // Answers that nothing waits for are read when the next frames come, many at a time.
+      if (shard.isSettled && this.refusedMs === Infinity) wait.sleep(IDLE_SLEEP_MS);
+      else if (shard.awaitsEndpoint) wait.sleep(SLEEP_MS);
+      else wait.sleepUntilFrame(SLEEP_MS);
     }
     this.countKernelDrops();
     capture.close();

@@ -80,6 +80,11 @@ export class Shard {
     return backlogBytes > AHEAD_BYTES_MAX || unsettledCount + unanswered > AHEAD_CONNECTIONS_MAX || this.isCrowded;
   }
 
+  /** Whether something waits for what the endpoint does: an answer, bytes taken, a connection made. */
+  get awaitsEndpoint(): boolean {
+    return this.endpoint.isAwaited || (this.http !== null && this.http.waitingPipes > 0);
+  }
+
   /** Whether everything that was handed on has come to its end. */
   get isSettled(): boolean {
     return this.endpoint.openCount === 0 && (this.http === null || this.http.busy.size === 0);

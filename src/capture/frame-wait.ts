@@ -43,8 +43,13 @@ export class FrameWait {
 
   /** Sleeps until a frame has come, the event loop has something to do, or the time is over. */
   sleep(timeoutMs: number): void {
-    const count = this.loopFd === undefined ? 1 : 2;
-    this.libc.poll(ptr(this.pollfds), count, this.loopFd === undefined ? Math.min(timeoutMs, BLIND_WAIT_MS) : timeoutMs);
+    if (this.loopFd === undefined) this.sleepUntilFrame(Math.min(timeoutMs, BLIND_WAIT_MS));
+    else this.libc.poll(ptr(this.pollfds), 2, timeoutMs);
+  }
+
+  /** Sleeps until a frame has come or the time is over, whatever the event loop has to do. */
+  sleepUntilFrame(timeoutMs: number): void {
+    this.libc.poll(ptr(this.pollfds), 1, timeoutMs);
   }
 
   private set(offset: number, fd: number): void {

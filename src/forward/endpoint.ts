@@ -63,6 +63,11 @@ export class Endpoint {
     return this.open.size;
   }
 
+  /** Whether something can go on only when the endpoint has taken a connection or bytes. */
+  get isAwaited(): boolean {
+    return this.connecting.size > 0 || this.blocked.size > 0;
+  }
+
   /** Connections that are being made, or wait for the endpoint's end. */
   get unsettledCount(): number {
     return this.connecting.size + this.lingering.size;

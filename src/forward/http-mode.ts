@@ -36,6 +36,8 @@ export class HttpMode implements StreamOpener {
   readonly answering = new Set<RequestPipe>();
   /** Pipes that have requests, waiting or in flight. */
   readonly busy = new Set<RequestPipe>();
+  /** How many pipes have requests that wait for their turn. */
+  waitingPipes = 0;
   /** Pipes in which half as many requests wait as may: a source that can wait should. */
   readonly crowded = new Set<RequestPipe>();
   /** The time of the last {@link tick}: near enough for time limits, and no call per request. */

@@ -61,6 +61,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   private ending = false;
   /** In which of the mode's sets it is. */
   private isBusy = false;
+  private hasWaiting = false;
   private isCrowded = false;
   private isAnswering = false;
   /** The owner is to be told that an upgrade was refused: what then comes of it may change anything here. */
@@ -182,10 +183,12 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     this.noteCrowd();
   }
 
-  /** Keeps the mode's sets of pipes true. */
+  /** Keeps the mode's sets of pipes, and their count, true. */
   private noteCrowd(): void {
     const isBusy = this.requests.length > 0;
     if (isBusy !== this.isBusy) keep(this.mode.busy, this, (this.isBusy = isBusy));
+    const hasWaiting = this.waiting > 0;
+    if (hasWaiting !== this.hasWaiting) this.mode.waitingPipes += (this.hasWaiting = hasWaiting) ? 1 : -1;
     const isCrowded = this.waiting * 2 >= this.mode.options.maxWaitingRequests;
     if (isCrowded !== this.isCrowded) keep(this.mode.crowded, this, (this.isCrowded = isCrowded));
   }
