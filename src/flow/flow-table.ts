@@ -14,7 +14,7 @@ import { FlowIndex, hashIdentity } from "./flow-index.ts";
 import { FlowList } from "./flow-list.ts";
 import { HeldMemory, type Piece } from "./held-bytes.ts";
 import { advance, distance } from "./sequence.ts";
-import type { StreamOpener } from "./stream.ts";
+import type { StreamEnd, StreamOpener } from "./stream.ts";
 
 /** How long an ended flow is remembered, to tell its late retransmissions from a new connection. */
 export const REMEMBER_MS = 60_000;
@@ -126,14 +126,15 @@ export class FlowTable implements FlowContext {
   }
 
   /** A flow's own word that it has ended (FlowContext). */
-  flowEnded(flow: Flow, behindFin: Piece[]): void {
+  flowEnded(flow: Flow, how: StreamEnd, behind: Piece[]): void {
     this.endedCount++;
     flow.lastSeenMs = this.nowMs;
     this.live.remove(flow);
     this.ended.append(flow);
-    if (behindFin.length > 0) {
+    if (behind.length > 0) {
       const another = this.create(flow.identity, flow.hash);
-      for (const piece of behindFin) another.adopt(piece);
+      another.needsSyn = another.isBehindReset = how === "reset";
+      for (const piece of behind) another.adopt(piece);
     }
     while (this.ended.size > this.options.maxFlows) this.forget(this.ended.oldest!);
   }

@@ -36,8 +36,8 @@ export interface FlowContext {
   readonly waiting: Set<Flow>;
   /** Each of `waiting` in its turn; there must be one. */
   nextWaiting(): Flow;
-  /** Called when a flow has just ended; pieces behind its FIN are handed on, to be copied. */
-  flowEnded(flow: Flow, behindFin: Piece[]): void;
+  /** Called when a flow has just ended; pieces behind its FIN or reset are handed on, to be copied: they may be the next one's. */
+  flowEnded(flow: Flow, how: StreamEnd, behind: Piece[]): void;
 }
 
 export class Flow implements StreamOrigin {
@@ -56,6 +56,8 @@ export class Flow implements StreamOrigin {
    * connection if the SYN comes, and nothing that a receiver would take if it does not.
    */
   needsSyn = false;
+  /** The same, with bytes that waited in the other flow when a reset ended it. */
+  isBehindReset = false;
   private replacedMs = Infinity;
 
   /** Neighbours in the table's list of flows by age. */
@@ -270,8 +272,12 @@ export class Flow implements StreamOrigin {
   /** Ends a flow that was never opened: what it has is nobody's. */
   private refuse(): void {
     const pieces = this.held?.extract(() => true) ?? [];
-    for (const piece of pieces) this.context.memory.release(piece);
-    if (this.needsSyn) this.context.counters.reassembly.out_of_window += pieces.length + (this.hasFin ? 1 : 0);
+    const { memory, counters } = this.context;
+    for (const piece of pieces) {
+      memory.release(piece);
+      if (this.isBehindReset) counters.reassembly.discarded_bytes += piece.length;
+    }
+    if (this.needsSyn && !this.isBehindReset) counters.reassembly.out_of_window += pieces.length + (this.hasFin ? 1 : 0);
     this.finish("idle");
   }
 
@@ -400,10 +406,7 @@ export class Flow implements StreamOrigin {
   private finish(how: StreamEnd): void {
     const { memory, counters } = this.context;
     const left = this.held?.extract(() => true) ?? [];
-    for (const piece of left) {
-      memory.release(piece);
-      if (how !== "fin") counters.reassembly.discarded_bytes += piece.length;
-    }
+    for (const piece of left) memory.release(piece);
     this.held = null;
     if (this.stage === Stage.OPEN) {
       counters.flows.active--;
@@ -415,7 +418,7 @@ export class Flow implements StreamOrigin {
     this.settle();
     this.consumer?.end(how);
     this.consumer = null;
-    this.context.flowEnded(this, how === "fin" ? left : []);
+    this.context.flowEnded(this, how, left);
   }
 
   /** Keeps the context's set of waiting flows true. */

@@ -85,7 +85,7 @@ export class Counters {
     /** Holes given up. */
     gaps: 0,
     gap_bytes: 0,
-    /** Bytes that waited behind a hole when a reset ended their flow. */
+    /** Bytes that waited behind a hole when a reset ended their flow, and were no next one's either. */
     discarded_bytes: 0,
     /** Segments too far from their flow's sequence numbers to belong to it. */
     out_of_window: 0,

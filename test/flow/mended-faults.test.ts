@@ -20,3 +20,5 @@ mended(
   [syn(0), fin(1), syn(5000), data(5001, "abc", { acknowledgment: 795_867_480 }), data(1, "", { acknowledgment: 2_689_051_766 }), data(2, "", { acknowledgment: 3_000_000_000 }), reset(5004), data(5001, "abc", { acknowledgment: 795_867_480 }), FLUSH],
   ["SYN fin", "SYN abc reset"],
 );
+
+mended("bytes that overtake their SYN are not lost with the reset of the connection before", [syn(0), data(1, "a"), data(5001, "abc"), reset(2), syn(5000), data(5004, "d")], ["SYN a reset", "SYN abcd …"]);
