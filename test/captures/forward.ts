@@ -22,20 +22,43 @@ export interface Mirror {
 }
 
 /** Forwards it in mode tcp, and checks that the run succeeded and its counters add up. */
-export async function forward({ savefile, vni, port }: Mirror, flags: string[] = [], options: StartOptions = {}): Promise<Forwarded> {
+export async function forward(mirror: Mirror, flags: string[] = [], options: StartOptions = {}): Promise<Forwarded> {
   using endpoint = new RecordingEndpoint();
+  const { counters, stderr } = await forwardTo(endpoint.address, mirror, [...flags, "--mode", "tcp"], options);
+  const streams = endpoint.streams();
+  checkCounters(counters, streams);
+  return { digests: digestsOf(streams), streams, counters, stderr };
+}
+
+/** Forwards it in mode http to a server that answers. Returns the requests as they would look on the wire, in order of arrival. */
+export async function forwardRequests(mirror: Mirror, flags: string[] = []): Promise<string[]> {
+  const requests: string[] = [];
+  using server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: async (request) => {
+      const { pathname } = new URL(request.url);
+      const body = Buffer.from(await request.arrayBuffer()).toString("latin1");
+      const length = request.method === "POST" ? `Content-Length: ${body.length}\r\n` : "";
+      requests.push(`${request.method} ${pathname} HTTP/1.1\r\nHost: ${request.headers.get("host")}\r\n${length}\r\n${body}`);
+      return new Response(null, { status: 204 });
+    },
+  });
+  const { requests: counted } = (await forwardTo(`127.0.0.1:${server.port}`, mirror, flags)).counters;
+  if (counted.answered !== requests.length) throw new Error(`${counted.answered} requests were answered, and ${requests.length} arrived`);
+  return requests;
+}
+
+async function forwardTo(address: string, { savefile, vni, port }: Mirror, flags: string[], options: StartOptions = {}): Promise<{ counters: CountersSnapshot; stderr: string }> {
   const directory = mkdtempSync(join(tmpdir(), "vxlan-to-http-"));
   const summary = join(directory, "summary.json");
   const path = typeof savefile === "string" ? savefile : "-";
   const stdin = typeof savefile === "string" ? {} : { stdin: savefile };
-  const args = [...flags, "--mode", "tcp", "--summary", summary, "--read", path, String(vni), String(port), endpoint.address];
+  const args = [...flags, "--summary", summary, "--read", path, String(vni), String(port), address];
   try {
     const { status, stderr } = await run(args, { ...options, ...stdin });
     if (status !== 0) throw new Error(`exit status ${status}\n${stderr}`);
-    const counters = JSON.parse(readFileSync(summary, "utf8")) as CountersSnapshot;
-    const streams = endpoint.streams();
-    checkCounters(counters, streams);
-    return { digests: digestsOf(streams), streams, counters, stderr };
+    return { counters: JSON.parse(readFileSync(summary, "utf8")) as CountersSnapshot, stderr };
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -10,7 +10,7 @@ export interface Tcp {
   destinationPort: number;
   sequence: number;
   acknowledgment?: number;
-  /** Any of "SFRPAU". */
+  /** Any of "SFRPAUEC". */
   flags: string;
   payload?: Uint8Array;
   /** A multiple of four bytes. */
@@ -41,7 +41,7 @@ export interface Outer extends IpOptions {
 
 export const TCP = 6;
 export const UDP = 17;
-const FLAG_BITS: Record<string, number> = { F: 1, S: 2, R: 4, P: 8, A: 16, U: 32 };
+const FLAG_BITS: Record<string, number> = { F: 1, S: 2, R: 4, P: 8, A: 16, U: 32, E: 64, C: 128 };
 
 export function bytes(...parts: (Uint8Array | number[] | string)[]): Uint8Array {
   const arrays = parts.map((part) => (typeof part === "string" ? new TextEncoder().encode(part) : Uint8Array.from(part)));
