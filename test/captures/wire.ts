@@ -42,8 +42,9 @@ export class Client {
   readonly packets: Packet[] = [];
   private isn: number;
   private serverNext: number;
-  /** The outer fragments of all clients have the same addresses. */
+  /** The outer fragments of all clients have the same addresses: each client has identifications of its own. */
   private identification: number;
+  private readonly identificationsEnd: number;
   private readonly dress: Dress;
   private readonly address: string;
   private readonly port: number;
@@ -65,6 +66,7 @@ export class Client {
     this.isn = random.pick([0xffff_ffff, 0xffff_fff0, 0xffff_ff00, 0x7fff_ff00, 0, random.int(0, 0xffff_ffff)]);
     this.serverNext = random.int(0, 0xffff_ffff);
     this.identification = index * IDENTIFICATIONS_PER_CLIENT;
+    this.identificationsEnd = this.identification + IDENTIFICATIONS_PER_CLIENT;
   }
 
   /** Another connection with the same addresses and ports begins; its ISN lies so far above the last one's. */
@@ -108,11 +110,12 @@ export class Client {
   private frames(source: string, destination: string, segment: Omit<Tcp, "source" | "destination">): Uint8Array[] {
     const { dress, random } = this;
     const whole = tcp({ source, destination, ...segment });
-    const packets = random.chance(dress.innerFragments) ? this.fragments(whole, TCP, source, destination) : [ip(source, destination, TCP, whole)];
+    const isFragmented = (probability: number) => this.identification < this.identificationsEnd && random.chance(probability);
+    const packets = isFragmented(dress.innerFragments) ? this.fragments(whole, TCP, source, destination) : [ip(source, destination, TCP, whole)];
     return packets.flatMap((packet) => {
       const frame = ethernet(packet, dress.vlans);
       const padded = dress.isPadded && frame.length < FRAME_BYTES_MIN ? Uint8Array.from({ length: FRAME_BYTES_MIN }, (_, i) => frame[i] ?? 0) : frame;
-      if (!random.chance(dress.outerFragments)) return [mirrored(padded, { vni: VNI })];
+      if (!isFragmented(dress.outerFragments)) return [mirrored(padded, { vni: VNI })];
       const outer = vxlanPacket(padded, { vni: VNI });
       return this.fragments(outer.subarray(20), 17, "172.31.0.238", "172.31.17.188").map((fragment) => ethernet(fragment));
     });
