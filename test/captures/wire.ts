@@ -62,7 +62,9 @@ export class Client {
       isPadded: random.chance(0.5),
     };
     this.address = this.dress.isV6 ? `fd00::${(index + 16).toString(16)}` : `10.0.${index >> 8}.${index & 0xff}`;
-    this.port = random.int(1024, 65_535);
+    const port = random.int(1024, 65_535);
+    // The server's packets are told by their ports.
+    this.port = port === PORT ? port + 1 : port;
     this.isn = random.pick([0xffff_ffff, 0xffff_fff0, 0xffff_ff00, 0x7fff_ff00, 0, random.int(0, 0xffff_ffff)]);
     this.serverNext = random.int(0, 0xffff_ffff);
     this.identification = index * IDENTIFICATIONS_PER_CLIENT;
