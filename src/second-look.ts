@@ -8,6 +8,7 @@ import { refusedFilter } from "./filter/mirror-filter.ts";
 import type { Options } from "./cli/options.ts";
 import { Decoder } from "./decode/decoder.ts";
 import type { Strangers } from "./decode/strangers.ts";
+import { RefusalError } from "./errors.ts";
 import { Counters } from "./observe/counters.ts";
 
 /** Full after so much, until it is looked at: then the kernel only counts. */
@@ -21,6 +22,7 @@ export class SecondLook {
   private readonly decoder: Decoder;
   private readonly sampled = new Counters();
   private refusedFrames = 0;
+  private isOver = false;
 
   /** Throws RefusalError. */
   constructor(
@@ -49,11 +51,22 @@ export class SecondLook {
   take(): void {
     const { capture, decoder, sampled } = this;
     const { refused } = this.counters;
-    this.refusedFrames += capture.newlyAccepted();
-    capture.poll();
+    if (!this.isOver) this.refusedFrames += capture.newlyAccepted();
+    this.fetch();
     while (capture.next()) decoder.decode(capture.bytes, capture.view, capture.offset, capture.length, capture.linkType, capture.timestampMs);
     refused.frames = this.refusedFrames;
     refused.sampled = sampled.frames.captured;
     sampled.frames.dropped.forEach((count, reason) => (refused.dropped[reason] = count));
+  }
+
+  /** What takes the interface away is told by the shards, which see it too: here, it is only the end of looking. */
+  private fetch(): void {
+    if (this.isOver) return;
+    try {
+      this.capture.poll();
+    } catch (error) {
+      if (!(error instanceof RefusalError)) throw error;
+      this.isOver = true;
+    }
   }
 }
