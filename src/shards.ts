@@ -18,7 +18,7 @@ export class Shards {
   private readonly death = Promise.withResolvers<never>();
   private readonly refusal = Promise.withResolvers<never>();
 
-  /** Shows in `counters` the sum of what all shards count. */
+  /** Shows in `counters` the sum of what all shards count. Throws RefusalError. */
   constructor(
     private readonly options: Options,
     private readonly counters: Counters,
@@ -34,7 +34,7 @@ export class Shards {
       refused: (error) => this.refusal.reject(error),
       died: (error) => this.death.reject(error),
     };
-    this.threads = Array.from({ length: options.threads }, () => new ShardThread(startThread(), events));
+    this.threads = Array.from({ length: options.threads }, () => new ShardThread(started(startThread, options.threads), events));
   }
 
   /**
@@ -74,6 +74,14 @@ export class Shards {
 
   private addUp(): void {
     this.counters.setToSum(this.shares);
+  }
+}
+
+function started(startThread: StartThread, threads: number): Worker {
+  try {
+    return startThread();
+  } catch (error) {
+    throw new RefusalError(`Cannot start ${threads} threads: ${(error as Error).message}; allow more (ulimit -u, TasksMax of a service), or use fewer (--threads)`);
   }
 }
 

@@ -46,3 +46,12 @@ test("what the machine refuses a thread is told as it is", async () => {
   expect(failure).toBeInstanceOf(RefusalError);
   expect(failure.message).toBe("Cannot capture on eth0: it is gone");
 });
+
+test("a thread that the system does not start is told, with what to do", () => {
+  const startThread = () => {
+    throw new TypeError("Failed to spawn worker thread");
+  };
+  const start = () => new Shards(options(2), new Counters(), report, startThread);
+  expect(start).toThrow(RefusalError);
+  expect(start).toThrow(/^Cannot start 2 threads: Failed to spawn worker thread; .*--threads/);
+});
