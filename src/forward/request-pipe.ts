@@ -188,7 +188,8 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     const isBusy = this.requests.length > 0;
     if (isBusy !== this.isBusy) keep(this.mode.busy, this, (this.isBusy = isBusy));
     const hasWaiting = this.waiting > 0;
-    if (hasWaiting !== this.hasWaiting) this.mode.waitingPipes += (this.hasWaiting = hasWaiting) ? 1 : -1;
+    if (hasWaiting !== this.hasWaiting) this.mode.waitingPipes += hasWaiting ? 1 : -1;
+    this.hasWaiting = hasWaiting;
     const isCrowded = this.waiting * 2 >= this.mode.options.maxWaitingRequests;
     if (isCrowded !== this.isCrowded) keep(this.mode.crowded, this, (this.isCrowded = isCrowded));
   }
