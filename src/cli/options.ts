@@ -155,7 +155,7 @@ const flags = {
     value: wholeNumber(1, 1_000_000),
     hint: "N",
     env: "MAX_WAITING_REQUESTS",
-    default: 128,
+    default: 1024,
     help: "whole requests of a flow that wait for their turn; over it the newest is dropped",
   }),
   "max-request-bytes": flag({

@@ -78,7 +78,7 @@ const FLAGS: FlagCase[] = [
   count("connect-timeout-ms", "CONNECT_TIMEOUT_MS", 5000, 1, DAY_MS),
   count("response-timeout-ms", "RESPONSE_TIMEOUT_MS", 30_000, 1, DAY_MS),
   count("pipeline-depth", "PIPELINE_DEPTH", 1, 1, 1000),
-  count("max-waiting-requests", "MAX_WAITING_REQUESTS", 128, 1, 1_000_000),
+  count("max-waiting-requests", "MAX_WAITING_REQUESTS", 1024, 1, 1_000_000),
   count("max-request-bytes", "MAX_REQUEST_BYTES", 2 ** 20, 1, 2 ** 30),
   count("max-header-bytes", "MAX_HEADER_BYTES", 2 ** 16, 64, 2 ** 24),
   {
