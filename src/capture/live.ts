@@ -52,7 +52,7 @@ export class LiveCapture implements RecordSource {
   length = 0;
   timestampMs = 0;
   readonly linkType: number;
-  /** Frames captured before this time are passed over: it is the same for all that share an interface. */
+  /** Frames captured before this time are passed over, up to the first that was not: it is the same for all that share an interface. */
   sinceMs = Infinity;
 
   private readonly libc: Libc;
@@ -152,7 +152,10 @@ export class LiveCapture implements RecordSource {
       this.length = view.getUint32(begin + 8, littleEndian);
       this.offset = begin + RECORD_HEADER_LEN;
       this.begin = this.offset + this.length;
-      if (this.timestampMs >= this.sinceMs) return true;
+      if (this.timestampMs < this.sinceMs) continue;
+      // All that follow are from later, even if the system's clock is set back meanwhile.
+      this.sinceMs = 0;
+      return true;
     }
     return false;
   }
