@@ -1,20 +1,18 @@
 /**
- * The time of day with fractions of a millisecond, as captures tell it. The system's clock may be set
- * while the program runs: what that changes is taken over at {@link Clock.adjust}.
+ * A clock that never runs back, whatever the system's is set to while the program runs; captures tell the
+ * system's time, and {@link Clock.aheadMs} is what lies between the two.
  */
 
 /** A difference that rounding alone cannot make. */
-const DRIFT_MS_MAX = 2;
+const STEP_MS_MIN = 2;
 
 export class Clock {
-  private originMs = performance.timeOrigin;
+  /** Milliseconds since 1970, with fractions, as the system had it at the start. */
+  readonly now = (): number => performance.timeOrigin + performance.now();
 
-  /** Milliseconds since 1970, with fractions. */
-  readonly now = (): number => this.originMs + performance.now();
-
-  /** Looks at the system's clock; call it every now and then. */
-  adjust(): void {
-    const driftMs = Date.now() - this.now();
-    if (Math.abs(driftMs) > DRIFT_MS_MAX) this.originMs += driftMs;
+  /** How far the system's clock was set ahead since then; negative: back. */
+  get aheadMs(): number {
+    const aheadMs = Date.now() - this.now();
+    return Math.abs(aheadMs) < STEP_MS_MIN ? 0 : aheadMs;
   }
 }

@@ -89,8 +89,9 @@ export class LiveShard {
     for (;;) {
       // Answers first: a request whose turn that makes it leaves with this batch.
       await turn();
-      const count = capture.poll();
       const nowMs = clock.now();
+      capture.setTime(nowMs, clock.aheadMs);
+      const count = capture.poll();
       if (count > 0) {
         lastFrameMs = nowMs;
         shard.process(capture, count);
@@ -101,7 +102,6 @@ export class LiveShard {
       memory.check(shard.turnover);
       if (nowMs >= statsDueMs) {
         statsDueMs = nowMs + STATS_MS;
-        clock.adjust();
         this.countKernelDrops();
         counted();
       }

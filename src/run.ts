@@ -5,6 +5,7 @@
 import { statSync } from "node:fs";
 import { setPriority } from "node:os";
 import { isatty } from "node:tty";
+import { isInterfaceUp } from "./capture/interface.ts";
 import { guardPort } from "./capture/port-guard.ts";
 import { Savefile } from "./capture/savefile.ts";
 import type { Options } from "./cli/options.ts";
@@ -93,9 +94,10 @@ class LiveRun {
     private readonly secondLook: SecondLook,
     private readonly report: RunReport,
     private readonly log: Log,
+    private readonly interfaceName: string,
   ) {}
 
-  /** Throws RefusalError. */
+  /** Throws RefusalError, ShardError. */
   static async start(options: Options, counters: Counters, report: RunReport, log: Log, startThread: StartThread): Promise<LiveRun> {
     // Linux keeps it by thread, and threads inherit it.
     if (!mayHurry()) log.debug("The system gives no priority (CAP_SYS_NICE)");
@@ -107,7 +109,7 @@ class LiveRun {
     const { host, port } = options.address;
     const threads = options.threads === 1 ? "1 thread" : `${options.threads} threads`;
     log.info(`Capturing on ${options.interfaceName}: VNI ${options.vni}, port ${options.port}, forwarding to ${host} port ${port} (${threads})`);
-    return new LiveRun(shards, secondLook, report, log);
+    return new LiveRun(shards, secondLook, report, log, options.interfaceName!);
   }
 
   async run(stop: Stop): Promise<void> {
@@ -129,6 +131,7 @@ class LiveRun {
 
   private look(): void {
     this.secondLook.take();
+    this.report.interfaceIs(isInterfaceUp(this.interfaceName), this.interfaceName);
     this.report.tick();
     this.report.strangers(this.secondLook.strangers);
   }

@@ -62,6 +62,8 @@ export class LiveCapture implements RecordSource {
   private readonly errorBuffer = new Uint8Array(ERROR_BUFFER_BYTES);
   private readonly stats = new Uint32Array(STATS_BYTES / 4);
   private readonly littleEndian = endianness() === "LE";
+  private timeMs = Infinity;
+  private aheadMs = 0;
   private begin = 0;
   private end = 0;
   private droppedBefore = 0;
@@ -123,6 +125,12 @@ export class LiveCapture implements RecordSource {
     if (!refuseAllPackets(this.fd)) throw this.refusal("the kernel takes no filter");
   }
 
+  /** What the reader's clock says now, and how far the system's, which frames are stamped with, is ahead of it. */
+  setTime(nowMs: number, aheadMs: number): void {
+    this.timeMs = nowMs;
+    this.aheadMs = aheadMs;
+  }
+
   /** Fetches the frames that have arrived, without waiting. Returns how many. Throws RefusalError. */
   poll(): number {
     const { pcap, dumpCallback } = this.library;
@@ -148,7 +156,9 @@ export class LiveCapture implements RecordSource {
     const { view, littleEndian } = this;
     while (this.begin < this.end) {
       const { begin } = this;
-      this.timestampMs = view.getUint32(begin, littleEndian) * 1000 + view.getUint32(begin + 4, littleEndian) / 1000;
+      const capturedMs = view.getUint32(begin, littleEndian) * 1000 + view.getUint32(begin + 4, littleEndian) / 1000;
+      // Frames from before the system's clock was set may seem to come from the future.
+      this.timestampMs = Math.min(capturedMs - this.aheadMs, this.timeMs);
       this.length = view.getUint32(begin + 8, littleEndian);
       this.offset = begin + RECORD_HEADER_LEN;
       this.begin = this.offset + this.length;

@@ -1,5 +1,5 @@
 /** The command: reads what was asked, runs it, and turns errors into messages and exit statuses. */
-import { RefusalError, UsageError } from "../errors.ts";
+import { RefusalError, ShardError, UsageError } from "../errors.ts";
 import { run } from "../run.ts";
 import type { StartThread } from "../shards.ts";
 import { VERSION_LINE } from "../version.ts";
@@ -20,7 +20,7 @@ export async function main(argv: string[], env: NodeJS.ProcessEnv, startThread: 
       process.stderr.write(`vxlan-to-http: ${error.message}\nTry vxlan-to-http --help\n`);
       return STATUS_USAGE;
     }
-    if (error instanceof RefusalError) {
+    if (error instanceof RefusalError || error instanceof ShardError) {
       process.stderr.write(`vxlan-to-http: ${error.message}\n`);
       return STATUS_REFUSED;
     }

@@ -35,9 +35,9 @@ export class RunReport implements EndpointReport, HttpReport {
   private bytesBefore = 0;
   private lastDropMs = -Infinity;
   private kernelDropsBefore = 0;
-  /** Shards that cannot connect: an outage is over when none is left. */
-  private outages = 0;
-  private outageLosses = 0;
+  private isInterfaceUp = true;
+  /** What upstream.connect_errors was when the outage began; -1: there is none. */
+  private outageErrorsBefore = -1;
   private readonly told = new Set<string>();
 
   constructor(
@@ -50,17 +50,17 @@ export class RunReport implements EndpointReport, HttpReport {
   }
 
   outageBegan(reason: string): void {
-    this.outages++;
-    if (this.outages > 1) return;
+    if (this.outageErrorsBefore >= 0) return;
+    this.outageErrorsBefore = this.counters.upstream.connect_errors;
     this.log.warn(`Cannot connect to ${this.endpointName}: ${reason}; trying on, and counting what is lost (upstream.connect_errors)`);
   }
 
+  /** The first thread that connects again has seen the end for all. */
   outageEnded(durationMs: number, lostConnections: number): void {
-    this.outages--;
-    this.outageLosses += lostConnections;
-    if (this.outages > 0) return;
-    this.log.info(`${this.endpointName} answers again after ${(durationMs / 1000).toFixed(1)} s; ${this.outageLosses} connections could not be made`);
-    this.outageLosses = 0;
+    if (this.outageErrorsBefore < 0) return;
+    const lost = Math.max(this.counters.upstream.connect_errors - this.outageErrorsBefore, lostConnections);
+    this.outageErrorsBefore = -1;
+    this.log.info(`${this.endpointName} answers again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`);
   }
 
   givenUp(why: string, lostBytes: number): void {
@@ -73,6 +73,14 @@ export class RunReport implements EndpointReport, HttpReport {
 
   foreign(protocol: ForeignProtocol): void {
     this.once(`foreign ${protocol}`, FOREIGN_ADVICE[protocol]);
+  }
+
+  /** The interface was set down, or up again: told each time. */
+  interfaceIs(isUp: boolean, name: string): void {
+    if (isUp === this.isInterfaceUp) return;
+    this.isInterfaceUp = isUp;
+    if (isUp) this.log.info(`${name} is up again: capturing goes on`);
+    else this.log.warn(`${name} is down: nothing is captured until it is up again (ip link set ${name} up)`);
   }
 
   /** Whom the mirror frames were for that were not for us: told once, if none was. */

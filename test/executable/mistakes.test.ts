@@ -133,6 +133,19 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
     expect(status).toBe(1);
   });
 
+  test("an interface that is set down and up again", async () => {
+    const withPair = ["unshare", "-n", "-m", "sh", "-c", `mount -t sysfs none /sys && ip link add pair0 up type veth peer name pair1 && ip link set pair1 up && exec "$@"`, "sh"];
+    const running = start(["pair0", ...ours], { through: withPair });
+    await running.says("Capturing on pair0");
+    const set = (state: string) => expect(Bun.spawnSync(["nsenter", "--net", "--target", String(running.pid), "ip", "link", "set", "pair0", state]).success).toBe(true);
+    set("down");
+    await running.says("pair0 is down");
+    set("up");
+    await running.says("pair0 is up again");
+    running.signal("SIGINT");
+    expect((await running.outcome).status).toBe(0);
+  });
+
   test("no permission to capture, with what to grant", async () => {
     await check(["lo", ...ours], 1, ["Cannot capture on lo: not permitted", "CAP_NET_RAW"], asNobody);
   });

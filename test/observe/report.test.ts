@@ -27,14 +27,25 @@ function reportOf(threads: number): { counters: Counters; report: RunReport } {
   return { counters, report: new RunReport(new Log("info", "plain"), counters, options, () => 0) };
 }
 
-test("an outage that several threads see is told once, and its end once the last has seen it, with what all lost", () => {
-  const { report } = reportOf(3);
+test("an outage that several threads see is told once, and its end by the first that connects again", () => {
+  const { counters, report } = reportOf(3);
   for (let thread = 0; thread < 3; thread++) report.outageBegan("connection refused");
-  report.outageEnded(1000, 1);
-  report.outageEnded(1500, 2);
   expect(lines).toEqual(["WARN  Cannot connect to endpoint:1: connection refused; trying on, and counting what is lost (upstream.connect_errors)"]);
-  report.outageEnded(2000, 3);
+  // Told by all threads' counters, which this thread's own may be ahead of.
+  counters.upstream.connect_errors = 6;
+  report.outageEnded(2000, 1);
+  report.outageEnded(2500, 2);
   expect(lines.slice(1)).toEqual(["INFO  endpoint:1 answers again after 2.0 s; 6 connections could not be made"]);
+  report.outageBegan("connection refused");
+  report.outageEnded(1000, 4);
+  expect(lines[3]).toBe("INFO  endpoint:1 answers again after 1.0 s; 4 connections could not be made");
+});
+
+test("an interface that is set down, and up again, is told each time and once", () => {
+  const { report } = reportOf(1);
+  for (const isUp of [true, true, false, false, true, false]) report.interfaceIs(isUp, "eth0");
+  const down = "WARN  eth0 is down: nothing is captured until it is up again (ip link set eth0 up)";
+  expect(lines).toEqual([down, "INFO  eth0 is up again: capturing goes on", down]);
 });
 
 function strangers(vnis: [number, number][], ports: [number, number][]): Strangers {
