@@ -59,18 +59,7 @@ export async function serverEndpoint(lab: Lab, server: Server, port: number, del
     await program.until(({ stdout }) => stdout.includes("ready"));
     return program;
   };
-  const programs = [await launch()];
-  return {
-    async restart() {
-      await programs.at(-1)!.end();
-      programs.push(await launch());
-    },
-    async stop() {
-      await programs.at(-1)!.end();
-      return programs.flatMap(({ stdout }) => lines(stdout).slice(1));
-    },
-    complaints: () => complaintsOf(programs),
-  };
+  return restartable(launch, (programs) => programs.flatMap(({ stdout }) => lines(stdout).slice(1)));
 }
 
 /** nginx that answers by itself; what it served has no digests. */
@@ -90,6 +79,11 @@ export async function nginxEndpoint(lab: Lab, port: number, keepaliveRequests: n
 export async function proxyEndpoint(lab: Lab, port: number, delayMs: number): Promise<Endpoint> {
   const application = await serverEndpoint(lab, BUN, port + 1, delayMs);
   const launch = async () => (await lab.nginx("replay", `listen 127.0.0.1:${port};`, 1000, `proxy_pass http://127.0.0.1:${port + 1};`)).program;
+  return restartable(launch, () => application.stop());
+}
+
+/** An endpoint of which one program after the other runs; `served` is asked when the last has ended. */
+async function restartable(launch: () => Promise<Program>, served: (programs: Program[]) => string[] | Promise<string[]>): Promise<Endpoint> {
   const programs = [await launch()];
   return {
     async restart() {
@@ -98,7 +92,7 @@ export async function proxyEndpoint(lab: Lab, port: number, delayMs: number): Pr
     },
     async stop() {
       await programs.at(-1)!.end();
-      return application.stop();
+      return served(programs);
     },
     complaints: () => complaintsOf(programs),
   };
