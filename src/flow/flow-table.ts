@@ -134,9 +134,16 @@ export class FlowTable implements FlowContext {
     if (behind.length > 0) {
       const another = this.create(flow.identity, flow.hash);
       another.needsSyn = another.isBehindReset = how === "reset";
-      for (const piece of behind) another.adopt(piece);
+      another.adopt(behind);
     }
     while (this.ended.size > this.options.maxFlows) this.forget(this.ended.oldest!);
+  }
+
+  /** A flow's own word that it came to nothing. It is not remembered: its SYN, if it still comes, opens another (FlowContext). */
+  flowVanished(flow: Flow): void {
+    this.endedCount++;
+    this.live.remove(flow);
+    this.index.remove(flow);
   }
 
   /** A segment that carries nothing: a sign of life, and an acknowledgment. */
@@ -194,18 +201,14 @@ export class FlowTable implements FlowContext {
     }
     const flow = known ?? this.create(segment.identity, hash);
     this.touch(flow);
-    if (flow.stage === Stage.WAITING) flow.open(isn);
-    else if (!flow.hasSyn) flow.openLate(isn);
-    if (known === undefined) this.replaceOthers(flow);
+    if (flow.stage === Stage.WAITING) {
+      replaceOthers(flow, advance(isn, 1), this.nowMs);
+      flow.open(isn);
+    } else if (!flow.hasSyn) {
+      flow.openLate(isn);
+    }
     if (flow.stage === Stage.ENDED) this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
     else if (segment.payloadLength + segment.missingLength > 0) flow.receive(segment, advance(isn, 1), this.nowMs);
-  }
-
-  /** A flow has taken the place of those that had its addresses and ports. */
-  private replaceOthers(flow: Flow): void {
-    const others: Flow[] = [];
-    for (let other = flow.before; other !== null; other = other.before) if (other.stage !== Stage.ENDED) others.push(other);
-    for (const other of others) other.replaceWith(flow, flow.start, this.nowMs);
   }
 
   private touch(flow: Flow): void {
@@ -266,6 +269,16 @@ function choose(newest: Flow | null, segment: Segment): Flow | null {
     nearestFit = fit;
   }
   return nearest;
+}
+
+/** A flow is about to open at `start`, in the place of those that had its addresses and ports. */
+function replaceOthers(flow: Flow, start: number, nowMs: number): void {
+  for (let other = flow.before; other !== null; ) {
+    // One of which nothing is left is taken out of the chain.
+    const { before } = other;
+    if (other.stage !== Stage.ENDED) other.replaceWith(flow, start, nowMs);
+    other = before;
+  }
 }
 
 function acceptReset(newest: Flow | null, segment: Segment): void {

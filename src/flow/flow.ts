@@ -36,8 +36,10 @@ export interface FlowContext {
   readonly waiting: Set<Flow>;
   /** Each of `waiting` in its turn; there must be one. */
   nextWaiting(): Flow;
-  /** Called when a flow has just ended; pieces behind its FIN or reset are handed on, to be copied: they may be the next one's. */
+  /** Called when an open flow has just ended; pieces behind its FIN or reset are handed on, to be copied: they may be the next one's. */
   flowEnded(flow: Flow, how: StreamEnd, behind: Piece[]): void;
+  /** Called when a flow that was never opened has nothing left to wait for. */
+  flowVanished(flow: Flow): void;
 }
 
 export class Flow implements StreamOrigin {
@@ -75,10 +77,9 @@ export class Flow implements StreamOrigin {
 
   private consumer: StreamConsumer | null = null;
   private held: HeldBytes | null = null;
-  hasFin = false;
-  private finAt = 0;
-  private finArrivedMs = Infinity;
-  /** One past the furthest byte that the mirror cut off; null: it cut none. */
+  /** It has ended with a FIN, at {@link next}. */
+  private endedByFin = false;
+  /** One past the furthest byte that the mirror cut off of what was delivered; null: it cut none. */
   private cutOffEnd: number | null = null;
   private isWaiting = false;
 
@@ -89,6 +90,11 @@ export class Flow implements StreamOrigin {
     nowMs: number,
   ) {
     this.lastSeenMs = nowMs;
+  }
+
+  /** A FIN waits; it may be another's that has overtaken its SYN. */
+  get hasFin(): boolean {
+    return this.held !== null && this.held.hasFin;
   }
 
   /** The lowest sequence number that may be this flow's. */
@@ -111,13 +117,12 @@ export class Flow implements StreamOrigin {
   fit(sequence: number, length: number): number {
     const above = distance(this.base, sequence);
     if (this.stage === Stage.ENDED) {
-      const isKnown = length === 0 ? this.hasFin && sequence === this.finAt : distance(advance(sequence, length), this.next) >= 0;
+      const isKnown = length === 0 ? this.endedByFin && sequence === this.next : distance(advance(sequence, length), this.next) >= 0;
       return isKnown ? above : -1;
     }
     // A keep-alive probe before any data repeats the SYN's number.
     if (above === -1 && this.next === this.start) return 0;
     if (this.stage === Stage.OPEN && distance(this.next, sequence) > WINDOW_BYTES_MAX) return -1;
-    if (this.hasFin && (length > 0 ? distance(this.finAt, sequence) >= 0 : sequence !== this.finAt)) return -1;
     return above;
   }
 
@@ -129,10 +134,7 @@ export class Flow implements StreamOrigin {
 
   /** The lowest byte (or FIN) that was seen; of a flow without its SYN the best guess at its start. */
   private get firstSeen(): number {
-    if (this.stage !== Stage.WAITING) return this.start;
-    const first = this.held?.first?.sequence;
-    if (first === undefined) return this.finAt;
-    return this.hasFin && distance(first, this.finAt) < 0 ? this.finAt : first;
+    return this.stage === Stage.WAITING ? this.held!.first!.sequence : this.start;
   }
 
   /** The SYN was seen: bytes begin behind it. */
@@ -142,6 +144,7 @@ export class Flow implements StreamOrigin {
     this.context.counters.flows.opened++;
     this.begin(advance(isn, 1));
     this.drain();
+    this.keepLimits();
     this.settle();
   }
 
@@ -178,14 +181,15 @@ export class Flow implements StreamOrigin {
   /** Takes a segment's payload and FIN. `sequence` is its payload's first byte's. */
   receive(segment: Segment, sequence: number, nowMs: number): void {
     if ((segment.flags & TcpFlag.ACK) !== 0) this.noteAck(segment.acknowledgment);
-    const length = segment.payloadLength;
-    const claimedEnd = advance(sequence, length + segment.missingLength);
-    if (length > 0) this.receiveBytes(sequence, segment, nowMs);
-    if (this.stage === Stage.ENDED) return;
-    if (segment.missingLength > 0) this.noteCutOff(claimedEnd);
-    if ((segment.flags & TcpFlag.FIN) !== 0) this.receiveFin(claimedEnd, nowMs);
+    const { payloadLength, missingLength, timestampMs } = segment;
+    const isFin = (segment.flags & TcpFlag.FIN) !== 0;
+    if (payloadLength > 0) this.receiveBytes(sequence, segment, nowMs);
+    if (missingLength > 0 || isFin) {
+      const bytesEnd = advance(sequence, payloadLength);
+      this.receiveEnd(bytesEnd, advance(bytesEnd, missingLength), isFin, nowMs, timestampMs);
+    }
     // In order and nothing held is the usual case: then there is nothing to settle.
-    if (this.held !== null || this.hasFin || this.isWaiting) this.settle();
+    if (this.held !== null || this.isWaiting) this.settle();
   }
 
   /** A reset. Only one that is exactly in order counts: others are often forged (RFC 5961, 3.2). */
@@ -216,8 +220,8 @@ export class Flow implements StreamOrigin {
   }
 
   /**
-   * Another flow, which begins at `start`, takes this one's place: what is missing is waited for as
-   * behind a hole. What waits here but is the other's, come before its SYN, goes to it.
+   * Another flow, which is about to open at `start`, takes this one's place: what is missing is waited
+   * for as behind a hole. What waits here but is the other's, come before its SYN, goes to it.
    */
   replaceWith(other: Flow, start: number, nowMs: number): void {
     if (this.replacedMs === Infinity) this.replacedMs = nowMs;
@@ -229,31 +233,26 @@ export class Flow implements StreamOrigin {
     const pieces = this.held?.extract((piece) => isOthers(piece.sequence)) ?? [];
     for (const piece of pieces) this.context.memory.release(piece);
     if (this.held?.count === 0) this.held = null;
-    for (const piece of pieces) other.adopt(piece);
-    if (this.cutOffEnd !== null && isOthers(this.cutOffEnd)) {
-      other.noteCutOff(this.cutOffEnd);
-      this.cutOffEnd = null;
-    }
-    if (this.hasFin && isOthers(this.finAt)) {
-      this.hasFin = false;
-      other.receiveFin(this.finAt, this.finArrivedMs);
-      other.settle();
-    }
-    this.settle();
+    other.adopt(pieces);
+    // Of one that waited for its start nothing may be left.
+    if (this.stage === Stage.WAITING && this.held === null) this.finish("replaced");
+    else this.settle();
   }
 
-  /** Holds a copy of a piece that another flow had. */
-  adopt(piece: Piece): void {
-    if (this.stage === Stage.ENDED) return;
-    this.hold(piece.sequence, piece.bytes, 0, piece.length, piece.arrivedMs, piece.timestampMs);
-    if (this.stage === Stage.OPEN) this.drain();
+  /** Holds, before its start, copies of pieces that another flow had. */
+  adopt(pieces: Piece[]): void {
+    for (const { sequence, bytes, length, end, isFin, arrivedMs, timestampMs } of pieces) {
+      const bytesEnd = advance(sequence, length);
+      if (length > 0) this.place(sequence, bytes, 0, length, arrivedMs, timestampMs);
+      if (isFin || end !== bytesEnd) this.placeEnd(bytesEnd, end, isFin, arrivedMs, timestampMs);
+    }
     this.settle();
   }
 
   /** Gives up the first hole: delivery goes on behind it. */
   giveUpHole(): void {
-    const first = this.held?.first;
     if (this.stage === Stage.WAITING) {
+      const first = this.held!.firstWithBytes;
       // A FIN alone is nothing to forward.
       if (first === undefined || this.needsSyn) {
         this.refuse();
@@ -262,22 +261,17 @@ export class Flow implements StreamOrigin {
       this.context.counters.flows.picked_up++;
       this.begin(first.sequence);
     } else {
-      const toFin = this.hasFin ? distance(this.next, this.finAt) : Infinity;
-      const toFirst = first === undefined ? Infinity : distance(this.next, first.sequence);
-      this.declareGap(Math.min(toFin, toFirst));
+      this.declareGap(distance(this.next, this.held!.first!.sequence));
     }
     this.drain();
   }
 
   /** Ends a flow that was never opened: what it has is nobody's. */
   private refuse(): void {
-    const pieces = this.held?.extract(() => true) ?? [];
-    const { memory, counters } = this.context;
-    for (const piece of pieces) {
-      memory.release(piece);
-      if (this.isBehindReset) counters.reassembly.discarded_bytes += piece.length;
-    }
-    if (this.needsSyn && !this.isBehindReset) counters.reassembly.out_of_window += pieces.length + (this.hasFin ? 1 : 0);
+    const pieces = this.releaseAll();
+    const { reassembly } = this.context.counters;
+    if (this.isBehindReset) for (const { length } of pieces) reassembly.discarded_bytes += length;
+    else if (this.needsSyn) reassembly.out_of_window += pieces.length;
     this.finish("idle");
   }
 
@@ -307,29 +301,53 @@ export class Flow implements StreamOrigin {
     } else {
       this.deliver(bytes, payloadOffset - ahead, fresh, timestampMs);
     }
-    if (this.held !== null || this.hasFin) this.drain();
+    if (this.held !== null) this.drain();
   }
 
-  private receiveFin(finAt: number, nowMs: number): void {
-    if (this.hasFin) return;
-    if (this.stage === Stage.OPEN && distance(this.next, finAt) < 0) return;
-    this.hasFin = true;
-    this.finAt = finAt;
-    this.finArrivedMs = nowMs;
-    if (this.stage === Stage.OPEN) this.drain();
+  /**
+   * What follows a segment's bytes, of which `bytesEnd` is the end: what the mirror cut off, up to `end`, and
+   * there perhaps a FIN. It waits for the bytes before it: it may be another's that has overtaken its SYN.
+   */
+  private receiveEnd(bytesEnd: number, end: number, isFin: boolean, nowMs: number, timestampMs: number): void {
+    if (this.stage === Stage.ENDED) return;
+    if (this.stage === Stage.WAITING || distance(this.next, bytesEnd) > 0) {
+      this.placeEnd(bytesEnd, end, isFin, nowMs, timestampMs);
+      this.keepLimits();
+      return;
+    }
+    const ahead = distance(this.next, end);
+    if (ahead > 0) this.noteCutOff(end);
+    if (ahead > 0 && isFin) this.receiveEnd(end, end, isFin, nowMs, timestampMs);
+    if (ahead === 0 && isFin) this.finish("fin");
   }
 
   private hold(sequence: number, bytes: Uint8Array, offset: number, length: number, nowMs: number, timestampMs: number): void {
-    const { memory, counters, maxPendingPackets } = this.context;
-    const { reassembly } = counters;
-    this.held ??= new HeldBytes(memory);
+    this.place(sequence, bytes, offset, length, nowMs, timestampMs);
+    this.keepLimits();
+  }
+
+  /** Has bytes wait. Who has placed all sees to the limits. */
+  private place(sequence: number, bytes: Uint8Array, offset: number, length: number, nowMs: number, timestampMs: number): void {
+    const { reassembly } = this.context.counters;
+    this.held ??= new HeldBytes(this.context.memory);
     const added = this.held.insert(sequence, bytes, offset, length, nowMs, timestampMs);
     if (added === 0) reassembly.retransmitted_bytes += length;
     else reassembly.overlap_bytes += length - added;
+  }
+
+  /** The same, of what follows bytes ({@link receiveEnd}). */
+  private placeEnd(bytesEnd: number, end: number, isFin: boolean, nowMs: number, timestampMs: number): void {
+    this.held ??= new HeldBytes(this.context.memory);
+    this.held.insertEnd(bytesEnd, end, isFin, nowMs, timestampMs);
+  }
+
+  private keepLimits(): void {
+    const { memory, counters, maxPendingPackets } = this.context;
+    const first = this.held?.first;
     // In order after all: the caller delivers it at once.
-    if (this.stage === Stage.OPEN && this.held.first?.sequence === this.next) return;
+    if (this.stage === Stage.OPEN && first !== undefined && distance(this.next, first.sequence) <= 0) return;
     while (this.held !== null && this.held.count > maxPendingPackets) {
-      reassembly.pending_limit++;
+      counters.reassembly.pending_limit++;
       this.giveUpHole();
     }
     if (!memory.isWithin) this.makeRoom();
@@ -364,32 +382,23 @@ export class Flow implements StreamOrigin {
 
   /** Delivers what is in order now, and ends the flow at its FIN. */
   private drain(): void {
-    const held = this.held;
-    while (held !== null && held.first !== undefined) {
-      const piece = held.first;
+    while (this.held !== null && this.held.first !== undefined) {
+      const piece = this.held.first;
       const behind = distance(piece.sequence, this.next);
       if (behind < 0) break;
-      if (this.hasFin && distance(this.finAt, piece.sequence) >= 0) break;
-      held.shift();
+      this.held.shift();
       this.context.memory.release(piece);
       const { reassembly } = this.context.counters;
       if (behind >= piece.length) reassembly.retransmitted_bytes += piece.length;
       else reassembly.overlap_bytes += behind;
       if (behind < piece.length) this.deliver(piece.bytes, behind, piece.length - behind, piece.timestampMs);
+      const bytesEnd = advance(piece.sequence, piece.length);
+      if (piece.isFin || piece.end !== bytesEnd) this.receiveEnd(bytesEnd, piece.end, piece.isFin, piece.arrivedMs, piece.timestampMs);
     }
-    if (held !== null && held.count === 0) this.held = null;
-    if (this.hasFin && this.stage === Stage.OPEN && distance(this.next, this.finAt) <= 0) this.finish("fin");
+    if (this.held?.count === 0) this.held = null;
   }
 
   private deliver(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
-    if (this.hasFin) {
-      const toFin = distance(this.next, this.finAt);
-      if (length > toFin) {
-        this.context.counters.reassembly.out_of_window++;
-        length = toFin;
-        if (length <= 0) return;
-      }
-    }
     this.next = advance(this.next, length);
     this.context.counters.reassembly.delivered_bytes += length;
     this.consumer!.data(bytes, offset, length, timestampMs);
@@ -404,21 +413,35 @@ export class Flow implements StreamOrigin {
   }
 
   private finish(how: StreamEnd): void {
-    const { memory, counters } = this.context;
-    const left = this.held?.extract(() => true) ?? [];
-    for (const piece of left) memory.release(piece);
-    this.held = null;
-    if (this.stage === Stage.OPEN) {
-      counters.flows.active--;
-      if (how === "evicted") counters.flows.evicted++;
-      else counters.flows.closed++;
-    }
-    if (this.stage === Stage.WAITING) this.start = this.next = this.finAt;
+    const { flows, reassembly } = this.context.counters;
+    const behind = this.releaseAll();
+    const wasOpen = this.stage === Stage.OPEN;
     this.stage = Stage.ENDED;
     this.settle();
-    this.consumer?.end(how);
+    if (!wasOpen) {
+      this.context.flowVanished(this);
+      return;
+    }
+    flows.active--;
+    if (how === "evicted") flows.evicted++;
+    else flows.closed++;
+    this.endedByFin = how === "fin";
+    // A byte with the FIN's own number is nobody's.
+    if (this.endedByFin && behind[0]?.sequence === this.next) {
+      behind.shift();
+      reassembly.out_of_window++;
+    }
+    this.consumer!.end(how);
     this.consumer = null;
-    this.context.flowEnded(this, how, left);
+    this.context.flowEnded(this, how, behind);
+  }
+
+  /** Takes out all that waits. */
+  private releaseAll(): Piece[] {
+    const pieces = this.held?.extract(() => true) ?? [];
+    for (const piece of pieces) this.context.memory.release(piece);
+    this.held = null;
+    return pieces;
   }
 
   /** Keeps the context's set of waiting flows true. */
@@ -431,12 +454,11 @@ export class Flow implements StreamOrigin {
   }
 
   private get hasHole(): boolean {
-    if (this.stage === Stage.ENDED) return false;
-    return this.held !== null || this.hasFin;
+    return this.held !== null;
   }
 
   private get waitingSinceMs(): number {
-    return Math.min(this.held?.oldestArrivalMs ?? Infinity, this.hasFin ? this.finArrivedMs : Infinity);
+    return this.held?.oldestArrivalMs ?? Infinity;
   }
 
   private noteCutOff(end: number): void {

@@ -1,16 +1,21 @@
 /**
- * Bytes that wait behind holes: of one flow, pieces in sequence order that never overlap; and the memory
+ * What waits behind holes: of one flow, pieces in sequence order whose bytes never overlap; and the memory
  * that all flows' pieces lie in. It is used again at once: what waits lives long enough to be expensive for
  * a garbage collector, and in a flood there would be several times as much garbage as is held.
  */
 import type { BufferBudget } from "../buffer-budget.ts";
 import { advance, distance } from "./sequence.ts";
 
+/** What waits of a segment: bytes, or none, and what is known of what follows them. */
 export interface Piece {
-  sequence: number;
+  readonly sequence: number;
   /** The first `length` bytes are the piece's; the array may be longer. */
   readonly bytes: Uint8Array;
   readonly length: number;
+  /** Further than the bytes reach if the mirror cut off what was between. */
+  end: number;
+  /** A FIN stands at `end`. */
+  isFin: boolean;
   readonly arrivedMs: number;
   readonly timestampMs: number;
 }
@@ -21,6 +26,7 @@ export const PIECE_OVERHEAD_BYTES = 256;
 const ARRAY_BYTES_MIN = 64;
 /** Of arrays that wait to be used again. */
 const SPARE_BYTES_MAX = 16 << 20;
+const NOTHING = new Uint8Array(0);
 
 export class HeldMemory {
   /** By size: the base-2 logarithm of an array's length. */
@@ -82,6 +88,15 @@ export class HeldBytes {
     return this.pieces[0];
   }
 
+  /** The same, of those that have bytes. */
+  get firstWithBytes(): Piece | undefined {
+    return this.pieces.find(({ length }) => length > 0);
+  }
+
+  get hasFin(): boolean {
+    return this.pieces.some(({ isFin }) => isFin);
+  }
+
   /** When the piece that has waited longest arrived; Infinity: none waits. */
   get oldestArrivalMs(): number {
     let oldest = Infinity;
@@ -100,9 +115,10 @@ export class HeldBytes {
     let index = 0;
     const place = (count: number) => {
       const copy = this.memory.copy(bytes, offset + length - left, count);
-      this.pieces.splice(index++, 0, { sequence: from, bytes: copy, length: count, arrivedMs, timestampMs });
+      const end = advance(from, count);
+      this.pieces.splice(index++, 0, { sequence: from, bytes: copy, length: count, end, isFin: false, arrivedMs, timestampMs });
       added += count;
-      from = advance(from, count);
+      from = end;
       left -= count;
     };
     for (; index < this.pieces.length && left > 0; index++) {
@@ -118,6 +134,29 @@ export class HeldBytes {
     }
     if (left > 0) place(left);
     return added;
+  }
+
+  /**
+   * Notes what follows a segment's bytes, of which `at` is the end: nothing that was seen up to `end`,
+   * and there perhaps a FIN. What reaches further than that came first, and so wins.
+   */
+  insertEnd(at: number, end: number, isFin: boolean, arrivedMs: number, timestampMs: number): void {
+    let index = 0;
+    for (; index < this.pieces.length; index++) {
+      const { sequence, length } = this.pieces[index]!;
+      if (distance(sequence, at) < (length > 0 ? 1 : 0)) break;
+    }
+    const before = this.pieces[index - 1];
+    const isApart = before === undefined || distance(before.end, at) > 0;
+    if (!isApart && (before.isFin || distance(before.end, end) < 0)) return;
+    // A FIN behind bytes that are missing waits for them from its own arrival on.
+    const hasOwnTime = !isApart && isFin && arrivedMs !== before.arrivedMs && advance(before.sequence, before.length) !== end;
+    if (isApart || hasOwnTime) {
+      this.pieces.splice(index, 0, { sequence: at, bytes: this.memory.copy(NOTHING, 0, 0), length: 0, end, isFin, arrivedMs, timestampMs });
+    } else {
+      before.end = end;
+      before.isFin = isFin;
+    }
   }
 
   /** Takes the first piece out. Whoever takes pieces out releases them. */

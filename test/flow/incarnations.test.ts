@@ -21,6 +21,14 @@ check("a FIN that overtakes its SYN is not the connection before's", [syn(0), da
 check("a bare FIN that overtakes its SYN is not the connection before's", [syn(0), fin(5001), syn(5000), pause(1000)], ["SYN replaced", "SYN fin"]);
 check("bytes that overtake their SYN from far away are not lost", [syn(0), data(1 + 2 ** 31, "xyz"), syn(2 ** 31)], ["SYN …", "SYN xyz …"]);
 check("a bare FIN that overtakes its SYN ends the flow", [fin(4), syn(0), data(1, "abc"), pause(1000)], ["SYN abc fin"]);
+check("a bare FIN that overtakes its SYN by more than the time limit keeps it from nothing", [fin(4), pause(1000), syn(0), data(1, "abc")], ["SYN abc …"]);
+check("a FIN that overtakes its SYN does not hide what the connection before sends", [syn(0), fin(5004), data(1, "a"), fin(2), data(5001, "xyz"), syn(5000)], ["SYN a fin", "SYN xyz fin"]);
+check("a FIN with bytes that overtakes its SYN, and the bytes before it, is behind them", [syn(0), fin(5004, "d"), data(1, "a"), syn(5000), fin(2), data(5001, "xyz")], ["SYN a fin", "SYN xyzd fin"]);
+check("a truncated FIN that overtakes its SYN ends the flow behind its tail", [syn(0), fin(5001, "x", { missing: 3 }), syn(5000), pause(1000)], ["SYN replaced", "SYN x <3> fin"]);
+check("tails of two connections are told apart, whichever is further", [syn(0), data(1, "a", { missing: 3 }), data(5001, "x", { missing: 7 }), data(1, "a", { missing: 2 }), data(5001, "x", { missing: 6 }), syn(5000), FLUSH], ["SYN a <3> flushed", "SYN x <7> flushed"]);
+check("a tail of which nothing is left waits as bytes would", [syn(0), data(5, "", { missing: 4 }), data(5001, "x"), syn(5000), FLUSH], ["SYN <8> flushed", "SYN x flushed"]);
+check("bytes that overtake their SYN from far away, as it takes the place of an open connection", [syn(0), data(1, "a"), data(1 + 2 ** 31, "xyz"), syn(2 ** 31), pause(1000)], ["SYN a replaced", "SYN xyz …"]);
+check("bytes that overtake their SYN, some of them within the window of the connection before", [syn(0), data(1 + 2 ** 30, "a"), data(2 + 2 ** 30, "bc"), syn(2 ** 30), FLUSH], ["SYN flushed", "SYN abc flushed"]);
 
 // What comes late, behind other connections.
 const twoConnections = [syn(0), data(1, "abc"), fin(4), syn(5000), data(5001, "x"), fin(5002)];

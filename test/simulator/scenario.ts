@@ -6,15 +6,6 @@ import { LinkType } from "../../src/decode/link.ts";
 import { Random } from "../support/random.ts";
 
 /**
- * Known faults of the program that the generator steers around while they are true. Each has a test of
- * its own that is marked as failing (test/flow/known-faults.test.ts).
- */
-export const AVOIDED = {
-  /** What overtakes the SYN of a second connection while the first one is open. */
-  earlyWhileOpen: true,
-};
-
-/**
  * "exact": nothing is displaced further than the limits allow, so that what must come is known byte
  * for byte. "limits": the limits are small and are met all the time; then what comes must be true,
  * in its place and once, but which holes are given up depends on the limits. "memory": there is so

@@ -22,7 +22,7 @@ import { MemorySource } from "./memory-source.ts";
 import { type Frame, Mirror } from "./mirror.ts";
 import { type Arrival, decodeAll, displacementOf, type FrameCounts, prematureGarbage } from "./oracle.ts";
 import { Recorder } from "./recorder.ts";
-import { AVOIDED, type Scenario } from "./scenario.ts";
+import type { Scenario } from "./scenario.ts";
 import { Clock, type SimulatedEndpoint } from "./simulated-endpoint.ts";
 import { traceOf } from "./trace.ts";
 
@@ -321,7 +321,6 @@ function withoutSomeAmbiguous(frames: Frame[]): Frame[] {
     if (isUnknown.has(connection)) return false;
     if (before === null) return true;
     const isEarly = arrivalMs < opened.get(connection)! && !flags.includes("S");
-    if (isEarly && AVOIDED.earlyWhileOpen && !isEnded(before, arrivalMs)) return false;
     if (isEarly && !(isOpened(before, arrivalMs) && isEnded(before.before, arrivalMs))) return false;
     if (!(known.get(before)! < arrivalMs)) isUnknown.add(before);
     return true;
