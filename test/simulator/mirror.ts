@@ -40,10 +40,12 @@ export interface Frame {
   readonly foreign: Foreign | null;
 }
 
-/** What the mirror must not do to a segment. */
+/** What the mirror must do to a segment, and what it must not do. */
 export interface Care {
   readonly isKept: boolean;
   readonly isInTime: boolean;
+  /** Delayed as long as may be: what follows overtakes it. */
+  readonly isLate: boolean;
   readonly isOnce: boolean;
 }
 
@@ -63,7 +65,8 @@ export class Mirror {
   }
 
   /** Mirrors one segment; `isKept`: it is neither dropped nor cut; `isInTime`: nor delayed; `isOnce`: nor repeated. */
-  carry(sent: Sent, { isKept, isInTime, isOnce }: Care): void {
+  carry(sent: Sent, care: Care): void {
+    const { isInTime } = care;
     const { random, scenario } = this;
     const transport = this.transport(sent);
     // A fragment's payload is a multiple of eight bytes, unless it is the last.
@@ -79,7 +82,7 @@ export class Mirror {
       offset += part.length;
       const { source, destination } = sent.connection;
       const packet = build.ip(source, destination, build.TCP, part, { ...options, ...fragment });
-      order.push(...this.encapsulate(segment, i, packet, transport.length - part.length === 0 ? sent.payload.length : 0, { isKept, isInTime, isOnce }));
+      order.push(...this.encapsulate(segment, i, packet, transport.length - part.length === 0 ? sent.payload.length : 0, care));
     });
     this.frames.push(...order.flat());
   }
@@ -145,7 +148,7 @@ export class Mirror {
   }
 
   /** One packet of the mirror, with all its copies that arrive. */
-  private encapsulate(segment: MirroredSegment, part: number, packet: Uint8Array, payloadLength: number, { isKept, isInTime, isOnce }: Care): Frame[][] {
+  private encapsulate(segment: MirroredSegment, part: number, packet: Uint8Array, payloadLength: number, { isKept, isInTime, isLate, isOnce }: Care): Frame[][] {
     const { random, scenario } = this;
     const tags = random.chance(0.1) ? [random.int(1, 4094)] : random.chance(0.05) ? [100, random.int(1, 4094)] : [];
     const whole = build.ethernet(packet, tags);
@@ -165,7 +168,7 @@ export class Mirror {
       copies.push(linked.map((bytes, index) => ({ bytes, arrivalMs: arrivalMs + (index === 0 ? 0 : this.displacement()), packet: carried, index, foreign: null })));
     };
     const arrives = isKept || !random.chance(scenario.drop);
-    if (arrives) arrive(isInTime ? 0 : this.displacement());
+    if (arrives) arrive(isInTime ? 0 : isLate ? scenario.delayMsMax : this.displacement());
     // Late copies are copies: what the first time was dropped comes no later than what was delayed.
     if (!isOnce && random.chance(scenario.repeat)) arrive(this.displacement() + (arrives ? random.int(0, scenario.repeatMsMax) : 0));
     return copies;

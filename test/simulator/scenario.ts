@@ -54,6 +54,8 @@ export interface Scenario {
   readonly repeatMsMax: number;
   readonly delay: number;
   readonly delayMsMax: number;
+  /** How often the SYN of a second connection with the same addresses and ports is as late as it may be. */
+  readonly lateSyn: number;
   readonly truncate: number;
   readonly innerFragments: number;
   readonly outerFragments: number;
@@ -105,5 +107,7 @@ export function scenarioOf(seed: number): Scenario {
     outage: sometimes(0.2, () => random.next()),
     harm: sometimes(0.25, () => random.next() * 0.6),
     slow: sometimes(0.6, () => random.next()),
+
+    lateSyn: sometimes(0.7, () => random.next()),
   };
 }

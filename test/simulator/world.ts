@@ -96,9 +96,10 @@ export abstract class World {
         const isKept = i === 0 && connection.before !== null;
         // Where limits are met, what comes before it would be given up as the first one's.
         const isInTime = isKept && scenario.regime !== "exact";
+        const isLate = isKept && random.chance(scenario.lateSyn);
         // A SYN behind the end and an acknowledgment that was not said before are a new connection's mark.
         const isOnce = sent.flags.includes("S") && acknowledgesMore(connection);
-        if (i >= unseen && !(isOnce && i > 0)) mirror.carry({ ...sent, atMs: EPOCH_MS + sent.atMs }, { isKept, isInTime, isOnce });
+        if (i >= unseen && !(isOnce && i > 0)) mirror.carry({ ...sent, atMs: EPOCH_MS + sent.atMs }, { isKept, isInTime, isLate, isOnce });
         if (random.chance(scenario.foreign)) addForeign(random, scenario, mirror, connection, EPOCH_MS + sent.atMs);
       });
     }
