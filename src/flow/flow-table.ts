@@ -106,7 +106,11 @@ export class FlowTable implements FlowContext {
   flush(flowsMax = Infinity): boolean {
     let flow = this.live.oldest;
     const some = flow !== null;
-    for (let count = 0; flow !== null && count < flowsMax; count++, flow = this.live.oldest) flow.flush("flushed");
+    for (let count = 0; flow !== null && count < flowsMax; count++, flow = this.live.oldest) {
+      // Of one's incarnations the newest first: it may be nothing while the one before is open.
+      const newest = this.index.find(flow.identity, flow.hash);
+      find(newest, ({ stage }) => stage !== Stage.ENDED)!.flush("flushed");
+    }
     return some;
   }
 
@@ -133,7 +137,7 @@ export class FlowTable implements FlowContext {
     this.ended.append(flow);
     if (behind.length > 0) {
       const another = this.create(flow.identity, flow.hash);
-      another.needsSyn = another.isBehindReset = how === "reset";
+      another.isBehindReset = how === "reset";
       another.adopt(behind);
     }
     while (this.ended.size > this.options.maxFlows) this.forget(this.ended.oldest!);
@@ -167,13 +171,12 @@ export class FlowTable implements FlowContext {
 
   /** Bytes that are no flow's: the first ones, or early ones, of a connection whose SYN was not seen. */
   private acceptUnfit(newest: Flow | null, hash: number, segment: Segment): void {
-    const isInUse = find(newest, (flow) => flow.stage === Stage.OPEN && !flow.hasFin) !== undefined;
-    const synAgain = newest !== null && isAnothersAck(newest, segment) ? newest.synAgain : null;
+    const last = find(newest, (flow) => !flow.isBehindReset);
+    const synAgain = last !== undefined && isAnothersAck(last, segment) ? last.synAgain : null;
     // Only the first bytes behind that SYN show that it was no late copy.
     const again = synAgain !== null && advance(synAgain, 1) === segment.sequence ? synAgain : null;
-    if (newest !== null && again === null) this.trimKnown(newest, segment);
+    if (last !== undefined && again === null) this.trimKnown(last, segment);
     const flow = this.create(segment.identity, hash);
-    flow.needsSyn = isInUse;
     if (again !== null) flow.open(again);
     flow.receive(segment, segment.sequence, this.nowMs);
   }

@@ -53,12 +53,7 @@ export class Flow implements StreamOrigin {
   /** When it was last heard of; of a flow that has ended, when that was. */
   lastSeenMs: number;
 
-  /**
-   * It began without its SYN while another flow had its addresses and ports: early bytes of the next
-   * connection if the SYN comes, and nothing that a receiver would take if it does not.
-   */
-  needsSyn = false;
-  /** The same, with bytes that waited in the other flow when a reset ended it. */
+  /** It has the bytes that waited in another flow when a reset ended it: the next connection's if its SYN comes, else nobody's. */
   isBehindReset = false;
   private replacedMs = Infinity;
 
@@ -92,9 +87,16 @@ export class Flow implements StreamOrigin {
     this.lastSeenMs = nowMs;
   }
 
-  /** A FIN waits; it may be another's that has overtaken its SYN. */
-  get hasFin(): boolean {
-    return this.held !== null && this.held.hasFin;
+  /**
+   * It began without its SYN, and another flow has its addresses and ports: early bytes of the next
+   * connection if the SYN comes, and nothing that a receiver would take if it does not.
+   */
+  private get needsSyn(): boolean {
+    for (let other = this.before; other !== null; other = other.before) {
+      // A FIN that waits says that the other is about to end.
+      if (other.stage === Stage.OPEN && !(other.held?.hasFin ?? false)) return true;
+    }
+    return this.isBehindReset;
   }
 
   /** The lowest sequence number that may be this flow's. */
@@ -120,6 +122,7 @@ export class Flow implements StreamOrigin {
       const isKnown = length === 0 ? this.endedByFin && sequence === this.next : distance(advance(sequence, length), this.next) >= 0;
       return isKnown ? above : -1;
     }
+    if (this.isBehindReset) return -1;
     // A keep-alive probe before any data repeats the SYN's number.
     if (above === -1 && this.next === this.start) return 0;
     if (this.stage === Stage.OPEN && distance(this.next, sequence) > WINDOW_BYTES_MAX) return -1;

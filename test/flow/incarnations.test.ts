@@ -44,6 +44,13 @@ check("a late copy of a truncated segment is no hole of the next connection", [s
 check("a late copy of a FIN is not the next connection's", [syn(5000), fin(5001), syn(0), fin(5001), pause(1000)], ["SYN fin", "SYN …"]);
 check("a late copy of a FIN with bytes is not the next connection's", [syn(5000), fin(5001, "x"), syn(0), fin(5001, "x"), pause(1000)], ["SYN x fin", "SYN …"]);
 
+check("bytes that come after a reset are the next connection's, and do not share the fate of those that waited", [syn(0), data(1, "a"), data(5001, "abc"), reset(2), data(5004, "d"), pause(1000), data(5005, "e")], ["SYN a reset", "- de …"]);
+check("bytes that waited when the connection before was reset, and those that came after, are one's with their SYN", [syn(0), data(1, "a"), data(5001, "abc"), reset(2), data(5004, "d"), syn(5000), data(5005, "e")], ["SYN a reset", "SYN abcde …"]);
+check("of the bytes that come after a reset, those that were delivered are taken off, whatever waited", [syn(0), data(1, "abc"), data(5001, "x"), reset(4), data(3, "Xdef"), pause(1000)], ["SYN abc reset", "- def …"]);
+check("bytes outside of the window of a connection that ends are picked up, with those that follow them", [syn(0), data(1, "a"), data(1 + 2 ** 31, "x"), fin(2), data(2 + 2 ** 31, "y"), pause(1000)], ["SYN a fin", "- xy …"]);
+check("bytes outside of the window of a connection that stays are nobody's without their SYN", [syn(0), data(1, "a"), data(1 + 2 ** 31, "x"), pause(1000), data(2, "b"), FLUSH], ["SYN ab flushed"]);
+check("bytes outside of the window of a connection that is open when the capture ends are nobody's", [syn(0), data(1, "a"), data(1 + 2 ** 31, "x"), FLUSH], ["SYN a flushed"]);
+
 // The next connection's ISN is near.
 check("a retransmission is its own connection's, however near the one before ended", [syn(0), syn(100), data(101, "a".repeat(1000)), data(101, "aaa"), pause(1000)], ["SYN replaced", `SYN ${"a".repeat(1000)} …`]);
 check("late bytes are their own connection's, however near the next one began", [syn(0), data(500, "b"), syn(502), data(400, "a".repeat(100)), data(1, "a".repeat(399)), pause(1000)], [`SYN ${"a".repeat(499)}b replaced`, "SYN …"]);
