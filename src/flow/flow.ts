@@ -143,6 +143,7 @@ export class Flow implements StreamOrigin {
   /** The SYN was seen: bytes begin behind it. */
   open(isn: number): void {
     this.hasSyn = true;
+    this.isBehindReset = false;
     this.isn = isn;
     this.context.counters.flows.opened++;
     this.begin(advance(isn, 1));

@@ -46,6 +46,7 @@ check("a late copy of a FIN with bytes is not the next connection's", [syn(5000)
 
 check("bytes that come after a reset are the next connection's, and do not share the fate of those that waited", [syn(0), data(1, "a"), data(5001, "abc"), reset(2), data(5004, "d"), pause(1000), data(5005, "e")], ["SYN a reset", "- de …"]);
 check("bytes that waited when the connection before was reset, and those that came after, are one's with their SYN", [syn(0), data(1, "a"), data(5001, "abc"), reset(2), data(5004, "d"), syn(5000), data(5005, "e")], ["SYN a reset", "SYN abcde …"]);
+check("bytes that waited when the connection before was reset are as any others behind their SYN", [syn(0), data(1, "a"), data(5001, "abc"), reset(2), syn(5000), data(5005, "e"), data(5004, "d"), fin(5006)], ["SYN a reset", "SYN abcde fin"]);
 check("of the bytes that come after a reset, those that were delivered are taken off, whatever waited", [syn(0), data(1, "abc"), data(5001, "x"), reset(4), data(3, "Xdef"), pause(1000)], ["SYN abc reset", "- def …"]);
 check("bytes outside of the window of a connection that ends are picked up, with those that follow them", [syn(0), data(1, "a"), data(1 + 2 ** 31, "x"), fin(2), data(2 + 2 ** 31, "y"), pause(1000)], ["SYN a fin", "- xy …"]);
 check("bytes outside of the window of a connection that stays are nobody's without their SYN", [syn(0), data(1, "a"), data(1 + 2 ** 31, "x"), pause(1000), data(2, "b"), FLUSH], ["SYN ab flushed"]);
