@@ -136,8 +136,7 @@ function touchesAny(before: Connection | null, isn: number, length: number): boo
 
 function reuseAt(random: Random, scenario: Scenario, before: Connection): number {
   const lastMs = before.sent.at(-1)!.atMs;
-  // A packet is delayed once, and an outer fragment of it once more.
-  const displacementMsMax = 2 * scenario.delayMsMax;
+  const displacementMsMax = displacementMsMaxOf(scenario);
   switch (scenario.reuse) {
     case "none":
       throw new Error("no reuse in this scenario");
@@ -149,6 +148,11 @@ function reuseAt(random: Random, scenario: Scenario, before: Connection): number
       // The second SYN comes behind the first one: what their order says is all there is to go by.
       return Math.max(lastMs + random.int(0, 10), before.startMs + displacementMsMax + 1);
   }
+}
+
+/** A packet is delayed once, and an outer fragment of it once more. */
+function displacementMsMaxOf({ delayMsMax }: Scenario): number {
+  return 2 * delayMsMax;
 }
 
 /** How much of what was sent may be sent again: what a client has not seen acknowledged yet. */
@@ -177,6 +181,7 @@ class Client {
       const length = this.segmentLength();
       const isLast = this.next + length === stream.length;
       const overlap = random.chance(scenario.overlap) ? random.int(0, Math.min(this.next, 100)) : 0;
+      if (isLast) this.linger();
       const carriesFin = isLast && ending === "fin" && random.chance(0.5);
       this.sendData(this.next - overlap, length + overlap, carriesFin ? "AF" : random.pick(["A", "AP", "AP", ""]));
       this.next += length;
@@ -213,6 +218,13 @@ class Client {
     if (random.chance(scenario.forgedReset)) this.forgeReset();
     if (random.chance(0.1)) this.sendData(this.next, 0, "A");
     if (connection.stream.length > 0 && random.chance(0.1)) this.acknowledgment = (this.acknowledgment + random.int(0, 5000)) >>> 0;
+  }
+
+  /** Often the last segments come so late that the next connection may begin with them on their way. */
+  private linger(): void {
+    const { random, scenario, connection } = this;
+    if (scenario.reuse !== "overlapping" || random.chance(0.5)) return;
+    this.atMs = Math.max(this.atMs, connection.startMs + displacementMsMaxOf(scenario) + 1);
   }
 
   private sendEnd(finHadData: boolean): void {
