@@ -191,6 +191,7 @@ export class Flow implements StreamOrigin {
     if (missingLength > 0 || isFin) {
       const bytesEnd = advance(sequence, payloadLength);
       this.receiveEnd(bytesEnd, advance(bytesEnd, missingLength), isFin, nowMs, timestampMs);
+      this.keepLimits();
     }
     // In order and nothing held is the usual case: then there is nothing to settle.
     if (this.held !== null || this.isWaiting) this.settle();
@@ -316,12 +317,11 @@ export class Flow implements StreamOrigin {
     if (this.stage === Stage.ENDED) return;
     if (this.stage === Stage.WAITING || distance(this.next, bytesEnd) > 0) {
       this.placeEnd(bytesEnd, end, isFin, nowMs, timestampMs);
-      this.keepLimits();
       return;
     }
     const ahead = distance(this.next, end);
     if (ahead > 0) this.noteCutOff(end);
-    if (ahead > 0 && isFin) this.receiveEnd(end, end, isFin, nowMs, timestampMs);
+    if (ahead > 0 && isFin) this.placeEnd(end, end, isFin, nowMs, timestampMs);
     if (ahead === 0 && isFin) this.finish("fin");
   }
 
@@ -360,7 +360,8 @@ export class Flow implements StreamOrigin {
   /** Gives up holes, those of the flows that have waited longest first, until what is held is within the limit. */
   private makeRoom(): void {
     const { memory, waiting } = this.context;
-    for (let left = waiting.size; left > 0 && !memory.isWithin; left--) {
+    // One that ends may end others.
+    for (let left = waiting.size; left > 0 && waiting.size > 0 && !memory.isWithin; left--) {
       const flow = this.context.nextWaiting();
       if (flow !== this) flow.giveUpUntilWithin();
     }

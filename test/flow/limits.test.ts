@@ -129,6 +129,14 @@ describe("the limit of held bytes", () => {
     expect(flows.budget.usedBytes).toBe(0);
   });
 
+  test("is kept by a segment that is larger than all of it, while FINs wait behind tails", () => {
+    const flows = new Flows({ bufferBytes: 2400, gapTimeoutMs: Infinity });
+    for (const port of [1, 2, 3]) flows.play(syn(0, "", client(port)), fin(5, "x", { ...client(port), missing: 5 }));
+    flows.play(syn(0, "", client(4)), data(5, bytes, client(4)));
+    expect(flows.streams).toEqual([...Array(3).fill("SYN <4> x <5> fin"), `SYN <4> ${bytes} …`]);
+    expect(flows.budget.usedBytes).toBe(0);
+  });
+
   test("bytes in order need none of it", () => {
     const flows = new Flows({ bufferBytes: 0 }).play(syn(0), data(1, "abc"), data(4, "def"), fin(7));
     expect(flows.streams).toEqual(["SYN abcdef fin"]);
