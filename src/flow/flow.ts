@@ -184,7 +184,8 @@ export class Flow implements StreamOrigin {
 
   /** Takes a segment's payload and FIN. `sequence` is its payload's first byte's. */
   receive(segment: Segment, sequence: number, nowMs: number): void {
-    if ((segment.flags & TcpFlag.ACK) !== 0) this.noteAck(segment.acknowledgment);
+    // Of what lies ahead it is not known yet whose it is.
+    if ((segment.flags & TcpFlag.ACK) !== 0 && this.stage === Stage.OPEN && distance(this.next, sequence) <= 0) this.noteAck(segment.acknowledgment);
     const { payloadLength, missingLength, timestampMs } = segment;
     const isFin = (segment.flags & TcpFlag.FIN) !== 0;
     if (payloadLength > 0) this.receiveBytes(sequence, segment, nowMs);
@@ -246,9 +247,9 @@ export class Flow implements StreamOrigin {
 
   /** Holds, before its start, copies of pieces that another flow had. */
   adopt(pieces: Piece[]): void {
-    for (const { sequence, bytes, length, end, isFin, arrivedMs, timestampMs } of pieces) {
+    for (const { sequence, bytes, length, end, isFin, acknowledgment, arrivedMs, timestampMs } of pieces) {
       const bytesEnd = advance(sequence, length);
-      if (length > 0) this.place(sequence, bytes, 0, length, arrivedMs, timestampMs);
+      if (length > 0) this.place(sequence, bytes, 0, length, acknowledgment, arrivedMs, timestampMs);
       if (isFin || end !== bytesEnd) this.placeEnd(bytesEnd, end, isFin, arrivedMs, timestampMs);
     }
     this.settle();
@@ -283,14 +284,15 @@ export class Flow implements StreamOrigin {
   private receiveBytes(sequence: number, segment: Segment, nowMs: number): void {
     const { reassembly } = this.context.counters;
     const { bytes, payloadOffset, payloadLength, timestampMs } = segment;
+    const acknowledgment = (segment.flags & TcpFlag.ACK) === 0 ? null : segment.acknowledgment;
     if (this.stage === Stage.WAITING) {
-      this.hold(sequence, bytes, payloadOffset, payloadLength, nowMs, timestampMs);
+      this.hold(sequence, bytes, payloadOffset, payloadLength, acknowledgment, nowMs, timestampMs);
       return;
     }
     const ahead = distance(this.next, sequence);
     if (ahead > 0) {
       reassembly.out_of_order++;
-      this.hold(sequence, bytes, payloadOffset, payloadLength, nowMs, timestampMs);
+      this.hold(sequence, bytes, payloadOffset, payloadLength, acknowledgment, nowMs, timestampMs);
       return;
     }
     const fresh = payloadLength + ahead;
@@ -302,7 +304,7 @@ export class Flow implements StreamOrigin {
     const first = this.held?.first;
     if (first !== undefined && distance(this.next, first.sequence) < fresh) {
       // Held bytes came first, and so win: let the list sort it out.
-      this.hold(this.next, bytes, payloadOffset - ahead, fresh, nowMs, timestampMs);
+      this.hold(this.next, bytes, payloadOffset - ahead, fresh, acknowledgment, nowMs, timestampMs);
     } else {
       this.deliver(bytes, payloadOffset - ahead, fresh, timestampMs);
     }
@@ -325,16 +327,16 @@ export class Flow implements StreamOrigin {
     if (ahead === 0 && isFin) this.finish("fin");
   }
 
-  private hold(sequence: number, bytes: Uint8Array, offset: number, length: number, nowMs: number, timestampMs: number): void {
-    this.place(sequence, bytes, offset, length, nowMs, timestampMs);
+  private hold(sequence: number, bytes: Uint8Array, offset: number, length: number, acknowledgment: number | null, nowMs: number, timestampMs: number): void {
+    this.place(sequence, bytes, offset, length, acknowledgment, nowMs, timestampMs);
     this.keepLimits();
   }
 
   /** Has bytes wait. Who has placed all sees to the limits. */
-  private place(sequence: number, bytes: Uint8Array, offset: number, length: number, nowMs: number, timestampMs: number): void {
+  private place(sequence: number, bytes: Uint8Array, offset: number, length: number, acknowledgment: number | null, nowMs: number, timestampMs: number): void {
     const { reassembly } = this.context.counters;
     this.held ??= new HeldBytes(this.context.memory);
-    const added = this.held.insert(sequence, bytes, offset, length, nowMs, timestampMs);
+    const added = this.held.insert(sequence, bytes, offset, length, acknowledgment, nowMs, timestampMs);
     if (added === 0) reassembly.retransmitted_bytes += length;
     else reassembly.overlap_bytes += length - added;
   }
@@ -393,6 +395,7 @@ export class Flow implements StreamOrigin {
       if (behind < 0) break;
       this.held.shift();
       this.context.memory.release(piece);
+      if (piece.acknowledgment !== null) this.noteAck(piece.acknowledgment);
       const { reassembly } = this.context.counters;
       if (behind >= piece.length) reassembly.retransmitted_bytes += piece.length;
       else reassembly.overlap_bytes += behind;

@@ -16,6 +16,8 @@ export interface Piece {
   end: number;
   /** A FIN stands at `end`. */
   isFin: boolean;
+  /** What the segment acknowledged; null: nothing, or it brought no bytes. */
+  readonly acknowledgment: number | null;
   readonly arrivedMs: number;
   readonly timestampMs: number;
 }
@@ -108,7 +110,7 @@ export class HeldBytes {
    * Copies those of the `length` bytes that no piece has yet: the first copy of a byte wins. Returns
    * how many were new.
    */
-  insert(sequence: number, bytes: Uint8Array, offset: number, length: number, arrivedMs: number, timestampMs: number): number {
+  insert(sequence: number, bytes: Uint8Array, offset: number, length: number, acknowledgment: number | null, arrivedMs: number, timestampMs: number): number {
     let from = sequence;
     let left = length;
     let added = 0;
@@ -116,7 +118,7 @@ export class HeldBytes {
     const place = (count: number) => {
       const copy = this.memory.copy(bytes, offset + length - left, count);
       const end = advance(from, count);
-      this.pieces.splice(index++, 0, { sequence: from, bytes: copy, length: count, end, isFin: false, arrivedMs, timestampMs });
+      this.pieces.splice(index++, 0, { sequence: from, bytes: copy, length: count, end, isFin: false, acknowledgment, arrivedMs, timestampMs });
       added += count;
       from = end;
       left -= count;
@@ -152,7 +154,8 @@ export class HeldBytes {
     // A FIN behind bytes that are missing waits for them from its own arrival on.
     const hasOwnTime = !isApart && isFin && arrivedMs !== before.arrivedMs && advance(before.sequence, before.length) !== end;
     if (isApart || hasOwnTime) {
-      this.pieces.splice(index, 0, { sequence: at, bytes: this.memory.copy(NOTHING, 0, 0), length: 0, end, isFin, arrivedMs, timestampMs });
+      const bytes = this.memory.copy(NOTHING, 0, 0);
+      this.pieces.splice(index, 0, { sequence: at, bytes, length: 0, end, isFin, acknowledgment: null, arrivedMs, timestampMs });
     } else {
       before.end = end;
       before.isFin = isFin;

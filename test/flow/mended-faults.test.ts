@@ -26,3 +26,8 @@ mended("bytes that overtake their SYN are not lost with the reset of the connect
 mended("a truncated segment that overtakes its SYN does not hide the tail that the connection before lacks", [syn(0), data(1, "a", { missing: 3 }), data(5001, "x", { missing: 7 }), syn(5000), FLUSH], ["SYN a <3> flushed", "SYN x <7> flushed"]);
 mended("a FIN that overtakes its SYN does not hide the FIN of the connection before", [syn(0), data(1, "a"), fin(5001), fin(2), syn(5000)], ["SYN a fin", "SYN fin"]);
 mended("bytes that overtake their SYN stay together when the connection before ends", [syn(0), data(5001, "abc"), fin(3), data(5004, "def"), data(1, "ab"), syn(5000)], ["SYN ab fin", "SYN abcdef …"]);
+mended(
+  "what a segment that overtakes its SYN acknowledges is not the connection before's",
+  [syn(0), { ...data(1, "abc"), flags: "" }, data(5001, "x", { acknowledgment: 934_550_190 }), reset(4), data(3, "\0", { acknowledgment: 2_418_343_883 }), FLUSH],
+  ["SYN abc reset"],
+);
