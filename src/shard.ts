@@ -76,7 +76,7 @@ export class Shard {
   /** Whether the endpoint has more to do than a source which can wait should run ahead of. */
   get isBehind(): boolean {
     const { backlogBytes, unsettledCount } = this.endpoint;
-    const unanswered = this.http?.answering.size ?? 0;
+    const unanswered = this.http?.answeringPipes ?? 0;
     return backlogBytes > AHEAD_BYTES_MAX || unsettledCount + unanswered > AHEAD_CONNECTIONS_MAX || this.isCrowded;
   }
 
@@ -87,7 +87,7 @@ export class Shard {
 
   /** Whether everything that was handed on has come to its end. */
   get isSettled(): boolean {
-    return this.endpoint.openCount === 0 && (this.http === null || this.http.busy.size === 0);
+    return this.endpoint.openCount === 0 && (this.http === null || this.http.busyPipes === 0);
   }
 
   /** What has come and gone since the start, in flows. */
@@ -96,7 +96,7 @@ export class Shard {
   }
 
   private get isCrowded(): boolean {
-    return this.http !== null && this.http.crowded.size > 0;
+    return this.http !== null && this.http.crowdedPipes > 0;
   }
 
   /** Time passes, whether or not frames come: `captureMs` is the capture's time. */

@@ -96,6 +96,11 @@ export class Endpoint {
     return upstream;
   }
 
+  /** Calls back when what has come from the endpoint by now has all been handed over. */
+  afterEvents(callback: () => void): void {
+    this.connector.afterEvents(callback);
+  }
+
   /** The batch is over: every connection that got bytes offers them to the kernel, in one write each. */
   flush(): void {
     if (this.dirty.size === 0) return;

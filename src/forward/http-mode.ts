@@ -32,14 +32,18 @@ export interface HttpReport {
 export class HttpMode implements StreamOpener {
   /** Streams that got something to do in this batch. */
   readonly dirty = new Set<HttpStream>();
-  /** Pipes that wait for an answer. */
-  readonly answering = new Set<RequestPipe>();
-  /** Pipes that have requests, waiting or in flight. */
-  readonly busy = new Set<RequestPipe>();
-  /** How many pipes have requests that wait for their turn. */
+  /** How many pipes have requests, waiting or in flight; */
+  busyPipes = 0;
+  /** requests that wait for their turn; */
   waitingPipes = 0;
-  /** Pipes in which half as many requests wait as may: a source that can wait should. */
-  readonly crowded = new Set<RequestPipe>();
+  /** half as many of these as may be, so that a source that can wait should; */
+  crowdedPipes = 0;
+  /** and requests that wait for an answer. */
+  answeringPipes = 0;
+  /** All of the latter, and some that have had theirs since the last look: most wait again by the next. */
+  readonly watched = new Set<RequestPipe>();
+  /** Pipes that got answers, whose next requests are due. */
+  private readonly answered: RequestPipe[] = [];
   /** The time of the last {@link tick}: near enough for time limits, and no call per request. */
   tickedMs: number;
   private nextTickMs = 0;
@@ -56,8 +60,20 @@ export class HttpMode implements StreamOpener {
     return new UnbegunStream(this, origin);
   }
 
+  /** Sends a pipe's next requests when the answers that came with this one have been read: many leave together then. */
+  pumpSoon(pipe: RequestPipe): void {
+    this.answered.push(pipe);
+    if (this.answered.length > 1) return;
+    this.endpoint.afterEvents(() => {
+      this.flush();
+      this.endpoint.flush();
+    });
+  }
+
   /** The batch is over: sends the requests whose turn it is. */
   flush(): void {
+    for (const pipe of this.answered) pipe.pump();
+    this.answered.length = 0;
     for (const stream of this.dirty) {
       // First, for it may get something to do again.
       this.dirty.delete(stream);
@@ -71,7 +87,7 @@ export class HttpMode implements StreamOpener {
     this.tickedMs = nowMs;
     if (nowMs < this.nextTickMs) return;
     this.nextTickMs = nowMs + TICK_MS;
-    for (const pipe of this.answering) pipe.expire(nowMs);
+    for (const pipe of this.watched) if (!pipe.expire(nowMs)) this.watched.delete(pipe);
   }
 }
 

@@ -59,11 +59,13 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   private answerDueMs = Infinity;
   private bare = false;
   private ending = false;
-  /** In which of the mode's sets it is. */
+  /** As which of the mode's pipes it counts. */
   private isBusy = false;
   private hasWaiting = false;
   private isCrowded = false;
   private isAnswering = false;
+  /** It is in the mode's set of those whose answers may become overdue. */
+  private isWatched = false;
   /** The owner is to be told that an upgrade was refused: what then comes of it may change anything here. */
   private owesRefusal = false;
 
@@ -183,15 +185,17 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     this.noteCrowd();
   }
 
-  /** Keeps the mode's sets of pipes, and their count, true. */
+  /** Keeps the mode's counts of pipes true. */
   private noteCrowd(): void {
     const isBusy = this.requests.length > 0;
-    if (isBusy !== this.isBusy) keep(this.mode.busy, this, (this.isBusy = isBusy));
+    if (isBusy !== this.isBusy) this.mode.busyPipes += isBusy ? 1 : -1;
+    this.isBusy = isBusy;
     const hasWaiting = this.waiting > 0;
     if (hasWaiting !== this.hasWaiting) this.mode.waitingPipes += hasWaiting ? 1 : -1;
     this.hasWaiting = hasWaiting;
     const isCrowded = this.waiting * 2 >= this.mode.options.maxWaitingRequests;
-    if (isCrowded !== this.isCrowded) keep(this.mode.crowded, this, (this.isCrowded = isCrowded));
+    if (isCrowded !== this.isCrowded) this.mode.crowdedPipes += isCrowded ? 1 : -1;
+    this.isCrowded = isCrowded;
   }
 
   private pumpRequests(): void {
@@ -218,11 +222,15 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     this.awaitAnswer();
   }
 
-  /** Gives up the connection if its answer is overdue. Nobody answers what is still being sent: for that there is --max-retries. */
-  expire(nowMs: number): void {
+  /**
+   * Gives up the connection if its answer is overdue. Nobody answers what is still being sent: for that there is
+   * --max-retries. Returns whether it still waits for one.
+   */
+  expire(nowMs: number): boolean {
     if (this.upstream !== null && this.upstream.backlogBytes > 0) this.answerDueMs = nowMs + this.mode.options.responseTimeoutMs;
-    if (nowMs < this.answerDueMs) return;
-    this.upstream?.giveUp(`no answer within ${this.mode.options.responseTimeoutMs} ms (--response-timeout-ms)`);
+    if (nowMs >= this.answerDueMs) this.upstream?.giveUp(`no answer within ${this.mode.options.responseTimeoutMs} ms (--response-timeout-ms)`);
+    this.isWatched = this.isAnswering;
+    return this.isWatched;
   }
 
   // What happens on the connection (UpstreamListener).
@@ -234,8 +242,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   received(bytes: Uint8Array): void {
     if (this.bare) return;
     this.responses!.push(bytes, 0, bytes.length);
-    this.pump();
-    this.upstream?.flush(this.mode.endpoint.now());
+    this.mode.pumpSoon(this);
   }
 
   ended(): void {
@@ -339,7 +346,11 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     const awaits = this.inFlight > 0 && !this.streaming;
     if (this.upstream !== null) this.upstream.mayEnd = this.inFlight === 0 && !this.streaming;
     this.answerDueMs = awaits ? this.mode.tickedMs + this.mode.options.responseTimeoutMs : Infinity;
-    if (awaits !== this.isAnswering) keep(this.mode.answering, this, (this.isAnswering = awaits));
+    if (awaits !== this.isAnswering) this.mode.answeringPipes += awaits ? 1 : -1;
+    this.isAnswering = awaits;
+    if (!awaits || this.isWatched) return;
+    this.isWatched = true;
+    this.mode.watched.add(this);
   }
 
   /** Takes out the first request, and those behind it that nobody answers any more. */
@@ -421,9 +432,4 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     this.held.truncate(this.held.length - this.inFlightBytes);
     if (rest.length > 0) this.held.push(rest, 0, rest.length);
   }
-}
-
-function keep<T>(set: Set<T>, member: T, isIn: boolean): void {
-  if (isIn) set.add(member);
-  else set.delete(member);
 }

@@ -34,6 +34,8 @@ export interface SocketEvents {
 
 export interface Connector {
   connect(address: ForwardAddress, events: SocketEvents): void;
+  /** Calls back when the events that have come by now have all been told, of all connections. */
+  afterEvents(callback: () => void): void;
 }
 
 const handlers = {
@@ -71,5 +73,8 @@ export const bunConnector: Connector = {
     const options = { hostname: address.host, port: address.port, allowHalfOpen: true, data: events, socket: handlers };
     // The rejection says what connectError said.
     Bun.connect(options).catch(() => {});
+  },
+  afterEvents(callback) {
+    setImmediate(callback);
   },
 };

@@ -101,6 +101,7 @@ class Batch implements RecordSource {
 /** An endpoint that now refuses, now takes all or part of what it is offered, now nothing at all, now resets. */
 function moody(random: Random): Connector {
   return {
+    afterEvents: queueMicrotask,
     connect(_address, events: SocketEvents) {
       if (random.chance(0.1)) {
         events.failed(new Error("connection refused"));

@@ -144,7 +144,7 @@ test("a whole shard in mode tcp allocates nothing per segment that the kernel ta
   let bytes = 0;
   const socket: UpstreamSocket = { write: (_bytes, _offset, length) => ((bytes += length), length), shutdown() {}, terminate() {} };
   const waiting: SocketEvents[] = [];
-  const connector: Connector = { connect: (_address, events) => void waiting.push(events) };
+  const connector: Connector = { connect: (_address, events) => void waiting.push(events), afterEvents: (callback) => callback() };
   const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
   const http = { pipelineDepth: 1, maxWaitingRequests: 1, maxRequestBytes: 1, maxHeaderBytes: 1, responseTimeoutMs: 1000, headerEdits: null };
   const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, maxBufferMib: 1, maxRetries: 10, connectTimeoutMs: 1000 };

@@ -61,6 +61,10 @@ class Sinks implements Connector {
     this.attempts.push(events);
   }
 
+  afterEvents(callback: () => void): void {
+    callback();
+  }
+
   answer(): void {
     const attempts = this.attempts;
     this.attempts = [];

@@ -69,6 +69,10 @@ export class ScriptedConnector implements Connector {
     this.attempts.push(events);
   }
 
+  afterEvents(callback: () => void): void {
+    callback();
+  }
+
   /** Accepts the oldest attempt. */
   accept(takes: number[] = []): ScriptedSocket {
     const events = this.attempts.shift()!;

@@ -63,6 +63,10 @@ export class SimulatedEndpoint implements Connector {
     });
   }
 
+  afterEvents(callback: () => void): void {
+    this.at(0, callback);
+  }
+
   /** Lets happen what is due, and what is caused by it at once. */
   step(): void {
     for (;;) {
