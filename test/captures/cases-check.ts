@@ -3,17 +3,25 @@ import { type CapturedFrame, pcap } from "../support/frames.ts";
 import { Random } from "../support/random.ts";
 import { type Connection, played } from "./cases.ts";
 import { forward, forwardRequests } from "./forward.ts";
-import { impaired, type Impairment } from "./savefile.ts";
+import { impaired, type Impairment as Disorder } from "./savefile.ts";
 import { type Packet, PORT, VNI } from "./wire.ts";
 
 const FIRST_MS = 1_760_000_000_000;
 /** More than there can be out of order here. */
 const FLAGS = ["--max-pending-packets", "1000"];
 
+export interface Impairment extends Disorder {
+  /** How probably the mirror cuts a packet short. */
+  cut?: number;
+}
+
 /** Checks one seed's cases in one mode; an error names the seed and what is wrong. */
 export async function checkCases(seed: number, mode: "tcp" | "http", impairment: Impairment | null): Promise<void> {
   const random = new Random(seed);
-  const all = played(random, { isOrderly: impairment === null, isWhole: !impairment?.drop });
+  const { drop = 0, cut = 0 } = impairment ?? {};
+  const isWhole = drop === 0 && cut === 0;
+  const flags = isWhole ? [] : FLAGS;
+  const all = played(random, { isOrderly: impairment === null, isWhole, cut });
   const left = new Map<Connection, Set<Packet>>();
   const streams = all.map(({ connections }) => arriving(connections, impairment ?? {}, random, left));
   const savefile = pcap(interleaved(streams, random));
@@ -22,31 +30,35 @@ export async function checkCases(seed: number, mode: "tcp" | "http", impairment:
   const connections = all.flatMap(({ name, connections }) => connections.map((connection) => ({ name, connection })));
 
   if (mode === "tcp") {
-    const { streams, counters } = await forward(mirror, impairment?.drop ? FLAGS : []);
+    const { streams, counters } = await forward(mirror, flags);
     const unexpected = new Map<string, number>();
     const count = (stream: Uint8Array, by: number) => unexpected.set(text(stream), (unexpected.get(text(stream)) ?? 0) + by);
     for (const stream of streams) count(stream, 1);
-    let missing = 0;
+    const want = { gaps: 0, gap_bytes: 0 };
     for (const { name, connection } of connections) {
       const known = knownOf(connection, left.get(connection)!);
-      missing += known.missing;
+      want.gaps += known.holes.length;
+      want.gap_bytes += known.holes.reduce((sum, length) => sum + length, 0);
       if (known.bytes.length === 0) continue;
       if ((unexpected.get(text(known.bytes)) ?? 0) === 0) wrong.push(`lacks "${name}" (${known.bytes.length} bytes)`);
       count(known.bytes, -1);
     }
     for (const [stream, times] of unexpected) if (times > 0) wrong.push(`brings ${stream.length} bytes that nobody sent: ${JSON.stringify(stream.slice(0, 60))}`);
-    if (counters.reassembly.gap_bytes !== missing) wrong.push(`holes of ${counters.reassembly.gap_bytes} bytes, not ${missing}`);
+    const { gaps, gap_bytes } = counters.reassembly;
+    if (gaps !== want.gaps || gap_bytes !== want.gap_bytes) wrong.push(`${gaps} holes of ${gap_bytes} bytes, not ${want.gaps} of ${want.gap_bytes}`);
   } else {
-    const requests = await forwardRequests(mirror, impairment?.drop ? FLAGS : []);
+    const requests = await forwardRequests(mirror, flags);
     const places = new Map(requests.map((request, i) => [request, i]));
     if (places.size !== requests.length) wrong.push("brings requests twice");
     for (const { name, connection } of connections) {
-      const isWhole = connection.packets.every((packet) => left.get(connection)!.has(packet));
+      const { wholeTo } = knownOf(connection, left.get(connection)!);
       let last = -1;
+      let end = connection.stream.length - connection.requests.reduce((sum, { bytes }) => sum + bytes.length, 0);
       for (const { path, bytes } of connection.requests) {
+        end += bytes.length;
         const place = places.get(text(bytes));
         places.delete(text(bytes));
-        if (place === undefined ? isWhole : place < last) wrong.push(`${place === undefined ? "lacks" : "turns round"} ${path} of "${name}"`);
+        if (place === undefined ? end <= wholeTo : place < last) wrong.push(`${place === undefined ? "lacks" : "turns round"} ${path} of "${name}"`);
         last = place ?? last;
       }
     }
@@ -66,16 +78,35 @@ function arriving(connections: Connection[], impairment: Impairment, random: Ran
   return impaired(frames.map((frame) => ({ frame, timestampMs: 0 })), { ...impairment, drop: 0 }, random).map(({ frame }) => frame);
 }
 
+interface Known {
+  bytes: Uint8Array;
+  /** How long each hole is. */
+  holes: number[];
+  /** The end of what is there from the stream's first byte on. */
+  wholeTo: number;
+}
+
 /** What a receiver that sees only these packets knows of a connection. */
-function knownOf({ stream, packets }: Connection, left: Set<Packet>): { bytes: Uint8Array; missing: number } {
+function knownOf({ stream, packets }: Connection, left: Set<Packet>): Known {
   const arrived = packets.filter((packet) => left.has(packet));
   const known = new Uint8Array(stream.length);
-  for (const { bytes } of arrived) if (bytes !== null) known.fill(1, Math.max(bytes.from, 0), Math.max(bytes.to, 0));
-  const first = arrived.some(({ isSyn }) => isSyn) ? 0 : Math.max(known.indexOf(1), 0);
-  const hasEnd = arrived.some(({ isFin }) => isFin);
-  const end = hasEnd && known.includes(1, first) || hasEnd && first === 0 && arrived.some(({ isSyn }) => isSyn) ? stream.length : known.lastIndexOf(1) + 1;
-  const bytes = stream.filter((_, i) => known[i] === 1);
-  return { bytes, missing: Math.max(end - first, 0) - bytes.length };
+  let claimedTo = 0;
+  for (const { bytes } of arrived) {
+    if (bytes === null) continue;
+    known.fill(1, Math.max(bytes.from, 0), Math.max(bytes.to, 0));
+    if (bytes.claimedTo > bytes.from) claimedTo = Math.max(claimedTo, bytes.claimedTo);
+  }
+  const hasSyn = arrived.some(({ isSyn }) => isSyn);
+  if (!hasSyn && !known.includes(1)) return { bytes: new Uint8Array(0), holes: [], wholeTo: 0 };
+  const first = hasSyn ? 0 : known.indexOf(1);
+  const end = arrived.some(({ isFin }) => isFin) ? stream.length : claimedTo;
+  const unknown = text(known.subarray(first, end)).matchAll(/\0+/g);
+  const missingAt = known.indexOf(0);
+  return {
+    bytes: stream.filter((_, i) => known[i] === 1),
+    holes: Array.from(unknown, ([hole]) => hole.length),
+    wholeTo: missingAt < 0 ? stream.length : missingAt,
+  };
 }
 
 function interleaved(streams: Uint8Array[][], random: Random): CapturedFrame[] {

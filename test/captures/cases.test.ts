@@ -1,7 +1,6 @@
 import { describe, test } from "bun:test";
-import { checkCases } from "./cases-check.ts";
+import { checkCases, type Impairment } from "./cases-check.ts";
 import { forEachOf } from "./forward.ts";
-import type { Impairment } from "./savefile.ts";
 
 const RUNS_AT_ONCE = 2;
 const SEEDS = [1, 2, 3, 4, 5, 6];
@@ -15,4 +14,6 @@ describe.each([["tcp"], ["http"]] as const)("whatever clients do on their connec
   test("as it was sent", check(mode, UNIMPAIRED), 30_000);
   test("with duplicated and reordered packets", check(mode, { duplicate: 0.2, reorder: 0.2 }), 30_000);
   test("with lost packets", check(mode, { drop: 0.03, duplicate: 0.2, reorder: 0.2 }), 30_000);
+  test("with packets cut short", check(mode, { cut: 0.05 }), 30_000);
+  test("with packets lost and cut short", check(mode, { cut: 0.03, drop: 0.03, duplicate: 0.2, reorder: 0.2 }), 30_000);
 });

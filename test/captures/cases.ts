@@ -128,6 +128,23 @@ const CASES: Case[] = [
     name: "urgent bytes",
     play: conversation((client, stream, from, to, random) => client.send(random.pick(["PAU", "AU"]), from, { payload: stream.subarray(from, to) })),
   },
+  {
+    name: "headers of lengths that cannot be",
+    play: conversation((client, stream, from, to, random) => {
+      const payload = garbage(random, random.int(0, 19));
+      if (random.chance(0.5)) client.send(random.pick(["PA", "FPA", "S"]), from, { payload, isForged: true, headerBytes: random.pick([0, 4, 16]) });
+      segment(client, stream, from, to);
+      if (random.chance(0.5)) client.send(random.pick(["PA", "FPA", "RA"]), to, { payload, isForged: true, headerBytes: 60 });
+    }),
+  },
+  {
+    name: "resets with words of explanation",
+    play: conversation((client, stream, from, to, random) => {
+      segment(client, stream, from, to);
+      if (random.chance(0.5)) client.send("RA", random.pick([-1_000_000, 1_000_000]), { payload: garbage(random, random.int(1, 100)), isForged: true });
+    }),
+  },
+  { name: "ends with a reset that explains it", play: (client, stream, random) => (open(client), body(client, stream, 0, random), client.send("RA", stream.length, { payload: garbage(random, 30), isForged: true })) },
   { name: "joined in its middle", isJoined: true, play: fromItsMiddle },
 ];
 
@@ -135,11 +152,11 @@ const CASES: Case[] = [
  * The cases, each played once, that have one right answer where packets arrive once and in order, or where
  * all arrive: of a lost one nobody knows to which connection with its addresses it belonged.
  */
-export function played(random: Random, { isOrderly, isWhole }: { isOrderly: boolean; isWhole: boolean }): Played[] {
+export function played(random: Random, { isOrderly, isWhole, cut }: { isOrderly: boolean; isWhole: boolean; cut: number }): Played[] {
   return CASES.filter((each) => (isOrderly || each.isOrderly !== true) && (isWhole || each.reuse === undefined))
     .filter(({ requests }) => requests === undefined || random.chance(0.1))
     .map((each, index) => {
-      const client = new Client(random, index + 1);
+      const client = new Client(random, index + 1, cut);
       const count = each.reuse === undefined ? 1 : random.int(2, 4);
       const connections = Array.from({ length: count }, (_, i): Connection => {
         const requests = requestsOf(random, `/${index}-${i}`, each.requests ?? random.int(1, 6));
