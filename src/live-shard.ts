@@ -86,12 +86,13 @@ export class LiveShard {
     const wait = await FrameWait.create(capture.fd);
     let statsDueMs = 0;
     let lastFrameMs = 0;
+    let hasFrames = true;
     for (;;) {
       // Answers first: a request whose turn that makes it leaves with this batch.
       await turn();
       const nowMs = clock.now();
       capture.setTime(nowMs, clock.aheadMs);
-      const count = capture.poll();
+      const count = hasFrames ? capture.poll() : 0;
       if (count > 0) {
         lastFrameMs = nowMs;
         shard.process(capture, count);
@@ -106,9 +107,9 @@ export class LiveShard {
         counted();
       }
       // Answers that nothing waits for are read when the next frames come, many at a time.
-      if (shard.isSettled && this.refusedMs === Infinity) wait.sleep(IDLE_SLEEP_MS);
-      else if (shard.awaitsEndpoint) wait.sleep(SLEEP_MS);
-      else wait.sleepUntilFrame(SLEEP_MS);
+      if (shard.isSettled && this.refusedMs === Infinity) hasFrames = wait.sleep(IDLE_SLEEP_MS);
+      else if (shard.awaitsEndpoint) hasFrames = wait.sleep(SLEEP_MS);
+      else hasFrames = wait.sleepUntilFrames(SLEEP_MS);
     }
     this.countKernelDrops();
     capture.close();

@@ -15,6 +15,7 @@ const SOCK_CLOEXEC = 0o2000000;
 const POLLIN = 1;
 /** struct pollfd: descriptor (4), events (2), what of them is so (2). */
 const POLLFD_BYTES = 8;
+const REVENTS_OFFSET = 6;
 /** Where the loop's epoll instance cannot be told: the handle alone is waited for, and no longer than this. */
 const BLIND_WAIT_MS = 1;
 
@@ -41,15 +42,22 @@ export class FrameWait {
     return this.loopFd !== undefined;
   }
 
-  /** Sleeps until a frame has come, the event loop has something to do, or the time is over. */
-  sleep(timeoutMs: number): void {
-    if (this.loopFd === undefined) this.sleepUntilFrame(Math.min(timeoutMs, BLIND_WAIT_MS));
-    else this.libc.poll(ptr(this.pollfds), 2, timeoutMs);
+  /** Sleeps until frames have come, the event loop has something to do, or the time is over. Returns whether there are frames. */
+  sleep(timeoutMs: number): boolean {
+    if (this.loopFd === undefined) return this.sleepUntilFrames(Math.min(timeoutMs, BLIND_WAIT_MS));
+    return this.poll(2, timeoutMs);
   }
 
-  /** Sleeps until a frame has come or the time is over, whatever the event loop has to do. */
-  sleepUntilFrame(timeoutMs: number): void {
-    this.libc.poll(ptr(this.pollfds), 1, timeoutMs);
+  /** The same, whatever the event loop has to do. */
+  sleepUntilFrames(timeoutMs: number): boolean {
+    return this.poll(1, timeoutMs);
+  }
+
+  private poll(count: number, timeoutMs: number): boolean {
+    // Interrupted, it leaves what was so before.
+    this.pollfds.setInt16(REVENTS_OFFSET, 0, this.littleEndian);
+    this.libc.poll(ptr(this.pollfds), count, timeoutMs);
+    return this.pollfds.getInt16(REVENTS_OFFSET, this.littleEndian) !== 0;
   }
 
   private set(offset: number, fd: number): void {

@@ -2,6 +2,7 @@
 import { RefusalError, ShardError, UsageError } from "../errors.ts";
 import { run } from "../run.ts";
 import type { StartThread } from "../shards.ts";
+import { startOver } from "../start-over.ts";
 import { VERSION_LINE } from "../version.ts";
 import { readRequest, usage } from "./options.ts";
 
@@ -12,7 +13,10 @@ const STATUS_USAGE = 2;
 export async function main(argv: string[], env: NodeJS.ProcessEnv, startThread: StartThread): Promise<number> {
   try {
     const request = readRequest(argv, env);
-    if (request.kind === "run") return await run(request.options, startThread);
+    if (request.kind === "run") {
+      startOver(argv, env);
+      return await run(request.options, startThread);
+    }
     console.log(request.kind === "help" ? usage() : VERSION_LINE);
     return 0;
   } catch (error) {
