@@ -1,8 +1,9 @@
 /**
- * (e) Memory with many live flows: each has a SYN and one small request, and stays open. The savefile comes through a
- * pipe that is kept open; program and endpoint have a network namespace of their own, with enough ports.
+ * (e) Memory with many live flows: each has a SYN and one small request, or the first segment of an upload, which needs no
+ * connection yet, and stays open. The savefile comes through a pipe that is kept open; program and endpoint have a network
+ * namespace of their own, with enough ports.
  */
-import { requests, savefile, PORT, VNI } from "./capture.ts";
+import { PORT, requests, savefile, type Traffic, uploads, VNI } from "./capture.ts";
 import type { Figures } from "./figures.ts";
 import { Child, ENDPOINT_HOST, endpointCommand, EXECUTABLE, memory, startServer } from "./processes.ts";
 import { MODES, type Mode } from "./read.ts";
@@ -34,7 +35,7 @@ async function connectedSockets(through: string[]): Promise<number> {
   return Number(await new Child([...through, "bash", "-c", `ss -Htn state established "dport = :${ENDPOINT_PORT}" | wc -l`]).ends());
 }
 
-async function measure(flows: number, mode: Mode, directory: string): Promise<{ rssMb: number; peakMb: number }> {
+async function measure(traffic: Traffic, mode: Mode, connections: number, directory: string): Promise<{ rssMb: number; peakMb: number }> {
   const prepare = `ip link set lo up; echo '1024 65535' >/proc/sys/net/ipv4/ip_local_port_range; ulimit -n ${OPEN_FILES} 2>/dev/null || ulimit -n "$(ulimit -Hn)"; echo ready; exec "$@"`;
   const endpoint = new Child(["unshare", "-n", "bash", "-c", prepare, "bash", ...(await endpointCommand(directory, ENDPOINT_PORT))]);
   await endpoint.says("ready");
@@ -45,7 +46,7 @@ async function measure(flows: number, mode: Mode, directory: string): Promise<{ 
   const program = new Child([...through, ...limited, EXECUTABLE, ...args], "pipe");
   try {
     const pipe = program.child.stdin as import("bun").FileSink;
-    for (const chunk of savefile(requests(flows, flows))) {
+    for (const chunk of savefile(traffic)) {
       pipe.write(chunk);
       await pipe.flush();
     }
@@ -55,11 +56,11 @@ async function measure(flows: number, mode: Mode, directory: string): Promise<{ 
       await Bun.sleep(LOOK_MS);
       const connected = await connectedSockets(through);
       const { rssMb } = memory(program.pid);
-      const isStill = connected >= flows && Math.abs(rssMb - before) < 0.5;
+      const isStill = connected >= connections && Math.abs(rssMb - before) < 0.5;
       still = isStill ? still + 1 : 0;
       before = rssMb;
     }
-    if (still < STILL_LOOKS) throw new Error(`${flows} flows, mode ${mode}: only ${await connectedSockets(through)} connections were made, or memory does not settle`);
+    if (still < STILL_LOOKS) throw new Error(`mode ${mode}: only ${await connectedSockets(through)} of ${connections} connections were made, or memory does not settle`);
     return memory(program.pid);
   } finally {
     await program.stop();
@@ -74,17 +75,20 @@ export async function measureManyFlows(figures: Figures, runs: number, counts: n
     return;
   }
   const filesMax = await openFilesMax();
+  const add = async (name: string, traffic: Traffic, mode: Mode, connections: number) => {
+    for (let i = 0; i < runs; i++) {
+      const { rssMb, peakMb } = await measure(traffic, mode, connections, directory);
+      figures.add("e", name, "MB", rssMb);
+      figures.add("e", `${name}, at its highest`, "MB", peakMb);
+    }
+  };
   for (const count of counts) {
+    const flows = `${count.toLocaleString("en-US")} live flows`;
+    await add(`${flows}, mode http, each in the middle of an upload`, uploads(count, count), "http", 0);
     if (count + OTHER_FILES > filesMax) {
-      figures.leaveOut(`(e) is left out for ${count.toLocaleString("en-US")} flows: a process here may open only ${filesMax.toLocaleString("en-US")} files`);
+      figures.leaveOut(`(e) is left out for ${flows} with a connection each: a process here may open only ${filesMax.toLocaleString("en-US")} files`);
       continue;
     }
-    for (const mode of MODES) {
-      for (let i = 0; i < runs; i++) {
-        const { rssMb, peakMb } = await measure(count, mode, directory);
-        figures.add("e", `${count.toLocaleString("en-US")} live flows, mode ${mode}`, "MB", rssMb);
-        figures.add("e", `${count.toLocaleString("en-US")} live flows, mode ${mode}, at its highest`, "MB", peakMb);
-      }
-    }
+    for (const mode of MODES) await add(`${flows}, mode ${mode}`, requests(count, count), mode, count);
   }
 }
