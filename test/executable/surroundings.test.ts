@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { run, TemporaryDirectory } from "./program.ts";
+import { run, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
 import { oneRequest, PORT, REQUEST, VNI } from "./sessions.ts";
 
@@ -50,4 +50,29 @@ test("an empty environment is enough", async () => {
   const { status } = await run(["--mode", "tcp", "--read", capture, String(VNI), String(PORT), endpoint.address], { through: ["env", "-i"] });
   expect(status).toBe(0);
   expect(endpoint.text()).toBe(REQUEST);
+});
+
+/** What a process was started with, and its threads: by process ID, which starting over does not change. */
+function processOf(pid: number): { args: string[]; env: string[]; threads: string[] } {
+  const words = (file: string) => readFileSync(`/proc/${pid}/${file}`, "utf8").split("\0").slice(0, -1);
+  const threads = readdirSync(`/proc/${pid}/task`).map((id) => readFileSync(`/proc/${pid}/task/${id}/comm`, "utf8").trim());
+  return { args: words("cmdline").slice(1), env: words("environ"), threads };
+}
+
+test("it starts over without the allocator's thread, as the same process with the same arguments; who wants the thread gets it", async () => {
+  using endpoint = new RecordingEndpoint();
+  const args = ["--mode", "tcp", "--read", "-", String(VNI), String(PORT), endpoint.address];
+  for (const [given, mark, hasThread] of [[{}, "MIMALLOC_SCAVENGER=0", false], [{ MIMALLOC_SCAVENGER: "1" }, "MIMALLOC_SCAVENGER=1", true]] as const) {
+    const running = start(args, { stdin: "open", env: { ...given, A_VARIABLE: "of two words" } });
+    await running.says("Reading standard input");
+    const found = processOf(running.pid);
+    expect(found.args).toEqual(args);
+    expect(found.env).toContain(mark);
+    expect(found.env).toContain("A_VARIABLE=of two words");
+    expect(found.threads.includes("mi-scavenger")).toBe(hasThread);
+    await running.write(oneRequest);
+    await running.closeStdin();
+    expect((await running.outcome).status).toBe(0);
+  }
+  expect(endpoint.text()).toBe(REQUEST + REQUEST);
 });
