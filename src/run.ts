@@ -66,6 +66,9 @@ export async function run(options: Options, startThread: StartThread): Promise<n
   return status;
 }
 
+/** A signal again within this time is the same one told twice, as timeout(1) and other wrappers do: to the process and to its group. */
+export const SIGNAL_ECHO_MS = 100;
+
 /** Set by the first SIGINT or SIGTERM; the second ends the program at once. */
 interface Stop {
   requested: boolean;
@@ -76,10 +79,13 @@ function stopSignal(log: Log): Stop {
   const { promise, resolve } = Promise.withResolvers<void>();
   const stop: Stop = { requested: false, request: promise };
   const exitStatus = { SIGINT: 130, SIGTERM: 143 };
+  let requestedMs = 0;
   for (const [signal, status] of Object.entries(exitStatus)) {
     process.on(signal, () => {
+      if (stop.requested && performance.now() - requestedMs < SIGNAL_ECHO_MS) return;
       if (stop.requested) process.exit(status);
       stop.requested = true;
+      requestedMs = performance.now();
       resolve();
       log.info(`${signal}: no more is captured; answers may come in for up to ${DRAIN_MS / 1000} s (again to end at once)`);
     });

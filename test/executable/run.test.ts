@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { SIGNAL_ECHO_MS } from "../../src/run.ts";
 import { run, type Running, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
 import { oneRequest, PORT, REQUEST, session, VNI } from "./sessions.ts";
@@ -163,12 +164,24 @@ describe("signals", () => {
       running.signal(signal);
       await running.says(`${signal}: no more is captured`);
       await endpoint.until(() => endpoint.connections[0]!.ended);
+      await Bun.sleep(SIGNAL_ECHO_MS + 50);
       running.signal(signal);
       const { status, stderr } = await running.outcome;
       expect(status).toBe(signal === "SIGINT" ? 130 : 143);
       expect(stderr).not.toContain("Totals");
     });
   }
+
+  test("a signal that is told twice, as timeout(1) does, ends it in order", async () => {
+    using endpoint = new RecordingEndpoint();
+    const running = await underWay(endpoint);
+    running.signal("SIGINT");
+    await running.says("SIGINT: no more is captured");
+    running.signal("SIGINT");
+    const { status, stderr } = await running.outcome;
+    expect(status).toBe(0);
+    expect(stderr).toContain(totals);
+  });
 
   test("an endpoint that never ends is waited for no longer than 5 s", async () => {
     using endpoint = new RecordingEndpoint({ staysOpen: true });
