@@ -109,7 +109,9 @@ export class Flow implements StreamOrigin {
   isOpenedBy(isn: number): boolean {
     if (this.hasSyn) return this.isn === isn;
     const below = distance(advance(isn, 1), this.firstSeen);
-    return below >= 0 && below <= LATE_START_BYTES_MAX;
+    // A keep-alive probe before any data repeats the SYN's number.
+    const isProbe = below === -1 && this.held?.first?.length === 1;
+    return (below >= 0 || isProbe) && below <= LATE_START_BYTES_MAX;
   }
 
   /**
@@ -118,13 +120,13 @@ export class Flow implements StreamOrigin {
    */
   fit(sequence: number, length: number): number {
     const above = distance(this.base, sequence);
+    // A keep-alive probe before any data repeats the SYN's number, and may come late.
+    if (above === -1 && (length === 1 || (this.stage === Stage.OPEN && this.next === this.start))) return 0;
     if (this.stage === Stage.ENDED) {
       const isKnown = length === 0 ? this.endedByFin && sequence === this.next : distance(advance(sequence, length), this.next) >= 0;
       return isKnown ? above : -1;
     }
     if (this.isBehindReset) return -1;
-    // A keep-alive probe before any data repeats the SYN's number.
-    if (above === -1 && this.next === this.start) return 0;
     if (this.stage === Stage.OPEN && distance(this.next, sequence) > WINDOW_BYTES_MAX) return -1;
     return above;
   }

@@ -31,3 +31,7 @@ mended(
   [syn(0), { ...data(1, "abc"), flags: "" }, data(5001, "x", { acknowledgment: 934_550_190 }), reset(4), data(3, "\0", { acknowledgment: 2_418_343_883 }), FLUSH],
   ["SYN abc reset"],
 );
+
+mended("a keep-alive probe with a byte that overtakes the SYN whose number it repeats is no connection", [data(0, "x"), syn(0), data(1, "abc"), FLUSH], ["SYN abc flushed"]);
+mended("a keep-alive probe with a byte and the SYN's number is no connection when its own has ended", [syn(0), data(1, "abc"), fin(4), data(0, "x"), FLUSH], ["SYN abc fin"]);
+mended("a keep-alive probe with a byte and the SYN's number is no connection when its own has begun", [syn(0), data(1, "abc"), data(0, "x"), fin(4), FLUSH], ["SYN abc fin"]);
