@@ -27,6 +27,8 @@ interface Case {
   play: Play;
   /** It has one right answer only if its packets arrive once and in order. */
   isOrderly?: boolean;
+  /** It has one right answer only if all its packets arrive. */
+  isWhole?: boolean;
   /** Which ISN the next connection with the same addresses has, above the last one's. */
   reuse?: (streamBytes: number, random: Random) => number;
   /** Begins in the middle of its first request. */
@@ -115,6 +117,7 @@ const CASES: Case[] = [
       close(client, stream);
     },
   },
+  { name: "a keep-alive probe with a byte before any data", isWhole: true, play: (client, stream, random) => (open(client), client.send("A", -1, { payload: garbage(random, 1) }), body(client, stream, 0, random), close(client, stream)) },
   {
     name: "probes of a closed window",
     play: conversation((client, stream, from, to) => {
@@ -153,7 +156,7 @@ const CASES: Case[] = [
  * all arrive: of a lost one nobody knows to which connection with its addresses it belonged.
  */
 export function played(random: Random, { isOrderly, isWhole, cut }: { isOrderly: boolean; isWhole: boolean; cut: number }): Played[] {
-  return CASES.filter((each) => (isOrderly || each.isOrderly !== true) && (isWhole || each.reuse === undefined))
+  return CASES.filter((each) => (isOrderly || each.isOrderly !== true) && (isWhole || (each.reuse === undefined && each.isWhole !== true)))
     .filter(({ requests }) => requests === undefined || random.chance(0.1))
     .map((each, index) => {
       const client = new Client(random, index + 1, cut);
