@@ -209,6 +209,9 @@ export class FlowTable implements FlowContext {
       flow.open(isn);
     } else if (!flow.hasSyn) {
       flow.openLate(isn);
+    } else if (flow.next !== flow.start) {
+      // Behind bytes a second one may be the next connection's, and have overtaken this one's end.
+      flow.synAgain = isn;
     }
     if (flow.stage === Stage.ENDED) this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
     else if (segment.payloadLength + segment.missingLength > 0) flow.receive(segment, advance(isn, 1), this.nowMs);

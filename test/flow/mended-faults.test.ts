@@ -35,3 +35,9 @@ mended(
 mended("a keep-alive probe with a byte that overtakes the SYN whose number it repeats is no connection", [data(0, "x"), syn(0), data(1, "abc"), FLUSH], ["SYN abc flushed"]);
 mended("a keep-alive probe with a byte and the SYN's number is no connection when its own has ended", [syn(0), data(1, "abc"), fin(4), data(0, "x"), FLUSH], ["SYN abc fin"]);
 mended("a keep-alive probe with a byte and the SYN's number is no connection when its own has begun", [syn(0), data(1, "abc"), data(0, "x"), fin(4), FLUSH], ["SYN abc fin"]);
+
+mended(
+  "a SYN with the same ISN that overtakes the FIN of the connection before opens the next one",
+  [syn(0), data(1, "abc", { acknowledgment: 21_001 }), syn(0), fin(4, "", { acknowledgment: 21_024 }), data(1, "xyz", { acknowledgment: 23_001 }), FLUSH],
+  ["SYN abc fin", "SYN xyz flushed"],
+);
