@@ -22,6 +22,8 @@ export const REMEMBER_MS = 60_000;
 export const INCARNATIONS_MAX = 8;
 /** How far a late copy may acknowledge more, or less, than all that came of its flow in time. */
 const LATE_ACK_BYTES_MAX = 1 << 20;
+/** Further from a flow's base than any sequence number. */
+const UNLIKELY = 2 ** 32;
 const PIECES_PER_FLOW = 8;
 /** How often time limits are looked at. */
 export const TICK_MS = 100;
@@ -269,7 +271,9 @@ function choose(newest: Flow | null, segment: Segment): Flow | null {
   for (let flow = newest; flow !== null; flow = flow.before) {
     if (flow.stage === Stage.OPEN && flow.next === sequence) return flow;
     if (flow.stage === Stage.ENDED && isAnothersAck(flow, segment)) continue;
-    const fit = flow.fit(sequence, payloadLength);
+    let fit = flow.fit(sequence, payloadLength);
+    // An open flow's client may say what it never said before, but not if another's did.
+    if (fit >= 0 && flow.stage === Stage.OPEN && isAnothersAck(flow, segment)) fit += UNLIKELY;
     if (fit < 0 || fit >= nearestFit) continue;
     nearest = flow;
     nearestFit = fit;
@@ -292,12 +296,13 @@ function acceptReset(newest: Flow | null, segment: Segment): void {
 }
 
 /**
- * Whether what a segment acknowledges was never said to the ended flow's client: then it is another
+ * Whether what a segment acknowledges was never said to the flow's client: then it is another
  * connection's, though its sequence numbers may be the same. A late retransmission may acknowledge a
  * little more than all before it, and so needs a second SYN to be taken for another's.
  */
-function isAnothersAck(ended: Flow, segment: Segment): boolean {
+function isAnothersAck(flow: Flow, segment: Segment): boolean {
   if ((segment.flags & TcpFlag.ACK) === 0) return false;
-  const above = ended.ackDistance(segment.acknowledgment);
-  return above > (ended.synAgain !== null ? 0 : LATE_ACK_BYTES_MAX) || above < -LATE_ACK_BYTES_MAX;
+  const above = flow.ackDistance(segment.acknowledgment);
+  const aboveMax = flow.synAgain !== null && flow.stage === Stage.ENDED ? 0 : LATE_ACK_BYTES_MAX;
+  return above > aboveMax || above < -LATE_ACK_BYTES_MAX;
 }

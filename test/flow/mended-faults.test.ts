@@ -41,3 +41,9 @@ mended(
   [syn(0), data(1, "abc", { acknowledgment: 21_001 }), syn(0), fin(4, "", { acknowledgment: 21_024 }), data(1, "xyz", { acknowledgment: 23_001 }), FLUSH],
   ["SYN abc fin", "SYN xyz flushed"],
 );
+
+mended(
+  "a late FIN is its own connection's where the next one has bytes of the same numbers",
+  [syn(0), data(1, "a".repeat(100), { acknowledgment: 1 }), fin(101, "", { acknowledgment: 1 }), syn(50), data(51, "x".repeat(10), { acknowledgment: 900_000_000 }), fin(101, "", { acknowledgment: 1 }), data(61, "y".repeat(60), { acknowledgment: 900_000_000 }), FLUSH],
+  [`SYN ${"a".repeat(100)} fin`, `SYN ${"x".repeat(10)}${"y".repeat(60)} flushed`],
+);
