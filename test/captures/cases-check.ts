@@ -21,8 +21,9 @@ export async function checkCases(seed: number, mode: "tcp" | "http", impairment:
   const { drop = 0, cut = 0 } = impairment ?? {};
   const isWhole = drop === 0 && cut === 0;
   const flags = isWhole ? [] : FLAGS;
-  const all = played(random, { isOrderly: impairment === null, isWhole, cut });
-  const left = new Map<Connection, Set<Packet>>();
+  const isOrderly = impairment === null;
+  const all = played(random, { isOrderly, isWhole, isContradictory: isOrderly || mode === "tcp", cut });
+  const left = new Map<Connection, Packet[]>();
   const streams = all.map(({ connections }) => arriving(connections, impairment ?? {}, random, left));
   const savefile = pcap(interleaved(streams, random));
   const mirror = { savefile, vni: VNI, port: PORT };
@@ -67,15 +68,19 @@ export async function checkCases(seed: number, mode: "tcp" | "http", impairment:
   if (wrong.length > 0) throw new Error(`seed ${seed}, mode ${mode}, ${JSON.stringify(impairment)}:\n${wrong.join("\n")}`);
 }
 
-/** The frames of connections with the same addresses, impaired; `left` gets the packets of which all frames are left. */
-function arriving(connections: Connection[], impairment: Impairment, random: Random, left: Map<Connection, Set<Packet>>): Uint8Array[] {
+/** The frames of connections with the same addresses, impaired; `left` gets the packets of which all frames are left, in their order of arrival. */
+function arriving(connections: Connection[], impairment: Impairment, random: Random, left: Map<Connection, Packet[]>): Uint8Array[] {
   const { drop = 0 } = impairment;
-  const frames = connections.flatMap((connection) => {
-    const lost = new Set(connection.packets.flatMap((packet) => packet.frames).filter(() => random.chance(drop)));
-    left.set(connection, new Set(connection.packets.filter((packet) => !packet.frames.some((frame) => lost.has(frame)))));
-    return connection.packets.flatMap((packet) => packet.frames).filter((frame) => !lost.has(frame));
-  });
-  return impaired(frames.map((frame) => ({ frame, timestampMs: 0 })), { ...impairment, drop: 0 }, random).map(({ frame }) => frame);
+  const sent = connections.flatMap(({ packets }) => packets).flatMap(({ frames }) => frames);
+  const kept = sent.filter(() => !random.chance(drop));
+  const frames = impaired(kept.map((frame) => ({ frame, timestampMs: 0 })), { ...impairment, drop: 0 }, random).map(({ frame }) => frame);
+  const places = new Map(frames.map((frame, place) => [frame, place] as const).reverse());
+  const placeOf = (packet: Packet) => Math.max(...packet.frames.map((frame) => places.get(frame) ?? Infinity));
+  for (const connection of connections) {
+    const arrived = connection.packets.filter((packet) => placeOf(packet) < Infinity);
+    left.set(connection, arrived.sort((a, b) => placeOf(a) - placeOf(b)));
+  }
+  return frames;
 }
 
 interface Known {
@@ -86,14 +91,19 @@ interface Known {
   wholeTo: number;
 }
 
-/** What a receiver that sees only these packets knows of a connection. */
-function knownOf({ stream, packets }: Connection, left: Set<Packet>): Known {
-  const arrived = packets.filter((packet) => left.has(packet));
+/** What a receiver that sees only these packets, in this order, knows of a connection: the first copy of a byte. */
+function knownOf({ stream }: Connection, arrived: Packet[]): Known {
   const known = new Uint8Array(stream.length);
+  const content = new Uint8Array(stream.length);
   let claimedTo = 0;
   for (const { bytes } of arrived) {
     if (bytes === null) continue;
-    known.fill(1, Math.max(bytes.from, 0), Math.max(bytes.to, 0));
+    for (const [i, byte] of bytes.payload.entries()) {
+      const at = bytes.from + i;
+      if (at < 0 || at >= stream.length || known[at] === 1) continue;
+      known[at] = 1;
+      content[at] = byte;
+    }
     if (bytes.claimedTo > bytes.from) claimedTo = Math.max(claimedTo, bytes.claimedTo);
   }
   const hasSyn = arrived.some(({ isSyn }) => isSyn);
@@ -103,7 +113,7 @@ function knownOf({ stream, packets }: Connection, left: Set<Packet>): Known {
   const unknown = text(known.subarray(first, end)).matchAll(/\0+/g);
   const missingAt = known.indexOf(0);
   return {
-    bytes: stream.filter((_, i) => known[i] === 1),
+    bytes: content.filter((_, i) => known[i] === 1),
     holes: Array.from(unknown, ([hole]) => hole.length),
     wholeTo: missingAt < 0 ? stream.length : missingAt,
   };

@@ -25,8 +25,8 @@ const DATA_OFFSET_OFFSET = 12;
 export interface Packet {
   /** The frames that carry it; none of it arrives if one of them is lost. */
   frames: Uint8Array[];
-  /** Which of the client's bytes it carries, and up to where it says that it does; null: it is the server's, forged, or its headers are cut. */
-  bytes: { from: number; to: number; claimedTo: number } | null;
+  /** Which bytes of the client's it carries, and up to where it says that it does; null: it is the server's, forged, or its headers are cut. */
+  bytes: { from: number; payload: Uint8Array; claimedTo: number } | null;
   isSyn: boolean;
   isFin: boolean;
 }
@@ -120,7 +120,7 @@ export class Client {
     const isKnown = !isForged && presentPayload >= 0;
     this.packets.push({
       frames,
-      bytes: isKnown ? { from, to: from + presentPayload, claimedTo: from + payload.length } : null,
+      bytes: isKnown ? { from, payload: payload.subarray(0, presentPayload), claimedTo: from + payload.length } : null,
       isSyn: isSyn && isKnown,
       isFin: flags.includes("F") && isKnown,
     });
