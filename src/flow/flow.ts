@@ -101,7 +101,7 @@ export class Flow implements StreamOrigin {
 
   /** The lowest sequence number that may be this flow's. */
   get base(): number {
-    if (this.hasSyn) return this.start;
+    if (this.hasSyn) return advance(this.isn, 1);
     return advance(this.firstSeen, -LATE_START_BYTES_MAX);
   }
 
@@ -110,7 +110,7 @@ export class Flow implements StreamOrigin {
     if (this.hasSyn) return this.isn === isn;
     const below = distance(advance(isn, 1), this.firstSeen);
     // A keep-alive probe before any data repeats the SYN's number.
-    const isProbe = below === -1 && this.held?.first?.length === 1;
+    const isProbe = below === -1 && this.stage === Stage.WAITING && this.held!.first!.length === 1;
     return (below >= 0 || isProbe) && below <= LATE_START_BYTES_MAX;
   }
 

@@ -47,3 +47,5 @@ mended(
   [syn(0), data(1, "a".repeat(100), { acknowledgment: 1 }), fin(101, "", { acknowledgment: 1 }), syn(50), data(51, "x".repeat(10), { acknowledgment: 900_000_000 }), fin(101, "", { acknowledgment: 1 }), data(61, "y".repeat(60), { acknowledgment: 900_000_000 }), FLUSH],
   [`SYN ${"a".repeat(100)} fin`, `SYN ${"x".repeat(10)}${"y".repeat(60)} flushed`],
 );
+
+mended("late bytes from before the first that were seen are no connection of their own when its SYN came later still", [data(5, "b"), pause(1000), syn(0), reset(6), data(1, "aaaa"), FLUSH], ["- b reset"]);
