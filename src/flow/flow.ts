@@ -76,6 +76,8 @@ export class Flow implements StreamOrigin {
   private endedByFin = false;
   /** One past the furthest byte that the mirror cut off of what was delivered; null: it cut none. */
   private cutOffEnd: number | null = null;
+  /** Nothing was delivered behind the last hole: what is missing next is more of it. */
+  private endsInHole = false;
   private isWaiting = false;
 
   constructor(
@@ -410,15 +412,17 @@ export class Flow implements StreamOrigin {
 
   private deliver(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     this.next = advance(this.next, length);
+    this.endsInHole = false;
     this.context.counters.reassembly.delivered_bytes += length;
     this.consumer!.data(bytes, offset, length, timestampMs);
   }
 
   private declareGap(length: number): void {
     const { reassembly } = this.context.counters;
-    reassembly.gaps++;
+    if (!this.endsInHole) reassembly.gaps++;
     reassembly.gap_bytes += length;
     this.next = advance(this.next, length);
+    this.endsInHole = true;
     this.consumer!.gap(length);
   }
 

@@ -177,6 +177,8 @@ check("a truncated segment", [
   { name: "at the end its tail is a hole too", events: [syn(0), data(1, "abc", { missing: 5 }), FLUSH], streams: ["SYN abc <5> flushed"], counts: { gaps: 1, gap_bytes: 5 } },
   { name: "of several tails the furthest counts", events: [syn(0), data(1, "abc", { missing: 5 }), data(1, "ab", { missing: 3 }), FLUSH], streams: ["SYN abc <5> flushed"], counts: { gaps: 1, gap_bytes: 5, retransmitted_bytes: 2 } },
   { name: "a FIN behind its tail has its own time", events: [syn(0), data(4, "de", { missing: 3 }), pause(600), fin(9), pause(300), data(1, "abc"), pause(600), data(6, "fgh")], streams: ["SYN abcdefgh fin"] },
+  { name: "a tail behind a hole is the same hole", events: [syn(0), data(4, "", { missing: 3 }), data(7, "x"), FLUSH], streams: ["SYN <6> x flushed"], counts: { out_of_order: 1, gaps: 1, gap_bytes: 6 } },
+  { name: "so it is at the end", events: [syn(0), data(1, "a", { missing: 3 }), data(7, "", { missing: 4 }), FLUSH], streams: ["SYN a <9> flushed"], counts: { gaps: 1, gap_bytes: 9 } },
   { name: "its FIN is behind its tail", events: [syn(0), fin(1, "abc", { missing: 5 }), pause(1000)], streams: ["SYN abc <5> fin"], counts: { gaps: 1, gap_bytes: 5 } },
   { name: "nothing of its bytes is left", events: [syn(0), data(1, "", { missing: 8 }), data(9, "x"), pause(1000)], streams: ["SYN <8> x …"] },
   { name: "nothing of its bytes is left, at the end", events: [syn(0), data(1, "", { missing: 8 }), FLUSH], streams: ["SYN <8> flushed"] },
