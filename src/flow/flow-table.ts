@@ -156,31 +156,37 @@ export class FlowTable implements FlowContext {
   private acceptBare(flow: Flow, segment: Segment): void {
     if (flow.stage === Stage.ENDED) return;
     this.touch(flow);
-    if (flow.isNear(segment.sequence)) flow.receive(segment, segment.sequence, this.nowMs);
+    if (flow.isNear(segment.sequence) && !isAnothers(flow, segment)) flow.receive(segment, segment.sequence, this.nowMs);
   }
 
   private acceptBytes(newest: Flow | null, hash: number, segment: Segment): void {
-    const flow = choose(newest, segment);
-    if (flow === null) {
-      this.acceptUnfit(newest, hash, segment);
-    } else if (flow.stage === Stage.ENDED) {
+    const flow = choose(newest, segment) ?? this.createUnfit(newest, hash, segment);
+    if (flow.stage === Stage.ENDED) {
       this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
-    } else {
-      this.touch(flow);
-      flow.receive(segment, segment.sequence, this.nowMs);
+      return;
     }
+    this.touch(flow);
+    flow.receive(segment, segment.sequence, this.nowMs);
+    if (flow.stage === Stage.WAITING) this.openAgain(flow);
   }
 
-  /** Bytes that are no flow's: the first ones, or early ones, of a connection whose SYN was not seen. */
-  private acceptUnfit(newest: Flow | null, hash: number, segment: Segment): void {
+  /** For bytes that are no flow's: the first ones, or early ones, of a connection whose SYN was not seen. */
+  private createUnfit(newest: Flow | null, hash: number, segment: Segment): Flow {
     const last = find(newest, (flow) => !flow.isBehindReset);
-    const synAgain = last !== undefined && isAnothersAck(last, segment) ? last.synAgain : null;
-    // Only the first bytes behind that SYN show that it was no late copy.
-    const again = synAgain !== null && advance(synAgain, 1) === segment.sequence ? synAgain : null;
-    if (last !== undefined && again === null) this.trimKnown(last, segment);
-    const flow = this.create(segment.identity, hash);
-    if (again !== null) flow.open(again);
-    flow.receive(segment, segment.sequence, this.nowMs);
+    if (last !== undefined && !isAnothersAck(last, segment)) this.trimKnown(last, segment);
+    return this.create(segment.identity, hash);
+  }
+
+  /** Opens a flow whose SYN has come, and was taken for a late copy: only the first bytes behind it show that it was none. */
+  private openAgain(flow: Flow): void {
+    const isn = find(flow.before, ({ synAgain }) => synAgain !== null && flow.isBehind(synAgain))?.synAgain ?? null;
+    if (isn !== null) this.open(flow, isn);
+  }
+
+  /** Opens a flow that has waited, in the place of those that had its addresses and ports. */
+  private open(flow: Flow, isn: number): void {
+    replaceOthers(flow, advance(isn, 1), this.nowMs);
+    flow.open(isn);
   }
 
   /** Takes off the bytes that the ended flow has delivered. */
@@ -198,7 +204,8 @@ export class FlowTable implements FlowContext {
     // A client's SYN carries none of these; what does is refused or answered by a receiver, not taken.
     if ((segment.flags & (TcpFlag.ACK | TcpFlag.RST | TcpFlag.FIN)) !== 0) return;
     const isn = segment.sequence;
-    const known = find(newest, (flow) => flow.hasSyn && flow.isn === isn) ?? find(newest, (flow) => flow.isOpenedBy(isn));
+    const last = find(newest, (flow) => flow.hasSyn && flow.isn === isn);
+    const known = last === undefined ? find(newest, (flow) => flow.isOpenedBy(isn)) : (find(newest, (flow) => flow.isBehind(isn)) ?? last);
     if (known?.stage === Stage.ENDED) {
       known.synAgain = isn;
       this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
@@ -207,8 +214,7 @@ export class FlowTable implements FlowContext {
     const flow = known ?? this.create(segment.identity, hash);
     this.touch(flow);
     if (flow.stage === Stage.WAITING) {
-      replaceOthers(flow, advance(isn, 1), this.nowMs);
-      flow.open(isn);
+      this.open(flow, isn);
     } else if (!flow.hasSyn) {
       flow.openLate(isn);
     } else if (flow.next !== flow.start) {
@@ -270,7 +276,7 @@ function choose(newest: Flow | null, segment: Segment): Flow | null {
   let nearestFit = Infinity;
   for (let flow = newest; flow !== null; flow = flow.before) {
     if (flow.stage === Stage.OPEN && flow.next === sequence) return flow;
-    if (flow.stage === Stage.ENDED && isAnothersAck(flow, segment)) continue;
+    if (isAnothers(flow, segment)) continue;
     let fit = flow.fit(sequence, payloadLength);
     // An open flow's client may say what it never said before, but not if another's did.
     if (fit >= 0 && flow.stage === Stage.OPEN && isAnothersAck(flow, segment)) fit += UNLIKELY;
@@ -293,6 +299,11 @@ function replaceOthers(flow: Flow, start: number, nowMs: number): void {
 
 function acceptReset(newest: Flow | null, segment: Segment): void {
   find(newest, (flow) => flow.stage === Stage.OPEN && flow.next === segment.sequence)?.receiveReset(segment.sequence);
+}
+
+/** Whether a segment that has nothing new for a flow is another's, by what it acknowledges. */
+function isAnothers(flow: Flow, segment: Segment): boolean {
+  return (flow.stage === Stage.ENDED || flow.hasPassed(segment.sequence, segment.payloadLength)) && isAnothersAck(flow, segment);
 }
 
 /**

@@ -116,6 +116,16 @@ export class Flow implements StreamOrigin {
     return (below >= 0 || isProbe) && below <= LATE_START_BYTES_MAX;
   }
 
+  /** Whether it waits, and just for the SYN with this ISN. */
+  isBehind(isn: number): boolean {
+    return this.stage === Stage.WAITING && this.firstSeen === advance(isn, 1);
+  }
+
+  /** Whether it is open and has gone on behind what a segment brings. */
+  hasPassed(sequence: number, length: number): boolean {
+    return this.stage === Stage.OPEN && distance(sequence, this.next) > 0 && distance(advance(sequence, length), this.next) >= 0;
+  }
+
   /**
    * How far above the flow's {@link base} bytes lie that may be its own; negative: they are not. The
    * bytes of an ended flow are only those it had.

@@ -49,3 +49,20 @@ mended(
 );
 
 mended("late bytes from before the first that were seen are no connection of their own when its SYN came later still", [data(5, "b"), pause(1000), syn(0), reset(6), data(1, "aaaa"), FLUSH], ["- b reset"]);
+
+// What the first connection's client acknowledges, and the second's, whose SYN has the same ISN.
+const X = { acknowledgment: 21_001 };
+const Y = { acknowledgment: 900_000_000 };
+mended(
+  "first bytes that overtake their SYN, and the end of the connection before, of which they have the numbers, wait for it",
+  [syn(0), data(1, "ab", X), data(1, "x", Y), syn(0), data(3, "c", X), fin(4, "", X), data(2, "yz", Y), FLUSH],
+  ["SYN abc fin", "SYN xyz flushed"],
+);
+mended("first bytes behind a second SYN with the same ISN open the next connection before the end of the one before", [syn(0), data(1, "ab", X), syn(0), data(1, "x", Y), data(3, "c", X), fin(4, "", X), data(2, "yz", Y), FLUSH], ["SYN abc fin", "SYN xyz flushed"]);
+mended("bytes that overtake the first ones and a SYN with the same ISN wait for both", [syn(0), data(1, "ab", X), fin(3, "", X), data(2, "yz", Y), syn(0), data(1, "x", Y), FLUSH], ["SYN ab fin", "SYN xyz flushed"]);
+mended("bytes that overtake the first ones, behind a SYN with the same ISN, wait for them", [syn(0), data(1, "ab", X), fin(3, "", X), syn(0), data(2, "yz", Y), data(1, "x", Y), FLUSH], ["SYN ab fin", "SYN xyz flushed"]);
+mended(
+  "what a bare segment acknowledges that overtakes its SYN, and the end of the connection before, is not that one's",
+  [syn(0), data(1, "abc", X), data(1, "", Y), syn(0), fin(4, "", X), data(1, "xyz", Y), FLUSH],
+  ["SYN abc fin", "SYN xyz flushed"],
+);
