@@ -20,8 +20,6 @@ import type { StreamEnd, StreamOpener } from "./stream.ts";
 export const REMEMBER_MS = 60_000;
 /** Flows with the same addresses and ports, ended ones included; over it the oldest is forgotten. */
 export const INCARNATIONS_MAX = 8;
-/** How far a late copy may acknowledge more, or less, than all that came of its flow in time. */
-const LATE_ACK_BYTES_MAX = 1 << 20;
 /** Further from a flow's base than any sequence number. */
 const UNLIKELY = 2 ** 32;
 const PIECES_PER_FLOW = 8;
@@ -306,14 +304,6 @@ function isAnothers(flow: Flow, segment: Segment): boolean {
   return (flow.stage === Stage.ENDED || flow.hasPassed(segment.sequence, segment.payloadLength)) && isAnothersAck(flow, segment);
 }
 
-/**
- * Whether what a segment acknowledges was never said to the flow's client: then it is another
- * connection's, though its sequence numbers may be the same. A late retransmission may acknowledge a
- * little more than all before it, and so needs a second SYN to be taken for another's.
- */
-function isAnothersAck(flow: Flow, segment: Segment): boolean {
-  if ((segment.flags & TcpFlag.ACK) === 0) return false;
-  const above = flow.ackDistance(segment.acknowledgment);
-  const aboveMax = flow.synAgain !== null && flow.stage === Stage.ENDED ? 0 : LATE_ACK_BYTES_MAX;
-  return above > aboveMax || above < -LATE_ACK_BYTES_MAX;
+function isAnothersAck(flow: Flow, { flags, acknowledgment }: Segment): boolean {
+  return (flags & TcpFlag.ACK) !== 0 && flow.isAnothersAck(acknowledgment);
 }

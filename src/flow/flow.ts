@@ -14,6 +14,8 @@ import type { StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "./st
 export const WINDOW_BYTES_MAX = 2 ** 30;
 /** How far below the bytes seen a late SYN, or late first bytes, may lie and still belong to them. */
 export const LATE_START_BYTES_MAX = 1 << 20;
+/** How far a late copy may acknowledge more, or less, than all that came of its flow in time. */
+const LATE_ACK_BYTES_MAX = 1 << 20;
 /** How long a flow whose place another took may still get bytes, where holes have no time limit. */
 const REPLACED_MS_MAX = 60_000;
 
@@ -178,10 +180,15 @@ export class Flow implements StreamOrigin {
     }
   }
 
-  /** How far an acknowledgment number lies above those that the client has sent; negative: below them. */
-  ackDistance(acknowledgment: number): number {
-    if (!this.hasAck) return 0;
-    return Math.max(distance(this.ackLast, acknowledgment), 0) || Math.min(distance(this.ackFirst, acknowledgment), 0);
+  /**
+   * Whether what a segment acknowledges was never said to the flow's client: then it is another
+   * connection's, though its sequence numbers may be the same. A late retransmission may acknowledge a
+   * little more than all before it, and so needs a second SYN to be taken for another's.
+   */
+  isAnothersAck(acknowledgment: number): boolean {
+    if (!this.hasAck) return false;
+    const aboveMax = this.synAgain !== null && this.stage === Stage.ENDED ? 0 : LATE_ACK_BYTES_MAX;
+    return distance(this.ackLast, acknowledgment) > aboveMax || distance(this.ackFirst, acknowledgment) < -LATE_ACK_BYTES_MAX;
   }
 
   private noteAck(acknowledgment: number): void {
@@ -189,8 +196,12 @@ export class Flow implements StreamOrigin {
       this.hasAck = true;
       this.ackFirst = acknowledgment;
       this.ackLast = acknowledgment;
+      this.passBack();
     } else if (distance(this.ackLast, acknowledgment) > 0) {
       this.ackLast = acknowledgment;
+      // Further apart, what lies between them would seem to lie outside.
+      const apart = distance(this.ackFirst, acknowledgment);
+      if (apart < 0 || apart > WINDOW_BYTES_MAX) this.ackFirst = advance(acknowledgment, -WINDOW_BYTES_MAX);
     } else if (distance(acknowledgment, this.ackFirst) > 0) {
       this.ackFirst = acknowledgment;
     }
@@ -199,13 +210,14 @@ export class Flow implements StreamOrigin {
   /** Takes a segment's payload and FIN. `sequence` is its payload's first byte's. */
   receive(segment: Segment, sequence: number, nowMs: number): void {
     // Of what lies ahead it is not known yet whose it is.
-    if ((segment.flags & TcpFlag.ACK) !== 0 && this.stage === Stage.OPEN && distance(this.next, sequence) <= 0) this.noteAck(segment.acknowledgment);
+    const acknowledgment = (segment.flags & TcpFlag.ACK) === 0 ? null : segment.acknowledgment;
+    if (acknowledgment !== null && this.stage === Stage.OPEN && distance(this.next, sequence) <= 0) this.noteAck(acknowledgment);
     const { payloadLength, missingLength, timestampMs } = segment;
     const isFin = (segment.flags & TcpFlag.FIN) !== 0;
-    if (payloadLength > 0) this.receiveBytes(sequence, segment, nowMs);
+    if (payloadLength > 0) this.receiveBytes(sequence, segment, acknowledgment, nowMs);
     if (missingLength > 0 || isFin) {
       const bytesEnd = advance(sequence, payloadLength);
-      this.receiveEnd(bytesEnd, advance(bytesEnd, missingLength), isFin, nowMs, timestampMs);
+      this.receiveEnd(bytesEnd, advance(bytesEnd, missingLength), isFin, acknowledgment, nowMs, timestampMs);
       this.keepLimits();
     }
     // In order and nothing held is the usual case: then there is nothing to settle.
@@ -259,13 +271,31 @@ export class Flow implements StreamOrigin {
     else this.settle();
   }
 
-  /** Holds, before its start, copies of pieces that another flow had. */
+  /** What waits here of the connections before, which have the same numbers, goes back to them: their client acknowledged the like. */
+  private passBack(): void {
+    for (let other = this.before; other !== null && this.held !== null; ) {
+      const owner = other;
+      // One that ends may be forgotten.
+      other = owner.before;
+      if (!owner.hasAck) continue;
+      const pieces = this.held.extract(({ sequence, length, acknowledgment }) => {
+        return acknowledgment !== null && this.isAnothersAck(acknowledgment) && !owner.isAnothersAck(acknowledgment) && owner.fit(sequence, length) >= 0;
+      });
+      for (const piece of pieces) this.context.memory.release(piece);
+      if (this.held.count === 0) this.held = null;
+      if (owner.stage === Stage.ENDED) for (const { length } of pieces) this.context.counters.reassembly.retransmitted_bytes += length;
+      else owner.adopt(pieces);
+    }
+  }
+
+  /** Holds copies of pieces that another flow had. */
   adopt(pieces: Piece[]): void {
     for (const { sequence, bytes, length, end, isFin, acknowledgment, arrivedMs, timestampMs } of pieces) {
       const bytesEnd = advance(sequence, length);
       if (length > 0) this.place(sequence, bytes, 0, length, acknowledgment, arrivedMs, timestampMs);
-      if (isFin || end !== bytesEnd) this.placeEnd(bytesEnd, end, isFin, arrivedMs, timestampMs);
+      if (isFin || end !== bytesEnd) this.placeEnd(bytesEnd, end, isFin, acknowledgment, arrivedMs, timestampMs);
     }
+    if (this.stage === Stage.OPEN) this.drain();
     this.settle();
   }
 
@@ -295,10 +325,9 @@ export class Flow implements StreamOrigin {
     this.finish("idle");
   }
 
-  private receiveBytes(sequence: number, segment: Segment, nowMs: number): void {
+  private receiveBytes(sequence: number, segment: Segment, acknowledgment: number | null, nowMs: number): void {
     const { reassembly } = this.context.counters;
     const { bytes, payloadOffset, payloadLength, timestampMs } = segment;
-    const acknowledgment = (segment.flags & TcpFlag.ACK) === 0 ? null : segment.acknowledgment;
     if (this.stage === Stage.WAITING) {
       this.hold(sequence, bytes, payloadOffset, payloadLength, acknowledgment, nowMs, timestampMs);
       return;
@@ -329,15 +358,15 @@ export class Flow implements StreamOrigin {
    * What follows a segment's bytes, of which `bytesEnd` is the end: what the mirror cut off, up to `end`, and
    * there perhaps a FIN. It waits for the bytes before it: it may be another's that has overtaken its SYN.
    */
-  private receiveEnd(bytesEnd: number, end: number, isFin: boolean, nowMs: number, timestampMs: number): void {
+  private receiveEnd(bytesEnd: number, end: number, isFin: boolean, acknowledgment: number | null, nowMs: number, timestampMs: number): void {
     if (this.stage === Stage.ENDED) return;
     if (this.stage === Stage.WAITING || distance(this.next, bytesEnd) > 0) {
-      this.placeEnd(bytesEnd, end, isFin, nowMs, timestampMs);
+      this.placeEnd(bytesEnd, end, isFin, acknowledgment, nowMs, timestampMs);
       return;
     }
     const ahead = distance(this.next, end);
     if (ahead > 0) this.noteCutOff(end);
-    if (ahead > 0 && isFin) this.placeEnd(end, end, isFin, nowMs, timestampMs);
+    if (ahead > 0 && isFin) this.placeEnd(end, end, isFin, acknowledgment, nowMs, timestampMs);
     if (ahead === 0 && isFin) this.finish("fin");
   }
 
@@ -356,9 +385,9 @@ export class Flow implements StreamOrigin {
   }
 
   /** The same, of what follows bytes ({@link receiveEnd}). */
-  private placeEnd(bytesEnd: number, end: number, isFin: boolean, nowMs: number, timestampMs: number): void {
+  private placeEnd(bytesEnd: number, end: number, isFin: boolean, acknowledgment: number | null, nowMs: number, timestampMs: number): void {
     this.held ??= new HeldBytes(this.context.memory);
-    this.held.insertEnd(bytesEnd, end, isFin, nowMs, timestampMs);
+    this.held.insertEnd(bytesEnd, end, isFin, acknowledgment, nowMs, timestampMs);
   }
 
   private keepLimits(): void {
@@ -415,7 +444,7 @@ export class Flow implements StreamOrigin {
       else reassembly.overlap_bytes += behind;
       if (behind < piece.length) this.deliver(piece.bytes, behind, piece.length - behind, piece.timestampMs);
       const bytesEnd = advance(piece.sequence, piece.length);
-      if (piece.isFin || piece.end !== bytesEnd) this.receiveEnd(bytesEnd, piece.end, piece.isFin, piece.arrivedMs, piece.timestampMs);
+      if (piece.isFin || piece.end !== bytesEnd) this.receiveEnd(bytesEnd, piece.end, piece.isFin, piece.acknowledgment, piece.arrivedMs, piece.timestampMs);
     }
     if (this.held?.count === 0) this.held = null;
   }

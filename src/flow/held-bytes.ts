@@ -16,8 +16,8 @@ export interface Piece {
   end: number;
   /** A FIN stands at `end`. */
   isFin: boolean;
-  /** What the segment acknowledged; null: nothing, or it brought no bytes. */
-  readonly acknowledgment: number | null;
+  /** What the segment acknowledged; null: nothing. */
+  acknowledgment: number | null;
   readonly arrivedMs: number;
   readonly timestampMs: number;
 }
@@ -142,7 +142,7 @@ export class HeldBytes {
    * Notes what follows a segment's bytes, of which `at` is the end: nothing that was seen up to `end`,
    * and there perhaps a FIN. What reaches further than that came first, and so wins.
    */
-  insertEnd(at: number, end: number, isFin: boolean, arrivedMs: number, timestampMs: number): void {
+  insertEnd(at: number, end: number, isFin: boolean, acknowledgment: number | null, arrivedMs: number, timestampMs: number): void {
     let index = 0;
     for (; index < this.pieces.length; index++) {
       const { sequence, length } = this.pieces[index]!;
@@ -155,10 +155,11 @@ export class HeldBytes {
     const hasOwnTime = !isApart && isFin && arrivedMs !== before.arrivedMs && advance(before.sequence, before.length) !== end;
     if (isApart || hasOwnTime) {
       const bytes = this.memory.copy(NOTHING, 0, 0);
-      this.pieces.splice(index, 0, { sequence: at, bytes, length: 0, end, isFin, acknowledgment: null, arrivedMs, timestampMs });
+      this.pieces.splice(index, 0, { sequence: at, bytes, length: 0, end, isFin, acknowledgment, arrivedMs, timestampMs });
     } else {
       before.end = end;
       before.isFin = isFin;
+      before.acknowledgment = acknowledgment;
     }
   }
 

@@ -66,3 +66,31 @@ mended(
   [syn(0), data(1, "abc", X), data(1, "", Y), syn(0), fin(4, "", X), data(1, "xyz", Y), FLUSH],
   ["SYN abc fin", "SYN xyz flushed"],
 );
+mended(
+  "a late FIN is its own connection's where the next one's client has acknowledged nothing yet",
+  [syn(0), data(1, "abc", X), fin(4, "", X), syn(2), fin(4, "", X), data(3, "wxyz", Y), FLUSH],
+  ["SYN abc fin", "SYN wxyz flushed"],
+);
+mended(
+  "what waits when the next one's SYN comes stays its own connection's, though it has numbers of the next one's",
+  [syn(0), data(1, "abc", X), data(5, "e", X), fin(6, "", X), syn(2), data(1, "", X), data(3, "", Y), data(4, "d", X), data(3, "vwxyz", Y), FLUSH],
+  ["SYN abcde fin", "SYN vwxyz flushed"],
+);
+mended(
+  "late bytes are their own connection's where the next one's client has acknowledged nothing yet",
+  [syn(0), data(1, "ab", X), data(3, "cde", X), fin(6, "", X), syn(1), data(3, "cde", X), data(2, "wxyz", Y), FLUSH],
+  ["SYN abcde fin", "SYN wxyz flushed"],
+);
+mended(
+  "bytes that overtake their SYN are not those of the connection before the last, though its client acknowledged the like",
+  [syn(0), data(1, "a", X), fin(2, "", X), syn(5000), data(9001, "xyz", X), data(5001, "b", Y), fin(5002, "", Y), syn(9000), FLUSH],
+  ["SYN a fin", "SYN b fin", "SYN xyz flushed"],
+);
+mended("a late copy of a FIN that waited is known, whatever SYN came again", [syn(0), fin(2, "", { acknowledgment: 21_100 }), data(1, "a", X), syn(0), fin(2, "", { acknowledgment: 21_100 }), data(1, "xyz", Y), FLUSH], ["SYN a fin", "SYN xyz flushed"]);
+
+const gib = (count: number) => ({ acknowledgment: count * 2 ** 30 });
+mended(
+  "a late copy is known also when the client has acknowledged more than sequence numbers can tell",
+  [syn(0), data(1, "a", gib(0)), ...[0.9, 1.8, 2.7].map((count) => data(2, "", gib(count))), data(1, "a", gib(2.7)), fin(2, "b", gib(2.7)), pause(1000)],
+  ["SYN ab fin"],
+);
