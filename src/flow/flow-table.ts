@@ -9,7 +9,7 @@ import type { BufferBudget } from "../buffer-budget.ts";
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
 import type { Counters } from "../observe/counters.ts";
-import { Flow, type FlowContext, Stage } from "./flow.ts";
+import { Doubt, Flow, type FlowContext, Stage } from "./flow.ts";
 import { FlowIndex, hashIdentity } from "./flow-index.ts";
 import { FlowList } from "./flow-list.ts";
 import { HeldMemory, type Piece } from "./held-bytes.ts";
@@ -137,7 +137,7 @@ export class FlowTable implements FlowContext {
     this.ended.append(flow);
     if (behind.length > 0) {
       const another = this.create(flow.identity, flow.hash);
-      another.isBehindReset = how === "reset";
+      if (how === "reset") another.doubt = Doubt.BEHIND_RESET;
       another.adopt(behind);
     }
     while (this.ended.size > this.options.maxFlows) this.forget(this.ended.oldest!);
@@ -158,19 +158,36 @@ export class FlowTable implements FlowContext {
   }
 
   private acceptBytes(newest: Flow | null, hash: number, segment: Segment): void {
-    const flow = choose(newest, segment) ?? this.createUnfit(newest, hash, segment);
+    let flow = choose(newest, segment) ?? this.createUnfit(newest, hash, segment);
     if (flow.stage === Stage.ENDED) {
-      this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
-      return;
+      const doubtful = this.doubtful(newest!, flow, hash, segment);
+      if (doubtful === null) {
+        this.counters.reassembly.retransmitted_bytes += segment.payloadLength;
+        return;
+      }
+      flow = doubtful;
     }
     this.touch(flow);
     flow.receive(segment, segment.sequence, this.nowMs);
     if (flow.stage === Stage.WAITING) this.openAgain(flow);
   }
 
+  /**
+   * For bytes that an ended flow had, of which the client now acknowledges more: the next connection's, ahead of a SYN
+   * with the same ISN. Null: they are late copies.
+   */
+  private doubtful(newest: Flow, ended: Flow, hash: number, segment: Segment): Flow | null {
+    if (segment.payloadLength === 0 || (segment.flags & TcpFlag.ACK) === 0 || !ended.isBehindAcks(segment.acknowledgment)) return null;
+    if (newest.doubt === Doubt.MAY_BE_COPY) return newest;
+    if (newest !== ended) return null;
+    const flow = this.create(segment.identity, hash);
+    flow.doubt = Doubt.MAY_BE_COPY;
+    return flow;
+  }
+
   /** For bytes that are no flow's: the first ones, or early ones, of a connection whose SYN was not seen. */
   private createUnfit(newest: Flow | null, hash: number, segment: Segment): Flow {
-    const last = find(newest, (flow) => !flow.isBehindReset);
+    const last = find(newest, ({ doubt }) => doubt === Doubt.NONE);
     if (last !== undefined && !isAnothersAck(last, segment)) this.trimKnown(last, segment);
     return this.create(segment.identity, hash);
   }

@@ -27,6 +27,14 @@ export const Stage = {
   ENDED: 2,
 } as const;
 
+export const Doubt = {
+  NONE: 0,
+  /** It waited in another flow when a reset ended that. */
+  BEHIND_RESET: 1,
+  /** An ended flow had the same, but its client acknowledged less. */
+  MAY_BE_COPY: 2,
+} as const;
+
 /** What all flows of a table share. */
 export interface FlowContext {
   readonly maxPendingPackets: number;
@@ -55,8 +63,8 @@ export class Flow implements StreamOrigin {
   /** When it was last heard of; of a flow that has ended, when that was. */
   lastSeenMs: number;
 
-  /** It has the bytes that waited in another flow when a reset ended it: the next connection's if its SYN comes, else nobody's. */
-  isBehindReset = false;
+  /** Why what it has is the next connection's only if that one's SYN comes, else nobody's. */
+  doubt: number = Doubt.NONE;
   private replacedMs = Infinity;
 
   /** Neighbours in the table's list of flows by age. */
@@ -100,7 +108,7 @@ export class Flow implements StreamOrigin {
       // A FIN that waits says that the other is about to end.
       if (other.stage === Stage.OPEN && !(other.held?.hasFin ?? false)) return true;
     }
-    return this.isBehindReset;
+    return this.doubt !== Doubt.NONE;
   }
 
   /** The lowest sequence number that may be this flow's. */
@@ -140,7 +148,7 @@ export class Flow implements StreamOrigin {
       const isKnown = length === 0 ? this.endedByFin && sequence === this.next : distance(advance(sequence, length), this.next) >= 0;
       return isKnown ? above : -1;
     }
-    if (this.isBehindReset) return -1;
+    if (this.doubt !== Doubt.NONE) return -1;
     if (this.stage === Stage.OPEN && distance(this.next, sequence) > WINDOW_BYTES_MAX) return -1;
     return above;
   }
@@ -159,7 +167,7 @@ export class Flow implements StreamOrigin {
   /** The SYN was seen: bytes begin behind it. */
   open(isn: number): void {
     this.hasSyn = true;
-    this.isBehindReset = false;
+    this.doubt = Doubt.NONE;
     this.isn = isn;
     this.context.counters.flows.opened++;
     this.begin(advance(isn, 1));
@@ -189,6 +197,11 @@ export class Flow implements StreamOrigin {
     if (!this.hasAck) return false;
     const aboveMax = this.synAgain !== null && this.stage === Stage.ENDED ? 0 : LATE_ACK_BYTES_MAX;
     return distance(this.ackLast, acknowledgment) > aboveMax || distance(this.ackFirst, acknowledgment) < -LATE_ACK_BYTES_MAX;
+  }
+
+  /** Whether the client has acknowledged something, but not this much. */
+  isBehindAcks(acknowledgment: number): boolean {
+    return this.hasAck && distance(this.ackLast, acknowledgment) > 0;
   }
 
   private noteAck(acknowledgment: number): void {
@@ -320,7 +333,9 @@ export class Flow implements StreamOrigin {
   private refuse(): void {
     const pieces = this.releaseAll();
     const { reassembly } = this.context.counters;
-    if (this.isBehindReset) for (const { length } of pieces) reassembly.discarded_bytes += length;
+    const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
+    if (this.doubt === Doubt.BEHIND_RESET) reassembly.discarded_bytes += bytes;
+    else if (this.doubt === Doubt.MAY_BE_COPY) reassembly.retransmitted_bytes += bytes;
     else if (this.needsSyn) reassembly.out_of_window += pieces.length;
     this.finish("idle");
   }

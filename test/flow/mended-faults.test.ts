@@ -87,6 +87,17 @@ mended(
   ["SYN a fin", "SYN b fin", "SYN xyz flushed"],
 );
 mended("a late copy of a FIN that waited is known, whatever SYN came again", [syn(0), fin(2, "", { acknowledgment: 21_100 }), data(1, "a", X), syn(0), fin(2, "", { acknowledgment: 21_100 }), data(1, "xyz", Y), FLUSH], ["SYN a fin", "SYN xyz flushed"]);
+mended(
+  "bytes that overtake a SYN with the same ISN are kept also if they acknowledge but a little more than the connection before",
+  [syn(0), data(1, "abc", X), fin(4, "", X), data(1, "x", { acknowledgment: 23_001 }), data(2, "y", { acknowledgment: 23_001 }), syn(0), FLUSH],
+  ["SYN abc fin", "SYN xy flushed"],
+);
+
+test("bytes that might have been the next connection's are retransmissions if its SYN does not come", () => {
+  const { counters, streams } = new Flows().play(syn(0), data(1, "abc", X), fin(4, "", X), data(1, "abc", { acknowledgment: 23_001 }), FLUSH);
+  expect(streams).toEqual(["SYN abc fin"]);
+  expect(counters.reassembly).toMatchObject({ retransmitted_bytes: 3, discarded_bytes: 0, out_of_window: 0 });
+});
 
 const gib = (count: number) => ({ acknowledgment: count * 2 ** 30 });
 mended(
