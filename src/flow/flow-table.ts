@@ -318,7 +318,7 @@ function acceptReset(newest: Flow | null, segment: Segment): void {
 
 /** Whether a segment that has nothing new for a flow is another's, by what it acknowledges. */
 function isAnothers(flow: Flow, segment: Segment): boolean {
-  return (flow.stage === Stage.ENDED || flow.hasPassed(segment.sequence, segment.payloadLength)) && isAnothersAck(flow, segment);
+  return isAnothersAck(flow, segment) && (flow.stage === Stage.ENDED || flow.has(segment.sequence, segment.payloadLength));
 }
 
 function isAnothersAck(flow: Flow, { flags, acknowledgment }: Segment): boolean {

@@ -131,9 +131,14 @@ export class Flow implements StreamOrigin {
     return this.stage === Stage.WAITING && this.firstSeen === advance(isn, 1);
   }
 
-  /** Whether it is open and has gone on behind what a segment brings. */
-  hasPassed(sequence: number, length: number): boolean {
-    return this.stage === Stage.OPEN && distance(sequence, this.next) > 0 && distance(advance(sequence, length), this.next) >= 0;
+  /** Whether it is open and has all that a segment brings, delivered or waiting. */
+  has(sequence: number, length: number): boolean {
+    if (this.stage !== Stage.OPEN) return false;
+    const passed = Math.max(distance(sequence, this.next), 0);
+    if (passed >= length) return passed > 0;
+    // Of what waits, some may be another's.
+    const isOwn = ({ acknowledgment }: Piece) => acknowledgment !== null && !this.isAnothersAck(acknowledgment);
+    return this.held?.has(advance(sequence, passed), length - passed, isOwn) ?? false;
   }
 
   /**

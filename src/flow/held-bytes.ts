@@ -106,6 +106,19 @@ export class HeldBytes {
     return oldest;
   }
 
+  /** Whether all of the `length` bytes are here, in pieces for which `wanted` holds. */
+  has(sequence: number, length: number, wanted: (piece: Piece) => boolean): boolean {
+    let left = length;
+    for (const piece of this.pieces) {
+      if (!wanted(piece)) continue;
+      const from = distance(piece.sequence, advance(sequence, length - left));
+      if (from < 0) return false;
+      left -= Math.max(piece.length - from, 0);
+      if (left <= 0) return true;
+    }
+    return false;
+  }
+
   /**
    * Copies those of the `length` bytes that no piece has yet: the first copy of a byte wins. Returns
    * how many were new.

@@ -58,6 +58,12 @@ mended(
   [syn(0), data(1, "ab", X), data(1, "x", Y), syn(0), data(3, "c", X), fin(4, "", X), data(2, "yz", Y), FLUSH],
   ["SYN abc fin", "SYN xyz flushed"],
 );
+mended(
+  "first bytes that overtake their SYN, where bytes of the same numbers wait, wait for it",
+  [syn(0), data(1, "a", X), data(3, "cd", X), data(5, "e", X), data(3, "xyz", Y), data(2, "b", X), fin(6, "", X), syn(2), FLUSH],
+  ["SYN abcde fin", "SYN xyz flushed"],
+);
+mended("of two copies that overtake their SYN the first is right, though the connection before has it wait", [syn(0), data(1, "a", X), data(3, "x", Y), data(3, "y", Y), syn(2), FLUSH], ["SYN a flushed", "SYN x flushed"]);
 mended("first bytes behind a second SYN with the same ISN open the next connection before the end of the one before", [syn(0), data(1, "ab", X), syn(0), data(1, "x", Y), data(3, "c", X), fin(4, "", X), data(2, "yz", Y), FLUSH], ["SYN abc fin", "SYN xyz flushed"]);
 mended("bytes that overtake the first ones and a SYN with the same ISN wait for both", [syn(0), data(1, "ab", X), fin(3, "", X), data(2, "yz", Y), syn(0), data(1, "x", Y), FLUSH], ["SYN ab fin", "SYN xyz flushed"]);
 mended("bytes that overtake the first ones, behind a SYN with the same ISN, wait for them", [syn(0), data(1, "ab", X), fin(3, "", X), syn(0), data(2, "yz", Y), data(1, "x", Y), FLUSH], ["SYN ab fin", "SYN xyz flushed"]);
