@@ -316,9 +316,12 @@ function acceptReset(newest: Flow | null, segment: Segment): void {
   find(newest, (flow) => flow.stage === Stage.OPEN && flow.next === segment.sequence)?.receiveReset(segment.sequence);
 }
 
-/** Whether a segment that has nothing new for a flow is another's, by what it acknowledges. */
+/** Whether a segment that has nothing new for a flow, or begins behind a second SYN, is another's, by what it acknowledges. */
 function isAnothers(flow: Flow, segment: Segment): boolean {
-  return isAnothersAck(flow, segment) && (flow.stage === Stage.ENDED || flow.has(segment.sequence, segment.payloadLength));
+  if (!isAnothersAck(flow, segment)) return false;
+  const { sequence, payloadLength } = segment;
+  const isAgain = flow.synAgain !== null && advance(flow.synAgain, 1) === sequence;
+  return flow.stage === Stage.ENDED || isAgain || flow.has(sequence, payloadLength);
 }
 
 function isAnothersAck(flow: Flow, { flags, acknowledgment }: Segment): boolean {

@@ -65,6 +65,7 @@ mended(
 );
 mended("of two copies that overtake their SYN the first is right, though the connection before has it wait", [syn(0), data(1, "a", X), data(3, "x", Y), data(3, "y", Y), syn(2), FLUSH], ["SYN a flushed", "SYN x flushed"]);
 mended("first bytes behind a second SYN with the same ISN open the next connection before the end of the one before", [syn(0), data(1, "ab", X), syn(0), data(1, "x", Y), data(3, "c", X), fin(4, "", X), data(2, "yz", Y), FLUSH], ["SYN abc fin", "SYN xyz flushed"]);
+mended("so do those that reach further than the connection before", [syn(0), data(1, "ab", X), syn(0), data(1, "xyz", Y), fin(3, "", X), data(4, "z", Y), FLUSH], ["SYN ab fin", "SYN xyzz flushed"]);
 mended("bytes that overtake the first ones and a SYN with the same ISN wait for both", [syn(0), data(1, "ab", X), fin(3, "", X), data(2, "yz", Y), syn(0), data(1, "x", Y), FLUSH], ["SYN ab fin", "SYN xyz flushed"]);
 mended("bytes that overtake the first ones, behind a SYN with the same ISN, wait for them", [syn(0), data(1, "ab", X), fin(3, "", X), syn(0), data(2, "yz", Y), data(1, "x", Y), FLUSH], ["SYN ab fin", "SYN xyz flushed"]);
 mended(
