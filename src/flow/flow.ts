@@ -306,9 +306,10 @@ export class Flow implements StreamOrigin {
     }
   }
 
-  /** Holds copies of pieces that another flow had. */
+  /** Holds copies of pieces that another flow had. The first copy of a byte wins, wherever it waited. */
   adopt(pieces: Piece[]): void {
-    for (const { sequence, bytes, length, end, isFin, acknowledgment, arrivedMs, timestampMs } of pieces) {
+    const all = [...this.releaseAll(), ...pieces].sort((a, b) => a.arrivedMs - b.arrivedMs);
+    for (const { sequence, bytes, length, end, isFin, acknowledgment, arrivedMs, timestampMs } of all) {
       const bytesEnd = advance(sequence, length);
       if (length > 0) this.place(sequence, bytes, 0, length, acknowledgment, arrivedMs, timestampMs);
       if (isFin || end !== bytesEnd) this.placeEnd(bytesEnd, end, isFin, acknowledgment, arrivedMs, timestampMs);

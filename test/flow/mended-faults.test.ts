@@ -112,3 +112,9 @@ mended(
   [syn(0), data(1, "a", gib(0)), ...[0.9, 1.8, 2.7].map((count) => data(2, "", gib(count))), data(1, "a", gib(2.7)), fin(2, "b", gib(2.7)), pause(1000)],
   ["SYN ab fin"],
 );
+
+mended(
+  "of bytes that overtake their SYN the first copy wins, in whichever of the connections before it waited",
+  [syn(0), data(1, "a", X), syn(5000), data(5001, "b", Y), { ...data(9001, "xyz"), flags: "" }, pause(1), data(9003, "G", X), fin(2, "", X), syn(9000), FLUSH],
+  ["SYN a fin", "SYN b flushed", "SYN xyz flushed"],
+);
