@@ -500,10 +500,9 @@ export class Flow implements StreamOrigin {
     if (how === "evicted") flows.evicted++;
     else flows.closed++;
     this.endedByFin = how === "fin";
-    // A byte with the FIN's own number is nobody's.
-    if (this.endedByFin && behind[0]?.sequence === this.next) {
-      behind.shift();
-      reassembly.out_of_window++;
+    // A byte with the FIN's own number is nobody's; the FIN itself may wait twice.
+    while (this.endedByFin && behind[0]?.sequence === this.next) {
+      if (behind.shift()!.length > 0) reassembly.out_of_window++;
     }
     this.consumer!.end(how);
     this.consumer = null;

@@ -113,6 +113,12 @@ mended(
   ["SYN ab fin"],
 );
 
+test("a FIN that waits twice, alone and behind bytes that were cut short, is no byte out of window", () => {
+  const flows = new Flows().play(syn(0), fin(5), data(2, "bcd"), fin(3, "c", { missing: 1 }), data(1, "a"));
+  expect(flows.streams).toEqual(["SYN abcd fin"]);
+  expect(flows.counters.reassembly.out_of_window).toBe(0);
+});
+
 mended(
   "of bytes that overtake their SYN the first copy wins, in whichever of the connections before it waited",
   [syn(0), data(1, "a", X), syn(5000), data(5001, "b", Y), { ...data(9001, "xyz"), flags: "" }, pause(1), data(9003, "G", X), fin(2, "", X), syn(9000), FLUSH],
