@@ -10,6 +10,8 @@ const EMBEDDED = "/$bunfs/";
 /** Has this process start over without that thread, once. It goes on as it is where the system refuses, and under `bun` itself. */
 export function startOver(argv: string[], env: NodeJS.ProcessEnv): void {
   if (!Bun.main.startsWith(EMBEDDED) || env[VARIABLE] !== undefined) return;
+  // Where execve is refused, its warning that it is experimental would stand between the log lines.
+  process.removeAllListeners("warning");
   try {
     process.execve!(process.execPath, [process.argv0, ...argv], { ...env, [VARIABLE]: "0" } as Record<string, string>);
   } catch {

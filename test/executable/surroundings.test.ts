@@ -76,3 +76,14 @@ test("it starts over without the allocator's thread, as the same process with th
   }
   expect(endpoint.text()).toBe(REQUEST + REQUEST);
 });
+
+test("where it cannot start over, since its file is gone, it goes on as it is and says nothing of that", async () => {
+  using endpoint = new RecordingEndpoint();
+  using directory = new TemporaryDirectory();
+  const capture = directory.file("one.pcap", oneRequest);
+  const executable = directory.copyOfProgram();
+  const through = ["bash", "-c", 'exec 7<"$0"; rm "$0"; exec /proc/self/fd/7 "$@"'];
+  const { status, stderr } = await run(["--log-level", "warn", "--mode", "tcp", "--read", capture, String(VNI), String(PORT), endpoint.address], { through, executable });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  expect(endpoint.text()).toBe(REQUEST);
+});
