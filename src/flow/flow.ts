@@ -227,8 +227,8 @@ export class Flow implements StreamOrigin {
 
   /** Takes a segment's payload and FIN. `sequence` is its payload's first byte's. */
   receive(segment: Segment, sequence: number, nowMs: number): void {
-    // Of what lies ahead it is not known yet whose it is.
     const acknowledgment = (segment.flags & TcpFlag.ACK) === 0 ? null : segment.acknowledgment;
+    // Of what lies ahead it is not known yet whose it is.
     if (acknowledgment !== null && this.stage === Stage.OPEN && distance(this.next, sequence) <= 0) this.noteAck(acknowledgment);
     const { payloadLength, missingLength, timestampMs } = segment;
     const isFin = (segment.flags & TcpFlag.FIN) !== 0;

@@ -32,15 +32,15 @@ export interface HttpReport {
 export class HttpMode implements StreamOpener {
   /** Streams that got something to do in this batch. */
   readonly dirty = new Set<HttpStream>();
-  /** How many pipes have requests, waiting or in flight; */
+  /** How many pipes have requests, waiting or in flight. */
   busyPipes = 0;
-  /** requests that wait for their turn; */
+  /** How many pipes have requests that wait for their turn. */
   waitingPipes = 0;
-  /** half as many of these as may be, so that a source that can wait should; */
+  /** In how many pipes half as many requests wait as may: a source that can wait should. */
   crowdedPipes = 0;
-  /** and requests that wait for an answer. */
+  /** How many pipes wait for an answer. */
   answeringPipes = 0;
-  /** All of the latter, and some that have had theirs since the last look: most wait again by the next. */
+  /** All pipes that wait for an answer, and some that have had theirs since the last tick: most wait again by the next. */
   readonly watched = new Set<RequestPipe>();
   /** Pipes that got answers, whose next requests are due. */
   private readonly answered: RequestPipe[] = [];
