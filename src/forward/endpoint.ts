@@ -37,7 +37,7 @@ export class Endpoint {
   /** Connections that are half-closed and wait for the endpoint's end. */
   readonly lingering = new Set<Upstream>();
   private readonly open = new Set<Upstream>();
-  private readonly dirty = new Set<Upstream>();
+  private readonly dirty: Upstream[] = [];
   /** Connections to be opened: new ones, and refused ones from the given time on. */
   private queue: { upstream: Upstream; notBeforeMs: number }[] = [];
   private readonly connecting = new Set<Upstream>();
@@ -103,10 +103,10 @@ export class Endpoint {
 
   /** The batch is over: every connection that got bytes offers them to the kernel, in one write each. */
   flush(): void {
-    if (this.dirty.size === 0) return;
+    if (this.dirty.length === 0) return;
     const nowMs = this.now();
     for (const upstream of this.dirty) upstream.flush(nowMs);
-    this.dirty.clear();
+    this.dirty.length = 0;
   }
 
   /** Looks at all time limits; cheap to call often. */
@@ -129,7 +129,9 @@ export class Endpoint {
   }
 
   markDirty(upstream: Upstream): void {
-    this.dirty.add(upstream);
+    if (upstream.isDirty) return;
+    upstream.isDirty = true;
+    this.dirty.push(upstream);
   }
 
   /** Gives up the connections that hold most until all that is held is within the limit. */
@@ -150,7 +152,6 @@ export class Endpoint {
     this.blocked.delete(upstream);
     this.lingering.delete(upstream);
     this.connecting.delete(upstream);
-    this.dirty.delete(upstream);
   }
 
   countDelay(delayMs: number): void {

@@ -36,6 +36,8 @@ export class Upstream implements SocketEvents {
   private readonly queue: ByteQueue;
   /** When the first bytes of the next write were captured; -1: none were. */
   private firstTimestampMs = -1;
+  /** It is in the endpoint's list of those that got something to do in this batch. */
+  isDirty = false;
 
   /** Part of the last write was not taken: the rest waits for {@link writable} or for this time. */
   private blocked = false;
@@ -122,6 +124,7 @@ export class Upstream implements SocketEvents {
 
   /** The batch is over: offers its bytes to the kernel, and copies what must wait. */
   flush(nowMs: number): void {
+    this.isDirty = false;
     if (this.state === State.OPEN && !this.blocked) this.offer(nowMs);
     this.keepDirect();
   }
@@ -230,11 +233,12 @@ export class Upstream implements SocketEvents {
         this.firstTimestampMs = -1;
       }
     }
-    this.blocked = left > 0;
-    if (!this.blocked) {
-      this.endpoint.blocked.delete(this);
+    if (left === 0) {
+      if (this.blocked) this.endpoint.blocked.delete(this);
+      this.blocked = false;
       return true;
     }
+    this.blocked = true;
     this.endpoint.blocked.add(this);
     if (written === 0) {
       counters.upstream.would_block++;
