@@ -15,9 +15,14 @@ import { HttpMode, type HttpOptions, type HttpReport } from "./forward/http-mode
 import { TcpMode } from "./forward/tcp-mode.ts";
 import type { Counters } from "./observe/counters.ts";
 
-/** How far a source that can wait runs ahead: bytes not taken, connections not made, not ended, or not answered. */
+/**
+ * How far a source that can wait runs ahead: bytes not taken; connections not made, not ended, or not answered; and
+ * requests that wait for their turn, which would only leave the processor's cache before it comes.
+ */
 const AHEAD_BYTES_MAX = 8 << 20;
 const AHEAD_CONNECTIONS_MAX = 512;
+export const AHEAD_REQUESTS_MAX = 512;
+
 export interface ShardOptions extends HttpOptions {
   readonly mode: "http" | "tcp";
   readonly vxlanPort: number;
@@ -82,7 +87,7 @@ export class Shard {
 
   /** Whether something waits for what the endpoint does: an answer, bytes taken, a connection made. */
   get awaitsEndpoint(): boolean {
-    return this.endpoint.isAwaited || (this.http !== null && this.http.waitingPipes > 0);
+    return this.endpoint.isAwaited || (this.http !== null && this.http.waitingRequests > 0);
   }
 
   /** Whether everything that was handed on has come to its end. */
@@ -96,7 +101,7 @@ export class Shard {
   }
 
   private get isCrowded(): boolean {
-    return this.http !== null && this.http.crowdedPipes > 0;
+    return this.http !== null && (this.http.crowdedPipes > 0 || this.http.waitingRequests >= AHEAD_REQUESTS_MAX);
   }
 
   /** Time passes, whether or not frames come: `captureMs` is the capture's time. */

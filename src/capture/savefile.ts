@@ -13,7 +13,8 @@ import { closeSync, open, openSync, read, statSync } from "node:fs";
 import { RefusalError } from "../errors.ts";
 import { type RecordSource, SNAPSHOT_BYTES_MAX } from "./record-source.ts";
 
-const CHUNK_BYTES = 1 << 20;
+/** Larger ones would have left the processor's cache before they are decoded. */
+const CHUNK_BYTES = 256 << 10;
 /** A block that is longer, as libpcap has it, is no block. */
 const BLOCK_BYTES_MAX = 16 << 20;
 

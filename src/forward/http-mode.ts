@@ -7,6 +7,7 @@ import type { HeaderEdits } from "../http/header-edits.ts";
 import type { ForeignProtocol } from "../http/request-sink.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { HttpStream } from "./http-stream.ts";
+import { RequestPool } from "./request.ts";
 import type { RequestPipe } from "./request-pipe.ts";
 
 const TICK_MS = 100;
@@ -30,12 +31,13 @@ export interface HttpReport {
 }
 
 export class HttpMode implements StreamOpener {
+  readonly requestPool = new RequestPool();
   /** Streams that got something to do in this batch. */
   readonly dirty = new Set<HttpStream>();
   /** How many pipes have requests, waiting or in flight. */
   busyPipes = 0;
-  /** How many pipes have requests that wait for their turn. */
-  waitingPipes = 0;
+  /** How many requests wait for their turn. */
+  waitingRequests = 0;
   /** In how many pipes half as many requests wait as may: a source that can wait should. */
   crowdedPipes = 0;
   /** How many pipes wait for an answer. */

@@ -195,7 +195,7 @@ export class HttpStream implements StreamConsumer, RequestSink, PipeOwner {
       return;
     }
     this.pipe.commit(this.current, this.timestampMs);
-    this.mode.dirty.add(this);
+    if (this.pipe.mayPump) this.mode.dirty.add(this);
     if (!this.current.wantsUpgrade) return;
     this.phase = Phase.UPGRADING;
     this.framer.passRest();

@@ -10,28 +10,13 @@ import type { ResponseSink } from "../http/response-sink.ts";
 import type { RequestDrop } from "../observe/counters.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { HttpMode } from "./http-mode.ts";
+import type { Request, RequestKind } from "./request.ts";
 import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
 
 /** How often a request is sent again because its connection ended before the answer began. */
 export const RESENDS_MAX = 3;
 /** How long a connection that is not needed any more waits for the endpoint to end it. */
 const LINGER_MS = 1000;
-
-/** What a request is, as far as sending it goes. */
-export interface RequestKind {
-  readonly method: string;
-  readonly isIdempotent: boolean;
-  readonly wantsUpgrade: boolean;
-}
-
-interface Request extends RequestKind {
-  /** Bytes in `held`; 0: it was streamed, and cannot be sent again. */
-  readonly length: number;
-  readonly timestampMs: number;
-  resends: number;
-  /** Unanswered and not to be sent again, while one before it still is. */
-  cancelled: boolean;
-}
 
 /** Told what became of the requests that concern more than the pipe. */
 export interface PipeOwner {
@@ -59,9 +44,9 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   private answerDueMs = Infinity;
   private bare = false;
   private ending = false;
-  /** As which of the mode's pipes it counts. */
+  /** As what it counts in the mode. */
   private isBusy = false;
-  private hasWaiting = false;
+  private countedWaiting = 0;
   private isCrowded = false;
   private isAnswering = false;
   /** It is in the mode's set of those whose answers may become overdue. */
@@ -79,6 +64,11 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   /** Whole requests that wait for their turn. */
   get waiting(): number {
     return this.requests.length - this.inFlight;
+  }
+
+  /** Whether one more request may be in flight. */
+  get mayPump(): boolean {
+    return this.inFlight < this.mode.options.pipelineDepth;
   }
 
   // The request under way.
@@ -103,7 +93,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
 
   /** The request under way is whole: it is sent when its turn comes. */
   commit(kind: RequestKind, timestampMs: number): void {
-    this.requests.push(this.newRequest(kind, this.underWayBytes, timestampMs));
+    this.requests.push(this.mode.requestPool.take(kind, this.underWayBytes, timestampMs));
     this.underWayBytes = 0;
     this.noteCrowd();
   }
@@ -120,7 +110,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     this.discard();
     this.streaming = true;
     // Not held, it cannot be followed by what waits for the endpoint's word on an upgrade.
-    this.requests.push(this.newRequest({ ...kind, wantsUpgrade: false }, 0, timestampMs));
+    this.requests.push(this.mode.requestPool.take({ ...kind, wantsUpgrade: false }, 0, timestampMs));
     this.inFlight = 1;
     this.responses!.expect(kind.method);
     upstream.mayEnd = false;
@@ -185,15 +175,15 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     this.noteCrowd();
   }
 
-  /** Keeps the mode's counts of pipes true. */
+  /** Keeps the mode's counts true. */
   private noteCrowd(): void {
     const isBusy = this.requests.length > 0;
     if (isBusy !== this.isBusy) this.mode.busyPipes += isBusy ? 1 : -1;
     this.isBusy = isBusy;
-    const hasWaiting = this.waiting > 0;
-    if (hasWaiting !== this.hasWaiting) this.mode.waitingPipes += hasWaiting ? 1 : -1;
-    this.hasWaiting = hasWaiting;
-    const isCrowded = this.waiting * 2 >= this.mode.options.maxWaitingRequests;
+    const { waiting } = this;
+    this.mode.waitingRequests += waiting - this.countedWaiting;
+    this.countedWaiting = waiting;
+    const isCrowded = waiting * 2 >= this.mode.options.maxWaitingRequests;
     if (isCrowded !== this.isCrowded) this.mode.crowdedPipes += isCrowded ? 1 : -1;
     this.isCrowded = isCrowded;
   }
@@ -209,10 +199,10 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
       if (this.ending && this.requests.length === 0) this.leaveConnection();
       return;
     }
-    if (this.inFlight >= this.mode.options.pipelineDepth) return;
+    if (!this.mayPump) return;
     const upstream = this.connection();
     if (!upstream.isOpen) return;
-    while (this.waiting > 0 && this.inFlight < this.mode.options.pipelineDepth) {
+    while (this.waiting > 0 && this.mayPump) {
       const request = this.requests[this.inFlight]!;
       this.send(request);
       // The buffers were full, and the connection that was given up is this one: all that has followed already.
@@ -276,7 +266,8 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
 
   complete(persistent: boolean): void {
     this.mode.endpoint.counters.requests.answered++;
-    const request = this.removeFirst();
+    const wantedUpgrade = this.requests[0]!.wantsUpgrade;
+    this.removeFirst();
     if (this.streaming) {
       // Answered before it was all sent: the endpoint may still take the rest.
       this.mode.endpoint.counters.requests.forwarded++;
@@ -284,7 +275,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     }
     if (!persistent) this.requeue(false, this.leaveConnection());
     this.awaitAnswer();
-    this.owesRefusal ||= request.wantsUpgrade;
+    this.owesRefusal ||= wantedUpgrade;
   }
 
   upgraded(): void {
@@ -301,11 +292,6 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   malformed(): void {
     this.answerBegun = this.inFlight > 0;
     this.upstream?.giveUp("what it answered is no HTTP/1 response");
-  }
-
-  private newRequest(kind: RequestKind, length: number, timestampMs: number): Request {
-    const { method, isIdempotent, wantsUpgrade } = kind;
-    return { method, isIdempotent, wantsUpgrade, length, timestampMs, resends: 0, cancelled: false };
   }
 
   private connection(): Upstream {
@@ -354,19 +340,18 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
   }
 
   /** Takes out the first request, and those behind it that nobody answers any more. */
-  private removeFirst(): Request {
-    const first = this.remove();
+  private removeFirst(): void {
+    this.remove();
     while (this.inFlight > 0 && this.requests[0]!.cancelled) this.remove();
     this.answerBegun = false;
-    return first;
   }
 
-  private remove(): Request {
+  private remove(): void {
     const request = this.requests.shift()!;
     this.inFlight--;
     this.inFlightBytes -= request.length;
     if (request.length > 0) this.held.consume(request.length);
-    return request;
+    this.mode.requestPool.giveBack(request);
   }
 
   /** The connection is not needed any more: ends it in order. Returns how many bytes of what is in flight were not sent. */
@@ -421,6 +406,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
       if (request.resends > 0) this.mode.endpoint.counters.responses.unanswered += request.cancelled ? 0 : 1;
       else requests.dropped[reason]++;
       this.dropHeld(request.length);
+      this.mode.requestPool.giveBack(request);
     }
   }
 

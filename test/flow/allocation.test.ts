@@ -1,5 +1,5 @@
 /**
- * In the steady state nothing is allocated per in-order segment. Counted by the objects on the heap,
+ * In the steady state nothing is allocated per in-order segment, nor per request. Counted by the objects on the heap,
  * those that are garbage already included, over slices short enough that collections do not hide them.
  */
 import { heapStats } from "bun:jsc";
@@ -50,9 +50,9 @@ class Traffic extends MemorySource {
   private readonly sequenceOffsets: number[] = [];
   private sequence = 0xffff_0000;
 
-  constructor() {
+  constructor(payload: (flow: number) => Uint8Array) {
     super(ETHERNET_LINK);
-    const frames = Array.from({ length: FLOWS }, (_, i) => segmentFrame(i, "A", new Uint8Array(PAYLOAD_BYTES).fill(i)));
+    const frames = Array.from({ length: FLOWS }, (_, i) => segmentFrame(i, "A", payload(i)));
     this.fill(frames.map((bytes) => ({ bytes, timestampMs: EPOCH_MS })));
     for (let i = 0; this.next(); i++) this.sequenceOffsets.push(this.offset + this.length - PAYLOAD_BYTES - 16);
   }
@@ -113,7 +113,7 @@ test("decode and flow allocate nothing per in-order segment", () => {
   const decoder = new Decoder({ vxlanPort: 4789, vni: VNI, port: PORT }, counters);
   const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000 };
   const table = new FlowTable(limits, counters, new BufferBudget(1 << 20), opener);
-  const traffic = new Traffic();
+  const traffic = new Traffic((flow) => new Uint8Array(PAYLOAD_BYTES).fill(flow));
   const read = (source: MemorySource) => {
     while (source.next()) {
       const outcome = decoder.decode(source.bytes, source.view, source.offset, source.length, source.linkType, source.timestampMs);
@@ -139,27 +139,40 @@ test("decode and flow allocate nothing per in-order segment", () => {
   expect(counters.reassembly).toMatchObject({ out_of_order: 0, retransmitted_bytes: 0, gaps: 0 });
 }, 60_000);
 
-test("a whole shard in mode tcp allocates nothing per segment that the kernel takes at once", () => {
+const HEAD = "GET / HTTP/1.1\r\nA: ";
+const REQUEST = new TextEncoder().encode(`${HEAD}${"a".repeat(PAYLOAD_BYTES - HEAD.length - 4)}\r\n\r\n`);
+const ANSWER = new TextEncoder().encode("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+
+test.each(["tcp", "http"] as const)("a whole shard in mode %s allocates nothing per segment that the kernel takes at once, nor per answer", (mode) => {
   const counters = new Counters();
   let bytes = 0;
-  const socket: UpstreamSocket = { write: (_bytes, _offset, length) => ((bytes += length), length), shutdown() {}, terminate() {} };
-  const waiting: SocketEvents[] = [];
-  const connector: Connector = { connect: (_address, events) => void waiting.push(events), afterEvents: (callback) => callback() };
+  const connections: SocketEvents[] = [];
+  const connector: Connector = { connect: (_address, events) => void connections.push(events), afterEvents: (callback) => callback() };
   const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
-  const http = { pipelineDepth: 1, maxWaitingRequests: 1, maxRequestBytes: 1, maxHeaderBytes: 1, responseTimeoutMs: 1000, headerEdits: null };
+  const http = { pipelineDepth: 1, maxWaitingRequests: 2, maxRequestBytes: 1000, maxHeaderBytes: 1000, responseTimeoutMs: 1000, headerEdits: null };
   const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, maxBufferMib: 1, maxRetries: 10, connectTimeoutMs: 1000 };
   const ours = { vxlanPort: 4789, vni: VNI, port: PORT, address: { host: "endpoint", port: 1 } };
-  const shard = new Shard({ ...http, ...limits, ...ours, mode: "tcp", measuresDelay: true }, counters, report, connector, () => EPOCH_MS);
-  const traffic = new Traffic();
+  const shard = new Shard({ ...http, ...limits, ...ours, mode, measuresDelay: true }, counters, report, connector, () => EPOCH_MS);
+  const traffic = new Traffic(() => REQUEST);
   shard.process(traffic.syns(), FLOWS + 1);
-  for (const events of waiting) events.opened(socket);
-  const slice = () => {
-    for (let count = 0; count < SEGMENTS_PER_SLICE; count += FLOWS) {
-      traffic.advance();
-      shard.process(traffic, FLOWS + 1);
+  const accept = () => {
+    for (const events of connections) {
+      const socket: UpstreamSocket = { write: (_bytes, _offset, length) => ((bytes += length), length), shutdown() {}, terminate() {} };
+      events.opened(socket);
     }
+  };
+  const round = () => {
+    traffic.advance();
+    shard.process(traffic, FLOWS + 1);
+    if (bytes === 0) accept();
+    for (const events of connections) events.received(ANSWER);
+  };
+  const slice = () => {
+    for (let count = 0; count < SEGMENTS_PER_SLICE; count += FLOWS) round();
   };
   for (let warmUp = 0; warmUp < 10; warmUp++) slice();
   expect(objectsPerSlice(slice)).toBeLessThan(SHARD_OBJECTS_PER_SLICE_MAX);
-  expect(bytes).toBe((10 + SLICES) * SEGMENTS_PER_SLICE * PAYLOAD_BYTES);
+  const segments = (10 + SLICES) * SEGMENTS_PER_SLICE;
+  expect(bytes).toBe(segments * PAYLOAD_BYTES);
+  expect(counters.requests.answered).toBe(mode === "http" ? segments : 0);
 }, 60_000);
