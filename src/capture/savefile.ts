@@ -14,7 +14,7 @@ import { RefusalError } from "../errors.ts";
 import { type RecordSource, SNAPSHOT_BYTES_MAX } from "./record-source.ts";
 
 /** Larger ones would have left the processor's cache before they are decoded. */
-const CHUNK_BYTES = 256 << 10;
+const CHUNK_BYTES = 512 << 10;
 /** A block that is longer, as libpcap has it, is no block. */
 const BLOCK_BYTES_MAX = 16 << 20;
 
