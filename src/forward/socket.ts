@@ -1,9 +1,11 @@
 /**
  * The only place that opens client sockets. What it hides of Bun.connect: connecting reports a
- * failure twice, and has no time limit of its own; `write` never buffers and returns what the kernel
+ * failure twice, sometimes before it has returned, and then with a reason that is not so; it has no
+ * time limit of its own; `write` never buffers and returns what the kernel
  * took, -1 once closed; `end` can lose bytes while the peer talks, so that whoever wants none lost
  * calls `shutdown` and waits for the peer's end.
  */
+import { closeSync, openSync } from "node:fs";
 import type { Socket } from "bun";
 
 export interface ForwardAddress {
@@ -33,10 +35,14 @@ export interface SocketEvents {
 }
 
 export interface Connector {
+  /** Nothing happens on the connection before this has returned. */
   connect(address: ForwardAddress, events: SocketEvents): void;
   /** Calls back when the events that have come by now have all been told, of all connections. */
   afterEvents(callback: () => void): void;
 }
+
+/** Bun.connect has been called, and has not returned. */
+let isConnecting = false;
 
 const handlers = {
   open(socket: Socket<SocketEvents>): void {
@@ -59,10 +65,25 @@ const handlers = {
     // that is a bug in this program, and must not be swallowed.
     if (error.code === undefined) queueMicrotask(() => reportBug(error));
   },
-  connectError(socket: Socket<SocketEvents>, error: Error): void {
-    socket.data.failed(error);
+  connectError(socket: Socket<SocketEvents>, error: NodeJS.ErrnoException): void {
+    if (!isConnecting) {
+      socket.data.failed(error);
+      return;
+    }
+    const cause = error.code === "ECONNREFUSED" ? failureAtOnce() : error;
+    queueMicrotask(() => socket.data.failed(cause));
   },
 };
+
+/** No endpoint refuses before it was asked: it was this host that had no socket, or nowhere to send to. Bun does not tell which. */
+function failureAtOnce(): Error {
+  try {
+    closeSync(openSync("/dev/null", "r"));
+  } catch (error) {
+    return error as Error;
+  }
+  return new Error("this host has no route to it, or no port left");
+}
 
 function reportBug(error: Error): never {
   throw error;
@@ -71,8 +92,10 @@ function reportBug(error: Error): never {
 export const bunConnector: Connector = {
   connect(address, events) {
     const options = { hostname: address.host, port: address.port, allowHalfOpen: true, data: events, socket: handlers };
+    isConnecting = true;
     // The rejection says what connectError said.
     Bun.connect(options).catch(() => {});
+    isConnecting = false;
   },
   afterEvents(callback) {
     setImmediate(callback);

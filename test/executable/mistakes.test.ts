@@ -4,7 +4,8 @@ import { gzipSync } from "node:zlib";
 import { join } from "node:path";
 import { canIsolate, run, start, type StartOptions, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint, refusingAddress } from "./recording-endpoint.ts";
-import { oneRequest, PORT, VNI } from "./sessions.ts";
+import { pcap } from "../support/frames.ts";
+import { oneRequest, PORT, REQUEST, session, VNI } from "./sessions.ts";
 
 const endpoint = new RecordingEndpoint();
 const directory = new TemporaryDirectory();
@@ -88,6 +89,31 @@ describe("what the machine refuses is told with exit status 1", () => {
     expect(said.split("Cannot connect")).toHaveLength(2);
     const { upstream, reassembly } = JSON.parse(readFileSync(summary, "utf8"));
     expect(upstream).toMatchObject({ connects: 0, connect_errors: 1, lost_bytes: reassembly.delivered_bytes });
+  });
+
+  // What is not allowed to be tried fails before Bun.connect has returned.
+  test.each(["tcp", "http"])("an endpoint without a route to it: all is counted, and the program ends, in mode %s", async (mode) => {
+    const summary = join(directory.path, "no-route.json");
+    const requests = 5000;
+    const many = directory.file("many.pcap", pcap(session(new Array<string>(requests).fill(REQUEST))));
+    const args = ["--mode", mode, "--connect-timeout-ms", "1", "--summary", summary, "--read", many, ...ours.slice(0, 2), "[fe80::1]:80"];
+    // A link-local address without an interface.
+    await check(args, 1, ["Cannot connect to [fe80::1]:80"]);
+    const { upstream, requests: counted, reassembly } = JSON.parse(readFileSync(summary, "utf8"));
+    expect(upstream.connects).toBe(0);
+    if (mode === "tcp") expect(upstream.lost_bytes).toBe(reassembly.delivered_bytes);
+    else expect(counted).toMatchObject({ seen: requests, dropped: { endpoint_down: requests } });
+  });
+
+  test("too few open files: the reason is told, and connections wait for one", async () => {
+    using server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("ok") });
+    const summary = join(directory.path, "files.json");
+    const sessions = Array.from({ length: 200 }, (_, i) => session([REQUEST, REQUEST], 10_000 + i));
+    const many = directory.file("sessions.pcap", pcap(sessions.flat()));
+    const args = ["--summary", summary, "--read", many, ...ours.slice(0, 2), `127.0.0.1:${server.port}`];
+    await check(args, 0, ["too many open files (raise ulimit -n)"], { through: ["sh", "-c", `ulimit -n 40 && exec "$@"`, "sh"] });
+    const { requests } = JSON.parse(readFileSync(summary, "utf8"));
+    expect(requests).toMatchObject({ seen: 400, answered: 400 });
   });
 
   test("an endpoint whose name does not exist", async () => {
