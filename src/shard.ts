@@ -22,6 +22,11 @@ import type { Counters } from "./observe/counters.ts";
 const AHEAD_BYTES_MAX = 8 << 20;
 const AHEAD_CONNECTIONS_MAX = 512;
 export const AHEAD_REQUESTS_MAX = 512;
+/**
+ * An endpoint that has answered nothing for so long may be one that serves so many connections at a time, and waits
+ * for their ends or the rest of an upload: those come only if more is read.
+ */
+export const SILENCE_MS_MAX = 20;
 
 export interface ShardOptions extends HttpOptions {
   readonly mode: "http" | "tcp";
@@ -101,7 +106,9 @@ export class Shard {
   }
 
   private get isCrowded(): boolean {
-    return this.http !== null && (this.http.crowdedPipes > 0 || this.http.waitingRequests >= AHEAD_REQUESTS_MAX);
+    const { http } = this;
+    if (http === null) return false;
+    return http.crowdedPipes > 0 || (http.waitingRequests >= AHEAD_REQUESTS_MAX && http.silenceMs < SILENCE_MS_MAX);
   }
 
   /** Time passes, whether or not frames come: `captureMs` is the capture's time. */

@@ -48,6 +48,8 @@ export class HttpMode implements StreamOpener {
   private readonly answered: RequestPipe[] = [];
   /** The time of the last {@link tick}: near enough for time limits, and no call per request. */
   tickedMs: number;
+  /** When the last answer was whole; at first, when there could be none. */
+  answeredMs: number;
   private nextTickMs = 0;
 
   constructor(
@@ -56,6 +58,12 @@ export class HttpMode implements StreamOpener {
     readonly report: HttpReport,
   ) {
     this.tickedMs = endpoint.now();
+    this.answeredMs = this.tickedMs;
+  }
+
+  /** How long no answer was whole. */
+  get silenceMs(): number {
+    return this.tickedMs - this.answeredMs;
   }
 
   open(origin: StreamOrigin): StreamConsumer {

@@ -266,6 +266,7 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
 
   complete(persistent: boolean): void {
     this.mode.endpoint.counters.requests.answered++;
+    this.mode.answeredMs = this.mode.tickedMs;
     const wantedUpgrade = this.requests[0]!.wantsUpgrade;
     this.removeFirst();
     if (this.streaming) {

@@ -2,25 +2,26 @@
 import { expect, test } from "bun:test";
 import type { Connector, SocketEvents } from "../../src/forward/socket.ts";
 import { Counters } from "../../src/observe/counters.ts";
-import { AHEAD_REQUESTS_MAX, Shard } from "../../src/shard.ts";
+import { AHEAD_REQUESTS_MAX, Shard, SILENCE_MS_MAX } from "../../src/shard.ts";
 import { MemorySource } from "../simulator/memory-source.ts";
 import { ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
 
 const FLOWS = 8;
 const REQUEST = new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n");
 const ANSWER = new TextEncoder().encode("HTTP/1.1 204 No Content\r\n\r\n");
-const NOW_MS = 1_750_000_000_000;
+const EPOCH_MS = 1_750_000_000_000;
 
 /** The n-th segment of a flow: its SYN, then a request each. */
 function frame(flow: number, n: number) {
   const address = { source: `10.0.0.${flow + 1}`, destination: "10.1.0.1" };
   const sequence = n === 0 ? 0 : 1 + (n - 1) * REQUEST.length;
   const segment = tcp({ ...address, sourcePort: 40_000, destinationPort: 80, sequence, flags: n === 0 ? "S" : "A", ...(n === 0 ? {} : { payload: REQUEST }) });
-  return { bytes: mirrored(ethernet(ip(address.source, address.destination, TCP, segment)), { vni: 7 }), timestampMs: NOW_MS };
+  return { bytes: mirrored(ethernet(ip(address.source, address.destination, TCP, segment)), { vni: 7 }), timestampMs: EPOCH_MS };
 }
 
 /** A shard with a source of `requests` requests, dealt out to the flows in turn. */
 function setUp(requests: number) {
+  const clock = { nowMs: EPOCH_MS };
   const counters = new Counters();
   const connections: SocketEvents[] = [];
   const connector: Connector = { connect: (_address, events) => void connections.push(events), afterEvents: (callback) => callback() };
@@ -28,10 +29,10 @@ function setUp(requests: number) {
   const http = { pipelineDepth: 1, maxWaitingRequests: 100_000, maxRequestBytes: 1000, maxHeaderBytes: 1000, responseTimeoutMs: 1000, headerEdits: null };
   const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, maxBufferMib: 16, maxRetries: 10, connectTimeoutMs: 1000 };
   const ours = { vxlanPort: 4789, vni: 7, port: 80, address: { host: "endpoint", port: 1 } };
-  const shard = new Shard({ ...http, ...limits, ...ours, mode: "http", measuresDelay: false }, counters, report, connector, () => NOW_MS);
+  const shard = new Shard({ ...http, ...limits, ...ours, mode: "http", measuresDelay: false }, counters, report, connector, () => clock.nowMs);
   const source = new MemorySource(1);
   source.fill(Array.from({ length: FLOWS + requests }, (_, i) => frame(i % FLOWS, Math.floor(i / FLOWS))));
-  return { shard, source, counters, connections };
+  return { shard, source, counters, connections, clock };
 }
 
 test("as many requests wait as may, the next is read when one of them is sent", () => {
@@ -49,6 +50,30 @@ test("as many requests wait as may, the next is read when one of them is sent", 
   expect(shard.isBehind).toBe(false);
   expect(shard.process(source, 100_000, true)).toBe(true);
   expect(counters.requests.seen).toBe(AHEAD_REQUESTS_MAX + FLOWS + 1);
+});
+
+test("an endpoint that has no more to answer gets more to do: it may serve one connection at a time, and wait for its end", () => {
+  const { shard, source, counters, connections, clock } = setUp(2 * AHEAD_REQUESTS_MAX);
+  expect(shard.process(source, 100_000, true)).toBe(true);
+  for (const events of connections) events.opened({ write: (_bytes, _offset, length) => length, shutdown() {}, terminate() {} });
+  while (shard.process(source, 100_000, true) && !shard.isBehind);
+  const pass = (ms: number) => {
+    clock.nowMs += ms;
+    shard.tick();
+  };
+  // It answers on one connection what has come on it, and may take its time for each.
+  for (let answered = 0; answered < AHEAD_REQUESTS_MAX / FLOWS; answered++) {
+    pass(SILENCE_MS_MAX - 1);
+    connections[0]!.received(ANSWER);
+  }
+  while (shard.process(source, 100_000, true) && !shard.isBehind);
+  expect(shard.isBehind).toBe(true);
+  pass(SILENCE_MS_MAX - 1);
+  expect(shard.isBehind).toBe(true);
+  pass(1);
+  expect(shard.isBehind).toBe(false);
+  expect(shard.process(source, 100_000, true)).toBe(false);
+  expect(counters.requests.seen).toBe(2 * AHEAD_REQUESTS_MAX);
 });
 
 test("one that cannot wait, as an interface cannot, is read to its end", () => {
