@@ -83,6 +83,16 @@ class HttpSimulation extends World {
     return { requests: this.counters.requests.seen, served: this.counters.requests.answered };
   }
 
+  /** Every pipe has taken back what it counted in the mode. */
+  protected override checkNothingHeld(): void {
+    super.checkNothingHeld();
+    const { busyPipes, waitingRequests, crowdedPipes, answeringPipes } = this.shard["http"]!;
+    equal("busy pipes", busyPipes, 0);
+    equal("waiting requests", waitingRequests, 0);
+    equal("crowded pipes", crowdedPipes, 0);
+    equal("answering pipes", answeringPipes, 0);
+  }
+
   protected override process(source: MemorySource, recordsMax: number): boolean {
     const { canWait } = this.knobs;
     const more = super.process(source, recordsMax, canWait);
