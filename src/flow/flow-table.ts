@@ -2,8 +2,9 @@
  * All flows of a shard: finds a segment's flow, opens, replaces and ends flows, and holds them to
  * their limits. No I/O and no clock: time comes with the segments and through {@link FlowTable.advance}.
  *
- * Which flow of several with the same addresses and ports? The one that expects just these bytes;
- * else the one that began nearest below them, ended ones included, whose late copies these may be.
+ * Which flow of several with the same addresses and ports? The one that expects just these bytes, unless its
+ * client never acknowledged the like; else the one that began nearest below them, ended ones included, whose
+ * late copies these may be.
  */
 import type { BufferBudget } from "../buffer-budget.ts";
 import type { Segment } from "../decode/segment.ts";
@@ -154,7 +155,9 @@ export class FlowTable implements FlowContext {
   private acceptBare(flow: Flow, segment: Segment): void {
     if (flow.stage === Stage.ENDED) return;
     this.touch(flow);
-    if (flow.isNear(segment.sequence) && !isAnothers(flow, segment)) flow.receive(segment, segment.sequence, this.nowMs);
+    // Late ones of the connections before have numbers just behind theirs, which may be this one's.
+    const isBefores = !knowsAck(flow, segment) && find(flow.before, (other) => knowsAck(other, segment)) !== undefined;
+    if (!isBefores && flow.isNear(segment.sequence) && !isAnothers(flow, segment)) flow.receive(segment, segment.sequence, this.nowMs);
   }
 
   private acceptBytes(newest: Flow | null, hash: number, segment: Segment): void {
@@ -232,7 +235,7 @@ export class FlowTable implements FlowContext {
       this.open(flow, isn);
     } else if (!flow.hasSyn) {
       flow.openLate(isn);
-    } else if (flow.next !== flow.start) {
+    } else if (flow.hasBytes) {
       // Behind bytes a second one may be the next connection's, and have overtaken this one's end.
       flow.synAgain = isn;
     }
@@ -287,10 +290,14 @@ function find(newest: Flow | null, isWanted: (flow: Flow) => boolean): Flow | un
 /** The flow whose bytes (or FIN) these are; null: none's. */
 function choose(newest: Flow | null, segment: Segment): Flow | null {
   const { sequence, payloadLength } = segment;
+  let expected: Flow | null = null;
   let nearest: Flow | null = null;
   let nearestFit = Infinity;
   for (let flow = newest; flow !== null; flow = flow.before) {
-    if (flow.stage === Stage.OPEN && flow.next === sequence) return flow;
+    const isExpected = flow.expects(sequence, payloadLength) && !isAnothersAck(flow, segment);
+    if (isExpected && flow.hasAck) return flow;
+    // Nothing was acknowledged yet: it may be another's that expects the same.
+    if (isExpected) expected ??= flow;
     if (isAnothers(flow, segment)) continue;
     let fit = flow.fit(sequence, payloadLength);
     // An open flow's client may say what it never said before, but not if another's did.
@@ -299,7 +306,7 @@ function choose(newest: Flow | null, segment: Segment): Flow | null {
     nearest = flow;
     nearestFit = fit;
   }
-  return nearest;
+  return expected ?? nearest;
 }
 
 /** A flow is about to open at `start`, in the place of those that had its addresses and ports. */
@@ -322,6 +329,11 @@ function isAnothers(flow: Flow, segment: Segment): boolean {
   const { sequence, payloadLength } = segment;
   const isAgain = flow.synAgain !== null && advance(flow.synAgain, 1) === sequence;
   return flow.stage === Stage.ENDED || isAgain || flow.has(sequence, payloadLength);
+}
+
+/** Whether a flow's client acknowledged the like of it. */
+function knowsAck(flow: Flow, segment: Segment): boolean {
+  return (segment.flags & TcpFlag.ACK) !== 0 && flow.hasAck && !isAnothersAck(flow, segment);
 }
 
 function isAnothersAck(flow: Flow, { flags, acknowledgment }: Segment): boolean {

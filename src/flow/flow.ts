@@ -74,7 +74,7 @@ export class Flow implements StreamOrigin {
   before: Flow | null = null;
 
   /** The acknowledgment numbers that the client has sent: they tell its connections apart, whatever their ISN. */
-  private hasAck = false;
+  hasAck = false;
   private ackFirst = 0;
   private ackLast = 0;
   /** The ISN of a SYN that came after the end: a late copy's, or another connection's with the same ISN. */
@@ -126,19 +126,29 @@ export class Flow implements StreamOrigin {
     return (below >= 0 || isProbe) && below <= LATE_START_BYTES_MAX;
   }
 
+  /** Whether bytes (or a FIN) have come behind its SYN, in order or not. */
+  get hasBytes(): boolean {
+    return this.next !== this.start || this.held !== null;
+  }
+
   /** Whether it waits, and just for the SYN with this ISN. */
   isBehind(isn: number): boolean {
     return this.stage === Stage.WAITING && this.firstSeen === advance(isn, 1);
   }
 
-  /** Whether it is open and has all that a segment brings, delivered or waiting. */
+  /** Whether it is open and has the first byte of a segment, delivered or waiting; without bytes: whether it has any further on. */
   has(sequence: number, length: number): boolean {
     if (this.stage !== Stage.OPEN) return false;
-    const passed = Math.max(distance(sequence, this.next), 0);
-    if (passed >= length) return passed > 0;
+    if (distance(sequence, this.next) > 0) return true;
+    if (length === 0) return this.held !== null;
     // Of what waits, some may be another's.
     const isOwn = ({ acknowledgment }: Piece) => acknowledgment !== null && !this.isAnothersAck(acknowledgment);
-    return this.held?.has(advance(sequence, passed), length - passed, isOwn) ?? false;
+    return this.held?.has(sequence, isOwn) ?? false;
+  }
+
+  /** Whether it expects just these bytes (or its FIN); ended: whether this is its FIN again. */
+  expects(sequence: number, length: number): boolean {
+    return this.next === sequence && (this.stage === Stage.OPEN || (length === 0 && this.endedByFin));
   }
 
   /**
@@ -228,6 +238,7 @@ export class Flow implements StreamOrigin {
   /** Takes a segment's payload and FIN. `sequence` is its payload's first byte's. */
   receive(segment: Segment, sequence: number, nowMs: number): void {
     const acknowledgment = (segment.flags & TcpFlag.ACK) === 0 ? null : segment.acknowledgment;
+    const { hasAck } = this;
     // Of what lies ahead it is not known yet whose it is.
     if (acknowledgment !== null && this.stage === Stage.OPEN && distance(this.next, sequence) <= 0) this.noteAck(acknowledgment);
     const { payloadLength, missingLength, timestampMs } = segment;
@@ -238,6 +249,7 @@ export class Flow implements StreamOrigin {
       this.receiveEnd(bytesEnd, advance(bytesEnd, missingLength), isFin, acknowledgment, nowMs, timestampMs);
       this.keepLimits();
     }
+    if (!hasAck && this.hasAck && this.stage === Stage.OPEN) this.takeOwn();
     // In order and nothing held is the usual case: then there is nothing to settle.
     if (this.held !== null || this.isWaiting) this.settle();
   }
@@ -276,11 +288,14 @@ export class Flow implements StreamOrigin {
   replaceWith(other: Flow, start: number, nowMs: number): void {
     if (this.replacedMs === Infinity) this.replacedMs = nowMs;
     const { base } = this;
-    const isOthers = (sequence: number) => {
+    const othersAck = other.held?.first?.acknowledgment ?? null;
+    const acksTell = othersAck !== null && this.isAnothersAck(othersAck);
+    const isOthers = ({ sequence, acknowledgment }: Piece) => {
       const above = distance(start, sequence);
-      return above >= 0 && above < distance(base, sequence);
+      if (above < 0) return false;
+      return acksTell && acknowledgment !== null ? this.isAnothersAck(acknowledgment) : above < distance(base, sequence);
     };
-    const pieces = this.held?.extract((piece) => isOthers(piece.sequence)) ?? [];
+    const pieces = this.held?.extract(isOthers) ?? [];
     for (const piece of pieces) this.context.memory.release(piece);
     if (this.held?.count === 0) this.held = null;
     other.adopt(pieces);
@@ -291,23 +306,40 @@ export class Flow implements StreamOrigin {
 
   /** What waits here of the connections before, which have the same numbers, goes back to them: their client acknowledged the like. */
   private passBack(): void {
-    for (let other = this.before; other !== null && this.held !== null; ) {
+    for (let other = this.before; other !== null; ) {
       const owner = other;
       // One that ends may be forgotten.
       other = owner.before;
-      if (!owner.hasAck) continue;
-      const pieces = this.held.extract(({ sequence, length, acknowledgment }) => {
-        return acknowledgment !== null && this.isAnothersAck(acknowledgment) && !owner.isAnothersAck(acknowledgment) && owner.fit(sequence, length) >= 0;
-      });
-      for (const piece of pieces) this.context.memory.release(piece);
-      if (this.held.count === 0) this.held = null;
+      const pieces = this.extractOthers(owner);
       if (owner.stage === Stage.ENDED) for (const { length } of pieces) this.context.counters.reassembly.retransmitted_bytes += length;
       else owner.adopt(pieces);
     }
   }
 
+  /** What waits in the connections before, which have the same numbers, but is this one's, comes here. */
+  private takeOwn(): void {
+    // What comes may end it.
+    for (let other = this.before; other !== null && this.stage === Stage.OPEN; other = other.before) {
+      const pieces = other.extractOthers(this);
+      other.settle();
+      this.adopt(pieces);
+    }
+  }
+
+  /** Takes out what waits here and is another's, by what it acknowledges. */
+  private extractOthers(other: Flow): Piece[] {
+    if (!other.hasAck || this.held === null) return [];
+    const pieces = this.held.extract(({ sequence, length, acknowledgment }) => {
+      return acknowledgment !== null && this.isAnothersAck(acknowledgment) && !other.isAnothersAck(acknowledgment) && other.fit(sequence, length) >= 0;
+    });
+    for (const piece of pieces) this.context.memory.release(piece);
+    if (this.held.count === 0) this.held = null;
+    return pieces;
+  }
+
   /** Holds copies of pieces that another flow had. The first copy of a byte wins, wherever it waited. */
   adopt(pieces: Piece[]): void {
+    if (pieces.length === 0) return;
     const all = [...this.releaseAll(), ...pieces].sort((a, b) => a.arrivedMs - b.arrivedMs);
     for (const { sequence, bytes, length, end, isFin, acknowledgment, arrivedMs, timestampMs } of all) {
       const bytesEnd = advance(sequence, length);
@@ -453,6 +485,7 @@ export class Flow implements StreamOrigin {
 
   /** Delivers what is in order now, and ends the flow at its FIN. */
   private drain(): void {
+    const { hasAck } = this;
     while (this.held !== null && this.held.first !== undefined) {
       const piece = this.held.first;
       const behind = distance(piece.sequence, this.next);
@@ -468,6 +501,7 @@ export class Flow implements StreamOrigin {
       if (piece.isFin || piece.end !== bytesEnd) this.receiveEnd(bytesEnd, piece.end, piece.isFin, piece.acknowledgment, piece.arrivedMs, piece.timestampMs);
     }
     if (this.held?.count === 0) this.held = null;
+    if (!hasAck && this.hasAck && this.stage === Stage.OPEN) this.takeOwn();
   }
 
   private deliver(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {

@@ -106,17 +106,12 @@ export class HeldBytes {
     return oldest;
   }
 
-  /** Whether all of the `length` bytes are here, in pieces for which `wanted` holds. */
-  has(sequence: number, length: number, wanted: (piece: Piece) => boolean): boolean {
-    let left = length;
-    for (const piece of this.pieces) {
-      if (!wanted(piece)) continue;
-      const from = distance(piece.sequence, advance(sequence, length - left));
-      if (from < 0) return false;
-      left -= Math.max(piece.length - from, 0);
-      if (left <= 0) return true;
-    }
-    return false;
+  /** Whether the byte is here, in a piece for which `wanted` holds. */
+  has(sequence: number, wanted: (piece: Piece) => boolean): boolean {
+    return this.pieces.some((piece) => {
+      const from = distance(piece.sequence, sequence);
+      return from >= 0 && from < piece.length && wanted(piece);
+    });
   }
 
   /**

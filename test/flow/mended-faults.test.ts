@@ -124,3 +124,26 @@ mended(
   [syn(0), data(1, "a", X), syn(5000), data(5001, "b", Y), { ...data(9001, "xyz"), flags: "" }, pause(1), data(9003, "G", X), fin(2, "", X), syn(9000), FLUSH],
   ["SYN a fin", "SYN b flushed", "SYN xyz flushed"],
 );
+
+// A connection whose first bytes have numbers of the one before, which is still to end.
+mended("first bytes that overtake their SYN, and begin with numbers of the connection before but reach further, wait for it", [syn(0), data(1, "ab", X), data(1, "xyz", Y), syn(0), fin(3, "", X), FLUSH], ["SYN ab fin", "SYN xyz flushed"]);
+mended("a late FIN is its own connection's where the next one has come just as far", [syn(0), data(1, "ab", X), data(1, "xy", Y), syn(0), fin(3, "", X), data(3, "z", Y), FLUSH], ["SYN ab fin", "SYN xyz flushed"]);
+mended("a late FIN is its own connection's where the next one, of which only the SYN has come, begins", [syn(0), data(1, "a", X), syn(1), fin(2, "", X), data(2, "xy", Y), FLUSH], ["SYN a fin", "SYN xy flushed"]);
+mended("so is a late copy of it", [syn(0), data(1, "a", X), fin(2, "", X), syn(1), fin(2, "", X), data(2, "xy", Y), FLUSH], ["SYN a fin", "SYN xy flushed"]);
+mended("a SYN with the same ISN opens the next connection also where all that came of the one before waits behind a hole", [syn(0), data(2, "b", X), syn(0), data(1, "a", X), fin(3, "", X), data(1, "xy", Y), FLUSH], ["SYN ab fin", "SYN xy flushed"]);
+mended("bytes that wait in the connection before come to the next one with the same ISN when it opens", [syn(0), data(1, "a", X), data(3, "z", Y), syn(0), data(1, "xy", Y), fin(2, "", X), FLUSH], ["SYN a fin", "SYN xyz flushed"]);
+mended(
+  "what a bare segment acknowledges that overtakes its SYN is not the connection before's, of which bytes wait",
+  [syn(0), data(1, "", X), data(2, "b", X), data(1, "", Y), syn(0), data(1, "xy", Y), data(1, "a", X), fin(3, "", X), FLUSH],
+  ["SYN ab fin", "SYN xy flushed"],
+);
+mended(
+  "what waits when the next one's SYN comes stays its own connection's where bytes of the next one wait that acknowledge other things",
+  [syn(0), data(1, "a", X), data(3, "cd", X), data(3, "xyz", Y), syn(2), data(2, "b", X), fin(5, "", X), FLUSH],
+  ["SYN abcd fin", "SYN xyz flushed"],
+);
+mended(
+  "what a late bare segment behind a FIN acknowledges is not the next connection's that begins there",
+  [syn(0), data(1, "a", X), fin(2, "", X), syn(2), data(3, "", X), data(4, "y", Y), data(3, "", Y), fin(5, "", Y), data(3, "x", Y), FLUSH],
+  ["SYN a fin", "SYN xy fin"],
+);
