@@ -290,6 +290,7 @@ function find(newest: Flow | null, isWanted: (flow: Flow) => boolean): Flow | un
 /** The flow whose bytes (or FIN) these are; null: none's. */
 function choose(newest: Flow | null, segment: Segment): Flow | null {
   const { sequence, payloadLength } = segment;
+  if (newest !== null && payloadLength > 0 && newest.simplyExpects(sequence)) return newest;
   let expected: Flow | null = null;
   let nearest: Flow | null = null;
   let nearestFit = Infinity;

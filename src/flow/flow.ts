@@ -146,6 +146,11 @@ export class Flow implements StreamOrigin {
     return this.held?.has(sequence, isOwn) ?? false;
   }
 
+  /** The usual case, in which what bytes acknowledge does not matter: it expects just these, nothing waits, and there is no other. */
+  simplyExpects(sequence: number): boolean {
+    return this.stage === Stage.OPEN && this.next === sequence && this.held === null && this.before === null;
+  }
+
   /** Whether it expects just these bytes (or its FIN); ended: whether this is its FIN again. */
   expects(sequence: number, length: number): boolean {
     return this.next === sequence && (this.stage === Stage.OPEN || (length === 0 && this.endedByFin));
