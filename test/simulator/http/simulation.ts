@@ -204,7 +204,8 @@ class HttpSimulation extends World {
     // An endpoint that did nothing wrong, and limits that nothing met.
     if (!isHarmed && this.knobs.isBenign) {
       equal("requests dropped", dropped, 0);
-      equal("requests unanswered", responses.unanswered, 0);
+      // Behind an answer that ends its connection, what is in flight as well may be a request that nobody may ask twice.
+      if (this.knobs.pipelineDepth === 1) equal("requests unanswered", responses.unanswered, 0);
     }
     if (this.knobs.isBenign) this.checkPatience(new Set(whole.map(({ id }) => id)));
     for (const conversation of conversations) this.checkBare(conversation);
