@@ -9,15 +9,13 @@ import { Decoder } from "../../src/decode/decoder.ts";
 import { SEGMENT } from "../../src/decode/drop-reason.ts";
 import { FlowTable } from "../../src/flow/flow-table.ts";
 import type { StreamConsumer, StreamOpener } from "../../src/flow/stream.ts";
-import type { Connector, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
+import type { UpstreamSocket } from "../../src/forward/socket.ts";
 import { Counters } from "../../src/observe/counters.ts";
-import { Shard } from "../../src/shard.ts";
 import { ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
+import { SHARD_PORT, SHARD_VNI, shardOnItsOwn } from "../support/shard.ts";
 import { MemorySource } from "../simulator/memory-source.ts";
 import { EPOCH_MS } from "./flows.ts";
 
-const VNI = 7;
-const PORT = 80;
 const PAYLOAD_BYTES = 200;
 const FLOWS = 100;
 const SLICES = 50;
@@ -77,8 +75,8 @@ function segmentFrame(index: number, flags: string, payload: Uint8Array): Uint8A
   const isV6 = index % 4 === 0;
   const source = isV6 ? `2001:db8::${index + 1}` : `10.0.0.${index + 1}`;
   const destination = isV6 ? "2001:db8::ffff" : "10.1.0.1";
-  const segment = tcp({ source, destination, sourcePort: 40_000, destinationPort: PORT, sequence: 0xfffe_ffff, acknowledgment: 1, flags, payload });
-  return mirrored(ethernet(ip(source, destination, TCP, segment), index % 3 === 0 ? [100] : []), { vni: VNI });
+  const segment = tcp({ source, destination, sourcePort: 40_000, destinationPort: SHARD_PORT, sequence: 0xfffe_ffff, acknowledgment: 1, flags, payload });
+  return mirrored(ethernet(ip(source, destination, TCP, segment), index % 3 === 0 ? [100] : []), { vni: SHARD_VNI });
 }
 
 function objects(): number {
@@ -110,7 +108,7 @@ test("decode and flow allocate nothing per in-order segment", () => {
   const counters = new Counters();
   const consumer = new CountingConsumer();
   const opener: StreamOpener = { open: () => consumer };
-  const decoder = new Decoder({ vxlanPort: 4789, vni: VNI, port: PORT }, counters);
+  const decoder = new Decoder({ vxlanPort: 4789, vni: SHARD_VNI, port: SHARD_PORT }, counters);
   const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000 };
   const table = new FlowTable(limits, counters, new BufferBudget(1 << 20), opener);
   const traffic = new Traffic((flow) => new Uint8Array(PAYLOAD_BYTES).fill(flow));
@@ -144,15 +142,8 @@ const REQUEST = new TextEncoder().encode(`${HEAD}${"a".repeat(PAYLOAD_BYTES - HE
 const ANSWER = new TextEncoder().encode("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 
 test.each(["tcp", "http"] as const)("a whole shard in mode %s allocates nothing per segment that the kernel takes at once, nor per answer", (mode) => {
-  const counters = new Counters();
   let bytes = 0;
-  const connections: SocketEvents[] = [];
-  const connector: Connector = { connect: (_address, events) => void connections.push(events), afterEvents: (callback) => callback() };
-  const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
-  const http = { pipelineDepth: 1, maxWaitingRequests: 2, maxRequestBytes: 1000, maxHeaderBytes: 1000, responseTimeoutMs: 1000, headerEdits: null };
-  const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, maxBufferMib: 1, maxRetries: 10, connectTimeoutMs: 1000 };
-  const ours = { vxlanPort: 4789, vni: VNI, port: PORT, address: { host: "endpoint", port: 1 } };
-  const shard = new Shard({ ...http, ...limits, ...ours, mode, measuresDelay: true }, counters, report, connector, () => EPOCH_MS);
+  const { shard, counters, connections } = shardOnItsOwn({ mode }, () => EPOCH_MS);
   const traffic = new Traffic(() => REQUEST);
   shard.process(traffic.syns(), FLOWS + 1);
   const accept = () => {

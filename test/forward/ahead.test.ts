@@ -1,10 +1,9 @@
 /** How far a source that can wait, as a savefile can, runs ahead of the endpoint. */
 import { expect, test } from "bun:test";
-import type { Connector, SocketEvents } from "../../src/forward/socket.ts";
-import { Counters } from "../../src/observe/counters.ts";
-import { AHEAD_REQUESTS_MAX, Shard, SILENCE_MS_MAX } from "../../src/shard.ts";
+import { AHEAD_REQUESTS_MAX, SILENCE_MS_MAX } from "../../src/shard.ts";
 import { MemorySource } from "../simulator/memory-source.ts";
 import { ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
+import { SHARD_PORT, SHARD_VNI, shardOnItsOwn } from "../support/shard.ts";
 
 const FLOWS = 8;
 const REQUEST = new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n");
@@ -15,21 +14,14 @@ const EPOCH_MS = 1_750_000_000_000;
 function frame(flow: number, n: number) {
   const address = { source: `10.0.0.${flow + 1}`, destination: "10.1.0.1" };
   const sequence = n === 0 ? 0 : 1 + (n - 1) * REQUEST.length;
-  const segment = tcp({ ...address, sourcePort: 40_000, destinationPort: 80, sequence, flags: n === 0 ? "S" : "A", ...(n === 0 ? {} : { payload: REQUEST }) });
-  return { bytes: mirrored(ethernet(ip(address.source, address.destination, TCP, segment)), { vni: 7 }), timestampMs: EPOCH_MS };
+  const segment = tcp({ ...address, sourcePort: 40_000, destinationPort: SHARD_PORT, sequence, flags: n === 0 ? "S" : "A", ...(n === 0 ? {} : { payload: REQUEST }) });
+  return { bytes: mirrored(ethernet(ip(address.source, address.destination, TCP, segment)), { vni: SHARD_VNI }), timestampMs: EPOCH_MS };
 }
 
 /** A shard with a source of `requests` requests, dealt out to the flows in turn. */
 function setUp(requests: number) {
   const clock = { nowMs: EPOCH_MS };
-  const counters = new Counters();
-  const connections: SocketEvents[] = [];
-  const connector: Connector = { connect: (_address, events) => void connections.push(events), afterEvents: (callback) => callback() };
-  const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
-  const http = { pipelineDepth: 1, maxWaitingRequests: 100_000, maxRequestBytes: 1000, maxHeaderBytes: 1000, responseTimeoutMs: 1000, headerEdits: null };
-  const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, maxBufferMib: 16, maxRetries: 10, connectTimeoutMs: 1000 };
-  const ours = { vxlanPort: 4789, vni: 7, port: 80, address: { host: "endpoint", port: 1 } };
-  const shard = new Shard({ ...http, ...limits, ...ours, mode: "http", measuresDelay: false }, counters, report, connector, () => clock.nowMs);
+  const { shard, counters, connections } = shardOnItsOwn({ mode: "http" }, () => clock.nowMs);
   const source = new MemorySource(1);
   source.fill(Array.from({ length: FLOWS + requests }, (_, i) => frame(i % FLOWS, Math.floor(i / FLOWS))));
   return { shard, source, counters, connections, clock };

@@ -1,0 +1,21 @@
+/** A whole shard whose connections are the test's. */
+import type { Connector, SocketEvents } from "../../src/forward/socket.ts";
+import { Counters } from "../../src/observe/counters.ts";
+import { Shard, type ShardOptions } from "../../src/shard.ts";
+
+/** What is sent to it is to be of this VNI and port. */
+export const SHARD_VNI = 7;
+export const SHARD_PORT = 80;
+
+/** `connections`: those that it has asked for, in this order; none is open yet. */
+export function shardOnItsOwn(options: Partial<ShardOptions> & Pick<ShardOptions, "mode">, now: () => number) {
+  const counters = new Counters();
+  const connections: SocketEvents[] = [];
+  const connector: Connector = { connect: (_address, events) => void connections.push(events), afterEvents: (callback) => callback() };
+  const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
+  const http = { pipelineDepth: 1, maxWaitingRequests: 100_000, maxRequestBytes: 1000, maxHeaderBytes: 1000, responseTimeoutMs: 1000, headerEdits: null };
+  const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, maxBufferMib: 16, maxRetries: 10, connectTimeoutMs: 1000 };
+  const ours = { vxlanPort: 4789, vni: SHARD_VNI, port: SHARD_PORT, address: { host: "endpoint", port: 1 }, measuresDelay: true };
+  const shard = new Shard({ ...http, ...limits, ...ours, ...options }, counters, report, connector, now);
+  return { shard, counters, connections };
+}
