@@ -2,7 +2,7 @@
  * The whole path of a packet in one thread: decode, flow, forward. It knows nothing of where its
  * records come from, and shares nothing with another shard.
  */
-import { BufferBudget } from "./buffer-budget.ts";
+import { Budget } from "./memory/budget.ts";
 import type { RecordSource } from "./capture/record-source.ts";
 import { Decoder } from "./decode/decoder.ts";
 import { SEGMENT } from "./decode/drop-reason.ts";
@@ -56,7 +56,7 @@ export class Shard {
 
   /** `now`: milliseconds since 1970, with fractions. */
   constructor(options: ShardOptions, counters: Counters, report: ShardReport, connector: Connector, now: () => number) {
-    const budget = new BufferBudget(options.maxBufferMib * 2 ** 20);
+    const budget = new Budget(options.maxBufferMib * 2 ** 20);
     this.endpoint = new Endpoint(options, counters, new QueueMemory(budget), report, connector, now);
     this.decoder = new Decoder(options, counters);
     this.http = options.mode === "http" ? new HttpMode(this.endpoint, options, report) : null;

@@ -2,7 +2,7 @@
  * (a) From memory: decode and reassemble (mode tcp), and frame requests as well (mode http), with nobody at the end.
  * A batch lies in one buffer, as reading or capturing leaves it; filling that is not measured.
  */
-import { BufferBudget } from "../../src/buffer-budget.ts";
+import { Budget } from "../../src/memory/budget.ts";
 import type { RecordSource } from "../../src/capture/record-source.ts";
 import { Decoder } from "../../src/decode/decoder.ts";
 import { SEGMENT } from "../../src/decode/drop-reason.ts";
@@ -123,7 +123,7 @@ function run(all: Uint8Array[], mode: "tcp" | "http", traffic: Traffic): number 
   const sink = new Sink(mode);
   const decoder = new Decoder({ vxlanPort: VXLAN_PORT, vni: VNI, port: PORT }, counters);
   const limits = { maxPendingPackets: 32, gapTimeoutMs: Infinity, idleTimeoutMs: 300_000, maxFlows: 65_536 };
-  const flows = new FlowTable(limits, counters, new BufferBudget(256 << 20), sink);
+  const flows = new FlowTable(limits, counters, new Budget(256 << 20), sink);
   const source = new BatchSource();
   let ns = 0;
   for (const batch of all) {

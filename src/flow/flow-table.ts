@@ -6,7 +6,7 @@
  * client never acknowledged the like; else the one that began nearest below them, ended ones included, whose
  * late copies these may be.
  */
-import type { BufferBudget } from "../buffer-budget.ts";
+import type { Budget } from "../memory/budget.ts";
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
 import type { Counters } from "../observe/counters.ts";
@@ -54,7 +54,7 @@ export class FlowTable implements FlowContext {
   constructor(
     private readonly options: FlowTableOptions,
     readonly counters: Counters,
-    budget: BufferBudget,
+    budget: Budget,
     readonly opener: StreamOpener,
   ) {
     this.maxPendingPackets = options.maxPendingPackets;

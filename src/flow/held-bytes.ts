@@ -3,7 +3,7 @@
  * that all flows' pieces lie in. It is used again at once: what waits lives long enough to be expensive for
  * a garbage collector, and in a flood there would be several times as much garbage as is held.
  */
-import type { BufferBudget } from "../buffer-budget.ts";
+import type { Budget } from "../memory/budget.ts";
 import { advance, distance } from "./sequence.ts";
 
 /** What waits of a segment: bytes, or none, and what is known of what follows them. */
@@ -39,7 +39,7 @@ export class HeldMemory {
   /** Pieces released since the start. */
   releasedCount = 0;
 
-  constructor(private readonly budget: BufferBudget) {}
+  constructor(private readonly budget: Budget) {}
 
   /** Whether what is held is within its limit. */
   get isWithin(): boolean {
@@ -53,13 +53,13 @@ export class HeldMemory {
     if (array === undefined) array = new Uint8Array(1 << size);
     else this.spareBytes -= array.length;
     array.set(bytes.subarray(offset, offset + length));
-    this.budget.takeBehindHole(array.length + PIECE_OVERHEAD_BYTES);
+    this.budget.takePending(array.length + PIECE_OVERHEAD_BYTES);
     return array;
   }
 
   /** A piece is not held any more. Its bytes stay valid until the end of the batch. */
   release(piece: Piece): void {
-    this.budget.giveBackBehindHole(piece.bytes.length + PIECE_OVERHEAD_BYTES);
+    this.budget.giveBackPending(piece.bytes.length + PIECE_OVERHEAD_BYTES);
     this.released.push(piece.bytes);
     this.releasedCount++;
   }

@@ -1,5 +1,5 @@
 /** Bytes that wait for the endpoint, in order, in one array: so that one write can offer them all. */
-import type { BufferBudget } from "../buffer-budget.ts";
+import type { Budget } from "../memory/budget.ts";
 
 const INITIAL_BYTES = 4 << 10;
 /** Larger arrays are not kept. */
@@ -13,7 +13,7 @@ export class QueueMemory {
   private readonly spare: Uint8Array[][] = Array.from({ length: Math.log2(SPARE_ARRAY_BYTES_MAX) + 1 }, () => []);
   private spareBytes = 0;
 
-  constructor(readonly budget: BufferBudget) {}
+  constructor(readonly budget: Budget) {}
 
   allocate(bytes: number): Uint8Array {
     this.budget.take(bytes);

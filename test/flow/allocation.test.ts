@@ -4,7 +4,7 @@
  */
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
-import { BufferBudget } from "../../src/buffer-budget.ts";
+import { Budget } from "../../src/memory/budget.ts";
 import { Decoder } from "../../src/decode/decoder.ts";
 import { SEGMENT } from "../../src/decode/drop-reason.ts";
 import { FlowTable } from "../../src/flow/flow-table.ts";
@@ -110,7 +110,7 @@ test("decode and flow allocate nothing per in-order segment", () => {
   const opener: StreamOpener = { open: () => consumer };
   const decoder = new Decoder({ vxlanPort: 4789, vni: SHARD_VNI, port: SHARD_PORT }, counters);
   const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000 };
-  const table = new FlowTable(limits, counters, new BufferBudget(1 << 20), opener);
+  const table = new FlowTable(limits, counters, new Budget(1 << 20), opener);
   const traffic = new Traffic((flow) => new Uint8Array(PAYLOAD_BYTES).fill(flow));
   const read = (source: MemorySource) => {
     while (source.next()) {

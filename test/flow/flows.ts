@@ -2,7 +2,7 @@
  * A flow table to be told of segments one by one, and the streams that come out of it in words:
  * "SYN abc <3> def fin" is a stream that began with its SYN, with a hole of three bytes.
  */
-import { BufferBudget } from "../../src/buffer-budget.ts";
+import { Budget } from "../../src/memory/budget.ts";
 import { Segment } from "../../src/decode/segment.ts";
 import { FlowTable, type FlowTableOptions } from "../../src/flow/flow-table.ts";
 import { Counters } from "../../src/observe/counters.ts";
@@ -55,7 +55,7 @@ export interface FlowsOptions extends Partial<FlowTableOptions> {
 
 export class Flows {
   readonly counters = new Counters();
-  readonly budget: BufferBudget;
+  readonly budget: Budget;
   readonly recorder = new Recorder();
   readonly table: FlowTable;
   readonly segment = new Segment();
@@ -66,7 +66,7 @@ export class Flows {
   constructor({ bufferBytes = 1 << 20, isn = 0, acknowledgment = 5000, ...options }: FlowsOptions = {}) {
     this.isn = isn;
     this.acknowledgment = acknowledgment;
-    this.budget = new BufferBudget(bufferBytes);
+    this.budget = new Budget(bufferBytes);
     const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, ...options };
     this.table = new FlowTable(limits, this.counters, this.budget, this.recorder);
   }

@@ -1,7 +1,7 @@
 /** The same promises with Bun's sockets and servers, over loopback: what only a real kernel can break. */
 import { afterEach, expect, test } from "bun:test";
 import type { Socket, TCPSocketListener } from "bun";
-import { BufferBudget } from "../../src/buffer-budget.ts";
+import { Budget } from "../../src/memory/budget.ts";
 import { QueueMemory } from "../../src/forward/byte-queue.ts";
 import { Endpoint } from "../../src/forward/endpoint.ts";
 import { bunConnector } from "../../src/forward/socket.ts";
@@ -77,7 +77,7 @@ function reader(all: Received[], greeting: Uint8Array = new Uint8Array(0), port 
 function forwarder(port: number, options: { maxRetries?: number; connectTimeoutMs?: number; bufferBytes?: number } = {}) {
   const counters = new Counters();
   const told = new Told();
-  const budget = new BufferBudget(options.bufferBytes ?? 256 * MIB);
+  const budget = new Budget(options.bufferBytes ?? 256 * MIB);
   const now = () => performance.timeOrigin + performance.now();
   const whole = { address: { host: LOOPBACK, port }, maxRetries: options.maxRetries ?? 10, connectTimeoutMs: options.connectTimeoutMs ?? 5000, measuresDelay: false };
   const endpoint = new Endpoint(whole, counters, new QueueMemory(budget), told, bunConnector, now);

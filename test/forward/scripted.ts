@@ -1,5 +1,5 @@
 /** An endpoint that does what the test says, when the test says it. */
-import { BufferBudget } from "../../src/buffer-budget.ts";
+import { Budget } from "../../src/memory/budget.ts";
 import { QueueMemory } from "../../src/forward/byte-queue.ts";
 import { Endpoint, type EndpointOptions, type EndpointReport } from "../../src/forward/endpoint.ts";
 import type { Connector, ForwardAddress, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
@@ -115,13 +115,13 @@ export interface ScriptedOptions extends Partial<EndpointOptions> {
 export class Scripted {
   readonly counters = new Counters();
   readonly told = new Told();
-  readonly budget: BufferBudget;
+  readonly budget: Budget;
   readonly connector: ScriptedConnector;
   readonly endpoint: Endpoint;
   nowMs = EPOCH_MS;
 
   constructor({ bufferBytes = 1 << 24, ...options }: ScriptedOptions = {}) {
-    this.budget = new BufferBudget(bufferBytes);
+    this.budget = new Budget(bufferBytes);
     this.connector = new ScriptedConnector(() => this.nowMs - EPOCH_MS);
     const whole = { address: { host: "endpoint", port: 80 }, maxRetries: 10, connectTimeoutMs: 2000, measuresDelay: true, ...options };
     this.endpoint = new Endpoint(whole, this.counters, new QueueMemory(this.budget), this.told, this.connector, () => this.nowMs);

@@ -6,7 +6,7 @@
  * What must come of it is the business of the worlds that extend this one: of streams in simulation.ts,
  * of requests in http/simulation.ts.
  */
-import { BufferBudget } from "../../src/buffer-budget.ts";
+import { Budget } from "../../src/memory/budget.ts";
 import { Decoder } from "../../src/decode/decoder.ts";
 import { DROP_REASONS, SEGMENT } from "../../src/decode/drop-reason.ts";
 import { FlowTable, REMEMBER_MS } from "../../src/flow/flow-table.ts";
@@ -51,7 +51,7 @@ export abstract class World {
   protected readonly shard: Shard;
   protected readonly recorder = new Recorder();
   protected readonly recorded = new Counters();
-  protected readonly budget: BufferBudget;
+  protected readonly budget: Budget;
   protected readonly decoder: Decoder;
   protected readonly table: FlowTable;
 
@@ -74,7 +74,7 @@ export abstract class World {
     const { budget } = this.shard.endpoint.memory;
     // Finer than --max-buffer-mib, so that it is met in a small world.
     if (scenario.regime === "memory") Object.assign(budget, { limitBytes: this.random.pick([0, 4096, 20_000, 60_000]) });
-    this.budget = new BufferBudget(budget.limitBytes);
+    this.budget = new Budget(budget.limitBytes);
     this.decoder = new Decoder(this.options, this.recorded);
     this.table = new FlowTable(this.options, this.recorded, this.budget, this.recorder);
   }

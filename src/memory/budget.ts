@@ -1,0 +1,62 @@
+/**
+ * The memory that a shard may hold (--max-buffer-mib): bytes that are pending behind holes, bytes that wait for
+ * a destination, and what the objects cost that stand for them. Who holds something charges it here, with all that
+ * it costs, and gives it back when it is let go.
+ */
+
+/** The most that pending segments may take of the limit: so that no hole costs another connection its requests. */
+const PENDING_SHARE_MAX = 0.5;
+
+/**
+ * What objects cost beside their bytes, in bytes: the engine's cells, their slots in tables, and a share of the
+ * garbage that stands between two collections. test/memory/costs.test.ts compares them with the process.
+ */
+export const Cost = {
+  /** An array of a pool, beside its length. */
+  ARRAY: 96,
+  /** A pending segment. */
+  PIECE: 192,
+  /** A connection of the flow table. */
+  CONNECTION: 640,
+  /** What frames a connection's bytes, and its queue of requests. */
+  STREAM: 1536,
+  /** A request that waits or is in flight. */
+  REQUEST: 128,
+  /** A connection to a destination that is open, or waits for its turn to be opened. */
+  UPSTREAM: 1024,
+} as const;
+
+export class Budget {
+  /** All that is held. */
+  usedBytes = 0;
+  private pendingBytes = 0;
+
+  constructor(readonly limitBytes: number) {}
+
+  hasRoomFor(bytes: number): boolean {
+    return this.usedBytes + bytes <= this.limitBytes;
+  }
+
+  /** Whether pending segments are within their share, and all is within the limit. */
+  get isWithin(): boolean {
+    return this.usedBytes <= this.limitBytes && this.pendingBytes <= this.limitBytes * PENDING_SHARE_MAX;
+  }
+
+  take(bytes: number): void {
+    this.usedBytes += bytes;
+  }
+
+  giveBack(bytes: number): void {
+    this.usedBytes -= bytes;
+  }
+
+  takePending(bytes: number): void {
+    this.pendingBytes += bytes;
+    this.take(bytes);
+  }
+
+  giveBackPending(bytes: number): void {
+    this.pendingBytes -= bytes;
+    this.giveBack(bytes);
+  }
+}
