@@ -14,6 +14,7 @@ export function shardOptions(options: Options, shards: number): ShardOptions {
     gapTimeoutMs: options.gapTimeoutMs,
     idleTimeoutMs: options["idle-timeout-s"] * 1000,
     maxFlows: Math.ceil(options["max-flows"] / shards),
+    sourceWaits: options.read !== undefined,
     maxBufferMib: options["max-buffer-mib"] / shards,
     maxRetries: options["max-retries"],
     connectTimeoutMs: options["connect-timeout-ms"],

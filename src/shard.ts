@@ -38,6 +38,7 @@ export interface ShardOptions extends HttpOptions {
   readonly gapTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly maxFlows: number;
+  readonly sourceWaits: boolean;
   readonly maxBufferMib: number;
   readonly maxRetries: number;
   readonly connectTimeoutMs: number;
@@ -60,7 +61,7 @@ export class Shard {
     this.endpoint = new Endpoint(options, counters, new QueueMemory(budget), report, connector, now);
     this.decoder = new Decoder(options, counters);
     this.http = options.mode === "http" ? new HttpMode(this.endpoint, options, report) : null;
-    this.flows = new FlowTable(options, counters, budget, this.http ?? new TcpMode(this.endpoint, options.responseTimeoutMs));
+    this.flows = new FlowTable(options, counters, budget, this.http ?? new TcpMode(this.endpoint, options.responseTimeoutMs), this.decoder.clock);
   }
 
   /**

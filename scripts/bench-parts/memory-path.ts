@@ -98,6 +98,10 @@ class Bytes implements StreamConsumer {
 
   gap(): void {}
 
+  idle(): boolean {
+    return true;
+  }
+
   end(): void {}
 }
 
@@ -112,6 +116,10 @@ class Framed implements StreamConsumer {
     this.framer.gap(length);
   }
 
+  idle(): boolean {
+    return true;
+  }
+
   end(): void {
     this.framer.end();
   }
@@ -122,8 +130,8 @@ function run(all: Uint8Array[], mode: "tcp" | "http", traffic: Traffic): number 
   const counters = new Counters();
   const sink = new Sink(mode);
   const decoder = new Decoder({ vxlanPort: VXLAN_PORT, vni: VNI, port: PORT }, counters);
-  const limits = { maxPendingPackets: 32, gapTimeoutMs: Infinity, idleTimeoutMs: 300_000, maxFlows: 65_536 };
-  const flows = new FlowTable(limits, counters, new Budget(256 << 20), sink);
+  const limits = { maxPendingPackets: 32, gapTimeoutMs: Infinity, idleTimeoutMs: 300_000, maxFlows: 65_536, sourceWaits: true };
+  const flows = new FlowTable(limits, counters, new Budget(256 << 20), sink, decoder.clock);
   const source = new BatchSource();
   let ns = 0;
   for (const batch of all) {

@@ -3,6 +3,7 @@
  * does I/O or reads a clock, and nothing is read outside the record.
  */
 import type { Counters } from "../observe/counters.ts";
+import { CaptureClock } from "./capture-clock.ts";
 import { Cursor } from "./cursor.ts";
 import { Drop, SEGMENT } from "./drop-reason.ts";
 import { decodeEthernet, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "./ethernet.ts";
@@ -42,8 +43,10 @@ export class Decoder {
   constructor(
     private readonly options: DecoderOptions,
     private readonly counters: Counters,
+    /** What all frames tell of the time; whoever takes their segments goes by it too. */
+    readonly clock = new CaptureClock(),
   ) {
-    this.fragments = new FragmentTable(counters.fragments);
+    this.fragments = new FragmentTable(counters.fragments, clock);
   }
 
   /**
@@ -53,7 +56,8 @@ export class Decoder {
   decode(bytes: Uint8Array, view: DataView, offset: number, length: number, linkType: number, timestampMs: number): number {
     this.counters.frames.captured++;
     this.segment.timestampMs = timestampMs;
-    const outcome = this.decodeOuter(bytes, view, offset, length, linkType, timestampMs);
+    this.clock.tell(timestampMs);
+    const outcome = this.decodeOuter(bytes, view, offset, length, linkType);
     if (outcome === SEGMENT) {
       this.counters.frames.segments++;
       if (this.segment.missingLength > 0) this.counters.frames.truncated++;
@@ -65,10 +69,11 @@ export class Decoder {
 
   /** Gives up IP fragments that have waited too long. */
   advance(nowMs: number): void {
-    this.fragments.expire(nowMs);
+    this.clock.advance(nowMs);
+    this.fragments.expire();
   }
 
-  private decodeOuter(bytes: Uint8Array, view: DataView, offset: number, length: number, linkType: number, nowMs: number): number {
+  private decodeOuter(bytes: Uint8Array, view: DataView, offset: number, length: number, linkType: number): number {
     const cursor = this.cursor;
     if (!isSupportedLinkType(linkType)) return Drop.UNSUPPORTED_LINK_TYPE;
     cursor.offset = offset;
@@ -77,18 +82,18 @@ export class Decoder {
     const verdict = this.decodeIp(view);
     if (verdict === NOT_IP) return Drop.NOT_IP;
     if (verdict !== IP_OK) return Drop.MALFORMED_OUTER;
-    if (!this.ip.isFragment) return this.decodeTunnel(bytes, view, nowMs);
+    if (!this.ip.isFragment) return this.decodeTunnel(bytes, view);
 
     // IPv4 says in each fragment what the datagram carries: others' need no place in the table.
     if (this.ip.version === 4 && this.cursor.protocol !== IP_PROTOCOL_UDP) return Drop.NOT_UDP;
-    const datagram = this.addFragment("outer", view, nowMs);
+    const datagram = this.addFragment("outer", view);
     if (datagram === undefined) return Drop.MALFORMED_OUTER;
     if (datagram === null) return Drop.FRAGMENT;
     const whole = new DataView(datagram.bytes.buffer);
-    return this.enterDatagram(datagram, whole) === IP_OK ? this.decodeTunnel(datagram.bytes, whole, nowMs) : Drop.MALFORMED_OUTER;
+    return this.enterDatagram(datagram, whole) === IP_OK ? this.decodeTunnel(datagram.bytes, whole) : Drop.MALFORMED_OUTER;
   }
 
-  private decodeTunnel(bytes: Uint8Array, view: DataView, nowMs: number): number {
+  private decodeTunnel(bytes: Uint8Array, view: DataView): number {
     const cursor = this.cursor;
     if (cursor.protocol !== IP_PROTOCOL_UDP) return Drop.NOT_UDP;
     const udpPort = decodeUdp(view, cursor);
@@ -100,10 +105,10 @@ export class Decoder {
       this.strangers.countVni(vni);
       return Drop.OTHER_VNI;
     }
-    return this.decodeInner(bytes, view, nowMs);
+    return this.decodeInner(bytes, view);
   }
 
-  private decodeInner(bytes: Uint8Array, view: DataView, nowMs: number): number {
+  private decodeInner(bytes: Uint8Array, view: DataView): number {
     if (!decodeEthernet(view, this.cursor)) return Drop.TRUNCATED;
     const verdict = this.decodeIp(view);
     if (verdict === NOT_IP) return Drop.INNER_NOT_IP;
@@ -112,7 +117,7 @@ export class Decoder {
     if (!this.ip.isFragment) return this.decodeTcp(bytes, view, this.ip.missingLength);
 
     if (this.ip.version === 4 && this.cursor.protocol !== IP_PROTOCOL_TCP) return Drop.NOT_TCP;
-    const datagram = this.addFragment("inner", view, nowMs);
+    const datagram = this.addFragment("inner", view);
     if (datagram === undefined) return Drop.MALFORMED_INNER;
     if (datagram === null) return Drop.FRAGMENT;
     const whole = new DataView(datagram.bytes.buffer);
@@ -175,9 +180,9 @@ export class Decoder {
     }
   }
 
-  private addFragment(layer: "outer" | "inner", view: DataView, nowMs: number): Datagram | null | undefined {
+  private addFragment(layer: "outer" | "inner", view: DataView): Datagram | null | undefined {
     const { offset, end, protocol } = this.cursor;
-    return this.fragments.add(layer, view, this.ip, protocol, offset, end - offset, nowMs);
+    return this.fragments.add(layer, view, this.ip, protocol, offset, end - offset);
   }
 
   /** Moves the cursor to the transport header in a completed datagram. Returns a verdict of ip.ts. */

@@ -4,6 +4,7 @@
  * this is written for clearness, not for speed.
  */
 import type { FragmentCounters } from "../observe/counters.ts";
+import type { CaptureClock, LeapListener } from "./capture-clock.ts";
 import type { IpHeader } from "./ip.ts";
 
 export const DATAGRAMS_MAX = 1024;
@@ -30,7 +31,7 @@ export class Datagram {
   private length = -1;
   readonly version: number;
   readonly key: string;
-  readonly startedMs: number;
+  startedMs: number;
 
   constructor(key: string, view: DataView, header: IpHeader, startedMs: number) {
     const addressLength = header.version === 4 ? 4 : 16;
@@ -97,11 +98,16 @@ export class Datagram {
   }
 }
 
-export class FragmentTable {
+export class FragmentTable implements LeapListener {
   private readonly datagrams = new Map<string, Datagram>();
   private heldBytes = 0;
 
-  constructor(private readonly counters: FragmentCounters) {}
+  constructor(
+    private readonly counters: FragmentCounters,
+    private readonly clock: CaptureClock,
+  ) {
+    clock.listen(this);
+  }
 
   /**
    * Takes the fragment whose payload lies at `offset` in `view`. Returns the datagram that it
@@ -115,22 +121,16 @@ export class FragmentTable {
     protocol: number,
     offset: number,
     length: number,
-    nowMs: number,
   ): Datagram | null | undefined {
     const claimedLength = length + header.missingLength;
     const end = header.fragmentOffset + claimedLength;
     if (claimedLength === 0 || end > DATAGRAM_BYTES_MAX) return undefined;
-    this.expire(nowMs);
+    this.expire();
     // IPv4 tells datagrams apart by protocol as well; in IPv6 only the first fragment's counts.
     const key = fragmentKey(layer, view, header, header.version === 4 ? protocol : 0);
     let datagram = this.datagrams.get(key);
-    if (datagram !== undefined && Math.abs(nowMs - datagram.startedMs) >= FRAGMENT_TIMEOUT_MS) {
-      this.remove(datagram);
-      this.counters.expired++;
-      datagram = undefined;
-    }
     if (datagram === undefined) {
-      datagram = new Datagram(key, view, header, nowMs);
+      datagram = new Datagram(key, view, header, this.clock.nowMs);
       this.datagrams.set(key, datagram);
       this.heldBytes += datagram.heldBytes;
     }
@@ -148,12 +148,17 @@ export class FragmentTable {
   }
 
   /** Gives up datagrams that have waited too long. */
-  expire(nowMs: number): void {
+  expire(): void {
+    const { nowMs } = this.clock;
     for (const datagram of this.datagrams.values()) {
       if (nowMs - datagram.startedMs < FRAGMENT_TIMEOUT_MS) break;
       this.remove(datagram);
       this.counters.expired++;
     }
+  }
+
+  leapt(fromMs: number, toMs: number): void {
+    for (const datagram of this.datagrams.values()) if (datagram.startedMs >= fromMs) datagram.startedMs = toMs;
   }
 
   /** Datagrams that wait. */

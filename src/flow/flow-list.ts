@@ -14,6 +14,10 @@ export class FlowList {
     return this.first;
   }
 
+  get newest(): Flow | null {
+    return this.last;
+  }
+
   /** Adds a flow that is in no list. */
   append(flow: Flow): void {
     flow.older = this.last;

@@ -7,6 +7,7 @@
  * late copies these may be.
  */
 import type { Budget } from "../memory/budget.ts";
+import type { CaptureClock, LeapListener } from "../decode/capture-clock.ts";
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
 import type { Counters } from "../observe/counters.ts";
@@ -34,9 +35,11 @@ export interface FlowTableOptions {
   idleTimeoutMs: number;
   /** Open flows; as many ended ones are remembered. */
   maxFlows: number;
+  /** The source is a savefile: silence ends no flow, for it may go on later. */
+  sourceWaits: boolean;
 }
 
-export class FlowTable implements FlowContext {
+export class FlowTable implements FlowContext, LeapListener {
   readonly maxPendingPackets: number;
   readonly gapTimeoutMs: number;
   readonly memory: HeldMemory;
@@ -48,7 +51,6 @@ export class FlowTable implements FlowContext {
   /** Flows that have ended, the longest ended first. */
   private readonly ended = new FlowList();
   private endedCount = 0;
-  private nowMs = 0;
   private nextTickMs = 0;
 
   constructor(
@@ -56,10 +58,12 @@ export class FlowTable implements FlowContext {
     readonly counters: Counters,
     budget: Budget,
     readonly opener: StreamOpener,
+    private readonly clock: CaptureClock,
   ) {
     this.maxPendingPackets = options.maxPendingPackets;
     this.gapTimeoutMs = options.gapTimeoutMs;
     this.memory = new HeldMemory(budget);
+    clock.listen(this);
   }
 
   /** Flows that have not ended. */
@@ -77,9 +81,9 @@ export class FlowTable implements FlowContext {
     return this.endedCount + Math.floor(this.memory.releasedCount / PIECES_PER_FLOW);
   }
 
-  /** Takes a segment, at the time of its capture; nothing of it is kept that is not copied. */
+  /** Takes a segment of which the clock was told; nothing of it is kept that is not copied. */
   accept(segment: Segment): void {
-    if (segment.timestampMs > this.nowMs) this.advance(segment.timestampMs);
+    if (this.nowMs >= this.nextTickMs) this.expire();
     const hash = hashIdentity(segment.identity);
     const newest = this.index.find(segment.identity, hash);
     const { flags } = segment;
@@ -91,12 +95,29 @@ export class FlowTable implements FlowContext {
 
   /** Ends what has reached a time limit. Time never runs back: an earlier `nowMs` changes nothing. */
   advance(nowMs: number): void {
-    if (nowMs > this.nowMs) this.nowMs = nowMs;
-    if (nowMs < this.nextTickMs) return;
+    this.clock.advance(nowMs);
+    if (this.nowMs >= this.nextTickMs) this.expire();
+  }
+
+  /** (LeapListener) */
+  leapt(fromMs: number, toMs: number): void {
+    for (let flow = this.live.newest; flow !== null && flow.lastSeenMs >= fromMs; flow = flow.older) flow.leapt(fromMs, toMs);
+    for (let flow = this.ended.newest; flow !== null && flow.lastSeenMs >= fromMs; flow = flow.older) flow.leapt(fromMs, toMs);
+  }
+
+  private get nowMs(): number {
+    return this.clock.nowMs;
+  }
+
+  private expire(): void {
+    const { nowMs } = this;
     this.nextTickMs = nowMs + TICK_MS;
     for (const flow of this.waiting) flow.expire(nowMs);
-    for (let flow = this.live.oldest; flow !== null && nowMs - flow.lastSeenMs >= this.options.idleTimeoutMs; flow = this.live.oldest) {
-      flow.flush("idle");
+    const silentSinceMs = nowMs - this.options.idleTimeoutMs;
+    for (let flow = this.live.oldest; flow !== null && flow.lastSeenMs <= silentSinceMs; flow = this.live.oldest) {
+      // Where the source waits, nothing is lost by waiting for what may still come.
+      if (flow.mayEndIdle() && !this.options.sourceWaits) flow.flush("idle");
+      else this.touch(flow);
     }
     for (let flow = this.ended.oldest; flow !== null && nowMs - flow.lastSeenMs >= REMEMBER_MS; flow = this.ended.oldest) {
       this.forget(flow);

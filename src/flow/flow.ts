@@ -259,6 +259,18 @@ export class Flow implements StreamOrigin {
     if (this.held !== null || this.isWaiting) this.settle();
   }
 
+  /** It has been silent for the time limit: whether it may be ended for that. One that has not begun may. */
+  mayEndIdle(): boolean {
+    return this.consumer === null || this.consumer.idle();
+  }
+
+  /** What was seen from `fromMs` on was seen at `toMs`. */
+  leapt(fromMs: number, toMs: number): void {
+    this.lastSeenMs = toMs;
+    if (this.replacedMs >= fromMs && this.replacedMs !== Infinity) this.replacedMs = toMs;
+    this.held?.leapt(fromMs, toMs);
+  }
+
   /** A reset. Only one that is exactly in order counts: others are often forged (RFC 5961, 3.2). */
   receiveReset(sequence: number): void {
     if (this.stage !== Stage.OPEN || sequence !== this.next) return;

@@ -18,7 +18,7 @@ export interface Piece {
   isFin: boolean;
   /** What the segment acknowledged; null: nothing. */
   acknowledgment: number | null;
-  readonly arrivedMs: number;
+  arrivedMs: number;
   readonly timestampMs: number;
 }
 
@@ -104,6 +104,11 @@ export class HeldBytes {
     let oldest = Infinity;
     for (const piece of this.pieces) if (piece.arrivedMs < oldest) oldest = piece.arrivedMs;
     return oldest;
+  }
+
+  /** What arrived from `fromMs` on arrived at `toMs`. */
+  leapt(fromMs: number, toMs: number): void {
+    for (const piece of this.pieces) if (piece.arrivedMs >= fromMs) piece.arrivedMs = toMs;
   }
 
   /** Whether the byte is here, in a piece for which `wanted` holds. */

@@ -12,6 +12,11 @@ export interface StreamConsumer {
   data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void;
   /** The next `length` bytes were never seen, and never will be. */
   gap(length: number): void;
+  /**
+   * The connection has been silent for --idle-timeout-s. True: it may be ended. False: it stays, and is asked again
+   * when it has been silent for as long again. Where the source waits, it stays whatever is said.
+   */
+  idle(): boolean;
   /** Nothing comes after this. */
   end(how: StreamEnd): void;
 }

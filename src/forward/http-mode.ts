@@ -120,6 +120,10 @@ class UnbegunStream implements StreamConsumer {
     this.stream.gap(length);
   }
 
+  idle(): boolean {
+    return this.stream?.idle() ?? true;
+  }
+
   end(how: StreamEnd): void {
     this.stream?.end(how);
   }

@@ -76,6 +76,10 @@ export class HttpStream implements StreamConsumer, RequestSink, PipeOwner {
     else if (this.phase === Phase.BARE) this.pipe.abortBare();
   }
 
+  idle(): boolean {
+    return true;
+  }
+
   end(_how: StreamEnd): void {
     this.ending = true;
     if (this.phase === Phase.UPGRADING) return;

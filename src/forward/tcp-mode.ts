@@ -34,6 +34,10 @@ class TcpStream implements StreamConsumer {
 
   gap(): void {}
 
+  idle(): boolean {
+    return true;
+  }
+
   end(how: StreamEnd): void {
     // Closing at once would discard what the endpoint has not read yet: a reset half-closes too,
     // only that nobody waits for an answer any more.

@@ -165,7 +165,7 @@ async function runThrough(seed: number) {
   const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
   let nowMs = 1;
   const http = { pipelineDepth: 1, maxWaitingRequests: 8, maxRequestBytes: 1024, maxHeaderBytes: 1024, headerEdits: null };
-  const limits = { maxPendingPackets: 8, gapTimeoutMs: 500, idleTimeoutMs: 5000, maxFlows: 8, maxBufferMib: 1, maxRetries: 2, connectTimeoutMs: 300, responseTimeoutMs: 1000 };
+  const limits = { maxPendingPackets: 8, gapTimeoutMs: 500, idleTimeoutMs: 5000, maxFlows: 8, sourceWaits: false, maxBufferMib: 1, maxRetries: 2, connectTimeoutMs: 300, responseTimeoutMs: 1000 };
   const address = { host: "localhost", port: 1 };
   const shard = new Shard({ mode: "tcp", vxlanPort: 4789, vni: VNI, port: PORT, address, ...limits, ...http, measuresDelay: true }, counters, report, moody(random), () => nowMs);
 

@@ -1,11 +1,14 @@
 /** The table of fragments at its bounds: number, bytes and time. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import { CaptureClock } from "../../src/decode/capture-clock.ts";
 import { DATAGRAMS_MAX, FRAGMENT_BYTES_MAX, FRAGMENT_TIMEOUT_MS, FragmentTable } from "../../src/decode/fragments.ts";
 import { IpHeader } from "../../src/decode/ip.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { ip, TCP } from "../support/frames.ts";
 import { Decoding, segmentOf } from "./decoding.ts";
 import { FRAGMENT, innerFragments, mirror, SEGMENT } from "./fragmenting.ts";
+
+const EPOCH_MS = 1_700_000_000_000;
 
 const first = (i: number) => innerFragments(SEGMENT, [80], { identification: i })[0]!;
 const second = (i: number) => innerFragments(SEGMENT, [80], { identification: i })[1]!;
@@ -45,9 +48,14 @@ test("an oversize fragment takes no place in the table", () => {
 /** A table, and fragments put into it without a frame around them. */
 class Table {
   readonly counters = new Counters().fragments;
-  readonly table = new FragmentTable(this.counters);
+  readonly clock = new CaptureClock();
+  readonly table = new FragmentTable(this.counters, this.clock);
   private readonly view = new DataView(new ArrayBuffer(65_536));
   private readonly header = new IpHeader();
+
+  constructor() {
+    this.clock.advance(EPOCH_MS);
+  }
 
   /** A fragment at `at` that claims `length` bytes; `last` or not. */
   add(identification: number, at: number, length: number, last = false) {
@@ -60,7 +68,7 @@ class Table {
       moreFragments: !last,
       missingLength: 0,
     });
-    const datagram = this.table.add("inner", this.view, this.header, TCP, 0, length, 0);
+    const datagram = this.table.add("inner", this.view, this.header, TCP, 0, length);
     expect(this.table.bytes).toBeLessThanOrEqual(FRAGMENT_BYTES_MAX);
     expect(this.table.size).toBeLessThanOrEqual(DATAGRAMS_MAX);
     return datagram;
@@ -96,21 +104,22 @@ test("FRAGMENT_BYTES_MAX can be filled to the last byte, and one byte more gives
 });
 
 test("bytes that a completed, an expired or an evicted datagram held are given back", () => {
-  const { table, counters, add } = withAdd(new Table());
+  const { table, clock, counters, add } = withAdd(new Table());
   for (let round = 0; round < 3; round++) {
     for (let i = 0; i < 100; i++) add(i, 0, 1480);
     for (let i = 0; i < 100; i++) expect(add(i, 1480, 100, true)).not.toBeNull();
   }
   expect([table.size, table.bytes]).toEqual([0, 0]);
   for (let i = 0; i < 5000; i++) add(i, 8 * (i % 8000), 1480);
-  table.expire(FRAGMENT_TIMEOUT_MS);
+  clock.advance(EPOCH_MS + FRAGMENT_TIMEOUT_MS);
+  table.expire();
   expect([table.size, table.bytes]).toEqual([0, 0]);
   expect(counters.completed).toBe(300);
   expect(counters.expired + counters.evicted).toBe(5000);
 });
 
 function withAdd(of: Table) {
-  return { table: of.table, counters: of.counters, add: of.add.bind(of) };
+  return { table: of.table, clock: of.clock, counters: of.counters, add: of.add.bind(of) };
 }
 
 test("a flood of fragments that claim all of a datagram each: memory reaches a level and stays there", () => {
@@ -130,13 +139,38 @@ test("a flood of fragments that claim all of a datagram each: memory reaches a l
   expect(highest - level).toBeLessThan(256 * 2 ** 20);
 }, 60_000);
 
-test("a datagram is given up after 30 s even if one before it bears a later time", () => {
-  // Clocks are set back, and savefiles are merged: the order of arrival is not that of time.
-  const decoding = new Decoding();
-  const hour = 3_600_000;
-  const start = 1_700_000_000_000;
-  expect(decoding.feed(first(1), 1, start + hour)).toEqual(FRAGMENT);
-  expect(decoding.feed(first(2), 1, start)).toEqual(FRAGMENT);
-  expect(decoding.feed(second(2), 1, start + 60_000)).toEqual(FRAGMENT);
-  expect(decoding.counters.fragments.completed).toBe(0);
+describe("the time of fragments is the capture's", () => {
+  const steady = innerFragments({ ...SEGMENT, destinationPort: 81 }, [])[0]!;
+  /** Frames of others, one a second. */
+  const pass = (decoding: Decoding, fromMs: number, seconds: number) => {
+    for (let i = 0; i < seconds; i++) decoding.feed(steady, 1, fromMs + i * 1000);
+  };
+
+  test("one frame of another time, ahead or behind, gives nothing up", () => {
+    const decoding = new Decoding();
+    pass(decoding, EPOCH_MS, 5);
+    expect(decoding.feed(first(1), 1, EPOCH_MS + 5000)).toEqual(FRAGMENT);
+    for (const wrongMs of [EPOCH_MS + 301_000, EPOCH_MS * 2.5, 0]) decoding.feed(steady, 1, wrongMs);
+    expect(decoding.feed(second(1), 1, EPOCH_MS + 5001)).toHaveProperty("outcome", "segment");
+    expect(decoding.counters.fragments.expired).toBe(0);
+  });
+
+  test("a datagram is given up after 30 s even if the clock that stamped its frames was set back", () => {
+    const decoding = new Decoding();
+    pass(decoding, EPOCH_MS + 3_600_000, 5);
+    pass(decoding, EPOCH_MS, 5);
+    expect(decoding.feed(first(2), 1, EPOCH_MS + 5000)).toEqual(FRAGMENT);
+    pass(decoding, EPOCH_MS + 5000, 31);
+    expect(decoding.feed(second(2), 1, EPOCH_MS + 36_000)).toEqual(FRAGMENT);
+    expect(decoding.counters.fragments).toEqual({ completed: 0, expired: 1, evicted: 0 });
+  });
+
+  test("behind a long silence a datagram's fragments are as near as they were captured", () => {
+    const decoding = new Decoding();
+    pass(decoding, EPOCH_MS, 5);
+    const silentMs = EPOCH_MS + 400_000;
+    expect(decoding.feed(first(3), 1, silentMs)).toEqual(FRAGMENT);
+    pass(decoding, silentMs, 5);
+    expect(decoding.feed(second(3), 1, silentMs + 5000)).toHaveProperty("outcome", "segment");
+  });
 });

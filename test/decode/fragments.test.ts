@@ -93,24 +93,26 @@ for (const { name, segment, fragments, malformed } of LAYERS) {
     test("never completed: given up 30 s after the first, not before, and counted", () => {
       const [a, b, c] = fragments([80, 144]) as [Uint8Array, Uint8Array, Uint8Array];
       const start = 1_700_000_000_000;
+      const at = (decoding: Decoding, frame: Uint8Array, timestampMs: number) => (decoding.advance(timestampMs), decoding.feed(frame, 1, timestampMs));
       const inTime = new Decoding();
-      expect(inTime.feed(a, 1, start)).toEqual(FRAGMENT);
-      expect(inTime.feed(b, 1, start + 29_000)).toEqual(FRAGMENT);
-      expect(inTime.feed(c, 1, start + 29_999)).toEqual({ ...whole, timestampMs: start + 29_999 } as Outcome);
+      expect(at(inTime, a, start)).toEqual(FRAGMENT);
+      expect(at(inTime, b, start + 29_000)).toEqual(FRAGMENT);
+      expect(at(inTime, c, start + 29_999)).toEqual({ ...whole, timestampMs: start + 29_999 } as Outcome);
       expect(inTime.counters.fragments).toEqual({ completed: 1, expired: 0, evicted: 0 });
 
       const late = new Decoding();
-      expect(late.feed(a, 1, start)).toEqual(FRAGMENT);
-      expect(late.feed(b, 1, start + 29_000)).toEqual(FRAGMENT);
-      expect(late.feed(c, 1, start + 30_000)).toEqual(FRAGMENT);
+      expect(at(late, a, start)).toEqual(FRAGMENT);
+      expect(at(late, b, start + 29_000)).toEqual(FRAGMENT);
+      expect(at(late, c, start + 30_000)).toEqual(FRAGMENT);
       expect(late.counters.fragments).toEqual({ completed: 0, expired: 1, evicted: 0 });
-      expect(late.feed(a, 1, start + 30_001)).toEqual(FRAGMENT);
-      expect(late.feed(b, 1, start + 30_002)).toEqual({ ...whole, timestampMs: start + 30_002 } as Outcome);
+      expect(at(late, a, start + 30_001)).toEqual(FRAGMENT);
+      expect(at(late, b, start + 30_002)).toEqual({ ...whole, timestampMs: start + 30_002 } as Outcome);
     });
 
     test("given up by the passing of time alone", () => {
       const [a, b] = fragments([80]) as [Uint8Array, Uint8Array];
       const decoding = new Decoding();
+      decoding.advance(5000);
       decoding.feed(a, 1, 5000);
       decoding.advance(34_999);
       expect(decoding.counters.fragments.expired).toBe(0);

@@ -37,6 +37,10 @@ class CountingConsumer implements StreamConsumer {
     throw new Error("a hole");
   }
 
+  idle(): boolean {
+    return true;
+  }
+
   end(): void {
     throw new Error("an end");
   }
@@ -109,8 +113,8 @@ test("decode and flow allocate nothing per in-order segment", () => {
   const consumer = new CountingConsumer();
   const opener: StreamOpener = { open: () => consumer };
   const decoder = new Decoder({ vxlanPort: 4789, vni: SHARD_VNI, port: SHARD_PORT }, counters);
-  const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000 };
-  const table = new FlowTable(limits, counters, new Budget(1 << 20), opener);
+  const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, sourceWaits: false };
+  const table = new FlowTable(limits, counters, new Budget(1 << 20), opener, decoder.clock);
   const traffic = new Traffic((flow) => new Uint8Array(PAYLOAD_BYTES).fill(flow));
   const read = (source: MemorySource) => {
     while (source.next()) {

@@ -95,7 +95,7 @@ class World {
   constructor(options: { maxBufferMib?: number; maxPendingPackets?: number } = {}) {
     const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
     const http = { pipelineDepth: 1, maxWaitingRequests: 1, maxRequestBytes: 1, maxHeaderBytes: 1, responseTimeoutMs: 1000, headerEdits: null };
-    const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: MAX_FLOWS, maxBufferMib: 16, maxRetries: 10, connectTimeoutMs: 5000 };
+    const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: MAX_FLOWS, sourceWaits: false, maxBufferMib: 16, maxRetries: 10, connectTimeoutMs: 5000 };
     const ours = { vxlanPort: 4789, vni: VNI, port: PORT, address: { host: "endpoint", port: 1 }, mode: "tcp" as const, measuresDelay: false };
     this.shard = new Shard({ ...http, ...limits, ...ours, ...options }, this.counters, report, this.sinks, () => this.nowMs);
   }

@@ -3,6 +3,7 @@
  * "SYN abc <3> def fin" is a stream that began with its SYN, with a hole of three bytes.
  */
 import { Budget } from "../../src/memory/budget.ts";
+import { CaptureClock } from "../../src/decode/capture-clock.ts";
 import { Segment } from "../../src/decode/segment.ts";
 import { FlowTable, type FlowTableOptions } from "../../src/flow/flow-table.ts";
 import { Counters } from "../../src/observe/counters.ts";
@@ -59,6 +60,7 @@ export class Flows {
   readonly recorder = new Recorder();
   readonly table: FlowTable;
   readonly segment = new Segment();
+  readonly clock = new CaptureClock();
   nowMs = EPOCH_MS;
   private readonly isn: number;
   private readonly acknowledgment: number;
@@ -66,9 +68,10 @@ export class Flows {
   constructor({ bufferBytes = 1 << 20, isn = 0, acknowledgment = 5000, ...options }: FlowsOptions = {}) {
     this.isn = isn;
     this.acknowledgment = acknowledgment;
+    this.clock.advance(EPOCH_MS);
     this.budget = new Budget(bufferBytes);
-    const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, ...options };
-    this.table = new FlowTable(limits, this.counters, this.budget, this.recorder);
+    const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, sourceWaits: false, ...options };
+    this.table = new FlowTable(limits, this.counters, this.budget, this.recorder, this.clock);
   }
 
   play(...events: Event[]): this {
@@ -103,6 +106,7 @@ export class Flows {
     segment.flags = [...flags].reduce((bits, flag) => bits | FLAG_BITS[flag]!, 0);
     segment.identity.set([0, 0, 0xffff, 0x0a000000 | source, 0, 0, 0xffff, 0x0a010000 | destination, (sourcePort << 16) | 80]);
     segment.timestampMs = this.nowMs;
+    this.clock.tell(this.nowMs);
     this.table.accept(segment);
     // The next frame lies where this one lay: who keeps bytes must have copied them.
     payload.fill(0x21);

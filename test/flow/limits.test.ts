@@ -48,6 +48,41 @@ describe("silence", () => {
   });
 });
 
+describe("silence, as a flow's consumer sees it", () => {
+  const idleTimeoutMs = 10_000;
+  const silence = Array.from({ length: 10 }, () => pause(1000));
+
+  test("a consumer that says no keeps its flow, and is asked again after as long a silence", () => {
+    const flows = new Flows({ idleTimeoutMs }).play(syn(0), data(1, "abc"));
+    const [stream] = flows.recorder.streams;
+    stream!.mayEndIdle = false;
+    flows.play(...silence);
+    expect([stream!.idled, stream!.how]).toEqual([1, null]);
+    flows.play(...silence.slice(1));
+    expect(stream!.idled).toBe(1);
+    flows.play(pause(1000), data(4, "d"));
+    expect(stream!.idled).toBe(2);
+    stream!.mayEndIdle = true;
+    flows.play(...silence);
+    expect(flows.streams).toEqual(["SYN abcd idle"]);
+  });
+
+  test("a source that waits: every consumer is asked, no flow ends", () => {
+    const flows = new Flows({ idleTimeoutMs, sourceWaits: true, gapTimeoutMs: Infinity }).play(syn(0), data(1, "abc"), data(6, "f"), data(9, "x", client(2)));
+    flows.play(...silence, ...silence, data(4, "de"), data(7, "gh"));
+    expect(flows.streams).toEqual(["SYN abcdefgh …"]);
+    expect(flows.recorder.streams[0]!.idled).toBe(2);
+    expect(flows.table.liveCount).toBe(2);
+    flows.play(FLUSH);
+    expect(flows.streams).toEqual(["SYN abcdefgh flushed", "- x flushed"]);
+  });
+
+  test("a source that waits: more than --max-flows are evicted all the same", () => {
+    const flows = new Flows({ idleTimeoutMs, sourceWaits: true, maxFlows: 1 }).play(syn(0), ...silence, syn(0, "", client(2)));
+    expect(flows.streams).toEqual(["SYN evicted", "SYN …"]);
+  });
+});
+
 describe("the limit of flows", () => {
   test("at it nothing is evicted, over it the longest idle one is", () => {
     const flows = new Flows({ maxFlows: 3 }).play(syn(0, "", client(1)), syn(0, "", client(2)), syn(0, "", client(3)), data(1, "a", client(1)));
@@ -160,6 +195,29 @@ describe("the limit of held bytes", () => {
 });
 
 describe("time", () => {
+  /** Frames whose times are wrong, in between others. */
+  test.each([
+    ["301 s ahead", 301_000],
+    ["80 years ahead", 80 * 365 * 86_400_000],
+    ["of 1970", -EPOCH_MS],
+  ])("a frame %s ends nothing and gives nothing up", (_, ms) => {
+    const flows = new Flows().play(syn(0), data(1, "a"), data(3, "c"), syn(0, "", client(2)), pause(100));
+    flows.nowMs += ms;
+    flows.play(data(5, "e"));
+    flows.nowMs -= ms;
+    flows.play(pause(100), data(4, "d"), data(2, "b"), pause(100));
+    expect(flows.streams).toEqual(["SYN abcde …", "SYN …"]);
+    expect(flows.counters.reassembly.gaps).toBe(0);
+  });
+
+  test("behind a long silence of the whole capture, a hole has all its time", () => {
+    const flows = new Flows().play(syn(0), pause(100), syn(0, "", client(2)));
+    flows.nowMs += 400_000;
+    flows.play(data(3, "c"), data(1, "x", client(2)), data(2, "y", client(2)), data(3, "z", client(2)));
+    flows.play(pause(999), data(1, "ab"));
+    expect(flows.streams).toEqual(["SYN abc …", "SYN xyz …"]);
+  });
+
   test("never runs back: a frame with an older time changes no limit", () => {
     const flows = new Flows().play(syn(0), data(3, "c"), pause(900));
     flows.nowMs = EPOCH_MS - 5000;

@@ -64,6 +64,16 @@ export class RecordedStream implements StreamConsumer {
     this.run(true, length);
   }
 
+  /** Asked so often, since it was silent. */
+  idled = 0;
+  mayEndIdle = true;
+
+  idle(): boolean {
+    this.mustBeOpen();
+    this.idled++;
+    return this.mayEndIdle;
+  }
+
   end(how: StreamEnd): void {
     this.mustBeOpen();
     if (this.origin.identity.join() !== this.identity) throw new Error("the identity has changed");

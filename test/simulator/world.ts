@@ -35,7 +35,7 @@ const PIECES_PER_SEGMENT = 2;
 const DRAIN_MS_MAX = 600_000;
 
 /** What of the program's options concerns flows; a world adds the rest. */
-export type FlowOptions = Pick<ShardOptions, "maxPendingPackets" | "gapTimeoutMs" | "idleTimeoutMs" | "maxFlows">;
+export type FlowOptions = Pick<ShardOptions, "maxPendingPackets" | "gapTimeoutMs" | "idleTimeoutMs" | "maxFlows" | "sourceWaits">;
 
 export abstract class World {
   protected readonly random: Random;
@@ -76,7 +76,7 @@ export abstract class World {
     if (scenario.regime === "memory") Object.assign(budget, { limitBytes: this.random.pick([0, 4096, 20_000, 60_000]) });
     this.budget = new Budget(budget.limitBytes);
     this.decoder = new Decoder(this.options, this.recorded);
-    this.table = new FlowTable(this.options, this.recorded, this.budget, this.recorder);
+    this.table = new FlowTable(this.options, this.recorded, this.budget, this.recorder, this.decoder.clock);
   }
 
   /** What holds at every moment. */
@@ -116,6 +116,7 @@ export abstract class World {
 
   private chooseFlowOptions(): FlowOptions {
     const { random, scenario } = this;
+    const sourceWaits = !scenario.isLive;
     if (scenario.regime !== "exact") {
       const gapTimeoutMs = scenario.isLive ? random.pick([0, 1, 100, 1000]) : Infinity;
       const maxPendingPackets = random.pick([0, 1, 2, 5, 32]);
@@ -123,7 +124,7 @@ export abstract class World {
       const mayForget = scenario.reuse === "none";
       const idleTimeoutMs = mayForget ? random.pick([100, 1000, 300_000]) : 300_000;
       const maxFlows = mayForget ? random.pick([1, 2, 5, 1000]) : 1000;
-      return { maxPendingPackets, gapTimeoutMs, idleTimeoutMs, maxFlows };
+      return { maxPendingPackets, gapTimeoutMs, idleTimeoutMs, maxFlows, sourceWaits };
     }
     let segments = 0;
     let waitMs = 0;
@@ -135,7 +136,7 @@ export abstract class World {
     const least = waitMs + 2 * BATCH_MS_MAX;
     const gapTimeoutMs = scenario.isLive ? random.pick([least, least + 150, Math.max(least, 1000)]) : Infinity;
     const maxPendingPackets = random.pick([1, 2]) * PIECES_PER_SEGMENT * segments + random.pick([0, 1, 32]);
-    return { maxPendingPackets, gapTimeoutMs, idleTimeoutMs: 300_000, maxFlows: 65_536 };
+    return { maxPendingPackets, gapTimeoutMs, idleTimeoutMs: 300_000, maxFlows: 65_536, sourceWaits };
   }
 
   protected byIdentity(): Map<Connection[], Arrival[]> {
@@ -249,6 +250,7 @@ export abstract class World {
     equal("unsettled", this.shard.endpoint.unsettledCount, 0);
     equal("active flows", this.counters.flows.active, 0);
     const last = this.frames.at(-1)?.arrivalMs ?? EPOCH_MS;
+    this.table.advance(Math.max(last, this.clock.nowMs));
     this.table.advance(Math.max(last, this.clock.nowMs) + REMEMBER_MS + 1);
     equal("remembered flows", this.table.rememberedCount, 0);
   }}
