@@ -1,6 +1,6 @@
 /**
  * Flows by identity: an open-addressing hash table with linear probing, so that finding a flow
- * builds no key. Grows by doubling; what bounds it is the table that uses it.
+ * builds no key. Strangers choose identities, so hashes are keyed (keyed-hash.ts). Grows by doubling; what bounds it is the table that uses it.
  *
  * Addresses and ports are used again: all flows that had them, and are open or remembered, are
  * incarnations of one connection (RFC 9293, section 3.4.1), chained from the newest to the oldest.
@@ -90,21 +90,4 @@ export class FlowIndex {
 function sameIdentity(a: Int32Array, b: Int32Array): boolean {
   for (let word = IDENTITY_WORDS - 1; word >= 0; word--) if (a[word] !== b[word]) return false;
   return true;
-}
-
-/** Mixes all words; murmur3's constants and finish. */
-export function hashIdentity(identity: Int32Array): number {
-  let hash = 0;
-  for (let word = 0; word < IDENTITY_WORDS; word++) {
-    let mixed = Math.imul(identity[word]!, 0xcc9e2d51 | 0);
-    mixed = (mixed << 15) | (mixed >>> 17);
-    hash ^= Math.imul(mixed, 0x1b873593);
-    hash = (hash << 13) | (hash >>> 19);
-    hash = (Math.imul(hash, 5) + 0xe6546b64) | 0;
-  }
-  hash ^= hash >>> 16;
-  hash = Math.imul(hash, 0x85ebca6b | 0);
-  hash ^= hash >>> 13;
-  hash = Math.imul(hash, 0xc2b2ae35 | 0);
-  return hash ^ (hash >>> 16);
 }

@@ -7,12 +7,13 @@
  * late copies these may be.
  */
 import type { Budget } from "../memory/budget.ts";
+import { KeyedHash } from "../memory/keyed-hash.ts";
 import type { CaptureClock, LeapListener } from "../decode/capture-clock.ts";
-import type { Segment } from "../decode/segment.ts";
+import { IDENTITY_WORDS, type Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
 import type { Counters } from "../observe/counters.ts";
 import { Doubt, Flow, type FlowContext, Stage } from "./flow.ts";
-import { FlowIndex, hashIdentity } from "./flow-index.ts";
+import { FlowIndex } from "./flow-index.ts";
 import { FlowList } from "./flow-list.ts";
 import { HeldMemory, type Piece } from "./held-bytes.ts";
 import { advance, distance } from "./sequence.ts";
@@ -59,6 +60,7 @@ export class FlowTable implements FlowContext, LeapListener {
     budget: Budget,
     readonly opener: StreamOpener,
     private readonly clock: CaptureClock,
+    private readonly hash = new KeyedHash(IDENTITY_WORDS),
   ) {
     this.maxPendingPackets = options.maxPendingPackets;
     this.gapTimeoutMs = options.gapTimeoutMs;
@@ -84,7 +86,7 @@ export class FlowTable implements FlowContext, LeapListener {
   /** Takes a segment of which the clock was told; nothing of it is kept that is not copied. */
   accept(segment: Segment): void {
     if (this.nowMs >= this.nextTickMs) this.expire();
-    const hash = hashIdentity(segment.identity);
+    const hash = this.hash.of(segment.identity);
     const newest = this.index.find(segment.identity, hash);
     const { flags } = segment;
     if ((flags & TcpFlag.SYN) !== 0) this.acceptSyn(newest, hash, segment);
