@@ -5,9 +5,10 @@
 import type { Counters } from "../observe/counters.ts";
 import { CaptureClock } from "./capture-clock.ts";
 import { Cursor } from "./cursor.ts";
+import { type Datagram, Layer } from "./datagram.ts";
 import { Drop, SEGMENT } from "./drop-reason.ts";
 import { decodeEthernet, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "./ethernet.ts";
-import { type Datagram, FragmentTable } from "./fragments.ts";
+import { FragmentTable } from "./fragments.ts";
 import { IP_CUT, IP_MALFORMED, IP_OK, IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IpHeader } from "./ip.ts";
 import { decodeIpv4 } from "./ipv4.ts";
 import { decodeIpv6, skipExtensionHeaders } from "./ipv6.ts";
@@ -86,7 +87,7 @@ export class Decoder {
 
     // IPv4 says in each fragment what the datagram carries: others' need no place in the table.
     if (this.ip.version === 4 && this.cursor.protocol !== IP_PROTOCOL_UDP) return Drop.NOT_UDP;
-    const datagram = this.addFragment("outer", view);
+    const datagram = this.addFragment(Layer.OUTER, bytes, view);
     if (datagram === undefined) return Drop.MALFORMED_OUTER;
     if (datagram === null) return Drop.FRAGMENT;
     const whole = new DataView(datagram.bytes.buffer);
@@ -117,7 +118,7 @@ export class Decoder {
     if (!this.ip.isFragment) return this.decodeTcp(bytes, view, this.ip.missingLength);
 
     if (this.ip.version === 4 && this.cursor.protocol !== IP_PROTOCOL_TCP) return Drop.NOT_TCP;
-    const datagram = this.addFragment("inner", view);
+    const datagram = this.addFragment(Layer.INNER, bytes, view);
     if (datagram === undefined) return Drop.MALFORMED_INNER;
     if (datagram === null) return Drop.FRAGMENT;
     const whole = new DataView(datagram.bytes.buffer);
@@ -180,9 +181,9 @@ export class Decoder {
     }
   }
 
-  private addFragment(layer: "outer" | "inner", view: DataView): Datagram | null | undefined {
+  private addFragment(layer: Layer, bytes: Uint8Array, view: DataView): Datagram | null | undefined {
     const { offset, end, protocol } = this.cursor;
-    return this.fragments.add(layer, view, this.ip, protocol, offset, end - offset);
+    return this.fragments.add(layer, bytes, view, this.ip, protocol, offset, end - offset);
   }
 
   /** Moves the cursor to the transport header in a completed datagram. Returns a verdict of ip.ts. */

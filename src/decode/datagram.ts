@@ -1,0 +1,201 @@
+/**
+ * One IP datagram whose fragments come in any order, with overlaps, and cut short. Its bytes are kept one behind
+ * another as they come, and put in order once, when it is complete: a fragment at a far place makes no room for all
+ * that may lie before it.
+ */
+import type { IpHeader } from "./ip.ts";
+
+export const Layer = { OUTER: 0, INNER: 1 } as const;
+export type Layer = (typeof Layer)[keyof typeof Layer];
+
+/** What stands for a datagram beside its bytes: its objects, its slot, its six arrays' own cells. */
+const DATAGRAM_OVERHEAD_BYTES = 1024;
+const STORE_BYTES_MIN = 256;
+const RANGES_MIN = 4;
+const NOTHING = new Uint8Array(0);
+
+/** Ranges of a datagram's payload, in order, which do not overlap. Where each one's bytes are kept is known, or none are. */
+class Ranges {
+  count = 0;
+  private starts = new Uint16Array(RANGES_MIN);
+  private ends = new Uint16Array(RANGES_MIN);
+  private places = new Int32Array(RANGES_MIN);
+  /** All bytes up to here are in ranges. */
+  prefix = 0;
+
+  get heldBytes(): number {
+    return this.starts.length * 8;
+  }
+
+  start(index: number): number {
+    return this.starts[index]!;
+  }
+
+  end(index: number): number {
+    return this.ends[index]!;
+  }
+
+  place(index: number): number {
+    return this.places[index]!;
+  }
+
+  /** The first range that ends behind `at`; {@link count}: none does. */
+  firstBehind(at: number): number {
+    // Most fragments come in order, or backwards.
+    if (this.count === 0 || this.ends[this.count - 1]! <= at) return this.count;
+    if (this.ends[0]! > at) return 0;
+    let low = 0;
+    let high = this.count - 1;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (this.ends[middle]! > at) high = middle;
+      else low = middle;
+    }
+    return high;
+  }
+
+  /** Adds a range that overlaps none, before the one at `index`. Returns how many ranges that makes more. */
+  insert(index: number, start: number, end: number, place: number): number {
+    const before = this.count;
+    // What follows in the payload and in the store is one range.
+    if (index > 0 && this.ends[index - 1] === start && place === this.places[index - 1]! + start - this.starts[index - 1]!) {
+      this.ends[index - 1] = end;
+    } else {
+      if (this.count === this.starts.length) this.grow();
+      this.starts.copyWithin(index + 1, index, this.count);
+      this.ends.copyWithin(index + 1, index, this.count);
+      this.places.copyWithin(index + 1, index, this.count);
+      this.starts[index] = start;
+      this.ends[index] = end;
+      this.places[index] = place;
+      this.count++;
+    }
+    if (start === this.prefix) {
+      this.prefix = end;
+      for (let next = this.firstBehind(end); next < this.count && this.starts[next] === this.prefix; next++) this.prefix = this.ends[next]!;
+    }
+    return this.count - before;
+  }
+
+  private grow(): void {
+    const { starts, ends, places } = this;
+    this.starts = new Uint16Array(starts.length * 2);
+    this.starts.set(starts);
+    this.ends = new Uint16Array(ends.length * 2);
+    this.ends.set(ends);
+    this.places = new Int32Array(places.length * 2);
+    this.places.set(places);
+  }
+}
+
+/** When complete it belongs to whoever was handed it. */
+export class Datagram {
+  /** Both addresses (4 or 16 bytes each), then the payload once {@link join} has put it in order. */
+  bytes: Uint8Array;
+  readonly payloadOffset: number;
+  readonly version: number;
+  protocol = -1;
+  /** Neighbours in the table's list by age, and in its bucket. */
+  older: Datagram | null = null;
+  newer: Datagram | null = null;
+  sameBucket: Datagram | null = null;
+
+  /** The payload's bytes, in the order in which they came. */
+  private store: Uint8Array = NOTHING;
+  private storedBytes = 0;
+  private readonly present = new Ranges();
+  /** What was announced by fragments, those included that the mirror cut short; null: nothing was cut. */
+  private announced: Ranges | null = null;
+  /** Payload length as the last fragment gives it; -1: not seen. */
+  private length = -1;
+
+  constructor(
+    readonly key: Int32Array,
+    readonly bucket: number,
+    view: DataView,
+    header: IpHeader,
+    public startedMs: number,
+  ) {
+    const addressLength = header.version === 4 ? 4 : 16;
+    this.version = header.version;
+    this.payloadOffset = 2 * addressLength;
+    this.bytes = new Uint8Array(this.payloadOffset);
+    for (let i = 0; i < addressLength; i++) {
+      this.bytes[i] = view.getUint8(header.sourceOffset + i);
+      this.bytes[addressLength + i] = view.getUint8(header.destinationOffset + i);
+    }
+  }
+
+  /** With all that it costs. */
+  get heldBytes(): number {
+    return this.store.length + this.present.heldBytes + (this.announced?.heldBytes ?? 0) + DATAGRAM_OVERHEAD_BYTES;
+  }
+
+  /** Keeps those of a fragment's bytes that are new; `claimedLength` counts those the mirror cut off as well. */
+  place(bytes: Uint8Array, from: number, at: number, length: number, claimedLength: number, isLast: boolean): void {
+    if (claimedLength > length && this.announced === null) this.announced = this.copyOfPresent();
+    if (this.announced !== null) this.fill(this.announced, at, claimedLength, null, 0);
+    this.fill(this.present, at, length, bytes, from);
+    if (isLast && this.length < 0) this.length = at + claimedLength;
+  }
+
+  get isComplete(): boolean {
+    return this.length >= 0 && this.protocol >= 0 && (this.announced ?? this.present).prefix >= this.length;
+  }
+
+  /** Payload bytes from the start that are all there. */
+  get presentLength(): number {
+    return Math.min(this.present.prefix, this.length);
+  }
+
+  /** Payload bytes behind {@link presentLength} up to the datagram's end. */
+  get missingLength(): number {
+    return this.length - this.presentLength;
+  }
+
+  /** Puts the payload's bytes that are present from its start on in order. */
+  join(): void {
+    const { presentLength, payloadOffset, present, store } = this;
+    const joined = new Uint8Array(payloadOffset + presentLength);
+    joined.set(this.bytes);
+    for (let index = 0; index < present.count && present.start(index) < presentLength; index++) {
+      const start = present.start(index);
+      const length = Math.min(present.end(index), presentLength) - start;
+      joined.set(store.subarray(present.place(index), present.place(index) + length), payloadOffset + start);
+    }
+    this.bytes = joined;
+  }
+
+  /** Adds what is missing of the `length` bytes from `at` on; `bytes`, if they are to be kept, has them from `from` on. */
+  private fill(ranges: Ranges, at: number, length: number, bytes: Uint8Array | null, from: number): void {
+    const end = at + length;
+    for (let index = ranges.firstBehind(at), start = at; start < end; index++) {
+      const gapEnd = index < ranges.count ? Math.min(ranges.start(index), end) : end;
+      if (gapEnd > start) {
+        const place = bytes === null ? start : this.keep(bytes, from + start - at, gapEnd - start);
+        index += ranges.insert(index, start, gapEnd, place);
+      }
+      if (index < ranges.count) start = Math.max(start, ranges.end(index));
+      else break;
+    }
+  }
+
+  private copyOfPresent(): Ranges {
+    const copy = new Ranges();
+    for (let index = 0; index < this.present.count; index++) copy.insert(copy.count, this.present.start(index), this.present.end(index), this.present.start(index));
+    return copy;
+  }
+
+  /** Returns where in the store they lie. */
+  private keep(bytes: Uint8Array, from: number, length: number): number {
+    const place = this.storedBytes;
+    this.storedBytes += length;
+    if (this.storedBytes > this.store.length) {
+      const grown = new Uint8Array(Math.max(2 ** Math.ceil(Math.log2(this.storedBytes)), STORE_BYTES_MIN));
+      grown.set(this.store.subarray(0, place));
+      this.store = grown;
+    }
+    this.store.set(bytes.subarray(from, from + length), place);
+    return place;
+  }
+}
