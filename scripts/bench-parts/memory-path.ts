@@ -86,6 +86,10 @@ class Sink implements StreamOpener, RequestSink {
 
   damaged(): void {}
 
+  skipped(): void {}
+
+  proxyHeader(): void {}
+
   foreign(): void {}
 }
 

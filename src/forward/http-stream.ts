@@ -3,7 +3,9 @@
  * streamed, dropped or damaged. A {@link RequestPipe} brings them to the endpoint.
  */
 import type { StreamConsumer, StreamEnd, StreamOrigin } from "../flow/stream.ts";
+import { clientAddress } from "../http/client-address.ts";
 import { editHead } from "../http/header-edits.ts";
+import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { RequestFramer } from "../http/request-framer.ts";
 import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
 import type { Counters, RequestDrop } from "../observe/counters.ts";
@@ -42,7 +44,10 @@ export class HttpStream implements StreamConsumer, RequestSink, PipeOwner {
 
   /** The request under way; what is known of it once its head is. */
   private readonly current = { method: "", isIdempotent: false, wantsUpgrade: false };
+  private framed: RequestHead | null = null;
   private headLength = 0;
+  /** The client's address as a PROXY protocol header has told it. */
+  private client: string | null = null;
   private streaming: number = Streaming.NO;
   /** The request under way is dropped for this reason; null: it is not. */
   private dropping: RequestDrop | null = null;
@@ -96,6 +101,7 @@ export class HttpStream implements StreamConsumer, RequestSink, PipeOwner {
   // What the framer finds (RequestSink).
 
   head(head: RequestHead): void {
+    this.framed = head;
     this.current.method = head.method;
     this.current.isIdempotent = head.isIdempotent;
     this.current.wantsUpgrade = head.wantsUpgrade;
@@ -119,6 +125,8 @@ export class HttpStream implements StreamConsumer, RequestSink, PipeOwner {
   whole(): void {
     const { requests } = this.counters;
     requests.seen++;
+    if (this.framed!.isIsolated) requests.isolated++;
+    if (this.framed!.isOdd) requests.odd++;
     if (this.dropping !== null) requests.dropped[this.dropping]++;
     else if (this.streaming !== Streaming.NO) this.endStream();
     else this.commit();
@@ -136,6 +144,14 @@ export class HttpStream implements StreamConsumer, RequestSink, PipeOwner {
     if (this.streaming !== Streaming.NO) this.pipe.abortStream();
     else this.pipe.discard();
     this.reset();
+  }
+
+  skipped(length: number): void {
+    this.counters.requests.skipped_bytes += length;
+  }
+
+  proxyHeader(_header: Uint8Array, client: ProxyClient | null): void {
+    this.client = client?.address ?? null;
   }
 
   foreign(protocol: ForeignProtocol): void {
@@ -217,7 +233,7 @@ export class HttpStream implements StreamConsumer, RequestSink, PipeOwner {
     const { headerEdits } = this.mode.options;
     if (headerEdits === null) return true;
     const request = this.pipe.underWay.slice();
-    const edited = editHead(request.subarray(0, this.headLength), headerEdits, this.origin.identity);
+    const edited = editHead(request.subarray(0, this.headLength), headerEdits, this.client ?? clientAddress(this.origin.identity));
     if (edited === null) {
       this.drop("loop");
       return false;

@@ -290,6 +290,10 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     this.owner.upgraded();
   }
 
+  unsolicited(code: number): void {
+    this.upstream?.giveUp(`it sent a response (${code}) that nobody asked for`);
+  }
+
   malformed(): void {
     this.answerBegun = this.inFlight > 0;
     this.upstream?.giveUp("what it answered is no HTTP/1 response");

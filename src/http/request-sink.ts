@@ -1,4 +1,5 @@
 /** What the request framer tells, and of what kind a request is. */
+import type { ProxyClient } from "./proxy-protocol.ts";
 
 /** Why bytes were no whole request. */
 export const DAMAGE_REASONS = [
@@ -36,6 +37,13 @@ export class RequestHead {
   headLength = 0;
   /** Body bytes by Content-Length; -1: chunked; 0: no body. */
   bodyLength = 0;
+  /**
+   * Servers are known to disagree about where it ends, though RFC 9112 has one reading: it must not share a
+   * connection. Known at `head`; what comes behind the head may still turn it true until `whole`.
+   */
+  isIsolated = false;
+  /** It has something that RFC 9112 does not allow, and that does not touch where it ends. Final at `whole`. */
+  isOdd = false;
 }
 
 /**
@@ -43,17 +51,36 @@ export class RequestHead {
  * in, together all of them and nothing else; `head` as soon as its header section is whole, before the
  * `bytes` of that push; and then `whole`, or at any time `damaged` (of a damaged request, the bytes of
  * the last push are not given). Bytes given are valid until the end of the batch.
+ *
+ * Every byte pushed is told once, by `bytes`, by `skipped` or as a part of a `proxyHeader`: when
+ * {@link RequestFramer.end} has returned, the lengths add up to what was pushed. (A few bytes that begin
+ * a connection, and a request line that begins behind a gap, are told when it is decided what they are.)
  */
 export interface RequestSink {
   bytes(bytes: Uint8Array, offset: number, length: number): void;
   head(head: RequestHead): void;
   /** All its bytes were given. Here {@link RequestFramer.passRest} may be called, and nothing else of the framer. */
   whole(): void;
-  /** The request that was begun, or what should have been one, cannot be told whole. */
+  /**
+   * The request that was begun, or what should have been one, cannot be told whole. Each is damaged once; what
+   * comes of it afterwards is skipped. A request may begin behind it, where its end is known.
+   */
   damaged(reason: DamageReason): void;
   /**
+   * Bytes that are no whole request's and not given to `bytes`: empty lines between requests, what came while out
+   * of step or behind the connection's end, and of a damaged request what was not given before. May be called at
+   * any time, and says nothing about the request under way.
+   */
+  skipped(length: number): void;
+  /**
+   * A PROXY protocol header stood before everything else. `header`: its bytes, the sink's to keep. `client`: whom the
+   * connection is for; null: the header does not say.
+   */
+  proxyHeader(header: Uint8Array, client: ProxyClient | null): void;
+  /**
    * No HTTP/1: nothing is framed any more. If the connection is known from its first byte, all bytes from
-   * there on to here were given to `bytes`; all that follow are given to `bytes` as they are.
+   * there (behind a PROXY protocol header) on to here were given to `bytes`; all that follow are given to
+   * `bytes` as they are.
    */
   foreign(protocol: ForeignProtocol): void;
 }

@@ -6,6 +6,11 @@ export interface ResponseSink {
   complete(persistent: boolean): void;
   /** 101, or 2xx to CONNECT: from here on both sides speak another protocol. */
   upgraded(): void;
-  /** The bytes are no response of HTTP/1. */
+  /**
+   * The status line of a response that nobody asked for was read: often a 408 before the endpoint closes an idle
+   * connection. What comes behind it is passed over.
+   */
+  unsolicited(code: number): void;
+  /** The bytes are no response of HTTP/1, or one of which nobody could tell the end. */
   malformed(): void;
 }

@@ -104,6 +104,12 @@ export class Counters {
     answered: 0,
     /** Not whole, and so not sent as if they were. */
     damaged: 0,
+    /** Of those that were seen whole: servers are known to disagree about where they end. */
+    isolated: 0,
+    /** Of those that were seen whole: with something that RFC 9112 does not allow, forwarded as it is. */
+    odd: 0,
+    /** Bytes in which no request was looked for, or of damaged requests. */
+    skipped_bytes: 0,
     /** Why. */
     damage: Object.fromEntries(DAMAGE_REASONS.map((reason) => [reason, 0])) as Record<DamageReason, number>,
     /** Whole, but not sent. */

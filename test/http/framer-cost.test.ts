@@ -106,7 +106,7 @@ test("a request in one push takes three calls, and no copy", () => {
 
 test("one framer serves any number of requests with the same objects", () => {
   const heads = new Set<unknown>();
-  const sink = { bytes() {}, head: (head: unknown) => void heads.add(head), whole() {}, damaged() {}, foreign() {} };
+  const sink = { bytes() {}, head: (head: unknown) => void heads.add(head), whole() {}, damaged() {}, skipped() {}, proxyHeader() {}, foreign() {} };
   const framer = new RequestFramer({ maxHeaderBytes: 65_536 }, sink, true);
   const bytes = Buffer.from(GET.repeat(100));
   for (let i = 0; i < 100; i++) framer.push(bytes, 0, bytes.length);

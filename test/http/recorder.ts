@@ -1,5 +1,6 @@
 /** Takes what the framers tell, checks that it comes in the order they promise, and writes it down. */
 import { RequestFramer } from "../../src/http/request-framer.ts";
+import type { ProxyClient } from "../../src/http/proxy-protocol.ts";
 import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../../src/http/request-sink.ts";
 import { ResponseFramer } from "../../src/http/response-framer.ts";
 import type { ResponseSink } from "../../src/http/response-sink.ts";
@@ -16,6 +17,8 @@ export interface FramedRequest {
   expectsContinue: boolean;
   headLength: number;
   bodyLength: number;
+  isIsolated: boolean;
+  isOdd: boolean;
 }
 
 export class RequestRecorder implements RequestSink {
@@ -30,7 +33,13 @@ export class RequestRecorder implements RequestSink {
   calls = 0;
   /** Called in whole(). */
   onWhole: (request: FramedRequest) => void = () => {};
+  /** What was passed over. */
+  skippedBytes = 0;
+  /** All that was told with `bytes`. */
+  givenBytes = 0;
+  proxyHeaders: { header: string; client: ProxyClient | null }[] = [];
   private current: FramedRequest | null = null;
+  private lastHead: RequestHead | null = null;
   private bytesInPush = 0;
   private isForeign = false;
 
@@ -42,6 +51,7 @@ export class RequestRecorder implements RequestSink {
   bytes(bytes: Uint8Array, offset: number, length: number): void {
     this.calls++;
     if (length <= 0 || offset < 0 || offset + length > bytes.length) throw new Error(`bytes(${offset}, ${length}) of ${bytes.length}`);
+    this.givenBytes += length;
     if (bytes !== this.pushed) this.copiedBytes += length;
     else if (++this.bytesInPush > 1 && !this.isForeign) throw new Error("a request's bytes came in two calls of one push");
     this.given += Buffer.from(bytes.subarray(offset, offset + length)).toString("latin1");
@@ -52,6 +62,7 @@ export class RequestRecorder implements RequestSink {
     if (this.current !== null) throw new Error("two heads of one request");
     if (this.bytesInPush > 0) throw new Error("a head came after its push's bytes");
     this.current = { text: "", ...head };
+    this.lastHead = head;
   }
 
   whole(): void {
@@ -59,6 +70,9 @@ export class RequestRecorder implements RequestSink {
     const request = this.current;
     if (request === null) throw new Error("whole without a head");
     request.text = this.given;
+    if (request.isIsolated && !this.lastHead!.isIsolated) throw new Error("isolated, and then not");
+    request.isIsolated = this.lastHead!.isIsolated;
+    request.isOdd = this.lastHead!.isOdd;
     if (request.bodyLength >= 0 && request.text.length !== request.headLength + request.bodyLength) {
       throw new Error(`${request.text.length} bytes of ${request.headLength} + ${request.bodyLength}`);
     }
@@ -70,6 +84,18 @@ export class RequestRecorder implements RequestSink {
   damaged(reason: DamageReason): void {
     this.calls++;
     this.reset(`damaged ${reason}`);
+  }
+
+  skipped(length: number): void {
+    this.calls++;
+    if (length <= 0) throw new Error(`${length} bytes skipped`);
+    this.skippedBytes += length;
+  }
+
+  proxyHeader(header: Uint8Array, client: ProxyClient | null): void {
+    this.calls++;
+    if (this.events.length > 0 || this.given !== "") throw new Error("a PROXY protocol header behind something");
+    this.proxyHeaders.push({ header: Buffer.from(header).toString("latin1"), client });
   }
 
   foreign(protocol: ForeignProtocol): void {
@@ -155,6 +181,10 @@ export class ResponseRecorder implements ResponseSink {
 
   upgraded(): void {
     this.events.push("upgraded");
+  }
+
+  unsolicited(code: number): void {
+    this.events.push(`unsolicited ${code}`);
   }
 
   malformed(): void {
