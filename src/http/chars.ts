@@ -1,5 +1,6 @@
 /** The bytes that HTTP/1's grammar tells apart (RFC 9110, section 5.6; RFC 5234, appendix B). */
 
+export const NUL = 0x00;
 export const HTAB = 0x09;
 export const LF = 0x0a;
 export const CR = 0x0d;
@@ -13,19 +14,19 @@ export const DIGIT_9 = 0x39;
 export const COLON = 0x3a;
 export const SEMICOLON = 0x3b;
 export const EQUALS = 0x3d;
-export const BACKSLASH = 0x5c;
+export const DEL = 0x7f;
 
 /** By byte: 1 if it is a tchar, of which tokens are made: methods, field names, codings. All are ASCII. */
 export const TOKEN_CHAR = table("!#$%&'*+-.^_`|~", isAlphanumeric);
 
 /** By byte: 1 if it may stand in a field value, a reason phrase or a quoted string: no control character but HTAB. */
-export const TEXT_CHAR = table("\t ", (byte) => byte > SP && byte !== 0x7f);
+export const TEXT_CHAR = table("\t ", (byte) => byte > SP && byte !== DEL);
 
 /**
- * By byte: 1 if it may stand in a request target. More than a URI may hold: quotes, bars and bytes
- * that are not ASCII are common in the field, servers take them, and no boundary depends on them.
+ * By byte: 1 if it may stand in a request target without being odd. More than a URI may hold: quotes, bars and bytes
+ * that are not ASCII are common in the field, and servers take them.
  */
-export const TARGET_CHAR = table("", (byte) => byte > SP && byte !== 0x7f);
+export const TARGET_CHAR = table("", (byte) => byte > SP && byte !== DEL);
 
 /** By byte: 1 if it may stand in a URI's scheme, behind its first letter (RFC 3986, section 3.1). */
 export const SCHEME_CHAR = table("+-.", isAlphanumeric);

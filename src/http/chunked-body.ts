@@ -5,52 +5,68 @@
  *     chunk      = 1*HEXDIG *( BWS ";" BWS name [ BWS "=" BWS value ] ) CRLF data CRLF
  *     last-chunk = 1*"0" [ extensions ] CRLF
  *
- * A bare LF ends the lines of the trailer section, but none of a chunk's: section 2.2 does not allow
- * it there, and servers differ in what they make of it.
+ * What stands between a chunk's size and the end of its line says nothing, and is not looked at. But a bare LF ends no
+ * line of a request's chunk: section 2.2 does not allow it there, so that no reading is the RFC's. Some servers end the
+ * line at it, some read on to a CRLF, some refuse.
  */
-import { BACKSLASH, CR, DQUOTE, EQUALS, HEX_VALUE, HTAB, LF, SEMICOLON, SP, TEXT_CHAR, TOKEN_CHAR } from "./chars.ts";
+import { CR, EQUALS, HEX_VALUE, HTAB, LF, NUL, SEMICOLON, SP, TOKEN_CHAR } from "./chars.ts";
 import { HeaderSection } from "./header-section.ts";
 import { MALFORMED, MORE, TOO_LONG } from "./outcome.ts";
 
 const SIZE_START = 0;
 const SIZE = 1;
-const BEFORE_SEMICOLON = 2;
-const BEFORE_NAME = 3;
-const NAME = 4;
-const AFTER_NAME = 5;
-const BEFORE_VALUE = 6;
-const VALUE = 7;
-const QUOTED = 8;
-const QUOTED_PAIR = 9;
-const AFTER_QUOTED = 10;
-const LINE_FEED = 11;
-const DATA = 12;
-const DATA_RETURN = 13;
-const DATA_LINE_FEED = 14;
-const TRAILER = 15;
+/** Behind blanks behind the size. */
+const AFTER_SIZE = 2;
+/** Behind a semicolon or an equals sign. */
+const EXTENSION_START = 3;
+const EXTENSION = 4;
+const LINE_FEED = 5;
+const DATA = 6;
+const DATA_RETURN = 7;
+const DATA_LINE_FEED = 8;
+const TRAILER = 9;
 
 export class ChunkedBody {
   outcome = MORE;
+  /** It has what RFC 9112 does not allow, and what moves no boundary. */
+  isOdd = false;
+  /** Servers are known to disagree about its end: some read a trailer section as the next request. */
+  isIsolated = false;
   private state = SIZE_START;
   /** The chunk's size; of its data, what is still to come. */
   private size = 0;
   /** How much longer the chunk's line, or the trailer section, may be. */
   private room = 0;
-  private readonly trailer = new HeaderSection();
+  private lineBytesMax = 0;
+  private readonly trailer: HeaderSection;
+
+  /** `isLenient`: it is a response's, and read as leniently as curl reads it. */
+  constructor(private readonly isLenient: boolean) {
+    this.trailer = new HeaderSection(isLenient);
+  }
 
   /** `lineBytesMax` bounds the line before each chunk, and the trailer section. */
-  constructor(private readonly lineBytesMax: number) {}
-
-  begin(): void {
+  begin(lineBytesMax: number): void {
     this.outcome = MORE;
+    this.isOdd = false;
+    this.isIsolated = false;
+    this.lineBytesMax = lineBytesMax;
     this.beginChunk();
+  }
+
+  /** What was too long may be as long as it likes: it is read on for its end alone. */
+  goOnWithoutLimit(): void {
+    this.outcome = MORE;
+    this.lineBytesMax = Infinity;
+    this.room = Infinity;
   }
 
   /** Reads on, from `at` to `end` at most. Returns where it stopped. */
   feed(bytes: Uint8Array, at: number, end: number): number {
     while (at < end) {
       if (this.state < DATA) {
-        if (this.room-- === 0) return this.fail(at, TOO_LONG);
+        if (this.room === 0) return this.fail(at, TOO_LONG);
+        this.room--;
         if (!this.takeOfLine(bytes[at])) return this.fail(at, MALFORMED);
         at++;
       } else if (this.state === DATA) {
@@ -61,9 +77,7 @@ export class ChunkedBody {
       } else if (this.state === TRAILER) {
         return this.readTrailer(bytes, at, end);
       } else {
-        if (bytes[at] !== (this.state === DATA_RETURN ? CR : LF)) return this.fail(at, MALFORMED);
-        if (this.state === DATA_RETURN) this.state = DATA_LINE_FEED;
-        else this.beginChunk();
+        if (!this.takeBehindData(bytes[at])) return this.fail(at, MALFORMED);
         at++;
       }
     }
@@ -78,62 +92,41 @@ export class ChunkedBody {
 
   /** Takes a byte of the line before a chunk. False: it may not stand there. */
   private takeOfLine(byte: number): boolean {
-    switch (this.state) {
-      case SIZE_START:
-      case SIZE:
-        return this.takeOfSize(byte);
-      case BEFORE_SEMICOLON:
-        if (byte === SEMICOLON) this.state = BEFORE_NAME;
-        return byte === SEMICOLON || isBlank(byte);
-      case BEFORE_NAME:
-        if (!isBlank(byte)) this.state = NAME;
-        return isBlank(byte) || TOKEN_CHAR[byte] === 1;
-      case NAME:
-        return TOKEN_CHAR[byte] === 1 || this.endOfName(byte);
-      case AFTER_NAME:
-        return byte !== CR && this.endOfName(byte);
-      case BEFORE_VALUE:
-        if (byte === DQUOTE) this.state = QUOTED;
-        else if (!isBlank(byte)) this.state = VALUE;
-        return this.state !== VALUE || TOKEN_CHAR[byte] === 1;
-      case VALUE:
-        return TOKEN_CHAR[byte] === 1 || this.endOfExtension(byte);
-      case QUOTED:
-        if (byte === DQUOTE) this.state = AFTER_QUOTED;
-        else if (byte === BACKSLASH) this.state = QUOTED_PAIR;
-        return TEXT_CHAR[byte] === 1;
-      case QUOTED_PAIR:
-        this.state = QUOTED;
-        return TEXT_CHAR[byte] === 1;
-      case AFTER_QUOTED:
-        return this.endOfExtension(byte);
-      default:
-        this.endLine();
-        return byte === LF;
+    const { state } = this;
+    if (state <= SIZE && HEX_VALUE[byte] >= 0) return this.takeDigit(HEX_VALUE[byte]);
+    if (state === SIZE_START) return false;
+    if (byte === LF) {
+      if (state === LINE_FEED || this.isLenient) this.endLine();
+      return this.state >= DATA;
     }
+    // A bare CR ends the line for some servers, and not for others.
+    if (state === LINE_FEED && !this.isLenient) return false;
+    if (byte === CR) {
+      if (state === AFTER_SIZE || state === EXTENSION_START) this.isOdd = true;
+      this.state = LINE_FEED;
+      return true;
+    }
+    return this.takeOfExtension(byte) || this.isLenient;
   }
 
-  private takeOfSize(byte: number): boolean {
-    const digit = HEX_VALUE[byte];
-    if (digit < 0) return this.state === SIZE && this.endOfExtension(byte);
+  private takeDigit(digit: number): boolean {
     this.state = SIZE;
     this.size = this.size * 16 + digit;
     return this.size <= Number.MAX_SAFE_INTEGER;
   }
 
-  private endOfName(byte: number): boolean {
-    if (byte === EQUALS) this.state = BEFORE_VALUE;
-    else if (isBlank(byte)) this.state = AFTER_NAME;
-    else return this.endOfExtension(byte);
-    return true;
-  }
-
-  private endOfExtension(byte: number): boolean {
-    if (byte === CR) this.state = LINE_FEED;
-    else if (byte === SEMICOLON) this.state = BEFORE_NAME;
-    else if (isBlank(byte)) this.state = BEFORE_SEMICOLON;
-    else return false;
-    return true;
+  private takeOfExtension(byte: number): boolean {
+    const isBlank = byte === SP || byte === HTAB;
+    if (this.state === SIZE) {
+      this.state = isBlank ? AFTER_SIZE : EXTENSION_START;
+      return isBlank || byte === SEMICOLON;
+    }
+    if (isBlank) return true;
+    if (this.state === AFTER_SIZE && byte !== SEMICOLON) this.isOdd = true;
+    this.state = byte === SEMICOLON || byte === EQUALS ? EXTENSION_START : EXTENSION;
+    // What may stand in a quoted string only is as good as odd: nobody sends those.
+    if (TOKEN_CHAR[byte] === 0 && this.state === EXTENSION) this.isOdd = true;
+    return byte !== NUL;
   }
 
   private endLine(): void {
@@ -146,10 +139,23 @@ export class ChunkedBody {
     this.trailer.begin(true);
   }
 
+  private takeBehindData(byte: number): boolean {
+    if (byte === LF && (this.state === DATA_LINE_FEED || this.isLenient)) {
+      this.beginChunk();
+      return true;
+    }
+    const isReturn = byte === CR && (this.state === DATA_RETURN || this.isLenient);
+    this.state = DATA_LINE_FEED;
+    return isReturn;
+  }
+
   private readTrailer(bytes: Uint8Array, at: number, end: number): number {
-    const stop = this.trailer.feed(bytes, at, Math.min(end, at + this.room));
+    const { trailer } = this;
+    const stop = trailer.feed(bytes, at, Math.min(end, at + this.room));
     this.room -= stop - at;
-    if (this.trailer.outcome !== MORE) this.outcome = this.trailer.outcome;
+    this.isOdd ||= trailer.isOdd;
+    this.isIsolated ||= trailer.hasLine || trailer.isIsolated;
+    if (trailer.outcome !== MORE) this.outcome = trailer.hasNul ? MALFORMED : trailer.outcome;
     else if (stop < end) this.outcome = TOO_LONG;
     return stop;
   }
@@ -158,8 +164,4 @@ export class ChunkedBody {
     this.outcome = outcome;
     return at;
   }
-}
-
-function isBlank(byte: number): boolean {
-  return byte === SP || byte === HTAB;
 }

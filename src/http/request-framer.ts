@@ -3,13 +3,14 @@
  * https://www.rfc-editor.org/rfc/rfc9112#section-6.3
  *
  * Bytes are looked at once, where they lie, whatever pieces they come in. Only while a request line
- * that was begun behind a hole is not decided is it copied.
+ * that was begun behind a hole is not decided is it copied, and what may be a PROXY protocol header.
  */
 import { CR, LF } from "./chars.ts";
 import { ChunkedBody } from "./chunked-body.ts";
 import { HTTP2_PREFACE, isHttp2, isTls, RECORD_TYPE_HANDSHAKE, RECORD_VERSION_MAJOR } from "./foreign.ts";
 import { Coding, HeaderSection } from "./header-section.ts";
-import { DONE, MORE, TOO_LONG } from "./outcome.ts";
+import { DONE, MALFORMED, MORE, TOO_LONG } from "./outcome.ts";
+import { mayBeProxyHeader, ProxyHeader } from "./proxy-protocol.ts";
 import { RequestLine } from "./request-line.ts";
 import { type DamageReason, type ForeignProtocol, RequestHead, type RequestSink } from "./request-sink.ts";
 
@@ -19,33 +20,35 @@ export interface RequestLimits {
 }
 
 // Before the first request.
-/** The connection's first bytes, while they may be HTTP/2's preface. */
-const OPENING = 0;
+/** The connection's first byte is still to come. */
+const START = 0;
+/** Its first bytes, while they may be a PROXY protocol header. */
+const PROXY = 1;
+/** Its first bytes (behind such a header), while they may be HTTP/2's preface. */
+const OPENING = 2;
 /** They were the first one of a TLS handshake. */
-const OPENING_TLS = 1;
+const OPENING_TLS = 3;
 
 // Between requests.
-const BETWEEN = 2;
+const BETWEEN = 4;
 /** Behind a request that ends the connection. */
-const AFTER_CLOSE = 3;
+const AFTER_CLOSE = 5;
 
 // In a request.
-const LINE = 4;
-const FIELDS = 5;
+const LINE = 6;
+const FIELDS = 7;
 /** A body of known length. */
-const BODY = 6;
-const CHUNKED = 7;
+const BODY = 8;
+const CHUNKED = 9;
 
-/** The rest of a body of known length that has a hole. */
-const SKIPPING = 8;
-// Out of step: only a push that begins with a request line is trusted.
-const LOST = 9;
+// Out of step behind a gap: only a push that begins with a request line is trusted.
+const LOST = 10;
 /** A push began with what may become a request line; it is held until that is decided. */
-const CANDIDATE = 10;
+const CANDIDATE = 11;
 /** Another protocol: bytes pass as they are. */
-const PASSING = 11;
-/** Nobody reads what comes. */
-const OVER = 12;
+const PASSING = 12;
+/** Nobody reads what comes, or nobody knows where the next request begins. */
+const OVER = 13;
 
 /** RequestHead.bodyLength of a chunked body. */
 const CHUNKED_LENGTH = -1;
@@ -57,15 +60,19 @@ const NOTHING = new Uint8Array(0);
 export class RequestFramer {
   private state: number;
   private readonly line = new RequestLine();
-  private readonly fields = new HeaderSection();
+  private readonly fields = new HeaderSection(false);
   private chunked: ChunkedBody | null = null;
   private readonly head = new RequestHead();
   /** Bytes of the request line and header section so far. */
   private headLength = 0;
   /** Of the body of known length, what is still to come. */
   private remaining = 0;
-  /** In the push under way: where the request's bytes begin that the sink has not got yet. */
+  /** In the push under way: where the bytes begin of which the sink was told nothing yet. */
   private from = 0;
+  /** The request under way was told to be damaged: it is read on for its end alone. */
+  private isDamaged = false;
+  /** It was found behind a gap, and its head is not whole yet: it may be none. */
+  private isFound = false;
 
   /** The connection is known from its first byte, and its first line was not read yet. */
   private isFirstLine: boolean;
@@ -75,6 +82,7 @@ export class RequestFramer {
   private owesDamage: boolean;
   private hasSkipped = false;
   private openingLength = 0;
+  private proxy: ProxyHeader | null = null;
   private isPassingRest = false;
 
   /** The candidate's bytes from earlier pushes. */
@@ -87,7 +95,7 @@ export class RequestFramer {
     private readonly sink: RequestSink,
     fromStart: boolean,
   ) {
-    this.state = fromStart ? OPENING : LOST;
+    this.state = fromStart ? START : LOST;
     this.isFirstLine = fromStart;
     this.owesDamage = !fromStart;
   }
@@ -102,12 +110,12 @@ export class RequestFramer {
     if (this.state === LOST) at = this.seek(bytes, offset, end);
     else if (this.state === CANDIDATE) at = this.decide(bytes, offset, end);
     while (at < end && !this.isPassingRest) at = this.step(bytes, at, end);
-    if (this.isPassingRest) this.give(bytes, at, end);
-    else if (this.isUnderWay) this.give(bytes, this.from, end);
+    this.tellRest(bytes, end);
   }
 
   /** The next `length` bytes are missing. */
   gap(length: number): void {
+    if (this.state === PROXY) this.noProxyHeader();
     switch (this.state) {
       case LOST:
         if (this.owesDamage) this.lose("gap");
@@ -118,7 +126,6 @@ export class RequestFramer {
         if (this.owesDamage) this.lose("gap");
         break;
       case BODY:
-      case SKIPPING:
         this.gapInBody(length);
         break;
       case AFTER_CLOSE:
@@ -132,6 +139,7 @@ export class RequestFramer {
 
   /** Nothing comes any more. */
   end(): void {
+    if (this.state === PROXY) this.noProxyHeader();
     if (this.isUnderWay) this.lose("cut_off");
     else if (this.owesDamage && (this.state === CANDIDATE || (this.state === LOST && this.hasSkipped))) this.lose("gap");
     this.dropCandidate();
@@ -154,10 +162,14 @@ export class RequestFramer {
   /** Takes at least one byte, or goes on to another state. */
   private step(bytes: Uint8Array, at: number, end: number): number {
     switch (this.state) {
+      case START:
+        return this.start(bytes, at, end);
+      case PROXY:
+        return this.readProxyHeader(bytes, at, end);
       case OPENING:
         return this.open(bytes, at, end);
       case OPENING_TLS:
-        return this.foreign(bytes[at] === RECORD_VERSION_MAJOR ? "tls" : "unknown", bytes, at, end);
+        return this.foreign(bytes[at] === RECORD_VERSION_MAJOR ? "tls" : "unknown", bytes, at);
       case BETWEEN:
         // Section 2.2: empty lines before a request are ignored; servers ignore a lone CR or LF as well.
         if (bytes[at] === CR || bytes[at] === LF) return at + 1;
@@ -176,17 +188,57 @@ export class RequestFramer {
         return this.readBody(bytes, at, end);
       case CHUNKED:
         return this.readChunked(bytes, at, end);
-      case SKIPPING:
-        return this.skip(at, end);
-      case PASSING:
-        this.give(bytes, at, end);
-        return end;
       default:
         return end;
     }
   }
 
+  /** Tells of the push's bytes that were not told yet. */
+  private tellRest(bytes: Uint8Array, end: number): void {
+    if (this.state === CANDIDATE || this.state === PROXY) return;
+    const isGiven = this.isPassingRest || this.state === PASSING || (this.isUnderWay && !this.isDamaged);
+    if (isGiven) this.give(bytes, this.from, end);
+    else this.skipTo(end);
+  }
+
   // The connection's beginning.
+
+  private start(bytes: Uint8Array, at: number, end: number): number {
+    this.state = OPENING;
+    if (!mayBeProxyHeader(bytes, at, end)) return at;
+    this.state = PROXY;
+    this.proxy = new ProxyHeader();
+    return at;
+  }
+
+  private readProxyHeader(bytes: Uint8Array, from: number, end: number): number {
+    const proxy = this.proxy!;
+    const at = proxy.feed(bytes, from, end);
+    this.from = at;
+    if (proxy.outcome === DONE) {
+      this.state = OPENING;
+      this.proxy = null;
+      this.sink.proxyHeader(proxy.bytes, proxy.client);
+    } else if (proxy.outcome === MALFORMED) {
+      this.proxy = null;
+      this.give(proxy.bytes, 0, proxy.bytes.length);
+      return this.foreign("unknown", bytes, at);
+    } else if (proxy.outcome !== MORE) {
+      this.noProxyHeader();
+      this.from = at;
+    }
+    return at;
+  }
+
+  /** The connection begins with something else: what was held is read as if it came now. */
+  private noProxyHeader(): void {
+    const { bytes } = this.proxy!;
+    this.proxy = null;
+    this.state = OPENING;
+    this.from = 0;
+    for (let at = 0; at < bytes.length; ) at = this.step(bytes, at, bytes.length);
+    this.tellRest(bytes, bytes.length);
+  }
 
   private open(bytes: Uint8Array, from: number, end: number): number {
     if (this.openingLength === 0) {
@@ -203,7 +255,7 @@ export class RequestFramer {
     let at = from;
     while (at < end && bytes[at] === HTTP2_PREFACE[this.openingLength]) {
       at++;
-      if (++this.openingLength === HTTP2_PREFACE.length) return this.foreign("http2", bytes, at, end);
+      if (++this.openingLength === HTTP2_PREFACE.length) return this.foreign("http2", bytes, at);
     }
     if (at === end) return at;
     // Not HTTP/2: what was like it is the beginning of a request line.
@@ -213,26 +265,25 @@ export class RequestFramer {
     return this.line.outcome === MORE ? at : this.lineFailed("malformed", bytes, at, end);
   }
 
-  private foreign(protocol: ForeignProtocol, bytes: Uint8Array, at: number, end: number): number {
+  private foreign(protocol: ForeignProtocol, bytes: Uint8Array, at: number): number {
     this.give(bytes, this.from, at);
+    this.from = at;
     this.state = PASSING;
     this.sink.foreign(protocol);
-    this.from = end;
     return at;
   }
 
   // A request.
 
   private beginRequest(at: number): void {
+    if (at > this.from) this.skipTo(at);
     this.state = LINE;
-    this.from = at;
     this.headLength = 0;
     this.line.begin(false);
   }
 
   private readLine(bytes: Uint8Array, at: number, end: number): number {
-    const limit = this.headEnd(at, end);
-    const stop = this.line.feed(bytes, at, limit);
+    const stop = this.line.feed(bytes, at, this.headEnd(at, end));
     this.headLength += stop - at;
     if (this.line.outcome === DONE) {
       this.beginFields();
@@ -243,8 +294,11 @@ export class RequestFramer {
   }
 
   private lineFailed(reason: DamageReason, bytes: Uint8Array, at: number, end: number): number {
-    if (this.isFirstLine && !this.line.looksLikeHttp) return this.foreign("unknown", bytes, at, end);
-    return this.fail(reason, end);
+    if (this.isFirstLine && !this.line.looksLikeHttp) return this.foreign("unknown", bytes, at);
+    if (reason === "malformed" || !this.line.hasMethod) return this.fail(reason, end);
+    this.isFirstLine = false;
+    this.damage(reason);
+    return at;
   }
 
   private beginFields(): void {
@@ -259,18 +313,24 @@ export class RequestFramer {
     this.headLength += stop - at;
     if (this.fields.outcome === DONE) return this.endHead(bytes, stop, end);
     if (this.fields.outcome !== MORE) return this.fail("malformed", end);
-    return stop < end ? this.fail("header_too_long", end) : stop;
+    if (stop === end) return stop;
+    // What was found behind a gap may be a text that has no end.
+    if (this.isFound) return this.fail("header_too_long", end);
+    this.damage("header_too_long");
+    return stop;
   }
 
   /** How far the request line and header section may go at most. */
   private headEnd(at: number, end: number): number {
-    return Math.min(end, at + Math.max(this.limits.maxHeaderBytes - this.headLength, 0));
+    return this.isDamaged ? end : Math.min(end, at + Math.max(this.limits.maxHeaderBytes - this.headLength, 0));
   }
 
   private endHead(bytes: Uint8Array, at: number, end: number): number {
     const { head, line, fields } = this;
-    const bodyLength = this.bodyLength();
-    if (bodyLength === UNCLEAR_LENGTH) return this.fail("ambiguous_length", end);
+    const hasNul = line.hasNul || fields.hasNul;
+    // Lines without a colon are rather a text's, which the gap was in.
+    if (this.isFound && fields.hasStrayLine) return this.fail("malformed", end);
+    this.isFound = false;
     head.method = line.method;
     head.isIdempotent = line.isIdempotent;
     head.minorVersion = line.minorVersion;
@@ -278,13 +338,26 @@ export class RequestFramer {
     head.wantsUpgrade = line.isConnect || (line.minorVersion > 0 && fields.offersUpgrade);
     head.expectsContinue = line.minorVersion > 0 && fields.expectsContinue;
     head.headLength = this.headLength;
-    head.bodyLength = bodyLength;
-    this.sink.head(head);
+    head.isIsolated = line.hasBareEnd || fields.isIsolated;
+    head.isOdd = line.isOdd || fields.isOdd;
+    head.bodyLength = this.bodyLength();
+    if (head.bodyLength === UNCLEAR_LENGTH) return this.fail(hasNul ? "malformed" : "ambiguous_length", end);
+    if (hasNul) this.damage("malformed");
+    // Whether another protocol is spoken behind it, what follows does not say for certain.
+    if (this.isDamaged && head.wantsUpgrade) return this.fail("malformed", end);
+    // Python's server takes no field that follows such a line: to it, there is no body.
+    if (fields.hasStrayLine && head.bodyLength !== 0) head.isIsolated = true;
+    if (!this.isDamaged) this.sink.head(head);
+    return this.beginBody(bytes, at);
+  }
+
+  private beginBody(bytes: Uint8Array, at: number): number {
+    const { bodyLength } = this.head;
     if (bodyLength === 0) return this.endRequest(bytes, at);
     if (bodyLength === CHUNKED_LENGTH) {
       this.state = CHUNKED;
-      this.chunked ??= new ChunkedBody(this.limits.maxHeaderBytes);
-      this.chunked.begin();
+      this.chunked ??= new ChunkedBody(false);
+      this.chunked.begin(this.isDamaged ? Infinity : this.limits.maxHeaderBytes);
     } else {
       this.state = BODY;
       this.remaining = bodyLength;
@@ -294,15 +367,24 @@ export class RequestFramer {
 
   /** RFC 9112, section 6.3. What it leaves to servers, refuse or guess, is refused. */
   private bodyLength(): number {
+    const { head } = this;
     const { transferCoding, isLengthUnclear, contentLength } = this.fields;
     if (isLengthUnclear) return UNCLEAR_LENGTH;
-    if (transferCoding !== Coding.NONE) {
-      const isClear = transferCoding === Coding.CHUNKED && contentLength < 0 && this.line.minorVersion > 0;
-      if (!isClear) return UNCLEAR_LENGTH;
+    // RFC 9110, section 9.3.6: CONNECT has no content. Where it is declined, a server may read one all the same.
+    if (this.line.isConnect) return transferCoding !== Coding.NONE || contentLength > 0 ? UNCLEAR_LENGTH : 0;
+    switch (transferCoding) {
+      case Coding.NONE:
+        return Math.max(contentLength, 0);
+      case Coding.CHUNKED:
+        // Section 6.3: it overrides a length. Section 6.1: of HTTP/1.0, the framing is not to be trusted further.
+        if (contentLength >= 0 || this.line.minorVersion === 0) head.isIsolated = true;
+        return CHUNKED_LENGTH;
+      case Coding.IDENTITY:
+        head.isIsolated = true;
+        return contentLength >= 0 ? contentLength : UNCLEAR_LENGTH;
+      default:
+        return UNCLEAR_LENGTH;
     }
-    // RFC 9110, section 9.3.6: CONNECT has no content.
-    if (this.line.isConnect) return 0;
-    return transferCoding === Coding.CHUNKED ? CHUNKED_LENGTH : Math.max(contentLength, 0);
   }
 
   private readBody(bytes: Uint8Array, at: number, end: number): number {
@@ -316,12 +398,22 @@ export class RequestFramer {
     const chunked = this.chunked!;
     const stop = chunked.feed(bytes, at, end);
     if (chunked.outcome === MORE) return stop;
+    this.head.isIsolated ||= chunked.isIsolated;
+    this.head.isOdd ||= chunked.isOdd;
     if (chunked.outcome === DONE) return this.endRequest(bytes, stop);
-    return this.fail(chunked.outcome === TOO_LONG ? "header_too_long" : "malformed", end);
+    if (chunked.outcome !== TOO_LONG) return this.fail("malformed", end);
+    this.damage("header_too_long");
+    chunked.goOnWithoutLimit();
+    return stop;
   }
 
   private endRequest(bytes: Uint8Array, at: number): number {
     this.state = this.afterRequest;
+    if (this.isDamaged) {
+      this.isDamaged = false;
+      this.skipTo(at);
+      return at;
+    }
     this.give(bytes, this.from, at);
     this.from = at;
     this.sink.whole();
@@ -338,41 +430,58 @@ export class RequestFramer {
     if (to > from) this.sink.bytes(bytes, from, to - from);
   }
 
+  private skipTo(at: number): void {
+    if (at > this.from) this.sink.skipped(at - this.from);
+    this.from = at;
+  }
+
   // Damage, and the way back into step.
 
-  /** The request under way is damaged, and where the next one begins is not known. */
+  /** The request under way is damaged. Each is so once. */
+  private damage(reason: DamageReason): void {
+    if (this.isDamaged) return;
+    this.isDamaged = true;
+    this.sink.damaged(reason);
+  }
+
+  /** The request under way is damaged, and nobody knows where the next one begins. */
   private fail(reason: DamageReason, end: number): number {
-    this.lose(reason);
+    if (this.isFound) {
+      // It was no request, or the gap was in it: as far out of step as before.
+      this.lose(reason);
+    } else {
+      this.damage(reason);
+      this.isDamaged = false;
+      this.state = OVER;
+    }
     return end;
   }
 
+  /** A gap, or the end, where it cannot be told what it was in. */
   private lose(reason: DamageReason): void {
+    this.damage(reason);
+    this.isDamaged = false;
+    this.isFound = false;
     this.state = LOST;
     this.owesDamage = false;
-    this.sink.damaged(reason);
   }
 
   private gapInBody(length: number): void {
     if (length > this.remaining) {
+      // It reaches into another request.
+      this.isDamaged = false;
       this.lose("gap");
       return;
     }
     this.remaining -= length;
-    const isNew = this.state === BODY;
-    this.state = this.remaining === 0 ? this.afterRequest : SKIPPING;
-    if (isNew) this.sink.damaged("gap");
-  }
-
-  private skip(at: number, end: number): number {
-    const taken = Math.min(this.remaining, end - at);
-    this.remaining -= taken;
-    if (this.remaining === 0) this.state = this.afterRequest;
-    return at + taken;
+    this.damage("gap");
+    if (this.remaining > 0) return;
+    this.state = this.afterRequest;
+    this.isDamaged = false;
   }
 
   /** Looks whether the push begins with a request line; only of a known method, or any word would be one. */
   private seek(bytes: Uint8Array, offset: number, end: number): number {
-    this.from = offset;
     this.headLength = 0;
     this.line.begin(true);
     const at = this.readCandidate(bytes, offset, end);
@@ -394,12 +503,14 @@ export class RequestFramer {
       this.holdCandidate(bytes, offset, end);
       return end;
     }
-    const { held, heldLength } = this;
-    this.dropCandidate();
     if (this.line.outcome !== DONE) {
+      this.dropCandidate();
       this.hasSkipped = true;
       return this.seek(bytes, offset, end);
     }
+    const { held, heldLength } = this;
+    this.heldLength = 0;
+    this.dropCandidate();
     this.found();
     this.give(held, 0, heldLength);
     return at;
@@ -415,13 +526,14 @@ export class RequestFramer {
     if (this.owesDamage && this.hasSkipped) this.sink.damaged("gap");
     this.owesDamage = false;
     this.beginFields();
+    this.isFound = true;
   }
 
   private notFound(bytes: Uint8Array, offset: number, end: number): number {
     this.state = LOST;
     this.hasSkipped = true;
-    if (this.isUnproven && isTls(bytes, offset, end)) return this.foreign("tls", bytes, offset, end);
-    if (this.isUnproven && isHttp2(bytes, offset, end)) return this.foreign("http2", bytes, offset, end);
+    if (this.isUnproven && isTls(bytes, offset, end)) return this.foreign("tls", bytes, offset);
+    if (this.isUnproven && isHttp2(bytes, offset, end)) return this.foreign("http2", bytes, offset);
     return end;
   }
 
@@ -437,6 +549,7 @@ export class RequestFramer {
   }
 
   private dropCandidate(): void {
+    if (this.heldLength > 0) this.sink.skipped(this.heldLength);
     this.held = NOTHING;
     this.heldLength = 0;
   }

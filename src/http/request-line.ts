@@ -3,9 +3,11 @@
  *
  *     method SP request-target SP "HTTP/1." DIGIT CRLF
  *
- * More than one SP and a bare LF are taken, as section 3 and section 2.2 allow and servers do.
+ * The version is what stands behind the last blank; whatever lies between it and the method is the target, odd as it
+ * may be: servers take more targets than RFC 9112 knows, and no boundary depends on them.
  */
-import { ASTERISK, COLON, CR, DIGIT_0, DIGIT_9, isLetter, LF, SCHEME_CHAR, SLASH, SP, TARGET_CHAR, TOKEN_CHAR } from "./chars.ts";
+import { ASTERISK, COLON, CR, DIGIT_0, DIGIT_9, HTAB, LF, NUL, SLASH, SP } from "./chars.ts";
+import { isLetter, SCHEME_CHAR, TARGET_CHAR, TOKEN_CHAR } from "./chars.ts";
 import { isIdempotent, METHOD_CONNECT, METHOD_RESERVED, METHOD_WORDS, METHODS } from "./methods.ts";
 import { DONE, MALFORMED, MORE } from "./outcome.ts";
 import { NO_MATCH, ROOT } from "./words.ts";
@@ -14,12 +16,15 @@ const METHOD = 0;
 const BEFORE_TARGET = 1;
 const SCHEME = 2;
 const TARGET = 3;
-const AFTER_TARGET = 4;
+/** Behind an asterisk that is all of the target. */
+const AFTER_ASTERISK = 4;
 const BEFORE_VERSION = 5;
 const VERSION = 6;
 const MINOR_VERSION = 7;
 const AFTER_VERSION = 8;
-const LINE_FEED = 9;
+/** A blank behind what may be the version. */
+const AFTER_BLANK = 9;
+const LINE_FEED = 10;
 
 const VERSION_BYTES = new TextEncoder().encode("HTTP/1.");
 
@@ -27,22 +32,30 @@ export class RequestLine {
   outcome = MORE;
   /** 0: HTTP/1.0; 1: HTTP/1.1, and what may come after it. */
   minorVersion = 1;
+  /** It has what RFC 9112 does not allow. */
+  isOdd = false;
+  /** Its target has a NUL. */
+  hasNul = false;
+  /** It ends with a bare LF: some servers want a CR before it. */
+  hasBareEnd = false;
   private state = METHOD;
-  private knownOnly = false;
+  private isStrict = false;
   /** Where in METHOD_WORDS the method is; once it is read, its number. */
   private node = ROOT;
   /** The method's bytes so far, if it came in pieces, or is none that is known. */
   private text = "";
   private versionLength = 0;
 
-  /** Begins a line. `knownOnly`: methods that are not known are no methods. */
-  begin(knownOnly: boolean): void {
+  /** Begins a line. `isStrict`: only a method that is known, and nothing odd. */
+  begin(isStrict: boolean): void {
     this.outcome = MORE;
     this.state = METHOD;
-    this.knownOnly = knownOnly;
+    this.isStrict = isStrict;
+    this.isOdd = false;
+    this.hasNul = false;
+    this.hasBareEnd = false;
     this.node = ROOT;
     this.text = "";
-    this.versionLength = 0;
   }
 
   get method(): string {
@@ -57,6 +70,11 @@ export class RequestLine {
     return this.node === METHOD_CONNECT;
   }
 
+  /** Whether it began with a token and a blank. */
+  get hasMethod(): boolean {
+    return this.state !== METHOD;
+  }
+
   /** Whether it began with a method that HTTP knows, and so was meant as a request line. */
   get looksLikeHttp(): boolean {
     return this.state !== METHOD && this.node !== NO_MATCH;
@@ -64,58 +82,94 @@ export class RequestLine {
 
   /** Reads on, from `at` to `end` at most. Returns where it stopped. */
   feed(bytes: Uint8Array, at: number, end: number): number {
-    while (at < end) {
-      const byte = bytes[at];
+    while (at < end && this.outcome === MORE) {
       switch (this.state) {
         case METHOD:
           at = this.readMethod(bytes, at, end);
-          if (this.outcome !== MORE) return at;
-          continue;
-        case BEFORE_TARGET:
-          if (byte === SP) break;
-          if (!this.beginTarget(byte)) return this.fail(at);
-          break;
-        case SCHEME:
-          if (byte === COLON) this.state = TARGET;
-          else if (SCHEME_CHAR[byte] === 0) return this.fail(at);
           break;
         case TARGET:
-          while (at < end && TARGET_CHAR[bytes[at]] === 1) at++;
-          if (at < end) this.state = AFTER_TARGET;
-          continue;
-        case AFTER_TARGET:
-          if (byte !== SP) return this.fail(at);
-          this.state = BEFORE_VERSION;
+          at = this.readTarget(bytes, at, end);
           break;
-        case BEFORE_VERSION:
-          if (byte === SP) break;
-          this.state = VERSION;
-          continue;
-        case VERSION:
-          if (byte !== VERSION_BYTES[this.versionLength]) return this.fail(at);
-          if (++this.versionLength === VERSION_BYTES.length) this.state = MINOR_VERSION;
-          break;
-        case MINOR_VERSION:
-          if (byte < DIGIT_0 || byte > DIGIT_9) return this.fail(at);
-          this.minorVersion = byte === DIGIT_0 ? 0 : 1;
-          this.state = AFTER_VERSION;
-          break;
-        case AFTER_VERSION:
-          if (byte === CR) {
-            this.state = LINE_FEED;
-            break;
-          }
-          if (byte !== LF) return this.fail(at);
-          this.outcome = DONE;
-          return at + 1;
         default:
-          if (byte !== LF) return this.fail(at);
-          this.outcome = DONE;
-          return at + 1;
+          if (this.take(bytes[at])) at++;
       }
-      at++;
     }
     return at;
+  }
+
+  /** Takes a byte behind the method and outside the target's rest. False: it is to be looked at again. */
+  private take(byte: number): boolean {
+    switch (this.state) {
+      case BEFORE_TARGET:
+        return byte === SP || (byte === HTAB ? this.noteOdd() : this.beginTarget(byte));
+      case SCHEME:
+        if (byte === COLON) this.state = TARGET;
+        else if (SCHEME_CHAR[byte] === 0) return this.goOnAsTarget();
+        return true;
+      case AFTER_ASTERISK:
+        if (byte !== SP) return this.goOnAsTarget();
+        this.state = BEFORE_VERSION;
+        return true;
+      case BEFORE_VERSION:
+        if (byte === SP) return true;
+        if (byte === HTAB) return this.noteOdd();
+        this.state = VERSION;
+        this.versionLength = 0;
+        return false;
+      case VERSION:
+        if (byte !== VERSION_BYTES[this.versionLength]) return this.goOnAsTarget();
+        if (++this.versionLength === VERSION_BYTES.length) this.state = MINOR_VERSION;
+        return true;
+      case MINOR_VERSION:
+        if (!isDigit(byte)) return this.goOnAsTarget();
+        this.minorVersion = byte === DIGIT_0 ? 0 : 1;
+        this.state = AFTER_VERSION;
+        return true;
+      case AFTER_VERSION:
+        return this.takeAfterVersion(byte);
+      case AFTER_BLANK:
+        if (byte === SP || byte === HTAB || byte === CR || byte === LF) return this.takeAfterVersion(byte);
+        this.state = BEFORE_VERSION;
+        return false;
+      default:
+        // A bare CR ends the line for some servers, and not for others.
+        this.outcome = byte === LF ? DONE : MALFORMED;
+        return byte === LF;
+    }
+  }
+
+  private takeAfterVersion(byte: number): boolean {
+    if (byte === CR) {
+      this.state = LINE_FEED;
+    } else if (byte === LF) {
+      this.hasBareEnd = true;
+      this.outcome = DONE;
+    } else if (byte === SP || byte === HTAB) {
+      this.state = AFTER_BLANK;
+      return this.noteOdd();
+    } else if (isDigit(byte)) {
+      // HTTP/1.10: to those that take it, all its digits are the minor version.
+      if (byte !== DIGIT_0) this.minorVersion = 1;
+      return this.noteOdd();
+    } else {
+      return this.goOnAsTarget();
+    }
+    return true;
+  }
+
+  private readTarget(bytes: Uint8Array, at: number, end: number): number {
+    while (at < end && TARGET_CHAR[bytes[at]] === 1) at++;
+    if (at === end) return at;
+    const byte = bytes[at];
+    if (byte === SP) {
+      this.state = BEFORE_VERSION;
+      return at + 1;
+    }
+    // Without a version, it is HTTP/0.9 or no HTTP at all.
+    if (byte === CR || byte === LF || !this.noteOdd()) return this.fail(at);
+    if (byte === HTAB) this.state = BEFORE_VERSION;
+    if (byte === NUL) this.hasNul = true;
+    return at + 1;
   }
 
   private readMethod(bytes: Uint8Array, from: number, end: number): number {
@@ -123,14 +177,15 @@ export class RequestLine {
     let node = this.node;
     while (at < end && TOKEN_CHAR[bytes[at]] === 1) node = METHOD_WORDS.next[(node << 7) | bytes[at++]];
     this.node = node;
-    if (this.knownOnly && node === NO_MATCH) return this.fail(at);
+    if (this.isStrict && node === NO_MATCH) return this.fail(at);
     if (at === end) {
       this.text += latin1(bytes, from, at);
       return at;
     }
-    if (bytes[at] !== SP || node === ROOT) return this.fail(at);
+    const isSeparated = bytes[at] === SP || (bytes[at] === HTAB && this.noteOdd());
+    if (!isSeparated || node === ROOT) return this.fail(at);
     const method = METHOD_WORDS.word[node];
-    if (method === METHOD_RESERVED || (this.knownOnly && method === 0)) return this.fail(at);
+    if (method === METHOD_RESERVED || (this.isStrict && method === 0)) return this.fail(at);
     if (method === 0) this.text += latin1(bytes, from, at);
     this.node = method;
     this.state = BEFORE_TARGET;
@@ -140,20 +195,39 @@ export class RequestLine {
   /** Section 3.2: origin-form, asterisk-form, authority-form (of CONNECT alone) or absolute-form. */
   private beginTarget(byte: number): boolean {
     if (this.isConnect) {
+      if (byte === SLASH || byte === ASTERISK) this.noteOdd();
       this.state = TARGET;
-      return TARGET_CHAR[byte] === 1 && byte !== SLASH && byte !== ASTERISK;
+      return false;
     }
     if (byte === SLASH) this.state = TARGET;
-    else if (byte === ASTERISK) this.state = AFTER_TARGET;
+    else if (byte === ASTERISK) this.state = AFTER_ASTERISK;
     else if (isLetter(byte)) this.state = SCHEME;
-    else return false;
+    else return this.goOnAsTarget();
     return true;
+  }
+
+  /** What was read is in none of the forms of a target. Always false, since the next byte is still to be taken. */
+  private goOnAsTarget(): boolean {
+    this.noteOdd();
+    this.state = TARGET;
+    return false;
+  }
+
+  /** False: then it is no request line. */
+  private noteOdd(): boolean {
+    this.isOdd = true;
+    if (this.isStrict) this.outcome = MALFORMED;
+    return !this.isStrict;
   }
 
   private fail(at: number): number {
     this.outcome = MALFORMED;
     return at;
   }
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= DIGIT_0 && byte <= DIGIT_9;
 }
 
 function latin1(bytes: Uint8Array, from: number, to: number): string {

@@ -1,6 +1,6 @@
 /**
  * From what an endpoint answers to its responses. https://www.rfc-editor.org/rfc/rfc9112#section-6.3
- * Bodies are passed over; nothing is kept.
+ * Only where a response ends is looked for, as leniently as curl does. Bodies are passed over; nothing is kept.
  */
 import { CR, LF } from "./chars.ts";
 import { ChunkedBody } from "./chunked-body.ts";
@@ -20,8 +20,10 @@ const BODY = 3;
 const CHUNKED = 4;
 /** A body that ends where the connection ends. */
 const UNTIL_CLOSE = 5;
+/** The status line of a response that nobody asked for. */
+const UNSOLICITED = 6;
 /** The connection carries no other response: what comes is passed over. */
-const OVER = 6;
+const OVER = 7;
 
 const SWITCHING_PROTOCOLS = 101;
 const NO_CONTENT = 204;
@@ -30,7 +32,7 @@ const NOT_MODIFIED = 304;
 export class ResponseFramer {
   private state = BETWEEN;
   private readonly line = new StatusLine();
-  private readonly fields = new HeaderSection();
+  private readonly fields = new HeaderSection(true);
   private chunked: ChunkedBody | null = null;
   /** Bytes of the status line and header section so far. */
   private headLength = 0;
@@ -66,12 +68,12 @@ export class ResponseFramer {
       case BETWEEN:
         // Some servers send an empty line more.
         if (bytes[at] === CR || bytes[at] === LF) return at + 1;
-        if (this.expected.length === 0) return this.fail(end);
-        this.state = LINE;
+        this.state = this.expected.length === 0 ? UNSOLICITED : LINE;
         this.headLength = 0;
         this.line.begin();
         return at;
       case LINE:
+      case UNSOLICITED:
         return this.readLine(bytes, at, end);
       case FIELDS:
         return this.readFields(bytes, at, end);
@@ -88,6 +90,11 @@ export class ResponseFramer {
     const stop = this.line.feed(bytes, at, this.headEnd(at, end));
     this.headLength += stop - at;
     if (this.line.outcome === DONE) {
+      if (this.state === UNSOLICITED) {
+        this.state = OVER;
+        this.sink.unsolicited(this.line.code);
+        return end;
+      }
       this.state = FIELDS;
       this.fields.begin(false);
       this.sink.status(this.line.code);
@@ -111,7 +118,7 @@ export class ResponseFramer {
   /** RFC 9112, section 6.3. */
   private endHead(at: number, end: number): number {
     const { code } = this.line;
-    const { transferCoding, contentLength, isLengthUnclear } = this.fields;
+    const { transferCoding, contentLength } = this.fields;
     const method = this.expected[0];
     if (code === SWITCHING_PROTOCOLS || (method === "CONNECT" && code >= 200 && code < 300)) {
       this.state = OVER;
@@ -124,17 +131,13 @@ export class ResponseFramer {
       this.complete(this.isPersistent);
     } else if (transferCoding === Coding.CHUNKED) {
       this.state = CHUNKED;
-      this.chunked ??= new ChunkedBody(RESPONSE_HEAD_BYTES_MAX);
-      this.chunked.begin();
-    } else if (transferCoding !== Coding.NONE) {
-      this.state = UNTIL_CLOSE;
-    } else if (isLengthUnclear) {
-      return this.fail(end);
-    } else if (contentLength > 0) {
-      this.state = BODY;
-      this.remaining = contentLength;
+      this.chunked ??= new ChunkedBody(true);
+      this.chunked.begin(RESPONSE_HEAD_BYTES_MAX);
     } else if (contentLength === 0) {
       this.complete(this.isPersistent);
+    } else if (contentLength > 0 && contentLength <= Number.MAX_SAFE_INTEGER) {
+      this.state = BODY;
+      this.remaining = contentLength;
     } else {
       this.state = UNTIL_CLOSE;
     }
@@ -156,11 +159,14 @@ export class ResponseFramer {
     return stop;
   }
 
-  /** RFC 9112, section 9.3; section 6.1: a transfer coding beside a length or in HTTP/1.0 is not trusted further. */
+  /**
+   * RFC 9112, section 9.3; section 6.1: a transfer coding beside a length or in HTTP/1.0 is not trusted further. Nor is
+   * one of several lengths, though curl does so: the last one is taken.
+   */
   private get isPersistent(): boolean {
     const { fields, line } = this;
-    const isDoubtful = fields.transferCoding !== Coding.NONE && (fields.contentLength >= 0 || line.minorVersion === 0);
-    return !isDoubtful && fields.isPersistent(line.minorVersion);
+    const isOdd = fields.transferCoding !== Coding.NONE && (fields.contentLength >= 0 || line.minorVersion === 0);
+    return !isOdd && !fields.isLengthUnclear && fields.isPersistent(line.minorVersion);
   }
 
   private complete(persistent: boolean): void {

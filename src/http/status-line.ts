@@ -3,9 +3,9 @@
  *
  *     "HTTP/1." DIGIT SP 3DIGIT [ SP reason-phrase ] CRLF
  *
- * More than one SP before the code and a bare LF are taken, as section 4 and section 2.2 allow.
+ * Version and code are what counts, as they do for curl; the reason may be anything without a NUL.
  */
-import { CR, DIGIT_0, DIGIT_9, LF, SP, TEXT_CHAR } from "./chars.ts";
+import { DIGIT_0, DIGIT_9, LF, NUL, SP } from "./chars.ts";
 import { DONE, MALFORMED, MORE } from "./outcome.ts";
 
 const VERSION = 0;
@@ -14,7 +14,6 @@ const AFTER_VERSION = 2;
 const CODE = 3;
 const AFTER_CODE = 4;
 const REASON = 5;
-const LINE_FEED = 6;
 
 const VERSION_BYTES = new TextEncoder().encode("HTTP/1.");
 const CODE_LEN = 3;
@@ -63,23 +62,16 @@ export class StatusLine {
           if (this.code < CODE_MIN) return this.fail(at);
           this.state = AFTER_CODE;
           break;
-        case AFTER_CODE:
-        case REASON:
-          if (byte === LF) return this.done(at);
-          if (byte === CR) this.state = LINE_FEED;
-          else if (TEXT_CHAR[byte] === 0 || (this.state === AFTER_CODE && byte !== SP)) return this.fail(at);
-          else this.state = REASON;
-          break;
         default:
-          return byte === LF ? this.done(at) : this.fail(at);
+          if (byte === LF) {
+            this.outcome = DONE;
+            return at + 1;
+          }
+          if (byte === NUL || (this.state === AFTER_CODE && isDigit(byte))) return this.fail(at);
+          this.state = REASON;
       }
     }
     return at;
-  }
-
-  private done(at: number): number {
-    this.outcome = DONE;
-    return at + 1;
   }
 
   private fail(at: number): number {

@@ -14,8 +14,12 @@ export class Words {
   /** By state: 1 + the index of the word that ends here; 0: none does. */
   readonly word: Uint8Array;
 
-  constructor(words: readonly string[], ignoreCase: boolean) {
-    const statesMax = ROOT + 1 + words.join("").length;
+  /**
+   * `dressed`: how many of the words, from the first, are also to be known in odd dress: each as if it were another
+   * word, behind the others and in the same order, of which only the letters count.
+   */
+  constructor(words: readonly string[], ignoreCase: boolean, dressed = 0) {
+    const statesMax = 2 * (ROOT + 1 + words.join("").length);
     this.next = new Uint16Array(statesMax << 7);
     this.word = new Uint8Array(statesMax);
     let states = ROOT + 1;
@@ -32,5 +36,38 @@ export class Words {
       }
       this.word[state] = index + 1;
     });
+    if (dressed > 0) this.addDressed(words.slice(0, dressed), states, words.length);
   }
+
+  /** Behind another byte than the next one of a word, only letters count: all else is passed over. */
+  private addDressed(words: readonly string[], firstFree: number, known: number): void {
+    const { next, word } = this;
+    let states = firstFree;
+    const bare = new Map<string, number>();
+    const bareOf = (letters: string): number => {
+      if (!bare.has(letters)) bare.set(letters, states++);
+      return bare.get(letters)!;
+    };
+    words.forEach((text, index) => {
+      let exact = ROOT;
+      for (let length = 0; length <= text.length; length++) {
+        const letters = lettersOf(text.slice(0, length));
+        const letter = lettersOf(text).at(letters.length);
+        for (const state of [bareOf(letters), exact]) {
+          for (let byte = 0; byte < 128; byte++) {
+            const isNext = letter !== undefined && String.fromCharCode(byte).toLowerCase() === letter;
+            const isLetter = lettersOf(String.fromCharCode(byte)) !== "";
+            const at = (state << 7) | byte;
+            if (next[at] === NO_MATCH && (isNext || !isLetter)) next[at] = bareOf(isNext ? letters + letter : letters);
+          }
+        }
+        if (length < text.length) exact = next[(exact << 7) | text.charCodeAt(length)]!;
+      }
+      word[bareOf(lettersOf(text))] = known + index + 1;
+    });
+  }
+}
+
+function lettersOf(text: string): string {
+  return text.replace(/[^a-z]/gi, "");
 }

@@ -1,7 +1,7 @@
 /**
  * The request framer beside Node's own HTTP parser, on random requests and on what mutation makes of
- * them: what Node reads to its end is framed the same, and what it refuses is not whole. Where RFC 9112
- * decides otherwise than Node does, the difference is listed here, with how to tell that it is this one.
+ * them: what Node reads to its end is framed the same, and what it refuses is not whole. Where we decide otherwise,
+ * the kind is listed here, with how to tell that it is this one; what we take, another server takes.
  */
 import { createHash } from "node:crypto";
 import { METHODS as NODE_METHODS } from "node:http";
@@ -43,38 +43,48 @@ interface Rest {
 const TOKEN = "[!#$%&'*+\\-.^_`|~\\w]+";
 const CHUNK_LINE = new RegExp(`^[\\da-f]+([ \\t]*;[ \\t]*${TOKEN}([ \\t]*=[ \\t]*(${TOKEN}|"([^"\\\\]|\\\\.)*"))?)*$`, "i");
 const PROXY_CONNECTION = /^proxy-connection:/im;
+const ORDINARY_LINE = new RegExp(`^${TOKEN} +[^\\x00-\\x20\\x7f]+ +HTTP/1\\.\\d\\r?\\n$`);
 
-/** What Node reads, and RFC 9112 does not allow. */
+/** What Node reads, and we do not. */
 const ONLY_NODE: Difference[] = [
   { why: "RFC 9112, section 2.3: another major version, or none", is: ({ line }) => !/ HTTP\/1\.\d\r?\n$/.test(line) },
-  { why: "RFC 9112, section 6.1: Transfer-Encoding in HTTP/1.0 is faulty", is: ({ line, head }) => / HTTP\/1\.0\r?\n$/.test(line) && /^transfer-encoding:/im.test(head) },
   { why: "RFC 9112, section 6.3: an empty Transfer-Encoding is one whose last coding is not chunked", is: ({ head }) => /^transfer-encoding:[ \t]*\r?$/im.test(head) },
   { why: "RFC 9112, section 6.3: a last coding that is not chunked (Node does not mind, behind Upgrade)", is: ({ head }) => /^upgrade:/im.test(head) && codingsOf(head).length > 0 },
   { why: "RFC 9112, section 6.1: no list of transfer codings", is: ({ head }) => codingsOf(head).some((coding) => !new RegExp(`^(${TOKEN}([ \\t]*;([ \\t;=]|${TOKEN})*)?)?$`).test(coding)) },
   { why: "RFC 9112, section 7.1: chunked has no parameters", is: ({ head }) => codingsOf(head).some((coding) => /^chunked[ \t]*;/i.test(coding)) },
-  { why: "RFC 9112, section 3.2: no such form of target", is: ({ line }) => /^\S+ +\*[^ ]/.test(line) || /^CONNECT +[/*]/.test(line) },
   { why: "Proxy-Connection is no field that keeps a connection open", is: ({ before }) => PROXY_CONNECTION.test(before) },
-  { why: "RFC 9112, section 7.1.1: no chunk extension", is: ({ text }) => chunkLinesOf(text).some((line) => !CHUNK_LINE.test(line)) },
+  { why: "RFC 9110, section 9.3.6: CONNECT has no content", is: ({ line, head }) => line.startsWith("CONNECT ") && /^(content-length|transfer-encoding):/im.test(head) },
+  { why: "a PROXY protocol header", is: ({ line }) => line.startsWith("PROXY ") },
 ];
 
-/** What Node refuses, and RFC 9112 allows. */
-const ONLY_RFC: Difference[] = [
-  { why: "RFC 9110, section 9.1: any token is a method", is: ({ line }) => new RegExp(`^${TOKEN} `).test(line) && !NODE_METHODS.includes(line.split(" ")[0]!) },
+/** What Node refuses, and we forward: because the RFC allows it, or another server takes it and no boundary moves, or isolated. */
+const ONLY_WE: Difference[] = [
+  { why: "RFC 9110, section 9.1: any token is a method", is: ({ line }) => new RegExp(`^${TOKEN}[ \\t]`).test(line) && !NODE_METHODS.includes(line.split(/[ \t]/)[0]!) },
   { why: "RFC 9110, section 2.5: a higher minor version is the highest one that is known", is: ({ line }) => / HTTP\/1\.[2-9]\r?\n$/.test(line) },
-  { why: "bytes in a target that are not ASCII: servers take them, and no boundary depends on them", is: ({ line }) => /[\x80-\xff]/.test(line) },
+  { why: "bytes in a target that are not ASCII: nginx and Python take them", is: ({ line }) => /[\x80-\xff]/.test(line) },
   { why: "RFC 3986, section 4.3: an absolute-form that Node finds no host in", is: ({ line }) => /^\S+ +[a-z][a-z0-9+.-]*:/i.test(line) },
-  { why: "RFC 9112, section 2.2: bare LF", is: ({ head, text }) => /(^|[^\r])\n/.test(head) || /(^|[^\r])\n/.test(text.slice(head.length)) },
-  { why: "RFC 9112, section 5.2: obsolete line folding", is: ({ text }) => /\n[ \t]/.test(text) },
-  { why: "RFC 9112, section 6.3: the same Content-Length several times", is: ({ head }) => /^content-length:.*,/im.test(head) || (head.match(/^content-length:/gim) ?? []).length > 1 },
-  { why: "RFC 9110, section 5.6.3: a tab is whitespace around a value as well", is: ({ head }) => /^(content-length|transfer-encoding):.*\t/im.test(head) },
+  { why: "a blank or tab behind the version, or more digits: nginx and Python take the one, Python and Java the others", is: ({ line }) => /[ \t]HTTP\/1\.(\d[ \t]+|\d\d+[ \t]*)\r?\n$/.test(line) },
+  { why: "a target without a slash: Python takes it", is: ({ line }) => /^\S+[ \t]+[^/ \t]/.test(line) },
+  { why: "CONNECT to a path: Python takes it", is: ({ line }) => /^CONNECT +[/*]/.test(line) },
+  { why: "blanks (Java), tabs and control characters (Python) in or around a target", is: ({ line }) => !ORDINARY_LINE.test(line) },
+  { why: "isolated, RFC 9112, section 2.2: bare LF", is: ({ head, text }) => /(^|[^\r])\n/.test(head) || /(^|[^\r])\n/.test(text.slice(head.length)) },
+  { why: "isolated, RFC 9112, section 5.2: obsolete line folding", is: ({ text }) => /\n[ \t]/.test(text) },
+  { why: "isolated, RFC 9112, section 6.3: the same Content-Length several times", is: ({ head }) => /^content-length:.*,/im.test(head) || (head.match(/^content-length:/gim) ?? []).length > 1 },
+  { why: "isolated, RFC 9112, section 6.3: a transfer coding beats a length", is: ({ head }) => /^content-length:/im.test(head) && codingsOf(head).length > 0 },
+  { why: "isolated, RFC 9112, section 6.1: a transfer coding in HTTP/1.0", is: ({ line, head }) => / HTTP\/1\.0\r?\n$/.test(line) && codingsOf(head).length > 0 },
+  { why: "isolated, RFC 9110, section 5.6.1: empty elements of a list", is: ({ head }) => codingsOf(head).includes("") },
+  { why: "isolated, RFC 9110, section 5.6.3: a tab is whitespace around a value as well", is: ({ head }) => /^(content-length|transfer-encoding):.*\t/im.test(head) },
   { why: "RFC 9110, section 6.5.1: fields of a trailer section say nothing about length", is: ({ head, text }) => /^(content-length|transfer-encoding):/im.test(text.slice(head.length)) },
-  { why: "RFC 9112, section 7.1.1: blanks around an extension's parts", is: ({ text }) => chunkLinesOf(text).some((line) => CHUNK_LINE.test(line) && /[ \t][;=]|[;=][ \t]/.test(line)) },
+  { why: "any chunk extension, and blanks behind a size: nginx and Go take them", is: ({ text }) => chunkLinesOf(text).some((line) => !CHUNK_LINE.test(line) || /[ \t]/.test(line)) },
+  { why: "control characters and DEL in a value: nginx, Python and Java take them", is: ({ text }) => /^[^:\n]*:.*[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]/m.test(text) },
+  { why: "a name that is no token, or no name: nginx takes most, Python all", is: ({ text }) => text.split("\r\n").some((line) => line.includes(":") && !new RegExp(`^${TOKEN}:`).test(line)) },
+  { why: "a line without a colon: nginx and Python take it", is: ({ text }) => text.split("\r\n").some((line) => !line.includes(":")) },
   { why: "Proxy-Connection is no field that ends a connection", is: ({ before }) => PROXY_CONNECTION.test(before) },
 ];
 
 /** What may be the lines before chunks that have an extension. */
 function chunkLinesOf(text: string): string[] {
-  return text.split("\r\n").filter((line) => /^[\da-f]+[ \t]*;/i.test(line));
+  return text.split("\r\n").filter((line) => /^[\da-f]+[ \t]*(;|[ \t]|$)/i.test(line));
 }
 
 function codingsOf(head: string): string[] {
@@ -103,7 +113,7 @@ function bodyOf(request: FramedRequest): Buffer {
 
 function summaryOf(request: FramedRequest): NodeRequest {
   const body = bodyOf(request);
-  const target = /^[^ ]+ +([^ ]+)/.exec(request.text)![1]!;
+  const target = /^[^ \t]+[ \t]+([^ ]+)/.exec(request.text)![1]!;
   return { method: request.method, url: target, bodyLength: body.length, sha256: createHash("sha256").update(body).digest("hex") };
 }
 
@@ -128,7 +138,7 @@ function compare(seed: number, text: string, node: NodeResult): string | null {
     const mine = ours[i];
     const theirs = node.requests[i];
     if (mine === undefined || theirs === undefined) {
-      const difference = (mine === undefined ? ONLY_NODE : ONLY_RFC).find(({ is }) => is(rest));
+      const difference = (mine === undefined ? ONLY_NODE : ONLY_WE).find(({ is }) => is(rest));
       if (difference === undefined) throw new Error(`${mine === undefined ? "not framed" : "framed, but not read by Node"}: ${JSON.stringify(context)}`);
       return difference.why;
     }

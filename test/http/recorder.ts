@@ -133,12 +133,20 @@ export function frame(pieces: readonly Piece[], options: FrameOptions = {}): Req
     stopped = true;
     framer.passRest();
   };
+  let pushedBytes = 0;
   for (const piece of pieces) {
     if (stopped) break;
-    if (typeof piece === "number") framer.gap(piece);
-    else push(piece, recorder, framer);
+    if (typeof piece === "number") {
+      framer.gap(piece);
+    } else {
+      push(piece, recorder, framer);
+      pushedBytes += piece.length;
+    }
   }
-  if (!options.open && !stopped) framer.end();
+  if (options.open || stopped) return recorder;
+  framer.end();
+  const told = recorder.givenBytes + recorder.skippedBytes + recorder.proxyHeaders.map(({ header }) => header).join("").length;
+  if (told !== pushedBytes) throw new Error(`${pushedBytes} bytes pushed, ${told} told: ${JSON.stringify(pieces)}`);
   return recorder;
 }
 

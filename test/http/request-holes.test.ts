@@ -8,6 +8,7 @@ const B = "PUT /b HTTP/1.1\r\nContent-Length: 10\r\n\r\n0123456789";
 const C = "POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n";
 const D = "DELETE /d HTTP/1.1\r\n\r\n";
 const B_HEAD = B.length - 10;
+const ODD = "GET /odd HTTP/1.1\r\nX[0]: a\x01b\x7f\r\n\r\n";
 
 interface Case {
   name: string;
@@ -55,12 +56,27 @@ const cases: Case[] = [
   { name: "a hole in the attempt", pieces: [A, 1, "DELETE /d", 4, "TP/1.1\r\n\r\n", D], want: [A, "damaged gap", D] },
   { name: "cut off in the attempt", pieces: [A, 1, "DELETE /d"], want: [A, "damaged gap"] },
   { name: "a body's end before a request is no method", pieces: [A, 1, `abc${A}`, D], want: [A, "damaged gap", D] },
-  { name: "found, and damaged", pieces: [A, 1, "GET / HTTP/1.1\r\n\0", D], want: [A, "damaged gap", "damaged malformed", D] },
-  // After other damage.
-  { name: "behind what is malformed", pieces: [`${A}GET /\0 HTTP/1.1\r\n\r\n${A}`, `x${A}`, D], want: [A, "damaged malformed", D] },
-  { name: "behind an unclear length", pieces: ["PUT / HTTP/1.1\r\nContent-Length: 1, 2\r\n\r\n", "xy", D], want: ["damaged ambiguous_length", D] },
-  { name: "behind a bad chunk", pieces: [C.slice(0, -7), "x", D], want: ["damaged malformed", D] },
-  { name: "a hole behind damage is no other damage", pieces: ["GET /\0", 5, D], want: ["damaged malformed", D] },
+  { name: "found, and damaged", pieces: [A, 1, "GET / HTTP/1.1\r\nX: \0\r\n\r\n" + C, D], want: [A, "damaged gap", "damaged malformed", C, D] },
+  { name: "found, and damaged without an end", pieces: [A, 1, "GET / HTTP/1.1\r\nX: \r-\r\n\r\n" + C, D], want: [A, "damaged gap", "damaged malformed", D] },
+  { name: "found, and rather a text", pieces: [A, 1, "GET / HTTP/1.1\r\nis what a client says.\r\n\r\n", D], want: [A, "damaged gap", "damaged malformed", D] },
+  { name: "found, and without an end", pieces: [A, 1, `GET / HTTP/1.1\r\n${"a text".repeat(20_000)}`, D], want: [A, "damaged gap", "damaged header_too_long", D] },
+  { name: "found, and odd", pieces: [A, 1, ODD, D], want: [A, "damaged gap", ODD, D] },
+  // After other damage, with an end that is known.
+  { name: "behind a NUL in a target", pieces: [`${A}GET /\0 HTTP/1.1\r\n\r\n${A}`, D], want: [A, "damaged malformed", A, D] },
+  { name: "behind a NUL in a value, and a body", pieces: [B.replace("\r\n", "\r\nX: \0\r\n") + A, D], want: ["damaged malformed", A, D] },
+  { name: "behind a NUL in a name, and chunks", pieces: [C.replace("\r\n", "\r\nX\0: y\r\n") + A, D], want: ["damaged malformed", A, D] },
+  { name: "behind a NUL in the connection's last request", pieces: ["GET / HTTP/1.0\r\nX: \0\r\n\r\n", D], want: ["damaged malformed", "damaged after_close"] },
+  { name: "a hole in the body of a damaged request is no other damage", pieces: [B.replace("\r\n", "\r\nX: \0\r\n").slice(0, -8), 3, B.slice(-5) + D], want: ["damaged malformed", D] },
+  { name: "a hole in the chunks of a damaged request is no other damage", pieces: [C.replace("\r\n", "\r\nX: \0\r\n").slice(0, -8), 3, C.slice(-5), D], want: ["damaged malformed", D] },
+  // After other damage, with an end that is not known.
+  { name: "behind a bare CR", pieces: [`${A}GET / HTTP/1.1\r\nX: a\rb\r\n\r\n${A}`, D, A], want: [A, "damaged malformed"] },
+  { name: "behind a NUL where an upgrade is wanted", pieces: ["GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\nX: \0\r\n\r\n", D], want: ["damaged malformed"] },
+  { name: "behind an unclear length", pieces: ["PUT / HTTP/1.1\r\nContent-Length: 1, 2\r\n\r\n", "xy", D], want: ["damaged ambiguous_length"] },
+  { name: "behind a name that is nearly one of a length", pieces: ["PUT / HTTP/1.1\r\nContent-Length : 2\r\n\r\nxy", D], want: ["damaged malformed"] },
+  { name: "behind a CONNECT with a body", pieces: [`CONNECT a:1 HTTP/1.1\r\nContent-Length: ${A.length}\r\n\r\n`, A, D], want: ["damaged ambiguous_length"] },
+  { name: "behind no request line", pieces: [`${A}GET /\r\n\r\n`, D], want: [A, "damaged malformed"] },
+  { name: "behind a bad chunk", pieces: [C.slice(0, -7), "x", D], want: ["damaged malformed"] },
+  { name: "a hole behind damage changes nothing", pieces: [`${A}GET /\r\n`, 5, D], want: [A, "damaged malformed"] },
   // Picked up in the middle.
   { name: "picked up at a request", late: true, pieces: [A + D], want: [A, D] },
   { name: "picked up at a request in pieces", late: true, pieces: ["GET", A.slice(3) + D], want: [A, D] },
