@@ -4,6 +4,7 @@
  * early, wrongly or never. What it got and what it answered is written down.
  */
 import type { SocketEvents } from "../../../src/forward/socket.ts";
+import { Random } from "../../support/random.ts";
 import { GrowingBytes } from "../recorder.ts";
 import { type Harm, SimulatedEndpoint, SimulatedSocket } from "../simulated-endpoint.ts";
 import { type ParsedHead, parseHead, wholeLength } from "./request-parser.ts";
@@ -31,6 +32,32 @@ export interface Attempt {
 const MISCHIEF = ["before", "within", "malformed", "extra", "silent", "unasked"] as const;
 type Mischief = (typeof MISCHIEF)[number];
 
+/** What clients put up with in a response. */
+interface Dress {
+  readonly reason?: string;
+  readonly field?: string;
+  readonly length?: (length: number) => string[];
+  readonly coding?: string[];
+  readonly chunks?: (body: string) => string;
+  /** The connection is not to be used again. */
+  readonly isDoubtful?: boolean;
+}
+
+const ORDINARY: Dress = {};
+const DRESSES: readonly Dress[] = [
+  ...["OK", "", "\tOK", " O\x01\x7f\rK"].map((reason) => ({ reason })),
+  ...["X y: a", "X : a", "no colon", "<br />", "<b>Warning</b>:  in <b>/a.php</b>", "X[\xe9]: a", "X: a\x01\x7f\rb", ": a", "X: a\r\n b", "X: a\nY: b"].map((field) => ({ field })),
+  { length: (length) => [`Content-Length: ${length}`, `Content-Length: ${length}`] },
+  { length: (length) => [`Content-Length: ${length}, ${length}`] },
+  { length: (length) => [`Content-Length : ${length}`] },
+  { length: (length) => [`Content-Length: ${length + 1}`, `Content-Length: ${length}`], isDoubtful: true },
+  { length: (length) => ["Transfer-Encoding: identity", `Content-Length: ${length}`], isDoubtful: true },
+  { coding: ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"] },
+  { coding: ["Transfer-Encoding: gzip,,\tChunked"] },
+  ...["  ", "\t", ";", "; a=\"b", ";\x01", "x"].map((padding) => ({ chunks: (body: string) => `${body.length.toString(16)}${padding}\r\n${body}\r\n0${padding}\r\n\r\n` })),
+  { chunks: (body) => `${body.length.toString(16)}\n${body}\n0\nX : a\nno colon\n\n` },
+];
+
 const HTTP2_START = "PRI * HTTP/2.0\r\n";
 const NOTHING = Buffer.alloc(0);
 
@@ -39,12 +66,15 @@ const text = (value: string) => Buffer.from(value, "latin1");
 export class HttpEndpoint extends SimulatedEndpoint {
   /** All that have reached it, in the order of their first bytes. */
   readonly requests: Attempt[] = [];
+  /** For what was added later, so that seeds keep most of their meaning. */
+  readonly odd: Random;
 
   constructor(
     readonly http: HttpScenario,
     ...rest: ConstructorParameters<typeof SimulatedEndpoint>
   ) {
     super(...rest);
+    this.odd = new Random(http.seed ^ 0xd2e55);
   }
 
   get httpSockets(): HttpSocket[] {
@@ -197,7 +227,7 @@ export class HttpSocket extends SimulatedSocket {
       return;
     }
     if (mischief === "malformed") {
-      this.send(text(random.pick(["HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 2x0 OK\r\n\r\n", "hello\r\n\r\n", "HTTP/1.1 200 OK\r\nBad : 1\r\n\r\n", "\x16\x03\x01"])), () => {}, () => {});
+      this.send(text(random.pick(["HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 2x0 OK\r\n\r\n", "hello\r\n\r\n", "HTTP/1.1 200 OK\r\nBad: \0\r\n\r\n", "\x16\x03\x01"])), () => {}, () => {});
       return;
     }
     if (mischief === "unasked" && !head.wantsUpgrade) {
@@ -264,25 +294,34 @@ export class HttpSocket extends SimulatedSocket {
     const body = "x".repeat(random.pick([1, 10, 1000]));
     const isClosing = (isLast && this.isAnnounced) || (closes && random.chance(0.7)) || (!isWhole && random.chance(0.5));
     const fields: string[] = [];
-    if (framing === "length") fields.push(`Content-Length: ${body.length}`);
+    const dress = this.dress();
+    if (framing === "length") fields.push(...(dress.length?.(body.length) ?? [`Content-Length: ${body.length}`]));
     if (framing === "nothing") fields.push("Content-Length: 0");
-    if (framing === "chunked") fields.push("Transfer-Encoding: chunked");
+    if (framing === "chunked") fields.push(...(dress.coding ?? ["Transfer-Encoding: chunked"]));
+    if (dress.field !== undefined) fields.push(dress.field);
     if (isClosing) fields.push("Connection: close");
     else if (minor === 0 && random.chance(0.7)) fields.push("Connection: keep-alive");
-    const content = hasNoBody || framing === "nothing" ? "" : framing === "chunked" ? `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n` : body;
+    const content = hasNoBody || framing === "nothing" ? "" : framing === "chunked" ? dress.chunks?.(body) ?? `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n` : body;
     let interim = "";
     if (expectsContinue && random.chance(0.5)) interim += "HTTP/1.1 100 Continue\r\n\r\n";
     while (random.chance(this.http.interim)) interim += random.pick(["HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", "HTTP/1.1 102 Processing\r\n\r\n"]);
-    const line = `HTTP/1.${minor} ${code} ${random.pick(["OK", ""])}\r\n`;
+    const reason = random.pick(["OK", ""]);
+    const line = `HTTP/1.${minor} ${code}${dress.reason ?? ` ${reason}`}\r\n`;
     const isUntilClose = framing === "close" && !hasNoBody;
     const section = fields.map((field) => `${field}\r\n`).join("") + "\r\n";
     return {
       bytes: text(`${interim}${line}${section}${content}`),
       begunAt: interim.length + line.length,
       headEnd: interim.length + line.length + section.length,
-      isPersistent: !isClosing && !isUntilClose && (minor === 1 || fields.includes("Connection: keep-alive")),
+      isPersistent: !isClosing && !isUntilClose && !(framing === "length" && dress.isDoubtful === true) && (minor === 1 || fields.includes("Connection: keep-alive")),
       isUntilClose,
     };
+  }
+
+  /** What is odd about the next answer; nothing, mostly. */
+  private dress(): Dress {
+    const { odd, http } = this.endpoint;
+    return odd.chance(http.dressing) ? odd.pick(DRESSES) : ORDINARY;
   }
 
   /** Sends bytes in pieces, one of which has the last `together` and the one before them. `note` is told how many were sent before the program is. */

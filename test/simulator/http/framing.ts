@@ -1,7 +1,7 @@
 /**
  * What must be found in a stream that came in these pieces and with these holes: which requests are
  * whole and which bytes are damage. It follows from where the requests lie (session.ts), and from the
- * rules of README's "What a gap does to a request"; nothing is parsed here.
+ * rules of README's "What a gap does to a request" and what damage does; nothing is parsed here.
  */
 import type { DamageReason } from "../../../src/http/request-sink.ts";
 import type { RecordedStream } from "../recorder.ts";
@@ -64,14 +64,17 @@ class Framing {
     const start = item?.start ?? Infinity;
     if (hole.from <= start && hole.from < this.end) return this.lose("gap", hole.to);
     if (item === undefined || this.end <= start) return null;
-    return this.take(item, hole);
+    return this.take(item, hole, false);
   }
 
-  private take(item: Item, hole: Hole): Place | null {
+  /** `isFound`: behind a gap, by its request line. */
+  private take(item: Item, hole: Hole, isFound: boolean): Place | null {
     const { start, end, headEnd, kind, seenAt } = item;
     const known = Math.min(hole.from, this.end);
+    // What was found and has lines that are no fields is rather a text.
+    if (isFound && item.isStray && headEnd <= known && seenAt >= headEnd - 1) return this.lose("malformed", this.nextBegin(headEnd - 1));
     if (kind !== "request" && seenAt < known) {
-      if (kind === "broken") return this.lose(item.reason, this.nextBegin(seenAt));
+      if (kind === "broken") return this.takeBroken(item, known, isFound);
       if (item.id === HTTP2) this.framed.bare = { from: start, to: known };
       return null;
     }
@@ -86,8 +89,26 @@ class Framing {
     if (this.end <= hole.from) return this.damage("cut_off");
     if (kind !== "request" || !item.hasLength || hole.from < headEnd || hole.to > end) return this.lose("gap", hole.to);
     this.damage("gap");
-    // The rest of the body is skipped, holes included, as long as they end with it.
-    for (let next = this.holeFrom(hole.to); next.from < end; next = this.holeFrom(next.to)) {
+    return this.passOver(item, hole.to);
+  }
+
+  /** The damage is seen; what comes of it does not count again. */
+  private takeBroken(item: Item, known: number, isFound: boolean): Place | null {
+    const { end, headEnd, reason, seenAt } = item;
+    this.damage(reason);
+    // In a head that was found: it was no request, or the gap was in it.
+    if (isFound && reason !== "ambiguous_length" && seenAt < headEnd - 1) return { at: this.nextBegin(seenAt), isInStep: false };
+    if (!item.isEndKnown) return null;
+    if (end <= known) return this.after(item);
+    const hole = this.holeFrom(seenAt);
+    if (hole.from >= this.end) return null;
+    return item.hasLength && hole.from >= headEnd ? this.passOver(item, hole.from) : { at: hole.to, isInStep: false };
+  }
+
+  /** The rest of a body of known length is skipped, holes included, as long as they end with it. */
+  private passOver(item: Item, from: number): Place | null {
+    const { end } = item;
+    for (let next = this.holeFrom(from); next.from < end; next = this.holeFrom(next.to)) {
       if (next.to > end) return this.lose("gap", next.to);
     }
     return this.end < end ? null : this.after(item);
@@ -110,7 +131,7 @@ class Framing {
       if (begin < at) continue;
       const item = this.session.items.find(({ start }) => start === begin);
       if (item === undefined || item.lineEnd === 0) continue;
-      if (item.lineEnd <= Math.min(this.holeFrom(begin).from, this.end)) return this.take(item, this.holeFrom(begin));
+      if (item.lineEnd <= Math.min(this.holeFrom(begin).from, this.end)) return this.take(item, this.holeFrom(begin), true);
     }
     return null;
   }

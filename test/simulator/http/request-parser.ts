@@ -17,11 +17,11 @@ export function parseHead(bytes: Buffer): ParsedHead | null {
   if (crlf < 0 && lf < 0) return null;
   const length = crlf >= 0 && (lf < 0 || crlf < lf) ? crlf + 4 : lf + 2;
   const lines = bytes.toString("latin1", 0, length).replaceAll(/\r?\n[ \t]+/g, " ").split(/\r?\n/);
-  const line = /^(\S+) (\S+) HTTP\/1\.([01])$/.exec(lines[0]!);
+  const line = /^(\S+) (.+) HTTP\/1\.(0|1|10)[ \t]*$/.exec(lines[0]!);
   if (line === null) throw new Error(`the endpoint was sent ${JSON.stringify(lines[0])}`);
   const field = (name: string) => lines.find((text) => text.toLowerCase().startsWith(`${name}:`))?.slice(name.length + 1).trim() ?? "";
   const connection = field("connection").toLowerCase();
-  const minor = Number(line[3]);
+  const minor = Math.min(Number(line[3]), 1);
   return {
     method: line[1]!,
     id: field("x-id"),
@@ -37,7 +37,7 @@ export function parseHead(bytes: Buffer): ParsedHead | null {
 export function wholeLength(bytes: Buffer, { length, method }: ParsedHead): number {
   const head = bytes.toString("latin1", 0, length);
   if (method === "CONNECT") return length;
-  if (/^transfer-encoding:/im.test(head)) return endOfChunks(bytes, length);
+  if (/^transfer-encoding:.*chunked/im.test(head)) return endOfChunks(bytes, length);
   const body = Number(/^content-length:\s*(\d+)/im.exec(head)?.[1] ?? 0);
   return bytes.length >= length + body ? length + body : -1;
 }

@@ -29,11 +29,15 @@ export interface HttpScenario extends Scenario {
   /** Per answer: 1xx before it. */
   readonly interim: number;
   readonly upgrading: number;
+  /** Per answer: it is odd in a way that touches nothing. */
+  readonly dressing: number;
   readonly answerMsMax: number;
 }
 
 export function httpScenarioOf(seed: number): HttpScenario {
   const random = new Random(seed ^ 0x477);
+  /** What was added later has its own, so that seeds keep most of their meaning. */
+  const oddity = new Random(seed ^ 0x0dd17);
   const sometimes = (probability: number, value: () => number) => (random.chance(probability) ? value() : 0);
   const isBenign = random.chance(0.4);
   const harm = (probability: number, value: () => number) => (isBenign ? 0 : sometimes(probability, value));
@@ -60,6 +64,8 @@ export function httpScenarioOf(seed: number): HttpScenario {
       foreign: sometimes(0.2, () => random.next() * 0.5),
       upgrade: sometimes(0.3, () => random.next() * 0.3),
       closing: sometimes(0.4, () => random.next() * 0.2),
+      odd: oddity.chance(0.5) ? oddity.next() * 0.5 : 0,
+      oddSeed: seed ^ 0x0dd,
     },
     isBenign,
     pipelineDepth: random.pick([1, 1, 1, 2, 5]),
@@ -75,6 +81,7 @@ export function httpScenarioOf(seed: number): HttpScenario {
     early: harm(0.4, () => random.next() * 0.5),
     interim: sometimes(0.4, () => random.next() * 0.5),
     upgrading: random.pick([0, 0.5, 1]),
+    dressing: oddity.chance(0.5) ? oddity.next() : 0,
     // The answers' parts come one after the other, and all within the time limit.
     answerMsMax: sometimes(0.8, () => random.pick([1, 20, responseTimeoutMs / 10])),
   };

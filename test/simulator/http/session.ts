@@ -3,7 +3,7 @@
  * from reading it.
  */
 import type { DamageReason } from "../../../src/http/request-sink.ts";
-import type { Random } from "../../support/random.ts";
+import { Random } from "../../support/random.ts";
 
 /** A stretch of a stream: a request, or something that is none. Places are in the stream. */
 export interface Item {
@@ -22,9 +22,16 @@ export interface Item {
   readonly isLast: boolean;
   /** It asks for another protocol; what follows may be of that. */
   readonly wantsUpgrade: boolean;
+  /** Servers are known to disagree about its end, or it has what they may refuse. */
+  readonly isIsolated: boolean;
+  readonly isOdd: boolean;
+  /** Its head has a line that no server would take for a field. */
+  readonly isStray: boolean;
   /** Of a broken one: why, and at which byte that is seen. Of a foreign one: where it is seen. */
   readonly reason: DamageReason;
   readonly seenAt: number;
+  /** Of a broken one: where it ends is clear all the same. */
+  readonly isEndKnown: boolean;
 }
 
 export interface Session {
@@ -44,12 +51,59 @@ export interface SessionKnobs {
   readonly foreign: number;
   readonly upgrade: number;
   readonly closing: number;
+  /** How many are odd, or isolated; by a seed of its own, so that all else is as without. */
+  readonly odd: number;
+  readonly oddSeed: number;
 }
+
+/** Something that makes a request odd. */
+interface Oddity {
+  readonly field?: string;
+  readonly target?: string;
+  readonly version?: string;
+  /** Fields around, and in place of, Content-Length or Transfer-Encoding. */
+  readonly framing?: (field: string, length: number) => string[];
+  readonly extension?: string;
+  readonly isOdd?: boolean;
+  readonly isIsolated?: boolean;
+  readonly isStray?: boolean;
+}
+
+interface Body {
+  readonly fields: string[];
+  readonly bytes: Buffer;
+  readonly hasLength: boolean;
+  readonly isIsolated: boolean;
+  readonly oddity: Oddity;
+}
+
+const ORDINARY: Oddity = {};
 
 const METHODS = ["GET", "GET", "GET", "POST", "POST", "POST", "PUT", "HEAD", "DELETE", "PATCH", "OPTIONS", "FROB"];
 const IDEMPOTENT = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"];
 const FIELDS = ["Accept: */*", "X-Empty:", "Cookie: a=b; c=\"d\"", "X-Folded: one\r\n two\r\n\tthree", "Accept-Encoding:gzip , br", "TE: trailers", "X-Long: " + "v".repeat(150)];
-const EXTENSIONS = ["", "", ";name", ";name=value", '; a = "q;\\""', " ;b"];
+const ODD: readonly Oddity[] = [
+  ...["X-Control: a\x01b", "Cookie: \x7f", "X[0]/: a", ": a"].map((field) => ({ field, isOdd: true })),
+  ...["X : a", "X y: a", "X\xe9: a", "X\x02: a", "no colon", "<br />"].map((field) => ({ field, isOdd: true, isStray: true })),
+  ...["?x", "odd", "/a b", "/a\x01\x7f", "/a HTTP/1.0", "*x"].map((target) => ({ target, isOdd: true })),
+  ...["1 ", "1\t ", "10"].map((version) => ({ version, isOdd: true })),
+  ...[" ", "\t", ";", ";a=b/c:d", ";a\x01", " x"].map((extension) => ({ extension, isOdd: true })),
+  ...["Content_Length: 7", "transfer_encoding: chunked", ".Content-Length: 7"].map((field) => ({ field, isIsolated: true })),
+];
+const ODD_LENGTHS: readonly Oddity[] = [
+  { framing: (field) => [field, field], isIsolated: true },
+  { framing: (_, length) => [`Content-Length: ${length}, ${length}`], isIsolated: true },
+  { framing: (_, length) => [`Content-Length: 00${length}`], isIsolated: true },
+  { framing: (_, length) => [`Content-Length:\r\n ${length}`], isIsolated: true },
+  { framing: (field) => ["Transfer-Encoding: identity", field], isIsolated: true },
+];
+const ODD_CODINGS: readonly Oddity[] = [
+  ...["gzip, chunked", ", Chunked", "chunked ,", "\tchunked", "identity, chunked"].map((coding) => ({ framing: () => [`Transfer-Encoding: ${coding}`], isIsolated: true })),
+  { framing: (field) => [field, "Content-Length: 3"], isIsolated: true },
+  { framing: (field) => ["Content-Length: 0", field], isIsolated: true },
+  { framing: (field) => [field, "Transfer-Encoding:"], isIsolated: true },
+];
+const EXTENSIONS = ["", "", ";name", ";name=value", "; a = b;c", " ;b"];
 /** What other bodies would be wrongly framed by. */
 const BODY_TEXTS = ["0\r\n\r\n", "\r\n\r\n", "GET / HTTP/2\r\n", "5\r\nhello\r\n", "\n"];
 
@@ -65,12 +119,15 @@ class Writer {
   private readonly items: Item[] = [];
   private readonly cuts: number[] = [];
   private length = 0;
+  private readonly odd: Random;
 
   constructor(
     private readonly random: Random,
     private readonly knobs: SessionKnobs,
     private readonly connection: number,
-  ) {}
+  ) {
+    this.odd = new Random(knobs.oddSeed + connection);
+  }
 
   write(): Session {
     const { random, knobs } = this;
@@ -98,11 +155,24 @@ class Writer {
     const method = isConnect ? "CONNECT" : random.pick(METHODS);
     const minor = isUpgrade || random.chance(0.9) ? 1 : 0;
     const options = this.connectionOptions(minor, isUpgrade && !isConnect);
+    const body = this.body(method, minor, this.oddity(method, minor));
+    const { oddity } = body;
     const fields = [...options.fields, ...(isUpgrade && !isConnect ? ["Upgrade: websocket"] : [])];
-    const body = this.body(method, minor);
     if (body.bytes.length > 0 && random.chance(0.1)) fields.push("Expect: 100-continue");
-    this.add("request", method, minor, [...fields, ...body.fields], body.bytes, { hasLength: body.hasLength, isLast: options.isLast && !isUpgrade, wantsUpgrade: isUpgrade });
+    const isStray = oddity.isStray ?? false;
+    const kind = { hasLength: body.hasLength, isLast: options.isLast && !isUpgrade, wantsUpgrade: isUpgrade, isStray, isOdd: oddity.isOdd ?? false };
+    const isIsolated = body.isIsolated || oddity.isIsolated === true || (isStray && body.bytes.length > 0);
+    this.add("request", method, minor, [...fields, ...body.fields], body.bytes, { ...kind, isIsolated }, oddity);
     if (isUpgrade && random.chance(0.5)) this.addOtherProtocol();
+  }
+
+  /** What is odd about the next request; nothing, mostly. */
+  private oddity(method: string, minor: number): Oddity {
+    const { odd } = this;
+    if (!odd.chance(this.knobs.odd)) return ORDINARY;
+    const oddity = odd.pick([...ODD, ...ODD_LENGTHS, ...ODD_CODINGS]);
+    const isMisplaced = (oddity.version !== undefined && minor === 0) || (oddity.target !== undefined && method === "CONNECT");
+    return isMisplaced ? ORDINARY : oddity;
   }
 
   private connectionOptions(minor: number, isUpgrade: boolean): { fields: string[]; isLast: boolean } {
@@ -114,14 +184,23 @@ class Writer {
     return { fields: isLast ? [random.pick(["Connection: close", "Connection: foo , Close"])] : [], isLast };
   }
 
-  private body(method: string, minor: number): { fields: string[]; bytes: Buffer; hasLength: boolean } {
+  /** A body, and what is odd about its request if that fits to it. */
+  private body(method: string, minor: number, wanted: Oddity): Body {
     const { random } = this;
     const isUsual = ["POST", "PUT", "PATCH", "FROB"].includes(method);
-    const nothing = { fields: isUsual && random.chance(0.5) ? ["Content-Length: 0"] : [], bytes: Buffer.alloc(0), hasLength: false };
-    if (method === "CONNECT" || !random.chance(isUsual ? 0.9 : 0.1)) return nothing;
+    const nothing = { fields: isUsual && random.chance(0.5) ? ["Content-Length: 0"] : [], bytes: Buffer.alloc(0), hasLength: false, isIsolated: false };
+    const isOfBody = wanted.framing !== undefined || wanted.extension !== undefined;
+    if (method === "CONNECT" || !random.chance(isUsual ? 0.9 : 0.1)) return { ...nothing, oddity: isOfBody ? ORDINARY : wanted };
     const bytes = this.bodyBytes(random.pick([1, 10, 300, this.knobs.bodyBytesMax]));
-    if (minor === 1 && random.chance(0.4)) return { fields: [random.pick(["Transfer-Encoding: chunked", "transfer-encoding:\tChunked "])], bytes: this.chunked(bytes), hasLength: false };
-    return { fields: [`${random.pick(["Content-Length", "content-length"])}: ${random.chance(0.1) ? "0" : ""}${bytes.length}`], bytes, hasLength: true };
+    if (minor === 1 && random.chance(0.4)) {
+      const oddity = ODD_LENGTHS.includes(wanted) ? ORDINARY : wanted;
+      const field = random.pick(["Transfer-Encoding: chunked", "transfer-encoding:\tChunked "]);
+      const chunks = this.chunked(bytes, oddity.extension);
+      return { fields: oddity.framing?.(field, 0) ?? [field], bytes: chunks.bytes, hasLength: false, isIsolated: field.includes("\t") || chunks.hasTrailers, oddity };
+    }
+    const oddity = ODD_CODINGS.includes(wanted) || wanted.extension !== undefined ? ORDINARY : wanted;
+    const field = `${random.pick(["Content-Length", "content-length"])}: ${random.chance(0.1) ? "0" : ""}${bytes.length}`;
+    return { fields: oddity.framing?.(field, bytes.length) ?? [field], bytes, hasLength: true, isIsolated: field.includes(": 0"), oddity };
   }
 
   private bodyBytes(lengthMax: number): Buffer {
@@ -133,18 +212,20 @@ class Writer {
     return Buffer.from(text.slice(0, length));
   }
 
-  private chunked(bytes: Buffer): Buffer {
+  private chunked(bytes: Buffer, extension?: string): { bytes: Buffer; hasTrailers: boolean } {
     const { random } = this;
+    const oddOr = (usual: string) => extension ?? usual;
     const pieces: Buffer[] = [];
     for (let at = 0; at < bytes.length; ) {
       const length = Math.min(bytes.length - at, random.int(1, Math.ceil(bytes.length / random.int(1, 4))));
       const size = length.toString(16);
-      pieces.push(Buffer.from(`${random.chance(0.2) ? "00" : ""}${random.chance(0.5) ? size.toUpperCase() : size}${random.pick(EXTENSIONS)}\r\n`));
+      pieces.push(Buffer.from(`${random.chance(0.2) ? "00" : ""}${random.chance(0.5) ? size.toUpperCase() : size}${oddOr(random.pick(EXTENSIONS))}\r\n`));
       pieces.push(bytes.subarray(at, at + length), Buffer.from("\r\n"));
       at += length;
     }
     const trailers = random.chance(0.3) ? "X-Trailer: 1\r\nContent-Length: 7\r\n" : "";
-    return Buffer.concat([...pieces, Buffer.from(`${random.pick(["0", "000"])}${random.pick(EXTENSIONS)}\r\n${trailers}\r\n`)]);
+    const last = `${random.pick(["0", "000"])}${oddOr(random.pick(EXTENSIONS))}\r\n${trailers}\r\n`;
+    return { bytes: Buffer.concat([...pieces, Buffer.from(last)]), hasTrailers: trailers !== "" };
   }
 
   /** A client that was told that it may go on in another protocol. Its first byte begins no request line. */
@@ -159,38 +240,53 @@ class Writer {
   private addBroken(): void {
     const { random } = this;
     const kinds: (() => void)[] = [
-      () => this.addSeenInField("X-Bad : 1", "X-Bad".length),
-      () => this.addSeenInField("X-Bad: a\x01b", "X-Bad: a".length),
+      () => this.addSeenInField("Content-Length : 5", "Content-Length".length),
+      () => this.addSeenInField("X-Bad: a\rb", "X-Bad: a\r".length),
       () => this.addSeenInField("Content-Length: 5x", "Content-Length: 5".length),
       () => this.add("broken", "POST", 1, ["Content-Length: 5", "Content-Length: 6"], Buffer.from("hello"), { reason: "ambiguous_length" }),
-      () => this.add("broken", "POST", 1, ["Content-Length: 5", "Transfer-Encoding: chunked"], Buffer.from("0\r\n\r\n"), { reason: "ambiguous_length" }),
+      () => this.add("broken", "CONNECT", 1, ["Content-Length: 5"], Buffer.from("hello"), { reason: "ambiguous_length" }),
       () => this.add("broken", "POST", 1, ["Transfer-Encoding: gzip"], Buffer.from("hello"), { reason: "ambiguous_length" }),
-      () => this.add("broken", "PUT", 1, ["Transfer-Encoding: chunked"], Buffer.from("5\r\nhello\r\nzz\r\n"), { seenInBody: "5\r\nhello\r\n".length }),
+      () => this.add("broken", "PUT", 1, ["Transfer-Encoding: chunked"], Buffer.from("5\r\nhello\r\nzz\r\n"), { seenInBody: "5\r\nhello\r\nz".length }),
       () => {
         const start = this.length;
-        const line = `GET /${"x".repeat(random.int(0, 20))} HTTP/`;
-        this.put(`${line}9.1\r\nHost: a\r\n\r\n`);
+        const line = `GET /${"x".repeat(random.int(0, 20))} HTTP/9.1`;
+        this.put(`${line}\r\nHost: a\r\n\r\n`);
         this.push({ kind: "broken", start, end: this.length, reason: "malformed", seenAt: start + line.length });
       },
       () => this.addTooLong(),
+      () => this.addNul(),
     ];
     random.pick(kinds)();
   }
 
   /** A request with one field more, in which a byte must not be. */
   private addSeenInField(field: string, at: number): void {
-    const { fieldsAt } = this.add("broken", "GET", 1, [], Buffer.alloc(0), {}, field);
+    const { fieldsAt } = this.add("broken", "GET", 1, [], Buffer.alloc(0), {}, { field }, true);
     const item = this.items.pop()!;
     this.items.push({ ...item, seenAt: fieldsAt + at });
+  }
+
+  private addNul(): void {
+    const { odd } = this;
+    const body = this.body(odd.pick(["GET", "POST", "PUT"]), 1, ORDINARY);
+    const isLast = odd.chance(0.1);
+    const fields = [...body.fields, odd.pick(["X-Nul: a\0b", "X-Nul\0: a"]), ...(isLast ? ["Connection: close"] : [])];
+    const isStray = fields.includes("X-Nul\0: a");
+    this.add("broken", "POST", 1, fields, body.bytes, { hasLength: body.hasLength, isEndKnown: true, isLast, isStray });
   }
 
   private addTooLong(): void {
     const start = this.length;
     const { maxHeaderBytes } = this.knobs;
     const line = `GET /${this.random.chance(0.5) ? "" : "y".repeat(maxHeaderBytes)} HTTP/1.1\r\n`;
-    this.put(`${line}X: ${"z".repeat(maxHeaderBytes)}\r\n\r\n`);
+    const body = this.odd.pick(["", "GET / HTTP/1.1\r\n\r\n"]);
+    const length = body === "" ? "" : `Content-Length: ${body.length}\r\n`;
+    this.put(`${line}X: ${"z".repeat(maxHeaderBytes)}\r\n${length}\r\n`);
+    const headEnd = this.length;
+    this.put(body);
     const lineEnd = line.length <= maxHeaderBytes ? start + line.length : 0;
-    this.push({ kind: "broken", start, end: this.length, lineEnd, headEnd: this.length, reason: "header_too_long", seenAt: start + maxHeaderBytes });
+    const known = { reason: "header_too_long", seenAt: start + maxHeaderBytes, isEndKnown: true, hasLength: body !== "" } as const;
+    this.push({ kind: "broken", start, end: this.length, lineEnd, headEnd, ...known });
   }
 
   private addForeign(): void {
@@ -214,23 +310,25 @@ class Writer {
     special: readonly string[],
     body: Buffer,
     { seenInBody, ...known }: Partial<Item> & { seenInBody?: number },
-    extra?: string,
+    oddity: Oddity = ORDINARY,
+    isFirst = false,
   ): { fieldsAt: number } {
     const { random } = this;
     const id = `${this.connection}.${this.items.length}`;
     const start = this.length;
     const lineEnd = kind === "request" && random.chance(0.05) ? "\n" : "\r\n";
-    const target = method === "CONNECT" ? "host:443" : random.pick(["/", `/${id}`, "/a?b=c|d", "http://host/x", method === "OPTIONS" ? "*" : "/"]);
+    const usual = method === "CONNECT" ? "host:443" : random.pick(["/", `/${id}`, "/a?b=c|d", "http://host/x", method === "OPTIONS" ? "*" : "/"]);
     const fields = [...special, `X-Id: ${id}`, "Host: host", ...FIELDS.filter(() => random.chance(0.15))];
     for (let i = fields.length - 1; i > 0; i--) {
       const j = random.int(0, i);
       [fields[i], fields[j]] = [fields[j]!, fields[i]!];
     }
     const end = (text: string) => text.replaceAll("\r\n", lineEnd) + lineEnd;
-    const line = end(`${method} ${target} HTTP/1.${minor}`);
+    const line = end(`${method} ${oddity.target ?? usual} HTTP/1.${oddity.version ?? minor}`);
     this.put(line);
     const fieldsAt = this.length;
-    this.put([...(extra === undefined ? [] : [extra]), ...fields, ""].map(end).join(""));
+    if (oddity.field !== undefined) fields.splice(isFirst ? 0 : this.odd.int(0, fields.length), 0, oddity.field);
+    this.put([...fields, ""].map(end).join(""));
     const headEnd = this.length;
     this.put(body);
     this.push({
@@ -238,19 +336,21 @@ class Writer {
       id,
       start,
       end: this.length,
-      // What nobody knows as a method is none behind a hole.
-      lineEnd: method === "FROB" ? 0 : start + line.length,
+      // What nobody knows as a method is none behind a hole, nor is what is odd.
+      lineEnd: method === "FROB" || oddity.target !== undefined || oddity.version !== undefined ? 0 : start + line.length,
       headEnd,
       isIdempotent: IDEMPOTENT.includes(method),
       seenAt: headEnd + (seenInBody ?? -1),
       ...known,
+      isIsolated: known.isIsolated === true || lineEnd === "\n" || fields.some((field) => field.includes("\n")),
     });
     return { fieldsAt };
   }
 
   private push(item: Partial<Item> & Pick<Item, "kind" | "start" | "end">): void {
-    const none = { id: "", lineEnd: 0, headEnd: item.start, hasLength: false, isIdempotent: false, isLast: false, wantsUpgrade: false, reason: "malformed", seenAt: 0 } as const;
-    this.items.push({ ...none, ...item });
+    const none = { id: "", lineEnd: 0, headEnd: item.start, hasLength: false, isIdempotent: false, isLast: false, wantsUpgrade: false } as const;
+    const sound = { isIsolated: false, isOdd: false, isStray: false, reason: "malformed", seenAt: 0, isEndKnown: false } as const;
+    this.items.push({ ...none, ...sound, ...item });
   }
 
   private put(text: string | Buffer): void {

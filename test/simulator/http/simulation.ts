@@ -188,6 +188,10 @@ class HttpSimulation extends World {
     const damage = framed.flatMap((one) => one.damage);
     // A flow without its SYN may begin within a request, or between two.
     const isUnsure = this.recorder.streams.some(({ hasSyn }) => !hasSyn);
+    if (!isUnsure) {
+      equal("requests.isolated", requests.isolated, whole.filter(({ isIsolated }) => isIsolated).length);
+      equal("requests.odd", requests.odd, whole.filter(({ isOdd }) => isOdd).length);
+    }
     const answeredDamaged = damage.length - requests.damaged;
     if (!isUnsure) {
       equal("requests.seen", requests.seen, whole.length + damage.length);
