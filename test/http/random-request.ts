@@ -3,11 +3,12 @@ import type { Random } from "../support/random.ts";
 
 const METHODS = ["GET", "GET", "GET", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "M-SEARCH", "PROPFIND", "REPORT", "QUERY"];
 const ODD_METHODS = ["FROB", "get", "GETS", "PRI", "G@T", "SOURCE"];
-const TARGETS = ["/", "/", "/index.html?a=b&c=%20d", "/a/b;c=d/../e", "http://example.com/", "http://user@example.com:8080/x?y", "*", '/q="|"', "/#f", "/\xe9", "index.html", "//x"];
-const ODD_VERSIONS = ["HTTP/1.2", "HTTP/2.0", "HTTP/0.9", "HTTP/1.10", "http/1.1", "HTTP/1.1 ", "RTSP/1.0", ""];
+const TARGETS = ["/", "/", "/index.html?a=b&c=%20d", "/a/b;c=d/../e", "http://example.com/", "http://user@example.com:8080/x?y", "*", '/q="|"', "/#f", "/\xe9", "index.html", "//x", "?x", "/a b", "/a\x01\x7f", "/a HTTP/1.0", "/a\tb", "[x]", "*x"];
+const ODD_VERSIONS = ["HTTP/1.2", "HTTP/2.0", "HTTP/0.9", "HTTP/1.10", "HTTP/1.01", "http/1.1", "HTTP/1.1 ", "HTTP/1.1\t", "HTTP/1.1 x", "RTSP/1.0", ""];
 const FIELDS = ["Host: example.com", "Accept: */*", "X:", "X-A: \t a b \t", "Cookie: a=b; c=d", "X: caf\xe9", "Accept-Encoding:gzip", "content-type: text/plain"];
 const ODD_FIELDS = [
   ...["X : a", "X", ": a", "X\t: a", "X: a\r\n b", " X: a", "X: \x01", "X: a\x7fb", "X\xe9: a", "X: a\rb", "X@: a"],
+  ...["X[0]/: a", "X a: b", "<br />", "X: \0", "X\0: a", "X: a\x0bb\x85c", "Content_Length: 5", "Content-Length\x01: 5", "Content-Length 5", "X: a\r\n Content-Length: 5", "Transfer_Encoding: chunked", "Transfer-Encoding : chunked"],
   ...["Connection: keep-alive", "Connection: upgrade\r\nUpgrade: x", "Connection: close", "Connection: te, Close", "Proxy-Connection: keep-alive", "Expect: 100-continue", "Expect: x"],
 ];
 const LENGTHS = ["Content-Length: 5", "Content-Length: 0", "Content-Length: 05", "Content-Length:\t5 ", "Content-Length: 5, 5", "Content-Length: 5,6", "Content-Length: +5", "Content-Length:", "Content-Length : 5", "Content-Length: 5 5"];
@@ -15,8 +16,8 @@ const CODINGS = [
   ...["chunked", "Chunked", "gzip, chunked", "gzip,, chunked", ", chunked", "x;a=b, chunked"],
   ...["chunked, gzip", "gzip", "identity", "chunked, chunked", "chunked,", "chunked;q=1", "xchunked", "chunkedx", "x chunked", '"chunked"', "", 'x;a="b, chunked"', "\x0bchunked"],
 ];
-const EXTENSIONS = [";a", ";a=b", ';a="b;c"', ";a;b=c", ';a="\\""', " ;a", "; a", ";a =b", ";", ";a=", " ", ';a="', ";a=b=c", ";\xe9", '="x"'];
-const TRAILERS = ["X: a", "Y:", "X: a\r\n b", " X: a", "X", "Content-Length: 5", "X: \x01"];
+const EXTENSIONS = [";a", ";a=b", ';a="b;c"', ";a;b=c", ';a="\\""', " ;a", "; a", ";a =b", ";", ";a=", " ", ';a="', ";a=b=c", ";\xe9", '="x"', ";a=b/c:d", ";a\x01", "\t", " x", ";a\0"];
+const TRAILERS = ["X: a", "Y:", "GET /trailer HTTP/1.1", "X : a", "X: \0", "X: a\r\n b", " X: a", "X", "Content-Length: 5", "X: \x01"];
 
 /** `oddness`: from 0, all is ordinary, to 1. */
 export function randomRequest(random: Random, oddness: number): string {

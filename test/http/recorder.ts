@@ -168,12 +168,9 @@ export function* splits(text: string): Generator<string[]> {
   yield [...text];
 }
 
-/** What happened, up to and with the first damage: behind it, where the pushes begin makes a difference. */
-export function untilDamage(recorder: RequestRecorder): string[] {
-  const first = recorder.events.findIndex((event) => event.startsWith("damaged"));
-  const events = first < 0 ? recorder.events : recorder.events.slice(0, first + 1);
-  const wholes = events.filter((event) => event === "whole").length;
-  return [...events, ...recorder.requests.slice(0, wholes).map((request) => JSON.stringify(request))];
+/** What happened: of a stream without holes, the same in whatever pieces it comes. */
+export function happened({ events, requests }: RequestRecorder): string[] {
+  return [...events, ...requests.map((request) => JSON.stringify(request))];
 }
 
 export class ResponseRecorder implements ResponseSink {

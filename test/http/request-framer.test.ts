@@ -1,7 +1,7 @@
 /** What becomes of requests, ordinary and odd, whole and in all pieces. */
 import { describe, expect, test } from "bun:test";
 import { V1_PREFIX } from "../../src/http/proxy-protocol.ts";
-import { type FramedRequest, frame, splits, untilDamage } from "./recorder.ts";
+import { type FramedRequest, frame, splits, happened } from "./recorder.ts";
 
 interface Case {
   name: string;
@@ -20,8 +20,8 @@ function check({ input, want, is, head }: Case): void {
   let whole: string[] | null = null;
   for (const pieces of splits(input)) {
     const got = frame(pieces);
-    whole ??= untilDamage(got);
-    expect({ pieces, got: untilDamage(got) }).toEqual({ pieces, got: whole });
+    whole ??= happened(got);
+    expect({ pieces, got: happened(got) }).toEqual({ pieces, got: whole });
     // Only what may be a PROXY protocol header is.
     expect(got.copiedBytes).toBeLessThan(V1_PREFIX.length);
     if (pieces.length > 1) continue;
@@ -274,7 +274,7 @@ describe("limits", () => {
       for (const pieces of splits(input)) {
         if (pieces.length === 3) continue;
         const got = frame(pieces, { maxHeaderBytes });
-        expect({ pieces, events: untilDamage(got).slice(0, want.length) }).toEqual({ pieces, events: want });
+        expect({ pieces, events: happened(got).slice(0, want.length) }).toEqual({ pieces, events: want });
       }
     });
   }

@@ -5,7 +5,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { frame, frameResponses, type Piece, splits, untilDamage } from "./recorder.ts";
+import { frame, frameResponses, type Piece, splits, happened } from "./recorder.ts";
 
 const FILE = join(import.meta.dir, "../../../shared/vectors/http.jsonl");
 
@@ -128,7 +128,7 @@ function checkRequest(vector: Vector): void {
 
   for (const pieces of splits(text)) {
     if (pieces.length === 3) continue;
-    expect({ pieces, got: untilDamage(frame(pieces, { stopAtUpgrade: true })) }).toEqual({ pieces, got: untilDamage(got) });
+    expect({ pieces, got: happened(frame(pieces, { stopAtUpgrade: true })) }).toEqual({ pieces, got: happened(got) });
   }
   checkHoles(text);
 }
