@@ -27,6 +27,8 @@ const AFTER_BLANK = 9;
 const LINE_FEED = 10;
 
 const VERSION_BYTES = new TextEncoder().encode("HTTP/1.");
+/** How nearly every line ends: there is no need to look at it byte by byte. */
+const USUAL_END = new TextEncoder().encode("HTTP/1.1\r\n");
 
 export class RequestLine {
   outcome = MORE;
@@ -163,13 +165,19 @@ export class RequestLine {
     const byte = bytes[at];
     if (byte === SP) {
       this.state = BEFORE_VERSION;
-      return at + 1;
+      return isUsualEnd(bytes, at + 1, end) ? this.endAsUsual(at + 1) : at + 1;
     }
     // Without a version, it is HTTP/0.9 or no HTTP at all.
     if (byte === CR || byte === LF || !this.noteOdd()) return this.fail(at);
     if (byte === HTAB) this.state = BEFORE_VERSION;
     if (byte === NUL) this.hasNul = true;
     return at + 1;
+  }
+
+  private endAsUsual(at: number): number {
+    this.minorVersion = 1;
+    this.outcome = DONE;
+    return at + USUAL_END.length;
   }
 
   private readMethod(bytes: Uint8Array, from: number, end: number): number {
@@ -224,6 +232,12 @@ export class RequestLine {
     this.outcome = MALFORMED;
     return at;
   }
+}
+
+function isUsualEnd(bytes: Uint8Array, at: number, end: number): boolean {
+  if (end - at < USUAL_END.length) return false;
+  for (let i = 0; i < USUAL_END.length; i++) if (bytes[at + i] !== USUAL_END[i]) return false;
+  return true;
 }
 
 function isDigit(byte: number): boolean {
