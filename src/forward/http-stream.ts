@@ -233,7 +233,8 @@ export class HttpStream implements StreamConsumer, RequestSink, PipeOwner {
     const { headerEdits } = this.mode.options;
     if (headerEdits === null) return true;
     const request = this.pipe.underWay.slice();
-    const edited = editHead(request.subarray(0, this.headLength), headerEdits, this.client ?? clientAddress(this.origin.identity));
+    const client = this.client ?? clientAddress(this.origin.identity);
+    const edited = editHead(request.subarray(0, this.headLength), headerEdits, client);
     if (edited === null) {
       this.drop("loop");
       return false;

@@ -1,4 +1,7 @@
-/** A client's address as text: IPv4 in dots, IPv6 as RFC 5952 writes it. https://www.rfc-editor.org/rfc/rfc5952#section-4 */
+/**
+ * A client's address as text: IPv4 in dots, IPv6 as RFC 5952 writes it.
+ * https://www.rfc-editor.org/rfc/rfc5952#section-4
+ */
 
 const GROUPS_LEN = 8;
 /** The groups before an IPv4 address that is written as an IPv6 one (RFC 4291, section 2.5.5.2). */
@@ -6,13 +9,14 @@ const MAPPED = [0, 0, 0, 0, 0, 0xffff];
 
 /** Of a flow's identity, whose first four words are the client's address. */
 export function clientAddress(identity: Int32Array): string {
-  return addressText([...identity.subarray(0, GROUPS_LEN / 2)].flatMap((word) => [(word >>> 16) & 0xffff, word & 0xffff]));
+  const words = [...identity.subarray(0, GROUPS_LEN / 2)];
+  return addressText(words.flatMap((word) => [(word >>> 16) & 0xffff, word & 0xffff]));
 }
 
 /** `groups`: the eight of an IPv6 address; an IPv4 address mapped to IPv6 is written as IPv4. */
 export function addressText(groups: readonly number[]): string {
   if (MAPPED.every((group, i) => groups[i] === group)) {
-    return groups.slice(MAPPED.length).flatMap((group) => [group >>> 8, group & 0xff]).join(".");
+    return ipv4Text(groups.slice(MAPPED.length));
   }
   const text = groups.map((group) => group.toString(16)).join(":");
   // The longest run of zeros, the first one if several are as long; a single one is written.
@@ -23,6 +27,11 @@ export function addressText(groups: readonly number[]): string {
   const before = text.slice(0, run.index).replace(/:$/, "");
   const after = text.slice(run.index + run[0].length).replace(/^:/, "");
   return `${before}::${after}`;
+}
+
+/** `groups`: both halves of an IPv4 address. */
+export function ipv4Text(groups: readonly number[]): string {
+  return groups.flatMap((group) => [group >>> 8, group & 0xff]).join(".");
 }
 
 /** The same address as {@link addressText} writes it; null: the text is no address of that version. */

@@ -212,7 +212,9 @@ export class HeaderSection {
   private readName(bytes: Uint8Array, from: number, end: number): number {
     let at = from;
     let node = this.node;
-    while (node !== NO_MATCH && at < end && TOKEN_CHAR[bytes[at]] === 1) node = FIELD_WORDS.next[(node << 7) | bytes[at++]];
+    while (node !== NO_MATCH && at < end && TOKEN_CHAR[bytes[at]] === 1) {
+      node = FIELD_WORDS.next[(node << 7) | bytes[at++]];
+    }
     while (at < end && TOKEN_CHAR[bytes[at]] === 1) at++;
     this.node = node;
     if (at === end) return at;

@@ -22,7 +22,7 @@
  *     +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
  */
 import { LF } from "./chars.ts";
-import { addressText, parseAddress } from "./client-address.ts";
+import { addressText, ipv4Text, parseAddress } from "./client-address.ts";
 import { DONE, MALFORMED, MORE } from "./outcome.ts";
 
 /** Whom a connection is for. */
@@ -123,7 +123,8 @@ export class ProxyHeader {
     const [, version, source, destination, sourcePort, destinationPort] = fields;
     const of = (address: string) => parseAddress(address, version === "4" ? 4 : 6);
     const address = of(source!);
-    if (address === null || of(destination!) === null || Math.max(Number(sourcePort), Number(destinationPort)) > PORT_MAX) return;
+    const isPort = (text: string) => Number(text) <= PORT_MAX;
+    if (address === null || of(destination!) === null || !isPort(sourcePort!) || !isPort(destinationPort!)) return;
     this.client = { address, port: Number(sourcePort) };
     this.outcome = DONE;
   }
@@ -148,7 +149,8 @@ export class ProxyHeader {
     if (held[V2_COMMAND]! >> 4 !== VERSION_2 || length > V2_LENGTH_MAX) return false;
     // A LOCAL header's family says nothing.
     if (command === COMMAND_LOCAL) return true;
-    if (command !== COMMAND_PROXY || family > FAMILY_UNIX_MAX || (held[V2_FAMILY]! & 0xf) > TRANSPORT_DATAGRAM_MAX) return false;
+    if (command !== COMMAND_PROXY || family > FAMILY_UNIX_MAX) return false;
+    if ((held[V2_FAMILY]! & 0xf) > TRANSPORT_DATAGRAM_MAX) return false;
     return length >= ADDRESSES_LEN[family]!;
   }
 
@@ -157,7 +159,7 @@ export class ProxyHeader {
     const addressLength = family === FAMILY_IPV4 ? IPV4_LEN : IPV6_LEN;
     const pair = (at: number) => (this.held[at]! << 8) | this.held[at + 1]!;
     const groups = Array.from({ length: addressLength / 2 }, (_, i) => pair(V2_HEADER_LEN + 2 * i));
-    const address = addressText(family === FAMILY_IPV4 ? [0, 0, 0, 0, 0, 0xffff, ...groups] : groups);
+    const address = family === FAMILY_IPV4 ? ipv4Text(groups) : addressText(groups);
     return { address, port: pair(V2_HEADER_LEN + 2 * addressLength) };
   }
 

@@ -103,6 +103,11 @@ export class RequestFramer {
   /** The next bytes: a segment's, of which the first one is the first. They are not kept. */
   push(bytes: Uint8Array, offset: number, length: number): void {
     if (length === 0) return;
+    if (this.state === BODY && length < this.remaining && !this.isDamaged) {
+      this.remaining -= length;
+      this.sink.bytes(bytes, offset, length);
+      return;
+    }
     const end = offset + length;
     this.from = offset;
     this.isPassingRest = false;
@@ -141,7 +146,7 @@ export class RequestFramer {
   end(): void {
     if (this.state === PROXY) this.noProxyHeader();
     if (this.isUnderWay) this.lose("cut_off");
-    else if (this.owesDamage && (this.state === CANDIDATE || (this.state === LOST && this.hasSkipped))) this.lose("gap");
+    else if (this.owesDamage && this.hasMissed) this.lose("gap");
     this.dropCandidate();
     this.state = OVER;
   }
@@ -154,9 +159,15 @@ export class RequestFramer {
     this.isPassingRest = true;
   }
 
+  /** Picked up in its middle, and something has come that may have been a request's. */
+  private get hasMissed(): boolean {
+    return this.state === CANDIDATE || (this.state === LOST && this.hasSkipped);
+  }
+
   private get isUnderWay(): boolean {
     const { state } = this;
-    return (state >= LINE && state <= CHUNKED) || state === OPENING_TLS || (state === OPENING && this.openingLength > 0);
+    if (state >= LINE) return state <= CHUNKED;
+    return state === OPENING_TLS || (state === OPENING && this.openingLength > 0);
   }
 
   /** Takes at least one byte, or goes on to another state. */
