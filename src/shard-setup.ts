@@ -18,12 +18,18 @@ export function shardOptions(options: Options, shards: number): ShardOptions {
     maxBufferMib: options["max-buffer-mib"] / shards,
     maxRetries: options["max-retries"],
     connectTimeoutMs: options["connect-timeout-ms"],
+    outageTimeoutMs: options["outage-timeout-s"] * 1000,
+    headerTimeoutMs: options["header-timeout-s"] * 1000,
     responseTimeoutMs: options["response-timeout-ms"],
+    maxResponseMs: options["max-response-seconds"] * 1000,
+    finDelayMs: options["fin-delay-ms"],
+    proxyProtocol: options["proxy-protocol"],
     pipelineDepth: options["pipeline-depth"],
     maxWaitingRequests: options["max-waiting-requests"],
     maxRequestBytes: options["max-request-bytes"],
     maxHeaderBytes: options["max-header-bytes"],
     headerEdits: options.headerEdits,
     measuresDelay: options.read === undefined,
+    sourceWaits: options.read !== undefined,
   };
 }

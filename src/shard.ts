@@ -42,7 +42,10 @@ export interface ShardOptions extends HttpOptions {
   readonly maxBufferMib: number;
   readonly maxRetries: number;
   readonly connectTimeoutMs: number;
+  readonly outageTimeoutMs: number;
   readonly measuresDelay: boolean;
+  /** The source can wait (--read): nothing whole needs to be dropped because it was read too fast. */
+  readonly sourceWaits: boolean;
 }
 
 /** Where a shard's troubles are told. */

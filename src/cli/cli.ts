@@ -4,7 +4,8 @@ import { run } from "../run.ts";
 import type { StartThread } from "../shards.ts";
 import { startOver } from "../start-over.ts";
 import { VERSION_LINE } from "../version.ts";
-import { readRequest, usage } from "./options.ts";
+import { readRequest } from "./options.ts";
+import { usage } from "./usage.ts";
 
 const STATUS_REFUSED = 1;
 const STATUS_USAGE = 2;

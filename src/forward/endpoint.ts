@@ -19,6 +19,8 @@ export interface EndpointOptions {
   readonly address: ForwardAddress;
   readonly maxRetries: number;
   readonly connectTimeoutMs: number;
+  /** With a source that waits: how long the endpoint may be away before what waits for it is given up. */
+  readonly outageTimeoutMs: number;
   /** False where capture times are not the clock's (--read): then no delay is counted. */
   readonly measuresDelay: boolean;
 }

@@ -20,7 +20,16 @@ export interface HttpOptions {
   /** Larger requests are streamed instead of held. */
   readonly maxRequestBytes: number;
   readonly maxHeaderBytes: number;
+  /** Time for a request's head, in the capture's time. */
+  readonly headerTimeoutMs: number;
+  /** Time between two reads of a response. */
   readonly responseTimeoutMs: number;
+  /** Time for a whole response; Infinity: no limit. */
+  readonly maxResponseMs: number;
+  /** Silence either way after which the client's end follows on a connection that is passed through. */
+  readonly finDelayMs: number;
+  /** What becomes of a PROXY protocol header before the first request. */
+  readonly proxyProtocol: "pass" | "strip";
   /** Null: header sections are sent as they came. */
   readonly headerEdits: HeaderEdits | null;
 }

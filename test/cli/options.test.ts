@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
-import { type Options, readRequest, usage } from "../../src/cli/options.ts";
+import { flagTable } from "../../src/cli/flags.ts";
+import { type Options, readRequest } from "../../src/cli/options.ts";
 import { UsageError } from "../../src/errors.ts";
 
 type Env = Record<string, string>;
@@ -35,7 +36,8 @@ function check(argv: string[], env: Env, want: Partial<Options> | string[]): voi
 
 interface FlagCase {
   name: string;
-  env?: string;
+  /** Variables beside its own, the one that counts first before the others. */
+  original: string[];
   /** Where the value shows in Options, if not under its own name. */
   option?: keyof Options;
   default: unknown;
@@ -46,56 +48,88 @@ interface FlagCase {
   says: string[];
 }
 
-function count(name: string, env: string, defaultValue: number, min: number, max: number, option?: keyof Options): FlagCase {
+function count(name: string, defaultValue: number, min: number, max: number, rest: Partial<FlagCase> = {}): FlagCase {
   const accepted = [max, min + 2, min].map((value): [string, number] => [String(value), value]);
   const refused = [String(min - 1), String(max + 1), "abc", "1.5", "1e2", "0x10", "+1", " 1", "1 ", "1,000", "∞", "9".repeat(30), "1\n"];
-  return { name, env, default: defaultValue, accepted, refused, says: [String(min), String(max)], ...(option === undefined ? {} : { option }) };
+  return { name, original: [], default: defaultValue, accepted, refused, says: [String(min), String(max)], ...rest };
 }
 
-function path(name: string, env?: string): FlagCase {
+function path(name: string): FlagCase {
   const accepted: [string, string][] = ["/a/b.json", "with space", "a=b", "--dashes", "ünï"].map((text) => [text, text]);
-  return { name, default: undefined, accepted, refused: [], says: ["a path"], ...(env === undefined ? {} : { env }) };
+  return { name, original: [], default: undefined, accepted, refused: [], says: ["a path"] };
 }
 
-const DAY_MS = 86_400_000;
+const DAY_S = 86_400;
+const DAY_MS = DAY_S * 1000;
 
 const FLAGS: FlagCase[] = [
   path("read"),
   {
     name: "mode",
-    env: "MODE",
+    original: [],
     default: "http",
     accepted: [["http", "http"], ["tcp", "tcp"], ["HTTP", "http"]],
     refused: ["udp", "htt", "tcp ", "https"],
     says: ["http", "tcp"],
   },
-  count("max-pending-packets", "MAX_PENDING_PACKETS", 32, 0, 1_000_000),
-  count("gap-timeout-ms", "GAP_TIMEOUT_MS", 1000, 1, DAY_MS, "gapTimeoutMs"),
-  count("max-retries", "MAX_RETRIES", 10, 0, 1_000_000),
-  count("threads", "NUM_THREADS", availableParallelism(), 1, 256),
-  count("vxlan-port", "VXLAN_PORT", 4789, 1, 65_535),
-  count("idle-timeout-s", "IDLE_TIMEOUT_S", 300, 1, DAY_MS / 1000),
-  count("connect-timeout-ms", "CONNECT_TIMEOUT_MS", 5000, 1, DAY_MS),
-  count("response-timeout-ms", "RESPONSE_TIMEOUT_MS", 30_000, 1, DAY_MS),
-  count("pipeline-depth", "PIPELINE_DEPTH", 1, 1, 1000),
-  count("max-waiting-requests", "MAX_WAITING_REQUESTS", 1024, 1, 1_000_000),
-  count("max-request-bytes", "MAX_REQUEST_BYTES", 2 ** 20, 1, 2 ** 30),
-  count("max-header-bytes", "MAX_HEADER_BYTES", 2 ** 16, 64, 2 ** 24),
+  count("max-pending-packets", 32, 0, 1_000_000, { original: ["MAX_PENDING_PACKETS"] }),
+  count("gap-timeout-ms", 1000, 1, DAY_MS, { option: "gapTimeoutMs" }),
+  count("max-retries", 10, 0, 1_000_000, { original: ["MAX_RETRIES"] }),
+  count("threads", availableParallelism(), 1, 256, { original: ["NUM_THREADS"] }),
+  count("vxlan-port", 4789, 1, 65_535),
+  count("idle-timeout-s", 300, 1, DAY_S),
+  count("connect-timeout-ms", 5000, 1, DAY_MS),
+  count("outage-timeout-s", 60, 1, DAY_S),
+  count("header-timeout-s", 60, 1, DAY_S),
+  count("response-timeout-ms", 30_000, 1, DAY_MS),
+  {
+    name: "max-response-seconds",
+    original: [],
+    default: Infinity,
+    accepted: [["600", 600], ["1", 1], [String(DAY_S), DAY_S], ["off", Infinity], ["OFF", Infinity]],
+    refused: ["0", String(DAY_S + 1), "none", "1.5", "-1", "of"],
+    says: ["1", String(DAY_S), "off"],
+  },
+  count("fin-delay-ms", 1000, 0, DAY_MS),
+  count("pipeline-depth", 1, 1, 1000),
+  count("max-waiting-requests", 1024, 1, 1_000_000),
+  count("max-request-bytes", 2 ** 20, 1, 2 ** 30),
+  count("max-header-bytes", 2 ** 16, 64, 2 ** 24),
   {
     name: "host",
-    env: "HOST_HEADER",
+    original: [],
     default: undefined,
     accepted: [["endpoint", "endpoint"], ["test.internal:8080", "test.internal:8080"], ["[::1]", "[::1]"]],
     refused: ["two words", "line\r\nX: y", "münchen"],
     says: ["printable characters"],
   },
-  count("max-flows", "MAX_FLOWS", 65_536, 1, 10_000_000),
-  count("max-buffer-mib", "MAX_BUFFER_MIB", 256, 1, 1024),
-  count("capture-buffer-mib", "CAPTURE_BUFFER_MIB", 64, 1, 2047),
-  path("libpcap", "LIBPCAP"),
+  {
+    name: "set-header",
+    original: [],
+    default: [],
+    accepted: [
+      ["X-Test: 1", [["X-Test", "1"]]],
+      ["Authorization:  Basic a:b== ", [["Authorization", "Basic a:b=="]]],
+      ["x-empty:", [["x-empty", ""]]],
+    ],
+    refused: ["X", ": 1", "X Y: 1", "X: ü", "Content-Length: 1", "transfer-encoding: chunked", "CONNECTION: close"],
+    says: ["'Name: value'"],
+  },
+  {
+    name: "proxy-protocol",
+    original: [],
+    default: "pass",
+    accepted: [["strip", "strip"], ["pass", "pass"], ["STRIP", "strip"]],
+    refused: ["v1", "off", "pass,strip"],
+    says: ["pass", "strip"],
+  },
+  count("max-flows", 65_536, 1, 10_000_000),
+  count("max-buffer-mib", 256, 1, 1024),
+  count("capture-buffer-mib", 64, 1, 2047),
+  path("libpcap"),
   {
     name: "log-level",
-    env: "LOG_LEVEL",
+    original: ["LOG_LEVEL", "RUST_LOG"],
     default: "info",
     accepted: [["error", "error"], ["warn", "warn"], ["info", "info"], ["debug", "debug"], ["trace", "trace"], ["DEBUG", "debug"]],
     refused: ["nonsense", "3", "verbose", "info,debug", "vxlan_to_http=debug"],
@@ -103,26 +137,32 @@ const FLAGS: FlagCase[] = [
   },
   {
     name: "log-format",
-    env: "LOG_FORMAT",
+    original: [],
     option: "logFormat",
     default: isatty(2) ? "pretty" : "plain",
     accepted: [["json", "json"], ["pretty", "pretty"], ["plain", "plain"], ["JSON", "json"]],
     refused: ["xml", "js on"],
     says: ["pretty", "plain", "json"],
   },
-  path("summary", "SUMMARY"),
+  path("summary"),
 ];
+
+/** Flags without a value. */
+const SWITCHES = ["mark"];
+
+/** DESIGN.md's rule. */
+const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").toUpperCase()}`;
 
 /** --read changes which arguments are expected. */
 const argumentsFor = (flag: FlagCase) => (flag.name === "read" ? LIVE.slice(1) : LIVE);
 
-test("the table above has every flag and every environment variable that --help shows", () => {
-  const shown = [...usage().matchAll(/^ +--([a-z-]+) \S+ .*\[(?:([A-Z_]+), )?default: .*\]$/gm)].map(([, name, env]) => ({ name, env }));
-  expect(shown as object[]).toEqual(FLAGS.map(({ name, env }) => ({ name, env })));
+test("the tables above have every flag that there is", () => {
+  expect(flagTable.map(([name]) => name as string).toSorted()).toEqual([...FLAGS.map(({ name }) => name), ...SWITCHES].toSorted());
+  expect(flagTable.filter(([, { kind }]) => kind === "switch").map(([name]) => name as string)).toEqual(SWITCHES);
 });
 
 describe.each(FLAGS)("--$name", (flag) => {
-  const { name, env, accepted, refused, says } = flag;
+  const { name, original, accepted, refused, says } = flag;
   const option = (flag.option ?? name) as keyof Options;
   const args = argumentsFor(flag);
 
@@ -153,22 +193,60 @@ describe.each(FLAGS)("--$name", (flag) => {
     check([`-${name}`, ...args], {}, ["no such flag"]);
   });
 
-  if (env === undefined) return;
   const [[inFlag, flagValue], [inEnv, envValue]] = accepted as [[string, unknown], [string, unknown]];
+  const own = variableOf(name);
 
-  test(`beats ${env}, which beats the default`, () => {
-    check(args, { [env]: inEnv }, { [option]: envValue });
-    check([`--${name}`, inFlag, ...args], { [env]: inEnv }, { [option]: flagValue });
+  test(`beats ${own}, which beats ${original.join(", then ") || "nothing else"}, which beats the default`, () => {
+    for (const [i, variable] of [own, ...original].entries()) {
+      const beaten = Object.fromEntries(original.slice(i).map((other) => [other, "nonsense"]));
+      check(args, { ...beaten, [variable]: inEnv }, { [option]: envValue });
+      check([`--${name}`, inFlag, ...args], { ...beaten, [variable]: inEnv }, { [option]: flagValue });
+    }
   });
 
-  test(`is not disturbed by a bad ${env}, nor by an empty one`, () => {
-    for (const text of refused) check([`--${name}`, inFlag, ...args], { [env]: text }, { [option]: flagValue });
-    check(args, { [env]: "" }, { [option]: flag.default });
+  test("is not disturbed by a bad variable, nor by an empty one", () => {
+    for (const variable of [own, ...original]) {
+      for (const text of refused) check([`--${name}`, inFlag, ...args], { [variable]: text }, { [option]: flagValue });
+      if (name !== "read") check(LIVE, { [variable]: "" }, { [option]: flag.default });
+    }
   });
 
-  test(`${env} is refused where the flag would be, naming itself`, () => {
-    for (const text of refused) check(args, { [env]: text }, [env, JSON.stringify(text), ...says]);
-    for (const [text, value] of accepted) check(args, { [env]: text }, { [option]: value });
+  test.each([own, ...original.filter((variable) => variable !== "RUST_LOG")])("%s is refused where the flag would be, naming itself", (variable) => {
+    for (const text of refused) check(args, { [variable]: text }, [`${variable}=`, JSON.stringify(text), ...says]);
+    for (const [text, value] of accepted) check(args, { [variable]: text }, { [option]: value });
+  });
+
+  test("is not read from a name without the prefix, unless the original program had it", () => {
+    const bare = own.replace("VXLAN_TO_HTTP_", "");
+    if (original.includes(bare)) return;
+    check(argumentsFor({ ...flag, name: "" }), { [bare]: inEnv, [bare.toLowerCase()]: inEnv }, name === "read" ? { read: undefined } : { [option]: flag.default });
+  });
+});
+
+test("names that other programs' environments have are not read", () => {
+  const bare = "READ MODE GAP_TIMEOUT_MS THREADS VXLAN_PORT IDLE_TIMEOUT_S CONNECT_TIMEOUT_MS RESPONSE_TIMEOUT_MS PIPELINE_DEPTH MAX_WAITING_REQUESTS HOST";
+  const more = "MAX_REQUEST_BYTES MAX_HEADER_BYTES HOST_HEADER MAX_FLOWS MAX_BUFFER_MIB CAPTURE_BUFFER_MIB LIBPCAP LOG_FORMAT SUMMARY MARK SET_HEADER";
+  const foreign = "VXLAN_TO_HTTP_SERVICE_HOST VXLAN_TO_HTTP_PORT VXLAN_TO_HTTP_HELP VXLAN_TO_HTTP_VERSION";
+  const env = Object.fromEntries(`${bare} ${more} ${foreign}`.split(" ").map((name) => [name, "production"]));
+  expect(read(LIVE, env)).toEqual(read(LIVE, {}));
+});
+
+describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
+  const option = name as keyof Options;
+  const variable = variableOf(name);
+  const [yes, no] = [["1", "true", "yes", "on", "True", "YES", "oN"], ["0", "false", "no", "off", "False", "NO", "oFF"]];
+
+  test("is off by default, and takes no value", () => {
+    check(LIVE, {}, { [option]: false });
+    check([`--${name}`, ...LIVE], {}, { [option]: true });
+    for (const value of ["", "1", "no"]) check([`--${name}=${value}`, ...LIVE], {}, [`--${name}=${value}`, "takes no value"]);
+  });
+
+  test(`${variable} says yes or no, in any case`, () => {
+    for (const text of yes) check(LIVE, { [variable]: text }, { [option]: true });
+    for (const text of [...no, ""]) check(LIVE, { [variable]: text }, { [option]: false });
+    for (const text of no) check([`--${name}`, ...LIVE], { [variable]: text }, { [option]: true });
+    for (const text of ["2", "y", "nope", " 1", "yes\n"]) check(LIVE, { [variable]: text }, [`${variable}=`, JSON.stringify(text), ...yes.slice(0, 4), ...no.slice(0, 4)]);
   });
 });
 
@@ -180,7 +258,7 @@ test("the last of a flag given twice counts", () => {
 test("with --read, holes have no time limit unless one is given", () => {
   check(READ, {}, { gapTimeoutMs: Infinity });
   check([...READ, "--gap-timeout-ms", "20"], {}, { gapTimeoutMs: 20 });
-  check(READ, { GAP_TIMEOUT_MS: "30" }, { gapTimeoutMs: 30 });
+  check(READ, { VXLAN_TO_HTTP_GAP_TIMEOUT_MS: "30" }, { gapTimeoutMs: 30 });
 });
 
 describe("header edits", () => {
@@ -203,11 +281,32 @@ describe("header edits", () => {
     check([...LIVE, ...written], {}, edits(undefined, fields, false));
   });
 
-  test("--set-header refuses what is no field, or frames the request", () => {
-    for (const text of ["", "X", ": 1", "X Y: 1", "X: 1\r\nY: 2", "X: ü", "Content-Length: 1", "transfer-encoding: chunked", "CONNECTION: close"]) {
-      check(["--set-header", text, ...LIVE], {}, ["--set-header", JSON.stringify(text), "'Name: value'"]);
-    }
-    check([...LIVE, "--set-header"], {}, ["--set-header", "'Name: value'"]);
+  test("--set-header takes one field", () => check(["--set-header", "X: 1\r\nY: 2", ...LIVE], {}, ["--set-header", JSON.stringify("X: 1\r\nY: 2")]));
+
+  test("its variable takes a field a line; the flag, however often given, takes the place of all of them", () => {
+    const variable = "VXLAN_TO_HTTP_SET_HEADER";
+    const lines = (text: string, fields: [string, string][]) => check(LIVE, { [variable]: text }, edits(undefined, fields, false));
+    lines("A: 1", [["A", "1"]]);
+    lines("A: 1\nB: 2\n", [["A", "1"], ["B", "2"]]);
+    lines("\r\nA: 1\r\n\r\n  \r\nB: 2", [["A", "1"], ["B", "2"]]);
+    check(["--set-header=C: 3", ...LIVE], { [variable]: "A: 1\nB: 2" }, edits(undefined, [["C", "3"]], false));
+    check(LIVE, { [variable]: "A: 1\nno field\nB: 2" }, [`${variable}=`, `"no field"`, "'Name: value'"]);
+  });
+
+  const conflicts: [string[], Env, string[]][] = [
+    [["--set-header", "Host: a", "--host", "b"], {}, [`--set-header "Host: a"`, "--host", "Host"]],
+    [["--host=endpoint", "--set-header=hOST: a"], {}, [`"hOST: a"`, "--host"]],
+    [["--host=b"], { VXLAN_TO_HTTP_SET_HEADER: "HOST: a" }, [`"HOST: a"`, "--host"]],
+    [["--set-header", "X: 1", "--set-header", "X: 2"], {}, [`"X: 1"`, `"X: 2"`]],
+    [["--set-header", "X: 1", "--set-header", "Y: 1", "--set-header", "x: 1"], {}, [`"X: 1"`, `"x: 1"`]],
+    [[], { VXLAN_TO_HTTP_SET_HEADER: "X: 1\nx: 2" }, [`"X: 1"`, `"x: 2"`]],
+    [["--mark", "--set-header", "x-mirrored-from: me"], {}, [`"x-mirrored-from: me"`, "--mark"]],
+  ];
+  test.each(conflicts)("%j and %j: two that set the same field are refused", (argv, env, words) => check([...argv, ...LIVE], env, words));
+
+  test("one field by each is no conflict", () => {
+    check(["--host=b", "--mark", "--set-header", "Hosts: a", ...LIVE], {}, edits("b", [["Hosts", "a"]], true));
+    check(["--set-header", "Host: a", ...LIVE], {}, edits(undefined, [["Host", "a"]], false));
   });
 
   test("behind --, --set-header is an argument", () => check(["--", ...LIVE, "--set-header"], {}, [`"--set-header"`, "too many"]));

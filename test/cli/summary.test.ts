@@ -6,6 +6,7 @@ import { Counters, type CountersSnapshot, DELAY_BUCKETS_MS } from "../../src/obs
 import { Shard } from "../../src/shard.ts";
 import { bytes, ethernet, ip, mirrored, mirroredSegment, TCP, udp, UDP } from "../support/frames.ts";
 import { Random } from "../support/random.ts";
+import { USUAL } from "../support/usual.ts";
 
 type Section = keyof CountersSnapshot;
 
@@ -167,7 +168,7 @@ async function runThrough(seed: number) {
   const http = { pipelineDepth: 1, maxWaitingRequests: 8, maxRequestBytes: 1024, maxHeaderBytes: 1024, headerEdits: null };
   const limits = { maxPendingPackets: 8, gapTimeoutMs: 500, idleTimeoutMs: 5000, maxFlows: 8, sourceWaits: false, maxBufferMib: 1, maxRetries: 2, connectTimeoutMs: 300, responseTimeoutMs: 1000 };
   const address = { host: "localhost", port: 1 };
-  const shard = new Shard({ mode: "tcp", vxlanPort: 4789, vni: VNI, port: PORT, address, ...limits, ...http, measuresDelay: true }, counters, report, moody(random), () => nowMs);
+  const shard = new Shard({ ...USUAL, mode: "tcp", vxlanPort: 4789, vni: VNI, port: PORT, address, ...limits, ...http, measuresDelay: true }, counters, report, moody(random), () => nowMs);
 
   let fed = 0;
   for (let batch = 0; batch < 50; batch++) {

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { readRequest, usage } from "../../src/cli/options.ts";
+import { readRequest } from "../../src/cli/options.ts";
+import { usage } from "../../src/cli/usage.ts";
 
 const lines = usage().split("\n");
 
@@ -22,22 +23,38 @@ test("each argument is explained, in order", () => {
 });
 
 // Of DESIGN.md's table, what has a meaning already.
-const contract: [flag: string, env: string | undefined, defaultText: string][] = [
-  ["--read", undefined, "none"],
-  ["--mode", "MODE", "http"],
-  ["--max-pending-packets", "MAX_PENDING_PACKETS", "32"],
-  ["--gap-timeout-ms", "GAP_TIMEOUT_MS", "1000"],
-  ["--max-retries", "MAX_RETRIES", "10"],
-  ["--vxlan-port", "VXLAN_PORT", "4789"],
-  ["--log-level", "LOG_LEVEL", "info"],
-  ["--log-format", "LOG_FORMAT", "pretty on a terminal, else plain"],
-  ["--summary", "SUMMARY", "none"],
+const contract: [flag: string, original: string, defaultText: string][] = [
+  ["--read", "", "none"],
+  ["--mode", "", "http"],
+  ["--max-pending-packets", "MAX_PENDING_PACKETS, ", "32"],
+  ["--gap-timeout-ms", "", "1000"],
+  ["--max-retries", "MAX_RETRIES, ", "10"],
+  ["--threads", "NUM_THREADS, ", "one per core"],
+  ["--outage-timeout-s", "", "60"],
+  ["--header-timeout-s", "", "60"],
+  ["--max-response-seconds", "", "off"],
+  ["--fin-delay-ms", "", "1000"],
+  ["--set-header", "", "none"],
+  ["--mark", "", "off"],
+  ["--proxy-protocol", "", "pass"],
+  ["--log-level", "LOG_LEVEL, RUST_LOG, ", "info"],
+  ["--log-format", "", "pretty on a terminal, else plain"],
+  ["--summary", "", "none"],
 ];
 
-test.each(contract)("%s is explained with its environment variable and default", (flag, env, defaultText) => {
+test.each(contract)("%s is explained with the original program's variables and its default", (flag, original, defaultText) => {
   const line = section("Options").find((option) => option.startsWith(`  ${flag} `));
-  expect(line).toContain(env === undefined ? "[default: " : `[${env}, default: `);
-  expect(line).toContain(`default: ${defaultText}`);
+  expect(line).toContain(` [${original}default: ${defaultText}`);
+});
+
+test("the rule for variables is told once, with an example", () => {
+  expect(usage().match(/VXLAN_TO_HTTP_/g)).toHaveLength(2);
+  expect(section("Environment:").join(" ")).toContain("--gap-timeout-ms: VXLAN_TO_HTTP_GAP_TIMEOUT_MS");
+});
+
+test("--response-timeout-ms tells what it is in both modes", () => {
+  const line = section("Options").find((option) => option.startsWith("  --response-timeout-ms "));
+  expect(line).toMatch(/between two reads of a response.*tcp: silence/);
 });
 
 test("every option says more than its name", () => {

@@ -9,7 +9,8 @@ import { oneRequest, PORT, REQUEST, VNI } from "./sessions.ts";
 const mark = `require("node:fs").writeFileSync("marker", "it ran");`;
 
 describe("files in the working directory that Bun would obey are not obeyed", () => {
-  const env = "MAX_RETRIES=abc\nLOG_LEVEL=nonsense\nMODE=nonsense\nLOG_FORMAT=json\nSUMMARY=summary.json\nNODE_ENV=evil\nLIBPCAP=/no/such.so\n";
+  const ours = ["MODE=nonsense", "LOG_FORMAT=json", "SUMMARY=summary.json", "LIBPCAP=/no/such.so"].map((line) => `VXLAN_TO_HTTP_${line}\n`).join("");
+  const env = `MAX_RETRIES=abc\nLOG_LEVEL=nonsense\n${ours}NODE_ENV=evil\n`;
   const cases: [string, Record<string, string>][] = [
     [".env", { ".env": env }],
     [".env.local and those of each NODE_ENV", { ".env.local": env, ".env.production": env, ".env.development": env, ".env.test": env }],

@@ -8,6 +8,7 @@ import { DATAGRAMS_MAX, FRAGMENT_BYTES_MAX } from "../../src/decode/fragments.ts
 import type { Connector, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { Shard } from "../../src/shard.ts";
+import { USUAL } from "../support/usual.ts";
 import { ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
 import { MemorySource } from "../simulator/memory-source.ts";
 import { EPOCH_MS } from "./flows.ts";
@@ -97,7 +98,7 @@ class World {
     const http = { pipelineDepth: 1, maxWaitingRequests: 1, maxRequestBytes: 1, maxHeaderBytes: 1, responseTimeoutMs: 1000, headerEdits: null };
     const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: MAX_FLOWS, sourceWaits: false, maxBufferMib: 16, maxRetries: 10, connectTimeoutMs: 5000 };
     const ours = { vxlanPort: 4789, vni: VNI, port: PORT, address: { host: "endpoint", port: 1 }, mode: "tcp" as const, measuresDelay: false };
-    this.shard = new Shard({ ...http, ...limits, ...ours, ...options }, this.counters, report, this.sinks, () => this.nowMs);
+    this.shard = new Shard({ ...USUAL, ...http, ...limits, ...ours, ...options }, this.counters, report, this.sinks, () => this.nowMs);
   }
 
   /** Opens the connections that are there before the flood. */

@@ -10,6 +10,7 @@ import type { StreamOpener } from "../../src/flow/stream.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { Random } from "../support/random.ts";
 import { Told } from "./scripted.ts";
+import { USUAL } from "../support/usual.ts";
 
 const LOOPBACK = "127.0.0.1";
 const TICK_MS = 2;
@@ -79,7 +80,7 @@ function forwarder(port: number, options: { maxRetries?: number; connectTimeoutM
   const told = new Told();
   const budget = new Budget(options.bufferBytes ?? 256 * MIB);
   const now = () => performance.timeOrigin + performance.now();
-  const whole = { address: { host: LOOPBACK, port }, maxRetries: options.maxRetries ?? 10, connectTimeoutMs: options.connectTimeoutMs ?? 5000, measuresDelay: false };
+  const whole = { ...USUAL, address: { host: LOOPBACK, port }, maxRetries: options.maxRetries ?? 10, connectTimeoutMs: options.connectTimeoutMs ?? 5000, measuresDelay: false };
   const endpoint = new Endpoint(whole, counters, new QueueMemory(budget), told, bunConnector, now);
   const mode: StreamOpener = new TcpMode(endpoint, 5000);
   const timer = setInterval(() => endpoint.tick(), TICK_MS);

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { HttpMode, type HttpOptions } from "../../src/forward/http-mode.ts";
 import { Scripted, type ScriptedOptions, type ScriptedSocket } from "./scripted.ts";
+import { USUAL } from "../support/usual.ts";
 
 const GET = "GET / HTTP/1.1\r\n\r\n";
 const POST = "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nabcd";
@@ -16,7 +17,7 @@ class Mirrored extends Scripted {
 
   constructor({ bufferBytes, connectTimeoutMs, ...http }: Partial<HttpOptions> & ScriptedOptions = {}) {
     super({ ...(bufferBytes === undefined ? {} : { bufferBytes }), ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }) });
-    const usual = { pipelineDepth: 1, maxWaitingRequests: 128, maxRequestBytes: 1 << 20, maxHeaderBytes: 65_536, responseTimeoutMs: 1000, headerEdits: null };
+    const usual = { ...USUAL, pipelineDepth: 1, maxWaitingRequests: 128, maxRequestBytes: 1 << 20, maxHeaderBytes: 65_536, responseTimeoutMs: 1000, headerEdits: null };
     this.mode = new HttpMode(this.endpoint, { ...usual, ...http }, { foreign() {} });
     this.stream = this.mode.open({ identity: new Int32Array(9), hasSyn: true });
   }

@@ -4,6 +4,7 @@ import { QueueMemory } from "../../src/forward/byte-queue.ts";
 import { Endpoint, type EndpointOptions, type EndpointReport } from "../../src/forward/endpoint.ts";
 import type { Connector, ForwardAddress, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
 import { Counters } from "../../src/observe/counters.ts";
+import { USUAL } from "../support/usual.ts";
 
 export const EPOCH_MS = 1_750_000_000_000;
 /** How often the program looks at its time limits. */
@@ -123,7 +124,7 @@ export class Scripted {
   constructor({ bufferBytes = 1 << 24, ...options }: ScriptedOptions = {}) {
     this.budget = new Budget(bufferBytes);
     this.connector = new ScriptedConnector(() => this.nowMs - EPOCH_MS);
-    const whole = { address: { host: "endpoint", port: 80 }, maxRetries: 10, connectTimeoutMs: 2000, measuresDelay: true, ...options };
+    const whole = { ...USUAL, address: { host: "endpoint", port: 80 }, maxRetries: 10, connectTimeoutMs: 2000, measuresDelay: true, ...options };
     this.endpoint = new Endpoint(whole, this.counters, new QueueMemory(this.budget), this.told, this.connector, () => this.nowMs);
   }
 

@@ -10,9 +10,10 @@ import type { RecordedStream } from "./recorder.ts";
 import { type Scenario, scenarioOf } from "./scenario.ts";
 import { SimulatedEndpoint, type SimulatedSocket } from "./simulated-endpoint.ts";
 import { World } from "./world.ts";
+import { USUAL } from "../support/usual.ts";
 
 /** What --mode tcp has no use for, and the time limit for an answer. */
-const HTTP = { pipelineDepth: 1, maxWaitingRequests: 1, maxRequestBytes: 1, maxHeaderBytes: 1, responseTimeoutMs: 500, headerEdits: null };
+const HTTP = { ...USUAL, pipelineDepth: 1, maxWaitingRequests: 1, maxRequestBytes: 1, maxHeaderBytes: 1, responseTimeoutMs: 500, headerEdits: null };
 /** So many first bytes tell a stream from all others. */
 const HEAD_BYTES = 8;
 

@@ -2,6 +2,7 @@
 import type { Connector, SocketEvents } from "../../src/forward/socket.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { Shard, type ShardOptions } from "../../src/shard.ts";
+import { USUAL } from "./usual.ts";
 
 /** What is sent to it is to be of this VNI and port. */
 export const SHARD_VNI = 7;
@@ -16,6 +17,6 @@ export function shardOnItsOwn(options: Partial<ShardOptions> & Pick<ShardOptions
   const http = { pipelineDepth: 1, maxWaitingRequests: 100_000, maxRequestBytes: 1000, maxHeaderBytes: 1000, responseTimeoutMs: 1000, headerEdits: null };
   const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, sourceWaits: false, maxBufferMib: 16, maxRetries: 10, connectTimeoutMs: 1000 };
   const ours = { vxlanPort: 4789, vni: SHARD_VNI, port: SHARD_PORT, address: { host: "endpoint", port: 1 }, measuresDelay: true };
-  const shard = new Shard({ ...http, ...limits, ...ours, ...options }, counters, report, connector, now);
+  const shard = new Shard({ ...USUAL, ...http, ...limits, ...ours, ...options }, counters, report, connector, now);
   return { shard, counters, connections };
 }

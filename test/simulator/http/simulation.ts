@@ -3,6 +3,7 @@
  * was not is accounted for. Throws an error that begins with the seed if anything is not as it must be.
  */
 import type { ShardOptions } from "../../../src/shard.ts";
+import { USUAL } from "../../support/usual.ts";
 import { Random } from "../../support/random.ts";
 import { equal, sum, within } from "../checks.ts";
 import { connect, type Connection } from "../client.ts";
@@ -268,6 +269,7 @@ function optionsOf(knobs: HttpScenario, flowOptions: FlowOptions): ShardOptions 
   // Copies of what a forgotten flow had are another flow, whose requests are served again: that is for the world of streams.
   const hasCopies = knobs.retransmit + knobs.repeat + knobs.overlap > 0;
   return {
+    ...USUAL,
     ...flowOptions,
     ...(hasCopies ? { idleTimeoutMs: 300_000, maxFlows: 1000 } : {}),
     mode: "http",

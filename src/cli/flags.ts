@@ -1,0 +1,268 @@
+/**
+ * The flags, declared in one place: values, environment variables, defaults, and what --help says. A flag beats its
+ * own variable (variableOf), which beats the original program's, which beats the default.
+ */
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
+import { type Field, fieldValue, headerField, oneOf, path, rustLog, type Value, wholeNumber, wholeNumberOrOff, yesOrNo } from "./values.ts";
+
+export const MODES = ["http", "tcp"] as const;
+export const PROXY_PROTOCOL_WAYS = ["pass", "strip"] as const;
+
+/** A variable beside the flag's own: the original program's name. */
+export interface Variable<T> {
+  readonly name: string;
+  readonly value: Value<T>;
+}
+
+interface Described {
+  /** Shown where the default cannot show itself. */
+  readonly defaultText?: string;
+  readonly help: string;
+}
+
+/** A flag with one value; the last one given counts. */
+export interface SingleFlag<T> extends Described {
+  readonly kind: "single";
+  readonly value: Value<T>;
+  readonly hint: string;
+  /** The first that is set counts. */
+  readonly variables?: readonly Variable<T>[];
+  readonly default: T;
+}
+
+/** A flag that may be given more than once; its variable has a value a line. */
+export interface ListFlag<T> extends Described {
+  readonly kind: "list";
+  readonly value: Value<T>;
+  readonly hint: string;
+  readonly default: readonly T[];
+}
+
+/** A flag without a value; its variable says yes or no. */
+export interface SwitchFlag extends Described {
+  readonly kind: "switch";
+  readonly value: Value<boolean>;
+  readonly default: boolean;
+}
+
+export type Flag<T> = SingleFlag<T> | ListFlag<T> | SwitchFlag;
+
+const PORT_MAX = 65_535;
+const DAY_S = 86_400;
+const DAY_MS = DAY_S * 1000;
+export const GAP_TIMEOUT_LIVE_MS = 1000;
+/** What an interface can be divided among (FANOUT_MEMBERS_MAX in capture/fanout.ts). */
+export const THREADS_MAX = 256;
+
+function single<T>(definition: Omit<SingleFlag<T>, "kind">): SingleFlag<T> {
+  return { kind: "single", ...definition };
+}
+
+/** A number whose variable the original program had too. */
+function original<T>(name: string, definition: Omit<SingleFlag<T>, "kind">): SingleFlag<T> {
+  return single({ ...definition, variables: [{ name, value: definition.value }] });
+}
+
+const logLevel = oneOf<LogLevel>(LOG_LEVELS);
+const LOG_LEVEL_DEFAULT: LogLevel = "info";
+
+export const flags = {
+  read: single<string | undefined>({
+    value: path,
+    hint: "FILE|-",
+    default: undefined,
+    help: "forward a pcap or pcapng savefile (-: standard input) instead of an interface; needs no privileges",
+  }),
+  mode: single<(typeof MODES)[number]>({
+    value: oneOf(MODES),
+    hint: "http|tcp",
+    default: "http",
+    help: "http: whole requests, one at a time on each connection; tcp: the bare byte stream of any protocol",
+  }),
+  "max-pending-packets": original("MAX_PENDING_PACKETS", {
+    value: wholeNumber(0, 1_000_000),
+    hint: "N",
+    default: 32,
+    help: "out-of-order segments held per flow before missing bytes are given up; 0 holds none",
+  }),
+  "gap-timeout-ms": single<number | undefined>({
+    value: wholeNumber(1, DAY_MS),
+    hint: "MS",
+    default: undefined,
+    defaultText: `${GAP_TIMEOUT_LIVE_MS}, with --read none`,
+    help: "missing bytes are given up after this time even if nothing more arrives",
+  }),
+  "max-retries": original("MAX_RETRIES", {
+    value: wholeNumber(0, 1_000_000),
+    hint: "N",
+    default: 10,
+    help: "tries in a row on EWOULDBLOCK, with nothing taken, before a connection is given up",
+  }),
+  threads: original<number | undefined>("NUM_THREADS", {
+    value: wholeNumber(1, THREADS_MAX),
+    hint: "N",
+    default: undefined,
+    defaultText: "one per core",
+    help: "threads that share the interface, each with its own flows and connections; with --read there is one",
+  }),
+  "vxlan-port": single({ value: wholeNumber(1, PORT_MAX), hint: "PORT", default: 4789, help: "UDP port of the mirror" }),
+  "idle-timeout-s": single({
+    value: wholeNumber(1, DAY_S),
+    hint: "S",
+    default: 300,
+    help: "a flow that is silent for so long has ended",
+  }),
+  "connect-timeout-ms": single({
+    value: wholeNumber(1, DAY_MS),
+    hint: "MS",
+    default: 5000,
+    help: "time for a connection to the endpoint to be made; an endpoint away for less costs nothing",
+  }),
+  "outage-timeout-s": single({
+    value: wholeNumber(1, DAY_S),
+    hint: "S",
+    default: 60,
+    help: "with --read: how long the endpoint may be away before what waits for it is given up",
+  }),
+  "header-timeout-s": single({
+    value: wholeNumber(1, DAY_S),
+    hint: "S",
+    default: 60,
+    help: "time for a request's head, from its first byte to its last, in the capture's time",
+  }),
+  "response-timeout-ms": single({
+    value: wholeNumber(1, DAY_MS),
+    hint: "MS",
+    default: 30_000,
+    help: "time between two reads of a response; tcp: silence of the endpoint, after a flow's end, that ends the wait",
+  }),
+  "max-response-seconds": single({
+    value: wholeNumberOrOff(1, DAY_S),
+    hint: "S|off",
+    default: Infinity,
+    defaultText: "off",
+    help: "time for a whole response, however steadily it comes",
+  }),
+  "fin-delay-ms": single({
+    value: wholeNumber(0, DAY_MS),
+    hint: "MS",
+    default: 1000,
+    help: "tcp, upgrades: the client's end is passed on after so long without a byte either way, or behind the endpoint's",
+  }),
+  "pipeline-depth": single({
+    value: wholeNumber(1, 1000),
+    hint: "N",
+    default: 1,
+    help: "requests sent on a connection before the first one's response has come; for endpoints that take it",
+  }),
+  "max-waiting-requests": single({
+    value: wholeNumber(1, 1_000_000),
+    hint: "N",
+    default: 1024,
+    help: "whole requests of a flow that wait for their turn; over it the newest is dropped",
+  }),
+  "max-request-bytes": single({
+    value: wholeNumber(1, 1 << 30),
+    hint: "BYTES",
+    default: 1 << 20,
+    help: "larger requests are streamed instead of held",
+  }),
+  "max-header-bytes": single({
+    value: wholeNumber(64, 1 << 24),
+    hint: "BYTES",
+    default: 64 << 10,
+    help: "request line and header section; a longer one is damaged",
+  }),
+  host: single<string | undefined>({
+    value: fieldValue,
+    hint: "VALUE|endpoint",
+    default: undefined,
+    defaultText: "as it came",
+    help: "replace each request's Host field; endpoint: by forward_addr",
+  }),
+  "set-header": {
+    kind: "list",
+    value: headerField,
+    hint: "'NAME: VALUE'",
+    default: [],
+    help: "replace or add a header field; may be given more than once, each name once",
+  } as ListFlag<Field>,
+  mark: {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "add X-Mirrored-From: <client address>; a request that has it already is not forwarded",
+  } as SwitchFlag,
+  "proxy-protocol": single<(typeof PROXY_PROTOCOL_WAYS)[number]>({
+    value: oneOf(PROXY_PROTOCOL_WAYS),
+    hint: "pass|strip",
+    default: "pass",
+    help: "a PROXY protocol header before the first request goes first on each connection to the endpoint, or is left out",
+  }),
+  "max-flows": single({
+    value: wholeNumber(1, 10_000_000),
+    hint: "N",
+    default: 65_536,
+    help: "open flows; over it the longest idle one is ended",
+  }),
+  "max-buffer-mib": single({
+    value: wholeNumber(1, 1024),
+    hint: "MIB",
+    default: 256,
+    help: "bytes held for all flows together, behind holes and for a slow endpoint",
+  }),
+  "capture-buffer-mib": single({
+    value: wholeNumber(1, 2047),
+    hint: "MIB",
+    default: 64,
+    help: "the kernel's buffer for frames that wait to be read",
+  }),
+  libpcap: single<string | undefined>({
+    value: path,
+    hint: "PATH",
+    default: undefined,
+    defaultText: "the system's, else the embedded one",
+    help: "the libpcap to load",
+  }),
+  "log-level": single<LogLevel>({
+    value: logLevel,
+    hint: "LEVEL",
+    variables: [{ name: "LOG_LEVEL", value: logLevel }, { name: "RUST_LOG", value: rustLog(LOG_LEVEL_DEFAULT) }],
+    default: LOG_LEVEL_DEFAULT,
+    help: "error, warn, info, debug or trace; of RUST_LOG, the plain levels and those for vxlan_to_http",
+  }),
+  "log-format": single<LogFormat | undefined>({
+    value: oneOf(LOG_FORMATS),
+    hint: "FORMAT",
+    default: undefined,
+    defaultText: "pretty on a terminal, else plain",
+    help: "pretty, plain or json (one object a line)",
+  }),
+  summary: single<string | undefined>({ value: path, hint: "FILE", default: undefined, help: "at exit, write all counters as one JSON object" }),
+};
+
+type Flags = typeof flags;
+export type FlagName = keyof Flags;
+export type FlagValues = { [Name in FlagName]: Flags[Name]["default"] };
+
+/** What is known of each flag, whatever it is read as. */
+export const flagTable = Object.entries(flags) as readonly (readonly [FlagName, Flag<unknown>])[];
+
+const VARIABLE_PREFIX = "VXLAN_TO_HTTP_";
+
+/** The flag's own environment variable. */
+export function variableOf(name: string): string {
+  return VARIABLE_PREFIX + name.toUpperCase().replaceAll("-", "_");
+}
+
+/** The original program's variables that the flag has beside its own, the first that counts first. */
+export function originalVariables(flag: Flag<unknown>): string[] {
+  return flag.kind === "single" ? (flag.variables ?? []).map(({ name }) => name) : [];
+}
+
+/** The default in words; empty: there is nothing to be said. */
+export function defaultOf(flag: Flag<unknown>): string {
+  if (flag.kind === "switch") return "off";
+  if (flag.kind === "list") return "none";
+  return flag.defaultText ?? (flag.default === undefined ? "none" : String(flag.default));
+}

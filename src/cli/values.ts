@@ -1,0 +1,95 @@
+/** What a flag or an argument accepts, and what its text is read as. */
+import { UsageError } from "../errors.ts";
+import { LOG_LEVELS, type LogLevel } from "../observe/log.ts";
+
+/** What a text must be: `parse` returns undefined where it is not `accepts`. */
+export interface Value<T> {
+  readonly accepts: string;
+  parse(text: string): T | undefined;
+}
+
+/** Reads a text, which was given as `what`. Throws UsageError: that it cannot be used, and what is accepted. */
+export function parseValue<T>(what: string, text: string, value: Value<T>): T {
+  const parsed = value.parse(text);
+  if (parsed === undefined) throw new UsageError(`Cannot use ${what}${quote(text)}: expected ${value.accepts}`);
+  return parsed;
+}
+
+/** A text as messages show it: on one line, whatever is in it. */
+export function quote(text: string): string {
+  return JSON.stringify(text);
+}
+
+export function wholeNumber(min: number, max: number): Value<number> {
+  return {
+    accepts: `a whole number from ${min} to ${max}`,
+    parse(text) {
+      const number = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+      return number >= min && number <= max ? number : undefined;
+    },
+  };
+}
+
+/** A limit that may be switched off: Infinity. */
+export function wholeNumberOrOff(min: number, max: number): Value<number> {
+  const number = wholeNumber(min, max);
+  return { accepts: `${number.accepts}, or off`, parse: (text) => (text.toLowerCase() === "off" ? Infinity : number.parse(text)) };
+}
+
+export function oneOf<T extends string>(values: readonly T[]): Value<T> {
+  return { accepts: values.join(", "), parse: (text) => values.find((value) => value === text.toLowerCase()) };
+}
+
+const YES = ["1", "true", "yes", "on"];
+const NO = ["0", "false", "no", "off"];
+
+/** What the variable of a flag without a value accepts. */
+export const yesOrNo: Value<boolean> = {
+  accepts: `${YES.join(", ")}, or ${NO.join(", ")}`,
+  parse(text) {
+    const word = text.toLowerCase();
+    return YES.includes(word) ? true : NO.includes(word) ? false : undefined;
+  },
+};
+
+export const path: Value<string | undefined> = { accepts: "a path", parse: (text) => text };
+
+export const fieldValue: Value<string | undefined> = {
+  accepts: "printable characters",
+  parse: (text) => (/^[\x21-\x7e]+$/.test(text) ? text : undefined),
+};
+
+/** A header field: name and value. */
+export type Field = readonly [name: string, value: string];
+
+const FRAMING_FIELDS = new Set(["content-length", "transfer-encoding", "connection"]);
+
+/** RFC 9110, section 5.5; fields that frame the request are not to be touched. */
+export const headerField: Value<Field> = {
+  accepts: "'Name: value', of another field than Content-Length, Transfer-Encoding or Connection",
+  parse(text) {
+    const [, name, value] = /^([!#$%&'*+.^_`|~\w-]+):[ \t]*([\x20-\x7e]*?)[ \t]*$/.exec(text) ?? [];
+    if (name === undefined || value === undefined || FRAMING_FIELDS.has(name.toLowerCase())) return undefined;
+    return [name, value];
+  },
+};
+
+/**
+ * RUST_LOG, the original program's, may hold more than a level (target=level, ...): what is not meant for this
+ * program is no error, for the scripts that set it were written for another.
+ */
+export function rustLog(otherwise: LogLevel): Value<LogLevel> {
+  return {
+    accepts: "anything",
+    parse(text) {
+      let level = otherwise;
+      for (const directive of text.toLowerCase().split(",")) {
+        const [, target, name] = /^\s*(?:([\w:-]+)=)?(\w+)\s*$/.exec(directive) ?? [];
+        if (target !== undefined && target !== "vxlan_to_http") continue;
+        if (name === "off") level = "silent";
+        level = LOG_LEVELS.find((known) => known === name) ?? level;
+      }
+      return level;
+    },
+  };
+}

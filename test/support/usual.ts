@@ -1,0 +1,11 @@
+/** Options that a test has no opinion of, at their defaults. */
+import type { ShardOptions } from "../../src/shard.ts";
+
+export const USUAL = {
+  outageTimeoutMs: 60_000,
+  headerTimeoutMs: 60_000,
+  maxResponseMs: Infinity,
+  finDelayMs: 1000,
+  proxyProtocol: "pass",
+  sourceWaits: false,
+} as const satisfies Partial<ShardOptions>;
