@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { DELAY_BUCKETS_MS } from "../../src/observe/counters.ts";
 import { CONNECTIONS, datagram, PORT, records, REQUEST, requests, VNI } from "./capture.ts";
 import { type Figures, percentile } from "./figures.ts";
-import { Child, type CpuTime, compile, cpuTime, ENDPOINT_HOST, EXECUTABLE, hasCompiler, json, nginxCommand, REPOSITORY, startServer } from "./processes.ts";
+import { Child, type CpuTime, compile, cpuTime, ENDPOINT_HOST, EXECUTABLE, hasCompiler, json, nginxCommand, PROGRAM, REPOSITORY, startServer } from "./processes.ts";
 import { measureFloor, type Mode, MODES } from "./read.ts";
 
 export interface LiveOptions {
@@ -78,7 +78,7 @@ class Forwarder {
     const threads = canShard ? ["--threads", String(shards)] : [];
     const args = ["--mode", mode, ...threads, "--log-level", "info", "--log-format", "plain", "--summary", summary, "eth0", String(VNI), String(PORT), `${ENDPOINT_HOST}:${ENDPOINT_PORT}`];
     const begun = performance.now();
-    const program = new Child([...inNamespace("replay"), EXECUTABLE, ...args]);
+    const program = new Child([...inNamespace("replay"), ...PROGRAM, ...args]);
     await program.says("Capturing on");
     return new Forwarder(program, summary, performance.now() - begun);
   }

@@ -5,7 +5,7 @@
  */
 import { PORT, requests, savefile, type Traffic, uploads, VNI } from "./capture.ts";
 import type { Figures } from "./figures.ts";
-import { Child, ENDPOINT_HOST, endpointCommand, EXECUTABLE, memory, startServer } from "./processes.ts";
+import { Child, ENDPOINT_HOST, endpointCommand, memory, PROGRAM, startServer } from "./processes.ts";
 import { MODES, type Mode } from "./read.ts";
 
 /** Below the range of the clients' ports. */
@@ -43,7 +43,7 @@ async function measure(traffic: Traffic, mode: Mode, connections: number, direct
   const limited = ["bash", "-c", `ulimit -n ${OPEN_FILES} 2>/dev/null || ulimit -n "$(ulimit -Hn)"; exec "$@"`, "bash"];
   const args = ["--log-level", "error", "--mode", mode, "--read", "-", String(VNI), String(PORT), `${ENDPOINT_HOST}:${ENDPOINT_PORT}`];
   await (await startServer(["true"], ENDPOINT_PORT, through)).stop();
-  const program = new Child([...through, ...limited, EXECUTABLE, ...args], "pipe");
+  const program = new Child([...through, ...limited, ...PROGRAM, ...args], "pipe");
   try {
     const pipe = program.child.stdin as import("bun").FileSink;
     for (const chunk of savefile(traffic)) {

@@ -5,6 +5,8 @@ import type { Subprocess } from "bun";
 
 export const REPOSITORY = resolve(import.meta.dir, "../..");
 export const EXECUTABLE = join(REPOSITORY, "dist/vxlan-to-http-linux-x64");
+/** As a service runs: in a session of its own, among which the kernel divides the cores before nice counts (autogroup). */
+export const PROGRAM = ["setsid", EXECUTABLE];
 export const ENDPOINT_HOST = "127.0.0.1";
 
 const running = new Set<Subprocess>();

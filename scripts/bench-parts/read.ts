@@ -6,7 +6,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { CONNECTIONS, PORT, REQUEST, requests, VNI, writeSavefile } from "./capture.ts";
 import type { Figures } from "./figures.ts";
-import { Child, compile, ENDPOINT_HOST, endpointCommand, EXECUTABLE, hasCompiler, json, memory, startServer } from "./processes.ts";
+import { Child, compile, ENDPOINT_HOST, endpointCommand, hasCompiler, json, memory, PROGRAM, startServer } from "./processes.ts";
 
 export const ENDPOINT_PORT = 9180;
 /**
@@ -42,7 +42,7 @@ export async function measureFloor(program: string, port: number, count: number,
 async function forward(capture: string, summary: string, mode: Mode, count: number): Promise<Cost> {
   const begun = performance.now();
   const args = ["--log-level", "error", "--mode", mode, "--read", capture, "--summary", summary, String(VNI), String(PORT), `${ENDPOINT_HOST}:${ENDPOINT_PORT}`];
-  const running = new Child([EXECUTABLE, ...args]);
+  const running = new Child([...PROGRAM, ...args]);
   // What the system tells of a child's peak at its end includes its parent's, from before it was the program.
   let peakMb = 0;
   const looking = setInterval(() => {

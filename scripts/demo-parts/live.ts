@@ -26,7 +26,8 @@ class Process {
   private look = () => {};
 
   constructor(namespace: string, command: string[], private readonly stream: "stdout" | "stderr" = "stdout") {
-    this.child = Bun.spawn(inNamespace(namespace, command), { env: QUIETLY.env, stdin: "ignore", stdout: stream === "stdout" ? "pipe" : "ignore", stderr: stream === "stderr" ? "pipe" : "inherit" });
+    // In a session of its own: the program raises its session's priority.
+    this.child = Bun.spawn(inNamespace(namespace, command), { detached: true, env: QUIETLY.env, stdin: "ignore", stdout: stream === "stdout" ? "pipe" : "ignore", stderr: stream === "stderr" ? "pipe" : "inherit" });
     this.ended = this.watch();
   }
 

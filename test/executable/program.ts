@@ -88,6 +88,8 @@ export class Running {
       stdin: stdin === "open" ? "pipe" : (stdin ?? "ignore"),
       stdout: "pipe",
       stderr: "pipe",
+      // In a session of its own, as a service is: its priority is its session's too, and not the tests'.
+      detached: true,
     });
     this.outcome = this.watch();
   }

@@ -141,10 +141,10 @@ export class Lab {
     return { program, log };
   }
 
-  /** Starts the real program on the replay host; it is capturing when this returns. */
+  /** Starts the real program on the replay host, in a session of its own, as a service is; it is capturing when this returns. */
   async forwarder(...options: string[]): Promise<Program> {
     const summary = join(this.directory, `summary-${this.summaries.size}.json`);
-    const program = this.start("replay", EXECUTABLE, "--summary", summary, ...options);
+    const program = this.start("replay", "setsid", EXECUTABLE, "--summary", summary, ...options);
     this.summaries.set(program, summary);
     await program.until(({ stderr }) => stderr.includes("Capturing on"));
     return program;
