@@ -17,7 +17,8 @@ import { MemoryGuard } from "./memory-guard.ts";
 import { Counters } from "./observe/counters.ts";
 import { Log } from "./observe/log.ts";
 import { Progress } from "./observe/progress.ts";
-import { RunReport, SummaryFile } from "./observe/report.ts";
+import { RunReport } from "./observe/report.ts";
+import { SummaryFile } from "./observe/summary-file.ts";
 import { SecondLook } from "./second-look.ts";
 import { Shard } from "./shard.ts";
 import { shardOptions } from "./shard-setup.ts";
@@ -35,11 +36,11 @@ const CAPTURE_NICE = -10;
 
 /** Runs until the source ends or a signal comes; `startThread` starts a shard's. Returns the exit status. Throws RefusalError. */
 export async function run(options: Options, startThread: StartThread): Promise<number> {
-  const log = new Log(options["log-level"], options.logFormat);
-  const summary = options.summary === undefined ? undefined : new SummaryFile(options.summary);
+  const clock = new Clock();
+  const log = new Log(options["log-level"], options.logFormat, clock.now);
+  const summary = options.summary === undefined ? undefined : SummaryFile.open(options.summary);
   const stop = stopSignal(log);
   const counters = new Counters();
-  const clock = new Clock();
   const report = new RunReport(log, counters, options, clock.now);
   log.debug(VERSION_LINE);
   /** What came before the machine refused to go on is still forwarded. */
@@ -62,7 +63,7 @@ export async function run(options: Options, startThread: StartThread): Promise<n
   report.tick();
   if (status === 0 || counters.frames.captured > 0) report.totals();
   summary?.write(counters.snapshot());
-  if (options.read !== undefined && counters.upstream.connects === 0 && counters.upstream.connect_errors > 0) status = 1;
+  if (options.read !== undefined && report.unforwarded(options.mode)) status = 1;
   return status;
 }
 

@@ -7,8 +7,16 @@ export type LogLevel = (typeof LOG_LEVELS)[number] | "silent";
 export const LOG_FORMATS = ["pretty", "plain", "json"] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
-/** How often a warning of one kind is told, at the most; the rest are counted in the next. */
-const REPEAT_MS = 1000;
+/** How often a line of one kind is told, at the most; the rest are counted in the next. */
+export const REPEAT_MS = 1000;
+
+/** Lines of one kind that may repeat. */
+interface Repeated {
+  toldMs: number;
+  /** The last line that was left out, and how many were since the last that was told. */
+  tell: (more: string) => void;
+  untold: number;
+}
 
 /** One object a line: time, level, message, and the fields of the call. */
 const jsonReporter: ConsolaReporter = {
@@ -27,11 +35,14 @@ const plainReporter: ConsolaReporter = {
 
 export class Log {
   private readonly consola: ConsolaInstance;
-  private readonly repeated = new Map<string, { toldMs: number; untold: number }>();
+  /** By kind, of which there are a few; the one that had a line left out last is the last. */
+  private readonly repeated = new Map<string, Repeated>();
 
+  /** `now`: milliseconds; by it, what repeats is limited. */
   constructor(
     level: LogLevel,
     readonly format: LogFormat,
+    private readonly now: () => number,
   ) {
     const reporters = format === "json" ? [jsonReporter] : [plainReporter];
     this.consola = createConsola({
@@ -60,19 +71,55 @@ export class Log {
     this.consola.debug(...this.entry(message, fields));
   }
 
-  /** Warns at most once a second for each `kind`; what is left out is counted in the next. */
-  warnOften(kind: string, message: string, nowMs: number): void {
+  /**
+   * Warns at most once a second for each `kind`. What is left out is counted in the next line of its kind, or by
+   * {@link tick}: with the last message that was left out, for that is how things stand.
+   */
+  warnOften(kind: string, message: string): void {
+    this.often(kind, (more) => this.warn(message + more));
+  }
+
+  /** Likewise, as information. */
+  infoOften(kind: string, message: string): void {
+    this.often(kind, (more) => this.info(message + more));
+  }
+
+  /** Tells what was left out of the kinds that have been quiet for long enough: call it every now and then. */
+  tick(): void {
+    this.tellUntold(this.now() - REPEAT_MS);
+  }
+
+  /** Tells all that was left out: nothing more comes. */
+  finish(): void {
+    this.tellUntold(Infinity);
+  }
+
+  private often(kind: string, tell: (more: string) => void): void {
+    const nowMs = this.now();
     const last = this.repeated.get(kind);
     if (last !== undefined && nowMs - last.toldMs < REPEAT_MS) {
-      last.untold++;
+      this.repeated.delete(kind);
+      this.repeated.set(kind, { toldMs: last.toldMs, tell, untold: last.untold + 1 });
       return;
     }
-    const more = last !== undefined && last.untold > 0 ? ` (and ${last.untold} more like this since the last line)` : "";
-    this.repeated.set(kind, { toldMs: nowMs, untold: 0 });
-    this.warn(message + more);
+    this.repeated.set(kind, { toldMs: nowMs, tell, untold: 0 });
+    tell(untoldText(last?.untold ?? 0));
+  }
+
+  private tellUntold(toldUntilMs: number): void {
+    for (const last of this.repeated.values()) {
+      if (last.untold === 0 || last.toldMs > toldUntilMs) continue;
+      last.tell(untoldText(last.untold - 1));
+      last.untold = 0;
+      last.toldMs = this.now();
+    }
   }
 
   private entry(message: string, fields: object | undefined): [string, ...object[]] {
     return this.format === "json" && fields !== undefined ? [message, fields] : [message];
   }
+}
+
+function untoldText(count: number): string {
+  return count === 0 ? "" : ` (and ${count} more like this since the last line)`;
 }

@@ -1,13 +1,11 @@
 /** What is told of a run: a line while there is traffic, warnings that are due once, the totals. */
-import { closeSync, openSync, writeSync } from "node:fs";
-import { RefusalError } from "../errors.ts";
 import type { EndpointReport } from "../forward/endpoint.ts";
 import type { HttpReport } from "../forward/http-mode.ts";
 import type { ForwardAddress } from "../forward/socket.ts";
 import { Drop } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
 import type { ForeignProtocol } from "../http/request-sink.ts";
-import type { Counters, CountersSnapshot } from "./counters.ts";
+import type { Counters, RequestDrop } from "./counters.ts";
 import type { Log } from "./log.ts";
 
 const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
@@ -21,6 +19,9 @@ const DROP_BURST_MS = 10_000;
 /** So many frames for others, and none for us, are no accident. */
 const STRANGERS_MIN = 10;
 const STRANGERS_SHOWN_MAX = 3;
+
+/** Why a whole request was not sent, beside that it was not to be: the source can wait, so that none needs to be lost. */
+const UNFORWARDED_DROPS: readonly RequestDrop[] = ["endpoint_down", "endpoint_closed", "buffer_limit", "waiting_limit"];
 
 export interface ReportOptions {
   readonly address: ForwardAddress;
@@ -52,7 +53,7 @@ export class RunReport implements EndpointReport, HttpReport {
   outageBegan(reason: string): void {
     if (this.outageErrorsBefore >= 0) return;
     this.outageErrorsBefore = this.counters.upstream.connect_errors;
-    this.log.warn(`Cannot connect to ${this.endpointName}: ${reason}; trying on, and counting what is lost (upstream.connect_errors)`);
+    this.log.warnOften("outage began", `Cannot connect to ${this.endpointName}: ${reason}; trying on, and counting what is lost (upstream.connect_errors)`);
   }
 
   /** The first thread that connects again has seen the end for all. */
@@ -60,27 +61,27 @@ export class RunReport implements EndpointReport, HttpReport {
     if (this.outageErrorsBefore < 0) return;
     const lost = Math.max(this.counters.upstream.connect_errors - this.outageErrorsBefore, lostConnections);
     this.outageErrorsBefore = -1;
-    this.log.info(`${this.endpointName} answers again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`);
+    this.log.infoOften("outage ended", `${this.endpointName} answers again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`);
   }
 
   givenUp(why: string, lostBytes: number): void {
-    this.log.warnOften("given up", `Gave up a connection to ${this.endpointName}: ${why}; ${lostBytes} bytes were lost`, this.now());
+    this.log.warnOften("given up", `Gave up a connection to ${this.endpointName}: ${why}; ${lostBytes} bytes were lost`);
   }
 
   broken(how: "closed" | "reset", lostBytes: number): void {
-    this.log.warnOften("broken", `${this.endpointName} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost`, this.now());
+    this.log.warnOften("broken", `${this.endpointName} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost`);
   }
 
   foreign(protocol: ForeignProtocol): void {
     this.once(`foreign ${protocol}`, FOREIGN_ADVICE[protocol]);
   }
 
-  /** The interface was set down, or up again: told each time. */
+  /** The interface was set down, or up again. */
   interfaceIs(isUp: boolean, name: string): void {
     if (isUp === this.isInterfaceUp) return;
     this.isInterfaceUp = isUp;
-    if (isUp) this.log.info(`${name} is up again: capturing goes on`);
-    else this.log.warn(`${name} is down: nothing is captured until it is up again (ip link set ${name} up)`);
+    if (isUp) this.log.infoOften("interface up", `${name} is up again: capturing goes on`);
+    else this.log.warnOften("interface down", `${name} is down: nothing is captured until it is up again (ip link set ${name} up)`);
   }
 
   /** Whom the mirror frames were for that were not for us: told once, if none was. */
@@ -95,8 +96,9 @@ export class RunReport implements EndpointReport, HttpReport {
     }
   }
 
-  /** Looks at the counters: call it every now and then. */
+  /** Looks at the counters, and tells what was left out of what repeats: call it every now and then. */
   tick(): void {
+    this.log.tick();
     const { frames } = this.counters;
     if (frames.truncated > 0 || frames.dropped[Drop.TRUNCATED]! > 0) {
       this.once("truncated", "The mirror cuts off the ends of packets: what is cut off is missing for good. Raise this host's MTU above the source's by 54 bytes (IPv4) or 74 (IPv6), or lift the mirror session's packet length");
@@ -145,6 +147,7 @@ export class RunReport implements EndpointReport, HttpReport {
 
   /** The totals of the run. */
   totals(): void {
+    this.log.finish();
     const totals = this.counters.snapshot();
     const { frames, flows, reassembly, requests, responses, upstream } = totals;
     const unsent = Object.entries(requests.dropped).filter(([, count]) => count > 0);
@@ -167,6 +170,24 @@ export class RunReport implements EndpointReport, HttpReport {
     else for (const line of lines) this.log.info(line);
   }
 
+  /**
+   * Whether something whole was not forwarded in the end, which with --read nothing but the endpoint, or a limit, can
+   * be to blame for: then it is said, as the run's last line.
+   */
+  unforwarded(mode: "http" | "tcp"): boolean {
+    const { requests, upstream } = this.counters;
+    const lost = UNFORWARDED_DROPS.filter((reason) => requests.dropped[reason] > 0).map((reason) => `${requests.dropped[reason]} ${reason}`);
+    if (mode === "http" && lost.length > 0) {
+      const count = UNFORWARDED_DROPS.reduce((sum, reason) => sum + requests.dropped[reason], 0);
+      this.log.error(`Not all was forwarded: ${count} whole ${plural(count, "request")} (${lost.join(", ")})`);
+      return true;
+    }
+    // In mode http, connections of other protocols that pass through.
+    if (upstream.connect_errors === 0 || (mode === "http" && upstream.connects > 0)) return false;
+    this.log.error(`Not all was forwarded: ${upstream.connect_errors} ${plural(upstream.connect_errors, "connection")} could not be made`);
+    return true;
+  }
+
   private once(kind: string, message: string): void {
     if (this.told.has(kind)) return;
     this.told.add(kind);
@@ -179,27 +200,8 @@ export class RunReport implements EndpointReport, HttpReport {
   }
 }
 
-/** --summary's file: opened at the start, so that a bad path is told then, and written at the end. */
-export class SummaryFile {
-  private readonly fd: number;
-
-  constructor(private readonly path: string) {
-    try {
-      this.fd = openSync(path, "w");
-    } catch (error) {
-      throw new RefusalError(`Cannot write the summary to ${path}: ${(error as Error).message}`);
-    }
-  }
-
-  /** Writes all counters as one JSON object. */
-  write(counters: CountersSnapshot): void {
-    try {
-      writeSync(this.fd, `${JSON.stringify(counters)}\n`);
-      closeSync(this.fd);
-    } catch (error) {
-      throw new RefusalError(`Cannot write the summary to ${this.path}: ${(error as Error).message}`);
-    }
-  }
+function plural(count: number, noun: string): string {
+  return count === 1 ? noun : `${noun}s`;
 }
 
 function perSecond(count: number, seconds: number): string {

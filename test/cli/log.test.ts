@@ -10,9 +10,9 @@ beforeEach(() => {
 afterEach(() => written.mockRestore());
 
 /** What `use` has the log write to standard error, line by line; nothing goes anywhere else. */
-function lines(level: LogLevel, format: LogFormat, use: (log: Log) => void): string[] {
+function lines(level: LogLevel, format: LogFormat, use: (log: Log) => void, now = () => 0): string[] {
   const elsewhere = spyOn(process.stdout, "write").mockImplementation(() => true);
-  use(new Log(level, format));
+  use(new Log(level, format, now));
   expect(elsewhere).not.toHaveBeenCalled();
   elsewhere.mockRestore();
   const text = written.mock.calls.map(([chunk]) => String(chunk)).join("");
@@ -86,25 +86,72 @@ test("the same message many times is told many times", () => {
   }
 });
 
-describe("warnOften", () => {
-  /** Warns of each kind at each time, and checks what of it is told. */
-  function check(calls: [kind: string, message: string, atMs: number][], want: string[]): void {
-    const got = lines("info", "plain", (log) => {
-      for (const [kind, message, atMs] of calls) log.warnOften(kind, message, atMs);
-    });
-    expect(got.map((line) => line.replace(/^\S+ WARN {2}/, ""))).toEqual(want);
+describe("lines that repeat", () => {
+  type Event = [atMs: number, kind: string, message: string] | [atMs: number, "tick"] | [atMs: number, "finish"];
+
+  /** Says lines of each kind at each time (a kind in capitals: as information), and checks what of it is told. */
+  function check(events: Event[], want: string[]): void {
+    let nowMs = 0;
+    const use = (log: Log) => {
+      for (const [atMs, kind, message] of events) {
+        nowMs = atMs;
+        if (message === undefined) log[kind as "tick" | "finish"]();
+        else if (kind === kind.toUpperCase()) log.infoOften(kind, message);
+        else log.warnOften(kind, message);
+      }
+    };
+    const got = lines("info", "plain", use, () => nowMs);
+    expect(got.map((line) => line.replace(/^\S+ /, "").replace(/^WARN {2}/, ""))).toEqual(want);
   }
 
-  test("tells the first at once, then one a second, with the number of those left out", () => {
-    check([["a", "one", 0], ["a", "two", 1], ["a", "three", 999], ["a", "four", 1000], ["a", "five", 2000]], ["one", "four (and 2 more like this since the last line)", "five"]);
+  const more = (count: number) => ` (and ${count} more like this since the last line)`;
+
+  test("the first is told at once, then one a second, with the number of those left out", () => {
+    check([[0, "a", "one"], [1, "a", "two"], [999, "a", "three"], [1000, "a", "four"], [2000, "a", "five"]], ["one", `four${more(2)}`, "five"]);
   });
 
-  test("knows kinds apart", () => {
-    check([["a", "one", 0], ["b", "two", 0], ["a", "three", 10], ["b", "four", 1500]], ["one", "two", "four"]);
+  test("kinds are told apart", () => {
+    check([[0, "a", "one"], [0, "b", "two"], [10, "a", "three"], [1500, "b", "four"]], ["one", "two", "four"]);
   });
 
-  test("counts by the clock it is given", () => {
+  test("they are counted by the clock that is given", () => {
     const nowMs = 1_700_000_000_000.25;
-    check([["a", "one", nowMs], ["a", "two", nowMs + 999.5], ["a", "three", nowMs + 1000.5]], ["one", "three (and 1 more like this since the last line)"]);
+    check([[nowMs, "a", "one"], [nowMs + 999.5, "a", "two"], [nowMs + 1000.5, "a", "three"]], ["one", `three${more(1)}`]);
+  });
+
+  test("when quiet returns, the last that was left out is told, with the number of those before it", () => {
+    check([[0, "a", "one"], [1, "a", "two"], [2, "a", "three"], [3, "a", "four"], [999, "tick"], [1000, "tick"], [2000, "tick"]], ["one", `four${more(2)}`]);
+    check([[0, "a", "one"], [1, "a", "two"], [1000, "tick"]], ["one", "two"]);
+    check([[0, "a", "one"], [1000, "tick"], [9000, "tick"]], ["one"]);
+  });
+
+  test("what is told so is a line of its kind as well: the next one waits for its second", () => {
+    check([[0, "a", "one"], [1, "a", "two"], [1000, "tick"], [1500, "a", "three"], [2000, "tick"]], ["one", "two", "three"]);
+  });
+
+  test("at the end all that was left out is told, whenever it was", () => {
+    check([[0, "a", "one"], [1, "a", "two"], [2, "a", "three"], [3, "finish"], [4, "finish"]], ["one", `three${more(1)}`]);
+  });
+
+  test("information is limited as warnings are; of two kinds, what came last is told last", () => {
+    const flapping: Event[] = [[0, "down", "down 1"], [1, "UP", "up 1"], [2, "down", "down 2"], [3, "UP", "up 2"], [4, "down", "down 3"]];
+    check([...flapping, [1100, "tick"]], ["down 1", "INFO  up 1", "INFO  up 2", `down 3${more(1)}`]);
+    check([...flapping, [5, "UP", "up 3"], [1100, "tick"]], ["down 1", "INFO  up 1", `down 3${more(1)}`, `INFO  up 3${more(1)}`]);
+  });
+
+  test("of 339 a second, a minute tells one a second for each kind, and counts the others", () => {
+    const events: Event[] = Array.from({ length: 60 * 339 }, (_, i) => [(i * 1000) / 339, "a", `number ${i}`]);
+    let nowMs = 0;
+    const got = lines("info", "plain", (log) => {
+      for (const [atMs, kind, message] of events) {
+        nowMs = atMs;
+        log.warnOften(kind, message!);
+        log.tick();
+      }
+      log.finish();
+    }, () => nowMs);
+    expect(got.length).toBeWithin(60, 62);
+    const untold = got.map((line) => Number(/\(and (\d+) more/.exec(line)?.[1] ?? 0));
+    expect(untold.reduce((sum, count) => sum + count, got.length)).toBe(events.length);
   });
 });

@@ -1,15 +1,17 @@
 /** What is told of several threads, and of frames for others: seen as log lines on standard error. */
 import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
 import { Strangers } from "../../src/decode/strangers.ts";
-import { Counters } from "../../src/observe/counters.ts";
+import { Counters, type RequestDrop } from "../../src/observe/counters.ts";
 import { Log } from "../../src/observe/log.ts";
 import { RunReport } from "../../src/observe/report.ts";
 
 let lines: string[] = [];
+let nowMs = 0;
 let written: ReturnType<typeof spyOn>;
 
 beforeEach(() => {
   lines = [];
+  nowMs = 0;
   written = spyOn(process.stderr, "write").mockImplementation((line) => {
     // Time, level, message.
     lines.push(String(line).trim().replace(/^\S+ /, ""));
@@ -24,7 +26,8 @@ afterEach(() => {
 function reportOf(threads: number): { counters: Counters; report: RunReport } {
   const counters = new Counters();
   const options = { address: { host: "endpoint", port: 1 }, vni: 42, port: 80, threads };
-  return { counters, report: new RunReport(new Log("info", "plain"), counters, options, () => 0) };
+  const now = () => nowMs;
+  return { counters, report: new RunReport(new Log("info", "plain", now), counters, options, now) };
 }
 
 test("an outage that several threads see is told once, and its end by the first that connects again", () => {
@@ -36,14 +39,61 @@ test("an outage that several threads see is told once, and its end by the first 
   report.outageEnded(2000, 1);
   report.outageEnded(2500, 2);
   expect(lines.slice(1)).toEqual(["INFO  endpoint:1 answers again after 2.0 s; 6 connections could not be made"]);
+  nowMs = 5000;
   report.outageBegan("connection refused");
   report.outageEnded(1000, 4);
   expect(lines[3]).toBe("INFO  endpoint:1 answers again after 1.0 s; 4 connections could not be made");
 });
 
+test("an outage that comes and goes is told twice a second, and how things stand in the end", () => {
+  const { counters, report } = reportOf(1);
+  for (let i = 0; i < 100; i++, nowMs += 5) {
+    report.outageBegan("connection refused");
+    report.outageEnded(4, 1);
+  }
+  expect(lines).toHaveLength(2);
+  report.outageBegan("connection refused");
+  nowMs += 1000;
+  report.tick();
+  expect(lines.slice(2)).toEqual([
+    "INFO  endpoint:1 answers again after 0.0 s; 1 connections could not be made (and 98 more like this since the last line)",
+    "WARN  Cannot connect to endpoint:1: connection refused; trying on, and counting what is lost (upstream.connect_errors) (and 99 more like this since the last line)",
+  ]);
+  report.outageEnded(500, 1);
+  counters.frames.captured = 1;
+  report.totals();
+  expect(lines[4]).toStartWith("INFO  endpoint:1 answers again after 0.5 s");
+});
+
+const UNFORWARDED: { name: string; mode: "http" | "tcp"; dropped?: Partial<Record<RequestDrop, number>>; connects?: number; connectErrors?: number; told: string[] }[] = [
+  { name: "nothing was lost", mode: "http", told: [] },
+  { name: "loops and what the stop left are no loss", mode: "http", dropped: { loop: 3, stopped: 4 }, told: [] },
+  { name: "the endpoint was away", mode: "http", dropped: { endpoint_down: 1 }, told: ["ERROR Not all was forwarded: 1 whole request (1 endpoint_down)"] },
+  {
+    name: "several reasons",
+    mode: "http",
+    dropped: { endpoint_down: 4, endpoint_closed: 3, buffer_limit: 2, waiting_limit: 1, loop: 9 },
+    told: ["ERROR Not all was forwarded: 10 whole requests (4 endpoint_down, 3 endpoint_closed, 2 buffer_limit, 1 waiting_limit)"],
+  },
+  { name: "a connection that was tried again", mode: "http", connects: 1, connectErrors: 1, told: [] },
+  { name: "no connection at all, for a stream that passes through", mode: "http", connectErrors: 2, told: ["ERROR Not all was forwarded: 2 connections could not be made"] },
+  { name: "one connection of some, in mode tcp", mode: "tcp", connects: 9, connectErrors: 1, told: ["ERROR Not all was forwarded: 1 connection could not be made"] },
+];
+
+test.each(UNFORWARDED)("what could not be forwarded: $name", ({ mode, dropped, connects = 0, connectErrors = 0, told }) => {
+  const { counters, report } = reportOf(1);
+  Object.assign(counters.requests.dropped, dropped);
+  Object.assign(counters.upstream, { connects, connect_errors: connectErrors });
+  expect(report.unforwarded(mode)).toBe(told.length > 0);
+  expect(lines).toEqual(told);
+});
+
 test("an interface that is set down, and up again, is told each time and once", () => {
   const { report } = reportOf(1);
-  for (const isUp of [true, true, false, false, true, false]) report.interfaceIs(isUp, "eth0");
+  for (const isUp of [true, true, false, false, true, false]) {
+    report.interfaceIs(isUp, "eth0");
+    nowMs += 1000;
+  }
   const down = "WARN  eth0 is down: nothing is captured until it is up again (ip link set eth0 up)";
   expect(lines).toEqual([down, "INFO  eth0 is up again: capturing goes on", down]);
 });
