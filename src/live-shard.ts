@@ -73,6 +73,11 @@ export class LiveShard {
     this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, vxlanPort, vni, port }));
   }
 
+  /** Closes the interface, where nothing is to be captured after all: {@link run} is not to be called then. */
+  close(): void {
+    this.capture.close();
+  }
+
   /** Has the kernel refuse all frames: {@link run} ends when those that wait are read. Throws RefusalError. */
   refuse(): void {
     this.capture.refuse();

@@ -9,6 +9,8 @@ export type ToShard =
   /** Have the kernel accept our frames; those from before `begin`'s time are passed over. */
   | { kind: "accept" }
   | { kind: "begin"; sinceMs: number }
+  /** Instead of `begin`: close the interface. */
+  | { kind: "close" }
   /** Have the kernel refuse every frame. */
   | { kind: "refuse" }
   /** Forward what was captured, wait for its answers, and end. */
@@ -17,6 +19,7 @@ export type ToShard =
 export type FromShard =
   | { kind: "opened"; libraryName: string; fanoutId: number | null }
   | { kind: "accepting" }
+  | { kind: "closed" }
   | { kind: "refusing" }
   | { kind: "finished"; counters: Counters }
   /** Sent every now and then. */
@@ -29,4 +32,4 @@ export type FromShard =
 export type ReportCall = { [Name in keyof ShardReport]: { name: Name; args: Parameters<ShardReport[Name]> } }[keyof ShardReport];
 
 /** The answers that {@link ToShard} gets. */
-export type Answer = Extract<FromShard, { kind: "opened" | "accepting" | "refusing" | "finished" }>;
+export type Answer = Extract<FromShard, { kind: "opened" | "accepting" | "closed" | "refusing" | "finished" }>;

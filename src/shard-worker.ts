@@ -42,6 +42,10 @@ async function follow(message: ToShard): Promise<void> {
       // What was captured before the machine refuses to go on is still to be forwarded.
       running = shard!.run(message.sinceMs, () => say({ kind: "counters", counters: shard!.counters })).catch(refused);
       return running;
+    case "close":
+      shard!.close();
+      say({ kind: "closed" });
+      return;
     case "refuse":
       shard!.refuse();
       say({ kind: "refusing" });

@@ -3,53 +3,49 @@
  * interface without a frame lost or seen twice, adds up their counters, and ends them. A thread that
  * dies takes the program with it: going on without its share would be silent loss.
  */
+import { availableParallelism } from "node:os";
 import type { Options } from "./cli/options.ts";
 import { RefusalError, ShardError } from "./errors.ts";
 import type { Counters } from "./observe/counters.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Answer, FromShard, ReportCall, ToShard } from "./shard-messages.ts";
+import type { Stop } from "./stop.ts";
 
 export type StartThread = () => Worker;
 
 export class Shards {
-  private readonly threads: ShardThread[];
+  private readonly threads: ShardThread[] = [];
   /** Rejects when the machine refuses to go on (RefusalError) or a shard has died (ShardError). */
   readonly failure: Promise<never>;
+  private readonly events: ThreadEvents;
   private readonly death = Promise.withResolvers<never>();
   private readonly refusal = Promise.withResolvers<never>();
 
-  /** Shows in `counters` the sum of what all shards count. Throws RefusalError. */
+  /** Shows in `counters` the sum of what all shards count. */
   constructor(
     private readonly options: Options,
     private readonly counters: Counters,
     report: ShardReport,
-    startThread: StartThread,
+    private readonly startThread: StartThread,
   ) {
     this.failure = Promise.race([this.death.promise, this.refusal.promise]);
     // Whoever waits for a shard waits for these, too; it is no error that nobody does just now.
     for (const promise of [this.failure, this.death.promise, this.refusal.promise]) promise.catch(() => {});
-    const events: ThreadEvents = {
+    this.events = {
       told: ({ name, args }) => (report[name] as (...args: unknown[]) => void)(...args),
       counted: () => this.addUp(),
       refused: (error) => this.refusal.reject(error),
       died: (error) => this.death.reject(error),
     };
-    this.threads = Array.from({ length: options.threads }, () => new ShardThread(started(startThread, options.threads), events));
   }
 
   /**
-   * Starts capturing. Until all handles divide the interface, and accept, none takes a frame: it then
-   * takes those since one moment, the same for all. Returns libpcap's name. Throws RefusalError, ShardError.
+   * Starts capturing. Until all handles divide the interface, and accept, none takes a frame: it then takes those
+   * since one moment, the same for all. Returns libpcap's name; undefined: `stop` was requested, and nothing is
+   * captured. Throws RefusalError, ShardError.
    */
-  async start(): Promise<string> {
-    const [first, ...others] = this.threads as [ShardThread, ...ShardThread[]];
-    const open = { kind: "open", options: this.options, shards: this.threads.length } as const;
-    const { libraryName, fanoutId } = await this.unlessFailed(first.ask({ ...open, fanoutId: null }, "opened"));
-    await this.unlessFailed(askAll(others, { ...open, fanoutId }, "opened"));
-    await this.unlessFailed(askAll(this.threads, { kind: "accept" }, "accepting"));
-    const sinceMs = Date.now();
-    for (const thread of this.threads) thread.say({ kind: "begin", sinceMs });
-    return libraryName;
+  async start(stop: Stop): Promise<string | undefined> {
+    return Promise.race([this.startAll(stop), this.failure]);
   }
 
   /** Stops capturing, has what was captured forwarded, and waits for its answers. Throws ShardError. */
@@ -64,8 +60,46 @@ export class Shards {
     return this.threads.map(({ counters }) => counters).filter((counters) => counters !== undefined);
   }
 
-  private unlessFailed<T>(answer: Promise<T>): Promise<T> {
-    return Promise.race([answer, this.failure]);
+  /** It goes no further where a thread fails. */
+  private async startAll(stop: Stop): Promise<string | undefined> {
+    const { options, threads } = this;
+    const open = { kind: "open", options, shards: options.threads } as const;
+    const [first, ...others] = this.startSome() as [ShardThread, ...ShardThread[]];
+    // The first makes the group, which the others join.
+    const { libraryName, fanoutId } = await first.ask({ ...open, fanoutId: null }, "opened");
+    for (let joining = others; ; joining = this.startSome()) {
+      await askAll(joining, { ...open, fanoutId }, "opened");
+      if (stop.requested) return this.giveBack();
+      if (threads.length === options.threads) break;
+    }
+    await askAll(threads, { kind: "accept" }, "accepting");
+    if (stop.requested) return this.giveBack();
+    const sinceMs = Date.now();
+    for (const thread of threads) thread.say({ kind: "begin", sinceMs });
+    return libraryName;
+  }
+
+  /** Closes all handles, each in its thread: the kernel takes 40 ms for one, and the process's end would take them one by one. */
+  private async giveBack(): Promise<undefined> {
+    await askAll(this.threads, { kind: "close" }, "closed");
+  }
+
+  /** Starts as many of the threads as there are cores: more at a time would only keep each other, and this thread, from a signal. */
+  private startSome(): ShardThread[] {
+    const count = Math.min(this.options.threads - this.threads.length, availableParallelism());
+    const started = Array.from({ length: count }, () => new ShardThread(this.startedThread(), this.events));
+    this.threads.push(...started);
+    return started;
+  }
+
+  /** Throws RefusalError. */
+  private startedThread(): Worker {
+    try {
+      return this.startThread();
+    } catch (error) {
+      const why = `Cannot start ${this.options.threads} threads: ${(error as Error).message}`;
+      throw new RefusalError(`${why}; allow more (ulimit -u, TasksMax of a service), or use fewer (--threads)`);
+    }
   }
 
   private unlessDead<T>(answer: Promise<T>): Promise<T> {
@@ -74,14 +108,6 @@ export class Shards {
 
   private addUp(): void {
     this.counters.setToSum(this.shares);
-  }
-}
-
-function started(startThread: StartThread, threads: number): Worker {
-  try {
-    return startThread();
-  } catch (error) {
-    throw new RefusalError(`Cannot start ${threads} threads: ${(error as Error).message}; allow more (ulimit -u, TasksMax of a service), or use fewer (--threads)`);
   }
 }
 

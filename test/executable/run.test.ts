@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { SIGNAL_ECHO_MS } from "../../src/run.ts";
+import { SIGNAL_ECHO_MS } from "../../src/stop.ts";
 import { run, type Running, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
 import { oneRequest, PORT, REQUEST, session, VNI } from "./sessions.ts";

@@ -1,9 +1,11 @@
-/** Threads that fail: the program hears of each, whatever the way. */
+/** Threads that start, and that fail: the program hears of each, whatever the way. */
 import { expect, test } from "bun:test";
+import { availableParallelism } from "node:os";
 import { type Options, readRequest } from "../../src/cli/options.ts";
 import { RefusalError, ShardError } from "../../src/errors.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { Shards } from "../../src/shards.ts";
+import { Stop } from "../../src/stop.ts";
 
 const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
 
@@ -22,7 +24,7 @@ async function failureOf(how: string): Promise<Error> {
   };
   try {
     const shards = new Shards(options(2), new Counters(), report, startThread);
-    await shards.start();
+    await shards.start(new Stop());
     return await shards.failure;
   } catch (error) {
     return error as Error;
@@ -51,7 +53,28 @@ test("a thread that the system does not start is told, with what to do", () => {
   const startThread = () => {
     throw new TypeError("Failed to spawn worker thread");
   };
-  const start = () => new Shards(options(2), new Counters(), report, startThread);
-  expect(start).toThrow(RefusalError);
-  expect(start).toThrow(/^Cannot start 2 threads: Failed to spawn worker thread; .*--threads/);
+  const start = () => new Shards(options(2), new Counters(), report, startThread).start(new Stop());
+  expect(start()).rejects.toThrow(RefusalError);
+  expect(start()).rejects.toThrow(/^Cannot start 2 threads: Failed to spawn worker thread; .*--threads/);
 });
+
+test.each([1, 3, 100])("a stop when %i of 256 threads are started: those give the interface back, and no more are started", async (count) => {
+  const workers: Worker[] = [];
+  const said: string[] = [];
+  const stop = new Stop();
+  const startThread = () => {
+    const worker = new Worker(new URL("./starting-thread.ts", import.meta.url));
+    workers.push(worker);
+    worker.addEventListener("message", ({ data }: MessageEvent<{ kind: string }>) => said.push(data.kind));
+    if (workers.length === count) stop.request();
+    return worker;
+  };
+  try {
+    expect(await new Shards(options(256), new Counters(), report, startThread).start(stop)).toBeUndefined();
+    expect(workers.length).toBeWithin(count, count + availableParallelism());
+    expect(said.filter((kind) => kind === "closed")).toHaveLength(workers.length);
+    expect(said).not.toContain("accepting");
+  } finally {
+    for (const worker of workers) worker.terminate();
+  }
+}, 30_000);

@@ -1,0 +1,69 @@
+/** Capturing on an interface until a signal comes: the shards' threads do, the main thread looks on. */
+import { availableParallelism } from "node:os";
+import { isInterfaceUp } from "./capture/interface.ts";
+import { guardPort } from "./capture/port-guard.ts";
+import type { Options } from "./cli/options.ts";
+import type { Counters } from "./observe/counters.ts";
+import type { Log } from "./observe/log.ts";
+import type { RunReport } from "./observe/report.ts";
+import { hurry } from "./priority.ts";
+import { SecondLook } from "./second-look.ts";
+import { Shards, type StartThread } from "./shards.ts";
+import type { Stop } from "./stop.ts";
+
+const LOOK_MS = 1000;
+
+export class LiveRun {
+  private constructor(
+    private readonly shards: Shards,
+    private readonly secondLook: SecondLook,
+    private readonly report: RunReport,
+    private readonly log: Log,
+    private readonly interfaceName: string,
+  ) {}
+
+  /** Undefined: `stop` was requested before anything was captured. Throws RefusalError, ShardError. */
+  static async start(options: Options, counters: Counters, report: RunReport, log: Log, startThread: StartThread, stop: Stop): Promise<LiveRun | undefined> {
+    // Linux keeps it by thread, and threads inherit it.
+    hurry((refusal) => log.debug(refusal));
+    const cores = availableParallelism();
+    if (options.threads > cores) {
+      log.warn(`${options.threads} threads for ${cores} ${cores === 1 ? "core" : "cores"}: those beyond the cores cost memory and speed nothing up (--threads)`);
+    }
+    const shards = new Shards(options, counters, report, startThread);
+    const libraryName = await shards.start(stop);
+    if (libraryName === undefined) return undefined;
+    const secondLook = new SecondLook(options, counters);
+    log.debug(`Using ${libraryName}`);
+    if (!guardPort(options["vxlan-port"])) log.debug(`UDP port ${options["vxlan-port"]} has an owner already`);
+    const { host, port } = options.address;
+    const threads = options.threads === 1 ? "1 thread" : `${options.threads} threads`;
+    log.info(`Capturing on ${options.interfaceName}: VNI ${options.vni}, port ${options.port}, forwarding to ${host} port ${port} (${threads})`);
+    return new LiveRun(shards, secondLook, report, log, options.interfaceName!);
+  }
+
+  /** Captures until `stop` is requested. Throws RefusalError, ShardError. */
+  async run(stop: Stop): Promise<void> {
+    const ticker = setInterval(() => this.look(), LOOK_MS);
+    try {
+      await stop.unless(this.shards.failure);
+    } finally {
+      clearInterval(ticker);
+    }
+  }
+
+  /** Has what was captured forwarded, and waits for what the endpoint still has to do. Throws ShardError. */
+  async finish(): Promise<void> {
+    await this.shards.stop();
+    this.look();
+    this.shards.shares.forEach(({ frames, flows }, index) => {
+      this.log.debug(`Thread ${index + 1}: ${frames.segments} segments of ${flows.opened + flows.picked_up} flows`);
+    });
+  }
+
+  private look(): void {
+    this.secondLook.take();
+    this.report.interfaceIs(isInterfaceUp(this.interfaceName), this.interfaceName);
+    this.report.strangers(this.secondLook.strangers);
+  }
+}

@@ -1,0 +1,51 @@
+/** SIGINT and SIGTERM: the first asks the program to end in order, the second ends it at once. */
+
+/** A signal again within this time is the same one told twice, as timeout(1) and other wrappers do: to the process and to its group. */
+export const SIGNAL_ECHO_MS = 100;
+
+const EXIT_STATUS = { SIGINT: 130, SIGTERM: 143 };
+
+export class Stop {
+  private isRequested = false;
+  private readonly waiting = new Set<() => void>();
+
+  get requested(): boolean {
+    return this.isRequested;
+  }
+
+  request(): void {
+    this.isRequested = true;
+    for (const stopped of this.waiting) stopped();
+    this.waiting.clear();
+  }
+
+  /**
+   * What `promise` comes to; undefined if the stop is requested first. Nothing is left behind, however often it is
+   * called: Promise.race would keep what each call has made for as long as the longest of its promises lives.
+   */
+  unless<T>(promise: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      const stopped = () => resolve(undefined);
+      // It goes on where nobody waits for it any more; if it fails then, that is no error.
+      promise.then(resolve, reject).finally(() => this.waiting.delete(stopped));
+      if (this.isRequested) stopped();
+      else this.waiting.add(stopped);
+    });
+  }
+}
+
+/** A stop that the first signal requests, which `told` hears of. */
+export function stopSignal(told: (signal: string) => void): Stop {
+  const stop = new Stop();
+  let requestedMs = 0;
+  for (const [signal, status] of Object.entries(EXIT_STATUS)) {
+    process.on(signal, () => {
+      if (stop.requested && performance.now() - requestedMs < SIGNAL_ECHO_MS) return;
+      if (stop.requested) process.exit(status);
+      requestedMs = performance.now();
+      stop.request();
+      told(signal);
+    });
+  }
+  return stop;
+}

@@ -1,0 +1,32 @@
+/** The request to stop, beside whatever is waited for. */
+import { expect, test } from "bun:test";
+import { Stop } from "../src/stop.ts";
+
+const never = () => new Promise<never>(() => {});
+
+test("without a stop, it is as if the promise had been waited for", async () => {
+  const stop = new Stop();
+  expect(await stop.unless(Promise.resolve(7))).toBe(7);
+  expect(stop.unless(Promise.reject(new Error("no")))).rejects.toThrow("no");
+  expect(stop.requested).toBe(false);
+});
+
+test("a stop ends all waiting, and all that comes later, at once", async () => {
+  const stop = new Stop();
+  const waiting = [stop.unless(never()), stop.unless(never())];
+  stop.request();
+  expect(stop.requested).toBe(true);
+  expect(await Promise.all(waiting)).toEqual([undefined, undefined]);
+  expect(await stop.unless(never())).toBeUndefined();
+});
+
+test("what fails after the stop is no error", async () => {
+  const stop = new Stop();
+  const late = Promise.withResolvers<number>();
+  const waiting = stop.unless(late.promise);
+  stop.request();
+  late.reject(new Error("too late"));
+  expect(await waiting).toBeUndefined();
+  // Bun's test runner fails a test that leaves a rejection without a handler.
+  await Bun.sleep(0);
+});
