@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { join } from "node:path";
 import { canIsolate, run, start, type StartOptions, TemporaryDirectory } from "./program.ts";
@@ -77,19 +77,31 @@ describe("what the machine refuses is told with exit status 1", () => {
 
   test("a summary that cannot be written, before anything is forwarded", async () => {
     const before = endpoint.connections.length;
-    for (const path of ["/no/such/summary.json", directory.path]) await check(["--read", capture, "--summary", path, ...ours], 1, [`Cannot write the summary to ${path}`]);
+    const [link, fifo, target] = [join(directory.path, "link"), join(directory.path, "fifo"), directory.file("target", "someone else's")];
+    symlinkSync(target, link);
+    expect(Bun.spawnSync(["mkfifo", fifo]).exitCode).toBe(0);
+    const paths: [string, string][] = [
+      ["/no/such/summary.json", "there is no such directory"],
+      [directory.path, "it is a directory"],
+      [link, "it is a symbolic link"],
+      [fifo, "it is not a regular file"],
+      ["/dev/null", "it is not a regular file"],
+    ];
+    for (const [path, why] of paths) await check(["--read", capture, "--summary", path, ...ours], 1, [`Cannot write the summary to ${path}: ${why}`]);
     expect(endpoint.connections).toHaveLength(before);
+    expect(readFileSync(target, "utf8")).toBe("someone else's");
   });
 
   test("an endpoint that refuses: its address, the reason, what was lost", async () => {
     const address = refusingAddress();
     const summary = join(directory.path, "refused.json");
-    const args = ["--mode", "tcp", "--connect-timeout-ms", "200", "--summary", summary];
+    const args = ["--mode", "tcp", "--connect-timeout-ms", "200", "--outage-timeout-s", "1", "--summary", summary];
     const said = await check([...args, "--read", capture, ...ours.slice(0, 2), address], 1, [
       `Cannot connect to ${address}: connection refused`,
       "1 could not be made",
     ]);
     expect(said.split("Cannot connect")).toHaveLength(2);
+    expect(said.trimEnd().split("\n").at(-1)).toEndWith(" ERROR Not all was forwarded: 1 connection could not be made");
     const { upstream, reassembly } = JSON.parse(readFileSync(summary, "utf8"));
     expect(upstream).toMatchObject({ connects: 0, connect_errors: 1, lost_bytes: reassembly.delivered_bytes });
   });
@@ -99,9 +111,11 @@ describe("what the machine refuses is told with exit status 1", () => {
     const summary = join(directory.path, "no-route.json");
     const requests = 5000;
     const many = directory.file("many.pcap", pcap(session(new Array<string>(requests).fill(REQUEST))));
-    const args = ["--mode", mode, "--connect-timeout-ms", "1", "--summary", summary, "--read", many, ...ours.slice(0, 2), "[fe80::1]:80"];
+    const args = ["--mode", mode, "--connect-timeout-ms", "1", "--outage-timeout-s", "1", "--summary", summary, "--read", many, ...ours.slice(0, 2), "[fe80::1]:80"];
     // A link-local address without an interface.
-    await check(args, 1, ["Cannot connect to [fe80::1]:80"]);
+    const said = await check(args, 1, ["Cannot connect to [fe80::1]:80"]);
+    const lost = mode === "tcp" ? "1 connection could not be made" : `${requests} whole requests (${requests} endpoint_down)`;
+    expect(said.trimEnd().split("\n").at(-1)).toEndWith(` ERROR Not all was forwarded: ${lost}`);
     const { upstream, requests: counted, reassembly } = JSON.parse(readFileSync(summary, "utf8"));
     expect(upstream.connects).toBe(0);
     if (mode === "tcp") expect(upstream.lost_bytes).toBe(reassembly.delivered_bytes);
@@ -120,7 +134,7 @@ describe("what the machine refuses is told with exit status 1", () => {
   });
 
   test("an endpoint whose name does not exist", async () => {
-    const args = ["--mode", "tcp", "--connect-timeout-ms", "200", "--read", capture, ...ours.slice(0, 2)];
+    const args = ["--mode", "tcp", "--connect-timeout-ms", "200", "--outage-timeout-s", "1", "--read", capture, ...ours.slice(0, 2)];
     await check([...args, "nowhere.invalid:80"], 1, ["Cannot connect to nowhere.invalid:80"]);
   });
 });
@@ -192,6 +206,10 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
   });
 
   test("a full disk for the summary, after the totals", async () => {
-    await check(["--mode", "tcp", "--summary", "/dev/full", "--read", capture, ...ours], 1, ["Totals:", "Cannot write the summary to /dev/full"]);
+    const full = join(directory.path, "full");
+    mkdirSync(full);
+    const onFullDisk = ["unshare", "-m", "sh", "-c", `mount -t tmpfs -o size=4k none ${full} && head -c 4096 /dev/zero >${full}/other && exec "$@"`, "sh"];
+    const args = ["--mode", "tcp", "--summary", `${full}/summary.json`, "--read", capture, ...ours];
+    await check(args, 1, ["Totals:", `Cannot write the summary to ${full}/summary.json`], { through: onFullDisk });
   });
 });

@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { SIGNAL_ECHO_MS } from "../../src/stop.ts";
-import { run, type Running, start, TemporaryDirectory } from "./program.ts";
+import { canIsolate, run, type Running, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
 import { oneRequest, PORT, REQUEST, session, VNI } from "./sessions.ts";
 import { pcap } from "../support/frames.ts";
@@ -201,6 +202,27 @@ describe("signals", () => {
     running.signal("SIGINT");
     expect(await running.outcome).toMatchObject({ status: 0, stderr: expect.stringContaining("Totals: 0 frames captured") });
   });
+});
+
+describe.if(canIsolate("a stop while many threads start"))("a stop while many threads start", () => {
+  /** What the drain may take, and one. */
+  const ENDED_WITHIN_MS = 6000;
+  const THREADS = 256;
+  const onLoopback = ["unshare", "-n", "sh", "-c", `ip link set lo up && exec "$@"`, "sh"];
+
+  test.each([0, 3000])("%i ms after the first of them: it ends in order, and at once", async (afterMs) => {
+    const summary = join(directory.path, "starting.json");
+    const running = start(["--threads", String(THREADS), "--summary", summary, "lo", String(VNI), String(PORT), "127.0.0.1:9"], { through: onLoopback });
+    await running.says(`WARN  ${THREADS} threads for ${availableParallelism()} core`);
+    await Bun.sleep(afterMs);
+    const begun = performance.now();
+    running.signal("SIGTERM");
+    const { status, stderr } = await running.outcome;
+    expect(performance.now() - begun).toBeLessThan(ENDED_WITHIN_MS);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringContaining("Totals: 0 frames captured") });
+    expect(stderr).not.toContain("Capturing on");
+    expect(JSON.parse(readFileSync(summary, "utf8")).frames).toMatchObject({ captured: 0, segments: 0 });
+  }, 30_000);
 });
 
 test("where standard error is closed or full, the work is done all the same", async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { run, start, TemporaryDirectory } from "./program.ts";
+import { canIsolate, run, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
 import { oneRequest, PORT, REQUEST, VNI } from "./sessions.ts";
 
@@ -87,4 +87,45 @@ test("where it cannot start over, since its file is gone, it goes on as it is an
   const { status, stderr } = await run(["--log-level", "warn", "--mode", "tcp", "--read", capture, String(VNI), String(PORT), endpoint.address], { through, executable });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   expect(endpoint.text()).toBe(REQUEST);
+});
+
+const groupsSessions = existsSync("/proc/self/autogroup");
+
+describe.if(canIsolate("priority"))("priority on an interface", () => {
+  /** The nice values of the process and of its session; the latter undefined where the kernel does not group by session. */
+  function niceOf(pid: number): { process: number; session: number | undefined } {
+    // The second field is a name in parentheses, which may have anything in it.
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
+    const session = groupsSessions ? Number(/nice (-?\d+)/.exec(readFileSync(`/proc/${pid}/autogroup`, "utf8"))![1]) : undefined;
+    return { process: Number(fields[16]), session };
+  }
+
+  /** Starts on lo as a service without root does, with these capabilities. */
+  function startWith(capabilities: string[], directory: TemporaryDirectory) {
+    const given = capabilities.map((name) => `+${name}`).join(",");
+    const asService = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", `--inh-caps=${given}`, `--ambient-caps=${given}`];
+    const through = ["unshare", "-n", "sh", "-c", `ip link set lo up && exec "$@"`, "sh", ...asService];
+    const executable = directory.copyOfProgram();
+    return start(["--log-level", "debug", "--threads", "1", "lo", String(VNI), String(PORT), "127.0.0.1:9"], { through, executable, cwd: directory.path });
+  }
+
+  const raised = { process: -10, session: groupsSessions ? -10 : undefined };
+  const usual = { process: 0, session: groupsSessions ? 0 : undefined };
+  const cases: [string[], typeof raised, RegExp | undefined][] = [
+    [["net_raw", "sys_nice"], raised, undefined],
+    [["net_raw"], usual, / DEBUG The system gives no priority \(CAP_SYS_NICE\): /],
+  ];
+  test.each(cases)("with %j it is %j, for the process and for its session", async (capabilities, want, said) => {
+    using directory = new TemporaryDirectory();
+    const running = startWith(capabilities, directory);
+    await running.says("Capturing on lo");
+    // The kernel lets the session's value be changed only every so often, by anyone.
+    for (let tries = 0; tries < 50 && niceOf(running.pid).session !== want.session; tries++) await Bun.sleep(20);
+    expect(niceOf(running.pid)).toEqual(want);
+    running.signal("SIGTERM");
+    const { status, stderr } = await running.outcome;
+    expect(status).toBe(0);
+    if (said === undefined) expect(stderr).not.toContain("priority");
+    else expect(stderr).toMatch(said);
+  });
 });
