@@ -49,6 +49,7 @@ export class LiveRun {
       await stop.unless(this.shards.failure);
     } finally {
       clearInterval(ticker);
+      this.look();
     }
   }
 
@@ -62,6 +63,7 @@ export class LiveRun {
   }
 
   private look(): void {
+    this.shards.addUp();
     this.secondLook.take();
     this.report.interfaceIs(isInterfaceUp(this.interfaceName), this.interfaceName);
     this.report.strangers(this.secondLook.strangers);

@@ -11,6 +11,9 @@ import type { ShardReport } from "./shard.ts";
 import type { Answer, FromShard, ReportCall, ToShard } from "./shard-messages.ts";
 import type { Stop } from "./stop.ts";
 
+/** Threads that do something long at the same time: more than there are cores would only keep each other, and the main thread, from it. */
+const AT_ONCE = availableParallelism();
+
 export type StartThread = () => Worker;
 
 export class Shards {
@@ -21,7 +24,7 @@ export class Shards {
   private readonly death = Promise.withResolvers<never>();
   private readonly refusal = Promise.withResolvers<never>();
 
-  /** Shows in `counters` the sum of what all shards count. */
+  /** Shows in `counters`, when told to ({@link addUp}), the sum of what all shards count. */
   constructor(
     private readonly options: Options,
     private readonly counters: Counters,
@@ -33,7 +36,6 @@ export class Shards {
     for (const promise of [this.failure, this.death.promise, this.refusal.promise]) promise.catch(() => {});
     this.events = {
       told: ({ name, args }) => (report[name] as (...args: unknown[]) => void)(...args),
-      counted: () => this.addUp(),
       refused: (error) => this.refusal.reject(error),
       died: (error) => this.death.reject(error),
     };
@@ -55,6 +57,11 @@ export class Shards {
     await this.unlessDead(askAll(this.threads, { kind: "finish" }, "finished"));
   }
 
+  /** Not whenever a shard tells: n shards tell n times a second, and each sum takes n. */
+  addUp(): void {
+    this.counters.setToSum(this.shares);
+  }
+
   /** What each shard has counted; empty before it has told. */
   get shares(): Counters[] {
     return this.threads.map(({ counters }) => counters).filter((counters) => counters !== undefined);
@@ -72,8 +79,10 @@ export class Shards {
       if (stop.requested) return this.giveBack();
       if (threads.length === options.threads) break;
     }
-    await askAll(threads, { kind: "accept" }, "accepting");
-    if (stop.requested) return this.giveBack();
+    for (let i = 0; i < threads.length; i += AT_ONCE) {
+      await askAll(threads.slice(i, i + AT_ONCE), { kind: "accept" }, "accepting");
+      if (stop.requested) return this.giveBack();
+    }
     const sinceMs = Date.now();
     for (const thread of threads) thread.say({ kind: "begin", sinceMs });
     return libraryName;
@@ -84,9 +93,8 @@ export class Shards {
     await askAll(this.threads, { kind: "close" }, "closed");
   }
 
-  /** Starts as many of the threads as there are cores: more at a time would only keep each other, and this thread, from a signal. */
   private startSome(): ShardThread[] {
-    const count = Math.min(this.options.threads - this.threads.length, availableParallelism());
+    const count = Math.min(this.options.threads - this.threads.length, AT_ONCE);
     const started = Array.from({ length: count }, () => new ShardThread(this.startedThread(), this.events));
     this.threads.push(...started);
     return started;
@@ -105,10 +113,6 @@ export class Shards {
   private unlessDead<T>(answer: Promise<T>): Promise<T> {
     return Promise.race([answer, this.death.promise]);
   }
-
-  private addUp(): void {
-    this.counters.setToSum(this.shares);
-  }
 }
 
 function askAll<Kind extends Answer["kind"]>(threads: ShardThread[], message: ToShard, kind: Kind) {
@@ -117,7 +121,6 @@ function askAll<Kind extends Answer["kind"]>(threads: ShardThread[], message: To
 
 interface ThreadEvents {
   told(call: ReportCall): void;
-  counted(): void;
   refused(error: RefusalError): void;
   died(error: ShardError): void;
 }
@@ -155,15 +158,10 @@ class ShardThread {
     } else if (message.kind === "refused") {
       this.events.refused(new RefusalError(message.message));
     } else if (message.kind === "counters") {
-      this.count(message.counters);
+      this.counters = message.counters;
     } else {
-      if (message.kind === "finished") this.count(message.counters);
+      if (message.kind === "finished") this.counters = message.counters;
       if (this.awaited?.kind === message.kind) this.awaited.resolve(message);
     }
-  }
-
-  private count(counters: Counters): void {
-    this.counters = counters;
-    this.events.counted();
   }
 }
