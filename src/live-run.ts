@@ -23,12 +23,22 @@ export class LiveRun {
   ) {}
 
   /** Undefined: `stop` was requested before anything was captured. Throws RefusalError, ShardError. */
-  static async start(options: Options, counters: Counters, report: RunReport, log: Log, startThread: StartThread, stop: Stop): Promise<LiveRun | undefined> {
+  static async start(
+    options: Options,
+    counters: Counters,
+    report: RunReport,
+    log: Log,
+    startThread: StartThread,
+    stop: Stop,
+  ): Promise<LiveRun | undefined> {
     // Linux keeps it by thread, and threads inherit it.
     hurry((refusal) => log.debug(refusal));
     const cores = availableParallelism();
     if (options.threads > cores) {
-      log.warn(`${options.threads} threads for ${cores} ${cores === 1 ? "core" : "cores"}: those beyond the cores cost memory and speed nothing up (--threads)`);
+      log.warn(
+        `${counted(options.threads, "thread")} for ${counted(cores, "core")}: those beyond the cores cost memory ` +
+          "and speed nothing up (--threads)",
+      );
     }
     const shards = new Shards(options, counters, report, startThread);
     const libraryName = await shards.start(stop);
@@ -37,8 +47,10 @@ export class LiveRun {
     log.debug(`Using ${libraryName}`);
     if (!guardPort(options["vxlan-port"])) log.debug(`UDP port ${options["vxlan-port"]} has an owner already`);
     const { host, port } = options.address;
-    const threads = options.threads === 1 ? "1 thread" : `${options.threads} threads`;
-    log.info(`Capturing on ${options.interfaceName}: VNI ${options.vni}, port ${options.port}, forwarding to ${host} port ${port} (${threads})`);
+    log.info(
+      `Capturing on ${options.interfaceName}: VNI ${options.vni}, port ${options.port}, ` +
+        `forwarding to ${host} port ${port} (${counted(options.threads, "thread")})`,
+    );
     return new LiveRun(shards, secondLook, report, log, options.interfaceName!);
   }
 
@@ -68,4 +80,8 @@ export class LiveRun {
     this.report.interfaceIs(isInterfaceUp(this.interfaceName), this.interfaceName);
     this.report.strangers(this.secondLook.strangers);
   }
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${count === 1 ? noun : `${noun}s`}`;
 }

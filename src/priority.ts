@@ -1,4 +1,7 @@
-/** The process's share of busy cores: a frame that is not read in time is lost, and a request not forwarded in time piles up. */
+/**
+ * The process's share of busy cores: a frame that is not read in time is lost, and a request not forwarded in time
+ * piles up.
+ */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { setPriority } from "node:os";
 
@@ -13,7 +16,7 @@ const AUTOGROUP = "/proc/self/autogroup";
 const AUTOGROUP_TRIES = 5;
 const AUTOGROUP_RETRY_MS = 100;
 
-/** Asks for a higher priority, for this thread and those that it starts. `told` hears what the system refuses, and why. */
+/** Asks for a higher priority, for this thread and those that it starts. `told` hears what is refused, and why. */
 export function hurry(told: (refusal: string) => void): void {
   try {
     setPriority(CAPTURE_NICE);

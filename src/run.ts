@@ -25,12 +25,19 @@ const REPORT_MS = 1000;
 const STATUS_DONE = 0;
 const STATUS_NOT_DONE = 1;
 
-/** Runs until the source ends or a signal comes; `startThread` starts a shard's. Returns the exit status. Throws RefusalError. */
+/**
+ * Runs until the source ends or a signal comes; `startThread` starts a shard's. Returns the exit status. Throws
+ * RefusalError, ShardError.
+ */
 export async function run(options: Options, startThread: StartThread): Promise<number> {
   const clock = new Clock();
   const log = new Log(options["log-level"], options.logFormat, clock.now);
   const summary = options.summary === undefined ? undefined : SummaryFile.open(options.summary);
-  const stop = stopSignal((signal) => log.info(`${signal}: no more is captured; responses may come in for up to ${DRAIN_MS / 1000} s (again to end at once)`));
+  const stop = stopSignal((signal) =>
+    log.info(
+      `${signal}: no more is captured; responses may come in for up to ${DRAIN_MS / 1000} s (again to end at once)`,
+    ),
+  );
   const counters = new Counters();
   const report = new RunReport(log, counters, options, clock.now);
   log.debug(VERSION_LINE);
@@ -75,7 +82,14 @@ async function runToEnd(source: Source, stop: Stop, log: Log): Promise<number> {
 }
 
 /** Throws RefusalError. */
-function startReading(options: Options, path: string, counters: Counters, report: RunReport, log: Log, clock: Clock): SavefileRun {
+function startReading(
+  options: Options,
+  path: string,
+  counters: Counters,
+  report: RunReport,
+  log: Log,
+  clock: Clock,
+): SavefileRun {
   const savefile = Savefile.open(path);
   const showsProgress = log.format === "pretty" && isatty(2);
   const progress = showsProgress ? new Progress(path === "-" ? 0 : statSync(path).size, clock.now) : undefined;

@@ -29,7 +29,9 @@ export type FromShard =
   /** The machine refuses (RefusalError): the shard has ended. */
   | { kind: "refused"; message: string };
 
-export type ReportCall = { [Name in keyof ShardReport]: { name: Name; args: Parameters<ShardReport[Name]> } }[keyof ShardReport];
+export type ReportCall = {
+  [Name in keyof ShardReport]: { name: Name; args: Parameters<ShardReport[Name]> };
+}[keyof ShardReport];
 
 /** The answers that {@link ToShard} gets. */
 export type Answer = Extract<FromShard, { kind: "opened" | "accepting" | "closed" | "refusing" | "finished" }>;

@@ -11,7 +11,7 @@ import type { ShardReport } from "./shard.ts";
 import type { Answer, FromShard, ReportCall, ToShard } from "./shard-messages.ts";
 import type { Stop } from "./stop.ts";
 
-/** Threads that do something long at the same time: more than there are cores would only keep each other, and the main thread, from it. */
+/** Threads that do something long at a time: more than cores only keep each other, and the main thread, from it. */
 const AT_ONCE = availableParallelism();
 
 export type StartThread = () => Worker;
@@ -88,7 +88,7 @@ export class Shards {
     return libraryName;
   }
 
-  /** Closes all handles, each in its thread: the kernel takes 40 ms for one, and the process's end would take them one by one. */
+  /** Closes all handles, each in its thread: the kernel takes 40 ms for one, and would take them in turn at the end. */
   private async giveBack(): Promise<undefined> {
     await askAll(this.threads, { kind: "close" }, "closed");
   }

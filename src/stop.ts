@@ -1,6 +1,6 @@
 /** SIGINT and SIGTERM: the first asks the program to end in order, the second ends it at once. */
 
-/** A signal again within this time is the same one told twice, as timeout(1) and other wrappers do: to the process and to its group. */
+/** A signal again within this time is the same one told twice, as timeout(1) does: to the process and to its group. */
 export const SIGNAL_ECHO_MS = 100;
 
 const EXIT_STATUS = { SIGINT: 130, SIGTERM: 143 };

@@ -3,7 +3,18 @@
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
-import { type Field, fieldValue, headerField, oneOf, path, rustLog, type Value, wholeNumber, wholeNumberOrOff, yesOrNo } from "./values.ts";
+import {
+  type Field,
+  fieldValue,
+  headerField,
+  oneOf,
+  path,
+  rustLog,
+  type Value,
+  wholeNumber,
+  wholeNumberOrOff,
+  yesOrNo,
+} from "./values.ts";
 
 export const MODES = ["http", "tcp"] as const;
 export const PROXY_PROTOCOL_WAYS = ["pass", "strip"] as const;
@@ -105,7 +116,12 @@ export const flags = {
     defaultText: "one per core",
     help: "threads that share the interface, each with its own flows and connections; with --read there is one",
   }),
-  "vxlan-port": single({ value: wholeNumber(1, PORT_MAX), hint: "PORT", default: 4789, help: "UDP port of the mirror" }),
+  "vxlan-port": single({
+    value: wholeNumber(1, PORT_MAX),
+    hint: "PORT",
+    default: 4789,
+    help: "UDP port of the mirror",
+  }),
   "idle-timeout-s": single({
     value: wholeNumber(1, DAY_S),
     hint: "S",
@@ -147,7 +163,7 @@ export const flags = {
     value: wholeNumber(0, DAY_MS),
     hint: "MS",
     default: 1000,
-    help: "tcp, upgrades: the client's end is passed on after so long without a byte either way, or behind the endpoint's",
+    help: "tcp, upgrades: the client's end follows after so long without a byte either way, or the endpoint's end",
   }),
   "pipeline-depth": single({
     value: wholeNumber(1, 1000),
@@ -197,7 +213,7 @@ export const flags = {
     value: oneOf(PROXY_PROTOCOL_WAYS),
     hint: "pass|strip",
     default: "pass",
-    help: "a PROXY protocol header before the first request goes first on each connection to the endpoint, or is left out",
+    help: "a PROXY protocol header of a client: sent first on each of its connections to the endpoint, or left out",
   }),
   "max-flows": single({
     value: wholeNumber(1, 10_000_000),
@@ -227,7 +243,10 @@ export const flags = {
   "log-level": single<LogLevel>({
     value: logLevel,
     hint: "LEVEL",
-    variables: [{ name: "LOG_LEVEL", value: logLevel }, { name: "RUST_LOG", value: rustLog(LOG_LEVEL_DEFAULT) }],
+    variables: [
+      { name: "LOG_LEVEL", value: logLevel },
+      { name: "RUST_LOG", value: rustLog(LOG_LEVEL_DEFAULT) },
+    ],
     default: LOG_LEVEL_DEFAULT,
     help: "error, warn, info, debug or trace; of RUST_LOG, the plain levels and those for vxlan_to_http",
   }),
@@ -238,7 +257,12 @@ export const flags = {
     defaultText: "pretty on a terminal, else plain",
     help: "pretty, plain or json (one object a line)",
   }),
-  summary: single<string | undefined>({ value: path, hint: "FILE", default: undefined, help: "at exit, write all counters as one JSON object" }),
+  summary: single<string | undefined>({
+    value: path,
+    hint: "FILE",
+    default: undefined,
+    help: "at exit, write all counters as one JSON object",
+  }),
 };
 
 type Flags = typeof flags;

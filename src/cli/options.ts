@@ -5,7 +5,17 @@ import { UsageError } from "../errors.ts";
 import type { ForwardAddress } from "../forward/socket.ts";
 import { type HeaderEdits, MARK_FIELD } from "../http/header-edits.ts";
 import type { LogFormat } from "../observe/log.ts";
-import { type Flag, type FlagName, flags, flagTable, type FlagValues, GAP_TIMEOUT_LIVE_MS, THREADS_MAX, type Variable, variableOf } from "./flags.ts";
+import {
+  type Flag,
+  type FlagName,
+  flags,
+  flagTable,
+  type FlagValues,
+  GAP_TIMEOUT_LIVE_MS,
+  THREADS_MAX,
+  type Variable,
+  variableOf,
+} from "./flags.ts";
 import { FORWARD_ADDRESS_FORMS, parseForwardAddress } from "./forward-address.ts";
 import { type Field, parseValue, quote, type Value, wholeNumber } from "./values.ts";
 
@@ -40,7 +50,12 @@ export const positionals = [
 const forwardAddress: Value<ForwardAddress> = { accepts: FORWARD_ADDRESS_FORMS, parse: parseForwardAddress };
 
 /** The flags that take the place of a run, and have no variables. */
-const OTHER_REQUESTS = new Map([["--help", "help"], ["-h", "help"], ["--version", "version"], ["-v", "version"]] as const);
+const OTHER_REQUESTS = new Map([
+  ["--help", "help"],
+  ["-h", "help"],
+  ["--version", "version"],
+  ["-v", "version"],
+] as const);
 
 type Env = NodeJS.ProcessEnv;
 
@@ -74,7 +89,8 @@ function takeApart(argv: string[]): Parts {
     }
     const [, written, value] = /^([^=]*)(?:=(.*))?$/s.exec(argument) as unknown as [string, string, string | undefined];
     const other = OTHER_REQUESTS.get(written as "--help");
-    const name = written.startsWith("--") && Object.hasOwn(flags, written.slice(2)) ? (written.slice(2) as FlagName) : undefined;
+    const name =
+      written.startsWith("--") && Object.hasOwn(flags, written.slice(2)) ? (written.slice(2) as FlagName) : undefined;
     if (other === undefined && name === undefined) throw new UsageError(`Cannot use ${written}: there is no such flag`);
     const isSwitch = name === undefined || flags[name].kind === "switch";
     if (isSwitch && value !== undefined) throw new UsageError(`Cannot use ${argument}: ${written} takes no value`);
@@ -85,19 +101,21 @@ function takeApart(argv: string[]): Parts {
 }
 
 function readOptions(given: Map<FlagName, string[]>, rest: string[], env: Env): Options {
-  const chosen = Object.fromEntries(flagTable.map(([name, flag]) => [name, readFlag(name, flag, given.get(name), env)])) as FlagValues;
+  const chosen = Object.fromEntries(
+    flagTable.map(([name, flag]) => [name, readFlag(name, flag, given.get(name), env)]),
+  ) as FlagValues;
 
   const expected = chosen.read === undefined ? positionals : positionals.slice(1);
   const missing = expected[rest.length];
-  if (missing !== undefined) {
-    throw new UsageError(`Cannot start: <${missing.name}> is missing (expected ${expected.map(({ name }) => `<${name}>`).join(" ")})`);
-  }
+  const names = expected.map(({ name }) => `<${name}>`).join(" ");
+  if (missing !== undefined) throw new UsageError(`Cannot start: <${missing.name}> is missing (expected ${names})`);
   if (rest.length > expected.length) {
-    throw new UsageError(`Cannot start: ${quote(rest[expected.length]!)} is one argument too many (expected ${expected.map(({ name }) => `<${name}>`).join(" ")})`);
+    throw new UsageError(`Cannot start: ${quote(rest[expected.length]!)} is one argument too many (expected ${names})`);
   }
   const [vni, port, addressText] = rest.slice(-3) as [string, string, string];
   const interfaceName = chosen.read === undefined ? rest[0]! : undefined;
-  if (interfaceName === "") throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
+  if (interfaceName === "")
+    throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);
   return {
     ...chosen,
@@ -105,7 +123,11 @@ function readOptions(given: Map<FlagName, string[]>, rest: string[], env: Env): 
     vni: parseValue("<vni> ", vni, wholeNumber(0, VNI_MAX)),
     port: parseValue("<original_destination_port> ", port, wholeNumber(1, PORT_MAX)),
     address,
-    headerEdits: headerEdits(chosen.host === "endpoint" ? hostOf(address) : chosen.host, chosen["set-header"], chosen.mark),
+    headerEdits: headerEdits(
+      chosen.host === "endpoint" ? hostOf(address) : chosen.host,
+      chosen["set-header"],
+      chosen.mark,
+    ),
     threads: chosen.read === undefined ? (chosen.threads ?? Math.min(availableParallelism(), THREADS_MAX)) : 1,
     gapTimeoutMs: chosen["gap-timeout-ms"] ?? (chosen.read === undefined ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen["log-format"] ?? (isatty(2) ? "pretty" : "plain"),
@@ -116,7 +138,10 @@ function readOptions(given: Map<FlagName, string[]>, rest: string[], env: Env): 
 function readFlag(name: FlagName, flag: Flag<unknown>, given: string[] | undefined, env: Env): unknown {
   if (given !== undefined) {
     if (given.includes("")) throw new UsageError(`Cannot use --${name}: it needs a value, ${flag.value.accepts}`);
-    return combine(flag, given.map((text) => parseValue(`--${name}=`, text, flag.value as Value<unknown>)));
+    return combine(
+      flag,
+      given.map((text) => parseValue(`--${name}=`, text, flag.value as Value<unknown>)),
+    );
   }
   const own: Variable<unknown> = { name: variableOf(name), value: flag.value };
   const others = flag.kind === "single" ? (flag.variables ?? []) : [];
@@ -124,7 +149,10 @@ function readFlag(name: FlagName, flag: Flag<unknown>, given: string[] | undefin
     const text = env[variable.name];
     if (!text) continue;
     const texts = flag.kind === "list" ? text.split(/\r?\n/).filter((line) => line.trim() !== "") : [text];
-    return combine(flag, texts.map((line) => parseValue(`${variable.name}=`, line, variable.value)));
+    return combine(
+      flag,
+      texts.map((line) => parseValue(`${variable.name}=`, line, variable.value)),
+    );
   }
   return flag.default;
 }
@@ -141,7 +169,8 @@ function headerEdits(host: string | undefined, fields: readonly Field[], mark: b
   for (const [name, value] of fields) {
     const by = `--set-header ${quote(`${name}: ${value}`)}`;
     const other = setBy.get(name.toLowerCase());
-    if (other !== undefined) throw new UsageError(`Cannot use ${by}: ${other} sets ${name} already; use one of the two`);
+    if (other !== undefined)
+      throw new UsageError(`Cannot use ${by}: ${other} sets ${name} already; use one of the two`);
     setBy.set(name.toLowerCase(), by);
   }
   return host === undefined && fields.length === 0 && !mark ? null : { host, fields, mark };

@@ -11,7 +11,11 @@ function row(name: string, flag: Flag<unknown>): [string, string] {
 
 /** All of it, without a newline at its end. */
 export function usage(): string {
-  const rows = [...flagTable.map(([name, flag]) => row(name, flag)), ["-h, --help", "show this"], ["-v, --version", "show version, commit and Bun's version"]];
+  const rows = [
+    ...flagTable.map(([name, flag]) => row(name, flag)),
+    ["-h, --help", "show this"],
+    ["-v, --version", "show version, commit and Bun's version"],
+  ];
   const width = Math.max(...[...rows, ...positionals.map(({ name }) => [name])].map(([name]) => name!.length));
   return [
     "Forwards mirrored traffic (AWS VPC Traffic Mirroring, VXLAN) to an HTTP endpoint.",
@@ -27,7 +31,8 @@ export function usage(): string {
     ...rows.map(([name, help]) => `  ${name!.padEnd(width)}  ${help}`),
     "",
     "Environment:",
-    `  Each flag has a variable: VXLAN_TO_HTTP_ and its name in capitals (--${VARIABLE_EXAMPLE}: ${variableOf(VARIABLE_EXAMPLE)}).`,
+    "  Each flag has a variable: VXLAN_TO_HTTP_ and its name in capitals",
+    `  (--${VARIABLE_EXAMPLE}: ${variableOf(VARIABLE_EXAMPLE)}).`,
     "  A flag beats its variable, which beats the original program's (in brackets above), which beats the default.",
     "  That of a flag that may be given more than once has one value a line; that of a flag without a value is",
     "  1, true, yes or on, or 0, false, no or off. An empty variable counts as none.",
@@ -39,6 +44,6 @@ export function usage(): string {
     "  vxlan-to-http --read mirror.pcap 42 80 [::1]:8080",
     "  ssh replay tcpdump -U -w - udp port 4789 | vxlan-to-http --read - 42 80 localhost:8080",
     "",
-    "Exit status: 0 done, 1 the machine refused (permission, interface, file), or with --read not all could be forwarded, 2 wrong usage.",
+    "Exit status: 0 done, 1 the machine refused or, with --read, not all could be forwarded, 2 wrong usage.",
   ].join("\n");
 }

@@ -33,7 +33,10 @@ export function wholeNumber(min: number, max: number): Value<number> {
 /** A limit that may be switched off: Infinity. */
 export function wholeNumberOrOff(min: number, max: number): Value<number> {
   const number = wholeNumber(min, max);
-  return { accepts: `${number.accepts}, or off`, parse: (text) => (text.toLowerCase() === "off" ? Infinity : number.parse(text)) };
+  return {
+    accepts: `${number.accepts}, or off`,
+    parse: (text) => (text.toLowerCase() === "off" ? Infinity : number.parse(text)),
+  };
 }
 
 export function oneOf<T extends string>(values: readonly T[]): Value<T> {

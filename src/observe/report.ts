@@ -176,15 +176,17 @@ export class RunReport implements EndpointReport, HttpReport {
    */
   unforwarded(mode: "http" | "tcp"): boolean {
     const { requests, upstream } = this.counters;
-    const lost = UNFORWARDED_DROPS.filter((reason) => requests.dropped[reason] > 0).map((reason) => `${requests.dropped[reason]} ${reason}`);
-    if (mode === "http" && lost.length > 0) {
-      const count = UNFORWARDED_DROPS.reduce((sum, reason) => sum + requests.dropped[reason], 0);
-      this.log.error(`Not all was forwarded: ${count} whole ${plural(count, "request")} (${lost.join(", ")})`);
+    const count = UNFORWARDED_DROPS.reduce((sum, reason) => sum + requests.dropped[reason], 0);
+    if (mode === "http" && count > 0) {
+      const reasons = UNFORWARDED_DROPS.filter((reason) => requests.dropped[reason] > 0);
+      const counts = reasons.map((reason) => `${requests.dropped[reason]} ${reason}`).join(", ");
+      this.log.error(`Not all was forwarded: ${count} whole ${plural(count, "request")} (${counts})`);
       return true;
     }
     // In mode http, connections of other protocols that pass through.
     if (upstream.connect_errors === 0 || (mode === "http" && upstream.connects > 0)) return false;
-    this.log.error(`Not all was forwarded: ${upstream.connect_errors} ${plural(upstream.connect_errors, "connection")} could not be made`);
+    const connections = plural(upstream.connect_errors, "connection");
+    this.log.error(`Not all was forwarded: ${upstream.connect_errors} ${connections} could not be made`);
     return true;
   }
 

@@ -26,7 +26,7 @@ export class SummaryFile {
     return new SummaryFile(path, openEmpty(path));
   }
 
-  /** Writes all counters as one JSON object; to a new file where the one that was opened has been removed. Throws RefusalError. */
+  /** Writes all counters as one JSON object; to a new file where the opened one is gone. Throws RefusalError. */
   write(counters: CountersSnapshot): void {
     const { path } = this;
     if (fstatSync(this.fd).nlink === 0) {
