@@ -4,6 +4,8 @@
  */
 import { statSync } from "node:fs";
 import { isatty } from "node:tty";
+import { InterfaceState } from "./capture/interface.ts";
+import { guardPort } from "./capture/port-guard.ts";
 import { Savefile } from "./capture/savefile.ts";
 import type { Options } from "./cli/options.ts";
 import { Clock } from "./clock.ts";
@@ -63,13 +65,77 @@ interface Source {
   finish(stop: Stop): Promise<void>;
 }
 
-async function runToEnd(source: Source, stop: Stop, log: Log): Promise<number> {
-  // What came before the machine refused to go on is still forwarded.
-  const refused = (error: unknown): number => {
-    if (!(error instanceof RefusalError)) throw error;
-    log.error(error.message);
-    return STATUS_NOT_DONE;
-  };
+function stopSignal(log: Log): Stop {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stop: Stop = { requested: false, request: promise };
+  const exitStatus = { SIGINT: 130, SIGTERM: 143 };
+  let requestedMs = 0;
+  for (const [signal, status] of Object.entries(exitStatus)) {
+    process.on(signal, () => {
+      if (stop.requested && performance.now() - requestedMs < SIGNAL_ECHO_MS) return;
+      if (stop.requested) process.exit(status);
+      stop.requested = true;
+      requestedMs = performance.now();
+      resolve();
+      log.info(`${signal}: no more is captured; answers may come in for up to ${DRAIN_MS / 1000} s (again to end at once)`);
+    });
+  }
+  return stop;
+}
+
+/** Capturing on an interface until a signal comes: the shards' threads do, this one looks on. */
+class LiveRun {
+  private constructor(
+    private readonly shards: Shards,
+    private readonly secondLook: SecondLook,
+    private readonly report: RunReport,
+    private readonly log: Log,
+    private readonly interfaceName: string,
+    private readonly interfaceState: InterfaceState,
+  ) {}
+
+  /** Throws RefusalError, ShardError. */
+  static async start(options: Options, counters: Counters, report: RunReport, log: Log, startThread: StartThread): Promise<LiveRun> {
+    // Linux keeps it by thread, and threads inherit it.
+    if (!mayHurry()) log.debug("The system gives no priority (CAP_SYS_NICE)");
+    const shards = new Shards(options, counters, report, startThread);
+    const libraryName = await shards.start();
+    const secondLook = new SecondLook(options, counters);
+    log.debug(`Using ${libraryName}`);
+    if (!guardPort(options["vxlan-port"])) log.debug(`UDP port ${options["vxlan-port"]} has an owner already`);
+    const { host, port } = options.address;
+    const threads = options.threads === 1 ? "1 thread" : `${options.threads} threads`;
+    log.info(`Capturing on ${options.interfaceName}: VNI ${options.vni}, port ${options.port}, forwarding to ${host} port ${port} (${threads})`);
+    return new LiveRun(shards, secondLook, report, log, options.interfaceName!, new InterfaceState(options.interfaceName!));
+  }
+
+  async run(stop: Stop): Promise<void> {
+    const ticker = setInterval(() => this.look(), REPORT_MS);
+    try {
+      await Promise.race([stop.request, this.shards.failure]);
+    } finally {
+      clearInterval(ticker);
+    }
+  }
+
+  async finish(_stop: Stop): Promise<void> {
+    await this.shards.stop();
+    this.look();
+    this.shards.shares.forEach(({ frames, flows }, index) => {
+      this.log.debug(`Thread ${index + 1}: ${frames.segments} segments of ${flows.opened + flows.picked_up} flows`);
+    });
+  }
+
+  private look(): void {
+    this.secondLook.take();
+    this.report.interfaceIs(this.interfaceState.look(), this.interfaceName);
+    this.report.tick();
+    this.report.strangers(this.secondLook.strangers);
+  }
+}
+
+/** Asks for a higher priority. False: the system refuses. */
+function mayHurry(): boolean {
   try {
     const status = await source.run(stop).then(() => STATUS_DONE, refused);
     await source.finish(stop);
