@@ -11,7 +11,7 @@ const FINISH_FLOWS = 1024;
 /** Ends all flows, no faster than the endpoint takes what they still bring; once `stop` is requested, at once. */
 export async function finish(shard: Shard, memory: MemoryGuard, stop: { readonly requested: boolean }): Promise<void> {
   while (shard.finish(FINISH_FLOWS)) {
-    memory.check(shard.turnover);
+    memory.check();
     while (shard.isBehind && !stop.requested) {
       shard.tick();
       await Bun.sleep(1);

@@ -105,7 +105,7 @@ export class LiveShard {
         break;
       }
       shard.advance(nowMs);
-      memory.check(shard.turnover);
+      memory.check();
       if (nowMs >= statsDueMs) {
         statsDueMs = nowMs + STATS_MS;
         this.countKernelDrops();

@@ -1,37 +1,53 @@
 /**
- * Keeps the process near what its limits allow. The engine lets its heap grow to some four times of what
- * lives before it collects all of it, and flows outlive its quick collections: a flood of them took a
- * gigabyte that way. So above a threshold it is told to collect, whenever enough flows have come and gone.
- * Below, which is where a program stays that is not flooded, nothing is done and nothing is spent.
+ * Keeps the process near what its limits allow. The engine lets its heap grow to some four times of what lives before
+ * it collects all of it, and flows outlive its quick collections: a flood of them took a gigabyte that way, and an
+ * ordinary load with a connection for each request ten megabytes a minute. So it is told to collect whenever the
+ * process has grown by so much since it was smallest, near the limit by less; but only for a share of the time.
  */
+import { type OwnMemory, openOwnMemory } from "./own-memory.ts";
 
-/** The program's memory beside the bytes that --max-buffer-mib grants, above which it collects. */
-const BESIDE_BUFFERS_BYTES = 16 << 20;
-/** Flows that must have come and gone since the last collection for another to be worth its time. */
-const TURNOVER_MIN = 4096;
+const MIB = 1 << 20;
+/** The process's own memory beside the bytes that --max-buffer-mib grants: what it has at its start included. */
+const BESIDE_BUFFERS_BYTES = 56 * MIB;
+/** How much it may grow between two collections, if there is room; of what room there is, how much. */
+const GROWTH_BYTES_MAX = 32 * MIB;
+const GROWTH_BYTES_MIN = 4 * MIB;
+const GROWTH_SHARE = 0.5;
 /** How much longer than a collection the time until the next one is at least. */
-const PAUSE_FACTOR = 2;
+const PAUSE_FACTOR = 3;
 const CHECK_MS = 10;
 
 export class MemoryGuard {
-  private readonly thresholdBytes: number;
-  private turnoverBefore = 0;
+  private readonly limitBytes: number;
+  /** The least memory that it had since the last collection. */
+  private leastBytes = Infinity;
   private notBeforeMs = 0;
 
-  constructor(maxBufferMib: number) {
-    this.thresholdBytes = (maxBufferMib << 20) + BESIDE_BUFFERS_BYTES;
+  constructor(
+    maxBufferMib: number,
+    private readonly memory: OwnMemory = openOwnMemory(),
+    private readonly now: () => number = () => performance.now(),
+    private readonly collect: () => void = () => Bun.gc(true),
+  ) {
+    this.limitBytes = maxBufferMib * MIB + BESIDE_BUFFERS_BYTES;
   }
 
-  /** Cheap to call often. `turnover`: how many flows have come and gone since the start. */
-  check(turnover: number): void {
-    if (turnover - this.turnoverBefore < TURNOVER_MIN) return;
-    const nowMs = performance.now();
+  /** Cheap to call often. */
+  check(): void {
+    const nowMs = this.now();
     if (nowMs < this.notBeforeMs) return;
     this.notBeforeMs = nowMs + CHECK_MS;
-    if (process.memoryUsage.rss() < this.thresholdBytes) return;
-    Bun.gc(true);
-    const tookMs = performance.now() - nowMs;
-    this.notBeforeMs = nowMs + tookMs * (1 + PAUSE_FACTOR);
-    this.turnoverBefore = turnover;
+    const bytes = this.memory.read();
+    this.leastBytes = Math.min(this.leastBytes, bytes);
+    if (bytes - this.leastBytes < this.growthBytes) return;
+    this.collect();
+    this.notBeforeMs = nowMs + (this.now() - nowMs) * (1 + PAUSE_FACTOR);
+    this.leastBytes = this.memory.read();
+  }
+
+  /** How much it may grow beyond its least. */
+  private get growthBytes(): number {
+    const room = (this.limitBytes - this.leastBytes) * GROWTH_SHARE;
+    return Math.min(Math.max(room, GROWTH_BYTES_MIN), GROWTH_BYTES_MAX);
   }
 }

@@ -147,18 +147,54 @@ function mayHurry(): boolean {
   }
 }
 
-/** Throws RefusalError. */
-function startReading(
-  options: Options,
-  path: string,
-  counters: Counters,
-  report: RunReport,
-  log: Log,
-  clock: Clock,
-): SavefileRun {
-  const savefile = Savefile.open(path);
-  const showsProgress = log.format === "pretty" && isatty(2);
-  const progress = showsProgress ? new Progress(path === "-" ? 0 : statSync(path).size, clock.now) : undefined;
-  log.info(`Reading ${path === "-" ? "standard input" : path}`);
-  return new SavefileRun(savefile, options, counters, report, clock, progress);
+/** Reading a savefile to its end, no faster than the endpoint takes it. Opening it throws RefusalError. */
+class SavefileRun {
+  private readonly savefile: Savefile;
+  private readonly shard: Shard;
+  private readonly memory: MemoryGuard;
+  private readonly progress: Progress | undefined;
+
+  constructor(
+    options: Options,
+    path: string,
+    private readonly counters: Counters,
+    private readonly report: RunReport,
+    log: Log,
+    private readonly clock: Clock,
+  ) {
+    this.savefile = Savefile.open(path);
+    this.memory = new MemoryGuard(options["max-buffer-mib"]);
+    this.shard = new Shard(shardOptions(options, 1), counters, report, bunConnector, clock.now);
+    if (log.format === "pretty" && isatty(2)) this.progress = new Progress(path === "-" ? 0 : statSync(path).size, clock.now);
+    log.info(`Reading ${path === "-" ? "standard input" : path}`);
+  }
+
+  async run(stop: Stop): Promise<void> {
+    const { savefile, shard, memory, progress } = this;
+    const ticker = setInterval(() => shard.tick(), TICK_MS);
+    const stopped = stop.request.then(() => false);
+    try {
+      while (await Promise.race([savefile.fill(), stopped])) {
+        let more = true;
+        while (more && !stop.requested) {
+          more = shard.process(savefile, READ_RECORDS_MAX, true);
+          await turn();
+          // Sleeping, not spinning: it is the endpoint that needs the processor now.
+          while (shard.isBehind && !stop.requested) await Bun.sleep(BEHIND_MS);
+          memory.check();
+          progress?.update(savefile.position, this.counters.frames.captured);
+          this.report.tick();
+        }
+      }
+    } finally {
+      clearInterval(ticker);
+      progress?.clear();
+    }
+  }
+
+  async finish(stop: Stop): Promise<void> {
+    await finish(this.shard, this.memory, stop);
+    await drain(this.shard, this.clock.now, stop);
+    this.report.strangers(this.shard.strangers);
+  }
 }

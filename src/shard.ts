@@ -104,11 +104,6 @@ export class Shard {
     return this.endpoint.openCount === 0 && (this.http === null || this.http.busyPipes === 0);
   }
 
-  /** What has come and gone since the start, in flows. */
-  get turnover(): number {
-    return this.flows.turnover;
-  }
-
   private get isCrowded(): boolean {
     const { http } = this;
     if (http === null) return false;

@@ -1,0 +1,95 @@
+import { describe, expect, test } from "bun:test";
+import { MemoryGuard } from "../src/memory-guard.ts";
+
+const MIB = 1 << 20;
+const START_BYTES = 30 * MIB;
+/** So often the guard is asked at the least. */
+const STEP_MS = 10;
+
+/** A process that makes garbage, on a clock of its own. */
+class Machine {
+  nowMs = 0;
+  garbageBytes = 0;
+  livingBytes = START_BYTES;
+  peakBytes = 0;
+  collections = 0;
+  collectingMs = 0;
+  readonly guard: MemoryGuard;
+
+  constructor(maxBufferMib: number, collectionMs: number, isKnown = true) {
+    const read = () => (isKnown ? this.livingBytes + this.garbageBytes : 0);
+    const collect = () => {
+      this.collections++;
+      this.nowMs += collectionMs;
+      this.collectingMs += collectionMs;
+      this.garbageBytes = 0;
+    };
+    this.guard = new MemoryGuard(maxBufferMib, { read }, () => this.nowMs, collect);
+  }
+
+  run(ms: number, garbageBytesPerMs: number, livingBytesPerMs = 0): void {
+    const endMs = this.nowMs + ms;
+    while (this.nowMs < endMs) {
+      this.guard.check();
+      this.nowMs += STEP_MS;
+      this.garbageBytes += garbageBytesPerMs * STEP_MS;
+      this.livingBytes += livingBytesPerMs * STEP_MS;
+      this.peakBytes = Math.max(this.peakBytes, this.livingBytes + this.garbageBytes);
+    }
+  }
+}
+
+describe("the memory guard", () => {
+  test("does nothing while memory comes and goes by less than it may grow", () => {
+    const machine = new Machine(256, 20);
+    for (let i = 0; i < 100; i++) {
+      machine.run(1000, 0.03 * MIB);
+      machine.garbageBytes = 0;
+    }
+    expect(machine.collections).toBe(0);
+  });
+
+  // So many bytes a second, for so long, and how often it is to collect at the most: whenever 32 MiB have come.
+  test.each([
+    { what: "an hour of an ordinary load", perMs: 200, ms: 3_600_000, often: 22 },
+    { what: "a flood", perMs: 0.1 * MIB, ms: 30_000, often: 94 },
+  ])("$what levels off at 32 MiB more than what lives", ({ perMs, ms, often }) => {
+    const machine = new Machine(256, 20);
+    machine.run(ms, perMs);
+    expect(machine.peakBytes).toBeLessThan(START_BYTES + 32 * MIB + perMs * 100);
+    expect(machine.collections).toBeGreaterThan(often / 2);
+    expect(machine.collections).toBeLessThanOrEqual(often);
+  });
+
+  test("collects earlier where the limit leaves less room", () => {
+    const machine = new Machine(16, 20);
+    machine.run(10_000, 0.02 * MIB);
+    expect(machine.peakBytes).toBeLessThan(72 * MIB);
+  });
+
+  test("above the limit it takes no more than its share of the time", () => {
+    const machine = new Machine(1, 50);
+    machine.livingBytes = 300 * MIB;
+    machine.run(10_000, MIB);
+    expect(machine.collectingMs).toBeLessThanOrEqual(10_100 / 4);
+    expect(machine.collections).toBeGreaterThan(10);
+  });
+
+  test("what is held rises, and is freed by itself: what counts afterwards is what is left", () => {
+    const machine = new Machine(256, 20);
+    machine.run(1000, 0, 0.2 * MIB);
+    const { collections } = machine;
+    expect(collections).toBeLessThanOrEqual(7);
+    machine.livingBytes = START_BYTES;
+    machine.run(300, 0.1 * MIB);
+    expect(machine.collections).toBe(collections);
+    machine.run(100, 0.1 * MIB);
+    expect(machine.collections).toBe(collections + 1);
+  });
+
+  test("does nothing where memory cannot be known", () => {
+    const machine = new Machine(1, 20, false);
+    machine.run(1000, MIB);
+    expect(machine.collections).toBe(0);
+  });
+});
