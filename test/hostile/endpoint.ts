@@ -1,0 +1,133 @@
+/**
+ * An endpoint that answers the good requests, whatever it does to the others: it may be silent, or respond without an
+ * end. Each connection is for one kind of client alone, and a good request comes in one piece.
+ */
+import type { Socket, TCPSocketListener } from "bun";
+import { GOOD_PATTERN } from "./frames.ts";
+
+const RESPONSE = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const GOOD_PREFIX = "GET /good/";
+const HEAD_END = /\r\n\r\n/g;
+/** What never ends is sent in such pieces, so often: a stream of 200 kB/s on each connection. */
+const PIECE_BYTES = 4000;
+const PIECE_MS = 20;
+
+const repeated = (text: string) => text.repeat(Math.ceil(PIECE_BYTES / text.length));
+
+/** What an endpoint does to those who are not good: `begin` is sent once, `piece` again and again. */
+export interface Behaviour {
+  readonly begin: string;
+  readonly piece: string;
+}
+
+export const BEHAVIOURS = {
+  /** Responds to every head. */
+  responding: null,
+  silent: { begin: "", piece: "" },
+  "endless body": { begin: "HTTP/1.1 200 OK\r\n\r\n", piece: repeated("x") },
+  "endless chunks": { begin: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", piece: repeated("1\r\nx\r\n") },
+  "endless 1xx": { begin: "", piece: repeated("HTTP/1.1 100 Continue\r\n\r\n") },
+  "endless field": { begin: "HTTP/1.1 200 OK\r\nX-Long: ", piece: repeated("x") },
+  "endless fields": { begin: "HTTP/1.1 200 OK\r\n", piece: repeated("X-Many: 1\r\n") },
+  "endless trailer": {
+    begin: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+    piece: repeated("X-Many: 1\r\n"),
+  },
+} as const satisfies Record<string, Behaviour | null>;
+export type BehaviourName = keyof typeof BEHAVIOURS;
+
+const Kind = { UNKNOWN: 0, GOOD: 1, OTHER: 2 } as const;
+
+interface Connection {
+  kind: number;
+}
+
+export class HostileEndpoint implements Disposable {
+  readonly port: number;
+  /** How often each good request came, by its number. */
+  private readonly came = new Map<number, number>();
+  /** When the last good request came that had not come before. */
+  lastMs = performance.now();
+  private listener: TCPSocketListener<Connection> | undefined;
+  private readonly behaviour: Behaviour | null;
+  private readonly victims = new Set<Socket<Connection>>();
+  private readonly ticker: Timer | undefined;
+
+  constructor(name: BehaviourName) {
+    this.behaviour = BEHAVIOURS[name];
+    this.port = this.listen(0);
+    if (this.behaviour !== null && this.behaviour.piece !== "") this.ticker = setInterval(() => this.goOn(), PIECE_MS);
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** Good requests that came, each counted once. */
+  get arrived(): number {
+    return this.came.size;
+  }
+
+  /** Good requests that came more than once. */
+  get twice(): number {
+    return [...this.came.values()].filter((times) => times > 1).length;
+  }
+
+  /** Refuses connections from now on, and resets those that there are. */
+  away(): void {
+    this.listener?.stop(true);
+    this.listener = undefined;
+  }
+
+  back(): void {
+    this.listen(this.port);
+  }
+
+  private listen(port: number): number {
+    this.listener = Bun.listen<Connection>({
+      hostname: "127.0.0.1",
+      port,
+      allowHalfOpen: true,
+      socket: {
+        open: (socket) => void (socket.data = { kind: Kind.UNKNOWN }),
+        data: (socket, bytes) => this.received(socket, bytes),
+        end: (socket) => void socket.end(),
+        close: (socket) => void this.victims.delete(socket),
+        error() {},
+      },
+    });
+    return this.listener.port;
+  }
+
+  private received(socket: Socket<Connection>, bytes: Buffer): void {
+    const connection = socket.data;
+    const text = connection.kind === Kind.OTHER && this.behaviour !== null ? "" : bytes.toString("latin1");
+    if (connection.kind === Kind.UNKNOWN) connection.kind = text.startsWith(GOOD_PREFIX) ? Kind.GOOD : Kind.OTHER;
+    if (connection.kind === Kind.GOOD) {
+      for (const [, number] of text.matchAll(GOOD_PATTERN)) this.note(Number(number));
+    } else if (this.behaviour !== null) {
+      if (this.behaviour.piece === "" || this.victims.has(socket)) return;
+      socket.write(this.behaviour.begin);
+      this.victims.add(socket);
+      return;
+    }
+    const heads = text.match(HEAD_END)?.length ?? 0;
+    if (heads > 0) socket.write(RESPONSE.repeat(heads));
+  }
+
+  private note(number: number): void {
+    const before = this.came.get(number) ?? 0;
+    if (before === 0) this.lastMs = performance.now();
+    this.came.set(number, before + 1);
+  }
+
+  /** What the kernel does not take is left out: none of it means anything. */
+  private goOn(): void {
+    for (const socket of this.victims) socket.write(this.behaviour!.piece);
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.ticker);
+    this.away();
+  }
+}

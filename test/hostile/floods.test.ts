@@ -1,0 +1,67 @@
+/**
+ * Attacks on the executable, smaller than those of scripts/fuzz --hostile: its memory stays within what was granted, the
+ * good requests beside the flood arrive, what it counts adds up, and it ends when it is told to.
+ */
+import { describe, expect, test } from "bun:test";
+import { canIsolate } from "../executable/program.ts";
+import { END_MS_MAX, type Report, type Way } from "./attack.ts";
+import { attackApart } from "./outside.ts";
+
+/** The less is granted, the sooner it shows what is not counted. */
+const MAX_BUFFER_MIB = 16;
+const SECONDS = 60;
+const TIMEOUT_MS = 100_000;
+
+/** Of the attack's frames, as many as it takes to show what it is about. */
+const READ: [name: string, scale: number][] = [
+  ["syn", 0.3],
+  ["collisions", 0.25],
+  ["half-requests", 1],
+  ["behind-holes", 0.3],
+  ["large-behind-holes", 0.2],
+  ["tiny-fragments", 0.25],
+  ["tiny-fragments-large", 0.25],
+  ["tiny-fragments-incomplete", 0.25],
+  ["tiny-outer-fragments", 0.25],
+];
+const LIVE: [name: string, scale: number][] = [
+  ["syn", 0.2],
+  ["half-requests", 0.5],
+  ["waiting-requests", 0.25],
+  ["behind-upgrade", 0.4],
+  ["holes-behind-upgrade", 0.3],
+  ["behind-holes", 0.2],
+  ["silent-endpoint", 0.6],
+  ["silent-endpoint-many", 0.5],
+  ["endless-body", 0.2],
+  ["endless-chunks", 0.2],
+  ["endless-1xx", 0.2],
+  ["endless-field", 0.2],
+  ["endless-fields", 0.2],
+  ["endless-trailer", 0.2],
+  ["uploads-outage", 1],
+  ["many-outage", 0.3],
+];
+
+const run = (name: string, way: Way, scale: number): Promise<Report> =>
+  attackApart(name, { way, maxBufferMib: MAX_BUFFER_MIB, scale, seconds: SECONDS });
+
+function check(report: Report): void {
+  const { peakBytes, limitBytes, good, arrived, twice, endMs, status, broken, kernelDropped } = report;
+  expect(status).toBe(0);
+  expect(broken).toEqual([]);
+  expect(peakBytes).toBeGreaterThan(0);
+  expect(peakBytes).toBeLessThan(limitBytes);
+  // What the kernel found no room for, while this machine had other things to do, may have been theirs.
+  expect(good - arrived).toBeLessThanOrEqual(kernelDropped);
+  expect(twice).toBe(0);
+  expect(endMs).toBeLessThan(END_MS_MAX);
+}
+
+const isolated = canIsolate("attacks on an interface");
+
+test.each(READ)("%s, from a savefile", async (name, scale) => check(await run(name, "read", scale)), TIMEOUT_MS);
+
+describe.if(isolated)("on an interface", () => {
+  test.each(LIVE)("%s", async (name, scale) => check(await run(name, "live", scale)), TIMEOUT_MS);
+});

@@ -1,0 +1,33 @@
+/** Attacks, each in a process of its own: what the one before has left behind is not measured with it. */
+import { join } from "node:path";
+import type { Report, Setup, Way } from "./attack.ts";
+import { ATTACKS } from "./attacks.ts";
+import { TRIALS } from "./trials.ts";
+
+/** For the endpoint's connections, which are in the same process. */
+const DESCRIPTORS = 200_000;
+
+/** Every attack's name, and the one way it comes if it does not come both ways. */
+export const ALL: readonly { name: string; what: string; way?: Way }[] = [...ATTACKS, ...TRIALS];
+
+/** Runs an attack. On an interface it gets a network namespace of its own, which only root can make. */
+export async function attackApart(name: string, setup: Setup): Promise<Report> {
+  const isLive = setup.way === "live";
+  const raise = `ulimit -n ${DESCRIPTORS} 2>/dev/null || ulimit -n $(ulimit -Hn)`;
+  const prepare = `${raise}; ${isLive ? "ip link set lo up && " : ""}exec "$@"`;
+  const command = [
+    "sh",
+    "-c",
+    prepare,
+    "sh",
+    process.execPath,
+    join(import.meta.dir, "inside.ts"),
+    name,
+    JSON.stringify(setup),
+  ];
+  const child = Bun.spawn([...(isLive ? ["unshare", "-n"] : []), ...command], { stdout: "pipe", stderr: "pipe" });
+  const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  if ((await child.exited) !== 0 || out === "")
+    throw new Error(`${name} (${setup.way}): the attack itself has failed\n${out}${err}`);
+  return JSON.parse(out) as Report;
+}
