@@ -20,6 +20,8 @@ const SLEEP_MS = 10;
 /** The same while nothing is open, when no limit can be reached but a flow's own. */
 const IDLE_SLEEP_MS = 100;
 const STATS_MS = 1000;
+/** After so many records of a batch memory is looked at. */
+const CHECKED_RECORDS_MAX = 2048;
 /**
  * After the kernel was told to refuse: no frame for so long, and none waits any more. Kernels with a slow tick
  * (CONFIG_HZ=100) show the last ones only then.
@@ -100,7 +102,10 @@ export class LiveShard {
       const count = hasFrames ? capture.poll() : 0;
       if (count > 0) {
         lastFrameMs = nowMs;
-        shard.process(capture, count);
+        for (let left = count; left > 0; left -= CHECKED_RECORDS_MAX) {
+          shard.process(capture, CHECKED_RECORDS_MAX);
+          memory.check();
+        }
       } else if (nowMs - Math.max(this.refusedMs, lastFrameMs) >= LAST_FRAMES_MS) {
         break;
       }

@@ -1,20 +1,23 @@
 /**
  * Keeps the process near what its limits allow. The engine lets its heap grow to some four times of what lives before
  * it collects all of it, and flows outlive its quick collections: a flood of them took a gigabyte that way, and an
- * ordinary load with a connection for each request ten megabytes a minute. So it is told to collect whenever the
- * process has grown by so much since it was smallest, near the limit by less; but only for a share of the time.
+ * ordinary load with a connection for each request ten megabytes a minute. So it is told to collect, and to give back
+ * what is free, whenever the process has grown by so much since it was smallest: near the limit by less.
  */
 import { type OwnMemory, openOwnMemory } from "./own-memory.ts";
 
 const MIB = 1 << 20;
 /** The process's own memory beside the bytes that --max-buffer-mib grants: what it has at its start included. */
-const BESIDE_BUFFERS_BYTES = 56 * MIB;
-/** How much it may grow between two collections, if there is room; of what room there is, how much. */
+const BESIDE_BUFFERS_BYTES = 48 * MIB;
+/** Between two collections it may grow by half of the room that is left; by so much, or half of what lives, at most. */
+const GROWTH_SHARE_OF_ROOM = 0.5;
 const GROWTH_BYTES_MAX = 32 * MIB;
+const GROWTH_SHARE_MAX = 0.5;
+/** Without any room: the more lives, the longer a collection takes. */
 const GROWTH_BYTES_MIN = 4 * MIB;
-const GROWTH_SHARE = 0.5;
+const GROWTH_SHARE_MIN = 0.125;
 /** How much longer than a collection the time until the next one is at least. */
-const PAUSE_FACTOR = 3;
+const PAUSE_FACTOR = 1;
 const CHECK_MS = 10;
 
 export class MemoryGuard {
@@ -27,7 +30,7 @@ export class MemoryGuard {
     maxBufferMib: number,
     private readonly memory: OwnMemory = openOwnMemory(),
     private readonly now: () => number = () => performance.now(),
-    private readonly collect: () => void = () => Bun.gc(true),
+    private readonly collect: () => void = collectGarbage,
   ) {
     this.limitBytes = maxBufferMib * MIB + BESIDE_BUFFERS_BYTES;
   }
@@ -47,7 +50,16 @@ export class MemoryGuard {
 
   /** How much it may grow beyond its least. */
   private get growthBytes(): number {
-    const room = (this.limitBytes - this.leastBytes) * GROWTH_SHARE;
-    return Math.min(Math.max(room, GROWTH_BYTES_MIN), GROWTH_BYTES_MAX);
+    const { leastBytes } = this;
+    const room = (this.limitBytes - leastBytes) * GROWTH_SHARE_OF_ROOM;
+    const least = Math.max(GROWTH_BYTES_MIN, leastBytes * GROWTH_SHARE_MIN);
+    const most = Math.max(GROWTH_BYTES_MAX, leastBytes * GROWTH_SHARE_MAX);
+    return Math.min(Math.max(room, least), most);
   }
+}
+
+function collectGarbage(): void {
+  Bun.gc(true);
+  // At the next turn of the event loop; else what is free goes back to the system only when nothing happens.
+  Bun.shrink();
 }
