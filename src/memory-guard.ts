@@ -1,8 +1,8 @@
 /**
  * Keeps the process near what its limits allow. The engine lets its heap grow to some four times of what lives before
  * it collects all of it, and flows outlive its quick collections: a flood of them took a gigabyte that way, and an
- * ordinary load with a connection for each request ten megabytes a minute. So it is told to collect, and to give back
- * what is free, whenever the process has grown by so much since it was smallest: near the limit by less.
+ * ordinary load with a connection for each request ten megabytes a minute. So it is told to collect whenever the
+ * process has grown by so much since it was smallest: near the limit by less.
  */
 import { type OwnMemory, openOwnMemory } from "./own-memory.ts";
 
@@ -19,18 +19,24 @@ const GROWTH_SHARE_MIN = 0.125;
 /** How much longer than a collection the time until the next one is at least. */
 const PAUSE_FACTOR = 1;
 const CHECK_MS = 10;
+/**
+ * What is free is kept by the allocator until nothing happens for a while, and costs a page fault each when it is
+ * wanted again: beyond the limit it goes back to the system after each collection, else only so often.
+ */
+const GIVING_BACK_MS = 1000;
 
 export class MemoryGuard {
   private readonly limitBytes: number;
   /** The least memory that it had since the last collection. */
   private leastBytes = Infinity;
   private notBeforeMs = 0;
+  private givingBackMs = 0;
 
   constructor(
     maxBufferMib: number,
     private readonly memory: OwnMemory = openOwnMemory(),
     private readonly now: () => number = () => performance.now(),
-    private readonly collect: () => void = collectGarbage,
+    private readonly collect: (givesBack: boolean) => void = collectGarbage,
   ) {
     this.limitBytes = maxBufferMib * MIB + BESIDE_BUFFERS_BYTES;
   }
@@ -43,7 +49,9 @@ export class MemoryGuard {
     const bytes = this.memory.read();
     this.leastBytes = Math.min(this.leastBytes, bytes);
     if (bytes - this.leastBytes < this.growthBytes) return;
-    this.collect();
+    const givesBack = bytes >= this.limitBytes || nowMs >= this.givingBackMs;
+    if (givesBack) this.givingBackMs = nowMs + GIVING_BACK_MS;
+    this.collect(givesBack);
     this.notBeforeMs = nowMs + (this.now() - nowMs) * (1 + PAUSE_FACTOR);
     this.leastBytes = this.memory.read();
   }
@@ -58,8 +66,8 @@ export class MemoryGuard {
   }
 }
 
-function collectGarbage(): void {
+function collectGarbage(givesBack: boolean): void {
   Bun.gc(true);
-  // At the next turn of the event loop; else what is free goes back to the system only when nothing happens.
-  Bun.shrink();
+  // At the next turn of the event loop.
+  if (givesBack) Bun.shrink();
 }
