@@ -1,0 +1,50 @@
+// The server of ../node.mjs on Go's net/http behind its h2c handler: it accepts offers to go on in HTTP/2.
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/h2c"
+)
+
+func main() {
+	log, err := os.OpenFile(os.Args[2], os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		panic(err)
+	}
+	var lock sync.Mutex
+	handler := func(response http.ResponseWriter, request *http.Request) {
+		hash := sha256.New()
+		length, err := io.Copy(hash, request.Body)
+		if err != nil {
+			return
+		}
+		client, _ := net.ResolveTCPAddr("tcp", request.RemoteAddr)
+		port := 0
+		if client != nil {
+			port = client.Port
+		}
+		line, _ := json.Marshal(map[string]any{
+			"method": request.Method, "target": request.RequestURI, "id": request.Header.Get("X-Id"),
+			"length": length, "digest": fmt.Sprintf("%x", hash.Sum(nil)), "port": port,
+		})
+		lock.Lock()
+		log.Write(append(line, '\n'))
+		lock.Unlock()
+		io.WriteString(response, "served")
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("ready")
+	http.Serve(listener, h2c.NewHandler(http.HandlerFunc(handler), &http2.Server{}))
+}

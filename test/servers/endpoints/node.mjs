@@ -1,0 +1,30 @@
+/**
+ * A server on Node's http. All of this folder are started as `SERVER PORT LOG`, say "ready" and append to the file LOG,
+ * before they respond, a JSON object a line for each request that they have read to its end: method, target, X-Id,
+ * the length and SHA-256 of the body, and the port of the client's end.
+ *
+ *     node node.mjs PORT LOG
+ */
+import { createHash } from "node:crypto";
+import { openSync, writeSync } from "node:fs";
+import http from "node:http";
+
+const [port, log] = process.argv.slice(2);
+const file = openSync(log, "a");
+
+const server = http.createServer((request, response) => {
+  const hash = createHash("sha256");
+  let length = 0;
+  request.on("data", (chunk) => {
+    hash.update(chunk);
+    length += chunk.length;
+  });
+  request.on("end", () => {
+    const { method, url: target } = request;
+    const digest = hash.digest("hex");
+    const id = request.headers["x-id"] ?? "";
+    writeSync(file, `${JSON.stringify({ method, target, id, length, digest, port: request.socket.remotePort })}\n`);
+    response.end("served");
+  });
+});
+server.listen(Number(port), "127.0.0.1", () => process.stdout.write("ready\n"));

@@ -1,0 +1,34 @@
+/** A thousand mixed requests through the executable to real servers: each serves what it serves to a plain client. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { TemporaryDirectory } from "../executable/program.ts";
+import { Random } from "../support/random.ts";
+import { compare, type Compared, faults } from "./comparison.ts";
+import { mirrorOf } from "./mirror.ts";
+import { mixedConnections } from "./mixed.ts";
+import { available, LIGHT } from "./real-servers.ts";
+
+const REQUESTS = 1000;
+const random = new Random(11);
+const connections = mixedConnections(random, REQUESTS);
+const savefile = mirrorOf(connections, random);
+
+const directory = new TemporaryDirectory();
+afterAll(() => directory[Symbol.dispose]());
+
+for (const server of available(Object.values(LIGHT), "mixed requests")) {
+  describe(`${REQUESTS} mixed requests: ${server.name}`, () => {
+    let compared: Compared;
+    beforeAll(async () => {
+      compared = await compare(server, connections, savefile, directory);
+    }, 60_000);
+
+    test("serves what it serves to a plain client, once, in order, with the same bodies", () => {
+      expect(faults(compared, server)).toEqual([]);
+    });
+
+    test("each request is seen, and forwarded", () => {
+      const { seen, forwarded, damaged } = compared.outcome.counters.requests;
+      expect({ seen, forwarded, damaged }).toEqual({ seen: REQUESTS, forwarded: REQUESTS, damaged: 0 });
+    });
+  });
+}

@@ -1,0 +1,250 @@
+/** Real servers on loopback, each of which says what it served. */
+import { mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { join } from "node:path";
+import { REPOSITORY, type TemporaryDirectory } from "../executable/program.ts";
+import { Program } from "../live/lab.ts";
+
+const SOURCES = join(import.meta.dir, "endpoints");
+/** What scripts/servers installs and compiles. */
+export const TOOLS = join(REPOSITORY, ".tools/servers");
+const LISTEN_TRIES_MAX = 500;
+const LISTEN_PAUSE_MS = 20;
+
+/** One request as a server's handler saw it. */
+export interface Served {
+  readonly method: string;
+  readonly target: string;
+  /** The request's X-Id. */
+  readonly id: string;
+  /** Of the body, without chunks' framing. */
+  readonly length: number;
+  readonly digest: string;
+  /** The client's end of the connection on which it came. */
+  readonly port: number;
+}
+
+export interface RealServer {
+  readonly name: string;
+  /** How many POSTs it may lose in all, because it closes its connections without saying so. */
+  readonly lostMax?: number;
+  /** Why it cannot run here; undefined: it can. */
+  missing(): string | undefined;
+  /** What runs it on a port, with an empty log. May write files beside the log. */
+  command(port: number, log: string): { argv: string[]; env?: Record<string, string> };
+  /** The lines of its log, if they are not {@link Served} as JSON. */
+  read?(log: string): Served[];
+}
+
+export interface RunningServer {
+  readonly port: number;
+  /** Ends it. Returns what it served since it began or since the last {@link takeServed}. */
+  stop(): Promise<Served[]>;
+  /** What it has logged since the last time. */
+  takeServed(): Served[];
+}
+
+function interpreted(name: string, interpreter: string, source: string, ...flags: string[]): RealServer {
+  return {
+    name,
+    missing: () => (Bun.which(interpreter) === null ? `${interpreter} is not installed` : undefined),
+    command: (port, log) => ({ argv: [Bun.which(interpreter)!, ...flags, join(SOURCES, source), String(port), log] }),
+  };
+}
+
+export const NODE = interpreted("Node's http", "node", "node.mjs");
+export const PYTHON = interpreted("Python's http.server", "python3", "python.py");
+/** Without the property each response on a connection that was used before waits 40 ms for an acknowledgment. */
+export const JAVA = interpreted("Java's HttpServer", "java", "Server.java", "-Dsun.net.httpserver.nodelay=true");
+export const BUN: RealServer = {
+  name: "Bun.serve",
+  missing: () => undefined,
+  command: (port, log) => ({ argv: [process.execPath, join(SOURCES, "bun.ts"), String(port), log] }),
+};
+export const GO: RealServer = {
+  name: "Go's net/http",
+  missing: () => (Bun.which("go") === null ? "go is not installed" : undefined),
+  command: (port, log) => ({ argv: [compiled("go.go", "go"), String(port), log] }),
+};
+
+/** Compiles a Go program of endpoints/ if that was not done yet. Returns the executable. */
+function compiled(source: string, name: string): string {
+  mkdirSync(TOOLS, { recursive: true });
+  const executable = join(TOOLS, name);
+  const builtMs = statSync(executable, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (builtMs > statSync(join(SOURCES, source)).mtimeMs) return executable;
+  const env = { ...process.env, GOTOOLCHAIN: "local" };
+  const built = Bun.spawnSync(["go", "build", "-o", executable, join(SOURCES, source)], { stderr: "pipe", env });
+  if (!built.success) throw new Error(`go build: ${built.stderr}`);
+  return executable;
+}
+
+/** What stands in nginx's server block beside the log. */
+export interface NginxOptions {
+  /** Behind `listen 127.0.0.1:PORT`. */
+  listen?: string;
+  directives?: string;
+}
+
+/**
+ * nginx reads bodies only if something wants them: each request is passed on, without anything of its own, to a second
+ * server of the same nginx, so that the log has the body.
+ */
+export function nginx({ listen = "", directives = "" }: NginxOptions = {}): RealServer {
+  return {
+    name: "nginx",
+    missing: () => (Bun.which("nginx") === null ? "nginx is not installed" : undefined),
+    command(port, log) {
+      const directory = mkdtempSync(`${log}-nginx-`);
+      const kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+      const temporary = kinds.map((kind) => `${kind}_temp_path ${directory}/${kind};`).join(" ");
+      const fields = { method: "request_method", target: "request_uri", id: "http_x_id", body: "request_body" };
+      const texts = Object.entries(fields).map(([name, variable]) => `"${name}":"$${variable}"`);
+      const format = `{${texts.join(",")},"client":"$proxy_protocol_addr","port":$remote_port,"status":$status}`;
+      writeFileSync(
+        join(directory, "nginx.conf"),
+        `daemon off; master_process off; pid ${directory}/pid; error_log stderr crit;
+         events { worker_connections 4000; }
+         http { ${temporary} client_max_body_size 200m; client_body_buffer_size 32m; client_body_in_single_buffer on;
+           log_format served escape=json '${format}';
+           server { listen 127.0.0.1:${port} ${listen}; access_log ${log} served; ${directives}
+             location / {
+               proxy_pass http://unix:${directory}/sink:/; proxy_method GET;
+               proxy_pass_request_headers off; proxy_pass_request_body off;
+             } }
+           server { listen unix:${directory}/sink; access_log off; location / { return 200 "served"; } } }`,
+      );
+      return { argv: [Bun.which("nginx")!, "-c", join(directory, "nginx.conf")] };
+    },
+    read: (log) => nginxLog(log).filter(({ status }) => status === 200),
+  };
+}
+
+/** One line of nginx's log. */
+export interface NginxLine extends Served {
+  readonly status: number;
+  /** The client's address by the PROXY protocol; empty: there was none. */
+  readonly client: string;
+}
+
+/** All lines of nginx's log; what it refused has another status than 200. */
+export function nginxLog(log: string): NginxLine[] {
+  return objects(log).map((line) => {
+    const { body, ...rest } = line as unknown as NginxLine & { body: string };
+    const bytes = Buffer.from(body, "latin1");
+    return { ...rest, length: bytes.length, digest: Bun.SHA256.hash(bytes, "hex") };
+  });
+}
+
+function objects(log: string): Record<string, unknown>[] {
+  return log
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+const VENV = join(TOOLS, "venv/bin");
+
+/** A server of scripts/servers' virtual environment. */
+function ofPython(name: string, command: (port: number) => string[], lostMax = 0): RealServer {
+  return {
+    name,
+    lostMax,
+    missing: () => (Bun.which(join(VENV, command(0)[0]!)) === null ? "scripts/servers installs it" : undefined),
+    command: (port, log) => {
+      const [executable, ...argv] = command(port) as [string, ...string[]];
+      return { argv: [join(VENV, executable), ...argv], env: { LOG: log, PYTHONPATH: SOURCES } };
+    },
+  };
+}
+
+const UWSGI = ["--need-app", "--die-on-term", "--disable-logging", "--wsgi-file", join(SOURCES, "wsgi.py")];
+/** uWSGI's http sockets close after each response and say nothing of it. */
+const LOST_BY_UWSGI_MAX = 5;
+
+export const HEAVY: Record<string, RealServer> = {
+  "uwsgi-http": ofPython("uWSGI --http", (port) => ["uwsgi", "--http", `127.0.0.1:${port}`, ...UWSGI], LOST_BY_UWSGI_MAX),
+  "uwsgi-http-socket": ofPython(
+    "uWSGI --http-socket",
+    (port) => ["uwsgi", "--http-socket", `127.0.0.1:${port}`, ...UWSGI],
+    LOST_BY_UWSGI_MAX,
+  ),
+  gunicorn: ofPython("gunicorn", (port) => ["gunicorn", "-k", "gthread", "--threads", "8", "-b", `127.0.0.1:${port}`, "wsgi"]),
+  hypercorn: ofPython("hypercorn", (port) => ["hypercorn", "-b", `127.0.0.1:${port}`, "asgi:application"]),
+  h2c: {
+    name: "Go's h2c handler",
+    missing: () => (Bun.which(join(TOOLS, "h2c")) === null ? "scripts/servers compiles it" : undefined),
+    command: (port, log) => ({ argv: [join(TOOLS, "h2c"), String(port), log] }),
+  },
+};
+
+/** Those that run in the test suite. */
+export const LIGHT: Record<string, RealServer> = { nginx: nginx(), node: NODE, bun: BUN, go: GO, python: PYTHON, java: JAVA };
+
+/** Those of these servers that can run here; says which cannot. */
+export function available(servers: RealServer[], what: string): RealServer[] {
+  return servers.filter((server) => {
+    const why = server.missing();
+    if (why !== undefined) console.warn(`skipped: ${what} with ${server.name} (${why})`);
+    return why === undefined;
+  });
+}
+
+/** A port that nothing listens on, of those that the kernel gives out. */
+export function freePort(): number {
+  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  listener.stop(true);
+  return listener.port;
+}
+
+let started = 0;
+
+/** Starts a server; it listens when this returns. Its files are in `directory`. */
+export async function start(server: RealServer, directory: TemporaryDirectory, port = freePort()): Promise<RunningServer> {
+  const log = directory.file(`served-${started++}.log`, "");
+  const { argv, env } = server.command(port, log);
+  const child = Bun.spawn(argv, {
+    env: { ...process.env, ...env },
+    cwd: directory.path,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const program = new Program(child);
+  await listening(port, program);
+  let taken = 0;
+  const takeServed = () => {
+    const text = readFileSync(log, "latin1");
+    const fresh = text.slice(taken);
+    taken = text.length;
+    return server.read?.(fresh) ?? (objects(fresh) as unknown as Served[]);
+  };
+  return {
+    port,
+    takeServed,
+    async stop() {
+      await program.end("SIGTERM");
+      return takeServed();
+    },
+  };
+}
+
+/** Some servers do not say when they listen: waits until one accepts a connection. */
+async function listening(port: number, program: Program): Promise<void> {
+  for (let tries = 0; tries < LISTEN_TRIES_MAX; tries++) {
+    if (await accepts(port)) return;
+    if (program.child.exitCode !== null) throw new Error(`the server has ended: ${program.stdout}${program.stderr}`);
+    await Bun.sleep(LISTEN_PAUSE_MS);
+  }
+  throw new Error(`the server does not listen: ${program.stdout}${program.stderr}`);
+}
+
+function accepts(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = net.connect({ port, host: "127.0.0.1" }, () => {
+    socket.destroy();
+    resolve(true);
+  });
+  socket.on("error", () => resolve(false));
+  return promise;
+}
