@@ -1,0 +1,148 @@
+/**
+ * Has the executable forward all of {@link SMUGGLING_CASES} from one capture to a real server, and says of each what is
+ * wrong. What must hold, on each connection to the server:
+ *
+ * - Each turn (tap.ts) is one request to us. The server, which has not seen production, sees one as well: it sends one
+ *   final response, or ends the connection without any. It never waits for more, and never has a second one.
+ * - Its handler has read exactly those requests to which it has responded with 200, in this order. (It rejects some by
+ *   itself, with 400 and the like, and hands these to no handler.)
+ *
+ * Of each case, those of its requests are forwarded that shall be, in order, and never one that is called smuggled.
+ * Over all, as many requests have been sent as `requests.forwarded` says; one that was sent again because the server
+ * closed the connection counts once.
+ */
+import type { TemporaryDirectory } from "../executable/program.ts";
+import { bytes, type CapturedFrame, mirroredSegment, pcap, type Tcp } from "../support/frames.ts";
+import { forward, identityFaults, PORT, VNI } from "./mirror.ts";
+import { type RealServer, type Served, start } from "./real-servers.ts";
+import { numbered, SMUGGLING_CASES, type SmugglingCase } from "./smuggling-cases.ts";
+import { finalStatuses, Tap, type TappedConnection, type Turn } from "./tap.ts";
+
+const FIRST_MS = 1_760_000_000_000;
+const FIRST_CLIENT_PORT = 20_000;
+const SEGMENT_BYTES_MAX = 60_000;
+const RESPONSE_TIMEOUT_MS = "1000";
+const OK = 200;
+
+export interface Smuggled {
+  /** What is wrong with each case, by the case's number. */
+  faults: Map<number, string[]>;
+  /** What is wrong with the run as a whole. */
+  total: string[];
+}
+
+/** One capture of all cases, a connection each. */
+export function smugglingMirror(): Uint8Array {
+  return pcap(SMUGGLING_CASES.flatMap(({ segments }, number) => connectionOf(segments, number)));
+}
+
+function connectionOf(segments: string[], number: number): CapturedFrame[] {
+  let sequence = 1000;
+  const frame = (flags: string, payload = bytes()): CapturedFrame => {
+    const client: Tcp = {
+      source: "10.0.0.1",
+      destination: "10.0.0.2",
+      sourcePort: FIRST_CLIENT_PORT + number,
+      destinationPort: PORT,
+      sequence,
+      acknowledgment: 1,
+      flags,
+      payload,
+    };
+    sequence += payload.length + (flags.includes("S") ? 1 : 0);
+    return { frame: mirroredSegment(client, VNI), timestampMs: FIRST_MS + number };
+  };
+  return [frame("S"), ...segments.flatMap(sized).map((segment) => frame("PA", Uint8Array.from(Buffer.from(segment, "latin1")))), frame("FA")];
+}
+
+/** A segment, in pieces that fit into an IP packet. */
+function sized(segment: string): string[] {
+  const pieces: string[] = [];
+  for (let at = 0; at < segment.length; at += SEGMENT_BYTES_MAX) pieces.push(segment.slice(at, at + SEGMENT_BYTES_MAX));
+  return pieces;
+}
+
+/** Starts the server, forwards all cases to it, and ends it. */
+export async function smuggle(server: RealServer, directory: TemporaryDirectory): Promise<Smuggled> {
+  const running = await start(server, directory);
+  let served: Served[] = [];
+  using tap = await Tap.before(running.port);
+  const { status, stderr, counters } = await forward(
+    { savefile: smugglingMirror() },
+    tap.address,
+    directory,
+    ["--response-timeout-ms", RESPONSE_TIMEOUT_MS],
+  ).finally(async () => (served = await running.stop()));
+  const faults = new Map<number, string[]>();
+  const blame = (number: number, words: string) => faults.set(number, [...(faults.get(number) ?? []), words]);
+  const turns = tap.connections.flatMap((connection) => judged(connection, served, blame));
+  for (const { target, id, port } of served) {
+    const name = nameIn(target) ?? nameIn(id);
+    if (name?.endsWith("/smuggled") === true) blame(Number(name.split("/")[0]), "the server has served what is smuggled");
+    if (!tap.connections.some((connection) => connection.port === port)) blame(-1, `${target} came past the tap`);
+  }
+  SMUGGLING_CASES.forEach((each, number) => {
+    const sent = turns.filter((turn) => turn.name.startsWith(`${numbered(number)}/`)).map((turn) => turn.name.split("/")[1]!);
+    const wrong = whatIsWrong(each, sent);
+    if (wrong !== undefined) blame(number, wrong);
+  });
+  const total = [...identityFaults(counters), ...(faults.get(-1) ?? [])];
+  if (status !== 0) total.push(`exit status ${status}: ${stderr}`);
+  const { forwarded } = counters.requests;
+  if (forwarded !== turns.length) total.push(`${turns.length} requests were sent, and requests.forwarded is ${forwarded}`);
+  faults.delete(-1);
+  return { faults, total };
+}
+
+interface JudgedTurn {
+  /** `NNN/NAME` of its request line. */
+  name: string;
+}
+
+/** Holds a connection's turns against the server's log. Returns the requests, those that were sent again once. */
+function judged(connection: TappedConnection, served: Served[], blame: (number: number, words: string) => void): JudgedTurn[] {
+  const turns = connection.turns.map((turn) => ({ name: nameOf(turn), statuses: finalStatuses(turn.response) }));
+  const last = turns.length - 1;
+  turns.forEach(({ name, statuses }, i) => {
+    const number = numberIn(name);
+    if (statuses.length > 1) blame(number, `${name}: the server has sent ${statuses.length} responses: ${statuses.join(", ")}`);
+    if (statuses.length === 0 && (i < last || connection.endedBy === "program")) blame(number, `${name}: the server waits for more`);
+  });
+  const handled = served.filter(({ port }) => port === connection.port).map(({ target, id }) => nameIn(target) ?? nameIn(id) ?? target);
+  const answered = turns.filter(({ statuses }) => statuses[0] === OK).map(({ name }) => name);
+  if (handled.join() !== answered.join()) {
+    blame(numberIn(turns[0]?.name ?? handled[0]!), `sent ${answered.join(", ") || "nothing"}, and its handler has read ${handled.join(", ") || "nothing"}`);
+  }
+  // Closed instead of answered: if it may be repeated, it comes again on the next connection, and is counted there.
+  return turns.filter(({ statuses, name }, i) => !(statuses.length === 0 && i === last && !isSentOnce(name, connection)));
+}
+
+/** Whether this request is not sent again when the connection is closed. */
+function isSentOnce(name: string, { turns }: TappedConnection): boolean {
+  return turns.find((turn) => nameOf(turn) === name)!.request.startsWith("POST");
+}
+
+function nameOf({ request }: Turn): string {
+  const line = request.slice(0, request.indexOf("\n") + 1);
+  return nameIn(line) ?? nameIn(request) ?? JSON.stringify(request.slice(0, 40));
+}
+
+function nameIn(text: string): string | undefined {
+  return /\d{3}\/[a-z]+/.exec(text)?.[0];
+}
+
+function numberIn(name: string): number {
+  return /^\d{3}\//.test(name) ? Number(name.slice(0, 3)) : -1;
+}
+
+/** Compares the names that were sent with those that shall be; undefined: they fit. */
+function whatIsWrong({ forwards }: SmugglingCase, sent: string[]): string | undefined {
+  const pattern = forwards
+    .split(" ")
+    .filter((name) => name !== "")
+    .map((name) => (name.endsWith("?") ? `(${name.slice(0, -1)} )?` : `${name} `))
+    .join("");
+  const words = sent.map((name) => `${name} `).join("");
+  if (new RegExp(`^${pattern}$`).test(words)) return undefined;
+  return `forwards ${sent.join(" ") || "nothing"} instead of ${forwards || "nothing"}`;
+}
