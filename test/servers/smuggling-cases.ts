@@ -8,7 +8,10 @@ export interface SmugglingCase {
   readonly name: string;
   /** The client's segments. */
   readonly segments: string[];
-  /** The names of the requests that are to be forwarded, in order; with a question mark: or not. */
+  /**
+   * The names of the requests that are to be forwarded, in order; with a question mark: or not; with an exclamation
+   * mark: isolated, alone on its connection.
+   */
   readonly forwards: string;
 }
 
@@ -16,6 +19,7 @@ const SMUGGLED = "GET /NNN/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 const SIZE = SMUGGLED.length;
 const HEX = SIZE.toString(16);
 const B = "GET /NNN/b HTTP/1.1\r\nHost: a\r\n\r\n";
+const C = "GET /NNN/c HTTP/1.1\r\nHost: a\r\n\r\n";
 const CHUNKED = "Transfer-Encoding: chunked\r\n";
 /** The request that must not be one, as a chunked body. */
 const IN_CHUNKS = `${HEX}\r\n${SMUGGLED}\r\n0\r\n\r\n`;
@@ -37,6 +41,11 @@ function ways(name: string, request: string, body: string, forwards: string): Ro
     [`${name}; a segment each`, [request, body, B], forwards],
     [`${name}; cut in the head`, [request.slice(0, middle), request.slice(middle) + body, B], forwards],
   ];
+}
+
+/** Each byte is a segment; the case's number stays one, until it is known. */
+function bytewise(text: string): string[] {
+  return text.match(/NNN|[\s\S]/g)!;
 }
 
 /** The same with the body in a segment of its own alone. */
@@ -103,8 +112,6 @@ const lengths: Row[] = [
 const NEAR_NAMES: [string, string][] = [
   ["a blank behind", "NAME :"],
   ["a tab behind", "NAME\t:"],
-  ["a blank before", " NAME:"],
-  ["a tab before", "\tNAME:"],
   ["a control character behind", "NAME\x01:"],
   ["a vertical tab behind", "NAME\x0b:"],
   ["a control character before", "\x01NAME:"],
@@ -174,15 +181,15 @@ const codings: Row[] = [
 
 /** Both lengths: RFC 9112 lets the chunks win, and so do we, on a connection of its own. */
 const both: Row[] = [
-  ...ways("the length covers the chunks", head(`Content-Length: ${IN_CHUNKS.length}\r\n${CHUNKED}`), IN_CHUNKS, "a b"),
-  ...ways("the length is shorter than the chunks", head(`Content-Length: 4\r\n${CHUNKED}`), IN_CHUNKS, "a b"),
-  ...ways("the length is zero", head(`Content-Length: 0\r\n${CHUNKED}`), IN_CHUNKS, "a b"),
-  ...ways("the chunks first, the length shorter", head(`${CHUNKED}Content-Length: 4\r\n`), IN_CHUNKS, "a b"),
-  ...ways("the length is longer than the chunks", head(`Content-Length: ${5 + B.length}\r\n${CHUNKED}`), "0\r\n\r\n", "a b"),
+  ...ways("the length covers the chunks", head(`Content-Length: ${IN_CHUNKS.length}\r\n${CHUNKED}`), IN_CHUNKS, "a! b"),
+  ...ways("the length is shorter than the chunks", head(`Content-Length: 4\r\n${CHUNKED}`), IN_CHUNKS, "a! b"),
+  ...ways("the length is zero", head(`Content-Length: 0\r\n${CHUNKED}`), IN_CHUNKS, "a! b"),
+  ...ways("the chunks first, the length shorter", head(`${CHUNKED}Content-Length: 4\r\n`), IN_CHUNKS, "a! b"),
+  ...ways("the length is longer than the chunks", head(`Content-Length: ${5 + B.length}\r\n${CHUNKED}`), "0\r\n\r\n", "a! b"),
   apart("the length has a sign", head(`Content-Length: +4\r\n${CHUNKED}`), IN_CHUNKS, ""),
   apart("two lengths that differ", head(`Content-Length: 4\r\nContent-Length: 5\r\n${CHUNKED}`), IN_CHUNKS, ""),
-  apart("identity and a length", head(`Transfer-Encoding: identity\r\nContent-Length: ${SIZE}\r\n`), SMUGGLED, "a b"),
-  apart("a length and identity", head(`Content-Length: ${SIZE}\r\nTransfer-Encoding: identity\r\n`), SMUGGLED, "a b"),
+  apart("identity and a length", head(`Transfer-Encoding: identity\r\nContent-Length: ${SIZE}\r\n`), SMUGGLED, "a! b"),
+  apart("a length and identity", head(`Content-Length: ${SIZE}\r\nTransfer-Encoding: identity\r\n`), SMUGGLED, "a! b"),
   apart("something else and a length", head(`Transfer-Encoding: cow\r\nContent-Length: ${SIZE}\r\n`), SMUGGLED, ""),
   apart("gzip, chunked and a length", head(`Transfer-Encoding: gzip, chunked\r\nContent-Length: 4\r\n`), IN_CHUNKS, "a? b?"),
   apart("xchunked and a length", head(`Transfer-Encoding: xchunked\r\nContent-Length: ${IN_CHUNKS.length}\r\n`), IN_CHUNKS, ""),
@@ -237,7 +244,7 @@ const chunks: Row[] = [
   apart("data ends in two other bytes", head(CHUNKED), `${HEX}\r\n${SMUGGLED}XX0\r\n\r\n`, ""),
   apart("data is longer than its size", head(CHUNKED), `5\r\nhello world\r\n0\r\n\r\n${SMUGGLED}`, ""),
   apart("last chunk ends in LF", head(CHUNKED), `2\r\nxx\r\n0\n\n${SMUGGLED}`, ""),
-  apart("last chunk's empty line is LF", head(CHUNKED), "2\r\nxx\r\n0\r\n\n", "a? b?"),
+  apart("last chunk's empty line is LF", head(CHUNKED), "2\r\nxx\r\n0\r\n\n", ""),
   apart("last chunk is 000", head(CHUNKED), `${HEX}\r\n${SMUGGLED}\r\n000\r\n\r\n`, "a b"),
   apart("last chunk is -0", head(CHUNKED), `${HEX}\r\n${SMUGGLED}\r\n-0\r\n\r\n`, ""),
   apart("last chunk is 0x0", head(CHUNKED), `${HEX}\r\n${SMUGGLED}\r\n0x0\r\n\r\n`, ""),
@@ -246,13 +253,13 @@ const chunks: Row[] = [
   apart("a trailer that names a length", head(CHUNKED), `${HEX}\r\n${SMUGGLED}\r\n0\r\nContent-Length: 3\r\n\r\n`, "a b"),
   apart("a trailer that names a coding", head(CHUNKED), `${HEX}\r\n${SMUGGLED}\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n`, "a b"),
   apart("a request in the place of the trailer", head(CHUNKED), `2\r\nxx\r\n0\r\n${SMUGGLED}`, "a? b?"),
-  apart("a trailer line with LF", head(CHUNKED), `2\r\nxx\r\n0\r\nX: y\n\r\n`, "a? b?"),
+  apart("a trailer line with LF", head(CHUNKED), `2\r\nxx\r\n0\r\nX: y\n\r\n`, ""),
   apart("a trailer with NUL", head(CHUNKED), `2\r\nxx\r\n0\r\nX: \0\r\n\r\n`, ""),
   apart("a trailer that is folded", head(CHUNKED), `2\r\nxx\r\n0\r\nX: y\r\n z\r\n\r\n`, "a? b?"),
   apart("a chunk line over the limit", head(CHUNKED), `2;${LONG}\r\nxx\r\n${HEX}\r\n${SMUGGLED}\r\n0\r\n\r\n`, ""),
   apart("trailers over the limit", head(CHUNKED), `2\r\nxx\r\n0\r\nX: ${LONG}\r\n\r\n`, ""),
   ...ways("well-formed", head(CHUNKED), IN_CHUNKS, "a b"),
-  ["well-formed, byte by byte", [...(head(CHUNKED) + IN_CHUNKS + B)], "a b"],
+  ["well-formed, byte by byte", bytewise(head(CHUNKED) + IN_CHUNKS + B), "a b"],
   ["not ended", [head(CHUNKED), `${HEX}\r\n${SMUGGLED}\r\n`], ""],
 ];
 
@@ -279,8 +286,10 @@ const lineEnds: Row[] = [
   apart("a length with a folded digit", head(`Content-Length: 4\r\n 2\r\n`), SMUGGLED, ""),
   apart("a folded coding", head("Transfer-Encoding:\r\n chunked\r\n"), IN_CHUNKS, "a? b?"),
   apart("a coding with a folded word", head("Transfer-Encoding: chunked\r\n ,identity\r\n"), IN_CHUNKS, ""),
-  apart("a folded line that looks like a length", head(`X: y\r\n Content-Length: ${SIZE}\r\n`), "", "a? b?"),
-  apart("a folded line that looks like a coding", head("X: y\r\n\tTransfer-Encoding: chunked\r\n"), "", "a? b?"),
+  apart("a folded line that looks like a length", head(`X: y\r\n Content-Length: ${SIZE}\r\n`), C, "a? c? b?"),
+  apart("a line folded by a tab that looks like a length", head(`X: y\r\n\tContent-Length: ${SIZE}\r\n`), C, "a? c? b?"),
+  apart("a folded line that looks like a coding", head("X: y\r\n Transfer-Encoding: chunked\r\n"), IN_CHUNKS, "a?"),
+  apart("a line folded by a tab that looks like a coding", head("X: y\r\n\tTransfer-Encoding: chunked\r\n"), IN_CHUNKS, "a?"),
   apart("a fold of blanks alone before a length", head(`X: y\r\n \r\nContent-Length: ${SIZE}\r\n`), SMUGGLED, "a? b?"),
   apart("a fold behind the request line", `POST /NNN/a HTTP/1.1\r\n X: y\r\nHost: a\r\nContent-Length: ${SIZE}\r\n\r\n`, SMUGGLED, "b?"),
 ];
@@ -352,7 +361,6 @@ const lines: Row[] = [
   apart("an empty Host", `POST /NNN/a HTTP/1.1\r\nHost:\r\nContent-Length: ${SIZE}\r\n\r\n`, SMUGGLED, "a? b?"),
   apart("a Host that is a list", `POST /NNN/a HTTP/1.1\r\nHost: a, b\r\nContent-Length: ${SIZE}\r\n\r\n`, SMUGGLED, "a? b?"),
   apart("a fragment in the target", head(`Content-Length: ${SIZE}\r\n`, "POST /NNN/a#b HTTP/1.1"), SMUGGLED, "a? b?"),
-  apart("OPTIONS *", head(`Content-Length: ${SIZE}\r\nX-Id: NNN/a\r\n`, "OPTIONS * HTTP/1.1"), SMUGGLED, "a b"),
   apart("a control character in the target", head(`Content-Length: ${SIZE}\r\n`, "POST /NNN/a\x01 HTTP/1.1"), SMUGGLED, "a? b?"),
   apart("a bare CR in the target", head(`Content-Length: ${SIZE}\r\n`, "POST /NNN/a\rb HTTP/1.1"), SMUGGLED, ""),
 ];
@@ -385,7 +393,7 @@ const damage: Row[] = [
 /** Right all the way: what looks like a request is a body's. */
 const wellFormed: Row[] = [
   ...ways("a length", head(`Content-Length: ${SIZE}\r\n`), SMUGGLED, "a b"),
-  ["a length, byte by byte", [...(head(`Content-Length: ${SIZE}\r\n`) + SMUGGLED + B)], "a b"],
+  ["a length, byte by byte", bytewise(head(`Content-Length: ${SIZE}\r\n`) + SMUGGLED + B), "a b"],
   ["a length, the body cut before a request line", [`${head(`Content-Length: ${SIZE + 4}\r\n`)}\r\n\r\n`, SMUGGLED, B], "a b"],
   ["many in one segment", [Array.from("abcdefgh", (id) => B.replace("/b", `/${id}`)).join("")], "a b c d e f g h"],
   ["empty lines between requests", [`${B.replace("/b", "/a")}\r\n\r\n\n${B}`], "a b"],

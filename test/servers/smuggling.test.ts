@@ -1,7 +1,10 @@
-/** The smuggling cases through the executable to real servers: none sees another request than we count as forwarded. */
+/**
+ * The smuggling cases through the executable to real servers: none sees another request than we count as forwarded.
+ * (`scripts/servers smuggling` tries more servers.)
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { TemporaryDirectory } from "../executable/program.ts";
-import { available, LIGHT } from "./real-servers.ts";
+import { available, BUN, GO, nginx, NODE } from "./real-servers.ts";
 import { SMUGGLING_CASES } from "./smuggling-cases.ts";
 import { smuggle, type Smuggled } from "./smuggling.ts";
 
@@ -16,7 +19,7 @@ test("there are at least 150 cases, each with a name of its own", () => {
   expect(names.size).toBeGreaterThanOrEqual(150);
 });
 
-for (const server of available(Object.values(LIGHT), "smuggling")) {
+for (const server of available([nginx(), NODE, GO, BUN], "smuggling")) {
   describe(`to ${server.name}, where a request ends is never in doubt:`, () => {
     let smuggled: Smuggled;
     beforeAll(async () => {

@@ -12,7 +12,7 @@ import java.util.concurrent.Executors;
 public class Server {
   public static void main(String[] args) throws Exception {
     FileOutputStream log = new FileOutputStream(args[1], true);
-    HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", Integer.parseInt(args[0])), 128);
+    HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", Integer.parseInt(args[0])), 1024);
     server.setExecutor(Executors.newCachedThreadPool());
     server.createContext("/", exchange -> serve(exchange, log));
     server.start();

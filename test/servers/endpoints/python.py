@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     # Five, the default, refuse most of what comes at once.
-    request_queue_size = 128
+    request_queue_size = 1024
 
 
 server = Server(("127.0.0.1", PORT), Handler)

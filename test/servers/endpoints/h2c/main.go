@@ -25,6 +25,7 @@ func main() {
 		hash := sha256.New()
 		length, err := io.Copy(hash, request.Body)
 		if err != nil {
+			http.Error(response, err.Error(), http.StatusBadRequest)
 			return
 		}
 		client, _ := net.ResolveTCPAddr("tcp", request.RemoteAddr)
