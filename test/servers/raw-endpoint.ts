@@ -1,0 +1,139 @@
+/** An endpoint that a test scripts: it frames the requests of each connection, keeps them byte for byte, and responds as it is told. */
+import net from "node:net";
+
+export interface RawConnection {
+  readonly socket: net.Socket;
+  /** What came before the first request line: a PROXY protocol header. */
+  preamble: string;
+  readonly requests: string[];
+  /** What came that is no whole request. */
+  rest: string;
+  /** The executable has ended its side. */
+  ended: boolean;
+}
+
+/** Called for each whole request. */
+export type Respond = (connection: RawConnection, request: string, number: number) => void;
+
+/** A response to a request that is understood by everyone. */
+export const OK = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nserved";
+const REQUEST_LINE = /[A-Z]+ \S+ HTTP\/1\.[01]\r\n/;
+
+export interface RawOptions {
+  respond?: Respond;
+  /** Where it listens; 127.0.0.1 and a free port unless given. */
+  host?: string;
+  port?: number;
+}
+
+export class RawEndpoint implements Disposable {
+  readonly connections: RawConnection[] = [];
+  private served = 0;
+  private readonly server: net.Server;
+  private waiting: { isSo: () => boolean; resolve: () => void }[] = [];
+  private readonly respond: Respond;
+  /** Bytes of connections whose framing is over: an upgrade was accepted. */
+  private readonly passing = new Set<RawConnection>();
+
+  private constructor({ respond = ({ socket }) => void socket.write(OK) }: RawOptions) {
+    this.respond = respond;
+    this.server = net.createServer({ allowHalfOpen: true }, (socket) => this.opened(socket));
+  }
+
+  static async listen(options: RawOptions = {}): Promise<RawEndpoint> {
+    const endpoint = new RawEndpoint(options);
+    const { host = "127.0.0.1", port = 0 } = options;
+    await new Promise<void>((resolve, reject) => endpoint.server.on("error", reject).listen(port, host, resolve));
+    return endpoint;
+  }
+
+  private opened(socket: net.Socket): void {
+    const connection: RawConnection = { socket, preamble: "", requests: [], rest: "", ended: false };
+    this.connections.push(connection);
+    socket.on("error", () => {});
+    socket.on("data", (bytes) => {
+      connection.rest += bytes.toString("latin1");
+      if (!this.passing.has(connection)) this.frame(connection);
+      this.look();
+    });
+    socket.on("end", () => {
+      connection.ended = true;
+      socket.end();
+      this.look();
+    });
+    this.look();
+  }
+
+  private frame(connection: RawConnection): void {
+    if (connection.requests.length === 0) {
+      const begin = connection.rest.search(REQUEST_LINE);
+      if (begin < 0) return;
+      connection.preamble += connection.rest.slice(0, begin);
+      connection.rest = connection.rest.slice(begin);
+    }
+    for (let end = endOf(connection.rest); end > 0; end = endOf(connection.rest)) {
+      const request = connection.rest.slice(0, end);
+      connection.rest = connection.rest.slice(end);
+      connection.requests.push(request);
+      this.respond(connection, request, this.served++);
+      if (this.passing.has(connection)) return;
+    }
+  }
+
+  /** What comes on this connection from now on is kept in `rest`, as it is. */
+  pass(connection: RawConnection): void {
+    this.passing.add(connection);
+  }
+
+  private look(): void {
+    this.waiting = this.waiting.filter(({ isSo, resolve }) => !isSo() || resolve());
+  }
+
+  /** Resolves when it is so, looking whenever something happens on a connection. */
+  until(isSo: () => boolean): Promise<void> {
+    if (isSo()) return Promise.resolve();
+    return new Promise((resolve) => this.waiting.push({ isSo, resolve }));
+  }
+
+  get port(): number {
+    return (this.server.address() as net.AddressInfo).port;
+  }
+
+  /** As forward_addr. */
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** All requests, connection by connection. */
+  requests(): string[] {
+    return this.connections.flatMap(({ requests }) => requests);
+  }
+
+  /** Their request lines without the version. */
+  lines(): string[] {
+    return this.requests().map((request) => request.slice(0, request.indexOf(" HTTP/1.")));
+  }
+
+  /** Ends all connections and listens no more. */
+  stop(): void {
+    this.server.close();
+    for (const { socket } of this.connections) socket.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
+  }
+}
+
+/** Where the request that these bytes begin with ends; 0: it is not whole. */
+function endOf(bytes: string): number {
+  const headEnd = bytes.indexOf("\r\n\r\n") + 4;
+  if (headEnd < 4) return 0;
+  const head = bytes.slice(0, headEnd);
+  if (/\r\nTransfer-Encoding: *chunked\r\n/i.test(head)) {
+    const last = bytes.indexOf("0\r\n\r\n", headEnd);
+    return last < 0 ? 0 : last + 5;
+  }
+  const length = Number(/\r\nContent-Length: *(\d+)\r\n/i.exec(head)?.[1] ?? 0);
+  return bytes.length >= headEnd + length ? headEnd + length : 0;
+}
