@@ -21,6 +21,8 @@ const REQUEST_LINE = /[A-Z]+ \S+ HTTP\/1\.[01]\r\n/;
 
 export interface RawOptions {
   respond?: Respond;
+  /** Does not end a connection because the executable has: `respond` does. */
+  staysOpen?: boolean;
   /** Where it listens; 127.0.0.1 and a free port unless given. */
   host?: string;
   port?: number;
@@ -35,9 +37,9 @@ export class RawEndpoint implements Disposable {
   /** Bytes of connections whose framing is over: an upgrade was accepted. */
   private readonly passing = new Set<RawConnection>();
 
-  private constructor({ respond = ({ socket }) => void socket.write(OK) }: RawOptions) {
+  private constructor({ respond = ({ socket }) => void socket.write(OK), staysOpen = false }: RawOptions) {
     this.respond = respond;
-    this.server = net.createServer({ allowHalfOpen: true }, (socket) => this.opened(socket));
+    this.server = net.createServer({ allowHalfOpen: true }, (socket) => this.opened(socket, staysOpen));
   }
 
   static async listen(options: RawOptions = {}): Promise<RawEndpoint> {
@@ -47,7 +49,7 @@ export class RawEndpoint implements Disposable {
     return endpoint;
   }
 
-  private opened(socket: net.Socket): void {
+  private opened(socket: net.Socket, staysOpen: boolean): void {
     const connection: RawConnection = { socket, preamble: "", requests: [], rest: "", ended: false };
     this.connections.push(connection);
     socket.on("error", () => {});
@@ -58,7 +60,7 @@ export class RawEndpoint implements Disposable {
     });
     socket.on("end", () => {
       connection.ended = true;
-      socket.end();
+      if (!staysOpen) socket.end();
       this.look();
     });
     this.look();
