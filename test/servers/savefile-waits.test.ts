@@ -27,9 +27,9 @@ describe("bytes wait as requests do", () => {
   const responding = (delayMs: number) =>
     RawEndpoint.listen({ respond: ({ socket }) => void setTimeout(() => socket.write(OK), delayMs) });
 
-  test("a POST of 17 MiB behind a GET that takes 50 ms", async () => {
-    using endpoint = await responding(50);
-    const bytes = 17 << 20;
+  test("a POST of 24 MiB behind a GET that takes 500 ms", async () => {
+    using endpoint = await responding(500);
+    const bytes = 24 << 20;
     const savefile = pcap(session(segments(get("/1") + post("/2", bytes) + get("/3"))));
     const { status, counters } = await forward({ savefile, ...mine }, endpoint.address, directory);
     expect(endpoint.lines()).toEqual(["GET /1", "POST /2", "GET /3"]);
@@ -50,7 +50,7 @@ describe("bytes wait as requests do", () => {
 });
 
 describe("an endpoint that is away", () => {
-  const REQUESTS = 200;
+  const REQUESTS = 40;
   const AWAY_MS = 1500;
   const targets = Array.from({ length: REQUESTS }, (_, i) => `GET /${i}`);
   const savefile = pcap(session(targets.map((_, i) => get(`/${i}`))));
