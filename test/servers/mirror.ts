@@ -79,7 +79,9 @@ export async function forward(
   const summary = directory.file(`summary-${number}.json`, "{}");
   const args = [...flags, "--summary", summary, "--read", path, String(vni), String(port), address];
   const { status, stderr } = await run(args, options);
-  return { status, stderr, counters: JSON.parse(readFileSync(summary, "utf8")) };
+  const counters = JSON.parse(readFileSync(summary, "utf8"));
+  if (counters.requests === undefined) throw new Error(`It did not run: exit status ${status}\n${stderr}`);
+  return { status, stderr, counters };
 }
 
 /** What does not add up in the counters of mode http, once drained; empty: all does. */

@@ -31,7 +31,7 @@ interface Case {
   /** Packets to these are dropped without a word. */
   dead?: string[];
   /** When half of the requests are served, the first of `listens` listens no more, and this is the hosts file. */
-  then?: string;
+  later?: string;
 }
 
 export const NAME_CASES: Record<string, Case> = {
@@ -60,7 +60,7 @@ export const NAME_CASES: Record<string, Case> = {
     name: "endpoint.test",
     hosts: "127.0.0.2 endpoint.test\n",
     listens: ["127.0.0.2", "127.0.0.3"],
-    then: "127.0.0.3 endpoint.test\n",
+    later: "127.0.0.3 endpoint.test\n",
   },
 };
 
@@ -72,20 +72,22 @@ function command(...argv: string[]): void {
   if (!success) throw new Error(`${argv.join(" ")}: ${stderr}`);
 }
 
-async function inside({ name, hosts, listens, dead = [], then }: Case, executable: string): Promise<NamesOutcome> {
+async function inside({ name, hosts, listens, dead = [], later }: Case, executable: string): Promise<NamesOutcome> {
   using directory = new TemporaryDirectory();
   const file = directory.file("hosts", hosts);
   command("ip", "link", "set", "lo", "up");
   command("mount", "--bind", file, "/etc/hosts");
+  // What goes there comes out of lo, is nobody's, and is dropped; IPv6 goes nowhere without an address to come from.
+  command("ip", "-6", "address", "add", "2001:db8::ff/128", "dev", "lo");
   for (const address of dead) command("ip", address.includes(":") ? "-6" : "-4", "route", "add", address, "dev", "lo");
 
   const requests = Array.from({ length: CONNECTIONS }, (_, c) => Array.from({ length: REQUESTS_PER_CONNECTION }, (_, i) => `/${c}-${i}`));
   const frames = requests.map((paths, c) => session(paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`), 40_000 + c)).flat();
   let left = (CONNECTIONS * REQUESTS_PER_CONNECTION) / 2;
   const moves = () => {
-    if (then === undefined || --left !== 0) return;
+    if (later === undefined || --left !== 0) return;
     // In place: the mount is of this file.
-    writeFileSync(file, then);
+    writeFileSync(file, later);
     endpoints[0]!.stop();
   };
   const first = await RawEndpoint.listen({ host: listens[0]!, respond: ({ socket }) => void socket.write(OK, moves) });
