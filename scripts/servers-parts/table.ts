@@ -15,7 +15,7 @@ export interface Row {
 
 export type Part = (directory: TemporaryDirectory) => Promise<Row[]>;
 
-const FAULTS_SHOWN_MAX = 40;
+const FAULTS_SHOWN_MAX = Number(process.env["FAULTS"] ?? 40);
 
 export function skipped(part: string, server: string, why: string): Row {
   return { part, server, note: `skipped: ${why}`, faults: [] };

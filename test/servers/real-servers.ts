@@ -20,7 +20,7 @@ export interface Served {
   /** Of the body, without chunks' framing. */
   readonly length: number;
   readonly digest: string;
-  /** The client's end of the connection on which it came. */
+  /** The client's end of the connection on which it came; 0: the server does not tell. */
   readonly port: number;
 }
 
@@ -158,7 +158,7 @@ function ofPython(name: string, command: (port: number) => string[], lostMax = 0
   };
 }
 
-const UWSGI = ["--need-app", "--die-on-term", "--disable-logging", "--wsgi-file", join(SOURCES, "wsgi.py")];
+const UWSGI = ["--need-app", "--listen", "1024", "--master", "--processes", "8", "--die-on-term", "--disable-logging", "--wsgi-file", join(SOURCES, "wsgi.py")];
 /** uWSGI's http sockets close after each response and say nothing of it. */
 const LOST_BY_UWSGI_MAX = 5;
 

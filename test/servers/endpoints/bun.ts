@@ -15,7 +15,8 @@ Bun.serve({
       id: request.headers.get("x-id") ?? "",
       length: body.length,
       digest: Bun.SHA256.hash(body, "hex"),
-      port: server.requestIP(request)?.port,
+      // It knows no client of a CONNECT.
+      port: server.requestIP(request)?.port ?? 0,
     };
     writeSync(file, `${JSON.stringify(line)}\n`);
     return new Response("served");

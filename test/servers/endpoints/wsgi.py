@@ -15,7 +15,8 @@ def application(environ, start_response):
         "id": environ.get("HTTP_X_ID", ""),
         "length": len(body),
         "digest": hashlib.sha256(body).hexdigest(),
-        "port": int(environ.get("REMOTE_PORT") or 0),
+        # uWSGI's is not the client's.
+        "port": int(environ["REMOTE_PORT"]) if "gunicorn" in environ.get("SERVER_SOFTWARE", "") else 0,
     }
     os.write(LOG, (json.dumps(line) + "\n").encode())
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "6")])
