@@ -123,6 +123,8 @@ function judged(connection: TappedConnection, served: Served[], blame: (number: 
   const handled = served
     .map(({ target, id, port }) => ({ name: nameIn(target) ?? nameIn(id) ?? target, port }))
     .filter(({ name, port }) => (port === UNKNOWN_PORT ? answered.includes(name) : port === connection.port))
+    // The next batch may have used the port again.
+    .filter(({ name }) => batchOf(name) === batchOf(turns[0]?.name ?? name))
     .map(({ name }) => name);
   if (handled.join() !== answered.join()) {
     blame(numberIn(turns[0]?.name ?? handled[0]!), `sent ${answered.join(", ") || "nothing"}, and its handler has read ${handled.join(", ") || "nothing"}`);
@@ -146,6 +148,10 @@ function nameOf({ request }: Turn): string {
 
 function nameIn(text: string): string | undefined {
   return /\d{3}\/[a-z]+/.exec(text)?.[0];
+}
+
+function batchOf(name: string): number {
+  return Math.floor(numberIn(name) / BATCH_CASES);
 }
 
 function numberIn(name: string): number {
