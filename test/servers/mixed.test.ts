@@ -1,11 +1,14 @@
-/** A thousand mixed requests through the executable to real servers: each serves what it serves to a plain client. */
+/**
+ * A thousand mixed requests through the executable to real servers: each serves what it serves to a plain client.
+ * (`scripts/servers` tries more servers.)
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { TemporaryDirectory } from "../executable/program.ts";
 import { Random } from "../support/random.ts";
 import { compare, type Compared, faults } from "./comparison.ts";
 import { mirrorOf } from "./mirror.ts";
 import { mixedConnections } from "./mixed.ts";
-import { available, LIGHT } from "./real-servers.ts";
+import { available, BUN, GO, nginx, NODE, PYTHON } from "./real-servers.ts";
 
 const REQUESTS = 1000;
 const random = new Random(11);
@@ -15,7 +18,7 @@ const savefile = mirrorOf(connections, random);
 const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
 
-for (const server of available(Object.values(LIGHT), "mixed requests")) {
+for (const server of available([nginx(), NODE, BUN, GO, PYTHON], "mixed requests")) {
   describe(`${REQUESTS} mixed requests: ${server.name}`, () => {
     let compared: Compared;
     beforeAll(async () => {

@@ -24,7 +24,8 @@ function v2(command: number, family: number, addresses: number[], extensions: nu
   return String.fromCharCode(...signature, command, family, ...u16(body.length), ...body);
 }
 
-const PORTS = [...u16(51_000), ...u16(80)];
+/** The server's is no letter: the request line behind it would begin with it. */
+const PORTS = [...u16(51_000), ...u16(8080)];
 /** An extension of type PP2_TYPE_AWS. */
 const VPC_ENDPOINT = [0xea, ...u16(3), 1, 0x76, 0x70];
 
