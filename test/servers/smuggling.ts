@@ -7,6 +7,8 @@
  * - Its handler has read exactly those requests to which it has responded with 200, in this order. (It rejects some by
  *   itself, with 400 and the like, and hands these to no handler.)
  *
+ * Where the server has accepted a CONNECT, the rest of that connection is a tunnel's, and no request of ours.
+ *
  * Of each case, those of its requests are forwarded that shall be, in order, and never one that is called smuggled.
  * Over all, as many requests have been sent as `requests.forwarded` says; one that was sent again because the server
  * closed the connection counts once.
@@ -111,7 +113,9 @@ interface JudgedTurn {
 
 /** Holds a connection's turns against the server's log. Returns the requests, those that were sent again once. */
 function judged(connection: TappedConnection, served: Served[], blame: (number: number, words: string) => void): JudgedTurn[] {
-  const turns = connection.turns.map((turn) => ({ name: nameOf(turn), statuses: finalStatuses(turn.response) }));
+  const all = connection.turns.map((turn) => ({ name: nameOf(turn), statuses: finalStatuses(turn.response) }));
+  const tunnel = connection.turns.findIndex(({ request, response }) => request.startsWith("CONNECT ") && finalStatuses(response)[0] === OK);
+  const turns = tunnel < 0 ? all : all.slice(0, tunnel + 1);
   const last = turns.length - 1;
   turns.forEach(({ name, statuses }, i) => {
     const number = numberIn(name);
@@ -125,6 +129,7 @@ function judged(connection: TappedConnection, served: Served[], blame: (number: 
     .filter(({ name, port }) => (port === UNKNOWN_PORT ? answered.includes(name) : port === connection.port))
     // The next batch may have used the port again.
     .filter(({ name }) => batchOf(name) === batchOf(turns[0]?.name ?? name))
+    .slice(0, tunnel < 0 ? undefined : answered.length)
     .map(({ name }) => name);
   if (handled.join() !== answered.join()) {
     blame(numberIn(turns[0]?.name ?? handled[0]!), `sent ${answered.join(", ") || "nothing"}, and its handler has read ${handled.join(", ") || "nothing"}`);
