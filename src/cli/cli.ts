@@ -4,11 +4,15 @@ import { run } from "../run.ts";
 import type { StartThread } from "../shards.ts";
 import { startOver } from "../start-over.ts";
 import { VERSION_LINE } from "../version.ts";
+import type { OtherFlagName } from "./flags.ts";
+import { licenses } from "./licenses.ts";
 import { readRequest } from "./options.ts";
 import { usage } from "./usage.ts";
 
 const STATUS_REFUSED = 1;
 const STATUS_USAGE = 2;
+
+const texts: Record<OtherFlagName, () => string> = { help: usage, version: () => VERSION_LINE, licenses };
 
 /** `startThread` starts a shard's. Returns the exit status. */
 export async function main(argv: string[], env: NodeJS.ProcessEnv, startThread: StartThread): Promise<number> {
@@ -18,7 +22,7 @@ export async function main(argv: string[], env: NodeJS.ProcessEnv, startThread: 
       startOver(argv, env);
       return await run(request.options, startThread);
     }
-    console.log(request.kind === "help" ? usage() : VERSION_LINE);
+    console.log(texts[request.kind]());
     return 0;
   } catch (error) {
     if (error instanceof UsageError) {

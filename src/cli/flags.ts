@@ -265,6 +265,23 @@ export const flags = {
   }),
 };
 
+/** A flag that takes the place of a run: it has neither a value nor a variable. */
+interface OtherFlag {
+  readonly letter?: string;
+  readonly help: string;
+}
+
+/** The first that is given counts. */
+export const otherFlags = {
+  help: { letter: "h", help: "show this" },
+  version: { letter: "v", help: "show version, commit and Bun's version" },
+  licenses: { help: "print the notices of all that the executable contains" },
+} satisfies Record<string, OtherFlag>;
+
+export type OtherFlagName = keyof typeof otherFlags;
+
+export const otherFlagTable = Object.entries(otherFlags) as readonly (readonly [OtherFlagName, OtherFlag])[];
+
 type Flags = typeof flags;
 export type FlagName = keyof Flags;
 export type FlagValues = { [Name in FlagName]: Flags[Name]["default"] };

@@ -12,6 +12,8 @@ import {
   flagTable,
   type FlagValues,
   GAP_TIMEOUT_LIVE_MS,
+  type OtherFlagName,
+  otherFlagTable,
   THREADS_MAX,
   type Variable,
   variableOf,
@@ -38,7 +40,7 @@ export type Options = Omit<FlagValues, "threads"> & {
   readonly gapTimeoutMs: number;
 };
 
-export type Request = { kind: "help" } | { kind: "version" } | { kind: "run"; options: Options };
+export type Request = { kind: OtherFlagName } | { kind: "run"; options: Options };
 
 export const positionals = [
   { name: "interface", help: "network interface to capture on" },
@@ -49,23 +51,29 @@ export const positionals = [
 
 const forwardAddress: Value<ForwardAddress> = { accepts: FORWARD_ADDRESS_FORMS, parse: parseForwardAddress };
 
-/** The flags that take the place of a run, and have no variables. */
-const OTHER_REQUESTS = new Map([
-  ["--help", "help"],
-  ["-h", "help"],
-  ["--version", "version"],
-  ["-v", "version"],
-] as const);
+const writtenOtherFlags = new Set(
+  otherFlagTable.flatMap(([name, { letter }]) => (letter === undefined ? [`--${name}`] : [`--${name}`, `-${letter}`])),
+);
 
 type Env = NodeJS.ProcessEnv;
 
 /** Reads the command line. Throws UsageError. */
 export function readRequest(argv: string[], env: Env): Request {
-  const { given, rest, others } = takeApart(argv);
-  if (others.has("help")) return { kind: "help" };
-  if (others.has("version")) return { kind: "version" };
-  return { kind: "run", options: readOptions(given, rest, env) };
+  const { given, plain } = takeLists(argv);
+  const args = parseArgs(plain, cittyArgs);
+  for (const [kind] of otherFlagTable) if (args[kind] === true) return { kind };
+  for (const [name, flag] of flagTable) {
+    const value = args[name];
+    if (flag.kind === "switch" && value === true) given.set(name, ["yes"]);
+    if (flag.kind === "single" && value !== undefined) given.set(name, [typeof value === "string" ? value : ""]);
+  }
+  return { kind: "run", options: readOptions(given, args._, env) };
 }
+
+const cittyArgs: ArgsDef = {
+  ...Object.fromEntries(flagTable.map(([name, { kind }]) => [name, { type: kind === "switch" ? "boolean" : "string" }])),
+  ...Object.fromEntries(otherFlagTable.map(([name, { letter }]) => [name, { type: "boolean", alias: letter ?? [] }])),
+};
 
 interface Parts {
   /** What stands behind each flag, in order; empty where nothing does. */
@@ -98,6 +106,13 @@ function takeApart(argv: string[]): Parts {
     else parts.given.set(name!, [...(parts.given.get(name!) ?? []), isSwitch ? "yes" : (value ?? argv[++i] ?? "")]);
   }
   return parts;
+}
+
+function kindOf(written: string): Flag<unknown>["kind"] {
+  if (writtenOtherFlags.has(written)) return "switch";
+  const name = written.slice(2);
+  if (!written.startsWith("--") || !Object.hasOwn(flags, name)) throw new UsageError(`Cannot use ${written}: there is no such flag`);
+  return flags[name as FlagName].kind;
 }
 
 function readOptions(given: Map<FlagName, string[]>, rest: string[], env: Env): Options {

@@ -1,5 +1,5 @@
 /** The text of --help. */
-import { defaultOf, type Flag, flagTable, originalVariables, variableOf } from "./flags.ts";
+import { defaultOf, type Flag, flagTable, originalVariables, otherFlagTable, variableOf } from "./flags.ts";
 import { positionals } from "./options.ts";
 
 const VARIABLE_EXAMPLE = "gap-timeout-ms";
@@ -13,8 +13,7 @@ function row(name: string, flag: Flag<unknown>): [string, string] {
 export function usage(): string {
   const rows = [
     ...flagTable.map(([name, flag]) => row(name, flag)),
-    ["-h, --help", "show this"],
-    ["-v, --version", "show version, commit and Bun's version"],
+    ...otherFlagTable.map(([name, { letter, help }]) => [letter ? `-${letter}, --${name}` : `--${name}`, help]),
   ];
   const width = Math.max(...[...rows, ...positionals.map(({ name }) => [name])].map(([name]) => name!.length));
   return [

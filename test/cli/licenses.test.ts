@@ -1,0 +1,99 @@
+/** What the executable contains has its notice, in the version that it is contained in. */
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { licenses, parts } from "../../src/cli/licenses.ts";
+
+const read = (path: string) => readFileSync(join(import.meta.dir, "../..", path), "utf8");
+const versions = new Map(parts.map(({ name, version }) => [name, version]));
+const bunNotices = read("src/cli/licenses/bun.txt");
+
+interface Lock {
+  workspaces: Record<"", { dependencies: Record<string, string> }>;
+  packages: Record<string, [named: string, registry: string, more: { dependencies?: Record<string, string> }]>;
+}
+
+/** Name and version of each package of bun.lock that the program needs, and not only its development. */
+function bundled(): string[] {
+  const lock = JSON.parse(read("bun.lock").replace(/,(?=\s*[}\]])/g, "")) as Lock;
+  const names = new Set(Object.keys(lock.workspaces[""].dependencies));
+  // What is added on the way has its turn as well.
+  for (const name of names) {
+    for (const other of Object.keys(lock.packages[name]![2].dependencies ?? {})) names.add(other);
+  }
+  return [...names].map((name) => lock.packages[name]![0]);
+}
+
+test("the parts are the packages of bun.lock that are bundled, the embedded libpcap and the pinned Bun", () => {
+  const libpcap = /^libpcap (\S+),/.exec(read("src/capture/libpcap/VERSION"))![1];
+  const want = [...bundled(), `libpcap@${libpcap}`, JSON.parse(read("package.json")).packageManager];
+  expect(parts.map(({ name, version }) => `${name.toLowerCase()}@${version}`).sort()).toEqual(want.sort());
+});
+
+test("each part's notices stand below its name and version", () => {
+  const sections = licenses().split(/^──── (.*) ────$/m);
+  const titles = sections.filter((_, i) => i % 2 === 1);
+  expect(titles).toEqual(parts.map(({ name, version }) => `${name} ${version}`));
+  for (let i = 2; i < sections.length; i += 2) expect(sections[i]).toMatch(/copyright/i);
+});
+
+test("the packages' notices are those that they ship", () => {
+  for (const path of ["citty/LICENSE", "citty/dist/THIRD-PARTY-LICENSES.md", "consola/LICENSE"]) {
+    expect(licenses()).toContain(read(`node_modules/${path}`).trimEnd());
+  }
+  expect(licenses()).toContain(read("src/capture/libpcap/LICENSE").trimEnd());
+});
+
+/** Bun's own names of what it is made of, and how the notices name it. */
+const libraries: Record<string, string> = {
+  ares: "c-ares: ",
+  boringssl: "BoringSSL: ",
+  icu: "ICU 78",
+  libarchive: "libarchive",
+  libdeflate: "libdeflate: ",
+  llhttp: "llhttp: ",
+  lolhtml: "lol-html: ",
+  lshpack: "ls-hpack: ",
+  mimalloc: "mimalloc: ",
+  picohttpparser: "picohttpparser: ",
+  sqlite: "SQLite is in the public domain",
+  tinycc: `tinycc (commit ${process.versions["tinycc"]})`,
+  usockets: "uSockets, ",
+  uwebsockets: "uWebSockets: ",
+  webkit: `WebKit (commit ${process.versions["webkit"]})`,
+  zlib: "zlib-ng: ",
+  zstd: "zstd: ",
+};
+/** What Bun is compatible with, its compilers, and Bun. */
+const NO_LIBRARIES = ["bun", "modules", "napi", "node", "openssl", "unicode", "uv", "v8", "zig"];
+
+test("the pinned Bun's notices name each library that it says it is made of", () => {
+  expect(bunNotices).toStartWith(`Bun ${versions.get("Bun")}, `);
+  expect(Object.keys(process.versions).sort()).toEqual([...Object.keys(libraries), ...NO_LIBRARIES].sort());
+  const flowing = bunNotices.replace(/\s+/g, " ");
+  for (const name of Object.values(libraries)) expect(flowing).toContain(name);
+});
+
+// Not among process.versions, but in Bun's list of what it links.
+const linked = "brotli highway libbase64 libjpeg-turbo libspng libwebp ls-qpack lsquic simdutf".split(" ");
+
+test.each(linked)("%s has a notice", (name) => {
+  expect(bunNotices).toMatch(new RegExp(`^ *${name}(:|$)`, "m"));
+});
+
+const titles: string[] = [
+  "Apache License\n",
+  "Mozilla Public License Version 2.0\n",
+  "GNU LIBRARY GENERAL PUBLIC LICENSE\n",
+  "GNU LESSER GENERAL PUBLIC LICENSE\n",
+  "UNICODE LICENSE V3\n",
+  "The Artistic License 2.0\n",
+  "Permission is hereby granted, free of charge, ",
+];
+
+test.each(titles)("a licence that several have stands there once: %j", (title) => {
+  const said = bunNotices.split(/^=+$/m).filter((section) => section.includes(title));
+  expect(said.length).toBeGreaterThan(0);
+  const texts = said.map((section) => section.slice(section.indexOf(title)).replace(/\W+/g, ""));
+  expect(new Set(texts).size).toBe(texts.length);
+});
