@@ -1,0 +1,37 @@
+/** What a repository promises about itself. */
+import { expect, test } from "bun:test";
+import { accessSync, constants, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const path = (name: string) => join(import.meta.dir, "..", name);
+const read = (name: string) => readFileSync(path(name), "utf8");
+const { version, license, scripts } = JSON.parse(read("package.json")) as {
+  version: string;
+  license: string;
+  scripts: Record<string, string>;
+};
+
+test("the newest entry of the changelog is this version's, and the others are older", () => {
+  const versions = [...read(".github/CHANGELOG.md").matchAll(/^## (\S+)$/gm)].map(([, told]) => told!);
+  expect(versions[0]).toBe(version);
+  expect(versions).toEqual(versions.toSorted(Bun.semver.order).toReversed());
+});
+
+test("nobody but the owner may use it until the owner says otherwise", () => expect(license).toBe("UNLICENSED"));
+
+test.each(["bench", "build", "demo", "fuzz", "lint", "test"])("bun run %s is the script of that name", (name) => {
+  expect(scripts[name]).toBe(`./scripts/${name}`);
+  accessSync(path(`scripts/${name}`), constants.X_OK);
+});
+
+test("the workflow runs .ci/run on both kinds of machine, and takes nothing from elsewhere but its checkout", () => {
+  const workflow = read(".github/workflows/ci.yml");
+  expect(workflow).toContain("runner: [ubuntu-24.04, ubuntu-24.04-arm]");
+  expect([...workflow.matchAll(/^ *- run: (.*)$/gm)].map(([, command]) => command)).toEqual([
+    expect.stringMatching(/ \.ci\/run$/),
+  ]);
+  expect([...workflow.matchAll(/uses: (\S+)/g)].map(([, action]) => action)).toEqual([
+    expect.stringMatching(/^actions\/checkout@[0-9a-f]{40}$/),
+  ]);
+  expect(workflow).not.toMatch(/https?:/);
+});
