@@ -13,7 +13,7 @@ import { IP_CUT, IP_MALFORMED, IP_OK, IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IpHeader
 import { decodeIpv4 } from "./ipv4.ts";
 import { decodeIpv6, skipExtensionHeaders } from "./ipv6.ts";
 import { decodeLink, isSupportedLinkType } from "./link.ts";
-import { IDENTITY_DESTINATION, IDENTITY_PORTS, Segment } from "./segment.ts";
+import { IDENTITY_DESTINATION, IDENTITY_PORTS, IDENTITY_VNI, Segment } from "./segment.ts";
 import { Strangers } from "./strangers.ts";
 import * as tcp from "./tcp.ts";
 import { decodeUdp } from "./udp.ts";
@@ -25,6 +25,8 @@ export interface DecoderOptions {
   vni: number;
   /** The mirrored connections' destination port. */
   port: number;
+  /** Takes what servers say as well, instead of dropping it. */
+  takesServer?: boolean;
 }
 
 /** Where an IPv4 address's only word lies in an identity, and what stands before it. */
@@ -106,6 +108,7 @@ export class Decoder {
       this.strangers.countVni(vni);
       return Drop.OTHER_VNI;
     }
+    this.segment.identity[IDENTITY_VNI] = vni;
     return this.decodeInner(bytes, view);
   }
 
@@ -134,10 +137,14 @@ export class Decoder {
     if (available + missingLength < tcp.HEADER_LEN) return Drop.MALFORMED_INNER;
     if (available < tcp.PORTS_LEN) return Drop.TRUNCATED;
     const port = view.getUint16(offset + tcp.DESTINATION_PORT_OFFSET);
-    if (port !== this.options.port) {
-      if (view.getUint16(offset + tcp.SOURCE_PORT_OFFSET) === this.options.port) return Drop.FROM_SERVER;
-      this.strangers.countPort(Math.min(port, view.getUint16(offset + tcp.SOURCE_PORT_OFFSET)));
-      return Drop.OTHER_PORT;
+    const isFromServer = port !== this.options.port;
+    if (isFromServer) {
+      const sourcePort = view.getUint16(offset + tcp.SOURCE_PORT_OFFSET);
+      if (sourcePort !== this.options.port) {
+        this.strangers.countPort(Math.min(port, sourcePort));
+        return Drop.OTHER_PORT;
+      }
+      if (this.options.takesServer !== true) return Drop.FROM_SERVER;
     }
     if (available < tcp.HEADER_LEN) return Drop.TRUNCATED;
     const headerLength = tcp.tcpHeaderLength(view, offset);
@@ -152,9 +159,11 @@ export class Decoder {
     segment.sequence = view.getInt32(offset + tcp.SEQUENCE_OFFSET);
     segment.acknowledgment = view.getInt32(offset + tcp.ACKNOWLEDGMENT_OFFSET);
     segment.flags = view.getUint8(offset + tcp.FLAGS_OFFSET);
-    this.readAddress(view, this.ip.sourceOffset, 0);
-    this.readAddress(view, this.ip.destinationOffset, IDENTITY_DESTINATION);
-    segment.identity[IDENTITY_PORTS] = view.getInt32(offset + tcp.PORTS_OFFSET);
+    segment.isFromServer = isFromServer;
+    const ports = view.getInt32(offset + tcp.PORTS_OFFSET);
+    this.readAddress(view, this.ip.sourceOffset, isFromServer ? IDENTITY_DESTINATION : 0);
+    this.readAddress(view, this.ip.destinationOffset, isFromServer ? 0 : IDENTITY_DESTINATION);
+    segment.identity[IDENTITY_PORTS] = isFromServer ? (ports << 16) | (ports >>> 16) : ports;
     return SEGMENT;
   }
 

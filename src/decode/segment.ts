@@ -1,10 +1,11 @@
-/** Words in a flow's identity: source address (4), destination address (4), both ports (1). */
-export const IDENTITY_WORDS = 9;
+/** Words in a connection's identity: client's address (4), server's address (4), both ports (1), VNI (1). */
+export const IDENTITY_WORDS = 10;
 export const IDENTITY_DESTINATION = 4;
 export const IDENTITY_PORTS = 8;
+export const IDENTITY_VNI = 9;
 
 /**
- * A mirrored TCP segment on its way to our port, as {@link Decoder} found it. One object serves all
+ * A mirrored TCP segment to our port, or from it where that is asked for, as {@link Decoder} found it. One object serves all
  * frames: who keeps anything of it copies it before the next frame is decoded.
  */
 export class Segment {
@@ -19,11 +20,13 @@ export class Segment {
   sequence = 0;
   /** Acknowledgment number; means nothing without the ACK flag. */
   acknowledgment = 0;
+  /** It is the server's: its source port is ours. Else the client's. */
+  isFromServer = false;
   /** {@link TcpFlag} bits. */
   flags = 0;
   /**
-   * The flow's inner addresses and ports. An IPv4 address takes the form ::ffff:a.b.c.d
-   * (RFC 4291, 2.5.5.2). The VNI is not in it: a program forwards one VNI.
+   * The connection's inner addresses and ports, the client's first, and its VNI, the same for both directions.
+   * An IPv4 address takes the form ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
    */
   readonly identity = new Int32Array(IDENTITY_WORDS);
   /** When the frame was captured, in milliseconds since 1970. */

@@ -1,10 +1,10 @@
-/** What a flow hands its bytes to. */
+/** What a connection hands its bytes to. */
 
 /** How a stream ended; "flushed": the capture ended or the program was stopped. */
 export type StreamEnd = "fin" | "reset" | "idle" | "replaced" | "evicted" | "flushed";
 
-/** Takes the client's side of one flow, in order. Calls never come back into the flow. */
-export interface StreamConsumer {
+/** Takes the bytes of one direction, in order. Calls never come back into the flow. */
+export interface ByteConsumer {
   /**
    * The next bytes. They stay valid until the end of the batch; who needs them longer copies them.
    * `timestampMs` is the capture time of the frame that brought them.
@@ -12,18 +12,30 @@ export interface StreamConsumer {
   data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void;
   /** The next `length` bytes were never seen, and never will be. */
   gap(length: number): void;
+  /** Nothing comes after this. */
+  end(how: StreamEnd): void;
+}
+
+/** Takes the server's side. */
+export interface ResponseConsumer extends ByteConsumer {
+  /** Called first. False: where it began is not known, and what comes may be its middle. */
+  begin(isFromStart: boolean): void;
+}
+
+/** Takes the client's side of one incarnation of a connection. */
+export interface StreamConsumer extends ByteConsumer {
   /**
    * The connection has been silent for --idle-timeout-s. True: it may be ended. False: it stays, and is asked again
    * when it has been silent for as long again. Where the source waits, it stays whatever is said.
    */
   idle(): boolean;
-  /** Nothing comes after this. */
-  end(how: StreamEnd): void;
+  /** Who takes the server's side, where that is reassembled (FlowTableOptions.reassemblesServer); it may end later. */
+  readonly response?: ResponseConsumer | null;
 }
 
-/** The flow as its consumer may know it. */
+/** The incarnation as its consumer may know it. */
 export interface StreamOrigin {
-  /** Addresses and ports, as {@link Segment.identity} has them. */
+  /** Addresses, ports and VNI, as {@link Segment.identity} has them. */
   readonly identity: Int32Array;
   /** The SYN was seen, so that the first byte is the connection's first. */
   readonly hasSyn: boolean;

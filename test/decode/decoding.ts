@@ -6,7 +6,7 @@
 import { expect } from "bun:test";
 import { Decoder, type DecoderOptions } from "../../src/decode/decoder.ts";
 import { DROP_REASONS, type DropReason, SEGMENT } from "../../src/decode/drop-reason.ts";
-import { IDENTITY_WORDS } from "../../src/decode/segment.ts";
+import { IDENTITY_VNI } from "../../src/decode/segment.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { address, bytes, ethernet, ip, mirrored, TCP, type Tcp, tcp, u16, vxlanPacket } from "../support/frames.ts";
 
@@ -159,7 +159,7 @@ const SURROUNDINGS: Surroundings[] = [
 export class Decoding {
   private readonly runs;
 
-  constructor(options: DecoderOptions = OURS) {
+  constructor(private readonly options: DecoderOptions = OURS) {
     this.runs = SURROUNDINGS.map((place) => {
       const counters = new Counters();
       return { place, counters, decoder: new Decoder(options, counters) };
@@ -180,6 +180,8 @@ export class Decoding {
       expected.captured!++;
       expected[outcome.outcome]!++;
       if (outcome.outcome === "segment") {
+        const vni = decoder.segment.identity[IDENTITY_VNI];
+        if (vni !== this.options.vni) throw new Error(`the identity's VNI is ${vni}, not ${this.options.vni}`);
         if (outcome.missingLength > 0) expected.truncatedSegments!++;
         if (decoder.segment.bytes === bytes) expectWithin(decoder, offset, offset + frame.length);
         else expectWithin(decoder, 0, decoder.segment.bytes.length);
@@ -217,8 +219,8 @@ function expectSame(actual: object, expected: object): void {
 function describeOutcome(decoder: Decoder, code: number): Outcome {
   if (code !== SEGMENT) return { outcome: DROP_REASONS[code]! };
   const { segment } = decoder;
-  const identity = new DataView(new ArrayBuffer(IDENTITY_WORDS * 4));
-  segment.identity.forEach((word, i) => identity.setInt32(i * 4, word));
+  const identity = new DataView(new ArrayBuffer(IDENTITY_VNI * 4));
+  segment.identity.subarray(0, IDENTITY_VNI).forEach((word, i) => identity.setInt32(i * 4, word));
   const { sequence, acknowledgment, flags, missingLength, timestampMs } = segment;
   return {
     outcome: "segment",

@@ -7,7 +7,7 @@ import { CaptureClock } from "../../src/decode/capture-clock.ts";
 import { Segment } from "../../src/decode/segment.ts";
 import { FlowTable, type FlowTableOptions } from "../../src/flow/flow-table.ts";
 import { Counters } from "../../src/observe/counters.ts";
-import { Recorder, type RecordedStream } from "../simulator/recorder.ts";
+import { type RecordedResponse, Recorder, type RecordedStream } from "../simulator/recorder.ts";
 
 export const EPOCH_MS = 1_750_000_000_000;
 
@@ -22,6 +22,8 @@ export interface Step {
   sourcePort?: number;
   source?: number;
   destination?: number;
+  vni?: number;
+  isFromServer?: boolean;
 }
 
 /** Time passes. */
@@ -33,12 +35,15 @@ export interface Pause {
 export const FLUSH = "flush";
 
 export type Event = Step | Pause | typeof FLUSH;
-type More = Partial<Omit<Step, "sequence" | "flags" | "data">>;
+type More = Partial<Omit<Step, "sequence" | "data">>;
 
 export const syn = (sequence: number, data = "", more: More = {}): Step => ({ sequence, flags: "S", data, ...more });
 export const data = (sequence: number, text: string, more: More = {}): Step => ({ sequence, flags: "A", data: text, ...more });
 export const fin = (sequence: number, text = "", more: More = {}): Step => ({ sequence, flags: "AF", data: text, ...more });
 export const reset = (sequence: number, more: More = {}): Step => ({ sequence, flags: "R", ...more });
+/** What the server says; its numbers are told from 0 on, and acknowledge the client's. */
+export const answer = (sequence: number, text: string, acknowledgment: number, more: More = {}): Step => ({ sequence, flags: "A", data: text, acknowledgment, isFromServer: true, ...more });
+export const synAck = (sequence: number, acknowledgment: number, more: More = {}): Step => answer(sequence, "", acknowledgment, { flags: "AS", ...more });
 export const pause = (ms: number): Pause => ({ ms });
 
 const FLAG_BITS: Record<string, number> = { F: 1, S: 2, R: 4, P: 8, A: 16 };
@@ -94,23 +99,34 @@ export class Flows {
     return this.recorder.streams.map(describe);
   }
 
-  private accept({ sequence, flags, data: text = "", acknowledgment, missing = 0, sourcePort = 1000, source = 1, destination = 1 }: Step): void {
+  /** What came of the servers' sides, in the order in which the streams opened; of those of which something came. */
+  get responses(): string[] {
+    return this.recorder.streams.flatMap(({ response }) => (response === null || response.isFromStart === null ? [] : [describeResponse(response)]));
+  }
+
+  private accept({ sequence, flags, data: text = "", acknowledgment, missing = 0, sourcePort = 1000, source = 1, destination = 1, vni = 7, isFromServer = false }: Step): void {
     const { segment } = this;
     const payload = encoder.encode(SURROUNDINGS + text + SURROUNDINGS);
     segment.bytes = payload;
     segment.payloadOffset = SURROUNDINGS.length;
     segment.payloadLength = payload.length - 2 * SURROUNDINGS.length;
     segment.missingLength = missing;
-    segment.sequence = (this.isn + sequence) | 0;
-    segment.acknowledgment = (acknowledgment ?? this.acknowledgment) | 0;
+    // What one side sends the other acknowledges.
+    segment.sequence = (isFromServer ? sequence : this.isn + sequence) | 0;
+    segment.acknowledgment = (isFromServer ? this.isn + acknowledgment! : (acknowledgment ?? this.acknowledgment)) | 0;
+    segment.isFromServer = isFromServer;
     segment.flags = [...flags].reduce((bits, flag) => bits | FLAG_BITS[flag]!, 0);
-    segment.identity.set([0, 0, 0xffff, 0x0a000000 | source, 0, 0, 0xffff, 0x0a010000 | destination, (sourcePort << 16) | 80]);
+    segment.identity.set([0, 0, 0xffff, 0x0a000000 | source, 0, 0, 0xffff, 0x0a010000 | destination, (sourcePort << 16) | 80, vni]);
     segment.timestampMs = this.nowMs;
     this.clock.tell(this.nowMs);
     this.table.accept(segment);
     // The next frame lies where this one lay: who keeps bytes must have copied them.
     payload.fill(0x21);
   }
+}
+
+function describeResponse({ isFromStart, runs, how }: RecordedResponse): string {
+  return [isFromStart ? "SYN" : "-", ...runs.map(({ bytes, length }) => (bytes === null ? `<${length}>` : decoder.decode(bytes.slice()))), how ?? "…"].join(" ");
 }
 
 export function describe({ hasSyn, runs, how }: RecordedStream): string {

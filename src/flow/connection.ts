@@ -1,0 +1,264 @@
+/**
+ * All that has the same addresses, ports and VNI: a few incarnations, the newest first (RFC 9293, section 3.4.1), and
+ * two directions, in which segments are pending. It opens and ends incarnations; whose a segment is its direction decides.
+ */
+import type { Segment } from "../decode/segment.ts";
+import { TcpFlag } from "../decode/tcp.ts";
+import type { Counters } from "../observe/counters.ts";
+import { ClientDirection } from "./client-direction.ts";
+import { Incarnation } from "./incarnation.ts";
+import type { PendingMemory } from "./pending-segments.ts";
+import { Reassembler, type ReassemblyCounters } from "./reassembler.ts";
+import { advance, distance } from "./sequence.ts";
+import { ServerDirection } from "./server-direction.ts";
+import type { StreamEnd, StreamOpener } from "./stream.ts";
+import type { Timed } from "./time-list.ts";
+
+/** Incarnations of a connection, ended ones included; over it the oldest is forgotten. */
+export const INCARNATIONS_MAX = 8;
+
+/** What all connections of a table share. */
+export interface ConnectionContext {
+  readonly maxPendingPackets: number;
+  readonly counters: Counters;
+  /** Of the server's direction; null: nobody wants it. */
+  readonly serverCounters: ReassemblyCounters | null;
+  readonly memory: PendingMemory;
+  readonly opener: StreamOpener;
+  readonly nowMs: number;
+  /** Makes room for one more that is open, or waits for its SYN. */
+  makeRoom(): void;
+  opened(): void;
+  replaced(incarnation: Incarnation, sinceMs: number): void;
+  ended(incarnation: Incarnation): void;
+  forget(incarnation: Incarnation): void;
+  /** What a connection has has changed. */
+  update(connection: Connection): void;
+}
+
+export class Connection implements Timed<Connection> {
+  newest: Incarnation | null = null;
+  /** In the table's list of live ones, since when it was silent. */
+  sinceMs = 0;
+  older: Connection | null = null;
+  newer: Connection | null = null;
+  isLive = false;
+  /** Nothing is open, and something pending. */
+  isWaiting = false;
+  isIndexed = false;
+  /** Incarnations that have not ended. */
+  openCount = 0;
+  /** Of them and those that have, how many servers' sides have begun and not ended. */
+  answeringCount = 0;
+  /** How many incarnations it has had. */
+  generation = 0;
+  /** Null: nothing but a SYN, or bytes in order, has come. In a flood they must cost next to nothing. */
+  private client: ClientDirection | null = null;
+  private server: ServerDirection | null = null;
+
+  constructor(
+    readonly identity: Int32Array,
+    readonly hash: number,
+    private readonly context: ConnectionContext,
+  ) {}
+
+  /** Of the client's. */
+  get pendingCount(): number {
+    return this.client?.pendingCount ?? 0;
+  }
+
+  /** What a server has said may have waited for what its client said. */
+  settleServer(): void {
+    this.server?.settle();
+  }
+
+  /** Whether something of a server's side has not ended, or is pending. */
+  get hasResponse(): boolean {
+    return this.answeringCount > 0 || (this.server !== null && this.server.pendingCount > 0);
+  }
+
+  /** Made when it is needed. */
+  get fromClient(): ClientDirection {
+    return (this.client ??= new ClientDirection(this, this.context, this.context.counters.reassembly));
+  }
+
+  /** Made when it is needed; only where it is reassembled. */
+  get fromServer(): ServerDirection {
+    return (this.server ??= new ServerDirection(this, this.context, this.context.serverCounters!));
+  }
+
+  /** The usual case: of the only incarnation just the next bytes, with nothing pending. False: it is another. */
+  takeNext(segment: Segment): boolean {
+    const only = this.newest;
+    if (only === null || only.before !== null || only.client.next !== segment.sequence || (this.client !== null && this.client.pendingCount > 0)) return false;
+    const { client } = only;
+    if (client.isEnded || segment.payloadLength === 0 || segment.missingLength > 0 || (segment.flags & TcpFlag.FIN) !== 0) return false;
+    if ((segment.flags & TcpFlag.ACK) !== 0) only.noteAck(segment.acknowledgment);
+    client.deliver(segment.bytes, segment.payloadOffset, segment.payloadLength, segment.timestampMs);
+    if (this.server !== null) this.server.settle();
+    return true;
+  }
+
+  /** False: it was a late copy. */
+  takeSyn(segment: Segment): boolean {
+    const isn = segment.sequence;
+    const { reassembly } = this.context.counters;
+    const hasSame = findFrom(this.newest, (incarnation) => incarnation.hasSyn && incarnation.isn === isn);
+    let known = hasSame ?? findFrom(this.newest, (incarnation) => incarnation.isOpenedBy(isn));
+    // What waits for just this SYN is the next one's.
+    if (hasSame !== undefined && this.client !== null && this.client.isAwaited(isn)) known = undefined;
+    if (known !== undefined && !known.isOpen) {
+      known.synAgain = isn;
+      reassembly.retransmitted_bytes += segment.payloadLength;
+      return false;
+    }
+    if (known === undefined) {
+      this.context.makeRoom();
+      known = this.open(isn);
+    } else if (!known.hasSyn) {
+      this.openLate(known, isn);
+    } else if (known.hasBytes || this.client?.hasPendingOf(known) === true) {
+      // Behind bytes a second one may be the next incarnation's, and have overtaken this one's end.
+      known.synAgain = isn;
+    }
+    if (!known.isOpen) reassembly.retransmitted_bytes += segment.payloadLength;
+    else if (segment.payloadLength + segment.missingLength > 0) {
+      this.fromClient.takeSynBytes(known, segment);
+    }
+    return true;
+  }
+
+  /** Delivers all that is pending, gaps told, and ends all incarnations. */
+  flush(how: StreamEnd): void {
+    this.client?.refuseUnowned();
+    // What is behind an end may be another's that was never opened.
+    do {
+      for (let open = findFrom(this.newest, ({ isOpen }) => isOpen); open !== undefined; open = findFrom(this.newest, ({ isOpen }) => isOpen)) this.flushOne(open, how);
+    } while (this.client?.giveUpAny() === true);
+    this.server?.flush(how);
+  }
+
+  /** Delivers what is pending of an incarnation, gaps told, and ends it. */
+  flushOne(incarnation: Incarnation, how: StreamEnd): void {
+    this.client?.flushPendingOf(incarnation);
+    if (incarnation.isOpen) {
+      incarnation.client.skipCutOff();
+      this.finish(incarnation, how);
+      this.client?.settle();
+    }
+    this.server?.end(incarnation, how);
+  }
+
+  /** Whether those that are open may be ended for silence. */
+  mayEndIdle(): boolean {
+    let mayEnd = true;
+    for (let incarnation = this.newest; incarnation !== null; incarnation = incarnation.before) {
+      if (incarnation.consumer !== null && !incarnation.consumer.idle()) mayEnd = false;
+    }
+    return mayEnd;
+  }
+
+  /** Takes an incarnation that has ended out. */
+  forget(incarnation: Incarnation): void {
+    this.server?.end(incarnation, "idle");
+    if (this.newest === incarnation) {
+      this.newest = incarnation.before;
+      return;
+    }
+    let after = this.newest!;
+    while (after.before !== incarnation) after = after.before!;
+    after.before = incarnation.before;
+  }
+
+  /** The SYN was seen. */
+  open(isn: number): Incarnation {
+    const incarnation = new Incarnation(this, ++this.generation, true, isn);
+    const hint = this.client?.hintOf(advance(isn, 1)) ?? null;
+    for (let other = this.newest; other !== null; other = other.before) if (other.isOpen) this.replace(other, this.context.nowMs);
+    this.context.counters.flows.opened++;
+    this.begin(incarnation, advance(isn, 1));
+    if (hint !== null) incarnation.noteAck(hint);
+    this.client?.takeProbes(incarnation);
+    this.client?.settle();
+    this.server?.opened(incarnation);
+    this.client?.keepLimits();
+    return incarnation;
+  }
+
+  /** A SYN that came after bytes which were delivered already. */
+  private openLate(incarnation: Incarnation, isn: number): void {
+    const { reassembly } = this.context.counters;
+    incarnation.hasSyn = true;
+    incarnation.isn = isn;
+    const lost = distance(advance(isn, 1), incarnation.start);
+    if (lost > 0) {
+      reassembly.gaps++;
+      reassembly.gap_bytes += lost;
+    }
+  }
+
+  begin(incarnation: Incarnation, start: number): void {
+    const { context } = this;
+    let after: Incarnation | null = null;
+    let count = 0;
+    for (let other = this.newest; other !== null; other = other.before) {
+      if (other.generation > incarnation.generation) after = other;
+      count++;
+    }
+    incarnation.before = after === null ? this.newest : after.before;
+    if (after === null) this.newest = incarnation;
+    else after.before = incarnation;
+    incarnation.sinceMs = context.nowMs;
+    this.openCount++;
+    context.opened();
+    context.counters.flows.active++;
+    // Its consumer may ask for what the incarnation knows of itself.
+    incarnation.client = new Reassembler(start, null, context.counters.reassembly);
+    incarnation.consumer = context.opener.open(incarnation);
+    incarnation.client.consumer = incarnation.consumer;
+    if (context.serverCounters !== null) incarnation.response = incarnation.consumer.response ?? null;
+    if (count >= INCARNATIONS_MAX) this.forgetOldest();
+  }
+
+  private forgetOldest(): void {
+    let oldest = this.newest!;
+    while (oldest.before !== null) oldest = oldest.before;
+    if (oldest.isOpen) this.flushOne(oldest, "replaced");
+    this.context.forget(oldest);
+  }
+
+  /** One that was picked up may be older than others: then they have taken its place. */
+  replaceOld(incarnation: Incarnation): void {
+    let after: Incarnation | null = null;
+    for (let other = this.newest; other !== incarnation; other = other!.before) after = other;
+    if (after !== null) this.replace(incarnation, after.sinceMs);
+  }
+
+  private replace(incarnation: Incarnation, sinceMs: number): void {
+    if (incarnation.isReplaced) return;
+    incarnation.isReplaced = true;
+    this.context.replaced(incarnation, sinceMs);
+  }
+
+  finish(incarnation: Incarnation, how: StreamEnd): void {
+    const { client } = incarnation;
+    const { flows } = this.context.counters;
+    client.isEnded = true;
+    client.hasFin = how === "fin";
+    this.openCount--;
+    flows.active--;
+    if (how === "evicted") flows.evicted++;
+    else flows.closed++;
+    incarnation.consumer!.end(how);
+    incarnation.consumer = null;
+    client.consumer = null;
+    if (how === "reset") this.server?.end(incarnation, "reset");
+    this.context.ended(incarnation);
+  }
+}
+
+/** The newest of the incarnations, from this one on, of which it holds. */
+export function findFrom(newest: Incarnation | null, isWanted: (incarnation: Incarnation) => boolean): Incarnation | undefined {
+  for (let incarnation = newest; incarnation !== null; incarnation = incarnation.before) if (isWanted(incarnation)) return incarnation;
+  return undefined;
+}

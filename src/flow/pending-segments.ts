@@ -1,0 +1,261 @@
+/**
+ * The segments of one direction of a connection that wait behind a hole, in the order of their sequence numbers. Of
+ * those that acknowledge the like, bytes never overlap: the first copy of a byte wins. Whose they are is decided when
+ * it is their turn.
+ */
+import type { Budget } from "../memory/budget.ts";
+import { Cost } from "../memory/budget.ts";
+import { ArrayPool, costOf } from "../memory/array-pool.ts";
+import { mayBeAlike } from "./acknowledgments.ts";
+import type { Direction } from "./direction.ts";
+import { advance, distance } from "./sequence.ts";
+import { type Timed, TimeList } from "./time-list.ts";
+
+/** Why a segment is the next incarnation's only if that one's SYN comes, else nobody's. */
+export const Doubt = {
+  NONE: 0,
+  /** It was pending when a reset ended the incarnation that seemed to have it. */
+  BEHIND_RESET: 1,
+  /** An incarnation that has ended had the same, but its client acknowledged less. */
+  MAY_BE_COPY: 2,
+} as const;
+
+/** A segment's bytes and what follows them, as it arrives or as it is pending. */
+export interface Piece {
+  readonly sequence: number;
+  readonly bytes: Uint8Array;
+  readonly offset: number;
+  readonly length: number;
+  /** Further than the bytes reach if the mirror cut off what was between. */
+  readonly end: number;
+  /** A FIN stands at `end`. */
+  readonly isFin: boolean;
+  /** What the segment acknowledged; null: nothing. */
+  readonly acknowledgment: number | null;
+  readonly timestampMs: number;
+  /** When it arrived. */
+  readonly sinceMs: number;
+  readonly doubt: number;
+  /** How many incarnations its connection had had when it arrived. */
+  readonly generation: number;
+  /** None of those could have it. */
+  readonly isUnowned: boolean;
+}
+
+export class PendingSegment implements Piece, Timed<PendingSegment> {
+  readonly offset = 0;
+  /** Neighbours in the order of arrival, of all connections. */
+  older: PendingSegment | null = null;
+  newer: PendingSegment | null = null;
+  end: number;
+  isFin = false;
+  /** Its place in the order of arrival. */
+  serial = 0;
+
+  constructor(
+    readonly direction: Direction,
+    readonly sequence: number,
+    readonly bytes: Uint8Array,
+    readonly length: number,
+    public acknowledgment: number | null,
+    readonly timestampMs: number,
+    public doubt: number,
+    readonly generation: number,
+    readonly isUnowned: boolean,
+    public sinceMs: number,
+  ) {
+    this.end = advance(sequence, length);
+  }
+
+  get bytesEnd(): number {
+    return advance(this.sequence, this.length);
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** All pending segments of a table: in the order of their arrival, and the memory that their bytes lie in. */
+export class PendingMemory {
+  readonly arrivals = new TimeList<PendingSegment>();
+  private addedCount = 0;
+  /** Arrays that were released in this batch, and are valid until its end. */
+  private released: Uint8Array[] = [];
+
+  constructor(
+    private readonly budget: Budget,
+    private readonly pool = new ArrayPool(),
+  ) {}
+
+  /** Whether what is pending is within its limit. */
+  get isWithin(): boolean {
+    return this.budget.isWithin;
+  }
+
+  /** A copy of `length` bytes, in an array that may be longer. */
+  copy(bytes: Uint8Array, offset: number, length: number): Uint8Array {
+    if (length === 0) return NOTHING;
+    const array = this.pool.allocate(length);
+    array.set(bytes.subarray(offset, offset + length));
+    return array;
+  }
+
+  add(segment: PendingSegment): void {
+    segment.serial = this.addedCount++;
+    this.arrivals.insert(segment);
+    this.budget.takePending(chargeOf(segment));
+  }
+
+  /** Its bytes stay valid until the end of the batch. */
+  release(segment: PendingSegment): void {
+    this.arrivals.remove(segment);
+    this.budget.giveBackPending(chargeOf(segment));
+    if (segment.bytes !== NOTHING) this.released.push(segment.bytes);
+  }
+
+  /** The batch is over: what was released in it is used again. */
+  recycle(): void {
+    if (this.released.length === 0) return;
+    for (const array of this.released) this.pool.free(array);
+    this.released = [];
+  }
+}
+
+function chargeOf({ bytes }: PendingSegment): number {
+  return Cost.PIECE + (bytes === NOTHING ? 0 : costOf(bytes));
+}
+
+export class PendingSegments {
+  /** By sequence number as an unsigned integer: a circle that begins anywhere. At the same number, those without bytes first. */
+  private readonly all: PendingSegment[] = [];
+
+  constructor(
+    private readonly memory: PendingMemory,
+    private readonly direction: Direction,
+  ) {}
+
+  get count(): number {
+    return this.all.length;
+  }
+
+  /** Of them those that were nobody's when they came. */
+  unownedCount = 0;
+
+  /** The place of the first one at or behind `sequence`, on the circle: {@link at} takes it, and {@link count} - 1 more. */
+  placeOf(sequence: number): number {
+    const { all } = this;
+    const wanted = sequence >>> 0;
+    let low = 0;
+    let high = all.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (all[middle]!.sequence >>> 0 < wanted) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  at(place: number): PendingSegment {
+    const { length } = this.all;
+    return this.all[place < length ? place : place - length]!;
+  }
+
+  some(isWanted: (segment: PendingSegment) => boolean): boolean {
+    return this.all.some(isWanted);
+  }
+
+  find(isWanted: (segment: PendingSegment) => boolean): PendingSegment | undefined {
+    return this.all.find(isWanted);
+  }
+
+  /** Takes one out, whose bytes stay valid until the end of the batch. */
+  remove(segment: PendingSegment): void {
+    let place = this.placeOf(segment.sequence);
+    while (this.all[place] !== segment) place++;
+    this.all.splice(place, 1);
+    if (segment.isUnowned) this.unownedCount--;
+    this.memory.release(segment);
+  }
+
+  /** Copies what of a piece is not here yet. Returns how many of its bytes were new. */
+  insert(piece: Piece): number {
+    const added = this.insertBytes(piece);
+    const bytesEnd = advance(piece.sequence, piece.length);
+    if (piece.isFin || piece.end !== bytesEnd) this.insertEnd(piece, bytesEnd, piece.end);
+    return added;
+  }
+
+  /**
+   * Notes what follows a piece's bytes, of which `at` is the end: nothing that was seen up to `end`,
+   * and there perhaps a FIN. What reaches further than that came first, and so wins.
+   */
+  insertEnd(piece: Piece, at: number, end: number): void {
+    const { isFin, acknowledgment } = piece;
+    const before = this.alikeBefore(at, acknowledgment, true);
+    const isApart = before === null || distance(before.end, at) > 0;
+    if (!isApart && (before.isFin || distance(before.end, end) < 0)) return;
+    // A FIN behind bytes that are missing waits for them from its own arrival on.
+    const hasOwnTime = !isApart && isFin && piece.sinceMs !== before.sinceMs && before.bytesEnd !== end;
+    const segment = isApart || hasOwnTime ? this.add(piece, at, 0, 0) : before;
+    segment.end = end;
+    segment.isFin = isFin;
+    segment.acknowledgment = acknowledgment;
+  }
+
+  private insertBytes(piece: Piece): number {
+    const { sequence, length, acknowledgment } = piece;
+    let done = 0;
+    let added = 0;
+    const before = this.alikeBefore(sequence, acknowledgment, false);
+    if (before !== null) done = Math.min(Math.max(distance(sequence, before.bytesEnd), 0), length);
+    while (done < length) {
+      const from = advance(sequence, done);
+      const next = this.alikeFrom(from, length - done, acknowledgment);
+      const gap = next === null ? length - done : distance(from, next.sequence);
+      if (gap > 0) this.add(piece, from, done, gap);
+      added += gap;
+      done += gap + (next?.length ?? 0);
+    }
+    return added;
+  }
+
+  private add(piece: Piece, sequence: number, from: number, length: number): PendingSegment {
+    const { bytes, offset, acknowledgment, timestampMs, doubt, generation, isUnowned, sinceMs } = piece;
+    const copy = this.memory.copy(bytes, offset + from, length);
+    const segment = new PendingSegment(this.direction, sequence, copy, length, acknowledgment, timestampMs, doubt, generation, isUnowned, sinceMs);
+    let place = this.placeOf(sequence);
+    if (length > 0) while (place < this.all.length && this.all[place]!.sequence === sequence) place++;
+    this.all.splice(place, 0, segment);
+    if (isUnowned) this.unownedCount++;
+    this.memory.add(segment);
+    return segment;
+  }
+
+  /** The nearest one of the like that begins before `sequence`, or there without bytes if `atToo`. */
+  private alikeBefore(sequence: number, acknowledgment: number | null, atToo: boolean): PendingSegment | null {
+    const { all } = this;
+    const place = this.placeOf(sequence);
+    if (atToo) {
+      for (let i = place; i < all.length && all[i]!.sequence === sequence && all[i]!.length === 0; i++) {
+        if (mayBeAlike(all[i]!.acknowledgment, acknowledgment)) return all[i]!;
+      }
+    }
+    for (let i = 1; i <= all.length; i++) {
+      const segment = this.at(place - i < 0 ? place - i + all.length : place - i);
+      if (distance(segment.sequence, sequence) <= 0) return null;
+      if (mayBeAlike(segment.acknowledgment, acknowledgment)) return segment;
+    }
+    return null;
+  }
+
+  /** The nearest one of the like with bytes that begins within `length` bytes from `sequence` on. */
+  private alikeFrom(sequence: number, length: number, acknowledgment: number | null): PendingSegment | null {
+    const place = this.placeOf(sequence);
+    for (let i = 0; i < this.all.length; i++) {
+      const segment = this.at(place + i);
+      const ahead = distance(sequence, segment.sequence);
+      if (ahead < 0 || ahead >= length) return null;
+      if (segment.length > 0 && mayBeAlike(segment.acknowledgment, acknowledgment)) return segment;
+    }
+    return null;
+  }
+}

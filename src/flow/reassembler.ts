@@ -1,0 +1,61 @@
+/**
+ * One direction of one incarnation: hands its bytes on in order, and tells gaps. It knows of no other
+ * (RFC 9293, section 3.4). The rules are those of a receiver that cannot answer: what is missing is waited
+ * for, up to a limit, and then given up.
+ */
+import type { Counters } from "../observe/counters.ts";
+import { advance, distance } from "./sequence.ts";
+import type { ByteConsumer } from "./stream.ts";
+
+export type ReassemblyCounters = Counters["reassembly"];
+
+export class Reassembler {
+  /** The next expected sequence number; of one that has ended with a FIN, the FIN's. */
+  next: number;
+  isEnded = false;
+  /** It has ended with a FIN. */
+  hasFin = false;
+  /** One past the furthest byte that the mirror cut off of what was delivered; null: it cut none. */
+  private cutOffEnd: number | null = null;
+  /** Nothing was delivered behind the last gap: what is missing next is more of it. */
+  private endsInGap = false;
+
+  constructor(
+    /** The first byte's sequence number. */
+    readonly start: number,
+    /** Null: it has ended. */
+    public consumer: ByteConsumer | null,
+    private readonly counters: ReassemblyCounters,
+  ) {
+    this.next = start;
+  }
+
+  /** Hands on bytes that are in order. */
+  deliver(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    this.next = advance(this.next, length);
+    this.endsInGap = false;
+    this.counters.delivered_bytes += length;
+    this.consumer!.data(bytes, offset, length, timestampMs);
+  }
+
+  /** Gives up the hole before `sequence`. */
+  skipTo(sequence: number): void {
+    const length = distance(this.next, sequence);
+    if (length <= 0) return;
+    if (!this.endsInGap) this.counters.gaps++;
+    this.counters.gap_bytes += length;
+    this.next = sequence;
+    this.endsInGap = true;
+    this.consumer!.gap(length);
+  }
+
+  /** The mirror cut off what lies between the bytes that were delivered and `end`. */
+  noteCutOff(end: number): void {
+    if (this.cutOffEnd === null || distance(this.cutOffEnd, end) > 0) this.cutOffEnd = end;
+  }
+
+  /** Nothing more comes: what was cut off at the end is a gap. */
+  skipCutOff(): void {
+    if (this.cutOffEnd !== null) this.skipTo(this.cutOffEnd);
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * The server's direction, where somebody wants it. A SYN-ACK says which incarnation it answers, and where the server's
+ * bytes begin; what a segment acknowledges says whose client's bytes the server has seen. What fits none is nobody's.
+ */
+import type { Segment } from "../decode/segment.ts";
+import { TcpFlag } from "../decode/tcp.ts";
+import { arrival } from "./arrival.ts";
+import { findFrom } from "./connection.ts";
+import { Direction } from "./direction.ts";
+import { type Incarnation, LATE_START_BYTES_MAX, WINDOW_BYTES_MAX } from "./incarnation.ts";
+import type { PendingSegment, Piece } from "./pending-segments.ts";
+import { Reassembler } from "./reassembler.ts";
+import { advance, distance } from "./sequence.ts";
+import type { StreamEnd } from "./stream.ts";
+
+/** A FIN takes a number too. */
+const FIN_LEN = 1;
+
+export class ServerDirection extends Direction {
+  /** A SYN-ACK whose SYN has not come yet: what it acknowledges, and where the server's bytes begin. */
+  private early: { acknowledgment: number; start: number } | null = null;
+
+  take(segment: Segment): void {
+    const { flags, acknowledgment, sequence } = segment;
+    const isSyn = (flags & TcpFlag.SYN) !== 0;
+    if ((flags & TcpFlag.RST) !== 0) {
+      this.takeReset(sequence);
+      return;
+    }
+    const first = isSyn ? advance(sequence, 1) : sequence;
+    if (isSyn) this.takeSynAck(acknowledgment, first);
+    if (segment.payloadLength + segment.missingLength === 0 && (flags & TcpFlag.FIN) === 0) return;
+    arrival.set(segment, first, this.connection.generation, this.context.nowMs);
+    const owner = this.ownerOf(arrival);
+    if (owner === null) {
+      this.pend(arrival);
+      this.keepLimits();
+    } else if (this.isOpen(owner)) {
+      this.receive(owner, arrival);
+    } else {
+      this.counters.retransmitted_bytes += arrival.length;
+    }
+  }
+
+  /** An incarnation has opened by its SYN. */
+  opened(incarnation: Incarnation): void {
+    if (this.early !== null && this.early.acknowledgment === incarnation.start) this.begin(incarnation, this.early.start, true);
+  }
+
+  /** Ends an incarnation's response, if there is one: delivers what is pending, gaps told. */
+  end(incarnation: Incarnation, how: StreamEnd): void {
+    // A reset discards what is pending: it stays, and is nobody's.
+    while (how !== "reset" && this.isOpen(incarnation)) {
+      const left = this.pending?.find((segment) => this.mayHave(incarnation, segment));
+      if (left === undefined) break;
+      this.giveUp(left);
+    }
+    if (this.isOpen(incarnation)) {
+      if (how !== "reset") incarnation.server!.skipCutOff();
+      this.finish(incarnation, how);
+    }
+    incarnation.response = null;
+  }
+
+  /** Ends all. */
+  flush(how: StreamEnd): void {
+    while (this.pendingCount > 0) this.giveUp(this.pending!.at(0));
+    for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) this.end(incarnation, how);
+  }
+
+  protected sideOf(incarnation: Incarnation): Reassembler | null {
+    return incarnation.server;
+  }
+
+  /** What the server acknowledges says nothing of its own numbers; those that are in order its client may acknowledge. */
+  protected noteAck(): void {}
+
+  protected finish(incarnation: Incarnation, how: StreamEnd): void {
+    const server = incarnation.server!;
+    if (how === "fin") this.dropAtFin(incarnation);
+    server.isEnded = true;
+    server.hasFin = how === "fin";
+    server.consumer = null;
+    this.connection.answeringCount--;
+    incarnation.response!.end(how);
+    incarnation.response = null;
+  }
+
+  /** What acknowledges more than has come of its client waits until that has come, or was given up. */
+  protected ownerOf(piece: Piece): Incarnation | null {
+    return this.nearest(piece, FIN_LEN);
+  }
+
+  protected override mayHave(incarnation: Incarnation, segment: PendingSegment): boolean {
+    return this.nearest(segment, LATE_START_BYTES_MAX) === incarnation;
+  }
+
+  /** The SYN-ACK was not seen, or what it acknowledges of its client never came. */
+  protected giveUpUnowned(segment: PendingSegment): void {
+    const owner = this.nearest(segment, LATE_START_BYTES_MAX);
+    if (owner !== null && this.isOpen(owner)) {
+      const first = this.firstOf(owner) ?? segment;
+      owner.server!.skipTo(first.sequence);
+      this.pending!.remove(first);
+      this.consume(owner, first);
+      return;
+    }
+    const answered = this.unbegun(segment);
+    if (answered === undefined || segment.length === 0) {
+      this.counters.out_of_window++;
+      this.pending!.remove(segment);
+    } else {
+      this.begin(answered, this.lowestLike(segment, answered).sequence, false);
+    }
+  }
+
+  /** The incarnation that a segment answers, and of whose server nothing has come. */
+  private unbegun({ acknowledgment }: Piece): Incarnation | undefined {
+    const ahead = this.leastAnswered(acknowledgment, LATE_START_BYTES_MAX);
+    if (ahead === Infinity) return undefined;
+    return findFrom(this.connection.newest, (each) => each.response !== null && each.server === null && each.answeredBy(acknowledgment, LATE_START_BYTES_MAX) === ahead);
+  }
+
+  /** Of the incarnations whose client said no less than a piece acknowledges, but for `aheadMax` bytes, the nearest that may have it. */
+  private nearest({ sequence, length, acknowledgment }: Piece, aheadMax: number): Incarnation | null {
+    const ahead = this.leastAnswered(acknowledgment, aheadMax);
+    let nearest: Incarnation | null = null;
+    let nearestFit = Infinity;
+    for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) {
+      const { server } = incarnation;
+      if (server === null || ahead === Infinity || incarnation.answeredBy(acknowledgment, aheadMax) !== ahead) continue;
+      if (server.next === sequence && !server.isEnded) return incarnation;
+      const fit = distance(server.start, sequence);
+      const isKnown = server.isEnded ? distance(advance(sequence, length), server.next) >= 0 : distance(server.next, sequence) <= WINDOW_BYTES_MAX;
+      if (!isKnown || fit < 0 || fit >= nearestFit) continue;
+      nearest = incarnation;
+      nearestFit = fit;
+    }
+    return nearest;
+  }
+
+  /** How far above its client's first byte the acknowledgment lies in that incarnation of which it is nearest; Infinity: it is none's. */
+  private leastAnswered(acknowledgment: number | null, aheadMax: number): number {
+    let least = Infinity;
+    for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) least = Math.min(least, incarnation.answeredBy(acknowledgment, aheadMax));
+    if (this.early === null || acknowledgment === null) return least;
+    // One whose SYN has not come yet is nearer.
+    const aboveEarly = distance(this.early.acknowledgment, acknowledgment);
+    return aboveEarly >= 0 && aboveEarly < least ? Infinity : least;
+  }
+
+  private takeReset(sequence: number): void {
+    const incarnation = findFrom(this.connection.newest, ({ server }) => server !== null && !server.isEnded && server.next === sequence);
+    if (incarnation !== undefined) this.finish(incarnation, "reset");
+  }
+
+  private takeSynAck(acknowledgment: number, start: number): void {
+    const answered = findFrom(this.connection.newest, (incarnation) => incarnation.hasSyn && incarnation.start === acknowledgment);
+    if (answered !== undefined && answered.server === null) {
+      this.begin(answered, start, true);
+      return;
+    }
+    if (answered !== undefined && answered.server!.start === start) return;
+    this.early = { acknowledgment, start };
+    // What was taken for a late copy of a SYN was another's with the same ISN: the server answers it from elsewhere.
+    if (answered === undefined || answered.synAgain !== answered.isn) return;
+    this.context.makeRoom();
+    this.connection.open(answered.isn);
+  }
+
+  private begin(incarnation: Incarnation, start: number, isFromStart: boolean): void {
+    if (isFromStart) incarnation.serverBegan(start);
+    const { response } = incarnation;
+    if (response === null) return;
+    incarnation.server = new Reassembler(start, response, this.counters);
+    this.connection.answeringCount++;
+    response.begin(isFromStart);
+    this.settle();
+  }
+
+  /** Of the segments with bytes that answer the same incarnation, of whose server nothing has come, the lowest. */
+  private lowestLike(segment: PendingSegment, answered: Incarnation): PendingSegment {
+    let lowest = segment;
+    for (let place = 0; place < this.pendingCount; place++) {
+      const other = this.pending!.at(place);
+      const below = distance(other.sequence, lowest.sequence);
+      if (below > 0 && below <= LATE_START_BYTES_MAX && other.length > 0 && this.unbegun(other) === answered) lowest = other;
+    }
+    return lowest;
+  }
+}

@@ -1,0 +1,72 @@
+/** What tells incarnations apart by their acknowledgments: rules, and properties over random numbers. */
+import { describe, expect, test } from "bun:test";
+import { Acknowledgments, LATE_ACK_BYTES_MAX, mayBeAlike } from "../../src/flow/acknowledgments.ts";
+import { Random } from "../support/random.ts";
+
+const SEEDS = 500;
+const ISNS = [0, 0x7fff_ff00, -0x8000_0000, -256];
+
+/** Numbers that a client acknowledges: from its server's first on, never back, in any order of arrival. */
+function said(random: Random, start: number): number[] {
+  let at = start;
+  const all = [at];
+  for (let i = random.int(0, 20); i > 0; i--) all.push((at = (at + random.int(0, 1 << 20)) | 0));
+  return all.sort(() => random.next() - 0.5);
+}
+
+function noted(numbers: number[]): Acknowledgments {
+  const acks = new Acknowledgments();
+  for (const number of numbers) acks.note(number);
+  return acks;
+}
+
+test("nothing is outside where nothing was acknowledged", () => {
+  const acks = new Acknowledgments();
+  expect([acks.isKnown, acks.isOutside(5), acks.isBehind(5)]).toEqual([false, false, false]);
+});
+
+describe.each(ISNS)("from %i on", (start) => {
+  test("what was noted is inside, whatever the order", () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const numbers = said(new Random(seed), start);
+      const acks = noted(numbers);
+      expect({ seed, outside: numbers.filter((number) => acks.isOutside(number, 0)) }).toEqual({ seed, outside: [] });
+    }
+  });
+
+  test("the order in which they come does not matter", () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const random = new Random(seed);
+      const numbers = said(random, start);
+      const [one, other] = [noted(numbers), noted(numbers.toReversed())];
+      const probe = (start + random.int(-(2 ** 30), 2 ** 30)) | 0;
+      expect({ seed, outside: one.isOutside(probe) }).toEqual({ seed, outside: other.isOutside(probe) });
+    }
+  });
+
+  test("a late copy may say a little more or less, at the limit and not over it", () => {
+    const acks = noted([start]);
+    expect([1, -1].map((side) => acks.isOutside((start + side * LATE_ACK_BYTES_MAX) | 0))).toEqual([false, false]);
+    expect([1, -1].map((side) => acks.isOutside((start + side * (LATE_ACK_BYTES_MAX + 1)) | 0))).toEqual([true, true]);
+    expect(acks.isOutside((start + 1) | 0, 0)).toBe(true);
+  });
+
+  test("where the other side's SYN was seen, nothing below its start is inside", () => {
+    const acks = new Acknowledgments();
+    acks.begin(start);
+    acks.note((start + 5000) | 0);
+    acks.note((start - 1) | 0);
+    expect([acks.isOutside((start - 1) | 0), acks.isOutside(start), acks.isOutside((start + 5000) | 0)]).toEqual([true, false, false]);
+  });
+
+  test("more than sequence numbers can tell apart: what came last is inside, and is not behind", () => {
+    const acks = new Acknowledgments();
+    for (let gib = 0; gib < 5; gib += 0.9) acks.note((start + gib * 2 ** 30) | 0);
+    const last = (start + 4.5 * 2 ** 30) | 0;
+    expect([acks.isOutside(last), acks.isBehind(last), acks.isBehind((last + 1) | 0)]).toEqual([false, false, true]);
+  });
+});
+
+test("two may be alike if one says nothing, or both say about the same", () => {
+  expect([mayBeAlike(null, 5), mayBeAlike(5, null), mayBeAlike(-1, 1), mayBeAlike(0, LATE_ACK_BYTES_MAX), mayBeAlike(0, LATE_ACK_BYTES_MAX + 1)]).toEqual([true, true, true, true, false]);
+});
