@@ -7,7 +7,7 @@ import { Cost } from "./budget.ts";
 /** Lengths are powers of two, so that arrays fit again; none is shorter. */
 export const ARRAY_BYTES_MIN = 64;
 /** Longer arrays are not kept. */
-const SPARE_ARRAY_BYTES_MAX = 64 << 10;
+const SPARE_ARRAY_BYTES_MAX = 256 << 10;
 /** Bytes of arrays that are kept to be used again. */
 const SPARE_BYTES_MAX = 8 << 20;
 /** By the base-2 logarithm of their length. */

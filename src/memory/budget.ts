@@ -13,15 +13,15 @@ const PENDING_SHARE_MAX = 0.5;
  */
 export const Cost = {
   /** An array of a pool, beside its length. */
-  ARRAY: 96,
+  ARRAY: 128,
   /** A pending segment. */
-  PIECE: 192,
+  PIECE: 256,
   /** A connection of the flow table. */
   CONNECTION: 640,
   /** What frames a connection's bytes, and its queue of requests. */
-  STREAM: 1536,
+  STREAM: 2048,
   /** A request that waits or is in flight. */
-  REQUEST: 128,
+  REQUEST: 320,
   /** A connection to a destination that is open, or waits for its turn to be opened. */
   UPSTREAM: 1024,
 } as const;
@@ -32,6 +32,11 @@ export class Budget {
   private pendingBytes = 0;
 
   constructor(readonly limitBytes: number) {}
+
+  /** More than a quarter is used: who may have to give way is to be known from now on. */
+  get isTight(): boolean {
+    return this.usedBytes > this.limitBytes / 4;
+  }
 
   hasRoomFor(bytes: number): boolean {
     return this.usedBytes + bytes <= this.limitBytes;

@@ -1,0 +1,108 @@
+/**
+ * The time limits of a shard: a wheel of slots, each a list of timers that are due in the same few milliseconds. Setting,
+ * moving and clearing a timer costs the same however many there are, and a tick looks only at what is due, or was when
+ * it was put where it is: a timer that is moved further away stays in its slot until that comes.
+ */
+
+/** How much later than its time a timer is told at most, beside the time between two calls of {@link Deadlines.advance}. */
+export const SLOT_MS = 10;
+const SLOTS = 1024;
+const NOWHERE = -1;
+
+/** Who is told that a time limit is reached. */
+export interface TimerOwner {
+  expire(nowMs: number): void;
+}
+
+/** A time limit of `owner`. It is made once, and set as often as it is needed. */
+export class Timer {
+  /** Infinity: it is not set. */
+  dueMs = Infinity;
+  /** Where in the wheel it is; {@link NOWHERE}: it is not. */
+  slot = NOWHERE;
+  /** When its slot comes. */
+  slotMs = 0;
+  previous: Timer | null = null;
+  next: Timer | null = null;
+
+  constructor(readonly owner: TimerOwner) {}
+}
+
+export class Deadlines {
+  /** The first timer of each slot. */
+  private readonly slots: (Timer | null)[] = new Array<Timer | null>(SLOTS).fill(null);
+  /** The slot that comes next, in slots since 1970. */
+  private tick: number;
+
+  constructor(nowMs: number) {
+    this.tick = Math.floor(nowMs / SLOT_MS);
+  }
+
+  /** Has the timer's owner told at `dueMs`, and not at the time that was set before. */
+  set(timer: Timer, dueMs: number): void {
+    timer.dueMs = dueMs;
+    if (timer.slot !== NOWHERE) {
+      if (timer.slotMs <= dueMs) return;
+      this.unlink(timer);
+    }
+    this.link(timer);
+  }
+
+  /** The timer's owner is not told. The timer may stay where it is, to be set again. */
+  clear(timer: Timer): void {
+    timer.dueMs = Infinity;
+  }
+
+  /** The timer is not needed any more: nothing here refers to it. */
+  remove(timer: Timer): void {
+    timer.dueMs = Infinity;
+    if (timer.slot !== NOWHERE) this.unlink(timer);
+  }
+
+  /** Tells the owners of all timers that are due. They may set and clear any. */
+  advance(nowMs: number): void {
+    const last = Math.floor(nowMs / SLOT_MS);
+    // After a long pause each slot is looked at once.
+    if (last - this.tick >= SLOTS) this.tick = last - SLOTS + 1;
+    while (this.tick <= last) {
+      const slot = this.tick % SLOTS;
+      // Moved on first: what is set from here on lands in no slot that is being looked at.
+      this.tick++;
+      for (let timer = this.slots[slot]!; timer !== null; timer = this.slots[slot]!) {
+        this.unlink(timer);
+        if (timer.dueMs !== Infinity) this.due(timer, nowMs);
+      }
+    }
+  }
+
+  private due(timer: Timer, nowMs: number): void {
+    if (timer.dueMs > nowMs) {
+      this.link(timer);
+      return;
+    }
+    timer.dueMs = Infinity;
+    timer.owner.expire(nowMs);
+  }
+
+  private link(timer: Timer): void {
+    const furthest = this.tick + SLOTS - 2;
+    const tick = Math.min(Math.max(Math.ceil(timer.dueMs / SLOT_MS), this.tick), furthest);
+    const slot = tick % SLOTS;
+    const first = this.slots[slot]!;
+    timer.slot = slot;
+    timer.slotMs = tick * SLOT_MS;
+    timer.previous = null;
+    timer.next = first;
+    if (first !== null) first.previous = timer;
+    this.slots[slot] = timer;
+  }
+
+  private unlink(timer: Timer): void {
+    if (timer.previous === null) this.slots[timer.slot] = timer.next;
+    else timer.previous.next = timer.next;
+    if (timer.next !== null) timer.next.previous = timer.previous;
+    timer.slot = NOWHERE;
+    timer.previous = null;
+    timer.next = null;
+  }
+}
