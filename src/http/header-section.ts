@@ -17,6 +17,8 @@ const NAME = 1;
 const VALUE = 2;
 const LINE_FEED = 3;
 const LAST_LINE_FEED = 4;
+/** In a line before all fields that begins with a blank. */
+const IGNORED_NAME = 5;
 
 /** The first two also in odd dress (Content_Length). */
 const FIELD_WORDS = new Words(["content-length", "transfer-encoding", "connection", "upgrade", "expect"], true, 2);
@@ -157,6 +159,9 @@ export class HeaderSection {
         case VALUE:
           at = this.readValue(bytes, at, end);
           break;
+        case IGNORED_NAME:
+          at = this.readIgnoredName(bytes, at, end);
+          break;
         case LINE_FEED:
           if (bytes[at] === LF) {
             this.state = LINE_START;
@@ -204,9 +209,25 @@ export class HeaderSection {
    * such a line for a field.
    */
   private unfold(): void {
-    this.hasLine = true;
     this.isIsolated = true;
+    this.state = this.hasLine ? VALUE : IGNORED_NAME;
+    this.hasLine = true;
+    this.node = this.isTrailer ? NO_MATCH : ROOT;
+  }
+
+  /** The name in a line that is ignored, which must not be a length's. */
+  private readIgnoredName(bytes: Uint8Array, from: number, end: number): number {
+    let at = from;
+    if (this.node === ROOT) while (at < end && (bytes[at] === SP || bytes[at] === HTAB)) at++;
+    while (this.node !== NO_MATCH && at < end && TOKEN_CHAR[bytes[at]] === 1) {
+      this.node = FIELD_WORDS.next[(this.node << 7) | bytes[at++]];
+    }
+    if (at === end) return at;
+    const word = FIELD_WORDS.word[this.node];
+    const isFraming = word === CONTENT_LENGTH || word === TRANSFER_ENCODING || word >= DRESSED;
+    if (isFraming && !this.isLenient) return this.fail(at);
     this.state = VALUE;
+    return at;
   }
 
   private readName(bytes: Uint8Array, from: number, end: number): number {

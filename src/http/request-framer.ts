@@ -159,6 +159,44 @@ export class RequestFramer {
     this.isPassingRest = true;
   }
 
+  /** To be called before anything else: the connection's beginning was read by another framer, which stood between two requests. */
+  goOnBetween(): void {
+    this.state = BETWEEN;
+    this.isFirstLine = false;
+    this.isUnproven = false;
+  }
+
+  /** The same of one that was within a request, which was told to be damaged. */
+  goOnLost(): void {
+    this.owesDamage = false;
+    this.isUnproven = false;
+  }
+
+  /** Nothing has come yet. */
+  get isAtStart(): boolean {
+    return this.state === START;
+  }
+
+  /** What comes next begins a request, as far as is known. */
+  get isBetween(): boolean {
+    return this.state === BETWEEN || this.state === START || (this.state === OPENING && this.openingLength === 0);
+  }
+
+  /** A request, or what may become one, is under way and was not told to be damaged. */
+  get hasRequest(): boolean {
+    return this.isUnderWay && !this.isDamaged;
+  }
+
+  /** The same, and its header section is not whole yet. */
+  get isInHead(): boolean {
+    return (this.state === LINE || this.state === FIELDS) && !this.isDamaged;
+  }
+
+  /** Nothing that comes is framed any more. */
+  get isOver(): boolean {
+    return this.state === OVER || this.state === AFTER_CLOSE;
+  }
+
   /** Picked up in its middle, and something has come that may have been a request's. */
   private get hasMissed(): boolean {
     return this.state === CANDIDATE || (this.state === LOST && this.hasSkipped);

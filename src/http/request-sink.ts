@@ -15,6 +15,10 @@ export const DAMAGE_REASONS = [
   "header_too_long",
   /** It came behind a request that ends its connection (Connection: close): no server reads it. */
   "after_close",
+  /** Its head did not come within --header-timeout-s. */
+  "header_timeout",
+  /** It stood still, and what was held of it gave way to others (--max-buffer-mib). */
+  "evicted",
 ] as const;
 export type DamageReason = (typeof DAMAGE_REASONS)[number];
 

@@ -40,12 +40,15 @@ export class ResponseFramer {
   private remaining = 0;
   /** The methods of the requests that were sent and not answered yet. */
   private readonly expected: string[] = [];
+  /** Of each of these, the request's minor version. */
+  private readonly expectedMinor: number[] = [];
 
   constructor(private readonly sink: ResponseSink) {}
 
-  /** A request of this method was sent, or is about to be. */
-  expect(method: string): void {
+  /** A request of this method and minor version was sent, or is about to be. */
+  expect(method: string, minorVersion = 1): void {
     this.expected.push(method);
+    this.expectedMinor.push(minorVersion);
   }
 
   /** The next bytes. They are not kept. */
@@ -161,17 +164,19 @@ export class ResponseFramer {
 
   /**
    * RFC 9112, section 9.3; section 6.1: a transfer coding beside a length or in HTTP/1.0 is not trusted further. Nor is
-   * one of several lengths, though curl does so: the last one is taken.
+   * one of several lengths, though curl does so: the last one is taken. Behind a request of HTTP/1.0 the server says so
+   * if it keeps the connection, in whatever version it responds.
    */
   private get isPersistent(): boolean {
     const { fields, line } = this;
     const isOdd = fields.transferCoding !== Coding.NONE && (fields.contentLength >= 0 || line.minorVersion === 0);
-    return !isOdd && !fields.isLengthUnclear && fields.isPersistent(line.minorVersion);
+    return !isOdd && !fields.isLengthUnclear && fields.isPersistent(Math.min(line.minorVersion, this.expectedMinor[0]!));
   }
 
   private complete(persistent: boolean): void {
     this.state = persistent ? BETWEEN : OVER;
     this.expected.shift();
+    this.expectedMinor.shift();
     this.sink.complete(persistent);
   }
 

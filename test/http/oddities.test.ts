@@ -76,7 +76,9 @@ const oddities: [what: string, input: string, fate: Fate][] = [
   ["a length that is folded", post("Content-Length:\r\n\t5\r\n"), "isolated"],
   ["a coding that is folded", post("Transfer-Encoding:\r\n chunked\r\n", HELLO), "isolated"],
   ["a blank before the first field", "POST /one HTTP/1.1\r\n X: a\r\nContent-Length: 5\r\n\r\nhello", "isolated"],
-  ["a length there, which is to be ignored", "POST /one HTTP/1.1\r\n Content-Length: 5\r\n\r\n", "isolated"],
+  ["a length there, which some would take for one", "POST /one HTTP/1.1\r\n Content-Length: 5\r\n\r\n", "malformed"],
+  ["a coding there, behind a tab", "POST /one HTTP/1.1\r\n\t transfer-encoding: chunked\r\n\r\n", "malformed"],
+  ["a name there that is longer than a length's", "POST /one HTTP/1.1\r\n Content-Lengthy: 5\r\n\r\n", "isolated"],
   ["a length that is folded to two", post("Content-Length: 5\r\n 5\r\n"), "malformed"],
   // Length.
   ["the same length twice", post(five + five), "isolated"],
