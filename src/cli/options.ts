@@ -1,6 +1,7 @@
 /** The command line and the environment, read into what the program is asked to do. */
 import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
+import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
 import type { ForwardAddress } from "../forward/socket.ts";
 import { type HeaderEdits, MARK_FIELD } from "../http/header-edits.ts";
@@ -76,34 +77,31 @@ const cittyArgs: ArgsDef = {
 };
 
 interface Parts {
-  /** What stands behind each flag, in order; empty where nothing does. */
+  /** What stands behind each flag that may be repeated, in order; empty where nothing does. */
   readonly given: Map<FlagName, string[]>;
-  readonly rest: string[];
-  readonly others: Set<"help" | "version">;
+  /** The other arguments. */
+  readonly plain: string[];
 }
 
-/** Tells flags, their values and the other arguments apart. Throws UsageError at a flag that there is not. */
-function takeApart(argv: string[]): Parts {
-  const parts: Parts = { given: new Map(), rest: [], others: new Set() };
+/**
+ * Takes out what citty does not read: flags that may be repeated. It takes any flag for one of its own; here only those
+ * that are declared are. Throws UsageError at a flag that there is not.
+ */
+function takeLists(argv: string[]): Parts {
+  const parts: Parts = { given: new Map(), plain: [] };
   for (let i = 0; i < argv.length; i++) {
     const argument = argv[i]!;
-    if (argument === "--") {
-      parts.rest.push(...argv.slice(i + 1));
-      break;
-    }
-    if (!argument.startsWith("-") || argument === "-") {
-      parts.rest.push(argument);
-      continue;
-    }
+    if (argument === "--") return { ...parts, plain: parts.plain.concat(argv.slice(i)) };
     const [, written, value] = /^([^=]*)(?:=(.*))?$/s.exec(argument) as unknown as [string, string, string | undefined];
-    const other = OTHER_REQUESTS.get(written as "--help");
-    const name =
-      written.startsWith("--") && Object.hasOwn(flags, written.slice(2)) ? (written.slice(2) as FlagName) : undefined;
-    if (other === undefined && name === undefined) throw new UsageError(`Cannot use ${written}: there is no such flag`);
-    const isSwitch = name === undefined || flags[name].kind === "switch";
-    if (isSwitch && value !== undefined) throw new UsageError(`Cannot use ${argument}: ${written} takes no value`);
-    if (other !== undefined) parts.others.add(other);
-    else parts.given.set(name!, [...(parts.given.get(name!) ?? []), isSwitch ? "yes" : (value ?? argv[++i] ?? "")]);
+    const kind = argument.startsWith("-") && argument !== "-" ? kindOf(written) : "argument";
+    if (kind === "switch" && value !== undefined) throw new UsageError(`Cannot use ${argument}: ${written} takes no value`);
+    if (kind === "list") {
+      const name = written.slice(2) as FlagName;
+      parts.given.set(name, [...(parts.given.get(name) ?? []), value ?? argv[++i] ?? ""]);
+    } else {
+      // A value may begin as a flag does.
+      parts.plain.push(kind === "single" && value === undefined ? `${argument}=${argv[++i] ?? ""}` : argument);
+    }
   }
   return parts;
 }

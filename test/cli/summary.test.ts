@@ -103,11 +103,14 @@ class Batch implements RecordSource {
 function moody(random: Random): Connector {
   return {
     afterEvents: queueMicrotask,
+    lookup: (name, found) => found([name]),
     connect(_address, events: SocketEvents) {
       if (random.chance(0.1)) {
         events.failed(new Error("connection refused"));
         return;
       }
+      // Nobody responds.
+      if (random.chance(0.05)) return;
       let isOpen = true;
       const isStuck = random.chance(0.1);
       events.opened({
@@ -180,12 +183,12 @@ async function runThrough(seed: number) {
     shard.advance(nowMs);
   }
   shard.finish();
-  for (let turn = 0; turn < 100 && shard.endpoint.openCount > 0; turn++) {
+  for (let turn = 0; turn < 100 && shard.destination.openCount > 0; turn++) {
     await Promise.resolve();
     nowMs += 100;
-    shard.endpoint.tick();
+    shard.destination.tick();
   }
-  return { fed, open: shard.endpoint.openCount, ...counters.snapshot() };
+  return { fed, open: shard.destination.openCount, ...counters.snapshot() };
 }
 
 test("whatever comes, the counters add up", async () => {
