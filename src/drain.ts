@@ -25,7 +25,7 @@ export async function drain(shard: Shard, now: () => number, stop: { readonly re
   while (!shard.isSettled) {
     const nowMs = now();
     if (stop.requested && deadlineMs === Infinity) deadlineMs = nowMs + DRAIN_MS;
-    if (nowMs >= deadlineMs) shard.endpoint.terminate();
+    if (nowMs >= deadlineMs) shard.destination.terminate();
     shard.tick();
     await Bun.sleep(TICK_MS);
   }

@@ -1,6 +1,6 @@
 /** Capturing on an interface until a signal comes: the shards' threads do, the main thread looks on. */
 import { availableParallelism } from "node:os";
-import { isInterfaceUp } from "./capture/interface.ts";
+import { InterfaceState } from "./capture/interface.ts";
 import { guardPort } from "./capture/port-guard.ts";
 import type { Options } from "./cli/options.ts";
 import type { Counters } from "./observe/counters.ts";
@@ -20,6 +20,7 @@ export class LiveRun {
     private readonly report: RunReport,
     private readonly log: Log,
     private readonly interfaceName: string,
+    private readonly interfaceState: InterfaceState,
   ) {}
 
   /** Undefined: `stop` was requested before anything was captured. Throws RefusalError, ShardError. */
@@ -51,7 +52,7 @@ export class LiveRun {
       `Capturing on ${options.interfaceName}: VNI ${options.vni}, port ${options.port}, ` +
         `forwarding to ${host} port ${port} (${counted(options.threads, "thread")})`,
     );
-    return new LiveRun(shards, secondLook, report, log, options.interfaceName!);
+    return new LiveRun(shards, secondLook, report, log, options.interfaceName!, new InterfaceState(options.interfaceName!));
   }
 
   /** Captures until `stop` is requested. Throws RefusalError, ShardError. */
@@ -77,7 +78,7 @@ export class LiveRun {
   private look(): void {
     this.shards.addUp();
     this.secondLook.take();
-    this.report.interfaceIs(isInterfaceUp(this.interfaceName), this.interfaceName);
+    this.report.interfaceIs(this.interfaceState.look(), this.interfaceName);
     this.report.strangers(this.secondLook.strangers);
   }
 }

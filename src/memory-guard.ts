@@ -1,14 +1,14 @@
 /**
  * Keeps the process near what its limits allow. The engine lets its heap grow to some four times of what lives before
  * it collects all of it, and flows outlive its quick collections: a flood of them took a gigabyte that way, and an
- * ordinary load with a connection for each request ten megabytes a minute. So it is told to collect whenever the
- * process has grown by so much since it was smallest: near the limit by less.
+ * ordinary load with a connection for each request ten megabytes a minute. So it is told to collect, and to give back
+ * what is free, whenever the process has grown by so much since it was smallest: near the limit by less.
  */
 import { type OwnMemory, openOwnMemory } from "./own-memory.ts";
 
 const MIB = 1 << 20;
 /** The process's own memory beside the bytes that --max-buffer-mib grants: what it has at its start included. */
-const BESIDE_BUFFERS_BYTES = 48 * MIB;
+const BESIDE_BUFFERS_BYTES = 40 * MIB;
 /** Between two collections it may grow by half of the room that is left; by so much, or half of what lives, at most. */
 const GROWTH_SHARE_OF_ROOM = 0.5;
 const GROWTH_BYTES_MAX = 32 * MIB;
@@ -19,24 +19,18 @@ const GROWTH_SHARE_MIN = 0.125;
 /** How much longer than a collection the time until the next one is at least. */
 const PAUSE_FACTOR = 1;
 const CHECK_MS = 10;
-/**
- * What is free is kept by the allocator until nothing happens for a while, and costs a page fault each when it is
- * wanted again: beyond the limit it goes back to the system after each collection, else only so often.
- */
-const GIVING_BACK_MS = 1000;
 
 export class MemoryGuard {
   private readonly limitBytes: number;
   /** The least memory that it had since the last collection. */
   private leastBytes = Infinity;
   private notBeforeMs = 0;
-  private givingBackMs = 0;
 
   constructor(
     maxBufferMib: number,
     private readonly memory: OwnMemory = openOwnMemory(),
     private readonly now: () => number = () => performance.now(),
-    private readonly collect: (givesBack: boolean) => void = collectGarbage,
+    private readonly collect: () => void = collectGarbage,
   ) {
     this.limitBytes = maxBufferMib * MIB + BESIDE_BUFFERS_BYTES;
   }
@@ -49,9 +43,7 @@ export class MemoryGuard {
     const bytes = this.memory.read();
     this.leastBytes = Math.min(this.leastBytes, bytes);
     if (bytes - this.leastBytes < this.growthBytes) return;
-    const givesBack = bytes >= this.limitBytes || nowMs >= this.givingBackMs;
-    if (givesBack) this.givingBackMs = nowMs + GIVING_BACK_MS;
-    this.collect(givesBack);
+    this.collect();
     this.notBeforeMs = nowMs + (this.now() - nowMs) * (1 + PAUSE_FACTOR);
     this.leastBytes = this.memory.read();
   }
@@ -66,8 +58,8 @@ export class MemoryGuard {
   }
 }
 
-function collectGarbage(givesBack: boolean): void {
+function collectGarbage(): void {
   Bun.gc(true);
-  // At the next turn of the event loop.
-  if (givesBack) Bun.shrink();
+  // At the next turn of the event loop; else what is free goes back to the system only when nothing happens.
+  Bun.shrink();
 }

@@ -51,11 +51,11 @@ export class SavefileRun {
       while (await stop.unless(savefile.fill())) {
         let more = true;
         while (more && !stop.requested) {
-          more = shard.process(savefile, READ_RECORDS_MAX, true);
+          more = shard.process(savefile, READ_RECORDS_MAX);
           await turn();
           // Sleeping, not spinning: it is the endpoint that needs the processor now.
           while (shard.isBehind && !stop.requested) await Bun.sleep(BEHIND_MS);
-          memory.check(shard.turnover);
+          memory.check();
           progress?.update(savefile.position, this.counters.frames.captured);
         }
       }

@@ -14,11 +14,10 @@ export function shardOptions(options: Options, shards: number): ShardOptions {
     gapTimeoutMs: options.gapTimeoutMs,
     idleTimeoutMs: options["idle-timeout-s"] * 1000,
     maxFlows: Math.ceil(options["max-flows"] / shards),
-    sourceWaits: options.read !== undefined,
     maxBufferMib: options["max-buffer-mib"] / shards,
     maxRetries: options["max-retries"],
-    connectTimeoutMs: options["connect-timeout-ms"],
-    outageTimeoutMs: options["outage-timeout-s"] * 1000,
+    // What is read can wait for the endpoint to come back.
+    connectTimeoutMs: options.read === undefined ? options["connect-timeout-ms"] : options["outage-timeout-s"] * 1000,
     headerTimeoutMs: options["header-timeout-s"] * 1000,
     responseTimeoutMs: options["response-timeout-ms"],
     maxResponseMs: options["max-response-seconds"] * 1000,

@@ -8,27 +8,17 @@ import { Decoder } from "./decode/decoder.ts";
 import { SEGMENT } from "./decode/drop-reason.ts";
 import type { Strangers } from "./decode/strangers.ts";
 import { FlowTable } from "./flow/flow-table.ts";
-import { QueueMemory } from "./forward/byte-queue.ts";
-import { Endpoint, type EndpointReport } from "./forward/endpoint.ts";
+import { Destination, type DestinationReport } from "./forward/destination.ts";
+import { HeldMemory } from "./forward/held-memory.ts";
+import { Load } from "./forward/load.ts";
 import type { Connector, ForwardAddress } from "./forward/socket.ts";
 import { HttpMode, type HttpOptions, type HttpReport } from "./forward/http-mode.ts";
-import { TcpMode } from "./forward/tcp-mode.ts";
+import { TcpMode, type TcpOptions } from "./forward/tcp-mode.ts";
+import { ArrayPool } from "./memory/array-pool.ts";
 import type { Counters } from "./observe/counters.ts";
+import { ReadAhead } from "./read-ahead.ts";
 
-/**
- * How far a source that can wait runs ahead: bytes not taken; connections not made, not ended, or not answered; and
- * requests that wait for their turn, which would only leave the processor's cache before it comes.
- */
-const AHEAD_BYTES_MAX = 8 << 20;
-const AHEAD_CONNECTIONS_MAX = 512;
-export const AHEAD_REQUESTS_MAX = 512;
-/**
- * An endpoint that has answered nothing for so long may be one that serves so many connections at a time, and waits
- * for their ends or the rest of an upload: those come only if more is read.
- */
-export const SILENCE_MS_MAX = 20;
-
-export interface ShardOptions extends HttpOptions {
+export interface ShardOptions extends HttpOptions, TcpOptions {
   readonly mode: "http" | "tcp";
   readonly vxlanPort: number;
   readonly vni: number;
@@ -38,43 +28,46 @@ export interface ShardOptions extends HttpOptions {
   readonly gapTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly maxFlows: number;
-  readonly sourceWaits: boolean;
   readonly maxBufferMib: number;
   readonly maxRetries: number;
   readonly connectTimeoutMs: number;
-  readonly outageTimeoutMs: number;
   readonly measuresDelay: boolean;
-  /** The source can wait (--read): nothing whole needs to be dropped because it was read too fast. */
-  readonly sourceWaits: boolean;
 }
 
 /** Where a shard's troubles are told. */
-export type ShardReport = EndpointReport & HttpReport;
+export type ShardReport = DestinationReport & HttpReport;
 
 export class Shard {
-  readonly endpoint: Endpoint;
+  readonly destination: Destination;
   private readonly decoder: Decoder;
   private readonly flows: FlowTable;
   /** Null: --mode tcp. */
   private readonly http: HttpMode | null;
+  private readonly readAhead: ReadAhead;
+  private readonly sourceWaits: boolean;
 
   /** `now`: milliseconds since 1970, with fractions. */
   constructor(options: ShardOptions, counters: Counters, report: ShardReport, connector: Connector, now: () => number) {
     const budget = new Budget(options.maxBufferMib * 2 ** 20);
-    this.endpoint = new Endpoint(options, counters, new QueueMemory(budget), report, connector, now);
+    this.destination = new Destination(options, counters, new HeldMemory(budget, new ArrayPool()), report, connector, now);
     this.decoder = new Decoder(options, counters);
-    this.http = options.mode === "http" ? new HttpMode(this.endpoint, options, report) : null;
-    this.flows = new FlowTable(options, counters, budget, this.http ?? new TcpMode(this.endpoint, options.responseTimeoutMs), this.decoder.clock);
+    this.http = options.mode === "http" ? new HttpMode(this.destination, options, report, this.decoder.clock) : null;
+    if (this.http !== null) this.decoder.clock.listen(this.http);
+    const opener = this.http ?? new TcpMode(this.destination, options);
+    this.flows = new FlowTable(options, counters, budget, opener, this.decoder.clock);
+    this.readAhead = new ReadAhead(this.destination, this.http?.load ?? new Load());
+    this.sourceWaits = options.sourceWaits;
   }
 
   /**
-   * Takes up to `recordsMax` records of the source's batch; fewer where requests pile up, if the
-   * source can wait. False: the batch is at its end.
+   * Takes up to `recordsMax` records of the source's batch; fewer where the source can wait and should.
+   * False: the batch is at its end.
    */
-  process(source: RecordSource, recordsMax: number, canWait = false): boolean {
+  process(source: RecordSource, recordsMax: number): boolean {
     const { bytes, view } = source;
+    this.destination.beginBatch();
     let more = true;
-    for (let count = 0; count < recordsMax && !(canWait && this.isCrowded) && (more = source.next()); count++) {
+    for (let count = 0; count < recordsMax && !this.isBehind && (more = source.next()); count++) {
       const outcome = this.decoder.decode(bytes, view, source.offset, source.length, source.linkType, source.timestampMs);
       if (outcome === SEGMENT) this.flows.accept(this.decoder.segment);
     }
@@ -87,31 +80,24 @@ export class Shard {
     return this.decoder.strangers;
   }
 
-  /** Whether the endpoint has more to do than a source which can wait should run ahead of. */
+  /** Whether the source can wait, and should, for the endpoint has enough to do. */
   get isBehind(): boolean {
-    const { backlogBytes, unsettledCount } = this.endpoint;
-    const unanswered = this.http?.answeringPipes ?? 0;
-    return backlogBytes > AHEAD_BYTES_MAX || unsettledCount + unanswered > AHEAD_CONNECTIONS_MAX || this.isCrowded;
+    return this.sourceWaits && this.readAhead.isFar;
   }
 
-  /** Whether something waits for what the endpoint does: an answer, bytes taken, a connection made. */
+  /** Whether something waits for what the endpoint does: a response, bytes taken, a connection made. */
   get awaitsEndpoint(): boolean {
-    return this.endpoint.isAwaited || (this.http !== null && this.http.waitingRequests > 0);
+    return this.destination.isAwaited || (this.http !== null && this.http.load.waitingRequests > 0);
   }
 
   /** Whether everything that was handed on has come to its end. */
   get isSettled(): boolean {
-    return this.endpoint.openCount === 0 && (this.http === null || this.http.busyPipes === 0);
-  }
-
-  private get isCrowded(): boolean {
-    const { http } = this;
-    if (http === null) return false;
-    return http.crowdedPipes > 0 || (http.waitingRequests >= AHEAD_REQUESTS_MAX && http.silenceMs < SILENCE_MS_MAX);
+    return this.destination.openCount === 0 && (this.http === null || this.http.load.busyPipes === 0);
   }
 
   /** Time passes, whether or not frames come: `captureMs` is the capture's time. */
   advance(captureMs: number): void {
+    this.destination.beginBatch();
     this.decoder.advance(captureMs);
     this.flows.advance(captureMs);
     this.tick();
@@ -119,8 +105,7 @@ export class Shard {
 
   /** Time passes for the endpoint alone. */
   tick(): void {
-    this.http?.tick();
-    this.endpoint.tick();
+    this.destination.tick();
     this.flush();
   }
 
@@ -129,15 +114,31 @@ export class Shard {
    * behind it. False: there was none left.
    */
   finish(flowsMax = Infinity): boolean {
+    this.destination.beginBatch();
     const some = this.flows.flush(flowsMax);
     this.flush();
     return some;
   }
 
+  /** Connections fill the budget: those that do nothing make room. */
+  private makeRoom(): void {
+    const { destination, flows } = this;
+    destination.makeRoom();
+    for (let left = destination.connectionsOver; left > 0 && flows.evictIdlest(); left--);
+    this.http?.flush();
+    destination.flush();
+    destination.endWritten();
+    destination.giveUpHolders();
+  }
+
   /** The batch is over: what it brought leaves, in one write for each connection. */
   private flush(): void {
+    this.http?.advance();
     this.http?.flush();
-    this.endpoint.flush();
+    this.destination.flush();
+    if (this.destination.isCrowded) this.makeRoom();
+    // Where streams are passed on, all that is held waits for connections: their own cost may have filled it.
+    else if (this.http === null) this.destination.relieve();
     this.flows.endBatch();
   }
 }

@@ -1,101 +1,159 @@
-/** Bytes that wait for the endpoint, in order, in one array: so that one write can offer them all. */
-import type { Budget } from "../memory/budget.ts";
+/** Bytes that wait for a destination, in order, in a few arrays: each write offers the first of them. */
+import { copyBytes, type HeldMemory } from "./held-memory.ts";
 
-const INITIAL_BYTES = 4 << 10;
-/** Larger arrays are not kept. */
-const SPARE_ARRAY_BYTES_MAX = 64 << 10;
-/** Bytes of arrays that are kept for the next queues. */
-const SPARE_BYTES_MAX = 4 << 20;
+const FIRST_BYTES_MIN = 256;
+/** An array grows up to here; behind it another begins. */
+export const ARRAY_BYTES_MAX = 256 << 10;
+const NOTHING = new Uint8Array(0);
 
-/** What all queues of a shard share: their budget, and arrays to use again. Sizes are powers of two. */
-export class QueueMemory {
-  /** By their size's logarithm. */
-  private readonly spare: Uint8Array[][] = Array.from({ length: Math.log2(SPARE_ARRAY_BYTES_MAX) + 1 }, () => []);
-  private spareBytes = 0;
-
-  constructor(readonly budget: Budget) {}
-
-  allocate(bytes: number): Uint8Array {
-    this.budget.take(bytes);
-    const array = bytes <= SPARE_ARRAY_BYTES_MAX ? this.spare[logarithm(bytes)]!.pop() : undefined;
-    if (array === undefined) return new Uint8Array(bytes);
-    this.spareBytes -= bytes;
-    return array;
-  }
-
-  free(array: Uint8Array): void {
-    const bytes = array.length;
-    this.budget.giveBack(bytes);
-    if (bytes > SPARE_ARRAY_BYTES_MAX || this.spareBytes + bytes > SPARE_BYTES_MAX) return;
-    this.spareBytes += bytes;
-    this.spare[logarithm(bytes)]!.push(array);
-  }
+interface Stretch {
+  readonly bytes: Uint8Array;
+  length: number;
 }
-
-function logarithm(powerOfTwo: number): number {
-  return 31 - Math.clz32(powerOfTwo);
-}
-
-const EMPTY = new Uint8Array(0);
-/** Up to here copying byte by byte takes less time than the call of what copies faster. */
-const COPIED_HERE_BYTES_MAX = 128;
-/** Copies between arrays without a view of the source, which would cost more than the bytes of most requests. */
-const { copy } = Buffer.prototype;
 
 export class ByteQueue {
-  /** The array; {@link length} bytes from {@link offset} wait. Changes with each push. */
-  bytes: Uint8Array = EMPTY;
+  /** The first array; {@link firstLength} bytes from {@link offset} wait in it. Changes with each call. */
+  bytes: Uint8Array = NOTHING;
   offset = 0;
+  firstLength = 0;
+  /** All bytes that wait. */
   length = 0;
+  /** The arrays behind the first one. */
+  private rest: Stretch[] = [];
 
-  constructor(private readonly memory: QueueMemory) {}
+  constructor(private readonly memory: HeldMemory) {}
 
   /** Copies bytes behind those that wait. */
   push(bytes: Uint8Array, offset: number, length: number): void {
-    this.makeRoom(length);
-    const target = this.bytes;
-    const at = this.offset + this.length;
-    if (length > COPIED_HERE_BYTES_MAX) copy.call(bytes, target, at, offset, offset + length);
-    else for (let i = 0; i < length; i++) target[at + i] = bytes[offset + i];
+    let at = offset;
+    for (let left = length; left > 0; ) {
+      const taken = this.rest.length > 0 ? this.pushToLast(bytes, at, left) : this.pushToFirst(bytes, at, left);
+      at += taken;
+      left -= taken;
+    }
+  }
+
+  /** Takes over an array of the pool with its first `length` bytes. */
+  adopt(array: Uint8Array, length: number): void {
+    if (this.length > 0) {
+      this.rest.push({ bytes: array, length });
+    } else {
+      this.freeFirst();
+      this.setFirst(array, length);
+    }
     this.length += length;
   }
 
-  /** Takes the first `length` bytes off. */
-  consume(length: number): void {
-    this.offset += length;
-    this.length -= length;
-    if (this.length === 0) this.clear();
+  /** Takes over all of another queue, which is empty then: its arrays, or a copy where that leaves in one write. */
+  takeAll(other: ByteQueue): void {
+    if (this.length > 0 && this.length + other.length <= ARRAY_BYTES_MAX) {
+      for (; other.length > 0; other.consume(other.firstLength)) this.push(other.bytes, other.offset, other.firstLength);
+      return;
+    }
+    while (other.length > 0) {
+      const { bytes, offset, firstLength } = other;
+      if (offset > 0) bytes.copyWithin(0, offset, offset + firstLength);
+      other.bytes = NOTHING;
+      other.length -= firstLength;
+      other.nextStretch();
+      this.adopt(bytes, firstLength);
+    }
   }
 
-  /** Takes the last `length` bytes off. */
-  truncate(length: number): void {
+  /** Takes the first `length` bytes off; they all lie in the first array. */
+  consume(length: number): void {
+    this.offset += length;
+    this.firstLength -= length;
     this.length -= length;
-    if (this.length === 0) this.clear();
+    if (this.firstLength > 0) return;
+    this.freeFirst();
+    this.nextStretch();
+  }
+
+  /** The first `length` bytes, in one piece, which is valid until the next call. */
+  beginning(length: number): Uint8Array {
+    const first = this.bytes.subarray(this.offset, this.offset + Math.min(length, this.firstLength));
+    if (first.length === length) return first;
+    const others = this.rest.map(({ bytes, length }) => bytes.subarray(0, length));
+    return Buffer.concat([first, ...others], length);
+  }
+
+  /** Takes the first `length` bytes off, wherever they lie. */
+  drop(length: number): void {
+    for (let left = length; left > 0; ) {
+      const taken = Math.min(left, this.firstLength);
+      this.consume(taken);
+      left -= taken;
+    }
   }
 
   /** Drops all bytes and gives the memory back. */
   clear(): void {
-    if (this.bytes.length > 0) this.memory.free(this.bytes);
-    this.bytes = EMPTY;
-    this.offset = 0;
+    this.freeFirst();
+    for (const { bytes } of this.rest) this.memory.free(bytes);
+    this.rest = [];
     this.length = 0;
+    this.setFirst(NOTHING, 0);
   }
 
-  private makeRoom(length: number): void {
-    const needed = this.length + length;
-    if (this.offset + needed <= this.bytes.length) return;
-    if (needed <= this.bytes.length / 2) {
+  /** Returns how many bytes were taken. */
+  private pushToFirst(bytes: Uint8Array, offset: number, length: number): number {
+    const needed = this.firstLength + length;
+    if (this.offset + needed > this.bytes.length) this.growFirst(needed);
+    const end = this.offset + this.firstLength;
+    const taken = Math.min(length, this.bytes.length - end);
+    if (taken === 0) return this.begin(bytes, offset, length);
+    copyBytes(bytes, offset, this.bytes, end, taken);
+    this.firstLength += taken;
+    this.length += taken;
+    return taken;
+  }
+
+  private pushToLast(bytes: Uint8Array, offset: number, length: number): number {
+    const last = this.rest.at(-1)!;
+    const taken = Math.min(length, last.bytes.length - last.length);
+    if (taken === 0) return this.begin(bytes, offset, length);
+    copyBytes(bytes, offset, last.bytes, last.length, taken);
+    last.length += taken;
+    this.length += taken;
+    return taken;
+  }
+
+  /** Begins another array behind those that are full. */
+  private begin(bytes: Uint8Array, offset: number, length: number): number {
+    const size = Math.min(Math.max(FIRST_BYTES_MIN, length, this.length), ARRAY_BYTES_MAX);
+    this.rest.push({ bytes: this.memory.allocate(size), length: 0 });
+    return this.pushToLast(bytes, offset, length);
+  }
+
+  private growFirst(needed: number): void {
+    if (this.offset > 0 && needed <= this.bytes.length / 2) {
       // Half of the array is free, so moving costs less than what was taken off before.
-      this.bytes.copyWithin(0, this.offset, this.offset + this.length);
+      this.bytes.copyWithin(0, this.offset, this.offset + this.firstLength);
       this.offset = 0;
       return;
     }
-    let capacity = Math.max(INITIAL_BYTES, this.bytes.length);
-    while (capacity < needed) capacity *= 2;
-    const grown = this.memory.allocate(capacity);
-    copy.call(this.bytes, grown, 0, this.offset, this.offset + this.length);
-    if (this.bytes.length > 0) this.memory.free(this.bytes);
-    this.bytes = grown;
+    if (this.bytes.length >= ARRAY_BYTES_MAX) return;
+    const grown = this.memory.allocate(Math.min(Math.max(FIRST_BYTES_MIN, needed), ARRAY_BYTES_MAX));
+    copyBytes(this.bytes, this.offset, grown, 0, this.firstLength);
+    this.freeFirst();
+    this.setFirst(grown, this.firstLength);
+  }
+
+  private nextStretch(): void {
+    const next = this.rest.shift();
+    if (next === undefined) this.setFirst(NOTHING, 0);
+    else this.setFirst(next.bytes, next.length);
+  }
+
+  private setFirst(bytes: Uint8Array, length: number): void {
+    this.bytes = bytes;
     this.offset = 0;
+    this.firstLength = length;
+  }
+
+  private freeFirst(): void {
+    if (this.bytes !== NOTHING) this.memory.free(this.bytes);
+    this.bytes = NOTHING;
   }
 }

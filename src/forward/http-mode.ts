@@ -1,35 +1,48 @@
 /**
- * --mode http: whole requests, on one connection per flow, each sent when the one before it was
- * answered. This file holds what all streams share: options, limits, and the clock.
+ * --mode http: whole requests, on a connection for each client connection, each sent when the one before it was
+ * responded to. This file holds what all conversations share: options, memory, time limits, and who has something to do.
  */
-import type { StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "../flow/stream.ts";
+import type { StreamConsumer, StreamOpener, StreamOrigin } from "../flow/stream.ts";
 import type { HeaderEdits } from "../http/header-edits.ts";
 import type { ForeignProtocol } from "../http/request-sink.ts";
-import type { Endpoint } from "./endpoint.ts";
+import { AgeList } from "../memory/age-list.ts";
+import { Deadlines } from "../memory/deadlines.ts";
+import type { Conversation } from "./conversation.ts";
+import type { Destination } from "./destination.ts";
 import { HttpStream } from "./http-stream.ts";
+import { Load } from "./load.ts";
 import { RequestPool } from "./request.ts";
 import type { RequestPipe } from "./request-pipe.ts";
 
-const TICK_MS = 100;
+/** A request that has stood still for so long, in the capture's time, gives way to others where memory is short. */
+export const STALLED_MS = 1000;
+
+/** Of the budget, what one request may hold in one piece at most; a larger one is streamed, or held in several. */
+const REQUEST_SHARE_MAX = 1 / 16;
+/** So much a request may hold in any case. */
+const SMALL_REQUEST_BYTES = 64 << 10;
+/** Of the budget, what is kept for bytes of streamed requests that are not written yet, where the source waits for that. */
+const UNSENT_SHARE = 1 / 4;
 
 export interface HttpOptions {
-  /** Requests on a connection that are not answered yet. */
+  /** Requests on a connection that are not responded to yet. */
   readonly pipelineDepth: number;
-  /** Whole requests of a flow that wait for their turn; over it the newest is dropped. */
+  /** Whole requests of a connection that wait for their turn; over it the newest is dropped, unless the source waits. */
   readonly maxWaitingRequests: number;
-  /** Larger requests are streamed instead of held. */
+  /** Larger requests are streamed when it is their turn, and not sent again. */
   readonly maxRequestBytes: number;
   readonly maxHeaderBytes: number;
-  /** Time for a request's head, in the capture's time. */
-  readonly headerTimeoutMs: number;
-  /** Time between two reads of a response. */
+  /** Between two reads of a response. */
   readonly responseTimeoutMs: number;
-  /** Time for a whole response; Infinity: no limit. */
+  /** For a whole response; Infinity: no limit. */
   readonly maxResponseMs: number;
-  /** Silence either way after which the client's end follows on a connection that is passed through. */
+  /** For a request's head, in the capture's time. */
+  readonly headerTimeoutMs: number;
+  /** Silence before the FIN of a stream of another protocol is passed on. */
   readonly finDelayMs: number;
-  /** What becomes of a PROXY protocol header before the first request. */
   readonly proxyProtocol: "pass" | "strip";
+  /** The source is a savefile: nothing is lost by waiting. */
+  readonly sourceWaits: boolean;
   /** Null: header sections are sent as they came. */
   readonly headerEdits: HeaderEdits | null;
 }
@@ -40,100 +53,140 @@ export interface HttpReport {
 }
 
 export class HttpMode implements StreamOpener {
-  readonly requestPool = new RequestPool();
-  /** Streams that got something to do in this batch. */
-  readonly dirty = new Set<HttpStream>();
-  /** How many pipes have requests, waiting or in flight. */
-  busyPipes = 0;
-  /** How many requests wait for their turn. */
-  waitingRequests = 0;
-  /** In how many pipes half as many requests wait as may: a source that can wait should. */
-  crowdedPipes = 0;
-  /** How many pipes wait for an answer. */
-  answeringPipes = 0;
-  /** All pipes that wait for an answer, and some that have had theirs since the last tick: most wait again by the next. */
-  readonly watched = new Set<RequestPipe>();
-  /** Pipes that got answers, whose next requests are due. */
-  private readonly answered: RequestPipe[] = [];
-  /** The time of the last {@link tick}: near enough for time limits, and no call per request. */
-  tickedMs: number;
-  /** When the last answer was whole; at first, when there could be none. */
-  answeredMs: number;
-  private nextTickMs = 0;
+  readonly requests: RequestPool;
+  readonly load = new Load();
+  /** Larger requests are streamed when it is their turn. */
+  readonly maxRequestBytes: number;
+  /** Conversations between two requests, with nothing under way, that have been so longest first; those since memory is tight. */
+  readonly idle = new AgeList<Conversation>();
+  /** Conversations that have a part of a request, the one that has stood still longest first. */
+  readonly partial = new AgeList<Conversation>();
+  /** Conversations that hold what follows an offer of another protocol, the longest silent first. */
+  readonly offering = new AgeList<Conversation>();
+  /** Pipes whose requests wait for their turn, the one that has made no progress for longest first; since memory is tight. */
+  readonly waiters = new AgeList<RequestPipe>();
+  /** The time limits of heads, in the capture's time. */
+  readonly heads = new Deadlines(0);
+  /** Conversations that something has come for in this batch. */
+  private readonly touched: Conversation[] = [];
+  /** Pipes that got responses, or lost their connection, whose next requests are due. */
+  private readonly due: RequestPipe[] = [];
+
+  private readonly afterEvents = (): void => {
+    this.flush();
+    this.destination.flush();
+  };
 
   constructor(
-    readonly endpoint: Endpoint,
+    readonly destination: Destination,
     readonly options: HttpOptions,
     readonly report: HttpReport,
+    /** The capture's. */
+    private readonly clock: { readonly nowMs: number },
   ) {
-    this.tickedMs = endpoint.now();
-    this.answeredMs = this.tickedMs;
+    const shareBytes = Math.max(destination.memory.budget.limitBytes * REQUEST_SHARE_MAX, SMALL_REQUEST_BYTES);
+    this.maxRequestBytes = Math.min(options.maxRequestBytes, shareBytes);
+    const pieceBytesMax = Math.max(this.maxRequestBytes, options.maxHeaderBytes);
+    this.requests = new RequestPool(destination.memory, pieceBytesMax);
   }
 
-  /** How long no answer was whole. */
-  get silenceMs(): number {
-    return this.tickedMs - this.answeredMs;
+  /** Memory may become short: who has nothing to do is listed, so that it can give way. */
+  get isTight(): boolean {
+    return this.destination.memory.budget.isTight;
   }
 
   open(origin: StreamOrigin): StreamConsumer {
-    return new UnbegunStream(this, origin);
+    return new HttpStream(this, origin);
   }
 
-  /** Sends a pipe's next requests when the answers that came with this one have been read: many leave together then. */
+  /** Something has come for a conversation: it is settled when the batch is over. */
+  touch(conversation: Conversation): void {
+    if (conversation.isTouched) return;
+    conversation.isTouched = true;
+    // Until then it is none of those that stand still.
+    conversation.list?.remove(conversation);
+    this.touched.push(conversation);
+  }
+
+  /** Sends a pipe's next requests when the responses that came with this one have been read: many leave together then. */
   pumpSoon(pipe: RequestPipe): void {
-    this.answered.push(pipe);
-    if (this.answered.length > 1) return;
-    this.endpoint.afterEvents(() => {
-      this.flush();
-      this.endpoint.flush();
-    });
+    this.due.push(pipe);
+    if (this.due.length === 1) this.destination.afterEvents(this.afterEvents);
   }
 
   /** The batch is over: sends the requests whose turn it is. */
   flush(): void {
-    for (const pipe of this.answered) pipe.pump();
-    this.answered.length = 0;
-    for (const stream of this.dirty) {
-      // First, for it may get something to do again.
-      this.dirty.delete(stream);
-      stream.pump();
+    // Either may give the other something to do.
+    while (this.due.length > 0 || this.touched.length > 0) {
+      for (let i = 0; i < this.due.length; i++) this.due[i]!.pump();
+      this.due.length = 0;
+      for (let i = 0; i < this.touched.length; i++) {
+        const conversation = this.touched[i]!;
+        // First, for it may get something to do again.
+        conversation.isTouched = false;
+        conversation.settle();
+      }
+      this.touched.length = 0;
     }
   }
 
-  /** Looks at the time limit for answers; cheap to call often. */
-  tick(): void {
-    const nowMs = this.endpoint.now();
-    this.tickedMs = nowMs;
-    if (nowMs < this.nextTickMs) return;
-    this.nextTickMs = nowMs + TICK_MS;
-    for (const pipe of this.watched) if (!pipe.expire(nowMs)) this.watched.delete(pipe);
-  }
-}
-
-/** A flow of which nothing has come but its start: many, in a flood, and they must cost next to nothing. */
-class UnbegunStream implements StreamConsumer {
-  private stream: HttpStream | null = null;
-
-  constructor(
-    private readonly mode: HttpMode,
-    private readonly origin: StreamOrigin,
-  ) {}
-
-  data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
-    this.stream ??= new HttpStream(this.mode, this.origin);
-    this.stream.data(bytes, offset, length, timestampMs);
+  /** A leap of the capture's time is believed only now (LeapListener). */
+  leapt(fromMs: number, toMs: number): void {
+    for (let each = this.partial.oldest; each !== null; each = each.newer) each.leapt(fromMs, toMs);
   }
 
-  gap(length: number): void {
-    this.stream ??= new HttpStream(this.mode, this.origin);
-    this.stream.gap(length);
+  /** The capture's time. */
+  get captureMs(): number {
+    return this.clock.nowMs;
   }
 
-  idle(): boolean {
-    return this.stream?.idle() ?? true;
+  /** Looks at the time limits that go by the capture's time. */
+  advance(): void {
+    this.heads.advance(this.clock.nowMs);
   }
 
-  end(how: StreamEnd): void {
-    this.stream?.end(how);
+  /** Whether another request may wait behind so many of its connection. */
+  mayWait(waiting: number): boolean {
+    return waiting < this.options.maxWaitingRequests || this.options.sourceWaits;
+  }
+
+  /**
+   * Whether so many bytes may be held more. What stands still makes room: first conversations that have nothing under
+   * way, then requests of which nothing has come for {@link STALLED_MS}, then what follows an offer of another protocol,
+   * then requests that wait behind one which the destination has not responded to for as long; the longest silent first,
+   * and never `asking`.
+   */
+  makeRoom(bytes: number, asking: Conversation | null): boolean {
+    const { budget } = this.destination.memory;
+    if (budget.hasRoomFor(bytes)) return true;
+    asking?.list?.remove(asking);
+    while (!budget.hasRoomFor(bytes)) {
+      const standing = this.standing();
+      if (standing === null) return false;
+      standing.giveWay();
+    }
+    return true;
+  }
+
+  /** Whether a request that would hold so much more is better sent as it comes: the source waits, and nothing is to be lost. */
+  mustStream(bytes: number): boolean {
+    const { budget } = this.destination.memory;
+    return this.options.sourceWaits && !budget.hasRoomFor(bytes + budget.limitBytes * UNSENT_SHARE);
+  }
+
+  /** A request, or more, found no room for what frames it. */
+  countLost(): void {
+    const { requests } = this.destination.counters;
+    requests.seen++;
+    requests.dropped.buffer_limit++;
+  }
+
+  private standing(): Conversation | RequestPipe | null {
+    if (this.idle.oldest !== null) return this.idle.oldest;
+    const { oldest } = this.partial;
+    if (oldest !== null && this.captureMs - oldest.lastMs >= STALLED_MS) return oldest;
+    if (this.offering.oldest !== null) return this.offering.oldest;
+    const waiter = this.waiters.oldest;
+    return waiter !== null && this.destination.tickedMs - waiter.progressMs >= STALLED_MS ? waiter : null;
   }
 }

@@ -1,261 +1,475 @@
 /**
- * One flow's requests on their way to the endpoint: held until it is their turn, sent on a connection
- * that is opened again when the endpoint closes it, and followed to the end of their answers.
+ * One client connection's requests on their way to a destination: each is sent when its turn comes, on a connection
+ * that is opened again when the destination closes it, and followed to the end of its response.
  *
- * `held` has, in this order, the requests in flight (in case they must be sent again), those that
- * wait, and what has come of the one under way.
+ *     state     what is done                                     goes on as
+ *     SENDING   requests are sent one after the other            LIMBO  the destination accepts an offer of another protocol
+ *                                                                BARE   the client speaks another protocol from its start
+ *     LIMBO     nothing: what production said is not known yet   BARE   production accepted as well
+ *                                                                SENDING production declined: that connection is left
+ *     BARE      bytes pass as they are                           GONE   the connection is over
+ *     GONE      what still comes is lost, and counted
  */
-import { ResponseFramer } from "../http/response-framer.ts";
-import type { ResponseSink } from "../http/response-sink.ts";
+import { Aged } from "../memory/age-list.ts";
+import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { RequestDrop } from "../observe/counters.ts";
-import { ByteQueue } from "./byte-queue.ts";
+import { HttpConnection, type ConnectionOwner } from "./http-connection.ts";
 import type { HttpMode } from "./http-mode.ts";
-import type { Request, RequestKind } from "./request.ts";
-import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
+import type { Request } from "./request.ts";
+import { RequestQueue } from "./request-queue.ts";
+import type { UpstreamEnd } from "./upstream.ts";
 
-/** How often a request is sent again because its connection ended before the answer began. */
+/** How often a request is sent again because its connection ended before the response began. */
 export const RESENDS_MAX = 3;
-/** How long a connection that is not needed any more waits for the endpoint to end it. */
-const LINGER_MS = 1000;
+
+const REQUEST_TIMEOUT = 408;
+
+const State = { SENDING: 0, LIMBO: 1, BARE: 2, GONE: 3 } as const;
 
 /** Told what became of the requests that concern more than the pipe. */
 export interface PipeOwner {
-  /** The endpoint has taken the upgrade: both sides speak another protocol now. */
-  upgraded(): void;
-  /** The answer to a request that wanted an upgrade was another, or none. */
-  upgradeRefused(): void;
-  /** The request that is being streamed was answered, or cannot be finished. */
-  streamOver(how: "answered" | "lost"): void;
+  /** The destination has accepted the offer of another protocol: the owner says whether production did ({@link RequestPipe.goBare}). */
+  upgradeAccepted(): void;
+  /** The response to a request that offered another protocol was another, or none. */
+  upgradeDeclined(): void;
+  /** The request that is being streamed cannot be finished. */
+  streamLost(reason: RequestDrop): void;
+  /** Its last request has come to its end, and none is being streamed; or the connection of another protocol has. */
+  idle(): void;
 }
 
-export class RequestPipe implements UpstreamListener, ResponseSink {
-  /** Bytes of the request under way. */
-  underWayBytes = 0;
-  private readonly held: ByteQueue;
-  private readonly requests: Request[] = [];
-  /** How many of `requests`, from the first, are in flight, and their bytes in `held`. */
-  private inFlight = 0;
-  private inFlightBytes = 0;
-  private streaming = false;
-  private upstream: Upstream | null = null;
-  /** The connection's; null: there was none yet. */
-  private responses: ResponseFramer | null = null;
-  private answerBegun = false;
-  private answerDueMs = Infinity;
-  private bare = false;
+export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, TimerOwner {
+  /** What goes first on each connection: a PROXY protocol header. */
+  preface: Uint8Array | null = null;
+  private state: number = State.SENDING;
+  private readonly queue = new RequestQueue();
+  /** The last one in flight, while its bytes still come. */
+  private streaming: Request | null = null;
+  private connection: HttpConnection | null = null;
   private ending = false;
-  /** As what it counts in the mode. */
+  /** For a response; or for a connection to be quiet. */
+  private readonly timer = new Timer(this);
+  private awaitedSinceMs = 0;
+  /** When a request was sent or responded to last, or the first one began to wait; to within a tick. */
+  progressMs = 0;
+  // What it has counted in the load.
   private isBusy = false;
   private countedWaiting = 0;
-  private isCrowded = false;
-  private isAnswering = false;
-  /** It is in the mode's set of those whose answers may become overdue. */
-  private isWatched = false;
-  /** The owner is to be told that an upgrade was refused: what then comes of it may change anything here. */
-  private owesRefusal = false;
+  private isAwaiting = false;
+  /** The owner is to be told that an offer was declined: what then comes of it may change anything here. */
+  private owesDecline = false;
 
   constructor(
     private readonly mode: HttpMode,
     private readonly owner: PipeOwner,
   ) {
-    this.held = new ByteQueue(mode.endpoint.memory);
+    super();
   }
 
   /** Whole requests that wait for their turn. */
   get waiting(): number {
-    return this.requests.length - this.inFlight;
+    return this.queue.waiting;
   }
 
-  /** Whether one more request may be in flight. */
-  get mayPump(): boolean {
-    return this.inFlight < this.mode.options.pipelineDepth;
+  /** It has no request, and no connection that carries another protocol. */
+  get isIdle(): boolean {
+    return this.queue.length === 0 && this.state === State.SENDING;
   }
 
-  // The request under way.
-
-  /** Holds bytes of the request under way. */
-  hold(bytes: Uint8Array, offset: number, length: number): void {
-    this.held.push(bytes, offset, length);
-    this.underWayBytes += length;
+  /** The connection that carried another protocol, or would have, is over. */
+  get isGone(): boolean {
+    return this.state === State.GONE;
   }
 
-  /** The bytes held of the request under way, valid until the next call. */
-  get underWay(): Uint8Array {
-    const end = this.held.offset + this.held.length;
-    return this.held.bytes.subarray(end - this.underWayBytes, end);
+  /** Its requests give way to others: those that wait are dropped. */
+  giveWay(): void {
+    this.dropWaiting("buffer_limit");
+    this.note();
+    this.mode.pumpSoon(this);
   }
 
-  /** Drops what is held of the request under way. */
-  discard(): void {
-    this.held.truncate(this.underWayBytes);
-    this.underWayBytes = 0;
-  }
+  // Requests.
 
-  /** The request under way is whole: it is sent when its turn comes. */
-  commit(kind: RequestKind, timestampMs: number): void {
-    this.requests.push(this.mode.requestPool.take(kind, this.underWayBytes, timestampMs));
-    this.underWayBytes = 0;
-    this.noteCrowd();
+  /** A request is whole: it is sent when its turn comes. */
+  commit(request: Request): void {
+    this.queue.push(request);
+    this.note();
   }
 
   /** Whether the request under way may be streamed: nothing is before it, and a connection can be had. */
   get mayStream(): boolean {
-    return this.requests.length === 0 && !this.mode.endpoint.terminated;
+    return this.isIdle && !this.mode.destination.terminated;
   }
 
-  /** Sends the request under way as it comes, beginning with what is held of it. */
-  startStream(kind: RequestKind, timestampMs: number): void {
-    const upstream = this.connection();
-    const bytes = this.underWay.slice();
-    this.discard();
-    this.streaming = true;
-    // Not held, it cannot be followed by what waits for the endpoint's word on an upgrade.
-    this.requests.push(this.mode.requestPool.take({ ...kind, wantsUpgrade: false }, 0, timestampMs));
-    this.inFlight = 1;
-    this.responses!.expect(kind.method);
-    upstream.mayEnd = false;
-    upstream.write(bytes, 0, bytes.length, timestampMs);
+  /** Sends a request as it comes, beginning with what is held of it. */
+  startStream(request: Request): void {
+    request.isStreamed = true;
+    // What waits to be written is its connection's, and not held twice.
+    this.mode.requests.makeLong(request);
+    // It cannot be sent again: it does not follow another where that might cost it.
+    if (this.reuseFromMs(request) > this.mode.destination.now()) this.leave();
+    const connection = this.connected();
+    request.tries++;
+    this.queue.push(request);
+    this.queue.inFlight = 1;
+    this.streaming = request;
+    connection.send(request);
+    this.note();
   }
 
   streamBytes(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
-    this.writeOrLose(bytes, offset, length, timestampMs);
+    this.connection!.upstream.write(bytes, offset, length, timestampMs);
   }
 
-  /** The streamed request is whole. */
-  endStream(): void {
-    this.streaming = false;
-    this.awaitAnswer();
+  /** The streamed request is whole. `isIsolated`: only its end has shown that servers disagree about it. */
+  endStream(isIsolated: boolean): void {
+    const request = this.streaming!;
+    this.streaming = null;
+    if (isIsolated) this.connection!.isIsolated = true;
+    if (request.isResponded) this.finishWhenTaken();
+    this.note();
   }
 
-  /** The streamed request has a hole: its connection is reset, which is how HTTP says so. */
+  /** The streamed request is damaged: its connection is reset, which is how HTTP says so. */
   abortStream(): void {
-    this.streaming = false;
-    if (this.inFlight > 0) this.remove();
-    this.upstream?.giveUp("a request that was being streamed has a hole");
+    this.streaming = null;
+    this.mode.requests.giveBack(this.queue.shift());
+    const { connection } = this;
+    this.connection = null;
+    connection?.leave(true);
+    connection?.giveUp("a request that was being streamed is damaged");
+    this.note();
   }
 
   // Another protocol.
 
-  /** From here on bytes pass as they are; what is held of the request under way goes first. */
-  goBare(timestampMs: number): void {
-    const upstream = this.connection();
-    upstream.mayEnd = true;
-    this.bare = true;
-    const bytes = this.underWay.slice();
-    this.discard();
-    if (bytes.length > 0) upstream.write(bytes, 0, bytes.length, timestampMs);
+  /** From here on bytes pass as they are. */
+  goBare(): void {
+    const isFirst = this.state === State.SENDING;
+    if (this.state === State.GONE) return;
+    this.state = State.BARE;
+    if (isFirst) this.connection ??= this.open();
+    this.connection!.goBare();
+  }
+
+  /** Production has declined the offer made last: if the destination accepts it, or has, requests go on elsewhere. */
+  declineOffer(): void {
+    this.owesDecline = false;
+    const last = this.queue.length > 0 ? this.queue.at(this.queue.length - 1) : null;
+    if (last?.wantsUpgrade === true) last.isDeclined = true;
+    if (this.state === State.SENDING) return;
+    this.leave();
+    this.state = State.SENDING;
+    this.note();
   }
 
   passOn(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
-    this.writeOrLose(bytes, offset, length, timestampMs);
+    if (this.connection === null) this.mode.destination.counters.upstream.lost_bytes += length;
+    else this.connection.upstream.write(bytes, offset, length, timestampMs);
   }
 
-  /** A hole in another protocol's stream: nothing behind it can be understood. */
+  /** A gap in another protocol's stream: nothing behind it can be understood. */
   abortBare(): void {
-    this.upstream?.giveUp("a stream of another protocol has a hole");
+    this.connection?.giveUp("a stream of another protocol has a gap");
   }
 
   // Sending.
 
-  /** The flow has ended: the connection ends after the last answer. */
+  /** The client has ended: the connection ends behind the last response. */
   finish(): void {
     this.ending = true;
     this.pump();
   }
 
+  /** The client has been silent for long: a connection that waits for nothing is let go. */
+  rest(): void {
+    if (this.isIdle) this.leave();
+  }
+
   /** Sends the requests whose turn it is. */
   pump(): void {
     do {
-      if (this.owesRefusal) {
-        this.owesRefusal = false;
-        this.owner.upgradeRefused();
+      if (this.owesDecline) {
+        this.owesDecline = false;
+        this.owner.upgradeDeclined();
       }
       this.pumpRequests();
-    } while (this.owesRefusal);
-    this.noteCrowd();
-  }
-
-  /** Keeps the mode's counts true. */
-  private noteCrowd(): void {
-    const isBusy = this.requests.length > 0;
-    if (isBusy !== this.isBusy) this.mode.busyPipes += isBusy ? 1 : -1;
-    this.isBusy = isBusy;
-    const { waiting } = this;
-    this.mode.waitingRequests += waiting - this.countedWaiting;
-    this.countedWaiting = waiting;
-    const isCrowded = waiting * 2 >= this.mode.options.maxWaitingRequests;
-    if (isCrowded !== this.isCrowded) this.mode.crowdedPipes += isCrowded ? 1 : -1;
-    this.isCrowded = isCrowded;
+    } while (this.owesDecline);
+    this.note();
   }
 
   private pumpRequests(): void {
-    if (this.bare) {
-      if (this.ending) this.upstream?.finish(this.mode.options.responseTimeoutMs);
+    const { destination, options } = this.mode;
+    if (this.state !== State.SENDING) {
+      if (this.ending) this.connection?.upstream.finish(options.responseTimeoutMs, options.finDelayMs);
       return;
     }
-    if (this.mode.endpoint.terminated) this.dropWaiting("stopped");
-    this.skipCancelled();
-    if (this.waiting === 0) {
-      if (this.ending && this.requests.length === 0) this.leaveConnection();
-      return;
-    }
-    if (!this.mayPump) return;
-    const upstream = this.connection();
-    if (!upstream.isOpen) return;
-    while (this.waiting > 0 && this.mayPump) {
-      const request = this.requests[this.inFlight]!;
-      this.send(request);
+    if (destination.terminated) this.dropWaiting("stopped");
+    while (this.queue.waiting > 0 && this.mayPump) {
+      const request = this.queue.at(this.queue.inFlight);
+      if (this.mustWait(request)) return;
+      const connection = this.connected();
+      if (!connection.isOpen) return;
+      this.send(request, connection);
       // The buffers were full, and the connection that was given up is this one: all that has followed already.
-      if (this.upstream !== upstream) return;
-      if (request.wantsUpgrade) break;
+      if (this.connection !== connection) return;
     }
-    this.awaitAnswer();
+    if (this.ending && this.queue.length === 0) this.retire();
   }
 
-  /**
-   * Gives up the connection if its answer is overdue. Nobody answers what is still being sent: for that there is
-   * --max-retries. Returns whether it still waits for one.
-   */
-  expire(nowMs: number): boolean {
-    if (this.upstream !== null && this.upstream.backlogBytes > 0) this.answerDueMs = nowMs + this.mode.options.responseTimeoutMs;
-    if (nowMs >= this.answerDueMs) this.upstream?.giveUp(`no answer within ${this.mode.options.responseTimeoutMs} ms (--response-timeout-ms)`);
-    this.isWatched = this.isAnswering;
-    return this.isWatched;
+  /** Whether one more request may be in flight. */
+  private get mayPump(): boolean {
+    const { inFlight } = this.queue;
+    if (inFlight === 0) return true;
+    if (inFlight >= this.mode.options.pipelineDepth || this.streaming !== null) return false;
+    const last = this.queue.at(inFlight - 1);
+    const next = this.queue.at(inFlight);
+    const mayBeFollowed = !last.wantsUpgrade && !last.isIsolated && !last.isStreamed && last.minorVersion > 0;
+    return mayBeFollowed && !next.isIsolated && next.long === null;
   }
 
-  // What happens on the connection (UpstreamListener).
+  /** From when on a request may follow others on the connection there is; Infinity: it needs another. */
+  private reuseFromMs(request: Request): number {
+    const { connection } = this;
+    const { destination } = this.mode;
+    if (connection === null || this.queue.inFlight > 0 || connection.requests === 0) return destination.tickedMs;
+    if (request.isIsolated || connection.isIsolated) return Infinity;
+    const mayRepeat = request.isIdempotent && !request.isStreamed && request.long === null;
+    return destination.keepAlive.reuseFromMs(connection, mayRepeat, destination.tickedMs);
+  }
+
+  /** Whether a request waits to see whether the connection there is stays open; if it needs another, that is left. */
+  private mustWait(request: Request): boolean {
+    const dueMs = this.reuseFromMs(request);
+    if (dueMs === Infinity) this.leave();
+    if (dueMs === Infinity || dueMs <= this.mode.destination.tickedMs || dueMs <= this.mode.destination.now()) return false;
+    this.mode.destination.deadlines.set(this.timer, dueMs);
+    return true;
+  }
+
+  /** The connection there is, or another. */
+  private connected(): HttpConnection {
+    this.connection ??= this.open();
+    return this.connection;
+  }
+
+  private open(): HttpConnection {
+    const connection = new HttpConnection(this.mode.destination, this);
+    const { preface } = this;
+    if (preface !== null) connection.upstream.write(preface, 0, preface.length, this.mode.destination.tickedMs, true);
+    return connection;
+  }
+
+  private send(request: Request, connection: HttpConnection): void {
+    if (request.long !== null) request.isStreamed = true;
+    request.tries++;
+    this.queue.inFlight++;
+    connection.send(request);
+  }
+
+  /** A time limit is reached (Deadlines). */
+  expire(nowMs: number): void {
+    if (!this.isAwaiting) {
+      this.pump();
+      return;
+    }
+    const { responseTimeoutMs, maxResponseMs } = this.mode.options;
+    const { connection } = this;
+    if (connection === null) return;
+    if (nowMs - this.awaitedSinceMs >= maxResponseMs) {
+      connection.giveUp(`its response took longer than ${maxResponseMs / 1000} s (--max-response-seconds)`);
+    } else if (connection.upstream.backlogBytes > 0) {
+      // Nobody responds to what is still being sent: for that there is --max-retries.
+      this.awaitResponse(nowMs);
+    } else {
+      connection.giveUp(`no byte of a response within ${responseTimeoutMs} ms (--response-timeout-ms)`);
+    }
+  }
+
+  // What happens on the connection (ConnectionOwner).
 
   opened(): void {
     this.pump();
   }
 
-  received(bytes: Uint8Array): void {
-    if (this.bare) return;
-    this.responses!.push(bytes, 0, bytes.length);
+  received(): void {
+    if (this.isAwaiting) this.awaitResponse(this.mode.destination.tickedMs);
     this.mode.pumpSoon(this);
   }
 
-  ended(): void {
-    if (this.bare) return;
-    this.responses!.end();
-    if (this.upstream !== null) this.requeue(false, this.leaveConnection());
-    this.pump();
+  drained(): void {
+    // From here on it is the destination that takes its time.
+    if (this.isAwaiting) this.awaitResponse(this.mode.destination.tickedMs);
+    if (this.queue.inFlight > 0 && this.queue.at(0).isResponded && this.streaming === null) this.finishResponded();
+    this.note();
+    this.mode.pumpSoon(this);
   }
 
-  closed(how: UpstreamEnd, unsentBytes: number): void {
-    this.upstream = null;
-    if (this.bare) return;
-    if (how === "closed") this.responses!.end();
-    if (how === "unconnected") this.dropWaiting("endpoint_down");
-    this.requeue(how === "given_up", unsentBytes);
-    this.pump();
+  interim(code: number): void {
+    if (code !== 101) this.mode.destination.counters.responses["1xx"]++;
   }
 
-  // The answers (ResponseSink).
+  responded(code: number, persistent: boolean): void {
+    // Who responds to a request has read all of the one before it.
+    if (this.queue.at(0).isResponded) this.finishResponded();
+    const request = this.queue.at(0);
+    // RFC 9110, section 15.5.9: its time for an idle connection was over when the request came.
+    const wasIdle = code === REQUEST_TIMEOUT && !persistent && this.connection!.responded > 1;
+    if (wasIdle && !request.isStreamed && request.tries <= RESENDS_MAX) {
+      this.connection!.isBegun = false;
+      this.over("closed", this.leaveUnresponded(), true);
+      return;
+    }
+    this.countClass(code);
+    request.isResponded = true;
+    this.awaitedSinceMs = this.mode.destination.tickedMs;
+    if (this.streaming !== request) this.finishWhenTaken();
+    if (!persistent) this.over("closed", this.leaveUnresponded());
+    else this.note();
+  }
 
-  status(code: number): void {
-    const { responses } = this.mode.endpoint.counters;
-    if (code >= 200) this.answerBegun = true;
+  upgraded(code: number): void {
+    if (this.queue.at(0).isResponded) this.finishResponded();
+    const request = this.queue.at(0);
+    // Nobody changes the protocol in the middle of a request (RFC 9110, section 7.8).
+    if (!request.wantsUpgrade || this.streaming === request || !this.hasTaken(0)) {
+      this.connection!.malformed();
+      return;
+    }
+    this.countClass(code);
+    this.finishResponded();
+    if (request.isDeclined) {
+      // For the client it was one response of many: that connection cannot carry another.
+      this.leave();
+      this.mode.pumpSoon(this);
+    } else {
+      this.owesDecline = false;
+      this.state = State.LIMBO;
+      this.owner.upgradeAccepted();
+    }
+    this.note();
+  }
+
+  over(how: UpstreamEnd, unsentBytes: number, wasIdle = false): void {
+    const firstFailed = how === "given_up" || (this.connection?.isBegun ?? false);
+    this.connection = null;
+    if (this.state !== State.SENDING) {
+      this.state = State.GONE;
+      this.owner.idle();
+    } else {
+      if (how === "unconnected") this.dropWaiting("endpoint_down");
+      this.requeue(firstFailed, unsentBytes, wasIdle, how === "unconnected" ? "endpoint_down" : "endpoint_closed");
+    }
+    this.mode.pumpSoon(this);
+    this.note();
+  }
+
+  /** Whether the kernel has taken all of a request in flight: what waits to be written are those behind it. */
+  private hasTaken(place: number): boolean {
+    let behind = 0;
+    for (let i = place + 1; i < this.queue.inFlight; i++) behind += this.queue.at(i).length;
+    return (this.connection?.upstream.backlogBytes ?? 0) <= behind;
+  }
+
+  /** The first request was responded to: it is forwarded when all of it has been taken. */
+  private finishWhenTaken(): void {
+    if (this.hasTaken(0)) this.finishResponded();
+    else this.connection!.upstream.tellsDrained = true;
+  }
+
+  /** The first request is forwarded and responded to. */
+  private finishResponded(): void {
+    const { requests } = this.mode.destination.counters;
+    requests.forwarded++;
+    requests.answered++;
+    this.takeFirst();
+  }
+
+  private takeFirst(): void {
+    const request = this.queue.shift();
+    this.owesDecline ||= request.wantsUpgrade && !request.isDeclined;
+    this.mode.requests.giveBack(request);
+  }
+
+  /** Nothing more comes: nothing is to refer to it, as a timer that waits for its slot does. */
+  private retire(): void {
+    this.leave();
+    this.mode.destination.deadlines.remove(this.timer);
+  }
+
+  /** The connection is not needed any more. */
+  private leave(): void {
+    this.connection?.leave(false);
+    this.connection = null;
+  }
+
+  /** The same, with requests in flight whose rest must not arrive there: they go on another, or are given up. */
+  private leaveUnresponded(): number {
+    return this.connection?.leave(this.queue.inFlight > 0) ?? 0;
+  }
+
+  /**
+   * The connection is gone: what was in flight waits again if it may be sent twice, or none of it was
+   * sent, and is given up otherwise. `firstFailed`: the first one is not tried again, for it was what
+   * failed. `wasIdle`: the first one was not read.
+   */
+  private requeue(firstFailed: boolean, unsentBytes: number, wasIdle: boolean, reason: RequestDrop): void {
+    const { inFlight } = this.queue;
+    if (inFlight === 0) return;
+    // From the last one on, for it is the last ones that were not sent.
+    const unsent = new Array<number>(inFlight);
+    for (let place = inFlight - 1; place >= 0; place--) {
+      const { length, isStreamed } = this.queue.at(place);
+      // Of what was streamed, or handed over, the length is not known here: all that is left is its own.
+      unsent[place] = isStreamed ? unsentBytes : Math.min(unsentBytes, length);
+      unsentBytes -= unsent[place]!;
+    }
+    const streamed = this.streaming;
+    const given = this.queue.requeue((request, place) => {
+      const isWhole = request !== streamed;
+      request.wasTaken ||= isWhole && unsent[place] === 0;
+      const mayRepeat = request.isIdempotent || unsent[place]! >= request.length || (wasIdle && place === 0);
+      return request.isStreamed || request.isResponded || !mayRepeat || (firstFailed && place === 0) || request.tries > RESENDS_MAX;
+    });
+    for (const request of given) this.giveUp(request, reason);
+  }
+
+  /** A request that was sent gets no response any more. */
+  private giveUp(request: Request, reason: RequestDrop): void {
+    const { requests, responses } = this.mode.destination.counters;
+    if (request === this.streaming) {
+      // Its end is not known yet: the owner counts it then.
+      this.streaming = null;
+      this.owner.streamLost(reason);
+    } else if (!request.wasTaken) {
+      requests.dropped[reason]++;
+    } else {
+      requests.forwarded++;
+      if (request.isResponded) requests.answered++;
+      else responses.unanswered++;
+    }
+    this.owesDecline ||= request.wantsUpgrade && !request.isDeclined;
+    this.mode.requests.giveBack(request);
+  }
+
+  /** Drops the requests that wait. */
+  private dropWaiting(reason: RequestDrop): void {
+    if (this.queue.waiting === 0) return;
+    const { requests, responses } = this.mode.destination.counters;
+    for (const request of this.queue.takeWaiting()) {
+      this.owesDecline ||= request.wantsUpgrade && !request.isDeclined;
+      if (request.wasTaken) {
+        requests.forwarded++;
+        responses.unanswered++;
+      } else {
+        requests.dropped[reason]++;
+      }
+      this.mode.requests.giveBack(request);
+    }
+  }
+
+  private countClass(code: number): void {
+    const { responses } = this.mode.destination.counters;
     const hundreds = Math.floor(code / 100);
     if (hundreds === 1) responses["1xx"]++;
     else if (hundreds === 2) responses["2xx"]++;
@@ -264,163 +478,43 @@ export class RequestPipe implements UpstreamListener, ResponseSink {
     else responses["5xx"]++;
   }
 
-  complete(persistent: boolean): void {
-    this.mode.endpoint.counters.requests.answered++;
-    this.mode.answeredMs = this.mode.tickedMs;
-    const wantedUpgrade = this.requests[0]!.wantsUpgrade;
-    this.removeFirst();
-    if (this.streaming) {
-      // Answered before it was all sent: the endpoint may still take the rest.
-      this.mode.endpoint.counters.requests.forwarded++;
-      this.owner.streamOver("answered");
+  private awaitResponse(fromMs: number): void {
+    const { responseTimeoutMs, maxResponseMs } = this.mode.options;
+    const dueMs = Math.min(fromMs + responseTimeoutMs, this.awaitedSinceMs + maxResponseMs);
+    this.mode.destination.deadlines.set(this.timer, dueMs);
+  }
+
+  private noteWaiting(waiting: number): void {
+    const { load, waiters, destination } = this.mode;
+    load.waitingRequests += waiting - this.countedWaiting;
+    // Requests that come are no progress of those before them.
+    if (this.countedWaiting === 0 || waiting < this.countedWaiting) this.progressMs = destination.tickedMs;
+    if (waiting === 0) this.list?.remove(this);
+    else if (this.mode.isTight && (this.list === null || waiting < this.countedWaiting)) waiters.append(this);
+    this.countedWaiting = waiting;
+  }
+
+  /** Keeps the load's counts, and the time limit, true. */
+  private note(): void {
+    const { load, destination } = this.mode;
+    const { length, waiting, inFlight } = this.queue;
+    const isBusy = length > 0;
+    if (isBusy !== this.isBusy) load.busyPipes += isBusy ? 1 : -1;
+    const wasBusy = this.isBusy;
+    this.isBusy = isBusy;
+    if (waiting !== this.countedWaiting) this.noteWaiting(waiting);
+    const isAwaiting = inFlight > 0 && this.streaming === null;
+    if (isAwaiting !== this.isAwaiting) {
+      this.isAwaiting = isAwaiting;
+      load.awaitingPipes += isAwaiting ? 1 : -1;
+      if (isAwaiting) {
+        this.awaitedSinceMs = destination.tickedMs;
+        this.awaitResponse(destination.tickedMs);
+      } else {
+        destination.deadlines.clear(this.timer);
+      }
     }
-    if (!persistent) this.requeue(false, this.leaveConnection());
-    this.awaitAnswer();
-    this.owesRefusal ||= wantedUpgrade;
-  }
-
-  upgraded(): void {
-    if (this.requests[0]?.wantsUpgrade !== true) {
-      this.malformed();
-      return;
-    }
-    this.mode.endpoint.counters.requests.answered++;
-    this.removeFirst();
-    this.awaitAnswer();
-    this.owner.upgraded();
-  }
-
-  unsolicited(code: number): void {
-    this.upstream?.giveUp(`it sent a response (${code}) that nobody asked for`);
-  }
-
-  malformed(): void {
-    this.answerBegun = this.inFlight > 0;
-    this.upstream?.giveUp("what it answered is no HTTP/1 response");
-  }
-
-  private connection(): Upstream {
-    if (this.upstream === null) {
-      this.responses = new ResponseFramer(this);
-      this.upstream = this.mode.endpoint.connect(this);
-      this.upstream.mayEnd = true;
-    }
-    return this.upstream;
-  }
-
-  private writeOrLose(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
-    if (this.upstream === null) this.mode.endpoint.counters.upstream.lost_bytes += length;
-    else this.upstream.write(bytes, offset, length, timestampMs);
-  }
-
-  /** Takes out requests at the front that nobody will send or answer. */
-  private skipCancelled(): void {
-    while (this.inFlight === 0 && this.requests[0]?.cancelled === true) {
-      this.inFlight = 1;
-      this.inFlightBytes = this.requests[0].length;
-      this.remove();
-    }
-  }
-
-  private send(request: Request): void {
-    const offset = this.held.offset + this.inFlightBytes;
-    this.inFlight++;
-    this.inFlightBytes += request.length;
-    if (request.cancelled) return;
-    if (request.resends++ === 0) this.mode.endpoint.counters.requests.forwarded++;
-    this.responses!.expect(request.method);
-    this.upstream!.mayEnd = false;
-    this.upstream!.write(this.held.bytes, offset, request.length, request.timestampMs);
-  }
-
-  private awaitAnswer(): void {
-    const awaits = this.inFlight > 0 && !this.streaming;
-    if (this.upstream !== null) this.upstream.mayEnd = this.inFlight === 0 && !this.streaming;
-    this.answerDueMs = awaits ? this.mode.tickedMs + this.mode.options.responseTimeoutMs : Infinity;
-    if (awaits !== this.isAnswering) this.mode.answeringPipes += awaits ? 1 : -1;
-    this.isAnswering = awaits;
-    if (!awaits || this.isWatched) return;
-    this.isWatched = true;
-    this.mode.watched.add(this);
-  }
-
-  /** Takes out the first request, and those behind it that nobody answers any more. */
-  private removeFirst(): void {
-    this.remove();
-    while (this.inFlight > 0 && this.requests[0]!.cancelled) this.remove();
-    this.answerBegun = false;
-  }
-
-  private remove(): void {
-    const request = this.requests.shift()!;
-    this.inFlight--;
-    this.inFlightBytes -= request.length;
-    if (request.length > 0) this.held.consume(request.length);
-    this.mode.requestPool.giveBack(request);
-  }
-
-  /** The connection is not needed any more: ends it in order. Returns how many bytes of what is in flight were not sent. */
-  private leaveConnection(): number {
-    const upstream = this.upstream;
-    if (upstream === null) return 0;
-    this.upstream = null;
-    upstream.detach();
-    // What is in flight goes on another connection, or is unanswered: the rest of it must not arrive here as well.
-    const unsentBytes = this.inFlight > 0 ? upstream.discard() : 0;
-    upstream.finish(LINGER_MS);
-    return unsentBytes;
-  }
-
-  /**
-   * The connection is gone: what was in flight waits again if it may be sent twice, or none of it was
-   * sent, and is unanswered otherwise. `firstFailed`: the first one is not tried again, for it was what
-   * failed.
-   */
-  private requeue(firstFailed: boolean, unsentBytes: number): void {
-    const { responses } = this.mode.endpoint.counters;
-    // From the last one on, for it is the last ones that were not sent.
-    for (let i = this.inFlight - 1; i >= 0; i--) {
-      const request = this.requests[i]!;
-      if (request.cancelled) continue;
-      const isUnsent = unsentBytes >= request.length;
-      unsentBytes -= request.length;
-      const begun = i === 0 && (this.answerBegun || firstFailed);
-      if ((request.isIdempotent || isUnsent) && request.length > 0 && !begun && request.resends <= RESENDS_MAX) continue;
-      request.cancelled = true;
-      if (this.streaming && request.length === 0) continue;
-      responses.unanswered++;
-      this.owesRefusal ||= request.wantsUpgrade;
-    }
-    if (this.streaming) {
-      this.streaming = false;
-      this.owner.streamOver("lost");
-    }
-    while (this.inFlight > 0 && this.requests[0]!.cancelled) this.remove();
-    this.inFlight = 0;
-    this.inFlightBytes = 0;
-    this.answerBegun = false;
-    this.awaitAnswer();
-  }
-
-  /** Drops the requests that wait. */
-  private dropWaiting(reason: RequestDrop): void {
-    const { requests } = this.mode.endpoint.counters;
-    while (this.waiting > 0) {
-      const request = this.requests.splice(this.inFlight, 1)[0]!;
-      this.owesRefusal ||= request.wantsUpgrade && !request.cancelled;
-      if (request.resends > 0) this.mode.endpoint.counters.responses.unanswered += request.cancelled ? 0 : 1;
-      else requests.dropped[reason]++;
-      this.dropHeld(request.length);
-      this.mode.requestPool.giveBack(request);
-    }
-  }
-
-  /** Takes out of `held` the bytes right behind those in flight. */
-  private dropHeld(length: number): void {
-    if (length === 0) return;
-    const from = this.held.offset + this.inFlightBytes;
-    const rest = this.held.bytes.slice(from + length, this.held.offset + this.held.length);
-    this.held.truncate(this.held.length - this.inFlightBytes);
-    if (rest.length > 0) this.held.push(rest, 0, rest.length);
+    if (this.connection !== null) this.connection.upstream.mayEnd = inFlight === 0;
+    if (wasBusy && !isBusy) this.owner.idle();
   }
 }

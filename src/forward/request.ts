@@ -1,44 +1,160 @@
-/** The requests of a pipe, as far as sending them goes; their bytes lie elsewhere. */
+/** A request on its way to a destination, and the pool that requests come from. */
+import { Cost } from "../memory/budget.ts";
+import { ARRAY_BYTES_MAX, ByteQueue } from "./byte-queue.ts";
+import { copyBytes, type HeldMemory } from "./held-memory.ts";
 
-/** Requests that are kept to be used again. */
-const SPARE_MAX = 4096;
+/** Requests that are kept to be used again: one that was used just now is still in the processor's cache. */
+const SPARE_MAX = 16_384;
+/** Less than any budget's half by far. */
+const FEW_BYTES = 16 << 10;
+const NOTHING = new Uint8Array(0);
 
-export interface RequestKind {
-  readonly method: string;
-  readonly isIdempotent: boolean;
-  readonly wantsUpgrade: boolean;
-}
-
-export class Request implements RequestKind {
+export class Request {
   method = "";
+  /** 0: HTTP/1.0. */
+  minorVersion = 1;
   isIdempotent = false;
+  /** It offers another protocol (Upgrade), or is a CONNECT. */
   wantsUpgrade = false;
-  /** In bytes; 0: it was streamed, and cannot be sent again. */
+  /** Production has declined the offer: the client went on with a request. */
+  isDeclined = false;
+  /** Servers disagree about it: it has a connection of its own. */
+  isIsolated = false;
+  /** Its bytes, in an array of the pool, of which the first {@link length} are its own. */
+  bytes: Uint8Array = NOTHING;
   length = 0;
+  /** Bytes of a request that is too long for one array: all of them, and none in {@link bytes}. */
+  long: ByteQueue | null = null;
   timestampMs = 0;
-  resends = 0;
-  /** Unanswered and not to be sent again, while one before it still is. */
-  cancelled = false;
+  /** How often it was written to a connection. */
+  tries = 0;
+  /** It was handed over without being kept (streamed, or long), and cannot be sent again. */
+  isStreamed = false;
+  /** The kernel has taken all of it, on some connection. */
+  wasTaken = false;
+  /** Its response is complete, but not all of it was taken yet. */
+  isResponded = false;
+
+  /** All bytes that are held of it. */
+  get heldLength(): number {
+    return this.long === null ? this.length : this.long.length;
+  }
 }
 
-/** What all pipes of a shard share, so that a request costs no new object: one that was used just now is still in the processor's cache. */
+/** What all pipes of a shard share, so that a request costs no new object. */
 export class RequestPool {
   private readonly spare: Request[] = [];
 
-  take(kind: RequestKind, length: number, timestampMs: number): Request {
+  /** `pieceBytesMax`: a request that is longer is kept in several arrays, and sent once. */
+  constructor(
+    readonly memory: HeldMemory,
+    private readonly pieceBytesMax: number,
+  ) {}
+
+  /** A request that has no bytes yet. It belongs to the caller until {@link giveBack}. */
+  take(timestampMs: number): Request {
     const request = this.spare.pop() ?? new Request();
-    request.method = kind.method;
-    request.isIdempotent = kind.isIdempotent;
-    request.wantsUpgrade = kind.wantsUpgrade;
-    request.length = length;
+    request.isDeclined = false;
     request.timestampMs = timestampMs;
-    request.resends = 0;
-    request.cancelled = false;
+    request.tries = 0;
+    request.isStreamed = false;
+    request.wasTaken = false;
+    request.isResponded = false;
+    this.memory.take(Cost.REQUEST);
     return request;
+  }
+
+  /** Copies bytes behind those that the request has. */
+  hold(request: Request, bytes: Uint8Array, offset: number, length: number): void {
+    if (request.long === null && request.length + length > this.pieceBytesMax) this.lengthen(request);
+    if (request.long !== null) {
+      request.long.push(bytes, offset, length);
+      return;
+    }
+    const needed = request.length + length;
+    if (needed > request.bytes.length) this.grow(request, needed);
+    copyBytes(bytes, offset, request.bytes, request.length, length);
+    request.length = needed;
+  }
+
+  /** Whether {@link hold} needs no look at the budget: a few bytes more, with plenty of room. */
+  fits(request: Request | null, length: number): boolean {
+    return length <= FEW_BYTES && !this.memory.budget.isTight && (request === null || request.length <= FEW_BYTES);
+  }
+
+  /** What {@link hold} would charge to the budget for so many bytes more, at most. */
+  growth(request: Request | null, length: number): number {
+    const held = request === null ? 0 : request.length;
+    if (request !== null && held + length <= request.bytes.length) return 0;
+    return Cost.REQUEST + Cost.ARRAY + 2 * (held + length);
+  }
+
+  /** Changes the head, which is the first `headLength` bytes. False: `edit` has none in its place (null). */
+  edit(request: Request, headLength: number, edit: (head: Uint8Array) => Uint8Array | null): boolean {
+    const { long, bytes, length } = request;
+    const edited = edit(long === null ? bytes.subarray(0, headLength) : long.beginning(headLength));
+    if (edited === null) return false;
+    if (long === null) {
+      const rest = length - headLength;
+      const changed = this.memory.allocate(edited.length + rest);
+      copyBytes(edited, 0, changed, 0, edited.length);
+      copyBytes(bytes, headLength, changed, edited.length, rest);
+      this.memory.free(bytes);
+      request.bytes = changed;
+      request.length = edited.length + rest;
+    } else {
+      request.long = new ByteQueue(this.memory);
+      request.long.push(edited, 0, edited.length);
+      long.drop(headLength);
+      request.long.takeAll(long);
+    }
+    return true;
+  }
+
+  /** Moves what is held in one array to where there may be several. */
+  makeLong(request: Request): void {
+    if (request.long !== null) return;
+    request.long = new ByteQueue(this.memory);
+    request.long.adopt(request.bytes, request.length);
+    request.bytes = NOTHING;
+    request.length = 0;
+  }
+
+  /** Lets go of the bytes that are held. */
+  freeBytes(request: Request): void {
+    if (request.bytes !== NOTHING) this.memory.free(request.bytes);
+    request.long?.clear();
+    request.bytes = NOTHING;
+    request.length = 0;
+    request.long = null;
   }
 
   /** `request` is another one's from here on. */
   giveBack(request: Request): void {
+    this.freeBytes(request);
+    this.memory.giveBack(Cost.REQUEST);
     if (this.spare.length < SPARE_MAX) this.spare.push(request);
+  }
+
+  private grow(request: Request, needed: number): void {
+    const grown = this.memory.allocate(needed);
+    copyBytes(request.bytes, 0, grown, 0, request.length);
+    if (request.bytes !== NOTHING) this.memory.free(request.bytes);
+    request.bytes = grown;
+  }
+
+  private lengthen(request: Request): void {
+    const { bytes, length } = request;
+    if (bytes.length >= ARRAY_BYTES_MAX) {
+      this.makeLong(request);
+      return;
+    }
+    request.long = new ByteQueue(this.memory);
+    if (length === 0) return;
+    // In one array, as far as one goes: so it leaves in one write.
+    request.long.push(bytes, 0, length);
+    this.memory.free(bytes);
+    request.bytes = NOTHING;
+    request.length = 0;
   }
 }

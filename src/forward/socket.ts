@@ -5,6 +5,7 @@
  * took, -1 once closed; `end` can lose bytes while the peer talks, so that whoever wants none lost
  * calls `shutdown` and waits for the peer's end.
  */
+import { lookup } from "node:dns";
 import { closeSync, openSync } from "node:fs";
 import type { Socket } from "bun";
 
@@ -35,8 +36,10 @@ export interface SocketEvents {
 }
 
 export interface Connector {
-  /** Nothing happens on the connection before this has returned. */
+  /** Connects to an IP address. Nothing happens on the connection before this has returned. */
   connect(address: ForwardAddress, events: SocketEvents): void;
+  /** Calls back with the addresses that the system has for a name now, the preferred one first; with none, and why. */
+  lookup(name: string, found: (addresses: readonly string[], error?: Error) => void): void;
   /** Calls back when the events that have come by now have all been told, of all connections. */
   afterEvents(callback: () => void): void;
 }
@@ -93,9 +96,20 @@ export const bunConnector: Connector = {
   connect(address, events) {
     const options = { hostname: address.host, port: address.port, allowHalfOpen: true, data: events, socket: handlers };
     isConnecting = true;
-    // The rejection says what connectError said.
-    Bun.connect(options).catch(() => {});
+    try {
+      // The rejection says what connectError said.
+      Bun.connect(options).catch(() => {});
+    } catch (error) {
+      queueMicrotask(() => events.failed(error as Error));
+    }
     isConnecting = false;
+  },
+  lookup(name, found) {
+    // Bun.connect would go by a cache of the runtime's, which keeps what it has for 30 s.
+    lookup(name, { all: true, order: "verbatim" }, (error, addresses) => {
+      if (error === null) found(addresses.map(({ address }) => address));
+      else found([], error);
+    });
   },
   afterEvents(callback) {
     setImmediate(callback);

@@ -1,31 +1,40 @@
 /**
- * --mode tcp: one upstream connection per flow, bytes as they come. A hole is skipped (it was
- * counted); the flow's end half-closes once everything is written. What the endpoint answers is
- * thrown away.
+ * --mode tcp: one upstream connection per client connection, bytes as they come. A gap is skipped (it was counted); the
+ * client's end half-closes once everything is written and the endpoint has been silent for a while. What the endpoint
+ * responds is thrown away.
  */
-import type { StreamConsumer, StreamEnd, StreamOpener } from "../flow/stream.ts";
-import type { Endpoint } from "./endpoint.ts";
+import type { StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "../flow/stream.ts";
+import { DONE, MORE } from "../http/outcome.ts";
+import { ProxyHeader } from "../http/proxy-protocol.ts";
+import type { Destination } from "./destination.ts";
 import type { Upstream } from "./upstream.ts";
 
-/** How long a reset flow's connection waits for the endpoint to read what was written. */
+/** How long a reset client's connection waits for the endpoint to read what was written. */
 const RESET_LINGER_MS = 1000;
+
+export interface TcpOptions {
+  /** Silence of a half-closed endpoint that ends the wait for its response. */
+  readonly responseTimeoutMs: number;
+  readonly finDelayMs: number;
+  readonly proxyProtocol: "pass" | "strip";
+}
 
 export class TcpMode implements StreamOpener {
   constructor(
-    private readonly endpoint: Endpoint,
-    /** Silence of a half-closed endpoint that ends the wait for its answer. */
-    private readonly responseTimeoutMs: number,
+    private readonly destination: Destination,
+    private readonly options: TcpOptions,
   ) {}
 
-  open(): StreamConsumer {
-    return new TcpStream(this.endpoint.connect(null), this.responseTimeoutMs);
+  open(origin: StreamOrigin): StreamConsumer {
+    const stream = new TcpStream(this.destination.connect(null), this.options);
+    return this.options.proxyProtocol === "strip" && origin.hasSyn ? new StrippedStream(stream) : stream;
   }
 }
 
 class TcpStream implements StreamConsumer {
   constructor(
     private readonly upstream: Upstream,
-    private readonly responseTimeoutMs: number,
+    private readonly options: TcpOptions,
   ) {}
 
   data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
@@ -40,7 +49,47 @@ class TcpStream implements StreamConsumer {
 
   end(how: StreamEnd): void {
     // Closing at once would discard what the endpoint has not read yet: a reset half-closes too,
-    // only that nobody waits for an answer any more.
-    this.upstream.finish(how === "reset" ? RESET_LINGER_MS : this.responseTimeoutMs);
+    // only that nobody waits for a response any more.
+    const { responseTimeoutMs, finDelayMs } = this.options;
+    if (how === "reset") this.upstream.finish(RESET_LINGER_MS, 0);
+    else this.upstream.finish(responseTimeoutMs, finDelayMs);
+  }
+}
+
+/** A stream without the PROXY protocol header that it may begin with. */
+class StrippedStream implements StreamConsumer {
+  private header: ProxyHeader | null = new ProxyHeader();
+
+  constructor(private readonly stream: StreamConsumer) {}
+
+  data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    const { header } = this;
+    let at = offset;
+    if (header !== null) {
+      at = header.feed(bytes, offset, offset + length);
+      if (header.outcome === MORE) return;
+      this.giveUpHeader(header, timestampMs);
+    }
+    if (at < offset + length) this.stream.data(bytes, at, offset + length - at, timestampMs);
+  }
+
+  gap(length: number): void {
+    if (this.header !== null) this.giveUpHeader(this.header, 0);
+    this.stream.gap(length);
+  }
+
+  idle(): boolean {
+    return this.stream.idle();
+  }
+
+  end(how: StreamEnd): void {
+    if (this.header !== null) this.giveUpHeader(this.header, 0);
+    this.stream.end(how);
+  }
+
+  /** What was none, or is no whole one, is passed on. */
+  private giveUpHeader(header: ProxyHeader, timestampMs: number): void {
+    this.header = null;
+    if (header.outcome !== DONE && header.bytes.length > 0) this.stream.data(header.bytes, 0, header.bytes.length, timestampMs);
   }
 }

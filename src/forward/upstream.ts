@@ -1,9 +1,11 @@
 /**
- * One connection to the endpoint: takes bytes, offers them to the kernel in one write a batch, keeps
+ * One connection to a destination: takes bytes, offers them to the kernel in one write a batch, keeps
  * what was not taken, and ends without losing any.
  */
+import { Cost } from "../memory/budget.ts";
+import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import { ByteQueue } from "./byte-queue.ts";
-import type { Endpoint } from "./endpoint.ts";
+import type { Destination } from "./destination.ts";
 import type { SocketEvents, UpstreamSocket } from "./socket.ts";
 
 export const RETRY_DELAY_FIRST_MS = 10;
@@ -16,7 +18,9 @@ export type UpstreamEnd = "unconnected" | "closed" | "reset" | "given_up";
 export interface UpstreamListener {
   opened(): void;
   received(bytes: Uint8Array): void;
-  /** The endpoint sends no more. */
+  /** All that was written has been taken by the kernel; told only where it was not at once, or {@link Upstream.tellsDrained} asks. */
+  drained(): void;
+  /** The destination sends no more. */
   ended(): void;
   /** `unsentBytes`: what was written last and the kernel never took. */
   closed(how: UpstreamEnd, unsentBytes: number): void;
@@ -26,41 +30,53 @@ const State = { CONNECTING: 0, OPEN: 1, CLOSED: 2 } as const;
 
 const NOTHING = new Uint8Array(0);
 
-export class Upstream implements SocketEvents {
+export class Upstream implements SocketEvents, TimerOwner {
   private state: number = State.CONNECTING;
   private socket: UpstreamSocket | null = null;
-  /** The bytes of this batch, as long as they lie in one piece: offered without a copy. */
+  /** What was written last, as long as it is the only thing that waits and lies in one piece: offered without a copy. */
   private direct: Uint8Array = NOTHING;
   private directOffset = 0;
   private directLength = 0;
+  /** `direct` stays as it is until it is taken or dropped, and not only until the end of the batch. */
+  private isDirectStable = false;
   private readonly queue: ByteQueue;
   /** When the first bytes of the next write were captured; -1: none were. */
   private firstTimestampMs = -1;
-  /** It is in the endpoint's list of those that got something to do in this batch. */
+  /** It is in the destination's list of those that got something to do in this batch. */
   isDirty = false;
 
-  /** Part of the last write was not taken: the rest waits for {@link writable} or for this time. */
+  /** Part of the last write was not taken: the rest waits for {@link writable} or for the timer. */
   private blocked = false;
-  retryAtMs = 0;
   /** Writes in a row of which nothing was taken. */
   private blockedTries = 0;
 
   /** No more bytes come; the FIN follows what waits. */
   private finishing = false;
   private shutDown = false;
-  private readonly createdMs: number;
-  /** The endpoint may close now, as keep-alive limits have it, without breaking anything. */
+  private peerEnded = false;
+  /** Bytes went or came on it. */
+  private hasCarried = false;
+  /** The listener is to be told when all was taken, also if that is at once. */
+  tellsDrained = false;
+  private isDetached = false;
+  /** The destination may close now, as keep-alive limits have it, without breaking anything. */
   mayEnd = false;
-  /** When the wait for the endpoint's end is over; it grows with each answer. */
+  /** The FIN waits until nothing was written or received for so long. */
+  private finDelayMs = 0;
+  /** Behind the FIN, the wait for the destination's end is over when it has been silent for so long. */
   private lingerMs = 0;
-  private lingerUntilMs = 0;
+  /** When bytes were last written or received, to within a tick. */
+  private activeMs: number;
+  /** The one time limit that matters in its state: connecting, blocked, waiting to send the FIN, waiting for the end. */
+  private readonly timer = new Timer(this);
 
   constructor(
-    private readonly endpoint: Endpoint,
+    private readonly destination: Destination,
     private listener: UpstreamListener | null,
   ) {
-    this.queue = new ByteQueue(endpoint.memory);
-    this.createdMs = endpoint.now();
+    this.queue = new ByteQueue(destination.memory);
+    this.activeMs = destination.tickedMs;
+    destination.memory.take(Cost.UPSTREAM);
   }
 
   /** Bytes that wait for the kernel to take them. */
@@ -76,49 +92,68 @@ export class Upstream implements SocketEvents {
     return this.state === State.OPEN;
   }
 
-  /** How long the connection has been waited for. */
-  waitedMs(nowMs: number): number {
-    return nowMs - this.createdMs;
+  /** It is to be told at `dueMs` if it is not open by then (Destination). */
+  limitConnecting(dueMs: number): void {
+    this.destination.deadlines.set(this.timer, dueMs);
   }
 
-  /** Takes bytes that stay valid until {@link flush}; what is kept longer is copied. */
-  write(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
-    const { counters } = this.endpoint;
+  /**
+   * Takes bytes that stay valid until {@link flush}; what is kept longer is copied. `isStable`: they stay valid
+   * until the connection has no backlog, or is closed or discarded, and need no copy.
+   */
+  write(bytes: Uint8Array, offset: number, length: number, timestampMs: number, isStable = false): void {
     if (this.state === State.CLOSED) {
-      counters.upstream.lost_bytes += length;
+      this.destination.counters.upstream.lost_bytes += length;
       return;
     }
     if (this.firstTimestampMs < 0) this.firstTimestampMs = timestampMs;
+    this.destination.markDirty(this);
     if (this.directLength === 0 && this.queue.length === 0) {
       this.direct = bytes;
       this.directOffset = offset;
       this.directLength = length;
-      this.endpoint.markDirty(this);
+      this.isDirectStable = isStable;
       return;
     }
     this.keepDirect();
     this.keep(bytes, offset, length);
-    this.endpoint.markDirty(this);
   }
 
-  /** No more bytes come: half-close once all is written, then wait up to `lingerMs` without an answer. */
-  finish(lingerMs: number): void {
-    if (this.state === State.CLOSED) return;
+  /** Takes over all that waits in another queue of the same memory. */
+  writeQueue(queue: ByteQueue, timestampMs: number): void {
+    if (this.state === State.CLOSED) {
+      this.destination.counters.upstream.lost_bytes += queue.length;
+      queue.clear();
+      return;
+    }
+    if (this.firstTimestampMs < 0) this.firstTimestampMs = timestampMs;
+    this.keepDirect();
+    this.queue.takeAll(queue);
+    this.destination.markDirty(this);
+  }
+
+  /**
+   * No more bytes come: half-close once all is written and nothing has come or gone for `finDelayMs`, or the
+   * destination has ended; then wait until it ends, or has been silent for `lingerMs`.
+   */
+  finish(lingerMs: number, finDelayMs: number): void {
+    if (this.state === State.CLOSED || this.finishing) return;
     this.finishing = true;
     this.mayEnd = true;
     this.lingerMs = lingerMs;
-    this.endpoint.markDirty(this);
+    this.finDelayMs = finDelayMs;
+    this.destination.finishing.add(this);
+    this.destination.markDirty(this);
   }
 
   /** What the kernel has not taken yet is not wanted any more. Returns how many bytes that were. */
   discard(): number {
     const unsentBytes = this.backlogBytes;
-    this.endpoint.counters.upstream.lost_bytes += unsentBytes;
+    this.destination.counters.upstream.lost_bytes += unsentBytes;
     this.direct = NOTHING;
     this.directLength = 0;
     this.queue.clear();
-    this.blocked = false;
-    this.endpoint.blocked.delete(this);
+    this.unblock();
     return unsentBytes;
   }
 
@@ -126,25 +161,21 @@ export class Upstream implements SocketEvents {
   flush(nowMs: number): void {
     this.isDirty = false;
     if (this.state === State.OPEN && !this.blocked) this.offer(nowMs);
-    this.keepDirect();
+    if (!this.isDirectStable) this.keepDirect();
   }
 
-  /** Time has come for another try. */
-  retry(nowMs: number): void {
-    if (this.state === State.OPEN && this.blocked && nowMs >= this.retryAtMs) this.offer(nowMs);
+  /** A time limit is reached (Deadlines). */
+  expire(nowMs: number): void {
+    if (this.state === State.CONNECTING) this.destination.connectTimedOut(this);
+    else if (this.state !== State.OPEN) return;
+    else if (this.blocked || (this.finishing && !this.shutDown)) this.offer(nowMs);
+    else if (this.shutDown) this.expireLinger(nowMs);
   }
 
-  /** Gives the connection up if the endpoint has not ended it in time. */
-  expireLinger(nowMs: number): void {
-    if (!this.shutDown || this.state !== State.OPEN || nowMs < this.lingerUntilMs) return;
-    this.endpoint.counters.upstream.closed++;
-    this.close("closed");
-  }
-
-  /** Ends the connection at once; the endpoint sees a reset, as it must where bytes are lost. */
+  /** Ends the connection at once; the destination sees a reset, as it must where bytes are lost. */
   giveUp(why: string): void {
     if (this.state === State.CLOSED) return;
-    const { counters, report } = this.endpoint;
+    const { counters, report } = this.destination;
     if (this.state === State.CONNECTING) counters.upstream.connect_errors++;
     else counters.upstream.given_up++;
     report.givenUp(why, this.backlogBytes);
@@ -159,13 +190,15 @@ export class Upstream implements SocketEvents {
   /** Nobody wants to know any more. */
   detach(): void {
     this.listener = null;
+    this.isDetached = true;
   }
 
   opened(socket: UpstreamSocket): void {
     this.socket = socket;
     this.state = State.OPEN;
+    this.destination.deadlines.clear(this.timer);
     this.listener?.opened();
-    this.flush(this.endpoint.now());
+    this.flush(this.destination.now());
   }
 
   failed(): void {
@@ -173,22 +206,28 @@ export class Upstream implements SocketEvents {
   }
 
   writable(): void {
-    if (this.state === State.OPEN && this.blocked) this.offer(this.endpoint.now());
+    if (this.state === State.OPEN && this.blocked) this.offer(this.destination.now());
   }
 
   received(bytes: Uint8Array): void {
-    this.endpoint.counters.upstream.response_bytes += bytes.length;
-    if (this.shutDown) this.lingerUntilMs = this.endpoint.now() + this.lingerMs;
+    const { destination } = this;
+    destination.counters.upstream.response_bytes += bytes.length;
+    // Who is not listened to any more is not waited for, however much it says.
+    if (!this.isDetached) this.activeMs = destination.tickedMs;
+    this.hasCarried = true;
+    destination.progressMs = destination.tickedMs;
     this.listener?.received(bytes);
   }
 
   ended(): void {
+    this.peerEnded = true;
     this.listener?.ended();
+    if (this.finishing && !this.shutDown && this.state === State.OPEN) this.destination.markDirty(this);
   }
 
   closed(error: Error | undefined): void {
     if (this.state === State.CLOSED) return;
-    const { counters, report } = this.endpoint;
+    const { counters, report } = this.destination;
     const how = error === undefined ? "closed" : "reset";
     if (this.mayEnd && error === undefined && this.backlogBytes === 0) {
       counters.upstream.closed++;
@@ -201,61 +240,102 @@ export class Upstream implements SocketEvents {
   }
 
   private offer(nowMs: number): void {
-    const { counters } = this.endpoint;
+    const { counters } = this.destination;
+    const tells = this.blocked || this.tellsDrained;
     let left = this.backlogBytes;
-    if (left > 0) {
+    while (left > 0) {
+      const offered = this.directLength > 0 ? this.directLength : this.queue.firstLength;
       const written =
         this.directLength > 0
-          ? this.socket!.write(this.direct, this.directOffset, this.directLength)
-          : this.socket!.write(this.queue.bytes, this.queue.offset, this.queue.length);
+          ? this.socket!.write(this.direct, this.directOffset, offered)
+          : this.socket!.write(this.queue.bytes, this.queue.offset, offered);
       // Closed: `closed` says so in a moment, and counts what is lost.
       if (written < 0) return;
       this.consume(written);
       counters.upstream.bytes += written;
       left -= written;
       if (!this.noteProgress(written, left, nowMs)) return;
+      if (written < offered) return;
     }
-    if (left === 0 && this.finishing && !this.shutDown) {
-      this.shutDown = true;
-      this.lingerUntilMs = nowMs + this.lingerMs;
-      this.endpoint.lingering.add(this);
-      this.socket!.shutdown();
-    }
+    if (this.finishing && !this.shutDown) this.shutDownWhenSilent(nowMs);
+    if (!tells) return;
+    this.tellsDrained = false;
+    this.listener?.drained();
   }
 
   /** Returns whether the connection goes on. */
   private noteProgress(written: number, left: number, nowMs: number): boolean {
-    const { counters, options } = this.endpoint;
+    const { destination } = this;
     if (written > 0) {
       this.blockedTries = 0;
+      this.activeMs = nowMs;
+      this.hasCarried = true;
+      if (this.blocked) destination.progressMs = nowMs;
       if (this.firstTimestampMs >= 0) {
-        this.endpoint.countDelay(nowMs - this.firstTimestampMs);
+        destination.countDelay(nowMs - this.firstTimestampMs);
         this.firstTimestampMs = -1;
       }
     }
     if (left === 0) {
-      if (this.blocked) this.endpoint.blocked.delete(this);
-      this.blocked = false;
+      this.unblock();
       return true;
     }
     this.blocked = true;
-    this.endpoint.blocked.add(this);
+    destination.blocked.add(this);
     if (written === 0) {
-      counters.upstream.would_block++;
-      if (this.blockedTries++ >= options.maxRetries) {
+      destination.counters.upstream.would_block++;
+      if (this.blockedTries++ >= destination.options.maxRetries) {
         this.giveUp(`it took nothing in ${this.blockedTries} tries`);
         return false;
       }
     }
-    this.retryAtMs = nowMs + Math.min(RETRY_DELAY_FIRST_MS * 2 ** Math.max(this.blockedTries - 1, 0), RETRY_DELAY_MAX_MS);
+    const delayMs = Math.min(RETRY_DELAY_FIRST_MS * 2 ** Math.max(this.blockedTries - 1, 0), RETRY_DELAY_MAX_MS);
+    destination.deadlines.set(this.timer, nowMs + delayMs);
     return true;
+  }
+
+  private unblock(): void {
+    if (!this.blocked) return;
+    this.blocked = false;
+    this.destination.blocked.delete(this);
+    this.destination.deadlines.clear(this.timer);
+  }
+
+  /** Sends the FIN if nothing has come or gone for long enough; else waits on. */
+  private shutDownWhenSilent(nowMs: number): void {
+    const { deadlines, lingering, finishing } = this.destination;
+    const dueMs = this.activeMs + this.finDelayMs;
+    // Where nothing was said there is nothing to be responded to.
+    if (!this.peerEnded && this.hasCarried && nowMs < dueMs) {
+      deadlines.set(this.timer, dueMs);
+      return;
+    }
+    this.shutDown = true;
+    this.activeMs = nowMs;
+    finishing.delete(this);
+    lingering.add(this);
+    deadlines.set(this.timer, nowMs + this.lingerMs);
+    this.socket!.shutdown();
+  }
+
+  private expireLinger(nowMs: number): void {
+    const dueMs = this.activeMs + this.lingerMs;
+    if (nowMs < dueMs) this.destination.deadlines.set(this.timer, dueMs);
+    else this.endWait();
+  }
+
+  /** All was written: the destination's end is not waited for any more. */
+  endWait(): void {
+    if (this.state !== State.OPEN || this.backlogBytes > 0) return;
+    this.destination.counters.upstream.closed++;
+    this.close("closed");
   }
 
   private consume(length: number): void {
     if (this.directLength > 0) {
       this.directOffset += length;
       this.directLength -= length;
-    } else {
+    } else if (length > 0) {
       this.queue.consume(length);
     }
   }
@@ -271,20 +351,22 @@ export class Upstream implements SocketEvents {
 
   private keep(bytes: Uint8Array, offset: number, length: number): void {
     if (this.state === State.CLOSED) {
-      this.endpoint.counters.upstream.lost_bytes += length;
+      this.destination.counters.upstream.lost_bytes += length;
       return;
     }
     this.queue.push(bytes, offset, length);
     // It may be this connection that is given up.
-    this.endpoint.relieve();
+    this.destination.relieve();
   }
 
   private close(how: UpstreamEnd): void {
     const unsentBytes = this.discard();
     this.state = State.CLOSED;
-    const socket = this.socket;
+    const { socket, destination } = this;
     this.socket = null;
-    this.endpoint.forget(this);
+    destination.deadlines.remove(this.timer);
+    destination.memory.giveBack(Cost.UPSTREAM);
+    destination.forget(this);
     socket?.terminate();
     const listener = this.listener;
     this.listener = null;

@@ -1,5 +1,5 @@
 /** What is told of a run: a line while there is traffic, warnings that are due once, the totals. */
-import type { EndpointReport } from "../forward/endpoint.ts";
+import type { DestinationReport } from "../forward/destination.ts";
 import type { HttpReport } from "../forward/http-mode.ts";
 import type { ForwardAddress } from "../forward/socket.ts";
 import { Drop } from "../decode/drop-reason.ts";
@@ -30,7 +30,7 @@ export interface ReportOptions {
   readonly threads: number;
 }
 
-export class RunReport implements EndpointReport, HttpReport {
+export class RunReport implements DestinationReport, HttpReport {
   private summaryDueMs: number;
   private framesBefore = 0;
   private bytesBefore = 0;

@@ -1,6 +1,6 @@
 /** How far a source that can wait, as a savefile can, runs ahead of the endpoint. */
 import { expect, test } from "bun:test";
-import { AHEAD_REQUESTS_MAX, SILENCE_MS_MAX } from "../../src/shard.ts";
+import { AHEAD_REQUESTS_MAX, SILENCE_MS_MAX } from "../../src/read-ahead.ts";
 import { MemorySource } from "../simulator/memory-source.ts";
 import { ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
 import { SHARD_PORT, SHARD_VNI, shardOnItsOwn } from "../support/shard.ts";
@@ -19,9 +19,9 @@ function frame(flow: number, n: number) {
 }
 
 /** A shard with a source of `requests` requests, dealt out to the flows in turn. */
-function setUp(requests: number) {
+function setUp(requests: number, sourceWaits = true) {
   const clock = { nowMs: EPOCH_MS };
-  const { shard, counters, connections } = shardOnItsOwn({ mode: "http" }, () => clock.nowMs);
+  const { shard, counters, connections } = shardOnItsOwn({ mode: "http", sourceWaits }, () => clock.nowMs);
   const source = new MemorySource(1);
   source.fill(Array.from({ length: FLOWS + requests }, (_, i) => frame(i % FLOWS, Math.floor(i / FLOWS))));
   return { shard, source, counters, connections, clock };
@@ -29,26 +29,26 @@ function setUp(requests: number) {
 
 test("as many requests wait as may, the next is read when one of them is sent", () => {
   const { shard, source, counters, connections } = setUp(AHEAD_REQUESTS_MAX + FLOWS + 1);
-  expect(shard.process(source, 100_000, true)).toBe(true);
+  expect(shard.process(source, 100_000)).toBe(true);
   expect(counters.requests.seen).toBe(AHEAD_REQUESTS_MAX);
   expect(shard.isBehind).toBe(true);
   // The first of each flow leaves.
   for (const events of connections) events.opened({ write: (_bytes, _offset, length) => length, shutdown() {}, terminate() {} });
-  expect(counters.requests.forwarded).toBe(FLOWS);
+  expect(counters.upstream.bytes).toBe(FLOWS * REQUEST.length);
   expect(shard.isBehind).toBe(false);
-  expect(shard.process(source, 100_000, true)).toBe(true);
+  expect(shard.process(source, 100_000)).toBe(true);
   expect(counters.requests.seen).toBe(AHEAD_REQUESTS_MAX + FLOWS);
   connections[0]!.received(ANSWER);
   expect(shard.isBehind).toBe(false);
-  expect(shard.process(source, 100_000, true)).toBe(true);
+  expect(shard.process(source, 100_000)).toBe(true);
   expect(counters.requests.seen).toBe(AHEAD_REQUESTS_MAX + FLOWS + 1);
 });
 
 test("an endpoint that has no more to answer gets more to do: it may serve one connection at a time, and wait for its end", () => {
   const { shard, source, counters, connections, clock } = setUp(2 * AHEAD_REQUESTS_MAX);
-  expect(shard.process(source, 100_000, true)).toBe(true);
+  expect(shard.process(source, 100_000)).toBe(true);
   for (const events of connections) events.opened({ write: (_bytes, _offset, length) => length, shutdown() {}, terminate() {} });
-  while (shard.process(source, 100_000, true) && !shard.isBehind);
+  while (shard.process(source, 100_000) && !shard.isBehind);
   const pass = (ms: number) => {
     clock.nowMs += ms;
     shard.tick();
@@ -58,18 +58,18 @@ test("an endpoint that has no more to answer gets more to do: it may serve one c
     pass(SILENCE_MS_MAX - 1);
     connections[0]!.received(ANSWER);
   }
-  while (shard.process(source, 100_000, true) && !shard.isBehind);
+  while (shard.process(source, 100_000) && !shard.isBehind);
   expect(shard.isBehind).toBe(true);
   pass(SILENCE_MS_MAX - 1);
   expect(shard.isBehind).toBe(true);
   pass(1);
   expect(shard.isBehind).toBe(false);
-  expect(shard.process(source, 100_000, true)).toBe(false);
+  expect(shard.process(source, 100_000)).toBe(false);
   expect(counters.requests.seen).toBe(2 * AHEAD_REQUESTS_MAX);
 });
 
 test("one that cannot wait, as an interface cannot, is read to its end", () => {
-  const { shard, source, counters } = setUp(2 * AHEAD_REQUESTS_MAX);
+  const { shard, source, counters } = setUp(2 * AHEAD_REQUESTS_MAX, false);
   expect(shard.process(source, 100_000)).toBe(false);
   expect(counters.requests.seen).toBe(2 * AHEAD_REQUESTS_MAX);
 });

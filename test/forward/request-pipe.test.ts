@@ -1,6 +1,7 @@
 /** Requests on their way to an endpoint that does what each test says. What was found by test/simulator/http has its smallest case here. */
 import { expect, test } from "bun:test";
 import { HttpMode, type HttpOptions } from "../../src/forward/http-mode.ts";
+import { Cost } from "../../src/memory/budget.ts";
 import { Scripted, type ScriptedOptions, type ScriptedSocket } from "./scripted.ts";
 import { USUAL } from "../support/usual.ts";
 
@@ -18,7 +19,7 @@ class Mirrored extends Scripted {
   constructor({ bufferBytes, connectTimeoutMs, ...http }: Partial<HttpOptions> & ScriptedOptions = {}) {
     super({ ...(bufferBytes === undefined ? {} : { bufferBytes }), ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }) });
     const usual = { ...USUAL, pipelineDepth: 1, maxWaitingRequests: 128, maxRequestBytes: 1 << 20, maxHeaderBytes: 65_536, responseTimeoutMs: 1000, headerEdits: null };
-    this.mode = new HttpMode(this.endpoint, { ...usual, ...http }, { foreign() {} });
+    this.mode = new HttpMode(this.destination, { ...usual, ...http }, { foreign() {} }, this);
     this.stream = this.mode.open({ identity: new Int32Array(9), hasSyn: true });
   }
 
@@ -40,11 +41,16 @@ class Mirrored extends Scripted {
 
   tick(): void {
     this.mode.flush();
-    this.endpoint.flush();
+    this.destination.flush();
   }
 
   override pass(ms: number): void {
-    for (const untilMs = this.nowMs + ms; this.nowMs < untilMs; this.mode.tick(), this.tick()) super.pass(Math.min(10, untilMs - this.nowMs));
+    for (const untilMs = this.nowMs + ms; this.nowMs < untilMs; this.tick()) super.pass(Math.min(10, untilMs - this.nowMs));
+  }
+
+  /** Beside the conversation itself as well. */
+  override get heldBytes(): number {
+    return super.heldBytes - Cost.STREAM;
   }
 
   get requests() {
@@ -54,15 +60,16 @@ class Mirrored extends Scripted {
 
 test("behind an upgrade that found no endpoint, requests go on, and nothing is held", () => {
   const world = new Mirrored({ connectTimeoutMs: 500 });
-  world.client(UPGRADE + GET);
+  world.client(UPGRADE);
   world.pass(500);
   expect(world.requests.dropped.endpoint_down).toBe(1);
   world.connector.attempts.shift();
+  world.client(GET);
   const socket = world.connector.accept();
   world.answer(socket, OK);
   expect(socket.text).toBe(GET);
   expect(world.requests).toMatchObject({ seen: 2, forwarded: 1, answered: 1 });
-  expect(world.budget.usedBytes).toBe(0);
+  expect(world.heldBytes).toBe(0);
 });
 
 test("a request that is streamed behind a refused upgrade has the next connection to itself", () => {
@@ -84,19 +91,22 @@ test("a request that is streamed behind a refused upgrade has the next connectio
 });
 
 test("a connection that is given up for memory in the middle of a pipeline is no exception", () => {
-  const world = new Mirrored({ pipelineDepth: 5, bufferBytes: 4200 });
-  world.client(GET + GET + GET);
+  const world = new Mirrored({ pipelineDepth: 5, bufferBytes: 32_000 });
+  const get = `GET /${"x".repeat(1850)} HTTP/1.1\r\n\r\n`;
+  world.client(get.repeat(5));
   world.connector.accept();
   world.tick();
   expect(world.upstream.given_up).toBe(1);
-  expect(world.counters.responses.unanswered).toBe(1);
+  // Nothing of it had left.
+  expect(world.requests.dropped.endpoint_closed).toBe(1);
 });
 
 test("HTTP/2 whose first bytes found no room is not passed on without them", () => {
   const world = new Mirrored({ bufferBytes: 0 });
-  world.client("PRI * HTTP/2.0\r\n", "\r\nSM\r\n\r\n", "frames");
+  const pieces = ["PRI * HTTP/2.0\r\n", "\r\nSM\r\n\r\n", "frames"];
+  world.client(...pieces);
   expect(world.connector.attemptsMade).toBe(0);
-  expect(world.counters.foreign).toMatchObject({ http2: 1, discarded_bytes: 6 });
+  expect(world.requests).toMatchObject({ seen: 1, dropped: { buffer_limit: 1 }, skipped_bytes: pieces.join("").length });
 });
 
 test("the time for an answer begins when the request was taken, however long that takes", () => {
@@ -146,8 +156,10 @@ test("of a pipeline that the endpoint ends, what was not sent at all is sent, an
     world.tick();
     if (second !== null) world.answer(second, OK);
     expect(second?.text ?? "").toBe(text);
-    expect(world.requests).toMatchObject({ seen: 2, forwarded: 2, answered: text === "" ? 1 : 2 });
-    expect(world.counters.responses.unanswered).toBe(text === "" ? 1 : 0);
+    // What the endpoint got in part was not forwarded.
+    const forwarded = text === "" ? 1 : 2;
+    expect(world.requests).toMatchObject({ seen: 2, forwarded, answered: forwarded, dropped: { endpoint_closed: 2 - forwarded } });
+    expect(world.counters.responses.unanswered).toBe(0);
     expect(world.connector.attempts).toHaveLength(0);
   }
 });

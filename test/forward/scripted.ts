@@ -1,7 +1,8 @@
 /** An endpoint that does what the test says, when the test says it. */
-import { Budget } from "../../src/memory/budget.ts";
-import { QueueMemory } from "../../src/forward/byte-queue.ts";
-import { Endpoint, type EndpointOptions, type EndpointReport } from "../../src/forward/endpoint.ts";
+import { Budget, Cost } from "../../src/memory/budget.ts";
+import { ArrayPool } from "../../src/memory/array-pool.ts";
+import { Destination, type DestinationOptions, type DestinationReport } from "../../src/forward/destination.ts";
+import { HeldMemory } from "../../src/forward/held-memory.ts";
 import type { Connector, ForwardAddress, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { USUAL } from "../support/usual.ts";
@@ -62,12 +63,25 @@ export class ScriptedConnector implements Connector {
   /** Attempts that were neither accepted nor refused yet. */
   readonly attempts: SocketEvents[] = [];
   attemptsMade = 0;
+  /** Those that were accepted. */
+  readonly sockets: ScriptedSocket[] = [];
+  /** Where they went to. */
+  readonly addresses: string[] = [];
 
   constructor(private readonly elapsedMs: () => number) {}
 
-  connect(_address: ForwardAddress, events: SocketEvents): void {
+  connect({ host }: ForwardAddress, events: SocketEvents): void {
     this.attemptsMade++;
+    this.addresses.push(host);
     this.attempts.push(events);
+  }
+
+  /** What a name's addresses are. */
+  find: (name: string) => readonly string[] = (name) => [name];
+
+  lookup(name: string, found: (addresses: readonly string[], error?: Error) => void): void {
+    const addresses = this.find(name);
+    found(addresses, addresses.length === 0 ? new Error("no such host") : undefined);
   }
 
   afterEvents(callback: () => void): void {
@@ -79,6 +93,7 @@ export class ScriptedConnector implements Connector {
     const events = this.attempts.shift()!;
     const socket = new ScriptedSocket(events, this.elapsedMs);
     socket.takes = takes;
+    this.sockets.push(socket);
     events.opened(socket);
     return socket;
   }
@@ -88,7 +103,7 @@ export class ScriptedConnector implements Connector {
   }
 }
 
-export class Told implements EndpointReport {
+export class Told implements DestinationReport {
   readonly lines: string[] = [];
 
   outageBegan(reason: string): void {
@@ -108,7 +123,7 @@ export class Told implements EndpointReport {
   }
 }
 
-export interface ScriptedOptions extends Partial<EndpointOptions> {
+export interface ScriptedOptions extends Partial<DestinationOptions> {
   bufferBytes?: number;
 }
 
@@ -118,14 +133,19 @@ export class Scripted {
   readonly told = new Told();
   readonly budget: Budget;
   readonly connector: ScriptedConnector;
-  readonly endpoint: Endpoint;
+  readonly destination: Destination;
   nowMs = EPOCH_MS;
 
   constructor({ bufferBytes = 1 << 24, ...options }: ScriptedOptions = {}) {
     this.budget = new Budget(bufferBytes);
     this.connector = new ScriptedConnector(() => this.nowMs - EPOCH_MS);
     const whole = { ...USUAL, address: { host: "endpoint", port: 80 }, maxRetries: 10, connectTimeoutMs: 2000, measuresDelay: true, ...options };
-    this.endpoint = new Endpoint(whole, this.counters, new QueueMemory(this.budget), this.told, this.connector, () => this.nowMs);
+    this.destination = new Destination(whole, this.counters, new HeldMemory(this.budget, new ArrayPool()), this.told, this.connector, () => this.nowMs);
+  }
+
+  /** What is held beside the connections themselves. */
+  get heldBytes(): number {
+    return this.budget.usedBytes - this.destination.openCount * Cost.UPSTREAM;
   }
 
   get upstream() {
@@ -137,13 +157,13 @@ export class Scripted {
     const untilMs = this.nowMs + ms;
     while (this.nowMs < untilMs) {
       this.nowMs = Math.min(untilMs, this.nowMs + TICK_MS);
-      this.endpoint.tick();
+      this.destination.tick();
     }
   }
 
   /** An open connection. */
   connect(takes: number[] = []) {
-    const upstream = this.endpoint.connect(null);
+    const upstream = this.destination.connect(null);
     return { upstream, socket: this.connector.accept(takes) };
   }
 
@@ -155,7 +175,7 @@ export class Scripted {
       upstream.write(buffer, offset, text.length, this.nowMs);
       offset += text.length;
     }
-    this.endpoint.flush();
+    this.destination.flush();
     const given = buffer.slice();
     buffer.fill(0x21);
     return given;

@@ -1,6 +1,6 @@
 /** DESIGN.md's section Upstream sockets, against an endpoint that does what each test says. */
 import { describe, expect, test } from "bun:test";
-import { CONNECT_RETRY_MS, CONNECTS_IN_FLIGHT_MAX } from "../../src/forward/endpoint.ts";
+import { CONNECT_RETRY_MS, CONNECTS_IN_FLIGHT_MAX } from "../../src/forward/destination.ts";
 import { Scripted } from "./scripted.ts";
 
 describe("writes", () => {
@@ -12,7 +12,7 @@ describe("writes", () => {
     expect(a.socket.writes.map(({ length }) => length)).toEqual([13]);
     expect(b.socket.writes.map(({ length }) => length)).toEqual([9]);
     expect([a.socket.text, b.socket.text]).toEqual(["one two three", "eins zwei"]);
-    expect(world.budget.usedBytes).toBe(0);
+    expect(world.heldBytes).toBe(0);
   });
 
   test("a single piece is offered where it lies, uncopied", () => {
@@ -20,44 +20,44 @@ describe("writes", () => {
     const { upstream, socket } = world.connect();
     const buffer = new TextEncoder().encode("....GET / HTTP/1.1....");
     upstream.write(buffer, 4, 14, world.nowMs);
-    world.endpoint.flush();
+    world.destination.flush();
     expect(socket.writes).toHaveLength(1);
     expect(socket.writes[0]!.array).toBe(buffer);
     expect(socket.writes[0]).toMatchObject({ offset: 4, length: 14 });
-    expect(world.budget.usedBytes).toBe(0);
+    expect(world.heldBytes).toBe(0);
   });
 
   test("a batch without bytes writes nothing", () => {
     const world = new Scripted();
     const { upstream, socket } = world.connect();
     world.batch([upstream, "a"]);
-    world.endpoint.flush();
+    world.destination.flush();
     world.pass(100);
     expect(socket.writes).toHaveLength(1);
   });
 
   test("bytes from before the connection was made leave in one write when it is", () => {
     const world = new Scripted();
-    const upstream = world.endpoint.connect(null);
+    const upstream = world.destination.connect(null);
     world.batch([upstream, "one "]);
     world.batch([upstream, "two "], [upstream, "three"]);
     const socket = world.connector.accept();
     expect(socket.writes).toHaveLength(1);
     expect(socket.text).toBe("one two three");
-    expect(world.budget.usedBytes).toBe(0);
+    expect(world.heldBytes).toBe(0);
   });
 
   test.each([1, 2, 3, 5, 8])("what the kernel does not take goes first, in order, when it takes %d bytes at a time", (size) => {
     const world = new Scripted();
     const { upstream, socket } = world.connect(new Array<number>(100).fill(size));
     for (const text of ["abc", "defgh", "i", "jklmnop"]) world.batch([upstream, text]);
-    upstream.finish(1000);
-    world.endpoint.flush();
+    upstream.finish(1000, 0);
+    world.destination.flush();
     for (let i = 0; i < 30; i++) socket.events.writable();
     expect(socket.text).toBe("abcdefghijklmnop");
     expect(socket.shutdowns).toBe(1);
     expect(world.upstream.bytes).toBe(16);
-    expect(world.budget.usedBytes).toBe(0);
+    expect(world.heldBytes).toBe(0);
   });
 
   test("while a connection is blocked nothing is offered until the kernel wants it", () => {
@@ -99,8 +99,8 @@ describe("EWOULDBLOCK", () => {
     expect(world.upstream).toMatchObject({ would_block: 11, given_up: 1, lost_bytes: 3, broken: 0, closed: 0 });
     expect(world.told.lines).toEqual(["given up with 3 bytes"]);
     expect(socket.terminated).toBe(true);
-    expect(world.budget.usedBytes).toBe(0);
-    expect(world.endpoint.openCount).toBe(1);
+    expect(world.heldBytes).toBe(0);
+    expect(world.destination.openCount).toBe(1);
     world.batch([other.upstream, "others are unharmed"], [upstream, "lost"]);
     expect(other.socket.text).toBe("others are unharmed");
     expect(world.upstream.lost_bytes).toBe(7);
@@ -138,8 +138,8 @@ describe("EWOULDBLOCK", () => {
     const { upstream, socket } = world.connect();
     socket.block();
     world.batch([upstream, "abc"]);
-    upstream.finish(1000);
-    world.endpoint.flush();
+    upstream.finish(1000, 0);
+    world.destination.flush();
     world.pass(5000);
     expect(socket.shutdowns).toBe(0);
     expect(world.upstream.given_up).toBe(1);
@@ -151,17 +151,17 @@ describe("the end of a stream", () => {
     const world = new Scripted();
     const { upstream, socket } = world.connect([1]);
     world.batch([upstream, "abc"]);
-    upstream.finish(1000);
-    world.endpoint.flush();
+    upstream.finish(1000, 0);
+    world.destination.flush();
     expect(socket.shutdowns).toBe(0);
     socket.events.writable();
     expect(socket.shutdowns).toBe(1);
-    expect(world.endpoint.unsettledCount).toBe(1);
+    expect(world.destination.unsettledCount).toBe(1);
     socket.events.ended();
     socket.events.closed(undefined);
     expect(world.upstream).toMatchObject({ closed: 1, broken: 0, given_up: 0, lost_bytes: 0 });
-    expect(world.endpoint.openCount).toBe(0);
-    expect(world.endpoint.unsettledCount).toBe(0);
+    expect(world.destination.openCount).toBe(0);
+    expect(world.destination.unsettledCount).toBe(0);
     expect(socket.terminated).toBe(false);
   });
 
@@ -169,18 +169,18 @@ describe("the end of a stream", () => {
     const world = new Scripted();
     const { upstream, socket } = world.connect();
     upstream.write(new TextEncoder().encode("abc"), 0, 3, world.nowMs);
-    upstream.finish(1000);
+    upstream.finish(1000, 0);
     expect(socket.shutdowns).toBe(0);
-    world.endpoint.flush();
+    world.destination.flush();
     expect(socket.text).toBe("abc");
     expect(socket.shutdowns).toBe(1);
   });
 
   test("without any bytes half-closes too, also before the connection is made", () => {
     const world = new Scripted();
-    const upstream = world.endpoint.connect(null);
-    upstream.finish(1000);
-    world.endpoint.flush();
+    const upstream = world.destination.connect(null);
+    upstream.finish(1000, 0);
+    world.destination.flush();
     const socket = world.connector.accept();
     expect(socket.writes).toHaveLength(0);
     expect(socket.shutdowns).toBe(1);
@@ -189,19 +189,19 @@ describe("the end of a stream", () => {
   test("an endpoint that talks is listened to; its silence is limited", () => {
     const world = new Scripted();
     const { upstream, socket } = world.connect();
-    upstream.finish(1000);
-    world.endpoint.flush();
+    upstream.finish(1000, 0);
+    world.destination.flush();
     for (let i = 0; i < 5; i++) {
       world.pass(900);
       socket.events.received(new Uint8Array(10));
     }
-    expect(world.endpoint.openCount).toBe(1);
+    expect(world.destination.openCount).toBe(1);
     world.pass(980);
     expect(socket.terminated).toBe(false);
     world.pass(20);
     expect(socket.terminated).toBe(true);
     expect(world.upstream).toMatchObject({ closed: 1, broken: 0, given_up: 0, response_bytes: 50 });
-    expect(world.endpoint.openCount).toBe(0);
+    expect(world.destination.openCount).toBe(0);
   });
 
   test("bytes behind the end of the connection are lost, and counted", () => {
@@ -209,8 +209,8 @@ describe("the end of a stream", () => {
     const { upstream, socket } = world.connect();
     socket.events.closed(new Error("ECONNRESET"));
     world.batch([upstream, "abc"]);
-    upstream.finish(1000);
-    world.endpoint.flush();
+    upstream.finish(1000, 0);
+    world.destination.flush();
     expect(world.upstream).toMatchObject({ broken: 1, lost_bytes: 3, bytes: 0 });
   });
 });
@@ -226,9 +226,9 @@ describe("an endpoint that goes away", () => {
     socket.events.closed(error);
     expect(world.told.lines).toEqual([line]);
     expect(world.upstream).toMatchObject({ broken: 1, bytes: 1, lost_bytes: 5, closed: 0 });
-    expect(world.budget.usedBytes).toBe(0);
-    expect(world.endpoint.openCount).toBe(0);
-    expect(world.endpoint.backlogBytes).toBe(0);
+    expect(world.heldBytes).toBe(0);
+    expect(world.destination.openCount).toBe(0);
+    expect(world.destination.backlogBytes).toBe(0);
     world.pass(5000);
     expect(socket.writes).toHaveLength(1);
   });
@@ -243,14 +243,14 @@ describe("an endpoint that goes away", () => {
     expect(world.upstream.lost_bytes).toBe(0);
     socket.events.closed(undefined);
     expect(world.upstream).toMatchObject({ broken: 1, bytes: 0, lost_bytes: 6 });
-    expect(world.budget.usedBytes).toBe(0);
+    expect(world.heldBytes).toBe(0);
   });
 });
 
 describe("connecting", () => {
   test("an outage is told once, and its end; what was refused is tried again and loses nothing", () => {
     const world = new Scripted({ connectTimeoutMs: 2000 });
-    const upstreams = Array.from({ length: 5 }, () => world.endpoint.connect(null));
+    const upstreams = Array.from({ length: 5 }, () => world.destination.connect(null));
     for (const upstream of upstreams) world.batch([upstream, "abc"]);
     for (let round = 0; round < 5; round++) {
       for (let i = 0; i < 5; i++) world.connector.refuse();
@@ -268,19 +268,19 @@ describe("connecting", () => {
 
   test("an outage beyond the time limit costs its connections, and new ones at their first refusal", () => {
     const world = new Scripted({ connectTimeoutMs: 1000 });
-    const upstream = world.endpoint.connect(null);
+    const upstream = world.destination.connect(null);
     world.batch([upstream, "abc"]);
     for (let elapsed = 0; elapsed <= 1000; elapsed += 110) {
       if (world.connector.attempts.length > 0) world.connector.refuse();
       world.pass(110);
     }
     expect(world.upstream).toMatchObject({ connects: 0, connect_errors: 1, lost_bytes: 3 });
-    expect(world.endpoint.openCount).toBe(0);
-    expect(world.budget.usedBytes).toBe(0);
-    world.batch([world.endpoint.connect(null), "defg"]);
+    expect(world.destination.openCount).toBe(0);
+    expect(world.heldBytes).toBe(0);
+    world.batch([world.destination.connect(null), "defg"]);
     world.connector.refuse();
     expect(world.upstream).toMatchObject({ connect_errors: 2, lost_bytes: 7 });
-    world.batch([world.endpoint.connect(null), "h"]);
+    world.batch([world.destination.connect(null), "h"]);
     const socket = world.connector.accept();
     expect(socket.text).toBe("h");
     expect(world.told.lines).toEqual(["outage: ECONNREFUSED", expect.stringMatching(/^outage over after \d+ ms, 2 lost$/)]);
@@ -288,13 +288,13 @@ describe("connecting", () => {
 
   test("no answer within the time limit: given up; an answer that comes later is closed at once", () => {
     const world = new Scripted({ connectTimeoutMs: 1000 });
-    const upstream = world.endpoint.connect(null);
+    const upstream = world.destination.connect(null);
     world.batch([upstream, "abc"]);
     world.pass(990);
     expect(world.upstream.connect_errors).toBe(0);
     world.pass(20);
     expect(world.upstream).toMatchObject({ connect_errors: 1, lost_bytes: 3 });
-    expect(world.budget.usedBytes).toBe(0);
+    expect(world.heldBytes).toBe(0);
     const socket = world.connector.accept();
     expect(socket.terminated).toBe(true);
     expect(socket.writes).toHaveLength(0);
@@ -305,9 +305,9 @@ describe("connecting", () => {
   test("only so many attempts are in flight; the others wait, in order, and lose nothing", () => {
     const world = new Scripted();
     const count = CONNECTS_IN_FLIGHT_MAX + 100;
-    for (let i = 0; i < count; i++) world.batch([world.endpoint.connect(null), `${i};`]);
+    for (let i = 0; i < count; i++) world.batch([world.destination.connect(null), `${i};`]);
     expect(world.connector.attempts).toHaveLength(CONNECTS_IN_FLIGHT_MAX);
-    expect(world.endpoint.openCount).toBe(count);
+    expect(world.destination.openCount).toBe(count);
     const texts: string[] = [];
     while (world.connector.attempts.length > 0) {
       for (let i = 0; i < 10 && world.connector.attempts.length > 0; i++) texts.push(world.connector.accept().text);
@@ -320,10 +320,10 @@ describe("connecting", () => {
 
   test("attempts that are never answered still count against the limit", () => {
     const world = new Scripted({ connectTimeoutMs: 1000 });
-    for (let i = 0; i < CONNECTS_IN_FLIGHT_MAX; i++) world.endpoint.connect(null);
+    for (let i = 0; i < CONNECTS_IN_FLIGHT_MAX; i++) world.destination.connect(null);
     world.pass(1100);
     expect(world.upstream.connect_errors).toBe(CONNECTS_IN_FLIGHT_MAX);
-    world.endpoint.connect(null);
+    world.destination.connect(null);
     expect(world.connector.attemptsMade).toBe(CONNECTS_IN_FLIGHT_MAX);
     world.connector.refuse();
     world.pass(20);
@@ -342,13 +342,13 @@ describe("the limit of held bytes", () => {
     world.batch([third.upstream, "t".repeat(30_000)]);
     expect(world.upstream).toMatchObject({ given_up: 1, lost_bytes: 50_000 });
     expect(large.socket.terminated).toBe(true);
-    expect(world.budget.usedBytes).toBeLessThanOrEqual(100_000);
+    expect(world.heldBytes).toBeLessThanOrEqual(100_000);
     for (const { socket } of [small, third]) {
       socket.takes = [];
       socket.events.writable();
     }
     expect([small.socket.text.length, third.socket.text.length]).toEqual([10_000, 30_000]);
-    expect(world.budget.usedBytes).toBe(0);
+    expect(world.heldBytes).toBe(0);
   });
 
   test.each([1, 2, 3])("holds for one connection that is written to piece by piece, %d a batch", (pieces) => {
@@ -360,24 +360,24 @@ describe("the limit of held bytes", () => {
     for (let i = 0; i < 100; i++) {
       world.batch(...Array.from({ length: pieces }, () => [upstream, text] as [typeof upstream, string]));
       written += pieces * 1000;
-      expect(world.budget.usedBytes).toBeLessThanOrEqual(50_000);
+      expect(world.heldBytes).toBeLessThanOrEqual(50_000);
       expect(world.upstream.lost_bytes + upstream.backlogBytes).toBe(written);
     }
     expect(world.upstream.given_up).toBe(1);
-    expect(world.budget.usedBytes).toBe(0);
+    expect(world.heldBytes).toBe(0);
   });
 
   test("holds while connections are being made", () => {
     const world = new Scripted({ bufferBytes: 50_000 });
-    const upstreams = Array.from({ length: 10 }, () => world.endpoint.connect(null));
+    const upstreams = Array.from({ length: 10 }, () => world.destination.connect(null));
     for (const upstream of upstreams) {
       world.batch([upstream, "x".repeat(10_000)]);
-      expect(world.budget.usedBytes).toBeLessThanOrEqual(50_000);
+      expect(world.heldBytes).toBeLessThanOrEqual(50_000);
     }
     expect(world.upstream.connect_errors).toBeGreaterThan(0);
     while (world.connector.attempts.length > 0) world.connector.accept();
     expect(world.upstream.bytes + world.upstream.lost_bytes).toBe(100_000);
-    expect(world.budget.usedBytes).toBe(0);
+    expect(world.heldBytes).toBe(0);
   });
 });
 
@@ -385,11 +385,11 @@ test("terminate gives up every connection at once, those being made as well", ()
   const world = new Scripted();
   const { upstream, socket } = world.connect();
   socket.block();
-  const connecting = world.endpoint.connect(null);
+  const connecting = world.destination.connect(null);
   world.batch([upstream, "abc"], [connecting, "defg"]);
-  world.endpoint.terminate();
+  world.destination.terminate();
   expect(socket.terminated).toBe(true);
-  expect(world.endpoint.openCount).toBe(0);
+  expect(world.destination.openCount).toBe(0);
   expect(world.upstream).toMatchObject({ connects: 1, given_up: 1, connect_errors: 1, lost_bytes: 7 });
-  expect(world.budget.usedBytes).toBe(0);
+  expect(world.heldBytes).toBe(0);
 });

@@ -38,6 +38,8 @@ export interface Sent {
   readonly flags: string;
   /** The payload is not the stream's: a keep-alive probe's byte, which repeats what was received. */
   readonly isGarbage: boolean;
+  /** It is the server's: places are in the server's stream. */
+  readonly isFromServer?: boolean;
 }
 
 /** How far above the connection before a new one's ISN may be near. */

@@ -80,7 +80,7 @@ export class Mirror {
     parts.forEach((part, i) => {
       const fragment = parts.length === 1 ? {} : { identification, fragmentOffset: offset, moreFragments: i < parts.length - 1 };
       offset += part.length;
-      const { source, destination } = sent.connection;
+      const { source, destination } = sidesOf(sent);
       const packet = build.ip(source, destination, build.TCP, part, { ...options, ...fragment });
       order.push(...this.encapsulate(segment, i, packet, transport.length - part.length === 0 ? sent.payload.length : 0, care));
     });
@@ -115,9 +115,11 @@ export class Mirror {
     }
   }
 
-  private transport({ connection, sequence, acknowledgment, flags, payload }: Sent): Uint8Array {
-    const { source, destination, sourcePort } = connection;
-    const destinationPort = this.scenario.port;
+  private transport(sent: Sent): Uint8Array {
+    const { sequence, acknowledgment, flags, payload, connection } = sent;
+    const { source, destination } = sidesOf(sent);
+    const ports = [connection.sourcePort, this.scenario.port] as const;
+    const [sourcePort, destinationPort] = sent.isFromServer === true ? [ports[1], ports[0]] : ports;
     const options = this.tcpOptions(flags);
     return build.tcp({ source, destination, sourcePort, destinationPort, sequence, acknowledgment, flags, payload, options });
   }
@@ -222,4 +224,8 @@ export class Mirror {
     this.identification = (this.identification + 1) & 0xffff;
     return this.identification;
   }
+}
+
+function sidesOf({ connection: { source, destination }, isFromServer }: Sent): { source: string; destination: string } {
+  return isFromServer === true ? { source: destination, destination: source } : { source, destination };
 }

@@ -105,7 +105,8 @@ export function expect(connection: Connection, arrivals: readonly Arrival[]): Ex
   return { connection, hasSyn, runs: runsOf(stream, present, hasSyn ? 0 : first, end), end: hasFin ? "fin" : isReset ? "reset" : null };
 }
 
-function runsOf(stream: Uint8Array, present: Uint8Array, start: number, end: number): Run[] {
+/** What comes of a stream of which these bytes are present, between two places. */
+export function runsOf(stream: Uint8Array, present: Uint8Array, start: number, end: number): Run[] {
   const runs: Run[] = [];
   for (let from = start, to = start; from < end; from = to) {
     while (to < end && present[to] === present[from]) to++;

@@ -1,6 +1,7 @@
 /** A consumer of streams that keeps all that it is told, and refuses what a stream must never do. */
-import type { Flow } from "../../src/flow/flow.ts";
-import type { StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "../../src/flow/stream.ts";
+import { IDENTITY_VNI } from "../../src/decode/segment.ts";
+import type { Incarnation } from "../../src/flow/incarnation.ts";
+import type { ByteConsumer, ResponseConsumer, StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "../../src/flow/stream.ts";
 
 /** Bytes that come in pieces. */
 export class GrowingBytes {
@@ -28,24 +29,19 @@ export interface RecordedRun {
   length: number;
 }
 
-export class RecordedStream implements StreamConsumer {
+/** Addresses and ports; there is one VNI. */
+function addressesOf({ identity }: StreamOrigin): string {
+  return identity.subarray(0, IDENTITY_VNI).join();
+}
+
+/** One direction. */
+class RecordedBytes implements ByteConsumer {
   readonly runs: RecordedRun[] = [];
   /** Each call, by its length: of bytes; negative: of a hole. */
   readonly calls: number[] = [];
   /** All bytes, without the holes: what the endpoint must get in tcp mode. */
   readonly delivered = new GrowingBytes();
   how: StreamEnd | null = null;
-  /** As it was when the stream opened. */
-  readonly identity: string;
-  readonly hasSyn: boolean;
-  /** The first byte's sequence number. */
-  readonly start: number;
-
-  constructor(readonly origin: StreamOrigin) {
-    this.start = (origin as Flow).start;
-    this.identity = origin.identity.join();
-    this.hasSyn = origin.hasSyn;
-  }
 
   data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     this.mustBeOpen();
@@ -64,19 +60,8 @@ export class RecordedStream implements StreamConsumer {
     this.run(true, length);
   }
 
-  /** Asked so often, since it was silent. */
-  idled = 0;
-  mayEndIdle = true;
-
-  idle(): boolean {
-    this.mustBeOpen();
-    this.idled++;
-    return this.mayEndIdle;
-  }
-
   end(how: StreamEnd): void {
     this.mustBeOpen();
-    if (this.origin.identity.join() !== this.identity) throw new Error("the identity has changed");
     this.how = how;
   }
 
@@ -84,7 +69,7 @@ export class RecordedStream implements StreamConsumer {
     return this.runs.reduce((sum, { bytes, length }) => sum + (bytes === null ? length : 0), 0);
   }
 
-  private mustBeOpen(): void {
+  protected mustBeOpen(): void {
     if (this.how !== null) throw new Error(`called after end("${this.how}")`);
   }
 
@@ -96,6 +81,47 @@ export class RecordedStream implements StreamConsumer {
     }
     last.length += length;
     return last;
+  }
+}
+
+export class RecordedResponse extends RecordedBytes implements ResponseConsumer {
+  /** Null: it has not begun. */
+  isFromStart: boolean | null = null;
+
+  begin(isFromStart: boolean): void {
+    this.mustBeOpen();
+    if (this.isFromStart !== null) throw new Error("begun twice");
+    this.isFromStart = isFromStart;
+  }
+}
+
+export class RecordedStream extends RecordedBytes implements StreamConsumer {
+  /** As it was when the stream opened. */
+  readonly identity: string;
+  readonly hasSyn: boolean;
+  /** The first byte's sequence number. */
+  readonly start: number;
+  readonly response = new RecordedResponse();
+  /** Asked so often, since it was silent. */
+  idled = 0;
+  mayEndIdle = true;
+
+  constructor(readonly origin: StreamOrigin) {
+    super();
+    this.start = (origin as Incarnation).start;
+    this.identity = addressesOf(origin);
+    this.hasSyn = origin.hasSyn;
+  }
+
+  idle(): boolean {
+    this.mustBeOpen();
+    this.idled++;
+    return this.mayEndIdle;
+  }
+
+  override end(how: StreamEnd): void {
+    if (addressesOf(this.origin) !== this.identity) throw new Error("the identity has changed");
+    super.end(how);
   }
 }
 

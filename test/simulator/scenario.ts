@@ -66,6 +66,9 @@ export interface Scenario {
   readonly outage: number;
   readonly harm: number;
   readonly slow: number;
+
+  /** The mirror carries what servers say as well, and one of the two programs listens to it. */
+  readonly hearsServer: boolean;
 }
 
 export function scenarioOf(seed: number): Scenario {
@@ -109,5 +112,7 @@ export function scenarioOf(seed: number): Scenario {
     slow: sometimes(0.6, () => random.next()),
 
     lateSyn: sometimes(0.7, () => random.next()),
+    // Where limits are met, who is heard of is not ended for another: the two programs would end different connections.
+    hearsServer: regime === "exact" && random.chance(0.4),
   };
 }

@@ -63,6 +63,10 @@ export class SimulatedEndpoint implements Connector {
     });
   }
 
+  lookup(name: string, found: (addresses: readonly string[]) => void): void {
+    found([name]);
+  }
+
   afterEvents(callback: () => void): void {
     this.at(0, callback);
   }

@@ -5,11 +5,13 @@
 import { Random } from "../support/random.ts";
 import { equal, isSame, sum, within } from "./checks.ts";
 import { connect, type Connection } from "./client.ts";
-import { expect, type Expected } from "./oracle.ts";
+import type { Incarnation } from "../../src/flow/incarnation.ts";
+import { expect, type Expected, runsOf } from "./oracle.ts";
+import type { Answered } from "./server.ts";
 import type { RecordedStream } from "./recorder.ts";
 import { type Scenario, scenarioOf } from "./scenario.ts";
 import { SimulatedEndpoint, type SimulatedSocket } from "./simulated-endpoint.ts";
-import { World } from "./world.ts";
+import { BATCH_MS_MAX, World } from "./world.ts";
 import { USUAL } from "../support/usual.ts";
 
 /** What --mode tcp has no use for, and the time limit for an answer. */
@@ -62,12 +64,17 @@ class Simulation extends World {
     );
   }
 
+  protected override get hearsServer(): boolean {
+    return this.scenario.hearsServer;
+  }
+
   run(): Outcome {
     this.play();
     this.drain();
     this.checkCounts();
     if (this.scenario.regime === "exact") this.checkExactly();
     else this.checkTruth();
+    if (this.hearsServer) this.checkResponses();
     this.checkUpstream();
     // Else the two runs of the program have given up different holes.
     if (this.scenario.regime !== "memory") this.checkArrived();
@@ -85,10 +92,10 @@ class Simulation extends World {
     }
     const { upstream, reassembly } = counters;
     const isSettled = this.endpoint.sockets.every((socket) => !socket.isDead || socket.isClosed);
-    if (isSettled) equal("reassembly.delivered_bytes", reassembly.delivered_bytes, upstream.bytes + upstream.lost_bytes + this.shard.endpoint.backlogBytes);
+    if (isSettled) equal("reassembly.delivered_bytes", reassembly.delivered_bytes, upstream.bytes + upstream.lost_bytes + this.shard.destination.backlogBytes);
     equal("upstream.bytes", upstream.bytes, sum(this.endpoint.sockets.map(({ received }) => received.length)));
     equal("upstream.would_block", upstream.would_block, sum(this.endpoint.sockets.map(({ blocked }) => blocked)));
-    const { usedBytes, limitBytes } = this.shard.endpoint.memory.budget;
+    const { usedBytes, limitBytes } = this.shard.destination.memory.budget;
     within("the shard's budget", usedBytes, limitBytes);
     within("the recorder's budget", this.budget.usedBytes, limitBytes);
     within("live flows", this.table.liveCount, this.options.maxFlows);
@@ -156,6 +163,40 @@ class Simulation extends World {
     const { delivered_bytes, retransmitted_bytes, overlap_bytes, out_of_window } = this.recorded.reassembly;
     // Of what lies outside of the window, only segments are counted.
     if (out_of_window === 0) equal("payload bytes", delivered_bytes + retransmitted_bytes + overlap_bytes, sum(this.arrivals.map(({ length }) => length)));
+  }
+
+  /** What servers said came true, in its place, to the connection that it was said to; and all of it where nothing kept it away. */
+  private checkResponses(): void {
+    for (const { response, identity, hasSyn, origin } of this.recorder.streams) {
+      if (response.isFromStart === null) continue;
+      if (response.how === null) throw new Error("a response does not end");
+      const { isn } = origin as Incarnation;
+      const connections = this.connections.filter((connection) => connection.identity === identity && (!hasSyn || connection.isn === isn >>> 0));
+      const isTrue = ({ stream }: Answered) => (response.isFromStart ? isAt(response, stream, 0) : placeOf(response, { stream }) >= 0);
+      if (!connections.some((connection) => isTrue(this.answers.get(connection)!))) throw new Error(`no server said ${describeRuns(response.runs)} to connection ${connections[0]?.id}`);
+    }
+    if (this.scenario.regime !== "exact" || this.scenario.reuse !== "none") return;
+    for (const connection of this.connections) this.checkResponse(connection);
+  }
+
+  /** All that arrived of a response, if its connection was known by then. */
+  private checkResponse(connection: Connection): void {
+    const arrived = this.answersArrived.filter(({ sent }) => sent.connection === connection);
+    const syn = this.arrivals.find(({ sent }) => sent.connection === connection && sent.flags.includes("S"));
+    const synAck = arrived.find(({ sent }) => sent.flags.includes("S"));
+    if (connection.ending === "reset" || syn === undefined || synAck === undefined || arrived[0]!.atMs <= syn.atMs + BATCH_MS_MAX) return;
+    const { stream } = this.answers.get(connection)!;
+    const present = new Uint8Array(stream.length);
+    for (const { sent, length } of arrived) present.fill(1, sent.position, sent.position + length);
+    const hasFin = arrived.some(({ sent }) => sent.flags.includes("F"));
+    const runs = runsOf(stream, present, 0, hasFin ? stream.length : present.lastIndexOf(1) + 1);
+    const recorded = this.recorder.streams.find((each) => each.identity === connection.identity && each.hasSyn);
+    if (recorded === undefined) return;
+    const { response } = recorded;
+    const isSameRun = ({ bytes, length }: (typeof runs)[number], i: number) => response.runs[i]?.length === length && (response.runs[i]!.bytes === null) === (bytes === null);
+    if (response.isFromStart !== true || response.runs.length !== runs.length || !runs.every(isSameRun) || (hasFin && response.how !== "fin")) {
+      throw new Error(`the response on connection ${connection.id} did not come as it must: ${describeRuns(runs)}, end ${hasFin ? "fin" : "any"}\n  instead: ${describeRuns(response.runs)}, end ${response.how}`);
+    }
   }
 
   private checkGaps(): void {
@@ -231,7 +272,7 @@ function isAsExpected(stream: RecordedStream, { hasSyn, runs, end }: Expected): 
 }
 
 /** Where in a connection's stream all of a recorded stream's runs lie; -1: nowhere. */
-function placeOf(stream: RecordedStream, { stream: sent }: Connection): number {
+function placeOf(stream: Pick<RecordedStream, "runs">, { stream: sent }: Pick<Connection, "stream">): number {
   let ahead = 0;
   const first = stream.runs.findIndex(({ bytes }) => bytes !== null);
   for (const { length } of stream.runs.slice(0, Math.max(first, 0))) ahead += length;
@@ -245,7 +286,7 @@ function placeOf(stream: RecordedStream, { stream: sent }: Connection): number {
   return -1;
 }
 
-function isAt(stream: RecordedStream, sent: Uint8Array, start: number): boolean {
+function isAt(stream: Pick<RecordedStream, "runs">, sent: Uint8Array, start: number): boolean {
   let at = start;
   for (const { bytes, length } of stream.runs) {
     if (bytes !== null && !isSame(bytes.slice(), sent.subarray(at, at + length))) return false;

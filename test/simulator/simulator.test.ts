@@ -9,6 +9,9 @@ const SEEDS = 3000;
 const SEEDS_PER_TEST = 500;
 const TIMEOUT_MS = 120_000;
 
+/** Seeds that once failed: ports used again, where nothing, or not the right thing, told whose segments come. */
+const MENDED = [39_999_950, 218_025, 247_186, 318_820, 527_759];
+
 const wanted = process.env["SIMULATOR_SEED"];
 
 if (wanted !== undefined) {
@@ -17,6 +20,8 @@ if (wanted !== undefined) {
     simulate(Number(wanted));
   });
 } else {
+  test.each(MENDED)("seed %i", (seed) => void simulate(seed));
+
   for (let first = 1; first <= SEEDS; first += SEEDS_PER_TEST) {
     const last = first + SEEDS_PER_TEST - 1;
     test(`every stream and every hole arrives as it must, seeds ${first} to ${last}`, () => {

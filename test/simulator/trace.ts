@@ -8,10 +8,10 @@ export function traceOf(connections: readonly Connection[], arrivals: readonly A
     ({ id, source, destination, sourcePort, isn, stream, ending }) => `#${id} ${source}:${sourcePort} > ${destination}, ISN ${isn}, ${stream.length} bytes, ${ending}`,
   );
   const lines = arrivals.map(({ sent, atMs, length }) => {
-    const { connection, position, payload, flags, sequence, acknowledgment, isGarbage } = sent;
+    const { connection, position, payload, flags, sequence, acknowledgment, isGarbage, isFromServer = false } = sent;
     const bytes = payload.length === 0 ? "" : ` [${position}, ${position + length})`;
     const cut = length < payload.length ? ` cut before ${position + payload.length}` : "";
-    return `${(atMs - epochMs).toFixed(2).padStart(10)} #${connection.id} ${flags.padEnd(2)} seq ${sequence} ack ${acknowledgment}${bytes}${cut}${isGarbage ? " garbage" : ""}`;
+    return `${(atMs - epochMs).toFixed(2).padStart(10)} #${connection.id} ${flags.padEnd(2)} seq ${sequence} ack ${acknowledgment}${bytes}${cut}${isGarbage ? " garbage" : ""}${isFromServer ? " from the server" : ""}`;
   });
   return [...heads, ...lines].join("\n");
 }

@@ -10,7 +10,7 @@ import { Budget } from "../../src/memory/budget.ts";
 import { Decoder } from "../../src/decode/decoder.ts";
 import { DROP_REASONS, SEGMENT } from "../../src/decode/drop-reason.ts";
 import { FlowTable, REMEMBER_MS } from "../../src/flow/flow-table.ts";
-import type { EndpointReport } from "../../src/forward/endpoint.ts";
+import type { DestinationReport } from "../../src/forward/destination.ts";
 import type { HttpReport } from "../../src/forward/http-mode.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { Shard, type ShardOptions } from "../../src/shard.ts";
@@ -21,6 +21,7 @@ import { addForeign } from "./foreign.ts";
 import { MemorySource } from "./memory-source.ts";
 import { type Frame, Mirror } from "./mirror.ts";
 import { type Arrival, decodeAll, displacementOf, type FrameCounts, prematureGarbage } from "./oracle.ts";
+import { type Answered, answer } from "./server.ts";
 import { Recorder } from "./recorder.ts";
 import type { Scenario } from "./scenario.ts";
 import { Clock, type SimulatedEndpoint } from "./simulated-endpoint.ts";
@@ -29,7 +30,7 @@ import { traceOf } from "./trace.ts";
 /** When the first client starts, in milliseconds since 1970. */
 export const EPOCH_MS = 1_750_000_000_000;
 /** How long frames wait at most until they are read: the program's clock runs ahead of theirs. */
-const BATCH_MS_MAX = 5;
+export const BATCH_MS_MAX = 5;
 /** More pieces than this many segments cannot come of them: each adds two ends. */
 const PIECES_PER_SEGMENT = 2;
 const DRAIN_MS_MAX = 600_000;
@@ -43,6 +44,9 @@ export abstract class World {
   protected readonly frames: Frame[];
   protected readonly arrivals: Arrival[];
   protected readonly counts: FrameCounts;
+  /** What the servers say, and which of it arrives. */
+  protected readonly answers = new Map<Connection, Answered>();
+  protected readonly answersArrived: Arrival[];
   protected readonly clock = new Clock(EPOCH_MS);
   protected readonly options: ShardOptions;
   protected readonly report: CountingReport;
@@ -65,25 +69,60 @@ export abstract class World {
     // Another sequence than the scenario's own knobs were drawn from.
     this.random = new Random(scenario.seed ^ 0x5eed);
     this.connections = connect(this.random);
-    this.frames = this.mirror();
-    ({ arrivals: this.arrivals, counts: this.counts } = decodeAll(this.frames));
+    const frames = this.mirror();
+    ({ arrivals: this.arrivals, counts: this.counts } = decodeAll(frames));
+    const answers = this.hearsServer ? this.mirrorAnswers() : [];
+    this.answersArrived = decodeAll(answers).arrivals;
+    this.frames = [...frames, ...answers].sort((a, b) => a.arrivalMs - b.arrivalMs);
     this.options = optionsOf(this.random, this.chooseFlowOptions());
     this.report = new CountingReport(this.options.mode);
     this.endpoint = endpointOf(this.clock, this.options);
     this.shard = new Shard(this.options, this.counters, this.report, this.endpoint, () => this.clock.nowMs);
-    const { budget } = this.shard.endpoint.memory;
+    const { budget } = this.shard.destination.memory;
     // Finer than --max-buffer-mib, so that it is met in a small world.
     if (scenario.regime === "memory") Object.assign(budget, { limitBytes: this.random.pick([0, 4096, 20_000, 60_000]) });
     this.budget = new Budget(budget.limitBytes);
-    this.decoder = new Decoder(this.options, this.recorded);
-    this.table = new FlowTable(this.options, this.recorded, this.budget, this.recorder, this.decoder.clock);
+    this.decoder = new Decoder({ ...this.options, takesServer: this.hearsServer }, this.recorded);
+    this.table = new FlowTable({ ...this.options, reassemblesServer: this.hearsServer }, this.recorded, this.budget, this.recorder, this.decoder.clock);
   }
 
   /** What holds at every moment. */
   protected abstract check(): void;
 
+  /** Whether the program that records hears the servers; the other one never does. */
+  protected get hearsServer(): boolean {
+    return false;
+  }
+
+  /** The frames of the servers. Whole: what cuts and fragments do is the same in both directions. */
+  private mirrorAnswers(): Frame[] {
+    // Draws of its own, so that a seed's clients say the same with it and without.
+    const random = new Random(this.scenario.seed ^ 0xa25e);
+    const mirror = new Mirror(random, { ...this.scenario, truncate: 0, innerFragments: 0, outerFragments: 0 });
+    for (const connection of this.connections) {
+      // What comes from our port to our port is the client's.
+      if (connection.sourcePort === this.scenario.port) continue;
+      const answered = answer(random, connection);
+      this.answers.set(connection, answered);
+      for (const sent of answered.sent) mirror.carry({ ...sent, atMs: EPOCH_MS + sent.atMs }, { isKept: false, isInTime: false, isLate: false, isOnce: false });
+    }
+    return this.withoutUntold(mirror.arrivals());
+  }
+
+  /** Leaves out what nobody can tell: what a server says on a connection that had others before it, ahead of its SYN and its SYN-ACK. */
+  private withoutUntold(answers: Frame[]): Frame[] {
+    const told = new Map<Connection, number>();
+    for (const { sent, atMs } of [...this.arrivals, ...decodeAll(answers).arrivals]) {
+      if (sent.flags.includes("S")) told.set(sent.connection, Math.min(told.get(sent.connection) ?? Infinity, atMs));
+    }
+    return answers.filter(({ packet, arrivalMs }) => {
+      const { connection } = packet!.segment.sent;
+      return connection.before === null || (told.get(connection) ?? Infinity) <= arrivalMs;
+    });
+  }
+
   trace(): string {
-    return [JSON.stringify(this.scenario), JSON.stringify(this.options), traceOf(this.connections, this.arrivals, EPOCH_MS)].join("\n");
+    return [JSON.stringify(this.scenario), JSON.stringify(this.options), traceOf(this.connections, [...this.arrivals, ...this.answersArrived].sort((a, b) => a.atMs - b.atMs), EPOCH_MS)].join("\n");
   }
 
   private mirror(): Frame[] {
@@ -115,6 +154,13 @@ export abstract class World {
   }
 
   private chooseFlowOptions(): FlowOptions {
+    const chosen = this.chooseLimits();
+    if (!this.hearsServer || this.scenario.regime !== "exact") return chosen;
+    // Nothing that the servers say is given up either.
+    return { ...chosen, maxPendingPackets: chosen.maxPendingPackets + this.answersArrived.length, gapTimeoutMs: chosen.gapTimeoutMs + 2 * this.scenario.delayMsMax + 2 * BATCH_MS_MAX };
+  }
+
+  private chooseLimits(): FlowOptions {
     const { random, scenario } = this;
     const sourceWaits = !scenario.isLive;
     if (scenario.regime !== "exact") {
@@ -162,7 +208,7 @@ export abstract class World {
       this.record(source);
       source.rewind();
       for (let more = true; more; ) {
-        more = this.process(source, random.int(1, batchMax), false);
+        more = this.process(source, random.int(1, batchMax));
         source.scribble();
       }
       this.tick();
@@ -171,9 +217,9 @@ export abstract class World {
   }
 
   /** Has the program take some of a batch. Returns whether there is more of it. */
-  protected process(source: MemorySource, recordsMax: number, canWait: boolean): boolean {
+  protected process(source: MemorySource, recordsMax: number): boolean {
     for (const socket of this.endpoint.sockets) socket.writes = 0;
-    const more = this.shard.process(source, recordsMax, canWait);
+    const more = this.shard.process(source, recordsMax);
     for (const { writes } of this.endpoint.sockets) if (writes > 1) throw new Error(`${writes} writes on one connection in one batch`);
     return more;
   }
@@ -190,7 +236,7 @@ export abstract class World {
     const { clock } = this;
     while (clock.nowMs < untilMs) {
       // In a long silence nothing happens, unless connections are being made or ended.
-      const isQuiet = this.endpoint.isIdle && this.shard.endpoint.unsettledCount === 0;
+      const isQuiet = this.endpoint.isIdle && this.shard.destination.unsettledCount === 0;
       const stepMs = Math.max(this.random.pick([1, 10, 100]), isQuiet ? (untilMs - clock.nowMs) / 10 : 0);
       clock.nowMs = Math.min(untilMs, clock.nowMs + stepMs);
       this.tick();
@@ -221,7 +267,7 @@ export abstract class World {
       this.whileDraining(this.clock.nowMs - startMs);
       this.shard.tick();
       this.check();
-      if (this.clock.nowMs - startMs > DRAIN_MS_MAX) throw new Error(`${this.shard.endpoint.openCount} connections do not end`);
+      if (this.clock.nowMs - startMs > DRAIN_MS_MAX) throw new Error(`${this.shard.destination.openCount} connections do not end`);
     }
   }
 
@@ -231,23 +277,29 @@ export abstract class World {
   /** The counters are what the frames were made for. */
   protected checkCounts(): void {
     const { captured, segments, truncated, dropped, completedDatagrams } = this.counts;
+    const answers = this.answersArrived.length;
     for (const { frames, fragments } of [this.counters, this.recorded]) {
-      equal("frames.captured", frames.captured, captured);
-      equal("frames.segments", frames.segments, segments);
+      const isHeard = frames === this.recorded.frames;
+      equal("frames.captured", frames.captured, captured + answers);
+      // Of what servers say, with what is not of our connections: who hears them takes it for segments.
+      const heard = isHeard && this.hearsServer ? answers + (dropped.get("from_server") ?? 0) : 0;
+      equal("frames.segments", frames.segments, segments + heard);
       equal("frames.truncated", frames.truncated, truncated);
-      DROP_REASONS.forEach((reason, i) => equal(`frames.dropped.${reason}`, frames.dropped[i]!, dropped.get(reason) ?? 0));
+      const fromServer = (dropped.get("from_server") ?? 0) + answers - heard;
+      const unheard = new Map([...dropped, ["from_server", fromServer]]);
+      DROP_REASONS.forEach((reason, i) => equal(`frames.dropped.${reason}`, frames.dropped[i]!, unheard.get(reason) ?? 0));
       equal("fragments.completed", fragments.completed, completedDatagrams);
     }
   }
 
   protected checkNothingHeld(): void {
-    equal("bytes held", this.shard.endpoint.memory.budget.usedBytes, 0);
+    equal("bytes held", this.shard.destination.memory.budget.usedBytes, 0);
     equal("bytes held by the recorder", this.budget.usedBytes, 0);
-    equal("waiting flows", this.table.waiting.size, 0);
+    equal("pending segments", this.table.pendingCount, 0);
     equal("live flows", this.table.liveCount, 0);
-    equal("open connections", this.shard.endpoint.openCount, 0);
-    equal("backlog", this.shard.endpoint.backlogBytes, 0);
-    equal("unsettled", this.shard.endpoint.unsettledCount, 0);
+    equal("open connections", this.shard.destination.openCount, 0);
+    equal("backlog", this.shard.destination.backlogBytes, 0);
+    equal("unsettled", this.shard.destination.unsettledCount, 0);
     equal("active flows", this.counters.flows.active, 0);
     const last = this.frames.at(-1)?.arrivalMs ?? EPOCH_MS;
     this.table.advance(Math.max(last, this.clock.nowMs));
@@ -255,7 +307,7 @@ export abstract class World {
     equal("remembered flows", this.table.rememberedCount, 0);
   }}
 
-class CountingReport implements EndpointReport, HttpReport {
+class CountingReport implements DestinationReport, HttpReport {
   begun = 0;
   ended = 0;
 

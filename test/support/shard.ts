@@ -12,7 +12,11 @@ export const SHARD_PORT = 80;
 export function shardOnItsOwn(options: Partial<ShardOptions> & Pick<ShardOptions, "mode">, now: () => number) {
   const counters = new Counters();
   const connections: SocketEvents[] = [];
-  const connector: Connector = { connect: (_address, events) => void connections.push(events), afterEvents: (callback) => callback() };
+  const connector: Connector = {
+    connect: (_address, events) => void connections.push(events),
+    lookup: (name, found) => found([name]),
+    afterEvents: (callback) => callback(),
+  };
   const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
   const http = { pipelineDepth: 1, maxWaitingRequests: 100_000, maxRequestBytes: 1000, maxHeaderBytes: 1000, responseTimeoutMs: 1000, headerEdits: null };
   const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, sourceWaits: false, maxBufferMib: 16, maxRetries: 10, connectTimeoutMs: 1000 };

@@ -2,7 +2,6 @@
 import type { ShardOptions } from "../../src/shard.ts";
 
 export const USUAL = {
-  outageTimeoutMs: 60_000,
   headerTimeoutMs: 60_000,
   maxResponseMs: Infinity,
   finDelayMs: 1000,

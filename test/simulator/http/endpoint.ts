@@ -234,9 +234,7 @@ export class HttpSocket extends SimulatedSocket {
       this.send(text("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"), () => {}, () => {});
       return;
     }
-    // A request that was streamed cannot be followed by another protocol.
-    const mayUpgrade = head.wantsUpgrade && attempt.isWhole && attempt.bytes.length <= this.http.maxRequestBytes;
-    if (mayUpgrade && random.chance(this.http.upgrading)) {
+    if (head.wantsUpgrade && attempt.isWhole && random.chance(this.http.upgrading)) {
       this.upgrade(attempt);
       return;
     }
@@ -288,6 +286,8 @@ export class HttpSocket extends SimulatedSocket {
     const isRefusal = method === "CONNECT";
     const code = isRefusal ? random.pick([403, 405, 502]) : random.pick([200, 200, 200, 201, 204, 304, 301, 404, 500, 503]);
     const minor = random.chance(0.9) ? 1 : 0;
+    // That it keeps the connection, where either side speaks HTTP/1.0.
+    const mustSay = Math.min(minor, head!.minor) === 0;
     const hasNoBody = method === "HEAD" || code === 204 || code === 304;
     const framings = ["length", "nothing", ...(minor === 1 ? ["chunked", "chunked"] : []), ...(this.endpoint.random.chance(0.2) ? ["close"] : [])];
     const framing = hasNoBody && random.chance(0.5) ? "bare" : random.pick(framings);
@@ -300,7 +300,7 @@ export class HttpSocket extends SimulatedSocket {
     if (framing === "chunked") fields.push(...(dress.coding ?? ["Transfer-Encoding: chunked"]));
     if (dress.field !== undefined) fields.push(dress.field);
     if (isClosing) fields.push("Connection: close");
-    else if (minor === 0 && random.chance(0.7)) fields.push("Connection: keep-alive");
+    else if (mustSay && random.chance(0.7)) fields.push("Connection: keep-alive");
     const content = hasNoBody || framing === "nothing" ? "" : framing === "chunked" ? dress.chunks?.(body) ?? `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n` : body;
     let interim = "";
     if (expectsContinue && random.chance(0.5)) interim += "HTTP/1.1 100 Continue\r\n\r\n";
@@ -313,7 +313,7 @@ export class HttpSocket extends SimulatedSocket {
       bytes: text(`${interim}${line}${section}${content}`),
       begunAt: interim.length + line.length,
       headEnd: interim.length + line.length + section.length,
-      isPersistent: !isClosing && !isUntilClose && !(framing === "length" && dress.isDoubtful === true) && (minor === 1 || fields.includes("Connection: keep-alive")),
+      isPersistent: !isClosing && !isUntilClose && !(framing === "length" && dress.isDoubtful === true) && (!mustSay || fields.includes("Connection: keep-alive")),
       isUntilClose,
     };
   }

@@ -80,7 +80,7 @@ class Framing {
     }
     if (kind === "request" && end <= known) {
       this.framed.whole.push(item);
-      if (item.wantsUpgrade && this.isUpgraded(item)) {
+      if (item.wantsUpgrade && this.isUpgraded(item) && !this.isDeclined(item)) {
         this.framed.bare = { from: end, to: this.holeFrom(end).from };
         return null;
       }
@@ -112,6 +112,21 @@ class Framing {
       if (next.to > end) return this.lose("gap", next.to);
     }
     return this.end < end ? null : this.after(item);
+  }
+
+  /**
+   * Whether what the client says behind its offer shows that production has declined it: a request line of a method that
+   * everyone knows. A gap there shows nothing, but nothing of another protocol could be understood behind it.
+   */
+  private isDeclined({ start, end }: Item): boolean {
+    if (Buffer.from(this.session.stream.subarray(start, end)).toString("latin1").startsWith("CONNECT ")) return false;
+    let at = end;
+    while (at < this.end && (this.session.stream[at] === 0x0d || this.session.stream[at] === 0x0a)) at++;
+    const hole = this.holeFrom(end);
+    const next = this.session.items.find(({ start }) => start === at);
+    if (hole.from <= at && hole.from < this.end) return true;
+    // A part of a request line and a gap behind it is as good as a whole one.
+    return next !== undefined && next.lineEnd > 0 && Math.min(next.lineEnd, hole.from) < this.end + 1;
   }
 
   private after({ end, isLast }: Item): Place | null {

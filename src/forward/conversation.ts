@@ -1,0 +1,438 @@
+/**
+ * What a client says on one connection in --mode http: frames its bytes as requests, and decides for each whether it is
+ * held, streamed, dropped or damaged. A {@link RequestPipe} brings them to the destination.
+ */
+import type { StreamEnd } from "../flow/stream.ts";
+import { clientAddress } from "../http/client-address.ts";
+import { editHead } from "../http/header-edits.ts";
+import type { ProxyClient } from "../http/proxy-protocol.ts";
+import { RequestFramer } from "../http/request-framer.ts";
+import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
+import { Aged } from "../memory/age-list.ts";
+import { Cost } from "../memory/budget.ts";
+import { Timer, type TimerOwner } from "../memory/deadlines.ts";
+import type { Counters, RequestDrop } from "../observe/counters.ts";
+import type { HttpMode } from "./http-mode.ts";
+import { type HttpStream, Step } from "./http-stream.ts";
+import type { Request } from "./request.ts";
+import { type PipeOwner, RequestPipe } from "./request-pipe.ts";
+import { UpgradeOffer, Verdict } from "./upgrade-offer.ts";
+
+const Phase = {
+  /** Bytes are framed as requests. */
+  FRAMING: 0,
+  /** Another protocol was offered: what comes next is held until it is known which one it is of. */
+  OFFERING: 1,
+  /** Another protocol: bytes pass as they are. */
+  BARE: 2,
+  /** Nothing can be done with what comes. */
+  DEAF: 3,
+} as const;
+
+export class Conversation extends Aged<Conversation> implements RequestSink, PipeOwner, TimerOwner {
+  /** It is in the mode's list of those that something has come for in this batch. */
+  isTouched = false;
+  /** When something came last, in the capture's time. */
+  lastMs = 0;
+  /** Something has come in this batch. */
+  private hasMoved = false;
+  /** When the frame that brought the bytes under way was captured, by its own stamp. */
+  private timestampMs = 0;
+  private phase: number = Phase.FRAMING;
+  private readonly framer: RequestFramer;
+  private readonly pipe: RequestPipe;
+  private readonly counters: Counters;
+
+  /** The request under way; null: nothing of it is held. */
+  private request: Request | null = null;
+  /** Its head, once it is whole; the framer's own. */
+  private current: RequestHead | null = null;
+  /** The request under way goes straight to the connection. */
+  private isStreaming = false;
+  /** The request under way is dropped for this reason; null: it is not. */
+  private dropping: RequestDrop | null = null;
+
+  /** What follows an offer of another protocol; null: none is open. */
+  private offer: UpgradeOffer | null = null;
+  private ending = false;
+  private isOver = false;
+  private readonly headTimer = new Timer(this);
+
+  constructor(
+    private readonly mode: HttpMode,
+    private readonly stream: HttpStream,
+    step: number,
+  ) {
+    super();
+    this.counters = mode.destination.counters;
+    this.framer = new RequestFramer({ maxHeaderBytes: mode.options.maxHeaderBytes }, this, step < Step.LOST);
+    if (step === Step.BETWEEN) this.framer.goOnBetween();
+    if (step === Step.BEHIND_LOSS) this.framer.goOnLost();
+    this.pipe = new RequestPipe(mode, this);
+    this.pipe.preface = stream.preface;
+    mode.destination.memory.take(Cost.STREAM);
+  }
+
+  // The client's bytes.
+
+  data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    this.hasMoved = true;
+    this.timestampMs = timestampMs;
+    this.take(bytes, offset, length);
+    this.mode.touch(this);
+  }
+
+  gap(length: number): void {
+    this.takeGap(length);
+    this.mode.touch(this);
+  }
+
+  end(_how: StreamEnd): void {
+    this.ending = true;
+    this.takeEnd();
+    this.mode.touch(this);
+  }
+
+  /** The client has been silent for long. Returns whether the connection may be ended. */
+  rest(): boolean {
+    if (this.phase === Phase.BARE || this.phase === Phase.OFFERING) return this.pipe.isGone;
+    if (!this.mode.options.sourceWaits) return true;
+    this.pipe.rest();
+    return false;
+  }
+
+  /** The batch is over: sends what is due, and notes what it waits for. */
+  settle(): void {
+    if (this.isOver) {
+      this.pipe.pump();
+      return;
+    }
+    // Only when a batch is over is it known for certain what time it is.
+    if (this.hasMoved) this.lastMs = this.mode.captureMs;
+    this.hasMoved = false;
+    this.decideOffer();
+    if (this.phase === Phase.BARE && this.pipe.isGone) this.turnDeaf();
+    const { request } = this;
+    if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request);
+    if (this.ending && this.phase !== Phase.OFFERING) this.pipe.finish();
+    else this.pipe.pump();
+    if (this.ending && this.phase !== Phase.OFFERING) this.leave();
+    else if (this.phase === Phase.DEAF) this.giveWay();
+    else this.file();
+  }
+
+  /** Gives way to others: what is under way is lost, and the client's next bytes begin another conversation. */
+  giveWay(): void {
+    if (this.offer !== null) {
+      this.counters.foreign.discarded_bytes += this.offer.forget();
+      this.list?.remove(this);
+      this.mode.touch(this);
+      return;
+    }
+    const step = this.nextStep;
+    if (this.phase === Phase.FRAMING && this.framer.hasRequest) this.damaged("evicted");
+    this.pipe.finish();
+    this.leave();
+    this.stream.forget(step);
+  }
+
+  /** What was taken for the time since `fromMs` was `toMs` (LeapListener). */
+  leapt(fromMs: number, toMs: number): void {
+    if (this.lastMs < fromMs) return;
+    this.lastMs = toMs;
+    const { mode, headTimer } = this;
+    if (headTimer.dueMs !== Infinity) mode.heads.set(headTimer, toMs + mode.options.headerTimeoutMs);
+  }
+
+  /** The head under way has taken too long (Deadlines, in the capture's time). */
+  expire(): void {
+    if (this.isOver || this.phase !== Phase.FRAMING || !this.framer.isInHead) return;
+    this.damaged("header_timeout");
+    this.phase = Phase.DEAF;
+    this.mode.touch(this);
+  }
+
+  // What the framer finds (RequestSink).
+
+  proxyHeader(header: Uint8Array, client: ProxyClient | null): void {
+    if (client !== null) this.stream.client = client.address;
+    if (this.mode.options.proxyProtocol !== "pass") return;
+    this.stream.preface = header;
+    this.pipe.preface = header;
+  }
+
+  head(head: RequestHead): void {
+    this.current = head;
+  }
+
+  bytes(bytes: Uint8Array, offset: number, length: number): void {
+    if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
+    else if (this.phase === Phase.FRAMING && this.dropping === null) this.hold(bytes, offset, length);
+    else if (this.phase !== Phase.FRAMING) this.take(bytes, offset, length);
+  }
+
+  whole(): void {
+    const { requests } = this.counters;
+    const head = this.current!;
+    requests.seen++;
+    if (head.isOdd) requests.odd++;
+    if (head.isIsolated) requests.isolated++;
+    if (this.dropping !== null) requests.dropped[this.dropping]++;
+    else if (this.isStreaming) this.endStream(head);
+    else this.commit(head);
+    this.reset();
+  }
+
+  damaged(reason: DamageReason): void {
+    const { requests } = this.counters;
+    requests.seen++;
+    requests.damaged++;
+    requests.damage[reason]++;
+    if (this.isStreaming) this.pipe.abortStream();
+    else this.discard();
+    this.reset();
+  }
+
+  skipped(length: number): void {
+    this.counters.requests.skipped_bytes += length;
+  }
+
+  foreign(protocol: ForeignProtocol): void {
+    this.counters.foreign[protocol]++;
+    const { request } = this;
+    // Without its first bytes, which may have found no room, it is no such stream.
+    if (protocol === "http2" && this.stream.origin.hasSyn && this.dropping === null) {
+      this.phase = Phase.BARE;
+      this.pipe.goBare();
+      if (request !== null) this.pipe.passOn(request.bytes.slice(0, request.length), 0, request.length, this.timestampMs);
+      this.discard();
+      return;
+    }
+    this.mode.report.foreign(protocol);
+    this.counters.foreign.discarded_bytes += request?.heldLength ?? 0;
+    this.discard();
+    this.turnDeaf();
+  }
+
+  // What becomes of requests (PipeOwner).
+
+  upgradeAccepted(): void {
+    if (this.offer === null) return;
+    this.offer.isAccepted = true;
+    this.mode.touch(this);
+  }
+
+  upgradeDeclined(): void {
+    if (this.offer === null) return;
+    this.offer.isDeclined = true;
+    this.decideOffer();
+    this.mode.touch(this);
+  }
+
+  streamLost(reason: RequestDrop): void {
+    this.isStreaming = false;
+    this.dropping = reason;
+  }
+
+  idle(): void {
+    this.mode.touch(this);
+  }
+
+  // Bytes, gaps and the end, by what they are of.
+
+  private take(bytes: Uint8Array, offset: number, length: number): void {
+    switch (this.phase) {
+      case Phase.FRAMING:
+        this.framer.push(bytes, offset, length);
+        return;
+      case Phase.OFFERING:
+        this.holdBehindOffer(bytes, offset, length);
+        return;
+      case Phase.BARE:
+        this.pipe.passOn(bytes, offset, length, this.timestampMs);
+        return;
+      default:
+        this.stream.countDeaf(length);
+    }
+  }
+
+  private takeGap(length: number): void {
+    if (this.phase === Phase.FRAMING) this.framer.gap(length);
+    else if (this.phase === Phase.OFFERING) this.offer!.addGap(length);
+    else if (this.phase === Phase.BARE) this.pipe.abortBare();
+  }
+
+  private takeEnd(): void {
+    if (this.phase === Phase.FRAMING) this.framer.end();
+    else if (this.phase === Phase.OFFERING) this.offer!.end();
+  }
+
+  // The request under way.
+
+  private hold(bytes: Uint8Array, offset: number, length: number): void {
+    const { requests, maxRequestBytes } = this.mode;
+    if (!requests.fits(this.request, length)) {
+      const growth = requests.growth(this.request, length);
+      if (this.mode.mustStream(growth) && this.hasHead && this.streamIfItsTurn(this.request!)) {
+        if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
+        return;
+      }
+      if (!this.mode.makeRoom(growth, this)) {
+        this.dropping = "buffer_limit";
+        this.discard();
+        return;
+      }
+    }
+    const request = (this.request ??= requests.take(this.timestampMs));
+    requests.hold(request, bytes, offset, length);
+    if (request.heldLength > maxRequestBytes) this.streamIfItsTurn(request);
+  }
+
+  /** Whether the whole head is held. */
+  private get hasHead(): boolean {
+    return this.request !== null && this.current !== null && this.request.heldLength >= this.current.headLength;
+  }
+
+  /** Sends a request as it comes, if its turn has come. Returns whether it is not held any more. */
+  private streamIfItsTurn(request: Request): boolean {
+    if (this.current === null || !this.pipe.mayStream) return false;
+    if (!this.admit(request, this.current)) {
+      this.discard();
+      return true;
+    }
+    this.request = null;
+    this.isStreaming = true;
+    this.pipe.startStream(request);
+    return true;
+  }
+
+  /** The request under way is whole. */
+  private commit(head: RequestHead): void {
+    const request = this.request!;
+    if (!this.mode.mayWait(this.pipe.waiting)) this.dropping = "waiting_limit";
+    if (this.dropping !== null || !this.admit(request, head)) {
+      this.counters.requests.dropped[this.dropping!]++;
+      this.discard();
+      return;
+    }
+    this.request = null;
+    this.pipe.commit(request);
+    if (head.wantsUpgrade) this.beginOffer(head);
+  }
+
+  /** The request that is being streamed is whole. */
+  private endStream(head: RequestHead): void {
+    this.pipe.endStream(head.isIsolated);
+    if (head.wantsUpgrade) this.beginOffer(head);
+  }
+
+  private beginOffer(head: RequestHead): void {
+    this.offer = new UpgradeOffer(this.mode.destination.memory, this.mode.options.maxHeaderBytes, head.method === "CONNECT");
+    this.phase = Phase.OFFERING;
+    this.framer.passRest();
+  }
+
+  /** Decides whether a request whose head is known is forwarded, and edits it. False: it is dropped, for {@link dropping}. */
+  private admit(request: Request, head: RequestHead): boolean {
+    request.method = head.method;
+    request.minorVersion = head.minorVersion;
+    request.isIdempotent = head.isIdempotent;
+    request.wantsUpgrade = head.wantsUpgrade;
+    request.isIsolated = head.isIsolated;
+    const { headerEdits } = this.mode.options;
+    if (headerEdits === null) return true;
+    const { stream } = this;
+    const client = (stream.client ??= clientAddress(stream.origin.identity));
+    if (this.mode.requests.edit(request, head.headLength, (bytes) => editHead(bytes, headerEdits, client))) return true;
+    this.dropping = "loop";
+    return false;
+  }
+
+  private discard(): void {
+    if (this.request === null) return;
+    this.mode.requests.giveBack(this.request);
+    this.request = null;
+  }
+
+  private reset(): void {
+    this.current = null;
+    this.isStreaming = false;
+    this.dropping = null;
+  }
+
+  // An offer of another protocol.
+
+  private holdBehindOffer(bytes: Uint8Array, offset: number, length: number): void {
+    const offer = this.offer!;
+    if (this.mode.makeRoom(length + Cost.PIECE, this)) {
+      offer.add(bytes, offset, length, this.timestampMs);
+    } else {
+      offer.addGap(length);
+      this.counters.foreign.discarded_bytes += length;
+    }
+  }
+
+  private decideOffer(): void {
+    const { offer } = this;
+    if (offer === null) return;
+    if (offer.verdict === Verdict.DECLINED || offer.isDeclined) {
+      this.pipe.declineOffer();
+      this.resume(offer, Phase.FRAMING);
+    } else if (offer.isAccepted && (offer.verdict === Verdict.ACCEPTED || offer.isEnded)) {
+      this.pipe.goBare();
+      this.resume(offer, Phase.BARE);
+    }
+  }
+
+  /** Gives on what was held behind an offer. */
+  private resume(offer: UpgradeOffer, phase: number): void {
+    this.offer = null;
+    this.phase = phase;
+    for (const { bytes, length, timestampMs } of offer.release()) {
+      if (bytes === null) {
+        this.takeGap(length);
+      } else {
+        this.timestampMs = timestampMs;
+        this.take(bytes, 0, length);
+      }
+    }
+    if (this.ending) this.takeEnd();
+  }
+
+  /** It is another protocol that comes, and nothing can be done with it. */
+  private turnDeaf(): void {
+    this.stream.isForeign = true;
+    this.phase = Phase.DEAF;
+  }
+
+  // Where it stands between two batches.
+
+  private get nextStep(): number {
+    const { framer } = this;
+    if (this.phase === Phase.DEAF || framer.isOver) return Step.DEAF;
+    if (framer.isAtStart) return Step.START;
+    return framer.isBetween ? Step.BETWEEN : Step.BEHIND_LOSS;
+  }
+
+  /** Puts it where it is found when others need room, and when its head has taken too long. */
+  private file(): void {
+    const { mode, headTimer, phase } = this;
+    const isInHead = phase === Phase.FRAMING && this.framer.isInHead;
+    if (isInHead && headTimer.dueMs === Infinity) mode.heads.set(headTimer, this.lastMs + mode.options.headerTimeoutMs);
+    else if (!isInHead && headTimer.dueMs !== Infinity) mode.heads.clear(headTimer);
+    if (phase === Phase.FRAMING && !this.isStreaming && this.framer.hasRequest) mode.partial.append(this);
+    else if (phase === Phase.FRAMING && mode.isTight && this.pipe.isIdle) mode.idle.append(this);
+    else if (this.offer?.holds === true) mode.offering.append(this);
+    else this.list?.remove(this);
+  }
+
+  /** Nothing more comes of the client: what is under way in the pipe goes on alone. */
+  private leave(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.discard();
+    this.list?.remove(this);
+    this.mode.heads.remove(this.headTimer);
+    this.mode.destination.memory.giveBack(Cost.STREAM);
+  }
+}

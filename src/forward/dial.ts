@@ -1,0 +1,134 @@
+/**
+ * The making of one connection: tries a destination's addresses one after the other, the next when one fails or has
+ * not answered for a moment (RFC 8305, section 5), and takes the first that opens.
+ */
+import { Timer, type TimerOwner } from "../memory/deadlines.ts";
+import type { Destination } from "./destination.ts";
+import type { SocketEvents, UpstreamSocket } from "./socket.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** How long an address is waited for before the next is tried as well (RFC 8305, section 5). */
+export const ATTEMPT_DELAY_MS = 250;
+
+export class Dial implements TimerOwner {
+  private readonly tried: string[] = [];
+  private untried: string[] = [];
+  /** Attempts that have neither opened nor failed. */
+  private pending = 0;
+  private isOver = false;
+  private readonly timer = new Timer(this);
+
+  constructor(
+    private readonly destination: Destination,
+    private readonly upstream: Upstream,
+  ) {}
+
+  begin(): void {
+    const { destination } = this;
+    destination.attempts++;
+    destination.addresses.get(destination.now(), (addresses, error) => {
+      destination.attempts--;
+      this.found(addresses);
+      if (addresses.length === 0) this.fail(error ?? new Error("its name has no address"));
+    });
+  }
+
+  /** The address that was tried last has not answered yet. */
+  expire(nowMs: number): void {
+    if (this.isOver || this.upstream.isClosed) return;
+    if (this.untried.length > 0) this.tryNext();
+    else this.destination.addresses.refresh(nowMs, (addresses) => this.found(addresses));
+  }
+
+  /** A connection to this address was made. Returns whether it is wanted: it may have come too late. */
+  takes(address: string): boolean {
+    const { destination, upstream } = this;
+    this.settled();
+    destination.addresses.succeeded(address);
+    destination.endOutage();
+    if (this.isOver || upstream.isClosed) return false;
+    this.over();
+    destination.connected(upstream);
+    return true;
+  }
+
+  failed(address: string, error: Error): void {
+    this.settled();
+    this.destination.addresses.failed(address);
+    if (this.isOver) return;
+    if (this.untried.length > 0 && !this.upstream.isClosed) this.tryNext();
+    else if (this.pending === 0) this.fail(error);
+  }
+
+  private found(addresses: readonly string[]): void {
+    if (this.isOver || this.upstream.isClosed) return;
+    this.untried = addresses.filter((address) => !this.tried.includes(address));
+    if (this.untried.length > 0) this.tryNext();
+  }
+
+  private tryNext(): void {
+    const { destination } = this;
+    const address = this.untried.shift()!;
+    this.tried.push(address);
+    this.pending++;
+    destination.attempts++;
+    destination.deadlines.set(this.timer, destination.now() + ATTEMPT_DELAY_MS);
+    destination.connector.connect({ host: address, port: destination.options.address.port }, new Attempt(this, this.upstream, address));
+  }
+
+  private settled(): void {
+    this.pending--;
+    this.destination.attempts--;
+  }
+
+  private fail(error: Error): void {
+    this.over();
+    this.destination.refused(this.upstream, error);
+  }
+
+  private over(): void {
+    this.isOver = true;
+    this.destination.deadlines.remove(this.timer);
+  }
+}
+
+/**
+ * One attempt at one address. It outlives its connection where that was given up meanwhile: the kernel
+ * still works on it, and so it still counts against the limit.
+ */
+class Attempt implements SocketEvents {
+  private isTaken = false;
+
+  constructor(
+    private readonly dial: Dial,
+    private readonly upstream: Upstream,
+    private readonly address: string,
+  ) {}
+
+  opened(socket: UpstreamSocket): void {
+    this.isTaken = this.dial.takes(this.address);
+    // Either may close it at once.
+    if (this.isTaken) this.upstream.opened(socket);
+    else socket.terminate();
+  }
+
+  failed(error: Error): void {
+    this.dial.failed(this.address, error);
+  }
+
+  writable(): void {
+    if (this.isTaken) this.upstream.writable();
+  }
+
+  received(bytes: Uint8Array): void {
+    if (this.isTaken) this.upstream.received(bytes);
+  }
+
+  ended(): void {
+    if (this.isTaken) this.upstream.ended();
+  }
+
+  closed(error: Error | undefined): void {
+    if (this.isTaken) this.upstream.closed(error);
+  }
+}

@@ -1,0 +1,163 @@
+/** One upstream connection that carries requests: writes them, frames the responses, and tells its pipe what became of it. */
+import { ResponseFramer } from "../http/response-framer.ts";
+import type { ResponseSink } from "../http/response-sink.ts";
+import type { Destination } from "./destination.ts";
+import type { Carrier } from "./keep-alive.ts";
+import type { Request } from "./request.ts";
+import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
+
+/** How long a connection that is not needed any more waits for the destination to end it. */
+const LINGER_MS = 1000;
+
+/** Told what happens on the connection, until it has left it or been told that it is over. */
+export interface ConnectionOwner {
+  opened(): void;
+  /** Bytes have come: what they complete has been told; more may be due now. */
+  received(): void;
+  /** What was written has all been taken, after it was not at once. */
+  drained(): void;
+  interim(code: number): void;
+  /** The response to the first request in flight is complete. `persistent`: the connection can carry another. */
+  responded(code: number, persistent: boolean): void;
+  /** The first request's offer of another protocol was accepted. */
+  upgraded(code: number): void;
+  /** No request follows on it. `unsentBytes`: of what was written last, what was not sent. */
+  over(how: UpstreamEnd, unsentBytes: number): void;
+}
+
+export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
+  readonly upstream: Upstream;
+  private readonly responses = new ResponseFramer(this);
+  /** Requests that were written. */
+  requests = 0;
+  /** Responses that are complete. */
+  responded = 0;
+  /** When the last response was complete; to within a tick. */
+  respondedMs = 0;
+  /** The final status line of the response under way was read. */
+  isBegun = false;
+  /** Its only request is isolated: none follows. */
+  isIsolated = false;
+  /** The destination has said that it closes the connection, or speaks another protocol on it. */
+  private isLast = false;
+  private isBare = false;
+  private code = 0;
+
+  constructor(
+    private readonly destination: Destination,
+    private owner: ConnectionOwner | null,
+  ) {
+    this.upstream = destination.connect(this);
+    this.upstream.mayEnd = true;
+  }
+
+  get isOpen(): boolean {
+    return this.upstream.isOpen;
+  }
+
+  /** Writes a request's bytes: those of one that is whole, or what has come of one that is streamed. */
+  send(request: Request): void {
+    const { upstream } = this;
+    this.requests++;
+    this.isIsolated = request.isIsolated;
+    this.responses.expect(request.method, request.minorVersion);
+    upstream.mayEnd = false;
+    if (request.long !== null) upstream.writeQueue(request.long, request.timestampMs);
+    else upstream.write(request.bytes, 0, request.length, request.timestampMs, true);
+  }
+
+  /** From here on both sides speak another protocol: responses are not looked at. */
+  goBare(): void {
+    this.isBare = true;
+    this.upstream.mayEnd = true;
+  }
+
+  /** Ends the connection in order. Returns how many bytes of what was written were not sent; they are not sent any more. */
+  leave(hasUnresponded: boolean): number {
+    this.owner = null;
+    this.destination.keepAlive.left(this);
+    this.upstream.detach();
+    const unsentBytes = hasUnresponded ? this.upstream.discard() : 0;
+    this.upstream.finish(LINGER_MS, 0);
+    return unsentBytes;
+  }
+
+  // What happens on the upstream (UpstreamListener).
+
+  opened(): void {
+    this.owner?.opened();
+  }
+
+  received(bytes: Uint8Array): void {
+    if (this.isBare) return;
+    this.responses.push(bytes, 0, bytes.length);
+    this.owner?.received();
+  }
+
+  drained(): void {
+    this.owner?.drained();
+  }
+
+  ended(): void {
+    if (this.isBare) return;
+    this.noteClose();
+    this.responses.end();
+    const { owner } = this;
+    if (owner === null) return;
+    owner.over("closed", this.leave(true));
+  }
+
+  closed(how: UpstreamEnd, unsentBytes: number): void {
+    if (!this.isBare && how !== "unconnected" && how !== "given_up") this.noteClose();
+    if (!this.isBare && how === "closed") this.responses.end();
+    const { owner } = this;
+    this.owner = null;
+    owner?.over(how, unsentBytes);
+  }
+
+  // The responses (ResponseSink).
+
+  status(code: number): void {
+    this.code = code;
+    if (code >= 200) this.isBegun = true;
+    else this.owner?.interim(code);
+  }
+
+  complete(persistent: boolean): void {
+    this.isBegun = false;
+    this.isLast ||= !persistent;
+    this.responded++;
+    this.respondedMs = this.destination.tickedMs;
+    this.destination.keepAlive.responded(this);
+    this.owner?.responded(this.code, persistent && !this.isIsolated);
+  }
+
+  upgraded(): void {
+    this.isBegun = false;
+    this.isLast = true;
+    this.owner?.upgraded(this.code);
+  }
+
+  malformed(): void {
+    this.isBegun = true;
+    this.giveUp("what it responded is no HTTP/1 response");
+  }
+
+  /** A response that nobody asked for, such as 408 when its time for an idle connection is over: it is about to close. */
+  unsolicited(_code: number): void {
+    this.isLast = true;
+    const { owner } = this;
+    owner?.over("closed", this.leave(true));
+  }
+
+  giveUp(why: string): void {
+    this.upstream.giveUp(why);
+  }
+
+  /** The destination closes the connection: perhaps one that it had said it keeps. */
+  private noteClose(): void {
+    if (this.isLast || this.isBegun) return;
+    this.isLast = true;
+    this.destination.keepAlive.closed(this, this.destination.now());
+  }
+}

@@ -1,0 +1,68 @@
+/** The requests of one connection that are on their way, in order: first those in flight, then those that wait. Pure data. */
+import type { Request } from "./request.ts";
+
+/** Places of requests that are gone, before the others move up. */
+const GONE_MAX = 256;
+
+export class RequestQueue {
+  private readonly requests: Request[] = [];
+  /** Where the first one is. */
+  private first = 0;
+  /** How many, from the first, are in flight. */
+  inFlight = 0;
+
+  get length(): number {
+    return this.requests.length - this.first;
+  }
+
+  /** How many wait for their turn. */
+  get waiting(): number {
+    return this.length - this.inFlight;
+  }
+
+  /** The request at a place, 0 being the first one in flight. */
+  at(place: number): Request {
+    return this.requests[this.first + place]!;
+  }
+
+  push(request: Request): void {
+    this.requests.push(request);
+  }
+
+  /** Takes out the first one; if it was in flight, one less is. */
+  shift(): Request {
+    const request = this.requests[this.first]!;
+    this.first++;
+    if (this.inFlight > 0) this.inFlight--;
+    if (this.first === this.requests.length) {
+      this.requests.length = 0;
+      this.first = 0;
+    } else if (this.first === GONE_MAX) {
+      this.requests.splice(0, this.first);
+      this.first = 0;
+    }
+    return request;
+  }
+
+  /** Takes out the last one. */
+  pop(): Request {
+    return this.requests.pop()!;
+  }
+
+  /** Takes out all that wait, in order: as many steps as there are. */
+  takeWaiting(): Request[] {
+    return this.requests.splice(this.first + this.inFlight);
+  }
+
+  /** Takes out those in flight that are not to be sent again; the others wait again, in their order. */
+  requeue(isGivenUp: (request: Request, place: number) => boolean): Request[] {
+    const inFlight = this.requests.splice(0, this.first + this.inFlight).slice(this.first);
+    const given: Request[] = [];
+    const kept: Request[] = [];
+    inFlight.forEach((request, place) => (isGivenUp(request, place) ? given : kept).push(request));
+    this.requests.unshift(...kept);
+    this.first = 0;
+    this.inFlight = 0;
+    return given;
+  }
+}

@@ -1,0 +1,67 @@
+/** A destination's name and its addresses: which are tried, and when the name is looked up again. */
+import { expect, test } from "bun:test";
+import { ATTEMPT_DELAY_MS } from "../../src/forward/dial.ts";
+import { Scripted } from "./scripted.ts";
+
+/** A world in which the name has these addresses, as long as `addresses` says so. */
+function named(...addresses: string[]) {
+  const world = new Scripted({ connectTimeoutMs: 5000 });
+  const lookups = { count: 0, addresses };
+  world.connector.find = () => {
+    lookups.count++;
+    return lookups.addresses;
+  };
+  return { world, lookups, tried: () => world.connector.addresses };
+}
+
+test("the next address is tried at once where one refuses, and the one that took the connection is the first from then on", () => {
+  const { world, tried } = named("::1", "127.0.0.1");
+  world.destination.connect(null);
+  world.connector.refuse();
+  expect(tried()).toEqual(["::1", "127.0.0.1"]);
+  world.connector.accept();
+  world.destination.connect(null);
+  expect(tried()).toEqual(["::1", "127.0.0.1", "127.0.0.1"]);
+  expect(world.told.lines).toEqual([]);
+});
+
+test("the next address is tried where one does not respond, and the first that opens wins", () => {
+  const { world, tried } = named("10.0.0.1", "10.0.0.2");
+  const upstream = world.destination.connect(null);
+  world.pass(ATTEMPT_DELAY_MS - 10);
+  expect(tried()).toEqual(["10.0.0.1"]);
+  world.pass(10);
+  expect(tried()).toEqual(["10.0.0.1", "10.0.0.2"]);
+  const [dead, alive] = world.connector.attempts.splice(0);
+  world.connector.attempts.push(alive!);
+  world.connector.accept();
+  expect(upstream.isOpen).toBe(true);
+  // The other comes late: it is closed, and nothing else.
+  world.connector.attempts.push(dead!);
+  expect(world.connector.accept().terminated).toBe(true);
+  expect(world.upstream).toMatchObject({ connects: 1, connect_errors: 0 });
+});
+
+test("a name is looked up anew when a connection could not be made: it may have moved", () => {
+  const { world, lookups, tried } = named("10.0.0.1");
+  world.destination.connect(null);
+  lookups.addresses = ["10.0.0.9"];
+  world.connector.refuse();
+  for (let waited = 0; waited < 2000 && !tried().includes("10.0.0.9"); waited += 10) {
+    world.pass(10);
+    while (world.connector.attempts.length > 0 && tried().at(-1) === "10.0.0.1") world.connector.refuse();
+  }
+  expect(tried().at(-1)).toBe("10.0.0.9");
+  world.connector.accept();
+  expect(world.upstream.connects).toBe(1);
+});
+
+test("a name that there is not is told as such, and tried again", () => {
+  const { world, lookups } = named();
+  world.destination.connect(null);
+  expect(world.told.lines).toEqual(["outage: no such host"]);
+  lookups.addresses = ["10.0.0.1"];
+  world.pass(1000);
+  world.connector.accept();
+  expect(world.upstream.connects).toBe(1);
+});

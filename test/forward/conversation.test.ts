@@ -1,0 +1,278 @@
+/** What becomes of requests that are begun: time limits and memory limits, at the limit; offers of another protocol; PROXY headers. */
+import { expect, test } from "bun:test";
+import { HttpMode, type HttpOptions, STALLED_MS } from "../../src/forward/http-mode.ts";
+import { Cost } from "../../src/memory/budget.ts";
+import type { StreamConsumer } from "../../src/flow/stream.ts";
+import { USUAL } from "../support/usual.ts";
+import { EPOCH_MS, Scripted, type ScriptedSocket } from "./scripted.ts";
+
+const GET = "GET / HTTP/1.1\r\n\r\n";
+const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+const UPGRADE = "GET /chat HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+/** Several mirrored connections of --mode http, on one clock, which is the capture's as well. */
+class Clients extends Scripted {
+  readonly mode: HttpMode;
+
+  constructor({ bufferBytes, ...http }: Partial<HttpOptions> & { bufferBytes?: number } = {}) {
+    super(bufferBytes === undefined ? {} : { bufferBytes });
+    const usual = { pipelineDepth: 1, maxWaitingRequests: 128, maxRequestBytes: 1 << 20, maxHeaderBytes: 65_536, responseTimeoutMs: 30_000, headerEdits: null };
+    this.mode = new HttpMode(this.destination, { ...USUAL, ...usual, ...http }, { foreign() {} }, this);
+  }
+
+  open(): StreamConsumer {
+    return this.mode.open({ identity: new Int32Array(9), hasSyn: true });
+  }
+
+  say(client: StreamConsumer, text: string): void {
+    this.mode.advance();
+    client.data(new TextEncoder().encode(text), 0, text.length, this.nowMs);
+    this.settle();
+  }
+
+  respond(socket: ScriptedSocket, text: string): void {
+    socket.events.received(new TextEncoder().encode(text));
+    this.settle();
+  }
+
+  settle(): void {
+    this.mode.flush();
+    this.destination.flush();
+  }
+
+  override pass(ms: number): void {
+    super.pass(ms);
+    this.mode.advance();
+    this.settle();
+  }
+
+  get requests() {
+    return this.counters.requests;
+  }
+}
+
+test("a head that does not come within --header-timeout-s is damaged once, and what follows it is never taken for a request", () => {
+  const world = new Clients({ headerTimeoutMs: 60_000 });
+  const client = world.open();
+  world.say(client, "GET / HTTP/1.1\r\nA: b\r\n");
+  world.pass(59_990);
+  expect(world.requests.damaged).toBe(0);
+  world.pass(20);
+  expect(world.requests).toMatchObject({ seen: 1, damaged: 1, damage: { header_timeout: 1 } });
+  world.say(client, `\r\n${GET}`);
+  client.end("fin");
+  world.settle();
+  expect(world.requests).toMatchObject({ seen: 1, damaged: 1, forwarded: 0, skipped_bytes: 2 + GET.length });
+  expect(world.budget.usedBytes).toBe(0);
+});
+
+test("a body may take longer, and a head that comes in time is none the worse", () => {
+  const world = new Clients({ headerTimeoutMs: 1000 });
+  const client = world.open();
+  world.say(client, "POST / HTTP/1.1\r\n");
+  world.pass(900);
+  world.say(client, "Content-Length: 2\r\n\r\na");
+  world.pass(5000);
+  world.say(client, "b");
+  world.respond(world.connector.accept(), OK);
+  expect(world.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1, damaged: 0 });
+});
+
+/** What a connection with a short piece of a request costs. */
+const BEGINNING = Cost.STREAM + Cost.REQUEST + Cost.ARRAY + 64;
+
+test("where memory is short, the request that has stood still longest gives way to what moves", () => {
+  const world = new Clients({ bufferBytes: 4 * BEGINNING + Cost.UPSTREAM + 1000 });
+  const begun = Array.from({ length: 4 }, () => world.open());
+  for (const client of begun) {
+    world.say(client, "GET /half HTTP/1.1\r\n");
+    world.pass(10);
+  }
+  world.pass(STALLED_MS);
+  world.say(begun[0]!, "A: b\r\n");
+  const other = world.open();
+  world.say(other, GET);
+  // The second: the first one has gone on.
+  expect(world.requests).toMatchObject({ damage: { evicted: 1 }, dropped: { buffer_limit: 0 } });
+  world.respond(world.connector.accept(), OK);
+  world.say(begun[0]!, "\r\n");
+  world.respond(world.connector.accept(), OK);
+  expect(world.requests).toMatchObject({ seen: 3, forwarded: 2, damaged: 1 });
+  // What is left of the one that gave way is skipped, and the next request found.
+  world.say(begun[1]!, "A: b\r\n\r\n");
+  world.say(begun[1]!, GET);
+  world.respond(world.connector.accept(), OK);
+  expect(world.requests).toMatchObject({ forwarded: 3, skipped_bytes: "A: b\r\n\r\n".length });
+});
+
+test("connections between two requests give way first, and lose nothing", () => {
+  // Room for two of them and what ends meanwhile, not for three.
+  const world = new Clients({ bufferBytes: 2 * BEGINNING + 3 * Cost.UPSTREAM + 200 });
+  const [first, second] = [world.open(), world.open()];
+  world.say(first, GET);
+  world.respond(world.connector.accept(), OK);
+  world.say(second, "GET / HTTP/1.1\r\n");
+  world.say(world.open(), GET);
+  world.respond(world.connector.accept(), OK);
+  world.say(first, GET);
+  world.respond(world.connector.accept(), OK);
+  expect(world.requests).toMatchObject({ seen: 3, forwarded: 3, answered: 3, damaged: 0 });
+});
+
+test("requests that have not moved do not give way before their time: the newest is dropped then", () => {
+  const world = new Clients({ bufferBytes: 2 * BEGINNING + Cost.UPSTREAM });
+  for (let i = 0; i < 2; i++) world.say(world.open(), "GET /half HTTP/1.1\r\n");
+  world.say(world.open(), GET);
+  expect(world.requests).toMatchObject({ seen: 1, damaged: 0, dropped: { buffer_limit: 1 } });
+});
+
+test.each([
+  ["in the same segment", (world: Clients, client: StreamConsumer) => world.say(client, UPGRADE + GET)],
+  ["before the endpoint responds", (world: Clients, client: StreamConsumer) => (world.say(client, UPGRADE), world.say(client, GET))],
+])("an offer that production declined is a request like any other, also if the endpoint accepts: the next one came %s", (_, say) => {
+  const world = new Clients();
+  const client = world.open();
+  say(world, client);
+  const first = world.connector.accept();
+  world.respond(first, SWITCHING);
+  const second = world.connector.accept();
+  world.settle();
+  world.respond(second, OK);
+  expect([first.text, second.text]).toEqual([UPGRADE, GET]);
+  expect(world.requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2, damaged: 0 });
+});
+
+test("the same of a client that waits: what it says behind the endpoint's 101 shows what production said", () => {
+  const world = new Clients();
+  const [declined, accepted] = [world.open(), world.open()];
+  const sockets = [declined, accepted].map((client) => {
+    world.say(client, UPGRADE);
+    const socket = world.connector.accept();
+    world.settle();
+    world.respond(socket, SWITCHING);
+    return socket;
+  });
+  world.say(declined, GET.slice(0, 6));
+  world.say(declined, GET.slice(6));
+  world.say(accepted, "\x01\x05hello");
+  expect(sockets.map(({ text }) => text)).toEqual([UPGRADE, `${UPGRADE}\x01\x05hello`]);
+  world.respond(world.connector.accept(), OK);
+  expect(world.requests).toMatchObject({ seen: 3, forwarded: 3, answered: 3 });
+});
+
+test("a stream of another protocol stays when it is silent; its end follows when the endpoint has been silent for --fin-delay-ms", () => {
+  const world = new Clients({ finDelayMs: 1000 });
+  const client = world.open();
+  world.say(client, `${UPGRADE}\x01hello`);
+  const socket = world.connector.accept();
+  world.settle();
+  world.respond(socket, SWITCHING);
+  expect(client.idle()).toBe(false);
+  client.end("fin");
+  world.settle();
+  world.pass(900);
+  world.respond(socket, "still here");
+  world.pass(900);
+  expect(socket.shutdowns).toBe(0);
+  world.pass(200);
+  expect(socket.shutdowns).toBe(1);
+});
+
+test("an isolated request has a connection of its own, and those before and behind it have others", () => {
+  const world = new Clients();
+  const isolated = "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+  world.say(world.open(), GET + isolated + GET);
+  const texts = [GET, isolated, GET].map(() => {
+    const socket = world.connector.accept();
+    world.settle();
+    world.respond(socket, OK);
+    return socket.text;
+  });
+  expect(texts).toEqual([GET, isolated, GET]);
+  expect(world.requests).toMatchObject({ seen: 3, forwarded: 3, answered: 3, isolated: 1 });
+});
+
+test("a 408 on a connection that was used before is the endpoint's time limit: the request goes on another, whatever its method", () => {
+  const world = new Clients();
+  const post = "POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\na";
+  const client = world.open();
+  for (const text of [GET, GET]) {
+    world.say(client, text);
+    if (world.connector.attempts.length > 0) world.connector.accept();
+  }
+  const [socket] = world.connector.sockets;
+  world.respond(socket!, OK);
+  world.respond(socket!, OK);
+  world.say(client, post);
+  world.respond(socket!, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+  const second = world.connector.accept();
+  world.settle();
+  world.respond(second, OK);
+  expect(second.text).toBe(post);
+  expect(world.requests).toMatchObject({ seen: 3, forwarded: 3, answered: 3 });
+  // Unasked, on a connection that waits for nothing, it is only its end.
+  world.respond(second, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n");
+  expect(second.shutdowns).toBe(1);
+  expect(world.told.lines).toEqual([]);
+});
+
+test("a request that may not be repeated waits until the first connection has shown that it stays open", () => {
+  const world = new Clients();
+  const post = "POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\na";
+  world.say(world.open(), post + post);
+  const socket = world.connector.accept();
+  world.settle();
+  world.respond(socket, OK);
+  expect(socket.text).toBe(post);
+  // It closes without having said so.
+  socket.events.ended();
+  world.settle();
+  const second = world.connector.accept();
+  world.settle();
+  expect(second.text).toBe(post);
+  world.respond(second, OK);
+  expect(world.requests).toMatchObject({ forwarded: 2, answered: 2 });
+  expect(world.counters.responses.unanswered).toBe(0);
+});
+
+test("--max-response-seconds limits the whole of a response, --response-timeout-ms the time between two parts of it", () => {
+  const drip = (world: Clients) => {
+    world.say(world.open(), GET);
+    const socket = world.connector.accept();
+    world.settle();
+    world.respond(socket, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
+    for (let i = 0; i < 20; i++) {
+      world.pass(500);
+      if (!socket.terminated) world.respond(socket, "x");
+    }
+    return socket.terminated;
+  };
+  expect(drip(new Clients({ responseTimeoutMs: 1000 }))).toBe(false);
+  expect(drip(new Clients({ responseTimeoutMs: 400 }))).toBe(true);
+  expect(drip(new Clients({ responseTimeoutMs: 1000, maxResponseMs: 5000 }))).toBe(true);
+});
+
+test.each([
+  ["pass", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"],
+  ["strip", ""],
+] as const)("a PROXY protocol header, %s: each connection begins with %j", (proxyProtocol, preface) => {
+  const world = new Clients({ proxyProtocol });
+  world.say(world.open(), `PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n${GET}${GET}`);
+  for (let i = 0; i < 2; i++) {
+    const socket = world.connector.accept();
+    world.settle();
+    expect(socket.text).toBe(preface + GET);
+    world.respond(socket, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  }
+  expect(world.requests).toMatchObject({ seen: 2, answered: 2 });
+});
+
+test("time of the capture that leaps is no reason to end anything: only what it shows as a whole is told here", () => {
+  const world = new Clients({ headerTimeoutMs: 1000 });
+  const client = world.open();
+  client.data(new TextEncoder().encode("GET / HTTP/1.1\r\n"), 0, 16, EPOCH_MS + 301_000);
+  world.settle();
+  world.pass(500);
+  expect(world.requests.damaged).toBe(0);
+});
