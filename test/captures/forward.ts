@@ -24,7 +24,7 @@ export interface Mirror {
 /** Forwards it in mode tcp, and checks that the run succeeded and its counters add up. */
 export async function forward(mirror: Mirror, flags: string[] = [], options: StartOptions = {}): Promise<Forwarded> {
   using endpoint = new RecordingEndpoint();
-  const { counters, stderr } = await forwardTo(endpoint.address, mirror, [...flags, "--mode", "tcp"], options);
+  const { counters, stderr } = await forwardTo(endpoint.address, mirror, [...flags, "--mode", "tcp", "--fin-delay-ms", "10"], options);
   const streams = endpoint.streams();
   checkCounters(counters, streams);
   return { digests: digestsOf(streams), streams, counters, stderr };

@@ -235,7 +235,7 @@ describe("an endpoint that ends its connection", () => {
     const { counters, stderr } = await forward(session([get("/1")]), to.port, "--response-timeout-ms", "200");
     expect(counters.requests).toMatchObject({ forwarded: 1, answered: 0 });
     expect(counters.responses.unanswered).toBe(1);
-    expect(stderr).toContain("no answer within 200 ms");
+    expect(stderr).toContain("no byte of a response within 200 ms");
   });
 });
 

@@ -94,7 +94,7 @@ describe("a million", () => {
 
 describe("a flood in mode tcp whose endpoint refuses connections", () => {
   test.each(FLOODS.slice(0, 3))("$name", async (flood) => {
-    const { peakBytes } = await flooded(args("tcp", refusingAddress()), savefile(flood, TCP_COUNT));
+    const { peakBytes } = await flooded(["--outage-timeout-s", "1", ...args("tcp", refusingAddress())], savefile(flood, TCP_COUNT));
     expect(peakBytes).toBeGreaterThan(0);
     expect(peakBytes).toBeLessThan(LIMIT_BYTES);
     const { frames } = await Bun.file(summary).json();

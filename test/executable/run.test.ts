@@ -50,7 +50,7 @@ test("each form of forward_addr reaches its endpoint", async () => {
   ];
   for (const [hostname, form] of forms) {
     using endpoint = new RecordingEndpoint({ hostname });
-    const { status } = await run([...command(endpoint, capture).slice(0, -1), form(endpoint.port)]);
+    const { status } = await run(["--fin-delay-ms", "10", ...command(endpoint, capture).slice(0, -1), form(endpoint.port)]);
     expect({ form: form(0), status, received: endpoint.text() }).toEqual({ form: form(0), status: 0, received: REQUEST });
   }
 });

@@ -77,13 +77,12 @@ export const KINDS = {
     count: 1_000_000,
     make: onConnections(CONNECTIONS, UPGRADE, PIECE, 0),
   },
-  "upgrade-holes": {
-    what: "the same, and as many holes between them",
-    count: 500_000,
-    make: onConnections(CONNECTIONS, UPGRADE, PIECE, 1),
-    maxPendingPackets: 0,
+  flows: {
+    what: "connections of which the SYN has come",
+    count: 200_000,
+    make: connectionsWith(""),
+    isUncharged: true,
   },
-  flows: { what: "connections of which the SYN has come", count: 200_000, make: connectionsWith("") },
   remembered: {
     what: "connections that have ended",
     count: 200_000,
@@ -135,7 +134,7 @@ function weigh({ make, maxPendingPackets = 32 }: Kind, count: number): Weight {
   const now = () => {
     Bun.gc(true);
     Bun.gc(true);
-    return { charged: shard.endpoint.memory.budget.usedBytes, cost: memory.read() };
+    return { charged: shard.destination.memory.budget.usedBytes, cost: memory.read() };
   };
   const first = Math.ceil(count * FIRST_SHARE);
   take(make(first, 0));
