@@ -1,56 +1,16 @@
 /** What becomes of requests that are begun: time limits and memory limits, at the limit; offers of another protocol; PROXY headers. */
 import { expect, test } from "bun:test";
-import { HttpMode, type HttpOptions, STALLED_MS } from "../../src/forward/http-mode.ts";
+import { STALLED_MS } from "../../src/forward/http-mode.ts";
 import { Cost } from "../../src/memory/budget.ts";
 import type { StreamConsumer } from "../../src/flow/stream.ts";
-import { USUAL } from "../support/usual.ts";
-import { EPOCH_MS, Scripted, type ScriptedSocket } from "./scripted.ts";
+import { Clients } from "./clients.ts";
+import { EPOCH_MS } from "./scripted.ts";
 
 const GET = "GET / HTTP/1.1\r\n\r\n";
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const UPGRADE = "GET /chat HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
 
-/** Several mirrored connections of --mode http, on one clock, which is the capture's as well. */
-class Clients extends Scripted {
-  readonly mode: HttpMode;
-
-  constructor({ bufferBytes, ...http }: Partial<HttpOptions> & { bufferBytes?: number } = {}) {
-    super(bufferBytes === undefined ? {} : { bufferBytes });
-    const usual = { pipelineDepth: 1, maxWaitingRequests: 128, maxRequestBytes: 1 << 20, maxHeaderBytes: 65_536, responseTimeoutMs: 30_000, headerEdits: null };
-    this.mode = new HttpMode(this.destination, { ...USUAL, ...usual, ...http }, { foreign() {} }, this);
-  }
-
-  open(): StreamConsumer {
-    return this.mode.open({ identity: new Int32Array(9), hasSyn: true });
-  }
-
-  say(client: StreamConsumer, text: string): void {
-    this.mode.advance();
-    client.data(new TextEncoder().encode(text), 0, text.length, this.nowMs);
-    this.settle();
-  }
-
-  respond(socket: ScriptedSocket, text: string): void {
-    socket.events.received(new TextEncoder().encode(text));
-    this.settle();
-  }
-
-  settle(): void {
-    this.mode.flush();
-    this.destination.flush();
-  }
-
-  override pass(ms: number): void {
-    super.pass(ms);
-    this.mode.advance();
-    this.settle();
-  }
-
-  get requests() {
-    return this.counters.requests;
-  }
-}
 
 test("a head that does not come within --header-timeout-s is damaged once, and what follows it is never taken for a request", () => {
   const world = new Clients({ headerTimeoutMs: 60_000 });

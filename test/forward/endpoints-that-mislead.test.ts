@@ -1,57 +1,12 @@
 /** Endpoints that respond when they should not, and what must not come of it: other clients' bytes, requests that wait for ever, a crash. */
 import { expect, test } from "bun:test";
-import { HttpMode, type HttpOptions } from "../../src/forward/http-mode.ts";
-import type { StreamConsumer } from "../../src/flow/stream.ts";
-import { USUAL } from "../support/usual.ts";
+import { Clients } from "./clients.ts";
 import { Scripted, type ScriptedSocket } from "./scripted.ts";
 
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n";
 const OFFER = "Connection: Upgrade\r\nUpgrade: h2c\r\n";
 
-class Clients extends Scripted {
-  readonly mode: HttpMode;
-
-  constructor({ bufferBytes, ...http }: Partial<HttpOptions> & { bufferBytes?: number } = {}) {
-    super(bufferBytes === undefined ? {} : { bufferBytes });
-    const usual = { pipelineDepth: 1, maxWaitingRequests: 128, maxRequestBytes: 1 << 20, maxHeaderBytes: 65_536, responseTimeoutMs: 30_000, headerEdits: null };
-    this.mode = new HttpMode(this.destination, { ...USUAL, ...usual, ...http }, { foreign() {} }, this);
-  }
-
-  open(): StreamConsumer {
-    return this.mode.open({ identity: new Int32Array(9), hasSyn: true });
-  }
-
-  take(client: StreamConsumer, text: string): void {
-    this.mode.advance();
-    client.data(new TextEncoder().encode(text), 0, text.length, this.nowMs);
-  }
-
-  say(client: StreamConsumer, text: string): void {
-    this.take(client, text);
-    this.settle();
-  }
-
-  respond(socket: ScriptedSocket, text: string): void {
-    socket.events.received(new TextEncoder().encode(text));
-    this.settle();
-  }
-
-  settle(): void {
-    this.mode.flush();
-    this.destination.flush();
-  }
-
-  override pass(ms: number): void {
-    super.pass(ms);
-    this.mode.advance();
-    this.settle();
-  }
-
-  get requests() {
-    return this.counters.requests;
-  }
-}
 
 function post(length: number, fields = ""): string {
   return `POST / HTTP/1.1\r\n${fields}Content-Length: ${length}\r\n\r\n${"x".repeat(length)}`;
