@@ -44,11 +44,6 @@ export class RequestQueue {
     return request;
   }
 
-  /** Takes out the last one. */
-  pop(): Request {
-    return this.requests.pop()!;
-  }
-
   /** Takes out all that wait, in order: as many steps as there are. */
   takeWaiting(): Request[] {
     return this.requests.splice(this.first + this.inFlight);
