@@ -52,7 +52,14 @@ export class LiveRun {
       `Capturing on ${options.interfaceName}: VNI ${options.vni}, port ${options.port}, ` +
         `forwarding to ${host} port ${port} (${counted(options.threads, "thread")})`,
     );
-    return new LiveRun(shards, secondLook, report, log, options.interfaceName!, new InterfaceState(options.interfaceName!));
+    return new LiveRun(
+      shards,
+      secondLook,
+      report,
+      log,
+      options.interfaceName!,
+      new InterfaceState(options.interfaceName!),
+    );
   }
 
   /** Captures until `stop` is requested. Throws RefusalError, ShardError. */

@@ -64,8 +64,14 @@ export class LiveShard {
   /** Divides the interface with the other shards. `id` null: makes the group. Returns its id. Throws RefusalError. */
   shareInterface(id: number | null): number {
     const { fd } = this.capture;
-    const shared = id === null ? createFanout(fd, fanoutProgram({ vxlanPort: this.options["vxlan-port"] })) : joinFanout(fd, id) ? id : undefined;
-    if (shared === undefined) throw this.refusal("the kernel does not divide it among threads (PACKET_FANOUT); use --threads 1");
+    const shared =
+      id === null
+        ? createFanout(fd, fanoutProgram({ vxlanPort: this.options["vxlan-port"] }))
+        : joinFanout(fd, id)
+          ? id
+          : undefined;
+    if (shared === undefined)
+      throw this.refusal("the kernel does not divide it among threads (PACKET_FANOUT); use --threads 1");
     return shared;
   }
 
@@ -86,7 +92,10 @@ export class LiveShard {
     this.refusedMs = this.clock.now();
   }
 
-  /** Takes the frames from `sinceMs` on, until {@link refuse}; `counted` is called every now and then. Throws RefusalError. */
+  /**
+   * Takes the frames from `sinceMs` on, until {@link refuse}; `counted` is called every now and then. Throws
+   * RefusalError.
+   */
   async run(sinceMs: number, counted: () => void): Promise<void> {
     const { capture, shard, memory, clock } = this;
     capture.sinceMs = sinceMs;

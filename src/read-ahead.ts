@@ -52,9 +52,13 @@ export class ReadAhead {
     return memory.heldBytes > this.heldBytesMax || unsettledCount > UNSETTLED_CONNECTIONS_MAX;
   }
 
-  /** Whether the endpoint has something to do that does not need more to be read first, as the rest of an upload does. */
+  /**
+   * Whether the endpoint has something to do that does not need more to be read first, as the rest of an upload does.
+   */
   private get isAwaited(): boolean {
     const { load, destination } = this;
-    return load.awaitingPipes > 0 || load.waitingRequests > 0 || destination.unsettledCount > 0 || destination.isAwaited;
+    return (
+      load.awaitingPipes > 0 || load.waitingRequests > 0 || destination.unsettledCount > 0 || destination.isAwaited
+    );
   }
 }

@@ -53,7 +53,15 @@ export class SecondLook {
     const { refused } = this.counters;
     if (!this.isOver) this.refusedFrames += capture.newlyAccepted();
     this.fetch();
-    while (capture.next()) decoder.decode(capture.bytes, capture.view, capture.offset, capture.length, capture.linkType, capture.timestampMs);
+    while (capture.next())
+      decoder.decode(
+        capture.bytes,
+        capture.view,
+        capture.offset,
+        capture.length,
+        capture.linkType,
+        capture.timestampMs,
+      );
     refused.frames = this.refusedFrames;
     refused.sampled = sampled.frames.captured;
     sampled.frames.dropped.forEach((count, reason) => (refused.dropped[reason] = count));

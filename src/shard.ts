@@ -49,7 +49,14 @@ export class Shard {
   /** `now`: milliseconds since 1970, with fractions. */
   constructor(options: ShardOptions, counters: Counters, report: ShardReport, connector: Connector, now: () => number) {
     const budget = new Budget(options.maxBufferMib * 2 ** 20);
-    this.destination = new Destination(options, counters, new HeldMemory(budget, new ArrayPool()), report, connector, now);
+    this.destination = new Destination(
+      options,
+      counters,
+      new HeldMemory(budget, new ArrayPool()),
+      report,
+      connector,
+      now,
+    );
     this.decoder = new Decoder(options, counters);
     this.http = options.mode === "http" ? new HttpMode(this.destination, options, report, this.decoder.clock) : null;
     if (this.http !== null) this.decoder.clock.listen(this.http);
@@ -68,7 +75,14 @@ export class Shard {
     this.destination.beginBatch();
     let more = true;
     for (let count = 0; count < recordsMax && !this.isBehind && (more = source.next()); count++) {
-      const outcome = this.decoder.decode(bytes, view, source.offset, source.length, source.linkType, source.timestampMs);
+      const outcome = this.decoder.decode(
+        bytes,
+        view,
+        source.offset,
+        source.length,
+        source.linkType,
+        source.timestampMs,
+      );
       if (outcome === SEGMENT) this.flows.accept(this.decoder.segment);
     }
     this.flush();

@@ -7,7 +7,10 @@ const VARIABLE = "MIMALLOC_SCAVENGER";
 /** Where the sources lie in an executable. */
 const EMBEDDED = "/$bunfs/";
 
-/** Has this process start over without that thread, once. It goes on as it is where the system refuses, and under `bun` itself. */
+/**
+ * Has this process start over without that thread, once. It goes on as it is where the system refuses, and under `bun`
+ * itself.
+ */
 export function startOver(argv: string[], env: NodeJS.ProcessEnv): void {
   if (!Bun.main.startsWith(EMBEDDED) || env[VARIABLE] !== undefined) return;
   // Where execve is refused, its warning that it is experimental would stand between the log lines.

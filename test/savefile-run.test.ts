@@ -53,7 +53,12 @@ function runOver(source: WaitingSource) {
   if (request.kind !== "run") throw new Error("not a run");
   const counters = new Counters();
   const clock = new Clock();
-  const report = new RunReport(new Log("silent", "plain", clock.now), counters, { ...request.options, vni: 42 }, clock.now);
+  const report = new RunReport(
+    new Log("silent", "plain", clock.now),
+    counters,
+    { ...request.options, vni: 42 },
+    clock.now,
+  );
   return { counters, run: new SavefileRun(source, request.options, counters, report, clock) };
 }
 

@@ -39,9 +39,11 @@ function readOptions() {
     const runs = Number(values.runs);
     if (!Number.isInteger(runs) || runs < 1 || runs > 100) refuse(`--runs must be 1 to 100, not '${values.runs}'`);
     const parts = new Set(values.only.split(","));
-    for (const part of parts) if (!(part in TITLES)) refuse(`--only takes ${Object.keys(TITLES).join()}, not '${part}'`);
+    for (const part of parts)
+      if (!(part in TITLES)) refuse(`--only takes ${Object.keys(TITLES).join()}, not '${part}'`);
     const { production } = values;
-    if (production !== "nginx" && production !== "minimal") refuse(`--production must be nginx or minimal, not '${production}'`);
+    if (production !== "nginx" && production !== "minimal")
+      refuse(`--production must be nginx or minimal, not '${production}'`);
     return { ...values, runs, parts, production, directory: values.directory! } as const;
   } catch (error) {
     return refuse((error as Error).message);
@@ -50,7 +52,13 @@ function readOptions() {
 
 function machine() {
   const memory = /MemTotal:\s+(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))![1];
-  return { cpu: cpus()[0]!.model, cores: cpus().length, memory_gb: Math.round((Number(memory) * 1024) / 1e9), kernel: release(), bun: Bun.version };
+  return {
+    cpu: cpus()[0]!.model,
+    cores: cpus().length,
+    memory_gb: Math.round((Number(memory) * 1024) / 1e9),
+    kernel: release(),
+    bun: Bun.version,
+  };
 }
 
 const options = readOptions();
@@ -73,14 +81,23 @@ if (parts.has("b") || parts.has("d")) {
 }
 if (parts.has("c")) {
   step("c");
-  await measureLive(figures, { runs, quick, soak: options.soak, production: options.production, directory, hasFloor: parts.has("d") });
+  await measureLive(figures, {
+    runs,
+    quick,
+    soak: options.soak,
+    production: options.production,
+    directory,
+    hasFloor: parts.has("d"),
+  });
 }
 if (parts.has("e")) {
   step("e");
   await measureManyFlows(figures, runs, quick ? [100] : [10_000, 50_000], directory);
 }
 
-console.log(`${version} on ${cores} cores of ${cpu}, kernel ${kernel}; median and spread (lowest – highest) of ${runs} runs`);
+console.log(
+  `${version} on ${cores} cores of ${cpu}, kernel ${kernel}; median and spread (lowest – highest) of ${runs} runs`,
+);
 console.log(figures.table(TITLES));
 mkdirSync(dirname(options.json), { recursive: true });
 writeFileSync(options.json, figures.json({ ...about, seconds: Math.round((Date.now() - begun) / 1000) }));

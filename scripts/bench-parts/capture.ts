@@ -6,7 +6,8 @@ export const VNI = 5_569_041;
 export const PORT = 80;
 /** Keep-alive connections, each with one request at a time. */
 export const CONNECTIONS = 64;
-export const REQUEST = "GET /products/1234?page=2 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
+export const REQUEST =
+  "GET /products/1234?page=2 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
 
 /** A TCP segment's payload in a frame of 1500 bytes, without and with timestamps as TCP option. */
 export const FULL_PAYLOAD_BYTES = 1448;
@@ -34,7 +35,17 @@ class RecordTemplate {
 
   constructor(flags: string, payload: Uint8Array) {
     const options = payload.length === FULL_PAYLOAD_BYTES ? TIMESTAMP_OPTION : new Uint8Array(0);
-    const segment = { source: "10.0.0.0", sourcePort: 0, destination: "10.1.0.10", destinationPort: PORT, sequence: 0, acknowledgment: 1, flags, payload, options };
+    const segment = {
+      source: "10.0.0.0",
+      sourcePort: 0,
+      destination: "10.1.0.10",
+      destinationPort: PORT,
+      sequence: 0,
+      acknowledgment: 1,
+      flags,
+      payload,
+      options,
+    };
     this.bytes = pcap([{ frame: mirroredSegment(segment, VNI), timestampMs: 0 }]).slice(FILE_HEADER_LEN);
   }
 }
@@ -106,7 +117,9 @@ export function uploads(connections: number, segments: number, outOfOrder = 0): 
   const body = UPLOAD_SEGMENTS * FULL_PAYLOAD_BYTES;
   const head = (length: number) => `POST /orders HTTP/1.1\r\nHost: shop.example\r\nContent-Length: ${length}\r\n\r\n`;
   const upload = new TextEncoder().encode(head(body - head(body).length).padEnd(body, "x"));
-  const payloads = Array.from({ length: UPLOAD_SEGMENTS }, (_, i) => upload.slice(i * FULL_PAYLOAD_BYTES, (i + 1) * FULL_PAYLOAD_BYTES));
+  const payloads = Array.from({ length: UPLOAD_SEGMENTS }, (_, i) =>
+    upload.slice(i * FULL_PAYLOAD_BYTES, (i + 1) * FULL_PAYLOAD_BYTES),
+  );
   return { connections, segments, payloads, outOfOrder };
 }
 

@@ -27,7 +27,10 @@ export class Figures {
 
   /** As text; for each part its title first. */
   table(titles: Record<string, string>): string {
-    const rows = this.all.map(({ part, name, unit, runs }) => ({ part, cells: [name, show(median(runs)), `${show(Math.min(...runs))} – ${show(Math.max(...runs))}`, unit] }));
+    const rows = this.all.map(({ part, name, unit, runs }) => ({
+      part,
+      cells: [name, show(median(runs)), `${show(Math.min(...runs))} – ${show(Math.max(...runs))}`, unit],
+    }));
     const widths = [0, 1, 2].map((column) => Math.max(...rows.map(({ cells }) => [...cells[column]!].length), 0));
     const lines: string[] = [];
     for (const part of Object.keys(titles)) {
@@ -35,14 +38,21 @@ export class Figures {
       if (own.length === 0) continue;
       lines.push("", `(${part}) ${titles[part]}`);
       for (const { cells } of own) {
-        lines.push(`    ${cells[0]!.padEnd(widths[0]!)}  ${cells[1]!.padStart(widths[1]!)}  ${cells[2]!.padStart(widths[2]!)}  ${cells[3]}`);
+        lines.push(
+          `    ${cells[0]!.padEnd(widths[0]!)}  ${cells[1]!.padStart(widths[1]!)}  ${cells[2]!.padStart(widths[2]!)}  ${cells[3]}`,
+        );
       }
     }
     return [...lines, "", ...this.leftOut].join("\n");
   }
 
   json(about: object): string {
-    const figures = this.all.map((figure) => ({ ...figure, median: median(figure.runs), min: Math.min(...figure.runs), max: Math.max(...figure.runs) }));
+    const figures = this.all.map((figure) => ({
+      ...figure,
+      median: median(figure.runs),
+      min: Math.min(...figure.runs),
+      max: Math.max(...figure.runs),
+    }));
     return `${JSON.stringify({ ...about, figures, left_out: this.leftOut }, null, 2)}\n`;
   }
 }

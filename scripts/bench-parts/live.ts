@@ -9,7 +9,20 @@ import { join } from "node:path";
 import { DELAY_BUCKETS_MS } from "../../src/observe/counters.ts";
 import { CONNECTIONS, datagram, PORT, records, REQUEST, requests, VNI } from "./capture.ts";
 import { type Figures, percentile } from "./figures.ts";
-import { Child, type CpuTime, compile, cpuTime, ENDPOINT_HOST, EXECUTABLE, hasCompiler, json, nginxCommand, PROGRAM, REPOSITORY, startServer } from "./processes.ts";
+import {
+  Child,
+  type CpuTime,
+  compile,
+  cpuTime,
+  ENDPOINT_HOST,
+  EXECUTABLE,
+  hasCompiler,
+  json,
+  nginxCommand,
+  PROGRAM,
+  REPOSITORY,
+  startServer,
+} from "./processes.ts";
 import { measureFloor, type Mode, MODES } from "./read.ts";
 
 export interface LiveOptions {
@@ -54,7 +67,8 @@ const SETTLE_MS = 500;
 export function whyNoLab(): string | undefined {
   if (process.getuid?.() !== 0) return "it needs root";
   if (!hasCompiler) return "there is no C compiler (cc) for its clients";
-  for (const tool of ["ip", "tc", "nft", "ethtool", "ss", "nginx"]) if (Bun.which(tool) === null) return `${tool} is not installed`;
+  for (const tool of ["ip", "tc", "nft", "ethtool", "ss", "nginx"])
+    if (Bun.which(tool) === null) return `${tool} is not installed`;
   return undefined;
 }
 
@@ -76,7 +90,21 @@ class Forwarder {
   static async start({ mode, shards }: Setup, directory: string): Promise<Forwarder> {
     const summary = join(directory, "summary.json");
     const threads = canShard ? ["--threads", String(shards)] : [];
-    const args = ["--mode", mode, ...threads, "--log-level", "info", "--log-format", "plain", "--summary", summary, "eth0", String(VNI), String(PORT), `${ENDPOINT_HOST}:${ENDPOINT_PORT}`];
+    const args = [
+      "--mode",
+      mode,
+      ...threads,
+      "--log-level",
+      "info",
+      "--log-format",
+      "plain",
+      "--summary",
+      summary,
+      "eth0",
+      String(VNI),
+      String(PORT),
+      `${ENDPOINT_HOST}:${ENDPOINT_PORT}`,
+    ];
     const begun = performance.now();
     const program = new Child([...inNamespace("replay"), ...PROGRAM, ...args]);
     await program.says("Capturing on");
@@ -148,14 +176,29 @@ class LiveLab {
 
   /** Has the clients send, and waits for what the mirror still has to deliver. */
   private async send(rate: number, seconds: number): Promise<{ requests: number; seconds: number }> {
-    const command = [this.loadProgram, PRODUCTION_HOST, String(PORT), String(CONNECTIONS), String(seconds), String(rate), REQUEST];
+    const command = [
+      this.loadProgram,
+      PRODUCTION_HOST,
+      String(PORT),
+      String(CONNECTIONS),
+      String(seconds),
+      String(rate),
+      REQUEST,
+    ];
     const sent = await json<{ requests: number; seconds: number }>([...inNamespace("client"), ...command]);
     await Bun.sleep(SETTLE_MS);
     return sent;
   }
 
-  /** Rising load until the first loss, or until the machine does not reach the rate. Null: even the first rate had a loss. */
-  async highest(setup: Setup, first: number, seconds: number): Promise<{ rate: number; asked: number; nextLostShare: number } | null> {
+  /**
+   * Rising load until the first loss, or until the machine does not reach the rate. Null: even the first rate had a
+   * loss.
+   */
+  async highest(
+    setup: Setup,
+    first: number,
+    seconds: number,
+  ): Promise<{ rate: number; asked: number; nextLostShare: number } | null> {
     let best: { rate: number; asked: number } | null = null;
     let asked = first;
     for (let i = 0; i < STEPS_MAX; i++, asked *= RATE_STEP) {
@@ -167,7 +210,9 @@ class LiveLab {
     return best && { ...best, nextLostShare: 0 };
   }
 
-  /** CPU that the program takes while nothing comes, as a share of one core, in percent; and how long it took to start. */
+  /**
+   * CPU that the program takes while nothing comes, as a share of one core, in percent; and how long it took to start.
+   */
   async idle(setup: Setup, seconds: number): Promise<{ percent: number; startMs: number }> {
     const forwarder = await Forwarder.start(setup, this.options.directory);
     try {
@@ -184,15 +229,28 @@ class LiveLab {
   }
 
   /** Mirror packets as fast as the kernel takes them. Returns how many were lost, and where. */
-  async burst(setup: Setup, burstProgram: string): Promise<{ beforeCapture: number; byKernel: number; perSecond: number }> {
+  async burst(
+    setup: Setup,
+    burstProgram: string,
+  ): Promise<{ beforeCapture: number; byKernel: number; perSecond: number }> {
     const forwarder = await Forwarder.start(setup, this.options.directory);
     try {
       const file = join(this.options.directory, "datagrams");
-      const sent = await json<{ datagrams: number; seconds: number }>([...inNamespace("production"), burstProgram, TARGET_HOST, String(VXLAN_PORT), file]);
+      const sent = await json<{ datagrams: number; seconds: number }>([
+        ...inNamespace("production"),
+        burstProgram,
+        TARGET_HOST,
+        String(VXLAN_PORT),
+        file,
+      ]);
       await Bun.sleep(3 * SETTLE_MS);
       const { frames } = await forwarder.finish();
       const captured = frames.captured + frames.kernel_dropped;
-      return { beforeCapture: sent.datagrams - captured, byKernel: frames.kernel_dropped, perSecond: sent.datagrams / sent.seconds };
+      return {
+        beforeCapture: sent.datagrams - captured,
+        byKernel: frames.kernel_dropped,
+        perSecond: sent.datagrams / sent.seconds,
+      };
     } finally {
       await forwarder.stop();
     }
@@ -217,14 +275,20 @@ export async function measureLive(figures: Figures, options: LiveOptions): Promi
     return;
   }
   const { directory } = options;
-  await new Child([join(REPOSITORY, "scripts/lab"), "up", "--vni", String(VNI)], "ignore", { LAB_PREFIX: PREFIX }).ends();
+  await new Child([join(REPOSITORY, "scripts/lab"), "up", "--vni", String(VNI)], "ignore", {
+    LAB_PREFIX: PREFIX,
+  }).ends();
   const server = await compile("server", directory);
   const floor = await compile("floor", directory);
   const burst = await compile("burst", directory);
   const lab = new LiveLab(options, await compile("load", directory));
   writeDatagrams(join(directory, "datagrams"));
-  const production = options.production === "nginx" ? nginxCommand(directory, "0.0.0.0", PORT) : [server, "0.0.0.0", String(PORT)];
-  const servers = [await startServer(production, PORT, inNamespace("production")), await startServer([server, ENDPOINT_HOST, String(ENDPOINT_PORT)], ENDPOINT_PORT, inNamespace("replay"))];
+  const production =
+    options.production === "nginx" ? nginxCommand(directory, "0.0.0.0", PORT) : [server, "0.0.0.0", String(PORT)];
+  const servers = [
+    await startServer(production, PORT, inNamespace("production")),
+    await startServer([server, ENDPOINT_HOST, String(ENDPOINT_PORT)], ENDPOINT_PORT, inNamespace("replay")),
+  ];
   if (!canShard) figures.leaveOut("(c) with one shard only: this program has no --threads");
   try {
     for (const shards of canShard ? SHARDS : [1]) {
@@ -236,7 +300,14 @@ export async function measureLive(figures: Figures, options: LiveOptions): Promi
   }
 }
 
-async function measureSetup(figures: Figures, lab: LiveLab, setup: Setup, options: LiveOptions, floor: string, burst: string): Promise<void> {
+async function measureSetup(
+  figures: Figures,
+  lab: LiveLab,
+  setup: Setup,
+  options: LiveOptions,
+  floor: string,
+  burst: string,
+): Promise<void> {
   const name = `mode ${setup.mode}, ${setup.shards} shard${setup.shards === 1 ? "" : "s"}`;
   const add = (what: string, unit: string, value: number) => figures.add("c", `${name}: ${what}`, unit, value);
   const seconds = options.quick ? 0.3 : STEP_SECONDS;
@@ -257,8 +328,19 @@ async function measureSetup(figures: Figures, lab: LiveLab, setup: Setup, option
     add("CPU there, user", "µs/request", full.userUs);
     add("CPU there, system", "µs/request", full.systemUs);
     if (options.hasFloor) {
-      const { userUs, systemUs } = await measureFloor(floor, ENDPOINT_PORT, options.quick ? 5000 : FLOOR_REQUESTS, 1, inNamespace("replay"));
-      figures.add("d", `${name} (c), at its highest rate, to the floor in the lab`, "×", (full.userUs + full.systemUs) / (userUs + systemUs));
+      const { userUs, systemUs } = await measureFloor(
+        floor,
+        ENDPOINT_PORT,
+        options.quick ? 5000 : FLOOR_REQUESTS,
+        1,
+        inNamespace("replay"),
+      );
+      figures.add(
+        "d",
+        `${name} (c), at its highest rate, to the floor in the lab`,
+        "×",
+        (full.userUs + full.systemUs) / (userUs + systemUs),
+      );
     }
     const half = await lab.load(setup, found.rate / 2, measuredSeconds, warmUpSeconds);
     add("CPU at half of it, user", "µs/request", half.userUs);

@@ -1,6 +1,8 @@
 /**
- * (e) Memory with many live flows: each has a SYN and one small request, or the first segment of an upload, which needs no
- * connection yet, and stays open. The savefile comes through a pipe that is kept open; program and endpoint have a network
+ * (e) Memory with many live flows: each has a SYN and one small request, or the first segment of an upload, which
+ * needs no
+ * connection yet, and stays open. The savefile comes through a pipe that is kept open; program and endpoint have a
+ * network
  * namespace of their own, with enough ports.
  */
 import { PORT, requests, savefile, type Traffic, uploads, VNI } from "./capture.ts";
@@ -21,7 +23,8 @@ const STILL_LOOKS = 5;
 /** Why this cannot be measured here; undefined: it can. */
 export function whyNoManyFlows(): string | undefined {
   if (process.getuid?.() !== 0) return "it needs root";
-  for (const tool of ["unshare", "nsenter", "ip", "ss"]) if (Bun.which(tool) === null) return `${tool} is not installed`;
+  for (const tool of ["unshare", "nsenter", "ip", "ss"])
+    if (Bun.which(tool) === null) return `${tool} is not installed`;
   return undefined;
 }
 
@@ -32,16 +35,41 @@ async function openFilesMax(): Promise<number> {
 }
 
 async function connectedSockets(through: string[]): Promise<number> {
-  return Number(await new Child([...through, "bash", "-c", `ss -Htn state established "dport = :${ENDPOINT_PORT}" | wc -l`]).ends());
+  return Number(
+    await new Child([...through, "bash", "-c", `ss -Htn state established "dport = :${ENDPOINT_PORT}" | wc -l`]).ends(),
+  );
 }
 
-async function measure(traffic: Traffic, mode: Mode, connections: number, directory: string): Promise<{ rssMb: number; peakMb: number }> {
+async function measure(
+  traffic: Traffic,
+  mode: Mode,
+  connections: number,
+  directory: string,
+): Promise<{ rssMb: number; peakMb: number }> {
   const prepare = `ip link set lo up; echo '1024 65535' >/proc/sys/net/ipv4/ip_local_port_range; ulimit -n ${OPEN_FILES} 2>/dev/null || ulimit -n "$(ulimit -Hn)"; echo ready; exec "$@"`;
-  const endpoint = new Child(["unshare", "-n", "bash", "-c", prepare, "bash", ...(await endpointCommand(directory, ENDPOINT_PORT))]);
+  const endpoint = new Child([
+    "unshare",
+    "-n",
+    "bash",
+    "-c",
+    prepare,
+    "bash",
+    ...(await endpointCommand(directory, ENDPOINT_PORT)),
+  ]);
   await endpoint.says("ready");
   const through = ["nsenter", "-t", String(endpoint.pid), "-n"];
   const limited = ["bash", "-c", `ulimit -n ${OPEN_FILES} 2>/dev/null || ulimit -n "$(ulimit -Hn)"; exec "$@"`, "bash"];
-  const args = ["--log-level", "error", "--mode", mode, "--read", "-", String(VNI), String(PORT), `${ENDPOINT_HOST}:${ENDPOINT_PORT}`];
+  const args = [
+    "--log-level",
+    "error",
+    "--mode",
+    mode,
+    "--read",
+    "-",
+    String(VNI),
+    String(PORT),
+    `${ENDPOINT_HOST}:${ENDPOINT_PORT}`,
+  ];
   await (await startServer(["true"], ENDPOINT_PORT, through)).stop();
   const program = new Child([...through, ...limited, ...PROGRAM, ...args], "pipe");
   try {
@@ -60,7 +88,10 @@ async function measure(traffic: Traffic, mode: Mode, connections: number, direct
       still = isStill ? still + 1 : 0;
       before = rssMb;
     }
-    if (still < STILL_LOOKS) throw new Error(`mode ${mode}: only ${await connectedSockets(through)} of ${connections} connections were made, or memory does not settle`);
+    if (still < STILL_LOOKS)
+      throw new Error(
+        `mode ${mode}: only ${await connectedSockets(through)} of ${connections} connections were made, or memory does not settle`,
+      );
     return memory(program.pid);
   } finally {
     await program.stop();
@@ -68,7 +99,12 @@ async function measure(traffic: Traffic, mode: Mode, connections: number, direct
   }
 }
 
-export async function measureManyFlows(figures: Figures, runs: number, counts: number[], directory: string): Promise<void> {
+export async function measureManyFlows(
+  figures: Figures,
+  runs: number,
+  counts: number[],
+  directory: string,
+): Promise<void> {
   const why = whyNoManyFlows();
   if (why !== undefined) {
     figures.leaveOut(`(e) is left out: ${why}`);
@@ -86,7 +122,9 @@ export async function measureManyFlows(figures: Figures, runs: number, counts: n
     const flows = `${count.toLocaleString("en-US")} live flows`;
     await add(`${flows}, mode http, each in the middle of an upload`, uploads(count, count), "http", 0);
     if (count + OTHER_FILES > filesMax) {
-      figures.leaveOut(`(e) is left out for ${flows} with a connection each: a process here may open only ${filesMax.toLocaleString("en-US")} files`);
+      figures.leaveOut(
+        `(e) is left out for ${flows} with a connection each: a process here may open only ${filesMax.toLocaleString("en-US")} files`,
+      );
       continue;
     }
     for (const mode of MODES) await add(`${flows}, mode ${mode}`, requests(count, count), mode, count);

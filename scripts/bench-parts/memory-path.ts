@@ -71,7 +71,9 @@ class Sink implements StreamOpener, RequestSink {
   constructor(private readonly mode: "tcp" | "http") {}
 
   open(_origin: StreamOrigin): StreamConsumer {
-    return this.mode === "tcp" ? new Bytes(this) : new Framed(new RequestFramer({ maxHeaderBytes: 65_536 }, this, true));
+    return this.mode === "tcp"
+      ? new Bytes(this)
+      : new Framed(new RequestFramer({ maxHeaderBytes: 65_536 }, this, true));
   }
 
   bytes(_bytes: Uint8Array, _offset: number, length: number): void {
@@ -134,7 +136,13 @@ function run(all: Uint8Array[], mode: "tcp" | "http", traffic: Traffic): number 
   const counters = new Counters();
   const sink = new Sink(mode);
   const decoder = new Decoder({ vxlanPort: VXLAN_PORT, vni: VNI, port: PORT }, counters);
-  const limits = { maxPendingPackets: 32, gapTimeoutMs: Infinity, idleTimeoutMs: 300_000, maxFlows: 65_536, sourceWaits: true };
+  const limits = {
+    maxPendingPackets: 32,
+    gapTimeoutMs: Infinity,
+    idleTimeoutMs: 300_000,
+    maxFlows: 65_536,
+    sourceWaits: true,
+  };
   const flows = new FlowTable(limits, counters, new Budget(256 << 20), sink, decoder.clock);
   const source = new BatchSource();
   let ns = 0;
@@ -142,7 +150,14 @@ function run(all: Uint8Array[], mode: "tcp" | "http", traffic: Traffic): number 
     source.fill(batch);
     const begun = Bun.nanoseconds();
     while (source.next()) {
-      const outcome = decoder.decode(source.bytes, source.view, source.offset, source.length, source.linkType, source.timestampMs);
+      const outcome = decoder.decode(
+        source.bytes,
+        source.view,
+        source.offset,
+        source.length,
+        source.linkType,
+        source.timestampMs,
+      );
       if (outcome === SEGMENT) flows.accept(decoder.segment);
     }
     ns += Bun.nanoseconds() - begun;
@@ -150,7 +165,9 @@ function run(all: Uint8Array[], mode: "tcp" | "http", traffic: Traffic): number 
   flows.flush();
   const expected = traffic.segments / traffic.payloads.length;
   if (counters.reassembly.gaps > 0 || (mode === "http" && sink.requestCount < Math.floor(expected))) {
-    throw new Error(`The path from memory lost something: ${sink.requestCount} of ${expected} requests, ${counters.reassembly.gaps} gaps`);
+    throw new Error(
+      `The path from memory lost something: ${sink.requestCount} of ${expected} requests, ${counters.reassembly.gaps} gaps`,
+    );
   }
   return ns;
 }

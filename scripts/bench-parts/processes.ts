@@ -5,7 +5,9 @@ import type { Subprocess } from "bun";
 
 export const REPOSITORY = resolve(import.meta.dir, "../..");
 export const EXECUTABLE = join(REPOSITORY, "dist/vxlan-to-http-linux-x64");
-/** As a service runs: in a session of its own, among which the kernel divides the cores before nice counts (autogroup). */
+/**
+ * As a service runs: in a session of its own, among which the kernel divides the cores before nice counts (autogroup).
+ */
 export const PROGRAM = ["setsid", EXECUTABLE];
 export const ENDPOINT_HOST = "127.0.0.1";
 
@@ -28,7 +30,12 @@ export class Child {
     stdin: "pipe" | "ignore" = "ignore",
     env: Record<string, string> = {},
   ) {
-    this.child = Bun.spawn(command, { stdin, stdout: "pipe", stderr: "pipe", env: { PATH: process.env["PATH"] ?? "", ...env } });
+    this.child = Bun.spawn(command, {
+      stdin,
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { PATH: process.env["PATH"] ?? "", ...env },
+    });
     running.add(this.child);
     this.done = this.watch();
   }
@@ -59,7 +66,9 @@ export class Child {
   }
 
   private failure(): Error {
-    return new Error(`${this.command.join(" ").slice(0, 200)}: exit status ${this.child.exitCode}\n${this.stdout}${this.stderr}`);
+    return new Error(
+      `${this.command.join(" ").slice(0, 200)}: exit status ${this.child.exitCode}\n${this.stdout}${this.stderr}`,
+    );
   }
 
   private async watch(): Promise<void> {
@@ -70,7 +79,10 @@ export class Child {
         this.look();
       }
     };
-    await Promise.all([collect(this.child.stdout, (text) => (this.stdout += text)), collect(this.child.stderr, (text) => (this.stderr += text))]);
+    await Promise.all([
+      collect(this.child.stdout, (text) => (this.stdout += text)),
+      collect(this.child.stderr, (text) => (this.stderr += text)),
+    ]);
     await this.child.exited;
     running.delete(this.child);
     this.look();
@@ -98,7 +110,9 @@ export async function compile(name: string, directory: string): Promise<string> 
 
 /** Writes the configuration of an nginx that answers as cheaply as it can. Returns the command. */
 export function nginxCommand(directory: string, host: string, port: number): string[] {
-  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${directory}/${kind};`).join(" ");
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+    .map((kind) => `${kind}_temp_path ${directory}/${kind};`)
+    .join(" ");
   const file = join(directory, `nginx-${port}.conf`);
   chmodSync(directory, 0o755);
   writeFileSync(
@@ -120,7 +134,11 @@ export async function endpointCommand(directory: string, port: number): Promise<
 /** Starts a server, through another command if need be; it listens when this returns. */
 export async function startServer(command: string[], port: number, through: string[] = []): Promise<Child> {
   const server = new Child([...through, ...command]);
-  const isListening = ["bash", "-c", `for i in {1..500}; do ss -Hltn "sport = :${port}" | grep -q . && exit 0; sleep 0.01; done; exit 1`];
+  const isListening = [
+    "bash",
+    "-c",
+    `for i in {1..500}; do ss -Hltn "sport = :${port}" | grep -q . && exit 0; sleep 0.01; done; exit 1`,
+  ];
   await new Child([...through, ...isListening]).ends();
   return server;
 }

@@ -6,7 +6,17 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { CONNECTIONS, PORT, REQUEST, requests, VNI, writeSavefile } from "./capture.ts";
 import type { Figures } from "./figures.ts";
-import { Child, compile, ENDPOINT_HOST, endpointCommand, hasCompiler, json, memory, PROGRAM, startServer } from "./processes.ts";
+import {
+  Child,
+  compile,
+  ENDPOINT_HOST,
+  endpointCommand,
+  hasCompiler,
+  json,
+  memory,
+  PROGRAM,
+  startServer,
+} from "./processes.ts";
 
 export const ENDPOINT_PORT = 9180;
 /**
@@ -34,14 +44,41 @@ interface FloorOutput {
 }
 
 /** Runs the floor. Returns its cost per request in microseconds. */
-export async function measureFloor(program: string, port: number, count: number, depth: number, through: string[] = []): Promise<{ userUs: number; systemUs: number }> {
-  const output = await json<FloorOutput>([...through, program, ENDPOINT_HOST, String(port), String(CONNECTIONS), String(count), String(depth), REQUEST]);
+export async function measureFloor(
+  program: string,
+  port: number,
+  count: number,
+  depth: number,
+  through: string[] = [],
+): Promise<{ userUs: number; systemUs: number }> {
+  const output = await json<FloorOutput>([
+    ...through,
+    program,
+    ENDPOINT_HOST,
+    String(port),
+    String(CONNECTIONS),
+    String(count),
+    String(depth),
+    REQUEST,
+  ]);
   return { userUs: output.user_us / output.requests, systemUs: output.system_us / output.requests };
 }
 
 async function forward(capture: string, summary: string, mode: Mode, count: number): Promise<Cost> {
   const begun = performance.now();
-  const args = ["--log-level", "error", "--mode", mode, "--read", capture, "--summary", summary, String(VNI), String(PORT), `${ENDPOINT_HOST}:${ENDPOINT_PORT}`];
+  const args = [
+    "--log-level",
+    "error",
+    "--mode",
+    mode,
+    "--read",
+    capture,
+    "--summary",
+    summary,
+    String(VNI),
+    String(PORT),
+    `${ENDPOINT_HOST}:${ENDPOINT_PORT}`,
+  ];
   const running = new Child([...PROGRAM, ...args]);
   // What the system tells of a child's peak at its end includes its parent's, from before it was the program.
   let peakMb = 0;
@@ -57,11 +94,23 @@ async function forward(capture: string, summary: string, mode: Mode, count: numb
   const seconds = (performance.now() - begun) / 1000;
   const usage = running.child.resourceUsage()!;
   const { upstream } = await Bun.file(summary).json();
-  if (upstream.bytes !== count * REQUEST.length) throw new Error(`--read, mode ${mode}: ${upstream.bytes} bytes of ${count * REQUEST.length} were forwarded`);
-  return { seconds, userUs: Number(usage.cpuTime.user) / count, systemUs: Number(usage.cpuTime.system) / count, peakMb };
+  if (upstream.bytes !== count * REQUEST.length)
+    throw new Error(`--read, mode ${mode}: ${upstream.bytes} bytes of ${count * REQUEST.length} were forwarded`);
+  return {
+    seconds,
+    userUs: Number(usage.cpuTime.user) / count,
+    systemUs: Number(usage.cpuTime.system) / count,
+    peakMb,
+  };
 }
 
-export async function measureRead(figures: Figures, runs: number, count: number, directory: string, parts: Set<string>): Promise<void> {
+export async function measureRead(
+  figures: Figures,
+  runs: number,
+  count: number,
+  directory: string,
+  parts: Set<string>,
+): Promise<void> {
   const hasFloor = parts.has("d") && hasCompiler;
   if (parts.has("d") && !hasCompiler) figures.leaveOut("(d) is left out: there is no C compiler (cc) here");
   const floorProgram = hasFloor ? await compile("floor", directory) : "";
@@ -70,7 +119,9 @@ export async function measureRead(figures: Figures, runs: number, count: number,
   const endpoint = await startServer(await endpointCommand(directory, ENDPOINT_PORT), ENDPOINT_PORT);
   try {
     for (let i = 0; i < runs; i++) {
-      const single = hasFloor ? await measureFloor(floorProgram, ENDPOINT_PORT, Math.ceil(count * FLOOR_SHARE), 1) : null;
+      const single = hasFloor
+        ? await measureFloor(floorProgram, ENDPOINT_PORT, Math.ceil(count * FLOOR_SHARE), 1)
+        : null;
       const batched = hasFloor ? await measureFloor(floorProgram, ENDPOINT_PORT, count, TCP_DEPTH) : null;
       for (const mode of MODES) {
         const cost = await forward(capture, join(directory, "summary.json"), mode, count);
@@ -81,8 +132,20 @@ export async function measureRead(figures: Figures, runs: number, count: number,
           figures.add("b", `mode ${mode}, system`, "µs/request", cost.systemUs);
           figures.add("b", `mode ${mode}, peak memory`, "MB", cost.peakMb);
         }
-        if (single !== null) figures.add("d", `mode ${mode} (b) to the floor of one request a write`, "×", total / (single.userUs + single.systemUs));
-        if (batched !== null && mode === "tcp") figures.add("d", `mode tcp (b) to the floor of ${TCP_DEPTH} requests a write`, "×", total / (batched.userUs + batched.systemUs));
+        if (single !== null)
+          figures.add(
+            "d",
+            `mode ${mode} (b) to the floor of one request a write`,
+            "×",
+            total / (single.userUs + single.systemUs),
+          );
+        if (batched !== null && mode === "tcp")
+          figures.add(
+            "d",
+            `mode tcp (b) to the floor of ${TCP_DEPTH} requests a write`,
+            "×",
+            total / (batched.userUs + batched.systemUs),
+          );
       }
       for (const [name, floor] of Object.entries({ "one request": single, [`${TCP_DEPTH} requests`]: batched })) {
         if (floor === null) continue;

@@ -25,9 +25,19 @@ class Process {
   private readonly child;
   private look = () => {};
 
-  constructor(namespace: string, command: string[], private readonly stream: "stdout" | "stderr" = "stdout") {
+  constructor(
+    namespace: string,
+    command: string[],
+    private readonly stream: "stdout" | "stderr" = "stdout",
+  ) {
     // In a session of its own: the program raises its session's priority.
-    this.child = Bun.spawn(inNamespace(namespace, command), { detached: true, env: QUIETLY.env, stdin: "ignore", stdout: stream === "stdout" ? "pipe" : "ignore", stderr: stream === "stderr" ? "pipe" : "inherit" });
+    this.child = Bun.spawn(inNamespace(namespace, command), {
+      detached: true,
+      env: QUIETLY.env,
+      stdin: "ignore",
+      stdout: stream === "stdout" ? "pipe" : "ignore",
+      stderr: stream === "stderr" ? "pipe" : "inherit",
+    });
     this.ended = this.watch();
   }
 
@@ -85,7 +95,11 @@ async function curl(args: string[], body?: Uint8Array): Promise<boolean> {
 
 const at = (path: string, host = PRODUCTION) => `http://${host}${path}`;
 // At no more than 400 Mbit/s: what the mirror's backlog in a busy kernel has no room for is lost, there as on AWS.
-const upload = (path: string, bytes: number) => curl(["--limit-rate", "50M", "--data-binary", "@-", at(path)], new Uint8Array(bytes).map((_, i) => i * 31));
+const upload = (path: string, bytes: number) =>
+  curl(
+    ["--limit-rate", "50M", "--data-binary", "@-", at(path)],
+    new Uint8Array(bytes).map((_, i) => i * 31),
+  );
 
 /** Each is one connection. */
 const visits = [
@@ -128,10 +142,13 @@ async function show(): Promise<boolean> {
   heading("1. The program listens to the mirror, on the replay host");
   paragraph(`${program.name} ${args.join(" ")}`);
   const running = new Process("replay", [...program.command, ...QUIETLY.flags, ...args], "stderr");
-  if (!(await running.until(() => running.lines.some((line) => line.includes("Capturing on"))))) return fail(running.lines.join("\n"));
+  if (!(await running.until(() => running.lines.some((line) => line.includes("Capturing on")))))
+    return fail(running.lines.join("\n"));
 
   heading("2. A client sends requests to production, with curl");
-  paragraph("mirrored as VXLAN with VNI 42, and once more with 43; also a request to a port where nobody listens: that is noise");
+  paragraph(
+    "mirrored as VXLAN with VNI 42, and once more with 43; also a request to a port where nobody listens: that is noise",
+  );
   if (!(await sendRequests())) return fail("Production did not answer.");
 
   heading("3. Received by production, and by the endpoint, in bytes per connection");
@@ -149,11 +166,20 @@ async function show(): Promise<boolean> {
   totals(running.lines.join("\n"));
   if (status !== 0) return fail(`The program's exit status is ${status}.`);
   const isRight = rows.length === CONNECTIONS && arrived.length === 0 && rows.every(({ mark }) => mark === DONE);
-  verdict(isRight, isRight ? "Every connection arrived, byte for byte, and nothing else." : "That is not as it should be.");
+  verdict(
+    isRight,
+    isRight ? "Every connection arrived, byte for byte, and nothing else." : "That is not as it should be.",
+  );
   return isRight;
 }
 
 function rowOf({ client, requests, bytes, sha256 }: Received, arrived: Received[]): Row {
   const found = take(arrived, sha256);
-  return { client, requests, sentBytes: bytes, arrivedBytes: found?.bytes ?? 0, mark: found === undefined ? FAILED : DONE };
+  return {
+    client,
+    requests,
+    sentBytes: bytes,
+    arrivedBytes: found?.bytes ?? 0,
+    mark: found === undefined ? FAILED : DONE,
+  };
 }

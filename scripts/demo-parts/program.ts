@@ -3,7 +3,10 @@ import { existsSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 
 const REPOSITORY = resolve(import.meta.dir, "../..");
-const EXECUTABLES: Partial<Record<string, string>> = { x64: "dist/vxlan-to-http-linux-x64", arm64: "vxlan-to-http-linux-aarch64" };
+const EXECUTABLES: Partial<Record<string, string>> = {
+  x64: "dist/vxlan-to-http-linux-x64",
+  arm64: "vxlan-to-http-linux-aarch64",
+};
 
 export interface Program {
   /** How to start it. */
@@ -21,7 +24,10 @@ export function findProgram(): Program {
 }
 
 /** What it is started with besides: this screen shows its plain log, whatever the environment would have. */
-export const QUIETLY = { flags: ["--log-format", "plain", "--log-level", "info"], env: { PATH: process.env["PATH"] ?? "" } };
+export const QUIETLY = {
+  flags: ["--log-format", "plain", "--log-level", "info"],
+  env: { PATH: process.env["PATH"] ?? "" },
+};
 
 /** Takes the connection with this digest out of those that arrived. */
 export function take<T extends { sha256: string }>(arrived: T[], sha256: string): T | undefined {

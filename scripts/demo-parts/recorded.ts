@@ -4,13 +4,28 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pcap } from "../../test/support/frames.ts";
 import { findProgram, QUIETLY, take } from "./program.ts";
-import { bold, dim, DONE, FAILED, heading, HOLE, marked, paragraph, type Row, table, totals, verdict } from "./screen.ts";
+import {
+  bold,
+  dim,
+  DONE,
+  FAILED,
+  heading,
+  HOLE,
+  marked,
+  paragraph,
+  type Row,
+  table,
+  totals,
+  verdict,
+} from "./screen.ts";
 import { type Received, Server } from "./server.ts";
 import { makeNoise, makeSessions, PORT, type Session, sha256, VNI } from "./sessions.ts";
 
 const sessions = makeSessions();
 const noise = makeNoise();
-const frames = [...sessions.flatMap((session) => session.frames), ...noise].sort((a, b) => a.timestampMs - b.timestampMs);
+const frames = [...sessions.flatMap((session) => session.frames), ...noise].sort(
+  (a, b) => a.timestampMs - b.timestampMs,
+);
 
 const directory = mkdtempSync(join(tmpdir(), "vxlan-to-http-demo-"));
 let isRight = false;
@@ -58,21 +73,34 @@ async function show(capture: string): Promise<boolean> {
   console.log();
   paragraph(marked(`${DONE} the SHA-256 of what arrived is that of what the client sent`));
   for (const { note } of outcomes) if (note !== undefined) paragraph(marked(note));
-  for (const { bytes, sha256 } of arrived) paragraph(marked(`${FAILED} a connection brought ${bytes} bytes that no client sent (SHA-256 ${sha256.slice(0, 8)}…)`));
+  for (const { bytes, sha256 } of arrived)
+    paragraph(
+      marked(`${FAILED} a connection brought ${bytes} bytes that no client sent (SHA-256 ${sha256.slice(0, 8)}…)`),
+    );
 
   heading("4. The program's own account");
   totals(stderr);
   const isRight = arrived.length === 0 && outcomes.every(({ row }) => row.mark !== FAILED);
-  verdict(isRight, isRight ? "Every byte that was mirrored arrived, in order, and nothing else." : "That is not as it should be.");
+  verdict(
+    isRight,
+    isRight ? "Every byte that was mirrored arrived, in order, and nothing else." : "That is not as it should be.",
+  );
   return isRight;
 }
 
 /** Finds a session's connection among those that arrived, by its digest, and takes it out. */
-function outcomeOf({ client, requests, onTheWay, sent, captured }: Session, arrived: Received[]): { row: Row; note?: string } {
+function outcomeOf(
+  { client, requests, onTheWay, sent, captured }: Session,
+  arrived: Received[],
+): { row: Row; note?: string } {
   const row = { client, requests, onTheWay, sentBytes: sent.length };
   const missingBytes = sent.length - captured.length;
   const found = take(arrived, sha256(captured));
-  if (found === undefined) return { row: { ...row, arrivedBytes: 0, mark: FAILED }, note: `${FAILED} no connection brought what ${client} sent` };
+  if (found === undefined)
+    return {
+      row: { ...row, arrivedBytes: 0, mark: FAILED },
+      note: `${FAILED} no connection brought what ${client} sent`,
+    };
   if (missingBytes === 0) return { row: { ...row, arrivedBytes: found.bytes, mark: DONE } };
   const note = `${HOLE} ${missingBytes} bytes were in a packet that got lost before it was captured: nobody has them. The rest was sent on, and the hole counted.`;
   return { row: { ...row, arrivedBytes: found.bytes, mark: HOLE }, note };

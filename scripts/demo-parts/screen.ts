@@ -54,11 +54,20 @@ export function table(rows: Row[]): void {
   const requestsColumns = hasPackets ? 20 : 30;
   const print = (client: string, requests: string, onTheWay: string, sent: string, arrived: string, mark: string) => {
     const packets = hasPackets ? `${onTheWay.padEnd(9)} ` : "";
-    console.log(`${INDENT}${client.padEnd(22)} ${requests.padEnd(requestsColumns)} ${packets}${sent.padStart(10)} ${arrived.padStart(10)} ${mark}`.trimEnd());
+    console.log(
+      `${INDENT}${client.padEnd(22)} ${requests.padEnd(requestsColumns)} ${packets}${sent.padStart(10)} ${arrived.padStart(10)} ${mark}`.trimEnd(),
+    );
   };
   print("client", "requests", "packets", "sent", "arrived", "");
   for (const { client, requests, onTheWay = "", sentBytes, arrivedBytes, mark } of rows) {
-    print(client, shortened(requests, requestsColumns), onTheWay, sentBytes.toLocaleString("en-US"), arrivedBytes.toLocaleString("en-US"), marked(mark));
+    print(
+      client,
+      shortened(requests, requestsColumns),
+      onTheWay,
+      sentBytes.toLocaleString("en-US"),
+      arrivedBytes.toLocaleString("en-US"),
+      marked(mark),
+    );
   }
 }
 
@@ -70,9 +79,13 @@ function shortened([first = "", ...others]: string[], columns: number): string {
 
 /** Prints the program's warnings, if any, and its totals, without time and level. */
 export function totals(stderr: string): void {
-  const lines = stderr.trimEnd().split("\n").map((line) => line.replace(/^\S+ INFO +/, ""));
+  const lines = stderr
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.replace(/^\S+ INFO +/, ""));
   const begin = lines.findIndex((line) => line.startsWith("Totals:"));
-  for (const line of lines.slice(0, begin)) if (/^\S+ (WARN|ERROR) /.test(line)) paragraph(line.replace(/^\S+ /, ""), yellow);
+  for (const line of lines.slice(0, begin))
+    if (/^\S+ (WARN|ERROR) /.test(line)) paragraph(line.replace(/^\S+ /, ""), yellow);
   for (const line of lines.slice(begin)) paragraph(line);
 }
 

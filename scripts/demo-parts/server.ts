@@ -39,7 +39,14 @@ export class Server {
       port,
       socket: {
         open: (socket) => {
-          socket.data = { client: nameOf(socket), bytes: 0, hash: createHash("sha256"), requests: [], head: "", bodyBytesLeft: 0 };
+          socket.data = {
+            client: nameOf(socket),
+            bytes: 0,
+            hash: createHash("sha256"),
+            requests: [],
+            head: "",
+            bodyBytesLeft: 0,
+          };
           this.connections.push(socket.data);
         },
         data: receive,

@@ -1,6 +1,15 @@
 /** The clients whose connections the demo mirrors, and what happens to their packets on the way. */
 import { createHash } from "node:crypto";
-import { type CapturedFrame, ethernet, ip, mirrored, mirroredSegment, type Tcp, udp, UDP } from "../../test/support/frames.ts";
+import {
+  type CapturedFrame,
+  ethernet,
+  ip,
+  mirrored,
+  mirroredSegment,
+  type Tcp,
+  udp,
+  UDP,
+} from "../../test/support/frames.ts";
 
 export const VNI = 5_569_041;
 export const PORT = 80;
@@ -63,13 +72,31 @@ class Conversation {
 
   private fromClient(flags: string, payload: Uint8Array = new Uint8Array(0)): void {
     const { client: source, clientPort: sourcePort, sequence, acknowledgment } = this;
-    this.add({ source, sourcePort, destination: serverFor(source), destinationPort: PORT, sequence, acknowledgment, flags, payload });
+    this.add({
+      source,
+      sourcePort,
+      destination: serverFor(source),
+      destinationPort: PORT,
+      sequence,
+      acknowledgment,
+      flags,
+      payload,
+    });
     this.sequence += payload.length + (/[SF]/.test(flags) ? 1 : 0);
   }
 
   private fromServer(flags: string, payload: Uint8Array = new Uint8Array(0)): void {
     const { client: destination, clientPort: destinationPort, sequence, acknowledgment } = this;
-    this.add({ source: serverFor(destination), sourcePort: PORT, destination, destinationPort, sequence: acknowledgment, acknowledgment: sequence, flags, payload });
+    this.add({
+      source: serverFor(destination),
+      sourcePort: PORT,
+      destination,
+      destinationPort,
+      sequence: acknowledgment,
+      acknowledgment: sequence,
+      flags,
+      payload,
+    });
     this.acknowledgment += payload.length + (/[SF]/.test(flags) ? 1 : 0);
   }
 
@@ -93,7 +120,9 @@ function send(method: string, path: string, bodyBytes: number): string {
   return `${method} ${path} HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/json\r\nContent-Length: ${bodyBytes}\r\n\r\n${body}`;
 }
 
-/** What becomes of the frames between production and us; `data` are the places of those that carry the client's bytes. */
+/**
+ * What becomes of the frames between production and us; `data` are the places of those that carry the client's bytes.
+ */
 type OnTheWay = (frames: CapturedFrame[], data: number[]) => CapturedFrame[];
 
 const inOrder: OnTheWay = (frames) => frames;
@@ -143,7 +172,13 @@ export function makeSessions(): Session[] {
   return [
     session("203.0.113.7", 51_344, [get("/"), get("/style.css"), get("/logo.svg"), get("/cart")], "in order", inOrder),
     session("198.51.100.23", 40_122, [send("POST", "/api/orders", 18_000)], "reordered", reordered),
-    session("2001:db8:c::17", 50_312, [get("/cart"), send("PUT", "/cart/17", 5000), get("/cart/17")], "doubled", doubled),
+    session(
+      "2001:db8:c::17",
+      50_312,
+      [get("/cart"), send("PUT", "/cart/17", 5000), get("/cart/17")],
+      "doubled",
+      doubled,
+    ),
     session("192.0.2.150", 33_810, [get("/health")], "in order", inOrder),
     session("203.0.113.99", 60_401, [send("POST", "/api/reviews", 12_000)], "1 lost", oneLost),
   ];
@@ -151,7 +186,15 @@ export function makeSessions(): Session[] {
 
 /** Mirrored too, but not what was asked for: another mirror session's VNI, another port, DNS. */
 export function makeNoise(): CapturedFrame[] {
-  const segment: Tcp = { source: "203.0.113.7", sourcePort: 51_345, destination: "10.0.1.10", destinationPort: PORT, sequence: 1, flags: "PA", payload: new TextEncoder().encode(get("/not-ours")) };
+  const segment: Tcp = {
+    source: "203.0.113.7",
+    sourcePort: 51_345,
+    destination: "10.0.1.10",
+    destinationPort: PORT,
+    sequence: 1,
+    flags: "PA",
+    payload: new TextEncoder().encode(get("/not-ours")),
+  };
   const dns = ethernet(ip("10.0.1.10", "10.0.0.2", UDP, udp(40_000, 53, new Uint8Array(40))));
   const frames = [
     mirroredSegment(segment, VNI + 1),

@@ -24,22 +24,38 @@ export const outage: Part = async (directory) => {
         socket.write(OK, () => {
           if (number !== REQUESTS / 2 - 1) return;
           first.stop();
-          if (backMs !== undefined) setTimeout(() => void RawEndpoint.listen({ port }).then((endpoint) => (second = endpoint)), backMs);
+          if (backMs !== undefined)
+            setTimeout(() => void RawEndpoint.listen({ port }).then((endpoint) => (second = endpoint)), backMs);
         });
       },
     });
-    const { status, counters, stderr } = await forward({ savefile, vni: VNI, port: PORT }, `127.0.0.1:${port}`, directory, flags);
+    const { status, counters, stderr } = await forward(
+      { savefile, vni: VNI, port: PORT },
+      `127.0.0.1:${port}`,
+      directory,
+      flags,
+    );
     const served = [...first.lines(), ...(second?.lines() ?? [])];
     first.stop();
     second?.stop();
     const isBack = backMs !== undefined;
     const wanted = isBack ? targets : targets.slice(0, REQUESTS / 2);
     const faults = identityFaults(counters);
-    if (served.join() !== wanted.join()) faults.push(`${served.length} of ${wanted.length} were served; dropped: ${JSON.stringify(counters.requests.dropped)}`);
+    if (served.join() !== wanted.join())
+      faults.push(
+        `${served.length} of ${wanted.length} were served; dropped: ${JSON.stringify(counters.requests.dropped)}`,
+      );
     if (status !== (isBack ? 0 : 1)) faults.push(`exit status ${status}`);
     if (!/ WARN /.test(stderr)) faults.push("the outage is not told");
     const what = isBack ? `${backMs / 1000} s of ${REQUESTS} requests` : "for good";
-    return { part: "outage", server: what, plainly: wanted.length, mirrored: served.length, note: `exit status ${status}`, faults };
+    return {
+      part: "outage",
+      server: what,
+      plainly: wanted.length,
+      mirrored: served.length,
+      note: `exit status ${status}`,
+      faults,
+    };
   };
 
   return [await away([], AWAY_MS), await away(["--outage-timeout-s", OUTAGE_TIMEOUT_S], undefined)];

@@ -10,14 +10,21 @@ import { type Part, type Row, skipped } from "./table.ts";
 
 const POSTS = 60;
 const LOST_MAX = 5;
-const H2C = "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\r\nUpgrade: h2c\r\n";
+const H2C =
+  "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\r\nUpgrade: h2c\r\n";
 
 function post(target: string, body: string, fields = ""): string {
   return `POST ${target} HTTP/1.1\r\nHost: prod.example\r\n${fields}Content-Length: ${body.length}\r\n\r\n${body}`;
 }
 
 /** Has a server serve these requests, all on one connection. */
-async function through(part: string, server: RealServer, requests: string[], lostMax: number, directory: TemporaryDirectory): Promise<Row> {
+async function through(
+  part: string,
+  server: RealServer,
+  requests: string[],
+  lostMax: number,
+  directory: TemporaryDirectory,
+): Promise<Row> {
   const why = server.missing();
   if (why !== undefined) return skipped(part, server.name, why);
   const running = await start(server, directory);
@@ -30,11 +37,20 @@ async function through(part: string, server: RealServer, requests: string[], los
   const faults = identityFaults(counters);
   const lost = wanted.filter((target) => !served.includes(target));
   if (lost.length > lostMax) faults.push(`${lost.length} were not served: ${lost.join(" ")}`);
-  if (lost.length !== counters.responses.unanswered) faults.push(`${lost.length} were lost, and ${counters.responses.unanswered} counted as unanswered`);
+  if (lost.length !== counters.responses.unanswered)
+    faults.push(`${lost.length} were lost, and ${counters.responses.unanswered} counted as unanswered`);
   if (new Set(served).size !== served.length) faults.push("some were served twice");
-  if (served.join() !== wanted.filter((target) => served.includes(target)).join()) faults.push("they came in another order");
+  if (served.join() !== wanted.filter((target) => served.includes(target)).join())
+    faults.push("they came in another order");
   if (status !== 0) faults.push(`exit status ${status}`);
-  return { part, server: server.name, plainly: wanted.length, mirrored: served.length, note: `${lost.length} lost`, faults };
+  return {
+    part,
+    server: server.name,
+    plainly: wanted.length,
+    mirrored: served.length,
+    note: `${lost.length} lost`,
+    faults,
+  };
 }
 
 /** uWSGI's http sockets close after each response and do not say so. */
@@ -49,7 +65,10 @@ export const posts: Part = async (directory) => {
 /** Stock Java clients offer h2c on every request, and go on in HTTP/1.1. */
 export const offers: Part = async (directory) => {
   const requests = Array.from({ length: 8 }, (_, i) => post(`/${i}`, `hello${i}`, H2C));
-  return [await through("offers", HEAVY["h2c"]!, requests, 0, directory), await through("offers", GO, requests, 0, directory)];
+  return [
+    await through("offers", HEAVY["h2c"]!, requests, 0, directory),
+    await through("offers", GO, requests, 0, directory),
+  ];
 };
 
 export const smuggling: Part = async (directory) => {
@@ -61,8 +80,15 @@ export const smuggling: Part = async (directory) => {
       continue;
     }
     const { faults, total } = await smuggle(server, directory);
-    const lines = [...faults].flatMap(([number, words]) => words.map((word) => `${SMUGGLING_CASES[number]!.kind}: ${SMUGGLING_CASES[number]!.name} (${number}): ${word}`));
-    rows.push({ part: "smuggling", server: server.name, note: `${SMUGGLING_CASES.length - faults.size} of ${SMUGGLING_CASES.length} cases right`, faults: [...total, ...lines] });
+    const lines = [...faults].flatMap(([number, words]) =>
+      words.map((word) => `${SMUGGLING_CASES[number]!.kind}: ${SMUGGLING_CASES[number]!.name} (${number}): ${word}`),
+    );
+    rows.push({
+      part: "smuggling",
+      server: server.name,
+      note: `${SMUGGLING_CASES.length - faults.size} of ${SMUGGLING_CASES.length} cases right`,
+      faults: [...total, ...lines],
+    });
   }
   return rows;
 };

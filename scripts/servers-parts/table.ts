@@ -22,7 +22,9 @@ export function skipped(part: string, server: string, why: string): Row {
 }
 
 function line(part: string, server: string, plainly: string, mirrored: string, rest: string): void {
-  console.log(`${part.padEnd(16)} ${server.padEnd(24)} ${plainly.padStart(8)} ${mirrored.padStart(8)}  ${rest}`.trimEnd());
+  console.log(
+    `${part.padEnd(16)} ${server.padEnd(24)} ${plainly.padStart(8)} ${mirrored.padStart(8)}  ${rest}`.trimEnd(),
+  );
 }
 
 /** What the columns are: requests that the server served to a plain client, and those of the mirror. */

@@ -31,19 +31,36 @@ async function upload(what: string, requests: string[], delayMs: number, directo
     },
   });
   const stream = requests.join("");
-  const pieces = Array.from({ length: Math.ceil(stream.length / SEGMENT_BYTES) }, (_, i) => stream.slice(i * SEGMENT_BYTES, (i + 1) * SEGMENT_BYTES));
+  const pieces = Array.from({ length: Math.ceil(stream.length / SEGMENT_BYTES) }, (_, i) =>
+    stream.slice(i * SEGMENT_BYTES, (i + 1) * SEGMENT_BYTES),
+  );
   const begin = performance.now();
   const mirror = { savefile: pcap(session(pieces)), vni: VNI, port: PORT };
   const { status, counters } = await forward(mirror, endpoint.address, directory);
   const seconds = ((performance.now() - begin) / 1000).toFixed(1);
   const faults = identityFaults(counters);
   const wanted = requests.map(({ length }) => length);
-  if (sizes.join() !== wanted.join()) faults.push(`${sizes.length} of ${wanted.length} were served; dropped: ${JSON.stringify(counters.requests.dropped)}`);
+  if (sizes.join() !== wanted.join())
+    faults.push(
+      `${sizes.length} of ${wanted.length} were served; dropped: ${JSON.stringify(counters.requests.dropped)}`,
+    );
   if (status !== 0) faults.push(`exit status ${status}`);
-  return { part: "uploads", server: what, plainly: wanted.length, mirrored: sizes.length, note: `${seconds} s`, faults };
+  return {
+    part: "uploads",
+    server: what,
+    plainly: wanted.length,
+    mirrored: sizes.length,
+    note: `${seconds} s`,
+    faults,
+  };
 }
 
 export const uploads: Part = async (directory) => [
   await upload("24 MiB behind a GET", [GET, post("/large", LARGE_BYTES), GET], GET_MS, directory),
-  await upload("340 POSTs of 900 kB", Array.from({ length: POSTS }, (_, i) => post(`/${i}`, POST_BYTES)), POST_MS, directory),
+  await upload(
+    "340 POSTs of 900 kB",
+    Array.from({ length: POSTS }, (_, i) => post(`/${i}`, POST_BYTES)),
+    POST_MS,
+    directory,
+  ),
 ];

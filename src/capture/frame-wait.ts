@@ -42,7 +42,10 @@ export class FrameWait {
     return this.loopFd !== undefined;
   }
 
-  /** Sleeps until frames have come, the event loop has something to do, or the time is over. Returns whether there are frames. */
+  /**
+   * Sleeps until frames have come, the event loop has something to do, or the time is over. Returns whether there are
+   * frames.
+   */
   sleep(timeoutMs: number): boolean {
     if (this.loopFd === undefined) return this.sleepUntilFrames(Math.min(timeoutMs, BLIND_WAIT_MS));
     return this.poll(2, timeoutMs);
@@ -79,7 +82,9 @@ async function epollOfThisLoop(): Promise<number | undefined> {
   const options = { fd: known, socket: { data() {} } } as unknown as Parameters<typeof Bun.connect>[0];
   const socket = await Bun.connect(options);
   try {
-    return readdirSync("/proc/self/fd").map(Number).find((fd) => isEpollWith(fd, known));
+    return readdirSync("/proc/self/fd")
+      .map(Number)
+      .find((fd) => isEpollWith(fd, known));
   } catch {
     return undefined;
   } finally {

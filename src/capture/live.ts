@@ -52,7 +52,10 @@ export class LiveCapture implements RecordSource {
   length = 0;
   timestampMs = 0;
   readonly linkType: number;
-  /** Frames captured before this time are passed over, up to the first that was not: it is the same for all that share an interface. */
+  /**
+   * Frames captured before this time are passed over, up to the first that was not: it is the same for all that share
+   * an interface.
+   */
   sinceMs = Infinity;
 
   private readonly libc: Libc;

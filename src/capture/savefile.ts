@@ -139,14 +139,16 @@ export class Savefile implements RecordSource {
     if (offset + length > this.end) return this.needMore(this.recordHeaderLength + length);
     this.offset = offset;
     this.length = length;
-    this.timestampMs = this.u32(this.begin) * 1000 + this.u32(this.begin + RECORD_FRACTION_OFFSET) / this.fractionsPerMs;
+    this.timestampMs =
+      this.u32(this.begin) * 1000 + this.u32(this.begin + RECORD_FRACTION_OFFSET) / this.fractionsPerMs;
     this.begin = offset + length;
     return true;
   }
 
   private nextBlock(): boolean {
     for (;;) {
-      if (this.begin + BLOCK_HEADER_LEN + BLOCK_TRAILER_LEN > this.end) return this.needMore(BLOCK_HEADER_LEN + BLOCK_TRAILER_LEN);
+      if (this.begin + BLOCK_HEADER_LEN + BLOCK_TRAILER_LEN > this.end)
+        return this.needMore(BLOCK_HEADER_LEN + BLOCK_TRAILER_LEN);
       const block = this.begin;
       const type = this.u32(block);
       if (type === SECTION_HEADER_BLOCK) this.beginSection(block);
@@ -166,7 +168,8 @@ export class Savefile implements RecordSource {
   private readBlock(type: number, body: number, end: number): boolean {
     switch (type) {
       case INTERFACE_BLOCK:
-        if (this.interfaces.length === INTERFACES_MAX) throw this.damaged(`describes more than ${INTERFACES_MAX} interfaces`);
+        if (this.interfaces.length === INTERFACES_MAX)
+          throw this.damaged(`describes more than ${INTERFACES_MAX} interfaces`);
         this.interfaces.push(this.readInterface(body, end));
         return false;
       case ENHANCED_PACKET_BLOCK:
@@ -273,7 +276,9 @@ export class Savefile implements RecordSource {
   /** Moves what is left of the last batch to the front. */
   private makeRoom(): void {
     if (this.bytes.length - this.end >= CHUNK_BYTES) return;
-    this.moveTo(this.end - this.begin + CHUNK_BYTES <= this.bytes.length ? this.bytes : new Uint8Array(2 * this.bytes.length));
+    this.moveTo(
+      this.end - this.begin + CHUNK_BYTES <= this.bytes.length ? this.bytes : new Uint8Array(2 * this.bytes.length),
+    );
   }
 
   private moveTo(target: Uint8Array<ArrayBuffer>): void {
@@ -311,12 +316,16 @@ export class Savefile implements RecordSource {
 
   private notACapture(magic: number): RefusalError {
     const compressed = magic >>> 16 === GZIP_MAGIC || magic === ZSTD_MAGIC;
-    const advice = compressed ? "it is compressed (unpack it, or pipe it into --read -)" : "it is neither pcap nor pcapng";
+    const advice = compressed
+      ? "it is compressed (unpack it, or pipe it into --read -)"
+      : "it is neither pcap nor pcapng";
     return new RefusalError(`Cannot read ${this.name}: ${advice}`);
   }
 
   private cut(): RefusalError {
-    return new RefusalError(`Cannot read all of ${this.name}: it ends in the middle of a record (at byte ${this.position})`);
+    return new RefusalError(
+      `Cannot read all of ${this.name}: it ends in the middle of a record (at byte ${this.position})`,
+    );
   }
 
   private damaged(what: string): RefusalError {

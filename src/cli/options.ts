@@ -72,7 +72,9 @@ export function readRequest(argv: string[], env: Env): Request {
 }
 
 const cittyArgs: ArgsDef = {
-  ...Object.fromEntries(flagTable.map(([name, { kind }]) => [name, { type: kind === "switch" ? "boolean" : "string" }])),
+  ...Object.fromEntries(
+    flagTable.map(([name, { kind }]) => [name, { type: kind === "switch" ? "boolean" : "string" }]),
+  ),
   ...Object.fromEntries(otherFlagTable.map(([name, { letter }]) => [name, { type: "boolean", alias: letter ?? [] }])),
 };
 
@@ -94,7 +96,8 @@ function takeLists(argv: string[]): Parts {
     if (argument === "--") return { ...parts, plain: parts.plain.concat(argv.slice(i)) };
     const [, written, value] = /^([^=]*)(?:=(.*))?$/s.exec(argument) as unknown as [string, string, string | undefined];
     const kind = argument.startsWith("-") && argument !== "-" ? kindOf(written) : "argument";
-    if (kind === "switch" && value !== undefined) throw new UsageError(`Cannot use ${argument}: ${written} takes no value`);
+    if (kind === "switch" && value !== undefined)
+      throw new UsageError(`Cannot use ${argument}: ${written} takes no value`);
     if (kind === "list") {
       const name = written.slice(2) as FlagName;
       parts.given.set(name, [...(parts.given.get(name) ?? []), value ?? argv[++i] ?? ""]);
@@ -109,7 +112,8 @@ function takeLists(argv: string[]): Parts {
 function kindOf(written: string): Flag<unknown>["kind"] {
   if (writtenOtherFlags.has(written)) return "switch";
   const name = written.slice(2);
-  if (!written.startsWith("--") || !Object.hasOwn(flags, name)) throw new UsageError(`Cannot use ${written}: there is no such flag`);
+  if (!written.startsWith("--") || !Object.hasOwn(flags, name))
+    throw new UsageError(`Cannot use ${written}: there is no such flag`);
   return flags[name as FlagName].kind;
 }
 

@@ -14,7 +14,10 @@ const STORE_BYTES_MIN = 256;
 const RANGES_MIN = 4;
 const NOTHING = new Uint8Array(0);
 
-/** Ranges of a datagram's payload, in order, which do not overlap. Where each one's bytes are kept is known, or none are. */
+/**
+ * Ranges of a datagram's payload, in order, which do not overlap. Where each one's bytes are kept is known, or none
+ * are.
+ */
 class Ranges {
   count = 0;
   private starts = new Uint16Array(RANGES_MIN);
@@ -58,7 +61,11 @@ class Ranges {
   insert(index: number, start: number, end: number, place: number): number {
     const before = this.count;
     // What follows in the payload and in the store is one range.
-    if (index > 0 && this.ends[index - 1] === start && place === this.places[index - 1]! + start - this.starts[index - 1]!) {
+    if (
+      index > 0 &&
+      this.ends[index - 1] === start &&
+      place === this.places[index - 1]! + start - this.starts[index - 1]!
+    ) {
       this.ends[index - 1] = end;
     } else {
       if (this.count === this.starts.length) this.grow();
@@ -72,7 +79,8 @@ class Ranges {
     }
     if (start === this.prefix) {
       this.prefix = end;
-      for (let next = this.firstBehind(end); next < this.count && this.starts[next] === this.prefix; next++) this.prefix = this.ends[next]!;
+      for (let next = this.firstBehind(end); next < this.count && this.starts[next] === this.prefix; next++)
+        this.prefix = this.ends[next]!;
     }
     return this.count - before;
   }
@@ -166,7 +174,9 @@ export class Datagram {
     this.bytes = joined;
   }
 
-  /** Adds what is missing of the `length` bytes from `at` on; `bytes`, if they are to be kept, has them from `from` on. */
+  /**
+   * Adds what is missing of the `length` bytes from `at` on; `bytes`, if they are to be kept, has them from `from` on.
+   */
   private fill(ranges: Ranges, at: number, length: number, bytes: Uint8Array | null, from: number): void {
     const end = at + length;
     for (let index = ranges.firstBehind(at), start = at; start < end; index++) {
@@ -182,7 +192,8 @@ export class Datagram {
 
   private copyOfPresent(): Ranges {
     const copy = new Ranges();
-    for (let index = 0; index < this.present.count; index++) copy.insert(copy.count, this.present.start(index), this.present.end(index), this.present.start(index));
+    for (let index = 0; index < this.present.count; index++)
+      copy.insert(copy.count, this.present.start(index), this.present.end(index), this.present.start(index));
     return copy;
   }
 

@@ -56,7 +56,14 @@ export class Decoder {
    * Decodes the frame of `length` bytes at `offset`; `bytes` and `view` are the same buffer. Counts
    * it, and returns {@link SEGMENT} or a {@link Drop} reason.
    */
-  decode(bytes: Uint8Array, view: DataView, offset: number, length: number, linkType: number, timestampMs: number): number {
+  decode(
+    bytes: Uint8Array,
+    view: DataView,
+    offset: number,
+    length: number,
+    linkType: number,
+    timestampMs: number,
+  ): number {
     this.counters.frames.captured++;
     this.segment.timestampMs = timestampMs;
     this.clock.tell(timestampMs);
@@ -93,7 +100,9 @@ export class Decoder {
     if (datagram === undefined) return Drop.MALFORMED_OUTER;
     if (datagram === null) return Drop.FRAGMENT;
     const whole = new DataView(datagram.bytes.buffer);
-    return this.enterDatagram(datagram, whole) === IP_OK ? this.decodeTunnel(datagram.bytes, whole) : Drop.MALFORMED_OUTER;
+    return this.enterDatagram(datagram, whole) === IP_OK
+      ? this.decodeTunnel(datagram.bytes, whole)
+      : Drop.MALFORMED_OUTER;
   }
 
   private decodeTunnel(bytes: Uint8Array, view: DataView): number {
@@ -149,7 +158,8 @@ export class Decoder {
     if (available < tcp.HEADER_LEN) return Drop.TRUNCATED;
     const headerLength = tcp.tcpHeaderLength(view, offset);
     if (headerLength < tcp.HEADER_LEN) return Drop.MALFORMED_INNER;
-    if (headerLength > available) return headerLength <= available + missingLength ? Drop.TRUNCATED : Drop.MALFORMED_INNER;
+    if (headerLength > available)
+      return headerLength <= available + missingLength ? Drop.TRUNCATED : Drop.MALFORMED_INNER;
 
     const segment = this.segment;
     segment.bytes = bytes;

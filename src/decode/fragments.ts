@@ -43,7 +43,15 @@ export class FragmentTable implements LeapListener {
    * it completes; null: more are awaited; undefined: the fragment is malformed.
    * `layer` keeps the outer packets' identifications apart from the mirrored ones'.
    */
-  add(layer: Layer, bytes: Uint8Array, view: DataView, header: IpHeader, protocol: number, offset: number, length: number): Datagram | null | undefined {
+  add(
+    layer: Layer,
+    bytes: Uint8Array,
+    view: DataView,
+    header: IpHeader,
+    protocol: number,
+    offset: number,
+    length: number,
+  ): Datagram | null | undefined {
     const claimedLength = length + header.missingLength;
     const end = header.fragmentOffset + claimedLength;
     if (claimedLength === 0 || end > DATAGRAM_BYTES_MAX) return undefined;
@@ -79,7 +87,8 @@ export class FragmentTable implements LeapListener {
   }
 
   leapt(fromMs: number, toMs: number): void {
-    for (let datagram = this.newest; datagram !== null && datagram.startedMs >= fromMs; datagram = datagram.older) datagram.startedMs = toMs;
+    for (let datagram = this.newest; datagram !== null && datagram.startedMs >= fromMs; datagram = datagram.older)
+      datagram.startedMs = toMs;
   }
 
   /** Datagrams that wait. */

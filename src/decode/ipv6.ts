@@ -76,7 +76,8 @@ export function skipExtensionHeaders(view: DataView, cursor: Cursor, header: IpH
     if (headers === EXTENSION_HEADERS_MAX) return IP_MALFORMED;
     const kind = cursor.protocol;
     const offset = cursor.offset;
-    if (offset + EXTENSION_UNIT_LEN > cursor.end) return cutOrMalformed(header, offset + EXTENSION_UNIT_LEN - cursor.end);
+    if (offset + EXTENSION_UNIT_LEN > cursor.end)
+      return cutOrMalformed(header, offset + EXTENSION_UNIT_LEN - cursor.end);
     cursor.protocol = view.getUint8(offset);
     if (kind === FRAGMENT) {
       const fragment = view.getUint16(offset + FRAGMENT_OFFSET);

@@ -6,7 +6,10 @@ export const STRANGERS_MAX = 16;
 export class Strangers {
   /** Frames of other VNIs, by VNI. */
   readonly vnis = new Map<number, number>();
-  /** Segments of our VNI to other ports than ours, and not from it, by the lower of their ports: the service's, as a rule. */
+  /**
+   * Segments of our VNI to other ports than ours, and not from it, by the lower of their ports: the service's, as a
+   * rule.
+   */
   readonly ports = new Map<number, number>();
 
   countVni(vni: number): void {

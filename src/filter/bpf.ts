@@ -209,7 +209,8 @@ export class Assembler {
       let changed = false;
       this.instructions.forEach(({ code, whenTrue, whenFalse }, i) => {
         if (code === (JMP | ALWAYS) || (code & 0x07) !== JMP) return;
-        const isLong = (label: Label | undefined) => label !== undefined && this.target(label, i, starts) - starts[i]! - 1 > JUMP_MAX;
+        const isLong = (label: Label | undefined) =>
+          label !== undefined && this.target(label, i, starts) - starts[i]! - 1 > JUMP_MAX;
         const count = Number(isLong(whenTrue)) + Number(isLong(whenFalse));
         if (count > trampolines[i]!) {
           trampolines[i] = count;
@@ -222,7 +223,8 @@ export class Assembler {
 
   private target(label: Label | undefined, from: number, starts: number[]): number {
     const place = label === undefined ? from + 1 : this.places[label];
-    if (place === undefined || place <= from || place >= this.instructions.length) throw new Error("a jump that leads nowhere, or back");
+    if (place === undefined || place <= from || place >= this.instructions.length)
+      throw new Error("a jump that leads nowhere, or back");
     return starts[place]!;
   }
 }

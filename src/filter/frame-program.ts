@@ -236,7 +236,12 @@ export abstract class FrameProgram {
     const { code } = this;
     const base = layer.base + ipv4.HEADER_LEN;
     for (let headers = 0; ; headers++) {
-      code.jumpIf("equal", layer.protocol, transport, headers === ipv6.EXTENSION_HEADERS_MAX ? layer.otherwise : undefined);
+      code.jumpIf(
+        "equal",
+        layer.protocol,
+        transport,
+        headers === ipv6.EXTENSION_HEADERS_MAX ? layer.otherwise : undefined,
+      );
       if (headers === ipv6.EXTENSION_HEADERS_MAX) return;
       const [plain, authentication, atomic, known] = [code.label(), code.label(), code.label(), code.label()];
       code.store(KIND);

@@ -122,7 +122,12 @@ class Filter extends FrameProgram {
     const { code, outer } = this;
     if (this.loadEtherType()) {
       // On SLL2, libpcap puts no tag back.
-      return this.dispatch(outer, v4, v6, this.options.linkType === LinkType.LINUX_SLL2 ? undefined : () => this.refuseTagBesides());
+      return this.dispatch(
+        outer,
+        v4,
+        v6,
+        this.options.linkType === LinkType.LINUX_SLL2 ? undefined : () => this.refuseTagBesides(),
+      );
     }
     code.load("byte", outer.base);
     code.compute("and", VERSION_MASK);

@@ -51,7 +51,9 @@ export class ClientDirection extends Direction {
     arrival.set(segment, segment.sequence, this.connection.generation, this.context.nowMs);
     const { acknowledgment, sequence } = arrival;
     // Late ones of the incarnations before have numbers just behind theirs, which may be this one's.
-    const isBefores = !newest.knowsAck(acknowledgment) && findFrom(newest.before, (other) => other.knowsAck(acknowledgment)) !== undefined;
+    const isBefores =
+      !newest.knowsAck(acknowledgment) &&
+      findFrom(newest.before, (other) => other.knowsAck(acknowledgment)) !== undefined;
     if (!isBefores && newest.isNear(sequence) && !this.isAnothers(newest, arrival)) this.receive(newest, arrival);
   }
 
@@ -73,7 +75,10 @@ export class ClientDirection extends Direction {
     this.receive(incarnation, arrival);
   }
 
-  /** What is pending, and may be of an incarnation that has just opened: a keep-alive probe before any data repeats the SYN's number. */
+  /**
+   * What is pending, and may be of an incarnation that has just opened: a keep-alive probe before any data repeats the
+   * SYN's number.
+   */
   takeProbes(incarnation: Incarnation): void {
     for (;;) {
       const probe = this.pending?.find(({ sequence, length }) => sequence === incarnation.isn && length === 1);
@@ -86,10 +91,18 @@ export class ClientDirection extends Direction {
   /** Whether bytes wait for just the SYN with this ISN. */
   isAwaited(isn: number): boolean {
     const start = advance(isn, 1);
-    return this.pending?.some((segment) => segment.sequence === start && (segment.doubt === Doubt.MAY_BE_COPY || this.ownerOf(segment) === null)) ?? false;
+    return (
+      this.pending?.some(
+        (segment) =>
+          segment.sequence === start && (segment.doubt === Doubt.MAY_BE_COPY || this.ownerOf(segment) === null),
+      ) ?? false
+    );
   }
 
-  /** What the client of the incarnation that begins here acknowledges, if bytes are pending that are none other's; null: it is not known. */
+  /**
+   * What the client of the incarnation that begins here acknowledges, if bytes are pending that are none other's;
+   * null: it is not known.
+   */
   hintOf(start: number): number | null {
     const { pending } = this;
     if (pending === null) return null;
@@ -132,7 +145,7 @@ export class ClientDirection extends Direction {
     this.connection.finish(incarnation, how);
   }
 
-    protected ownerOf(piece: Piece): Incarnation | null {
+  protected ownerOf(piece: Piece): Incarnation | null {
     const { acknowledgment } = piece;
     let expected: Incarnation | null = null;
     let nearest: Incarnation | null = null;
@@ -154,8 +167,11 @@ export class ClientDirection extends Direction {
     }
     if (expected !== null) return expected;
     // What waits for its SYN may begin nearer than the nearest of those that are known.
-    const unowned = nearest !== null && !nearest.isPickedUp && nearestFit > LATE_START_BYTES_MAX ? this.unownedNear(piece) : null;
-    return unowned !== null && distance(unowned.sequence, piece.sequence) + LATE_START_BYTES_MAX < nearestFit ? null : nearest;
+    const unowned =
+      nearest !== null && !nearest.isPickedUp && nearestFit > LATE_START_BYTES_MAX ? this.unownedNear(piece) : null;
+    return unowned !== null && distance(unowned.sequence, piece.sequence) + LATE_START_BYTES_MAX < nearestFit
+      ? null
+      : nearest;
   }
 
   /** Of those that are nobody's one that is near, and acknowledges the like; null: there is none. */
@@ -163,7 +179,13 @@ export class ClientDirection extends Direction {
     let near: PendingSegment | null = null;
     if (this.pending === null || this.pending.unownedCount === 0) return null;
     this.pending.some((other) => {
-      if (!other.isUnowned || other === piece || other.doubt !== Doubt.NONE || (near !== null && near.generation <= other.generation)) return false;
+      if (
+        !other.isUnowned ||
+        other === piece ||
+        other.doubt !== Doubt.NONE ||
+        (near !== null && near.generation <= other.generation)
+      )
+        return false;
       const isNear = Math.abs(distance(other.sequence, piece.sequence)) <= LATE_START_BYTES_MAX;
       if (isNear && mayBeAlike(other.acknowledgment, piece.acknowledgment)) near = other;
       return false;
@@ -171,15 +193,23 @@ export class ClientDirection extends Direction {
     return near;
   }
 
-  /** Whether a piece that has nothing new for an incarnation, or begins behind a second SYN, is another's, by what it acknowledges. */
+  /**
+   * Whether a piece that has nothing new for an incarnation, or begins behind a second SYN, is another's, by what it
+   * acknowledges.
+   */
   private isAnothers(incarnation: Incarnation, piece: Piece): boolean {
     if (!incarnation.isAnothersAck(piece.acknowledgment)) return false;
     // A FIN far ahead would end it behind a gap of all that lies between.
     const isFarEnd = piece.length === 0 && distance(incarnation.client.next, piece.sequence) > LATE_START_BYTES_MAX;
-    return !incarnation.isOpen || isFarEnd || incarnation.isBehindSynAgain(piece.sequence) || this.has(incarnation, piece);
+    return (
+      !incarnation.isOpen || isFarEnd || incarnation.isBehindSynAgain(piece.sequence) || this.has(incarnation, piece)
+    );
   }
 
-  /** Whether an open incarnation has the first byte of a piece, delivered or pending; without bytes: whether it has any further on. */
+  /**
+   * Whether an open incarnation has the first byte of a piece, delivered or pending; without bytes: whether it has any
+   * further on.
+   */
   private has(incarnation: Incarnation, piece: Piece): boolean {
     if (distance(piece.sequence, incarnation.client.next) > 0) return true;
     return (
@@ -191,7 +221,10 @@ export class ClientDirection extends Direction {
     );
   }
 
-  /** Of bytes that an ended incarnation had: whether the client now acknowledges more, as the next one would, ahead of a SYN with the same ISN. */
+  /**
+   * Of bytes that an ended incarnation had: whether the client now acknowledges more, as the next one would, ahead of
+   * a SYN with the same ISN.
+   */
   private isDoubtful(ended: Incarnation, { length, acknowledgment }: Piece): boolean {
     if (length === 0 || acknowledgment === null || !ended.acks.isBehind(acknowledgment)) return false;
     if (this.pending?.some(({ doubt }) => doubt === Doubt.MAY_BE_COPY) === true) return true;
@@ -204,7 +237,8 @@ export class ClientDirection extends Direction {
    */
   private needsSyn(segment: PendingSegment): boolean {
     if (segment.doubt !== Doubt.NONE) return true;
-    const isOpen = (incarnation: Incarnation) => incarnation.isOpen && incarnation.generation <= segment.generation && !this.awaitsFin(incarnation);
+    const isOpen = (incarnation: Incarnation) =>
+      incarnation.isOpen && incarnation.generation <= segment.generation && !this.awaitsFin(incarnation);
     return findFrom(this.connection.newest, isOpen) !== undefined;
   }
 
@@ -223,13 +257,19 @@ export class ClientDirection extends Direction {
     this.counters.overlap_bytes += known;
   }
 
-  /** Opens an incarnation whose SYN has come, and was taken for a late copy: only the first bytes behind it show that it was none. */
+  /**
+   * Opens an incarnation whose SYN has come, and was taken for a late copy: only the first bytes behind it show that
+   * it was none.
+   */
   private openAgain(sequence: number): void {
     const again = findFrom(this.connection.newest, (incarnation) => incarnation.isBehindSynAgain(sequence));
     if (again !== undefined) this.connection.open(again.synAgain!);
   }
 
-  /** Nobody's: the SYN of the incarnation was not seen. It is picked up at its lowest byte, unless nothing would be without the SYN. */
+  /**
+   * Nobody's: the SYN of the incarnation was not seen. It is picked up at its lowest byte, unless nothing would be
+   * without the SYN.
+   */
   protected giveUpUnowned(segment: PendingSegment): void {
     const first = this.needsSyn(segment) ? null : this.lowestUnowned(segment);
     if (first === null) {
@@ -237,8 +277,15 @@ export class ClientDirection extends Direction {
       return;
     }
     // A SYN may have opened another since it came: it was before that.
-    const isOld = findFrom(this.connection.newest, (other) => other.generation > first.generation && !other.isPickedUp) !== undefined;
-    const incarnation = new Incarnation(this.connection, isOld ? first.generation + 0.5 : ++this.connection.generation, false, 0);
+    const isOld =
+      findFrom(this.connection.newest, (other) => other.generation > first.generation && !other.isPickedUp) !==
+      undefined;
+    const incarnation = new Incarnation(
+      this.connection,
+      isOld ? first.generation + 0.5 : ++this.connection.generation,
+      false,
+      0,
+    );
     this.context.counters.flows.picked_up++;
     this.connection.begin(incarnation, first.sequence);
     this.pending!.remove(first);

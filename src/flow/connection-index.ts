@@ -22,7 +22,8 @@ export class ConnectionIndex {
   find(identity: Int32Array, hash: number): Connection | null {
     for (let slot = hash & this.mask; ; slot = (slot + 1) & this.mask) {
       const connection = this.slots[slot]!;
-      if (connection === null || (connection.hash === hash && sameIdentity(connection.identity, identity))) return connection;
+      if (connection === null || (connection.hash === hash && sameIdentity(connection.identity, identity)))
+        return connection;
     }
   }
 

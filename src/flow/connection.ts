@@ -1,6 +1,7 @@
 /**
  * All that has the same addresses, ports and VNI: a few incarnations, the newest first (RFC 9293, section 3.4.1), and
- * two directions, in which segments are pending. It opens and ends incarnations; whose a segment is its direction decides.
+ * two directions, in which segments are pending. It opens and ends incarnations; whose a segment is its direction
+ * decides.
  */
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
@@ -90,9 +91,21 @@ export class Connection implements Timed<Connection> {
   /** The usual case: of the only incarnation just the next bytes, with nothing pending. False: it is another. */
   takeNext(segment: Segment): boolean {
     const only = this.newest;
-    if (only === null || only.before !== null || only.client.next !== segment.sequence || (this.client !== null && this.client.pendingCount > 0)) return false;
+    if (
+      only === null ||
+      only.before !== null ||
+      only.client.next !== segment.sequence ||
+      (this.client !== null && this.client.pendingCount > 0)
+    )
+      return false;
     const { client } = only;
-    if (client.isEnded || segment.payloadLength === 0 || segment.missingLength > 0 || (segment.flags & TcpFlag.FIN) !== 0) return false;
+    if (
+      client.isEnded ||
+      segment.payloadLength === 0 ||
+      segment.missingLength > 0 ||
+      (segment.flags & TcpFlag.FIN) !== 0
+    )
+      return false;
     if ((segment.flags & TcpFlag.ACK) !== 0) only.noteAck(segment.acknowledgment);
     client.deliver(segment.bytes, segment.payloadOffset, segment.payloadLength, segment.timestampMs);
     if (this.server !== null) this.server.settle();
@@ -133,7 +146,12 @@ export class Connection implements Timed<Connection> {
     this.client?.refuseUnowned();
     // What is behind an end may be another's that was never opened.
     do {
-      for (let open = findFrom(this.newest, ({ isOpen }) => isOpen); open !== undefined; open = findFrom(this.newest, ({ isOpen }) => isOpen)) this.flushOne(open, how);
+      for (
+        let open = findFrom(this.newest, ({ isOpen }) => isOpen);
+        open !== undefined;
+        open = findFrom(this.newest, ({ isOpen }) => isOpen)
+      )
+        this.flushOne(open, how);
     } while (this.client?.giveUpAny() === true);
     this.server?.flush(how);
   }
@@ -174,7 +192,8 @@ export class Connection implements Timed<Connection> {
   open(isn: number): Incarnation {
     const incarnation = new Incarnation(this, ++this.generation, true, isn);
     const hint = this.client?.hintOf(advance(isn, 1)) ?? null;
-    for (let other = this.newest; other !== null; other = other.before) if (other.isOpen) this.replace(other, this.context.nowMs);
+    for (let other = this.newest; other !== null; other = other.before)
+      if (other.isOpen) this.replace(other, this.context.nowMs);
     this.context.counters.flows.opened++;
     this.begin(incarnation, advance(isn, 1));
     if (hint !== null) incarnation.noteAck(hint);
@@ -258,7 +277,11 @@ export class Connection implements Timed<Connection> {
 }
 
 /** The newest of the incarnations, from this one on, of which it holds. */
-export function findFrom(newest: Incarnation | null, isWanted: (incarnation: Incarnation) => boolean): Incarnation | undefined {
-  for (let incarnation = newest; incarnation !== null; incarnation = incarnation.before) if (isWanted(incarnation)) return incarnation;
+export function findFrom(
+  newest: Incarnation | null,
+  isWanted: (incarnation: Incarnation) => boolean,
+): Incarnation | undefined {
+  for (let incarnation = newest; incarnation !== null; incarnation = incarnation.before)
+    if (isWanted(incarnation)) return incarnation;
   return undefined;
 }

@@ -52,7 +52,12 @@ export abstract class Direction {
 
   /** Delivers what is pending of an incarnation, gaps told. */
   flushPendingOf(incarnation: Incarnation): void {
-    for (let first = this.firstOf(incarnation); first !== null && this.isOpen(incarnation); first = this.firstOf(incarnation)) this.giveUp(first);
+    for (
+      let first = this.firstOf(incarnation);
+      first !== null && this.isOpen(incarnation);
+      first = this.firstOf(incarnation)
+    )
+      this.giveUp(first);
   }
 
   protected isOpen(incarnation: Incarnation): boolean {
@@ -108,7 +113,8 @@ export abstract class Direction {
       // What is pending at the same number as the piece came later, or is not its owner's.
       let skip = 1;
       while (done < length) {
-        const first = this.pendingCount === 0 ? null : this.ownedWithin(owner, advance(side.next, skip), length - done - skip);
+        const first =
+          this.pendingCount === 0 ? null : this.ownedWithin(owner, advance(side.next, skip), length - done - skip);
         skip = 0;
         const until = first === null ? length : done + distance(side.next, first.sequence);
         if (until > done) side.deliver(bytes, offset + done, until - done, timestampMs);
@@ -129,7 +135,9 @@ export abstract class Direction {
     this.takeEnd(owner, piece);
   }
 
-  /** What follows a piece's bytes: what the mirror cut off, and there perhaps a FIN. It waits for the bytes before it. */
+  /**
+   * What follows a piece's bytes: what the mirror cut off, and there perhaps a FIN. It waits for the bytes before it.
+   */
   private takeEnd(owner: Incarnation, piece: Piece): void {
     const side = this.sideOf(owner)!;
     const { end, isFin } = piece;
@@ -151,7 +159,10 @@ export abstract class Direction {
     else counters.overlap_bytes += piece.length - added;
   }
 
-  /** What is pending at just the number of a FIN that is about to end an incarnation: the FIN again, or bytes that are nobody's. */
+  /**
+   * What is pending at just the number of a FIN that is about to end an incarnation: the FIN again, or bytes that are
+   * nobody's.
+   */
   protected dropAtFin(incarnation: Incarnation): void {
     const { next } = this.sideOf(incarnation)!;
     for (let same = this.ownedAt(incarnation, next); same !== null; same = this.ownedAt(incarnation, next)) {
@@ -162,7 +173,7 @@ export abstract class Direction {
 
   /** Delivers what is pending and in order now. */
   settle(): void {
-    for (let isMoving = true; isMoving && this.pendingCount > 0; ) {
+    for (let isMoving = true; isMoving && this.pendingCount > 0;) {
       isMoving = false;
       for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) {
         if (this.isOpen(incarnation) && this.drain(incarnation)) isMoving = true;
@@ -211,7 +222,8 @@ export abstract class Direction {
     }
     while (!memory.isWithin && memory.arrivals.oldest !== null) {
       const { direction } = memory.arrivals.oldest;
-      for (; !memory.isWithin && direction.pendingCount > 0; counters.buffer_limit++) direction.giveUp(direction.oldestPending());
+      for (; !memory.isWithin && direction.pendingCount > 0; counters.buffer_limit++)
+        direction.giveUp(direction.oldestPending());
       if (direction.connection !== this.connection) this.context.update(direction.connection);
     }
   }

@@ -23,7 +23,10 @@ export { INCARNATIONS_MAX } from "./connection.ts";
 export const REMEMBER_MS = 60_000;
 /** How long an incarnation whose place another took may still get bytes, where holes have no time limit. */
 const REPLACED_MS_MAX = 60_000;
-/** Of the budget, what open incarnations may take themselves, and ended ones as much again: where it is small, there are fewer. */
+/**
+ * Of the budget, what open incarnations may take themselves, and ended ones as much again: where it is small, there
+ * are fewer.
+ */
 const CONNECTIONS_SHARE = 1 / 4;
 /** How often time limits are looked at. */
 export const TICK_MS = 100;
@@ -121,7 +124,10 @@ export class FlowTable implements ConnectionContext, LeapListener {
     if (this.nowMs >= this.nextTickMs) this.expire();
   }
 
-  /** The capture has ended: delivers all that is pending in up to `countMax` connections, and ends them. False: there was none left. */
+  /**
+   * The capture has ended: delivers all that is pending in up to `countMax` connections, and ends them. False: there
+   * was none left.
+   */
   flush(countMax = Infinity): boolean {
     const some = this.live.oldest !== null;
     for (let count = 0; this.live.oldest !== null && count < countMax; count++) this.end(this.live.oldest, "flushed");
@@ -233,7 +239,11 @@ export class FlowTable implements ConnectionContext, LeapListener {
       this.update(due.direction.connection);
     }
     const replacedSinceMs = nowMs - this.replacedMsMax;
-    for (let due = this.replacedOnes.oldest; due !== null && due.sinceMs <= replacedSinceMs; due = this.replacedOnes.oldest) {
+    for (
+      let due = this.replacedOnes.oldest;
+      due !== null && due.sinceMs <= replacedSinceMs;
+      due = this.replacedOnes.oldest
+    ) {
       due.connection.flushOne(due, "replaced");
       this.update(due.connection);
     }
@@ -244,7 +254,11 @@ export class FlowTable implements ConnectionContext, LeapListener {
       else this.live.renew(due, nowMs);
     }
     const rememberedSinceMs = nowMs - REMEMBER_MS;
-    for (let due = this.endedOnes.oldest; due !== null && due.sinceMs <= rememberedSinceMs; due = this.endedOnes.oldest) {
+    for (
+      let due = this.endedOnes.oldest;
+      due !== null && due.sinceMs <= rememberedSinceMs;
+      due = this.endedOnes.oldest
+    ) {
       // Whose server still speaks.
       if (due.server !== null && !due.server.isEnded && due.connection.isLive) {
         this.endedOnes.renew(due, nowMs);

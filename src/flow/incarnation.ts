@@ -34,7 +34,10 @@ export class Incarnation implements StreamOrigin, Timed<Incarnation> {
   /** The one before it. */
   before: Incarnation | null = null;
 
-  /** When it opened; in the table's list of those that were replaced, when it was; of those that have ended, when it did. */
+  /**
+   * When it opened; in the table's list of those that were replaced, when it was; of those that have ended, when it
+   * did.
+   */
   sinceMs = 0;
   older: Incarnation | null = null;
   newer: Incarnation | null = null;
@@ -118,12 +121,16 @@ export class Incarnation implements StreamOrigin, Timed<Incarnation> {
     this.acks.begin(start);
   }
 
-  /** How far above its client's first byte lies what a server acknowledges that may speak to it; Infinity: it may not. */
+  /**
+   * How far above its client's first byte lies what a server acknowledges that may speak to it; Infinity: it may not.
+   */
   answeredBy(acknowledgment: number | null, aheadMax: number): number {
     if (acknowledgment === null) return 0;
     const above = distance(this.base, acknowledgment);
     // Behind its FIN a client says nothing.
-    return above < 0 || distance(this.client.next, acknowledgment) > (this.client.hasFin ? 1 : aheadMax) ? Infinity : above;
+    return above < 0 || distance(this.client.next, acknowledgment) > (this.client.hasFin ? 1 : aheadMax)
+      ? Infinity
+      : above;
   }
 
   /** Whether it was there when a piece came that was none's. */
@@ -131,7 +138,10 @@ export class Incarnation implements StreamOrigin, Timed<Incarnation> {
     return isUnowned && this.generation <= generation;
   }
 
-  /** How far above its first byte a piece lies that may be its own; negative: it is not. Of one that has ended, only what it had. */
+  /**
+   * How far above its first byte a piece lies that may be its own; negative: it is not. Of one that has ended, only
+   * what it had.
+   */
   fit({ sequence, length, generation }: Piece): number {
     const { next, start, hasFin } = this.client;
     const above = distance(this.base, sequence);

@@ -125,7 +125,10 @@ function chargeOf({ bytes }: PendingSegment): number {
 }
 
 export class PendingSegments {
-  /** By sequence number as an unsigned integer: a circle that begins anywhere. At the same number, those without bytes first. */
+  /**
+   * By sequence number as an unsigned integer: a circle that begins anywhere. At the same number, those without bytes
+   * first.
+   */
   private readonly all: PendingSegment[] = [];
 
   constructor(
@@ -140,7 +143,10 @@ export class PendingSegments {
   /** Of them those that were nobody's when they came. */
   unownedCount = 0;
 
-  /** The place of the first one at or behind `sequence`, on the circle: {@link at} takes it, and {@link count} - 1 more. */
+  /**
+   * The place of the first one at or behind `sequence`, on the circle: {@link at} takes it, and {@link count} - 1
+   * more.
+   */
   placeOf(sequence: number): number {
     const { all } = this;
     const wanted = sequence >>> 0;
@@ -221,7 +227,18 @@ export class PendingSegments {
   private add(piece: Piece, sequence: number, from: number, length: number): PendingSegment {
     const { bytes, offset, acknowledgment, timestampMs, doubt, generation, isUnowned, sinceMs } = piece;
     const copy = this.memory.copy(bytes, offset + from, length);
-    const segment = new PendingSegment(this.direction, sequence, copy, length, acknowledgment, timestampMs, doubt, generation, isUnowned, sinceMs);
+    const segment = new PendingSegment(
+      this.direction,
+      sequence,
+      copy,
+      length,
+      acknowledgment,
+      timestampMs,
+      doubt,
+      generation,
+      isUnowned,
+      sinceMs,
+    );
     let place = this.placeOf(sequence);
     if (length > 0) while (place < this.all.length && this.all[place]!.sequence === sequence) place++;
     this.all.splice(place, 0, segment);

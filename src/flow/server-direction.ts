@@ -44,7 +44,8 @@ export class ServerDirection extends Direction {
 
   /** An incarnation has opened by its SYN. */
   opened(incarnation: Incarnation): void {
-    if (this.early !== null && this.early.acknowledgment === incarnation.start) this.begin(incarnation, this.early.start, true);
+    if (this.early !== null && this.early.acknowledgment === incarnation.start)
+      this.begin(incarnation, this.early.start, true);
   }
 
   /** Ends an incarnation's response, if there is one: delivers what is pending, gaps told. */
@@ -65,14 +66,17 @@ export class ServerDirection extends Direction {
   /** Ends all. */
   flush(how: StreamEnd): void {
     while (this.pendingCount > 0) this.giveUp(this.pending!.at(0));
-    for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) this.end(incarnation, how);
+    for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before)
+      this.end(incarnation, how);
   }
 
   protected sideOf(incarnation: Incarnation): Reassembler | null {
     return incarnation.server;
   }
 
-  /** What the server acknowledges says nothing of its own numbers; those that are in order its client may acknowledge. */
+  /**
+   * What the server acknowledges says nothing of its own numbers; those that are in order its client may acknowledge.
+   */
   protected noteAck(): void {}
 
   protected finish(incarnation: Incarnation, how: StreamEnd): void {
@@ -118,10 +122,19 @@ export class ServerDirection extends Direction {
   private unbegun({ acknowledgment }: Piece): Incarnation | undefined {
     const ahead = this.leastAnswered(acknowledgment, LATE_START_BYTES_MAX);
     if (ahead === Infinity) return undefined;
-    return findFrom(this.connection.newest, (each) => each.response !== null && each.server === null && each.answeredBy(acknowledgment, LATE_START_BYTES_MAX) === ahead);
+    return findFrom(
+      this.connection.newest,
+      (each) =>
+        each.response !== null &&
+        each.server === null &&
+        each.answeredBy(acknowledgment, LATE_START_BYTES_MAX) === ahead,
+    );
   }
 
-  /** Of the incarnations whose client said no less than a piece acknowledges, but for `aheadMax` bytes, the nearest that may have it. */
+  /**
+   * Of the incarnations whose client said no less than a piece acknowledges, but for `aheadMax` bytes, the nearest
+   * that may have it.
+   */
   private nearest({ sequence, length, acknowledgment }: Piece, aheadMax: number): Incarnation | null {
     const ahead = this.leastAnswered(acknowledgment, aheadMax);
     let nearest: Incarnation | null = null;
@@ -131,7 +144,9 @@ export class ServerDirection extends Direction {
       if (server === null || ahead === Infinity || incarnation.answeredBy(acknowledgment, aheadMax) !== ahead) continue;
       if (server.next === sequence && !server.isEnded) return incarnation;
       const fit = distance(server.start, sequence);
-      const isKnown = server.isEnded ? distance(advance(sequence, length), server.next) >= 0 : distance(server.next, sequence) <= WINDOW_BYTES_MAX;
+      const isKnown = server.isEnded
+        ? distance(advance(sequence, length), server.next) >= 0
+        : distance(server.next, sequence) <= WINDOW_BYTES_MAX;
       if (!isKnown || fit < 0 || fit >= nearestFit) continue;
       nearest = incarnation;
       nearestFit = fit;
@@ -139,10 +154,14 @@ export class ServerDirection extends Direction {
     return nearest;
   }
 
-  /** How far above its client's first byte the acknowledgment lies in that incarnation of which it is nearest; Infinity: it is none's. */
+  /**
+   * How far above its client's first byte the acknowledgment lies in that incarnation of which it is nearest;
+   * Infinity: it is none's.
+   */
   private leastAnswered(acknowledgment: number | null, aheadMax: number): number {
     let least = Infinity;
-    for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) least = Math.min(least, incarnation.answeredBy(acknowledgment, aheadMax));
+    for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before)
+      least = Math.min(least, incarnation.answeredBy(acknowledgment, aheadMax));
     if (this.early === null || acknowledgment === null) return least;
     // One whose SYN has not come yet is nearer.
     const aboveEarly = distance(this.early.acknowledgment, acknowledgment);
@@ -150,12 +169,18 @@ export class ServerDirection extends Direction {
   }
 
   private takeReset(sequence: number): void {
-    const incarnation = findFrom(this.connection.newest, ({ server }) => server !== null && !server.isEnded && server.next === sequence);
+    const incarnation = findFrom(
+      this.connection.newest,
+      ({ server }) => server !== null && !server.isEnded && server.next === sequence,
+    );
     if (incarnation !== undefined) this.finish(incarnation, "reset");
   }
 
   private takeSynAck(acknowledgment: number, start: number): void {
-    const answered = findFrom(this.connection.newest, (incarnation) => incarnation.hasSyn && incarnation.start === acknowledgment);
+    const answered = findFrom(
+      this.connection.newest,
+      (incarnation) => incarnation.hasSyn && incarnation.start === acknowledgment,
+    );
     if (answered !== undefined && answered.server === null) {
       this.begin(answered, start, true);
       return;
@@ -184,7 +209,8 @@ export class ServerDirection extends Direction {
     for (let place = 0; place < this.pendingCount; place++) {
       const other = this.pending!.at(place);
       const below = distance(other.sequence, lowest.sequence);
-      if (below > 0 && below <= LATE_START_BYTES_MAX && other.length > 0 && this.unbegun(other) === answered) lowest = other;
+      if (below > 0 && below <= LATE_START_BYTES_MAX && other.length > 0 && this.unbegun(other) === answered)
+        lowest = other;
     }
     return lowest;
   }

@@ -37,7 +37,9 @@ export class Addresses {
     }
   }
 
-  /** Looks the name up anew, unless that was done just now. `found` is called, perhaps later, with what is known then. */
+  /**
+   * Looks the name up anew, unless that was done just now. `found` is called, perhaps later, with what is known then.
+   */
   refresh(nowMs: number, found: Found | null): void {
     if (this.waiting !== null) {
       if (found !== null) this.waiting.push(found);

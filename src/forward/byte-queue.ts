@@ -26,7 +26,7 @@ export class ByteQueue {
   /** Copies bytes behind those that wait. */
   push(bytes: Uint8Array, offset: number, length: number): void {
     let at = offset;
-    for (let left = length; left > 0; ) {
+    for (let left = length; left > 0;) {
       const taken = this.rest.length > 0 ? this.pushToLast(bytes, at, left) : this.pushToFirst(bytes, at, left);
       at += taken;
       left -= taken;
@@ -47,7 +47,8 @@ export class ByteQueue {
   /** Takes over all of another queue, which is empty then: its arrays, or a copy where that leaves in one write. */
   takeAll(other: ByteQueue): void {
     if (this.length > 0 && this.length + other.length <= ARRAY_BYTES_MAX) {
-      for (; other.length > 0; other.consume(other.firstLength)) this.push(other.bytes, other.offset, other.firstLength);
+      for (; other.length > 0; other.consume(other.firstLength))
+        this.push(other.bytes, other.offset, other.firstLength);
       return;
     }
     while (other.length > 0) {
@@ -80,7 +81,7 @@ export class ByteQueue {
 
   /** Takes the first `length` bytes off, wherever they lie. */
   drop(length: number): void {
-    for (let left = length; left > 0; ) {
+    for (let left = length; left > 0;) {
       const taken = Math.min(left, this.firstLength);
       this.consume(taken);
       left -= taken;

@@ -204,7 +204,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (protocol === "http2" && this.stream.origin.hasSyn && this.dropping === null) {
       this.phase = Phase.BARE;
       this.pipe.goBare();
-      if (request !== null) this.pipe.passOn(request.bytes.slice(0, request.length), 0, request.length, this.timestampMs);
+      if (request !== null)
+        this.pipe.passOn(request.bytes.slice(0, request.length), 0, request.length, this.timestampMs);
       this.discard();
       return;
     }
@@ -327,12 +328,19 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   }
 
   private beginOffer(head: RequestHead): void {
-    this.offer = new UpgradeOffer(this.mode.destination.memory, this.mode.options.maxHeaderBytes, head.method === "CONNECT");
+    this.offer = new UpgradeOffer(
+      this.mode.destination.memory,
+      this.mode.options.maxHeaderBytes,
+      head.method === "CONNECT",
+    );
     this.phase = Phase.OFFERING;
     this.framer.passRest();
   }
 
-  /** Decides whether a request whose head is known is forwarded, and edits it. False: it is dropped, for {@link dropping}. */
+  /**
+   * Decides whether a request whose head is known is forwarded, and edits it. False: it is dropped, for {@link
+   * dropping}.
+   */
   private admit(request: Request, head: RequestHead): boolean {
     request.method = head.method;
     request.minorVersion = head.minorVersion;

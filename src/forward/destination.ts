@@ -202,7 +202,10 @@ export class Destination {
     return Math.ceil((usedBytes - limitBytes) / Cost.UPSTREAM);
   }
 
-  /** Has those give way to a new connection, where memory is short, that are written, then those that have waited longest to be made. */
+  /**
+   * Has those give way to a new connection, where memory is short, that are written, then those that have waited
+   * longest to be made.
+   */
   makeRoom(): void {
     if (this.memory.budget.hasRoomFor(0)) return;
     this.endWritten();
@@ -212,7 +215,9 @@ export class Destination {
     }
   }
 
-  /** Where memory is short, connections that only wait for the destination's end are not waited for, the oldest first. */
+  /**
+   * Where memory is short, connections that only wait for the destination's end are not waited for, the oldest first.
+   */
   endWritten(): void {
     for (const upstreams of [this.lingering, this.finishing]) {
       for (const upstream of upstreams) {

@@ -73,7 +73,10 @@ export class Dial implements TimerOwner {
     this.pending++;
     destination.attempts++;
     destination.deadlines.set(this.timer, destination.now() + ATTEMPT_DELAY_MS);
-    destination.connector.connect({ host: address, port: destination.options.address.port }, new Attempt(this, this.upstream, address));
+    destination.connector.connect(
+      { host: address, port: destination.options.address.port },
+      new Attempt(this, this.upstream, address),
+    );
   }
 
   private settled(): void {

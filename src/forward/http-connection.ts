@@ -1,4 +1,7 @@
-/** One upstream connection that carries requests: writes them, frames the responses, and tells its pipe what became of it. */
+/**
+ * One upstream connection that carries requests: writes them, frames the responses, and tells its pipe what became of
+ * it.
+ */
 import { ResponseFramer } from "../http/response-framer.ts";
 import type { ResponseSink } from "../http/response-sink.ts";
 import type { Destination } from "./destination.ts";
@@ -72,7 +75,10 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     this.upstream.mayEnd = true;
   }
 
-  /** Ends the connection in order. Returns how many bytes of what was written were not sent; they are not sent any more. */
+  /**
+   * Ends the connection in order. Returns how many bytes of what was written were not sent; they are not sent any
+   * more.
+   */
   leave(hasUnresponded: boolean): number {
     this.owner = null;
     this.destination.keepAlive.left(this);
@@ -143,7 +149,9 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     this.giveUp("what it responded is no HTTP/1 response");
   }
 
-  /** A response that nobody asked for, such as 408 when its time for an idle connection is over: it is about to close. */
+  /**
+   * A response that nobody asked for, such as 408 when its time for an idle connection is over: it is about to close.
+   */
   unsolicited(_code: number): void {
     this.isLast = true;
     const { owner } = this;

@@ -1,6 +1,7 @@
 /**
  * --mode http: whole requests, on a connection for each client connection, each sent when the one before it was
- * responded to. This file holds what all conversations share: options, memory, time limits, and who has something to do.
+ * responded to. This file holds what all conversations share: options, memory, time limits, and who has something to
+ * do.
  */
 import type { StreamConsumer, StreamOpener, StreamOrigin } from "../flow/stream.ts";
 import type { HeaderEdits } from "../http/header-edits.ts";
@@ -21,13 +22,18 @@ export const STALLED_MS = 1000;
 const REQUEST_SHARE_MAX = 1 / 16;
 /** So much a request may hold in any case. */
 const SMALL_REQUEST_BYTES = 64 << 10;
-/** Of the budget, what is kept for bytes of streamed requests that are not written yet, where the source waits for that. */
+/**
+ * Of the budget, what is kept for bytes of streamed requests that are not written yet, where the source waits for
+ * that.
+ */
 const UNSENT_SHARE = 1 / 4;
 
 export interface HttpOptions {
   /** Requests on a connection that are not responded to yet. */
   readonly pipelineDepth: number;
-  /** Whole requests of a connection that wait for their turn; over it the newest is dropped, unless the source waits. */
+  /**
+   * Whole requests of a connection that wait for their turn; over it the newest is dropped, unless the source waits.
+   */
   readonly maxWaitingRequests: number;
   /** Larger requests are streamed when it is their turn, and not sent again. */
   readonly maxRequestBytes: number;
@@ -57,13 +63,19 @@ export class HttpMode implements StreamOpener {
   readonly load = new Load();
   /** Larger requests are streamed when it is their turn. */
   readonly maxRequestBytes: number;
-  /** Conversations between two requests, with nothing under way, that have been so longest first; those since memory is tight. */
+  /**
+   * Conversations between two requests, with nothing under way, that have been so longest first; those since memory is
+   * tight.
+   */
   readonly idle = new AgeList<Conversation>();
   /** Conversations that have a part of a request, the one that has stood still longest first. */
   readonly partial = new AgeList<Conversation>();
   /** Conversations that hold what follows an offer of another protocol, the longest silent first. */
   readonly offering = new AgeList<Conversation>();
-  /** Pipes whose requests wait for their turn, the one that has made no progress for longest first; since memory is tight. */
+  /**
+   * Pipes whose requests wait for their turn, the one that has made no progress for longest first; since memory is
+   * tight.
+   */
   readonly waiters = new AgeList<RequestPipe>();
   /** The time limits of heads, in the capture's time. */
   readonly heads = new Deadlines(0);
@@ -108,7 +120,9 @@ export class HttpMode implements StreamOpener {
     this.touched.push(conversation);
   }
 
-  /** Sends a pipe's next requests when the responses that came with this one have been read: many leave together then. */
+  /**
+   * Sends a pipe's next requests when the responses that came with this one have been read: many leave together then.
+   */
   pumpSoon(pipe: RequestPipe): void {
     this.due.push(pipe);
     if (this.due.length === 1) this.destination.afterEvents(this.afterEvents);
@@ -152,8 +166,10 @@ export class HttpMode implements StreamOpener {
 
   /**
    * Whether so many bytes may be held more. What stands still makes room: first conversations that have nothing under
-   * way, then requests of which nothing has come for {@link STALLED_MS}, then what follows an offer of another protocol,
-   * then requests that wait behind one which the destination has not responded to for as long; the longest silent first,
+   * way, then requests of which nothing has come for {@link STALLED_MS}, then what follows an offer of another
+   * protocol,
+   * then requests that wait behind one which the destination has not responded to for as long; the longest silent
+   * first,
    * and never `asking`.
    */
   makeRoom(bytes: number, asking: Conversation | null): boolean {
@@ -168,7 +184,10 @@ export class HttpMode implements StreamOpener {
     return true;
   }
 
-  /** Whether a request that would hold so much more is better sent as it comes: the source waits, and nothing is to be lost. */
+  /**
+   * Whether a request that would hold so much more is better sent as it comes: the source waits, and nothing is to be
+   * lost.
+   */
   mustStream(bytes: number): boolean {
     const { budget } = this.destination.memory;
     return this.options.sourceWaits && !budget.hasRoomFor(bytes + budget.limitBytes * UNSENT_SHARE);

@@ -26,7 +26,10 @@ export class KeepAlive {
   private limit = Infinity;
   /** A connection has carried a further request. */
   private isProven = false;
-  /** Behind how many responses the last connection was closed that was closed without notice; 0: another was not, since. */
+  /**
+   * Behind how many responses the last connection was closed that was closed without notice; 0: another was not,
+   * since.
+   */
   private lastClosedBehind = 0;
   /** The connection on which it is tried whether it is kept; null: none is. */
   private probe: Carrier | null = null;

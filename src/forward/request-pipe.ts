@@ -28,7 +28,10 @@ const State = { SENDING: 0, LIMBO: 1, BARE: 2, GONE: 3 } as const;
 
 /** Told what became of the requests that concern more than the pipe. */
 export interface PipeOwner {
-  /** The destination has accepted the offer of another protocol: the owner says whether production did ({@link RequestPipe.goBare}). */
+  /**
+   * The destination has accepted the offer of another protocol: the owner says whether production did ({@link
+   * RequestPipe.goBare}).
+   */
   upgradeAccepted(): void;
   /** The response to a request that offered another protocol was another, or none. */
   upgradeDeclined(): void;
@@ -242,7 +245,8 @@ export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, T
   private mustWait(request: Request): boolean {
     const dueMs = this.reuseFromMs(request);
     if (dueMs === Infinity) this.leave();
-    if (dueMs === Infinity || dueMs <= this.mode.destination.tickedMs || dueMs <= this.mode.destination.now()) return false;
+    if (dueMs === Infinity || dueMs <= this.mode.destination.tickedMs || dueMs <= this.mode.destination.now())
+      return false;
     this.mode.destination.deadlines.set(this.timer, dueMs);
     return true;
   }
@@ -429,7 +433,13 @@ export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, T
       const isWhole = request !== streamed;
       request.wasTaken ||= isWhole && unsent[place] === 0;
       const mayRepeat = request.isIdempotent || unsent[place]! >= request.length || (wasIdle && place === 0);
-      return request.isStreamed || request.isResponded || !mayRepeat || (firstFailed && place === 0) || request.tries > RESENDS_MAX;
+      return (
+        request.isStreamed ||
+        request.isResponded ||
+        !mayRepeat ||
+        (firstFailed && place === 0) ||
+        request.tries > RESENDS_MAX
+      );
     });
     for (const request of given) this.giveUp(request, reason);
   }

@@ -1,4 +1,7 @@
-/** The requests of one connection that are on their way, in order: first those in flight, then those that wait. Pure data. */
+/**
+ * The requests of one connection that are on their way, in order: first those in flight, then those that wait. Pure
+ * data.
+ */
 import type { Request } from "./request.ts";
 
 /** Places of requests that are gone, before the others move up. */

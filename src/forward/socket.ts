@@ -78,7 +78,10 @@ const handlers = {
   },
 };
 
-/** No endpoint refuses before it was asked: it was this host that had no socket, or nowhere to send to. Bun does not tell which. */
+/**
+ * No endpoint refuses before it was asked: it was this host that had no socket, or nowhere to send to. Bun does not
+ * tell which.
+ */
 function failureAtOnce(): Error {
   try {
     closeSync(openSync("/dev/null", "r"));

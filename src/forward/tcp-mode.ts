@@ -90,6 +90,7 @@ class StrippedStream implements StreamConsumer {
   /** What was none, or is no whole one, is passed on. */
   private giveUpHeader(header: ProxyHeader, timestampMs: number): void {
     this.header = null;
-    if (header.outcome !== DONE && header.bytes.length > 0) this.stream.data(header.bytes, 0, header.bytes.length, timestampMs);
+    if (header.outcome !== DONE && header.bytes.length > 0)
+      this.stream.data(header.bytes, 0, header.bytes.length, timestampMs);
   }
 }

@@ -1,5 +1,6 @@
 /**
- * What a client says behind an offer of another protocol (Upgrade, CONNECT), held until it is known what it is: the first
+ * What a client says behind an offer of another protocol (Upgrade, CONNECT), held until it is known what it is: the
+ * first
  * of it shows what production said. A request line means that production declined.
  */
 import { CR, LF } from "../http/chars.ts";

@@ -18,7 +18,10 @@ export type UpstreamEnd = "unconnected" | "closed" | "reset" | "given_up";
 export interface UpstreamListener {
   opened(): void;
   received(bytes: Uint8Array): void;
-  /** All that was written has been taken by the kernel; told only where it was not at once, or {@link Upstream.tellsDrained} asks. */
+  /**
+   * All that was written has been taken by the kernel; told only where it was not at once, or {@link
+   * Upstream.tellsDrained} asks.
+   */
   drained(): void;
   /** The destination sends no more. */
   ended(): void;
@@ -33,7 +36,9 @@ const NOTHING = new Uint8Array(0);
 export class Upstream implements SocketEvents, TimerOwner {
   private state: number = State.CONNECTING;
   private socket: UpstreamSocket | null = null;
-  /** What was written last, as long as it is the only thing that waits and lies in one piece: offered without a copy. */
+  /**
+   * What was written last, as long as it is the only thing that waits and lies in one piece: offered without a copy.
+   */
   private direct: Uint8Array = NOTHING;
   private directOffset = 0;
   private directLength = 0;
@@ -67,7 +72,9 @@ export class Upstream implements SocketEvents, TimerOwner {
   private lingerMs = 0;
   /** When bytes were last written or received, to within a tick. */
   private activeMs: number;
-  /** The one time limit that matters in its state: connecting, blocked, waiting to send the FIN, waiting for the end. */
+  /**
+   * The one time limit that matters in its state: connecting, blocked, waiting to send the FIN, waiting for the end.
+   */
   private readonly timer = new Timer(this);
 
   constructor(

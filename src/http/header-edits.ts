@@ -49,5 +49,8 @@ function withHost(requestLine: string, host: string | undefined): string {
 }
 
 function nameOf(line: string): string {
-  return line.slice(0, Math.max(line.indexOf(":"), 0)).trim().toLowerCase();
+  return line
+    .slice(0, Math.max(line.indexOf(":"), 0))
+    .trim()
+    .toLowerCase();
 }

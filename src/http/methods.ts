@@ -12,7 +12,19 @@ const IDEMPOTENT = [
   ...["BASELINE-CONTROL", "CHECKIN", "CHECKOUT", "LABEL", "MERGE", "ORDERPATCH", "UNCHECKOUT", "UPDATE"],
   ...["UPDATEREDIRECTREF", "VERSION-CONTROL"],
 ];
-const OTHERS = ["POST", "CONNECT", "PATCH", "LOCK", "PURGE", "BAN", "M-SEARCH", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE", "SOURCE"];
+const OTHERS = [
+  "POST",
+  "CONNECT",
+  "PATCH",
+  "LOCK",
+  "PURGE",
+  "BAN",
+  "M-SEARCH",
+  "NOTIFY",
+  "SUBSCRIBE",
+  "UNSUBSCRIBE",
+  "SOURCE",
+];
 
 /** Nobody's method: what an HTTP/2 preface looks like to HTTP/1 (RFC 9113, section 3.4). */
 const RESERVED = "PRI";

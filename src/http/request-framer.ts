@@ -159,7 +159,10 @@ export class RequestFramer {
     this.isPassingRest = true;
   }
 
-  /** To be called before anything else: the connection's beginning was read by another framer, which stood between two requests. */
+  /**
+   * To be called before anything else: the connection's beginning was read by another framer, which stood between two
+   * requests.
+   */
   goOnBetween(): void {
     this.state = BETWEEN;
     this.isFirstLine = false;
@@ -285,7 +288,7 @@ export class RequestFramer {
     this.proxy = null;
     this.state = OPENING;
     this.from = 0;
-    for (let at = 0; at < bytes.length; ) at = this.step(bytes, at, bytes.length);
+    for (let at = 0; at < bytes.length;) at = this.step(bytes, at, bytes.length);
     this.tellRest(bytes, bytes.length);
   }
 

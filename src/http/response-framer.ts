@@ -9,7 +9,9 @@ import { DONE, MORE } from "./outcome.ts";
 import type { ResponseSink } from "./response-sink.ts";
 import { StatusLine } from "./status-line.ts";
 
-/** The longest status line and header section together; the longest line before a chunk; the longest trailer section. */
+/**
+ * The longest status line and header section together; the longest line before a chunk; the longest trailer section.
+ */
 export const RESPONSE_HEAD_BYTES_MAX = 256 << 10;
 
 const BETWEEN = 0;
@@ -170,7 +172,9 @@ export class ResponseFramer {
   private get isPersistent(): boolean {
     const { fields, line } = this;
     const isOdd = fields.transferCoding !== Coding.NONE && (fields.contentLength >= 0 || line.minorVersion === 0);
-    return !isOdd && !fields.isLengthUnclear && fields.isPersistent(Math.min(line.minorVersion, this.expectedMinor[0]!));
+    return (
+      !isOdd && !fields.isLengthUnclear && fields.isPersistent(Math.min(line.minorVersion, this.expectedMinor[0]!))
+    );
   }
 
   private complete(persistent: boolean): void {

@@ -1,10 +1,14 @@
 /**
- * The time limits of a shard: a wheel of slots, each a list of timers that are due in the same few milliseconds. Setting,
+ * The time limits of a shard: a wheel of slots, each a list of timers that are due in the same few milliseconds.
+ * Setting,
  * moving and clearing a timer costs the same however many there are, and a tick looks only at what is due, or was when
  * it was put where it is: a timer that is moved further away stays in its slot until that comes.
  */
 
-/** How much later than its time a timer is told at most, beside the time between two calls of {@link Deadlines.advance}. */
+/**
+ * How much later than its time a timer is told at most, beside the time between two calls of {@link
+ * Deadlines.advance}.
+ */
 export const SLOT_MS = 10;
 const SLOTS = 1024;
 const NOWHERE = -1;

@@ -10,7 +10,8 @@ import type { Log } from "./log.ts";
 
 const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
   tls: "Some connections are TLS, which cannot be read here: mirror behind the load balancer or proxy that ends it (foreign.tls)",
-  http2: "Some connections are HTTP/2 and were joined in their middle, where it cannot be read: it is forwarded from connections that begin while this program runs (foreign.http2)",
+  http2:
+    "Some connections are HTTP/2 and were joined in their middle, where it cannot be read: it is forwarded from connections that begin while this program runs (foreign.http2)",
   unknown: "Some connections are not HTTP: forward them with --mode tcp (foreign.unknown)",
 };
 const SUMMARY_LINE_MS = 10_000;
@@ -20,7 +21,9 @@ const DROP_BURST_MS = 10_000;
 const STRANGERS_MIN = 10;
 const STRANGERS_SHOWN_MAX = 3;
 
-/** Why a whole request was not sent, beside that it was not to be: the source can wait, so that none needs to be lost. */
+/**
+ * Why a whole request was not sent, beside that it was not to be: the source can wait, so that none needs to be lost.
+ */
 const UNFORWARDED_DROPS: readonly RequestDrop[] = ["endpoint_down", "endpoint_closed", "buffer_limit", "waiting_limit"];
 
 export interface ReportOptions {
@@ -53,7 +56,10 @@ export class RunReport implements DestinationReport, HttpReport {
   outageBegan(reason: string): void {
     if (this.outageErrorsBefore >= 0) return;
     this.outageErrorsBefore = this.counters.upstream.connect_errors;
-    this.log.warnOften("outage began", `Cannot connect to ${this.endpointName}: ${reason}; trying on, and counting what is lost (upstream.connect_errors)`);
+    this.log.warnOften(
+      "outage began",
+      `Cannot connect to ${this.endpointName}: ${reason}; trying on, and counting what is lost (upstream.connect_errors)`,
+    );
   }
 
   /** The first thread that connects again has seen the end for all. */
@@ -61,15 +67,24 @@ export class RunReport implements DestinationReport, HttpReport {
     if (this.outageErrorsBefore < 0) return;
     const lost = Math.max(this.counters.upstream.connect_errors - this.outageErrorsBefore, lostConnections);
     this.outageErrorsBefore = -1;
-    this.log.infoOften("outage ended", `${this.endpointName} answers again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`);
+    this.log.infoOften(
+      "outage ended",
+      `${this.endpointName} answers again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`,
+    );
   }
 
   givenUp(why: string, lostBytes: number): void {
-    this.log.warnOften("given up", `Gave up a connection to ${this.endpointName}: ${why}; ${lostBytes} bytes were lost`);
+    this.log.warnOften(
+      "given up",
+      `Gave up a connection to ${this.endpointName}: ${why}; ${lostBytes} bytes were lost`,
+    );
   }
 
   broken(how: "closed" | "reset", lostBytes: number): void {
-    this.log.warnOften("broken", `${this.endpointName} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost`);
+    this.log.warnOften(
+      "broken",
+      `${this.endpointName} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost`,
+    );
   }
 
   foreign(protocol: ForeignProtocol): void {
@@ -81,7 +96,11 @@ export class RunReport implements DestinationReport, HttpReport {
     if (isUp === this.isInterfaceUp) return;
     this.isInterfaceUp = isUp;
     if (isUp) this.log.infoOften("interface up", `${name} is up again: capturing goes on`);
-    else this.log.warnOften("interface down", `${name} is down: nothing is captured until it is up again (ip link set ${name} up)`);
+    else
+      this.log.warnOften(
+        "interface down",
+        `${name} is down: nothing is captured until it is up again (ip link set ${name} up)`,
+      );
   }
 
   /** Whom the mirror frames were for that were not for us: told once, if none was. */
@@ -90,9 +109,15 @@ export class RunReport implements DestinationReport, HttpReport {
     if (this.counters.frames.segments > 0) return;
     const [otherVnis, otherPorts] = [total(vnis), total(ports)];
     if (otherPorts >= STRANGERS_MIN) {
-      this.once("port", `${otherPorts} mirrored segments of VNI ${vni} were for port ${listed(ports)}, none for ${port}: is original_destination_port the one that production listens on?`);
+      this.once(
+        "port",
+        `${otherPorts} mirrored segments of VNI ${vni} were for port ${listed(ports)}, none for ${port}: is original_destination_port the one that production listens on?`,
+      );
     } else if (otherVnis >= STRANGERS_MIN) {
-      this.once("VNI", `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${vni}: is it the mirror session's VNI?`);
+      this.once(
+        "VNI",
+        `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${vni}: is it the mirror session's VNI?`,
+      );
     }
   }
 
@@ -101,13 +126,22 @@ export class RunReport implements DestinationReport, HttpReport {
     this.log.tick();
     const { frames } = this.counters;
     if (frames.truncated > 0 || frames.dropped[Drop.TRUNCATED]! > 0) {
-      this.once("truncated", "The mirror cuts off the ends of packets: what is cut off is missing for good. Raise this host's MTU above the source's by 54 bytes (IPv4) or 74 (IPv6), or lift the mirror session's packet length");
+      this.once(
+        "truncated",
+        "The mirror cuts off the ends of packets: what is cut off is missing for good. Raise this host's MTU above the source's by 54 bytes (IPv4) or 74 (IPv6), or lift the mirror session's packet length",
+      );
     }
     if (frames.dropped[Drop.UNSUPPORTED_LINK_TYPE]! > 0) {
-      this.once("link type", "Some frames have a link type that cannot be read here: they are counted (frames.dropped.unsupported_link_type)");
+      this.once(
+        "link type",
+        "Some frames have a link type that cannot be read here: they are counted (frames.dropped.unsupported_link_type)",
+      );
     }
     if (this.counters.fragments.completed > 0 && this.options.threads > 1) {
-      this.once("fragments", "Mirrored packets come in IP fragments: a flow's fragments may reach another thread than its other segments, and count as gaps there. Run it with --threads 1 (fragments.completed)");
+      this.once(
+        "fragments",
+        "Mirrored packets come in IP fragments: a flow's fragments may reach another thread than its other segments, and count as gaps there. Run it with --threads 1 (fragments.completed)",
+      );
     }
     const nowMs = this.now();
     this.kernelDrops(nowMs);

@@ -31,7 +31,11 @@ test("a frame, an answer on a socket, and the time limit each end the sleep", as
   expect(readSync(handle, Buffer.alloc(16))).toBe(5);
 
   let heard = "";
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: (_socket, bytes) => void (heard += bytes.toString()) } });
+  const server = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: { data: (_socket, bytes) => void (heard += bytes.toString()) },
+  });
   const client = await Bun.connect({ hostname: "127.0.0.1", port: server.port, socket: { data() {} } });
   for (let i = 0; i < 3; i++) await turn();
   client.write("answer");

@@ -44,7 +44,11 @@ export interface PcapRecord {
   claimed?: number;
 }
 
-export function pcapRecord({ u16, u32 }: Words, { seconds, fraction, frame, claimed }: PcapRecord, magic = MICROSECONDS): Uint8Array {
+export function pcapRecord(
+  { u16, u32 }: Words,
+  { seconds, fraction, frame, claimed }: PcapRecord,
+  magic = MICROSECONDS,
+): Uint8Array {
   // Kuznetzov's records go on with interface index, protocol and packet type.
   const more = magic === KUZNETZOV ? bytes(u32(2), u16(0x0800), [4, 0]) : [];
   const length = claimed ?? frame.length;
@@ -74,7 +78,12 @@ export function section(to: Words, options: BlockOption[] = []): Uint8Array {
   return block(to, 0x0a0d0d0a, bytes(to.u32(0x1a2b3c4d), to.u16(1), to.u16(0), to.i64(-1n), blockOptions(to, options)));
 }
 
-export function interfaceBlock(to: Words, linkType: number, options: BlockOption[] = [], snapshotBytes = 0): Uint8Array {
+export function interfaceBlock(
+  to: Words,
+  linkType: number,
+  options: BlockOption[] = [],
+  snapshotBytes = 0,
+): Uint8Array {
   return block(to, 1, bytes(to.u16(linkType), to.u16(0), to.u32(snapshotBytes), blockOptions(to, options)));
 }
 
@@ -90,20 +99,48 @@ export interface PacketBlock {
 const high = (timestamp: bigint) => Number((timestamp >> 32n) & 0xffffffffn);
 const low = (timestamp: bigint) => Number(timestamp & 0xffffffffn);
 
-export function enhancedPacket(to: Words, { interfaceId = 0, timestamp = 0n, frame, claimed, options = [] }: PacketBlock): Uint8Array {
+export function enhancedPacket(
+  to: Words,
+  { interfaceId = 0, timestamp = 0n, frame, claimed, options = [] }: PacketBlock,
+): Uint8Array {
   const { u32 } = to;
   const length = claimed ?? frame.length;
-  return block(to, 6, bytes(u32(interfaceId), u32(high(timestamp)), u32(low(timestamp)), u32(length), u32(length), padded(frame), blockOptions(to, options)));
+  return block(
+    to,
+    6,
+    bytes(
+      u32(interfaceId),
+      u32(high(timestamp)),
+      u32(low(timestamp)),
+      u32(length),
+      u32(length),
+      padded(frame),
+      blockOptions(to, options),
+    ),
+  );
 }
 
 /** The obsolete packet block: a 16-bit interface and a count of drops. */
-export function obsoletePacket(to: Words, { interfaceId = 0, timestamp = 0n, frame, claimed, options = [] }: PacketBlock, drops = 0xffff): Uint8Array {
+export function obsoletePacket(
+  to: Words,
+  { interfaceId = 0, timestamp = 0n, frame, claimed, options = [] }: PacketBlock,
+  drops = 0xffff,
+): Uint8Array {
   const { u16, u32 } = to;
   const length = claimed ?? frame.length;
   return block(
     to,
     2,
-    bytes(u16(interfaceId), u16(drops), u32(high(timestamp)), u32(low(timestamp)), u32(length), u32(length), padded(frame), blockOptions(to, options)),
+    bytes(
+      u16(interfaceId),
+      u16(drops),
+      u32(high(timestamp)),
+      u32(low(timestamp)),
+      u32(length),
+      u32(length),
+      padded(frame),
+      blockOptions(to, options),
+    ),
   );
 }
 

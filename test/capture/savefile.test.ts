@@ -120,27 +120,40 @@ describe("pcap", () => {
   ] as const) {
     test(`link type ${linkType} from ${given.toString(16)}`, async () => {
       for (const [, to] of orders) {
-        const { linkTypes } = await readBytes(bytes(pcapHeader(to, MICROSECONDS, given), pcapRecord(to, { seconds: 1, fraction: 0, frame: A })));
+        const { linkTypes } = await readBytes(
+          bytes(pcapHeader(to, MICROSECONDS, given), pcapRecord(to, { seconds: 1, fraction: 0, frame: A })),
+        );
         expect(linkTypes).toEqual([linkType]);
       }
     });
   }
 
   test("timestamps from 1970 to 2106", async () => {
-    const records = [0, 0x7fffffff, 0x80000000, 0xffffffff].map((seconds) => pcapRecord(LITTLE, { seconds, fraction: 999_000, frame: A }));
+    const records = [0, 0x7fffffff, 0x80000000, 0xffffffff].map((seconds) =>
+      pcapRecord(LITTLE, { seconds, fraction: 999_000, frame: A }),
+    );
     const { timestampsMs } = await readBytes(bytes(pcapHeader(LITTLE), ...records));
     expect(timestampsMs).toEqual([999, 2_147_483_647_999, 2_147_483_648_999, 4_294_967_295_999]);
   });
 
   test("a header alone is a capture without frames", async () => {
-    for (const [, to] of orders) expect(await readBytes(pcapHeader(to))).toEqual({ frames: [], lengths: [], linkTypes: [], timestampsMs: [], position: 24 });
+    for (const [, to] of orders)
+      expect(await readBytes(pcapHeader(to))).toEqual({
+        frames: [],
+        lengths: [],
+        linkTypes: [],
+        timestampsMs: [],
+        position: 24,
+      });
   });
 
   test("a frame of length 0, and one of which the snapshot length left less than there was", async () => {
     const cut = pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: A });
     cut.set(LITTLE.u32(9000), 12);
     const empty = pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: new Uint8Array(0) });
-    expect(await readBytes(bytes(pcapHeader(LITTLE), empty, cut, empty))).toMatchObject({ frames: ["", A.toHex(), ""] });
+    expect(await readBytes(bytes(pcapHeader(LITTLE), empty, cut, empty))).toMatchObject({
+      frames: ["", A.toHex(), ""],
+    });
   });
 });
 
@@ -211,7 +224,11 @@ describe("pcapng", () => {
         enhancedPacket(to, { interfaceId: 0, timestamp: 7_000_000n, frame: A }),
         obsoletePacket(to, { interfaceId: 1, timestamp: 8_000_000_000n, frame: B }),
       );
-      expect(await readBytes(file)).toMatchObject({ frames: hex(A, B, A, B), linkTypes: [113, 276, 1, 113], timestampsMs: [5000, 6000, 7000, 8000] });
+      expect(await readBytes(file)).toMatchObject({
+        frames: hex(A, B, A, B),
+        linkTypes: [113, 276, 1, 113],
+        timestampsMs: [5000, 6000, 7000, 8000],
+      });
     });
 
     test(`simple packets are the first interface's, cut to its snapshot length, ${order}`, async () => {
@@ -224,13 +241,21 @@ describe("pcapng", () => {
         simplePacket(to, cut(B), B.length),
         simplePacket(to, A.slice(0, 5)),
       );
-      expect(await readBytes(snapped)).toMatchObject({ frames: hex(cut(A), cut(B), A.slice(0, 5)), linkTypes: [101, 101, 101] });
+      expect(await readBytes(snapped)).toMatchObject({
+        frames: hex(cut(A), cut(B), A.slice(0, 5)),
+        linkTypes: [101, 101, 101],
+      });
       const unlimited = bytes(section(to), interfaceBlock(to, 1), simplePacket(to, A), simplePacket(to, B));
       expect(await readBytes(unlimited)).toMatchObject({ frames: hex(A, B) });
     });
 
     test(`a simple packet, which has no time, bears that of the packet before it, ${order}`, async () => {
-      const file = bytes(section(to), interfaceBlock(to, 1), enhancedPacket(to, { timestamp: 7_000_000n, frame: A }), simplePacket(to, B));
+      const file = bytes(
+        section(to),
+        interfaceBlock(to, 1),
+        enhancedPacket(to, { timestamp: 7_000_000n, frame: A }),
+        simplePacket(to, B),
+      );
       expect((await readBytes(file)).timestampsMs).toEqual([7000, 7000]);
     });
 
@@ -258,7 +283,11 @@ describe("pcapng", () => {
       const file = bytes(
         section(to),
         interfaceBlock(to, 1),
-        ...frames.flatMap((frame) => [enhancedPacket(to, { frame }), obsoletePacket(to, { frame }), simplePacket(to, frame)]),
+        ...frames.flatMap((frame) => [
+          enhancedPacket(to, { frame }),
+          obsoletePacket(to, { frame }),
+          simplePacket(to, frame),
+        ]),
       );
       expect((await readBytes(file)).lengths).toEqual(frames.flatMap(({ length }) => [length, length, length]));
     });
@@ -276,7 +305,12 @@ describe("pcapng", () => {
     const start = bytes(section(LITTLE), interfaceBlock(LITTLE, 1), interfaceBlock(LITTLE, 1));
     const next = bytes(section(LITTLE), interfaceBlock(LITTLE, 1));
     const read = await readBytes(
-      bytes(start, enhancedPacket(LITTLE, { interfaceId: 1, frame: A }), next, enhancedPacket(LITTLE, { interfaceId: 1, frame: B })),
+      bytes(
+        start,
+        enhancedPacket(LITTLE, { interfaceId: 1, frame: A }),
+        next,
+        enhancedPacket(LITTLE, { interfaceId: 1, frame: B }),
+      ),
     );
     expect(read.frames).toEqual(hex(A));
     expect(byteNamed(read)).toBe(start.length + enhancedPacket(LITTLE, { frame: A }).length + next.length);
@@ -308,8 +342,13 @@ describe("more than one batch", () => {
   test("records of random lengths over several MiB, both formats: every byte, in order", async () => {
     for (let seed = 1; seed <= 3; seed++) {
       const random = new Random(seed);
-      const frames = Array.from({ length: 2000 }, () => random.bytes(random.chance(0.02) ? random.int(20_000, 60_000) : random.int(0, 1600)));
-      const classic = bytes(pcapHeader(BIG), ...frames.map((frame, i) => pcapRecord(BIG, { seconds: i, fraction: 0, frame })));
+      const frames = Array.from({ length: 2000 }, () =>
+        random.bytes(random.chance(0.02) ? random.int(20_000, 60_000) : random.int(0, 1600)),
+      );
+      const classic = bytes(
+        pcapHeader(BIG),
+        ...frames.map((frame, i) => pcapRecord(BIG, { seconds: i, fraction: 0, frame })),
+      );
       const next = bytes(
         section(LITTLE),
         interfaceBlock(LITTLE, 1),
@@ -337,7 +376,9 @@ describe("more than one batch", () => {
         filler.push(pcapRecord(LITTLE, { seconds: 0, fraction: 0, frame: new Uint8Array(take) }));
         left -= 16 + take;
       }
-      const read = await readBytes(bytes(pcapHeader(LITTLE), ...filler, pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: B })));
+      const read = await readBytes(
+        bytes(pcapHeader(LITTLE), ...filler, pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: B })),
+      );
       expect(read.refusal, `at ${at}`).toBeUndefined();
       expect(read.frames.length, `at ${at}`).toBe(filler.length + 1);
       expect(read.frames.at(-1), `at ${at}`).toBe(B.toHex());
@@ -346,7 +387,9 @@ describe("more than one batch", () => {
 
   test("frames of 262,144 bytes, the longest, one after another", async () => {
     const frames = Array.from({ length: 9 }, (_, i) => new Uint8Array(262_144).fill(i));
-    const read = await readBytes(bytes(pcapHeader(LITTLE), ...frames.map((frame) => pcapRecord(LITTLE, { seconds: 0, fraction: 0, frame }))));
+    const read = await readBytes(
+      bytes(pcapHeader(LITTLE), ...frames.map((frame) => pcapRecord(LITTLE, { seconds: 0, fraction: 0, frame }))),
+    );
     expect(read.lengths).toEqual(frames.map(({ length }) => length));
     expect(read.frames.every((frame, i) => frame === frames[i]!.toHex())).toBe(true);
   });
@@ -357,7 +400,12 @@ describe("more than one batch", () => {
       pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: A }),
       pcapRecord(LITTLE, { seconds: 2, fraction: 0, frame: B }),
     );
-    const next = bytes(section(BIG), interfaceBlock(BIG, 1), enhancedPacket(BIG, { timestamp: 1_000_000n, frame: A }), simplePacket(BIG, B));
+    const next = bytes(
+      section(BIG),
+      interfaceBlock(BIG, 1),
+      enhancedPacket(BIG, { timestamp: 1_000_000n, frame: A }),
+      simplePacket(BIG, B),
+    );
     for (const [i, file] of [classic, next, classic.slice(0, -1)].entries()) {
       writeFileSync(FILE, file);
       const pipe = join(FOLDER, `pipe-${i}`);
@@ -418,7 +466,9 @@ describe("a file that ends too early", () => {
           // No magic number to know it by.
           expect(read.refusal, `cut to ${length}`).toBe(`Cannot read ${FILE}: it is neither pcap nor pcapng`);
         } else {
-          expect(read.refusal, `cut to ${length}`).toBe(`Cannot read all of ${FILE}: it ends in the middle of a record (at byte ${whole.at(-1) ?? 0})`);
+          expect(read.refusal, `cut to ${length}`).toBe(
+            `Cannot read all of ${FILE}: it ends in the middle of a record (at byte ${whole.at(-1) ?? 0})`,
+          );
         }
       }
     });
@@ -479,7 +529,8 @@ describe("what is no capture", () => {
 
 describe("lengths that cannot be", () => {
   const start = bytes(pcapHeader(LITTLE), pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: A }));
-  const claimed = (length: number) => bytes(start, pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: B, claimed: length }), new Uint8Array(300_000));
+  const claimed = (length: number) =>
+    bytes(start, pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: B, claimed: length }), new Uint8Array(300_000));
   const ng = bytes(section(LITTLE), interfaceBlock(LITTLE, 1), enhancedPacket(LITTLE, { frame: A }));
   const after = (...blocks: Uint8Array[]) => bytes(ng, ...blocks, new Uint8Array(64));
   const table: [name: string, file: Uint8Array, at: number][] = [
@@ -494,17 +545,41 @@ describe("lengths that cannot be", () => {
     ["pcapng: a block of 33 bytes, no multiple of 4", after(block(LITTLE, 4, new Uint8Array(40), 33)), ng.length],
     ["pcapng: a block of 16 MiB and 4 bytes", after(block(LITTLE, 4, new Uint8Array(40), 16 * MIB + 4)), ng.length],
     ["pcapng: a block of 2^32 - 4 bytes", after(block(LITTLE, 4, new Uint8Array(40), 2 ** 32 - 4)), ng.length],
-    ["pcapng: an enhanced packet longer than its block", after(enhancedPacket(LITTLE, { frame: A, claimed: 13 })), ng.length],
-    ["pcapng: an enhanced packet of 2^32 - 1 bytes", after(enhancedPacket(LITTLE, { frame: A, claimed: 2 ** 32 - 1 })), ng.length],
-    ["pcapng: an obsolete packet longer than its block", after(obsoletePacket(LITTLE, { frame: A, claimed: 13 })), ng.length],
-    ["pcapng: an enhanced packet block without room for its fields", after(block(LITTLE, 6, new Uint8Array(16))), ng.length],
+    [
+      "pcapng: an enhanced packet longer than its block",
+      after(enhancedPacket(LITTLE, { frame: A, claimed: 13 })),
+      ng.length,
+    ],
+    [
+      "pcapng: an enhanced packet of 2^32 - 1 bytes",
+      after(enhancedPacket(LITTLE, { frame: A, claimed: 2 ** 32 - 1 })),
+      ng.length,
+    ],
+    [
+      "pcapng: an obsolete packet longer than its block",
+      after(obsoletePacket(LITTLE, { frame: A, claimed: 13 })),
+      ng.length,
+    ],
+    [
+      "pcapng: an enhanced packet block without room for its fields",
+      after(block(LITTLE, 6, new Uint8Array(16))),
+      ng.length,
+    ],
     ["pcapng: an enhanced packet block without a body", after(block(LITTLE, 6, new Uint8Array(0))), ng.length],
     ["pcapng: an obsolete packet block without a body", after(block(LITTLE, 2, new Uint8Array(0))), ng.length],
     ["pcapng: a simple packet block without a body", after(block(LITTLE, 3, new Uint8Array(0))), ng.length],
     ["pcapng: an interface block without a body", after(block(LITTLE, 1, new Uint8Array(0))), ng.length],
-    ["pcapng: an interface that is not described", after(enhancedPacket(LITTLE, { interfaceId: 1, frame: B })), ng.length],
+    [
+      "pcapng: an interface that is not described",
+      after(enhancedPacket(LITTLE, { interfaceId: 1, frame: B })),
+      ng.length,
+    ],
     ["pcapng: interface 2^32 - 1", after(enhancedPacket(LITTLE, { interfaceId: 2 ** 32 - 1, frame: B })), ng.length],
-    ["pcapng: obsolete packet of interface 65535", after(obsoletePacket(LITTLE, { interfaceId: 65_535, frame: B })), ng.length],
+    [
+      "pcapng: obsolete packet of interface 65535",
+      after(obsoletePacket(LITTLE, { interfaceId: 65_535, frame: B })),
+      ng.length,
+    ],
     ["pcapng: a section without a byte order", after(block(LITTLE, 0x0a0d0d0a, new Uint8Array(16))), ng.length],
   ];
   for (const [name, file, at] of table) {
@@ -518,13 +593,19 @@ describe("lengths that cannot be", () => {
   test("pcapng: a block whose two lengths differ is refused, and not taken as one with the blocks behind it", async () => {
     const swallowing = enhancedPacket(LITTLE, { frame: A });
     swallowing.set(LITTLE.u32(2 * swallowing.length), 4);
-    const read = await readBytes(bytes(ng, swallowing, enhancedPacket(LITTLE, { frame: A }), enhancedPacket(LITTLE, { frame: B })));
+    const read = await readBytes(
+      bytes(ng, swallowing, enhancedPacket(LITTLE, { frame: A }), enhancedPacket(LITTLE, { frame: B })),
+    );
     expect(read.frames).toEqual(hex(A));
     expect(byteNamed(read)).toBe(ng.length);
   });
 
   test("pcapng: packets before any interface", async () => {
-    for (const packet of [enhancedPacket(LITTLE, { frame: A }), obsoletePacket(LITTLE, { frame: A }), simplePacket(LITTLE, A)]) {
+    for (const packet of [
+      enhancedPacket(LITTLE, { frame: A }),
+      obsoletePacket(LITTLE, { frame: A }),
+      simplePacket(LITTLE, A),
+    ]) {
       const read = await readBytes(bytes(section(LITTLE), packet));
       expect(read.frames).toEqual([]);
       expect(byteNamed(read)).toBe(section(LITTLE).length);
@@ -532,7 +613,11 @@ describe("lengths that cannot be", () => {
   });
 
   test("pcapng: a simple packet that claims more than its block holds is what the block holds", async () => {
-    expect(await readBytes(bytes(section(LITTLE), interfaceBlock(LITTLE, 1), simplePacket(LITTLE, bytes("12345678"), 2 ** 32 - 1)))).toMatchObject({
+    expect(
+      await readBytes(
+        bytes(section(LITTLE), interfaceBlock(LITTLE, 1), simplePacket(LITTLE, bytes("12345678"), 2 ** 32 - 1)),
+      ),
+    ).toMatchObject({
       frames: hex(bytes("12345678")),
     });
   });
@@ -540,7 +625,9 @@ describe("lengths that cannot be", () => {
   test("pcapng: interface options that run over their block are left out", async () => {
     const option = bytes(LITTLE.u16(9), LITTLE.u16(200), [3, 0, 0, 0]);
     const damaged = block(LITTLE, 1, bytes(LITTLE.u16(1), LITTLE.u16(0), LITTLE.u32(0), option));
-    expect(await readBytes(bytes(section(LITTLE), damaged, enhancedPacket(LITTLE, { timestamp: 1_000_000n, frame: A })))).toMatchObject({
+    expect(
+      await readBytes(bytes(section(LITTLE), damaged, enhancedPacket(LITTLE, { timestamp: 1_000_000n, frame: A }))),
+    ).toMatchObject({
       frames: hex(A),
       timestampsMs: [1000],
     });
@@ -565,9 +652,11 @@ test("damaged at random: read to the end or refused, and nothing else", async ()
     const file = random.pick(originals).slice();
     for (let edits = random.int(1, 4); edits > 0; edits--)
       file[random.int(0, file.length - 1)] = random.pick([0, 1, 4, 8, 0x7f, 0x80, 0xff, random.int(0, 255)]);
-    const read = await readBytes(file.slice(0, random.chance(0.3) ? random.int(0, file.length) : file.length)).catch((error: unknown) => {
-      throw new Error(`seed ${seed}: ${(error as Error).message}`, { cause: error });
-    });
+    const read = await readBytes(file.slice(0, random.chance(0.3) ? random.int(0, file.length) : file.length)).catch(
+      (error: unknown) => {
+        throw new Error(`seed ${seed}: ${(error as Error).message}`, { cause: error });
+      },
+    );
     expect(
       read.lengths.reduce((sum, length) => sum + length, 0),
       `seed ${seed}`,

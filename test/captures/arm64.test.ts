@@ -13,7 +13,10 @@ const EMULATOR = join(REPOSITORY, "scripts/qemu-arm64");
 const arm64: StartOptions = { executable: ARM64_EXECUTABLE, through: process.arch === "arm64" ? [] : [EMULATOR] };
 
 // The emulator's script fetches what it needs, if it may.
-const isRunnable = Bun.spawnSync([...arm64.through!, ARM64_EXECUTABLE, "--version"], { stdout: "ignore", stderr: "ignore" }).success;
+const isRunnable = Bun.spawnSync([...arm64.through!, ARM64_EXECUTABLE, "--version"], {
+  stdout: "ignore",
+  stderr: "ignore",
+}).success;
 if (!isRunnable) console.warn("skipped: the arm64 executable (scripts/qemu-arm64 cannot run it here)");
 const streams = isRunnable ? expectedStreams("third parties' captures with the arm64 executable") : [];
 
@@ -22,11 +25,16 @@ afterAll(() => directory[Symbol.dispose]());
 
 describe.if(isRunnable)("the arm64 executable", () => {
   test("tells its version", async () => {
-    expect((await run(["--version"], arm64)).stdout).toMatch(/^vxlan-to-http \d+\.\d+\.\d+\S* \(commit \w+(-dirty)?, Bun \d+\.\d+\.\d+\)\n$/);
+    expect((await run(["--version"], arm64)).stdout).toMatch(
+      /^vxlan-to-http \d+\.\d+\.\d+\S* \(commit \w+(-dirty)?, Bun \d+\.\d+\.\d+\)\n$/,
+    );
   }, 30_000);
 
   test("refuses what is asked wrongly", async () => {
-    expect(await run(["eth0", "42", "80"], arm64)).toMatchObject({ status: 2, stderr: expect.stringContaining("<forward_addr> is missing") });
+    expect(await run(["eth0", "42", "80"], arm64)).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("<forward_addr> is missing"),
+    });
   }, 30_000);
 
   test("forwards generated sessions, packets duplicated and reordered", async () => {
@@ -36,10 +44,18 @@ describe.if(isRunnable)("the arm64 executable", () => {
     expect((await forward({ savefile, vni: VNI, port: PORT }, [], arm64)).digests).toEqual(digestsOf(sent));
   }, 30_000);
 
-  test.if(streams.length > 0)("forwards third parties' captures as they are", () => checkRuns(unimpairedRuns(streams, directory), arm64), 60_000);
+  test.if(streams.length > 0)(
+    "forwards third parties' captures as they are",
+    () => checkRuns(unimpairedRuns(streams, directory), arm64),
+    60_000,
+  );
 
-  test.if(streams.length > 0)("forwards the hardest of them with duplicated and reordered packets", () => {
-    const hardest = streams.filter(({ name }) => /tuple-reuse|retransmissions/.test(name));
-    return checkRuns(wrappedRuns(hardest, { "seed 1": ["--dup", ".2", "--reorder", ".15"] }, directory), arm64);
-  }, 60_000);
+  test.if(streams.length > 0)(
+    "forwards the hardest of them with duplicated and reordered packets",
+    () => {
+      const hardest = streams.filter(({ name }) => /tuple-reuse|retransmissions/.test(name));
+      return checkRuns(wrappedRuns(hardest, { "seed 1": ["--dup", ".2", "--reorder", ".15"] }, directory), arm64);
+    },
+    60_000,
+  );
 });

@@ -33,7 +33,8 @@ export async function checkCases(seed: number, mode: "tcp" | "http", impairment:
   if (mode === "tcp") {
     const { streams, counters } = await forward(mirror, flags);
     const unexpected = new Map<string, number>();
-    const count = (stream: Uint8Array, by: number) => unexpected.set(text(stream), (unexpected.get(text(stream)) ?? 0) + by);
+    const count = (stream: Uint8Array, by: number) =>
+      unexpected.set(text(stream), (unexpected.get(text(stream)) ?? 0) + by);
     for (const stream of streams) count(stream, 1);
     const want = { gaps: 0, gap_bytes: 0 };
     for (const { name, connection } of connections) {
@@ -44,9 +45,12 @@ export async function checkCases(seed: number, mode: "tcp" | "http", impairment:
       if ((unexpected.get(text(known.bytes)) ?? 0) === 0) wrong.push(`lacks "${name}" (${known.bytes.length} bytes)`);
       count(known.bytes, -1);
     }
-    for (const [stream, times] of unexpected) if (times > 0) wrong.push(`brings ${stream.length} bytes that nobody sent: ${JSON.stringify(stream.slice(0, 60))}`);
+    for (const [stream, times] of unexpected)
+      if (times > 0)
+        wrong.push(`brings ${stream.length} bytes that nobody sent: ${JSON.stringify(stream.slice(0, 60))}`);
     const { gaps, gap_bytes } = counters.reassembly;
-    if (gaps !== want.gaps || gap_bytes !== want.gap_bytes) wrong.push(`${gaps} holes of ${gap_bytes} bytes, not ${want.gaps} of ${want.gap_bytes}`);
+    if (gaps !== want.gaps || gap_bytes !== want.gap_bytes)
+      wrong.push(`${gaps} holes of ${gap_bytes} bytes, not ${want.gaps} of ${want.gap_bytes}`);
   } else {
     const requests = await forwardRequests(mirror, flags);
     const places = new Map(requests.map((request, i) => [request, i]));
@@ -59,26 +63,44 @@ export async function checkCases(seed: number, mode: "tcp" | "http", impairment:
         end += bytes.length;
         const place = places.get(text(bytes));
         places.delete(text(bytes));
-        if (place === undefined ? end <= wholeTo : place < last) wrong.push(`${place === undefined ? "lacks" : "turns round"} ${path} of "${name}"`);
+        if (place === undefined ? end <= wholeTo : place < last)
+          wrong.push(`${place === undefined ? "lacks" : "turns round"} ${path} of "${name}"`);
         last = place ?? last;
       }
     }
-    for (const request of places.keys()) wrong.push(`brings a request that nobody sent: ${JSON.stringify(request.slice(0, 60))}`);
+    for (const request of places.keys())
+      wrong.push(`brings a request that nobody sent: ${JSON.stringify(request.slice(0, 60))}`);
   }
-  if (wrong.length > 0) throw new Error(`seed ${seed}, mode ${mode}, ${JSON.stringify(impairment)}:\n${wrong.join("\n")}`);
+  if (wrong.length > 0)
+    throw new Error(`seed ${seed}, mode ${mode}, ${JSON.stringify(impairment)}:\n${wrong.join("\n")}`);
 }
 
-/** The frames of connections with the same addresses, impaired; `left` gets the packets of which all frames are left, in their order of arrival. */
-function arriving(connections: Connection[], impairment: Impairment, random: Random, left: Map<Connection, Packet[]>): Uint8Array[] {
+/**
+ * The frames of connections with the same addresses, impaired; `left` gets the packets of which all frames are left,
+ * in their order of arrival.
+ */
+function arriving(
+  connections: Connection[],
+  impairment: Impairment,
+  random: Random,
+  left: Map<Connection, Packet[]>,
+): Uint8Array[] {
   const { drop = 0 } = impairment;
   const sent = connections.flatMap(({ packets }) => packets).flatMap(({ frames }) => frames);
   const kept = sent.filter(() => !random.chance(drop));
-  const frames = impaired(kept.map((frame) => ({ frame, timestampMs: 0 })), { ...impairment, drop: 0 }, random).map(({ frame }) => frame);
+  const frames = impaired(
+    kept.map((frame) => ({ frame, timestampMs: 0 })),
+    { ...impairment, drop: 0 },
+    random,
+  ).map(({ frame }) => frame);
   const places = new Map(frames.map((frame, place) => [frame, place] as const).reverse());
   const placeOf = (packet: Packet) => Math.max(...packet.frames.map((frame) => places.get(frame) ?? Infinity));
   for (const connection of connections) {
     const arrived = connection.packets.filter((packet) => placeOf(packet) < Infinity);
-    left.set(connection, arrived.sort((a, b) => placeOf(a) - placeOf(b)));
+    left.set(
+      connection,
+      arrived.sort((a, b) => placeOf(a) - placeOf(b)),
+    );
   }
   return frames;
 }

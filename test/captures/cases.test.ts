@@ -9,12 +9,20 @@ const SEEDS = [1, 2, 3, 4, 5, 6, 18, 417, 902];
 /** As the packets were sent: also what has one right answer only then. */
 const UNIMPAIRED = null;
 
-const check = (mode: "tcp" | "http", impairment: Impairment | null) => () => forEachOf(SEEDS, RUNS_AT_ONCE, (seed) => checkCases(seed, mode, impairment));
+const check = (mode: "tcp" | "http", impairment: Impairment | null) => () =>
+  forEachOf(SEEDS, RUNS_AT_ONCE, (seed) => checkCases(seed, mode, impairment));
 
-describe.each([["tcp"], ["http"]] as const)("whatever clients do on their connections, in mode %s all that has one right answer arrives", (mode) => {
-  test("as it was sent", check(mode, UNIMPAIRED), 60_000);
-  test("with duplicated and reordered packets", check(mode, { duplicate: 0.2, reorder: 0.2 }), 60_000);
-  test("with lost packets", check(mode, { drop: 0.03, duplicate: 0.2, reorder: 0.2 }), 60_000);
-  test("with packets cut short", check(mode, { cut: 0.05 }), 60_000);
-  test("with packets lost and cut short", check(mode, { cut: 0.03, drop: 0.03, duplicate: 0.2, reorder: 0.2 }), 60_000);
-});
+describe.each([["tcp"], ["http"]] as const)(
+  "whatever clients do on their connections, in mode %s all that has one right answer arrives",
+  (mode) => {
+    test("as it was sent", check(mode, UNIMPAIRED), 60_000);
+    test("with duplicated and reordered packets", check(mode, { duplicate: 0.2, reorder: 0.2 }), 60_000);
+    test("with lost packets", check(mode, { drop: 0.03, duplicate: 0.2, reorder: 0.2 }), 60_000);
+    test("with packets cut short", check(mode, { cut: 0.05 }), 60_000);
+    test(
+      "with packets lost and cut short",
+      check(mode, { cut: 0.03, drop: 0.03, duplicate: 0.2, reorder: 0.2 }),
+      60_000,
+    );
+  },
+);

@@ -56,7 +56,8 @@ const CASES: Case[] = [
       segment(client, stream, from, to);
       const first = random.int(0, to);
       const further = Math.min(to + random.int(0, 100), stream.length);
-      if (random.chance(0.4)) client.send("PA", first, { payload: joined(garbage(random, to - first), stream.subarray(to, further)) });
+      if (random.chance(0.4))
+        client.send("PA", first, { payload: joined(garbage(random, to - first), stream.subarray(to, further)) });
     }),
   },
   {
@@ -65,17 +66,34 @@ const CASES: Case[] = [
     play: conversation((client, stream, from, to, random) => {
       const middle = random.int(from, to);
       segment(client, stream, middle, to);
-      if (middle > from) client.send("PA", from, { payload: joined(stream.subarray(from, middle), garbage(random, to - middle)) });
+      if (middle > from)
+        client.send("PA", from, { payload: joined(stream.subarray(from, middle), garbage(random, to - middle)) });
     }),
   },
-  { name: "a FIN that comes first", play: (client, stream, random) => (open(client), client.send("FA", stream.length), body(client, stream, 0, random), close(client, stream)) },
+  {
+    name: "a FIN that comes first",
+    play: (client, stream, random) => (
+      open(client),
+      client.send("FA", stream.length),
+      body(client, stream, 0, random),
+      close(client, stream)
+    ),
+  },
   { name: "a FIN with the last bytes, and again", play: finWithBytes },
-  { name: "a FIN retransmitted", play: (client, stream, random) => (plainly(client, stream, random), client.send("FA", stream.length), client.send("FA", stream.length)) },
+  {
+    name: "a FIN retransmitted",
+    play: (client, stream, random) => (
+      plainly(client, stream, random),
+      client.send("FA", stream.length),
+      client.send("FA", stream.length)
+    ),
+  },
   {
     name: "resets that are not in order",
     play: conversation((client, stream, from, to, random) => {
       segment(client, stream, from, to);
-      if (random.chance(0.5)) client.send(random.pick(["R", "RA"]), random.pick([-1_000_000, 1_000_000, 0x3000_0000]), { isForged: true });
+      if (random.chance(0.5))
+        client.send(random.pick(["R", "RA"]), random.pick([-1_000_000, 1_000_000, 0x3000_0000]), { isForged: true });
     }),
   },
   {
@@ -86,20 +104,44 @@ const CASES: Case[] = [
       client.send("R", to + random.pick([-2, -1, 1, 2, 1000]), { isForged: true });
     }),
   },
-  { name: "ends with a reset", play: (client, stream, random) => (open(client), body(client, stream, 0, random), client.send("RA", stream.length)) },
+  {
+    name: "ends with a reset",
+    play: (client, stream, random) => (open(client), body(client, stream, 0, random), client.send("RA", stream.length)),
+  },
   { name: "does not end", play: (client, stream, random) => (open(client), body(client, stream, 0, random)) },
   { name: "bytes on the SYN, acknowledged", play: (client, stream, random) => fastOpen(client, stream, random, true) },
-  { name: "bytes on the SYN, not acknowledged", play: (client, stream, random) => fastOpen(client, stream, random, false) },
-  { name: "a SYN retransmitted", play: (client, stream, random) => (client.send("S", -1), client.send("S", -1), plainly(client, stream, random)) },
-  { name: "bytes on the SYN, retransmitted without", play: (client, stream, random) => (client.send("S", -1, { payload: stream.subarray(0, random.int(1, stream.length)) }), plainly(client, stream, random)) },
+  {
+    name: "bytes on the SYN, not acknowledged",
+    play: (client, stream, random) => fastOpen(client, stream, random, false),
+  },
+  {
+    name: "a SYN retransmitted",
+    play: (client, stream, random) => (client.send("S", -1), client.send("S", -1), plainly(client, stream, random)),
+  },
+  {
+    name: "bytes on the SYN, retransmitted without",
+    play: (client, stream, random) => (
+      client.send("S", -1, { payload: stream.subarray(0, random.int(1, stream.length)) }),
+      plainly(client, stream, random)
+    ),
+  },
   { name: "ports used again, ISN higher", reuse: (bytes, random) => bytes + random.int(2, 1_000_000), play: plainly },
   { name: "ports used again, ISN just behind the FIN", reuse: (bytes) => bytes + 1, play: plainly },
   { name: "ports used again, ISN lower", reuse: (_, random) => -random.int(100_000, 1_000_000_000), play: plainly },
   { name: "ports used again, ISN a little lower", reuse: (_, random) => -random.int(1, 100), play: plainly },
   { name: "ports used again, ISN among the bytes", reuse: (bytes, random) => random.int(1, bytes), play: plainly },
   { name: "ports used again, ISN the same", reuse: () => 0, play: plainly },
-  { name: "ports used again without a SYN", isOrderly: true, reuse: (bytes) => bytes + 1, play: (client, stream, random) => (body(client, stream, 0, random), close(client, stream)) },
-  { name: "ports used again after a reset", reuse: (_, random) => random.int(100_000, 1_000_000_000), play: (client, stream, random) => (open(client), body(client, stream, 0, random), client.send("RA", stream.length)) },
+  {
+    name: "ports used again without a SYN",
+    isOrderly: true,
+    reuse: (bytes) => bytes + 1,
+    play: (client, stream, random) => (body(client, stream, 0, random), close(client, stream)),
+  },
+  {
+    name: "ports used again after a reset",
+    reuse: (_, random) => random.int(100_000, 1_000_000_000),
+    play: (client, stream, random) => (open(client), body(client, stream, 0, random), client.send("RA", stream.length)),
+  },
   {
     name: "keep-alive probes without a byte",
     play: conversation((client, stream, from, to) => {
@@ -119,7 +161,16 @@ const CASES: Case[] = [
       close(client, stream);
     },
   },
-  { name: "a keep-alive probe with a byte before any data", isWhole: true, play: (client, stream, random) => (open(client), client.send("A", -1, { payload: garbage(random, 1) }), body(client, stream, 0, random), close(client, stream)) },
+  {
+    name: "a keep-alive probe with a byte before any data",
+    isWhole: true,
+    play: (client, stream, random) => (
+      open(client),
+      client.send("A", -1, { payload: garbage(random, 1) }),
+      body(client, stream, 0, random),
+      close(client, stream)
+    ),
+  },
   {
     name: "probes of a closed window",
     play: conversation((client, stream, from, to) => {
@@ -131,25 +182,44 @@ const CASES: Case[] = [
   },
   {
     name: "urgent bytes",
-    play: conversation((client, stream, from, to, random) => client.send(random.pick(["PAU", "AU"]), from, { payload: stream.subarray(from, to) })),
+    play: conversation((client, stream, from, to, random) =>
+      client.send(random.pick(["PAU", "AU"]), from, { payload: stream.subarray(from, to) }),
+    ),
   },
   {
     name: "headers of lengths that cannot be",
     play: conversation((client, stream, from, to, random) => {
       const payload = garbage(random, random.int(0, 19));
-      if (random.chance(0.5)) client.send(random.pick(["PA", "FPA", "S"]), from, { payload, isForged: true, headerBytes: random.pick([0, 4, 16]) });
+      if (random.chance(0.5))
+        client.send(random.pick(["PA", "FPA", "S"]), from, {
+          payload,
+          isForged: true,
+          headerBytes: random.pick([0, 4, 16]),
+        });
       segment(client, stream, from, to);
-      if (random.chance(0.5)) client.send(random.pick(["PA", "FPA", "RA"]), to, { payload, isForged: true, headerBytes: 60 });
+      if (random.chance(0.5))
+        client.send(random.pick(["PA", "FPA", "RA"]), to, { payload, isForged: true, headerBytes: 60 });
     }),
   },
   {
     name: "resets with words of explanation",
     play: conversation((client, stream, from, to, random) => {
       segment(client, stream, from, to);
-      if (random.chance(0.5)) client.send("RA", random.pick([-1_000_000, 1_000_000]), { payload: garbage(random, random.int(1, 100)), isForged: true });
+      if (random.chance(0.5))
+        client.send("RA", random.pick([-1_000_000, 1_000_000]), {
+          payload: garbage(random, random.int(1, 100)),
+          isForged: true,
+        });
     }),
   },
-  { name: "ends with a reset that explains it", play: (client, stream, random) => (open(client), body(client, stream, 0, random), client.send("RA", stream.length, { payload: garbage(random, 30), isForged: true })) },
+  {
+    name: "ends with a reset that explains it",
+    play: (client, stream, random) => (
+      open(client),
+      body(client, stream, 0, random),
+      client.send("RA", stream.length, { payload: garbage(random, 30), isForged: true })
+    ),
+  },
   { name: "joined in its middle", isJoined: true, play: fromItsMiddle },
 ];
 
@@ -178,7 +248,10 @@ export function played(random: Random, wanted: Wanted): Played[] {
       const count = each.reuse === undefined ? 1 : random.int(2, 4);
       const connections = Array.from({ length: count }, (_, i): Connection => {
         const requests = requestsOf(random, `/${index}-${i}`, each.requests ?? random.int(1, 6));
-        const stream = joined(each.isJoined === true ? garbage(random, random.int(1, 300)) : new Uint8Array(0), ...requests.map(({ bytes }) => bytes));
+        const stream = joined(
+          each.isJoined === true ? garbage(random, random.int(1, 300)) : new Uint8Array(0),
+          ...requests.map(({ bytes }) => bytes),
+        );
         const first = client.packets.length;
         each.play(client, stream, random);
         const packets = client.packets.slice(first);
@@ -193,7 +266,9 @@ function requestsOf(random: Random, prefix: string, count: number): Sent[] {
   return Array.from({ length: count }, (_, i) => {
     const path = `${prefix}/${i}`;
     const size = random.pick([0, 1, 50, 2000]);
-    const head = random.chance(0.5) ? `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n` : `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`;
+    const head = random.chance(0.5)
+      ? `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+      : `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`;
     const bytes = new TextEncoder().encode(head);
     return { path, bytes: head.startsWith("GET") ? bytes : joined(bytes, garbage(random, size)) };
   });
@@ -226,9 +301,15 @@ function close(client: Client, stream: Uint8Array): void {
 }
 
 /** All bytes from `first` on, cut into segments that `send` sends; the server says something now and then. */
-function body(client: Client, stream: Uint8Array, first: number, random: Random, send: (from: number, to: number) => void = (from, to) => segment(client, stream, from, to)): void {
+function body(
+  client: Client,
+  stream: Uint8Array,
+  first: number,
+  random: Random,
+  send: (from: number, to: number) => void = (from, to) => segment(client, stream, from, to),
+): void {
   const segmentBytesMax = stream.length < 500 ? random.pick([1, 5, 100]) : random.pick([100, 536, 1400]);
-  for (let from = first; from < stream.length; ) {
+  for (let from = first; from < stream.length;) {
     const to = Math.min(from + random.int(1, segmentBytesMax), stream.length);
     send(from, to);
     if (random.chance(0.3)) client.answer("PA", random.int(0, 200));
@@ -236,7 +317,9 @@ function body(client: Client, stream: Uint8Array, first: number, random: Random,
   }
 }
 
-function conversation(send: (client: Client, stream: Uint8Array, from: number, to: number, random: Random) => void): Play {
+function conversation(
+  send: (client: Client, stream: Uint8Array, from: number, to: number, random: Random) => void,
+): Play {
   return (client, stream, random) => {
     open(client);
     body(client, stream, 0, random, (from, to) => send(client, stream, from, to, random));
@@ -260,7 +343,11 @@ function finWithBytes(client: Client, stream: Uint8Array, random: Random): void 
 
 /** Where no byte is known before it, a request is seen only if a segment begins with it. */
 function fromItsMiddle(client: Client, stream: Uint8Array, random: Random): void {
-  const begins = [...Buffer.from(stream).toString("latin1").matchAll(/(GET|POST) \//g)].map(({ index }) => index);
+  const begins = [
+    ...Buffer.from(stream)
+      .toString("latin1")
+      .matchAll(/(GET|POST) \//g),
+  ].map(({ index }) => index);
   for (const [i, begin] of [0, ...begins].entries()) body(client, stream.subarray(0, begins[i]), begin, random);
   close(client, stream);
 }

@@ -14,8 +14,12 @@ const mirrored = streams.filter(({ vni }) => vni !== undefined);
 const shiftable = plain.filter(({ name }) => !name.includes("fragments"));
 
 const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
-const DISORDER = Object.fromEntries(SEEDS.map((seed) => [`seed ${seed}`, ["--dup", ".2", "--reorder", ".15", "--seed", String(seed)]]));
-const ISNS = Object.fromEntries(["0xffffffd0", "0xfffffff0", "0xffffffff", "0x7fffffd0"].map((isn) => [`ISN ${isn}`, ["--client-isn", isn]]));
+const DISORDER = Object.fromEntries(
+  SEEDS.map((seed) => [`seed ${seed}`, ["--dup", ".2", "--reorder", ".15", "--seed", String(seed)]]),
+);
+const ISNS = Object.fromEntries(
+  ["0xffffffd0", "0xfffffff0", "0xffffffff", "0x7fffffd0"].map((isn) => [`ISN ${isn}`, ["--client-isn", isn]]),
+);
 
 const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
@@ -25,7 +29,9 @@ describe.if(streams.length > 0)("every expected stream arrives with its digest",
 
   test("through standard input", () => {
     const runs = unimpairedRuns(streams, directory);
-    return checkRuns(runs.map((run) => ({ ...run, mirror: { ...run.mirror, savefile: readFileSync(run.mirror.savefile as string) } })));
+    return checkRuns(
+      runs.map((run) => ({ ...run, mirror: { ...run.mirror, savefile: readFileSync(run.mirror.savefile as string) } })),
+    );
   }, 30_000);
 
   test("with duplicated and reordered packets", () => checkRuns(wrappedRuns(plain, DISORDER, directory)), 30_000);
@@ -40,5 +46,9 @@ describe.if(streams.length > 0)("every expected stream arrives with its digest",
     return checkRuns(runs);
   }, 30_000);
 
-  test("with sequence numbers that wrap, or change sign", () => checkRuns(wrappedRuns(shiftable, ISNS, directory)), 30_000);
+  test(
+    "with sequence numbers that wrap, or change sign",
+    () => checkRuns(wrappedRuns(shiftable, ISNS, directory)),
+    30_000,
+  );
 });

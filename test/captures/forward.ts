@@ -24,13 +24,21 @@ export interface Mirror {
 /** Forwards it in mode tcp, and checks that the run succeeded and its counters add up. */
 export async function forward(mirror: Mirror, flags: string[] = [], options: StartOptions = {}): Promise<Forwarded> {
   using endpoint = new RecordingEndpoint();
-  const { counters, stderr } = await forwardTo(endpoint.address, mirror, [...flags, "--mode", "tcp", "--fin-delay-ms", "10"], options);
+  const { counters, stderr } = await forwardTo(
+    endpoint.address,
+    mirror,
+    [...flags, "--mode", "tcp", "--fin-delay-ms", "10"],
+    options,
+  );
   const streams = endpoint.streams();
   checkCounters(counters, streams);
   return { digests: digestsOf(streams), streams, counters, stderr };
 }
 
-/** Forwards it in mode http to a server that answers. Returns the requests as they would look on the wire, in order of arrival. */
+/**
+ * Forwards it in mode http to a server that answers. Returns the requests as they would look on the wire, in order of
+ * arrival.
+ */
 export async function forwardRequests(mirror: Mirror, flags: string[] = []): Promise<string[]> {
   const requests: string[] = [];
   using server = Bun.serve({
@@ -40,16 +48,24 @@ export async function forwardRequests(mirror: Mirror, flags: string[] = []): Pro
       const { pathname } = new URL(request.url);
       const body = Buffer.from(await request.arrayBuffer()).toString("latin1");
       const length = request.method === "POST" ? `Content-Length: ${body.length}\r\n` : "";
-      requests.push(`${request.method} ${pathname} HTTP/1.1\r\nHost: ${request.headers.get("host")}\r\n${length}\r\n${body}`);
+      requests.push(
+        `${request.method} ${pathname} HTTP/1.1\r\nHost: ${request.headers.get("host")}\r\n${length}\r\n${body}`,
+      );
       return new Response(null, { status: 204 });
     },
   });
   const { requests: counted } = (await forwardTo(`127.0.0.1:${server.port}`, mirror, flags)).counters;
-  if (counted.answered !== requests.length) throw new Error(`${counted.answered} requests were answered, and ${requests.length} arrived`);
+  if (counted.answered !== requests.length)
+    throw new Error(`${counted.answered} requests were answered, and ${requests.length} arrived`);
   return requests;
 }
 
-async function forwardTo(address: string, { savefile, vni, port }: Mirror, flags: string[], options: StartOptions = {}): Promise<{ counters: CountersSnapshot; stderr: string }> {
+async function forwardTo(
+  address: string,
+  { savefile, vni, port }: Mirror,
+  flags: string[],
+  options: StartOptions = {},
+): Promise<{ counters: CountersSnapshot; stderr: string }> {
   const directory = mkdtempSync(join(tmpdir(), "vxlan-to-http-"));
   const summary = join(directory, "summary.json");
   const path = typeof savefile === "string" ? savefile : "-";
@@ -78,11 +94,16 @@ function checkCounters({ frames, flows, reassembly, upstream }: CountersSnapshot
     ["upstream.connects", upstream.connects, flows.opened + flows.picked_up],
     ["upstream.bytes", upstream.bytes, sum(streams.map(({ length }) => length))],
   ];
-  for (const [name, got, want] of identities) if (got !== want) throw new Error(`The counters do not add up: ${name} is ${got}, not ${want}`);
+  for (const [name, got, want] of identities)
+    if (got !== want) throw new Error(`The counters do not add up: ${name} is ${got}, not ${want}`);
 }
 
 /** Does things for each item, `limit` at a time. */
-export async function forEachOf<T>(items: readonly T[], limit: number, action: (item: T) => Promise<void>): Promise<void> {
+export async function forEachOf<T>(
+  items: readonly T[],
+  limit: number,
+  action: (item: T) => Promise<void>,
+): Promise<void> {
   const left = [...items];
   const worker = async () => {
     for (let item = left.shift(); item !== undefined; item = left.shift()) await action(item);

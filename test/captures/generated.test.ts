@@ -18,9 +18,17 @@ async function check(impairment: Impairment): Promise<void> {
     const truth = trueStreams(captured, VNI, PORT);
     if (!impairment.drop) expect(digestsOf(truth.map(({ bytes }) => bytes)), `seed ${seed}`).toEqual(digestsOf(sent));
     const { digests, counters } = await forward({ savefile: pcap(captured), vni: VNI, port: PORT });
-    expect(digests, `seed ${seed}`).toEqual(digestsOf(truth.map(({ bytes }) => bytes).filter(({ length }) => length > 0)));
-    expect(counters.reassembly.gap_bytes, `seed ${seed}`).toBe(truth.reduce((sum, { missingBytes }) => sum + missingBytes, 0));
-    expect(counters.frames.dropped, `seed ${seed}`).toMatchObject({ malformed_inner: 0, malformed_outer: 0, truncated: 0 });
+    expect(digests, `seed ${seed}`).toEqual(
+      digestsOf(truth.map(({ bytes }) => bytes).filter(({ length }) => length > 0)),
+    );
+    expect(counters.reassembly.gap_bytes, `seed ${seed}`).toBe(
+      truth.reduce((sum, { missingBytes }) => sum + missingBytes, 0),
+    );
+    expect(counters.frames.dropped, `seed ${seed}`).toMatchObject({
+      malformed_inner: 0,
+      malformed_outer: 0,
+      truncated: 0,
+    });
   });
 }
 

@@ -23,7 +23,12 @@ interface Damaged {
 /** Wraps captures with packets lost or cut off. */
 function damaged(which: ExpectedStreams[], variants: Record<string, string[]>): Damaged[] {
   const all = which.flatMap((stream) =>
-    Object.keys(variants).map((variant) => ({ name: `${stream.name} ${variant}`, stream, variant, savefile: join(directory.path, `${stream.name} ${variant}.pcap`.replaceAll(" ", "_")) })),
+    Object.keys(variants).map((variant) => ({
+      name: `${stream.name} ${variant}`,
+      stream,
+      variant,
+      savefile: join(directory.path, `${stream.name} ${variant}.pcap`.replaceAll(" ", "_")),
+    })),
   );
   wrap(all.map(({ stream, savefile, variant }): Wrap => [stream.path, savefile, ...variants[variant]!]));
   return all;
@@ -38,7 +43,10 @@ async function check(captures: Damaged[]): Promise<void> {
     const truth = trueStreams(readPcap(savefile), WRAPPED_VNI, port);
     const missingBytes = truth.reduce((sum, stream) => sum + stream.missingBytes, 0);
     missing.add(missingBytes > 0);
-    want[name] = { digests: digestsOf(truth.map(({ bytes }) => bytes).filter(({ length }) => length > 0)), missingBytes };
+    want[name] = {
+      digests: digestsOf(truth.map(({ bytes }) => bytes).filter(({ length }) => length > 0)),
+      missingBytes,
+    };
     const { digests, counters } = await forward({ savefile, vni: WRAPPED_VNI, port });
     got[name] = { digests, missingBytes: counters.reassembly.gap_bytes };
   });
@@ -71,7 +79,9 @@ async function checkIntact(captures: Damaged[]): Promise<void> {
 const reuse = plain.filter(({ name }) => name.includes("tuple-reuse"));
 const single = plain.filter((stream) => !reuse.includes(stream));
 
-const LOSSY = Object.fromEntries(SEEDS.map((seed) => [`seed ${seed}`, ["--drop", ".02", "--dup", ".2", "--reorder", ".2", "--seed", String(seed)]]));
+const LOSSY = Object.fromEntries(
+  SEEDS.map((seed) => [`seed ${seed}`, ["--drop", ".02", "--dup", ".2", "--reorder", ".2", "--seed", String(seed)]]),
+);
 
 describe.if(streams.length > 0)("what is missing is cut out, and nothing else", () => {
   test("this test's own decoder finds the expected streams where nothing is missing", () => {
@@ -84,5 +94,9 @@ describe.if(streams.length > 0)("what is missing is cut out, and nothing else", 
 
   test("with lost, duplicated and reordered packets", () => check(damaged(single, LOSSY)), 30_000);
   test("with ports used again, for the connections that are whole", () => checkIntact(damaged(reuse, LOSSY)), 30_000);
-  test("with packets cut off after 200 bytes", () => check(damaged(single, { "cut at 200": ["--packet-length", "200"] })), 30_000);
+  test(
+    "with packets cut off after 200 bytes",
+    () => check(damaged(single, { "cut at 200": ["--packet-length", "200"] })),
+    30_000,
+  );
 });

@@ -46,12 +46,16 @@ function count(length: number): number[] {
   return Array.from({ length }, (_, i) => i);
 }
 
-const H2C = "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\r\nUpgrade: h2c\r\n";
+const H2C =
+  "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\r\nUpgrade: h2c\r\n";
 /** What an endpoint sends that goes on in HTTP/2: the switch, and its settings. */
 const SWITCHED = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 const closesSilently: Respond = ({ socket }) => void socket.end(OK);
-const says: (response: string) => Respond = (response) => ({ socket }) => void socket.end(response, "latin1");
+const says: (response: string) => Respond =
+  (response) =>
+  ({ socket }) =>
+    void socket.end(response, "latin1");
 const CLOSING = OK.replace("200 OK\r\n", "200 OK\r\nConnection: close\r\n");
 
 /** POSTs and GETs in turn. */
@@ -67,7 +71,9 @@ const proxied = session([PROXY_LINE + get("/1"), get("/2"), get("/3")]);
 /** A large POST, and in its middle a frame of another connection with a stamp that lies so far ahead. */
 function stepped(aheadMs: number): CapturedFrame[] {
   const body = post("/2", "y".repeat(POST_BYTES));
-  const pieces = Array.from({ length: Math.ceil(body.length / SEGMENT_BYTES) }, (_, i) => body.slice(i * SEGMENT_BYTES, (i + 1) * SEGMENT_BYTES));
+  const pieces = Array.from({ length: Math.ceil(body.length / SEGMENT_BYTES) }, (_, i) =>
+    body.slice(i * SEGMENT_BYTES, (i + 1) * SEGMENT_BYTES),
+  );
   const frames = session([get("/1"), ...pieces]);
   const middle = frames.length >> 1;
   const [stray] = session([], 50_000) as [CapturedFrame];
@@ -76,13 +82,20 @@ function stepped(aheadMs: number): CapturedFrame[] {
 
 function expectAll(outcome: Outcome, requests: number): void {
   expect(outcome.status).toBe(0);
-  expect(outcome.counters.requests).toMatchObject({ seen: requests, forwarded: requests, answered: requests, damaged: 0 });
+  expect(outcome.counters.requests).toMatchObject({
+    seen: requests,
+    forwarded: requests,
+    answered: requests,
+    damaged: 0,
+  });
 }
 
 const arrives = (endpoint: RawEndpoint, outcome: Outcome) => {
   const isOfTheOther = (line: string) => line === "GET /3";
   expect(endpoint.lines().filter((line) => !isOfTheOther(line))).toEqual(["GET /1", "POST /2"]);
-  expect(endpoint.requests().filter((request) => request.endsWith(`\r\n\r\n${"y".repeat(POST_BYTES)}`))).toHaveLength(1);
+  expect(endpoint.requests().filter((request) => request.endsWith(`\r\n\r\n${"y".repeat(POST_BYTES)}`))).toHaveLength(
+    1,
+  );
   expectAll(outcome, endpoint.lines().length);
 };
 
@@ -180,14 +193,20 @@ async function check(mirror: Mirror, { flags = [], respond, check }: Report): Pr
 }
 
 describe("our own input", () => {
-  for (const report of REPORTS) test(report.name, () => check({ savefile: pcap(report.own), vni: VNI, port: PORT }, report), 20_000);
+  for (const report of REPORTS)
+    test(report.name, () => check({ savefile: pcap(report.own), vni: VNI, port: PORT }, report), 20_000);
 });
 
 const isShared = existsSync(SHARED);
-if (!isShared) console.warn("skipped: inputs after public reports (there is no ../shared/captures/reports beside this repository)");
+if (!isShared)
+  console.warn("skipped: inputs after public reports (there is no ../shared/captures/reports beside this repository)");
 
 describe.if(isShared)("the input of ../shared", () => {
   for (const report of REPORTS.filter(({ file }) => file !== undefined)) {
-    test(`${report.name}: ${report.file}`, () => check({ savefile: join(SHARED, report.file!), vni: SHARED_VNI, port: report.port ?? PORT }, report), 20_000);
+    test(
+      `${report.name}: ${report.file}`,
+      () => check({ savefile: join(SHARED, report.file!), vni: SHARED_VNI, port: report.port ?? PORT }, report),
+      20_000,
+    );
   }
 });

@@ -24,7 +24,11 @@ export async function checkRuns(runs: Run[], options: StartOptions = {}): Promis
 }
 
 /** The runs that forward wrapped captures; `variants` are options of the tool, by name. */
-export function wrappedRuns(which: ExpectedStreams[], variants: Record<string, string[]>, directory: TemporaryDirectory): Run[] {
+export function wrappedRuns(
+  which: ExpectedStreams[],
+  variants: Record<string, string[]>,
+  directory: TemporaryDirectory,
+): Run[] {
   const wraps: Wrap[] = [];
   const runs = which.flatMap(({ name, path, port, digests }) =>
     Object.entries(variants).map(([variant, options]) => {
@@ -39,6 +43,15 @@ export function wrappedRuns(which: ExpectedStreams[], variants: Record<string, s
 
 /** The runs that forward captures as they are; plain ones wrapped, but not impaired. */
 export function unimpairedRuns(streams: ExpectedStreams[], directory: TemporaryDirectory): Run[] {
-  const ready = streams.filter(({ vni }) => vni !== undefined).map(({ name, path, vni, port, digests }) => ({ name, mirror: { savefile: path, vni: vni!, port }, digests }));
-  return [...ready, ...wrappedRuns(streams.filter(({ vni }) => vni === undefined), { unimpaired: [] }, directory)];
+  const ready = streams
+    .filter(({ vni }) => vni !== undefined)
+    .map(({ name, path, vni, port, digests }) => ({ name, mirror: { savefile: path, vni: vni!, port }, digests }));
+  return [
+    ...ready,
+    ...wrappedRuns(
+      streams.filter(({ vni }) => vni === undefined),
+      { unimpaired: [] },
+      directory,
+    ),
+  ];
 }

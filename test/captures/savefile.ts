@@ -12,7 +12,8 @@ export function readPcap(path: string): CapturedFrame[] {
   const bytes = readFileSync(path);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const littleEndian = view.getUint32(0, true) === MAGIC;
-  if (!littleEndian && view.getUint32(0, false) !== MAGIC) throw new Error(`${path} is no pcap savefile with microseconds`);
+  if (!littleEndian && view.getUint32(0, false) !== MAGIC)
+    throw new Error(`${path} is no pcap savefile with microseconds`);
   const frames: CapturedFrame[] = [];
   let record = FILE_HEADER_LEN;
   while (record < bytes.length) {
@@ -34,9 +35,15 @@ export interface Impairment {
 const WINDOW = 4;
 
 /** Loses, doubles and swaps frames, each with its probability; the times stay in order. */
-export function impaired(frames: CapturedFrame[], { drop = 0, duplicate = 0, reorder = 0 }: Impairment, random: Random): CapturedFrame[] {
+export function impaired(
+  frames: CapturedFrame[],
+  { drop = 0, duplicate = 0, reorder = 0 }: Impairment,
+  random: Random,
+): CapturedFrame[] {
   const kept = frames.filter(() => !random.chance(drop)).map(({ frame }, i) => ({ frame, place: i }));
-  const doubled = kept.filter(() => random.chance(duplicate)).map(({ frame, place }) => ({ frame, place: place + random.int(1, WINDOW) + 0.5 }));
+  const doubled = kept
+    .filter(() => random.chance(duplicate))
+    .map(({ frame, place }) => ({ frame, place: place + random.int(1, WINDOW) + 0.5 }));
   const order = [...kept, ...doubled].sort((a, b) => a.place - b.place).map(({ frame }) => frame);
   for (let i = 0; i < order.length; i++) {
     if (!random.chance(reorder)) continue;

@@ -33,10 +33,25 @@ export function expectedStreams(what: string): ExpectedStreams[] {
   }
   const groups = new Map<string, ExpectedStreams>();
   for (const line of readFileSync(table, "utf8").trimEnd().split("\n").slice(1)) {
-    const [capture, , vni, client, server, , digest] = line.split("\t") as [string, string, string, string, string, string, string];
+    const [capture, , vni, client, server, , digest] = line.split("\t") as [
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
     const port = Number(server.slice(server.lastIndexOf(":") + 1));
     const name = `${capture}${vni === "" ? "" : ` VNI ${vni}`} port ${port}`;
-    const group = groups.get(name) ?? { name, path: join(CAPTURES, capture), vni: vni === "" ? undefined : Number(vni), port, digests: [], byClient: new Map<string, string[]>() };
+    const group = groups.get(name) ?? {
+      name,
+      path: join(CAPTURES, capture),
+      vni: vni === "" ? undefined : Number(vni),
+      port,
+      digests: [],
+      byClient: new Map<string, string[]>(),
+    };
     groups.set(name, group);
     group.digests.push(digest);
     group.byClient.set(client, [...(group.byClient.get(client) ?? []), digest]);
@@ -60,6 +75,9 @@ for arguments in json.load(sys.stdin):
 
 /** Wraps captures as AWS does, all in one run of Python. */
 export function wrap(wraps: Wrap[]): void {
-  const tool = Bun.spawnSync(["python3", "-c", RUN_TOOL, WRAP_TOOL], { stdin: Buffer.from(JSON.stringify(wraps)), stderr: "pipe" });
+  const tool = Bun.spawnSync(["python3", "-c", RUN_TOOL, WRAP_TOOL], {
+    stdin: Buffer.from(JSON.stringify(wraps)),
+    stderr: "pipe",
+  });
   if (!tool.success) throw new Error(`wrap_vxlan.py failed:\n${tool.stderr}`);
 }

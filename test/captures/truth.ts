@@ -35,7 +35,10 @@ const SYN = 2;
 /** The client streams to `port` in the mirror with `vni`, as far as they were captured. */
 export function trueStreams(frames: CapturedFrame[], vni: number, port: number): TrueStream[] {
   const decoder = new Decoder(vni, port);
-  const flows = Map.groupBy(frames.flatMap(({ frame }) => decoder.decode(frame) ?? []), ({ name }) => name);
+  const flows = Map.groupBy(
+    frames.flatMap(({ frame }) => decoder.decode(frame) ?? []),
+    ({ name }) => name,
+  );
   return [...flows].map(([name, segments]) => streamOf(name, segments)).filter((stream) => stream !== undefined);
 }
 
@@ -45,7 +48,8 @@ export function framesByClient(frames: CapturedFrame[], vni: number, port: numbe
   const clients = new Map<string, Set<string>>();
   for (const { frame } of frames) {
     const client = decoder.decode(frame)?.name.split(" ")[0];
-    if (client !== undefined) clients.set(client, (clients.get(client) ?? new Set()).add(Buffer.from(frame).toString("latin1")));
+    if (client !== undefined)
+      clients.set(client, (clients.get(client) ?? new Set()).add(Buffer.from(frame).toString("latin1")));
   }
   return clients;
 }
@@ -89,14 +93,23 @@ class Decoder {
     const outer = ipv4(frame);
     if (outer === undefined || outer.protocol !== UDP) return undefined;
     const udp = view(outer.payload);
-    if (udp.getUint16(2) !== VXLAN_PORT || (udp.getUint8(8) & 0x08) === 0 || udp.getUint32(12) >>> 8 !== this.vni) return undefined;
+    if (udp.getUint16(2) !== VXLAN_PORT || (udp.getUint8(8) & 0x08) === 0 || udp.getUint32(12) >>> 8 !== this.vni)
+      return undefined;
     const inner = ipv4(outer.payload.subarray(16));
     if (inner === undefined || inner.protocol !== TCP) return undefined;
     const whole = inner.isFragment ? this.putTogether(inner) : inner;
     return whole && this.tcp(whole);
   }
 
-  private putTogether({ from, to, identification, offset, hasMore, payload, claimedLength }: Packet): Packet | undefined {
+  private putTogether({
+    from,
+    to,
+    identification,
+    offset,
+    hasMore,
+    payload,
+    claimedLength,
+  }: Packet): Packet | undefined {
     const key = `${from} ${to} ${identification}`;
     const datagram = this.datagrams.get(key) ?? { known: new Map<number, number>(), length: Infinity };
     this.datagrams.set(key, datagram);
@@ -107,7 +120,17 @@ class Decoder {
     if (datagram.known.size < datagram.length) return undefined;
     this.datagrams.delete(key);
     const bytes = Uint8Array.from({ length: datagram.length }, (_, i) => datagram.known.get(i)!);
-    return { from, to, protocol: TCP, identification, offset: 0, hasMore: false, isFragment: false, payload: bytes, claimedLength: bytes.length };
+    return {
+      from,
+      to,
+      protocol: TCP,
+      identification,
+      offset: 0,
+      hasMore: false,
+      isFragment: false,
+      payload: bytes,
+      claimedLength: bytes.length,
+    };
   }
 
   private tcp({ from, to, payload, claimedLength }: Packet): Segment | undefined {
@@ -144,7 +167,8 @@ interface Packet {
 function ipv4(frame: Uint8Array): Packet | undefined {
   const ethernet = view(frame);
   let typeAt = 12;
-  while (frame.length > typeAt + 6 && (ethernet.getUint16(typeAt) === 0x8100 || ethernet.getUint16(typeAt) === 0x88a8)) typeAt += 4;
+  while (frame.length > typeAt + 6 && (ethernet.getUint16(typeAt) === 0x8100 || ethernet.getUint16(typeAt) === 0x88a8))
+    typeAt += 4;
   if (frame.length < typeAt + 22 || ethernet.getUint16(typeAt) !== 0x0800) return undefined;
   const bytes = frame.subarray(typeAt + 2);
   const header = view(bytes);

@@ -3,7 +3,19 @@
  * in all that may not matter: tags, options, trailers, lengths left to the hardware, fragments, ECN, the
  * server's packets between. The mirror may cut packets short.
  */
-import { bytes, ethernet, ip, type IpOptions, mirrored, type Outer, TCP, tcp, u32, UDP, vxlanPacket } from "../support/frames.ts";
+import {
+  bytes,
+  ethernet,
+  ip,
+  type IpOptions,
+  mirrored,
+  type Outer,
+  TCP,
+  tcp,
+  u32,
+  UDP,
+  vxlanPacket,
+} from "../support/frames.ts";
 import type { Random } from "../support/random.ts";
 import { tcpOptions } from "./tcp-options.ts";
 
@@ -25,7 +37,10 @@ const DATA_OFFSET_OFFSET = 12;
 export interface Packet {
   /** The frames that carry it; none of it arrives if one of them is lost. */
   frames: Uint8Array[];
-  /** Which bytes of the client's it carries, and up to where it says that it does; null: it is the server's, forged, or its headers are cut. */
+  /**
+   * Which bytes of the client's it carries, and up to where it says that it does; null: it is the server's, forged, or
+   * its headers are cut.
+   */
   bytes: { from: number; payload: Uint8Array; claimedTo: number } | null;
   isSyn: boolean;
   isFin: boolean;
@@ -81,7 +96,13 @@ export class Client {
     this.dress = {
       vlans: vlans(),
       isV6: random.chance(0.3),
-      outer: { vni: VNI, vlans: vlans(), ...random.pick(MIRRORS), reserved: random.pick([0, 0xff]), sourcePort: random.int(1024, 65_535) },
+      outer: {
+        vni: VNI,
+        vlans: vlans(),
+        ...random.pick(MIRRORS),
+        reserved: random.pick([0, 0xff]),
+        sourcePort: random.int(1024, 65_535),
+      },
       innerFragments: sometimes(),
       outerFragments: sometimes(),
       trailer: random.pick(["none", "padding", "check sequence", "anything"]),
@@ -110,7 +131,17 @@ export class Client {
     const { random } = this;
     const ecn = random.chance(0.1) ? random.pick(["E", "C", "EC"]) : "";
     const options = headerBytes === undefined && random.chance(0.5) ? tcpOptions(random) : new Uint8Array(0);
-    const segment = tcp({ source: "", destination: "", sourcePort: this.port, destinationPort: PORT, sequence, flags: flags + ecn, payload, options, ...(flags.includes("A") && { acknowledgment: this.serverNext }) });
+    const segment = tcp({
+      source: "",
+      destination: "",
+      sourcePort: this.port,
+      destinationPort: PORT,
+      sequence,
+      flags: flags + ecn,
+      payload,
+      options,
+      ...(flags.includes("A") && { acknowledgment: this.serverNext }),
+    });
     const header = new DataView(segment.buffer);
     if (flags.includes("U")) header.setUint16(URGENT_POINTER_OFFSET, random.int(0, 0xffff));
     if (headerBytes !== undefined) header.setUint8(DATA_OFFSET_OFFSET, (headerBytes / 4) << 4);
@@ -129,8 +160,22 @@ export class Client {
   /** The server's packet. */
   answer(flags: string, length = 0): void {
     const payload = this.random.bytes(length);
-    const segment = tcp({ source: "", destination: "", sourcePort: PORT, destinationPort: this.port, sequence: this.serverNext, acknowledgment: this.isn, flags, payload });
-    this.packets.push({ frames: this.carry(this.server, this.address, segment).frames, bytes: null, isSyn: false, isFin: false });
+    const segment = tcp({
+      source: "",
+      destination: "",
+      sourcePort: PORT,
+      destinationPort: this.port,
+      sequence: this.serverNext,
+      acknowledgment: this.isn,
+      flags,
+      payload,
+    });
+    this.packets.push({
+      frames: this.carry(this.server, this.address, segment).frames,
+      bytes: null,
+      isSyn: false,
+      isFin: false,
+    });
     this.serverNext = (this.serverNext + length + (/[SF]/.test(flags) ? 1 : 0)) >>> 0;
   }
 
@@ -170,7 +215,9 @@ export class Client {
       const { source, destination } = { ...OUTER_V4, ...outer };
       const packet = vxlanPacket(frame.subarray(0, length), { ...outer, source, destination });
       const datagram = packet.subarray(source.includes(":") ? 40 : 20);
-      return this.fragments(datagram, UDP, source, destination).map((fragment) => ethernet(fragment.packet, outer.vlans));
+      return this.fragments(datagram, UDP, source, destination).map((fragment) =>
+        ethernet(fragment.packet, outer.vlans),
+      );
     }
     if (this.random.chance(0.5)) return [this.withTrailer(mirrored(frame.subarray(0, length), outer))];
     const whole = mirrored(frame, outer);
@@ -203,16 +250,35 @@ export class Client {
     if (!this.dress.isV6) return { options: new Uint8Array(4 * random.int(1, 10)).fill(1) };
     const body = () => bytes([1, 4], u32(0));
     // A fragment's header in front of what is whole (RFC 6946).
-    return random.chance(0.5) ? { extensions: [[0, body()], [60, body()]] } : { fragmentOffset: 0 };
+    return random.chance(0.5)
+      ? {
+          extensions: [
+            [0, body()],
+            [60, body()],
+          ],
+        }
+      : { fragmentOffset: 0 };
   }
 
-  private fragments(payload: Uint8Array, protocol: number, source: string, destination: string): { packet: Uint8Array; payloadBytes: number }[] {
+  private fragments(
+    payload: Uint8Array,
+    protocol: number,
+    source: string,
+    destination: string,
+  ): { packet: Uint8Array; payloadBytes: number }[] {
     const identification = this.identification++;
     const size = 8 * this.random.pick([this.random.int(1, 5), this.random.int(2, 40), 180]);
     const count = Math.ceil(payload.length / size);
     return Array.from({ length: count }, (_, i) => {
       const part = payload.subarray(i * size, (i + 1) * size);
-      return { packet: ip(source, destination, protocol, part, { identification, fragmentOffset: i * size, moreFragments: i < count - 1 }), payloadBytes: part.length };
+      return {
+        packet: ip(source, destination, protocol, part, {
+          identification,
+          fragmentOffset: i * size,
+          moreFragments: i < count - 1,
+        }),
+        payloadBytes: part.length,
+      };
     });
   }
 }

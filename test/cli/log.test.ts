@@ -59,7 +59,13 @@ test("json is one object a line: time, level, message, and the fields of the cal
     log.info("with fields", { frames: { captured: 3 } });
   });
   const objects = got.map((line) => JSON.parse(line) as Record<string, unknown>);
-  expect(objects.map(({ level, message }) => `${level} ${message}`)).toEqual(["error an error", "warn a warning", "info information", "debug a detail", "info with fields"]);
+  expect(objects.map(({ level, message }) => `${level} ${message}`)).toEqual([
+    "error an error",
+    "warn a warning",
+    "info information",
+    "debug a detail",
+    "info with fields",
+  ]);
   for (const { time } of objects) expect(new Date(time as string).toISOString()).toBe(time as string);
   expect(objects.at(-1)!.frames).toEqual({ captured: 3 });
 });
@@ -107,49 +113,130 @@ describe("lines that repeat", () => {
   const more = (count: number) => ` (and ${count} more like this since the last line)`;
 
   test("the first is told at once, then one a second, with the number of those left out", () => {
-    check([[0, "a", "one"], [1, "a", "two"], [999, "a", "three"], [1000, "a", "four"], [2000, "a", "five"]], ["one", `four${more(2)}`, "five"]);
+    check(
+      [
+        [0, "a", "one"],
+        [1, "a", "two"],
+        [999, "a", "three"],
+        [1000, "a", "four"],
+        [2000, "a", "five"],
+      ],
+      ["one", `four${more(2)}`, "five"],
+    );
   });
 
   test("kinds are told apart", () => {
-    check([[0, "a", "one"], [0, "b", "two"], [10, "a", "three"], [1500, "b", "four"]], ["one", "two", "four"]);
+    check(
+      [
+        [0, "a", "one"],
+        [0, "b", "two"],
+        [10, "a", "three"],
+        [1500, "b", "four"],
+      ],
+      ["one", "two", "four"],
+    );
   });
 
   test("they are counted by the clock that is given", () => {
     const nowMs = 1_700_000_000_000.25;
-    check([[nowMs, "a", "one"], [nowMs + 999.5, "a", "two"], [nowMs + 1000.5, "a", "three"]], ["one", `three${more(1)}`]);
+    check(
+      [
+        [nowMs, "a", "one"],
+        [nowMs + 999.5, "a", "two"],
+        [nowMs + 1000.5, "a", "three"],
+      ],
+      ["one", `three${more(1)}`],
+    );
   });
 
   test("when quiet returns, the last that was left out is told, with the number of those before it", () => {
-    check([[0, "a", "one"], [1, "a", "two"], [2, "a", "three"], [3, "a", "four"], [999, "tick"], [1000, "tick"], [2000, "tick"]], ["one", `four${more(2)}`]);
-    check([[0, "a", "one"], [1, "a", "two"], [1000, "tick"]], ["one", "two"]);
-    check([[0, "a", "one"], [1000, "tick"], [9000, "tick"]], ["one"]);
+    check(
+      [
+        [0, "a", "one"],
+        [1, "a", "two"],
+        [2, "a", "three"],
+        [3, "a", "four"],
+        [999, "tick"],
+        [1000, "tick"],
+        [2000, "tick"],
+      ],
+      ["one", `four${more(2)}`],
+    );
+    check(
+      [
+        [0, "a", "one"],
+        [1, "a", "two"],
+        [1000, "tick"],
+      ],
+      ["one", "two"],
+    );
+    check(
+      [
+        [0, "a", "one"],
+        [1000, "tick"],
+        [9000, "tick"],
+      ],
+      ["one"],
+    );
   });
 
   test("what is told so is a line of its kind as well: the next one waits for its second", () => {
-    check([[0, "a", "one"], [1, "a", "two"], [1000, "tick"], [1500, "a", "three"], [2000, "tick"]], ["one", "two", "three"]);
+    check(
+      [
+        [0, "a", "one"],
+        [1, "a", "two"],
+        [1000, "tick"],
+        [1500, "a", "three"],
+        [2000, "tick"],
+      ],
+      ["one", "two", "three"],
+    );
   });
 
   test("at the end all that was left out is told, whenever it was", () => {
-    check([[0, "a", "one"], [1, "a", "two"], [2, "a", "three"], [3, "finish"], [4, "finish"]], ["one", `three${more(1)}`]);
+    check(
+      [
+        [0, "a", "one"],
+        [1, "a", "two"],
+        [2, "a", "three"],
+        [3, "finish"],
+        [4, "finish"],
+      ],
+      ["one", `three${more(1)}`],
+    );
   });
 
   test("information is limited as warnings are; of two kinds, what came last is told last", () => {
-    const flapping: Event[] = [[0, "down", "down 1"], [1, "UP", "up 1"], [2, "down", "down 2"], [3, "UP", "up 2"], [4, "down", "down 3"]];
+    const flapping: Event[] = [
+      [0, "down", "down 1"],
+      [1, "UP", "up 1"],
+      [2, "down", "down 2"],
+      [3, "UP", "up 2"],
+      [4, "down", "down 3"],
+    ];
     check([...flapping, [1100, "tick"]], ["down 1", "INFO  up 1", "INFO  up 2", `down 3${more(1)}`]);
-    check([...flapping, [5, "UP", "up 3"], [1100, "tick"]], ["down 1", "INFO  up 1", `down 3${more(1)}`, `INFO  up 3${more(1)}`]);
+    check(
+      [...flapping, [5, "UP", "up 3"], [1100, "tick"]],
+      ["down 1", "INFO  up 1", `down 3${more(1)}`, `INFO  up 3${more(1)}`],
+    );
   });
 
   test("of 339 a second, a minute tells one a second for each kind, and counts the others", () => {
     const events: Event[] = Array.from({ length: 60 * 339 }, (_, i) => [(i * 1000) / 339, "a", `number ${i}`]);
     let nowMs = 0;
-    const got = lines("info", "plain", (log) => {
-      for (const [atMs, kind, message] of events) {
-        nowMs = atMs;
-        log.warnOften(kind, message!);
-        log.tick();
-      }
-      log.finish();
-    }, () => nowMs);
+    const got = lines(
+      "info",
+      "plain",
+      (log) => {
+        for (const [atMs, kind, message] of events) {
+          nowMs = atMs;
+          log.warnOften(kind, message!);
+          log.tick();
+        }
+        log.finish();
+      },
+      () => nowMs,
+    );
     expect(got.length).toBeWithin(60, 62);
     const untold = got.map((line) => Number(/\(and (\d+) more/.exec(line)?.[1] ?? 0));
     expect(untold.reduce((sum, count) => sum + count, got.length)).toBe(events.length);

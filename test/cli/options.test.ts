@@ -50,12 +50,29 @@ interface FlagCase {
 
 function count(name: string, defaultValue: number, min: number, max: number, rest: Partial<FlagCase> = {}): FlagCase {
   const accepted = [max, min + 2, min].map((value): [string, number] => [String(value), value]);
-  const refused = [String(min - 1), String(max + 1), "abc", "1.5", "1e2", "0x10", "+1", " 1", "1 ", "1,000", "∞", "9".repeat(30), "1\n"];
+  const refused = [
+    String(min - 1),
+    String(max + 1),
+    "abc",
+    "1.5",
+    "1e2",
+    "0x10",
+    "+1",
+    " 1",
+    "1 ",
+    "1,000",
+    "∞",
+    "9".repeat(30),
+    "1\n",
+  ];
   return { name, original: [], default: defaultValue, accepted, refused, says: [String(min), String(max)], ...rest };
 }
 
 function path(name: string): FlagCase {
-  const accepted: [string, string][] = ["/a/b.json", "with space", "a=b", "--dashes", "ünï"].map((text) => [text, text]);
+  const accepted: [string, string][] = ["/a/b.json", "with space", "a=b", "--dashes", "ünï"].map((text) => [
+    text,
+    text,
+  ]);
   return { name, original: [], default: undefined, accepted, refused: [], says: ["a path"] };
 }
 
@@ -68,7 +85,11 @@ const FLAGS: FlagCase[] = [
     name: "mode",
     original: [],
     default: "http",
-    accepted: [["http", "http"], ["tcp", "tcp"], ["HTTP", "http"]],
+    accepted: [
+      ["http", "http"],
+      ["tcp", "tcp"],
+      ["HTTP", "http"],
+    ],
     refused: ["udp", "htt", "tcp ", "https"],
     says: ["http", "tcp"],
   },
@@ -86,7 +107,13 @@ const FLAGS: FlagCase[] = [
     name: "max-response-seconds",
     original: [],
     default: Infinity,
-    accepted: [["600", 600], ["1", 1], [String(DAY_S), DAY_S], ["off", Infinity], ["OFF", Infinity]],
+    accepted: [
+      ["600", 600],
+      ["1", 1],
+      [String(DAY_S), DAY_S],
+      ["off", Infinity],
+      ["OFF", Infinity],
+    ],
     refused: ["0", String(DAY_S + 1), "none", "1.5", "-1", "of"],
     says: ["1", String(DAY_S), "off"],
   },
@@ -99,7 +126,11 @@ const FLAGS: FlagCase[] = [
     name: "host",
     original: [],
     default: undefined,
-    accepted: [["endpoint", "endpoint"], ["test.internal:8080", "test.internal:8080"], ["[::1]", "[::1]"]],
+    accepted: [
+      ["endpoint", "endpoint"],
+      ["test.internal:8080", "test.internal:8080"],
+      ["[::1]", "[::1]"],
+    ],
     refused: ["two words", "line\r\nX: y", "münchen"],
     says: ["printable characters"],
   },
@@ -119,7 +150,11 @@ const FLAGS: FlagCase[] = [
     name: "proxy-protocol",
     original: [],
     default: "pass",
-    accepted: [["strip", "strip"], ["pass", "pass"], ["STRIP", "strip"]],
+    accepted: [
+      ["strip", "strip"],
+      ["pass", "pass"],
+      ["STRIP", "strip"],
+    ],
     refused: ["v1", "off", "pass,strip"],
     says: ["pass", "strip"],
   },
@@ -131,7 +166,14 @@ const FLAGS: FlagCase[] = [
     name: "log-level",
     original: ["LOG_LEVEL", "RUST_LOG"],
     default: "info",
-    accepted: [["error", "error"], ["warn", "warn"], ["info", "info"], ["debug", "debug"], ["trace", "trace"], ["DEBUG", "debug"]],
+    accepted: [
+      ["error", "error"],
+      ["warn", "warn"],
+      ["info", "info"],
+      ["debug", "debug"],
+      ["trace", "trace"],
+      ["DEBUG", "debug"],
+    ],
     refused: ["nonsense", "3", "verbose", "info,debug", "vxlan_to_http=debug"],
     says: ["error", "warn", "info", "debug", "trace"],
   },
@@ -140,7 +182,12 @@ const FLAGS: FlagCase[] = [
     original: [],
     option: "logFormat",
     default: isatty(2) ? "pretty" : "plain",
-    accepted: [["json", "json"], ["pretty", "pretty"], ["plain", "plain"], ["JSON", "json"]],
+    accepted: [
+      ["json", "json"],
+      ["pretty", "pretty"],
+      ["plain", "plain"],
+      ["JSON", "json"],
+    ],
     refused: ["xml", "js on"],
     says: ["pretty", "plain", "json"],
   },
@@ -157,7 +204,9 @@ const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").
 const argumentsFor = (flag: FlagCase) => (flag.name === "read" ? LIVE.slice(1) : LIVE);
 
 test("the tables above have every flag that there is", () => {
-  expect(flagTable.map(([name]) => name as string).toSorted()).toEqual([...FLAGS.map(({ name }) => name), ...SWITCHES].toSorted());
+  expect(flagTable.map(([name]) => name as string).toSorted()).toEqual(
+    [...FLAGS.map(({ name }) => name), ...SWITCHES].toSorted(),
+  );
   expect(flagTable.filter(([, { kind }]) => kind === "switch").map(([name]) => name as string)).toEqual(SWITCHES);
 });
 
@@ -185,11 +234,17 @@ describe.each(FLAGS)("--$name", (flag) => {
   });
 
   test("refuses to be without a value, naming itself and what it accepts", () => {
-    for (const argv of [[...args, `--${name}`], [`--${name}=`, ...args], [`--${name}`, "", ...args]]) check(argv, {}, [`--${name}`, ...says]);
+    for (const argv of [
+      [...args, `--${name}`],
+      [`--${name}=`, ...args],
+      [`--${name}`, "", ...args],
+    ])
+      check(argv, {}, [`--${name}`, ...says]);
   });
 
   test("is refused with a prefix, a suffix, a single dash", () => {
-    for (const written of [`--x${name}`, `--${name}x`, `--${name.slice(0, -1)}`]) check([`${written}=1`, ...args], {}, [written]);
+    for (const written of [`--x${name}`, `--${name}x`, `--${name.slice(0, -1)}`])
+      check([`${written}=1`, ...args], {}, [written]);
     check([`-${name}`, ...args], {}, ["no such flag"]);
   });
 
@@ -211,21 +266,30 @@ describe.each(FLAGS)("--$name", (flag) => {
     }
   });
 
-  test.each([own, ...original.filter((variable) => variable !== "RUST_LOG")])("%s is refused where the flag would be, naming itself", (variable) => {
-    for (const text of refused) check(args, { [variable]: text }, [`${variable}=`, JSON.stringify(text), ...says]);
-    for (const [text, value] of accepted) check(args, { [variable]: text }, { [option]: value });
-  });
+  test.each([own, ...original.filter((variable) => variable !== "RUST_LOG")])(
+    "%s is refused where the flag would be, naming itself",
+    (variable) => {
+      for (const text of refused) check(args, { [variable]: text }, [`${variable}=`, JSON.stringify(text), ...says]);
+      for (const [text, value] of accepted) check(args, { [variable]: text }, { [option]: value });
+    },
+  );
 
   test("is not read from a name without the prefix, unless the original program had it", () => {
     const bare = own.replace("VXLAN_TO_HTTP_", "");
     if (original.includes(bare)) return;
-    check(argumentsFor({ ...flag, name: "" }), { [bare]: inEnv, [bare.toLowerCase()]: inEnv }, name === "read" ? { read: undefined } : { [option]: flag.default });
+    check(
+      argumentsFor({ ...flag, name: "" }),
+      { [bare]: inEnv, [bare.toLowerCase()]: inEnv },
+      name === "read" ? { read: undefined } : { [option]: flag.default },
+    );
   });
 });
 
 test("names that other programs' environments have are not read", () => {
-  const bare = "READ MODE GAP_TIMEOUT_MS THREADS VXLAN_PORT IDLE_TIMEOUT_S CONNECT_TIMEOUT_MS RESPONSE_TIMEOUT_MS PIPELINE_DEPTH MAX_WAITING_REQUESTS HOST";
-  const more = "MAX_REQUEST_BYTES MAX_HEADER_BYTES HOST_HEADER MAX_FLOWS MAX_BUFFER_MIB CAPTURE_BUFFER_MIB LIBPCAP LOG_FORMAT SUMMARY MARK SET_HEADER";
+  const bare =
+    "READ MODE GAP_TIMEOUT_MS THREADS VXLAN_PORT IDLE_TIMEOUT_S CONNECT_TIMEOUT_MS RESPONSE_TIMEOUT_MS PIPELINE_DEPTH MAX_WAITING_REQUESTS HOST";
+  const more =
+    "MAX_REQUEST_BYTES MAX_HEADER_BYTES HOST_HEADER MAX_FLOWS MAX_BUFFER_MIB CAPTURE_BUFFER_MIB LIBPCAP LOG_FORMAT SUMMARY MARK SET_HEADER";
   const foreign = "VXLAN_TO_HTTP_SERVICE_HOST VXLAN_TO_HTTP_PORT VXLAN_TO_HTTP_HELP VXLAN_TO_HTTP_VERSION";
   const env = Object.fromEntries(`${bare} ${more} ${foreign}`.split(" ").map((name) => [name, "production"]));
   expect(read(LIVE, env)).toEqual(read(LIVE, {}));
@@ -234,19 +298,24 @@ test("names that other programs' environments have are not read", () => {
 describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
   const option = name as keyof Options;
   const variable = variableOf(name);
-  const [yes, no] = [["1", "true", "yes", "on", "True", "YES", "oN"], ["0", "false", "no", "off", "False", "NO", "oFF"]];
+  const [yes, no] = [
+    ["1", "true", "yes", "on", "True", "YES", "oN"],
+    ["0", "false", "no", "off", "False", "NO", "oFF"],
+  ];
 
   test("is off by default, and takes no value", () => {
     check(LIVE, {}, { [option]: false });
     check([`--${name}`, ...LIVE], {}, { [option]: true });
-    for (const value of ["", "1", "no"]) check([`--${name}=${value}`, ...LIVE], {}, [`--${name}=${value}`, "takes no value"]);
+    for (const value of ["", "1", "no"])
+      check([`--${name}=${value}`, ...LIVE], {}, [`--${name}=${value}`, "takes no value"]);
   });
 
   test(`${variable} says yes or no, in any case`, () => {
     for (const text of yes) check(LIVE, { [variable]: text }, { [option]: true });
     for (const text of [...no, ""]) check(LIVE, { [variable]: text }, { [option]: false });
     for (const text of no) check([`--${name}`, ...LIVE], { [variable]: text }, { [option]: true });
-    for (const text of ["2", "y", "nope", " 1", "yes\n"]) check(LIVE, { [variable]: text }, [`${variable}=`, JSON.stringify(text), ...yes.slice(0, 4), ...no.slice(0, 4)]);
+    for (const text of ["2", "y", "nope", " 1", "yes\n"])
+      check(LIVE, { [variable]: text }, [`${variable}=`, JSON.stringify(text), ...yes.slice(0, 4), ...no.slice(0, 4)]);
   });
 });
 
@@ -262,7 +331,9 @@ test("with --read, holes have no time limit unless one is given", () => {
 });
 
 describe("header edits", () => {
-  const edits = (host: string | undefined, fields: [string, string][], mark: boolean) => ({ headerEdits: { host, fields, mark } });
+  const edits = (host: string | undefined, fields: [string, string][], mark: boolean) => ({
+    headerEdits: { host, fields, mark },
+  });
 
   test("are none unless asked for", () => check(LIVE, {}, { headerEdits: null }));
   test("--mark adds the mark", () => check(["--mark", ...LIVE], {}, edits(undefined, [], true)));
@@ -275,20 +346,38 @@ describe("header edits", () => {
   });
 
   test("--set-header may be given more than once, wherever flags may stand", () => {
-    const fields: [string, string][] = [["X-Test", "1"], ["Authorization", "Basic a:b=="], ["x-empty", ""]];
-    const written = ["--set-header", "X-Test: 1", "--set-header=Authorization:  Basic a:b== ", "--set-header", "x-empty:"];
+    const fields: [string, string][] = [
+      ["X-Test", "1"],
+      ["Authorization", "Basic a:b=="],
+      ["x-empty", ""],
+    ];
+    const written = [
+      "--set-header",
+      "X-Test: 1",
+      "--set-header=Authorization:  Basic a:b== ",
+      "--set-header",
+      "x-empty:",
+    ];
     check([...written, ...LIVE], {}, edits(undefined, fields, false));
     check([...LIVE, ...written], {}, edits(undefined, fields, false));
   });
 
-  test("--set-header takes one field", () => check(["--set-header", "X: 1\r\nY: 2", ...LIVE], {}, ["--set-header", JSON.stringify("X: 1\r\nY: 2")]));
+  test("--set-header takes one field", () =>
+    check(["--set-header", "X: 1\r\nY: 2", ...LIVE], {}, ["--set-header", JSON.stringify("X: 1\r\nY: 2")]));
 
   test("its variable takes a field a line; the flag, however often given, takes the place of all of them", () => {
     const variable = "VXLAN_TO_HTTP_SET_HEADER";
-    const lines = (text: string, fields: [string, string][]) => check(LIVE, { [variable]: text }, edits(undefined, fields, false));
+    const lines = (text: string, fields: [string, string][]) =>
+      check(LIVE, { [variable]: text }, edits(undefined, fields, false));
     lines("A: 1", [["A", "1"]]);
-    lines("A: 1\nB: 2\n", [["A", "1"], ["B", "2"]]);
-    lines("\r\nA: 1\r\n\r\n  \r\nB: 2", [["A", "1"], ["B", "2"]]);
+    lines("A: 1\nB: 2\n", [
+      ["A", "1"],
+      ["B", "2"],
+    ]);
+    lines("\r\nA: 1\r\n\r\n  \r\nB: 2", [
+      ["A", "1"],
+      ["B", "2"],
+    ]);
     check(["--set-header=C: 3", ...LIVE], { [variable]: "A: 1\nB: 2" }, edits(undefined, [["C", "3"]], false));
     check(LIVE, { [variable]: "A: 1\nno field\nB: 2" }, [`${variable}=`, `"no field"`, "'Name: value'"]);
   });
@@ -302,14 +391,17 @@ describe("header edits", () => {
     [[], { VXLAN_TO_HTTP_SET_HEADER: "X: 1\nx: 2" }, [`"X: 1"`, `"x: 2"`]],
     [["--mark", "--set-header", "x-mirrored-from: me"], {}, [`"x-mirrored-from: me"`, "--mark"]],
   ];
-  test.each(conflicts)("%j and %j: two that set the same field are refused", (argv, env, words) => check([...argv, ...LIVE], env, words));
+  test.each(conflicts)("%j and %j: two that set the same field are refused", (argv, env, words) =>
+    check([...argv, ...LIVE], env, words),
+  );
 
   test("one field by each is no conflict", () => {
     check(["--host=b", "--mark", "--set-header", "Hosts: a", ...LIVE], {}, edits("b", [["Hosts", "a"]], true));
     check(["--set-header", "Host: a", ...LIVE], {}, edits(undefined, [["Host", "a"]], false));
   });
 
-  test("behind --, --set-header is an argument", () => check(["--", ...LIVE, "--set-header"], {}, [`"--set-header"`, "too many"]));
+  test("behind --, --set-header is an argument", () =>
+    check(["--", ...LIVE, "--set-header"], {}, [`"--set-header"`, "too many"]));
 });
 
 describe("the level of the log", () => {
@@ -330,12 +422,20 @@ describe("the level of the log", () => {
     [{ RUST_LOG: "debug", LOG_LEVEL: "warn" }, ["--log-level", "error"], "error"],
     [{ RUST_LOG: "off" }, ["--log-level", "info"], "info"],
   ];
-  test.each(levels)("%j and %j: %s", (env, argv, level) => check([...argv, ...LIVE], env, { "log-level": level as Options["log-level"] }));
+  test.each(levels)("%j and %j: %s", (env, argv, level) =>
+    check([...argv, ...LIVE], env, { "log-level": level as Options["log-level"] }),
+  );
 });
 
 describe("arguments", () => {
   test("are four, or three with --read, wherever the flags stand", () => {
-    const want = { interfaceName: "eth0", vni: 42, port: 80, address: { host: "localhost", port: 8080 }, read: undefined };
+    const want = {
+      interfaceName: "eth0",
+      vni: 42,
+      port: 80,
+      address: { host: "localhost", port: 8080 },
+      read: undefined,
+    };
     check(LIVE, {}, want);
     check(["--max-retries", "1", ...LIVE], {}, want);
     check(["eth0", "--max-retries=1", "42", "80", "--max-flows", "9", "localhost:8080"], {}, want);
@@ -348,8 +448,13 @@ describe("arguments", () => {
   const names = ["<interface>", "<vni>", "<original_destination_port>", "<forward_addr>"];
 
   test("too few are refused, naming the first that is missing and those that are expected", () => {
-    for (let given = 0; given < LIVE.length; given++) check(LIVE.slice(0, given), {}, [`${names[given]} is missing`, names.join(" ")]);
-    for (let given = 0; given < 3; given++) check(["--read", "f", ...LIVE.slice(1, 1 + given)], {}, [`${names[1 + given]} is missing`, names.slice(1).join(" ")]);
+    for (let given = 0; given < LIVE.length; given++)
+      check(LIVE.slice(0, given), {}, [`${names[given]} is missing`, names.join(" ")]);
+    for (let given = 0; given < 3; given++)
+      check(["--read", "f", ...LIVE.slice(1, 1 + given)], {}, [
+        `${names[1 + given]} is missing`,
+        names.slice(1).join(" "),
+      ]);
   });
 
   test("too many are refused, naming the first of them", () => {
@@ -359,10 +464,40 @@ describe("arguments", () => {
   });
 
   const values: [argument: number, accepted: [string, Partial<Options>][], refused: string[], says: string[]][] = [
-    [0, [["eth0.100", { interfaceName: "eth0.100" }], ["any", { interfaceName: "any" }]], [""], ["interface"]],
-    [1, [["0", { vni: 0 }], ["5569041", { vni: 5569041 }], ["16777215", { vni: 16777215 }]], ["16777216", "x", "", "1.0", "0x2a", "4 2", "99999999999999999999"], ["0", "16777215"]],
-    [2, [["1", { port: 1 }], ["65535", { port: 65535 }]], ["0", "65536", "70000", "http", "", "80/tcp"], ["1", "65535"]],
-    [3, [["h:1", { address: { host: "h", port: 1 } }]], ["localhost", "", ":80", "h:0", "h:65536", "https://h"], ["host:port", "http://host[:port]", "[v6]:port"]],
+    [
+      0,
+      [
+        ["eth0.100", { interfaceName: "eth0.100" }],
+        ["any", { interfaceName: "any" }],
+      ],
+      [""],
+      ["interface"],
+    ],
+    [
+      1,
+      [
+        ["0", { vni: 0 }],
+        ["5569041", { vni: 5569041 }],
+        ["16777215", { vni: 16777215 }],
+      ],
+      ["16777216", "x", "", "1.0", "0x2a", "4 2", "99999999999999999999"],
+      ["0", "16777215"],
+    ],
+    [
+      2,
+      [
+        ["1", { port: 1 }],
+        ["65535", { port: 65535 }],
+      ],
+      ["0", "65536", "70000", "http", "", "80/tcp"],
+      ["1", "65535"],
+    ],
+    [
+      3,
+      [["h:1", { address: { host: "h", port: 1 } }]],
+      ["localhost", "", ":80", "h:0", "h:65536", "https://h"],
+      ["host:port", "http://host[:port]", "[v6]:port"],
+    ],
   ];
   test.each(values)("argument %i is refused where it is not what it must be", (argument, accepted, refused, says) => {
     const replace = (text: string) => LIVE.map((given, i) => (i === argument ? text : given));
@@ -373,16 +508,35 @@ describe("arguments", () => {
 });
 
 describe("flags that do not exist are refused by the name they were given", () => {
-  const unknown = ["--nope", "--nope=1", "-x", "-hx", "--Mode", "--MODE=tcp", "--toString=1", "--constructor", "--__proto__", "--__proto__=x", "--_", "--_=x", "-_", "--no-x", "--no-such-flag"];
+  const unknown = [
+    "--nope",
+    "--nope=1",
+    "-x",
+    "-hx",
+    "--Mode",
+    "--MODE=tcp",
+    "--toString=1",
+    "--constructor",
+    "--__proto__",
+    "--__proto__=x",
+    "--_",
+    "--_=x",
+    "-_",
+    "--no-x",
+    "--no-such-flag",
+  ];
   test.each(unknown)("%s", (flag) => {
     const name = flag.split("=")[0]!;
     check([flag, ...LIVE], {}, [name]);
     check([...LIVE, flag], {}, [name]);
   });
 
-  test.each(["--no-mode", "--no-summary", "--no-read", "--no-max-retries"])("%s, for what it would switch off is no switch", (flag) => {
-    check([...LIVE, flag], {}, [flag.slice("--no-".length)]);
-  });
+  test.each(["--no-mode", "--no-summary", "--no-read", "--no-max-retries"])(
+    "%s, for what it would switch off is no switch",
+    (flag) => {
+      check([...LIVE, flag], {}, [flag.slice("--no-".length)]);
+    },
+  );
 
   test("even beside --help", () => check(["--help", "--nope"], {}, ["--nope"]));
 });
@@ -398,5 +552,6 @@ test("--help and --version need nothing else, and beat what else is wrong", () =
     [["--mode", "nope", "--help"], "help"],
     [["--version", "too", "many", "arguments", "by", "far"], "version"],
   ];
-  for (const [argv, kind] of kinds) expect(readRequest(argv, { MAX_RETRIES: "abc" }).kind as string, argv.join(" ")).toBe(kind);
+  for (const [argv, kind] of kinds)
+    expect(readRequest(argv, { MAX_RETRIES: "abc" }).kind as string, argv.join(" ")).toBe(kind);
 });

@@ -20,7 +20,13 @@ test("behind the flags of a run stand those that take its place, and nothing els
 });
 
 test("every flag has its row, in the program's order, with its default and the original program's variables", () => {
-  const want = flagTable.map(([name, flag]) => [name, defaultOf(flag), originalVariables(flag).map((variable) => `\`${variable}\``).join(", ")]);
+  const want = flagTable.map(([name, flag]) => [
+    name,
+    defaultOf(flag),
+    originalVariables(flag)
+      .map((variable) => `\`${variable}\``)
+      .join(", "),
+  ]);
   expect(rows.map(({ name, cells: [shown, original] }) => [name, shown!, original!])).toEqual(want);
 });
 

@@ -28,12 +28,17 @@ describe("the summary's shape", () => {
   });
 
   test("frames.dropped has every reason by its name, at zero too", () => {
-    expect(snapshot.frames.dropped).toEqual(Object.fromEntries(DROP_REASONS.map((reason) => [reason, 0])) as typeof snapshot.frames.dropped);
+    expect(snapshot.frames.dropped).toEqual(
+      Object.fromEntries(DROP_REASONS.map((reason) => [reason, 0])) as typeof snapshot.frames.dropped,
+    );
     for (const [name, number] of Object.entries(Drop)) expect(DROP_REASONS[number] as string).toBe(name.toLowerCase());
   });
 
   test("delay has a bucket for each bound and one behind the last", () => {
-    expect(Object.keys(snapshot.delay.buckets)).toEqual([...DELAY_BUCKETS_MS.map((bound) => `le_${bound}_ms`), "le_inf_ms"]);
+    expect(Object.keys(snapshot.delay.buckets)).toEqual([
+      ...DELAY_BUCKETS_MS.map((bound) => `le_${bound}_ms`),
+      "le_inf_ms",
+    ]);
     expect([...DELAY_BUCKETS_MS]).toEqual([...DELAY_BUCKETS_MS].sort((a, b) => a - b));
   });
 
@@ -155,7 +160,16 @@ function anyFrame(random: Random): Uint8Array {
     () => mirroredSegment(segment, random.int(0, 99), [7]),
     () => mirroredSegment({ ...segment, sourcePort: PORT, destinationPort: 1000 }, VNI),
     () => mirrored(ethernet(ip("10.0.0.1", "10.0.0.2", UDP, udp(1, 2, payload))), { vni: VNI }),
-    () => mirrored(ethernet(ip("10.0.0.1", "10.0.0.2", TCP, payload, { moreFragments: random.chance(0.5), fragmentOffset: 8 * random.int(0, 3) })), { vni: VNI }),
+    () =>
+      mirrored(
+        ethernet(
+          ip("10.0.0.1", "10.0.0.2", TCP, payload, {
+            moreFragments: random.chance(0.5),
+            fragmentOffset: 8 * random.int(0, 3),
+          }),
+        ),
+        { vni: VNI },
+      ),
     () => ethernet(ip("10.0.0.1", "10.0.0.2", UDP, udp(1, random.int(4788, 4790), payload))),
     () => payload,
   ])();
@@ -168,10 +182,32 @@ async function runThrough(seed: number) {
   const counters = new Counters();
   const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
   let nowMs = 1;
-  const http = { pipelineDepth: 1, maxWaitingRequests: 8, maxRequestBytes: 1024, maxHeaderBytes: 1024, headerEdits: null };
-  const limits = { maxPendingPackets: 8, gapTimeoutMs: 500, idleTimeoutMs: 5000, maxFlows: 8, sourceWaits: false, maxBufferMib: 1, maxRetries: 2, connectTimeoutMs: 300, responseTimeoutMs: 1000 };
+  const http = {
+    pipelineDepth: 1,
+    maxWaitingRequests: 8,
+    maxRequestBytes: 1024,
+    maxHeaderBytes: 1024,
+    headerEdits: null,
+  };
+  const limits = {
+    maxPendingPackets: 8,
+    gapTimeoutMs: 500,
+    idleTimeoutMs: 5000,
+    maxFlows: 8,
+    sourceWaits: false,
+    maxBufferMib: 1,
+    maxRetries: 2,
+    connectTimeoutMs: 300,
+    responseTimeoutMs: 1000,
+  };
   const address = { host: "localhost", port: 1 };
-  const shard = new Shard({ ...USUAL, mode: "tcp", vxlanPort: 4789, vni: VNI, port: PORT, address, ...limits, ...http, measuresDelay: true }, counters, report, moody(random), () => nowMs);
+  const shard = new Shard(
+    { ...USUAL, mode: "tcp", vxlanPort: 4789, vni: VNI, port: PORT, address, ...limits, ...http, measuresDelay: true },
+    counters,
+    report,
+    moody(random),
+    () => nowMs,
+  );
 
   let fed = 0;
   for (let batch = 0; batch < 50; batch++) {
@@ -192,7 +228,16 @@ async function runThrough(seed: number) {
 }
 
 test("whatever comes, the counters add up", async () => {
-  const met = { opened: 0, picked_up: 0, evicted: 0, gaps: 0, connect_errors: 0, broken: 0, given_up: 0, lost_bytes: 0 };
+  const met = {
+    opened: 0,
+    picked_up: 0,
+    evicted: 0,
+    gaps: 0,
+    connect_errors: 0,
+    broken: 0,
+    given_up: 0,
+    lost_bytes: 0,
+  };
   for (let seed = 1; seed <= 20; seed++) {
     const { fed, open, frames, flows, reassembly, upstream, delay } = await runThrough(seed);
     const equal = (what: string, got: number, want: number) => expect(got, `seed ${seed}: ${what}`).toBe(want);
@@ -205,7 +250,8 @@ test("whatever comes, the counters add up", async () => {
     equal("connections made", upstream.connects, upstream.closed + upstream.broken + upstream.given_up);
     equal("delays", sum(delay.buckets), delay.count);
     equal("negative counters", Object.values(reassembly).filter((count) => count < 0).length, 0);
-    for (const name of Object.keys(met) as (keyof typeof met)[]) met[name] += ({ ...flows, ...reassembly, ...upstream })[name];
+    for (const name of Object.keys(met) as (keyof typeof met)[])
+      met[name] += { ...flows, ...reassembly, ...upstream }[name];
   }
   // The seeds are good for something only if each of these happens.
   for (const [name, count] of Object.entries(met)) expect(count, name).toBeGreaterThan(0);

@@ -19,7 +19,12 @@ test("the two forms of the command are the contract's", () => {
 });
 
 test("each argument is explained, in order", () => {
-  expect(section("Arguments:").map((line) => line.trim().split(" ")[0]!)).toEqual(["interface", "vni", "original_destination_port", "forward_addr"]);
+  expect(section("Arguments:").map((line) => line.trim().split(" ")[0]!)).toEqual([
+    "interface",
+    "vni",
+    "original_destination_port",
+    "forward_addr",
+  ]);
 });
 
 // Of DESIGN.md's table, what has a meaning already.
@@ -42,10 +47,13 @@ const contract: [flag: string, original: string, defaultText: string][] = [
   ["--summary", "", "none"],
 ];
 
-test.each(contract)("%s is explained with the original program's variables and its default", (flag, original, defaultText) => {
-  const line = section("Options").find((option) => option.startsWith(`  ${flag} `));
-  expect(line).toContain(` [${original}default: ${defaultText}`);
-});
+test.each(contract)(
+  "%s is explained with the original program's variables and its default",
+  (flag, original, defaultText) => {
+    const line = section("Options").find((option) => option.startsWith(`  ${flag} `));
+    expect(line).toContain(` [${original}default: ${defaultText}`);
+  },
+);
 
 test("the rule for variables is told once, with an example", () => {
   expect(usage().match(/VXLAN_TO_HTTP_/g)).toHaveLength(2);
@@ -66,14 +74,18 @@ test("every option says more than its name", () => {
 });
 
 test("explanations stand in one column", () => {
-  const columns = ["Arguments:", "Options"].map((heading) => new Set(section(heading).map((line) => /^ {2}\S.*? {2,}(?=\S)/.exec(line)?.[0].length)));
+  const columns = ["Arguments:", "Options"].map(
+    (heading) => new Set(section(heading).map((line) => /^ {2}\S.*? {2,}(?=\S)/.exec(line)?.[0].length)),
+  );
   for (const column of columns) expect([...column]).toHaveLength(1);
 });
 
 test("every example is a command that is accepted; one reads a file, one a pipe, one an interface", () => {
   const examples = section("Examples:").map((line) => line.replace(/^.*\bvxlan-to-http /, "").split(" "));
   const requests = examples.map((argv) => readRequest(argv, {}));
-  const reads = requests.map((request) => (request.kind === "run" ? (request.options.read ?? request.options.interfaceName) : request.kind));
+  const reads = requests.map((request) =>
+    request.kind === "run" ? (request.options.read ?? request.options.interfaceName) : request.kind,
+  );
   expect(new Set(reads)).toEqual(new Set(["eth0", "mirror.pcap", "-"]));
   expect(new Set(requests.map(({ kind }) => kind))).toEqual(new Set(["run"]));
 });

@@ -22,15 +22,43 @@ const RULES: Rule[] = [
   { name: "it never runs back", frames: [...steady(0, 20), 15], nowS: 19 },
   { name: "a step at the limit is ordinary", frames: [...steady(0, 20), 19 + leapS], nowS: 19 + leapS },
   { name: "one frame 301 s ahead is not time passing", frames: [...steady(0, 10), 310, ...steady(10, 20)], nowS: 19 },
-  { name: "one frame 80 years ahead is not either", frames: [...steady(0, 10), YEARS_80_MS / 1000, ...steady(10, 20)], nowS: 19 },
-  { name: "frames of 1970 are nothing", frames: [...steady(0, 10), -startS, -startS, ...steady(10, 20), -startS], nowS: 19 },
-  { name: "frames ahead that others contradict are nothing", frames: steady(0, 20).flatMap((s) => [s, s + 301, s + 302]), nowS: 19 },
-  { name: "frames ahead, one less than are believed", frames: [...steady(0, 10), ...repeated(LEAP_WITNESSES - 1, 400)], nowS: 9 },
-  { name: "so many in a row are believed", frames: [...steady(0, 10), ...repeated(LEAP_WITNESSES, 400)], nowS: 400 + (LEAP_WITNESSES - 1) / 1000 },
-  { name: "of what they tell, the least", frames: [...steady(0, 10), ...repeated(LEAP_WITNESSES - 1, 4000), 400], nowS: 400 },
+  {
+    name: "one frame 80 years ahead is not either",
+    frames: [...steady(0, 10), YEARS_80_MS / 1000, ...steady(10, 20)],
+    nowS: 19,
+  },
+  {
+    name: "frames of 1970 are nothing",
+    frames: [...steady(0, 10), -startS, -startS, ...steady(10, 20), -startS],
+    nowS: 19,
+  },
+  {
+    name: "frames ahead that others contradict are nothing",
+    frames: steady(0, 20).flatMap((s) => [s, s + 301, s + 302]),
+    nowS: 19,
+  },
+  {
+    name: "frames ahead, one less than are believed",
+    frames: [...steady(0, 10), ...repeated(LEAP_WITNESSES - 1, 400)],
+    nowS: 9,
+  },
+  {
+    name: "so many in a row are believed",
+    frames: [...steady(0, 10), ...repeated(LEAP_WITNESSES, 400)],
+    nowS: 400 + (LEAP_WITNESSES - 1) / 1000,
+  },
+  {
+    name: "of what they tell, the least",
+    frames: [...steady(0, 10), ...repeated(LEAP_WITNESSES - 1, 4000), 400],
+    nowS: 400,
+  },
   { name: "a first frame that is wrong is nothing", frames: [YEARS_80_MS / 1000, ...steady(0, 20)], nowS: 19 },
   { name: "a first frame of 1970 is nothing", frames: [-startS, ...steady(0, 20)], nowS: 19 },
-  { name: "a clock that was set back: time goes on", frames: [...steady(10_000, 10_020), ...steady(0, 20)], nowS: 10_019 + 20 - LEAP_WITNESSES },
+  {
+    name: "a clock that was set back: time goes on",
+    frames: [...steady(10_000, 10_020), ...steady(0, 20)],
+    nowS: 10_019 + 20 - LEAP_WITNESSES,
+  },
 ];
 
 test.each(RULES)("$name", ({ frames, nowS }) => {

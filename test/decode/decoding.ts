@@ -71,8 +71,14 @@ export type Outcome = SegmentOutcome | { outcome: DropReason };
 /** What a segment must come out as. Flags: RFC 9293, 3.1. Addresses: RFC 4291, 2.5.5.2. */
 export function segmentOf(segment: Tcp, changed: Partial<SegmentOutcome> = {}): SegmentOutcome {
   const bits = { F: 0x01, S: 0x02, R: 0x04, P: 0x08, A: 0x10, U: 0x20 } as Record<string, number>;
-  const mapped = (text: string) => (text.includes(":") ? address(text) : [...new Array<number>(10).fill(0), 0xff, 0xff, ...address(text)]);
-  const identity = bytes(mapped(segment.source), mapped(segment.destination), u16(segment.sourcePort), u16(segment.destinationPort));
+  const mapped = (text: string) =>
+    text.includes(":") ? address(text) : [...new Array<number>(10).fill(0), 0xff, 0xff, ...address(text)];
+  const identity = bytes(
+    mapped(segment.source),
+    mapped(segment.destination),
+    u16(segment.sourcePort),
+    u16(segment.destinationPort),
+  );
   return {
     outcome: "segment",
     identity: identity.toHex(),
@@ -205,7 +211,11 @@ export function check(frame: Uint8Array, expected: Outcome, linkType = ETHERNET,
 
 /** All of a decoder's counts of frames, under the names of {@link Outcome}. */
 function countsOf({ frames }: Counters): Record<string, number> {
-  const counts: Record<string, number> = { captured: frames.captured, segment: frames.segments, truncatedSegments: frames.truncated };
+  const counts: Record<string, number> = {
+    captured: frames.captured,
+    segment: frames.segments,
+    truncatedSegments: frames.truncated,
+  };
   counts.kernelDropped = frames.kernel_dropped;
   for (let i = 0; i < DROP_REASONS.length; i++) counts[DROP_REASONS[i]!] = frames.dropped[i]!;
   return counts;

@@ -2,7 +2,19 @@
 import { expect, test } from "bun:test";
 import { DROP_REASONS, type DropReason } from "../../src/decode/drop-reason.ts";
 import { bytes, ethernet, ip, mirrored, TCP, tcp, u16, UDP, udp } from "../support/frames.ts";
-import { Decoding, dropped, ETHERNET, frameOf, inner, OUTER_LEN, patched, REQUEST, REQUEST_V6, segmentOf, VNI } from "./decoding.ts";
+import {
+  Decoding,
+  dropped,
+  ETHERNET,
+  frameOf,
+  inner,
+  OUTER_LEN,
+  patched,
+  REQUEST,
+  REQUEST_V6,
+  segmentOf,
+  VNI,
+} from "./decoding.ts";
 
 const FRAME = frameOf(REQUEST);
 const INNER = inner(REQUEST);
@@ -17,16 +29,29 @@ const BY_REASON: Record<DropReason, { frame: Uint8Array; linkType?: number }[]> 
   not_ip: [{ frame: patched(FRAME, 12, u16(0x0806)) }, { frame: patched(FRAME, 12, u16(0x8864)) }],
   not_udp: [{ frame: patched(FRAME, 14 + 9, [1]) }, { frame: ethernet(ip("10.0.0.1", "10.0.0.2", TCP, tcp(REQUEST))) }],
   other_udp_port: [{ frame: ethernet(ip("10.0.0.1", "10.0.0.2", UDP, udp(53, 53, bytes("?")))) }],
-  not_vxlan: [{ frame: patched(FRAME, OUTER_LEN - 8, [0]) }, { frame: ethernet(ip("10.0.0.1", "10.0.0.2", UDP, udp(1, 4789, bytes("?")))) }],
+  not_vxlan: [
+    { frame: patched(FRAME, OUTER_LEN - 8, [0]) },
+    { frame: ethernet(ip("10.0.0.1", "10.0.0.2", UDP, udp(1, 4789, bytes("?")))) },
+  ],
   other_vni: [{ frame: mirrored(INNER, { vni: VNI ^ 1 }) }],
   inner_not_ip: [{ frame: mirrored(patched(INNER, 12, u16(0x0806)), { vni: VNI }) }],
   not_tcp: [{ frame: mirrored(ethernet(ip("10.0.0.1", "10.0.0.2", UDP, udp(53, 80, bytes("?")))), { vni: VNI }) }],
   other_port: [{ frame: frameOf({ ...REQUEST, destinationPort: 81 }) }],
   from_server: [{ frame: frameOf({ ...REQUEST, sourcePort: 80, destinationPort: 50_000 }) }],
-  malformed_inner: [{ frame: patched(FRAME, OUTER_LEN + 14, [0x43]) }, { frame: patched(FRAME, OUTER_LEN + 14 + 20 + 12, [0x40]) }],
-  truncated: [{ frame: mirrored(INNER.slice(0, 13), { vni: VNI }) }, { frame: mirrored(INNER.slice(0, 40), { vni: VNI }) }],
+  malformed_inner: [
+    { frame: patched(FRAME, OUTER_LEN + 14, [0x43]) },
+    { frame: patched(FRAME, OUTER_LEN + 14 + 20 + 12, [0x40]) },
+  ],
+  truncated: [
+    { frame: mirrored(INNER.slice(0, 13), { vni: VNI }) },
+    { frame: mirrored(INNER.slice(0, 40), { vni: VNI }) },
+  ],
   fragment: [
-    { frame: mirrored(ethernet(ip("10.0.0.1", "10.0.0.2", TCP, tcp(REQUEST).slice(0, 24), { moreFragments: true })), { vni: VNI }) },
+    {
+      frame: mirrored(ethernet(ip("10.0.0.1", "10.0.0.2", TCP, tcp(REQUEST).slice(0, 24), { moreFragments: true })), {
+        vni: VNI,
+      }),
+    },
     { frame: mirrored(INNER, { vni: VNI, moreFragments: true, identification: 3 }) },
   ],
 };

@@ -42,7 +42,11 @@ test("a full table completes a datagram of one more fragment without giving up a
 test("an oversize fragment takes no place in the table", () => {
   const decoding = new Decoding();
   for (let i = 0; i < DATAGRAMS_MAX * 2; i++) {
-    decoding.feed(mirror(ip(SEGMENT.source, SEGMENT.destination, TCP, new Uint8Array(8), { fragmentOffset: 65_528, identification: i })));
+    decoding.feed(
+      mirror(
+        ip(SEGMENT.source, SEGMENT.destination, TCP, new Uint8Array(8), { fragmentOffset: 65_528, identification: i }),
+      ),
+    );
   }
   expect(decoding.counters.fragments.evicted).toBe(0);
 });
@@ -106,31 +110,40 @@ test("FRAGMENT_BYTES_MAX can be filled, and one byte more than there is room for
   expect(full.add(0, length, 7, true)).toBeNull();
 });
 
-test.each(["in order", "backwards", "at random", "every second first"])("a datagram in as many fragments as there can be, %s, is put together, and costs no more a fragment than a few", (order) => {
-  const fragments = 65_528 / 8;
-  const random = new Random(1);
-  const places = Array.from({ length: fragments }, (_, i) => i);
-  if (order === "backwards") places.reverse();
-  if (order === "at random") places.sort(() => random.next() - 0.5);
-  if (order === "every second first") places.sort((a, b) => (b & 1) - (a & 1) || a - b);
-  const table = new Table();
-  table.fill(7);
-  const addAll = (identification: number, of: number[]) => of.reduce<Datagram | null | undefined>((_, place) => table.add(identification, 8 * place, 8, place === fragments - 1), null);
-  const whole = addAll(0, places)!;
-  expect(whole.presentLength).toBe(65_528);
-  expect(whole.bytes.subarray(whole.payloadOffset).every((byte) => byte === 7)).toBe(true);
-  const nsOf = (run: () => void) => {
-    const begunNs = Bun.nanoseconds();
-    run();
-    return (Bun.nanoseconds() - begunNs) / fragments;
-  };
-  // Each run is of as many fragments; what the machine does beside it makes none faster.
-  const runs = (run: () => void) => Math.min(...Array.from({ length: 5 }, () => nsOf(run)));
-  let identification = 1;
-  const few = runs(() => places.forEach((place, i) => (i % 8 === 0 && identification++, table.add(identification, 8 * (place & 7), 8))));
-  const many = runs(() => addAll(++identification, places));
-  expect(many).toBeLessThan(20 * few);
-});
+test.each(["in order", "backwards", "at random", "every second first"])(
+  "a datagram in as many fragments as there can be, %s, is put together, and costs no more a fragment than a few",
+  (order) => {
+    const fragments = 65_528 / 8;
+    const random = new Random(1);
+    const places = Array.from({ length: fragments }, (_, i) => i);
+    if (order === "backwards") places.reverse();
+    if (order === "at random") places.sort(() => random.next() - 0.5);
+    if (order === "every second first") places.sort((a, b) => (b & 1) - (a & 1) || a - b);
+    const table = new Table();
+    table.fill(7);
+    const addAll = (identification: number, of: number[]) =>
+      of.reduce<Datagram | null | undefined>(
+        (_, place) => table.add(identification, 8 * place, 8, place === fragments - 1),
+        null,
+      );
+    const whole = addAll(0, places)!;
+    expect(whole.presentLength).toBe(65_528);
+    expect(whole.bytes.subarray(whole.payloadOffset).every((byte) => byte === 7)).toBe(true);
+    const nsOf = (run: () => void) => {
+      const begunNs = Bun.nanoseconds();
+      run();
+      return (Bun.nanoseconds() - begunNs) / fragments;
+    };
+    // Each run is of as many fragments; what the machine does beside it makes none faster.
+    const runs = (run: () => void) => Math.min(...Array.from({ length: 5 }, () => nsOf(run)));
+    let identification = 1;
+    const few = runs(() =>
+      places.forEach((place, i) => (i % 8 === 0 && identification++, table.add(identification, 8 * (place & 7), 8))),
+    );
+    const many = runs(() => addAll(++identification, places));
+    expect(many).toBeLessThan(20 * few);
+  },
+);
 
 test("bytes that a completed, an expired or an evicted datagram held are given back", () => {
   const { table, clock, counters, add } = withAdd(new Table());

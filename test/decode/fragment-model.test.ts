@@ -35,7 +35,11 @@ interface Cuttable {
 
 function innerLayer(segment: Tcp): Cuttable {
   const frame: Cuttable["frame"] = (content, at, more, cut) => {
-    const packet = ip(segment.source, segment.destination, TCP, content, { identification: 9, fragmentOffset: at, moreFragments: more });
+    const packet = ip(segment.source, segment.destination, TCP, content, {
+      identification: 9,
+      fragmentOffset: at,
+      moreFragments: more,
+    });
     return mirrored(ethernet(packet.slice(0, packet.length - cut)), { vni: VNI });
   };
   return { datagram: tcp(segment), payloadOffset: 20, frame };
@@ -45,10 +49,18 @@ function outerLayer({ source, destination }: Addresses): (segment: Tcp) => Cutta
   return (segment) => {
     const innerFrame = inner(segment);
     const frame: Cuttable["frame"] = (content, at, more, cut) => {
-      const packet = ip(source, destination, UDP, content, { identification: 9, fragmentOffset: at, moreFragments: more });
+      const packet = ip(source, destination, UDP, content, {
+        identification: 9,
+        fragmentOffset: at,
+        moreFragments: more,
+      });
       return ethernet(packet.slice(0, packet.length - cut));
     };
-    return { datagram: tunnelDatagram(innerFrame), payloadOffset: 16 + innerFrame.length - segment.payload!.length, frame };
+    return {
+      datagram: tunnelDatagram(innerFrame),
+      payloadOffset: 16 + innerFrame.length - segment.payload!.length,
+      frame,
+    };
   };
 }
 
@@ -78,7 +90,9 @@ function runModel(random: Random, like: Tcp, layer: (segment: Tcp) => Cuttable):
   let model = new Model(total);
   for (const [from, to] of ranges) {
     // Headers stay as they are, so that what comes out is the payload's question alone.
-    const content = datagram.slice(from, to).map((byte, i) => (from + i >= payloadOffset && random.chance(0.3) ? random.int(0, 255) : byte));
+    const content = datagram
+      .slice(from, to)
+      .map((byte, i) => (from + i >= payloadOffset && random.chance(0.3) ? random.int(0, 255) : byte));
     const cut = random.chance(0.15) ? random.int(0, to - from) : 0;
     // What covers all is no fragment (in IPv6: an atomic one, RFC 6946), and leaves those that wait alone.
     const isWhole = from === 0 && to === total;

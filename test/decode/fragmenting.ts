@@ -15,7 +15,13 @@ export interface Addresses {
 }
 
 /** A datagram's payload cut behind each of `cuts`, multiples of 8, as IP packets. */
-export function fragmentsOf({ source, destination }: Addresses, protocol: number, payload: Uint8Array, cuts: number[], options: IpOptions = {}): Uint8Array[] {
+export function fragmentsOf(
+  { source, destination }: Addresses,
+  protocol: number,
+  payload: Uint8Array,
+  cuts: number[],
+  options: IpOptions = {},
+): Uint8Array[] {
   const bounds = [0, ...cuts, payload.length];
   return bounds.slice(1).map((end, i) =>
     ip(source, destination, protocol, payload.slice(bounds[i], end), {
@@ -29,14 +35,17 @@ export function fragmentsOf({ source, destination }: Addresses, protocol: number
 
 export const mirror = (packet: Uint8Array) => mirrored(ethernet(packet), { vni: VNI });
 /** Mirrored fragments of a segment, each in a mirror packet of its own. */
-export const innerFragments = (segment: Tcp, cuts: number[], options: IpOptions = {}) => fragmentsOf(segment, TCP, tcp(segment), cuts, options).map(mirror);
+export const innerFragments = (segment: Tcp, cuts: number[], options: IpOptions = {}) =>
+  fragmentsOf(segment, TCP, tcp(segment), cuts, options).map(mirror);
 /** A mirror packet in fragments. */
 export const outerFragments = (addresses: Addresses, innerFrame: Uint8Array, cuts: number[], options: IpOptions = {}) =>
   fragmentsOf(addresses, UDP, tunnelDatagram(innerFrame), cuts, options).map((packet) => ethernet(packet));
 
 export function permutations<T>(values: T[]): T[][] {
   if (values.length < 2) return [values];
-  return values.flatMap((value, i) => permutations([...values.slice(0, i), ...values.slice(i + 1)]).map((others) => [value, ...others]));
+  return values.flatMap((value, i) =>
+    permutations([...values.slice(0, i), ...values.slice(i + 1)]).map((others) => [value, ...others]),
+  );
 }
 
 /** Feeds frames; all but the last must wait, and the last must come out as `expected`. */

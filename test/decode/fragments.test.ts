@@ -4,7 +4,21 @@
  */
 import { describe, expect, test } from "bun:test";
 import { bytes, ethernet, ip, type IpOptions, mirrored, TCP, type Tcp, tcp, UDP, udp } from "../support/frames.ts";
-import { check, Decoding, dropped, inner, latin1, type Outcome, OUTER_V6, patched, REQUEST, REQUEST_V6, segmentOf, tunnelDatagram, VNI } from "./decoding.ts";
+import {
+  check,
+  Decoding,
+  dropped,
+  inner,
+  latin1,
+  type Outcome,
+  OUTER_V6,
+  patched,
+  REQUEST,
+  REQUEST_V6,
+  segmentOf,
+  tunnelDatagram,
+  VNI,
+} from "./decoding.ts";
 import {
   type Addresses,
   checkAll,
@@ -28,8 +42,18 @@ interface Layer {
   malformed: Outcome;
 }
 const LAYERS: Layer[] = [
-  { name: "inner IPv4", segment: SEGMENT, fragments: (cuts, options) => innerFragments(SEGMENT, cuts, options), malformed: dropped("malformed_inner") },
-  { name: "inner IPv6", segment: SEGMENT_V6, fragments: (cuts, options) => innerFragments(SEGMENT_V6, cuts, options), malformed: dropped("malformed_inner") },
+  {
+    name: "inner IPv4",
+    segment: SEGMENT,
+    fragments: (cuts, options) => innerFragments(SEGMENT, cuts, options),
+    malformed: dropped("malformed_inner"),
+  },
+  {
+    name: "inner IPv6",
+    segment: SEGMENT_V6,
+    fragments: (cuts, options) => innerFragments(SEGMENT_V6, cuts, options),
+    malformed: dropped("malformed_inner"),
+  },
   {
     name: "outer IPv4",
     segment: SEGMENT,
@@ -93,7 +117,10 @@ for (const { name, segment, fragments, malformed } of LAYERS) {
     test("never completed: given up 30 s after the first, not before, and counted", () => {
       const [a, b, c] = fragments([80, 144]) as [Uint8Array, Uint8Array, Uint8Array];
       const start = 1_700_000_000_000;
-      const at = (decoding: Decoding, frame: Uint8Array, timestampMs: number) => (decoding.advance(timestampMs), decoding.feed(frame, 1, timestampMs));
+      const at = (decoding: Decoding, frame: Uint8Array, timestampMs: number) => (
+        decoding.advance(timestampMs),
+        decoding.feed(frame, 1, timestampMs)
+      );
       const inTime = new Decoding();
       expect(at(inTime, a, start)).toEqual(FRAGMENT);
       expect(at(inTime, b, start + 29_000)).toEqual(FRAGMENT);
@@ -124,11 +151,15 @@ for (const { name, segment, fragments, malformed } of LAYERS) {
 }
 
 describe("fragments in fragments", () => {
-  for (const [innerSegment, outer] of [SEGMENT, SEGMENT_V6].flatMap((segment) => [OUTER_V4, OUTER_V6].map((outer) => [segment, outer] as const))) {
+  for (const [innerSegment, outer] of [SEGMENT, SEGMENT_V6].flatMap((segment) =>
+    [OUTER_V4, OUTER_V6].map((outer) => [segment, outer] as const),
+  )) {
     const families = `${innerSegment === SEGMENT ? "IPv4" : "IPv6"} in ${outer === OUTER_V4 ? "IPv4" : "IPv6"}`;
     test(`${families}: three mirrored fragments, each in two, in every order`, () => {
       const packets = fragmentsOf(innerSegment, TCP, tcp(innerSegment), [64, 128]);
-      const frames = packets.flatMap((packet, i) => outerFragments(outer, ethernet(packet), [48], { identification: 100 + i }));
+      const frames = packets.flatMap((packet, i) =>
+        outerFragments(outer, ethernet(packet), [48], { identification: 100 + i }),
+      );
       for (const order of permutations(frames)) {
         const { fragments } = checkAll(order, segmentOf(innerSegment)).counters;
         expect(fragments).toEqual({ completed: 4, expired: 0, evicted: 0 });
@@ -140,7 +171,9 @@ describe("fragments in fragments", () => {
     for (const addresses of [OUTER_V4, OUTER_V6]) {
       const segment: Tcp = { ...SEGMENT, ...addresses };
       const packets = fragmentsOf(addresses, TCP, tcp(segment), [64], { identification: 7 });
-      const frames = packets.flatMap((packet) => outerFragments(addresses, ethernet(packet), [48], { identification: 7 }));
+      const frames = packets.flatMap((packet) =>
+        outerFragments(addresses, ethernet(packet), [48], { identification: 7 }),
+      );
       checkAll(frames, segmentOf(segment));
     }
   });
@@ -150,10 +183,26 @@ describe("which fragments belong together", () => {
   const other = (changed: Partial<Tcp>): Tcp => ({ ...SEGMENT, ...changed });
   const cases: [name: string, a: Uint8Array[], b: Uint8Array[]][] = [
     ["source address", innerFragments(SEGMENT, [80]), innerFragments(other({ source: "10.1.2.4" }), [80])],
-    ["destination address", innerFragments(SEGMENT, [80]), innerFragments(other({ destination: "192.168.255.253" }), [80])],
-    ["source address, IPv6", innerFragments(SEGMENT_V6, [80]), innerFragments({ ...SEGMENT_V6, source: "2001:db8::ff:4" }, [80])],
-    ["first word of the source address, IPv6", innerFragments(SEGMENT_V6, [80]), innerFragments({ ...SEGMENT_V6, source: "2001:db9::ff:3" }, [80])],
-    ["destination address, IPv6", innerFragments(SEGMENT_V6, [80]), innerFragments({ ...SEGMENT_V6, destination: "fe80:0:0:1::1:80" }, [80])],
+    [
+      "destination address",
+      innerFragments(SEGMENT, [80]),
+      innerFragments(other({ destination: "192.168.255.253" }), [80]),
+    ],
+    [
+      "source address, IPv6",
+      innerFragments(SEGMENT_V6, [80]),
+      innerFragments({ ...SEGMENT_V6, source: "2001:db8::ff:4" }, [80]),
+    ],
+    [
+      "first word of the source address, IPv6",
+      innerFragments(SEGMENT_V6, [80]),
+      innerFragments({ ...SEGMENT_V6, source: "2001:db9::ff:3" }, [80]),
+    ],
+    [
+      "destination address, IPv6",
+      innerFragments(SEGMENT_V6, [80]),
+      innerFragments({ ...SEGMENT_V6, destination: "fe80:0:0:1::1:80" }, [80]),
+    ],
     [
       "high half of the identification, IPv6",
       innerFragments(SEGMENT_V6, [80], { identification: 0x10005 }),
@@ -175,7 +224,11 @@ describe("which fragments belong together", () => {
     const [first, last] = innerFragments(SEGMENT, [80]) as [Uint8Array, Uint8Array];
     const decoding = new Decoding();
     const udpFirst = mirror(fragmentsOf(SEGMENT, UDP, new Uint8Array(220), [80])[0]!);
-    expect([udpFirst, last, first].map((frame) => decoding.feed(frame))).toEqual([dropped("not_tcp"), FRAGMENT, segmentOf(SEGMENT)]);
+    expect([udpFirst, last, first].map((frame) => decoding.feed(frame))).toEqual([
+      dropped("not_tcp"),
+      FRAGMENT,
+      segmentOf(SEGMENT),
+    ]);
   });
 
   test("IPv4: each fragment says what the datagram carries, and others' take no place", () => {
@@ -184,14 +237,16 @@ describe("which fragments belong together", () => {
     for (const packet of [...fragmentsOf(SEGMENT, UDP, new Uint8Array(220), [80]), ...extension]) {
       expect(decoding.feed(mirror(packet))).toEqual(dropped("not_tcp"));
     }
-    for (const packet of fragmentsOf(OUTER_V4, TCP, new Uint8Array(220), [80])) expect(decoding.feed(ethernet(packet))).toEqual(dropped("not_udp"));
+    for (const packet of fragmentsOf(OUTER_V4, TCP, new Uint8Array(220), [80]))
+      expect(decoding.feed(ethernet(packet))).toEqual(dropped("not_udp"));
   });
 
   test("IPv6: only the first fragment's next header counts (RFC 8200)", () => {
     const frames = innerFragments(SEGMENT_V6, [80, 160]);
     // The fragment header's first byte, behind the layers outside, Ethernet and the fixed header.
     const at = frames[0]!.length - 80 - 8;
-    for (const order of permutations([frames[0]!, patched(frames[1]!, at, [UDP]), patched(frames[2]!, at, [59])])) checkAll(order, segmentOf(SEGMENT_V6));
+    for (const order of permutations([frames[0]!, patched(frames[1]!, at, [UDP]), patched(frames[2]!, at, [59])]))
+      checkAll(order, segmentOf(SEGMENT_V6));
   });
 
   test("IPv6: the first of two first fragments says what the datagram holds", () => {
@@ -202,7 +257,10 @@ describe("which fragments belong together", () => {
   });
 
   test("tags, link types and hop limits may differ between fragments", () => {
-    const [a, b] = fragmentsOf(OUTER_V4, UDP, tunnelDatagram(inner(SEGMENT)), [80], { ttl: 3 }) as [Uint8Array, Uint8Array];
+    const [a, b] = fragmentsOf(OUTER_V4, UDP, tunnelDatagram(inner(SEGMENT)), [80], { ttl: 3 }) as [
+      Uint8Array,
+      Uint8Array,
+    ];
     const decoding = new Decoding();
     expect(decoding.feed(ethernet(a, [5, 6]))).toEqual(FRAGMENT);
     expect(decoding.feed(patched(b, 8, [99]), 101)).toEqual(segmentOf(SEGMENT));
@@ -211,13 +269,29 @@ describe("which fragments belong together", () => {
 
 describe("what a completed datagram is", () => {
   const table: [name: string, frames: Uint8Array[], expected: Outcome][] = [
-    ["from the server", innerFragments({ ...SEGMENT, sourcePort: 80, destinationPort: 50_000 }, [80]), dropped("from_server")],
+    [
+      "from the server",
+      innerFragments({ ...SEGMENT, sourcePort: 80, destinationPort: 50_000 }, [80]),
+      dropped("from_server"),
+    ],
     ["another port's", innerFragments({ ...SEGMENT, destinationPort: 81 }, [80]), dropped("other_port")],
-    ["another UDP port's", fragmentsOf(OUTER_V4, UDP, udp(53, 53, new Uint8Array(220)), [80]).map((packet) => ethernet(packet)), dropped("other_udp_port")],
+    [
+      "another UDP port's",
+      fragmentsOf(OUTER_V4, UDP, udp(53, 53, new Uint8Array(220)), [80]).map((packet) => ethernet(packet)),
+      dropped("other_udp_port"),
+    ],
     ["another VNI's", outerOf(OUTER_V4, patched(tunnelDatagram(inner(SEGMENT)), 12, [0, 0, 1])), dropped("other_vni")],
-    ["without VXLAN's I flag", outerOf(OUTER_V6, patched(tunnelDatagram(inner(SEGMENT)), 8, [0])), dropped("not_vxlan")],
+    [
+      "without VXLAN's I flag",
+      outerOf(OUTER_V6, patched(tunnelDatagram(inner(SEGMENT)), 8, [0])),
+      dropped("not_vxlan"),
+    ],
     ["too short for UDP", outerOf(OUTER_V4, new Uint8Array(7), []), dropped("malformed_outer")],
-    ["too short for TCP's ports", fragmentsOf(SEGMENT, TCP, new Uint8Array(3), []).map(mirror), dropped("malformed_inner")],
+    [
+      "too short for TCP's ports",
+      fragmentsOf(SEGMENT, TCP, new Uint8Array(3), []).map(mirror),
+      dropped("malformed_inner"),
+    ],
     [
       "with a data offset beyond it",
       fragmentsOf(SEGMENT, TCP, patched(tcp({ ...SEGMENT, payload: bytes("abcdefg") }), 12, [0x70]), [24]).map(mirror),
@@ -277,7 +351,8 @@ describe("what a completed datagram is", () => {
     const decoding = new Decoding();
     expect(decoding.feed(a)).toEqual(FRAGMENT);
     for (const outer of [OUTER_V6, {}]) {
-      for (const segment of [REQUEST, REQUEST_V6]) expect(decoding.feed(mirrored(inner(segment), { vni: VNI, ...outer }))).toEqual(segmentOf(segment));
+      for (const segment of [REQUEST, REQUEST_V6])
+        expect(decoding.feed(mirrored(inner(segment), { vni: VNI, ...outer }))).toEqual(segmentOf(segment));
     }
     expect(decoding.counters.fragments.completed).toBe(0);
     expect(decoding.feed(b)).toEqual(segmentOf(SEGMENT));
@@ -286,12 +361,14 @@ describe("what a completed datagram is", () => {
   test("padding behind a fragment is no part of it", () => {
     const packets = fragmentsOf(SEGMENT, TCP, tcp({ ...SEGMENT, payload: PAYLOAD.slice(0, 4) }), [8, 16]);
     const frames = packets.map((packet) => mirrored(bytes(ethernet(packet), "padding!"), { vni: VNI }));
-    for (const order of permutations(frames)) checkAll(order, segmentOf(SEGMENT, { payload: latin1(PAYLOAD.slice(0, 4)) }));
+    for (const order of permutations(frames))
+      checkAll(order, segmentOf(SEGMENT, { payload: latin1(PAYLOAD.slice(0, 4)) }));
   });
 });
 
 describe("sizes", () => {
-  const last = (offset: number, length: number) => mirror(ip(SEGMENT.source, SEGMENT.destination, TCP, new Uint8Array(length), { fragmentOffset: offset }));
+  const last = (offset: number, length: number) =>
+    mirror(ip(SEGMENT.source, SEGMENT.destination, TCP, new Uint8Array(length), { fragmentOffset: offset }));
   const lastV6 = (offset: number, length: number) =>
     mirror(ip(SEGMENT_V6.source, SEGMENT_V6.destination, TCP, new Uint8Array(length), { fragmentOffset: offset }));
   const outerLast = (offset: number, length: number) =>
@@ -318,22 +395,44 @@ describe("overlaps: the first copy of a byte wins", () => {
   /** A fragment of `fill` bytes that covers `from` to `to` of the segment's 220 bytes. */
   const fragment = (from: number, to: number, fill: string, last = to === 220) =>
     mirror(
-      ip(SEGMENT.source, SEGMENT.destination, TCP, from < 20 ? bytes(tcp(SEGMENT).slice(from, 20), fill.repeat(to - 20)) : bytes(fill.repeat(to - from)), {
-        identification: 1,
-        fragmentOffset: from,
-        moreFragments: !last,
-      }),
+      ip(
+        SEGMENT.source,
+        SEGMENT.destination,
+        TCP,
+        from < 20 ? bytes(tcp(SEGMENT).slice(from, 20), fill.repeat(to - 20)) : bytes(fill.repeat(to - from)),
+        {
+          identification: 1,
+          fragmentOffset: from,
+          moreFragments: !last,
+        },
+      ),
     );
   const table: [name: string, frames: Uint8Array[], payload: string][] = [
-    ["the later one begins inside the earlier", [fragment(0, 120, "a"), fragment(80, 220, "b")], "a".repeat(100) + "b".repeat(100)],
-    ["the later one ends inside the earlier", [fragment(80, 220, "b"), fragment(0, 120, "a")], "a".repeat(60) + "b".repeat(140)],
-    ["the later one lies inside the earlier", [fragment(0, 160, "a"), fragment(40, 80, "b"), fragment(160, 220, "c")], "a".repeat(140) + "c".repeat(60)],
+    [
+      "the later one begins inside the earlier",
+      [fragment(0, 120, "a"), fragment(80, 220, "b")],
+      "a".repeat(100) + "b".repeat(100),
+    ],
+    [
+      "the later one ends inside the earlier",
+      [fragment(80, 220, "b"), fragment(0, 120, "a")],
+      "a".repeat(60) + "b".repeat(140),
+    ],
+    [
+      "the later one lies inside the earlier",
+      [fragment(0, 160, "a"), fragment(40, 80, "b"), fragment(160, 220, "c")],
+      "a".repeat(140) + "c".repeat(60),
+    ],
     [
       "the later one covers the earlier",
       [fragment(40, 80, "b"), fragment(0, 160, "a"), fragment(160, 220, "c")],
       "a".repeat(20) + "b".repeat(40) + "a".repeat(80) + "c".repeat(60),
     ],
-    ["the same place, other bytes", [fragment(160, 220, "c"), fragment(160, 220, "d"), fragment(0, 160, "a")], "a".repeat(140) + "c".repeat(60)],
+    [
+      "the same place, other bytes",
+      [fragment(160, 220, "c"), fragment(160, 220, "d"), fragment(0, 160, "a")],
+      "a".repeat(140) + "c".repeat(60),
+    ],
     [
       "the first end that is given is the datagram's",
       [fragment(160, 220, "c"), fragment(160, 180, "d", true), fragment(0, 160, "a")],
@@ -356,7 +455,8 @@ describe("overlaps: the first copy of a byte wins", () => {
 describe("fragments that the mirror cut short", () => {
   // 220 bytes of TCP: fragments [0, 80), [80, 160), [160, 220); payload begins at 20.
   const cutShort = (frame: Uint8Array, by: number) => frame.slice(0, frame.length - by);
-  const expected = (present: number) => segmentOf(SEGMENT, { payload: latin1(PAYLOAD.slice(0, present)), missingLength: 200 - present });
+  const expected = (present: number) =>
+    segmentOf(SEGMENT, { payload: latin1(PAYLOAD.slice(0, present)), missingLength: 200 - present });
   const frames = innerFragments(SEGMENT, [80, 160]) as [Uint8Array, Uint8Array, Uint8Array];
   const table: [name: string, cut: [number, number, number], outcome: Outcome][] = [
     ["the first one's tail", [16, 0, 0], expected(44)],
@@ -391,7 +491,8 @@ describe("fragments that the mirror cut short", () => {
       [1, 8, 168 - 70],
       [0, 2, 86 - 70],
     ] as const) {
-      for (const order of permutations(whole.map((frame, j) => (i === j ? cutShort(frame, by) : frame)))) checkAll(order, expected(present));
+      for (const order of permutations(whole.map((frame, j) => (i === j ? cutShort(frame, by) : frame))))
+        checkAll(order, expected(present));
     }
     const headers = whole.map((frame, j) => (j === 0 ? cutShort(frame, 88 - 40) : frame));
     checkAll(headers, dropped("truncated"));

@@ -1,7 +1,21 @@
 /** The mirrored frame: IP, TCP, and whose it is. */
 import { describe, expect, test } from "bun:test";
 import { bytes, ethernet, ip, mirrored, TCP, type Tcp, tcp, u16, u32 } from "../support/frames.ts";
-import { check, Decoding, dropped, frameOf, latin1, type Outcome, OUTER_LEN, OURS, patched, REQUEST, REQUEST_V6, segmentOf, VNI } from "./decoding.ts";
+import {
+  check,
+  Decoding,
+  dropped,
+  frameOf,
+  latin1,
+  type Outcome,
+  OUTER_LEN,
+  OURS,
+  patched,
+  REQUEST,
+  REQUEST_V6,
+  segmentOf,
+  VNI,
+} from "./decoding.ts";
 
 // Places in a frame of plain headers: outer ones of OUTER_LEN, then Ethernet.
 const IP = OUTER_LEN + 14;
@@ -15,7 +29,8 @@ const packetOf = (segment: Tcp, options = {}) => ip(segment.source, segment.dest
 
 describe("inner IPv4", () => {
   for (let length = 4; length <= 40; length += 4) {
-    test(`${length} bytes of options are skipped`, () => check(mirror(packetOf(REQUEST, { options: new Uint8Array(length).fill(1) })), segmentOf(REQUEST)));
+    test(`${length} bytes of options are skipped`, () =>
+      check(mirror(packetOf(REQUEST, { options: new Uint8Array(length).fill(1) })), segmentOf(REQUEST)));
   }
 
   const empty: Tcp = { ...REQUEST, payload: new Uint8Array(0) };
@@ -24,7 +39,11 @@ describe("inner IPv4", () => {
   const table: [name: string, frame: Uint8Array, expected: Outcome][] = [
     ["an empty segment padded to Ethernet's 60 bytes stays empty", padded(empty), segmentOf(empty)],
     ["a padded segment keeps its one byte", padded(one), segmentOf(one)],
-    ["a frame check sequence behind the packet is no payload", mirrored(bytes(ethernet(packetOf(REQUEST)), u32(0x12345678)), { vni: VNI }), segmentOf(REQUEST)],
+    [
+      "a frame check sequence behind the packet is no payload",
+      mirrored(bytes(ethernet(packetOf(REQUEST)), u32(0x12345678)), { vni: VNI }),
+      segmentOf(REQUEST),
+    ],
     ["total length 0 (segmentation offload): what was captured", patched(FRAME, IP + 2, u16(0)), segmentOf(REQUEST)],
     ["a wrong header checksum", patched(FRAME, IP + 10, [0xba, 0xad]), segmentOf(REQUEST)],
     ["don't fragment makes no fragment", patched(FRAME, IP + 6, [0x40, 0]), segmentOf(REQUEST)],
@@ -34,10 +53,18 @@ describe("inner IPv4", () => {
     ["a total length that leaves no TCP ports", patched(FRAME, IP + 2, u16(23)), dropped("malformed_inner")],
     ["a total length that leaves no whole TCP header", patched(FRAME, IP + 2, u16(39)), dropped("malformed_inner")],
     ["a total length of headers alone", patched(FRAME, IP + 2, u16(40)), segmentOf(empty)],
-    ["a total length inside its options", patched(mirror(packetOf(REQUEST, { options: new Uint8Array(40) })), IP + 2, u16(59)), dropped("malformed_inner")],
+    [
+      "a total length inside its options",
+      patched(mirror(packetOf(REQUEST, { options: new Uint8Array(40) })), IP + 2, u16(59)),
+      dropped("malformed_inner"),
+    ],
     [
       "UDP with a total length inside its options",
-      patched(mirror(ip("10.0.0.1", "10.0.0.2", 17, new Uint8Array(20), { options: new Uint8Array(40) })), IP + 2, u16(59)),
+      patched(
+        mirror(ip("10.0.0.1", "10.0.0.2", 17, new Uint8Array(20), { options: new Uint8Array(40) })),
+        IP + 2,
+        u16(59),
+      ),
       dropped("malformed_inner"),
     ],
     ["UDP", patched(FRAME, IP + 9, [17]), dropped("not_tcp")],
@@ -77,7 +104,8 @@ describe("inner IPv6", () => {
       ],
     ],
   ];
-  for (const [name, extensions] of chains) test(`${name}: skipped`, () => check(mirror(packetOf(REQUEST_V6, { extensions })), segmentOf(REQUEST_V6)));
+  for (const [name, extensions] of chains)
+    test(`${name}: skipped`, () => check(mirror(packetOf(REQUEST_V6, { extensions })), segmentOf(REQUEST_V6)));
 
   test("an atomic fragment is a whole packet", () => {
     check(mirror(packetOf(REQUEST_V6, { fragmentOffset: 0, identification: 7 })), segmentOf(REQUEST_V6));
@@ -86,12 +114,24 @@ describe("inner IPv6", () => {
 
   const empty: Tcp = { ...REQUEST_V6, payload: new Uint8Array(0) };
   const table: [name: string, frame: Uint8Array, expected: Outcome][] = [
-    ["bytes behind the payload length are padding", mirrored(bytes(ethernet(packetOf(empty)), "pad"), { vni: VNI }), segmentOf(empty)],
-    ["payload length 0 (segmentation offload): what was captured", patched(FRAME_V6, IP + 4, u16(0)), segmentOf(REQUEST_V6)],
+    [
+      "bytes behind the payload length are padding",
+      mirrored(bytes(ethernet(packetOf(empty)), "pad"), { vni: VNI }),
+      segmentOf(empty),
+    ],
+    [
+      "payload length 0 (segmentation offload): what was captured",
+      patched(FRAME_V6, IP + 4, u16(0)),
+      segmentOf(REQUEST_V6),
+    ],
     ["any traffic class and flow label", patched(FRAME_V6, IP, [0x6f, 0xff, 0xff, 0xff]), segmentOf(REQUEST_V6)],
     ["version 4 under IPv6's EtherType", patched(FRAME_V6, IP, [0x45]), dropped("malformed_inner")],
     ["a payload length that leaves no TCP ports", patched(FRAME_V6, IP + 4, u16(3)), dropped("malformed_inner")],
-    ["a payload length that leaves no whole TCP header", patched(FRAME_V6, IP + 4, u16(19)), dropped("malformed_inner")],
+    [
+      "a payload length that leaves no whole TCP header",
+      patched(FRAME_V6, IP + 4, u16(19)),
+      dropped("malformed_inner"),
+    ],
     ["a payload length of the TCP header alone", patched(FRAME_V6, IP + 4, u16(20)), segmentOf(empty)],
     [
       "a payload length inside an extension header",
@@ -138,7 +178,11 @@ describe("TCP", () => {
   const table: [name: string, frame: Uint8Array, expected: Outcome][] = [
     ["a data offset below 5 words", patched(FRAME, TCP_V4 + 12, [0x40]), dropped("malformed_inner")],
     ["a data offset of 0", patched(FRAME, TCP_V4 + 12, [0x00]), dropped("malformed_inner")],
-    ["a data offset beyond the packet", patched(frameOf({ ...REQUEST, payload: bytes("abc") }), TCP_V4 + 12, [0x60]), dropped("malformed_inner")],
+    [
+      "a data offset beyond the packet",
+      patched(frameOf({ ...REQUEST, payload: bytes("abc") }), TCP_V4 + 12, [0x60]),
+      dropped("malformed_inner"),
+    ],
     [
       "a data offset to the packet's last byte",
       patched(frameOf({ ...REQUEST, payload: bytes("abcd") }), TCP_V4 + 12, [0x60]),
@@ -216,7 +260,10 @@ describe("whose segment it is", () => {
 
   test("an IPv4 address is ::ffff:a.b.c.d in an identity", () => {
     const outcome = new Decoding().feed(frameOf(REQUEST));
-    expect(outcome).toHaveProperty("identity", "00000000000000000000ffff0a01020300000000000000000000ffffc0a8fffec0000050");
+    expect(outcome).toHaveProperty(
+      "identity",
+      "00000000000000000000ffff0a01020300000000000000000000ffffc0a8fffec0000050",
+    );
   });
 
   test("an IPv4 flow after an IPv6 one keeps nothing of it", () => {
@@ -228,13 +275,18 @@ describe("whose segment it is", () => {
 
   test("outer addresses and the UDP source port are no part of an identity", () => {
     const mirroredFrame = ethernet(packetOf(REQUEST));
-    check(mirrored(mirroredFrame, { vni: VNI, source: "172.31.0.9", destination: "172.31.9.9", sourcePort: 1 }), segmentOf(REQUEST));
+    check(
+      mirrored(mirroredFrame, { vni: VNI, source: "172.31.0.9", destination: "172.31.9.9", sourcePort: 1 }),
+      segmentOf(REQUEST),
+    );
   });
 });
 
 test("a segment bears its capture's time, to the fraction", () => {
   const decoding = new Decoding();
-  expect(decoding.feed(frameOf(REQUEST), 1, 1_700_000_000_123.456)).toEqual(segmentOf(REQUEST, { timestampMs: 1_700_000_000_123.456 }));
+  expect(decoding.feed(frameOf(REQUEST), 1, 1_700_000_000_123.456)).toEqual(
+    segmentOf(REQUEST, { timestampMs: 1_700_000_000_123.456 }),
+  );
 });
 
 test("the last segment of one frame leaves nothing in the next", () => {
@@ -242,5 +294,7 @@ test("the last segment of one frame leaves nothing in the next", () => {
   const cut = frameOf(REQUEST).slice(0, -5);
   expect(decoding.feed(cut)).toHaveProperty("missingLength", 5);
   expect(decoding.feed(frameOf({ ...REQUEST, payload: bytes("x") }))).toEqual(segmentOf(REQUEST, { payload: "x" }));
-  expect(decoding.feed(frameOf({ ...REQUEST, payload: bytes("") }))).toEqual(segmentOf(REQUEST, { payload: latin1(bytes("")) }));
+  expect(decoding.feed(frameOf({ ...REQUEST, payload: bytes("") }))).toEqual(
+    segmentOf(REQUEST, { payload: latin1(bytes("")) }),
+  );
 });

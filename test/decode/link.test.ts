@@ -2,7 +2,19 @@
 import { describe, expect, test } from "bun:test";
 import { VLAN_TAGS_MAX } from "../../src/decode/ethernet.ts";
 import { bytes, ethernet, ip, TCP, tcp, u16, vxlanPacket } from "../support/frames.ts";
-import { check, Decoding, dropped, ETHERNET, inner, type Outcome, OUTER_V6, REQUEST, REQUEST_V6, segmentOf, VNI } from "./decoding.ts";
+import {
+  check,
+  Decoding,
+  dropped,
+  ETHERNET,
+  inner,
+  type Outcome,
+  OUTER_V6,
+  REQUEST,
+  REQUEST_V6,
+  segmentOf,
+  VNI,
+} from "./decoding.ts";
 import { cooked, cooked2, ethernetTagged, LINK_LOOP, LINK_NULL, LINK_SLL, LINK_SLL2, loopback } from "./link.ts";
 
 const PACKET_V4 = vxlanPacket(inner(REQUEST), { vni: VNI });
@@ -25,15 +37,23 @@ describe("link types", () => {
     ["Linux cooked v1, IPv6", LINK_SLL, cooked(PACKET_V6)],
     ["Linux cooked v2, IPv4", LINK_SLL2, cooked2(PACKET_V4)],
     ["Linux cooked v2, IPv6", LINK_SLL2, cooked2(PACKET_V6)],
-    ...[12, 14, 101, 228].map((linkType): [string, number, Uint8Array] => [`raw IP as ${linkType}, IPv4`, linkType, PACKET_V4]),
-    ...[12, 14, 101, 229].map((linkType): [string, number, Uint8Array] => [`raw IP as ${linkType}, IPv6`, linkType, PACKET_V6]),
+    ...[12, 14, 101, 228].map((linkType): [string, number, Uint8Array] => [
+      `raw IP as ${linkType}, IPv4`,
+      linkType,
+      PACKET_V4,
+    ]),
+    ...[12, 14, 101, 229].map((linkType): [string, number, Uint8Array] => [
+      `raw IP as ${linkType}, IPv6`,
+      linkType,
+      PACKET_V6,
+    ]),
     ...[LINK_NULL, LINK_LOOP].flatMap((linkType) =>
       [true, false].flatMap((littleEndian) => [
-        [`BSD loopback ${linkType}, IPv4, ${littleEndian ? "little" : "big"}-endian`, linkType, loopback(PACKET_V4, 2, littleEndian)] as [
-          string,
-          number,
-          Uint8Array,
-        ],
+        [
+          `BSD loopback ${linkType}, IPv4, ${littleEndian ? "little" : "big"}-endian`,
+          linkType,
+          loopback(PACKET_V4, 2, littleEndian),
+        ] as [string, number, Uint8Array],
         ...[10, 24, 28, 30].map((family): [string, number, Uint8Array] => [
           `BSD loopback ${linkType}, IPv6 as family ${family}, ${littleEndian ? "little" : "big"}-endian`,
           linkType,
@@ -45,7 +65,8 @@ describe("link types", () => {
   for (const [name, linkType, frame] of table) test(name, () => check(frame, SEGMENT, linkType));
 
   for (const linkType of [-1, 2, 9, 50, 105, 109, 127, 195, 227, 277, 65_535, 65_537]) {
-    test(`${linkType} is no link type of ours`, () => check(ethernet(PACKET_V4), dropped("unsupported_link_type"), linkType));
+    test(`${linkType} is no link type of ours`, () =>
+      check(ethernet(PACKET_V4), dropped("unsupported_link_type"), linkType));
   }
 
   test("each record may have a link type of its own", () => {
@@ -64,7 +85,14 @@ describe("VLAN tags", () => {
     ["outside, Ethernet, IPv6", (tpids) => ethernetTagged(PACKET_V6, tpids), ETHERNET],
     ["outside, Linux cooked v1", (tpids) => cooked(PACKET_V4, tpids), LINK_SLL],
     ["outside, Linux cooked v2", (tpids) => cooked2(PACKET_V4, tpids), LINK_SLL2],
-    ["inside", (tpids) => ethernet(vxlanPacket(ethernetTagged(ip(REQUEST.source, REQUEST.destination, TCP, tcp(REQUEST)), tpids), { vni: VNI })), ETHERNET],
+    [
+      "inside",
+      (tpids) =>
+        ethernet(
+          vxlanPacket(ethernetTagged(ip(REQUEST.source, REQUEST.destination, TCP, tcp(REQUEST)), tpids), { vni: VNI }),
+        ),
+      ETHERNET,
+    ],
   ];
   for (const [name, frame, linkType] of layers) {
     test(`single, double and triple of 8100, 88a8 and 9100 in any order, ${name}`, () => {
@@ -73,13 +101,19 @@ describe("VLAN tags", () => {
   }
 
   test("tags outside and inside, IPv6 in both", () => {
-    const mirrored = ethernetTagged(ip(REQUEST_V6.source, REQUEST_V6.destination, TCP, tcp(REQUEST_V6)), [0x88a8, 0x8100]);
+    const mirrored = ethernetTagged(
+      ip(REQUEST_V6.source, REQUEST_V6.destination, TCP, tcp(REQUEST_V6)),
+      [0x88a8, 0x8100],
+    );
     check(ethernetTagged(vxlanPacket(mirrored, { vni: VNI, ...OUTER_V6 }), [0x88a8, 0x8100]), segmentOf(REQUEST_V6));
   });
 
   test("behind VLAN_TAGS_MAX tags IP is found; behind one more it is not", () => {
     const most = new Array<number>(VLAN_TAGS_MAX).fill(0x8100);
-    const mirror = (tpids: number[]) => ethernet(vxlanPacket(ethernetTagged(ip(REQUEST.source, REQUEST.destination, TCP, tcp(REQUEST)), tpids), { vni: VNI }));
+    const mirror = (tpids: number[]) =>
+      ethernet(
+        vxlanPacket(ethernetTagged(ip(REQUEST.source, REQUEST.destination, TCP, tcp(REQUEST)), tpids), { vni: VNI }),
+      );
     check(ethernetTagged(PACKET_V4, most), SEGMENT);
     check(ethernetTagged(PACKET_V4, [...most, 0x8100]), dropped("not_ip"));
     check(mirror(most), SEGMENT);
@@ -106,8 +140,18 @@ describe("what is not IP", () => {
     ["ARP, Linux cooked v2", cooked2(body, [], ARP), LINK_SLL2, dropped("not_ip")],
     ["raw IP of version 5", bytes([0x50], body), 101, dropped("not_ip")],
     ["loopback, AppleTalk", loopback(body, 16, true), LINK_NULL, dropped("not_ip")],
-    ["mirrored ARP", ethernet(vxlanPacket(ethernetTagged(body, [], ARP), { vni: VNI })), ETHERNET, dropped("inner_not_ip")],
-    ["mirrored ARP behind two tags", ethernet(vxlanPacket(ethernetTagged(body, [0x88a8, 0x8100], ARP), { vni: VNI })), ETHERNET, dropped("inner_not_ip")],
+    [
+      "mirrored ARP",
+      ethernet(vxlanPacket(ethernetTagged(body, [], ARP), { vni: VNI })),
+      ETHERNET,
+      dropped("inner_not_ip"),
+    ],
+    [
+      "mirrored ARP behind two tags",
+      ethernet(vxlanPacket(ethernetTagged(body, [0x88a8, 0x8100], ARP), { vni: VNI })),
+      ETHERNET,
+      dropped("inner_not_ip"),
+    ],
   ];
   for (const [name, frame, linkType, expected] of table) test(name, () => check(frame, expected, linkType));
 });
@@ -125,7 +169,8 @@ describe("a record that ends inside the link layer", () => {
   ];
   for (const [name, headerLength, frame, linkType] of table) {
     test(name, () => {
-      for (let length = 0; length <= headerLength; length++) check(frame.slice(0, length), dropped("malformed_outer"), linkType);
+      for (let length = 0; length <= headerLength; length++)
+        check(frame.slice(0, length), dropped("malformed_outer"), linkType);
     });
   }
 });

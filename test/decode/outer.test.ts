@@ -33,7 +33,10 @@ const VXLAN = UDP_V4 + 8;
 
 /** What a mirrored frame that lost its last `missing` bytes must come out as, if the cut is in the payload. */
 function cutBy(missing: number): Outcome {
-  return segmentOf(REQUEST, { payload: latin1(REQUEST.payload!.slice(0, PAYLOAD_LEN - missing)), missingLength: missing });
+  return segmentOf(REQUEST, {
+    payload: latin1(REQUEST.payload!.slice(0, PAYLOAD_LEN - missing)),
+    missingLength: missing,
+  });
 }
 
 describe("outer IPv4", () => {
@@ -52,7 +55,11 @@ describe("outer IPv4", () => {
     ["a header length below 5 words", patched(FRAME, IP, [0x44]), dropped("malformed_outer")],
     ["version 6 under IPv4's EtherType", patched(FRAME, IP, [0x65]), dropped("malformed_outer")],
     ["a total length below the header's", patched(FRAME, IP + 2, u16(19)), dropped("malformed_outer")],
-    ["a total length inside its options", patched(mirrored(INNER, { vni: VNI, options: new Uint8Array(40) }), IP + 2, u16(59)), dropped("malformed_outer")],
+    [
+      "a total length inside its options",
+      patched(mirrored(INNER, { vni: VNI, options: new Uint8Array(40) }), IP + 2, u16(59)),
+      dropped("malformed_outer"),
+    ],
     ["a total length that leaves no UDP header", patched(FRAME, IP + 2, u16(27)), dropped("malformed_outer")],
     ["a total length that leaves no VXLAN header", patched(FRAME, IP + 2, u16(35)), dropped("not_vxlan")],
     ["a total length that cuts the mirrored payload", patched(FRAME, IP + 2, u16(FRAME.length - IP - 3)), cutBy(3)],
@@ -83,7 +90,8 @@ describe("outer IPv6", () => {
       ],
     ],
   ];
-  for (const [name, extensions] of chains) test(`${name}: skipped`, () => check(mirrored(INNER, { vni: VNI, ...OUTER_V6, extensions }), SEGMENT));
+  for (const [name, extensions] of chains)
+    test(`${name}: skipped`, () => check(mirrored(INNER, { vni: VNI, ...OUTER_V6, extensions }), SEGMENT));
 
   test("an atomic fragment is a whole packet", () => {
     check(mirrored(INNER, { vni: VNI, ...OUTER_V6, fragmentOffset: 0, identification: 0xfedcba98 }), SEGMENT);
@@ -102,7 +110,9 @@ describe("outer IPv6", () => {
   });
 
   test("extension headers may follow an atomic fragment's", () => {
-    const packet = ip(OUTER_V6.source, OUTER_V6.destination, 60, bytes([UDP, 0], rest(6), tunnelDatagram(INNER)), { fragmentOffset: 0 });
+    const packet = ip(OUTER_V6.source, OUTER_V6.destination, 60, bytes([UDP, 0], rest(6), tunnelDatagram(INNER)), {
+      fragmentOffset: 0,
+    });
     check(ethernet(packet), SEGMENT);
   });
 
@@ -114,7 +124,11 @@ describe("outer IPv6", () => {
     ["version 4 under IPv6's EtherType", patched(FRAME_V6, IP, [0x45]), dropped("malformed_outer")],
     ["a payload length that leaves no UDP header", patched(FRAME_V6, IP + 4, u16(7)), dropped("malformed_outer")],
     ["a payload length that leaves no VXLAN header", patched(FRAME_V6, IP + 4, u16(15)), dropped("not_vxlan")],
-    ["a payload length that cuts the mirrored payload", patched(FRAME_V6, IP + 4, u16(FRAME_V6.length - UDP_V6 - 3)), cutBy(3)],
+    [
+      "a payload length that cuts the mirrored payload",
+      patched(FRAME_V6, IP + 4, u16(FRAME_V6.length - UDP_V6 - 3)),
+      cutBy(3),
+    ],
     [
       "a payload length inside an extension header",
       patched(mirrored(INNER, { vni: VNI, ...OUTER_V6, ...hopByHop }), IP + 4, u16(7)),
@@ -131,7 +145,12 @@ describe("outer IPv6", () => {
   for (const [name, frame, expected] of table) test(name, () => check(frame, expected));
 
   test("EXTENSION_HEADERS_MAX extension headers are read; more are malformed", () => {
-    const chain = (count: number) => mirrored(INNER, { vni: VNI, ...OUTER_V6, extensions: new Array<[number, Uint8Array]>(count).fill([60, rest(6)]) });
+    const chain = (count: number) =>
+      mirrored(INNER, {
+        vni: VNI,
+        ...OUTER_V6,
+        extensions: new Array<[number, Uint8Array]>(count).fill([60, rest(6)]),
+      });
     check(chain(EXTENSION_HEADERS_MAX), SEGMENT);
     check(chain(EXTENSION_HEADERS_MAX + 1), dropped("malformed_outer"));
     check(chain(100), dropped("malformed_outer"));
@@ -156,7 +175,11 @@ describe("UDP", () => {
     ["a wrong checksum", patched(FRAME, UDP_V4 + 6, [0xba, 0xad]), SEGMENT],
     ["any source port, ours included", patched(FRAME, UDP_V4, u16(4789)), SEGMENT],
     ["another port", mirrored(INNER, { vni: VNI, port: 4790 }), dropped("other_udp_port")],
-    ["from the VXLAN port to another", ethernet(ip("172.31.0.1", "172.31.0.2", UDP, udp(4789, 53, tunnelDatagram(INNER).slice(8)))), dropped("other_udp_port")],
+    [
+      "from the VXLAN port to another",
+      ethernet(ip("172.31.0.1", "172.31.0.2", UDP, udp(4789, 53, tunnelDatagram(INNER).slice(8)))),
+      dropped("other_udp_port"),
+    ],
     ["TCP", patched(FRAME, IP + 9, [6]), dropped("not_udp")],
     ["ICMP", patched(FRAME, IP + 9, [1]), dropped("not_udp")],
   ];
@@ -195,7 +218,10 @@ describe("VXLAN", () => {
     test(`VNI ${vni} can be ours, and no other is`, () => {
       for (const other of [0, 1, 2 ** 23 - 1, 2 ** 23, 2 ** 24 - 2, 2 ** 24 - 1]) {
         for (const reserved of [0, 0xff]) {
-          check(mirrored(INNER, { vni: other, reserved }), other === vni ? SEGMENT : dropped("other_vni"), 1, { ...OURS, vni });
+          check(mirrored(INNER, { vni: other, reserved }), other === vni ? SEGMENT : dropped("other_vni"), 1, {
+            ...OURS,
+            vni,
+          });
         }
       }
     });

@@ -8,19 +8,43 @@ import { mirroredSegment, type Tcp } from "../support/frames.ts";
 
 const VNI = 42;
 const PORT = 80;
-const SEGMENT: Tcp = { source: "10.0.0.1", destination: "10.0.0.2", sourcePort: 50_000, destinationPort: PORT, sequence: 1, flags: "A" };
+const SEGMENT: Tcp = {
+  source: "10.0.0.1",
+  destination: "10.0.0.2",
+  sourcePort: 50_000,
+  destinationPort: PORT,
+  sequence: 1,
+  flags: "A",
+};
 
 function strangersOf(...frames: Uint8Array[]): Strangers {
   const decoder = new Decoder({ vxlanPort: 4789, vni: VNI, port: PORT }, new Counters());
-  for (const frame of frames) decoder.decode(frame, new DataView(frame.buffer, frame.byteOffset, frame.length), 0, frame.length, LinkType.ETHERNET, 0);
+  for (const frame of frames)
+    decoder.decode(
+      frame,
+      new DataView(frame.buffer, frame.byteOffset, frame.length),
+      0,
+      frame.length,
+      LinkType.ETHERNET,
+      0,
+    );
   return decoder.strangers;
 }
 
 test("frames of other VNIs are counted by VNI, and segments of ours to other ports by the service's port, both ways", () => {
   const other = { ...SEGMENT, destinationPort: 8080 };
   const answer = { ...SEGMENT, source: "10.0.0.2", destination: "10.0.0.1", sourcePort: 8080, destinationPort: 50_000 };
-  const { vnis, ports } = strangersOf(mirroredSegment(SEGMENT, 7), mirroredSegment(other, 7), mirroredSegment(SEGMENT, 9), mirroredSegment(other, VNI), mirroredSegment(answer, VNI));
-  expect([...vnis]).toEqual([[7, 2], [9, 1]]);
+  const { vnis, ports } = strangersOf(
+    mirroredSegment(SEGMENT, 7),
+    mirroredSegment(other, 7),
+    mirroredSegment(SEGMENT, 9),
+    mirroredSegment(other, VNI),
+    mirroredSegment(answer, VNI),
+  );
+  expect([...vnis]).toEqual([
+    [7, 2],
+    [9, 1],
+  ]);
   expect([...ports]).toEqual([[8080, 2]]);
 });
 

@@ -4,7 +4,19 @@
  * as they were. Told apart from lengths that contradict each other.
  */
 import { describe, expect, test } from "bun:test";
-import { bytes, ethernet, ip, type IpOptions, mirrored, type Outer, TCP, type Tcp, tcp, u16, UDP } from "../support/frames.ts";
+import {
+  bytes,
+  ethernet,
+  ip,
+  type IpOptions,
+  mirrored,
+  type Outer,
+  TCP,
+  type Tcp,
+  tcp,
+  u16,
+  UDP,
+} from "../support/frames.ts";
 import {
   check,
   Decoding,
@@ -41,7 +53,12 @@ const rest = new Uint8Array(6);
 const tcpOptions = new Uint8Array(12).fill(1);
 const SHAPES = [
   shape("IPv4", REQUEST, {}, 20),
-  shape("IPv4 with options, TCP with options", { ...REQUEST, options: tcpOptions }, { options: new Uint8Array(24).fill(1) }, 44),
+  shape(
+    "IPv4 with options, TCP with options",
+    { ...REQUEST, options: tcpOptions },
+    { options: new Uint8Array(24).fill(1) },
+    44,
+  ),
   shape("IPv4 behind two tags", REQUEST, {}, 20, [0x88a8, 0x8100]),
   shape("IPv6", REQUEST_V6, {}, 40),
   shape(
@@ -56,7 +73,13 @@ const SHAPES = [
     },
     64,
   ),
-  shape("IPv6 with an authentication header and an atomic fragment's", REQUEST_V6, { extensions: [[51, rest]], fragmentOffset: 0 }, 56, [0x8100]),
+  shape(
+    "IPv6 with an authentication header and an atomic fragment's",
+    REQUEST_V6,
+    { extensions: [[51, rest]], fragmentOffset: 0 },
+    56,
+    [0x8100],
+  ),
   shape("an empty segment", { ...REQUEST, payload: new Uint8Array(0), flags: "S" }, {}, 20),
 ];
 
@@ -89,7 +112,8 @@ for (const each of SHAPES) {
       test(`cut by the snapshot length at every byte, mirrored over ${name}`, () => {
         const frame = mirrored(mirroredFrame, outer);
         for (let length = 0; length <= frame.length; length++) {
-          const expected = length < outerLength ? expectedOuter(length, ipLength) : expectedOf(each, length - outerLength);
+          const expected =
+            length < outerLength ? expectedOuter(length, ipLength) : expectedOf(each, length - outerLength);
           check(frame.slice(0, length), expected);
         }
       });
@@ -116,12 +140,19 @@ describe("whose segment was cut is told as soon as its ports are there", () => {
     ["IPv4", ip("10.0.0.1", "10.0.0.2", UDP, new Uint8Array(30)), 20],
     ["IPv4 with options", ip("10.0.0.1", "10.0.0.2", UDP, new Uint8Array(30), { options: new Uint8Array(40) }), 60],
     ["IPv6", ip("fd00::1", "fd00::2", UDP, new Uint8Array(30)), 40],
-    ["IPv6 with an extension header", ip("fd00::1", "fd00::2", UDP, new Uint8Array(30), { extensions: [[60, rest]] }), 48],
+    [
+      "IPv6 with an extension header",
+      ip("fd00::1", "fd00::2", UDP, new Uint8Array(30), { extensions: [[60, rest]] }),
+      48,
+    ],
   ];
   for (const [name, packet, headersLength] of others) {
     test(`mirrored UDP is none of ours as soon as its ${name} headers are there`, () => {
       for (let length = 0; length <= packet.length; length++) {
-        check(mirrored(ethernet(packet).slice(0, 14 + length), { vni: VNI }), dropped(length < headersLength ? "truncated" : "not_tcp"));
+        check(
+          mirrored(ethernet(packet).slice(0, 14 + length), { vni: VNI }),
+          dropped(length < headersLength ? "truncated" : "not_tcp"),
+        );
       }
     });
   }
@@ -129,7 +160,10 @@ describe("whose segment was cut is told as soon as its ports are there", () => {
 
 describe("the tail's length is the mirrored packet's own", () => {
   test("padding that was cut is nothing missing", () => {
-    const padded = bytes(ethernet(ip(REQUEST.source, REQUEST.destination, TCP, tcp({ ...REQUEST, payload: bytes("ab") }))), new Uint8Array(20));
+    const padded = bytes(
+      ethernet(ip(REQUEST.source, REQUEST.destination, TCP, tcp({ ...REQUEST, payload: bytes("ab") }))),
+      new Uint8Array(20),
+    );
     for (let cut = 0; cut <= 20; cut++) {
       check(mirrored(padded.slice(0, padded.length - cut), { vni: VNI }), segmentOf(REQUEST, { payload: "ab" }));
     }
@@ -138,7 +172,10 @@ describe("the tail's length is the mirrored packet's own", () => {
   test("a segment of 65,495 bytes cut to 10", () => {
     const segment: Tcp = { ...REQUEST, payload: new Uint8Array(65_495).fill(0x61) };
     const whole = ethernet(ip(segment.source, segment.destination, TCP, tcp(segment)));
-    check(mirrored(whole.slice(0, 54 + 10), { vni: VNI }), segmentOf(REQUEST, { payload: "aaaaaaaaaa", missingLength: 65_485 }));
+    check(
+      mirrored(whole.slice(0, 54 + 10), { vni: VNI }),
+      segmentOf(REQUEST, { payload: "aaaaaaaaaa", missingLength: 65_485 }),
+    );
   });
 
   test("cut frames are counted as truncated, whole ones are not", () => {

@@ -4,11 +4,22 @@ import { join } from "node:path";
 import { PROGRAM, REPOSITORY, TemporaryDirectory } from "./program.ts";
 
 /** Runs scripts/bench with this Bun. */
-async function bench(directory: TemporaryDirectory, ...args: string[]): Promise<{ status: number; stdout: string; stderr: string }> {
+async function bench(
+  directory: TemporaryDirectory,
+  ...args: string[]
+): Promise<{ status: number; stdout: string; stderr: string }> {
   symlinkSync(process.execPath, join(directory.path, "bun"));
   const env = { PATH: `${directory.path}:${process.env["PATH"]}`, HOME: directory.path };
-  const running = Bun.spawn([join(REPOSITORY, "scripts/bench"), ...args], { env, cwd: "/", stdout: "pipe", stderr: "pipe" });
-  const [stdout, stderr] = await Promise.all([new Response(running.stdout).text(), new Response(running.stderr).text()]);
+  const running = Bun.spawn([join(REPOSITORY, "scripts/bench"), ...args], {
+    env,
+    cwd: "/",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr] = await Promise.all([
+    new Response(running.stdout).text(),
+    new Response(running.stderr).text(),
+  ]);
   return { status: await running.exited, stdout, stderr };
 }
 

@@ -7,8 +7,19 @@ import { canIsolate, PROGRAM, REPOSITORY, TemporaryDirectory } from "./program.t
 async function demo(...args: string[]): Promise<{ status: number; lines: string[] }> {
   using directory = new TemporaryDirectory();
   symlinkSync(process.execPath, join(directory.path, "bun"));
-  const env = { PATH: `${directory.path}:${process.env["PATH"]}`, HOME: directory.path, LOG_LEVEL: "error", LOG_FORMAT: "json", MODE: "nonsense" };
-  const running = Bun.spawn([join(REPOSITORY, "scripts/demo"), ...args], { env, cwd: "/", stdout: "pipe", stderr: "inherit" });
+  const env = {
+    PATH: `${directory.path}:${process.env["PATH"]}`,
+    HOME: directory.path,
+    LOG_LEVEL: "error",
+    LOG_FORMAT: "json",
+    MODE: "nonsense",
+  };
+  const running = Bun.spawn([join(REPOSITORY, "scripts/demo"), ...args], {
+    env,
+    cwd: "/",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
   const lines = (await new Response(running.stdout).text()).trimEnd().split("\n");
   return { status: await running.exited, lines };
 }
@@ -33,11 +44,18 @@ describe("scripts/demo", () => {
 
   const hasTools = ["ip", "tc", "nft", "ethtool", "curl"].every((tool) => Bun.which(tool) !== null);
   if (!hasTools) console.warn("skipped: scripts/demo --live (the lab's tools are not installed)");
-  test.if(hasTools && canIsolate("scripts/demo --live"))("--live: the same with real connections and a mirror of the kernel's", async () => {
-    const { status, lines } = await demo("--live");
-    expect(status).toBe(0);
-    checkScreen(lines, Array.from({ length: 7 }, () => "✓"));
-  }, 60_000);
+  test.if(hasTools && canIsolate("scripts/demo --live"))(
+    "--live: the same with real connections and a mirror of the kernel's",
+    async () => {
+      const { status, lines } = await demo("--live");
+      expect(status).toBe(0);
+      checkScreen(
+        lines,
+        Array.from({ length: 7 }, () => "✓"),
+      );
+    },
+    60_000,
+  );
 
   test("refuses what it does not know", async () => {
     expect(await demo("--nope")).toEqual({ status: 2, lines: [""] });

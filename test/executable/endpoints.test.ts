@@ -51,7 +51,9 @@ function freePort(): number {
 
 async function startServer(server: Server) {
   const port = freePort();
-  const program = new Program(Bun.spawn([...server.command!, String(port), "0"], { stdin: "ignore", stdout: "pipe", stderr: "pipe" }));
+  const program = new Program(
+    Bun.spawn([...server.command!, String(port), "0"], { stdin: "ignore", stdout: "pipe", stderr: "pipe" }),
+  );
   await program.until(({ stdout }) => stdout.includes("ready"));
   return { program, port };
 }
@@ -64,10 +66,22 @@ for (const server of installed([NODE, BUN, GO, PYTHON])) {
         try {
           const summary = directory.file("summary.json", "");
           const capture = directory.file("mirror.pcap", pcap(session(pieces)));
-          const { status } = await run(["--summary", summary, "--read", capture, String(VNI), String(PORT), `127.0.0.1:${port}`]);
+          const { status } = await run([
+            "--summary",
+            summary,
+            "--read",
+            capture,
+            String(VNI),
+            String(PORT),
+            `127.0.0.1:${port}`,
+          ]);
           expect(status).toBe(0);
           const { requests, responses } = await Bun.file(summary).json();
-          expect(requests).toMatchObject({ seen: REQUESTS.length, forwarded: REQUESTS.length, answered: REQUESTS.length });
+          expect(requests).toMatchObject({
+            seen: REQUESTS.length,
+            forwarded: REQUESTS.length,
+            answered: REQUESTS.length,
+          });
           expect(responses).toMatchObject({ "2xx": REQUESTS.length, unanswered: 0 });
         } finally {
           await program.end("SIGTERM");

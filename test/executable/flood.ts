@@ -32,7 +32,9 @@ export class SavefileMaker {
   /** Records with copies of `template`, numbered in `change` from `first`; each chunk is valid until the next. */
   *records(template: Uint8Array, count: number, change: Change = () => {}, first = 0): Generator<Uint8Array> {
     const perChunk = Math.min(count, RECORDS_PER_CHUNK);
-    const records = pcap(Array.from({ length: perChunk }, () => ({ frame: template, timestampMs: 0 }))).slice(FILE_HEADER_LEN);
+    const records = pcap(Array.from({ length: perChunk }, () => ({ frame: template, timestampMs: 0 }))).slice(
+      FILE_HEADER_LEN,
+    );
     const view = new DataView(records.buffer);
     const recordLength = RECORD_HEADER_LEN + template.length;
     for (let done = 0; done < count; done += perChunk) {

@@ -18,7 +18,16 @@ interface Forwarded {
 async function forward(frames: CapturedFrame[], port: number, ...flags: string[]): Promise<Forwarded> {
   const summary = directory.file("summary.json", "");
   const capture = directory.file("mirror.pcap", pcap(frames));
-  const { status, stderr } = await run([...flags, "--summary", summary, "--read", capture, String(VNI), String(PORT), `127.0.0.1:${port}`]);
+  const { status, stderr } = await run([
+    ...flags,
+    "--summary",
+    summary,
+    "--read",
+    capture,
+    String(VNI),
+    String(PORT),
+    `127.0.0.1:${port}`,
+  ]);
   return { status, stderr, counters: await Bun.file(summary).json() };
 }
 
@@ -53,7 +62,11 @@ async function rawEndpoint(serve: (socket: net.Socket, number: number) => void) 
     serve(socket, number++);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { port: (server.address() as net.AddressInfo).port, connections: () => number, [Symbol.dispose]: () => void server.close() };
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    connections: () => number,
+    [Symbol.dispose]: () => void server.close(),
+  };
 }
 
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
@@ -62,7 +75,12 @@ describe("whole requests", () => {
   test("a thousand on one connection, ten to a segment, all arrive in order", async () => {
     using to = endpoint();
     const paths = Array.from({ length: 1000 }, (_, i) => `/${i}`);
-    const segments = Array.from({ length: 100 }, (_, i) => paths.slice(i * 10, i * 10 + 10).map((path) => get(path)).join(""));
+    const segments = Array.from({ length: 100 }, (_, i) =>
+      paths
+        .slice(i * 10, i * 10 + 10)
+        .map((path) => get(path))
+        .join(""),
+    );
     const { status, counters } = await forward(session(segments), to.port);
     expect(status).toBe(0);
     expect(to.got).toEqual(paths.map((path) => `GET ${path}`));
@@ -116,8 +134,24 @@ describe("whole requests", () => {
       });
     });
     const marked = get("/marked", "X-Mirrored-From: 192.0.2.1\r\n");
-    const { counters } = await forward(session([get("/", "X-A: 1\r\nX-B: 2\r\n"), marked]), to.port, "--host", "test.example", "--set-header", "X-A: changed", "--mark");
-    expect(got.split("\r\n").sort()).toEqual(["", "", "GET / HTTP/1.1", "Host: test.example", "X-A: changed", "X-B: 2", "X-Mirrored-From: 10.0.0.1"]);
+    const { counters } = await forward(
+      session([get("/", "X-A: 1\r\nX-B: 2\r\n"), marked]),
+      to.port,
+      "--host",
+      "test.example",
+      "--set-header",
+      "X-A: changed",
+      "--mark",
+    );
+    expect(got.split("\r\n").sort()).toEqual([
+      "",
+      "",
+      "GET / HTTP/1.1",
+      "Host: test.example",
+      "X-A: changed",
+      "X-B: 2",
+      "X-Mirrored-From: 10.0.0.1",
+    ]);
     expect(counters.requests).toMatchObject({ seen: 2, forwarded: 1, dropped: { loop: 1 } });
   });
 });
@@ -158,7 +192,8 @@ describe("requests with a hole", () => {
 
 describe("an endpoint that ends its connection", () => {
   /** Reads to the end of a GET. */
-  const onGet = (socket: net.Socket, then: (text: string) => void) => socket.on("data", (data) => then(data.toString()));
+  const onGet = (socket: net.Socket, then: (text: string) => void) =>
+    socket.on("data", (data) => then(data.toString()));
 
   test("after each answer gets the next request on another", async () => {
     const got: string[] = [];
@@ -243,7 +278,10 @@ describe("what is no HTTP/1", () => {
   test("TLS is counted, told once, and not forwarded", async () => {
     using to = endpoint();
     const hello = bytes([0x16, 0x03, 0x01, 0x00, 0x05, 0x01, 0x00, 0x00, 0x01, 0x00]);
-    const { counters, stderr } = await forward([...session([hello]), ...session([hello], 40_001), ...session([get("/")], 40_002)], to.port);
+    const { counters, stderr } = await forward(
+      [...session([hello]), ...session([hello], 40_001), ...session([get("/")], 40_002)],
+      to.port,
+    );
     expect(to.got).toEqual(["GET /"]);
     expect(counters.foreign).toMatchObject({ tls: 2, discarded_bytes: 20 });
     expect(stderr.match(/TLS/g)).toHaveLength(1);
@@ -254,7 +292,11 @@ describe("what is no HTTP/1", () => {
     using to = await rawEndpoint((socket) => {
       socket.on("data", (data) => {
         got += data.toString("latin1");
-        if (got.endsWith("\r\n\r\n")) setTimeout(() => socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"), 50);
+        if (got.endsWith("\r\n\r\n"))
+          setTimeout(
+            () => socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+            50,
+          );
       });
       socket.on("end", () => socket.end());
     });

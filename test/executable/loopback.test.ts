@@ -31,11 +31,23 @@ interface Place {
 }
 
 /** Captures on the lo of a network namespace of its own. */
-async function onLoopback({ executable = PROGRAM, root = "", port = "free", flags = [], prepare = "true" }: Place): Promise<LoopbackOutcome> {
-  const mounts = root === "" ? "true" : `mount --bind /proc ${root}/proc && mount --bind /dev ${root}/dev && mount -t sysfs none ${root}/sys`;
+async function onLoopback({
+  executable = PROGRAM,
+  root = "",
+  port = "free",
+  flags = [],
+  prepare = "true",
+}: Place): Promise<LoopbackOutcome> {
+  const mounts =
+    root === ""
+      ? "true"
+      : `mount --bind /proc ${root}/proc && mount --bind /dev ${root}/dev && mount -t sysfs none ${root}/sys`;
   const shell = `ip link set lo up && ${mounts} && ${prepare} && exec "$@"`;
   const command = [process.execPath, join(import.meta.dir, "on-loopback.ts"), executable, root, port, ...flags];
-  const inside = Bun.spawn(["unshare", "-n", "-m", "sh", "-c", shell, "sh", ...command], { stdout: "pipe", stderr: "inherit" });
+  const inside = Bun.spawn(["unshare", "-n", "-m", "sh", "-c", shell, "sh", ...command], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
   return JSON.parse(await new Response(inside.stdout).text());
 }
 
@@ -53,8 +65,13 @@ describe.if(isolated)("capturing on lo", () => {
     checkForwarded(outcome);
   });
 
-  const systemLibrary = isolated ? Bun.spawnSync(["ldconfig", "-p"]).stdout.toString().match(/libpcap\.so\.(0\.8|1)\b/)?.[0] : undefined;
-  if (isolated && systemLibrary === undefined) console.warn("skipped: capturing with the system's libpcap (it has none)");
+  const systemLibrary = isolated
+    ? Bun.spawnSync(["ldconfig", "-p"])
+        .stdout.toString()
+        .match(/libpcap\.so\.(0\.8|1)\b/)?.[0]
+    : undefined;
+  if (isolated && systemLibrary === undefined)
+    console.warn("skipped: capturing with the system's libpcap (it has none)");
   test.if(systemLibrary !== undefined)("uses the system's libpcap where there is one", async () => {
     const outcome = await onLoopback({});
     expect(outcome.stderr).toContain(`Using the system's ${systemLibrary} (libpcap version `);
@@ -70,7 +87,11 @@ describe.if(isolated)("capturing on lo", () => {
 
   test("says what to do where there is no libpcap and the embedded one cannot be unpacked", async () => {
     using root = bareSystem();
-    const { status, stderr } = await onLoopback({ executable: "/vxlan-to-http", root: root.path, prepare: `mount -t tmpfs -o ro none ${root.path}/tmp` });
+    const { status, stderr } = await onLoopback({
+      executable: "/vxlan-to-http",
+      root: root.path,
+      prepare: `mount -t tmpfs -o ro none ${root.path}/tmp`,
+    });
     expect(stderr).toMatch(/Cannot load libpcap: .*install libpcap or name one with --libpcap PATH/);
     expect(status).toBe(1);
   });

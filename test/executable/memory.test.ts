@@ -1,4 +1,7 @@
-/** What the program's memory comes to in a flood: --max-buffer-mib and 100 MB at most; and who was there before is forwarded. */
+/**
+ * What the program's memory comes to in a flood: --max-buffer-mib and 100 MB at most; and who was there before is
+ * forwarded.
+ */
 import { afterAll, describe, expect, test } from "bun:test";
 import { bytes, ethernet, ip, mirrored, mirroredSegment, TCP } from "../support/frames.ts";
 import { type Change, flooded, INNER_IP_OFFSET, INNER_TCP_OFFSET, SavefileMaker } from "./flood.ts";
@@ -27,11 +30,26 @@ interface Flood {
 }
 
 function segment(source: string, flags: string, sequence: number, payload = bytes()): Uint8Array {
-  return mirroredSegment({ source, destination: "10.200.0.1", sourcePort: 1024, destinationPort: PORT, sequence, acknowledgment: 1, flags, payload }, VNI);
+  return mirroredSegment(
+    {
+      source,
+      destination: "10.200.0.1",
+      sourcePort: 1024,
+      destinationPort: PORT,
+      sequence,
+      acknowledgment: 1,
+      flags,
+      payload,
+    },
+    VNI,
+  );
 }
 
 function fragment(length: number, fragmentOffset: number): Uint8Array {
-  return mirrored(ethernet(ip("10.0.0.1", "10.200.0.1", TCP, new Uint8Array(length), { fragmentOffset, moreFragments: true })), { vni: VNI });
+  return mirrored(
+    ethernet(ip("10.0.0.1", "10.200.0.1", TCP, new Uint8Array(length), { fragmentOffset, moreFragments: true })),
+    { vni: VNI },
+  );
 }
 
 const toClient: Change = (view, at, number) => {
@@ -40,10 +58,12 @@ const toClient: Change = (view, at, number) => {
 };
 
 /** Of so many clients, each leaves a hole of a byte behind it. */
-const toHoleOf = (clients: number, length: number): Change => (view, at, number) => {
-  toClient(view, at, number % clients);
-  view.setUint32(at + INNER_TCP_OFFSET + 4, 2000 + Math.floor(number / clients) * (length + 1));
-};
+const toHoleOf =
+  (clients: number, length: number): Change =>
+  (view, at, number) => {
+    toClient(view, at, number % clients);
+    view.setUint32(at + INNER_TCP_OFFSET + 4, 2000 + Math.floor(number / clients) * (length + 1));
+  };
 
 const toDatagram: Change = (view, at, number) => {
   view.setUint16(at + INNER_IP_OFFSET + 4, number);
@@ -52,11 +72,27 @@ const toDatagram: Change = (view, at, number) => {
 
 const FLOODS: Flood[] = [
   { name: "SYNs of other connections", template: segment("10.0.0.1", "S", 0), change: toClient },
-  { name: "bytes of other connections without a SYN", template: segment("10.0.0.1", "A", 2000, new Uint8Array(1000)), change: toClient },
-  { name: "bytes behind holes of many connections", template: segment("10.0.0.1", "A", 2000, new Uint8Array(1000)), change: toHoleOf(50_000, 1000) },
-  { name: "small segments behind holes of many connections", template: segment("10.0.0.1", "A", 2000, new Uint8Array(10)), change: toHoleOf(50_000, 10) },
+  {
+    name: "bytes of other connections without a SYN",
+    template: segment("10.0.0.1", "A", 2000, new Uint8Array(1000)),
+    change: toClient,
+  },
+  {
+    name: "bytes behind holes of many connections",
+    template: segment("10.0.0.1", "A", 2000, new Uint8Array(1000)),
+    change: toHoleOf(50_000, 1000),
+  },
+  {
+    name: "small segments behind holes of many connections",
+    template: segment("10.0.0.1", "A", 2000, new Uint8Array(10)),
+    change: toHoleOf(50_000, 10),
+  },
   { name: "fragments that are never completed", template: fragment(1000, 8), change: toDatagram },
-  { name: "fragments of large datagrams that are never completed", template: fragment(800, 64_000), change: toDatagram },
+  {
+    name: "fragments of large datagrams that are never completed",
+    template: fragment(800, 64_000),
+    change: toDatagram,
+  },
 ];
 
 /** A savefile in which one client goes on sending requests while `count` records of a flood come. */
@@ -75,29 +111,50 @@ function* savefile({ template, change }: Flood, count: number): Generator<Uint8A
 }
 
 const summary = directory.file("summary.json", "");
-const args = (mode: string, address: string) => ["--mode", mode, "--summary", summary, "--read", "-", String(VNI), String(PORT), address];
+const args = (mode: string, address: string) => [
+  "--mode",
+  mode,
+  "--summary",
+  summary,
+  "--read",
+  "-",
+  String(VNI),
+  String(PORT),
+  address,
+];
 
 describe("a million", () => {
-  test.each(FLOODS)("$name in mode http", async (flood) => {
-    let requests = 0;
-    using server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => (requests++, new Response("ok")) });
-    const { status, peakBytes } = await flooded(args("http", `127.0.0.1:${server.port}`), savefile(flood, COUNT));
-    expect(status).toBe(0);
-    expect(peakBytes).toBeGreaterThan(0);
-    expect(peakBytes).toBeLessThan(LIMIT_BYTES);
-    expect(requests).toBe(COUNT / FLOOD_RECORDS);
-    const { frames, requests: counted } = await Bun.file(summary).json();
-    expect(frames.captured).toBe(COUNT + COUNT / FLOOD_RECORDS + 2);
-    expect(counted.answered).toBe(requests);
-  }, 60_000);
+  test.each(FLOODS)(
+    "$name in mode http",
+    async (flood) => {
+      let requests = 0;
+      using server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => (requests++, new Response("ok")) });
+      const { status, peakBytes } = await flooded(args("http", `127.0.0.1:${server.port}`), savefile(flood, COUNT));
+      expect(status).toBe(0);
+      expect(peakBytes).toBeGreaterThan(0);
+      expect(peakBytes).toBeLessThan(LIMIT_BYTES);
+      expect(requests).toBe(COUNT / FLOOD_RECORDS);
+      const { frames, requests: counted } = await Bun.file(summary).json();
+      expect(frames.captured).toBe(COUNT + COUNT / FLOOD_RECORDS + 2);
+      expect(counted.answered).toBe(requests);
+    },
+    60_000,
+  );
 });
 
 describe("a flood in mode tcp whose endpoint refuses connections", () => {
-  test.each(FLOODS.slice(0, 3))("$name", async (flood) => {
-    const { peakBytes } = await flooded(["--outage-timeout-s", "1", ...args("tcp", refusingAddress())], savefile(flood, TCP_COUNT));
-    expect(peakBytes).toBeGreaterThan(0);
-    expect(peakBytes).toBeLessThan(LIMIT_BYTES);
-    const { frames } = await Bun.file(summary).json();
-    expect(frames.captured).toBe(TCP_COUNT + TCP_COUNT / FLOOD_RECORDS + 2);
-  }, 60_000);
+  test.each(FLOODS.slice(0, 3))(
+    "$name",
+    async (flood) => {
+      const { peakBytes } = await flooded(
+        ["--outage-timeout-s", "1", ...args("tcp", refusingAddress())],
+        savefile(flood, TCP_COUNT),
+      );
+      expect(peakBytes).toBeGreaterThan(0);
+      expect(peakBytes).toBeLessThan(LIMIT_BYTES);
+      const { frames } = await Bun.file(summary).json();
+      expect(frames.captured).toBe(TCP_COUNT + TCP_COUNT / FLOOD_RECORDS + 2);
+    },
+    60_000,
+  );
 });

@@ -40,8 +40,18 @@ describe("what is asked wrongly is refused in two lines, with exit status 2", ()
     ["a flag's value", ["--max-retries", "many", "no-if", ...ours], ["--max-retries", `"many"`, "whole number"]],
     ["a flag without value", ["no-if", ...ours, "--summary"], ["--summary"]],
     ["MAX_RETRIES=abc", ["no-if", ...ours], ["MAX_RETRIES", `"abc"`, "whole number"], { MAX_RETRIES: "abc" }],
-    ["VXLAN_TO_HTTP_MODE=udp", ["no-if", ...ours], ["VXLAN_TO_HTTP_MODE", `"udp"`, "http, tcp"], { VXLAN_TO_HTTP_MODE: "udp" }],
-    ["VXLAN_TO_HTTP_MARK=maybe", ["no-if", ...ours], ["VXLAN_TO_HTTP_MARK", `"maybe"`, "yes", "no"], { VXLAN_TO_HTTP_MARK: "maybe" }],
+    [
+      "VXLAN_TO_HTTP_MODE=udp",
+      ["no-if", ...ours],
+      ["VXLAN_TO_HTTP_MODE", `"udp"`, "http, tcp"],
+      { VXLAN_TO_HTTP_MODE: "udp" },
+    ],
+    [
+      "VXLAN_TO_HTTP_MARK=maybe",
+      ["no-if", ...ours],
+      ["VXLAN_TO_HTTP_MARK", `"maybe"`, "yes", "no"],
+      { VXLAN_TO_HTTP_MARK: "maybe" },
+    ],
     ["two that set a field", ["--host", "b", "--set-header", "Host: a", "no-if", ...ours], [`"Host: a"`, "--host"]],
     ["LOG_LEVEL=nonsense", ["--read", "x", ...ours], ["LOG_LEVEL", `"nonsense"`, "debug"], { LOG_LEVEL: "nonsense" }],
     ["a name that JavaScript knows", ["--__proto__", "no-if", ...ours], ["--__proto__"]],
@@ -49,35 +59,62 @@ describe("what is asked wrongly is refused in two lines, with exit status 2", ()
   ];
   test.each(cases)("%s", async (_name, args, words, env = {}) => {
     const said = await check(args, 2, words, { env });
-    expect(said.trimEnd().split("\n")).toEqual([expect.stringMatching(/^vxlan-to-http: Cannot /), "Try vxlan-to-http --help"]);
+    expect(said.trimEnd().split("\n")).toEqual([
+      expect.stringMatching(/^vxlan-to-http: Cannot /),
+      "Try vxlan-to-http --help",
+    ]);
   });
 });
 
 describe("what the machine refuses is told with exit status 1", () => {
-  test("a savefile that is not there", () => check(["--read", "/no/such.pcap", ...ours], 1, ["Cannot read /no/such.pcap: no such file"]));
-  test("a directory", () => check(["--read", directory.path, ...ours], 1, [`Cannot read ${directory.path}: it is a directory`]));
+  test("a savefile that is not there", () =>
+    check(["--read", "/no/such.pcap", ...ours], 1, ["Cannot read /no/such.pcap: no such file"]));
+  test("a directory", () =>
+    check(["--read", directory.path, ...ours], 1, [`Cannot read ${directory.path}: it is a directory`]));
   test("an empty savefile", () => check(["--read", directory.file("empty", ""), ...ours], 1, ["empty: it is empty"]));
-  test("an empty standard input", () => check(["--read", "-", ...ours], 1, ["Cannot read standard input: it is empty"]));
-  test("what is no capture", () => check(["--read", directory.file("text", "some text, rather long\n"), ...ours], 1, ["it is neither pcap nor pcapng"]));
-  test("what is too short to be one", () => check(["--read", directory.file("short", "ab"), ...ours], 1, ["it is neither pcap nor pcapng"]));
-  test("a compressed capture", () => check(["--read", directory.file("gz", gzipSync(oneRequest)), ...ours], 1, ["it is compressed", "--read -"]));
-  test("a header that is cut", () => check(["--read", directory.file("header", oneRequest.subarray(0, 23)), ...ours], 1, ["ends in the middle"]));
+  test("an empty standard input", () =>
+    check(["--read", "-", ...ours], 1, ["Cannot read standard input: it is empty"]));
+  test("what is no capture", () =>
+    check(["--read", directory.file("text", "some text, rather long\n"), ...ours], 1, [
+      "it is neither pcap nor pcapng",
+    ]));
+  test("what is too short to be one", () =>
+    check(["--read", directory.file("short", "ab"), ...ours], 1, ["it is neither pcap nor pcapng"]));
+  test("a compressed capture", () =>
+    check(["--read", directory.file("gz", gzipSync(oneRequest)), ...ours], 1, ["it is compressed", "--read -"]));
+  test("a header that is cut", () =>
+    check(["--read", directory.file("header", oneRequest.subarray(0, 23)), ...ours], 1, ["ends in the middle"]));
 
   test("a record that is cut, after what stands before it was forwarded", async () => {
     const before = endpoint.connections.length;
     const cut = directory.file("cut.pcap", oneRequest.subarray(0, -7));
-    const said = await check(["--read", cut, ...ours, "--mode", "tcp"], 1, [`Cannot read all of ${cut}: it ends in the middle of a record`, "Totals: 2 frames"]);
+    const said = await check(["--read", cut, ...ours, "--mode", "tcp"], 1, [
+      `Cannot read all of ${cut}: it ends in the middle of a record`,
+      "Totals: 2 frames",
+    ]);
     expect(said).toMatch(/at byte \d+/);
-    expect(endpoint.connections.slice(before).map(({ chunks }) => Buffer.concat(chunks).toString())).toEqual([expect.stringContaining("GET /hello")]);
+    expect(endpoint.connections.slice(before).map(({ chunks }) => Buffer.concat(chunks).toString())).toEqual([
+      expect.stringContaining("GET /hello"),
+    ]);
   });
 
-  test("a libpcap that is not there", () => check(["--libpcap", "/no/libpcap.so", "lo", ...ours], 1, ["Cannot load libpcap from /no/libpcap.so"]));
-  test("a libpcap that is none", () => check(["--libpcap", directory.file("libpcap.so", "text"), "lo", ...ours], 1, ["Cannot load libpcap from", "libpcap.so"]));
-  test("a library that is another", () => check(["--libpcap", "libc.so.6", "lo", ...ours], 1, ["Cannot load libpcap from libc.so.6"]));
+  test("a libpcap that is not there", () =>
+    check(["--libpcap", "/no/libpcap.so", "lo", ...ours], 1, ["Cannot load libpcap from /no/libpcap.so"]));
+  test("a libpcap that is none", () =>
+    check(["--libpcap", directory.file("libpcap.so", "text"), "lo", ...ours], 1, [
+      "Cannot load libpcap from",
+      "libpcap.so",
+    ]));
+  test("a library that is another", () =>
+    check(["--libpcap", "libc.so.6", "lo", ...ours], 1, ["Cannot load libpcap from libc.so.6"]));
 
   test("a summary that cannot be written, before anything is forwarded", async () => {
     const before = endpoint.connections.length;
-    const [link, fifo, target] = [join(directory.path, "link"), join(directory.path, "fifo"), directory.file("target", "someone else's")];
+    const [link, fifo, target] = [
+      join(directory.path, "link"),
+      join(directory.path, "fifo"),
+      directory.file("target", "someone else's"),
+    ];
     symlinkSync(target, link);
     expect(Bun.spawnSync(["mkfifo", fifo]).exitCode).toBe(0);
     const paths: [string, string][] = [
@@ -87,7 +124,8 @@ describe("what the machine refuses is told with exit status 1", () => {
       [fifo, "it is not a regular file"],
       ["/dev/null", "it is not a regular file"],
     ];
-    for (const [path, why] of paths) await check(["--read", capture, "--summary", path, ...ours], 1, [`Cannot write the summary to ${path}: ${why}`]);
+    for (const [path, why] of paths)
+      await check(["--read", capture, "--summary", path, ...ours], 1, [`Cannot write the summary to ${path}: ${why}`]);
     expect(endpoint.connections).toHaveLength(before);
     expect(readFileSync(target, "utf8")).toBe("someone else's");
   });
@@ -107,20 +145,37 @@ describe("what the machine refuses is told with exit status 1", () => {
   });
 
   // What is not allowed to be tried fails before Bun.connect has returned.
-  test.each(["tcp", "http"])("an endpoint without a route to it: all is counted, and the program ends, in mode %s", async (mode) => {
-    const summary = join(directory.path, "no-route.json");
-    const requests = 5000;
-    const many = directory.file("many.pcap", pcap(session(new Array<string>(requests).fill(REQUEST))));
-    const args = ["--mode", mode, "--connect-timeout-ms", "1", "--outage-timeout-s", "1", "--summary", summary, "--read", many, ...ours.slice(0, 2), "[fe80::1]:80"];
-    // A link-local address without an interface.
-    const said = await check(args, 1, ["Cannot connect to [fe80::1]:80"]);
-    const lost = mode === "tcp" ? "1 connection could not be made" : `${requests} whole requests (${requests} endpoint_down)`;
-    expect(said.trimEnd().split("\n").at(-1)).toEndWith(` ERROR Not all was forwarded: ${lost}`);
-    const { upstream, requests: counted, reassembly } = JSON.parse(readFileSync(summary, "utf8"));
-    expect(upstream.connects).toBe(0);
-    if (mode === "tcp") expect(upstream.lost_bytes).toBe(reassembly.delivered_bytes);
-    else expect(counted).toMatchObject({ seen: requests, dropped: { endpoint_down: requests } });
-  });
+  test.each(["tcp", "http"])(
+    "an endpoint without a route to it: all is counted, and the program ends, in mode %s",
+    async (mode) => {
+      const summary = join(directory.path, "no-route.json");
+      const requests = 5000;
+      const many = directory.file("many.pcap", pcap(session(new Array<string>(requests).fill(REQUEST))));
+      const args = [
+        "--mode",
+        mode,
+        "--connect-timeout-ms",
+        "1",
+        "--outage-timeout-s",
+        "1",
+        "--summary",
+        summary,
+        "--read",
+        many,
+        ...ours.slice(0, 2),
+        "[fe80::1]:80",
+      ];
+      // A link-local address without an interface.
+      const said = await check(args, 1, ["Cannot connect to [fe80::1]:80"]);
+      const lost =
+        mode === "tcp" ? "1 connection could not be made" : `${requests} whole requests (${requests} endpoint_down)`;
+      expect(said.trimEnd().split("\n").at(-1)).toEndWith(` ERROR Not all was forwarded: ${lost}`);
+      const { upstream, requests: counted, reassembly } = JSON.parse(readFileSync(summary, "utf8"));
+      expect(upstream.connects).toBe(0);
+      if (mode === "tcp") expect(upstream.lost_bytes).toBe(reassembly.delivered_bytes);
+      else expect(counted).toMatchObject({ seen: requests, dropped: { endpoint_down: requests } });
+    },
+  );
 
   test("too few open files: the reason is told, and connections wait for one", async () => {
     using server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("ok") });
@@ -128,13 +183,25 @@ describe("what the machine refuses is told with exit status 1", () => {
     const sessions = Array.from({ length: 200 }, (_, i) => session([REQUEST, REQUEST], 10_000 + i));
     const many = directory.file("sessions.pcap", pcap(sessions.flat()));
     const args = ["--summary", summary, "--read", many, ...ours.slice(0, 2), `127.0.0.1:${server.port}`];
-    await check(args, 0, ["too many open files (raise ulimit -n)"], { through: ["sh", "-c", `ulimit -n 40 && exec "$@"`, "sh"] });
+    await check(args, 0, ["too many open files (raise ulimit -n)"], {
+      through: ["sh", "-c", `ulimit -n 40 && exec "$@"`, "sh"],
+    });
     const { requests } = JSON.parse(readFileSync(summary, "utf8"));
     expect(requests).toMatchObject({ seen: 400, answered: 400 });
   });
 
   test("an endpoint whose name does not exist", async () => {
-    const args = ["--mode", "tcp", "--connect-timeout-ms", "200", "--outage-timeout-s", "1", "--read", capture, ...ours.slice(0, 2)];
+    const args = [
+      "--mode",
+      "tcp",
+      "--connect-timeout-ms",
+      "200",
+      "--outage-timeout-s",
+      "1",
+      "--read",
+      capture,
+      ...ours.slice(0, 2),
+    ];
     await check([...args, "nowhere.invalid:80"], 1, ["Cannot connect to nowhere.invalid:80"]);
   });
 });
@@ -151,7 +218,9 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
   };
 
   test("no such interface, with those there are", async () => {
-    await check(["eth7", ...ours], 1, ["Cannot capture on eth7: no such interface (this host has lo)"], { through: alone });
+    await check(["eth7", ...ours], 1, ["Cannot capture on eth7: no such interface (this host has lo)"], {
+      through: alone,
+    });
     const said = await check(["no-such-if", ...ours], 1, ["no such interface"]);
     for (const name of readdirSync("/sys/class/net")) if (name !== "bonding_masters") expect(said).toContain(name);
   });
@@ -162,13 +231,24 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
   });
 
   test("an interface that is down, with how to bring it up", () =>
-    check(["lo", ...ours], 1, ["Cannot capture on lo: the interface is down", "ip link set lo up"], { through: alone }));
+    check(["lo", ...ours], 1, ["Cannot capture on lo: the interface is down", "ip link set lo up"], {
+      through: alone,
+    }));
 
   test("an interface that goes away", async () => {
-    const withPair = ["unshare", "-n", "sh", "-c", `ip link add pair0 up type veth peer name pair1 && ip link set pair1 up && exec "$@"`, "sh"];
+    const withPair = [
+      "unshare",
+      "-n",
+      "sh",
+      "-c",
+      `ip link add pair0 up type veth peer name pair1 && ip link set pair1 up && exec "$@"`,
+      "sh",
+    ];
     const running = start(["pair0", ...ours], { through: withPair });
     await running.says("Capturing on pair0");
-    expect(Bun.spawnSync(["nsenter", "--net", "--target", String(running.pid), "ip", "link", "del", "pair0"]).success).toBe(true);
+    expect(
+      Bun.spawnSync(["nsenter", "--net", "--target", String(running.pid), "ip", "link", "del", "pair0"]).success,
+    ).toBe(true);
     const { status, stderr } = await running.outcome;
     expect(stderr).toMatch(/Cannot capture on pair0: .*disappeared/);
     // Once, for the summary and the totals are still to come.
@@ -177,10 +257,22 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
   });
 
   test("an interface that is set down and up again", async () => {
-    const withPair = ["unshare", "-n", "-m", "sh", "-c", `mount -t sysfs none /sys && ip link add pair0 up type veth peer name pair1 && ip link set pair1 up && exec "$@"`, "sh"];
+    const withPair = [
+      "unshare",
+      "-n",
+      "-m",
+      "sh",
+      "-c",
+      `mount -t sysfs none /sys && ip link add pair0 up type veth peer name pair1 && ip link set pair1 up && exec "$@"`,
+      "sh",
+    ];
     const running = start(["pair0", ...ours], { through: withPair });
     await running.says("Capturing on pair0");
-    const set = (state: string) => expect(Bun.spawnSync(["nsenter", "--net", "--target", String(running.pid), "ip", "link", "set", "pair0", state]).success).toBe(true);
+    const set = (state: string) =>
+      expect(
+        Bun.spawnSync(["nsenter", "--net", "--target", String(running.pid), "ip", "link", "set", "pair0", state])
+          .success,
+      ).toBe(true);
     set("down");
     await running.says("pair0 is down");
     set("up");
@@ -202,13 +294,25 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
   test("no permission to write a summary", async () => {
     const closed = join(directory.path, "closed");
     mkdirSync(closed, { mode: 0o700 });
-    await check(["--summary", join(closed, "s.json"), "--read", "-", ...ours], 1, ["Cannot write the summary to"], asNobody);
+    await check(
+      ["--summary", join(closed, "s.json"), "--read", "-", ...ours],
+      1,
+      ["Cannot write the summary to"],
+      asNobody,
+    );
   });
 
   test("a full disk for the summary, after the totals", async () => {
     const full = join(directory.path, "full");
     mkdirSync(full);
-    const onFullDisk = ["unshare", "-m", "sh", "-c", `mount -t tmpfs -o size=4k none ${full} && head -c 4096 /dev/zero >${full}/other && exec "$@"`, "sh"];
+    const onFullDisk = [
+      "unshare",
+      "-m",
+      "sh",
+      "-c",
+      `mount -t tmpfs -o size=4k none ${full} && head -c 4096 /dev/zero >${full}/other && exec "$@"`,
+      "sh",
+    ];
     const args = ["--mode", "tcp", "--summary", `${full}/summary.json`, "--read", capture, ...ours];
     await check(args, 1, ["Totals:", `Cannot write the summary to ${full}/summary.json`], { through: onFullDisk });
   });

@@ -32,7 +32,9 @@ class Mirror {
 
   static async open(): Promise<Mirror> {
     const connect = { hostname: "127.0.0.1", port: VXLAN_PORT };
-    const mirror: Mirror = new Mirror(await Bun.udpSocket({ hostname: "127.0.0.1", connect, socket: { error: () => mirror.note() } }));
+    const mirror: Mirror = new Mirror(
+      await Bun.udpSocket({ hostname: "127.0.0.1", connect, socket: { error: () => mirror.note() } }),
+    );
     return mirror;
   }
 
@@ -65,11 +67,17 @@ if (port === "free") await mirror.sendRefused();
 const refusedBefore = mirror.refused;
 
 using endpoint = new RecordingEndpoint();
-const running = start([...flags, "--mode", "tcp", "--log-level", "debug", "lo", String(VNI), String(PORT), endpoint.address], {
-  executable,
-  through: root === "" ? [] : ["chroot", root],
-});
-const isCapturing = await Promise.race([running.says("Capturing on lo").then(() => true), running.outcome.then(() => false)]);
+const running = start(
+  [...flags, "--mode", "tcp", "--log-level", "debug", "lo", String(VNI), String(PORT), endpoint.address],
+  {
+    executable,
+    through: root === "" ? [] : ["chroot", root],
+  },
+);
+const isCapturing = await Promise.race([
+  running.says("Capturing on lo").then(() => true),
+  running.outcome.then(() => false),
+]);
 if (isCapturing) {
   for (const { frame } of session([REQUEST])) mirror.send(frame.subarray(OUTER_HEADERS_LEN));
   await endpoint.until(() => endpoint.connections[0]?.closed === true);
@@ -78,5 +86,11 @@ if (isCapturing) {
 const { status, stderr } = await running.outcome;
 mirror.close();
 owner?.close();
-const outcome: LoopbackOutcome = { status, stderr, received: endpoint.text(), refusedBefore, refusedMeanwhile: mirror.refused - refusedBefore };
+const outcome: LoopbackOutcome = {
+  status,
+  stderr,
+  received: endpoint.text(),
+  refusedBefore,
+  refusedMeanwhile: mirror.refused - refusedBefore,
+};
 console.log(JSON.stringify(outcome));

@@ -116,7 +116,8 @@ export class Running {
   /** Writes to standard input, which is a pipe. */
   async write(bytes: Uint8Array): Promise<void> {
     const pipe = this.process.stdin;
-    if (pipe === undefined || typeof pipe === "number" || pipe instanceof Uint8Array) throw new Error("standard input is not a pipe");
+    if (pipe === undefined || typeof pipe === "number" || pipe instanceof Uint8Array)
+      throw new Error("standard input is not a pipe");
     pipe.write(bytes);
     await pipe.flush();
   }
@@ -147,12 +148,17 @@ export function run(args: string[], options: StartOptions = {}): Promise<Outcome
 /** Whatever an operator does, a stack trace is never the answer. */
 function refuseStackTrace({ stdout, stderr }: Outcome): void {
   const isOfOne = /^\s+at .*[:/]|^\s*\d+ \| |^Bun v\d|^panic/m;
-  if (isOfOne.test(stdout) || isOfOne.test(stderr)) throw new Error(`The program shows a stack trace:\n${stdout}${stderr}`);
+  if (isOfOne.test(stdout) || isOfOne.test(stderr))
+    throw new Error(`The program shows a stack trace:\n${stdout}${stderr}`);
 }
 
 /** Whether root's means are there; where they are not, says what is left out for it. */
 export function canIsolate(what: string): boolean {
-  const works = process.platform === "linux" && process.getuid?.() === 0 && Bun.spawnSync(["unshare", "-n", "-m", "ip", "link", "set", "lo", "up"]).success;
-  if (!works) console.warn(`skipped: ${what} (needs root, iproute2, and a kernel that gives out network and mount namespaces)`);
+  const works =
+    process.platform === "linux" &&
+    process.getuid?.() === 0 &&
+    Bun.spawnSync(["unshare", "-n", "-m", "ip", "link", "set", "lo", "up"]).success;
+  if (!works)
+    console.warn(`skipped: ${what} (needs root, iproute2, and a kernel that gives out network and mount namespaces)`);
   return works;
 }

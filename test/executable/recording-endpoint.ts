@@ -73,12 +73,16 @@ export class RecordingEndpoint implements Disposable {
 
   /** What each connection that brought any bytes brought. */
   streams(): Uint8Array[] {
-    return this.connections.map(({ chunks }) => new Uint8Array(Buffer.concat(chunks))).filter(({ length }) => length > 0);
+    return this.connections
+      .map(({ chunks }) => new Uint8Array(Buffer.concat(chunks)))
+      .filter(({ length }) => length > 0);
   }
 
   /** All bytes so far as text, one connection after the other. */
   text(): string {
-    return this.streams().map((stream) => new TextDecoder().decode(stream)).join("");
+    return this.streams()
+      .map((stream) => new TextDecoder().decode(stream))
+      .join("");
   }
 
   /** Ends all connections and listens no more. */

@@ -12,7 +12,15 @@ const directory = new TemporaryDirectory();
 const capture = directory.file("one.pcap", oneRequest);
 afterAll(() => directory[Symbol.dispose]());
 
-const command = (endpoint: RecordingEndpoint, read = "-") => ["--mode", "tcp", "--read", read, String(VNI), String(PORT), endpoint.address];
+const command = (endpoint: RecordingEndpoint, read = "-") => [
+  "--mode",
+  "tcp",
+  "--read",
+  read,
+  String(VNI),
+  String(PORT),
+  endpoint.address,
+];
 
 test("--version is one line: name, version, commit, Bun", async () => {
   for (const flag of ["--version", "-v"]) {
@@ -25,7 +33,9 @@ test("--version is one line: name, version, commit, Bun", async () => {
 test("--help is the usage, on standard output", async () => {
   for (const flag of ["--help", "-h"]) {
     const { status, stdout, stderr } = await run([flag]);
-    expect(stdout).toContain("\nUsage:\n  vxlan-to-http [options] <interface> <vni> <original_destination_port> <forward_addr>\n");
+    expect(stdout).toContain(
+      "\nUsage:\n  vxlan-to-http [options] <interface> <vni> <original_destination_port> <forward_addr>\n",
+    );
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   }
 });
@@ -50,14 +60,31 @@ test("each form of forward_addr reaches its endpoint", async () => {
   ];
   for (const [hostname, form] of forms) {
     using endpoint = new RecordingEndpoint({ hostname });
-    const { status } = await run(["--fin-delay-ms", "10", ...command(endpoint, capture).slice(0, -1), form(endpoint.port)]);
-    expect({ form: form(0), status, received: endpoint.text() }).toEqual({ form: form(0), status: 0, received: REQUEST });
+    const { status } = await run([
+      "--fin-delay-ms",
+      "10",
+      ...command(endpoint, capture).slice(0, -1),
+      form(endpoint.port),
+    ]);
+    expect({ form: form(0), status, received: endpoint.text() }).toEqual({
+      form: form(0),
+      status: 0,
+      received: REQUEST,
+    });
   }
 });
 
 test("a savefile without a frame of ours is no error", async () => {
   using endpoint = new RecordingEndpoint();
-  const { status, stderr } = await run(["--mode", "tcp", "--read", capture, String(VNI + 1), String(PORT), endpoint.address]);
+  const { status, stderr } = await run([
+    "--mode",
+    "tcp",
+    "--read",
+    capture,
+    String(VNI + 1),
+    String(PORT),
+    endpoint.address,
+  ]);
   expect(status).toBe(0);
   expect(stderr).toContain("Not ours: 3 other_vni");
   expect(endpoint.connections).toHaveLength(0);
@@ -86,8 +113,16 @@ test("--summary is one JSON object with the counters of the run, in place of wha
 test("--log-format json: each line is an object, the last has all counters", async () => {
   using endpoint = new RecordingEndpoint();
   const { stderr } = await run([...command(endpoint, capture), "--log-format", "json", "--log-level", "trace"]);
-  const objects = stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
-  for (const object of objects) expect(object).toMatchObject({ time: expect.stringMatching(/^\d{4}-.*Z$/), level: expect.stringMatching(/^(info|debug|warn)$/), message: expect.any(String) });
+  const objects = stderr
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  for (const object of objects)
+    expect(object).toMatchObject({
+      time: expect.stringMatching(/^\d{4}-.*Z$/),
+      level: expect.stringMatching(/^(info|debug|warn)$/),
+      message: expect.any(String),
+    });
   expect(objects.at(-1)).toMatchObject({ level: "info", frames: { captured: 3 }, upstream: { bytes: REQUEST.length } });
 });
 
@@ -154,7 +189,11 @@ describe("signals", () => {
       expect(status).toBe(0);
       expect(stderr).toContain(`${signal}: no more is captured`);
       expect(stderr).toContain(totals);
-      expect(JSON.parse(readFileSync(summary, "utf8")).upstream).toMatchObject({ bytes: REQUEST.length, closed: 1, lost_bytes: 0 });
+      expect(JSON.parse(readFileSync(summary, "utf8")).upstream).toMatchObject({
+        bytes: REQUEST.length,
+        closed: 1,
+        lost_bytes: 0,
+      });
       await endpoint.until(() => endpoint.connections[0]!.closed);
       expect(endpoint.connections[0]!.ended).toBe(true);
     });
@@ -200,7 +239,10 @@ describe("signals", () => {
     const running = start(command(endpoint), { stdin: "open" });
     await running.says("Reading standard input");
     running.signal("SIGINT");
-    expect(await running.outcome).toMatchObject({ status: 0, stderr: expect.stringContaining("Totals: 0 frames captured") });
+    expect(await running.outcome).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining("Totals: 0 frames captured"),
+    });
   });
 });
 
@@ -210,25 +252,34 @@ describe.if(canIsolate("a stop while many threads start"))("a stop while many th
   const THREADS = 256;
   const onLoopback = ["unshare", "-n", "sh", "-c", `ip link set lo up && exec "$@"`, "sh"];
 
-  test.each([0, 3000])("%i ms after the first of them: it ends in order, and at once", async (afterMs) => {
-    const summary = join(directory.path, "starting.json");
-    const running = start(["--threads", String(THREADS), "--summary", summary, "lo", String(VNI), String(PORT), "127.0.0.1:9"], { through: onLoopback });
-    await running.says(`WARN  ${THREADS} threads for ${availableParallelism()} core`);
-    await Bun.sleep(afterMs);
-    const begun = performance.now();
-    running.signal("SIGTERM");
-    const { status, stderr } = await running.outcome;
-    expect(performance.now() - begun).toBeLessThan(ENDED_WITHIN_MS);
-    expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringContaining("Totals: 0 frames captured") });
-    expect(stderr).not.toContain("Capturing on");
-    expect(JSON.parse(readFileSync(summary, "utf8")).frames).toMatchObject({ captured: 0, segments: 0 });
-  }, 30_000);
+  test.each([0, 3000])(
+    "%i ms after the first of them: it ends in order, and at once",
+    async (afterMs) => {
+      const summary = join(directory.path, "starting.json");
+      const running = start(
+        ["--threads", String(THREADS), "--summary", summary, "lo", String(VNI), String(PORT), "127.0.0.1:9"],
+        { through: onLoopback },
+      );
+      await running.says(`WARN  ${THREADS} threads for ${availableParallelism()} core`);
+      await Bun.sleep(afterMs);
+      const begun = performance.now();
+      running.signal("SIGTERM");
+      const { status, stderr } = await running.outcome;
+      expect(performance.now() - begun).toBeLessThan(ENDED_WITHIN_MS);
+      expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringContaining("Totals: 0 frames captured") });
+      expect(stderr).not.toContain("Capturing on");
+      expect(JSON.parse(readFileSync(summary, "utf8")).frames).toMatchObject({ captured: 0, segments: 0 });
+    },
+    30_000,
+  );
 });
 
 test("where standard error is closed or full, the work is done all the same", async () => {
   using endpoint = new RecordingEndpoint();
   for (const redirection of ["2>&-", "2>/dev/full"]) {
-    const { status } = await run(command(endpoint, capture), { through: ["sh", "-c", `exec "$@" ${redirection}`, "sh"] });
+    const { status } = await run(command(endpoint, capture), {
+      through: ["sh", "-c", `exec "$@" ${redirection}`, "sh"],
+    });
     expect(status, redirection).toBe(0);
   }
   expect(endpoint.text()).toBe(REQUEST + REQUEST);

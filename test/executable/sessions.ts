@@ -12,7 +12,16 @@ export function session(pieces: (string | Uint8Array)[], sourcePort = 40_000, vn
   let sequence = 1000;
   let timestampMs = START_MS;
   const frame = (flags: string, payload = bytes()): CapturedFrame => {
-    const client: Tcp = { source: "10.0.0.1", destination: "10.0.0.2", sourcePort, destinationPort: PORT, sequence, acknowledgment: 1, flags, payload };
+    const client: Tcp = {
+      source: "10.0.0.1",
+      destination: "10.0.0.2",
+      sourcePort,
+      destinationPort: PORT,
+      sequence,
+      acknowledgment: 1,
+      flags,
+      payload,
+    };
     sequence += payload.length + (flags.includes("S") ? 1 : 0);
     timestampMs += 1;
     return { frame: mirroredSegment(client, vni), timestampMs };

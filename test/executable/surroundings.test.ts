@@ -9,16 +9,39 @@ import { oneRequest, PORT, REQUEST, VNI } from "./sessions.ts";
 const mark = `require("node:fs").writeFileSync("marker", "it ran");`;
 
 describe("files in the working directory that Bun would obey are not obeyed", () => {
-  const ours = ["MODE=nonsense", "LOG_FORMAT=json", "SUMMARY=summary.json", "LIBPCAP=/no/such.so"].map((line) => `VXLAN_TO_HTTP_${line}\n`).join("");
+  const ours = ["MODE=nonsense", "LOG_FORMAT=json", "SUMMARY=summary.json", "LIBPCAP=/no/such.so"]
+    .map((line) => `VXLAN_TO_HTTP_${line}\n`)
+    .join("");
   const env = `MAX_RETRIES=abc\nLOG_LEVEL=nonsense\n${ours}NODE_ENV=evil\n`;
   const cases: [string, Record<string, string>][] = [
     [".env", { ".env": env }],
-    [".env.local and those of each NODE_ENV", { ".env.local": env, ".env.production": env, ".env.development": env, ".env.test": env }],
-    ["bunfig.toml", { "bunfig.toml": `preload = ["./evil.ts"]\nlogLevel = "nonsense"\n[run]\nbun = true\n`, "evil.ts": mark }],
+    [
+      ".env.local and those of each NODE_ENV",
+      { ".env.local": env, ".env.production": env, ".env.development": env, ".env.test": env },
+    ],
+    [
+      "bunfig.toml",
+      { "bunfig.toml": `preload = ["./evil.ts"]\nlogLevel = "nonsense"\n[run]\nbun = true\n`, "evil.ts": mark },
+    ],
     ["a bunfig.toml that is none", { "bunfig.toml": "[[[" }],
-    ["tsconfig.json", { "tsconfig.json": `{"compilerOptions": {"paths": {"consola": ["./evil.ts"], "citty": ["./evil.ts"]}}}`, "evil.ts": mark }],
-    ["package.json", { "package.json": `{"type": "commonjs", "imports": {"#x": "./evil.ts"}, "main": "./evil.ts", "bun": {"preload": "./evil.ts"}}`, "evil.ts": mark }],
-    ["node_modules", { "node_modules/consola/index.js": mark, "node_modules/citty/index.js": mark, "node_modules/bun/index.js": mark }],
+    [
+      "tsconfig.json",
+      {
+        "tsconfig.json": `{"compilerOptions": {"paths": {"consola": ["./evil.ts"], "citty": ["./evil.ts"]}}}`,
+        "evil.ts": mark,
+      },
+    ],
+    [
+      "package.json",
+      {
+        "package.json": `{"type": "commonjs", "imports": {"#x": "./evil.ts"}, "main": "./evil.ts", "bun": {"preload": "./evil.ts"}}`,
+        "evil.ts": mark,
+      },
+    ],
+    [
+      "node_modules",
+      { "node_modules/consola/index.js": mark, "node_modules/citty/index.js": mark, "node_modules/bun/index.js": mark },
+    ],
     ["main.ts and index.ts", { "main.ts": mark, "index.ts": mark, "src/main.ts": mark }],
   ];
   test.each(cases)("%s", async (_name, files) => {
@@ -36,7 +59,18 @@ describe("files in the working directory that Bun would obey are not obeyed", ()
 });
 
 test("arguments that Bun itself knows are the program's, and refused", async () => {
-  for (const flag of ["--eval=1", "--print=1", "--preload=./evil.ts", "--cwd=/", "--inspect", "--env-file=.env", "--config=bunfig.toml", "--hot", "-e", "-p"]) {
+  for (const flag of [
+    "--eval=1",
+    "--print=1",
+    "--preload=./evil.ts",
+    "--cwd=/",
+    "--inspect",
+    "--env-file=.env",
+    "--config=bunfig.toml",
+    "--hot",
+    "-e",
+    "-p",
+  ]) {
     const { status, stderr } = await run([flag, "no-if", "42", "80", "h:1"]);
     expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining("there is no such flag") });
   }
@@ -48,7 +82,9 @@ test("an empty environment is enough", async () => {
   using endpoint = new RecordingEndpoint();
   using directory = new TemporaryDirectory();
   const capture = directory.file("one.pcap", oneRequest);
-  const { status } = await run(["--mode", "tcp", "--read", capture, String(VNI), String(PORT), endpoint.address], { through: ["env", "-i"] });
+  const { status } = await run(["--mode", "tcp", "--read", capture, String(VNI), String(PORT), endpoint.address], {
+    through: ["env", "-i"],
+  });
   expect(status).toBe(0);
   expect(endpoint.text()).toBe(REQUEST);
 });
@@ -56,14 +92,19 @@ test("an empty environment is enough", async () => {
 /** What a process was started with, and its threads: by process ID, which starting over does not change. */
 function processOf(pid: number): { args: string[]; env: string[]; threads: string[] } {
   const words = (file: string) => readFileSync(`/proc/${pid}/${file}`, "utf8").split("\0").slice(0, -1);
-  const threads = readdirSync(`/proc/${pid}/task`).map((id) => readFileSync(`/proc/${pid}/task/${id}/comm`, "utf8").trim());
+  const threads = readdirSync(`/proc/${pid}/task`).map((id) =>
+    readFileSync(`/proc/${pid}/task/${id}/comm`, "utf8").trim(),
+  );
   return { args: words("cmdline").slice(1), env: words("environ"), threads };
 }
 
 test("it starts over without the allocator's thread, as the same process with the same arguments; who wants the thread gets it", async () => {
   using endpoint = new RecordingEndpoint();
   const args = ["--mode", "tcp", "--read", "-", String(VNI), String(PORT), endpoint.address];
-  for (const [given, mark, hasThread] of [[{}, "MIMALLOC_SCAVENGER=0", false], [{ MIMALLOC_SCAVENGER: "1" }, "MIMALLOC_SCAVENGER=1", true]] as const) {
+  for (const [given, mark, hasThread] of [
+    [{}, "MIMALLOC_SCAVENGER=0", false],
+    [{ MIMALLOC_SCAVENGER: "1" }, "MIMALLOC_SCAVENGER=1", true],
+  ] as const) {
     const running = start(args, { stdin: "open", env: { ...given, A_VARIABLE: "of two words" } });
     await running.says("Reading standard input");
     const found = processOf(running.pid);
@@ -84,7 +125,10 @@ test("where it cannot start over, since its file is gone, it goes on as it is an
   const capture = directory.file("one.pcap", oneRequest);
   const executable = directory.copyOfProgram();
   const through = ["bash", "-c", 'exec 7<"$0"; rm "$0"; exec /proc/self/fd/7 "$@"'];
-  const { status, stderr } = await run(["--log-level", "warn", "--mode", "tcp", "--read", capture, String(VNI), String(PORT), endpoint.address], { through, executable });
+  const { status, stderr } = await run(
+    ["--log-level", "warn", "--mode", "tcp", "--read", capture, String(VNI), String(PORT), endpoint.address],
+    { through, executable },
+  );
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   expect(endpoint.text()).toBe(REQUEST);
 });
@@ -92,21 +136,37 @@ test("where it cannot start over, since its file is gone, it goes on as it is an
 const groupsSessions = existsSync("/proc/self/autogroup");
 
 describe.if(canIsolate("priority"))("priority on an interface", () => {
-  /** The nice values of the process and of its session; the latter undefined where the kernel does not group by session. */
+  /**
+   * The nice values of the process and of its session; the latter undefined where the kernel does not group by
+   * session.
+   */
   function niceOf(pid: number): { process: number; session: number | undefined } {
     // The second field is a name in parentheses, which may have anything in it.
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
-    const session = groupsSessions ? Number(/nice (-?\d+)/.exec(readFileSync(`/proc/${pid}/autogroup`, "utf8"))![1]) : undefined;
+    const session = groupsSessions
+      ? Number(/nice (-?\d+)/.exec(readFileSync(`/proc/${pid}/autogroup`, "utf8"))![1])
+      : undefined;
     return { process: Number(fields[16]), session };
   }
 
   /** Starts on lo as a service without root does, with these capabilities. */
   function startWith(capabilities: string[], directory: TemporaryDirectory) {
     const given = capabilities.map((name) => `+${name}`).join(",");
-    const asService = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", `--inh-caps=${given}`, `--ambient-caps=${given}`];
+    const asService = [
+      "setpriv",
+      "--reuid=65534",
+      "--regid=65534",
+      "--clear-groups",
+      `--inh-caps=${given}`,
+      `--ambient-caps=${given}`,
+    ];
     const through = ["unshare", "-n", "sh", "-c", `ip link set lo up && exec "$@"`, "sh", ...asService];
     const executable = directory.copyOfProgram();
-    return start(["--log-level", "debug", "--threads", "1", "lo", String(VNI), String(PORT), "127.0.0.1:9"], { through, executable, cwd: directory.path });
+    return start(["--log-level", "debug", "--threads", "1", "lo", String(VNI), String(PORT), "127.0.0.1:9"], {
+      through,
+      executable,
+      cwd: directory.path,
+    });
   }
 
   const raised = { process: -10, session: groupsSessions ? -10 : undefined };

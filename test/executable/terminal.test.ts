@@ -25,7 +25,15 @@ async function runOnTerminal(args: string[]): Promise<string> {
   return shown;
 }
 
-const forwarding = (capture: string, endpoint: RecordingEndpoint) => ["--mode", "tcp", "--read", capture, String(VNI), String(PORT), endpoint.address];
+const forwarding = (capture: string, endpoint: RecordingEndpoint) => [
+  "--mode",
+  "tcp",
+  "--read",
+  capture,
+  String(VNI),
+  String(PORT),
+  endpoint.address,
+];
 
 test("on a terminal, --read shows its progress, and takes it away before the totals", async () => {
   using directory = new TemporaryDirectory();

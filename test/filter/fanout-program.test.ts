@@ -14,8 +14,24 @@ function received(packet: Uint8Array): number {
   return machine.run({ data: packet, protocol: packet[0]! >> 4 === 6 ? 0x86dd : 0x0800 });
 }
 
-function inner(source: string, destination: string, sourcePort: number, destinationPort: number, options: IpOptions = {}, tpids: number[] = []): Uint8Array {
-  return ethernetTagged(ip(source, destination, TCP, tcp({ source, destination, sourcePort, destinationPort, sequence: 7, flags: "A" }), options), tpids);
+function inner(
+  source: string,
+  destination: string,
+  sourcePort: number,
+  destinationPort: number,
+  options: IpOptions = {},
+  tpids: number[] = [],
+): Uint8Array {
+  return ethernetTagged(
+    ip(
+      source,
+      destination,
+      TCP,
+      tcp({ source, destination, sourcePort, destinationPort, sequence: 7, flags: "A" }),
+      options,
+    ),
+    tpids,
+  );
 }
 
 const hashOf = (frame: Uint8Array, outer: Partial<Outer> = {}) => received(vxlanPacket(frame, { vni: 42, ...outer }));
@@ -37,9 +53,17 @@ for (const [a, b, options] of FAMILIES) {
 
     test("whatever is around it", () => {
       expect(hashOf(inner(a, b, 5000, 80), { sourcePort: 1, ttl: 3, vni: 7 })).toBe(hash);
-      expect(hashOf(inner(a, b, 5000, 80), { source: "fd00::1", destination: "fd00::2", extensions: [[0, new Uint8Array(14)]] })).toBe(hash);
+      expect(
+        hashOf(inner(a, b, 5000, 80), {
+          source: "fd00::1",
+          destination: "fd00::2",
+          extensions: [[0, new Uint8Array(14)]],
+        }),
+      ).toBe(hash);
       expect(hashOf(inner(a, b, 5000, 80), { options: new Uint8Array(8).fill(1) })).toBe(hash);
-      expect(hashOf(inner(a, b, 5000, 80, { ...options, options: new Uint8Array(12).fill(1) }, [0x88a8, 0x8100]))).toBe(hash);
+      expect(hashOf(inner(a, b, 5000, 80, { ...options, options: new Uint8Array(12).fill(1) }, [0x88a8, 0x8100]))).toBe(
+        hash,
+      );
       expect(hashOf(bytes(inner(a, b, 5000, 80), "payload"))).toBe(hash);
     });
 
@@ -87,7 +111,8 @@ describe("spreads over 2, 3, 4, 8 and 16 sockets", () => {
       for (const sockets of [2, 3, 4, 8, 16]) {
         const counts = new Array<number>(sockets).fill(0);
         for (const hash of hashes) counts[hash % sockets]!++;
-        for (const count of counts) expect(Math.abs((count * sockets) / FLOWS - 1), `${counts.join(" ")}`).toBeLessThan(0.2);
+        for (const count of counts)
+          expect(Math.abs((count * sockets) / FLOWS - 1), `${counts.join(" ")}`).toBeLessThan(0.2);
       }
       // A few flows, too, do not all meet.
       const firsts = hashes.slice(0, 64).filter((hash) => hash % 2 === 0).length;

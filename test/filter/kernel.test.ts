@@ -40,11 +40,13 @@ class FilteredPair {
     const header = new DataView(new ArrayBuffer(16));
     header.setUint16(0, program.length / 8, true);
     header.setBigUint64(8, BigInt(ptr(this.program)), true);
-    if (this.libc.setsockopt(this.fds[1]!, SOL_SOCKET, SO_ATTACH_FILTER, ptr(header), 16) !== 0) throw new Error("the kernel refuses the program");
+    if (this.libc.setsockopt(this.fds[1]!, SOL_SOCKET, SO_ATTACH_FILTER, ptr(header), 16) !== 0)
+      throw new Error("the kernel refuses the program");
   }
 
   accepts(frame: Uint8Array): boolean {
-    if (Number(this.libc.send(this.fds[0]!, ptr(frame), frame.length, 0)) < 0) throw new Error(`cannot send ${frame.length} bytes`);
+    if (Number(this.libc.send(this.fds[0]!, ptr(frame), frame.length, 0)) < 0)
+      throw new Error(`cannot send ${frame.length} bytes`);
     return Number(this.libc.recv(this.fds[1]!, ptr(this.received), this.received.length, MSG_DONTWAIT)) > 0;
   }
 
@@ -69,13 +71,19 @@ test.skipIf(process.platform !== "linux")(`${FRAMES} frames: the kernel accepts 
     let pair = pairs.get(linkType);
     if (pair === undefined) {
       const refused = refusedFilter({ ...OURS, linkType });
-      pair = { mirror: new FilteredPair(mirrorFilter({ ...OURS, linkType })), refused: new FilteredPair(refused), refusedMachine: new Machine(refused) };
+      pair = {
+        mirror: new FilteredPair(mirrorFilter({ ...OURS, linkType })),
+        refused: new FilteredPair(refused),
+        refusedMachine: new Machine(refused),
+      };
       pairs.set(linkType, pair);
     }
     const expected = isOurs(outcomeOf(OURS, frame, linkType));
     const isRefused = pair.refusedMachine.run({ data: frame }) !== 0;
     if (pair.mirror.accepts(frame) !== expected || pair.refused.accepts(frame) !== isRefused) {
-      throw new Error(`the kernel decides otherwise than decode (${expected}) or the machine (${isRefused}); frame ${i}, link type ${linkType}: ${frame.toHex()}`);
+      throw new Error(
+        `the kernel decides otherwise than decode (${expected}) or the machine (${isRefused}); frame ${i}, link type ${linkType}: ${frame.toHex()}`,
+      );
     }
     counts[expected ? "ours" : isRefused ? "refused" : "neither"]++;
   }

@@ -2,7 +2,16 @@
  * Random frames, layer by layer: any link layer, stacks of tags and chains of extension headers up
  * to and beyond what is read, options, fragments, wrong and zero lengths, ends cut off.
  */
-import { cooked, cooked2, ethernetTagged, LINK_LOOP, LINK_NULL, LINK_SLL, LINK_SLL2, loopback } from "../decode/link.ts";
+import {
+  cooked,
+  cooked2,
+  ethernetTagged,
+  LINK_LOOP,
+  LINK_NULL,
+  LINK_SLL,
+  LINK_SLL2,
+  loopback,
+} from "../decode/link.ts";
 import { bytes, ip, type IpOptions, TCP, tcp, UDP, udp, u16, u32 } from "../support/frames.ts";
 import type { Random } from "../support/random.ts";
 
@@ -19,7 +28,8 @@ export interface LayeredFrame {
 
 export function layeredFrame(random: Random, ours: { vxlanPort: number; vni: number; port: number }): LayeredFrame {
   const rarely = <T>(usual: T, otherwise: () => T): T => (random.chance(0.04) ? otherwise() : usual);
-  const few = (max: number) => (random.chance(0.5) ? 0 : random.chance(0.7) ? random.int(1, 3) : random.int(max - 3, max));
+  const few = (max: number) =>
+    random.chance(0.5) ? 0 : random.chance(0.7) ? random.int(1, 3) : random.int(max - 3, max);
   const tags = () => Array.from({ length: few(TAGS_MAX) }, () => random.pick(TPIDS));
   /** A packet, some of whose lengths do not say what is there. */
   const packet = (protocol: number, content: Uint8Array): Uint8Array => {
@@ -32,7 +42,13 @@ export function layeredFrame(random: Random, ours: { vxlanPort: number; vni: num
       options.moreFragments = random.chance(0.5);
     }
     const [source, destination] = isV6 ? ["2001:db8::1", "fd00::2"] : ["10.0.0.1", "192.168.7.9"];
-    const built = ip(source!, destination!, rarely(protocol, () => random.int(0, 255)), content, options);
+    const built = ip(
+      source!,
+      destination!,
+      rarely(protocol, () => random.int(0, 255)),
+      content,
+      options,
+    );
     const lengthAt = isV6 ? 4 : 2;
     if (random.chance(0.15)) {
       const right = built[lengthAt]! * 256 + built[lengthAt + 1]!;
@@ -56,8 +72,13 @@ export function layeredFrame(random: Random, ours: { vxlanPort: number; vni: num
   const inner = ethernetTagged(packet(TCP, segment), tags());
   const vni = rarely(ours.vni, () => random.int(0, 0xffffff));
   const content = bytes([rarely(0x08, () => random.int(0, 255)), 0, 0, 0], u32((vni << 8) | random.int(0, 255)), inner);
-  const datagram = udp(65_500, rarely(ours.vxlanPort, () => random.int(0, 0xffff)), content);
-  if (random.chance(0.15)) datagram.set(u16(random.pick([0, random.int(0, 12), Math.max(0, datagram.length + random.int(-70, 40))])), 4);
+  const datagram = udp(
+    65_500,
+    rarely(ours.vxlanPort, () => random.int(0, 0xffff)),
+    content,
+  );
+  if (random.chance(0.15))
+    datagram.set(u16(random.pick([0, random.int(0, 12), Math.max(0, datagram.length + random.int(-70, 40))])), 4);
   const outer = packet(UDP, datagram);
 
   const linkType = random.pick([1, 1, 1, LINK_SLL, LINK_SLL2, LINK_NULL, LINK_LOOP, 12, 14, 101, 228, 229]);

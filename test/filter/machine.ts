@@ -47,7 +47,12 @@ export function parse(program: Uint8Array): Instruction[] {
   const little = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
   return Array.from({ length: program.length / INSTRUCTION_BYTES }, (_, i) => {
     const at = i * INSTRUCTION_BYTES;
-    return { code: view.getUint16(at, little), jt: program[at + 2]!, jf: program[at + 3]!, k: view.getUint32(at + 4, little) };
+    return {
+      code: view.getUint16(at, little),
+      jt: program[at + 2]!,
+      jf: program[at + 3]!,
+      k: view.getUint32(at + 4, little),
+    };
   });
 }
 
@@ -63,7 +68,10 @@ export function encode(instructions: Instruction[]): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
-const ALU = [0x00, 0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0x90, 0xa0].flatMap((operation) => [ADD | operation, ADD | operation | BY_X]);
+const ALU = [0x00, 0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0x90, 0xa0].flatMap((operation) => [
+  ADD | operation,
+  ADD | operation | BY_X,
+]);
 const JUMPS = [0x10, 0x20, 0x30, 0x40].flatMap((condition) => [0x05 | condition, 0x05 | condition | BY_X]);
 const PACKET_LOADS = [LD_WORD, LD_HALF, LD_BYTE];
 const KNOWN = new Set([
@@ -104,7 +112,11 @@ export function whyInvalid(program: Uint8Array): string | undefined {
       stored[i + 1 + jt]! &= words;
       stored[i + 1 + jf]! &= words;
       words = 0xffff;
-    } else if (PACKET_LOADS.includes(code) && k >= AD_OFF && ![AD_PROTOCOL, AD_PKTTYPE, AD_VLAN_TAG_PRESENT].includes(k)) {
+    } else if (
+      PACKET_LOADS.includes(code) &&
+      k >= AD_OFF &&
+      ![AD_PROTOCOL, AD_PKTTYPE, AD_VLAN_TAG_PRESENT].includes(k)
+    ) {
       return `${at}: an ancillary load that this machine does not know`;
     }
   }
@@ -200,7 +212,8 @@ function load(packet: Packet, code: number, offset: number): number {
   if (offset === AD_PROTOCOL) return packet.protocol ?? 0;
   if (offset === AD_PKTTYPE) return packet.pktType ?? 0;
   if (offset === AD_VLAN_TAG_PRESENT) return packet.hasTag === true ? 1 : 0;
-  const at = offset >= NET_OFF ? offset - NET_OFF + (packet.networkOffset ?? 0) : offset >= LL_OFF ? offset - LL_OFF : offset;
+  const at =
+    offset >= NET_OFF ? offset - NET_OFF + (packet.networkOffset ?? 0) : offset >= LL_OFF ? offset - LL_OFF : offset;
   const size = (code & 0x18) === 0x00 ? 4 : (code & 0x18) === 0x08 ? 2 : 1;
   if (at + size > data.length) return -1;
   if (size === 1) return data[at]!;

@@ -15,16 +15,26 @@ const OURS = { vxlanPort: 4789, vni: CORPUS_VNI, port: 80 };
 const SEEDS = 6;
 const FRAMES_PER_SEED = 50_000;
 const LINK_TYPES = [0, 1, 12, 14, 101, 108, 113, 228, 229, 276];
-const SEGMENT = tcp({ source: "", destination: "", sourcePort: 1, destinationPort: 80, sequence: 1, flags: "A", payload: bytes("GET") });
+const SEGMENT = tcp({
+  source: "",
+  destination: "",
+  sourcePort: 1,
+  destinationPort: 80,
+  sequence: 1,
+  flags: "A",
+  payload: bytes("GET"),
+});
 const V4 = ip("10.0.0.1", "10.0.0.2", TCP, SEGMENT);
 const outcome = (frame: Uint8Array, linkType = 1) => nameOf(new Verdicts(OURS, linkType).check(frame));
 
 test(`${FRAMES_PER_SEED} frames from each of ${SEEDS} seeds: the filters accept what decode does`, () => {
   const totals: Record<string, number> = {};
   for (let seed = 1; seed <= SEEDS; seed++) {
-    for (const [name, count] of Object.entries(fuzzFilter({ seed, frames: FRAMES_PER_SEED }))) totals[name] = (totals[name] ?? 0) + count;
+    for (const [name, count] of Object.entries(fuzzFilter({ seed, frames: FRAMES_PER_SEED })))
+      totals[name] = (totals[name] ?? 0) + count;
   }
-  for (const name of ["segment", "fragment", "truncated", "malformed_inner", "from_server", "not_vxlan"]) expect(totals[name], name).toBeGreaterThan(0);
+  for (const name of ["segment", "fragment", "truncated", "malformed_inner", "from_server", "not_vxlan"])
+    expect(totals[name], name).toBeGreaterThan(0);
 }, 60_000);
 
 test("every prefix of every built frame", () => {
@@ -36,9 +46,15 @@ test("every prefix of every built frame", () => {
 
 describe("limits", () => {
   const tags = (count: number) => new Array<number>(count).fill(0x8100);
-  const chain = (count: number) => ip("fd00::1", "fd00::2", TCP, SEGMENT, { extensions: new Array(count).fill([60, new Uint8Array(6)]) });
+  const chain = (count: number) =>
+    ip("fd00::1", "fd00::2", TCP, SEGMENT, { extensions: new Array(count).fill([60, new Uint8Array(6)]) });
   const outerChain = (count: number) =>
-    mirrored(ethernet(V4), { vni: CORPUS_VNI, source: "fd00::1", destination: "fd00::2", extensions: new Array(count).fill([60, new Uint8Array(6)]) });
+    mirrored(ethernet(V4), {
+      vni: CORPUS_VNI,
+      source: "fd00::1",
+      destination: "fd00::2",
+      extensions: new Array(count).fill([60, new Uint8Array(6)]),
+    });
 
   test("VLAN tags", () => {
     const packet = vxlanPacket(ethernet(V4), { vni: CORPUS_VNI });
@@ -60,7 +76,14 @@ describe("limits", () => {
   test("VNIs of 0 and 2^24 - 1, ports of 1 and 65535", () => {
     for (const vni of [0, 0xffffff]) {
       for (const port of [1, 0xffff]) {
-        const segment = tcp({ source: "", destination: "", sourcePort: 80, destinationPort: port, sequence: 1, flags: "A" });
+        const segment = tcp({
+          source: "",
+          destination: "",
+          sourcePort: 80,
+          destinationPort: port,
+          sequence: 1,
+          flags: "A",
+        });
         const frame = mirrored(ethernet(ip("10.0.0.1", "10.0.0.2", TCP, segment)), { vni });
         expect(nameOf(new Verdicts({ vxlanPort: 4789, vni, port }, 1).check(frame))).toBe("segment");
       }
@@ -86,7 +109,8 @@ test("a plain frame takes the short way", () => {
  */
 test("the filters fit into what older kernels allow a socket", () => {
   for (const linkType of LINK_TYPES) {
-    for (const program of [mirrorFilter({ ...OURS, linkType }), refusedFilter({ ...OURS, linkType })]) expect(translatedBytes(program)).toBeLessThan(20_480);
+    for (const program of [mirrorFilter({ ...OURS, linkType }), refusedFilter({ ...OURS, linkType })])
+      expect(translatedBytes(program)).toBeLessThan(20_480);
   }
 });
 

@@ -58,7 +58,8 @@ export class Verdicts {
   ) {
     const [mirror, refused] = [mirrorFilter({ ...ours, linkType }), refusedFilter({ ...ours, linkType })];
     const cooked = COOKED[linkType];
-    const fixed = (program: Uint8Array) => (cooked === undefined ? program : fixedForCooked(program, cooked.headerLen, cooked.protocolOffset));
+    const fixed = (program: Uint8Array) =>
+      cooked === undefined ? program : fixedForCooked(program, cooked.headerLen, cooked.protocolOffset);
     this.mirror = new Machine(mirror);
     this.refused = new Machine(refused);
     this.kernelMirror = new Machine(fixed(mirror));
@@ -74,7 +75,10 @@ export class Verdicts {
     const verify = (form: string, machine: Machine, packet: Packet, expected: boolean) => {
       const value = machine.run(packet);
       const accepts = value !== 0;
-      if (accepts !== expected) throw new Error(`${form} returns ${value}, but decode says ${nameOf(outcome)}; link type ${this.linkType}: ${frame.toHex()}`);
+      if (accepts !== expected)
+        throw new Error(
+          `${form} returns ${value}, but decode says ${nameOf(outcome)}; link type ${this.linkType}: ${frame.toHex()}`,
+        );
     };
     verify("the filter", this.mirror, { data: frame }, expectMirror);
     if (cooked === undefined) verify("the filter of the refused", this.refused, { data: frame }, expectRefused);
@@ -99,11 +103,15 @@ export function kernelForms(frame: Uint8Array, linkType: number): [form: string,
     forms.push(["in a cooked socket", { data: frame.slice(headerLen), protocol }]);
     // libpcap puts the tag back on v1 alone.
     if (linkType === LinkType.LINUX_SLL && STRIPPED_TPIDS.includes(protocol) && frame.length >= headerLen + 4) {
-      forms.push(["in a cooked socket, its tag stripped", { data: frame.slice(headerLen + 4), protocol: u16(headerLen + 2), hasTag: true }]);
+      forms.push([
+        "in a cooked socket, its tag stripped",
+        { data: frame.slice(headerLen + 4), protocol: u16(headerLen + 2), hasTag: true },
+      ]);
     }
   } else if (linkType === LinkType.ETHERNET) {
     forms.push(["in the kernel", { data: frame, protocol: frame.length < 14 ? 0 : u16(12) }]);
-    if (frame.length >= 18 && STRIPPED_TPIDS.includes(u16(12))) forms.push(["its tag stripped", { data: without(12), protocol: u16(16), hasTag: true }]);
+    if (frame.length >= 18 && STRIPPED_TPIDS.includes(u16(12)))
+      forms.push(["its tag stripped", { data: without(12), protocol: u16(16), hasTag: true }]);
   } else {
     forms.push(["in the kernel", { data: frame }]);
   }

@@ -56,7 +56,11 @@ describe.each(ISNS)("from %i on", (start) => {
     acks.begin(start);
     acks.note((start + 5000) | 0);
     acks.note((start - 1) | 0);
-    expect([acks.isOutside((start - 1) | 0), acks.isOutside(start), acks.isOutside((start + 5000) | 0)]).toEqual([true, false, false]);
+    expect([acks.isOutside((start - 1) | 0), acks.isOutside(start), acks.isOutside((start + 5000) | 0)]).toEqual([
+      true,
+      false,
+      false,
+    ]);
   });
 
   test("more than sequence numbers can tell apart: what came last is inside, and is not behind", () => {
@@ -68,5 +72,11 @@ describe.each(ISNS)("from %i on", (start) => {
 });
 
 test("two may be alike if one says nothing, or both say about the same", () => {
-  expect([mayBeAlike(null, 5), mayBeAlike(5, null), mayBeAlike(-1, 1), mayBeAlike(0, LATE_ACK_BYTES_MAX), mayBeAlike(0, LATE_ACK_BYTES_MAX + 1)]).toEqual([true, true, true, true, false]);
+  expect([
+    mayBeAlike(null, 5),
+    mayBeAlike(5, null),
+    mayBeAlike(-1, 1),
+    mayBeAlike(0, LATE_ACK_BYTES_MAX),
+    mayBeAlike(0, LATE_ACK_BYTES_MAX + 1),
+  ]).toEqual([true, true, true, true, false]);
 });

@@ -62,7 +62,12 @@ class Traffic extends MemorySource {
   /** The connections' SYNs, once. */
   syns(): MemorySource {
     const source = new MemorySource(ETHERNET_LINK);
-    source.fill(Array.from({ length: FLOWS }, (_, i) => ({ bytes: segmentFrame(i, "S", new Uint8Array(0)), timestampMs: EPOCH_MS })));
+    source.fill(
+      Array.from({ length: FLOWS }, (_, i) => ({
+        bytes: segmentFrame(i, "S", new Uint8Array(0)),
+        timestampMs: EPOCH_MS,
+      })),
+    );
     return source;
   }
 
@@ -79,7 +84,16 @@ function segmentFrame(index: number, flags: string, payload: Uint8Array): Uint8A
   const isV6 = index % 4 === 0;
   const source = isV6 ? `2001:db8::${index + 1}` : `10.0.0.${index + 1}`;
   const destination = isV6 ? "2001:db8::ffff" : "10.1.0.1";
-  const segment = tcp({ source, destination, sourcePort: 40_000, destinationPort: SHARD_PORT, sequence: 0xfffe_ffff, acknowledgment: 1, flags, payload });
+  const segment = tcp({
+    source,
+    destination,
+    sourcePort: 40_000,
+    destinationPort: SHARD_PORT,
+    sequence: 0xfffe_ffff,
+    acknowledgment: 1,
+    flags,
+    payload,
+  });
   return mirrored(ethernet(ip(source, destination, TCP, segment), index % 3 === 0 ? [100] : []), { vni: SHARD_VNI });
 }
 
@@ -113,12 +127,25 @@ test("decode and flow allocate nothing per in-order segment", () => {
   const consumer = new CountingConsumer();
   const opener: StreamOpener = { open: () => consumer };
   const decoder = new Decoder({ vxlanPort: 4789, vni: SHARD_VNI, port: SHARD_PORT }, counters);
-  const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, sourceWaits: false };
+  const limits = {
+    maxPendingPackets: 32,
+    gapTimeoutMs: 1000,
+    idleTimeoutMs: 300_000,
+    maxFlows: 1000,
+    sourceWaits: false,
+  };
   const table = new FlowTable(limits, counters, new Budget(1 << 20), opener, decoder.clock);
   const traffic = new Traffic((flow) => new Uint8Array(PAYLOAD_BYTES).fill(flow));
   const read = (source: MemorySource) => {
     while (source.next()) {
-      const outcome = decoder.decode(source.bytes, source.view, source.offset, source.length, source.linkType, source.timestampMs);
+      const outcome = decoder.decode(
+        source.bytes,
+        source.view,
+        source.offset,
+        source.length,
+        source.linkType,
+        source.timestampMs,
+      );
       if (outcome === SEGMENT) table.accept(decoder.segment);
     }
   };
@@ -145,29 +172,37 @@ const HEAD = "GET / HTTP/1.1\r\nA: ";
 const REQUEST = new TextEncoder().encode(`${HEAD}${"a".repeat(PAYLOAD_BYTES - HEAD.length - 4)}\r\n\r\n`);
 const ANSWER = new TextEncoder().encode("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 
-test.each(["tcp", "http"] as const)("a whole shard in mode %s allocates nothing per segment that the kernel takes at once, nor per answer", (mode) => {
-  let bytes = 0;
-  const { shard, counters, connections } = shardOnItsOwn({ mode }, () => EPOCH_MS);
-  const traffic = new Traffic(() => REQUEST);
-  shard.process(traffic.syns(), FLOWS + 1);
-  const accept = () => {
-    for (const events of connections) {
-      const socket: UpstreamSocket = { write: (_bytes, _offset, length) => ((bytes += length), length), shutdown() {}, terminate() {} };
-      events.opened(socket);
-    }
-  };
-  const round = () => {
-    traffic.advance();
-    shard.process(traffic, FLOWS + 1);
-    if (bytes === 0) accept();
-    for (const events of connections) events.received(ANSWER);
-  };
-  const slice = () => {
-    for (let count = 0; count < SEGMENTS_PER_SLICE; count += FLOWS) round();
-  };
-  for (let warmUp = 0; warmUp < 10; warmUp++) slice();
-  expect(objectsPerSlice(slice)).toBeLessThan(SHARD_OBJECTS_PER_SLICE_MAX);
-  const segments = (10 + SLICES) * SEGMENTS_PER_SLICE;
-  expect(bytes).toBe(segments * PAYLOAD_BYTES);
-  expect(counters.requests.answered).toBe(mode === "http" ? segments : 0);
-}, 60_000);
+test.each(["tcp", "http"] as const)(
+  "a whole shard in mode %s allocates nothing per segment that the kernel takes at once, nor per answer",
+  (mode) => {
+    let bytes = 0;
+    const { shard, counters, connections } = shardOnItsOwn({ mode }, () => EPOCH_MS);
+    const traffic = new Traffic(() => REQUEST);
+    shard.process(traffic.syns(), FLOWS + 1);
+    const accept = () => {
+      for (const events of connections) {
+        const socket: UpstreamSocket = {
+          write: (_bytes, _offset, length) => ((bytes += length), length),
+          shutdown() {},
+          terminate() {},
+        };
+        events.opened(socket);
+      }
+    };
+    const round = () => {
+      traffic.advance();
+      shard.process(traffic, FLOWS + 1);
+      if (bytes === 0) accept();
+      for (const events of connections) events.received(ANSWER);
+    };
+    const slice = () => {
+      for (let count = 0; count < SEGMENTS_PER_SLICE; count += FLOWS) round();
+    };
+    for (let warmUp = 0; warmUp < 10; warmUp++) slice();
+    expect(objectsPerSlice(slice)).toBeLessThan(SHARD_OBJECTS_PER_SLICE_MAX);
+    const segments = (10 + SLICES) * SEGMENTS_PER_SLICE;
+    expect(bytes).toBe(segments * PAYLOAD_BYTES);
+    expect(counters.requests.answered).toBe(mode === "http" ? segments : 0);
+  },
+  60_000,
+);

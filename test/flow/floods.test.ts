@@ -100,10 +100,39 @@ class World {
 
   constructor(options: { maxBufferMib?: number; maxPendingPackets?: number } = {}) {
     const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
-    const http = { pipelineDepth: 1, maxWaitingRequests: 1, maxRequestBytes: 1, maxHeaderBytes: 1, responseTimeoutMs: 1000, headerEdits: null };
-    const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: MAX_FLOWS, sourceWaits: false, maxBufferMib: 16, maxRetries: 10, connectTimeoutMs: 5000 };
-    const ours = { vxlanPort: 4789, vni: VNI, port: PORT, address: { host: "endpoint", port: 1 }, mode: "tcp" as const, measuresDelay: false };
-    this.shard = new Shard({ ...USUAL, ...http, ...limits, ...ours, ...options }, this.counters, report, this.sinks, () => this.nowMs);
+    const http = {
+      pipelineDepth: 1,
+      maxWaitingRequests: 1,
+      maxRequestBytes: 1,
+      maxHeaderBytes: 1,
+      responseTimeoutMs: 1000,
+      headerEdits: null,
+    };
+    const limits = {
+      maxPendingPackets: 32,
+      gapTimeoutMs: 1000,
+      idleTimeoutMs: 300_000,
+      maxFlows: MAX_FLOWS,
+      sourceWaits: false,
+      maxBufferMib: 16,
+      maxRetries: 10,
+      connectTimeoutMs: 5000,
+    };
+    const ours = {
+      vxlanPort: 4789,
+      vni: VNI,
+      port: PORT,
+      address: { host: "endpoint", port: 1 },
+      mode: "tcp" as const,
+      measuresDelay: false,
+    };
+    this.shard = new Shard(
+      { ...USUAL, ...http, ...limits, ...ours, ...options },
+      this.counters,
+      report,
+      this.sinks,
+      () => this.nowMs,
+    );
   }
 
   /** Opens the connections that are there before the flood. */
@@ -153,9 +182,23 @@ class World {
 
 const client = (index: number) => ({ source: `192.168.0.${index + 1}`, sourcePort: 50_000 });
 
-function frameOf({ source, sourcePort }: { source: string; sourcePort: number }, sequence: number, flags: string, text: string): Uint8Array {
+function frameOf(
+  { source, sourcePort }: { source: string; sourcePort: number },
+  sequence: number,
+  flags: string,
+  text: string,
+): Uint8Array {
   const destination = "10.0.0.1";
-  const segment = tcp({ source, destination, sourcePort, destinationPort: PORT, sequence, acknowledgment: 1, flags, payload: new TextEncoder().encode(text) });
+  const segment = tcp({
+    source,
+    destination,
+    sourcePort,
+    destinationPort: PORT,
+    sequence,
+    acknowledgment: 1,
+    flags,
+    payload: new TextEncoder().encode(text),
+  });
   return mirrored(ethernet(ip(source, destination, TCP, segment)), { vni: VNI });
 }
 
@@ -268,7 +311,10 @@ test("fragments that are never completed: what is held keeps to its limit, and o
   world.establish();
   const destination = "10.0.0.1";
   const fragment = (length: number, fragmentOffset: number) =>
-    mirrored(ethernet(ip("10.8.0.1", destination, TCP, new Uint8Array(length), { fragmentOffset, moreFragments: true })), { vni: VNI });
+    mirrored(
+      ethernet(ip("10.8.0.1", destination, TCP, new Uint8Array(length), { fragmentOffset, moreFragments: true })),
+      { vni: VNI },
+    );
   // The one with the far offset makes its datagram as large as it can be.
   const frames = Array.from({ length: BATCH }, (_, i) => (i % 2 === 0 ? fragment(1400, 0) : fragment(800, 64_000)));
   const views = frames.map((frame) => new DataView(frame.buffer));

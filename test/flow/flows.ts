@@ -38,12 +38,30 @@ export type Event = Step | Pause | typeof FLUSH;
 type More = Partial<Omit<Step, "sequence" | "data">>;
 
 export const syn = (sequence: number, data = "", more: More = {}): Step => ({ sequence, flags: "S", data, ...more });
-export const data = (sequence: number, text: string, more: More = {}): Step => ({ sequence, flags: "A", data: text, ...more });
-export const fin = (sequence: number, text = "", more: More = {}): Step => ({ sequence, flags: "AF", data: text, ...more });
+export const data = (sequence: number, text: string, more: More = {}): Step => ({
+  sequence,
+  flags: "A",
+  data: text,
+  ...more,
+});
+export const fin = (sequence: number, text = "", more: More = {}): Step => ({
+  sequence,
+  flags: "AF",
+  data: text,
+  ...more,
+});
 export const reset = (sequence: number, more: More = {}): Step => ({ sequence, flags: "R", ...more });
 /** What the server says; its numbers are told from 0 on, and acknowledge the client's. */
-export const answer = (sequence: number, text: string, acknowledgment: number, more: More = {}): Step => ({ sequence, flags: "A", data: text, acknowledgment, isFromServer: true, ...more });
-export const synAck = (sequence: number, acknowledgment: number, more: More = {}): Step => answer(sequence, "", acknowledgment, { flags: "AS", ...more });
+export const answer = (sequence: number, text: string, acknowledgment: number, more: More = {}): Step => ({
+  sequence,
+  flags: "A",
+  data: text,
+  acknowledgment,
+  isFromServer: true,
+  ...more,
+});
+export const synAck = (sequence: number, acknowledgment: number, more: More = {}): Step =>
+  answer(sequence, "", acknowledgment, { flags: "AS", ...more });
 export const pause = (ms: number): Pause => ({ ms });
 
 const FLAG_BITS: Record<string, number> = { F: 1, S: 2, R: 4, P: 8, A: 16 };
@@ -75,7 +93,14 @@ export class Flows {
     this.acknowledgment = acknowledgment;
     this.clock.advance(EPOCH_MS);
     this.budget = new Budget(bufferBytes);
-    const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, sourceWaits: false, ...options };
+    const limits = {
+      maxPendingPackets: 32,
+      gapTimeoutMs: 1000,
+      idleTimeoutMs: 300_000,
+      maxFlows: 1000,
+      sourceWaits: false,
+      ...options,
+    };
     this.table = new FlowTable(limits, this.counters, this.budget, this.recorder, this.clock);
   }
 
@@ -101,10 +126,23 @@ export class Flows {
 
   /** What came of the servers' sides, in the order in which the streams opened; of those of which something came. */
   get responses(): string[] {
-    return this.recorder.streams.flatMap(({ response }) => (response === null || response.isFromStart === null ? [] : [describeResponse(response)]));
+    return this.recorder.streams.flatMap(({ response }) =>
+      response === null || response.isFromStart === null ? [] : [describeResponse(response)],
+    );
   }
 
-  private accept({ sequence, flags, data: text = "", acknowledgment, missing = 0, sourcePort = 1000, source = 1, destination = 1, vni = 7, isFromServer = false }: Step): void {
+  private accept({
+    sequence,
+    flags,
+    data: text = "",
+    acknowledgment,
+    missing = 0,
+    sourcePort = 1000,
+    source = 1,
+    destination = 1,
+    vni = 7,
+    isFromServer = false,
+  }: Step): void {
     const { segment } = this;
     const payload = encoder.encode(SURROUNDINGS + text + SURROUNDINGS);
     segment.bytes = payload;
@@ -116,7 +154,18 @@ export class Flows {
     segment.acknowledgment = (isFromServer ? this.isn + acknowledgment! : (acknowledgment ?? this.acknowledgment)) | 0;
     segment.isFromServer = isFromServer;
     segment.flags = [...flags].reduce((bits, flag) => bits | FLAG_BITS[flag]!, 0);
-    segment.identity.set([0, 0, 0xffff, 0x0a000000 | source, 0, 0, 0xffff, 0x0a010000 | destination, (sourcePort << 16) | 80, vni]);
+    segment.identity.set([
+      0,
+      0,
+      0xffff,
+      0x0a000000 | source,
+      0,
+      0,
+      0xffff,
+      0x0a010000 | destination,
+      (sourcePort << 16) | 80,
+      vni,
+    ]);
     segment.timestampMs = this.nowMs;
     this.clock.tell(this.nowMs);
     this.table.accept(segment);
@@ -126,11 +175,14 @@ export class Flows {
 }
 
 function describeResponse({ isFromStart, runs, how }: RecordedResponse): string {
-  return [isFromStart ? "SYN" : "-", ...runs.map(({ bytes, length }) => (bytes === null ? `<${length}>` : decoder.decode(bytes.slice()))), how ?? "…"].join(" ");
+  return [
+    isFromStart ? "SYN" : "-",
+    ...runs.map(({ bytes, length }) => (bytes === null ? `<${length}>` : decoder.decode(bytes.slice()))),
+    how ?? "…",
+  ].join(" ");
 }
 
 export function describe({ hasSyn, runs, how }: RecordedStream): string {
   const parts = runs.map(({ bytes, length }) => (bytes === null ? `<${length}>` : decoder.decode(bytes.slice())));
   return [hasSyn ? "SYN" : "-", ...parts, how ?? "…"].join(" ");
 }
-

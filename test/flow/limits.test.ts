@@ -41,7 +41,12 @@ describe("silence", () => {
   });
 
   test("ends each flow at its own time", () => {
-    const flows = new Flows({ idleTimeoutMs }).play(syn(0, "", client(1)), pause(5000), syn(0, "", client(2)), pause(5000));
+    const flows = new Flows({ idleTimeoutMs }).play(
+      syn(0, "", client(1)),
+      pause(5000),
+      syn(0, "", client(2)),
+      pause(5000),
+    );
     expect(flows.streams).toEqual(["SYN idle", "SYN …"]);
     flows.play(pause(5000));
     expect(flows.streams).toEqual(["SYN idle", "SYN idle"]);
@@ -68,7 +73,12 @@ describe("silence, as a flow's consumer sees it", () => {
   });
 
   test("a source that waits: every consumer is asked, no flow ends", () => {
-    const flows = new Flows({ idleTimeoutMs, sourceWaits: true, gapTimeoutMs: Infinity }).play(syn(0), data(1, "abc"), data(6, "f"), data(9, "x", client(2)));
+    const flows = new Flows({ idleTimeoutMs, sourceWaits: true, gapTimeoutMs: Infinity }).play(
+      syn(0),
+      data(1, "abc"),
+      data(6, "f"),
+      data(9, "x", client(2)),
+    );
     flows.play(...silence, ...silence, data(4, "de"), data(7, "gh"));
     expect(flows.streams).toEqual(["SYN abcdefgh …"]);
     expect(flows.recorder.streams[0]!.idled).toBe(2);
@@ -78,14 +88,23 @@ describe("silence, as a flow's consumer sees it", () => {
   });
 
   test("a source that waits: more than --max-flows are evicted all the same", () => {
-    const flows = new Flows({ idleTimeoutMs, sourceWaits: true, maxFlows: 1 }).play(syn(0), ...silence, syn(0, "", client(2)));
+    const flows = new Flows({ idleTimeoutMs, sourceWaits: true, maxFlows: 1 }).play(
+      syn(0),
+      ...silence,
+      syn(0, "", client(2)),
+    );
     expect(flows.streams).toEqual(["SYN evicted", "SYN …"]);
   });
 });
 
 describe("the limit of flows", () => {
   test("at it nothing is evicted, over it the longest idle one is", () => {
-    const flows = new Flows({ maxFlows: 3 }).play(syn(0, "", client(1)), syn(0, "", client(2)), syn(0, "", client(3)), data(1, "a", client(1)));
+    const flows = new Flows({ maxFlows: 3 }).play(
+      syn(0, "", client(1)),
+      syn(0, "", client(2)),
+      syn(0, "", client(3)),
+      data(1, "a", client(1)),
+    );
     expect(flows.streams).toEqual(["SYN a …", "SYN …", "SYN …"]);
     flows.play(syn(0, "", client(4)));
     expect(flows.streams).toEqual(["SYN a …", "SYN evicted", "SYN …", "SYN …"]);
@@ -93,19 +112,32 @@ describe("the limit of flows", () => {
   });
 
   test("what waits in an evicted flow is delivered", () => {
-    const flows = new Flows({ maxFlows: 1 }).play(syn(0, "", client(1)), data(3, "c", client(1)), syn(0, "", client(2)));
+    const flows = new Flows({ maxFlows: 1 }).play(
+      syn(0, "", client(1)),
+      data(3, "c", client(1)),
+      syn(0, "", client(2)),
+    );
     expect(flows.streams).toEqual(["SYN <2> c evicted", "SYN …"]);
     expect(flows.budget.usedBytes).toBe(0);
   });
 
   test("flows that wait for their SYN count as well", () => {
-    const flows = new Flows({ maxFlows: 2 }).play(data(1, "a", client(1)), data(1, "b", client(2)), data(1, "c", client(3)));
+    const flows = new Flows({ maxFlows: 2 }).play(
+      data(1, "a", client(1)),
+      data(1, "b", client(2)),
+      data(1, "c", client(3)),
+    );
     expect(flows.table.liveCount).toBe(2);
     expect(flows.streams).toEqual(["- a evicted"]);
   });
 
   test("an evicted flow's next bytes are picked up", () => {
-    const flows = new Flows({ maxFlows: 1 }).play(syn(0, "a", client(1)), syn(0, "", client(2)), data(2, "b", client(1)), pause(1000));
+    const flows = new Flows({ maxFlows: 1 }).play(
+      syn(0, "a", client(1)),
+      syn(0, "", client(2)),
+      data(2, "b", client(1)),
+      pause(1000),
+    );
     expect(flows.streams).toEqual(["SYN a evicted", "SYN evicted", "- b …"]);
   });
 

@@ -33,46 +33,209 @@ const many = (count: number, event: (i: number) => Event): Event[] => Array.from
 
 check("bytes in order", [
   { name: "come at once", events: [syn(0), data(1, "abc"), data(4, "def")], streams: ["SYN abcdef …"], counts: {} },
-  { name: "that come again are dropped", events: [syn(0), data(1, "abc"), data(1, "abc"), data(2, "b")], streams: ["SYN abc …"], counts: { retransmitted_bytes: 4 } },
-  { name: "the first copy of a byte wins", events: [syn(0), data(1, "abc"), data(1, "XYZ")], streams: ["SYN abc …"], counts: { retransmitted_bytes: 3 } },
-  { name: "an overlap is trimmed in front", events: [syn(0), data(1, "abc"), data(2, "XYde")], streams: ["SYN abcde …"], counts: { overlap_bytes: 2 } },
-  { name: "a keep-alive probe's byte is a retransmission", events: [syn(0), data(1, "abc"), data(3, "\0"), data(4, "d")], streams: ["SYN abcd …"], counts: { retransmitted_bytes: 1 } },
-  { name: "a segment without bytes changes nothing", events: [syn(0), data(1, ""), data(1, "a"), data(2, "")], streams: ["SYN a …"], counts: {} },
+  {
+    name: "that come again are dropped",
+    events: [syn(0), data(1, "abc"), data(1, "abc"), data(2, "b")],
+    streams: ["SYN abc …"],
+    counts: { retransmitted_bytes: 4 },
+  },
+  {
+    name: "the first copy of a byte wins",
+    events: [syn(0), data(1, "abc"), data(1, "XYZ")],
+    streams: ["SYN abc …"],
+    counts: { retransmitted_bytes: 3 },
+  },
+  {
+    name: "an overlap is trimmed in front",
+    events: [syn(0), data(1, "abc"), data(2, "XYde")],
+    streams: ["SYN abcde …"],
+    counts: { overlap_bytes: 2 },
+  },
+  {
+    name: "a keep-alive probe's byte is a retransmission",
+    events: [syn(0), data(1, "abc"), data(3, "\0"), data(4, "d")],
+    streams: ["SYN abcd …"],
+    counts: { retransmitted_bytes: 1 },
+  },
+  {
+    name: "a segment without bytes changes nothing",
+    events: [syn(0), data(1, ""), data(1, "a"), data(2, "")],
+    streams: ["SYN a …"],
+    counts: {},
+  },
   { name: "a bare segment opens no flow", events: [data(1, ""), fin(1), reset(1)], streams: [] },
 ]);
 
 check("bytes out of order", [
-  { name: "wait for those before them", events: [syn(0), data(4, "def"), data(7, "ghi"), data(1, "abc")], streams: ["SYN abcdefghi …"], counts: { out_of_order: 2 } },
-  { name: "come in any order", events: [syn(0), data(7, "ghi"), data(4, "def"), data(10, "j"), data(1, "abc")], streams: ["SYN abcdefghij …"], counts: { out_of_order: 3 } },
-  { name: "held bytes came first, and win", events: [syn(0), data(4, "def"), data(1, "abcXYZ")], streams: ["SYN abcdef …"], counts: { out_of_order: 1, overlap_bytes: 3 } },
-  { name: "held bytes win in the middle of a segment", events: [syn(0), data(4, "def"), data(1, "abcXYZghi")], streams: ["SYN abcdefghi …"], counts: { out_of_order: 1, overlap_bytes: 3 } },
-  { name: "held bytes win over others that are held", events: [syn(0), data(4, "def"), data(3, "cXXXg"), data(1, "ab")], streams: ["SYN abcdefg …"], counts: { out_of_order: 2, overlap_bytes: 3 } },
-  { name: "one segment fills several holes", events: [syn(0), data(3, "c"), data(6, "f"), data(1, "abXdeXg")], streams: ["SYN abcdefg …"], counts: { out_of_order: 2, overlap_bytes: 2 } },
-  { name: "one segment fills several holes between held bytes", events: [syn(0), data(3, "c"), data(6, "f"), data(2, "bXdeXg"), data(1, "a")], streams: ["SYN abcdefg …"], counts: { out_of_order: 3, overlap_bytes: 2 } },
-  { name: "held bytes that come again are dropped", events: [syn(0), data(4, "def"), data(4, "XYZ"), data(5, "X"), data(1, "abc")], streams: ["SYN abcdef …"], counts: { out_of_order: 3, retransmitted_bytes: 4 } },
-  { name: "a segment begins in delivered bytes and ends in held ones", events: [syn(0), data(1, "ab"), data(4, "de"), data(2, "XcXXf")], streams: ["SYN abcdef …"], counts: { out_of_order: 1, overlap_bytes: 3 } },
+  {
+    name: "wait for those before them",
+    events: [syn(0), data(4, "def"), data(7, "ghi"), data(1, "abc")],
+    streams: ["SYN abcdefghi …"],
+    counts: { out_of_order: 2 },
+  },
+  {
+    name: "come in any order",
+    events: [syn(0), data(7, "ghi"), data(4, "def"), data(10, "j"), data(1, "abc")],
+    streams: ["SYN abcdefghij …"],
+    counts: { out_of_order: 3 },
+  },
+  {
+    name: "held bytes came first, and win",
+    events: [syn(0), data(4, "def"), data(1, "abcXYZ")],
+    streams: ["SYN abcdef …"],
+    counts: { out_of_order: 1, overlap_bytes: 3 },
+  },
+  {
+    name: "held bytes win in the middle of a segment",
+    events: [syn(0), data(4, "def"), data(1, "abcXYZghi")],
+    streams: ["SYN abcdefghi …"],
+    counts: { out_of_order: 1, overlap_bytes: 3 },
+  },
+  {
+    name: "held bytes win over others that are held",
+    events: [syn(0), data(4, "def"), data(3, "cXXXg"), data(1, "ab")],
+    streams: ["SYN abcdefg …"],
+    counts: { out_of_order: 2, overlap_bytes: 3 },
+  },
+  {
+    name: "one segment fills several holes",
+    events: [syn(0), data(3, "c"), data(6, "f"), data(1, "abXdeXg")],
+    streams: ["SYN abcdefg …"],
+    counts: { out_of_order: 2, overlap_bytes: 2 },
+  },
+  {
+    name: "one segment fills several holes between held bytes",
+    events: [syn(0), data(3, "c"), data(6, "f"), data(2, "bXdeXg"), data(1, "a")],
+    streams: ["SYN abcdefg …"],
+    counts: { out_of_order: 3, overlap_bytes: 2 },
+  },
+  {
+    name: "held bytes that come again are dropped",
+    events: [syn(0), data(4, "def"), data(4, "XYZ"), data(5, "X"), data(1, "abc")],
+    streams: ["SYN abcdef …"],
+    counts: { out_of_order: 3, retransmitted_bytes: 4 },
+  },
+  {
+    name: "a segment begins in delivered bytes and ends in held ones",
+    events: [syn(0), data(1, "ab"), data(4, "de"), data(2, "XcXXf")],
+    streams: ["SYN abcdef …"],
+    counts: { out_of_order: 1, overlap_bytes: 3 },
+  },
 ]);
 
 check("the limit of segments that wait", [
-  { name: "0: a hole is given up at once", options: { maxPendingPackets: 0 }, events: [syn(0), data(4, "def")], streams: ["SYN <3> def …"], counts: { out_of_order: 1, gaps: 1, gap_bytes: 3, pending_limit: 1 } },
-  { name: "0: bytes in order pass", options: { maxPendingPackets: 0 }, events: [syn(0), data(1, "abc"), data(4, "def")], streams: ["SYN abcdef …"], counts: {} },
-  { name: "1: one waits", options: { maxPendingPackets: 1 }, events: [syn(0), data(4, "def")], streams: ["SYN …"], counts: { out_of_order: 1 } },
-  { name: "1: with a second one, the hole before the first is given up", options: { maxPendingPackets: 1 }, events: [syn(0), data(4, "def"), data(8, "h")], streams: ["SYN <3> def …"], counts: { out_of_order: 2, gaps: 1, gap_bytes: 3, pending_limit: 1 } },
-  { name: "1: the second one is the one before", options: { maxPendingPackets: 1 }, events: [syn(0), data(8, "h"), data(4, "def")], streams: ["SYN <3> def …"], counts: { out_of_order: 2, gaps: 1, gap_bytes: 3, pending_limit: 1 } },
-  { name: "3: at the limit nothing is given up", options: { maxPendingPackets: 3 }, events: [syn(0), ...many(3, (i) => data(3 + 2 * i, "x")), data(1, "ab")], streams: ["SYN abx …"], counts: { out_of_order: 3 } },
-  { name: "3: over the limit one hole is given up, the first", options: { maxPendingPackets: 3 }, events: [syn(0), ...many(4, (i) => data(3 + 2 * i, "x"))], streams: ["SYN <2> x …"], counts: { out_of_order: 4, gaps: 1, gap_bytes: 2, pending_limit: 1 } },
-  { name: "3: copies of what waits do not count", options: { maxPendingPackets: 3 }, events: [syn(0), ...many(3, (i) => data(3 + 2 * i, "x")), ...many(9, () => data(3, "x"))], streams: ["SYN …"], counts: { out_of_order: 12, retransmitted_bytes: 9 } },
-  { name: "what waits ends when the hole is filled", options: { maxPendingPackets: 3 }, events: [syn(0), ...many(3, (i) => data(2 + i, "x")), data(1, "a"), ...many(3, (i) => data(6 + i, "y")), data(5, "b")], streams: ["SYN axxxbyyy …"], counts: { out_of_order: 6 } },
+  {
+    name: "0: a hole is given up at once",
+    options: { maxPendingPackets: 0 },
+    events: [syn(0), data(4, "def")],
+    streams: ["SYN <3> def …"],
+    counts: { out_of_order: 1, gaps: 1, gap_bytes: 3, pending_limit: 1 },
+  },
+  {
+    name: "0: bytes in order pass",
+    options: { maxPendingPackets: 0 },
+    events: [syn(0), data(1, "abc"), data(4, "def")],
+    streams: ["SYN abcdef …"],
+    counts: {},
+  },
+  {
+    name: "1: one waits",
+    options: { maxPendingPackets: 1 },
+    events: [syn(0), data(4, "def")],
+    streams: ["SYN …"],
+    counts: { out_of_order: 1 },
+  },
+  {
+    name: "1: with a second one, the hole before the first is given up",
+    options: { maxPendingPackets: 1 },
+    events: [syn(0), data(4, "def"), data(8, "h")],
+    streams: ["SYN <3> def …"],
+    counts: { out_of_order: 2, gaps: 1, gap_bytes: 3, pending_limit: 1 },
+  },
+  {
+    name: "1: the second one is the one before",
+    options: { maxPendingPackets: 1 },
+    events: [syn(0), data(8, "h"), data(4, "def")],
+    streams: ["SYN <3> def …"],
+    counts: { out_of_order: 2, gaps: 1, gap_bytes: 3, pending_limit: 1 },
+  },
+  {
+    name: "3: at the limit nothing is given up",
+    options: { maxPendingPackets: 3 },
+    events: [syn(0), ...many(3, (i) => data(3 + 2 * i, "x")), data(1, "ab")],
+    streams: ["SYN abx …"],
+    counts: { out_of_order: 3 },
+  },
+  {
+    name: "3: over the limit one hole is given up, the first",
+    options: { maxPendingPackets: 3 },
+    events: [syn(0), ...many(4, (i) => data(3 + 2 * i, "x"))],
+    streams: ["SYN <2> x …"],
+    counts: { out_of_order: 4, gaps: 1, gap_bytes: 2, pending_limit: 1 },
+  },
+  {
+    name: "3: copies of what waits do not count",
+    options: { maxPendingPackets: 3 },
+    events: [syn(0), ...many(3, (i) => data(3 + 2 * i, "x")), ...many(9, () => data(3, "x"))],
+    streams: ["SYN …"],
+    counts: { out_of_order: 12, retransmitted_bytes: 9 },
+  },
+  {
+    name: "what waits ends when the hole is filled",
+    options: { maxPendingPackets: 3 },
+    events: [
+      syn(0),
+      ...many(3, (i) => data(2 + i, "x")),
+      data(1, "a"),
+      ...many(3, (i) => data(6 + i, "y")),
+      data(5, "b"),
+    ],
+    streams: ["SYN axxxbyyy …"],
+    counts: { out_of_order: 6 },
+  },
 ]);
 
 check("the time limit of a hole", [
-  { name: "just before it, the hole waits", events: [syn(0), data(4, "def"), pause(899), pause(100), data(1, "abc")], streams: ["SYN abcdef …"], counts: { out_of_order: 1 } },
-  { name: "at it, the hole is given up though nothing comes", events: [syn(0), data(4, "def"), pause(900), pause(100)], streams: ["SYN <3> def …"], counts: { out_of_order: 1, gaps: 1, gap_bytes: 3 } },
-  { name: "at it, a segment's own time gives the hole up", events: [syn(0), data(4, "def"), pause(900), pause(100), data(7, "ghi")], streams: ["SYN <3> defghi …"] },
-  { name: "bytes that come for a hole given up are dropped", events: [syn(0), data(4, "def"), pause(1000), data(1, "abc")], streams: ["SYN <3> def …"], counts: { out_of_order: 1, gaps: 1, gap_bytes: 3, retransmitted_bytes: 3 } },
-  { name: "each hole has its own time", events: [syn(0), data(3, "c"), pause(500), data(5, "e"), pause(500), pause(400)], streams: ["SYN <2> c …"] },
-  { name: "each hole is given up in its turn", events: [syn(0), data(3, "c"), pause(500), data(5, "e"), pause(500), pause(500)], streams: ["SYN <2> c <1> e …"], counts: { out_of_order: 2, gaps: 2, gap_bytes: 3 } },
-  { name: "none: what waits, waits", options: { gapTimeoutMs: Infinity }, events: [syn(0), data(4, "def"), pause(200_000), data(1, "abc")], streams: ["SYN abcdef …"] },
+  {
+    name: "just before it, the hole waits",
+    events: [syn(0), data(4, "def"), pause(899), pause(100), data(1, "abc")],
+    streams: ["SYN abcdef …"],
+    counts: { out_of_order: 1 },
+  },
+  {
+    name: "at it, the hole is given up though nothing comes",
+    events: [syn(0), data(4, "def"), pause(900), pause(100)],
+    streams: ["SYN <3> def …"],
+    counts: { out_of_order: 1, gaps: 1, gap_bytes: 3 },
+  },
+  {
+    name: "at it, a segment's own time gives the hole up",
+    events: [syn(0), data(4, "def"), pause(900), pause(100), data(7, "ghi")],
+    streams: ["SYN <3> defghi …"],
+  },
+  {
+    name: "bytes that come for a hole given up are dropped",
+    events: [syn(0), data(4, "def"), pause(1000), data(1, "abc")],
+    streams: ["SYN <3> def …"],
+    counts: { out_of_order: 1, gaps: 1, gap_bytes: 3, retransmitted_bytes: 3 },
+  },
+  {
+    name: "each hole has its own time",
+    events: [syn(0), data(3, "c"), pause(500), data(5, "e"), pause(500), pause(400)],
+    streams: ["SYN <2> c …"],
+  },
+  {
+    name: "each hole is given up in its turn",
+    events: [syn(0), data(3, "c"), pause(500), data(5, "e"), pause(500), pause(500)],
+    streams: ["SYN <2> c <1> e …"],
+    counts: { out_of_order: 2, gaps: 2, gap_bytes: 3 },
+  },
+  {
+    name: "none: what waits, waits",
+    options: { gapTimeoutMs: Infinity },
+    events: [syn(0), data(4, "def"), pause(200_000), data(1, "abc")],
+    streams: ["SYN abcdef …"],
+  },
 ]);
 
 check("FIN", [
@@ -80,24 +243,80 @@ check("FIN", [
   { name: "ends an empty stream", events: [syn(0), fin(1)], streams: ["SYN fin"] },
   { name: "with bytes ends behind them", events: [syn(0), data(1, "abc"), fin(4, "def")], streams: ["SYN abcdef fin"] },
   { name: "on a SYN is no client's", events: [{ ...syn(0, "abc"), flags: "SF" }], streams: [] },
-  { name: "takes effect when the bytes before it have come", events: [syn(0), fin(4), data(1, "abc")], streams: ["SYN abc fin"] },
-  { name: "with bytes waits behind a hole", events: [syn(0), fin(4, "def"), data(1, "abc")], streams: ["SYN abcdef fin"] },
-  { name: "takes effect when the bytes before it are given up", events: [syn(0), data(1, "a"), fin(4), pause(1000)], streams: ["SYN a <2> fin"], counts: { gaps: 1, gap_bytes: 2 } },
-  { name: "waits for its time", events: [syn(0), data(1, "a"), fin(4), pause(899), pause(100), data(2, "bc")], streams: ["SYN abc fin"], counts: {} },
-  { name: "behind two holes", events: [syn(0), data(3, "c"), fin(6), pause(1000)], streams: ["SYN <2> c <2> fin"], counts: { out_of_order: 1, gaps: 2, gap_bytes: 4 } },
-  { name: "that comes again changes nothing", events: [syn(0), fin(4), fin(4), data(1, "abc"), fin(4), fin(2, "bc")], streams: ["SYN abc fin"] },
-  { name: "the first one says where the end is", events: [syn(0), data(1, "abc"), fin(5), fin(9), data(4, "d")], streams: ["SYN abcd fin"] },
-  { name: "below what was delivered is ignored", events: [syn(0), data(1, "abc"), fin(2), data(4, "d")], streams: ["SYN abcd …"] },
-  { name: "bytes beyond it are not the stream's", events: [syn(0), fin(4), data(1, "abcdef"), FLUSH], streams: ["SYN abc fin"] },
+  {
+    name: "takes effect when the bytes before it have come",
+    events: [syn(0), fin(4), data(1, "abc")],
+    streams: ["SYN abc fin"],
+  },
+  {
+    name: "with bytes waits behind a hole",
+    events: [syn(0), fin(4, "def"), data(1, "abc")],
+    streams: ["SYN abcdef fin"],
+  },
+  {
+    name: "takes effect when the bytes before it are given up",
+    events: [syn(0), data(1, "a"), fin(4), pause(1000)],
+    streams: ["SYN a <2> fin"],
+    counts: { gaps: 1, gap_bytes: 2 },
+  },
+  {
+    name: "waits for its time",
+    events: [syn(0), data(1, "a"), fin(4), pause(899), pause(100), data(2, "bc")],
+    streams: ["SYN abc fin"],
+    counts: {},
+  },
+  {
+    name: "behind two holes",
+    events: [syn(0), data(3, "c"), fin(6), pause(1000)],
+    streams: ["SYN <2> c <2> fin"],
+    counts: { out_of_order: 1, gaps: 2, gap_bytes: 4 },
+  },
+  {
+    name: "that comes again changes nothing",
+    events: [syn(0), fin(4), fin(4), data(1, "abc"), fin(4), fin(2, "bc")],
+    streams: ["SYN abc fin"],
+  },
+  {
+    name: "the first one says where the end is",
+    events: [syn(0), data(1, "abc"), fin(5), fin(9), data(4, "d")],
+    streams: ["SYN abcd fin"],
+  },
+  {
+    name: "below what was delivered is ignored",
+    events: [syn(0), data(1, "abc"), fin(2), data(4, "d")],
+    streams: ["SYN abcd …"],
+  },
+  {
+    name: "bytes beyond it are not the stream's",
+    events: [syn(0), fin(4), data(1, "abcdef"), FLUSH],
+    streams: ["SYN abc fin"],
+  },
 ]);
 
 check("RST", [
-  { name: "at exactly the next sequence number ends the stream", events: [syn(0), data(1, "abc"), reset(4)], streams: ["SYN abc reset"] },
-  { name: "with the ACK flag as well", events: [syn(0), data(1, "abc"), { ...reset(4), flags: "RA" }], streams: ["SYN abc reset"] },
+  {
+    name: "at exactly the next sequence number ends the stream",
+    events: [syn(0), data(1, "abc"), reset(4)],
+    streams: ["SYN abc reset"],
+  },
+  {
+    name: "with the ACK flag as well",
+    events: [syn(0), data(1, "abc"), { ...reset(4), flags: "RA" }],
+    streams: ["SYN abc reset"],
+  },
   { name: "below it is forged", events: [syn(0), data(1, "abc"), reset(3), data(4, "d")], streams: ["SYN abcd …"] },
   { name: "above it is forged", events: [syn(0), data(1, "abc"), reset(5), data(4, "d")], streams: ["SYN abcd …"] },
-  { name: "at a byte that waits is forged", events: [syn(0), data(4, "def"), reset(7), data(1, "abc")], streams: ["SYN abcdef …"] },
-  { name: "discards what waits", events: [syn(0), data(4, "def"), reset(1), FLUSH], streams: ["SYN reset"], counts: { out_of_order: 1, discarded_bytes: 3 } },
+  {
+    name: "at a byte that waits is forged",
+    events: [syn(0), data(4, "def"), reset(7), data(1, "abc")],
+    streams: ["SYN abcdef …"],
+  },
+  {
+    name: "discards what waits",
+    events: [syn(0), data(4, "def"), reset(1), FLUSH],
+    streams: ["SYN reset"],
+    counts: { out_of_order: 1, discarded_bytes: 3 },
+  },
   { name: "of no flow is nothing", events: [reset(1), pause(0)], streams: [] },
   { name: "behind the end is nothing", events: [syn(0), fin(1), reset(2), reset(1)], streams: ["SYN fin"] },
 ]);
@@ -105,96 +324,389 @@ check("RST", [
 check("SYN", [
   { name: "opens the flow", events: [syn(0)], streams: ["SYN …"] },
   { name: "with bytes: they count", events: [syn(0, "abc"), data(4, "def")], streams: ["SYN abcdef …"] },
-  { name: "with bytes that the server did not take: they come again", events: [syn(0, "abc"), data(1, "abcdef")], streams: ["SYN abcdef …"], counts: { overlap_bytes: 3 } },
-  { name: "that comes again changes nothing", events: [syn(0), syn(0), data(1, "abc"), syn(0), data(4, "d")], streams: ["SYN abcd …"] },
-  { name: "that comes again without its bytes changes nothing", events: [syn(0, "abc"), syn(0), data(4, "d")], streams: ["SYN abcd …"] },
-  { name: "that comes again with its bytes: they are retransmitted", events: [syn(0, "abc"), syn(0, "abc"), data(4, "d")], streams: ["SYN abcd …"], counts: { retransmitted_bytes: 3 } },
+  {
+    name: "with bytes that the server did not take: they come again",
+    events: [syn(0, "abc"), data(1, "abcdef")],
+    streams: ["SYN abcdef …"],
+    counts: { overlap_bytes: 3 },
+  },
+  {
+    name: "that comes again changes nothing",
+    events: [syn(0), syn(0), data(1, "abc"), syn(0), data(4, "d")],
+    streams: ["SYN abcd …"],
+  },
+  {
+    name: "that comes again without its bytes changes nothing",
+    events: [syn(0, "abc"), syn(0), data(4, "d")],
+    streams: ["SYN abcd …"],
+  },
+  {
+    name: "that comes again with its bytes: they are retransmitted",
+    events: [syn(0, "abc"), syn(0, "abc"), data(4, "d")],
+    streams: ["SYN abcd …"],
+    counts: { retransmitted_bytes: 3 },
+  },
   { name: "only the second one has bytes", events: [syn(0), syn(0, "abc")], streams: ["SYN abc …"] },
   { name: "with ACK is a server's", events: [{ ...syn(0), flags: "SA" }], streams: [] },
   { name: "with RST is nobody's", events: [{ ...syn(0), flags: "SR" }], streams: [] },
-  { name: "with a new ISN ends the flow and opens another", events: [syn(0), data(1, "abc"), syn(5000), data(5001, "xyz"), pause(1000), fin(5004)], streams: ["SYN abc replaced", "SYN xyz fin"] },
-  { name: "with a new ISN below the old one", events: [syn(0), data(1, "abc"), syn(-5000), data(-4999, "xyz"), pause(1000)], streams: ["SYN abc replaced", "SYN xyz …"] },
-  { name: "with a new ISN far away", events: [syn(0), data(1, "abc"), syn(2 ** 31), data(2 ** 31 + 1, "xyz"), pause(1000)], streams: ["SYN abc replaced", "SYN xyz …"] },
-  { name: "with a new ISN: late bytes of the flow before still reach it", events: [syn(0), data(4, "def"), syn(5000), data(5001, "xyz"), data(1, "abc"), pause(1000)], streams: ["SYN abcdef replaced", "SYN xyz …"] },
-  { name: "with a new ISN: the holes of the flow before are given up in time", events: [syn(0), data(4, "def"), syn(5000), pause(1000)], streams: ["SYN <3> def replaced", "SYN …"] },
-  { name: "with a new ISN: the flow before still ends at its FIN", events: [syn(0), data(1, "abc"), syn(5000), fin(4), data(5001, "x")], streams: ["SYN abc fin", "SYN x …"] },
-  { name: "with a new ISN: late copies of the flow before change nothing", events: [syn(0), data(1, "abc"), fin(4), syn(5000), data(1, "abc"), syn(0), data(5001, "x")], streams: ["SYN abc fin", "SYN x …"] },
-  { name: "with a new ISN opens another after a FIN", events: [syn(0), data(1, "abc"), fin(4), syn(5000), data(5001, "x"), fin(5002)], streams: ["SYN abc fin", "SYN x fin"] },
-  { name: "with a new ISN opens another after a RST", events: [syn(0), data(1, "abc"), reset(4), syn(5000), data(5001, "x")], streams: ["SYN abc reset", "SYN x …"] },
+  {
+    name: "with a new ISN ends the flow and opens another",
+    events: [syn(0), data(1, "abc"), syn(5000), data(5001, "xyz"), pause(1000), fin(5004)],
+    streams: ["SYN abc replaced", "SYN xyz fin"],
+  },
+  {
+    name: "with a new ISN below the old one",
+    events: [syn(0), data(1, "abc"), syn(-5000), data(-4999, "xyz"), pause(1000)],
+    streams: ["SYN abc replaced", "SYN xyz …"],
+  },
+  {
+    name: "with a new ISN far away",
+    events: [syn(0), data(1, "abc"), syn(2 ** 31), data(2 ** 31 + 1, "xyz"), pause(1000)],
+    streams: ["SYN abc replaced", "SYN xyz …"],
+  },
+  {
+    name: "with a new ISN: late bytes of the flow before still reach it",
+    events: [syn(0), data(4, "def"), syn(5000), data(5001, "xyz"), data(1, "abc"), pause(1000)],
+    streams: ["SYN abcdef replaced", "SYN xyz …"],
+  },
+  {
+    name: "with a new ISN: the holes of the flow before are given up in time",
+    events: [syn(0), data(4, "def"), syn(5000), pause(1000)],
+    streams: ["SYN <3> def replaced", "SYN …"],
+  },
+  {
+    name: "with a new ISN: the flow before still ends at its FIN",
+    events: [syn(0), data(1, "abc"), syn(5000), fin(4), data(5001, "x")],
+    streams: ["SYN abc fin", "SYN x …"],
+  },
+  {
+    name: "with a new ISN: late copies of the flow before change nothing",
+    events: [syn(0), data(1, "abc"), fin(4), syn(5000), data(1, "abc"), syn(0), data(5001, "x")],
+    streams: ["SYN abc fin", "SYN x …"],
+  },
+  {
+    name: "with a new ISN opens another after a FIN",
+    events: [syn(0), data(1, "abc"), fin(4), syn(5000), data(5001, "x"), fin(5002)],
+    streams: ["SYN abc fin", "SYN x fin"],
+  },
+  {
+    name: "with a new ISN opens another after a RST",
+    events: [syn(0), data(1, "abc"), reset(4), syn(5000), data(5001, "x")],
+    streams: ["SYN abc reset", "SYN x …"],
+  },
 ]);
 
 check("a flow without its SYN", [
   { name: "waits", events: [data(1, "abc")], streams: [] },
-  { name: "is no more than early: the SYN opens it", events: [data(1, "abc"), syn(0), data(4, "d")], streams: ["SYN abcd …"] },
+  {
+    name: "is no more than early: the SYN opens it",
+    events: [data(1, "abc"), syn(0), data(4, "d")],
+    streams: ["SYN abcd …"],
+  },
   { name: "is opened by a SYN with bytes", events: [data(4, "def"), syn(0, "abc")], streams: ["SYN abcdef …"] },
-  { name: "is opened by a SYN below a hole", events: [data(4, "def"), syn(0), data(1, "abc")], streams: ["SYN abcdef …"] },
-  { name: "is picked up at its lowest byte, in time", events: [data(7, "ghi"), data(4, "def"), pause(1000), data(10, "j")], streams: ["- defghij …"], counts: { } },
-  { name: "is picked up at its lowest byte, at the limit of segments", options: { maxPendingPackets: 2 }, events: [data(7, "ghi"), data(4, "def"), data(12, "l")], streams: ["- defghi …"], counts: { pending_limit: 1 } },
-  { name: "0: is picked up at once", options: { maxPendingPackets: 0 }, events: [data(7, "ghi"), data(10, "j")], streams: ["- ghij …"], counts: { pending_limit: 1 } },
-  { name: "is picked up at the end of the capture", events: [data(7, "ghi"), data(11, "k"), FLUSH], streams: ["- ghi <1> k flushed"], counts: { gaps: 1, gap_bytes: 1 } },
+  {
+    name: "is opened by a SYN below a hole",
+    events: [data(4, "def"), syn(0), data(1, "abc")],
+    streams: ["SYN abcdef …"],
+  },
+  {
+    name: "is picked up at its lowest byte, in time",
+    events: [data(7, "ghi"), data(4, "def"), pause(1000), data(10, "j")],
+    streams: ["- defghij …"],
+    counts: {},
+  },
+  {
+    name: "is picked up at its lowest byte, at the limit of segments",
+    options: { maxPendingPackets: 2 },
+    events: [data(7, "ghi"), data(4, "def"), data(12, "l")],
+    streams: ["- defghi …"],
+    counts: { pending_limit: 1 },
+  },
+  {
+    name: "0: is picked up at once",
+    options: { maxPendingPackets: 0 },
+    events: [data(7, "ghi"), data(10, "j")],
+    streams: ["- ghij …"],
+    counts: { pending_limit: 1 },
+  },
+  {
+    name: "is picked up at the end of the capture",
+    events: [data(7, "ghi"), data(11, "k"), FLUSH],
+    streams: ["- ghi <1> k flushed"],
+    counts: { gaps: 1, gap_bytes: 1 },
+  },
   { name: "ends at its FIN", events: [data(7, "ghi"), fin(10), pause(1000)], streams: ["- ghi fin"] },
-  { name: "ends at a FIN that came with its first bytes", events: [fin(7, "ghi"), pause(1000)], streams: ["- ghi fin"] },
+  {
+    name: "ends at a FIN that came with its first bytes",
+    events: [fin(7, "ghi"), pause(1000)],
+    streams: ["- ghi fin"],
+  },
   { name: "ends at its FIN when the SYN comes", events: [data(1, "abc"), fin(4), syn(0)], streams: ["SYN abc fin"] },
-  { name: "is not reset while it waits", events: [data(7, "ghi"), reset(10), data(10, "j"), pause(1000)], streams: ["- ghij …"] },
-  { name: "a late SYN belongs to the flow that was picked up", events: [data(4, "def"), pause(1000), syn(0), data(7, "g"), fin(8)], streams: ["- defg fin"], counts: { gaps: 1, gap_bytes: 3 } },
-  { name: "a late SYN at the first byte: nothing was lost", events: [data(1, "abc"), pause(1000), syn(0), data(4, "d")], streams: ["- abcd …"], counts: {} },
-  { name: "bytes below the pick-up come too late", events: [data(4, "def"), pause(1000), data(1, "abc"), data(2, "bcdefg")], streams: ["- defg …"] },
-  { name: "a SYN above its bytes is another's", events: [data(1, "abc"), syn(5000), data(5001, "x"), pause(1000)], streams: ["SYN x …", "- abc replaced"] },
-  { name: "a SYN far below its bytes is another's", events: [data(1, "abc"), syn(-2_000_000), data(-1_999_999, "x"), pause(1000)], streams: ["SYN x …", "- abc replaced"] },
+  {
+    name: "is not reset while it waits",
+    events: [data(7, "ghi"), reset(10), data(10, "j"), pause(1000)],
+    streams: ["- ghij …"],
+  },
+  {
+    name: "a late SYN belongs to the flow that was picked up",
+    events: [data(4, "def"), pause(1000), syn(0), data(7, "g"), fin(8)],
+    streams: ["- defg fin"],
+    counts: { gaps: 1, gap_bytes: 3 },
+  },
+  {
+    name: "a late SYN at the first byte: nothing was lost",
+    events: [data(1, "abc"), pause(1000), syn(0), data(4, "d")],
+    streams: ["- abcd …"],
+    counts: {},
+  },
+  {
+    name: "bytes below the pick-up come too late",
+    events: [data(4, "def"), pause(1000), data(1, "abc"), data(2, "bcdefg")],
+    streams: ["- defg …"],
+  },
+  {
+    name: "a SYN above its bytes is another's",
+    events: [data(1, "abc"), syn(5000), data(5001, "x"), pause(1000)],
+    streams: ["SYN x …", "- abc replaced"],
+  },
+  {
+    name: "a SYN far below its bytes is another's",
+    events: [data(1, "abc"), syn(-2_000_000), data(-1_999_999, "x"), pause(1000)],
+    streams: ["SYN x …", "- abc replaced"],
+  },
 ]);
 
 check("an ended flow", [
-  { name: "its bytes come again: nothing", events: [syn(0), data(1, "abc"), fin(4), pause(59_000), data(1, "abc"), data(2, "b"), fin(3, "c")], streams: ["SYN abc fin"], counts: { retransmitted_bytes: 5 } },
-  { name: "its SYN comes again: nothing", events: [syn(0), data(1, "abc"), fin(4), pause(59_000), syn(0), FLUSH], streams: ["SYN abc fin"], counts: {} },
-  { name: "its bare FIN and ACK come again: nothing", events: [syn(0), data(1, "abc"), fin(4), fin(4), data(5, ""), FLUSH], streams: ["SYN abc fin"] },
-  { name: "a keep-alive probe behind it: nothing", events: [syn(0), data(1, "abc"), reset(4), data(3, "\0"), FLUSH], streams: ["SYN abc reset"] },
-  { name: "newer bytes without a SYN are picked up", events: [syn(0), data(1, "abc"), fin(4), data(5001, "xyz"), pause(1000)], streams: ["SYN abc fin", "- xyz …"] },
-  { name: "newer bytes wait for their SYN", events: [syn(0), data(1, "abc"), fin(4), data(5001, "xyz"), syn(5000)], streams: ["SYN abc fin", "SYN xyz …"] },
-  { name: "of newer bytes, those it had are taken off", events: [syn(0), data(1, "abc"), reset(4), data(3, "Xdef"), pause(1000)], streams: ["SYN abc reset", "- def …"], counts: { overlap_bytes: 1 } },
-  { name: "after 60 s it is forgotten", events: [syn(0), data(1, "abc"), fin(4), pause(60_000), data(1, "abc"), pause(1000)], streams: ["SYN abc fin", "- abc …"] },
-  { name: "after 60 s the same ISN opens another", events: [syn(0), data(1, "abc"), fin(4), pause(60_000), syn(0), data(1, "abc")], streams: ["SYN abc fin", "SYN abc …"] },
-  { name: "of one without a SYN, lower bytes are late too", events: [data(4, "def"), fin(7), pause(1000), data(1, "abc"), FLUSH], streams: ["- def fin"], counts: { retransmitted_bytes: 3 } },
+  {
+    name: "its bytes come again: nothing",
+    events: [syn(0), data(1, "abc"), fin(4), pause(59_000), data(1, "abc"), data(2, "b"), fin(3, "c")],
+    streams: ["SYN abc fin"],
+    counts: { retransmitted_bytes: 5 },
+  },
+  {
+    name: "its SYN comes again: nothing",
+    events: [syn(0), data(1, "abc"), fin(4), pause(59_000), syn(0), FLUSH],
+    streams: ["SYN abc fin"],
+    counts: {},
+  },
+  {
+    name: "its bare FIN and ACK come again: nothing",
+    events: [syn(0), data(1, "abc"), fin(4), fin(4), data(5, ""), FLUSH],
+    streams: ["SYN abc fin"],
+  },
+  {
+    name: "a keep-alive probe behind it: nothing",
+    events: [syn(0), data(1, "abc"), reset(4), data(3, "\0"), FLUSH],
+    streams: ["SYN abc reset"],
+  },
+  {
+    name: "newer bytes without a SYN are picked up",
+    events: [syn(0), data(1, "abc"), fin(4), data(5001, "xyz"), pause(1000)],
+    streams: ["SYN abc fin", "- xyz …"],
+  },
+  {
+    name: "newer bytes wait for their SYN",
+    events: [syn(0), data(1, "abc"), fin(4), data(5001, "xyz"), syn(5000)],
+    streams: ["SYN abc fin", "SYN xyz …"],
+  },
+  {
+    name: "of newer bytes, those it had are taken off",
+    events: [syn(0), data(1, "abc"), reset(4), data(3, "Xdef"), pause(1000)],
+    streams: ["SYN abc reset", "- def …"],
+    counts: { overlap_bytes: 1 },
+  },
+  {
+    name: "after 60 s it is forgotten",
+    events: [syn(0), data(1, "abc"), fin(4), pause(60_000), data(1, "abc"), pause(1000)],
+    streams: ["SYN abc fin", "- abc …"],
+  },
+  {
+    name: "after 60 s the same ISN opens another",
+    events: [syn(0), data(1, "abc"), fin(4), pause(60_000), syn(0), data(1, "abc")],
+    streams: ["SYN abc fin", "SYN abc …"],
+  },
+  {
+    name: "of one without a SYN, lower bytes are late too",
+    events: [data(4, "def"), fin(7), pause(1000), data(1, "abc"), FLUSH],
+    streams: ["- def fin"],
+    counts: { retransmitted_bytes: 3 },
+  },
 ]);
 
 check("the same ISN again", [
-  { name: "is another connection, by what it acknowledges", events: [syn(0), data(1, "abc"), fin(4), syn(0), data(1, "abc", { acknowledgment: 900_000_000 }), fin(4, "", { acknowledgment: 900_000_000 })], streams: ["SYN abc fin", "SYN abc fin"] },
-  { name: "without its SYN as well", events: [syn(0), data(1, "abc"), fin(4), data(1, "abc", { acknowledgment: 900_000_000 }), pause(1000)], streams: ["SYN abc fin", "- abc …"] },
-  { name: "is a late copy, if it acknowledges the same", events: [syn(0), data(1, "abc"), fin(4), syn(0), data(1, "abc"), fin(4), FLUSH], streams: ["SYN abc fin"] },
-  { name: "is a late copy, if it acknowledges something in between", events: [syn(0), data(1, "a"), data(2, "bc", { acknowledgment: 9000 }), fin(4, "", { acknowledgment: 9000 }), data(1, "a", { acknowledgment: 7000 }), FLUSH], streams: ["SYN abc fin"] },
-  { name: "is a late copy, if it acknowledges a little more", events: [syn(0), data(1, "abc"), fin(4), data(1, "abc", { acknowledgment: 9000 }), FLUSH], streams: ["SYN abc fin"] },
+  {
+    name: "is another connection, by what it acknowledges",
+    events: [
+      syn(0),
+      data(1, "abc"),
+      fin(4),
+      syn(0),
+      data(1, "abc", { acknowledgment: 900_000_000 }),
+      fin(4, "", { acknowledgment: 900_000_000 }),
+    ],
+    streams: ["SYN abc fin", "SYN abc fin"],
+  },
+  {
+    name: "without its SYN as well",
+    events: [syn(0), data(1, "abc"), fin(4), data(1, "abc", { acknowledgment: 900_000_000 }), pause(1000)],
+    streams: ["SYN abc fin", "- abc …"],
+  },
+  {
+    name: "is a late copy, if it acknowledges the same",
+    events: [syn(0), data(1, "abc"), fin(4), syn(0), data(1, "abc"), fin(4), FLUSH],
+    streams: ["SYN abc fin"],
+  },
+  {
+    name: "is a late copy, if it acknowledges something in between",
+    events: [
+      syn(0),
+      data(1, "a"),
+      data(2, "bc", { acknowledgment: 9000 }),
+      fin(4, "", { acknowledgment: 9000 }),
+      data(1, "a", { acknowledgment: 7000 }),
+      FLUSH,
+    ],
+    streams: ["SYN abc fin"],
+  },
+  {
+    name: "is a late copy, if it acknowledges a little more",
+    events: [syn(0), data(1, "abc"), fin(4), data(1, "abc", { acknowledgment: 9000 }), FLUSH],
+    streams: ["SYN abc fin"],
+  },
 ]);
 
 check("the window", [
-  { name: "bytes 2^30 ahead wait", events: [syn(0), data(1 + 2 ** 30, "x"), data(1, "a")], streams: ["SYN a …"], counts: { out_of_order: 1 } },
-  { name: "bytes more than 2^30 ahead are not the flow's", events: [syn(0), data(2 + 2 ** 30, "x"), data(1, "a"), FLUSH], streams: ["SYN a flushed"], counts: { out_of_window: 1 } },
-  { name: "bytes more than 2^30 behind are not the flow's", events: [syn(0), data(-(2 ** 30), "x"), data(1, "a"), FLUSH], streams: ["SYN a flushed"], counts: { out_of_window: 1 } },
-  { name: "a FIN outside of it is not the flow's", events: [syn(0), fin(2 + 2 ** 30), data(1, "a"), FLUSH], streams: ["SYN a flushed"], counts: { out_of_window: 1 } },
+  {
+    name: "bytes 2^30 ahead wait",
+    events: [syn(0), data(1 + 2 ** 30, "x"), data(1, "a")],
+    streams: ["SYN a …"],
+    counts: { out_of_order: 1 },
+  },
+  {
+    name: "bytes more than 2^30 ahead are not the flow's",
+    events: [syn(0), data(2 + 2 ** 30, "x"), data(1, "a"), FLUSH],
+    streams: ["SYN a flushed"],
+    counts: { out_of_window: 1 },
+  },
+  {
+    name: "bytes more than 2^30 behind are not the flow's",
+    events: [syn(0), data(-(2 ** 30), "x"), data(1, "a"), FLUSH],
+    streams: ["SYN a flushed"],
+    counts: { out_of_window: 1 },
+  },
+  {
+    name: "a FIN outside of it is not the flow's",
+    events: [syn(0), fin(2 + 2 ** 30), data(1, "a"), FLUSH],
+    streams: ["SYN a flushed"],
+    counts: { out_of_window: 1 },
+  },
 ]);
 
 check("a truncated segment", [
-  { name: "its tail is a hole before the next", events: [syn(0), data(1, "abc", { missing: 5 }), data(9, "xyz"), pause(1000)], streams: ["SYN abc <5> xyz …"], counts: { out_of_order: 1, gaps: 1, gap_bytes: 5 } },
-  { name: "its tail may come again", events: [syn(0), data(1, "abc", { missing: 3 }), data(7, "ghi"), data(1, "abcdef")], streams: ["SYN abcdefghi …"], counts: { out_of_order: 1, overlap_bytes: 3 } },
-  { name: "at the end its tail is a hole too", events: [syn(0), data(1, "abc", { missing: 5 }), FLUSH], streams: ["SYN abc <5> flushed"], counts: { gaps: 1, gap_bytes: 5 } },
-  { name: "of several tails the furthest counts", events: [syn(0), data(1, "abc", { missing: 5 }), data(1, "ab", { missing: 3 }), FLUSH], streams: ["SYN abc <5> flushed"], counts: { gaps: 1, gap_bytes: 5, retransmitted_bytes: 2 } },
-  { name: "a FIN behind its tail has its own time", events: [syn(0), data(4, "de", { missing: 3 }), pause(600), fin(9), pause(300), data(1, "abc"), pause(600), data(6, "fgh")], streams: ["SYN abcdefgh fin"] },
-  { name: "a tail behind a hole is the same hole", events: [syn(0), data(4, "", { missing: 3 }), data(7, "x"), FLUSH], streams: ["SYN <6> x flushed"], counts: { out_of_order: 1, gaps: 1, gap_bytes: 6 } },
-  { name: "so it is at the end", events: [syn(0), data(1, "a", { missing: 3 }), data(7, "", { missing: 4 }), FLUSH], streams: ["SYN a <9> flushed"], counts: { gaps: 1, gap_bytes: 9 } },
-  { name: "its FIN is behind its tail", events: [syn(0), fin(1, "abc", { missing: 5 }), pause(1000)], streams: ["SYN abc <5> fin"], counts: { gaps: 1, gap_bytes: 5 } },
-  { name: "nothing of its bytes is left", events: [syn(0), data(1, "", { missing: 8 }), data(9, "x"), pause(1000)], streams: ["SYN <8> x …"] },
-  { name: "nothing of its bytes is left, at the end", events: [syn(0), data(1, "", { missing: 8 }), FLUSH], streams: ["SYN <8> flushed"] },
-  { name: "a tail that was given up and behind a RST is no hole", events: [syn(0), data(1, "abc", { missing: 5 }), data(4, "defgh"), reset(9)], streams: ["SYN abcdefgh reset"], counts: {} },
+  {
+    name: "its tail is a hole before the next",
+    events: [syn(0), data(1, "abc", { missing: 5 }), data(9, "xyz"), pause(1000)],
+    streams: ["SYN abc <5> xyz …"],
+    counts: { out_of_order: 1, gaps: 1, gap_bytes: 5 },
+  },
+  {
+    name: "its tail may come again",
+    events: [syn(0), data(1, "abc", { missing: 3 }), data(7, "ghi"), data(1, "abcdef")],
+    streams: ["SYN abcdefghi …"],
+    counts: { out_of_order: 1, overlap_bytes: 3 },
+  },
+  {
+    name: "at the end its tail is a hole too",
+    events: [syn(0), data(1, "abc", { missing: 5 }), FLUSH],
+    streams: ["SYN abc <5> flushed"],
+    counts: { gaps: 1, gap_bytes: 5 },
+  },
+  {
+    name: "of several tails the furthest counts",
+    events: [syn(0), data(1, "abc", { missing: 5 }), data(1, "ab", { missing: 3 }), FLUSH],
+    streams: ["SYN abc <5> flushed"],
+    counts: { gaps: 1, gap_bytes: 5, retransmitted_bytes: 2 },
+  },
+  {
+    name: "a FIN behind its tail has its own time",
+    events: [
+      syn(0),
+      data(4, "de", { missing: 3 }),
+      pause(600),
+      fin(9),
+      pause(300),
+      data(1, "abc"),
+      pause(600),
+      data(6, "fgh"),
+    ],
+    streams: ["SYN abcdefgh fin"],
+  },
+  {
+    name: "a tail behind a hole is the same hole",
+    events: [syn(0), data(4, "", { missing: 3 }), data(7, "x"), FLUSH],
+    streams: ["SYN <6> x flushed"],
+    counts: { out_of_order: 1, gaps: 1, gap_bytes: 6 },
+  },
+  {
+    name: "so it is at the end",
+    events: [syn(0), data(1, "a", { missing: 3 }), data(7, "", { missing: 4 }), FLUSH],
+    streams: ["SYN a <9> flushed"],
+    counts: { gaps: 1, gap_bytes: 9 },
+  },
+  {
+    name: "its FIN is behind its tail",
+    events: [syn(0), fin(1, "abc", { missing: 5 }), pause(1000)],
+    streams: ["SYN abc <5> fin"],
+    counts: { gaps: 1, gap_bytes: 5 },
+  },
+  {
+    name: "nothing of its bytes is left",
+    events: [syn(0), data(1, "", { missing: 8 }), data(9, "x"), pause(1000)],
+    streams: ["SYN <8> x …"],
+  },
+  {
+    name: "nothing of its bytes is left, at the end",
+    events: [syn(0), data(1, "", { missing: 8 }), FLUSH],
+    streams: ["SYN <8> flushed"],
+  },
+  {
+    name: "a tail that was given up and behind a RST is no hole",
+    events: [syn(0), data(1, "abc", { missing: 5 }), data(4, "defgh"), reset(9)],
+    streams: ["SYN abcdefgh reset"],
+    counts: {},
+  },
 ]);
 
 check("the end of the capture", [
-  { name: "delivers all that waits, with its holes", events: [syn(0), data(3, "c"), data(5, "e"), FLUSH], streams: ["SYN <2> c <1> e flushed"] },
+  {
+    name: "delivers all that waits, with its holes",
+    events: [syn(0), data(3, "c"), data(5, "e"), FLUSH],
+    streams: ["SYN <2> c <1> e flushed"],
+  },
   { name: "ends at a FIN that waits", events: [syn(0), data(3, "c"), fin(6), FLUSH], streams: ["SYN <2> c <2> fin"] },
-  { name: "ends every flow", events: [syn(0), syn(0, "x", { sourcePort: 2 }), data(1, "y", { sourcePort: 3 }), FLUSH], streams: ["SYN flushed", "SYN x flushed", "- y flushed"] },
+  {
+    name: "ends every flow",
+    events: [syn(0), syn(0, "x", { sourcePort: 2 }), data(1, "y", { sourcePort: 3 }), FLUSH],
+    streams: ["SYN flushed", "SYN x flushed", "- y flushed"],
+  },
 ]);
 
 check("flows are told apart", [
-  { name: "by the source port", events: [syn(0), syn(0, "", { sourcePort: 2 }), data(1, "a"), data(1, "b", { sourcePort: 2 })], streams: ["SYN a …", "SYN b …"] },
-  { name: "by the source", events: [syn(0), syn(0, "", { source: 2 }), data(1, "a"), data(1, "b", { source: 2 })], streams: ["SYN a …", "SYN b …"] },
-  { name: "by the destination: two mirrored hosts are two", events: [syn(0), syn(0, "", { destination: 2 }), data(1, "a"), data(1, "b", { destination: 2 }), fin(2)], streams: ["SYN a fin", "SYN b …"] },
+  {
+    name: "by the source port",
+    events: [syn(0), syn(0, "", { sourcePort: 2 }), data(1, "a"), data(1, "b", { sourcePort: 2 })],
+    streams: ["SYN a …", "SYN b …"],
+  },
+  {
+    name: "by the source",
+    events: [syn(0), syn(0, "", { source: 2 }), data(1, "a"), data(1, "b", { source: 2 })],
+    streams: ["SYN a …", "SYN b …"],
+  },
+  {
+    name: "by the destination: two mirrored hosts are two",
+    events: [syn(0), syn(0, "", { destination: 2 }), data(1, "a"), data(1, "b", { destination: 2 }), fin(2)],
+    streams: ["SYN a fin", "SYN b …"],
+  },
 ]);
 
 test("bytes in order are delivered where they lie, uncopied", () => {
@@ -203,6 +715,9 @@ test("bytes in order are delivered where they lie, uncopied", () => {
   const given: [Uint8Array, number, number][] = [];
   flows.recorder.streams[0]!.data = (bytes, offset, length) => given.push([bytes, offset, length]);
   flows.play(data(1, "abc"), data(3, "cdef"));
-  expect(given.map(([, offset, length]) => [offset, length])).toEqual([[10, 3], [11, 3]]);
+  expect(given.map(([, offset, length]) => [offset, length])).toEqual([
+    [10, 3],
+    [11, 3],
+  ]);
   expect(given[1]![0]).toBe(flows.segment.bytes);
 });

@@ -30,32 +30,123 @@ const open = [syn(0), synAck(0, 1), data(1, "GET")];
 
 check("a response", [
   { name: "begins behind its SYN-ACK", events: [syn(0), synAck(0, 1)], streams: ["SYN …"], responses: ["SYN …"] },
-  { name: "comes in order", events: [...open, answer(1, "200", 4), answer(4, " ok", 4)], streams: ["SYN GET …"], responses: ["SYN 200 ok …"] },
-  { name: "waits for what is missing", events: [...open, answer(4, " ok", 4), answer(1, "200", 4)], streams: ["SYN GET …"], responses: ["SYN 200 ok …"] },
-  { name: "has gaps", events: [...open, answer(4, " ok", 4), pause(1000)], streams: ["SYN GET …"], responses: ["SYN <3>  ok …"] },
-  { name: "gives up holes at the limit of its own direction", options: { maxPendingPackets: 1 }, events: [...open, data(9, "x"), answer(4, "a", 4), answer(6, "b", 4)], streams: ["SYN GET …"], responses: ["SYN <3> a …"] },
-  { name: "drops what comes again", events: [...open, answer(1, "200", 4), answer(1, "XXXX", 4), synAck(0, 1)], streams: ["SYN GET …"], responses: ["SYN 200X …"] },
-  { name: "ends at its FIN", events: [...open, answer(1, "ok", 4, { flags: "AF" })], streams: ["SYN GET …"], responses: ["SYN ok fin"] },
-  { name: "goes on behind the client's FIN", events: [...open, fin(4), answer(1, "ok", 5), answer(3, "!", 5, { flags: "AF" })], streams: ["SYN GET fin"], responses: ["SYN ok! fin"] },
-  { name: "ends with the client's reset", events: [...open, answer(1, "ok", 4), reset(4)], streams: ["SYN GET reset"], responses: ["SYN ok reset"] },
-  { name: "ends with the server's reset, if that is in order", events: [...open, answer(2, "", 4, { flags: "R" }), answer(1, "", 4, { flags: "R" })], streams: ["SYN GET …"], responses: ["SYN reset"] },
-  { name: "ends with the capture", events: [...open, answer(3, "x", 4), FLUSH], streams: ["SYN GET flushed"], responses: ["SYN <2> x flushed"] },
-  { name: "ends with the capture also behind the client's FIN", events: [...open, fin(4), answer(1, "x", 5), FLUSH], streams: ["SYN GET fin"], responses: ["SYN x flushed"] },
-  { name: "without its SYN-ACK is picked up at its lowest byte", events: [syn(0), data(1, "GET"), answer(4, " ok", 4), answer(1, "200", 4), pause(1000)], streams: ["SYN GET …"], responses: ["- 200 ok …"] },
-  { name: "that nobody asked is nobody's", events: [synAck(0, 1), answer(1, "200", 1), FLUSH], streams: [], responses: [] },
-  { name: "of a truncated frame has a gap", events: [...open, answer(1, "a", 4, { missing: 3 }), answer(5, "b", 4), pause(1000)], streams: ["SYN GET …"], responses: ["SYN a <3> b …"] },
+  {
+    name: "comes in order",
+    events: [...open, answer(1, "200", 4), answer(4, " ok", 4)],
+    streams: ["SYN GET …"],
+    responses: ["SYN 200 ok …"],
+  },
+  {
+    name: "waits for what is missing",
+    events: [...open, answer(4, " ok", 4), answer(1, "200", 4)],
+    streams: ["SYN GET …"],
+    responses: ["SYN 200 ok …"],
+  },
+  {
+    name: "has gaps",
+    events: [...open, answer(4, " ok", 4), pause(1000)],
+    streams: ["SYN GET …"],
+    responses: ["SYN <3>  ok …"],
+  },
+  {
+    name: "gives up holes at the limit of its own direction",
+    options: { maxPendingPackets: 1 },
+    events: [...open, data(9, "x"), answer(4, "a", 4), answer(6, "b", 4)],
+    streams: ["SYN GET …"],
+    responses: ["SYN <3> a …"],
+  },
+  {
+    name: "drops what comes again",
+    events: [...open, answer(1, "200", 4), answer(1, "XXXX", 4), synAck(0, 1)],
+    streams: ["SYN GET …"],
+    responses: ["SYN 200X …"],
+  },
+  {
+    name: "ends at its FIN",
+    events: [...open, answer(1, "ok", 4, { flags: "AF" })],
+    streams: ["SYN GET …"],
+    responses: ["SYN ok fin"],
+  },
+  {
+    name: "goes on behind the client's FIN",
+    events: [...open, fin(4), answer(1, "ok", 5), answer(3, "!", 5, { flags: "AF" })],
+    streams: ["SYN GET fin"],
+    responses: ["SYN ok! fin"],
+  },
+  {
+    name: "ends with the client's reset",
+    events: [...open, answer(1, "ok", 4), reset(4)],
+    streams: ["SYN GET reset"],
+    responses: ["SYN ok reset"],
+  },
+  {
+    name: "ends with the server's reset, if that is in order",
+    events: [...open, answer(2, "", 4, { flags: "R" }), answer(1, "", 4, { flags: "R" })],
+    streams: ["SYN GET …"],
+    responses: ["SYN reset"],
+  },
+  {
+    name: "ends with the capture",
+    events: [...open, answer(3, "x", 4), FLUSH],
+    streams: ["SYN GET flushed"],
+    responses: ["SYN <2> x flushed"],
+  },
+  {
+    name: "ends with the capture also behind the client's FIN",
+    events: [...open, fin(4), answer(1, "x", 5), FLUSH],
+    streams: ["SYN GET fin"],
+    responses: ["SYN x flushed"],
+  },
+  {
+    name: "without its SYN-ACK is picked up at its lowest byte",
+    events: [syn(0), data(1, "GET"), answer(4, " ok", 4), answer(1, "200", 4), pause(1000)],
+    streams: ["SYN GET …"],
+    responses: ["- 200 ok …"],
+  },
+  {
+    name: "that nobody asked is nobody's",
+    events: [synAck(0, 1), answer(1, "200", 1), FLUSH],
+    streams: [],
+    responses: [],
+  },
+  {
+    name: "of a truncated frame has a gap",
+    events: [...open, answer(1, "a", 4, { missing: 3 }), answer(5, "b", 4), pause(1000)],
+    streams: ["SYN GET …"],
+    responses: ["SYN a <3> b …"],
+  },
 ]);
 
 check("several incarnations", [
   {
     name: "each has its own response, by its SYN-ACK",
-    events: [syn(0), synAck(0, 1), data(1, "a"), syn(5000), synAck(70_000, 5001), data(5001, "b", { acknowledgment: 70_001 }), answer(70_001, "B", 5002), answer(1, "A", 2), pause(1000)],
+    events: [
+      syn(0),
+      synAck(0, 1),
+      data(1, "a"),
+      syn(5000),
+      synAck(70_000, 5001),
+      data(5001, "b", { acknowledgment: 70_001 }),
+      answer(70_001, "B", 5002),
+      answer(1, "A", 2),
+      pause(1000),
+    ],
     streams: ["SYN a replaced", "SYN b …"],
     responses: ["SYN A replaced", "SYN B …"],
   },
   {
     name: "a SYN-ACK that begins elsewhere tells a second SYN with the same ISN from a late copy",
-    events: [syn(0), synAck(0, 1), data(1, "ab"), fin(3), syn(0), synAck(500, 1), data(1, "xy", { acknowledgment: 501 }), answer(501, "B", 3), FLUSH],
+    events: [
+      syn(0),
+      synAck(0, 1),
+      data(1, "ab"),
+      fin(3),
+      syn(0),
+      synAck(500, 1),
+      data(1, "xy", { acknowledgment: 501 }),
+      answer(501, "B", 3),
+      FLUSH,
+    ],
     streams: ["SYN ab fin", "SYN xy flushed"],
     responses: ["SYN flushed", "SYN B flushed"],
   },
@@ -63,13 +154,23 @@ check("several incarnations", [
 
 test("connections of two VNIs are two", () => {
   const other = { vni: 8 };
-  const flows = new Flows({ reassemblesServer: true, acknowledgment: 1 }).play(syn(0), syn(0, "", other), synAck(0, 1), data(1, "a"), data(1, "b", other), answer(1, "A", 2), FLUSH);
+  const flows = new Flows({ reassemblesServer: true, acknowledgment: 1 }).play(
+    syn(0),
+    syn(0, "", other),
+    synAck(0, 1),
+    data(1, "a"),
+    data(1, "b", other),
+    answer(1, "A", 2),
+    FLUSH,
+  );
   expect([flows.streams, flows.responses]).toEqual([["SYN a flushed", "SYN b flushed"], ["SYN A flushed"]]);
 });
 
 test("what is counted of the client's direction is the same with and without the server's", () => {
   const events: Event[] = [...open, answer(4, " ok", 4), answer(1, "200", 4), fin(4), FLUSH];
-  const [on, off] = [true, false].map((reassemblesServer) => new Flows({ reassemblesServer, acknowledgment: 1 }).play(...events));
+  const [on, off] = [true, false].map((reassemblesServer) =>
+    new Flows({ reassemblesServer, acknowledgment: 1 }).play(...events),
+  );
   expect(on!.counters).toEqual(off!.counters);
   expect(on!.table.serverCounters).toMatchObject({ delivered_bytes: 6, out_of_order: 1, gaps: 0 });
   expect([on!.budget.usedBytes, on!.table.pendingCount, on!.table.liveCount]).toEqual([0, 0, 0]);

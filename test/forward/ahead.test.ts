@@ -14,8 +14,18 @@ const EPOCH_MS = 1_750_000_000_000;
 function frame(flow: number, n: number) {
   const address = { source: `10.0.0.${flow + 1}`, destination: "10.1.0.1" };
   const sequence = n === 0 ? 0 : 1 + (n - 1) * REQUEST.length;
-  const segment = tcp({ ...address, sourcePort: 40_000, destinationPort: SHARD_PORT, sequence, flags: n === 0 ? "S" : "A", ...(n === 0 ? {} : { payload: REQUEST }) });
-  return { bytes: mirrored(ethernet(ip(address.source, address.destination, TCP, segment)), { vni: SHARD_VNI }), timestampMs: EPOCH_MS };
+  const segment = tcp({
+    ...address,
+    sourcePort: 40_000,
+    destinationPort: SHARD_PORT,
+    sequence,
+    flags: n === 0 ? "S" : "A",
+    ...(n === 0 ? {} : { payload: REQUEST }),
+  });
+  return {
+    bytes: mirrored(ethernet(ip(address.source, address.destination, TCP, segment)), { vni: SHARD_VNI }),
+    timestampMs: EPOCH_MS,
+  };
 }
 
 /** A shard with a source of `requests` requests, dealt out to the flows in turn. */
@@ -33,7 +43,8 @@ test("as many requests wait as may, the next is read when one of them is sent", 
   expect(counters.requests.seen).toBe(AHEAD_REQUESTS_MAX);
   expect(shard.isBehind).toBe(true);
   // The first of each flow leaves.
-  for (const events of connections) events.opened({ write: (_bytes, _offset, length) => length, shutdown() {}, terminate() {} });
+  for (const events of connections)
+    events.opened({ write: (_bytes, _offset, length) => length, shutdown() {}, terminate() {} });
   expect(counters.upstream.bytes).toBe(FLOWS * REQUEST.length);
   expect(shard.isBehind).toBe(false);
   expect(shard.process(source, 100_000)).toBe(true);
@@ -47,7 +58,8 @@ test("as many requests wait as may, the next is read when one of them is sent", 
 test("an endpoint that has no more to answer gets more to do: it may serve one connection at a time, and wait for its end", () => {
   const { shard, source, counters, connections, clock } = setUp(2 * AHEAD_REQUESTS_MAX);
   expect(shard.process(source, 100_000)).toBe(true);
-  for (const events of connections) events.opened({ write: (_bytes, _offset, length) => length, shutdown() {}, terminate() {} });
+  for (const events of connections)
+    events.opened({ write: (_bytes, _offset, length) => length, shutdown() {}, terminate() {} });
   while (shard.process(source, 100_000) && !shard.isBehind);
   const pass = (ms: number) => {
     clock.nowMs += ms;

@@ -9,7 +9,14 @@ export class Clients extends Scripted {
 
   constructor({ bufferBytes, ...http }: Partial<HttpOptions> & { bufferBytes?: number } = {}) {
     super(bufferBytes === undefined ? {} : { bufferBytes });
-    const usual = { pipelineDepth: 1, maxWaitingRequests: 128, maxRequestBytes: 1 << 20, maxHeaderBytes: 65_536, responseTimeoutMs: 30_000, headerEdits: null };
+    const usual = {
+      pipelineDepth: 1,
+      maxWaitingRequests: 128,
+      maxRequestBytes: 1 << 20,
+      maxHeaderBytes: 65_536,
+      responseTimeoutMs: 30_000,
+      headerEdits: null,
+    };
     this.mode = new HttpMode(this.destination, { ...USUAL, ...usual, ...http }, { foreign() {} }, this);
   }
 

@@ -1,4 +1,7 @@
-/** What becomes of requests that are begun: time limits and memory limits, at the limit; offers of another protocol; PROXY headers. */
+/**
+ * What becomes of requests that are begun: time limits and memory limits, at the limit; offers of another protocol;
+ * PROXY headers.
+ */
 import { expect, test } from "bun:test";
 import { STALLED_MS } from "../../src/forward/http-mode.ts";
 import { Cost } from "../../src/memory/budget.ts";
@@ -10,7 +13,6 @@ const GET = "GET / HTTP/1.1\r\n\r\n";
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const UPGRADE = "GET /chat HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
-
 
 test("a head that does not come within --header-timeout-s is damaged once, and what follows it is never taken for a request", () => {
   const world = new Clients({ headerTimeoutMs: 60_000 });
@@ -89,19 +91,25 @@ test("requests that have not moved do not give way before their time: the newest
 
 test.each([
   ["in the same segment", (world: Clients, client: StreamConsumer) => world.say(client, UPGRADE + GET)],
-  ["before the endpoint responds", (world: Clients, client: StreamConsumer) => (world.say(client, UPGRADE), world.say(client, GET))],
-])("an offer that production declined is a request like any other, also if the endpoint accepts: the next one came %s", (_, say) => {
-  const world = new Clients();
-  const client = world.open();
-  say(world, client);
-  const first = world.connector.accept();
-  world.respond(first, SWITCHING);
-  const second = world.connector.accept();
-  world.settle();
-  world.respond(second, OK);
-  expect([first.text, second.text]).toEqual([UPGRADE, GET]);
-  expect(world.requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2, damaged: 0 });
-});
+  [
+    "before the endpoint responds",
+    (world: Clients, client: StreamConsumer) => (world.say(client, UPGRADE), world.say(client, GET)),
+  ],
+])(
+  "an offer that production declined is a request like any other, also if the endpoint accepts: the next one came %s",
+  (_, say) => {
+    const world = new Clients();
+    const client = world.open();
+    say(world, client);
+    const first = world.connector.accept();
+    world.respond(first, SWITCHING);
+    const second = world.connector.accept();
+    world.settle();
+    world.respond(second, OK);
+    expect([first.text, second.text]).toEqual([UPGRADE, GET]);
+    expect(world.requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2, damaged: 0 });
+  },
+);
 
 test("the same of a client that waits: what it says behind the endpoint's 101 shows what production said", () => {
   const world = new Clients();

@@ -1,4 +1,7 @@
-/** Endpoints that respond when they should not, and what must not come of it: other clients' bytes, requests that wait for ever, a crash. */
+/**
+ * Endpoints that respond when they should not, and what must not come of it: other clients' bytes, requests that wait
+ * for ever, a crash.
+ */
 import { expect, test } from "bun:test";
 import { Clients } from "./clients.ts";
 import { Scripted, type ScriptedSocket } from "./scripted.ts";
@@ -6,7 +9,6 @@ import { Scripted, type ScriptedSocket } from "./scripted.ts";
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n";
 const OFFER = "Connection: Upgrade\r\nUpgrade: h2c\r\n";
-
 
 function post(length: number, fields = ""): string {
   return `POST / HTTP/1.1\r\n${fields}Content-Length: ${length}\r\n\r\n${"x".repeat(length)}`;

@@ -76,12 +76,21 @@ function reader(all: Received[], greeting: Uint8Array = new Uint8Array(0), port 
   );
 }
 
-function forwarder(port: number, options: { maxRetries?: number; connectTimeoutMs?: number; bufferBytes?: number } = {}) {
+function forwarder(
+  port: number,
+  options: { maxRetries?: number; connectTimeoutMs?: number; bufferBytes?: number } = {},
+) {
   const counters = new Counters();
   const told = new Told();
   const budget = new Budget(options.bufferBytes ?? 256 * MIB);
   const now = () => performance.timeOrigin + performance.now();
-  const whole = { ...USUAL, address: { host: LOOPBACK, port }, maxRetries: options.maxRetries ?? 10, connectTimeoutMs: options.connectTimeoutMs ?? 5000, measuresDelay: false };
+  const whole = {
+    ...USUAL,
+    address: { host: LOOPBACK, port },
+    maxRetries: options.maxRetries ?? 10,
+    connectTimeoutMs: options.connectTimeoutMs ?? 5000,
+    measuresDelay: false,
+  };
   const endpoint = new Destination(whole, counters, new HeldMemory(budget, new ArrayPool()), told, bunConnector, now);
   const mode: StreamOpener = new TcpMode(endpoint, { responseTimeoutMs: 5000, finDelayMs: 20, proxyProtocol: "pass" });
   const timer = setInterval(() => endpoint.tick(), TICK_MS);
@@ -100,7 +109,12 @@ async function until(what: string, holds: () => boolean, limitMs = 20_000): Prom
 }
 
 /** Streams bytes through a buffer that is spoilt after each batch, as a capture's is. */
-async function stream({ mode, endpoint, now }: Forwarder, content: Uint8Array, how: "fin" | "reset" = "fin", batchBytes = 64 << 10): Promise<void> {
+async function stream(
+  { mode, endpoint, now }: Forwarder,
+  content: Uint8Array,
+  how: "fin" | "reset" = "fin",
+  batchBytes = 64 << 10,
+): Promise<void> {
   const consumer = mode.open(ORIGIN);
   const buffer = new Uint8Array(batchBytes);
   for (let at = 0; at < content.length; at += batchBytes) {
@@ -142,7 +156,12 @@ test("a half-close loses no byte while the endpoint is still talking", async () 
   expect(all).toHaveLength(1);
   expect(all[0]!.bytes).toBe(bytes.length);
   expect(all[0]!.hash.digest("hex")).toBe(digest(bytes));
-  expect(world.counters.upstream).toMatchObject({ closed: 1, broken: 0, lost_bytes: 0, response_bytes: greeting.length });
+  expect(world.counters.upstream).toMatchObject({
+    closed: 1,
+    broken: 0,
+    lost_bytes: 0,
+    response_bytes: greeting.length,
+  });
 }, 30_000);
 
 test("a mirrored reset loses no byte that came before it", async () => {

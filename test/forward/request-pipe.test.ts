@@ -1,4 +1,7 @@
-/** Requests on their way to an endpoint that does what each test says. What was found by test/simulator/http has its smallest case here. */
+/**
+ * Requests on their way to an endpoint that does what each test says. What was found by test/simulator/http has its
+ * smallest case here.
+ */
 import { expect, test } from "bun:test";
 import { HttpMode, type HttpOptions } from "../../src/forward/http-mode.ts";
 import { Cost } from "../../src/memory/budget.ts";
@@ -17,8 +20,19 @@ class Mirrored extends Scripted {
   private readonly stream;
 
   constructor({ bufferBytes, connectTimeoutMs, ...http }: Partial<HttpOptions> & ScriptedOptions = {}) {
-    super({ ...(bufferBytes === undefined ? {} : { bufferBytes }), ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }) });
-    const usual = { ...USUAL, pipelineDepth: 1, maxWaitingRequests: 128, maxRequestBytes: 1 << 20, maxHeaderBytes: 65_536, responseTimeoutMs: 1000, headerEdits: null };
+    super({
+      ...(bufferBytes === undefined ? {} : { bufferBytes }),
+      ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
+    });
+    const usual = {
+      ...USUAL,
+      pipelineDepth: 1,
+      maxWaitingRequests: 128,
+      maxRequestBytes: 1 << 20,
+      maxHeaderBytes: 65_536,
+      responseTimeoutMs: 1000,
+      headerEdits: null,
+    };
     this.mode = new HttpMode(this.destination, { ...usual, ...http }, { foreign() {} }, this);
     this.stream = this.mode.open({ identity: new Int32Array(9), hasSyn: true });
   }
@@ -45,7 +59,8 @@ class Mirrored extends Scripted {
   }
 
   override pass(ms: number): void {
-    for (const untilMs = this.nowMs + ms; this.nowMs < untilMs; this.tick()) super.pass(Math.min(10, untilMs - this.nowMs));
+    for (const untilMs = this.nowMs + ms; this.nowMs < untilMs; this.tick())
+      super.pass(Math.min(10, untilMs - this.nowMs));
   }
 
   /** Beside the conversation itself as well. */
@@ -106,7 +121,11 @@ test("HTTP/2 whose first bytes found no room is not passed on without them", () 
   const pieces = ["PRI * HTTP/2.0\r\n", "\r\nSM\r\n\r\n", "frames"];
   world.client(...pieces);
   expect(world.connector.attemptsMade).toBe(0);
-  expect(world.requests).toMatchObject({ seen: 1, dropped: { buffer_limit: 1 }, skipped_bytes: pieces.join("").length });
+  expect(world.requests).toMatchObject({
+    seen: 1,
+    dropped: { buffer_limit: 1 },
+    skipped_bytes: pieces.join("").length,
+  });
 });
 
 test("the time for an answer begins when the request was taken, however long that takes", () => {
@@ -145,7 +164,10 @@ test.each([
 });
 
 test("of a pipeline that the endpoint ends, what was not sent at all is sent, and what was in part is not sent again", () => {
-  for (const [taken, text] of [[0, POST], [1, ""]] as const) {
+  for (const [taken, text] of [
+    [0, POST],
+    [1, ""],
+  ] as const) {
     const world = new Mirrored({ pipelineDepth: 2 });
     world.client(POST + POST);
     // The first one is taken at once, from where it lies; what is behind it waits.
@@ -158,7 +180,12 @@ test("of a pipeline that the endpoint ends, what was not sent at all is sent, an
     expect(second?.text ?? "").toBe(text);
     // What the endpoint got in part was not forwarded.
     const forwarded = text === "" ? 1 : 2;
-    expect(world.requests).toMatchObject({ seen: 2, forwarded, answered: forwarded, dropped: { endpoint_closed: 2 - forwarded } });
+    expect(world.requests).toMatchObject({
+      seen: 2,
+      forwarded,
+      answered: forwarded,
+      dropped: { endpoint_closed: 2 - forwarded },
+    });
     expect(world.counters.responses.unanswered).toBe(0);
     expect(world.connector.attempts).toHaveLength(0);
   }

@@ -139,8 +139,22 @@ export class Scripted {
   constructor({ bufferBytes = 1 << 24, ...options }: ScriptedOptions = {}) {
     this.budget = new Budget(bufferBytes);
     this.connector = new ScriptedConnector(() => this.nowMs - EPOCH_MS);
-    const whole = { ...USUAL, address: { host: "endpoint", port: 80 }, maxRetries: 10, connectTimeoutMs: 2000, measuresDelay: true, ...options };
-    this.destination = new Destination(whole, this.counters, new HeldMemory(this.budget, new ArrayPool()), this.told, this.connector, () => this.nowMs);
+    const whole = {
+      ...USUAL,
+      address: { host: "endpoint", port: 80 },
+      maxRetries: 10,
+      connectTimeoutMs: 2000,
+      measuresDelay: true,
+      ...options,
+    };
+    this.destination = new Destination(
+      whole,
+      this.counters,
+      new HeldMemory(this.budget, new ArrayPool()),
+      this.told,
+      this.connector,
+      () => this.nowMs,
+    );
   }
 
   /** What is held beside the connections themselves. */
@@ -168,7 +182,12 @@ export class Scripted {
   }
 
   /** Writes text to a connection, spoiling the buffer when the batch is over. */
-  batch(...pieces: [upstream: { write(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void }, text: string][]): Uint8Array {
+  batch(
+    ...pieces: [
+      upstream: { write(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void },
+      text: string,
+    ][]
+  ): Uint8Array {
     const buffer = new TextEncoder().encode(pieces.map(([, text]) => text).join(""));
     let offset = 0;
     for (const [upstream, text] of pieces) {

@@ -8,7 +8,13 @@ describe("writes", () => {
     const world = new Scripted();
     const a = world.connect();
     const b = world.connect();
-    world.batch([a.upstream, "one "], [b.upstream, "eins "], [a.upstream, "two "], [b.upstream, "zwei"], [a.upstream, "three"]);
+    world.batch(
+      [a.upstream, "one "],
+      [b.upstream, "eins "],
+      [a.upstream, "two "],
+      [b.upstream, "zwei"],
+      [a.upstream, "three"],
+    );
     expect(a.socket.writes.map(({ length }) => length)).toEqual([13]);
     expect(b.socket.writes.map(({ length }) => length)).toEqual([9]);
     expect([a.socket.text, b.socket.text]).toEqual(["one two three", "eins zwei"]);
@@ -47,18 +53,21 @@ describe("writes", () => {
     expect(world.heldBytes).toBe(0);
   });
 
-  test.each([1, 2, 3, 5, 8])("what the kernel does not take goes first, in order, when it takes %d bytes at a time", (size) => {
-    const world = new Scripted();
-    const { upstream, socket } = world.connect(new Array<number>(100).fill(size));
-    for (const text of ["abc", "defgh", "i", "jklmnop"]) world.batch([upstream, text]);
-    upstream.finish(1000, 0);
-    world.destination.flush();
-    for (let i = 0; i < 30; i++) socket.events.writable();
-    expect(socket.text).toBe("abcdefghijklmnop");
-    expect(socket.shutdowns).toBe(1);
-    expect(world.upstream.bytes).toBe(16);
-    expect(world.heldBytes).toBe(0);
-  });
+  test.each([1, 2, 3, 5, 8])(
+    "what the kernel does not take goes first, in order, when it takes %d bytes at a time",
+    (size) => {
+      const world = new Scripted();
+      const { upstream, socket } = world.connect(new Array<number>(100).fill(size));
+      for (const text of ["abc", "defgh", "i", "jklmnop"]) world.batch([upstream, text]);
+      upstream.finish(1000, 0);
+      world.destination.flush();
+      for (let i = 0; i < 30; i++) socket.events.writable();
+      expect(socket.text).toBe("abcdefghijklmnop");
+      expect(socket.shutdowns).toBe(1);
+      expect(world.upstream.bytes).toBe(16);
+      expect(world.heldBytes).toBe(0);
+    },
+  );
 
   test("while a connection is blocked nothing is offered until the kernel wants it", () => {
     const world = new Scripted();
@@ -283,7 +292,10 @@ describe("connecting", () => {
     world.batch([world.destination.connect(null), "h"]);
     const socket = world.connector.accept();
     expect(socket.text).toBe("h");
-    expect(world.told.lines).toEqual(["outage: ECONNREFUSED", expect.stringMatching(/^outage over after \d+ ms, 2 lost$/)]);
+    expect(world.told.lines).toEqual([
+      "outage: ECONNREFUSED",
+      expect.stringMatching(/^outage over after \d+ ms, 2 lost$/),
+    ]);
   });
 
   test("no answer within the time limit: given up; an answer that comes later is closed at once", () => {

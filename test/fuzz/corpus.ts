@@ -4,8 +4,30 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { cooked, cooked2, ethernetTagged, LINK_LOOP, LINK_NULL, LINK_SLL, LINK_SLL2, loopback } from "../decode/link.ts";
-import { bytes, ethernet, ip, type IpOptions, mirrored, type Outer, TCP, type Tcp, tcp, UDP, udp, vxlanPacket } from "../support/frames.ts";
+import {
+  cooked,
+  cooked2,
+  ethernetTagged,
+  LINK_LOOP,
+  LINK_NULL,
+  LINK_SLL,
+  LINK_SLL2,
+  loopback,
+} from "../decode/link.ts";
+import {
+  bytes,
+  ethernet,
+  ip,
+  type IpOptions,
+  mirrored,
+  type Outer,
+  TCP,
+  type Tcp,
+  tcp,
+  UDP,
+  udp,
+  vxlanPacket,
+} from "../support/frames.ts";
 
 export interface CorpusFrame {
   name: string;
@@ -36,7 +58,8 @@ export function builtFrames(port = 80): CorpusFrame[] {
   const rest = new Uint8Array(6);
   const vni = CORPUS_VNI;
 
-  const packet = (segment: Tcp, ipOptions: IpOptions = {}) => ip(segment.source, segment.destination, TCP, tcp(segment), ipOptions);
+  const packet = (segment: Tcp, ipOptions: IpOptions = {}) =>
+    ip(segment.source, segment.destination, TCP, tcp(segment), ipOptions);
   const inners: [name: string, frame: Uint8Array][] = [
     ["IPv4", ethernet(packet(v4))],
     ["IPv4 SYN with options", ethernet(packet({ ...v4, flags: "S", options, payload: new Uint8Array(0) }))],
@@ -92,19 +115,36 @@ export function builtFrames(port = 80): CorpusFrame[] {
     ["raw IP", RAW, (inside) => inside],
   ];
   for (const [name, linkType, wrap] of links) {
-    frames.push({ name: `${name}, IPv4`, linkType, frame: wrap(plain) }, { name: `${name}, IPv6`, linkType, frame: wrap(plainV6) });
+    frames.push(
+      { name: `${name}, IPv4`, linkType, frame: wrap(plain) },
+      { name: `${name}, IPv6`, linkType, frame: wrap(plainV6) },
+    );
   }
 
-  const cut = (source: string, destination: string, protocol: number, content: Uint8Array, identification: number, before: IpOptions = {}) =>
+  const cut = (
+    source: string,
+    destination: string,
+    protocol: number,
+    content: Uint8Array,
+    identification: number,
+    before: IpOptions = {},
+  ) =>
     [
       [0, 80],
       [80, 160],
       [160, content.length],
     ].map(([from, to]) =>
-      ip(source, destination, protocol, content.slice(from, to), { ...before, identification, fragmentOffset: from!, moreFragments: to !== content.length }),
+      ip(source, destination, protocol, content.slice(from, to), {
+        ...before,
+        identification,
+        fragmentOffset: from!,
+        moreFragments: to !== content.length,
+      }),
     );
   const push = (name: string, packets: Uint8Array[]) =>
-    packets.forEach((fragment, i) => frames.push({ name: `${name}, ${i + 1} of 3`, linkType: ETHERNET, frame: ethernet(fragment) }));
+    packets.forEach((fragment, i) =>
+      frames.push({ name: `${name}, ${i + 1} of 3`, linkType: ETHERNET, frame: ethernet(fragment) }),
+    );
   const innerV4 = cut(v4.source, v4.destination, TCP, tcp(v4), 1);
   const innerV6 = cut(v6.source, v6.destination, TCP, tcp(v6), 2);
   const behind = cut(v6.source, v6.destination, 60, bytes([TCP, 0], rest, tcp(v6)), 3, { extensions: [[0, rest]] });
@@ -124,7 +164,13 @@ export function builtFrames(port = 80): CorpusFrame[] {
   push("outer IPv6 fragment", cut(OUTER_V6.source, OUTER_V6.destination, UDP, plainV6.slice(40), 5));
   push(
     "outer IPv4 fragment of an inner one",
-    cut("172.31.0.1", "172.31.0.2", UDP, bytes(vxlanPacket(ethernet(innerV4[0]!), { vni }).slice(20), new Uint8Array(60)), 6),
+    cut(
+      "172.31.0.1",
+      "172.31.0.2",
+      UDP,
+      bytes(vxlanPacket(ethernet(innerV4[0]!), { vni }).slice(20), new Uint8Array(60)),
+      6,
+    ),
   );
   return frames;
 }
@@ -161,7 +207,12 @@ function records(file: Uint8Array): Uint8Array[] {
 /** The frame with our VNI, if it is VXLAN in plain headers; else as it is. */
 function inOurVni(frame: Uint8Array): Uint8Array {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
-  const isPlainVxlan = frame.length > 50 && view.getUint16(12) === 0x0800 && frame[14] === 0x45 && frame[23] === UDP && view.getUint16(36) === 4789;
+  const isPlainVxlan =
+    frame.length > 50 &&
+    view.getUint16(12) === 0x0800 &&
+    frame[14] === 0x45 &&
+    frame[23] === UDP &&
+    view.getUint16(36) === 4789;
   if (!isPlainVxlan) return frame;
   const copy = frame.slice();
   copy.set([CORPUS_VNI >>> 16, (CORPUS_VNI >>> 8) & 0xff, CORPUS_VNI & 0xff], 46);

@@ -25,7 +25,9 @@ export type DecodeFuzzReport = Record<string, number>;
 
 /** Destination ports that the captures' clients talk to; a seed takes one of them. */
 const PORTS = [80, 80, 22, 4000];
-/** Up to how much time passes between frames, and so whether fragments rather expire or are evicted; a seed takes one. */
+/**
+ * Up to how much time passes between frames, and so whether fragments rather expire or are evicted; a seed takes one.
+ */
 const STEPS_MS = [1, 20, 500];
 const SURROUNDINGS_BYTES = 4 * FRAME_BYTES_MAX;
 
@@ -92,9 +94,17 @@ class Fuzz {
     // Surrounded by what earlier frames left there, often the very bytes that were cut off.
     const offset = this.random.int(0, SURROUNDINGS_BYTES - length);
     this.surroundings.set(frame.subarray(0, length), offset);
-    const other = this.surrounded.decode(this.surroundings, this.surroundingsView, offset, length, linkType, this.nowMs);
+    const other = this.surrounded.decode(
+      this.surroundings,
+      this.surroundingsView,
+      offset,
+      length,
+      linkType,
+      this.nowMs,
+    );
     this.checkPayload(this.surrounded, offset);
-    if (other !== outcome) throw new Error(`ends as ${nameOf(outcome)} alone, but as ${nameOf(other)} among other bytes`);
+    if (other !== outcome)
+      throw new Error(`ends as ${nameOf(outcome)} alone, but as ${nameOf(other)} among other bytes`);
     if (outcome === SEGMENT) compareSegments(this.alone.decoder.segment, this.surrounded.decoder.segment);
     this.alone.checkFragments(this.surrounded);
   }
@@ -119,8 +129,10 @@ class Fuzz {
     }
     const { captured, segments, truncated, dropped } = this.alone.counters.frames;
     const adds = captured === this.steps && segments === this.segments && truncated === this.truncated;
-    if (!adds || dropped.some((count, i) => count !== this.counted[i])) throw new Error(`is counted wrongly as ${nameOf(outcome)}`);
-    if (captured !== segments + dropped.reduce((sum, count) => sum + count, 0)) throw new Error("captured is not segments + Σ dropped");
+    if (!adds || dropped.some((count, i) => count !== this.counted[i]))
+      throw new Error(`is counted wrongly as ${nameOf(outcome)}`);
+    if (captured !== segments + dropped.reduce((sum, count) => sum + count, 0))
+      throw new Error("captured is not segments + Σ dropped");
   }
 
   private checkPayload({ outcome, bytes, decoder }: Run, offset: number): void {
@@ -131,9 +143,12 @@ class Fuzz {
     const high = isRecord ? offset + this.maker.length : segment.bytes.length;
     const end = segment.payloadOffset + segment.payloadLength;
     if (segment.payloadLength < 0 || segment.missingLength < 0 || segment.payloadOffset < low || end > high) {
-      throw new Error(`has its payload from ${segment.payloadOffset} to ${end}, outside ${low} to ${high}; ${segment.missingLength} missing`);
+      throw new Error(
+        `has its payload from ${segment.payloadOffset} to ${end}, outside ${low} to ${high}; ${segment.missingLength} missing`,
+      );
     }
-    if (segment.payloadLength + segment.missingLength > 0xffff && this.maker.length < 0xffff) throw new Error("is longer than IP allows");
+    if (segment.payloadLength + segment.missingLength > 0xffff && this.maker.length < 0xffff)
+      throw new Error("is longer than IP allows");
     if (segment.timestampMs !== this.nowMs) throw new Error("bears another time");
   }
 }
@@ -149,7 +164,14 @@ class Run {
     this.decoder = new Decoder(options, this.counters);
   }
 
-  decode(bytes: Uint8Array<ArrayBuffer>, view: DataView, offset: number, length: number, linkType: number, nowMs: number): number {
+  decode(
+    bytes: Uint8Array<ArrayBuffer>,
+    view: DataView,
+    offset: number,
+    length: number,
+    linkType: number,
+    nowMs: number,
+  ): number {
     this.bytes = bytes;
     this.outcome = this.decoder.decode(bytes, view, offset, length, linkType, nowMs);
     return this.outcome;
@@ -159,11 +181,14 @@ class Run {
   checkFragments(other: Run): void {
     const mine = this.decoder["fragments"];
     const theirs = other.decoder["fragments"];
-    if (mine.size > DATAGRAMS_MAX || mine.bytes > FRAGMENT_BYTES_MAX) throw new Error(`leaves ${mine.size} datagrams of ${mine.bytes} bytes waiting`);
-    if (mine.size !== theirs.size || mine.bytes !== theirs.bytes) throw new Error("leaves other fragments waiting among other bytes");
+    if (mine.size > DATAGRAMS_MAX || mine.bytes > FRAGMENT_BYTES_MAX)
+      throw new Error(`leaves ${mine.size} datagrams of ${mine.bytes} bytes waiting`);
+    if (mine.size !== theirs.size || mine.bytes !== theirs.bytes)
+      throw new Error("leaves other fragments waiting among other bytes");
     const a = this.counters.fragments;
     const b = other.counters.fragments;
-    if (a.completed !== b.completed || a.expired !== b.expired || a.evicted !== b.evicted) throw new Error("counts other datagrams among other bytes");
+    if (a.completed !== b.completed || a.expired !== b.expired || a.evicted !== b.evicted)
+      throw new Error("counts other datagrams among other bytes");
   }
 }
 
@@ -171,7 +196,8 @@ function compareSegments(a: Segment, b: Segment): void {
   let equal = a.payloadLength === b.payloadLength && a.missingLength === b.missingLength && a.flags === b.flags;
   equal &&= a.sequence === b.sequence && a.acknowledgment === b.acknowledgment;
   for (let i = 0; equal && i < IDENTITY_WORDS; i++) equal = a.identity[i] === b.identity[i];
-  for (let i = 0; equal && i < a.payloadLength; i++) equal = a.bytes[a.payloadOffset + i] === b.bytes[b.payloadOffset + i];
+  for (let i = 0; equal && i < a.payloadLength; i++)
+    equal = a.bytes[a.payloadOffset + i] === b.bytes[b.payloadOffset + i];
   if (!equal) throw new Error("is another segment among other bytes");
 }
 
@@ -181,15 +207,22 @@ function nameOf(outcome: number): string {
 
 if (import.meta.main) {
   const { values } = parseArgs({
-    options: { seed: { type: "string", default: "1" }, seeds: { type: "string", default: "1" }, frames: { type: "string", default: "100000" } },
+    options: {
+      seed: { type: "string", default: "1" },
+      seeds: { type: "string", default: "1" },
+      frames: { type: "string", default: "100000" },
+    },
   });
   const [seed, seeds, frames] = [values.seed, values.seeds, values.frames].map(Number) as [number, number, number];
   const totals: DecodeFuzzReport = {};
   const startedMs = performance.now();
   for (let i = 0; i < seeds; i++) {
-    for (const [outcome, count] of Object.entries(fuzzDecode({ seed: seed + i, frames }))) totals[outcome] = (totals[outcome] ?? 0) + count;
+    for (const [outcome, count] of Object.entries(fuzzDecode({ seed: seed + i, frames })))
+      totals[outcome] = (totals[outcome] ?? 0) + count;
   }
   const seconds = (performance.now() - startedMs) / 1000;
-  console.log(`${seeds * frames} frames from seeds ${seed} to ${seed + seeds - 1} in ${seconds.toFixed(1)} s: all properties hold`);
+  console.log(
+    `${seeds * frames} frames from seeds ${seed} to ${seed + seeds - 1} in ${seconds.toFixed(1)} s: all properties hold`,
+  );
   console.log(totals);
 }

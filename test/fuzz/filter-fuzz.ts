@@ -31,9 +31,12 @@ export function fuzzFilter({ seed, frames }: { seed: number; frames: number }): 
       const name = nameOf(ofLink.check(frame));
       report[name] = (report[name] ?? 0) + 1;
     } catch (error) {
-      throw new Error(`filter fuzz: seed ${seed}, frame ${i}: ${(error as Error).message}\nagain: bun test/fuzz/filter-fuzz.ts --seed ${seed} --frames ${i + 1}`, {
-        cause: error,
-      });
+      throw new Error(
+        `filter fuzz: seed ${seed}, frame ${i}: ${(error as Error).message}\nagain: bun test/fuzz/filter-fuzz.ts --seed ${seed} --frames ${i + 1}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
   return report;
@@ -47,15 +50,22 @@ export function fuzzFilter({ seed, frames }: { seed: number; frames: number }): 
 
 if (import.meta.main) {
   const { values } = parseArgs({
-    options: { seed: { type: "string", default: "1" }, seeds: { type: "string", default: "1" }, frames: { type: "string", default: "100000" } },
+    options: {
+      seed: { type: "string", default: "1" },
+      seeds: { type: "string", default: "1" },
+      frames: { type: "string", default: "100000" },
+    },
   });
   const [seed, seeds, frames] = [values.seed, values.seeds, values.frames].map(Number) as [number, number, number];
   const totals: Record<string, number> = {};
   const startedMs = performance.now();
   for (let i = 0; i < seeds; i++) {
-    for (const [outcome, count] of Object.entries(fuzzFilter({ seed: seed + i, frames }))) totals[outcome] = (totals[outcome] ?? 0) + count;
+    for (const [outcome, count] of Object.entries(fuzzFilter({ seed: seed + i, frames })))
+      totals[outcome] = (totals[outcome] ?? 0) + count;
   }
   const seconds = (performance.now() - startedMs) / 1000;
-  console.log(`${seeds * frames} frames from seeds ${seed} to ${seed + seeds - 1} in ${seconds.toFixed(1)} s: all verdicts agree`);
+  console.log(
+    `${seeds * frames} frames from seeds ${seed} to ${seed + seeds - 1} in ${seconds.toFixed(1)} s: all verdicts agree`,
+  );
   console.log(totals);
 }

@@ -18,7 +18,11 @@ const fromStart: [name: string, input: string, want: string][] = [
   ["SSH", "SSH-2.0-OpenSSH_9.6 Debian\r\n", "foreign unknown"],
   ["SMTP", "EHLO mail.example.com\r\n", "foreign unknown"],
   ["Redis", "*1\r\n$4\r\nPING\r\n", "foreign unknown"],
-  ["a malformed PROXY protocol header", "PROXY TCP4 192.0.2.1 192.0.2.2 1\r\nGET / HTTP/1.1\r\n\r\n", "foreign unknown"],
+  [
+    "a malformed PROXY protocol header",
+    "PROXY TCP4 192.0.2.1 192.0.2.2 1\r\nGET / HTTP/1.1\r\n\r\n",
+    "foreign unknown",
+  ],
   ["binary", "\0\x01\x02\x03", "foreign unknown"],
   ["what begins like TLS", "\x16\x04\x01\0\x05", "foreign unknown"],
   ["what begins like HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n", "foreign unknown"],
@@ -64,7 +68,8 @@ describe("from the first byte", () => {
   });
 
   test("behind a request nothing is foreign", () => {
-    for (const input of [HELLO, PREFACE, "\0"]) expect(frame([GET, input, GET]).events).toEqual(["whole", "damaged malformed"]);
+    for (const input of [HELLO, PREFACE, "\0"])
+      expect(frame([GET, input, GET]).events).toEqual(["whole", "damaged malformed"]);
   });
 
   test("nor behind an empty line", () => {
@@ -72,7 +77,8 @@ describe("from the first byte", () => {
   });
 });
 
-const record = (type: number, minor: number, length: number) => String.fromCharCode(type, 3, minor, length >> 8, length & 0xff) + "x".repeat(length);
+const record = (type: number, minor: number, length: number) =>
+  String.fromCharCode(type, 3, minor, length >> 8, length & 0xff) + "x".repeat(length);
 const http2Frame = (length: number, type: number, flags: number, stream: number) =>
   String.fromCharCode(0, length >> 8, length & 0xff, type, flags, stream, 0, 0, 1) + "x".repeat(length);
 const BODY = ["damaged gap", "whole"];
@@ -111,7 +117,8 @@ describe("picked up in the middle", () => {
       const got = frame(pieces, { late: true });
       expect(got.events).toEqual(want);
       // From there on, all bytes pass; none before.
-      if (want.at(-1)!.startsWith("foreign")) expect(pieces.join("").endsWith(got.given) && got.given.length > 0).toBe(true);
+      if (want.at(-1)!.startsWith("foreign"))
+        expect(pieces.join("").endsWith(got.given) && got.given.length > 0).toBe(true);
     });
   }
 });

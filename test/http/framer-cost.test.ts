@@ -40,7 +40,12 @@ function costOf(text: string, size: number, options: { lost?: boolean; maxHeader
     recorder.beginPush(bytes);
     framer.push(bytes, at, Math.min(size, text.length - at));
   }
-  return { readsPerByte: reads() / text.length, copiedBytes: recorder.copiedBytes, calls: recorder.calls, events: recorder.events };
+  return {
+    readsPerByte: reads() / text.length,
+    copiedBytes: recorder.copiedBytes,
+    calls: recorder.calls,
+    events: recorder.events,
+  };
 }
 
 const hostile: [name: string, text: (n: number) => string, pushSize: number, want: string | undefined][] = [
@@ -108,7 +113,15 @@ test("a request in one push takes three calls, and no copy", () => {
 
 test("one framer serves any number of requests with the same objects", () => {
   const heads = new Set<unknown>();
-  const sink = { bytes() {}, head: (head: unknown) => void heads.add(head), whole() {}, damaged() {}, skipped() {}, proxyHeader() {}, foreign() {} };
+  const sink = {
+    bytes() {},
+    head: (head: unknown) => void heads.add(head),
+    whole() {},
+    damaged() {},
+    skipped() {},
+    proxyHeader() {},
+    foreign() {},
+  };
   const framer = new RequestFramer({ maxHeaderBytes: 65_536 }, sink, true);
   const bytes = Buffer.from(GET.repeat(100));
   for (let i = 0; i < 100; i++) framer.push(bytes, 0, bytes.length);

@@ -8,7 +8,7 @@ const SEEDS = process.env.SEED === undefined ? Array.from({ length: 3000 }, (_, 
 
 function randomPieces(random: Random, text: string, holes: number): Piece[] {
   const pieces: Piece[] = [];
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     const length = random.chance(0.3) ? 1 : random.int(1, 80);
     const piece = text.slice(at, at + length);
     pieces.push(random.chance(holes) ? piece.length : piece);
@@ -28,7 +28,11 @@ test(`requests of ${SEEDS.length} seeds (again with SEED)`, () => {
     const random = new Random(seed);
     const text = randomText(random);
     const pieces = randomPieces(random, text, random.pick([0, 0.05, 0.3]));
-    const got = frame(pieces, { late: random.chance(0.3), maxHeaderBytes: random.pick([20, 100, 65_536]), stopAtUpgrade: random.chance(0.5) });
+    const got = frame(pieces, {
+      late: random.chance(0.3),
+      maxHeaderBytes: random.pick([20, 100, 65_536]),
+      stopAtUpgrade: random.chance(0.5),
+    });
     // No byte is told that was not pushed, or in another order.
     let at = 0;
     for (const { text: whole } of got.requests) {

@@ -25,8 +25,12 @@ const host: [name: string, line: string, want: string][] = [
 test.each(host)("a host in the target counts: %s", (_, line, want) => {
   const head = (first: string, value: string) => `${first}\r\nHost: ${value}\r\nX: y\r\n\r\n`;
   expect(edit(head(line, "prod.example"), { host: "test.example" })).toBe(head(want, "test.example"));
-  expect(edit(head(line, "prod.example"), { fields: [["host", "test.example"]] })).toBe(head(want, "test.example").replace("Host", "host"));
-  expect(edit(head(line, "prod.example"), { fields: [["X", "y"]] })).toBe(`${line}\r\nX: y\r\nHost: prod.example\r\n\r\n`);
+  expect(edit(head(line, "prod.example"), { fields: [["host", "test.example"]] })).toBe(
+    head(want, "test.example").replace("Host", "host"),
+  );
+  expect(edit(head(line, "prod.example"), { fields: [["X", "y"]] })).toBe(
+    `${line}\r\nX: y\r\nHost: prod.example\r\n\r\n`,
+  );
 });
 
 const fields: [name: string, fields: string, want: string][] = [
@@ -37,7 +41,9 @@ const fields: [name: string, fields: string, want: string][] = [
   ["bytes that are no text stay", "A: \x01\x7f\xe9\r\n", "A: \x01\x7f\xe9\r\n"],
 ];
 test.each(fields)("a field is put in place of others: %s", (_, before, want) => {
-  expect(edit(`GET / HTTP/1.1\r\n${before}\r\n`, { fields: [["X", "y"]] })).toBe(`GET / HTTP/1.1\r\nX: y\r\n${want}\r\n`);
+  expect(edit(`GET / HTTP/1.1\r\n${before}\r\n`, { fields: [["X", "y"]] })).toBe(
+    `GET / HTTP/1.1\r\nX: y\r\n${want}\r\n`,
+  );
 });
 
 test("the mark is the client's address as it was given, once", () => {
@@ -70,7 +76,20 @@ test.each(addresses)("%s is written as %s (RFC 5952)", (written, text) => {
 });
 
 const noAddresses: [text: string, version: 4 | 6][] = [
-  ["1.2.3", 4], ["1.2.3.256", 4], ["01.2.3.4", 4], ["1.2.3.4.5", 4], ["0x1.2.3.4", 4], ["::1", 4], ["a.example", 4], ["", 4],
-  ["1.2.3.4", 6], ["1:2:3", 6], ["::1::2", 6], ["::1%eth0", 6], ["[::1]", 6], ["::12345", 6], ["", 6],
+  ["1.2.3", 4],
+  ["1.2.3.256", 4],
+  ["01.2.3.4", 4],
+  ["1.2.3.4.5", 4],
+  ["0x1.2.3.4", 4],
+  ["::1", 4],
+  ["a.example", 4],
+  ["", 4],
+  ["1.2.3.4", 6],
+  ["1:2:3", 6],
+  ["::1::2", 6],
+  ["::1%eth0", 6],
+  ["[::1]", 6],
+  ["::12345", 6],
+  ["", 6],
 ];
 test.each(noAddresses)("%s is no address of IPv%d", (text, version) => expect(parseAddress(text, version)).toBeNull());

@@ -9,7 +9,14 @@ let requests = [];
 let error = null;
 
 function record(request, isConnect) {
-  const entry = { method: request.method, url: request.url, version: request.httpVersion, bodyLength: 0, sha256: "", complete: isConnect };
+  const entry = {
+    method: request.method,
+    url: request.url,
+    version: request.httpVersion,
+    bodyLength: 0,
+    sha256: "",
+    complete: isConnect,
+  };
   requests.push(entry);
   const hash = createHash("sha256");
   if (isConnect) {

@@ -1,7 +1,8 @@
 /**
  * A line an oddity: what becomes of it between two ordinary requests on one connection. `odd`: it goes on as it is,
  * since a server takes it and all that do end it at the same place; `isolated`: servers end it at different places, and
- * RFC 9112 at one; `damaged`: nobody can tell its end, or the end is clear but it must not be sent (`… behind it all is well`).
+ * RFC 9112 at one; `damaged`: nobody can tell its end, or the end is clear but it must not be sent (`… behind it all
+ * is well`).
  */
 import { describe, expect, test } from "bun:test";
 import { frame, splits } from "./recorder.ts";
@@ -14,7 +15,14 @@ const five = "Content-Length: 5\r\n";
 const chunks = (body: string) => post("Transfer-Encoding: chunked\r\n", body);
 const HELLO = "5\r\nhello\r\n0\r\n\r\n";
 
-type Fate = "ordinary" | "odd" | "isolated" | "odd, isolated" | "malformed, behind it all is well" | "malformed" | "ambiguous_length";
+type Fate =
+  | "ordinary"
+  | "odd"
+  | "isolated"
+  | "odd, isolated"
+  | "malformed, behind it all is well"
+  | "malformed"
+  | "ambiguous_length";
 
 const oddities: [what: string, input: string, fate: Fate][] = [
   // The request line. Python's server splits it at white space, Java's looks for blanks.
@@ -50,7 +58,11 @@ const oddities: [what: string, input: string, fate: Fate][] = [
   // Python's server looks for fields up to the first line that is none to it.
   ["UTF-8 in a name, with a body", post(`X\xc3\xa9: a\r\n${five}`), "odd, isolated"],
   ["a blank in a name, with a body", post(`X a: a\r\n${five}`), "odd, isolated"],
-  ["a control character in a name, with chunks", post("X\x01: a\r\nTransfer-Encoding: chunked\r\n", HELLO), "odd, isolated"],
+  [
+    "a control character in a name, with chunks",
+    post("X\x01: a\r\nTransfer-Encoding: chunked\r\n", HELLO),
+    "odd, isolated",
+  ],
   ["a line without a colon, with a body", post(`hello\r\n${five}`), "odd, isolated"],
   ["a line without a colon behind the length", post(`${five}hello\r\n`), "odd, isolated"],
   ["NUL in a name", get("X\0: a\r\n"), "malformed, behind it all is well"],
@@ -61,9 +73,21 @@ const oddities: [what: string, input: string, fate: Fate][] = [
   ["and is beyond ASCII: no control character in HTTP", post(`X: a\x85\xe2\x80\xa8b\r\n${five}`), "ordinary"],
   ["a control character in a value that says something", get("Connection: a\x01b\r\n"), "odd"],
   ["NUL in a value", post(`X: a\0b\r\n${five}`), "malformed, behind it all is well"],
-  ["NUL in a value, with chunks", post("X: \0\r\nTransfer-Encoding: chunked\r\n", HELLO), "malformed, behind it all is well"],
-  ["NUL in a value, with what cannot be framed", post("X: \0\r\nContent-Length: 5\r\nContent-Length: 6\r\n"), "malformed"],
-  ["NUL in a value, with what is isolated", post(`X: \0\r\n${five}Transfer-Encoding: chunked\r\n`, HELLO), "malformed, behind it all is well"],
+  [
+    "NUL in a value, with chunks",
+    post("X: \0\r\nTransfer-Encoding: chunked\r\n", HELLO),
+    "malformed, behind it all is well",
+  ],
+  [
+    "NUL in a value, with what cannot be framed",
+    post("X: \0\r\nContent-Length: 5\r\nContent-Length: 6\r\n"),
+    "malformed",
+  ],
+  [
+    "NUL in a value, with what is isolated",
+    post(`X: \0\r\n${five}Transfer-Encoding: chunked\r\n`, HELLO),
+    "malformed, behind it all is well",
+  ],
   ["a bare CR in a value", get("X: a\rb\r\n"), "malformed"],
   ["a bare CR in a line without a colon", get("hello\rb\r\n"), "malformed"],
   ["two CR", get("X: a\r\r\n"), "malformed"],
@@ -86,7 +110,11 @@ const oddities: [what: string, input: string, fate: Fate][] = [
   ["a length with zeros", post("Content-Length: 005\r\n"), "isolated"],
   ["a length behind a tab", post("Content-Length:\t5\r\n"), "isolated"],
   ["lengths that differ", post(`${five}Content-Length: 6\r\n`), "ambiguous_length"],
-  ["a length beside a coding, which differs from itself", post(`${five}Content-Length: 6\r\nTransfer-Encoding: chunked\r\n`, HELLO), "ambiguous_length"],
+  [
+    "a length beside a coding, which differs from itself",
+    post(`${five}Content-Length: 6\r\nTransfer-Encoding: chunked\r\n`, HELLO),
+    "ambiguous_length",
+  ],
   ["a sign", post("Content-Length: +5\r\n"), "malformed"],
   ["a control character in a length", post("Content-Length: 5\x0b\r\n"), "malformed"],
   ["a blank behind its name", post("Content-Length : 5\r\n"), "malformed"],
@@ -109,7 +137,11 @@ const oddities: [what: string, input: string, fate: Fate][] = [
   // Transfer codings.
   ["a coding and a length", post(`Transfer-Encoding: chunked\r\n${five}`, HELLO), "isolated"],
   ["a length and a coding", post(`Content-Length: 15\r\nTransfer-Encoding: chunked\r\n`, HELLO), "isolated"],
-  ["a coding in HTTP/1.0", `POST /one HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n${HELLO}`, "isolated"],
+  [
+    "a coding in HTTP/1.0",
+    `POST /one HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n${HELLO}`,
+    "isolated",
+  ],
   ["identity and a length", post(`Transfer-Encoding: identity\r\n${five}`), "isolated"],
   ["identity twice and a length", post(`Transfer-Encoding: Identity, identity\r\n${five}`), "isolated"],
   ["identity before chunked", post("Transfer-Encoding: identity, chunked\r\n", HELLO), "isolated"],
@@ -138,7 +170,11 @@ const oddities: [what: string, input: string, fate: Fate][] = [
   ["zeros before a size", chunks("0000000005\r\nhello\r\n0000\r\n\r\n"), "ordinary"],
   // Bun's server reads a trailer as a request.
   ["a trailer section", chunks("5\r\nhello\r\n0\r\nX: a\r\n\r\n"), "isolated"],
-  ["a trailer section like a request", chunks("5\r\nhello\r\n0\r\nGET /two HTTP/1.1\r\nHost: a\r\n\r\n"), "odd, isolated"],
+  [
+    "a trailer section like a request",
+    chunks("5\r\nhello\r\n0\r\nGET /two HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "odd, isolated",
+  ],
   ["a bare LF behind all chunks", chunks("5\r\nhello\r\n0\r\n\n"), "isolated"],
   ["a bare LF behind a size", chunks("5\nhello\r\n0\r\n\r\n"), "malformed"],
   ["a bare LF behind an extension", chunks("5;a\nhello\r\n0\r\n\r\n"), "malformed"],
@@ -179,7 +215,11 @@ describe("a head over the limit is passed over with its body, and counts once", 
     ["a long request line", line(`GET /${"x".repeat(LIMIT)} HTTP/1.1`), true],
     ["a body", post(`${five}${long}`), true],
     ["a body, whose length comes behind the limit", post(`${long}${five}`), true],
-    ["chunks, with extensions and trailers over the limit as well", post(`${long}Transfer-Encoding: chunked\r\n`, `5;${"a".repeat(LIMIT)}\r\nhello\r\n0\r\n${long}\r\n`), true],
+    [
+      "chunks, with extensions and trailers over the limit as well",
+      post(`${long}Transfer-Encoding: chunked\r\n`, `5;${"a".repeat(LIMIT)}\r\nhello\r\n0\r\n${long}\r\n`),
+      true,
+    ],
     ["what would be isolated", post(`${long}${five}Transfer-Encoding: chunked\r\n`, HELLO), true],
     ["a NUL behind the limit", post(`${long}X: \0\r\n${five}`), true],
     ["only a chunk's line is too long", chunks(`5;${"a".repeat(LIMIT)}\r\nhello\r\n0\r\n\r\n`), true],
@@ -195,7 +235,10 @@ describe("a head over the limit is passed over with its body, and counts once", 
       for (const pieces of splits(GOOD + input + GOOD)) {
         if (pieces.length === 3) continue;
         const { events } = frame(pieces, { maxHeaderBytes: LIMIT });
-        expect({ pieces, events }).toEqual({ pieces, events: ["whole", "damaged header_too_long", ...(goesOn ? ["whole"] : [])] });
+        expect({ pieces, events }).toEqual({
+          pieces,
+          events: ["whole", "damaged header_too_long", ...(goesOn ? ["whole"] : [])],
+        });
       }
     });
   }
@@ -219,5 +262,6 @@ test("empty lines, what is out of step and what comes behind the end are skipped
     [[post("Content-Length: 9\r\n", "12"), 3, `6789${GOOD}`], 4],
     [[`${GOOD}GET /`, "x\r\n\r\n", GOOD], 5 + GOOD.length],
   ];
-  for (const [pieces, skipped] of cases) expect({ pieces, skipped: frame(pieces).skippedBytes }).toEqual({ pieces, skipped });
+  for (const [pieces, skipped] of cases)
+    expect({ pieces, skipped: frame(pieces).skippedBytes }).toEqual({ pieces, skipped });
 });

@@ -1,7 +1,13 @@
 /** PROXY protocol headers before the first request. */
 import { describe, expect, test } from "bun:test";
 import { DONE, MALFORMED, MORE } from "../../src/http/outcome.ts";
-import { NO_HEADER, type ProxyClient, ProxyHeader, V1_BYTES_MAX, V2_LENGTH_MAX } from "../../src/http/proxy-protocol.ts";
+import {
+  NO_HEADER,
+  type ProxyClient,
+  ProxyHeader,
+  V1_BYTES_MAX,
+  V2_LENGTH_MAX,
+} from "../../src/http/proxy-protocol.ts";
 import { frame, type Piece, splits } from "./recorder.ts";
 
 const GET = "GET / HTTP/1.1\r\n\r\n";
@@ -14,7 +20,8 @@ function v2(versionCommand: number, family: number, payload: string, length = pa
 }
 const PORTS = text(0x1f, 0x90, 0, 80);
 const IPV4 = text(192, 0, 2, 1, 192, 0, 2, 2) + PORTS;
-const IPV6 = text(0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1) + text(...new Array<number>(15).fill(0), 1) + PORTS;
+const IPV6 =
+  text(0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1) + text(...new Array<number>(15).fill(0), 1) + PORTS;
 const TLV = "\x03\0\x04\x12\x34\x56\x78";
 
 const headers: [name: string, header: string, client: ProxyClient | null][] = [
@@ -34,7 +41,11 @@ const headers: [name: string, header: string, client: ProxyClient | null][] = [
   ["version 2, unspecified, with extensions", v2(0x21, 0x00, TLV), null],
   ["version 2, local", v2(0x20, 0x00, ""), null],
   ["version 2, local, with what is to be ignored", v2(0x20, 0xff, "\r\nGET"), null],
-  ["version 2, as long as it may be", v2(0x21, 0x11, IPV4 + "x".repeat(V2_LENGTH_MAX - IPV4.length)), { address: "192.0.2.1", port: 8080 }],
+  [
+    "version 2, as long as it may be",
+    v2(0x21, 0x11, IPV4 + "x".repeat(V2_LENGTH_MAX - IPV4.length)),
+    { address: "192.0.2.1", port: 8080 },
+  ],
 ];
 
 const malformed: [name: string, header: string][] = [
@@ -129,7 +140,10 @@ describe("before requests", () => {
 
   test("picked up in the middle, there is none", () => {
     const got = frame(["PROXY UNKNOWN\r\n", GET], { late: true });
-    expect({ events: got.events, headers: got.proxyHeaders }).toEqual({ events: ["damaged gap", "whole"], headers: [] });
+    expect({ events: got.events, headers: got.proxyHeaders }).toEqual({
+      events: ["damaged gap", "whole"],
+      headers: [],
+    });
   });
 });
 
@@ -152,7 +166,11 @@ describe("alone", () => {
           read += at;
           if (at < piece.length) break;
         }
-        expect({ outcome: reader.outcome, read, text: Buffer.from(reader.bytes).toString("latin1") }).toEqual({ outcome, read: length, text: header.slice(0, length) });
+        expect({ outcome: reader.outcome, read, text: Buffer.from(reader.bytes).toString("latin1") }).toEqual({
+          outcome,
+          read: length,
+          text: header.slice(0, length),
+        });
       }
     });
   }

@@ -50,10 +50,12 @@ export class RequestRecorder implements RequestSink {
 
   bytes(bytes: Uint8Array, offset: number, length: number): void {
     this.calls++;
-    if (length <= 0 || offset < 0 || offset + length > bytes.length) throw new Error(`bytes(${offset}, ${length}) of ${bytes.length}`);
+    if (length <= 0 || offset < 0 || offset + length > bytes.length)
+      throw new Error(`bytes(${offset}, ${length}) of ${bytes.length}`);
     this.givenBytes += length;
     if (bytes !== this.pushed) this.copiedBytes += length;
-    else if (++this.bytesInPush > 1 && !this.isForeign) throw new Error("a request's bytes came in two calls of one push");
+    else if (++this.bytesInPush > 1 && !this.isForeign)
+      throw new Error("a request's bytes came in two calls of one push");
     this.given += Buffer.from(bytes.subarray(offset, offset + length)).toString("latin1");
   }
 
@@ -145,7 +147,8 @@ export function frame(pieces: readonly Piece[], options: FrameOptions = {}): Req
   }
   if (options.open || stopped) return recorder;
   framer.end();
-  const told = recorder.givenBytes + recorder.skippedBytes + recorder.proxyHeaders.map(({ header }) => header).join("").length;
+  const told =
+    recorder.givenBytes + recorder.skippedBytes + recorder.proxyHeaders.map(({ header }) => header).join("").length;
   if (told !== pushedBytes) throw new Error(`${pushedBytes} bytes pushed, ${told} told: ${JSON.stringify(pieces)}`);
   return recorder;
 }

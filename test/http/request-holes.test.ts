@@ -23,57 +23,161 @@ const cases: Case[] = [
   { name: "in a body", pieces: [A, B.slice(0, -8), 3, B.slice(-5) + C + D], want: [A, "damaged gap", C, D] },
   { name: "a whole body", pieces: [B.slice(0, B_HEAD), 10, A], want: ["damaged gap", A] },
   { name: "a body's beginning", pieces: [B.slice(0, B_HEAD), 9, "9" + A], want: ["damaged gap", A] },
-  { name: "a body's end, and the next request in the middle of a segment's batch", pieces: [B.slice(0, -1), 1, A + D], want: ["damaged gap", A, D] },
-  { name: "behind a body's end may be an empty line", pieces: [B.slice(0, -1), 1, `\r\n${A}`], want: ["damaged gap", A] },
+  {
+    name: "a body's end, and the next request in the middle of a segment's batch",
+    pieces: [B.slice(0, -1), 1, A + D],
+    want: ["damaged gap", A, D],
+  },
+  {
+    name: "behind a body's end may be an empty line",
+    pieces: [B.slice(0, -1), 1, `\r\n${A}`],
+    want: ["damaged gap", A],
+  },
   { name: "two in one body", pieces: [B.slice(0, B_HEAD), 3, "345", 3, "9" + A], want: ["damaged gap", A] },
   { name: "two in one body, side by side", pieces: [B.slice(0, B_HEAD), 3, 4, "789" + A], want: ["damaged gap", A] },
   { name: "in a body, then cut off", pieces: [B.slice(0, B_HEAD), 3, "3"], want: ["damaged gap"] },
   { name: "a body's end, then nothing", pieces: [B.slice(0, B_HEAD), 10], want: ["damaged gap"] },
-  { name: "in a body behind which the connection ends", pieces: ["PUT / HTTP/1.0\r\nContent-Length: 3\r\n\r\n", 3, A], want: ["damaged gap", "damaged after_close"] },
+  {
+    name: "in a body behind which the connection ends",
+    pieces: ["PUT / HTTP/1.0\r\nContent-Length: 3\r\n\r\n", 3, A],
+    want: ["damaged gap", "damaged after_close"],
+  },
   // Beyond it: out of step until a segment begins with a request line.
   { name: "beyond a body", pieces: [B.slice(0, -1), 3, "T /x HTTP/1.1\r\n\r\n" + D, A], want: ["damaged gap", A] },
   { name: "beyond a body, a request line next", pieces: [B.slice(0, -1), 1 + A.length, D], want: ["damaged gap", D] },
-  { name: "beyond a body that has a hole already", pieces: [B.slice(0, B_HEAD), 5, "567", 9, D], want: ["damaged gap", "damaged gap", D] },
+  {
+    name: "beyond a body that has a hole already",
+    pieces: [B.slice(0, B_HEAD), 5, "567", 9, D],
+    want: ["damaged gap", "damaged gap", D],
+  },
   // Elsewhere in a request.
   { name: "in a method", pieces: [A, "G", 2, A.slice(3) + D, C], want: [A, "damaged gap", C] },
   { name: "in a target", pieces: ["GET /", 3, "/b HTTP/1.1\r\n\r\n" + D, A], want: ["damaged gap", A] },
   { name: "in a header section", pieces: ["GET / HTTP/1.1\r\nA: b", 9, "\r\n\r\n" + D, A], want: ["damaged gap", A] },
   { name: "in an empty line", pieces: ["GET / HTTP/1.1\r\n", 1, "\n" + D, A], want: ["damaged gap", A] },
-  { name: "a header section's last byte, though no body follows", pieces: [A.slice(0, -1), 1, D], want: ["damaged gap", D] },
+  {
+    name: "a header section's last byte, though no body follows",
+    pieces: [A.slice(0, -1), 1, D],
+    want: ["damaged gap", D],
+  },
   { name: "in a chunk", pieces: [C.slice(0, -10), 2, C.slice(-8) + D, A], want: ["damaged gap", A] },
   { name: "chunks' end", pieces: [C.slice(0, -2), 2, D, A], want: ["damaged gap", D, A] },
   // Between requests.
   { name: "between requests", pieces: [A, 100, D], want: [A, "damaged gap", D] },
   { name: "before the first request", pieces: [100, D], want: ["damaged gap", D] },
   { name: "behind the last request", pieces: [A, 100], want: [A, "damaged gap"] },
-  { name: "several between requests count once while nothing is found", pieces: [A, 100, "x", 3, "y", 4, 5, D], want: [A, "damaged gap", D] },
-  { name: "behind the connection's last request", pieces: ["GET / HTTP/1.0\r\n\r\n", 100, A], want: ["GET / HTTP/1.0\r\n\r\n", "damaged after_close"] },
+  {
+    name: "several between requests count once while nothing is found",
+    pieces: [A, 100, "x", 3, "y", 4, 5, D],
+    want: [A, "damaged gap", D],
+  },
+  {
+    name: "behind the connection's last request",
+    pieces: ["GET / HTTP/1.0\r\n\r\n", 100, A],
+    want: ["GET / HTTP/1.0\r\n\r\n", "damaged after_close"],
+  },
   // Finding back.
-  { name: "only a push's first byte counts", pieces: [A, 1, `x${A}`, `\r\n${A}`, ` ${A}`, D], want: [A, "damaged gap", D] },
-  { name: "a request line in pieces", pieces: [A, 1, "D", "ELETE /d HT", "TP/1.1\r", "\n\r\n" + A], want: [A, "damaged gap", D, A] },
-  { name: "what is like one is no other damage", pieces: [A, 1, "DEL", "IVER", "GET /", "a b HTTP/1.1\r\n", D], want: [A, "damaged gap", D] },
-  { name: "a push that ends a vain attempt may begin with one", pieces: [A, 1, "GET", "GET /x", A, D], want: [A, "damaged gap", A, D] },
+  {
+    name: "only a push's first byte counts",
+    pieces: [A, 1, `x${A}`, `\r\n${A}`, ` ${A}`, D],
+    want: [A, "damaged gap", D],
+  },
+  {
+    name: "a request line in pieces",
+    pieces: [A, 1, "D", "ELETE /d HT", "TP/1.1\r", "\n\r\n" + A],
+    want: [A, "damaged gap", D, A],
+  },
+  {
+    name: "what is like one is no other damage",
+    pieces: [A, 1, "DEL", "IVER", "GET /", "a b HTTP/1.1\r\n", D],
+    want: [A, "damaged gap", D],
+  },
+  {
+    name: "a push that ends a vain attempt may begin with one",
+    pieces: [A, 1, "GET", "GET /x", A, D],
+    want: [A, "damaged gap", A, D],
+  },
   { name: "a hole in the attempt", pieces: [A, 1, "DELETE /d", 4, "TP/1.1\r\n\r\n", D], want: [A, "damaged gap", D] },
   { name: "cut off in the attempt", pieces: [A, 1, "DELETE /d"], want: [A, "damaged gap"] },
   { name: "a body's end before a request is no method", pieces: [A, 1, `abc${A}`, D], want: [A, "damaged gap", D] },
-  { name: "found, and damaged", pieces: [A, 1, "GET / HTTP/1.1\r\nX: \0\r\n\r\n" + C, D], want: [A, "damaged gap", "damaged malformed", C, D] },
-  { name: "found, and damaged without an end", pieces: [A, 1, "GET / HTTP/1.1\r\nX: \r-\r\n\r\n" + C, D], want: [A, "damaged gap", "damaged malformed", D] },
-  { name: "found, and rather a text", pieces: [A, 1, "GET / HTTP/1.1\r\nis what a client says.\r\n\r\n", D], want: [A, "damaged gap", "damaged malformed", D] },
-  { name: "found, and without an end", pieces: [A, 1, `GET / HTTP/1.1\r\n${"a text".repeat(20_000)}`, D], want: [A, "damaged gap", "damaged header_too_long", D] },
+  {
+    name: "found, and damaged",
+    pieces: [A, 1, "GET / HTTP/1.1\r\nX: \0\r\n\r\n" + C, D],
+    want: [A, "damaged gap", "damaged malformed", C, D],
+  },
+  {
+    name: "found, and damaged without an end",
+    pieces: [A, 1, "GET / HTTP/1.1\r\nX: \r-\r\n\r\n" + C, D],
+    want: [A, "damaged gap", "damaged malformed", D],
+  },
+  {
+    name: "found, and rather a text",
+    pieces: [A, 1, "GET / HTTP/1.1\r\nis what a client says.\r\n\r\n", D],
+    want: [A, "damaged gap", "damaged malformed", D],
+  },
+  {
+    name: "found, and without an end",
+    pieces: [A, 1, `GET / HTTP/1.1\r\n${"a text".repeat(20_000)}`, D],
+    want: [A, "damaged gap", "damaged header_too_long", D],
+  },
   { name: "found, and odd", pieces: [A, 1, ODD, D], want: [A, "damaged gap", ODD, D] },
   // After other damage, with an end that is known.
-  { name: "behind a NUL in a target", pieces: [`${A}GET /\0 HTTP/1.1\r\n\r\n${A}`, D], want: [A, "damaged malformed", A, D] },
-  { name: "behind a NUL in a value, and a body", pieces: [B.replace("\r\n", "\r\nX: \0\r\n") + A, D], want: ["damaged malformed", A, D] },
-  { name: "behind a NUL in a name, and chunks", pieces: [C.replace("\r\n", "\r\nX\0: y\r\n") + A, D], want: ["damaged malformed", A, D] },
-  { name: "behind a NUL in the connection's last request", pieces: ["GET / HTTP/1.0\r\nX: \0\r\n\r\n", D], want: ["damaged malformed", "damaged after_close"] },
-  { name: "a hole in the body of a damaged request is no other damage", pieces: [B.replace("\r\n", "\r\nX: \0\r\n").slice(0, -8), 3, B.slice(-5) + D], want: ["damaged malformed", D] },
-  { name: "a hole in the chunks of a damaged request is no other damage", pieces: [C.replace("\r\n", "\r\nX: \0\r\n").slice(0, -8), 3, C.slice(-5), D], want: ["damaged malformed", D] },
+  {
+    name: "behind a NUL in a target",
+    pieces: [`${A}GET /\0 HTTP/1.1\r\n\r\n${A}`, D],
+    want: [A, "damaged malformed", A, D],
+  },
+  {
+    name: "behind a NUL in a value, and a body",
+    pieces: [B.replace("\r\n", "\r\nX: \0\r\n") + A, D],
+    want: ["damaged malformed", A, D],
+  },
+  {
+    name: "behind a NUL in a name, and chunks",
+    pieces: [C.replace("\r\n", "\r\nX\0: y\r\n") + A, D],
+    want: ["damaged malformed", A, D],
+  },
+  {
+    name: "behind a NUL in the connection's last request",
+    pieces: ["GET / HTTP/1.0\r\nX: \0\r\n\r\n", D],
+    want: ["damaged malformed", "damaged after_close"],
+  },
+  {
+    name: "a hole in the body of a damaged request is no other damage",
+    pieces: [B.replace("\r\n", "\r\nX: \0\r\n").slice(0, -8), 3, B.slice(-5) + D],
+    want: ["damaged malformed", D],
+  },
+  {
+    name: "a hole in the chunks of a damaged request is no other damage",
+    pieces: [C.replace("\r\n", "\r\nX: \0\r\n").slice(0, -8), 3, C.slice(-5), D],
+    want: ["damaged malformed", D],
+  },
   // After other damage, with an end that is not known.
-  { name: "behind a bare CR", pieces: [`${A}GET / HTTP/1.1\r\nX: a\rb\r\n\r\n${A}`, D, A], want: [A, "damaged malformed"] },
-  { name: "behind a NUL where an upgrade is wanted", pieces: ["GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\nX: \0\r\n\r\n", D], want: ["damaged malformed"] },
-  { name: "behind an unclear length", pieces: ["PUT / HTTP/1.1\r\nContent-Length: 1, 2\r\n\r\n", "xy", D], want: ["damaged ambiguous_length"] },
-  { name: "behind a name that is nearly one of a length", pieces: ["PUT / HTTP/1.1\r\nContent-Length : 2\r\n\r\nxy", D], want: ["damaged malformed"] },
-  { name: "behind a CONNECT with a body", pieces: [`CONNECT a:1 HTTP/1.1\r\nContent-Length: ${A.length}\r\n\r\n`, A, D], want: ["damaged ambiguous_length"] },
+  {
+    name: "behind a bare CR",
+    pieces: [`${A}GET / HTTP/1.1\r\nX: a\rb\r\n\r\n${A}`, D, A],
+    want: [A, "damaged malformed"],
+  },
+  {
+    name: "behind a NUL where an upgrade is wanted",
+    pieces: ["GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\nX: \0\r\n\r\n", D],
+    want: ["damaged malformed"],
+  },
+  {
+    name: "behind an unclear length",
+    pieces: ["PUT / HTTP/1.1\r\nContent-Length: 1, 2\r\n\r\n", "xy", D],
+    want: ["damaged ambiguous_length"],
+  },
+  {
+    name: "behind a name that is nearly one of a length",
+    pieces: ["PUT / HTTP/1.1\r\nContent-Length : 2\r\n\r\nxy", D],
+    want: ["damaged malformed"],
+  },
+  {
+    name: "behind a CONNECT with a body",
+    pieces: [`CONNECT a:1 HTTP/1.1\r\nContent-Length: ${A.length}\r\n\r\n`, A, D],
+    want: ["damaged ambiguous_length"],
+  },
   { name: "behind no request line", pieces: [`${A}GET /\r\n\r\n`, D], want: [A, "damaged malformed"] },
   { name: "behind a bad chunk", pieces: [C.slice(0, -7), "x", D], want: ["damaged malformed"] },
   { name: "a hole behind damage changes nothing", pieces: [`${A}GET /\r\n`, 5, D], want: [A, "damaged malformed"] },
@@ -82,10 +186,20 @@ const cases: Case[] = [
   { name: "picked up at a request in pieces", late: true, pieces: ["GET", A.slice(3) + D], want: [A, D] },
   { name: "picked up within a request", late: true, pieces: ["tail", "of it", A + D], want: ["damaged gap", A, D] },
   { name: "picked up within a request, which is all", late: true, pieces: ["tail", "of it"], want: ["damaged gap"] },
-  { name: "picked up within a request, then a hole", late: true, pieces: ["tail", 3, "of it", A], want: ["damaged gap", A] },
+  {
+    name: "picked up within a request, then a hole",
+    late: true,
+    pieces: ["tail", 3, "of it", A],
+    want: ["damaged gap", A],
+  },
   { name: "picked up at what is like a request line", late: true, pieces: ["GET", A], want: ["damaged gap", A] },
   { name: "picked up at a hole", late: true, pieces: [3, A], want: ["damaged gap", A] },
-  { name: "picked up within a request line, then a hole", late: true, pieces: ["GET /", 3, A], want: ["damaged gap", A] },
+  {
+    name: "picked up within a request line, then a hole",
+    late: true,
+    pieces: ["GET /", 3, A],
+    want: ["damaged gap", A],
+  },
   { name: "picked up within a request line, which is all", late: true, pieces: ["GET /"], want: ["damaged gap"] },
   { name: "picked up, nothing comes", late: true, pieces: [], want: [] },
 ];
@@ -110,8 +224,14 @@ describe("holes", () => {
         const first = starts.findLastIndex((start) => start <= from);
         const bodyAt = starts[first]! + B_HEAD;
         const isWithinBody = requests[first] === B && from >= bodyAt && to <= bodyAt + 10;
-        const behind = isWithinBody || starts.includes(to) || to === all.length ? requests.slice(starts.findIndex((start) => start >= to)) : [];
-        const want = [...requests.slice(0, first), ...(to === all.length || (isWithinBody && first === 5) ? [] : behind)];
+        const behind =
+          isWithinBody || starts.includes(to) || to === all.length
+            ? requests.slice(starts.findIndex((start) => start >= to))
+            : [];
+        const want = [
+          ...requests.slice(0, first),
+          ...(to === all.length || (isWithinBody && first === 5) ? [] : behind),
+        ];
         expect({ from, to, got: got.requests.map((request) => request.text) }).toEqual({ from, to, got: want });
         expect(got.events.filter((event) => event !== "whole")).toEqual(["damaged gap"]);
       }
@@ -127,7 +247,10 @@ interface Layout {
   bodyAt: number;
 }
 
-/** None is the end of another: a hole that ends within a method may leave one (M-SEARCH, SEARCH), and nobody could tell. */
+/**
+ * None is the end of another: a hole that ends within a method may leave one (M-SEARCH, SEARCH), and nobody could
+ * tell.
+ */
 const METHODS = ["GET", "PUT", "POST", "DELETE", "MKCALENDAR"];
 
 function randomRequest(random: Random, id: number): Layout {
@@ -140,10 +263,16 @@ function randomRequest(random: Random, id: number): Layout {
     return { text: head + body, lineLength: line.length, bodyAt: head.length };
   }
   const chunks = body.replace(/.{1,16}/g, (chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`);
-  return { text: `${line}${fields}Transfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`, lineLength: line.length, bodyAt: -1 };
+  return {
+    text: `${line}${fields}Transfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`,
+    lineLength: line.length,
+    bodyAt: -1,
+  };
 }
 
-/** What must become of requests of which these segments are missing: decided by where they lie, not by what they say. */
+/**
+ * What must become of requests of which these segments are missing: decided by where they lie, not by what they say.
+ */
 function foretell(requests: Layout[], segments: { from: number; to: number; missing: boolean }[]): string[] {
   const starts: number[] = [];
   let length = 0;
@@ -198,7 +327,11 @@ describe("random holes", () => {
       const starts = new Set<number>();
       requests.reduce((at, request) => (starts.add(at), at + request.text.length), 0);
       // Most segments begin where a request does, as a client's writes do.
-      const cuts = new Set([0, ...[...starts].filter(() => random.chance(0.8)), ...Array.from({ length: random.int(0, 6) }, () => random.int(0, all.length - 1))]);
+      const cuts = new Set([
+        0,
+        ...[...starts].filter(() => random.chance(0.8)),
+        ...Array.from({ length: random.int(0, 6) }, () => random.int(0, all.length - 1)),
+      ]);
       const sorted = [...cuts, all.length].sort((a, b) => a - b);
       const segments = sorted.slice(1).map((to, i) => ({ from: sorted[i]!, to, missing: random.chance(0.25) }));
       const pieces: Piece[] = [];

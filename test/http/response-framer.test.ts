@@ -28,67 +28,205 @@ const cases: Case[] = [
   { name: "chunked", input: CHUNKED, want: DONE },
   { name: "chunked behind another coding", input: ok("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), want: DONE },
   { name: "not all chunks", input: CHUNKED.slice(0, -2), want: ["200"], ends: true },
-  { name: "until the connection ends", input: ok("Content-Type: x\r\n", "anything\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), want: CLOSED, ends: true },
+  {
+    name: "until the connection ends",
+    input: ok("Content-Type: x\r\n", "anything\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),
+    want: CLOSED,
+    ends: true,
+  },
   { name: "until the connection ends, empty", input: ok(""), want: CLOSED, ends: true },
   { name: "until the connection ends, and it does not", input: ok("", "anything"), want: ["200"] },
-  { name: "another coding last: until the connection ends", input: ok("Transfer-Encoding: chunked, gzip\r\n", "0\r\n\r\n"), want: CLOSED, ends: true },
+  {
+    name: "another coding last: until the connection ends",
+    input: ok("Transfer-Encoding: chunked, gzip\r\n", "0\r\n\r\n"),
+    want: CLOSED,
+    ends: true,
+  },
   { name: "HEAD", input: ok("Content-Length: 2\r\n") + OK, methods: ["HEAD", "GET"], want: [...DONE, ...DONE] },
   { name: "HEAD of a chunked body", input: ok("Transfer-Encoding: chunked\r\n"), methods: ["HEAD"], want: DONE },
-  { name: "204", input: `HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n${OK}`, methods: ["GET", "GET"], want: ["204", "complete", ...DONE] },
-  { name: "304", input: `HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n${OK}`, methods: ["GET", "GET"], want: ["304", "complete", ...DONE] },
+  {
+    name: "204",
+    input: `HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n${OK}`,
+    methods: ["GET", "GET"],
+    want: ["204", "complete", ...DONE],
+  },
+  {
+    name: "304",
+    input: `HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n${OK}`,
+    methods: ["GET", "GET"],
+    want: ["304", "complete", ...DONE],
+  },
   { name: "100, then the answer", input: `HTTP/1.1 100 Continue\r\n\r\n${OK}`, want: ["100", ...DONE] },
-  { name: "several 1xx with fields", input: `HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 102 P\r\n\r\n${OK}`, want: ["103", "102", ...DONE] },
-  { name: "100 to HEAD", input: `HTTP/1.1 100 Continue\r\n\r\n${ok("Content-Length: 2\r\n")}`, methods: ["HEAD"], want: ["100", ...DONE] },
-  { name: "101", input: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n\x81\x05hello", want: ["101", "upgraded"] },
-  { name: "CONNECT", input: "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nanything", methods: ["CONNECT"], want: ["200", "upgraded"] },
-  { name: "CONNECT redirected", input: "HTTP/1.1 300 Multiple Choices\r\nContent-Length: 0\r\n\r\n", methods: ["CONNECT"], want: ["300", "complete"] },
+  {
+    name: "several 1xx with fields",
+    input: `HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 102 P\r\n\r\n${OK}`,
+    want: ["103", "102", ...DONE],
+  },
+  {
+    name: "100 to HEAD",
+    input: `HTTP/1.1 100 Continue\r\n\r\n${ok("Content-Length: 2\r\n")}`,
+    methods: ["HEAD"],
+    want: ["100", ...DONE],
+  },
+  {
+    name: "101",
+    input: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n\x81\x05hello",
+    want: ["101", "upgraded"],
+  },
+  {
+    name: "CONNECT",
+    input: "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nanything",
+    methods: ["CONNECT"],
+    want: ["200", "upgraded"],
+  },
+  {
+    name: "CONNECT redirected",
+    input: "HTTP/1.1 300 Multiple Choices\r\nContent-Length: 0\r\n\r\n",
+    methods: ["CONNECT"],
+    want: ["300", "complete"],
+  },
   { name: "CONNECT, any 2xx", input: "HTTP/1.1 299 OK\r\n\r\n", methods: ["CONNECT"], want: ["299", "upgraded"] },
-  { name: "CONNECT refused", input: "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", methods: ["CONNECT"], want: ["403", "complete"] },
+  {
+    name: "CONNECT refused",
+    input: "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno",
+    methods: ["CONNECT"],
+    want: ["403", "complete"],
+  },
   { name: "Content-Length twice the same", input: ok("Content-Length: 2\r\nContent-Length: 2\r\n", "ok"), want: DONE },
-  { name: "two that differ: the last one, once", input: ok("Content-Length: 3\r\nContent-Length: 2\r\n", "ok"), want: CLOSED },
+  {
+    name: "two that differ: the last one, once",
+    input: ok("Content-Length: 3\r\nContent-Length: 2\r\n", "ok"),
+    want: CLOSED,
+  },
   { name: "a list: the first one", input: ok("Content-Length: 2, 3\r\n", "ok"), want: DONE },
   { name: "something behind it", input: ok("Content-Length: 2 bytes\r\n", "ok"), want: DONE },
   { name: "folded", input: ok("Content-Length:\r\n 2\r\n", "ok"), want: DONE },
   { name: "a blank before its colon (section 5.1)", input: ok("Content-Length : 2\r\n", "ok"), want: DONE },
-  { name: "more than anyone can count: until the connection ends", input: ok("Content-Length: 99999999999999999999\r\n", "ok"), want: CLOSED, ends: true },
-  { name: "names that are like it", input: ok("Content_Length: 9\r\nContent Length: 9\r\nContent-Length x: 9\r\nX-Content-Length: 9\r\nContent-Length: 2\r\n", "ok"), want: DONE },
+  {
+    name: "more than anyone can count: until the connection ends",
+    input: ok("Content-Length: 99999999999999999999\r\n", "ok"),
+    want: CLOSED,
+    ends: true,
+  },
+  {
+    name: "names that are like it",
+    input: ok(
+      "Content_Length: 9\r\nContent Length: 9\r\nContent-Length x: 9\r\nX-Content-Length: 9\r\nContent-Length: 2\r\n",
+      "ok",
+    ),
+    want: DONE,
+  },
   { name: "no number", input: ok("Content-Length: two\r\n", "ok"), want: ["200", "malformed"] },
-  { name: "Transfer-Encoding beats Content-Length, once", input: ok("Content-Length: 9\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), want: CLOSED },
-  { name: "Transfer-Encoding beats Content-Length 0, once", input: ok("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), want: CLOSED },
-  { name: "identity: by Content-Length, once", input: ok("Transfer-Encoding: identity\r\nContent-Length: 2\r\n", "ok"), want: CLOSED },
-  { name: "identity alone: until the connection ends", input: ok("Transfer-Encoding: identity\r\n", "ok"), want: CLOSED, ends: true },
-  { name: "an unknown coding: by Content-Length, once", input: ok("Transfer-Encoding: x\r\nContent-Length: 2\r\n", "ok"), want: CLOSED },
-  { name: "chunked, said twice", input: ok("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "2\r\nok\r\n0\r\n\r\n"), want: DONE },
-  { name: "chunked in odd dress", input: ok("Transfer-Encoding: ,\tChunked ,\r\n", "2\r\nok\r\n0\r\n\r\n"), want: DONE },
+  {
+    name: "Transfer-Encoding beats Content-Length, once",
+    input: ok("Content-Length: 9\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+    want: CLOSED,
+  },
+  {
+    name: "Transfer-Encoding beats Content-Length 0, once",
+    input: ok("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+    want: CLOSED,
+  },
+  {
+    name: "identity: by Content-Length, once",
+    input: ok("Transfer-Encoding: identity\r\nContent-Length: 2\r\n", "ok"),
+    want: CLOSED,
+  },
+  {
+    name: "identity alone: until the connection ends",
+    input: ok("Transfer-Encoding: identity\r\n", "ok"),
+    want: CLOSED,
+    ends: true,
+  },
+  {
+    name: "an unknown coding: by Content-Length, once",
+    input: ok("Transfer-Encoding: x\r\nContent-Length: 2\r\n", "ok"),
+    want: CLOSED,
+  },
+  {
+    name: "chunked, said twice",
+    input: ok("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "2\r\nok\r\n0\r\n\r\n"),
+    want: DONE,
+  },
+  {
+    name: "chunked in odd dress",
+    input: ok("Transfer-Encoding: ,\tChunked ,\r\n", "2\r\nok\r\n0\r\n\r\n"),
+    want: DONE,
+  },
   // Chunks (section 7.1).
   { name: "blanks behind a size", input: ok("Transfer-Encoding: chunked\r\n", "2  \r\nok\r\n0\t\r\n\r\n"), want: DONE },
   { name: "an empty extension", input: ok("Transfer-Encoding: chunked\r\n", "2;\r\nok\r\n0;\r\n\r\n"), want: DONE },
-  { name: "any extension", input: ok("Transfer-Encoding: chunked\r\n", '2;a="b\x01\r/\r\nok\r\n0xyz\r\n\r\n'), want: DONE },
+  {
+    name: "any extension",
+    input: ok("Transfer-Encoding: chunked\r\n", '2;a="b\x01\r/\r\nok\r\n0xyz\r\n\r\n'),
+    want: DONE,
+  },
   { name: "bare LF", input: ok("Transfer-Encoding: chunked\r\n", "2\nok\n0;a\nX: y\n\n"), want: DONE },
   { name: "more CR than one", input: ok("Transfer-Encoding: chunked\r\n", "2\r\r\nok\r\r\n0\r\n\r\n"), want: DONE },
-  { name: "odd trailers", input: ok("Transfer-Encoding: chunked\r\n", "0\r\n folded\r\nX : y\r\nno colon\r\n\r\n"), want: DONE },
+  {
+    name: "odd trailers",
+    input: ok("Transfer-Encoding: chunked\r\n", "0\r\n folded\r\nX : y\r\nno colon\r\n\r\n"),
+    want: DONE,
+  },
   { name: "no size", input: ok("Transfer-Encoding: chunked\r\n", " 2\r\nok\r\n"), want: ["200", "malformed"] },
-  { name: "more data than the size", input: ok("Transfer-Encoding: chunked\r\n", "2\r\nokay\r\n"), want: ["200", "malformed"] },
+  {
+    name: "more data than the size",
+    input: ok("Transfer-Encoding: chunked\r\n", "2\r\nokay\r\n"),
+    want: ["200", "malformed"],
+  },
   // The header section (section 5).
   { name: "a blank in a name", input: ok("X a: y\r\nX : y\r\nContent-Length: 2\r\n", "ok"), want: DONE },
   { name: "a name that is no token", input: ok("X[/\xe9]: y\r\n: y\r\nContent-Length: 2\r\n", "ok"), want: DONE },
   { name: "lines without a colon", input: ok("no colon\r\n<br />\r\nContent-Length: 2\r\n", "ok"), want: DONE },
-  { name: "a PHP warning", input: ok("<b>Warning</b>:  Undefined index in <b>/a.php</b> on line <b>3</b><br />\nContent-Length: 2\r\n", "ok"), want: DONE },
+  {
+    name: "a PHP warning",
+    input: ok("<b>Warning</b>:  Undefined index in <b>/a.php</b> on line <b>3</b><br />\nContent-Length: 2\r\n", "ok"),
+    want: DONE,
+  },
   { name: "a control character in a value", input: ok("X: a\x01\x7f\rb\r\nContent-Length: 2\r\n", "ok"), want: DONE },
   { name: "a blank before the first field", input: ok(" X: y\r\nContent-Length: 2\r\n", "ok"), want: DONE },
   { name: "NUL in a value", input: ok("X: a\0b\r\nContent-Length: 2\r\n", "ok"), want: ["200", "malformed"] },
   { name: "NUL in a name", input: ok("X\0: a\r\nContent-Length: 2\r\n", "ok"), want: ["200", "malformed"] },
   // The connection (section 9.3).
   { name: "Connection: close", input: ok("Connection: close\r\nContent-Length: 2\r\n", "ok"), want: CLOSED },
-  { name: "behind it nothing counts", input: ok("Connection: close\r\nContent-Length: 2\r\n", "ok") + OK, methods: ["GET", "GET"], want: CLOSED },
+  {
+    name: "behind it nothing counts",
+    input: ok("Connection: close\r\nContent-Length: 2\r\n", "ok") + OK,
+    methods: ["GET", "GET"],
+    want: CLOSED,
+  },
   { name: "HTTP/1.0", input: "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", want: CLOSED },
-  { name: "HTTP/1.0 that is kept", input: "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n", want: DONE },
-  { name: "HTTP/1.0 that is chunked", input: "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", want: CLOSED },
-  { name: "several answers, in one piece and with empty lines between", input: `${OK}\r\n${CHUNKED}${OK}\r\n`, methods: ["GET", "POST", "GET"], want: [...DONE, ...DONE, ...DONE] },
+  {
+    name: "HTTP/1.0 that is kept",
+    input: "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+    want: DONE,
+  },
+  {
+    name: "HTTP/1.0 that is chunked",
+    input: "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    want: CLOSED,
+  },
+  {
+    name: "several answers, in one piece and with empty lines between",
+    input: `${OK}\r\n${CHUNKED}${OK}\r\n`,
+    methods: ["GET", "POST", "GET"],
+    want: [...DONE, ...DONE, ...DONE],
+  },
   { name: "unasked", input: OK, methods: [], want: ["unsolicited 200"] },
   { name: "once more than asked", input: OK + OK, want: [...DONE, "unsolicited 200"] },
-  { name: "408 before the connection is closed for idleness", input: "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n", methods: [], want: ["unsolicited 408"] },
-  { name: "408 with a body, and more", input: `HTTP/1.1 408 Request Timeout\r\nContent-Length: 2\r\n\r\nno${OK}`, methods: [], want: ["unsolicited 408"], ends: true },
+  {
+    name: "408 before the connection is closed for idleness",
+    input: "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n",
+    methods: [],
+    want: ["unsolicited 408"],
+  },
+  {
+    name: "408 with a body, and more",
+    input: `HTTP/1.1 408 Request Timeout\r\nContent-Length: 2\r\n\r\nno${OK}`,
+    methods: [],
+    want: ["unsolicited 408"],
+    ends: true,
+  },
   { name: "not all of one that nobody asked for", input: "HTTP/1.1 408", methods: [], want: [], ends: true },
   { name: "garbage that nobody asked for", input: "\0\x01\x02", methods: [], want: ["malformed"] },
   // The status line (section 4).
@@ -106,11 +244,21 @@ const cases: Case[] = [
   { name: "a code of four digits", input: "HTTP/1.1 2000 OK\r\n\r\n", want: ["malformed"] },
   { name: "a code below 100", input: "HTTP/1.1 099 OK\r\n\r\n", want: ["malformed"] },
   { name: "no code", input: "HTTP/1.1 OK\r\n\r\n", want: ["malformed"] },
-  { name: "control characters and a bare CR in the reason", input: "HTTP/1.1 200 O\x01\x7f\rK\r\nContent-Length: 0\r\n\r\n", want: DONE },
+  {
+    name: "control characters and a bare CR in the reason",
+    input: "HTTP/1.1 200 O\x01\x7f\rK\r\nContent-Length: 0\r\n\r\n",
+    want: DONE,
+  },
   { name: "no space before the reason", input: "HTTP/1.1 200OK\r\nContent-Length: 0\r\n\r\n", want: DONE },
   { name: "NUL", input: "HTTP/1.1 200 O\0K\r\n\r\n", want: ["malformed"] },
   { name: "a bad chunk", input: ok("Transfer-Encoding: chunked\r\n", "x\r\n"), want: ["200", "malformed"] },
-  { name: "nothing counts behind what is malformed", input: `x${OK}`, methods: ["GET", "GET"], want: ["malformed"], ends: true },
+  {
+    name: "nothing counts behind what is malformed",
+    input: `x${OK}`,
+    methods: ["GET", "GET"],
+    want: ["malformed"],
+    ends: true,
+  },
   { name: "cut off", input: "HTTP/1.1 20", want: [], ends: true },
   { name: "closed before an answer", input: "", want: [], ends: true },
 ];
@@ -119,7 +267,10 @@ describe("responses", () => {
   for (const { name, input, want, methods, ends } of cases) {
     test(name, () => {
       for (const pieces of splits(input)) {
-        expect({ pieces, got: frameResponses(pieces, methods ?? ["GET"], ends ?? false) }).toEqual({ pieces, got: want });
+        expect({ pieces, got: frameResponses(pieces, methods ?? ["GET"], ends ?? false) }).toEqual({
+          pieces,
+          got: want,
+        });
       }
     });
   }
@@ -129,8 +280,15 @@ describe("responses", () => {
     expect(head(100).length).toBe(100);
     expect(frameResponses([head(RESPONSE_HEAD_BYTES_MAX)], ["GET"], false)).toEqual(DONE);
     expect(frameResponses([head(RESPONSE_HEAD_BYTES_MAX + 1)], ["GET"], false)).toEqual(["200", "malformed"]);
-    expect(frameResponses([`HTTP/1.1 200 ${"x".repeat(RESPONSE_HEAD_BYTES_MAX)}`], ["GET"], false)).toEqual(["malformed"]);
+    expect(frameResponses([`HTTP/1.1 200 ${"x".repeat(RESPONSE_HEAD_BYTES_MAX)}`], ["GET"], false)).toEqual([
+      "malformed",
+    ]);
     const several = head(RESPONSE_HEAD_BYTES_MAX / 2).repeat(4);
-    expect(frameResponses([several], ["GET", "GET", "GET", "GET"], false)).toEqual([...DONE, ...DONE, ...DONE, ...DONE]);
+    expect(frameResponses([several], ["GET", "GET", "GET", "GET"], false)).toEqual([
+      ...DONE,
+      ...DONE,
+      ...DONE,
+      ...DONE,
+    ]);
   });
 });

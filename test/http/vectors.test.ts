@@ -24,8 +24,10 @@ interface Vector {
 const LENIENT = "llhttp is told here to take what RFC 9112 and its strict mode refuse";
 const NO_HTTP1 = "no HTTP/1: RFC 9112 knows no other version or protocol";
 const BARE_LF = "RFC 9112, section 2.2 allows a bare LF; nginx, Go, Python and picohttpparser take it";
-const ODD_LINE = "a blank, a tab or DEL in a target, or a tab for a space: Python's and Java's servers take one or the other";
-const ODD_FIELD = "an odd name, a line without a colon or a control character in a value: nginx or Python's server takes each";
+const ODD_LINE =
+  "a blank, a tab or DEL in a target, or a tab for a space: Python's and Java's servers take one or the other";
+const ODD_FIELD =
+  "an odd name, a line without a colon or a control character in a value: nginx or Python's server takes each";
 const ODD_CHUNK = "nginx and Go take blanks and any extension behind a chunk's size";
 const RFC_READING = "servers disagree, and RFC 9112, section 6.3 has one reading: isolated";
 const AS_CURL = "curl takes it, and of a response only the end matters";
@@ -33,26 +35,48 @@ const NO_BODIES = "llhttp's test tells its parser to expect no bodies, whatever 
 
 /** Where we differ from what a parser says, by id and mode, and why. `whole`: what we frame instead. */
 const DIFFERENCES: Record<string, { whole: number; why: string }> = {
-  "llhttp/content-length/Invalid whitespace token with `Content-Length` header field (lenient) [request-lenient-headers]": { whole: 0, why: LENIENT },
-  "llhttp/content-length/Missing CRLF-CRLF before body (lenient) [request-lenient-optional-lf-after-cr]": { whole: 0, why: LENIENT },
-  "llhttp/invalid/Headers separated by dummy characters (lenient) [request-lenient-optional-lf-after-cr]": { whole: 0, why: LENIENT },
+  "llhttp/content-length/Invalid whitespace token with `Content-Length` header field (lenient) [request-lenient-headers]":
+    { whole: 0, why: LENIENT },
+  "llhttp/content-length/Missing CRLF-CRLF before body (lenient) [request-lenient-optional-lf-after-cr]": {
+    whole: 0,
+    why: LENIENT,
+  },
+  "llhttp/invalid/Headers separated by dummy characters (lenient) [request-lenient-optional-lf-after-cr]": {
+    whole: 0,
+    why: LENIENT,
+  },
   "llhttp/invalid/Only LFs present (lenient) [request-lenient-all]": { whole: 0, why: `${LENIENT}: bare LF in chunks` },
   "llhttp/lenient-version/Invalid HTTP version (lenient) [request-lenient-version]": { whole: 0, why: LENIENT },
-  "llhttp/transfer-encoding/Chunk header not terminated by CRLF (lenient) [request-lenient-optional-lf-after-cr]": { whole: 0, why: LENIENT },
+  "llhttp/transfer-encoding/Chunk header not terminated by CRLF (lenient) [request-lenient-optional-lf-after-cr]": {
+    whole: 0,
+    why: LENIENT,
+  },
   "llhttp/method/SOURCE request with ICE [request]": { whole: 0, why: NO_HTTP1 },
   "llhttp/method/OPTIONS request with RTSP [request]": { whole: 0, why: NO_HTTP1 },
   "llhttp/method/ANNOUNCE request with RTSP [request]": { whole: 0, why: NO_HTTP1 },
   "llhttp/sample/No HTTP version [request]": { whole: 0, why: NO_HTTP1 },
-  "llhttp/invalid/HTTP protocol and ANNOUNCE method [request]": { whole: 1, why: "RFC 9110, section 9.1: any token is a method" },
+  "llhttp/invalid/HTTP protocol and ANNOUNCE method [request]": {
+    whole: 1,
+    why: "RFC 9110, section 9.1: any token is a method",
+  },
   "llhttp/invalid/Invalid method [request]": { whole: 1, why: "RFC 9110, section 9.1: any token is a method" },
-  "llhttp/uri/Disallow UTF-8 in URI path in strict mode [request]": { whole: 1, why: "nginx, Go and picohttpparser take it (pico/request/29), and no boundary depends on it" },
+  "llhttp/uri/Disallow UTF-8 in URI path in strict mode [request]": {
+    whole: 1,
+    why: "nginx, Go and picohttpparser take it (pico/request/29), and no boundary depends on it",
+  },
   "llhttp/invalid/Missing CR between headers [request]": { whole: 2, why: BARE_LF },
   "llhttp/sample/Line folding in header value with LF [request]": { whole: 1, why: BARE_LF },
   "llhttp/invalid/Only LFs present and no body [response]": { whole: 1, why: BARE_LF },
   "llhttp/invalid/Only LFs present [response]": { whole: 0, why: BARE_LF },
   "llhttp/sample/No carriage ret [response]": { whole: 0, why: BARE_LF },
-  "llhttp/invalid/Spaces before headers [request]": { whole: 2, why: "RFC 9112, section 5.2 allows obsolete line folding: the line is no Content-Length" },
-  "llhttp/invalid/Extra space between HTTP version and status code [response]": { whole: 0, why: "RFC 9112, section 4 allows it; picohttpparser takes it (pico/response/28)" },
+  "llhttp/invalid/Spaces before headers [request]": {
+    whole: 2,
+    why: "RFC 9112, section 5.2 allows obsolete line folding: the line is no Content-Length",
+  },
+  "llhttp/invalid/Extra space between HTTP version and status code [response]": {
+    whole: 0,
+    why: "RFC 9112, section 4 allows it; picohttpparser takes it (pico/response/28)",
+  },
   "llhttp/connection/Invalid whitespace token with `Connection` header field [request]": { whole: 1, why: ODD_FIELD },
   "llhttp/invalid/Invalid header token #1 [request]": { whole: 1, why: ODD_FIELD },
   "llhttp/invalid/Invalid header token #2 [request]": { whole: 1, why: ODD_FIELD },
@@ -62,7 +86,10 @@ const DIFFERENCES: Record<string, { whole: number; why: string }> = {
   "llhttp/lenient-headers/Header value [request]": { whole: 1, why: ODD_FIELD },
   "pico/request/5/parse header name with trailing space": { whole: 1, why: ODD_FIELD },
   "pico/request/18/empty header name": { whole: 1, why: ODD_FIELD },
-  "pico/request/19/header name (space only)": { whole: 1, why: "RFC 9112, section 2.2: a line before the first field that begins with a blank is ignored" },
+  "pico/request/19/header name (space only)": {
+    whole: 1,
+    why: "RFC 9112, section 2.2: a line before the first field that begins with a blank is ignored",
+  },
   "pico/request/26/CTL in header name": { whole: 1, why: ODD_FIELD },
   "pico/request/27/CTL in header value": { whole: 1, why: ODD_FIELD },
   "pico/request/28/invalid char in header value": { whole: 1, why: ODD_FIELD },
@@ -70,13 +97,23 @@ const DIFFERENCES: Record<string, { whole: number; why: string }> = {
   "pico/request/21/tab in method": { whole: 1, why: ODD_LINE },
   "pico/request/23/DEL in uri-path": { whole: 1, why: ODD_LINE },
   "llhttp/uri/Space in URI [request]": { whole: 1, why: ODD_LINE },
-  "llhttp/method/CONNECT with body [request]": { whole: 0, why: "RFC 9110, section 9.3.6: CONNECT has no content, and servers disagree about what follows" },
+  "llhttp/method/CONNECT with body [request]": {
+    whole: 0,
+    why: "RFC 9110, section 9.3.6: CONNECT has no content, and servers disagree about what follows",
+  },
   "llhttp/transfer-encoding/No semicolon before chunk extensions [request]": { whole: 1, why: ODD_CHUNK },
   "llhttp/transfer-encoding/No extension after semicolon [request]": { whole: 1, why: ODD_CHUNK },
   "llhttp/transfer-encoding/Space after chunk header [request]": { whole: 1, why: ODD_CHUNK },
-  "llhttp/transfer-encoding/POST with `Transfer-Encoding` and `Content-Length` [request]": { whole: 1, why: RFC_READING },
-  "llhttp/transfer-encoding/POST with `Transfer-Encoding` and `Content-Length` (lenient) [request-lenient-chunked-length]": { whole: 1, why: RFC_READING },
-  "llhttp/invalid/Bare CR after response line (lenient) [response-lenient-optional-lf-after-cr]": { whole: 0, why: LENIENT },
+  "llhttp/transfer-encoding/POST with `Transfer-Encoding` and `Content-Length` [request]": {
+    whole: 1,
+    why: RFC_READING,
+  },
+  "llhttp/transfer-encoding/POST with `Transfer-Encoding` and `Content-Length` (lenient) [request-lenient-chunked-length]":
+    { whole: 1, why: RFC_READING },
+  "llhttp/invalid/Bare CR after response line (lenient) [response-lenient-optional-lf-after-cr]": {
+    whole: 0,
+    why: LENIENT,
+  },
   "llhttp/invalid/Headers separated by CR [response]": { whole: 0, why: AS_CURL },
   "llhttp/invalid/Bare CR after response line [response]": { whole: 0, why: AS_CURL },
   "llhttp/invalid/Bare CR followed by CR after response line [response]": { whole: 0, why: AS_CURL },
@@ -97,9 +134,19 @@ function load(): Vector[] {
   const lines = readFileSync(FILE, "utf8").trim().split("\n");
   return lines.map((line) => {
     const { id, kind, segments_b64, expect: says } = JSON.parse(line);
-    const text = (segments_b64 as string[]).map((segment) => Buffer.from(segment, "base64").toString("latin1")).join("");
+    const text = (segments_b64 as string[])
+      .map((segment) => Buffer.from(segment, "base64").toString("latin1"))
+      .join("");
     if (says.type === undefined) {
-      return { id, kind, text, mode: undefined, complete: says.ret === "complete" ? 1 : 0, refused: says.ret === "error", methods: undefined };
+      return {
+        id,
+        kind,
+        text,
+        mode: undefined,
+        complete: says.ret === "complete" ? 1 : 0,
+        refused: says.ret === "error",
+        methods: undefined,
+      };
     }
     // A pause is none: the parser stops where another protocol may begin.
     const refused = says.error !== null && !says.error.startsWith("Pause");
@@ -116,7 +163,8 @@ function checkRequest(vector: Vector): void {
   const got = frame([text], { stopAtUpgrade: true });
   const texts = got.requests.map((request) => request.text);
   expect(texts.length).toBe(wholes);
-  if (methods !== undefined && difference === undefined) expect(got.requests.map((request) => request.method)).toEqual(methods.slice(0, wholes));
+  if (methods !== undefined && difference === undefined)
+    expect(got.requests.map((request) => request.method)).toEqual(methods.slice(0, wholes));
   // Requests lie side by side, with nothing but line ends between.
   let at = 0;
   for (const request of texts) {
@@ -138,14 +186,22 @@ function checkHoles(text: string): void {
   const before = frame([text]).requests.map((request) => request.text);
   const framedTo = before.length === 0 ? 0 : text.lastIndexOf(before.at(-1)!) + before.at(-1)!.length;
   const lines = text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
-  const holes = [...Array.from(text, (_, i) => [i, 1]), ...lines.map((line, i) => [lines.slice(0, i).join("").length, line.length])];
+  const holes = [
+    ...Array.from(text, (_, i) => [i, 1]),
+    ...lines.map((line, i) => [lines.slice(0, i).join("").length, line.length]),
+  ];
   for (const [from, length] of holes as [number, number][]) {
-    const pieces: Piece[] = [text.slice(0, from), length, ...(text.slice(from + length).match(/[^\n]*\n|[^\n]+$/g) ?? [])];
+    const pieces: Piece[] = [
+      text.slice(0, from),
+      length,
+      ...(text.slice(from + length).match(/[^\n]*\n|[^\n]+$/g) ?? []),
+    ];
     const got = frame(pieces);
     if (from < framedTo) expect(got.events.filter((event) => event !== "whole")).not.toEqual([]);
     for (const { text: whole, method } of got.requests) {
       // "M-" or "UN" is missing of a method: what is left is another one, and nobody could tell.
-      const isMethodsEnd = text.startsWith(whole, from + length) && before.some((request) => request.split(" ")[0]!.endsWith(method));
+      const isMethodsEnd =
+        text.startsWith(whole, from + length) && before.some((request) => request.split(" ")[0]!.endsWith(method));
       if (!before.includes(whole) && !isMethodsEnd) beginsSegment(whole, pieces);
     }
   }

@@ -42,7 +42,12 @@ async function endForwarder(lab: Lab, forwarder: Program) {
 }
 
 /** Has clients talk to production (Bun.serve); each endpoint reads the same requests, `count` of them. */
-async function compare(lab: Lab, endpoints: { endpoint: Endpoint; port: number }[], count: number, clients: () => Promise<unknown>): Promise<void> {
+async function compare(
+  lab: Lab,
+  endpoints: { endpoint: Endpoint; port: number }[],
+  count: number,
+  clients: () => Promise<unknown>,
+): Promise<void> {
   const production = await serverEndpoint(lab, BUN, PRODUCTION_PORT, 0, "production");
   const forwarders = await Promise.all(endpoints.map(({ port }) => forwarderTo(lab, port)));
   await clients();
@@ -60,7 +65,10 @@ async function compare(lab: Lab, endpoints: { endpoint: Endpoint; port: number }
 /** One of each kind. */
 async function everyEndpoint(lab: Lab): Promise<{ endpoint: Endpoint; port: number }[]> {
   const first = { endpoint: await proxyEndpoint(lab, ENDPOINT_PORT, 0), port: ENDPOINT_PORT };
-  const servers = SERVERS.map(async (server, i) => ({ endpoint: await serverEndpoint(lab, server, ENDPOINT_PORT + 10 + i, 0), port: ENDPOINT_PORT + 10 + i }));
+  const servers = SERVERS.map(async (server, i) => ({
+    endpoint: await serverEndpoint(lab, server, ENDPOINT_PORT + 10 + i, 0),
+    port: ENDPOINT_PORT + 10 + i,
+  }));
   return [first, ...(await Promise.all(servers))];
 }
 
@@ -68,7 +76,12 @@ async function everyEndpoint(lab: Lab): Promise<{ endpoint: Endpoint; port: numb
 async function randomFile(lab: Lab, bytes: number): Promise<{ name: string; sha256: string }> {
   const name = `body-${bytes}`;
   const file = await open(join(lab.directory, name), "w");
-  for (let left = bytes; left > 0; left -= 1 << 20) await file.write(crypto.getRandomValues(Buffer.alloc(65_536)).toString("latin1").repeat(16).slice(0, left), null, "latin1");
+  for (let left = bytes; left > 0; left -= 1 << 20)
+    await file.write(
+      crypto.getRandomValues(Buffer.alloc(65_536)).toString("latin1").repeat(16).slice(0, left),
+      null,
+      "latin1",
+    );
   await file.close();
   const hash = new Bun.SHA256();
   for await (const chunk of createReadStream(join(lab.directory, name))) hash.update(chunk);
@@ -76,79 +89,126 @@ async function randomFile(lab: Lab, bytes: number): Promise<{ name: string; sha2
 }
 
 describe.skipIf(why !== undefined)("clients over a kernel mirror, in mode http", () => {
-  test("curl's uploads, with Expect: 100-continue, chunked, and both, arrive at every endpoint", () =>
-    inLab(async (lab) => {
-      const { name } = await randomFile(lab, 3 << 20);
-      const curl = (path: string, ...options: string[]) => lab.run("client", "curl", "-sSf", "--limit-rate", "20M", ...options, `${URL_OF_PRODUCTION}${path}`);
-      const chunked = ["-H", "Transfer-Encoding: chunked"];
-      const expects = ["-H", "Expect: 100-continue"];
-      const nothing = ["-H", "Expect:"];
-      await compare(lab, await everyEndpoint(lab), 9, async () => {
-        await curl("/length", ...nothing, "--data-binary", `@${name}`);
-        await curl("/length/expect", ...expects, "--data-binary", `@${name}`);
-        await curl("/chunked", ...nothing, ...chunked, "-T", name);
-        await curl("/chunked/expect", ...expects, ...chunked, "-T", name);
-        await curl("/small/expect", ...expects, "-d", "small");
-        await curl("/small/[1-3]", ...chunked, "-d", "small");
-        await curl("/last");
-      });
-    }), 60_000);
+  test(
+    "curl's uploads, with Expect: 100-continue, chunked, and both, arrive at every endpoint",
+    () =>
+      inLab(async (lab) => {
+        const { name } = await randomFile(lab, 3 << 20);
+        const curl = (path: string, ...options: string[]) =>
+          lab.run("client", "curl", "-sSf", "--limit-rate", "20M", ...options, `${URL_OF_PRODUCTION}${path}`);
+        const chunked = ["-H", "Transfer-Encoding: chunked"];
+        const expects = ["-H", "Expect: 100-continue"];
+        const nothing = ["-H", "Expect:"];
+        await compare(lab, await everyEndpoint(lab), 9, async () => {
+          await curl("/length", ...nothing, "--data-binary", `@${name}`);
+          await curl("/length/expect", ...expects, "--data-binary", `@${name}`);
+          await curl("/chunked", ...nothing, ...chunked, "-T", name);
+          await curl("/chunked/expect", ...expects, ...chunked, "-T", name);
+          await curl("/small/expect", ...expects, "-d", "small");
+          await curl("/small/[1-3]", ...chunked, "-d", "small");
+          await curl("/last");
+        });
+      }),
+    60_000,
+  );
 
-  test("100 MiB arrive byte for byte", () =>
-    inLab(async (lab) => {
-      const { name, sha256 } = await randomFile(lab, 100 << 20);
-      const endpoint = await serverEndpoint(lab, BUN, ENDPOINT_PORT, 0);
-      await compare(lab, [{ endpoint, port: ENDPOINT_PORT }], 2, async () => {
-        await lab.run("client", "curl", "-sSf", "--limit-rate", "40M", "-T", name, `${URL_OF_PRODUCTION}/large`, "--next", "-sSf", `${URL_OF_PRODUCTION}/next`);
-      });
-      expect(await endpoint.stop()).toEqual([`PUT /large ${sha256}`, "GET /next"]);
-    }), 60_000);
+  test(
+    "100 MiB arrive byte for byte",
+    () =>
+      inLab(async (lab) => {
+        const { name, sha256 } = await randomFile(lab, 100 << 20);
+        const endpoint = await serverEndpoint(lab, BUN, ENDPOINT_PORT, 0);
+        await compare(lab, [{ endpoint, port: ENDPOINT_PORT }], 2, async () => {
+          await lab.run(
+            "client",
+            "curl",
+            "-sSf",
+            "--limit-rate",
+            "40M",
+            "-T",
+            name,
+            `${URL_OF_PRODUCTION}/large`,
+            "--next",
+            "-sSf",
+            `${URL_OF_PRODUCTION}/next`,
+          );
+        });
+        expect(await endpoint.stop()).toEqual([`PUT /large ${sha256}`, "GET /next"]);
+      }),
+    60_000,
+  );
 
-  test("a WebSocket session arrives message by message", () =>
-    inLab(async (lab) => {
-      const production = await serverEndpoint(lab, BUN, PRODUCTION_PORT, 0, "production");
-      const endpoint = await serverEndpoint(lab, BUN, ENDPOINT_PORT, 0);
-      const forwarder = await forwarderTo(lab, ENDPOINT_PORT);
-      await lab.run("client", process.execPath, join(import.meta.dir, "websocket-client.ts"), "ws://192.0.2.2/session");
-      const counters = await endForwarder(lab, forwarder);
-      const truth = await production.stop();
-      expect(truth.length).toBe(20);
-      expect(truth.at(-1)).toBe("CLOSE /session 1000 done");
-      expect(await endpoint.stop()).toEqual(truth);
-      expect(counters.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1 });
-    }), 60_000);
+  test(
+    "a WebSocket session arrives message by message",
+    () =>
+      inLab(async (lab) => {
+        const production = await serverEndpoint(lab, BUN, PRODUCTION_PORT, 0, "production");
+        const endpoint = await serverEndpoint(lab, BUN, ENDPOINT_PORT, 0);
+        const forwarder = await forwarderTo(lab, ENDPOINT_PORT);
+        await lab.run(
+          "client",
+          process.execPath,
+          join(import.meta.dir, "websocket-client.ts"),
+          "ws://192.0.2.2/session",
+        );
+        const counters = await endForwarder(lab, forwarder);
+        const truth = await production.stop();
+        expect(truth.length).toBe(20);
+        expect(truth.at(-1)).toBe("CLOSE /session 1000 done");
+        expect(await endpoint.stop()).toEqual(truth);
+        expect(counters.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1 });
+      }),
+    60_000,
+  );
 
-  test("ab's HTTP/1.0 requests arrive at every endpoint, with keep-alive and without, with bodies and without", () =>
-    inLab(async (lab) => {
-      await Bun.write(join(lab.directory, "form"), "a=1&b=2");
-      const ab = (path: string, ...options: string[]) => lab.run("client", "ab", "-q", "-n", "100", "-c", "8", ...options, `${URL_OF_PRODUCTION}${path}`);
-      const post = ["-p", "form", "-T", "application/x-www-form-urlencoded"];
-      await compare(lab, await everyEndpoint(lab), 400, async () => {
-        await ab("/close");
-        await ab("/keep", "-k");
-        await ab("/post/close", ...post);
-        await ab("/post/keep", "-k", ...post);
-      });
-    }), 60_000);
+  test(
+    "ab's HTTP/1.0 requests arrive at every endpoint, with keep-alive and without, with bodies and without",
+    () =>
+      inLab(async (lab) => {
+        await Bun.write(join(lab.directory, "form"), "a=1&b=2");
+        const ab = (path: string, ...options: string[]) =>
+          lab.run("client", "ab", "-q", "-n", "100", "-c", "8", ...options, `${URL_OF_PRODUCTION}${path}`);
+        const post = ["-p", "form", "-T", "application/x-www-form-urlencoded"];
+        await compare(lab, await everyEndpoint(lab), 400, async () => {
+          await ab("/close");
+          await ab("/keep", "-k");
+          await ab("/post/close", ...post);
+          await ab("/post/keep", "-k", ...post);
+        });
+      }),
+    60_000,
+  );
 
-  test("HTTP/2 with prior knowledge (curl, h2load) passes to an endpoint that speaks it", () =>
-    inLab(async (lab) => {
-      const paths = Array.from({ length: 200 }, (_, i) => `${URL_OF_PRODUCTION}/h2load/${i}`);
-      await Bun.write(join(lab.directory, "paths"), `${paths.join("\n")}\n`);
-      const production = await lab.nginx("production", "listen 80 http2;", 1_000_000, `return 200 "hello";`);
-      const endpoint = await lab.nginx("replay", `listen 127.0.0.1:${ENDPOINT_PORT} http2;`, 1_000_000, `return 200 "served";`);
-      const forwarder = await forwarderTo(lab, ENDPOINT_PORT);
-      const curl = (...options: string[]) => lab.run("client", "curl", "-sSf", "--http2-prior-knowledge", ...options);
-      // A connection each: curl 7.88 cannot use one again that it began with prior knowledge.
-      for (const i of [1, 2, 3]) await curl(`${URL_OF_PRODUCTION}/curl/${i}`);
-      await curl("-d", "x".repeat(30_000), `${URL_OF_PRODUCTION}/curl/post`);
-      await lab.run("client", "h2load", "-n800", "-c4", "-m10", "-i", "paths");
-      const counters = await endForwarder(lab, forwarder);
-      await Promise.all([production.program.end(), endpoint.program.end()]);
-      const requests = (log: string) => loggedRequests(log).map(({ line }) => line).sort();
-      expect(requests(production.log).length).toBe(804);
-      expect(requests(endpoint.log)).toEqual(requests(production.log));
-      expect(lines(endpoint.program.stderr).filter((line) => line.includes("client sent"))).toEqual([]);
-      expect(counters.foreign).toMatchObject({ http2: 8, discarded_bytes: 0 });
-    }), 60_000);
+  test(
+    "HTTP/2 with prior knowledge (curl, h2load) passes to an endpoint that speaks it",
+    () =>
+      inLab(async (lab) => {
+        const paths = Array.from({ length: 200 }, (_, i) => `${URL_OF_PRODUCTION}/h2load/${i}`);
+        await Bun.write(join(lab.directory, "paths"), `${paths.join("\n")}\n`);
+        const production = await lab.nginx("production", "listen 80 http2;", 1_000_000, `return 200 "hello";`);
+        const endpoint = await lab.nginx(
+          "replay",
+          `listen 127.0.0.1:${ENDPOINT_PORT} http2;`,
+          1_000_000,
+          `return 200 "served";`,
+        );
+        const forwarder = await forwarderTo(lab, ENDPOINT_PORT);
+        const curl = (...options: string[]) => lab.run("client", "curl", "-sSf", "--http2-prior-knowledge", ...options);
+        // A connection each: curl 7.88 cannot use one again that it began with prior knowledge.
+        for (const i of [1, 2, 3]) await curl(`${URL_OF_PRODUCTION}/curl/${i}`);
+        await curl("-d", "x".repeat(30_000), `${URL_OF_PRODUCTION}/curl/post`);
+        await lab.run("client", "h2load", "-n800", "-c4", "-m10", "-i", "paths");
+        const counters = await endForwarder(lab, forwarder);
+        await Promise.all([production.program.end(), endpoint.program.end()]);
+        const requests = (log: string) =>
+          loggedRequests(log)
+            .map(({ line }) => line)
+            .sort();
+        expect(requests(production.log).length).toBe(804);
+        expect(requests(endpoint.log)).toEqual(requests(production.log));
+        expect(lines(endpoint.program.stderr).filter((line) => line.includes("client sent"))).toEqual([]);
+        expect(counters.foreign).toMatchObject({ http2: 8, discarded_bytes: 0 });
+      }),
+    60_000,
+  );
 });

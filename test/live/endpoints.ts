@@ -37,7 +37,10 @@ function compiledGo(): string[] | undefined {
   const directory = join(ROOT, ".tools/test-endpoints");
   mkdirSync(directory, { recursive: true });
   const executable = join(directory, "go");
-  const built = Bun.spawnSync(["go", "build", "-o", executable, join(SOURCES, "go.go")], { stderr: "pipe", env: { ...process.env, GOTOOLCHAIN: "local" } });
+  const built = Bun.spawnSync(["go", "build", "-o", executable, join(SOURCES, "go.go")], {
+    stderr: "pipe",
+    env: { ...process.env, GOTOOLCHAIN: "local" },
+  });
   if (!built.success) throw new Error(`go build: ${built.stderr}`);
   return [executable];
 }
@@ -53,7 +56,14 @@ export interface Endpoint {
 }
 
 /** One of {@link Server}s on a host. */
-export async function serverEndpoint(lab: Lab, server: Server, port: number, delayMs: number, host: Host = "replay", ...more: string[]): Promise<Endpoint> {
+export async function serverEndpoint(
+  lab: Lab,
+  server: Server,
+  port: number,
+  delayMs: number,
+  host: Host = "replay",
+  ...more: string[]
+): Promise<Endpoint> {
   const launch = async () => {
     const program = lab.start(host, ...server.command!, String(port), String(delayMs), ...more);
     await program.until(({ stdout }) => stdout.includes("ready"));
@@ -64,7 +74,12 @@ export async function serverEndpoint(lab: Lab, server: Server, port: number, del
 
 /** nginx that answers by itself; what it served has no digests. */
 export async function nginxEndpoint(lab: Lab, port: number, keepaliveRequests: number): Promise<Endpoint> {
-  const { program, log } = await lab.nginx("replay", `listen 127.0.0.1:${port};`, keepaliveRequests, `return 200 "served";`);
+  const { program, log } = await lab.nginx(
+    "replay",
+    `listen 127.0.0.1:${port};`,
+    keepaliveRequests,
+    `return 200 "served";`,
+  );
   return {
     restart: () => Promise.reject(new Error("proxyEndpoint is the nginx that is restarted")),
     async stop() {
@@ -78,12 +93,16 @@ export async function nginxEndpoint(lab: Lab, port: number, keepaliveRequests: n
 /** nginx in front of a Bun.serve that takes `delayMs`; it is nginx that is restarted. */
 export async function proxyEndpoint(lab: Lab, port: number, delayMs: number): Promise<Endpoint> {
   const application = await serverEndpoint(lab, BUN, port + 1, delayMs);
-  const launch = async () => (await lab.nginx("replay", `listen 127.0.0.1:${port};`, 1000, `proxy_pass http://127.0.0.1:${port + 1};`)).program;
+  const launch = async () =>
+    (await lab.nginx("replay", `listen 127.0.0.1:${port};`, 1000, `proxy_pass http://127.0.0.1:${port + 1};`)).program;
   return restartable(launch, () => application.stop());
 }
 
 /** An endpoint of which one program after the other runs; `served` is asked when the last has ended. */
-async function restartable(launch: () => Promise<Program>, served: (programs: Program[]) => string[] | Promise<string[]>): Promise<Endpoint> {
+async function restartable(
+  launch: () => Promise<Program>,
+  served: (programs: Program[]) => string[] | Promise<string[]>,
+): Promise<Endpoint> {
   const programs = [await launch()];
   return {
     async restart() {

@@ -3,7 +3,17 @@
  * production served. Each request has a path of its own, and its body follows from that.
  */
 import { describe, expect, test } from "bun:test";
-import { BUN, type Endpoint, GO, installed, NODE, nginxEndpoint, proxyEndpoint, PYTHON, serverEndpoint } from "./endpoints.ts";
+import {
+  BUN,
+  type Endpoint,
+  GO,
+  installed,
+  NODE,
+  nginxEndpoint,
+  proxyEndpoint,
+  PYTHON,
+  serverEndpoint,
+} from "./endpoints.ts";
 import { ENDPOINT_PORT, grown, Lab, PRODUCTION_PORT, type Program, whyNotLive } from "./lab.ts";
 import { CONNECTIONS, type Load, loggedRequests, sendLoad, withDigest } from "./load.ts";
 import { trueRequests } from "./truth.ts";
@@ -26,7 +36,15 @@ async function inLab(options: string[], body: (lab: Lab) => Promise<void>): Prom
 }
 
 function startForwarder(lab: Lab, port: number): Promise<Program> {
-  return lab.forwarder("--mode", "http", ...PATIENCE, "eth0", String(VNI), String(PRODUCTION_PORT), `127.0.0.1:${port}`);
+  return lab.forwarder(
+    "--mode",
+    "http",
+    ...PATIENCE,
+    "eth0",
+    String(VNI),
+    String(PRODUCTION_PORT),
+    `127.0.0.1:${port}`,
+  );
 }
 
 /** Ends a forwarder, once it has been answered. Returns its counters, which add up. */
@@ -55,15 +73,30 @@ async function forwardLoad(lab: Lab, endpoint: Endpoint, load: Load, meanwhile?:
 }
 
 const SAME: { name: string; start(lab: Lab): Promise<Endpoint>; pauseMs: number; kind: Load["kind"] }[] = [
-  { name: "nginx, which closes a connection every 1000 requests", start: (lab) => nginxEndpoint(lab, PORT, 1000), pauseMs: 5, kind: "get" },
-  { name: "nginx, which closes a connection every 10 requests", start: (lab) => nginxEndpoint(lab, PORT, 10), pauseMs: 10, kind: "get" },
+  {
+    name: "nginx, which closes a connection every 1000 requests",
+    start: (lab) => nginxEndpoint(lab, PORT, 1000),
+    pauseMs: 5,
+    kind: "get",
+  },
+  {
+    name: "nginx, which closes a connection every 10 requests",
+    start: (lab) => nginxEndpoint(lab, PORT, 10),
+    pauseMs: 10,
+    kind: "get",
+  },
   ...SERVERS.map((server) => ({
     name: server.name,
     start: (lab: Lab) => serverEndpoint(lab, server, PORT, 0),
     pauseMs: server === PYTHON ? 60 : 20,
     kind: "mixed" as const,
   })),
-  { name: "an endpoint that takes 50 ms for each answer", start: (lab) => serverEndpoint(lab, BUN, PORT, 50), pauseMs: 80, kind: "mixed" },
+  {
+    name: "an endpoint that takes 50 ms for each answer",
+    start: (lab) => serverEndpoint(lab, BUN, PORT, 50),
+    pauseMs: 80,
+    kind: "mixed",
+  },
 ];
 
 /** The endpoint takes longer than clients pause, so that a restart finds requests in flight. */
@@ -75,68 +108,91 @@ const RESTARTED: { name: string; start(lab: Lab): Promise<Endpoint> }[] = [
 
 describe.skipIf(why !== undefined)("mode http over a kernel mirror", () => {
   for (const { name, start, pauseMs, kind } of SAME) {
-    test(`${name} serves exactly what production served`, () =>
-      inLab([], async (lab) => {
-        const { counters, production, served } = await forwardLoad(lab, await start(lab), { seconds: 3, pauseMs, kind });
-        expect(production.length).toBeGreaterThan(500);
-        expect(served.sort()).toEqual(production.map(({ line }) => (kind === "get" ? line : withDigest(line))).sort());
-        expect(counters.requests.answered).toBe(production.length);
-      }), 60_000);
+    test(
+      `${name} serves exactly what production served`,
+      () =>
+        inLab([], async (lab) => {
+          const { counters, production, served } = await forwardLoad(lab, await start(lab), {
+            seconds: 3,
+            pauseMs,
+            kind,
+          });
+          expect(production.length).toBeGreaterThan(500);
+          expect(served.sort()).toEqual(
+            production.map(({ line }) => (kind === "get" ? line : withDigest(line))).sort(),
+          );
+          expect(counters.requests.answered).toBe(production.length);
+        }),
+      60_000,
+    );
   }
 
   for (const { name, start } of RESTARTED) {
-    test(`${name}, restarted under load, loses only what was in flight, and that is counted`, () =>
-      inLab([], async (lab) => {
-        const endpoint = await start(lab);
-        const load: Load = { seconds: 3, pauseMs: 40, kind: "mixed" };
-        const { counters, production, served } = await forwardLoad(lab, endpoint, load, async (log) => {
-          await grown(log, 5000);
-          await endpoint.restart();
-        });
-        expect(production.length).toBeGreaterThan(500);
-        expect(counters.requests).toMatchObject({ seen: production.length, forwarded: production.length });
-        const { unanswered } = counters.responses;
-        expect(unanswered).toBeGreaterThan(0);
-        expect(unanswered).toBeLessThanOrEqual(CONNECTIONS);
+    test(
+      `${name}, restarted under load, loses only what was in flight, and that is counted`,
+      () =>
+        inLab([], async (lab) => {
+          const endpoint = await start(lab);
+          const load: Load = { seconds: 3, pauseMs: 40, kind: "mixed" };
+          const { counters, production, served } = await forwardLoad(lab, endpoint, load, async (log) => {
+            await grown(log, 5000);
+            await endpoint.restart();
+          });
+          expect(production.length).toBeGreaterThan(500);
+          expect(counters.requests).toMatchObject({ seen: production.length, forwarded: production.length });
+          const { unanswered } = counters.responses;
+          expect(unanswered).toBeGreaterThan(0);
+          expect(unanswered).toBeLessThanOrEqual(CONNECTIONS);
 
-        // Nothing is served that was not sent, and nothing twice but GETs that were in flight.
-        const arrived = new Set(served);
-        expect(arrived.difference(new Set(production.map(({ line }) => withDigest(line))))).toEqual(new Set());
-        const posts = served.filter((line) => line.startsWith("POST"));
-        expect(posts.length).toBe(new Set(posts).size);
-        expect(served.length - arrived.size).toBeLessThanOrEqual(CONNECTIONS - unanswered);
+          // Nothing is served that was not sent, and nothing twice but GETs that were in flight.
+          const arrived = new Set(served);
+          expect(arrived.difference(new Set(production.map(({ line }) => withDigest(line))))).toEqual(new Set());
+          const posts = served.filter((line) => line.startsWith("POST"));
+          expect(posts.length).toBe(new Set(posts).size);
+          expect(served.length - arrived.size).toBeLessThanOrEqual(CONNECTIONS - unanswered);
 
-        // What is lacking are POSTs, one of a connection at most: the one in flight.
-        const lacking = production.filter(({ line }) => !arrived.has(withDigest(line)));
-        expect(lacking.filter(({ line }) => line.startsWith("GET"))).toEqual([]);
-        expect(new Set(lacking.map(({ connection }) => connection)).size).toBe(lacking.length);
-        expect(lacking.length).toBeLessThanOrEqual(unanswered);
-      }), 60_000);
+          // What is lacking are POSTs, one of a connection at most: the one in flight.
+          const lacking = production.filter(({ line }) => !arrived.has(withDigest(line)));
+          expect(lacking.filter(({ line }) => line.startsWith("GET"))).toEqual([]);
+          expect(new Set(lacking.map(({ connection }) => connection)).size).toBe(lacking.length);
+          expect(lacking.length).toBeLessThanOrEqual(unanswered);
+        }),
+      60_000,
+    );
   }
 
-  test("where the mirror loses packets, each endpoint serves exactly the requests whose packets all arrived, and none is malformed", () =>
-    inLab(["--drop", "1"], async (lab) => {
-      const servers = await Promise.all(SERVERS.map((server, i) => serverEndpoint(lab, server, PORT + 10 + i, 0)));
-      const endpoints = [await proxyEndpoint(lab, PORT, 0), ...servers];
-      await lab.nginx("production", "listen 80;", 1_000_000, `return 200 "hello";`);
-      const production = await lab.capture("production", `dst port ${PRODUCTION_PORT}`);
-      const mirror = await lab.capture("replay", "udp dst port 4789");
-      const forwarders = await Promise.all(endpoints.map((_, i) => startForwarder(lab, i === 0 ? PORT : PORT + 9 + i)));
-      await sendLoad(lab, { seconds: 4, pauseMs: 80, kind: "mixed" });
-      await Promise.all([lab.endCapture(production), lab.endCapture(mirror)]);
+  test(
+    "where the mirror loses packets, each endpoint serves exactly the requests whose packets all arrived, and none is malformed",
+    () =>
+      inLab(["--drop", "1"], async (lab) => {
+        const servers = await Promise.all(SERVERS.map((server, i) => serverEndpoint(lab, server, PORT + 10 + i, 0)));
+        const endpoints = [await proxyEndpoint(lab, PORT, 0), ...servers];
+        await lab.nginx("production", "listen 80;", 1_000_000, `return 200 "hello";`);
+        const production = await lab.capture("production", `dst port ${PRODUCTION_PORT}`);
+        const mirror = await lab.capture("replay", "udp dst port 4789");
+        const forwarders = await Promise.all(
+          endpoints.map((_, i) => startForwarder(lab, i === 0 ? PORT : PORT + 9 + i)),
+        );
+        await sendLoad(lab, { seconds: 4, pauseMs: 80, kind: "mixed" });
+        await Promise.all([lab.endCapture(production), lab.endCapture(mirror)]);
 
-      const requests = trueRequests(production.file, mirror.file, PRODUCTION_PORT);
-      const whole = requests.filter(({ arrived }) => arrived).map(({ line }) => withDigest(line)).sort();
-      expect(requests.length).toBeGreaterThan(500);
-      expect(whole.length).toBeGreaterThan(requests.length * 0.9);
-      for (const [i, forwarder] of forwarders.entries()) {
-        const counters = await endForwarder(lab, forwarder);
-        expect((await endpoints[i]!.stop()).sort()).toEqual(whole);
-        expect(endpoints[i]!.complaints()).toEqual([]);
-        expect(counters.requests).toMatchObject({ forwarded: whole.length, answered: whole.length });
-        // Several requests in a row that were lost are one hole.
-        expect(counters.requests.damaged).toBeGreaterThan(0);
-        expect(counters.requests.damaged).toBeLessThanOrEqual(requests.length - whole.length);
-      }
-    }), 60_000);
+        const requests = trueRequests(production.file, mirror.file, PRODUCTION_PORT);
+        const whole = requests
+          .filter(({ arrived }) => arrived)
+          .map(({ line }) => withDigest(line))
+          .sort();
+        expect(requests.length).toBeGreaterThan(500);
+        expect(whole.length).toBeGreaterThan(requests.length * 0.9);
+        for (const [i, forwarder] of forwarders.entries()) {
+          const counters = await endForwarder(lab, forwarder);
+          expect((await endpoints[i]!.stop()).sort()).toEqual(whole);
+          expect(endpoints[i]!.complaints()).toEqual([]);
+          expect(counters.requests).toMatchObject({ forwarded: whole.length, answered: whole.length });
+          // Several requests in a row that were lost are one hole.
+          expect(counters.requests.damaged).toBeGreaterThan(0);
+          expect(counters.requests.damaged).toBeLessThanOrEqual(requests.length - whole.length);
+        }
+      }),
+    60_000,
+  );
 });

@@ -105,7 +105,12 @@ export class Lab {
   /** Starts a program on a host. */
   start(host: Host, ...argv: string[]): Program {
     const program = new Program(
-      Bun.spawn(["ip", "netns", "exec", `${this.prefix}-${host}`, ...argv], { stdin: "ignore", stdout: "pipe", stderr: "pipe", cwd: this.directory }),
+      Bun.spawn(["ip", "netns", "exec", `${this.prefix}-${host}`, ...argv], {
+        stdin: "ignore",
+        stdout: "pipe",
+        stderr: "pipe",
+        cwd: this.directory,
+      }),
     );
     this.programs.push(program);
     return program;
@@ -123,10 +128,17 @@ export class Lab {
    * Starts nginx as the production server or as an endpoint; `directives` stand in its server block. The log has for
    * each request its method, its path and the number of its connection.
    */
-  async nginx(host: Host, listen: string, keepaliveRequests: number, directives: string): Promise<{ program: Program; log: string }> {
+  async nginx(
+    host: Host,
+    listen: string,
+    keepaliveRequests: number,
+    directives: string,
+  ): Promise<{ program: Program; log: string }> {
     const directory = mkdtempSync(join(this.directory, "nginx-"));
     const log = join(directory, "access.log");
-    const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${directory}/${kind};`).join(" ");
+    const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+      .map((kind) => `${kind}_temp_path ${directory}/${kind};`)
+      .join(" ");
     writeFileSync(
       join(directory, "nginx.conf"),
       `daemon off; master_process off; pid ${directory}/pid; error_log stderr info;
@@ -141,7 +153,10 @@ export class Lab {
     return { program, log };
   }
 
-  /** Starts the real program on the replay host, in a session of its own, as a service is; it is capturing when this returns. */
+  /**
+   * Starts the real program on the replay host, in a session of its own, as a service is; it is capturing when this
+   * returns.
+   */
   async forwarder(...options: string[]): Promise<Program> {
     const summary = join(this.directory, `summary-${this.summaries.size}.json`);
     const program = this.start("replay", "setsid", EXECUTABLE, "--summary", summary, ...options);
@@ -158,31 +173,67 @@ export class Lab {
   /** Captures what arrives on a host's eth0 and passes `filter`, with which datagrams to port 80 must pass as well. */
   async capture(host: Host, filter: string): Promise<Capture> {
     const file = join(this.directory, `${host}.pcap`);
-    const tcpdump = this.start(host, "tcpdump", "-i", "eth0", "-s", "0", "-U", "-B", "262144", "-Z", "root", "-w", file, filter);
+    const tcpdump = this.start(
+      host,
+      "tcpdump",
+      "-i",
+      "eth0",
+      "-s",
+      "0",
+      "-U",
+      "-B",
+      "262144",
+      "-Z",
+      "root",
+      "-w",
+      file,
+      filter,
+    );
     await tcpdump.until(({ stderr }) => stderr.includes("listening on"));
     return { file, tcpdump };
   }
 
-  /** Ends a capture. tcpdump drops what it has not read when it is stopped: waits for it to have written a datagram of ours. */
+  /**
+   * Ends a capture. tcpdump drops what it has not read when it is stopped: waits for it to have written a datagram of
+   * ours.
+   */
   async endCapture({ file, tcpdump }: Capture): Promise<void> {
     const marker = crypto.randomUUID();
     const fd = openSync(file, "r");
     const tail = Buffer.alloc(256);
     do await this.run("client", "bash", "-c", `echo ${marker} >/dev/udp/192.0.2.2/${PRODUCTION_PORT}; sleep 0.05`);
-    while (!tail.subarray(0, readSync(fd, tail, 0, tail.length, Math.max(fstatSync(fd).size - tail.length, 0))).includes(marker));
+    while (
+      !tail
+        .subarray(0, readSync(fd, tail, 0, tail.length, Math.max(fstatSync(fd).size - tail.length, 0)))
+        .includes(marker)
+    );
     closeSync(fd);
     await tcpdump.end("SIGINT");
-    if (!tcpdump.stderr.includes("\n0 packets dropped by kernel")) throw new Error(`the capture is not whole: ${tcpdump.stderr}`);
+    if (!tcpdump.stderr.includes("\n0 packets dropped by kernel"))
+      throw new Error(`the capture is not whole: ${tcpdump.stderr}`);
   }
 
   /** Waits until a TCP port is listened on. */
   async listening(host: Host, port: string | number): Promise<void> {
-    await this.run(host, "bash", "-c", `for i in {1..500}; do ss -Hltn "sport = :${port}" | grep -q . && exit 0; sleep 0.01; done; exit 1`);
+    await this.run(
+      host,
+      "bash",
+      "-c",
+      `for i in {1..500}; do ss -Hltn "sport = :${port}" | grep -q . && exit 0; sleep 0.01; done; exit 1`,
+    );
   }
 
   private async command(...argv: string[]): Promise<string> {
-    const child = Bun.spawn([LAB, ...argv], { env: { ...process.env, LAB_PREFIX: this.prefix }, stdout: "pipe", stderr: "pipe" });
-    const [output, errors, status] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+    const child = Bun.spawn([LAB, ...argv], {
+      env: { ...process.env, LAB_PREFIX: this.prefix },
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const [output, errors, status] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+      child.exited,
+    ]);
     if (status !== 0) throw new Error(`scripts/lab ${argv.join(" ")}: exit status ${status}\n${output}${errors}`);
     return output;
   }

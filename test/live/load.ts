@@ -14,7 +14,19 @@ export interface Load {
 }
 
 export async function sendLoad(lab: Lab, { seconds, pauseMs, kind }: Load): Promise<void> {
-  await lab.run("client", "wrk", "-t1", `-c${CONNECTIONS}`, `-d${seconds}`, "-s", SCRIPT, "http://192.0.2.2/", "--", String(pauseMs), kind);
+  await lab.run(
+    "client",
+    "wrk",
+    "-t1",
+    `-c${CONNECTIONS}`,
+    `-d${seconds}`,
+    "-s",
+    SCRIPT,
+    "http://192.0.2.2/",
+    "--",
+    String(pauseMs),
+    kind,
+  );
 }
 
 /** A request as nginx logs it. */

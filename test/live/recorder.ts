@@ -34,7 +34,11 @@ if (import.meta.main) {
         socket.end();
       },
       close({ data }, error) {
-        const recorded: RecordedConnection = { sha256: data.hash.digest("hex"), bytes: data.bytes, error: error?.message ?? null };
+        const recorded: RecordedConnection = {
+          sha256: data.hash.digest("hex"),
+          bytes: data.bytes,
+          error: error?.message ?? null,
+        };
         process.stdout.write(`${JSON.stringify(recorded)}\n`);
       },
       error() {},

@@ -19,7 +19,9 @@ function forwarder(lab: Lab, threads: number): Promise<Program> {
 
 /** What an nginx has logged, sorted: method and path of each request. */
 function requestsOf({ log }: { log: string }): string[] {
-  return loggedRequests(log).map(({ line }) => line).sort();
+  return loggedRequests(log)
+    .map(({ line }) => line)
+    .sort();
 }
 
 /** Flows of each thread, as the program tells them at its end. */
@@ -64,7 +66,12 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
     const lab = await Lab.up("v2h-shards");
     try {
       const production = await lab.nginx("production", "listen 80;", 1_000_000, `return 200 "hello";`);
-      const endpoint = await lab.nginx("replay", `listen 127.0.0.1:${ENDPOINT_PORT};`, 1_000_000, `return 200 "served";`);
+      const endpoint = await lab.nginx(
+        "replay",
+        `listen 127.0.0.1:${ENDPOINT_PORT};`,
+        1_000_000,
+        `return 200 "served";`,
+      );
       const load = sendLoad(lab, { seconds: 8, pauseMs: 10, kind: "get" });
       let servedBytes = 0;
       for (let run = 0; run < 2; run++) {
@@ -90,23 +97,31 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
 
   const MISTAKES = [
     { name: "VNI", asked: ["eth0", "7", "80"], says: /\d+ mirror frames carried VNI 42, none 7/ },
-    { name: "port", asked: ["eth0", "42", "81"], says: /\d+ mirrored segments of VNI 42 were for port 80, none for 81/ },
+    {
+      name: "port",
+      asked: ["eth0", "42", "81"],
+      says: /\d+ mirrored segments of VNI 42 were for port 80, none for 81/,
+    },
   ];
-  test.each(MISTAKES)("a wrong $name is named, and which one there is", async ({ asked, says }) => {
-    const lab = await Lab.up("v2h-shards");
-    try {
-      await lab.nginx("production", "listen 80;", 1000, `return 200 "hello";`);
-      const program = await lab.forwarder(...asked, `127.0.0.1:${ENDPOINT_PORT}`);
-      await lab.run("client", "curl", "-sS", "http://192.0.2.2/[1-20]");
-      await program.until(({ stderr }) => says.test(stderr));
-      expect(await program.end("SIGINT")).toBe(0);
-      const { frames, refused } = await lab.summary(program);
-      expect(frames.captured).toBe(0);
-      // Each way: SYN, request, answer and FIN at the least.
-      expect(refused.frames).toBeGreaterThan(40);
-      expect(refused.sampled).toBeGreaterThan(40);
-    } finally {
-      await lab.down();
-    }
-  }, 30_000);
+  test.each(MISTAKES)(
+    "a wrong $name is named, and which one there is",
+    async ({ asked, says }) => {
+      const lab = await Lab.up("v2h-shards");
+      try {
+        await lab.nginx("production", "listen 80;", 1000, `return 200 "hello";`);
+        const program = await lab.forwarder(...asked, `127.0.0.1:${ENDPOINT_PORT}`);
+        await lab.run("client", "curl", "-sS", "http://192.0.2.2/[1-20]");
+        await program.until(({ stderr }) => says.test(stderr));
+        expect(await program.end("SIGINT")).toBe(0);
+        const { frames, refused } = await lab.summary(program);
+        expect(frames.captured).toBe(0);
+        // Each way: SYN, request, answer and FIN at the least.
+        expect(refused.frames).toBeGreaterThan(40);
+        expect(refused.sampled).toBeGreaterThan(40);
+      } finally {
+        await lab.down();
+      }
+    },
+    30_000,
+  );
 });

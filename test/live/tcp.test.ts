@@ -29,8 +29,21 @@ async function start(lab: Lab, ...options: string[]): Promise<Recorded> {
   await lab.nginx("production", `listen 127.0.0.1:81;`, 1_000_000, `return 200 "hello";`);
   const recorder = lab.start("replay", process.execPath, RECORDER, String(ENDPOINT_PORT));
   await recorder.until(({ stdout }) => stdout.includes("ready"));
-  const forwarder = await lab.forwarder("--mode", "tcp", "--max-pending-packets", MAX_PENDING_PACKETS, ...options, "eth0", String(VNI), String(PRODUCTION_PORT), ENDPOINT);
-  const capture = await lab.capture("production", `dst port ${PRODUCTION_PORT} or (vlan and dst port ${PRODUCTION_PORT})`);
+  const forwarder = await lab.forwarder(
+    "--mode",
+    "tcp",
+    "--max-pending-packets",
+    MAX_PENDING_PACKETS,
+    ...options,
+    "eth0",
+    String(VNI),
+    String(PRODUCTION_PORT),
+    ENDPOINT,
+  );
+  const capture = await lab.capture(
+    "production",
+    `dst port ${PRODUCTION_PORT} or (vlan and dst port ${PRODUCTION_PORT})`,
+  );
   return { recorder, forwarder, capture };
 }
 
@@ -40,7 +53,11 @@ async function stop(lab: Lab, { recorder, forwarder, capture }: Recorded) {
   expect(await forwarder.end("SIGINT")).toBe(0);
   const counters = await lab.summary(forwarder);
   await recorder.until(({ stdout }) => stdout.split("\n").length - 2 >= counters.upstream.connects);
-  const arrived = recorder.stdout.trim().split("\n").slice(1).map((line) => JSON.parse(line) as RecordedConnection);
+  const arrived = recorder.stdout
+    .trim()
+    .split("\n")
+    .slice(1)
+    .map((line) => JSON.parse(line) as RecordedConnection);
   const truth = trueConnections(capture.file, PRODUCTION_PORT);
   expect(truth.filter(({ hasHole }) => hasHole)).toEqual([]);
   return { counters, arrived, truth };
@@ -53,7 +70,10 @@ async function compare(lab: Lab, recorded: Recorded) {
   expect(counters.reassembly).toMatchObject({ gaps: 0, gap_bytes: 0, pending_limit: 0 });
   expect(arrived.map(({ sha256 }) => sha256).sort()).toEqual(truth.map(({ sha256 }) => sha256).sort());
   expect(counters.upstream.lost_bytes).toBe(0);
-  expect(counters.frames.captured).toBe(counters.frames.segments + Object.values(counters.frames.dropped as Record<string, number>).reduce((a, b) => a + b, 0));
+  expect(counters.frames.captured).toBe(
+    counters.frames.segments +
+      Object.values(counters.frames.dropped as Record<string, number>).reduce((a, b) => a + b, 0),
+  );
   return { counters, connections: truth };
 }
 
@@ -72,10 +92,24 @@ describe.skipIf(why !== undefined)("mode tcp over a kernel mirror", () => {
       try {
         const recorded = await start(lab);
         const bodies = { empty: 0, small: 1 << 10, medium: 1 << 20, large: 20 << 20 };
-        for (const [name, bytes] of Object.entries(bodies)) await Bun.write(join(lab.directory, name), crypto.getRandomValues(Buffer.alloc(Math.min(bytes, 65536))).toString("latin1").padEnd(bytes, "x").slice(0, bytes));
+        for (const [name, bytes] of Object.entries(bodies))
+          await Bun.write(
+            join(lab.directory, name),
+            crypto
+              .getRandomValues(Buffer.alloc(Math.min(bytes, 65536)))
+              .toString("latin1")
+              .padEnd(bytes, "x")
+              .slice(0, bytes),
+          );
         const posts = Object.keys(bodies).map((name) => ["--data-binary", `@${name}`, `http://${kind.host}/${name}`]);
         // On one connection, one after the other; then each on a connection of its own.
-        await lab.run("client", "curl", "-sS", "-g", ...posts.flatMap((post, i) => (i === 0 ? post : ["--next", "-sS", "-g", ...post])));
+        await lab.run(
+          "client",
+          "curl",
+          "-sS",
+          "-g",
+          ...posts.flatMap((post, i) => (i === 0 ? post : ["--next", "-sS", "-g", ...post])),
+        );
         for (const post of posts) await lab.run("client", "curl", "-sS", "-g", "-H", "Connection: close", ...post);
         const { connections } = await compare(lab, recorded);
         expect(connections.length).toBe(1 + posts.length);
@@ -99,7 +133,8 @@ describe.skipIf(why !== undefined)("mode tcp over a kernel mirror", () => {
       expect(counters.frames.captured).toBe(counters.frames.segments);
       expect(counters.refused.frames).toBeGreaterThan(2 * counters.frames.segments);
       const { sampled, dropped } = counters.refused;
-      for (const reason of ["other_vni", "other_port", "from_server"]) expect(dropped[reason], reason).toBeGreaterThan(0);
+      for (const reason of ["other_vni", "other_port", "from_server"])
+        expect(dropped[reason], reason).toBeGreaterThan(0);
       expect(sampled).toBe(Object.values(dropped as Record<string, number>).reduce((a, b) => a + b, 0));
     } finally {
       await lab.down();
@@ -113,11 +148,25 @@ describe.skipIf(why !== undefined)("mode tcp over a kernel mirror", () => {
       await Bun.write(join(lab.directory, "body"), crypto.getRandomValues(Buffer.alloc(50_000)));
       // One connection for each of 200 uploads.
       const urls = "http://192.0.2.2/[1-200]";
-      await lab.run("client", "curl", "-sS", "-H", "Connection: close", "--limit-rate", "20M", "--data-binary", "@body", urls);
+      await lab.run(
+        "client",
+        "curl",
+        "-sS",
+        "-H",
+        "Connection: close",
+        "--limit-rate",
+        "20M",
+        "--data-binary",
+        "@body",
+        urls,
+      );
       const { counters, arrived, truth } = await stop(lab, recorded);
 
-      const exact = new Set(truth.map(({ sha256 }) => sha256)).intersection(new Set(arrived.map(({ sha256 }) => sha256)));
-      const bytes = (connections: { bytes: number }[]) => connections.reduce((sum, connection) => sum + connection.bytes, 0);
+      const exact = new Set(truth.map(({ sha256 }) => sha256)).intersection(
+        new Set(arrived.map(({ sha256 }) => sha256)),
+      );
+      const bytes = (connections: { bytes: number }[]) =>
+        connections.reduce((sum, connection) => sum + connection.bytes, 0);
       const lacking = bytes(truth) - bytes(arrived);
       expect(exact.size).toBeGreaterThan(20);
       expect(counters.reassembly.gaps).toBeGreaterThan(20);

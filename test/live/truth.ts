@@ -53,7 +53,10 @@ export function trueRequests(production: string, mirror: string, port: number): 
     const stream = Buffer.alloc(length(connection));
     for (const { offset, at, length } of connection.pieces) file.copy(stream, offset, at, at + length);
     const has = brought.get(connection)!;
-    return split(stream).map(({ line, from, to }) => ({ line, arrived: has.subarray(from, to).every((byte) => byte === 1) }));
+    return split(stream).map(({ line, from, to }) => ({
+      line,
+      arrived: has.subarray(from, to).every((byte) => byte === 1),
+    }));
   });
 }
 
@@ -76,7 +79,7 @@ function split(stream: Buffer): { line: string; from: number; to: number }[] {
 }
 
 function* records(file: Buffer): Generator<{ at: number; captured: number }> {
-  for (let record = 24; record + 16 <= file.length; ) {
+  for (let record = 24; record + 16 <= file.length;) {
     const captured = file.readUInt32LE(record + 8);
     yield { at: record + 16, captured };
     record += 16 + captured;
@@ -109,12 +112,19 @@ function readSegment(file: Buffer, frame: number, captured: number, port: number
   const isV6 = file.readUInt16BE(at) === 0x86dd;
   const ip = at + 2;
   const tcp = ip + (isV6 ? 40 : (file[ip]! & 0x0f) * 4);
-  if (captured < tcp + 20 - frame || file[ip + (isV6 ? 6 : 9)] !== 6 || file.readUInt16BE(tcp + 2) !== port) return undefined;
+  if (captured < tcp + 20 - frame || file[ip + (isV6 ? 6 : 9)] !== 6 || file.readUInt16BE(tcp + 2) !== port)
+    return undefined;
   const end = isV6 ? ip + 40 + file.readUInt16BE(ip + 4) : ip + file.readUInt16BE(ip + 2);
   const address = isV6 ? file.subarray(ip + 8, ip + 24) : file.subarray(ip + 12, ip + 16);
   const client = `${address.toString("hex")}:${file.readUInt16BE(tcp)}`;
   const payload = tcp + (file[tcp + 12]! >> 4) * 4;
-  return { client, sequence: file.readUInt32BE(tcp + 4), isSyn: (file[tcp + 13]! & 0x02) !== 0, at: payload, length: Math.max(end - payload, 0) };
+  return {
+    client,
+    sequence: file.readUInt32BE(tcp + 4),
+    isSyn: (file[tcp + 13]! & 0x02) !== 0,
+    at: payload,
+    length: Math.max(end - payload, 0),
+  };
 }
 
 function collect({ client, sequence, isSyn, at, length }: TrueSegment, connections: Map<string, Collected>): void {

@@ -82,7 +82,8 @@ test("whatever is set, moved and cleared, a model of one time for each timer agr
       if (!random.chance(0.3)) continue;
       nowMs += random.pick([1, 7, 50, 20_000]);
       deadlines.advance(nowMs);
-      for (const [, dueMs] of due) if (dueMs < nowMs - SLOT_MS) throw new Error(`seed ${seed}: due at ${dueMs}, not told at ${nowMs}`);
+      for (const [, dueMs] of due)
+        if (dueMs < nowMs - SLOT_MS) throw new Error(`seed ${seed}: due at ${dueMs}, not told at ${nowMs}`);
     }
     expect(due.size).toBeLessThanOrEqual(timers.length);
   }

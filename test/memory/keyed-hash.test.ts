@@ -55,7 +55,11 @@ const PATTERNS: [string, (i: number) => number[]][] = [
   ["an address counts", (i) => [0x20010db8, 0, 0, i, 0, 0, 0, 1, 80]],
   ["ports count in the upper half", (i) => [0, 0, 0xffff, 0x0a000001, 0, 0, 0xffff, 0x0a000002, (i << 16) | 80]],
   ["multiples of 65,536 in two words", (i) => [(i & 0xff) << 24, (i >> 8) << 16, 0, 0, 0, 0, 0, 0, 0]],
-  ["the top bits of many words", (i) => Array.from({ length: WORDS }, (_, bit) => ((i >> bit) & 1) << 31).map((word, at) => word | ((i >> (9 + at)) & 1))],
+  [
+    "the top bits of many words",
+    (i) =>
+      Array.from({ length: WORDS }, (_, bit) => ((i >> bit) & 1) << 31).map((word, at) => word | ((i >> (9 + at)) & 1)),
+  ],
   ["words that swap their halves", (i) => [i & 0xff, (i >> 8) << 8, i & 0xff, (i >> 8) << 8, 0, 0, 0, 0, 0]],
 ];
 
@@ -67,13 +71,15 @@ test("collisions made for a hash without a key are spread", () => {
 
 test.each(PATTERNS)("%s: spread, whatever the key", (_, make) => {
   const all = Array.from({ length: COUNT }, (_, i) => Int32Array.from(make(i)));
-  for (let seed = 1; seed <= 10; seed++) expect(slotMax(new KeyedHash(WORDS, seeded(seed)), all)).toBeLessThan(SLOT_MAX);
+  for (let seed = 1; seed <= 10; seed++)
+    expect(slotMax(new KeyedHash(WORDS, seeded(seed)), all)).toBeLessThan(SLOT_MAX);
 });
 
 test("what collides under one key does not under another", () => {
   const [one, other] = [new KeyedHash(WORDS, seeded(1)), new KeyedHash(WORDS, seeded(2))];
   const bySlot = Map.groupBy(murmurCollisions(), (words) => one.of(words) & 0xff);
-  for (const same of bySlot.values()) expect(new Set(same.map((words) => other.of(words) & 0xff)).size).toBeGreaterThan(same.length / 4);
+  for (const same of bySlot.values())
+    expect(new Set(same.map((words) => other.of(words) & 0xff)).size).toBeGreaterThan(same.length / 4);
 });
 
 test("a key is drawn for each hash, unless one is given", () => {

@@ -33,7 +33,9 @@ function reportOf(threads: number): { counters: Counters; report: RunReport } {
 test("an outage that several threads see is told once, and its end by the first that connects again", () => {
   const { counters, report } = reportOf(3);
   for (let thread = 0; thread < 3; thread++) report.outageBegan("connection refused");
-  expect(lines).toEqual(["WARN  Cannot connect to endpoint:1: connection refused; trying on, and counting what is lost (upstream.connect_errors)"]);
+  expect(lines).toEqual([
+    "WARN  Cannot connect to endpoint:1: connection refused; trying on, and counting what is lost (upstream.connect_errors)",
+  ]);
   // Told by all threads' counters, which this thread's own may be ahead of.
   counters.upstream.connect_errors = 6;
   report.outageEnded(2000, 1);
@@ -65,28 +67,56 @@ test("an outage that comes and goes is told twice a second, and how things stand
   expect(lines[4]).toStartWith("INFO  endpoint:1 answers again after 0.5 s");
 });
 
-const UNFORWARDED: { name: string; mode: "http" | "tcp"; dropped?: Partial<Record<RequestDrop, number>>; connects?: number; connectErrors?: number; told: string[] }[] = [
+const UNFORWARDED: {
+  name: string;
+  mode: "http" | "tcp";
+  dropped?: Partial<Record<RequestDrop, number>>;
+  connects?: number;
+  connectErrors?: number;
+  told: string[];
+}[] = [
   { name: "nothing was lost", mode: "http", told: [] },
   { name: "loops and what the stop left are no loss", mode: "http", dropped: { loop: 3, stopped: 4 }, told: [] },
-  { name: "the endpoint was away", mode: "http", dropped: { endpoint_down: 1 }, told: ["ERROR Not all was forwarded: 1 whole request (1 endpoint_down)"] },
+  {
+    name: "the endpoint was away",
+    mode: "http",
+    dropped: { endpoint_down: 1 },
+    told: ["ERROR Not all was forwarded: 1 whole request (1 endpoint_down)"],
+  },
   {
     name: "several reasons",
     mode: "http",
     dropped: { endpoint_down: 4, endpoint_closed: 3, buffer_limit: 2, waiting_limit: 1, loop: 9 },
-    told: ["ERROR Not all was forwarded: 10 whole requests (4 endpoint_down, 3 endpoint_closed, 2 buffer_limit, 1 waiting_limit)"],
+    told: [
+      "ERROR Not all was forwarded: 10 whole requests (4 endpoint_down, 3 endpoint_closed, 2 buffer_limit, 1 waiting_limit)",
+    ],
   },
   { name: "a connection that was tried again", mode: "http", connects: 1, connectErrors: 1, told: [] },
-  { name: "no connection at all, for a stream that passes through", mode: "http", connectErrors: 2, told: ["ERROR Not all was forwarded: 2 connections could not be made"] },
-  { name: "one connection of some, in mode tcp", mode: "tcp", connects: 9, connectErrors: 1, told: ["ERROR Not all was forwarded: 1 connection could not be made"] },
+  {
+    name: "no connection at all, for a stream that passes through",
+    mode: "http",
+    connectErrors: 2,
+    told: ["ERROR Not all was forwarded: 2 connections could not be made"],
+  },
+  {
+    name: "one connection of some, in mode tcp",
+    mode: "tcp",
+    connects: 9,
+    connectErrors: 1,
+    told: ["ERROR Not all was forwarded: 1 connection could not be made"],
+  },
 ];
 
-test.each(UNFORWARDED)("what could not be forwarded: $name", ({ mode, dropped, connects = 0, connectErrors = 0, told }) => {
-  const { counters, report } = reportOf(1);
-  Object.assign(counters.requests.dropped, dropped);
-  Object.assign(counters.upstream, { connects, connect_errors: connectErrors });
-  expect(report.unforwarded(mode)).toBe(told.length > 0);
-  expect(lines).toEqual(told);
-});
+test.each(UNFORWARDED)(
+  "what could not be forwarded: $name",
+  ({ mode, dropped, connects = 0, connectErrors = 0, told }) => {
+    const { counters, report } = reportOf(1);
+    Object.assign(counters.requests.dropped, dropped);
+    Object.assign(counters.upstream, { connects, connect_errors: connectErrors });
+    expect(report.unforwarded(mode)).toBe(told.length > 0);
+    expect(lines).toEqual(told);
+  },
+);
 
 test("an interface that is set down, and up again, is told each time and once", () => {
   const { report } = reportOf(1);
@@ -105,13 +135,39 @@ function strangers(vnis: [number, number][], ports: [number, number][]): Strange
   return found;
 }
 
-const CASES: { name: string; vnis: [number, number][]; ports: [number, number][]; segments: number; told: string[] }[] = [
-  { name: "another VNI", vnis: [[7, 300]], ports: [], segments: 0, told: ["WARN  300 mirror frames carried VNI 7, none 42: is it the mirror session's VNI?"] },
-  { name: "several VNIs, the most frequent first", vnis: [[1, 2], [2, 9], [3, 5], [4, 3]], ports: [], segments: 0, told: ["WARN  19 mirror frames carried VNI 2, 3, 4 …, none 42: is it the mirror session's VNI?"] },
-  { name: "our VNI, another port", vnis: [[7, 300]], ports: [[8080, 12]], segments: 0, told: ["WARN  12 mirrored segments of VNI 42 were for port 8080, none for 80: is original_destination_port the one that production listens on?"] },
-  { name: "too few to mean anything", vnis: [[7, 9]], ports: [[8080, 9]], segments: 0, told: [] },
-  { name: "others beside our own", vnis: [[7, 300]], ports: [[8080, 300]], segments: 1, told: [] },
-];
+const CASES: { name: string; vnis: [number, number][]; ports: [number, number][]; segments: number; told: string[] }[] =
+  [
+    {
+      name: "another VNI",
+      vnis: [[7, 300]],
+      ports: [],
+      segments: 0,
+      told: ["WARN  300 mirror frames carried VNI 7, none 42: is it the mirror session's VNI?"],
+    },
+    {
+      name: "several VNIs, the most frequent first",
+      vnis: [
+        [1, 2],
+        [2, 9],
+        [3, 5],
+        [4, 3],
+      ],
+      ports: [],
+      segments: 0,
+      told: ["WARN  19 mirror frames carried VNI 2, 3, 4 …, none 42: is it the mirror session's VNI?"],
+    },
+    {
+      name: "our VNI, another port",
+      vnis: [[7, 300]],
+      ports: [[8080, 12]],
+      segments: 0,
+      told: [
+        "WARN  12 mirrored segments of VNI 42 were for port 8080, none for 80: is original_destination_port the one that production listens on?",
+      ],
+    },
+    { name: "too few to mean anything", vnis: [[7, 9]], ports: [[8080, 9]], segments: 0, told: [] },
+    { name: "others beside our own", vnis: [[7, 300]], ports: [[8080, 300]], segments: 1, told: [] },
+  ];
 
 test.each(CASES)("$name", ({ vnis, ports, segments, told }) => {
   const { counters, report } = reportOf(1);

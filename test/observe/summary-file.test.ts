@@ -1,6 +1,17 @@
 /** --summary's file: a regular one, and no other. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { linkSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RefusalError } from "../../src/errors.ts";
@@ -45,10 +56,13 @@ describe("what is refused", () => {
     expect(Bun.spawnSync(["mkfifo", path]).exitCode).toBe(0);
     refused(path, "it is not a regular file");
     const reader = Bun.spawn(["sh", "-c", `exec 3<>"$0"; echo ready; exec sleep 60`, path], { stdout: "pipe" });
-    return reader.stdout.getReader().read().then(() => {
-      refused(path, "it is not a regular file");
-      reader.kill();
-    });
+    return reader.stdout
+      .getReader()
+      .read()
+      .then(() => {
+        refused(path, "it is not a regular file");
+        reader.kill();
+      });
   });
 });
 
@@ -86,7 +100,11 @@ describe("what is written", () => {
   });
 
   test.each([
-    ["a symbolic link", (path: string) => symlinkSync(join(directory, "elsewhere"), path), "it is a symbolic link, which is not followed"],
+    [
+      "a symbolic link",
+      (path: string) => symlinkSync(join(directory, "elsewhere"), path),
+      "it is a symbolic link, which is not followed",
+    ],
     ["a directory", (path: string) => mkdirSync(path), "it is a directory"],
   ])("nothing through %s that stands where it was removed", (_name, put, why) => {
     const path = newPath();

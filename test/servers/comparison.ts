@@ -49,7 +49,15 @@ export async function compare(
   } finally {
     mirrored = await running.stop();
   }
-  return { outcome, ...differences(connections.flatMap(({ requests }) => requests), plain, mirrored), identities: identityFaults(outcome.counters) };
+  return {
+    outcome,
+    ...differences(
+      connections.flatMap(({ requests }) => requests),
+      plain,
+      mirrored,
+    ),
+    identities: identityFaults(outcome.counters),
+  };
 }
 
 /** By request id, the lines of a log without the connection's port; some servers log no X-Id but for the target's. */
@@ -66,7 +74,11 @@ function idOf({ id, target }: { id: string; target: string }): string {
   return id !== "" ? id : (/\d+-\d+/.exec(target)?.[0] ?? "");
 }
 
-function differences(requests: MixedRequest[], plain: Served[], mirrored: Served[]): Omit<Compared, "outcome" | "identities"> {
+function differences(
+  requests: MixedRequest[],
+  plain: Served[],
+  mirrored: Served[],
+): Omit<Compared, "outcome" | "identities"> {
   const wanted = byId(plain);
   const got = byId(mirrored);
   const places = new Map(mirrored.map((served, i) => [idOf(served), i]));
@@ -102,7 +114,9 @@ export function faults(compared: Compared, server: RealServer): string[] {
   const isExcused = (server.lostMax ?? 0) >= lost.length;
   const missing = isExcused ? compared.missing.filter((request) => !lost.includes(request)) : compared.missing;
   const { extra, twice, differing, disordered } = compared;
-  const lines = Object.entries({ missing, extra, twice, differing, disordered }).flatMap(([what, wrong]) => byKind(what, wrong));
+  const lines = Object.entries({ missing, extra, twice, differing, disordered }).flatMap(([what, wrong]) =>
+    byKind(what, wrong),
+  );
   if (outcome.status !== 0) lines.push(`exit status ${outcome.status}`);
   if (requests.damaged !== 0) lines.push(`${requests.damaged} damaged: ${JSON.stringify(requests.damage)}`);
   return [...lines, ...identities];

@@ -13,7 +13,9 @@ const SEGMENT_BYTES_MAX = 1400;
 /** Of production's responses; what is in them is of no interest. */
 const RESPONSE_BYTES_MAX = 300;
 
-/** The mirror of these connections, all of them open at the same time; layers are dressed at random (captures/wire.ts). */
+/**
+ * The mirror of these connections, all of them open at the same time; layers are dressed at random (captures/wire.ts).
+ */
 export function mirrorOf(connections: MixedConnection[], random: Random): Uint8Array {
   const clients = connections.map((connection, i) => played(connection, new Client(random, i + 1, 0), random));
   const frames: CapturedFrame[] = [];
@@ -36,7 +38,7 @@ function played({ requests, isPipelined }: MixedConnection, client: Client, rand
   const pieces = isPipelined ? [Buffer.concat(requests.map(({ bytes }) => bytes))] : requests.map(({ bytes }) => bytes);
   let at = 0;
   for (const piece of pieces) {
-    for (let from = 0; from < piece.length; ) {
+    for (let from = 0; from < piece.length;) {
       const to = Math.min(from + random.int(1, SEGMENT_BYTES_MAX), piece.length);
       client.send("PA", at + from, { payload: Uint8Array.from(piece.subarray(from, to)) });
       from = to;
@@ -90,7 +92,13 @@ export function identityFaults({ requests, responses, upstream }: any): string[]
   const identities: [string, number, number][] = [
     ["seen = forwarded + damaged + Σ dropped", requests.seen, requests.forwarded + requests.damaged + dropped],
     ["forwarded = answered + unanswered", requests.forwarded, requests.answered + responses.unanswered],
-    ["upstream.connects = closed + broken + given_up", upstream.connects, upstream.closed + upstream.broken + upstream.given_up],
+    [
+      "upstream.connects = closed + broken + given_up",
+      upstream.connects,
+      upstream.closed + upstream.broken + upstream.given_up,
+    ],
   ];
-  return identities.filter(([, left, right]) => left !== right).map(([name, left, right]) => `${name}: ${left} and ${right}`);
+  return identities
+    .filter(([, left, right]) => left !== right)
+    .map(([name, left, right]) => `${name}: ${left} and ${right}`);
 }

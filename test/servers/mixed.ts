@@ -47,7 +47,10 @@ interface Parts {
   body?: string;
 }
 
-function request(id: string, { method = "GET", target = `/r/${id}`, version = "HTTP/1.1", fields = "", body = "" }: Parts = {}): string {
+function request(
+  id: string,
+  { method = "GET", target = `/r/${id}`, version = "HTTP/1.1", fields = "", body = "" }: Parts = {},
+): string {
   return `${method} ${target} ${version}\r\nHost: ${HOST}\r\nX-Id: ${id}\r\n${fields}\r\n${body}`;
 }
 
@@ -81,12 +84,22 @@ const ORDINARY: Kind[] = [
   { name: "POST without a body", make: (id) => sized(id, "POST", "") },
   { name: "POST in chunks", make: (id, random) => chunked(id, random) },
   { name: "PUT in chunks", make: (id, random) => chunked(id, random, { method: "PUT" }) },
-  { name: "POST that expects to go on", make: (id, random) => sized(id, "POST", text(random, 200), "Expect: 100-continue\r\n") },
+  {
+    name: "POST that expects to go on",
+    make: (id, random) => sized(id, "POST", text(random, 200), "Expect: 100-continue\r\n"),
+  },
   { name: "absolute-form", make: (id) => request(id, { target: `http://${HOST}/r/${id}` }) },
   { name: "large POST", make: (id, random) => sized(id, "POST", text(random, STREAMED_LENGTH)), once: true },
   { name: "HTTP/1.0", make: (id) => request(id, { version: "HTTP/1.0" }), isLast: true },
-  { name: "HTTP/1.0 POST", make: (id, random) => sized(id, "POST", text(random, 200)).replace("HTTP/1.1", "HTTP/1.0"), isLast: true },
-  { name: "HTTP/1.0 kept alive", make: (id) => request(id, { version: "HTTP/1.0", fields: "Connection: keep-alive\r\n" }) },
+  {
+    name: "HTTP/1.0 POST",
+    make: (id, random) => sized(id, "POST", text(random, 200)).replace("HTTP/1.1", "HTTP/1.0"),
+    isLast: true,
+  },
+  {
+    name: "HTTP/1.0 kept alive",
+    make: (id) => request(id, { version: "HTTP/1.0", fields: "Connection: keep-alive\r\n" }),
+  },
   { name: "Connection: close", make: (id) => request(id, { fields: "Connection: close\r\n" }), isLast: true },
 ];
 
@@ -102,7 +115,9 @@ const ODD: Kind[] = [
   odd("slash in a name", (id) => request(id, { fields: "X/Data: a\r\n" })),
   odd("line without a colon", (id) => request(id, { fields: "no colon here\r\n" })),
   odd("POST with brackets in a name", (id, random) => sized(id, "POST", text(random, 200), "X-Data[0]: a\r\n")),
-  odd("POST with a control character in a value", (id, random) => sized(id, "POST", text(random, 10), "X-Data: a\x02b\r\n")),
+  odd("POST with a control character in a value", (id, random) =>
+    sized(id, "POST", text(random, 10), "X-Data: a\x02b\r\n"),
+  ),
   odd("blank behind the version", (id) => request(id, { version: "HTTP/1.1 " })),
   odd("blanks behind a chunk size", (id, random) => chunked(id, random, {}, (size) => `${size}   `)),
   odd("tab behind a chunk size", (id, random) => chunked(id, random, {}, (size) => `${size}\t`)),
@@ -119,7 +134,7 @@ const ODD: Kind[] = [
 export function mixedConnections(random: Random, count: number, isWithOdd = true): MixedConnection[] {
   const kinds = kindsOf(random, count, isWithOdd ? ODD : []);
   const connections: MixedConnection[] = [];
-  for (let at = 0; at < kinds.length; ) {
+  for (let at = 0; at < kinds.length;) {
     const wanted = random.int(1, CONNECTION_REQUESTS_MAX);
     const last = kinds.slice(at, at + wanted).findIndex(({ isLast }) => isLast === true);
     const taken = kinds.slice(at, at + (last < 0 ? wanted : last + 1));
@@ -135,7 +150,9 @@ function kindsOf(random: Random, count: number, odd: Kind[]): Kind[] {
   const often = ORDINARY.filter(({ once }) => once !== true);
   const once = [...ORDINARY.filter((kind) => kind.once === true), ...odd];
   const oddShare = odd.length === 0 ? 0 : ODD_SHARE;
-  const kinds = Array.from({ length: count }, () => (random.chance(oddShare) ? random.pick(odd) : ordinary(random, often)));
+  const kinds = Array.from({ length: count }, () =>
+    random.chance(oddShare) ? random.pick(odd) : ordinary(random, often),
+  );
   for (const [i, kind] of once.entries()) kinds[Math.floor(((i + 0.5) * count) / once.length)] = kind;
   return kinds;
 }

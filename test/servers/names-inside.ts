@@ -35,9 +35,21 @@ interface Case {
 }
 
 export const NAME_CASES: Record<string, Case> = {
-  "localhost, and only ::1 listens": { name: "localhost", hosts: "127.0.0.1 localhost\n::1 localhost\n", listens: ["::1"] },
-  "localhost, and only 127.0.0.1 listens": { name: "localhost", hosts: "127.0.0.1 localhost\n::1 localhost\n", listens: ["127.0.0.1"] },
-  "a name, the first of its addresses refuses": { name: "endpoint.test", hosts: "127.0.0.2 endpoint.test\n127.0.0.1 endpoint.test\n", listens: ["127.0.0.1"] },
+  "localhost, and only ::1 listens": {
+    name: "localhost",
+    hosts: "127.0.0.1 localhost\n::1 localhost\n",
+    listens: ["::1"],
+  },
+  "localhost, and only 127.0.0.1 listens": {
+    name: "localhost",
+    hosts: "127.0.0.1 localhost\n::1 localhost\n",
+    listens: ["127.0.0.1"],
+  },
+  "a name, the first of its addresses refuses": {
+    name: "endpoint.test",
+    hosts: "127.0.0.2 endpoint.test\n127.0.0.1 endpoint.test\n",
+    listens: ["127.0.0.1"],
+  },
   "a name, the first of its addresses is dead": {
     name: "endpoint.test",
     hosts: "192.0.2.1 endpoint.test\n127.0.0.1 endpoint.test\n",
@@ -81,8 +93,17 @@ async function inside({ name, hosts, listens, dead = [], later }: Case, executab
   command("ip", "-6", "address", "add", "2001:db8::ff/128", "dev", "lo");
   for (const address of dead) command("ip", address.includes(":") ? "-6" : "-4", "route", "add", address, "dev", "lo");
 
-  const requests = Array.from({ length: CONNECTIONS }, (_, c) => Array.from({ length: REQUESTS_PER_CONNECTION }, (_, i) => `/${c}-${i}`));
-  const frames = requests.map((paths, c) => session(paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`), 40_000 + c)).flat();
+  const requests = Array.from({ length: CONNECTIONS }, (_, c) =>
+    Array.from({ length: REQUESTS_PER_CONNECTION }, (_, i) => `/${c}-${i}`),
+  );
+  const frames = requests
+    .map((paths, c) =>
+      session(
+        paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`),
+        40_000 + c,
+      ),
+    )
+    .flat();
   let left = (CONNECTIONS * REQUESTS_PER_CONNECTION) / 2;
   const moves = () => {
     if (later === undefined || --left !== 0) return;
@@ -99,7 +120,15 @@ async function inside({ name, hosts, listens, dead = [], later }: Case, executab
   const elapsedMs = performance.now() - begin;
   for (const endpoint of endpoints) endpoint.stop();
   const { seen, forwarded, answered } = counters.requests ?? {};
-  return { status, stderr, seen, forwarded, answered, lines: endpoints.flatMap((endpoint) => endpoint.lines()).sort(), elapsedMs };
+  return {
+    status,
+    stderr,
+    seen,
+    forwarded,
+    answered,
+    lines: endpoints.flatMap((endpoint) => endpoint.lines()).sort(),
+    elapsedMs,
+  };
 }
 
 if (import.meta.main) {

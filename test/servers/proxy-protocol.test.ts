@@ -39,7 +39,11 @@ interface Header {
 const HEADERS: Header[] = [
   { name: "version 1", header: `PROXY TCP4 ${CLIENT} 10.0.0.3 51000 80\r\n`, client: CLIENT },
   { name: "version 1, IPv6", header: `PROXY TCP6 ${CLIENT_V6} 2001:db8::1 51000 80\r\n`, client: CLIENT_V6 },
-  { name: "version 2", header: v2(PROXY, TCP_OVER_IPV4, [...address(CLIENT), ...address("10.0.0.3"), ...PORTS]), client: CLIENT },
+  {
+    name: "version 2",
+    header: v2(PROXY, TCP_OVER_IPV4, [...address(CLIENT), ...address("10.0.0.3"), ...PORTS]),
+    client: CLIENT,
+  },
   {
     name: "version 2 with extensions",
     header: v2(PROXY, TCP_OVER_IPV4, [...address(CLIENT), ...address("10.0.0.3"), ...PORTS], VPC_ENDPOINT),
@@ -77,10 +81,15 @@ for (const _ of available([nginx()], "PROXY protocol")) {
     test.each(SEGMENTS)("passed to nginx that reads it, on each connection; %s", async (_name, segments) => {
       let lines: NginxLine[] = [];
       // One request a connection: the header must be on each.
-      const reading = { ...nginx({ listen: "proxy_protocol", directives: "keepalive_requests 1;" }), read: (log: string) => (lines = nginxLog(log)) };
+      const reading = {
+        ...nginx({ listen: "proxy_protocol", directives: "keepalive_requests 1;" }),
+        read: (log: string) => (lines = nginxLog(log)),
+      };
       const running = await start(reading, directory);
       const outcome = await run(segments(header), `127.0.0.1:${running.port}`, []).finally(() => running.stop());
-      expect(lines.map(({ target, status, client }) => ({ target, status, client }))).toEqual([1, 2, 3].map((i) => ({ target: `/${i}`, status: 200, client })));
+      expect(lines.map(({ target, status, client }) => ({ target, status, client }))).toEqual(
+        [1, 2, 3].map((i) => ({ target: `/${i}`, status: 200, client })),
+      );
       expectThree(outcome);
     });
 
@@ -97,7 +106,11 @@ describe("without nginx", () => {
   test.each(HEADERS)("--mark tells the address of $name", async ({ header, client }) => {
     using endpoint = await RawEndpoint.listen();
     const outcome = await run([header, ...REQUESTS], endpoint.address, ["--proxy-protocol", "strip", "--mark"]);
-    expect(endpoint.requests().map((request) => /X-Mirrored-From: (.*)\r\n/i.exec(request)?.[1])).toEqual([client, client, client]);
+    expect(endpoint.requests().map((request) => /X-Mirrored-From: (.*)\r\n/i.exec(request)?.[1])).toEqual([
+      client,
+      client,
+      client,
+    ]);
     expectThree(outcome);
   });
 
@@ -120,8 +133,16 @@ describe("without nginx", () => {
 
   test("LOCAL before requests: the connection's own address is the client's", async () => {
     using endpoint = await RawEndpoint.listen();
-    const outcome = await run([v2(LOCAL, 0, []), ...REQUESTS], endpoint.address, ["--proxy-protocol", "strip", "--mark"]);
-    expect(endpoint.requests().map((request) => /X-Mirrored-From: (.*)\r\n/i.exec(request)?.[1])).toEqual(["10.0.0.1", "10.0.0.1", "10.0.0.1"]);
+    const outcome = await run([v2(LOCAL, 0, []), ...REQUESTS], endpoint.address, [
+      "--proxy-protocol",
+      "strip",
+      "--mark",
+    ]);
+    expect(endpoint.requests().map((request) => /X-Mirrored-From: (.*)\r\n/i.exec(request)?.[1])).toEqual([
+      "10.0.0.1",
+      "10.0.0.1",
+      "10.0.0.1",
+    ]);
     expectThree(outcome);
   });
 });

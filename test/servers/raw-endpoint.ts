@@ -1,4 +1,7 @@
-/** An endpoint that a test scripts: it frames the requests of each connection, keeps them byte for byte, and responds as it is told. */
+/**
+ * An endpoint that a test scripts: it frames the requests of each connection, keeps them byte for byte, and responds
+ * as it is told.
+ */
 import net from "node:net";
 
 export interface RawConnection {

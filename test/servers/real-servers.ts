@@ -158,18 +158,42 @@ function ofPython(name: string, command: (port: number) => string[], lostMax = 0
   };
 }
 
-const UWSGI = ["--need-app", "--listen", "1024", "--master", "--processes", "8", "--die-on-term", "--disable-logging", "--wsgi-file", join(SOURCES, "wsgi.py")];
+const UWSGI = [
+  "--need-app",
+  "--listen",
+  "1024",
+  "--master",
+  "--processes",
+  "8",
+  "--die-on-term",
+  "--disable-logging",
+  "--wsgi-file",
+  join(SOURCES, "wsgi.py"),
+];
 /** uWSGI's http sockets close after each response and say nothing of it. */
 const LOST_BY_UWSGI_MAX = 5;
 
 export const HEAVY: Record<string, RealServer> = {
-  "uwsgi-http": ofPython("uWSGI --http", (port) => ["uwsgi", "--http", `127.0.0.1:${port}`, ...UWSGI], LOST_BY_UWSGI_MAX),
+  "uwsgi-http": ofPython(
+    "uWSGI --http",
+    (port) => ["uwsgi", "--http", `127.0.0.1:${port}`, ...UWSGI],
+    LOST_BY_UWSGI_MAX,
+  ),
   "uwsgi-http-socket": ofPython(
     "uWSGI --http-socket",
     (port) => ["uwsgi", "--http-socket", `127.0.0.1:${port}`, ...UWSGI],
     LOST_BY_UWSGI_MAX,
   ),
-  gunicorn: ofPython("gunicorn", (port) => ["gunicorn", "-k", "gthread", "--threads", "8", "-b", `127.0.0.1:${port}`, "wsgi"]),
+  gunicorn: ofPython("gunicorn", (port) => [
+    "gunicorn",
+    "-k",
+    "gthread",
+    "--threads",
+    "8",
+    "-b",
+    `127.0.0.1:${port}`,
+    "wsgi",
+  ]),
   hypercorn: ofPython("hypercorn", (port) => ["hypercorn", "-b", `127.0.0.1:${port}`, "asgi:application"]),
   h2c: {
     name: "Go's h2c handler",
@@ -179,7 +203,14 @@ export const HEAVY: Record<string, RealServer> = {
 };
 
 /** Those that run in the test suite. */
-export const LIGHT: Record<string, RealServer> = { nginx: nginx(), node: NODE, bun: BUN, go: GO, python: PYTHON, java: JAVA };
+export const LIGHT: Record<string, RealServer> = {
+  nginx: nginx(),
+  node: NODE,
+  bun: BUN,
+  go: GO,
+  python: PYTHON,
+  java: JAVA,
+};
 
 /** Those of these servers that can run here; says which cannot. */
 export function available(servers: RealServer[], what: string): RealServer[] {
@@ -200,7 +231,11 @@ export function freePort(): number {
 let started = 0;
 
 /** Starts a server; it listens when this returns. Its files are in `directory`. */
-export async function start(server: RealServer, directory: TemporaryDirectory, port = freePort()): Promise<RunningServer> {
+export async function start(
+  server: RealServer,
+  directory: TemporaryDirectory,
+  port = freePort(),
+): Promise<RunningServer> {
   const log = directory.file(`served-${started++}.log`, "");
   const { argv, env } = server.command(port, log);
   const child = Bun.spawn(argv, {

@@ -16,11 +16,14 @@ afterAll(() => directory[Symbol.dispose]());
 const mine = { vni: VNI, port: PORT };
 const SEGMENT_BYTES = 50_000;
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: prod.example\r\n\r\n`;
-const post = (path: string, bytes: number) => `POST ${path} HTTP/1.1\r\nHost: prod.example\r\nContent-Length: ${bytes}\r\n\r\n${"x".repeat(bytes)}`;
+const post = (path: string, bytes: number) =>
+  `POST ${path} HTTP/1.1\r\nHost: prod.example\r\nContent-Length: ${bytes}\r\n\r\n${"x".repeat(bytes)}`;
 
 /** Segments of a size that IP can carry. */
 function segments(stream: string): string[] {
-  return Array.from({ length: Math.ceil(stream.length / SEGMENT_BYTES) }, (_, i) => stream.slice(i * SEGMENT_BYTES, (i + 1) * SEGMENT_BYTES));
+  return Array.from({ length: Math.ceil(stream.length / SEGMENT_BYTES) }, (_, i) =>
+    stream.slice(i * SEGMENT_BYTES, (i + 1) * SEGMENT_BYTES),
+  );
 }
 
 describe("bytes wait as requests do", () => {
@@ -42,7 +45,10 @@ describe("bytes wait as requests do", () => {
     using endpoint = await responding(5);
     const posts = 40;
     const savefile = pcap(session(segments(Array.from({ length: posts }, (_, i) => post(`/${i}`, 900_000)).join(""))));
-    const { status, counters } = await forward({ savefile, ...mine }, endpoint.address, directory, ["--max-buffer-mib", "16"]);
+    const { status, counters } = await forward({ savefile, ...mine }, endpoint.address, directory, [
+      "--max-buffer-mib",
+      "16",
+    ]);
     expect(endpoint.lines()).toEqual(Array.from({ length: posts }, (_, i) => `POST /${i}`));
     expect(counters.requests).toMatchObject({ seen: posts, forwarded: posts, answered: posts });
     expect(status).toBe(0);
@@ -65,7 +71,8 @@ describe("an endpoint that is away", () => {
         socket.write(OK, () => {
           if (number !== REQUESTS / 2 - 1) return;
           first.stop();
-          if (comesBack) setTimeout(() => void RawEndpoint.listen({ port }).then((endpoint) => (second = endpoint)), AWAY_MS);
+          if (comesBack)
+            setTimeout(() => void RawEndpoint.listen({ port }).then((endpoint) => (second = endpoint)), AWAY_MS);
         });
       },
     });

@@ -37,7 +37,10 @@ describe("the time for a response is between two reads", () => {
 
   test("a response that drips for longer than --response-timeout-ms is not cut", async () => {
     using endpoint = await dripping();
-    const { counters } = await forward({ savefile, ...mine }, endpoint.address, directory, ["--response-timeout-ms", TIMEOUT_MS]);
+    const { counters } = await forward({ savefile, ...mine }, endpoint.address, directory, [
+      "--response-timeout-ms",
+      TIMEOUT_MS,
+    ]);
     expect(endpoint.connections).toHaveLength(1);
     expect(counters.requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2 });
   });
@@ -54,7 +57,10 @@ describe("the time for a response is between two reads", () => {
         socket.on("close", () => clearInterval(timer));
       },
     });
-    const { counters } = await forward({ savefile, ...mine }, endpoint.address, directory, ["--response-timeout-ms", TIMEOUT_MS]);
+    const { counters } = await forward({ savefile, ...mine }, endpoint.address, directory, [
+      "--response-timeout-ms",
+      TIMEOUT_MS,
+    ]);
     expect(counters.requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2 });
   });
 
@@ -67,7 +73,12 @@ describe("the time for a response is between two reads", () => {
       },
     });
     const flags = ["--response-timeout-ms", TIMEOUT_MS, "--max-response-seconds", "1"];
-    const { counters } = await forward({ savefile: pcap(session([get("/1")])), ...mine }, endpoint.address, directory, flags);
+    const { counters } = await forward(
+      { savefile: pcap(session([get("/1")])), ...mine },
+      endpoint.address,
+      directory,
+      flags,
+    );
     expect(counters.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 0 });
     expect(counters.responses.unanswered).toBe(1);
   });
@@ -98,7 +109,9 @@ describe("the client's end does not cancel what a slower endpoint has not served
       using application = slowApplication();
       const log: number[] = [];
       const proxy: RealServer = {
-        ...nginx({ directives: `location /x { return 200; } location ~ ^/[0-9]+$ { proxy_pass http://127.0.0.1:${application.port}; }` }),
+        ...nginx({
+          directives: `location /x { return 200; } location ~ ^/[0-9]+$ { proxy_pass http://127.0.0.1:${application.port}; }`,
+        }),
         read: (text) => {
           const lines = nginxLog(text);
           log.push(...lines.map(({ status }) => status));
@@ -106,7 +119,10 @@ describe("the client's end does not cancel what a slower endpoint has not served
         },
       };
       const running = await start(proxy, directory);
-      const { status } = await forward({ savefile: pcap(frames), ...mine }, `127.0.0.1:${running.port}`, directory, ["--mode", "tcp"]).finally(() => running.stop());
+      const { status } = await forward({ savefile: pcap(frames), ...mine }, `127.0.0.1:${running.port}`, directory, [
+        "--mode",
+        "tcp",
+      ]).finally(() => running.stop());
       expect(application.served.length).toBe(CLIENTS);
       expect(log).toEqual(log.map(() => 200));
       expect(log).toHaveLength(CLIENTS);
@@ -130,7 +146,11 @@ describe("the client's end does not cancel what a slower endpoint has not served
         }, THINKS_MS);
       },
     });
-    const { status } = await forward({ savefile: pcap(frames), ...mine }, endpoint.address, directory, ["--mode", "tcp", ...flags]);
+    const { status } = await forward({ savefile: pcap(frames), ...mine }, endpoint.address, directory, [
+      "--mode",
+      "tcp",
+      ...flags,
+    ]);
     expect(firsts).toEqual(Array.from({ length: CLIENTS }, () => first));
     expect(endpoint.connections.map(({ ended }) => ended)).toEqual(Array.from({ length: CLIENTS }, () => true));
     expect(status).toBe(0);
@@ -152,9 +172,15 @@ describe("the client's end does not cancel what a slower endpoint has not served
       },
     });
     const upgrade = "GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
-    const { counters } = await forward({ savefile: pcap(session([upgrade, "\x01a question"])), ...mine }, endpoint.address, directory);
+    const { counters } = await forward(
+      { savefile: pcap(session([upgrade, "\x01a question"])), ...mine },
+      endpoint.address,
+      directory,
+    );
     expect(events).toEqual(["in time"]);
-    expect(endpoint.connections.map(({ rest, ended }) => ({ rest, ended }))).toEqual([{ rest: "\x01a question", ended: true }]);
+    expect(endpoint.connections.map(({ rest, ended }) => ({ rest, ended }))).toEqual([
+      { rest: "\x01a question", ended: true },
+    ]);
     expect(identityFaults(counters)).toEqual([]);
   });
 });

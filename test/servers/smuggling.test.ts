@@ -28,7 +28,9 @@ for (const server of available([nginx(), NODE, GO, BUN], "smuggling")) {
 
     test.each(kinds)("%s", (kind) => {
       const wrong = SMUGGLING_CASES.flatMap((each, number) =>
-        each.kind === kind ? (smuggled.faults.get(number) ?? []).map((fault) => `${each.name} (${number}): ${fault}`) : [],
+        each.kind === kind
+          ? (smuggled.faults.get(number) ?? []).map((fault) => `${each.name} (${number}): ${fault}`)
+          : [],
       );
       expect(wrong).toEqual([]);
     });

@@ -43,7 +43,9 @@ const BATCH_CASES = 60;
 function smugglingMirrors(): Uint8Array[] {
   const connections = SMUGGLING_CASES.map(({ segments }, number) => connectionOf(segments, number));
   const batches = Math.ceil(connections.length / BATCH_CASES);
-  return Array.from({ length: batches }, (_, i) => pcap(connections.slice(i * BATCH_CASES, (i + 1) * BATCH_CASES).flat()));
+  return Array.from({ length: batches }, (_, i) =>
+    pcap(connections.slice(i * BATCH_CASES, (i + 1) * BATCH_CASES).flat()),
+  );
 }
 
 function connectionOf(segments: string[], number: number): CapturedFrame[] {
@@ -62,7 +64,11 @@ function connectionOf(segments: string[], number: number): CapturedFrame[] {
     sequence += payload.length + (flags.includes("S") ? 1 : 0);
     return { frame: mirroredSegment(client, VNI), timestampMs: FIRST_MS + number };
   };
-  return [frame("S"), ...segments.flatMap(sized).map((segment) => frame("PA", Uint8Array.from(Buffer.from(segment, "latin1")))), frame("FA")];
+  return [
+    frame("S"),
+    ...segments.flatMap(sized).map((segment) => frame("PA", Uint8Array.from(Buffer.from(segment, "latin1")))),
+    frame("FA"),
+  ];
 }
 
 /** A segment, in pieces that fit into an IP packet. */
@@ -80,7 +86,9 @@ export async function smuggle(server: RealServer, directory: TemporaryDirectory)
   const outcomes: Outcome[] = [];
   try {
     for (const savefile of smugglingMirrors()) {
-      outcomes.push(await forward({ savefile }, tap.address, directory, ["--response-timeout-ms", RESPONSE_TIMEOUT_MS]));
+      outcomes.push(
+        await forward({ savefile }, tap.address, directory, ["--response-timeout-ms", RESPONSE_TIMEOUT_MS]),
+      );
     }
   } finally {
     served = await running.stop();
@@ -90,8 +98,10 @@ export async function smuggle(server: RealServer, directory: TemporaryDirectory)
   const turns = tap.connections.flatMap((connection) => judged(connection, served, blame));
   for (const { target, id, port } of served) {
     const name = nameIn(target) ?? nameIn(id);
-    if (name?.endsWith("/smuggled") === true) blame(Number(name.split("/")[0]), "the server has served what is smuggled");
-    if (port !== UNKNOWN_PORT && !tap.connections.some((connection) => connection.port === port)) blame(-1, `${target} came past the tap`);
+    if (name?.endsWith("/smuggled") === true)
+      blame(Number(name.split("/")[0]), "the server has served what is smuggled");
+    if (port !== UNKNOWN_PORT && !tap.connections.some((connection) => connection.port === port))
+      blame(-1, `${target} came past the tap`);
   }
   SMUGGLING_CASES.forEach((each, number) => {
     const sent = turns.filter((turn) => turn.name.startsWith(`${numbered(number)}/`));
@@ -100,13 +110,17 @@ export async function smuggle(server: RealServer, directory: TemporaryDirectory)
   const total = [...outcomes.flatMap(({ counters }) => identityFaults(counters)), ...(faults.get(-1) ?? [])];
   for (const { status, stderr } of outcomes) if (status !== 0) total.push(`exit status ${status}: ${stderr}`);
   const forwarded = outcomes.reduce((sum, { counters }) => sum + counters.requests.forwarded, 0);
-  if (forwarded !== turns.length) total.push(`${turns.length} requests were sent, and requests.forwarded is ${forwarded}`);
+  if (forwarded !== turns.length)
+    total.push(`${turns.length} requests were sent, and requests.forwarded is ${forwarded}`);
   faults.delete(-1);
   return { faults, total };
 }
 
 function isIsolated(number: number, name: string): boolean {
-  return SMUGGLING_CASES[number]?.forwards.split(" ").some((each) => each.replace("?", "") === `${name.split("/")[1]}!`) ?? false;
+  return (
+    SMUGGLING_CASES[number]?.forwards.split(" ").some((each) => each.replace("?", "") === `${name.split("/")[1]}!`) ??
+    false
+  );
 }
 
 interface JudgedTurn {
@@ -117,14 +131,21 @@ interface JudgedTurn {
 }
 
 /** Holds a connection's turns against the server's log. Returns the requests, those that were sent again once. */
-function judged(connection: TappedConnection, served: Served[], blame: (number: number, words: string) => void): JudgedTurn[] {
+function judged(
+  connection: TappedConnection,
+  served: Served[],
+  blame: (number: number, words: string) => void,
+): JudgedTurn[] {
   const all = connection.turns.map((turn) => ({ name: nameOf(turn), statuses: finalStatuses(turn.response) }));
-  const tunnel = connection.turns.findIndex(({ request, response }) => request.startsWith("CONNECT ") && finalStatuses(response)[0] === OK);
+  const tunnel = connection.turns.findIndex(
+    ({ request, response }) => request.startsWith("CONNECT ") && finalStatuses(response)[0] === OK,
+  );
   const turns = tunnel < 0 ? all : all.slice(0, tunnel + 1);
   const last = turns.length - 1;
   turns.forEach(({ name, statuses }, i) => {
     const number = numberIn(name);
-    if (statuses.length > 1) blame(number, `${name}: the server has sent ${statuses.length} responses: ${statuses.join(", ")}`);
+    if (statuses.length > 1)
+      blame(number, `${name}: the server has sent ${statuses.length} responses: ${statuses.join(", ")}`);
     // Servers may disagree about where an isolated one ends: the wait costs nobody else anything.
     const isWaiting = statuses.length === 0 && (i < last || connection.endedBy === "program");
     if (isWaiting && !isIsolated(number, name)) blame(number, `${name}: the server waits for more`);
@@ -139,7 +160,10 @@ function judged(connection: TappedConnection, served: Served[], blame: (number: 
     .slice(0, tunnel < 0 ? undefined : answered.length)
     .map(({ name }) => name);
   if (handled.join() !== answered.join()) {
-    blame(numberIn(turns[0]?.name ?? handled[0]!), `sent ${answered.join(", ") || "nothing"}, and its handler has read ${handled.join(", ") || "nothing"}`);
+    blame(
+      numberIn(turns[0]?.name ?? handled[0]!),
+      `sent ${answered.join(", ") || "nothing"}, and its handler has read ${handled.join(", ") || "nothing"}`,
+    );
   }
   // Closed instead of answered: if it may be repeated, it comes again on the next connection, and is counted there.
   return turns

@@ -41,7 +41,10 @@ export class Tap implements Disposable {
   private pass(program: net.Socket): void {
     const connection: TappedConnection = { turns: [], port: 0, endedBy: undefined };
     this.connections.push(connection);
-    const server = net.connect({ port: this.to, host: "127.0.0.1", allowHalfOpen: true }, () => (connection.port = server.localPort!));
+    const server = net.connect(
+      { port: this.to, host: "127.0.0.1", allowHalfOpen: true },
+      () => (connection.port = server.localPort!),
+    );
     const ended = (by: "program" | "server") => (connection.endedBy ??= by);
     program.on("data", (bytes) => {
       const last = connection.turns.at(-1);

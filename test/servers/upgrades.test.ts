@@ -33,7 +33,12 @@ function webSocketServer() {
     },
     websocket: { open: () => opened.resolve(), message() {} },
   });
-  return { served, opened: opened.promise, address: `127.0.0.1:${server.port}`, [Symbol.dispose]: () => void server.stop(true) };
+  return {
+    served,
+    opened: opened.promise,
+    address: `127.0.0.1:${server.port}`,
+    [Symbol.dispose]: () => void server.stop(true),
+  };
 }
 
 describe("a WebSocket that production declined and the endpoint accepts is one request, and the next are framed", () => {
@@ -45,7 +50,11 @@ describe("a WebSocket that production declined and the endpoint accepts is one r
     ["twice", [get("/ws", WEBSOCKET), get("/1"), get("/ws", WEBSOCKET), get("/2"), get("/3")]],
   ])("%s", async (_name, segments) => {
     using server = webSocketServer();
-    const { status, counters } = await forward({ savefile: pcap(session(segments)), ...mine }, server.address, directory);
+    const { status, counters } = await forward(
+      { savefile: pcap(session(segments)), ...mine },
+      server.address,
+      directory,
+    );
     const paths = segments.join("").match(/(?<=GET )\S+/g)!;
     expect(server.served).toEqual(paths);
     expect(counters.requests).toMatchObject({ seen: paths.length, forwarded: paths.length, answered: paths.length });

@@ -58,23 +58,27 @@ test("a thread that the system does not start is told, with what to do", () => {
   expect(start()).rejects.toThrow(/^Cannot start 2 threads: Failed to spawn worker thread; .*--threads/);
 });
 
-test.each([1, 3, 100])("a stop when %i of 256 threads are started: those give the interface back, and no more are started", async (count) => {
-  const workers: Worker[] = [];
-  const said: string[] = [];
-  const stop = new Stop();
-  const startThread = () => {
-    const worker = new Worker(new URL("./starting-thread.ts", import.meta.url));
-    workers.push(worker);
-    worker.addEventListener("message", ({ data }: MessageEvent<{ kind: string }>) => said.push(data.kind));
-    if (workers.length === count) stop.request();
-    return worker;
-  };
-  try {
-    expect(await new Shards(options(256), new Counters(), report, startThread).start(stop)).toBeUndefined();
-    expect(workers.length).toBeWithin(count, count + availableParallelism());
-    expect(said.filter((kind) => kind === "closed")).toHaveLength(workers.length);
-    expect(said).not.toContain("accepting");
-  } finally {
-    for (const worker of workers) worker.terminate();
-  }
-}, 30_000);
+test.each([1, 3, 100])(
+  "a stop when %i of 256 threads are started: those give the interface back, and no more are started",
+  async (count) => {
+    const workers: Worker[] = [];
+    const said: string[] = [];
+    const stop = new Stop();
+    const startThread = () => {
+      const worker = new Worker(new URL("./starting-thread.ts", import.meta.url));
+      workers.push(worker);
+      worker.addEventListener("message", ({ data }: MessageEvent<{ kind: string }>) => said.push(data.kind));
+      if (workers.length === count) stop.request();
+      return worker;
+    };
+    try {
+      expect(await new Shards(options(256), new Counters(), report, startThread).start(stop)).toBeUndefined();
+      expect(workers.length).toBeWithin(count, count + availableParallelism());
+      expect(said.filter((kind) => kind === "closed")).toHaveLength(workers.length);
+      expect(said).not.toContain("accepting");
+    } finally {
+      for (const worker of workers) worker.terminate();
+    }
+  },
+  30_000,
+);

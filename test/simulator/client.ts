@@ -70,7 +70,8 @@ export function connect(random: Random, scenario: Scenario, say?: (id: number) =
       before = add(addresses, reuseAt(random, scenario, before), before);
     }
     // The same client's address and port, to another of the mirrored hosts.
-    if (!isFull() && random.chance(0.1)) add({ ...addresses, destination: addresses.destination + "9" }, random.int(0, 200), null);
+    if (!isFull() && random.chance(0.1))
+      add({ ...addresses, destination: addresses.destination + "9" }, random.int(0, 200), null);
   }
   return connections;
 }
@@ -93,7 +94,9 @@ function startOf(
   before: Connection | null,
   content: Content | undefined,
 ): Connection {
-  const length = content?.stream.length ?? random.pick([0, 1, random.int(0, scenario.streamBytesMax), random.int(0, scenario.streamBytesMax)]);
+  const length =
+    content?.stream.length ??
+    random.pick([0, 1, random.int(0, scenario.streamBytesMax), random.int(0, scenario.streamBytesMax)]);
   return {
     ...addresses,
     id,
@@ -111,7 +114,14 @@ function startOf(
 /** Any number; often one from which the stream crosses 2^32 or 2^31. */
 function firstIsn(random: Random, length: number): number {
   const anywhere = random.int(0, 0xffff_ffff);
-  return random.pick([anywhere, 0, 0xffff_ffff, 0x7fff_ffff, 0xffff_ffff - random.int(0, length), 0x7fff_ffff - random.int(0, length)]);
+  return random.pick([
+    anywhere,
+    0,
+    0xffff_ffff,
+    0x7fff_ffff,
+    0xffff_ffff - random.int(0, length),
+    0x7fff_ffff - random.int(0, length),
+  ]);
 }
 
 /**
@@ -133,7 +143,9 @@ function touchesAny(before: Connection | null, isn: number, length: number): boo
   if (before === null) return false;
   const above = (before.isn - isn) >>> 0;
   const below = (isn - before.isn) >>> 0;
-  return above <= length + LATE_SYN_BYTES_MAX || below <= before.stream.length + 2 || touchesAny(before.before, isn, length);
+  return (
+    above <= length + LATE_SYN_BYTES_MAX || below <= before.stream.length + 2 || touchesAny(before.before, isn, length)
+  );
 }
 
 function reuseAt(random: Random, scenario: Scenario, before: Connection): number {
@@ -197,7 +209,9 @@ class Client {
 
   private sendSyn(): void {
     const { random, scenario, connection } = this;
-    const fastLength = random.chance(scenario.fastOpen) ? random.int(0, Math.min(connection.stream.length, scenario.segmentBytesMax)) : 0;
+    const fastLength = random.chance(scenario.fastOpen)
+      ? random.int(0, Math.min(connection.stream.length, scenario.segmentBytesMax))
+      : 0;
     this.emit(0, connection.stream.subarray(0, fastLength), "S");
     if (random.chance(scenario.retransmit)) {
       this.wait();
@@ -219,7 +233,8 @@ class Client {
     if (random.chance(scenario.probe)) this.probe();
     if (random.chance(scenario.forgedReset)) this.forgeReset();
     if (random.chance(0.1)) this.sendData(this.next, 0, "A");
-    if (connection.stream.length > 0 && random.chance(0.1)) this.acknowledgment = (this.acknowledgment + random.int(0, 5000)) >>> 0;
+    if (connection.stream.length > 0 && random.chance(0.1))
+      this.acknowledgment = (this.acknowledgment + random.int(0, 5000)) >>> 0;
   }
 
   /** Often the last segments come so late that the next connection may begin with them on their way. */
@@ -256,7 +271,13 @@ class Client {
     const { isn, stream } = this.connection;
     const below = isn - this.random.int(0, 5000);
     const above = isn + 1 + stream.length + this.random.int(2, 5000);
-    this.push({ position: 0, payload: NOTHING, sequence: this.random.pick([below, above]) >>> 0, flags: "R", isGarbage: true });
+    this.push({
+      position: 0,
+      payload: NOTHING,
+      sequence: this.random.pick([below, above]) >>> 0,
+      flags: "R",
+      isGarbage: true,
+    });
   }
 
   private sendData(position: number, length: number, flags: string): void {

@@ -63,5 +63,7 @@ for (let nowMs = startMs; nowMs < endMs; nowMs = performance.now()) {
   }
 }
 
-console.log(`simulator: ${simulated} seeds from ${first}, ${streams} streams, ${requests} requests; decode and filters: ${decoded} seeds from ${first}, ${decoded * DECODE_FRAMES} frames; ${failures} failures`);
+console.log(
+  `simulator: ${simulated} seeds from ${first}, ${streams} streams, ${requests} requests; decode and filters: ${decoded} seeds from ${first}, ${decoded * DECODE_FRAMES} frames; ${failures} failures`,
+);
 process.exit(failures === 0 ? 0 : 1);

@@ -13,6 +13,15 @@ export function identityOf({ source, destination, sourcePort }: Addresses, port:
     const bytes = address(text);
     return bytes.length === 16 ? bytes : [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...bytes];
   };
-  const words = new DataView(new Uint8Array([...mapped(source), ...mapped(destination), sourcePort >> 8, sourcePort & 0xff, port >> 8, port & 0xff]).buffer);
+  const words = new DataView(
+    new Uint8Array([
+      ...mapped(source),
+      ...mapped(destination),
+      sourcePort >> 8,
+      sourcePort & 0xff,
+      port >> 8,
+      port & 0xff,
+    ]).buffer,
+  );
   return Array.from({ length: 9 }, (_, i) => words.getInt32(i * 4)).join();
 }

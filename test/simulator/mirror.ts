@@ -78,11 +78,14 @@ export class Mirror {
     let offset = 0;
     const order: Frame[][] = [];
     parts.forEach((part, i) => {
-      const fragment = parts.length === 1 ? {} : { identification, fragmentOffset: offset, moreFragments: i < parts.length - 1 };
+      const fragment =
+        parts.length === 1 ? {} : { identification, fragmentOffset: offset, moreFragments: i < parts.length - 1 };
       offset += part.length;
       const { source, destination } = sidesOf(sent);
       const packet = build.ip(source, destination, build.TCP, part, { ...options, ...fragment });
-      order.push(...this.encapsulate(segment, i, packet, transport.length - part.length === 0 ? sent.payload.length : 0, care));
+      order.push(
+        ...this.encapsulate(segment, i, packet, transport.length - part.length === 0 ? sent.payload.length : 0, care),
+      );
     });
     this.frames.push(...order.flat());
   }
@@ -121,7 +124,17 @@ export class Mirror {
     const ports = [connection.sourcePort, this.scenario.port] as const;
     const [sourcePort, destinationPort] = sent.isFromServer === true ? [ports[1], ports[0]] : ports;
     const options = this.tcpOptions(flags);
-    return build.tcp({ source, destination, sourcePort, destinationPort, sequence, acknowledgment, flags, payload, options });
+    return build.tcp({
+      source,
+      destination,
+      sourcePort,
+      destinationPort,
+      sequence,
+      acknowledgment,
+      flags,
+      payload,
+      options,
+    });
   }
 
   private tcpOptions(flags: string): Uint8Array {
@@ -136,7 +149,16 @@ export class Mirror {
     if (!random.chance(0.15)) return {};
     if (!source.includes(":")) return { options: new Uint8Array(random.int(1, 10) * 4).fill(1) };
     const padding = (units: number) => build.bytes([1, units * 8 - 4], new Uint8Array(units * 8 - 4));
-    return { extensions: random.pick([[[0, padding(1)]], [[60, padding(2)]], [[0, padding(2)], [60, padding(1)]]] as [number, Uint8Array][][]) };
+    return {
+      extensions: random.pick([
+        [[0, padding(1)]],
+        [[60, padding(2)]],
+        [
+          [0, padding(2)],
+          [60, padding(1)],
+        ],
+      ] as [number, Uint8Array][][]),
+    };
   }
 
   /** Cuts at multiples of eight bytes, into two to four parts. */
@@ -150,7 +172,13 @@ export class Mirror {
   }
 
   /** One packet of the mirror, with all its copies that arrive. */
-  private encapsulate(segment: MirroredSegment, part: number, packet: Uint8Array, payloadLength: number, { isKept, isInTime, isLate, isOnce }: Care): Frame[][] {
+  private encapsulate(
+    segment: MirroredSegment,
+    part: number,
+    packet: Uint8Array,
+    payloadLength: number,
+    { isKept, isInTime, isLate, isOnce }: Care,
+  ): Frame[][] {
     const { random, scenario } = this;
     const tags = random.chance(0.1) ? [random.int(1, 4094)] : random.chance(0.05) ? [100, random.int(1, 4094)] : [];
     const whole = build.ethernet(packet, tags);
@@ -159,7 +187,9 @@ export class Mirror {
     // Seldom inside the headers. A payload of which nothing is left has a table in test/flow.
     const inHeaders = random.chance(0.3) || payloadLength < 2;
     const length = inHeaders ? random.int(0, headersLength - 1) : headersLength + random.int(1, payloadLength - 1);
-    const linked = isCut ? this.cut(whole, length) : this.outer(this.pad(whole), isInTime).map((outer) => this.frame(outer));
+    const linked = isCut
+      ? this.cut(whole, length)
+      : this.outer(this.pad(whole), isInTime).map((outer) => this.frame(outer));
     const present = isCut ? Math.max(-1, length - headersLength) : payloadLength;
     const carried: Packet = { segment, part, frames: linked.length, payloadLength: present };
     const { atMs } = segment.sent;
@@ -167,12 +197,21 @@ export class Mirror {
     const arrive = (extraMs: number) => {
       const arrivalMs = atMs + extraMs;
       // The outer fragments of a packet may be displaced on their own.
-      copies.push(linked.map((bytes, index) => ({ bytes, arrivalMs: arrivalMs + (index === 0 ? 0 : this.displacement()), packet: carried, index, foreign: null })));
+      copies.push(
+        linked.map((bytes, index) => ({
+          bytes,
+          arrivalMs: arrivalMs + (index === 0 ? 0 : this.displacement()),
+          packet: carried,
+          index,
+          foreign: null,
+        })),
+      );
     };
     const arrives = isKept || !random.chance(scenario.drop);
     if (arrives) arrive(isInTime ? 0 : isLate ? scenario.delayMsMax : this.displacement());
     // Late copies are copies: what the first time was dropped comes no later than what was delayed.
-    if (!isOnce && random.chance(scenario.repeat)) arrive(this.displacement() + (arrives ? random.int(0, scenario.repeatMsMax) : 0));
+    if (!isOnce && random.chance(scenario.repeat))
+      arrive(this.displacement() + (arrives ? random.int(0, scenario.repeatMsMax) : 0));
     return copies;
   }
 
@@ -185,7 +224,12 @@ export class Mirror {
 
   private encapsulated(inner: Uint8Array, addresses: typeof IPV4_OUTER): Uint8Array {
     const { vni, vxlanPort } = this.scenario;
-    return build.vxlanPacket(inner, { vni, port: vxlanPort, sourcePort: this.random.int(65_408, 65_525), ...addresses });
+    return build.vxlanPacket(inner, {
+      vni,
+      port: vxlanPort,
+      sourcePort: this.random.int(65_408, 65_525),
+      ...addresses,
+    });
   }
 
   private outer(inner: Uint8Array, isInTime: boolean): Uint8Array[] {

@@ -102,7 +102,12 @@ export function expect(connection: Connection, arrivals: readonly Arrival[]): Ex
   // A FIN alone is nothing to forward.
   if (!isKnown) return null;
   if (hasFin) end = stream.length;
-  return { connection, hasSyn, runs: runsOf(stream, present, hasSyn ? 0 : first, end), end: hasFin ? "fin" : isReset ? "reset" : null };
+  return {
+    connection,
+    hasSyn,
+    runs: runsOf(stream, present, hasSyn ? 0 : first, end),
+    end: hasFin ? "fin" : isReset ? "reset" : null,
+  };
 }
 
 /** What comes of a stream of which these bytes are present, between two places. */

@@ -1,7 +1,14 @@
 /** A consumer of streams that keeps all that it is told, and refuses what a stream must never do. */
 import { IDENTITY_VNI } from "../../src/decode/segment.ts";
 import type { Incarnation } from "../../src/flow/incarnation.ts";
-import type { ByteConsumer, ResponseConsumer, StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "../../src/flow/stream.ts";
+import type {
+  ByteConsumer,
+  ResponseConsumer,
+  StreamConsumer,
+  StreamEnd,
+  StreamOpener,
+  StreamOrigin,
+} from "../../src/flow/stream.ts";
 
 /** Bytes that come in pieces. */
 export class GrowingBytes {
@@ -45,7 +52,8 @@ class RecordedBytes implements ByteConsumer {
 
   data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     this.mustBeOpen();
-    if (length <= 0 || offset < 0 || offset + length > bytes.length) throw new Error(`data(${offset}, ${length}) of ${bytes.length} bytes`);
+    if (length <= 0 || offset < 0 || offset + length > bytes.length)
+      throw new Error(`data(${offset}, ${length}) of ${bytes.length} bytes`);
     if (!(timestampMs > 0)) throw new Error(`data at the time ${timestampMs}`);
     const piece = bytes.subarray(offset, offset + length);
     this.delivered.push(piece);

@@ -13,7 +13,9 @@ const NOTHING = new Uint8Array(0);
 
 /** The server's side of a connection: each byte is sent no later than its client acknowledges it. */
 export function answer(random: Random, connection: Connection): Answered {
-  const acknowledged = connection.sent.filter(({ flags }) => flags.includes("A")).map(({ acknowledgment }) => acknowledgment);
+  const acknowledged = connection.sent
+    .filter(({ flags }) => flags.includes("A"))
+    .map(({ acknowledgment }) => acknowledgment);
   const start = acknowledged[0] ?? random.int(0, 0xffff_ffff);
   const least = Math.max(0, ...acknowledged.map((number) => (number - start) >>> 0));
   const stream = random.bytes(least + random.int(0, UNACKNOWLEDGED_BYTES_MAX));
@@ -23,7 +25,17 @@ export function answer(random: Random, connection: Connection): Answered {
   const push = (flags: string, position: number, payload: Uint8Array, atMs: number) => {
     const sequence = (start + position - (flags.includes("S") ? 1 : 0)) >>> 0;
     const acknowledgment = (connection.isn + 1 + received) >>> 0;
-    sent.push({ connection, atMs, position, payload, sequence, acknowledgment, flags, isGarbage: false, isFromServer: true });
+    sent.push({
+      connection,
+      atMs,
+      position,
+      payload,
+      sequence,
+      acknowledgment,
+      flags,
+      isGarbage: false,
+      isFromServer: true,
+    });
   };
   const sayTo = (end: number, atMs: number) => {
     while (done < end) {

@@ -49,7 +49,9 @@ export class SimulatedEndpoint implements Connector {
     if (harm === "unanswered") {
       this.unanswered++;
       // The kernel's own time limit, long after ours; or an answer that nobody waits for any more.
-      const late = random.chance(0.5) ? () => events.failed(new Error("ETIMEDOUT")) : () => this.open(events, "never closed");
+      const late = random.chance(0.5)
+        ? () => events.failed(new Error("ETIMEDOUT"))
+        : () => this.open(events, "never closed");
       this.at(this.connectTimeoutMs * 2, late);
       return;
     }
@@ -161,7 +163,8 @@ export class SimulatedSocket implements UpstreamSocket {
   write(bytes: Uint8Array, offset: number, length: number): number {
     this.mustBeOpen("write");
     if (this.isShutDown) throw new Error("a write after the shutdown");
-    if (length <= 0 || offset < 0 || offset + length > bytes.length) throw new Error(`write(${offset}, ${length}) of ${bytes.length} bytes`);
+    if (length <= 0 || offset < 0 || offset + length > bytes.length)
+      throw new Error(`write(${offset}, ${length}) of ${bytes.length} bytes`);
     this.writes++;
     if (this.isDead) return -1;
     const { random, scenario } = this.endpoint;
@@ -232,7 +235,8 @@ export class SimulatedSocket implements UpstreamSocket {
   /** The peer reads. */
   private drain(): void {
     const { nowMs } = this.endpoint.clock;
-    this.taken = this.bytesPerMs === Infinity ? 0 : Math.max(0, this.taken - (nowMs - this.drainedMs) * this.bytesPerMs);
+    this.taken =
+      this.bytesPerMs === Infinity ? 0 : Math.max(0, this.taken - (nowMs - this.drainedMs) * this.bytesPerMs);
     this.drainedMs = nowMs;
   }
 
@@ -240,7 +244,8 @@ export class SimulatedSocket implements UpstreamSocket {
     if (this.wantsWritable) return;
     const { random, scenario, clock } = this.endpoint;
     this.wantsWritable = true;
-    if (!this.isStalled && random.chance(scenario.slow * 0.05)) this.stalledUntilMs = clock.nowMs + random.int(1, STALL_MS_MAX);
+    if (!this.isStalled && random.chance(scenario.slow * 0.05))
+      this.stalledUntilMs = clock.nowMs + random.int(1, STALL_MS_MAX);
     const waitMs = Math.max(1, this.stalledUntilMs - clock.nowMs, Math.min(this.room, 16_384) / this.bytesPerMs / 2);
     this.endpoint.at(waitMs, () => {
       this.wantsWritable = false;

@@ -15,7 +15,15 @@ import { BATCH_MS_MAX, World } from "./world.ts";
 import { USUAL } from "../support/usual.ts";
 
 /** What --mode tcp has no use for, and the time limit for an answer. */
-const HTTP = { ...USUAL, pipelineDepth: 1, maxWaitingRequests: 1, maxRequestBytes: 1, maxHeaderBytes: 1, responseTimeoutMs: 500, headerEdits: null };
+const HTTP = {
+  ...USUAL,
+  pipelineDepth: 1,
+  maxWaitingRequests: 1,
+  maxRequestBytes: 1,
+  maxHeaderBytes: 1,
+  responseTimeoutMs: 500,
+  headerEdits: null,
+};
 /** So many first bytes tell a stream from all others. */
 const HEAD_BYTES = 8;
 
@@ -31,7 +39,9 @@ export function simulate(seed: number): Outcome {
   try {
     return new Simulation(scenarioOf(seed)).run();
   } catch (error) {
-    throw new Error(`seed ${seed} (SIMULATOR_SEED=${seed} bun test test/simulator): ${(error as Error).message}`, { cause: error });
+    throw new Error(`seed ${seed} (SIMULATOR_SEED=${seed} bun test test/simulator): ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -60,7 +70,8 @@ class Simulation extends World {
         maxBufferMib: 256,
         measuresDelay: scenario.isLive,
       }),
-      (clock, options) => new SimulatedEndpoint(new Random(scenario.seed ^ 0xe4d), scenario, clock, options.connectTimeoutMs),
+      (clock, options) =>
+        new SimulatedEndpoint(new Random(scenario.seed ^ 0xe4d), scenario, clock, options.connectTimeoutMs),
     );
   }
 
@@ -80,7 +91,12 @@ class Simulation extends World {
     if (this.scenario.regime !== "memory") this.checkArrived();
     this.checkNothingHeld();
     const { segments } = this.counts;
-    return { frames: segments, streams: this.recorder.streams.length, bytes: this.recorded.reassembly.delivered_bytes, gaps: this.recorded.reassembly.gaps };
+    return {
+      frames: segments,
+      streams: this.recorder.streams.length,
+      bytes: this.recorded.reassembly.delivered_bytes,
+      gaps: this.recorded.reassembly.gaps,
+    };
   }
 
   /** What holds at every moment. */
@@ -92,7 +108,12 @@ class Simulation extends World {
     }
     const { upstream, reassembly } = counters;
     const isSettled = this.endpoint.sockets.every((socket) => !socket.isDead || socket.isClosed);
-    if (isSettled) equal("reassembly.delivered_bytes", reassembly.delivered_bytes, upstream.bytes + upstream.lost_bytes + this.shard.destination.backlogBytes);
+    if (isSettled)
+      equal(
+        "reassembly.delivered_bytes",
+        reassembly.delivered_bytes,
+        upstream.bytes + upstream.lost_bytes + this.shard.destination.backlogBytes,
+      );
     equal("upstream.bytes", upstream.bytes, sum(this.endpoint.sockets.map(({ received }) => received.length)));
     equal("upstream.would_block", upstream.would_block, sum(this.endpoint.sockets.map(({ blocked }) => blocked)));
     const { usedBytes, limitBytes } = this.shard.destination.memory.budget;
@@ -117,14 +138,19 @@ class Simulation extends World {
       if (match.checked === received.length && match.streams.length > 0) continue;
       const fresh = received.slice(match.checked);
       const { checked } = match;
-      match.streams = match.streams.filter(({ delivered }) => isSame(delivered.slice(checked, Math.min(delivered.length, received.length)), fresh));
+      match.streams = match.streams.filter(({ delivered }) =>
+        isSame(delivered.slice(checked, Math.min(delivered.length, received.length)), fresh),
+      );
       match.checked = received.length;
-      if (match.streams.length === 0) throw new Error(`connection ${socket.index} got ${received.length} bytes that are no stream's first`);
+      if (match.streams.length === 0)
+        throw new Error(`connection ${socket.index} got ${received.length} bytes that are no stream's first`);
     }
   }
 
   private streamsWith(head: Uint8Array): RecordedStream[] {
-    return this.recorder.streams.filter(({ delivered }) => isSame(delivered.slice(0, Math.min(delivered.length, head.length)), head));
+    return this.recorder.streams.filter(({ delivered }) =>
+      isSame(delivered.slice(0, Math.min(delivered.length, head.length)), head),
+    );
   }
 
   /** Every stream came as it must, every hole was told at its place; nothing else came. */
@@ -142,10 +168,16 @@ class Simulation extends World {
         if (expected.hasSyn) opened++;
         else pickedUp++;
         const at = left.findIndex((stream) => isAsExpected(stream, expected));
-        if (at < 0) throw new Error(`connection ${connection.id} did not come as it must: ${describe(expected)}\n  instead: ${left.map(describeStream).join("\n  or: ")}`);
+        if (at < 0)
+          throw new Error(
+            `connection ${connection.id} did not come as it must: ${describe(expected)}\n  instead: ${left.map(describeStream).join("\n  or: ")}`,
+          );
         left.splice(at, 1);
       }
-      if (left.length > 0) throw new Error(`with connection ${connections[0]!.id}, streams that nobody sent: ${left.map(describeStream).join("\n")}`);
+      if (left.length > 0)
+        throw new Error(
+          `with connection ${connections[0]!.id}, streams that nobody sent: ${left.map(describeStream).join("\n")}`,
+        );
     }
     if (streams.size > 0) throw new Error("streams of addresses that nobody has");
     const { flows, reassembly } = this.recorded;
@@ -162,18 +194,30 @@ class Simulation extends World {
   private checkPayload(): void {
     const { delivered_bytes, retransmitted_bytes, overlap_bytes, out_of_window } = this.recorded.reassembly;
     // Of what lies outside of the window, only segments are counted.
-    if (out_of_window === 0) equal("payload bytes", delivered_bytes + retransmitted_bytes + overlap_bytes, sum(this.arrivals.map(({ length }) => length)));
+    if (out_of_window === 0)
+      equal(
+        "payload bytes",
+        delivered_bytes + retransmitted_bytes + overlap_bytes,
+        sum(this.arrivals.map(({ length }) => length)),
+      );
   }
 
-  /** What servers said came true, in its place, to the connection that it was said to; and all of it where nothing kept it away. */
+  /**
+   * What servers said came true, in its place, to the connection that it was said to; and all of it where nothing kept
+   * it away.
+   */
   private checkResponses(): void {
     for (const { response, identity, hasSyn, origin } of this.recorder.streams) {
       if (response.isFromStart === null) continue;
       if (response.how === null) throw new Error("a response does not end");
       const { isn } = origin as Incarnation;
-      const connections = this.connections.filter((connection) => connection.identity === identity && (!hasSyn || connection.isn === isn >>> 0));
-      const isTrue = ({ stream }: Answered) => (response.isFromStart ? isAt(response, stream, 0) : placeOf(response, { stream }) >= 0);
-      if (!connections.some((connection) => isTrue(this.answers.get(connection)!))) throw new Error(`no server said ${describeRuns(response.runs)} to connection ${connections[0]?.id}`);
+      const connections = this.connections.filter(
+        (connection) => connection.identity === identity && (!hasSyn || connection.isn === isn >>> 0),
+      );
+      const isTrue = ({ stream }: Answered) =>
+        response.isFromStart ? isAt(response, stream, 0) : placeOf(response, { stream }) >= 0;
+      if (!connections.some((connection) => isTrue(this.answers.get(connection)!)))
+        throw new Error(`no server said ${describeRuns(response.runs)} to connection ${connections[0]?.id}`);
     }
     if (this.scenario.regime !== "exact" || this.scenario.reuse !== "none") return;
     for (const connection of this.connections) this.checkResponse(connection);
@@ -184,7 +228,13 @@ class Simulation extends World {
     const arrived = this.answersArrived.filter(({ sent }) => sent.connection === connection);
     const syn = this.arrivals.find(({ sent }) => sent.connection === connection && sent.flags.includes("S"));
     const synAck = arrived.find(({ sent }) => sent.flags.includes("S"));
-    if (connection.ending === "reset" || syn === undefined || synAck === undefined || arrived[0]!.atMs <= syn.atMs + BATCH_MS_MAX) return;
+    if (
+      connection.ending === "reset" ||
+      syn === undefined ||
+      synAck === undefined ||
+      arrived[0]!.atMs <= syn.atMs + BATCH_MS_MAX
+    )
+      return;
     const { stream } = this.answers.get(connection)!;
     const present = new Uint8Array(stream.length);
     for (const { sent, length } of arrived) present.fill(1, sent.position, sent.position + length);
@@ -193,9 +243,17 @@ class Simulation extends World {
     const recorded = this.recorder.streams.find((each) => each.identity === connection.identity && each.hasSyn);
     if (recorded === undefined) return;
     const { response } = recorded;
-    const isSameRun = ({ bytes, length }: (typeof runs)[number], i: number) => response.runs[i]?.length === length && (response.runs[i]!.bytes === null) === (bytes === null);
-    if (response.isFromStart !== true || response.runs.length !== runs.length || !runs.every(isSameRun) || (hasFin && response.how !== "fin")) {
-      throw new Error(`the response on connection ${connection.id} did not come as it must: ${describeRuns(runs)}, end ${hasFin ? "fin" : "any"}\n  instead: ${describeRuns(response.runs)}, end ${response.how}`);
+    const isSameRun = ({ bytes, length }: (typeof runs)[number], i: number) =>
+      response.runs[i]?.length === length && (response.runs[i]!.bytes === null) === (bytes === null);
+    if (
+      response.isFromStart !== true ||
+      response.runs.length !== runs.length ||
+      !runs.every(isSameRun) ||
+      (hasFin && response.how !== "fin")
+    ) {
+      throw new Error(
+        `the response on connection ${connection.id} did not come as it must: ${describeRuns(runs)}, end ${hasFin ? "fin" : "any"}\n  instead: ${describeRuns(response.runs)}, end ${response.how}`,
+      );
     }
   }
 
@@ -209,7 +267,8 @@ class Simulation extends World {
     const connections = Map.groupBy(this.connections, ({ identity }) => identity);
     for (const stream of this.recorder.streams) {
       const candidates = connections.get(stream.identity) ?? [];
-      if (!candidates.some((connection) => placeOf(stream, connection) >= 0)) throw new Error(`nobody sent ${describeStream(stream)}`);
+      if (!candidates.some((connection) => placeOf(stream, connection) >= 0))
+        throw new Error(`nobody sent ${describeStream(stream)}`);
     }
   }
 
@@ -250,13 +309,18 @@ class Simulation extends World {
     equal("delivered by both", reassembly.delivered_bytes, this.recorded.reassembly.delivered_bytes);
     const left = new Set(this.recorder.streams);
     // Those of which all is known choose first; then those that got more.
-    const byCertainty = (a: SimulatedSocket, b: SimulatedSocket) => Number(b.isHealthy) - Number(a.isHealthy) || b.received.length - a.received.length;
+    const byCertainty = (a: SimulatedSocket, b: SimulatedSocket) =>
+      Number(b.isHealthy) - Number(a.isHealthy) || b.received.length - a.received.length;
     for (const socket of this.wantedSockets.toSorted(byCertainty)) {
       const { received, isHealthy } = socket;
       const isIts = ({ delivered }: RecordedStream) =>
-        (isHealthy ? delivered.length === received.length : delivered.length >= received.length) && isSame(delivered.slice(0, received.length), received.slice());
+        (isHealthy ? delivered.length === received.length : delivered.length >= received.length) &&
+        isSame(delivered.slice(0, received.length), received.slice());
       const stream = [...left].find(isIts);
-      if (stream === undefined) throw new Error(`connection ${socket.index} (harm: ${socket.harm}) got ${received.length} bytes that are no stream's`);
+      if (stream === undefined)
+        throw new Error(
+          `connection ${socket.index} (harm: ${socket.harm}) got ${received.length} bytes that are no stream's`,
+        );
       left.delete(stream);
     }
   }
@@ -267,7 +331,11 @@ function isAsExpected(stream: RecordedStream, { hasSyn, runs, end }: Expected): 
   if (end !== null && stream.how !== end) return false;
   return runs.every(({ bytes, length }, i) => {
     const run = stream.runs[i]!;
-    return run.length === length && (run.bytes === null) === (bytes === null) && (bytes === null || isSame(run.bytes!.slice(), bytes));
+    return (
+      run.length === length &&
+      (run.bytes === null) === (bytes === null) &&
+      (bytes === null || isSame(run.bytes!.slice(), bytes))
+    );
   });
 }
 
@@ -304,5 +372,7 @@ function describeStream(stream: RecordedStream): string {
 }
 
 function describeRuns(runs: readonly { bytes: unknown; length: number }[]): string {
-  return runs.length === 0 ? "nothing" : runs.map(({ bytes, length }) => (bytes === null ? `hole of ${length}` : `${length} bytes`)).join(", ");
+  return runs.length === 0
+    ? "nothing"
+    : runs.map(({ bytes, length }) => (bytes === null ? `hole of ${length}` : `${length} bytes`)).join(", ");
 }

@@ -24,11 +24,15 @@ if (wanted !== undefined) {
 
   for (let first = 1; first <= SEEDS; first += SEEDS_PER_TEST) {
     const last = first + SEEDS_PER_TEST - 1;
-    test(`every stream and every hole arrives as it must, seeds ${first} to ${last}`, () => {
-      let streams = 0;
-      for (let seed = first; seed <= last; seed++) streams += simulate(seed).streams;
-      // Of a world in which nothing happens, everything is true.
-      expect(streams).toBeGreaterThan(SEEDS_PER_TEST);
-    }, TIMEOUT_MS);
+    test(
+      `every stream and every hole arrives as it must, seeds ${first} to ${last}`,
+      () => {
+        let streams = 0;
+        for (let seed = first; seed <= last; seed++) streams += simulate(seed).streams;
+        // Of a world in which nothing happens, everything is true.
+        expect(streams).toBeGreaterThan(SEEDS_PER_TEST);
+      },
+      TIMEOUT_MS,
+    );
   }
 }

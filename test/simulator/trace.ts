@@ -5,7 +5,8 @@ import type { Arrival } from "./oracle.ts";
 /** The segments that arrived, one a line: when, of which connection, which bytes of its stream, what is said of it. */
 export function traceOf(connections: readonly Connection[], arrivals: readonly Arrival[], epochMs: number): string {
   const heads = connections.map(
-    ({ id, source, destination, sourcePort, isn, stream, ending }) => `#${id} ${source}:${sourcePort} > ${destination}, ISN ${isn}, ${stream.length} bytes, ${ending}`,
+    ({ id, source, destination, sourcePort, isn, stream, ending }) =>
+      `#${id} ${source}:${sourcePort} > ${destination}, ISN ${isn}, ${stream.length} bytes, ${ending}`,
   );
   const lines = arrivals.map(({ sent, atMs, length }) => {
     const { connection, position, payload, flags, sequence, acknowledgment, isGarbage, isFromServer = false } = sent;

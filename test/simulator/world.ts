@@ -36,7 +36,10 @@ const PIECES_PER_SEGMENT = 2;
 const DRAIN_MS_MAX = 600_000;
 
 /** What of the program's options concerns flows; a world adds the rest. */
-export type FlowOptions = Pick<ShardOptions, "maxPendingPackets" | "gapTimeoutMs" | "idleTimeoutMs" | "maxFlows" | "sourceWaits">;
+export type FlowOptions = Pick<
+  ShardOptions,
+  "maxPendingPackets" | "gapTimeoutMs" | "idleTimeoutMs" | "maxFlows" | "sourceWaits"
+>;
 
 export abstract class World {
   protected readonly random: Random;
@@ -80,10 +83,17 @@ export abstract class World {
     this.shard = new Shard(this.options, this.counters, this.report, this.endpoint, () => this.clock.nowMs);
     const { budget } = this.shard.destination.memory;
     // Finer than --max-buffer-mib, so that it is met in a small world.
-    if (scenario.regime === "memory") Object.assign(budget, { limitBytes: this.random.pick([0, 4096, 20_000, 60_000]) });
+    if (scenario.regime === "memory")
+      Object.assign(budget, { limitBytes: this.random.pick([0, 4096, 20_000, 60_000]) });
     this.budget = new Budget(budget.limitBytes);
     this.decoder = new Decoder({ ...this.options, takesServer: this.hearsServer }, this.recorded);
-    this.table = new FlowTable({ ...this.options, reassemblesServer: this.hearsServer }, this.recorded, this.budget, this.recorder, this.decoder.clock);
+    this.table = new FlowTable(
+      { ...this.options, reassemblesServer: this.hearsServer },
+      this.recorded,
+      this.budget,
+      this.recorder,
+      this.decoder.clock,
+    );
   }
 
   /** What holds at every moment. */
@@ -104,12 +114,19 @@ export abstract class World {
       if (connection.sourcePort === this.scenario.port) continue;
       const answered = answer(random, connection);
       this.answers.set(connection, answered);
-      for (const sent of answered.sent) mirror.carry({ ...sent, atMs: EPOCH_MS + sent.atMs }, { isKept: false, isInTime: false, isLate: false, isOnce: false });
+      for (const sent of answered.sent)
+        mirror.carry(
+          { ...sent, atMs: EPOCH_MS + sent.atMs },
+          { isKept: false, isInTime: false, isLate: false, isOnce: false },
+        );
     }
     return this.withoutUntold(mirror.arrivals());
   }
 
-  /** Leaves out what nobody can tell: what a server says on a connection that had others before it, ahead of its SYN and its SYN-ACK. */
+  /**
+   * Leaves out what nobody can tell: what a server says on a connection that had others before it, ahead of its SYN
+   * and its SYN-ACK.
+   */
   private withoutUntold(answers: Frame[]): Frame[] {
     const told = new Map<Connection, number>();
     for (const { sent, atMs } of [...this.arrivals, ...decodeAll(answers).arrivals]) {
@@ -122,7 +139,15 @@ export abstract class World {
   }
 
   trace(): string {
-    return [JSON.stringify(this.scenario), JSON.stringify(this.options), traceOf(this.connections, [...this.arrivals, ...this.answersArrived].sort((a, b) => a.atMs - b.atMs), EPOCH_MS)].join("\n");
+    return [
+      JSON.stringify(this.scenario),
+      JSON.stringify(this.options),
+      traceOf(
+        this.connections,
+        [...this.arrivals, ...this.answersArrived].sort((a, b) => a.atMs - b.atMs),
+        EPOCH_MS,
+      ),
+    ].join("\n");
   }
 
   private mirror(): Frame[] {
@@ -138,7 +163,8 @@ export abstract class World {
         const isLate = isKept && random.chance(scenario.lateSyn);
         // A SYN behind the end and an acknowledgment that was not said before are a new connection's mark.
         const isOnce = sent.flags.includes("S") && acknowledgesMore(connection);
-        if (i >= unseen && !(isOnce && i > 0)) mirror.carry({ ...sent, atMs: EPOCH_MS + sent.atMs }, { isKept, isInTime, isLate, isOnce });
+        if (i >= unseen && !(isOnce && i > 0))
+          mirror.carry({ ...sent, atMs: EPOCH_MS + sent.atMs }, { isKept, isInTime, isLate, isOnce });
         if (random.chance(scenario.foreign)) addForeign(random, scenario, mirror, connection, EPOCH_MS + sent.atMs);
       });
     }
@@ -148,7 +174,9 @@ export abstract class World {
     const mayHaveGarbage = scenario.regime === "exact";
     const isLeftOut = ({ packet }: Frame) => {
       const sent = packet?.segment.sent;
-      return sent !== undefined && sent.isGarbage && (premature.has(sent) || (!mayHaveGarbage && sent.payload.length > 0));
+      return (
+        sent !== undefined && sent.isGarbage && (premature.has(sent) || (!mayHaveGarbage && sent.payload.length > 0))
+      );
     };
     return frames.filter((frame) => !isLeftOut(frame));
   }
@@ -157,7 +185,11 @@ export abstract class World {
     const chosen = this.chooseLimits();
     if (!this.hearsServer || this.scenario.regime !== "exact") return chosen;
     // Nothing that the servers say is given up either.
-    return { ...chosen, maxPendingPackets: chosen.maxPendingPackets + this.answersArrived.length, gapTimeoutMs: chosen.gapTimeoutMs + 2 * this.scenario.delayMsMax + 2 * BATCH_MS_MAX };
+    return {
+      ...chosen,
+      maxPendingPackets: chosen.maxPendingPackets + this.answersArrived.length,
+      gapTimeoutMs: chosen.gapTimeoutMs + 2 * this.scenario.delayMsMax + 2 * BATCH_MS_MAX,
+    };
   }
 
   private chooseLimits(): FlowOptions {
@@ -196,7 +228,7 @@ export abstract class World {
     const { random, scenario, frames } = this;
     const source = new MemorySource(scenario.linkType);
     const batchMax = random.pick([1, 5, 64]);
-    for (let from = 0; from < frames.length; ) {
+    for (let from = 0; from < frames.length;) {
       const endMs = frames[from]!.arrivalMs + BATCH_MS_MAX;
       const batch = frames
         .slice(from, from + random.int(1, batchMax))
@@ -207,7 +239,7 @@ export abstract class World {
       this.passTimeUntil(batch.at(-1)!.timestampMs);
       this.record(source);
       source.rewind();
-      for (let more = true; more; ) {
+      for (let more = true; more;) {
         more = this.process(source, random.int(1, batchMax));
         source.scribble();
       }
@@ -220,13 +252,21 @@ export abstract class World {
   protected process(source: MemorySource, recordsMax: number): boolean {
     for (const socket of this.endpoint.sockets) socket.writes = 0;
     const more = this.shard.process(source, recordsMax);
-    for (const { writes } of this.endpoint.sockets) if (writes > 1) throw new Error(`${writes} writes on one connection in one batch`);
+    for (const { writes } of this.endpoint.sockets)
+      if (writes > 1) throw new Error(`${writes} writes on one connection in one batch`);
     return more;
   }
 
   private record(source: MemorySource): void {
     while (source.next()) {
-      const outcome = this.decoder.decode(source.bytes, source.view, source.offset, source.length, source.linkType, source.timestampMs);
+      const outcome = this.decoder.decode(
+        source.bytes,
+        source.view,
+        source.offset,
+        source.length,
+        source.linkType,
+        source.timestampMs,
+      );
       if (outcome === SEGMENT) this.table.accept(this.decoder.segment);
     }
   }
@@ -267,7 +307,8 @@ export abstract class World {
       this.whileDraining(this.clock.nowMs - startMs);
       this.shard.tick();
       this.check();
-      if (this.clock.nowMs - startMs > DRAIN_MS_MAX) throw new Error(`${this.shard.destination.openCount} connections do not end`);
+      if (this.clock.nowMs - startMs > DRAIN_MS_MAX)
+        throw new Error(`${this.shard.destination.openCount} connections do not end`);
     }
   }
 
@@ -287,7 +328,9 @@ export abstract class World {
       equal("frames.truncated", frames.truncated, truncated);
       const fromServer = (dropped.get("from_server") ?? 0) + answers - heard;
       const unheard = new Map([...dropped, ["from_server", fromServer]]);
-      DROP_REASONS.forEach((reason, i) => equal(`frames.dropped.${reason}`, frames.dropped[i]!, unheard.get(reason) ?? 0));
+      DROP_REASONS.forEach((reason, i) =>
+        equal(`frames.dropped.${reason}`, frames.dropped[i]!, unheard.get(reason) ?? 0),
+      );
       equal("fragments.completed", fragments.completed, completedDatagrams);
     }
   }
@@ -305,7 +348,8 @@ export abstract class World {
     this.table.advance(Math.max(last, this.clock.nowMs));
     this.table.advance(Math.max(last, this.clock.nowMs) + REMEMBER_MS + 1);
     equal("remembered flows", this.table.rememberedCount, 0);
-  }}
+  }
+}
 
 class CountingReport implements DestinationReport, HttpReport {
   begun = 0;
@@ -365,9 +409,11 @@ function withoutSomeAmbiguous(frames: Frame[]): Frame[] {
     if (flags.includes("S")) note(opened, arrival);
     if (flags.includes("F")) note(ended, arrival);
   }
-  const isOpened = (connection: Connection, atMs: number) => known.get(connection)! < atMs && opened.get(connection)! < atMs;
+  const isOpened = (connection: Connection, atMs: number) =>
+    known.get(connection)! < atMs && opened.get(connection)! < atMs;
   const isEnded = (connection: Connection | null, atMs: number): boolean =>
-    connection === null || (isOpened(connection, atMs) && ended.get(connection)! < atMs && isEnded(connection.before, atMs));
+    connection === null ||
+    (isOpened(connection, atMs) && ended.get(connection)! < atMs && isEnded(connection.before, atMs));
   const isUnknown = new Set<Connection>();
   return frames.filter(({ packet, arrivalMs }) => {
     if (packet === null) return true;

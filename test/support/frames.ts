@@ -44,7 +44,9 @@ export const UDP = 17;
 const FLAG_BITS: Record<string, number> = { F: 1, S: 2, R: 4, P: 8, A: 16, U: 32, E: 64, C: 128 };
 
 export function bytes(...parts: (Uint8Array | number[] | string)[]): Uint8Array {
-  const arrays = parts.map((part) => (typeof part === "string" ? new TextEncoder().encode(part) : Uint8Array.from(part)));
+  const arrays = parts.map((part) =>
+    typeof part === "string" ? new TextEncoder().encode(part) : Uint8Array.from(part),
+  );
   const joined = new Uint8Array(arrays.reduce((sum, array) => sum + array.length, 0));
   let offset = 0;
   for (const array of arrays) {
@@ -96,11 +98,25 @@ export function udp(sourcePort: number, destinationPort: number, payload: Uint8A
 }
 
 /** An IPv4 or IPv6 packet, by the form of the addresses; a fragment if its options say so. */
-export function ip(source: string, destination: string, protocol: number, payload: Uint8Array, options: IpOptions = {}): Uint8Array {
-  return source.includes(":") ? ipv6(source, destination, protocol, payload, options) : ipv4(source, destination, protocol, payload, options);
+export function ip(
+  source: string,
+  destination: string,
+  protocol: number,
+  payload: Uint8Array,
+  options: IpOptions = {},
+): Uint8Array {
+  return source.includes(":")
+    ? ipv6(source, destination, protocol, payload, options)
+    : ipv4(source, destination, protocol, payload, options);
 }
 
-function ipv4(source: string, destination: string, protocol: number, payload: Uint8Array, options: IpOptions): Uint8Array {
+function ipv4(
+  source: string,
+  destination: string,
+  protocol: number,
+  payload: Uint8Array,
+  options: IpOptions,
+): Uint8Array {
   const extra = options.options ?? new Uint8Array(0);
   const headerLength = 20 + extra.length;
   return bytes(
@@ -117,7 +133,13 @@ function ipv4(source: string, destination: string, protocol: number, payload: Ui
   );
 }
 
-function ipv6(source: string, destination: string, protocol: number, payload: Uint8Array, options: IpOptions): Uint8Array {
+function ipv6(
+  source: string,
+  destination: string,
+  protocol: number,
+  payload: Uint8Array,
+  options: IpOptions,
+): Uint8Array {
   const headers = [...(options.extensions ?? [])];
   if (options.fragmentOffset !== undefined || options.moreFragments) {
     const fragment = u16((options.fragmentOffset ?? 0) | (options.moreFragments ? 1 : 0));
@@ -130,7 +152,15 @@ function ipv6(source: string, destination: string, protocol: number, payload: Ui
       return bytes([chain[i + 1]!, second], body);
     }),
   );
-  return bytes([0x60, 0, 0, 0], u16(extension.length + payload.length), [chain[0]!, options.ttl ?? 64], address(source), address(destination), extension, payload);
+  return bytes(
+    [0x60, 0, 0, 0],
+    u16(extension.length + payload.length),
+    [chain[0]!, options.ttl ?? 64],
+    address(source),
+    address(destination),
+    extension,
+    payload,
+  );
 }
 
 /** An Ethernet frame; `vlans` are 802.1Q VLAN ids, the outer ones as 802.1ad. */
@@ -144,7 +174,10 @@ export function ethernet(packet: Uint8Array, vlans: number[] = []): Uint8Array {
 export function vxlanPacket(inner: Uint8Array, outer: Outer): Uint8Array {
   const header = bytes([outer.flags ?? 0x08, 0, 0, 0], u32((outer.vni << 8) | (outer.reserved ?? 0)));
   const datagram = udp(outer.sourcePort ?? 65_500, outer.port ?? 4789, bytes(header, inner));
-  return ip(outer.source ?? "172.31.0.238", outer.destination ?? "172.31.17.188", UDP, datagram, { ttl: 255, ...outer });
+  return ip(outer.source ?? "172.31.0.238", outer.destination ?? "172.31.17.188", UDP, datagram, {
+    ttl: 255,
+    ...outer,
+  });
 }
 
 /** A mirrored frame as it arrives on Ethernet. */

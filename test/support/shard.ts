@@ -18,9 +18,31 @@ export function shardOnItsOwn(options: Partial<ShardOptions> & Pick<ShardOptions
     afterEvents: (callback) => callback(),
   };
   const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
-  const http = { pipelineDepth: 1, maxWaitingRequests: 100_000, maxRequestBytes: 1000, maxHeaderBytes: 1000, responseTimeoutMs: 1000, headerEdits: null };
-  const limits = { maxPendingPackets: 32, gapTimeoutMs: 1000, idleTimeoutMs: 300_000, maxFlows: 1000, sourceWaits: false, maxBufferMib: 16, maxRetries: 10, connectTimeoutMs: 1000 };
-  const ours = { vxlanPort: 4789, vni: SHARD_VNI, port: SHARD_PORT, address: { host: "endpoint", port: 1 }, measuresDelay: true };
+  const http = {
+    pipelineDepth: 1,
+    maxWaitingRequests: 100_000,
+    maxRequestBytes: 1000,
+    maxHeaderBytes: 1000,
+    responseTimeoutMs: 1000,
+    headerEdits: null,
+  };
+  const limits = {
+    maxPendingPackets: 32,
+    gapTimeoutMs: 1000,
+    idleTimeoutMs: 300_000,
+    maxFlows: 1000,
+    sourceWaits: false,
+    maxBufferMib: 16,
+    maxRetries: 10,
+    connectTimeoutMs: 1000,
+  };
+  const ours = {
+    vxlanPort: 4789,
+    vni: SHARD_VNI,
+    port: SHARD_PORT,
+    address: { host: "endpoint", port: 1 },
+    measuresDelay: true,
+  };
   const shard = new Shard({ ...USUAL, ...http, ...limits, ...ours, ...options }, counters, report, connector, now);
   return { shard, counters, connections };
 }

@@ -30,7 +30,9 @@ const server = Bun.serve<{ path: string }>({
   },
   websocket: {
     message(socket, message) {
-      served.push(`${typeof message === "string" ? "TEXT" : "BINARY"} ${socket.data.path} ${Bun.SHA256.hash(message, "hex")}`);
+      served.push(
+        `${typeof message === "string" ? "TEXT" : "BINARY"} ${socket.data.path} ${Bun.SHA256.hash(message, "hex")}`,
+      );
       socket.send(message);
     },
     close(socket, code, reason) {

@@ -46,7 +46,18 @@ interface Dress {
 const ORDINARY: Dress = {};
 const DRESSES: readonly Dress[] = [
   ...["OK", "", "\tOK", " O\x01\x7f\rK"].map((reason) => ({ reason })),
-  ...["X y: a", "X : a", "no colon", "<br />", "<b>Warning</b>:  in <b>/a.php</b>", "X[\xe9]: a", "X: a\x01\x7f\rb", ": a", "X: a\r\n b", "X: a\nY: b"].map((field) => ({ field })),
+  ...[
+    "X y: a",
+    "X : a",
+    "no colon",
+    "<br />",
+    "<b>Warning</b>:  in <b>/a.php</b>",
+    "X[\xe9]: a",
+    "X: a\x01\x7f\rb",
+    ": a",
+    "X: a\r\n b",
+    "X: a\nY: b",
+  ].map((field) => ({ field })),
   { length: (length) => [`Content-Length: ${length}`, `Content-Length: ${length}`] },
   { length: (length) => [`Content-Length: ${length}, ${length}`] },
   { length: (length) => [`Content-Length : ${length}`] },
@@ -54,7 +65,9 @@ const DRESSES: readonly Dress[] = [
   { length: (length) => ["Transfer-Encoding: identity", `Content-Length: ${length}`], isDoubtful: true },
   { coding: ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"] },
   { coding: ["Transfer-Encoding: gzip,,\tChunked"] },
-  ...["  ", "\t", ";", "; a=\"b", ";\x01", "x"].map((padding) => ({ chunks: (body: string) => `${body.length.toString(16)}${padding}\r\n${body}\r\n0${padding}\r\n\r\n` })),
+  ...["  ", "\t", ";", '; a="b', ";\x01", "x"].map((padding) => ({
+    chunks: (body: string) => `${body.length.toString(16)}${padding}\r\n${body}\r\n0${padding}\r\n\r\n`,
+  })),
   { chunks: (body) => `${body.length.toString(16)}\n${body}\n0\nX : a\nno colon\n\n` },
 ];
 
@@ -139,7 +152,8 @@ export class HttpSocket extends SimulatedSocket {
   }
 
   override write(bytes: Uint8Array, offset: number, length: number): number {
-    if (this.isClosing && this.partial === null) throw new Error(`connection ${this.index} is to be closed, and gets another request`);
+    if (this.isClosing && this.partial === null)
+      throw new Error(`connection ${this.index} is to be closed, and gets another request`);
     const taken = super.write(bytes, offset, length);
     if (taken < 0 || (taken > 0 && this.hasLeft)) this.wasMissed = true;
     else if (taken > 0) this.read(Buffer.from(bytes.subarray(offset, offset + taken)));
@@ -200,8 +214,17 @@ export class HttpSocket extends SimulatedSocket {
 
   private newAttempt(): Attempt {
     const open = this.attempts.filter(({ isAnswered }) => !isAnswered).length;
-    if (open >= this.http.pipelineDepth) throw new Error(`connection ${this.index} has ${open} unanswered requests, and gets another`);
-    const none = { head: null, bytes: NOTHING, isWhole: false, isEarly: false, isBegun: false, isAnswered: false, isUpgraded: false };
+    if (open >= this.http.pipelineDepth)
+      throw new Error(`connection ${this.index} has ${open} unanswered requests, and gets another`);
+    const none = {
+      head: null,
+      bytes: NOTHING,
+      isWhole: false,
+      isEarly: false,
+      isBegun: false,
+      isAnswered: false,
+      isUpgraded: false,
+    };
     const attempt: Attempt = { socket: this, ...none };
     this.attempts.push(attempt);
     this.endpoint.requests.push(attempt);
@@ -227,11 +250,27 @@ export class HttpSocket extends SimulatedSocket {
       return;
     }
     if (mischief === "malformed") {
-      this.send(text(random.pick(["HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 2x0 OK\r\n\r\n", "hello\r\n\r\n", "HTTP/1.1 200 OK\r\nBad: \0\r\n\r\n", "\x16\x03\x01"])), () => {}, () => {});
+      this.send(
+        text(
+          random.pick([
+            "HTTP/2 200 OK\r\n\r\n",
+            "HTTP/1.1 2x0 OK\r\n\r\n",
+            "hello\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nBad: \0\r\n\r\n",
+            "\x16\x03\x01",
+          ]),
+        ),
+        () => {},
+        () => {},
+      );
       return;
     }
     if (mischief === "unasked" && !head.wantsUpgrade) {
-      this.send(text("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"), () => {}, () => {});
+      this.send(
+        text("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"),
+        () => {},
+        () => {},
+      );
       return;
     }
     if (head.wantsUpgrade && attempt.isWhole && random.chance(this.http.upgrading)) {
@@ -252,12 +291,20 @@ export class HttpSocket extends SimulatedSocket {
       return;
     }
     // What comes with an answer to the only request, and is none's.
-    const extra = mischief === "extra" && this.http.pipelineDepth === 1 && !answer.isUntilClose ? text("HTTP/1.1 408 Request Timeout\r\n\r\n") : NOTHING;
-    this.send(Buffer.concat([answer.bytes, extra]), note, () => {
-      if (answer.isUntilClose) this.leave();
-      else if (!answer.isPersistent) this.after(10, () => this.leave());
-      else this.goOn(isLast || head.closes);
-    }, extra.length);
+    const extra =
+      mischief === "extra" && this.http.pipelineDepth === 1 && !answer.isUntilClose
+        ? text("HTTP/1.1 408 Request Timeout\r\n\r\n")
+        : NOTHING;
+    this.send(
+      Buffer.concat([answer.bytes, extra]),
+      note,
+      () => {
+        if (answer.isUntilClose) this.leave();
+        else if (!answer.isPersistent) this.after(10, () => this.leave());
+        else this.goOn(isLast || head.closes);
+      },
+      extra.length,
+    );
   }
 
   private goOn(closes: boolean): void {
@@ -269,14 +316,23 @@ export class HttpSocket extends SimulatedSocket {
 
   private upgrade(attempt: Attempt): void {
     const isConnect = attempt.head!.method === "CONNECT";
-    const bytes = text(isConnect ? "HTTP/1.1 200 Connection established\r\n\r\n" : "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    const bytes = text(
+      isConnect
+        ? "HTTP/1.1 200 Connection established\r\n\r\n"
+        : "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    );
     const note = (sent: number) => {
       if (sent < bytes.length) return;
       attempt.isBegun = attempt.isAnswered = attempt.isUpgraded = true;
       this.bare = new GrowingBytes();
     };
     this.send(bytes, note, () => {
-      if (this.endpoint.random.chance(0.5)) this.send(Buffer.from(this.endpoint.random.bytes(20)), () => {}, () => {});
+      if (this.endpoint.random.chance(0.5))
+        this.send(
+          Buffer.from(this.endpoint.random.bytes(20)),
+          () => {},
+          () => {},
+        );
     });
   }
 
@@ -284,15 +340,23 @@ export class HttpSocket extends SimulatedSocket {
     const { random } = this.endpoint;
     const { method, closes, expectsContinue } = head!;
     const isRefusal = method === "CONNECT";
-    const code = isRefusal ? random.pick([403, 405, 502]) : random.pick([200, 200, 200, 201, 204, 304, 301, 404, 500, 503]);
+    const code = isRefusal
+      ? random.pick([403, 405, 502])
+      : random.pick([200, 200, 200, 201, 204, 304, 301, 404, 500, 503]);
     const minor = random.chance(0.9) ? 1 : 0;
     // That it keeps the connection, where either side speaks HTTP/1.0.
     const mustSay = Math.min(minor, head!.minor) === 0;
     const hasNoBody = method === "HEAD" || code === 204 || code === 304;
-    const framings = ["length", "nothing", ...(minor === 1 ? ["chunked", "chunked"] : []), ...(this.endpoint.random.chance(0.2) ? ["close"] : [])];
+    const framings = [
+      "length",
+      "nothing",
+      ...(minor === 1 ? ["chunked", "chunked"] : []),
+      ...(this.endpoint.random.chance(0.2) ? ["close"] : []),
+    ];
     const framing = hasNoBody && random.chance(0.5) ? "bare" : random.pick(framings);
     const body = "x".repeat(random.pick([1, 10, 1000]));
-    const isClosing = (isLast && this.isAnnounced) || (closes && random.chance(0.7)) || (!isWhole && random.chance(0.5));
+    const isClosing =
+      (isLast && this.isAnnounced) || (closes && random.chance(0.7)) || (!isWhole && random.chance(0.5));
     const fields: string[] = [];
     const dress = this.dress();
     if (framing === "length") fields.push(...(dress.length?.(body.length) ?? [`Content-Length: ${body.length}`]));
@@ -301,10 +365,16 @@ export class HttpSocket extends SimulatedSocket {
     if (dress.field !== undefined) fields.push(dress.field);
     if (isClosing) fields.push("Connection: close");
     else if (mustSay && random.chance(0.7)) fields.push("Connection: keep-alive");
-    const content = hasNoBody || framing === "nothing" ? "" : framing === "chunked" ? dress.chunks?.(body) ?? `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n` : body;
+    const content =
+      hasNoBody || framing === "nothing"
+        ? ""
+        : framing === "chunked"
+          ? (dress.chunks?.(body) ?? `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`)
+          : body;
     let interim = "";
     if (expectsContinue && random.chance(0.5)) interim += "HTTP/1.1 100 Continue\r\n\r\n";
-    while (random.chance(this.http.interim)) interim += random.pick(["HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", "HTTP/1.1 102 Processing\r\n\r\n"]);
+    while (random.chance(this.http.interim))
+      interim += random.pick(["HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", "HTTP/1.1 102 Processing\r\n\r\n"]);
     const reason = random.pick(["OK", ""]);
     const line = `HTTP/1.${minor} ${code}${dress.reason ?? ` ${reason}`}\r\n`;
     const isUntilClose = framing === "close" && !hasNoBody;
@@ -313,7 +383,11 @@ export class HttpSocket extends SimulatedSocket {
       bytes: text(`${interim}${line}${section}${content}`),
       begunAt: interim.length + line.length,
       headEnd: interim.length + line.length + section.length,
-      isPersistent: !isClosing && !isUntilClose && !(framing === "length" && dress.isDoubtful === true) && (!mustSay || fields.includes("Connection: keep-alive")),
+      isPersistent:
+        !isClosing &&
+        !isUntilClose &&
+        !(framing === "length" && dress.isDoubtful === true) &&
+        (!mustSay || fields.includes("Connection: keep-alive")),
       isUntilClose,
     };
   }
@@ -324,10 +398,15 @@ export class HttpSocket extends SimulatedSocket {
     return odd.chance(http.dressing) ? odd.pick(DRESSES) : ORDINARY;
   }
 
-  /** Sends bytes in pieces, one of which has the last `together` and the one before them. `note` is told how many were sent before the program is. */
+  /**
+   * Sends bytes in pieces, one of which has the last `together` and the one before them. `note` is told how many were
+   * sent before the program is.
+   */
   private send(bytes: Buffer, note: (sent: number) => void, then: () => void, together = 0): void {
     const { random } = this.endpoint;
-    const cuts = new Set(Array.from({ length: random.pick([0, 0, 1, 3]) }, () => random.int(1, Math.max(1, bytes.length - 1 - together))));
+    const cuts = new Set(
+      Array.from({ length: random.pick([0, 0, 1, 3]) }, () => random.int(1, Math.max(1, bytes.length - 1 - together))),
+    );
     const ends = [...cuts, bytes.length].filter((end) => end <= bytes.length).toSorted((a, b) => a - b);
     let sent = 0;
     const step = () => {

@@ -21,8 +21,16 @@ interface Hole {
   readonly to: number;
 }
 
-/** `at`: the place of the recorded stream's first byte. `isUpgraded`: whether the endpoint has taken this request's offer. */
-export function frame(session: Session, stream: RecordedStream, at: number, isUpgraded: (item: Item) => boolean): Framed {
+/**
+ * `at`: the place of the recorded stream's first byte. `isUpgraded`: whether the endpoint has taken this request's
+ * offer.
+ */
+export function frame(
+  session: Session,
+  stream: RecordedStream,
+  at: number,
+  isUpgraded: (item: Item) => boolean,
+): Framed {
   return new Framing(session, stream, at, isUpgraded).run();
 }
 
@@ -52,7 +60,9 @@ class Framing {
 
   run(): Framed {
     // Each step takes what follows one place, and says where to go on: in step, or looking for a request.
-    let place: Place | null = this.stream.hasSyn ? { at: this.first, isInStep: true } : { at: this.first, isInStep: false };
+    let place: Place | null = this.stream.hasSyn
+      ? { at: this.first, isInStep: true }
+      : { at: this.first, isInStep: false };
     while (place !== null) place = place.isInStep ? this.stepAt(place.at) : this.seekFrom(place.at);
     return this.framed;
   }
@@ -72,7 +82,8 @@ class Framing {
     const { start, end, headEnd, kind, seenAt } = item;
     const known = Math.min(hole.from, this.end);
     // What was found and has lines that are no fields is rather a text.
-    if (isFound && item.isStray && headEnd <= known && seenAt >= headEnd - 1) return this.lose("malformed", this.nextBegin(headEnd - 1));
+    if (isFound && item.isStray && headEnd <= known && seenAt >= headEnd - 1)
+      return this.lose("malformed", this.nextBegin(headEnd - 1));
     if (kind !== "request" && seenAt < known) {
       if (kind === "broken") return this.takeBroken(item, known, isFound);
       if (item.id === HTTP2) this.framed.bare = { from: start, to: known };
@@ -97,7 +108,8 @@ class Framing {
     const { end, headEnd, reason, seenAt } = item;
     this.damage(reason);
     // In a head that was found: it was no request, or the gap was in it.
-    if (isFound && reason !== "ambiguous_length" && seenAt < headEnd - 1) return { at: this.nextBegin(seenAt), isInStep: false };
+    if (isFound && reason !== "ambiguous_length" && seenAt < headEnd - 1)
+      return { at: this.nextBegin(seenAt), isInStep: false };
     if (!item.isEndKnown) return null;
     if (end <= known) return this.after(item);
     const hole = this.holeFrom(seenAt);
@@ -115,7 +127,8 @@ class Framing {
   }
 
   /**
-   * Whether what the client says behind its offer shows that production has declined it: a request line of a method that
+   * Whether what the client says behind its offer shows that production has declined it: a request line of a method
+   * that
    * everyone knows. A gap there shows nothing, but nothing of another protocol could be understood behind it.
    */
   private isDeclined({ start, end }: Item): boolean {
@@ -146,7 +159,8 @@ class Framing {
       if (begin < at) continue;
       const item = this.session.items.find(({ start }) => start === begin);
       if (item === undefined || item.lineEnd === 0) continue;
-      if (item.lineEnd <= Math.min(this.holeFrom(begin).from, this.end)) return this.take(item, this.holeFrom(begin), true);
+      if (item.lineEnd <= Math.min(this.holeFrom(begin).from, this.end))
+        return this.take(item, this.holeFrom(begin), true);
     }
     return null;
   }

@@ -16,10 +16,17 @@ export function parseHead(bytes: Buffer): ParsedHead | null {
   const lf = bytes.indexOf("\n\n");
   if (crlf < 0 && lf < 0) return null;
   const length = crlf >= 0 && (lf < 0 || crlf < lf) ? crlf + 4 : lf + 2;
-  const lines = bytes.toString("latin1", 0, length).replaceAll(/\r?\n[ \t]+/g, " ").split(/\r?\n/);
+  const lines = bytes
+    .toString("latin1", 0, length)
+    .replaceAll(/\r?\n[ \t]+/g, " ")
+    .split(/\r?\n/);
   const line = /^(\S+) (.+) HTTP\/1\.(0|1|10)[ \t]*$/.exec(lines[0]!);
   if (line === null) throw new Error(`the endpoint was sent ${JSON.stringify(lines[0])}`);
-  const field = (name: string) => lines.find((text) => text.toLowerCase().startsWith(`${name}:`))?.slice(name.length + 1).trim() ?? "";
+  const field = (name: string) =>
+    lines
+      .find((text) => text.toLowerCase().startsWith(`${name}:`))
+      ?.slice(name.length + 1)
+      .trim() ?? "";
   const connection = field("connection").toLowerCase();
   const minor = Math.min(Number(line[3]), 1);
   return {
@@ -43,11 +50,12 @@ export function wholeLength(bytes: Buffer, { length, method }: ParsedHead): numb
 }
 
 function endOfChunks(bytes: Buffer, from: number): number {
-  for (let at = from; ; ) {
+  for (let at = from; ;) {
     const lineEnd = bytes.indexOf("\r\n", at);
     if (lineEnd < 0) return -1;
     const size = /^[0-9a-f]+(?=[ \t;]|$)/i.exec(bytes.toString("latin1", at, lineEnd));
-    if (size === null) throw new Error(`the endpoint was sent a chunk ${JSON.stringify(bytes.toString("latin1", at, lineEnd))}`);
+    if (size === null)
+      throw new Error(`the endpoint was sent a chunk ${JSON.stringify(bytes.toString("latin1", at, lineEnd))}`);
     at = lineEnd + 2 + parseInt(size[0], 16) + 2;
     if (size[0].replaceAll("0", "") !== "") continue;
     // The trailer section ends with an empty line, which may be its first.

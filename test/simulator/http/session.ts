@@ -81,14 +81,29 @@ const ORDINARY: Oddity = {};
 
 const METHODS = ["GET", "GET", "GET", "POST", "POST", "POST", "PUT", "HEAD", "DELETE", "PATCH", "OPTIONS", "FROB"];
 const IDEMPOTENT = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"];
-const FIELDS = ["Accept: */*", "X-Empty:", "Cookie: a=b; c=\"d\"", "X-Folded: one\r\n two\r\n\tthree", "Accept-Encoding:gzip , br", "TE: trailers", "X-Long: " + "v".repeat(150)];
+const FIELDS = [
+  "Accept: */*",
+  "X-Empty:",
+  'Cookie: a=b; c="d"',
+  "X-Folded: one\r\n two\r\n\tthree",
+  "Accept-Encoding:gzip , br",
+  "TE: trailers",
+  "X-Long: " + "v".repeat(150),
+];
 const ODD: readonly Oddity[] = [
   ...["X-Control: a\x01b", "Cookie: \x7f", "X[0]/: a", ": a"].map((field) => ({ field, isOdd: true })),
-  ...["X : a", "X y: a", "X\xe9: a", "X\x02: a", "no colon", "<br />"].map((field) => ({ field, isOdd: true, isStray: true })),
+  ...["X : a", "X y: a", "X\xe9: a", "X\x02: a", "no colon", "<br />"].map((field) => ({
+    field,
+    isOdd: true,
+    isStray: true,
+  })),
   ...["?x", "odd", "/a b", "/a\x01\x7f", "/a HTTP/1.0", "*x"].map((target) => ({ target, isOdd: true })),
   ...["1 ", "1\t ", "10"].map((version) => ({ version, isOdd: true })),
   ...[" ", "\t", ";", ";a=b/c:d", ";a\x01", " x"].map((extension) => ({ extension, isOdd: true })),
-  ...["Content_Length: 7", "transfer_encoding: chunked", ".Content-Length: 7"].map((field) => ({ field, isIsolated: true })),
+  ...["Content_Length: 7", "transfer_encoding: chunked", ".Content-Length: 7"].map((field) => ({
+    field,
+    isIsolated: true,
+  })),
 ];
 const ODD_LENGTHS: readonly Oddity[] = [
   { framing: (field) => [field, field], isIsolated: true },
@@ -98,7 +113,10 @@ const ODD_LENGTHS: readonly Oddity[] = [
   { framing: (field) => ["Transfer-Encoding: identity", field], isIsolated: true },
 ];
 const ODD_CODINGS: readonly Oddity[] = [
-  ...["gzip, chunked", ", Chunked", "chunked ,", "\tchunked", "identity, chunked"].map((coding) => ({ framing: () => [`Transfer-Encoding: ${coding}`], isIsolated: true })),
+  ...["gzip, chunked", ", Chunked", "chunked ,", "\tchunked", "identity, chunked"].map((coding) => ({
+    framing: () => [`Transfer-Encoding: ${coding}`],
+    isIsolated: true,
+  })),
   { framing: (field) => [field, "Content-Length: 3"], isIsolated: true },
   { framing: (field) => ["Content-Length: 0", field], isIsolated: true },
   { framing: (field) => [field, "Transfer-Encoding:"], isIsolated: true },
@@ -160,7 +178,13 @@ class Writer {
     const fields = [...options.fields, ...(isUpgrade && !isConnect ? ["Upgrade: websocket"] : [])];
     if (body.bytes.length > 0 && random.chance(0.1)) fields.push("Expect: 100-continue");
     const isStray = oddity.isStray ?? false;
-    const kind = { hasLength: body.hasLength, isLast: options.isLast && !isUpgrade, wantsUpgrade: isUpgrade, isStray, isOdd: oddity.isOdd ?? false };
+    const kind = {
+      hasLength: body.hasLength,
+      isLast: options.isLast && !isUpgrade,
+      wantsUpgrade: isUpgrade,
+      isStray,
+      isOdd: oddity.isOdd ?? false,
+    };
     const isIsolated = body.isIsolated || oddity.isIsolated === true || (isStray && body.bytes.length > 0);
     this.add("request", method, minor, [...fields, ...body.fields], body.bytes, { ...kind, isIsolated }, oddity);
     if (isUpgrade && random.chance(0.5)) this.addOtherProtocol();
@@ -171,7 +195,8 @@ class Writer {
     const { odd } = this;
     if (!odd.chance(this.knobs.odd)) return ORDINARY;
     const oddity = odd.pick([...ODD, ...ODD_LENGTHS, ...ODD_CODINGS]);
-    const isMisplaced = (oddity.version !== undefined && minor === 0) || (oddity.target !== undefined && method === "CONNECT");
+    const isMisplaced =
+      (oddity.version !== undefined && minor === 0) || (oddity.target !== undefined && method === "CONNECT");
     return isMisplaced ? ORDINARY : oddity;
   }
 
@@ -180,7 +205,8 @@ class Writer {
     const isLast = random.chance(this.knobs.closing);
     if (minor === 0) return { fields: isLast ? [] : ["Connection: Keep-Alive"], isLast };
     // What an upgrade's request says of closing is about the connection that it may not be any more.
-    if (isUpgrade) return { fields: [random.pick(["Connection: Upgrade", "connection: keep-alive, upgrade"])], isLast: false };
+    if (isUpgrade)
+      return { fields: [random.pick(["Connection: Upgrade", "connection: keep-alive, upgrade"])], isLast: false };
     return { fields: isLast ? [random.pick(["Connection: close", "Connection: foo , Close"])] : [], isLast };
   }
 
@@ -188,19 +214,37 @@ class Writer {
   private body(method: string, minor: number, wanted: Oddity): Body {
     const { random } = this;
     const isUsual = ["POST", "PUT", "PATCH", "FROB"].includes(method);
-    const nothing = { fields: isUsual && random.chance(0.5) ? ["Content-Length: 0"] : [], bytes: Buffer.alloc(0), hasLength: false, isIsolated: false };
+    const nothing = {
+      fields: isUsual && random.chance(0.5) ? ["Content-Length: 0"] : [],
+      bytes: Buffer.alloc(0),
+      hasLength: false,
+      isIsolated: false,
+    };
     const isOfBody = wanted.framing !== undefined || wanted.extension !== undefined;
-    if (method === "CONNECT" || !random.chance(isUsual ? 0.9 : 0.1)) return { ...nothing, oddity: isOfBody ? ORDINARY : wanted };
+    if (method === "CONNECT" || !random.chance(isUsual ? 0.9 : 0.1))
+      return { ...nothing, oddity: isOfBody ? ORDINARY : wanted };
     const bytes = this.bodyBytes(random.pick([1, 10, 300, this.knobs.bodyBytesMax]));
     if (minor === 1 && random.chance(0.4)) {
       const oddity = ODD_LENGTHS.includes(wanted) ? ORDINARY : wanted;
       const field = random.pick(["Transfer-Encoding: chunked", "transfer-encoding:\tChunked "]);
       const chunks = this.chunked(bytes, oddity.extension);
-      return { fields: oddity.framing?.(field, 0) ?? [field], bytes: chunks.bytes, hasLength: false, isIsolated: field.includes("\t") || chunks.hasTrailers, oddity };
+      return {
+        fields: oddity.framing?.(field, 0) ?? [field],
+        bytes: chunks.bytes,
+        hasLength: false,
+        isIsolated: field.includes("\t") || chunks.hasTrailers,
+        oddity,
+      };
     }
     const oddity = ODD_CODINGS.includes(wanted) || wanted.extension !== undefined ? ORDINARY : wanted;
     const field = `${random.pick(["Content-Length", "content-length"])}: ${random.chance(0.1) ? "0" : ""}${bytes.length}`;
-    return { fields: oddity.framing?.(field, bytes.length) ?? [field], bytes, hasLength: true, isIsolated: field.includes(": 0"), oddity };
+    return {
+      fields: oddity.framing?.(field, bytes.length) ?? [field],
+      bytes,
+      hasLength: true,
+      isIsolated: field.includes(": 0"),
+      oddity,
+    };
   }
 
   private bodyBytes(lengthMax: number): Buffer {
@@ -216,10 +260,14 @@ class Writer {
     const { random } = this;
     const oddOr = (usual: string) => extension ?? usual;
     const pieces: Buffer[] = [];
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const length = Math.min(bytes.length - at, random.int(1, Math.ceil(bytes.length / random.int(1, 4))));
       const size = length.toString(16);
-      pieces.push(Buffer.from(`${random.chance(0.2) ? "00" : ""}${random.chance(0.5) ? size.toUpperCase() : size}${oddOr(random.pick(EXTENSIONS))}\r\n`));
+      pieces.push(
+        Buffer.from(
+          `${random.chance(0.2) ? "00" : ""}${random.chance(0.5) ? size.toUpperCase() : size}${oddOr(random.pick(EXTENSIONS))}\r\n`,
+        ),
+      );
       pieces.push(bytes.subarray(at, at + length), Buffer.from("\r\n"));
       at += length;
     }
@@ -243,10 +291,20 @@ class Writer {
       () => this.addSeenInField("Content-Length : 5", "Content-Length".length),
       () => this.addSeenInField("X-Bad: a\rb", "X-Bad: a\r".length),
       () => this.addSeenInField("Content-Length: 5x", "Content-Length: 5".length),
-      () => this.add("broken", "POST", 1, ["Content-Length: 5", "Content-Length: 6"], Buffer.from("hello"), { reason: "ambiguous_length" }),
-      () => this.add("broken", "CONNECT", 1, ["Content-Length: 5"], Buffer.from("hello"), { reason: "ambiguous_length" }),
-      () => this.add("broken", "POST", 1, ["Transfer-Encoding: gzip"], Buffer.from("hello"), { reason: "ambiguous_length" }),
-      () => this.add("broken", "PUT", 1, ["Transfer-Encoding: chunked"], Buffer.from("5\r\nhello\r\nzz\r\n"), { seenInBody: "5\r\nhello\r\nz".length }),
+      () =>
+        this.add("broken", "POST", 1, ["Content-Length: 5", "Content-Length: 6"], Buffer.from("hello"), {
+          reason: "ambiguous_length",
+        }),
+      () =>
+        this.add("broken", "CONNECT", 1, ["Content-Length: 5"], Buffer.from("hello"), { reason: "ambiguous_length" }),
+      () =>
+        this.add("broken", "POST", 1, ["Transfer-Encoding: gzip"], Buffer.from("hello"), {
+          reason: "ambiguous_length",
+        }),
+      () =>
+        this.add("broken", "PUT", 1, ["Transfer-Encoding: chunked"], Buffer.from("5\r\nhello\r\nzz\r\n"), {
+          seenInBody: "5\r\nhello\r\nz".length,
+        }),
       () => {
         const start = this.length;
         const line = `GET /${"x".repeat(random.int(0, 20))} HTTP/9.1`;
@@ -285,7 +343,12 @@ class Writer {
     const headEnd = this.length;
     this.put(body);
     const lineEnd = line.length <= maxHeaderBytes ? start + line.length : 0;
-    const known = { reason: "header_too_long", seenAt: start + maxHeaderBytes, isEndKnown: true, hasLength: body !== "" } as const;
+    const known = {
+      reason: "header_too_long",
+      seenAt: start + maxHeaderBytes,
+      isEndKnown: true,
+      hasLength: body !== "",
+    } as const;
     this.push({ kind: "broken", start, end: this.length, lineEnd, headEnd, ...known });
   }
 
@@ -317,7 +380,10 @@ class Writer {
     const id = `${this.connection}.${this.items.length}`;
     const start = this.length;
     const lineEnd = kind === "request" && random.chance(0.05) ? "\n" : "\r\n";
-    const usual = method === "CONNECT" ? "host:443" : random.pick(["/", `/${id}`, "/a?b=c|d", "http://host/x", method === "OPTIONS" ? "*" : "/"]);
+    const usual =
+      method === "CONNECT"
+        ? "host:443"
+        : random.pick(["/", `/${id}`, "/a?b=c|d", "http://host/x", method === "OPTIONS" ? "*" : "/"]);
     const fields = [...special, `X-Id: ${id}`, "Host: host", ...FIELDS.filter(() => random.chance(0.15))];
     for (let i = fields.length - 1; i > 0; i--) {
       const j = random.int(0, i);
@@ -337,7 +403,8 @@ class Writer {
       start,
       end: this.length,
       // What nobody knows as a method is none behind a hole, nor is what is odd.
-      lineEnd: method === "FROB" || oddity.target !== undefined || oddity.version !== undefined ? 0 : start + line.length,
+      lineEnd:
+        method === "FROB" || oddity.target !== undefined || oddity.version !== undefined ? 0 : start + line.length,
       headEnd,
       isIdempotent: IDEMPOTENT.includes(method),
       seenAt: headEnd + (seenInBody ?? -1),
@@ -348,8 +415,23 @@ class Writer {
   }
 
   private push(item: Partial<Item> & Pick<Item, "kind" | "start" | "end">): void {
-    const none = { id: "", lineEnd: 0, headEnd: item.start, hasLength: false, isIdempotent: false, isLast: false, wantsUpgrade: false } as const;
-    const sound = { isIsolated: false, isOdd: false, isStray: false, reason: "malformed", seenAt: 0, isEndKnown: false } as const;
+    const none = {
+      id: "",
+      lineEnd: 0,
+      headEnd: item.start,
+      hasLength: false,
+      isIdempotent: false,
+      isLast: false,
+      wantsUpgrade: false,
+    } as const;
+    const sound = {
+      isIsolated: false,
+      isOdd: false,
+      isStray: false,
+      reason: "malformed",
+      seenAt: 0,
+      isEndKnown: false,
+    } as const;
     this.items.push({ ...none, ...sound, ...item });
   }
 

@@ -30,7 +30,9 @@ export function simulateHttp(seed: number): HttpOutcome {
     const scenario = httpScenarioOf(seed);
     return new HttpSimulation(scenario, sessionsOf(scenario)).run();
   } catch (error) {
-    throw new Error(`seed ${seed} (SIMULATOR_SEED=${seed} bun test test/simulator/http): ${(error as Error).message}`, { cause: error });
+    throw new Error(`seed ${seed} (SIMULATOR_SEED=${seed} bun test test/simulator/http): ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -38,7 +40,10 @@ export function simulateHttp(seed: number): HttpOutcome {
 export function traceHttpSeed(seed: number): string {
   const scenario = httpScenarioOf(seed);
   const sessions = sessionsOf(scenario);
-  return [new HttpSimulation(scenario, sessions).trace(), ...sessions.map((session) => JSON.stringify(session.items))].join("\n");
+  return [
+    new HttpSimulation(scenario, sessions).trace(),
+    ...sessions.map((session) => JSON.stringify(session.items)),
+  ].join("\n");
 }
 
 function sessionsOf({ seed, session, connections }: HttpScenario): Session[] {
@@ -65,7 +70,8 @@ class HttpSimulation extends World {
       knobs,
       (random) => connect(random, knobs, (id) => sessions[id]!),
       (_random, flowOptions) => optionsOf(knobs, flowOptions),
-      (clock, options) => new HttpEndpoint(knobs, new Random(knobs.seed ^ 0xe4d), knobs, clock, options.connectTimeoutMs),
+      (clock, options) =>
+        new HttpEndpoint(knobs, new Random(knobs.seed ^ 0xe4d), knobs, clock, options.connectTimeoutMs),
     );
     this.http = this.endpoint as HttpEndpoint;
   }
@@ -139,11 +145,14 @@ class HttpSimulation extends World {
   }
 
   private conversations(): Conversation[] {
-    const isUpgraded = (item: Item) => this.http.requests.some(({ head, isUpgraded }) => isUpgraded && head!.id === item.id);
+    const isUpgraded = (item: Item) =>
+      this.http.requests.some(({ head, isUpgraded }) => isUpgraded && head!.id === item.id);
     return this.connections.map((connection) => {
       const session = this.sessions[connection.id]!;
       const streams = this.recorder.streams.filter(({ identity }) => identity === connection.identity);
-      const framed = streams.map((stream) => frame(session, stream, (stream.start - connection.isn - 1) >>> 0, isUpgraded));
+      const framed = streams.map((stream) =>
+        frame(session, stream, (stream.start - connection.isn - 1) >>> 0, isUpgraded),
+      );
       return { connection, session, streams, framed };
     });
   }
@@ -152,35 +161,48 @@ class HttpSimulation extends World {
   private checkAttempts(): void {
     for (const { head, bytes, isWhole } of this.http.requests) {
       if (head === null) {
-        const isKnown = this.sessions.some((session) => session.items.some((item) => startsWith(this.sent(session, item), bytes)));
-        if (!isKnown) throw new Error(`the endpoint got what nobody has sent: ${JSON.stringify(bytes.toString("latin1"))}`);
+        const isKnown = this.sessions.some((session) =>
+          session.items.some((item) => startsWith(this.sent(session, item), bytes)),
+        );
+        if (!isKnown)
+          throw new Error(`the endpoint got what nobody has sent: ${JSON.stringify(bytes.toString("latin1"))}`);
         continue;
       }
       const session = this.sessions[Number(head.id.split(".")[0])]!;
       const item = session.items.find(({ id }) => id === head.id)!;
       const sent = this.sent(session, item);
-      if (!startsWith(sent, bytes)) throw new Error(`request ${head.id} came otherwise than it was sent: ${JSON.stringify(bytes.toString("latin1"))}`);
-      if (isWhole && (item.kind !== "request" || bytes.length !== sent.length)) throw new Error(`request ${head.id} is not whole, and came as if it were`);
+      if (!startsWith(sent, bytes))
+        throw new Error(
+          `request ${head.id} came otherwise than it was sent: ${JSON.stringify(bytes.toString("latin1"))}`,
+        );
+      if (isWhole && (item.kind !== "request" || bytes.length !== sent.length))
+        throw new Error(`request ${head.id} is not whole, and came as if it were`);
     }
   }
 
-  /** On each connection, and the first time, requests come in the order in which they were sent; again only as allowed. */
+  /**
+   * On each connection, and the first time, requests come in the order in which they were sent; again only as allowed.
+   */
   private checkOrder({ session, streams }: Conversation): void {
     const ids = session.items.map(({ id }) => id);
     const own = this.http.requests.filter(({ head }) => head !== null && ids.includes(head.id));
     const place = ({ head }: Attempt) => ids.indexOf(head!.id);
     for (const [socket, attempts] of Map.groupBy(own, ({ socket }) => socket)) {
-      if (socket.attempts.some(({ head }) => head !== null && !ids.includes(head.id))) throw new Error(`connection ${socket.index} carries several clients' requests`);
+      if (socket.attempts.some(({ head }) => head !== null && !ids.includes(head.id)))
+        throw new Error(`connection ${socket.index} carries several clients' requests`);
       if (!isRising(attempts.map(place))) throw new Error(`connection ${socket.index} has requests out of order`);
     }
     // Late copies of a flow that was forgotten are a flow of their own.
     if (streams.length > 1) return;
     const firsts = own.filter((attempt) => own.find((other) => place(other) === place(attempt)) === attempt);
-    if (!isRising(firsts.map(place))) throw new Error(`requests out of order: ${firsts.map(({ head }) => head!.id).join(", ")}`);
+    if (!isRising(firsts.map(place)))
+      throw new Error(`requests out of order: ${firsts.map(({ head }) => head!.id).join(", ")}`);
     for (const [id, attempts] of Map.groupBy(own, ({ head }) => head!.id)) {
       const item = session.items[ids.indexOf(id)]!;
-      if (attempts.length > 1 + (item.isIdempotent ? RESENDS_MAX : 0)) throw new Error(`request ${id} came ${attempts.length} times`);
-      if (attempts.slice(0, -1).some(({ isBegun }) => isBegun)) throw new Error(`request ${id} came again when its answer had begun`);
+      if (attempts.length > 1 + (item.isIdempotent ? RESENDS_MAX : 0))
+        throw new Error(`request ${id} came ${attempts.length} times`);
+      if (attempts.slice(0, -1).some(({ isBegun }) => isBegun))
+        throw new Error(`request ${id} came again when its answer had begun`);
     }
   }
 
@@ -198,7 +220,8 @@ class HttpSimulation extends World {
       equal("requests.damaged", requests.damaged, damage.length);
       const counted = Object.entries(requests.damage).filter(([, count]) => count > 0);
       equal("reasons of damage", counted.length, new Set(damage).size);
-      for (const [reason, count] of counted) equal(`requests.damage.${reason}`, count, damage.filter((one) => one === reason).length);
+      for (const [reason, count] of counted)
+        equal(`requests.damage.${reason}`, count, damage.filter((one) => one === reason).length);
     }
     this.checkServed(whole);
     const dropped = sum(Object.values(requests.dropped));
@@ -206,50 +229,78 @@ class HttpSimulation extends World {
     // An endpoint that did nothing wrong, and limits that nothing met.
     if (!isHarmed && this.knobs.isBenign) {
       equal("requests dropped", dropped, 0);
-      // Behind an answer that ends its connection, what is in flight as well may be a request that nobody may ask twice.
+      // Behind an answer that ends its connection, what is in flight as well may be a request that nobody may ask
+      // twice.
       if (this.knobs.pipelineDepth === 1) equal("requests unanswered", responses.unanswered, 0);
     }
     if (this.knobs.isBenign) this.checkPatience(new Set(whole.map(({ id }) => id)));
     for (const conversation of conversations) this.checkBare(conversation);
   }
 
-  /** An endpoint that does all it should, however slowly, is never given up with a request that is, or would have been, whole. */
+  /**
+   * An endpoint that does all it should, however slowly, is never given up with a request that is, or would have been,
+   * whole.
+   */
   private checkPatience(whole: ReadonlySet<string>): void {
     for (const { isTerminated, attempts, index } of this.http.httpSockets) {
       const given = attempts.find(({ isAnswered }) => !isAnswered);
-      if (isTerminated && given !== undefined && whole.has(given.head?.id ?? "")) throw new Error(`connection ${index} was given up with request ${given.head!.id}`);
+      if (isTerminated && given !== undefined && whole.has(given.head?.id ?? ""))
+        throw new Error(`connection ${index} was given up with request ${given.head!.id}`);
     }
   }
 
-  /** Only what had to be found whole came whole. Who may be asked twice was asked until it was answered, or as often as is allowed. */
+  /**
+   * Only what had to be found whole came whole. Who may be asked twice was asked until it was answered, or as often as
+   * is allowed.
+   */
   private checkServed(whole: readonly Item[]): void {
     const { requests } = this.counters;
     const copies = Map.groupBy(whole, ({ id }) => id);
-    const attempts = Map.groupBy(this.http.requests.filter(({ head }) => head !== null), ({ head }) => head!.id);
+    const attempts = Map.groupBy(
+      this.http.requests.filter(({ head }) => head !== null),
+      ({ head }) => head!.id,
+    );
     for (const [id, all] of attempts) {
-      if (all.some(({ isWhole }) => isWhole) && !copies.has(id)) throw new Error(`request ${id} came whole, which it was not`);
-      if (all.filter(({ isAnswered }) => isAnswered).length > (copies.get(id)?.length ?? 0) && !all.some(({ isEarly }) => isEarly)) throw new Error(`request ${id} was served twice`);
+      if (all.some(({ isWhole }) => isWhole) && !copies.has(id))
+        throw new Error(`request ${id} came whole, which it was not`);
+      if (
+        all.filter(({ isAnswered }) => isAnswered).length > (copies.get(id)?.length ?? 0) &&
+        !all.some(({ isEarly }) => isEarly)
+      )
+        throw new Error(`request ${id} was served twice`);
     }
     // Connections on which a request may have failed without a trace of it.
     const hidden = this.http.httpSockets.filter(({ received, wasMissed }) => received.length === 0 || wasMissed).length;
     const { upstream } = this.counters;
-    const isSure = this.knobs.pipelineDepth === 1 && sum(Object.values(requests.dropped)) === 0 && upstream.given_up === 0 && upstream.connect_errors === 0;
+    const isSure =
+      this.knobs.pipelineDepth === 1 &&
+      sum(Object.values(requests.dropped)) === 0 &&
+      upstream.given_up === 0 &&
+      upstream.connect_errors === 0;
     if (!isSure) return;
     for (const { id, isIdempotent, start, end } of whole) {
       const all = attempts.get(id) ?? [];
-      if (!isIdempotent || end - start > this.knobs.maxRequestBytes || all.some(({ isAnswered, isBegun }) => isAnswered || isBegun)) continue;
+      if (
+        !isIdempotent ||
+        end - start > this.knobs.maxRequestBytes ||
+        all.some(({ isAnswered, isBegun }) => isAnswered || isBegun)
+      )
+        continue;
       if (all.length + hidden <= RESENDS_MAX) throw new Error(`request ${id} was given up after ${all.length} tries`);
     }
   }
 
   /** Other protocols pass from where they begin to the first hole. */
   private checkBare({ connection, session, framed }: Conversation): void {
-    const wanted = framed.flatMap(({ bare }) => (bare === null ? [] : [session.stream.subarray(bare.from, Math.min(bare.to, session.stream.length))]));
+    const wanted = framed.flatMap(({ bare }) =>
+      bare === null ? [] : [session.stream.subarray(bare.from, Math.min(bare.to, session.stream.length))],
+    );
     const ids = session.items.map(({ id }) => id);
     for (const { bare, attempts } of this.http.httpSockets) {
       if (bare === null || bare.length === 0) continue;
       const isOwn = attempts.length > 0 ? ids.includes(attempts[0]!.head!.id) : false;
-      if (isOwn && !wanted.some((stream) => startsWith(stream, bare.slice()))) throw new Error(`connection ${connection.id}: ${bare.length} bytes of another protocol that were not sent so`);
+      if (isOwn && !wanted.some((stream) => startsWith(stream, bare.slice())))
+        throw new Error(`connection ${connection.id}: ${bare.length} bytes of another protocol that were not sent so`);
     }
   }
 
@@ -263,7 +314,8 @@ class HttpSimulation extends World {
 }
 
 function optionsOf(knobs: HttpScenario, flowOptions: FlowOptions): ShardOptions {
-  // Copies of what a forgotten flow had are another flow, whose requests are served again: that is for the world of streams.
+  // Copies of what a forgotten flow had are another flow, whose requests are served again: that is for the world of
+  // streams.
   const hasCopies = knobs.retransmit + knobs.repeat + knobs.overlap > 0;
   return {
     ...USUAL,
