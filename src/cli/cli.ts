@@ -1,8 +1,8 @@
 /** The command: reads what was asked, runs it, and turns errors into messages and exit statuses. */
 import { RefusalError, ShardError, UsageError } from "../errors.ts";
-import { run } from "../run.ts";
-import type { StartThread } from "../shards.ts";
-import { startOver } from "../start-over.ts";
+import { run } from "../run/run.ts";
+import type { StartThread } from "../shard/shards.ts";
+import { startOver } from "./start-over.ts";
 import { VERSION_LINE } from "../version.ts";
 import type { OtherFlagName } from "./flags.ts";
 import { licenses } from "./licenses.ts";

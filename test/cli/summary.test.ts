@@ -3,7 +3,7 @@ import { DROP_REASONS, Drop } from "../../src/decode/drop-reason.ts";
 import type { RecordSource } from "../../src/capture/record-source.ts";
 import type { Connector, SocketEvents } from "../../src/forward/socket.ts";
 import { Counters, type CountersSnapshot, DELAY_BUCKETS_MS } from "../../src/observe/counters.ts";
-import { Shard } from "../../src/shard.ts";
+import { Shard } from "../../src/shard/shard.ts";
 import { bytes, ethernet, ip, mirrored, mirroredSegment, TCP, udp, UDP } from "../support/frames.ts";
 import { Random } from "../support/random.ts";
 import { USUAL } from "../support/usual.ts";

@@ -4,7 +4,7 @@
  *
  *     bun weigh.ts KIND COUNT
  */
-import { openOwnMemory } from "../../src/own-memory.ts";
+import { openOwnMemory } from "../../src/memory/own-memory.ts";
 import { MemorySource } from "../simulator/memory-source.ts";
 import { SHARD_VNI, shardOnItsOwn } from "../support/shard.ts";
 import { rounds, Template } from "./frames.ts";

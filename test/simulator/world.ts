@@ -13,7 +13,7 @@ import { FlowTable, REMEMBER_MS } from "../../src/flow/flow-table.ts";
 import type { DestinationReport } from "../../src/forward/destination.ts";
 import type { HttpReport } from "../../src/forward/http-mode.ts";
 import { Counters } from "../../src/observe/counters.ts";
-import { Shard, type ShardOptions } from "../../src/shard.ts";
+import { Shard, type ShardOptions } from "../../src/shard/shard.ts";
 import { Random } from "../support/random.ts";
 import { equal, within } from "./checks.ts";
 import type { Connection } from "./client.ts";

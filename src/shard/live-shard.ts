@@ -1,19 +1,19 @@
 /** A shard on an interface, in a thread of its own: frames as they come, and what the endpoint answers. */
-import { createFanout, joinFanout } from "./capture/fanout.ts";
-import { fanoutProgram } from "./filter/fanout-program.ts";
-import { FrameWait } from "./capture/frame-wait.ts";
-import { BATCH_BYTES, LiveCapture } from "./capture/live.ts";
-import { mirrorFilter } from "./filter/mirror-filter.ts";
-import type { Options } from "./cli/options.ts";
-import { Clock } from "./clock.ts";
-import { isSupportedLinkType } from "./decode/link.ts";
+import { createFanout, joinFanout } from "../capture/fanout.ts";
+import { fanoutProgram } from "../filter/fanout-program.ts";
+import { FrameWait } from "../capture/frame-wait.ts";
+import { BATCH_BYTES, LiveCapture } from "../capture/live.ts";
+import { mirrorFilter } from "../filter/mirror-filter.ts";
+import type { Options } from "../cli/options.ts";
+import { Clock } from "../clock.ts";
+import { isSupportedLinkType } from "../decode/link.ts";
 import { drain, finish, turn } from "./drain.ts";
-import { RefusalError } from "./errors.ts";
-import { bunConnector } from "./forward/socket.ts";
-import { MemoryGuard } from "./memory-guard.ts";
-import { Counters } from "./observe/counters.ts";
+import { RefusalError } from "../errors.ts";
+import { bunConnector } from "../forward/socket.ts";
+import { MemoryGuard } from "../memory/memory-guard.ts";
+import { Counters } from "../observe/counters.ts";
 import { Shard, type ShardReport } from "./shard.ts";
-import { shardOptions } from "./shard-setup.ts";
+import { shardOptions } from "./setup.ts";
 
 /** How long the thread sleeps at most: so often time limits are looked at. */
 const SLEEP_MS = 10;

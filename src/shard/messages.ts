@@ -1,7 +1,7 @@
 /** What the main thread and the threads of the shards say to each other. None of it is per packet. */
-import type { Options } from "./cli/options.ts";
+import type { Options } from "../cli/options.ts";
 import type { ShardReport } from "./shard.ts";
-import type { Counters } from "./observe/counters.ts";
+import type { Counters } from "../observe/counters.ts";
 
 export type ToShard =
   /** Open the interface, refusing every frame. `fanoutId` null: make the group (if there are several shards). */

@@ -3,13 +3,13 @@
  * finds room in a small buffer a sample is decoded every now and then. Otherwise a wrong VNI would look
  * like no traffic at all.
  */
-import { LiveCapture } from "./capture/live.ts";
-import { refusedFilter } from "./filter/mirror-filter.ts";
-import type { Options } from "./cli/options.ts";
-import { Decoder } from "./decode/decoder.ts";
-import type { Strangers } from "./decode/strangers.ts";
-import { RefusalError } from "./errors.ts";
-import { Counters } from "./observe/counters.ts";
+import { LiveCapture } from "../capture/live.ts";
+import { refusedFilter } from "../filter/mirror-filter.ts";
+import type { Options } from "../cli/options.ts";
+import { Decoder } from "../decode/decoder.ts";
+import type { Strangers } from "../decode/strangers.ts";
+import { RefusalError } from "../errors.ts";
+import { Counters } from "../observe/counters.ts";
 
 /** Full after so much, until it is looked at: then the kernel only counts. */
 const BUFFER_MIB = 2;

@@ -4,21 +4,21 @@
  */
 import { statSync } from "node:fs";
 import { isatty } from "node:tty";
-import { Savefile } from "./capture/savefile.ts";
-import type { Options } from "./cli/options.ts";
-import { Clock } from "./clock.ts";
-import { DRAIN_MS } from "./drain.ts";
-import { RefusalError, ShardError } from "./errors.ts";
+import { Savefile } from "../capture/savefile.ts";
+import type { Options } from "../cli/options.ts";
+import { Clock } from "../clock.ts";
+import { DRAIN_MS } from "../shard/drain.ts";
+import { RefusalError, ShardError } from "../errors.ts";
 import { LiveRun } from "./live-run.ts";
-import { Counters } from "./observe/counters.ts";
-import { Log } from "./observe/log.ts";
-import { Progress } from "./observe/progress.ts";
-import { RunReport } from "./observe/report.ts";
-import { SummaryFile } from "./observe/summary-file.ts";
+import { Counters } from "../observe/counters.ts";
+import { Log } from "../observe/log.ts";
+import { Progress } from "../observe/progress.ts";
+import { RunReport } from "../observe/report.ts";
+import { SummaryFile } from "../observe/summary-file.ts";
 import { SavefileRun } from "./savefile-run.ts";
-import type { StartThread } from "./shards.ts";
+import type { StartThread } from "../shard/shards.ts";
 import { type Stop, stopSignal } from "./stop.ts";
-import { VERSION_LINE } from "./version.ts";
+import { VERSION_LINE } from "../version.ts";
 
 const REPORT_MS = 1000;
 

@@ -4,12 +4,12 @@
  * dies takes the program with it: going on without its share would be silent loss.
  */
 import { availableParallelism } from "node:os";
-import type { Options } from "./cli/options.ts";
-import { RefusalError, ShardError } from "./errors.ts";
-import type { Counters } from "./observe/counters.ts";
+import type { Options } from "../cli/options.ts";
+import { RefusalError, ShardError } from "../errors.ts";
+import type { Counters } from "../observe/counters.ts";
 import type { ShardReport } from "./shard.ts";
-import type { Answer, FromShard, ReportCall, ToShard } from "./shard-messages.ts";
-import type { Stop } from "./stop.ts";
+import type { Answer, FromShard, ReportCall, ToShard } from "./messages.ts";
+import type { Stop } from "../run/stop.ts";
 
 /** Threads that do something long at a time: more than cores only keep each other, and the main thread, from it. */
 const AT_ONCE = availableParallelism();

@@ -1,8 +1,8 @@
 /** The thread of one shard: does what the main thread (shards.ts) says. */
-import { RefusalError } from "./errors.ts";
+import { RefusalError } from "../errors.ts";
 import { LiveShard } from "./live-shard.ts";
 import type { ShardReport } from "./shard.ts";
-import type { FromShard, ReportCall, ToShard } from "./shard-messages.ts";
+import type { FromShard, ReportCall, ToShard } from "./messages.ts";
 
 declare const self: Worker;
 

@@ -1,14 +1,14 @@
 /** Capturing on an interface until a signal comes: the shards' threads do, the main thread looks on. */
 import { availableParallelism } from "node:os";
-import { InterfaceState } from "./capture/interface.ts";
-import { guardPort } from "./capture/port-guard.ts";
-import type { Options } from "./cli/options.ts";
-import type { Counters } from "./observe/counters.ts";
-import type { Log } from "./observe/log.ts";
-import type { RunReport } from "./observe/report.ts";
+import { InterfaceState } from "../capture/interface.ts";
+import { guardPort } from "../capture/port-guard.ts";
+import type { Options } from "../cli/options.ts";
+import type { Counters } from "../observe/counters.ts";
+import type { Log } from "../observe/log.ts";
+import type { RunReport } from "../observe/report.ts";
 import { hurry } from "./priority.ts";
 import { SecondLook } from "./second-look.ts";
-import { Shards, type StartThread } from "./shards.ts";
+import { Shards, type StartThread } from "../shard/shards.ts";
 import type { Stop } from "./stop.ts";
 
 const LOOK_MS = 1000;

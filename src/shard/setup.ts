@@ -1,5 +1,5 @@
 /** What a shard is told of what the program was asked to do. */
-import type { Options } from "./cli/options.ts";
+import type { Options } from "../cli/options.ts";
 import type { ShardOptions } from "./shard.ts";
 
 /** For one of `shards`: what the program may hold and remember is divided among them. */

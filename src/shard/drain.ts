@@ -1,5 +1,5 @@
 /** The end of a shard: nothing more comes, and answers are still on their way. */
-import type { MemoryGuard } from "./memory-guard.ts";
+import type { MemoryGuard } from "../memory/memory-guard.ts";
 import type { Shard } from "./shard.ts";
 
 /** How long answers may come in after a signal. */

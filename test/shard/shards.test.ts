@@ -4,8 +4,8 @@ import { availableParallelism } from "node:os";
 import { type Options, readRequest } from "../../src/cli/options.ts";
 import { RefusalError, ShardError } from "../../src/errors.ts";
 import { Counters } from "../../src/observe/counters.ts";
-import { Shards } from "../../src/shards.ts";
-import { Stop } from "../../src/stop.ts";
+import { Shards } from "../../src/shard/shards.ts";
+import { Stop } from "../../src/run/stop.ts";
 
 const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
 

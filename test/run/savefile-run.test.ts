@@ -1,12 +1,12 @@
 /** A run over a source that is read piece by piece for as long as one likes. */
 import { expect, spyOn, test } from "bun:test";
-import { readRequest } from "../src/cli/options.ts";
-import { Clock } from "../src/clock.ts";
-import { Counters } from "../src/observe/counters.ts";
-import { Log } from "../src/observe/log.ts";
-import { RunReport } from "../src/observe/report.ts";
-import { SavefileRun, type WaitingSource } from "../src/savefile-run.ts";
-import { Stop } from "../src/stop.ts";
+import { readRequest } from "../../src/cli/options.ts";
+import { Clock } from "../../src/clock.ts";
+import { Counters } from "../../src/observe/counters.ts";
+import { Log } from "../../src/observe/log.ts";
+import { RunReport } from "../../src/observe/report.ts";
+import { SavefileRun, type WaitingSource } from "../../src/run/savefile-run.ts";
+import { Stop } from "../../src/run/stop.ts";
 
 const READS = 1_000_000;
 /** By then the code is compiled, and the heap has found its size. */
