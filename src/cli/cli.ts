@@ -20,7 +20,7 @@ export async function main(argv: string[], env: NodeJS.ProcessEnv, startThread: 
     const request = readRequest(argv, env);
     if (request.kind === "run") {
       startOver(argv, env);
-      return await run(request.options, startThread);
+      return await run(request.config, startThread);
     }
     console.log(texts[request.kind]());
     return 0;

@@ -9,7 +9,8 @@ import { Addresses } from "./addresses.ts";
 import { Dial } from "./dial.ts";
 import type { HeldMemory } from "./held-memory.ts";
 import { KeepAlive } from "./keep-alive.ts";
-import type { Connector, ForwardAddress } from "./socket.ts";
+import type { ForwardAddress } from "../address.ts";
+import type { Connector } from "./socket.ts";
 import { Upstream, type UpstreamListener } from "./upstream.ts";
 
 /** Connection attempts that the kernel works on at once; more wait in a queue. */

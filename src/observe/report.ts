@@ -1,7 +1,7 @@
 /** What is told of a run: a line while there is traffic, warnings that are due once, the totals. */
 import type { DestinationReport } from "../forward/destination.ts";
 import type { HttpReport } from "../forward/http-mode.ts";
-import type { ForwardAddress } from "../forward/socket.ts";
+import type { ForwardAddress } from "../address.ts";
 import { Drop } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
 import type { ForeignProtocol } from "../http/request-sink.ts";

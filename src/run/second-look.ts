@@ -5,7 +5,7 @@
  */
 import { LiveCapture } from "../capture/live.ts";
 import { refusedFilter } from "../filter/mirror-filter.ts";
-import type { Options } from "../cli/options.ts";
+import type { Config } from "../config.ts";
 import { Decoder } from "../decode/decoder.ts";
 import type { Strangers } from "../decode/strangers.ts";
 import { RefusalError } from "../errors.ts";
@@ -26,14 +26,14 @@ export class SecondLook {
 
   /** Throws RefusalError. */
   constructor(
-    options: Options,
+    config: Config,
     private readonly counters: Counters,
   ) {
-    const { vni, port, "vxlan-port": vxlanPort } = options;
+    const { vni, port, vxlanPort } = config;
     this.capture = LiveCapture.open({
-      interfaceName: options.interfaceName!,
+      interfaceName: config.interfaceName!,
       captureBufferMib: BUFFER_MIB,
-      libpcapPath: options.libpcap,
+      libpcapPath: config.libpcap,
       batchBytes: BATCH_BYTES,
       snapshotBytes: SNAPSHOT_BYTES,
     });

@@ -4,7 +4,7 @@ import { fanoutProgram } from "../filter/fanout-program.ts";
 import { FrameWait } from "../capture/frame-wait.ts";
 import { BATCH_BYTES, LiveCapture } from "../capture/live.ts";
 import { mirrorFilter } from "../filter/mirror-filter.ts";
-import type { Options } from "../cli/options.ts";
+import type { Config } from "../config.ts";
 import { Clock } from "../clock.ts";
 import { isSupportedLinkType } from "../decode/link.ts";
 import { drain, finish, turn } from "./drain.ts";
@@ -41,16 +41,16 @@ export class LiveShard {
 
   /** Opens the interface, refusing every frame. Throws RefusalError. */
   constructor(
-    private readonly options: Options,
+    private readonly config: Config,
     shards: number,
     report: ShardReport,
   ) {
-    this.shard = new Shard(shardOptions(options, shards), this.counters, report, bunConnector, this.clock.now);
-    this.memory = new MemoryGuard(options["max-buffer-mib"]);
+    this.shard = new Shard(shardOptions(config, shards), this.counters, report, bunConnector, this.clock.now);
+    this.memory = new MemoryGuard(config.maxBufferMib);
     this.capture = LiveCapture.open({
-      interfaceName: options.interfaceName!,
-      captureBufferMib: Math.max(Math.ceil(options["capture-buffer-mib"] / shards), CAPTURE_BUFFER_MIB_MIN),
-      libpcapPath: options.libpcap,
+      interfaceName: config.interfaceName!,
+      captureBufferMib: Math.max(Math.ceil(config.captureBufferMib / shards), CAPTURE_BUFFER_MIB_MIN),
+      libpcapPath: config.libpcap,
       batchBytes: BATCH_BYTES,
     });
     const { linkType } = this.capture;
@@ -66,7 +66,7 @@ export class LiveShard {
     const { fd } = this.capture;
     const shared =
       id === null
-        ? createFanout(fd, fanoutProgram({ vxlanPort: this.options["vxlan-port"] }))
+        ? createFanout(fd, fanoutProgram({ vxlanPort: this.config.vxlanPort }))
         : joinFanout(fd, id)
           ? id
           : undefined;
@@ -77,7 +77,7 @@ export class LiveShard {
 
   /** Has the kernel accept our frames. Throws RefusalError. */
   accept(): void {
-    const { vni, port, "vxlan-port": vxlanPort } = this.options;
+    const { vni, port, vxlanPort } = this.config;
     this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, vxlanPort, vni, port }));
   }
 
@@ -146,6 +146,6 @@ export class LiveShard {
   }
 
   private refusal(why: string): RefusalError {
-    return new RefusalError(`Cannot capture on ${this.options.interfaceName}: ${why}`);
+    return new RefusalError(`Cannot capture on ${this.config.interfaceName}: ${why}`);
   }
 }

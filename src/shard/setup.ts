@@ -1,34 +1,20 @@
 /** What a shard is told of what the program was asked to do. */
-import type { Options } from "../cli/options.ts";
+import type { Config } from "../config.ts";
 import type { ShardOptions } from "./shard.ts";
 
 /** For one of `shards`: what the program may hold and remember is divided among them. */
-export function shardOptions(options: Options, shards: number): ShardOptions {
+export function shardOptions(config: Config, shards: number): ShardOptions {
+  const isRead = config.read !== undefined;
   return {
-    mode: options.mode,
-    vxlanPort: options["vxlan-port"],
-    vni: options.vni,
-    port: options.port,
-    address: options.address,
-    maxPendingPackets: options["max-pending-packets"],
-    gapTimeoutMs: options.gapTimeoutMs,
-    idleTimeoutMs: options["idle-timeout-s"] * 1000,
-    maxFlows: Math.ceil(options["max-flows"] / shards),
-    maxBufferMib: options["max-buffer-mib"] / shards,
-    maxRetries: options["max-retries"],
+    ...config,
+    idleTimeoutMs: config.idleTimeoutS * 1000,
+    maxFlows: Math.ceil(config.maxFlows / shards),
+    maxBufferMib: config.maxBufferMib / shards,
     // What is read can wait for the endpoint to come back.
-    connectTimeoutMs: options.read === undefined ? options["connect-timeout-ms"] : options["outage-timeout-s"] * 1000,
-    headerTimeoutMs: options["header-timeout-s"] * 1000,
-    responseTimeoutMs: options["response-timeout-ms"],
-    maxResponseMs: options["max-response-seconds"] * 1000,
-    finDelayMs: options["fin-delay-ms"],
-    proxyProtocol: options["proxy-protocol"],
-    pipelineDepth: options["pipeline-depth"],
-    maxWaitingRequests: options["max-waiting-requests"],
-    maxRequestBytes: options["max-request-bytes"],
-    maxHeaderBytes: options["max-header-bytes"],
-    headerEdits: options.headerEdits,
-    measuresDelay: options.read === undefined,
-    sourceWaits: options.read !== undefined,
+    connectTimeoutMs: isRead ? config.outageTimeoutS * 1000 : config.connectTimeoutMs,
+    headerTimeoutMs: config.headerTimeoutS * 1000,
+    maxResponseMs: config.maxResponseSeconds * 1000,
+    measuresDelay: !isRead,
+    sourceWaits: isRead,
   };
 }

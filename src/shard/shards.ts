@@ -4,7 +4,7 @@
  * dies takes the program with it: going on without its share would be silent loss.
  */
 import { availableParallelism } from "node:os";
-import type { Options } from "../cli/options.ts";
+import type { Config } from "../config.ts";
 import { RefusalError, ShardError } from "../errors.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { ShardReport } from "./shard.ts";
@@ -26,7 +26,7 @@ export class Shards {
 
   /** Shows in `counters`, when told to ({@link addUp}), the sum of what all shards count. */
   constructor(
-    private readonly options: Options,
+    private readonly config: Config,
     private readonly counters: Counters,
     report: ShardReport,
     private readonly startThread: StartThread,
@@ -69,15 +69,15 @@ export class Shards {
 
   /** It goes no further where a thread fails. */
   private async startAll(stop: Stop): Promise<string | undefined> {
-    const { options, threads } = this;
-    const open = { kind: "open", options, shards: options.threads } as const;
+    const { config, threads } = this;
+    const open = { kind: "open", config, shards: config.threads } as const;
     const [first, ...others] = this.startSome() as [ShardThread, ...ShardThread[]];
     // The first makes the group, which the others join.
     const { libraryName, fanoutId } = await first.ask({ ...open, fanoutId: null }, "opened");
     for (let joining = others; ; joining = this.startSome()) {
       await askAll(joining, { ...open, fanoutId }, "opened");
       if (stop.requested) return this.giveBack();
-      if (threads.length === options.threads) break;
+      if (threads.length === config.threads) break;
     }
     for (let i = 0; i < threads.length; i += AT_ONCE) {
       await askAll(threads.slice(i, i + AT_ONCE), { kind: "accept" }, "accepting");
@@ -94,7 +94,7 @@ export class Shards {
   }
 
   private startSome(): ShardThread[] {
-    const count = Math.min(this.options.threads - this.threads.length, AT_ONCE);
+    const count = Math.min(this.config.threads - this.threads.length, AT_ONCE);
     const started = Array.from({ length: count }, () => new ShardThread(this.startedThread(), this.events));
     this.threads.push(...started);
     return started;
@@ -105,7 +105,7 @@ export class Shards {
     try {
       return this.startThread();
     } catch (error) {
-      const why = `Cannot start ${this.options.threads} threads: ${(error as Error).message}`;
+      const why = `Cannot start ${this.config.threads} threads: ${(error as Error).message}`;
       throw new RefusalError(`${why}; allow more (ulimit -u, TasksMax of a service), or use fewer (--threads)`);
     }
   }

@@ -3,7 +3,8 @@ import { Budget, Cost } from "../../src/memory/budget.ts";
 import { ArrayPool } from "../../src/memory/array-pool.ts";
 import { Destination, type DestinationOptions, type DestinationReport } from "../../src/forward/destination.ts";
 import { HeldMemory } from "../../src/forward/held-memory.ts";
-import type { Connector, ForwardAddress, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
+import type { ForwardAddress } from "../../src/address.ts";
+import type { Connector, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { USUAL } from "../support/usual.ts";
 

@@ -56,10 +56,10 @@ function runOver(source: WaitingSource) {
   const report = new RunReport(
     new Log("silent", "plain", clock.now),
     counters,
-    { ...request.options, vni: 42 },
+    { ...request.config, vni: 42 },
     clock.now,
   );
-  return { counters, run: new SavefileRun(source, request.options, counters, report, clock) };
+  return { counters, run: new SavefileRun(source, request.config, counters, report, clock) };
 }
 
 test(`memory stays as it is over ${READS} reads`, async () => {
