@@ -12,6 +12,7 @@ import { RefusalError } from "../errors.ts";
 import { bunConnector } from "../forward/socket.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import { Counters } from "../observe/counters.ts";
+import type { Gauges } from "../observe/gauges.ts";
 import { Shard, type ShardReport } from "./shard.ts";
 import { shardOptions } from "./setup.ts";
 
@@ -121,7 +122,8 @@ export class LiveShard {
       shard.advance(nowMs);
       memory.check();
       if (nowMs >= statsDueMs) {
-        statsDueMs = nowMs + STATS_MS;
+        // All shards at the same times, which the main thread looks between: no sum misses one.
+        statsDueMs = (Math.floor(nowMs / STATS_MS) + 1) * STATS_MS;
         this.countKernelDrops();
         counted();
       }
@@ -132,6 +134,10 @@ export class LiveShard {
     }
     this.countKernelDrops();
     capture.close();
+  }
+
+  takeGauges(): Gauges {
+    return this.shard.takeGauges();
   }
 
   /** Forwards what was captured, and waits for its answers, but not for ever. */

@@ -2,6 +2,7 @@
 import type { Config } from "../config.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Counters } from "../observe/counters.ts";
+import type { Gauges } from "../observe/gauges.ts";
 
 export type ToShard =
   /** Open the interface, refusing every frame. `fanoutId` null: make the group (if there are several shards). */
@@ -21,9 +22,9 @@ export type FromShard =
   | { kind: "accepting" }
   | { kind: "closed" }
   | { kind: "refusing" }
-  | { kind: "finished"; counters: Counters }
+  | { kind: "finished"; counters: Counters; gauges: Gauges }
   /** Sent every now and then. */
-  | { kind: "counters"; counters: Counters }
+  | { kind: "counters"; counters: Counters; gauges: Gauges }
   /** A call of {@link ShardReport}, for the main thread to tell. */
   | { kind: "told"; call: ReportCall }
   /** The machine refuses (RefusalError): the shard has ended. */

@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import type { Config } from "../config.ts";
 import { RefusalError, ShardError } from "../errors.ts";
 import type { Counters } from "../observe/counters.ts";
+import { type Gauges, together } from "../observe/gauges.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Answer, FromShard, ReportCall, ToShard } from "./messages.ts";
 import type { Stopping } from "./drain.ts";
@@ -65,6 +66,11 @@ export class Shards {
   /** What each shard has counted; empty before it has told. */
   get shares(): Counters[] {
     return this.threads.map(({ counters }) => counters).filter((counters) => counters !== undefined);
+  }
+
+  /** How things stand in all of them together. */
+  get gauges(): Gauges {
+    return together(this.threads.map(({ gauges }) => gauges).filter((gauges) => gauges !== undefined));
   }
 
   /** It goes no further where a thread fails. */
@@ -129,6 +135,7 @@ interface ThreadEvents {
 class ShardThread {
   /** As the shard last told them. */
   counters: Counters | undefined;
+  gauges: Gauges | undefined;
   private awaited: { kind: Answer["kind"]; resolve: (answer: Answer) => void } | undefined;
 
   constructor(
@@ -157,10 +164,11 @@ class ShardThread {
       this.events.told(message.call);
     } else if (message.kind === "refused") {
       this.events.refused(new RefusalError(message.message));
-    } else if (message.kind === "counters") {
-      this.counters = message.counters;
     } else {
-      if (message.kind === "finished") this.counters = message.counters;
+      if (message.kind === "counters" || message.kind === "finished") {
+        this.counters = message.counters;
+        this.gauges = message.gauges;
+      }
       if (this.awaited?.kind === message.kind) this.awaited.resolve(message);
     }
   }
