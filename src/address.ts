@@ -4,6 +4,12 @@ export interface ForwardAddress {
   readonly port: number;
 }
 
+/** Where the program listens. Port 0: one that is free. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
 const HTTP_PORT = 80;
 
 /** The address as a Host field states it. */

@@ -1,5 +1,5 @@
 /** What the program was asked to do, in its own words. The command line is one way to say it: cli fills this. */
-import type { ForwardAddress } from "./address.ts";
+import type { ForwardAddress, ListenAddress } from "./address.ts";
 import type { HeaderEdits } from "./http/header-edits.ts";
 import type { LogFormat, LogLevel } from "./observe/log.ts";
 
@@ -48,4 +48,6 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly summary: string | undefined;
+  /** Undefined: nothing is served. */
+  readonly admin: ListenAddress | undefined;
 }

@@ -3,7 +3,9 @@
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
 import { type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
+import type { ListenAddress } from "../address.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
+import { LISTEN_ADDRESS_FORMS, parseListenAddress } from "./listen-address.ts";
 import {
   type Field,
   fieldValue,
@@ -72,6 +74,7 @@ function original<T>(name: string, definition: Omit<SingleFlag<T>, "kind">): Sin
   return single({ ...definition, variables: [{ name, value: definition.value }] });
 }
 
+const listenAddress: Value<ListenAddress | undefined> = { accepts: LISTEN_ADDRESS_FORMS, parse: parseListenAddress };
 const logLevel = oneOf<LogLevel>(LOG_LEVELS);
 const LOG_LEVEL_DEFAULT: LogLevel = "info";
 
@@ -260,6 +263,13 @@ export const flags = {
     hint: "FILE",
     default: undefined,
     help: "at exit, write all counters as one JSON object",
+  }),
+  admin: single<ListenAddress | undefined>({
+    value: listenAddress,
+    hint: "ADDR",
+    default: undefined,
+    defaultText: "off",
+    help: "serve metrics, health and a status page over HTTP, on host:port, or on a port of 127.0.0.1",
   }),
 };
 

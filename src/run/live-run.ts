@@ -6,14 +6,14 @@ import type { Config } from "../config.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
 import type { RunReport } from "../observe/report.ts";
+import type { Surroundings } from "../observe/problems.ts";
 import { hurry } from "./priority.ts";
 import { SecondLook } from "./second-look.ts";
 import { Shards, type StartThread } from "../shard/shards.ts";
 import type { Stop } from "./stop.ts";
+import type { Watched } from "./watch.ts";
 
-const LOOK_MS = 1000;
-
-export class LiveRun {
+export class LiveRun implements Watched {
   private constructor(
     private readonly shards: Shards,
     private readonly secondLook: SecondLook,
@@ -64,11 +64,9 @@ export class LiveRun {
 
   /** Captures until `stop` is requested. Throws RefusalError, ShardError. */
   async run(stop: Stop): Promise<void> {
-    const ticker = setInterval(() => this.look(), LOOK_MS);
     try {
       await stop.unless(this.shards.failure);
     } finally {
-      clearInterval(ticker);
       this.look();
     }
   }
@@ -82,11 +80,14 @@ export class LiveRun {
     });
   }
 
-  private look(): void {
-    this.shards.addUp();
-    this.secondLook.take();
-    this.report.interfaceIs(this.interfaceState.look(), this.interfaceName);
-    this.report.strangers(this.secondLook.strangers);
+  look(): Surroundings {
+    const { shards, secondLook } = this;
+    shards.addUp();
+    secondLook.take();
+    const isInterfaceUp = this.interfaceState.look();
+    this.report.interfaceIs(isInterfaceUp, this.interfaceName);
+    this.report.strangers(secondLook.strangers);
+    return { gauges: shards.gauges, isInterfaceUp, strangers: secondLook.strangers };
   }
 }
 
