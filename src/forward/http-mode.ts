@@ -136,10 +136,8 @@ export class HttpMode implements StreamOpener, StreamHost {
   /**
    * Whether so many bytes may be held more. What stands still makes room: first conversations that have nothing under
    * way, then requests of which nothing has come for {@link STALLED_MS}, then what follows an offer of another
-   * protocol,
-   * then requests that wait behind one which the destination has not responded to for as long; the longest silent
-   * first,
-   * and never `asking`.
+   * protocol, then requests that wait behind one which the destination has not responded to for as long; the longest
+   * silent first, and never `asking`.
    */
   makeRoom(bytes: number, asking: Conversation | null): boolean {
     const { budget } = this.destination.memory;

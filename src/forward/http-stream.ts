@@ -1,7 +1,6 @@
 /**
  * One client connection in --mode http. It is little while nothing comes: the {@link Conversation} that frames its
- * bytes
- * begins with them, and gives way to others where memory is short.
+ * bytes begins with them, and gives way to others where memory is short.
  */
 import type { StreamConsumer, StreamEnd, StreamOrigin } from "../flow/stream.ts";
 import { Cost } from "../memory/budget.ts";

@@ -1,7 +1,6 @@
 /**
  * What a client says behind an offer of another protocol (Upgrade, CONNECT), held until it is known what it is: the
- * first
- * of it shows what production said. A request line means that production declined.
+ * first of it shows what production said. A request line means that production declined.
  */
 import { CR, LF } from "../http/chars.ts";
 import { DONE, MORE } from "../http/outcome.ts";
