@@ -90,6 +90,13 @@ describe.each(files)("src/%s", (file) => {
 /** endianness() and decompression only compute. */
 const IMPURE = /\bBun\.|"node:(?!os"|zlib")|"bun\b|\bDate\.now|\bperformance\.|\bset(Timeout|Interval)\(|\bconsole\./;
 
+test("src/README.md has a row for every room", () => {
+  const rows = [...readFileSync(join(SOURCES, "README.md"), "utf8").matchAll(/^\| `(\w+)` \|/gm)].map(
+    ([, room]) => room!,
+  );
+  expect(rows.toSorted()).toEqual([...new Set(files.map(roomOf))].filter((room) => !/[.]/.test(room)).toSorted());
+});
+
 test.each(PURE)("%s does no input or output, and reads no clock", (room) => {
   const own = files.filter((name) => roomOf(name) === room);
   expect(own).not.toEqual([]);
