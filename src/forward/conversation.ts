@@ -62,12 +62,13 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     private readonly mode: HttpMode,
     private readonly stream: HttpStream,
     step: number,
+    bodyLeft: number,
   ) {
     super();
     this.counters = mode.destination.counters;
     this.framer = new RequestFramer({ maxHeaderBytes: mode.options.maxHeaderBytes }, this, step < Step.LOST);
     if (step === Step.BETWEEN) this.framer.goOnBetween();
-    if (step === Step.BEHIND_LOSS) this.framer.goOnLost();
+    if (step === Step.BEHIND_LOSS) this.framer.goOnLost(bodyLeft);
     this.pipe = new RequestPipe(mode, this);
     this.pipe.preface = stream.preface;
     mode.destination.memory.take(Cost.STREAM);
@@ -130,10 +131,11 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
       return;
     }
     const step = this.nextStep;
+    const { bodyLeft } = this.framer;
     if (this.phase === Phase.FRAMING && this.framer.hasRequest) this.damaged("evicted");
     this.pipe.finish();
     this.leave();
-    this.stream.forget(step);
+    this.stream.forget(step, step === Step.BEHIND_LOSS ? bodyLeft : 0);
   }
 
   /** What was taken for the time since `fromMs` was `toMs` (LeapListener). */
@@ -417,7 +419,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   private get nextStep(): number {
     const { framer } = this;
-    if (this.phase === Phase.DEAF || framer.isOver) return Step.DEAF;
+    if (this.phase === Phase.DEAF || framer.isLastOfAll) return Step.DEAF;
     if (framer.isAtStart) return Step.START;
     return framer.isBetween ? Step.BETWEEN : Step.BEHIND_LOSS;
   }
