@@ -10,6 +10,6 @@ process.on("uncaughtException", (error) => {
 });
 
 // In an executable only the main file can name another entry point of the build.
-const startThread = () => new Worker(new URL("./shard-worker.ts", import.meta.url));
+const startThread = () => new Worker(new URL("./shard/worker.ts", import.meta.url));
 
 process.exit(await main(process.argv.slice(2), process.env, startThread));

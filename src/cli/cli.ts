@@ -1,8 +1,8 @@
 /** The command: reads what was asked, runs it, and turns errors into messages and exit statuses. */
 import { RefusalError, ShardError, UsageError } from "../errors.ts";
-import { run } from "../run.ts";
-import type { StartThread } from "../shards.ts";
-import { startOver } from "../start-over.ts";
+import { run } from "../run/run.ts";
+import type { StartThread } from "../shard/shards.ts";
+import { startOver } from "./start-over.ts";
 import { VERSION_LINE } from "../version.ts";
 import type { OtherFlagName } from "./flags.ts";
 import { licenses } from "./licenses.ts";
@@ -20,7 +20,7 @@ export async function main(argv: string[], env: NodeJS.ProcessEnv, startThread: 
     const request = readRequest(argv, env);
     if (request.kind === "run") {
       startOver(argv, env);
-      return await run(request.options, startThread);
+      return await run(request.config, startThread);
     }
     console.log(texts[request.kind]());
     return 0;

@@ -2,6 +2,7 @@
  * The flags, declared in one place: values, environment variables, defaults, and what --help says. A flag beats its
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
+import { type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
 import {
   type Field,
@@ -15,9 +16,6 @@ import {
   wholeNumberOrOff,
   yesOrNo,
 } from "./values.ts";
-
-export const MODES = ["http", "tcp"] as const;
-export const PROXY_PROTOCOL_WAYS = ["pass", "strip"] as const;
 
 /** A variable beside the flag's own: the original program's name. */
 export interface Variable<T> {
@@ -84,7 +82,7 @@ export const flags = {
     default: undefined,
     help: "forward a pcap or pcapng savefile (-: standard input) instead of an interface; needs no privileges",
   }),
-  mode: single<(typeof MODES)[number]>({
+  mode: single<Mode>({
     value: oneOf(MODES),
     hint: "http|tcp",
     default: "http",
@@ -209,7 +207,7 @@ export const flags = {
     default: false,
     help: "add X-Mirrored-From: <client address>; a request that has it already is not forwarded",
   } as SwitchFlag,
-  "proxy-protocol": single<(typeof PROXY_PROTOCOL_WAYS)[number]>({
+  "proxy-protocol": single<ProxyProtocol>({
     value: oneOf(PROXY_PROTOCOL_WAYS),
     hint: "pass|strip",
     default: "pass",
@@ -284,7 +282,15 @@ export const otherFlagTable = Object.entries(otherFlags) as readonly (readonly [
 
 type Flags = typeof flags;
 export type FlagName = keyof Flags;
-export type FlagValues = { [Name in FlagName]: Flags[Name]["default"] };
+/** A flag's name as a field of Config: `gapTimeoutMs` of `gap-timeout-ms`. */
+type CamelCase<Name extends string> = Name extends `${infer First}-${infer Rest}`
+  ? `${First}${Capitalize<CamelCase<Rest>>}`
+  : Name;
+export type FlagValues = { [Name in FlagName as CamelCase<Name>]: Flags[Name]["default"] };
+
+export function camelCase(name: string): string {
+  return name.replace(/-(.)/g, (_dash, letter: string) => letter.toUpperCase());
+}
 
 /** What is known of each flag, whatever it is read as. */
 export const flagTable = Object.entries(flags) as readonly (readonly [FlagName, Flag<unknown>])[];

@@ -1,6 +1,6 @@
 /** The endpoint as it is given on the command line. */
 import { isIPv6 } from "node:net";
-import type { ForwardAddress } from "../forward/socket.ts";
+import type { ForwardAddress } from "../address.ts";
 
 export const FORWARD_ADDRESS_FORMS = "host:port, http://host[:port] or [v6]:port";
 

@@ -3,11 +3,12 @@ import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
 import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
-import type { ForwardAddress } from "../forward/socket.ts";
+import { type ForwardAddress, hostField } from "../address.ts";
+import type { Config } from "../config.ts";
 import { type HeaderEdits, MARK_FIELD } from "../http/header-edits.ts";
-import type { LogFormat } from "../observe/log.ts";
 import {
   type Flag,
+  camelCase,
   type FlagName,
   flags,
   flagTable,
@@ -24,24 +25,8 @@ import { type Field, parseValue, quote, type Value, wholeNumber } from "./values
 
 const VNI_MAX = 2 ** 24 - 1;
 const PORT_MAX = 65_535;
-const HTTP_PORT = 80;
 
-/** What the program was asked to do. */
-export type Options = Omit<FlagValues, "threads"> & {
-  readonly threads: number;
-  /** Undefined with --read. */
-  readonly interfaceName: string | undefined;
-  readonly vni: number;
-  readonly port: number;
-  readonly address: ForwardAddress;
-  readonly logFormat: LogFormat;
-  /** Null: header sections are sent as they came. */
-  readonly headerEdits: HeaderEdits | null;
-  /** Infinity: no limit. A savefile's holes keep nobody waiting, and what fills one may come late in it. */
-  readonly gapTimeoutMs: number;
-};
-
-export type Request = { kind: OtherFlagName } | { kind: "run"; options: Options };
+export type Request = { kind: OtherFlagName } | { kind: "run"; config: Config };
 
 export const positionals = [
   { name: "interface", help: "network interface to capture on" },
@@ -68,7 +53,7 @@ export function readRequest(argv: string[], env: Env): Request {
     if (flag.kind === "switch" && value === true) given.set(name, ["yes"]);
     if (flag.kind === "single" && value !== undefined) given.set(name, [typeof value === "string" ? value : ""]);
   }
-  return { kind: "run", options: readOptions(given, args._, env) };
+  return { kind: "run", config: readConfig(given, args._, env) };
 }
 
 const cittyArgs: ArgsDef = {
@@ -117,9 +102,9 @@ function kindOf(written: string): Flag<unknown>["kind"] {
   return flags[name as FlagName].kind;
 }
 
-function readOptions(given: Map<FlagName, string[]>, rest: string[], env: Env): Options {
+function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): Config {
   const chosen = Object.fromEntries(
-    flagTable.map(([name, flag]) => [name, readFlag(name, flag, given.get(name), env)]),
+    flagTable.map(([name, flag]) => [camelCase(name), readFlag(name, flag, given.get(name), env)]),
   ) as FlagValues;
 
   const expected = chosen.read === undefined ? positionals : positionals.slice(1);
@@ -141,13 +126,13 @@ function readOptions(given: Map<FlagName, string[]>, rest: string[], env: Env): 
     port: parseValue("<original_destination_port> ", port, wholeNumber(1, PORT_MAX)),
     address,
     headerEdits: headerEdits(
-      chosen.host === "endpoint" ? hostOf(address) : chosen.host,
-      chosen["set-header"],
+      chosen.host === "endpoint" ? hostField(address) : chosen.host,
+      chosen.setHeader,
       chosen.mark,
     ),
     threads: chosen.read === undefined ? (chosen.threads ?? Math.min(availableParallelism(), THREADS_MAX)) : 1,
-    gapTimeoutMs: chosen["gap-timeout-ms"] ?? (chosen.read === undefined ? GAP_TIMEOUT_LIVE_MS : Infinity),
-    logFormat: chosen["log-format"] ?? (isatty(2) ? "pretty" : "plain"),
+    gapTimeoutMs: chosen.gapTimeoutMs ?? (chosen.read === undefined ? GAP_TIMEOUT_LIVE_MS : Infinity),
+    logFormat: chosen.logFormat ?? (isatty(2) ? "pretty" : "plain"),
   };
 }
 
@@ -191,9 +176,4 @@ function headerEdits(host: string | undefined, fields: readonly Field[], mark: b
     setBy.set(name.toLowerCase(), by);
   }
   return host === undefined && fields.length === 0 && !mark ? null : { host, fields, mark };
-}
-
-function hostOf({ host, port }: ForwardAddress): string {
-  const name = host.includes(":") ? `[${host}]` : host;
-  return port === HTTP_PORT ? name : `${name}:${port}`;
 }

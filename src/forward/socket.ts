@@ -8,11 +8,7 @@
 import { lookup } from "node:dns";
 import { closeSync, openSync } from "node:fs";
 import type { Socket } from "bun";
-
-export interface ForwardAddress {
-  readonly host: string;
-  readonly port: number;
-}
+import type { ForwardAddress } from "../address.ts";
 
 export interface UpstreamSocket {
   /** Offers bytes to the kernel. Returns how many it took: 0 when full, -1 when closed. */

@@ -4,7 +4,7 @@ import { ptr } from "bun:ffi";
 import { closeSync, readSync, writeSync } from "node:fs";
 import { loadLibc } from "../../src/capture/ffi.ts";
 import { FrameWait } from "../../src/capture/frame-wait.ts";
-import { turn } from "../../src/drain.ts";
+import { turn } from "../../src/shard/drain.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
-import { flagTable } from "../../src/cli/flags.ts";
-import { type Options, readRequest } from "../../src/cli/options.ts";
+import { camelCase, flagTable } from "../../src/cli/flags.ts";
+import { readRequest } from "../../src/cli/options.ts";
+import type { Config } from "../../src/config.ts";
 import { UsageError } from "../../src/errors.ts";
 
 type Env = Record<string, string>;
@@ -11,11 +12,11 @@ const LIVE = ["eth0", "42", "80", "localhost:8080"];
 const READ = ["--read", "mirror.pcap", "42", "80", "localhost:8080"];
 
 /** The options read, or the message of the refusal. */
-function read(argv: string[], env: Env): Options | string {
+function read(argv: string[], env: Env): Config | string {
   try {
     const request = readRequest(argv, env);
     if (request.kind !== "run") throw new Error(`${argv.join(" ")} was taken for --${request.kind}`);
-    return request.options;
+    return request.config;
   } catch (error) {
     if (error instanceof UsageError) return error.message;
     throw error;
@@ -23,7 +24,7 @@ function read(argv: string[], env: Env): Options | string {
 }
 
 /** Checks that a command line is read as `want` says: these options, or a refusal that holds these words. */
-function check(argv: string[], env: Env, want: Partial<Options> | string[]): void {
+function check(argv: string[], env: Env, want: Partial<Config> | string[]): void {
   const got = read(argv, env);
   if (!Array.isArray(want)) {
     expect(got).toMatchObject(want);
@@ -38,8 +39,6 @@ interface FlagCase {
   name: string;
   /** Variables beside its own, the one that counts first before the others. */
   original: string[];
-  /** Where the value shows in Options, if not under its own name. */
-  option?: keyof Options;
   default: unknown;
   /** Accepted texts and what they are read as; the first two differ from the default and each other. */
   accepted: [string, unknown][];
@@ -94,7 +93,7 @@ const FLAGS: FlagCase[] = [
     says: ["http", "tcp"],
   },
   count("max-pending-packets", 32, 0, 1_000_000, { original: ["MAX_PENDING_PACKETS"] }),
-  count("gap-timeout-ms", 1000, 1, DAY_MS, { option: "gapTimeoutMs" }),
+  count("gap-timeout-ms", 1000, 1, DAY_MS),
   count("max-retries", 10, 0, 1_000_000, { original: ["MAX_RETRIES"] }),
   count("threads", availableParallelism(), 1, 256, { original: ["NUM_THREADS"] }),
   count("vxlan-port", 4789, 1, 65_535),
@@ -180,7 +179,6 @@ const FLAGS: FlagCase[] = [
   {
     name: "log-format",
     original: [],
-    option: "logFormat",
     default: isatty(2) ? "pretty" : "plain",
     accepted: [
       ["json", "json"],
@@ -212,7 +210,7 @@ test("the tables above have every flag that there is", () => {
 
 describe.each(FLAGS)("--$name", (flag) => {
   const { name, original, accepted, refused, says } = flag;
-  const option = (flag.option ?? name) as keyof Options;
+  const option = camelCase(name) as keyof Config;
   const args = argumentsFor(flag);
 
   if (name !== "read") {
@@ -296,7 +294,7 @@ test("names that other programs' environments have are not read", () => {
 });
 
 describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
-  const option = name as keyof Options;
+  const option = name as keyof Config;
   const variable = variableOf(name);
   const [yes, no] = [
     ["1", "true", "yes", "on", "True", "YES", "oN"],
@@ -320,8 +318,8 @@ describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
 });
 
 test("the last of a flag given twice counts", () => {
-  check(["--max-retries", "1", ...LIVE, "--max-retries=2"], {}, { "max-retries": 2 });
-  check(["--max-retries=2", "--max-retries", "1", ...LIVE], {}, { "max-retries": 1 });
+  check(["--max-retries", "1", ...LIVE, "--max-retries=2"], {}, { maxRetries: 2 });
+  check(["--max-retries=2", "--max-retries", "1", ...LIVE], {}, { maxRetries: 1 });
 });
 
 test("with --read, holes have no time limit unless one is given", () => {
@@ -423,7 +421,7 @@ describe("the level of the log", () => {
     [{ RUST_LOG: "off" }, ["--log-level", "info"], "info"],
   ];
   test.each(levels)("%j and %j: %s", (env, argv, level) =>
-    check([...argv, ...LIVE], env, { "log-level": level as Options["log-level"] }),
+    check([...argv, ...LIVE], env, { logLevel: level as Config["logLevel"] }),
   );
 });
 
@@ -463,7 +461,7 @@ describe("arguments", () => {
     check(["--read", "mirror.pcap", ...LIVE], {}, [`"localhost:8080"`, names.slice(1).join(" ")]);
   });
 
-  const values: [argument: number, accepted: [string, Partial<Options>][], refused: string[], says: string[]][] = [
+  const values: [argument: number, accepted: [string, Partial<Config>][], refused: string[], says: string[]][] = [
     [
       0,
       [

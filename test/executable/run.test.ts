@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { SIGNAL_ECHO_MS } from "../../src/stop.ts";
+import { SIGNAL_ECHO_MS } from "../../src/run/stop.ts";
 import { canIsolate, run, type Running, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
 import { oneRequest, PORT, REQUEST, session, VNI } from "./sessions.ts";

@@ -7,7 +7,7 @@ import { expect, test } from "bun:test";
 import { DATAGRAMS_MAX, FRAGMENT_BYTES_MAX } from "../../src/decode/fragments.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
 import { Counters } from "../../src/observe/counters.ts";
-import { Shard } from "../../src/shard.ts";
+import { Shard } from "../../src/shard/shard.ts";
 import { Cost } from "../../src/memory/budget.ts";
 import { USUAL } from "../support/usual.ts";
 import { ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";

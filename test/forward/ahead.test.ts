@@ -1,6 +1,6 @@
 /** How far a source that can wait, as a savefile can, runs ahead of the endpoint. */
 import { expect, test } from "bun:test";
-import { AHEAD_REQUESTS_MAX, SILENCE_MS_MAX } from "../../src/read-ahead.ts";
+import { AHEAD_REQUESTS_MAX, SILENCE_MS_MAX } from "../../src/shard/read-ahead.ts";
 import { MemorySource } from "../simulator/memory-source.ts";
 import { ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
 import { SHARD_PORT, SHARD_VNI, shardOnItsOwn } from "../support/shard.ts";

@@ -3,7 +3,8 @@
  * about; sockets take a part of what is offered, nothing for a while, nothing ever again; the other
  * side talks, is slow, closes early and resets.
  */
-import type { Connector, ForwardAddress, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
+import type { ForwardAddress } from "../../src/address.ts";
+import type { Connector, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
 import type { Random } from "../support/random.ts";
 import { GrowingBytes } from "./recorder.ts";
 import type { Scenario } from "./scenario.ts";

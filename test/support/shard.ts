@@ -1,7 +1,7 @@
 /** A whole shard whose connections are the test's. */
 import type { Connector, SocketEvents } from "../../src/forward/socket.ts";
 import { Counters } from "../../src/observe/counters.ts";
-import { Shard, type ShardOptions } from "../../src/shard.ts";
+import { Shard, type ShardOptions } from "../../src/shard/shard.ts";
 import { USUAL } from "./usual.ts";
 
 /** What is sent to it is to be of this VNI and port. */

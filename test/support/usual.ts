@@ -1,5 +1,5 @@
 /** Options that a test has no opinion of, at their defaults. */
-import type { ShardOptions } from "../../src/shard.ts";
+import type { ShardOptions } from "../../src/shard/shard.ts";
 
 export const USUAL = {
   headerTimeoutMs: 60_000,

@@ -2,7 +2,7 @@
  * The world of --mode http: every request whose packets came is served once and in its order, and what
  * was not is accounted for. Throws an error that begins with the seed if anything is not as it must be.
  */
-import type { ShardOptions } from "../../../src/shard.ts";
+import type { ShardOptions } from "../../../src/shard/shard.ts";
 import { USUAL } from "../../support/usual.ts";
 import { Random } from "../../support/random.ts";
 import { equal, sum, within } from "../checks.ts";

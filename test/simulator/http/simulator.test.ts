@@ -12,6 +12,8 @@ const TIMEOUT_MS = 120_000;
 /** What only one in tens of thousands of seeds meets, by a seed that meets it. */
 const FOUND: [string, number][] = [
   ["a connection that waits only for what nobody answers any more ends with its flow", 52_587],
+  ["what was held behind an offer stays as it is until it is written", 6_001_426],
+  ["a request that waits to see whether its connection stays open is sent", 6_000_009],
   ["a body that begins like a request is none behind the end of the head that announces it", 700_369],
   ["the same, picked up in its middle", 1929],
   ["the same, behind a gap that ends within a line end", 1516],

@@ -1,15 +1,15 @@
 /** Reading a savefile to its end, no faster than the endpoint takes it: one shard, in the main thread. */
-import type { RecordSource } from "./capture/record-source.ts";
-import type { Options } from "./cli/options.ts";
-import type { Clock } from "./clock.ts";
-import { drain, finish, turn } from "./drain.ts";
-import { bunConnector } from "./forward/socket.ts";
-import { MemoryGuard } from "./memory-guard.ts";
-import type { Counters } from "./observe/counters.ts";
-import type { Progress } from "./observe/progress.ts";
-import type { RunReport } from "./observe/report.ts";
-import { Shard } from "./shard.ts";
-import { shardOptions } from "./shard-setup.ts";
+import type { RecordSource } from "../capture/record-source.ts";
+import type { Config } from "../config.ts";
+import type { Clock } from "../clock.ts";
+import { drain, finish, turn } from "../shard/drain.ts";
+import { bunConnector } from "../forward/socket.ts";
+import { MemoryGuard } from "../memory/memory-guard.ts";
+import type { Counters } from "../observe/counters.ts";
+import type { Progress } from "../observe/progress.ts";
+import type { RunReport } from "../observe/report.ts";
+import { Shard } from "../shard/shard.ts";
+import { shardOptions } from "../shard/setup.ts";
 import type { Stop } from "./stop.ts";
 
 /** Records of a savefile between turns of the event loop. */
@@ -33,14 +33,14 @@ export class SavefileRun {
   /** `progress` undefined: none is shown. */
   constructor(
     private readonly savefile: WaitingSource,
-    options: Options,
+    config: Config,
     private readonly counters: Counters,
     private readonly report: RunReport,
     private readonly clock: Clock,
     private readonly progress?: Progress,
   ) {
-    this.memory = new MemoryGuard(options["max-buffer-mib"]);
-    this.shard = new Shard(shardOptions(options, 1), counters, report, bunConnector, clock.now);
+    this.memory = new MemoryGuard(config.maxBufferMib);
+    this.shard = new Shard(shardOptions(config, 1), counters, report, bunConnector, clock.now);
   }
 
   /** Takes all records, until the savefile ends or `stop` is requested. Throws RefusalError. */

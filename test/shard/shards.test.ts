@@ -1,18 +1,19 @@
 /** Threads that start, and that fail: the program hears of each, whatever the way. */
 import { expect, test } from "bun:test";
 import { availableParallelism } from "node:os";
-import { type Options, readRequest } from "../../src/cli/options.ts";
+import { readRequest } from "../../src/cli/options.ts";
+import type { Config } from "../../src/config.ts";
 import { RefusalError, ShardError } from "../../src/errors.ts";
 import { Counters } from "../../src/observe/counters.ts";
-import { Shards } from "../../src/shards.ts";
-import { Stop } from "../../src/stop.ts";
+import { Shards } from "../../src/shard/shards.ts";
+import { Stop } from "../../src/run/stop.ts";
 
 const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
 
-function options(threads: number): Options {
+function config(threads: number): Config {
   const request = readRequest(["--threads", String(threads), "eth0", "42", "80", "localhost:8080"], {});
   if (request.kind !== "run") throw new Error("not a run");
-  return request.options;
+  return request.config;
 }
 
 async function failureOf(how: string): Promise<Error> {
@@ -23,7 +24,7 @@ async function failureOf(how: string): Promise<Error> {
     return worker;
   };
   try {
-    const shards = new Shards(options(2), new Counters(), report, startThread);
+    const shards = new Shards(config(2), new Counters(), report, startThread);
     await shards.start(new Stop());
     return await shards.failure;
   } catch (error) {
@@ -53,7 +54,7 @@ test("a thread that the system does not start is told, with what to do", () => {
   const startThread = () => {
     throw new TypeError("Failed to spawn worker thread");
   };
-  const start = () => new Shards(options(2), new Counters(), report, startThread).start(new Stop());
+  const start = () => new Shards(config(2), new Counters(), report, startThread).start(new Stop());
   expect(start()).rejects.toThrow(RefusalError);
   expect(start()).rejects.toThrow(/^Cannot start 2 threads: Failed to spawn worker thread; .*--threads/);
 });
@@ -72,7 +73,7 @@ test.each([1, 3, 100])(
       return worker;
     };
     try {
-      expect(await new Shards(options(256), new Counters(), report, startThread).start(stop)).toBeUndefined();
+      expect(await new Shards(config(256), new Counters(), report, startThread).start(stop)).toBeUndefined();
       expect(workers.length).toBeWithin(count, count + availableParallelism());
       expect(said.filter((kind) => kind === "closed")).toHaveLength(workers.length);
       expect(said).not.toContain("accepting");

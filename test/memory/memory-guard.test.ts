@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { MemoryGuard } from "../src/memory-guard.ts";
+import { MemoryGuard } from "../../src/memory/memory-guard.ts";
 
 const MIB = 1 << 20;
 const START_BYTES = 30 * MIB;

@@ -9,8 +9,8 @@
  *   their ends or the rest of an upload. Those come only if more is read. So reading goes on then,
  * - up to what may be held at all: there it waits until the endpoint goes on, or a time limit ends the wait.
  */
-import type { Destination } from "./forward/destination.ts";
-import type { Load } from "./forward/load.ts";
+import type { Destination } from "../forward/destination.ts";
+import type { Load } from "../forward/load.ts";
 
 const AHEAD_BYTES_MAX = 8 << 20;
 /** The same as a share of a small budget. */

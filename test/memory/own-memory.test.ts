@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { openOwnMemory } from "../src/own-memory.ts";
+import { openOwnMemory } from "../../src/memory/own-memory.ts";
 
-const MODULE = join(import.meta.dir, "../src/own-memory.ts");
+const MODULE = join(import.meta.dir, "../../src/memory/own-memory.ts");
 
 /** Runs code in a process of its own, in which so many descriptors are all there are. Returns what it prints. */
 function printed(code: string, descriptors: number): string {

@@ -1,8 +1,8 @@
 /** The thread of one shard: does what the main thread (shards.ts) says. */
-import { RefusalError } from "./errors.ts";
+import { RefusalError } from "../errors.ts";
 import { LiveShard } from "./live-shard.ts";
 import type { ShardReport } from "./shard.ts";
-import type { FromShard, ReportCall, ToShard } from "./shard-messages.ts";
+import type { FromShard, ReportCall, ToShard } from "./messages.ts";
 
 declare const self: Worker;
 
@@ -28,8 +28,8 @@ const report: ShardReport = {
 async function follow(message: ToShard): Promise<void> {
   switch (message.kind) {
     case "open": {
-      const { options, shards, fanoutId } = message;
-      shard = new LiveShard(options, shards, report);
+      const { config, shards, fanoutId } = message;
+      shard = new LiveShard(config, shards, report);
       const { libraryName } = shard;
       say({ kind: "opened", libraryName, fanoutId: shards > 1 ? shard.shareInterface(fanoutId) : null });
       return;

@@ -1,19 +1,19 @@
-/** A shard on an interface, in a thread of its own: frames as they come, and what the endpoint answers. */
-import { createFanout, joinFanout } from "./capture/fanout.ts";
-import { fanoutProgram } from "./filter/fanout-program.ts";
-import { FrameWait } from "./capture/frame-wait.ts";
-import { BATCH_BYTES, LiveCapture } from "./capture/live.ts";
-import { mirrorFilter } from "./filter/mirror-filter.ts";
-import type { Options } from "./cli/options.ts";
-import { Clock } from "./clock.ts";
-import { isSupportedLinkType } from "./decode/link.ts";
+/** A shard on an interface, in a thread of its own: frames as they come, and the endpoint's responses. */
+import { createFanout, joinFanout } from "../capture/fanout.ts";
+import { fanoutProgram } from "../filter/fanout-program.ts";
+import { FrameWait } from "../capture/frame-wait.ts";
+import { BATCH_BYTES, LiveCapture } from "../capture/live.ts";
+import { mirrorFilter } from "../filter/mirror-filter.ts";
+import type { Config } from "../config.ts";
+import { Clock } from "../clock.ts";
+import { isSupportedLinkType } from "../decode/link.ts";
 import { drain, finish, turn } from "./drain.ts";
-import { RefusalError } from "./errors.ts";
-import { bunConnector } from "./forward/socket.ts";
-import { MemoryGuard } from "./memory-guard.ts";
-import { Counters } from "./observe/counters.ts";
+import { RefusalError } from "../errors.ts";
+import { bunConnector } from "../forward/socket.ts";
+import { MemoryGuard } from "../memory/memory-guard.ts";
+import { Counters } from "../observe/counters.ts";
 import { Shard, type ShardReport } from "./shard.ts";
-import { shardOptions } from "./shard-setup.ts";
+import { shardOptions } from "./setup.ts";
 
 /** How long the thread sleeps at most: so often time limits are looked at. */
 const SLEEP_MS = 10;
@@ -41,16 +41,16 @@ export class LiveShard {
 
   /** Opens the interface, refusing every frame. Throws RefusalError. */
   constructor(
-    private readonly options: Options,
+    private readonly config: Config,
     shards: number,
     report: ShardReport,
   ) {
-    this.shard = new Shard(shardOptions(options, shards), this.counters, report, bunConnector, this.clock.now);
-    this.memory = new MemoryGuard(options["max-buffer-mib"]);
+    this.shard = new Shard(shardOptions(config, shards), this.counters, report, bunConnector, this.clock.now);
+    this.memory = new MemoryGuard(config.maxBufferMib);
     this.capture = LiveCapture.open({
-      interfaceName: options.interfaceName!,
-      captureBufferMib: Math.max(Math.ceil(options["capture-buffer-mib"] / shards), CAPTURE_BUFFER_MIB_MIN),
-      libpcapPath: options.libpcap,
+      interfaceName: config.interfaceName!,
+      captureBufferMib: Math.max(Math.ceil(config.captureBufferMib / shards), CAPTURE_BUFFER_MIB_MIN),
+      libpcapPath: config.libpcap,
       batchBytes: BATCH_BYTES,
     });
     const { linkType } = this.capture;
@@ -66,7 +66,7 @@ export class LiveShard {
     const { fd } = this.capture;
     const shared =
       id === null
-        ? createFanout(fd, fanoutProgram({ vxlanPort: this.options["vxlan-port"] }))
+        ? createFanout(fd, fanoutProgram({ vxlanPort: this.config.vxlanPort }))
         : joinFanout(fd, id)
           ? id
           : undefined;
@@ -77,7 +77,7 @@ export class LiveShard {
 
   /** Has the kernel accept our frames. Throws RefusalError. */
   accept(): void {
-    const { vni, port, "vxlan-port": vxlanPort } = this.options;
+    const { vni, port, vxlanPort } = this.config;
     this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, vxlanPort, vni, port }));
   }
 
@@ -104,7 +104,7 @@ export class LiveShard {
     let lastFrameMs = 0;
     let hasFrames = true;
     for (;;) {
-      // Answers first: a request whose turn that makes it leaves with this batch.
+      // Responses first: a request whose turn that makes it leaves with this batch.
       await turn();
       const nowMs = clock.now();
       capture.setTime(nowMs, clock.aheadMs);
@@ -125,7 +125,7 @@ export class LiveShard {
         this.countKernelDrops();
         counted();
       }
-      // Answers that nothing waits for are read when the next frames come, many at a time.
+      // Responses that nothing waits for are read when the next frames come, many at a time.
       if (shard.isSettled && this.refusedMs === Infinity) hasFrames = wait.sleep(IDLE_SLEEP_MS);
       else if (shard.awaitsEndpoint) hasFrames = wait.sleep(SLEEP_MS);
       else hasFrames = wait.sleepUntilFrames(SLEEP_MS);
@@ -134,7 +134,7 @@ export class LiveShard {
     capture.close();
   }
 
-  /** Forwards what was captured, and waits for its answers, but not for ever. */
+  /** Forwards what was captured, and waits for its responses, but not for ever. */
   async finish(): Promise<void> {
     const stop = { requested: true };
     await finish(this.shard, this.memory, stop);
@@ -146,6 +146,6 @@ export class LiveShard {
   }
 
   private refusal(why: string): RefusalError {
-    return new RefusalError(`Cannot capture on ${this.options.interfaceName}: ${why}`);
+    return new RefusalError(`Cannot capture on ${this.config.interfaceName}: ${why}`);
   }
 }

@@ -4,12 +4,12 @@
  * dies takes the program with it: going on without its share would be silent loss.
  */
 import { availableParallelism } from "node:os";
-import type { Options } from "./cli/options.ts";
-import { RefusalError, ShardError } from "./errors.ts";
-import type { Counters } from "./observe/counters.ts";
+import type { Config } from "../config.ts";
+import { RefusalError, ShardError } from "../errors.ts";
+import type { Counters } from "../observe/counters.ts";
 import type { ShardReport } from "./shard.ts";
-import type { Answer, FromShard, ReportCall, ToShard } from "./shard-messages.ts";
-import type { Stop } from "./stop.ts";
+import type { Answer, FromShard, ReportCall, ToShard } from "./messages.ts";
+import type { Stopping } from "./drain.ts";
 
 /** Threads that do something long at a time: more than cores only keep each other, and the main thread, from it. */
 const AT_ONCE = availableParallelism();
@@ -26,7 +26,7 @@ export class Shards {
 
   /** Shows in `counters`, when told to ({@link addUp}), the sum of what all shards count. */
   constructor(
-    private readonly options: Options,
+    private readonly config: Config,
     private readonly counters: Counters,
     report: ShardReport,
     private readonly startThread: StartThread,
@@ -46,11 +46,11 @@ export class Shards {
    * since one moment, the same for all. Returns libpcap's name; undefined: `stop` was requested, and nothing is
    * captured. Throws RefusalError, ShardError.
    */
-  async start(stop: Stop): Promise<string | undefined> {
+  async start(stop: Stopping): Promise<string | undefined> {
     return Promise.race([this.startAll(stop), this.failure]);
   }
 
-  /** Stops capturing, has what was captured forwarded, and waits for its answers. Throws ShardError. */
+  /** Stops capturing, has what was captured forwarded, and waits for its responses. Throws ShardError. */
   async stop(): Promise<void> {
     // All refuse before the first one leaves the group, or its flows would be dealt out anew.
     await this.unlessDead(askAll(this.threads, { kind: "refuse" }, "refusing"));
@@ -68,16 +68,16 @@ export class Shards {
   }
 
   /** It goes no further where a thread fails. */
-  private async startAll(stop: Stop): Promise<string | undefined> {
-    const { options, threads } = this;
-    const open = { kind: "open", options, shards: options.threads } as const;
+  private async startAll(stop: Stopping): Promise<string | undefined> {
+    const { config, threads } = this;
+    const open = { kind: "open", config, shards: config.threads } as const;
     const [first, ...others] = this.startSome() as [ShardThread, ...ShardThread[]];
     // The first makes the group, which the others join.
     const { libraryName, fanoutId } = await first.ask({ ...open, fanoutId: null }, "opened");
     for (let joining = others; ; joining = this.startSome()) {
       await askAll(joining, { ...open, fanoutId }, "opened");
       if (stop.requested) return this.giveBack();
-      if (threads.length === options.threads) break;
+      if (threads.length === config.threads) break;
     }
     for (let i = 0; i < threads.length; i += AT_ONCE) {
       await askAll(threads.slice(i, i + AT_ONCE), { kind: "accept" }, "accepting");
@@ -94,7 +94,7 @@ export class Shards {
   }
 
   private startSome(): ShardThread[] {
-    const count = Math.min(this.options.threads - this.threads.length, AT_ONCE);
+    const count = Math.min(this.config.threads - this.threads.length, AT_ONCE);
     const started = Array.from({ length: count }, () => new ShardThread(this.startedThread(), this.events));
     this.threads.push(...started);
     return started;
@@ -105,7 +105,7 @@ export class Shards {
     try {
       return this.startThread();
     } catch (error) {
-      const why = `Cannot start ${this.options.threads} threads: ${(error as Error).message}`;
+      const why = `Cannot start ${this.config.threads} threads: ${(error as Error).message}`;
       throw new RefusalError(`${why}; allow more (ulimit -u, TasksMax of a service), or use fewer (--threads)`);
     }
   }

@@ -3,13 +3,13 @@
  * finds room in a small buffer a sample is decoded every now and then. Otherwise a wrong VNI would look
  * like no traffic at all.
  */
-import { LiveCapture } from "./capture/live.ts";
-import { refusedFilter } from "./filter/mirror-filter.ts";
-import type { Options } from "./cli/options.ts";
-import { Decoder } from "./decode/decoder.ts";
-import type { Strangers } from "./decode/strangers.ts";
-import { RefusalError } from "./errors.ts";
-import { Counters } from "./observe/counters.ts";
+import { LiveCapture } from "../capture/live.ts";
+import { refusedFilter } from "../filter/mirror-filter.ts";
+import type { Config } from "../config.ts";
+import { Decoder } from "../decode/decoder.ts";
+import type { Strangers } from "../decode/strangers.ts";
+import { RefusalError } from "../errors.ts";
+import { Counters } from "../observe/counters.ts";
 
 /** Full after so much, until it is looked at: then the kernel only counts. */
 const BUFFER_MIB = 2;
@@ -26,14 +26,14 @@ export class SecondLook {
 
   /** Throws RefusalError. */
   constructor(
-    options: Options,
+    config: Config,
     private readonly counters: Counters,
   ) {
-    const { vni, port, "vxlan-port": vxlanPort } = options;
+    const { vni, port, vxlanPort } = config;
     this.capture = LiveCapture.open({
-      interfaceName: options.interfaceName!,
+      interfaceName: config.interfaceName!,
       captureBufferMib: BUFFER_MIB,
-      libpcapPath: options.libpcap,
+      libpcapPath: config.libpcap,
       batchBytes: BATCH_BYTES,
       snapshotBytes: SNAPSHOT_BYTES,
     });

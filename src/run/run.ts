@@ -4,21 +4,21 @@
  */
 import { statSync } from "node:fs";
 import { isatty } from "node:tty";
-import { Savefile } from "./capture/savefile.ts";
-import type { Options } from "./cli/options.ts";
-import { Clock } from "./clock.ts";
-import { DRAIN_MS } from "./drain.ts";
-import { RefusalError, ShardError } from "./errors.ts";
+import { Savefile } from "../capture/savefile.ts";
+import type { Config } from "../config.ts";
+import { Clock } from "../clock.ts";
+import { DRAIN_MS } from "../shard/drain.ts";
+import { RefusalError, ShardError } from "../errors.ts";
 import { LiveRun } from "./live-run.ts";
-import { Counters } from "./observe/counters.ts";
-import { Log } from "./observe/log.ts";
-import { Progress } from "./observe/progress.ts";
-import { RunReport } from "./observe/report.ts";
-import { SummaryFile } from "./observe/summary-file.ts";
+import { Counters } from "../observe/counters.ts";
+import { Log } from "../observe/log.ts";
+import { Progress } from "../observe/progress.ts";
+import { RunReport } from "../observe/report.ts";
+import { SummaryFile } from "../observe/summary-file.ts";
 import { SavefileRun } from "./savefile-run.ts";
-import type { StartThread } from "./shards.ts";
+import type { StartThread } from "../shard/shards.ts";
 import { type Stop, stopSignal } from "./stop.ts";
-import { VERSION_LINE } from "./version.ts";
+import { VERSION_LINE } from "../version.ts";
 
 const REPORT_MS = 1000;
 
@@ -29,22 +29,22 @@ const STATUS_NOT_DONE = 1;
  * Runs until the source ends or a signal comes; `startThread` starts a shard's. Returns the exit status. Throws
  * RefusalError, ShardError.
  */
-export async function run(options: Options, startThread: StartThread): Promise<number> {
+export async function run(config: Config, startThread: StartThread): Promise<number> {
   const clock = new Clock();
-  const log = new Log(options["log-level"], options.logFormat, clock.now);
-  const summary = options.summary === undefined ? undefined : SummaryFile.open(options.summary);
+  const log = new Log(config.logLevel, config.logFormat, clock.now);
+  const summary = config.summary === undefined ? undefined : SummaryFile.open(config.summary);
   const stop = stopSignal((signal) =>
     log.info(
       `${signal}: no more is captured; responses may come in for up to ${DRAIN_MS / 1000} s (again to end at once)`,
     ),
   );
   const counters = new Counters();
-  const report = new RunReport(log, counters, options, clock.now);
+  const report = new RunReport(log, counters, config, clock.now);
   log.debug(VERSION_LINE);
 
   const start = async () => {
-    if (options.read !== undefined) return startReading(options, options.read, counters, report, log, clock);
-    return LiveRun.start(options, counters, report, log, startThread, stop);
+    if (config.read !== undefined) return startReading(config, config.read, counters, report, log, clock);
+    return LiveRun.start(config, counters, report, log, startThread, stop);
   };
   const source = await start();
   const ticker = setInterval(() => report.tick(), REPORT_MS);
@@ -53,7 +53,7 @@ export async function run(options: Options, startThread: StartThread): Promise<n
   report.tick();
   if (status === STATUS_DONE || counters.frames.captured > 0) report.totals();
   summary?.write(counters.snapshot());
-  if (options.read !== undefined && report.unforwarded(options.mode)) status = STATUS_NOT_DONE;
+  if (config.read !== undefined && report.unforwarded(config.mode)) status = STATUS_NOT_DONE;
   return status;
 }
 
@@ -83,7 +83,7 @@ async function runToEnd(source: Source, stop: Stop, log: Log): Promise<number> {
 
 /** Throws RefusalError. */
 function startReading(
-  options: Options,
+  config: Config,
   path: string,
   counters: Counters,
   report: RunReport,
@@ -94,5 +94,5 @@ function startReading(
   const showsProgress = log.format === "pretty" && isatty(2);
   const progress = showsProgress ? new Progress(path === "-" ? 0 : statSync(path).size, clock.now) : undefined;
   log.info(`Reading ${path === "-" ? "standard input" : path}`);
-  return new SavefileRun(savefile, options, counters, report, clock, progress);
+  return new SavefileRun(savefile, config, counters, report, clock, progress);
 }

@@ -1,5 +1,5 @@
 /** A shard's thread that answers as it should until it captures. */
-import type { FromShard, ToShard } from "../../src/shard-messages.ts";
+import type { FromShard, ToShard } from "../../src/shard/messages.ts";
 
 declare const self: Worker;
 

@@ -2,20 +2,23 @@
  * The whole path of a packet in one thread: decode, flow, forward. It knows nothing of where its
  * records come from, and shares nothing with another shard.
  */
-import { Budget } from "./memory/budget.ts";
-import type { RecordSource } from "./capture/record-source.ts";
-import { Decoder } from "./decode/decoder.ts";
-import { SEGMENT } from "./decode/drop-reason.ts";
-import type { Strangers } from "./decode/strangers.ts";
-import { FlowTable } from "./flow/flow-table.ts";
-import { Destination, type DestinationReport } from "./forward/destination.ts";
-import { HeldMemory } from "./forward/held-memory.ts";
-import { Load } from "./forward/load.ts";
-import type { Connector, ForwardAddress } from "./forward/socket.ts";
-import { HttpMode, type HttpOptions, type HttpReport } from "./forward/http-mode.ts";
-import { TcpMode, type TcpOptions } from "./forward/tcp-mode.ts";
-import { ArrayPool } from "./memory/array-pool.ts";
-import type { Counters } from "./observe/counters.ts";
+import { Budget } from "../memory/budget.ts";
+import type { RecordSource } from "../capture/record-source.ts";
+import { Decoder } from "../decode/decoder.ts";
+import { SEGMENT } from "../decode/drop-reason.ts";
+import type { Strangers } from "../decode/strangers.ts";
+import { FlowTable } from "../flow/flow-table.ts";
+import { Destination } from "../forward/destination.ts";
+import type { DestinationReport } from "../forward/destination-options.ts";
+import { HeldMemory } from "../forward/held-memory.ts";
+import { Load } from "../forward/load.ts";
+import type { ForwardAddress } from "../address.ts";
+import type { Connector } from "../forward/socket.ts";
+import { HttpMode } from "../forward/http-mode.ts";
+import type { HttpOptions, HttpReport } from "../forward/http-options.ts";
+import { TcpMode, type TcpOptions } from "../forward/tcp-mode.ts";
+import { ArrayPool } from "../memory/array-pool.ts";
+import type { Counters } from "../observe/counters.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
 export interface ShardOptions extends HttpOptions, TcpOptions {

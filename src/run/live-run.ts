@@ -1,14 +1,14 @@
 /** Capturing on an interface until a signal comes: the shards' threads do, the main thread looks on. */
 import { availableParallelism } from "node:os";
-import { InterfaceState } from "./capture/interface.ts";
-import { guardPort } from "./capture/port-guard.ts";
-import type { Options } from "./cli/options.ts";
-import type { Counters } from "./observe/counters.ts";
-import type { Log } from "./observe/log.ts";
-import type { RunReport } from "./observe/report.ts";
+import { InterfaceState } from "../capture/interface.ts";
+import { guardPort } from "../capture/port-guard.ts";
+import type { Config } from "../config.ts";
+import type { Counters } from "../observe/counters.ts";
+import type { Log } from "../observe/log.ts";
+import type { RunReport } from "../observe/report.ts";
 import { hurry } from "./priority.ts";
 import { SecondLook } from "./second-look.ts";
-import { Shards, type StartThread } from "./shards.ts";
+import { Shards, type StartThread } from "../shard/shards.ts";
 import type { Stop } from "./stop.ts";
 
 const LOOK_MS = 1000;
@@ -25,7 +25,7 @@ export class LiveRun {
 
   /** Undefined: `stop` was requested before anything was captured. Throws RefusalError, ShardError. */
   static async start(
-    options: Options,
+    config: Config,
     counters: Counters,
     report: RunReport,
     log: Log,
@@ -35,30 +35,30 @@ export class LiveRun {
     // Linux keeps it by thread, and threads inherit it.
     hurry((refusal) => log.debug(refusal));
     const cores = availableParallelism();
-    if (options.threads > cores) {
+    if (config.threads > cores) {
       log.warn(
-        `${counted(options.threads, "thread")} for ${counted(cores, "core")}: those beyond the cores cost memory ` +
+        `${counted(config.threads, "thread")} for ${counted(cores, "core")}: those beyond the cores cost memory ` +
           "and speed nothing up (--threads)",
       );
     }
-    const shards = new Shards(options, counters, report, startThread);
+    const shards = new Shards(config, counters, report, startThread);
     const libraryName = await shards.start(stop);
     if (libraryName === undefined) return undefined;
-    const secondLook = new SecondLook(options, counters);
+    const secondLook = new SecondLook(config, counters);
     log.debug(`Using ${libraryName}`);
-    if (!guardPort(options["vxlan-port"])) log.debug(`UDP port ${options["vxlan-port"]} has an owner already`);
-    const { host, port } = options.address;
+    if (!guardPort(config.vxlanPort)) log.debug(`UDP port ${config.vxlanPort} has an owner already`);
+    const { host, port } = config.address;
     log.info(
-      `Capturing on ${options.interfaceName}: VNI ${options.vni}, port ${options.port}, ` +
-        `forwarding to ${host} port ${port} (${counted(options.threads, "thread")})`,
+      `Capturing on ${config.interfaceName}: VNI ${config.vni}, port ${config.port}, ` +
+        `forwarding to ${host} port ${port} (${counted(config.threads, "thread")})`,
     );
     return new LiveRun(
       shards,
       secondLook,
       report,
       log,
-      options.interfaceName!,
-      new InterfaceState(options.interfaceName!),
+      config.interfaceName!,
+      new InterfaceState(config.interfaceName!),
     );
   }
 

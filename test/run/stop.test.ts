@@ -1,6 +1,6 @@
 /** The request to stop, beside whatever is waited for. */
 import { expect, test } from "bun:test";
-import { Stop } from "../src/stop.ts";
+import { Stop } from "../../src/run/stop.ts";
 
 const never = () => new Promise<never>(() => {});
 

@@ -1,0 +1,51 @@
+/** What the program was asked to do, in its own words. The command line is one way to say it: cli fills this. */
+import type { ForwardAddress } from "./address.ts";
+import type { HeaderEdits } from "./http/header-edits.ts";
+import type { LogFormat, LogLevel } from "./observe/log.ts";
+
+export const MODES = ["http", "tcp"] as const;
+export type Mode = (typeof MODES)[number];
+
+/** What becomes of a client's PROXY protocol header. */
+export const PROXY_PROTOCOL_WAYS = ["pass", "strip"] as const;
+export type ProxyProtocol = (typeof PROXY_PROTOCOL_WAYS)[number];
+
+/** Each field that is a flag has the flag's name, and --help says what it means. */
+export interface Config {
+  /** Undefined: a savefile is read. */
+  readonly interfaceName: string | undefined;
+  /** A savefile's path; `-`: standard input; undefined: an interface is captured. */
+  readonly read: string | undefined;
+  readonly vni: number;
+  readonly port: number;
+  readonly address: ForwardAddress;
+  readonly mode: Mode;
+  readonly maxPendingPackets: number;
+  /** Infinity: no limit. A savefile's holes keep nobody waiting, and what fills one may come late in it. */
+  readonly gapTimeoutMs: number;
+  readonly maxRetries: number;
+  readonly threads: number;
+  readonly vxlanPort: number;
+  readonly idleTimeoutS: number;
+  readonly connectTimeoutMs: number;
+  readonly outageTimeoutS: number;
+  readonly headerTimeoutS: number;
+  readonly responseTimeoutMs: number;
+  /** Infinity: no limit. */
+  readonly maxResponseSeconds: number;
+  readonly finDelayMs: number;
+  readonly pipelineDepth: number;
+  readonly maxWaitingRequests: number;
+  readonly maxRequestBytes: number;
+  readonly maxHeaderBytes: number;
+  /** Null: header sections are sent as they came. */
+  readonly headerEdits: HeaderEdits | null;
+  readonly proxyProtocol: ProxyProtocol;
+  readonly maxFlows: number;
+  readonly maxBufferMib: number;
+  readonly captureBufferMib: number;
+  readonly libpcap: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+  readonly summary: string | undefined;
+}

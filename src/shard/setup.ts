@@ -1,0 +1,20 @@
+/** What a shard is told of what the program was asked to do. */
+import type { Config } from "../config.ts";
+import type { ShardOptions } from "./shard.ts";
+
+/** For one of `shards`: what the program may hold and remember is divided among them. */
+export function shardOptions(config: Config, shards: number): ShardOptions {
+  const isRead = config.read !== undefined;
+  return {
+    ...config,
+    idleTimeoutMs: config.idleTimeoutS * 1000,
+    maxFlows: Math.ceil(config.maxFlows / shards),
+    maxBufferMib: config.maxBufferMib / shards,
+    // What is read can wait for the endpoint to come back.
+    connectTimeoutMs: isRead ? config.outageTimeoutS * 1000 : config.connectTimeoutMs,
+    headerTimeoutMs: config.headerTimeoutS * 1000,
+    maxResponseMs: config.maxResponseSeconds * 1000,
+    measuresDelay: !isRead,
+    sourceWaits: isRead,
+  };
+}
