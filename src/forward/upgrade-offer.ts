@@ -126,9 +126,10 @@ export class UpgradeOffer {
   private look(bytes: Uint8Array, from: number, end: number): void {
     let at = from;
     while (this.lineLength === 0 && at < end && (bytes[at] === CR || bytes[at] === LF)) at++;
-    const stop = this.line.feed(bytes, at, end);
+    const stop = this.line.feed(bytes, at, Math.min(end, at + this.lineBytesMax - this.lineLength));
     this.lineLength += stop - at;
-    if (this.line.outcome === DONE) this.verdict = Verdict.DECLINED;
-    else if (this.line.outcome !== MORE || this.lineLength > this.lineBytesMax) this.verdict = Verdict.ACCEPTED;
+    // What is too long was a request line as far as anyone would read it.
+    if (this.line.outcome === DONE || (this.line.outcome === MORE && stop < end)) this.verdict = Verdict.DECLINED;
+    else if (this.line.outcome !== MORE) this.verdict = Verdict.ACCEPTED;
   }
 }
