@@ -1,7 +1,7 @@
 /** What the program was asked to do, in its own words. The command line is one way to say it: cli fills this. */
 import type { ForwardAddress } from "./address.ts";
-import type { HeaderEdits } from "./http/header-edits.ts";
 import type { LogFormat, LogLevel } from "./observe/log.ts";
+import type { PolicyOptions } from "./policy/policy.ts";
 
 export const MODES = ["http", "tcp"] as const;
 export type Mode = (typeof MODES)[number];
@@ -11,7 +11,7 @@ export const PROXY_PROTOCOL_WAYS = ["pass", "strip"] as const;
 export type ProxyProtocol = (typeof PROXY_PROTOCOL_WAYS)[number];
 
 /** Each field that is a flag has the flag's name, and --help says what it means. */
-export interface Config {
+export interface Config extends PolicyOptions {
   /** Undefined: a savefile is read. */
   readonly interfaceName: string | undefined;
   /** A savefile's path; `-`: standard input; undefined: an interface is captured. */
@@ -38,8 +38,6 @@ export interface Config {
   readonly maxWaitingRequests: number;
   readonly maxRequestBytes: number;
   readonly maxHeaderBytes: number;
-  /** Null: header sections are sent as they came. */
-  readonly headerEdits: HeaderEdits | null;
   readonly proxyProtocol: ProxyProtocol;
   readonly maxFlows: number;
   readonly maxBufferMib: number;

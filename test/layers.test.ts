@@ -17,7 +17,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   filter: ["decode"],
   flow: ["memory", "decode"],
   http: [],
-  forward: [".", "memory", "flow", "http"],
+  policy: ["http"],
+  forward: [".", "memory", "flow", "http", "policy"],
   observe: [
     ".",
     "decode/counters.ts",
@@ -26,15 +27,26 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "flow/counters.ts",
     "forward/counters.ts",
   ],
-  "config.ts": [".", "http/header-edits.ts", "observe/log.ts"],
-  shard: [".", "config.ts", "memory", "capture", "decode", "filter", "flow", "forward", "observe/counters.ts"],
+  "config.ts": [".", "policy/policy.ts", "observe/log.ts"],
+  shard: [
+    ".",
+    "config.ts",
+    "memory",
+    "capture",
+    "decode",
+    "filter",
+    "flow",
+    "policy",
+    "forward",
+    "observe/counters.ts",
+  ],
   run: [".", "config.ts", "memory", "capture", "decode", "filter", "forward", "shard", "observe"],
-  cli: [".", "config.ts", "http/header-edits.ts", "observe/log.ts", "run/run.ts", "shard/shards.ts"],
+  cli: [".", "config.ts", "policy", "observe/log.ts", "run/run.ts", "shard/shards.ts"],
   "main.ts": ["cli"],
 };
 
 /** Rooms that take time as an argument, and do nothing but compute. */
-const PURE = ["decode", "filter", "flow", "http"];
+const PURE = ["decode", "filter", "flow", "http", "policy"];
 
 /** What may stand in these rooms alone. */
 const ALONE: [what: string, pattern: RegExp, rooms: string[]][] = [

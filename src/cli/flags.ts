@@ -4,13 +4,19 @@
  */
 import { type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
+import type { Field, Rewrite } from "../policy/head-edits.ts";
+import type { Rule } from "../policy/rules.ts";
+import type { Sample } from "../policy/sample.ts";
 import {
-  type Field,
   fieldValue,
   headerField,
+  headerName,
   oneOf,
   path,
+  rewrite,
+  rule,
   rustLog,
+  sample,
   type Value,
   wholeNumber,
   wholeNumberOrOff,
@@ -62,6 +68,10 @@ const DAY_MS = DAY_S * 1000;
 export const GAP_TIMEOUT_LIVE_MS = 1000;
 /** What an interface can be divided among (FANOUT_MEMBERS_MAX in capture/fanout.ts). */
 export const THREADS_MAX = 256;
+
+function list<T>(definition: Omit<ListFlag<T>, "kind" | "default">): ListFlag<T> {
+  return { kind: "list", default: [], ...definition };
+}
 
 function single<T>(definition: Omit<SingleFlag<T>, "kind">): SingleFlag<T> {
   return { kind: "single", ...definition };
@@ -187,6 +197,46 @@ export const flags = {
     default: 64 << 10,
     help: "request line and header section; a longer one is damaged",
   }),
+  allow: list<Rule>({
+    value: rule,
+    hint: "RULE",
+    help: "forward only requests that a rule of each kind that is named matches; RULE is method:GET,POST (safe: GET, HEAD, OPTIONS), path:GLOB, path-regex:REGEX, host:GLOB, header:NAME, header:NAME=GLOB or client:NETWORK; may be given more than once",
+  }),
+  deny: list<Rule>({
+    value: rule,
+    hint: "RULE",
+    help: "forward no request that a rule matches, whatever --allow says; may be given more than once",
+  }),
+  sample: single<Sample | null>({
+    value: sample,
+    hint: "PERCENT[:KEY]",
+    default: null,
+    defaultText: "100%",
+    help: "forward a share of the requests, at random or, the same on every server, by KEY: client, connection, header=NAME or cookie=NAME",
+  }),
+  "max-rate": single<number>({
+    value: wholeNumber(1, 1_000_000),
+    hint: "N",
+    default: Infinity,
+    defaultText: "none",
+    help: "requests forwarded a second, by all threads together; more are dropped and counted",
+  }),
+  "dry-run": {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "with --read: connect to nobody, and tell what would be forwarded, and what keeps the rest from it",
+  } as SwitchFlag,
+  "rewrite-path": list<Rewrite>({
+    value: rewrite,
+    hint: "REGEX=>TEXT",
+    help: "replace what REGEX matches first in a request's path; $1 in TEXT is its first group; may be given more than once, each changes what those before it have made",
+  }),
+  "remove-header": list<string>({
+    value: headerName,
+    hint: "NAME",
+    help: "leave out all fields of this name; may be given more than once",
+  }),
   host: single<string | undefined>({
     value: fieldValue,
     hint: "VALUE|endpoint",
@@ -194,13 +244,17 @@ export const flags = {
     defaultText: "as it came",
     help: "replace each request's Host field; endpoint: by forward_addr",
   }),
-  "set-header": {
-    kind: "list",
+  "set-header": list<Field>({
     value: headerField,
     hint: "'NAME: VALUE'",
-    default: [],
     help: "replace or add a header field; may be given more than once, each name once",
-  } as ListFlag<Field>,
+  }),
+  forwarded: {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "add the client's address to X-Forwarded-For, and X-Forwarded-Port, -Proto and -Host where there is none",
+  } as SwitchFlag,
   mark: {
     kind: "switch",
     value: yesOrNo,

@@ -5,7 +5,7 @@ import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
 import { type ForwardAddress, hostField } from "../address.ts";
 import type { Config } from "../config.ts";
-import { type HeaderEdits, MARK_FIELD } from "../http/header-edits.ts";
+import { FORWARDED_FIELDS, type HeadEdits, MARK_FIELD } from "../policy/head-edits.ts";
 import {
   type Flag,
   camelCase,
@@ -21,7 +21,7 @@ import {
   variableOf,
 } from "./flags.ts";
 import { FORWARD_ADDRESS_FORMS, parseForwardAddress } from "./forward-address.ts";
-import { type Field, parseValue, quote, type Value, wholeNumber } from "./values.ts";
+import { parseValue, quote, type Value, wholeNumber } from "./values.ts";
 
 const VNI_MAX = 2 ** 24 - 1;
 const PORT_MAX = 65_535;
@@ -119,17 +119,16 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   if (interfaceName === "")
     throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);
+  refuseWithoutHttp(chosen);
+  if (chosen.dryRun && chosen.read === undefined)
+    throw new UsageError("Cannot use --dry-run: it needs --read, where nothing is lost while it looks");
   return {
     ...chosen,
     interfaceName,
     vni: parseValue("<vni> ", vni, wholeNumber(0, VNI_MAX)),
     port: parseValue("<original_destination_port> ", port, wholeNumber(1, PORT_MAX)),
     address,
-    headerEdits: headerEdits(
-      chosen.host === "endpoint" ? hostField(address) : chosen.host,
-      chosen.setHeader,
-      chosen.mark,
-    ),
+    headEdits: headEdits({ ...chosen, host: chosen.host === "endpoint" ? hostField(address) : chosen.host }),
     threads: chosen.read === undefined ? (chosen.threads ?? Math.min(availableParallelism(), THREADS_MAX)) : 1,
     gapTimeoutMs: chosen.gapTimeoutMs ?? (chosen.read === undefined ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen.logFormat ?? (isatty(2) ? "pretty" : "plain"),
@@ -163,17 +162,49 @@ function combine(flag: Flag<unknown>, values: unknown[]): unknown {
   return flag.kind === "list" ? values : values.at(-1);
 }
 
-/** Throws UsageError where two of them would set the same field. */
-function headerEdits(host: string | undefined, fields: readonly Field[], mark: boolean): HeaderEdits | null {
-  const setBy = new Map<string, string>();
-  if (host !== undefined) setBy.set("host", "--host");
-  if (mark) setBy.set(MARK_FIELD.toLowerCase(), "--mark");
-  for (const [name, value] of fields) {
-    const by = `--set-header ${quote(`${name}: ${value}`)}`;
-    const other = setBy.get(name.toLowerCase());
+/** Throws UsageError where two of them are about the same field. */
+function headEdits({ rewritePath, removeHeader, host, setHeader, forwarded, mark }: HeadEdits): HeadEdits | null {
+  const doneBy = new Map<string, [by: string, does: string]>();
+  const note = (name: string, by: string, does: string) => {
+    const [other, otherDoes] = doneBy.get(name.toLowerCase()) ?? [];
     if (other !== undefined)
-      throw new UsageError(`Cannot use ${by}: ${other} sets ${name} already; use one of the two`);
-    setBy.set(name.toLowerCase(), by);
+      throw new UsageError(`Cannot use ${by}: ${other} ${otherDoes} ${name} already; use one of the two`);
+    doneBy.set(name.toLowerCase(), [by, does]);
+  };
+  if (host !== undefined) note("Host", "--host", "sets");
+  if (mark) note(MARK_FIELD, "--mark", "sets");
+  if (forwarded) for (const name of FORWARDED_FIELDS) note(name, "--forwarded", "sets");
+  for (const [name, value] of setHeader) note(name, `--set-header ${quote(`${name}: ${value}`)}`, "sets");
+  for (const name of removeHeader) {
+    // What the client says of itself goes, and what is seen of it comes.
+    const isReplaced = forwarded && FORWARDED_FIELDS.includes(name);
+    if (!isReplaced) note(name, `--remove-header ${name}`, "removes");
   }
-  return host === undefined && fields.length === 0 && !mark ? null : { host, fields, mark };
+  const edits = { rewritePath, removeHeader, host, setHeader, forwarded, mark };
+  const isNothing = rewritePath.length + removeHeader.length + setHeader.length === 0 && host === undefined;
+  return isNothing && !forwarded && !mark ? null : edits;
+}
+
+/** Of a bare stream, only whose it is is known. Throws UsageError at what asks for more. */
+function refuseWithoutHttp({ mode, allow, deny, sample, ...others }: FlagValues): void {
+  if (mode === "http") return;
+  const needing: [flag: string, isUsed: boolean][] = [
+    ...(["allow", "deny"] as const).flatMap((name) =>
+      (name === "allow" ? allow : deny).map(({ kind }): [string, boolean] => [`--${name} ${kind}:`, kind !== "client"]),
+    ),
+    ["--sample", sample !== null && sample.key !== "client" && sample.key !== "connection"],
+    ["--max-rate", others.maxRate !== Infinity],
+    ["--dry-run", others.dryRun],
+    ["--rewrite-path", others.rewritePath.length > 0],
+    ["--remove-header", others.removeHeader.length > 0],
+    ["--host", others.host !== undefined],
+    ["--set-header", others.setHeader.length > 0],
+    ["--forwarded", others.forwarded],
+    ["--mark", others.mark],
+  ];
+  const [flag] = needing.find(([, isUsed]) => isUsed) ?? [];
+  if (flag === undefined) return;
+  throw new UsageError(
+    `Cannot use ${flag}: it needs --mode http; in mode tcp there are client: rules, and --sample by client or connection`,
+  );
 }

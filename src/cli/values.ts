@@ -1,16 +1,24 @@
 /** What a flag or an argument accepts, and what its text is read as. */
 import { UsageError } from "../errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../observe/log.ts";
+import { type Field, isEditable, readRewrite, type Rewrite } from "../policy/head-edits.ts";
+import { readRule, type Rule } from "../policy/rules.ts";
+import { readSample, type Sample } from "../policy/sample.ts";
+import { Unreadable } from "../policy/unreadable.ts";
 
-/** What a text must be: `parse` returns undefined where it is not `accepts`. */
+/** What a text must be: `parse` returns undefined where it is not `accepts`, or says what is wrong where in it. */
 export interface Value<T> {
   readonly accepts: string;
-  parse(text: string): T | undefined;
+  parse(text: string): T | undefined | Unreadable;
 }
 
 /** Reads a text, which was given as `what`. Throws UsageError: that it cannot be used, and what is accepted. */
 export function parseValue<T>(what: string, text: string, value: Value<T>): T {
   const parsed = value.parse(text);
+  if (parsed instanceof Unreadable) {
+    const marked = `${text.slice(0, parsed.at)}>>>${text.slice(parsed.at)}`;
+    throw new UsageError(`Cannot use ${what}${quote(text)}: ${parsed.why}, here: ${quote(marked)} (${value.accepts})`);
+  }
   if (parsed === undefined) throw new UsageError(`Cannot use ${what}${quote(text)}: expected ${value.accepts}`);
   return parsed;
 }
@@ -62,20 +70,26 @@ export const fieldValue: Value<string | undefined> = {
   parse: (text) => (/^[\x21-\x7e]+$/.test(text) ? text : undefined),
 };
 
-/** A header field: name and value. */
-export type Field = readonly [name: string, value: string];
-
-const FRAMING_FIELDS = new Set(["content-length", "transfer-encoding", "connection"]);
-
 /** RFC 9110, section 5.5; fields that frame the request are not to be touched. */
 export const headerField: Value<Field> = {
   accepts: "'Name: value', of another field than Content-Length, Transfer-Encoding or Connection",
   parse(text) {
     const [, name, value] = /^([!#$%&'*+.^_`|~\w-]+):[ \t]*([\x20-\x7e]*?)[ \t]*$/.exec(text) ?? [];
-    if (name === undefined || value === undefined || FRAMING_FIELDS.has(name.toLowerCase())) return undefined;
-    return [name, value];
+    return name === undefined || value === undefined || !isEditable(name) ? undefined : [name, value];
   },
 };
+
+/** A header field's name, in lower case. */
+export const headerName: Value<string> = {
+  accepts: "the name of another field than Content-Length, Transfer-Encoding or Connection",
+  parse: (text) => (isEditable(text) ? text.toLowerCase() : undefined),
+};
+
+export const rule: Value<Rule> = { accepts: "a rule (KIND:PATTERN)", parse: readRule };
+
+export const sample: Value<Sample | null> = { accepts: "PERCENT[:KEY]", parse: readSample };
+
+export const rewrite: Value<Rewrite> = { accepts: "REGEX=>TEXT", parse: readRewrite };
 
 /**
  * RUST_LOG, the original program's, may hold more than a level (target=level, ...): what is not meant for this

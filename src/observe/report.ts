@@ -2,7 +2,7 @@
 import type { ForwardAddress } from "../address.ts";
 import { Drop } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
-import type { RequestDrop } from "../forward/counters.ts";
+import { POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
 import type { Counters } from "./counters.ts";
 import type { Log } from "./log.ts";
 
@@ -25,6 +25,13 @@ const STRANGERS_SHOWN_MAX = 3;
  * Why a whole request was not sent, beside that it was not to be: the source can wait, so that none needs to be lost.
  */
 const UNFORWARDED_DROPS: readonly RequestDrop[] = ["endpoint_down", "endpoint_closed", "buffer_limit", "waiting_limit"];
+
+/** So many requests, of which these are some, have met with the same decision. */
+export interface DryRunVerdict {
+  readonly by: string;
+  readonly count: number;
+  readonly examples: readonly string[];
+}
 
 export interface ReportOptions {
   readonly address: ForwardAddress;
@@ -175,7 +182,10 @@ export class RunReport {
     if (newFrames === 0 && newBytes === 0) return;
     this.log.info(
       `${perSecond(newFrames, seconds)} frames/s, ${perSecond(newBytes, seconds)} bytes/s forwarded; ${flows.active} flows active, ` +
-        `${this.counters.reassembly.gaps} gaps, ${frames.kernel_dropped} frames dropped by the kernel so far`,
+        `${this.counters.reassembly.gaps} gaps, ${frames.kernel_dropped} frames dropped by the kernel` +
+        `${leftOut(this.counters)
+          .map((words) => `, ${words}`)
+          .join("")} so far`,
       this.counters.snapshot(),
     );
   }
@@ -185,7 +195,8 @@ export class RunReport {
     this.log.finish();
     const totals = this.counters.snapshot();
     const { frames, flows, reassembly, requests, responses, upstream } = totals;
-    const unsent = Object.entries(requests.dropped).filter(([, count]) => count > 0);
+    const unsent = Object.entries(requests.dropped).filter(([reason, count]) => count > 0 && !isByPolicy(reason));
+    const chosenAway = leftOut(this.counters);
     const dropped = Object.entries(frames.dropped).filter(([, count]) => count > 0);
     const lines = [
       `Totals: ${frames.captured} frames captured, of which ${frames.segments} were segments of ours`,
@@ -199,10 +210,19 @@ export class RunReport {
             `Answers: ${requests.answered} (${["1xx", "2xx", "3xx", "4xx", "5xx"].map((group) => `${responses[group as "2xx"]} ${group}`).join(", ")}), ${responses.unanswered} requests unanswered`,
           ]
         : []),
+      ...(chosenAway.length > 0 ? [`Left out by policy: ${chosenAway.join(", ")}`] : []),
       `Endpoint: ${upstream.bytes} bytes on ${upstream.connects} connections, ${upstream.connect_errors} could not be made, ${upstream.broken} broke, ${upstream.given_up} were given up, ${upstream.lost_bytes} bytes lost`,
     ];
     if (this.log.format === "json") this.log.info(lines[0]!, totals);
     else for (const line of lines) this.log.info(line);
+  }
+
+  /** What a dry run would have done with the requests, by what decides. */
+  dryRun(verdicts: readonly DryRunVerdict[]): void {
+    for (const { by, count, examples } of verdicts) {
+      const shown = `${examples.join(", ")}${count > examples.length ? ", …" : ""}`;
+      this.log.info(`Dry run: ${count} ${plural(count, "request")}: ${by} (${shown})`, { by, count, examples });
+    }
   }
 
   /**
@@ -235,6 +255,21 @@ export class RunReport {
     const { host, port } = this.options.address;
     return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
   }
+}
+
+function isByPolicy(reason: string): boolean {
+  return (POLICY_DROPS as readonly string[]).includes(reason);
+}
+
+/** What was not to be forwarded, in words: it is neither damage nor loss. */
+function leftOut({ requests, streams }: Counters): string[] {
+  const connections = Object.values(streams.dropped).reduce((sum, count) => sum + count, 0);
+  return [
+    ...POLICY_DROPS.filter((reason) => requests.dropped[reason] > 0).map(
+      (reason) => `${requests.dropped[reason]} ${plural(requests.dropped[reason], "request")} ${reason}`,
+    ),
+    ...(connections > 0 ? [`${connections} ${plural(connections, "connection")}`] : []),
+  ];
 }
 
 function plural(count: number, noun: string): string {

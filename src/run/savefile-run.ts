@@ -70,5 +70,6 @@ export class SavefileRun {
     await finish(this.shard, this.memory, stop);
     await drain(this.shard, this.clock.now, stop);
     this.report.strangers(this.shard.strangers);
+    if (this.shard.dryRun !== null) this.report.dryRun(this.shard.dryRun.results);
   }
 }

@@ -39,13 +39,14 @@ export class LiveShard {
   /** When the kernel was told to refuse; Infinity: it was not. */
   private refusedMs = Infinity;
 
-  /** Opens the interface, refusing every frame. Throws RefusalError. */
+  /** Opens the interface, refusing every frame. `rate`: what the shards share of --max-rate. Throws RefusalError. */
   constructor(
     private readonly config: Config,
     shards: number,
     report: ShardReport,
+    rate: SharedArrayBuffer,
   ) {
-    this.shard = new Shard(shardOptions(config, shards), this.counters, report, bunConnector, this.clock.now);
+    this.shard = new Shard(shardOptions(config, shards, rate), this.counters, report, bunConnector, this.clock.now);
     this.memory = new MemoryGuard(config.maxBufferMib);
     this.capture = LiveCapture.open({
       interfaceName: config.interfaceName!,

@@ -4,8 +4,11 @@ import type { ShardReport } from "./shard.ts";
 import type { Counters } from "../observe/counters.ts";
 
 export type ToShard =
-  /** Open the interface, refusing every frame. `fanoutId` null: make the group (if there are several shards). */
-  | { kind: "open"; config: Config; shards: number; fanoutId: number | null }
+  /**
+   * Open the interface, refusing every frame. `fanoutId` null: make the group (if there are several shards). `rate`:
+   * what the shards share of --max-rate.
+   */
+  | { kind: "open"; config: Config; shards: number; fanoutId: number | null; rate: SharedArrayBuffer }
   /** Have the kernel accept our frames; those from before `begin`'s time are passed over. */
   | { kind: "accept" }
   | { kind: "begin"; sinceMs: number }

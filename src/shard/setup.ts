@@ -1,9 +1,13 @@
 /** What a shard is told of what the program was asked to do. */
 import type { Config } from "../config.ts";
+import { policyOf } from "../policy/policy.ts";
 import type { ShardOptions } from "./shard.ts";
 
-/** For one of `shards`: what the program may hold and remember is divided among them. */
-export function shardOptions(config: Config, shards: number): ShardOptions {
+/**
+ * For one of `shards`: what the program may hold and remember is divided among them. `rate`: what they share of
+ * --max-rate, where there are several.
+ */
+export function shardOptions(config: Config, shards: number, rate?: SharedArrayBuffer): ShardOptions {
   const isRead = config.read !== undefined;
   return {
     ...config,
@@ -16,5 +20,6 @@ export function shardOptions(config: Config, shards: number): ShardOptions {
     maxResponseMs: config.maxResponseSeconds * 1000,
     measuresDelay: !isRead,
     sourceWaits: isRead,
+    policy: policyOf(config, rate),
   };
 }

@@ -18,6 +18,7 @@ import { HttpMode } from "../forward/http-mode.ts";
 import type { HttpOptions, HttpReport } from "../forward/http-options.ts";
 import { TcpMode, type TcpOptions } from "../forward/tcp-mode.ts";
 import { ArrayPool } from "../memory/array-pool.ts";
+import type { DryRun } from "../policy/dry-run.ts";
 import type { Counters } from "../observe/counters.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
@@ -90,6 +91,11 @@ export class Shard {
     }
     this.flush();
     return more;
+  }
+
+  /** What a dry run has found; null: it is none. */
+  get dryRun(): DryRun | null {
+    return this.http?.dryRun ?? null;
   }
 
   /** Whom the frames were for that were not for us. */

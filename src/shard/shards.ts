@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import type { Config } from "../config.ts";
 import { RefusalError, ShardError } from "../errors.ts";
 import type { Counters } from "../observe/counters.ts";
+import { sharedRate } from "../policy/rate.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Answer, FromShard, ReportCall, ToShard } from "./messages.ts";
 import type { Stopping } from "./drain.ts";
@@ -70,7 +71,7 @@ export class Shards {
   /** It goes no further where a thread fails. */
   private async startAll(stop: Stopping): Promise<string | undefined> {
     const { config, threads } = this;
-    const open = { kind: "open", config, shards: config.threads } as const;
+    const open = { kind: "open", config, shards: config.threads, rate: sharedRate() } as const;
     const [first, ...others] = this.startSome() as [ShardThread, ...ShardThread[]];
     // The first makes the group, which the others join.
     const { libraryName, fanoutId } = await first.ask({ ...open, fanoutId: null }, "opened");

@@ -5,6 +5,7 @@ import { camelCase, flagTable } from "../../src/cli/flags.ts";
 import { readRequest } from "../../src/cli/options.ts";
 import type { Config } from "../../src/config.ts";
 import { UsageError } from "../../src/errors.ts";
+import { editsOf } from "../support/policies.ts";
 
 type Env = Record<string, string>;
 
@@ -121,6 +122,59 @@ const FLAGS: FlagCase[] = [
   count("max-waiting-requests", 1024, 1, 1_000_000),
   count("max-request-bytes", 2 ** 20, 1, 2 ** 30),
   count("max-header-bytes", 2 ** 16, 64, 2 ** 24),
+  ...["allow", "deny"].map((name) => ({
+    name,
+    original: [],
+    default: [],
+    accepted: [
+      ["method:GET,safe", [{ kind: "method", pattern: "GET,safe" }]],
+      ["header:X-A=*b=c", [{ kind: "header", pattern: "X-A=*b=c" }]],
+      ["client:2001:db8::/32", [{ kind: "client", pattern: "2001:db8::/32" }]],
+    ] as [string, unknown][],
+    refused: ["GET", "methods:GET", "method:get", "path:", "client:a"],
+    says: ["KIND:PATTERN"],
+  })),
+  {
+    name: "sample",
+    original: [],
+    default: null,
+    accepted: [
+      ["10%", { percent: 10, key: "random", name: "" }],
+      ["0.25%:cookie=id", { percent: 0.25, key: "cookie", name: "id" }],
+    ],
+    refused: ["0%", "ten", "10%:user", "10%:header="],
+    says: ["PERCENT[:KEY]"],
+  },
+  {
+    ...count("max-rate", Infinity, 1, 1_000_000),
+    accepted: [
+      ["100", 100],
+      ["1", 1],
+      ["1000000", 1_000_000],
+    ],
+  },
+  {
+    name: "rewrite-path",
+    original: [],
+    default: [],
+    accepted: [
+      ["^/v1/(.*)$=>/v2/$1", [{ regex: "^/v1/(.*)$", text: "/v2/$1" }]],
+      ["/a=>", [{ regex: "/a", text: "" }]],
+    ],
+    refused: ["/a", "/a=/b", "(=>/b", "/a=>/b c", "/a=>/b?c", "/a=>/b#", "/a=>$1", "(a)=>$2", "a=>$", "a=>ü"],
+    says: ["REGEX=>TEXT"],
+  },
+  {
+    name: "remove-header",
+    original: [],
+    default: [],
+    accepted: [
+      ["Cookie", ["cookie"]],
+      ["x-a_b", ["x-a_b"]],
+    ],
+    refused: ["X Y", "X:", "Content-Length", "content_length", "TRANSFER-encoding", "Connection", "ü"],
+    says: ["Content-Length"],
+  },
   {
     name: "host",
     original: [],
@@ -142,7 +196,10 @@ const FLAGS: FlagCase[] = [
       ["Authorization:  Basic a:b== ", [["Authorization", "Basic a:b=="]]],
       ["x-empty:", [["x-empty", ""]]],
     ],
-    refused: ["X", ": 1", "X Y: 1", "X: ü", "Content-Length: 1", "transfer-encoding: chunked", "CONNECTION: close"],
+    refused: [
+      ...["X", ": 1", "X Y: 1", "X: ü", "Content-Length: 1", "transfer-encoding: chunked", "CONNECTION: close"],
+      ...["Content_Length: 1", "transfer.encoding: chunked"],
+    ],
     says: ["'Name: value'"],
   },
   {
@@ -193,7 +250,7 @@ const FLAGS: FlagCase[] = [
 ];
 
 /** Flags without a value. */
-const SWITCHES = ["mark"];
+const SWITCHES = ["dry-run", "forwarded", "mark"];
 
 /** DESIGN.md's rule. */
 const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").toUpperCase()}`;
@@ -294,7 +351,8 @@ test("names that other programs' environments have are not read", () => {
 });
 
 describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
-  const option = name as keyof Config;
+  const option = camelCase(name) as keyof Config;
+  const args = name === "dry-run" ? READ : LIVE;
   const variable = variableOf(name);
   const [yes, no] = [
     ["1", "true", "yes", "on", "True", "YES", "oN"],
@@ -302,18 +360,18 @@ describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
   ];
 
   test("is off by default, and takes no value", () => {
-    check(LIVE, {}, { [option]: false });
-    check([`--${name}`, ...LIVE], {}, { [option]: true });
+    check(args, {}, { [option]: false });
+    check([`--${name}`, ...args], {}, { [option]: true });
     for (const value of ["", "1", "no"])
-      check([`--${name}=${value}`, ...LIVE], {}, [`--${name}=${value}`, "takes no value"]);
+      check([`--${name}=${value}`, ...args], {}, [`--${name}=${value}`, "takes no value"]);
   });
 
   test(`${variable} says yes or no, in any case`, () => {
-    for (const text of yes) check(LIVE, { [variable]: text }, { [option]: true });
-    for (const text of [...no, ""]) check(LIVE, { [variable]: text }, { [option]: false });
-    for (const text of no) check([`--${name}`, ...LIVE], { [variable]: text }, { [option]: true });
+    for (const text of yes) check(args, { [variable]: text }, { [option]: true });
+    for (const text of [...no, ""]) check(args, { [variable]: text }, { [option]: false });
+    for (const text of no) check([`--${name}`, ...args], { [variable]: text }, { [option]: true });
     for (const text of ["2", "y", "nope", " 1", "yes\n"])
-      check(LIVE, { [variable]: text }, [`${variable}=`, JSON.stringify(text), ...yes.slice(0, 4), ...no.slice(0, 4)]);
+      check(args, { [variable]: text }, [`${variable}=`, JSON.stringify(text), ...yes.slice(0, 4), ...no.slice(0, 4)]);
   });
 });
 
@@ -329,11 +387,11 @@ test("with --read, holes have no time limit unless one is given", () => {
 });
 
 describe("header edits", () => {
-  const edits = (host: string | undefined, fields: [string, string][], mark: boolean) => ({
-    headerEdits: { host, fields, mark },
+  const edits = (host: string | undefined, setHeader: [string, string][], mark: boolean) => ({
+    headEdits: editsOf({ host, setHeader, mark }),
   });
 
-  test("are none unless asked for", () => check(LIVE, {}, { headerEdits: null }));
+  test("are none unless asked for", () => check(LIVE, {}, { headEdits: null }));
   test("--mark adds the mark", () => check(["--mark", ...LIVE], {}, edits(undefined, [], true)));
 
   test("--host replaces Host; endpoint is forward_addr's", () => {
@@ -392,6 +450,35 @@ describe("header edits", () => {
   test.each(conflicts)("%j and %j: two that set the same field are refused", (argv, env, words) =>
     check([...argv, ...LIVE], env, words),
   );
+
+  const removing: [string[], string[]][] = [
+    [
+      ["--remove-header=host", "--host=a"],
+      ["--remove-header host", "--host sets"],
+    ],
+    [
+      ["--remove-header", "X", "--set-header", "x: 1"],
+      ["--remove-header x", `"x: 1"`],
+    ],
+    [["--remove-header", "X", "--remove-header", "x"], ["--remove-header x removes"]],
+    [["--mark", "--remove-header", "X-Mirrored-From"], ["--mark"]],
+    [
+      ["--forwarded", "--set-header", "X-Forwarded-Proto: https"],
+      ["--forwarded", "X-Forwarded-Proto"],
+    ],
+  ];
+  test.each(removing)("%j are about the same field, and refused", (argv, words) =>
+    check([...argv, ...LIVE], {}, words),
+  );
+
+  test("what the client has said of itself may be removed, and what is seen of it put in", () =>
+    check(
+      ["--forwarded", "--remove-header", "X-Forwarded-For", ...LIVE],
+      {},
+      {
+        headEdits: editsOf({ forwarded: true, removeHeader: ["x-forwarded-for"] }),
+      },
+    ));
 
   test("one field by each is no conflict", () => {
     check(["--host=b", "--mark", "--set-header", "Hosts: a", ...LIVE], {}, edits("b", [["Hosts", "a"]], true));
@@ -552,4 +639,48 @@ test("--help and --version need nothing else, and beat what else is wrong", () =
   ];
   for (const [argv, kind] of kinds)
     expect(readRequest(argv, { MAX_RETRIES: "abc" }).kind as string, argv.join(" ")).toBe(kind);
+});
+
+describe("policy in mode tcp", () => {
+  const refused: string[][] = [
+    ["--allow", "method:GET"],
+    ["--deny", "client:10.0.0.0/8", "--deny", "path:/a"],
+    ["--sample", "10%"],
+    ["--sample", "10%:header=X"],
+    ["--max-rate", "10"],
+    ["--rewrite-path", "a=>b"],
+    ["--remove-header", "X"],
+    ["--host", "a"],
+    ["--set-header", "X: 1"],
+    ["--forwarded"],
+    ["--mark"],
+  ];
+  test.each(refused)("%s %s is refused: it needs requests", (...argv) =>
+    check(["--mode", "tcp", ...argv, ...LIVE], {}, [argv.at(-2) ?? argv[0]!, "needs --mode http"]),
+  );
+
+  test.each(["client", "connection"])("its clients' rules are taken, and a sample by %s", (key) =>
+    check(
+      ["--mode=tcp", "--allow", "client:10.0.0.0/8", "--deny=client:10.0.0.1", "--sample", `5%:${key}`, ...LIVE],
+      {},
+      {
+        mode: "tcp",
+      },
+    ),
+  );
+});
+
+test("--dry-run needs --read", () => {
+  check(["--dry-run", ...LIVE], {}, ["--dry-run", "needs --read"]);
+  check(["--dry-run", ...READ], {}, { dryRun: true });
+});
+
+test("a rule that cannot be read is shown with the place marked", () => {
+  const refused: [string[], string][] = [
+    [["--allow", "path-regex:/a(b"], `"path-regex:/a>>>(b"`],
+    [["--deny=client:10.0.0.0/33"], `"client:10.0.0.0/>>>33"`],
+    [["--sample", "10%:cookies"], `"10%:>>>cookies"`],
+    [["--rewrite-path", "(a)=>/$2"], `"(a)=>/>>>$2"`],
+  ];
+  for (const [argv, marked] of refused) check([...argv, ...LIVE], {}, [argv[0]!.split("=")[0]!, marked]);
 });

@@ -188,7 +188,6 @@ async function runThrough(seed: number) {
     maxWaitingRequests: 8,
     maxRequestBytes: 1024,
     maxHeaderBytes: 1024,
-    headerEdits: null,
   };
   const limits = {
     maxPendingPackets: 8,

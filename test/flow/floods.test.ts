@@ -106,7 +106,6 @@ class World {
       maxRequestBytes: 1,
       maxHeaderBytes: 1,
       responseTimeoutMs: 1000,
-      headerEdits: null,
     };
     const limits = {
       maxPendingPackets: 32,

@@ -22,7 +22,6 @@ const HTTP = {
   maxRequestBytes: 1,
   maxHeaderBytes: 1,
   responseTimeoutMs: 500,
-  headerEdits: null,
 };
 /** So many first bytes tell a stream from all others. */
 const HEAD_BYTES = 8;

@@ -24,7 +24,6 @@ export function shardOnItsOwn(options: Partial<ShardOptions> & Pick<ShardOptions
     maxRequestBytes: 1000,
     maxHeaderBytes: 1000,
     responseTimeoutMs: 1000,
-    headerEdits: null,
   };
   const limits = {
     maxPendingPackets: 32,
