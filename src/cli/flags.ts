@@ -11,6 +11,7 @@ import {
   oneOf,
   path,
   rustLog,
+  userName,
   type Value,
   wholeNumber,
   wholeNumberOrOff,
@@ -237,6 +238,12 @@ export const flags = {
     default: undefined,
     defaultText: "the system's, else the embedded one",
     help: "the libpcap to load",
+  }),
+  user: single<string | undefined>({
+    value: userName,
+    hint: "NAME",
+    default: undefined,
+    help: "started as root, become this user for good once all that only root may open is open",
   }),
   "log-level": single<LogLevel>({
     value: logLevel,
