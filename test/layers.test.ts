@@ -29,7 +29,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "config.ts": [".", "http/header-edits.ts", "observe/log.ts"],
   shard: [".", "config.ts", "memory", "capture", "decode", "filter", "flow", "forward", "observe/counters.ts"],
   run: [".", "config.ts", "memory", "capture", "decode", "filter", "forward", "shard", "observe"],
-  cli: [".", "config.ts", "http/header-edits.ts", "observe/log.ts", "run/run.ts", "shard/shards.ts"],
+  cli: [".", "config.ts", "http/header-edits.ts", "observe/log.ts", "run/run.ts", "shard/shards.ts", "cli/probe.ts"],
+  "cli/probe.ts": ["."],
   "main.ts": ["cli"],
 };
 
@@ -42,7 +43,7 @@ const ALONE: [what: string, pattern: RegExp, rooms: string[]][] = [
   [
     "opens client sockets",
     /\bBun\.connect\b|(?:await|return|=) fetch\(|"node:(tls|http|https|http2)"/,
-    ["capture", "forward"],
+    ["capture", "forward", "cli/probe.ts"],
   ],
   ["listens", /\bBun\.(serve|listen|udpSocket)\b|\bcreateServer\(/, ["admin"]],
 ];

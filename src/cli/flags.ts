@@ -280,6 +280,7 @@ interface OtherFlag {
 export const otherFlags = {
   help: { letter: "h", help: "show this" },
   version: { letter: "v", help: "show version, commit and Bun's version" },
+  probe: { help: "ask the --admin port of a running program, host:port, whether it lives; exit status 0: it does" },
   licenses: { help: "print the notices of all that the executable contains" },
 } satisfies Record<string, OtherFlag>;
 

@@ -51,7 +51,7 @@ const running = start(
   ],
   {
     executable,
-    through: [...(root === "" ? [] : ["chroot", root]), ...(JSON.parse(through) as string[])],
+    through: [...(JSON.parse(through) as string[]), ...(root === "" ? [] : ["chroot", root])],
   },
 );
 let identities: Identity[] = [];
