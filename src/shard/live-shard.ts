@@ -36,6 +36,8 @@ export class LiveShard {
   private readonly shard: Shard;
   private readonly capture: LiveCapture;
   private readonly memory: MemoryGuard;
+  /** Undefined before {@link accept}. */
+  private wait: FrameWait | undefined;
   /** When the kernel was told to refuse; Infinity: it was not. */
   private refusedMs = Infinity;
 
@@ -76,9 +78,10 @@ export class LiveShard {
     return shared;
   }
 
-  /** Has the kernel accept our frames. Throws RefusalError. */
-  accept(): void {
+  /** Has the kernel accept our frames, and opens what {@link run} needs. Throws RefusalError. */
+  async accept(): Promise<void> {
     const { vni, port, vxlanPort } = this.config;
+    this.wait = await FrameWait.create(this.capture.fd);
     this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, vxlanPort, vni, port }));
   }
 
@@ -99,8 +102,8 @@ export class LiveShard {
    */
   async run(sinceMs: number, counted: () => void): Promise<void> {
     const { capture, shard, memory, clock } = this;
+    const wait = this.wait!;
     capture.sinceMs = sinceMs;
-    const wait = await FrameWait.create(capture.fd);
     let statsDueMs = 0;
     let lastFrameMs = 0;
     let hasFrames = true;
