@@ -3,9 +3,10 @@ import { availableParallelism } from "node:os";
 import { InterfaceState } from "../capture/interface.ts";
 import { guardPort } from "../capture/port-guard.ts";
 import type { Config } from "../config.ts";
+import { tunnelPort } from "../decode/tunnel.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
-import type { RunReport } from "../observe/report.ts";
+import { type RunReport, vniName } from "../observe/report.ts";
 import { hurry } from "./priority.ts";
 import { SecondLook } from "./second-look.ts";
 import { Shards, type StartThread } from "../shard/shards.ts";
@@ -46,10 +47,11 @@ export class LiveRun {
     if (libraryName === undefined) return undefined;
     const secondLook = new SecondLook(config, counters);
     log.debug(`Using ${libraryName}`);
-    if (!guardPort(config.vxlanPort)) log.debug(`UDP port ${config.vxlanPort} has an owner already`);
+    const guarded = tunnelPort(config);
+    if (guarded !== undefined && !guardPort(guarded)) log.debug(`UDP port ${guarded} has an owner already`);
     const { host, port } = config.address;
     log.info(
-      `Capturing on ${config.interfaceName}: VNI ${config.vni}, port ${config.port}, ` +
+      `Capturing on ${config.interfaceName}: ${vniName(config.vnis)}, port ${config.ports.join(", ")}, ` +
         `forwarding to ${host} port ${port} (${counted(config.threads, "thread")})`,
     );
     return new LiveRun(

@@ -64,12 +64,7 @@ export class LiveShard {
   /** Divides the interface with the other shards. `id` null: makes the group. Returns its id. Throws RefusalError. */
   shareInterface(id: number | null): number {
     const { fd } = this.capture;
-    const shared =
-      id === null
-        ? createFanout(fd, fanoutProgram({ vxlanPort: this.config.vxlanPort }))
-        : joinFanout(fd, id)
-          ? id
-          : undefined;
+    const shared = id === null ? createFanout(fd, fanoutProgram(this.config)) : joinFanout(fd, id) ? id : undefined;
     if (shared === undefined)
       throw this.refusal("the kernel does not divide it among threads (PACKET_FANOUT); use --threads 1");
     return shared;
@@ -77,8 +72,8 @@ export class LiveShard {
 
   /** Has the kernel accept our frames. Throws RefusalError. */
   accept(): void {
-    const { vni, port, vxlanPort } = this.config;
-    this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, vxlanPort, vni, port }));
+    const { encapsulation, vxlanPort, vnis, ports } = this.config;
+    this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, encapsulation, vxlanPort, vnis, ports }));
   }
 
   /** Closes the interface, where nothing is to be captured after all: {@link run} is not to be called then. */

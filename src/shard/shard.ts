@@ -7,6 +7,7 @@ import type { RecordSource } from "../capture/record-source.ts";
 import { Decoder } from "../decode/decoder.ts";
 import { SEGMENT } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
+import type { Mirror } from "../decode/tunnel.ts";
 import { FlowTable } from "../flow/flow-table.ts";
 import { Destination, type DestinationReport } from "../forward/destination.ts";
 import { HeldMemory } from "../forward/held-memory.ts";
@@ -19,11 +20,8 @@ import { ArrayPool } from "../memory/array-pool.ts";
 import type { Counters } from "../observe/counters.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
-export interface ShardOptions extends HttpOptions, TcpOptions {
+export interface ShardOptions extends Mirror, HttpOptions, TcpOptions {
   readonly mode: "http" | "tcp";
-  readonly vxlanPort: number;
-  readonly vni: number;
-  readonly port: number;
   readonly address: ForwardAddress;
   readonly maxPendingPackets: number;
   readonly gapTimeoutMs: number;
