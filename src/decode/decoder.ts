@@ -9,9 +9,9 @@ import { type Datagram, Layer } from "./datagram.ts";
 import { Drop, SEGMENT } from "./drop-reason.ts";
 import { decodeEthernet, ETHERTYPE_BRIDGED, ETHERTYPE_IPV4, ETHERTYPE_IPV6, skipVlanTags } from "./ethernet.ts";
 import { FragmentTable } from "./fragments.ts";
-import { decodeGeneve } from "./geneve.ts";
+import { decodeGeneve, UDP_PORT as GENEVE_PORT } from "./geneve.ts";
 import { decodeGre } from "./gre.ts";
-import { IP_CUT, IP_MALFORMED, IP_OK, IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IpHeader } from "./ip.ts";
+import { IP_CUT, IP_MALFORMED, IP_OK, IP_PROTOCOL_GRE, IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IpHeader } from "./ip.ts";
 import { decodeIpv4 } from "./ipv4.ts";
 import { decodeIpv6, skipExtensionHeaders } from "./ipv6.ts";
 import { decodeLink, isSupportedLinkType } from "./link.ts";
@@ -19,7 +19,7 @@ import { IDENTITY_DESTINATION, IDENTITY_PORTS, IDENTITY_VNI, Segment } from "./s
 import { skipShim } from "./shim.ts";
 import { Strangers } from "./strangers.ts";
 import * as tcp from "./tcp.ts";
-import { CARRIERS, Chosen, depthsOf, type Encapsulation, type Mirror, tunnelPort } from "./tunnel.ts";
+import { CARRIERS, Chosen, depthsOf, type Encapsulation, type Mirror } from "./tunnel.ts";
 import { decodeUdp } from "./udp.ts";
 import { decodeVxlan } from "./vxlan.ts";
 
@@ -42,25 +42,26 @@ export class Decoder {
   private readonly cursor: Cursor;
   private readonly ip = new IpHeader();
   private readonly encapsulation: Encapsulation;
+  private readonly isVxlan: boolean;
   /** The IP protocol of what carries the mirror. */
   private readonly carrier: number;
-  /** Of the tunnel; -1: it has none. */
-  private readonly udpPort: number;
+  private readonly vxlanPort: number;
   private readonly vnis: Chosen;
   private readonly ports: Chosen;
   private readonly takesServer: boolean;
 
   constructor(
-    private readonly options: DecoderOptions,
+    options: DecoderOptions,
     private readonly counters: DecodeCounters,
     /** What all frames tell of the time; whoever takes their segments goes by it too. */
     readonly clock = new CaptureClock(),
   ) {
     this.fragments = new FragmentTable(counters.fragments, clock);
     this.encapsulation = options.encapsulation ?? "vxlan";
+    this.isVxlan = this.encapsulation === "vxlan";
     this.cursor = new Cursor(depthsOf(this.encapsulation));
     this.carrier = CARRIERS[this.encapsulation]?.protocol ?? -1;
-    this.udpPort = tunnelPort(options) ?? -1;
+    this.vxlanPort = options.vxlanPort;
     this.vnis = new Chosen(options.vnis);
     this.ports = new Chosen(options.ports);
     this.takesServer = options.takesServer === true;
@@ -122,11 +123,11 @@ export class Decoder {
 
   /** No tunnel: the frame is as production had it. */
   private decodePlain(bytes: Uint8Array, view: DataView): number {
-    if (!skipShim(view, this.cursor)) return Drop.MALFORMED_OUTER;
-    const verdict = this.decodeIp(view);
-    if (verdict === NOT_IP) return Drop.NOT_IP;
+    const { cursor } = this;
+    if (!skipShim(view, cursor)) return Drop.MALFORMED_OUTER;
+    if (cursor.protocol !== ETHERTYPE_IPV4 && cursor.protocol !== ETHERTYPE_IPV6) return Drop.NOT_IP;
     this.segment.identity[IDENTITY_VNI] = 0;
-    return this.decodeInnerIp(bytes, view, verdict);
+    return this.decodeInner(bytes, view);
   }
 
   private otherCarrier(): number {
@@ -134,24 +135,25 @@ export class Decoder {
   }
 
   private decodeTunnel(bytes: Uint8Array, view: DataView): number {
-    const cursor = this.cursor;
-    if (cursor.protocol !== this.carrier) return this.otherCarrier();
-    if (this.udpPort < 0) return this.decodeGre(bytes, view);
-    const udpPort = decodeUdp(view, cursor);
-    if (udpPort < 0) return Drop.MALFORMED_OUTER;
-    if (udpPort !== this.udpPort) return Drop.OTHER_UDP_PORT;
-    return this.encapsulation === "geneve" ? this.decodeGeneve(bytes, view) : this.decodeVxlan(bytes, view);
+    if (this.isVxlan) return this.decodeVxlan(bytes, view);
+    return this.encapsulation === "gre" ? this.decodeGre(bytes, view) : this.decodeGeneve(bytes, view);
   }
 
+  /** From UDP on. */
   private decodeVxlan(bytes: Uint8Array, view: DataView): number {
-    const vni = decodeVxlan(view, this.cursor);
+    const cursor = this.cursor;
+    if (cursor.protocol !== IP_PROTOCOL_UDP) return Drop.NOT_UDP;
+    const udpPort = decodeUdp(view, cursor);
+    if (udpPort < 0) return Drop.MALFORMED_OUTER;
+    if (udpPort !== this.vxlanPort) return Drop.OTHER_UDP_PORT;
+    const vni = decodeVxlan(view, cursor);
     if (vni < 0) return Drop.NOT_VXLAN;
     if (!this.enter(vni)) return Drop.OTHER_VNI;
-    if (!decodeEthernet(view, this.cursor)) return Drop.TRUNCATED;
-    return this.decodeInner(bytes, view);
+    return decodeEthernet(view, cursor) ? this.decodeInner(bytes, view) : Drop.TRUNCATED;
   }
 
   private decodeGre(bytes: Uint8Array, view: DataView): number {
+    if (this.cursor.protocol !== IP_PROTOCOL_GRE) return Drop.OTHER_IP_PROTOCOL;
     const key = decodeGre(view, this.cursor);
     if (key < 0) return Drop.NOT_GRE;
     if (!this.enter(key)) return Drop.OTHER_VNI;
@@ -160,10 +162,20 @@ export class Decoder {
 
   /** What GENEVE carries may be VXLAN in turn, whose VNI counts then. */
   private decodeGeneve(bytes: Uint8Array, view: DataView): number {
+    const carrier = this.cursor.protocol;
+    if (carrier !== IP_PROTOCOL_UDP) return Drop.NOT_UDP;
+    const port = decodeUdp(view, this.cursor);
+    if (port < 0) return Drop.MALFORMED_OUTER;
+    if (port !== GENEVE_PORT) return Drop.OTHER_UDP_PORT;
     const vni = decodeGeneve(view, this.cursor);
     if (vni < 0) return Drop.NOT_GENEVE;
-    if (!this.decodePayload(view)) return Drop.TRUNCATED;
-    const verdict = this.decodeShimmedIp(view);
+    return this.decodePayload(view) ? this.decodeCarried(bytes, view, vni) : Drop.TRUNCATED;
+  }
+
+  /** A packet in GENEVE. */
+  private decodeCarried(bytes: Uint8Array, view: DataView, vni: number): number {
+    let verdict = this.decodeIp(view);
+    if (verdict === NOT_IP) verdict = this.decodeShimmedIp(view);
     if (verdict !== IP_OK) return innerDrop(verdict);
     if (!this.ip.isFragment) return this.decodeMiddle(bytes, view, vni, this.ip.missingLength);
 
@@ -181,10 +193,9 @@ export class Decoder {
   private decodeMiddle(bytes: Uint8Array, view: DataView, vni: number, missingLength: number): number {
     if (this.cursor.protocol === IP_PROTOCOL_TCP)
       return this.enter(vni) ? this.decodeTcp(bytes, view, missingLength) : Drop.OTHER_VNI;
-    if (this.cursor.protocol !== IP_PROTOCOL_UDP) return Drop.NOT_TCP;
-    const udpPort = decodeUdp(view, this.cursor);
-    if (udpPort < 0) return Drop.MALFORMED_INNER;
-    return udpPort === this.options.vxlanPort ? this.decodeVxlan(bytes, view) : Drop.NOT_TCP;
+    const outcome = this.decodeVxlan(bytes, view);
+    if (outcome === Drop.NOT_UDP || outcome === Drop.OTHER_UDP_PORT) return Drop.NOT_TCP;
+    return outcome === Drop.MALFORMED_OUTER ? Drop.MALFORMED_INNER : outcome;
   }
 
   /** Whether frames of this VNI are ours; notes it. */
@@ -205,10 +216,8 @@ export class Decoder {
 
   /** Behind the mirrored frame's header and tags. */
   private decodeInner(bytes: Uint8Array, view: DataView): number {
-    return this.decodeInnerIp(bytes, view, this.decodeShimmedIp(view));
-  }
-
-  private decodeInnerIp(bytes: Uint8Array, view: DataView, verdict: number): number {
+    let verdict = this.decodeIp(view);
+    if (verdict === NOT_IP) verdict = this.decodeShimmedIp(view);
     if (verdict !== IP_OK) return innerDrop(verdict);
     if (!this.ip.isFragment) return this.decodeTcp(bytes, view, this.ip.missingLength);
 
@@ -283,10 +292,8 @@ export class Decoder {
     }
   }
 
-  /** IP, or one of the shims of shim.ts and then IP. */
+  /** What is no IP may be one of the shims of shim.ts, and then IP. */
   private decodeShimmedIp(view: DataView): number {
-    const verdict = this.decodeIp(view);
-    if (verdict !== NOT_IP) return verdict;
     return skipShim(view, this.cursor) ? this.decodeIp(view) : IP_CUT;
   }
 
