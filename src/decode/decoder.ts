@@ -26,6 +26,13 @@ import { decodeVxlan } from "./vxlan.ts";
 export interface DecoderOptions extends Mirror {
   /** Takes what servers say as well, instead of dropping it. */
   readonly takesServer?: boolean;
+  /** Whose segments are dropped: connections that this program has made; unset: none can be seen. */
+  readonly own?: OwnTest | undefined;
+}
+
+/** Tells by a segment's identity, and whether it is a SYN, that it is of a connection of this program. */
+export interface OwnTest {
+  has(identity: Int32Array, isSyn: boolean): boolean;
 }
 
 /** Where an IPv4 address's only word lies in an identity, and what stands before it. */
@@ -49,6 +56,7 @@ export class Decoder {
   private readonly vnis: Chosen;
   private readonly ports: Chosen;
   private readonly takesServer: boolean;
+  private readonly own: OwnTest | null;
 
   constructor(
     options: DecoderOptions,
@@ -65,6 +73,7 @@ export class Decoder {
     this.vnis = new Chosen(options.vnis);
     this.ports = new Chosen(options.ports);
     this.takesServer = options.takesServer === true;
+    this.own = options.own ?? null;
   }
 
   /**
@@ -266,6 +275,8 @@ export class Decoder {
     this.readAddress(view, this.ip.sourceOffset, isFromServer ? IDENTITY_DESTINATION : 0);
     this.readAddress(view, this.ip.destinationOffset, isFromServer ? 0 : IDENTITY_DESTINATION);
     segment.identity[IDENTITY_PORTS] = isFromServer ? (ports << 16) | (ports >>> 16) : ports;
+    if (this.own !== null && this.own.has(segment.identity, (segment.flags & tcp.TcpFlag.SYN) !== 0))
+      return Drop.OWN_CONNECTION;
     return SEGMENT;
   }
 

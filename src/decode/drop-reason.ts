@@ -25,6 +25,7 @@ export const DROP_REASONS = [
   "other_ip_protocol",
   "not_gre",
   "not_geneve",
+  "own_connection",
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];
@@ -62,4 +63,6 @@ export const Drop = {
   NOT_GRE: 15,
   /** No GENEVE header that can be read here, or a control packet. */
   NOT_GENEVE: 16,
+  /** Plain frames of a connection that this program itself has made. */
+  OWN_CONNECTION: 17,
 } as const;

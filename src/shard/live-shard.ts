@@ -9,6 +9,7 @@ import { Clock } from "../clock.ts";
 import { isSupportedLinkType } from "../decode/link.ts";
 import { drain, finish, turn } from "./drain.ts";
 import { RefusalError } from "../errors.ts";
+import { OwnConnections, OwnConnector, type SharedConnections } from "../forward/own-connections.ts";
 import { bunConnector } from "../forward/socket.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import { Counters } from "../observe/counters.ts";
@@ -44,8 +45,12 @@ export class LiveShard {
     private readonly config: Config,
     shards: number,
     report: ShardReport,
+    shared: SharedConnections | null,
   ) {
-    this.shard = new Shard(shardOptions(config, shards), this.counters, report, bunConnector, this.clock.now);
+    const own = shared === null ? undefined : new OwnConnections(shared);
+    const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
+    const options = { ...shardOptions(config, shards), own };
+    this.shard = new Shard(options, this.counters, report, connector, this.clock.now);
     this.memory = new MemoryGuard(config.maxBufferMib);
     this.capture = LiveCapture.open({
       interfaceName: config.interfaceName!,

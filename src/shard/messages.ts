@@ -1,11 +1,13 @@
 /** What the main thread and the threads of the shards say to each other. None of it is per packet. */
 import type { Config } from "../config.ts";
+import type { SharedConnections } from "../forward/own-connections.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Counters } from "../observe/counters.ts";
 
 export type ToShard =
-  /** Open the interface, refusing every frame. `fanoutId` null: make the group (if there are several shards). */
-  | { kind: "open"; config: Config; shards: number; fanoutId: number | null }
+  /** Open the interface, refusing every frame. `fanoutId` null: make the group (if there are several shards). `own`: our
+   * connections that may be among the frames. */
+  | { kind: "open"; config: Config; shards: number; fanoutId: number | null; own: SharedConnections | null }
   /** Have the kernel accept our frames; those from before `begin`'s time are passed over. */
   | { kind: "accept" }
   | { kind: "begin"; sinceMs: number }

@@ -4,10 +4,9 @@
  */
 import { Budget } from "../memory/budget.ts";
 import type { RecordSource } from "../capture/record-source.ts";
-import { Decoder } from "../decode/decoder.ts";
+import { Decoder, type DecoderOptions } from "../decode/decoder.ts";
 import { SEGMENT } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
-import type { Mirror } from "../decode/tunnel.ts";
 import { FlowTable } from "../flow/flow-table.ts";
 import { Destination } from "../forward/destination.ts";
 import type { DestinationReport } from "../forward/destination-options.ts";
@@ -22,7 +21,7 @@ import { ArrayPool } from "../memory/array-pool.ts";
 import type { Counters } from "../observe/counters.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
-export interface ShardOptions extends Mirror, HttpOptions, TcpOptions {
+export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
   readonly mode: "http" | "tcp";
   readonly address: ForwardAddress;
   readonly maxPendingPackets: number;

@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import type { Config } from "../config.ts";
 import { RefusalError, ShardError } from "../errors.ts";
+import { OwnConnections } from "../forward/own-connections.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Answer, FromShard, ReportCall, ToShard } from "./messages.ts";
@@ -70,7 +71,8 @@ export class Shards {
   /** It goes no further where a thread fails. */
   private async startAll(stop: Stopping): Promise<string | undefined> {
     const { config, threads } = this;
-    const open = { kind: "open", config, shards: config.threads } as const;
+    const own = config.encapsulation === "none" ? new OwnConnections().shared : null;
+    const open = { kind: "open", config, shards: config.threads, own } as const;
     const [first, ...others] = this.startSome() as [ShardThread, ...ShardThread[]];
     // The first makes the group, which the others join.
     const { libraryName, fanoutId } = await first.ask({ ...open, fanoutId: null }, "opened");

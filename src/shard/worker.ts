@@ -28,8 +28,8 @@ const report: ShardReport = {
 async function follow(message: ToShard): Promise<void> {
   switch (message.kind) {
     case "open": {
-      const { config, shards, fanoutId } = message;
-      shard = new LiveShard(config, shards, report);
+      const { config, shards, fanoutId, own } = message;
+      shard = new LiveShard(config, shards, report, own);
       const { libraryName } = shard;
       say({ kind: "opened", libraryName, fanoutId: shards > 1 ? shard.shareInterface(fanoutId) : null });
       return;

@@ -62,16 +62,21 @@ const BY_REASON: Record<DropReason, { frame: Uint8Array; linkType?: number; enca
     { frame: ethernet(ip("10.0.0.1", "10.0.0.2", 47, bytes([0, 0, 8]))), encapsulation: "gre" },
   ],
   not_geneve: [{ frame: ethernet(ip("10.0.0.1", "10.0.0.2", UDP, udp(1, 6081, bytes("?")))), encapsulation: "geneve" }],
+  own_connection: [{ frame: INNER, encapsulation: "none" }],
 };
 /** Those that VXLAN has. */
 const OF_VXLAN = DROP_REASONS.filter((reason) =>
   BY_REASON[reason].every(({ encapsulation }) => encapsulation === undefined),
 );
+/** In the test of that reason all connections are our own. */
+const ownOf = (reason: DropReason) => (reason === "own_connection" ? { has: () => true } : undefined);
 
 for (const reason of DROP_REASONS) {
   test(`${reason} is reached, and counted once`, () => {
     for (const { frame, linkType, encapsulation = "vxlan" } of BY_REASON[reason]) {
-      expect(new Decoding({ ...OURS, encapsulation }).feed(frame, linkType ?? ETHERNET)).toEqual(dropped(reason));
+      expect(new Decoding({ ...OURS, encapsulation, own: ownOf(reason) }).feed(frame, linkType ?? ETHERNET)).toEqual(
+        dropped(reason),
+      );
     }
   });
 }
