@@ -449,9 +449,9 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     this.offer = null;
     this.phase = phase;
     offer.release({
-      bytes: (bytes, offset, length, timestampMs) => {
+      bytes: (bytes, timestampMs) => {
         this.timestampMs = timestampMs;
-        this.take(bytes, offset, length);
+        this.take(bytes, 0, bytes.length);
       },
       gap: (length) => this.takeGap(length),
     });
