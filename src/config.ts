@@ -1,5 +1,6 @@
 /** What the program was asked to do, in its own words. The command line is one way to say it: cli fills this. */
 import type { ForwardAddress } from "./address.ts";
+import type { Encapsulation } from "./decode/tunnel.ts";
 import type { LogFormat, LogLevel } from "./observe/log.ts";
 import type { PolicyOptions } from "./policy/policy.ts";
 
@@ -16,8 +17,9 @@ export interface Config extends PolicyOptions {
   readonly interfaceName: string | undefined;
   /** A savefile's path; `-`: standard input; undefined: an interface is captured. */
   readonly read: string | undefined;
-  readonly vni: number;
-  readonly port: number;
+  readonly encapsulation: Encapsulation;
+  readonly vnis: readonly number[] | "any";
+  readonly ports: readonly number[];
   readonly address: ForwardAddress;
   readonly mode: Mode;
   readonly maxPendingPackets: number;

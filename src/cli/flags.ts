@@ -3,6 +3,7 @@
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
 import { type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
+import { type Encapsulation, ENCAPSULATIONS } from "../decode/tunnel.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
 import type { Field, Rewrite } from "../policy/head-edits.ts";
 import type { Rule } from "../policy/rules.ts";
@@ -124,6 +125,12 @@ export const flags = {
     default: undefined,
     defaultText: "one per core",
     help: "threads that share the interface, each with its own flows and connections; with --read there is one",
+  }),
+  encapsulation: single<Encapsulation>({
+    value: oneOf(ENCAPSULATIONS),
+    hint: "KIND",
+    default: "vxlan",
+    help: "vxlan; geneve (what it carries may be VXLAN); gre (and ERSPAN); none: plain frames, vni is then any",
   }),
   "vxlan-port": single({
     value: wholeNumber(1, PORT_MAX),

@@ -5,6 +5,7 @@ import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
 import { type ForwardAddress, hostField } from "../address.ts";
 import type { Config } from "../config.ts";
+import { type Encapsulation, LIST_MAX } from "../decode/tunnel.ts";
 import { FORWARDED_FIELDS, type HeadEdits, MARK_FIELD } from "../policy/head-edits.ts";
 import {
   type Flag,
@@ -21,7 +22,7 @@ import {
   variableOf,
 } from "./flags.ts";
 import { FORWARD_ADDRESS_FORMS, parseForwardAddress } from "./forward-address.ts";
-import { parseValue, quote, type Value, wholeNumber } from "./values.ts";
+import { listOf, listOrAny, parseValue, quote, type Value, wholeNumber } from "./values.ts";
 
 const VNI_MAX = 2 ** 24 - 1;
 const PORT_MAX = 65_535;
@@ -33,8 +34,8 @@ export type Request =
 
 export const positionals = [
   { name: "interface", help: "network interface to capture on" },
-  { name: "vni", help: "VXLAN network identifier of the mirror session" },
-  { name: "original_destination_port", help: "TCP port of the mirrored service" },
+  { name: "vni", help: "network identifier of the mirror session; a list (42,43), or any" },
+  { name: "original_destination_port", help: "TCP port of the mirrored service; a list (80,8080)" },
   { name: "forward_addr", help: `the endpoint: ${FORWARD_ADDRESS_FORMS}` },
 ] as const;
 
@@ -131,14 +132,22 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   return {
     ...chosen,
     interfaceName,
-    vni: parseValue("<vni> ", vni, wholeNumber(0, VNI_MAX)),
-    port: parseValue("<original_destination_port> ", port, wholeNumber(1, PORT_MAX)),
+    vnis: readVnis(vni, chosen.encapsulation),
+    ports: parseValue("<original_destination_port> ", port, listOf(wholeNumber(1, PORT_MAX), LIST_MAX)),
     address,
     headEdits: headEdits({ ...chosen, host: chosen.host === "endpoint" ? hostField(address) : chosen.host }),
     threads: chosen.read === undefined ? (chosen.threads ?? Math.min(availableParallelism(), THREADS_MAX)) : 1,
     gapTimeoutMs: chosen.gapTimeoutMs ?? (chosen.read === undefined ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen.logFormat ?? (isatty(2) ? "pretty" : "plain"),
   };
+}
+
+/** Throws UsageError. */
+function readVnis(text: string, encapsulation: Encapsulation): readonly number[] | "any" {
+  const vnis = parseValue("<vni> ", text, listOrAny(wholeNumber(0, VNI_MAX), LIST_MAX));
+  if (encapsulation === "none" && vnis !== "any")
+    throw new UsageError(`Cannot use <vni> ${quote(text)} with --encapsulation none: plain frames have none, use any`);
+  return vnis;
 }
 
 /** A flag's value: as given, else by the first of its variables that is set and not empty, else its default. */

@@ -1,6 +1,7 @@
 /** What is told of a run: a line while there is traffic, warnings that are due once, the totals. */
 import type { ForwardAddress } from "../address.ts";
 import { Drop } from "../decode/drop-reason.ts";
+import type { Encapsulation } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
 import { POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
 import type { Counters } from "./counters.ts";
@@ -35,8 +36,9 @@ export interface DryRunVerdict {
 
 export interface ReportOptions {
   readonly address: ForwardAddress;
-  readonly vni: number;
-  readonly port: number;
+  readonly encapsulation?: Encapsulation;
+  readonly vnis: readonly number[] | "any";
+  readonly ports: readonly number[];
   readonly threads: number;
 }
 
@@ -113,18 +115,20 @@ export class RunReport {
 
   /** Whom the mirror frames were for that were not for us: told once, if none was. */
   strangers({ vnis, ports }: Strangers): void {
-    const { vni, port } = this.options;
-    if (this.counters.frames.segments > 0) return;
+    const { vnis: ourVnis, ports: ourPorts } = this.options;
+    const wanted = ourPorts.join(" or ");
+    // Plain frames are of whatever this host talks: that there is more than ours says nothing.
+    if (this.counters.frames.segments > 0 || this.options.encapsulation === "none") return;
     const [otherVnis, otherPorts] = [total(vnis), total(ports)];
     if (otherPorts >= STRANGERS_MIN) {
       this.once(
         "port",
-        `${otherPorts} mirrored segments of VNI ${vni} were for port ${listed(ports)}, none for ${port}: is original_destination_port the one that production listens on?`,
+        `${otherPorts} mirrored segments of ${vniName(ourVnis)} were for port ${listed(ports)}, none for ${wanted}: is original_destination_port the one that production listens on?`,
       );
-    } else if (otherVnis >= STRANGERS_MIN) {
+    } else if (otherVnis >= STRANGERS_MIN && ourVnis !== "any") {
       this.once(
         "VNI",
-        `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${vni}: is it the mirror session's VNI?`,
+        `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${ourVnis.join(" or ")}: is it the mirror session's VNI?`,
       );
     }
   }
@@ -270,6 +274,11 @@ function leftOut({ requests, streams }: Counters): string[] {
     ),
     ...(connections > 0 ? [`${connections} ${plural(connections, "connection")}`] : []),
   ];
+}
+
+/** The mirror sessions' VNIs, as messages name them. */
+export function vniName(vnis: readonly number[] | "any"): string {
+  return vnis === "any" ? "any VNI" : `VNI ${vnis.join(", ")}`;
 }
 
 function plural(count: number, noun: string): string {

@@ -3,9 +3,10 @@ import { availableParallelism } from "node:os";
 import { InterfaceState } from "../capture/interface.ts";
 import { guardPort } from "../capture/port-guard.ts";
 import type { Config } from "../config.ts";
+import { tunnelPort } from "../decode/tunnel.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
-import type { RunReport } from "../observe/report.ts";
+import { type RunReport, vniName } from "../observe/report.ts";
 import { hurry } from "./priority.ts";
 import { SecondLook } from "./second-look.ts";
 import { Shards, type StartThread } from "../shard/shards.ts";
@@ -49,7 +50,8 @@ export class LiveRun {
     if (libraryName === undefined) return undefined;
     const secondLook = new SecondLook(config, counters);
     log.debug(`Using ${libraryName}`);
-    if (!guardPort(config.vxlanPort)) log.debug(`UDP port ${config.vxlanPort} has an owner already`);
+    const guarded = tunnelPort(config);
+    if (guarded !== undefined && !guardPort(guarded)) log.debug(`UDP port ${guarded} has an owner already`);
     // An ordinary user may not ask for it.
     if (config.user !== undefined) await hurried;
     return new LiveRun(shards, secondLook, report, log, config, new InterfaceState(config.interfaceName!));
@@ -77,10 +79,10 @@ export class LiveRun {
   }
 
   private begin(): void {
-    const { interfaceName, vni, port, address, threads } = this.config;
+    const { interfaceName, vnis, ports, address, threads } = this.config;
     this.shards.begin();
     this.log.info(
-      `Capturing on ${interfaceName}: VNI ${vni}, port ${port}, forwarding to ${address.host} port ${address.port} ` +
+      `Capturing on ${interfaceName}: ${vniName(vnis)}, port ${ports.join(", ")}, forwarding to ${address.host} port ${address.port} ` +
         `(${counted(threads, "thread")})`,
     );
   }

@@ -4,7 +4,7 @@
  */
 import { Budget } from "../memory/budget.ts";
 import type { RecordSource } from "../capture/record-source.ts";
-import { Decoder } from "../decode/decoder.ts";
+import { Decoder, type DecoderOptions } from "../decode/decoder.ts";
 import { SEGMENT } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
 import { FlowTable } from "../flow/flow-table.ts";
@@ -22,11 +22,8 @@ import type { DryRun } from "../policy/dry-run.ts";
 import type { Counters } from "../observe/counters.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
-export interface ShardOptions extends HttpOptions, TcpOptions {
+export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
   readonly mode: "http" | "tcp";
-  readonly vxlanPort: number;
-  readonly vni: number;
-  readonly port: number;
   readonly address: ForwardAddress;
   readonly maxPendingPackets: number;
   readonly gapTimeoutMs: number;

@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import type { Config } from "../config.ts";
 import { RefusalError, ShardError } from "../errors.ts";
+import { OwnConnections } from "../forward/own-connections.ts";
 import type { Counters } from "../observe/counters.ts";
 import { sharedRate } from "../policy/rate.ts";
 import type { ShardReport } from "./shard.ts";
@@ -76,7 +77,8 @@ export class Shards {
   /** It goes no further where a thread fails. */
   private async startAll(stop: Stopping): Promise<string | undefined> {
     const { config, threads } = this;
-    const open = { kind: "open", config, shards: config.threads, rate: sharedRate() } as const;
+    const own = config.encapsulation === "none" ? new OwnConnections().shared : null;
+    const open = { kind: "open", config, shards: config.threads, shared: { rate: sharedRate(), own } } as const;
     const [first, ...others] = this.startSome() as [ShardThread, ...ShardThread[]];
     // The first makes the group, which the others join.
     const { libraryName, fanoutId } = await first.ask({ ...open, fanoutId: null }, "opened");

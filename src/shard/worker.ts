@@ -28,8 +28,8 @@ const report: ShardReport = {
 async function follow(message: ToShard): Promise<void> {
   switch (message.kind) {
     case "open": {
-      const { config, shards, fanoutId, rate } = message;
-      shard = new LiveShard(config, shards, report, rate);
+      const { config, shards, fanoutId, shared } = message;
+      shard = new LiveShard(config, shards, report, shared);
       const { libraryName } = shard;
       say({ kind: "opened", libraryName, fanoutId: shards > 1 ? shard.shareInterface(fanoutId) : null });
       return;

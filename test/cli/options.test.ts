@@ -99,6 +99,18 @@ const FLAGS: FlagCase[] = [
   count("gap-timeout-ms", 1000, 1, DAY_MS),
   count("max-retries", 10, 0, 1_000_000, { original: ["MAX_RETRIES"] }),
   count("threads", availableParallelism(), 1, 256, { original: ["NUM_THREADS"] }),
+  {
+    name: "encapsulation",
+    original: [],
+    default: "vxlan",
+    accepted: [
+      ["vxlan", "vxlan"],
+      ["geneve", "geneve"],
+      ["GRE", "gre"],
+    ],
+    refused: ["erspan", "vxlan,gre", "off"],
+    says: ["vxlan", "geneve", "gre", "none"],
+  },
   count("vxlan-port", 4789, 1, 65_535),
   count("idle-timeout-s", 300, 1, DAY_S),
   count("connect-timeout-ms", 5000, 1, DAY_MS),
@@ -515,12 +527,23 @@ describe("the level of the log", () => {
   );
 });
 
+const LISTED = Array.from({ length: 64 }, (_, i) => i + 1);
+const LIST = LISTED.join(",");
+
 describe("arguments", () => {
+  test("plain frames have no VNI: with --encapsulation none it is any", () => {
+    const args = ["--encapsulation", "none", "eth0", "any", "80", "localhost:8080"];
+    check(args, {}, { encapsulation: "none", vnis: "any" });
+    expect(() => readRequest(args.with(3, "42"), {})).toThrow(
+      'Cannot use <vni> "42" with --encapsulation none: plain frames have none, use any',
+    );
+  });
+
   test("are four, or three with --read, wherever the flags stand", () => {
     const want = {
       interfaceName: "eth0",
-      vni: 42,
-      port: 80,
+      vnis: [42],
+      ports: [80],
       address: { host: "localhost", port: 8080 },
       read: undefined,
     };
@@ -564,21 +587,27 @@ describe("arguments", () => {
     [
       1,
       [
-        ["0", { vni: 0 }],
-        ["5569041", { vni: 5569041 }],
-        ["16777215", { vni: 16777215 }],
+        ["0", { vnis: [0] }],
+        ["5569041", { vnis: [5569041] }],
+        ["16777215", { vnis: [16777215] }],
+        ["42,43,42", { vnis: [42, 43] }],
+        [LIST, { vnis: LISTED }],
+        ["any", { vnis: "any" }],
+        ["ANY", { vnis: "any" }],
       ],
-      ["16777216", "x", "", "1.0", "0x2a", "4 2", "99999999999999999999"],
-      ["0", "16777215"],
+      ["16777216", "x", "", "1.0", "0x2a", "4 2", "99999999999999999999", "1,", "1,x", "1, 2", `${LIST},65`, "42,any"],
+      ["0", "16777215", "64", "any"],
     ],
     [
       2,
       [
-        ["1", { port: 1 }],
-        ["65535", { port: 65535 }],
+        ["1", { ports: [1] }],
+        ["65535", { ports: [65535] }],
+        ["80,8080", { ports: [80, 8080] }],
+        [LIST, { ports: LISTED }],
       ],
-      ["0", "65536", "70000", "http", "", "80/tcp"],
-      ["1", "65535"],
+      ["0", "65536", "70000", "http", "", "80/tcp", "80,", "80,0", `${LIST},65`, "any"],
+      ["1", "65535", "64"],
     ],
     [
       3,

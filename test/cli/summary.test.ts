@@ -202,7 +202,17 @@ async function runThrough(seed: number) {
   };
   const address = { host: "localhost", port: 1 };
   const shard = new Shard(
-    { ...USUAL, mode: "tcp", vxlanPort: 4789, vni: VNI, port: PORT, address, ...limits, ...http, measuresDelay: true },
+    {
+      ...USUAL,
+      mode: "tcp",
+      vxlanPort: 4789,
+      vnis: [VNI],
+      ports: [PORT],
+      address,
+      ...limits,
+      ...http,
+      measuresDelay: true,
+    },
     counters,
     report,
     moody(random),
