@@ -62,6 +62,12 @@ export const fieldValue: Value<string | undefined> = {
   parse: (text) => (/^[\x21-\x7e]+$/.test(text) ? text : undefined),
 };
 
+/** A name as TLS asks for it (RFC 6066, section 3), or an address, which is not asked for but verified. */
+export const serverName: Value<string | undefined> = {
+  accepts: "a host's name",
+  parse: (text) => (/^[\w.:-]{1,253}$/.test(text) ? text : undefined),
+};
+
 /** A header field: name and value. */
 export type Field = readonly [name: string, value: string];
 

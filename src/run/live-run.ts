@@ -47,10 +47,10 @@ export class LiveRun {
     const secondLook = new SecondLook(config, counters);
     log.debug(`Using ${libraryName}`);
     if (!guardPort(config.vxlanPort)) log.debug(`UDP port ${config.vxlanPort} has an owner already`);
-    const { host, port } = config.address;
+    const { host, port, isSecure } = config.address;
     log.info(
       `Capturing on ${config.interfaceName}: VNI ${config.vni}, port ${config.port}, ` +
-        `forwarding to ${host} port ${port} (${counted(config.threads, "thread")})`,
+        `forwarding to ${host} port ${port}${isSecure === true ? " with TLS" : ""} (${counted(config.threads, "thread")})`,
     );
     return new LiveRun(
       shards,

@@ -1,8 +1,12 @@
 /** What a shard is told of what the program was asked to do. */
 import type { Config } from "../config.ts";
+import { readTls } from "../forward/tls.ts";
 import type { ShardOptions } from "./shard.ts";
 
-/** For one of `shards`: what the program may hold and remember is divided among them. */
+/** RFC 7301, section 6. */
+const HTTP_1_1 = "http/1.1";
+
+/** For one of `shards`: what the program may hold and remember is divided among them. Throws RefusalError. */
 export function shardOptions(config: Config, shards: number): ShardOptions {
   const isRead = config.read !== undefined;
   return {
@@ -16,5 +20,9 @@ export function shardOptions(config: Config, shards: number): ShardOptions {
     maxResponseMs: config.maxResponseSeconds * 1000,
     measuresDelay: !isRead,
     sourceWaits: isRead,
+    tls:
+      config.address.isSecure === true
+        ? readTls(config, config.mode === "http" ? HTTP_1_1 : "", config.connectTimeoutMs)
+        : null,
   };
 }

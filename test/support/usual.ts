@@ -7,4 +7,5 @@ export const USUAL = {
   finDelayMs: 1000,
   proxyProtocol: "pass",
   sourceWaits: false,
+  tls: null,
 } as const satisfies Partial<ShardOptions>;
