@@ -424,7 +424,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   private holdBehindOffer(bytes: Uint8Array, offset: number, length: number): void {
     const offer = this.offer!;
-    if (this.mode.makeRoom(length + Cost.PIECE, this)) {
+    if (this.mode.makeRoom(2 * length + Cost.ARRAY, this)) {
       offer.add(bytes, offset, length, this.timestampMs);
     } else {
       offer.addGap(length);
@@ -448,14 +448,13 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private resume(offer: UpgradeOffer, phase: number): void {
     this.offer = null;
     this.phase = phase;
-    for (const { bytes, length, timestampMs } of offer.release()) {
-      if (bytes === null) {
-        this.takeGap(length);
-      } else {
+    offer.release({
+      bytes: (bytes, timestampMs) => {
         this.timestampMs = timestampMs;
-        this.take(bytes, 0, length);
-      }
-    }
+        this.take(bytes, 0, bytes.length);
+      },
+      gap: (length) => this.takeGap(length),
+    });
     if (this.ending) this.takeEnd();
   }
 

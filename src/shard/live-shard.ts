@@ -1,4 +1,4 @@
-/** A shard on an interface, in a thread of its own: frames as they come, and what the endpoint answers. */
+/** A shard on an interface, in a thread of its own: frames as they come, and the endpoint's responses. */
 import { createFanout, joinFanout } from "../capture/fanout.ts";
 import { fanoutProgram } from "../filter/fanout-program.ts";
 import { FrameWait } from "../capture/frame-wait.ts";
@@ -104,7 +104,7 @@ export class LiveShard {
     let lastFrameMs = 0;
     let hasFrames = true;
     for (;;) {
-      // Answers first: a request whose turn that makes it leaves with this batch.
+      // Responses first: a request whose turn that makes it leaves with this batch.
       await turn();
       const nowMs = clock.now();
       capture.setTime(nowMs, clock.aheadMs);
@@ -125,7 +125,7 @@ export class LiveShard {
         this.countKernelDrops();
         counted();
       }
-      // Answers that nothing waits for are read when the next frames come, many at a time.
+      // Responses that nothing waits for are read when the next frames come, many at a time.
       if (shard.isSettled && this.refusedMs === Infinity) hasFrames = wait.sleep(IDLE_SLEEP_MS);
       else if (shard.awaitsEndpoint) hasFrames = wait.sleep(SLEEP_MS);
       else hasFrames = wait.sleepUntilFrames(SLEEP_MS);
@@ -134,7 +134,7 @@ export class LiveShard {
     capture.close();
   }
 
-  /** Forwards what was captured, and waits for its answers, but not for ever. */
+  /** Forwards what was captured, and waits for its responses, but not for ever. */
   async finish(): Promise<void> {
     const stop = { requested: true };
     await finish(this.shard, this.memory, stop);

@@ -50,7 +50,7 @@ export class Shards {
     return Promise.race([this.startAll(stop), this.failure]);
   }
 
-  /** Stops capturing, has what was captured forwarded, and waits for its answers. Throws ShardError. */
+  /** Stops capturing, has what was captured forwarded, and waits for its responses. Throws ShardError. */
   async stop(): Promise<void> {
     // All refuse before the first one leaves the group, or its flows would be dealt out anew.
     await this.unlessDead(askAll(this.threads, { kind: "refuse" }, "refusing"));

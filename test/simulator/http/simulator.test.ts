@@ -12,6 +12,8 @@ const TIMEOUT_MS = 120_000;
 /** What only one in tens of thousands of seeds meets, by the seed that met it first. */
 const FOUND: [string, number][] = [
   ["a connection that waits only for what nobody answers any more ends with its flow", 52_587],
+  ["what was held behind an offer stays as it is until it is written", 6_001_426],
+  ["a request that waits to see whether its connection stays open is sent", 6_000_009],
 ];
 
 const wanted = process.env["SIMULATOR_SEED"];
