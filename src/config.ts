@@ -41,6 +41,12 @@ export interface Config extends PolicyOptions {
   readonly maxRequestBytes: number;
   readonly maxHeaderBytes: number;
   readonly proxyProtocol: ProxyProtocol;
+  readonly tlsCa: string | undefined;
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+  /** Undefined: each destination's own name. */
+  readonly tlsServerName: string | undefined;
+  readonly tlsInsecure: boolean;
   readonly maxFlows: number;
   readonly maxBufferMib: number;
   readonly captureBufferMib: number;

@@ -125,6 +125,8 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   const interfaceName = chosen.read === undefined ? rest[0]! : undefined;
   if (interfaceName === "")
     throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
+  if ((chosen.tlsCert === undefined) !== (chosen.tlsKey === undefined))
+    throw new UsageError("Cannot use one of --tls-cert and --tls-key alone: a certificate goes with its key");
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);
   refuseWithoutHttp(chosen);
   if (chosen.dryRun && chosen.read === undefined)

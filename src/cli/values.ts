@@ -93,6 +93,12 @@ export const fieldValue: Value<string | undefined> = {
   parse: (text) => (/^[\x21-\x7e]+$/.test(text) ? text : undefined),
 };
 
+/** A name as TLS asks for it (RFC 6066, section 3), or an address, which is not asked for but verified. */
+export const serverName: Value<string | undefined> = {
+  accepts: "a host's name",
+  parse: (text) => (/^[\w.:-]{1,253}$/.test(text) ? text : undefined),
+};
+
 /** RFC 9110, section 5.5; fields that frame the request are not to be touched. */
 export const headerField: Value<Field> = {
   accepts: "'Name: value', of another field than Content-Length, Transfer-Encoding or Connection",

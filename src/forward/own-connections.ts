@@ -6,6 +6,7 @@
  */
 import type { ForwardAddress } from "../address.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "./socket.ts";
+import type { Tls } from "./tls.ts";
 
 /** As many as there can be in LINGER_MS, twice: more than a host has ports. */
 const SLOTS = 1 << 17;
@@ -123,8 +124,8 @@ export class OwnConnector implements Connector {
     this.afterEvents = (callback) => connector.afterEvents(callback);
   }
 
-  connect(address: ForwardAddress, events: SocketEvents): void {
-    this.connector.connect(address, new OwnEvents(events, this.own, address));
+  connect(address: ForwardAddress, events: SocketEvents, tls: Tls | null): void {
+    this.connector.connect(address, new OwnEvents(events, this.own, address), tls);
   }
 }
 

@@ -1,5 +1,5 @@
 /** What is told of a run: a line while there is traffic, warnings that are due once, the totals. */
-import type { ForwardAddress } from "../address.ts";
+import { addressName, type ForwardAddress } from "../address.ts";
 import { Drop } from "../decode/drop-reason.ts";
 import type { Encapsulation } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
@@ -90,10 +90,15 @@ export class RunReport {
     );
   }
 
-  broken(how: "closed" | "reset", lostBytes: number): void {
+  /** `isSilent`: the endpoint has sent nothing on it. With TLS 1.3 it refuses a client only behind the handshake. */
+  broken(how: "closed" | "reset", lostBytes: number, isSilent: boolean): void {
+    const isRefusal = isSilent && this.options.address.isSecure === true;
     this.log.warnOften(
       "broken",
-      `${this.endpointName} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost`,
+      `${this.endpointName} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost` +
+        (isRefusal
+          ? "; it has sent nothing on it: if it wants a client certificate, give --tls-cert and --tls-key"
+          : ""),
     );
   }
 
@@ -256,8 +261,7 @@ export class RunReport {
   }
 
   private get endpointName(): string {
-    const { host, port } = this.options.address;
-    return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+    return addressName(this.options.address);
   }
 }
 

@@ -82,8 +82,8 @@ export class LiveRun {
     const { interfaceName, vnis, ports, address, threads } = this.config;
     this.shards.begin();
     this.log.info(
-      `Capturing on ${interfaceName}: ${vniName(vnis)}, port ${ports.join(", ")}, forwarding to ${address.host} port ${address.port} ` +
-        `(${counted(threads, "thread")})`,
+      `Capturing on ${interfaceName}: ${vniName(vnis)}, port ${ports.join(", ")}, forwarding to ${address.host} port ${address.port}` +
+        `${address.isSecure === true ? " with TLS" : ""} (${counted(threads, "thread")})`,
     );
   }
 

@@ -43,6 +43,11 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   const counters = new Counters();
   const report = new RunReport(log, counters, config, clock.now);
   log.debug(VERSION_LINE);
+  if (config.tlsInsecure && config.address.isSecure === true) {
+    log.warn(
+      "Certificates are not verified (--tls-insecure): whoever answers at the endpoint's address gets what is forwarded",
+    );
+  }
 
   const start = async () => {
     if (config.read !== undefined) return startReading(config, config.read, counters, report, log, clock);

@@ -12,6 +12,7 @@ import { Destination } from "../forward/destination.ts";
 import type { DestinationReport } from "../forward/destination-options.ts";
 import { HeldMemory } from "../forward/held-memory.ts";
 import { Load } from "../forward/load.ts";
+import { Tls, type TlsMaterial } from "../forward/tls.ts";
 import type { ForwardAddress } from "../address.ts";
 import type { Connector } from "../forward/socket.ts";
 import { HttpMode } from "../forward/http-mode.ts";
@@ -33,6 +34,8 @@ export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
   readonly maxRetries: number;
   readonly connectTimeoutMs: number;
   readonly measuresDelay: boolean;
+  /** For https:// destinations; null: there is none. */
+  readonly tls: TlsMaterial | null;
 }
 
 /** Where a shard's troubles are told. */
@@ -47,11 +50,12 @@ export class Shard {
   private readonly readAhead: ReadAhead;
   private readonly sourceWaits: boolean;
 
-  /** `now`: milliseconds since 1970, with fractions. */
+  /** `now`: milliseconds since 1970, with fractions. Throws RefusalError. */
   constructor(options: ShardOptions, counters: Counters, report: ShardReport, connector: Connector, now: () => number) {
     const budget = new Budget(options.maxBufferMib * 2 ** 20);
+    const { tls } = options;
     this.destination = new Destination(
-      options,
+      { ...options, tls: tls === null ? null : new Tls(options.address.host, tls) },
       counters,
       new HeldMemory(budget, new ArrayPool()),
       report,

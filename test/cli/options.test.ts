@@ -228,6 +228,23 @@ const FLAGS: FlagCase[] = [
     refused: ["v1", "off", "pass,strip"],
     says: ["pass", "strip"],
   },
+  path("tls-ca"),
+  path("tls-cert"),
+  path("tls-key"),
+  {
+    name: "tls-server-name",
+    original: [],
+    default: undefined,
+    accepted: [
+      ["test.internal", "test.internal"],
+      ["a", "a"],
+      ["192.0.2.1", "192.0.2.1"],
+      ["2001:db8::1", "2001:db8::1"],
+      ["a".repeat(253), "a".repeat(253)],
+    ],
+    refused: ["two words", "münchen", "a/b", "a".repeat(254), "a\n"],
+    says: ["a host's name"],
+  },
   count("max-flows", 65_536, 1, 10_000_000),
   count("max-buffer-mib", 256, 1, 1024),
   count("capture-buffer-mib", 64, 1, 2047),
@@ -265,13 +282,16 @@ const FLAGS: FlagCase[] = [
 ];
 
 /** Flags without a value. */
-const SWITCHES = ["dry-run", "forwarded", "mark"];
+const SWITCHES = ["dry-run", "forwarded", "mark", "tls-insecure"];
 
 /** DESIGN.md's rule. */
 const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").toUpperCase()}`;
 
+/** What a flag does not go without. */
+const COMPANIONS: Record<string, string[]> = { "tls-cert": ["--tls-key", "k.pem"], "tls-key": ["--tls-cert", "c.pem"] };
+
 /** --read changes which arguments are expected. */
-const argumentsFor = (flag: FlagCase) => (flag.name === "read" ? LIVE.slice(1) : LIVE);
+const argumentsFor = ({ name }: FlagCase) => (name === "read" ? LIVE.slice(1) : [...(COMPANIONS[name] ?? []), ...LIVE]);
 
 test("the tables above have every flag that there is", () => {
   expect(flagTable.map(([name]) => name as string).toSorted()).toEqual(
@@ -390,6 +410,14 @@ describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
   });
 });
 
+test("a client's certificate and its key are given together", () => {
+  for (const argv of [
+    ["--tls-cert", "a"],
+    ["--tls-key", "a"],
+  ])
+    check([...argv, ...LIVE], {}, ["--tls-cert", "--tls-key", "goes with its key"]);
+});
+
 test("the last of a flag given twice counts", () => {
   check(["--max-retries", "1", ...LIVE, "--max-retries=2"], {}, { maxRetries: 2 });
   check(["--max-retries=2", "--max-retries", "1", ...LIVE], {}, { maxRetries: 1 });
@@ -414,6 +442,8 @@ describe("header edits", () => {
     check(["--host", "endpoint", ...LIVE], {}, edits("localhost:8080", [], false));
     check(["--host=endpoint", "eth0", "42", "80", "http://[::1]"], {}, edits("[::1]", [], false));
     check(["--host=endpoint", "eth0", "42", "80", "h:80"], {}, edits("h", [], false));
+    check(["--host=endpoint", "eth0", "42", "80", "https://h"], {}, edits("h", [], false));
+    check(["--host=endpoint", "eth0", "42", "80", "https://h:80"], {}, edits("h:80", [], false));
   });
 
   test("--set-header may be given more than once, wherever flags may stand", () => {
@@ -612,7 +642,7 @@ describe("arguments", () => {
     [
       3,
       [["h:1", { address: { host: "h", port: 1 } }]],
-      ["localhost", "", ":80", "h:0", "h:65536", "https://h"],
+      ["localhost", "", ":80", "h:0", "h:65536", "https://"],
       ["host:port", "http://host[:port]", "[v6]:port"],
     ],
   ];
