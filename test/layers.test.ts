@@ -17,16 +17,18 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   filter: ["decode"],
   flow: ["memory", "decode"],
   http: [],
-  forward: [".", "memory", "flow", "http"],
+  policy: ["http"],
+  forward: [".", "memory", "flow", "http", "policy"],
   observe: [
     ".",
     "decode/counters.ts",
     "decode/drop-reason.ts",
     "decode/strangers.ts",
+    "decode/tunnel.ts",
     "flow/counters.ts",
     "forward/counters.ts",
   ],
-  "config.ts": [".", "http/header-edits.ts", "observe/log.ts"],
+  "config.ts": [".", "decode/tunnel.ts", "policy/policy.ts", "observe/log.ts"],
   shard: [
     ".",
     "config.ts",
@@ -35,18 +37,29 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "decode",
     "filter",
     "flow",
+    "policy",
     "forward",
     "observe/counters.ts",
     "observe/gauges.ts",
   ],
   admin: [".", "config.ts", "observe"],
   run: [".", "config.ts", "admin", "memory", "capture", "decode", "filter", "forward", "shard", "observe"],
-  cli: [".", "config.ts", "http/header-edits.ts", "observe/log.ts", "run/run.ts", "shard/shards.ts"],
+  cli: [
+    ".",
+    "config.ts",
+    "decode/tunnel.ts",
+    "policy",
+    "observe/log.ts",
+    "run/run.ts",
+    "shard/shards.ts",
+    "cli/probe.ts",
+  ],
+  "cli/probe.ts": ["."],
   "main.ts": ["cli"],
 };
 
 /** Rooms that take time as an argument, and do nothing but compute. */
-const PURE = ["decode", "filter", "flow", "http"];
+const PURE = ["decode", "filter", "flow", "http", "policy"];
 
 /** What may stand in these rooms alone. */
 const ALONE: [what: string, pattern: RegExp, rooms: string[]][] = [
@@ -54,7 +67,7 @@ const ALONE: [what: string, pattern: RegExp, rooms: string[]][] = [
   [
     "opens client sockets",
     /\bBun\.connect\b|(?:await|return|=) fetch\(|"node:(tls|http|https|http2)"/,
-    ["capture", "forward"],
+    ["capture", "forward", "cli/probe.ts"],
   ],
   ["listens", /\bBun\.(serve|listen|udpSocket)\b|\bcreateServer\(/, ["admin"]],
 ];
@@ -101,6 +114,13 @@ describe.each(files)("src/%s", (file) => {
 
 /** endianness() and decompression only compute. */
 const IMPURE = /\bBun\.|"node:(?!os"|zlib")|"bun\b|\bDate\.now|\bperformance\.|\bset(Timeout|Interval)\(|\bconsole\./;
+
+test("src/README.md has a row for every room", () => {
+  const rows = [...readFileSync(join(SOURCES, "README.md"), "utf8").matchAll(/^\| `(\w+)` \|/gm)].map(
+    ([, room]) => room!,
+  );
+  expect(rows.toSorted()).toEqual([...new Set(files.map(roomOf))].filter((room) => !/[.]/.test(room)).toSorted());
+});
 
 test.each(PURE)("%s does no input or output, and reads no clock", (room) => {
   const own = files.filter((name) => roomOf(name) === room);

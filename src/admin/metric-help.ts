@@ -46,6 +46,8 @@ export const HELP: Readonly<Record<string, string>> = {
   foreign_http2_total: "Connections that are HTTP/2.",
   foreign_unknown_total: "Connections of an unknown protocol.",
   foreign_discarded_bytes_total: "Bytes of such connections that were not forwarded.",
+  streams_dropped_total: "Connections that policy left out as a whole, by reason.",
+  streams_dropped_bytes_total: "Their bytes, and those behind upgrades that were not forwarded.",
   upstream_connects_total: "Connections to the destination that were made.",
   upstream_connect_errors_total: "Connections that could not be made.",
   upstream_would_block_total: "Writes of which the kernel took nothing.",

@@ -77,28 +77,33 @@ export function json(status: number, value: unknown): Page {
 }
 
 /**
- * What was asked of the program, in its flags' words. Values that --set-header gives to fields are not shown: they may
- * be secrets.
+ * What was asked of the program, in its flags' words. Values of header fields are not shown, neither those that are set
+ * nor those that rules look for: they may be secrets.
  */
 export function configurationOf(config: Config): Record<string, unknown> {
-  const { headerEdits, ...plain } = config;
-  const shown = Object.entries(plain).map(([name, value]) => [snakeCase(name), shownValue(value)]);
-  const fields = headerEdits?.fields.map(([name]) => name) ?? [];
-  return {
-    ...Object.fromEntries(shown),
-    host: headerEdits?.host ?? null,
-    set_header: fields,
-    mark: headerEdits?.mark ?? false,
-  };
+  const { headEdits, allow, deny, ...plain } = config;
+  const { setHeader = [], rewritePath = [], ...edits } = headEdits ?? {};
+  return snakeCase({
+    ...plain,
+    allow: allow.map(ruleText),
+    deny: deny.map(ruleText),
+    ...edits,
+    setHeader: setHeader.map(([name]) => name),
+    rewritePath: rewritePath.map(({ regex, text }) => `${regex}=>${text}`),
+  });
 }
 
-function shownValue(value: unknown): unknown {
-  if (value === Infinity) return "off";
-  return value ?? null;
+function ruleText({ kind, pattern }: Config["allow"][number]): string {
+  return `${kind}:${kind === "header" ? pattern.replace(/=.*$/s, "=…") : pattern}`;
 }
 
-function snakeCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+/** No limit is "off", and what was not asked is null. */
+function snakeCase(fields: object): Record<string, unknown> {
+  const named = Object.entries(fields).map(([name, value]) => [
+    name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+    value === Infinity ? "off" : (value ?? null),
+  ]);
+  return Object.fromEntries(named) as Record<string, unknown>;
 }
 
 function isoOf(ms: number): string {

@@ -2,8 +2,9 @@
  * What is wrong just now, in words, with what to do about it: told in the log when it begins and ends, and shown by
  * --admin. A look once a second over the counters and gauges decides; shards know nothing of it.
  */
-import type { ForwardAddress } from "../address.ts";
+import { addressName, type ForwardAddress } from "../address.ts";
 import { Drop } from "../decode/drop-reason.ts";
+import { type Encapsulation, tunnelPort } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
 import type { Counters } from "./counters.ts";
 import type { Gauges } from "./gauges.ts";
@@ -56,8 +57,9 @@ const MINUTE_MS = 60_000;
 
 export interface ProblemOptions {
   readonly address: ForwardAddress;
-  readonly vni: number;
-  readonly port: number;
+  readonly encapsulation?: Encapsulation;
+  readonly vnis: readonly number[] | "any";
+  readonly ports: readonly number[];
   readonly vxlanPort: number;
   /** Undefined: a savefile is read, which may pause, and which nothing is lost of by waiting. */
   readonly interfaceName: string | undefined;
@@ -164,14 +166,16 @@ export class Problems {
     if (unconnected_ms <= connected_ms) return undefined;
     const since = this.known.find(({ kind }) => kind === "endpoint_down")?.since_ms ?? Math.min(unconnected_ms, nowMs);
     return (
-      `The endpoint ${nameOf(this.options.address)} takes no connections since ${timeOfDay(since)}: is it running, and ` +
+      `The endpoint ${addressName(this.options.address)} takes no connections since ${timeOfDay(since)}: is it running, and ` +
       "reachable from here? What it cannot take is dropped and counted (requests.dropped.endpoint_down)"
     );
   }
 
   /** The likely causes of silence, in their order. */
   private silence({ refused }: Counters, { vnis, ports }: Strangers, nowMs: number): string | undefined {
-    const { interfaceName, vni, port, vxlanPort } = this.options;
+    const { interfaceName, vnis: ourVnis, ports: ourPorts } = this.options;
+    const udpPort = tunnelPort(this.options);
+    const [ours, wanted] = [vniName(ourVnis), ourPorts.join(" or ")];
     const silentMs = nowMs - this.capturedMs;
     if (interfaceName === undefined || silentMs < SILENCE_MS) return undefined;
     const minutes = Math.floor(silentMs / MINUTE_MS);
@@ -182,12 +186,12 @@ export class Problems {
     ];
     if (this.rise("mirrored") > 0) {
       const whose = others.length > 0 ? ` (${others.join("; ")})` : "";
-      return `No mirror frames for VNI ${vni} and port ${port} for ${duration}, but ${refused.frames} for others${whose}: is there traffic in production, and are VNI and port those of the mirror session?`;
+      return `No mirror frames for ${ours} and port ${wanted} for ${duration}, but ${refused.frames} for others${whose}: is there traffic in production, and are VNI and port those of the mirror session?`;
     }
     return (
-      `No mirror frames for ${duration}. Look at, in this order: the security group of this server (UDP ${vxlanPort} ` +
-      `from the mirrored instances), the mirror filter (inbound TCP to port ${port}), the mirror session (its source, ` +
-      `its target, and whether production has traffic), the interface (is ${interfaceName} the target's?), the VNI (${vni})`
+      `No mirror frames for ${duration}. Look at, in this order: the security group of this server (` +
+      `${udpPort === undefined ? "the mirror's protocol" : `UDP ${udpPort}`} from the mirrored instances), the mirror filter (inbound TCP to port ${wanted}), the mirror session (its source, ` +
+      `its target, and whether production has traffic), the interface (is ${interfaceName} the target's?), the VNI (${ours})`
     );
   }
 
@@ -248,28 +252,32 @@ export class Problems {
 export function misdirected(
   { frames, requests, foreign }: Counters,
   { vnis, ports }: Strangers,
-  { vni, port }: Pick<ProblemOptions, "vni" | "port">,
+  options: Pick<ProblemOptions, "vnis" | "ports" | "encapsulation">,
 ): { wrong_port?: string; wrong_vni?: string } {
+  // Plain frames are of whatever this host talks: that there is more than ours says nothing.
+  if (options.encapsulation === "none") return {};
   const [otherVnis, otherPorts] = [total(vnis), total(ports)];
+  const [ours, wanted] = [vniName(options.vnis), options.ports.join(" or ")];
   if (frames.segments === 0 && otherPorts >= STRANGERS_MIN) {
     return {
-      wrong_port: `${otherPorts} mirrored segments of VNI ${vni} were for port ${listed(ports)}, none for ${port}: is original_destination_port the one that production listens on?`,
+      wrong_port: `${otherPorts} mirrored segments of ${ours} were for port ${listed(ports)}, none for ${wanted}: is original_destination_port the one that production listens on?`,
     };
   }
-  if (frames.segments === 0 && otherVnis >= STRANGERS_MIN) {
+  if (frames.segments === 0 && otherVnis >= STRANGERS_MIN && options.vnis !== "any") {
     return {
-      wrong_vni: `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${vni}: is it the mirror session's VNI?`,
+      wrong_vni: `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${options.vnis.join(" or ")}: is it the mirror session's VNI?`,
     };
   }
   const others = foreign.tls + foreign.unknown;
   if (requests.seen > 0 || others === 0 || otherPorts < STRANGERS_MIN) return {};
   return {
-    wrong_port: `Port ${port} carries another service, and no HTTP: ${others} connections were TLS, or of an unknown protocol. ${otherPorts} mirrored segments were for port ${listed(ports)}: is original_destination_port one of these?`,
+    wrong_port: `Port ${wanted} carries another service, and no HTTP: ${others} connections were TLS, or of an unknown protocol. ${otherPorts} mirrored segments were for port ${listed(ports)}: is original_destination_port one of these?`,
   };
 }
 
-export function nameOf({ host, port }: ForwardAddress): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+/** The mirror sessions' VNIs, as messages name them. */
+export function vniName(vnis: readonly number[] | "any"): string {
+  return vnis === "any" ? "any VNI" : `VNI ${vnis.join(", ")}`;
 }
 
 function timeOfDay(ms: number): string {

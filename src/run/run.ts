@@ -6,6 +6,7 @@ import { statSync } from "node:fs";
 import { isatty } from "node:tty";
 import { Admin } from "../admin/admin.ts";
 import { Savefile } from "../capture/savefile.ts";
+import { becomeUser, findUser } from "../capture/user.ts";
 import type { Config } from "../config.ts";
 import { Clock } from "../clock.ts";
 import { DRAIN_MS } from "../shard/drain.ts";
@@ -31,6 +32,7 @@ const STATUS_NOT_DONE = 1;
  * RefusalError, ShardError.
  */
 export async function run(config: Config, startThread: StartThread): Promise<number> {
+  const user = config.user === undefined ? undefined : findUser(config.user);
   const clock = new Clock();
   const log = new Log(config.logLevel, config.logFormat, clock.now);
   const summary = config.summary === undefined ? undefined : SummaryFile.open(config.summary);
@@ -45,12 +47,21 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   const watch = new Watch(counters, new Problems(config), report, admin, clock.now);
   log.debug(VERSION_LINE);
   if (admin !== undefined) log.info(`Serving metrics, health and a status page at ${admin.url}`);
+  if (config.tlsInsecure && config.address.isSecure === true) {
+    log.warn(
+      "Certificates are not verified (--tls-insecure): whoever answers at the endpoint's address gets what is forwarded",
+    );
+  }
 
   const start = async () => {
     if (config.read !== undefined) return startReading(config, config.read, counters, report, log, clock);
     return LiveRun.start(config, counters, report, log, startThread, stop);
   };
   const source = await start();
+  if (user !== undefined) {
+    becomeUser(user);
+    log.debug(`Running as ${user.name}`);
+  }
   if (source !== undefined) watch.start(source);
   watch.phase = config.read === undefined ? "capturing" : "reading";
   let status = source === undefined ? STATUS_DONE : await runToEnd(source, stop, log, watch);
