@@ -254,6 +254,10 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     this.counters.requests.skipped_bytes += length;
   }
 
+  skippedRequestLines(count: number): void {
+    this.counters.requests.skipped_request_lines += count;
+  }
+
   foreign(protocol: ForeignProtocol): void {
     this.counters.foreign[protocol]++;
     const { request } = this;
