@@ -1,5 +1,6 @@
 /** What forward counts: requests, their responses, and the connections that carry them. */
 import { DAMAGE_REASONS, type DamageReason } from "../http/request-sink.ts";
+import { POLICY_DROPS, STREAM_DROPS, type StreamDrop } from "../policy/policy.ts";
 
 /** Why a whole request was not sent. */
 export const REQUEST_DROPS = [
@@ -11,11 +12,11 @@ export const REQUEST_DROPS = [
   "endpoint_down",
   /** It was being streamed, and the endpoint ended the connection before it was whole. */
   "endpoint_closed",
-  /** It carried the mark of a mirrored request (--mark). */
-  "loop",
   /** The program was stopped. */
   "stopped",
+  ...POLICY_DROPS,
 ] as const;
+export { POLICY_DROPS };
 export type RequestDrop = (typeof REQUEST_DROPS)[number];
 
 /** Upper bounds of the delay histogram's buckets, in milliseconds; one more bucket is behind the last. */
@@ -65,6 +66,13 @@ export const foreignCounters = () => ({
   discarded_bytes: 0,
 });
 
+/** Connections that policy left out as a whole: in mode tcp all of them are asked for, else those of other protocols. */
+export const streamCounters = () => ({
+  dropped: Object.fromEntries(STREAM_DROPS.map((reason) => [reason, 0])) as Record<StreamDrop, number>,
+  /** Of these connections, and behind requests for another protocol that were not forwarded. */
+  dropped_bytes: 0,
+});
+
 export const upstreamCounters = () => ({
   connects: 0,
   /** Connections that could not be made. */
@@ -104,6 +112,7 @@ export interface ForwardCounters {
   readonly requests: ReturnType<typeof requestCounters>;
   readonly responses: ReturnType<typeof responseCounters>;
   readonly foreign: ReturnType<typeof foreignCounters>;
+  readonly streams: ReturnType<typeof streamCounters>;
   readonly upstream: ReturnType<typeof upstreamCounters>;
   readonly delay: DelayCounters;
 }

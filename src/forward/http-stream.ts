@@ -4,6 +4,7 @@
  */
 import type { StreamConsumer, StreamEnd, StreamOrigin } from "../flow/stream.ts";
 import { Cost } from "../memory/budget.ts";
+import type { Client } from "../policy/client.ts";
 import { Conversation, type ConversationHost, type ConversationOwner, Step } from "./conversation.ts";
 
 /** What all client connections share. */
@@ -19,9 +20,11 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   private bodyLeft = 0;
   /** What a PROXY protocol header has told, for the conversations after the one that read it. */
   preface: Uint8Array | null = null;
-  client: string | null = null;
+  client: Client | null = null;
   /** It speaks another protocol than HTTP. */
   isForeign = false;
+  /** Policy has left out all that comes. */
+  isLeftOut = false;
 
   constructor(
     private readonly mode: StreamHost,
@@ -60,8 +63,9 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
 
   /** Counts bytes that nothing can be done with. */
   countDeaf(length: number): void {
-    const { requests, foreign } = this.mode.destination.counters;
-    if (this.isForeign) foreign.discarded_bytes += length;
+    const { requests, foreign, streams } = this.mode.destination.counters;
+    if (this.isLeftOut) streams.dropped_bytes += length;
+    else if (this.isForeign) foreign.discarded_bytes += length;
     else requests.skipped_bytes += length;
   }
 

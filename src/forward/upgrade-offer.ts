@@ -37,11 +37,15 @@ export class UpgradeOffer {
   private readonly line = new RequestLine();
   private lineLength = 0;
 
-  /** `isConnect`: what follows may be anything, requests of another server included, and shows nothing. */
+  /**
+   * `isConnect`: what follows may be anything, requests of another server included, and shows nothing. `isLeftOut`: the
+   * offer is not forwarded, and what follows shows only whether requests go on.
+   */
   constructor(
     private readonly memory: HeldMemory,
     private readonly lineBytesMax: number,
     isConnect: boolean,
+    readonly isLeftOut: boolean,
   ) {
     this.queue = new ByteQueue(memory);
     this.line.begin(true);

@@ -6,7 +6,8 @@
  *     flows.opened + flows.picked_up = flows.closed + flows.evicted + flows.active   (less those that still wait for their SYN)
  *     requests.seen = requests.forwarded + requests.damaged + Σ requests.dropped     (once drained; --mode http)
  *     requests.forwarded = requests.answered + responses.unanswered                  (likewise)
- *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes              (once drained; --mode tcp)
+ *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes + streams.dropped_bytes
+ *                                                                                    (once drained; --mode tcp)
  *
  * Names are those of --summary; a name with `dropped` by reason is an array in the order of
  * DROP_REASONS until it is shown.
@@ -21,6 +22,7 @@ import {
   type ForwardCounters,
   requestCounters,
   responseCounters,
+  streamCounters,
   upstreamCounters,
 } from "../forward/counters.ts";
 
@@ -42,6 +44,7 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly requests = requestCounters();
   readonly responses = responseCounters();
   readonly foreign = foreignCounters();
+  readonly streams = streamCounters();
   readonly upstream = upstreamCounters();
   readonly delay = delayCounters();
 
@@ -63,6 +66,7 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
       requests: { ...this.requests, damage: { ...this.requests.damage }, dropped: { ...this.requests.dropped } },
       responses: { ...this.responses },
       foreign: { ...this.foreign },
+      streams: { ...this.streams, dropped: { ...this.streams.dropped } },
       upstream: { ...this.upstream },
       delay: { count: this.delay.count, sum_ms: this.delay.sum_ms, buckets },
     };

@@ -7,4 +7,6 @@ export const USUAL = {
   finDelayMs: 1000,
   proxyProtocol: "pass",
   sourceWaits: false,
+  policy: null,
+  tls: null,
 } as const satisfies Partial<ShardOptions>;

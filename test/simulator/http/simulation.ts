@@ -3,6 +3,7 @@
  * was not is accounted for. Throws an error that begins with the seed if anything is not as it must be.
  */
 import type { ShardOptions } from "../../../src/shard/shard.ts";
+import { editsOf, policyFor } from "../../support/policies.ts";
 import { USUAL } from "../../support/usual.ts";
 import { Random } from "../../support/random.ts";
 import { equal, sum, within } from "../checks.ts";
@@ -328,8 +329,8 @@ function optionsOf(knobs: HttpScenario, flowOptions: FlowOptions): ShardOptions 
     sourceWaits: knobs.canWait,
     mode: "http",
     vxlanPort: knobs.vxlanPort,
-    vni: knobs.vni,
-    port: knobs.port,
+    vnis: [knobs.vni],
+    ports: [knobs.port],
     address: { host: "endpoint", port: 1 },
     maxRetries: 10,
     connectTimeoutMs: 2000,
@@ -342,7 +343,7 @@ function optionsOf(knobs: HttpScenario, flowOptions: FlowOptions): ShardOptions 
     responseTimeoutMs: knobs.responseTimeoutMs,
     // Silence within a head is for test/forward.
     headerTimeoutMs: Infinity,
-    headerEdits: knobs.addsField ? { host: undefined, fields: [ADDED_FIELD], mark: false } : null,
+    policy: knobs.addsField ? policyFor({ headEdits: editsOf({ setHeader: [ADDED_FIELD] }) }) : null,
   };
 }
 
