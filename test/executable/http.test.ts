@@ -175,6 +175,16 @@ describe("requests with a hole", () => {
     expect(counters.requests).toMatchObject({ seen: 2, forwarded: 1, damaged: 1 });
   });
 
+  test("in the head leave its body a body, though that is like a request", async () => {
+    using to = endpoint();
+    const body = get("/nested");
+    const head = `POST /1 HTTP/1.1\r\nHost: a\r\nX: y\r\nContent-Length: ${body.length}\r\n\r\n`;
+    const frames = session([head.slice(0, 20), head.slice(20), body, get("/2")]);
+    const { counters } = await forward(frames.toSpliced(1, 1), to.port);
+    expect(to.got).toEqual(["GET /2"]);
+    expect(counters.requests).toMatchObject({ seen: 2, forwarded: 1, damaged: 1 });
+  });
+
   test("in dense pipelining cost those behind it as well, up to a packet that begins with one: they are told", async () => {
     using to = endpoint();
     const all = Array.from({ length: 30 }, (_, i) => get(`/${i}`)).join("");
