@@ -43,6 +43,8 @@ export interface Config extends PolicyOptions {
   readonly maxBufferMib: number;
   readonly captureBufferMib: number;
   readonly libpcap: string | undefined;
+  /** Whom root becomes after the start; undefined: nobody. */
+  readonly user: string | undefined;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly summary: string | undefined;

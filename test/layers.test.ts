@@ -41,7 +41,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "observe/counters.ts",
   ],
   run: [".", "config.ts", "memory", "capture", "decode", "filter", "forward", "shard", "observe"],
-  cli: [".", "config.ts", "policy", "observe/log.ts", "run/run.ts", "shard/shards.ts"],
+  cli: [".", "config.ts", "policy", "observe/log.ts", "run/run.ts", "shard/shards.ts", "cli/probe.ts"],
+  "cli/probe.ts": ["."],
   "main.ts": ["cli"],
 };
 
@@ -54,7 +55,7 @@ const ALONE: [what: string, pattern: RegExp, rooms: string[]][] = [
   [
     "opens client sockets",
     /\bBun\.connect\b|(?:await|return|=) fetch\(|"node:(tls|http|https|http2)"/,
-    ["capture", "forward"],
+    ["capture", "forward", "cli/probe.ts"],
   ],
   ["listens", /\bBun\.(serve|listen|udpSocket)\b|\bcreateServer\(/, ["admin"]],
 ];

@@ -17,6 +17,7 @@ import {
   rule,
   rustLog,
   sample,
+  userName,
   type Value,
   wholeNumber,
   wholeNumberOrOff,
@@ -292,6 +293,12 @@ export const flags = {
     defaultText: "the system's, else the embedded one",
     help: "the libpcap to load",
   }),
+  user: single<string | undefined>({
+    value: userName,
+    hint: "NAME",
+    default: undefined,
+    help: "started as root, become this user for good once all that only root may open is open",
+  }),
   "log-level": single<LogLevel>({
     value: logLevel,
     hint: "LEVEL",
@@ -327,6 +334,7 @@ interface OtherFlag {
 export const otherFlags = {
   help: { letter: "h", help: "show this" },
   version: { letter: "v", help: "show version, commit and Bun's version" },
+  probe: { help: "ask the --admin port of a running program, host:port, whether it lives; exit status 0: it does" },
   licenses: { help: "print the notices of all that the executable contains" },
 } satisfies Record<string, OtherFlag>;
 

@@ -26,7 +26,10 @@ import { parseValue, quote, type Value, wholeNumber } from "./values.ts";
 const VNI_MAX = 2 ** 24 - 1;
 const PORT_MAX = 65_535;
 
-export type Request = { kind: OtherFlagName } | { kind: "run"; config: Config };
+export type Request =
+  | { kind: Exclude<OtherFlagName, "probe"> }
+  | { kind: "probe"; address: ForwardAddress }
+  | { kind: "run"; config: Config };
 
 export const positionals = [
   { name: "interface", help: "network interface to capture on" },
@@ -47,7 +50,10 @@ type Env = NodeJS.ProcessEnv;
 export function readRequest(argv: string[], env: Env): Request {
   const { given, plain } = takeLists(argv);
   const args = parseArgs(plain, cittyArgs);
-  for (const [kind] of otherFlagTable) if (args[kind] === true) return { kind };
+  for (const [kind] of otherFlagTable) {
+    if (args[kind] !== true) continue;
+    return kind === "probe" ? { kind, address: parseValue("--probe ", args._[0] ?? "", forwardAddress) } : { kind };
+  }
   for (const [name, flag] of flagTable) {
     const value = args[name];
     if (flag.kind === "switch" && value === true) given.set(name, ["yes"]);

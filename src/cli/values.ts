@@ -65,6 +65,8 @@ export const yesOrNo: Value<boolean> = {
 
 export const path: Value<string | undefined> = { accepts: "a path", parse: (text) => text };
 
+export const userName: Value<string | undefined> = { accepts: "the name of a user", parse: (text) => text };
+
 export const fieldValue: Value<string | undefined> = {
   accepts: "printable characters",
   parse: (text) => (/^[\x21-\x7e]+$/.test(text) ? text : undefined),

@@ -45,7 +45,7 @@ export const Drop = {
   NOT_TCP: 8,
   /** Mirrored TCP, neither to nor from our port. */
   OTHER_PORT: 9,
-  /** Mirrored TCP from our port: the server's answer. */
+  /** Mirrored TCP from our port: the server's response. */
   FROM_SERVER: 10,
   /** A header of the mirrored frame contradicts itself. */
   MALFORMED_INNER: 11,

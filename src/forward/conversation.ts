@@ -84,8 +84,11 @@ export interface ConversationOwner {
   isForeign: boolean;
   /** Policy has left out all that comes. */
   isLeftOut: boolean;
-  /** The conversation is over for now: the next bytes begin another, at this {@link Step}. */
-  forget(step: number): void;
+  /**
+   * The conversation is over for now: the next bytes begin another, at this {@link Step}. `bodyLeft`: what of the body
+   * of a request that is lost is still to come.
+   */
+  forget(step: number, bodyLeft: number): void;
   /** Counts bytes that nothing can be done with. */
   countDeaf(length: number): void;
 }
@@ -131,13 +134,14 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     private readonly mode: ConversationHost,
     private readonly stream: ConversationOwner,
     step: number,
+    bodyLeft: number,
   ) {
     super();
     this.counters = mode.destination.counters;
     this.policy = mode.options.policy;
     this.framer = new RequestFramer({ maxHeaderBytes: mode.options.maxHeaderBytes }, this, step < Step.LOST);
     if (step === Step.BETWEEN) this.framer.goOnBetween();
-    if (step === Step.BEHIND_LOSS) this.framer.goOnLost();
+    if (step === Step.BEHIND_LOSS) this.framer.goOnLost(bodyLeft);
     this.pipe = new RequestPipe(mode, this);
     this.pipe.preface = stream.preface;
     mode.destination.memory.take(Cost.STREAM);
@@ -201,10 +205,11 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
       return;
     }
     const step = this.nextStep;
+    const { bodyLeft } = this.framer;
     if (this.phase === Phase.FRAMING && this.framer.hasRequest) this.damaged("evicted");
     this.pipe.finish();
     this.leave();
-    this.stream.forget(step);
+    this.stream.forget(step, step === Step.BEHIND_LOSS ? bodyLeft : 0);
   }
 
   /** What was taken for the time since `fromMs` was `toMs` (LeapListener). */
@@ -520,9 +525,9 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     this.offer = null;
     this.phase = phase;
     offer.release({
-      bytes: (bytes, offset, length, timestampMs) => {
+      bytes: (bytes, timestampMs) => {
         this.timestampMs = timestampMs;
-        this.take(bytes, offset, length);
+        this.take(bytes, 0, bytes.length);
       },
       gap: (length) => this.takeGap(length),
     });
@@ -552,7 +557,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   private get nextStep(): number {
     const { framer } = this;
-    if (this.phase === Phase.DEAF || framer.isOver) return Step.DEAF;
+    if (this.phase === Phase.DEAF || framer.isLastOfAll) return Step.DEAF;
     if (framer.isAtStart) return Step.START;
     return framer.isBetween ? Step.BETWEEN : Step.BEHIND_LOSS;
   }

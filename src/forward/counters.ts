@@ -28,7 +28,7 @@ export const requestCounters = () => ({
   seen: 0,
   /** Sent whole; those that were sent again count once. */
   forwarded: 0,
-  /** Answered to the answer's end. */
+  /** The response came to its end. */
   answered: 0,
   /** Not whole, and so not sent as if they were. */
   damaged: 0,
@@ -50,7 +50,7 @@ export const responseCounters = () => ({
   "3xx": 0,
   "4xx": 0,
   "5xx": 0,
-  /** Requests whose answer did not come, or not to its end. */
+  /** Requests whose response did not come, or not to its end. */
   unanswered: 0,
 });
 
@@ -77,7 +77,7 @@ export const upstreamCounters = () => ({
   connect_errors: 0,
   /** Writes of which the kernel took nothing. */
   would_block: 0,
-  /** Connections given up: --max-retries, --max-buffer-mib or the time limit for an answer. */
+  /** Connections given up: --max-retries, --max-buffer-mib or the time limit for a response. */
   given_up: 0,
   /** Connections that the endpoint reset or closed before everything was written. */
   broken: 0,

@@ -13,10 +13,10 @@ export const Verdict = { UNKNOWN: 0, DECLINED: 1, ACCEPTED: 2 } as const;
 
 const RUN_BYTES = Int32Array.BYTES_PER_ELEMENT;
 
-/** Takes what was held, in order. The bytes are valid until it returns. */
+/** Takes what was held, in order. */
 export interface OfferSink {
   /** What came in one piece, as it came: where a piece begins, a request may begin behind a gap. */
-  bytes(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void;
+  bytes(bytes: Uint8Array, timestampMs: number): void;
   gap(length: number): void;
 }
 
@@ -94,9 +94,10 @@ export class UpgradeOffer {
       if (run < 0) {
         sink.gap(-run);
       } else {
-        const isInOne = run <= queue.firstLength;
-        sink.bytes(isInOne ? queue.bytes : queue.beginning(run), isInOne ? queue.offset : 0, run, this.timestampMs);
+        // A copy, which stays as it is until the batch ends, as all bytes that are handed on.
+        const bytes = queue.beginning(run).slice();
         queue.drop(run);
+        sink.bytes(bytes, this.timestampMs);
       }
     }
     this.clear();
@@ -129,9 +130,10 @@ export class UpgradeOffer {
   private look(bytes: Uint8Array, from: number, end: number): void {
     let at = from;
     while (this.lineLength === 0 && at < end && (bytes[at] === CR || bytes[at] === LF)) at++;
-    const stop = this.line.feed(bytes, at, end);
+    const stop = this.line.feed(bytes, at, Math.min(end, at + this.lineBytesMax - this.lineLength));
     this.lineLength += stop - at;
-    if (this.line.outcome === DONE) this.verdict = Verdict.DECLINED;
-    else if (this.line.outcome !== MORE || this.lineLength > this.lineBytesMax) this.verdict = Verdict.ACCEPTED;
+    // What is too long was a request line as far as anyone would read it.
+    if (this.line.outcome === DONE || (this.line.outcome === MORE && stop < end)) this.verdict = Verdict.DECLINED;
+    else if (this.line.outcome !== MORE) this.verdict = Verdict.ACCEPTED;
   }
 }

@@ -21,7 +21,7 @@ export const Cost = {
   /** What frames a connection's bytes, and its queue of requests. */
   STREAM: 2048,
   /** A request that waits or is in flight. */
-  REQUEST: 320,
+  REQUEST: 384,
   /** A connection to a destination that is open, or waits for its turn to be opened. */
   UPSTREAM: 1024,
 } as const;

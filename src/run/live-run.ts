@@ -19,11 +19,14 @@ export class LiveRun {
     private readonly secondLook: SecondLook,
     private readonly report: RunReport,
     private readonly log: Log,
-    private readonly interfaceName: string,
+    private readonly config: Config,
     private readonly interfaceState: InterfaceState,
   ) {}
 
-  /** Undefined: `stop` was requested before anything was captured. Throws RefusalError, ShardError. */
+  /**
+   * Opens all that {@link run} needs. Undefined: `stop` was requested before anything was captured. Throws RefusalError,
+   * ShardError.
+   */
   static async start(
     config: Config,
     counters: Counters,
@@ -33,7 +36,7 @@ export class LiveRun {
     stop: Stop,
   ): Promise<LiveRun | undefined> {
     // Linux keeps it by thread, and threads inherit it.
-    hurry((refusal) => log.debug(refusal));
+    const hurried = hurry((refusal) => log.debug(refusal));
     const cores = availableParallelism();
     if (config.threads > cores) {
       log.warn(
@@ -47,23 +50,14 @@ export class LiveRun {
     const secondLook = new SecondLook(config, counters);
     log.debug(`Using ${libraryName}`);
     if (!guardPort(config.vxlanPort)) log.debug(`UDP port ${config.vxlanPort} has an owner already`);
-    const { host, port } = config.address;
-    log.info(
-      `Capturing on ${config.interfaceName}: VNI ${config.vni}, port ${config.port}, ` +
-        `forwarding to ${host} port ${port} (${counted(config.threads, "thread")})`,
-    );
-    return new LiveRun(
-      shards,
-      secondLook,
-      report,
-      log,
-      config.interfaceName!,
-      new InterfaceState(config.interfaceName!),
-    );
+    // An ordinary user may not ask for it.
+    if (config.user !== undefined) await hurried;
+    return new LiveRun(shards, secondLook, report, log, config, new InterfaceState(config.interfaceName!));
   }
 
   /** Captures until `stop` is requested. Throws RefusalError, ShardError. */
   async run(stop: Stop): Promise<void> {
+    this.begin();
     const ticker = setInterval(() => this.look(), LOOK_MS);
     try {
       await stop.unless(this.shards.failure);
@@ -82,10 +76,19 @@ export class LiveRun {
     });
   }
 
+  private begin(): void {
+    const { interfaceName, vni, port, address, threads } = this.config;
+    this.shards.begin();
+    this.log.info(
+      `Capturing on ${interfaceName}: VNI ${vni}, port ${port}, forwarding to ${address.host} port ${address.port} ` +
+        `(${counted(threads, "thread")})`,
+    );
+  }
+
   private look(): void {
     this.shards.addUp();
     this.secondLook.take();
-    this.report.interfaceIs(this.interfaceState.look(), this.interfaceName);
+    this.report.interfaceIs(this.interfaceState.look(), this.config.interfaceName!);
     this.report.strangers(this.secondLook.strangers);
   }
 }

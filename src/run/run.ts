@@ -5,6 +5,7 @@
 import { statSync } from "node:fs";
 import { isatty } from "node:tty";
 import { Savefile } from "../capture/savefile.ts";
+import { becomeUser, findUser } from "../capture/user.ts";
 import type { Config } from "../config.ts";
 import { Clock } from "../clock.ts";
 import { DRAIN_MS } from "../shard/drain.ts";
@@ -30,6 +31,7 @@ const STATUS_NOT_DONE = 1;
  * RefusalError, ShardError.
  */
 export async function run(config: Config, startThread: StartThread): Promise<number> {
+  const user = config.user === undefined ? undefined : findUser(config.user);
   const clock = new Clock();
   const log = new Log(config.logLevel, config.logFormat, clock.now);
   const summary = config.summary === undefined ? undefined : SummaryFile.open(config.summary);
@@ -47,6 +49,10 @@ export async function run(config: Config, startThread: StartThread): Promise<num
     return LiveRun.start(config, counters, report, log, startThread, stop);
   };
   const source = await start();
+  if (user !== undefined) {
+    becomeUser(user);
+    log.debug(`Running as ${user.name}`);
+  }
   const ticker = setInterval(() => report.tick(), REPORT_MS);
   let status = source === undefined ? STATUS_DONE : await runToEnd(source, stop, log);
   clearInterval(ticker);

@@ -1,4 +1,4 @@
-/** A shard on an interface, in a thread of its own: frames as they come, and what the endpoint answers. */
+/** A shard on an interface, in a thread of its own: frames as they come, and the endpoint's responses. */
 import { createFanout, joinFanout } from "../capture/fanout.ts";
 import { fanoutProgram } from "../filter/fanout-program.ts";
 import { FrameWait } from "../capture/frame-wait.ts";
@@ -36,6 +36,8 @@ export class LiveShard {
   private readonly shard: Shard;
   private readonly capture: LiveCapture;
   private readonly memory: MemoryGuard;
+  /** Undefined before {@link accept}. */
+  private wait: FrameWait | undefined;
   /** When the kernel was told to refuse; Infinity: it was not. */
   private refusedMs = Infinity;
 
@@ -76,9 +78,10 @@ export class LiveShard {
     return shared;
   }
 
-  /** Has the kernel accept our frames. Throws RefusalError. */
-  accept(): void {
+  /** Has the kernel accept our frames, and opens what {@link run} needs. Throws RefusalError. */
+  async accept(): Promise<void> {
     const { vni, port, vxlanPort } = this.config;
+    this.wait = await FrameWait.create(this.capture.fd);
     this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, vxlanPort, vni, port }));
   }
 
@@ -99,13 +102,13 @@ export class LiveShard {
    */
   async run(sinceMs: number, counted: () => void): Promise<void> {
     const { capture, shard, memory, clock } = this;
+    const wait = this.wait!;
     capture.sinceMs = sinceMs;
-    const wait = await FrameWait.create(capture.fd);
     let statsDueMs = 0;
     let lastFrameMs = 0;
     let hasFrames = true;
     for (;;) {
-      // Answers first: a request whose turn that makes it leaves with this batch.
+      // Responses first: a request whose turn that makes it leaves with this batch.
       await turn();
       const nowMs = clock.now();
       capture.setTime(nowMs, clock.aheadMs);
@@ -126,7 +129,7 @@ export class LiveShard {
         this.countKernelDrops();
         counted();
       }
-      // Answers that nothing waits for are read when the next frames come, many at a time.
+      // Responses that nothing waits for are read when the next frames come, many at a time.
       if (shard.isSettled && this.refusedMs === Infinity) hasFrames = wait.sleep(IDLE_SLEEP_MS);
       else if (shard.awaitsEndpoint) hasFrames = wait.sleep(SLEEP_MS);
       else hasFrames = wait.sleepUntilFrames(SLEEP_MS);
@@ -135,7 +138,7 @@ export class LiveShard {
     capture.close();
   }
 
-  /** Forwards what was captured, and waits for its answers, but not for ever. */
+  /** Forwards what was captured, and waits for its responses, but not for ever. */
   async finish(): Promise<void> {
     const stop = { requested: true };
     await finish(this.shard, this.memory, stop);

@@ -16,7 +16,7 @@ export type ToShard =
   | { kind: "close" }
   /** Have the kernel refuse every frame. */
   | { kind: "refuse" }
-  /** Forward what was captured, wait for its answers, and end. */
+  /** Forward what was captured, wait for its responses, and end. */
   | { kind: "finish" };
 
 export type FromShard =

@@ -43,15 +43,20 @@ export class Shards {
   }
 
   /**
-   * Starts capturing. Until all handles divide the interface, and accept, none takes a frame: it then takes those
-   * since one moment, the same for all. Returns libpcap's name; undefined: `stop` was requested, and nothing is
-   * captured. Throws RefusalError, ShardError.
+   * Has all handles divide the interface, and accept; none takes a frame until {@link begin}. Returns libpcap's name;
+   * undefined: `stop` was requested, and nothing is captured. Throws RefusalError, ShardError.
    */
   async start(stop: Stopping): Promise<string | undefined> {
     return Promise.race([this.startAll(stop), this.failure]);
   }
 
-  /** Stops capturing, has what was captured forwarded, and waits for its answers. Throws ShardError. */
+  /** Starts capturing: all take the frames since one moment, the same for all. */
+  begin(): void {
+    const sinceMs = Date.now();
+    for (const thread of this.threads) thread.say({ kind: "begin", sinceMs });
+  }
+
+  /** Stops capturing, has what was captured forwarded, and waits for its responses. Throws ShardError. */
   async stop(): Promise<void> {
     // All refuse before the first one leaves the group, or its flows would be dealt out anew.
     await this.unlessDead(askAll(this.threads, { kind: "refuse" }, "refusing"));
@@ -84,8 +89,6 @@ export class Shards {
       await askAll(threads.slice(i, i + AT_ONCE), { kind: "accept" }, "accepting");
       if (stop.requested) return this.giveBack();
     }
-    const sinceMs = Date.now();
-    for (const thread of threads) thread.say({ kind: "begin", sinceMs });
     return libraryName;
   }
 

@@ -35,7 +35,7 @@ async function follow(message: ToShard): Promise<void> {
       return;
     }
     case "accept":
-      shard!.accept();
+      await shard!.accept();
       say({ kind: "accepting" });
       return;
     case "begin":

@@ -68,13 +68,15 @@ function count(name: string, defaultValue: number, min: number, max: number, res
   return { name, original: [], default: defaultValue, accepted, refused, says: [String(min), String(max)], ...rest };
 }
 
-function path(name: string): FlagCase {
-  const accepted: [string, string][] = ["/a/b.json", "with space", "a=b", "--dashes", "ünï"].map((text) => [
-    text,
-    text,
+function text(name: string, says: string): FlagCase {
+  const accepted: [string, string][] = ["/a/b.json", "with space", "a=b", "--dashes", "ünï"].map((value) => [
+    value,
+    value,
   ]);
-  return { name, original: [], default: undefined, accepted, refused: [], says: ["a path"] };
+  return { name, original: [], default: undefined, accepted, refused: [], says: [says] };
 }
+
+const path = (name: string) => text(name, "a path");
 
 const DAY_S = 86_400;
 const DAY_MS = DAY_S * 1000;
@@ -218,6 +220,7 @@ const FLAGS: FlagCase[] = [
   count("max-buffer-mib", 256, 1, 1024),
   count("capture-buffer-mib", 64, 1, 2047),
   path("libpcap"),
+  text("user", "the name of a user"),
   {
     name: "log-level",
     original: ["LOG_LEVEL", "RUST_LOG"],
