@@ -503,8 +503,14 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   }
 
   private decideOffer(): void {
-    const { offer } = this;
-    if (offer === null) return;
+    // What was held behind one may have another.
+    for (let last = null; this.offer !== null && this.offer !== last;) {
+      last = this.offer;
+      this.decideOne(last);
+    }
+  }
+
+  private decideOne(offer: UpgradeOffer): void {
     if (offer.isLeftOut) {
       this.stream.isLeftOut = offer.verdict === Verdict.ACCEPTED;
       if (this.stream.isLeftOut) this.resume(offer, Phase.DEAF);
