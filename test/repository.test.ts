@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { accessSync, constants, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { spreadTable } from "../scripts/aws/spread.ts";
 
 const path = (name: string) => join(import.meta.dir, "..", name);
 const read = (name: string) => readFileSync(path(name), "utf8");
@@ -34,4 +35,8 @@ test("the workflow runs .ci/run on both kinds of machine, and takes nothing from
     expect.stringMatching(/^actions\/checkout@[0-9a-f]{40}$/),
   ]);
   expect(workflow).not.toMatch(/https?:/);
+});
+
+test("the guide's table of the spread over replay servers is what scripts/spread prints", () => {
+  expect(read("scripts/aws/README.md")).toContain(`\n${spreadTable()}\n`);
 });
