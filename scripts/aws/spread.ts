@@ -13,7 +13,7 @@ function busiest(targets: number, sources: number, draw: number): number {
   const ports = new Uint32Array(targets);
   for (let source = 0; source < sources; source++) {
     for (let port = FIRST_PORT; port < FIRST_PORT + PORTS; port++) {
-      const hash = Number(Bun.hash(`${source} ${port}`, BigInt(draw)) & 0xffff_ffffn);
+      const hash = Number(BigInt(Bun.hash(`${source} ${port}`, BigInt(draw))) & 0xffff_ffffn);
       ports[hash % targets]!++;
     }
   }
