@@ -41,3 +41,9 @@ test("the workflow runs .ci/run on both kinds of machine, and takes nothing from
 test("the guide's table of the spread over replay servers is what scripts/spread prints", () => {
   expect(read("scripts/aws/README.md")).toContain(`\n${spreadTable()}\n`);
 });
+
+test("every test that the threat model names is there", () => {
+  const named = [...read(".github/SECURITY.md").matchAll(/`(test\/[^`]+)`/g)].map(([, name]) => name!);
+  expect(named.length).toBeGreaterThan(10);
+  for (const name of named) accessSync(path(name));
+});
