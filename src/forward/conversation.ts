@@ -481,6 +481,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     request.method = head.method;
     request.minorVersion = head.minorVersion;
     request.isIdempotent = head.isIdempotent;
+    request.isLast = head.isLast;
     request.wantsUpgrade = head.wantsUpgrade;
     request.isIsolated = head.isIsolated;
     const { policy } = this;
