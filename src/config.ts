@@ -1,5 +1,5 @@
 /** What the program was asked to do, in its own words. The command line is one way to say it: cli fills this. */
-import type { ForwardAddress } from "./address.ts";
+import type { ForwardAddress, ListenAddress } from "./address.ts";
 import type { Encapsulation } from "./decode/tunnel.ts";
 import type { LogFormat, LogLevel } from "./observe/log.ts";
 import type { PolicyOptions } from "./policy/policy.ts";
@@ -15,8 +15,9 @@ export type ProxyProtocol = (typeof PROXY_PROTOCOL_WAYS)[number];
 export interface Config extends PolicyOptions {
   /** Undefined: a savefile is read. */
   readonly interfaceName: string | undefined;
-  /** A savefile's path; `-`: standard input; undefined: an interface is captured. */
-  readonly read: string | undefined;
+  /** Paths of savefiles; `-`: standard input; undefined: an interface is captured. */
+  readonly read: readonly string[] | undefined;
+  readonly follow: boolean;
   readonly encapsulation: Encapsulation;
   readonly vnis: readonly number[] | "any";
   readonly ports: readonly number[];
@@ -56,4 +57,6 @@ export interface Config extends PolicyOptions {
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly summary: string | undefined;
+  /** Undefined: nothing is served. */
+  readonly admin: ListenAddress | undefined;
 }

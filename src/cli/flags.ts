@@ -3,11 +3,13 @@
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
 import { type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
+import type { ListenAddress } from "../address.ts";
 import { type Encapsulation, ENCAPSULATIONS } from "../decode/tunnel.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
 import type { Field, Rewrite } from "../policy/head-edits.ts";
 import type { Rule } from "../policy/rules.ts";
 import type { Sample } from "../policy/sample.ts";
+import { LISTEN_ADDRESS_FORMS, parseListenAddress } from "./listen-address.ts";
 import {
   fieldValue,
   headerField,
@@ -85,16 +87,24 @@ function original<T>(name: string, definition: Omit<SingleFlag<T>, "kind">): Sin
   return single({ ...definition, variables: [{ name, value: definition.value }] });
 }
 
+const listenAddress: Value<ListenAddress | undefined> = { accepts: LISTEN_ADDRESS_FORMS, parse: parseListenAddress };
 const logLevel = oneOf<LogLevel>(LOG_LEVELS);
 const LOG_LEVEL_DEFAULT: LogLevel = "info";
 
 export const flags = {
-  read: single<string | undefined>({
+  read: {
+    kind: "list",
     value: path,
     hint: "FILE|-",
-    default: undefined,
-    help: "forward a pcap or pcapng savefile (-: standard input) instead of an interface; needs no privileges",
-  }),
+    default: [],
+    help: "forward pcap or pcapng savefiles (gzip, zstd; -: standard input), merged by time; needs no privileges",
+  } as ListFlag<string | undefined>,
+  follow: {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "with --read: the file grows, and is replaced by others of its name; ends with a signal",
+  } as SwitchFlag,
   mode: single<Mode>({
     value: oneOf(MODES),
     hint: "http|tcp",
@@ -361,6 +371,13 @@ export const flags = {
     hint: "FILE",
     default: undefined,
     help: "at exit, write all counters as one JSON object",
+  }),
+  admin: single<ListenAddress | undefined>({
+    value: listenAddress,
+    hint: "ADDR",
+    default: undefined,
+    defaultText: "off",
+    help: "serve metrics, health and a status page over HTTP, on host:port, or on a port of 127.0.0.1",
   }),
 };
 

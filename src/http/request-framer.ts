@@ -419,6 +419,7 @@ export class RequestFramer {
     head.minorVersion = line.minorVersion;
     // RFC 9110, sections 7.8 and 10.1.1: HTTP/1.0 has neither.
     head.wantsUpgrade = line.isConnect || (line.minorVersion > 0 && fields.offersUpgrade);
+    head.isLast = !fields.isPersistent(line.minorVersion);
     head.expectsContinue = line.minorVersion > 0 && fields.expectsContinue;
     head.headLength = this.headLength;
     head.isIsolated = line.hasBareEnd || fields.isIsolated;

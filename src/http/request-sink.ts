@@ -35,6 +35,8 @@ export class RequestHead {
   minorVersion = 1;
   /** It offers to go on with another protocol (Upgrade), or is a CONNECT. */
   wantsUpgrade = false;
+  /** Whoever reads it closes the connection behind the response (RFC 9112, section 9.6), and need not say so. */
+  isLast = false;
   /** Expect: 100-continue. */
   expectsContinue = false;
   /** Length of the request line and header section, with the empty line that ends it. */
