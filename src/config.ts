@@ -1,5 +1,6 @@
 /** What the program was asked to do, in its own words. The command line is one way to say it: cli fills this. */
-import type { ForwardAddress } from "./address.ts";
+import type { ForwardAddress, ListenAddress } from "./address.ts";
+import type { Encapsulation } from "./decode/tunnel.ts";
 import type { LogFormat, LogLevel } from "./observe/log.ts";
 import type { PolicyOptions } from "./policy/policy.ts";
 
@@ -14,10 +15,12 @@ export type ProxyProtocol = (typeof PROXY_PROTOCOL_WAYS)[number];
 export interface Config extends PolicyOptions {
   /** Undefined: a savefile is read. */
   readonly interfaceName: string | undefined;
-  /** A savefile's path; `-`: standard input; undefined: an interface is captured. */
-  readonly read: string | undefined;
-  readonly vni: number;
-  readonly port: number;
+  /** Paths of savefiles; `-`: standard input; undefined: an interface is captured. */
+  readonly read: readonly string[] | undefined;
+  readonly follow: boolean;
+  readonly encapsulation: Encapsulation;
+  readonly vnis: readonly number[] | "any";
+  readonly ports: readonly number[];
   readonly address: ForwardAddress;
   readonly mode: Mode;
   readonly maxPendingPackets: number;
@@ -39,6 +42,12 @@ export interface Config extends PolicyOptions {
   readonly maxRequestBytes: number;
   readonly maxHeaderBytes: number;
   readonly proxyProtocol: ProxyProtocol;
+  readonly tlsCa: string | undefined;
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+  /** Undefined: each destination's own name. */
+  readonly tlsServerName: string | undefined;
+  readonly tlsInsecure: boolean;
   readonly maxFlows: number;
   readonly maxBufferMib: number;
   readonly captureBufferMib: number;
@@ -48,4 +57,6 @@ export interface Config extends PolicyOptions {
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly summary: string | undefined;
+  /** Undefined: nothing is served. */
+  readonly admin: ListenAddress | undefined;
 }

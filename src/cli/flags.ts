@@ -3,10 +3,13 @@
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
 import { type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
+import type { ListenAddress } from "../address.ts";
+import { type Encapsulation, ENCAPSULATIONS } from "../decode/tunnel.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
 import type { Field, Rewrite } from "../policy/head-edits.ts";
 import type { Rule } from "../policy/rules.ts";
 import type { Sample } from "../policy/sample.ts";
+import { LISTEN_ADDRESS_FORMS, parseListenAddress } from "./listen-address.ts";
 import {
   fieldValue,
   headerField,
@@ -18,6 +21,7 @@ import {
   rustLog,
   sample,
   userName,
+  serverName,
   type Value,
   wholeNumber,
   wholeNumberOrOff,
@@ -83,16 +87,24 @@ function original<T>(name: string, definition: Omit<SingleFlag<T>, "kind">): Sin
   return single({ ...definition, variables: [{ name, value: definition.value }] });
 }
 
+const listenAddress: Value<ListenAddress | undefined> = { accepts: LISTEN_ADDRESS_FORMS, parse: parseListenAddress };
 const logLevel = oneOf<LogLevel>(LOG_LEVELS);
 const LOG_LEVEL_DEFAULT: LogLevel = "info";
 
 export const flags = {
-  read: single<string | undefined>({
+  read: {
+    kind: "list",
     value: path,
     hint: "FILE|-",
-    default: undefined,
-    help: "forward a pcap or pcapng savefile (-: standard input) instead of an interface; needs no privileges",
-  }),
+    default: [],
+    help: "forward pcap or pcapng savefiles (gzip, zstd; -: standard input), merged by time; needs no privileges",
+  } as ListFlag<string | undefined>,
+  follow: {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "with --read: the file grows, and is replaced by others of its name; ends with a signal",
+  } as SwitchFlag,
   mode: single<Mode>({
     value: oneOf(MODES),
     hint: "http|tcp",
@@ -124,6 +136,12 @@ export const flags = {
     default: undefined,
     defaultText: "one per core",
     help: "threads that share the interface, each with its own flows and connections; with --read there is one",
+  }),
+  encapsulation: single<Encapsulation>({
+    value: oneOf(ENCAPSULATIONS),
+    hint: "KIND",
+    default: "vxlan",
+    help: "vxlan; geneve (what it carries may be VXLAN); gre (and ERSPAN); none: plain frames, vni is then any",
   }),
   "vxlan-port": single({
     value: wholeNumber(1, PORT_MAX),
@@ -268,6 +286,38 @@ export const flags = {
     default: "pass",
     help: "a PROXY protocol header of a client: sent first on each of its connections to the endpoint, or left out",
   }),
+  "tls-ca": single<string | undefined>({
+    value: path,
+    hint: "FILE",
+    default: undefined,
+    defaultText: "the system's alone",
+    help: "certificates (PEM) of authorities that an https:// endpoint's may be of, beside the system's",
+  }),
+  "tls-cert": single<string | undefined>({
+    value: path,
+    hint: "FILE",
+    default: undefined,
+    help: "the certificate (PEM, with those between it and its authority's) for an endpoint that wants a client's",
+  }),
+  "tls-key": single<string | undefined>({
+    value: path,
+    hint: "FILE",
+    default: undefined,
+    help: "the private key (PEM) of --tls-cert",
+  }),
+  "tls-server-name": single<string | undefined>({
+    value: serverName,
+    hint: "NAME",
+    default: undefined,
+    defaultText: "that of forward_addr",
+    help: "the name that an https:// endpoint is asked for, and that its certificate must be for",
+  }),
+  "tls-insecure": {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "accept any certificate of an https:// endpoint",
+  } as SwitchFlag,
   "max-flows": single({
     value: wholeNumber(1, 10_000_000),
     hint: "N",
@@ -321,6 +371,13 @@ export const flags = {
     hint: "FILE",
     default: undefined,
     help: "at exit, write all counters as one JSON object",
+  }),
+  admin: single<ListenAddress | undefined>({
+    value: listenAddress,
+    hint: "ADDR",
+    default: undefined,
+    defaultText: "off",
+    help: "serve metrics, health and a status page over HTTP, on host:port, or on a port of 127.0.0.1",
   }),
 };
 

@@ -5,6 +5,7 @@ import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
 import { type ForwardAddress, hostField } from "../address.ts";
 import type { Config } from "../config.ts";
+import { type Encapsulation, LIST_MAX } from "../decode/tunnel.ts";
 import { FORWARDED_FIELDS, type HeadEdits, MARK_FIELD } from "../policy/head-edits.ts";
 import {
   type Flag,
@@ -21,7 +22,7 @@ import {
   variableOf,
 } from "./flags.ts";
 import { FORWARD_ADDRESS_FORMS, parseForwardAddress } from "./forward-address.ts";
-import { parseValue, quote, type Value, wholeNumber } from "./values.ts";
+import { listOf, listOrAny, parseValue, quote, type Value, wholeNumber } from "./values.ts";
 
 const VNI_MAX = 2 ** 24 - 1;
 const PORT_MAX = 65_535;
@@ -33,8 +34,8 @@ export type Request =
 
 export const positionals = [
   { name: "interface", help: "network interface to capture on" },
-  { name: "vni", help: "VXLAN network identifier of the mirror session" },
-  { name: "original_destination_port", help: "TCP port of the mirrored service" },
+  { name: "vni", help: "network identifier of the mirror session; a list (42,43), or any" },
+  { name: "original_destination_port", help: "TCP port of the mirrored service; a list (80,8080)" },
   { name: "forward_addr", help: `the endpoint: ${FORWARD_ADDRESS_FORMS}` },
 ] as const;
 
@@ -113,7 +114,8 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
     flagTable.map(([name, flag]) => [camelCase(name), readFlag(name, flag, given.get(name), env)]),
   ) as FlagValues;
 
-  const expected = chosen.read === undefined ? positionals : positionals.slice(1);
+  const read = readFiles(chosen.read, chosen.follow);
+  const expected = read === undefined ? positionals : positionals.slice(1);
   const missing = expected[rest.length];
   const names = expected.map(({ name }) => `<${name}>`).join(" ");
   if (missing !== undefined) throw new UsageError(`Cannot start: <${missing.name}> is missing (expected ${names})`);
@@ -121,24 +123,45 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
     throw new UsageError(`Cannot start: ${quote(rest[expected.length]!)} is one argument too many (expected ${names})`);
   }
   const [vni, port, addressText] = rest.slice(-3) as [string, string, string];
-  const interfaceName = chosen.read === undefined ? rest[0]! : undefined;
+  const interfaceName = read === undefined ? rest[0]! : undefined;
   if (interfaceName === "")
     throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
+  if ((chosen.tlsCert === undefined) !== (chosen.tlsKey === undefined))
+    throw new UsageError("Cannot use one of --tls-cert and --tls-key alone: a certificate goes with its key");
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);
   refuseWithoutHttp(chosen);
-  if (chosen.dryRun && chosen.read === undefined)
+  if (chosen.dryRun && read === undefined)
     throw new UsageError("Cannot use --dry-run: it needs --read, where nothing is lost while it looks");
   return {
     ...chosen,
     interfaceName,
-    vni: parseValue("<vni> ", vni, wholeNumber(0, VNI_MAX)),
-    port: parseValue("<original_destination_port> ", port, wholeNumber(1, PORT_MAX)),
+    read,
+    vnis: readVnis(vni, chosen.encapsulation),
+    ports: parseValue("<original_destination_port> ", port, listOf(wholeNumber(1, PORT_MAX), LIST_MAX)),
     address,
     headEdits: headEdits({ ...chosen, host: chosen.host === "endpoint" ? hostField(address) : chosen.host }),
-    threads: chosen.read === undefined ? (chosen.threads ?? Math.min(availableParallelism(), THREADS_MAX)) : 1,
-    gapTimeoutMs: chosen.gapTimeoutMs ?? (chosen.read === undefined ? GAP_TIMEOUT_LIVE_MS : Infinity),
+    threads: read === undefined ? (chosen.threads ?? Math.min(availableParallelism(), THREADS_MAX)) : 1,
+    gapTimeoutMs: chosen.gapTimeoutMs ?? (read === undefined || chosen.follow ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen.logFormat ?? (isatty(2) ? "pretty" : "plain"),
   };
+}
+
+/** The savefiles' paths; undefined: none are read. Throws UsageError. */
+function readFiles(paths: readonly (string | undefined)[], follow: boolean): readonly string[] | undefined {
+  const read = paths.filter((path) => path !== undefined);
+  if (read.filter((path) => path === "-").length > 1)
+    throw new UsageError('Cannot use --read="-" twice: there is one standard input');
+  if (follow && (read.length !== 1 || read[0] === "-"))
+    throw new UsageError("Cannot use --follow: it needs --read with one file's path");
+  return read.length === 0 ? undefined : read;
+}
+
+/** Throws UsageError. */
+function readVnis(text: string, encapsulation: Encapsulation): readonly number[] | "any" {
+  const vnis = parseValue("<vni> ", text, listOrAny(wholeNumber(0, VNI_MAX), LIST_MAX));
+  if (encapsulation === "none" && vnis !== "any")
+    throw new UsageError(`Cannot use <vni> ${quote(text)} with --encapsulation none: plain frames have none, use any`);
+  return vnis;
 }
 
 /** A flag's value: as given, else by the first of its variables that is set and not empty, else its default. */

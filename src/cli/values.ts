@@ -38,6 +38,27 @@ export function wholeNumber(min: number, max: number): Value<number> {
   };
 }
 
+/** Numbers separated by commas, each once. */
+export function listOf(number: Value<number>, max: number): Value<readonly number[]> {
+  return {
+    accepts: `${number.accepts}, or up to ${max} of them separated by commas`,
+    parse(text) {
+      const numbers = text.split(",").map((part) => number.parse(part));
+      const known = numbers.filter((value) => typeof value === "number");
+      return known.length === numbers.length && known.length <= max ? [...new Set(known)] : undefined;
+    },
+  };
+}
+
+/** The same, or `any`. */
+export function listOrAny(number: Value<number>, max: number): Value<readonly number[] | "any"> {
+  const list = listOf(number, max);
+  return {
+    accepts: `${list.accepts}, or any`,
+    parse: (text) => (text.toLowerCase() === "any" ? "any" : list.parse(text)),
+  };
+}
+
 /** A limit that may be switched off: Infinity. */
 export function wholeNumberOrOff(min: number, max: number): Value<number> {
   const number = wholeNumber(min, max);
@@ -70,6 +91,12 @@ export const userName: Value<string | undefined> = { accepts: "the name of a use
 export const fieldValue: Value<string | undefined> = {
   accepts: "printable characters",
   parse: (text) => (/^[\x21-\x7e]+$/.test(text) ? text : undefined),
+};
+
+/** A name as TLS asks for it (RFC 6066, section 3), or an address, which is not asked for but verified. */
+export const serverName: Value<string | undefined> = {
+  accepts: "a host's name",
+  parse: (text) => (/^[\w.:-]{1,253}$/.test(text) ? text : undefined),
 };
 
 /** RFC 9110, section 5.5; fields that frame the request are not to be touched. */

@@ -198,8 +198,17 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   /** Gives way to others: what is under way is lost, and the client's next bytes begin another conversation. */
   giveWay(): void {
-    if (this.offer !== null) {
-      this.counters.foreign.discarded_bytes += this.offer.forget();
+    const { offer } = this;
+    if (offer !== null) {
+      this.counters.foreign.discarded_bytes += offer.heldBytes;
+      if (offer.verdict === Verdict.ACCEPTED) {
+        // Of another protocol, nothing can be understood behind what was let go.
+        offer.clear();
+        this.offer = null;
+        this.turnDeaf();
+      } else {
+        offer.forget();
+      }
       this.list?.remove(this);
       this.mode.touch(this);
       return;
@@ -277,6 +286,10 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   skipped(length: number): void {
     this.counters.requests.skipped_bytes += length;
+  }
+
+  skippedRequestLines(count: number): void {
+    this.counters.requests.skipped_request_lines += count;
   }
 
   foreign(protocol: ForeignProtocol): void {
@@ -468,6 +481,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     request.method = head.method;
     request.minorVersion = head.minorVersion;
     request.isIdempotent = head.isIdempotent;
+    request.isLast = head.isLast;
     request.wantsUpgrade = head.wantsUpgrade;
     request.isIsolated = head.isIsolated;
     const { policy } = this;

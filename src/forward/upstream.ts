@@ -81,6 +81,8 @@ export class Upstream implements SocketEvents, TimerOwner {
   /** It is in the destination's list of those that got something to do in this batch. */
   isDirty = false;
 
+  /** When the kernel took the last of what was written, nothing being left; -1: it never did. */
+  writtenMs = -1;
   /** Part of the last write was not taken: the rest waits for {@link writable} or for the timer. */
   private blocked = false;
   /** Writes in a row of which nothing was taken. */
@@ -92,6 +94,7 @@ export class Upstream implements SocketEvents, TimerOwner {
   private peerEnded = false;
   /** Bytes went or came on it. */
   private hasCarried = false;
+  private hasReceived = false;
   /** The listener is to be told when all was taken, also if that is at once. */
   tellsDrained = false;
   private isDetached = false;
@@ -253,6 +256,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     // Who is not listened to any more is not waited for, however much it says.
     if (!this.isDetached) this.activeMs = destination.tickedMs;
     this.hasCarried = true;
+    this.hasReceived = true;
     destination.progressMs = destination.tickedMs;
     this.listener?.received(bytes);
   }
@@ -271,7 +275,7 @@ export class Upstream implements SocketEvents, TimerOwner {
       counters.upstream.closed++;
     } else {
       counters.upstream.broken++;
-      report.broken(how, this.backlogBytes);
+      report.broken(how, this.backlogBytes, !this.hasReceived);
     }
     this.socket = null;
     this.close(how);
@@ -315,6 +319,7 @@ export class Upstream implements SocketEvents, TimerOwner {
       }
     }
     if (left === 0) {
+      this.writtenMs = nowMs;
       this.unblock();
       return true;
     }

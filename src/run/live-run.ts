@@ -3,17 +3,18 @@ import { availableParallelism } from "node:os";
 import { InterfaceState } from "../capture/interface.ts";
 import { guardPort } from "../capture/port-guard.ts";
 import type { Config } from "../config.ts";
+import { tunnelPort } from "../decode/tunnel.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
+import { type Surroundings, vniName } from "../observe/problems.ts";
 import type { RunReport } from "../observe/report.ts";
 import { hurry } from "./priority.ts";
 import { SecondLook } from "./second-look.ts";
 import { Shards, type StartThread } from "../shard/shards.ts";
 import type { Stop } from "./stop.ts";
+import type { Watched } from "./watch.ts";
 
-const LOOK_MS = 1000;
-
-export class LiveRun {
+export class LiveRun implements Watched {
   private constructor(
     private readonly shards: Shards,
     private readonly secondLook: SecondLook,
@@ -49,7 +50,8 @@ export class LiveRun {
     if (libraryName === undefined) return undefined;
     const secondLook = new SecondLook(config, counters);
     log.debug(`Using ${libraryName}`);
-    if (!guardPort(config.vxlanPort)) log.debug(`UDP port ${config.vxlanPort} has an owner already`);
+    const guarded = tunnelPort(config);
+    if (guarded !== undefined && !guardPort(guarded)) log.debug(`UDP port ${guarded} has an owner already`);
     // An ordinary user may not ask for it.
     if (config.user !== undefined) await hurried;
     return new LiveRun(shards, secondLook, report, log, config, new InterfaceState(config.interfaceName!));
@@ -58,11 +60,9 @@ export class LiveRun {
   /** Captures until `stop` is requested. Throws RefusalError, ShardError. */
   async run(stop: Stop): Promise<void> {
     this.begin();
-    const ticker = setInterval(() => this.look(), LOOK_MS);
     try {
       await stop.unless(this.shards.failure);
     } finally {
-      clearInterval(ticker);
       this.look();
     }
   }
@@ -76,20 +76,23 @@ export class LiveRun {
     });
   }
 
-  private begin(): void {
-    const { interfaceName, vni, port, address, threads } = this.config;
-    this.shards.begin();
-    this.log.info(
-      `Capturing on ${interfaceName}: VNI ${vni}, port ${port}, forwarding to ${address.host} port ${address.port} ` +
-        `(${counted(threads, "thread")})`,
-    );
+  look(): Surroundings {
+    const { shards, secondLook } = this;
+    shards.addUp();
+    secondLook.take();
+    const isInterfaceUp = this.interfaceState.look();
+    this.report.interfaceIs(isInterfaceUp, this.config.interfaceName!);
+    this.report.strangers(secondLook.strangers);
+    return { gauges: shards.gauges, isInterfaceUp, strangers: secondLook.strangers };
   }
 
-  private look(): void {
-    this.shards.addUp();
-    this.secondLook.take();
-    this.report.interfaceIs(this.interfaceState.look(), this.config.interfaceName!);
-    this.report.strangers(this.secondLook.strangers);
+  private begin(): void {
+    const { interfaceName, vnis, ports, address, threads } = this.config;
+    this.shards.begin();
+    this.log.info(
+      `Capturing on ${interfaceName}: ${vniName(vnis)}, port ${ports.join(", ")}, forwarding to ${address.host} port ${address.port}` +
+        `${address.isSecure === true ? " with TLS" : ""} (${counted(threads, "thread")})`,
+    );
   }
 }
 

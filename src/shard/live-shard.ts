@@ -9,9 +9,12 @@ import { Clock } from "../clock.ts";
 import { isSupportedLinkType } from "../decode/link.ts";
 import { drain, finish, turn } from "./drain.ts";
 import { RefusalError } from "../errors.ts";
+import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
 import { bunConnector } from "../forward/socket.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import { Counters } from "../observe/counters.ts";
+import type { Gauges } from "../observe/gauges.ts";
+import type { Shared } from "./messages.ts";
 import { Shard, type ShardReport } from "./shard.ts";
 import { shardOptions } from "./setup.ts";
 
@@ -41,14 +44,17 @@ export class LiveShard {
   /** When the kernel was told to refuse; Infinity: it was not. */
   private refusedMs = Infinity;
 
-  /** Opens the interface, refusing every frame. `rate`: what the shards share of --max-rate. Throws RefusalError. */
+  /** Opens the interface, refusing every frame. Throws RefusalError. */
   constructor(
     private readonly config: Config,
     shards: number,
     report: ShardReport,
-    rate: SharedArrayBuffer,
+    shared: Shared,
   ) {
-    this.shard = new Shard(shardOptions(config, shards, rate), this.counters, report, bunConnector, this.clock.now);
+    const own = shared.own === null ? undefined : new OwnConnections(shared.own);
+    const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
+    const options = { ...shardOptions(config, shards, shared.rate), own };
+    this.shard = new Shard(options, this.counters, report, connector, this.clock.now);
     this.memory = new MemoryGuard(config.maxBufferMib);
     this.capture = LiveCapture.open({
       interfaceName: config.interfaceName!,
@@ -67,12 +73,7 @@ export class LiveShard {
   /** Divides the interface with the other shards. `id` null: makes the group. Returns its id. Throws RefusalError. */
   shareInterface(id: number | null): number {
     const { fd } = this.capture;
-    const shared =
-      id === null
-        ? createFanout(fd, fanoutProgram({ vxlanPort: this.config.vxlanPort }))
-        : joinFanout(fd, id)
-          ? id
-          : undefined;
+    const shared = id === null ? createFanout(fd, fanoutProgram(this.config)) : joinFanout(fd, id) ? id : undefined;
     if (shared === undefined)
       throw this.refusal("the kernel does not divide it among threads (PACKET_FANOUT); use --threads 1");
     return shared;
@@ -80,9 +81,9 @@ export class LiveShard {
 
   /** Has the kernel accept our frames, and opens what {@link run} needs. Throws RefusalError. */
   async accept(): Promise<void> {
-    const { vni, port, vxlanPort } = this.config;
+    const { encapsulation, vxlanPort, vnis, ports } = this.config;
     this.wait = await FrameWait.create(this.capture.fd);
-    this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, vxlanPort, vni, port }));
+    this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, encapsulation, vxlanPort, vnis, ports }));
   }
 
   /** Closes the interface, where nothing is to be captured after all: {@link run} is not to be called then. */
@@ -125,7 +126,8 @@ export class LiveShard {
       shard.advance(nowMs);
       memory.check();
       if (nowMs >= statsDueMs) {
-        statsDueMs = nowMs + STATS_MS;
+        // All shards at the same times, which the main thread looks between: no sum misses one.
+        statsDueMs = (Math.floor(nowMs / STATS_MS) + 1) * STATS_MS;
         this.countKernelDrops();
         counted();
       }
@@ -136,6 +138,10 @@ export class LiveShard {
     }
     this.countKernelDrops();
     capture.close();
+  }
+
+  takeGauges(): Gauges {
+    return this.shard.takeGauges();
   }
 
   /** Forwards what was captured, and waits for its responses, but not for ever. */

@@ -28,8 +28,8 @@ const report: ShardReport = {
 async function follow(message: ToShard): Promise<void> {
   switch (message.kind) {
     case "open": {
-      const { config, shards, fanoutId, rate } = message;
-      shard = new LiveShard(config, shards, report, rate);
+      const { config, shards, fanoutId, shared } = message;
+      shard = new LiveShard(config, shards, report, shared);
       const { libraryName } = shard;
       say({ kind: "opened", libraryName, fanoutId: shards > 1 ? shard.shareInterface(fanoutId) : null });
       return;
@@ -40,7 +40,7 @@ async function follow(message: ToShard): Promise<void> {
       return;
     case "begin":
       // What was captured before the machine refuses to go on is still to be forwarded.
-      running = shard!.run(message.sinceMs, () => say({ kind: "counters", counters: shard!.counters })).catch(refused);
+      running = shard!.run(message.sinceMs, () => sayCounters("counters")).catch(refused);
       return running;
     case "close":
       shard!.close();
@@ -53,8 +53,12 @@ async function follow(message: ToShard): Promise<void> {
     case "finish":
       await running;
       await shard!.finish();
-      say({ kind: "finished", counters: shard!.counters });
+      sayCounters("finished");
   }
+}
+
+function sayCounters(kind: "counters" | "finished"): void {
+  say({ kind, counters: shard!.counters, gauges: shard!.takeGauges() });
 }
 
 /** Tells what the machine refuses. Anything else that is thrown is a bug, and ends the program (shards.ts). */

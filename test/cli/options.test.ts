@@ -82,7 +82,7 @@ const DAY_S = 86_400;
 const DAY_MS = DAY_S * 1000;
 
 const FLAGS: FlagCase[] = [
-  path("read"),
+  { ...path("read"), accepted: path("read").accepted.map(([text]) => [text, [text]]) },
   {
     name: "mode",
     original: [],
@@ -99,6 +99,18 @@ const FLAGS: FlagCase[] = [
   count("gap-timeout-ms", 1000, 1, DAY_MS),
   count("max-retries", 10, 0, 1_000_000, { original: ["MAX_RETRIES"] }),
   count("threads", availableParallelism(), 1, 256, { original: ["NUM_THREADS"] }),
+  {
+    name: "encapsulation",
+    original: [],
+    default: "vxlan",
+    accepted: [
+      ["vxlan", "vxlan"],
+      ["geneve", "geneve"],
+      ["GRE", "gre"],
+    ],
+    refused: ["erspan", "vxlan,gre", "off"],
+    says: ["vxlan", "geneve", "gre", "none"],
+  },
   count("vxlan-port", 4789, 1, 65_535),
   count("idle-timeout-s", 300, 1, DAY_S),
   count("connect-timeout-ms", 5000, 1, DAY_MS),
@@ -216,6 +228,23 @@ const FLAGS: FlagCase[] = [
     refused: ["v1", "off", "pass,strip"],
     says: ["pass", "strip"],
   },
+  path("tls-ca"),
+  path("tls-cert"),
+  path("tls-key"),
+  {
+    name: "tls-server-name",
+    original: [],
+    default: undefined,
+    accepted: [
+      ["test.internal", "test.internal"],
+      ["a", "a"],
+      ["192.0.2.1", "192.0.2.1"],
+      ["2001:db8::1", "2001:db8::1"],
+      ["a".repeat(253), "a".repeat(253)],
+    ],
+    refused: ["two words", "münchen", "a/b", "a".repeat(254), "a\n"],
+    says: ["a host's name"],
+  },
   count("max-flows", 65_536, 1, 10_000_000),
   count("max-buffer-mib", 256, 1, 1024),
   count("capture-buffer-mib", 64, 1, 2047),
@@ -250,16 +279,34 @@ const FLAGS: FlagCase[] = [
     says: ["pretty", "plain", "json"],
   },
   path("summary"),
+  {
+    name: "admin",
+    original: [],
+    default: undefined,
+    accepted: [
+      ["9100", { host: "127.0.0.1", port: 9100 }],
+      ["0", { host: "127.0.0.1", port: 0 }],
+      ["65535", { host: "127.0.0.1", port: 65_535 }],
+      ["0.0.0.0:9100", { host: "0.0.0.0", port: 9100 }],
+      ["[::]:9100", { host: "::", port: 9100 }],
+      ["replay.internal:80", { host: "replay.internal", port: 80 }],
+    ],
+    refused: ["65536", ":9100", "::1:9100", "[::g]:1", "1.2.3:9100", "a b:1", "http://a:1", "a:", "a:b", "-1", "on"],
+    says: ["host:port", "a port of 127.0.0.1"],
+  },
 ];
 
 /** Flags without a value. */
-const SWITCHES = ["dry-run", "forwarded", "mark"];
+const SWITCHES = ["follow", "dry-run", "forwarded", "mark", "tls-insecure"];
 
 /** DESIGN.md's rule. */
 const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").toUpperCase()}`;
 
+/** What a flag does not go without. */
+const COMPANIONS: Record<string, string[]> = { "tls-cert": ["--tls-key", "k.pem"], "tls-key": ["--tls-cert", "c.pem"] };
+
 /** --read changes which arguments are expected. */
-const argumentsFor = (flag: FlagCase) => (flag.name === "read" ? LIVE.slice(1) : LIVE);
+const argumentsFor = ({ name }: FlagCase) => (name === "read" ? LIVE.slice(1) : [...(COMPANIONS[name] ?? []), ...LIVE]);
 
 test("the tables above have every flag that there is", () => {
   expect(flagTable.map(([name]) => name as string).toSorted()).toEqual(
@@ -355,7 +402,7 @@ test("names that other programs' environments have are not read", () => {
 
 describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
   const option = camelCase(name) as keyof Config;
-  const args = name === "dry-run" ? READ : LIVE;
+  const args = name === "dry-run" || name === "follow" ? READ : LIVE;
   const variable = variableOf(name);
   const [yes, no] = [
     ["1", "true", "yes", "on", "True", "YES", "oN"],
@@ -378,6 +425,14 @@ describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
   });
 });
 
+test("a client's certificate and its key are given together", () => {
+  for (const argv of [
+    ["--tls-cert", "a"],
+    ["--tls-key", "a"],
+  ])
+    check([...argv, ...LIVE], {}, ["--tls-cert", "--tls-key", "goes with its key"]);
+});
+
 test("the last of a flag given twice counts", () => {
   check(["--max-retries", "1", ...LIVE, "--max-retries=2"], {}, { maxRetries: 2 });
   check(["--max-retries=2", "--max-retries", "1", ...LIVE], {}, { maxRetries: 1 });
@@ -387,6 +442,15 @@ test("with --read, holes have no time limit unless one is given", () => {
   check(READ, {}, { gapTimeoutMs: Infinity });
   check([...READ, "--gap-timeout-ms", "20"], {}, { gapTimeoutMs: 20 });
   check(READ, { VXLAN_TO_HTTP_GAP_TIMEOUT_MS: "30" }, { gapTimeoutMs: 30 });
+  check([...READ, "--follow"], {}, { gapTimeoutMs: 1000 });
+});
+
+test("--read may be repeated; --follow takes one file", () => {
+  check(["--read", "b", "--read=a", "--read", "-", ...READ], {}, { read: ["b", "a", "-", "mirror.pcap"] });
+  check(LIVE.slice(1), { VXLAN_TO_HTTP_READ: "b\na" }, { read: ["b", "a"] });
+  check(["--read", "-", "--read=-", ...LIVE.slice(1)], {}, ["-", "twice"]);
+  for (const argv of [LIVE, ["--read=a", ...READ], ["--read", "-", ...LIVE.slice(1)]])
+    check(["--follow", ...argv], {}, ["--follow", "--read with one file's path"]);
 });
 
 describe("header edits", () => {
@@ -402,6 +466,8 @@ describe("header edits", () => {
     check(["--host", "endpoint", ...LIVE], {}, edits("localhost:8080", [], false));
     check(["--host=endpoint", "eth0", "42", "80", "http://[::1]"], {}, edits("[::1]", [], false));
     check(["--host=endpoint", "eth0", "42", "80", "h:80"], {}, edits("h", [], false));
+    check(["--host=endpoint", "eth0", "42", "80", "https://h"], {}, edits("h", [], false));
+    check(["--host=endpoint", "eth0", "42", "80", "https://h:80"], {}, edits("h:80", [], false));
   });
 
   test("--set-header may be given more than once, wherever flags may stand", () => {
@@ -515,12 +581,23 @@ describe("the level of the log", () => {
   );
 });
 
+const LISTED = Array.from({ length: 64 }, (_, i) => i + 1);
+const LIST = LISTED.join(",");
+
 describe("arguments", () => {
+  test("plain frames have no VNI: with --encapsulation none it is any", () => {
+    const args = ["--encapsulation", "none", "eth0", "any", "80", "localhost:8080"];
+    check(args, {}, { encapsulation: "none", vnis: "any" });
+    expect(() => readRequest(args.with(3, "42"), {})).toThrow(
+      'Cannot use <vni> "42" with --encapsulation none: plain frames have none, use any',
+    );
+  });
+
   test("are four, or three with --read, wherever the flags stand", () => {
     const want = {
       interfaceName: "eth0",
-      vni: 42,
-      port: 80,
+      vnis: [42],
+      ports: [80],
       address: { host: "localhost", port: 8080 },
       read: undefined,
     };
@@ -528,9 +605,9 @@ describe("arguments", () => {
     check(["--max-retries", "1", ...LIVE], {}, want);
     check(["eth0", "--max-retries=1", "42", "80", "--max-flows", "9", "localhost:8080"], {}, want);
     check(["--max-retries=1", "--", ...LIVE], {}, want);
-    check(READ, {}, { ...want, interfaceName: undefined, read: "mirror.pcap" });
-    check(["42", "80", "localhost:8080", "--read", "-"], {}, { ...want, interfaceName: undefined, read: "-" });
-    check(["42", "--read=-", "80", "localhost:8080"], {}, { ...want, interfaceName: undefined, read: "-" });
+    check(READ, {}, { ...want, interfaceName: undefined, read: ["mirror.pcap"] });
+    check(["42", "80", "localhost:8080", "--read", "-"], {}, { ...want, interfaceName: undefined, read: ["-"] });
+    check(["42", "--read=-", "80", "localhost:8080"], {}, { ...want, interfaceName: undefined, read: ["-"] });
   });
 
   const names = ["<interface>", "<vni>", "<original_destination_port>", "<forward_addr>"];
@@ -564,26 +641,32 @@ describe("arguments", () => {
     [
       1,
       [
-        ["0", { vni: 0 }],
-        ["5569041", { vni: 5569041 }],
-        ["16777215", { vni: 16777215 }],
+        ["0", { vnis: [0] }],
+        ["5569041", { vnis: [5569041] }],
+        ["16777215", { vnis: [16777215] }],
+        ["42,43,42", { vnis: [42, 43] }],
+        [LIST, { vnis: LISTED }],
+        ["any", { vnis: "any" }],
+        ["ANY", { vnis: "any" }],
       ],
-      ["16777216", "x", "", "1.0", "0x2a", "4 2", "99999999999999999999"],
-      ["0", "16777215"],
+      ["16777216", "x", "", "1.0", "0x2a", "4 2", "99999999999999999999", "1,", "1,x", "1, 2", `${LIST},65`, "42,any"],
+      ["0", "16777215", "64", "any"],
     ],
     [
       2,
       [
-        ["1", { port: 1 }],
-        ["65535", { port: 65535 }],
+        ["1", { ports: [1] }],
+        ["65535", { ports: [65535] }],
+        ["80,8080", { ports: [80, 8080] }],
+        [LIST, { ports: LISTED }],
       ],
-      ["0", "65536", "70000", "http", "", "80/tcp"],
-      ["1", "65535"],
+      ["0", "65536", "70000", "http", "", "80/tcp", "80,", "80,0", `${LIST},65`, "any"],
+      ["1", "65535", "64"],
     ],
     [
       3,
       [["h:1", { address: { host: "h", port: 1 } }]],
-      ["localhost", "", ":80", "h:0", "h:65536", "https://h"],
+      ["localhost", "", ":80", "h:0", "h:65536", "https://"],
       ["host:port", "http://host[:port]", "[v6]:port"],
     ],
   ];

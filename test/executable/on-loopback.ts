@@ -6,6 +6,7 @@
  *
  * "taken": something else has bound the mirror's UDP port. THROUGH: the command that starts the program, as JSON.
  */
+import { statSync } from "node:fs";
 import { start } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
 import { type Identity, identitiesOf, Mirror, VXLAN_PORT } from "./loopback-mirror.ts";
@@ -20,6 +21,8 @@ export interface LoopbackOutcome {
   refusedMeanwhile: number;
   /** Who its threads were when the endpoint had everything (proc_pid_status(5)), each identity once. */
   identities: Identity[];
+  /** Whose its files in /proc are: only that user may read its memory. */
+  memoryOwner: number;
 }
 
 const [executable, root, port, through, ...flags] = process.argv.slice(2) as [
@@ -55,6 +58,7 @@ const running = start(
   },
 );
 let identities: Identity[] = [];
+let memoryOwner = -1;
 const isCapturing = await Promise.race([
   running.says("Capturing on lo").then(() => true),
   running.outcome.then(() => false),
@@ -63,6 +67,7 @@ if (isCapturing) {
   mirror.sendRequest();
   await endpoint.until(() => endpoint.connections[0]?.closed === true);
   identities = identitiesOf(running.pid);
+  memoryOwner = statSync(`/proc/${running.pid}/mem`).uid;
   running.signal("SIGTERM");
 }
 const { status, stderr } = await running.outcome;
@@ -75,5 +80,6 @@ const outcome: LoopbackOutcome = {
   refusedBefore,
   refusedMeanwhile: mirror.refused - refusedBefore,
   identities,
+  memoryOwner,
 };
 console.log(JSON.stringify(outcome));

@@ -20,6 +20,8 @@ export interface ServiceOutcome {
   received: string;
   /** What systemd says of its end. */
   result: string;
+  /** Directories in which the service's user can make a file. */
+  writable: string;
   /** Its counters, written into its own directory. */
   summary: { frames: { segments: number } };
   environmentMode: string;
@@ -79,6 +81,11 @@ const identities = identitiesOf(pid);
 const nice = command("ps", "-o", "ni=", "-p", String(pid));
 const descriptors = /^Max open files +(\d+)/m.exec(readFileSync(`/proc/${pid}/limits`, "utf8"))![1]!;
 const descriptorsMax = command("sh", "-c", "ulimit -n 1048576 2>/dev/null; ulimit -Hn");
+const uid = identities[0]!["Uid"]!.split(" ")[0]!;
+const writable = command(
+  ...["nsenter", "--target", String(pid), "--mount", "--setuid", uid, "--setgid", uid, "sh", "-c"],
+  'for d in / /etc /usr/local /home /root /var/lib /run /var/tmp /tmp /var/lib/vxlan-to-http; do touch "$d/x" && echo "$d"; done 2>/dev/null; true',
+);
 process.kill(pid, "SIGKILL");
 await capturing(2);
 await forwarded(1);
@@ -100,6 +107,7 @@ const outcome: ServiceOutcome = {
   descriptorsMax,
   received: endpoint.text(),
   result,
+  writable,
   summary,
   environmentMode,
   left,

@@ -119,8 +119,8 @@ class World {
     };
     const ours = {
       vxlanPort: 4789,
-      vni: VNI,
-      port: PORT,
+      vnis: [VNI],
+      ports: [PORT],
       address: { host: "endpoint", port: 1 },
       mode: "tcp" as const,
       measuresDelay: false,

@@ -8,4 +8,5 @@ export const USUAL = {
   proxyProtocol: "pass",
   sourceWaits: false,
   policy: null,
+  tls: null,
 } as const satisfies Partial<ShardOptions>;
