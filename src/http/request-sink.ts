@@ -78,6 +78,8 @@ export interface RequestSink {
    * any time, and says nothing about the request under way.
    */
   skipped(length: number): void;
+  /** Among skipped bytes, so many lines are request lines, but do not begin where one may be trusted. */
+  skippedRequestLines(count: number): void;
   /**
    * A PROXY protocol header stood before everything else. `header`: its bytes, the sink's to keep. `client`: whom the
    * connection is for; null: the header does not say.

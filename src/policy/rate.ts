@@ -9,8 +9,8 @@
 export const BURST_MS = 50;
 /** So many are kept in any case: at a low rate, requests that come unevenly would leave most places empty. */
 export const BURST_PLACES_MIN = 10;
-/** Time that runs back so far was set back: what it was before does not count. */
-export const STEP_BACK_MS = 10_000;
+/** Time that leaps so far, ahead or back, begins anew: it was a wrong stamp, or the clock was set, or a long silence. */
+export const LEAP_MS = 10_000;
 
 /** What the threads share, to be made once a run. */
 export function sharedRate(): SharedArrayBuffer {
@@ -20,9 +20,9 @@ export function sharedRate(): SharedArrayBuffer {
 export class Rate {
   private readonly last: BigInt64Array;
   private readonly burst: bigint;
-  /** Places that are kept when the first request comes. */
+  /** Places that are kept when time begins. */
   private readonly first: bigint;
-  private readonly stepBack: bigint;
+  private readonly leap: bigint;
 
   constructor(
     private readonly perSecond: number,
@@ -32,7 +32,7 @@ export class Rate {
     const inBurst = Math.ceil((perSecond * BURST_MS) / 1000);
     this.first = BigInt(inBurst);
     this.burst = BigInt(Math.max(inBurst, Math.min(perSecond, BURST_PLACES_MIN)));
-    this.stepBack = BigInt(Math.ceil((perSecond * STEP_BACK_MS) / 1000));
+    this.leap = BigInt(Math.ceil((perSecond * LEAP_MS) / 1000));
   }
 
   /** Takes a place for a request at this time. False: there is none. */
@@ -47,7 +47,7 @@ export class Rate {
   }
 
   private placeBehind(last: bigint, now: bigint): bigint {
-    if (last === 0n || last - now > this.stepBack) return now - this.first + 1n;
+    if (now - last > this.leap || last - now > this.leap) return now - this.first + 1n;
     const oldest = now - this.burst;
     return (last > oldest ? last : oldest) + 1n;
   }

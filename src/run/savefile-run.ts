@@ -7,11 +7,13 @@ import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
 import { bunConnector } from "../forward/socket.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import type { Counters } from "../observe/counters.ts";
+import type { Surroundings } from "../observe/problems.ts";
 import type { Progress } from "../observe/progress.ts";
 import type { RunReport } from "../observe/report.ts";
 import { Shard } from "../shard/shard.ts";
 import { shardOptions } from "../shard/setup.ts";
 import type { Stop } from "./stop.ts";
+import type { Watched } from "./watch.ts";
 
 /** Records of a savefile between turns of the event loop. */
 const READ_RECORDS_MAX = 2048;
@@ -27,7 +29,7 @@ export interface WaitingSource extends RecordSource {
   fill(): Promise<boolean>;
 }
 
-export class SavefileRun {
+export class SavefileRun implements Watched {
   private readonly shard: Shard;
   private readonly memory: MemoryGuard;
 
@@ -67,6 +69,11 @@ export class SavefileRun {
       clearInterval(ticker);
       progress?.clear();
     }
+  }
+
+  look(): Surroundings {
+    const { shard } = this;
+    return { gauges: shard.takeGauges(), isInterfaceUp: true, strangers: shard.strangers };
   }
 
   /** Ends all flows, and waits for what the endpoint still has to do. */

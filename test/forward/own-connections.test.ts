@@ -67,8 +67,8 @@ test("while one is being made, a SYN to its destination may be its own; its data
   };
   const connector = new OwnConnector(inner, own);
   const [mine, others] = [identityOf("10.0.0.9", 4000, "10.0.0.1", 80), identityOf("10.0.0.8", 4000, "10.0.0.1", 80)];
-  connector.connect({ host: "10.0.0.1", port: 80 }, listener);
-  connector.connect({ host: "10.0.0.1", port: 80 }, listener);
+  connector.connect({ host: "10.0.0.1", port: 80 }, listener, null);
+  connector.connect({ host: "10.0.0.1", port: 80 }, listener, null);
   expect([own.has(mine, true), own.has(mine, false), own.has(others, true)]).toEqual([true, false, true]);
   events[1]!.failed(new Error("refused"));
   expect(own.has(others, true)).toBe(true);

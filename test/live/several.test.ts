@@ -22,11 +22,11 @@ test.skipIf(whyNotLive() !== undefined)(
       await lab.balance(1, 2);
       const { log } = await lab.nginx("production", "listen 80;", 1_000_000, `return 200 "hello";`);
       const numbers = Array.from({ length: SERVERS }, (_, i) => i + 1);
-      const asked = ["eth0", String(VNI), String(PRODUCTION_PORT), `127.0.0.1:${ENDPOINT_PORT}`];
+      const given = ["eth0", String(VNI), String(PRODUCTION_PORT), `127.0.0.1:${ENDPOINT_PORT}`];
       const servers = await Promise.all(
         numbers.map(async (i) => ({
           endpoint: await serverEndpoint(lab, BUN, ENDPOINT_PORT, 0, `replay${i}`),
-          forwarder: await lab.forwarderOn(`replay${i}`, "--max-pending-packets", "1024", ...asked),
+          forwarder: await lab.forwarderOn(`replay${i}`, "--max-pending-packets", "1024", ...given),
         })),
       );
       const changing = async () => {
