@@ -15,8 +15,9 @@ export type ProxyProtocol = (typeof PROXY_PROTOCOL_WAYS)[number];
 export interface Config extends PolicyOptions {
   /** Undefined: a savefile is read. */
   readonly interfaceName: string | undefined;
-  /** A savefile's path; `-`: standard input; undefined: an interface is captured. */
-  readonly read: string | undefined;
+  /** Paths of savefiles; `-`: standard input; undefined: an interface is captured. */
+  readonly read: readonly string[] | undefined;
+  readonly follow: boolean;
   readonly encapsulation: Encapsulation;
   readonly vnis: readonly number[] | "any";
   readonly ports: readonly number[];

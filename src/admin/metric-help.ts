@@ -38,6 +38,7 @@ export const HELP: Readonly<Record<string, string>> = {
   requests_isolated_total: "Whole requests that had a connection of their own, since servers disagree about their end.",
   requests_odd_total: "Whole requests with something that RFC 9112 does not allow, forwarded as it is.",
   requests_skipped_bytes_total: "Bytes in which no request was looked for, or of damaged requests.",
+  requests_skipped_request_lines_total: "Lines in skipped bytes behind gaps that look like requests' first lines.",
   requests_damage_total: "Damaged requests, by reason.",
   requests_dropped_total: "Whole requests that were not sent, by reason.",
   responses_total: "Responses of the destination, by class.",

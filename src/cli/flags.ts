@@ -92,12 +92,19 @@ const logLevel = oneOf<LogLevel>(LOG_LEVELS);
 const LOG_LEVEL_DEFAULT: LogLevel = "info";
 
 export const flags = {
-  read: single<string | undefined>({
+  read: {
+    kind: "list",
     value: path,
     hint: "FILE|-",
-    default: undefined,
-    help: "forward a pcap or pcapng savefile (-: standard input) instead of an interface; needs no privileges",
-  }),
+    default: [],
+    help: "forward pcap or pcapng savefiles (gzip, zstd; -: standard input), merged by time; needs no privileges",
+  } as ListFlag<string | undefined>,
+  follow: {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "with --read: the file grows, and is replaced by others of its name; ends with a signal",
+  } as SwitchFlag,
   mode: single<Mode>({
     value: oneOf(MODES),
     hint: "http|tcp",

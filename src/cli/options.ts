@@ -114,7 +114,8 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
     flagTable.map(([name, flag]) => [camelCase(name), readFlag(name, flag, given.get(name), env)]),
   ) as FlagValues;
 
-  const expected = chosen.read === undefined ? positionals : positionals.slice(1);
+  const read = readFiles(chosen.read, chosen.follow);
+  const expected = read === undefined ? positionals : positionals.slice(1);
   const missing = expected[rest.length];
   const names = expected.map(({ name }) => `<${name}>`).join(" ");
   if (missing !== undefined) throw new UsageError(`Cannot start: <${missing.name}> is missing (expected ${names})`);
@@ -122,26 +123,37 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
     throw new UsageError(`Cannot start: ${quote(rest[expected.length]!)} is one argument too many (expected ${names})`);
   }
   const [vni, port, addressText] = rest.slice(-3) as [string, string, string];
-  const interfaceName = chosen.read === undefined ? rest[0]! : undefined;
+  const interfaceName = read === undefined ? rest[0]! : undefined;
   if (interfaceName === "")
     throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
   if ((chosen.tlsCert === undefined) !== (chosen.tlsKey === undefined))
     throw new UsageError("Cannot use one of --tls-cert and --tls-key alone: a certificate goes with its key");
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);
   refuseWithoutHttp(chosen);
-  if (chosen.dryRun && chosen.read === undefined)
+  if (chosen.dryRun && read === undefined)
     throw new UsageError("Cannot use --dry-run: it needs --read, where nothing is lost while it looks");
   return {
     ...chosen,
     interfaceName,
+    read,
     vnis: readVnis(vni, chosen.encapsulation),
     ports: parseValue("<original_destination_port> ", port, listOf(wholeNumber(1, PORT_MAX), LIST_MAX)),
     address,
     headEdits: headEdits({ ...chosen, host: chosen.host === "endpoint" ? hostField(address) : chosen.host }),
-    threads: chosen.read === undefined ? (chosen.threads ?? Math.min(availableParallelism(), THREADS_MAX)) : 1,
-    gapTimeoutMs: chosen.gapTimeoutMs ?? (chosen.read === undefined ? GAP_TIMEOUT_LIVE_MS : Infinity),
+    threads: read === undefined ? (chosen.threads ?? Math.min(availableParallelism(), THREADS_MAX)) : 1,
+    gapTimeoutMs: chosen.gapTimeoutMs ?? (read === undefined || chosen.follow ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen.logFormat ?? (isatty(2) ? "pretty" : "plain"),
   };
+}
+
+/** The savefiles' paths; undefined: none are read. Throws UsageError. */
+function readFiles(paths: readonly (string | undefined)[], follow: boolean): readonly string[] | undefined {
+  const read = paths.filter((path) => path !== undefined);
+  if (read.filter((path) => path === "-").length > 1)
+    throw new UsageError('Cannot use --read="-" twice: there is one standard input');
+  if (follow && (read.length !== 1 || read[0] === "-"))
+    throw new UsageError("Cannot use --follow: it needs --read with one file's path");
+  return read.length === 0 ? undefined : read;
 }
 
 /** Throws UsageError. */

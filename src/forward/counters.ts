@@ -43,6 +43,8 @@ export const requestCounters = () => ({
   odd: 0,
   /** Bytes in which no request was looked for, or of damaged requests. */
   skipped_bytes: 0,
+  /** Among them, behind gaps: as many requests came all the same, as far as can be told. */
+  skipped_request_lines: 0,
   /** Why. */
   damage: Object.fromEntries(DAMAGE_REASONS.map((reason) => [reason, 0])) as Record<DamageReason, number>,
   /** Whole, but not sent. */

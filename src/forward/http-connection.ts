@@ -41,7 +41,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
   isBegun = false;
   /** Its only request is isolated: none follows. */
   isIsolated = false;
-  /** The destination has said that it closes the connection, or speaks another protocol on it. */
+  /** The destination was asked to close it, has said that it does, or speaks another protocol on it. */
   private isLast = false;
   private isBare = false;
   /** The time until the response under way begins is to be counted. */
@@ -71,6 +71,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     this.requests++;
     this.isTimed = isWhole && this.isAlone;
     this.isIsolated = request.isIsolated;
+    this.isLast ||= request.isLast;
     this.responses.expect(request.method, request.minorVersion);
     upstream.mayEnd = false;
     if (request.long !== null) upstream.writeQueue(request.long, request.timestampMs);

@@ -240,7 +240,10 @@ export class RunReport {
       ...(requests.seen > 0
         ? [
             `Requests: ${requests.seen} seen, ${requests.forwarded} forwarded, ${requests.damaged} damaged` +
-              unsent.map(([reason, count]) => `, ${count} dropped (${reason})`).join(""),
+              unsent.map(([reason, count]) => `, ${count} dropped (${reason})`).join("") +
+              (requests.skipped_request_lines > 0
+                ? `, ${requests.skipped_request_lines} passed over behind gaps (skipped_request_lines)`
+                : ""),
             `Answers: ${requests.answered} (${["1xx", "2xx", "3xx", "4xx", "5xx"].map((group) => `${responses[group as "2xx"]} ${group}`).join(", ")}), ${responses.unanswered} requests unanswered`,
           ]
         : []),

@@ -2,10 +2,10 @@
  * A run from start to end: an interface that shards share, or a savefile for one of them. Signals stop it
  * in order: capturing first, then what waits is delivered, then responses may come in for a while.
  */
-import { statSync } from "node:fs";
 import { isatty } from "node:tty";
 import { Admin } from "../admin/admin.ts";
-import { Savefile } from "../capture/savefile.ts";
+import { nameOf } from "../capture/byte-source.ts";
+import { openSavefiles, sizeOf } from "../capture/savefiles.ts";
 import { becomeUser, findUser } from "../capture/user.ts";
 import type { Config } from "../config.ts";
 import { Clock } from "../clock.ts";
@@ -98,18 +98,18 @@ async function runToEnd(source: Source, stop: Stop, log: Log, watch: Watch): Pro
   }
 }
 
-/** Throws RefusalError. */
-function startReading(
+/** Rejects with RefusalError. */
+async function startReading(
   config: Config,
-  path: string,
+  paths: readonly string[],
   counters: Counters,
   report: RunReport,
   log: Log,
   clock: Clock,
-): SavefileRun {
-  const savefile = Savefile.open(path);
+): Promise<SavefileRun> {
+  const savefiles = await openSavefiles(paths, config.follow, (error) => log.error(error.message));
   const showsProgress = log.format === "pretty" && isatty(2);
-  const progress = showsProgress ? new Progress(path === "-" ? 0 : statSync(path).size, clock.now) : undefined;
-  log.info(`Reading ${path === "-" ? "standard input" : path}`);
-  return new SavefileRun(savefile, config, counters, report, clock, progress);
+  const progress = showsProgress ? new Progress(sizeOf(paths, config.follow), clock.now) : undefined;
+  log.info(`Reading ${paths.map(nameOf).join(", ")}`);
+  return new SavefileRun(savefiles, config, counters, report, clock, progress);
 }

@@ -1,5 +1,5 @@
 /** Reading a savefile to its end, no faster than the endpoint takes it: one shard, in the main thread. */
-import type { RecordSource } from "../capture/record-source.ts";
+import type { WaitingSource } from "../capture/record-source.ts";
 import type { Config } from "../config.ts";
 import type { Clock } from "../clock.ts";
 import { drain, finish, turn } from "../shard/drain.ts";
@@ -21,14 +21,6 @@ const TICK_MS = 5;
 /** How long to wait for an endpoint that is behind before looking again. */
 const BEHIND_MS = 1;
 
-/** A source that is read on by waiting for it (Savefile). */
-export interface WaitingSource extends RecordSource {
-  /** Bytes read so far. */
-  readonly position: number;
-  /** Resolves when there is another batch; false: it is at its end. Rejects with RefusalError. */
-  fill(): Promise<boolean>;
-}
-
 export class SavefileRun implements Watched {
   private readonly shard: Shard;
   private readonly memory: MemoryGuard;
@@ -44,7 +36,8 @@ export class SavefileRun implements Watched {
   ) {
     this.memory = new MemoryGuard(config.maxBufferMib);
     // Plain frames that come as they are captured may be our own.
-    const own = config.encapsulation === "none" && config.read === "-" ? new OwnConnections() : undefined;
+    const own =
+      config.encapsulation === "none" && config.read?.includes("-") === true ? new OwnConnections() : undefined;
     const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
     this.shard = new Shard({ ...shardOptions(config, 1), own }, counters, report, connector, clock.now);
   }

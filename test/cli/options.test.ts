@@ -82,7 +82,7 @@ const DAY_S = 86_400;
 const DAY_MS = DAY_S * 1000;
 
 const FLAGS: FlagCase[] = [
-  path("read"),
+  { ...path("read"), accepted: path("read").accepted.map(([text]) => [text, [text]]) },
   {
     name: "mode",
     original: [],
@@ -297,7 +297,7 @@ const FLAGS: FlagCase[] = [
 ];
 
 /** Flags without a value. */
-const SWITCHES = ["dry-run", "forwarded", "mark", "tls-insecure"];
+const SWITCHES = ["follow", "dry-run", "forwarded", "mark", "tls-insecure"];
 
 /** DESIGN.md's rule. */
 const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").toUpperCase()}`;
@@ -402,7 +402,7 @@ test("names that other programs' environments have are not read", () => {
 
 describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
   const option = camelCase(name) as keyof Config;
-  const args = name === "dry-run" ? READ : LIVE;
+  const args = name === "dry-run" || name === "follow" ? READ : LIVE;
   const variable = variableOf(name);
   const [yes, no] = [
     ["1", "true", "yes", "on", "True", "YES", "oN"],
@@ -442,6 +442,15 @@ test("with --read, holes have no time limit unless one is given", () => {
   check(READ, {}, { gapTimeoutMs: Infinity });
   check([...READ, "--gap-timeout-ms", "20"], {}, { gapTimeoutMs: 20 });
   check(READ, { VXLAN_TO_HTTP_GAP_TIMEOUT_MS: "30" }, { gapTimeoutMs: 30 });
+  check([...READ, "--follow"], {}, { gapTimeoutMs: 1000 });
+});
+
+test("--read may be repeated; --follow takes one file", () => {
+  check(["--read", "b", "--read=a", "--read", "-", ...READ], {}, { read: ["b", "a", "-", "mirror.pcap"] });
+  check(LIVE.slice(1), { VXLAN_TO_HTTP_READ: "b\na" }, { read: ["b", "a"] });
+  check(["--read", "-", "--read=-", ...LIVE.slice(1)], {}, ["-", "twice"]);
+  for (const argv of [LIVE, ["--read=a", ...READ], ["--read", "-", ...LIVE.slice(1)]])
+    check(["--follow", ...argv], {}, ["--follow", "--read with one file's path"]);
 });
 
 describe("header edits", () => {
@@ -596,9 +605,9 @@ describe("arguments", () => {
     check(["--max-retries", "1", ...LIVE], {}, want);
     check(["eth0", "--max-retries=1", "42", "80", "--max-flows", "9", "localhost:8080"], {}, want);
     check(["--max-retries=1", "--", ...LIVE], {}, want);
-    check(READ, {}, { ...want, interfaceName: undefined, read: "mirror.pcap" });
-    check(["42", "80", "localhost:8080", "--read", "-"], {}, { ...want, interfaceName: undefined, read: "-" });
-    check(["42", "--read=-", "80", "localhost:8080"], {}, { ...want, interfaceName: undefined, read: "-" });
+    check(READ, {}, { ...want, interfaceName: undefined, read: ["mirror.pcap"] });
+    check(["42", "80", "localhost:8080", "--read", "-"], {}, { ...want, interfaceName: undefined, read: ["-"] });
+    check(["42", "--read=-", "80", "localhost:8080"], {}, { ...want, interfaceName: undefined, read: ["-"] });
   });
 
   const names = ["<interface>", "<vni>", "<original_destination_port>", "<forward_addr>"];

@@ -98,7 +98,7 @@ test("every example is a command that is accepted; one reads a file, one a pipe,
   const examples = section("Examples:").map((line) => line.replace(/^.*\bvxlan-to-http /, "").split(" "));
   const requests = examples.map((argv) => readRequest(argv, {}));
   const reads = requests.map((request) =>
-    request.kind === "run" ? (request.config.read ?? request.config.interfaceName) : request.kind,
+    request.kind === "run" ? (request.config.read?.join() ?? request.config.interfaceName) : request.kind,
   );
   expect(new Set(reads)).toEqual(new Set(["eth0", "mirror.pcap", "-"]));
   expect(new Set(requests.map(({ kind }) => kind))).toEqual(new Set(["run"]));
