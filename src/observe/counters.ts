@@ -12,6 +12,7 @@
  * Names are those of --summary; a name with `dropped` by reason is an array in the order of
  * DROP_REASONS until it is shown.
  */
+import { scheduleCounters } from "../capture/paced-source.ts";
 import { type DecodeCounters, fragmentCounters, frameCounters } from "../decode/counters.ts";
 import { DROP_REASONS, type DropReason } from "../decode/drop-reason.ts";
 import { flowCounters, type FlowTableCounters, reassemblyCounters } from "../flow/counters.ts";
@@ -47,6 +48,8 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly streams = streamCounters();
   readonly upstream = upstreamCounters();
   readonly delay = delayCounters();
+  /** With --speed. */
+  readonly schedule = scheduleCounters();
 
   /** Makes these counters the sum of the others. */
   setToSum(others: Counters[]): void {
@@ -69,6 +72,7 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
       streams: { ...this.streams, dropped: { ...this.streams.dropped } },
       upstream: { ...this.upstream },
       delay: { count: this.delay.count, sum_ms: this.delay.sum_ms, buckets },
+      schedule: { ...this.schedule },
     };
   }
 }

@@ -1,5 +1,6 @@
 /** What is told of a run: a line while there is traffic, warnings that are due once, the totals. */
 import { addressName, type ForwardAddress } from "../address.ts";
+import type { ScheduleCounters } from "../capture/paced-source.ts";
 import { Drop } from "../decode/drop-reason.ts";
 import type { Encapsulation } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
@@ -222,6 +223,7 @@ export class RunReport {
       ...(chosenAway.length > 0 ? [`Left out by policy: ${chosenAway.join(", ")}`] : []),
       `Endpoint: ${upstream.bytes} bytes on ${upstream.connects} connections, ${upstream.connect_errors} could not be made, ${upstream.broken} broke, ${upstream.given_up} were given up, ${upstream.lost_bytes} bytes lost`,
     ];
+    lines.push(...scheduleLines(totals.schedule));
     if (this.log.format === "json") this.log.info(lines[0]!, totals);
     else for (const line of lines) this.log.info(line);
   }
@@ -277,6 +279,15 @@ function leftOut({ requests, streams }: Counters): string[] {
       (reason) => `${requests.dropped[reason]} ${plural(requests.dropped[reason], "request")} ${reason}`,
     ),
     ...(connections > 0 ? [`${connections} ${plural(connections, "connection")}`] : []),
+  ];
+}
+
+/** With --speed: how the schedule was kept, and why not. */
+function scheduleLines({ on_time, late, held, late_ms_max, held_ms_max }: ScheduleCounters): string[] {
+  if (on_time + late + held === 0) return [];
+  return [
+    `Schedule: ${on_time} frames on time, ${late} late (up to ${Math.round(late_ms_max)} ms), ` +
+      `${held} held back by the endpoint (up to ${Math.round(held_ms_max)} ms)`,
   ];
 }
 
