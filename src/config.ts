@@ -1,5 +1,5 @@
 /** What the program was asked to do, in its own words. The command line is one way to say it: cli fills this. */
-import type { ForwardAddress } from "./address.ts";
+import type { ForwardAddress, ListenAddress } from "./address.ts";
 import type { Encapsulation } from "./decode/tunnel.ts";
 import type { LogFormat, LogLevel } from "./observe/log.ts";
 import type { PolicyOptions } from "./policy/policy.ts";
@@ -60,4 +60,6 @@ export interface Config extends PolicyOptions {
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly summary: string | undefined;
+  /** Undefined: nothing is served. */
+  readonly admin: ListenAddress | undefined;
 }

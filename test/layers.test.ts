@@ -41,8 +41,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "policy",
     "forward",
     "observe/counters.ts",
+    "observe/gauges.ts",
   ],
-  run: [".", "config.ts", "memory", "capture", "decode", "filter", "forward", "shard", "observe"],
+  admin: [".", "config.ts", "observe"],
+  run: [".", "config.ts", "admin", "memory", "capture", "decode", "filter", "forward", "shard", "observe"],
   cli: [
     ".",
     "config.ts",

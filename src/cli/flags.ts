@@ -3,11 +3,13 @@
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
 import { type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
+import type { ListenAddress } from "../address.ts";
 import { type Encapsulation, ENCAPSULATIONS } from "../decode/tunnel.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
 import type { Field, Rewrite } from "../policy/head-edits.ts";
 import type { Rule } from "../policy/rules.ts";
 import type { Sample } from "../policy/sample.ts";
+import { LISTEN_ADDRESS_FORMS, parseListenAddress } from "./listen-address.ts";
 import {
   factorOrMax,
   fieldValue,
@@ -86,6 +88,7 @@ function original<T>(name: string, definition: Omit<SingleFlag<T>, "kind">): Sin
   return single({ ...definition, variables: [{ name, value: definition.value }] });
 }
 
+const listenAddress: Value<ListenAddress | undefined> = { accepts: LISTEN_ADDRESS_FORMS, parse: parseListenAddress };
 const logLevel = oneOf<LogLevel>(LOG_LEVELS);
 const LOG_LEVEL_DEFAULT: LogLevel = "info";
 
@@ -381,6 +384,13 @@ export const flags = {
     hint: "FILE",
     default: undefined,
     help: "at exit, write all counters as one JSON object",
+  }),
+  admin: single<ListenAddress | undefined>({
+    value: listenAddress,
+    hint: "ADDR",
+    default: undefined,
+    defaultText: "off",
+    help: "serve metrics, health and a status page over HTTP, on host:port, or on a port of 127.0.0.1",
   }),
 };
 

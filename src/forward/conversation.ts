@@ -54,8 +54,6 @@ export interface ConversationHost extends PipeHost {
   readonly heads: Deadlines;
   /** The capture's time. */
   readonly captureMs: number;
-  /** What --max-rate goes by. */
-  readonly rateMs: number;
   /** Null: requests are forwarded. */
   readonly dryRun: DryRun | null;
   /** Those that have nothing under way, the longest first. */
@@ -66,6 +64,8 @@ export interface ConversationHost extends PipeHost {
   readonly offering: AgeList<Conversation>;
   /** Something has come for a conversation: it is settled when the batch is over. */
   touch(conversation: Conversation): void;
+  /** What --max-rate goes by, for a request that was captured then. */
+  rateMs(timestampMs: number): number;
   /** Whether another request may wait behind so many of its connection. */
   mayWait(waiting: number): boolean;
   /** Whether so many bytes may be held more; what stands still gives way, but never `asking`. */
@@ -198,8 +198,17 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   /** Gives way to others: what is under way is lost, and the client's next bytes begin another conversation. */
   giveWay(): void {
-    if (this.offer !== null) {
-      this.counters.foreign.discarded_bytes += this.offer.forget();
+    const { offer } = this;
+    if (offer !== null) {
+      this.counters.foreign.discarded_bytes += offer.heldBytes;
+      if (offer.verdict === Verdict.ACCEPTED) {
+        // Of another protocol, nothing can be understood behind what was let go.
+        offer.clear();
+        this.offer = null;
+        this.turnDeaf();
+      } else {
+        offer.forget();
+      }
       this.list?.remove(this);
       this.mode.touch(this);
       return;
@@ -277,6 +286,10 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   skipped(length: number): void {
     this.counters.requests.skipped_bytes += length;
+  }
+
+  skippedRequestLines(count: number): void {
+    this.counters.requests.skipped_request_lines += count;
   }
 
   foreign(protocol: ForeignProtocol): void {
@@ -442,7 +455,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private drop(reason: RequestDrop): void {
     const { dryRun } = this.mode;
     let dropped = reason;
-    if (reason === "dry_run" && !this.policy!.mayPass(this.mode.rateMs)) {
+    if (reason === "dry_run" && !this.policy!.mayPass(this.mode.rateMs(this.timestampMs))) {
       dropped = "rate_limit";
       this.decision = RATE_LIMIT;
     }
@@ -468,10 +481,11 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     request.method = head.method;
     request.minorVersion = head.minorVersion;
     request.isIdempotent = head.isIdempotent;
+    request.isLast = head.isLast;
     request.wantsUpgrade = head.wantsUpgrade;
     request.isIsolated = head.isIsolated;
     const { policy } = this;
-    if (policy === null || !policy.hasRate || policy.mayPass(this.mode.rateMs)) return true;
+    if (policy === null || !policy.hasRate || policy.mayPass(this.mode.rateMs(this.timestampMs))) return true;
     this.dropping = "rate_limit";
     return false;
   }
@@ -503,8 +517,14 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   }
 
   private decideOffer(): void {
-    const { offer } = this;
-    if (offer === null) return;
+    // What was held behind one may have another.
+    for (let last = null; this.offer !== null && this.offer !== last;) {
+      last = this.offer;
+      this.decideOne(last);
+    }
+  }
+
+  private decideOne(offer: UpgradeOffer): void {
     if (offer.isLeftOut) {
       this.stream.isLeftOut = offer.verdict === Verdict.ACCEPTED;
       if (this.stream.isLeftOut) this.resume(offer, Phase.DEAF);

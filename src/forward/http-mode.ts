@@ -128,11 +128,11 @@ export class HttpMode implements StreamOpener, StreamHost {
   }
 
   /**
-   * What --max-rate goes by: the endpoint's time, so that it is never asked faster; where the source waits, the
-   * capture's, or what is read fast would be dropped for it.
+   * What --max-rate goes by, for a request that was captured then: the endpoint's time, so that it is never asked
+   * faster; where the source waits, the capture's, or what is read fast would be dropped for it.
    */
-  get rateMs(): number {
-    return this.options.sourceWaits ? this.clock.nowMs : this.destination.now();
+  rateMs(timestampMs: number): number {
+    return this.options.sourceWaits ? timestampMs : this.destination.now();
   }
 
   /** Looks at the time limits that go by the capture's time. */

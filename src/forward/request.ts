@@ -17,6 +17,8 @@ export class Request {
   /** 0: HTTP/1.0. */
   minorVersion = 1;
   isIdempotent = false;
+  /** It asks for its connection to be closed behind the response. */
+  isLast = false;
   /** It offers another protocol (Upgrade), or is a CONNECT. */
   wantsUpgrade = false;
   /** Production has declined the offer: the client went on with a request. */

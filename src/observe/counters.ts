@@ -21,8 +21,11 @@ import {
   delayCounters,
   foreignCounters,
   type ForwardCounters,
+  type Histogram,
   requestCounters,
+  RESPONSE_TIME_BUCKETS_MS,
   responseCounters,
+  responseTimeCounters,
   streamCounters,
   upstreamCounters,
 } from "../forward/counters.ts";
@@ -50,6 +53,7 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly delay = delayCounters();
   /** With --speed. */
   readonly schedule = scheduleCounters();
+  readonly response_time = responseTimeCounters();
 
   /** Makes these counters the sum of the others. */
   setToSum(others: Counters[]): void {
@@ -58,8 +62,6 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
 
   /** The shape of --summary: plain objects, reasons by name. */
   snapshot() {
-    const buckets: Record<string, number> = {};
-    this.delay.buckets.forEach((count, i) => (buckets[`le_${DELAY_BUCKETS_MS[i] ?? "inf"}_ms`] = count));
     return {
       frames: { ...this.frames, dropped: byName(this.frames.dropped) },
       refused: { ...this.refused, dropped: byName(this.refused.dropped) },
@@ -71,10 +73,16 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
       foreign: { ...this.foreign },
       streams: { ...this.streams, dropped: { ...this.streams.dropped } },
       upstream: { ...this.upstream },
-      delay: { count: this.delay.count, sum_ms: this.delay.sum_ms, buckets },
+      delay: byBound(this.delay, DELAY_BUCKETS_MS),
+      response_time: byBound(this.response_time, RESPONSE_TIME_BUCKETS_MS),
       schedule: { ...this.schedule },
     };
   }
+}
+
+function byBound({ count, sum_ms, buckets }: Histogram, boundsMs: readonly number[]) {
+  const named = buckets.map((times, i) => [`le_${boundsMs[i] ?? "inf"}_ms`, times] as const);
+  return { count, sum_ms, buckets: Object.fromEntries(named) as Record<string, number> };
 }
 
 type Tree = { [name: string]: number | Tree };

@@ -3,6 +3,7 @@
  * in order: capturing first, then what waits is delivered, then responses may come in for a while.
  */
 import { isatty } from "node:tty";
+import { Admin } from "../admin/admin.ts";
 import { nameOf } from "../capture/byte-source.ts";
 import { openSavefiles, sizeOf } from "../capture/savefiles.ts";
 import { becomeUser, findUser } from "../capture/user.ts";
@@ -15,14 +16,14 @@ import { LiveRun } from "./live-run.ts";
 import { Counters } from "../observe/counters.ts";
 import { Log } from "../observe/log.ts";
 import { Progress } from "../observe/progress.ts";
+import { Problems } from "../observe/problems.ts";
 import { RunReport } from "../observe/report.ts";
 import { SummaryFile } from "../observe/summary-file.ts";
 import { SavefileRun } from "./savefile-run.ts";
 import type { StartThread } from "../shard/shards.ts";
 import { type Stop, stopSignal } from "./stop.ts";
 import { VERSION_LINE } from "../version.ts";
-
-const REPORT_MS = 1000;
+import { Watch, type Watched } from "./watch.ts";
 
 const STATUS_DONE = 0;
 const STATUS_NOT_DONE = 1;
@@ -43,7 +44,10 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   );
   const counters = new Counters();
   const report = new RunReport(log, counters, config, clock.now);
+  const admin = config.admin === undefined ? undefined : new Admin(config, clock.now);
+  const watch = new Watch(counters, new Problems(config), report, admin, clock.now);
   log.debug(VERSION_LINE);
+  if (admin !== undefined) log.info(`Serving metrics, health and a status page at ${admin.url}`);
   if (config.tlsInsecure && config.address.isSecure === true) {
     log.warn(
       "Certificates are not verified (--tls-insecure): whoever answers at the endpoint's address gets what is forwarded",
@@ -59,23 +63,24 @@ export async function run(config: Config, startThread: StartThread): Promise<num
     becomeUser(user);
     log.debug(`Running as ${user.name}`);
   }
-  const ticker = setInterval(() => report.tick(), REPORT_MS);
-  let status = source === undefined ? STATUS_DONE : await runToEnd(source, stop, log);
-  clearInterval(ticker);
-  report.tick();
+  if (source !== undefined) watch.start(source);
+  watch.phase = config.read === undefined ? "capturing" : "reading";
+  let status = source === undefined ? STATUS_DONE : await runToEnd(source, stop, log, watch);
+  watch.stop();
+  admin?.close();
   if (status === STATUS_DONE || counters.frames.captured > 0) report.totals();
-  summary?.write(counters.snapshot());
+  summary?.write({ ...counters.snapshot(), ...(admin === undefined ? {} : { admin: admin.counters }) });
   if (config.read !== undefined && report.unforwarded(config.mode)) status = STATUS_NOT_DONE;
   return status;
 }
 
 /** Where the frames come from. */
-interface Source {
+interface Source extends Watched {
   run(stop: Stop): Promise<void>;
   finish(stop: Stop): Promise<void>;
 }
 
-async function runToEnd(source: Source, stop: Stop, log: Log): Promise<number> {
+async function runToEnd(source: Source, stop: Stop, log: Log, watch: Watch): Promise<number> {
   // What came before the machine refused to go on is still forwarded.
   const refused = (error: unknown): number => {
     if (!(error instanceof RefusalError)) throw error;
@@ -84,6 +89,7 @@ async function runToEnd(source: Source, stop: Stop, log: Log): Promise<number> {
   };
   try {
     const status = await source.run(stop).then(() => STATUS_DONE, refused);
+    watch.phase = "stopping";
     await source.finish(stop);
     return status;
   } catch (error) {

@@ -8,11 +8,13 @@ import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
 import { bunConnector } from "../forward/socket.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import type { Counters } from "../observe/counters.ts";
+import type { Surroundings } from "../observe/problems.ts";
 import type { Progress } from "../observe/progress.ts";
 import type { RunReport } from "../observe/report.ts";
 import { Shard } from "../shard/shard.ts";
 import { shardOptions } from "../shard/setup.ts";
 import type { Stop } from "./stop.ts";
+import type { Watched } from "./watch.ts";
 
 /** Records of a savefile between turns of the event loop. */
 const READ_RECORDS_MAX = 2048;
@@ -20,7 +22,7 @@ const TICK_MS = 5;
 /** How long to wait for an endpoint that is behind before looking again. */
 const BEHIND_MS = 1;
 
-export class SavefileRun {
+export class SavefileRun implements Watched {
   private shard: Shard;
   private readonly memory: MemoryGuard;
   private paced: PacedSource | null = null;
@@ -54,6 +56,11 @@ export class SavefileRun {
     } finally {
       this.progress?.clear();
     }
+  }
+
+  look(): Surroundings {
+    const { shard } = this;
+    return { gauges: shard.takeGauges(), isInterfaceUp: true, strangers: shard.strangers };
   }
 
   /** Ends all flows, and waits for what the endpoint still has to do. */

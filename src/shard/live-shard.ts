@@ -13,6 +13,7 @@ import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
 import { bunConnector } from "../forward/socket.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import { Counters } from "../observe/counters.ts";
+import type { Gauges } from "../observe/gauges.ts";
 import type { Shared } from "./messages.ts";
 import { Shard, type ShardReport } from "./shard.ts";
 import { shardOptions } from "./setup.ts";
@@ -125,7 +126,8 @@ export class LiveShard {
       shard.advance(nowMs);
       memory.check();
       if (nowMs >= statsDueMs) {
-        statsDueMs = nowMs + STATS_MS;
+        // All shards at the same times, which the main thread looks between: no sum misses one.
+        statsDueMs = (Math.floor(nowMs / STATS_MS) + 1) * STATS_MS;
         this.countKernelDrops();
         counted();
       }
@@ -136,6 +138,10 @@ export class LiveShard {
     }
     this.countKernelDrops();
     capture.close();
+  }
+
+  takeGauges(): Gauges {
+    return this.shard.takeGauges();
   }
 
   /** Forwards what was captured, and waits for its responses, but not for ever. */

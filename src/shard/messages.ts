@@ -3,6 +3,7 @@ import type { Config } from "../config.ts";
 import type { SharedConnections } from "../forward/own-connections.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Counters } from "../observe/counters.ts";
+import type { Gauges } from "../observe/gauges.ts";
 
 /** What the shards of a run have in common. */
 export interface Shared {
@@ -30,9 +31,9 @@ export type FromShard =
   | { kind: "accepting" }
   | { kind: "closed" }
   | { kind: "refusing" }
-  | { kind: "finished"; counters: Counters }
+  | { kind: "finished"; counters: Counters; gauges: Gauges }
   /** Sent every now and then. */
-  | { kind: "counters"; counters: Counters }
+  | { kind: "counters"; counters: Counters; gauges: Gauges }
   /** A call of {@link ShardReport}, for the main thread to tell. */
   | { kind: "told"; call: ReportCall }
   /** The machine refuses (RefusalError): the shard has ended. */

@@ -21,6 +21,7 @@ import { TcpMode, type TcpOptions } from "../forward/tcp-mode.ts";
 import { ArrayPool } from "../memory/array-pool.ts";
 import type { DryRun } from "../policy/dry-run.ts";
 import type { Counters } from "../observe/counters.ts";
+import type { Gauges } from "../observe/gauges.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
 export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
@@ -92,6 +93,21 @@ export class Shard {
     }
     this.flush();
     return more;
+  }
+
+  /** How things stand, for the main thread to show: call it once an interval. */
+  takeGauges(): Gauges {
+    const { destination, http } = this;
+    return {
+      waiting_requests: http?.load.waitingRequests ?? 0,
+      longest_waiting_requests: http?.load.takeLongest() ?? 0,
+      requests_in_flight: http?.load.awaitingPipes ?? 0,
+      upstream_open: destination.openCount,
+      upstream_unsettled: destination.unsettledCount,
+      buffer_bytes: destination.memory.budget.usedBytes,
+      connected_ms: destination.connectedMs,
+      unconnected_ms: destination.unconnectedMs,
+    };
   }
 
   /** What a dry run has found; null: it is none. */

@@ -305,6 +305,21 @@ const FLAGS: FlagCase[] = [
     says: ["pretty", "plain", "json"],
   },
   path("summary"),
+  {
+    name: "admin",
+    original: [],
+    default: undefined,
+    accepted: [
+      ["9100", { host: "127.0.0.1", port: 9100 }],
+      ["0", { host: "127.0.0.1", port: 0 }],
+      ["65535", { host: "127.0.0.1", port: 65_535 }],
+      ["0.0.0.0:9100", { host: "0.0.0.0", port: 9100 }],
+      ["[::]:9100", { host: "::", port: 9100 }],
+      ["replay.internal:80", { host: "replay.internal", port: 80 }],
+    ],
+    refused: ["65536", ":9100", "::1:9100", "[::g]:1", "1.2.3:9100", "a b:1", "http://a:1", "a:", "a:b", "-1", "on"],
+    says: ["host:port", "a port of 127.0.0.1"],
+  },
 ];
 
 /** Flags without a value. */

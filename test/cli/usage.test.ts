@@ -58,6 +58,7 @@ const contract: [flag: string, original: string, defaultText: string][] = [
   ["--log-level", "LOG_LEVEL, RUST_LOG, ", "info"],
   ["--log-format", "", "pretty on a terminal, else plain"],
   ["--summary", "", "none"],
+  ["--admin", "", "off"],
 ];
 
 test.each(contract)(

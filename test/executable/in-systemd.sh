@@ -8,7 +8,7 @@ set -euo pipefail
 
 outer() {
   local group=/run/cgroup/vxlan-to-http-$$ status=70
-  mount -t tmpfs none /run
+  mount -t tmpfs -o mode=755 none /run
   mkdir /run/cgroup
   mount -t cgroup2 none /run/cgroup
   mkdir "$group"

@@ -52,6 +52,8 @@ describe.if(hasSystemd)("the unit", () => {
         descriptors: outcome.descriptorsMax,
         received: REQUEST + REQUEST,
         result: "success",
+        // The first two are its own, and gone at its end.
+        writable: "/var/tmp\n/tmp\n/var/lib/vxlan-to-http",
         summary: { frames: { segments: 3 } },
         environmentMode: "600",
         left: [],
