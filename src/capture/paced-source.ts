@@ -19,9 +19,6 @@ export const scheduleCounters = () => ({
   late: 0,
   /** Later, for the endpoint was so far behind that nothing was read for a while. */
   held: 0,
-  /** The most of each. */
-  late_ms_max: 0,
-  held_ms_max: 0,
 });
 
 export type ScheduleCounters = ReturnType<typeof scheduleCounters>;
@@ -122,17 +119,14 @@ export class PacedSource implements WaitingSource {
   private count(): void {
     const { counters } = this;
     const nowMs = this.now();
-    const lateMs = nowMs - this.timestampMs;
-    if (lateMs <= ON_TIME_MS) {
+    if (nowMs - this.timestampMs <= ON_TIME_MS) {
       counters.on_time++;
     } else if (this.timestampMs < this.heldUntilMs) {
       counters.held++;
       // What is late while this is made up for is late for the same reason.
       this.heldUntilMs = nowMs;
-      counters.held_ms_max = Math.max(counters.held_ms_max, lateMs);
     } else {
       counters.late++;
-      counters.late_ms_max = Math.max(counters.late_ms_max, lateMs);
     }
   }
 }

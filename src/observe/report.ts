@@ -311,12 +311,9 @@ function leftOut({ requests, streams }: Counters): string[] {
 }
 
 /** With --speed: how the schedule was kept, and why not. */
-function scheduleLines({ on_time, late, held, late_ms_max, held_ms_max }: ScheduleCounters): string[] {
+function scheduleLines({ on_time, late, held }: ScheduleCounters): string[] {
   if (on_time + late + held === 0) return [];
-  return [
-    `Schedule: ${on_time} frames on time, ${late} late (up to ${Math.round(late_ms_max)} ms), ` +
-      `${held} held back by the endpoint (up to ${Math.round(held_ms_max)} ms)`,
-  ];
+  return [`Schedule: ${on_time} frames on time, ${late} late, ${held} held back by the endpoint`];
 }
 
 function plural(count: number, noun: string): string {
