@@ -18,7 +18,10 @@ export interface Config {
   readonly read: string | undefined;
   readonly vni: number;
   readonly port: number;
+  /** The endpoint. */
   readonly address: ForwardAddress;
+  /** Further destinations. */
+  readonly also: readonly ForwardAddress[];
   readonly mode: Mode;
   readonly maxPendingPackets: number;
   /** Infinity: no limit. A savefile's holes keep nobody waiting, and what fills one may come late in it. */

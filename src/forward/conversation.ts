@@ -11,7 +11,9 @@ import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "..
 import { Aged, type AgeList } from "../memory/age-list.ts";
 import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
+import { Branches } from "./branches.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
+import type { FurtherDestination } from "./further-destination.ts";
 import type { HttpReport } from "./http-options.ts";
 import type { Request } from "./request.ts";
 import { type PipeHost, type PipeOwner, RequestPipe } from "./request-pipe.ts";
@@ -44,6 +46,8 @@ export const Step = {
 
 /** What all conversations share. */
 export interface ConversationHost extends PipeHost {
+  /** Those beside the endpoint. */
+  readonly further: readonly FurtherDestination[];
   readonly report: HttpReport;
   /** Larger requests are streamed when it is their turn. */
   readonly maxRequestBytes: number;
@@ -59,6 +63,8 @@ export interface ConversationHost extends PipeHost {
   readonly offering: AgeList<Conversation>;
   /** Something has come for a conversation: it is settled when the batch is over. */
   touch(conversation: Conversation): void;
+  /** A further destination has done something for it: the same, but for the endpoint. */
+  touchBranches(conversation: Conversation): void;
   /** Whether another request may wait behind so many of its connection. */
   mayWait(waiting: number): boolean;
   /** Whether so many bytes may be held more; what stands still gives way, but never `asking`. */
@@ -84,6 +90,8 @@ export interface ConversationOwner {
 export class Conversation extends Aged<Conversation> implements RequestSink, PipeOwner, TimerOwner {
   /** It is in the mode's list of those that something has come for in this batch. */
   isTouched = false;
+  /** It is in the list of those whose branches are to be settled. */
+  areBranchesTouched = false;
   /** When something came last, in the capture's time. */
   lastMs = 0;
   /** Something has come in this batch. */
@@ -93,12 +101,16 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private phase: number = Phase.FRAMING;
   private readonly framer: RequestFramer;
   private readonly pipe: RequestPipe;
+  /** What further destinations get; null: there is none. */
+  private readonly branches: Branches | null;
   private readonly counters: ForwardCounters;
 
   /** The request under way; null: nothing of it is held. */
   private request: Request | null = null;
   /** Its head, once it is whole; the framer's own. */
   private current: RequestHead | null = null;
+  /** It has been decided that the request under way is forwarded, and its head is edited. */
+  private isAdmitted = false;
   /** The request under way goes straight to the connection. */
   private isStreaming = false;
   /** The request under way is dropped for this reason; null: it is not. */
@@ -122,6 +134,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (step === Step.BEHIND_LOSS) this.framer.goOnLost();
     this.pipe = new RequestPipe(mode, this);
     this.pipe.preface = stream.preface;
+    const { further } = mode;
+    this.branches = further.length === 0 ? null : new Branches(further, stream.preface, () => mode.touchBranches(this));
     mode.destination.memory.take(Cost.STREAM);
   }
 
@@ -147,9 +161,10 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   /** The client has been silent for long. Returns whether the connection may be ended. */
   rest(): boolean {
-    if (this.phase === Phase.BARE || this.phase === Phase.OFFERING) return this.pipe.isGone;
+    if (this.phase === Phase.BARE || this.phase === Phase.OFFERING) return this.isGone;
     if (!this.mode.options.sourceWaits) return true;
     this.pipe.rest();
+    this.branches?.rest();
     return false;
   }
 
@@ -157,20 +172,36 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   settle(): void {
     if (this.isOver) {
       this.pipe.pump();
+      this.settleBranches();
       return;
     }
     // Only when a batch is over is it known for certain what time it is.
     if (this.hasMoved) this.lastMs = this.mode.captureMs;
     this.hasMoved = false;
     this.decideOffer();
-    if (this.phase === Phase.BARE && this.pipe.isGone) this.turnDeaf();
+    if (this.phase === Phase.BARE && this.isGone) this.turnDeaf();
     const { request } = this;
-    if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request);
+    if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request, false);
     if (this.ending && this.phase !== Phase.OFFERING) this.pipe.finish();
     else this.pipe.pump();
+    this.settleBranches();
     if (this.ending && this.phase !== Phase.OFFERING) this.leave();
     else if (this.phase === Phase.DEAF) this.giveWay();
     else this.file();
+  }
+
+  /** The batch is over: further destinations get what is due. */
+  settleBranches(): void {
+    const { branches, request } = this;
+    if (branches === null) return;
+    if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request, false);
+    if (this.ending && this.phase !== Phase.OFFERING) branches.finish();
+    else branches.settle();
+  }
+
+  /** What passes as another protocol has come to its end everywhere. */
+  private get isGone(): boolean {
+    return this.pipe.isGone && (this.branches === null || this.branches.areGone);
   }
 
   /** Gives way to others: what is under way is lost, and the client's next bytes begin another conversation. */
@@ -184,6 +215,9 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     const step = this.nextStep;
     if (this.phase === Phase.FRAMING && this.framer.hasRequest) this.damaged("evicted");
     this.pipe.finish();
+    // What comes next goes on other connections: nothing that waits may be overtaken.
+    if (step === Step.DEAF) this.branches?.finish();
+    else this.branches?.giveWay();
     this.leave();
     this.stream.forget(step);
   }
@@ -211,6 +245,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (this.mode.options.proxyProtocol !== "pass") return;
     this.stream.preface = header;
     this.pipe.preface = header;
+    if (this.branches !== null) this.branches.preface = header;
   }
 
   head(head: RequestHead): void {
@@ -221,6 +256,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
     else if (this.phase === Phase.FRAMING && this.dropping === null) this.hold(bytes, offset, length);
     else if (this.phase !== Phase.FRAMING) this.take(bytes, offset, length);
+    if (this.branches !== null && this.phase === Phase.FRAMING)
+      this.branches.bytes(bytes, offset, length, this.timestampMs);
   }
 
   whole(): void {
@@ -229,6 +266,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     requests.seen++;
     if (head.isOdd) requests.odd++;
     if (head.isIsolated) requests.isolated++;
+    if (this.branches !== null) this.branch(this.branches, head);
     if (this.dropping !== null) requests.dropped[this.dropping]++;
     else if (this.isStreaming) this.endStream(head);
     else this.commit(head);
@@ -242,6 +280,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     requests.damage[reason]++;
     if (this.isStreaming) this.pipe.abortStream();
     else this.discard();
+    this.branches?.damaged(reason);
     this.reset();
   }
 
@@ -256,8 +295,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (protocol === "http2" && this.stream.origin.hasSyn && this.dropping === null) {
       this.phase = Phase.BARE;
       this.pipe.goBare();
-      if (request !== null)
-        this.pipe.passOn(request.bytes.slice(0, request.length), 0, request.length, this.timestampMs);
+      this.branches?.goBare(false);
+      if (request !== null) this.passOn(request.bytes.slice(0, request.length), 0, request.length);
       this.discard();
       return;
     }
@@ -302,17 +341,27 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
         this.holdBehindOffer(bytes, offset, length);
         return;
       case Phase.BARE:
-        this.pipe.passOn(bytes, offset, length, this.timestampMs);
+        this.passOn(bytes, offset, length);
         return;
       default:
         this.stream.countDeaf(length);
     }
   }
 
+  private passOn(bytes: Uint8Array, offset: number, length: number): void {
+    this.pipe.passOn(bytes, offset, length, this.timestampMs);
+    this.branches?.passOn(bytes, offset, length, this.timestampMs);
+  }
+
   private takeGap(length: number): void {
     if (this.phase === Phase.FRAMING) this.framer.gap(length);
     else if (this.phase === Phase.OFFERING) this.offer!.addGap(length);
-    else if (this.phase === Phase.BARE) this.pipe.abortBare();
+    else if (this.phase === Phase.BARE) this.abortBare();
+  }
+
+  private abortBare(): void {
+    this.pipe.abortBare();
+    this.branches?.abortBare();
   }
 
   private takeEnd(): void {
@@ -326,7 +375,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     const { requests, maxRequestBytes } = this.mode;
     if (!requests.fits(this.request, length)) {
       const growth = requests.growth(this.request, length);
-      if (this.mode.mustStream(growth) && this.hasHead && this.streamIfItsTurn(this.request!)) {
+      if (this.mode.mustStream(growth) && this.hasHead && this.streamIfItsTurn(this.request!, false)) {
         if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
         return;
       }
@@ -338,7 +387,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     }
     const request = (this.request ??= requests.take(this.timestampMs));
     requests.hold(request, bytes, offset, length);
-    if (request.heldLength > maxRequestBytes) this.streamIfItsTurn(request);
+    if (request.heldLength > maxRequestBytes) this.streamIfItsTurn(request, true);
   }
 
   /** Whether the whole head is held. */
@@ -346,13 +395,20 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     return this.request !== null && this.current !== null && this.request.heldLength >= this.current.headLength;
   }
 
-  /** Sends a request as it comes, if its turn has come. Returns whether it is not held any more. */
-  private streamIfItsTurn(request: Request): boolean {
-    if (this.current === null || !this.pipe.mayStream) return false;
-    if (!this.admit(request, this.current)) {
+  /**
+   * Sends a request as it comes, if its turn has come. Returns whether it is not held any more. `hasNext`: the bytes
+   * that further destinations are told of next are held already.
+   */
+  private streamIfItsTurn(request: Request, hasNext: boolean): boolean {
+    const { mayStream } = this.pipe;
+    if (this.current === null || !(mayStream || this.branches?.mayStream === true)) return false;
+    if (!this.isAdmitted && !this.admit(request, this.current)) {
       this.discard();
       return true;
     }
+    this.isAdmitted = true;
+    this.branches?.begin(request, mayStream, hasNext);
+    if (!mayStream) return false;
     this.request = null;
     this.isStreaming = true;
     this.pipe.startStream(request);
@@ -363,14 +419,23 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private commit(head: RequestHead): void {
     const request = this.request!;
     if (!this.mode.mayWait(this.pipe.waiting)) this.dropping = "waiting_limit";
-    if (this.dropping !== null || !this.admit(request, head)) {
+    if (this.dropping !== null || !(this.isAdmitted || this.admit(request, head))) {
       this.counters.requests.dropped[this.dropping!]++;
       this.discard();
       return;
     }
+    // It may have been admitted before its end was seen.
+    request.isIsolated = head.isIsolated;
     this.request = null;
     this.pipe.commit(request);
     if (head.wantsUpgrade) this.beginOffer(head);
+  }
+
+  /** The request under way is whole: what further destinations get of it does not depend on the endpoint. */
+  private branch(branches: Branches, head: RequestHead): void {
+    const { request } = this;
+    if (request !== null && this.dropping === null) this.isAdmitted ||= this.admit(request, head);
+    branches.whole(head, this.dropping === null ? request : null, this.dropping);
   }
 
   /** The request that is being streamed is whole. */
@@ -385,6 +450,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
       this.mode.options.maxHeaderBytes,
       head.method === "CONNECT",
     );
+    this.branches?.beginOffer();
     this.phase = Phase.OFFERING;
     this.framer.passRest();
   }
@@ -416,6 +482,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   private reset(): void {
     this.current = null;
+    this.isAdmitted = false;
     this.isStreaming = false;
     this.dropping = null;
   }
@@ -437,9 +504,11 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (offer === null) return;
     if (offer.verdict === Verdict.DECLINED || offer.isDeclined) {
       this.pipe.declineOffer();
+      this.branches?.declineOffer();
       this.resume(offer, Phase.FRAMING);
     } else if (offer.isAccepted && (offer.verdict === Verdict.ACCEPTED || offer.isEnded)) {
       this.pipe.goBare();
+      this.branches?.goBare(true);
       this.resume(offer, Phase.BARE);
     }
   }

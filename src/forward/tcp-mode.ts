@@ -23,11 +23,43 @@ export class TcpMode implements StreamOpener {
   constructor(
     private readonly destination: Destination,
     private readonly options: TcpOptions,
+    private readonly further: readonly Destination[] = [],
   ) {}
 
   open(origin: StreamOrigin): StreamConsumer {
-    const stream = new TcpStream(this.destination.connect(null), this.options);
+    const first = new TcpStream(this.destination.connect(null), this.options);
+    const stream =
+      this.further.length === 0
+        ? first
+        : new SplitStream(
+            first,
+            this.further.map((each) => new TcpStream(each.connect(null), this.options)),
+          );
     return this.options.proxyProtocol === "strip" && origin.hasSyn ? new StrippedStream(stream) : stream;
+  }
+}
+
+/** One stream, to several destinations. */
+class SplitStream implements StreamConsumer {
+  constructor(
+    private readonly first: StreamConsumer,
+    private readonly others: readonly StreamConsumer[],
+  ) {}
+
+  data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    this.first.data(bytes, offset, length, timestampMs);
+    for (const other of this.others) other.data(bytes, offset, length, timestampMs);
+  }
+
+  gap(): void {}
+
+  idle(): boolean {
+    return true;
+  }
+
+  end(how: StreamEnd): void {
+    this.first.end(how);
+    for (const other of this.others) other.end(how);
   }
 }
 

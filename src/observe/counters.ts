@@ -8,6 +8,8 @@
  *     requests.forwarded = requests.answered + responses.unanswered                  (likewise)
  *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes              (once drained; --mode tcp)
  *
+ * The last but one, and those of requests, hold for each further destination as well.
+ *
  * Names are those of --summary; a name with `dropped` by reason is an array in the order of
  * DROP_REASONS until it is shown.
  */
@@ -23,6 +25,17 @@ import {
   responseCounters,
   upstreamCounters,
 } from "../forward/counters.ts";
+
+/** What is counted of a destination beside the endpoint. */
+class DestinationCounters implements ForwardCounters {
+  readonly requests = requestCounters();
+  readonly responses = responseCounters();
+  readonly foreign = foreignCounters();
+  readonly upstream = upstreamCounters();
+  readonly delay = delayCounters();
+
+  constructor(readonly address: string) {}
+}
 
 export class Counters implements DecodeCounters, FlowTableCounters, ForwardCounters {
   readonly frames = frameCounters();
@@ -44,6 +57,13 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly foreign = foreignCounters();
   readonly upstream = upstreamCounters();
   readonly delay = delayCounters();
+  /** Of further destinations, in the order in which they were given; all above are the endpoint's. */
+  readonly destinations: readonly DestinationCounters[];
+
+  /** `further`: the addresses of further destinations. */
+  constructor(further: readonly string[] = []) {
+    this.destinations = further.map((address) => new DestinationCounters(address));
+  }
 
   /** Makes these counters the sum of the others. */
   setToSum(others: Counters[]): void {
@@ -52,27 +72,36 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
 
   /** The shape of --summary: plain objects, reasons by name. */
   snapshot() {
-    const buckets: Record<string, number> = {};
-    this.delay.buckets.forEach((count, i) => (buckets[`le_${DELAY_BUCKETS_MS[i] ?? "inf"}_ms`] = count));
     return {
       frames: { ...this.frames, dropped: byName(this.frames.dropped) },
       refused: { ...this.refused, dropped: byName(this.refused.dropped) },
       fragments: { ...this.fragments },
       flows: { ...this.flows },
       reassembly: { ...this.reassembly },
-      requests: { ...this.requests, damage: { ...this.requests.damage }, dropped: { ...this.requests.dropped } },
-      responses: { ...this.responses },
-      foreign: { ...this.foreign },
-      upstream: { ...this.upstream },
-      delay: { count: this.delay.count, sum_ms: this.delay.sum_ms, buckets },
+      ...forwardSnapshot(this),
+      destinations: this.destinations.map((each) => ({ address: each.address, ...forwardSnapshot(each) })),
     };
   }
+}
+
+function forwardSnapshot({ requests, responses, foreign, upstream, delay }: ForwardCounters) {
+  const buckets: Record<string, number> = {};
+  delay.buckets.forEach((count, i) => (buckets[`le_${DELAY_BUCKETS_MS[i] ?? "inf"}_ms`] = count));
+  return {
+    requests: { ...requests, damage: { ...requests.damage }, dropped: { ...requests.dropped } },
+    responses: { ...responses },
+    foreign: { ...foreign },
+    upstream: { ...upstream },
+    delay: { count: delay.count, sum_ms: delay.sum_ms, buckets },
+  };
 }
 
 type Tree = { [name: string]: number | Tree };
 
 function setToSum(sum: object, parts: object[]): void {
   for (const name of Object.keys(sum)) {
+    // A destination's address.
+    if (typeof (sum as Tree)[name] === "string") continue;
     const values = parts.map((part) => (part as Tree)[name]!);
     const own = (sum as Tree)[name]!;
     if (typeof own === "number") (sum as Tree)[name] = (values as number[]).reduce((total, value) => total + value, 0);

@@ -1,5 +1,6 @@
 /** Capturing on an interface until a signal comes: the shards' threads do, the main thread looks on. */
 import { availableParallelism } from "node:os";
+import { addressName } from "../address.ts";
 import { InterfaceState } from "../capture/interface.ts";
 import { guardPort } from "../capture/port-guard.ts";
 import type { Config } from "../config.ts";
@@ -48,9 +49,10 @@ export class LiveRun {
     log.debug(`Using ${libraryName}`);
     if (!guardPort(config.vxlanPort)) log.debug(`UDP port ${config.vxlanPort} has an owner already`);
     const { host, port, isSecure } = config.address;
+    const also = config.also.map((address) => `, also to ${addressName(address)}`).join("");
     log.info(
       `Capturing on ${config.interfaceName}: VNI ${config.vni}, port ${config.port}, ` +
-        `forwarding to ${host} port ${port}${isSecure === true ? " with TLS" : ""} (${counted(config.threads, "thread")})`,
+        `forwarding to ${host} port ${port}${isSecure === true ? " with TLS" : ""}${also} (${counted(config.threads, "thread")})`,
     );
     return new LiveRun(
       shards,

@@ -4,6 +4,7 @@
  */
 import { statSync } from "node:fs";
 import { isatty } from "node:tty";
+import { addressName } from "../address.ts";
 import { Savefile } from "../capture/savefile.ts";
 import type { Config } from "../config.ts";
 import { Clock } from "../clock.ts";
@@ -38,12 +39,12 @@ export async function run(config: Config, startThread: StartThread): Promise<num
       `${signal}: no more is captured; responses may come in for up to ${DRAIN_MS / 1000} s (again to end at once)`,
     ),
   );
-  const counters = new Counters();
+  const counters = new Counters(config.also.map(addressName));
   const report = new RunReport(log, counters, config, clock.now);
   log.debug(VERSION_LINE);
-  if (config.tlsInsecure && config.address.isSecure === true) {
+  if (config.tlsInsecure && [config.address, ...config.also].some(({ isSecure }) => isSecure === true)) {
     log.warn(
-      "Certificates are not verified (--tls-insecure): whoever answers at the endpoint's address gets what is forwarded",
+      "Certificates are not verified (--tls-insecure): whoever answers at an https:// address gets what is forwarded",
     );
   }
 

@@ -1,4 +1,5 @@
 /** A shard on an interface, in a thread of its own: frames as they come, and the endpoint's responses. */
+import { addressName } from "../address.ts";
 import { createFanout, joinFanout } from "../capture/fanout.ts";
 import { fanoutProgram } from "../filter/fanout-program.ts";
 import { FrameWait } from "../capture/frame-wait.ts";
@@ -31,7 +32,7 @@ const LAST_FRAMES_MS = 30;
 const CAPTURE_BUFFER_MIB_MIN = 8;
 
 export class LiveShard {
-  readonly counters = new Counters();
+  readonly counters: Counters;
   private readonly clock = new Clock();
   private readonly shard: Shard;
   private readonly capture: LiveCapture;
@@ -45,6 +46,7 @@ export class LiveShard {
     shards: number,
     report: ShardReport,
   ) {
+    this.counters = new Counters(config.also.map(addressName));
     this.shard = new Shard(shardOptions(config, shards), this.counters, report, bunConnector, this.clock.now);
     this.memory = new MemoryGuard(config.maxBufferMib);
     this.capture = LiveCapture.open({

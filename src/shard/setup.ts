@@ -20,9 +20,8 @@ export function shardOptions(config: Config, shards: number): ShardOptions {
     maxResponseMs: config.maxResponseSeconds * 1000,
     measuresDelay: !isRead,
     sourceWaits: isRead,
-    tls:
-      config.address.isSecure === true
-        ? readTls(config, config.mode === "http" ? HTTP_1_1 : "", config.connectTimeoutMs)
-        : null,
+    tls: [config.address, ...config.also].some(({ isSecure }) => isSecure === true)
+      ? readTls(config, config.mode === "http" ? HTTP_1_1 : "", config.connectTimeoutMs)
+      : null,
   };
 }

@@ -41,6 +41,7 @@ const contract: [flag: string, original: string, defaultText: string][] = [
   ["--fin-delay-ms", "", "1000"],
   ["--set-header", "", "none"],
   ["--mark", "", "off"],
+  ["--also", "", "none"],
   ["--proxy-protocol", "", "pass"],
   ["--tls-ca", "", "the system's alone"],
   ["--tls-cert", "", "none"],

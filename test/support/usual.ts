@@ -8,4 +8,5 @@ export const USUAL = {
   proxyProtocol: "pass",
   sourceWaits: false,
   tls: null,
+  also: [],
 } as const satisfies Partial<ShardOptions>;
