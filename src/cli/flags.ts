@@ -5,14 +5,24 @@
 import type { ForwardAddress } from "../address.ts";
 import { type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
 import { forwardAddress } from "./forward-address.ts";
+import type { ListenAddress } from "../address.ts";
+import { type Encapsulation, ENCAPSULATIONS } from "../decode/tunnel.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
+import type { Field, Rewrite } from "../policy/head-edits.ts";
+import type { Rule } from "../policy/rules.ts";
+import type { Sample } from "../policy/sample.ts";
+import { LISTEN_ADDRESS_FORMS, parseListenAddress } from "./listen-address.ts";
 import {
-  type Field,
   fieldValue,
   headerField,
+  headerName,
   oneOf,
   path,
+  rewrite,
+  rule,
   rustLog,
+  sample,
+  userName,
   serverName,
   type Value,
   wholeNumber,
@@ -66,6 +76,10 @@ export const GAP_TIMEOUT_LIVE_MS = 1000;
 /** What an interface can be divided among (FANOUT_MEMBERS_MAX in capture/fanout.ts). */
 export const THREADS_MAX = 256;
 
+function list<T>(definition: Omit<ListFlag<T>, "kind" | "default">): ListFlag<T> {
+  return { kind: "list", default: [], ...definition };
+}
+
 function single<T>(definition: Omit<SingleFlag<T>, "kind">): SingleFlag<T> {
   return { kind: "single", ...definition };
 }
@@ -75,16 +89,24 @@ function original<T>(name: string, definition: Omit<SingleFlag<T>, "kind">): Sin
   return single({ ...definition, variables: [{ name, value: definition.value }] });
 }
 
+const listenAddress: Value<ListenAddress | undefined> = { accepts: LISTEN_ADDRESS_FORMS, parse: parseListenAddress };
 const logLevel = oneOf<LogLevel>(LOG_LEVELS);
 const LOG_LEVEL_DEFAULT: LogLevel = "info";
 
 export const flags = {
-  read: single<string | undefined>({
+  read: {
+    kind: "list",
     value: path,
     hint: "FILE|-",
-    default: undefined,
-    help: "forward a pcap or pcapng savefile (-: standard input) instead of an interface; needs no privileges",
-  }),
+    default: [],
+    help: "forward pcap or pcapng savefiles (gzip, zstd; -: standard input), merged by time; needs no privileges",
+  } as ListFlag<string | undefined>,
+  follow: {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "with --read: the file grows, and is replaced by others of its name; ends with a signal",
+  } as SwitchFlag,
   mode: single<Mode>({
     value: oneOf(MODES),
     hint: "http|tcp",
@@ -116,6 +138,12 @@ export const flags = {
     default: undefined,
     defaultText: "one per core",
     help: "threads that share the interface, each with its own flows and connections; with --read there is one",
+  }),
+  encapsulation: single<Encapsulation>({
+    value: oneOf(ENCAPSULATIONS),
+    hint: "KIND",
+    default: "vxlan",
+    help: "vxlan; geneve (what it carries may be VXLAN); gre (and ERSPAN); none: plain frames, vni is then any",
   }),
   "vxlan-port": single({
     value: wholeNumber(1, PORT_MAX),
@@ -190,6 +218,46 @@ export const flags = {
     default: 64 << 10,
     help: "request line and header section; a longer one is damaged",
   }),
+  allow: list<Rule>({
+    value: rule,
+    hint: "RULE",
+    help: "forward only requests that a rule of each kind that is named matches; RULE is method:GET,POST (safe: GET, HEAD, OPTIONS), path:GLOB, path-regex:REGEX, host:GLOB, header:NAME, header:NAME=GLOB or client:NETWORK; may be given more than once",
+  }),
+  deny: list<Rule>({
+    value: rule,
+    hint: "RULE",
+    help: "forward no request that a rule matches, whatever --allow says; may be given more than once",
+  }),
+  sample: single<Sample | null>({
+    value: sample,
+    hint: "PERCENT[:KEY]",
+    default: null,
+    defaultText: "100%",
+    help: "forward a share of the requests, at random or, the same on every server, by KEY: client, connection, header=NAME or cookie=NAME",
+  }),
+  "max-rate": single<number>({
+    value: wholeNumber(1, 1_000_000),
+    hint: "N",
+    default: Infinity,
+    defaultText: "none",
+    help: "requests forwarded a second, by all threads together; more are dropped and counted",
+  }),
+  "dry-run": {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "with --read: connect to nobody, and tell what would be forwarded, and what keeps the rest from it",
+  } as SwitchFlag,
+  "rewrite-path": list<Rewrite>({
+    value: rewrite,
+    hint: "REGEX=>TEXT",
+    help: "replace what REGEX matches first in a request's path; $1 in TEXT is its first group; may be given more than once, each changes what those before it have made",
+  }),
+  "remove-header": list<string>({
+    value: headerName,
+    hint: "NAME",
+    help: "leave out all fields of this name; may be given more than once",
+  }),
   host: single<string | undefined>({
     value: fieldValue,
     hint: "VALUE|endpoint",
@@ -197,13 +265,17 @@ export const flags = {
     defaultText: "as it came",
     help: "replace each request's Host field; endpoint: by forward_addr",
   }),
-  "set-header": {
-    kind: "list",
+  "set-header": list<Field>({
     value: headerField,
     hint: "'NAME: VALUE'",
-    default: [],
     help: "replace or add a header field; may be given more than once, each name once",
-  } as ListFlag<Field>,
+  }),
+  forwarded: {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "add the client's address to X-Forwarded-For, and X-Forwarded-Port, -Proto and -Host where there is none",
+  } as SwitchFlag,
   mark: {
     kind: "switch",
     value: yesOrNo,
@@ -280,6 +352,12 @@ export const flags = {
     defaultText: "the system's, else the embedded one",
     help: "the libpcap to load",
   }),
+  user: single<string | undefined>({
+    value: userName,
+    hint: "NAME",
+    default: undefined,
+    help: "started as root, become this user for good once all that only root may open is open",
+  }),
   "log-level": single<LogLevel>({
     value: logLevel,
     hint: "LEVEL",
@@ -303,6 +381,13 @@ export const flags = {
     default: undefined,
     help: "at exit, write all counters as one JSON object",
   }),
+  admin: single<ListenAddress | undefined>({
+    value: listenAddress,
+    hint: "ADDR",
+    default: undefined,
+    defaultText: "off",
+    help: "serve metrics, health and a status page over HTTP, on host:port, or on a port of 127.0.0.1",
+  }),
 };
 
 /** A flag that takes the place of a run: it has neither a value nor a variable. */
@@ -315,6 +400,7 @@ interface OtherFlag {
 export const otherFlags = {
   help: { letter: "h", help: "show this" },
   version: { letter: "v", help: "show version, commit and Bun's version" },
+  probe: { help: "ask the --admin port of a running program, host:port, whether it lives; exit status 0: it does" },
   licenses: { help: "print the notices of all that the executable contains" },
 } satisfies Record<string, OtherFlag>;
 

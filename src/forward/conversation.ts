@@ -3,8 +3,8 @@
  * held, streamed, dropped or damaged. A {@link RequestPipe} brings them to the destination.
  */
 import type { StreamEnd, StreamOrigin } from "../flow/stream.ts";
-import { clientAddress } from "../http/client-address.ts";
-import { editHead } from "../http/header-edits.ts";
+import { addressGroups } from "../http/client-address.ts";
+import { HeadView } from "../http/head-view.ts";
 import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { RequestFramer } from "../http/request-framer.ts";
 import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
@@ -12,6 +12,9 @@ import { Aged, type AgeList } from "../memory/age-list.ts";
 import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
 import { Branches } from "./branches.ts";
+import { Client } from "../policy/client.ts";
+import { type DryRun, exampleOf } from "../policy/dry-run.ts";
+import { type Decision, type Policy, POLICY_DROPS, RATE_LIMIT } from "../policy/policy.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
 import type { FurtherDestination } from "./further-destination.ts";
 import type { HttpReport } from "./http-options.ts";
@@ -55,6 +58,8 @@ export interface ConversationHost extends PipeHost {
   readonly heads: Deadlines;
   /** The capture's time. */
   readonly captureMs: number;
+  /** Null: requests are forwarded. */
+  readonly dryRun: DryRun | null;
   /** Those that have nothing under way, the longest first. */
   readonly idle: AgeList<Conversation>;
   /** Those that have a part of a request, the one that has stood still longest first. */
@@ -65,6 +70,8 @@ export interface ConversationHost extends PipeHost {
   touch(conversation: Conversation): void;
   /** A further destination has done something for it: the same, but for the endpoint. */
   touchBranches(conversation: Conversation): void;
+  /** What --max-rate goes by, for a request that was captured then. */
+  rateMs(timestampMs: number): number;
   /** Whether another request may wait behind so many of its connection. */
   mayWait(waiting: number): boolean;
   /** Whether so many bytes may be held more; what stands still gives way, but never `asking`. */
@@ -78,11 +85,16 @@ export interface ConversationOwner {
   readonly origin: StreamOrigin;
   /** What a PROXY protocol header has told, for the conversations after the one that read it. */
   preface: Uint8Array | null;
-  client: string | null;
+  client: Client | null;
   /** It speaks another protocol than HTTP. */
   isForeign: boolean;
-  /** The conversation is over for now: the next bytes begin another, at this {@link Step}. */
-  forget(step: number): void;
+  /** Policy has left out all that comes. */
+  isLeftOut: boolean;
+  /**
+   * The conversation is over for now: the next bytes begin another, at this {@link Step}. `bodyLeft`: what of the body
+   * of a request that is lost is still to come.
+   */
+  forget(step: number, bodyLeft: number): void;
   /** Counts bytes that nothing can be done with. */
   countDeaf(length: number): void;
 }
@@ -104,6 +116,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   /** What further destinations get; null: there is none. */
   private readonly branches: Branches | null;
   private readonly counters: ForwardCounters;
+  /** Null: there is none that would do anything. */
+  private readonly policy: Policy | null;
 
   /** The request under way; null: nothing of it is held. */
   private request: Request | null = null;
@@ -111,6 +125,12 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private current: RequestHead | null = null;
   /** It has been decided that the request under way is forwarded, and its head is edited. */
   private isAdmitted = false;
+  /** Its head is whole, and policy has not looked at it. */
+  private isUndecided = false;
+  /** What policy has decided about it; null: nothing yet. */
+  private decision: Decision | null = null;
+  /** The request under way in a few words, for a dry run. */
+  private example = "";
   /** The request under way goes straight to the connection. */
   private isStreaming = false;
   /** The request under way is dropped for this reason; null: it is not. */
@@ -126,12 +146,14 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     private readonly mode: ConversationHost,
     private readonly stream: ConversationOwner,
     step: number,
+    bodyLeft: number,
   ) {
     super();
     this.counters = mode.destination.counters;
+    this.policy = mode.options.policy;
     this.framer = new RequestFramer({ maxHeaderBytes: mode.options.maxHeaderBytes }, this, step < Step.LOST);
     if (step === Step.BETWEEN) this.framer.goOnBetween();
-    if (step === Step.BEHIND_LOSS) this.framer.goOnLost();
+    if (step === Step.BEHIND_LOSS) this.framer.goOnLost(bodyLeft);
     this.pipe = new RequestPipe(mode, this);
     this.pipe.preface = stream.preface;
     const { further } = mode;
@@ -161,6 +183,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   /** The client has been silent for long. Returns whether the connection may be ended. */
   rest(): boolean {
+    if (this.offer?.isLeftOut === true) return true;
     if (this.phase === Phase.BARE || this.phase === Phase.OFFERING) return this.isGone;
     if (!this.mode.options.sourceWaits) return true;
     this.pipe.rest();
@@ -206,20 +229,30 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   /** Gives way to others: what is under way is lost, and the client's next bytes begin another conversation. */
   giveWay(): void {
-    if (this.offer !== null) {
-      this.counters.foreign.discarded_bytes += this.offer.forget();
+    const { offer } = this;
+    if (offer !== null) {
+      this.counters.foreign.discarded_bytes += offer.heldBytes;
+      if (offer.verdict === Verdict.ACCEPTED) {
+        // Of another protocol, nothing can be understood behind what was let go.
+        offer.clear();
+        this.offer = null;
+        this.turnDeaf();
+      } else {
+        offer.forget();
+      }
       this.list?.remove(this);
       this.mode.touch(this);
       return;
     }
     const step = this.nextStep;
+    const { bodyLeft } = this.framer;
     if (this.phase === Phase.FRAMING && this.framer.hasRequest) this.damaged("evicted");
     this.pipe.finish();
     // What comes next goes on other connections: nothing that waits may be overtaken.
     if (step === Step.DEAF) this.branches?.finish();
     else this.branches?.giveWay();
     this.leave();
-    this.stream.forget(step);
+    this.stream.forget(step, step === Step.BEHIND_LOSS ? bodyLeft : 0);
   }
 
   /** What was taken for the time since `fromMs` was `toMs` (LeapListener). */
@@ -241,7 +274,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   // What the framer finds (RequestSink).
 
   proxyHeader(header: Uint8Array, client: ProxyClient | null): void {
-    if (client !== null) this.stream.client = client.address;
+    if (client !== null && this.policy !== null) this.stream.client = this.clientOf(client);
     if (this.mode.options.proxyProtocol !== "pass") return;
     this.stream.preface = header;
     this.pipe.preface = header;
@@ -250,12 +283,18 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   head(head: RequestHead): void {
     this.current = head;
+    this.isUndecided = this.policy !== null;
   }
 
   bytes(bytes: Uint8Array, offset: number, length: number): void {
     if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
-    else if (this.phase === Phase.FRAMING && this.dropping === null) this.hold(bytes, offset, length);
-    else if (this.phase !== Phase.FRAMING) this.take(bytes, offset, length);
+    else if (this.phase === Phase.FRAMING && this.dropping === null) {
+      if (this.isUndecided) {
+        this.decide(bytes, offset, length);
+        return;
+      }
+      this.hold(bytes, offset, length);
+    } else if (this.phase !== Phase.FRAMING) this.take(bytes, offset, length);
     if (this.branches !== null && this.phase === Phase.FRAMING)
       this.branches.bytes(bytes, offset, length, this.timestampMs);
   }
@@ -266,10 +305,18 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     requests.seen++;
     if (head.isOdd) requests.odd++;
     if (head.isIsolated) requests.isolated++;
+    if (this.dropping === "dry_run" && !this.policy!.mayPass(this.mode.rateMs(this.timestampMs))) {
+      this.dropping = "rate_limit";
+      this.decision = RATE_LIMIT;
+    }
     if (this.branches !== null) this.branch(this.branches, head);
-    if (this.dropping !== null) requests.dropped[this.dropping]++;
-    else if (this.isStreaming) this.endStream(head);
-    else this.commit(head);
+    if (this.isStreaming) this.pipe.endStream(head.isIsolated);
+    else if (this.dropping === null) this.commit(head);
+    if (this.dropping !== null) this.drop(this.dropping);
+    // Behind what something has gone wrong with, nobody knows what production has made of the offer.
+    const isLeftOut = this.dropping !== null && isByPolicy(this.dropping);
+    if (head.wantsUpgrade && (this.dropping === null || isLeftOut)) this.beginOffer(head, isLeftOut);
+    else if (head.wantsUpgrade) this.branches?.declineOffer();
     this.reset();
   }
 
@@ -288,9 +335,14 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     this.counters.requests.skipped_bytes += length;
   }
 
+  skippedRequestLines(count: number): void {
+    this.counters.requests.skipped_request_lines += count;
+  }
+
   foreign(protocol: ForeignProtocol): void {
     this.counters.foreign[protocol]++;
     const { request } = this;
+    if (protocol === "http2" && this.leavesOutStream()) return;
     // Without its first bytes, which may have found no room, it is no such stream.
     if (protocol === "http2" && this.stream.origin.hasSyn && this.dropping === null) {
       this.phase = Phase.BARE;
@@ -309,13 +361,13 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   // What becomes of requests (PipeOwner).
 
   upgradeAccepted(): void {
-    if (this.offer === null) return;
+    if (this.offer === null || this.offer.isLeftOut) return;
     this.offer.isAccepted = true;
     this.mode.touch(this);
   }
 
   upgradeDeclined(): void {
-    if (this.offer === null) return;
+    if (this.offer === null || this.offer.isLeftOut) return;
     this.offer.isDeclined = true;
     this.decideOffer();
     this.mode.touch(this);
@@ -371,6 +423,45 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   // The request under way.
 
+  /** The bytes bring the end of the head: policy decides, and may put another head in its place. */
+  private decide(bytes: Uint8Array, offset: number, length: number): void {
+    this.isUndecided = false;
+    const policy = this.policy!;
+    const head = this.current!;
+    if (!policy.readsHeads) {
+      this.bytes(bytes, offset, length);
+      return;
+    }
+    const { requests, dryRun } = this.mode;
+    const before = this.request === null ? "" : requests.text(this.request);
+    const rest = head.headLength - before.length;
+    const view = new HeadView(before + Buffer.from(bytes.buffer, bytes.byteOffset + offset, rest).toString("latin1"));
+    const client = (this.stream.client ??= this.clientOf(null));
+    this.decision = policy.decide(view, client);
+    if (dryRun !== null) this.example = exampleOf(view);
+    this.dropping = this.decision.drop;
+    if (this.dropping !== null) {
+      this.discard();
+      return;
+    }
+    const edited = policy.edit(view, client);
+    if (edited === null) {
+      this.bytes(bytes, offset, length);
+      return;
+    }
+    if (this.request !== null) requests.freeBytes(this.request);
+    head.headLength = edited.length;
+    this.bytes(edited, 0, edited.length);
+    if (rest < length) this.bytes(bytes, offset + rest, length - rest);
+  }
+
+  private clientOf(told: ProxyClient | null): Client {
+    const { identity } = this.stream.origin;
+    return told === null
+      ? new Client(identity)
+      : new Client(identity, addressGroups(told.address, told.address.includes(":") ? 6 : 4)!);
+  }
+
   private hold(bytes: Uint8Array, offset: number, length: number): void {
     const { requests, maxRequestBytes } = this.mode;
     if (!requests.fits(this.request, length)) {
@@ -419,16 +510,11 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private commit(head: RequestHead): void {
     const request = this.request!;
     if (!this.mode.mayWait(this.pipe.waiting)) this.dropping = "waiting_limit";
-    if (this.dropping !== null || !(this.isAdmitted || this.admit(request, head))) {
-      this.counters.requests.dropped[this.dropping!]++;
-      this.discard();
-      return;
-    }
+    if (this.dropping !== null || !(this.isAdmitted || this.admit(request, head))) return;
     // It may have been admitted before its end was seen.
     request.isIsolated = head.isIsolated;
     this.request = null;
     this.pipe.commit(request);
-    if (head.wantsUpgrade) this.beginOffer(head);
   }
 
   /** The request under way is whole: what further destinations get of it does not depend on the endpoint. */
@@ -438,39 +524,38 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     branches.whole(head, this.dropping === null ? request : null, this.dropping);
   }
 
-  /** The request that is being streamed is whole. */
-  private endStream(head: RequestHead): void {
-    this.pipe.endStream(head.isIsolated);
-    if (head.wantsUpgrade) this.beginOffer(head);
+  /** The request under way is whole, and is not forwarded. */
+  private drop(reason: RequestDrop): void {
+    const { dryRun } = this.mode;
+    this.counters.requests.dropped[reason]++;
+    if (dryRun !== null && this.decision !== null) dryRun.count(this.decision.by, this.example);
+    this.discard();
   }
 
-  private beginOffer(head: RequestHead): void {
+  /** `isLeftOut`: the request is not forwarded, and so is nothing that is said in another protocol behind it. */
+  private beginOffer(head: RequestHead, isLeftOut: boolean): void {
     this.offer = new UpgradeOffer(
       this.mode.destination.memory,
       this.mode.options.maxHeaderBytes,
       head.method === "CONNECT",
+      isLeftOut,
     );
     this.branches?.beginOffer();
     this.phase = Phase.OFFERING;
     this.framer.passRest();
   }
 
-  /**
-   * Decides whether a request whose head is known is forwarded, and edits it. False: it is dropped, for {@link
-   * dropping}.
-   */
+  /** A request is about to be forwarded. False: it is dropped, for {@link dropping}. */
   private admit(request: Request, head: RequestHead): boolean {
     request.method = head.method;
     request.minorVersion = head.minorVersion;
     request.isIdempotent = head.isIdempotent;
+    request.isLast = head.isLast;
     request.wantsUpgrade = head.wantsUpgrade;
     request.isIsolated = head.isIsolated;
-    const { headerEdits } = this.mode.options;
-    if (headerEdits === null) return true;
-    const { stream } = this;
-    const client = (stream.client ??= clientAddress(stream.origin.identity));
-    if (this.mode.requests.edit(request, head.headLength, (bytes) => editHead(bytes, headerEdits, client))) return true;
-    this.dropping = "loop";
+    const { policy } = this;
+    if (policy === null || !policy.hasRate || policy.mayPass(this.mode.rateMs(this.timestampMs))) return true;
+    this.dropping = "rate_limit";
     return false;
   }
 
@@ -483,6 +568,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private reset(): void {
     this.current = null;
     this.isAdmitted = false;
+    this.isUndecided = false;
+    this.decision = null;
     this.isStreaming = false;
     this.dropping = null;
   }
@@ -500,8 +587,20 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   }
 
   private decideOffer(): void {
-    const { offer } = this;
-    if (offer === null) return;
+    // What was held behind one may have another.
+    for (let last = null; this.offer !== null && this.offer !== last;) {
+      last = this.offer;
+      this.decideOne(last);
+    }
+  }
+
+  private decideOne(offer: UpgradeOffer): void {
+    if (offer.isLeftOut) {
+      this.stream.isLeftOut = offer.verdict === Verdict.ACCEPTED;
+      if (this.stream.isLeftOut) this.resume(offer, Phase.DEAF);
+      else if (offer.verdict === Verdict.DECLINED || offer.isEnded) this.resume(offer, Phase.FRAMING);
+      return;
+    }
     if (offer.verdict === Verdict.DECLINED || offer.isDeclined) {
       this.pipe.declineOffer();
       this.branches?.declineOffer();
@@ -527,6 +626,19 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (this.ending) this.takeEnd();
   }
 
+  /** Whether policy leaves out a connection whose requests cannot be seen: nothing that comes is forwarded then. */
+  private leavesOutStream(): boolean {
+    const { streams } = this.counters;
+    const drop = this.policy?.decideStream((this.stream.client ??= this.clientOf(null))) ?? null;
+    if (drop === null) return false;
+    streams.dropped[drop]++;
+    streams.dropped_bytes += this.request?.heldLength ?? 0;
+    this.discard();
+    this.stream.isLeftOut = true;
+    this.phase = Phase.DEAF;
+    return true;
+  }
+
   /** It is another protocol that comes, and nothing can be done with it. */
   private turnDeaf(): void {
     this.stream.isForeign = true;
@@ -537,7 +649,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   private get nextStep(): number {
     const { framer } = this;
-    if (this.phase === Phase.DEAF || framer.isOver) return Step.DEAF;
+    if (this.phase === Phase.DEAF || framer.isLastOfAll) return Step.DEAF;
     if (framer.isAtStart) return Step.START;
     return framer.isBetween ? Step.BETWEEN : Step.BEHIND_LOSS;
   }
@@ -563,4 +675,9 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     this.mode.heads.remove(this.headTimer);
     this.mode.destination.memory.giveBack(Cost.STREAM);
   }
+}
+
+/** Whether a request was not to be forwarded. */
+function isByPolicy(reason: RequestDrop): boolean {
+  return (POLICY_DROPS as readonly RequestDrop[]).includes(reason);
 }

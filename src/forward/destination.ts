@@ -4,7 +4,7 @@
  */
 import { Cost } from "../memory/budget.ts";
 import { Deadlines } from "../memory/deadlines.ts";
-import { countDelay, type ForwardCounters } from "./counters.ts";
+import { countTime, DELAY_BUCKETS_MS, type ForwardCounters, RESPONSE_TIME_BUCKETS_MS } from "./counters.ts";
 import { Addresses } from "./addresses.ts";
 import type { DestinationOptions, DestinationReport } from "./destination-options.ts";
 import { Dial, type DialHost } from "./dial.ts";
@@ -53,6 +53,9 @@ export class Destination implements UpstreamHost, DialHost {
   attempts = 0;
   /** No connection is wanted any more. */
   terminated = false;
+  /** When a connection was made last, and when one could not be; 0: never. */
+  connectedMs = 0;
+  unconnectedMs = 0;
   private outageSinceMs = -1;
   private outageLosses = 0;
 
@@ -228,12 +231,18 @@ export class Destination implements UpstreamHost, DialHost {
   }
 
   countDelay(delayMs: number): void {
-    if (this.options.measuresDelay) countDelay(this.counters.delay, delayMs);
+    if (this.options.measuresDelay) countTime(this.counters.delay, DELAY_BUCKETS_MS, delayMs);
+  }
+
+  /** A response begins to a request that was written at `writtenMs`. */
+  countResponseTime(writtenMs: number): void {
+    countTime(this.counters.response_time, RESPONSE_TIME_BUCKETS_MS, this.now() - writtenMs);
   }
 
   /** A connection was made (Dial). */
   connected(upstream: Upstream): void {
     this.counters.upstream.connects++;
+    this.connectedMs = this.now();
     this.progressMs = this.tickedMs;
     this.connecting.delete(upstream);
   }
@@ -294,6 +303,7 @@ export class Destination implements UpstreamHost, DialHost {
   }
 
   private beginOutage(nowMs: number, error: Error): void {
+    this.unconnectedMs = nowMs;
     if (this.outageSinceMs >= 0) return;
     this.outageSinceMs = nowMs;
     this.outageLosses = 0;

@@ -132,7 +132,7 @@ export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, T
     this.queue.push(request);
     this.queue.inFlight = 1;
     this.streaming = request;
-    connection.send(request);
+    connection.send(request, false);
     this.note();
   }
 
@@ -145,6 +145,7 @@ export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, T
     const request = this.streaming!;
     this.streaming = null;
     if (isIsolated) this.connection!.isIsolated = true;
+    this.connection!.sentAll();
     if (request.isResponded) this.finishWhenTaken();
     this.note();
   }
@@ -537,6 +538,7 @@ export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, T
     if (waiting === 0) this.list?.remove(this);
     else if (this.mode.isTight && (this.list === null || waiting < this.countedWaiting)) waiters.append(this);
     this.countedWaiting = waiting;
+    if (waiting > load.longestWaiting) load.noteLongest(this);
   }
 
   /** Keeps the load's counts, and the time limit, true. */

@@ -22,6 +22,8 @@ export class Request {
   /** 0: HTTP/1.0. */
   minorVersion = 1;
   isIdempotent = false;
+  /** It asks for its connection to be closed behind the response. */
+  isLast = false;
   /** It offers another protocol (Upgrade), or is a CONNECT. */
   wantsUpgrade = false;
   /** Production has declined the offer: the client went on with a request. */
@@ -135,26 +137,11 @@ export class RequestPool {
     return Cost.REQUEST + Cost.ARRAY + 2 * (held + length);
   }
 
-  /** Changes the head, which is the first `headLength` bytes. False: `edit` has none in its place (null). */
-  edit(request: Request, headLength: number, edit: (head: Uint8Array) => Uint8Array | null): boolean {
+  /** All that is held, as Latin-1. */
+  text(request: Request): string {
     const { long, bytes, length } = request;
-    const edited = edit(long === null ? bytes.subarray(0, headLength) : long.beginning(headLength));
-    if (edited === null) return false;
-    if (long === null) {
-      const rest = length - headLength;
-      const changed = this.memory.allocate(edited.length + rest);
-      copyBytes(edited, 0, changed, 0, edited.length);
-      copyBytes(bytes, headLength, changed, edited.length, rest);
-      this.memory.free(bytes);
-      request.bytes = changed;
-      request.length = edited.length + rest;
-    } else {
-      request.long = new ByteQueue(this.memory);
-      request.long.push(edited, 0, edited.length);
-      long.drop(headLength);
-      request.long.takeAll(long);
-    }
-    return true;
+    const held = long === null ? bytes.subarray(0, length) : long.beginning(long.length);
+    return Buffer.from(held.buffer, held.byteOffset, held.length).toString("latin1");
   }
 
   /** Moves what is held in one array to where there may be several. */
@@ -226,6 +213,7 @@ function copyHead(from: Request, to: Request): void {
   to.method = from.method;
   to.minorVersion = from.minorVersion;
   to.isIdempotent = from.isIdempotent;
+  to.isLast = from.isLast;
   to.wantsUpgrade = from.wantsUpgrade;
   to.isIsolated = from.isIsolated;
 }

@@ -6,6 +6,9 @@
 import type { StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "../flow/stream.ts";
 import { DONE, MORE } from "../http/outcome.ts";
 import { ProxyHeader } from "../http/proxy-protocol.ts";
+import { Client } from "../policy/client.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { ForwardCounters } from "./counters.ts";
 import type { Destination } from "./destination.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -17,6 +20,8 @@ export interface TcpOptions {
   readonly responseTimeoutMs: number;
   readonly finDelayMs: number;
   readonly proxyProtocol: "pass" | "strip";
+  /** Null: every connection is forwarded. */
+  readonly policy: Policy | null;
 }
 
 export class TcpMode implements StreamOpener {
@@ -27,6 +32,12 @@ export class TcpMode implements StreamOpener {
   ) {}
 
   open(origin: StreamOrigin): StreamConsumer {
+    const drop = this.options.policy?.decideStream(new Client(origin.identity)) ?? null;
+    if (drop !== null) {
+      const all = [this.destination, ...this.further].map(({ counters }) => counters.streams);
+      for (const streams of all) streams.dropped[drop]++;
+      return new DroppedStream(all);
+    }
     const first = new TcpStream(this.destination.connect(null), this.options);
     const stream =
       this.further.length === 0
@@ -61,6 +72,23 @@ class SplitStream implements StreamConsumer {
     this.first.end(how);
     for (const other of this.others) other.end(how);
   }
+}
+
+/** A connection that is not to be forwarded. */
+class DroppedStream implements StreamConsumer {
+  constructor(private readonly counters: readonly ForwardCounters["streams"][]) {}
+
+  data(_bytes: Uint8Array, _offset: number, length: number): void {
+    for (const counters of this.counters) counters.dropped_bytes += length;
+  }
+
+  gap(): void {}
+
+  idle(): boolean {
+    return true;
+  }
+
+  end(): void {}
 }
 
 class TcpStream implements StreamConsumer {

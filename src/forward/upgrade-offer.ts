@@ -37,11 +37,15 @@ export class UpgradeOffer {
   private readonly line = new RequestLine();
   private lineLength = 0;
 
-  /** `isConnect`: what follows may be anything, requests of another server included, and shows nothing. */
+  /**
+   * `isConnect`: what follows may be anything, requests of another server included, and shows nothing. `isLeftOut`: the
+   * offer is not forwarded, and what follows shows only whether requests go on.
+   */
   constructor(
     private readonly memory: HeldMemory,
     private readonly lineBytesMax: number,
     isConnect: boolean,
+    readonly isLeftOut: boolean,
   ) {
     this.queue = new ByteQueue(memory);
     this.line.begin(true);
@@ -68,18 +72,28 @@ export class UpgradeOffer {
     this.isEnded = true;
   }
 
-  /** Lets go of what is held, as if it were missing. Returns how many bytes that were. */
-  forget(): number {
+  /** Lets go of what is held, as if it were missing. */
+  forget(): void {
     const { length } = this.queue;
     const gapLength = this.runs.subarray(0, this.runCount).reduce((sum, run) => sum + Math.max(-run, 0), 0);
     this.clear();
     this.verdict = Verdict.DECLINED;
     this.addGap(length + gapLength);
-    return length;
+  }
+
+  get heldBytes(): number {
+    return this.queue.length;
   }
 
   get holds(): boolean {
     return this.runCount > 1 || this.queue.length > 0;
+  }
+
+  /** Lets go of what is held, and of the gaps in it. */
+  clear(): void {
+    this.queue.clear();
+    this.freeRuns();
+    this.runCount = 0;
   }
 
   /** Gives on all that was held, which is not held here any more. */
@@ -117,18 +131,13 @@ export class UpgradeOffer {
     this.runs = new Int32Array(0);
   }
 
-  private clear(): void {
-    this.queue.clear();
-    this.freeRuns();
-    this.runCount = 0;
-  }
-
   private look(bytes: Uint8Array, from: number, end: number): void {
     let at = from;
     while (this.lineLength === 0 && at < end && (bytes[at] === CR || bytes[at] === LF)) at++;
-    const stop = this.line.feed(bytes, at, end);
+    const stop = this.line.feed(bytes, at, Math.min(end, at + this.lineBytesMax - this.lineLength));
     this.lineLength += stop - at;
-    if (this.line.outcome === DONE) this.verdict = Verdict.DECLINED;
-    else if (this.line.outcome !== MORE || this.lineLength > this.lineBytesMax) this.verdict = Verdict.ACCEPTED;
+    // What is too long was a request line as far as anyone would read it.
+    if (this.line.outcome === DONE || (this.line.outcome === MORE && stop < end)) this.verdict = Verdict.DECLINED;
+    else if (this.line.outcome !== MORE) this.verdict = Verdict.ACCEPTED;
   }
 }

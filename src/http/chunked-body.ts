@@ -61,13 +61,21 @@ export class ChunkedBody {
     this.room = Infinity;
   }
 
+  /** The next `length` bytes are missing. False: it cannot be told what was in them, and nothing is skipped. */
+  skip(length: number): boolean {
+    if (this.state !== DATA || length > this.size) return false;
+    this.size -= length;
+    if (this.size === 0) this.state = DATA_RETURN;
+    return true;
+  }
+
   /** Reads on, from `at` to `end` at most. Returns where it stopped. */
   feed(bytes: Uint8Array, at: number, end: number): number {
     while (at < end) {
       if (this.state < DATA) {
         if (this.room === 0) return this.fail(at, TOO_LONG);
         this.room--;
-        if (!this.takeOfLine(bytes[at])) return this.fail(at, MALFORMED);
+        if (!this.takeOfLine(bytes[at]!)) return this.fail(at, MALFORMED);
         at++;
       } else if (this.state === DATA) {
         const taken = Math.min(this.size, end - at);
@@ -77,7 +85,7 @@ export class ChunkedBody {
       } else if (this.state === TRAILER) {
         return this.readTrailer(bytes, at, end);
       } else {
-        if (!this.takeBehindData(bytes[at])) return this.fail(at, MALFORMED);
+        if (!this.takeBehindData(bytes[at]!)) return this.fail(at, MALFORMED);
         at++;
       }
     }
@@ -93,7 +101,8 @@ export class ChunkedBody {
   /** Takes a byte of the line before a chunk. False: it may not stand there. */
   private takeOfLine(byte: number): boolean {
     const { state } = this;
-    if (state <= SIZE && HEX_VALUE[byte] >= 0) return this.takeDigit(HEX_VALUE[byte]);
+    const digit = HEX_VALUE[byte]!;
+    if (state <= SIZE && digit >= 0) return this.takeDigit(digit);
     if (state === SIZE_START) return false;
     if (byte === LF) {
       if (state === LINE_FEED || this.isLenient) this.endLine();

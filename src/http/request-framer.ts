@@ -5,6 +5,7 @@
  * Bytes are looked at once, where they lie, whatever pieces they come in. Only while a request line
  * that was begun behind a hole is not decided is it copied, and what may be a PROXY protocol header.
  */
+import { announcedLength } from "./announced-body.ts";
 import { CR, LF } from "./chars.ts";
 import { ChunkedBody } from "./chunked-body.ts";
 import { HTTP2_PREFACE, isHttp2, isTls, RECORD_TYPE_HANDSHAKE, RECORD_VERSION_MAJOR } from "./foreign.ts";
@@ -13,6 +14,7 @@ import { DONE, MALFORMED, MORE, TOO_LONG } from "./outcome.ts";
 import { mayBeProxyHeader, ProxyHeader } from "./proxy-protocol.ts";
 import { RequestLine } from "./request-line.ts";
 import { type DamageReason, type ForeignProtocol, RequestHead, type RequestSink } from "./request-sink.ts";
+import { countRequestLines } from "./skipped-lines.ts";
 
 export interface RequestLimits {
   /** Of the request line and header section together; of a chunk's line; of a trailer section. */
@@ -71,6 +73,8 @@ export class RequestFramer {
   private from = 0;
   /** The request under way was told to be damaged: it is read on for its end alone. */
   private isDamaged = false;
+  /** By gaps alone: what follows may be looked through for a request. */
+  private isOnlyHoled = false;
   /** It was found behind a gap, and its head is not whole yet: it may be none. */
   private isFound = false;
 
@@ -85,6 +89,10 @@ export class RequestFramer {
   private proxy: ProxyHeader | null = null;
   private isPassingRest = false;
 
+  /** Out of step: what is still to come of a body of which only the end of the header section was seen. */
+  private announced = 0;
+  /** Out of step: what comes next follows what was passed over. */
+  private isContinued = false;
   /** The candidate's bytes from earlier pushes. */
   private held = NOTHING;
   private heldLength = 0;
@@ -112,7 +120,7 @@ export class RequestFramer {
     this.from = offset;
     this.isPassingRest = false;
     let at = offset;
-    if (this.state === LOST) at = this.seek(bytes, offset, end);
+    if (this.state === LOST) at = this.announced > 0 ? this.passAnnounced(length, end) : this.seek(bytes, offset, end);
     else if (this.state === CANDIDATE) at = this.decide(bytes, offset, end);
     while (at < end && !this.isPassingRest) at = this.step(bytes, at, end);
     this.tellRest(bytes, end);
@@ -123,22 +131,29 @@ export class RequestFramer {
     if (this.state === PROXY) this.noProxyHeader();
     switch (this.state) {
       case LOST:
+        this.announced = Math.max(this.announced - length, 0);
+        this.isContinued = false;
         if (this.owesDamage) this.lose("gap");
         break;
       case CANDIDATE:
         this.state = LOST;
+        this.isContinued = false;
         this.dropCandidate();
         if (this.owesDamage) this.lose("gap");
         break;
       case BODY:
         this.gapInBody(length);
         break;
+      case CHUNKED:
+        if (this.chunked!.skip(length)) this.damage("gap");
+        else this.loseEnd();
+        break;
       case AFTER_CLOSE:
       case PASSING:
       case OVER:
         break;
       default:
-        this.lose("gap");
+        this.loseEnd();
     }
   }
 
@@ -169,10 +184,15 @@ export class RequestFramer {
     this.isUnproven = false;
   }
 
-  /** The same of one that was within a request, which was told to be damaged. */
-  goOnLost(): void {
+  /** The same of one that was within a request, which was told to be damaged. `bodyLeft`: as it was told. */
+  goOnLost(bodyLeft: number): void {
     this.owesDamage = false;
     this.isUnproven = false;
+    if (bodyLeft === 0) return;
+    this.state = BODY;
+    this.remaining = bodyLeft;
+    this.isDamaged = true;
+    this.isOnlyHoled = true;
   }
 
   /** Nothing has come yet. */
@@ -195,9 +215,20 @@ export class RequestFramer {
     return (this.state === LINE || this.state === FIELDS) && !this.isDamaged;
   }
 
+  /** Of a body of known length, what is still to come; 0: none is under way. */
+  get bodyLeft(): number {
+    return this.state === BODY ? this.remaining : 0;
+  }
+
   /** Nothing that comes is framed any more. */
   get isOver(): boolean {
     return this.state === OVER || this.state === AFTER_CLOSE;
+  }
+
+  /** Where another framer went on now, it could not know where the next request begins, and must not guess. */
+  get isLastOfAll(): boolean {
+    if (this.state === BODY) return this.afterRequest === AFTER_CLOSE;
+    return this.isOver || this.isBroken;
   }
 
   /** Picked up in its middle, and something has come that may have been a request's. */
@@ -388,6 +419,7 @@ export class RequestFramer {
     head.minorVersion = line.minorVersion;
     // RFC 9110, sections 7.8 and 10.1.1: HTTP/1.0 has neither.
     head.wantsUpgrade = line.isConnect || (line.minorVersion > 0 && fields.offersUpgrade);
+    head.isLast = !fields.isPersistent(line.minorVersion);
     head.expectsContinue = line.minorVersion > 0 && fields.expectsContinue;
     head.headLength = this.headLength;
     head.isIsolated = line.hasBareEnd || fields.isIsolated;
@@ -489,8 +521,14 @@ export class RequestFramer {
 
   // Damage, and the way back into step.
 
+  /** The request under way is damaged, and not by gaps alone. */
+  private get isBroken(): boolean {
+    return this.isDamaged && !this.isOnlyHoled;
+  }
+
   /** The request under way is damaged. Each is so once. */
   private damage(reason: DamageReason): void {
+    this.isOnlyHoled = reason === "gap" && !this.isBroken;
     if (this.isDamaged) return;
     this.isDamaged = true;
     this.sink.damaged(reason);
@@ -503,10 +541,21 @@ export class RequestFramer {
       this.lose(reason);
     } else {
       this.damage(reason);
-      this.isDamaged = false;
-      this.state = OVER;
+      this.endDamaged();
     }
     return end;
+  }
+
+  /** Nobody reads on behind it: what follows is never guessed to be a request. */
+  private endDamaged(): void {
+    this.isDamaged = false;
+    this.state = OVER;
+  }
+
+  /** A gap, behind which it is not known where the request under way ends. */
+  private loseEnd(): void {
+    if (this.isBroken) this.endDamaged();
+    else this.lose("gap");
   }
 
   /** A gap, or the end, where it cannot be told what it was in. */
@@ -516,6 +565,15 @@ export class RequestFramer {
     this.isFound = false;
     this.state = LOST;
     this.owesDamage = false;
+    this.announced = 0;
+    this.isContinued = false;
+  }
+
+  /** The push begins within a body. */
+  private passAnnounced(length: number, end: number): number {
+    this.announced = Math.max(this.announced - length, 0);
+    this.isContinued = false;
+    return end;
   }
 
   private gapInBody(length: number): void {
@@ -586,6 +644,10 @@ export class RequestFramer {
     this.hasSkipped = true;
     if (this.isUnproven && isTls(bytes, offset, end)) return this.foreign("tls", bytes, offset);
     if (this.isUnproven && isHttp2(bytes, offset, end)) return this.foreign("http2", bytes, offset);
+    this.announced = announcedLength(this.fields, bytes, offset, end);
+    const lines = countRequestLines(this.line, bytes, offset, end, this.isContinued);
+    if (lines > 0) this.sink.skippedRequestLines(lines);
+    this.isContinued = true;
     return end;
   }
 

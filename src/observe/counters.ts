@@ -6,7 +6,8 @@
  *     flows.opened + flows.picked_up = flows.closed + flows.evicted + flows.active   (less those that still wait for their SYN)
  *     requests.seen = requests.forwarded + requests.damaged + Σ requests.dropped     (once drained; --mode http)
  *     requests.forwarded = requests.answered + responses.unanswered                  (likewise)
- *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes              (once drained; --mode tcp)
+ *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes + streams.dropped_bytes
+ *                                                                                    (once drained; --mode tcp)
  *
  * The last but one, and those of requests, hold for each further destination as well.
  *
@@ -21,8 +22,12 @@ import {
   delayCounters,
   foreignCounters,
   type ForwardCounters,
+  type Histogram,
   requestCounters,
+  RESPONSE_TIME_BUCKETS_MS,
   responseCounters,
+  responseTimeCounters,
+  streamCounters,
   upstreamCounters,
 } from "../forward/counters.ts";
 
@@ -31,8 +36,10 @@ class DestinationCounters implements ForwardCounters {
   readonly requests = requestCounters();
   readonly responses = responseCounters();
   readonly foreign = foreignCounters();
+  readonly streams = streamCounters();
   readonly upstream = upstreamCounters();
   readonly delay = delayCounters();
+  readonly response_time = responseTimeCounters();
 
   constructor(readonly address: string) {}
 }
@@ -55,8 +62,10 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly requests = requestCounters();
   readonly responses = responseCounters();
   readonly foreign = foreignCounters();
+  readonly streams = streamCounters();
   readonly upstream = upstreamCounters();
   readonly delay = delayCounters();
+  readonly response_time = responseTimeCounters();
   /** Of further destinations, in the order in which they were given; all above are the endpoint's. */
   readonly destinations: readonly DestinationCounters[];
 
@@ -84,16 +93,22 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   }
 }
 
-function forwardSnapshot({ requests, responses, foreign, upstream, delay }: ForwardCounters) {
-  const buckets: Record<string, number> = {};
-  delay.buckets.forEach((count, i) => (buckets[`le_${DELAY_BUCKETS_MS[i] ?? "inf"}_ms`] = count));
+function forwardSnapshot(counters: ForwardCounters) {
+  const { requests, responses, foreign, streams, upstream, delay, response_time } = counters;
   return {
     requests: { ...requests, damage: { ...requests.damage }, dropped: { ...requests.dropped } },
     responses: { ...responses },
     foreign: { ...foreign },
+    streams: { ...streams, dropped: { ...streams.dropped } },
     upstream: { ...upstream },
-    delay: { count: delay.count, sum_ms: delay.sum_ms, buckets },
+    delay: byBound(delay, DELAY_BUCKETS_MS),
+    response_time: byBound(response_time, RESPONSE_TIME_BUCKETS_MS),
   };
+}
+
+function byBound({ count, sum_ms, buckets }: Histogram, boundsMs: readonly number[]) {
+  const named = buckets.map((times, i) => [`le_${boundsMs[i] ?? "inf"}_ms`, times] as const);
+  return { count, sum_ms, buckets: Object.fromEntries(named) as Record<string, number> };
 }
 
 type Tree = { [name: string]: number | Tree };

@@ -1,10 +1,12 @@
 /** What is told of a run: a line while there is traffic, warnings that are due once, the totals. */
 import { addressName, type ForwardAddress } from "../address.ts";
 import { Drop } from "../decode/drop-reason.ts";
+import type { Encapsulation } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
-import type { RequestDrop } from "../forward/counters.ts";
+import { POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
 import type { Counters, CountersSnapshot } from "./counters.ts";
 import type { Log } from "./log.ts";
+import { misdirected, type Problem, type ProblemKind } from "./problems.ts";
 
 type ForeignProtocol = Exclude<keyof Counters["foreign"], "discarded_bytes">;
 
@@ -17,20 +19,35 @@ const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
 const SUMMARY_LINE_MS = 10_000;
 /** Drops that are further apart than this are another burst. */
 const DROP_BURST_MS = 10_000;
-/** So many frames for others, and none for us, are no accident. */
-const STRANGERS_MIN = 10;
-const STRANGERS_SHOWN_MAX = 3;
+/** So long after a problem was told it is not told again, however often it comes and goes. */
+const PROBLEM_AGAIN_MS = 600_000;
+/** What is told here when it begins; the others are told as they happen. `over`: what is told when it has ended. */
+const PROBLEMS_TOLD: Partial<Record<ProblemKind, { over: string }>> = {
+  nothing_captured: { over: "Mirror frames come again" },
+  loss: { over: "No more than 1 % of the bytes was missing in the last minute" },
+  waiting_limit: { over: "Fewer requests wait for the endpoint again" },
+  buffer_limit: { over: "Less is held again" },
+  unanswered: { over: "The endpoint responds again" },
+};
 
 /**
  * Why a whole request was not sent, beside that it was not to be: the source can wait, so that none needs to be lost.
  */
 const UNFORWARDED_DROPS: readonly RequestDrop[] = ["endpoint_down", "endpoint_closed", "buffer_limit", "waiting_limit"];
 
+/** So many requests, of which these are some, have met with the same decision. */
+export interface DryRunVerdict {
+  readonly by: string;
+  readonly count: number;
+  readonly examples: readonly string[];
+}
+
 export interface ReportOptions {
   readonly address: ForwardAddress;
   readonly also: readonly ForwardAddress[];
-  readonly vni: number;
-  readonly port: number;
+  readonly encapsulation?: Encapsulation;
+  readonly vnis: readonly number[] | "any";
+  readonly ports: readonly number[];
   readonly threads: number;
 }
 
@@ -47,6 +64,9 @@ export class RunReport {
   /** For each of them, what upstream.connect_errors was when the outage began; undefined: there is none. */
   private readonly outageErrorsBefore: (number | undefined)[] = [];
   private readonly told = new Set<string>();
+  /** When each problem was told last. */
+  private readonly untoldEnds = new Set<ProblemKind>();
+  private readonly problemsMs = new Map<ProblemKind, number>();
 
   constructor(
     private readonly log: Log,
@@ -64,6 +84,7 @@ export class RunReport {
     this.log.warnOften(
       `outage began ${destination}`,
       `Cannot connect to ${this.nameOf(destination)}: ${reason}; trying on, and counting what is lost (upstream.connect_errors)`,
+      { event: "outage_began", destination: this.nameOf(destination), reason },
     );
   }
 
@@ -76,6 +97,12 @@ export class RunReport {
     this.log.infoOften(
       `outage ended ${destination}`,
       `${this.nameOf(destination)} answers again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`,
+      {
+        event: "outage_ended",
+        destination: this.nameOf(destination),
+        duration_ms: Math.round(durationMs),
+        connections: lost,
+      },
     );
   }
 
@@ -83,6 +110,7 @@ export class RunReport {
     this.log.warnOften(
       `given up ${destination}`,
       `Gave up a connection to ${this.nameOf(destination)}: ${why}; ${lostBytes} bytes were lost`,
+      { event: "given_up", destination: this.nameOf(destination), reason: why, lost_bytes: lostBytes },
     );
   }
 
@@ -95,40 +123,51 @@ export class RunReport {
         (isRefusal
           ? "; it has sent nothing on it: if it wants a client certificate, give --tls-cert and --tls-key"
           : ""),
+      { event: "broken", destination: this.nameOf(destination), reason: how, lost_bytes: lostBytes },
     );
   }
 
   foreign(protocol: ForeignProtocol): void {
-    this.once(`foreign ${protocol}`, FOREIGN_ADVICE[protocol]);
+    this.once(`foreign_${protocol}`, FOREIGN_ADVICE[protocol]);
   }
 
   /** The interface was set down, or up again. */
   interfaceIs(isUp: boolean, name: string): void {
     if (isUp === this.isInterfaceUp) return;
     this.isInterfaceUp = isUp;
-    if (isUp) this.log.infoOften("interface up", `${name} is up again: capturing goes on`);
+    if (isUp) this.log.infoOften("interface up", `${name} is up again: capturing goes on`, { event: "interface_up" });
     else
       this.log.warnOften(
         "interface down",
         `${name} is down: nothing is captured until it is up again (ip link set ${name} up)`,
+        { event: "interface_down" },
       );
   }
 
-  /** Whom the mirror frames were for that were not for us: told once, if none was. */
-  strangers({ vnis, ports }: Strangers): void {
-    const { vni, port } = this.options;
-    if (this.counters.frames.segments > 0) return;
-    const [otherVnis, otherPorts] = [total(vnis), total(ports)];
-    if (otherPorts >= STRANGERS_MIN) {
-      this.once(
-        "port",
-        `${otherPorts} mirrored segments of VNI ${vni} were for port ${listed(ports)}, none for ${port}: is original_destination_port the one that production listens on?`,
-      );
-    } else if (otherVnis >= STRANGERS_MIN) {
-      this.once(
-        "VNI",
-        `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${vni}: is it the mirror session's VNI?`,
-      );
+  /** Whom the mirror frames were for that were not for us: told once, if none was, or none was HTTP. */
+  strangers(strangers: Strangers): void {
+    const { wrong_port: port, wrong_vni: vni } = misdirected(this.counters, strangers, this.options);
+    if (port !== undefined) this.once("wrong_port", port);
+    if (vni !== undefined) this.once("wrong_vni", vni);
+  }
+
+  /** What has begun to be wrong since the last look, and what has ended. */
+  problems(begun: readonly Problem[], ended: readonly Problem[]): void {
+    const nowMs = this.now();
+    for (const { kind, message } of begun) {
+      const isNew = nowMs - (this.problemsMs.get(kind) ?? -Infinity) >= PROBLEM_AGAIN_MS;
+      if (PROBLEMS_TOLD[kind] === undefined || !isNew) continue;
+      this.problemsMs.set(kind, nowMs);
+      this.untoldEnds.add(kind);
+      this.log.warn(message, { event: kind });
+    }
+    for (const { kind, since_ms } of ended) {
+      if (!this.untoldEnds.delete(kind)) continue;
+      const durationMs = Math.max(nowMs - since_ms, 0);
+      this.log.info(`${PROBLEMS_TOLD[kind]!.over}, after ${(durationMs / 1000).toFixed(0)} s`, {
+        event: `${kind}_ended`,
+        duration_ms: Math.round(durationMs),
+      });
     }
   }
 
@@ -144,7 +183,7 @@ export class RunReport {
     }
     if (frames.dropped[Drop.UNSUPPORTED_LINK_TYPE]! > 0) {
       this.once(
-        "link type",
+        "link_type",
         "Some frames have a link type that cannot be read here: they are counted (frames.dropped.unsupported_link_type)",
       );
     }
@@ -169,6 +208,7 @@ export class RunReport {
     if (nowMs - this.lastDropMs > DROP_BURST_MS) {
       this.log.warn(
         `The kernel dropped ${count} frames before they were read: raise --capture-buffer-mib, or give the program more CPU (frames.kernel_dropped goes on counting)`,
+        { event: "kernel_dropped", frames: count },
       );
     }
     this.lastDropMs = nowMs;
@@ -185,8 +225,11 @@ export class RunReport {
     if (newFrames === 0 && newBytes === 0) return;
     this.log.info(
       `${perSecond(newFrames, seconds)} frames/s, ${perSecond(newBytes, seconds)} bytes/s forwarded; ${flows.active} flows active, ` +
-        `${this.counters.reassembly.gaps} gaps, ${frames.kernel_dropped} frames dropped by the kernel so far`,
-      this.counters.snapshot(),
+        `${this.counters.reassembly.gaps} gaps, ${frames.kernel_dropped} frames dropped by the kernel` +
+        `${leftOut(this.counters)
+          .map((words) => `, ${words}`)
+          .join("")} so far`,
+      { event: "interval", ...this.counters.snapshot() },
     );
   }
 
@@ -194,20 +237,30 @@ export class RunReport {
   totals(): void {
     this.log.finish();
     const totals = this.counters.snapshot();
-    const { frames, flows, reassembly } = totals;
+    const { frames, refused, flows, reassembly } = totals;
+    const chosenAway = leftOut(this.counters);
     const dropped = Object.entries(frames.dropped).filter(([, count]) => count > 0);
     const lines = [
       `Totals: ${frames.captured} frames captured, of which ${frames.segments} were segments of ours`,
       ...(dropped.length > 0 ? [`Not ours: ${dropped.map(([reason, count]) => `${count} ${reason}`).join(", ")}`] : []),
+      ...(refused.frames > 0 ? [`Rejected by the kernel's filter: ${rejected(refused)}`] : []),
       `Flows: ${flows.opened} opened, ${flows.picked_up} picked up, ${flows.closed} closed, ${flows.evicted} evicted`,
       `Reassembly: ${reassembly.gaps} gaps (${reassembly.gap_bytes} bytes), ${reassembly.out_of_order} segments out of order, ${reassembly.retransmitted_bytes} bytes retransmitted`,
-      ...destinationLines(totals, "Requests", "Answers", "Endpoint"),
+      ...destinationLines(totals, "Requests", "Answers", "Endpoint", chosenAway),
       ...totals.destinations.flatMap((each) =>
-        destinationLines(each, `${each.address}: requests`, `${each.address}: answers`, each.address),
+        destinationLines(each, `${each.address}: requests`, `${each.address}: answers`, each.address, []),
       ),
     ];
-    if (this.log.format === "json") this.log.info(lines[0]!, totals);
+    if (this.log.format === "json") this.log.info(lines[0]!, { event: "totals", ...totals });
     else for (const line of lines) this.log.info(line);
+  }
+
+  /** What a dry run would have done with the requests, by what decides. */
+  dryRun(verdicts: readonly DryRunVerdict[]): void {
+    for (const { by, count, examples } of verdicts) {
+      const shown = `${examples.join(", ")}${count > examples.length ? ", …" : ""}`;
+      this.log.info(`Dry run: ${count} ${plural(count, "request")}: ${by} (${shown})`, { by, count, examples });
+    }
   }
 
   /**
@@ -233,7 +286,7 @@ export class RunReport {
   private once(kind: string, message: string): void {
     if (this.told.has(kind)) return;
     this.told.add(kind);
-    this.log.warn(message);
+    this.log.warn(message, { event: kind });
   }
 
   private upstreamOf(destination: number): Counters["upstream"] {
@@ -251,18 +304,38 @@ function destinationLines(
   ofRequests: string,
   ofResponses: string,
   ofConnections: string,
+  chosenAway: readonly string[],
 ): string[] {
-  const unsent = Object.entries(requests.dropped).filter(([, count]) => count > 0);
+  const unsent = Object.entries(requests.dropped).filter(([reason, count]) => count > 0 && !isByPolicy(reason));
   const classes = (["1xx", "2xx", "3xx", "4xx", "5xx"] as const).map((group) => `${responses[group]} ${group}`);
   return [
     ...(requests.seen > 0
       ? [
           `${ofRequests}: ${requests.seen} seen, ${requests.forwarded} forwarded, ${requests.damaged} damaged` +
-            unsent.map(([reason, count]) => `, ${count} dropped (${reason})`).join(""),
+            unsent.map(([reason, count]) => `, ${count} dropped (${reason})`).join("") +
+            (requests.skipped_request_lines > 0
+              ? `, ${requests.skipped_request_lines} passed over behind gaps (skipped_request_lines)`
+              : ""),
           `${ofResponses}: ${requests.answered} (${classes.join(", ")}), ${responses.unanswered} requests unanswered`,
         ]
       : []),
+    ...(chosenAway.length > 0 ? [`Left out by policy: ${chosenAway.join(", ")}`] : []),
     `${ofConnections}: ${upstream.bytes} bytes on ${upstream.connects} connections, ${upstream.connect_errors} could not be made, ${upstream.broken} broke, ${upstream.given_up} were given up, ${upstream.lost_bytes} bytes lost`,
+  ];
+}
+
+function isByPolicy(reason: string): boolean {
+  return (POLICY_DROPS as readonly string[]).includes(reason);
+}
+
+/** What was not to be forwarded, in words: it is neither damage nor loss. */
+function leftOut({ requests, streams }: Counters): string[] {
+  const connections = Object.values(streams.dropped).reduce((sum, count) => sum + count, 0);
+  return [
+    ...POLICY_DROPS.filter((reason) => requests.dropped[reason] > 0).map(
+      (reason) => `${requests.dropped[reason]} ${plural(requests.dropped[reason], "request")} ${reason}`,
+    ),
+    ...(connections > 0 ? [`${connections} ${plural(connections, "connection")}`] : []),
   ];
 }
 
@@ -270,19 +343,13 @@ function plural(count: number, noun: string): string {
   return count === 1 ? noun : `${noun}s`;
 }
 
+/** What the kernel's filter refused, and of a sample, what it was. */
+function rejected({ frames, sampled, dropped }: CountersSnapshot["refused"]): string {
+  const found = Object.entries(dropped).filter(([, count]) => count > 0);
+  const sample = found.map(([reason, count]) => `${count} ${reason}`).join(", ");
+  return `${frames} mirror frames${sampled === 0 ? "" : ` (of ${sampled} that were looked at: ${sample})`}`;
+}
+
 function perSecond(count: number, seconds: number): string {
   return Math.round(count / seconds).toLocaleString("en-US");
-}
-
-function total(counts: Map<number, number>): number {
-  let sum = 0;
-  for (const count of counts.values()) sum += count;
-  return sum;
-}
-
-/** The most frequent ones. */
-function listed(counts: Map<number, number>): string {
-  const byCount = [...counts].sort(([, a], [, b]) => b - a);
-  const shown = byCount.slice(0, STRANGERS_SHOWN_MAX).map(([key]) => key);
-  return shown.join(", ") + (byCount.length > shown.length ? " …" : "");
 }

@@ -2,10 +2,12 @@
  * A run from start to end: an interface that shards share, or a savefile for one of them. Signals stop it
  * in order: capturing first, then what waits is delivered, then responses may come in for a while.
  */
-import { statSync } from "node:fs";
 import { isatty } from "node:tty";
 import { addressName } from "../address.ts";
-import { Savefile } from "../capture/savefile.ts";
+import { Admin } from "../admin/admin.ts";
+import { nameOf } from "../capture/byte-source.ts";
+import { openSavefiles, sizeOf } from "../capture/savefiles.ts";
+import { becomeUser, findUser } from "../capture/user.ts";
 import type { Config } from "../config.ts";
 import { Clock } from "../clock.ts";
 import { DRAIN_MS } from "../shard/drain.ts";
@@ -14,14 +16,14 @@ import { LiveRun } from "./live-run.ts";
 import { Counters } from "../observe/counters.ts";
 import { Log } from "../observe/log.ts";
 import { Progress } from "../observe/progress.ts";
+import { Problems } from "../observe/problems.ts";
 import { RunReport } from "../observe/report.ts";
 import { SummaryFile } from "../observe/summary-file.ts";
 import { SavefileRun } from "./savefile-run.ts";
 import type { StartThread } from "../shard/shards.ts";
 import { type Stop, stopSignal } from "./stop.ts";
 import { VERSION_LINE } from "../version.ts";
-
-const REPORT_MS = 1000;
+import { Watch, type Watched } from "./watch.ts";
 
 const STATUS_DONE = 0;
 const STATUS_NOT_DONE = 1;
@@ -31,6 +33,7 @@ const STATUS_NOT_DONE = 1;
  * RefusalError, ShardError.
  */
 export async function run(config: Config, startThread: StartThread): Promise<number> {
+  const user = config.user === undefined ? undefined : findUser(config.user);
   const clock = new Clock();
   const log = new Log(config.logLevel, config.logFormat, clock.now);
   const summary = config.summary === undefined ? undefined : SummaryFile.open(config.summary);
@@ -41,7 +44,10 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   );
   const counters = new Counters(config.also.map(addressName));
   const report = new RunReport(log, counters, config, clock.now);
+  const admin = config.admin === undefined ? undefined : new Admin(config, clock.now);
+  const watch = new Watch(counters, new Problems(config), report, admin, clock.now);
   log.debug(VERSION_LINE);
+  if (admin !== undefined) log.info(`Serving metrics, health and a status page at ${admin.url}`);
   if (config.tlsInsecure && [config.address, ...config.also].some(({ isSecure }) => isSecure === true)) {
     log.warn(
       "Certificates are not verified (--tls-insecure): whoever answers at an https:// address gets what is forwarded",
@@ -53,23 +59,28 @@ export async function run(config: Config, startThread: StartThread): Promise<num
     return LiveRun.start(config, counters, report, log, startThread, stop);
   };
   const source = await start();
-  const ticker = setInterval(() => report.tick(), REPORT_MS);
-  let status = source === undefined ? STATUS_DONE : await runToEnd(source, stop, log);
-  clearInterval(ticker);
-  report.tick();
+  if (user !== undefined) {
+    becomeUser(user);
+    log.debug(`Running as ${user.name}`);
+  }
+  if (source !== undefined) watch.start(source);
+  watch.phase = config.read === undefined ? "capturing" : "reading";
+  let status = source === undefined ? STATUS_DONE : await runToEnd(source, stop, log, watch);
+  watch.stop();
+  admin?.close();
   if (status === STATUS_DONE || counters.frames.captured > 0) report.totals();
-  summary?.write(counters.snapshot());
+  summary?.write({ ...counters.snapshot(), ...(admin === undefined ? {} : { admin: admin.counters }) });
   if (config.read !== undefined && report.unforwarded(config.mode)) status = STATUS_NOT_DONE;
   return status;
 }
 
 /** Where the frames come from. */
-interface Source {
+interface Source extends Watched {
   run(stop: Stop): Promise<void>;
   finish(stop: Stop): Promise<void>;
 }
 
-async function runToEnd(source: Source, stop: Stop, log: Log): Promise<number> {
+async function runToEnd(source: Source, stop: Stop, log: Log, watch: Watch): Promise<number> {
   // What came before the machine refused to go on is still forwarded.
   const refused = (error: unknown): number => {
     if (!(error instanceof RefusalError)) throw error;
@@ -78,6 +89,7 @@ async function runToEnd(source: Source, stop: Stop, log: Log): Promise<number> {
   };
   try {
     const status = await source.run(stop).then(() => STATUS_DONE, refused);
+    watch.phase = "stopping";
     await source.finish(stop);
     return status;
   } catch (error) {
@@ -87,18 +99,18 @@ async function runToEnd(source: Source, stop: Stop, log: Log): Promise<number> {
   }
 }
 
-/** Throws RefusalError. */
-function startReading(
+/** Rejects with RefusalError. */
+async function startReading(
   config: Config,
-  path: string,
+  paths: readonly string[],
   counters: Counters,
   report: RunReport,
   log: Log,
   clock: Clock,
-): SavefileRun {
-  const savefile = Savefile.open(path);
+): Promise<SavefileRun> {
+  const savefiles = await openSavefiles(paths, config.follow, (error) => log.error(error.message));
   const showsProgress = log.format === "pretty" && isatty(2);
-  const progress = showsProgress ? new Progress(path === "-" ? 0 : statSync(path).size, clock.now) : undefined;
-  log.info(`Reading ${path === "-" ? "standard input" : path}`);
-  return new SavefileRun(savefile, config, counters, report, clock, progress);
+  const progress = showsProgress ? new Progress(sizeOf(paths, config.follow), clock.now) : undefined;
+  log.info(`Reading ${paths.map(nameOf).join(", ")}`);
+  return new SavefileRun(savefiles, config, counters, report, clock, progress);
 }

@@ -1,16 +1,19 @@
 /** Reading a savefile to its end, no faster than the endpoint takes it: one shard, in the main thread. */
-import type { RecordSource } from "../capture/record-source.ts";
+import type { WaitingSource } from "../capture/record-source.ts";
 import type { Config } from "../config.ts";
 import type { Clock } from "../clock.ts";
 import { drain, finish, turn } from "../shard/drain.ts";
+import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
 import { bunConnector } from "../forward/socket.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import type { Counters } from "../observe/counters.ts";
+import type { Surroundings } from "../observe/problems.ts";
 import type { Progress } from "../observe/progress.ts";
 import type { RunReport } from "../observe/report.ts";
 import { Shard } from "../shard/shard.ts";
 import { shardOptions } from "../shard/setup.ts";
 import type { Stop } from "./stop.ts";
+import type { Watched } from "./watch.ts";
 
 /** Records of a savefile between turns of the event loop. */
 const READ_RECORDS_MAX = 2048;
@@ -18,15 +21,7 @@ const TICK_MS = 5;
 /** How long to wait for an endpoint that is behind before looking again. */
 const BEHIND_MS = 1;
 
-/** A source that is read on by waiting for it (Savefile). */
-export interface WaitingSource extends RecordSource {
-  /** Bytes read so far. */
-  readonly position: number;
-  /** Resolves when there is another batch; false: it is at its end. Rejects with RefusalError. */
-  fill(): Promise<boolean>;
-}
-
-export class SavefileRun {
+export class SavefileRun implements Watched {
   private readonly shard: Shard;
   private readonly memory: MemoryGuard;
 
@@ -40,7 +35,11 @@ export class SavefileRun {
     private readonly progress?: Progress,
   ) {
     this.memory = new MemoryGuard(config.maxBufferMib);
-    this.shard = new Shard(shardOptions(config, 1), counters, report, bunConnector, clock.now);
+    // Plain frames that come as they are captured may be our own.
+    const own =
+      config.encapsulation === "none" && config.read?.includes("-") === true ? new OwnConnections() : undefined;
+    const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
+    this.shard = new Shard({ ...shardOptions(config, 1), own }, counters, report, connector, clock.now);
   }
 
   /** Takes all records, until the savefile ends or `stop` is requested. Throws RefusalError. */
@@ -65,10 +64,16 @@ export class SavefileRun {
     }
   }
 
+  look(): Surroundings {
+    const { shard } = this;
+    return { gauges: shard.takeGauges(), isInterfaceUp: true, strangers: shard.strangers };
+  }
+
   /** Ends all flows, and waits for what the endpoint still has to do. */
   async finish(stop: Stop): Promise<void> {
     await finish(this.shard, this.memory, stop);
     await drain(this.shard, this.clock.now, stop);
     this.report.strangers(this.shard.strangers);
+    if (this.shard.dryRun !== null) this.report.dryRun(this.shard.dryRun.results);
   }
 }

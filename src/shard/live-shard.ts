@@ -10,9 +10,12 @@ import { Clock } from "../clock.ts";
 import { isSupportedLinkType } from "../decode/link.ts";
 import { drain, finish, turn } from "./drain.ts";
 import { RefusalError } from "../errors.ts";
+import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
 import { bunConnector } from "../forward/socket.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import { Counters } from "../observe/counters.ts";
+import type { Gauges } from "../observe/gauges.ts";
+import type { Shared } from "./messages.ts";
 import { Shard, type ShardReport } from "./shard.ts";
 import { shardOptions } from "./setup.ts";
 
@@ -37,6 +40,8 @@ export class LiveShard {
   private readonly shard: Shard;
   private readonly capture: LiveCapture;
   private readonly memory: MemoryGuard;
+  /** Undefined before {@link accept}. */
+  private wait: FrameWait | undefined;
   /** When the kernel was told to refuse; Infinity: it was not. */
   private refusedMs = Infinity;
 
@@ -45,9 +50,13 @@ export class LiveShard {
     private readonly config: Config,
     shards: number,
     report: ShardReport,
+    shared: Shared,
   ) {
     this.counters = new Counters(config.also.map(addressName));
-    this.shard = new Shard(shardOptions(config, shards), this.counters, report, bunConnector, this.clock.now);
+    const own = shared.own === null ? undefined : new OwnConnections(shared.own);
+    const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
+    const options = { ...shardOptions(config, shards, shared.rate), own };
+    this.shard = new Shard(options, this.counters, report, connector, this.clock.now);
     this.memory = new MemoryGuard(config.maxBufferMib);
     this.capture = LiveCapture.open({
       interfaceName: config.interfaceName!,
@@ -66,21 +75,17 @@ export class LiveShard {
   /** Divides the interface with the other shards. `id` null: makes the group. Returns its id. Throws RefusalError. */
   shareInterface(id: number | null): number {
     const { fd } = this.capture;
-    const shared =
-      id === null
-        ? createFanout(fd, fanoutProgram({ vxlanPort: this.config.vxlanPort }))
-        : joinFanout(fd, id)
-          ? id
-          : undefined;
+    const shared = id === null ? createFanout(fd, fanoutProgram(this.config)) : joinFanout(fd, id) ? id : undefined;
     if (shared === undefined)
       throw this.refusal("the kernel does not divide it among threads (PACKET_FANOUT); use --threads 1");
     return shared;
   }
 
-  /** Has the kernel accept our frames. Throws RefusalError. */
-  accept(): void {
-    const { vni, port, vxlanPort } = this.config;
-    this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, vxlanPort, vni, port }));
+  /** Has the kernel accept our frames, and opens what {@link run} needs. Throws RefusalError. */
+  async accept(): Promise<void> {
+    const { encapsulation, vxlanPort, vnis, ports } = this.config;
+    this.wait = await FrameWait.create(this.capture.fd);
+    this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, encapsulation, vxlanPort, vnis, ports }));
   }
 
   /** Closes the interface, where nothing is to be captured after all: {@link run} is not to be called then. */
@@ -100,8 +105,8 @@ export class LiveShard {
    */
   async run(sinceMs: number, counted: () => void): Promise<void> {
     const { capture, shard, memory, clock } = this;
+    const wait = this.wait!;
     capture.sinceMs = sinceMs;
-    const wait = await FrameWait.create(capture.fd);
     let statsDueMs = 0;
     let lastFrameMs = 0;
     let hasFrames = true;
@@ -123,7 +128,8 @@ export class LiveShard {
       shard.advance(nowMs);
       memory.check();
       if (nowMs >= statsDueMs) {
-        statsDueMs = nowMs + STATS_MS;
+        // All shards at the same times, which the main thread looks between: no sum misses one.
+        statsDueMs = (Math.floor(nowMs / STATS_MS) + 1) * STATS_MS;
         this.countKernelDrops();
         counted();
       }
@@ -134,6 +140,10 @@ export class LiveShard {
     }
     this.countKernelDrops();
     capture.close();
+  }
+
+  takeGauges(): Gauges {
+    return this.shard.takeGauges();
   }
 
   /** Forwards what was captured, and waits for its responses, but not for ever. */

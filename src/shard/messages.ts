@@ -1,11 +1,21 @@
 /** What the main thread and the threads of the shards say to each other. None of it is per packet. */
 import type { Config } from "../config.ts";
+import type { SharedConnections } from "../forward/own-connections.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Counters } from "../observe/counters.ts";
+import type { Gauges } from "../observe/gauges.ts";
+
+/** What the shards of a run have in common. */
+export interface Shared {
+  /** Of --max-rate (policy/rate.ts). */
+  readonly rate: SharedArrayBuffer;
+  /** Our connections that may be among the frames; null: none can be. */
+  readonly own: SharedConnections | null;
+}
 
 export type ToShard =
   /** Open the interface, refusing every frame. `fanoutId` null: make the group (if there are several shards). */
-  | { kind: "open"; config: Config; shards: number; fanoutId: number | null }
+  | { kind: "open"; config: Config; shards: number; fanoutId: number | null; shared: Shared }
   /** Have the kernel accept our frames; those from before `begin`'s time are passed over. */
   | { kind: "accept" }
   | { kind: "begin"; sinceMs: number }
@@ -21,9 +31,9 @@ export type FromShard =
   | { kind: "accepting" }
   | { kind: "closed" }
   | { kind: "refusing" }
-  | { kind: "finished"; counters: Counters }
+  | { kind: "finished"; counters: Counters; gauges: Gauges }
   /** Sent every now and then. */
-  | { kind: "counters"; counters: Counters }
+  | { kind: "counters"; counters: Counters; gauges: Gauges }
   /** A call of {@link ShardReport}, for the main thread to tell. */
   | { kind: "told"; call: ReportCall }
   /** The machine refuses (RefusalError): the shard has ended. */

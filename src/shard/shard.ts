@@ -4,7 +4,7 @@
  */
 import { Budget } from "../memory/budget.ts";
 import type { RecordSource } from "../capture/record-source.ts";
-import { Decoder } from "../decode/decoder.ts";
+import { Decoder, type DecoderOptions } from "../decode/decoder.ts";
 import { SEGMENT } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
 import { FlowTable } from "../flow/flow-table.ts";
@@ -20,14 +20,13 @@ import { HttpMode } from "../forward/http-mode.ts";
 import type { HttpOptions, HttpReport } from "../forward/http-options.ts";
 import { TcpMode, type TcpOptions } from "../forward/tcp-mode.ts";
 import { ArrayPool } from "../memory/array-pool.ts";
+import type { DryRun } from "../policy/dry-run.ts";
 import type { Counters } from "../observe/counters.ts";
+import type { Gauges } from "../observe/gauges.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
-export interface ShardOptions extends HttpOptions, TcpOptions {
+export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
   readonly mode: "http" | "tcp";
-  readonly vxlanPort: number;
-  readonly vni: number;
-  readonly port: number;
   readonly address: ForwardAddress;
   /** Further destinations. */
   readonly also: readonly ForwardAddress[];
@@ -110,6 +109,26 @@ export class Shard {
     }
     this.flush();
     return more;
+  }
+
+  /** How things stand, for the main thread to show: call it once an interval. */
+  takeGauges(): Gauges {
+    const { destination, http } = this;
+    return {
+      waiting_requests: http?.load.waitingRequests ?? 0,
+      longest_waiting_requests: http?.load.takeLongest() ?? 0,
+      requests_in_flight: http?.load.awaitingPipes ?? 0,
+      upstream_open: destination.openCount,
+      upstream_unsettled: destination.unsettledCount,
+      buffer_bytes: destination.memory.budget.usedBytes,
+      connected_ms: destination.connectedMs,
+      unconnected_ms: destination.unconnectedMs,
+    };
+  }
+
+  /** What a dry run has found; null: it is none. */
+  get dryRun(): DryRun | null {
+    return this.http?.dryRun ?? null;
   }
 
   /** Whom the frames were for that were not for us. */

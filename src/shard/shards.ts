@@ -6,7 +6,10 @@
 import { availableParallelism } from "node:os";
 import type { Config } from "../config.ts";
 import { RefusalError, ShardError } from "../errors.ts";
+import { OwnConnections } from "../forward/own-connections.ts";
 import type { Counters } from "../observe/counters.ts";
+import { type Gauges, together } from "../observe/gauges.ts";
+import { sharedRate } from "../policy/rate.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Answer, FromShard, ReportCall, ToShard } from "./messages.ts";
 import type { Stopping } from "./drain.ts";
@@ -42,12 +45,17 @@ export class Shards {
   }
 
   /**
-   * Starts capturing. Until all handles divide the interface, and accept, none takes a frame: it then takes those
-   * since one moment, the same for all. Returns libpcap's name; undefined: `stop` was requested, and nothing is
-   * captured. Throws RefusalError, ShardError.
+   * Has all handles divide the interface, and accept; none takes a frame until {@link begin}. Returns libpcap's name;
+   * undefined: `stop` was requested, and nothing is captured. Throws RefusalError, ShardError.
    */
   async start(stop: Stopping): Promise<string | undefined> {
     return Promise.race([this.startAll(stop), this.failure]);
+  }
+
+  /** Starts capturing: all take the frames since one moment, the same for all. */
+  begin(): void {
+    const sinceMs = Date.now();
+    for (const thread of this.threads) thread.say({ kind: "begin", sinceMs });
   }
 
   /** Stops capturing, has what was captured forwarded, and waits for its responses. Throws ShardError. */
@@ -67,10 +75,16 @@ export class Shards {
     return this.threads.map(({ counters }) => counters).filter((counters) => counters !== undefined);
   }
 
+  /** How things stand in all of them together. */
+  get gauges(): Gauges {
+    return together(this.threads.map(({ gauges }) => gauges).filter((gauges) => gauges !== undefined));
+  }
+
   /** It goes no further where a thread fails. */
   private async startAll(stop: Stopping): Promise<string | undefined> {
     const { config, threads } = this;
-    const open = { kind: "open", config, shards: config.threads } as const;
+    const own = config.encapsulation === "none" ? new OwnConnections().shared : null;
+    const open = { kind: "open", config, shards: config.threads, shared: { rate: sharedRate(), own } } as const;
     const [first, ...others] = this.startSome() as [ShardThread, ...ShardThread[]];
     // The first makes the group, which the others join.
     const { libraryName, fanoutId } = await first.ask({ ...open, fanoutId: null }, "opened");
@@ -83,8 +97,6 @@ export class Shards {
       await askAll(threads.slice(i, i + AT_ONCE), { kind: "accept" }, "accepting");
       if (stop.requested) return this.giveBack();
     }
-    const sinceMs = Date.now();
-    for (const thread of threads) thread.say({ kind: "begin", sinceMs });
     return libraryName;
   }
 
@@ -129,6 +141,7 @@ interface ThreadEvents {
 class ShardThread {
   /** As the shard last told them. */
   counters: Counters | undefined;
+  gauges: Gauges | undefined;
   private awaited: { kind: Answer["kind"]; resolve: (answer: Answer) => void } | undefined;
 
   constructor(
@@ -157,10 +170,11 @@ class ShardThread {
       this.events.told(message.call);
     } else if (message.kind === "refused") {
       this.events.refused(new RefusalError(message.message));
-    } else if (message.kind === "counters") {
-      this.counters = message.counters;
     } else {
-      if (message.kind === "finished") this.counters = message.counters;
+      if (message.kind === "counters" || message.kind === "finished") {
+        this.counters = message.counters;
+        this.gauges = message.gauges;
+      }
       if (this.awaited?.kind === message.kind) this.awaited.resolve(message);
     }
   }

@@ -28,19 +28,19 @@ const report: ShardReport = {
 async function follow(message: ToShard): Promise<void> {
   switch (message.kind) {
     case "open": {
-      const { config, shards, fanoutId } = message;
-      shard = new LiveShard(config, shards, report);
+      const { config, shards, fanoutId, shared } = message;
+      shard = new LiveShard(config, shards, report, shared);
       const { libraryName } = shard;
       say({ kind: "opened", libraryName, fanoutId: shards > 1 ? shard.shareInterface(fanoutId) : null });
       return;
     }
     case "accept":
-      shard!.accept();
+      await shard!.accept();
       say({ kind: "accepting" });
       return;
     case "begin":
       // What was captured before the machine refuses to go on is still to be forwarded.
-      running = shard!.run(message.sinceMs, () => say({ kind: "counters", counters: shard!.counters })).catch(refused);
+      running = shard!.run(message.sinceMs, () => sayCounters("counters")).catch(refused);
       return running;
     case "close":
       shard!.close();
@@ -53,8 +53,12 @@ async function follow(message: ToShard): Promise<void> {
     case "finish":
       await running;
       await shard!.finish();
-      say({ kind: "finished", counters: shard!.counters });
+      sayCounters("finished");
   }
+}
+
+function sayCounters(kind: "counters" | "finished"): void {
+  say({ kind, counters: shard!.counters, gauges: shard!.takeGauges() });
 }
 
 /** Tells what the machine refuses. Anything else that is thrown is a bug, and ends the program (shards.ts). */

@@ -5,6 +5,7 @@
 import { expect, test } from "bun:test";
 import { Clients } from "./clients.ts";
 import { Scripted, type ScriptedSocket } from "./scripted.ts";
+import { editsOf, policyFor } from "../support/policies.ts";
 
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n";
@@ -160,8 +161,8 @@ test.each([1, 20])("where the source waits and memory is short, %d uploads at on
 
 test("a head that is held in several pieces is edited as a whole", () => {
   const fields = `A: ${"a".repeat(520_000)}\r\nB: ${"b".repeat(9000)}\r\n`;
-  const headerEdits = { host: undefined, fields: [["X-Added", "1"]] as const, mark: false };
-  const world = new Clients({ maxRequestBytes: 1, maxHeaderBytes: 530_000, headerEdits });
+  const policy = policyFor({ headEdits: editsOf({ setHeader: [["X-Added", "1"]] }) });
+  const world = new Clients({ maxRequestBytes: 1, maxHeaderBytes: 530_000, policy });
   const client = world.open();
   const request = post(20_000, fields);
   for (let at = 0; at < request.length; at += 10_480) world.take(client, request.slice(at, at + 10_480));
@@ -171,4 +172,28 @@ test("a head that is held in several pieces is edited as a whole", () => {
   const line = "POST / HTTP/1.1\r\n";
   expect(socket.text === `${line}X-Added: 1\r\n${request.slice(line.length)}`).toBe(true);
   expect(world.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1 });
+});
+
+/** Requests that ask for their connection to be closed: an endpoint that does so need not say so. */
+const LAST = [
+  ["Connection: close", "GET / HTTP/1.1\r\nConnection: close\r\n\r\n"],
+  ["HTTP/1.0", "GET / HTTP/1.0\r\n\r\n"],
+] as const;
+test.each(LAST)("a close that a request has asked for (%s) says nothing of other connections", (_how, last) => {
+  const world = new Clients();
+  const keeping = world.open();
+  for (let i = 0; i < 3; i++) {
+    world.say(world.open(), last);
+    const socket = world.connector.accept();
+    world.respond(socket, OK);
+    socket.events.closed(undefined);
+    world.settle();
+  }
+  world.say(keeping, "GET / HTTP/1.1\r\n\r\n");
+  const socket = world.connector.accept();
+  world.respond(socket, OK);
+  world.say(keeping, "GET / HTTP/1.1\r\n\r\n");
+  world.respond(socket, OK);
+  expect(world.requests).toMatchObject({ seen: 5, answered: 5 });
+  expect(world.connector.sockets).toHaveLength(4);
 });

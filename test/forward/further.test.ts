@@ -28,7 +28,7 @@ const HTTP = {
   maxRequestBytes: 1000,
   maxHeaderBytes: 1000,
   responseTimeoutMs: 30_000,
-  headerEdits: null,
+  policy: null,
 } satisfies Partial<HttpOptions>;
 
 interface WorldOptions extends Partial<HttpOptions> {
@@ -355,7 +355,11 @@ describe("an upgrade", () => {
 test("mode tcp: each gets the bytes, and one that takes nothing loses its own", () => {
   const world = new World({ furtherBytes: 8000 });
   const [endpoint, ...further] = world.destinations as [Destination, ...Destination[]];
-  const mode = new TcpMode(endpoint, { responseTimeoutMs: 1000, finDelayMs: 0, proxyProtocol: "pass" }, further);
+  const mode = new TcpMode(
+    endpoint,
+    { responseTimeoutMs: 1000, finDelayMs: 0, proxyProtocol: "pass", policy: null },
+    further,
+  );
   const client = mode.open({ identity: new Int32Array(9), hasSyn: true });
   const sockets = world.connectors.map((connector) => connector.accept());
   sockets[1]!.block();

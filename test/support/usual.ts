@@ -7,6 +7,7 @@ export const USUAL = {
   finDelayMs: 1000,
   proxyProtocol: "pass",
   sourceWaits: false,
+  policy: null,
   tls: null,
   also: [],
 } as const satisfies Partial<ShardOptions>;
