@@ -11,6 +11,7 @@ import type { Rule } from "../policy/rules.ts";
 import type { Sample } from "../policy/sample.ts";
 import { LISTEN_ADDRESS_FORMS, parseListenAddress } from "./listen-address.ts";
 import {
+  factorOrMax,
   fieldValue,
   headerField,
   headerName,
@@ -105,6 +106,18 @@ export const flags = {
     default: false,
     help: "with --read: the file grows, and is replaced by others of its name; ends with a signal",
   } as SwitchFlag,
+  speed: single<number | "max">({
+    value: factorOrMax,
+    hint: "max|FACTOR",
+    default: "max",
+    help: "with --read: 1 sends requests as far apart as they were captured, 2 twice as fast; max: as the endpoint takes them",
+  }),
+  loop: single({
+    value: wholeNumber(1, 1_000_000),
+    hint: "N",
+    default: 1,
+    help: "with --read: how often the savefiles are forwarded; each time when all of the one before is done",
+  }),
   mode: single<Mode>({
     value: oneOf(MODES),
     hint: "http|tcp",

@@ -12,6 +12,7 @@
  * Names are those of --summary; a name with `dropped` by reason is an array in the order of
  * DROP_REASONS until it is shown.
  */
+import { scheduleCounters } from "../capture/paced-source.ts";
 import { type DecodeCounters, fragmentCounters, frameCounters } from "../decode/counters.ts";
 import { DROP_REASONS, type DropReason } from "../decode/drop-reason.ts";
 import { flowCounters, type FlowTableCounters, reassemblyCounters } from "../flow/counters.ts";
@@ -50,6 +51,8 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly streams = streamCounters();
   readonly upstream = upstreamCounters();
   readonly delay = delayCounters();
+  /** With --speed. */
+  readonly schedule = scheduleCounters();
   readonly response_time = responseTimeCounters();
 
   /** Makes these counters the sum of the others. */
@@ -72,6 +75,7 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
       upstream: { ...this.upstream },
       delay: byBound(this.delay, DELAY_BUCKETS_MS),
       response_time: byBound(this.response_time, RESPONSE_TIME_BUCKETS_MS),
+      schedule: { ...this.schedule },
     };
   }
 }

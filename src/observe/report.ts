@@ -1,5 +1,6 @@
 /** What is told of a run: a line while there is traffic, warnings that are due once, the totals. */
 import { addressName, type ForwardAddress } from "../address.ts";
+import type { ScheduleCounters } from "../capture/paced-source.ts";
 import { Drop } from "../decode/drop-reason.ts";
 import type { Encapsulation } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
@@ -250,6 +251,7 @@ export class RunReport {
       ...(chosenAway.length > 0 ? [`Left out by policy: ${chosenAway.join(", ")}`] : []),
       `Endpoint: ${upstream.bytes} bytes on ${upstream.connects} connections, ${upstream.connect_errors} could not be made, ${upstream.broken} broke, ${upstream.given_up} were given up, ${upstream.lost_bytes} bytes lost`,
     ];
+    lines.push(...scheduleLines(totals.schedule));
     if (this.log.format === "json") this.log.info(lines[0]!, { event: "totals", ...totals });
     else for (const line of lines) this.log.info(line);
   }
@@ -306,6 +308,12 @@ function leftOut({ requests, streams }: Counters): string[] {
     ),
     ...(connections > 0 ? [`${connections} ${plural(connections, "connection")}`] : []),
   ];
+}
+
+/** With --speed: how the schedule was kept, and why not. */
+function scheduleLines({ on_time, late, held }: ScheduleCounters): string[] {
+  if (on_time + late + held === 0) return [];
+  return [`Schedule: ${on_time} frames on time, ${late} late, ${held} held back by the endpoint`];
 }
 
 function plural(count: number, noun: string): string {
