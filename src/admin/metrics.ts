@@ -70,19 +70,29 @@ function info({ startedMs, look, phase }: View): Metric[] {
 }
 
 /** Each counter of the summary, whatever groups there are. */
-function counted(counters: CountersSnapshot): Metric[] {
-  return Object.entries(counters as Tree).flatMap(([group, tree]) => {
-    const labels = OF_DESTINATION.includes(group) ? DESTINATION : {};
-    const counts = tree as Tree;
-    if ("buckets" in counts) return [histogram(group, counts as Times, labels)];
-    const classes = Object.entries(counts).filter(([name]) => CLASS.test(name));
-    const others = Object.entries(counts).filter(([name]) => !CLASS.test(name));
-    const byClass = classes.map(([name, value]) => ({ labels: { ...labels, class: name }, value: value as number }));
-    return [
-      ...(byClass.length > 0 ? [metric(`${group}_total`, "counter", byClass)] : []),
-      ...others.map(([name, value]) => counter(`${group}_${name}`, value, labels)),
-    ];
+function counted({ destinations, ...counters }: CountersSnapshot): Metric[] {
+  return Object.entries(counters as Tree).flatMap(([group, counts]) => {
+    if (!OF_DESTINATION.includes(group)) return ofGroup(group, counts as Tree, {});
+    const further = destinations.map((each) =>
+      ofGroup(group, (each as unknown as Tree)[group] as Tree, { destination: each.address }),
+    );
+    // A metric has the samples of all destinations, which all have the same counters.
+    return ofGroup(group, counts as Tree, DESTINATION).map((endpoints, i) => ({
+      ...endpoints,
+      samples: [endpoints, ...further.map((metrics) => metrics[i]!)].flatMap(({ samples }) => samples),
+    }));
   });
+}
+
+function ofGroup(group: string, counts: Tree, labels: Labels): Metric[] {
+  if ("buckets" in counts) return [histogram(group, counts as Times, labels)];
+  const classes = Object.entries(counts).filter(([name]) => CLASS.test(name));
+  const others = Object.entries(counts).filter(([name]) => !CLASS.test(name));
+  const byClass = classes.map(([name, value]) => ({ labels: { ...labels, class: name }, value: value as number }));
+  return [
+    ...(byClass.length > 0 ? [metric(`${group}_total`, "counter", byClass)] : []),
+    ...others.map(([name, value]) => counter(`${group}_${name}`, value, labels)),
+  ];
 }
 
 function counter(words: string, value: number | Tree, labels: Labels): Metric {
