@@ -18,10 +18,16 @@ export interface Config extends PolicyOptions {
   /** Paths of savefiles; `-`: standard input; undefined: an interface is captured. */
   readonly read: readonly string[] | undefined;
   readonly follow: boolean;
+  /** How much faster than captured; `max`: as fast as the endpoint takes it. */
+  readonly speed: number | "max";
+  readonly loop: number;
   readonly encapsulation: Encapsulation;
   readonly vnis: readonly number[] | "any";
   readonly ports: readonly number[];
+  /** The endpoint. */
   readonly address: ForwardAddress;
+  /** Further destinations. */
+  readonly also: readonly ForwardAddress[];
   readonly mode: Mode;
   readonly maxPendingPackets: number;
   /** Infinity: no limit. A savefile's holes keep nobody waiting, and what fills one may come late in it. */

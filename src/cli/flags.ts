@@ -2,7 +2,9 @@
  * The flags, declared in one place: values, environment variables, defaults, and what --help says. A flag beats its
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
+import type { ForwardAddress } from "../address.ts";
 import { type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
+import { forwardAddress } from "./forward-address.ts";
 import type { ListenAddress } from "../address.ts";
 import { type Encapsulation, ENCAPSULATIONS } from "../decode/tunnel.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
@@ -11,6 +13,7 @@ import type { Rule } from "../policy/rules.ts";
 import type { Sample } from "../policy/sample.ts";
 import { LISTEN_ADDRESS_FORMS, parseListenAddress } from "./listen-address.ts";
 import {
+  factorOrMax,
   fieldValue,
   headerField,
   headerName,
@@ -105,6 +108,18 @@ export const flags = {
     default: false,
     help: "with --read: the file grows, and is replaced by others of its name; ends with a signal",
   } as SwitchFlag,
+  speed: single<number | "max">({
+    value: factorOrMax,
+    hint: "max|FACTOR",
+    default: "max",
+    help: "with --read: 1 sends requests as far apart as they were captured, 2 twice as fast; max: as the endpoint takes them",
+  }),
+  loop: single({
+    value: wholeNumber(1, 1_000_000),
+    hint: "N",
+    default: 1,
+    help: "with --read: how often the savefiles are forwarded; each time when all of the one before is done",
+  }),
   mode: single<Mode>({
     value: oneOf(MODES),
     hint: "http|tcp",
@@ -280,6 +295,13 @@ export const flags = {
     default: false,
     help: "add X-Mirrored-From: <client address>; a request that has it already is not forwarded",
   } as SwitchFlag,
+  also: {
+    kind: "list",
+    value: forwardAddress,
+    hint: "ADDR",
+    default: [],
+    help: "a further destination, which gets every request as well; may be given more than once",
+  } as ListFlag<ForwardAddress>,
   "proxy-protocol": single<ProxyProtocol>({
     value: oneOf(PROXY_PROTOCOL_WAYS),
     hint: "pass|strip",

@@ -3,11 +3,13 @@
  * in order: capturing first, then what waits is delivered, then responses may come in for a while.
  */
 import { isatty } from "node:tty";
+import { addressName } from "../address.ts";
 import { Admin } from "../admin/admin.ts";
 import { nameOf } from "../capture/byte-source.ts";
 import { openSavefiles, sizeOf } from "../capture/savefiles.ts";
 import { becomeUser, findUser } from "../capture/user.ts";
 import type { Config } from "../config.ts";
+import { hurry } from "./priority.ts";
 import { Clock } from "../clock.ts";
 import { DRAIN_MS } from "../shard/drain.ts";
 import { RefusalError, ShardError } from "../errors.ts";
@@ -41,15 +43,15 @@ export async function run(config: Config, startThread: StartThread): Promise<num
       `${signal}: no more is captured; responses may come in for up to ${DRAIN_MS / 1000} s (again to end at once)`,
     ),
   );
-  const counters = new Counters();
+  const counters = new Counters(config.also.map(addressName));
   const report = new RunReport(log, counters, config, clock.now);
   const admin = config.admin === undefined ? undefined : new Admin(config, clock.now);
   const watch = new Watch(counters, new Problems(config), report, admin, clock.now);
   log.debug(VERSION_LINE);
   if (admin !== undefined) log.info(`Serving metrics, health and a status page at ${admin.url}`);
-  if (config.tlsInsecure && config.address.isSecure === true) {
+  if (config.tlsInsecure && [config.address, ...config.also].some(({ isSecure }) => isSecure === true)) {
     log.warn(
-      "Certificates are not verified (--tls-insecure): whoever answers at the endpoint's address gets what is forwarded",
+      "Certificates are not verified (--tls-insecure): whoever answers at an https:// address gets what is forwarded",
     );
   }
 
@@ -107,9 +109,12 @@ async function startReading(
   log: Log,
   clock: Clock,
 ): Promise<SavefileRun> {
-  const savefiles = await openSavefiles(paths, config.follow, (error) => log.error(error.message));
+  const open = () => openSavefiles(paths, config.follow, (error) => log.error(error.message));
+  const savefiles = await open();
+  // A schedule that is to be kept needs the processor in time, as an interface does.
+  if (config.speed !== "max") void hurry((refusal) => log.debug(refusal));
   const showsProgress = log.format === "pretty" && isatty(2);
   const progress = showsProgress ? new Progress(sizeOf(paths, config.follow), clock.now) : undefined;
   log.info(`Reading ${paths.map(nameOf).join(", ")}`);
-  return new SavefileRun(savefiles, config, counters, report, clock, progress);
+  return new SavefileRun(savefiles, config, counters, report, clock, progress, open);
 }

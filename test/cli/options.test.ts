@@ -84,6 +84,32 @@ const DAY_MS = DAY_S * 1000;
 const FLAGS: FlagCase[] = [
   { ...path("read"), accepted: path("read").accepted.map(([text]) => [text, [text]]) },
   {
+    name: "speed",
+    original: [],
+    default: "max",
+    accepted: [
+      ["1", 1],
+      ["0.5", 0.5],
+      [".001", 0.001],
+      ["1000", 1000],
+      ["MAX", "max"],
+    ],
+    refused: ["0", "-1", "fast", "1001", "1e3", "1.", "1,5", "∞"],
+    says: ["max", "0.001", "1000"],
+  },
+  {
+    name: "loop",
+    original: [],
+    default: 1,
+    accepted: [
+      ["2", 2],
+      ["1", 1],
+      ["1000000", 1_000_000],
+    ],
+    refused: ["0", "-1", "1.5", "ever", "1000001"],
+    says: ["1", "1000000"],
+  },
+  {
     name: "mode",
     original: [],
     default: "http",
@@ -217,6 +243,18 @@ const FLAGS: FlagCase[] = [
     says: ["'Name: value'"],
   },
   {
+    name: "also",
+    original: [],
+    default: [],
+    accepted: [
+      ["other:8080", [{ host: "other", port: 8080 }]],
+      ["https://other", [{ host: "other", port: 443, isSecure: true }]],
+      ["[::1]:80", [{ host: "::1", port: 80 }]],
+    ],
+    refused: ["other", "other:0", "ftp://other:21", "http://other/path"],
+    says: ["host:port", "https://host[:port]"],
+  },
+  {
     name: "proxy-protocol",
     original: [],
     default: "pass",
@@ -306,7 +344,10 @@ const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").
 const COMPANIONS: Record<string, string[]> = { "tls-cert": ["--tls-key", "k.pem"], "tls-key": ["--tls-cert", "c.pem"] };
 
 /** --read changes which arguments are expected. */
-const argumentsFor = ({ name }: FlagCase) => (name === "read" ? LIVE.slice(1) : [...(COMPANIONS[name] ?? []), ...LIVE]);
+const argumentsFor = ({ name }: FlagCase) => {
+  if (name === "read") return LIVE.slice(1);
+  return name === "speed" || name === "loop" ? READ : [...(COMPANIONS[name] ?? []), ...LIVE];
+};
 
 test("the tables above have every flag that there is", () => {
   expect(flagTable.map(([name]) => name as string).toSorted()).toEqual(
@@ -433,6 +474,15 @@ test("a client's certificate and its key are given together", () => {
     check([...argv, ...LIVE], {}, ["--tls-cert", "--tls-key", "goes with its key"]);
 });
 
+test("--also may be given more than once, in order, but not without end", () => {
+  const given = (count: number) => Array.from({ length: count }, (_, i) => ["--also", `h${i}:1`]).flat();
+  const hosts = (count: number) => Array.from({ length: count }, (_, i) => ({ host: `h${i}`, port: 1 }));
+  check([...given(8), ...LIVE], {}, { also: hosts(8) });
+  check([...given(9), ...LIVE], {}, ["--also", "9 times", "8 is the most"]);
+  check([...given(2), "--also", "h1:1", ...LIVE], {}, ["--also h1:1", "given already"]);
+  check(LIVE, { VXLAN_TO_HTTP_ALSO: "h0:1\nh1:1\n" }, { also: hosts(2) });
+});
+
 test("the last of a flag given twice counts", () => {
   check(["--max-retries", "1", ...LIVE, "--max-retries=2"], {}, { maxRetries: 2 });
   check(["--max-retries=2", "--max-retries", "1", ...LIVE], {}, { maxRetries: 1 });
@@ -443,6 +493,16 @@ test("with --read, holes have no time limit unless one is given", () => {
   check([...READ, "--gap-timeout-ms", "20"], {}, { gapTimeoutMs: 20 });
   check(READ, { VXLAN_TO_HTTP_GAP_TIMEOUT_MS: "30" }, { gapTimeoutMs: 30 });
   check([...READ, "--follow"], {}, { gapTimeoutMs: 1000 });
+});
+
+test("--speed and --loop need what can be read, and again", () => {
+  check([...READ, "--speed", "1"], {}, { speed: 1 });
+  check([...READ, "--speed=MAX"], {}, { speed: "max" });
+  check(READ, { VXLAN_TO_HTTP_SPEED: "0.25" }, { speed: 0.25 });
+  check([...READ, "--speed", "1000", "--loop", "3"], {}, { speed: 1000, loop: 3 });
+  for (const flag of ["--speed=1", "--loop=2"]) check([flag, ...LIVE], {}, ["--speed or --loop", "--read"]);
+  for (const flag of ["--follow", "--dry-run"]) check([flag, "--loop=2", ...READ], {}, ["--loop", "--follow"]);
+  check(["--loop=2", "--read=-", ...LIVE.slice(1)], {}, ["--loop", "files"]);
 });
 
 test("--read may be repeated; --follow takes one file", () => {

@@ -34,10 +34,13 @@ const INSTALL = join(REPOSITORY, "scripts/install-service");
 const ENVIRONMENT = "/etc/vxlan-to-http.env";
 const LOG = "/run/service.log";
 
+const ADMIN = "127.0.0.1:9789";
+
 /** Options, and what would make another program of a Bun executable. */
 const environment = [
   "VXLAN_TO_HTTP_MODE=tcp",
   "VXLAN_TO_HTTP_FIN_DELAY_MS=0",
+  `VXLAN_TO_HTTP_ADMIN=${ADMIN}`,
   "VXLAN_TO_HTTP_SUMMARY=/var/lib/vxlan-to-http/summary.json",
   "BUN_BE_BUN=1",
   "BUN_OPTIONS=--preload=/nowhere.ts",
@@ -76,6 +79,8 @@ const forwarded = async (connection: number) => {
 command(INSTALL, "--executable", executable, "lo", String(VNI), String(PORT), endpoint.address);
 await capturing(1);
 await forwarded(0);
+// Throws where it says that it is not well.
+command(executable, "--probe", ADMIN);
 const pid = Number(shown("MainPID"));
 const identities = identitiesOf(pid);
 const nice = command("ps", "-o", "ni=", "-p", String(pid));

@@ -1,4 +1,4 @@
-/** Nothing goes back to production: of the interface that receives the mirror the program sends nothing. */
+/** Nothing goes back to production. The endpoint is on the replay server, so that whatever leaves it is a fault. */
 import { expect, test } from "bun:test";
 import { BUN, serverEndpoint } from "./endpoints.ts";
 import { ENDPOINT_PORT, Lab, PRODUCTION_PORT, whyNotLive } from "./lab.ts";
