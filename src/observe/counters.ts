@@ -13,6 +13,7 @@
  * DROP_REASONS until it is shown.
  */
 import { scheduleCounters } from "../capture/paced-source.ts";
+import { recordCounters } from "../capture/recorder.ts";
 import { type DecodeCounters, fragmentCounters, frameCounters } from "../decode/counters.ts";
 import { DROP_REASONS, type DropReason } from "../decode/drop-reason.ts";
 import { flowCounters, type FlowTableCounters, reassemblyCounters } from "../flow/counters.ts";
@@ -51,6 +52,8 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly streams = streamCounters();
   readonly upstream = upstreamCounters();
   readonly delay = delayCounters();
+  /** With --record. */
+  readonly record = recordCounters();
   /** With --speed. */
   readonly schedule = scheduleCounters();
   readonly response_time = responseTimeCounters();
@@ -75,6 +78,7 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
       upstream: { ...this.upstream },
       delay: byBound(this.delay, DELAY_BUCKETS_MS),
       response_time: byBound(this.response_time, RESPONSE_TIME_BUCKETS_MS),
+      record: { ...this.record },
       schedule: { ...this.schedule },
     };
   }
