@@ -28,7 +28,10 @@ export interface Config extends PolicyOptions {
   readonly encapsulation: Encapsulation;
   readonly vnis: readonly number[] | "any";
   readonly ports: readonly number[];
+  /** The endpoint. */
   readonly address: ForwardAddress;
+  /** Further destinations. */
+  readonly also: readonly ForwardAddress[];
   readonly mode: Mode;
   readonly maxPendingPackets: number;
   /** Infinity: no limit. A savefile's holes keep nobody waiting, and what fills one may come late in it. */

@@ -70,19 +70,29 @@ function info({ startedMs, look, phase }: View): Metric[] {
 }
 
 /** Each counter of the summary, whatever groups there are. */
-function counted(counters: CountersSnapshot): Metric[] {
-  return Object.entries(counters as Tree).flatMap(([group, tree]) => {
-    const labels = OF_DESTINATION.includes(group) ? DESTINATION : {};
-    const counts = tree as Tree;
-    if ("buckets" in counts) return [histogram(group, counts as Times, labels)];
-    const classes = Object.entries(counts).filter(([name]) => CLASS.test(name));
-    const others = Object.entries(counts).filter(([name]) => !CLASS.test(name));
-    const byClass = classes.map(([name, value]) => ({ labels: { ...labels, class: name }, value: value as number }));
-    return [
-      ...(byClass.length > 0 ? [metric(`${group}_total`, "counter", byClass)] : []),
-      ...others.map(([name, value]) => counter(`${group}_${name}`, value, labels)),
-    ];
+function counted({ destinations, ...counters }: CountersSnapshot): Metric[] {
+  return Object.entries(counters as Tree).flatMap(([group, counts]) => {
+    if (!OF_DESTINATION.includes(group)) return ofGroup(group, counts as Tree, {});
+    const further = destinations.map((each) =>
+      ofGroup(group, (each as unknown as Tree)[group] as Tree, { destination: each.address }),
+    );
+    // A metric has the samples of all destinations, which all have the same counters.
+    return ofGroup(group, counts as Tree, DESTINATION).map((endpoints, i) => ({
+      ...endpoints,
+      samples: [endpoints, ...further.map((metrics) => metrics[i]!)].flatMap(({ samples }) => samples),
+    }));
   });
+}
+
+function ofGroup(group: string, counts: Tree, labels: Labels): Metric[] {
+  if ("buckets" in counts) return [histogram(group, counts as Times, labels)];
+  const classes = Object.entries(counts).filter(([name]) => CLASS.test(name));
+  const others = Object.entries(counts).filter(([name]) => !CLASS.test(name));
+  const byClass = classes.map(([name, value]) => ({ labels: { ...labels, class: name }, value: value as number }));
+  return [
+    ...(byClass.length > 0 ? [metric(`${group}_total`, "counter", byClass)] : []),
+    ...others.map(([name, value]) => counter(`${group}_${name}`, value, labels)),
+  ];
 }
 
 function counter(words: string, value: number | Tree, labels: Labels): Metric {
@@ -159,10 +169,31 @@ function ofProcess({ process: figures, config }: View): Metric[] {
   ];
 }
 
-function textOf({ name, type, help, samples }: Metric): string {
+/**
+ * What stands before each value of a metric, by its name: a page is made once a second, too seldom for the compiler, and
+ * half of its time went into the same words again.
+ */
+const words = new Map<string, readonly string[]>();
+
+function textOf(metric: Metric): string {
+  const { name, samples } = metric;
+  let before = words.get(name);
+  if (before === undefined) {
+    before = wordsOf(metric);
+    words.set(name, before);
+  }
+  let text = "";
+  for (let i = 0; i < samples.length; i++) text += before[i]! + samples[i]!.value;
+  return `${text}\n`;
+}
+
+/** The lines up to each value; the first has the metric's own before it. */
+function wordsOf({ name, type, help, samples }: Metric): string[] {
   const full = PREFIX + name;
-  const lines = samples.map(({ suffix = "", labels, value }) => `${full}${suffix}${textOfLabels(labels)} ${value}\n`);
-  return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${lines.join("")}`;
+  return samples.map(({ suffix = "", labels }, i) => {
+    const lead = i === 0 ? `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n` : "\n";
+    return `${lead}${full}${suffix}${textOfLabels(labels)} `;
+  });
 }
 
 function textOfLabels(labels: Labels): string {

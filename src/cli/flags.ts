@@ -2,7 +2,9 @@
  * The flags, declared in one place: values, environment variables, defaults, and what --help says. A flag beats its
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
+import type { ForwardAddress } from "../address.ts";
 import { type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
+import { forwardAddress } from "./forward-address.ts";
 import type { ListenAddress } from "../address.ts";
 import { type Encapsulation, ENCAPSULATIONS } from "../decode/tunnel.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
@@ -293,6 +295,13 @@ export const flags = {
     default: false,
     help: "add X-Mirrored-From: <client address>; a request that has it already is not forwarded",
   } as SwitchFlag,
+  also: {
+    kind: "list",
+    value: forwardAddress,
+    hint: "ADDR",
+    default: [],
+    help: "a further destination, which gets every request as well; may be given more than once",
+  } as ListFlag<ForwardAddress>,
   "proxy-protocol": single<ProxyProtocol>({
     value: oneOf(PROXY_PROTOCOL_WAYS),
     hint: "pass|strip",

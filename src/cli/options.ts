@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
 import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
-import { type ForwardAddress, hostField } from "../address.ts";
+import { addressName, type ForwardAddress, hostField } from "../address.ts";
 import type { Config } from "../config.ts";
 import { type Encapsulation, LIST_MAX } from "../decode/tunnel.ts";
 import { FORWARDED_FIELDS, type HeadEdits, MARK_FIELD } from "../policy/head-edits.ts";
@@ -21,9 +21,11 @@ import {
   type Variable,
   variableOf,
 } from "./flags.ts";
-import { FORWARD_ADDRESS_FORMS, parseForwardAddress } from "./forward-address.ts";
+import { FORWARD_ADDRESS_FORMS, forwardAddress } from "./forward-address.ts";
 import { listOf, listOrAny, parseValue, quote, type Value, wholeNumber } from "./values.ts";
 
+/** Further destinations: each has a part of --max-buffer-mib. */
+const ALSO_MAX = 8;
 const VNI_MAX = 2 ** 24 - 1;
 const PORT_MAX = 65_535;
 
@@ -38,8 +40,6 @@ export const positionals = [
   { name: "original_destination_port", help: "TCP port of the mirrored service; a list (80,8080)" },
   { name: "forward_addr", help: `the endpoint: ${FORWARD_ADDRESS_FORMS}` },
 ] as const;
-
-const forwardAddress: Value<ForwardAddress> = { accepts: FORWARD_ADDRESS_FORMS, parse: parseForwardAddress };
 
 const writtenOtherFlags = new Set(
   otherFlagTable.flatMap(([name, { letter }]) => (letter === undefined ? [`--${name}`] : [`--${name}`, `-${letter}`])),
@@ -126,6 +126,11 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   const interfaceName = read === undefined ? rest[0]! : undefined;
   if (interfaceName === "")
     throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
+  if (chosen.also.length > ALSO_MAX)
+    throw new UsageError(`Cannot use --also ${chosen.also.length} times: ${ALSO_MAX} is the most`);
+  const alsoNames = chosen.also.map(addressName);
+  const twice = alsoNames.find((name, i) => alsoNames.indexOf(name) < i);
+  if (twice !== undefined) throw new UsageError(`Cannot use --also ${twice}: it is given already`);
   if ((chosen.tlsCert === undefined) !== (chosen.tlsKey === undefined))
     throw new UsageError("Cannot use one of --tls-cert and --tls-key alone: a certificate goes with its key");
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);

@@ -11,10 +11,12 @@ import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "..
 import { Aged, type AgeList } from "../memory/age-list.ts";
 import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
+import { Branches } from "./branches.ts";
 import { Client } from "../policy/client.ts";
 import { type DryRun, exampleOf } from "../policy/dry-run.ts";
 import { type Decision, type Policy, POLICY_DROPS, RATE_LIMIT } from "../policy/policy.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
+import type { FurtherDestination } from "./further-destination.ts";
 import type { HttpReport } from "./http-options.ts";
 import type { Request } from "./request.ts";
 import { type PipeHost, type PipeOwner, RequestPipe } from "./request-pipe.ts";
@@ -47,6 +49,8 @@ export const Step = {
 
 /** What all conversations share. */
 export interface ConversationHost extends PipeHost {
+  /** Those beside the endpoint. */
+  readonly further: readonly FurtherDestination[];
   readonly report: HttpReport;
   /** Larger requests are streamed when it is their turn. */
   readonly maxRequestBytes: number;
@@ -64,6 +68,8 @@ export interface ConversationHost extends PipeHost {
   readonly offering: AgeList<Conversation>;
   /** Something has come for a conversation: it is settled when the batch is over. */
   touch(conversation: Conversation): void;
+  /** A further destination has done something for it: the same, but for the endpoint. */
+  touchBranches(conversation: Conversation): void;
   /** What --max-rate goes by, for a request that was captured then. */
   rateMs(timestampMs: number): number;
   /** Whether another request may wait behind so many of its connection. */
@@ -79,7 +85,7 @@ export interface ConversationOwner {
   readonly origin: StreamOrigin;
   /** What a PROXY protocol header has told, for the conversations after the one that read it. */
   preface: Uint8Array | null;
-  client: Client | null;
+  client: ProxyClient | null;
   /** It speaks another protocol than HTTP. */
   isForeign: boolean;
   /** Policy has left out all that comes. */
@@ -96,6 +102,8 @@ export interface ConversationOwner {
 export class Conversation extends Aged<Conversation> implements RequestSink, PipeOwner, TimerOwner {
   /** It is in the mode's list of those that something has come for in this batch. */
   isTouched = false;
+  /** It is in the list of those whose branches are to be settled. */
+  areBranchesTouched = false;
   /** When something came last, in the capture's time. */
   lastMs = 0;
   /** Something has come in this batch. */
@@ -105,14 +113,20 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private phase: number = Phase.FRAMING;
   private readonly framer: RequestFramer;
   private readonly pipe: RequestPipe;
+  /** What further destinations get; null: there is none. */
+  private readonly branches: Branches | null;
   private readonly counters: ForwardCounters;
   /** Null: there is none that would do anything. */
   private readonly policy: Policy | null;
+  /** Null: policy has not asked for it. */
+  private client: Client | null = null;
 
   /** The request under way; null: nothing of it is held. */
   private request: Request | null = null;
   /** Its head, once it is whole; the framer's own. */
   private current: RequestHead | null = null;
+  /** It has been decided that the request under way is forwarded, and its head is edited. */
+  private isAdmitted = false;
   /** Its head is whole, and policy has not looked at it. */
   private isUndecided = false;
   /** What policy has decided about it; null: nothing yet. */
@@ -144,7 +158,9 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (step === Step.BEHIND_LOSS) this.framer.goOnLost(bodyLeft);
     this.pipe = new RequestPipe(mode, this);
     this.pipe.preface = stream.preface;
-    mode.destination.memory.take(Cost.STREAM);
+    const { further } = mode;
+    this.branches = further.length === 0 ? null : new Branches(further, stream.preface, () => mode.touchBranches(this));
+    mode.destination.memory.take(this.cost);
   }
 
   // The client's bytes.
@@ -170,9 +186,10 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   /** The client has been silent for long. Returns whether the connection may be ended. */
   rest(): boolean {
     if (this.offer?.isLeftOut === true) return true;
-    if (this.phase === Phase.BARE || this.phase === Phase.OFFERING) return this.pipe.isGone;
+    if (this.phase === Phase.BARE || this.phase === Phase.OFFERING) return this.isGone;
     if (!this.mode.options.sourceWaits) return true;
     this.pipe.rest();
+    this.branches?.rest();
     return false;
   }
 
@@ -180,20 +197,36 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   settle(): void {
     if (this.isOver) {
       this.pipe.pump();
+      this.settleBranches();
       return;
     }
     // Only when a batch is over is it known for certain what time it is.
     if (this.hasMoved) this.lastMs = this.mode.captureMs;
     this.hasMoved = false;
     this.decideOffer();
-    if (this.phase === Phase.BARE && this.pipe.isGone) this.turnDeaf();
+    if (this.phase === Phase.BARE && this.isGone) this.turnDeaf();
     const { request } = this;
-    if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request);
+    if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request, false);
     if (this.ending && this.phase !== Phase.OFFERING) this.pipe.finish();
     else this.pipe.pump();
+    this.settleBranches();
     if (this.ending && this.phase !== Phase.OFFERING) this.leave();
     else if (this.phase === Phase.DEAF) this.giveWay();
     else this.file();
+  }
+
+  /** The batch is over: further destinations get what is due. */
+  settleBranches(): void {
+    const { branches, request } = this;
+    if (branches === null) return;
+    if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request, false);
+    if (this.ending && this.phase !== Phase.OFFERING) branches.finish();
+    else branches.settle();
+  }
+
+  /** What passes as another protocol has come to its end everywhere. */
+  private get isGone(): boolean {
+    return this.pipe.isGone && (this.branches === null || this.branches.areGone);
   }
 
   /** Gives way to others: what is under way is lost, and the client's next bytes begin another conversation. */
@@ -217,6 +250,9 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     const { bodyLeft } = this.framer;
     if (this.phase === Phase.FRAMING && this.framer.hasRequest) this.damaged("evicted");
     this.pipe.finish();
+    // What comes next goes on other connections: nothing that waits may be overtaken.
+    if (step === Step.DEAF) this.branches?.finish();
+    else this.branches?.giveWay();
     this.leave();
     this.stream.forget(step, step === Step.BEHIND_LOSS ? bodyLeft : 0);
   }
@@ -240,10 +276,11 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   // What the framer finds (RequestSink).
 
   proxyHeader(header: Uint8Array, client: ProxyClient | null): void {
-    if (client !== null && this.policy !== null) this.stream.client = this.clientOf(client);
+    if (client !== null) this.stream.client = client;
     if (this.mode.options.proxyProtocol !== "pass") return;
     this.stream.preface = header;
     this.pipe.preface = header;
+    if (this.branches !== null) this.branches.preface = header;
   }
 
   head(head: RequestHead): void {
@@ -254,9 +291,14 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   bytes(bytes: Uint8Array, offset: number, length: number): void {
     if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
     else if (this.phase === Phase.FRAMING && this.dropping === null) {
-      if (this.isUndecided) this.decide(bytes, offset, length);
-      else this.hold(bytes, offset, length);
+      if (this.isUndecided) {
+        this.decide(bytes, offset, length);
+        return;
+      }
+      this.hold(bytes, offset, length);
     } else if (this.phase !== Phase.FRAMING) this.take(bytes, offset, length);
+    if (this.branches !== null && this.phase === Phase.FRAMING)
+      this.branches.bytes(bytes, offset, length, this.timestampMs);
   }
 
   whole(): void {
@@ -265,12 +307,18 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     requests.seen++;
     if (head.isOdd) requests.odd++;
     if (head.isIsolated) requests.isolated++;
+    if (this.dropping === "dry_run" && !this.policy!.mayPass(this.mode.rateMs(this.timestampMs))) {
+      this.dropping = "rate_limit";
+      this.decision = RATE_LIMIT;
+    }
+    if (this.branches !== null) this.branch(this.branches, head);
     if (this.isStreaming) this.pipe.endStream(head.isIsolated);
     else if (this.dropping === null) this.commit(head);
     if (this.dropping !== null) this.drop(this.dropping);
     // Behind what something has gone wrong with, nobody knows what production has made of the offer.
     const isLeftOut = this.dropping !== null && isByPolicy(this.dropping);
     if (head.wantsUpgrade && (this.dropping === null || isLeftOut)) this.beginOffer(head, isLeftOut);
+    else if (head.wantsUpgrade) this.branches?.declineOffer();
     this.reset();
   }
 
@@ -281,6 +329,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     requests.damage[reason]++;
     if (this.isStreaming) this.pipe.abortStream();
     else this.discard();
+    this.branches?.damaged(reason);
     this.reset();
   }
 
@@ -300,8 +349,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (protocol === "http2" && this.stream.origin.hasSyn && this.dropping === null) {
       this.phase = Phase.BARE;
       this.pipe.goBare();
-      if (request !== null)
-        this.pipe.passOn(request.bytes.slice(0, request.length), 0, request.length, this.timestampMs);
+      this.branches?.goBare(false);
+      if (request !== null) this.passOn(request.bytes.slice(0, request.length), 0, request.length);
       this.discard();
       return;
     }
@@ -346,17 +395,27 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
         this.holdBehindOffer(bytes, offset, length);
         return;
       case Phase.BARE:
-        this.pipe.passOn(bytes, offset, length, this.timestampMs);
+        this.passOn(bytes, offset, length);
         return;
       default:
         this.stream.countDeaf(length);
     }
   }
 
+  private passOn(bytes: Uint8Array, offset: number, length: number): void {
+    this.pipe.passOn(bytes, offset, length, this.timestampMs);
+    this.branches?.passOn(bytes, offset, length, this.timestampMs);
+  }
+
   private takeGap(length: number): void {
     if (this.phase === Phase.FRAMING) this.framer.gap(length);
     else if (this.phase === Phase.OFFERING) this.offer!.addGap(length);
-    else if (this.phase === Phase.BARE) this.pipe.abortBare();
+    else if (this.phase === Phase.BARE) this.abortBare();
+  }
+
+  private abortBare(): void {
+    this.pipe.abortBare();
+    this.branches?.abortBare();
   }
 
   private takeEnd(): void {
@@ -372,14 +431,14 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     const policy = this.policy!;
     const head = this.current!;
     if (!policy.readsHeads) {
-      this.hold(bytes, offset, length);
+      this.bytes(bytes, offset, length);
       return;
     }
     const { requests, dryRun } = this.mode;
     const before = this.request === null ? "" : requests.text(this.request);
     const rest = head.headLength - before.length;
     const view = new HeadView(before + Buffer.from(bytes.buffer, bytes.byteOffset + offset, rest).toString("latin1"));
-    const client = (this.stream.client ??= this.clientOf(null));
+    const client = (this.client ??= this.knownClient());
     this.decision = policy.decide(view, client);
     if (dryRun !== null) this.example = exampleOf(view);
     this.dropping = this.decision.drop;
@@ -389,17 +448,18 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     }
     const edited = policy.edit(view, client);
     if (edited === null) {
-      this.hold(bytes, offset, length);
+      this.bytes(bytes, offset, length);
       return;
     }
     if (this.request !== null) requests.freeBytes(this.request);
     head.headLength = edited.length;
-    this.hold(edited, 0, edited.length);
+    this.bytes(edited, 0, edited.length);
     if (rest < length) this.bytes(bytes, offset + rest, length - rest);
   }
 
-  private clientOf(told: ProxyClient | null): Client {
-    const { identity } = this.stream.origin;
+  private knownClient(): Client {
+    const { origin, client: told } = this.stream;
+    const { identity } = origin;
     return told === null
       ? new Client(identity)
       : new Client(identity, addressGroups(told.address, told.address.includes(":") ? 6 : 4)!);
@@ -409,7 +469,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     const { requests, maxRequestBytes } = this.mode;
     if (!requests.fits(this.request, length)) {
       const growth = requests.growth(this.request, length);
-      if (this.mode.mustStream(growth) && this.hasHead && this.streamIfItsTurn(this.request!)) {
+      if (this.mode.mustStream(growth) && this.hasHead && this.streamIfItsTurn(this.request!, false)) {
         if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
         return;
       }
@@ -421,7 +481,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     }
     const request = (this.request ??= requests.take(this.timestampMs));
     requests.hold(request, bytes, offset, length);
-    if (request.heldLength > maxRequestBytes) this.streamIfItsTurn(request);
+    if (request.heldLength > maxRequestBytes) this.streamIfItsTurn(request, true);
   }
 
   /** Whether the whole head is held. */
@@ -429,13 +489,20 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     return this.request !== null && this.current !== null && this.request.heldLength >= this.current.headLength;
   }
 
-  /** Sends a request as it comes, if its turn has come. Returns whether it is not held any more. */
-  private streamIfItsTurn(request: Request): boolean {
-    if (this.current === null || !this.pipe.mayStream) return false;
-    if (!this.admit(request, this.current)) {
+  /**
+   * Sends a request as it comes, if its turn has come. Returns whether it is not held any more. `hasNext`: the bytes
+   * that further destinations are told of next are held already.
+   */
+  private streamIfItsTurn(request: Request, hasNext: boolean): boolean {
+    const { mayStream } = this.pipe;
+    if (this.current === null || !(mayStream || this.branches?.mayStream === true)) return false;
+    if (!this.isAdmitted && !this.admit(request, this.current)) {
       this.discard();
       return true;
     }
+    this.isAdmitted = true;
+    this.branches?.begin(request, mayStream, hasNext);
+    if (!mayStream) return false;
     this.request = null;
     this.isStreaming = true;
     this.pipe.startStream(request);
@@ -446,20 +513,24 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private commit(head: RequestHead): void {
     const request = this.request!;
     if (!this.mode.mayWait(this.pipe.waiting)) this.dropping = "waiting_limit";
-    if (this.dropping !== null || !this.admit(request, head)) return;
+    if (this.dropping !== null || !(this.isAdmitted || this.admit(request, head))) return;
+    // It may have been admitted before its end was seen.
+    request.isIsolated = head.isIsolated;
     this.request = null;
     this.pipe.commit(request);
+  }
+
+  /** The request under way is whole: what further destinations get of it does not depend on the endpoint. */
+  private branch(branches: Branches, head: RequestHead): void {
+    const { request } = this;
+    if (request !== null && this.dropping === null) this.isAdmitted ||= this.admit(request, head);
+    branches.whole(head, this.dropping === null ? request : null, this.dropping);
   }
 
   /** The request under way is whole, and is not forwarded. */
   private drop(reason: RequestDrop): void {
     const { dryRun } = this.mode;
-    let dropped = reason;
-    if (reason === "dry_run" && !this.policy!.mayPass(this.mode.rateMs(this.timestampMs))) {
-      dropped = "rate_limit";
-      this.decision = RATE_LIMIT;
-    }
-    this.counters.requests.dropped[dropped]++;
+    this.counters.requests.dropped[reason]++;
     if (dryRun !== null && this.decision !== null) dryRun.count(this.decision.by, this.example);
     this.discard();
   }
@@ -472,6 +543,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
       head.method === "CONNECT",
       isLeftOut,
     );
+    this.branches?.beginOffer();
     this.phase = Phase.OFFERING;
     this.framer.passRest();
   }
@@ -498,6 +570,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   private reset(): void {
     this.current = null;
+    this.isAdmitted = false;
     this.isUndecided = false;
     this.decision = null;
     this.isStreaming = false;
@@ -533,9 +606,11 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     }
     if (offer.verdict === Verdict.DECLINED || offer.isDeclined) {
       this.pipe.declineOffer();
+      this.branches?.declineOffer();
       this.resume(offer, Phase.FRAMING);
     } else if (offer.isAccepted && (offer.verdict === Verdict.ACCEPTED || offer.isEnded)) {
       this.pipe.goBare();
+      this.branches?.goBare(true);
       this.resume(offer, Phase.BARE);
     }
   }
@@ -557,7 +632,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   /** Whether policy leaves out a connection whose requests cannot be seen: nothing that comes is forwarded then. */
   private leavesOutStream(): boolean {
     const { streams } = this.counters;
-    const drop = this.policy?.decideStream((this.stream.client ??= this.clientOf(null))) ?? null;
+    const drop = this.policy?.decideStream((this.client ??= this.knownClient())) ?? null;
     if (drop === null) return false;
     streams.dropped[drop]++;
     streams.dropped_bytes += this.request?.heldLength ?? 0;
@@ -571,6 +646,11 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private turnDeaf(): void {
     this.stream.isForeign = true;
     this.phase = Phase.DEAF;
+  }
+
+  /** What it costs as long as something may come. */
+  private get cost(): number {
+    return this.policy === null ? Cost.STREAM : Cost.STREAM + Cost.CLIENT;
   }
 
   // Where it stands between two batches.
@@ -601,7 +681,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     this.discard();
     this.list?.remove(this);
     this.mode.heads.remove(this.headTimer);
-    this.mode.destination.memory.giveBack(Cost.STREAM);
+    this.mode.destination.memory.giveBack(this.cost);
   }
 }
 

@@ -21,6 +21,8 @@ export const OUTAGE_PROBES_MAX = 8;
 export const CONNECTIONS_MAX = 131_072;
 /** How long after a refusal a connection is tried again, while the outage is young. */
 export const CONNECT_RETRY_MS = 100;
+/** A destination that has done nothing for so long is looked at now and then. */
+const LIVELY_MS = 1000;
 /** Of the budget, what is free again when the connections that held most have been given up. */
 const RELIEVED_SHARE = 1 / 8;
 /** The same, of what connections may take themselves before idle ones are ended for others. */
@@ -75,6 +77,11 @@ export class Destination implements UpstreamHost, DialHost {
   /** Connections that are not closed, those still connecting included. */
   get openCount(): number {
     return this.open.size;
+  }
+
+  /** Whether it goes on to do something: whoever sleeps wakes for what it sends. */
+  get isLively(): boolean {
+    return this.open.size > 0 && this.silenceMs < LIVELY_MS;
   }
 
   /** Connections that are being made or ended. */

@@ -12,6 +12,7 @@
  */
 import { Aged, type AgeList } from "../memory/age-list.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
+import type { ByteQueue } from "./byte-queue.ts";
 import type { RequestDrop } from "./counters.ts";
 import { HttpConnection, type ConnectionOwner } from "./http-connection.ts";
 import type { Destination } from "./destination.ts";
@@ -185,6 +186,22 @@ export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, T
   passOn(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     if (this.connection === null) this.mode.destination.counters.upstream.lost_bytes += length;
     else this.connection.upstream.write(bytes, offset, length, timestampMs);
+  }
+
+  /** The same for all that waits in a queue of the destination's memory. */
+  passOnQueue(queue: ByteQueue, timestampMs: number): void {
+    if (this.connection !== null) {
+      this.connection.upstream.writeQueue(queue, timestampMs);
+      return;
+    }
+    this.mode.destination.counters.upstream.lost_bytes += queue.length;
+    queue.clear();
+  }
+
+  /** Drops the requests that wait, for nothing may overtake them: the client's next ones go another way. */
+  letGo(): void {
+    this.dropWaiting("buffer_limit");
+    this.finish();
   }
 
   /** A gap in another protocol's stream: nothing behind it can be understood. */

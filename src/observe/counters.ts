@@ -9,6 +9,8 @@
  *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes + streams.dropped_bytes
  *                                                                                    (once drained; --mode tcp)
  *
+ * The last but one, and those of requests, hold for each further destination as well.
+ *
  * Names are those of --summary; a name with `dropped` by reason is an array in the order of
  * DROP_REASONS until it is shown.
  */
@@ -30,6 +32,19 @@ import {
   streamCounters,
   upstreamCounters,
 } from "../forward/counters.ts";
+
+/** What is counted of a destination beside the endpoint. */
+class DestinationCounters implements ForwardCounters {
+  readonly requests = requestCounters();
+  readonly responses = responseCounters();
+  readonly foreign = foreignCounters();
+  readonly streams = streamCounters();
+  readonly upstream = upstreamCounters();
+  readonly delay = delayCounters();
+  readonly response_time = responseTimeCounters();
+
+  constructor(readonly address: string) {}
+}
 
 export class Counters implements DecodeCounters, FlowTableCounters, ForwardCounters {
   readonly frames = frameCounters();
@@ -57,6 +72,13 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   /** With --speed. */
   readonly schedule = scheduleCounters();
   readonly response_time = responseTimeCounters();
+  /** Of further destinations, in the order in which they were given; all above are the endpoint's. */
+  readonly destinations: readonly DestinationCounters[];
+
+  /** `further`: the addresses of further destinations. */
+  constructor(further: readonly string[] = []) {
+    this.destinations = further.map((address) => new DestinationCounters(address));
+  }
 
   /** Makes these counters the sum of the others. */
   setToSum(others: Counters[]): void {
@@ -71,17 +93,25 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
       fragments: { ...this.fragments },
       flows: { ...this.flows },
       reassembly: { ...this.reassembly },
-      requests: { ...this.requests, damage: { ...this.requests.damage }, dropped: { ...this.requests.dropped } },
-      responses: { ...this.responses },
-      foreign: { ...this.foreign },
-      streams: { ...this.streams, dropped: { ...this.streams.dropped } },
-      upstream: { ...this.upstream },
-      delay: byBound(this.delay, DELAY_BUCKETS_MS),
-      response_time: byBound(this.response_time, RESPONSE_TIME_BUCKETS_MS),
+      ...forwardSnapshot(this),
       record: { ...this.record },
       schedule: { ...this.schedule },
+      destinations: this.destinations.map((each) => ({ address: each.address, ...forwardSnapshot(each) })),
     };
   }
+}
+
+function forwardSnapshot(counters: ForwardCounters) {
+  const { requests, responses, foreign, streams, upstream, delay, response_time } = counters;
+  return {
+    requests: { ...requests, damage: { ...requests.damage }, dropped: { ...requests.dropped } },
+    responses: { ...responses },
+    foreign: { ...foreign },
+    streams: { ...streams, dropped: { ...streams.dropped } },
+    upstream: { ...upstream },
+    delay: byBound(delay, DELAY_BUCKETS_MS),
+    response_time: byBound(response_time, RESPONSE_TIME_BUCKETS_MS),
+  };
 }
 
 function byBound({ count, sum_ms, buckets }: Histogram, boundsMs: readonly number[]) {
@@ -93,6 +123,8 @@ type Tree = { [name: string]: number | Tree };
 
 function setToSum(sum: object, parts: object[]): void {
   for (const name of Object.keys(sum)) {
+    // A destination's address.
+    if (typeof (sum as Tree)[name] === "string") continue;
     const values = parts.map((part) => (part as Tree)[name]!);
     const own = (sum as Tree)[name]!;
     if (typeof own === "number") (sum as Tree)[name] = (values as number[]).reduce((total, value) => total + value, 0);

@@ -45,6 +45,7 @@ export interface DryRunVerdict {
 
 export interface ReportOptions {
   readonly address: ForwardAddress;
+  readonly also: readonly ForwardAddress[];
   readonly encapsulation?: Encapsulation;
   readonly vnis: readonly number[] | "any";
   readonly ports: readonly number[];
@@ -59,8 +60,10 @@ export class RunReport {
   private lastDropMs = -Infinity;
   private kernelDropsBefore = 0;
   private isInterfaceUp = true;
-  /** What upstream.connect_errors was when the outage began; -1: there is none. */
-  private outageErrorsBefore = -1;
+  /** The endpoint, and further destinations. */
+  private readonly destinations: readonly ForwardAddress[];
+  /** For each of them, what upstream.connect_errors was when the outage began; undefined: there is none. */
+  private readonly outageErrorsBefore: (number | undefined)[] = [];
   private readonly told = new Set<string>();
   /** When each problem was told last. */
   private readonly untoldEnds = new Set<ProblemKind>();
@@ -73,48 +76,55 @@ export class RunReport {
     private readonly now: () => number,
   ) {
     this.summaryDueMs = now() + SUMMARY_LINE_MS;
+    this.destinations = [options.address, ...options.also];
   }
 
-  outageBegan(reason: string): void {
-    if (this.outageErrorsBefore >= 0) return;
-    this.outageErrorsBefore = this.counters.upstream.connect_errors;
+  outageBegan(reason: string, destination = 0): void {
+    if (this.outageErrorsBefore[destination] !== undefined) return;
+    this.outageErrorsBefore[destination] = this.upstreamOf(destination).connect_errors;
     this.log.warnOften(
-      "outage began",
-      `Cannot connect to ${this.endpointName}: ${reason}; trying on, and counting what is lost (upstream.connect_errors)`,
-      { event: "outage_began", destination: this.endpointName, reason },
+      `outage began ${destination}`,
+      `Cannot connect to ${this.nameOf(destination)}: ${reason}; trying on, and counting what is lost (upstream.connect_errors)`,
+      { event: "outage_began", destination: this.nameOf(destination), reason },
     );
   }
 
   /** The first thread that connects again has seen the end for all. */
-  outageEnded(durationMs: number, lostConnections: number): void {
-    if (this.outageErrorsBefore < 0) return;
-    const lost = Math.max(this.counters.upstream.connect_errors - this.outageErrorsBefore, lostConnections);
-    this.outageErrorsBefore = -1;
+  outageEnded(durationMs: number, lostConnections: number, destination = 0): void {
+    const errorsBefore = this.outageErrorsBefore[destination];
+    if (errorsBefore === undefined) return;
+    const lost = Math.max(this.upstreamOf(destination).connect_errors - errorsBefore, lostConnections);
+    this.outageErrorsBefore[destination] = undefined;
     this.log.infoOften(
-      "outage ended",
-      `${this.endpointName} answers again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`,
-      { event: "outage_ended", destination: this.endpointName, duration_ms: Math.round(durationMs), connections: lost },
+      `outage ended ${destination}`,
+      `${this.nameOf(destination)} answers again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`,
+      {
+        event: "outage_ended",
+        destination: this.nameOf(destination),
+        duration_ms: Math.round(durationMs),
+        connections: lost,
+      },
     );
   }
 
-  givenUp(why: string, lostBytes: number): void {
+  givenUp(why: string, lostBytes: number, destination = 0): void {
     this.log.warnOften(
-      "given up",
-      `Gave up a connection to ${this.endpointName}: ${why}; ${lostBytes} bytes were lost`,
-      { event: "given_up", destination: this.endpointName, reason: why, lost_bytes: lostBytes },
+      `given up ${destination}`,
+      `Gave up a connection to ${this.nameOf(destination)}: ${why}; ${lostBytes} bytes were lost`,
+      { event: "given_up", destination: this.nameOf(destination), reason: why, lost_bytes: lostBytes },
     );
   }
 
   /** `isSilent`: the endpoint has sent nothing on it. With TLS 1.3 it refuses a client only behind the handshake. */
-  broken(how: "closed" | "reset", lostBytes: number, isSilent: boolean): void {
-    const isRefusal = isSilent && this.options.address.isSecure === true;
+  broken(how: "closed" | "reset", lostBytes: number, isSilent: boolean, destination = 0): void {
+    const isRefusal = isSilent && this.destinations[destination]!.isSecure === true;
     this.log.warnOften(
-      "broken",
-      `${this.endpointName} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost` +
+      `broken ${destination}`,
+      `${this.nameOf(destination)} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost` +
         (isRefusal
           ? "; it has sent nothing on it: if it wants a client certificate, give --tls-cert and --tls-key"
           : ""),
-      { event: "broken", destination: this.endpointName, reason: how, lost_bytes: lostBytes },
+      { event: "broken", destination: this.nameOf(destination), reason: how, lost_bytes: lostBytes },
     );
   }
 
@@ -235,8 +245,7 @@ export class RunReport {
   totals(): void {
     this.log.finish();
     const totals = this.counters.snapshot();
-    const { frames, refused, flows, reassembly, requests, responses, upstream } = totals;
-    const unsent = Object.entries(requests.dropped).filter(([reason, count]) => count > 0 && !isByPolicy(reason));
+    const { frames, refused, flows, reassembly } = totals;
     const chosenAway = leftOut(this.counters);
     const dropped = Object.entries(frames.dropped).filter(([, count]) => count > 0);
     const lines = [
@@ -245,18 +254,10 @@ export class RunReport {
       ...(refused.frames > 0 ? [`Rejected by the kernel's filter: ${rejected(refused)}`] : []),
       `Flows: ${flows.opened} opened, ${flows.picked_up} picked up, ${flows.closed} closed, ${flows.evicted} evicted`,
       `Reassembly: ${reassembly.gaps} gaps (${reassembly.gap_bytes} bytes), ${reassembly.out_of_order} segments out of order, ${reassembly.retransmitted_bytes} bytes retransmitted`,
-      ...(requests.seen > 0
-        ? [
-            `Requests: ${requests.seen} seen, ${requests.forwarded} forwarded, ${requests.damaged} damaged` +
-              unsent.map(([reason, count]) => `, ${count} dropped (${reason})`).join("") +
-              (requests.skipped_request_lines > 0
-                ? `, ${requests.skipped_request_lines} passed over behind gaps (skipped_request_lines)`
-                : ""),
-            `Answers: ${requests.answered} (${["1xx", "2xx", "3xx", "4xx", "5xx"].map((group) => `${responses[group as "2xx"]} ${group}`).join(", ")}), ${responses.unanswered} requests unanswered`,
-          ]
-        : []),
-      ...(chosenAway.length > 0 ? [`Left out by policy: ${chosenAway.join(", ")}`] : []),
-      `Endpoint: ${upstream.bytes} bytes on ${upstream.connects} connections, ${upstream.connect_errors} could not be made, ${upstream.broken} broke, ${upstream.given_up} were given up, ${upstream.lost_bytes} bytes lost`,
+      ...destinationLines(totals, "Requests", "Answers", "Endpoint", chosenAway),
+      ...totals.destinations.flatMap((each) =>
+        destinationLines(each, `${each.address}: requests`, `${each.address}: answers`, each.address, []),
+      ),
     ];
     lines.push(...scheduleLines(totals.schedule));
     if (this.log.format === "json") this.log.info(lines[0]!, { event: "totals", ...totals });
@@ -297,9 +298,39 @@ export class RunReport {
     this.log.warn(message, { event: kind });
   }
 
-  private get endpointName(): string {
-    return addressName(this.options.address);
+  private upstreamOf(destination: number): Counters["upstream"] {
+    return (destination === 0 ? this.counters : this.counters.destinations[destination - 1]!).upstream;
   }
+
+  private nameOf(destination: number): string {
+    return addressName(this.destinations[destination]!);
+  }
+}
+
+/** What became of requests at one destination, and of its connections; each line begins with its name. */
+function destinationLines(
+  { requests, responses, upstream }: Pick<CountersSnapshot, "requests" | "responses" | "upstream">,
+  ofRequests: string,
+  ofResponses: string,
+  ofConnections: string,
+  chosenAway: readonly string[],
+): string[] {
+  const unsent = Object.entries(requests.dropped).filter(([reason, count]) => count > 0 && !isByPolicy(reason));
+  const classes = (["1xx", "2xx", "3xx", "4xx", "5xx"] as const).map((group) => `${responses[group]} ${group}`);
+  return [
+    ...(requests.seen > 0
+      ? [
+          `${ofRequests}: ${requests.seen} seen, ${requests.forwarded} forwarded, ${requests.damaged} damaged` +
+            unsent.map(([reason, count]) => `, ${count} dropped (${reason})`).join("") +
+            (requests.skipped_request_lines > 0
+              ? `, ${requests.skipped_request_lines} passed over behind gaps (skipped_request_lines)`
+              : ""),
+          `${ofResponses}: ${requests.answered} (${classes.join(", ")}), ${responses.unanswered} requests unanswered`,
+        ]
+      : []),
+    ...(chosenAway.length > 0 ? [`Left out by policy: ${chosenAway.join(", ")}`] : []),
+    `${ofConnections}: ${upstream.bytes} bytes on ${upstream.connects} connections, ${upstream.connect_errors} could not be made, ${upstream.broken} broke, ${upstream.given_up} were given up, ${upstream.lost_bytes} bytes lost`,
+  ];
 }
 
 function isByPolicy(reason: string): boolean {

@@ -1,5 +1,6 @@
 /** Capturing on an interface until a signal comes: the shards' threads do, the main thread looks on. */
 import { availableParallelism } from "node:os";
+import { addressName } from "../address.ts";
 import { InterfaceState } from "../capture/interface.ts";
 import { guardPort } from "../capture/port-guard.ts";
 import type { Config } from "../config.ts";
@@ -87,13 +88,13 @@ export class LiveRun implements Watched {
   }
 
   private begin(): void {
-    const { interfaceName, vnis, ports, address, threads } = this.config;
+    const { interfaceName, vnis, ports, address, also, threads } = this.config;
     this.shards.begin();
     // Whoever asks --admin takes no time from shards.
     if (this.config.admin !== undefined) giveWay();
     this.log.info(
       `Capturing on ${interfaceName}: ${vniName(vnis)}, port ${ports.join(", ")}, forwarding to ${address.host} port ${address.port}` +
-        `${address.isSecure === true ? " with TLS" : ""} (${counted(threads, "thread")})`,
+        `${address.isSecure === true ? " with TLS" : ""}${also.map((each) => `, also to ${addressName(each)}`).join("")} (${counted(threads, "thread")})`,
     );
   }
 }

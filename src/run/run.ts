@@ -3,6 +3,7 @@
  * in order: capturing first, then what waits is delivered, then responses may come in for a while.
  */
 import { isatty } from "node:tty";
+import { addressName } from "../address.ts";
 import { Admin } from "../admin/admin.ts";
 import { nameOf } from "../capture/byte-source.ts";
 import { openSavefiles, sizeOf } from "../capture/savefiles.ts";
@@ -42,15 +43,15 @@ export async function run(config: Config, startThread: StartThread): Promise<num
       `${signal}: no more is captured; responses may come in for up to ${DRAIN_MS / 1000} s (again to end at once)`,
     ),
   );
-  const counters = new Counters();
+  const counters = new Counters(config.also.map(addressName));
   const report = new RunReport(log, counters, config, clock.now);
   const admin = config.admin === undefined ? undefined : new Admin(config, clock.now);
   const watch = new Watch(counters, new Problems(config), report, admin, clock.now);
   log.debug(VERSION_LINE);
   if (admin !== undefined) log.info(`Serving metrics, health and a status page at ${admin.url}`);
-  if (config.tlsInsecure && config.address.isSecure === true) {
+  if (config.tlsInsecure && [config.address, ...config.also].some(({ isSecure }) => isSecure === true)) {
     log.warn(
-      "Certificates are not verified (--tls-insecure): whoever answers at the endpoint's address gets what is forwarded",
+      "Certificates are not verified (--tls-insecure): whoever answers at an https:// address gets what is forwarded",
     );
   }
 

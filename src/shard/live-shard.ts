@@ -1,4 +1,5 @@
 /** A shard on an interface, in a thread of its own: frames as they come, and the endpoint's responses. */
+import { addressName } from "../address.ts";
 import { createFanout, joinFanout } from "../capture/fanout.ts";
 import { fanoutProgram } from "../filter/fanout-program.ts";
 import { FrameWait } from "../capture/frame-wait.ts";
@@ -34,7 +35,7 @@ const LAST_FRAMES_MS = 30;
 const CAPTURE_BUFFER_MIB_MIN = 8;
 
 export class LiveShard {
-  readonly counters = new Counters();
+  readonly counters: Counters;
   private readonly clock = new Clock();
   private readonly shard: Shard;
   /** Its number among several; undefined: there is one. */
@@ -54,6 +55,7 @@ export class LiveShard {
     shared: Shared,
   ) {
     this.thread = shards === 1 ? undefined : Atomics.add(new Int32Array(shared.threads), 0, 1) + 1;
+    this.counters = new Counters(config.also.map(addressName));
     const own = shared.own === null ? undefined : new OwnConnections(shared.own);
     const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
     const options = { ...shardOptions(config, shards, shared.rate), own };

@@ -25,9 +25,8 @@ export function shardOptions(config: Config, shards: number, rate?: SharedArrayB
     measuresDelay: !isRead || config.speed !== "max",
     sourceWaits: isRead,
     policy: policyOf(config, rate),
-    tls:
-      config.address.isSecure === true
-        ? readTls(config, config.mode === "http" ? HTTP_1_1 : "", config.connectTimeoutMs)
-        : null,
+    tls: [config.address, ...config.also].some(({ isSecure }) => isSecure === true)
+      ? readTls(config, config.mode === "http" ? HTTP_1_1 : "", config.connectTimeoutMs)
+      : null,
   };
 }

@@ -58,7 +58,8 @@ test("frames of any length, time and link type come back as they were", async ()
   await recorder.end();
   expect(names()).toEqual(["mirror.0.pcapng"]);
   const got = await framesOf(join(FOLDER, "ring/mirror.0.pcapng"));
-  expect(got.map(({ timestampMs: _, ...frame }) => frame)).toEqual(put.map(({ timestampMs: _, ...frame }) => frame));
+  const contents = (frames: Frame[]) => frames.map(({ linkType, hex }) => `${linkType} ${hex}`);
+  expect(contents(got)).toEqual(contents(put));
   got.forEach(({ timestampMs }, i) => expect(Math.abs(timestampMs - put[i]!.timestampMs)).toBeLessThan(0.001));
   expect(counters).toEqual({
     frames: 500,

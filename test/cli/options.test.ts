@@ -243,6 +243,18 @@ const FLAGS: FlagCase[] = [
     says: ["'Name: value'"],
   },
   {
+    name: "also",
+    original: [],
+    default: [],
+    accepted: [
+      ["other:8080", [{ host: "other", port: 8080 }]],
+      ["https://other", [{ host: "other", port: 443, isSecure: true }]],
+      ["[::1]:80", [{ host: "::1", port: 80 }]],
+    ],
+    refused: ["other", "other:0", "ftp://other:21", "http://other/path"],
+    says: ["host:port", "https://host[:port]"],
+  },
+  {
     name: "proxy-protocol",
     original: [],
     default: "pass",
@@ -463,6 +475,15 @@ test("a client's certificate and its key are given together", () => {
     ["--tls-key", "a"],
   ])
     check([...argv, ...LIVE], {}, ["--tls-cert", "--tls-key", "goes with its key"]);
+});
+
+test("--also may be given more than once, in order, but not without end", () => {
+  const given = (count: number) => Array.from({ length: count }, (_, i) => ["--also", `h${i}:1`]).flat();
+  const hosts = (count: number) => Array.from({ length: count }, (_, i) => ({ host: `h${i}`, port: 1 }));
+  check([...given(8), ...LIVE], {}, { also: hosts(8) });
+  check([...given(9), ...LIVE], {}, ["--also", "9 times", "8 is the most"]);
+  check([...given(2), "--also", "h1:1", ...LIVE], {}, ["--also h1:1", "given already"]);
+  check(LIVE, { VXLAN_TO_HTTP_ALSO: "h0:1\nh1:1\n" }, { also: hosts(2) });
 });
 
 test("the last of a flag given twice counts", () => {

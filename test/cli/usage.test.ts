@@ -49,6 +49,7 @@ const contract: [flag: string, original: string, defaultText: string][] = [
   ["--set-header", "", "none"],
   ["--forwarded", "", "off"],
   ["--mark", "", "off"],
+  ["--also", "", "none"],
   ["--proxy-protocol", "", "pass"],
   ["--tls-ca", "", "the system's alone"],
   ["--tls-cert", "", "none"],

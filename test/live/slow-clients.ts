@@ -1,4 +1,6 @@
 /** Clients that open a connection, and send a byte a second; closed, they open another: slow-clients.ts PORT COUNT */
+import type { Socket } from "bun";
+
 const [adminPort, count] = process.argv.slice(2).map(Number) as [number, number];
 const EVERY_MS = 1000;
 
@@ -14,11 +16,9 @@ async function client(): Promise<void> {
     port: adminPort,
     socket: { data() {}, close: again, error() {}, connectError: again },
   });
-  const socket = await connecting.catch(() => undefined);
+  const socket: Socket | undefined = await connecting.catch(() => undefined);
   if (socket !== undefined) timer = setInterval(() => socket.write("x"), EVERY_MS);
 }
 
 await Promise.all(Array.from({ length: count }, client));
 console.log("connected");
-
-export {};

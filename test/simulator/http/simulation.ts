@@ -8,6 +8,7 @@ import { Random } from "../../support/random.ts";
 import { equal, sum, within } from "../checks.ts";
 import { connect, type Connection } from "../client.ts";
 import type { RecordedStream } from "../recorder.ts";
+import type { Clock } from "../simulated-endpoint.ts";
 import { type FlowOptions, World } from "../world.ts";
 import { type Attempt, HttpEndpoint, type HttpSocket } from "./endpoint.ts";
 import { frame, type Framed } from "./framing.ts";
@@ -46,32 +47,34 @@ export function traceHttpSeed(seed: number): string {
   ].join("\n");
 }
 
-function sessionsOf({ seed, session, connections }: HttpScenario): Session[] {
+export function sessionsOf({ seed, session, connections }: HttpScenario): Session[] {
   const random = new Random(seed ^ 0x5e55);
   return Array.from({ length: connections }, (_, connection) => converse(random, session, connection));
 }
 
 /** A connection as the program's flows came of it. */
-interface Conversation {
+export interface Conversation {
   readonly connection: Connection;
   readonly session: Session;
   readonly streams: RecordedStream[];
   readonly framed: Framed[];
 }
 
-class HttpSimulation extends World {
-  private readonly http: HttpEndpoint;
+export class HttpSimulation extends World {
+  protected readonly http: HttpEndpoint;
 
   constructor(
-    private readonly knobs: HttpScenario,
+    protected readonly knobs: HttpScenario,
     private readonly sessions: readonly Session[],
+    endpointOf = (clock: Clock, options: ShardOptions): HttpEndpoint =>
+      new HttpEndpoint(knobs, new Random(knobs.seed ^ 0xe4d), knobs, clock, options.connectTimeoutMs),
+    also: ShardOptions["also"] = [],
   ) {
     super(
       knobs,
       (random) => connect(random, knobs, (id) => sessions[id]!),
-      (_random, flowOptions) => optionsOf(knobs, flowOptions),
-      (clock, options) =>
-        new HttpEndpoint(knobs, new Random(knobs.seed ^ 0xe4d), knobs, clock, options.connectTimeoutMs),
+      (_random, flowOptions) => ({ ...optionsOf(knobs, flowOptions), also }),
+      endpointOf,
     );
     this.http = this.endpoint as HttpEndpoint;
   }
@@ -83,8 +86,7 @@ class HttpSimulation extends World {
     this.checkCounters();
     this.checkNothingHeld();
     const conversations = this.conversations();
-    this.checkAttempts();
-    for (const conversation of conversations) this.checkOrder(conversation);
+    this.checkCame(this.http, conversations);
     // Else the two runs of the program have given up different holes.
     if (this.scenario.regime !== "memory") this.checkRequests(conversations);
     return { requests: this.counters.requests.seen, served: this.counters.requests.answered };
@@ -101,7 +103,7 @@ class HttpSimulation extends World {
   }
 
   protected override whileDraining(elapsedMs: number): void {
-    if (elapsedMs >= this.knobs.stopAfterMs) this.shard.destination.terminate();
+    if (elapsedMs >= this.knobs.stopAfterMs) this.shard.terminate();
   }
 
   protected override check(): void {
@@ -133,7 +135,13 @@ class HttpSimulation extends World {
     if (this.knobs.stopAfterMs === Infinity) equal("requests.dropped.stopped", requests.dropped.stopped, 0);
   }
 
-  private conversations(): Conversation[] {
+  /** What a destination got was sent so, and in its order. */
+  protected checkCame(http: HttpEndpoint, conversations: readonly Conversation[]): void {
+    this.checkAttempts(http);
+    for (const conversation of conversations) this.checkOrder(http, conversation);
+  }
+
+  protected conversations(): Conversation[] {
     const isUpgraded = (item: Item) =>
       this.http.requests.some(({ head, isUpgraded }) => isUpgraded && head!.id === item.id);
     return this.connections.map((connection) => {
@@ -179,8 +187,8 @@ class HttpSimulation extends World {
   }
 
   /** What the endpoint got was sent so, byte for byte, whether it came whole or not. */
-  private checkAttempts(): void {
-    for (const { head, bytes, isWhole } of this.http.requests) {
+  private checkAttempts(http: HttpEndpoint): void {
+    for (const { head, bytes, isWhole } of http.requests) {
       if (head === null) {
         const isKnown = this.sessions.some((session) =>
           allOf(session).some((item) => startsWith(this.sent(session, item), bytes)),
@@ -204,10 +212,10 @@ class HttpSimulation extends World {
   /**
    * On each connection, and the first time, requests come in the order in which they were sent; again only as allowed.
    */
-  private checkOrder({ session, streams }: Conversation): void {
+  private checkOrder(http: HttpEndpoint, { session, streams }: Conversation): void {
     const items = allOf(session);
     const ids = items.map(({ id }) => id);
-    const own = this.http.requests.filter(({ head }) => head !== null && ids.includes(head.id));
+    const own = http.requests.filter(({ head }) => head !== null && ids.includes(head.id));
     const place = ({ head }: Attempt) => ids.indexOf(head!.id);
     for (const [socket, attempts] of Map.groupBy(own, ({ socket }) => socket)) {
       if (socket.attempts.some(({ head }) => head !== null && !ids.includes(head.id)))
