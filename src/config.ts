@@ -20,6 +20,10 @@ export interface Config extends PolicyOptions {
   readonly follow: boolean;
   /** How much faster than captured; `max`: as fast as the endpoint takes it. */
   readonly speed: number | "max";
+  /** Undefined: nothing is recorded. */
+  readonly record: string | undefined;
+  readonly recordMaxMib: number;
+  readonly recordFiles: number;
   readonly loop: number;
   readonly encapsulation: Encapsulation;
   readonly vnis: readonly number[] | "any";

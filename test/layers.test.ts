@@ -22,6 +22,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   observe: [
     ".",
     "capture/paced-source.ts",
+    "capture/recorder.ts",
     "decode/counters.ts",
     "decode/drop-reason.ts",
     "decode/strangers.ts",

@@ -358,6 +358,24 @@ export const flags = {
     default: 64,
     help: "the kernel's buffer for frames that wait to be read",
   }),
+  record: single<string | undefined>({
+    value: path,
+    hint: "FILE.pcapng",
+    default: undefined,
+    help: "keep the frames that are ours, as they came, in a ring of files: FILE.0.pcapng, FILE.1.pcapng …",
+  }),
+  "record-max-mib": single({
+    value: wholeNumber(1, 1 << 20),
+    hint: "MIB",
+    default: 64,
+    help: "of --record: how large a file gets",
+  }),
+  "record-files": single({
+    value: wholeNumber(1, 10_000),
+    hint: "N",
+    default: 8,
+    help: "of --record: files of the ring (of each thread)",
+  }),
   libpcap: single<string | undefined>({
     value: path,
     hint: "PATH",

@@ -128,6 +128,13 @@ export class RunReport {
     );
   }
 
+  recordFailed(reason: string): void {
+    this.once(
+      "record_failed",
+      `Cannot record any more: ${reason}; forwarding goes on (record.dropped_frames counts what is not written)`,
+    );
+  }
+
   foreign(protocol: ForeignProtocol): void {
     this.once(`foreign_${protocol}`, FOREIGN_ADVICE[protocol]);
   }

@@ -44,11 +44,13 @@ export class SavefileRun implements Watched {
   /** Takes all records, until the savefile ends or `stop` is requested. Throws RefusalError. */
   async run(stop: Stop): Promise<void> {
     try {
+      await this.shard.record(this.config, this.report);
       for (let left = this.config.loop; ; left--) {
         await this.readAll(stop);
         if (left === 1 || stop.requested || this.again === undefined) return;
         // The next one's connections have the same addresses, ports and sequence numbers: they are others.
         await this.endFlows(stop);
+        await this.shard.endRecord();
         this.savefile.close();
         this.savefile = await this.again();
         this.shard = this.newShard();
@@ -66,6 +68,7 @@ export class SavefileRun implements Watched {
   /** Ends all flows, and waits for what the endpoint still has to do. */
   async finish(stop: Stop): Promise<void> {
     await this.endFlows(stop);
+    await this.shard.endRecord();
     this.report.strangers(this.shard.strangers);
     if (this.shard.dryRun !== null) this.report.dryRun(this.shard.dryRun.results);
   }

@@ -286,6 +286,9 @@ const FLAGS: FlagCase[] = [
   count("max-flows", 65_536, 1, 10_000_000),
   count("max-buffer-mib", 256, 1, 1024),
   count("capture-buffer-mib", 64, 1, 2047),
+  path("record"),
+  count("record-max-mib", 64, 1, 1 << 20),
+  count("record-files", 8, 1, 10_000),
   path("libpcap"),
   text("user", "the name of a user"),
   {

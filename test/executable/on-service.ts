@@ -13,7 +13,8 @@ import { PORT, VNI } from "./sessions.ts";
 
 export interface ServiceOutcome {
   identities: Identity[];
-  nice: string;
+  /** Of the threads that capture: the lowest that there is. */
+  nice: number;
   descriptors: string;
   /** As many of those that the unit asks for as this machine gives anyone. */
   descriptorsMax: string;
@@ -83,7 +84,7 @@ await forwarded(0);
 command(executable, "--probe", ADMIN);
 const pid = Number(shown("MainPID"));
 const identities = identitiesOf(pid);
-const nice = command("ps", "-o", "ni=", "-p", String(pid));
+const nice = Math.min(...command("ps", "-L", "-o", "ni=", "-p", String(pid)).split("\n").map(Number));
 const descriptors = /^Max open files +(\d+)/m.exec(readFileSync(`/proc/${pid}/limits`, "utf8"))![1]!;
 const descriptorsMax = command("sh", "-c", "ulimit -n 1048576 2>/dev/null; ulimit -Hn");
 const uid = identities[0]!["Uid"]!.split(" ")[0]!;
