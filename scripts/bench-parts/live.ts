@@ -33,6 +33,10 @@ export interface LiveOptions {
   directory: string;
   /** The floor is measured too, and what this costs compared with it. */
   hasFloor: boolean;
+  /** (c) is wanted. */
+  hasLive: boolean;
+  /** (f) is wanted. */
+  hasStalled: boolean;
 }
 
 const PREFIX = process.env["LAB_PREFIX"]!;
@@ -40,6 +44,10 @@ const PRODUCTION_HOST = "192.0.2.2";
 const TARGET_HOST = "198.51.100.2";
 const VXLAN_PORT = 4789;
 const ENDPOINT_PORT = 9000;
+/** Of the further destination that is stalled. */
+const STALLED_PORT = 9001;
+/** Requests a second beside it: well below what is lost without it. */
+const STALLED_RATE = 8000;
 const SHARDS = [1, 2];
 
 /** Rates that are tried: each is so much more than the one before. */
@@ -77,6 +85,7 @@ const inNamespace = (name: string) => ["ip", "netns", "exec", `${PREFIX}-${name}
 interface Setup {
   mode: Mode;
   shards: number;
+  flags?: readonly string[];
 }
 
 /** The program, capturing. */
@@ -87,13 +96,14 @@ class Forwarder {
     readonly startMs: number,
   ) {}
 
-  static async start({ mode, shards }: Setup, directory: string): Promise<Forwarder> {
+  static async start({ mode, shards, flags = [] }: Setup, directory: string): Promise<Forwarder> {
     const summary = join(directory, "summary.json");
     const threads = canShard ? ["--threads", String(shards)] : [];
     const args = [
       "--mode",
       mode,
       ...threads,
+      ...flags,
       "--log-level",
       "info",
       "--log-format",
@@ -140,6 +150,7 @@ interface Load {
   userUs: number;
   systemUs: number;
   delayMs: (share: number) => number;
+  delayMeanMs: number;
 }
 
 class LiveLab {
@@ -168,6 +179,7 @@ class LiveLab {
         userUs: (after.userUs - before.userUs) / requests,
         systemUs: (after.systemUs - before.systemUs) / requests,
         delayMs: (share) => percentile(share, DELAY_BUCKETS_MS, counts),
+        delayMeanMs: delay.sum_ms / delay.count,
       };
     } finally {
       await forwarder.stop();
@@ -291,13 +303,45 @@ export async function measureLive(figures: Figures, options: LiveOptions): Promi
   ];
   if (!canShard) figures.leaveOut("(c) with one shard only: this program has no --threads");
   try {
-    for (const shards of canShard ? SHARDS : [1]) {
+    if (options.hasStalled) await measureStalled(figures, lab, options, servers);
+    for (const shards of canShard && options.hasLive ? SHARDS : options.hasLive ? [1] : []) {
       for (const mode of MODES) await measureSetup(figures, lab, { mode, shards }, options, floor, burst);
     }
   } finally {
     for (const started of servers) await started.stop();
     await new Child([join(REPOSITORY, "scripts/lab"), "down"], "ignore", { LAB_PREFIX: PREFIX }).ends();
   }
+}
+
+/** The endpoint's throughput and delay beside a further destination that is stalled, to those without, in turn. */
+async function measureStalled(
+  figures: Figures,
+  lab: LiveLab,
+  options: LiveOptions,
+  servers: Awaited<ReturnType<typeof startServer>>[],
+): Promise<void> {
+  const script = join(import.meta.dir, "stalled.ts");
+  const command = [process.execPath, script, ENDPOINT_HOST, String(STALLED_PORT)];
+  servers.push(await startServer(command, STALLED_PORT, inNamespace("replay")));
+  const alone: Setup = { mode: "http", shards: 1 };
+  const beside: Setup = { ...alone, flags: ["--also", `${ENDPOINT_HOST}:${STALLED_PORT}`] };
+  const [seconds, warmUpSeconds] = options.quick ? [0.3, 0.1] : [MEASURED_SECONDS, WARM_UP_SECONDS];
+  const add = (what: string, unit: string, value: number) => figures.add("f", what, unit, value);
+  for (let run = 0; run < options.runs; run++) {
+    const one = await lab.load(alone, STALLED_RATE, seconds, warmUpSeconds);
+    const other = await lab.load(beside, STALLED_RATE, seconds, warmUpSeconds);
+    add("delay alone, mean", "ms", one.delayMeanMs);
+    add("delay beside it, mean", "ms", other.delayMeanMs);
+    add("delay beside it, mean, to that alone", "×", other.delayMeanMs / one.delayMeanMs);
+    add("delay beside it, p50, to that alone", "×", other.delayMs(0.5) / one.delayMs(0.5));
+    add("requests/s forwarded beside it, to those alone", "×", forwarded(other) / forwarded(one));
+    add("lost alone", "requests", one.lost);
+    add("lost beside it", "requests", other.lost);
+  }
+}
+
+function forwarded({ rate, lostShare }: Load): number {
+  return rate * (1 - lostShare);
 }
 
 async function measureSetup(
