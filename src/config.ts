@@ -18,6 +18,13 @@ export interface Config extends PolicyOptions {
   /** Paths of savefiles; `-`: standard input; undefined: an interface is captured. */
   readonly read: readonly string[] | undefined;
   readonly follow: boolean;
+  /** How much faster than captured; `max`: as fast as the endpoint takes it. */
+  readonly speed: number | "max";
+  /** Undefined: nothing is recorded. */
+  readonly record: string | undefined;
+  readonly recordMaxMib: number;
+  readonly recordFiles: number;
+  readonly loop: number;
   readonly encapsulation: Encapsulation;
   readonly vnis: readonly number[] | "any";
   readonly ports: readonly number[];

@@ -21,6 +21,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   forward: [".", "memory", "flow", "http", "policy"],
   observe: [
     ".",
+    "capture/paced-source.ts",
+    "capture/recorder.ts",
     "decode/counters.ts",
     "decode/drop-reason.ts",
     "decode/strangers.ts",

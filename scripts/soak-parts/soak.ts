@@ -12,6 +12,7 @@ import { type TrueRequest, trueRequests } from "../../test/live/truth.ts";
 import { servedLine } from "./requests.ts";
 
 const VNI = 42;
+const ADMIN = "127.0.0.1:9789";
 const LOSS_PERCENT = "0.1";
 const PRODUCTION = "192.0.2.2";
 /** What is left of the minute is for what is in flight, and for the comparison. */
@@ -23,21 +24,26 @@ const SETTLE_MS = 3000;
 const CAPTURE_BUFFER_MIB = "256";
 const MEMORY_MAX_MB = 400;
 /** Rounds in which it may still grow: caches, compiled code. */
-const WARM_ROUNDS = 3;
+const WARM_ROUNDS = 10;
 const GROWTH_MAX = 1.25;
 /** Descriptors and connections beside those of connections whose end the mirror has lost. */
 const DESCRIPTORS_MORE_MAX = 50;
+/** Flows whose end the mirror has lost, until they have been idle for 300 s. */
+const ACTIVE_MAX = 500;
 
 const [minutes, clients] = process.argv.slice(2).map(Number) as [number, number];
 
 interface Figures {
   memoryMb: number;
   descriptors: number;
+  /** What /status says. */
+  status: any;
 }
 
-function figuresOf(pid: number): Figures {
+async function figuresOf(lab: Lab, pid: number): Promise<Figures> {
+  const status = JSON.parse(await lab.run("replay", "curl", "--silent", "--fail", `http://${ADMIN}/status`));
   const kib = /^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1];
-  return { memoryMb: Math.round(Number(kib) / 1024), descriptors: readdirSync(`/proc/${pid}/fd`).length };
+  return { memoryMb: Math.round(Number(kib) / 1024), descriptors: readdirSync(`/proc/${pid}/fd`).length, status };
 }
 
 interface Round {
@@ -46,14 +52,14 @@ interface Round {
   served: number;
   /** Whole, and not served: they were in flight at the restart. */
   lacking: number;
-  /** The kernel has dropped frames before they were read, and said so: what came whole is not known. */
+  /** The kernel has dropped frames before they were read, which is counted: what came whole is not known. */
   isLossy: boolean;
   figures: Figures;
   problems: string[];
 }
 
 async function runRound(lab: Lab, forwarder: Program, number: number): Promise<Round> {
-  const saidBefore = forwarder.stderr.length;
+  const droppedBefore = (await figuresOf(lab, forwarder.child.pid)).status.frames.kernel_dropped;
   const endpoint = await serverEndpoint(lab, BUN, ENDPOINT_PORT, 5);
   const production = await lab.capture("production", `dst port ${PRODUCTION_PORT}`);
   const mirror = await lab.capture("replay", "udp dst port 4789");
@@ -64,9 +70,9 @@ async function runRound(lab: Lab, forwarder: Program, number: number): Promise<R
   await load;
   await Bun.sleep(SETTLE_MS);
   await Promise.all([lab.endCapture(production), lab.endCapture(mirror)]);
-  const figures = figuresOf(forwarder.child.pid);
+  const figures = await figuresOf(lab, forwarder.child.pid);
   const served = await servedBy(endpoint);
-  const isLossy = forwarder.stderr.slice(saidBefore).includes("The kernel dropped");
+  const isLossy = figures.status.frames.kernel_dropped > droppedBefore;
   const requests = trueRequests(production.file, mirror.file, PRODUCTION_PORT);
   return { ...compare(requests, served, isLossy), isLossy, figures };
 }
@@ -106,12 +112,26 @@ function compare(requests: TrueRequest[], served: string[], isLossy: boolean): O
   return { sent: requests.length, whole: whole.length, served: served.length, lacking: lacking.length, problems };
 }
 
+/** What /status must say. */
+function checkStatus({ frames, flows, requests, now }: any): string[] {
+  const problems: string[] = [];
+  if (frames.captured !== frames.segments + sum(frames.dropped)) problems.push("/status: frames do not add up");
+  if (flows.opened + flows.picked_up !== flows.closed + flows.evicted + flows.active)
+    problems.push("/status: flows do not add up");
+  // Of each flow that the mirror has left open, a request may be in its middle.
+  const open = requests.seen - requests.forwarded - requests.damaged - sum(requests.dropped);
+  if (open < 0 || open > flows.active)
+    problems.push(`/status: ${open} requests of ${flows.active} flows are in no counter`);
+  if (!now.interface_up || flows.active > ACTIVE_MAX) problems.push(`/status: ${flows.active} flows are active`);
+  return problems;
+}
+
 /** What must hold of the process from round to round. */
-function growth(rounds: Round[]): string[] {
-  const { memoryMb, descriptors } = rounds.at(-1)!.figures;
+function standing(rounds: Round[]): string[] {
+  const { memoryMb, descriptors, status } = rounds.at(-1)!.figures;
   const warm = rounds.slice(0, WARM_ROUNDS).map(({ figures }) => figures);
   const most = (values: number[]) => Math.max(...values);
-  const problems: string[] = [];
+  const problems = checkStatus(status);
   if (memoryMb > MEMORY_MAX_MB) problems.push(`the process has ${memoryMb} MB of memory`);
   if (rounds.length > WARM_ROUNDS && memoryMb > GROWTH_MAX * most(warm.map((figures) => figures.memoryMb)))
     problems.push(`memory has grown to ${memoryMb} MB`);
@@ -129,7 +149,6 @@ function checkCounters(counters: any, rounds: Round[]): string[] {
   const isLossy = rounds.some((round) => round.isLossy);
   const claims: [string, boolean][] = [
     ["frames.captured = segments + Σ dropped", frames.captured === frames.segments + sum(frames.dropped)],
-    ["what the kernel dropped was said at once", isLossy === frames.kernel_dropped > 0],
     ["flows opened = ended", flows.opened + flows.picked_up === flows.closed + flows.evicted + flows.active],
     [
       "seen = forwarded + damaged + Σ dropped",
@@ -156,15 +175,20 @@ try {
   const forwarder = await lab.forwarder(
     "--capture-buffer-mib",
     CAPTURE_BUFFER_MIB,
+    "--admin",
+    ADMIN,
     "eth0",
     String(VNI),
     String(PRODUCTION_PORT),
     `127.0.0.1:${ENDPOINT_PORT}`,
   );
+  const watcher = lab.start("replay", process.execPath, `${import.meta.dir}/watcher.ts`, ADMIN);
+  await watcher.until(({ stdout }) => stdout.includes("watching"));
   while (rounds.length < minutes && !isStopped && problems.length === 0) {
     const round = await runRound(lab, forwarder, rounds.length);
     rounds.push(round);
-    problems = [...round.problems, ...growth(rounds)];
+    problems = [...round.problems, ...standing(rounds)];
+    if (watcher.stdout !== "watching\n") problems.push(`a watcher was refused: ${watcher.stdout}`);
     const { sent, whole, served, lacking, isLossy, figures } = round;
     console.log(
       `minute ${rounds.length}: ${sent} requests, ${whole} came whole, ${served} served, ${lacking} in flight at the ` +
@@ -172,6 +196,7 @@ try {
         (isLossy ? "; the kernel dropped frames, so that nothing is compared" : ""),
     );
   }
+  await watcher.end();
   if ((await forwarder.end("SIGINT")) !== 0) problems.push("the program's exit status is not 0");
   const counters = await lab.summary(forwarder);
   problems.push(...checkCounters(counters, rounds));

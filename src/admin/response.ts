@@ -24,11 +24,17 @@ export function told(status: number, text: string): Page {
   return { status, contentType: TEXT, body: `${text}\n` };
 }
 
-/** The bytes of a response; `fields` stand beside those that all have. */
-export function encode({ status, contentType, body }: Page, fields = "", hasBody = true): Uint8Array {
-  const bytes = Buffer.from(body);
+/** A response's bytes, and of them those that HEAD gets. */
+export interface Encoded {
+  readonly whole: Uint8Array;
+  readonly head: Uint8Array;
+}
+
+/** `fields` stand beside those that all have. */
+export function encode({ status, contentType, body }: Page, fields = ""): Encoded {
   const head =
-    `HTTP/1.1 ${status} ${REASONS[status]}\r\nContent-Type: ${contentType}\r\nContent-Length: ${bytes.length}\r\n` +
+    `HTTP/1.1 ${status} ${REASONS[status]}\r\nContent-Type: ${contentType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
     `Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n${fields}Connection: close\r\n\r\n`;
-  return hasBody ? Buffer.concat([Buffer.from(head), bytes]) : Buffer.from(head);
+  const whole = Buffer.from(head + body);
+  return { whole, head: whole.subarray(0, head.length) };
 }

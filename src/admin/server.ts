@@ -10,7 +10,7 @@ import { Client, type ClientHost } from "./client.ts";
 import { adminCounters, type AdminReject } from "./counters.ts";
 import { ownerOf } from "./port-owner.ts";
 import type { RequestHead } from "./request-head.ts";
-import { encode, type Page, told } from "./response.ts";
+import { encode, type Encoded, type Page, told } from "./response.ts";
 
 /** Where as many are open, the oldest that has not asked anything gives way to another. */
 export const CONNECTIONS_MAX = 64;
@@ -44,7 +44,7 @@ const REASONS: Record<string, string> = {
 export class AdminServer implements ClientHost {
   readonly counters = adminCounters();
   private readonly clients = new Set<Client>();
-  private readonly made = new Map<string, { readonly whole: Uint8Array; readonly head: Uint8Array }>();
+  private readonly made = new Map<string, Encoded>();
   private readonly notFound: Page;
   private readonly listener: TCPSocketListener<Client>;
   private readonly ticker: ReturnType<typeof setInterval>;
@@ -90,21 +90,19 @@ export class AdminServer implements ClientHost {
 
   reject(reason: AdminReject): Uint8Array {
     this.counters.rejected[reason]++;
-    if (reason === "not_found") return encode(this.notFound);
-    const page = REJECTIONS[reason];
-    return page === undefined ? new Uint8Array(0) : encode(page, reason === "method" ? ALLOW : "");
+    const page = reason === "not_found" ? this.notFound : REJECTIONS[reason];
+    return page === undefined ? new Uint8Array(0) : encode(page, reason === "method" ? ALLOW : "").whole;
   }
 
   forget(client: Client): void {
     this.clients.delete(client);
   }
 
-  private find(path: string) {
+  private find(path: string): Encoded | undefined {
     const known = this.made.get(path);
     const route = this.routes.get(path);
     if (known !== undefined || route === undefined) return known;
-    const page = route.page();
-    const made = { whole: encode(page, route.fields), head: encode(page, route.fields, false) };
+    const made = encode(route.page(), route.fields);
     this.made.set(path, made);
     return made;
   }

@@ -13,6 +13,7 @@ import type { Rule } from "../policy/rules.ts";
 import type { Sample } from "../policy/sample.ts";
 import { LISTEN_ADDRESS_FORMS, parseListenAddress } from "./listen-address.ts";
 import {
+  factorOrMax,
   fieldValue,
   headerField,
   headerName,
@@ -107,6 +108,18 @@ export const flags = {
     default: false,
     help: "with --read: the file grows, and is replaced by others of its name; ends with a signal",
   } as SwitchFlag,
+  speed: single<number | "max">({
+    value: factorOrMax,
+    hint: "max|FACTOR",
+    default: "max",
+    help: "with --read: 1 sends requests as far apart as they were captured, 2 twice as fast; max: as the endpoint takes them",
+  }),
+  loop: single({
+    value: wholeNumber(1, 1_000_000),
+    hint: "N",
+    default: 1,
+    help: "with --read: how often the savefiles are forwarded; each time when all of the one before is done",
+  }),
   mode: single<Mode>({
     value: oneOf(MODES),
     hint: "http|tcp",
@@ -344,6 +357,24 @@ export const flags = {
     hint: "MIB",
     default: 64,
     help: "the kernel's buffer for frames that wait to be read",
+  }),
+  record: single<string | undefined>({
+    value: path,
+    hint: "FILE.pcapng",
+    default: undefined,
+    help: "keep the frames that are ours, as they came, in a ring of files: FILE.0.pcapng, FILE.1.pcapng …",
+  }),
+  "record-max-mib": single({
+    value: wholeNumber(1, 1 << 20),
+    hint: "MIB",
+    default: 64,
+    help: "of --record: how large a file gets",
+  }),
+  "record-files": single({
+    value: wholeNumber(1, 10_000),
+    hint: "N",
+    default: 8,
+    help: "of --record: files of the ring (of each thread)",
   }),
   libpcap: single<string | undefined>({
     value: path,

@@ -137,6 +137,10 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   refuseWithoutHttp(chosen);
   if (chosen.dryRun && read === undefined)
     throw new UsageError("Cannot use --dry-run: it needs --read, where nothing is lost while it looks");
+  if (read === undefined && (chosen.speed !== "max" || chosen.loop > 1))
+    throw new UsageError("Cannot use --speed or --loop: they need --read");
+  if (chosen.loop > 1 && (chosen.follow || chosen.dryRun || read!.includes("-")))
+    throw new UsageError("Cannot use --loop: it needs --read of files, without --follow and --dry-run");
   return {
     ...chosen,
     interfaceName,

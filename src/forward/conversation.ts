@@ -85,7 +85,7 @@ export interface ConversationOwner {
   readonly origin: StreamOrigin;
   /** What a PROXY protocol header has told, for the conversations after the one that read it. */
   preface: Uint8Array | null;
-  client: Client | null;
+  client: ProxyClient | null;
   /** It speaks another protocol than HTTP. */
   isForeign: boolean;
   /** Policy has left out all that comes. */
@@ -118,6 +118,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private readonly counters: ForwardCounters;
   /** Null: there is none that would do anything. */
   private readonly policy: Policy | null;
+  /** Null: policy has not asked for it. */
+  private client: Client | null = null;
 
   /** The request under way; null: nothing of it is held. */
   private request: Request | null = null;
@@ -158,7 +160,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     this.pipe.preface = stream.preface;
     const { further } = mode;
     this.branches = further.length === 0 ? null : new Branches(further, stream.preface, () => mode.touchBranches(this));
-    mode.destination.memory.take(Cost.STREAM);
+    mode.destination.memory.take(this.cost);
   }
 
   // The client's bytes.
@@ -274,7 +276,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   // What the framer finds (RequestSink).
 
   proxyHeader(header: Uint8Array, client: ProxyClient | null): void {
-    if (client !== null && this.policy !== null) this.stream.client = this.clientOf(client);
+    if (client !== null) this.stream.client = client;
     if (this.mode.options.proxyProtocol !== "pass") return;
     this.stream.preface = header;
     this.pipe.preface = header;
@@ -436,7 +438,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     const before = this.request === null ? "" : requests.text(this.request);
     const rest = head.headLength - before.length;
     const view = new HeadView(before + Buffer.from(bytes.buffer, bytes.byteOffset + offset, rest).toString("latin1"));
-    const client = (this.stream.client ??= this.clientOf(null));
+    const client = (this.client ??= this.knownClient());
     this.decision = policy.decide(view, client);
     if (dryRun !== null) this.example = exampleOf(view);
     this.dropping = this.decision.drop;
@@ -455,8 +457,9 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (rest < length) this.bytes(bytes, offset + rest, length - rest);
   }
 
-  private clientOf(told: ProxyClient | null): Client {
-    const { identity } = this.stream.origin;
+  private knownClient(): Client {
+    const { origin, client: told } = this.stream;
+    const { identity } = origin;
     return told === null
       ? new Client(identity)
       : new Client(identity, addressGroups(told.address, told.address.includes(":") ? 6 : 4)!);
@@ -629,7 +632,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   /** Whether policy leaves out a connection whose requests cannot be seen: nothing that comes is forwarded then. */
   private leavesOutStream(): boolean {
     const { streams } = this.counters;
-    const drop = this.policy?.decideStream((this.stream.client ??= this.clientOf(null))) ?? null;
+    const drop = this.policy?.decideStream((this.client ??= this.knownClient())) ?? null;
     if (drop === null) return false;
     streams.dropped[drop]++;
     streams.dropped_bytes += this.request?.heldLength ?? 0;
@@ -643,6 +646,11 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private turnDeaf(): void {
     this.stream.isForeign = true;
     this.phase = Phase.DEAF;
+  }
+
+  /** What it costs as long as something may come. */
+  private get cost(): number {
+    return this.policy === null ? Cost.STREAM : Cost.STREAM + Cost.CLIENT;
   }
 
   // Where it stands between two batches.
@@ -673,7 +681,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     this.discard();
     this.list?.remove(this);
     this.mode.heads.remove(this.headTimer);
-    this.mode.destination.memory.giveBack(Cost.STREAM);
+    this.mode.destination.memory.giveBack(this.cost);
   }
 }
 

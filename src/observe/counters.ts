@@ -14,6 +14,8 @@
  * Names are those of --summary; a name with `dropped` by reason is an array in the order of
  * DROP_REASONS until it is shown.
  */
+import { scheduleCounters } from "../capture/paced-source.ts";
+import { recordCounters } from "../capture/recorder.ts";
 import { type DecodeCounters, fragmentCounters, frameCounters } from "../decode/counters.ts";
 import { DROP_REASONS, type DropReason } from "../decode/drop-reason.ts";
 import { flowCounters, type FlowTableCounters, reassemblyCounters } from "../flow/counters.ts";
@@ -65,6 +67,10 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly streams = streamCounters();
   readonly upstream = upstreamCounters();
   readonly delay = delayCounters();
+  /** With --record. */
+  readonly record = recordCounters();
+  /** With --speed. */
+  readonly schedule = scheduleCounters();
   readonly response_time = responseTimeCounters();
   /** Of further destinations, in the order in which they were given; all above are the endpoint's. */
   readonly destinations: readonly DestinationCounters[];
@@ -88,6 +94,8 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
       flows: { ...this.flows },
       reassembly: { ...this.reassembly },
       ...forwardSnapshot(this),
+      record: { ...this.record },
+      schedule: { ...this.schedule },
       destinations: this.destinations.map((each) => ({ address: each.address, ...forwardSnapshot(each) })),
     };
   }

@@ -1,5 +1,6 @@
 /** What is told of a run: a line while there is traffic, warnings that are due once, the totals. */
 import { addressName, type ForwardAddress } from "../address.ts";
+import type { ScheduleCounters } from "../capture/paced-source.ts";
 import { Drop } from "../decode/drop-reason.ts";
 import type { Encapsulation } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
@@ -127,6 +128,13 @@ export class RunReport {
     );
   }
 
+  recordFailed(reason: string): void {
+    this.once(
+      "record_failed",
+      `Cannot record any more: ${reason}; forwarding goes on (record.dropped_frames counts what is not written)`,
+    );
+  }
+
   foreign(protocol: ForeignProtocol): void {
     this.once(`foreign_${protocol}`, FOREIGN_ADVICE[protocol]);
   }
@@ -251,6 +259,7 @@ export class RunReport {
         destinationLines(each, `${each.address}: requests`, `${each.address}: answers`, each.address, []),
       ),
     ];
+    lines.push(...scheduleLines(totals.schedule));
     if (this.log.format === "json") this.log.info(lines[0]!, { event: "totals", ...totals });
     else for (const line of lines) this.log.info(line);
   }
@@ -337,6 +346,12 @@ function leftOut({ requests, streams }: Counters): string[] {
     ),
     ...(connections > 0 ? [`${connections} ${plural(connections, "connection")}`] : []),
   ];
+}
+
+/** With --speed: how the schedule was kept, and why not. */
+function scheduleLines({ on_time, late, held }: ScheduleCounters): string[] {
+  if (on_time + late + held === 0) return [];
+  return [`Schedule: ${on_time} frames on time, ${late} late, ${held} held back by the endpoint`];
 }
 
 function plural(count: number, noun: string): string {

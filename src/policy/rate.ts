@@ -5,8 +5,10 @@
  * and no second begins with a burst.
  */
 
-/** How long a place that nobody takes is kept: requests come in batches. */
-export const BURST_MS = 50;
+/** How long a place that nobody takes is kept: requests come in batches, and threads wait for their turn. */
+export const BURST_MS = 200;
+/** Places of so long are there when the first request comes, which may come with others. */
+export const START_MS = 50;
 /** So many are kept in any case: at a low rate, requests that come unevenly would leave most places empty. */
 export const BURST_PLACES_MIN = 10;
 /** Time that leaps so far, ahead or back, begins anew: it was a wrong stamp, or the clock was set, or a long silence. */
@@ -30,7 +32,7 @@ export class Rate {
   ) {
     this.last = new BigInt64Array(shared);
     const inBurst = Math.ceil((perSecond * BURST_MS) / 1000);
-    this.first = BigInt(inBurst);
+    this.first = BigInt(Math.ceil((perSecond * START_MS) / 1000));
     this.burst = BigInt(Math.max(inBurst, Math.min(perSecond, BURST_PLACES_MIN)));
     this.leap = BigInt(Math.ceil((perSecond * LEAP_MS) / 1000));
   }

@@ -9,7 +9,7 @@ import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
 import { type Surroundings, vniName } from "../observe/problems.ts";
 import type { RunReport } from "../observe/report.ts";
-import { hurry } from "./priority.ts";
+import { giveWay, hurry } from "./priority.ts";
 import { SecondLook } from "./second-look.ts";
 import { Shards, type StartThread } from "../shard/shards.ts";
 import type { Stop } from "./stop.ts";
@@ -90,6 +90,8 @@ export class LiveRun implements Watched {
   private begin(): void {
     const { interfaceName, vnis, ports, address, also, threads } = this.config;
     this.shards.begin();
+    // Whoever asks --admin takes no time from shards.
+    if (this.config.admin !== undefined) giveWay();
     this.log.info(
       `Capturing on ${interfaceName}: ${vniName(vnis)}, port ${ports.join(", ")}, forwarding to ${address.host} port ${address.port}` +
         `${address.isSecure === true ? " with TLS" : ""}${also.map((each) => `, also to ${addressName(each)}`).join("")} (${counted(threads, "thread")})`,

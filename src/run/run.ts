@@ -9,6 +9,7 @@ import { nameOf } from "../capture/byte-source.ts";
 import { openSavefiles, sizeOf } from "../capture/savefiles.ts";
 import { becomeUser, findUser } from "../capture/user.ts";
 import type { Config } from "../config.ts";
+import { hurry } from "./priority.ts";
 import { Clock } from "../clock.ts";
 import { DRAIN_MS } from "../shard/drain.ts";
 import { RefusalError, ShardError } from "../errors.ts";
@@ -108,9 +109,12 @@ async function startReading(
   log: Log,
   clock: Clock,
 ): Promise<SavefileRun> {
-  const savefiles = await openSavefiles(paths, config.follow, (error) => log.error(error.message));
+  const open = () => openSavefiles(paths, config.follow, (error) => log.error(error.message));
+  const savefiles = await open();
+  // A schedule that is to be kept needs the processor in time, as an interface does.
+  if (config.speed !== "max") void hurry((refusal) => log.debug(refusal));
   const showsProgress = log.format === "pretty" && isatty(2);
   const progress = showsProgress ? new Progress(sizeOf(paths, config.follow), clock.now) : undefined;
   log.info(`Reading ${paths.map(nameOf).join(", ")}`);
-  return new SavefileRun(savefiles, config, counters, report, clock, progress);
+  return new SavefileRun(savefiles, config, counters, report, clock, progress, open);
 }

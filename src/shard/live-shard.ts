@@ -38,6 +38,8 @@ export class LiveShard {
   readonly counters: Counters;
   private readonly clock = new Clock();
   private readonly shard: Shard;
+  /** Its number among several; undefined: there is one. */
+  private readonly thread: number | undefined;
   private readonly capture: LiveCapture;
   private readonly memory: MemoryGuard;
   /** Undefined before {@link accept}. */
@@ -49,9 +51,10 @@ export class LiveShard {
   constructor(
     private readonly config: Config,
     shards: number,
-    report: ShardReport,
+    private readonly report: ShardReport,
     shared: Shared,
   ) {
+    this.thread = shards === 1 ? undefined : Atomics.add(new Int32Array(shared.threads), 0, 1) + 1;
     this.counters = new Counters(config.also.map(addressName));
     const own = shared.own === null ? undefined : new OwnConnections(shared.own);
     const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
@@ -85,6 +88,7 @@ export class LiveShard {
   async accept(): Promise<void> {
     const { encapsulation, vxlanPort, vnis, ports } = this.config;
     this.wait = await FrameWait.create(this.capture.fd);
+    await this.shard.record(this.config, this.report, this.thread);
     this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, encapsulation, vxlanPort, vnis, ports }));
   }
 
@@ -151,6 +155,7 @@ export class LiveShard {
     const stop = { requested: true };
     await finish(this.shard, this.memory, stop);
     await drain(this.shard, this.clock.now, stop);
+    await this.shard.endRecord();
   }
 
   private countKernelDrops(): void {

@@ -11,6 +11,8 @@ export interface Shared {
   readonly rate: SharedArrayBuffer;
   /** Our connections that may be among the frames; null: none can be. */
   readonly own: SharedConnections | null;
+  /** A counter of threads, of which each takes its number: for what each has of its own in the file system. */
+  readonly threads: SharedArrayBuffer;
 }
 
 export type ToShard =

@@ -22,7 +22,7 @@ export function shardOptions(config: Config, shards: number, rate?: SharedArrayB
     connectTimeoutMs: isRead ? config.outageTimeoutS * 1000 : config.connectTimeoutMs,
     headerTimeoutMs: config.headerTimeoutS * 1000,
     maxResponseMs: config.maxResponseSeconds * 1000,
-    measuresDelay: !isRead,
+    measuresDelay: !isRead || config.speed !== "max",
     sourceWaits: isRead,
     policy: policyOf(config, rate),
     tls: [config.address, ...config.also].some(({ isSecure }) => isSecure === true)

@@ -3,9 +3,11 @@
  * records come from, and shares nothing with another shard.
  */
 import { Budget } from "../memory/budget.ts";
+import type { Config } from "../config.ts";
+import { Recorder, type RecordReport } from "../capture/recorder.ts";
 import type { RecordSource } from "../capture/record-source.ts";
 import { Decoder, type DecoderOptions } from "../decode/decoder.ts";
-import { SEGMENT } from "../decode/drop-reason.ts";
+import { Drop, SEGMENT } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
 import { FlowTable } from "../flow/flow-table.ts";
 import { Destination } from "../forward/destination.ts";
@@ -42,11 +44,13 @@ export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
   readonly tls: TlsMaterial | null;
 }
 
+/** What is asked of a record. */
+export type RecordConfig = Pick<Config, "record" | "recordMaxMib" | "recordFiles">;
 /** Of --max-buffer-mib, what further destinations have, in equal parts: so none can take what another needs. */
 const FURTHER_SHARE = 1 / 2;
 
 /** Where a shard's troubles are told. */
-export type ShardReport = DestinationReport & HttpReport;
+export type ShardReport = DestinationReport & HttpReport & RecordReport;
 
 export class Shard {
   /** The endpoint. */
@@ -60,9 +64,17 @@ export class Shard {
   private readonly readAhead: ReadAhead;
   private readonly sourceWaits: boolean;
   private readonly responseTimeoutMs: number;
+  /** Null: nothing is recorded. */
+  private recorder: Recorder | null = null;
 
   /** `now`: milliseconds since 1970, with fractions. Throws RefusalError. */
-  constructor(options: ShardOptions, counters: Counters, report: ShardReport, connector: Connector, now: () => number) {
+  constructor(
+    options: ShardOptions,
+    private readonly counters: Counters,
+    report: DestinationReport & HttpReport,
+    connector: Connector,
+    now: () => number,
+  ) {
     const { tls, also } = options;
     const bufferBytes = options.maxBufferMib * 2 ** 20;
     const furtherBytes = also.length === 0 ? 0 : bufferBytes * FURTHER_SHARE;
@@ -108,9 +120,26 @@ export class Shard {
         source.timestampMs,
       );
       if (outcome === SEGMENT) this.flows.accept(this.decoder.segment);
+      if (this.recorder !== null && (outcome === SEGMENT || outcome === Drop.FRAGMENT))
+        this.recorder.add(source.bytes, source.offset, source.length, source.linkType, source.timestampMs);
     }
     this.flush();
+    this.recorder?.flush();
     return more;
+  }
+
+  /** From now on what is ours is recorded, if that is asked for. `thread`: of several. Rejects with RefusalError. */
+  async record(config: RecordConfig, report: RecordReport, thread?: number): Promise<void> {
+    const { record: path, recordMaxMib, recordFiles: files } = config;
+    if (path === undefined) return;
+    const options = { path, fileBytesMax: recordMaxMib * 2 ** 20, files, thread };
+    this.recorder = await Recorder.open(options, this.counters.record, report);
+  }
+
+  /** Writes what is recorded to its end. */
+  async endRecord(): Promise<void> {
+    await this.recorder?.end();
+    this.recorder = null;
   }
 
   /** How things stand, for the main thread to show: call it once an interval. */

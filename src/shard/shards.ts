@@ -84,7 +84,12 @@ export class Shards {
   private async startAll(stop: Stopping): Promise<string | undefined> {
     const { config, threads } = this;
     const own = config.encapsulation === "none" ? new OwnConnections().shared : null;
-    const open = { kind: "open", config, shards: config.threads, shared: { rate: sharedRate(), own } } as const;
+    const open = {
+      kind: "open",
+      config,
+      shards: config.threads,
+      shared: { rate: sharedRate(), own, threads: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT) },
+    } as const;
     const [first, ...others] = this.startSome() as [ShardThread, ...ShardThread[]];
     // The first makes the group, which the others join.
     const { libraryName, fanoutId } = await first.ask({ ...open, fanoutId: null }, "opened");

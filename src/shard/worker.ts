@@ -23,6 +23,7 @@ const report: ShardReport = {
   givenUp: (...args) => tell({ name: "givenUp", args }),
   broken: (...args) => tell({ name: "broken", args }),
   foreign: (...args) => tell({ name: "foreign", args }),
+  recordFailed: (...args) => tell({ name: "recordFailed", args }),
 };
 
 async function follow(message: ToShard): Promise<void> {

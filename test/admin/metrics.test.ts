@@ -1,6 +1,7 @@
 /** /metrics by Prometheus' rules, and with every counter of the summary. */
 import { describe, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { metrics, metricsText, PREFIX } from "../../src/admin/metrics.ts";
 import { HELP } from "../../src/admin/metric-help.ts";
@@ -129,12 +130,30 @@ describe.if(promtool !== null)("promtool", () => {
 
   test("finds nothing to complain of in the metrics", () => expect(check(["check", "metrics"], text)).toBe(""));
 
+  test("reads the dashboard's queries", () => {
+    const rules = queries().map((expr, i) => ({ record: `query_${i}`, expr }));
+    expect(rules.length).toBeGreaterThan(20);
+    const directory = mkdtempSync(join(tmpdir(), "vxlan-to-http-"));
+    const file = join(directory, "rules.yml");
+    writeFileSync(file, JSON.stringify({ groups: [{ name: "dashboard", rules }] }));
+    expect(check(["check", "rules", file])).toBe("");
+    rmSync(directory, { recursive: true });
+  });
+
   test("accepts the alert rules, and they fire when they should", () => {
     const rules = join(ROOT, "scripts/monitoring/alerts.yml");
     expect(check(["check", "rules", rules])).toBe("");
     expect(check(["test", "rules", join(import.meta.dir, "alerts-test.yml")])).toBe("");
   });
 });
+
+/** The queries of Grafana's panels, as Prometheus gets them. */
+function queries(): string[] {
+  const { panels } = JSON.parse(readFileSync(join(ROOT, "scripts/monitoring/grafana-dashboard.json"), "utf8"));
+  return (panels as { targets: { expr: string }[] }[])
+    .flatMap(({ targets }) => targets.map(({ expr }) => expr))
+    .map((query) => query.replaceAll("$__rate_interval", "1m").replaceAll("$instance", ".*"));
+}
 
 describe("what is made of the metrics", () => {
   const names = new Set(

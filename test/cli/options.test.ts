@@ -84,6 +84,32 @@ const DAY_MS = DAY_S * 1000;
 const FLAGS: FlagCase[] = [
   { ...path("read"), accepted: path("read").accepted.map(([text]) => [text, [text]]) },
   {
+    name: "speed",
+    original: [],
+    default: "max",
+    accepted: [
+      ["1", 1],
+      ["0.5", 0.5],
+      [".001", 0.001],
+      ["1000", 1000],
+      ["MAX", "max"],
+    ],
+    refused: ["0", "-1", "fast", "1001", "1e3", "1.", "1,5", "∞"],
+    says: ["max", "0.001", "1000"],
+  },
+  {
+    name: "loop",
+    original: [],
+    default: 1,
+    accepted: [
+      ["2", 2],
+      ["1", 1],
+      ["1000000", 1_000_000],
+    ],
+    refused: ["0", "-1", "1.5", "ever", "1000001"],
+    says: ["1", "1000000"],
+  },
+  {
     name: "mode",
     original: [],
     default: "http",
@@ -260,6 +286,9 @@ const FLAGS: FlagCase[] = [
   count("max-flows", 65_536, 1, 10_000_000),
   count("max-buffer-mib", 256, 1, 1024),
   count("capture-buffer-mib", 64, 1, 2047),
+  path("record"),
+  count("record-max-mib", 64, 1, 1 << 20),
+  count("record-files", 8, 1, 10_000),
   path("libpcap"),
   text("user", "the name of a user"),
   {
@@ -318,7 +347,10 @@ const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").
 const COMPANIONS: Record<string, string[]> = { "tls-cert": ["--tls-key", "k.pem"], "tls-key": ["--tls-cert", "c.pem"] };
 
 /** --read changes which arguments are expected. */
-const argumentsFor = ({ name }: FlagCase) => (name === "read" ? LIVE.slice(1) : [...(COMPANIONS[name] ?? []), ...LIVE]);
+const argumentsFor = ({ name }: FlagCase) => {
+  if (name === "read") return LIVE.slice(1);
+  return name === "speed" || name === "loop" ? READ : [...(COMPANIONS[name] ?? []), ...LIVE];
+};
 
 test("the tables above have every flag that there is", () => {
   expect(flagTable.map(([name]) => name as string).toSorted()).toEqual(
@@ -464,6 +496,16 @@ test("with --read, holes have no time limit unless one is given", () => {
   check([...READ, "--gap-timeout-ms", "20"], {}, { gapTimeoutMs: 20 });
   check(READ, { VXLAN_TO_HTTP_GAP_TIMEOUT_MS: "30" }, { gapTimeoutMs: 30 });
   check([...READ, "--follow"], {}, { gapTimeoutMs: 1000 });
+});
+
+test("--speed and --loop need what can be read, and again", () => {
+  check([...READ, "--speed", "1"], {}, { speed: 1 });
+  check([...READ, "--speed=MAX"], {}, { speed: "max" });
+  check(READ, { VXLAN_TO_HTTP_SPEED: "0.25" }, { speed: 0.25 });
+  check([...READ, "--speed", "1000", "--loop", "3"], {}, { speed: 1000, loop: 3 });
+  for (const flag of ["--speed=1", "--loop=2"]) check([flag, ...LIVE], {}, ["--speed or --loop", "--read"]);
+  for (const flag of ["--follow", "--dry-run"]) check([flag, "--loop=2", ...READ], {}, ["--loop", "--follow"]);
+  check(["--loop=2", "--read=-", ...LIVE.slice(1)], {}, ["--loop", "files"]);
 });
 
 test("--read may be repeated; --follow takes one file", () => {

@@ -4,7 +4,8 @@
  *
  *     bun on-loopback.ts EXECUTABLE CHROOT-OR-EMPTY free|taken THROUGH [FLAG…]
  *
- * "taken": something else has bound the mirror's UDP port. THROUGH: the command that starts the program, as JSON.
+ * "taken": something else has bound the mirror's UDP port. THROUGH: the command that starts the program, and one that is run
+ * meanwhile, as JSON.
  */
 import { statSync } from "node:fs";
 import { start } from "./program.ts";
@@ -23,15 +24,27 @@ export interface LoopbackOutcome {
   identities: Identity[];
   /** Whose its files in /proc are: only that user may read its memory. */
   memoryOwner: number;
+  /** The exit status of what was run meanwhile. */
+  meanwhileStatus: number | null;
 }
 
-const [executable, root, port, through, ...flags] = process.argv.slice(2) as [
+/** What else is run. */
+export interface Commands {
+  /** Starts the program. */
+  through: string[];
+  /** Run while it captures, where it is; empty: nothing is. */
+  meanwhile: string[];
+}
+
+const [executable, root, port, commands, ...flags] = process.argv.slice(2) as [
   string,
   string,
   "free" | "taken",
   string,
   ...string[],
 ];
+const { through, meanwhile } = JSON.parse(commands) as Commands;
+const inside = root === "" ? [] : ["chroot", root];
 const owner = port === "taken" ? await Bun.udpSocket({ hostname: "127.0.0.1", port: VXLAN_PORT }) : undefined;
 const mirror = await Mirror.open();
 if (port === "free") await mirror.sendRefused();
@@ -54,11 +67,12 @@ const running = start(
   ],
   {
     executable,
-    through: [...(JSON.parse(through) as string[]), ...(root === "" ? [] : ["chroot", root])],
+    through: [...through, ...inside],
   },
 );
 let identities: Identity[] = [];
 let memoryOwner = -1;
+let meanwhileStatus: number | null = null;
 const isCapturing = await Promise.race([
   running.says("Capturing on lo").then(() => true),
   running.outcome.then(() => false),
@@ -67,6 +81,7 @@ if (isCapturing) {
   mirror.sendRequest();
   await endpoint.until(() => endpoint.connections[0]?.closed === true);
   identities = identitiesOf(running.pid);
+  if (meanwhile.length > 0) meanwhileStatus = Bun.spawnSync([...inside, ...meanwhile], { stderr: "inherit" }).exitCode;
   memoryOwner = statSync(`/proc/${running.pid}/mem`).uid;
   running.signal("SIGTERM");
 }
@@ -81,5 +96,6 @@ const outcome: LoopbackOutcome = {
   refusedMeanwhile: mirror.refused - refusedBefore,
   identities,
   memoryOwner,
+  meanwhileStatus,
 };
 console.log(JSON.stringify(outcome));

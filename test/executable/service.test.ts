@@ -48,7 +48,7 @@ describe.if(hasSystemd)("the unit", () => {
       expect(Number(identity["Uid"]!.split(" ")[0])).toBeWithin(61_184, 65_520);
       expect(identity).toMatchObject({ CapEff: CAPABILITIES, CapBnd: CAPABILITIES, NoNewPrivs: "1", Seccomp: "2" });
       expect(outcome).toMatchObject({
-        nice: "-10",
+        nice: -10,
         descriptors: outcome.descriptorsMax,
         received: REQUEST + REQUEST,
         result: "success",

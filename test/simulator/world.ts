@@ -255,6 +255,13 @@ export abstract class World {
     const more = this.shard.process(source, recordsMax);
     for (const { writes } of this.endpoint.sockets)
       if (writes > 1) throw new Error(`${writes} writes on one connection in one batch`);
+    // A source that waits goes on when the endpoint has.
+    while (this.shard.isBehind) {
+      this.clock.nowMs += BATCH_MS_MAX;
+      this.endpoint.step();
+      this.shard.tick();
+      this.check();
+    }
     return more;
   }
 

@@ -7,7 +7,6 @@ import { USUAL } from "../../support/usual.ts";
 import { Random } from "../../support/random.ts";
 import { equal, sum, within } from "../checks.ts";
 import { connect, type Connection } from "../client.ts";
-import type { MemorySource } from "../memory-source.ts";
 import type { RecordedStream } from "../recorder.ts";
 import type { Clock } from "../simulated-endpoint.ts";
 import { type FlowOptions, World } from "../world.ts";
@@ -101,17 +100,6 @@ export class HttpSimulation extends World {
     equal("waiting requests", load.waitingRequests, 0);
     equal("pipes that await a response", load.awaitingPipes, 0);
     equal("conversations", idle.size + partial.size, 0);
-  }
-
-  protected override process(source: MemorySource, recordsMax: number): boolean {
-    const more = super.process(source, recordsMax);
-    while (this.shard.isBehind) {
-      this.clock.nowMs += 5;
-      this.endpoint.step();
-      this.shard.tick();
-      this.check();
-    }
-    return more;
   }
 
   protected override whileDraining(elapsedMs: number): void {
