@@ -16,6 +16,7 @@ import { Client } from "../policy/client.ts";
 import { type DryRun, exampleOf } from "../policy/dry-run.ts";
 import { type Decision, type Policy, POLICY_DROPS, RATE_LIMIT } from "../policy/policy.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
+import type { ComparedStream, Exchange } from "./exchange.ts";
 import type { FurtherDestination } from "./further-destination.ts";
 import type { HttpReport } from "./http-options.ts";
 import type { Request } from "./request.ts";
@@ -88,6 +89,8 @@ export interface ConversationOwner {
   client: ProxyClient | null;
   /** It speaks another protocol than HTTP. */
   isForeign: boolean;
+  /** Where responses are compared; null: they are not. */
+  readonly response: ComparedStream | null;
   /** Policy has left out all that comes. */
   isLeftOut: boolean;
   /**
@@ -138,6 +141,11 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   /** The request under way is dropped for this reason; null: it is not. */
   private dropping: RequestDrop | null = null;
 
+  /** What the requests are is told to this, where their responses are compared. */
+  private readonly compared: ComparedStream | null;
+  /** Of the request under way, once its head is whole. */
+  private exchange: Exchange | null = null;
+
   /** What follows an offer of another protocol; null: none is open. */
   private offer: UpgradeOffer | null = null;
   private ending = false;
@@ -152,6 +160,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   ) {
     super();
     this.counters = mode.destination.counters;
+    this.compared = stream.response;
     this.policy = mode.options.policy;
     this.framer = new RequestFramer({ maxHeaderBytes: mode.options.maxHeaderBytes }, this, step < Step.LOST);
     if (step === Step.BETWEEN) this.framer.goOnBetween();
@@ -169,6 +178,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     this.hasMoved = true;
     this.timestampMs = timestampMs;
     this.take(bytes, offset, length);
+    // A response to what waits behind the offer may come before the batch is over.
+    if (this.compared !== null) this.decideOffer();
     this.mode.touch(this);
   }
 
@@ -276,6 +287,10 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   // What the framer finds (RequestSink).
 
   proxyHeader(header: Uint8Array, client: ProxyClient | null): void {
+    if (this.compared !== null) {
+      this.compared.otherBytes(header.length);
+      if (client !== null) this.compared.client = client.address;
+    }
     if (client !== null) this.stream.client = client;
     if (this.mode.options.proxyProtocol !== "pass") return;
     this.stream.preface = header;
@@ -285,10 +300,16 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   head(head: RequestHead): void {
     this.current = head;
+    if (this.compared !== null) this.exchange = this.compared.head(head.method, head.minorVersion);
     this.isUndecided = this.policy !== null;
   }
 
   bytes(bytes: Uint8Array, offset: number, length: number): void {
+    if (this.compared !== null && this.phase === Phase.FRAMING) this.compared.requestBytes(length);
+    this.takeOfRequest(bytes, offset, length);
+  }
+
+  private takeOfRequest(bytes: Uint8Array, offset: number, length: number): void {
     if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
     else if (this.phase === Phase.FRAMING && this.dropping === null) {
       if (this.isUndecided) {
@@ -307,6 +328,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     requests.seen++;
     if (head.isOdd) requests.odd++;
     if (head.isIsolated) requests.isolated++;
+    this.compared?.whole(this.timestampMs);
     if (this.dropping === "dry_run" && !this.policy!.mayPass(this.mode.rateMs(this.timestampMs))) {
       this.dropping = "rate_limit";
       this.decision = RATE_LIMIT;
@@ -327,6 +349,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     requests.seen++;
     requests.damaged++;
     requests.damage[reason]++;
+    this.compared?.damaged();
     if (this.isStreaming) this.pipe.abortStream();
     else this.discard();
     this.branches?.damaged(reason);
@@ -334,6 +357,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   }
 
   skipped(length: number): void {
+    this.compared?.otherBytes(length);
     this.counters.requests.skipped_bytes += length;
   }
 
@@ -390,6 +414,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     switch (this.phase) {
       case Phase.FRAMING:
         this.framer.push(bytes, offset, length);
+        this.noteStep();
         return;
       case Phase.OFFERING:
         this.holdBehindOffer(bytes, offset, length);
@@ -408,14 +433,22 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   }
 
   private takeGap(length: number): void {
-    if (this.phase === Phase.FRAMING) this.framer.gap(length);
-    else if (this.phase === Phase.OFFERING) this.offer!.addGap(length);
+    if (this.phase === Phase.FRAMING) {
+      this.framer.gap(length);
+      this.compared?.otherBytes(length);
+      this.noteStep();
+    } else if (this.phase === Phase.OFFERING) this.offer!.addGap(length);
     else if (this.phase === Phase.BARE) this.abortBare();
   }
 
   private abortBare(): void {
     this.pipe.abortBare();
     this.branches?.abortBare();
+  }
+
+  /** Out of step, what comes next of production is not known by its order. */
+  private noteStep(): void {
+    if (this.compared !== null && !this.framer.isInStep) this.compared.lost();
   }
 
   private takeEnd(): void {
@@ -439,6 +472,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     const rest = head.headLength - before.length;
     const view = new HeadView(before + Buffer.from(bytes.buffer, bytes.byteOffset + offset, rest).toString("latin1"));
     const client = (this.client ??= this.knownClient());
+    if (this.exchange !== null) this.exchange.target = view.target;
     this.decision = policy.decide(view, client);
     if (dryRun !== null) this.example = exampleOf(view);
     this.dropping = this.decision.drop;
@@ -453,8 +487,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     }
     if (this.request !== null) requests.freeBytes(this.request);
     head.headLength = edited.length;
-    this.bytes(edited, 0, edited.length);
-    if (rest < length) this.bytes(bytes, offset + rest, length - rest);
+    this.takeOfRequest(edited, 0, edited.length);
+    if (rest < length) this.takeOfRequest(bytes, offset + rest, length - rest);
   }
 
   private knownClient(): Client {
@@ -531,6 +565,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private drop(reason: RequestDrop): void {
     const { dryRun } = this.mode;
     this.counters.requests.dropped[reason]++;
+    this.exchange?.notForwarded();
     if (dryRun !== null && this.decision !== null) dryRun.count(this.decision.by, this.example);
     this.discard();
   }
@@ -556,6 +591,10 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     request.isLast = head.isLast;
     request.wantsUpgrade = head.wantsUpgrade;
     request.isIsolated = head.isIsolated;
+    const { exchange } = this;
+    request.exchange = exchange;
+    if (exchange !== null && exchange.target === "")
+      exchange.target = this.mode.requests.targetOf(request, head.headLength);
     const { policy } = this;
     if (policy === null || !policy.hasRate || policy.mayPass(this.mode.rateMs(this.timestampMs))) return true;
     this.dropping = "rate_limit";
@@ -570,6 +609,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   private reset(): void {
     this.current = null;
+    this.exchange = null;
     this.isAdmitted = false;
     this.isUndecided = false;
     this.decision = null;

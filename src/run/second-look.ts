@@ -29,8 +29,8 @@ export class SecondLook {
     config: Config,
     private readonly counters: Counters,
   ) {
-    const { encapsulation, vxlanPort, vnis, ports } = config;
-    const mirror = { encapsulation, vxlanPort, vnis, ports };
+    const { encapsulation, vxlanPort, vnis, ports, compare: takesServer } = config;
+    const mirror = { encapsulation, vxlanPort, vnis, ports, takesServer };
     this.capture = LiveCapture.open({
       interfaceName: config.interfaceName!,
       captureBufferMib: BUFFER_MIB,

@@ -7,6 +7,7 @@ export const USUAL = {
   finDelayMs: 1000,
   proxyProtocol: "pass",
   sourceWaits: false,
+  comparison: null,
   policy: null,
   tls: null,
   also: [],
