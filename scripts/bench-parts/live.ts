@@ -6,7 +6,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { DELAY_BUCKETS_MS } from "../../src/observe/counters.ts";
+import { DELAY_BUCKETS_MS } from "../../src/forward/counters.ts";
 import { CONNECTIONS, datagram, PORT, records, REQUEST, requests, VNI } from "./capture.ts";
 import { type Figures, percentile } from "./figures.ts";
 import {

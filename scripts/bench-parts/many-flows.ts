@@ -1,9 +1,7 @@
 /**
- * (e) Memory with many live flows: each has a SYN and one small request, or the first segment of an upload, which
- * needs no
- * connection yet, and stays open. The savefile comes through a pipe that is kept open; program and endpoint have a
- * network
- * namespace of their own, with enough ports.
+ * (e) Memory with many live flows: each has a SYN and one small request, or the first segment of an upload, which needs
+ * no connection yet, and stays open. The savefile comes through a pipe that is kept open; program and endpoint have a
+ * network namespace of their own, with enough ports.
  */
 import { PORT, requests, savefile, type Traffic, uploads, VNI } from "./capture.ts";
 import type { Figures } from "./figures.ts";

@@ -2,7 +2,7 @@
  * From a captured frame to a mirrored TCP segment, or to the reason why not. Nothing here throws,
  * does I/O or reads a clock, and nothing is read outside the record.
  */
-import type { Counters } from "../observe/counters.ts";
+import type { DecodeCounters } from "./counters.ts";
 import { CaptureClock } from "./capture-clock.ts";
 import { Cursor } from "./cursor.ts";
 import { type Datagram, Layer } from "./datagram.ts";
@@ -45,7 +45,7 @@ export class Decoder {
 
   constructor(
     private readonly options: DecoderOptions,
-    private readonly counters: Counters,
+    private readonly counters: DecodeCounters,
     /** What all frames tell of the time; whoever takes their segments goes by it too. */
     readonly clock = new CaptureClock(),
   ) {

@@ -4,7 +4,7 @@
  * however many others there are: strangers may send a datagram in eight thousand parts.
  */
 import { KeyedHash } from "../memory/keyed-hash.ts";
-import type { FragmentCounters } from "../observe/counters.ts";
+import type { FragmentCounters } from "./counters.ts";
 import type { CaptureClock, LeapListener } from "./capture-clock.ts";
 import { Datagram, type Layer } from "./datagram.ts";
 import type { IpHeader } from "./ip.ts";

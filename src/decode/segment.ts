@@ -6,8 +6,7 @@ export const IDENTITY_VNI = 9;
 
 /**
  * A mirrored TCP segment to our port, or from it where that is asked for, as {@link Decoder} found it. One object
- * serves all
- * frames: who keeps anything of it copies it before the next frame is decoded.
+ * serves all frames: who keeps anything of it copies it before the next frame is decoded.
  */
 export class Segment {
   /** The buffer in which the payload lies. Its bytes stay as they are until the batch ends. */

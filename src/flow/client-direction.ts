@@ -5,9 +5,8 @@
 import type { Segment } from "../decode/segment.ts";
 import { mayBeAlike } from "./acknowledgments.ts";
 import { type Arrival, arrival } from "./arrival.ts";
-import { findFrom } from "./connection.ts";
 import { Direction } from "./direction.ts";
-import { Incarnation, LATE_START_BYTES_MAX } from "./incarnation.ts";
+import { findFrom, Incarnation, LATE_START_BYTES_MAX } from "./incarnation.ts";
 import { Doubt, type PendingSegment, type Piece } from "./pending-segments.ts";
 import type { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";

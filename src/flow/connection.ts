@@ -5,11 +5,11 @@
  */
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
-import type { Counters } from "../observe/counters.ts";
+import type { FlowTableCounters, ReassemblyCounters } from "./counters.ts";
 import { ClientDirection } from "./client-direction.ts";
-import { Incarnation } from "./incarnation.ts";
+import { findFrom, Incarnation } from "./incarnation.ts";
 import type { PendingMemory } from "./pending-segments.ts";
-import { Reassembler, type ReassemblyCounters } from "./reassembler.ts";
+import { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
 import { ServerDirection } from "./server-direction.ts";
 import type { StreamEnd, StreamOpener } from "./stream.ts";
@@ -21,7 +21,7 @@ export const INCARNATIONS_MAX = 8;
 /** What all connections of a table share. */
 export interface ConnectionContext {
   readonly maxPendingPackets: number;
-  readonly counters: Counters;
+  readonly counters: FlowTableCounters;
   /** Of the server's direction; null: nobody wants it. */
   readonly serverCounters: ReassemblyCounters | null;
   readonly memory: PendingMemory;
@@ -274,14 +274,4 @@ export class Connection implements Timed<Connection> {
     if (how === "reset") this.server?.end(incarnation, "reset");
     this.context.ended(incarnation);
   }
-}
-
-/** The newest of the incarnations, from this one on, of which it holds. */
-export function findFrom(
-  newest: Incarnation | null,
-  isWanted: (incarnation: Incarnation) => boolean,
-): Incarnation | undefined {
-  for (let incarnation = newest; incarnation !== null; incarnation = incarnation.before)
-    if (isWanted(incarnation)) return incarnation;
-  return undefined;
 }

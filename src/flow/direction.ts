@@ -5,7 +5,8 @@
 import type { Connection, ConnectionContext } from "./connection.ts";
 import type { Incarnation } from "./incarnation.ts";
 import { type PendingSegment, PendingSegments, type Piece } from "./pending-segments.ts";
-import type { Reassembler, ReassemblyCounters } from "./reassembler.ts";
+import type { ReassemblyCounters } from "./counters.ts";
+import type { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
 import type { StreamEnd } from "./stream.ts";
 

@@ -8,13 +8,12 @@ import { IDENTITY_WORDS, type Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
 import { type Budget, Cost } from "../memory/budget.ts";
 import { KeyedHash } from "../memory/keyed-hash.ts";
-import type { Counters } from "../observe/counters.ts";
+import type { FlowTableCounters, ReassemblyCounters } from "./counters.ts";
 import { Connection, type ConnectionContext } from "./connection.ts";
 import { ConnectionIndex } from "./connection-index.ts";
 import type { Incarnation } from "./incarnation.ts";
 import { PendingMemory } from "./pending-segments.ts";
 import type { StreamEnd, StreamOpener } from "./stream.ts";
-import type { ReassemblyCounters } from "./reassembler.ts";
 import { TimeList } from "./time-list.ts";
 
 export { INCARNATIONS_MAX } from "./connection.ts";
@@ -65,7 +64,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
 
   constructor(
     private readonly options: FlowTableOptions,
-    readonly counters: Counters,
+    readonly counters: FlowTableCounters,
     budget: Budget,
     readonly opener: StreamOpener,
     private readonly clock: CaptureClock,

@@ -161,3 +161,13 @@ export class Incarnation implements StreamOrigin, Timed<Incarnation> {
     return distance(this.base, sequence) >= -1 && distance(this.client.next, sequence) <= LATE_START_BYTES_MAX;
   }
 }
+
+/** The newest of the incarnations, from this one on, of which it holds. */
+export function findFrom(
+  newest: Incarnation | null,
+  isWanted: (incarnation: Incarnation) => boolean,
+): Incarnation | undefined {
+  for (let incarnation = newest; incarnation !== null; incarnation = incarnation.before)
+    if (isWanted(incarnation)) return incarnation;
+  return undefined;
+}

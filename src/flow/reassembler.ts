@@ -3,11 +3,9 @@
  * (RFC 9293, section 3.4). The rules are those of a receiver that cannot answer: what is missing is waited
  * for, up to a limit, and then given up.
  */
-import type { Counters } from "../observe/counters.ts";
+import type { ReassemblyCounters } from "./counters.ts";
 import { advance, distance } from "./sequence.ts";
 import type { ByteConsumer } from "./stream.ts";
-
-export type ReassemblyCounters = Counters["reassembly"];
 
 export class Reassembler {
   /** The next expected sequence number; of one that has ended with a FIN, the FIN's. */

@@ -5,9 +5,8 @@
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
 import { arrival } from "./arrival.ts";
-import { findFrom } from "./connection.ts";
 import { Direction } from "./direction.ts";
-import { type Incarnation, LATE_START_BYTES_MAX, WINDOW_BYTES_MAX } from "./incarnation.ts";
+import { findFrom, type Incarnation, LATE_START_BYTES_MAX, WINDOW_BYTES_MAX } from "./incarnation.ts";
 import type { PendingSegment, Piece } from "./pending-segments.ts";
 import { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";

@@ -2,20 +2,19 @@
  * What a client says on one connection in --mode http: frames its bytes as requests, and decides for each whether it is
  * held, streamed, dropped or damaged. A {@link RequestPipe} brings them to the destination.
  */
-import type { StreamEnd } from "../flow/stream.ts";
+import type { StreamEnd, StreamOrigin } from "../flow/stream.ts";
 import { clientAddress } from "../http/client-address.ts";
 import { editHead } from "../http/header-edits.ts";
 import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { RequestFramer } from "../http/request-framer.ts";
 import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
-import { Aged } from "../memory/age-list.ts";
+import { Aged, type AgeList } from "../memory/age-list.ts";
 import { Cost } from "../memory/budget.ts";
-import { Timer, type TimerOwner } from "../memory/deadlines.ts";
-import type { Counters, RequestDrop } from "../observe/counters.ts";
-import type { HttpMode } from "./http-mode.ts";
-import { type HttpStream, Step } from "./http-stream.ts";
+import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
+import type { ForwardCounters, RequestDrop } from "./counters.ts";
+import type { HttpReport } from "./http-options.ts";
 import type { Request } from "./request.ts";
-import { type PipeOwner, RequestPipe } from "./request-pipe.ts";
+import { type PipeHost, type PipeOwner, RequestPipe } from "./request-pipe.ts";
 import { UpgradeOffer, Verdict } from "./upgrade-offer.ts";
 
 const Phase = {
@@ -29,6 +28,59 @@ const Phase = {
   DEAF: 3,
 } as const;
 
+/** Where the bytes that come next lie. */
+export const Step = {
+  /** The connection's first. */
+  START: 0,
+  /** Between two requests. */
+  BETWEEN: 1,
+  /** Within a request, or not: the connection was not seen from its start. */
+  LOST: 2,
+  /** Behind what was lost, and counted. */
+  BEHIND_LOSS: 3,
+  /** Nothing that comes can be understood any more. */
+  DEAF: 4,
+} as const;
+
+/** What all conversations share. */
+export interface ConversationHost extends PipeHost {
+  readonly report: HttpReport;
+  /** Larger requests are streamed when it is their turn. */
+  readonly maxRequestBytes: number;
+  /** The time limits of heads, in the capture's time. */
+  readonly heads: Deadlines;
+  /** The capture's time. */
+  readonly captureMs: number;
+  /** Those that have nothing under way, the longest first. */
+  readonly idle: AgeList<Conversation>;
+  /** Those that have a part of a request, the one that has stood still longest first. */
+  readonly partial: AgeList<Conversation>;
+  /** Those that hold what follows an offer of another protocol, the longest silent first. */
+  readonly offering: AgeList<Conversation>;
+  /** Something has come for a conversation: it is settled when the batch is over. */
+  touch(conversation: Conversation): void;
+  /** Whether another request may wait behind so many of its connection. */
+  mayWait(waiting: number): boolean;
+  /** Whether so many bytes may be held more; what stands still gives way, but never `asking`. */
+  makeRoom(bytes: number, asking: Conversation | null): boolean;
+  /** Whether a request that would hold so much more is better sent as it comes. */
+  mustStream(bytes: number): boolean;
+}
+
+/** The client connection that a conversation is of. */
+export interface ConversationOwner {
+  readonly origin: StreamOrigin;
+  /** What a PROXY protocol header has told, for the conversations after the one that read it. */
+  preface: Uint8Array | null;
+  client: string | null;
+  /** It speaks another protocol than HTTP. */
+  isForeign: boolean;
+  /** The conversation is over for now: the next bytes begin another, at this {@link Step}. */
+  forget(step: number): void;
+  /** Counts bytes that nothing can be done with. */
+  countDeaf(length: number): void;
+}
+
 export class Conversation extends Aged<Conversation> implements RequestSink, PipeOwner, TimerOwner {
   /** It is in the mode's list of those that something has come for in this batch. */
   isTouched = false;
@@ -41,7 +93,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private phase: number = Phase.FRAMING;
   private readonly framer: RequestFramer;
   private readonly pipe: RequestPipe;
-  private readonly counters: Counters;
+  private readonly counters: ForwardCounters;
 
   /** The request under way; null: nothing of it is held. */
   private request: Request | null = null;
@@ -59,8 +111,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private readonly headTimer = new Timer(this);
 
   constructor(
-    private readonly mode: HttpMode,
-    private readonly stream: HttpStream,
+    private readonly mode: ConversationHost,
+    private readonly stream: ConversationOwner,
     step: number,
   ) {
     super();
@@ -372,7 +424,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   private holdBehindOffer(bytes: Uint8Array, offset: number, length: number): void {
     const offer = this.offer!;
-    if (this.mode.makeRoom(length + Cost.PIECE, this)) {
+    if (this.mode.makeRoom(2 * length + Cost.ARRAY, this)) {
       offer.add(bytes, offset, length, this.timestampMs);
     } else {
       offer.addGap(length);
@@ -396,14 +448,13 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private resume(offer: UpgradeOffer, phase: number): void {
     this.offer = null;
     this.phase = phase;
-    for (const { bytes, length, timestampMs } of offer.release()) {
-      if (bytes === null) {
-        this.takeGap(length);
-      } else {
+    offer.release({
+      bytes: (bytes, offset, length, timestampMs) => {
         this.timestampMs = timestampMs;
-        this.take(bytes, 0, length);
-      }
-    }
+        this.take(bytes, offset, length);
+      },
+      gap: (length) => this.takeGap(length),
+    });
     if (this.ending) this.takeEnd();
   }
 

@@ -4,14 +4,14 @@
  */
 import { Cost } from "../memory/budget.ts";
 import { Deadlines } from "../memory/deadlines.ts";
-import type { Counters } from "../observe/counters.ts";
+import { countDelay, type ForwardCounters } from "./counters.ts";
 import { Addresses } from "./addresses.ts";
-import { Dial } from "./dial.ts";
+import type { DestinationOptions, DestinationReport } from "./destination-options.ts";
+import { Dial, type DialHost } from "./dial.ts";
 import type { HeldMemory } from "./held-memory.ts";
 import { KeepAlive } from "./keep-alive.ts";
-import type { ForwardAddress } from "../address.ts";
 import type { Connector } from "./socket.ts";
-import { Upstream, type UpstreamListener } from "./upstream.ts";
+import { Upstream, type UpstreamHost, type UpstreamListener } from "./upstream.ts";
 
 /** Connection attempts that the kernel works on at once; more wait in a queue. */
 export const CONNECTS_IN_FLIGHT_MAX = 256;
@@ -26,24 +26,7 @@ const RELIEVED_SHARE = 1 / 8;
 /** The same, of what connections may take themselves before idle ones are ended for others. */
 const CROWDED_SHARE = 1 / 4;
 
-export interface DestinationOptions {
-  readonly address: ForwardAddress;
-  readonly maxRetries: number;
-  /** For a connection to be made, while the destination is there or has been away for less. */
-  readonly connectTimeoutMs: number;
-  /** False where capture times are not the clock's (--read): then no delay is counted. */
-  readonly measuresDelay: boolean;
-}
-
-/** Where the destination's troubles are told. */
-export interface DestinationReport {
-  outageBegan(reason: string): void;
-  outageEnded(durationMs: number, lostConnections: number): void;
-  givenUp(why: string, lostBytes: number): void;
-  broken(how: "closed" | "reset", lostBytes: number): void;
-}
-
-export class Destination {
+export class Destination implements UpstreamHost, DialHost {
   readonly deadlines: Deadlines;
   readonly addresses: Addresses;
   readonly keepAlive = new KeepAlive();
@@ -73,7 +56,7 @@ export class Destination {
 
   constructor(
     readonly options: DestinationOptions,
-    readonly counters: Counters,
+    readonly counters: ForwardCounters,
     readonly memory: HeldMemory,
     readonly report: DestinationReport,
     readonly connector: Connector,
@@ -238,7 +221,7 @@ export class Destination {
   }
 
   countDelay(delayMs: number): void {
-    if (this.options.measuresDelay) this.counters.countDelay(delayMs);
+    if (this.options.measuresDelay) countDelay(this.counters.delay, delayMs);
   }
 
   /** A connection was made (Dial). */

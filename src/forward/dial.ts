@@ -2,13 +2,29 @@
  * The making of one connection: tries a destination's addresses one after the other, the next when one fails or has
  * not answered for a moment (RFC 8305, section 5), and takes the first that opens.
  */
-import { Timer, type TimerOwner } from "../memory/deadlines.ts";
-import type { Destination } from "./destination.ts";
-import type { SocketEvents, UpstreamSocket } from "./socket.ts";
+import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
+import type { Addresses } from "./addresses.ts";
+import type { DestinationOptions } from "./destination-options.ts";
+import type { Connector, SocketEvents, UpstreamSocket } from "./socket.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** How long an address is waited for before the next is tried as well (RFC 8305, section 5). */
 export const ATTEMPT_DELAY_MS = 250;
+
+/** The destination, as the making of a connection knows it. */
+export interface DialHost {
+  readonly options: DestinationOptions;
+  readonly addresses: Addresses;
+  readonly connector: Connector;
+  readonly deadlines: Deadlines;
+  readonly now: () => number;
+  /** Attempts and lookups that are under way. */
+  attempts: number;
+  /** The destination is there. */
+  endOutage(): void;
+  connected(upstream: Upstream): void;
+  refused(upstream: Upstream, error: Error): void;
+}
 
 export class Dial implements TimerOwner {
   private readonly tried: string[] = [];
@@ -19,7 +35,7 @@ export class Dial implements TimerOwner {
   private readonly timer = new Timer(this);
 
   constructor(
-    private readonly destination: Destination,
+    private readonly destination: DialHost,
     private readonly upstream: Upstream,
   ) {}
 

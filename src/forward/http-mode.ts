@@ -4,13 +4,12 @@
  * do.
  */
 import type { StreamConsumer, StreamOpener, StreamOrigin } from "../flow/stream.ts";
-import type { HeaderEdits } from "../http/header-edits.ts";
-import type { ForeignProtocol } from "../http/request-sink.ts";
 import { AgeList } from "../memory/age-list.ts";
 import { Deadlines } from "../memory/deadlines.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Destination } from "./destination.ts";
-import { HttpStream } from "./http-stream.ts";
+import type { HttpOptions, HttpReport } from "./http-options.ts";
+import { HttpStream, type StreamHost } from "./http-stream.ts";
 import { Load } from "./load.ts";
 import { RequestPool } from "./request.ts";
 import type { RequestPipe } from "./request-pipe.ts";
@@ -28,37 +27,7 @@ const SMALL_REQUEST_BYTES = 64 << 10;
  */
 const UNSENT_SHARE = 1 / 4;
 
-export interface HttpOptions {
-  /** Requests on a connection that are not responded to yet. */
-  readonly pipelineDepth: number;
-  /**
-   * Whole requests of a connection that wait for their turn; over it the newest is dropped, unless the source waits.
-   */
-  readonly maxWaitingRequests: number;
-  /** Larger requests are streamed when it is their turn, and not sent again. */
-  readonly maxRequestBytes: number;
-  readonly maxHeaderBytes: number;
-  /** Between two reads of a response. */
-  readonly responseTimeoutMs: number;
-  /** For a whole response; Infinity: no limit. */
-  readonly maxResponseMs: number;
-  /** For a request's head, in the capture's time. */
-  readonly headerTimeoutMs: number;
-  /** Silence before the FIN of a stream of another protocol is passed on. */
-  readonly finDelayMs: number;
-  readonly proxyProtocol: "pass" | "strip";
-  /** The source is a savefile: nothing is lost by waiting. */
-  readonly sourceWaits: boolean;
-  /** Null: header sections are sent as they came. */
-  readonly headerEdits: HeaderEdits | null;
-}
-
-/** Where a stream's troubles are told. */
-export interface HttpReport {
-  foreign(protocol: ForeignProtocol): void;
-}
-
-export class HttpMode implements StreamOpener {
+export class HttpMode implements StreamOpener, StreamHost {
   readonly requests: RequestPool;
   readonly load = new Load();
   /** Larger requests are streamed when it is their turn. */
@@ -167,10 +136,8 @@ export class HttpMode implements StreamOpener {
   /**
    * Whether so many bytes may be held more. What stands still makes room: first conversations that have nothing under
    * way, then requests of which nothing has come for {@link STALLED_MS}, then what follows an offer of another
-   * protocol,
-   * then requests that wait behind one which the destination has not responded to for as long; the longest silent
-   * first,
-   * and never `asking`.
+   * protocol, then requests that wait behind one which the destination has not responded to for as long; the longest
+   * silent first, and never `asking`.
    */
   makeRoom(bytes: number, asking: Conversation | null): boolean {
     const { budget } = this.destination.memory;

@@ -1,28 +1,18 @@
 /**
  * One client connection in --mode http. It is little while nothing comes: the {@link Conversation} that frames its
- * bytes
- * begins with them, and gives way to others where memory is short.
+ * bytes begins with them, and gives way to others where memory is short.
  */
 import type { StreamConsumer, StreamEnd, StreamOrigin } from "../flow/stream.ts";
 import { Cost } from "../memory/budget.ts";
-import { Conversation } from "./conversation.ts";
-import type { HttpMode } from "./http-mode.ts";
+import { Conversation, type ConversationHost, type ConversationOwner, Step } from "./conversation.ts";
 
-/** Where the bytes that come next lie. */
-export const Step = {
-  /** The connection's first. */
-  START: 0,
-  /** Between two requests. */
-  BETWEEN: 1,
-  /** Within a request, or not: the connection was not seen from its start. */
-  LOST: 2,
-  /** Behind what was lost, and counted. */
-  BEHIND_LOSS: 3,
-  /** Nothing that comes can be understood any more. */
-  DEAF: 4,
-} as const;
+/** What all client connections share. */
+export interface StreamHost extends ConversationHost {
+  /** A request, or more, found no room for what frames it. */
+  countLost(): void;
+}
 
-export class HttpStream implements StreamConsumer {
+export class HttpStream implements StreamConsumer, ConversationOwner {
   private conversation: Conversation | null = null;
   private step: number;
   /** What a PROXY protocol header has told, for the conversations after the one that read it. */
@@ -32,7 +22,7 @@ export class HttpStream implements StreamConsumer {
   isForeign = false;
 
   constructor(
-    private readonly mode: HttpMode,
+    private readonly mode: StreamHost,
     readonly origin: StreamOrigin,
   ) {
     this.step = origin.hasSyn ? Step.START : Step.LOST;

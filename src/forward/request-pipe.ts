@@ -10,12 +10,14 @@
  *     BARE      bytes pass as they are                           GONE   the connection is over
  *     GONE      what still comes is lost, and counted
  */
-import { Aged } from "../memory/age-list.ts";
+import { Aged, type AgeList } from "../memory/age-list.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
-import type { RequestDrop } from "../observe/counters.ts";
+import type { RequestDrop } from "./counters.ts";
 import { HttpConnection, type ConnectionOwner } from "./http-connection.ts";
-import type { HttpMode } from "./http-mode.ts";
-import type { Request } from "./request.ts";
+import type { Destination } from "./destination.ts";
+import type { HttpOptions } from "./http-options.ts";
+import type { Load } from "./load.ts";
+import type { Request, RequestPool } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
 import type { UpstreamEnd } from "./upstream.ts";
 
@@ -41,6 +43,19 @@ export interface PipeOwner {
   idle(): void;
 }
 
+/** What all pipes share. */
+export interface PipeHost {
+  readonly destination: Destination;
+  readonly options: HttpOptions;
+  readonly requests: RequestPool;
+  readonly load: Load;
+  /** Pipes whose requests wait for their turn; since memory is tight. */
+  readonly waiters: AgeList<RequestPipe>;
+  readonly isTight: boolean;
+  /** Sends the pipe's next requests when the responses that came with this one have been read. */
+  pumpSoon(pipe: RequestPipe): void;
+}
+
 export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, TimerOwner {
   /** What goes first on each connection: a PROXY protocol header. */
   preface: Uint8Array | null = null;
@@ -63,7 +78,7 @@ export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, T
   private owesDecline = false;
 
   constructor(
-    private readonly mode: HttpMode,
+    private readonly mode: PipeHost,
     private readonly owner: PipeOwner,
   ) {
     super();

@@ -1,22 +1,23 @@
 /**
  * What a client says behind an offer of another protocol (Upgrade, CONNECT), held until it is known what it is: the
- * first
- * of it shows what production said. A request line means that production declined.
+ * first of it shows what production said. A request line means that production declined.
  */
 import { CR, LF } from "../http/chars.ts";
 import { DONE, MORE } from "../http/outcome.ts";
 import { RequestLine } from "../http/request-line.ts";
-import { Cost } from "../memory/budget.ts";
+import { ByteQueue } from "./byte-queue.ts";
 import type { HeldMemory } from "./held-memory.ts";
 
 /** What the client's next bytes say of production's response. */
 export const Verdict = { UNKNOWN: 0, DECLINED: 1, ACCEPTED: 2 } as const;
 
-/** Bytes, or a gap of so many. */
-export interface Piece {
-  readonly bytes: Uint8Array | null;
-  length: number;
-  readonly timestampMs: number;
+const RUN_BYTES = Int32Array.BYTES_PER_ELEMENT;
+
+/** Takes what was held, in order. The bytes are valid until it returns. */
+export interface OfferSink {
+  /** What came in one piece, as it came: where a piece begins, a request may begin behind a gap. */
+  bytes(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void;
+  gap(length: number): void;
 }
 
 export class UpgradeOffer {
@@ -27,8 +28,12 @@ export class UpgradeOffer {
   isDeclined = false;
   /** Nothing follows. */
   isEnded = false;
-  private pieces: Piece[] = [];
-  private heldBytes = 0;
+  private readonly queue: ByteQueue;
+  /** The lengths of what came, in order: of pieces, and of gaps, which are negative; in an array of the pool. */
+  private runs = new Int32Array(0);
+  private runCount = 0;
+  /** Of the frame that brought the first of the bytes. */
+  private timestampMs = 0;
   private readonly line = new RequestLine();
   private lineLength = 0;
 
@@ -38,6 +43,7 @@ export class UpgradeOffer {
     private readonly lineBytesMax: number,
     isConnect: boolean,
   ) {
+    this.queue = new ByteQueue(memory);
     this.line.begin(true);
     if (isConnect) this.verdict = Verdict.ACCEPTED;
   }
@@ -45,15 +51,17 @@ export class UpgradeOffer {
   /** Copies what follows. */
   add(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     if (this.verdict === Verdict.UNKNOWN) this.look(bytes, offset, offset + length);
-    this.push({ bytes: bytes.slice(offset, offset + length), length, timestampMs }, length);
+    if (this.queue.length === 0) this.timestampMs = timestampMs;
+    this.queue.push(bytes, offset, length);
+    this.note(length);
   }
 
   /** What follows is missing, or has found no room. Behind a gap nothing of another protocol can be understood. */
   addGap(length: number): void {
     if (this.verdict === Verdict.UNKNOWN) this.verdict = Verdict.DECLINED;
-    const last = this.pieces.at(-1);
-    if (last?.bytes === null) last.length += length;
-    else this.push({ bytes: null, length, timestampMs: 0 }, 0);
+    const last = this.runCount - 1;
+    if (last >= 0 && this.runs[last]! < 0) this.runs[last]! -= length;
+    else this.note(-length);
   }
 
   end(): void {
@@ -62,29 +70,56 @@ export class UpgradeOffer {
 
   /** Lets go of what is held, as if it were missing. Returns how many bytes that were. */
   forget(): number {
-    const length = this.release().reduce((sum, piece) => sum + piece.length, 0);
+    const { length } = this.queue;
+    const gapLength = this.runs.subarray(0, this.runCount).reduce((sum, run) => sum + Math.max(-run, 0), 0);
+    this.clear();
     this.verdict = Verdict.DECLINED;
-    this.addGap(length);
+    this.addGap(length + gapLength);
     return length;
   }
 
   get holds(): boolean {
-    return this.heldBytes > Cost.PIECE;
+    return this.runCount > 1 || this.queue.length > 0;
   }
 
-  /** All that was held, which is not held here any more. */
-  release(): Piece[] {
-    const { pieces } = this;
-    this.memory.giveBack(this.heldBytes);
-    this.pieces = [];
-    this.heldBytes = 0;
-    return pieces;
+  /** Gives on all that was held, which is not held here any more. */
+  release(sink: OfferSink): void {
+    const { queue } = this;
+    for (let i = 0; i < this.runCount; i++) {
+      const run = this.runs[i]!;
+      if (run < 0) {
+        sink.gap(-run);
+      } else {
+        const isInOne = run <= queue.firstLength;
+        sink.bytes(isInOne ? queue.bytes : queue.beginning(run), isInOne ? queue.offset : 0, run, this.timestampMs);
+        queue.drop(run);
+      }
+    }
+    this.clear();
   }
 
-  private push(piece: Piece, bytes: number): void {
-    this.pieces.push(piece);
-    this.heldBytes += bytes + Cost.PIECE;
-    this.memory.take(bytes + Cost.PIECE);
+  private note(run: number): void {
+    if (this.runCount === this.runs.length) this.growRuns();
+    this.runs[this.runCount++] = run;
+  }
+
+  private growRuns(): void {
+    const array = this.memory.allocate(2 * this.runs.byteLength);
+    const grown = new Int32Array(array.buffer as ArrayBuffer, array.byteOffset, array.length / RUN_BYTES);
+    grown.set(this.runs);
+    this.freeRuns();
+    this.runs = grown;
+  }
+
+  private freeRuns(): void {
+    if (this.runs.length > 0) this.memory.free(new Uint8Array(this.runs.buffer));
+    this.runs = new Int32Array(0);
+  }
+
+  private clear(): void {
+    this.queue.clear();
+    this.freeRuns();
+    this.runCount = 0;
   }
 
   private look(bytes: Uint8Array, from: number, end: number): void {

@@ -3,9 +3,11 @@
  * what was not taken, and ends without losing any.
  */
 import { Cost } from "../memory/budget.ts";
-import { Timer, type TimerOwner } from "../memory/deadlines.ts";
+import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
 import { ByteQueue } from "./byte-queue.ts";
-import type { Destination } from "./destination.ts";
+import type { ForwardCounters } from "./counters.ts";
+import type { DestinationOptions, DestinationReport } from "./destination-options.ts";
+import type { HeldMemory } from "./held-memory.ts";
 import type { SocketEvents, UpstreamSocket } from "./socket.ts";
 
 export const RETRY_DELAY_FIRST_MS = 10;
@@ -32,6 +34,35 @@ export interface UpstreamListener {
 const State = { CONNECTING: 0, OPEN: 1, CLOSED: 2 } as const;
 
 const NOTHING = new Uint8Array(0);
+
+/** The destination, as its connections know it. */
+export interface UpstreamHost {
+  readonly options: DestinationOptions;
+  readonly counters: ForwardCounters;
+  readonly memory: HeldMemory;
+  readonly report: DestinationReport;
+  readonly deadlines: Deadlines;
+  /** The time of the last tick, or when the last batch began. */
+  readonly tickedMs: number;
+  /** When it last did something. */
+  progressMs: number;
+  /** Connections whose bytes wait for the kernel. */
+  readonly blocked: Set<Upstream>;
+  /** Connections that wait for silence to send their FIN. */
+  readonly finishing: Set<Upstream>;
+  /** Connections that are half-closed and wait for the destination's end. */
+  readonly lingering: Set<Upstream>;
+  readonly now: () => number;
+  /** The connection has something to do when the batch is over. */
+  markDirty(upstream: Upstream): void;
+  connectTimedOut(upstream: Upstream): void;
+  /** Counts the time from a capture to the first write of what it brought. */
+  countDelay(delayMs: number): void;
+  /** Has connections that hold most give up, where memory is exhausted. */
+  relieve(): void;
+  /** It has closed. */
+  forget(upstream: Upstream): void;
+}
 
 export class Upstream implements SocketEvents, TimerOwner {
   private state: number = State.CONNECTING;
@@ -78,7 +109,7 @@ export class Upstream implements SocketEvents, TimerOwner {
   private readonly timer = new Timer(this);
 
   constructor(
-    private readonly destination: Destination,
+    private readonly destination: UpstreamHost,
     private listener: UpstreamListener | null,
   ) {
     this.queue = new ByteQueue(destination.memory);

@@ -9,7 +9,7 @@ const PENDING_SHARE_MAX = 0.5;
 
 /**
  * What objects cost beside their bytes, in bytes: the engine's cells, their slots in tables, and a share of the
- * garbage that stands between two collections. test/memory/costs.test.ts compares them with the process.
+ * garbage that stands between two collections. test/hostile/budget.test.ts compares them with the process.
  */
 export const Cost = {
   /** An array of a pool, beside its length. */
@@ -21,7 +21,7 @@ export const Cost = {
   /** What frames a connection's bytes, and its queue of requests. */
   STREAM: 2048,
   /** A request that waits or is in flight. */
-  REQUEST: 320,
+  REQUEST: 384,
   /** A connection to a destination that is open, or waits for its turn to be opened. */
   UPSTREAM: 1024,
 } as const;

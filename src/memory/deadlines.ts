@@ -1,8 +1,7 @@
 /**
  * The time limits of a shard: a wheel of slots, each a list of timers that are due in the same few milliseconds.
- * Setting,
- * moving and clearing a timer costs the same however many there are, and a tick looks only at what is due, or was when
- * it was put where it is: a timer that is moved further away stays in its slot until that comes.
+ * Setting, moving and clearing a timer costs the same however many there are, and a tick looks only at what is due, or
+ * was when it was put where it is: a timer that is moved further away stays in its slot until that comes.
  */
 
 /**

@@ -1,12 +1,12 @@
 /** What is told of a run: a line while there is traffic, warnings that are due once, the totals. */
-import type { DestinationReport } from "../forward/destination.ts";
-import type { HttpReport } from "../forward/http-mode.ts";
 import type { ForwardAddress } from "../address.ts";
 import { Drop } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
-import type { ForeignProtocol } from "../http/request-sink.ts";
-import type { Counters, RequestDrop } from "./counters.ts";
+import type { RequestDrop } from "../forward/counters.ts";
+import type { Counters } from "./counters.ts";
 import type { Log } from "./log.ts";
+
+type ForeignProtocol = Exclude<keyof Counters["foreign"], "discarded_bytes">;
 
 const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
   tls: "Some connections are TLS, which cannot be read here: mirror behind the load balancer or proxy that ends it (foreign.tls)",
@@ -33,7 +33,8 @@ export interface ReportOptions {
   readonly threads: number;
 }
 
-export class RunReport implements DestinationReport, HttpReport {
+/** What a shard tells (ShardReport) and what the counters show. */
+export class RunReport {
   private summaryDueMs: number;
   private framesBefore = 0;
   private bytesBefore = 0;

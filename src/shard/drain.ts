@@ -8,8 +8,13 @@ const TICK_MS = 5;
 /** Flows that are ended at once when nothing more comes. */
 const FINISH_FLOWS = 1024;
 
+/** Whether the program was asked to stop. */
+export interface Stopping {
+  readonly requested: boolean;
+}
+
 /** Ends all flows, no faster than the endpoint takes what they still bring; once `stop` is requested, at once. */
-export async function finish(shard: Shard, memory: MemoryGuard, stop: { readonly requested: boolean }): Promise<void> {
+export async function finish(shard: Shard, memory: MemoryGuard, stop: Stopping): Promise<void> {
   while (shard.finish(FINISH_FLOWS)) {
     memory.check();
     while (shard.isBehind && !stop.requested) {
@@ -20,7 +25,7 @@ export async function finish(shard: Shard, memory: MemoryGuard, stop: { readonly
 }
 
 /** Waits until all connections have ended; once `stop` is requested, no longer than DRAIN_MS. */
-export async function drain(shard: Shard, now: () => number, stop: { readonly requested: boolean }): Promise<void> {
+export async function drain(shard: Shard, now: () => number, stop: Stopping): Promise<void> {
   let deadlineMs = Infinity;
   while (!shard.isSettled) {
     const nowMs = now();

@@ -9,7 +9,7 @@ import { RefusalError, ShardError } from "../errors.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Answer, FromShard, ReportCall, ToShard } from "./messages.ts";
-import type { Stop } from "../run/stop.ts";
+import type { Stopping } from "./drain.ts";
 
 /** Threads that do something long at a time: more than cores only keep each other, and the main thread, from it. */
 const AT_ONCE = availableParallelism();
@@ -46,7 +46,7 @@ export class Shards {
    * since one moment, the same for all. Returns libpcap's name; undefined: `stop` was requested, and nothing is
    * captured. Throws RefusalError, ShardError.
    */
-  async start(stop: Stop): Promise<string | undefined> {
+  async start(stop: Stopping): Promise<string | undefined> {
     return Promise.race([this.startAll(stop), this.failure]);
   }
 
@@ -68,7 +68,7 @@ export class Shards {
   }
 
   /** It goes no further where a thread fails. */
-  private async startAll(stop: Stop): Promise<string | undefined> {
+  private async startAll(stop: Stopping): Promise<string | undefined> {
     const { config, threads } = this;
     const open = { kind: "open", config, shards: config.threads } as const;
     const [first, ...others] = this.startSome() as [ShardThread, ...ShardThread[]];

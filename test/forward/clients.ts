@@ -1,5 +1,6 @@
 /** Several mirrored connections of --mode http, on one clock, which is the capture's as well. */
-import { HttpMode, type HttpOptions } from "../../src/forward/http-mode.ts";
+import { HttpMode } from "../../src/forward/http-mode.ts";
+import type { HttpOptions } from "../../src/forward/http-options.ts";
 import type { StreamConsumer } from "../../src/flow/stream.ts";
 import { USUAL } from "../support/usual.ts";
 import { Scripted, type ScriptedSocket } from "./scripted.ts";

@@ -3,7 +3,8 @@
  * smallest case here.
  */
 import { expect, test } from "bun:test";
-import { HttpMode, type HttpOptions } from "../../src/forward/http-mode.ts";
+import { HttpMode } from "../../src/forward/http-mode.ts";
+import type { HttpOptions } from "../../src/forward/http-options.ts";
 import { Cost } from "../../src/memory/budget.ts";
 import { Scripted, type ScriptedOptions, type ScriptedSocket } from "./scripted.ts";
 import { USUAL } from "../support/usual.ts";

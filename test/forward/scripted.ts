@@ -1,7 +1,8 @@
 /** An endpoint that does what the test says, when the test says it. */
 import { Budget, Cost } from "../../src/memory/budget.ts";
 import { ArrayPool } from "../../src/memory/array-pool.ts";
-import { Destination, type DestinationOptions, type DestinationReport } from "../../src/forward/destination.ts";
+import { Destination } from "../../src/forward/destination.ts";
+import type { DestinationOptions, DestinationReport } from "../../src/forward/destination-options.ts";
 import { HeldMemory } from "../../src/forward/held-memory.ts";
 import type { ForwardAddress } from "../../src/address.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";

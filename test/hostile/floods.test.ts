@@ -1,7 +1,6 @@
 /**
  * Attacks on the executable, smaller than those of scripts/fuzz --hostile: its memory stays within what was granted,
- * the
- * good requests beside the flood arrive, what it counts adds up, and it ends when it is told to.
+ * the good requests beside the flood arrive, what it counts adds up, and it ends when it is told to.
  */
 import { describe, expect, test } from "bun:test";
 import { canIsolate } from "../executable/program.ts";

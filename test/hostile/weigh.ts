@@ -73,9 +73,9 @@ export const KINDS = {
     maxPendingPackets: 1000,
   },
   "upgrade-pieces": {
-    what: "pieces of ten bytes behind an upgrade",
-    count: 1_000_000,
-    make: onConnections(CONNECTIONS, UPGRADE, PIECE, 0),
+    what: "pieces of a hundred bytes behind an upgrade",
+    count: 3_000_000,
+    make: onConnections(CONNECTIONS, UPGRADE, PIECE.repeat(10), 0),
   },
   flows: {
     what: "connections of which the SYN has come",

@@ -1,7 +1,8 @@
 /** What is told of several threads, and of frames for others: seen as log lines on standard error. */
 import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
 import { Strangers } from "../../src/decode/strangers.ts";
-import { Counters, type RequestDrop } from "../../src/observe/counters.ts";
+import type { RequestDrop } from "../../src/forward/counters.ts";
+import { Counters } from "../../src/observe/counters.ts";
 import { Log } from "../../src/observe/log.ts";
 import { RunReport } from "../../src/observe/report.ts";
 

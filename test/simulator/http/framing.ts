@@ -128,8 +128,7 @@ class Framing {
 
   /**
    * Whether what the client says behind its offer shows that production has declined it: a request line of a method
-   * that
-   * everyone knows. A gap there shows nothing, but nothing of another protocol could be understood behind it.
+   * that everyone knows. A gap there shows nothing, but nothing of another protocol could be understood behind it.
    */
   private isDeclined({ start, end }: Item): boolean {
     if (Buffer.from(this.session.stream.subarray(start, end)).toString("latin1").startsWith("CONNECT ")) return false;

@@ -1,0 +1,19 @@
+/** What a destination is told, and what it tells. */
+import type { ForwardAddress } from "../address.ts";
+
+export interface DestinationOptions {
+  readonly address: ForwardAddress;
+  readonly maxRetries: number;
+  /** For a connection to be made, while the destination is there or has been away for less. */
+  readonly connectTimeoutMs: number;
+  /** False where capture times are not the clock's (--read): then no delay is counted. */
+  readonly measuresDelay: boolean;
+}
+
+/** Where the destination's troubles are told. */
+export interface DestinationReport {
+  outageBegan(reason: string): void;
+  outageEnded(durationMs: number, lostConnections: number): void;
+  givenUp(why: string, lostBytes: number): void;
+  broken(how: "closed" | "reset", lostBytes: number): void;
+}

@@ -1,0 +1,120 @@
+/** Which room of src may know which: imports point one way along the path of a packet, types included. */
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+
+const SOURCES = join(import.meta.dir, "../src");
+
+/**
+ * For each room, what it may import beside its own files: a room, or a file of one where the rest of that room is no
+ * business of it. `.` is the files that lie in no room, but for main.ts and config.ts.
+ */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  ".": [],
+  memory: [],
+  capture: ["."],
+  decode: ["memory"],
+  filter: ["decode"],
+  flow: ["memory", "decode"],
+  http: [],
+  forward: [".", "memory", "flow", "http"],
+  observe: [
+    ".",
+    "decode/counters.ts",
+    "decode/drop-reason.ts",
+    "decode/strangers.ts",
+    "flow/counters.ts",
+    "forward/counters.ts",
+  ],
+  "config.ts": [".", "http/header-edits.ts", "observe/log.ts"],
+  shard: [".", "config.ts", "memory", "capture", "decode", "filter", "flow", "forward", "observe/counters.ts"],
+  run: [".", "config.ts", "memory", "capture", "decode", "filter", "forward", "shard", "observe"],
+  cli: [".", "config.ts", "http/header-edits.ts", "observe/log.ts", "run/run.ts", "shard/shards.ts"],
+  "main.ts": ["cli"],
+};
+
+/** Rooms that take time as an argument, and do nothing but compute. */
+const PURE = ["decode", "filter", "flow", "http"];
+
+/** What may stand in these rooms alone. */
+const ALONE: [what: string, pattern: RegExp, rooms: string[]][] = [
+  ["calls native code", /"bun:ffi"/, ["capture"]],
+  [
+    "opens client sockets",
+    /\bBun\.connect\b|(?:await|return|=) fetch\(|"node:(tls|http|https|http2)"/,
+    ["capture", "forward"],
+  ],
+  ["listens", /\bBun\.(serve|listen|udpSocket)\b|\bcreateServer\(/, ["admin"]],
+];
+
+const files = [...new Bun.Glob("**/*.ts").scanSync(SOURCES)].filter((file) => !file.endsWith(".d.ts")).toSorted();
+const textOf = (file: string) => readFileSync(join(SOURCES, file), "utf8");
+/** The rule that a file is under: its room, or itself. */
+const roomOf = (file: string) => {
+  if (Object.hasOwn(MAY_IMPORT, file)) return file;
+  return file.includes("/") ? file.slice(0, file.indexOf("/")) : ".";
+};
+
+interface Import {
+  readonly file: string;
+  readonly isType: boolean;
+}
+
+/** The files of src that a file names: imports of values and of types, and the entry points of threads. */
+function importsOf(file: string): Import[] {
+  const named = [
+    ...textOf(file).matchAll(
+      /(?:\b(import type \{[^}]*\} from )|\bfrom |\bimport |\bimport\(|\bnew URL\()"(\.[^"]*\.ts)"/g,
+    ),
+  ];
+  return named.map(([, type, path]) => ({ file: normalize(join(dirname(file), path!)), isType: type !== undefined }));
+}
+
+describe.each(files)("src/%s", (file) => {
+  const room = roomOf(file);
+
+  test("imports what its room may know", () => {
+    const allowed = MAY_IMPORT[room];
+    if (allowed === undefined) throw new Error(`there is no rule for the room ${room}`);
+    // A thread's entry point is started from the main file, which knows nothing of it.
+    const names = importsOf(file).map((each) => each.file);
+    const others = names.filter((name) => roomOf(name) !== room && name !== "shard/worker.ts");
+    expect(others.filter((name) => !allowed.includes(name) && !allowed.includes(roomOf(name)))).toEqual([]);
+  });
+
+  test.each(ALONE)("%s only where that belongs", (_what, pattern, rooms) => {
+    if (!rooms.includes(room)) expect(pattern.exec(textOf(file))?.[0]).toBeUndefined();
+  });
+});
+
+/** endianness() and decompression only compute. */
+const IMPURE = /\bBun\.|"node:(?!os"|zlib")|"bun\b|\bDate\.now|\bperformance\.|\bset(Timeout|Interval)\(|\bconsole\./;
+
+test("src/README.md has a row for every room", () => {
+  const rows = [...readFileSync(join(SOURCES, "README.md"), "utf8").matchAll(/^\| `(\w+)` \|/gm)].map(
+    ([, room]) => room!,
+  );
+  expect(rows.toSorted()).toEqual([...new Set(files.map(roomOf))].filter((room) => !/[.]/.test(room)).toSorted());
+});
+
+test.each(PURE)("%s does no input or output, and reads no clock", (room) => {
+  const own = files.filter((name) => roomOf(name) === room);
+  expect(own).not.toEqual([]);
+  for (const file of own) expect([file, IMPURE.exec(textOf(file))?.[0]]).toEqual([file, undefined]);
+});
+
+test("no file imports itself in the end", () => {
+  const done = new Set<string>();
+  const walk = (file: string, path: string[]): void => {
+    if (path.includes(file)) throw new Error([...path.slice(path.indexOf(file)), file].join(" → "));
+    if (done.has(file)) return;
+    for (const next of importsOf(file)) {
+      // A connection, its incarnations and its directions hold each other: their types name each other.
+      const isFlowsType = next.isType && roomOf(file) === "flow";
+      if (!isFlowsType) walk(next.file, [...path, file]);
+    }
+    done.add(file);
+  };
+  for (const file of files) walk(file, []);
+  expect(done.size).toBe(files.length);
+});
