@@ -2,7 +2,7 @@
  * The flags, declared in one place: values, environment variables, defaults, and what --help says. A flag beats its
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
-import { type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
+import { HTTP2_WAYS, type Http2Way, type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
 import {
   type Field,
@@ -212,6 +212,12 @@ export const flags = {
     hint: "pass|strip",
     default: "pass",
     help: "a PROXY protocol header of a client: sent first on each of its connections to the endpoint, or left out",
+  }),
+  http2: single<Http2Way>({
+    value: oneOf(HTTP2_WAYS),
+    hint: "auto|requests|pass",
+    default: "auto",
+    help: "HTTP/2 in clear text, gRPC included: auto and requests frame it into requests, pass passes bytes as they come",
   }),
   "max-flows": single({
     value: wholeNumber(1, 10_000_000),

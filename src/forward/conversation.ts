@@ -3,15 +3,15 @@
  * held, streamed, dropped or damaged. A {@link RequestPipe} brings them to the destination.
  */
 import type { StreamEnd, StreamOrigin } from "../flow/stream.ts";
-import { clientAddress } from "../http/client-address.ts";
-import { editHead } from "../http/header-edits.ts";
 import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { RequestFramer } from "../http/request-framer.ts";
 import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
 import { Aged, type AgeList } from "../memory/age-list.ts";
 import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
+import { admit } from "./admission.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
+import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
 import type { HttpReport } from "./http-options.ts";
 import type { Request } from "./request.ts";
 import { type PipeHost, type PipeOwner, RequestPipe } from "./request-pipe.ts";
@@ -26,6 +26,8 @@ const Phase = {
   BARE: 2,
   /** Nothing can be done with what comes. */
   DEAF: 3,
+  /** Frames of HTTP/2. */
+  HTTP2: 4,
 } as const;
 
 /** Where the bytes that come next lie. */
@@ -81,7 +83,10 @@ export interface ConversationOwner {
   countDeaf(length: number): void;
 }
 
-export class Conversation extends Aged<Conversation> implements RequestSink, PipeOwner, TimerOwner {
+export class Conversation
+  extends Aged<Conversation>
+  implements RequestSink, PipeOwner, Http2ConversationOwner, TimerOwner
+{
   /** It is in the mode's list of those that something has come for in this batch. */
   isTouched = false;
   /** When something came last, in the capture's time. */
@@ -106,6 +111,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   /** What follows an offer of another protocol; null: none is open. */
   private offer: UpgradeOffer | null = null;
+  /** What frames HTTP/2; null: the client does not speak it. */
+  private http2: Http2Conversation | null = null;
   private ending = false;
   private isOver = false;
   private readonly headTimer = new Timer(this);
@@ -148,6 +155,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   /** The client has been silent for long. Returns whether the connection may be ended. */
   rest(): boolean {
     if (this.phase === Phase.BARE || this.phase === Phase.OFFERING) return this.pipe.isGone;
+    if (this.http2 !== null) return this.http2.rest();
     if (!this.mode.options.sourceWaits) return true;
     this.pipe.rest();
     return false;
@@ -156,7 +164,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   /** The batch is over: sends what is due, and notes what it waits for. */
   settle(): void {
     if (this.isOver) {
-      this.pipe.pump();
+      (this.http2 ?? this.pipe).pump();
       return;
     }
     // Only when a batch is over is it known for certain what time it is.
@@ -168,6 +176,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request);
     if (this.ending && this.phase !== Phase.OFFERING) this.pipe.finish();
     else this.pipe.pump();
+    this.http2?.settle(this.ending);
     if (this.ending && this.phase !== Phase.OFFERING) this.leave();
     else if (this.phase === Phase.DEAF) this.giveWay();
     else this.file();
@@ -178,6 +187,11 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (this.offer !== null) {
       this.counters.foreign.discarded_bytes += this.offer.forget();
       this.list?.remove(this);
+      this.mode.touch(this);
+      return;
+    }
+    if (this.http2 !== null) {
+      this.http2.giveWay();
       this.mode.touch(this);
       return;
     }
@@ -250,6 +264,11 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   }
 
   foreign(protocol: ForeignProtocol): void {
+    if (protocol === "http2" && this.mode.options.http2 !== "pass") {
+      this.discard();
+      this.beginHttp2(!this.stream.origin.hasSyn);
+      return;
+    }
     this.counters.foreign[protocol]++;
     const { request } = this;
     // Without its first bytes, which may have found no room, it is no such stream.
@@ -282,6 +301,18 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     this.mode.touch(this);
   }
 
+  // HTTP/2 (Http2ConversationOwner).
+
+  makeRoom(bytes: number): boolean {
+    return this.mode.makeRoom(bytes, this);
+  }
+
+  private beginHttp2(isLate: boolean): Http2Conversation {
+    this.phase = Phase.HTTP2;
+    this.http2 = new Http2Conversation(this.mode, this, this.stream, this.stream.preface, isLate);
+    return this.http2;
+  }
+
   streamLost(reason: RequestDrop): void {
     this.isStreaming = false;
     this.dropping = reason;
@@ -304,6 +335,9 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
       case Phase.BARE:
         this.pipe.passOn(bytes, offset, length, this.timestampMs);
         return;
+      case Phase.HTTP2:
+        this.http2!.push(bytes, offset, length, this.timestampMs);
+        return;
       default:
         this.stream.countDeaf(length);
     }
@@ -313,11 +347,13 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (this.phase === Phase.FRAMING) this.framer.gap(length);
     else if (this.phase === Phase.OFFERING) this.offer!.addGap(length);
     else if (this.phase === Phase.BARE) this.pipe.abortBare();
+    else this.http2?.gap(length);
   }
 
   private takeEnd(): void {
     if (this.phase === Phase.FRAMING) this.framer.end();
     else if (this.phase === Phase.OFFERING) this.offer!.end();
+    else this.http2?.end();
   }
 
   // The request under way.
@@ -394,18 +430,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
    * dropping}.
    */
   private admit(request: Request, head: RequestHead): boolean {
-    request.method = head.method;
-    request.minorVersion = head.minorVersion;
-    request.isIdempotent = head.isIdempotent;
-    request.wantsUpgrade = head.wantsUpgrade;
-    request.isIsolated = head.isIsolated;
-    const { headerEdits } = this.mode.options;
-    if (headerEdits === null) return true;
-    const { stream } = this;
-    const client = (stream.client ??= clientAddress(stream.origin.identity));
-    if (this.mode.requests.edit(request, head.headLength, (bytes) => editHead(bytes, headerEdits, client))) return true;
-    this.dropping = "loop";
-    return false;
+    this.dropping = admit(this.mode, this.stream, request, head);
+    return this.dropping === null;
   }
 
   private discard(): void {
@@ -435,10 +461,15 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private decideOffer(): void {
     const { offer } = this;
     if (offer === null) return;
-    if (offer.verdict === Verdict.DECLINED || offer.isDeclined) {
+    if (offer.verdict === Verdict.HTTP2 && this.mode.options.http2 !== "pass") {
+      // Whatever the destination makes of the offer: it gets HTTP/2 on a connection that begins so.
+      this.pipe.declineOffer();
+      this.beginHttp2(false).beginUpgraded();
+      this.resume(offer, Phase.HTTP2);
+    } else if (offer.verdict === Verdict.DECLINED || offer.isDeclined) {
       this.pipe.declineOffer();
       this.resume(offer, Phase.FRAMING);
-    } else if (offer.isAccepted && (offer.verdict === Verdict.ACCEPTED || offer.isEnded)) {
+    } else if (offer.isAccepted && (offer.verdict >= Verdict.ACCEPTED || offer.isEnded)) {
       this.pipe.goBare();
       this.resume(offer, Phase.BARE);
     }
@@ -479,9 +510,16 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     const isInHead = phase === Phase.FRAMING && this.framer.isInHead;
     if (isInHead && headTimer.dueMs === Infinity) mode.heads.set(headTimer, this.lastMs + mode.options.headerTimeoutMs);
     else if (!isInHead && headTimer.dueMs !== Infinity) mode.heads.clear(headTimer);
-    if (phase === Phase.FRAMING && !this.isStreaming && this.framer.hasRequest) mode.partial.append(this);
+    if (this.http2 !== null) this.fileHttp2(this.http2);
+    else if (phase === Phase.FRAMING && !this.isStreaming && this.framer.hasRequest) mode.partial.append(this);
     else if (phase === Phase.FRAMING && mode.isTight && this.pipe.isIdle) mode.idle.append(this);
     else if (this.offer?.holds === true) mode.offering.append(this);
+    else this.list?.remove(this);
+  }
+
+  private fileHttp2(http2: Http2Conversation): void {
+    if (http2.holdsPart) this.mode.partial.append(this);
+    else if (this.mode.isTight && http2.mayRest) this.mode.idle.append(this);
     else this.list?.remove(this);
   }
 
@@ -490,6 +528,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (this.isOver) return;
     this.isOver = true;
     this.discard();
+    this.http2?.leave();
     this.list?.remove(this);
     this.mode.heads.remove(this.headTimer);
     this.mode.destination.memory.giveBack(Cost.STREAM);

@@ -10,7 +10,7 @@
  *     BARE      bytes pass as they are                           GONE   the connection is over
  *     GONE      what still comes is lost, and counted
  */
-import { Aged, type AgeList } from "../memory/age-list.ts";
+import type { AgeList } from "../memory/age-list.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { RequestDrop } from "./counters.ts";
 import { HttpConnection, type ConnectionOwner } from "./http-connection.ts";
@@ -20,6 +20,7 @@ import type { Load } from "./load.ts";
 import type { Request, RequestPool } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
 import type { UpstreamEnd } from "./upstream.ts";
+import { Waiter } from "./waiter.ts";
 
 /** How often a request is sent again because its connection ended before the response began. */
 export const RESENDS_MAX = 3;
@@ -50,13 +51,13 @@ export interface PipeHost {
   readonly requests: RequestPool;
   readonly load: Load;
   /** Pipes whose requests wait for their turn; since memory is tight. */
-  readonly waiters: AgeList<RequestPipe>;
+  readonly waiters: AgeList<Waiter>;
   readonly isTight: boolean;
   /** Sends the pipe's next requests when the responses that came with this one have been read. */
-  pumpSoon(pipe: RequestPipe): void;
+  pumpSoon(pipe: Waiter): void;
 }
 
-export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, TimerOwner {
+export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   /** What goes first on each connection: a PROXY protocol header. */
   preface: Uint8Array | null = null;
   private state: number = State.SENDING;
@@ -68,8 +69,6 @@ export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, T
   /** For a response; or for a connection to be quiet. */
   private readonly timer = new Timer(this);
   private awaitedSinceMs = 0;
-  /** When a request was sent or responded to last, or the first one began to wait; to within a tick. */
-  progressMs = 0;
   // What it has counted in the load.
   private isBusy = false;
   private countedWaiting = 0;

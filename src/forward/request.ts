@@ -20,6 +20,8 @@ export class Request {
   isDeclined = false;
   /** Servers disagree about it: it has a connection of its own. */
   isIsolated = false;
+  /** Of its first bytes, how many are its head. */
+  headLength = 0;
   /** Its bytes, in an array of the pool, of which the first {@link length} are its own. */
   bytes: Uint8Array = NOTHING;
   length = 0;
@@ -89,11 +91,18 @@ export class RequestPool {
     return Cost.REQUEST + Cost.ARRAY + 2 * (held + length);
   }
 
-  /** Changes the head, which is the first `headLength` bytes. False: `edit` has none in its place (null). */
-  edit(request: Request, headLength: number, edit: (head: Uint8Array) => Uint8Array | null): boolean {
-    const { long, bytes, length } = request;
+  /** The head, a character for each byte (latin1). */
+  headOf({ long, bytes, headLength }: Request): string {
+    const head = long === null ? bytes.subarray(0, headLength) : long.beginning(headLength);
+    return Buffer.from(head.buffer, head.byteOffset, head.length).toString("latin1");
+  }
+
+  /** Changes the head. False: `edit` has none in its place (null). */
+  edit(request: Request, edit: (head: Uint8Array) => Uint8Array | null): boolean {
+    const { long, bytes, length, headLength } = request;
     const edited = edit(long === null ? bytes.subarray(0, headLength) : long.beginning(headLength));
     if (edited === null) return false;
+    request.headLength = edited.length;
     if (long === null) {
       const rest = length - headLength;
       const changed = this.memory.allocate(edited.length + rest);

@@ -5,7 +5,7 @@
  *     frames.captured = frames.segments + Σ frames.dropped
  *     flows.opened + flows.picked_up = flows.closed + flows.evicted + flows.active   (less those that still wait for their SYN)
  *     requests.seen = requests.forwarded + requests.damaged + Σ requests.dropped     (once drained; --mode http)
- *     requests.forwarded = requests.answered + responses.unanswered                  (likewise)
+ *     requests.forwarded = requests.answered + responses.unanswered + responses.cancelled   (likewise)
  *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes              (once drained; --mode tcp)
  *
  * Names are those of --summary; a name with `dropped` by reason is an array in the order of
@@ -19,6 +19,8 @@ import {
   delayCounters,
   foreignCounters,
   type ForwardCounters,
+  grpcStatusCounters,
+  http2Counters,
   requestCounters,
   responseCounters,
   upstreamCounters,
@@ -41,6 +43,8 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly reassembly = reassemblyCounters();
   readonly requests = requestCounters();
   readonly responses = responseCounters();
+  readonly grpc_status = grpcStatusCounters();
+  readonly http2 = http2Counters();
   readonly foreign = foreignCounters();
   readonly upstream = upstreamCounters();
   readonly delay = delayCounters();
@@ -62,6 +66,8 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
       reassembly: { ...this.reassembly },
       requests: { ...this.requests, damage: { ...this.requests.damage }, dropped: { ...this.requests.dropped } },
       responses: { ...this.responses },
+      grpc_status: { ...this.grpc_status },
+      http2: { ...this.http2 },
       foreign: { ...this.foreign },
       upstream: { ...this.upstream },
       delay: { count: this.delay.count, sum_ms: this.delay.sum_ms, buckets },

@@ -6,5 +6,6 @@ export const USUAL = {
   maxResponseMs: Infinity,
   finDelayMs: 1000,
   proxyProtocol: "pass",
+  http2: "auto",
   sourceWaits: false,
 } as const satisfies Partial<ShardOptions>;

@@ -6,6 +6,7 @@
  * under way; reading goes on where a segment begins with frames that prove themselves. What a header block said that
  * was lost is not known any more (hpack-decoder.ts).
  */
+import { HTTP2_PREFACE, isHttp2Preface } from "../foreign.ts";
 import type { DamageReason } from "../request-sink.ts";
 import { FRAME_HEADER_LEN, isFrameChain } from "./frames.ts";
 import { type FrameListener, FrameReader } from "./frame-reader.ts";
@@ -50,7 +51,7 @@ interface OpenStream<T> {
 
 export class Http2RequestFramer<T> implements FrameListener {
   private readonly reader: FrameReader;
-  private readonly decoder = new HpackDecoder();
+  private decoder = new HpackDecoder();
   private readonly heads: HeadReader;
   private readonly streams = new Map<number, OpenStream<T>>();
   /** The last stream that a DATA frame was of, and its number: most frames are of the same one as those before. */
@@ -102,6 +103,13 @@ export class Http2RequestFramer<T> implements FrameListener {
 
   /** The next bytes: a segment's, of which the first one is the first. They are not kept. */
   push(bytes: Uint8Array, offset: number, length: number): void {
+    if (this.isLate && isHttp2Preface(bytes, offset, offset + length)) {
+      // It was not seen from its first byte, but from here on it is.
+      this.isLate = false;
+      this.isLost = false;
+      this.decoder = new HpackDecoder();
+      return this.reader.push(bytes, offset + HTTP2_PREFACE.length, length - HTTP2_PREFACE.length);
+    }
     if (this.isLost) {
       if (!isFrameChain(bytes, offset, offset + length)) return this.sink.skipped(length);
       this.isLost = false;
