@@ -11,7 +11,7 @@ type ForeignProtocol = Exclude<keyof Counters["foreign"], "discarded_bytes">;
 const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
   tls: "Some connections are TLS, which cannot be read here: mirror behind the load balancer or proxy that ends it (foreign.tls)",
   http2:
-    "Some connections are HTTP/2 and were joined in their middle, where it cannot be read: it is forwarded from connections that begin while this program runs (foreign.http2)",
+    "Some connections are HTTP/2 and were joined in their middle, from where bytes cannot pass: leave out --http2 pass, or they are forwarded from connections that begin while this program runs (foreign.http2)",
   unknown: "Some connections are not HTTP: forward them with --mode tcp (foreign.unknown)",
 };
 const SUMMARY_LINE_MS = 10_000;
@@ -24,7 +24,13 @@ const STRANGERS_SHOWN_MAX = 3;
 /**
  * Why a whole request was not sent, beside that it was not to be: the source can wait, so that none needs to be lost.
  */
-const UNFORWARDED_DROPS: readonly RequestDrop[] = ["endpoint_down", "endpoint_closed", "buffer_limit", "waiting_limit"];
+const UNFORWARDED_DROPS: readonly RequestDrop[] = [
+  "endpoint_down",
+  "endpoint_closed",
+  "endpoint_settings",
+  "buffer_limit",
+  "waiting_limit",
+];
 
 export interface ReportOptions {
   readonly address: ForwardAddress;
@@ -196,7 +202,8 @@ export class RunReport {
         ? [
             `Requests: ${requests.seen} seen, ${requests.forwarded} forwarded, ${requests.damaged} damaged` +
               unsent.map(([reason, count]) => `, ${count} dropped (${reason})`).join(""),
-            `Answers: ${requests.answered} (${["1xx", "2xx", "3xx", "4xx", "5xx"].map((group) => `${responses[group as "2xx"]} ${group}`).join(", ")}), ${responses.unanswered} requests unanswered`,
+            `Answers: ${requests.answered} (${["1xx", "2xx", "3xx", "4xx", "5xx"].map((group) => `${responses[group as "2xx"]} ${group}`).join(", ")}), ${responses.unanswered} requests unanswered` +
+              (responses.cancelled > 0 ? `, ${responses.cancelled} cancelled` : ""),
           ]
         : []),
       `Endpoint: ${upstream.bytes} bytes on ${upstream.connects} connections, ${upstream.connect_errors} could not be made, ${upstream.broken} broke, ${upstream.given_up} were given up, ${upstream.lost_bytes} bytes lost`,

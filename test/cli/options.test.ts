@@ -157,6 +157,18 @@ const FLAGS: FlagCase[] = [
     refused: ["v1", "off", "pass,strip"],
     says: ["pass", "strip"],
   },
+  {
+    name: "http2",
+    original: [],
+    default: "auto",
+    accepted: [
+      ["auto", "auto"],
+      ["requests", "requests"],
+      ["PASS", "pass"],
+    ],
+    refused: ["on", "off", "h2c", "auto,pass"],
+    says: ["auto", "requests", "pass"],
+  },
   count("max-flows", 65_536, 1, 10_000_000),
   count("max-buffer-mib", 256, 1, 1024),
   count("capture-buffer-mib", 64, 1, 2047),

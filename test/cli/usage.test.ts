@@ -42,6 +42,7 @@ const contract: [flag: string, original: string, defaultText: string][] = [
   ["--set-header", "", "none"],
   ["--mark", "", "off"],
   ["--proxy-protocol", "", "pass"],
+  ["--http2", "", "auto"],
   ["--log-level", "LOG_LEVEL, RUST_LOG, ", "info"],
   ["--log-format", "", "pretty on a terminal, else plain"],
   ["--summary", "", "none"],
@@ -67,7 +68,7 @@ test("--response-timeout-ms tells what it is in both modes", () => {
 
 test("every option says more than its name", () => {
   const options = section("Options");
-  for (const line of options) expect(line).toMatch(/^ {2}(-\w, )?--[a-z-]+( \S+| '.*')? {2,}\S.{5,}$/);
+  for (const line of options) expect(line).toMatch(/^ {2}(-\w, )?--[a-z0-9-]+( \S+| '.*')? {2,}\S.{5,}$/);
   expect(options.join("\n")).toMatch(/-h, --help/);
   expect(options.join("\n")).toMatch(/-v, --version/);
   expect(options.join("\n")).toContain("RUST_LOG");
