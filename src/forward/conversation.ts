@@ -111,6 +111,8 @@ export class Conversation
 
   /** What follows an offer of another protocol; null: none is open. */
   private offer: UpgradeOffer | null = null;
+  /** One was made. */
+  private hasOffered = false;
   /** What frames HTTP/2; null: the client does not speak it. */
   private http2: Http2Conversation | null = null;
   private ending = false;
@@ -191,8 +193,8 @@ export class Conversation
       return;
     }
     if (this.http2 !== null) {
-      this.http2.giveWay();
-      this.mode.touch(this);
+      this.http2.letGo();
+      this.list?.remove(this);
       return;
     }
     const step = this.nextStep;
@@ -266,7 +268,8 @@ export class Conversation
   foreign(protocol: ForeignProtocol): void {
     if (protocol === "http2" && this.mode.options.http2 !== "pass") {
       this.discard();
-      this.beginHttp2(!this.stream.origin.hasSyn);
+      const http2 = this.beginHttp2(!this.stream.origin.hasSyn && !this.hasOffered);
+      if (this.hasOffered) http2.beginUpgraded();
       return;
     }
     this.counters.foreign[protocol]++;
@@ -422,6 +425,7 @@ export class Conversation
       head.method === "CONNECT",
     );
     this.phase = Phase.OFFERING;
+    this.hasOffered = true;
     this.framer.passRest();
   }
 
@@ -464,10 +468,13 @@ export class Conversation
     if (offer.verdict === Verdict.HTTP2 && this.mode.options.http2 !== "pass") {
       // Whatever the destination makes of the offer: it gets HTTP/2 on a connection that begins so.
       this.pipe.declineOffer();
-      this.beginHttp2(false).beginUpgraded();
+      const http2 = this.beginHttp2(false);
+      http2.beginUpgraded();
+      http2.skipPreface();
       this.resume(offer, Phase.HTTP2);
     } else if (offer.verdict === Verdict.DECLINED || offer.isDeclined) {
       this.pipe.declineOffer();
+      this.framer.goOnBehindOffer();
       this.resume(offer, Phase.FRAMING);
     } else if (offer.isAccepted && (offer.verdict >= Verdict.ACCEPTED || offer.isEnded)) {
       this.pipe.goBare();
@@ -510,16 +517,10 @@ export class Conversation
     const isInHead = phase === Phase.FRAMING && this.framer.isInHead;
     if (isInHead && headTimer.dueMs === Infinity) mode.heads.set(headTimer, this.lastMs + mode.options.headerTimeoutMs);
     else if (!isInHead && headTimer.dueMs !== Infinity) mode.heads.clear(headTimer);
-    if (this.http2 !== null) this.fileHttp2(this.http2);
+    if (this.http2 !== null && mode.isTight && this.http2.mayLetGo) mode.idle.append(this);
     else if (phase === Phase.FRAMING && !this.isStreaming && this.framer.hasRequest) mode.partial.append(this);
     else if (phase === Phase.FRAMING && mode.isTight && this.pipe.isIdle) mode.idle.append(this);
     else if (this.offer?.holds === true) mode.offering.append(this);
-    else this.list?.remove(this);
-  }
-
-  private fileHttp2(http2: Http2Conversation): void {
-    if (http2.holdsPart) this.mode.partial.append(this);
-    else if (this.mode.isTight && http2.mayRest) this.mode.idle.append(this);
     else this.list?.remove(this);
   }
 

@@ -74,9 +74,13 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
 
   // The client's bytes.
 
-  /** The client's first request was one of HTTP/1 that offered to go on so; what comes begins with the preface. */
+  /** The client's first request was one of HTTP/1 that offered to go on so. */
   beginUpgraded(): void {
     this.framer.beginUpgraded();
+  }
+
+  /** What comes begins with the preface. */
+  skipPreface(): void {
     this.prefaceBytes = HTTP2_PREFACE.length;
   }
 
@@ -96,14 +100,9 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.framer.end();
   }
 
-  /** Requests that are under way are held in part. */
-  get holdsPart(): boolean {
-    return this.held.size > 0;
-  }
-
-  /** It has nothing under way, but a connection. */
-  get mayRest(): boolean {
-    return this.held.size === 0 && this.pipe.isIdle && this.pipe.hasConnection;
+  /** It has a connection that waits for nothing. */
+  get mayLetGo(): boolean {
+    return this.pipe.isIdle && this.pipe.hasConnection;
   }
 
   /** The batch is over: sends what is due. `isEnded`: nothing more comes. */
@@ -124,13 +123,9 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     return ++this.rests >= RESTS_MAX && this.pipe.isIdle && !this.mode.options.sourceWaits;
   }
 
-  /** Gives way to others: a connection that waits for nothing, and what is held of requests that are under way. */
-  giveWay(): void {
+  /** Gives way to others. */
+  letGo(): void {
     this.pipe.rest();
-    for (const call of this.held) {
-      this.framer.forget(call.stream);
-      this.damaged(call, "evicted");
-    }
   }
 
   /** Nothing more comes of the client: what is in the pipe goes on alone. */

@@ -25,6 +25,8 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   private readonly again = new Set<Http2Call>();
   private readonly waitingCalls = new Set<Http2Call>();
   private readonly inFlight = new Map<Http2Call, Http2Connection>();
+  /** Calls in flight that are not whole. */
+  private readonly unfinished = new Set<Http2Call>();
   /** On which calls are begun. */
   private connection: Http2Connection | null = null;
   /** Those that have calls in flight, and get no more. */
@@ -35,6 +37,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   // What it has counted in the load.
   private isBusy = false;
   private countedWaiting = 0;
+  private filedMs = 0;
   private isAwaiting = false;
 
   constructor(
@@ -61,7 +64,8 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   giveWay(): void {
-    this.dropWaiting("buffer_limit");
+    if (this.waiting > 0) this.dropWaiting("buffer_limit");
+    else this.dropStreaming();
     this.note();
     this.mode.pumpSoon(this);
   }
@@ -78,6 +82,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   more(call: Http2Call): void {
     const connection = this.inFlight.get(call);
     if (connection === undefined) return;
+    if (call.isWhole) this.unfinished.delete(call);
     connection.more(call);
     if (call.isWhole && this.inFlight.has(call)) this.await(call);
   }
@@ -133,6 +138,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   private begin(call: Http2Call, connection: Http2Connection): void {
     call.request!.tries++;
     this.inFlight.set(call, connection);
+    if (!call.isWhole) this.unfinished.add(call);
     connection.begin(call);
     if (call.isWhole && this.inFlight.has(call)) this.await(call);
   }
@@ -212,6 +218,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   received(): void {
+    this.progressMs = this.mode.destination.tickedMs;
     this.mode.pumpSoon(this);
   }
 
@@ -220,7 +227,6 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   progressed(call: Http2Call): void {
-    this.progressMs = this.mode.destination.tickedMs;
     if (call.isWhole) this.await(call);
   }
 
@@ -300,6 +306,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     this.again.delete(call);
     this.waitingCalls.delete(call);
     this.inFlight.delete(call);
+    this.unfinished.delete(call);
     destination.deadlines.remove(call.timer);
     if (call.request !== null) requests.giveBack(call.request);
     call.request = null;
@@ -316,6 +323,15 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
       } else {
         this.lose(call, reason);
       }
+    }
+  }
+
+  /** Calls that are sent as they come, and that the destination does not take as fast, are given up. */
+  private dropStreaming(): void {
+    for (const call of this.unfinished) {
+      if (call.request!.heldLength === 0) continue;
+      this.inFlight.get(call)!.cancel(call);
+      this.lose(call, "buffer_limit");
     }
   }
 
@@ -344,12 +360,18 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   private noteWaiting(waiting: number): void {
-    const { load, waiters, destination, isTight } = this.mode;
+    const { load, destination } = this.mode;
     load.waitingRequests += waiting - this.countedWaiting;
     if (this.countedWaiting === 0 || waiting < this.countedWaiting) this.progressMs = destination.tickedMs;
-    if (waiting === 0) this.list?.remove(this);
-    else if (isTight && (this.list === null || waiting < this.countedWaiting)) waiters.append(this);
     this.countedWaiting = waiting;
+  }
+
+  /** Puts it where it is found when others need room. */
+  private file(): void {
+    const { waiters, isTight } = this.mode;
+    if (this.countedWaiting === 0 && this.unfinished.size === 0) this.list?.remove(this);
+    else if (isTight && (this.list === null || this.progressMs !== this.filedMs)) waiters.append(this);
+    this.filedMs = this.progressMs;
   }
 
   /** Keeps the load's counts true, and lets go of connections that have done. */
@@ -358,6 +380,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     for (const connection of this.leaving) if (connection.inFlight === 0) this.retire(connection);
     const { waiting } = this;
     if (waiting !== this.countedWaiting) this.noteWaiting(waiting);
+    this.file();
     const isAwaiting = this.inFlight.size > 0;
     if (isAwaiting !== this.isAwaiting) load.awaitingPipes += isAwaiting ? 1 : -1;
     this.isAwaiting = isAwaiting;

@@ -51,6 +51,11 @@ export class ScriptedSocket implements UpstreamSocket {
   }
 
   /** What the endpoint got. */
+  get bytes(): Buffer {
+    return Buffer.from(this.taken);
+  }
+
+  /** The same as text. */
   get text(): string {
     return new TextDecoder().decode(Uint8Array.from(this.taken));
   }

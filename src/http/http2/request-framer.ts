@@ -133,11 +133,6 @@ export class Http2RequestFramer<T> implements FrameListener {
     this.damageAll("cut_off");
   }
 
-  /** A request that is under way is not wanted any more: what still comes of it is passed over. */
-  forget(stream: number): void {
-    this.close(stream);
-  }
-
   // What the frames say (FrameListener).
 
   data(number: number, bytes: Uint8Array, offset: number, length: number): void {
