@@ -7,6 +7,8 @@ import { block, data, type Fields, frame, headers, PREFACE, word } from "../http
 import { Clients } from "./clients.ts";
 import type { ScriptedSocket } from "./scripted.ts";
 
+const HEADER_LEN = 9;
+
 export interface ReadFrame {
   readonly type: number;
   readonly flags: number;
@@ -68,21 +70,22 @@ export class Http2Endpoint {
 
   /** Reads what the program has written since the last time. */
   read(): this {
-    const bytes = this.socket.bytes;
+    const bytes = this.socket.bytesFrom(this.readBytes);
+    let at = 0;
     if (this.readBytes === 0) {
       const start = Buffer.concat([Buffer.from(this.prefix), PREFACE]);
       if (bytes.length < start.length) return this;
       expect(bytes.subarray(0, start.length).equals(start)).toBe(true);
-      this.readBytes = start.length;
+      at = start.length;
     }
-    while (this.readBytes + 9 <= bytes.length) {
-      const at = this.readBytes;
-      const length = bytes.readUIntBE(at, 3);
-      if (at + 9 + length > bytes.length) break;
-      this.readBytes = at + 9 + length;
-      const payload = Buffer.from(bytes.subarray(at + 9, this.readBytes));
+    while (at + HEADER_LEN <= bytes.length) {
+      const end = at + HEADER_LEN + bytes.readUIntBE(at, 3);
+      if (end > bytes.length) break;
+      const payload = Buffer.from(bytes.subarray(at + HEADER_LEN, end));
       this.take({ type: bytes[at + 3]!, flags: bytes[at + 4]!, stream: bytes.readUInt32BE(at + 5), payload });
+      at = end;
     }
+    this.readBytes += at;
     return this;
   }
 

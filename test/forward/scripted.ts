@@ -52,7 +52,12 @@ export class ScriptedSocket implements UpstreamSocket {
 
   /** What the endpoint got. */
   get bytes(): Buffer {
-    return Buffer.from(this.taken);
+    return this.bytesFrom(0);
+  }
+
+  /** The same from a place on. */
+  bytesFrom(at: number): Buffer {
+    return Buffer.from(this.taken.slice(at));
   }
 
   /** The same as text. */
