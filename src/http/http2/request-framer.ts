@@ -19,6 +19,8 @@ export const OPEN_STREAMS_MAX = 1024;
 const FRAME_BYTES_MAX = 0xff_ff_ff;
 /** What the shortest request takes: a HEADERS frame with one byte. */
 const REQUEST_BYTES_MIN = FRAME_HEADER_LEN + 1;
+/** Of one gap, how many lost requests are counted at most. */
+const MISSED_MAX = 1024;
 const FIRST_STREAM = 1;
 
 /**
@@ -207,17 +209,19 @@ export class Http2RequestFramer<T> implements FrameListener {
     if (number <= this.last) return false;
     this.countMissed(number - 2);
     this.last = number;
+    this.isLate = false;
+    this.missedBytes = 0;
     return true;
   }
 
   /** Streams are numbered in the order of their starts: those in between began within what was missing. */
   private countMissed(until: number): void {
     const isKnown = !this.isLate && this.missedBytes > 0;
-    const most = isKnown ? Math.ceil(this.missedBytes / REQUEST_BYTES_MIN) : 0;
+    const most = isKnown ? Math.min(Math.ceil(this.missedBytes / REQUEST_BYTES_MIN), MISSED_MAX) : 0;
     const missed = Math.min((until - this.last) / 2, most);
     for (let i = 0; i < missed; i++) this.sink.damaged(null, "gap");
-    this.isLate = false;
-    this.missedBytes = 0;
+    // More may be missing, of which no frame has come yet.
+    this.missedBytes = Math.max(this.missedBytes - missed * REQUEST_BYTES_MIN, 1);
   }
 
   /** DATA of a stream that is not under way: it may be one of which the head is missing. */

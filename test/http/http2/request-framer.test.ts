@@ -375,6 +375,11 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 GET /1", "damaged gap", "5 GET /5"],
   ],
   [
+    "that had several heads, of which the first one's DATA comes first",
+    [get(1, "/1"), 90, Buffer.concat([data(3, "x", true), data(5, "x", true), get(7, "/7")])],
+    ["1 GET /1", "damaged gap", "damaged gap", "7 GET /7"],
+  ],
+  [
     "that had a head, which is taken back",
     [get(1, "/1"), 30, Buffer.concat([reset(3), get(5, "/5")])],
     ["1 GET /1", "damaged gap", "5 GET /5"],

@@ -19,6 +19,8 @@ export interface Truth {
   readonly method: string;
   readonly body: string;
   readonly trailer: string;
+  /** Its fields, one a line. */
+  fields: string;
   isTakenBack: boolean;
   /** The client's end came before its own. */
   isCutOff: boolean;
@@ -43,6 +45,7 @@ export interface RandomClient {
 const FRAME_BYTES_MAX = 3000;
 /** About so many, however much it says. */
 const PIECES_MAX = 300;
+const VALUES = ["1", "22", "value"];
 const NAMES = ["user-agent", "accept", "x-a", "x-b"];
 
 /** The entries of the client's dynamic table that it may name, the newest last: one of each name and value. */
@@ -92,6 +95,7 @@ function randomTruth(id: string, knobs: ClientKnobs, random: Random): Truth {
     method,
     body: `${id};`.repeat(length).slice(0, length),
     trailer: method !== "GET" && random.chance(0.2) ? `x-t: ${id}` : "",
+    fields: "",
     isTakenBack,
     isCutOff: !isTakenBack && random.chance(knobs.cutOff),
   };
@@ -105,10 +109,9 @@ function framesOf(stream: number, truth: Truth, table: Table, random: Random): B
     [":path", id],
     [":authority", "production"],
   ];
-  const fields = NAMES.filter(() => random.chance(0.5)).map((name) =>
-    table.field(name, random.pick(["1", "22", "value"]), random),
-  );
-  const head = Buffer.concat([block(pseudo), ...fields]);
+  const fields = NAMES.filter(() => random.chance(0.5)).map((name) => [name, random.pick(VALUES)] as const);
+  truth.fields = fields.map(([name, value]) => `${name}: ${value}`).join("\n");
+  const head = Buffer.concat([block(pseudo), ...fields.map(([name, value]) => table.field(name, value, random))]);
   const continuations = random.chance(0.1) ? random.int(1, 3) : 0;
   const isBare = body === "" && trailer === "" && random.chance(0.8);
   const frames = [headers(stream, head, { end: isBare, continuations, priority: random.chance(0.1) })];

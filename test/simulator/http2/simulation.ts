@@ -249,7 +249,7 @@ class Http2Simulation {
     if (chance < 0.5) this.speak(random.pick(this.clients));
     else if (chance < 0.6) world.pass(random.int(1, 50));
     else if (chance < 0.7) this.accept();
-    else this.act(random.chance(knobs.mischief * 0.1));
+    else this.act(random.chance(knobs.mischief * 0.4));
   }
 
   private speak(client: Http2Simulation["clients"][number]): void {
@@ -343,6 +343,7 @@ class Http2Simulation {
         const truth = this.truths.get(id);
         if (truth === undefined) throw new Error(`${id} is nobody's request`);
         same(`the method of ${id}`, fields[0]!, `:method: ${truth.method}`);
+        same(`the fields of ${id}`, fields.slice(4).join("\n"), truth.fields);
         if (!isEnded) continue;
         same(`the body of ${id}`, body, truth.body);
         same(`the trailer of ${id}`, trailer.join(), truth.trailer);
