@@ -1,13 +1,24 @@
-/** Where requests go: a host's name or address, and a TCP port. */
+/** Where requests go: a host's name or address, a TCP port, and whether TLS is spoken there. */
 export interface ForwardAddress {
   readonly host: string;
   readonly port: number;
+  /** TLS (https://); else plain TCP. */
+  readonly isSecure?: boolean;
 }
 
-const HTTP_PORT = 80;
+export const HTTP_PORT = 80;
+export const HTTPS_PORT = 443;
 
 /** The address as a Host field states it. */
-export function hostField({ host, port }: ForwardAddress): string {
-  const name = host.includes(":") ? `[${host}]` : host;
-  return port === HTTP_PORT ? name : `${name}:${port}`;
+export function hostField({ host, port, isSecure }: ForwardAddress): string {
+  return port === (isSecure === true ? HTTPS_PORT : HTTP_PORT) ? inUrl(host) : `${inUrl(host)}:${port}`;
+}
+
+/** The address as messages and counters name it. */
+export function addressName({ host, port, isSecure }: ForwardAddress): string {
+  return `${isSecure === true ? "https://" : ""}${inUrl(host)}:${port}`;
+}
+
+function inUrl(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
 }

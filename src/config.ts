@@ -1,7 +1,8 @@
 /** What the program was asked to do, in its own words. The command line is one way to say it: cli fills this. */
 import type { ForwardAddress } from "./address.ts";
-import type { HeaderEdits } from "./http/header-edits.ts";
+import type { Encapsulation } from "./decode/tunnel.ts";
 import type { LogFormat, LogLevel } from "./observe/log.ts";
+import type { PolicyOptions } from "./policy/policy.ts";
 
 export const MODES = ["http", "tcp"] as const;
 export type Mode = (typeof MODES)[number];
@@ -15,13 +16,14 @@ export const HTTP2_WAYS = ["auto", "requests", "pass"] as const;
 export type Http2Way = (typeof HTTP2_WAYS)[number];
 
 /** Each field that is a flag has the flag's name, and --help says what it means. */
-export interface Config {
+export interface Config extends PolicyOptions {
   /** Undefined: a savefile is read. */
   readonly interfaceName: string | undefined;
   /** A savefile's path; `-`: standard input; undefined: an interface is captured. */
   readonly read: string | undefined;
-  readonly vni: number;
-  readonly port: number;
+  readonly encapsulation: Encapsulation;
+  readonly vnis: readonly number[] | "any";
+  readonly ports: readonly number[];
   readonly address: ForwardAddress;
   readonly mode: Mode;
   readonly maxPendingPackets: number;
@@ -42,14 +44,20 @@ export interface Config {
   readonly maxWaitingRequests: number;
   readonly maxRequestBytes: number;
   readonly maxHeaderBytes: number;
-  /** Null: header sections are sent as they came. */
-  readonly headerEdits: HeaderEdits | null;
   readonly proxyProtocol: ProxyProtocol;
   readonly http2: Http2Way;
+  readonly tlsCa: string | undefined;
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+  /** Undefined: each destination's own name. */
+  readonly tlsServerName: string | undefined;
+  readonly tlsInsecure: boolean;
   readonly maxFlows: number;
   readonly maxBufferMib: number;
   readonly captureBufferMib: number;
   readonly libpcap: string | undefined;
+  /** Whom root becomes after the start; undefined: nobody. */
+  readonly user: string | undefined;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly summary: string | undefined;

@@ -17,24 +17,47 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   filter: ["decode"],
   flow: ["memory", "decode"],
   http: [],
-  forward: [".", "memory", "flow", "http"],
+  policy: ["http"],
+  forward: [".", "memory", "flow", "http", "policy"],
   observe: [
     ".",
     "decode/counters.ts",
     "decode/drop-reason.ts",
     "decode/strangers.ts",
+    "decode/tunnel.ts",
     "flow/counters.ts",
     "forward/counters.ts",
   ],
-  "config.ts": [".", "http/header-edits.ts", "observe/log.ts"],
-  shard: [".", "config.ts", "memory", "capture", "decode", "filter", "flow", "forward", "observe/counters.ts"],
+  "config.ts": [".", "decode/tunnel.ts", "policy/policy.ts", "observe/log.ts"],
+  shard: [
+    ".",
+    "config.ts",
+    "memory",
+    "capture",
+    "decode",
+    "filter",
+    "flow",
+    "policy",
+    "forward",
+    "observe/counters.ts",
+  ],
   run: [".", "config.ts", "memory", "capture", "decode", "filter", "forward", "shard", "observe"],
-  cli: [".", "config.ts", "http/header-edits.ts", "observe/log.ts", "run/run.ts", "shard/shards.ts"],
+  cli: [
+    ".",
+    "config.ts",
+    "decode/tunnel.ts",
+    "policy",
+    "observe/log.ts",
+    "run/run.ts",
+    "shard/shards.ts",
+    "cli/probe.ts",
+  ],
+  "cli/probe.ts": ["."],
   "main.ts": ["cli"],
 };
 
 /** Rooms that take time as an argument, and do nothing but compute. */
-const PURE = ["decode", "filter", "flow", "http"];
+const PURE = ["decode", "filter", "flow", "http", "policy"];
 
 /** What may stand in these rooms alone. */
 const ALONE: [what: string, pattern: RegExp, rooms: string[]][] = [
@@ -42,7 +65,7 @@ const ALONE: [what: string, pattern: RegExp, rooms: string[]][] = [
   [
     "opens client sockets",
     /\bBun\.connect\b|(?:await|return|=) fetch\(|"node:(tls|http|https|http2)"/,
-    ["capture", "forward"],
+    ["capture", "forward", "cli/probe.ts"],
   ],
   ["listens", /\bBun\.(serve|listen|udpSocket)\b|\bcreateServer\(/, ["admin"]],
 ];

@@ -135,7 +135,7 @@ class Framed implements StreamConsumer {
 function run(all: Uint8Array[], mode: "tcp" | "http", traffic: Traffic): number {
   const counters = new Counters();
   const sink = new Sink(mode);
-  const decoder = new Decoder({ vxlanPort: VXLAN_PORT, vni: VNI, port: PORT }, counters);
+  const decoder = new Decoder({ vxlanPort: VXLAN_PORT, vnis: [VNI], ports: [PORT] }, counters);
   const limits = {
     maxPendingPackets: 32,
     gapTimeoutMs: Infinity,

@@ -5,6 +5,7 @@ import { mixedPart } from "./mixed.ts";
 import { outage } from "./outage.ts";
 import { offers, posts, smuggling } from "./special.ts";
 import { heading, type Part, print } from "./table.ts";
+import { tls } from "./tls.ts";
 import { uploads } from "./uploads.ts";
 
 const servers = { ...LIGHT, ...HEAVY };
@@ -15,6 +16,7 @@ const PARTS: Record<string, Part> = {
   smuggling,
   uploads,
   outage,
+  tls,
 };
 
 const asked = process.argv.slice(2);

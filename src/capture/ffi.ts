@@ -45,6 +45,10 @@ const libcSymbols = {
   socketpair: { args: ["int", "int", "int", "ptr"], returns: "int" },
   poll: { args: ["ptr", "u64", "int"], returns: "int" },
   close: { args: ["int"], returns: "int" },
+  getpwnam: { args: ["cstring"], returns: "ptr" },
+  setgroups: { args: ["u64", "ptr"], returns: "int" },
+  setgid: { args: ["u32"], returns: "int" },
+  setuid: { args: ["u32"], returns: "int" },
 } as const;
 
 function openPcap(path: string) {

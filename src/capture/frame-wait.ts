@@ -2,7 +2,7 @@
  * Waiting for frames and for the event loop at once. The loop can wait for sockets, but not for a capture
  * handle; so the thread waits here, for the handle and for the loop's own epoll instance (which is
  * readable when the loop has something to do), and then lets the loop have its turn. Frames and
- * answers are seen when they come, and an idle thread sleeps.
+ * responses are seen when they come, and an idle thread sleeps.
  */
 import { ptr } from "bun:ffi";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
@@ -37,7 +37,7 @@ export class FrameWait {
     return new FrameWait(captureFd, await epollOfThisLoop());
   }
 
-  /** Whether answers wake the thread, too. */
+  /** Whether responses wake the thread, too. */
   get seesLoop(): boolean {
     return this.loopFd !== undefined;
   }

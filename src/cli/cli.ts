@@ -7,12 +7,17 @@ import { VERSION_LINE } from "../version.ts";
 import type { OtherFlagName } from "./flags.ts";
 import { licenses } from "./licenses.ts";
 import { readRequest } from "./options.ts";
+import { probe } from "./probe.ts";
 import { usage } from "./usage.ts";
 
 const STATUS_REFUSED = 1;
 const STATUS_USAGE = 2;
 
-const texts: Record<OtherFlagName, () => string> = { help: usage, version: () => VERSION_LINE, licenses };
+const texts: Record<Exclude<OtherFlagName, "probe">, () => string> = {
+  help: usage,
+  version: () => VERSION_LINE,
+  licenses,
+};
 
 /** `startThread` starts a shard's. Returns the exit status. */
 export async function main(argv: string[], env: NodeJS.ProcessEnv, startThread: StartThread): Promise<number> {
@@ -22,7 +27,7 @@ export async function main(argv: string[], env: NodeJS.ProcessEnv, startThread: 
       startOver(argv, env);
       return await run(request.config, startThread);
     }
-    console.log(texts[request.kind]());
+    console.log(request.kind === "probe" ? await probe(request.address) : texts[request.kind]());
     return 0;
   } catch (error) {
     if (error instanceof UsageError) {

@@ -3,14 +3,23 @@
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
 import { HTTP2_WAYS, type Http2Way, type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
+import { type Encapsulation, ENCAPSULATIONS } from "../decode/tunnel.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
+import type { Field, Rewrite } from "../policy/head-edits.ts";
+import type { Rule } from "../policy/rules.ts";
+import type { Sample } from "../policy/sample.ts";
 import {
-  type Field,
   fieldValue,
   headerField,
+  headerName,
   oneOf,
   path,
+  rewrite,
+  rule,
   rustLog,
+  sample,
+  userName,
+  serverName,
   type Value,
   wholeNumber,
   wholeNumberOrOff,
@@ -63,6 +72,10 @@ export const GAP_TIMEOUT_LIVE_MS = 1000;
 /** What an interface can be divided among (FANOUT_MEMBERS_MAX in capture/fanout.ts). */
 export const THREADS_MAX = 256;
 
+function list<T>(definition: Omit<ListFlag<T>, "kind" | "default">): ListFlag<T> {
+  return { kind: "list", default: [], ...definition };
+}
+
 function single<T>(definition: Omit<SingleFlag<T>, "kind">): SingleFlag<T> {
   return { kind: "single", ...definition };
 }
@@ -113,6 +126,12 @@ export const flags = {
     default: undefined,
     defaultText: "one per core",
     help: "threads that share the interface, each with its own flows and connections; with --read there is one",
+  }),
+  encapsulation: single<Encapsulation>({
+    value: oneOf(ENCAPSULATIONS),
+    hint: "KIND",
+    default: "vxlan",
+    help: "vxlan; geneve (what it carries may be VXLAN); gre (and ERSPAN); none: plain frames, vni is then any",
   }),
   "vxlan-port": single({
     value: wholeNumber(1, PORT_MAX),
@@ -187,6 +206,46 @@ export const flags = {
     default: 64 << 10,
     help: "request line and header section; a longer one is damaged",
   }),
+  allow: list<Rule>({
+    value: rule,
+    hint: "RULE",
+    help: "forward only requests that a rule of each kind that is named matches; RULE is method:GET,POST (safe: GET, HEAD, OPTIONS), path:GLOB, path-regex:REGEX, host:GLOB, header:NAME, header:NAME=GLOB or client:NETWORK; may be given more than once",
+  }),
+  deny: list<Rule>({
+    value: rule,
+    hint: "RULE",
+    help: "forward no request that a rule matches, whatever --allow says; may be given more than once",
+  }),
+  sample: single<Sample | null>({
+    value: sample,
+    hint: "PERCENT[:KEY]",
+    default: null,
+    defaultText: "100%",
+    help: "forward a share of the requests, at random or, the same on every server, by KEY: client, connection, header=NAME or cookie=NAME",
+  }),
+  "max-rate": single<number>({
+    value: wholeNumber(1, 1_000_000),
+    hint: "N",
+    default: Infinity,
+    defaultText: "none",
+    help: "requests forwarded a second, by all threads together; more are dropped and counted",
+  }),
+  "dry-run": {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "with --read: connect to nobody, and tell what would be forwarded, and what keeps the rest from it",
+  } as SwitchFlag,
+  "rewrite-path": list<Rewrite>({
+    value: rewrite,
+    hint: "REGEX=>TEXT",
+    help: "replace what REGEX matches first in a request's path; $1 in TEXT is its first group; may be given more than once, each changes what those before it have made",
+  }),
+  "remove-header": list<string>({
+    value: headerName,
+    hint: "NAME",
+    help: "leave out all fields of this name; may be given more than once",
+  }),
   host: single<string | undefined>({
     value: fieldValue,
     hint: "VALUE|endpoint",
@@ -194,13 +253,17 @@ export const flags = {
     defaultText: "as it came",
     help: "replace each request's Host field; endpoint: by forward_addr",
   }),
-  "set-header": {
-    kind: "list",
+  "set-header": list<Field>({
     value: headerField,
     hint: "'NAME: VALUE'",
-    default: [],
     help: "replace or add a header field; may be given more than once, each name once",
-  } as ListFlag<Field>,
+  }),
+  forwarded: {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "add the client's address to X-Forwarded-For, and X-Forwarded-Port, -Proto and -Host where there is none",
+  } as SwitchFlag,
   mark: {
     kind: "switch",
     value: yesOrNo,
@@ -219,6 +282,38 @@ export const flags = {
     default: "auto",
     help: "HTTP/2 in clear text, gRPC included: auto and requests frame it into requests, pass passes bytes as they come",
   }),
+  "tls-ca": single<string | undefined>({
+    value: path,
+    hint: "FILE",
+    default: undefined,
+    defaultText: "the system's alone",
+    help: "certificates (PEM) of authorities that an https:// endpoint's may be of, beside the system's",
+  }),
+  "tls-cert": single<string | undefined>({
+    value: path,
+    hint: "FILE",
+    default: undefined,
+    help: "the certificate (PEM, with those between it and its authority's) for an endpoint that wants a client's",
+  }),
+  "tls-key": single<string | undefined>({
+    value: path,
+    hint: "FILE",
+    default: undefined,
+    help: "the private key (PEM) of --tls-cert",
+  }),
+  "tls-server-name": single<string | undefined>({
+    value: serverName,
+    hint: "NAME",
+    default: undefined,
+    defaultText: "that of forward_addr",
+    help: "the name that an https:// endpoint is asked for, and that its certificate must be for",
+  }),
+  "tls-insecure": {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "accept any certificate of an https:// endpoint",
+  } as SwitchFlag,
   "max-flows": single({
     value: wholeNumber(1, 10_000_000),
     hint: "N",
@@ -243,6 +338,12 @@ export const flags = {
     default: undefined,
     defaultText: "the system's, else the embedded one",
     help: "the libpcap to load",
+  }),
+  user: single<string | undefined>({
+    value: userName,
+    hint: "NAME",
+    default: undefined,
+    help: "started as root, become this user for good once all that only root may open is open",
   }),
   "log-level": single<LogLevel>({
     value: logLevel,
@@ -279,6 +380,7 @@ interface OtherFlag {
 export const otherFlags = {
   help: { letter: "h", help: "show this" },
   version: { letter: "v", help: "show version, commit and Bun's version" },
+  probe: { help: "ask the --admin port of a running program, host:port, whether it lives; exit status 0: it does" },
   licenses: { help: "print the notices of all that the executable contains" },
 } satisfies Record<string, OtherFlag>;
 

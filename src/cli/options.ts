@@ -5,7 +5,8 @@ import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
 import { type ForwardAddress, hostField } from "../address.ts";
 import type { Config } from "../config.ts";
-import { type HeaderEdits, MARK_FIELD } from "../http/header-edits.ts";
+import { type Encapsulation, LIST_MAX } from "../decode/tunnel.ts";
+import { FORWARDED_FIELDS, type HeadEdits, MARK_FIELD } from "../policy/head-edits.ts";
 import {
   type Flag,
   camelCase,
@@ -21,17 +22,20 @@ import {
   variableOf,
 } from "./flags.ts";
 import { FORWARD_ADDRESS_FORMS, parseForwardAddress } from "./forward-address.ts";
-import { type Field, parseValue, quote, type Value, wholeNumber } from "./values.ts";
+import { listOf, listOrAny, parseValue, quote, type Value, wholeNumber } from "./values.ts";
 
 const VNI_MAX = 2 ** 24 - 1;
 const PORT_MAX = 65_535;
 
-export type Request = { kind: OtherFlagName } | { kind: "run"; config: Config };
+export type Request =
+  | { kind: Exclude<OtherFlagName, "probe"> }
+  | { kind: "probe"; address: ForwardAddress }
+  | { kind: "run"; config: Config };
 
 export const positionals = [
   { name: "interface", help: "network interface to capture on" },
-  { name: "vni", help: "VXLAN network identifier of the mirror session" },
-  { name: "original_destination_port", help: "TCP port of the mirrored service" },
+  { name: "vni", help: "network identifier of the mirror session; a list (42,43), or any" },
+  { name: "original_destination_port", help: "TCP port of the mirrored service; a list (80,8080)" },
   { name: "forward_addr", help: `the endpoint: ${FORWARD_ADDRESS_FORMS}` },
 ] as const;
 
@@ -47,7 +51,10 @@ type Env = NodeJS.ProcessEnv;
 export function readRequest(argv: string[], env: Env): Request {
   const { given, plain } = takeLists(argv);
   const args = parseArgs(plain, cittyArgs);
-  for (const [kind] of otherFlagTable) if (args[kind] === true) return { kind };
+  for (const [kind] of otherFlagTable) {
+    if (args[kind] !== true) continue;
+    return kind === "probe" ? { kind, address: parseValue("--probe ", args._[0] ?? "", forwardAddress) } : { kind };
+  }
   for (const [name, flag] of flagTable) {
     const value = args[name];
     if (flag.kind === "switch" && value === true) given.set(name, ["yes"]);
@@ -118,22 +125,31 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   const interfaceName = chosen.read === undefined ? rest[0]! : undefined;
   if (interfaceName === "")
     throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
+  if ((chosen.tlsCert === undefined) !== (chosen.tlsKey === undefined))
+    throw new UsageError("Cannot use one of --tls-cert and --tls-key alone: a certificate goes with its key");
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);
+  refuseWithoutHttp(chosen);
+  if (chosen.dryRun && chosen.read === undefined)
+    throw new UsageError("Cannot use --dry-run: it needs --read, where nothing is lost while it looks");
   return {
     ...chosen,
     interfaceName,
-    vni: parseValue("<vni> ", vni, wholeNumber(0, VNI_MAX)),
-    port: parseValue("<original_destination_port> ", port, wholeNumber(1, PORT_MAX)),
+    vnis: readVnis(vni, chosen.encapsulation),
+    ports: parseValue("<original_destination_port> ", port, listOf(wholeNumber(1, PORT_MAX), LIST_MAX)),
     address,
-    headerEdits: headerEdits(
-      chosen.host === "endpoint" ? hostField(address) : chosen.host,
-      chosen.setHeader,
-      chosen.mark,
-    ),
+    headEdits: headEdits({ ...chosen, host: chosen.host === "endpoint" ? hostField(address) : chosen.host }),
     threads: chosen.read === undefined ? (chosen.threads ?? Math.min(availableParallelism(), THREADS_MAX)) : 1,
     gapTimeoutMs: chosen.gapTimeoutMs ?? (chosen.read === undefined ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen.logFormat ?? (isatty(2) ? "pretty" : "plain"),
   };
+}
+
+/** Throws UsageError. */
+function readVnis(text: string, encapsulation: Encapsulation): readonly number[] | "any" {
+  const vnis = parseValue("<vni> ", text, listOrAny(wholeNumber(0, VNI_MAX), LIST_MAX));
+  if (encapsulation === "none" && vnis !== "any")
+    throw new UsageError(`Cannot use <vni> ${quote(text)} with --encapsulation none: plain frames have none, use any`);
+  return vnis;
 }
 
 /** A flag's value: as given, else by the first of its variables that is set and not empty, else its default. */
@@ -163,17 +179,49 @@ function combine(flag: Flag<unknown>, values: unknown[]): unknown {
   return flag.kind === "list" ? values : values.at(-1);
 }
 
-/** Throws UsageError where two of them would set the same field. */
-function headerEdits(host: string | undefined, fields: readonly Field[], mark: boolean): HeaderEdits | null {
-  const setBy = new Map<string, string>();
-  if (host !== undefined) setBy.set("host", "--host");
-  if (mark) setBy.set(MARK_FIELD.toLowerCase(), "--mark");
-  for (const [name, value] of fields) {
-    const by = `--set-header ${quote(`${name}: ${value}`)}`;
-    const other = setBy.get(name.toLowerCase());
+/** Throws UsageError where two of them are about the same field. */
+function headEdits({ rewritePath, removeHeader, host, setHeader, forwarded, mark }: HeadEdits): HeadEdits | null {
+  const doneBy = new Map<string, [by: string, does: string]>();
+  const note = (name: string, by: string, does: string) => {
+    const [other, otherDoes] = doneBy.get(name.toLowerCase()) ?? [];
     if (other !== undefined)
-      throw new UsageError(`Cannot use ${by}: ${other} sets ${name} already; use one of the two`);
-    setBy.set(name.toLowerCase(), by);
+      throw new UsageError(`Cannot use ${by}: ${other} ${otherDoes} ${name} already; use one of the two`);
+    doneBy.set(name.toLowerCase(), [by, does]);
+  };
+  if (host !== undefined) note("Host", "--host", "sets");
+  if (mark) note(MARK_FIELD, "--mark", "sets");
+  if (forwarded) for (const name of FORWARDED_FIELDS) note(name, "--forwarded", "sets");
+  for (const [name, value] of setHeader) note(name, `--set-header ${quote(`${name}: ${value}`)}`, "sets");
+  for (const name of removeHeader) {
+    // What the client says of itself goes, and what is seen of it comes.
+    const isReplaced = forwarded && FORWARDED_FIELDS.includes(name);
+    if (!isReplaced) note(name, `--remove-header ${name}`, "removes");
   }
-  return host === undefined && fields.length === 0 && !mark ? null : { host, fields, mark };
+  const edits = { rewritePath, removeHeader, host, setHeader, forwarded, mark };
+  const isNothing = rewritePath.length + removeHeader.length + setHeader.length === 0 && host === undefined;
+  return isNothing && !forwarded && !mark ? null : edits;
+}
+
+/** Of a bare stream, only whose it is is known. Throws UsageError at what asks for more. */
+function refuseWithoutHttp({ mode, allow, deny, sample, ...others }: FlagValues): void {
+  if (mode === "http") return;
+  const needing: [flag: string, isUsed: boolean][] = [
+    ...(["allow", "deny"] as const).flatMap((name) =>
+      (name === "allow" ? allow : deny).map(({ kind }): [string, boolean] => [`--${name} ${kind}:`, kind !== "client"]),
+    ),
+    ["--sample", sample !== null && sample.key !== "client" && sample.key !== "connection"],
+    ["--max-rate", others.maxRate !== Infinity],
+    ["--dry-run", others.dryRun],
+    ["--rewrite-path", others.rewritePath.length > 0],
+    ["--remove-header", others.removeHeader.length > 0],
+    ["--host", others.host !== undefined],
+    ["--set-header", others.setHeader.length > 0],
+    ["--forwarded", others.forwarded],
+    ["--mark", others.mark],
+  ];
+  const [flag] = needing.find(([, isUsed]) => isUsed) ?? [];
+  if (flag === undefined) return;
+  throw new UsageError(
+    `Cannot use ${flag}: it needs --mode http; in mode tcp there are client: rules, and --sample by client or connection`,
+  );
 }

@@ -39,6 +39,7 @@ export function usage(): string {
     "Examples:",
     "  vxlan-to-http eth0 5569041 80 127.0.0.1:8080",
     "  vxlan-to-http --host endpoint --mark --log-level debug eth0 42 8080 http://test.internal",
+    "  vxlan-to-http --allow method:safe --deny path:/admin/* --sample 10%:client eth0 42 80 test.internal:80",
     "  vxlan-to-http --mode tcp --max-pending-packets 64 eth0 42 5432 10.0.0.7:5432",
     "  vxlan-to-http --read mirror.pcap 42 80 [::1]:8080",
     "  ssh replay tcpdump -U -w - udp port 4789 | vxlan-to-http --read - 42 80 localhost:8080",

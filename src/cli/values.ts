@@ -1,16 +1,24 @@
 /** What a flag or an argument accepts, and what its text is read as. */
 import { UsageError } from "../errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../observe/log.ts";
+import { type Field, isEditable, readRewrite, type Rewrite } from "../policy/head-edits.ts";
+import { readRule, type Rule } from "../policy/rules.ts";
+import { readSample, type Sample } from "../policy/sample.ts";
+import { Unreadable } from "../policy/unreadable.ts";
 
-/** What a text must be: `parse` returns undefined where it is not `accepts`. */
+/** What a text must be: `parse` returns undefined where it is not `accepts`, or says what is wrong where in it. */
 export interface Value<T> {
   readonly accepts: string;
-  parse(text: string): T | undefined;
+  parse(text: string): T | undefined | Unreadable;
 }
 
 /** Reads a text, which was given as `what`. Throws UsageError: that it cannot be used, and what is accepted. */
 export function parseValue<T>(what: string, text: string, value: Value<T>): T {
   const parsed = value.parse(text);
+  if (parsed instanceof Unreadable) {
+    const marked = `${text.slice(0, parsed.at)}>>>${text.slice(parsed.at)}`;
+    throw new UsageError(`Cannot use ${what}${quote(text)}: ${parsed.why}, here: ${quote(marked)} (${value.accepts})`);
+  }
   if (parsed === undefined) throw new UsageError(`Cannot use ${what}${quote(text)}: expected ${value.accepts}`);
   return parsed;
 }
@@ -27,6 +35,27 @@ export function wholeNumber(min: number, max: number): Value<number> {
       const number = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
       return number >= min && number <= max ? number : undefined;
     },
+  };
+}
+
+/** Numbers separated by commas, each once. */
+export function listOf(number: Value<number>, max: number): Value<readonly number[]> {
+  return {
+    accepts: `${number.accepts}, or up to ${max} of them separated by commas`,
+    parse(text) {
+      const numbers = text.split(",").map((part) => number.parse(part));
+      const known = numbers.filter((value) => typeof value === "number");
+      return known.length === numbers.length && known.length <= max ? [...new Set(known)] : undefined;
+    },
+  };
+}
+
+/** The same, or `any`. */
+export function listOrAny(number: Value<number>, max: number): Value<readonly number[] | "any"> {
+  const list = listOf(number, max);
+  return {
+    accepts: `${list.accepts}, or any`,
+    parse: (text) => (text.toLowerCase() === "any" ? "any" : list.parse(text)),
   };
 }
 
@@ -57,25 +86,39 @@ export const yesOrNo: Value<boolean> = {
 
 export const path: Value<string | undefined> = { accepts: "a path", parse: (text) => text };
 
+export const userName: Value<string | undefined> = { accepts: "the name of a user", parse: (text) => text };
+
 export const fieldValue: Value<string | undefined> = {
   accepts: "printable characters",
   parse: (text) => (/^[\x21-\x7e]+$/.test(text) ? text : undefined),
 };
 
-/** A header field: name and value. */
-export type Field = readonly [name: string, value: string];
-
-const FRAMING_FIELDS = new Set(["content-length", "transfer-encoding", "connection"]);
+/** A name as TLS asks for it (RFC 6066, section 3), or an address, which is not asked for but verified. */
+export const serverName: Value<string | undefined> = {
+  accepts: "a host's name",
+  parse: (text) => (/^[\w.:-]{1,253}$/.test(text) ? text : undefined),
+};
 
 /** RFC 9110, section 5.5; fields that frame the request are not to be touched. */
 export const headerField: Value<Field> = {
   accepts: "'Name: value', of another field than Content-Length, Transfer-Encoding or Connection",
   parse(text) {
     const [, name, value] = /^([!#$%&'*+.^_`|~\w-]+):[ \t]*([\x20-\x7e]*?)[ \t]*$/.exec(text) ?? [];
-    if (name === undefined || value === undefined || FRAMING_FIELDS.has(name.toLowerCase())) return undefined;
-    return [name, value];
+    return name === undefined || value === undefined || !isEditable(name) ? undefined : [name, value];
   },
 };
+
+/** A header field's name, in lower case. */
+export const headerName: Value<string> = {
+  accepts: "the name of another field than Content-Length, Transfer-Encoding or Connection",
+  parse: (text) => (isEditable(text) ? text.toLowerCase() : undefined),
+};
+
+export const rule: Value<Rule> = { accepts: "a rule (KIND:PATTERN)", parse: readRule };
+
+export const sample: Value<Sample | null> = { accepts: "PERCENT[:KEY]", parse: readSample };
+
+export const rewrite: Value<Rewrite> = { accepts: "REGEX=>TEXT", parse: readRewrite };
 
 /**
  * RUST_LOG, the original program's, may hold more than a level (target=level, ...): what is not meant for this

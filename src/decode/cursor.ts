@@ -1,8 +1,26 @@
 /**
+ * How many headers of a kind are read in a row. Nobody nests more than a few; the kernel's filter (src/filter) has no
+ * loops and must follow as many.
+ */
+export interface Depths {
+  /** VLAN tags before one IP header. Behind these another tag is not IP. */
+  readonly vlanTags: number;
+  /** IPv6 extension headers: RFC 8200 knows six, each once (destination options twice). More are malformed. */
+  readonly extensionHeaders: number;
+  /** MPLS labels: networks stack some five. Behind these another label is not IP. */
+  readonly labels: number;
+}
+
+export const DEPTHS: Depths = { vlanTags: 8, extensionHeaders: 8, labels: 8 };
+
+/**
  * Where decoding stands in a frame: each layer reads the header at `offset`, and moves the cursor
  * on to the next one. One cursor serves all frames.
  */
 export class Cursor {
+  /** How many tags, extension headers and labels are read in a row. */
+  constructor(readonly depths: Depths = DEPTHS) {}
+
   /** The next header's place in the view. */
   offset = 0;
   /** One past the last byte that was captured of it and belongs to it. */

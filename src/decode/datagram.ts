@@ -5,7 +5,8 @@
  */
 import type { IpHeader } from "./ip.ts";
 
-export const Layer = { OUTER: 0, INNER: 1 } as const;
+/** MIDDLE: what GENEVE carries, which may be VXLAN. */
+export const Layer = { OUTER: 0, INNER: 1, MIDDLE: 2 } as const;
 export type Layer = (typeof Layer)[keyof typeof Layer];
 
 /** What stands for a datagram beside its bytes: its objects, its slot, its six arrays' own cells. */

@@ -7,26 +7,32 @@ import { CaptureClock } from "./capture-clock.ts";
 import { Cursor } from "./cursor.ts";
 import { type Datagram, Layer } from "./datagram.ts";
 import { Drop, SEGMENT } from "./drop-reason.ts";
-import { decodeEthernet, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "./ethernet.ts";
+import { decodeEthernet, ETHERTYPE_BRIDGED, ETHERTYPE_IPV4, ETHERTYPE_IPV6, skipVlanTags } from "./ethernet.ts";
 import { FragmentTable } from "./fragments.ts";
-import { IP_CUT, IP_MALFORMED, IP_OK, IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IpHeader } from "./ip.ts";
+import { decodeGeneve, UDP_PORT as GENEVE_PORT } from "./geneve.ts";
+import { decodeGre } from "./gre.ts";
+import { IP_CUT, IP_MALFORMED, IP_OK, IP_PROTOCOL_GRE, IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IpHeader } from "./ip.ts";
 import { decodeIpv4 } from "./ipv4.ts";
 import { decodeIpv6, skipExtensionHeaders } from "./ipv6.ts";
 import { decodeLink, isSupportedLinkType } from "./link.ts";
 import { IDENTITY_DESTINATION, IDENTITY_PORTS, IDENTITY_VNI, Segment } from "./segment.ts";
+import { skipShim } from "./shim.ts";
 import { Strangers } from "./strangers.ts";
 import * as tcp from "./tcp.ts";
+import { CARRIERS, Chosen, depthsOf, type Encapsulation, type Mirror } from "./tunnel.ts";
 import { decodeUdp } from "./udp.ts";
 import { decodeVxlan } from "./vxlan.ts";
 
-/** What counts as ours. */
-export interface DecoderOptions {
-  vxlanPort: number;
-  vni: number;
-  /** The mirrored connections' destination port. */
-  port: number;
+export interface DecoderOptions extends Mirror {
   /** Takes what servers say as well, instead of dropping it. */
-  takesServer?: boolean;
+  readonly takesServer?: boolean;
+  /** Whose segments are dropped: connections that this program has made; unset: none can be seen. */
+  readonly own?: OwnTest | undefined;
+}
+
+/** Tells by a segment's identity, and whether it is a SYN, that it is of a connection of this program. */
+export interface OwnTest {
+  has(identity: Int32Array, isSyn: boolean): boolean;
 }
 
 /** Where an IPv4 address's only word lies in an identity, and what stands before it. */
@@ -40,16 +46,34 @@ export class Decoder {
   /** Whom the frames were for that were of another VNI or port. */
   readonly strangers = new Strangers();
   private readonly fragments: FragmentTable;
-  private readonly cursor = new Cursor();
+  private readonly cursor: Cursor;
   private readonly ip = new IpHeader();
+  private readonly encapsulation: Encapsulation;
+  private readonly isVxlan: boolean;
+  /** The IP protocol of what carries the mirror. */
+  private readonly carrier: number;
+  private readonly vxlanPort: number;
+  private readonly vnis: Chosen;
+  private readonly ports: Chosen;
+  private readonly takesServer: boolean;
+  private readonly own: OwnTest | null;
 
   constructor(
-    private readonly options: DecoderOptions,
+    options: DecoderOptions,
     private readonly counters: DecodeCounters,
     /** What all frames tell of the time; whoever takes their segments goes by it too. */
     readonly clock = new CaptureClock(),
   ) {
     this.fragments = new FragmentTable(counters.fragments, clock);
+    this.encapsulation = options.encapsulation ?? "vxlan";
+    this.isVxlan = this.encapsulation === "vxlan";
+    this.cursor = new Cursor(depthsOf(this.encapsulation));
+    this.carrier = CARRIERS[this.encapsulation]?.protocol ?? -1;
+    this.vxlanPort = options.vxlanPort;
+    this.vnis = new Chosen(options.vnis);
+    this.ports = new Chosen(options.ports);
+    this.takesServer = options.takesServer === true;
+    this.own = options.own ?? null;
   }
 
   /**
@@ -89,14 +113,15 @@ export class Decoder {
     cursor.offset = offset;
     cursor.end = offset + length;
     if (!decodeLink(view, cursor, linkType)) return Drop.MALFORMED_OUTER;
+    if (this.carrier < 0) return this.decodePlain(bytes, view);
     const verdict = this.decodeIp(view);
     if (verdict === NOT_IP) return Drop.NOT_IP;
     if (verdict !== IP_OK) return Drop.MALFORMED_OUTER;
     if (!this.ip.isFragment) return this.decodeTunnel(bytes, view);
 
     // IPv4 says in each fragment what the datagram carries: others' need no place in the table.
-    if (this.ip.version === 4 && this.cursor.protocol !== IP_PROTOCOL_UDP) return Drop.NOT_UDP;
-    const datagram = this.addFragment(Layer.OUTER, bytes, view);
+    if (this.ip.version === 4 && this.cursor.protocol !== this.carrier) return this.otherCarrier();
+    const datagram = this.addFragment(Layer.OUTER, 0, bytes, view);
     if (datagram === undefined) return Drop.MALFORMED_OUTER;
     if (datagram === null) return Drop.FRAGMENT;
     const whole = new DataView(datagram.bytes.buffer);
@@ -105,37 +130,113 @@ export class Decoder {
       : Drop.MALFORMED_OUTER;
   }
 
+  /** No tunnel: the frame is as production had it. */
+  private decodePlain(bytes: Uint8Array, view: DataView): number {
+    const { cursor } = this;
+    if (!skipShim(view, cursor)) return Drop.MALFORMED_OUTER;
+    if (cursor.protocol !== ETHERTYPE_IPV4 && cursor.protocol !== ETHERTYPE_IPV6) return Drop.NOT_IP;
+    this.segment.identity[IDENTITY_VNI] = 0;
+    return this.decodeInner(bytes, view);
+  }
+
+  private otherCarrier(): number {
+    return this.carrier === IP_PROTOCOL_UDP ? Drop.NOT_UDP : Drop.OTHER_IP_PROTOCOL;
+  }
+
   private decodeTunnel(bytes: Uint8Array, view: DataView): number {
+    if (this.isVxlan) return this.decodeVxlan(bytes, view);
+    return this.encapsulation === "gre" ? this.decodeGre(bytes, view) : this.decodeGeneve(bytes, view);
+  }
+
+  /** From UDP on. */
+  private decodeVxlan(bytes: Uint8Array, view: DataView): number {
     const cursor = this.cursor;
     if (cursor.protocol !== IP_PROTOCOL_UDP) return Drop.NOT_UDP;
     const udpPort = decodeUdp(view, cursor);
     if (udpPort < 0) return Drop.MALFORMED_OUTER;
-    if (udpPort !== this.options.vxlanPort) return Drop.OTHER_UDP_PORT;
+    if (udpPort !== this.vxlanPort) return Drop.OTHER_UDP_PORT;
     const vni = decodeVxlan(view, cursor);
     if (vni < 0) return Drop.NOT_VXLAN;
-    if (vni !== this.options.vni) {
-      this.strangers.countVni(vni);
-      return Drop.OTHER_VNI;
-    }
-    this.segment.identity[IDENTITY_VNI] = vni;
-    return this.decodeInner(bytes, view);
+    if (!this.enter(vni)) return Drop.OTHER_VNI;
+    return decodeEthernet(view, cursor) ? this.decodeInner(bytes, view) : Drop.TRUNCATED;
   }
 
-  private decodeInner(bytes: Uint8Array, view: DataView): number {
-    if (!decodeEthernet(view, this.cursor)) return Drop.TRUNCATED;
-    const verdict = this.decodeIp(view);
-    if (verdict === NOT_IP) return Drop.INNER_NOT_IP;
-    if (verdict === IP_CUT) return Drop.TRUNCATED;
-    if (verdict === IP_MALFORMED) return Drop.MALFORMED_INNER;
-    if (!this.ip.isFragment) return this.decodeTcp(bytes, view, this.ip.missingLength);
+  private decodeGre(bytes: Uint8Array, view: DataView): number {
+    if (this.cursor.protocol !== IP_PROTOCOL_GRE) return Drop.OTHER_IP_PROTOCOL;
+    const key = decodeGre(view, this.cursor);
+    if (key < 0) return Drop.NOT_GRE;
+    if (!this.enter(key)) return Drop.OTHER_VNI;
+    return this.decodePayload(view) ? this.decodeInner(bytes, view) : Drop.TRUNCATED;
+  }
 
-    if (this.ip.version === 4 && this.cursor.protocol !== IP_PROTOCOL_TCP) return Drop.NOT_TCP;
-    const datagram = this.addFragment(Layer.INNER, bytes, view);
+  /** What GENEVE carries may be VXLAN in turn, whose VNI counts then. */
+  private decodeGeneve(bytes: Uint8Array, view: DataView): number {
+    const carrier = this.cursor.protocol;
+    if (carrier !== IP_PROTOCOL_UDP) return Drop.NOT_UDP;
+    const port = decodeUdp(view, this.cursor);
+    if (port < 0) return Drop.MALFORMED_OUTER;
+    if (port !== GENEVE_PORT) return Drop.OTHER_UDP_PORT;
+    const vni = decodeGeneve(view, this.cursor);
+    if (vni < 0) return Drop.NOT_GENEVE;
+    return this.decodePayload(view) ? this.decodeCarried(bytes, view, vni) : Drop.TRUNCATED;
+  }
+
+  /** A packet in GENEVE. */
+  private decodeCarried(bytes: Uint8Array, view: DataView, vni: number): number {
+    let verdict = this.decodeIp(view);
+    if (verdict === NOT_IP) verdict = this.decodeShimmedIp(view);
+    if (verdict !== IP_OK) return innerDrop(verdict);
+    if (!this.ip.isFragment) return this.decodeMiddle(bytes, view, vni, this.ip.missingLength);
+
+    const { protocol } = this.cursor;
+    if (this.ip.version === 4 && protocol !== IP_PROTOCOL_TCP && protocol !== IP_PROTOCOL_UDP) return Drop.NOT_TCP;
+    const datagram = this.addFragment(Layer.MIDDLE, vni, bytes, view);
     if (datagram === undefined) return Drop.MALFORMED_INNER;
     if (datagram === null) return Drop.FRAGMENT;
     const whole = new DataView(datagram.bytes.buffer);
     const entered = this.enterDatagram(datagram, whole);
-    if (entered !== IP_OK) return entered === IP_CUT ? Drop.TRUNCATED : Drop.MALFORMED_INNER;
+    if (entered !== IP_OK) return innerDrop(entered);
+    return this.decodeMiddle(datagram.bytes, whole, vni, datagram.missingLength);
+  }
+
+  private decodeMiddle(bytes: Uint8Array, view: DataView, vni: number, missingLength: number): number {
+    if (this.cursor.protocol === IP_PROTOCOL_TCP)
+      return this.enter(vni) ? this.decodeTcp(bytes, view, missingLength) : Drop.OTHER_VNI;
+    const outcome = this.decodeVxlan(bytes, view);
+    if (outcome === Drop.NOT_UDP || outcome === Drop.OTHER_UDP_PORT) return Drop.NOT_TCP;
+    return outcome === Drop.MALFORMED_OUTER ? Drop.MALFORMED_INNER : outcome;
+  }
+
+  /** Whether frames of this VNI are ours; notes it. */
+  private enter(vni: number): boolean {
+    if (!this.vnis.has(vni)) {
+      this.strangers.countVni(vni);
+      return false;
+    }
+    this.segment.identity[IDENTITY_VNI] = vni;
+    return true;
+  }
+
+  /** What a tunnel carries by its EtherType: a frame, or what may stand behind a frame's header. False: cut short. */
+  private decodePayload(view: DataView): boolean {
+    const { cursor } = this;
+    return cursor.protocol === ETHERTYPE_BRIDGED ? decodeEthernet(view, cursor) : skipVlanTags(view, cursor);
+  }
+
+  /** Behind the mirrored frame's header and tags. */
+  private decodeInner(bytes: Uint8Array, view: DataView): number {
+    let verdict = this.decodeIp(view);
+    if (verdict === NOT_IP) verdict = this.decodeShimmedIp(view);
+    if (verdict !== IP_OK) return innerDrop(verdict);
+    if (!this.ip.isFragment) return this.decodeTcp(bytes, view, this.ip.missingLength);
+
+    if (this.ip.version === 4 && this.cursor.protocol !== IP_PROTOCOL_TCP) return Drop.NOT_TCP;
+    const datagram = this.addFragment(Layer.INNER, this.segment.identity[IDENTITY_VNI]!, bytes, view);
+    if (datagram === undefined) return Drop.MALFORMED_INNER;
+    if (datagram === null) return Drop.FRAGMENT;
+    const whole = new DataView(datagram.bytes.buffer);
+    const entered = this.enterDatagram(datagram, whole);
+    if (entered !== IP_OK) return innerDrop(entered);
     return this.decodeTcp(datagram.bytes, whole, datagram.missingLength);
   }
 
@@ -146,14 +247,14 @@ export class Decoder {
     if (available + missingLength < tcp.HEADER_LEN) return Drop.MALFORMED_INNER;
     if (available < tcp.PORTS_LEN) return Drop.TRUNCATED;
     const port = view.getUint16(offset + tcp.DESTINATION_PORT_OFFSET);
-    const isFromServer = port !== this.options.port;
+    const isFromServer = !this.ports.has(port);
     if (isFromServer) {
       const sourcePort = view.getUint16(offset + tcp.SOURCE_PORT_OFFSET);
-      if (sourcePort !== this.options.port) {
+      if (!this.ports.has(sourcePort)) {
         this.strangers.countPort(Math.min(port, sourcePort));
         return Drop.OTHER_PORT;
       }
-      if (this.options.takesServer !== true) return Drop.FROM_SERVER;
+      if (!this.takesServer) return Drop.FROM_SERVER;
     }
     if (available < tcp.HEADER_LEN) return Drop.TRUNCATED;
     const headerLength = tcp.tcpHeaderLength(view, offset);
@@ -174,6 +275,8 @@ export class Decoder {
     this.readAddress(view, this.ip.sourceOffset, isFromServer ? IDENTITY_DESTINATION : 0);
     this.readAddress(view, this.ip.destinationOffset, isFromServer ? 0 : IDENTITY_DESTINATION);
     segment.identity[IDENTITY_PORTS] = isFromServer ? (ports << 16) | (ports >>> 16) : ports;
+    if (this.own !== null && this.own.has(segment.identity, (segment.flags & tcp.TcpFlag.SYN) !== 0))
+      return Drop.OWN_CONNECTION;
     return SEGMENT;
   }
 
@@ -200,9 +303,14 @@ export class Decoder {
     }
   }
 
-  private addFragment(layer: Layer, bytes: Uint8Array, view: DataView): Datagram | null | undefined {
+  /** What is no IP may be one of the shims of shim.ts, and then IP. */
+  private decodeShimmedIp(view: DataView): number {
+    return skipShim(view, this.cursor) ? this.decodeIp(view) : IP_CUT;
+  }
+
+  private addFragment(layer: Layer, vni: number, bytes: Uint8Array, view: DataView): Datagram | null | undefined {
     const { offset, end, protocol } = this.cursor;
-    return this.fragments.add(layer, bytes, view, this.ip, protocol, offset, end - offset);
+    return this.fragments.add(layer, vni, bytes, view, this.ip, protocol, offset, end - offset);
   }
 
   /** Moves the cursor to the transport header in a completed datagram. Returns a verdict of ip.ts. */
@@ -223,3 +331,8 @@ export class Decoder {
 
 /** Beside the verdicts in ip.ts: neither IPv4 nor IPv6. */
 const NOT_IP = -1;
+
+/** Why a mirrored packet is dropped of which this verdict is not IP_OK. */
+function innerDrop(verdict: number): number {
+  return verdict === NOT_IP ? Drop.INNER_NOT_IP : verdict === IP_CUT ? Drop.TRUNCATED : Drop.MALFORMED_INNER;
+}

@@ -22,6 +22,10 @@ export const DROP_REASONS = [
   "malformed_inner",
   "truncated",
   "fragment",
+  "other_ip_protocol",
+  "not_gre",
+  "not_geneve",
+  "own_connection",
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];
@@ -29,7 +33,7 @@ export type DropReason = (typeof DROP_REASONS)[number];
 export const Drop = {
   /** The record's link type is none that {@link Decoder} knows. */
   UNSUPPORTED_LINK_TYPE: 0,
-  /** Link, IP or UDP header outside the VXLAN header: cut short, or lengths that contradict. */
+  /** Link, IP or UDP header outside the tunnel's header: cut short, or lengths that contradict. */
   MALFORMED_OUTER: 1,
   /** Neither IPv4 nor IPv6 (ARP, LLDP, ...). */
   NOT_IP: 2,
@@ -41,11 +45,11 @@ export const Drop = {
   OTHER_VNI: 6,
   /** The mirrored frame is neither IPv4 nor IPv6. */
   INNER_NOT_IP: 7,
-  /** Mirrored IP, but not TCP. */
+  /** Mirrored IP, but not TCP; in GENEVE, nor VXLAN. */
   NOT_TCP: 8,
   /** Mirrored TCP, neither to nor from our port. */
   OTHER_PORT: 9,
-  /** Mirrored TCP from our port: the server's answer. */
+  /** Mirrored TCP from our port: the server's response. */
   FROM_SERVER: 10,
   /** A header of the mirrored frame contradicts itself. */
   MALFORMED_INNER: 11,
@@ -53,4 +57,12 @@ export const Drop = {
   TRUNCATED: 12,
   /** An IP fragment that waits for the rest; the fragment that completes a datagram stands for all. */
   FRAGMENT: 13,
+  /** With --encapsulation gre: IP that does not carry GRE. */
+  OTHER_IP_PROTOCOL: 14,
+  /** GRE or ERSPAN headers that cannot be read here, or none. */
+  NOT_GRE: 15,
+  /** No GENEVE header that can be read here, or a control packet. */
+  NOT_GENEVE: 16,
+  /** Plain frames of a connection that this program itself has made. */
+  OWN_CONNECTION: 17,
 } as const;

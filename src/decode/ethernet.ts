@@ -15,14 +15,11 @@ export const HEADER_LEN = 14;
 export const TYPE_OFFSET = 12;
 export const TYPE_LEN = 2;
 export const TAG_LEN = 4;
-/**
- * Tags read before one IP header. Nobody nests more than two or three; the kernel's filter
- * (src/filter) has no loops and must follow as many. Behind these another tag is not IP.
- */
-export const VLAN_TAGS_MAX = 8;
 
 export const ETHERTYPE_IPV4 = 0x0800;
 export const ETHERTYPE_IPV6 = 0x86dd;
+/** Transparent Ethernet bridging: an Ethernet frame in a tunnel. */
+export const ETHERTYPE_BRIDGED = 0x6558;
 export const ETHERTYPE_8021Q = 0x8100;
 export const ETHERTYPE_8021AD = 0x88a8;
 /** Before 802.1ad: what many switches call QinQ. */
@@ -36,9 +33,9 @@ export function decodeEthernet(view: DataView, cursor: Cursor): boolean {
   return skipVlanTags(view, cursor);
 }
 
-/** Skips the tags that `protocol` announces, VLAN_TAGS_MAX at most. False: cut short. */
+/** Skips the tags that `protocol` announces, as many as the cursor may. False: cut short. */
 export function skipVlanTags(view: DataView, cursor: Cursor): boolean {
-  for (let tags = 0; tags < VLAN_TAGS_MAX && isVlanTag(cursor.protocol); tags++) {
+  for (let tags = 0; isVlanTag(cursor.protocol) && tags < cursor.depths.vlanTags; tags++) {
     if (cursor.offset + TAG_LEN > cursor.end) return false;
     cursor.protocol = view.getUint16(cursor.offset + TAG_LEN - TYPE_LEN);
     cursor.offset += TAG_LEN;

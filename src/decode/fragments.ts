@@ -14,9 +14,10 @@ export const FRAGMENT_BYTES_MAX = 16 << 20;
 export const FRAGMENT_TIMEOUT_MS = 30_000;
 
 const DATAGRAM_BYTES_MAX = 0xffff;
-/** Layer, version and protocol (1), identification (1), both addresses (8). */
-const KEY_WORDS = 10;
+/** Layer, version and protocol (1), identification (1), both addresses (8), VNI (1). */
+const KEY_WORDS = 11;
 const ADDRESS_WORDS_MAX = 4;
+const KEY_VNI = 10;
 /** Twice as many as there are datagrams: the lists behind them are short. */
 const BUCKETS = 2 * DATAGRAMS_MAX;
 
@@ -41,10 +42,12 @@ export class FragmentTable implements LeapListener {
   /**
    * Takes the fragment whose payload lies at `offset` in `bytes`, of which `view` is a view. Returns the datagram that
    * it completes; null: more are awaited; undefined: the fragment is malformed.
-   * `layer` keeps the outer packets' identifications apart from the mirrored ones'.
+   * `layer` keeps the outer packets' identifications apart from the mirrored ones', `vni` (0 outside of it) those of
+   * different networks.
    */
   add(
     layer: Layer,
+    vni: number,
     bytes: Uint8Array,
     view: DataView,
     header: IpHeader,
@@ -57,7 +60,7 @@ export class FragmentTable implements LeapListener {
     if (claimedLength === 0 || end > DATAGRAM_BYTES_MAX) return undefined;
     this.expire();
     // IPv4 tells datagrams apart by protocol as well; in IPv6 only the first fragment's counts.
-    this.readKey(layer, view, header, header.version === 4 ? protocol : 0);
+    this.readKey(layer, vni, view, header, header.version === 4 ? protocol : 0);
     const bucket = this.hash.of(this.key) & (BUCKETS - 1);
     const datagram = this.find(bucket) ?? this.create(bucket, view, header);
     this.heldBytes -= datagram.heldBytes;
@@ -101,13 +104,14 @@ export class FragmentTable implements LeapListener {
     return this.heldBytes;
   }
 
-  private readKey(layer: Layer, view: DataView, header: IpHeader, protocol: number): void {
+  private readKey(layer: Layer, vni: number, view: DataView, header: IpHeader, protocol: number): void {
     const { key } = this;
     const { version, sourceOffset, destinationOffset } = header;
     const words = (destinationOffset - sourceOffset) / 4;
     key.fill(0);
     key[0] = (layer << 16) | (version << 8) | protocol;
     key[1] = header.identification;
+    key[KEY_VNI] = vni;
     for (let word = 0; word < words; word++) {
       key[2 + word] = view.getInt32(sourceOffset + 4 * word);
       key[2 + ADDRESS_WORDS_MAX + word] = view.getInt32(destinationOffset + 4 * word);

@@ -2,6 +2,7 @@
 
 export const IP_PROTOCOL_TCP = 6;
 export const IP_PROTOCOL_UDP = 17;
+export const IP_PROTOCOL_GRE = 47;
 
 /** The header was read; the cursor is behind it. */
 export const IP_OK = 0;

@@ -38,11 +38,6 @@ const HOST_IDENTITY = 139;
 const SHIM6 = 140;
 /** Extension headers of the one common form: length in EXTENSION_UNIT_LEN beyond the first. */
 export const PLAIN_EXTENSIONS = [HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS, MOBILITY, HOST_IDENTITY, SHIM6];
-/**
- * Extension headers read in one packet: RFC 8200 knows six, each once (destination options twice).
- * The kernel's filter (src/filter) has no loops and must follow as many. More are malformed.
- */
-export const EXTENSION_HEADERS_MAX = 8;
 
 /** Reads the header and all extension headers; trims the cursor to the packet. */
 export function decodeIpv6(view: DataView, cursor: Cursor, header: IpHeader): number {
@@ -73,7 +68,7 @@ export function decodeIpv6(view: DataView, cursor: Cursor, header: IpHeader): nu
 /** Skips extension headers up to the transport's or, in a fragment, the fragment header. */
 export function skipExtensionHeaders(view: DataView, cursor: Cursor, header: IpHeader): number {
   for (let headers = 0; isExtension(cursor.protocol); headers++) {
-    if (headers === EXTENSION_HEADERS_MAX) return IP_MALFORMED;
+    if (headers === cursor.depths.extensionHeaders) return IP_MALFORMED;
     const kind = cursor.protocol;
     const offset = cursor.offset;
     if (offset + EXTENSION_UNIT_LEN > cursor.end)

@@ -3,7 +3,7 @@
  * CBPF (packet(7); the kernel takes what it returns modulo the number of sockets). Both directions
  * of a mirrored connection go to the same one, whatever else is in the frame.
  *
- * - IP fragments of a mirrored packet go by its addresses alone: only the first has the ports, and
+ * - IP fragments of a mirrored packet (and of what GENEVE carries) go by its addresses alone: only the first has the ports, and
  *   they must meet. (Not by the identification: then a connection's fragmented packets would spread
  *   over all sockets.) Its whole packets may go to another one.
  * - IP fragments of a mirror packet go by its addresses and identification: they must meet, and hold
@@ -14,6 +14,7 @@ import { ETHERTYPE_IPV4 } from "../decode/ethernet.ts";
 import * as ipv4 from "../decode/ipv4.ts";
 import * as ipv6 from "../decode/ipv6.ts";
 import * as tcp from "../decode/tcp.ts";
+import type { Mirror } from "../decode/tunnel.ts";
 import { type Label, SKF_AD_PKTTYPE, SKF_AD_PROTOCOL, SKF_NET_OFF } from "./bpf.ts";
 import { FrameProgram, type Layer, type Version } from "./frame-program.ts";
 
@@ -37,16 +38,16 @@ const MIX_2 = 0xc2b2ae35;
 const IPV6_WORDS = 4;
 
 /** A program for PACKET_FANOUT_DATA, as an array of struct sock_filter. For every link type. */
-export function fanoutProgram({ vxlanPort }: { readonly vxlanPort: number }): Uint8Array<ArrayBuffer> {
-  return new FanoutProgram(vxlanPort).encode();
+export function fanoutProgram(mirror: Pick<Mirror, "encapsulation" | "vxlanPort">): Uint8Array<ArrayBuffer> {
+  return new FanoutProgram(mirror).encode();
 }
 
 class FanoutProgram extends FrameProgram {
   private readonly hash: Label;
   private readonly outerHash: Label;
 
-  constructor(vxlanPort: number) {
-    super(0, vxlanPort);
+  constructor(mirror: Pick<Mirror, "encapsulation" | "vxlanPort">) {
+    super(0, mirror);
     this.hash = this.code.label();
     this.outerHash = this.code.label();
   }
@@ -72,14 +73,14 @@ class FanoutProgram extends FrameProgram {
    * older kernels read a frame's linear part only; received frames need not be linear.)
    */
   protected override link(v4: Label, v6: Label): void {
-    const { code, outer } = this;
+    const { code, first } = this;
     const received = code.label();
     code.load("word", SKF_AD_PKTTYPE);
     code.jumpIf("equal", OUTGOING, undefined, received);
     code.loadXValue(SKF_NET_OFF);
     code.place(received);
     code.load("word", SKF_AD_PROTOCOL);
-    this.dispatch(outer, v4, v6);
+    this.dispatch(first, v4, v6);
   }
 
   protected override atIp(layer: Layer, version: Version): void {
@@ -91,12 +92,26 @@ class FanoutProgram extends FrameProgram {
     code.store(VERSION);
   }
 
-  protected override atTunnel(): void {}
+  protected override atUdp(): void {}
+
+  protected override atGre(): void {}
+
+  protected override atVxlan(): void {}
+
+  protected override atVni(): void {}
 
   protected override beforeReading(): void {}
 
+  protected override atMiddleTcp(): void {
+    const { code, middle, inner } = this;
+    code.loadMemory(START);
+    code.compute("add", middle.base - inner.base);
+    code.store(START);
+  }
+
   protected override atTcp(): void {
-    const { code, tcpBase, inner } = this;
+    const { code, inner } = this;
+    const tcpBase = inner.base + ipv4.HEADER_LEN;
     this.read("half", tcpBase + tcp.SOURCE_PORT_OFFSET);
     code.store(ENDPOINTS[0]);
     this.read("half", tcpBase + tcp.DESTINATION_PORT_OFFSET);
@@ -117,18 +132,21 @@ class FanoutProgram extends FrameProgram {
       code.loadValue(version);
       code.store(VERSION);
     }
-    if (layer === this.inner) code.loadValue(0);
+    if (layer !== this.outer) code.loadValue(0);
     else if (version === 4) code.loadIndexed("half", layer.base + ipv4.IDENTIFICATION_OFFSET);
     else code.loadIndexed("word", layer.base + ipv4.HEADER_LEN + ipv6.FRAGMENT_IDENTIFICATION_OFFSET);
     for (const word of ENDPOINTS) code.store(word);
-    code.jump(layer === this.inner ? this.hash : this.outerHash);
+    if (layer === this.middle) this.atMiddleTcp();
+    code.jump(layer === this.outer ? this.outerHash : this.hash);
   }
 
   protected override atOtherwise(): void {
     const { code, outer, inner } = this;
-    code.place(this.outerHash);
-    this.addresses(outer);
-    this.finishWithHash();
+    if (this.first === outer) {
+      code.place(this.outerHash);
+      this.addresses(outer);
+      this.finishWithHash();
+    }
     code.place(inner.otherwise);
     code.place(outer.otherwise);
     code.finish(0);

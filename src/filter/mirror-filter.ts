@@ -25,28 +25,22 @@ import {
   SLL_PROTOCOL_OFFSET,
 } from "../decode/link.ts";
 import * as tcp from "../decode/tcp.ts";
+import type { Mirror } from "../decode/tunnel.ts";
 import * as udp from "../decode/udp.ts";
 import * as vxlan from "../decode/vxlan.ts";
 import { type Label, SKF_AD_VLAN_TAG_PRESENT } from "./bpf.ts";
 import { FrameProgram, IPV4_PLAIN, type Layer, VERSION_MASK, type Version } from "./frame-program.ts";
 
-export interface MirrorFilterOptions {
+export interface MirrorFilterOptions extends Mirror {
   /** A {@link LinkType}: the capture handle's. */
   readonly linkType: number;
-  readonly vxlanPort: number;
-  readonly vni: number;
-  /** The mirrored connections' destination port. */
-  readonly port: number;
 }
 
 /** What an accepted frame is cut to: nothing; the handle's own snapshot length is smaller. */
 export const ACCEPTED_BYTES = 0x40000;
 const REFUSED = 0;
 
-/** Words of M[]. */
-const OUTER_END = 0;
-const UDP_END = 1;
-const INNER_END = 2;
+/** Words of M[] beside those of frame-program.ts. */
 const START = 3;
 const HEADER = 4;
 const CLAIMED = 5;
@@ -56,6 +50,8 @@ const KEPT = 7;
 /** No length was given: no end. Any offset may be added without leaving 32 bits. */
 const NO_END = 0x7fff0000;
 const DATAGRAM_BYTES_MAX = 0xffff;
+/** As a difference of lengths: its sign. */
+const LESS_THAN_ZERO = 0x8000_0000;
 
 /** Accepts exactly the frames that decode turns into a segment, or holds as an IP fragment. */
 export function mirrorFilter(options: MirrorFilterOptions): Uint8Array<ArrayBuffer> {
@@ -96,7 +92,7 @@ class Filter extends FrameProgram {
     /** Whether what is ours is refused, and the rest of the mirror's accepted. */
     private readonly inverted: boolean,
   ) {
-    super(linkLenOf(options.linkType), options.vxlanPort);
+    super(linkLenOf(options.linkType), options);
     const { linkType } = options;
     this.countedLinkLen = linkType === LinkType.LINUX_SLL || linkType === LinkType.LINUX_SLL2 ? 0 : this.linkLen;
     this.ours = this.code.label();
@@ -107,32 +103,32 @@ class Filter extends FrameProgram {
   }
 
   protected override plainLink(general: Label): void {
-    const { code, outer } = this;
+    const { code, first } = this;
     const isV4 = code.label();
     if (this.loadEtherType()) {
       code.jumpIf("equal", ethernet.ETHERTYPE_IPV4, isV4, general);
     } else {
-      code.load("byte", outer.base);
+      code.load("byte", first.base);
       code.jumpIf("equal", IPV4_PLAIN, isV4, general);
     }
     code.place(isV4);
   }
 
   protected override link(v4: Label, v6: Label): void {
-    const { code, outer } = this;
+    const { code, first } = this;
     if (this.loadEtherType()) {
       // On SLL2, libpcap puts no tag back.
       return this.dispatch(
-        outer,
+        first,
         v4,
         v6,
         this.options.linkType === LinkType.LINUX_SLL2 ? undefined : () => this.refuseTagBesides(),
       );
     }
-    code.load("byte", outer.base);
+    code.load("byte", first.base);
     code.compute("and", VERSION_MASK);
     code.jumpIf("equal", ipv4.VERSION << 4, v4);
-    code.jumpIf("equal", ipv6.VERSION << 4, v6, outer.otherwise);
+    code.jumpIf("equal", ipv6.VERSION << 4, v6, first.otherwise);
   }
 
   /** A = the EtherType, if the link layer has one; else nothing is written. */
@@ -153,7 +149,7 @@ class Filter extends FrameProgram {
     }
   }
 
-  /** VLAN_TAGS_MAX tags are in the bytes: with the one that is put back they are too many. */
+  /** As many tags as there may be are in the bytes: with the one that is put back they are too many. */
   private refuseTagBesides(): void {
     const { code, outer } = this;
     const bare = code.label();
@@ -167,8 +163,7 @@ class Filter extends FrameProgram {
   /** Notes where the packet ends. */
   protected override atIp(layer: Layer, version: Version): void {
     const lengthOffset = version === 4 ? ipv4.TOTAL_LENGTH_OFFSET : ipv6.PAYLOAD_LENGTH_OFFSET;
-    const word = layer.name === "outer" ? OUTER_END : INNER_END;
-    this.noteEnd(word, layer.base + lengthOffset, layer.base + (version === 4 ? 0 : ipv6.HEADER_LEN));
+    this.noteEnd(layer.endWord, layer.base + lengthOffset, layer.base + (version === 4 ? 0 : ipv6.HEADER_LEN));
   }
 
   /** M[word] = X + `base` + the length at `field`, from the link header's end; or no end if that is 0. */
@@ -184,46 +179,78 @@ class Filter extends FrameProgram {
     code.store(word);
   }
 
-  protected override atTunnel(): void {
-    const { code, udpBase, inner } = this;
-    if (this.inverted) this.checkUdp();
-    this.noteEnd(UDP_END, udpBase + udp.LENGTH_OFFSET, udpBase);
+  protected override atUdp(layer: Layer, endWord: number): void {
+    const base = layer.base + ipv4.HEADER_LEN;
+    if (this.inverted && layer === this.outer) this.checkUdp(base);
+    this.noteEnd(endWord, base + udp.LENGTH_OFFSET, base);
+  }
 
-    const base = udpBase + udp.HEADER_LEN;
+  protected override atGre(): void {
+    if (this.inverted) this.requireOuterUntil(this.outer.base + ipv4.HEADER_LEN);
+  }
+
+  protected override atVxlan(base: number): void {
+    const { code, inner } = this;
     this.beforeReading(base, inner.base - base, inner);
-    const [isVxlan, isOurs] = [code.label(), code.label()];
+    const isVxlan = code.label();
     this.read("byte", base);
     code.jumpIf("anyBit", vxlan.FLAG_I, isVxlan, inner.otherwise);
     code.place(isVxlan);
     this.read("word", base + vxlan.VNI_OFFSET);
     code.compute("rsh", 8);
-    code.jumpIf("equal", this.options.vni, isOurs, inner.otherwise);
+    this.atVni();
+  }
+
+  protected override atVni(): void {
+    const { vnis } = this.options;
+    if (vnis !== "any") this.requireOneOf(vnis, this.inner.otherwise);
+  }
+
+  /** A is one of these. */
+  private requireOneOf(values: readonly number[], otherwise: Label): void {
+    const { code } = this;
+    const isOurs = code.label();
+    values.forEach((value, i) => code.jumpIf("equal", value, isOurs, i === values.length - 1 ? otherwise : undefined));
     code.place(isOurs);
   }
 
   /** What is no datagram is not the mirror's: the header lies within the packet, and its length holds it. */
-  private checkUdp(): void {
-    const { code, udpBase, outer } = this;
+  private checkUdp(base: number): void {
+    const { code, outer } = this;
     const isDatagram = code.label();
-    code.storeX(KEPT);
-    code.getX();
-    this.toPlace(udpBase + udp.HEADER_LEN);
-    code.loadIndexed("byte", this.linkLen);
-    this.requireWithin(OUTER_END, outer.otherwise);
-    code.loadXMemory(KEPT);
-    this.read("half", udpBase + udp.LENGTH_OFFSET);
+    this.requireOuterUntil(base + udp.HEADER_LEN);
+    this.read("half", base + udp.LENGTH_OFFSET);
     code.jumpIf("equal", 0, isDatagram);
     code.jumpIf("atLeast", udp.HEADER_LEN, isDatagram, outer.otherwise);
     code.place(isDatagram);
   }
 
+  /** All before X + `base` was captured, and is within the outer packet. */
+  private requireOuterUntil(base: number): void {
+    const { code, outer } = this;
+    code.storeX(KEPT);
+    code.getX();
+    this.toPlace(base);
+    code.loadIndexed("byte", this.linkLen);
+    this.requireWithin(outer.endWord, outer.otherwise);
+    code.loadXMemory(KEPT);
+  }
+
+  /** Nothing is in between. */
+  protected override atMiddleTcp(): void {
+    const { code, inner, middle } = this;
+    code.loadValue(NO_END);
+    for (const word of [...inner.within, inner.endWord])
+      if (word !== middle.endWord && !middle.within.includes(word)) code.store(word);
+  }
+
   protected override atTcp(): void {
-    const { code, tcpBase, inner } = this;
-    this.beforeReading(tcpBase, tcp.HEADER_LEN, inner);
-    const [isOurs, isHeader] = [code.label(), code.label()];
+    const { code, inner } = this;
+    const tcpBase = inner.base + ipv4.HEADER_LEN;
+    this.requireTcpHeader(tcpBase);
+    const isHeader = code.label();
     this.read("half", tcpBase + tcp.DESTINATION_PORT_OFFSET);
-    code.jumpIf("equal", this.options.port, isOurs, inner.otherwise);
-    code.place(isOurs);
+    this.requireOneOf(this.options.ports, inner.otherwise);
     this.read("byte", tcpBase + tcp.DATA_OFFSET_OFFSET);
     // The upper four bits, in words.
     code.compute("and", 0xf0);
@@ -233,12 +260,25 @@ class Filter extends FrameProgram {
     if (!this.isPlain) code.computeX("add");
     this.toPlace(tcpBase);
     this.requireCaptured();
-    this.requireWithin(OUTER_END, inner.otherwise);
-    this.requireWithin(UDP_END, inner.otherwise);
-    this.requireWithin(INNER_END, inner.otherwise);
+    for (const word of [...inner.within, inner.endWord]) this.requireWithin(word, inner.otherwise);
     // Fragments, on the general way, join here.
     if (!this.isPlain) code.place(this.ours);
     code.finish(this.inverted ? REFUSED : ACCEPTED_BYTES);
+  }
+
+  /** As {@link beforeReading}, but X may be less than 0 here. */
+  private requireTcpHeader(base: number): void {
+    if (!this.inverted) return;
+    const { code, inner } = this;
+    const captured = code.label();
+    code.storeX(KEPT);
+    code.getX();
+    code.compute("add", base - this.linkLen + tcp.HEADER_LEN + this.countedLinkLen);
+    code.setX();
+    code.loadLength();
+    code.jumpIfX("atLeast", captured, inner.otherwise);
+    code.place(captured);
+    code.loadXMemory(KEPT);
   }
 
   /** What fragments.ts takes: a fragment with bytes, its header captured, within what a datagram can have. */
@@ -249,10 +289,7 @@ class Filter extends FrameProgram {
     if (version === 4) this.fragmentV4(layer);
     else this.fragmentV6(layer);
     this.requireCaptured();
-    if (layer === this.inner) {
-      this.requireWithin(OUTER_END, layer.otherwise);
-      this.requireWithin(UDP_END, layer.otherwise);
-    }
+    for (const word of layer.within) this.requireWithin(word, layer.otherwise);
     code.jump(this.ours);
   }
 
@@ -286,14 +323,13 @@ class Filter extends FrameProgram {
   /** With the header's first word in A. */
   private fragmentV6(layer: Layer): void {
     const { code } = this;
-    const end = layer === this.outer ? OUTER_END : INNER_END;
     code.compute("and", ipv6.FRAGMENT_OFFSET_MASK);
     code.store(FRAGMENT_OFFSET);
     code.getX();
     this.toPlace(layer.base + ipv4.HEADER_LEN + ipv6.FRAGMENT_HEADER_LEN);
     code.storeX(START);
     // Bytes behind the header: the end, less the place of the header's last byte, less 1.
-    this.requireWithin(end, layer.otherwise);
+    this.requireWithin(layer.endWord, layer.otherwise);
     code.computeX("sub");
     code.compute("sub", 1);
     const hasBytes = code.label();
@@ -343,17 +379,14 @@ class Filter extends FrameProgram {
 
   protected override beforeReading(base: number, length: number, layer: Layer): void {
     // Where a load outside the packet gives the wrong verdict, its length is asked first.
-    if (!this.inverted || layer === this.outer) return;
+    if (!this.inverted || layer.isOuter) return;
     const { code } = this;
     const captured = code.label();
-    code.storeX(KEPT);
-    code.getX();
-    code.compute("add", base - this.linkLen + length + this.countedLinkLen);
-    code.setX();
     code.loadLength();
+    code.compute("sub", base - this.linkLen + length + this.countedLinkLen);
+    code.jumpIf("atLeast", LESS_THAN_ZERO, layer.otherwise);
     code.jumpIfX("atLeast", captured, layer.otherwise);
     code.place(captured);
-    code.loadXMemory(KEPT);
   }
 
   protected override atOtherwise(): void {

@@ -9,12 +9,14 @@ import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "..
 import { Aged, type AgeList } from "../memory/age-list.ts";
 import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
-import { admit } from "./admission.ts";
+import type { Client } from "../policy/client.ts";
+import { type Policy, POLICY_DROPS } from "../policy/policy.ts";
+import { admit, type AdmissionHost, clientOf, countDropped, judge, type Judgement } from "./admission.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
 import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
 import type { HttpReport } from "./http-options.ts";
 import type { Request } from "./request.ts";
-import { type PipeHost, type PipeOwner, RequestPipe } from "./request-pipe.ts";
+import { type PipeOwner, RequestPipe } from "./request-pipe.ts";
 import { UpgradeOffer, Verdict } from "./upgrade-offer.ts";
 
 const Phase = {
@@ -45,7 +47,7 @@ export const Step = {
 } as const;
 
 /** What all conversations share. */
-export interface ConversationHost extends PipeHost {
+export interface ConversationHost extends AdmissionHost {
   readonly report: HttpReport;
   /** Larger requests are streamed when it is their turn. */
   readonly maxRequestBytes: number;
@@ -74,11 +76,16 @@ export interface ConversationOwner {
   readonly origin: StreamOrigin;
   /** What a PROXY protocol header has told, for the conversations after the one that read it. */
   preface: Uint8Array | null;
-  client: string | null;
+  client: Client | null;
   /** It speaks another protocol than HTTP. */
   isForeign: boolean;
-  /** The conversation is over for now: the next bytes begin another, at this {@link Step}. */
-  forget(step: number): void;
+  /** Policy has left out all that comes. */
+  isLeftOut: boolean;
+  /**
+   * The conversation is over for now: the next bytes begin another, at this {@link Step}. `bodyLeft`: what of the body
+   * of a request that is lost is still to come.
+   */
+  forget(step: number, bodyLeft: number): void;
   /** Counts bytes that nothing can be done with. */
   countDeaf(length: number): void;
 }
@@ -99,11 +106,17 @@ export class Conversation
   private readonly framer: RequestFramer;
   private readonly pipe: RequestPipe;
   private readonly counters: ForwardCounters;
+  /** Null: there is none that would do anything. */
+  private readonly policy: Policy | null;
 
   /** The request under way; null: nothing of it is held. */
   private request: Request | null = null;
   /** Its head, once it is whole; the framer's own. */
   private current: RequestHead | null = null;
+  /** Its head is whole, and policy has not looked at it. */
+  private isUndecided = false;
+  /** What policy has found about it; null: nothing yet. */
+  private judgement: Judgement | null = null;
   /** The request under way goes straight to the connection. */
   private isStreaming = false;
   /** The request under way is dropped for this reason; null: it is not. */
@@ -123,12 +136,14 @@ export class Conversation
     private readonly mode: ConversationHost,
     private readonly stream: ConversationOwner,
     step: number,
+    bodyLeft: number,
   ) {
     super();
     this.counters = mode.destination.counters;
+    this.policy = mode.options.policy;
     this.framer = new RequestFramer({ maxHeaderBytes: mode.options.maxHeaderBytes }, this, step < Step.LOST);
     if (step === Step.BETWEEN) this.framer.goOnBetween();
-    if (step === Step.BEHIND_LOSS) this.framer.goOnLost();
+    if (step === Step.BEHIND_LOSS) this.framer.goOnLost(bodyLeft);
     this.pipe = new RequestPipe(mode, this);
     this.pipe.preface = stream.preface;
     mode.destination.memory.take(Cost.STREAM);
@@ -156,6 +171,7 @@ export class Conversation
 
   /** The client has been silent for long. Returns whether the connection may be ended. */
   rest(): boolean {
+    if (this.offer?.isLeftOut === true) return true;
     if (this.phase === Phase.BARE || this.phase === Phase.OFFERING) return this.pipe.isGone;
     if (this.http2 !== null) return this.http2.rest();
     if (!this.mode.options.sourceWaits) return true;
@@ -198,10 +214,11 @@ export class Conversation
       return;
     }
     const step = this.nextStep;
+    const { bodyLeft } = this.framer;
     if (this.phase === Phase.FRAMING && this.framer.hasRequest) this.damaged("evicted");
     this.pipe.finish();
     this.leave();
-    this.stream.forget(step);
+    this.stream.forget(step, step === Step.BEHIND_LOSS ? bodyLeft : 0);
   }
 
   /** What was taken for the time since `fromMs` was `toMs` (LeapListener). */
@@ -223,7 +240,7 @@ export class Conversation
   // What the framer finds (RequestSink).
 
   proxyHeader(header: Uint8Array, client: ProxyClient | null): void {
-    if (client !== null) this.stream.client = client.address;
+    if (client !== null && this.policy !== null) this.stream.client = clientOf(this.stream.origin, client);
     if (this.mode.options.proxyProtocol !== "pass") return;
     this.stream.preface = header;
     this.pipe.preface = header;
@@ -231,12 +248,15 @@ export class Conversation
 
   head(head: RequestHead): void {
     this.current = head;
+    this.isUndecided = this.policy !== null;
   }
 
   bytes(bytes: Uint8Array, offset: number, length: number): void {
     if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
-    else if (this.phase === Phase.FRAMING && this.dropping === null) this.hold(bytes, offset, length);
-    else if (this.phase !== Phase.FRAMING) this.take(bytes, offset, length);
+    else if (this.phase === Phase.FRAMING && this.dropping === null) {
+      if (this.isUndecided) this.decide(bytes, offset, length);
+      else this.hold(bytes, offset, length);
+    } else if (this.phase !== Phase.FRAMING) this.take(bytes, offset, length);
   }
 
   whole(): void {
@@ -245,9 +265,12 @@ export class Conversation
     requests.seen++;
     if (head.isOdd) requests.odd++;
     if (head.isIsolated) requests.isolated++;
-    if (this.dropping !== null) requests.dropped[this.dropping]++;
-    else if (this.isStreaming) this.endStream(head);
-    else this.commit(head);
+    if (this.isStreaming) this.pipe.endStream(head.isIsolated);
+    else if (this.dropping === null) this.commit(head);
+    if (this.dropping !== null) this.drop(this.dropping);
+    // Behind what something has gone wrong with, nobody knows what production has made of the offer.
+    const isLeftOut = this.dropping !== null && isByPolicy(this.dropping);
+    if (head.wantsUpgrade && (this.dropping === null || isLeftOut)) this.beginOffer(head, isLeftOut);
     this.reset();
   }
 
@@ -274,6 +297,7 @@ export class Conversation
     }
     this.counters.foreign[protocol]++;
     const { request } = this;
+    if (protocol === "http2" && this.leavesOutStream()) return;
     // Without its first bytes, which may have found no room, it is no such stream.
     if (protocol === "http2" && this.stream.origin.hasSyn && this.dropping === null) {
       this.phase = Phase.BARE;
@@ -292,13 +316,13 @@ export class Conversation
   // What becomes of requests (PipeOwner).
 
   upgradeAccepted(): void {
-    if (this.offer === null) return;
+    if (this.offer === null || this.offer.isLeftOut) return;
     this.offer.isAccepted = true;
     this.mode.touch(this);
   }
 
   upgradeDeclined(): void {
-    if (this.offer === null) return;
+    if (this.offer === null || this.offer.isLeftOut) return;
     this.offer.isDeclined = true;
     this.decideOffer();
     this.mode.touch(this);
@@ -361,6 +385,36 @@ export class Conversation
 
   // The request under way.
 
+  /** The bytes bring the end of the head: policy decides, and may put another head in its place. */
+  private decide(bytes: Uint8Array, offset: number, length: number): void {
+    this.isUndecided = false;
+    const policy = this.policy!;
+    const head = this.current!;
+    if (!policy.readsHeads) {
+      this.hold(bytes, offset, length);
+      return;
+    }
+    const { requests } = this.mode;
+    const before = this.request === null ? "" : requests.text(this.request);
+    const rest = head.headLength - before.length;
+    const text = before + Buffer.from(bytes.buffer, bytes.byteOffset + offset, rest).toString("latin1");
+    this.judgement = judge(this.mode, policy, this.stream, text);
+    const { decision, edited } = this.judgement;
+    this.dropping = decision.drop;
+    if (this.dropping !== null) {
+      this.discard();
+      return;
+    }
+    if (edited === null) {
+      this.hold(bytes, offset, length);
+      return;
+    }
+    if (this.request !== null) requests.freeBytes(this.request);
+    head.headLength = edited.length;
+    this.hold(edited, 0, edited.length);
+    if (rest < length) this.bytes(bytes, offset + rest, length - rest);
+  }
+
   private hold(bytes: Uint8Array, offset: number, length: number): void {
     const { requests, maxRequestBytes } = this.mode;
     if (!requests.fits(this.request, length)) {
@@ -402,39 +456,33 @@ export class Conversation
   private commit(head: RequestHead): void {
     const request = this.request!;
     if (!this.mode.mayWait(this.pipe.waiting)) this.dropping = "waiting_limit";
-    if (this.dropping !== null || !this.admit(request, head)) {
-      this.counters.requests.dropped[this.dropping!]++;
-      this.discard();
-      return;
-    }
+    if (this.dropping !== null || !this.admit(request, head)) return;
     this.request = null;
     this.pipe.commit(request);
-    if (head.wantsUpgrade) this.beginOffer(head);
   }
 
-  /** The request that is being streamed is whole. */
-  private endStream(head: RequestHead): void {
-    this.pipe.endStream(head.isIsolated);
-    if (head.wantsUpgrade) this.beginOffer(head);
+  /** The request under way is whole, and is not forwarded. */
+  private drop(reason: RequestDrop): void {
+    countDropped(this.mode, reason, this.judgement);
+    this.discard();
   }
 
-  private beginOffer(head: RequestHead): void {
+  /** `isLeftOut`: the request is not forwarded, and so is nothing that is said in another protocol behind it. */
+  private beginOffer(head: RequestHead, isLeftOut: boolean): void {
     this.offer = new UpgradeOffer(
       this.mode.destination.memory,
       this.mode.options.maxHeaderBytes,
       head.method === "CONNECT",
+      isLeftOut,
     );
     this.phase = Phase.OFFERING;
     this.hasOffered = true;
     this.framer.passRest();
   }
 
-  /**
-   * Decides whether a request whose head is known is forwarded, and edits it. False: it is dropped, for {@link
-   * dropping}.
-   */
+  /** A request is about to be forwarded. False: it is dropped, for {@link dropping}. */
   private admit(request: Request, head: RequestHead): boolean {
-    this.dropping = admit(this.mode, this.stream, request, head);
+    this.dropping = admit(this.mode, request, head);
     return this.dropping === null;
   }
 
@@ -446,6 +494,8 @@ export class Conversation
 
   private reset(): void {
     this.current = null;
+    this.isUndecided = false;
+    this.judgement = null;
     this.isStreaming = false;
     this.dropping = null;
   }
@@ -472,6 +522,10 @@ export class Conversation
       http2.beginUpgraded();
       http2.skipPreface();
       this.resume(offer, Phase.HTTP2);
+    } else if (offer.isLeftOut) {
+      this.stream.isLeftOut = offer.verdict >= Verdict.ACCEPTED;
+      if (this.stream.isLeftOut) this.resume(offer, Phase.DEAF);
+      else if (offer.verdict === Verdict.DECLINED || offer.isEnded) this.resume(offer, Phase.FRAMING);
     } else if (offer.verdict === Verdict.DECLINED || offer.isDeclined) {
       this.pipe.declineOffer();
       this.framer.goOnBehindOffer();
@@ -487,13 +541,26 @@ export class Conversation
     this.offer = null;
     this.phase = phase;
     offer.release({
-      bytes: (bytes, offset, length, timestampMs) => {
+      bytes: (bytes, timestampMs) => {
         this.timestampMs = timestampMs;
-        this.take(bytes, offset, length);
+        this.take(bytes, 0, bytes.length);
       },
       gap: (length) => this.takeGap(length),
     });
     if (this.ending) this.takeEnd();
+  }
+
+  /** Whether policy leaves out a connection whose requests cannot be seen: nothing that comes is forwarded then. */
+  private leavesOutStream(): boolean {
+    const { streams } = this.counters;
+    const drop = this.policy?.decideStream((this.stream.client ??= clientOf(this.stream.origin, null))) ?? null;
+    if (drop === null) return false;
+    streams.dropped[drop]++;
+    streams.dropped_bytes += this.request?.heldLength ?? 0;
+    this.discard();
+    this.stream.isLeftOut = true;
+    this.phase = Phase.DEAF;
+    return true;
   }
 
   /** It is another protocol that comes, and nothing can be done with it. */
@@ -506,7 +573,7 @@ export class Conversation
 
   private get nextStep(): number {
     const { framer } = this;
-    if (this.phase === Phase.DEAF || framer.isOver) return Step.DEAF;
+    if (this.phase === Phase.DEAF || framer.isLastOfAll) return Step.DEAF;
     if (framer.isAtStart) return Step.START;
     return framer.isBetween ? Step.BETWEEN : Step.BEHIND_LOSS;
   }
@@ -534,4 +601,9 @@ export class Conversation
     this.mode.heads.remove(this.headTimer);
     this.mode.destination.memory.giveBack(Cost.STREAM);
   }
+}
+
+/** Whether a request was not to be forwarded. */
+function isByPolicy(reason: RequestDrop): boolean {
+  return (POLICY_DROPS as readonly RequestDrop[]).includes(reason);
 }

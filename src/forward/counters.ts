@@ -1,5 +1,6 @@
 /** What forward counts: requests, their responses, and the connections that carry them. */
 import { DAMAGE_REASONS, type DamageReason } from "../http/request-sink.ts";
+import { POLICY_DROPS, STREAM_DROPS, type StreamDrop } from "../policy/policy.ts";
 
 /** Why a whole request was not sent. */
 export const REQUEST_DROPS = [
@@ -11,15 +12,15 @@ export const REQUEST_DROPS = [
   "endpoint_down",
   /** It was being streamed, and the endpoint ended the connection before it was whole. */
   "endpoint_closed",
-  /** It carried the mark of a mirrored request (--mark). */
-  "loop",
   /** HTTP/2: its head is longer than the endpoint's SETTINGS allow, or it is a kind of CONNECT that they do not. */
   "endpoint_settings",
   /** HTTP/2: the client took it back (RST_STREAM) before all of it was sent. */
   "cancelled",
   /** The program was stopped. */
   "stopped",
+  ...POLICY_DROPS,
 ] as const;
+export { POLICY_DROPS };
 export type RequestDrop = (typeof REQUEST_DROPS)[number];
 
 /** Upper bounds of the delay histogram's buckets, in milliseconds; one more bucket is behind the last. */
@@ -31,7 +32,7 @@ export const requestCounters = () => ({
   seen: 0,
   /** Sent whole; those that were sent again count once. */
   forwarded: 0,
-  /** Answered to the answer's end. */
+  /** The response came to its end. */
   answered: 0,
   /** Not whole, and so not sent as if they were. */
   damaged: 0,
@@ -53,7 +54,7 @@ export const responseCounters = () => ({
   "3xx": 0,
   "4xx": 0,
   "5xx": 0,
-  /** Requests whose answer did not come, or not to its end. */
+  /** Requests whose response did not come, or not to its end. */
   unanswered: 0,
   /** HTTP/2: requests that the client took back (RST_STREAM) before their answer had come. */
   cancelled: 0,
@@ -118,13 +119,20 @@ export const foreignCounters = () => ({
   discarded_bytes: 0,
 });
 
+/** Connections that policy left out as a whole: in mode tcp all of them are asked for, else those of other protocols. */
+export const streamCounters = () => ({
+  dropped: Object.fromEntries(STREAM_DROPS.map((reason) => [reason, 0])) as Record<StreamDrop, number>,
+  /** Of these connections, and behind requests for another protocol that were not forwarded. */
+  dropped_bytes: 0,
+});
+
 export const upstreamCounters = () => ({
   connects: 0,
   /** Connections that could not be made. */
   connect_errors: 0,
   /** Writes of which the kernel took nothing. */
   would_block: 0,
-  /** Connections given up: --max-retries, --max-buffer-mib or the time limit for an answer. */
+  /** Connections given up: --max-retries, --max-buffer-mib or the time limit for a response. */
   given_up: 0,
   /** Connections that the endpoint reset or closed before everything was written. */
   broken: 0,
@@ -159,6 +167,7 @@ export interface ForwardCounters {
   readonly grpc_status: GrpcStatusCounters;
   readonly http2: ReturnType<typeof http2Counters>;
   readonly foreign: ReturnType<typeof foreignCounters>;
+  readonly streams: ReturnType<typeof streamCounters>;
   readonly upstream: ReturnType<typeof upstreamCounters>;
   readonly delay: DelayCounters;
 }

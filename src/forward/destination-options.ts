@@ -1,8 +1,11 @@
 /** What a destination is told, and what it tells. */
 import type { ForwardAddress } from "../address.ts";
+import type { Tls } from "./tls.ts";
 
 export interface DestinationOptions {
   readonly address: ForwardAddress;
+  /** Null: plain TCP. */
+  readonly tls: Tls | null;
   readonly maxRetries: number;
   /** For a connection to be made, while the destination is there or has been away for less. */
   readonly connectTimeoutMs: number;
@@ -15,5 +18,6 @@ export interface DestinationReport {
   outageBegan(reason: string): void;
   outageEnded(durationMs: number, lostConnections: number): void;
   givenUp(why: string, lostBytes: number): void;
-  broken(how: "closed" | "reset", lostBytes: number): void;
+  /** `isSilent`: it has sent nothing on that connection. */
+  broken(how: "closed" | "reset", lostBytes: number, isSilent: boolean): void;
 }

@@ -92,6 +92,7 @@ export class Dial implements TimerOwner {
     destination.connector.connect(
       { host: address, port: destination.options.address.port },
       new Attempt(this, this.upstream, address),
+      destination.options.tls,
     );
   }
 

@@ -6,6 +6,7 @@
 import type { StreamConsumer, StreamOpener, StreamOrigin } from "../flow/stream.ts";
 import { AgeList } from "../memory/age-list.ts";
 import { Deadlines } from "../memory/deadlines.ts";
+import { DryRun } from "../policy/dry-run.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Destination } from "./destination.ts";
 import type { HttpOptions, HttpReport } from "./http-options.ts";
@@ -30,6 +31,8 @@ const UNSENT_SHARE = 1 / 4;
 export class HttpMode implements StreamOpener, StreamHost {
   readonly requests: RequestPool;
   readonly load = new Load();
+  /** Null: requests are forwarded. */
+  readonly dryRun: DryRun | null;
   /** Larger requests are streamed when it is their turn. */
   readonly maxRequestBytes: number;
   /**
@@ -65,6 +68,7 @@ export class HttpMode implements StreamOpener, StreamHost {
     /** The capture's. */
     private readonly clock: { readonly nowMs: number },
   ) {
+    this.dryRun = options.policy?.isDryRun === true ? new DryRun() : null;
     const shareBytes = Math.max(destination.memory.budget.limitBytes * REQUEST_SHARE_MAX, SMALL_REQUEST_BYTES);
     this.maxRequestBytes = Math.min(options.maxRequestBytes, shareBytes);
     const pieceBytesMax = Math.max(this.maxRequestBytes, options.maxHeaderBytes);
@@ -121,6 +125,14 @@ export class HttpMode implements StreamOpener, StreamHost {
   /** The capture's time. */
   get captureMs(): number {
     return this.clock.nowMs;
+  }
+
+  /**
+   * What --max-rate goes by: the endpoint's time, so that it is never asked faster; where the source waits, the
+   * capture's, or what is read fast would be dropped for it.
+   */
+  get rateMs(): number {
+    return this.options.sourceWaits ? this.clock.nowMs : this.destination.now();
   }
 
   /** Looks at the time limits that go by the capture's time. */

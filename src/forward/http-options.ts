@@ -1,6 +1,6 @@
 /** What --mode http is told. */
-import type { HeaderEdits } from "../http/header-edits.ts";
 import type { ForeignProtocol } from "../http/request-sink.ts";
+import type { Policy } from "../policy/policy.ts";
 
 export interface HttpOptions {
   /** Requests on a connection that are not responded to yet. */
@@ -25,8 +25,8 @@ export interface HttpOptions {
   readonly http2: "auto" | "requests" | "pass";
   /** The source is a savefile: nothing is lost by waiting. */
   readonly sourceWaits: boolean;
-  /** Null: header sections are sent as they came. */
-  readonly headerEdits: HeaderEdits | null;
+  /** Null: every request is forwarded as it came. */
+  readonly policy: Policy | null;
 }
 
 /** Where a stream's troubles are told. */

@@ -4,6 +4,7 @@
  */
 import type { StreamConsumer, StreamEnd, StreamOrigin } from "../flow/stream.ts";
 import { Cost } from "../memory/budget.ts";
+import type { Client } from "../policy/client.ts";
 import { Conversation, type ConversationHost, type ConversationOwner, Step } from "./conversation.ts";
 
 /** What all client connections share. */
@@ -15,11 +16,15 @@ export interface StreamHost extends ConversationHost {
 export class HttpStream implements StreamConsumer, ConversationOwner {
   private conversation: Conversation | null = null;
   private step: number;
+  /** Of a request that was lost with its conversation: what of its body is still to come. */
+  private bodyLeft = 0;
   /** What a PROXY protocol header has told, for the conversations after the one that read it. */
   preface: Uint8Array | null = null;
-  client: string | null = null;
+  client: Client | null = null;
   /** It speaks another protocol than HTTP. */
   isForeign = false;
+  /** Policy has left out all that comes. */
+  isLeftOut = false;
 
   constructor(
     private readonly mode: StreamHost,
@@ -30,13 +35,13 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
 
   data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     const conversation = this.conversation ?? this.begin();
-    if (conversation === null) this.countDeaf(length);
+    if (conversation === null) this.pass(length);
     else conversation.data(bytes, offset, length, timestampMs);
   }
 
   gap(length: number): void {
     if (this.conversation !== null) this.conversation.gap(length);
-    else if (this.step >= Step.LOST) return;
+    else if (this.step >= Step.LOST) this.bodyLeft = Math.max(this.bodyLeft - length, 0);
     else if (this.begin() !== null) this.conversation!.gap(length);
   }
 
@@ -50,16 +55,23 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   }
 
   /** The conversation is over for now: the next bytes begin another. */
-  forget(step: number): void {
+  forget(step: number, bodyLeft: number): void {
     this.conversation = null;
     this.step = step;
+    this.bodyLeft = bodyLeft;
   }
 
   /** Counts bytes that nothing can be done with. */
   countDeaf(length: number): void {
-    const { requests, foreign } = this.mode.destination.counters;
-    if (this.isForeign) foreign.discarded_bytes += length;
+    const { requests, foreign, streams } = this.mode.destination.counters;
+    if (this.isLeftOut) streams.dropped_bytes += length;
+    else if (this.isForeign) foreign.discarded_bytes += length;
     else requests.skipped_bytes += length;
+  }
+
+  private pass(length: number): void {
+    this.bodyLeft = Math.max(this.bodyLeft - length, 0);
+    this.countDeaf(length);
   }
 
   /** Null: there is nothing to be understood, or no room for another conversation. */
@@ -71,7 +83,7 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
       this.step = Step.BEHIND_LOSS;
       return null;
     }
-    this.conversation = new Conversation(this.mode, this, this.step);
+    this.conversation = new Conversation(this.mode, this, this.step, this.bodyLeft);
     return this.conversation;
   }
 }

@@ -1,6 +1,7 @@
 /** A request of HTTP/2, from its head to the end of its response: a stream of the client's, and one of ours. */
 import type { Http2Words } from "../http/http2/head-encoder.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
+import type { Judgement } from "./admission.ts";
 import type { RequestDrop } from "./counters.ts";
 import type { Request } from "./request.ts";
 
@@ -21,6 +22,8 @@ export class Http2Call implements TimerOwner, Http2Words {
   /** All of it has come. */
   isWhole = false;
   isOdd = false;
+  /** What policy has found about it; null: nothing. */
+  judgement: Judgement | null = null;
   /** It is dropped for this reason; null: it is not. */
   dropping: RequestDrop | null = null;
   /** It is sent as it comes. */

@@ -8,11 +8,10 @@ import type { Http2Head } from "../http/http2/request-head.ts";
 import type { DamageReason } from "../http/request-sink.ts";
 import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
-import { admit, type AdmissionHost, type Client } from "./admission.ts";
+import { admit, type AdmissionHost, type ClientHolder, countDropped, judge } from "./admission.ts";
 import type { RequestDrop } from "./counters.ts";
 import { type CallOwner, Http2Call } from "./http2-call.ts";
 import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
-import type { PipeHost } from "./request-pipe.ts";
 
 /** A request that is not whole so long after its head, in the capture's time, is sent as it comes. */
 export const HELD_MS_MAX = 1000;
@@ -24,7 +23,7 @@ export const HELD_MS_MAX = 1000;
 const RESTS_MAX = 12;
 
 /** What all of them share. */
-export interface Http2Host extends PipeHost, AdmissionHost {
+export interface Http2Host extends AdmissionHost {
   /** Larger requests are sent as they come. */
   readonly maxRequestBytes: number;
   /** Time limits in the capture's time. */
@@ -60,7 +59,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   constructor(
     private readonly mode: Http2Host,
     private readonly owner: Http2ConversationOwner,
-    private readonly client: Client,
+    private readonly client: ClientHolder,
     preface: Uint8Array | null,
     late: boolean,
   ) {
@@ -155,12 +154,25 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     call.isOdd = head.isOdd;
     this.mode.destination.memory.take(Cost.CALL);
     this.held.add(call);
-    const text = Buffer.from(head.text, "latin1");
+    const text = this.decide(call, head.text);
+    if (text === null) return call;
     this.hold(call, text, 0, text.length);
-    if (call.request === null) return call;
-    const reason = admit(this.mode, this.client, call.request, head);
+    const { request } = call;
+    if (request === null) return call;
+    request.headLength = text.length;
+    const reason = admit(this.mode, request, head);
     if (reason !== null) this.drop(call, reason);
     return call;
+  }
+
+  /** Policy decides. Returns the head that is sent; null: none is. */
+  private decide(call: Http2Call, head: string): Uint8Array | null {
+    const { policy } = this.mode.options;
+    if (policy === null || !policy.readsHeads) return Buffer.from(head, "latin1");
+    call.judgement = judge(this.mode, policy, this.client, head);
+    const { decision, edited } = call.judgement;
+    if (decision.drop !== null) this.drop(call, decision.drop);
+    return decision.drop === null ? (edited ?? Buffer.from(head, "latin1")) : null;
   }
 
   bytes(call: Http2Call, bytes: Uint8Array, offset: number, length: number): void {
@@ -175,7 +187,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     if (!call.isStreaming && call.dropping === null && !this.mode.mayWait(this.pipe.waiting))
       this.drop(call, "waiting_limit");
     if (call.dropping !== null) {
-      requests.dropped[call.dropping]++;
+      countDropped(this.mode, call.dropping, call.judgement);
       this.release();
       return;
     }

@@ -261,6 +261,8 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     if (dueMs === Infinity) this.leave();
     if (dueMs === Infinity || dueMs <= this.mode.destination.tickedMs || dueMs <= this.mode.destination.now())
       return false;
+    // The timer is no response's any more.
+    this.note();
     this.mode.destination.deadlines.set(this.timer, dueMs);
     return true;
   }
@@ -343,7 +345,8 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.awaitedSinceMs = this.mode.destination.tickedMs;
     if (this.streaming !== request) this.finishWhenTaken();
     if (!persistent) this.over("closed", this.leaveUnresponded());
-    else this.note();
+    // The next request is sent in a moment (received): what this one changes is noted with it.
+    else this.connection!.upstream.mayEnd = this.queue.inFlight === 0;
   }
 
   upgraded(code: number): void {

@@ -1,10 +1,13 @@
 /** A request on its way to a destination, and the pool that requests come from. */
+import { costOf } from "../memory/array-pool.ts";
 import { Cost } from "../memory/budget.ts";
 import { ARRAY_BYTES_MAX, ByteQueue } from "./byte-queue.ts";
 import { copyBytes, type HeldMemory } from "./held-memory.ts";
 
 /** Requests that are kept to be used again: one that was used just now is still in the processor's cache. */
 const SPARE_MAX = 16_384;
+/** A request that is kept to be used again keeps an array of up to this length: most requests fit into it. */
+const SPARE_ARRAY_BYTES_MAX = 512;
 /** Less than any budget's half by far. */
 const FEW_BYTES = 16 << 10;
 const NOTHING = new Uint8Array(0);
@@ -62,7 +65,7 @@ export class RequestPool {
     request.isStreamed = false;
     request.wasTaken = false;
     request.isResponded = false;
-    this.memory.take(Cost.REQUEST);
+    this.memory.take(request.bytes === NOTHING ? Cost.REQUEST : Cost.REQUEST + costOf(request.bytes));
     return request;
   }
 
@@ -97,27 +100,11 @@ export class RequestPool {
     return Buffer.from(head.buffer, head.byteOffset, head.length).toString("latin1");
   }
 
-  /** Changes the head. False: `edit` has none in its place (null). */
-  edit(request: Request, edit: (head: Uint8Array) => Uint8Array | null): boolean {
-    const { long, bytes, length, headLength } = request;
-    const edited = edit(long === null ? bytes.subarray(0, headLength) : long.beginning(headLength));
-    if (edited === null) return false;
-    request.headLength = edited.length;
-    if (long === null) {
-      const rest = length - headLength;
-      const changed = this.memory.allocate(edited.length + rest);
-      copyBytes(edited, 0, changed, 0, edited.length);
-      copyBytes(bytes, headLength, changed, edited.length, rest);
-      this.memory.free(bytes);
-      request.bytes = changed;
-      request.length = edited.length + rest;
-    } else {
-      request.long = new ByteQueue(this.memory);
-      request.long.push(edited, 0, edited.length);
-      long.drop(headLength);
-      request.long.takeAll(long);
-    }
-    return true;
+  /** All that is held, as Latin-1. */
+  text(request: Request): string {
+    const { long, bytes, length } = request;
+    const held = long === null ? bytes.subarray(0, length) : long.beginning(long.length);
+    return Buffer.from(held.buffer, held.byteOffset, held.length).toString("latin1");
   }
 
   /** Moves what is held in one array to where there may be several. */
@@ -140,9 +127,15 @@ export class RequestPool {
 
   /** `request` is another one's from here on. */
   giveBack(request: Request): void {
-    this.freeBytes(request);
-    this.memory.giveBack(Cost.REQUEST);
-    if (this.spare.length < SPARE_MAX) this.spare.push(request);
+    const isSpare = this.spare.length < SPARE_MAX;
+    if (isSpare && request.long === null && request.bytes.length <= SPARE_ARRAY_BYTES_MAX) {
+      request.length = 0;
+      this.memory.giveBack(request.bytes === NOTHING ? Cost.REQUEST : Cost.REQUEST + costOf(request.bytes));
+    } else {
+      this.freeBytes(request);
+      this.memory.giveBack(Cost.REQUEST);
+    }
+    if (isSpare) this.spare.push(request);
   }
 
   private grow(request: Request, needed: number): void {

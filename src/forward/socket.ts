@@ -3,12 +3,13 @@
  * failure twice, sometimes before it has returned, and then with a reason that is not so; it has no
  * time limit of its own; `write` never buffers and returns what the kernel
  * took, -1 once closed; `end` can lose bytes while the peer talks, so that whoever wants none lost
- * calls `shutdown` and waits for the peer's end.
+ * calls `shutdown` and waits for the peer's end. All of this is so over TLS as well, where `shutdown` sends close_notify.
  */
 import { lookup } from "node:dns";
 import { closeSync, openSync } from "node:fs";
 import type { Socket } from "bun";
 import type { ForwardAddress } from "../address.ts";
+import { ENDED_EARLY, type Tls } from "./tls.ts";
 
 export interface UpstreamSocket {
   /** Offers bytes to the kernel. Returns how many it took: 0 when full, -1 when closed. */
@@ -32,8 +33,11 @@ export interface SocketEvents {
 }
 
 export interface Connector {
-  /** Connects to an IP address. Nothing happens on the connection before this has returned. */
-  connect(address: ForwardAddress, events: SocketEvents): void;
+  /**
+   * Connects to an IP address. Nothing happens on the connection before this has returned; with TLS, it is open when
+   * the handshake is done and the certificate verified.
+   */
+  connect(address: ForwardAddress, events: SocketEvents, tls: Tls | null): void;
   /** Calls back with the addresses that the system has for a name now, the preferred one first; with none, and why. */
   lookup(name: string, found: (addresses: readonly string[], error?: Error) => void): void;
   /** Calls back when the events that have come by now have all been told, of all connections. */
@@ -59,18 +63,96 @@ const handlers = {
   end(socket: Socket<SocketEvents>): void {
     socket.data.ended();
   },
-  error(_socket: Socket<SocketEvents>, error: NodeJS.ErrnoException): void {
+  error(_socket: unknown, error: NodeJS.ErrnoException): void {
     // The system's errors arrive at `close` as well. Bun puts here, too, what a handler has thrown:
     // that is a bug in this program, and must not be swallowed.
     if (error.code === undefined) queueMicrotask(() => reportBug(error));
   },
   connectError(socket: Socket<SocketEvents>, error: NodeJS.ErrnoException): void {
-    if (!isConnecting) {
-      socket.data.failed(error);
+    tellFailure(socket.data, error);
+  },
+};
+
+function tellFailure(events: SocketEvents, error: NodeJS.ErrnoException): void {
+  if (!isConnecting) {
+    events.failed(error);
+    return;
+  }
+  const cause = error.code === "ECONNREFUSED" ? failureAtOnce() : error;
+  queueMicrotask(() => events.failed(cause));
+}
+
+/** A connection with TLS: its owner knows of it when the handshake is done, or has failed. */
+class SecureConnection {
+  isOpen = false;
+  private isOver = false;
+  private socket: Socket<SecureConnection> | null = null;
+  private timer: Timer | undefined;
+
+  constructor(
+    readonly events: SocketEvents,
+    readonly tls: Tls,
+  ) {}
+
+  connected(socket: Socket<SecureConnection>): void {
+    this.socket = socket;
+    const { session, material, handshakeTimedOut } = this.tls;
+    if (session !== null) socket.setSession(session);
+    this.timer = setTimeout(() => this.fail(handshakeTimedOut), material.handshakeTimeoutMs);
+  }
+
+  shaken(isDone: boolean, error: Error | null): void {
+    // It is told of once more where the connection ends.
+    if (this.isOpen || this.isOver) return;
+    const refusal = this.tls.refusal(isDone, error);
+    if (refusal !== undefined) {
+      this.fail(refusal);
       return;
     }
-    const cause = error.code === "ECONNREFUSED" ? failureAtOnce() : error;
-    queueMicrotask(() => socket.data.failed(cause));
+    clearTimeout(this.timer);
+    this.isOpen = true;
+    this.events.opened(this.socket as unknown as UpstreamSocket);
+  }
+
+  fail(error: Error): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    clearTimeout(this.timer);
+    // What went wrong may be the session's, or the certificate that came with it.
+    this.tls.session = null;
+    this.socket?.terminate();
+    tellFailure(this.events, error);
+  }
+}
+
+const secureHandlers = {
+  open(socket: Socket<SecureConnection>): void {
+    socket.data.connected(socket);
+  },
+  handshake(socket: Socket<SecureConnection>, isDone: boolean, error: Error | null): void {
+    socket.data.shaken(isDone, error);
+  },
+  /** The endpoint has handed out a session (RFC 8446, section 4.6.1); bun-types does not know of it. */
+  session({ data }: Socket<SecureConnection>, session: Uint8Array): void {
+    if (data.isOpen) data.tls.session = session;
+  },
+  data({ data }: Socket<SecureConnection>, bytes: Uint8Array): void {
+    if (data.isOpen) data.events.received(bytes);
+  },
+  drain({ data }: Socket<SecureConnection>): void {
+    if (data.isOpen) data.events.writable();
+  },
+  close({ data }: Socket<SecureConnection>, error?: Error): void {
+    if (data.isOpen) data.events.closed(error);
+    else data.fail(error ?? new Error(ENDED_EARLY));
+  },
+  end({ data }: Socket<SecureConnection>): void {
+    if (data.isOpen) data.events.ended();
+    else data.fail(new Error(ENDED_EARLY));
+  },
+  error: handlers.error,
+  connectError({ data }: Socket<SecureConnection>, error: NodeJS.ErrnoException): void {
+    data.fail(error);
   },
 };
 
@@ -92,12 +174,21 @@ function reportBug(error: Error): never {
 }
 
 export const bunConnector: Connector = {
-  connect(address, events) {
-    const options = { hostname: address.host, port: address.port, allowHalfOpen: true, data: events, socket: handlers };
+  connect({ host, port }, events, tls) {
+    const options = { hostname: host, port, allowHalfOpen: true };
     isConnecting = true;
     try {
+      const connecting: Promise<unknown> =
+        tls === null
+          ? Bun.connect({ ...options, data: events, socket: handlers })
+          : Bun.connect({
+              ...options,
+              data: new SecureConnection(events, tls),
+              socket: secureHandlers,
+              tls: tls.options,
+            });
       // The rejection says what connectError said.
-      Bun.connect(options).catch(() => {});
+      connecting.catch(() => {});
     } catch (error) {
       queueMicrotask(() => events.failed(error as Error));
     }

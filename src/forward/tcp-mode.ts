@@ -6,6 +6,9 @@
 import type { StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "../flow/stream.ts";
 import { DONE, MORE } from "../http/outcome.ts";
 import { ProxyHeader } from "../http/proxy-protocol.ts";
+import { Client } from "../policy/client.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { ForwardCounters } from "./counters.ts";
 import type { Destination } from "./destination.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -17,6 +20,8 @@ export interface TcpOptions {
   readonly responseTimeoutMs: number;
   readonly finDelayMs: number;
   readonly proxyProtocol: "pass" | "strip";
+  /** Null: every connection is forwarded. */
+  readonly policy: Policy | null;
 }
 
 export class TcpMode implements StreamOpener {
@@ -26,9 +31,32 @@ export class TcpMode implements StreamOpener {
   ) {}
 
   open(origin: StreamOrigin): StreamConsumer {
+    const drop = this.options.policy?.decideStream(new Client(origin.identity)) ?? null;
+    if (drop !== null) {
+      const { streams } = this.destination.counters;
+      streams.dropped[drop]++;
+      return new DroppedStream(streams);
+    }
     const stream = new TcpStream(this.destination.connect(null), this.options);
     return this.options.proxyProtocol === "strip" && origin.hasSyn ? new StrippedStream(stream) : stream;
   }
+}
+
+/** A connection that is not to be forwarded. */
+class DroppedStream implements StreamConsumer {
+  constructor(private readonly counters: ForwardCounters["streams"]) {}
+
+  data(_bytes: Uint8Array, _offset: number, length: number): void {
+    this.counters.dropped_bytes += length;
+  }
+
+  gap(): void {}
+
+  idle(): boolean {
+    return true;
+  }
+
+  end(): void {}
 }
 
 class TcpStream implements StreamConsumer {

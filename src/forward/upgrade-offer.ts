@@ -16,10 +16,10 @@ export const Verdict = { UNKNOWN: 0, DECLINED: 1, ACCEPTED: 2, HTTP2: 3 } as con
 
 const RUN_BYTES = Int32Array.BYTES_PER_ELEMENT;
 
-/** Takes what was held, in order. The bytes are valid until it returns. */
+/** Takes what was held, in order. */
 export interface OfferSink {
   /** What came in one piece, as it came: where a piece begins, a request may begin behind a gap. */
-  bytes(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void;
+  bytes(bytes: Uint8Array, timestampMs: number): void;
   gap(length: number): void;
 }
 
@@ -42,11 +42,15 @@ export class UpgradeOffer {
   /** How much of HTTP/2's preface has come; {@link NO_PREFACE}: it is none. */
   private prefaceLength = 0;
 
-  /** `isConnect`: what follows may be anything, requests of another server included, and shows nothing. */
+  /**
+   * `isConnect`: what follows may be anything, requests of another server included, and shows nothing. `isLeftOut`: the
+   * offer is not forwarded, and what follows shows only whether requests go on.
+   */
   constructor(
     private readonly memory: HeldMemory,
     private readonly lineBytesMax: number,
     isConnect: boolean,
+    readonly isLeftOut: boolean,
   ) {
     this.queue = new ByteQueue(memory);
     this.line.begin(true);
@@ -95,9 +99,10 @@ export class UpgradeOffer {
       if (run < 0) {
         sink.gap(-run);
       } else {
-        const isInOne = run <= queue.firstLength;
-        sink.bytes(isInOne ? queue.bytes : queue.beginning(run), isInOne ? queue.offset : 0, run, this.timestampMs);
+        // A copy, which stays as it is until the batch ends, as all bytes that are handed on.
+        const bytes = queue.beginning(run).slice();
         queue.drop(run);
+        sink.bytes(bytes, this.timestampMs);
       }
     }
     this.clear();
@@ -139,11 +144,12 @@ export class UpgradeOffer {
     this.lookForPreface(bytes, at, end);
     if (this.prefaceLength === HTTP2_PREFACE.length) this.verdict = Verdict.HTTP2;
     if (this.verdict !== Verdict.UNKNOWN || (this.prefaceLength > 0 && this.line.outcome !== MORE)) return;
-    const stop = this.line.outcome === MORE ? this.line.feed(bytes, at, end) : end;
+    const most = Math.min(end, at + this.lineBytesMax - this.lineLength);
+    const stop = this.line.outcome === MORE ? this.line.feed(bytes, at, most) : at;
     this.lineLength += stop - at;
-    if (this.line.outcome === DONE) this.verdict = Verdict.DECLINED;
-    // It begins like HTTP/2, and no request line does.
-    else if (this.prefaceLength > 0) return;
-    else if (this.line.outcome !== MORE || this.lineLength > this.lineBytesMax) this.verdict = Verdict.ACCEPTED;
+    // What is too long was a request line as far as anyone would read it.
+    if (this.line.outcome === DONE || (this.line.outcome === MORE && stop < end)) this.verdict = Verdict.DECLINED;
+    // What begins like HTTP/2 is no request line, and may be that.
+    else if (this.line.outcome !== MORE && this.prefaceLength <= 0) this.verdict = Verdict.ACCEPTED;
   }
 }

@@ -92,6 +92,7 @@ export class Upstream implements SocketEvents, TimerOwner {
   private peerEnded = false;
   /** Bytes went or came on it. */
   private hasCarried = false;
+  private hasReceived = false;
   /** The listener is to be told when all was taken, also if that is at once. */
   tellsDrained = false;
   private isDetached = false;
@@ -253,6 +254,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     // Who is not listened to any more is not waited for, however much it says.
     if (!this.isDetached) this.activeMs = destination.tickedMs;
     this.hasCarried = true;
+    this.hasReceived = true;
     destination.progressMs = destination.tickedMs;
     this.listener?.received(bytes);
   }
@@ -271,7 +273,7 @@ export class Upstream implements SocketEvents, TimerOwner {
       counters.upstream.closed++;
     } else {
       counters.upstream.broken++;
-      report.broken(how, this.backlogBytes);
+      report.broken(how, this.backlogBytes, !this.hasReceived);
     }
     this.socket = null;
     this.close(how);

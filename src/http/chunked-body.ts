@@ -61,6 +61,14 @@ export class ChunkedBody {
     this.room = Infinity;
   }
 
+  /** The next `length` bytes are missing. False: it cannot be told what was in them, and nothing is skipped. */
+  skip(length: number): boolean {
+    if (this.state !== DATA || length > this.size) return false;
+    this.size -= length;
+    if (this.size === 0) this.state = DATA_RETURN;
+    return true;
+  }
+
   /** Reads on, from `at` to `end` at most. Returns where it stopped. */
   feed(bytes: Uint8Array, at: number, end: number): number {
     while (at < end) {

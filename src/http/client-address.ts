@@ -9,15 +9,17 @@ const MAPPED = [0, 0, 0, 0, 0, 0xffff];
 
 /** Of a flow's identity, whose first four words are the client's address. */
 export function clientAddress(identity: Int32Array): string {
-  const words = [...identity.subarray(0, GROUPS_LEN / 2)];
-  return addressText(words.flatMap((word) => [(word >>> 16) & 0xffff, word & 0xffff]));
+  return addressText(groupsOfWords(identity.subarray(0, GROUPS_LEN / 2)));
+}
+
+/** The eight groups of an address in four words. */
+export function groupsOfWords(words: Int32Array): number[] {
+  return [...words].flatMap((word) => [(word >>> 16) & 0xffff, word & 0xffff]);
 }
 
 /** `groups`: the eight of an IPv6 address; an IPv4 address mapped to IPv6 is written as IPv4. */
 export function addressText(groups: readonly number[]): string {
-  if (MAPPED.every((group, i) => groups[i] === group)) {
-    return ipv4Text(groups.slice(MAPPED.length));
-  }
+  if (isIpv4(groups)) return ipv4Text(groups.slice(MAPPED.length));
   const text = groups.map((group) => group.toString(16)).join(":");
   // The longest run of zeros, the first one if several are as long; a single one is written.
   const runs = [...text.matchAll(/(?<=^|:)0(:0)+(?=:|$)/g)];
@@ -36,17 +38,31 @@ export function ipv4Text(groups: readonly number[]): string {
 
 /** The same address as {@link addressText} writes it; null: the text is no address of that version. */
 export function parseAddress(text: string, version: 4 | 6): string | null {
+  const groups = addressGroups(text, version);
+  return groups === null ? null : addressText(groups);
+}
+
+/** The eight groups of an address, of IPv4 mapped to IPv6; null: the text is no address of that version. */
+export function addressGroups(text: string, version: 4 | 6): readonly number[] | null {
   const host = version === 4 ? text : `[${text}]`;
   if (!(version === 4 ? /^\d{1,3}(\.\d{1,3}){3}$/ : /^[\da-f:.]+$/i).test(text)) return null;
   // The URL Standard reads both as we do, but for octal numbers in IPv4.
   const url = URL.parse(`http://${host}/`);
   if (url === null) return null;
-  if (version === 4) return url.hostname === text ? text : null;
+  if (version === 4) {
+    const [a, b, c, d] = text.split(".").map(Number) as [number, number, number, number];
+    return url.hostname === text ? [...MAPPED, (a << 8) | b, (c << 8) | d] : null;
+  }
   const [head = "", tail] = url.hostname.slice(1, -1).split("::");
   const groupsOf = (part: string) => (part === "" ? [] : part.split(":").map((group) => parseInt(group, 16)));
   const before = groupsOf(head);
-  if (tail === undefined) return addressText(before);
+  if (tail === undefined) return before;
   const after = groupsOf(tail);
   const zeros = new Array<number>(GROUPS_LEN - before.length - after.length).fill(0);
-  return addressText([...before, ...zeros, ...after]);
+  return [...before, ...zeros, ...after];
+}
+
+/** Whether {@link addressGroups} are of an IPv4 address. */
+export function isIpv4(groups: readonly number[]): boolean {
+  return MAPPED.every((group, i) => groups[i] === group);
 }

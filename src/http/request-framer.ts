@@ -5,6 +5,7 @@
  * Bytes are looked at once, where they lie, whatever pieces they come in. Only while a request line
  * that was begun behind a hole is not decided is it copied, and what may be a PROXY protocol header.
  */
+import { announcedLength } from "./announced-body.ts";
 import { CR, LF } from "./chars.ts";
 import { ChunkedBody } from "./chunked-body.ts";
 import { HTTP2_PREFACE, isHttp2, isTls, RECORD_TYPE_HANDSHAKE, RECORD_VERSION_MAJOR } from "./foreign.ts";
@@ -71,6 +72,8 @@ export class RequestFramer {
   private from = 0;
   /** The request under way was told to be damaged: it is read on for its end alone. */
   private isDamaged = false;
+  /** By gaps alone: what follows may be looked through for a request. */
+  private isOnlyHoled = false;
   /** It was found behind a gap, and its head is not whole yet: it may be none. */
   private isFound = false;
 
@@ -85,6 +88,8 @@ export class RequestFramer {
   private proxy: ProxyHeader | null = null;
   private isPassingRest = false;
 
+  /** Out of step: what is still to come of a body of which only the end of the header section was seen. */
+  private announced = 0;
   /** The candidate's bytes from earlier pushes. */
   private held = NOTHING;
   private heldLength = 0;
@@ -112,7 +117,7 @@ export class RequestFramer {
     this.from = offset;
     this.isPassingRest = false;
     let at = offset;
-    if (this.state === LOST) at = this.seek(bytes, offset, end);
+    if (this.state === LOST) at = this.announced > 0 ? this.passAnnounced(length, end) : this.seek(bytes, offset, end);
     else if (this.state === CANDIDATE) at = this.decide(bytes, offset, end);
     while (at < end && !this.isPassingRest) at = this.step(bytes, at, end);
     this.tellRest(bytes, end);
@@ -123,6 +128,7 @@ export class RequestFramer {
     if (this.state === PROXY) this.noProxyHeader();
     switch (this.state) {
       case LOST:
+        this.announced = Math.max(this.announced - length, 0);
         if (this.owesDamage) this.lose("gap");
         break;
       case CANDIDATE:
@@ -133,12 +139,16 @@ export class RequestFramer {
       case BODY:
         this.gapInBody(length);
         break;
+      case CHUNKED:
+        if (this.chunked!.skip(length)) this.damage("gap");
+        else this.loseEnd();
+        break;
       case AFTER_CLOSE:
       case PASSING:
       case OVER:
         break;
       default:
-        this.lose("gap");
+        this.loseEnd();
     }
   }
 
@@ -176,10 +186,15 @@ export class RequestFramer {
     this.openingLength = 0;
   }
 
-  /** The same of one that was within a request, which was told to be damaged. */
-  goOnLost(): void {
+  /** The same of one that was within a request, which was told to be damaged. `bodyLeft`: as it was told. */
+  goOnLost(bodyLeft: number): void {
     this.owesDamage = false;
     this.isUnproven = false;
+    if (bodyLeft === 0) return;
+    this.state = BODY;
+    this.remaining = bodyLeft;
+    this.isDamaged = true;
+    this.isOnlyHoled = true;
   }
 
   /** Nothing has come yet. */
@@ -202,9 +217,20 @@ export class RequestFramer {
     return (this.state === LINE || this.state === FIELDS) && !this.isDamaged;
   }
 
+  /** Of a body of known length, what is still to come; 0: none is under way. */
+  get bodyLeft(): number {
+    return this.state === BODY ? this.remaining : 0;
+  }
+
   /** Nothing that comes is framed any more. */
   get isOver(): boolean {
     return this.state === OVER || this.state === AFTER_CLOSE;
+  }
+
+  /** Where another framer went on now, it could not know where the next request begins, and must not guess. */
+  get isLastOfAll(): boolean {
+    if (this.state === BODY) return this.afterRequest === AFTER_CLOSE;
+    return this.isOver || this.isBroken;
   }
 
   /** Picked up in its middle, and something has come that may have been a request's. */
@@ -496,8 +522,14 @@ export class RequestFramer {
 
   // Damage, and the way back into step.
 
+  /** The request under way is damaged, and not by gaps alone. */
+  private get isBroken(): boolean {
+    return this.isDamaged && !this.isOnlyHoled;
+  }
+
   /** The request under way is damaged. Each is so once. */
   private damage(reason: DamageReason): void {
+    this.isOnlyHoled = reason === "gap" && !this.isBroken;
     if (this.isDamaged) return;
     this.isDamaged = true;
     this.sink.damaged(reason);
@@ -510,10 +542,21 @@ export class RequestFramer {
       this.lose(reason);
     } else {
       this.damage(reason);
-      this.isDamaged = false;
-      this.state = OVER;
+      this.endDamaged();
     }
     return end;
+  }
+
+  /** Nobody reads on behind it: what follows is never guessed to be a request. */
+  private endDamaged(): void {
+    this.isDamaged = false;
+    this.state = OVER;
+  }
+
+  /** A gap, behind which it is not known where the request under way ends. */
+  private loseEnd(): void {
+    if (this.isBroken) this.endDamaged();
+    else this.lose("gap");
   }
 
   /** A gap, or the end, where it cannot be told what it was in. */
@@ -523,6 +566,13 @@ export class RequestFramer {
     this.isFound = false;
     this.state = LOST;
     this.owesDamage = false;
+    this.announced = 0;
+  }
+
+  /** The push begins within a body. */
+  private passAnnounced(length: number, end: number): number {
+    this.announced = Math.max(this.announced - length, 0);
+    return end;
   }
 
   private gapInBody(length: number): void {
@@ -593,6 +643,7 @@ export class RequestFramer {
     this.hasSkipped = true;
     if (this.isUnproven && isTls(bytes, offset, end)) return this.foreign("tls", bytes, offset);
     if (this.isUnproven && isHttp2(bytes, offset, end)) return this.foreign("http2", bytes, offset);
+    this.announced = announcedLength(this.fields, bytes, offset, end);
     return end;
   }
 

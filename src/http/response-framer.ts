@@ -1,5 +1,5 @@
 /**
- * From what an endpoint answers to its responses. https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+ * From what an endpoint sends to its responses. https://www.rfc-editor.org/rfc/rfc9112#section-6.3
  * Only where a response ends is looked for, as leniently as curl does. Bodies are passed over; nothing is kept.
  */
 import { CR, LF } from "./chars.ts";

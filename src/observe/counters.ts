@@ -6,7 +6,8 @@
  *     flows.opened + flows.picked_up = flows.closed + flows.evicted + flows.active   (less those that still wait for their SYN)
  *     requests.seen = requests.forwarded + requests.damaged + Σ requests.dropped     (once drained; --mode http)
  *     requests.forwarded = requests.answered + responses.unanswered + responses.cancelled   (likewise)
- *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes              (once drained; --mode tcp)
+ *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes + streams.dropped_bytes
+ *                                                                                    (once drained; --mode tcp)
  *
  * Names are those of --summary; a name with `dropped` by reason is an array in the order of
  * DROP_REASONS until it is shown.
@@ -23,6 +24,7 @@ import {
   http2Counters,
   requestCounters,
   responseCounters,
+  streamCounters,
   upstreamCounters,
 } from "../forward/counters.ts";
 
@@ -46,6 +48,7 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly grpc_status = grpcStatusCounters();
   readonly http2 = http2Counters();
   readonly foreign = foreignCounters();
+  readonly streams = streamCounters();
   readonly upstream = upstreamCounters();
   readonly delay = delayCounters();
 
@@ -69,6 +72,7 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
       grpc_status: { ...this.grpc_status },
       http2: { ...this.http2 },
       foreign: { ...this.foreign },
+      streams: { ...this.streams, dropped: { ...this.streams.dropped } },
       upstream: { ...this.upstream },
       delay: { count: this.delay.count, sum_ms: this.delay.sum_ms, buckets },
     };

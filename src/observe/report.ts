@@ -1,8 +1,9 @@
 /** What is told of a run: a line while there is traffic, warnings that are due once, the totals. */
-import type { ForwardAddress } from "../address.ts";
+import { addressName, type ForwardAddress } from "../address.ts";
 import { Drop } from "../decode/drop-reason.ts";
+import type { Encapsulation } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
-import type { RequestDrop } from "../forward/counters.ts";
+import { POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
 import type { Counters } from "./counters.ts";
 import type { Log } from "./log.ts";
 
@@ -32,10 +33,18 @@ const UNFORWARDED_DROPS: readonly RequestDrop[] = [
   "waiting_limit",
 ];
 
+/** So many requests, of which these are some, have met with the same decision. */
+export interface DryRunVerdict {
+  readonly by: string;
+  readonly count: number;
+  readonly examples: readonly string[];
+}
+
 export interface ReportOptions {
   readonly address: ForwardAddress;
-  readonly vni: number;
-  readonly port: number;
+  readonly encapsulation?: Encapsulation;
+  readonly vnis: readonly number[] | "any";
+  readonly ports: readonly number[];
   readonly threads: number;
 }
 
@@ -87,10 +96,15 @@ export class RunReport {
     );
   }
 
-  broken(how: "closed" | "reset", lostBytes: number): void {
+  /** `isSilent`: the endpoint has sent nothing on it. With TLS 1.3 it refuses a client only behind the handshake. */
+  broken(how: "closed" | "reset", lostBytes: number, isSilent: boolean): void {
+    const isRefusal = isSilent && this.options.address.isSecure === true;
     this.log.warnOften(
       "broken",
-      `${this.endpointName} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost`,
+      `${this.endpointName} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost` +
+        (isRefusal
+          ? "; it has sent nothing on it: if it wants a client certificate, give --tls-cert and --tls-key"
+          : ""),
     );
   }
 
@@ -112,18 +126,20 @@ export class RunReport {
 
   /** Whom the mirror frames were for that were not for us: told once, if none was. */
   strangers({ vnis, ports }: Strangers): void {
-    const { vni, port } = this.options;
-    if (this.counters.frames.segments > 0) return;
+    const { vnis: ourVnis, ports: ourPorts } = this.options;
+    const wanted = ourPorts.join(" or ");
+    // Plain frames are of whatever this host talks: that there is more than ours says nothing.
+    if (this.counters.frames.segments > 0 || this.options.encapsulation === "none") return;
     const [otherVnis, otherPorts] = [total(vnis), total(ports)];
     if (otherPorts >= STRANGERS_MIN) {
       this.once(
         "port",
-        `${otherPorts} mirrored segments of VNI ${vni} were for port ${listed(ports)}, none for ${port}: is original_destination_port the one that production listens on?`,
+        `${otherPorts} mirrored segments of ${vniName(ourVnis)} were for port ${listed(ports)}, none for ${wanted}: is original_destination_port the one that production listens on?`,
       );
-    } else if (otherVnis >= STRANGERS_MIN) {
+    } else if (otherVnis >= STRANGERS_MIN && ourVnis !== "any") {
       this.once(
         "VNI",
-        `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${vni}: is it the mirror session's VNI?`,
+        `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${ourVnis.join(" or ")}: is it the mirror session's VNI?`,
       );
     }
   }
@@ -181,7 +197,10 @@ export class RunReport {
     if (newFrames === 0 && newBytes === 0) return;
     this.log.info(
       `${perSecond(newFrames, seconds)} frames/s, ${perSecond(newBytes, seconds)} bytes/s forwarded; ${flows.active} flows active, ` +
-        `${this.counters.reassembly.gaps} gaps, ${frames.kernel_dropped} frames dropped by the kernel so far`,
+        `${this.counters.reassembly.gaps} gaps, ${frames.kernel_dropped} frames dropped by the kernel` +
+        `${leftOut(this.counters)
+          .map((words) => `, ${words}`)
+          .join("")} so far`,
       this.counters.snapshot(),
     );
   }
@@ -191,7 +210,8 @@ export class RunReport {
     this.log.finish();
     const totals = this.counters.snapshot();
     const { frames, flows, reassembly, requests, responses, upstream } = totals;
-    const unsent = Object.entries(requests.dropped).filter(([, count]) => count > 0);
+    const unsent = Object.entries(requests.dropped).filter(([reason, count]) => count > 0 && !isByPolicy(reason));
+    const chosenAway = leftOut(this.counters);
     const dropped = Object.entries(frames.dropped).filter(([, count]) => count > 0);
     const lines = [
       `Totals: ${frames.captured} frames captured, of which ${frames.segments} were segments of ours`,
@@ -206,10 +226,19 @@ export class RunReport {
               (responses.cancelled > 0 ? `, ${responses.cancelled} cancelled` : ""),
           ]
         : []),
+      ...(chosenAway.length > 0 ? [`Left out by policy: ${chosenAway.join(", ")}`] : []),
       `Endpoint: ${upstream.bytes} bytes on ${upstream.connects} connections, ${upstream.connect_errors} could not be made, ${upstream.broken} broke, ${upstream.given_up} were given up, ${upstream.lost_bytes} bytes lost`,
     ];
     if (this.log.format === "json") this.log.info(lines[0]!, totals);
     else for (const line of lines) this.log.info(line);
+  }
+
+  /** What a dry run would have done with the requests, by what decides. */
+  dryRun(verdicts: readonly DryRunVerdict[]): void {
+    for (const { by, count, examples } of verdicts) {
+      const shown = `${examples.join(", ")}${count > examples.length ? ", …" : ""}`;
+      this.log.info(`Dry run: ${count} ${plural(count, "request")}: ${by} (${shown})`, { by, count, examples });
+    }
   }
 
   /**
@@ -239,9 +268,28 @@ export class RunReport {
   }
 
   private get endpointName(): string {
-    const { host, port } = this.options.address;
-    return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+    return addressName(this.options.address);
   }
+}
+
+function isByPolicy(reason: string): boolean {
+  return (POLICY_DROPS as readonly string[]).includes(reason);
+}
+
+/** What was not to be forwarded, in words: it is neither damage nor loss. */
+function leftOut({ requests, streams }: Counters): string[] {
+  const connections = Object.values(streams.dropped).reduce((sum, count) => sum + count, 0);
+  return [
+    ...POLICY_DROPS.filter((reason) => requests.dropped[reason] > 0).map(
+      (reason) => `${requests.dropped[reason]} ${plural(requests.dropped[reason], "request")} ${reason}`,
+    ),
+    ...(connections > 0 ? [`${connections} ${plural(connections, "connection")}`] : []),
+  ];
+}
+
+/** The mirror sessions' VNIs, as messages name them. */
+export function vniName(vnis: readonly number[] | "any"): string {
+  return vnis === "any" ? "any VNI" : `VNI ${vnis.join(", ")}`;
 }
 
 function plural(count: number, noun: string): string {

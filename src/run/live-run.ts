@@ -3,9 +3,10 @@ import { availableParallelism } from "node:os";
 import { InterfaceState } from "../capture/interface.ts";
 import { guardPort } from "../capture/port-guard.ts";
 import type { Config } from "../config.ts";
+import { tunnelPort } from "../decode/tunnel.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
-import type { RunReport } from "../observe/report.ts";
+import { type RunReport, vniName } from "../observe/report.ts";
 import { hurry } from "./priority.ts";
 import { SecondLook } from "./second-look.ts";
 import { Shards, type StartThread } from "../shard/shards.ts";
@@ -19,11 +20,14 @@ export class LiveRun {
     private readonly secondLook: SecondLook,
     private readonly report: RunReport,
     private readonly log: Log,
-    private readonly interfaceName: string,
+    private readonly config: Config,
     private readonly interfaceState: InterfaceState,
   ) {}
 
-  /** Undefined: `stop` was requested before anything was captured. Throws RefusalError, ShardError. */
+  /**
+   * Opens all that {@link run} needs. Undefined: `stop` was requested before anything was captured. Throws RefusalError,
+   * ShardError.
+   */
   static async start(
     config: Config,
     counters: Counters,
@@ -33,7 +37,7 @@ export class LiveRun {
     stop: Stop,
   ): Promise<LiveRun | undefined> {
     // Linux keeps it by thread, and threads inherit it.
-    hurry((refusal) => log.debug(refusal));
+    const hurried = hurry((refusal) => log.debug(refusal));
     const cores = availableParallelism();
     if (config.threads > cores) {
       log.warn(
@@ -46,24 +50,16 @@ export class LiveRun {
     if (libraryName === undefined) return undefined;
     const secondLook = new SecondLook(config, counters);
     log.debug(`Using ${libraryName}`);
-    if (!guardPort(config.vxlanPort)) log.debug(`UDP port ${config.vxlanPort} has an owner already`);
-    const { host, port } = config.address;
-    log.info(
-      `Capturing on ${config.interfaceName}: VNI ${config.vni}, port ${config.port}, ` +
-        `forwarding to ${host} port ${port} (${counted(config.threads, "thread")})`,
-    );
-    return new LiveRun(
-      shards,
-      secondLook,
-      report,
-      log,
-      config.interfaceName!,
-      new InterfaceState(config.interfaceName!),
-    );
+    const guarded = tunnelPort(config);
+    if (guarded !== undefined && !guardPort(guarded)) log.debug(`UDP port ${guarded} has an owner already`);
+    // An ordinary user may not ask for it.
+    if (config.user !== undefined) await hurried;
+    return new LiveRun(shards, secondLook, report, log, config, new InterfaceState(config.interfaceName!));
   }
 
   /** Captures until `stop` is requested. Throws RefusalError, ShardError. */
   async run(stop: Stop): Promise<void> {
+    this.begin();
     const ticker = setInterval(() => this.look(), LOOK_MS);
     try {
       await stop.unless(this.shards.failure);
@@ -82,10 +78,19 @@ export class LiveRun {
     });
   }
 
+  private begin(): void {
+    const { interfaceName, vnis, ports, address, threads } = this.config;
+    this.shards.begin();
+    this.log.info(
+      `Capturing on ${interfaceName}: ${vniName(vnis)}, port ${ports.join(", ")}, forwarding to ${address.host} port ${address.port}` +
+        `${address.isSecure === true ? " with TLS" : ""} (${counted(threads, "thread")})`,
+    );
+  }
+
   private look(): void {
     this.shards.addUp();
     this.secondLook.take();
-    this.report.interfaceIs(this.interfaceState.look(), this.interfaceName);
+    this.report.interfaceIs(this.interfaceState.look(), this.config.interfaceName!);
     this.report.strangers(this.secondLook.strangers);
   }
 }

@@ -16,8 +16,11 @@ const AUTOGROUP = "/proc/self/autogroup";
 const AUTOGROUP_TRIES = 5;
 const AUTOGROUP_RETRY_MS = 100;
 
-/** Asks for a higher priority, for this thread and those that it starts. `told` hears what is refused, and why. */
-export function hurry(told: (refusal: string) => void): void {
+/**
+ * Asks for a higher priority, for this thread and those that it starts, at once; resolves when the session has been
+ * given one too. `told` hears what is refused, and why.
+ */
+export async function hurry(told: (refusal: string) => void): Promise<void> {
   try {
     setPriority(CAPTURE_NICE);
   } catch (error) {
@@ -25,9 +28,8 @@ export function hurry(told: (refusal: string) => void): void {
     told(`The system gives no priority (CAP_SYS_NICE): ${(error as Error).message}`);
     return;
   }
-  void setAutogroup().then((refusal) => {
-    if (refusal !== undefined) told(`The system gives the session no priority (${AUTOGROUP}): ${refusal}`);
-  });
+  const refusal = await setAutogroup();
+  if (refusal !== undefined) told(`The system gives the session no priority (${AUTOGROUP}): ${refusal}`);
 }
 
 /** Returns why it is refused; undefined where it is not, or sessions are not grouped. */

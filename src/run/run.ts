@@ -5,6 +5,7 @@
 import { statSync } from "node:fs";
 import { isatty } from "node:tty";
 import { Savefile } from "../capture/savefile.ts";
+import { becomeUser, findUser } from "../capture/user.ts";
 import type { Config } from "../config.ts";
 import { Clock } from "../clock.ts";
 import { DRAIN_MS } from "../shard/drain.ts";
@@ -30,6 +31,7 @@ const STATUS_NOT_DONE = 1;
  * RefusalError, ShardError.
  */
 export async function run(config: Config, startThread: StartThread): Promise<number> {
+  const user = config.user === undefined ? undefined : findUser(config.user);
   const clock = new Clock();
   const log = new Log(config.logLevel, config.logFormat, clock.now);
   const summary = config.summary === undefined ? undefined : SummaryFile.open(config.summary);
@@ -41,12 +43,21 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   const counters = new Counters();
   const report = new RunReport(log, counters, config, clock.now);
   log.debug(VERSION_LINE);
+  if (config.tlsInsecure && config.address.isSecure === true) {
+    log.warn(
+      "Certificates are not verified (--tls-insecure): whoever answers at the endpoint's address gets what is forwarded",
+    );
+  }
 
   const start = async () => {
     if (config.read !== undefined) return startReading(config, config.read, counters, report, log, clock);
     return LiveRun.start(config, counters, report, log, startThread, stop);
   };
   const source = await start();
+  if (user !== undefined) {
+    becomeUser(user);
+    log.debug(`Running as ${user.name}`);
+  }
   const ticker = setInterval(() => report.tick(), REPORT_MS);
   let status = source === undefined ? STATUS_DONE : await runToEnd(source, stop, log);
   clearInterval(ticker);

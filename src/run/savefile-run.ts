@@ -3,6 +3,7 @@ import type { RecordSource } from "../capture/record-source.ts";
 import type { Config } from "../config.ts";
 import type { Clock } from "../clock.ts";
 import { drain, finish, turn } from "../shard/drain.ts";
+import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
 import { bunConnector } from "../forward/socket.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import type { Counters } from "../observe/counters.ts";
@@ -40,7 +41,10 @@ export class SavefileRun {
     private readonly progress?: Progress,
   ) {
     this.memory = new MemoryGuard(config.maxBufferMib);
-    this.shard = new Shard(shardOptions(config, 1), counters, report, bunConnector, clock.now);
+    // Plain frames that come as they are captured may be our own.
+    const own = config.encapsulation === "none" && config.read === "-" ? new OwnConnections() : undefined;
+    const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
+    this.shard = new Shard({ ...shardOptions(config, 1), own }, counters, report, connector, clock.now);
   }
 
   /** Takes all records, until the savefile ends or `stop` is requested. Throws RefusalError. */
@@ -70,5 +74,6 @@ export class SavefileRun {
     await finish(this.shard, this.memory, stop);
     await drain(this.shard, this.clock.now, stop);
     this.report.strangers(this.shard.strangers);
+    if (this.shard.dryRun !== null) this.report.dryRun(this.shard.dryRun.results);
   }
 }

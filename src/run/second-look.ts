@@ -29,7 +29,8 @@ export class SecondLook {
     config: Config,
     private readonly counters: Counters,
   ) {
-    const { vni, port, vxlanPort } = config;
+    const { encapsulation, vxlanPort, vnis, ports } = config;
+    const mirror = { encapsulation, vxlanPort, vnis, ports };
     this.capture = LiveCapture.open({
       interfaceName: config.interfaceName!,
       captureBufferMib: BUFFER_MIB,
@@ -38,8 +39,8 @@ export class SecondLook {
       snapshotBytes: SNAPSHOT_BYTES,
     });
     this.capture.sinceMs = 0;
-    this.decoder = new Decoder({ vxlanPort, vni, port }, this.sampled);
-    this.capture.accept(refusedFilter({ linkType: this.capture.linkType, vxlanPort, vni, port }));
+    this.decoder = new Decoder(mirror, this.sampled);
+    this.capture.accept(refusedFilter({ ...mirror, linkType: this.capture.linkType }));
   }
 
   /** Whom the sampled frames were for. */

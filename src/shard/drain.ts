@@ -1,8 +1,8 @@
-/** The end of a shard: nothing more comes, and answers are still on their way. */
+/** The end of a shard: nothing more comes, and responses are still on their way. */
 import type { MemoryGuard } from "../memory/memory-guard.ts";
 import type { Shard } from "./shard.ts";
 
-/** How long answers may come in after a signal. */
+/** How long responses may come in after a signal. */
 export const DRAIN_MS = 5000;
 const TICK_MS = 5;
 /** Flows that are ended at once when nothing more comes. */

@@ -1,4 +1,4 @@
-/** A shard on an interface, in a thread of its own: frames as they come, and what the endpoint answers. */
+/** A shard on an interface, in a thread of its own: frames as they come, and the endpoint's responses. */
 import { createFanout, joinFanout } from "../capture/fanout.ts";
 import { fanoutProgram } from "../filter/fanout-program.ts";
 import { FrameWait } from "../capture/frame-wait.ts";
@@ -9,9 +9,11 @@ import { Clock } from "../clock.ts";
 import { isSupportedLinkType } from "../decode/link.ts";
 import { drain, finish, turn } from "./drain.ts";
 import { RefusalError } from "../errors.ts";
+import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
 import { bunConnector } from "../forward/socket.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import { Counters } from "../observe/counters.ts";
+import type { Shared } from "./messages.ts";
 import { Shard, type ShardReport } from "./shard.ts";
 import { shardOptions } from "./setup.ts";
 
@@ -36,6 +38,8 @@ export class LiveShard {
   private readonly shard: Shard;
   private readonly capture: LiveCapture;
   private readonly memory: MemoryGuard;
+  /** Undefined before {@link accept}. */
+  private wait: FrameWait | undefined;
   /** When the kernel was told to refuse; Infinity: it was not. */
   private refusedMs = Infinity;
 
@@ -44,8 +48,12 @@ export class LiveShard {
     private readonly config: Config,
     shards: number,
     report: ShardReport,
+    shared: Shared,
   ) {
-    this.shard = new Shard(shardOptions(config, shards), this.counters, report, bunConnector, this.clock.now);
+    const own = shared.own === null ? undefined : new OwnConnections(shared.own);
+    const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
+    const options = { ...shardOptions(config, shards, shared.rate), own };
+    this.shard = new Shard(options, this.counters, report, connector, this.clock.now);
     this.memory = new MemoryGuard(config.maxBufferMib);
     this.capture = LiveCapture.open({
       interfaceName: config.interfaceName!,
@@ -64,21 +72,17 @@ export class LiveShard {
   /** Divides the interface with the other shards. `id` null: makes the group. Returns its id. Throws RefusalError. */
   shareInterface(id: number | null): number {
     const { fd } = this.capture;
-    const shared =
-      id === null
-        ? createFanout(fd, fanoutProgram({ vxlanPort: this.config.vxlanPort }))
-        : joinFanout(fd, id)
-          ? id
-          : undefined;
+    const shared = id === null ? createFanout(fd, fanoutProgram(this.config)) : joinFanout(fd, id) ? id : undefined;
     if (shared === undefined)
       throw this.refusal("the kernel does not divide it among threads (PACKET_FANOUT); use --threads 1");
     return shared;
   }
 
-  /** Has the kernel accept our frames. Throws RefusalError. */
-  accept(): void {
-    const { vni, port, vxlanPort } = this.config;
-    this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, vxlanPort, vni, port }));
+  /** Has the kernel accept our frames, and opens what {@link run} needs. Throws RefusalError. */
+  async accept(): Promise<void> {
+    const { encapsulation, vxlanPort, vnis, ports } = this.config;
+    this.wait = await FrameWait.create(this.capture.fd);
+    this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, encapsulation, vxlanPort, vnis, ports }));
   }
 
   /** Closes the interface, where nothing is to be captured after all: {@link run} is not to be called then. */
@@ -98,13 +102,13 @@ export class LiveShard {
    */
   async run(sinceMs: number, counted: () => void): Promise<void> {
     const { capture, shard, memory, clock } = this;
+    const wait = this.wait!;
     capture.sinceMs = sinceMs;
-    const wait = await FrameWait.create(capture.fd);
     let statsDueMs = 0;
     let lastFrameMs = 0;
     let hasFrames = true;
     for (;;) {
-      // Answers first: a request whose turn that makes it leaves with this batch.
+      // Responses first: a request whose turn that makes it leaves with this batch.
       await turn();
       const nowMs = clock.now();
       capture.setTime(nowMs, clock.aheadMs);
@@ -125,7 +129,7 @@ export class LiveShard {
         this.countKernelDrops();
         counted();
       }
-      // Answers that nothing waits for are read when the next frames come, many at a time.
+      // Responses that nothing waits for are read when the next frames come, many at a time.
       if (shard.isSettled && this.refusedMs === Infinity) hasFrames = wait.sleep(IDLE_SLEEP_MS);
       else if (shard.awaitsEndpoint) hasFrames = wait.sleep(SLEEP_MS);
       else hasFrames = wait.sleepUntilFrames(SLEEP_MS);
@@ -134,7 +138,7 @@ export class LiveShard {
     capture.close();
   }
 
-  /** Forwards what was captured, and waits for its answers, but not for ever. */
+  /** Forwards what was captured, and waits for its responses, but not for ever. */
   async finish(): Promise<void> {
     const stop = { requested: true };
     await finish(this.shard, this.memory, stop);

@@ -1,11 +1,20 @@
 /** What the main thread and the threads of the shards say to each other. None of it is per packet. */
 import type { Config } from "../config.ts";
+import type { SharedConnections } from "../forward/own-connections.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Counters } from "../observe/counters.ts";
 
+/** What the shards of a run have in common. */
+export interface Shared {
+  /** Of --max-rate (policy/rate.ts). */
+  readonly rate: SharedArrayBuffer;
+  /** Our connections that may be among the frames; null: none can be. */
+  readonly own: SharedConnections | null;
+}
+
 export type ToShard =
   /** Open the interface, refusing every frame. `fanoutId` null: make the group (if there are several shards). */
-  | { kind: "open"; config: Config; shards: number; fanoutId: number | null }
+  | { kind: "open"; config: Config; shards: number; fanoutId: number | null; shared: Shared }
   /** Have the kernel accept our frames; those from before `begin`'s time are passed over. */
   | { kind: "accept" }
   | { kind: "begin"; sinceMs: number }
@@ -13,7 +22,7 @@ export type ToShard =
   | { kind: "close" }
   /** Have the kernel refuse every frame. */
   | { kind: "refuse" }
-  /** Forward what was captured, wait for its answers, and end. */
+  /** Forward what was captured, wait for its responses, and end. */
   | { kind: "finish" };
 
 export type FromShard =

@@ -1,9 +1,17 @@
 /** What a shard is told of what the program was asked to do. */
 import type { Config } from "../config.ts";
+import { readTls } from "../forward/tls.ts";
+import { policyOf } from "../policy/policy.ts";
 import type { ShardOptions } from "./shard.ts";
 
-/** For one of `shards`: what the program may hold and remember is divided among them. */
-export function shardOptions(config: Config, shards: number): ShardOptions {
+/** RFC 7301, section 6. */
+const HTTP_1_1 = "http/1.1";
+
+/**
+ * For one of `shards`: what the program may hold and remember is divided among them. `rate`: what they share of
+ * --max-rate, where there are several. Throws RefusalError.
+ */
+export function shardOptions(config: Config, shards: number, rate?: SharedArrayBuffer): ShardOptions {
   const isRead = config.read !== undefined;
   return {
     ...config,
@@ -16,5 +24,10 @@ export function shardOptions(config: Config, shards: number): ShardOptions {
     maxResponseMs: config.maxResponseSeconds * 1000,
     measuresDelay: !isRead,
     sourceWaits: isRead,
+    policy: policyOf(config, rate),
+    tls:
+      config.address.isSecure === true
+        ? readTls(config, config.mode === "http" ? HTTP_1_1 : "", config.connectTimeoutMs)
+        : null,
   };
 }

@@ -4,7 +4,7 @@
  */
 import { Budget } from "../memory/budget.ts";
 import type { RecordSource } from "../capture/record-source.ts";
-import { Decoder } from "../decode/decoder.ts";
+import { Decoder, type DecoderOptions } from "../decode/decoder.ts";
 import { SEGMENT } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
 import { FlowTable } from "../flow/flow-table.ts";
@@ -12,20 +12,19 @@ import { Destination } from "../forward/destination.ts";
 import type { DestinationReport } from "../forward/destination-options.ts";
 import { HeldMemory } from "../forward/held-memory.ts";
 import { Load } from "../forward/load.ts";
+import { Tls, type TlsMaterial } from "../forward/tls.ts";
 import type { ForwardAddress } from "../address.ts";
 import type { Connector } from "../forward/socket.ts";
 import { HttpMode } from "../forward/http-mode.ts";
 import type { HttpOptions, HttpReport } from "../forward/http-options.ts";
 import { TcpMode, type TcpOptions } from "../forward/tcp-mode.ts";
 import { ArrayPool } from "../memory/array-pool.ts";
+import type { DryRun } from "../policy/dry-run.ts";
 import type { Counters } from "../observe/counters.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
-export interface ShardOptions extends HttpOptions, TcpOptions {
+export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
   readonly mode: "http" | "tcp";
-  readonly vxlanPort: number;
-  readonly vni: number;
-  readonly port: number;
   readonly address: ForwardAddress;
   readonly maxPendingPackets: number;
   readonly gapTimeoutMs: number;
@@ -35,6 +34,8 @@ export interface ShardOptions extends HttpOptions, TcpOptions {
   readonly maxRetries: number;
   readonly connectTimeoutMs: number;
   readonly measuresDelay: boolean;
+  /** For https:// destinations; null: there is none. */
+  readonly tls: TlsMaterial | null;
 }
 
 /** Where a shard's troubles are told. */
@@ -49,11 +50,12 @@ export class Shard {
   private readonly readAhead: ReadAhead;
   private readonly sourceWaits: boolean;
 
-  /** `now`: milliseconds since 1970, with fractions. */
+  /** `now`: milliseconds since 1970, with fractions. Throws RefusalError. */
   constructor(options: ShardOptions, counters: Counters, report: ShardReport, connector: Connector, now: () => number) {
     const budget = new Budget(options.maxBufferMib * 2 ** 20);
+    const { tls } = options;
     this.destination = new Destination(
-      options,
+      { ...options, tls: tls === null ? null : new Tls(options.address.host, tls) },
       counters,
       new HeldMemory(budget, new ArrayPool()),
       report,
@@ -90,6 +92,11 @@ export class Shard {
     }
     this.flush();
     return more;
+  }
+
+  /** What a dry run has found; null: it is none. */
+  get dryRun(): DryRun | null {
+    return this.http?.dryRun ?? null;
   }
 
   /** Whom the frames were for that were not for us. */

@@ -6,7 +6,9 @@
 import { availableParallelism } from "node:os";
 import type { Config } from "../config.ts";
 import { RefusalError, ShardError } from "../errors.ts";
+import { OwnConnections } from "../forward/own-connections.ts";
 import type { Counters } from "../observe/counters.ts";
+import { sharedRate } from "../policy/rate.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Answer, FromShard, ReportCall, ToShard } from "./messages.ts";
 import type { Stopping } from "./drain.ts";
@@ -42,15 +44,20 @@ export class Shards {
   }
 
   /**
-   * Starts capturing. Until all handles divide the interface, and accept, none takes a frame: it then takes those
-   * since one moment, the same for all. Returns libpcap's name; undefined: `stop` was requested, and nothing is
-   * captured. Throws RefusalError, ShardError.
+   * Has all handles divide the interface, and accept; none takes a frame until {@link begin}. Returns libpcap's name;
+   * undefined: `stop` was requested, and nothing is captured. Throws RefusalError, ShardError.
    */
   async start(stop: Stopping): Promise<string | undefined> {
     return Promise.race([this.startAll(stop), this.failure]);
   }
 
-  /** Stops capturing, has what was captured forwarded, and waits for its answers. Throws ShardError. */
+  /** Starts capturing: all take the frames since one moment, the same for all. */
+  begin(): void {
+    const sinceMs = Date.now();
+    for (const thread of this.threads) thread.say({ kind: "begin", sinceMs });
+  }
+
+  /** Stops capturing, has what was captured forwarded, and waits for its responses. Throws ShardError. */
   async stop(): Promise<void> {
     // All refuse before the first one leaves the group, or its flows would be dealt out anew.
     await this.unlessDead(askAll(this.threads, { kind: "refuse" }, "refusing"));
@@ -70,7 +77,8 @@ export class Shards {
   /** It goes no further where a thread fails. */
   private async startAll(stop: Stopping): Promise<string | undefined> {
     const { config, threads } = this;
-    const open = { kind: "open", config, shards: config.threads } as const;
+    const own = config.encapsulation === "none" ? new OwnConnections().shared : null;
+    const open = { kind: "open", config, shards: config.threads, shared: { rate: sharedRate(), own } } as const;
     const [first, ...others] = this.startSome() as [ShardThread, ...ShardThread[]];
     // The first makes the group, which the others join.
     const { libraryName, fanoutId } = await first.ask({ ...open, fanoutId: null }, "opened");
@@ -83,8 +91,6 @@ export class Shards {
       await askAll(threads.slice(i, i + AT_ONCE), { kind: "accept" }, "accepting");
       if (stop.requested) return this.giveBack();
     }
-    const sinceMs = Date.now();
-    for (const thread of threads) thread.say({ kind: "begin", sinceMs });
     return libraryName;
   }
 

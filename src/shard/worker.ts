@@ -28,14 +28,14 @@ const report: ShardReport = {
 async function follow(message: ToShard): Promise<void> {
   switch (message.kind) {
     case "open": {
-      const { config, shards, fanoutId } = message;
-      shard = new LiveShard(config, shards, report);
+      const { config, shards, fanoutId, shared } = message;
+      shard = new LiveShard(config, shards, report, shared);
       const { libraryName } = shard;
       say({ kind: "opened", libraryName, fanoutId: shards > 1 ? shard.shareInterface(fanoutId) : null });
       return;
     }
     case "accept":
-      shard!.accept();
+      await shard!.accept();
       say({ kind: "accepting" });
       return;
     case "begin":

@@ -17,7 +17,7 @@ export interface Forwarded {
 export interface Mirror {
   /** A savefile's path, or its bytes for standard input. */
   savefile: string | Uint8Array;
-  vni: number;
+  vni: number | string;
   port: number;
 }
 

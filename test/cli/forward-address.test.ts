@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { parseForwardAddress } from "../../src/cli/forward-address.ts";
 
-/** Checks what a forward_addr is read as: "host port", or undefined for none. */
+/** Checks what a forward_addr is read as: "host port", with "tls" where that is spoken, or undefined for none. */
 function check(text: string, want: string | undefined): void {
   const got = parseForwardAddress(text);
-  expect(got && `${got.host} ${got.port}`, text).toBe(want as string);
+  expect(got && `${got.host} ${got.port}${got.isSecure === true ? " tls" : ""}`, text).toBe(want as string);
 }
 
 const accepted: [string, string][] = [
@@ -24,6 +24,10 @@ const accepted: [string, string][] = [
   ["[fe80::1%eth0]:80", "fe80::1%eth0 80"],
   ["http://[::1]", "::1 80"],
   ["http://[::1]:8080/", "::1 8080"],
+  ["https://test.internal", "test.internal 443 tls"],
+  ["https://test.internal/", "test.internal 443 tls"],
+  ["HTTPS://test.internal:8443/", "test.internal 8443 tls"],
+  ["https://[::1]", "::1 443 tls"],
 ];
 
 const refused = [
@@ -61,7 +65,11 @@ const refused = [
   "http://user:secret@host:80",
   "http:/host",
   "//host:80",
-  "https://host",
+  "https://",
+  "https://host/path",
+  "https://host:443?a",
+  "https://user@host",
+  "httpss://host",
   "ftp://host:21",
   "host:80/path",
   "a:b:80",

@@ -5,6 +5,7 @@ import { camelCase, flagTable } from "../../src/cli/flags.ts";
 import { readRequest } from "../../src/cli/options.ts";
 import type { Config } from "../../src/config.ts";
 import { UsageError } from "../../src/errors.ts";
+import { editsOf } from "../support/policies.ts";
 
 type Env = Record<string, string>;
 
@@ -67,13 +68,15 @@ function count(name: string, defaultValue: number, min: number, max: number, res
   return { name, original: [], default: defaultValue, accepted, refused, says: [String(min), String(max)], ...rest };
 }
 
-function path(name: string): FlagCase {
-  const accepted: [string, string][] = ["/a/b.json", "with space", "a=b", "--dashes", "ünï"].map((text) => [
-    text,
-    text,
+function text(name: string, says: string): FlagCase {
+  const accepted: [string, string][] = ["/a/b.json", "with space", "a=b", "--dashes", "ünï"].map((value) => [
+    value,
+    value,
   ]);
-  return { name, original: [], default: undefined, accepted, refused: [], says: ["a path"] };
+  return { name, original: [], default: undefined, accepted, refused: [], says: [says] };
 }
+
+const path = (name: string) => text(name, "a path");
 
 const DAY_S = 86_400;
 const DAY_MS = DAY_S * 1000;
@@ -96,6 +99,18 @@ const FLAGS: FlagCase[] = [
   count("gap-timeout-ms", 1000, 1, DAY_MS),
   count("max-retries", 10, 0, 1_000_000, { original: ["MAX_RETRIES"] }),
   count("threads", availableParallelism(), 1, 256, { original: ["NUM_THREADS"] }),
+  {
+    name: "encapsulation",
+    original: [],
+    default: "vxlan",
+    accepted: [
+      ["vxlan", "vxlan"],
+      ["geneve", "geneve"],
+      ["GRE", "gre"],
+    ],
+    refused: ["erspan", "vxlan,gre", "off"],
+    says: ["vxlan", "geneve", "gre", "none"],
+  },
   count("vxlan-port", 4789, 1, 65_535),
   count("idle-timeout-s", 300, 1, DAY_S),
   count("connect-timeout-ms", 5000, 1, DAY_MS),
@@ -121,6 +136,59 @@ const FLAGS: FlagCase[] = [
   count("max-waiting-requests", 1024, 1, 1_000_000),
   count("max-request-bytes", 2 ** 20, 1, 2 ** 30),
   count("max-header-bytes", 2 ** 16, 64, 2 ** 24),
+  ...["allow", "deny"].map((name) => ({
+    name,
+    original: [],
+    default: [],
+    accepted: [
+      ["method:GET,safe", [{ kind: "method", pattern: "GET,safe" }]],
+      ["header:X-A=*b=c", [{ kind: "header", pattern: "X-A=*b=c" }]],
+      ["client:2001:db8::/32", [{ kind: "client", pattern: "2001:db8::/32" }]],
+    ] as [string, unknown][],
+    refused: ["GET", "methods:GET", "method:get", "path:", "client:a"],
+    says: ["KIND:PATTERN"],
+  })),
+  {
+    name: "sample",
+    original: [],
+    default: null,
+    accepted: [
+      ["10%", { percent: 10, key: "random", name: "" }],
+      ["0.25%:cookie=id", { percent: 0.25, key: "cookie", name: "id" }],
+    ],
+    refused: ["0%", "ten", "10%:user", "10%:header="],
+    says: ["PERCENT[:KEY]"],
+  },
+  {
+    ...count("max-rate", Infinity, 1, 1_000_000),
+    accepted: [
+      ["100", 100],
+      ["1", 1],
+      ["1000000", 1_000_000],
+    ],
+  },
+  {
+    name: "rewrite-path",
+    original: [],
+    default: [],
+    accepted: [
+      ["^/v1/(.*)$=>/v2/$1", [{ regex: "^/v1/(.*)$", text: "/v2/$1" }]],
+      ["/a=>", [{ regex: "/a", text: "" }]],
+    ],
+    refused: ["/a", "/a=/b", "(=>/b", "/a=>/b c", "/a=>/b?c", "/a=>/b#", "/a=>$1", "(a)=>$2", "a=>$", "a=>ü"],
+    says: ["REGEX=>TEXT"],
+  },
+  {
+    name: "remove-header",
+    original: [],
+    default: [],
+    accepted: [
+      ["Cookie", ["cookie"]],
+      ["x-a_b", ["x-a_b"]],
+    ],
+    refused: ["X Y", "X:", "Content-Length", "content_length", "TRANSFER-encoding", "Connection", "ü"],
+    says: ["Content-Length"],
+  },
   {
     name: "host",
     original: [],
@@ -142,7 +210,10 @@ const FLAGS: FlagCase[] = [
       ["Authorization:  Basic a:b== ", [["Authorization", "Basic a:b=="]]],
       ["x-empty:", [["x-empty", ""]]],
     ],
-    refused: ["X", ": 1", "X Y: 1", "X: ü", "Content-Length: 1", "transfer-encoding: chunked", "CONNECTION: close"],
+    refused: [
+      ...["X", ": 1", "X Y: 1", "X: ü", "Content-Length: 1", "transfer-encoding: chunked", "CONNECTION: close"],
+      ...["Content_Length: 1", "transfer.encoding: chunked"],
+    ],
     says: ["'Name: value'"],
   },
   {
@@ -169,10 +240,28 @@ const FLAGS: FlagCase[] = [
     refused: ["on", "off", "h2c", "auto,pass"],
     says: ["auto", "requests", "pass"],
   },
+  path("tls-ca"),
+  path("tls-cert"),
+  path("tls-key"),
+  {
+    name: "tls-server-name",
+    original: [],
+    default: undefined,
+    accepted: [
+      ["test.internal", "test.internal"],
+      ["a", "a"],
+      ["192.0.2.1", "192.0.2.1"],
+      ["2001:db8::1", "2001:db8::1"],
+      ["a".repeat(253), "a".repeat(253)],
+    ],
+    refused: ["two words", "münchen", "a/b", "a".repeat(254), "a\n"],
+    says: ["a host's name"],
+  },
   count("max-flows", 65_536, 1, 10_000_000),
   count("max-buffer-mib", 256, 1, 1024),
   count("capture-buffer-mib", 64, 1, 2047),
   path("libpcap"),
+  text("user", "the name of a user"),
   {
     name: "log-level",
     original: ["LOG_LEVEL", "RUST_LOG"],
@@ -205,13 +294,16 @@ const FLAGS: FlagCase[] = [
 ];
 
 /** Flags without a value. */
-const SWITCHES = ["mark"];
+const SWITCHES = ["dry-run", "forwarded", "mark", "tls-insecure"];
 
 /** DESIGN.md's rule. */
 const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").toUpperCase()}`;
 
+/** What a flag does not go without. */
+const COMPANIONS: Record<string, string[]> = { "tls-cert": ["--tls-key", "k.pem"], "tls-key": ["--tls-cert", "c.pem"] };
+
 /** --read changes which arguments are expected. */
-const argumentsFor = (flag: FlagCase) => (flag.name === "read" ? LIVE.slice(1) : LIVE);
+const argumentsFor = ({ name }: FlagCase) => (name === "read" ? LIVE.slice(1) : [...(COMPANIONS[name] ?? []), ...LIVE]);
 
 test("the tables above have every flag that there is", () => {
   expect(flagTable.map(([name]) => name as string).toSorted()).toEqual(
@@ -306,7 +398,8 @@ test("names that other programs' environments have are not read", () => {
 });
 
 describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
-  const option = name as keyof Config;
+  const option = camelCase(name) as keyof Config;
+  const args = name === "dry-run" ? READ : LIVE;
   const variable = variableOf(name);
   const [yes, no] = [
     ["1", "true", "yes", "on", "True", "YES", "oN"],
@@ -314,19 +407,27 @@ describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
   ];
 
   test("is off by default, and takes no value", () => {
-    check(LIVE, {}, { [option]: false });
-    check([`--${name}`, ...LIVE], {}, { [option]: true });
+    check(args, {}, { [option]: false });
+    check([`--${name}`, ...args], {}, { [option]: true });
     for (const value of ["", "1", "no"])
-      check([`--${name}=${value}`, ...LIVE], {}, [`--${name}=${value}`, "takes no value"]);
+      check([`--${name}=${value}`, ...args], {}, [`--${name}=${value}`, "takes no value"]);
   });
 
   test(`${variable} says yes or no, in any case`, () => {
-    for (const text of yes) check(LIVE, { [variable]: text }, { [option]: true });
-    for (const text of [...no, ""]) check(LIVE, { [variable]: text }, { [option]: false });
-    for (const text of no) check([`--${name}`, ...LIVE], { [variable]: text }, { [option]: true });
+    for (const text of yes) check(args, { [variable]: text }, { [option]: true });
+    for (const text of [...no, ""]) check(args, { [variable]: text }, { [option]: false });
+    for (const text of no) check([`--${name}`, ...args], { [variable]: text }, { [option]: true });
     for (const text of ["2", "y", "nope", " 1", "yes\n"])
-      check(LIVE, { [variable]: text }, [`${variable}=`, JSON.stringify(text), ...yes.slice(0, 4), ...no.slice(0, 4)]);
+      check(args, { [variable]: text }, [`${variable}=`, JSON.stringify(text), ...yes.slice(0, 4), ...no.slice(0, 4)]);
   });
+});
+
+test("a client's certificate and its key are given together", () => {
+  for (const argv of [
+    ["--tls-cert", "a"],
+    ["--tls-key", "a"],
+  ])
+    check([...argv, ...LIVE], {}, ["--tls-cert", "--tls-key", "goes with its key"]);
 });
 
 test("the last of a flag given twice counts", () => {
@@ -341,11 +442,11 @@ test("with --read, holes have no time limit unless one is given", () => {
 });
 
 describe("header edits", () => {
-  const edits = (host: string | undefined, fields: [string, string][], mark: boolean) => ({
-    headerEdits: { host, fields, mark },
+  const edits = (host: string | undefined, setHeader: [string, string][], mark: boolean) => ({
+    headEdits: editsOf({ host, setHeader, mark }),
   });
 
-  test("are none unless asked for", () => check(LIVE, {}, { headerEdits: null }));
+  test("are none unless asked for", () => check(LIVE, {}, { headEdits: null }));
   test("--mark adds the mark", () => check(["--mark", ...LIVE], {}, edits(undefined, [], true)));
 
   test("--host replaces Host; endpoint is forward_addr's", () => {
@@ -353,6 +454,8 @@ describe("header edits", () => {
     check(["--host", "endpoint", ...LIVE], {}, edits("localhost:8080", [], false));
     check(["--host=endpoint", "eth0", "42", "80", "http://[::1]"], {}, edits("[::1]", [], false));
     check(["--host=endpoint", "eth0", "42", "80", "h:80"], {}, edits("h", [], false));
+    check(["--host=endpoint", "eth0", "42", "80", "https://h"], {}, edits("h", [], false));
+    check(["--host=endpoint", "eth0", "42", "80", "https://h:80"], {}, edits("h:80", [], false));
   });
 
   test("--set-header may be given more than once, wherever flags may stand", () => {
@@ -405,6 +508,35 @@ describe("header edits", () => {
     check([...argv, ...LIVE], env, words),
   );
 
+  const removing: [string[], string[]][] = [
+    [
+      ["--remove-header=host", "--host=a"],
+      ["--remove-header host", "--host sets"],
+    ],
+    [
+      ["--remove-header", "X", "--set-header", "x: 1"],
+      ["--remove-header x", `"x: 1"`],
+    ],
+    [["--remove-header", "X", "--remove-header", "x"], ["--remove-header x removes"]],
+    [["--mark", "--remove-header", "X-Mirrored-From"], ["--mark"]],
+    [
+      ["--forwarded", "--set-header", "X-Forwarded-Proto: https"],
+      ["--forwarded", "X-Forwarded-Proto"],
+    ],
+  ];
+  test.each(removing)("%j are about the same field, and refused", (argv, words) =>
+    check([...argv, ...LIVE], {}, words),
+  );
+
+  test("what the client has said of itself may be removed, and what is seen of it put in", () =>
+    check(
+      ["--forwarded", "--remove-header", "X-Forwarded-For", ...LIVE],
+      {},
+      {
+        headEdits: editsOf({ forwarded: true, removeHeader: ["x-forwarded-for"] }),
+      },
+    ));
+
   test("one field by each is no conflict", () => {
     check(["--host=b", "--mark", "--set-header", "Hosts: a", ...LIVE], {}, edits("b", [["Hosts", "a"]], true));
     check(["--set-header", "Host: a", ...LIVE], {}, edits(undefined, [["Host", "a"]], false));
@@ -437,12 +569,23 @@ describe("the level of the log", () => {
   );
 });
 
+const LISTED = Array.from({ length: 64 }, (_, i) => i + 1);
+const LIST = LISTED.join(",");
+
 describe("arguments", () => {
+  test("plain frames have no VNI: with --encapsulation none it is any", () => {
+    const args = ["--encapsulation", "none", "eth0", "any", "80", "localhost:8080"];
+    check(args, {}, { encapsulation: "none", vnis: "any" });
+    expect(() => readRequest(args.with(3, "42"), {})).toThrow(
+      'Cannot use <vni> "42" with --encapsulation none: plain frames have none, use any',
+    );
+  });
+
   test("are four, or three with --read, wherever the flags stand", () => {
     const want = {
       interfaceName: "eth0",
-      vni: 42,
-      port: 80,
+      vnis: [42],
+      ports: [80],
       address: { host: "localhost", port: 8080 },
       read: undefined,
     };
@@ -486,26 +629,32 @@ describe("arguments", () => {
     [
       1,
       [
-        ["0", { vni: 0 }],
-        ["5569041", { vni: 5569041 }],
-        ["16777215", { vni: 16777215 }],
+        ["0", { vnis: [0] }],
+        ["5569041", { vnis: [5569041] }],
+        ["16777215", { vnis: [16777215] }],
+        ["42,43,42", { vnis: [42, 43] }],
+        [LIST, { vnis: LISTED }],
+        ["any", { vnis: "any" }],
+        ["ANY", { vnis: "any" }],
       ],
-      ["16777216", "x", "", "1.0", "0x2a", "4 2", "99999999999999999999"],
-      ["0", "16777215"],
+      ["16777216", "x", "", "1.0", "0x2a", "4 2", "99999999999999999999", "1,", "1,x", "1, 2", `${LIST},65`, "42,any"],
+      ["0", "16777215", "64", "any"],
     ],
     [
       2,
       [
-        ["1", { port: 1 }],
-        ["65535", { port: 65535 }],
+        ["1", { ports: [1] }],
+        ["65535", { ports: [65535] }],
+        ["80,8080", { ports: [80, 8080] }],
+        [LIST, { ports: LISTED }],
       ],
-      ["0", "65536", "70000", "http", "", "80/tcp"],
-      ["1", "65535"],
+      ["0", "65536", "70000", "http", "", "80/tcp", "80,", "80,0", `${LIST},65`, "any"],
+      ["1", "65535", "64"],
     ],
     [
       3,
       [["h:1", { address: { host: "h", port: 1 } }]],
-      ["localhost", "", ":80", "h:0", "h:65536", "https://h"],
+      ["localhost", "", ":80", "h:0", "h:65536", "https://"],
       ["host:port", "http://host[:port]", "[v6]:port"],
     ],
   ];
@@ -564,4 +713,48 @@ test("--help and --version need nothing else, and beat what else is wrong", () =
   ];
   for (const [argv, kind] of kinds)
     expect(readRequest(argv, { MAX_RETRIES: "abc" }).kind as string, argv.join(" ")).toBe(kind);
+});
+
+describe("policy in mode tcp", () => {
+  const refused: string[][] = [
+    ["--allow", "method:GET"],
+    ["--deny", "client:10.0.0.0/8", "--deny", "path:/a"],
+    ["--sample", "10%"],
+    ["--sample", "10%:header=X"],
+    ["--max-rate", "10"],
+    ["--rewrite-path", "a=>b"],
+    ["--remove-header", "X"],
+    ["--host", "a"],
+    ["--set-header", "X: 1"],
+    ["--forwarded"],
+    ["--mark"],
+  ];
+  test.each(refused)("%s %s is refused: it needs requests", (...argv) =>
+    check(["--mode", "tcp", ...argv, ...LIVE], {}, [argv.at(-2) ?? argv[0]!, "needs --mode http"]),
+  );
+
+  test.each(["client", "connection"])("its clients' rules are taken, and a sample by %s", (key) =>
+    check(
+      ["--mode=tcp", "--allow", "client:10.0.0.0/8", "--deny=client:10.0.0.1", "--sample", `5%:${key}`, ...LIVE],
+      {},
+      {
+        mode: "tcp",
+      },
+    ),
+  );
+});
+
+test("--dry-run needs --read", () => {
+  check(["--dry-run", ...LIVE], {}, ["--dry-run", "needs --read"]);
+  check(["--dry-run", ...READ], {}, { dryRun: true });
+});
+
+test("a rule that cannot be read is shown with the place marked", () => {
+  const refused: [string[], string][] = [
+    [["--allow", "path-regex:/a(b"], `"path-regex:/a>>>(b"`],
+    [["--deny=client:10.0.0.0/33"], `"client:10.0.0.0/>>>33"`],
+    [["--sample", "10%:cookies"], `"10%:>>>cookies"`],
+    [["--rewrite-path", "(a)=>/$2"], `"(a)=>/>>>$2"`],
+  ];
+  for (const [argv, marked] of refused) check([...argv, ...LIVE], {}, [argv[0]!.split("=")[0]!, marked]);
 });

@@ -188,7 +188,6 @@ async function runThrough(seed: number) {
     maxWaitingRequests: 8,
     maxRequestBytes: 1024,
     maxHeaderBytes: 1024,
-    headerEdits: null,
   };
   const limits = {
     maxPendingPackets: 8,
@@ -203,7 +202,17 @@ async function runThrough(seed: number) {
   };
   const address = { host: "localhost", port: 1 };
   const shard = new Shard(
-    { ...USUAL, mode: "tcp", vxlanPort: 4789, vni: VNI, port: PORT, address, ...limits, ...http, measuresDelay: true },
+    {
+      ...USUAL,
+      mode: "tcp",
+      vxlanPort: 4789,
+      vnis: [VNI],
+      ports: [PORT],
+      address,
+      ...limits,
+      ...http,
+      measuresDelay: true,
+    },
     counters,
     report,
     moody(random),

@@ -1,6 +1,7 @@
 /** Every reason is reached, each frame is counted once, and the counters add up. */
 import { expect, test } from "bun:test";
 import { DROP_REASONS, type DropReason } from "../../src/decode/drop-reason.ts";
+import type { Encapsulation } from "../../src/decode/tunnel.ts";
 import { bytes, ethernet, ip, mirrored, TCP, tcp, u16, UDP, udp } from "../support/frames.ts";
 import {
   Decoding,
@@ -8,6 +9,7 @@ import {
   ETHERNET,
   frameOf,
   inner,
+  OURS,
   OUTER_LEN,
   patched,
   REQUEST,
@@ -20,7 +22,7 @@ const FRAME = frameOf(REQUEST);
 const INNER = inner(REQUEST);
 
 /** For each reason, frames that end under it. The compiler wants every reason here. */
-const BY_REASON: Record<DropReason, { frame: Uint8Array; linkType?: number }[]> = {
+const BY_REASON: Record<DropReason, { frame: Uint8Array; linkType?: number; encapsulation?: Encapsulation }[]> = {
   unsupported_link_type: [
     { frame: FRAME, linkType: 105 },
     { frame: new Uint8Array(0), linkType: 105 },
@@ -54,12 +56,27 @@ const BY_REASON: Record<DropReason, { frame: Uint8Array; linkType?: number }[]> 
     },
     { frame: mirrored(INNER, { vni: VNI, moreFragments: true, identification: 3 }) },
   ],
+  other_ip_protocol: [{ frame: FRAME, encapsulation: "gre" }],
+  not_gre: [
+    { frame: ethernet(ip("10.0.0.1", "10.0.0.2", 47, bytes([0, 1, 8, 0]))), encapsulation: "gre" },
+    { frame: ethernet(ip("10.0.0.1", "10.0.0.2", 47, bytes([0, 0, 8]))), encapsulation: "gre" },
+  ],
+  not_geneve: [{ frame: ethernet(ip("10.0.0.1", "10.0.0.2", UDP, udp(1, 6081, bytes("?")))), encapsulation: "geneve" }],
+  own_connection: [{ frame: INNER, encapsulation: "none" }],
 };
+/** Those that VXLAN has. */
+const OF_VXLAN = DROP_REASONS.filter((reason) =>
+  BY_REASON[reason].every(({ encapsulation }) => encapsulation === undefined),
+);
+/** In the test of that reason all connections are our own. */
+const ownOf = (reason: DropReason) => (reason === "own_connection" ? { has: () => true } : undefined);
 
 for (const reason of DROP_REASONS) {
   test(`${reason} is reached, and counted once`, () => {
-    for (const { frame, linkType } of BY_REASON[reason]) {
-      expect(new Decoding().feed(frame, linkType ?? ETHERNET)).toEqual(dropped(reason));
+    for (const { frame, linkType, encapsulation = "vxlan" } of BY_REASON[reason]) {
+      expect(new Decoding({ ...OURS, encapsulation, own: ownOf(reason) }).feed(frame, linkType ?? ETHERNET)).toEqual(
+        dropped(reason),
+      );
     }
   });
 }
@@ -67,7 +84,7 @@ for (const reason of DROP_REASONS) {
 test("all of them through one decoder: captured = segments + Σ dropped", () => {
   const decoding = new Decoding();
   let captured = 0;
-  for (const reason of DROP_REASONS) {
+  for (const reason of OF_VXLAN) {
     for (const { frame, linkType } of BY_REASON[reason]) {
       expect(decoding.feed(frame, linkType ?? ETHERNET)).toEqual(dropped(reason));
       expect(decoding.feed(frameOf(REQUEST_V6))).toEqual(segmentOf(REQUEST_V6));
@@ -77,18 +94,22 @@ test("all of them through one decoder: captured = segments + Σ dropped", () => 
   const { frames } = decoding.counters;
   expect(frames.captured).toBe(captured);
   expect(frames.segments).toBe(captured / 2);
-  expect(frames.dropped).toEqual(DROP_REASONS.map((reason) => BY_REASON[reason].length));
+  expect(frames.dropped).toEqual(
+    DROP_REASONS.map((reason) => (OF_VXLAN.includes(reason) ? BY_REASON[reason].length : 0)),
+  );
   expect(frames.truncated).toBe(0);
   expect(frames.kernel_dropped).toBe(0);
 });
 
 test("the summary gives each reason its own count", () => {
   const decoding = new Decoding();
-  DROP_REASONS.forEach((reason, i) => {
+  OF_VXLAN.forEach((reason, i) => {
     const { frame, linkType } = BY_REASON[reason][0]!;
     // Fragments are whole datagrams' first parts: the same one again waits as well.
     for (let times = 0; times <= i; times++) decoding.feed(frame, linkType ?? ETHERNET);
   });
   const { dropped: byName } = decoding.counters.snapshot().frames;
-  expect(byName).toEqual(Object.fromEntries(DROP_REASONS.map((reason, i) => [reason, i + 1])) as typeof byName);
+  expect(byName).toEqual(
+    Object.fromEntries(DROP_REASONS.map((reason) => [reason, OF_VXLAN.indexOf(reason) + 1])) as typeof byName,
+  );
 });

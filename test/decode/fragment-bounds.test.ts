@@ -80,7 +80,7 @@ class Table {
       moreFragments: !last,
       missingLength: 0,
     });
-    const datagram = this.table.add(Layer.INNER, this.bytes, this.view, this.header, TCP, 8, length);
+    const datagram = this.table.add(Layer.INNER, 0, this.bytes, this.view, this.header, TCP, 8, length);
     expect(this.table.bytes).toBeLessThanOrEqual(FRAGMENT_BYTES_MAX);
     expect(this.table.size).toBeLessThanOrEqual(DATAGRAMS_MAX);
     return datagram;

@@ -17,7 +17,8 @@ test(`${FRAMES_PER_SEED} frames from each of ${SEEDS} seeds: all properties hold
   for (const outcome of [
     "segment",
     "segment, its tail cut off",
-    ...DROP_REASONS,
+    // Whose own connections there are, the fuzzer does not know.
+    ...DROP_REASONS.filter((reason) => reason !== "own_connection"),
     "datagrams completed",
     "datagrams expired",
   ]) {

@@ -233,7 +233,7 @@ describe("whose segment it is", () => {
 
   for (const port of [1, 22, 32_768, 65_535]) {
     test(`port ${port} can be ours`, () => {
-      const options = { ...OURS, port };
+      const options = { ...OURS, ports: [port] };
       check(frameOf(ports(49_152, port)), segmentOf(ports(49_152, port)), 1, options);
       check(frameOf(ports(port, 49_152)), dropped("from_server"), 1, options);
       check(frameOf(REQUEST), dropped("other_port"), 1, options);

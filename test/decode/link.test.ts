@@ -1,6 +1,6 @@
 /** The outermost layer: every link type that DESIGN.md names, and every stack of VLAN tags. */
 import { describe, expect, test } from "bun:test";
-import { VLAN_TAGS_MAX } from "../../src/decode/ethernet.ts";
+import { DEPTHS } from "../../src/decode/cursor.ts";
 import { bytes, ethernet, ip, TCP, tcp, u16, vxlanPacket } from "../support/frames.ts";
 import {
   check,
@@ -108,8 +108,8 @@ describe("VLAN tags", () => {
     check(ethernetTagged(vxlanPacket(mirrored, { vni: VNI, ...OUTER_V6 }), [0x88a8, 0x8100]), segmentOf(REQUEST_V6));
   });
 
-  test("behind VLAN_TAGS_MAX tags IP is found; behind one more it is not", () => {
-    const most = new Array<number>(VLAN_TAGS_MAX).fill(0x8100);
+  test("behind as many tags as are read IP is found; behind one more it is not", () => {
+    const most = new Array<number>(DEPTHS.vlanTags).fill(0x8100);
     const mirror = (tpids: number[]) =>
       ethernet(
         vxlanPacket(ethernetTagged(ip(REQUEST.source, REQUEST.destination, TCP, tcp(REQUEST)), tpids), { vni: VNI }),

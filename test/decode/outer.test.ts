@@ -1,6 +1,6 @@
 /** The mirror's own layers: IP, UDP and VXLAN around the mirrored frame. */
 import { describe, expect, test } from "bun:test";
-import { EXTENSION_HEADERS_MAX } from "../../src/decode/ipv6.ts";
+import { DEPTHS } from "../../src/decode/cursor.ts";
 import { bytes, ethernet, ip, type IpOptions, mirrored, u16, UDP, udp } from "../support/frames.ts";
 import {
   check,
@@ -144,15 +144,15 @@ describe("outer IPv6", () => {
   ];
   for (const [name, frame, expected] of table) test(name, () => check(frame, expected));
 
-  test("EXTENSION_HEADERS_MAX extension headers are read; more are malformed", () => {
+  test("as many extension headers as may be are read; more are malformed", () => {
     const chain = (count: number) =>
       mirrored(INNER, {
         vni: VNI,
         ...OUTER_V6,
         extensions: new Array<[number, Uint8Array]>(count).fill([60, rest(6)]),
       });
-    check(chain(EXTENSION_HEADERS_MAX), SEGMENT);
-    check(chain(EXTENSION_HEADERS_MAX + 1), dropped("malformed_outer"));
+    check(chain(DEPTHS.extensionHeaders), SEGMENT);
+    check(chain(DEPTHS.extensionHeaders + 1), dropped("malformed_outer"));
     check(chain(100), dropped("malformed_outer"));
   });
 });
@@ -220,7 +220,7 @@ describe("VXLAN", () => {
         for (const reserved of [0, 0xff]) {
           check(mirrored(INNER, { vni: other, reserved }), other === vni ? SEGMENT : dropped("other_vni"), 1, {
             ...OURS,
-            vni,
+            vnis: [vni],
           });
         }
       }

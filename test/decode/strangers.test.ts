@@ -18,7 +18,7 @@ const SEGMENT: Tcp = {
 };
 
 function strangersOf(...frames: Uint8Array[]): Strangers {
-  const decoder = new Decoder({ vxlanPort: 4789, vni: VNI, port: PORT }, new Counters());
+  const decoder = new Decoder({ vxlanPort: 4789, vnis: [VNI], ports: [PORT] }, new Counters());
   for (const frame of frames)
     decoder.decode(
       frame,

@@ -1,55 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { copyFileSync, mkdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { bareSystem, onLoopback } from "./loopback.ts";
 import type { LoopbackOutcome } from "./on-loopback.ts";
-import { canIsolate, PROGRAM, REPOSITORY, TemporaryDirectory } from "./program.ts";
+import { canIsolate, REPOSITORY } from "./program.ts";
 import { REQUEST } from "./sessions.ts";
 
 const isolated = canIsolate("capturing on lo with each libpcap");
-
-/** A root file system with the program and the C library that it is linked to, and no libpcap. */
-function bareSystem(): TemporaryDirectory {
-  const root = new TemporaryDirectory();
-  root.copyOfProgram();
-  const libraries = Bun.spawnSync(["ldd", PROGRAM]).stdout.toString().match(/\/\S+/g) ?? [];
-  for (const library of libraries) {
-    mkdirSync(join(root.path, dirname(library)), { recursive: true });
-    copyFileSync(library, join(root.path, library));
-  }
-  for (const name of ["proc", "dev", "sys", "tmp"]) mkdirSync(join(root.path, name));
-  return root;
-}
-
-interface Place {
-  executable?: string;
-  /** Root directory; "" is the machine's own. */
-  root?: string;
-  port?: "free" | "taken";
-  flags?: string[];
-  /** Shell code that is run there first. */
-  prepare?: string;
-}
-
-/** Captures on the lo of a network namespace of its own. */
-async function onLoopback({
-  executable = PROGRAM,
-  root = "",
-  port = "free",
-  flags = [],
-  prepare = "true",
-}: Place): Promise<LoopbackOutcome> {
-  const mounts =
-    root === ""
-      ? "true"
-      : `mount --bind /proc ${root}/proc && mount --bind /dev ${root}/dev && mount -t sysfs none ${root}/sys`;
-  const shell = `ip link set lo up && ${mounts} && ${prepare} && exec "$@"`;
-  const command = [process.execPath, join(import.meta.dir, "on-loopback.ts"), executable, root, port, ...flags];
-  const inside = Bun.spawn(["unshare", "-n", "-m", "sh", "-c", shell, "sh", ...command], {
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-  return JSON.parse(await new Response(inside.stdout).text());
-}
 
 function checkForwarded({ status, stderr, received }: LoopbackOutcome): void {
   expect(received).toBe(REQUEST);

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { fanoutProgram } from "../../src/filter/fanout-program.ts";
 import { ethernetTagged } from "../decode/link.ts";
 import { bytes, ethernet, ip, type IpOptions, type Outer, TCP, tcp, UDP, vxlanPacket } from "../support/frames.ts";
+import { WAYS } from "../support/encapsulations.ts";
 import { Random } from "../support/random.ts";
 import { layeredFrame } from "./layered-frames.ts";
 import { Machine } from "./machine.ts";
@@ -93,6 +94,26 @@ for (const [a, b, options] of FAMILIES) {
   });
 }
 
+describe.each([...WAYS])("$name", ({ encapsulation, wrap }) => {
+  const program = new Machine(fanoutProgram({ encapsulation, vxlanPort: 4789 }));
+  const hash = (frame: Uint8Array) => {
+    const wrapped = wrap(frame, 42);
+    return program.run({ data: wrapped.slice(14), protocol: wrapped[12]! * 256 + wrapped[13]! });
+  };
+  test.each(FAMILIES)("both directions of %s and %s, fragments, and no other connection", (a, b, options) => {
+    const one = hash(inner(a, b, 5000, 80, options));
+    expect(one).not.toBe(0);
+    expect(hash(inner(b, a, 80, 5000, options))).toBe(one);
+    expect(hash(inner(a, b, 5001, 80, options))).not.toBe(one);
+    // The same as in VXLAN: what is around it does not matter.
+    expect(one).toBe(hashOf(inner(a, b, 5000, 80)));
+    const fragment = (fragmentOffset: number, moreFragments: boolean) =>
+      hash(ethernet(ip(a, b, TCP, new Uint8Array(24), { identification: 9, fragmentOffset, moreFragments })));
+    expect(fragment(24, false)).toBe(fragment(0, true));
+    expect(fragment(0, true)).not.toBe(0);
+  });
+});
+
 describe("spreads over 2, 3, 4, 8 and 16 sockets", () => {
   const FLOWS = 4096;
   const address = (i: number) => `10.0.${i >> 8}.${i & 0xff}`;
@@ -125,7 +146,7 @@ describe("spreads over 2, 3, 4, 8 and 16 sockets", () => {
 test("random frames end in some value", () => {
   const random = new Random(1);
   for (let i = 0; i < 20_000; i++) {
-    const { frame } = layeredFrame(random, { vxlanPort: 4789, vni: 42, port: 80 });
+    const { frame } = layeredFrame(random, { vxlanPort: 4789, vnis: [42], ports: [80] });
     const value = machine.run({ data: frame.slice(14), protocol: random.pick([0x0800, 0x86dd, 0x8100, 0x0806]) });
     expect(value >= 0 && value <= 0xffffffff).toBe(true);
   }

@@ -1,7 +1,8 @@
 /** The capture filters against decode: a bounded share of test/fuzz/filter-fuzz.ts, prefixes, and limits. */
 import { describe, expect, test } from "bun:test";
-import { VLAN_TAGS_MAX } from "../../src/decode/ethernet.ts";
-import { EXTENSION_HEADERS_MAX } from "../../src/decode/ipv6.ts";
+import { DEPTHS } from "../../src/decode/cursor.ts";
+
+import { ENCAPSULATIONS, LIST_MAX, type Mirror } from "../../src/decode/tunnel.ts";
 import { mirrorFilter, refusedFilter } from "../../src/filter/mirror-filter.ts";
 import { fanoutProgram } from "../../src/filter/fanout-program.ts";
 import { cooked, ethernetTagged, LINK_SLL } from "../decode/link.ts";
@@ -11,9 +12,10 @@ import { bytes, ethernet, ip, mirrored, TCP, tcp, vxlanPacket } from "../support
 import { Machine, parse } from "./machine.ts";
 import { kernelForms, nameOf, Verdicts } from "./verdicts.ts";
 
-const OURS = { vxlanPort: 4789, vni: CORPUS_VNI, port: 80 };
-const SEEDS = 6;
-const FRAMES_PER_SEED = 50_000;
+const OURS: Mirror = { vxlanPort: 4789, vnis: [CORPUS_VNI], ports: [80] };
+/** Each encapsulation's turn comes twice. */
+const SEEDS = 2 * ENCAPSULATIONS.length;
+const FRAMES_PER_SEED = 20_000;
 const LINK_TYPES = [0, 1, 12, 14, 101, 108, 113, 228, 229, 276];
 const SEGMENT = tcp({
   source: "",
@@ -38,11 +40,15 @@ test(`${FRAMES_PER_SEED} frames from each of ${SEEDS} seeds: the filters accept 
 }, 60_000);
 
 test("every prefix of every built frame", () => {
-  for (const { frame, linkType } of builtFrames()) {
-    const verdicts = new Verdicts(OURS, linkType);
-    for (let length = 0; length <= frame.length; length++) verdicts.check(frame.slice(0, length));
+  for (const encapsulation of ENCAPSULATIONS) {
+    const verdicts = new Map<number, Verdicts>();
+    for (const { frame, linkType } of builtFrames(80, encapsulation)) {
+      const ofLink = verdicts.get(linkType) ?? new Verdicts({ ...OURS, encapsulation, vnis: "any" }, linkType);
+      verdicts.set(linkType, ofLink);
+      for (let length = 0; length <= frame.length; length++) ofLink.check(frame.slice(0, length));
+    }
   }
-});
+}, 60_000);
 
 describe("limits", () => {
   const tags = (count: number) => new Array<number>(count).fill(0x8100);
@@ -58,19 +64,21 @@ describe("limits", () => {
 
   test("VLAN tags", () => {
     const packet = vxlanPacket(ethernet(V4), { vni: CORPUS_VNI });
-    expect(outcome(ethernetTagged(packet, tags(VLAN_TAGS_MAX)))).toBe("segment");
-    expect(outcome(ethernetTagged(packet, tags(VLAN_TAGS_MAX + 1)))).toBe("not_ip");
-    expect(outcome(cooked(packet, tags(VLAN_TAGS_MAX)), LINK_SLL)).toBe("segment");
-    expect(outcome(cooked(packet, tags(VLAN_TAGS_MAX + 1)), LINK_SLL)).toBe("not_ip");
-    expect(outcome(mirrored(ethernetTagged(V4, tags(VLAN_TAGS_MAX)), { vni: CORPUS_VNI }))).toBe("segment");
-    expect(outcome(mirrored(ethernetTagged(V4, tags(VLAN_TAGS_MAX + 1)), { vni: CORPUS_VNI }))).toBe("inner_not_ip");
+    expect(outcome(ethernetTagged(packet, tags(DEPTHS.vlanTags)))).toBe("segment");
+    expect(outcome(ethernetTagged(packet, tags(DEPTHS.vlanTags + 1)))).toBe("not_ip");
+    expect(outcome(cooked(packet, tags(DEPTHS.vlanTags)), LINK_SLL)).toBe("segment");
+    expect(outcome(cooked(packet, tags(DEPTHS.vlanTags + 1)), LINK_SLL)).toBe("not_ip");
+    expect(outcome(mirrored(ethernetTagged(V4, tags(DEPTHS.vlanTags)), { vni: CORPUS_VNI }))).toBe("segment");
+    expect(outcome(mirrored(ethernetTagged(V4, tags(DEPTHS.vlanTags + 1)), { vni: CORPUS_VNI }))).toBe("inner_not_ip");
   });
 
   test("IPv6 extension headers", () => {
-    expect(outcome(outerChain(EXTENSION_HEADERS_MAX))).toBe("segment");
-    expect(outcome(outerChain(EXTENSION_HEADERS_MAX + 1))).toBe("malformed_outer");
-    expect(outcome(mirrored(ethernet(chain(EXTENSION_HEADERS_MAX)), { vni: CORPUS_VNI }))).toBe("segment");
-    expect(outcome(mirrored(ethernet(chain(EXTENSION_HEADERS_MAX + 1)), { vni: CORPUS_VNI }))).toBe("malformed_inner");
+    expect(outcome(outerChain(DEPTHS.extensionHeaders))).toBe("segment");
+    expect(outcome(outerChain(DEPTHS.extensionHeaders + 1))).toBe("malformed_outer");
+    expect(outcome(mirrored(ethernet(chain(DEPTHS.extensionHeaders)), { vni: CORPUS_VNI }))).toBe("segment");
+    expect(outcome(mirrored(ethernet(chain(DEPTHS.extensionHeaders + 1)), { vni: CORPUS_VNI }))).toBe(
+      "malformed_inner",
+    );
   });
 
   test("VNIs of 0 and 2^24 - 1, ports of 1 and 65535", () => {
@@ -85,7 +93,7 @@ describe("limits", () => {
           flags: "A",
         });
         const frame = mirrored(ethernet(ip("10.0.0.1", "10.0.0.2", TCP, segment)), { vni });
-        expect(nameOf(new Verdicts({ vxlanPort: 4789, vni, port }, 1).check(frame))).toBe("segment");
+        expect(nameOf(new Verdicts({ vxlanPort: 4789, vnis: [vni], ports: [port] }, 1).check(frame))).toBe("segment");
       }
     }
   });
@@ -108,9 +116,13 @@ test("a plain frame takes the short way", () => {
  * eBPF (8 bytes an instruction); a longer one would be run in user space by libpcap.
  */
 test("the filters fit into what older kernels allow a socket", () => {
+  const list = Array.from({ length: LIST_MAX }, (_, i) => i + 1);
   for (const linkType of LINK_TYPES) {
-    for (const program of [mirrorFilter({ ...OURS, linkType }), refusedFilter({ ...OURS, linkType })])
-      expect(translatedBytes(program)).toBeLessThan(20_480);
+    for (const encapsulation of ENCAPSULATIONS) {
+      const longest = { encapsulation, vxlanPort: 4789, vnis: list, ports: list, linkType };
+      for (const program of [mirrorFilter(longest), refusedFilter(longest)])
+        expect(translatedBytes(program), `${encapsulation} ${linkType}`).toBeLessThan(20_480);
+    }
   }
 });
 

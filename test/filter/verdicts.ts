@@ -3,14 +3,11 @@ import { Decoder } from "../../src/decode/decoder.ts";
 import { Drop, DROP_REASONS, SEGMENT } from "../../src/decode/drop-reason.ts";
 import { LinkType } from "../../src/decode/link.ts";
 import { mirrorFilter, refusedFilter } from "../../src/filter/mirror-filter.ts";
+import type { Mirror } from "../../src/decode/tunnel.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { fixedForCooked, Machine, type Packet } from "./machine.ts";
 
-export interface Ours {
-  vxlanPort: number;
-  vni: number;
-  port: number;
-}
+export type Ours = Mirror;
 
 const COOKED: Record<number, { headerLen: number; protocolOffset: number }> = {
   [LinkType.LINUX_SLL]: { headerLen: 16, protocolOffset: 14 },
@@ -18,9 +15,11 @@ const COOKED: Record<number, { headerLen: number; protocolOffset: number }> = {
 };
 /** The tags that the kernel takes out of a received frame. */
 const STRIPPED_TPIDS = [0x8100, 0x88a8];
-/** What ends behind the UDP header: the mirror's datagrams, but not ours. */
+/** What ends in the tunnel, or behind it: the mirror's packets, but not ours. */
 const REFUSED_OUTCOMES: readonly number[] = [
   Drop.NOT_VXLAN,
+  Drop.NOT_GENEVE,
+  Drop.NOT_GRE,
   Drop.OTHER_VNI,
   Drop.INNER_NOT_IP,
   Drop.NOT_TCP,
@@ -77,7 +76,7 @@ export class Verdicts {
       const accepts = value !== 0;
       if (accepts !== expected)
         throw new Error(
-          `${form} returns ${value}, but decode says ${nameOf(outcome)}; link type ${this.linkType}: ${frame.toHex()}`,
+          `${form} returns ${value}, but decode says ${nameOf(outcome)}; ${JSON.stringify(this.ours)}, link type ${this.linkType}: ${frame.toHex()}`,
         );
     };
     verify("the filter", this.mirror, { data: frame }, expectMirror);

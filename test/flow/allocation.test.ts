@@ -126,7 +126,7 @@ test("decode and flow allocate nothing per in-order segment", () => {
   const counters = new Counters();
   const consumer = new CountingConsumer();
   const opener: StreamOpener = { open: () => consumer };
-  const decoder = new Decoder({ vxlanPort: 4789, vni: SHARD_VNI, port: SHARD_PORT }, counters);
+  const decoder = new Decoder({ vxlanPort: 4789, vnis: [SHARD_VNI], ports: [SHARD_PORT] }, counters);
   const limits = {
     maxPendingPackets: 32,
     gapTimeoutMs: 1000,

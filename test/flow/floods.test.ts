@@ -106,7 +106,6 @@ class World {
       maxRequestBytes: 1,
       maxHeaderBytes: 1,
       responseTimeoutMs: 1000,
-      headerEdits: null,
     };
     const limits = {
       maxPendingPackets: 32,
@@ -120,8 +119,8 @@ class World {
     };
     const ours = {
       vxlanPort: 4789,
-      vni: VNI,
-      port: PORT,
+      vnis: [VNI],
+      ports: [PORT],
       address: { host: "endpoint", port: 1 },
       mode: "tcp" as const,
       measuresDelay: false,

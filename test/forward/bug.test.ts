@@ -9,7 +9,7 @@ test("an exception in what a socket calls is not swallowed", async () => {
     process.on("uncaughtException", (error) => { console.error("uncaught:", error.message); process.exit(3); });
     const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { open: (socket) => void socket.write("hello"), data() {} } });
     const events = { opened() {}, failed() {}, writable() {}, ended() {}, closed() {}, received() { throw new Error("a bug"); } };
-    bunConnector.connect({ host: "127.0.0.1", port: server.port }, events);
+    bunConnector.connect({ host: "127.0.0.1", port: server.port }, events, null);
   `;
   const child = Bun.spawn([process.execPath, "-e", program], { stdout: "ignore", stderr: "pipe" });
   expect(await new Response(child.stderr).text()).toContain("uncaught: a bug");

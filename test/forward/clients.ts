@@ -16,7 +16,6 @@ export class Clients extends Scripted {
       maxRequestBytes: 1 << 20,
       maxHeaderBytes: 65_536,
       responseTimeoutMs: 30_000,
-      headerEdits: null,
     };
     this.mode = new HttpMode(this.destination, { ...USUAL, ...usual, ...http }, { foreign() {} }, this);
   }

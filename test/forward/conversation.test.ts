@@ -68,6 +68,41 @@ test("where memory is short, the request that has stood still longest gives way 
   expect(world.requests).toMatchObject({ forwarded: 3, skipped_bytes: "A: b\r\n\r\n".length });
 });
 
+test.each([
+  ["in one piece", (body: string) => [body]],
+  ["in segments that each begin with a request line", (body: string) => body.match(new RegExp(GET, "g"))!],
+])("what is left of a body that gave way is that body still, %s", (_, pieces) => {
+  const world = new Clients({ bufferBytes: 3 * BEGINNING + Cost.UPSTREAM });
+  const client = world.open();
+  const body = GET.repeat(3);
+  world.say(client, `POST / HTTP/1.1\r\nContent-Length: ${1 + body.length}\r\n\r\n.`);
+  world.pass(STALLED_MS + 10);
+  for (let i = 0; i < 3; i++) world.say(world.open(), "GET / HTTP/1.1\r\n");
+  expect(world.requests).toMatchObject({ seen: 1, damage: { evicted: 1 } });
+  world.pass(STALLED_MS + 10);
+  for (const piece of pieces(body)) world.say(client, piece);
+  // Another gave way to what frames it.
+  expect(world.requests).toMatchObject({ seen: 2, damage: { evicted: 2 }, skipped_bytes: body.length });
+  expect(world.connector.attempts).toEqual([]);
+  world.pass(STALLED_MS + 10);
+  world.say(client, GET);
+  world.respond(world.connector.accept(), OK);
+  expect(world.requests).toMatchObject({ forwarded: 1 });
+});
+
+test("behind a damaged request that gave way, whose end is not known, nothing is taken for a request", () => {
+  const world = new Clients({ bufferBytes: 3 * BEGINNING + Cost.UPSTREAM });
+  for (let i = 0; i < 2; i++) world.say(world.open(), "GET / HTTP/1.1\r\n");
+  const client = world.open();
+  world.say(client, "POST / HTTP/1.1\r\nX: \0\r\nTransfer-Encoding: chunked\r\n\r\n99\r\n");
+  expect(world.requests).toMatchObject({ seen: 1, damage: { malformed: 1 } });
+  world.say(world.open(), "GET / HTTP/1.1\r\n");
+  world.pass(STALLED_MS + 10);
+  world.say(client, GET);
+  expect(world.requests).toMatchObject({ seen: 1, forwarded: 0 });
+  expect(world.connector.attempts).toEqual([]);
+});
+
 test("connections between two requests give way first, and lose nothing", () => {
   // Room for two of them and what ends meanwhile, not for three.
   const world = new Clients({ bufferBytes: 2 * BEGINNING + 3 * Cost.UPSTREAM + 200 });
@@ -108,6 +143,22 @@ test.each([
     world.respond(second, OK);
     expect([first.text, second.text]).toEqual([UPGRADE, GET]);
     expect(world.requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2, damaged: 0 });
+  },
+);
+
+test.each([1, 100, 5000])(
+  "an offer is declined by a request line that is too long, in segments of %d bytes",
+  (size) => {
+    const world = new Clients({ maxHeaderBytes: 1000 });
+    const client = world.open();
+    world.say(client, UPGRADE);
+    const socket = world.connector.accept();
+    world.settle();
+    world.respond(socket, SWITCHING);
+    const line = `GET /${"x".repeat(2000)} HTTP/1.1\r\n\r\n`;
+    for (let at = 0; at < line.length; at += size) world.say(client, line.slice(at, at + size));
+    expect(socket.text).toBe(UPGRADE);
+    expect(world.requests).toMatchObject({ seen: 2, forwarded: 1, damage: { header_too_long: 1 } });
   },
 );
 

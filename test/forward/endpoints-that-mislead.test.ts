@@ -5,6 +5,7 @@
 import { expect, test } from "bun:test";
 import { Clients } from "./clients.ts";
 import { Scripted, type ScriptedSocket } from "./scripted.ts";
+import { editsOf, policyFor } from "../support/policies.ts";
 
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n";
@@ -160,8 +161,8 @@ test.each([1, 20])("where the source waits and memory is short, %d uploads at on
 
 test("a head that is held in several pieces is edited as a whole", () => {
   const fields = `A: ${"a".repeat(520_000)}\r\nB: ${"b".repeat(9000)}\r\n`;
-  const headerEdits = { host: undefined, fields: [["X-Added", "1"]] as const, mark: false };
-  const world = new Clients({ maxRequestBytes: 1, maxHeaderBytes: 530_000, headerEdits });
+  const policy = policyFor({ headEdits: editsOf({ setHeader: [["X-Added", "1"]] }) });
+  const world = new Clients({ maxRequestBytes: 1, maxHeaderBytes: 530_000, policy });
   const client = world.open();
   const request = post(20_000, fields);
   for (let at = 0; at < request.length; at += 10_480) world.take(client, request.slice(at, at + 10_480));

@@ -18,6 +18,7 @@ import {
   SETTINGS,
   word,
 } from "../http/http2/client-frames.ts";
+import { editsOf, policyFor, ruleOf } from "../support/policies.ts";
 import { Http2Clients, type Http2Endpoint, setting } from "./scripted-http2.ts";
 
 const POST = pseudo("POST", "/p");
@@ -112,8 +113,8 @@ describe("what is sent", () => {
   });
 
   test("edits are made in the head, whichever way HTTP has it", () => {
-    const headerEdits = { host: "test.example", fields: [["X-Test", "1"]], mark: true } as const;
-    const world = new Http2Clients({ headerEdits });
+    const headEdits = editsOf({ host: "test.example", setHeader: [["X-Test", "1"]], mark: true });
+    const world = new Http2Clients({ policy: policyFor({ headEdits }) });
     world.start(get(1, "/a"), headers(3, [...pseudo("GET", "/b"), ["x-mirrored-from", "x"]], { end: true }));
     const endpoint = world.accept();
     expect(endpoint.requests.get(1)!.fields).toEqual([
@@ -125,6 +126,14 @@ describe("what is sent", () => {
       "x-mirrored-from: ::",
     ]);
     expect(world.outcome).toEqual({ seen: 2, loop: 1 });
+  });
+
+  test("policy decides about each request by its head", () => {
+    const policy = policyFor({ deny: [ruleOf("path:/private/**")], allow: [ruleOf("host:production")], maxRate: 2 });
+    const world = new Http2Clients({ policy });
+    world.start(get(1, "/private/a"), get(3, "/a"), get(5, "/b"), get(7, "/c"), ...post(9, "body"));
+    expect(world.accept().paths).toEqual(["/a", "/b"]);
+    expect(world.outcome).toEqual({ seen: 5, filtered: 1, rate_limit: 2 });
   });
 
   test("a PROXY protocol header goes before the preface", () => {

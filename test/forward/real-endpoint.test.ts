@@ -92,7 +92,7 @@ function forwarder(
     measuresDelay: false,
   };
   const endpoint = new Destination(whole, counters, new HeldMemory(budget, new ArrayPool()), told, bunConnector, now);
-  const mode: StreamOpener = new TcpMode(endpoint, { responseTimeoutMs: 5000, finDelayMs: 20, proxyProtocol: "pass" });
+  const mode: StreamOpener = new TcpMode(endpoint, { ...USUAL, responseTimeoutMs: 5000, finDelayMs: 20 });
   const timer = setInterval(() => endpoint.tick(), TICK_MS);
   cleanups.push(() => clearInterval(timer));
   return { counters, told, budget, endpoint, mode, now };

@@ -32,7 +32,6 @@ class Mirrored extends Scripted {
       maxRequestBytes: 1 << 20,
       maxHeaderBytes: 65_536,
       responseTimeoutMs: 1000,
-      headerEdits: null,
     };
     this.mode = new HttpMode(this.destination, { ...usual, ...http }, { foreign() {} }, this);
     this.stream = this.mode.open({ identity: new Int32Array(9), hasSyn: true });

@@ -14,6 +14,8 @@ import {
   LINK_SLL2,
   loopback,
 } from "../decode/link.ts";
+import type { Encapsulation } from "../../src/decode/tunnel.ts";
+import { WAYS } from "../support/encapsulations.ts";
 import {
   bytes,
   ethernet,
@@ -40,8 +42,11 @@ const ETHERNET = 1;
 const RAW = 101;
 const OUTER_V6 = { source: "fd00::1", destination: "fd00::2" };
 
-/** Frames built from the RFCs, of all kinds; those of segments are to or from `port`, and in CORPUS_VNI. */
-export function builtFrames(port = 80): CorpusFrame[] {
+/**
+ * Frames built from the RFCs, of all kinds that an encapsulation has; those of segments are to or from `port`, and in
+ * CORPUS_VNI.
+ */
+export function builtFrames(port = 80, encapsulation: Encapsulation = "vxlan"): CorpusFrame[] {
   const payload = bytes("POST /a HTTP/1.1\r\nHost: b\r\nContent-Length: 100\r\n\r\n", new Uint8Array(100).fill(0x78));
   const v4: Tcp = {
     source: "10.1.2.3",
@@ -100,6 +105,11 @@ export function builtFrames(port = 80): CorpusFrame[] {
       },
     ],
   ];
+  const ways = WAYS.filter((way) => way.encapsulation === encapsulation);
+  const wrapped = inners.flatMap(([inner, frame]) =>
+    ways.map(({ name, wrap }) => ({ name: `${inner}: ${name}`, linkType: ETHERNET, frame: wrap(frame, CORPUS_VNI) })),
+  );
+  if (encapsulation !== "vxlan") return [...wrapped, ...fragmentsOf(wrapped)];
   const frames: CorpusFrame[] = inners.flatMap(([inner, frame]) =>
     outers.map(([outer, how]) => ({ name: `${inner} in ${outer}`, linkType: ETHERNET, frame: mirrored(frame, how) })),
   );
@@ -172,11 +182,35 @@ export function builtFrames(port = 80): CorpusFrame[] {
       6,
     ),
   );
-  return frames;
+  return [...frames, ...wrapped];
+}
+
+/** The frames' packets, where they are plain IPv4, in two fragments each. */
+function fragmentsOf(frames: CorpusFrame[]): CorpusFrame[] {
+  return frames
+    .filter(({ frame }) => frame[12] === 8 && frame[13] === 0 && frame[14] === 0x45 && frame.length > 14 + 20 + 64)
+    .flatMap(({ name, frame }, i) => {
+      const content = frame.slice(34);
+      return [
+        [0, 64],
+        [64, content.length],
+      ].map(([from, to]) => ({
+        name: `${name}, a fragment`,
+        linkType: ETHERNET,
+        frame: ethernet(
+          ip("172.31.0.1", "172.31.0.2", frame[23]!, content.slice(from, to), {
+            identification: i,
+            fragmentOffset: from!,
+            moreFragments: from === 0,
+          }),
+        ),
+      }));
+    });
 }
 
 /** The frames of ../shared/captures in CORPUS_VNI, wrapped where they are not yet; none where that is not there. */
-export function capturedFrames(): CorpusFrame[] {
+export function capturedFrames(encapsulation: Encapsulation = "vxlan"): CorpusFrame[] {
+  const ways = WAYS.filter((way) => way.encapsulation === encapsulation);
   const folder = join(import.meta.dir, "../../../shared/captures");
   if (!existsSync(folder)) return [];
   const names = readdirSync(folder)
@@ -186,7 +220,7 @@ export function capturedFrames(): CorpusFrame[] {
     records(Uint8Array.from(readFileSync(join(folder, name)))).map((record, i) => ({
       name: `${name} ${i + 1}`,
       linkType: ETHERNET,
-      frame: name.startsWith("plain-") ? mirrored(record, { vni: CORPUS_VNI }) : inOurVni(record),
+      frame: name.startsWith("plain-") ? ways[i % ways.length]!.wrap(record, CORPUS_VNI) : inOurVni(record),
     })),
   );
 }

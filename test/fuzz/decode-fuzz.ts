@@ -10,6 +10,7 @@ import { Decoder } from "../../src/decode/decoder.ts";
 import { DROP_REASONS, SEGMENT } from "../../src/decode/drop-reason.ts";
 import { DATAGRAMS_MAX, FRAGMENT_BYTES_MAX } from "../../src/decode/fragments.ts";
 import { IDENTITY_WORDS, type Segment } from "../../src/decode/segment.ts";
+import { ENCAPSULATIONS, type Mirror } from "../../src/decode/tunnel.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { Random } from "../support/random.ts";
 import { CORPUS_VNI } from "./corpus.ts";
@@ -39,7 +40,7 @@ export function fuzzDecode({ seed, frames }: DecodeFuzz): DecodeFuzzReport {
       fuzz.step();
     } catch (error) {
       throw new Error(
-        `decode fuzz: seed ${seed}, frame ${i} (${CAPTURED.length} captured frames in the corpus): ${(error as Error).message}\n` +
+        `decode fuzz: seed ${seed}, frame ${i} (${fuzz.capturedCount} captured frames in the corpus): ${(error as Error).message}\n` +
           `link type ${fuzz.maker.linkType}, ${fuzz.maker.length} bytes: ${fuzz.maker.frame.subarray(0, Math.min(fuzz.maker.length, 2000)).toHex()}\n` +
           `again: bun test/fuzz/decode-fuzz.ts --seed ${seed} --frames ${i + 1}`,
         { cause: error },
@@ -51,6 +52,7 @@ export function fuzzDecode({ seed, frames }: DecodeFuzz): DecodeFuzzReport {
 
 class Fuzz {
   readonly maker: FrameMaker;
+  readonly capturedCount: number;
   private readonly random: Random;
   private readonly stepMs: number;
   private readonly counted = DROP_REASONS.map(() => 0);
@@ -68,9 +70,12 @@ class Fuzz {
   constructor(seed: number) {
     this.random = new Random(seed);
     const port = this.random.pick(PORTS);
-    const options = { vxlanPort: 4789, vni: CORPUS_VNI, port };
+    const encapsulation = ENCAPSULATIONS[seed % ENCAPSULATIONS.length]!;
+    const vnis = encapsulation === "none" ? "any" : [CORPUS_VNI, CORPUS_VNI & 0x3ff, 0];
+    const options: Mirror = { encapsulation, vxlanPort: 4789, vnis, ports: [port] };
     this.stepMs = this.random.pick(STEPS_MS);
-    this.maker = new FrameMaker(this.random, port);
+    this.maker = new FrameMaker(this.random, port, encapsulation);
+    this.capturedCount = CAPTURED[encapsulation].length;
     this.alone = new Run(options);
     this.surrounded = new Run(options);
     this.surroundings = new Uint8Array(SURROUNDINGS_BYTES);
@@ -160,7 +165,7 @@ class Run {
   outcome = SEGMENT;
   bytes = new Uint8Array(0);
 
-  constructor(options: { vxlanPort: number; vni: number; port: number }) {
+  constructor(options: Mirror) {
     this.decoder = new Decoder(options, this.counters);
   }
 

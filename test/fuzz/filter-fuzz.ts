@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { layeredFrame } from "../filter/layered-frames.ts";
 import { nameOf, Verdicts } from "../filter/verdicts.ts";
 import { isSupportedLinkType } from "../../src/decode/link.ts";
+import { ENCAPSULATIONS } from "../../src/decode/tunnel.ts";
 import { Random } from "../support/random.ts";
 import { CORPUS_VNI } from "./corpus.ts";
 import { FrameMaker } from "./frame-maker.ts";
@@ -17,8 +18,14 @@ const PORTS = [80, 80, 22, 4000];
 /** Runs `frames` frames from a seed; returns how many ended how. Throws an Error that tells how to run it again. */
 export function fuzzFilter({ seed, frames }: { seed: number; frames: number }): Record<string, number> {
   const random = new Random(seed);
-  const ours = { vxlanPort: 4789, vni: CORPUS_VNI, port: random.pick(PORTS) };
-  const maker = new FrameMaker(random, ours.port);
+  const port = random.pick(PORTS);
+  const ours = {
+    encapsulation: ENCAPSULATIONS[seed % ENCAPSULATIONS.length]!,
+    vxlanPort: 4789,
+    vnis: random.pick<readonly number[] | "any">([[CORPUS_VNI], [1, CORPUS_VNI & 0x3ff, CORPUS_VNI], "any"]),
+    ports: random.pick([[port], [port, 8080, 9]]),
+  };
+  const maker = new FrameMaker(random, port, ours.encapsulation);
   const verdicts = new Map<number, Verdicts>();
   const report: Record<string, number> = {};
   for (let i = 0; i < frames; i++) {

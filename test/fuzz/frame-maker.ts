@@ -1,19 +1,25 @@
 /** Valid frames mutated, and random ones: what fuzzing feeds on. */
+import { type Encapsulation, ENCAPSULATIONS } from "../../src/decode/tunnel.ts";
 import type { Random } from "../support/random.ts";
 import { builtFrames, capturedFrames, type CorpusFrame } from "./corpus.ts";
 
-export const CAPTURED = capturedFrames();
+export const CAPTURED = Object.fromEntries(
+  ENCAPSULATIONS.map((encapsulation) => [encapsulation, capturedFrames(encapsulation)]),
+) as Record<Encapsulation, CorpusFrame[]>;
+
 /** Each is as likely as the others; those built here come as often as all captures together. */
-const CAPTURES = Object.values(Object.groupBy(CAPTURED, ({ name }) => name.split(" ")[0]!)) as CorpusFrame[][];
+function captures(encapsulation: Encapsulation): CorpusFrame[][] {
+  return Object.values(Object.groupBy(CAPTURED[encapsulation], ({ name }) => name.split(" ")[0]!)) as CorpusFrame[][];
+}
 const LINK_TYPES = [0, 1, 12, 14, 101, 108, 113, 228, 229, 276];
 export const FRAME_BYTES_MAX = 70_000;
 const EDGES = [
-  0x00, 0x01, 0x04, 0x06, 0x08, 0x11, 0x2c, 0x33, 0x3c, 0x40, 0x44, 0x45, 0x4f, 0x50, 0x60, 0x65, 0x7f, 0x80, 0xf0,
-  0xff,
+  0x00, 0x01, 0x04, 0x06, 0x08, 0x11, 0x2c, 0x2f, 0x33, 0x3c, 0x40, 0x44, 0x45, 0x4f, 0x50, 0x60, 0x65, 0x7f, 0x80,
+  0xf0, 0xff,
 ];
 const EDGES_16 = [
-  0, 1, 7, 8, 19, 20, 39, 40, 80, 4789, 0x0800, 0x8100, 0x86dd, 0x88a8, 0x1fff, 0x2000, 0x3fff, 0x7fff, 0x8000, 0xfff8,
-  0xffff,
+  0, 1, 7, 8, 19, 20, 39, 40, 80, 4789, 6081, 0x0800, 0x1100, 0x1000, 0x2000, 0x3000, 0x22eb, 0x6558, 0x8100, 0x8847,
+  0x8848, 0x8864, 0x86dd, 0x88a8, 0x88be, 0x05dc, 0x1fff, 0x3fff, 0x7fff, 0x8000, 0xaaaa, 0xfff8, 0xffff,
 ];
 /** Headers lie in a frame's first bytes, and that is where most edits go; the mirror's own are the first of these. */
 const HEADERS_LEN = 160;
@@ -26,6 +32,7 @@ export class FrameMaker {
   linkType = 1;
 
   private readonly built: CorpusFrame[];
+  private readonly captures: CorpusFrame[][];
   private group: CorpusFrame[];
   private index = 0;
 
@@ -33,8 +40,10 @@ export class FrameMaker {
   constructor(
     private readonly random: Random,
     port: number,
+    encapsulation: Encapsulation = "vxlan",
   ) {
-    this.built = builtFrames(port);
+    this.built = builtFrames(port, encapsulation);
+    this.captures = captures(encapsulation);
     this.group = this.built;
   }
 
@@ -58,7 +67,7 @@ export class FrameMaker {
     if (random.chance(0.5)) {
       this.index = (this.index + 1) % this.group.length;
     } else {
-      this.group = CAPTURES.length === 0 || random.chance(0.5) ? this.built : random.pick(CAPTURES);
+      this.group = this.captures.length === 0 || random.chance(0.5) ? this.built : random.pick(this.captures);
       this.index = random.int(0, this.group.length - 1);
     }
     const { frame, linkType } = this.group[this.index]!;

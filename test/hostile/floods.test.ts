@@ -14,12 +14,13 @@ const SPREAD_BYTES = 40 << 20;
 const SECONDS = 60;
 const TIMEOUT_MS = 100_000;
 
-/** Of each kind one, and of the attack's frames as many as it takes to show what it is about; all are in the script. */
+/**
+ * Of each kind one that test/executable/memory.test.ts has not, and of the attack's frames as many as it takes to show
+ * what it is about; all are in the script.
+ */
 const READ: [name: string, scale: number][] = [
-  ["syn", 0.3],
   ["collisions", 0.25],
   ["half-requests", 0.5],
-  ["behind-holes", 0.3],
   ["tiny-fragments-large", 0.25],
 ];
 const LIVE: [name: string, scale: number][] = [

@@ -83,10 +83,17 @@ describe("linear", () => {
   });
 
   test("while out of step, only the beginnings of pushes are", () => {
-    const segment = `x${GET.repeat(20)}`;
+    const segment = `x${GET.repeat(20)}x`;
     const cost = costOf(segment.repeat(50), segment.length, { lost: true });
     expect(cost.events).toEqual([]);
     expect(cost.readsPerByte).toBeLessThan(0.02);
+  });
+
+  test("and what a push ends with, if that is a header section", () => {
+    const segment = `x${GET.repeat(20)}`;
+    const cost = costOf(segment.repeat(50), segment.length, { lost: true });
+    expect(cost.events).toEqual([]);
+    expect(cost.readsPerByte).toBeLessThan((2 * READS_PER_BYTE) / 20);
   });
 
   test("a request line that is held is bounded and looked at once", () => {

@@ -8,6 +8,15 @@ const B = "PUT /b HTTP/1.1\r\nContent-Length: 10\r\n\r\n0123456789";
 const C = "POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n";
 const D = "DELETE /d HTTP/1.1\r\n\r\n";
 const B_HEAD = B.length - 10;
+/** Where the bytes lie of which the number was told before them. */
+const KNOWN_LENGTH = new Map<string, readonly [number, number]>([
+  [B, [B_HEAD, B.length]],
+  [C, [C.indexOf("abcde"), C.indexOf("abcde") + 5]],
+]);
+const GAP = "damaged gap";
+const ANNOUNCING_A = `Cookie: b\r\nContent-Length: ${A.length}\r\n\r\n`;
+const ANNOUNCING_AA = `Cookie: b\r\nContent-Length: ${2 * A.length}\r\n\r\n`;
+const TOO_LONG = `GET / HTTP/1.1\r\nX: ${"x".repeat(70_000)}`;
 const ODD = "GET /odd HTTP/1.1\r\nX[0]: a\x01b\x7f\r\n\r\n";
 
 interface Case {
@@ -42,6 +51,13 @@ const cases: Case[] = [
     pieces: ["PUT / HTTP/1.0\r\nContent-Length: 3\r\n\r\n", 3, A],
     want: ["damaged gap", "damaged after_close"],
   },
+  // Within a chunk, whose length is known as well.
+  { name: "in a chunk", pieces: [C.slice(0, -10), 1, C.slice(-9) + D, A], want: ["damaged gap", D, A] },
+  { name: "a whole chunk", pieces: [C.slice(0, -12), 5, C.slice(-7) + D, A], want: ["damaged gap", D, A] },
+  { name: "two in one chunk", pieces: [C.slice(0, -12), 2, "c", 1, 1, C.slice(-7) + D], want: ["damaged gap", D] },
+  { name: "in a chunk, then beyond it", pieces: [C.slice(0, -12), 1, "bcde", 3, D], want: ["damaged gap", D] },
+  { name: "in a chunk, then cut off", pieces: [C.slice(0, -12), 1, "bcde"], want: ["damaged gap"] },
+  { name: "in a chunk, then a bad one", pieces: [C.slice(0, -12), 1, "bcde\r\nx", D], want: ["damaged gap"] },
   // Beyond it: out of step until a segment begins with a request line.
   { name: "beyond a body", pieces: [B.slice(0, -1), 3, "T /x HTTP/1.1\r\n\r\n" + D, A], want: ["damaged gap", A] },
   { name: "beyond a body, a request line next", pieces: [B.slice(0, -1), 1 + A.length, D], want: ["damaged gap", D] },
@@ -60,7 +76,9 @@ const cases: Case[] = [
     pieces: [A.slice(0, -1), 1, D],
     want: ["damaged gap", D],
   },
-  { name: "in a chunk", pieces: [C.slice(0, -10), 2, C.slice(-8) + D, A], want: ["damaged gap", A] },
+  { name: "beyond a chunk", pieces: [C.slice(0, -10), 4, C.slice(-6) + D, A], want: ["damaged gap", A] },
+  { name: "behind a chunk", pieces: [C.slice(0, -7), 1, C.slice(-6) + D, A], want: ["damaged gap", A] },
+  { name: "in a chunk's size", pieces: [C.slice(0, -15), 1, C.slice(-14) + D, A], want: ["damaged gap", A] },
   { name: "chunks' end", pieces: [C.slice(0, -2), 2, D, A], want: ["damaged gap", D, A] },
   // Between requests.
   { name: "between requests", pieces: [A, 100, D], want: [A, "damaged gap", D] },
@@ -121,6 +139,19 @@ const cases: Case[] = [
     want: [A, "damaged gap", "damaged header_too_long", D],
   },
   { name: "found, and odd", pieces: [A, 1, ODD, D], want: [A, "damaged gap", ODD, D] },
+  // What a header section announces of which only the end was seen: no request, however it begins.
+  { name: "found in an announced body", pieces: [A, 9, ANNOUNCING_A, A, D], want: [A, "damaged gap", D] },
+  { name: "found in its middle", pieces: [A, 9, ANNOUNCING_AA, A, A, D], want: [A, "damaged gap", D] },
+  { name: "its end within a segment", pieces: [A, 9, ANNOUNCING_A, "GET", A.slice(3) + D, A], want: [A, GAP, A] },
+  { name: "behind the end of a line", pieces: [A, 9, `\r\n${ANNOUNCING_A}`, A, D], want: [A, "damaged gap", D] },
+  { name: "behind a bare line feed", pieces: [A, 9, `\n${ANNOUNCING_A}`, A, D], want: [A, "damaged gap", D] },
+  { name: "a hole in it", pieces: [A, 9, ANNOUNCING_AA, 1, A.slice(1), A, D], want: [A, "damaged gap", D] },
+  { name: "a hole that is all of it", pieces: [A, 9, ANNOUNCING_A, A.length, D], want: [A, "damaged gap", D] },
+  { name: "a hole beyond it", pieces: [A, 9, ANNOUNCING_A, A.length + 1, D], want: [A, "damaged gap", D] },
+  { name: "behind a text before it", pieces: [A, 9, `text\r\n\r\n${ANNOUNCING_A}`, A, D], want: [A, GAP, D] },
+  { name: "bare line feeds", pieces: [A, 9, ANNOUNCING_A.replaceAll("\r", ""), A, D], want: [A, "damaged gap", D] },
+  { name: "no body announced", pieces: [A, 9, "X: y\r\n\r\n", A], want: [A, "damaged gap", A] },
+  { name: "an announcement that goes on", pieces: [A, 9, `${ANNOUNCING_A}.`, A], want: [A, "damaged gap", A] },
   // After other damage, with an end that is known.
   {
     name: "behind a NUL in a target",
@@ -148,9 +179,19 @@ const cases: Case[] = [
     want: ["damaged malformed", D],
   },
   {
-    name: "a hole in the chunks of a damaged request is no other damage",
+    name: "behind a hole in the chunks of a damaged request, where its end is not known any more",
     pieces: [C.replace("\r\n", "\r\nX: \0\r\n").slice(0, -8), 3, C.slice(-5), D],
-    want: ["damaged malformed", D],
+    want: ["damaged malformed"],
+  },
+  {
+    name: "behind a hole in a head that is too long already",
+    pieces: [TOO_LONG, 9, "\r\n\r\n", D],
+    want: ["damaged header_too_long"],
+  },
+  {
+    name: "behind a hole beyond the body of a damaged request, whose end is known",
+    pieces: [B.replace("\r\n", "\r\nX: \0\r\n").slice(0, -1), 1 + A.length, D],
+    want: ["damaged malformed", "damaged gap", D],
   },
   // After other damage, with an end that is not known.
   {
@@ -222,8 +263,8 @@ describe("holes", () => {
         const to = Math.min(from + length, all.length);
         const got = frame([all.slice(0, from), to - from, all.slice(to)]);
         const first = starts.findLastIndex((start) => start <= from);
-        const bodyAt = starts[first]! + B_HEAD;
-        const isWithinBody = requests[first] === B && from >= bodyAt && to <= bodyAt + 10;
+        const [bodyFrom, bodyTo] = KNOWN_LENGTH.get(requests[first]!) ?? [0, 0];
+        const isWithinBody = from >= starts[first]! + bodyFrom && to <= starts[first]! + bodyTo;
         const behind =
           isWithinBody || starts.includes(to) || to === all.length
             ? requests.slice(starts.findIndex((start) => start >= to))
@@ -243,8 +284,9 @@ interface Layout {
   text: string;
   /** Where its request line ends, with its line end. */
   lineLength: number;
-  /** Where its body of known length begins; -1: it has none. */
-  bodyAt: number;
+  /** Where its bytes lie of which the number is told before them. */
+  runs: { from: number; to: number }[];
+  isChunked: boolean;
 }
 
 /**
@@ -257,17 +299,20 @@ function randomRequest(random: Random, id: number): Layout {
   const line = `${random.pick(METHODS)} /${id} HTTP/1.1\r\n`;
   const fields = "X: yz\r\n".repeat(random.int(0, 3));
   const body = "body ".repeat(random.int(1, 12));
-  if (random.chance(0.3)) return { text: `${line}${fields}\r\n`, lineLength: line.length, bodyAt: -1 };
+  if (random.chance(0.3)) return { text: `${line}${fields}\r\n`, lineLength: line.length, runs: [], isChunked: false };
   if (random.chance(0.5)) {
     const head = `${line}${fields}Content-Length: ${body.length}\r\n\r\n`;
-    return { text: head + body, lineLength: line.length, bodyAt: head.length };
+    const runs = [{ from: head.length, to: head.length + body.length }];
+    return { text: head + body, lineLength: line.length, runs, isChunked: false };
   }
-  const chunks = body.replace(/.{1,16}/g, (chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`);
-  return {
-    text: `${line}${fields}Transfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`,
-    lineLength: line.length,
-    bodyAt: -1,
-  };
+  const runs: Layout["runs"] = [];
+  let text = `${line}${fields}Transfer-Encoding: chunked\r\n\r\n`;
+  for (const [chunk] of body.matchAll(/.{1,16}/g)) {
+    text += `${chunk.length.toString(16)}\r\n`;
+    runs.push({ from: text.length, to: text.length + chunk.length });
+    text += `${chunk}\r\n`;
+  }
+  return { text: `${text}0\r\n\r\n`, lineLength: line.length, runs, isChunked: true };
 }
 
 /**
@@ -304,14 +349,14 @@ function foretell(requests: Layout[], segments: { from: number; to: number; miss
     if (trusted < 0) continue;
     const request = requests[trusted]!;
     const start = starts[trusted]!;
-    const inBody = request.bodyAt >= 0 && from >= start + request.bodyAt && to <= start + request.text.length;
-    if (inBody) {
+    if (request.runs.some((run) => from >= start + run.from && to <= start + run.to)) {
       if (counted !== trusted) want.push("damaged gap");
       counted = trusted;
       if (to === start + request.text.length) trusted++;
       continue;
     }
-    if (trusted !== found || from >= start + request.lineLength) want.push("damaged gap");
+    const isCounted = counted === trusted && request.isChunked;
+    if (!isCounted && (trusted !== found || from >= start + request.lineLength)) want.push("damaged gap");
     trusted = -1;
   }
   return want;

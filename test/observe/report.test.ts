@@ -26,7 +26,7 @@ afterEach(() => {
 
 function reportOf(threads: number): { counters: Counters; report: RunReport } {
   const counters = new Counters();
-  const options = { address: { host: "endpoint", port: 1 }, vni: 42, port: 80, threads };
+  const options = { address: { host: "endpoint", port: 1 }, vnis: [42], ports: [80], threads };
   const now = () => nowMs;
   return { counters, report: new RunReport(new Log("info", "plain", now), counters, options, now) };
 }

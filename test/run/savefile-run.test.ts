@@ -56,7 +56,7 @@ function runOver(source: WaitingSource) {
   const report = new RunReport(
     new Log("silent", "plain", clock.now),
     counters,
-    { ...request.config, vni: 42 },
+    { ...request.config, vnis: [42] },
     clock.now,
   );
   return { counters, run: new SavefileRun(source, request.config, counters, report, clock) };

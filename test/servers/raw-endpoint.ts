@@ -2,7 +2,10 @@
  * An endpoint that a test scripts: it frames the requests of each connection, keeps them byte for byte, and responds
  * as it is told.
  */
+import { readFileSync } from "node:fs";
 import net from "node:net";
+import tls from "node:tls";
+import type { Certificate } from "../support/authority.ts";
 
 export interface RawConnection {
   readonly socket: net.Socket;
@@ -29,6 +32,8 @@ export interface RawOptions {
   /** Where it listens; 127.0.0.1 and a free port unless given. */
   host?: string;
   port?: number;
+  /** It speaks TLS with this certificate. */
+  certificate?: Certificate;
 }
 
 export class RawEndpoint implements Disposable {
@@ -40,9 +45,17 @@ export class RawEndpoint implements Disposable {
   /** Bytes of connections whose framing is over: an upgrade was accepted. */
   private readonly passing = new Set<RawConnection>();
 
-  private constructor({ respond = ({ socket }) => void socket.write(OK), staysOpen = false }: RawOptions) {
+  private constructor({ respond = ({ socket }) => void socket.write(OK), staysOpen = false, certificate }: RawOptions) {
     this.respond = respond;
-    this.server = net.createServer({ allowHalfOpen: true }, (socket) => this.opened(socket, staysOpen));
+    const opened = (socket: net.Socket) => this.opened(socket, staysOpen);
+    const options = { allowHalfOpen: true };
+    this.server =
+      certificate === undefined
+        ? net.createServer(options, opened)
+        : tls.createServer(
+            { ...options, cert: readFileSync(certificate.cert), key: readFileSync(certificate.key) },
+            opened,
+          );
   }
 
   static async listen(options: RawOptions = {}): Promise<RawEndpoint> {

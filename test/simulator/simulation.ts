@@ -22,7 +22,6 @@ const HTTP = {
   maxRequestBytes: 1,
   maxHeaderBytes: 1,
   responseTimeoutMs: 500,
-  headerEdits: null,
 };
 /** So many first bytes tell a stream from all others. */
 const HEAD_BYTES = 8;
@@ -62,8 +61,8 @@ class Simulation extends World {
         ...flowOptions,
         mode: "tcp",
         vxlanPort: scenario.vxlanPort,
-        vni: scenario.vni,
-        port: scenario.port,
+        vnis: [scenario.vni],
+        ports: [scenario.port],
         address: { host: "endpoint", port: 1 },
         maxRetries: 10,
         connectTimeoutMs: 2000,

@@ -170,6 +170,67 @@ export function ethernet(packet: Uint8Array, vlans: number[] = []): Uint8Array {
   return bytes([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], ...tags, u16(etherType), packet);
 }
 
+/** A payload and the EtherType that announces it. */
+export interface Typed {
+  etherType: number;
+  payload: Uint8Array;
+}
+
+export function typed(packet: Uint8Array): Typed {
+  return { etherType: packet[0]! >> 4 === 6 ? 0x86dd : 0x0800, payload: packet };
+}
+
+/** LLC and SNAP before a packet (RFC 1042): the type is the length, as in IEEE 802.3. */
+export function snap(packet: Uint8Array): Typed {
+  const payload = bytes([0xaa, 0xaa, 3, 0, 0, 0], u16(typed(packet).etherType), packet);
+  return { etherType: Math.min(payload.length, 1500), payload };
+}
+
+/** A packet in a PPPoE session (RFC 2516). */
+export function pppoe(packet: Uint8Array): Typed {
+  const protocol = typed(packet).etherType === 0x0800 ? 0x0021 : 0x0057;
+  return {
+    etherType: 0x8864,
+    payload: bytes([0x11, 0], u16(7), u16(2 + packet.length), u16(protocol), packet),
+  };
+}
+
+/** A packet behind MPLS labels (RFC 3032), the last of which is marked as the bottom. */
+export function mpls(packet: Uint8Array, labels: number): Typed {
+  const stack = Array.from({ length: labels }, (_, i) => u32(((16 + i) << 12) | (Number(i === labels - 1) << 8) | 64));
+  return { etherType: 0x8847, payload: bytes(...stack, packet) };
+}
+
+/** GENEVE (RFC 8926) before what it carries; `options`: a multiple of four bytes. */
+export function geneve(vni: number, carried: Typed, options: Uint8Array = new Uint8Array(0)): Uint8Array {
+  return bytes([options.length / 4, 0], u16(carried.etherType), u32(vni << 8), options, carried.payload);
+}
+
+/** GRE (RFC 2784, 2890) before what it carries. */
+export function gre(carried: Typed, fields: { key?: number; sequence?: number; checksum?: number } = {}): Uint8Array {
+  const { key, sequence, checksum } = fields;
+  const has = (value: unknown, bit: number) => (value === undefined ? 0 : bit);
+  return bytes(
+    u16(has(checksum, 0x8000) | has(key, 0x2000) | has(sequence, 0x1000)),
+    u16(carried.etherType),
+    checksum === undefined ? [] : bytes(u16(checksum), u16(0)),
+    key === undefined ? [] : u32(key),
+    sequence === undefined ? [] : u32(sequence),
+    carried.payload,
+  );
+}
+
+/** ERSPAN I, II or III in GRE; `session` means nothing to I. `subheader`: III's platform-specific one is there. */
+export function erspan(version: 1 | 2 | 3, session: number, frame: Uint8Array, subheader = false): Uint8Array {
+  if (version === 1) return gre({ etherType: 0x88be, payload: frame });
+  const start = bytes(u16(((version - 1) << 12) | 100), u16((3 << 13) | session));
+  const header =
+    version === 2
+      ? bytes(start, u32(5))
+      : bytes(start, u32(0x12345678), u16(9), u16(0x8000 | Number(subheader)), new Uint8Array(subheader ? 8 : 0));
+  return gre({ etherType: version === 2 ? 0x88be : 0x22eb, payload: bytes(header, frame) }, { sequence: 1 });
+}
+
 /** The IP packet in which AWS mirrors a frame. */
 export function vxlanPacket(inner: Uint8Array, outer: Outer): Uint8Array {
   const header = bytes([outer.flags ?? 0x08, 0, 0, 0], u32((outer.vni << 8) | (outer.reserved ?? 0)));

@@ -24,7 +24,6 @@ export function shardOnItsOwn(options: Partial<ShardOptions> & Pick<ShardOptions
     maxRequestBytes: 1000,
     maxHeaderBytes: 1000,
     responseTimeoutMs: 1000,
-    headerEdits: null,
   };
   const limits = {
     maxPendingPackets: 32,
@@ -38,8 +37,8 @@ export function shardOnItsOwn(options: Partial<ShardOptions> & Pick<ShardOptions
   };
   const ours = {
     vxlanPort: 4789,
-    vni: SHARD_VNI,
-    port: SHARD_PORT,
+    vnis: [SHARD_VNI],
+    ports: [SHARD_PORT],
     address: { host: "endpoint", port: 1 },
     measuresDelay: true,
   };

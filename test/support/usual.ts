@@ -8,4 +8,6 @@ export const USUAL = {
   proxyProtocol: "pass",
   http2: "auto",
   sourceWaits: false,
+  policy: null,
+  tls: null,
 } as const satisfies Partial<ShardOptions>;

@@ -4,7 +4,7 @@
  *
  * The head is written as HTTP/1 would have it, so that all that looks at heads, or edits them, has one form to know:
  *
- *     GET /path HTTP/2 ⏎ host: (:authority) ⏎ name: value ⏎ … ⏎ ⏎
+ *     GET /path HTTP/1.1 ⏎ host: (:authority) ⏎ name: value ⏎ … ⏎ ⏎
  *
  * Nothing is lost by that: no name, value or pseudo-header of a head that is taken has a line's end in it.
  */
@@ -12,7 +12,8 @@ import { isIdempotentName } from "../methods.ts";
 import { type DamageReason, RequestHead } from "../request-sink.ts";
 import { ENTRY_OVERHEAD, type FieldSink } from "./hpack-decoder.ts";
 
-const VERSION = "HTTP/2";
+/** That of the form, and not the request's. */
+const VERSION = "HTTP/1.1";
 /** RFC 9110, section 5.6.2, without capital letters (RFC 9113, section 8.2.1). */
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;

@@ -55,7 +55,7 @@ function expected({ headers, body, trailer }: Sent) {
   const { ":method": method, ":path": path, ...fields } = headers;
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   return {
-    line: `${method} ${path} HTTP/2`,
+    line: `${method} ${path} HTTP/1.1`,
     fields: lines.sort(),
     body,
     trailer: trailer === "" ? "" : `x-trailer: ${trailer}\r\n`,

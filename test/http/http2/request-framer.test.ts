@@ -217,7 +217,7 @@ describe("heads", () => {
   test("read as HTTP/1 would have them, with :authority as host", () => {
     const recorder = head([...pseudo("GET", "/a?b"), ["cookie", "c=d"], ["cookie", "e=f"]]);
     expect(recorder.requests[0]!.text).toBe(
-      "GET /a?b HTTP/2\r\nhost: production\r\ncookie: c=d\r\ncookie: e=f\r\n\r\n",
+      "GET /a?b HTTP/1.1\r\nhost: production\r\ncookie: c=d\r\ncookie: e=f\r\n\r\n",
     );
     expect(recorder.scheme).toBe("http");
   });
@@ -227,9 +227,9 @@ describe("heads", () => {
       [":method", "CONNECT"],
       [":authority", "x:1"],
     ];
-    expect(head(connect).requests[0]!.text).toBe("CONNECT x:1 HTTP/2\r\nhost: x:1\r\n\r\n");
+    expect(head(connect).requests[0]!.text).toBe("CONNECT x:1 HTTP/1.1\r\nhost: x:1\r\n\r\n");
     const extended: Fields = [...pseudo("CONNECT", "/chat"), [":protocol", "websocket"]];
-    expect(head(extended).requests[0]!.text).toBe("CONNECT /chat HTTP/2\r\nhost: production\r\n\r\n");
+    expect(head(extended).requests[0]!.text).toBe("CONNECT /chat HTTP/1.1\r\nhost: production\r\n\r\n");
   });
 
   test.each([

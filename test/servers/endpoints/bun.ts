@@ -4,7 +4,10 @@ import { openSync, writeSync } from "node:fs";
 const [port, log] = process.argv.slice(2) as [string, string];
 const file = openSync(log, "a");
 
+const { TLS_CERT, TLS_KEY } = process.env;
+
 Bun.serve({
+  ...(TLS_CERT === undefined ? {} : { tls: { cert: Bun.file(TLS_CERT), key: Bun.file(TLS_KEY!) } }),
   port: Number(port),
   hostname: "127.0.0.1",
   async fetch(request, server) {

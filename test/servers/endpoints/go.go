@@ -40,5 +40,9 @@ func main() {
 		panic(err)
 	}
 	fmt.Println("ready")
-	http.Serve(listener, http.HandlerFunc(handler))
+	if cert := os.Getenv("TLS_CERT"); cert != "" {
+		http.ServeTLS(listener, http.HandlerFunc(handler), cert, os.Getenv("TLS_KEY"))
+	} else {
+		http.Serve(listener, http.HandlerFunc(handler))
+	}
 }

@@ -5,7 +5,7 @@
  */
 import type { DamageReason } from "../../../src/http/request-sink.ts";
 import type { RecordedStream } from "../recorder.ts";
-import { HTTP2, type Item, type Session } from "./session.ts";
+import { HTTP2, type Item, type Run, type Session } from "./session.ts";
 
 export interface Framed {
   /** The requests that must be told whole, in their order. */
@@ -14,11 +14,6 @@ export interface Framed {
   readonly damage: DamageReason[];
   /** From where on bytes must pass as they are, up to where; null: nowhere. */
   bare: { readonly from: number; readonly to: number } | null;
-}
-
-interface Hole {
-  readonly from: number;
-  readonly to: number;
 }
 
 /**
@@ -36,9 +31,9 @@ export function frame(
 
 class Framing {
   private readonly framed: Framed = { whole: [], damage: [], bare: null };
-  private readonly holes: Hole[] = [];
-  /** Where calls of `data` began. */
-  private readonly begins: number[] = [];
+  private readonly holes: Run[] = [];
+  /** Calls of `data`. */
+  private readonly pushes: Run[] = [];
   private readonly first: number;
   private end: number;
 
@@ -52,7 +47,7 @@ class Framing {
     this.end = first;
     for (const length of stream.calls) {
       const to = this.end + Math.abs(length);
-      if (length > 0) this.begins.push(this.end);
+      if (length > 0) this.pushes.push({ from: this.end, to });
       else this.holes.push({ from: this.end, to });
       this.end = to;
     }
@@ -69,7 +64,7 @@ class Framing {
 
   /** In step, between requests. */
   private stepAt(at: number): Place | null {
-    const item = this.session.items.find(({ start }) => start >= at);
+    const item = this.nextItem(at);
     const hole = this.holeFrom(at);
     const start = item?.start ?? Infinity;
     if (hole.from <= start && hole.from < this.end) return this.lose("gap", hole.to);
@@ -78,8 +73,8 @@ class Framing {
   }
 
   /** `isFound`: behind a gap, by its request line. */
-  private take(item: Item, hole: Hole, isFound: boolean): Place | null {
-    const { start, end, headEnd, kind, seenAt } = item;
+  private take(item: Item, hole: Run, isFound: boolean): Place | null {
+    const { start, end, headEnd, kind, seenAt, runs } = item;
     const known = Math.min(hole.from, this.end);
     // What was found and has lines that are no fields is rather a text.
     if (isFound && item.isStray && headEnd <= known && seenAt >= headEnd - 1)
@@ -98,47 +93,55 @@ class Framing {
       return this.after(item);
     }
     if (this.end <= hole.from) return this.damage("cut_off");
-    if (kind !== "request" || !item.hasLength || hole.from < headEnd || hole.to > end) return this.lose("gap", hole.to);
+    if (!isWithin(runs, hole)) return this.lose("gap", hole.to);
     this.damage("gap");
-    return this.passOver(item, hole.to);
+    return this.passOver(item, hole.to, false);
   }
 
   /** The damage is seen; what comes of it does not count again. */
   private takeBroken(item: Item, known: number, isFound: boolean): Place | null {
-    const { end, headEnd, reason, seenAt } = item;
+    const { end, headEnd, reason, seenAt, runs } = item;
     this.damage(reason);
     // In a head that was found: it was no request, or the gap was in it.
     if (isFound && reason !== "ambiguous_length" && seenAt < headEnd - 1)
       return { at: this.nextBegin(seenAt), isInStep: false };
     if (!item.isEndKnown) return null;
     if (end <= known) return this.after(item);
-    const hole = this.holeFrom(seenAt);
-    if (hole.from >= this.end) return null;
-    return item.hasLength && hole.from >= headEnd ? this.passOver(item, hole.from) : { at: hole.to, isInStep: false };
+    return runs.length === 0 || this.holeFrom(seenAt).from < headEnd ? null : this.passOver(item, seenAt, true);
   }
 
-  /** The rest of a body of known length is skipped, holes included, as long as they end with it. */
-  private passOver(item: Item, from: number): Place | null {
-    const { end } = item;
+  /**
+   * The rest of a damaged request is skipped, holes included, as long as its end stays known. `isBroken`: it is damaged
+   * by more than holes, and nobody reads on where its end is not known.
+   */
+  private passOver(item: Item, from: number, isBroken: boolean): Place | null {
+    const end = item.kind === "broken" && !item.isEndKnown ? item.seenAt + 1 : item.end;
     for (let next = this.holeFrom(from); next.from < end; next = this.holeFrom(next.to)) {
-      if (next.to > end) return this.lose("gap", next.to);
+      if (isWithin(item.runs, next)) continue;
+      // Beyond a body, what is missing is of another request.
+      if (item.hasLength) return this.lose("gap", next.to);
+      return isBroken ? null : { at: next.to, isInStep: false };
     }
-    return this.end < end ? null : this.after(item);
+    return this.end < end || end !== item.end ? null : this.after(item);
   }
 
   /**
    * Whether what the client says behind its offer shows that production has declined it: a request line of a method
-   * that everyone knows. A gap there shows nothing, but nothing of another protocol could be understood behind it.
+   * that everyone knows, be it too long. A gap there shows nothing, but nothing of another protocol could be understood
+   * behind it.
    */
   private isDeclined({ start, end }: Item): boolean {
     if (Buffer.from(this.session.stream.subarray(start, end)).toString("latin1").startsWith("CONNECT ")) return false;
     let at = end;
     while (at < this.end && (this.session.stream[at] === 0x0d || this.session.stream[at] === 0x0a)) at++;
     const hole = this.holeFrom(end);
-    const next = this.session.items.find(({ start }) => start === at);
+    const next = this.nextItem(at);
     if (hole.from <= at && hole.from < this.end) return true;
     // A part of a request line and a gap behind it is as good as a whole one.
-    return next !== undefined && next.lineEnd > 0 && Math.min(next.lineEnd, hole.from) < this.end + 1;
+    if (next === undefined || next.start !== at) return false;
+    const isTooLong = next.reason === "header_too_long" && next.lineEnd === 0;
+    if (next.lineEnd === 0 && !isTooLong) return hole.from <= next.strangeAt && hole.from < this.end;
+    return Math.min(isTooLong ? next.seenAt + 1 : next.lineEnd, hole.from) <= this.end;
   }
 
   private after({ end, isLast }: Item): Place | null {
@@ -152,16 +155,44 @@ class Framing {
     return null;
   }
 
-  /** Out of step: a request is found where bytes begin with its line, and the line is whole. */
+  /**
+   * Out of step: a request is found where bytes begin with its line, and the line is whole. A body that is like one is
+   * found as well, since nothing that is there tells them apart; except where the end of a head that announces the body
+   * came right before it.
+   */
   private seekFrom(at: number): Place | null {
-    for (const begin of this.begins) {
-      if (begin < at) continue;
-      const item = this.session.items.find(({ start }) => start === begin);
-      if (item === undefined || item.lineEnd === 0) continue;
-      if (item.lineEnd <= Math.min(this.holeFrom(begin).from, this.end))
-        return this.take(item, this.holeFrom(begin), true);
+    let bodyEnd = at;
+    for (const push of this.pushes) {
+      if (push.from < bodyEnd) continue;
+      const item = this.itemAt(push.from);
+      const hole = this.holeFrom(push.from);
+      if (item !== undefined && item.lineEnd > 0 && item.lineEnd <= Math.min(hole.from, this.end))
+        return this.take(item, hole, true);
+      bodyEnd = this.announcedEnd(push);
     }
     return null;
+  }
+
+  /** Where a push ends, or the body that its last lines announce as the end of a head (or of what is like one). */
+  private announcedEnd({ from, to }: Run): number {
+    const text = Buffer.from(this.session.stream.subarray(from, to)).toString("latin1");
+    const section = /(?:^|\n\r?\n)((?:(?!\n\r?\n)[^])*\n)\r?\n$/.exec(text)?.[1];
+    if (section === undefined || /\r(?!\n)|^transfer-encoding:|^content-length[ \t]/im.test(section)) return to;
+    const lengths = [...section.matchAll(/^content-length:(.*(?:\r?\n[ \t].*)*)/gim)].map(([, value]) => value!.trim());
+    const isSound = lengths.every((length) => /^\d+(\s*,\s*\d+)*$/.test(length));
+    return isSound && lengths.length > 0 ? to + Number(/\d+$/.exec(lengths.at(-1)!)![0]) : to;
+  }
+
+  /** The first item at a place or behind it: the rest of a chunk only behind what was found in it. */
+  private nextItem(at: number): Item | undefined {
+    const isIn = this.session.nested.some(({ kind, end }) => kind === "request" && end === at);
+    const rest = this.session.nested.find(({ kind, start }) => kind === "broken" && start >= at);
+    const item = this.session.items.find(({ start }) => start >= at);
+    return isIn && rest !== undefined && rest.start < (item?.start ?? Infinity) ? rest : item;
+  }
+
+  private itemAt(at: number): Item | undefined {
+    return [...this.session.items, ...this.session.nested].find(({ start }) => start === at);
   }
 
   private lose(reason: DamageReason, at: number): Place {
@@ -175,13 +206,17 @@ class Framing {
   }
 
   /** The first hole at a place or behind it. */
-  private holeFrom(at: number): Hole {
+  private holeFrom(at: number): Run {
     return this.holes.find(({ from }) => from >= at) ?? { from: Infinity, to: Infinity };
   }
 
   private nextBegin(at: number): number {
-    return this.begins.find((begin) => begin > at) ?? Infinity;
+    return this.pushes.find(({ from }) => from > at)?.from ?? Infinity;
   }
+}
+
+function isWithin(runs: readonly Run[], hole: Run): boolean {
+  return runs.some(({ from, to }) => from <= hole.from && hole.to <= to);
 }
 
 interface Place {

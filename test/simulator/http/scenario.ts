@@ -38,6 +38,7 @@ export function httpScenarioOf(seed: number): HttpScenario {
   const random = new Random(seed ^ 0x477);
   /** What was added later has its own, so that seeds keep most of their meaning. */
   const oddity = new Random(seed ^ 0x0dd17);
+  const nesting = new Random(seed ^ 0x1e57ed);
   const sometimes = (probability: number, value: () => number) => (random.chance(probability) ? value() : 0);
   const isBenign = random.chance(0.4);
   const harm = (probability: number, value: () => number) => (isBenign ? 0 : sometimes(probability, value));
@@ -64,6 +65,7 @@ export function httpScenarioOf(seed: number): HttpScenario {
       foreign: sometimes(0.2, () => random.next() * 0.5),
       upgrade: sometimes(0.3, () => random.next() * 0.3),
       closing: sometimes(0.4, () => random.next() * 0.2),
+      nested: nesting.chance(0.3) ? nesting.next() : 0,
       odd: oddity.chance(0.5) ? oddity.next() * 0.5 : 0,
       oddSeed: seed ^ 0x0dd,
     },

@@ -13,10 +13,14 @@ export interface Item {
   readonly end: number;
   /** Behind the request line, if it has one that anyone would know for one; else 0. */
   readonly lineEnd: number;
+  /** Without such a line: where it is seen that its line is none. */
+  readonly strangeAt: number;
   /** Behind the header section. */
   readonly headEnd: number;
   /** Whether the length of its body was known beforehand. */
   readonly hasLength: boolean;
+  /** Where its bytes lie of which the number is told before them: its body, or the data of its chunks. */
+  readonly runs: readonly Run[];
   readonly isIdempotent: boolean;
   /** Nothing may come behind it on its connection. */
   readonly isLast: boolean;
@@ -34,9 +38,16 @@ export interface Item {
   readonly isEndKnown: boolean;
 }
 
+export interface Run {
+  readonly from: number;
+  readonly to: number;
+}
+
 export interface Session {
   readonly stream: Uint8Array;
   readonly items: readonly Item[];
+  /** What bodies are like, as whole requests are: only where it cannot be known that they are bodies, they are found. */
+  readonly nested: readonly Item[];
   readonly cuts: readonly number[];
 }
 
@@ -51,6 +62,8 @@ export interface SessionKnobs {
   readonly foreign: number;
   readonly upgrade: number;
   readonly closing: number;
+  /** How many have a body that is like a request. */
+  readonly nested: number;
   /** How many are odd, or isolated; by a seed of its own, so that all else is as without. */
   readonly odd: number;
   readonly oddSeed: number;
@@ -61,6 +74,8 @@ interface Oddity {
   readonly field?: string;
   readonly target?: string;
   readonly version?: string;
+  /** Where in the target, or the version, it is seen. */
+  readonly seenAt?: number;
   /** Fields around, and in place of, Content-Length or Transfer-Encoding. */
   readonly framing?: (field: string, length: number) => string[];
   readonly extension?: string;
@@ -73,6 +88,8 @@ interface Body {
   readonly fields: string[];
   readonly bytes: Buffer;
   readonly hasLength: boolean;
+  /** Of its bytes. */
+  readonly runs: readonly Run[];
   readonly isIsolated: boolean;
   readonly oddity: Oddity;
 }
@@ -97,8 +114,13 @@ const ODD: readonly Oddity[] = [
     isOdd: true,
     isStray: true,
   })),
-  ...["?x", "odd", "/a b", "/a\x01\x7f", "/a HTTP/1.0", "*x"].map((target) => ({ target, isOdd: true })),
-  ...["1 ", "1\t ", "10"].map((version) => ({ version, isOdd: true })),
+  { target: "?x", seenAt: 0, isOdd: true },
+  { target: "odd", seenAt: "odd".length, isOdd: true },
+  { target: "/a b", seenAt: "/a ".length, isOdd: true },
+  { target: "/a\x01\x7f", seenAt: "/a".length, isOdd: true },
+  { target: "/a HTTP/1.0", seenAt: "/a HTTP/1.0".length, isOdd: true },
+  { target: "*x", seenAt: "*".length, isOdd: true },
+  ...["1 ", "1\t ", "10"].map((version) => ({ version, seenAt: "1".length, isOdd: true })),
   ...[" ", "\t", ";", ";a=b/c:d", ";a\x01", " x"].map((extension) => ({ extension, isOdd: true })),
   ...["Content_Length: 7", "transfer_encoding: chunked", ".Content-Length: 7"].map((field) => ({
     field,
@@ -125,6 +147,24 @@ const EXTENSIONS = ["", "", ";name", ";name=value", "; a = b;c", " ;b"];
 /** What other bodies would be wrongly framed by. */
 const BODY_TEXTS = ["0\r\n\r\n", "\r\n\r\n", "GET / HTTP/2\r\n", "5\r\nhello\r\n", "\n"];
 
+/** An item of which nothing is so. */
+const NONE = {
+  id: "",
+  lineEnd: 0,
+  strangeAt: 0,
+  hasLength: false,
+  runs: [],
+  isIdempotent: false,
+  isLast: false,
+  wantsUpgrade: false,
+  isIsolated: false,
+  isOdd: false,
+  isStray: false,
+  reason: "malformed",
+  seenAt: 0,
+  isEndKnown: false,
+} as const;
+
 /** The id of what speaks HTTP/2 with prior knowledge. */
 export const HTTP2 = "HTTP/2";
 
@@ -135,9 +175,11 @@ export function converse(random: Random, knobs: SessionKnobs, connection: number
 class Writer {
   private readonly pieces: Buffer[] = [];
   private readonly items: Item[] = [];
+  private readonly nested: Item[] = [];
   private readonly cuts: number[] = [];
   private length = 0;
   private readonly odd: Random;
+  private readonly nesting: Random;
 
   constructor(
     private readonly random: Random,
@@ -145,6 +187,7 @@ class Writer {
     private readonly connection: number,
   ) {
     this.odd = new Random(knobs.oddSeed + connection);
+    this.nesting = new Random(knobs.oddSeed - connection);
   }
 
   write(): Session {
@@ -156,7 +199,8 @@ class Writer {
       if (random.chance(knobs.broken)) this.addBroken();
       else this.addRequest();
     }
-    return { stream: Buffer.concat(this.pieces), items: this.items, cuts: this.cuts };
+    const { items, nested, cuts } = this;
+    return { stream: Buffer.concat(this.pieces), items, nested, cuts };
   }
 
   private get goesOn(): boolean {
@@ -173,13 +217,16 @@ class Writer {
     const method = isConnect ? "CONNECT" : random.pick(METHODS);
     const minor = isUpgrade || random.chance(0.9) ? 1 : 0;
     const options = this.connectionOptions(minor, isUpgrade && !isConnect);
-    const body = this.body(method, minor, this.oddity(method, minor));
+    const usual = this.body(method, minor, this.oddity(method, minor));
+    const isNested = usual.oddity === ORDINARY && usual.bytes.length > 0 && this.nesting.chance(knobs.nested);
+    const body = isNested ? this.nestedBody(usual.hasLength) : usual;
     const { oddity } = body;
     const fields = [...options.fields, ...(isUpgrade && !isConnect ? ["Upgrade: websocket"] : [])];
     if (body.bytes.length > 0 && random.chance(0.1)) fields.push("Expect: 100-continue");
     const isStray = oddity.isStray ?? false;
     const kind = {
       hasLength: body.hasLength,
+      runs: body.runs,
       isLast: options.isLast && !isUpgrade,
       wantsUpgrade: isUpgrade,
       isStray,
@@ -187,6 +234,7 @@ class Writer {
     };
     const isIsolated = body.isIsolated || oddity.isIsolated === true || (isStray && body.bytes.length > 0);
     this.add("request", method, minor, [...fields, ...body.fields], body.bytes, { ...kind, isIsolated }, oddity);
+    if (isNested) this.noteNested(this.items.at(-1)!);
     if (isUpgrade && random.chance(0.5)) this.addOtherProtocol();
   }
 
@@ -218,6 +266,7 @@ class Writer {
       fields: isUsual && random.chance(0.5) ? ["Content-Length: 0"] : [],
       bytes: Buffer.alloc(0),
       hasLength: false,
+      runs: [],
       isIsolated: false,
     };
     const isOfBody = wanted.framing !== undefined || wanted.extension !== undefined;
@@ -232,6 +281,7 @@ class Writer {
         fields: oddity.framing?.(field, 0) ?? [field],
         bytes: chunks.bytes,
         hasLength: false,
+        runs: chunks.runs,
         isIsolated: field.includes("\t") || chunks.hasTrailers,
         oddity,
       };
@@ -242,6 +292,7 @@ class Writer {
       fields: oddity.framing?.(field, bytes.length) ?? [field],
       bytes,
       hasLength: true,
+      runs: [{ from: 0, to: bytes.length }],
       isIsolated: field.includes(": 0"),
       oddity,
     };
@@ -256,10 +307,39 @@ class Writer {
     return Buffer.from(text.slice(0, length));
   }
 
-  private chunked(bytes: Buffer, extension?: string): { bytes: Buffer; hasTrailers: boolean } {
+  /** A body that is like a request: a file of requests, or what somebody sends who hopes that it is taken for one. */
+  private nestedBody(hasLength: boolean): Body {
+    const id = `${this.connection}.${this.items.length}`;
+    const bytes = Buffer.from(`GET /nested HTTP/1.1\r\nHost: host\r\nX-Id: ${id}.nested\r\n\r\n`);
+    const known = { isIsolated: false, oddity: ORDINARY };
+    if (hasLength) {
+      const fields = [`Content-Length: ${bytes.length}`];
+      return { fields, bytes, hasLength, runs: [{ from: 0, to: bytes.length }], ...known };
+    }
+    const size = `${bytes.length.toString(16)}\r\n`;
+    const runs = [{ from: size.length, to: size.length + bytes.length }];
+    const chunks = Buffer.concat([Buffer.from(size), bytes, Buffer.from("\r\n0\r\n\r\n")]);
+    return { fields: ["Transfer-Encoding: chunked"], bytes: chunks, hasLength, runs, ...known };
+  }
+
+  /** The last item has a nested body, which begins a segment mostly. */
+  private noteNested({ id, hasLength, runs: [run], end }: Item): void {
+    const { from, to } = run!;
+    if (this.nesting.chance(0.8)) this.cuts.push(from);
+    const lineEnd = from + "GET /nested HTTP/1.1\r\n".length;
+    const known = { lineEnd, headEnd: to, isIdempotent: true, seenAt: to - 1 };
+    this.nested.push({ ...NONE, ...known, id: `${id}.nested`, kind: "request", start: from, end: to });
+    // Who took it for a request takes the chunk behind it for another, which it is not.
+    const chunk = { id: "", start: to + "\r\n".length, headEnd: end, seenAt: to + "\r\n0".length } as const;
+    if (!hasLength) this.nested.push({ ...NONE, ...chunk, kind: "broken", end });
+  }
+
+  private chunked(bytes: Buffer, extension?: string): { bytes: Buffer; hasTrailers: boolean; runs: Run[] } {
     const { random } = this;
     const oddOr = (usual: string) => extension ?? usual;
     const pieces: Buffer[] = [];
+    const runs: Run[] = [];
+    let from = 0;
     for (let at = 0; at < bytes.length;) {
       const length = Math.min(bytes.length - at, random.int(1, Math.ceil(bytes.length / random.int(1, 4))));
       const size = length.toString(16);
@@ -268,12 +348,15 @@ class Writer {
           `${random.chance(0.2) ? "00" : ""}${random.chance(0.5) ? size.toUpperCase() : size}${oddOr(random.pick(EXTENSIONS))}\r\n`,
         ),
       );
+      from += pieces.at(-1)!.length;
+      runs.push({ from, to: from + length });
       pieces.push(bytes.subarray(at, at + length), Buffer.from("\r\n"));
+      from += length + 2;
       at += length;
     }
     const trailers = random.chance(0.3) ? "X-Trailer: 1\r\nContent-Length: 7\r\n" : "";
     const last = `${random.pick(["0", "000"])}${oddOr(random.pick(EXTENSIONS))}\r\n${trailers}\r\n`;
-    return { bytes: Buffer.concat([...pieces, Buffer.from(last)]), hasTrailers: trailers !== "" };
+    return { bytes: Buffer.concat([...pieces, Buffer.from(last)]), hasTrailers: trailers !== "", runs };
   }
 
   /** A client that was told that it may go on in another protocol. Its first byte begins no request line. */
@@ -303,13 +386,15 @@ class Writer {
         }),
       () =>
         this.add("broken", "PUT", 1, ["Transfer-Encoding: chunked"], Buffer.from("5\r\nhello\r\nzz\r\n"), {
-          seenInBody: "5\r\nhello\r\nz".length,
+          seenInBody: "5\r\nhello\r\n".length,
+          runs: [{ from: "5\r\n".length, to: "5\r\nhello".length }],
         }),
       () => {
         const start = this.length;
         const line = `GET /${"x".repeat(random.int(0, 20))} HTTP/9.1`;
         this.put(`${line}\r\nHost: a\r\n\r\n`);
-        this.push({ kind: "broken", start, end: this.length, reason: "malformed", seenAt: start + line.length });
+        const strangeAt = start + line.indexOf("9.1");
+        this.push({ kind: "broken", start, end: this.length, strangeAt, seenAt: start + line.length });
       },
       () => this.addTooLong(),
       () => this.addNul(),
@@ -330,26 +415,30 @@ class Writer {
     const isLast = odd.chance(0.1);
     const fields = [...body.fields, odd.pick(["X-Nul: a\0b", "X-Nul\0: a"]), ...(isLast ? ["Connection: close"] : [])];
     const isStray = fields.includes("X-Nul\0: a");
-    this.add("broken", "POST", 1, fields, body.bytes, { hasLength: body.hasLength, isEndKnown: true, isLast, isStray });
+    const { hasLength, runs } = body;
+    this.add("broken", "POST", 1, fields, body.bytes, { hasLength, runs, isEndKnown: true, isLast, isStray });
   }
 
   private addTooLong(): void {
     const start = this.length;
     const { maxHeaderBytes } = this.knobs;
     const line = `GET /${this.random.chance(0.5) ? "" : "y".repeat(maxHeaderBytes)} HTTP/1.1\r\n`;
-    const body = this.odd.pick(["", "GET / HTTP/1.1\r\n\r\n"]);
-    const length = body === "" ? "" : `Content-Length: ${body.length}\r\n`;
-    this.put(`${line}X: ${"z".repeat(maxHeaderBytes)}\r\n${length}\r\n`);
+    const id = `${this.connection}.${this.items.length}`;
+    const body = this.odd.pick([null, this.nestedBody(true)]);
+    const fields = [`X: ${"z".repeat(maxHeaderBytes)}`, ...(body?.fields ?? []), ""];
+    this.put(`${line}${fields.map((field) => `${field}\r\n`).join("")}`);
     const headEnd = this.length;
-    this.put(body);
+    if (body !== null) this.put(body.bytes);
     const lineEnd = line.length <= maxHeaderBytes ? start + line.length : 0;
     const known = {
       reason: "header_too_long",
       seenAt: start + maxHeaderBytes,
       isEndKnown: true,
-      hasLength: body !== "",
+      hasLength: body !== null,
+      runs: body === null ? [] : [{ from: headEnd, to: this.length }],
     } as const;
-    this.push({ kind: "broken", start, end: this.length, lineEnd, headEnd, ...known });
+    this.push({ id, kind: "broken", start, end: this.length, lineEnd, headEnd, ...known });
+    if (body !== null) this.noteNested(this.items.at(-1)!);
   }
 
   private addForeign(): void {
@@ -372,7 +461,7 @@ class Writer {
     minor: number,
     special: readonly string[],
     body: Buffer,
-    { seenInBody, ...known }: Partial<Item> & { seenInBody?: number },
+    { seenInBody, runs = [], ...known }: Partial<Item> & { seenInBody?: number },
     oddity: Oddity = ORDINARY,
     isFirst = false,
   ): { fieldsAt: number } {
@@ -390,7 +479,9 @@ class Writer {
       [fields[i], fields[j]] = [fields[j]!, fields[i]!];
     }
     const end = (text: string) => text.replaceAll("\r\n", lineEnd) + lineEnd;
-    const line = end(`${method} ${oddity.target ?? usual} HTTP/1.${oddity.version ?? minor}`);
+    const target = oddity.target ?? usual;
+    const line = end(`${method} ${target} HTTP/1.${oddity.version ?? minor}`);
+    const oddPart = method.length + 1 + (oddity.version === undefined ? 0 : `${target} HTTP/1.`.length);
     this.put(line);
     const fieldsAt = this.length;
     if (oddity.field !== undefined) fields.splice(isFirst ? 0 : this.odd.int(0, fields.length), 0, oddity.field);
@@ -405,7 +496,9 @@ class Writer {
       // What nobody knows as a method is none behind a hole, nor is what is odd.
       lineEnd:
         method === "FROB" || oddity.target !== undefined || oddity.version !== undefined ? 0 : start + line.length,
+      strangeAt: start + (method === "FROB" ? 0 : oddPart + (oddity.seenAt ?? 0)),
       headEnd,
+      runs: runs.map(({ from, to }) => ({ from: headEnd + from, to: headEnd + to })),
       isIdempotent: IDEMPOTENT.includes(method),
       seenAt: headEnd + (seenInBody ?? -1),
       ...known,
@@ -415,24 +508,7 @@ class Writer {
   }
 
   private push(item: Partial<Item> & Pick<Item, "kind" | "start" | "end">): void {
-    const none = {
-      id: "",
-      lineEnd: 0,
-      headEnd: item.start,
-      hasLength: false,
-      isIdempotent: false,
-      isLast: false,
-      wantsUpgrade: false,
-    } as const;
-    const sound = {
-      isIsolated: false,
-      isOdd: false,
-      isStray: false,
-      reason: "malformed",
-      seenAt: 0,
-      isEndKnown: false,
-    } as const;
-    this.items.push({ ...none, ...sound, ...item });
+    this.items.push({ ...NONE, headEnd: item.start, ...item });
   }
 
   private put(text: string | Buffer): void {

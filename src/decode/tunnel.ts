@@ -1,0 +1,62 @@
+/** What carries the mirror, and what of it counts as ours: what src/decode and the kernel's programs (src/filter) go by. */
+import { type Depths, DEPTHS } from "./cursor.ts";
+import { UDP_PORT as GENEVE_PORT } from "./geneve.ts";
+import { IP_PROTOCOL_GRE, IP_PROTOCOL_UDP } from "./ip.ts";
+
+/**
+ * vxlan: frames in VXLAN. geneve: frames, packets, or packets with VXLAN in them, in GENEVE. gre: frames or packets in
+ * GRE, or ERSPAN in it. none: frames as they are.
+ */
+export const ENCAPSULATIONS = ["vxlan", "geneve", "gre", "none"] as const;
+export type Encapsulation = (typeof ENCAPSULATIONS)[number];
+
+/** What carries each of them in the outer packet: an IP protocol, and for UDP whether the port is --vxlan-port's. */
+export const CARRIERS = {
+  vxlan: { protocol: IP_PROTOCOL_UDP, port: undefined },
+  geneve: { protocol: IP_PROTOCOL_UDP, port: GENEVE_PORT },
+  gre: { protocol: IP_PROTOCOL_GRE, port: undefined },
+  none: null,
+} as const satisfies Record<Encapsulation, { protocol: number; port: number | undefined } | null>;
+
+/** Where the kernel's filter must follow three packets in one another, each is less deep: old kernels allow it so much. */
+export function depthsOf(encapsulation: Encapsulation): Depths {
+  return encapsulation === "geneve" ? { vlanTags: 4, extensionHeaders: 4, labels: 4 } : DEPTHS;
+}
+
+/** VNIs, or ports, that may be named: the kernel's filter asks one by one. */
+export const LIST_MAX = 64;
+
+/** What counts as ours. */
+export interface Mirror {
+  /** Unset: vxlan. */
+  readonly encapsulation?: Encapsulation;
+  readonly vxlanPort: number;
+  /** Of the mirror sessions. Without an encapsulation there is none: each frame counts as of 0. */
+  readonly vnis: readonly number[] | "any";
+  /** The mirrored connections' destination ports. */
+  readonly ports: readonly number[];
+}
+
+/** The UDP port that the mirror is sent to; undefined: it is none. */
+export function tunnelPort({ encapsulation = "vxlan", vxlanPort }: Mirror): number | undefined {
+  const carrier = CARRIERS[encapsulation];
+  return carrier?.protocol === IP_PROTOCOL_UDP ? (carrier.port ?? vxlanPort) : undefined;
+}
+
+/** Numbers of which nearly always there is one: asking costs no more than comparing with it. */
+export class Chosen {
+  private readonly first: number;
+  /** Null: there are no others. */
+  private readonly others: ReadonlySet<number> | null;
+  private readonly isAny: boolean;
+
+  constructor(numbers: readonly number[] | "any") {
+    this.isAny = numbers === "any";
+    this.first = numbers === "any" ? -1 : numbers[0]!;
+    this.others = numbers === "any" || numbers.length < 2 ? null : new Set(numbers);
+  }
+
+  has(number: number): boolean {
+    return number === this.first || this.isAny || (this.others !== null && this.others.has(number));
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * The connections that this program has made, in memory that all its threads share: where plain frames are captured, they
+ * may be among them, and must not be forwarded again. A connection is known from before its first byte leaves. While it
+ * is being made its own port is not known yet, so that a SYN to its destination may be its own; if it is another's, that
+ * connection is picked up at its first request.
+ */
+import type { ForwardAddress } from "../address.ts";
+import type { Connector, SocketEvents, UpstreamSocket } from "./socket.ts";
+import type { Tls } from "./tls.ts";
+
+/** As many as there can be in LINGER_MS, twice: more than a host has ports. */
+const SLOTS = 1 << 17;
+/** A connection is within so many slots of where its hash is, or not known. */
+const PROBES_MAX = 64;
+/** Of a slot: what tells the connection from others (0: none was ever here), open sockets of it, when it is forgotten. */
+const SLOT_WORDS = 3;
+const OPEN = 1;
+const FORGOTTEN_S = 2;
+/** Destinations whose connections are being made, by their hash; those that meet count together. */
+const DESTINATIONS = 256;
+/** What comes late of a connection that is closed: as long as TCP keeps its ports from others. */
+const LINGER_MS = 60_000;
+
+const ADDRESS_WORDS = 4;
+const SERVER = 4;
+const PORTS = 8;
+/** Words of an identity (decode/segment.ts) that tell a connection: addresses and ports, and not the VNI. */
+const CONNECTION_WORDS = 9;
+const MAPPED_PREFIX = 0xffff;
+
+/** What of a socket says which connection it is. */
+interface Ends {
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+}
+
+/** What another thread needs to know the same connections. */
+export type SharedConnections = SharedArrayBuffer;
+
+export class OwnConnections {
+  private readonly destinations: Int32Array;
+  private readonly slots: Int32Array;
+
+  constructor(readonly shared: SharedConnections = new SharedArrayBuffer((DESTINATIONS + SLOTS * SLOT_WORDS) * 4)) {
+    this.destinations = new Int32Array(shared, 0, DESTINATIONS);
+    this.slots = new Int32Array(shared, DESTINATIONS * 4);
+  }
+
+  /** Whether the connection of this identity (decode/segment.ts) is one of ours; `isSyn`: or may be. */
+  has(identity: Int32Array, isSyn: boolean): boolean {
+    const slot = this.find(identity);
+    if (slot >= 0 && this.isAlive(slot)) return true;
+    return isSyn && Atomics.load(this.destinations, destinationOf(identity)) > 0;
+  }
+
+  /** One to this destination is being made. Returns what is to be called when its end is known. */
+  connecting(address: ForwardAddress): () => void {
+    const identity = new Int32Array(CONNECTION_WORDS);
+    writeAddress(identity, SERVER, address.host);
+    identity[PORTS] = address.port;
+    const destination = destinationOf(identity);
+    Atomics.add(this.destinations, destination, 1);
+    return () => void Atomics.sub(this.destinations, destination, 1);
+  }
+
+  /** One is open. Returns what is to be called when it is closed. */
+  opened({ localAddress, localPort, remoteAddress, remotePort }: Ends): () => void {
+    const identity = new Int32Array(CONNECTION_WORDS);
+    writeAddress(identity, 0, localAddress);
+    writeAddress(identity, SERVER, remoteAddress);
+    identity[PORTS] = (localPort << 16) | remotePort;
+    const slot = this.take(identity);
+    if (slot < 0) return () => {};
+    return () => {
+      Atomics.store(this.slots, slot + FORGOTTEN_S, Math.ceil((Date.now() + LINGER_MS) / 1000));
+      Atomics.sub(this.slots, slot + OPEN, 1);
+    };
+  }
+
+  /** The slot that a connection has; -1: none. */
+  private find(identity: Int32Array): number {
+    const [hash, mark] = [hashOf(identity, 0, CONNECTION_WORDS), markOf(identity)];
+    for (let probe = 0; probe < PROBES_MAX; probe++) {
+      const slot = slotAt(hash, probe);
+      const found = Atomics.load(this.slots, slot);
+      if (found === mark) return slot;
+      if (found === 0) return -1;
+    }
+    return -1;
+  }
+
+  /** A slot for a connection, counted as open once more; -1: all are taken. */
+  private take(identity: Int32Array): number {
+    const [hash, mark] = [hashOf(identity, 0, CONNECTION_WORDS), markOf(identity)];
+    let slot = this.find(identity);
+    for (let probe = 0; slot < 0 && probe < PROBES_MAX; probe++) {
+      const at = slotAt(hash, probe);
+      const before = Atomics.load(this.slots, at);
+      if (before !== 0 && this.isAlive(at)) continue;
+      if (Atomics.compareExchange(this.slots, at, before, mark) === before) slot = at;
+    }
+    if (slot >= 0) Atomics.add(this.slots, slot + OPEN, 1);
+    return slot;
+  }
+
+  private isAlive(slot: number): boolean {
+    if (Atomics.load(this.slots, slot + OPEN) > 0) return true;
+    return Atomics.load(this.slots, slot + FORGOTTEN_S) * 1000 > Date.now();
+  }
+}
+
+/** A connector whose connections are known as ours. */
+export class OwnConnector implements Connector {
+  readonly lookup: Connector["lookup"];
+  readonly afterEvents: Connector["afterEvents"];
+
+  constructor(
+    private readonly connector: Connector,
+    private readonly own: OwnConnections,
+  ) {
+    this.lookup = (name, found) => connector.lookup(name, found);
+    this.afterEvents = (callback) => connector.afterEvents(callback);
+  }
+
+  connect(address: ForwardAddress, events: SocketEvents, tls: Tls | null): void {
+    this.connector.connect(address, new OwnEvents(events, this.own, address), tls);
+  }
+}
+
+/** What happens on a connection of ours, told on. */
+class OwnEvents implements SocketEvents {
+  private readonly known: () => void;
+  private forget = () => {};
+
+  constructor(
+    private readonly events: SocketEvents,
+    private readonly own: OwnConnections,
+    address: ForwardAddress,
+  ) {
+    this.known = own.connecting(address);
+  }
+
+  opened(socket: UpstreamSocket): void {
+    // Before it is no longer one that is being made: at no moment it is neither.
+    this.forget = this.own.opened(socket as unknown as Ends);
+    this.known();
+    this.events.opened(socket);
+  }
+
+  failed(error: Error): void {
+    this.known();
+    this.events.failed(error);
+  }
+
+  writable(): void {
+    this.events.writable();
+  }
+
+  received(bytes: Uint8Array): void {
+    this.events.received(bytes);
+  }
+
+  ended(): void {
+    this.events.ended();
+  }
+
+  closed(error: Error | undefined): void {
+    this.forget();
+    this.events.closed(error);
+  }
+}
+
+function slotAt(hash: number, probe: number): number {
+  return ((hash + probe) & (SLOTS - 1)) * SLOT_WORDS;
+}
+
+/** Not 0. */
+function markOf(identity: Int32Array): number {
+  return Math.imul(hashOf(identity, 0x5bd1e995, CONNECTION_WORDS), 3) || 1;
+}
+
+function destinationOf(identity: Int32Array): number {
+  let hash = identity[PORTS]! & 0xffff;
+  for (let word = SERVER; word < SERVER + ADDRESS_WORDS; word++) hash = mixed(hash, identity[word]!);
+  return hash & (DESTINATIONS - 1);
+}
+
+function hashOf(words: Int32Array, seed: number, count: number): number {
+  let hash = seed;
+  for (let i = 0; i < count; i++) hash = mixed(hash, words[i]!);
+  return hash;
+}
+
+/** A step of murmur3. Nobody but this program puts anything into the table. */
+function mixed(hash: number, word: number): number {
+  const next = Math.imul(hash ^ Math.imul(word, 0xcc9e2d51), 0x85ebca6b);
+  return next ^ (next >>> 15);
+}
+
+/** Writes an address as identities have it: IPv4 in IPv6 (RFC 4291, 2.5.5.2). */
+function writeAddress(identity: Int32Array, at: number, text: string): void {
+  const dotted = text.slice(text.lastIndexOf(":") + 1);
+  const v4 = dotted.includes(".")
+    ? dotted.split(".").reduce((word, octet) => (word << 8) | Number(octet), 0)
+    : undefined;
+  if (v4 !== undefined && (text === dotted || /^::ffff:/i.test(text))) {
+    identity.set([0, 0, MAPPED_PREFIX, v4], at);
+    return;
+  }
+  // Behind an address may stand its zone (RFC 4007, section 11).
+  const [head, tail] = text.split("%", 1)[0]!.split("::") as [string, string | undefined];
+  const groups = (part: string | undefined) => (part ? part.split(":").map((group) => parseInt(group, 16)) : []);
+  const [front, back] = [groups(head), groups(tail)];
+  const all = [...front, ...new Array<number>(2 * ADDRESS_WORDS - front.length - back.length).fill(0), ...back];
+  for (let word = 0; word < ADDRESS_WORDS; word++) identity[at + word] = (all[2 * word]! << 16) | all[2 * word + 1]!;
+}

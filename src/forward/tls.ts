@@ -1,0 +1,171 @@
+/**
+ * TLS to a destination: whom it trusts, who it says it is, and the session that further connections go on with. Bun
+ * does TLS itself; what is known of it here: it verifies chain and name, and tells of a failure with OpenSSL's codes.
+ */
+import { createSecureContext, getCACertificates, rootCertificates } from "node:tls";
+import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { RefusalError } from "../errors.ts";
+
+/** What is asked for on the command line; files are named by their paths. */
+export interface TlsFlags {
+  readonly tlsCa: string | undefined;
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+  /** Undefined: the destination's own name. */
+  readonly tlsServerName: string | undefined;
+  readonly tlsInsecure: boolean;
+}
+
+/** What connections are made with; the PEM texts of files. */
+export interface TlsMaterial {
+  /** Authorities that are trusted beside the system's; empty: none. */
+  readonly ca: string;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly serverName: string | undefined;
+  /** Any certificate is accepted. */
+  readonly insecure: boolean;
+  /** RFC 7301; empty: none is asked for. */
+  readonly protocol: string;
+  /** For a handshake, behind the TCP connection. */
+  readonly handshakeTimeoutMs: number;
+}
+
+/** Failures of the handshake itself; all others are the certificate's. */
+const HANDSHAKE_CODES = ["EPROTO", "ECONNRESET"];
+
+export const ENDED_EARLY = "it ended the connection in the TLS handshake";
+
+/** Of what an endpoint's certificate says, so much is shown. */
+const SHOWN_CHARACTERS_MAX = 200;
+
+/** TLS's part of a destination, for all of its connections. */
+export class Tls {
+  /** As Bun.connect takes it. */
+  readonly options: Bun.TLSOptions;
+  /** What the last connection left for the next ones: they need no whole handshake. Null: none has yet. */
+  session: Uint8Array | null = null;
+
+  /** Throws RefusalError where a certificate or a key is none, or they do not belong to each other. */
+  constructor(
+    host: string,
+    readonly material: TlsMaterial,
+  ) {
+    const { cert, key, protocol } = material;
+    const ca = [...systemAuthorities(), material.ca].join("\n");
+    if (material.ca !== "") refuseBad("--tls-ca", { ca: material.ca });
+    if (cert !== undefined && key !== undefined) refuseBad("--tls-cert and --tls-key", { cert, key });
+    this.options = {
+      ca,
+      ...(cert === undefined || key === undefined ? {} : { cert, key }),
+      // A name is asked for and verified; an address is verified, and never asked for (RFC 6066, section 3).
+      serverName: material.serverName ?? (isIP(host) === 0 ? host : ""),
+      // Said, since Bun would go by NODE_TLS_REJECT_UNAUTHORIZED.
+      rejectUnauthorized: !material.insecure,
+      ...(protocol === "" ? {} : { ALPNProtocols: Buffer.from([protocol.length, ...Buffer.from(protocol)]) }),
+    };
+  }
+
+  /** Why a connection is not to be used after its handshake; undefined: it is. */
+  refusal(isDone: boolean, error: NodeJS.ErrnoException | null): Error | undefined {
+    if (error === null) return isDone ? undefined : new Error("the TLS handshake failed");
+    const isCertificates = !HANDSHAKE_CODES.includes(error.code ?? "");
+    if (this.material.insecure && isCertificates) return undefined;
+    return new Error(handshakeFailure(error));
+  }
+
+  get handshakeTimedOut(): Error {
+    return new Error(
+      `no TLS handshake within ${this.material.handshakeTimeoutMs} ms (--connect-timeout-ms): does it speak TLS there?`,
+    );
+  }
+}
+
+/** Reads the files that `flags` names. Throws RefusalError. */
+export function readTls(flags: TlsFlags, protocol: string, handshakeTimeoutMs: number): TlsMaterial {
+  return {
+    ca: readPem("--tls-ca", flags.tlsCa) ?? "",
+    cert: readPem("--tls-cert", flags.tlsCert),
+    key: readPem("--tls-key", flags.tlsKey),
+    serverName: flags.tlsServerName,
+    insecure: flags.tlsInsecure,
+    protocol,
+    handshakeTimeoutMs,
+  };
+}
+
+/** What went wrong in a handshake, and what can be done about it. */
+export function handshakeFailure({ code = "", message }: NodeJS.ErrnoException): string {
+  switch (code) {
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+    case "UNABLE_TO_GET_ISSUER_CERT":
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+      return `its certificate is of no authority that is trusted here (${message}): give that authority's with --tls-ca`;
+    case "CERT_HAS_EXPIRED":
+      return "its certificate has expired: renew it there, or accept any with --tls-insecure";
+    case "CERT_NOT_YET_VALID":
+      return "its certificate is not valid yet: is this host's clock right?";
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+      return `its certificate is for another name (${shown(message)}): use the certificate's name, or give it with --tls-server-name`;
+    case "ECONNRESET":
+      return ENDED_EARLY;
+    case "EPROTO":
+      return protocolFailure(message);
+    default:
+      return `its certificate cannot be verified (${shown(message)})`;
+  }
+}
+
+/** `message`: OpenSSL's, whose last part is the reason. */
+function protocolFailure(message: string): string {
+  const reason = message.split(":").at(-1) ?? "";
+  const words = reason.toLowerCase().replaceAll("_", " ");
+  if (/WRONG_VERSION_NUMBER|HTTP_REQUEST|UNEXPECTED_MESSAGE/.test(reason)) return `it speaks no TLS there (${words})`;
+  if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/.test(reason))
+    return `it speaks no version of TLS that is spoken here (${words}): 1.2 or 1.3 are needed`;
+  if (/ALERT/.test(reason))
+    return `it has ended the TLS handshake (${words}): if it wants a client certificate, give --tls-cert and --tls-key`;
+  return `the TLS handshake failed (${words})`;
+}
+
+/** What others have written, for one line of a log. */
+function shown(text: string): string {
+  const printable = text.replace(/[^\x20-\x7e]+/g, " ").trim();
+  return printable.length > SHOWN_CHARACTERS_MAX ? `${printable.slice(0, SHOWN_CHARACTERS_MAX)} …` : printable;
+}
+
+/** The authorities that this host trusts; where it has none, those that the runtime brings. */
+function systemAuthorities(): readonly string[] {
+  const authorities = getCACertificates("system");
+  return authorities.length > 0 ? authorities : rootCertificates;
+}
+
+function readPem(flag: string, path: string | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    const reasons: Record<string, string> = {
+      ENOENT: "there is no such file",
+      EACCES: "permission denied",
+      EISDIR: "it is a directory",
+    };
+    throw new RefusalError(`Cannot read ${flag} ${path}: ${reasons[code] ?? message}`);
+  }
+}
+
+function refuseBad(flags: string, material: { ca?: string; cert?: string; key?: string }): void {
+  try {
+    createSecureContext(material);
+  } catch (error) {
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    const why = /KEY_VALUES_MISMATCH/.test(code)
+      ? "the key is not the certificate's"
+      : `PEM is expected (${message.split(":").at(-1)})`;
+    throw new RefusalError(`Cannot use ${flags}: ${why}`);
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * A request's head, read where it is asked for: by what chooses requests, and by what changes them. It reads what the
+ * framer has accepted, in time that grows with the head's length alone. https://www.rfc-editor.org/rfc/rfc9112
+ */
+
+/** A field as it is written: its own line, and those that are folded behind it. */
+export interface FieldLines {
+  /** In lower case; empty: the line has no colon, or nothing before it. */
+  readonly name: string;
+  /** Without their line ends. */
+  readonly lines: string[];
+}
+
+const VERSION = "HTTP/1.";
+/** Scheme, and the authority behind it, of a target of absolute-form (RFC 9112, section 3.2.2). */
+const ABSOLUTE_FORM = /^([a-z][a-z0-9+.-]*:\/\/)([^/?#\s]*)/i;
+const UNRESERVED = /[\w.~-]/;
+
+export class HeadView {
+  readonly method: string;
+  /** As it was written, what is odd included. */
+  readonly target: string;
+  /** Of the target: where its path begins and ends; the same twice: it has none. */
+  readonly pathFrom: number;
+  readonly pathTo: number;
+  /** The request line around the target. */
+  readonly beforeTarget: string;
+  readonly behindTarget: string;
+  readonly lineEnd: string;
+  private readonly lines: readonly string[];
+  private ownFields: readonly FieldLines[] | null = null;
+  private ownPath: string | null = null;
+
+  /** `text`: request line and header section as Latin-1, up to and with the empty line. */
+  constructor(text: string) {
+    this.lineEnd = text.includes("\r\n") ? "\r\n" : "\n";
+    const lines = text.split(/\r?\n/);
+    const line = lines[0]!;
+    this.lines = lines.slice(1, lines.indexOf("", 1));
+    const methodTo = blankFrom(line, 0);
+    let from = methodTo;
+    while (isBlank(line, from)) from++;
+    let to = Math.max(line.lastIndexOf(VERSION), from);
+    while (to > from && isBlank(line, to - 1)) to--;
+    this.method = line.slice(0, methodTo);
+    this.target = line.slice(from, to);
+    this.beforeTarget = line.slice(0, from);
+    this.behindTarget = line.slice(to);
+    this.pathFrom = this.method === "CONNECT" ? this.target.length : (this.absoluteForm?.[0].length ?? 0);
+    const behindPath = this.target.slice(this.pathFrom).search(/[?#]/);
+    this.pathTo = behindPath < 0 ? this.target.length : this.pathFrom + behindPath;
+  }
+
+  /** Scheme with `://`, and authority, of a target of absolute-form. */
+  get absoluteForm(): RegExpExecArray | null {
+    return ABSOLUTE_FORM.exec(this.target);
+  }
+
+  /**
+   * The target's path as it is compared: letters and the like that are percent-encoded without need are plain (RFC 3986,
+   * section 6.2.2.2), dot segments are gone (6.2.2.3), and an empty path of absolute-form is a slash.
+   */
+  get path(): string {
+    return (this.ownPath ??= this.readPath());
+  }
+
+  /** Whom the request is for: the target's authority if it has one, else what the Host fields say. In lower case. */
+  get hosts(): readonly string[] {
+    const authority = this.method === "CONNECT" ? this.target : this.absoluteForm?.[2];
+    if (authority === undefined) return this.values("host").map((value) => value.toLowerCase());
+    return [authority.slice(authority.lastIndexOf("@") + 1).toLowerCase()];
+  }
+
+  /** The first of them, as it is written. */
+  get host(): string | undefined {
+    return this.absoluteForm?.[2] ?? this.values("host")[0];
+  }
+
+  /** In their order; a line that belongs to no field is left out (RFC 9112, section 2.2). */
+  get fields(): readonly FieldLines[] {
+    return (this.ownFields ??= this.readFields());
+  }
+
+  /** The values of all fields of a name, which is in lower case. */
+  values(name: string): string[] {
+    return this.fields.filter((field) => field.name === name).map(valueOf);
+  }
+
+  private readPath(): string {
+    const path = this.target.slice(this.pathFrom, this.pathTo);
+    if (path === "" && this.pathFrom > 0 && this.method !== "CONNECT") return "/";
+    const plain = path.includes("%") ? path.replace(/%[\da-f]{2}/gi, plainOf) : path;
+    return plain.startsWith("/") && plain.includes("/.") ? withoutDots(plain) : plain;
+  }
+
+  private readFields(): FieldLines[] {
+    const fields: FieldLines[] = [];
+    for (const line of this.lines) {
+      if (!isBlank(line, 0)) fields.push({ name: nameOf(line), lines: [line] });
+      else fields.at(-1)?.lines.push(line);
+    }
+    return fields;
+  }
+}
+
+function blankFrom(line: string, from: number): number {
+  let at = from;
+  while (at < line.length && !isBlank(line, at)) at++;
+  return at;
+}
+
+function isBlank(line: string, at: number): boolean {
+  return line[at] === " " || line[at] === "\t";
+}
+
+function nameOf(line: string): string {
+  return line
+    .slice(0, Math.max(line.indexOf(":"), 0))
+    .trim()
+    .toLowerCase();
+}
+
+/** RFC 9112, section 5.2: a fold stands for a blank. */
+function valueOf({ lines }: FieldLines): string {
+  const [first, ...folded] = lines as [string, ...string[]];
+  return [first.slice(first.indexOf(":") + 1), ...folded]
+    .map((line) => line.trim())
+    .join(" ")
+    .trim();
+}
+
+function plainOf(encoded: string): string {
+  const char = String.fromCharCode(parseInt(encoded.slice(1), 16));
+  return UNRESERVED.test(char) ? char : encoded;
+}
+
+/** RFC 3986, section 5.2.4. */
+function withoutDots(path: string): string {
+  const kept: string[] = [];
+  const segments = path.split("/").slice(1);
+  segments.forEach((segment, i) => {
+    const isLast = i === segments.length - 1;
+    if (segment === "..") kept.pop();
+    if (segment !== "." && segment !== "..") kept.push(segment);
+    else if (isLast) kept.push("");
+  });
+  return `/${kept.join("/")}`;
+}

@@ -1,0 +1,32 @@
+/** The client that a connection is of, as rules and edits know it. */
+import { addressText, groupsOfWords } from "../http/client-address.ts";
+
+const ADDRESS_WORDS = 4;
+const PORTS_WORD = 2 * ADDRESS_WORDS;
+
+export class Client {
+  /** As {@link addressText} writes it. */
+  readonly address: string;
+  /** The eight of the address (an IPv4 address is mapped to IPv6). */
+  readonly groups: readonly number[];
+  /** The port that the client has connected to. */
+  readonly serverPort: number;
+
+  /**
+   * `identity`: a connection's: both addresses, client's first, and both ports. `groups`: the client's address, where a
+   * PROXY protocol header has told another one.
+   */
+  constructor(
+    private readonly identity: Int32Array,
+    groups?: readonly number[],
+  ) {
+    this.groups = groups ?? groupsOfWords(identity.subarray(0, ADDRESS_WORDS));
+    this.address = addressText(this.groups);
+    this.serverPort = identity[PORTS_WORD]! & 0xffff;
+  }
+
+  /** Both addresses and ports, the same on every machine that the connection is seen on. */
+  get connectionKey(): string {
+    return this.identity.subarray(0, PORTS_WORD + 1).join();
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Which requests are forwarded, and how their heads are changed: allow and deny, then the sample, then the rate. It sees
+ * requests as production saw them, before they are changed.
+ */
+import type { HeadView } from "../http/head-view.ts";
+import type { Client } from "./client.ts";
+import { HeadEditor, type HeadEdits } from "./head-edits.ts";
+import { Rate, sharedRate } from "./rate.ts";
+import { type Rule, Rules } from "./rules.ts";
+import { type Sample, Sampler } from "./sample.ts";
+
+/** Why a request was not to be forwarded: no damage, and nothing lost. */
+export const POLICY_DROPS = [
+  /** --allow or --deny. */
+  "filtered",
+  /** It is not in the share of --sample. */
+  "sampled_out",
+  /** --max-rate were forwarded in its second. */
+  "rate_limit",
+  /** It carried the mark of a mirrored request (--mark). */
+  "loop",
+  /** It would have been forwarded (--dry-run). */
+  "dry_run",
+] as const;
+export type PolicyDrop = (typeof POLICY_DROPS)[number];
+
+/** The same of a connection whose requests cannot be seen. */
+export const STREAM_DROPS = ["filtered", "sampled_out", "dry_run"] as const satisfies readonly PolicyDrop[];
+export type StreamDrop = (typeof STREAM_DROPS)[number];
+
+/** What policy is told, as plain data. */
+export interface PolicyOptions {
+  readonly allow: readonly Rule[];
+  readonly deny: readonly Rule[];
+  /** Null: all. */
+  readonly sample: Sample | null;
+  /** Requests a second; Infinity: no limit. */
+  readonly maxRate: number;
+  /** Null: heads are sent as they came. */
+  readonly headEdits: HeadEdits | null;
+  readonly dryRun: boolean;
+}
+
+/** What becomes of a request. */
+export interface Decision {
+  /** Null: it is forwarded. */
+  readonly drop: PolicyDrop | null;
+  /** What has decided so, in words. */
+  readonly by: string;
+}
+
+const FORWARDED: Decision = { drop: null, by: "forwarded" };
+const SAMPLED_OUT: Decision = { drop: "sampled_out", by: "--sample" };
+const LOOP: Decision = { drop: "loop", by: "--mark" };
+const DRY_RUN: Decision = { drop: "dry_run", by: "would be forwarded" };
+export const RATE_LIMIT: Decision = { drop: "rate_limit", by: "--max-rate" };
+
+/** Null where nothing is asked for that it would have to do. `shared`: what the threads share ({@link sharedRate}). */
+export function policyOf(options: PolicyOptions, shared?: SharedArrayBuffer, random = Math.random): Policy | null {
+  const { allow, deny, sample, maxRate, headEdits, dryRun } = options;
+  const isIdle = allow.length + deny.length === 0 && sample === null && maxRate === Infinity && headEdits === null;
+  return isIdle && !dryRun ? null : new Policy(options, shared, random);
+}
+
+export class Policy {
+  private readonly rules: Rules | null;
+  private readonly sampler: Sampler | null;
+  private readonly rate: Rate | null;
+  private readonly editor: HeadEditor | null;
+  readonly isDryRun: boolean;
+
+  constructor(options: PolicyOptions, shared = sharedRate(), random: () => number = Math.random) {
+    const { allow, deny, sample, maxRate, headEdits, dryRun } = options;
+    this.rules = allow.length + deny.length > 0 ? new Rules(allow, deny) : null;
+    this.sampler = sample === null ? null : new Sampler(sample, random);
+    this.rate = maxRate === Infinity ? null : new Rate(maxRate, shared);
+    this.editor = headEdits === null ? null : new HeadEditor(headEdits);
+    this.isDryRun = dryRun;
+  }
+
+  /** Whether a head has to be looked at. */
+  get readsHeads(): boolean {
+    return this.rules !== null || this.sampler !== null || this.editor !== null || this.isDryRun;
+  }
+
+  /** Decides about a request by its head, but for the rate ({@link mayPass}). */
+  decide(head: HeadView, client: Client): Decision {
+    const by = this.rules?.against(head, client) ?? null;
+    if (by !== null) return { drop: "filtered", by };
+    if (this.sampler?.takes(head, client) === false) return SAMPLED_OUT;
+    if (this.editor?.isLoop(head) === true) return LOOP;
+    return this.isDryRun ? DRY_RUN : FORWARDED;
+  }
+
+  /** Decides about a connection whose requests cannot be seen. Null: it is forwarded. */
+  decideStream(client: Client): StreamDrop | null {
+    if (this.rules !== null && this.rules.againstStream(client) !== null) return "filtered";
+    if (this.sampler?.takes(null, client) === false) return "sampled_out";
+    return this.isDryRun ? "dry_run" : null;
+  }
+
+  /** The head with the edits; null: it stays as it is. */
+  edit(head: HeadView, client: Client): Uint8Array | null {
+    return this.editor?.edit(head, client) ?? null;
+  }
+
+  /** Whether the rate has room for a request that is about to be forwarded; then it is counted. */
+  mayPass(nowMs: number): boolean {
+    return this.rate === null || this.rate.take(nowMs);
+  }
+
+  /** Whether {@link mayPass} needs to know the time. */
+  get hasRate(): boolean {
+    return this.rate !== null;
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * At most so many requests a second (--max-rate), of all threads together: they share one number, the last request's
+ * place in a row in which there is one place for each 1/N of a second. Who comes takes the next place, if it is not in
+ * the future; places that nobody has taken for a while are gone. So the sum is N however uneven the threads' load is,
+ * and no second begins with a burst.
+ */
+
+/** How long a place that nobody takes is kept: requests come in batches. */
+export const BURST_MS = 50;
+/** So many are kept in any case: at a low rate, requests that come unevenly would leave most places empty. */
+export const BURST_PLACES_MIN = 10;
+/** Time that runs back so far was set back: what it was before does not count. */
+export const STEP_BACK_MS = 10_000;
+
+/** What the threads share, to be made once a run. */
+export function sharedRate(): SharedArrayBuffer {
+  return new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT);
+}
+
+export class Rate {
+  private readonly last: BigInt64Array;
+  private readonly burst: bigint;
+  /** Places that are kept when the first request comes. */
+  private readonly first: bigint;
+  private readonly stepBack: bigint;
+
+  constructor(
+    private readonly perSecond: number,
+    shared: SharedArrayBuffer,
+  ) {
+    this.last = new BigInt64Array(shared);
+    const inBurst = Math.ceil((perSecond * BURST_MS) / 1000);
+    this.first = BigInt(inBurst);
+    this.burst = BigInt(Math.max(inBurst, Math.min(perSecond, BURST_PLACES_MIN)));
+    this.stepBack = BigInt(Math.ceil((perSecond * STEP_BACK_MS) / 1000));
+  }
+
+  /** Takes a place for a request at this time. False: there is none. */
+  take(nowMs: number): boolean {
+    const now = BigInt(Math.floor((nowMs / 1000) * this.perSecond));
+    for (;;) {
+      const last = Atomics.load(this.last, 0);
+      const next = this.placeBehind(last, now);
+      if (next > now) return false;
+      if (Atomics.compareExchange(this.last, 0, last, next) === last) return true;
+    }
+  }
+
+  private placeBehind(last: bigint, now: bigint): bigint {
+    if (last === 0n || last - now > this.stepBack) return now - this.first + 1n;
+    const oldest = now - this.burst;
+    return (last > oldest ? last : oldest) + 1n;
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Run in a network namespace of its own: has the program capture on lo with two threads, puts sessions there in every
+ * form that an encapsulation has, and prints what became of them as JSON.
+ *
+ *     bun encapsulations-inside.ts ENCAPSULATION
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Injector } from "../hostile/injector.ts";
+import { WAYS } from "../support/encapsulations.ts";
+import { bytes, ethernet, ip, TCP, tcp } from "../support/frames.ts";
+import { start, TemporaryDirectory } from "./program.ts";
+import { RecordingEndpoint } from "./recording-endpoint.ts";
+import { session } from "./sessions.ts";
+
+/** What lies around a session's mirrored frames. */
+const OUTER_LEN = 14 + 20 + 8 + 8;
+const SESSIONS_PER_WAY = 30;
+const VNI = 42;
+
+export interface Inside {
+  readonly status: number | null;
+  /** Sorted. */
+  readonly got: string[];
+  readonly sent: string[];
+  readonly counters: any;
+}
+
+const [encapsulation] = process.argv.slice(2) as [string];
+const ways = WAYS.filter((way) => way.encapsulation === encapsulation);
+const vnis = encapsulation === "none" ? "any" : encapsulation === "gre" ? "0,41,42" : "41,42";
+using directory = new TemporaryDirectory();
+const summary = join(directory.path, "summary.json");
+using endpoint = new RecordingEndpoint();
+const flags = ["--threads", "2", "--mode", "tcp", "--fin-delay-ms", "10", "--summary", summary];
+const running = start([...flags, "--encapsulation", encapsulation, "lo", vnis, "80,8080", endpoint.address]);
+await running.says("Capturing on lo");
+
+using injector = new Injector();
+const sent: string[] = [];
+ways.forEach((way, w) => {
+  for (let i = 0; i < SESSIONS_PER_WAY; i++) {
+    const text = `${way.name} ${i}`;
+    const port = 10_000 + w * 1000 + i;
+    sent.push(text);
+    const [syn, data, fin] = session([text], port).map(({ frame }) => frame.slice(OUTER_LEN));
+    // What the server says, and what another service is told, is to be refused by the kernel.
+    const other = (sourcePort: number, destinationPort: number) =>
+      ethernet(
+        ip(
+          "10.0.0.2",
+          "10.0.0.1",
+          TCP,
+          tcp({
+            source: "",
+            destination: "",
+            sourcePort,
+            destinationPort,
+            sequence: 1,
+            flags: "A",
+            payload: bytes("x"),
+          }),
+        ),
+      );
+    for (const frame of [syn!, other(80, port), data!, other(port, 81), fin!]) injector.add(way.wrap(frame, VNI));
+  }
+});
+injector.flush();
+await endpoint.until(() => endpoint.connections.filter(({ closed }) => closed).length === sent.length);
+running.signal("SIGTERM");
+const { status } = await running.outcome;
+const got = endpoint.streams().map((stream) => Buffer.from(stream).toString("latin1"));
+const inside: Inside = {
+  status,
+  got: got.sort(),
+  sent: sent.sort(),
+  counters: JSON.parse(readFileSync(summary, "utf8")),
+};
+console.log(JSON.stringify(inside));

@@ -1,0 +1,92 @@
+/** Which connections are this program's own, seen from two threads' ends of the same memory. */
+import { expect, test } from "bun:test";
+import { OwnConnections, OwnConnector } from "../../src/forward/own-connections.ts";
+import type { Connector, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
+import { address, bytes, u16 } from "../support/frames.ts";
+
+/** An identity as decode makes them, of VNI 0. */
+function identityOf(client: string, clientPort: number, server: string, serverPort: number): Int32Array {
+  const mapped = (text: string) =>
+    text.includes(":") ? address(text) : [...new Array<number>(10).fill(0), 0xff, 0xff, ...address(text)];
+  const all = bytes(mapped(client), mapped(server), u16(clientPort), u16(serverPort), [0, 0, 0, 0]);
+  const view = new DataView(all.buffer);
+  return Int32Array.from({ length: 10 }, (_, word) => view.getInt32(4 * word));
+}
+
+const ends = (localAddress: string, localPort: number, remoteAddress: string, remotePort: number) => ({
+  localAddress,
+  localPort,
+  remoteAddress,
+  remotePort,
+});
+
+test.each([
+  ["127.0.0.1", "127.0.0.1"],
+  ["10.0.0.9", "192.168.1.254"],
+  ["2001:db8::1", "fd00::2"],
+  ["::1", "::1"],
+  ["fe80::12:1", "fe80::1"],
+])("from %s to %s: known while it is open and for a while after, and no other is", (client, server) => {
+  const own = new OwnConnections();
+  const other = new OwnConnections(own.shared);
+  const identity = identityOf(client, 50_000, server, 8080);
+  expect(other.has(identity, false)).toBe(false);
+  const forget = own.opened(ends(client, 50_000, server, 8080));
+  for (const isSyn of [true, false]) expect(other.has(identity, isSyn)).toBe(true);
+  expect(other.has(identityOf(client, 50_001, server, 8080), false)).toBe(false);
+  expect(other.has(identityOf(client, 50_000, server, 8081), false)).toBe(false);
+  expect(other.has(identityOf(server, 50_000, "10.9.9.9", 8080), false)).toBe(false);
+  forget();
+  expect(other.has(identity, false)).toBe(true);
+});
+
+test("addresses as sockets write them: IPv4 in IPv6, and zones", () => {
+  const own = new OwnConnections();
+  own.opened(ends("::ffff:10.0.0.9", 1, "::ffff:10.0.0.1", 80));
+  expect(own.has(identityOf("10.0.0.9", 1, "10.0.0.1", 80), false)).toBe(true);
+  own.opened(ends("fe80::9%eth0", 1, "fe80::1%eth0", 80));
+  expect(own.has(identityOf("fe80::9", 1, "fe80::1", 80), false)).toBe(true);
+});
+
+test("while one is being made, a SYN to its destination may be its own; its data cannot come before it is known", () => {
+  const own = new OwnConnections();
+  const events: SocketEvents[] = [];
+  const inner: Connector = {
+    connect: (_address, told) => void events.push(told),
+    lookup: () => {},
+    afterEvents: (callback) => callback(),
+  };
+  const told: string[] = [];
+  const listener: SocketEvents = {
+    opened: () => told.push("opened"),
+    failed: () => told.push("failed"),
+    writable: () => told.push("writable"),
+    received: () => told.push("received"),
+    ended: () => told.push("ended"),
+    closed: () => told.push("closed"),
+  };
+  const connector = new OwnConnector(inner, own);
+  const [mine, others] = [identityOf("10.0.0.9", 4000, "10.0.0.1", 80), identityOf("10.0.0.8", 4000, "10.0.0.1", 80)];
+  connector.connect({ host: "10.0.0.1", port: 80 }, listener, null);
+  connector.connect({ host: "10.0.0.1", port: 80 }, listener, null);
+  expect([own.has(mine, true), own.has(mine, false), own.has(others, true)]).toEqual([true, false, true]);
+  events[1]!.failed(new Error("refused"));
+  expect(own.has(others, true)).toBe(true);
+  events[0]!.opened(ends("10.0.0.9", 4000, "10.0.0.1", 80) as unknown as UpstreamSocket);
+  expect([own.has(mine, true), own.has(mine, false), own.has(others, true)]).toEqual([true, true, false]);
+  events[0]!.received(bytes("x"));
+  events[0]!.writable();
+  events[0]!.ended();
+  events[0]!.closed(undefined);
+  expect(told).toEqual(["failed", "opened", "received", "writable", "ended", "closed"]);
+  expect(own.has(mine, false)).toBe(true);
+});
+
+test("as many as a host has ports are told apart", () => {
+  const own = new OwnConnections();
+  for (let port = 1; port < 65_536; port++) own.opened(ends("10.0.0.9", port, "10.0.0.1", 80));
+  for (let port = 1; port < 65_536; port++) {
+    if (!own.has(identityOf("10.0.0.9", port, "10.0.0.1", 80), false)) throw new Error(`${port} is not known`);
+    if (own.has(identityOf("10.0.0.8", port, "10.0.0.1", 80), false)) throw new Error(`${port} of another is`);
+  }
+});
