@@ -49,14 +49,13 @@ export function judge(host: AdmissionHost, policy: Policy, stream: ClientHolder,
   return { decision, example, edited: decision.drop === null ? policy.edit(view, client) : null };
 }
 
-/** A request is about to be forwarded. Returns why it is not; null: it is. */
-export function admit(host: AdmissionHost, request: Request, head: RequestHead): RequestDrop | null {
+/** Notes what a request's head says of how it is sent. */
+export function describe(request: Request, head: RequestHead): void {
   request.method = head.method;
   request.minorVersion = head.minorVersion;
   request.isIdempotent = head.isIdempotent;
   request.wantsUpgrade = head.wantsUpgrade;
   request.isIsolated = head.isIsolated;
-  return mayPass(host) ? null : "rate_limit";
 }
 
 /** Whether --max-rate has room for a request that is about to be forwarded; then it is counted. */

@@ -11,7 +11,7 @@ import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Client } from "../policy/client.ts";
 import { type Policy, POLICY_DROPS } from "../policy/policy.ts";
-import { admit, type AdmissionHost, clientOf, countDropped, judge, type Judgement } from "./admission.ts";
+import { type AdmissionHost, clientOf, countDropped, describe, judge, type Judgement, mayPass } from "./admission.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
 import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
 import type { HttpReport } from "./http-options.ts";
@@ -482,8 +482,10 @@ export class Conversation
 
   /** A request is about to be forwarded. False: it is dropped, for {@link dropping}. */
   private admit(request: Request, head: RequestHead): boolean {
-    this.dropping = admit(this.mode, request, head);
-    return this.dropping === null;
+    describe(request, head);
+    if (mayPass(this.mode)) return true;
+    this.dropping = "rate_limit";
+    return false;
   }
 
   private discard(): void {

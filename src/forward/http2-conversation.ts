@@ -8,7 +8,7 @@ import type { Http2Head } from "../http/http2/request-head.ts";
 import type { DamageReason } from "../http/request-sink.ts";
 import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
-import { admit, type AdmissionHost, type ClientHolder, countDropped, judge } from "./admission.ts";
+import { type AdmissionHost, type ClientHolder, countDropped, describe, judge, mayPass } from "./admission.ts";
 import type { RequestDrop } from "./counters.ts";
 import { type CallOwner, Http2Call } from "./http2-call.ts";
 import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
@@ -157,11 +157,9 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     const text = this.decide(call, head.text);
     if (text === null) return call;
     this.hold(call, text, 0, text.length);
-    const { request } = call;
-    if (request === null) return call;
-    request.headLength = text.length;
-    const reason = admit(this.mode, request, head);
-    if (reason !== null) this.drop(call, reason);
+    if (call.request === null) return call;
+    call.request.headLength = text.length;
+    describe(call.request, head);
     return call;
   }
 
@@ -184,8 +182,10 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     requests.seen++;
     if (call.isOdd) requests.odd++;
     this.held.delete(call);
-    if (!call.isStreaming && call.dropping === null && !this.mode.mayWait(this.pipe.waiting))
-      this.drop(call, "waiting_limit");
+    if (!call.isStreaming && call.dropping === null) {
+      if (!this.mode.mayWait(this.pipe.waiting)) this.drop(call, "waiting_limit");
+      else if (!mayPass(this.mode)) this.drop(call, "rate_limit");
+    }
     if (call.dropping !== null) {
       countDropped(this.mode, call.dropping, call.judgement);
       this.release();
@@ -263,6 +263,10 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   private stream(call: Http2Call): void {
     this.held.delete(call);
     if (call.dropping !== null || call.request === null) return;
+    if (!mayPass(this.mode)) {
+      this.drop(call, "rate_limit");
+      return;
+    }
     call.isStreaming = true;
     this.mode.requests.makeLong(call.request);
     this.pipe.commit(call);

@@ -23,7 +23,7 @@ export class Request {
   isDeclined = false;
   /** Servers disagree about it: it has a connection of its own. */
   isIsolated = false;
-  /** Of its first bytes, how many are its head. */
+  /** HTTP/2: of its first bytes, how many are its head. */
   headLength = 0;
   /** Its bytes, in an array of the pool, of which the first {@link length} are its own. */
   bytes: Uint8Array = NOTHING;
@@ -60,6 +60,7 @@ export class RequestPool {
   take(timestampMs: number): Request {
     const request = this.spare.pop() ?? new Request();
     request.isDeclined = false;
+    request.headLength = 0;
     request.timestampMs = timestampMs;
     request.tries = 0;
     request.isStreamed = false;

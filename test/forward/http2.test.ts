@@ -129,11 +129,30 @@ describe("what is sent", () => {
   });
 
   test("policy decides about each request by its head", () => {
-    const policy = policyFor({ deny: [ruleOf("path:/private/**")], allow: [ruleOf("host:production")], maxRate: 2 });
+    const policy = policyFor({ deny: [ruleOf("path:/private/**")], allow: [ruleOf("host:production")] });
     const world = new Http2Clients({ policy });
-    world.start(get(1, "/private/a"), get(3, "/a"), get(5, "/b"), get(7, "/c"), ...post(9, "body"));
-    expect(world.accept().paths).toEqual(["/a", "/b"]);
-    expect(world.outcome).toEqual({ seen: 5, filtered: 1, rate_limit: 2 });
+    const other = headers(5, [...pseudo("GET", "/b").slice(0, 3), ["host", "other"]], { end: true });
+    world.start(get(1, "/private/a"), get(3, "/a"), other, ...post(7, "body"));
+    expect(world.accept().paths).toEqual(["/a", "/p"]);
+    expect(world.outcome).toEqual({ seen: 4, filtered: 2 });
+  });
+
+  test("the rate is that of requests that are sent", () => {
+    const world = new Http2Clients({ policy: policyFor({ maxRate: 1 }), maxRequestBytes: 10 });
+    world.start(get(1, "/a"), get(3, "/b"), headers(5, POST), data(5, "x".repeat(20), true));
+    expect(world.accept().paths).toEqual(["/a"]);
+    expect(world.outcome).toEqual({ seen: 3, rate_limit: 2 });
+  });
+
+  test("a dry run connects to nobody", () => {
+    const world = new Http2Clients({ policy: policyFor({ dryRun: true, deny: [ruleOf("method:POST")] }) });
+    world.start(get(1, "/a?q=1"), ...post(3, "body"));
+    expect(world.connector.attempts.length).toBe(0);
+    expect(world.outcome).toEqual({ seen: 2, dry_run: 1, filtered: 1 });
+    expect(world.mode.dryRun!.results.map(({ by, examples }) => [by, examples])).toEqual([
+      ["would be forwarded", ["GET /a"]],
+      ["--deny method:POST", ["POST /p"]],
+    ]);
   });
 
   test("a PROXY protocol header goes before the preface", () => {
