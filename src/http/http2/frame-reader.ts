@@ -119,6 +119,13 @@ export class FrameReader {
     return this.headerLength === 0;
   }
 
+  /** A header block has begun, and is not whole. */
+  get isInBlock(): boolean {
+    return (
+      this.blockStream !== NO_STREAM || (this.headerLength === FRAME_HEADER_LEN && this.type === FrameType.HEADERS)
+    );
+  }
+
   /** The next bytes are missing. False: they reach beyond this frame, so that nobody knows where the next one begins. */
   gap(length: number): boolean {
     if (this.isOver) return true;

@@ -4,7 +4,9 @@
  *
  * A gap inside a DATA frame damages that stream alone. A gap that nobody knows the end of damages all streams that are
  * under way; reading goes on where a segment begins with frames that prove themselves. What a header block said that
- * was lost is not known any more (hpack-decoder.ts).
+ * was lost is not known any more (hpack-decoder.ts). That none was lost is proven by the next request's number, if it
+ * follows the last one's, and if no trailer section can have been: all requests that were under way have gone on behind
+ * the gap, or have none.
  */
 import { HTTP2_PREFACE, isHttp2Preface } from "../foreign.ts";
 import type { DamageReason } from "../request-sink.ts";
@@ -46,6 +48,7 @@ export interface Http2RequestSink<T> {
 
 interface OpenStream<T> {
   readonly request: T;
+  readonly isGrpc: boolean;
   /** Its Content-Length; -1: it has none. */
   readonly declaredLength: number;
   length: number;
@@ -65,6 +68,11 @@ export class Http2RequestFramer<T> implements FrameListener {
   private isLost: boolean;
   /** Of the bytes that were missing since the last head, how many may have been requests. */
   private missedBytes = 0;
+  /**
+   * Behind a gap, it is not known yet whether header blocks were in it: streams whose trailer sections may have been.
+   * Null: there is no doubt.
+   */
+  private doubtful: Set<number> | null = null;
   /** The connection was joined in its middle, and no request was found yet. */
   private isLate: boolean;
 
@@ -123,10 +131,13 @@ export class Http2RequestFramer<T> implements FrameListener {
 
   /** The next `length` bytes are missing. */
   gap(length: number): void {
+    if (this.isLost) this.missedBytes += length;
     if (this.isLost || this.reader.gap(length)) return;
     this.isLost = true;
     this.missedBytes += length;
-    this.decoder.lose();
+    if (this.reader.isInBlock) this.decoder.lose();
+    this.doubtful ??= new Set();
+    for (const [number, { isGrpc }] of this.streams) if (!isGrpc) this.doubtful.add(number);
     this.damageAll("gap");
   }
 
@@ -139,7 +150,11 @@ export class Http2RequestFramer<T> implements FrameListener {
 
   data(number: number, bytes: Uint8Array, offset: number, length: number): void {
     const stream = this.stream(number);
-    if (stream === undefined) return this.sink.skipped(length);
+    if (stream === undefined) {
+      // It has gone on: its end was not in the gap.
+      this.doubtful?.delete(number);
+      return this.sink.skipped(length);
+    }
     stream.length += length;
     this.sink.bytes(stream.request, bytes, offset, length);
   }
@@ -157,6 +172,7 @@ export class Http2RequestFramer<T> implements FrameListener {
 
   headers(number: number, block: Buffer, length: number, endsStream: boolean): void {
     const stream = this.stream(number);
+    if (this.doubtful !== null) this.settleDoubt(number);
     this.heads.begin(stream !== undefined);
     if (!this.decoder.decode(block, length, this.heads)) {
       this.malformed();
@@ -168,7 +184,7 @@ export class Http2RequestFramer<T> implements FrameListener {
   }
 
   headersLost(number: number, why: "gap" | "header_too_long", _endsStream: boolean): void {
-    this.decoder.lose();
+    this.loseTable();
     const stream = this.stream(number);
     if (stream !== undefined) this.damage(number, stream, why);
     else if (this.begins(number)) this.sink.damaged(null, why);
@@ -228,9 +244,21 @@ export class Http2RequestFramer<T> implements FrameListener {
   private passOver(number: number): void {
     if (number <= this.last) return;
     if (number % 2 === 0 || (!this.isLate && this.missedBytes === 0)) return this.malformed();
+    this.loseTable();
     if (this.isLate) this.sink.damaged(null, "gap");
     else this.countMissed(number);
     this.last = number;
+  }
+
+  /** The first header block behind a gap, of this stream: whether any before it was in the gap. */
+  private settleDoubt(number: number): void {
+    if (number !== this.last + 2 || this.doubtful!.size > 0) this.decoder.lose();
+    this.doubtful = null;
+  }
+
+  private loseTable(): void {
+    this.decoder.lose();
+    this.doubtful = null;
   }
 
   private head(number: number, endsStream: boolean): void {
@@ -240,7 +268,7 @@ export class Http2RequestFramer<T> implements FrameListener {
     if (!endsStream && this.streams.size >= OPEN_STREAMS_MAX) return this.sink.refused();
     const request = this.sink.head(number, head);
     if (endsStream) return this.sink.whole(request, "");
-    this.current = { request, declaredLength: head.declaredLength, length: 0 };
+    this.current = { request, isGrpc: head.isGrpc, declaredLength: head.declaredLength, length: 0 };
     this.currentNumber = number;
     this.streams.set(number, this.current);
   }

@@ -17,6 +17,7 @@ const VERSION = "HTTP/1.1";
 /** RFC 9110, section 5.6.2, without capital letters (RFC 9113, section 8.2.1). */
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const GRPC_TYPE = "application/grpc";
 const LINE_END = /[\0\r\n]/;
 const DIGITS = /^\d{1,15}$/;
 /** RFC 9113, section 8.2.1: not at a value's beginning or end. */
@@ -33,6 +34,8 @@ export class Http2Head extends RequestHead {
   hasAuthority = false;
   /** Of an extended CONNECT (RFC 8441): what it wants to speak. */
   protocol: string | null = null;
+  /** It is a call of gRPC, whose requests have no trailer section. */
+  isGrpc = false;
   /** What its Content-Length says; -1: it has none. */
   declaredLength = -1;
 }
@@ -51,6 +54,7 @@ export class HeadReader implements FieldSink {
   private fields = "";
   private contentLength = -1;
   private isOdd = false;
+  private isGrpc = false;
   private expectsContinue = false;
 
   /** `listBytesMax`: how long all names and values may be. */
@@ -68,6 +72,7 @@ export class HeadReader implements FieldSink {
     this.fields = "";
     this.contentLength = -1;
     this.isOdd = false;
+    this.isGrpc = false;
     this.expectsContinue = false;
   }
 
@@ -104,6 +109,7 @@ export class HeadReader implements FieldSink {
     head.scheme = this.scheme ?? "";
     head.hasAuthority = authority !== null;
     head.protocol = this.protocol;
+    head.isGrpc = this.isGrpc;
     head.declaredLength = this.contentLength;
     head.isIdempotent = isIdempotentName(method!);
     head.expectsContinue = this.expectsContinue;
@@ -157,6 +163,7 @@ export class HeadReader implements FieldSink {
     this.fields += `${name}: ${value}\r\n`;
     if (ODD_VALUE.test(value) || OF_CONNECTION.has(name)) this.isOdd = true;
     if (name === "content-length") this.readLength(value);
+    else if (name === "content-type") this.isGrpc = value.startsWith(GRPC_TYPE);
     else if (name === "expect") this.expectsContinue = value.toLowerCase() === "100-continue";
   }
 

@@ -360,6 +360,48 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 damaged gap", "3 damaged gap", "5 GET /5", "7 GET /7"],
   ],
   [
+    "that had no head, as the next one's number shows: what was told before is known",
+    [headers(1, KNOWN, { end: true }), 13, headers(3, NAMES, { end: true })],
+    ["1 GET /k", "3 GET /n"],
+  ],
+  [
+    "that may have had the trailer section of a request under way",
+    [headers(1, KNOWN, { end: true }), post(3), 13, headers(5, NAMES, { end: true })],
+    ["1 GET /k", "3 damaged gap", "damaged unknown_header"],
+  ],
+  [
+    "that had none, for what was under way has gone on",
+    [headers(1, KNOWN, { end: true }), post(3), 13, Buffer.concat([data(3, "x"), headers(5, NAMES, { end: true })])],
+    ["1 GET /k", "3 damaged gap", "5 GET /n"],
+  ],
+  [
+    "that had none, for what was under way is a call of gRPC",
+    [
+      headers(1, KNOWN, { end: true }),
+      headers(3, [...POST, ["content-type", "application/grpc+proto"]]),
+      13,
+      headers(5, NAMES, { end: true }),
+    ],
+    ["1 GET /k", "3 damaged gap", "5 GET /n"],
+  ],
+  [
+    "in two places: of the first head behind both",
+    [
+      headers(1, KNOWN, { end: true }),
+      13,
+      PING,
+      13,
+      headers(3, NAMES, { end: true }),
+      headers(5, NAMES, { end: true }),
+    ],
+    ["1 GET /k", "3 GET /n", "5 GET /n"],
+  ],
+  [
+    "that began within a head",
+    [headers(1, KNOWN, { end: true }), headers(3, KNOWN).subarray(0, 12), 99, headers(5, NAMES, { end: true })],
+    ["1 GET /k", "damaged gap", "damaged unknown_header"],
+  ],
+  [
     "that had whole requests: they are counted by their numbers",
     [get(1, "/1"), 100, get(7, "/7")],
     ["1 GET /1", "damaged gap", "damaged gap", "7 GET /7"],
