@@ -519,7 +519,7 @@ export class Conversation
     if (offer === null) return;
     if (offer.verdict === Verdict.HTTP2 && this.mode.options.http2 !== "pass") {
       // Whatever the destination makes of the offer: it gets HTTP/2 on a connection that begins so.
-      this.pipe.declineOffer();
+      this.pipe.declineOffer(true);
       const http2 = this.beginHttp2(false);
       http2.beginUpgraded();
       http2.skipPreface();

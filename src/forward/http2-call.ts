@@ -38,6 +38,8 @@ export class Http2Call implements TimerOwner, Http2Words {
   window = 0;
   /** Bytes of its request's array that were handed over. */
   offset = 0;
+  /** How often the destination has not looked at it. */
+  unprocessed = 0;
   /** All bytes that the connection had been given before its head, and with its end. */
   startPosition = 0;
   endPosition = 0;

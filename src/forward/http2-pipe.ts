@@ -238,8 +238,9 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     } else if (end === CallEnd.RESPONDED) {
       this.countResponded(call);
       this.let(call);
-    } else if (end === CallEnd.UNPROCESSED && !call.request!.isStreamed && call.request!.tries <= UNPROCESSED_MAX) {
+    } else if (end === CallEnd.UNPROCESSED && !call.request!.isStreamed && call.unprocessed < UNPROCESSED_MAX) {
       http2.resent++;
+      call.unprocessed++;
       this.sendAgain(call);
     } else if (call.isSent && end === CallEnd.RESET) {
       requests.forwarded++;
@@ -269,7 +270,8 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     const isTaken = call.isSent && call.endPosition <= takenBytes;
     request.wasTaken ||= isTaken;
     const mayRepeat = call.isWhole && (request.isIdempotent || call.startPosition >= takenBytes);
-    const isTried = request.isStreamed || call.status > 0 || how === "given_up" || request.tries > RESENDS_MAX;
+    const tries = request.tries - call.unprocessed;
+    const isTried = request.isStreamed || call.status > 0 || how === "given_up" || tries > RESENDS_MAX;
     if (mayRepeat && !isTried) {
       this.sendAgain(call);
     } else if (request.wasTaken) {

@@ -10,6 +10,8 @@
  *     BARE      bytes pass as they are                           GONE   the connection is over
  *     GONE      what still comes is lost, and counted
  */
+import { HTTP2_PREFACE } from "../http/foreign.ts";
+import { FRAME_HEADER_LEN, FrameType, writeFrameHeader } from "../http/http2/frames.ts";
 import type { AgeList } from "../memory/age-list.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { RequestDrop } from "./counters.ts";
@@ -26,6 +28,11 @@ import { Waiter } from "./waiter.ts";
 export const RESENDS_MAX = 3;
 
 const REQUEST_TIMEOUT = 408;
+
+/** HTTP/2's preface, and SETTINGS that say nothing. */
+const HTTP2_START = new Uint8Array(HTTP2_PREFACE.length + FRAME_HEADER_LEN);
+HTTP2_START.set(HTTP2_PREFACE);
+writeFrameHeader(HTTP2_START, HTTP2_PREFACE.length, 0, FrameType.SETTINGS, 0, 0);
 
 const State = { SENDING: 0, LIMBO: 1, BARE: 2, GONE: 3 } as const;
 
@@ -75,6 +82,8 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   private isAwaiting = false;
   /** The owner is to be told that an offer was declined: what then comes of it may change anything here. */
   private owesDecline = false;
+  /** Behind the last offer, production goes on in HTTP/2: not here. */
+  private goesOnInHttp2 = false;
 
   constructor(
     private readonly mode: PipeHost,
@@ -170,12 +179,13 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   }
 
   /** Production has declined the offer made last: if the destination accepts it, or has, requests go on elsewhere. */
-  declineOffer(): void {
+  declineOffer(goesOnInHttp2 = false): void {
     this.owesDecline = false;
+    this.goesOnInHttp2 = goesOnInHttp2;
     const last = this.queue.length > 0 ? this.queue.at(this.queue.length - 1) : null;
     if (last?.wantsUpgrade === true) last.isDeclined = true;
     if (this.state === State.SENDING) return;
-    this.leave();
+    this.leaveUpgraded();
     this.state = State.SENDING;
     this.note();
   }
@@ -361,7 +371,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.finishResponded();
     if (request.isDeclined) {
       // For the client it was one response of many: that connection cannot carry another.
-      this.leave();
+      this.leaveUpgraded();
       this.mode.pumpSoon(this);
     } else {
       this.owesDecline = false;
@@ -422,6 +432,17 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   private leave(): void {
     this.connection?.leave(false);
     this.connection = null;
+  }
+
+  /** The connection speaks another protocol, and is left. */
+  private leaveUpgraded(): void {
+    if (this.goesOnInHttp2 && this.connection !== null) {
+      // Some servers look at the request that made the offer only when they have read this.
+      this.connection.upstream.write(HTTP2_START, 0, HTTP2_START.length, this.mode.destination.tickedMs, true);
+      this.connection.leave(false, this.mode.options.finDelayMs);
+      this.connection = null;
+    }
+    this.leave();
   }
 
   /** The same, with requests in flight whose rest must not arrive there: they go on another, or are given up. */

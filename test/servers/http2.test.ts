@@ -38,7 +38,7 @@ describe.skipIf(NGINX.missing() !== undefined)("nginx", () => {
 
   test("ends a connection after 20 requests: those that it has not looked at go on another", async () => {
     const server = nginx({ listen: "http2", directives: "keepalive_requests 20;" });
-    const counters = await check(server, { connections: 4, requests: 300, concurrency: 8, ...GETS });
+    const counters = await check(server, { connections: 4, requests: 300, concurrency: 16, ...GETS });
     expect(counters.http2.goaways).toBeGreaterThanOrEqual(4 * (300 / 20 - 1));
   }, 30_000);
 
