@@ -40,8 +40,8 @@ const curl: Commands = (url, directory) => [
     const body = directory.file(`body-${length}`, new Uint8Array(length).fill(120));
     return ["curl", "-sSf", "--http2-prior-knowledge", "--data-binary", `@${body}`, `${url}/curl/post/${length}`];
   }),
-  ["curl", "-sSf", "--http2", `${url}/curl/upgrade`],
 ];
+const offer: Commands = (url) => [["curl", "-sSf", "--http2", `${url}/curl/offer`, `${url}/curl/behind`]];
 const h2load: Commands = (url, directory) => {
   const urls = Array.from({ length: 500 }, (_, i) => `${url}/h2load/${i}`).join("\n");
   return [["h2load", "-n4000", "-c4", "-m20", "-i", directory.file("urls", `${urls}\n`)]];
@@ -50,6 +50,7 @@ const nghttp: Commands = (url) => [["nghttp", "-n", "-m", "200", `${url}/nghttp/
 
 const ALL: Record<string, Commands> = {
   curl,
+  "curl's offer": offer,
   h2load,
   nghttp,
   httpx: (url) => [[VENV_PYTHON, join(CLIENTS, "httpx_client.py"), url]],
@@ -138,10 +139,10 @@ export const http2: Part = async (directory) => {
     const { savefile, lossy, served } = await record(production, commands, directory);
     for (const server of SERVERS) {
       const missing = server.missing();
-      // Offers go to whom HTTP/1 is spoken to as well.
-      const speaksBoth = server === HEAVY["h2c"] || server === HEAVY["hypercorn"];
+      // Offers go to whom HTTP/1 is spoken to as well. (hypercorn closes the connection behind one that it has accepted.)
+      const isOffer = name === "curl's offer" || name === "Java";
       if (missing !== undefined) rows.push(skipped(`http2 ${name}`, server.name, missing));
-      else if (speaksBoth || !["curl", "Java"].includes(name))
+      else if (!isOffer || server === HEAVY["h2c"])
         rows.push(rowOf(`http2 ${name}`, server.name, served, await replay(savefile, server, directory)));
     }
     rows.push(lossyRow(`${name}, 1 % lost`, production.name, served, await replay(lossy, production, directory)));
@@ -156,7 +157,7 @@ async function limits(savefile: Uint8Array, served: Served[], directory: Tempora
   const cases = {
     "1000 requests": "",
     "8 streams": "http2_max_concurrent_streams 8;",
-    "50 requests": "keepalive_requests 50;",
+    "50 requests": "keepalive_requests 50; http2_max_concurrent_streams 32;",
   };
   for (const [what, directives] of Object.entries(cases)) {
     const server = nginx({ listen: "http2", directives });
