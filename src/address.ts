@@ -6,6 +6,12 @@ export interface ForwardAddress {
   readonly isSecure?: boolean;
 }
 
+/** Where the program listens. Port 0: one that is free. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
 export const HTTP_PORT = 80;
 export const HTTPS_PORT = 443;
 

@@ -1,5 +1,5 @@
 /** What the program was asked to do, in its own words. The command line is one way to say it: cli fills this. */
-import type { ForwardAddress } from "./address.ts";
+import type { ForwardAddress, ListenAddress } from "./address.ts";
 import type { Encapsulation } from "./decode/tunnel.ts";
 import type { LogFormat, LogLevel } from "./observe/log.ts";
 import type { PolicyOptions } from "./policy/policy.ts";
@@ -19,12 +19,23 @@ export type Http2Way = (typeof HTTP2_WAYS)[number];
 export interface Config extends PolicyOptions {
   /** Undefined: a savefile is read. */
   readonly interfaceName: string | undefined;
-  /** A savefile's path; `-`: standard input; undefined: an interface is captured. */
-  readonly read: string | undefined;
+  /** Paths of savefiles; `-`: standard input; undefined: an interface is captured. */
+  readonly read: readonly string[] | undefined;
+  readonly follow: boolean;
+  /** How much faster than captured; `max`: as fast as the endpoint takes it. */
+  readonly speed: number | "max";
+  /** Undefined: nothing is recorded. */
+  readonly record: string | undefined;
+  readonly recordMaxMib: number;
+  readonly recordFiles: number;
+  readonly loop: number;
   readonly encapsulation: Encapsulation;
   readonly vnis: readonly number[] | "any";
   readonly ports: readonly number[];
+  /** The endpoint. */
   readonly address: ForwardAddress;
+  /** Further destinations. */
+  readonly also: readonly ForwardAddress[];
   readonly mode: Mode;
   readonly maxPendingPackets: number;
   /** Infinity: no limit. A savefile's holes keep nobody waiting, and what fills one may come late in it. */
@@ -61,4 +72,6 @@ export interface Config extends PolicyOptions {
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly summary: string | undefined;
+  /** Undefined: nothing is served. */
+  readonly admin: ListenAddress | undefined;
 }

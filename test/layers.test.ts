@@ -21,6 +21,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   forward: [".", "memory", "flow", "http", "policy"],
   observe: [
     ".",
+    "capture/paced-source.ts",
+    "capture/recorder.ts",
     "decode/counters.ts",
     "decode/drop-reason.ts",
     "decode/strangers.ts",
@@ -40,8 +42,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "policy",
     "forward",
     "observe/counters.ts",
+    "observe/gauges.ts",
   ],
-  run: [".", "config.ts", "memory", "capture", "decode", "filter", "forward", "shard", "observe"],
+  admin: [".", "config.ts", "observe"],
+  run: [".", "config.ts", "admin", "memory", "capture", "decode", "filter", "forward", "shard", "observe"],
   cli: [
     ".",
     "config.ts",

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { accessSync, constants, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { spreadTable } from "../scripts/aws/spread.ts";
 
 const path = (name: string) => join(import.meta.dir, "..", name);
 const read = (name: string) => readFileSync(path(name), "utf8");
@@ -11,8 +12,9 @@ const { version, license, scripts } = JSON.parse(read("package.json")) as {
   scripts: Record<string, string>;
 };
 
-test("the newest entry of the changelog is this version's, and the others are older", () => {
-  const versions = [...read(".github/CHANGELOG.md").matchAll(/^## (\S+)$/gm)].map(([, told]) => told!);
+test("the newest entry of the changelog, but for what comes next, is this version's, and the others are older", () => {
+  const told = [...read(".github/CHANGELOG.md").matchAll(/^## (\S+)$/gm)].map(([, version]) => version!);
+  const versions = told[0] === "Next" ? told.slice(1) : told;
   expect(versions[0]).toBe(version);
   expect(versions).toEqual(versions.toSorted(Bun.semver.order).toReversed());
 });
@@ -34,4 +36,14 @@ test("the workflow runs .ci/run on both kinds of machine, and takes nothing from
     expect.stringMatching(/^actions\/checkout@[0-9a-f]{40}$/),
   ]);
   expect(workflow).not.toMatch(/https?:/);
+});
+
+test("the guide's table of the spread over replay servers is what scripts/spread prints", () => {
+  expect(read("scripts/aws/README.md")).toContain(`\n${spreadTable()}\n`);
+});
+
+test("every test that the threat model names is there", () => {
+  const named = [...read(".github/SECURITY.md").matchAll(/`(test\/[^`]+)`/g)].map(([, name]) => name!);
+  expect(named.length).toBeGreaterThan(10);
+  for (const name of named) accessSync(path(name));
 });

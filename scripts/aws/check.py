@@ -50,7 +50,8 @@ def resources_of(template):
 def script(text, variable):
     """A script's lines, with a variable of the template's or the module's written the same."""
     lines = [line.strip() for line in text.splitlines()]
-    return [re.sub(r"\$\{(?:var\.)?(\w+)\}", lambda found: "${" + variable(found[1]) + "}", line) for line in lines if line]
+    same = lambda line: re.sub(r"\$\{(?:var\.)?(\w+)\}", lambda found: "${" + variable(found[1]) + "}", line)
+    return [same(line) for line in lines if line]
 
 
 def differences():

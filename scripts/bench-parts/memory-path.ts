@@ -89,6 +89,7 @@ class Sink implements StreamOpener, RequestSink {
   damaged(): void {}
 
   skipped(): void {}
+  skippedRequestLines(): void {}
 
   proxyHeader(): void {}
 

@@ -29,7 +29,7 @@ export const QUIETLY = {
   env: { PATH: process.env["PATH"] ?? "" },
 };
 
-/** Takes the connection with this digest out of those that arrived. */
+/** Takes the request with this digest out of those that arrived. */
 export function take<T extends { sha256: string }>(arrived: T[], sha256: string): T | undefined {
   const index = arrived.findIndex((received) => received.sha256 === sha256);
   return index < 0 ? undefined : arrived.splice(index, 1)[0];

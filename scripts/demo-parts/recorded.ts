@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { pcap } from "../../test/support/frames.ts";
 import { findProgram, QUIETLY, take } from "./program.ts";
 import {
+  account,
   bold,
+  type Counters,
   dim,
   DONE,
   FAILED,
@@ -15,11 +17,11 @@ import {
   paragraph,
   type Row,
   table,
-  totals,
   verdict,
+  warnings,
 } from "./screen.ts";
 import { type Received, Server } from "./server.ts";
-import { makeNoise, makeSessions, PORT, type Session, sha256, VNI } from "./sessions.ts";
+import { makeNoise, makeSessions, PORT, type Sent, type Session, sha256, VNI } from "./sessions.ts";
 
 const sessions = makeSessions();
 const noise = makeNoise();
@@ -30,14 +32,14 @@ const frames = [...sessions.flatMap((session) => session.frames), ...noise].sort
 const directory = mkdtempSync(join(tmpdir(), "vxlan-to-http-demo-"));
 let isRight = false;
 try {
-  isRight = await show(join(directory, "mirror.pcap"));
+  isRight = await show(join(directory, "mirror.pcap"), join(directory, "summary.json"));
 } finally {
   rmSync(directory, { recursive: true });
 }
 process.exit(isRight ? 0 : 1);
 
 /** Runs the program on the capture and shows what becomes of it. Returns whether it is as it should be. */
-async function show(capture: string): Promise<boolean> {
+async function show(capture: string, summary: string): Promise<boolean> {
   await Bun.write(capture, pcap(frames));
   const endpoint = new Server("127.0.0.1", 0);
   const program = findProgram();
@@ -47,14 +49,14 @@ async function show(capture: string): Promise<boolean> {
   heading("1. Mirrored");
   paragraph(
     `mirror.pcap: ${frames.length} packets as AWS mirrors them (VXLAN, VNI ${VNI}): ${sessions.length} clients of a web server's port ${PORT}, ` +
-      `its answers, and ${noise.length} packets of noise (another VNI, another port, DNS).`,
+      `its responses, and ${noise.length} packets of noise (another VNI, another port, DNS).`,
   );
 
   heading("2. Forwarded");
   const positionals = [String(VNI), String(PORT), `127.0.0.1:${endpoint.port}`];
-  paragraph([program.name, "--mode tcp --read mirror.pcap", ...positionals].join(" "));
+  paragraph([program.name, "--read mirror.pcap", ...positionals].join(" "));
   const begun = performance.now();
-  const command = [...program.command, ...QUIETLY.flags, "--mode", "tcp", "--read", capture, ...positionals];
+  const command = [...program.command, ...QUIETLY.flags, "--summary", summary, "--read", capture, ...positionals];
   const running = Bun.spawn(command, { env: QUIETLY.env, stderr: "pipe" });
   const stderr = await new Response(running.stderr).text();
   const status = await running.exited;
@@ -66,42 +68,34 @@ async function show(capture: string): Promise<boolean> {
   }
   paragraph(`took ${took} ms; the endpoint is a small web server of this demo`, dim);
 
-  heading("3. Arrived, in bytes per connection");
-  const arrived = endpoint.received;
-  const outcomes = sessions.map((session) => outcomeOf(session, arrived));
-  table(outcomes.map(({ row }) => row));
+  heading("3. Production's requests, and what arrived of them");
+  const arrived = [...endpoint.received];
+  const rows = sessions.flatMap((session) => session.requests.map((sent) => rowOf(session, sent, arrived)));
+  table(rows);
   console.log();
   paragraph(marked(`${DONE} the SHA-256 of what arrived is that of what the client sent`));
-  for (const { note } of outcomes) if (note !== undefined) paragraph(marked(note));
-  for (const { bytes, sha256 } of arrived)
-    paragraph(
-      marked(`${FAILED} a connection brought ${bytes} bytes that no client sent (SHA-256 ${sha256.slice(0, 8)}…)`),
-    );
+  paragraph(marked(`${HOLE} a packet of it was lost before it was captured: it is never sent as if it were whole`));
+  for (const { line } of arrived) paragraph(marked(`${FAILED} ${line} arrived, and no client had sent it`));
 
   heading("4. The program's own account");
-  totals(stderr);
-  const isRight = arrived.length === 0 && outcomes.every(({ row }) => row.mark !== FAILED);
+  warnings(stderr);
+  const counters = (await Bun.file(summary).json()) as Counters;
+  const lost = rows.filter(({ mark }) => mark === HOLE).length;
+  const agrees = counters.requests.damage["gap"] === lost && counters.requests.answered === rows.length - lost;
+  const isRight = account(counters) && agrees && arrived.length === 0 && rows.every(({ mark }) => mark !== FAILED);
   verdict(
     isRight,
-    isRight ? "Every byte that was mirrored arrived, in order, and nothing else." : "That is not as it should be.",
+    isRight
+      ? "Every request whose packets all came arrived, byte for byte, and nothing else."
+      : "That is not as it should be.",
   );
   return isRight;
 }
 
-/** Finds a session's connection among those that arrived, by its digest, and takes it out. */
-function outcomeOf(
-  { client, requests, onTheWay, sent, captured }: Session,
-  arrived: Received[],
-): { row: Row; note?: string } {
-  const row = { client, requests, onTheWay, sentBytes: sent.length };
-  const missingBytes = sent.length - captured.length;
-  const found = take(arrived, sha256(captured));
-  if (found === undefined)
-    return {
-      row: { ...row, arrivedBytes: 0, mark: FAILED },
-      note: `${FAILED} no connection brought what ${client} sent`,
-    };
-  if (missingBytes === 0) return { row: { ...row, arrivedBytes: found.bytes, mark: DONE } };
-  const note = `${HOLE} ${missingBytes} bytes were in a packet that got lost before it was captured: nobody has them. The rest was sent on, and the hole counted.`;
-  return { row: { ...row, arrivedBytes: found.bytes, mark: HOLE }, note };
+/** Finds a request among those that arrived, by its digest, and takes it out. */
+function rowOf({ client, onTheWay }: Session, { line, bytes, isWhole }: Sent, arrived: Received[]): Row {
+  const row = { client, line, onTheWay: isWhole && onTheWay === "1 lost" ? "in order" : onTheWay, bytes: bytes.length };
+  const found = take(arrived, sha256(bytes));
+  if (found === undefined) return { ...row, arrived: isWhole ? "nothing" : "damaged", mark: isWhole ? FAILED : HOLE };
+  return { ...row, arrived: found.bytes.toLocaleString("en-US"), mark: isWhole ? DONE : FAILED };
 }

@@ -37,56 +37,93 @@ export function marked(text: string): string {
   return paint(text[0]!) + text.slice(1);
 }
 
-/** What was sent on one connection and what became of it. */
+/** A request and what became of it. */
 export interface Row {
   client: string;
-  requests: string[];
+  /** Its request line. */
+  line: string;
   /** What happened to its packets, where that is known. */
   onTheWay?: string;
-  sentBytes: number;
-  arrivedBytes: number;
+  bytes: number;
+  /** What the endpoint got. */
+  arrived: string;
   mark: typeof DONE | typeof HOLE | typeof FAILED;
 }
 
-/** Prints the connections; the packets' column only where there is something in it. */
+/** Prints requests; each client once, and the packets' column only where there is something in it. */
 export function table(rows: Row[]): void {
   const hasPackets = rows.some(({ onTheWay }) => onTheWay !== undefined);
-  const requestsColumns = hasPackets ? 20 : 30;
-  const print = (client: string, requests: string, onTheWay: string, sent: string, arrived: string, mark: string) => {
+  const lineColumns = hasPackets ? 19 : 29;
+  const print = (client: string, line: string, onTheWay: string, bytes: string, arrived: string, mark: string) => {
     const packets = hasPackets ? `${onTheWay.padEnd(9)} ` : "";
     console.log(
-      `${INDENT}${client.padEnd(22)} ${requests.padEnd(requestsColumns)} ${packets}${sent.padStart(10)} ${arrived.padStart(10)} ${mark}`.trimEnd(),
+      `${INDENT}${client.padEnd(22)} ${line.padEnd(lineColumns)} ${packets}${bytes.padStart(10)} ${arrived.padStart(10)} ${mark}`.trimEnd(),
     );
   };
-  print("client", "requests", "packets", "sent", "arrived", "");
-  for (const { client, requests, onTheWay = "", sentBytes, arrivedBytes, mark } of rows) {
-    print(
-      client,
-      shortened(requests, requestsColumns),
-      onTheWay,
-      sentBytes.toLocaleString("en-US"),
-      arrivedBytes.toLocaleString("en-US"),
-      marked(mark),
-    );
+  print("client", "request", "packets", "bytes", "arrived", "");
+  let last = "";
+  for (const { client, line, onTheWay = "", bytes, arrived, mark } of rows) {
+    print(client === last ? "" : client, line, onTheWay, bytes.toLocaleString("en-US"), arrived, marked(mark));
+    last = client;
   }
 }
 
-function shortened([first = "", ...others]: string[], columns: number): string {
-  const more = others.length === 0 ? "" : `, ${others.length} more`;
-  const room = columns - more.length;
-  return (first.length > room ? `${first.slice(0, room - 1)}…` : first) + more;
+/** The counters that the demo shows (--summary). */
+export interface Counters {
+  frames: { captured: number; segments: number; dropped: Record<string, number> };
+  reassembly: { gaps: number; gap_bytes: number };
+  requests: {
+    seen: number;
+    forwarded: number;
+    answered: number;
+    damaged: number;
+    damage: Record<string, number>;
+    dropped: Record<string, number>;
+  };
+  responses: { unanswered: number };
 }
 
-/** Prints the program's warnings, if any, and its totals, without time and level. */
-export function totals(stderr: string): void {
-  const lines = stderr
-    .trimEnd()
-    .split("\n")
-    .map((line) => line.replace(/^\S+ INFO +/, ""));
-  const begin = lines.findIndex((line) => line.startsWith("Totals:"));
-  for (const line of lines.slice(0, begin))
+/** Prints the program's counters as sums. Returns whether they add up. */
+export function account({ frames, reassembly, requests, responses }: Counters): boolean {
+  const sums: [what: string, whole: number, parts: [number, string][]][] = [
+    ["frames captured", frames.captured, [[frames.segments, "of ours"], partOf("dropped", frames.dropped)]],
+    [
+      "requests seen",
+      requests.seen,
+      [[requests.forwarded, "forwarded"], partOf("damaged", requests.damage), partOf("dropped", requests.dropped)],
+    ],
+    [
+      "requests forwarded",
+      requests.forwarded,
+      [
+        [requests.answered, "answered"],
+        [responses.unanswered, "unanswered"],
+      ],
+    ],
+  ];
+  let isRight = true;
+  for (const [what, whole, parts] of sums) {
+    const adds = whole === parts.reduce((sum, [part]) => sum + part, 0);
+    const text = parts.map(([part, name]) => `${part} ${name}`).join(" + ");
+    paragraph(marked(`${adds ? DONE : FAILED} ${whole} ${what} = ${text}`));
+    isRight &&= adds;
+  }
+  paragraph(`  ${reassembly.gaps} gaps: ${reassembly.gap_bytes} bytes that never came`);
+  return isRight;
+}
+
+/** A part that has reasons: those that there were. */
+function partOf(name: string, reasons: Record<string, number>): [number, string] {
+  const counted = Object.entries(reasons).filter(([, count]) => count > 0);
+  const told = counted.map(([reason, count]) => `${count} ${reason}`).join(", ");
+  const sum = counted.reduce((all, [, count]) => all + count, 0);
+  return [sum, told === "" ? name : `${name} (${told})`];
+}
+
+/** Prints the program's warnings, if there are any. */
+export function warnings(stderr: string): void {
+  for (const line of stderr.split("\n"))
     if (/^\S+ (WARN|ERROR) /.test(line)) paragraph(line.replace(/^\S+ /, ""), yellow);
-  for (const line of lines.slice(begin)) paragraph(line);
 }
 
 /** Prints how it ended, in one line. */

@@ -1,26 +1,26 @@
 /**
- * A small HTTP server that takes note of what each connection brings, byte for byte. As a program of
- * its own it says when it listens, and prints a line of JSON for each connection that has closed:
+ * A small HTTP server that takes note of each request, byte for byte. As a program of its own it says when it listens,
+ * and prints a line of JSON for each request that is whole:
  *
  *     bun server.ts HOST PORT
  */
 import { createHash } from "node:crypto";
 import type { Socket } from "bun";
 
-/** What one connection brought. */
+/** One request. */
 export interface Received {
   client: string;
+  /** Its request line, without the version. */
+  line: string;
   bytes: number;
   sha256: string;
-  /** Request lines, without the version. */
-  requests: string[];
 }
 
 interface Connection {
   readonly client: string;
+  line: string;
   bytes: number;
-  readonly hash: ReturnType<typeof createHash>;
-  readonly requests: string[];
+  hash: ReturnType<typeof createHash>;
   /** A header section that is not complete yet. */
   head: string;
   /** Of the current request's body, what is still to come. */
@@ -30,10 +30,15 @@ interface Connection {
 const HEAD_END = "\r\n\r\n";
 
 export class Server {
-  private readonly connections: Connection[] = [];
+  /** The requests so far. */
+  readonly received: Received[] = [];
   private readonly listener;
 
-  constructor(hostname: string, port: number, onClosed: (received: Received) => void = () => {}) {
+  constructor(hostname: string, port: number, onRequest: (received: Received) => void = () => {}) {
+    const took = (received: Received) => {
+      this.received.push(received);
+      onRequest(received);
+    };
     this.listener = Bun.listen<Connection>({
       hostname,
       port,
@@ -41,16 +46,14 @@ export class Server {
         open: (socket) => {
           socket.data = {
             client: nameOf(socket),
+            line: "",
             bytes: 0,
             hash: createHash("sha256"),
-            requests: [],
             head: "",
             bodyBytesLeft: 0,
           };
-          this.connections.push(socket.data);
         },
-        data: receive,
-        close: ({ data }) => onClosed(receivedOn(data)),
+        data: (socket, bytes) => receive(socket, bytes, took),
         error: () => {},
       },
     });
@@ -60,50 +63,53 @@ export class Server {
     return this.listener.port;
   }
 
-  /** What each connection has brought so far. */
-  get received(): Received[] {
-    return this.connections.map(receivedOn);
-  }
-
   /** Closes what is still open, and listens no more. */
   stop(): void {
     this.listener.stop(true);
   }
 }
 
-function receivedOn({ client, bytes, hash, requests }: Connection): Received {
-  return { client, bytes, sha256: hash.copy().digest("hex"), requests };
-}
-
-/** Takes note of bytes, and answers each request that is whole with them. */
-function receive(socket: Socket<Connection>, bytes: Buffer): void {
+/** Takes note of bytes, and responds to each request that is whole with them. */
+function receive(socket: Socket<Connection>, bytes: Buffer, took: (received: Received) => void): void {
   const connection = socket.data;
-  connection.bytes += bytes.length;
-  connection.hash.update(bytes);
+  const note = (part: string) => {
+    connection.bytes += part.length;
+    connection.hash.update(part, "latin1");
+  };
   let rest = bytes.toString("latin1");
   while (rest.length > 0) {
     if (connection.bodyBytesLeft === 0) {
       const head = connection.head + rest;
-      const end = head.indexOf(HEAD_END);
-      if (end < 0) {
+      const end = head.indexOf(HEAD_END) + HEAD_END.length;
+      if (end < HEAD_END.length) {
         connection.head = head;
         return;
       }
       connection.head = "";
-      rest = head.slice(end + HEAD_END.length);
+      note(head.slice(0, end));
+      rest = head.slice(end);
       beginRequest(socket, head.slice(0, end));
     }
     const ofBody = Math.min(rest.length, connection.bodyBytesLeft);
+    note(rest.slice(0, ofBody));
     connection.bodyBytesLeft -= ofBody;
     rest = rest.slice(ofBody);
-    if (connection.bodyBytesLeft === 0) socket.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n");
+    if (connection.bodyBytesLeft === 0) endRequest(socket, took);
   }
 }
 
 function beginRequest(socket: Socket<Connection>, head: string): void {
-  socket.data.requests.push(head.slice(0, head.indexOf(" HTTP/")));
+  socket.data.line = head.slice(0, head.indexOf(" HTTP/"));
   socket.data.bodyBytesLeft = Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0);
   if (/^expect: *100-continue/im.test(head)) socket.write("HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+function endRequest(socket: Socket<Connection>, took: (received: Received) => void): void {
+  const { client, line, bytes, hash } = socket.data;
+  took({ client, line, bytes, sha256: hash.digest("hex") });
+  socket.data.bytes = 0;
+  socket.data.hash = createHash("sha256");
+  socket.write("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n");
 }
 
 function nameOf({ remoteAddress, remotePort }: Socket<Connection>): string {

@@ -17,15 +17,18 @@ const MSS_BYTES = 1448;
 const START_MS = Date.UTC(2026, 0, 15, 9, 30);
 const RESPONSE = `HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 900\r\n\r\n${"<p>production</p>\n".repeat(50)}`;
 
+/** What a client sends: a request, and whether all its packets arrive. */
+export interface Sent {
+  readonly line: string;
+  readonly bytes: Uint8Array;
+  readonly isWhole: boolean;
+}
+
 export interface Session {
   readonly client: string;
-  readonly requests: string[];
+  readonly requests: Sent[];
   /** What happens to its packets. */
   readonly onTheWay: string;
-  /** What the client sends. */
-  readonly sent: Uint8Array;
-  /** The same without the packet that is lost; equal to `sent` where none is. */
-  readonly captured: Uint8Array;
   readonly frames: CapturedFrame[];
 }
 
@@ -34,7 +37,6 @@ class Conversation {
   readonly frames: CapturedFrame[] = [];
   /** Places in {@link frames} of the client's segments that carry bytes. */
   readonly dataFrames: number[] = [];
-  readonly payloads: Uint8Array[] = [];
   private sequence: number;
   private acknowledgment = 0x51a7_0000;
   private timestampMs: number;
@@ -56,7 +58,6 @@ class Conversation {
     for (let offset = 0; offset < bytes.length; offset += MSS_BYTES) {
       const payload = bytes.subarray(offset, offset + MSS_BYTES);
       this.dataFrames.push(this.frames.length);
-      this.payloads.push(payload);
       this.fromClient("PA", payload);
     }
     this.fromServer("A");
@@ -151,18 +152,21 @@ function exchange(frames: CapturedFrame[], a: number, b: number): void {
 
 function session(client: string, port: number, requests: string[], name: string, onTheWay: OnTheWay): Session {
   const conversation = new Conversation(client, port, (port % 7) * 3);
-  for (const request of requests) conversation.request(request);
+  const sent = requests.map((request): Sent => {
+    const firstFrame = conversation.dataFrames.length;
+    conversation.request(request);
+    const isHit = onTheWay === oneLost && firstFrame <= LOST_SEGMENT && LOST_SEGMENT < conversation.dataFrames.length;
+    const line = request.slice(0, request.indexOf(" HTTP/"));
+    return { line, bytes: new TextEncoder().encode(request), isWhole: !isHit };
+  });
   conversation.close();
-  const { frames, dataFrames, payloads } = conversation;
+  const { frames, dataFrames } = conversation;
   const times = frames.map(({ timestampMs }) => timestampMs);
   const arriving = onTheWay(frames, dataFrames);
-  const kept = onTheWay === oneLost ? payloads.filter((_, i) => i !== LOST_SEGMENT) : payloads;
   return {
     client: client.includes(":") ? `[${client}]:${port}` : `${client}:${port}`,
-    requests: requests.map((request) => request.slice(0, request.indexOf(" HTTP/"))),
+    requests: sent,
     onTheWay: name,
-    sent: Buffer.concat(payloads),
-    captured: Buffer.concat(kept),
     // They arrive in this order, whenever they were sent.
     frames: arriving.map(({ frame }, i) => ({ frame, timestampMs: times[Math.min(i, times.length - 1)]! })),
   };
@@ -180,7 +184,7 @@ export function makeSessions(): Session[] {
       doubled,
     ),
     session("192.0.2.150", 33_810, [get("/health")], "in order", inOrder),
-    session("203.0.113.99", 60_401, [send("POST", "/api/reviews", 12_000)], "1 lost", oneLost),
+    session("203.0.113.99", 60_401, [send("POST", "/api/reviews", 12_000), get("/reviews")], "1 lost", oneLost),
   ];
 }
 

@@ -184,7 +184,7 @@ export const grpcCalls: Part = async (directory) => {
   for (const server of [grpc(), grpc(5)]) {
     const { outcome, served: mirrored } = await replay(savefile, server, directory);
     const row = rowOf("grpc", server.name, served, { outcome, served: mirrored });
-    const ok = outcome.counters.grpc_status.ok;
+    const ok = outcome.counters.grpc.status.ok;
     if (ok !== served.length) row.faults.push(`${ok} of ${served.length} calls are OK`);
     rows.push(row);
   }

@@ -3,12 +3,20 @@
  * typed arrays alive: whoever passes one keeps a reference for as long as native code may use it.
  */
 import { dlopen, type Pointer } from "bun:ffi";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { RefusalError } from "../errors.ts";
 import embeddedArm64 from "./libpcap/libpcap-linux-arm64.so" with { type: "file" };
 import embeddedX64 from "./libpcap/libpcap-linux-x64.so" with { type: "file" };
 
 /** Debian's and Ubuntu's name, and everyone else's. */
 const SYSTEM_LIBRARIES = ["libpcap.so.0.8", "libpcap.so.1"];
+/**
+ * Where systems have their libraries. A bare name would be looked for in the working directory, too (by Bun's dlopen,
+ * where the system has none): root would run what anyone has laid there.
+ */
+const ARCHITECTURE = process.arch === "arm64" ? "aarch64" : "x86_64";
+const SYSTEM_DIRECTORIES = [`/usr/lib/${ARCHITECTURE}-linux-gnu`, "/usr/lib64", "/usr/lib", "/usr/local/lib"];
 
 const pcapSymbols = {
   pcap_lib_version: { args: [], returns: "cstring" },
@@ -79,8 +87,11 @@ export function loadLibpcap(path: string | undefined): LoadedLibpcap {
     return given;
   }
   for (const name of SYSTEM_LIBRARIES) {
-    const system = tryLoad(name, `the system's ${name}`);
-    if (!(system instanceof Error)) return system;
+    for (const directory of SYSTEM_DIRECTORIES) {
+      const file = join(directory, name);
+      const system = existsSync(file) ? tryLoad(file, `the system's ${name}`) : undefined;
+      if (system !== undefined && !(system instanceof Error)) return system;
+    }
   }
   const embedded = process.arch === "arm64" ? embeddedArm64 : embeddedX64;
   const loaded = tryLoad(embedded, "the embedded libpcap");

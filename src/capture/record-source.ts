@@ -15,5 +15,14 @@ export interface RecordSource {
   readonly timestampMs: number;
 }
 
+/** A source that is read on by waiting for it: savefiles. */
+export interface WaitingSource extends RecordSource {
+  /** Bytes read so far, of files as they are. */
+  readonly position: number;
+  /** Resolves when there is another batch; false: it is at its end. Rejects with RefusalError. */
+  fill(): Promise<boolean>;
+  close(): void;
+}
+
 /** No savefile holds longer frames: libpcap's MAXIMUM_SNAPLEN. */
 export const SNAPSHOT_BYTES_MAX = 262_144;

@@ -9,9 +9,9 @@
  * libpcap reads them as well, but only by blocking, so that connections would stand still while a
  * pipe is silent; and it refuses pcapng files with several link types, which Wireshark writes.
  */
-import { closeSync, open, openSync, read, statSync } from "node:fs";
 import { RefusalError } from "../errors.ts";
-import { type RecordSource, SNAPSHOT_BYTES_MAX } from "./record-source.ts";
+import { type ByteSource, compressionOf, FileBytes, MAGIC_LEN, nameOf, UnpackedBytes } from "./byte-source.ts";
+import { SNAPSHOT_BYTES_MAX, type WaitingSource } from "./record-source.ts";
 
 /** Larger ones would have left the processor's cache before they are decoded. */
 const CHUNK_BYTES = 512 << 10;
@@ -51,9 +51,6 @@ const OPTION_HEADER_LEN = 4;
 const OPTION_TIMESTAMP_RESOLUTION = 9;
 const OPTION_TIMESTAMP_OFFSET = 14;
 
-const GZIP_MAGIC = 0x1f8b;
-const ZSTD_MAGIC = 0x28b52ffd;
-
 const Format = { UNKNOWN: 0, PCAP: 1, PCAPNG: 2 } as const;
 
 /** An interface of a pcapng section. */
@@ -66,7 +63,7 @@ interface Interface {
 }
 
 /** Reads a savefile batch by batch: {@link fill}, then {@link next} until it is false. */
-export class Savefile implements RecordSource {
+export class Savefile implements WaitingSource {
   bytes = new Uint8Array(2 * CHUNK_BYTES);
   view = new DataView(this.bytes.buffer);
   offset = 0;
@@ -85,25 +82,30 @@ export class Savefile implements RecordSource {
   private fractionsPerMs = 1000;
   private interfaces: Interface[] = [];
 
-  private constructor(
+  private isUnpacked = false;
+
+  /** `name`: as messages call it. */
+  constructor(
     private readonly name: string,
-    /** Null: to be opened when it is first read. */
-    private fd: number | null,
+    private source: ByteSource,
   ) {}
 
   /** Opens a file, or standard input for "-". Throws RefusalError. */
   static open(path: string): Savefile {
-    if (path === "-") return new Savefile("standard input", 0);
-    try {
-      // A pipe without a writer would keep the program from everything else until one comes.
-      return new Savefile(path, statSync(path).isFIFO() ? null : openSync(path, "r"));
-    } catch (error) {
-      throw new RefusalError(`Cannot read ${path}: ${describe(error)}`);
-    }
+    return new Savefile(nameOf(path), FileBytes.open(path));
   }
 
-  /** Bytes read so far. */
   get position(): number {
+    return this.isUnpacked ? this.source.position : this.place;
+  }
+
+  /** Whether its source has no more. */
+  get isAtEnd(): boolean {
+    return this.atEnd;
+  }
+
+  /** Where the next record is in what was read, unpacked. */
+  private get place(): number {
     return this.bufferPosition + this.begin;
   }
 
@@ -113,10 +115,10 @@ export class Savefile implements RecordSource {
    */
   async fill(): Promise<boolean> {
     this.makeRoom();
-    const count = await this.read();
+    const count = await this.source.read(this.bytes, this.end, CHUNK_BYTES);
     if (count === 0) this.atEnd = true;
     this.end += count;
-    if (this.format === Format.UNKNOWN) this.recognise();
+    if (this.format === Format.UNKNOWN && !this.unpack()) this.recognise();
     if (this.atEnd && this.begin === this.end) return false;
     return true;
   }
@@ -128,7 +130,7 @@ export class Savefile implements RecordSource {
   }
 
   close(): void {
-    if (this.fd !== 0 && this.fd !== null) closeSync(this.fd);
+    this.source.close();
   }
 
   private nextRecord(): boolean {
@@ -245,6 +247,18 @@ export class Savefile implements RecordSource {
     return found;
   }
 
+  /** Goes on with what is unpacked, if the first bytes say that it is compressed. */
+  private unpack(): boolean {
+    if (this.isUnpacked || this.end < MAGIC_LEN) return false;
+    const compression = compressionOf(this.view.getUint32(0, false));
+    if (compression === undefined) return false;
+    this.source = new UnpackedBytes(this.name, compression, this.source, this.bytes.slice(0, this.end));
+    this.isUnpacked = true;
+    this.atEnd = false;
+    this.end = 0;
+    return true;
+  }
+
   /** Tells from the first bytes what the savefile is. */
   private recognise(): void {
     if (this.end === 0 && this.atEnd) throw new RefusalError(`Cannot read ${this.name}: it is empty`);
@@ -256,7 +270,9 @@ export class Savefile implements RecordSource {
       return;
     }
     this.littleEndian = isPcapMagic(this.end >= 4 ? this.view.getUint32(0, true) : 0);
-    if (!this.littleEndian && !isPcapMagic(magic)) throw this.notACapture(magic);
+    if (!this.littleEndian && !isPcapMagic(magic)) {
+      throw new RefusalError(`Cannot read ${this.name}: it is neither pcap nor pcapng`);
+    }
     if (this.end < PCAP_HEADER_LEN) throw this.cut();
     const variant = this.u32(0);
     this.format = Format.PCAP;
@@ -291,56 +307,21 @@ export class Savefile implements RecordSource {
     this.view = new DataView(target.buffer);
   }
 
-  private async read(): Promise<number> {
-    const fd = (this.fd ??= await this.openPipe());
-    return new Promise((resolve, reject) => {
-      read(fd, this.bytes, this.end, CHUNK_BYTES, null, (error, count) => {
-        if (error) reject(new RefusalError(`Cannot read ${this.name}: ${describe(error)}`));
-        else resolve(count);
-      });
-    });
-  }
-
-  private openPipe(): Promise<number> {
-    return new Promise((resolve, reject) => {
-      open(this.name, "r", (error, fd) => {
-        if (error) reject(new RefusalError(`Cannot read ${this.name}: ${describe(error)}`));
-        else resolve(fd);
-      });
-    });
-  }
-
   private u32(offset: number): number {
     return this.view.getUint32(offset, this.littleEndian);
   }
 
-  private notACapture(magic: number): RefusalError {
-    const compressed = magic >>> 16 === GZIP_MAGIC || magic === ZSTD_MAGIC;
-    const advice = compressed
-      ? "it is compressed (unpack it, or pipe it into --read -)"
-      : "it is neither pcap nor pcapng";
-    return new RefusalError(`Cannot read ${this.name}: ${advice}`);
-  }
-
   private cut(): RefusalError {
     return new RefusalError(
-      `Cannot read all of ${this.name}: it ends in the middle of a record (at byte ${this.position})`,
+      `Cannot read all of ${this.name}: it ends in the middle of a record (at byte ${this.place})`,
     );
   }
 
   private damaged(what: string): RefusalError {
-    return new RefusalError(`Cannot read ${this.name} further: at byte ${this.position} it ${what}`);
+    return new RefusalError(`Cannot read ${this.name} further: at byte ${this.place} it ${what}`);
   }
 }
 
 function isPcapMagic(magic: number): boolean {
   return magic === PCAP_MAGIC_MICROSECONDS || magic === PCAP_MAGIC_NANOSECONDS || magic === PCAP_MAGIC_KUZNETZOV;
-}
-
-function describe(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === "ENOENT") return "no such file";
-  if (code === "EACCES") return "permission denied";
-  if (code === "EISDIR") return "it is a directory";
-  return (error as Error).message;
 }

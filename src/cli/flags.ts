@@ -2,13 +2,18 @@
  * The flags, declared in one place: values, environment variables, defaults, and what --help says. A flag beats its
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
+import type { ForwardAddress } from "../address.ts";
 import { HTTP2_WAYS, type Http2Way, type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
+import { forwardAddress } from "./forward-address.ts";
+import type { ListenAddress } from "../address.ts";
 import { type Encapsulation, ENCAPSULATIONS } from "../decode/tunnel.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
 import type { Field, Rewrite } from "../policy/head-edits.ts";
 import type { Rule } from "../policy/rules.ts";
 import type { Sample } from "../policy/sample.ts";
+import { LISTEN_ADDRESS_FORMS, parseListenAddress } from "./listen-address.ts";
 import {
+  factorOrMax,
   fieldValue,
   headerField,
   headerName,
@@ -85,15 +90,35 @@ function original<T>(name: string, definition: Omit<SingleFlag<T>, "kind">): Sin
   return single({ ...definition, variables: [{ name, value: definition.value }] });
 }
 
+const listenAddress: Value<ListenAddress | undefined> = { accepts: LISTEN_ADDRESS_FORMS, parse: parseListenAddress };
 const logLevel = oneOf<LogLevel>(LOG_LEVELS);
 const LOG_LEVEL_DEFAULT: LogLevel = "info";
 
 export const flags = {
-  read: single<string | undefined>({
+  read: {
+    kind: "list",
     value: path,
     hint: "FILE|-",
-    default: undefined,
-    help: "forward a pcap or pcapng savefile (-: standard input) instead of an interface; needs no privileges",
+    default: [],
+    help: "forward pcap or pcapng savefiles (gzip, zstd; -: standard input), merged by time; needs no privileges",
+  } as ListFlag<string | undefined>,
+  follow: {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "with --read: the file grows, and is replaced by others of its name; ends with a signal",
+  } as SwitchFlag,
+  speed: single<number | "max">({
+    value: factorOrMax,
+    hint: "max|FACTOR",
+    default: "max",
+    help: "with --read: 1 sends requests as far apart as they were captured, 2 twice as fast; max: as the endpoint takes them",
+  }),
+  loop: single({
+    value: wholeNumber(1, 1_000_000),
+    hint: "N",
+    default: 1,
+    help: "with --read: how often the savefiles are forwarded; each time when all of the one before is done",
   }),
   mode: single<Mode>({
     value: oneOf(MODES),
@@ -270,6 +295,13 @@ export const flags = {
     default: false,
     help: "add X-Mirrored-From: <client address>; a request that has it already is not forwarded",
   } as SwitchFlag,
+  also: {
+    kind: "list",
+    value: forwardAddress,
+    hint: "ADDR",
+    default: [],
+    help: "a further destination, which gets every request as well; may be given more than once",
+  } as ListFlag<ForwardAddress>,
   "proxy-protocol": single<ProxyProtocol>({
     value: oneOf(PROXY_PROTOCOL_WAYS),
     hint: "pass|strip",
@@ -332,6 +364,24 @@ export const flags = {
     default: 64,
     help: "the kernel's buffer for frames that wait to be read",
   }),
+  record: single<string | undefined>({
+    value: path,
+    hint: "FILE.pcapng",
+    default: undefined,
+    help: "keep the frames that are ours, as they came, in a ring of files: FILE.0.pcapng, FILE.1.pcapng …",
+  }),
+  "record-max-mib": single({
+    value: wholeNumber(1, 1 << 20),
+    hint: "MIB",
+    default: 64,
+    help: "of --record: how large a file gets",
+  }),
+  "record-files": single({
+    value: wholeNumber(1, 10_000),
+    hint: "N",
+    default: 8,
+    help: "of --record: files of the ring (of each thread)",
+  }),
   libpcap: single<string | undefined>({
     value: path,
     hint: "PATH",
@@ -367,6 +417,13 @@ export const flags = {
     hint: "FILE",
     default: undefined,
     help: "at exit, write all counters as one JSON object",
+  }),
+  admin: single<ListenAddress | undefined>({
+    value: listenAddress,
+    hint: "ADDR",
+    default: undefined,
+    defaultText: "off",
+    help: "serve metrics, health and a status page over HTTP, on host:port, or on a port of 127.0.0.1",
   }),
 };
 

@@ -1,6 +1,7 @@
 /** A destination as it is given on the command line. */
 import { isIPv6 } from "node:net";
 import { type ForwardAddress, HTTP_PORT, HTTPS_PORT } from "../address.ts";
+import type { Value } from "./values.ts";
 
 export const FORWARD_ADDRESS_FORMS = "host:port, [v6]:port, http://host[:port] or https://host[:port]";
 
@@ -24,3 +25,5 @@ export function parseForwardAddress(text: string): ForwardAddress | undefined {
   if (port < 1 || port > PORT_MAX) return undefined;
   return { host: (v6 ?? name)!, port, ...(isSecure ? { isSecure } : {}) };
 }
+
+export const forwardAddress: Value<ForwardAddress> = { accepts: FORWARD_ADDRESS_FORMS, parse: parseForwardAddress };

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
 import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
-import { type ForwardAddress, hostField } from "../address.ts";
+import { addressName, type ForwardAddress, hostField } from "../address.ts";
 import type { Config } from "../config.ts";
 import { type Encapsulation, LIST_MAX } from "../decode/tunnel.ts";
 import { FORWARDED_FIELDS, type HeadEdits, MARK_FIELD } from "../policy/head-edits.ts";
@@ -21,9 +21,11 @@ import {
   type Variable,
   variableOf,
 } from "./flags.ts";
-import { FORWARD_ADDRESS_FORMS, parseForwardAddress } from "./forward-address.ts";
+import { FORWARD_ADDRESS_FORMS, forwardAddress } from "./forward-address.ts";
 import { listOf, listOrAny, parseValue, quote, type Value, wholeNumber } from "./values.ts";
 
+/** Further destinations: each has a part of --max-buffer-mib. */
+const ALSO_MAX = 8;
 const VNI_MAX = 2 ** 24 - 1;
 const PORT_MAX = 65_535;
 
@@ -38,8 +40,6 @@ export const positionals = [
   { name: "original_destination_port", help: "TCP port of the mirrored service; a list (80,8080)" },
   { name: "forward_addr", help: `the endpoint: ${FORWARD_ADDRESS_FORMS}` },
 ] as const;
-
-const forwardAddress: Value<ForwardAddress> = { accepts: FORWARD_ADDRESS_FORMS, parse: parseForwardAddress };
 
 const writtenOtherFlags = new Set(
   otherFlagTable.flatMap(([name, { letter }]) => (letter === undefined ? [`--${name}`] : [`--${name}`, `-${letter}`])),
@@ -114,7 +114,8 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
     flagTable.map(([name, flag]) => [camelCase(name), readFlag(name, flag, given.get(name), env)]),
   ) as FlagValues;
 
-  const expected = chosen.read === undefined ? positionals : positionals.slice(1);
+  const read = readFiles(chosen.read, chosen.follow);
+  const expected = read === undefined ? positionals : positionals.slice(1);
   const missing = expected[rest.length];
   const names = expected.map(({ name }) => `<${name}>`).join(" ");
   if (missing !== undefined) throw new UsageError(`Cannot start: <${missing.name}> is missing (expected ${names})`);
@@ -122,26 +123,46 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
     throw new UsageError(`Cannot start: ${quote(rest[expected.length]!)} is one argument too many (expected ${names})`);
   }
   const [vni, port, addressText] = rest.slice(-3) as [string, string, string];
-  const interfaceName = chosen.read === undefined ? rest[0]! : undefined;
+  const interfaceName = read === undefined ? rest[0]! : undefined;
   if (interfaceName === "")
     throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
+  if (chosen.also.length > ALSO_MAX)
+    throw new UsageError(`Cannot use --also ${chosen.also.length} times: ${ALSO_MAX} is the most`);
+  const alsoNames = chosen.also.map(addressName);
+  const twice = alsoNames.find((name, i) => alsoNames.indexOf(name) < i);
+  if (twice !== undefined) throw new UsageError(`Cannot use --also ${twice}: it is given already`);
   if ((chosen.tlsCert === undefined) !== (chosen.tlsKey === undefined))
     throw new UsageError("Cannot use one of --tls-cert and --tls-key alone: a certificate goes with its key");
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);
   refuseWithoutHttp(chosen);
-  if (chosen.dryRun && chosen.read === undefined)
+  if (chosen.dryRun && read === undefined)
     throw new UsageError("Cannot use --dry-run: it needs --read, where nothing is lost while it looks");
+  if (read === undefined && (chosen.speed !== "max" || chosen.loop > 1))
+    throw new UsageError("Cannot use --speed or --loop: they need --read");
+  if (chosen.loop > 1 && (chosen.follow || chosen.dryRun || read!.includes("-")))
+    throw new UsageError("Cannot use --loop: it needs --read of files, without --follow and --dry-run");
   return {
     ...chosen,
     interfaceName,
+    read,
     vnis: readVnis(vni, chosen.encapsulation),
     ports: parseValue("<original_destination_port> ", port, listOf(wholeNumber(1, PORT_MAX), LIST_MAX)),
     address,
     headEdits: headEdits({ ...chosen, host: chosen.host === "endpoint" ? hostField(address) : chosen.host }),
-    threads: chosen.read === undefined ? (chosen.threads ?? Math.min(availableParallelism(), THREADS_MAX)) : 1,
-    gapTimeoutMs: chosen.gapTimeoutMs ?? (chosen.read === undefined ? GAP_TIMEOUT_LIVE_MS : Infinity),
+    threads: read === undefined ? (chosen.threads ?? Math.min(availableParallelism(), THREADS_MAX)) : 1,
+    gapTimeoutMs: chosen.gapTimeoutMs ?? (read === undefined || chosen.follow ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen.logFormat ?? (isatty(2) ? "pretty" : "plain"),
   };
+}
+
+/** The savefiles' paths; undefined: none are read. Throws UsageError. */
+function readFiles(paths: readonly (string | undefined)[], follow: boolean): readonly string[] | undefined {
+  const read = paths.filter((path) => path !== undefined);
+  if (read.filter((path) => path === "-").length > 1)
+    throw new UsageError('Cannot use --read="-" twice: there is one standard input');
+  if (follow && (read.length !== 1 || read[0] === "-"))
+    throw new UsageError("Cannot use --follow: it needs --read with one file's path");
+  return read.length === 0 ? undefined : read;
 }
 
 /** Throws UsageError. */

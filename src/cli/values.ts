@@ -68,6 +68,19 @@ export function wholeNumberOrOff(min: number, max: number): Value<number> {
   };
 }
 
+const FACTOR_MIN = 0.001;
+const FACTOR_MAX = 1000;
+
+/** How much faster. */
+export const factorOrMax: Value<number | "max"> = {
+  accepts: `max, or a number from ${FACTOR_MIN} to ${FACTOR_MAX}`,
+  parse(text) {
+    if (text.toLowerCase() === "max") return "max";
+    const number = /^(\d{1,4}(\.\d{1,6})?|\.\d{1,6})$/.test(text) ? Number(text) : NaN;
+    return number >= FACTOR_MIN && number <= FACTOR_MAX ? number : undefined;
+  },
+};
+
 export function oneOf<T extends string>(values: readonly T[]): Value<T> {
   return { accepts: values.join(", "), parse: (text) => values.find((value) => value === text.toLowerCase()) };
 }

@@ -14,15 +14,8 @@ import type { PipeHost } from "./request-pipe.ts";
 export interface AdmissionHost extends PipeHost {
   /** Null: requests are forwarded. */
   readonly dryRun: DryRun | null;
-  /** The time that --max-rate goes by. */
-  readonly rateMs: number;
-}
-
-/** The client connection that a request is of. */
-export interface ClientHolder {
-  readonly origin: StreamOrigin;
-  /** Null: nobody has asked for it yet. */
-  client: Client | null;
+  /** What --max-rate goes by, for a request that was captured then. */
+  rateMs(timestampMs: number): number;
 }
 
 /** What policy has found about a request. */
@@ -34,6 +27,7 @@ export interface Judgement {
   readonly edited: Uint8Array | null;
 }
 
+/** `told`: what a PROXY protocol header has told of it. */
 export function clientOf({ identity }: StreamOrigin, told: ProxyClient | null): Client {
   return told === null
     ? new Client(identity)
@@ -41,9 +35,8 @@ export function clientOf({ identity }: StreamOrigin, told: ProxyClient | null): 
 }
 
 /** Has policy look at a head: from the request line to the empty line, as Latin-1. */
-export function judge(host: AdmissionHost, policy: Policy, stream: ClientHolder, head: string): Judgement {
+export function judge(host: AdmissionHost, policy: Policy, client: Client, head: string): Judgement {
   const view = new HeadView(head);
-  const client = (stream.client ??= clientOf(stream.origin, null));
   const decision = policy.decide(view, client);
   const example = host.dryRun === null ? "" : exampleOf(view);
   return { decision, example, edited: decision.drop === null ? policy.edit(view, client) : null };
@@ -54,22 +47,29 @@ export function describe(request: Request, head: RequestHead): void {
   request.method = head.method;
   request.minorVersion = head.minorVersion;
   request.isIdempotent = head.isIdempotent;
+  request.isLast = head.isLast;
   request.wantsUpgrade = head.wantsUpgrade;
   request.isIsolated = head.isIsolated;
 }
 
 /** Whether --max-rate has room for a request that is about to be forwarded; then it is counted. */
-export function mayPass(host: AdmissionHost): boolean {
+export function mayPass(host: AdmissionHost, timestampMs: number): boolean {
   const { policy } = host.options;
-  return policy === null || !policy.hasRate || policy.mayPass(host.rateMs);
+  return policy === null || !policy.hasRate || policy.mayPass(host.rateMs(timestampMs));
 }
 
-/** Counts a request that is whole, and is not forwarded. `judgement`: policy's, if it has looked at it. */
+/**
+ * Counts a request that is whole, and is dropped for `reason`. `judgement`: policy's, if it has looked at it. Of a dry
+ * run, --max-rate is asked first ({@link ratedDrop}).
+ */
 export function countDropped(host: AdmissionHost, reason: RequestDrop, judgement: Judgement | null): void {
-  const { requests } = host.destination.counters;
-  const { dryRun } = host;
-  const isRated = reason === "dry_run" && !host.options.policy!.mayPass(host.rateMs);
-  requests.dropped[isRated ? "rate_limit" : reason]++;
-  if (dryRun !== null && judgement !== null)
-    dryRun.count((isRated ? RATE_LIMIT : judgement.decision).by, judgement.example);
+  const { dryRun, destination } = host;
+  destination.counters.requests.dropped[reason]++;
+  if (dryRun === null || judgement === null) return;
+  dryRun.count((reason === "rate_limit" ? RATE_LIMIT : judgement.decision).by, judgement.example);
+}
+
+/** Why a whole request is dropped that policy drops for `reason`: a dry run keeps to the rate, too. */
+export function ratedDrop(host: AdmissionHost, reason: RequestDrop, timestampMs: number): RequestDrop {
+  return reason === "dry_run" && !host.options.policy!.mayPass(host.rateMs(timestampMs)) ? "rate_limit" : reason;
 }

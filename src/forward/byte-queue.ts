@@ -61,6 +61,12 @@ export class ByteQueue {
     }
   }
 
+  /** Gives all bytes that wait, array by array, and keeps them. */
+  copyTo(sink: (bytes: Uint8Array, offset: number, length: number) => void): void {
+    if (this.firstLength > 0) sink(this.bytes, this.offset, this.firstLength);
+    for (const { bytes, length } of this.rest) sink(bytes, 0, length);
+  }
+
   /** Takes the first `length` bytes off; they all lie in the first array. */
   consume(length: number): void {
     this.offset += length;

@@ -11,8 +11,19 @@ import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Client } from "../policy/client.ts";
 import { type Policy, POLICY_DROPS } from "../policy/policy.ts";
-import { type AdmissionHost, clientOf, countDropped, describe, judge, type Judgement, mayPass } from "./admission.ts";
+import {
+  type AdmissionHost,
+  clientOf,
+  countDropped,
+  describe,
+  judge,
+  type Judgement,
+  mayPass,
+  ratedDrop,
+} from "./admission.ts";
+import { Branches } from "./branches.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
+import type { FurtherDestination } from "./further-destination.ts";
 import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
 import type { HttpReport } from "./http-options.ts";
 import type { Request } from "./request.ts";
@@ -48,6 +59,8 @@ export const Step = {
 
 /** What all conversations share. */
 export interface ConversationHost extends AdmissionHost {
+  /** Those beside the endpoint. */
+  readonly further: readonly FurtherDestination[];
   readonly report: HttpReport;
   /** Larger requests are streamed when it is their turn. */
   readonly maxRequestBytes: number;
@@ -63,6 +76,10 @@ export interface ConversationHost extends AdmissionHost {
   readonly offering: AgeList<Conversation>;
   /** Something has come for a conversation: it is settled when the batch is over. */
   touch(conversation: Conversation): void;
+  /** A further destination has done something for it: the same, but for the endpoint. */
+  touchBranches(conversation: Conversation): void;
+  /** What --max-rate goes by, for a request that was captured then. */
+  rateMs(timestampMs: number): number;
   /** Whether another request may wait behind so many of its connection. */
   mayWait(waiting: number): boolean;
   /** Whether so many bytes may be held more; what stands still gives way, but never `asking`. */
@@ -76,7 +93,7 @@ export interface ConversationOwner {
   readonly origin: StreamOrigin;
   /** What a PROXY protocol header has told, for the conversations after the one that read it. */
   preface: Uint8Array | null;
-  client: Client | null;
+  client: ProxyClient | null;
   /** It speaks another protocol than HTTP. */
   isForeign: boolean;
   /** Policy has left out all that comes. */
@@ -96,6 +113,8 @@ export class Conversation
 {
   /** It is in the mode's list of those that something has come for in this batch. */
   isTouched = false;
+  /** It is in the list of those whose branches are to be settled. */
+  areBranchesTouched = false;
   /** When something came last, in the capture's time. */
   lastMs = 0;
   /** Something has come in this batch. */
@@ -105,14 +124,20 @@ export class Conversation
   private phase: number = Phase.FRAMING;
   private readonly framer: RequestFramer;
   private readonly pipe: RequestPipe;
+  /** What further destinations get; null: there is none. */
+  private readonly branches: Branches | null;
   private readonly counters: ForwardCounters;
   /** Null: there is none that would do anything. */
   private readonly policy: Policy | null;
+  /** Null: policy has not asked for it. */
+  private client: Client | null = null;
 
   /** The request under way; null: nothing of it is held. */
   private request: Request | null = null;
   /** Its head, once it is whole; the framer's own. */
   private current: RequestHead | null = null;
+  /** It has been decided that the request under way is forwarded, and its head is edited. */
+  private isAdmitted = false;
   /** Its head is whole, and policy has not looked at it. */
   private isUndecided = false;
   /** What policy has found about it; null: nothing yet. */
@@ -146,7 +171,9 @@ export class Conversation
     if (step === Step.BEHIND_LOSS) this.framer.goOnLost(bodyLeft);
     this.pipe = new RequestPipe(mode, this);
     this.pipe.preface = stream.preface;
-    mode.destination.memory.take(Cost.STREAM);
+    const { further } = mode;
+    this.branches = further.length === 0 ? null : new Branches(further, stream.preface, () => mode.touchBranches(this));
+    mode.destination.memory.take(this.cost);
   }
 
   // The client's bytes.
@@ -172,10 +199,11 @@ export class Conversation
   /** The client has been silent for long. Returns whether the connection may be ended. */
   rest(): boolean {
     if (this.offer?.isLeftOut === true) return true;
-    if (this.phase === Phase.BARE || this.phase === Phase.OFFERING) return this.pipe.isGone;
+    if (this.phase === Phase.BARE || this.phase === Phase.OFFERING) return this.isGone;
     if (this.http2 !== null) return this.http2.rest();
     if (!this.mode.options.sourceWaits) return true;
     this.pipe.rest();
+    this.branches?.rest();
     return false;
   }
 
@@ -183,27 +211,52 @@ export class Conversation
   settle(): void {
     if (this.isOver) {
       (this.http2 ?? this.pipe).pump();
+      this.settleBranches();
       return;
     }
     // Only when a batch is over is it known for certain what time it is.
     if (this.hasMoved) this.lastMs = this.mode.captureMs;
     this.hasMoved = false;
     this.decideOffer();
-    if (this.phase === Phase.BARE && this.pipe.isGone) this.turnDeaf();
+    if (this.phase === Phase.BARE && this.isGone) this.turnDeaf();
     const { request } = this;
-    if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request);
+    if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request, false);
     if (this.ending && this.phase !== Phase.OFFERING) this.pipe.finish();
     else this.pipe.pump();
     this.http2?.settle(this.ending);
+    this.settleBranches();
     if (this.ending && this.phase !== Phase.OFFERING) this.leave();
     else if (this.phase === Phase.DEAF) this.giveWay();
     else this.file();
   }
 
+  /** The batch is over: further destinations get what is due. */
+  settleBranches(): void {
+    const { branches, request } = this;
+    if (branches === null) return;
+    if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request, false);
+    if (this.ending && this.phase !== Phase.OFFERING) branches.finish();
+    else branches.settle();
+  }
+
+  /** What passes as another protocol has come to its end everywhere. */
+  private get isGone(): boolean {
+    return this.pipe.isGone && (this.branches === null || this.branches.areGone);
+  }
+
   /** Gives way to others: what is under way is lost, and the client's next bytes begin another conversation. */
   giveWay(): void {
-    if (this.offer !== null) {
-      this.counters.foreign.discarded_bytes += this.offer.forget();
+    const { offer } = this;
+    if (offer !== null) {
+      this.counters.foreign.discarded_bytes += offer.heldBytes;
+      if (offer.verdict >= Verdict.ACCEPTED) {
+        // Of another protocol, nothing can be understood behind what was let go.
+        offer.clear();
+        this.offer = null;
+        this.turnDeaf();
+      } else {
+        offer.forget();
+      }
       this.list?.remove(this);
       this.mode.touch(this);
       return;
@@ -217,6 +270,9 @@ export class Conversation
     const { bodyLeft } = this.framer;
     if (this.phase === Phase.FRAMING && this.framer.hasRequest) this.damaged("evicted");
     this.pipe.finish();
+    // What comes next goes on other connections: nothing that waits may be overtaken.
+    if (step === Step.DEAF) this.branches?.finish();
+    else this.branches?.giveWay();
     this.leave();
     this.stream.forget(step, step === Step.BEHIND_LOSS ? bodyLeft : 0);
   }
@@ -240,10 +296,11 @@ export class Conversation
   // What the framer finds (RequestSink).
 
   proxyHeader(header: Uint8Array, client: ProxyClient | null): void {
-    if (client !== null && this.policy !== null) this.stream.client = clientOf(this.stream.origin, client);
+    if (client !== null) this.stream.client = client;
     if (this.mode.options.proxyProtocol !== "pass") return;
     this.stream.preface = header;
     this.pipe.preface = header;
+    if (this.branches !== null) this.branches.preface = header;
   }
 
   head(head: RequestHead): void {
@@ -254,9 +311,14 @@ export class Conversation
   bytes(bytes: Uint8Array, offset: number, length: number): void {
     if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
     else if (this.phase === Phase.FRAMING && this.dropping === null) {
-      if (this.isUndecided) this.decide(bytes, offset, length);
-      else this.hold(bytes, offset, length);
+      if (this.isUndecided) {
+        this.decide(bytes, offset, length);
+        return;
+      }
+      this.hold(bytes, offset, length);
     } else if (this.phase !== Phase.FRAMING) this.take(bytes, offset, length);
+    if (this.branches !== null && this.phase === Phase.FRAMING)
+      this.branches.bytes(bytes, offset, length, this.timestampMs);
   }
 
   whole(): void {
@@ -265,12 +327,15 @@ export class Conversation
     requests.seen++;
     if (head.isOdd) requests.odd++;
     if (head.isIsolated) requests.isolated++;
+    if (this.dropping !== null) this.dropping = ratedDrop(this.mode, this.dropping, this.timestampMs);
+    if (this.branches !== null) this.branch(this.branches, head);
     if (this.isStreaming) this.pipe.endStream(head.isIsolated);
     else if (this.dropping === null) this.commit(head);
     if (this.dropping !== null) this.drop(this.dropping);
     // Behind what something has gone wrong with, nobody knows what production has made of the offer.
     const isLeftOut = this.dropping !== null && isByPolicy(this.dropping);
     if (head.wantsUpgrade && (this.dropping === null || isLeftOut)) this.beginOffer(head, isLeftOut);
+    else if (head.wantsUpgrade) this.branches?.declineOffer();
     this.reset();
   }
 
@@ -281,11 +346,16 @@ export class Conversation
     requests.damage[reason]++;
     if (this.isStreaming) this.pipe.abortStream();
     else this.discard();
+    this.branches?.damaged(reason);
     this.reset();
   }
 
   skipped(length: number): void {
     this.counters.requests.skipped_bytes += length;
+  }
+
+  skippedRequestLines(count: number): void {
+    this.counters.requests.skipped_request_lines += count;
   }
 
   foreign(protocol: ForeignProtocol): void {
@@ -302,8 +372,8 @@ export class Conversation
     if (protocol === "http2" && this.stream.origin.hasSyn && this.dropping === null) {
       this.phase = Phase.BARE;
       this.pipe.goBare();
-      if (request !== null)
-        this.pipe.passOn(request.bytes.slice(0, request.length), 0, request.length, this.timestampMs);
+      this.branches?.goBare(false);
+      if (request !== null) this.passOn(request.bytes.slice(0, request.length), 0, request.length);
       this.discard();
       return;
     }
@@ -334,9 +404,13 @@ export class Conversation
     return this.mode.makeRoom(bytes, this);
   }
 
+  knownClient(): Client {
+    return (this.client ??= clientOf(this.stream.origin, this.stream.client));
+  }
+
   private beginHttp2(isLate: boolean): Http2Conversation {
     this.phase = Phase.HTTP2;
-    this.http2 = new Http2Conversation(this.mode, this, this.stream, this.stream.preface, isLate);
+    this.http2 = new Http2Conversation(this.mode, this, this.stream.preface, isLate);
     return this.http2;
   }
 
@@ -360,7 +434,7 @@ export class Conversation
         this.holdBehindOffer(bytes, offset, length);
         return;
       case Phase.BARE:
-        this.pipe.passOn(bytes, offset, length, this.timestampMs);
+        this.passOn(bytes, offset, length);
         return;
       case Phase.HTTP2:
         this.http2!.push(bytes, offset, length, this.timestampMs);
@@ -370,11 +444,21 @@ export class Conversation
     }
   }
 
+  private passOn(bytes: Uint8Array, offset: number, length: number): void {
+    this.pipe.passOn(bytes, offset, length, this.timestampMs);
+    this.branches?.passOn(bytes, offset, length, this.timestampMs);
+  }
+
   private takeGap(length: number): void {
     if (this.phase === Phase.FRAMING) this.framer.gap(length);
     else if (this.phase === Phase.OFFERING) this.offer!.addGap(length);
-    else if (this.phase === Phase.BARE) this.pipe.abortBare();
+    else if (this.phase === Phase.BARE) this.abortBare();
     else this.http2?.gap(length);
+  }
+
+  private abortBare(): void {
+    this.pipe.abortBare();
+    this.branches?.abortBare();
   }
 
   private takeEnd(): void {
@@ -391,14 +475,14 @@ export class Conversation
     const policy = this.policy!;
     const head = this.current!;
     if (!policy.readsHeads) {
-      this.hold(bytes, offset, length);
+      this.bytes(bytes, offset, length);
       return;
     }
     const { requests } = this.mode;
     const before = this.request === null ? "" : requests.text(this.request);
     const rest = head.headLength - before.length;
     const text = before + Buffer.from(bytes.buffer, bytes.byteOffset + offset, rest).toString("latin1");
-    this.judgement = judge(this.mode, policy, this.stream, text);
+    this.judgement = judge(this.mode, policy, this.knownClient(), text);
     const { decision, edited } = this.judgement;
     this.dropping = decision.drop;
     if (this.dropping !== null) {
@@ -406,12 +490,12 @@ export class Conversation
       return;
     }
     if (edited === null) {
-      this.hold(bytes, offset, length);
+      this.bytes(bytes, offset, length);
       return;
     }
     if (this.request !== null) requests.freeBytes(this.request);
     head.headLength = edited.length;
-    this.hold(edited, 0, edited.length);
+    this.bytes(edited, 0, edited.length);
     if (rest < length) this.bytes(bytes, offset + rest, length - rest);
   }
 
@@ -419,7 +503,7 @@ export class Conversation
     const { requests, maxRequestBytes } = this.mode;
     if (!requests.fits(this.request, length)) {
       const growth = requests.growth(this.request, length);
-      if (this.mode.mustStream(growth) && this.hasHead && this.streamIfItsTurn(this.request!)) {
+      if (this.mode.mustStream(growth) && this.hasHead && this.streamIfItsTurn(this.request!, false)) {
         if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
         return;
       }
@@ -431,7 +515,7 @@ export class Conversation
     }
     const request = (this.request ??= requests.take(this.timestampMs));
     requests.hold(request, bytes, offset, length);
-    if (request.heldLength > maxRequestBytes) this.streamIfItsTurn(request);
+    if (request.heldLength > maxRequestBytes) this.streamIfItsTurn(request, true);
   }
 
   /** Whether the whole head is held. */
@@ -439,13 +523,20 @@ export class Conversation
     return this.request !== null && this.current !== null && this.request.heldLength >= this.current.headLength;
   }
 
-  /** Sends a request as it comes, if its turn has come. Returns whether it is not held any more. */
-  private streamIfItsTurn(request: Request): boolean {
-    if (this.current === null || !this.pipe.mayStream) return false;
-    if (!this.admit(request, this.current)) {
+  /**
+   * Sends a request as it comes, if its turn has come. Returns whether it is not held any more. `hasNext`: the bytes
+   * that further destinations are told of next are held already.
+   */
+  private streamIfItsTurn(request: Request, hasNext: boolean): boolean {
+    const { mayStream } = this.pipe;
+    if (this.current === null || !(mayStream || this.branches?.mayStream === true)) return false;
+    if (!this.isAdmitted && !this.admit(request, this.current)) {
       this.discard();
       return true;
     }
+    this.isAdmitted = true;
+    this.branches?.begin(request, mayStream, hasNext);
+    if (!mayStream) return false;
     this.request = null;
     this.isStreaming = true;
     this.pipe.startStream(request);
@@ -456,9 +547,18 @@ export class Conversation
   private commit(head: RequestHead): void {
     const request = this.request!;
     if (!this.mode.mayWait(this.pipe.waiting)) this.dropping = "waiting_limit";
-    if (this.dropping !== null || !this.admit(request, head)) return;
+    if (this.dropping !== null || !(this.isAdmitted || this.admit(request, head))) return;
+    // It may have been admitted before its end was seen.
+    request.isIsolated = head.isIsolated;
     this.request = null;
     this.pipe.commit(request);
+  }
+
+  /** The request under way is whole: what further destinations get of it does not depend on the endpoint. */
+  private branch(branches: Branches, head: RequestHead): void {
+    const { request } = this;
+    if (request !== null && this.dropping === null) this.isAdmitted ||= this.admit(request, head);
+    branches.whole(head, this.dropping === null ? request : null, this.dropping);
   }
 
   /** The request under way is whole, and is not forwarded. */
@@ -475,6 +575,7 @@ export class Conversation
       head.method === "CONNECT",
       isLeftOut,
     );
+    this.branches?.beginOffer();
     this.phase = Phase.OFFERING;
     this.hasOffered = true;
     this.framer.passRest();
@@ -483,7 +584,7 @@ export class Conversation
   /** A request is about to be forwarded. False: it is dropped, for {@link dropping}. */
   private admit(request: Request, head: RequestHead): boolean {
     describe(request, head);
-    if (mayPass(this.mode)) return true;
+    if (mayPass(this.mode, this.timestampMs)) return true;
     this.dropping = "rate_limit";
     return false;
   }
@@ -496,6 +597,7 @@ export class Conversation
 
   private reset(): void {
     this.current = null;
+    this.isAdmitted = false;
     this.isUndecided = false;
     this.judgement = null;
     this.isStreaming = false;
@@ -515,25 +617,38 @@ export class Conversation
   }
 
   private decideOffer(): void {
-    const { offer } = this;
-    if (offer === null) return;
+    // What was held behind one may have another.
+    for (let last = null; this.offer !== null && this.offer !== last;) {
+      last = this.offer;
+      this.decideOne(last);
+    }
+  }
+
+  private decideOne(offer: UpgradeOffer): void {
     if (offer.verdict === Verdict.HTTP2 && this.mode.options.http2 !== "pass") {
       // Whatever the destination makes of the offer: it gets HTTP/2 on a connection that begins so.
       this.pipe.declineOffer(true);
+      this.branches?.declineOffer();
       const http2 = this.beginHttp2(false);
       http2.beginUpgraded();
       http2.skipPreface();
       this.resume(offer, Phase.HTTP2);
-    } else if (offer.isLeftOut) {
+      return;
+    }
+    if (offer.isLeftOut) {
       this.stream.isLeftOut = offer.verdict >= Verdict.ACCEPTED;
       if (this.stream.isLeftOut) this.resume(offer, Phase.DEAF);
       else if (offer.verdict === Verdict.DECLINED || offer.isEnded) this.resume(offer, Phase.FRAMING);
-    } else if (offer.verdict === Verdict.DECLINED || offer.isDeclined) {
+      return;
+    }
+    if (offer.verdict === Verdict.DECLINED || offer.isDeclined) {
       this.pipe.declineOffer();
+      this.branches?.declineOffer();
       this.framer.goOnBehindOffer();
       this.resume(offer, Phase.FRAMING);
     } else if (offer.isAccepted && (offer.verdict >= Verdict.ACCEPTED || offer.isEnded)) {
       this.pipe.goBare();
+      this.branches?.goBare(true);
       this.resume(offer, Phase.BARE);
     }
   }
@@ -555,7 +670,7 @@ export class Conversation
   /** Whether policy leaves out a connection whose requests cannot be seen: nothing that comes is forwarded then. */
   private leavesOutStream(): boolean {
     const { streams } = this.counters;
-    const drop = this.policy?.decideStream((this.stream.client ??= clientOf(this.stream.origin, null))) ?? null;
+    const drop = this.policy?.decideStream(this.knownClient()) ?? null;
     if (drop === null) return false;
     streams.dropped[drop]++;
     streams.dropped_bytes += this.request?.heldLength ?? 0;
@@ -569,6 +684,11 @@ export class Conversation
   private turnDeaf(): void {
     this.stream.isForeign = true;
     this.phase = Phase.DEAF;
+  }
+
+  /** What it costs as long as something may come. */
+  private get cost(): number {
+    return this.policy === null ? Cost.STREAM : Cost.STREAM + Cost.CLIENT;
   }
 
   // Where it stands between two batches.
@@ -601,7 +721,7 @@ export class Conversation
     this.http2?.leave();
     this.list?.remove(this);
     this.mode.heads.remove(this.headTimer);
-    this.mode.destination.memory.giveBack(Cost.STREAM);
+    this.mode.destination.memory.giveBack(this.cost);
   }
 }
 

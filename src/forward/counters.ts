@@ -26,6 +26,11 @@ export type RequestDrop = (typeof REQUEST_DROPS)[number];
 /** Upper bounds of the delay histogram's buckets, in milliseconds; one more bucket is behind the last. */
 export const DELAY_BUCKETS_MS = [0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 25, 50, 100, 250, 500, 1000, 5000] as const;
 
+/** The same of the endpoint's response time. */
+export const RESPONSE_TIME_BUCKETS_MS = [
+  0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000,
+] as const;
+
 /** --mode http. */
 export const requestCounters = () => ({
   /** Requests that were begun, whatever became of them. */
@@ -42,6 +47,8 @@ export const requestCounters = () => ({
   odd: 0,
   /** Bytes in which no request was looked for, or of damaged requests. */
   skipped_bytes: 0,
+  /** Among them, behind gaps: as many requests came all the same, as far as can be told. */
+  skipped_request_lines: 0,
   /** Why. */
   damage: Object.fromEntries(DAMAGE_REASONS.map((reason) => [reason, 0])) as Record<DamageReason, number>,
   /** Whole, but not sent. */
@@ -82,17 +89,18 @@ export const GRPC_STATUSES = [
 ] as const;
 const OTHER_STATUS = "other";
 
-/** Answers with a grpc-status, by it. */
-export const grpcStatusCounters = () =>
-  Object.fromEntries([...GRPC_STATUSES, OTHER_STATUS].map((status) => [status, 0])) as Record<
+export const grpcCounters = () => ({
+  /** Answers with a grpc-status, by it. */
+  status: Object.fromEntries([...GRPC_STATUSES, OTHER_STATUS].map((status) => [status, 0])) as Record<
     (typeof GRPC_STATUSES)[number] | typeof OTHER_STATUS,
     number
-  >;
+  >,
+});
 
-export type GrpcStatusCounters = ReturnType<typeof grpcStatusCounters>;
+export type GrpcCounters = ReturnType<typeof grpcCounters>;
 
-export function countGrpcStatus(counters: GrpcStatusCounters, code: number): void {
-  counters[GRPC_STATUSES[code] ?? OTHER_STATUS]++;
+export function countGrpcStatus({ status }: GrpcCounters, code: number): void {
+  status[GRPC_STATUSES[code] ?? OTHER_STATUS]++;
 }
 
 /** HTTP/2, where it is made requests of. */
@@ -143,31 +151,46 @@ export const upstreamCounters = () => ({
   response_bytes: 0,
 });
 
-export const delayCounters = () => ({
-  /** First writes within each of DELAY_BUCKETS_MS, not cumulated. */
-  buckets: [...DELAY_BUCKETS_MS.map(() => 0), 0],
+/** Times, by how long they are. */
+export interface Histogram {
+  /** Times within each bound, not cumulated. */
+  readonly buckets: number[];
+  count: number;
+  sum_ms: number;
+}
+
+const histogram = (boundsMs: readonly number[]): Histogram => ({
+  buckets: [...boundsMs.map(() => 0), 0],
   count: 0,
   sum_ms: 0,
 });
 
-export type DelayCounters = ReturnType<typeof delayCounters>;
+/** From the capture of bytes to the first write of what they brought. */
+export const delayCounters = () => histogram(DELAY_BUCKETS_MS);
 
-/** Counts one first write `delayMs` after the capture of what it wrote. */
-export function countDelay(delay: DelayCounters, delayMs: number): void {
+/**
+ * From the write of a request's last byte to the first byte of its response, interim ones not counted; of requests
+ * that are alone on their connection. --mode http.
+ */
+export const responseTimeCounters = () => histogram(RESPONSE_TIME_BUCKETS_MS);
+
+/** Counts one time in the first bucket that holds it. */
+export function countTime(times: Histogram, boundsMs: readonly number[], ms: number): void {
   let bucket = 0;
-  while (bucket < DELAY_BUCKETS_MS.length && delayMs > DELAY_BUCKETS_MS[bucket]!) bucket++;
-  delay.buckets[bucket]!++;
-  delay.count++;
-  delay.sum_ms += delayMs;
+  while (bucket < boundsMs.length && ms > boundsMs[bucket]!) bucket++;
+  times.buckets[bucket]!++;
+  times.count++;
+  times.sum_ms += ms;
 }
 
 export interface ForwardCounters {
   readonly requests: ReturnType<typeof requestCounters>;
   readonly responses: ReturnType<typeof responseCounters>;
-  readonly grpc_status: GrpcStatusCounters;
+  readonly grpc: GrpcCounters;
   readonly http2: ReturnType<typeof http2Counters>;
   readonly foreign: ReturnType<typeof foreignCounters>;
   readonly streams: ReturnType<typeof streamCounters>;
   readonly upstream: ReturnType<typeof upstreamCounters>;
-  readonly delay: DelayCounters;
+  readonly delay: Histogram;
+  readonly response_time: Histogram;
 }

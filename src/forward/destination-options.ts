@@ -13,11 +13,21 @@ export interface DestinationOptions {
   readonly measuresDelay: boolean;
 }
 
-/** Where the destination's troubles are told. */
+/** Where the destination's troubles are told. `destination`: which it is of several, 0 being the endpoint. */
 export interface DestinationReport {
-  outageBegan(reason: string): void;
-  outageEnded(durationMs: number, lostConnections: number): void;
-  givenUp(why: string, lostBytes: number): void;
+  outageBegan(reason: string, destination?: number): void;
+  outageEnded(durationMs: number, lostConnections: number, destination?: number): void;
+  givenUp(why: string, lostBytes: number, destination?: number): void;
   /** `isSilent`: it has sent nothing on that connection. */
-  broken(how: "closed" | "reset", lostBytes: number, isSilent: boolean): void;
+  broken(how: "closed" | "reset", lostBytes: number, isSilent: boolean, destination?: number): void;
+}
+
+/** Tells what one of several destinations tells. */
+export function reportOf(report: DestinationReport, destination: number): DestinationReport {
+  return {
+    outageBegan: (reason) => report.outageBegan(reason, destination),
+    outageEnded: (durationMs, lost) => report.outageEnded(durationMs, lost, destination),
+    givenUp: (why, lostBytes) => report.givenUp(why, lostBytes, destination),
+    broken: (how, lostBytes, isSilent) => report.broken(how, lostBytes, isSilent, destination),
+  };
 }

@@ -4,7 +4,7 @@
  */
 import { Cost } from "../memory/budget.ts";
 import { Deadlines } from "../memory/deadlines.ts";
-import { countDelay, type ForwardCounters } from "./counters.ts";
+import { countTime, DELAY_BUCKETS_MS, type ForwardCounters, RESPONSE_TIME_BUCKETS_MS } from "./counters.ts";
 import { Addresses } from "./addresses.ts";
 import type { DestinationOptions, DestinationReport } from "./destination-options.ts";
 import { Dial, type DialHost } from "./dial.ts";
@@ -21,6 +21,8 @@ export const OUTAGE_PROBES_MAX = 8;
 export const CONNECTIONS_MAX = 131_072;
 /** How long after a refusal a connection is tried again, while the outage is young. */
 export const CONNECT_RETRY_MS = 100;
+/** A destination that has done nothing for so long is looked at now and then. */
+const LIVELY_MS = 1000;
 /** Of the budget, what is free again when the connections that held most have been given up. */
 const RELIEVED_SHARE = 1 / 8;
 /** The same, of what connections may take themselves before idle ones are ended for others. */
@@ -51,6 +53,9 @@ export class Destination implements UpstreamHost, DialHost {
   attempts = 0;
   /** No connection is wanted any more. */
   terminated = false;
+  /** When a connection was made last, and when one could not be; 0: never. */
+  connectedMs = 0;
+  unconnectedMs = 0;
   private outageSinceMs = -1;
   private outageLosses = 0;
 
@@ -72,6 +77,11 @@ export class Destination implements UpstreamHost, DialHost {
   /** Connections that are not closed, those still connecting included. */
   get openCount(): number {
     return this.open.size;
+  }
+
+  /** Whether it goes on to do something: whoever sleeps wakes for what it sends. */
+  get isLively(): boolean {
+    return this.open.size > 0 && this.silenceMs < LIVELY_MS;
   }
 
   /** Connections that are being made or ended. */
@@ -221,12 +231,18 @@ export class Destination implements UpstreamHost, DialHost {
   }
 
   countDelay(delayMs: number): void {
-    if (this.options.measuresDelay) countDelay(this.counters.delay, delayMs);
+    if (this.options.measuresDelay) countTime(this.counters.delay, DELAY_BUCKETS_MS, delayMs);
+  }
+
+  /** A response begins to a request that was written at `writtenMs`. */
+  countResponseTime(writtenMs: number): void {
+    countTime(this.counters.response_time, RESPONSE_TIME_BUCKETS_MS, this.now() - writtenMs);
   }
 
   /** A connection was made (Dial). */
   connected(upstream: Upstream): void {
     this.counters.upstream.connects++;
+    this.connectedMs = this.now();
     this.progressMs = this.tickedMs;
     this.connecting.delete(upstream);
   }
@@ -287,6 +303,7 @@ export class Destination implements UpstreamHost, DialHost {
   }
 
   private beginOutage(nowMs: number, error: Error): void {
+    this.unconnectedMs = nowMs;
     if (this.outageSinceMs >= 0) return;
     this.outageSinceMs = nowMs;
     this.outageLosses = 0;

@@ -23,6 +23,11 @@ export class HeldMemory {
     this.pool.free(array);
   }
 
+  /** Gives an array back to the pool that others have charged as well, and that nobody holds any more. */
+  recycle(array: Uint8Array): void {
+    this.pool.free(array);
+  }
+
   /** Charges what is held beside arrays. */
   take(bytes: number): void {
     this.heldBytes += bytes;

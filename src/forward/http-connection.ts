@@ -41,9 +41,11 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
   isBegun = false;
   /** Its only request is isolated: none follows. */
   isIsolated = false;
-  /** The destination has said that it closes the connection, or speaks another protocol on it. */
+  /** The destination was asked to close it, has said that it does, or speaks another protocol on it. */
   private isLast = false;
   private isBare = false;
+  /** The time until the response under way begins is to be counted. */
+  private isTimed = false;
   private code = 0;
 
   constructor(
@@ -54,19 +56,31 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     this.upstream.mayEnd = true;
   }
 
+  /** One request on it is not responded to, and no more. */
+  private get isAlone(): boolean {
+    return this.requests - this.responded === 1;
+  }
+
   get isOpen(): boolean {
     return this.upstream.isOpen;
   }
 
   /** Writes a request's bytes: those of one that is whole, or what has come of one that is streamed. */
-  send(request: Request): void {
+  send(request: Request, isWhole = true): void {
     const { upstream } = this;
     this.requests++;
+    this.isTimed = isWhole && this.isAlone;
     this.isIsolated = request.isIsolated;
+    this.isLast ||= request.isLast;
     this.responses.expect(request.method, request.minorVersion);
     upstream.mayEnd = false;
     if (request.long !== null) upstream.writeQueue(request.long, request.timestampMs);
     else upstream.write(request.bytes, 0, request.length, request.timestampMs, true);
+  }
+
+  /** The last of a streamed request was written. */
+  sentAll(): void {
+    this.isTimed = this.isAlone && !this.isBegun;
   }
 
   /** From here on both sides speak another protocol: responses are not looked at. */
@@ -125,8 +139,16 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
 
   status(code: number): void {
     this.code = code;
-    if (code >= 200) this.isBegun = true;
+    if (code >= 200) this.begin();
     else this.owner?.interim(code);
+  }
+
+  private begin(): void {
+    this.isBegun = true;
+    if (!this.isTimed) return;
+    this.isTimed = false;
+    // Who responds to what is still being written is not timed.
+    if (this.upstream.backlogBytes === 0) this.destination.countResponseTime(this.upstream.writtenMs);
   }
 
   complete(persistent: boolean): void {

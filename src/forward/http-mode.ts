@@ -9,6 +9,7 @@ import { Deadlines } from "../memory/deadlines.ts";
 import { DryRun } from "../policy/dry-run.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Destination } from "./destination.ts";
+import { FurtherDestination } from "./further-destination.ts";
 import type { HttpOptions, HttpReport } from "./http-options.ts";
 import { HttpStream, type StreamHost } from "./http-stream.ts";
 import { Load } from "./load.ts";
@@ -51,14 +52,19 @@ export class HttpMode implements StreamOpener, StreamHost {
   readonly waiters = new AgeList<Waiter>();
   /** The time limits of heads, in the capture's time. */
   readonly heads = new Deadlines(0);
+  /** Those beside the endpoint. */
+  readonly further: readonly FurtherDestination[];
   /** Conversations that something has come for in this batch. */
   private readonly touched: Conversation[] = [];
+  /** Those for which a further destination has done something. */
+  private readonly branched: Conversation[] = [];
   /** Pipes that got responses, or lost their connection, whose next requests are due. */
   private readonly due: Waiter[] = [];
 
   private readonly afterEvents = (): void => {
     this.flush();
     this.destination.flush();
+    this.flushFurther();
   };
 
   constructor(
@@ -67,12 +73,15 @@ export class HttpMode implements StreamOpener, StreamHost {
     readonly report: HttpReport,
     /** The capture's. */
     private readonly clock: { readonly nowMs: number },
+    further: readonly Destination[] = [],
   ) {
     this.dryRun = options.policy?.isDryRun === true ? new DryRun() : null;
     const shareBytes = Math.max(destination.memory.budget.limitBytes * REQUEST_SHARE_MAX, SMALL_REQUEST_BYTES);
     this.maxRequestBytes = Math.min(options.maxRequestBytes, shareBytes);
     const pieceBytesMax = Math.max(this.maxRequestBytes, options.maxHeaderBytes);
     this.requests = new RequestPool(destination.memory, pieceBytesMax);
+    const flush = (): void => this.flushFurther();
+    this.further = further.map((each) => new FurtherDestination(each, options, pieceBytesMax, flush));
   }
 
   /** Memory may become short: who has nothing to do is listed, so that it can give way. */
@@ -91,6 +100,13 @@ export class HttpMode implements StreamOpener, StreamHost {
     // Until then it is none of those that stand still.
     conversation.list?.remove(conversation);
     this.touched.push(conversation);
+  }
+
+  /** A further destination has done something for a conversation: the same, but for the endpoint. */
+  touchBranches(conversation: Conversation): void {
+    if (conversation.areBranchesTouched) return;
+    conversation.areBranchesTouched = true;
+    this.branched.push(conversation);
   }
 
   /**
@@ -117,6 +133,26 @@ export class HttpMode implements StreamOpener, StreamHost {
     }
   }
 
+  /** The same for further destinations, and what they have written leaves: nothing is done for the endpoint. */
+  flushFurther(): void {
+    if (this.further.length === 0) return;
+    while (this.pumpFurther() || this.branched.length > 0) {
+      for (let i = 0; i < this.branched.length; i++) {
+        const conversation = this.branched[i]!;
+        conversation.areBranchesTouched = false;
+        conversation.settleBranches();
+      }
+      this.branched.length = 0;
+    }
+    for (const { destination } of this.further) destination.flush();
+  }
+
+  private pumpFurther(): boolean {
+    let some = false;
+    for (const each of this.further) some = each.pump() || some;
+    return some;
+  }
+
   /** A leap of the capture's time is believed only now (LeapListener). */
   leapt(fromMs: number, toMs: number): void {
     for (let each = this.partial.oldest; each !== null; each = each.newer) each.leapt(fromMs, toMs);
@@ -128,11 +164,11 @@ export class HttpMode implements StreamOpener, StreamHost {
   }
 
   /**
-   * What --max-rate goes by: the endpoint's time, so that it is never asked faster; where the source waits, the
-   * capture's, or what is read fast would be dropped for it.
+   * What --max-rate goes by, for a request that was captured then: the endpoint's time, so that it is never asked
+   * faster; where the source waits, the capture's, or what is read fast would be dropped for it.
    */
-  get rateMs(): number {
-    return this.options.sourceWaits ? this.clock.nowMs : this.destination.now();
+  rateMs(timestampMs: number): number {
+    return this.options.sourceWaits ? timestampMs : this.destination.now();
   }
 
   /** Looks at the time limits that go by the capture's time. */
@@ -177,6 +213,10 @@ export class HttpMode implements StreamOpener, StreamHost {
     const { requests } = this.destination.counters;
     requests.seen++;
     requests.dropped.buffer_limit++;
+    for (const each of this.further) {
+      each.countSeen(false, false);
+      each.countDropped("buffer_limit");
+    }
   }
 
   private standing(): Conversation | Waiter | null {

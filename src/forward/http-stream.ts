@@ -3,8 +3,8 @@
  * bytes begins with them, and gives way to others where memory is short.
  */
 import type { StreamConsumer, StreamEnd, StreamOrigin } from "../flow/stream.ts";
+import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { Cost } from "../memory/budget.ts";
-import type { Client } from "../policy/client.ts";
 import { Conversation, type ConversationHost, type ConversationOwner, Step } from "./conversation.ts";
 
 /** What all client connections share. */
@@ -20,7 +20,7 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   private bodyLeft = 0;
   /** What a PROXY protocol header has told, for the conversations after the one that read it. */
   preface: Uint8Array | null = null;
-  client: Client | null = null;
+  client: ProxyClient | null = null;
   /** It speaks another protocol than HTTP. */
   isForeign = false;
   /** Policy has left out all that comes. */

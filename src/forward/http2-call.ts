@@ -48,6 +48,8 @@ export class Http2Call implements TimerOwner, Http2Words {
   /** Content of its response that was not given back to the destination's window. */
   unacknowledgedBytes = 0;
   sentMs = 0;
+  /** When its end was handed over; 0: it was not. */
+  writtenMs = 0;
   /** The final status; 0: none has come. */
   status = 0;
   grpcStatus = -1;
@@ -77,6 +79,7 @@ export class Http2Call implements TimerOwner, Http2Words {
     this.number = 0;
     this.offset = 0;
     this.isSent = false;
+    this.writtenMs = 0;
     this.unacknowledgedBytes = 0;
     this.status = 0;
     this.grpcStatus = -1;

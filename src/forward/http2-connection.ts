@@ -300,6 +300,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
         return this.malformed();
       if (isInterim) return this.owner?.interim();
       call.status = head.status;
+      if (call.isSent) this.destination.countResponseTime(call.writtenMs);
     }
     if (head.grpcStatus >= 0) call.grpcStatus = head.grpcStatus;
     if (endsStream) this.responded(call);
@@ -464,6 +465,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
   /** All of a call has been handed over. */
   private sent(call: Http2Call): void {
     call.isSent = true;
+    call.writtenMs = this.destination.now();
     call.endPosition = this.position;
     if (call.isResponded) this.end(call, CallEnd.RESPONDED);
   }

@@ -8,7 +8,8 @@ import type { Http2Head } from "../http/http2/request-head.ts";
 import type { DamageReason } from "../http/request-sink.ts";
 import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
-import { type AdmissionHost, type ClientHolder, countDropped, describe, judge, mayPass } from "./admission.ts";
+import { type AdmissionHost, countDropped, describe, judge, mayPass, ratedDrop } from "./admission.ts";
+import type { Client } from "../policy/client.ts";
 import type { RequestDrop } from "./counters.ts";
 import { type CallOwner, Http2Call } from "./http2-call.ts";
 import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
@@ -37,6 +38,8 @@ export interface Http2Host extends AdmissionHost {
 export interface Http2ConversationOwner {
   /** Makes room for so many bytes more, if need be and if that can be. */
   makeRoom(bytes: number): boolean;
+  /** As policy knows it. */
+  knownClient(): Client;
   /** Something may have changed for it. */
   idle(): void;
 }
@@ -59,7 +62,6 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   constructor(
     private readonly mode: Http2Host,
     private readonly owner: Http2ConversationOwner,
-    private readonly client: ClientHolder,
     preface: Uint8Array | null,
     late: boolean,
   ) {
@@ -167,7 +169,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   private decide(call: Http2Call, head: string): Uint8Array | null {
     const { policy } = this.mode.options;
     if (policy === null || !policy.readsHeads) return Buffer.from(head, "latin1");
-    call.judgement = judge(this.mode, policy, this.client, head);
+    call.judgement = judge(this.mode, policy, this.owner.knownClient(), head);
     const { decision, edited } = call.judgement;
     if (decision.drop !== null) this.drop(call, decision.drop);
     return decision.drop === null ? (edited ?? Buffer.from(head, "latin1")) : null;
@@ -184,10 +186,10 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.held.delete(call);
     if (!call.isStreaming && call.dropping === null) {
       if (!this.mode.mayWait(this.pipe.waiting)) this.drop(call, "waiting_limit");
-      else if (!mayPass(this.mode)) this.drop(call, "rate_limit");
+      else if (!mayPass(this.mode, this.timestampMs)) this.drop(call, "rate_limit");
     }
     if (call.dropping !== null) {
-      countDropped(this.mode, call.dropping, call.judgement);
+      countDropped(this.mode, ratedDrop(this.mode, call.dropping, this.timestampMs), call.judgement);
       this.release();
       return;
     }
@@ -263,7 +265,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   private stream(call: Http2Call): void {
     this.held.delete(call);
     if (call.dropping !== null || call.request === null) return;
-    if (!mayPass(this.mode)) {
+    if (!mayPass(this.mode, this.timestampMs)) {
       this.drop(call, "rate_limit");
       return;
     }

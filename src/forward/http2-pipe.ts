@@ -345,14 +345,14 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   private countAnswered({ status, grpcStatus }: Http2Call): void {
-    const { requests, responses, grpc_status } = this.mode.destination.counters;
+    const { requests, responses, grpc } = this.mode.destination.counters;
     requests.answered++;
     const hundreds = Math.floor(status / 100);
     if (hundreds === 2) responses["2xx"]++;
     else if (hundreds === 3) responses["3xx"]++;
     else if (hundreds === 4) responses["4xx"]++;
     else responses["5xx"]++;
-    if (grpcStatus >= 0) countGrpcStatus(grpc_status, grpcStatus);
+    if (grpcStatus >= 0) countGrpcStatus(grpc, grpcStatus);
   }
 
   private countUnanswered(call: Http2Call): void {

@@ -6,4 +6,25 @@ export class Load {
   waitingRequests = 0;
   /** Pipes that wait for a response. */
   awaitingPipes = 0;
+  /** The most that waited on one connection since it was asked for last ({@link takeLongest}). */
+  longestWaiting = 0;
+  private longest: Queue | null = null;
+
+  /** More requests wait on it than did on any since. */
+  noteLongest(queue: Queue): void {
+    this.longestWaiting = queue.waiting;
+    this.longest = queue;
+  }
+
+  /** The most that waited on one connection since the last call. */
+  takeLongest(): number {
+    const most = this.longestWaiting;
+    this.longestWaiting = this.longest?.waiting ?? 0;
+    if (this.longestWaiting === 0) this.longest = null;
+    return most;
+  }
+}
+
+interface Queue {
+  readonly waiting: number;
 }

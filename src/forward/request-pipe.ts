@@ -14,6 +14,7 @@ import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { FRAME_HEADER_LEN, FrameType, writeFrameHeader } from "../http/http2/frames.ts";
 import type { AgeList } from "../memory/age-list.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
+import type { ByteQueue } from "./byte-queue.ts";
 import type { RequestDrop } from "./counters.ts";
 import { HttpConnection, type ConnectionOwner } from "./http-connection.ts";
 import type { Destination } from "./destination.ts";
@@ -139,7 +140,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.queue.push(request);
     this.queue.inFlight = 1;
     this.streaming = request;
-    connection.send(request);
+    connection.send(request, false);
     this.note();
   }
 
@@ -152,6 +153,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     const request = this.streaming!;
     this.streaming = null;
     if (isIsolated) this.connection!.isIsolated = true;
+    this.connection!.sentAll();
     if (request.isResponded) this.finishWhenTaken();
     this.note();
   }
@@ -193,6 +195,22 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   passOn(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     if (this.connection === null) this.mode.destination.counters.upstream.lost_bytes += length;
     else this.connection.upstream.write(bytes, offset, length, timestampMs);
+  }
+
+  /** The same for all that waits in a queue of the destination's memory. */
+  passOnQueue(queue: ByteQueue, timestampMs: number): void {
+    if (this.connection !== null) {
+      this.connection.upstream.writeQueue(queue, timestampMs);
+      return;
+    }
+    this.mode.destination.counters.upstream.lost_bytes += queue.length;
+    queue.clear();
+  }
+
+  /** Drops the requests that wait, for nothing may overtake them: the client's next ones go another way. */
+  letGo(): void {
+    this.dropWaiting("buffer_limit");
+    this.finish();
   }
 
   /** A gap in another protocol's stream: nothing behind it can be understood. */
@@ -540,6 +558,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     if (waiting === 0) this.list?.remove(this);
     else if (this.mode.isTight && (this.list === null || waiting < this.countedWaiting)) waiters.append(this);
     this.countedWaiting = waiting;
+    if (waiting > load.longestWaiting) load.noteLongest(this);
   }
 
   /** Keeps the load's counts, and the time limit, true. */

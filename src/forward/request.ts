@@ -12,11 +12,18 @@ const SPARE_ARRAY_BYTES_MAX = 512;
 const FEW_BYTES = 16 << 10;
 const NOTHING = new Uint8Array(0);
 
+/** How many requests, of several destinations, have the same bytes. */
+interface Holders {
+  count: number;
+}
+
 export class Request {
   method = "";
   /** 0: HTTP/1.0. */
   minorVersion = 1;
   isIdempotent = false;
+  /** It asks for its connection to be closed behind the response. */
+  isLast = false;
   /** It offers another protocol (Upgrade), or is a CONNECT. */
   wantsUpgrade = false;
   /** Production has declined the offer: the client went on with a request. */
@@ -39,6 +46,9 @@ export class Request {
   wasTaken = false;
   /** Its response is complete, but not all of it was taken yet. */
   isResponded = false;
+
+  /** Requests with the same {@link bytes}, which each of them charges to its destination's memory; null: no other has. */
+  holders: Holders | null = null;
 
   /** All bytes that are held of it. */
   get heldLength(): number {
@@ -67,6 +77,41 @@ export class RequestPool {
     request.wasTaken = false;
     request.isResponded = false;
     this.memory.take(request.bytes === NOTHING ? Cost.REQUEST : Cost.REQUEST + costOf(request.bytes));
+    return request;
+  }
+
+  /**
+   * A request of this pool's destination like another one's, whose head is known: its bytes are held once, unless they
+   * are longer than one array, which is handed over to a connection when it is sent.
+   */
+  share(original: Request): Request {
+    const request = this.take(original.timestampMs);
+    copyHead(original, request);
+    if (original.long !== null) {
+      original.long.copyTo((bytes, offset, length) => this.hold(request, bytes, offset, length));
+      return request;
+    }
+    if (request.bytes !== NOTHING) this.memory.free(request.bytes);
+    original.holders ??= { count: 1 };
+    original.holders.count++;
+    request.holders = original.holders;
+    request.bytes = original.bytes;
+    request.length = original.length;
+    this.memory.take(costOf(request.bytes));
+    return request;
+  }
+
+  /** What {@link share} would charge to the memory. */
+  shareCost(original: Request): number {
+    return original.long === null ? Cost.REQUEST + costOf(original.bytes) : this.growth(null, original.long.length);
+  }
+
+  /** A request of this pool's destination that begins as another does, with bytes of its own. */
+  copy(original: Request): Request {
+    const request = this.take(original.timestampMs);
+    copyHead(original, request);
+    if (original.long === null) this.hold(request, original.bytes, 0, original.length);
+    else original.long.copyTo((bytes, offset, length) => this.hold(request, bytes, offset, length));
     return request;
   }
 
@@ -117,6 +162,16 @@ export class RequestPool {
     request.length = 0;
   }
 
+  /** Lets go of bytes that others may hold. */
+  private leaveShared(request: Request, holders: Holders): void {
+    this.memory.giveBack(costOf(request.bytes));
+    holders.count--;
+    if (holders.count === 0) this.memory.recycle(request.bytes);
+    request.holders = null;
+    request.bytes = NOTHING;
+    request.length = 0;
+  }
+
   /** Lets go of the bytes that are held. */
   freeBytes(request: Request): void {
     if (request.bytes !== NOTHING) this.memory.free(request.bytes);
@@ -128,6 +183,7 @@ export class RequestPool {
 
   /** `request` is another one's from here on. */
   giveBack(request: Request): void {
+    if (request.holders !== null) this.leaveShared(request, request.holders);
     const isSpare = this.spare.length < SPARE_MAX;
     if (isSpare && request.long === null && request.bytes.length <= SPARE_ARRAY_BYTES_MAX) {
       request.length = 0;
@@ -160,4 +216,13 @@ export class RequestPool {
     request.bytes = NOTHING;
     request.length = 0;
   }
+}
+
+function copyHead(from: Request, to: Request): void {
+  to.method = from.method;
+  to.minorVersion = from.minorVersion;
+  to.isIdempotent = from.isIdempotent;
+  to.isLast = from.isLast;
+  to.wantsUpgrade = from.wantsUpgrade;
+  to.isIsolated = from.isIsolated;
 }

@@ -28,26 +28,58 @@ export class TcpMode implements StreamOpener {
   constructor(
     private readonly destination: Destination,
     private readonly options: TcpOptions,
+    private readonly further: readonly Destination[] = [],
   ) {}
 
   open(origin: StreamOrigin): StreamConsumer {
     const drop = this.options.policy?.decideStream(new Client(origin.identity)) ?? null;
     if (drop !== null) {
-      const { streams } = this.destination.counters;
-      streams.dropped[drop]++;
-      return new DroppedStream(streams);
+      const all = [this.destination, ...this.further].map(({ counters }) => counters.streams);
+      for (const streams of all) streams.dropped[drop]++;
+      return new DroppedStream(all);
     }
-    const stream = new TcpStream(this.destination.connect(null), this.options);
+    const first = new TcpStream(this.destination.connect(null), this.options);
+    const stream =
+      this.further.length === 0
+        ? first
+        : new SplitStream(
+            first,
+            this.further.map((each) => new TcpStream(each.connect(null), this.options)),
+          );
     return this.options.proxyProtocol === "strip" && origin.hasSyn ? new StrippedStream(stream) : stream;
+  }
+}
+
+/** One stream, to several destinations. */
+class SplitStream implements StreamConsumer {
+  constructor(
+    private readonly first: StreamConsumer,
+    private readonly others: readonly StreamConsumer[],
+  ) {}
+
+  data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    this.first.data(bytes, offset, length, timestampMs);
+    for (const other of this.others) other.data(bytes, offset, length, timestampMs);
+  }
+
+  gap(): void {}
+
+  idle(): boolean {
+    return true;
+  }
+
+  end(how: StreamEnd): void {
+    this.first.end(how);
+    for (const other of this.others) other.end(how);
   }
 }
 
 /** A connection that is not to be forwarded. */
 class DroppedStream implements StreamConsumer {
-  constructor(private readonly counters: ForwardCounters["streams"]) {}
+  constructor(private readonly counters: readonly ForwardCounters["streams"][]) {}
 
   data(_bytes: Uint8Array, _offset: number, length: number): void {
-    this.counters.dropped_bytes += length;
+    for (const counters of this.counters) counters.dropped_bytes += length;
   }
 
   gap(): void {}

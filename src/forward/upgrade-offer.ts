@@ -77,18 +77,28 @@ export class UpgradeOffer {
     this.isEnded = true;
   }
 
-  /** Lets go of what is held, as if it were missing. Returns how many bytes that were. */
-  forget(): number {
+  /** Lets go of what is held, as if it were missing. */
+  forget(): void {
     const { length } = this.queue;
     const gapLength = this.runs.subarray(0, this.runCount).reduce((sum, run) => sum + Math.max(-run, 0), 0);
     this.clear();
     this.verdict = Verdict.DECLINED;
     this.addGap(length + gapLength);
-    return length;
+  }
+
+  get heldBytes(): number {
+    return this.queue.length;
   }
 
   get holds(): boolean {
     return this.runCount > 1 || this.queue.length > 0;
+  }
+
+  /** Lets go of what is held, and of the gaps in it. */
+  clear(): void {
+    this.queue.clear();
+    this.freeRuns();
+    this.runCount = 0;
   }
 
   /** Gives on all that was held, which is not held here any more. */
@@ -124,12 +134,6 @@ export class UpgradeOffer {
   private freeRuns(): void {
     if (this.runs.length > 0) this.memory.free(new Uint8Array(this.runs.buffer));
     this.runs = new Int32Array(0);
-  }
-
-  private clear(): void {
-    this.queue.clear();
-    this.freeRuns();
-    this.runCount = 0;
   }
 
   /** Goes on with the preface, as far as it is one. */

@@ -81,6 +81,8 @@ export class Upstream implements SocketEvents, TimerOwner {
   /** It is in the destination's list of those that got something to do in this batch. */
   isDirty = false;
 
+  /** When the kernel took the last of what was written, nothing being left; -1: it never did. */
+  writtenMs = -1;
   /** Part of the last write was not taken: the rest waits for {@link writable} or for the timer. */
   private blocked = false;
   /** Writes in a row of which nothing was taken. */
@@ -317,6 +319,7 @@ export class Upstream implements SocketEvents, TimerOwner {
       }
     }
     if (left === 0) {
+      this.writtenMs = nowMs;
       this.unblock();
       return true;
     }

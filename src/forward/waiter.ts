@@ -5,6 +5,10 @@ export abstract class Waiter extends Aged<Waiter> {
   /** When a request was sent or responded to last, or the first one began to wait; to within a tick. */
   progressMs = 0;
 
+  /** It has no request, and no connection that carries another protocol. */
+  abstract get isIdle(): boolean;
+  /** A connection that waits for nothing is let go. */
+  abstract rest(): void;
   /** Its requests give way to others: those that wait are dropped. */
   abstract giveWay(): void;
   /** Sends the requests whose turn it is. */

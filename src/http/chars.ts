@@ -1,4 +1,7 @@
-/** The bytes that HTTP/1's grammar tells apart (RFC 9110, section 5.6; RFC 5234, appendix B). */
+/**
+ * The bytes that HTTP/1's grammar tells apart (RFC 9110, section 5.6; RFC 5234, appendix B), and tables of them, each
+ * with an entry for every byte.
+ */
 
 export const NUL = 0x00;
 export const HTAB = 0x09;

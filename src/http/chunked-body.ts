@@ -75,7 +75,7 @@ export class ChunkedBody {
       if (this.state < DATA) {
         if (this.room === 0) return this.fail(at, TOO_LONG);
         this.room--;
-        if (!this.takeOfLine(bytes[at])) return this.fail(at, MALFORMED);
+        if (!this.takeOfLine(bytes[at]!)) return this.fail(at, MALFORMED);
         at++;
       } else if (this.state === DATA) {
         const taken = Math.min(this.size, end - at);
@@ -85,7 +85,7 @@ export class ChunkedBody {
       } else if (this.state === TRAILER) {
         return this.readTrailer(bytes, at, end);
       } else {
-        if (!this.takeBehindData(bytes[at])) return this.fail(at, MALFORMED);
+        if (!this.takeBehindData(bytes[at]!)) return this.fail(at, MALFORMED);
         at++;
       }
     }
@@ -101,7 +101,8 @@ export class ChunkedBody {
   /** Takes a byte of the line before a chunk. False: it may not stand there. */
   private takeOfLine(byte: number): boolean {
     const { state } = this;
-    if (state <= SIZE && HEX_VALUE[byte] >= 0) return this.takeDigit(HEX_VALUE[byte]);
+    const digit = HEX_VALUE[byte]!;
+    if (state <= SIZE && digit >= 0) return this.takeDigit(digit);
     if (state === SIZE_START) return false;
     if (byte === LF) {
       if (state === LINE_FEED || this.isLenient) this.endLine();

@@ -26,9 +26,10 @@ const FRAME_FLAGS = 0x2d;
  */
 export function isTls(bytes: Uint8Array, at: number, end: number): boolean {
   while (at + RECORD_HEADER_LEN <= end) {
-    if (bytes[at] < RECORD_TYPE_MIN || bytes[at] > RECORD_TYPE_MAX) return false;
-    if (bytes[at + 1] !== RECORD_VERSION_MAJOR || bytes[at + 2] > RECORD_VERSION_MINOR_MAX) return false;
-    const length = (bytes[at + 3] << 8) | bytes[at + 4];
+    const type = bytes[at]!;
+    if (type < RECORD_TYPE_MIN || type > RECORD_TYPE_MAX) return false;
+    if (bytes[at + 1] !== RECORD_VERSION_MAJOR || bytes[at + 2]! > RECORD_VERSION_MINOR_MAX) return false;
+    const length = (bytes[at + 3]! << 8) | bytes[at + 4]!;
     if (length === 0 || length > RECORD_LENGTH_MAX) return false;
     at += RECORD_HEADER_LEN + length;
     if (at === end) return true;
@@ -45,10 +46,10 @@ export function isHttp2Preface(bytes: Uint8Array, at: number, end: number): bool
 export function isHttp2(bytes: Uint8Array, at: number, end: number): boolean {
   if (isHttp2Preface(bytes, at, end)) return true;
   while (at + FRAME_HEADER_LEN <= end) {
-    const type = bytes[at + 3];
+    const type = bytes[at + 3]!;
     if (type > FRAME_TYPE_MAX && type !== FRAME_TYPE_PRIORITY_UPDATE) return false;
-    if ((bytes[at + 4] & ~FRAME_FLAGS) !== 0 || bytes[at + 5] > 0x7f) return false;
-    at += FRAME_HEADER_LEN + ((bytes[at] << 16) | (bytes[at + 1] << 8) | bytes[at + 2]);
+    if ((bytes[at + 4]! & ~FRAME_FLAGS) !== 0 || bytes[at + 5]! > 0x7f) return false;
+    at += FRAME_HEADER_LEN + ((bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!);
     if (at === end) return true;
   }
   return false;

@@ -26,17 +26,13 @@ export class HeadView {
   /** The request line around the target. */
   readonly beforeTarget: string;
   readonly behindTarget: string;
-  readonly lineEnd: string;
-  private readonly lines: readonly string[];
   private ownFields: readonly FieldLines[] | null = null;
   private ownPath: string | null = null;
 
   /** `text`: request line and header section as Latin-1, up to and with the empty line. */
-  constructor(text: string) {
-    this.lineEnd = text.includes("\r\n") ? "\r\n" : "\n";
-    const lines = text.split(/\r?\n/);
-    const line = lines[0]!;
-    this.lines = lines.slice(1, lines.indexOf("", 1));
+  constructor(private readonly text: string) {
+    const end = text.indexOf("\n");
+    const line = text.slice(0, text[end - 1] === "\r" ? end - 1 : end);
     const methodTo = blankFrom(line, 0);
     let from = methodTo;
     while (isBlank(line, from)) from++;
@@ -49,6 +45,11 @@ export class HeadView {
     this.pathFrom = this.method === "CONNECT" ? this.target.length : (this.absoluteForm?.[0].length ?? 0);
     const behindPath = this.target.slice(this.pathFrom).search(/[?#]/);
     this.pathTo = behindPath < 0 ? this.target.length : this.pathFrom + behindPath;
+  }
+
+  /** What ends its lines. */
+  get lineEnd(): string {
+    return this.text.includes("\r\n") ? "\r\n" : "\n";
   }
 
   /** Scheme with `://`, and authority, of a target of absolute-form. */
@@ -95,7 +96,8 @@ export class HeadView {
 
   private readFields(): FieldLines[] {
     const fields: FieldLines[] = [];
-    for (const line of this.lines) {
+    const lines = this.text.split(/\r?\n/);
+    for (const line of lines.slice(1, lines.indexOf("", 1))) {
       if (!isBlank(line, 0)) fields.push({ name: nameOf(line), lines: [line] });
       else fields.at(-1)?.lines.push(line);
     }

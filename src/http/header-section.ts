@@ -183,7 +183,7 @@ export class HeaderSection {
   }
 
   private beginLine(bytes: Uint8Array, at: number): number {
-    const byte = bytes[at];
+    const byte = bytes[at]!;
     if (byte === SP || byte === HTAB) {
       this.unfold();
       return at;
@@ -219,11 +219,11 @@ export class HeaderSection {
   private readIgnoredName(bytes: Uint8Array, from: number, end: number): number {
     let at = from;
     if (this.node === ROOT) while (at < end && (bytes[at] === SP || bytes[at] === HTAB)) at++;
-    while (this.node !== NO_MATCH && at < end && TOKEN_CHAR[bytes[at]] === 1) {
-      this.node = FIELD_WORDS.next[(this.node << 7) | bytes[at++]];
+    while (this.node !== NO_MATCH && at < end && TOKEN_CHAR[bytes[at]!] === 1) {
+      this.node = FIELD_WORDS.next[(this.node << 7) | bytes[at++]!]!;
     }
     if (at === end) return at;
-    const word = FIELD_WORDS.word[this.node];
+    const word = FIELD_WORDS.word[this.node]!;
     const isFraming = word === CONTENT_LENGTH || word === TRANSFER_ENCODING || word >= DRESSED;
     if (isFraming && !this.isLenient) return this.fail(at);
     this.state = VALUE;
@@ -233,28 +233,28 @@ export class HeaderSection {
   private readName(bytes: Uint8Array, from: number, end: number): number {
     let at = from;
     let node = this.node;
-    while (node !== NO_MATCH && at < end && TOKEN_CHAR[bytes[at]] === 1) {
-      node = FIELD_WORDS.next[(node << 7) | bytes[at++]];
+    while (node !== NO_MATCH && at < end && TOKEN_CHAR[bytes[at]!] === 1) {
+      node = FIELD_WORDS.next[(node << 7) | bytes[at++]!]!;
     }
-    while (at < end && TOKEN_CHAR[bytes[at]] === 1) at++;
+    while (at < end && TOKEN_CHAR[bytes[at]!] === 1) at++;
     this.node = node;
     if (at === end) return at;
     if (bytes[at] !== COLON || node === ROOT) return this.readStray(bytes, at);
     this.state = VALUE;
-    this.field = FIELD_WORDS.word[node];
+    this.field = FIELD_WORDS.word[node]!;
     if ((this.field !== OTHER_FIELD || this.isNameStray) && !this.beginField()) return this.fail(at);
     return at + 1;
   }
 
   /** Takes a byte that no name has (or a colon without one). */
   private readStray(bytes: Uint8Array, at: number): number {
-    const byte = bytes[at];
+    const byte = bytes[at]!;
     this.isOdd = true;
     if (byte === COLON) {
       this.state = VALUE;
       return at + 1;
     }
-    const word = FIELD_WORDS.word[this.node];
+    const word = FIELD_WORDS.word[this.node]!;
     const isFraming = word === CONTENT_LENGTH || word === TRANSFER_ENCODING || word >= DRESSED;
     if (byte === CR || byte === LF) return isFraming && !this.isLenient ? this.fail(at) : this.endStrayLine(byte, at);
     if (byte === NUL && !this.takeNul()) return this.fail(at);
@@ -264,7 +264,7 @@ export class HeaderSection {
     }
     // Section 5.1: of a response, the blanks before a colon are no part of the name.
     const staysInPlace = this.isLenient && (byte === SP || byte === HTAB) && word !== OTHER_FIELD;
-    if (!staysInPlace) this.node = FIELD_WORDS.next[(this.node << 7) | NO_LETTER];
+    if (!staysInPlace) this.node = FIELD_WORDS.next[(this.node << 7) | NO_LETTER]!;
     return at + 1;
   }
 
@@ -279,12 +279,12 @@ export class HeaderSection {
   private readValue(bytes: Uint8Array, from: number, end: number): number {
     for (let at = from; ; at++) {
       if (this.field === OTHER_FIELD) {
-        while (at < end && TEXT_CHAR[bytes[at]] === 1) at++;
+        while (at < end && TEXT_CHAR[bytes[at]!] === 1) at++;
       } else {
-        while (at < end && TEXT_CHAR[bytes[at]] === 1) if (!this.take(bytes[at++])) return this.fail(at - 1);
+        while (at < end && TEXT_CHAR[bytes[at]!] === 1) if (!this.take(bytes[at++]!)) return this.fail(at - 1);
       }
       if (at === end) return at;
-      const byte = bytes[at];
+      const byte = bytes[at]!;
       if (byte === CR) {
         this.state = LINE_FEED;
         return at + 1;
@@ -411,7 +411,7 @@ export class HeaderSection {
       if (this.part === TOKEN) this.part = AFTER_TOKEN;
     } else if (TOKEN_CHAR[byte] === 1 && (this.part === EMPTY || this.part === TOKEN)) {
       this.part = TOKEN;
-      this.node = ELEMENT_WORDS.next[(this.node << 7) | byte];
+      this.node = ELEMENT_WORDS.next[(this.node << 7) | byte]!;
     } else if (byte === SEMICOLON && (this.part === TOKEN || this.part === AFTER_TOKEN)) {
       // Section 7.1: chunked has no parameters.
       this.part = ELEMENT_WORDS.word[this.node] === CHUNKED_WORD ? SPOILED : PARAMETERS;

@@ -91,7 +91,7 @@ export class ProxyHeader {
   /** Reads on, from `at` to `end` at most. Returns where it stopped. */
   feed(bytes: Uint8Array, at: number, end: number): number {
     while (at < end && this.outcome === MORE) {
-      const byte = bytes[at];
+      const byte = bytes[at]!;
       if (!this.mayFollow(byte)) return at;
       this.held[this.heldLength++] = byte;
       at++;

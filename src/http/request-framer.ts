@@ -14,6 +14,7 @@ import { DONE, MALFORMED, MORE, TOO_LONG } from "./outcome.ts";
 import { mayBeProxyHeader, ProxyHeader } from "./proxy-protocol.ts";
 import { RequestLine } from "./request-line.ts";
 import { type DamageReason, type ForeignProtocol, RequestHead, type RequestSink } from "./request-sink.ts";
+import { countRequestLines } from "./skipped-lines.ts";
 
 export interface RequestLimits {
   /** Of the request line and header section together; of a chunk's line; of a trailer section. */
@@ -90,6 +91,8 @@ export class RequestFramer {
 
   /** Out of step: what is still to come of a body of which only the end of the header section was seen. */
   private announced = 0;
+  /** Out of step: what comes next follows what was passed over. */
+  private isContinued = false;
   /** The candidate's bytes from earlier pushes. */
   private held = NOTHING;
   private heldLength = 0;
@@ -129,10 +132,12 @@ export class RequestFramer {
     switch (this.state) {
       case LOST:
         this.announced = Math.max(this.announced - length, 0);
+        this.isContinued = false;
         if (this.owesDamage) this.lose("gap");
         break;
       case CANDIDATE:
         this.state = LOST;
+        this.isContinued = false;
         this.dropCandidate();
         if (this.owesDamage) this.lose("gap");
         break;
@@ -421,6 +426,7 @@ export class RequestFramer {
     head.minorVersion = line.minorVersion;
     // RFC 9110, sections 7.8 and 10.1.1: HTTP/1.0 has neither.
     head.wantsUpgrade = line.isConnect || (line.minorVersion > 0 && fields.offersUpgrade);
+    head.isLast = !fields.isPersistent(line.minorVersion);
     head.expectsContinue = line.minorVersion > 0 && fields.expectsContinue;
     head.headLength = this.headLength;
     head.isIsolated = line.hasBareEnd || fields.isIsolated;
@@ -567,11 +573,13 @@ export class RequestFramer {
     this.state = LOST;
     this.owesDamage = false;
     this.announced = 0;
+    this.isContinued = false;
   }
 
   /** The push begins within a body. */
   private passAnnounced(length: number, end: number): number {
     this.announced = Math.max(this.announced - length, 0);
+    this.isContinued = false;
     return end;
   }
 
@@ -644,6 +652,9 @@ export class RequestFramer {
     if (this.isUnproven && isTls(bytes, offset, end)) return this.foreign("tls", bytes, offset);
     if (this.isUnproven && isHttp2(bytes, offset, end)) return this.foreign("http2", bytes, offset);
     this.announced = announcedLength(this.fields, bytes, offset, end);
+    const lines = countRequestLines(this.line, bytes, offset, end, this.isContinued);
+    if (lines > 0) this.sink.skippedRequestLines(lines);
+    this.isContinued = true;
     return end;
   }
 

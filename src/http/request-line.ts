@@ -61,7 +61,7 @@ export class RequestLine {
   }
 
   get method(): string {
-    return this.node === NO_MATCH ? this.text : METHODS[this.node - 1];
+    return this.node === NO_MATCH ? this.text : METHODS[this.node - 1]!;
   }
 
   get isIdempotent(): boolean {
@@ -93,7 +93,7 @@ export class RequestLine {
           at = this.readTarget(bytes, at, end);
           break;
         default:
-          if (this.take(bytes[at])) at++;
+          if (this.take(bytes[at]!)) at++;
       }
     }
     return at;
@@ -160,7 +160,7 @@ export class RequestLine {
   }
 
   private readTarget(bytes: Uint8Array, at: number, end: number): number {
-    while (at < end && TARGET_CHAR[bytes[at]] === 1) at++;
+    while (at < end && TARGET_CHAR[bytes[at]!] === 1) at++;
     if (at === end) return at;
     const byte = bytes[at];
     if (byte === SP) {
@@ -183,7 +183,7 @@ export class RequestLine {
   private readMethod(bytes: Uint8Array, from: number, end: number): number {
     let at = from;
     let node = this.node;
-    while (at < end && TOKEN_CHAR[bytes[at]] === 1) node = METHOD_WORDS.next[(node << 7) | bytes[at++]];
+    while (at < end && TOKEN_CHAR[bytes[at]!] === 1) node = METHOD_WORDS.next[(node << 7) | bytes[at++]!]!;
     this.node = node;
     if (this.isStrict && node === NO_MATCH) return this.fail(at);
     if (at === end) {
@@ -192,7 +192,7 @@ export class RequestLine {
     }
     const isSeparated = bytes[at] === SP || (bytes[at] === HTAB && this.noteOdd());
     if (!isSeparated || node === ROOT) return this.fail(at);
-    const method = METHOD_WORDS.word[node];
+    const method = METHOD_WORDS.word[node]!;
     if (method === METHOD_RESERVED || (this.isStrict && method === 0)) return this.fail(at);
     if (method === 0) this.text += latin1(bytes, from, at);
     this.node = method;

@@ -37,6 +37,8 @@ export class RequestHead {
   minorVersion = 1;
   /** It offers to go on with another protocol (Upgrade), or is a CONNECT. */
   wantsUpgrade = false;
+  /** Whoever reads it closes the connection behind the response (RFC 9112, section 9.6), and need not say so. */
+  isLast = false;
   /** Expect: 100-continue. */
   expectsContinue = false;
   /** Length of the request line and header section, with the empty line that ends it. */
@@ -78,6 +80,8 @@ export interface RequestSink {
    * any time, and says nothing about the request under way.
    */
   skipped(length: number): void;
+  /** Among skipped bytes, so many lines are request lines, but do not begin where one may be trusted. */
+  skippedRequestLines(count: number): void;
   /**
    * A PROXY protocol header stood before everything else. `header`: its bytes, the sink's to keep. `client`: whom the
    * connection is for; null: the header does not say.

@@ -38,7 +38,7 @@ export class StatusLine {
   /** Reads on, from `at` to `end` at most. Returns where it stopped. */
   feed(bytes: Uint8Array, at: number, end: number): number {
     for (; at < end; at++) {
-      const byte = bytes[at];
+      const byte = bytes[at]!;
       switch (this.state) {
         case VERSION:
           if (byte !== VERSION_BYTES[this.readLength]) return this.fail(at);

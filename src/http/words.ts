@@ -9,7 +9,7 @@ export const NO_MATCH = 0;
 export const ROOT = 1;
 
 export class Words {
-  /** The state after `byte` (ASCII) in `state`: `next[(state << 7) | byte]`. */
+  /** The state after `byte` (ASCII) in `state`: `next[(state << 7) | byte]`. There is one for each of both. */
   readonly next: Uint16Array;
   /** By state: 1 + the index of the word that ends here; 0: none does. */
   readonly word: Uint8Array;

@@ -20,6 +20,10 @@ export const Cost = {
   CONNECTION: 640,
   /** What frames a connection's bytes, and its queue of requests. */
   STREAM: 2048,
+  /** What policy knows of a connection's client. */
+  CLIENT: 384,
+  /** What a further destination gets of a connection: its queue of requests. */
+  BRANCH: 1024,
   /** A request that waits or is in flight. */
   REQUEST: 384,
   /** A connection to a destination that is open, or waits for its turn to be opened. */

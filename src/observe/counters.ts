@@ -9,9 +9,13 @@
  *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes + streams.dropped_bytes
  *                                                                                    (once drained; --mode tcp)
  *
+ * The last but one, and those of requests, hold for each further destination as well.
+ *
  * Names are those of --summary; a name with `dropped` by reason is an array in the order of
  * DROP_REASONS until it is shown.
  */
+import { scheduleCounters } from "../capture/paced-source.ts";
+import { recordCounters } from "../capture/recorder.ts";
 import { type DecodeCounters, fragmentCounters, frameCounters } from "../decode/counters.ts";
 import { DROP_REASONS, type DropReason } from "../decode/drop-reason.ts";
 import { flowCounters, type FlowTableCounters, reassemblyCounters } from "../flow/counters.ts";
@@ -20,13 +24,31 @@ import {
   delayCounters,
   foreignCounters,
   type ForwardCounters,
-  grpcStatusCounters,
+  grpcCounters,
   http2Counters,
+  type Histogram,
   requestCounters,
+  RESPONSE_TIME_BUCKETS_MS,
   responseCounters,
+  responseTimeCounters,
   streamCounters,
   upstreamCounters,
 } from "../forward/counters.ts";
+
+/** What is counted of a destination beside the endpoint. */
+class DestinationCounters implements ForwardCounters {
+  readonly requests = requestCounters();
+  readonly responses = responseCounters();
+  readonly grpc = grpcCounters();
+  readonly http2 = http2Counters();
+  readonly foreign = foreignCounters();
+  readonly streams = streamCounters();
+  readonly upstream = upstreamCounters();
+  readonly delay = delayCounters();
+  readonly response_time = responseTimeCounters();
+
+  constructor(readonly address: string) {}
+}
 
 export class Counters implements DecodeCounters, FlowTableCounters, ForwardCounters {
   readonly frames = frameCounters();
@@ -45,12 +67,24 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly reassembly = reassemblyCounters();
   readonly requests = requestCounters();
   readonly responses = responseCounters();
-  readonly grpc_status = grpcStatusCounters();
+  readonly grpc = grpcCounters();
   readonly http2 = http2Counters();
   readonly foreign = foreignCounters();
   readonly streams = streamCounters();
   readonly upstream = upstreamCounters();
   readonly delay = delayCounters();
+  /** With --record. */
+  readonly record = recordCounters();
+  /** With --speed. */
+  readonly schedule = scheduleCounters();
+  readonly response_time = responseTimeCounters();
+  /** Of further destinations, in the order in which they were given; all above are the endpoint's. */
+  readonly destinations: readonly DestinationCounters[];
+
+  /** `further`: the addresses of further destinations. */
+  constructor(further: readonly string[] = []) {
+    this.destinations = further.map((address) => new DestinationCounters(address));
+  }
 
   /** Makes these counters the sum of the others. */
   setToSum(others: Counters[]): void {
@@ -59,30 +93,46 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
 
   /** The shape of --summary: plain objects, reasons by name. */
   snapshot() {
-    const buckets: Record<string, number> = {};
-    this.delay.buckets.forEach((count, i) => (buckets[`le_${DELAY_BUCKETS_MS[i] ?? "inf"}_ms`] = count));
     return {
       frames: { ...this.frames, dropped: byName(this.frames.dropped) },
       refused: { ...this.refused, dropped: byName(this.refused.dropped) },
       fragments: { ...this.fragments },
       flows: { ...this.flows },
       reassembly: { ...this.reassembly },
-      requests: { ...this.requests, damage: { ...this.requests.damage }, dropped: { ...this.requests.dropped } },
-      responses: { ...this.responses },
-      grpc_status: { ...this.grpc_status },
-      http2: { ...this.http2 },
-      foreign: { ...this.foreign },
-      streams: { ...this.streams, dropped: { ...this.streams.dropped } },
-      upstream: { ...this.upstream },
-      delay: { count: this.delay.count, sum_ms: this.delay.sum_ms, buckets },
+      ...forwardSnapshot(this),
+      record: { ...this.record },
+      schedule: { ...this.schedule },
+      destinations: this.destinations.map((each) => ({ address: each.address, ...forwardSnapshot(each) })),
     };
   }
+}
+
+function forwardSnapshot(counters: ForwardCounters) {
+  const { requests, responses, grpc, http2, foreign, streams, upstream, delay, response_time } = counters;
+  return {
+    requests: { ...requests, damage: { ...requests.damage }, dropped: { ...requests.dropped } },
+    responses: { ...responses },
+    grpc: { status: { ...grpc.status } },
+    http2: { ...http2 },
+    foreign: { ...foreign },
+    streams: { ...streams, dropped: { ...streams.dropped } },
+    upstream: { ...upstream },
+    delay: byBound(delay, DELAY_BUCKETS_MS),
+    response_time: byBound(response_time, RESPONSE_TIME_BUCKETS_MS),
+  };
+}
+
+function byBound({ count, sum_ms, buckets }: Histogram, boundsMs: readonly number[]) {
+  const named = buckets.map((times, i) => [`le_${boundsMs[i] ?? "inf"}_ms`, times] as const);
+  return { count, sum_ms, buckets: Object.fromEntries(named) as Record<string, number> };
 }
 
 type Tree = { [name: string]: number | Tree };
 
 function setToSum(sum: object, parts: object[]): void {
   for (const name of Object.keys(sum)) {
+    // A destination's address.
+    if (typeof (sum as Tree)[name] === "string") continue;
     const values = parts.map((part) => (part as Tree)[name]!);
     const own = (sum as Tree)[name]!;
     if (typeof own === "number") (sum as Tree)[name] = (values as number[]).reduce((total, value) => total + value, 0);

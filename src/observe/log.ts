@@ -75,13 +75,13 @@ export class Log {
    * Warns at most once a second for each `kind`. What is left out is counted in the next line of its kind, or by
    * {@link tick}: with the last message that was left out, for that is how things stand.
    */
-  warnOften(kind: string, message: string): void {
-    this.often(kind, (more) => this.warn(message + more));
+  warnOften(kind: string, message: string, fields?: object): void {
+    this.often(kind, (more) => this.warn(message + more, fields));
   }
 
   /** Likewise, as information. */
-  infoOften(kind: string, message: string): void {
-    this.often(kind, (more) => this.info(message + more));
+  infoOften(kind: string, message: string, fields?: object): void {
+    this.often(kind, (more) => this.info(message + more, fields));
   }
 
   /** Tells what was left out of the kinds that have been quiet for long enough: call it every now and then. */

@@ -16,14 +16,16 @@ export class Progress {
     this.startedMs = now();
   }
 
-  /** Redraws the bar if it is time. */
-  update(readBytes: number, frames: number): void {
+  /** Redraws the bar if it is time. `capturedMs`: of the capture's time, so much has passed; undefined: it is not shown. */
+  update(readBytes: number, frames: number, capturedMs?: number): void {
     const nowMs = this.now();
     if (nowMs - this.drawnMs < REDRAW_MS) return;
     this.drawnMs = nowMs;
     const seconds = Math.max((nowMs - this.startedMs) / 1000, 0.001);
     const rate = readBytes / seconds;
-    const speed = `${(readBytes / 1e6).toFixed(1)} MB, ${frames} frames, ${(rate / 1e6).toFixed(1)} MB/s`;
+    const clocks =
+      capturedMs === undefined ? "" : `, ${(capturedMs / 1000).toFixed(1)} s of the capture in ${seconds.toFixed(1)} s`;
+    const speed = `${(readBytes / 1e6).toFixed(1)} MB, ${frames} frames, ${(rate / 1e6).toFixed(1)} MB/s${clocks}`;
     if (this.totalBytes === 0) {
       process.stderr.write(`${CLEAR_LINE}${speed}`);
       return;

@@ -1,11 +1,13 @@
 /** What is told of a run: a line while there is traffic, warnings that are due once, the totals. */
 import { addressName, type ForwardAddress } from "../address.ts";
+import type { ScheduleCounters } from "../capture/paced-source.ts";
 import { Drop } from "../decode/drop-reason.ts";
 import type { Encapsulation } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
 import { POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
-import type { Counters } from "./counters.ts";
+import type { Counters, CountersSnapshot } from "./counters.ts";
 import type { Log } from "./log.ts";
+import { misdirected, type Problem, type ProblemKind } from "./problems.ts";
 
 type ForeignProtocol = Exclude<keyof Counters["foreign"], "discarded_bytes">;
 
@@ -18,9 +20,16 @@ const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
 const SUMMARY_LINE_MS = 10_000;
 /** Drops that are further apart than this are another burst. */
 const DROP_BURST_MS = 10_000;
-/** So many frames for others, and none for us, are no accident. */
-const STRANGERS_MIN = 10;
-const STRANGERS_SHOWN_MAX = 3;
+/** So long after a problem was told it is not told again, however often it comes and goes. */
+const PROBLEM_AGAIN_MS = 600_000;
+/** What is told here when it begins; the others are told as they happen. `over`: what is told when it has ended. */
+const PROBLEMS_TOLD: Partial<Record<ProblemKind, { over: string }>> = {
+  nothing_captured: { over: "Mirror frames come again" },
+  loss: { over: "No more than 1 % of the bytes was missing in the last minute" },
+  waiting_limit: { over: "Fewer requests wait for the endpoint again" },
+  buffer_limit: { over: "Less is held again" },
+  unanswered: { over: "The endpoint responds again" },
+};
 
 /**
  * Why a whole request was not sent, beside that it was not to be: the source can wait, so that none needs to be lost.
@@ -42,6 +51,7 @@ export interface DryRunVerdict {
 
 export interface ReportOptions {
   readonly address: ForwardAddress;
+  readonly also: readonly ForwardAddress[];
   readonly encapsulation?: Encapsulation;
   readonly vnis: readonly number[] | "any";
   readonly ports: readonly number[];
@@ -56,9 +66,14 @@ export class RunReport {
   private lastDropMs = -Infinity;
   private kernelDropsBefore = 0;
   private isInterfaceUp = true;
-  /** What upstream.connect_errors was when the outage began; -1: there is none. */
-  private outageErrorsBefore = -1;
+  /** The endpoint, and further destinations. */
+  private readonly destinations: readonly ForwardAddress[];
+  /** For each of them, what upstream.connect_errors was when the outage began; undefined: there is none. */
+  private readonly outageErrorsBefore: (number | undefined)[] = [];
   private readonly told = new Set<string>();
+  /** When each problem was told last. */
+  private readonly untoldEnds = new Set<ProblemKind>();
+  private readonly problemsMs = new Map<ProblemKind, number>();
 
   constructor(
     private readonly log: Log,
@@ -67,80 +82,106 @@ export class RunReport {
     private readonly now: () => number,
   ) {
     this.summaryDueMs = now() + SUMMARY_LINE_MS;
+    this.destinations = [options.address, ...options.also];
   }
 
-  outageBegan(reason: string): void {
-    if (this.outageErrorsBefore >= 0) return;
-    this.outageErrorsBefore = this.counters.upstream.connect_errors;
+  outageBegan(reason: string, destination = 0): void {
+    if (this.outageErrorsBefore[destination] !== undefined) return;
+    this.outageErrorsBefore[destination] = this.upstreamOf(destination).connect_errors;
     this.log.warnOften(
-      "outage began",
-      `Cannot connect to ${this.endpointName}: ${reason}; trying on, and counting what is lost (upstream.connect_errors)`,
+      `outage began ${destination}`,
+      `Cannot connect to ${this.nameOf(destination)}: ${reason}; trying on, and counting what is lost (upstream.connect_errors)`,
+      { event: "outage_began", destination: this.nameOf(destination), reason },
     );
   }
 
   /** The first thread that connects again has seen the end for all. */
-  outageEnded(durationMs: number, lostConnections: number): void {
-    if (this.outageErrorsBefore < 0) return;
-    const lost = Math.max(this.counters.upstream.connect_errors - this.outageErrorsBefore, lostConnections);
-    this.outageErrorsBefore = -1;
+  outageEnded(durationMs: number, lostConnections: number, destination = 0): void {
+    const errorsBefore = this.outageErrorsBefore[destination];
+    if (errorsBefore === undefined) return;
+    const lost = Math.max(this.upstreamOf(destination).connect_errors - errorsBefore, lostConnections);
+    this.outageErrorsBefore[destination] = undefined;
     this.log.infoOften(
-      "outage ended",
-      `${this.endpointName} answers again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`,
+      `outage ended ${destination}`,
+      `${this.nameOf(destination)} answers again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`,
+      {
+        event: "outage_ended",
+        destination: this.nameOf(destination),
+        duration_ms: Math.round(durationMs),
+        connections: lost,
+      },
     );
   }
 
-  givenUp(why: string, lostBytes: number): void {
+  givenUp(why: string, lostBytes: number, destination = 0): void {
     this.log.warnOften(
-      "given up",
-      `Gave up a connection to ${this.endpointName}: ${why}; ${lostBytes} bytes were lost`,
+      `given up ${destination}`,
+      `Gave up a connection to ${this.nameOf(destination)}: ${why}; ${lostBytes} bytes were lost`,
+      { event: "given_up", destination: this.nameOf(destination), reason: why, lost_bytes: lostBytes },
     );
   }
 
   /** `isSilent`: the endpoint has sent nothing on it. With TLS 1.3 it refuses a client only behind the handshake. */
-  broken(how: "closed" | "reset", lostBytes: number, isSilent: boolean): void {
-    const isRefusal = isSilent && this.options.address.isSecure === true;
+  broken(how: "closed" | "reset", lostBytes: number, isSilent: boolean, destination = 0): void {
+    const isRefusal = isSilent && this.destinations[destination]!.isSecure === true;
     this.log.warnOften(
-      "broken",
-      `${this.endpointName} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost` +
+      `broken ${destination}`,
+      `${this.nameOf(destination)} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost` +
         (isRefusal
           ? "; it has sent nothing on it: if it wants a client certificate, give --tls-cert and --tls-key"
           : ""),
+      { event: "broken", destination: this.nameOf(destination), reason: how, lost_bytes: lostBytes },
+    );
+  }
+
+  recordFailed(reason: string): void {
+    this.once(
+      "record_failed",
+      `Cannot record any more: ${reason}; forwarding goes on (record.dropped_frames counts what is not written)`,
     );
   }
 
   foreign(protocol: ForeignProtocol): void {
-    this.once(`foreign ${protocol}`, FOREIGN_ADVICE[protocol]);
+    this.once(`foreign_${protocol}`, FOREIGN_ADVICE[protocol]);
   }
 
   /** The interface was set down, or up again. */
   interfaceIs(isUp: boolean, name: string): void {
     if (isUp === this.isInterfaceUp) return;
     this.isInterfaceUp = isUp;
-    if (isUp) this.log.infoOften("interface up", `${name} is up again: capturing goes on`);
+    if (isUp) this.log.infoOften("interface up", `${name} is up again: capturing goes on`, { event: "interface_up" });
     else
       this.log.warnOften(
         "interface down",
         `${name} is down: nothing is captured until it is up again (ip link set ${name} up)`,
+        { event: "interface_down" },
       );
   }
 
-  /** Whom the mirror frames were for that were not for us: told once, if none was. */
-  strangers({ vnis, ports }: Strangers): void {
-    const { vnis: ourVnis, ports: ourPorts } = this.options;
-    const wanted = ourPorts.join(" or ");
-    // Plain frames are of whatever this host talks: that there is more than ours says nothing.
-    if (this.counters.frames.segments > 0 || this.options.encapsulation === "none") return;
-    const [otherVnis, otherPorts] = [total(vnis), total(ports)];
-    if (otherPorts >= STRANGERS_MIN) {
-      this.once(
-        "port",
-        `${otherPorts} mirrored segments of ${vniName(ourVnis)} were for port ${listed(ports)}, none for ${wanted}: is original_destination_port the one that production listens on?`,
-      );
-    } else if (otherVnis >= STRANGERS_MIN && ourVnis !== "any") {
-      this.once(
-        "VNI",
-        `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${ourVnis.join(" or ")}: is it the mirror session's VNI?`,
-      );
+  /** Whom the mirror frames were for that were not for us: told once, if none was, or none was HTTP. */
+  strangers(strangers: Strangers): void {
+    const { wrong_port: port, wrong_vni: vni } = misdirected(this.counters, strangers, this.options);
+    if (port !== undefined) this.once("wrong_port", port);
+    if (vni !== undefined) this.once("wrong_vni", vni);
+  }
+
+  /** What has begun to be wrong since the last look, and what has ended. */
+  problems(begun: readonly Problem[], ended: readonly Problem[]): void {
+    const nowMs = this.now();
+    for (const { kind, message } of begun) {
+      const isNew = nowMs - (this.problemsMs.get(kind) ?? -Infinity) >= PROBLEM_AGAIN_MS;
+      if (PROBLEMS_TOLD[kind] === undefined || !isNew) continue;
+      this.problemsMs.set(kind, nowMs);
+      this.untoldEnds.add(kind);
+      this.log.warn(message, { event: kind });
+    }
+    for (const { kind, since_ms } of ended) {
+      if (!this.untoldEnds.delete(kind)) continue;
+      const durationMs = Math.max(nowMs - since_ms, 0);
+      this.log.info(`${PROBLEMS_TOLD[kind]!.over}, after ${(durationMs / 1000).toFixed(0)} s`, {
+        event: `${kind}_ended`,
+        duration_ms: Math.round(durationMs),
+      });
     }
   }
 
@@ -156,7 +197,7 @@ export class RunReport {
     }
     if (frames.dropped[Drop.UNSUPPORTED_LINK_TYPE]! > 0) {
       this.once(
-        "link type",
+        "link_type",
         "Some frames have a link type that cannot be read here: they are counted (frames.dropped.unsupported_link_type)",
       );
     }
@@ -181,6 +222,7 @@ export class RunReport {
     if (nowMs - this.lastDropMs > DROP_BURST_MS) {
       this.log.warn(
         `The kernel dropped ${count} frames before they were read: raise --capture-buffer-mib, or give the program more CPU (frames.kernel_dropped goes on counting)`,
+        { event: "kernel_dropped", frames: count },
       );
     }
     this.lastDropMs = nowMs;
@@ -201,7 +243,7 @@ export class RunReport {
         `${leftOut(this.counters)
           .map((words) => `, ${words}`)
           .join("")} so far`,
-      this.counters.snapshot(),
+      { event: "interval", ...this.counters.snapshot() },
     );
   }
 
@@ -209,27 +251,22 @@ export class RunReport {
   totals(): void {
     this.log.finish();
     const totals = this.counters.snapshot();
-    const { frames, flows, reassembly, requests, responses, upstream } = totals;
-    const unsent = Object.entries(requests.dropped).filter(([reason, count]) => count > 0 && !isByPolicy(reason));
+    const { frames, refused, flows, reassembly } = totals;
     const chosenAway = leftOut(this.counters);
     const dropped = Object.entries(frames.dropped).filter(([, count]) => count > 0);
     const lines = [
       `Totals: ${frames.captured} frames captured, of which ${frames.segments} were segments of ours`,
       ...(dropped.length > 0 ? [`Not ours: ${dropped.map(([reason, count]) => `${count} ${reason}`).join(", ")}`] : []),
+      ...(refused.frames > 0 ? [`Rejected by the kernel's filter: ${rejected(refused)}`] : []),
       `Flows: ${flows.opened} opened, ${flows.picked_up} picked up, ${flows.closed} closed, ${flows.evicted} evicted`,
       `Reassembly: ${reassembly.gaps} gaps (${reassembly.gap_bytes} bytes), ${reassembly.out_of_order} segments out of order, ${reassembly.retransmitted_bytes} bytes retransmitted`,
-      ...(requests.seen > 0
-        ? [
-            `Requests: ${requests.seen} seen, ${requests.forwarded} forwarded, ${requests.damaged} damaged` +
-              unsent.map(([reason, count]) => `, ${count} dropped (${reason})`).join(""),
-            `Answers: ${requests.answered} (${["1xx", "2xx", "3xx", "4xx", "5xx"].map((group) => `${responses[group as "2xx"]} ${group}`).join(", ")}), ${responses.unanswered} requests unanswered` +
-              (responses.cancelled > 0 ? `, ${responses.cancelled} cancelled` : ""),
-          ]
-        : []),
-      ...(chosenAway.length > 0 ? [`Left out by policy: ${chosenAway.join(", ")}`] : []),
-      `Endpoint: ${upstream.bytes} bytes on ${upstream.connects} connections, ${upstream.connect_errors} could not be made, ${upstream.broken} broke, ${upstream.given_up} were given up, ${upstream.lost_bytes} bytes lost`,
+      ...destinationLines(totals, "Requests", "Answers", "Endpoint", chosenAway),
+      ...totals.destinations.flatMap((each) =>
+        destinationLines(each, `${each.address}: requests`, `${each.address}: answers`, each.address, []),
+      ),
     ];
-    if (this.log.format === "json") this.log.info(lines[0]!, totals);
+    lines.push(...scheduleLines(totals.schedule));
+    if (this.log.format === "json") this.log.info(lines[0]!, { event: "totals", ...totals });
     else for (const line of lines) this.log.info(line);
   }
 
@@ -264,12 +301,43 @@ export class RunReport {
   private once(kind: string, message: string): void {
     if (this.told.has(kind)) return;
     this.told.add(kind);
-    this.log.warn(message);
+    this.log.warn(message, { event: kind });
   }
 
-  private get endpointName(): string {
-    return addressName(this.options.address);
+  private upstreamOf(destination: number): Counters["upstream"] {
+    return (destination === 0 ? this.counters : this.counters.destinations[destination - 1]!).upstream;
   }
+
+  private nameOf(destination: number): string {
+    return addressName(this.destinations[destination]!);
+  }
+}
+
+/** What became of requests at one destination, and of its connections; each line begins with its name. */
+function destinationLines(
+  { requests, responses, upstream }: Pick<CountersSnapshot, "requests" | "responses" | "upstream">,
+  ofRequests: string,
+  ofResponses: string,
+  ofConnections: string,
+  chosenAway: readonly string[],
+): string[] {
+  const unsent = Object.entries(requests.dropped).filter(([reason, count]) => count > 0 && !isByPolicy(reason));
+  const classes = (["1xx", "2xx", "3xx", "4xx", "5xx"] as const).map((group) => `${responses[group]} ${group}`);
+  return [
+    ...(requests.seen > 0
+      ? [
+          `${ofRequests}: ${requests.seen} seen, ${requests.forwarded} forwarded, ${requests.damaged} damaged` +
+            unsent.map(([reason, count]) => `, ${count} dropped (${reason})`).join("") +
+            (requests.skipped_request_lines > 0
+              ? `, ${requests.skipped_request_lines} passed over behind gaps (skipped_request_lines)`
+              : ""),
+          `${ofResponses}: ${requests.answered} (${classes.join(", ")}), ${responses.unanswered} requests unanswered` +
+            (responses.cancelled > 0 ? `, ${responses.cancelled} cancelled` : ""),
+        ]
+      : []),
+    ...(chosenAway.length > 0 ? [`Left out by policy: ${chosenAway.join(", ")}`] : []),
+    `${ofConnections}: ${upstream.bytes} bytes on ${upstream.connects} connections, ${upstream.connect_errors} could not be made, ${upstream.broken} broke, ${upstream.given_up} were given up, ${upstream.lost_bytes} bytes lost`,
+  ];
 }
 
 function isByPolicy(reason: string): boolean {
@@ -287,28 +355,23 @@ function leftOut({ requests, streams }: Counters): string[] {
   ];
 }
 
-/** The mirror sessions' VNIs, as messages name them. */
-export function vniName(vnis: readonly number[] | "any"): string {
-  return vnis === "any" ? "any VNI" : `VNI ${vnis.join(", ")}`;
+/** With --speed: how the schedule was kept, and why not. */
+function scheduleLines({ on_time, late, held }: ScheduleCounters): string[] {
+  if (on_time + late + held === 0) return [];
+  return [`Schedule: ${on_time} frames on time, ${late} late, ${held} held back by the endpoint`];
 }
 
 function plural(count: number, noun: string): string {
   return count === 1 ? noun : `${noun}s`;
 }
 
+/** What the kernel's filter refused, and of a sample, what it was. */
+function rejected({ frames, sampled, dropped }: CountersSnapshot["refused"]): string {
+  const found = Object.entries(dropped).filter(([, count]) => count > 0);
+  const sample = found.map(([reason, count]) => `${count} ${reason}`).join(", ");
+  return `${frames} mirror frames${sampled === 0 ? "" : ` (of ${sampled} that were looked at: ${sample})`}`;
+}
+
 function perSecond(count: number, seconds: number): string {
   return Math.round(count / seconds).toLocaleString("en-US");
-}
-
-function total(counts: Map<number, number>): number {
-  let sum = 0;
-  for (const count of counts.values()) sum += count;
-  return sum;
-}
-
-/** The most frequent ones. */
-function listed(counts: Map<number, number>): string {
-  const byCount = [...counts].sort(([, a], [, b]) => b - a);
-  const shown = byCount.slice(0, STRANGERS_SHOWN_MAX).map(([key]) => key);
-  return shown.join(", ") + (byCount.length > shown.length ? " …" : "");
 }

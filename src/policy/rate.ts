@@ -5,12 +5,14 @@
  * and no second begins with a burst.
  */
 
-/** How long a place that nobody takes is kept: requests come in batches. */
-export const BURST_MS = 50;
+/** How long a place that nobody takes is kept: requests come in batches, and threads wait for their turn. */
+export const BURST_MS = 200;
+/** Places of so long are there when the first request comes, which may come with others. */
+export const START_MS = 50;
 /** So many are kept in any case: at a low rate, requests that come unevenly would leave most places empty. */
 export const BURST_PLACES_MIN = 10;
-/** Time that runs back so far was set back: what it was before does not count. */
-export const STEP_BACK_MS = 10_000;
+/** Time that leaps so far, ahead or back, begins anew: it was a wrong stamp, or the clock was set, or a long silence. */
+export const LEAP_MS = 10_000;
 
 /** What the threads share, to be made once a run. */
 export function sharedRate(): SharedArrayBuffer {
@@ -20,9 +22,9 @@ export function sharedRate(): SharedArrayBuffer {
 export class Rate {
   private readonly last: BigInt64Array;
   private readonly burst: bigint;
-  /** Places that are kept when the first request comes. */
+  /** Places that are kept when time begins. */
   private readonly first: bigint;
-  private readonly stepBack: bigint;
+  private readonly leap: bigint;
 
   constructor(
     private readonly perSecond: number,
@@ -30,9 +32,9 @@ export class Rate {
   ) {
     this.last = new BigInt64Array(shared);
     const inBurst = Math.ceil((perSecond * BURST_MS) / 1000);
-    this.first = BigInt(inBurst);
+    this.first = BigInt(Math.ceil((perSecond * START_MS) / 1000));
     this.burst = BigInt(Math.max(inBurst, Math.min(perSecond, BURST_PLACES_MIN)));
-    this.stepBack = BigInt(Math.ceil((perSecond * STEP_BACK_MS) / 1000));
+    this.leap = BigInt(Math.ceil((perSecond * LEAP_MS) / 1000));
   }
 
   /** Takes a place for a request at this time. False: there is none. */
@@ -47,7 +49,7 @@ export class Rate {
   }
 
   private placeBehind(last: bigint, now: bigint): bigint {
-    if (last === 0n || last - now > this.stepBack) return now - this.first + 1n;
+    if (now - last > this.leap || last - now > this.leap) return now - this.first + 1n;
     const oldest = now - this.burst;
     return (last > oldest ? last : oldest) + 1n;
   }

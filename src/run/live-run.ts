@@ -1,20 +1,21 @@
 /** Capturing on an interface until a signal comes: the shards' threads do, the main thread looks on. */
 import { availableParallelism } from "node:os";
+import { addressName } from "../address.ts";
 import { InterfaceState } from "../capture/interface.ts";
 import { guardPort } from "../capture/port-guard.ts";
 import type { Config } from "../config.ts";
 import { tunnelPort } from "../decode/tunnel.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Log } from "../observe/log.ts";
-import { type RunReport, vniName } from "../observe/report.ts";
-import { hurry } from "./priority.ts";
+import { type Surroundings, vniName } from "../observe/problems.ts";
+import type { RunReport } from "../observe/report.ts";
+import { giveWay, hurry } from "./priority.ts";
 import { SecondLook } from "./second-look.ts";
 import { Shards, type StartThread } from "../shard/shards.ts";
 import type { Stop } from "./stop.ts";
+import type { Watched } from "./watch.ts";
 
-const LOOK_MS = 1000;
-
-export class LiveRun {
+export class LiveRun implements Watched {
   private constructor(
     private readonly shards: Shards,
     private readonly secondLook: SecondLook,
@@ -60,11 +61,9 @@ export class LiveRun {
   /** Captures until `stop` is requested. Throws RefusalError, ShardError. */
   async run(stop: Stop): Promise<void> {
     this.begin();
-    const ticker = setInterval(() => this.look(), LOOK_MS);
     try {
       await stop.unless(this.shards.failure);
     } finally {
-      clearInterval(ticker);
       this.look();
     }
   }
@@ -78,20 +77,25 @@ export class LiveRun {
     });
   }
 
-  private begin(): void {
-    const { interfaceName, vnis, ports, address, threads } = this.config;
-    this.shards.begin();
-    this.log.info(
-      `Capturing on ${interfaceName}: ${vniName(vnis)}, port ${ports.join(", ")}, forwarding to ${address.host} port ${address.port}` +
-        `${address.isSecure === true ? " with TLS" : ""} (${counted(threads, "thread")})`,
-    );
+  look(): Surroundings {
+    const { shards, secondLook } = this;
+    shards.addUp();
+    secondLook.take();
+    const isInterfaceUp = this.interfaceState.look();
+    this.report.interfaceIs(isInterfaceUp, this.config.interfaceName!);
+    this.report.strangers(secondLook.strangers);
+    return { gauges: shards.gauges, isInterfaceUp, strangers: secondLook.strangers };
   }
 
-  private look(): void {
-    this.shards.addUp();
-    this.secondLook.take();
-    this.report.interfaceIs(this.interfaceState.look(), this.config.interfaceName!);
-    this.report.strangers(this.secondLook.strangers);
+  private begin(): void {
+    const { interfaceName, vnis, ports, address, also, threads } = this.config;
+    this.shards.begin();
+    // Whoever asks --admin takes no time from shards.
+    if (this.config.admin !== undefined) giveWay();
+    this.log.info(
+      `Capturing on ${interfaceName}: ${vniName(vnis)}, port ${ports.join(", ")}, forwarding to ${address.host} port ${address.port}` +
+        `${address.isSecure === true ? " with TLS" : ""}${also.map((each) => `, also to ${addressName(each)}`).join("")} (${counted(threads, "thread")})`,
+    );
   }
 }
 

@@ -2,11 +2,13 @@
  * The process's share of busy cores: a frame that is not read in time is lost, and a request not forwarded in time
  * piles up.
  */
-import { closeSync, constants, openSync, writeSync } from "node:fs";
-import { setPriority } from "node:os";
+import { closeSync, constants as fileConstants, openSync, writeSync } from "node:fs";
+import { constants, getPriority, setPriority } from "node:os";
 
 /** The nice value asked for. */
 const CAPTURE_NICE = -10;
+/** How much higher the main thread's is, when the shards run. */
+const MAIN_NICE_MORE = 10;
 /**
  * Where the kernel groups processes by session (kernel.sched_autogroup_enabled), each session gets its share first, and
  * nice divides that share alone. The session's own nice value, for all of its processes, is set here (sched(7)).
@@ -32,6 +34,11 @@ export async function hurry(told: (refusal: string) => void): Promise<void> {
   if (refusal !== undefined) told(`The system gives the session no priority (${AUTOGROUP}): ${refusal}`);
 }
 
+/** Lets those that this thread has started go before it: what the main thread does can wait. */
+export function giveWay(): void {
+  setPriority(Math.min(getPriority() + MAIN_NICE_MORE, constants.priority.PRIORITY_LOW));
+}
+
 /** Returns why it is refused; undefined where it is not, or sessions are not grouped. */
 async function setAutogroup(): Promise<string | undefined> {
   for (let tries = 1; ; tries++) {
@@ -48,7 +55,7 @@ async function setAutogroup(): Promise<string | undefined> {
 }
 
 function writeAutogroup(): void {
-  const fd = openSync(AUTOGROUP, constants.O_WRONLY);
+  const fd = openSync(AUTOGROUP, fileConstants.O_WRONLY);
   try {
     writeSync(fd, String(CAPTURE_NICE));
   } finally {

@@ -2,11 +2,14 @@
  * A run from start to end: an interface that shards share, or a savefile for one of them. Signals stop it
  * in order: capturing first, then what waits is delivered, then responses may come in for a while.
  */
-import { statSync } from "node:fs";
 import { isatty } from "node:tty";
-import { Savefile } from "../capture/savefile.ts";
+import { addressName } from "../address.ts";
+import { Admin } from "../admin/admin.ts";
+import { nameOf } from "../capture/byte-source.ts";
+import { openSavefiles, sizeOf } from "../capture/savefiles.ts";
 import { becomeUser, findUser } from "../capture/user.ts";
 import type { Config } from "../config.ts";
+import { hurry } from "./priority.ts";
 import { Clock } from "../clock.ts";
 import { DRAIN_MS } from "../shard/drain.ts";
 import { RefusalError, ShardError } from "../errors.ts";
@@ -14,14 +17,14 @@ import { LiveRun } from "./live-run.ts";
 import { Counters } from "../observe/counters.ts";
 import { Log } from "../observe/log.ts";
 import { Progress } from "../observe/progress.ts";
+import { Problems } from "../observe/problems.ts";
 import { RunReport } from "../observe/report.ts";
 import { SummaryFile } from "../observe/summary-file.ts";
 import { SavefileRun } from "./savefile-run.ts";
 import type { StartThread } from "../shard/shards.ts";
 import { type Stop, stopSignal } from "./stop.ts";
 import { VERSION_LINE } from "../version.ts";
-
-const REPORT_MS = 1000;
+import { Watch, type Watched } from "./watch.ts";
 
 const STATUS_DONE = 0;
 const STATUS_NOT_DONE = 1;
@@ -40,12 +43,15 @@ export async function run(config: Config, startThread: StartThread): Promise<num
       `${signal}: no more is captured; responses may come in for up to ${DRAIN_MS / 1000} s (again to end at once)`,
     ),
   );
-  const counters = new Counters();
+  const counters = new Counters(config.also.map(addressName));
   const report = new RunReport(log, counters, config, clock.now);
+  const admin = config.admin === undefined ? undefined : new Admin(config, clock.now);
+  const watch = new Watch(counters, new Problems(config), report, admin, clock.now);
   log.debug(VERSION_LINE);
-  if (config.tlsInsecure && config.address.isSecure === true) {
+  if (admin !== undefined) log.info(`Serving metrics, health and a status page at ${admin.url}`);
+  if (config.tlsInsecure && [config.address, ...config.also].some(({ isSecure }) => isSecure === true)) {
     log.warn(
-      "Certificates are not verified (--tls-insecure): whoever answers at the endpoint's address gets what is forwarded",
+      "Certificates are not verified (--tls-insecure): whoever answers at an https:// address gets what is forwarded",
     );
   }
 
@@ -58,23 +64,24 @@ export async function run(config: Config, startThread: StartThread): Promise<num
     becomeUser(user);
     log.debug(`Running as ${user.name}`);
   }
-  const ticker = setInterval(() => report.tick(), REPORT_MS);
-  let status = source === undefined ? STATUS_DONE : await runToEnd(source, stop, log);
-  clearInterval(ticker);
-  report.tick();
+  if (source !== undefined) watch.start(source);
+  watch.phase = config.read === undefined ? "capturing" : "reading";
+  let status = source === undefined ? STATUS_DONE : await runToEnd(source, stop, log, watch);
+  watch.stop();
+  admin?.close();
   if (status === STATUS_DONE || counters.frames.captured > 0) report.totals();
-  summary?.write(counters.snapshot());
+  summary?.write({ ...counters.snapshot(), ...(admin === undefined ? {} : { admin: admin.counters }) });
   if (config.read !== undefined && report.unforwarded(config.mode)) status = STATUS_NOT_DONE;
   return status;
 }
 
 /** Where the frames come from. */
-interface Source {
+interface Source extends Watched {
   run(stop: Stop): Promise<void>;
   finish(stop: Stop): Promise<void>;
 }
 
-async function runToEnd(source: Source, stop: Stop, log: Log): Promise<number> {
+async function runToEnd(source: Source, stop: Stop, log: Log, watch: Watch): Promise<number> {
   // What came before the machine refused to go on is still forwarded.
   const refused = (error: unknown): number => {
     if (!(error instanceof RefusalError)) throw error;
@@ -83,6 +90,7 @@ async function runToEnd(source: Source, stop: Stop, log: Log): Promise<number> {
   };
   try {
     const status = await source.run(stop).then(() => STATUS_DONE, refused);
+    watch.phase = "stopping";
     await source.finish(stop);
     return status;
   } catch (error) {
@@ -92,18 +100,21 @@ async function runToEnd(source: Source, stop: Stop, log: Log): Promise<number> {
   }
 }
 
-/** Throws RefusalError. */
-function startReading(
+/** Rejects with RefusalError. */
+async function startReading(
   config: Config,
-  path: string,
+  paths: readonly string[],
   counters: Counters,
   report: RunReport,
   log: Log,
   clock: Clock,
-): SavefileRun {
-  const savefile = Savefile.open(path);
+): Promise<SavefileRun> {
+  const open = () => openSavefiles(paths, config.follow, (error) => log.error(error.message));
+  const savefiles = await open();
+  // A schedule that is to be kept needs the processor in time, as an interface does.
+  if (config.speed !== "max") void hurry((refusal) => log.debug(refusal));
   const showsProgress = log.format === "pretty" && isatty(2);
-  const progress = showsProgress ? new Progress(path === "-" ? 0 : statSync(path).size, clock.now) : undefined;
-  log.info(`Reading ${path === "-" ? "standard input" : path}`);
-  return new SavefileRun(savefile, config, counters, report, clock, progress);
+  const progress = showsProgress ? new Progress(sizeOf(paths, config.follow), clock.now) : undefined;
+  log.info(`Reading ${paths.map(nameOf).join(", ")}`);
+  return new SavefileRun(savefiles, config, counters, report, clock, progress, open);
 }

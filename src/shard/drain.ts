@@ -5,6 +5,8 @@ import type { Shard } from "./shard.ts";
 /** How long responses may come in after a signal. */
 export const DRAIN_MS = 5000;
 const TICK_MS = 5;
+/** The endpoint has come to its end: further destinations that have done nothing for so long are not waited for. */
+const FURTHER_SILENCE_MS = DRAIN_MS;
 /** Flows that are ended at once when nothing more comes. */
 const FINISH_FLOWS = 1024;
 
@@ -30,7 +32,8 @@ export async function drain(shard: Shard, now: () => number, stop: Stopping): Pr
   while (!shard.isSettled) {
     const nowMs = now();
     if (stop.requested && deadlineMs === Infinity) deadlineMs = nowMs + DRAIN_MS;
-    if (nowMs >= deadlineMs) shard.destination.terminate();
+    if (nowMs >= deadlineMs) shard.terminate();
+    shard.giveUpSilent(FURTHER_SILENCE_MS);
     shard.tick();
     await Bun.sleep(TICK_MS);
   }

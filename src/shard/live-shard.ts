@@ -1,4 +1,5 @@
 /** A shard on an interface, in a thread of its own: frames as they come, and the endpoint's responses. */
+import { addressName } from "../address.ts";
 import { createFanout, joinFanout } from "../capture/fanout.ts";
 import { fanoutProgram } from "../filter/fanout-program.ts";
 import { FrameWait } from "../capture/frame-wait.ts";
@@ -13,6 +14,7 @@ import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
 import { bunConnector } from "../forward/socket.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import { Counters } from "../observe/counters.ts";
+import type { Gauges } from "../observe/gauges.ts";
 import type { Shared } from "./messages.ts";
 import { Shard, type ShardReport } from "./shard.ts";
 import { shardOptions } from "./setup.ts";
@@ -33,9 +35,11 @@ const LAST_FRAMES_MS = 30;
 const CAPTURE_BUFFER_MIB_MIN = 8;
 
 export class LiveShard {
-  readonly counters = new Counters();
+  readonly counters: Counters;
   private readonly clock = new Clock();
   private readonly shard: Shard;
+  /** Its number among several; undefined: there is one. */
+  private readonly thread: number | undefined;
   private readonly capture: LiveCapture;
   private readonly memory: MemoryGuard;
   /** Undefined before {@link accept}. */
@@ -47,9 +51,11 @@ export class LiveShard {
   constructor(
     private readonly config: Config,
     shards: number,
-    report: ShardReport,
+    private readonly report: ShardReport,
     shared: Shared,
   ) {
+    this.thread = shards === 1 ? undefined : Atomics.add(new Int32Array(shared.threads), 0, 1) + 1;
+    this.counters = new Counters(config.also.map(addressName));
     const own = shared.own === null ? undefined : new OwnConnections(shared.own);
     const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
     const options = { ...shardOptions(config, shards, shared.rate), own };
@@ -82,6 +88,7 @@ export class LiveShard {
   async accept(): Promise<void> {
     const { encapsulation, vxlanPort, vnis, ports } = this.config;
     this.wait = await FrameWait.create(this.capture.fd);
+    await this.shard.record(this.config, this.report, this.thread);
     this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, encapsulation, vxlanPort, vnis, ports }));
   }
 
@@ -125,7 +132,8 @@ export class LiveShard {
       shard.advance(nowMs);
       memory.check();
       if (nowMs >= statsDueMs) {
-        statsDueMs = nowMs + STATS_MS;
+        // All shards at the same times, which the main thread looks between: no sum misses one.
+        statsDueMs = (Math.floor(nowMs / STATS_MS) + 1) * STATS_MS;
         this.countKernelDrops();
         counted();
       }
@@ -138,11 +146,16 @@ export class LiveShard {
     capture.close();
   }
 
+  takeGauges(): Gauges {
+    return this.shard.takeGauges();
+  }
+
   /** Forwards what was captured, and waits for its responses, but not for ever. */
   async finish(): Promise<void> {
     const stop = { requested: true };
     await finish(this.shard, this.memory, stop);
     await drain(this.shard, this.clock.now, stop);
+    await this.shard.endRecord();
   }
 
   private countKernelDrops(): void {

@@ -3,6 +3,7 @@ import type { Config } from "../config.ts";
 import type { SharedConnections } from "../forward/own-connections.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Counters } from "../observe/counters.ts";
+import type { Gauges } from "../observe/gauges.ts";
 
 /** What the shards of a run have in common. */
 export interface Shared {
@@ -10,6 +11,8 @@ export interface Shared {
   readonly rate: SharedArrayBuffer;
   /** Our connections that may be among the frames; null: none can be. */
   readonly own: SharedConnections | null;
+  /** A counter of threads, of which each takes its number: for what each has of its own in the file system. */
+  readonly threads: SharedArrayBuffer;
 }
 
 export type ToShard =
@@ -30,9 +33,9 @@ export type FromShard =
   | { kind: "accepting" }
   | { kind: "closed" }
   | { kind: "refusing" }
-  | { kind: "finished"; counters: Counters }
+  | { kind: "finished"; counters: Counters; gauges: Gauges }
   /** Sent every now and then. */
-  | { kind: "counters"; counters: Counters }
+  | { kind: "counters"; counters: Counters; gauges: Gauges }
   /** A call of {@link ShardReport}, for the main thread to tell. */
   | { kind: "told"; call: ReportCall }
   /** The machine refuses (RefusalError): the shard has ended. */

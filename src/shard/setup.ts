@@ -22,12 +22,11 @@ export function shardOptions(config: Config, shards: number, rate?: SharedArrayB
     connectTimeoutMs: isRead ? config.outageTimeoutS * 1000 : config.connectTimeoutMs,
     headerTimeoutMs: config.headerTimeoutS * 1000,
     maxResponseMs: config.maxResponseSeconds * 1000,
-    measuresDelay: !isRead,
+    measuresDelay: !isRead || config.speed !== "max",
     sourceWaits: isRead,
     policy: policyOf(config, rate),
-    tls:
-      config.address.isSecure === true
-        ? readTls(config, config.mode === "http" ? HTTP_1_1 : "", config.connectTimeoutMs)
-        : null,
+    tls: [config.address, ...config.also].some(({ isSecure }) => isSecure === true)
+      ? readTls(config, config.mode === "http" ? HTTP_1_1 : "", config.connectTimeoutMs)
+      : null,
   };
 }

@@ -3,13 +3,16 @@
  * records come from, and shares nothing with another shard.
  */
 import { Budget } from "../memory/budget.ts";
+import type { Config } from "../config.ts";
+import { Recorder, type RecordReport } from "../capture/recorder.ts";
 import type { RecordSource } from "../capture/record-source.ts";
 import { Decoder, type DecoderOptions } from "../decode/decoder.ts";
-import { SEGMENT } from "../decode/drop-reason.ts";
+import { Drop, SEGMENT } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
 import { FlowTable } from "../flow/flow-table.ts";
 import { Destination } from "../forward/destination.ts";
-import type { DestinationReport } from "../forward/destination-options.ts";
+import type { ForwardCounters } from "../forward/counters.ts";
+import { type DestinationReport, reportOf } from "../forward/destination-options.ts";
 import { HeldMemory } from "../forward/held-memory.ts";
 import { Load } from "../forward/load.ts";
 import { Tls, type TlsMaterial } from "../forward/tls.ts";
@@ -21,11 +24,14 @@ import { TcpMode, type TcpOptions } from "../forward/tcp-mode.ts";
 import { ArrayPool } from "../memory/array-pool.ts";
 import type { DryRun } from "../policy/dry-run.ts";
 import type { Counters } from "../observe/counters.ts";
+import type { Gauges } from "../observe/gauges.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
 export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
   readonly mode: "http" | "tcp";
   readonly address: ForwardAddress;
+  /** Further destinations. */
+  readonly also: readonly ForwardAddress[];
   readonly maxPendingPackets: number;
   readonly gapTimeoutMs: number;
   readonly idleTimeoutMs: number;
@@ -38,34 +44,57 @@ export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
   readonly tls: TlsMaterial | null;
 }
 
+/** What is asked of a record. */
+export type RecordConfig = Pick<Config, "record" | "recordMaxMib" | "recordFiles">;
+/** Of --max-buffer-mib, what further destinations have, in equal parts: so none can take what another needs. */
+const FURTHER_SHARE = 1 / 2;
+
 /** Where a shard's troubles are told. */
-export type ShardReport = DestinationReport & HttpReport;
+export type ShardReport = DestinationReport & HttpReport & RecordReport;
 
 export class Shard {
+  /** The endpoint. */
   readonly destination: Destination;
+  /** Those beside it. */
+  readonly further: readonly Destination[];
   private readonly decoder: Decoder;
   private readonly flows: FlowTable;
   /** Null: --mode tcp. */
   private readonly http: HttpMode | null;
   private readonly readAhead: ReadAhead;
   private readonly sourceWaits: boolean;
+  /** Null: nothing is recorded. */
+  private recorder: Recorder | null = null;
 
   /** `now`: milliseconds since 1970, with fractions. Throws RefusalError. */
-  constructor(options: ShardOptions, counters: Counters, report: ShardReport, connector: Connector, now: () => number) {
-    const budget = new Budget(options.maxBufferMib * 2 ** 20);
-    const { tls } = options;
-    this.destination = new Destination(
-      { ...options, tls: tls === null ? null : new Tls(options.address.host, tls) },
-      counters,
-      new HeldMemory(budget, new ArrayPool()),
-      report,
-      connector,
-      now,
+  constructor(
+    options: ShardOptions,
+    private readonly counters: Counters,
+    report: DestinationReport & HttpReport,
+    connector: Connector,
+    now: () => number,
+  ) {
+    const { tls, also } = options;
+    const bufferBytes = options.maxBufferMib * 2 ** 20;
+    const furtherBytes = also.length === 0 ? 0 : bufferBytes * FURTHER_SHARE;
+    const budget = new Budget(bufferBytes - furtherBytes);
+    const pool = new ArrayPool();
+    const destination = (address: ForwardAddress, own: ForwardCounters, memory: Budget, told: DestinationReport) => {
+      const isSecure = address.isSecure === true && tls !== null;
+      const ownOptions = { ...options, address, tls: isSecure ? new Tls(address.host, tls) : null };
+      return new Destination(ownOptions, own, new HeldMemory(memory, pool), told, connector, now);
+    };
+    this.destination = destination(options.address, counters, budget, report);
+    this.further = also.map((address, i) =>
+      destination(address, counters.destinations[i]!, new Budget(furtherBytes / also.length), reportOf(report, i + 1)),
     );
     this.decoder = new Decoder(options, counters);
-    this.http = options.mode === "http" ? new HttpMode(this.destination, options, report, this.decoder.clock) : null;
+    this.http =
+      options.mode === "http"
+        ? new HttpMode(this.destination, options, report, this.decoder.clock, this.further)
+        : null;
     if (this.http !== null) this.decoder.clock.listen(this.http);
-    const opener = this.http ?? new TcpMode(this.destination, options);
+    const opener = this.http ?? new TcpMode(this.destination, options, this.further);
     this.flows = new FlowTable(options, counters, budget, opener, this.decoder.clock);
     this.readAhead = new ReadAhead(this.destination, this.http?.load ?? new Load());
     this.sourceWaits = options.sourceWaits;
@@ -77,7 +106,7 @@ export class Shard {
    */
   process(source: RecordSource, recordsMax: number): boolean {
     const { bytes, view } = source;
-    this.destination.beginBatch();
+    this.beginBatch();
     let more = true;
     for (let count = 0; count < recordsMax && !this.isBehind && (more = source.next()); count++) {
       const outcome = this.decoder.decode(
@@ -89,9 +118,41 @@ export class Shard {
         source.timestampMs,
       );
       if (outcome === SEGMENT) this.flows.accept(this.decoder.segment);
+      if (this.recorder !== null && (outcome === SEGMENT || outcome === Drop.FRAGMENT))
+        this.recorder.add(source.bytes, source.offset, source.length, source.linkType, source.timestampMs);
     }
     this.flush();
+    this.recorder?.flush();
     return more;
+  }
+
+  /** From now on what is ours is recorded, if that is asked for. `thread`: of several. Rejects with RefusalError. */
+  async record(config: RecordConfig, report: RecordReport, thread?: number): Promise<void> {
+    const { record: path, recordMaxMib, recordFiles: files } = config;
+    if (path === undefined) return;
+    const options = { path, fileBytesMax: recordMaxMib * 2 ** 20, files, thread };
+    this.recorder = await Recorder.open(options, this.counters.record, report);
+  }
+
+  /** Writes what is recorded to its end. */
+  async endRecord(): Promise<void> {
+    await this.recorder?.end();
+    this.recorder = null;
+  }
+
+  /** How things stand, for the main thread to show: call it once an interval. */
+  takeGauges(): Gauges {
+    const { destination, http } = this;
+    return {
+      waiting_requests: http?.load.waitingRequests ?? 0,
+      longest_waiting_requests: http?.load.takeLongest() ?? 0,
+      requests_in_flight: http?.load.awaitingPipes ?? 0,
+      upstream_open: destination.openCount,
+      upstream_unsettled: destination.unsettledCount,
+      buffer_bytes: destination.memory.budget.usedBytes,
+      connected_ms: destination.connectedMs,
+      unconnected_ms: destination.unconnectedMs,
+    };
   }
 
   /** What a dry run has found; null: it is none. */
@@ -111,17 +172,38 @@ export class Shard {
 
   /** Whether something waits for what the endpoint does: a response, bytes taken, a connection made. */
   get awaitsEndpoint(): boolean {
-    return this.destination.isAwaited || (this.http !== null && this.http.load.waitingRequests > 0);
+    if (this.destination.isAwaited || (this.http !== null && this.http.load.waitingRequests > 0)) return true;
+    return this.further.some(({ isLively }) => isLively);
   }
 
   /** Whether everything that was handed on has come to its end. */
   get isSettled(): boolean {
+    return this.isEndpointSettled && this.further.every(({ openCount }) => openCount === 0) && this.hasNoFurtherWork;
+  }
+
+  private get isEndpointSettled(): boolean {
     return this.destination.openCount === 0 && (this.http === null || this.http.load.busyPipes === 0);
+  }
+
+  private get hasNoFurtherWork(): boolean {
+    return this.http === null || this.http.further.every(({ load }) => load.busyPipes === 0);
+  }
+
+  /** Gives up what the endpoint does not wait for: further destinations that have long done nothing. */
+  giveUpSilent(silenceMs: number): void {
+    if (this.further.length === 0 || !this.isEndpointSettled) return;
+    for (const destination of this.further) if (destination.silenceMs >= silenceMs) destination.terminate();
+  }
+
+  /** Gives up every connection, for good. */
+  terminate(): void {
+    this.destination.terminate();
+    for (const destination of this.further) destination.terminate();
   }
 
   /** Time passes, whether or not frames come: `captureMs` is the capture's time. */
   advance(captureMs: number): void {
-    this.destination.beginBatch();
+    this.beginBatch();
     this.decoder.advance(captureMs);
     this.flows.advance(captureMs);
     this.tick();
@@ -130,6 +212,7 @@ export class Shard {
   /** Time passes for the endpoint alone. */
   tick(): void {
     this.destination.tick();
+    for (const destination of this.further) destination.tick();
     this.flush();
   }
 
@@ -138,10 +221,15 @@ export class Shard {
    * behind it. False: there was none left.
    */
   finish(flowsMax = Infinity): boolean {
-    this.destination.beginBatch();
+    this.beginBatch();
     const some = this.flows.flush(flowsMax);
     this.flush();
     return some;
+  }
+
+  private beginBatch(): void {
+    this.destination.beginBatch();
+    for (const destination of this.further) destination.beginBatch();
   }
 
   /** Connections fill the budget: those that do nothing make room. */
@@ -155,6 +243,17 @@ export class Shard {
     destination.giveUpHolders();
   }
 
+  private flushFurther(): void {
+    this.http?.flushFurther();
+    for (const destination of this.further) {
+      if (this.http !== null) break;
+      destination.flush();
+      if (destination.isCrowded) destination.makeRoom();
+      destination.giveUpHolders();
+    }
+    if (this.http !== null) for (const further of this.http.further) further.relieve();
+  }
+
   /** The batch is over: what it brought leaves, in one write for each connection. */
   private flush(): void {
     this.http?.advance();
@@ -163,6 +262,7 @@ export class Shard {
     if (this.destination.isCrowded) this.makeRoom();
     // Where streams are passed on, all that is held waits for connections: their own cost may have filled it.
     else if (this.http === null) this.destination.relieve();
+    if (this.further.length > 0) this.flushFurther();
     this.flows.endBatch();
   }
 }

@@ -8,6 +8,7 @@ import type { Config } from "../config.ts";
 import { RefusalError, ShardError } from "../errors.ts";
 import { OwnConnections } from "../forward/own-connections.ts";
 import type { Counters } from "../observe/counters.ts";
+import { type Gauges, together } from "../observe/gauges.ts";
 import { sharedRate } from "../policy/rate.ts";
 import type { ShardReport } from "./shard.ts";
 import type { Answer, FromShard, ReportCall, ToShard } from "./messages.ts";
@@ -74,11 +75,21 @@ export class Shards {
     return this.threads.map(({ counters }) => counters).filter((counters) => counters !== undefined);
   }
 
+  /** How things stand in all of them together. */
+  get gauges(): Gauges {
+    return together(this.threads.map(({ gauges }) => gauges).filter((gauges) => gauges !== undefined));
+  }
+
   /** It goes no further where a thread fails. */
   private async startAll(stop: Stopping): Promise<string | undefined> {
     const { config, threads } = this;
     const own = config.encapsulation === "none" ? new OwnConnections().shared : null;
-    const open = { kind: "open", config, shards: config.threads, shared: { rate: sharedRate(), own } } as const;
+    const open = {
+      kind: "open",
+      config,
+      shards: config.threads,
+      shared: { rate: sharedRate(), own, threads: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT) },
+    } as const;
     const [first, ...others] = this.startSome() as [ShardThread, ...ShardThread[]];
     // The first makes the group, which the others join.
     const { libraryName, fanoutId } = await first.ask({ ...open, fanoutId: null }, "opened");
@@ -135,6 +146,7 @@ interface ThreadEvents {
 class ShardThread {
   /** As the shard last told them. */
   counters: Counters | undefined;
+  gauges: Gauges | undefined;
   private awaited: { kind: Answer["kind"]; resolve: (answer: Answer) => void } | undefined;
 
   constructor(
@@ -163,10 +175,11 @@ class ShardThread {
       this.events.told(message.call);
     } else if (message.kind === "refused") {
       this.events.refused(new RefusalError(message.message));
-    } else if (message.kind === "counters") {
-      this.counters = message.counters;
     } else {
-      if (message.kind === "finished") this.counters = message.counters;
+      if (message.kind === "counters" || message.kind === "finished") {
+        this.counters = message.counters;
+        this.gauges = message.gauges;
+      }
       if (this.awaited?.kind === message.kind) this.awaited.resolve(message);
     }
   }

@@ -23,6 +23,7 @@ const report: ShardReport = {
   givenUp: (...args) => tell({ name: "givenUp", args }),
   broken: (...args) => tell({ name: "broken", args }),
   foreign: (...args) => tell({ name: "foreign", args }),
+  recordFailed: (...args) => tell({ name: "recordFailed", args }),
 };
 
 async function follow(message: ToShard): Promise<void> {
@@ -40,7 +41,7 @@ async function follow(message: ToShard): Promise<void> {
       return;
     case "begin":
       // What was captured before the machine refuses to go on is still to be forwarded.
-      running = shard!.run(message.sinceMs, () => say({ kind: "counters", counters: shard!.counters })).catch(refused);
+      running = shard!.run(message.sinceMs, () => sayCounters("counters")).catch(refused);
       return running;
     case "close":
       shard!.close();
@@ -53,8 +54,12 @@ async function follow(message: ToShard): Promise<void> {
     case "finish":
       await running;
       await shard!.finish();
-      say({ kind: "finished", counters: shard!.counters });
+      sayCounters("finished");
   }
+}
+
+function sayCounters(kind: "counters" | "finished"): void {
+  say({ kind, counters: shard!.counters, gauges: shard!.takeGauges() });
 }
 
 /** Tells what the machine refuses. Anything else that is thrown is a bug, and ends the program (shards.ts). */

@@ -489,7 +489,6 @@ describe("a file that ends too early", () => {
 
 describe("what is no capture", () => {
   const neither = "it is neither pcap nor pcapng";
-  const compressed = "it is compressed (unpack it, or pipe it into --read -)";
   const capture = bytes(pcapHeader(LITTLE), pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: A }));
   const table: [name: string, content: Uint8Array, refusal: string][] = [
     ["text", bytes("GET / HTTP/1.1\r\nHost: not a capture\r\n\r\n"), neither],
@@ -498,9 +497,9 @@ describe("what is no capture", () => {
     ["2 MiB of zeros", new Uint8Array(2 * MIB), neither],
     ["a capture behind one more byte", bytes("x", capture), neither],
     ["a pcap magic number in mixed byte order", bytes([0xb2, 0xa1, 0xd4, 0xc3], capture.slice(4)), neither],
-    ["gzip", Bun.gzipSync(Uint8Array.from(capture)), compressed],
-    ["gzip of nothing", Bun.gzipSync(new Uint8Array(0)), compressed],
-    ["zstd", Bun.zstdCompressSync(capture), compressed],
+    ["text in gzip", Bun.gzipSync(Uint8Array.from(bytes("GET / HTTP/1.1\r\nHost: not a capture\r\n\r\n"))), neither],
+    ["gzip of nothing", Bun.gzipSync(new Uint8Array(0)), "it is empty"],
+    ["gzip in gzip", Bun.gzipSync(Bun.gzipSync(Uint8Array.from(capture))), neither],
   ];
   for (const [name, content, refusal] of table) {
     test(name, async () => {

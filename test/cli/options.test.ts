@@ -82,7 +82,33 @@ const DAY_S = 86_400;
 const DAY_MS = DAY_S * 1000;
 
 const FLAGS: FlagCase[] = [
-  path("read"),
+  { ...path("read"), accepted: path("read").accepted.map(([text]) => [text, [text]]) },
+  {
+    name: "speed",
+    original: [],
+    default: "max",
+    accepted: [
+      ["1", 1],
+      ["0.5", 0.5],
+      [".001", 0.001],
+      ["1000", 1000],
+      ["MAX", "max"],
+    ],
+    refused: ["0", "-1", "fast", "1001", "1e3", "1.", "1,5", "∞"],
+    says: ["max", "0.001", "1000"],
+  },
+  {
+    name: "loop",
+    original: [],
+    default: 1,
+    accepted: [
+      ["2", 2],
+      ["1", 1],
+      ["1000000", 1_000_000],
+    ],
+    refused: ["0", "-1", "1.5", "ever", "1000001"],
+    says: ["1", "1000000"],
+  },
   {
     name: "mode",
     original: [],
@@ -217,6 +243,18 @@ const FLAGS: FlagCase[] = [
     says: ["'Name: value'"],
   },
   {
+    name: "also",
+    original: [],
+    default: [],
+    accepted: [
+      ["other:8080", [{ host: "other", port: 8080 }]],
+      ["https://other", [{ host: "other", port: 443, isSecure: true }]],
+      ["[::1]:80", [{ host: "::1", port: 80 }]],
+    ],
+    refused: ["other", "other:0", "ftp://other:21", "http://other/path"],
+    says: ["host:port", "https://host[:port]"],
+  },
+  {
     name: "proxy-protocol",
     original: [],
     default: "pass",
@@ -260,6 +298,9 @@ const FLAGS: FlagCase[] = [
   count("max-flows", 65_536, 1, 10_000_000),
   count("max-buffer-mib", 256, 1, 1024),
   count("capture-buffer-mib", 64, 1, 2047),
+  path("record"),
+  count("record-max-mib", 64, 1, 1 << 20),
+  count("record-files", 8, 1, 10_000),
   path("libpcap"),
   text("user", "the name of a user"),
   {
@@ -291,10 +332,25 @@ const FLAGS: FlagCase[] = [
     says: ["pretty", "plain", "json"],
   },
   path("summary"),
+  {
+    name: "admin",
+    original: [],
+    default: undefined,
+    accepted: [
+      ["9100", { host: "127.0.0.1", port: 9100 }],
+      ["0", { host: "127.0.0.1", port: 0 }],
+      ["65535", { host: "127.0.0.1", port: 65_535 }],
+      ["0.0.0.0:9100", { host: "0.0.0.0", port: 9100 }],
+      ["[::]:9100", { host: "::", port: 9100 }],
+      ["replay.internal:80", { host: "replay.internal", port: 80 }],
+    ],
+    refused: ["65536", ":9100", "::1:9100", "[::g]:1", "1.2.3:9100", "a b:1", "http://a:1", "a:", "a:b", "-1", "on"],
+    says: ["host:port", "a port of 127.0.0.1"],
+  },
 ];
 
 /** Flags without a value. */
-const SWITCHES = ["dry-run", "forwarded", "mark", "tls-insecure"];
+const SWITCHES = ["follow", "dry-run", "forwarded", "mark", "tls-insecure"];
 
 /** DESIGN.md's rule. */
 const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").toUpperCase()}`;
@@ -303,7 +359,10 @@ const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").
 const COMPANIONS: Record<string, string[]> = { "tls-cert": ["--tls-key", "k.pem"], "tls-key": ["--tls-cert", "c.pem"] };
 
 /** --read changes which arguments are expected. */
-const argumentsFor = ({ name }: FlagCase) => (name === "read" ? LIVE.slice(1) : [...(COMPANIONS[name] ?? []), ...LIVE]);
+const argumentsFor = ({ name }: FlagCase) => {
+  if (name === "read") return LIVE.slice(1);
+  return name === "speed" || name === "loop" ? READ : [...(COMPANIONS[name] ?? []), ...LIVE];
+};
 
 test("the tables above have every flag that there is", () => {
   expect(flagTable.map(([name]) => name as string).toSorted()).toEqual(
@@ -399,7 +458,7 @@ test("names that other programs' environments have are not read", () => {
 
 describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
   const option = camelCase(name) as keyof Config;
-  const args = name === "dry-run" ? READ : LIVE;
+  const args = name === "dry-run" || name === "follow" ? READ : LIVE;
   const variable = variableOf(name);
   const [yes, no] = [
     ["1", "true", "yes", "on", "True", "YES", "oN"],
@@ -430,6 +489,15 @@ test("a client's certificate and its key are given together", () => {
     check([...argv, ...LIVE], {}, ["--tls-cert", "--tls-key", "goes with its key"]);
 });
 
+test("--also may be given more than once, in order, but not without end", () => {
+  const given = (count: number) => Array.from({ length: count }, (_, i) => ["--also", `h${i}:1`]).flat();
+  const hosts = (count: number) => Array.from({ length: count }, (_, i) => ({ host: `h${i}`, port: 1 }));
+  check([...given(8), ...LIVE], {}, { also: hosts(8) });
+  check([...given(9), ...LIVE], {}, ["--also", "9 times", "8 is the most"]);
+  check([...given(2), "--also", "h1:1", ...LIVE], {}, ["--also h1:1", "given already"]);
+  check(LIVE, { VXLAN_TO_HTTP_ALSO: "h0:1\nh1:1\n" }, { also: hosts(2) });
+});
+
 test("the last of a flag given twice counts", () => {
   check(["--max-retries", "1", ...LIVE, "--max-retries=2"], {}, { maxRetries: 2 });
   check(["--max-retries=2", "--max-retries", "1", ...LIVE], {}, { maxRetries: 1 });
@@ -439,6 +507,25 @@ test("with --read, holes have no time limit unless one is given", () => {
   check(READ, {}, { gapTimeoutMs: Infinity });
   check([...READ, "--gap-timeout-ms", "20"], {}, { gapTimeoutMs: 20 });
   check(READ, { VXLAN_TO_HTTP_GAP_TIMEOUT_MS: "30" }, { gapTimeoutMs: 30 });
+  check([...READ, "--follow"], {}, { gapTimeoutMs: 1000 });
+});
+
+test("--speed and --loop need what can be read, and again", () => {
+  check([...READ, "--speed", "1"], {}, { speed: 1 });
+  check([...READ, "--speed=MAX"], {}, { speed: "max" });
+  check(READ, { VXLAN_TO_HTTP_SPEED: "0.25" }, { speed: 0.25 });
+  check([...READ, "--speed", "1000", "--loop", "3"], {}, { speed: 1000, loop: 3 });
+  for (const flag of ["--speed=1", "--loop=2"]) check([flag, ...LIVE], {}, ["--speed or --loop", "--read"]);
+  for (const flag of ["--follow", "--dry-run"]) check([flag, "--loop=2", ...READ], {}, ["--loop", "--follow"]);
+  check(["--loop=2", "--read=-", ...LIVE.slice(1)], {}, ["--loop", "files"]);
+});
+
+test("--read may be repeated; --follow takes one file", () => {
+  check(["--read", "b", "--read=a", "--read", "-", ...READ], {}, { read: ["b", "a", "-", "mirror.pcap"] });
+  check(LIVE.slice(1), { VXLAN_TO_HTTP_READ: "b\na" }, { read: ["b", "a"] });
+  check(["--read", "-", "--read=-", ...LIVE.slice(1)], {}, ["-", "twice"]);
+  for (const argv of [LIVE, ["--read=a", ...READ], ["--read", "-", ...LIVE.slice(1)]])
+    check(["--follow", ...argv], {}, ["--follow", "--read with one file's path"]);
 });
 
 describe("header edits", () => {
@@ -593,9 +680,9 @@ describe("arguments", () => {
     check(["--max-retries", "1", ...LIVE], {}, want);
     check(["eth0", "--max-retries=1", "42", "80", "--max-flows", "9", "localhost:8080"], {}, want);
     check(["--max-retries=1", "--", ...LIVE], {}, want);
-    check(READ, {}, { ...want, interfaceName: undefined, read: "mirror.pcap" });
-    check(["42", "80", "localhost:8080", "--read", "-"], {}, { ...want, interfaceName: undefined, read: "-" });
-    check(["42", "--read=-", "80", "localhost:8080"], {}, { ...want, interfaceName: undefined, read: "-" });
+    check(READ, {}, { ...want, interfaceName: undefined, read: ["mirror.pcap"] });
+    check(["42", "80", "localhost:8080", "--read", "-"], {}, { ...want, interfaceName: undefined, read: ["-"] });
+    check(["42", "--read=-", "80", "localhost:8080"], {}, { ...want, interfaceName: undefined, read: ["-"] });
   });
 
   const names = ["<interface>", "<vni>", "<original_destination_port>", "<forward_addr>"];

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { DROP_REASONS, Drop } from "../../src/decode/drop-reason.ts";
 import type { RecordSource } from "../../src/capture/record-source.ts";
 import type { Connector, SocketEvents } from "../../src/forward/socket.ts";
-import { countDelay, DELAY_BUCKETS_MS } from "../../src/forward/counters.ts";
+import { countTime, DELAY_BUCKETS_MS } from "../../src/forward/counters.ts";
 import { Counters, type CountersSnapshot } from "../../src/observe/counters.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { bytes, ethernet, ip, mirrored, mirroredSegment, TCP, udp, UDP } from "../support/frames.ts";
@@ -56,7 +56,7 @@ describe("the summary's shape", () => {
     const before = counters.snapshot();
     counters.frames.captured++;
     counters.frames.dropped[0]!++;
-    countDelay(counters.delay, 1);
+    countTime(counters.delay, DELAY_BUCKETS_MS, 1);
     expect(before).toEqual(snapshot);
   });
 });
@@ -73,7 +73,7 @@ describe("delays are counted once each, in the first bucket that holds them", ()
   ];
   test.each(cases)("%f ms: %s", (delayMs, bucket) => {
     const counters = new Counters();
-    countDelay(counters.delay, delayMs);
+    countTime(counters.delay, DELAY_BUCKETS_MS, delayMs);
     const { delay } = counters.snapshot();
     expect(Object.entries(delay.buckets).filter(([, count]) => count !== 0)).toEqual([[bucket, 1]]);
     expect([delay.count, delay.sum_ms]).toEqual([1, delayMs]);

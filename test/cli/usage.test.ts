@@ -49,6 +49,7 @@ const contract: [flag: string, original: string, defaultText: string][] = [
   ["--set-header", "", "none"],
   ["--forwarded", "", "off"],
   ["--mark", "", "off"],
+  ["--also", "", "none"],
   ["--proxy-protocol", "", "pass"],
   ["--http2", "", "auto"],
   ["--tls-ca", "", "the system's alone"],
@@ -59,6 +60,7 @@ const contract: [flag: string, original: string, defaultText: string][] = [
   ["--log-level", "LOG_LEVEL, RUST_LOG, ", "info"],
   ["--log-format", "", "pretty on a terminal, else plain"],
   ["--summary", "", "none"],
+  ["--admin", "", "off"],
 ];
 
 test.each(contract)(
@@ -98,7 +100,7 @@ test("every example is a command that is accepted; one reads a file, one a pipe,
   const examples = section("Examples:").map((line) => line.replace(/^.*\bvxlan-to-http /, "").split(" "));
   const requests = examples.map((argv) => readRequest(argv, {}));
   const reads = requests.map((request) =>
-    request.kind === "run" ? (request.config.read ?? request.config.interfaceName) : request.kind,
+    request.kind === "run" ? (request.config.read?.join() ?? request.config.interfaceName) : request.kind,
   );
   expect(new Set(reads)).toEqual(new Set(["eth0", "mirror.pcap", "-"]));
   expect(new Set(requests.map(({ kind }) => kind))).toEqual(new Set(["run"]));

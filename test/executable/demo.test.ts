@@ -24,13 +24,14 @@ async function demo(...args: string[]): Promise<{ status: number; lines: string[
   return { status: await running.exited, lines };
 }
 
-/** Checks that a screen is one, and shows each connection with its mark. */
+/** Checks that a screen is one, shows each request with its mark, and sums that add up. */
 function checkScreen(lines: string[], marks: string[]): void {
   expect(lines.length).toBeLessThanOrEqual(40);
   for (const line of lines) expect([...line].length, line).toBeLessThanOrEqual(80);
-  const connections = lines.filter((line) => /^ {3}\S+:\d+ .* [✓–✗]$/.test(line));
-  expect(connections.map((line) => line.at(-1)!)).toEqual(marks);
-  expect(lines.find((line) => line.includes("Totals:"))).toMatch(/\d+ frames captured/);
+  const requests = lines.filter((line) => / (GET|POST|PUT|DELETE) .* [✓–✗]$/.test(line));
+  expect(requests.map((line) => line.at(-1)!)).toEqual(marks);
+  for (const sum of ["frames captured", "requests seen", "requests forwarded"])
+    expect(lines.find((line) => line.includes(`${sum} = `))).toMatch(/^ {3}✓ \d+ /);
   expect(lines.at(-1)).toStartWith("✓ ");
 }
 
@@ -39,7 +40,8 @@ describe("scripts/demo", () => {
     expect(PROGRAM).toStartWith(REPOSITORY);
     const { status, lines } = await demo();
     expect(status).toBe(0);
-    checkScreen(lines, ["✓", "✓", "✓", "✓", "–"]);
+    checkScreen(lines, [..."✓✓✓✓✓✓✓✓✓–✓"]);
+    expect(lines.find((line) => line.includes("requests seen"))).toContain("1 damaged (1 gap)");
   }, 30_000);
 
   const hasTools = ["ip", "tc", "nft", "ethtool", "curl"].every((tool) => Bun.which(tool) !== null);
@@ -51,7 +53,7 @@ describe("scripts/demo", () => {
       expect(status).toBe(0);
       checkScreen(
         lines,
-        Array.from({ length: 7 }, () => "✓"),
+        Array.from({ length: 11 }, () => "✓"),
       );
     },
     60_000,

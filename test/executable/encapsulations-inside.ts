@@ -1,15 +1,16 @@
 /**
  * Run in a network namespace of its own: has the program capture on lo with two threads, puts sessions there in every
- * form that an encapsulation has, and prints what became of them as JSON.
+ * form that an encapsulation has, and prints what became of them as JSON: of those that were forwarded, and of those
+ * that were recorded meanwhile and are read again.
  *
  *     bun encapsulations-inside.ts ENCAPSULATION
  */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Injector } from "../hostile/injector.ts";
 import { WAYS } from "../support/encapsulations.ts";
 import { bytes, ethernet, ip, TCP, tcp } from "../support/frames.ts";
-import { start, TemporaryDirectory } from "./program.ts";
+import { run, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
 import { session } from "./sessions.ts";
 
@@ -23,6 +24,7 @@ export interface Inside {
   /** Sorted. */
   readonly got: string[];
   readonly sent: string[];
+  readonly recorded: string[];
   readonly counters: any;
 }
 
@@ -32,7 +34,8 @@ const vnis = encapsulation === "none" ? "any" : encapsulation === "gre" ? "0,41,
 using directory = new TemporaryDirectory();
 const summary = join(directory.path, "summary.json");
 using endpoint = new RecordingEndpoint();
-const flags = ["--threads", "2", "--mode", "tcp", "--fin-delay-ms", "10", "--summary", summary];
+const record = ["--record", join(directory.path, "ours.pcapng"), "--record-max-mib", "1"];
+const flags = [...record, "--threads", "2", "--mode", "tcp", "--fin-delay-ms", "10", "--summary", summary];
 const running = start([...flags, "--encapsulation", encapsulation, "lo", vnis, "80,8080", endpoint.address]);
 await running.says("Capturing on lo");
 
@@ -69,11 +72,20 @@ injector.flush();
 await endpoint.until(() => endpoint.connections.filter(({ closed }) => closed).length === sent.length);
 running.signal("SIGTERM");
 const { status } = await running.outcome;
-const got = endpoint.streams().map((stream) => Buffer.from(stream).toString("latin1"));
+const textsOf = (streams: Uint8Array[]) => streams.map((stream) => Buffer.from(stream).toString("latin1")).toSorted();
+const got = textsOf(endpoint.streams());
+using second = new RecordingEndpoint();
+const files = readdirSync(directory.path).filter((name) => name.endsWith(".pcapng"));
+const again = await run([
+  ...files.flatMap((name) => ["--read", join(directory.path, name)]),
+  ...["--mode", "tcp", "--fin-delay-ms", "10", "--encapsulation", encapsulation, vnis, "80,8080", second.address],
+]);
+if (again.status !== 0) throw new Error(again.stderr);
 const inside: Inside = {
   status,
-  got: got.sort(),
-  sent: sent.sort(),
+  got,
+  sent: sent.toSorted(),
+  recorded: textsOf(second.streams()),
   counters: JSON.parse(readFileSync(summary, "utf8")),
 };
 console.log(JSON.stringify(inside));

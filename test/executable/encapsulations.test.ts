@@ -14,8 +14,10 @@ describe.if(canIsolate("capturing each encapsulation on lo"))("an interface that
         stdout: "pipe",
         stderr: "inherit",
       });
-      const { status, got, sent, counters } = JSON.parse(await new Response(inside.stdout).text()) as Inside;
+      const { status, got, sent, recorded, counters } = JSON.parse(await new Response(inside.stdout).text()) as Inside;
       expect(got).toEqual(sent);
+      expect(recorded).toEqual(sent);
+      expect(counters.record).toMatchObject({ frames: counters.frames.captured, dropped_frames: 0 });
       expect(status).toBe(0);
       // Nothing but segments of ours was let through, and each connection came to one thread, whole.
       expect(counters.frames.captured).toBe(counters.frames.segments);

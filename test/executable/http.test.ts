@@ -175,6 +175,26 @@ describe("requests with a hole", () => {
     expect(counters.requests).toMatchObject({ seen: 2, forwarded: 1, damaged: 1 });
   });
 
+  test("in the head leave its body a body, though that is like a request", async () => {
+    using to = endpoint();
+    const body = get("/nested");
+    const head = `POST /1 HTTP/1.1\r\nHost: a\r\nX: y\r\nContent-Length: ${body.length}\r\n\r\n`;
+    const frames = session([head.slice(0, 20), head.slice(20), body, get("/2")]);
+    const { counters } = await forward(frames.toSpliced(1, 1), to.port);
+    expect(to.got).toEqual(["GET /2"]);
+    expect(counters.requests).toMatchObject({ seen: 2, forwarded: 1, damaged: 1 });
+  });
+
+  test("in dense pipelining cost those behind it as well, up to a packet that begins with one: they are told", async () => {
+    using to = endpoint();
+    const all = Array.from({ length: 30 }, (_, i) => get(`/${i}`)).join("");
+    const third = all.indexOf("/3 ");
+    const [syn1, one, , others, last, fin1] = session([all.slice(0, third), "/3 ", all.slice(third + 3), get("/end")]);
+    const { counters } = await forward([syn1!, one!, others!, last!, fin1!], to.port);
+    expect(to.got).toEqual(["GET /0", "GET /1", "GET /2", "GET /end"]);
+    expect(counters.requests).toMatchObject({ seen: 5, forwarded: 4, damaged: 1, skipped_request_lines: 26 });
+  });
+
   test("that are streamed reset their connection, so that the endpoint cannot take them for whole", async () => {
     const ends: string[] = [];
     using to = await rawEndpoint((socket) => {

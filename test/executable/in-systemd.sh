@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Runs a command under a systemd of its own, as root: the machine's systemd binary is process 1 of new namespaces, with a
-# network that has lo alone. It knows the units that the command installs and a few empty targets, and what is written
-# to /etc, /var/lib and /usr/local/bin is gone at the end. Exits as the command does.
+# Runs a command under a systemd of its own, as root: the machine's systemd binary is process 1 of new namespaces, with
+# a network that has lo alone. It knows the units that the command installs and a few empty targets, and what is
+# written to /etc, /var/lib and /usr/local/bin is gone at the end. Exits as the command does.
 #
 #   in-systemd.sh COMMAND [ARGUMENT…]
 set -euo pipefail
 
 outer() {
   local group=/run/cgroup/vxlan-to-http-$$ status=70
-  mount -t tmpfs none /run
+  mount -t tmpfs -o mode=755 none /run
   mkdir /run/cgroup
   mount -t cgroup2 none /run/cgroup
   mkdir "$group"

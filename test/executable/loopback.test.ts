@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { chownSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bareSystem, onLoopback } from "./loopback.ts";
 import type { LoopbackOutcome } from "./on-loopback.ts";
@@ -19,6 +20,28 @@ describe.if(isolated)("capturing on lo", () => {
     const outcome = await onLoopback({ executable: "/vxlan-to-http", root: root.path });
     expect(outcome.stderr).toContain("Using the embedded libpcap (libpcap version ");
     checkForwarded(outcome);
+  });
+
+  test("does not load a libpcap that lies in the working directory", async () => {
+    using root = bareSystem();
+    const planted = readFileSync(join(REPOSITORY, `src/capture/libpcap/libpcap-linux-${process.arch}.so`));
+    // chroot(1) makes the root directory the working directory.
+    for (const name of ["libpcap.so.0.8", "libpcap.so.1", "libpcap.so"]) root.file(name, planted);
+    const outcome = await onLoopback({ executable: "/vxlan-to-http", root: root.path });
+    expect(outcome.stderr).toContain("Using the embedded libpcap (libpcap version ");
+    checkForwarded(outcome);
+  });
+
+  test("does not load an embedded libpcap that another user has laid where it is unpacked", async () => {
+    using root = bareSystem();
+    const temporary = join(root.path, "tmp");
+    await onLoopback({ executable: "/vxlan-to-http", root: root.path });
+    const [unpacked] = readdirSync(temporary) as [string];
+    expect(unpacked).toMatch(/^\.bun-0-[0-9a-f]+\.so$/);
+    writeFileSync(join(temporary, unpacked), "another user's");
+    chownSync(join(temporary, unpacked), 65_534, 65_534);
+    checkForwarded(await onLoopback({ executable: "/vxlan-to-http", root: root.path }));
+    expect(statSync(join(temporary, unpacked))).toMatchObject({ uid: 0, mode: 0o100600 });
   });
 
   const systemLibrary = isolated

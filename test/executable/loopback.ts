@@ -1,7 +1,7 @@
 /** Has the program capture on the lo of a network namespace of its own (on-loopback.ts runs there). */
 import { copyFileSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { LoopbackOutcome } from "./on-loopback.ts";
+import type { Commands, LoopbackOutcome } from "./on-loopback.ts";
 import { PROGRAM, TemporaryDirectory } from "./program.ts";
 
 /** A root file system with the program and the C library that it is linked to, and no libpcap. */
@@ -26,6 +26,8 @@ export interface Place {
   flags?: string[];
   /** The program is started by this command: with other rights. */
   through?: string[];
+  /** Run while it captures. */
+  meanwhile?: string[];
   /** Shell code that is run there first. */
   prepare?: string;
 }
@@ -37,6 +39,7 @@ export async function onLoopback({
   port = "free",
   flags = [],
   through = [],
+  meanwhile = [],
   prepare = "true",
 }: Place): Promise<LoopbackOutcome> {
   const mounts =
@@ -50,7 +53,7 @@ export async function onLoopback({
     executable,
     root,
     port,
-    JSON.stringify(through),
+    JSON.stringify({ through, meanwhile } satisfies Commands),
     ...flags,
   ];
   const inside = Bun.spawn(["unshare", "-n", "-m", "sh", "-c", shell, "sh", ...command], {

@@ -4,8 +4,10 @@
  *
  *     bun on-loopback.ts EXECUTABLE CHROOT-OR-EMPTY free|taken THROUGH [FLAG…]
  *
- * "taken": something else has bound the mirror's UDP port. THROUGH: the command that starts the program, as JSON.
+ * "taken": something else has bound the mirror's UDP port. THROUGH: the command that starts the program, and one that is run
+ * meanwhile, as JSON.
  */
+import { statSync } from "node:fs";
 import { start } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
 import { type Identity, identitiesOf, Mirror, VXLAN_PORT } from "./loopback-mirror.ts";
@@ -20,15 +22,29 @@ export interface LoopbackOutcome {
   refusedMeanwhile: number;
   /** Who its threads were when the endpoint had everything (proc_pid_status(5)), each identity once. */
   identities: Identity[];
+  /** Whose its files in /proc are: only that user may read its memory. */
+  memoryOwner: number;
+  /** The exit status of what was run meanwhile. */
+  meanwhileStatus: number | null;
 }
 
-const [executable, root, port, through, ...flags] = process.argv.slice(2) as [
+/** What else is run. */
+export interface Commands {
+  /** Starts the program. */
+  through: string[];
+  /** Run while it captures, where it is; empty: nothing is. */
+  meanwhile: string[];
+}
+
+const [executable, root, port, commands, ...flags] = process.argv.slice(2) as [
   string,
   string,
   "free" | "taken",
   string,
   ...string[],
 ];
+const { through, meanwhile } = JSON.parse(commands) as Commands;
+const inside = root === "" ? [] : ["chroot", root];
 const owner = port === "taken" ? await Bun.udpSocket({ hostname: "127.0.0.1", port: VXLAN_PORT }) : undefined;
 const mirror = await Mirror.open();
 if (port === "free") await mirror.sendRefused();
@@ -51,10 +67,12 @@ const running = start(
   ],
   {
     executable,
-    through: [...(JSON.parse(through) as string[]), ...(root === "" ? [] : ["chroot", root])],
+    through: [...through, ...inside],
   },
 );
 let identities: Identity[] = [];
+let memoryOwner = -1;
+let meanwhileStatus: number | null = null;
 const isCapturing = await Promise.race([
   running.says("Capturing on lo").then(() => true),
   running.outcome.then(() => false),
@@ -63,6 +81,8 @@ if (isCapturing) {
   mirror.sendRequest();
   await endpoint.until(() => endpoint.connections[0]?.closed === true);
   identities = identitiesOf(running.pid);
+  if (meanwhile.length > 0) meanwhileStatus = Bun.spawnSync([...inside, ...meanwhile], { stderr: "inherit" }).exitCode;
+  memoryOwner = statSync(`/proc/${running.pid}/mem`).uid;
   running.signal("SIGTERM");
 }
 const { status, stderr } = await running.outcome;
@@ -75,5 +95,7 @@ const outcome: LoopbackOutcome = {
   refusedBefore,
   refusedMeanwhile: mirror.refused - refusedBefore,
   identities,
+  memoryOwner,
+  meanwhileStatus,
 };
 console.log(JSON.stringify(outcome));

@@ -13,13 +13,16 @@ import { PORT, VNI } from "./sessions.ts";
 
 export interface ServiceOutcome {
   identities: Identity[];
-  nice: string;
+  /** Of the threads that capture: the lowest that there is. */
+  nice: number;
   descriptors: string;
   /** As many of those that the unit asks for as this machine gives anyone. */
   descriptorsMax: string;
   received: string;
   /** What systemd says of its end. */
   result: string;
+  /** Directories in which the service's user can make a file. */
+  writable: string;
   /** Its counters, written into its own directory. */
   summary: { frames: { segments: number } };
   environmentMode: string;
@@ -32,10 +35,13 @@ const INSTALL = join(REPOSITORY, "scripts/install-service");
 const ENVIRONMENT = "/etc/vxlan-to-http.env";
 const LOG = "/run/service.log";
 
+const ADMIN = "127.0.0.1:9789";
+
 /** Options, and what would make another program of a Bun executable. */
 const environment = [
   "VXLAN_TO_HTTP_MODE=tcp",
   "VXLAN_TO_HTTP_FIN_DELAY_MS=0",
+  `VXLAN_TO_HTTP_ADMIN=${ADMIN}`,
   "VXLAN_TO_HTTP_SUMMARY=/var/lib/vxlan-to-http/summary.json",
   "BUN_BE_BUN=1",
   "BUN_OPTIONS=--preload=/nowhere.ts",
@@ -74,11 +80,18 @@ const forwarded = async (connection: number) => {
 command(INSTALL, "--executable", executable, "lo", String(VNI), String(PORT), endpoint.address);
 await capturing(1);
 await forwarded(0);
+// Throws where it says that it is not well.
+command(executable, "--probe", ADMIN);
 const pid = Number(shown("MainPID"));
 const identities = identitiesOf(pid);
-const nice = command("ps", "-o", "ni=", "-p", String(pid));
+const nice = Math.min(...command("ps", "-L", "-o", "ni=", "-p", String(pid)).split("\n").map(Number));
 const descriptors = /^Max open files +(\d+)/m.exec(readFileSync(`/proc/${pid}/limits`, "utf8"))![1]!;
 const descriptorsMax = command("sh", "-c", "ulimit -n 1048576 2>/dev/null; ulimit -Hn");
+const uid = identities[0]!["Uid"]!.split(" ")[0]!;
+const writable = command(
+  ...["nsenter", "--target", String(pid), "--mount", "--setuid", uid, "--setgid", uid, "sh", "-c"],
+  'for d in / /etc /usr/local /home /root /var/lib /run /var/tmp /tmp /var/lib/vxlan-to-http; do touch "$d/x" && echo "$d"; done 2>/dev/null; true',
+);
 process.kill(pid, "SIGKILL");
 await capturing(2);
 await forwarded(1);
@@ -100,6 +113,7 @@ const outcome: ServiceOutcome = {
   descriptorsMax,
   received: endpoint.text(),
   result,
+  writable,
   summary,
   environmentMode,
   left,

@@ -113,6 +113,12 @@ export class Running {
     return new Promise((resolve) => this.waiting.push({ words, resolve }));
   }
 
+  /** The line of standard error that holds these words. */
+  async line(words: string): Promise<string> {
+    await this.says(words);
+    return this.stderr.split("\n").find((line) => line.includes(words))!;
+  }
+
   /** Writes to standard input, which is a pipe. */
   async write(bytes: Uint8Array): Promise<void> {
     const pipe = this.process.stdin;

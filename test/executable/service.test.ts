@@ -48,10 +48,12 @@ describe.if(hasSystemd)("the unit", () => {
       expect(Number(identity["Uid"]!.split(" ")[0])).toBeWithin(61_184, 65_520);
       expect(identity).toMatchObject({ CapEff: CAPABILITIES, CapBnd: CAPABILITIES, NoNewPrivs: "1", Seccomp: "2" });
       expect(outcome).toMatchObject({
-        nice: "-10",
+        nice: -10,
         descriptors: outcome.descriptorsMax,
         received: REQUEST + REQUEST,
         result: "success",
+        // The first two are its own, and gone at its end.
+        writable: "/var/tmp\n/tmp\n/var/lib/vxlan-to-http",
         summary: { frames: { segments: 3 } },
         environmentMode: "600",
         left: [],

@@ -173,3 +173,27 @@ test("a head that is held in several pieces is edited as a whole", () => {
   expect(socket.text === `${line}X-Added: 1\r\n${request.slice(line.length)}`).toBe(true);
   expect(world.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1 });
 });
+
+/** Requests that ask for their connection to be closed: an endpoint that does so need not say so. */
+const LAST = [
+  ["Connection: close", "GET / HTTP/1.1\r\nConnection: close\r\n\r\n"],
+  ["HTTP/1.0", "GET / HTTP/1.0\r\n\r\n"],
+] as const;
+test.each(LAST)("a close that a request has asked for (%s) says nothing of other connections", (_how, last) => {
+  const world = new Clients();
+  const keeping = world.open();
+  for (let i = 0; i < 3; i++) {
+    world.say(world.open(), last);
+    const socket = world.connector.accept();
+    world.respond(socket, OK);
+    socket.events.closed(undefined);
+    world.settle();
+  }
+  world.say(keeping, "GET / HTTP/1.1\r\n\r\n");
+  const socket = world.connector.accept();
+  world.respond(socket, OK);
+  world.say(keeping, "GET / HTTP/1.1\r\n\r\n");
+  world.respond(socket, OK);
+  expect(world.requests).toMatchObject({ seen: 5, answered: 5 });
+  expect(world.connector.sockets).toHaveLength(4);
+});

@@ -3,75 +3,14 @@
  * smallest case here.
  */
 import { expect, test } from "bun:test";
-import { HttpMode } from "../../src/forward/http-mode.ts";
-import type { HttpOptions } from "../../src/forward/http-options.ts";
-import { Cost } from "../../src/memory/budget.ts";
-import { Scripted, type ScriptedOptions, type ScriptedSocket } from "./scripted.ts";
-import { USUAL } from "../support/usual.ts";
+import { Mirrored } from "./mirrored.ts";
+import type { ScriptedSocket } from "./scripted.ts";
 
 const GET = "GET / HTTP/1.1\r\n\r\n";
 const POST = "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nabcd";
 const UPGRADE = "GET /chat HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const CLOSE = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-
-/** A mirrored connection of --mode http. */
-class Mirrored extends Scripted {
-  private readonly mode: HttpMode;
-  private readonly stream;
-
-  constructor({ bufferBytes, connectTimeoutMs, ...http }: Partial<HttpOptions> & ScriptedOptions = {}) {
-    super({
-      ...(bufferBytes === undefined ? {} : { bufferBytes }),
-      ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
-    });
-    const usual = {
-      ...USUAL,
-      pipelineDepth: 1,
-      maxWaitingRequests: 128,
-      maxRequestBytes: 1 << 20,
-      maxHeaderBytes: 65_536,
-      responseTimeoutMs: 1000,
-    };
-    this.mode = new HttpMode(this.destination, { ...usual, ...http }, { foreign() {} }, this);
-    this.stream = this.mode.open({ identity: new Int32Array(9), hasSyn: true });
-  }
-
-  /** A batch in which the client's next bytes come, each text in a segment of its own. */
-  client(...texts: string[]): void {
-    for (const text of texts) this.stream.data(new TextEncoder().encode(text), 0, text.length, this.nowMs);
-    this.tick();
-  }
-
-  answer(socket: ScriptedSocket, text: string): void {
-    socket.events.received(new TextEncoder().encode(text));
-    this.tick();
-  }
-
-  end(): void {
-    this.stream.end("fin");
-    this.tick();
-  }
-
-  tick(): void {
-    this.mode.flush();
-    this.destination.flush();
-  }
-
-  override pass(ms: number): void {
-    for (const untilMs = this.nowMs + ms; this.nowMs < untilMs; this.tick())
-      super.pass(Math.min(10, untilMs - this.nowMs));
-  }
-
-  /** Beside the conversation itself as well. */
-  override get heldBytes(): number {
-    return super.heldBytes - Cost.STREAM;
-  }
-
-  get requests() {
-    return this.counters.requests;
-  }
-}
 
 test("behind an upgrade that found no endpoint, requests go on, and nothing is held", () => {
   const world = new Mirrored({ connectTimeoutMs: 500 });

@@ -168,7 +168,7 @@ export class Http2Clients extends Clients {
 
   /** Requests, and what became of them, that are not zero. */
   get outcome(): Record<string, number> {
-    const { requests, responses, grpc_status, http2 } = this.counters.snapshot();
+    const { requests, responses, grpc, http2 } = this.counters.snapshot();
     const { damage, dropped, damaged: _, skipped_bytes: __, ...plain } = requests;
     const { cancelled: response_cancelled, ...others } = responses;
     const all = {
@@ -177,7 +177,7 @@ export class Http2Clients extends Clients {
       ...dropped,
       ...others,
       response_cancelled,
-      ...prefixed("grpc_", grpc_status),
+      ...prefixed("grpc_", grpc.status),
       ...prefixed("h2_", http2),
     };
     return Object.fromEntries(Object.entries(all).filter(([name, count]) => count !== 0 && name !== "h2_connections"));

@@ -126,6 +126,7 @@ test("one framer serves any number of requests with the same objects", () => {
     whole() {},
     damaged() {},
     skipped() {},
+    skippedRequestLines() {},
     proxyHeader() {},
     foreign() {},
   };

@@ -35,6 +35,7 @@ export class RequestRecorder implements RequestSink {
   onWhole: (request: FramedRequest) => void = () => {};
   /** What was passed over. */
   skippedBytes = 0;
+  skippedLines = 0;
   /** All that was told with `bytes`. */
   givenBytes = 0;
   proxyHeaders: { header: string; client: ProxyClient | null }[] = [];
@@ -92,6 +93,11 @@ export class RequestRecorder implements RequestSink {
     this.calls++;
     if (length <= 0) throw new Error(`${length} bytes skipped`);
     this.skippedBytes += length;
+  }
+
+  skippedRequestLines(count: number): void {
+    this.calls++;
+    this.skippedLines += count;
   }
 
   proxyHeader(header: Uint8Array, client: ProxyClient | null): void {

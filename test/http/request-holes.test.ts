@@ -280,6 +280,43 @@ describe("holes", () => {
   });
 });
 
+/** Enough requests, in segments that begin anywhere. */
+const DENSE = Array.from({ length: 30 }, (_, i) => `GET /${i} HTTP/1.1\r\nHost: a\r\n\r\n`).join("");
+
+describe("request lines among what is passed over", () => {
+  const counted: { name: string; pieces: Piece[]; want: number; late?: boolean }[] = [
+    { name: "none in step", pieces: [A + D], want: 0 },
+    { name: "in the middle of a segment", pieces: [A, 1, `x\r\n\r\n${A}${D}`, A], want: 2 },
+    { name: "bare line feeds", pieces: [A, 1, `x\n${A.replaceAll("\r", "")}`, A], want: 1 },
+    { name: "none that begins in a gap", pieces: [A, 2, "T /b HTTP/1.1\r\n\r\n", A], want: 0 },
+    { name: "in two segments", pieces: [A, 1, "x\r\nGET /", "b HTTP/1.1\r\n\r\n", A], want: 1 },
+    { name: "in three segments", pieces: [A, 1, "x\r\nGET /", "b", " HTTP/1.1\r\n\r\n", A], want: 1 },
+    { name: "a gap in it", pieces: [A, 1, "x\r\nGET /", 1, " HTTP/1.1\r\n\r\n", A], want: 0 },
+    { name: "that go on with a gap", pieces: [A, 1, `x\r\n${A.slice(0, 20)}`, 9, A], want: 1 },
+    { name: "of another version", pieces: [A, 1, `x\r\n${A.replace("1.1", "2.0")}`, A], want: 0 },
+    { name: "of an unknown method", pieces: [A, 1, `x\r\n${A.replace("GET", "GOT")}`, A], want: 0 },
+    { name: "other lines that end so", pieces: [A, 1, "x\r\nServer: a HTTP/1.1\r\n", A], want: 0 },
+    { name: "picked up in the middle", pieces: [`x\r\n\r\n${A}`, A], want: 1, late: true },
+    { name: "none in an announced body", pieces: [A, 9, ANNOUNCING_AA, `.\n${A}`, D], want: 0 },
+    { name: "none behind damage that is no gap", pieces: ["GET /\r\n\r\n", `x\r\n${A}`], want: 0 },
+  ];
+  test.each(counted)("$name", ({ pieces, want, late }) => {
+    expect(frame(pieces, { late: late ?? false }).skippedLines).toBe(want);
+  });
+
+  test.each([40, 100, 536])("of dense pipelining in segments of %d bytes: each request is told once", (size) => {
+    const segments = DENSE.match(new RegExp(`[^]{1,${size}}`, "g"))!;
+    const got = frame([...segments.slice(0, 1), size, ...segments.slice(2)]);
+    const inGap = segments.slice(0, 2).join("");
+    // What the gap has touched, and the line that ends at a segment's end, or about there, is not told.
+    const lines = (text: string) => [...text.matchAll(/GET \/\d+ HTTP\/1\.1\r\n/g)].length;
+    const cut = segments.slice(2).filter((segment) => /^(1\.1|\/1\.1|[HTP/1.]{0,8})\r?\n/.test(segment)).length;
+    const told = got.requests.length + got.skippedLines;
+    expect(told).toBeGreaterThanOrEqual(lines(DENSE) - lines(inGap) - 1 - cut);
+    expect(told).toBeLessThanOrEqual(lines(DENSE));
+  });
+});
+
 interface Layout {
   text: string;
   /** Where its request line ends, with its line end. */

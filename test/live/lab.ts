@@ -69,7 +69,8 @@ export class Program {
   }
 }
 
-export type Host = "client" | "production" | "replay";
+/** With --replays `replay` is a load balancer, and those with a number are behind it. */
+export type Host = "client" | "production" | "replay" | `replay${number}`;
 
 /** A running tcpdump. */
 export interface Capture {
@@ -100,6 +101,11 @@ export class Lab {
 
   async status(): Promise<string> {
     return this.command("status");
+  }
+
+  /** Has the mirror balanced over these replay servers (--replays), by their numbers. */
+  async balance(...servers: number[]): Promise<void> {
+    await this.command("balance", ...servers.map(String));
   }
 
   /** Starts a program on a host. */
@@ -157,9 +163,14 @@ export class Lab {
    * Starts the real program on the replay host, in a session of its own, as a service is; it is capturing when this
    * returns.
    */
-  async forwarder(...options: string[]): Promise<Program> {
+  forwarder(...options: string[]): Promise<Program> {
+    return this.forwarderOn("replay", ...options);
+  }
+
+  /** The same on another host. */
+  async forwarderOn(host: Host, ...options: string[]): Promise<Program> {
     const summary = join(this.directory, `summary-${this.summaries.size}.json`);
-    const program = this.start("replay", "setsid", EXECUTABLE, "--summary", summary, ...options);
+    const program = this.start(host, "setsid", EXECUTABLE, "--summary", summary, ...options);
     this.summaries.set(program, summary);
     await program.until(({ stderr }) => stderr.includes("Capturing on"));
     return program;

@@ -48,8 +48,8 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
         expect(share / CONNECTIONS).toBeLessThan(0.6);
       }
       expect(shares(one)).toEqual([CONNECTIONS]);
-      const { delay: _, upstream: ofTwo, refused: __, ...totals } = await lab.summary(two);
-      const { delay: ___, upstream: ofOne, refused: ____, ...same } = await lab.summary(one);
+      const { delay: _, response_time: __, upstream: ofTwo, refused: ___, ...totals } = await lab.summary(two);
+      const { delay: ____, response_time: _____, upstream: ofOne, refused: ______, ...same } = await lab.summary(one);
       expect(totals).toEqual(same);
       expect(ofTwo.bytes).toBe(ofOne.bytes);
       expect(totals.flows).toMatchObject({ opened: CONNECTIONS, picked_up: 0, closed: CONNECTIONS });

@@ -39,15 +39,16 @@ export interface TrueRequest {
 /** The whole requests of each connection that production received, and which of them the mirror brought to replay. */
 export function trueRequests(production: string, mirror: string, port: number): TrueRequest[] {
   const { file, connections } = readProduction(production, port);
-  const ports = new Map(connections.map((connection) => [connection.client, connection]));
+  const ports = Map.groupBy(connections, ({ client }) => client);
   const brought = new Map(connections.map((connection) => [connection, new Uint8Array(length(connection))]));
   const mirrored = readFileSync(mirror);
   for (const { at, captured } of records(mirrored)) {
     const segment = readSegment(mirrored, at + MIRROR_HEADERS_LEN, captured - MIRROR_HEADERS_LEN, port);
-    const connection = segment && ports.get(segment.client);
-    if (connection === undefined) continue;
-    const offset = (segment!.sequence - connection.isn - 1) >>> 0;
-    brought.get(connection)!.fill(1, offset, offset + segment!.length);
+    // A port that is used again has several: a segment lies within one of them.
+    for (const connection of (segment && ports.get(segment.client)) ?? []) {
+      const offset = (segment!.sequence - connection.isn - 1) >>> 0;
+      brought.get(connection)!.fill(1, offset, offset + segment!.length);
+    }
   }
   return connections.flatMap((connection) => {
     const stream = Buffer.alloc(length(connection));

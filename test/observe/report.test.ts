@@ -26,7 +26,7 @@ afterEach(() => {
 
 function reportOf(threads: number): { counters: Counters; report: RunReport } {
   const counters = new Counters();
-  const options = { address: { host: "endpoint", port: 1 }, vnis: [42], ports: [80], threads };
+  const options = { address: { host: "endpoint", port: 1 }, also: [], vnis: [42], ports: [80], threads };
   const now = () => nowMs;
   return { counters, report: new RunReport(new Log("info", "plain", now), counters, options, now) };
 }
@@ -66,6 +66,21 @@ test("an outage that comes and goes is told twice a second, and how things stand
   counters.frames.captured = 1;
   report.totals();
   expect(lines[4]).toStartWith("INFO  endpoint:1 answers again after 0.5 s");
+});
+
+test.each([
+  [0, "Requests: 2 seen, 1 forwarded, 1 damaged, 1 dropped (waiting_limit)"],
+  [
+    29,
+    "Requests: 2 seen, 1 forwarded, 1 damaged, 1 dropped (waiting_limit), 29 passed over behind gaps (skipped_request_lines)",
+  ],
+])("the totals tell %d requests that a gap has cost beside the one that it damaged", (skipped, told) => {
+  const { counters, report } = reportOf(1);
+  Object.assign(counters.requests, { seen: 2, forwarded: 1, damaged: 1, skipped_request_lines: skipped });
+  counters.requests.dropped.waiting_limit = 1;
+  counters.frames.captured = 1;
+  report.totals();
+  expect(lines.filter((line) => line.includes("Requests:"))).toEqual([`INFO  ${told}`]);
 });
 
 const UNFORWARDED: {

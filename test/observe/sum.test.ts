@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { countDelay } from "../../src/forward/counters.ts";
+import { countTime, DELAY_BUCKETS_MS } from "../../src/forward/counters.ts";
 import { Counters } from "../../src/observe/counters.ts";
 
 test("the sum of several shards' counters has each leaf's sum, however they were sent, and starts anew each time", () => {
@@ -7,11 +7,11 @@ test("the sum of several shards' counters has each leaf's sum, however they were
   one.frames.captured = 3;
   one.frames.dropped[2] = 1;
   one.requests.damage.gap = 4;
-  countDelay(one.delay, 1.5);
+  countTime(one.delay, DELAY_BUCKETS_MS, 1.5);
   const two = new Counters();
   two.frames.captured = 4;
   two.frames.dropped[2] = 2;
-  countDelay(two.delay, 100);
+  countTime(two.delay, DELAY_BUCKETS_MS, 100);
   const sum = new Counters();
   for (let round = 0; round < 2; round++) sum.setToSum([one, structuredClone(two) as Counters]);
   expect(sum.frames.captured).toBe(7);

@@ -11,7 +11,7 @@ import {
 import { Unreadable } from "../../src/policy/unreadable.ts";
 import { Random } from "../support/random.ts";
 
-const SEEDS = Number(process.env["PATTERN_SEEDS"] ?? 2000);
+const SEEDS = Number(process.env["PATTERN_SEEDS"] ?? 500);
 
 function read(program: Program | Unreadable): Program {
   if (program instanceof Unreadable) throw new Error(program.why);
@@ -47,15 +47,9 @@ test("a regex matches where JavaScript's does, whatever it is", () => {
     const random = new Random(seed);
     const text = randomRegex(random, 3, false);
     const own = new Pattern(regex(text));
-    for (let i = 0; i < 10; i++) {
-      const subject = randomText(random);
-      expect([seed, text, subject, own.matches(subject)]).toEqual([
-        seed,
-        text,
-        subject,
-        new RegExp(text).test(subject),
-      ]);
-    }
+    const subjects = Array.from({ length: 10 }, () => randomText(random));
+    const got = subjects.filter((subject) => own.matches(subject));
+    expect([seed, text, got]).toEqual([seed, text, subjects.filter((subject) => new RegExp(text).test(subject))]);
   }
 });
 
@@ -64,11 +58,11 @@ test("it is found in the same place, and its groups too", () => {
     const random = new Random(seed);
     const text = randomRegex(random, 3, true);
     const program = regex(text);
-    for (let i = 0; i < 10; i++) {
-      const subject = randomText(random);
-      const want = new RegExp(text, "d").exec(subject)?.indices?.flatMap((place) => place ?? [-1, -1]) ?? null;
-      expect([seed, text, subject, find(program, subject)]).toEqual([seed, text, subject, want]);
-    }
+    const subjects = Array.from({ length: 10 }, () => randomText(random));
+    const want = subjects.map(
+      (subject) => new RegExp(text, "d").exec(subject)?.indices?.flatMap((place) => place ?? [-1, -1]) ?? null,
+    );
+    expect([seed, text, subjects.map((subject) => find(program, subject))]).toEqual([seed, text, want]);
   }
 });
 
@@ -108,7 +102,7 @@ describe("a text is matched in a time that grows with its length alone", () => {
 test("states are bounded: a text that meets more of them is matched all the same", () => {
   const pattern = new Pattern(regex("[ab]*a[ab]{12}c"));
   const random = new Random(1);
-  const subject = Array.from({ length: 20_000 }, () => random.pick(["a", "b"])).join("");
+  const subject = Array.from({ length: 3000 }, () => random.pick(["a", "b"])).join("");
   expect(pattern.matches(subject)).toBe(false);
   expect(pattern["states"].size).toBeLessThanOrEqual(STATES_MAX);
   expect(pattern.matches(`${subject}a${"b".repeat(12)}c`)).toBe(true);

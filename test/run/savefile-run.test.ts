@@ -5,7 +5,8 @@ import { Clock } from "../../src/clock.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { Log } from "../../src/observe/log.ts";
 import { RunReport } from "../../src/observe/report.ts";
-import { SavefileRun, type WaitingSource } from "../../src/run/savefile-run.ts";
+import type { WaitingSource } from "../../src/capture/record-source.ts";
+import { SavefileRun } from "../../src/run/savefile-run.ts";
 import { Stop } from "../../src/run/stop.ts";
 
 const READS = 1_000_000;
@@ -16,6 +17,8 @@ const GROWTH_BYTES_MAX = 35e6;
 
 /** One record a read, which is none of ours, as `tcpdump -U` in a pipe brings them. */
 class Trickle implements WaitingSource {
+  close(): void {}
+
   readonly bytes = new Uint8Array(60);
   readonly view = new DataView(this.bytes.buffer);
   readonly linkType = 1;

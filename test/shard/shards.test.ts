@@ -8,7 +8,7 @@ import { Counters } from "../../src/observe/counters.ts";
 import { Shards } from "../../src/shard/shards.ts";
 import { Stop } from "../../src/run/stop.ts";
 
-const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
+const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {}, recordFailed() {} };
 
 function config(threads: number): Config {
   const request = readRequest(["--threads", String(threads), "eth0", "42", "80", "localhost:8080"], {});

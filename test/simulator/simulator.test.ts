@@ -12,6 +12,9 @@ const TIMEOUT_MS = 120_000;
 /** Seeds that once failed: ports used again, where nothing, or not the right thing, told whose segments come. */
 const MENDED = [39_999_950, 218_025, 247_186, 318_820, 527_759];
 
+/** Its source waits for so many connections that the world stood still, since no time passed meanwhile. */
+const WAITING = 3_003_432;
+
 const wanted = process.env["SIMULATOR_SEED"];
 
 if (wanted !== undefined) {
@@ -20,7 +23,7 @@ if (wanted !== undefined) {
     simulate(Number(wanted));
   });
 } else {
-  test.each(MENDED)("seed %i", (seed) => void simulate(seed));
+  test.each([...MENDED, WAITING])("seed %i", (seed) => void simulate(seed));
 
   for (let first = 1; first <= SEEDS; first += SEEDS_PER_TEST) {
     const last = first + SEEDS_PER_TEST - 1;

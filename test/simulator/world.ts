@@ -53,7 +53,7 @@ export abstract class World {
   protected readonly clock = new Clock(EPOCH_MS);
   protected readonly options: ShardOptions;
   protected readonly report: CountingReport;
-  protected readonly counters = new Counters();
+  protected readonly counters: Counters;
   protected readonly endpoint: SimulatedEndpoint;
   protected readonly shard: Shard;
   protected readonly recorder = new Recorder();
@@ -79,6 +79,7 @@ export abstract class World {
     this.frames = [...frames, ...answers].sort((a, b) => a.arrivalMs - b.arrivalMs);
     this.options = optionsOf(this.random, this.chooseFlowOptions());
     this.report = new CountingReport(this.options.mode);
+    this.counters = new Counters(this.options.also.map(({ host }) => host));
     this.endpoint = endpointOf(this.clock, this.options);
     this.shard = new Shard(this.options, this.counters, this.report, this.endpoint, () => this.clock.nowMs);
     const { budget } = this.shard.destination.memory;
@@ -254,6 +255,13 @@ export abstract class World {
     const more = this.shard.process(source, recordsMax);
     for (const { writes } of this.endpoint.sockets)
       if (writes > 1) throw new Error(`${writes} writes on one connection in one batch`);
+    // A source that waits goes on when the endpoint has.
+    while (this.shard.isBehind) {
+      this.clock.nowMs += BATCH_MS_MAX;
+      this.endpoint.step();
+      this.shard.tick();
+      this.check();
+    }
     return more;
   }
 
@@ -354,6 +362,8 @@ export abstract class World {
 class CountingReport implements DestinationReport, HttpReport {
   begun = 0;
   ended = 0;
+  /** Destinations that are away. */
+  private readonly away = new Set<number>();
 
   constructor(private readonly mode: "http" | "tcp") {}
 
@@ -361,15 +371,16 @@ class CountingReport implements DestinationReport, HttpReport {
     return this.begun > this.ended;
   }
 
-  outageBegan(): void {
-    if (this.isInOutage) throw new Error("an outage within an outage");
-    this.begun++;
+  outageBegan(_reason: string, destination = 0): void {
+    if (this.away.has(destination)) throw new Error("an outage within an outage");
+    this.away.add(destination);
+    if (destination === 0) this.begun++;
   }
 
-  outageEnded(durationMs: number): void {
-    if (!this.isInOutage) throw new Error("the end of no outage");
+  outageEnded(durationMs: number, _lost: number, destination = 0): void {
+    if (!this.away.delete(destination)) throw new Error("the end of no outage");
     within("an outage's duration", durationMs, Infinity);
-    this.ended++;
+    if (destination === 0) this.ended++;
   }
 
   foreign(): void {

@@ -10,4 +10,5 @@ export const USUAL = {
   sourceWaits: false,
   policy: null,
   tls: null,
+  also: [],
 } as const satisfies Partial<ShardOptions>;

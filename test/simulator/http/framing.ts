@@ -14,23 +14,26 @@ export interface Framed {
   readonly damage: DamageReason[];
   /** From where on bytes must pass as they are, up to where; null: nowhere. */
   bare: { readonly from: number; readonly to: number } | null;
+  /** It ends behind an offer that was left out: all that follows is too, or is the beginning of a request. */
+  leavesOutRest: boolean;
 }
 
 /**
  * `at`: the place of the recorded stream's first byte. `isUpgraded`: whether the endpoint has taken this request's
- * offer.
+ * offer. `isLeftOut`: whether policy has left it out.
  */
 export function frame(
   session: Session,
   stream: RecordedStream,
   at: number,
   isUpgraded: (item: Item) => boolean,
+  isLeftOut: (item: Item) => boolean,
 ): Framed {
-  return new Framing(session, stream, at, isUpgraded).run();
+  return new Framing(session, stream, at, isUpgraded, isLeftOut).run();
 }
 
 class Framing {
-  private readonly framed: Framed = { whole: [], damage: [], bare: null };
+  private readonly framed: Framed = { whole: [], damage: [], bare: null, leavesOutRest: false };
   private readonly holes: Run[] = [];
   /** Calls of `data`. */
   private readonly pushes: Run[] = [];
@@ -42,6 +45,7 @@ class Framing {
     private readonly stream: RecordedStream,
     first: number,
     private readonly isUpgraded: (item: Item) => boolean,
+    private readonly isLeftOut: (item: Item) => boolean,
   ) {
     this.first = first;
     this.end = first;
@@ -88,6 +92,10 @@ class Framing {
       this.framed.whole.push(item);
       if (item.wantsUpgrade && this.isUpgraded(item) && !this.isDeclined(item)) {
         this.framed.bare = { from: end, to: this.holeFrom(end).from };
+        return null;
+      }
+      if (item.wantsUpgrade && this.isLeftOut(item) && !this.isDeclined(item)) {
+        this.framed.leavesOutRest = true;
         return null;
       }
       return this.after(item);

@@ -1,6 +1,7 @@
 /** What kind of world a seed stands for, where clients speak HTTP: the knobs beside those of ../scenario.ts. */
 import { Random } from "../../support/random.ts";
 import { type Scenario, scenarioOf } from "../scenario.ts";
+import { NO_POLICY, type SimulatedPolicy, simulatedPolicy } from "./policies.ts";
 import type { SessionKnobs } from "./session.ts";
 
 export interface HttpScenario extends Scenario {
@@ -12,6 +13,7 @@ export interface HttpScenario extends Scenario {
   readonly maxRequestBytes: number;
   readonly responseTimeoutMs: number;
   readonly addsField: boolean;
+  readonly policy: SimulatedPolicy;
   /** A source that can wait does so where requests pile up (--read). */
   readonly canWait: boolean;
   /** How long after the end of the capture everything is given up; Infinity: never. */
@@ -34,11 +36,13 @@ export interface HttpScenario extends Scenario {
   readonly answerMsMax: number;
 }
 
-export function httpScenarioOf(seed: number): HttpScenario {
+export function httpScenarioOf(seed: number, hasPolicy = true): HttpScenario {
   const random = new Random(seed ^ 0x477);
   /** What was added later has its own, so that seeds keep most of their meaning. */
   const oddity = new Random(seed ^ 0x0dd17);
   const nesting = new Random(seed ^ 0x1e57ed);
+  const choosing = new Random(seed ^ 0x9011c7);
+  const policy = hasPolicy && choosing.chance(0.4) ? simulatedPolicy(choosing) : NO_POLICY;
   const sometimes = (probability: number, value: () => number) => (random.chance(probability) ? value() : 0);
   const isBenign = random.chance(0.4);
   const harm = (probability: number, value: () => number) => (isBenign ? 0 : sometimes(probability, value));
@@ -63,7 +67,8 @@ export function httpScenarioOf(seed: number): HttpScenario {
       apart: random.pick([0, 0.5, 1]),
       broken: sometimes(0.3, () => random.next() * 0.3),
       foreign: sometimes(0.2, () => random.next() * 0.5),
-      upgrade: sometimes(0.3, () => random.next() * 0.3),
+      // Which of them the rate leaves out, and with it what follows, is not known.
+      upgrade: sometimes(0.3, () => random.next() * 0.3) * (policy.rules.maxRate === undefined ? 1 : 0),
       closing: sometimes(0.4, () => random.next() * 0.2),
       nested: nesting.chance(0.3) ? nesting.next() : 0,
       odd: oddity.chance(0.5) ? oddity.next() * 0.5 : 0,
@@ -75,6 +80,7 @@ export function httpScenarioOf(seed: number): HttpScenario {
     maxRequestBytes: random.pick(isUploading ? [1, 500] : [1, 500, 5000, 1 << 20]),
     responseTimeoutMs,
     addsField: random.chance(0.2),
+    policy,
     canWait: !scenario.isLive && random.chance(0.5),
     stopAfterMs: isBenign || random.chance(0.8) ? Infinity : random.int(0, 2000),
     closing: sometimes(0.6, () => random.next()),

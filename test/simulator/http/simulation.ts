@@ -3,16 +3,16 @@
  * was not is accounted for. Throws an error that begins with the seed if anything is not as it must be.
  */
 import type { ShardOptions } from "../../../src/shard/shard.ts";
-import { editsOf, policyFor } from "../../support/policies.ts";
 import { USUAL } from "../../support/usual.ts";
 import { Random } from "../../support/random.ts";
 import { equal, sum, within } from "../checks.ts";
 import { connect, type Connection } from "../client.ts";
-import type { MemorySource } from "../memory-source.ts";
 import type { RecordedStream } from "../recorder.ts";
+import type { Clock } from "../simulated-endpoint.ts";
 import { type FlowOptions, World } from "../world.ts";
 import { type Attempt, HttpEndpoint, type HttpSocket } from "./endpoint.ts";
 import { frame, type Framed } from "./framing.ts";
+import { policyOfWorld, reasonAgainst } from "./policies.ts";
 import { type HttpScenario, httpScenarioOf } from "./scenario.ts";
 import { converse, type Item, type Session } from "./session.ts";
 
@@ -25,10 +25,10 @@ export interface HttpOutcome {
   readonly served: number;
 }
 
-/** Runs the world of one seed. */
-export function simulateHttp(seed: number): HttpOutcome {
+/** Runs the world of one seed; without the policy that it may have, if that is said. */
+export function simulateHttp(seed: number, hasPolicy = true): HttpOutcome {
   try {
-    const scenario = httpScenarioOf(seed);
+    const scenario = httpScenarioOf(seed, hasPolicy);
     return new HttpSimulation(scenario, sessionsOf(scenario)).run();
   } catch (error) {
     throw new Error(`seed ${seed} (SIMULATOR_SEED=${seed} bun test test/simulator/http): ${(error as Error).message}`, {
@@ -47,32 +47,34 @@ export function traceHttpSeed(seed: number): string {
   ].join("\n");
 }
 
-function sessionsOf({ seed, session, connections }: HttpScenario): Session[] {
+export function sessionsOf({ seed, session, connections }: HttpScenario): Session[] {
   const random = new Random(seed ^ 0x5e55);
   return Array.from({ length: connections }, (_, connection) => converse(random, session, connection));
 }
 
 /** A connection as the program's flows came of it. */
-interface Conversation {
+export interface Conversation {
   readonly connection: Connection;
   readonly session: Session;
   readonly streams: RecordedStream[];
   readonly framed: Framed[];
 }
 
-class HttpSimulation extends World {
-  private readonly http: HttpEndpoint;
+export class HttpSimulation extends World {
+  protected readonly http: HttpEndpoint;
 
   constructor(
-    private readonly knobs: HttpScenario,
+    protected readonly knobs: HttpScenario,
     private readonly sessions: readonly Session[],
+    endpointOf = (clock: Clock, options: ShardOptions): HttpEndpoint =>
+      new HttpEndpoint(knobs, new Random(knobs.seed ^ 0xe4d), knobs, clock, options.connectTimeoutMs),
+    also: ShardOptions["also"] = [],
   ) {
     super(
       knobs,
       (random) => connect(random, knobs, (id) => sessions[id]!),
-      (_random, flowOptions) => optionsOf(knobs, flowOptions),
-      (clock, options) =>
-        new HttpEndpoint(knobs, new Random(knobs.seed ^ 0xe4d), knobs, clock, options.connectTimeoutMs),
+      (_random, flowOptions) => ({ ...optionsOf(knobs, flowOptions), also }),
+      endpointOf,
     );
     this.http = this.endpoint as HttpEndpoint;
   }
@@ -84,8 +86,7 @@ class HttpSimulation extends World {
     this.checkCounters();
     this.checkNothingHeld();
     const conversations = this.conversations();
-    this.checkAttempts();
-    for (const conversation of conversations) this.checkOrder(conversation);
+    this.checkCame(this.http, conversations);
     // Else the two runs of the program have given up different holes.
     if (this.scenario.regime !== "memory") this.checkRequests(conversations);
     return { requests: this.counters.requests.seen, served: this.counters.requests.answered };
@@ -101,19 +102,8 @@ class HttpSimulation extends World {
     equal("conversations", idle.size + partial.size, 0);
   }
 
-  protected override process(source: MemorySource, recordsMax: number): boolean {
-    const more = super.process(source, recordsMax);
-    while (this.shard.isBehind) {
-      this.clock.nowMs += 5;
-      this.endpoint.step();
-      this.shard.tick();
-      this.check();
-    }
-    return more;
-  }
-
   protected override whileDraining(elapsedMs: number): void {
-    if (elapsedMs >= this.knobs.stopAfterMs) this.shard.destination.terminate();
+    if (elapsedMs >= this.knobs.stopAfterMs) this.shard.terminate();
   }
 
   protected override check(): void {
@@ -145,22 +135,60 @@ class HttpSimulation extends World {
     if (this.knobs.stopAfterMs === Infinity) equal("requests.dropped.stopped", requests.dropped.stopped, 0);
   }
 
-  private conversations(): Conversation[] {
+  /** What a destination got was sent so, and in its order. */
+  protected checkCame(http: HttpEndpoint, conversations: readonly Conversation[]): void {
+    this.checkAttempts(http);
+    for (const conversation of conversations) this.checkOrder(http, conversation);
+  }
+
+  protected conversations(): Conversation[] {
     const isUpgraded = (item: Item) =>
       this.http.requests.some(({ head, isUpgraded }) => isUpgraded && head!.id === item.id);
     return this.connections.map((connection) => {
       const session = this.sessions[connection.id]!;
       const streams = this.recorder.streams.filter(({ identity }) => identity === connection.identity);
       const framed = streams.map((stream) =>
-        frame(session, stream, (stream.start - connection.isn - 1) >>> 0, isUpgraded),
+        frame(
+          session,
+          stream,
+          (stream.start - connection.isn - 1) >>> 0,
+          isUpgraded,
+          (item) => this.reasonAgainst(item) !== null,
+        ),
       );
       return { connection, session, streams, framed };
     });
   }
 
+  /** Why policy leaves out a request; null: it does not, as far as is known. */
+  private reasonAgainst(item: Item) {
+    const id = Number(item.id.split(".")[0]);
+    return reasonAgainst(this.knobs.policy, this.sessions[id]!, this.connections[id]!, item);
+  }
+
+  /** What was not to be forwarded was not, and nothing else was left out. */
+  private checkPolicy(whole: readonly Item[]): void {
+    const { dropped } = this.counters.requests;
+    for (const { head } of this.http.requests) {
+      const item =
+        head === null
+          ? undefined
+          : allOf(this.sessions[Number(head.id.split(".")[0])]!).find(({ id }) => id === head.id);
+      if (item?.kind === "request" && this.reasonAgainst(item) !== null)
+        throw new Error(`request ${item.id} came, which ${this.knobs.policy.name} leaves out`);
+    }
+    for (const reason of ["filtered", "sampled_out"] as const)
+      equal(
+        `requests.dropped.${reason}`,
+        dropped[reason],
+        whole.filter((item) => this.reasonAgainst(item) === reason).length,
+      );
+    if (this.knobs.policy.rules.maxRate === undefined) equal("requests.dropped.rate_limit", dropped.rate_limit, 0);
+  }
+
   /** What the endpoint got was sent so, byte for byte, whether it came whole or not. */
-  private checkAttempts(): void {
-    for (const { head, bytes, isWhole } of this.http.requests) {
+  private checkAttempts(http: HttpEndpoint): void {
+    for (const { head, bytes, isWhole } of http.requests) {
       if (head === null) {
         const isKnown = this.sessions.some((session) =>
           allOf(session).some((item) => startsWith(this.sent(session, item), bytes)),
@@ -184,10 +212,10 @@ class HttpSimulation extends World {
   /**
    * On each connection, and the first time, requests come in the order in which they were sent; again only as allowed.
    */
-  private checkOrder({ session, streams }: Conversation): void {
+  private checkOrder(http: HttpEndpoint, { session, streams }: Conversation): void {
     const items = allOf(session);
     const ids = items.map(({ id }) => id);
-    const own = this.http.requests.filter(({ head }) => head !== null && ids.includes(head.id));
+    const own = http.requests.filter(({ head }) => head !== null && ids.includes(head.id));
     const place = ({ head }: Attempt) => ids.indexOf(head!.id);
     for (const [socket, attempts] of Map.groupBy(own, ({ socket }) => socket)) {
       if (socket.attempts.some(({ head }) => head !== null && !ids.includes(head.id)))
@@ -216,7 +244,10 @@ class HttpSimulation extends World {
     const damage = framed.flatMap((one) => one.damage);
     // A flow without its SYN may begin within a request, or between two.
     const isUnsure = this.recorder.streams.some(({ hasSyn }) => !hasSyn);
-    if (!isUnsure) {
+    // Behind an offer that was left out, the beginning of a request line is one that was cut off.
+    const mayBeCutOff = framed.some(({ leavesOutRest }) => leavesOutRest);
+    if (!isUnsure) this.checkPolicy(whole);
+    if (!isUnsure && !mayBeCutOff) {
       equal("requests.isolated", requests.isolated, whole.filter(({ isIsolated }) => isIsolated).length);
       equal("requests.odd", requests.odd, whole.filter(({ isOdd }) => isOdd).length);
       equal("requests.seen", requests.seen, whole.length + damage.length);
@@ -227,7 +258,8 @@ class HttpSimulation extends World {
         equal(`requests.damage.${reason}`, count, damage.filter((one) => one === reason).length);
     }
     this.checkServed(whole);
-    const dropped = sum(Object.values(requests.dropped));
+    const { filtered, sampled_out, rate_limit } = requests.dropped;
+    const dropped = sum(Object.values(requests.dropped)) - filtered - sampled_out - rate_limit;
     const isHarmed = this.http.httpSockets.some(isHarmful) || this.http.unanswered > 0;
     // An endpoint that did nothing wrong, and limits that nothing met.
     if (!isHarmed && this.knobs.isBenign) {
@@ -279,13 +311,15 @@ class HttpSimulation extends World {
     const { upstream } = this.counters;
     const isSure =
       this.knobs.pipelineDepth === 1 &&
-      sum(Object.values(requests.dropped)) === 0 &&
+      sum(Object.values(requests.dropped)) === requests.dropped.filtered + requests.dropped.sampled_out &&
       upstream.given_up === 0 &&
       upstream.connect_errors === 0;
     if (!isSure) return;
-    for (const { id, isIdempotent, start, end } of whole) {
+    for (const item of whole) {
+      const { id, isIdempotent, start, end } = item;
       const all = attempts.get(id) ?? [];
       if (
+        this.reasonAgainst(item) !== null ||
         !isIdempotent ||
         end - start > this.knobs.maxRequestBytes ||
         all.some(({ isAnswered, isBegun }) => isAnswered || isBegun)
@@ -345,7 +379,7 @@ function optionsOf(knobs: HttpScenario, flowOptions: FlowOptions): ShardOptions 
     responseTimeoutMs: knobs.responseTimeoutMs,
     // Silence within a head is for test/forward.
     headerTimeoutMs: Infinity,
-    policy: knobs.addsField ? policyFor({ headEdits: editsOf({ setHeader: [ADDED_FIELD] }) }) : null,
+    policy: policyOfWorld(knobs.policy, knobs.addsField ? ADDED_FIELD : null),
   };
 }
 

@@ -23,6 +23,11 @@ const FOUND: [string, number][] = [
   ["an offer of another protocol is declined by a part of an odd request line and a gap", 2_010_631],
 ];
 
+/** The same of worlds with a policy. */
+const POLICIES: [string, number][] = [
+  ["an offer that is held behind one that was left out, and left out itself, is decided about", 191],
+];
+
 /** Seeds that failed once, with requests that began where a body or a head too long did. */
 const FAILED = [3753, 706_367, 713_821, 715_238, 715_268, 907_347, 908_149, 1_004_709, 1_005_061];
 
@@ -34,8 +39,10 @@ if (wanted !== undefined) {
     simulateHttp(Number(wanted));
   });
 } else {
-  test.each(FOUND)("%s (seed %d)", (_, seed) => void simulateHttp(seed));
-  test.each(FAILED)("seed %d, which failed once", (seed) => void simulateHttp(seed));
+  // Some of them would have a policy today, and another fate.
+  test.each(FOUND)("%s (seed %d)", (_, seed) => void simulateHttp(seed, false));
+  test.each(FAILED)("seed %d, which failed once", (seed) => void simulateHttp(seed, false));
+  test.each(POLICIES)("%s (seed %d)", (_, seed) => void simulateHttp(seed));
 
   for (let first = 1; first <= SEEDS; first += SEEDS_PER_TEST) {
     const last = first + SEEDS_PER_TEST - 1;

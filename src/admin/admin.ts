@@ -1,0 +1,90 @@
+/**
+ * What --admin serves: pages over what the main thread saw at its last look, made when they are asked for. Shards know
+ * nothing of it.
+ */
+import type { Config } from "../config.ts";
+import { RefusalError } from "../errors.ts";
+import { Counters } from "../observe/counters.ts";
+import { together } from "../observe/gauges.ts";
+import type { Look } from "../observe/look.ts";
+import { History } from "./history.ts";
+import { METRICS_TYPE, metricsText } from "./metrics.ts";
+import { PAGE_FIELDS, pageHtml } from "./page.ts";
+import { processFigures } from "./process-figures.ts";
+import { told } from "./response.ts";
+import { AdminServer, type Route, type Routes, shown } from "./server.ts";
+import { health, json, statusOf } from "./status.ts";
+import type { Phase, View } from "./view.ts";
+
+export class Admin {
+  phase: Phase = "starting";
+  private readonly history = new History();
+  private readonly startedMs: number;
+  private readonly server: AdminServer;
+  private look: Look;
+
+  /** Listens at `config.admin`. `now`: milliseconds since 1970. Throws RefusalError. */
+  constructor(
+    private readonly config: Config,
+    now: () => number,
+  ) {
+    if (config.admin === undefined) throw new RefusalError("Cannot serve anything: --admin names no address");
+    this.startedMs = now();
+    this.look = nothingSeen(this.startedMs);
+    this.server = new AdminServer(config.admin, this.routes(), now);
+  }
+
+  /** Where a browser finds it. */
+  get url(): string {
+    return `http://${shown(this.config.admin!.host)}:${this.server.port}/`;
+  }
+
+  /** The counters of the admin port itself. */
+  get counters() {
+    return this.server.counters;
+  }
+
+  show(look: Look): void {
+    this.look = look;
+    this.history.add(look);
+    this.server.renew();
+  }
+
+  close(): void {
+    this.server.close();
+  }
+
+  /** All pages there are. */
+  private routes(): Routes {
+    const html = { page: () => pageHtml(statusOf(this.view, this.row)), fields: PAGE_FIELDS };
+    return new Map<string, Route>([
+      ["/", html],
+      ["/status", { page: () => json(200, statusOf(this.view, this.row)) }],
+      ["/history", { page: () => json(200, this.history.rows) }],
+      ["/metrics", { page: () => ({ status: 200, contentType: METRICS_TYPE, body: metricsText(this.view) }) }],
+      ["/healthz", { page: () => health(this.view) }],
+      ["/livez", { page: () => told(200, "alive") }],
+    ]);
+  }
+
+  private get row() {
+    return this.history.rows.at(-1);
+  }
+
+  private get view(): View {
+    const { config, startedMs, phase, look, server } = this;
+    const admin = { ...server.counters, open: server.openCount };
+    return { config, startedMs, phase, look, admin, process: processFigures() };
+  }
+}
+
+function nothingSeen(timeMs: number): Look {
+  return {
+    timeMs,
+    counters: new Counters().snapshot(),
+    gauges: together([]),
+    isInterfaceUp: true,
+    lastFrameMs: timeMs,
+    problems: [],
+  };
+}

@@ -1,0 +1,108 @@
+/**
+ * One connection to the admin port: takes a head, sends one response, and ends. What it may cost is bounded: bytes by
+ * HEAD_BYTES_MAX, time by a limit for the head and one for the response, however steadily bytes come and go.
+ */
+import type { Socket } from "bun";
+import type { AdminReject } from "./counters.ts";
+import { endOfHead, parseHead, type RequestHead } from "./request-head.ts";
+
+/** Request line and fields. */
+export const HEAD_BYTES_MAX = 8192;
+/** From the connection's beginning to the end of its head. */
+export const HEAD_MS_MAX = 5000;
+/** From there to the connection's end. */
+export const RESPONSE_MS_MAX = 10_000;
+/** The head's end may have begun in the bytes before. */
+const END_LEN = 4;
+
+const State = { HEAD: 0, RESPONSE: 1, ENDED: 2 } as const;
+
+export interface ClientHost {
+  /** The response to a request. */
+  respond(head: RequestHead): Uint8Array;
+  /** The response to what is no request that can be served; counts it. */
+  reject(reason: AdminReject): Uint8Array;
+  /** It is closed. */
+  forget(client: Client): void;
+}
+
+export class Client {
+  private state: number = State.HEAD;
+  private head = "";
+  private response: Uint8Array | null = null;
+  private sent = 0;
+  private dueMs: number;
+
+  constructor(
+    private readonly host: ClientHost,
+    private readonly socket: Socket<Client>,
+    nowMs: number,
+  ) {
+    this.dueMs = nowMs + HEAD_MS_MAX;
+  }
+
+  /** It has not asked anything yet. */
+  get isAsking(): boolean {
+    return this.state === State.HEAD;
+  }
+
+  received(bytes: Uint8Array, nowMs: number): void {
+    // What follows a request is not looked at.
+    if (this.state !== State.HEAD) return;
+    const from = Math.max(this.head.length - END_LEN, 0);
+    this.head += Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1", 0, HEAD_BYTES_MAX + 1);
+    const end = endOfHead(this.head, from);
+    if ((end < 0 ? this.head.length : end) > HEAD_BYTES_MAX) return this.send(this.host.reject("header_limit"), nowMs);
+    if (end < 0) return;
+    const head = parseHead(this.head.slice(0, end));
+    this.send(head === undefined ? this.host.reject("malformed") : this.host.respond(head), nowMs);
+  }
+
+  /** The socket takes more. */
+  writable(): void {
+    const { response } = this;
+    if (response === null) return;
+    const taken = this.socket.write(response, this.sent, response.length - this.sent);
+    if (taken > 0) this.sent += taken;
+    if (this.sent < response.length) return;
+    this.response = null;
+    // The client ends it; ending it here at once could cost the client some of the response.
+    this.socket.shutdown();
+  }
+
+  /** The client sends no more. */
+  ended(): void {
+    if (this.state === State.HEAD) this.end("closed");
+    else if (this.response === null) this.end();
+  }
+
+  closed(): void {
+    if (this.state === State.HEAD) this.end("closed");
+    else this.end();
+  }
+
+  /** Time passes. */
+  tick(nowMs: number): void {
+    if (nowMs < this.dueMs) return;
+    if (this.state === State.HEAD) this.send(this.host.reject("time_limit"), nowMs);
+    else this.end(this.response === null ? undefined : "time_limit");
+  }
+
+  /** Closes it; `reason`: what it asked, if anything, got no whole response. */
+  end(reason?: AdminReject): void {
+    if (this.state === State.ENDED) return;
+    this.state = State.ENDED;
+    this.response = null;
+    if (reason !== undefined) this.host.reject(reason);
+    this.host.forget(this);
+    this.socket.terminate();
+  }
+
+  private send(response: Uint8Array, nowMs: number): void {
+    this.state = State.RESPONSE;
+    this.head = "";
+    this.response = response;
+    this.dueMs = nowMs + RESPONSE_MS_MAX;
+    this.writable();
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * /metrics: Prometheus' text format 0.0.4. Every counter of --summary has the metric of its own words: group and name,
+ * `_total`; where it counts by reason, or class, that is a label. Times are in seconds, sizes in bytes.
+ */
+import type { CountersSnapshot } from "../observe/counters.ts";
+import { COMMIT, VERSION } from "../version.ts";
+import { CONNECTIONS_MAX } from "./server.ts";
+import { boundsOf } from "./histogram.ts";
+import { HELP } from "./metric-help.ts";
+import type { View } from "./view.ts";
+
+export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+export const PREFIX = "vxlan_to_http_";
+
+type Labels = Readonly<Record<string, string>>;
+type Type = "counter" | "gauge" | "histogram";
+
+interface Sample {
+  /** Behind the metric's name: `_bucket`, `_sum`, `_count` of a histogram. */
+  readonly suffix?: string;
+  readonly labels: Labels;
+  readonly value: number;
+}
+
+export interface Metric {
+  /** Without the prefix. */
+  readonly name: string;
+  readonly type: Type;
+  readonly help: string;
+  readonly samples: readonly Sample[];
+}
+
+/** Counters of these are a destination's. */
+const OF_DESTINATION: readonly string[] = [
+  "requests",
+  "responses",
+  "grpc",
+  "http2",
+  "upstream",
+  "delay",
+  "response_time",
+];
+const DESTINATION: Labels = { destination: "endpoint" };
+/** Counters that go down. */
+const GAUGES: readonly string[] = ["flows_active"];
+const CLASS = /^[1-5]xx$/;
+const MIB = 2 ** 20;
+const MS = 1000;
+
+type Tree = { readonly [name: string]: number | Tree };
+
+/** The page's text. */
+export function metricsText(view: View): string {
+  return metrics(view).map(textOf).join("");
+}
+
+/** All of them, in the order of the page. */
+export function metrics(view: View): Metric[] {
+  return [...info(view), ...counted(view.look.counters), ...standing(view), ...ofAdmin(view), ...ofProcess(view)];
+}
+
+function metric(name: string, type: Type, samples: readonly Sample[]): Metric {
+  return { name, type, help: HELP[name] ?? `${name.replace(/_total$/, "")} of --summary`, samples };
+}
+
+function gauge(name: string, value: number, labels: Labels = {}): Metric {
+  return metric(name, "gauge", [{ labels, value }]);
+}
+
+function info({ startedMs, look, phase }: View): Metric[] {
+  return [
+    gauge("build_info", 1, { version: VERSION, commit: COMMIT }),
+    gauge("start_time_seconds", startedMs / MS),
+    gauge("capturing", phase === "capturing" || phase === "reading" ? 1 : 0),
+    gauge("interface_up", look.isInterfaceUp ? 1 : 0),
+    gauge("last_frame_timestamp_seconds", look.lastFrameMs / MS),
+  ];
+}
+
+/** Each counter of the summary, whatever groups there are. */
+function counted({ destinations, ...counters }: CountersSnapshot): Metric[] {
+  return Object.entries(counters as Tree).flatMap(([group, counts]) => {
+    if (!OF_DESTINATION.includes(group)) return ofGroup(group, counts as Tree, {});
+    const further = destinations.map((each) =>
+      ofGroup(group, (each as unknown as Tree)[group] as Tree, { destination: each.address }),
+    );
+    // A metric has the samples of all destinations, which all have the same counters.
+    return ofGroup(group, counts as Tree, DESTINATION).map((endpoints, i) => ({
+      ...endpoints,
+      samples: [endpoints, ...further.map((metrics) => metrics[i]!)].flatMap(({ samples }) => samples),
+    }));
+  });
+}
+
+function ofGroup(group: string, counts: Tree, labels: Labels): Metric[] {
+  if ("buckets" in counts) return [histogram(group, counts as Times, labels)];
+  const classes = Object.entries(counts).filter(([name]) => CLASS.test(name));
+  const others = Object.entries(counts).filter(([name]) => !CLASS.test(name));
+  const byClass = classes.map(([name, value]) => ({ labels: { ...labels, class: name }, value: value as number }));
+  return [
+    ...(byClass.length > 0 ? [metric(`${group}_total`, "counter", byClass)] : []),
+    ...others.map(([name, value]) => counter(`${group}_${name}`, value, labels)),
+  ];
+}
+
+function counter(words: string, value: number | Tree, labels: Labels): Metric {
+  if (GAUGES.includes(words)) return gauge(words, value as number, labels);
+  if (typeof value === "number") return metric(`${words}_total`, "counter", [{ labels, value }]);
+  const samples = Object.entries(value).map(([reason, count]) => ({
+    labels: { ...labels, reason },
+    value: count as number,
+  }));
+  return metric(`${words}_total`, "counter", samples);
+}
+
+interface Times extends Tree {
+  readonly count: number;
+  readonly sum_ms: number;
+  readonly buckets: Readonly<Record<string, number>>;
+}
+
+function histogram(group: string, { count, sum_ms, buckets }: Times, labels: Labels): Metric {
+  let within = 0;
+  const bounds = boundsOf(buckets);
+  const samples = Object.values(buckets).map((times, i) => {
+    within += times;
+    const le = bounds[i] === Infinity ? "+Inf" : String(bounds[i]! / MS);
+    return { suffix: "_bucket", labels: { ...labels, le }, value: within };
+  });
+  return metric(`${group}_seconds`, "histogram", [
+    ...samples,
+    { suffix: "_sum", labels, value: sum_ms / MS },
+    { suffix: "_count", labels, value: count },
+  ]);
+}
+
+/** How things stand, each beside its limit. */
+function standing({ look: { gauges, problems }, config }: View): Metric[] {
+  const isDown = problems.some(({ kind }) => kind === "endpoint_down");
+  return [
+    gauge("destination_up", isDown ? 0 : 1, DESTINATION),
+    gauge("upstream_connected_timestamp_seconds", gauges.connected_ms / MS, DESTINATION),
+    gauge("upstream_unconnected_timestamp_seconds", gauges.unconnected_ms / MS, DESTINATION),
+    gauge("upstream_open", gauges.upstream_open, DESTINATION),
+    gauge("upstream_unsettled", gauges.upstream_unsettled, DESTINATION),
+    gauge("requests_in_flight", gauges.requests_in_flight, DESTINATION),
+    gauge("waiting_requests", gauges.waiting_requests, DESTINATION),
+    gauge("longest_waiting_requests", gauges.longest_waiting_requests, DESTINATION),
+    gauge("max_waiting_requests", config.maxWaitingRequests),
+    gauge("buffer_bytes", gauges.buffer_bytes),
+    gauge("max_buffer_bytes", config.maxBufferMib * MIB),
+    gauge("max_flows", config.maxFlows),
+  ];
+}
+
+function ofAdmin({ admin }: View): Metric[] {
+  return [
+    counter("admin_connections", admin.connections, {}),
+    counter("admin_requests", admin.requests, {}),
+    counter("admin_rejected", admin.rejected, {}),
+    gauge("admin_open", admin.open),
+    gauge("max_admin_open", CONNECTIONS_MAX),
+  ];
+}
+
+function ofProcess({ process: figures, config }: View): Metric[] {
+  const known = [
+    gauge("process_resident_memory_bytes", figures.residentBytes),
+    gauge("process_open_fds", figures.openDescriptors),
+    gauge("process_max_fds", figures.descriptorsMax),
+    gauge("process_threads", figures.threads),
+  ].filter(({ samples }) => samples[0]!.value >= 0);
+  return [
+    metric("process_cpu_seconds_total", "counter", [{ labels: {}, value: figures.cpuSeconds }]),
+    ...known,
+    gauge("threads", config.threads),
+  ];
+}
+
+/**
+ * What stands before each value of a metric, by its name: a page is made once a second, too seldom for the compiler, and
+ * half of its time went into the same words again.
+ */
+const words = new Map<string, readonly string[]>();
+
+function textOf(metric: Metric): string {
+  const { name, samples } = metric;
+  let before = words.get(name);
+  if (before === undefined) {
+    before = wordsOf(metric);
+    words.set(name, before);
+  }
+  let text = "";
+  for (let i = 0; i < samples.length; i++) text += before[i]! + samples[i]!.value;
+  return `${text}\n`;
+}
+
+/** The lines up to each value; the first has the metric's own before it. */
+function wordsOf({ name, type, help, samples }: Metric): string[] {
+  const full = PREFIX + name;
+  return samples.map(({ suffix = "", labels }, i) => {
+    const lead = i === 0 ? `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n` : "\n";
+    return `${lead}${full}${suffix}${textOfLabels(labels)} `;
+  });
+}
+
+function textOfLabels(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
+  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+}
+
+function escaped(value: string): string {
+  return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+}

@@ -1,0 +1,28 @@
+/** The head of a request to the admin port: as much of RFC 9112 as a GET without a body needs. */
+
+export interface RequestHead {
+  readonly method: string;
+  /** Without the query; of a target of absolute-form (RFC 9112, section 3.2.2), what follows its authority. */
+  readonly path: string;
+}
+
+const REQUEST_LINE = /^([!#$%&'*+.^_`|~\w-]{1,32}) (\S+) HTTP\/1\.[01]$/;
+const AUTHORITY = /^https?:\/\/[^/?#]*/i;
+
+/** Where the head ends: behind its empty line; -1: it does not yet. `from`: before that, it does not. */
+export function endOfHead(text: string, from: number): number {
+  const crlf = text.indexOf("\r\n\r\n", from);
+  const lf = text.indexOf("\n\n", from);
+  if (crlf < 0 && lf < 0) return -1;
+  return lf >= 0 && (crlf < 0 || lf < crlf) ? lf + 2 : crlf + 4;
+}
+
+/** Reads a whole head. Undefined: it is none. */
+export function parseHead(text: string): RequestHead | undefined {
+  // An empty line before the request line is passed over (RFC 9112, section 2.2).
+  const line = text.replace(/^(\r?\n)+/, "").split(/\r?\n/, 1)[0]!;
+  const [, method, target] = REQUEST_LINE.exec(line) ?? [];
+  if (method === undefined || target === undefined) return undefined;
+  const path = target.replace(AUTHORITY, "").replace(/[?#].*$/s, "");
+  return { method, path: path === "" ? "/" : path };
+}

@@ -1,0 +1,111 @@
+/** /status, /history and /healthz: JSON for programs, and for the page. */
+import type { Config } from "../config.ts";
+import { UNHEALTHY } from "../observe/problems.ts";
+import { COMMIT, VERSION } from "../version.ts";
+import type { Row } from "./history.ts";
+import { JSON_TYPE, type Page } from "./response.ts";
+import type { View } from "./view.ts";
+
+/** A problem of /healthz beside those of observe: nothing is captured, since it is not yet, or no more. */
+type Unready = "starting" | "stopping";
+
+interface Reason {
+  readonly reason: string;
+  readonly message: string;
+}
+
+const UNREADY: Record<Unready, string> = {
+  starting: "The program starts: nothing is captured yet",
+  stopping: "The program was asked to stop: nothing more is captured",
+};
+
+/** Why no traffic should be expected to arrive at the endpoint; empty: it is healthy. */
+export function unhealthy({ phase, look: { problems } }: View): Reason[] {
+  const unready = phase === "starting" || phase === "stopping" ? [{ reason: phase, message: UNREADY[phase] }] : [];
+  const failing = problems.filter(({ kind }) => UNHEALTHY.includes(kind));
+  return [...unready, ...failing.map(({ kind, message }) => ({ reason: kind, message }))];
+}
+
+/** 200 while frames can be captured and the endpoint was there at the last try, else 503 and why. */
+export function health(view: View): Page {
+  const [first, ...more] = unhealthy(view);
+  if (first === undefined) return json(200, { status: "ok" });
+  return json(503, { status: "unhealthy", ...first, ...(more.length > 0 ? { more } : {}) });
+}
+
+/** The summary, and how things stand; `row`: the last second. */
+export function statusOf(view: View, row: Row | undefined) {
+  const { look, config, startedMs, admin, process, phase } = view;
+  const { connected_ms, unconnected_ms, ...gauges } = look.gauges;
+  return {
+    version: VERSION,
+    commit: COMMIT,
+    time: isoOf(look.timeMs),
+    started: isoOf(startedMs),
+    uptime_s: Math.floor((look.timeMs - startedMs) / 1000),
+    phase,
+    health: unhealthy(view).length === 0 ? "ok" : "unhealthy",
+    problems: look.problems.map(({ kind, message, since_ms }) => ({ kind, message, since: isoOf(since_ms) })),
+    ...look.counters,
+    now: {
+      interface_up: look.isInterfaceUp,
+      last_frame: isoOf(look.lastFrameMs),
+      upstream_connected: connected_ms > 0 ? isoOf(connected_ms) : null,
+      upstream_unconnected: unconnected_ms > 0 ? isoOf(unconnected_ms) : null,
+      ...gauges,
+      max_waiting_requests: config.maxWaitingRequests,
+      max_buffer_bytes: config.maxBufferMib * 2 ** 20,
+      max_flows: config.maxFlows,
+    },
+    rates: row ?? null,
+    admin,
+    process: {
+      cpu_s: process.cpuSeconds,
+      resident_bytes: process.residentBytes,
+      open_fds: process.openDescriptors,
+      max_fds: process.descriptorsMax,
+      threads: process.threads,
+    },
+    configuration: configurationOf(config),
+  };
+}
+
+export type Status = ReturnType<typeof statusOf>;
+
+export function json(status: number, value: unknown): Page {
+  return { status, contentType: JSON_TYPE, body: `${JSON.stringify(value)}\n` };
+}
+
+/**
+ * What was asked of the program, in its flags' words. Values of header fields are not shown, neither those that are set
+ * nor those that rules look for: they may be secrets.
+ */
+export function configurationOf(config: Config): Record<string, unknown> {
+  const { headEdits, allow, deny, ...plain } = config;
+  const { setHeader = [], rewritePath = [], ...edits } = headEdits ?? {};
+  return snakeCase({
+    ...plain,
+    allow: allow.map(ruleText),
+    deny: deny.map(ruleText),
+    ...edits,
+    setHeader: setHeader.map(([name]) => name),
+    rewritePath: rewritePath.map(({ regex, text }) => `${regex}=>${text}`),
+  });
+}
+
+function ruleText({ kind, pattern }: Config["allow"][number]): string {
+  return `${kind}:${kind === "header" ? pattern.replace(/=.*$/s, "=…") : pattern}`;
+}
+
+/** No limit is "off", and what was not asked is null. */
+function snakeCase(fields: object): Record<string, unknown> {
+  const named = Object.entries(fields).map(([name, value]) => [
+    name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+    value === Infinity ? "off" : (value ?? null),
+  ]);
+  return Object.fromEntries(named) as Record<string, unknown>;
+}
+
+function isoOf(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,17 @@
+/** All that pages are made of. */
+import type { Config } from "../config.ts";
+import type { Look } from "../observe/look.ts";
+import type { AdminCounters } from "./counters.ts";
+import type { ProcessFigures } from "./process-figures.ts";
+
+/** What the run is doing. */
+export type Phase = "starting" | "capturing" | "reading" | "stopping";
+
+export interface View {
+  readonly config: Config;
+  readonly startedMs: number;
+  readonly phase: Phase;
+  readonly look: Look;
+  readonly admin: AdminCounters & { readonly open: number };
+  readonly process: ProcessFigures;
+}

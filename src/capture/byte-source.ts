@@ -1,0 +1,232 @@
+/** Where a savefile's bytes come from: a file or pipe, what is compressed in one, or a file that grows. */
+import { closeSync, fstatSync, open, openSync, read, statSync } from "node:fs";
+import type { Transform } from "node:stream";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+import { RefusalError } from "../errors.ts";
+
+export interface ByteSource {
+  /** Bytes of the file that were read so far. */
+  readonly position: number;
+  /** Reads up to `max` bytes into `bytes`, from `at` on, and waits for one at least. 0: the end. Rejects with RefusalError. */
+  read(bytes: Uint8Array, at: number, max: number): Promise<number>;
+  close(): void;
+}
+
+/** How often a file that grows is looked at. */
+const FOLLOW_MS = 50;
+const CHUNK_BYTES = 256 << 10;
+const GZIP_MAGIC = 0x1f8b;
+const ZSTD_MAGIC = 0x28b52ffd;
+/** So many bytes tell whether, and how, something is compressed. */
+export const MAGIC_LEN = 4;
+
+/** A file or pipe, read as it is. */
+export class FileBytes implements ByteSource {
+  position = 0;
+  private isReading = false;
+  private isClosed = false;
+
+  private constructor(
+    private readonly name: string,
+    private readonly path: string,
+    /** Null: to be opened when it is first read. */
+    private fd: number | null,
+  ) {}
+
+  /** Opens a file, or standard input for "-". Throws RefusalError. */
+  static open(path: string): FileBytes {
+    if (path === "-") return new FileBytes(nameOf(path), path, 0);
+    try {
+      // A pipe without a writer would keep the program from everything else until one comes.
+      return new FileBytes(path, path, statSync(path).isFIFO() ? null : openSync(path, "r"));
+    } catch (error) {
+      throw cannotRead(path, error);
+    }
+  }
+
+  async read(bytes: Uint8Array, at: number, max: number): Promise<number> {
+    if (this.isClosed) return 0;
+    this.isReading = true;
+    const fd = (this.fd ??= await this.openPipe());
+    const count = await new Promise<number>((resolve, reject) => {
+      read(fd, bytes, at, max, null, (error, read) => {
+        this.isReading = false;
+        if (this.isClosed) this.close();
+        if (error) reject(cannotRead(this.name, error));
+        else resolve(read);
+      });
+    });
+    this.position += count;
+    return count;
+  }
+
+  /** Whether it is another file that has this path now, or it was cut short: a new one has taken its place. */
+  get isReplaced(): boolean {
+    try {
+      const [mine, now] = [fstatSync(this.fd!), statSync(this.path)];
+      return now.ino !== mine.ino || now.dev !== mine.dev || mine.size < this.position;
+    } catch {
+      // Moved away, and the next one is not there yet.
+      return false;
+    }
+  }
+
+  /** Behind what is being read just now: its descriptor may be another file's as soon as it is closed. */
+  close(): void {
+    this.isClosed = true;
+    if (this.isReading || this.fd === null) return;
+    if (this.fd !== 0) closeSync(this.fd);
+    this.fd = 0;
+  }
+
+  private openPipe(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      open(this.path, "r", (error, fd) => {
+        if (error) reject(cannotRead(this.name, error));
+        else resolve(fd);
+      });
+    });
+  }
+}
+
+/** A file that grows: it is at its end when another one has its path. */
+export class FollowedBytes implements ByteSource {
+  private constructor(private readonly file: FileBytes) {}
+
+  /** Throws RefusalError. */
+  static open(path: string): FollowedBytes {
+    return new FollowedBytes(FileBytes.open(path));
+  }
+
+  get position(): number {
+    return this.file.position;
+  }
+
+  async read(bytes: Uint8Array, at: number, max: number): Promise<number> {
+    for (;;) {
+      // Asked before: what comes until it is replaced is read.
+      const { isReplaced } = this.file;
+      const count = await this.file.read(bytes, at, max);
+      if (count > 0 || isReplaced) return count;
+      await Bun.sleep(FOLLOW_MS);
+    }
+  }
+
+  close(): void {
+    this.file.close();
+  }
+}
+
+/** How bytes that begin with these are compressed; undefined: they are not. */
+export function compressionOf(magic: number): "gzip" | "zstd" | undefined {
+  return magic >>> 16 === GZIP_MAGIC ? "gzip" : magic === ZSTD_MAGIC ? "zstd" : undefined;
+}
+
+/** What is compressed in another source, unpacked as it is read. */
+export class UnpackedBytes implements ByteSource {
+  private readonly stream: Transform;
+  private readonly chunks: Uint8Array[] = [];
+  private isOver = false;
+  private failure: unknown;
+  /** Waits for a chunk, or the end. */
+  private wake = () => {};
+
+  /** `begin`: what was read of the source already. */
+  constructor(
+    private readonly name: string,
+    kind: "gzip" | "zstd",
+    private readonly source: ByteSource,
+    begin: Uint8Array,
+  ) {
+    const stream = kind === "gzip" ? createGunzip() : createZstdDecompress();
+    this.stream = stream;
+    stream.on("data", (chunk: Uint8Array) => {
+      this.chunks.push(chunk);
+      stream.pause();
+      this.wake();
+    });
+    stream.on("end", () => this.finish(undefined));
+    stream.on("error", (error) => this.finish(error));
+    this.pump(begin).catch((error: unknown) => this.finish(error));
+  }
+
+  get position(): number {
+    return this.source.position;
+  }
+
+  async read(bytes: Uint8Array, at: number, max: number): Promise<number> {
+    while (this.chunks.length === 0 && !this.isOver) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.wake = resolve;
+      this.stream.resume();
+      await promise;
+    }
+    const chunk = this.chunks[0];
+    if (chunk === undefined) return this.end();
+    const part = chunk.subarray(0, max);
+    bytes.set(part, at);
+    if (part.length === chunk.length) this.chunks.shift();
+    else this.chunks[0] = chunk.subarray(part.length);
+    return part.length;
+  }
+
+  close(): void {
+    this.finish(undefined);
+    this.stream.destroy();
+    this.source.close();
+  }
+
+  private end(): number {
+    if (this.failure === undefined) return 0;
+    if (this.failure instanceof RefusalError) throw this.failure;
+    throw new RefusalError(`Cannot read all of ${this.name}: what is compressed in it is damaged, or ends too early`);
+  }
+
+  private finish(error: unknown): void {
+    this.failure ??= error;
+    this.isOver = true;
+    this.wake();
+  }
+
+  /** No more is read than the stream takes. */
+  private async pump(begin: Uint8Array): Promise<void> {
+    const { stream } = this;
+    let part = begin;
+    while (part.length > 0 && !stream.destroyed) {
+      if (!stream.write(part)) await drained(stream);
+      const bytes = new Uint8Array(CHUNK_BYTES);
+      part = bytes.subarray(0, await this.source.read(bytes, 0, CHUNK_BYTES));
+    }
+    stream.end();
+  }
+}
+
+/** It takes more, or never will. */
+function drained(stream: Transform): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stream.off("drain", done);
+      stream.off("close", done);
+      resolve();
+    };
+    stream.on("drain", done);
+    stream.on("close", done);
+  });
+}
+
+/** A path as messages name it. */
+export function nameOf(path: string): string {
+  return path === "-" ? "standard input" : path;
+}
+
+function cannotRead(name: string, error: unknown): RefusalError {
+  return new RefusalError(`Cannot read ${name}: ${describe(error)}`);
+}
+
+function describe(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === "ENOENT") return "no such file";
+  if (code === "EACCES") return "permission denied";
+  if (code === "EISDIR") return "it is a directory";
+  return (error as Error).message;
+}

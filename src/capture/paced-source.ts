@@ -1,0 +1,132 @@
+/**
+ * A savefile whose records come as far apart as they were captured, or a factor closer: each has its time on the clock,
+ * and bears it as its time stamp, so that all that follows measures as on an interface. The schedule waits for nobody:
+ * what comes late comes at once, and is counted by what made it late.
+ */
+import type { WaitingSource } from "./record-source.ts";
+
+/** So much early is on time: a clock that tells milliseconds is not waited for by less. */
+const EARLY_MS = 0.5;
+/** So much late is on time, too. */
+export const ON_TIME_MS = 2;
+/** A longer pause is no pause, but a wrong clock: what follows comes at once. */
+export const PAUSE_MS_MAX = 24 * 60 * 60 * 1000;
+
+export const scheduleCounters = () => ({
+  /** Frames within 2 ms of their time. */
+  on_time: 0,
+  /** Later, for this program, or its machine, was not in time. */
+  late: 0,
+  /** Later, for the endpoint was so far behind that nothing was read for a while. */
+  held: 0,
+});
+
+export type ScheduleCounters = ReturnType<typeof scheduleCounters>;
+
+export class PacedSource implements WaitingSource {
+  timestampMs = 0;
+  /** The source stands at a record whose time has not come. */
+  private isAhead = false;
+  /** By how much the clock is ahead of the schedule's times; NaN: there was no record yet. */
+  private offsetMs = NaN;
+  private firstMs = 0;
+  private lastMs = 0;
+  private nowMs = 0;
+  /** Until then the endpoint kept the source waiting. */
+  private heldUntilMs = -Infinity;
+
+  /** `factor`: how much faster than captured. `now`: milliseconds, with fractions. */
+  constructor(
+    private readonly source: WaitingSource,
+    private readonly factor: number,
+    private readonly counters: ScheduleCounters,
+    private readonly now: () => number,
+    private readonly sleep: (ms: number) => Promise<void> = (ms) => Bun.sleep(ms),
+  ) {}
+
+  get bytes(): Uint8Array {
+    return this.source.bytes;
+  }
+
+  get view(): DataView {
+    return this.source.view;
+  }
+
+  get offset(): number {
+    return this.source.offset;
+  }
+
+  get length(): number {
+    return this.source.length;
+  }
+
+  get linkType(): number {
+    return this.source.linkType;
+  }
+
+  get position(): number {
+    return this.source.position;
+  }
+
+  /** How far the capture is behind its first record, in its own time. */
+  get capturedMs(): number {
+    return Math.max(this.lastMs - this.firstMs, 0);
+  }
+
+  /** Nothing was read until now, for the endpoint had enough to do. */
+  held(): void {
+    this.heldUntilMs = this.now();
+  }
+
+  async fill(): Promise<boolean> {
+    if (!this.isAhead) return this.source.fill();
+    const waitMs = this.timestampMs - this.now();
+    if (waitMs > EARLY_MS) await this.sleep(Math.max(waitMs - EARLY_MS, 1));
+    return true;
+  }
+
+  next(): boolean {
+    if (!this.isAhead) {
+      if (!this.source.next()) return false;
+      this.timestampMs = this.dueMs(this.source.timestampMs);
+    }
+    // The clock is asked again only where it matters.
+    if (this.timestampMs > this.nowMs + EARLY_MS) this.nowMs = this.now();
+    this.isAhead = this.timestampMs > this.nowMs + EARLY_MS;
+    if (this.isAhead) return false;
+    this.count();
+    return true;
+  }
+
+  close(): void {
+    this.source.close();
+  }
+
+  /** When a record is due that was captured at this time. */
+  private dueMs(capturedMs: number): number {
+    if (Number.isNaN(this.offsetMs)) {
+      this.nowMs = this.now();
+      this.firstMs = capturedMs;
+      this.offsetMs = this.nowMs - capturedMs / this.factor;
+    } else if (Math.abs(capturedMs - this.lastMs) > PAUSE_MS_MAX) {
+      this.offsetMs += (this.lastMs - capturedMs) / this.factor;
+      this.firstMs += capturedMs - this.lastMs;
+    }
+    this.lastMs = capturedMs;
+    return capturedMs / this.factor + this.offsetMs;
+  }
+
+  private count(): void {
+    const { counters } = this;
+    const nowMs = this.now();
+    if (nowMs - this.timestampMs <= ON_TIME_MS) {
+      counters.on_time++;
+    } else if (this.timestampMs < this.heldUntilMs) {
+      counters.held++;
+      // What is late while this is made up for is late for the same reason.
+      this.heldUntilMs = nowMs;
+    } else {
+      counters.late++;
+    }
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * --record: frames as they came, in a ring of pcapng files (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html).
+ * Whole blocks are written, many at a time and beside everything else; what a slow disk does not take is counted, and never
+ * waited for. A run goes on behind the newest file of the one before.
+ *
+ *     section header   type, length, magic, version (2+2), section length (8: not known), length
+ *     interface        type, length, link type (2), reserved (2), snapshot length (0: none), length
+ *     enhanced packet  type, length, interface, time (4+4: microseconds), captured length, original length, frame, length
+ */
+import { constants, statSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { extname } from "node:path";
+import { RefusalError } from "../errors.ts";
+
+export const recordCounters = () => ({
+  frames: 0,
+  /** Written to the files. */
+  bytes: 0,
+  /** Not written: the disk was too slow, or refused. */
+  dropped_frames: 0,
+});
+
+export type RecordCounters = ReturnType<typeof recordCounters>;
+
+/** Told when the files cannot be written any more. */
+export interface RecordReport {
+  recordFailed(reason: string): void;
+}
+
+export interface RecordOptions {
+  readonly path: string;
+  /** A file has this much, and some more of one write, at most. */
+  readonly fileBytesMax: number;
+  /** Files of the ring. */
+  readonly files: number;
+  /** Which of several threads' ring it is; undefined: there is one. */
+  readonly thread: number | undefined;
+}
+
+/** So much is written at a time, or what a batch has brought. */
+const CHUNK_BYTES = 1 << 20;
+/** Parts that are under way to the disk at a time. */
+const PARTS_MAX = 8;
+
+const SECTION_HEADER_BLOCK = 0x0a0d0d0a;
+const SECTION_MAGIC = 0x1a2b3c4d;
+const SECTION_BLOCK_LEN = 28;
+const INTERFACE_BLOCK = 1;
+const INTERFACE_BLOCK_LEN = 20;
+const ENHANCED_PACKET_BLOCK = 6;
+/** Beside the frame. */
+const PACKET_BLOCK_LEN = 32;
+const PACKET_HEADER_LEN = 28;
+const ALIGNMENT = 4;
+const US_PER_MS = 1000;
+const LOW_WORD = 2 ** 32;
+
+/** Only for its owner: it holds what clients say. Not through a link, which another user may have laid. */
+const MODE = 0o600;
+const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
+
+export class Recorder {
+  private readonly chunk = new Uint8Array(CHUNK_BYTES);
+  private readonly view = new DataView(this.chunk.buffer);
+  private used = 0;
+  /** Those of a section's interfaces, in the order in which they are described. */
+  private linkTypes: number[] = [];
+  private fileBytes = 0;
+  /** What is in the chunk is for a file that is opened when there is a frame for it. */
+  private isFresh = false;
+  private partsUnderWay = 0;
+  private hasFailed = false;
+  private slot: number;
+  /** All that was asked of the disk, one after the other. */
+  private disk: Promise<void>;
+  private file: FileHandle | null = null;
+
+  private constructor(
+    private readonly options: RecordOptions,
+    private readonly counters: RecordCounters,
+    private readonly report: RecordReport,
+    first: FileHandle,
+    slot: number,
+  ) {
+    this.slot = slot;
+    this.file = first;
+    this.disk = Promise.resolve();
+    this.beginFile();
+    this.write();
+  }
+
+  /** Opens the ring's next file. Rejects with RefusalError. */
+  static async open(options: RecordOptions, counters: RecordCounters, report: RecordReport): Promise<Recorder> {
+    const slot = nextSlot(options);
+    try {
+      return new Recorder(options, counters, report, await open(pathOf(options, slot), FLAGS, MODE), slot);
+    } catch (error) {
+      throw new RefusalError(`Cannot record to ${pathOf(options, slot)}: ${(error as Error).message}`);
+    }
+  }
+
+  /** Takes a frame that lies in `bytes`; it is copied. */
+  add(bytes: Uint8Array, offset: number, length: number, linkType: number, timestampMs: number): void {
+    const padded = Math.ceil(length / ALIGNMENT) * ALIGNMENT;
+    if (this.hasFailed || !this.makeRoom(padded + PACKET_BLOCK_LEN + INTERFACE_BLOCK_LEN)) {
+      this.counters.dropped_frames++;
+      return;
+    }
+    const { view, chunk } = this;
+    const from = this.interfaceOf(linkType);
+    const at = this.used;
+    const total = padded + PACKET_BLOCK_LEN;
+    const us = Math.round(timestampMs * US_PER_MS);
+    view.setUint32(at, ENHANCED_PACKET_BLOCK, true);
+    view.setUint32(at + 4, total, true);
+    view.setUint32(at + 8, from, true);
+    view.setUint32(at + 12, Math.floor(us / LOW_WORD), true);
+    view.setUint32(at + 16, us % LOW_WORD, true);
+    view.setUint32(at + 20, length, true);
+    view.setUint32(at + 24, length, true);
+    chunk.set(bytes.subarray(offset, offset + length), at + PACKET_HEADER_LEN);
+    chunk.fill(0, at + PACKET_HEADER_LEN + length, at + PACKET_HEADER_LEN + padded);
+    view.setUint32(at + total - 4, total, true);
+    this.used = at + total;
+    this.counters.frames++;
+  }
+
+  /** The batch is over: what it brought is written. */
+  flush(): void {
+    if (this.used === (this.isFresh ? SECTION_BLOCK_LEN : 0) || this.partsUnderWay === PARTS_MAX) return;
+    if (this.isFresh) {
+      this.isFresh = false;
+      this.slot = (this.slot + 1) % this.options.files;
+      const { slot } = this;
+      this.after(() => this.rotate(slot));
+    }
+    this.write();
+    if (this.fileBytes < this.options.fileBytesMax) return;
+    this.beginFile();
+    this.isFresh = true;
+  }
+
+  /** Writes what is left. */
+  async end(): Promise<void> {
+    await this.disk;
+    this.flush();
+    await this.disk;
+    await this.file?.close();
+    this.file = null;
+  }
+
+  private write(): void {
+    const part = this.chunk.slice(0, this.used);
+    this.used = 0;
+    this.fileBytes += part.length;
+    this.partsUnderWay++;
+    this.after(() => this.writeOut(part));
+  }
+
+  private after(action: () => Promise<void>): void {
+    this.disk = this.disk.then(action).catch((error: unknown) => this.fail(error));
+  }
+
+  private async writeOut(part: Uint8Array): Promise<void> {
+    try {
+      for (let done = 0; this.file !== null && !this.hasFailed && done < part.length;) {
+        const { bytesWritten } = await this.file.write(part, done);
+        done += bytesWritten;
+        this.counters.bytes += bytesWritten;
+      }
+    } finally {
+      this.partsUnderWay--;
+    }
+  }
+
+  private async rotate(slot: number): Promise<void> {
+    await this.file?.close();
+    this.file = null;
+    if (!this.hasFailed) this.file = await open(pathOf(this.options, slot), FLAGS, MODE);
+  }
+
+  private fail(error: unknown): void {
+    if (!this.hasFailed) this.report.recordFailed((error as Error).message);
+    this.hasFailed = true;
+  }
+
+  /** Each file is a section of its own, that can be read alone. */
+  private beginFile(): void {
+    const { view } = this;
+    this.linkTypes = [];
+    this.fileBytes = 0;
+    view.setUint32(0, SECTION_HEADER_BLOCK, true);
+    view.setUint32(4, SECTION_BLOCK_LEN, true);
+    view.setUint32(8, SECTION_MAGIC, true);
+    view.setUint16(12, 1, true);
+    view.setUint16(14, 0, true);
+    view.setBigInt64(16, -1n, true);
+    view.setUint32(24, SECTION_BLOCK_LEN, true);
+    this.used = SECTION_BLOCK_LEN;
+  }
+
+  /** The number of the interface that stands for a link type. */
+  private interfaceOf(linkType: number): number {
+    const known = this.linkTypes.indexOf(linkType);
+    if (known >= 0) return known;
+    const { view, used } = this;
+    view.setUint32(used, INTERFACE_BLOCK, true);
+    view.setUint32(used + 4, INTERFACE_BLOCK_LEN, true);
+    view.setUint16(used + 8, linkType, true);
+    view.setUint16(used + 10, 0, true);
+    view.setUint32(used + 12, 0, true);
+    view.setUint32(used + 16, INTERFACE_BLOCK_LEN, true);
+    this.used = used + INTERFACE_BLOCK_LEN;
+    return this.linkTypes.push(linkType) - 1;
+  }
+
+  /** Whether a chunk has room for so much. */
+  private makeRoom(bytes: number): boolean {
+    if (this.used + bytes > CHUNK_BYTES) this.flush();
+    return this.used + bytes <= CHUNK_BYTES;
+  }
+}
+
+/** mirror.pcapng: mirror.0.pcapng, or mirror.t1.0.pcapng. */
+function pathOf({ path, thread }: RecordOptions, slot: number): string {
+  const extension = extname(path);
+  const stem = path.slice(0, path.length - extension.length);
+  return `${stem}${thread === undefined ? "" : `.t${thread}`}.${slot}${extension}`;
+}
+
+/** The first that is not there, or the oldest. */
+function nextSlot(options: RecordOptions): number {
+  let oldest = 0;
+  let oldestMs = Infinity;
+  for (let slot = 0; slot < options.files; slot++) {
+    const stat = statSync(pathOf(options, slot), { throwIfNoEntry: false });
+    if (stat === undefined) return slot;
+    if (stat.mtimeMs >= oldestMs) continue;
+    oldest = slot;
+    oldestMs = stat.mtimeMs;
+  }
+  return oldest;
+}

@@ -1,0 +1,278 @@
+/** More than one savefile, read as one: several in the order of their times, or one that grows and is replaced. */
+import { statSync } from "node:fs";
+import { RefusalError } from "../errors.ts";
+import { FollowedBytes, nameOf } from "./byte-source.ts";
+import { SNAPSHOT_BYTES_MAX, type WaitingSource } from "./record-source.ts";
+import { Savefile } from "./savefile.ts";
+
+const BATCH_RECORDS_MAX = 4096;
+/** Some of the largest records there can be fit in. */
+const BATCH_BYTES = 4 * SNAPSHOT_BYTES_MAX;
+
+/**
+ * `follow`: the one path's file grows, and others take its place; what is wrong with those before is told to `troubled`.
+ * Rejects with RefusalError.
+ */
+export async function openSavefiles(
+  paths: readonly string[],
+  follow: boolean,
+  troubled: (error: RefusalError) => void,
+): Promise<WaitingSource> {
+  if (follow) return new FollowedSavefile(paths[0]!, troubled);
+  return paths.length === 1 ? Savefile.open(paths[0]!) : MergedSavefiles.open(paths);
+}
+
+/** What there is to read, in bytes; 0: that is not known. */
+export function sizeOf(paths: readonly string[], follow: boolean): number {
+  if (follow || paths.includes("-")) return 0;
+  return paths.reduce((sum, path) => sum + statSync(path).size, 0);
+}
+
+/** One of several savefiles. */
+interface Part {
+  readonly path: string;
+  /** Of its first record. */
+  readonly firstMs: number;
+  /** Undefined: to be opened when its time has come. */
+  readonly head: Head | undefined;
+}
+
+/** A savefile and its next record. */
+class Head {
+  /** Whether the savefile stands at a record. */
+  has = false;
+  private refusal: RefusalError | undefined;
+
+  constructor(readonly savefile: Savefile) {}
+
+  /** What is wrong there is told by {@link fill}. */
+  next(): void {
+    this.has = false;
+    try {
+      this.has = this.savefile.next();
+    } catch (error) {
+      if (!(error instanceof RefusalError)) throw error;
+      this.refusal = error;
+    }
+  }
+
+  /** Moves to the next record, if it stands at none. Rejects with RefusalError. */
+  async fill(): Promise<void> {
+    while (!this.has && this.refusal === undefined && (await this.savefile.fill())) this.next();
+    if (this.refusal !== undefined) throw this.refusal;
+  }
+}
+
+/**
+ * Several savefiles, their records in the order of their times. A file is open from its first record's time to its last
+ * one's: a long row of files costs no more than those whose times overlap. Where two records have the same time, that of
+ * the file named first comes first. What is wrong with a file is told when the others are read.
+ */
+export class MergedSavefiles implements WaitingSource {
+  readonly bytes = new Uint8Array(BATCH_BYTES);
+  readonly view = new DataView(this.bytes.buffer);
+  offset = 0;
+  length = 0;
+  linkType = 0;
+  timestampMs = 0;
+
+  /** The batch: where its records lie in `bytes`, and what else is known of them. */
+  private readonly offsets = new Int32Array(BATCH_RECORDS_MAX);
+  private readonly lengths = new Int32Array(BATCH_RECORDS_MAX);
+  private readonly linkTypes = new Int32Array(BATCH_RECORDS_MAX);
+  private readonly timestamps = new Float64Array(BATCH_RECORDS_MAX);
+  private count = 0;
+  private usedBytes = 0;
+  private at = 0;
+
+  private readonly heads: Head[] = [];
+  /** Bytes of the files that are read to their ends. */
+  private doneBytes = 0;
+  private failure: RefusalError | undefined;
+
+  /** `waiting`: the files that are not open yet, the first one last. */
+  private constructor(private readonly waiting: Part[]) {}
+
+  /** Looks at each file's first record. Rejects with RefusalError. */
+  static async open(paths: readonly string[]): Promise<MergedSavefiles> {
+    const parts: Part[] = [];
+    for (const path of paths) parts.push(await partOf(path));
+    // Sorting is stable: of those with one time, the one that was named first is to be the last here.
+    return new MergedSavefiles(parts.toReversed().toSorted((a, b) => b.firstMs - a.firstMs));
+  }
+
+  get position(): number {
+    return this.heads.reduce((sum, { savefile }) => sum + savefile.position, this.doneBytes);
+  }
+
+  async fill(): Promise<boolean> {
+    this.count = 0;
+    this.usedBytes = 0;
+    this.at = 0;
+    for (;;) {
+      if (this.mustRead) await this.readOn();
+      const head = this.earliest();
+      if (head === undefined || !this.take(head.savefile)) break;
+      head.next();
+    }
+    if (this.count > 0) return true;
+    if (this.failure !== undefined) throw this.failure;
+    return false;
+  }
+
+  next(): boolean {
+    const { at } = this;
+    if (at === this.count) return false;
+    this.offset = this.offsets[at]!;
+    this.length = this.lengths[at]!;
+    this.linkType = this.linkTypes[at]!;
+    this.timestampMs = this.timestamps[at]!;
+    this.at = at + 1;
+    return true;
+  }
+
+  close(): void {
+    for (const { savefile } of this.heads) savefile.close();
+    for (const { head } of this.waiting) head?.savefile.close();
+  }
+
+  /** The open file with the earliest record. */
+  private earliest(): Head | undefined {
+    let earliest: Head | undefined;
+    for (const head of this.heads)
+      if (earliest === undefined || head.savefile.timestampMs < earliest.savefile.timestampMs) earliest = head;
+    return earliest;
+  }
+
+  /** Whether a file is at the end of its batch, or the next one's time has come. */
+  private get mustRead(): boolean {
+    for (const head of this.heads) if (!head.has) return true;
+    const next = this.waiting.at(-1);
+    if (next === undefined) return false;
+    const earliest = this.earliest();
+    return earliest === undefined || next.firstMs <= earliest.savefile.timestampMs;
+  }
+
+  private async readOn(): Promise<void> {
+    for (const head of this.heads.slice()) await this.fillHead(head);
+    while (this.heads.every(({ has }) => has) && this.mustRead) {
+      const { path, head } = this.waiting.pop()!;
+      const opened = head ?? new Head(Savefile.open(path));
+      // In the order in which they were named where times are the same.
+      this.heads.push(opened);
+      await this.fillHead(opened);
+    }
+  }
+
+  /** Takes the file away if it is at its end. */
+  private async fillHead(head: Head): Promise<void> {
+    try {
+      await head.fill();
+    } catch (error) {
+      if (!(error instanceof RefusalError)) throw error;
+      this.failure ??= error;
+    }
+    if (head.has) return;
+    this.doneBytes += head.savefile.position;
+    head.savefile.close();
+    this.heads.splice(this.heads.indexOf(head), 1);
+  }
+
+  /** Copies the record that a file stands at into the batch. False: there is no room for it. */
+  private take({ bytes, offset, length, linkType, timestampMs }: Savefile): boolean {
+    const { count, usedBytes } = this;
+    if (count === BATCH_RECORDS_MAX || usedBytes + length > BATCH_BYTES) return false;
+    this.bytes.set(bytes.subarray(offset, offset + length), usedBytes);
+    this.offsets[count] = usedBytes;
+    this.lengths[count] = length;
+    this.linkTypes[count] = linkType;
+    this.timestamps[count] = timestampMs;
+    this.usedBytes = usedBytes + length;
+    this.count = count + 1;
+    return true;
+  }
+}
+
+async function partOf(path: string): Promise<Part> {
+  const head = new Head(Savefile.open(path));
+  await head.fill();
+  const firstMs = head.has ? head.savefile.timestampMs : Infinity;
+  // Standard input and pipes cannot be read again.
+  if (path === "-" || !statSync(path).isFile()) return { path, firstMs, head };
+  head.savefile.close();
+  return { path, firstMs, head: undefined };
+}
+
+/** One file that grows, and those that take its place, one after the other. It has no end. */
+export class FollowedSavefile implements WaitingSource {
+  private savefile: Savefile;
+  private isOver = false;
+
+  /** `troubled` is told what is wrong with a file whose place another one has taken. Throws RefusalError. */
+  constructor(
+    private readonly path: string,
+    private readonly troubled: (error: RefusalError) => void,
+  ) {
+    this.savefile = new Savefile(nameOf(path), FollowedBytes.open(path));
+  }
+
+  get bytes(): Uint8Array {
+    return this.savefile.bytes;
+  }
+
+  get view(): DataView {
+    return this.savefile.view;
+  }
+
+  get offset(): number {
+    return this.savefile.offset;
+  }
+
+  get length(): number {
+    return this.savefile.length;
+  }
+
+  get linkType(): number {
+    return this.savefile.linkType;
+  }
+
+  get timestampMs(): number {
+    return this.savefile.timestampMs;
+  }
+
+  get position(): number {
+    return this.savefile.position;
+  }
+
+  next(): boolean {
+    try {
+      return this.savefile.next();
+    } catch (error) {
+      this.end(error);
+      return false;
+    }
+  }
+
+  async fill(): Promise<boolean> {
+    try {
+      if (!this.isOver && (await this.savefile.fill())) return true;
+    } catch (error) {
+      this.end(error);
+    }
+    this.savefile.close();
+    this.savefile = new Savefile(nameOf(this.path), FollowedBytes.open(this.path));
+    this.isOver = false;
+    return true;
+  }
+
+  /** Another file has taken the place of this one, which was not whole. What is damaged in its middle stays so. */
+  private end(error: unknown): void {
+    if (!(error instanceof RefusalError) || !this.savefile.isAtEnd) throw error;
+    this.troubled(error);
+    this.isOver = true;
+  }
+
+  close(): void {
+    this.savefile.close();
+  }
+}

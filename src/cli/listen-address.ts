@@ -1,0 +1,21 @@
+/** An address to listen on, as it is given on the command line. */
+import { isIP, isIPv6 } from "node:net";
+import type { ListenAddress } from "../address.ts";
+
+export const LISTEN_ADDRESS_FORMS = "host:port, [v6]:port, or a port of 127.0.0.1";
+
+const LOOPBACK = "127.0.0.1";
+const PORT_MAX = 65_535;
+/** Groups: name or IPv4; IPv6 in brackets; port. Without a host, it is the loopback's. */
+const HOST_AND_PORT = /^(?:(?:([^\s:/@[\]?#]+)|\[([0-9a-fA-F:.]+)\]):)?(\d{1,5})$/;
+/** What looks like an IPv4 address, and is none, is no name either. */
+const NUMBERS = /^[\d.]+$/;
+
+/** Reads it. Undefined: it is none. */
+export function parseListenAddress(text: string): ListenAddress | undefined {
+  const [, name, v6, digits] = HOST_AND_PORT.exec(text) ?? [];
+  if (digits === undefined || Number(digits) > PORT_MAX) return undefined;
+  if (v6 !== undefined && !isIPv6(v6)) return undefined;
+  if (name !== undefined && NUMBERS.test(name) && isIP(name) === 0) return undefined;
+  return { host: name ?? v6 ?? LOOPBACK, port: Number(digits) };
+}

@@ -1,0 +1,292 @@
+/**
+ * What a further destination gets of one conversation. Requests that are held come when they are whole, and share the
+ * endpoint's bytes; a longer one, which the endpoint gets as it comes, goes on alone here: as it comes too, or held
+ * until it is its turn.
+ */
+import type { DamageReason, RequestHead } from "../http/request-sink.ts";
+import { Cost } from "../memory/budget.ts";
+import { ByteQueue } from "./byte-queue.ts";
+import type { RequestDrop } from "./counters.ts";
+import type { FurtherDestination } from "./further-destination.ts";
+import type { Request } from "./request.ts";
+import { type PipeOwner, RequestPipe } from "./request-pipe.ts";
+
+const Phase = {
+  /** Requests. */
+  REQUESTS: 0,
+  /** Another protocol, which this destination has not accepted yet: its bytes are held. */
+  OFFERED: 1,
+  /** Another protocol: bytes pass as they are. */
+  BARE: 2,
+  /** Another protocol, which this destination has declined. */
+  DEAF: 3,
+} as const;
+
+export class Branch implements PipeOwner {
+  private readonly pipe: RequestPipe;
+  private phase: number = Phase.REQUESTS;
+  /** The request under way, where it is held here alone. */
+  private request: Request | null = null;
+  /** The request under way goes straight to the connection. */
+  private isStreaming = false;
+  /** The request under way is dropped here for this reason; null: it is not. */
+  private dropping: RequestDrop | null = null;
+  /** The bytes that come next are among those that it has begun with. */
+  private hasNext = false;
+  /** The request that was whole last was handed on. */
+  private isHandedOn = false;
+  /** What the destination has said to the offer of another protocol made last. */
+  private isAccepted = false;
+  private isDeclined = false;
+  /** What is held of another protocol; null: nothing. */
+  private held: ByteQueue | null = null;
+  private heldMs = 0;
+  private isEnding = false;
+  private isOver = false;
+
+  /** `changed`: the conversation is to be settled. */
+  constructor(
+    private readonly destination: FurtherDestination,
+    preface: Uint8Array | null,
+    private readonly changed: () => void,
+  ) {
+    this.pipe = new RequestPipe(destination, this);
+    this.pipe.preface = preface;
+    destination.destination.memory.take(Cost.BRANCH);
+  }
+
+  set preface(preface: Uint8Array) {
+    this.pipe.preface = preface;
+  }
+
+  /** Whether a long request may be sent as it comes. */
+  get mayStream(): boolean {
+    return this.phase === Phase.REQUESTS && !this.hasBegun && this.pipe.mayStream;
+  }
+
+  /** What passes as another protocol has come to its end. */
+  get isGone(): boolean {
+    return this.phase === Phase.DEAF || (this.phase === Phase.BARE && this.pipe.isGone);
+  }
+
+  private get hasBegun(): boolean {
+    return this.isStreaming || this.request !== null || this.dropping !== null;
+  }
+
+  // The request under way.
+
+  /**
+   * A long request is under way, of which `original` holds what has come: it goes on alone here if it is its turn, or
+   * if it `must`, since nobody else will hold it. `hasNext`: what is told next ({@link bytes}) is in `original` already.
+   */
+  begin(original: Request, must: boolean, hasNext: boolean): void {
+    if (this.hasBegun || !(must || this.mayStream)) return;
+    this.hasNext = hasNext;
+    const { requests } = this.destination;
+    if (!this.destination.hasRoomFor(requests.growth(null, original.heldLength))) {
+      this.dropping = "buffer_limit";
+      return;
+    }
+    this.request = requests.copy(original);
+    this.streamIfItsTurn();
+  }
+
+  /** Bytes of the request under way: they count for one that goes on alone. */
+  bytes(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    const { hasNext } = this;
+    this.hasNext = false;
+    if (hasNext) return;
+    if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, timestampMs);
+    else if (this.request !== null) this.hold(this.request, bytes, offset, length);
+  }
+
+  /**
+   * The request under way is whole. `original`: where it is held; null: nowhere but here. `reason`: it is dropped for
+   * all destinations that have not begun.
+   */
+  whole(head: RequestHead, original: Request | null, reason: RequestDrop | null): void {
+    const { destination } = this;
+    destination.countSeen(head.isOdd, head.isIsolated);
+    const dropped = this.hasBegun ? this.dropping : reason;
+    this.isHandedOn = dropped === null;
+    if (dropped !== null) destination.countDropped(dropped);
+    else if (this.isStreaming) this.pipe.endStream(head.isIsolated);
+    else this.isHandedOn = this.commit(head, original);
+    this.reset();
+  }
+
+  damaged(reason: DamageReason): void {
+    this.destination.countDamaged(reason);
+    if (this.isStreaming) this.pipe.abortStream();
+    this.reset();
+  }
+
+  /** Returns whether there was room. */
+  private commit(head: RequestHead, original: Request | null): boolean {
+    const { destination, pipe } = this;
+    const { requests } = destination;
+    const mayWait = destination.mayWait(pipe.waiting);
+    // What is held is charged already.
+    if (!mayWait || !destination.hasRoomFor(this.request === null ? requests.shareCost(original!) : 0)) {
+      destination.countDropped(mayWait ? "buffer_limit" : "waiting_limit");
+      return false;
+    }
+    const request = this.request ?? requests.share(original!);
+    request.isIsolated = head.isIsolated;
+    this.request = null;
+    pipe.commit(request);
+    return true;
+  }
+
+  private hold(request: Request, bytes: Uint8Array, offset: number, length: number): void {
+    const { requests } = this.destination;
+    if (this.destination.hasRoomFor(requests.growth(request, length))) {
+      requests.hold(request, bytes, offset, length);
+    } else {
+      this.discard();
+      this.dropping = "buffer_limit";
+    }
+  }
+
+  private streamIfItsTurn(): void {
+    const { request } = this;
+    if (request === null || !this.pipe.mayStream) return;
+    this.request = null;
+    this.isStreaming = true;
+    this.pipe.startStream(request);
+  }
+
+  private discard(): void {
+    if (this.request !== null) this.destination.requests.giveBack(this.request);
+    this.request = null;
+  }
+
+  private reset(): void {
+    this.discard();
+    this.isStreaming = false;
+    this.dropping = null;
+    this.hasNext = false;
+  }
+
+  // What becomes of requests (PipeOwner).
+
+  upgradeAccepted(): void {
+    this.isAccepted = true;
+    this.changed();
+  }
+
+  upgradeDeclined(): void {
+    this.isDeclined = true;
+    if (this.phase === Phase.OFFERED) this.turnDeaf();
+    this.changed();
+  }
+
+  streamLost(reason: RequestDrop): void {
+    this.isStreaming = false;
+    this.dropping = reason;
+  }
+
+  idle(): void {
+    this.changed();
+  }
+
+  // Another protocol. It is the conversation that knows what production said, and what the endpoint.
+
+  /** An offer was made: what it comes to is not known. */
+  beginOffer(): void {
+    this.isAccepted = false;
+    this.isDeclined = !this.isHandedOn;
+  }
+
+  declineOffer(): void {
+    this.pipe.declineOffer();
+  }
+
+  /** From here on bytes are another protocol's. `isOffered`: if this destination accepts that. */
+  goBare(isOffered: boolean): void {
+    this.reset();
+    this.phase = Phase.OFFERED;
+    if (isOffered && !this.isAccepted) {
+      if (this.isDeclined) this.turnDeaf();
+      return;
+    }
+    this.phase = Phase.BARE;
+    this.pipe.goBare();
+  }
+
+  passOn(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    if (this.phase === Phase.BARE) {
+      this.pipe.passOn(bytes, offset, length, timestampMs);
+    } else if (this.phase === Phase.OFFERED && this.destination.hasRoomFor(2 * length + Cost.ARRAY)) {
+      if (this.held === null) this.heldMs = timestampMs;
+      this.held ??= new ByteQueue(this.destination.destination.memory);
+      this.held.push(bytes, offset, length);
+    } else {
+      this.turnDeaf();
+      this.destination.counters.foreign.discarded_bytes += length;
+    }
+  }
+
+  abortBare(): void {
+    if (this.phase === Phase.BARE) this.pipe.abortBare();
+    else this.turnDeaf();
+  }
+
+  private turnDeaf(): void {
+    if (this.phase === Phase.OFFERED && !this.isDeclined) this.pipe.declineOffer();
+    this.phase = Phase.DEAF;
+    this.destination.counters.foreign.discarded_bytes += this.held?.length ?? 0;
+    this.held?.clear();
+    this.held = null;
+  }
+
+  // What is due.
+
+  /** The batch is over. */
+  settle(): void {
+    if (this.phase === Phase.OFFERED && this.isAccepted) {
+      this.phase = Phase.BARE;
+      this.pipe.goBare();
+      if (this.held !== null) this.pipe.passOnQueue(this.held, this.heldMs);
+      this.held = null;
+    }
+    this.streamIfItsTurn();
+    this.pump();
+  }
+
+  private pump(): void {
+    if (this.isEnding && this.phase !== Phase.OFFERED) this.pipe.finish();
+    else this.pipe.pump();
+    if (this.isEnding) this.pipe.list?.remove(this.pipe);
+    else this.destination.file(this.pipe);
+  }
+
+  /** The client has ended: the connection ends behind the last response. */
+  finish(): void {
+    this.isEnding = true;
+    this.leave();
+    this.settle();
+  }
+
+  /** The conversation gives way: nothing that waits may be overtaken by what comes after it. */
+  giveWay(): void {
+    this.reset();
+    if (this.phase === Phase.OFFERED) this.turnDeaf();
+    this.isEnding = true;
+    this.leave();
+    this.pipe.list?.remove(this.pipe);
+    this.pipe.letGo();
+  }
+
+  /** The client has been silent for long. */
+  rest(): void {
+    this.pipe.rest();
+  }
+
+  private leave(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.reset();
+    this.destination.destination.memory.giveBack(Cost.BRANCH);
+  }
+}

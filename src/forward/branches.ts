@@ -1,0 +1,81 @@
+/** What all further destinations get of one conversation: the conversation's one word, said to each branch. */
+import type { DamageReason, RequestHead } from "../http/request-sink.ts";
+import { Branch } from "./branch.ts";
+import type { RequestDrop } from "./counters.ts";
+import type { FurtherDestination } from "./further-destination.ts";
+import type { Request } from "./request.ts";
+
+export class Branches {
+  private readonly all: readonly Branch[];
+
+  /** `changed`: the conversation is to be settled. */
+  constructor(destinations: readonly FurtherDestination[], preface: Uint8Array | null, changed: () => void) {
+    this.all = destinations.map((destination) => new Branch(destination, preface, changed));
+  }
+
+  set preface(preface: Uint8Array) {
+    for (const branch of this.all) branch.preface = preface;
+  }
+
+  /** Whether some destination may have a long request as it comes. */
+  get mayStream(): boolean {
+    return this.all.some((branch) => branch.mayStream);
+  }
+
+  /** What passes as another protocol has come to its end everywhere. */
+  get areGone(): boolean {
+    return this.all.every((branch) => branch.isGone);
+  }
+
+  begin(original: Request, must: boolean, hasNext: boolean): void {
+    for (const branch of this.all) branch.begin(original, must, hasNext);
+  }
+
+  bytes(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    for (const branch of this.all) branch.bytes(bytes, offset, length, timestampMs);
+  }
+
+  whole(head: RequestHead, original: Request | null, reason: RequestDrop | null): void {
+    for (const branch of this.all) branch.whole(head, original, reason);
+  }
+
+  damaged(reason: DamageReason): void {
+    for (const branch of this.all) branch.damaged(reason);
+  }
+
+  beginOffer(): void {
+    for (const branch of this.all) branch.beginOffer();
+  }
+
+  declineOffer(): void {
+    for (const branch of this.all) branch.declineOffer();
+  }
+
+  goBare(isOffered: boolean): void {
+    for (const branch of this.all) branch.goBare(isOffered);
+  }
+
+  passOn(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    for (const branch of this.all) branch.passOn(bytes, offset, length, timestampMs);
+  }
+
+  abortBare(): void {
+    for (const branch of this.all) branch.abortBare();
+  }
+
+  settle(): void {
+    for (const branch of this.all) branch.settle();
+  }
+
+  finish(): void {
+    for (const branch of this.all) branch.finish();
+  }
+
+  giveWay(): void {
+    for (const branch of this.all) branch.giveWay();
+  }
+
+  rest(): void {
+    for (const branch of this.all) branch.rest();
+  }
+}

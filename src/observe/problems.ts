@@ -1,0 +1,302 @@
+/**
+ * What is wrong just now, in words, with what to do about it: told in the log when it begins and ends, and shown by
+ * --admin. A look once a second over the counters and gauges decides; shards know nothing of it.
+ */
+import { addressName, type ForwardAddress } from "../address.ts";
+import { Drop } from "../decode/drop-reason.ts";
+import { type Encapsulation, tunnelPort } from "../decode/tunnel.ts";
+import type { Strangers } from "../decode/strangers.ts";
+import type { Counters } from "./counters.ts";
+import type { Gauges } from "./gauges.ts";
+
+/** Log lines, /status and /healthz name them so. */
+export const PROBLEM_KINDS = [
+  "interface_down",
+  "endpoint_down",
+  "wrong_vni",
+  "wrong_port",
+  "nothing_captured",
+  "kernel_dropped",
+  "truncated",
+  "loss",
+  "waiting_limit",
+  "buffer_limit",
+  "unanswered",
+  "tls",
+] as const;
+export type ProblemKind = (typeof PROBLEM_KINDS)[number];
+
+/** With these the program cannot do what it is for: it is not healthy. */
+export const UNHEALTHY: readonly ProblemKind[] = ["interface_down", "endpoint_down"];
+
+export interface Problem {
+  readonly kind: ProblemKind;
+  /** A sentence or two: what is so, and what to do. */
+  readonly message: string;
+  /** Milliseconds since 1970. */
+  readonly since_ms: number;
+}
+
+/** So long without a mirror frame is worth a word. */
+export const SILENCE_MS = 60_000;
+/** Shares and rises are those of so many looks, a second each. */
+export const WINDOW_LOOKS = 60;
+/** Of the bytes that were there to be seen, those that never came. */
+export const LOSS_SHARE_MAX = 0.01;
+/** Fewer holes are an accident. */
+const LOSS_GAPS_MIN = 10;
+/** Of a limit, what is near it. */
+export const NEAR_SHARE = 0.8;
+/** Of the requests that were sent, those without a response. */
+const UNANSWERED_SHARE_MAX = 0.01;
+const UNANSWERED_MIN = 10;
+/** So many frames for others, and none for us, are no accident. */
+export const STRANGERS_MIN = 10;
+const STRANGERS_SHOWN_MAX = 3;
+const MINUTE_MS = 60_000;
+
+export interface ProblemOptions {
+  readonly address: ForwardAddress;
+  readonly encapsulation?: Encapsulation;
+  readonly vnis: readonly number[] | "any";
+  readonly ports: readonly number[];
+  readonly vxlanPort: number;
+  /** Undefined: a savefile is read, which may pause, and which nothing is lost of by waiting. */
+  readonly interfaceName: string | undefined;
+  readonly maxWaitingRequests: number;
+  readonly maxBufferMib: number;
+}
+
+/** What a look is at, beside the counters. */
+export interface Surroundings {
+  readonly gauges: Gauges;
+  readonly isInterfaceUp: boolean;
+  readonly strangers: Strangers;
+}
+
+/** The counters whose rise within the window matters. */
+const marksOf = ({ frames, refused, reassembly, requests, responses, foreign }: Counters) => ({
+  captured: frames.captured,
+  mirrored: frames.captured + refused.frames,
+  kernelDropped: frames.kernel_dropped,
+  truncated: frames.truncated + frames.dropped[Drop.TRUNCATED]!,
+  gaps: reassembly.gaps,
+  gapBytes: reassembly.gap_bytes,
+  deliveredBytes: reassembly.delivered_bytes,
+  waitingDropped: requests.dropped.waiting_limit,
+  forwarded: requests.forwarded,
+  unanswered: responses.unanswered,
+  tls: foreign.tls,
+});
+type Marks = ReturnType<typeof marksOf>;
+
+export class Problems {
+  private readonly marks: Marks[] = [];
+  private known: readonly Problem[] = [];
+  /** When a frame of ours came last, or the first look was: to within a look. */
+  private capturedMs = -1;
+
+  constructor(private readonly options: ProblemOptions) {}
+
+  /** The most urgent first. */
+  get current(): readonly Problem[] {
+    return this.known;
+  }
+
+  /** When the last frame of ours came, or the run began; -1: no look yet. */
+  get lastFrameMs(): number {
+    return this.capturedMs;
+  }
+
+  /** Looks, at `nowMs`. Returns what has begun since the last look, and what has ended. */
+  look(counters: Counters, around: Surroundings, nowMs: number): { begun: Problem[]; ended: Problem[] } {
+    const marks = marksOf(counters);
+    if (this.capturedMs < 0 || marks.captured > (this.marks.at(-1)?.captured ?? 0)) this.capturedMs = nowMs;
+    this.marks.push(marks);
+    if (this.marks.length > WINDOW_LOOKS + 1) this.marks.shift();
+
+    const before = this.known;
+    const messages = this.messages(counters, around, nowMs);
+    this.known = PROBLEM_KINDS.filter((kind) => messages[kind] !== undefined).map((kind) => {
+      const old = before.find((problem) => problem.kind === kind);
+      return { kind, message: messages[kind]!, since_ms: old?.since_ms ?? this.sinceMs(kind, around, nowMs) };
+    });
+    const kinds = (problems: readonly Problem[]) => new Set(problems.map(({ kind }) => kind));
+    const [had, has] = [kinds(before), kinds(this.known)];
+    return {
+      begun: this.known.filter(({ kind }) => !had.has(kind)),
+      ended: before.filter(({ kind }) => !has.has(kind)),
+    };
+  }
+
+  private sinceMs(kind: ProblemKind, { gauges }: Surroundings, nowMs: number): number {
+    if (kind === "endpoint_down") return gauges.unconnected_ms;
+    return kind === "nothing_captured" ? this.capturedMs : nowMs;
+  }
+
+  /** How much a counter rose within the window. */
+  private rise(name: keyof Marks): number {
+    return this.marks.at(-1)![name] - this.marks[0]![name];
+  }
+
+  private messages(
+    counters: Counters,
+    around: Surroundings,
+    nowMs: number,
+  ): Partial<Record<ProblemKind, string | undefined>> {
+    const { interfaceName } = this.options;
+    return {
+      interface_down: around.isInterfaceUp
+        ? undefined
+        : `${interfaceName} is down: nothing is captured until it is up again (ip link set ${interfaceName} up)`,
+      endpoint_down: this.endpointDown(around.gauges, nowMs),
+      ...misdirected(counters, around.strangers, this.options),
+      nothing_captured: around.isInterfaceUp ? this.silence(counters, around.strangers, nowMs) : undefined,
+      kernel_dropped: this.kernelDrops(),
+      truncated: this.truncation(),
+      loss: this.loss(),
+      waiting_limit: this.waiting(around.gauges),
+      buffer_limit: this.buffer(around.gauges),
+      unanswered: this.unanswered(),
+      tls: this.tls(),
+    };
+  }
+
+  private endpointDown({ connected_ms, unconnected_ms }: Gauges, nowMs: number): string | undefined {
+    if (unconnected_ms <= connected_ms) return undefined;
+    const since = this.known.find(({ kind }) => kind === "endpoint_down")?.since_ms ?? Math.min(unconnected_ms, nowMs);
+    return (
+      `The endpoint ${addressName(this.options.address)} takes no connections since ${timeOfDay(since)}: is it running, and ` +
+      "reachable from here? What it cannot take is dropped and counted (requests.dropped.endpoint_down)"
+    );
+  }
+
+  /** The likely causes of silence, in their order. */
+  private silence({ refused }: Counters, { vnis, ports }: Strangers, nowMs: number): string | undefined {
+    const { interfaceName, vnis: ourVnis, ports: ourPorts } = this.options;
+    const udpPort = tunnelPort(this.options);
+    const [ours, wanted] = [vniName(ourVnis), ourPorts.join(" or ")];
+    const silentMs = nowMs - this.capturedMs;
+    if (interfaceName === undefined || silentMs < SILENCE_MS) return undefined;
+    const minutes = Math.floor(silentMs / MINUTE_MS);
+    const duration = `${minutes} ${minutes === 1 ? "minute" : "minutes"}`;
+    const others = [
+      ...(vnis.size > 0 ? [`VNI ${listed(vnis)}`] : []),
+      ...(ports.size > 0 ? [`port ${listed(ports)}`] : []),
+    ];
+    if (this.rise("mirrored") > 0) {
+      const whose = others.length > 0 ? ` (${others.join("; ")})` : "";
+      return `No mirror frames for ${ours} and port ${wanted} for ${duration}, but ${refused.frames} for others${whose}: is there traffic in production, and are VNI and port those of the mirror session?`;
+    }
+    return (
+      `No mirror frames for ${duration}. Look at, in this order: the security group of this server (` +
+      `${udpPort === undefined ? "the mirror's protocol" : `UDP ${udpPort}`} from the mirrored instances), the mirror filter (inbound TCP to port ${wanted}), the mirror session (its source, ` +
+      `its target, and whether production has traffic), the interface (is ${interfaceName} the target's?), the VNI (${ours})`
+    );
+  }
+
+  private kernelDrops(): string | undefined {
+    const count = this.rise("kernelDropped");
+    if (count === 0) return undefined;
+    return `The kernel dropped ${count} frames in the last minute before they were read: raise --capture-buffer-mib, or give the program more CPU`;
+  }
+
+  private truncation(): string | undefined {
+    const count = this.rise("truncated");
+    if (count === 0) return undefined;
+    return `The mirror cut off the ends of ${count} packets in the last minute, for good: raise this host's MTU above the source's by 54 bytes (IPv4) or 74 (IPv6), or lift the mirror session's packet length`;
+  }
+
+  private loss(): string | undefined {
+    const [lost, came] = [this.rise("gapBytes"), this.rise("deliveredBytes")];
+    const share = lost / Math.max(lost + came, 1);
+    if (share <= LOSS_SHARE_MAX || this.rise("gaps") < LOSS_GAPS_MIN) return undefined;
+    const where =
+      this.rise("kernelDropped") > 0
+        ? "the kernel dropped frames (frames.kernel_dropped), which explains some of it"
+        : this.rise("truncated") > 0
+          ? "the mirror cuts off the ends of packets, which explains some of it"
+          : "the kernel dropped none here, so that they were lost on the way: CloudWatch's NetworkSkipMirrorIn of the mirrored instances counts what AWS never mirrored";
+    return `${percent(share)} of the bytes never came in the last minute: ${where}`;
+  }
+
+  private waiting({ longest_waiting_requests: longest }: Gauges): string | undefined {
+    const { maxWaitingRequests, interfaceName } = this.options;
+    const dropped = this.rise("waitingDropped");
+    const isNear = interfaceName !== undefined && longest >= maxWaitingRequests * NEAR_SHARE;
+    if (!isNear && dropped === 0) return undefined;
+    const lost = dropped > 0 ? `, and ${dropped} were dropped in the last minute (requests.dropped.waiting_limit)` : "";
+    return `Up to ${longest} requests of a connection wait for the endpoint, of ${maxWaitingRequests} that may (--max-waiting-requests)${lost}: it is slower than production`;
+  }
+
+  private buffer({ buffer_bytes: held }: Gauges): string | undefined {
+    const { maxBufferMib, interfaceName } = this.options;
+    if (interfaceName === undefined || held < maxBufferMib * 2 ** 20 * NEAR_SHARE) return undefined;
+    return `${Math.round(held / 2 ** 20)} of ${maxBufferMib} MiB are held (--max-buffer-mib): what stands still gives way soon. The endpoint is slower than production, or much is missing`;
+  }
+
+  private unanswered(): string | undefined {
+    const [count, of] = [this.rise("unanswered"), this.rise("forwarded")];
+    if (count < UNANSWERED_MIN || count <= of * UNANSWERED_SHARE_MAX) return undefined;
+    return `The endpoint did not respond to ${count} of ${of} requests in the last minute (responses.unanswered)`;
+  }
+
+  private tls(): string | undefined {
+    const count = this.rise("tls");
+    if (count === 0) return undefined;
+    return `${count} connections of the last minute were TLS, which cannot be read here: mirror behind the load balancer or proxy that ends it`;
+  }
+}
+
+/** Whom the mirror's frames were for, where nothing for us was among them, or nothing that is HTTP. */
+export function misdirected(
+  { frames, requests, foreign }: Counters,
+  { vnis, ports }: Strangers,
+  options: Pick<ProblemOptions, "vnis" | "ports" | "encapsulation">,
+): { wrong_port?: string; wrong_vni?: string } {
+  // Plain frames are of whatever this host talks: that there is more than ours says nothing.
+  if (options.encapsulation === "none") return {};
+  const [otherVnis, otherPorts] = [total(vnis), total(ports)];
+  const [ours, wanted] = [vniName(options.vnis), options.ports.join(" or ")];
+  if (frames.segments === 0 && otherPorts >= STRANGERS_MIN) {
+    return {
+      wrong_port: `${otherPorts} mirrored segments of ${ours} were for port ${listed(ports)}, none for ${wanted}: is original_destination_port the one that production listens on?`,
+    };
+  }
+  if (frames.segments === 0 && otherVnis >= STRANGERS_MIN && options.vnis !== "any") {
+    return {
+      wrong_vni: `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${options.vnis.join(" or ")}: is it the mirror session's VNI?`,
+    };
+  }
+  const others = foreign.tls + foreign.unknown;
+  if (requests.seen > 0 || others === 0 || otherPorts < STRANGERS_MIN) return {};
+  return {
+    wrong_port: `Port ${wanted} carries another service, and no HTTP: ${others} connections were TLS, or of an unknown protocol. ${otherPorts} mirrored segments were for port ${listed(ports)}: is original_destination_port one of these?`,
+  };
+}
+
+/** The mirror sessions' VNIs, as messages name them. */
+export function vniName(vnis: readonly number[] | "any"): string {
+  return vnis === "any" ? "any VNI" : `VNI ${vnis.join(", ")}`;
+}
+
+function timeOfDay(ms: number): string {
+  return `${new Date(ms).toISOString().slice(11, 19)} UTC`;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toPrecision(2)} %`;
+}
+
+function total(counts: Map<number, number>): number {
+  let sum = 0;
+  for (const count of counts.values()) sum += count;
+  return sum;
+}
+
+/** The most frequent ones. */
+function listed(counts: Map<number, number>): string {
+  const byCount = [...counts].sort(([, a], [, b]) => b - a);
+  const shown = byCount.slice(0, STRANGERS_SHOWN_MAX).map(([key]) => key);
+  return shown.join(", ") + (byCount.length > shown.length ? " …" : "");
+}

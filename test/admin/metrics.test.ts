@@ -1,0 +1,173 @@
+/** /metrics by Prometheus' rules, and with every counter of the summary. */
+import { describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { metrics, metricsText, PREFIX } from "../../src/admin/metrics.ts";
+import { HELP } from "../../src/admin/metric-help.ts";
+import { countTime, DELAY_BUCKETS_MS } from "../../src/forward/counters.ts";
+import type { Counters } from "../../src/observe/counters.ts";
+import { configOf, lookOf, START_MS, viewOf } from "./views.ts";
+
+const ROOT = join(import.meta.dir, "../..");
+
+type Tree = { [name: string]: number | Tree };
+
+/** Gives each counter another value, so that none can be taken for another. */
+function countAll(counters: object, from = 1): number {
+  let next = from;
+  for (const [name, value] of Object.entries(counters as Tree)) {
+    if (typeof value === "number") (counters as Tree)[name] = next++;
+    else next = countAll(value, next);
+  }
+  return next;
+}
+
+const full = viewOf(lookOf(5, (counters) => void countAll(counters)));
+const text = metricsText(full);
+const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+const samples = new Map(
+  lines.map((line) => {
+    const [, name, value] = /^(.*) (\S+)$/.exec(line)!;
+    return [name!.slice(PREFIX.length), Number(value)] as const;
+  }),
+);
+
+test("each line of a sample is the only one of its name and labels", () => expect(samples.size).toBe(lines.length));
+
+/** Where a counter of the summary is found, and in how many of its units one of the summary's is. */
+function metricOf([group, name, reason]: string[]): [sample: string, unitsPerOne: number] {
+  const of = ["requests", "responses", "grpc", "http2", "upstream", "delay", "response_time"].includes(group!)
+    ? 'destination="endpoint"'
+    : "";
+  const labels = (...more: string[]) => {
+    const all = [of, ...more].filter((label) => label !== "");
+    return all.length === 0 ? "" : `{${all.join(",")}}`;
+  };
+  if (/^\dxx$/.test(name!)) return [`${group}_total${labels(`class="${name}"`)}`, 1];
+  if (name === "active") return [`flows_active${labels()}`, 1];
+  if (name === "sum_ms") return [`${group}_seconds_sum${labels()}`, 1000];
+  if (name === "count") return [`${group}_seconds_count${labels()}`, 1];
+  return [`${group}_${name}_total${labels(...(reason === undefined ? [] : [`reason="${reason}"`]))}`, 1];
+}
+
+function leaves(tree: Tree, path: string[] = []): [path: string[], value: number][] {
+  return Object.entries(tree).flatMap(([name, value]) =>
+    typeof value === "number" ? [[[...path, name], value] as [string[], number]] : leaves(value, [...path, name]),
+  );
+}
+
+const counted = leaves(full.look.counters as unknown as Tree).filter(([path]) => !path.includes("buckets"));
+
+test.each(counted)("%j of the summary", (path, value) => {
+  const [sample, unitsPerOne] = metricOf(path);
+  expect(samples.get(sample)).toBe(value / unitsPerOne);
+});
+
+test("histograms cumulate, in seconds, up to all of them", () => {
+  const delays = (counters: Counters) => {
+    for (const ms of [0.2, 0.3, 40, 9999]) countTime(counters.delay, DELAY_BUCKETS_MS, ms);
+  };
+  const told = metricsText(viewOf(lookOf(1, delays)));
+  const bucket = (le: string) => `${PREFIX}delay_seconds_bucket{destination="endpoint",le="${le}"}`;
+  const wanted: [string, number][] = [
+    ["0.00025", 1],
+    ["0.0005", 2],
+    ["0.025", 2],
+    ["0.05", 3],
+    ["5", 3],
+    ["+Inf", 4],
+  ];
+  for (const [le, count] of wanted) expect(told).toContain(`${bucket(le)} ${count}\n`);
+});
+
+test("limits stand beside what they limit, in base units", () => {
+  const config = configOf("--max-buffer-mib", "3", "--max-waiting-requests", "7", "--max-flows", "9");
+  const told = metricsText(viewOf(lookOf(0), { config }));
+  for (const line of ["max_buffer_bytes 3145728", "max_waiting_requests 7", "max_flows 9", "buffer_bytes 0"])
+    expect(told).toContain(`\n${PREFIX}${line}\n`);
+});
+
+test("the start and the last frame are times, not ages", () => {
+  expect(samples.get("start_time_seconds")).toBe(START_MS / 1000);
+  expect(samples.get("last_frame_timestamp_seconds")).toBe(START_MS / 1000 + 5);
+});
+
+describe("names", () => {
+  const names = metrics(full).map(({ name }) => name);
+
+  test("each metric says what it means, and only what there is, is explained", () => {
+    expect(names.toSorted()).toEqual(Object.keys(HELP).toSorted());
+  });
+
+  test("counters end in _total, and nothing else does; labels are few", () => {
+    for (const { name, type, samples } of metrics(full)) {
+      expect([name, name.endsWith("_total")]).toEqual([name, type === "counter"]);
+      const labels = new Set(samples.flatMap((sample) => Object.keys(sample.labels)));
+      const allowed = name === "build_info" ? ["version", "commit"] : ["reason", "destination", "class", "le"];
+      expect([...labels].filter((label) => !allowed.includes(label))).toEqual([]);
+    }
+  });
+
+  test("README's table has each of them, with its type, and what it means", () => {
+    const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+    const rows = [...readme.matchAll(/^\| `vxlan_to_http_(\w+)` \| (\w+) \| (.*) \|$/gm)].map(([, ...cells]) => cells);
+    const types = new Map(metrics(full).map(({ name, type }) => [name, type]));
+    expect(rows).toEqual(Object.entries(HELP).map(([name, help]) => [name, types.get(name)!, help]));
+  });
+});
+
+/** Prometheus' own, as scripts/unpack unpacks it, or as it is installed. */
+const unpacked = join(ROOT, ".tools/prometheus/usr/bin/promtool");
+const promtool = Bun.which("promtool") ?? (existsSync(unpacked) ? unpacked : null);
+if (promtool === null) console.warn("skipped: what promtool says of metrics and alerts (scripts/unpack prometheus)");
+
+describe.if(promtool !== null)("promtool", () => {
+  function check(args: string[], stdin = ""): string {
+    const { exitCode, stdout, stderr } = Bun.spawnSync([promtool!, ...args], { stdin: Buffer.from(stdin) });
+    return exitCode === 0 ? String(stderr) : `exit status ${exitCode}: ${stdout}${stderr}`;
+  }
+
+  test("finds nothing to complain of in the metrics", () => expect(check(["check", "metrics"], text)).toBe(""));
+
+  test("reads the dashboard's queries", () => {
+    const rules = queries().map((expr, i) => ({ record: `query_${i}`, expr }));
+    expect(rules.length).toBeGreaterThan(20);
+    const directory = mkdtempSync(join(tmpdir(), "vxlan-to-http-"));
+    const file = join(directory, "rules.yml");
+    writeFileSync(file, JSON.stringify({ groups: [{ name: "dashboard", rules }] }));
+    expect(check(["check", "rules", file])).toBe("");
+    rmSync(directory, { recursive: true });
+  });
+
+  test("accepts the alert rules, and they fire when they should", () => {
+    const rules = join(ROOT, "scripts/monitoring/alerts.yml");
+    expect(check(["check", "rules", rules])).toBe("");
+    expect(check(["test", "rules", join(import.meta.dir, "alerts-test.yml")])).toBe("");
+  });
+});
+
+/** The queries of Grafana's panels, as Prometheus gets them. */
+function queries(): string[] {
+  const { panels } = JSON.parse(readFileSync(join(ROOT, "scripts/monitoring/grafana-dashboard.json"), "utf8"));
+  return (panels as { targets: { expr: string }[] }[])
+    .flatMap(({ targets }) => targets.map(({ expr }) => expr))
+    .map((query) => query.replaceAll("$__rate_interval", "1m").replaceAll("$instance", ".*"));
+}
+
+describe("what is made of the metrics", () => {
+  const names = new Set(
+    metrics(full).flatMap(({ name, type }) =>
+      type === "histogram" ? ["_bucket", "_sum", "_count"].map((suffix) => PREFIX + name + suffix) : [PREFIX + name],
+    ),
+  );
+
+  test.each(["scripts/monitoring/alerts.yml", "scripts/monitoring/grafana-dashboard.json"])(
+    "%s knows no other",
+    (file) => {
+      const used = new Set(readFileSync(join(ROOT, file), "utf8").match(/\bvxlan_to_http_\w+/g));
+      expect(used.size).toBeGreaterThan(5);
+      expect([...used].filter((name) => !names.has(name))).toEqual([]);
+    },
+  );
+});

@@ -1,0 +1,143 @@
+/** --record: what is read from its files is what was put in, in a ring of bounded files. */
+import { afterAll, beforeEach, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Recorder, recordCounters, type RecordOptions } from "../../src/capture/recorder.ts";
+import { Savefile } from "../../src/capture/savefile.ts";
+import { RefusalError } from "../../src/errors.ts";
+import { Random } from "../support/random.ts";
+
+const FOLDER = mkdtempSync(join(tmpdir(), "recorder-test-"));
+afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));
+const PATH = join(FOLDER, "ring/mirror.pcapng");
+beforeEach(() => {
+  rmSync(join(FOLDER, "ring"), { recursive: true, force: true });
+  mkdirSync(join(FOLDER, "ring"));
+});
+
+const usual: RecordOptions = { path: PATH, fileBytesMax: 1 << 20, files: 3, thread: undefined };
+const START_MS = 1_760_000_000_000;
+
+interface Frame {
+  linkType: number;
+  hex: string;
+  timestampMs: number;
+}
+
+async function framesOf(path: string): Promise<Frame[]> {
+  const savefile = Savefile.open(path);
+  const frames: Frame[] = [];
+  while (await savefile.fill())
+    while (savefile.next()) {
+      const { bytes, offset, length, linkType, timestampMs } = savefile;
+      frames.push({ linkType, hex: bytes.subarray(offset, offset + length).toHex(), timestampMs });
+    }
+  savefile.close();
+  return frames;
+}
+
+const names = () => readdirSync(join(FOLDER, "ring")).toSorted();
+const failures: string[] = [];
+const report = { recordFailed: (reason: string) => void failures.push(reason) };
+
+test("frames of any length, time and link type come back as they were", async () => {
+  const random = new Random(3);
+  const counters = recordCounters();
+  const recorder = await Recorder.open(usual, counters, report);
+  const put: Frame[] = [];
+  for (let i = 0; i < 500; i++) {
+    const surroundings = random.bytes(4000);
+    const [offset, length] = [random.int(0, 1000), random.pick([0, 1, 2, 3, 4, 5, random.int(0, 3000)])];
+    const linkType = random.pick([1, 1, 113, 276, 101]);
+    const timestampMs = START_MS + i * 1000 + random.int(0, 999) + 0.125;
+    recorder.add(surroundings, offset, length, linkType, timestampMs);
+    put.push({ linkType, hex: surroundings.subarray(offset, offset + length).toHex(), timestampMs });
+    if (random.chance(0.2)) recorder.flush();
+  }
+  await recorder.end();
+  expect(names()).toEqual(["mirror.0.pcapng"]);
+  const got = await framesOf(join(FOLDER, "ring/mirror.0.pcapng"));
+  const contents = (frames: Frame[]) => frames.map(({ linkType, hex }) => `${linkType} ${hex}`);
+  expect(contents(got)).toEqual(contents(put));
+  got.forEach(({ timestampMs }, i) => expect(Math.abs(timestampMs - put[i]!.timestampMs)).toBeLessThan(0.001));
+  expect(counters).toEqual({
+    frames: 500,
+    bytes: statSync(join(FOLDER, "ring/mirror.0.pcapng")).size,
+    dropped_frames: 0,
+  });
+  expect(statSync(join(FOLDER, "ring/mirror.0.pcapng")).mode & 0o777).toBe(0o600);
+});
+
+test("files are rotated by size, each can be read alone, and the ring keeps the newest", async () => {
+  const recorder = await Recorder.open({ ...usual, fileBytesMax: 10_000 }, recordCounters(), report);
+  for (let i = 0; i < 100; i++) {
+    recorder.add(new Uint8Array(1000).fill(i), 0, 1000, 1, START_MS + i);
+    recorder.flush();
+    // As batches come: the disk has taken the one before.
+    await recorder["disk"];
+  }
+  await recorder.end();
+  expect(names()).toEqual(["mirror.0.pcapng", "mirror.1.pcapng", "mirror.2.pcapng"]);
+  const kept: number[] = [];
+  for (const name of names()) {
+    const path = join(FOLDER, "ring", name);
+    expect(statSync(path).size).toBeLessThan(10_000 + 1032);
+    kept.push(...(await framesOf(path)).map(({ timestampMs }) => Math.round(timestampMs - START_MS)));
+  }
+  kept.sort((a, b) => a - b);
+  // The last ones, without a gap; nearly all of two files, and what the third has so far.
+  expect(kept.at(-1)).toBe(99);
+  expect(kept.length).toBe(100 - kept[0]!);
+  expect(kept.length).toBeGreaterThanOrEqual(18);
+});
+
+test("a run goes on behind the newest file of the one before", async () => {
+  for (const [i, slot] of [0, 1, 2, 0].entries()) {
+    const recorder = await Recorder.open(usual, recordCounters(), report);
+    recorder.add(new Uint8Array([i]), 0, 1, 1, START_MS);
+    await recorder.end();
+    const path = join(FOLDER, `ring/mirror.${slot}.pcapng`);
+    expect(await framesOf(path)).toMatchObject([{ hex: `0${i}` }]);
+    utimesSync(path, i, i);
+  }
+});
+
+test("threads have a ring each", async () => {
+  await (await Recorder.open({ ...usual, thread: 2 }, recordCounters(), report)).end();
+  expect(names()).toEqual(["mirror.t2.0.pcapng"]);
+});
+
+test("a disk that is too slow costs frames, which are counted, and no more memory", async () => {
+  const counters = recordCounters();
+  const recorder = await Recorder.open(usual, counters, report);
+  const frame = new Uint8Array(100_000);
+  // All before the disk has had a turn.
+  for (let i = 0; i < 1000; i++) recorder.add(frame, 0, frame.length, 1, START_MS);
+  expect(counters.frames + counters.dropped_frames).toBe(1000);
+  expect(counters.dropped_frames).toBeGreaterThan(900);
+  await recorder.end();
+  const found = await Promise.all(names().map((name) => framesOf(join(FOLDER, "ring", name))));
+  expect(found.flat().length).toBeLessThanOrEqual(counters.frames);
+});
+
+test("where nothing can be written it is refused at the start, and told once later", async () => {
+  const nowhere = { ...usual, path: join(FOLDER, "none/mirror.pcapng") };
+  expect(Recorder.open(nowhere, recordCounters(), report)).rejects.toThrow(RefusalError);
+  symlinkSync(join(FOLDER, "elsewhere"), join(FOLDER, "ring/mirror.0.pcapng"));
+  expect(Recorder.open({ ...usual, files: 1 }, recordCounters(), report)).rejects.toThrow(RefusalError);
+  expect(existsSync(join(FOLDER, "elsewhere"))).toBe(false);
+  rmSync(join(FOLDER, "ring/mirror.0.pcapng"));
+
+  const counters = recordCounters();
+  const recorder = await Recorder.open({ ...usual, files: 3, fileBytesMax: 1 }, counters, report);
+  rmSync(join(FOLDER, "ring"), { recursive: true });
+  for (let i = 0; i < 3; i++) {
+    recorder.add(new Uint8Array(10), 0, 10, 1, START_MS);
+    recorder.flush();
+    await recorder["disk"];
+  }
+  await recorder.end();
+  expect(failures.length).toBe(1);
+  expect(counters.dropped_frames).toBeGreaterThan(0);
+});

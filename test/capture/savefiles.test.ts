@@ -1,0 +1,197 @@
+/** Savefiles that are compressed, that are several, and that grow. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { appendFileSync, mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import type { WaitingSource } from "../../src/capture/record-source.ts";
+import { FollowedSavefile, openSavefiles } from "../../src/capture/savefiles.ts";
+import { RefusalError } from "../../src/errors.ts";
+import { bytes, pcap } from "../support/frames.ts";
+import { Random } from "../support/random.ts";
+
+const FOLDER = mkdtempSync(join(tmpdir(), "savefiles-test-"));
+afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));
+const START_MS = 1_700_000_000_000;
+
+let files = 0;
+function file(content: Uint8Array): string {
+  const path = join(FOLDER, `${files++}.pcap`);
+  writeFileSync(path, content);
+  return path;
+}
+
+/** A savefile of frames that say their own times. */
+const savefile = (times: number[], linkType = 1, name = "") =>
+  pcap(
+    times.map((time) => ({ frame: bytes(`${name}${time}`), timestampMs: START_MS + time })),
+    linkType,
+  );
+
+/** The rest of a batch: what its frames say. */
+function batch(source: WaitingSource): string[] {
+  const found: string[] = [];
+  while (source.next()) {
+    const { bytes: all, offset, length, timestampMs, linkType } = source;
+    const text = Buffer.from(all.subarray(offset, offset + length)).toString();
+    expect(timestampMs - START_MS).toBe(Number(/\d+$/.exec(text)![0]));
+    found.push(linkType === 1 ? text : `${text}/${linkType}`);
+  }
+  return found;
+}
+
+async function readAll(paths: string[]): Promise<{ frames: string[]; refusal?: string }> {
+  const source = await openSavefiles(paths, false, () => {});
+  const frames: string[] = [];
+  try {
+    while (await source.fill()) frames.push(...batch(source));
+    return { frames };
+  } catch (error) {
+    if (!(error instanceof RefusalError)) throw error;
+    return { frames, refusal: error.message };
+  } finally {
+    source.close();
+  }
+}
+
+describe("compressed", () => {
+  const random = new Random(1);
+  const times = Array.from({ length: 3000 }, (_, i) => i);
+  const plain = bytes(
+    savefile([]),
+    ...times.map((time) =>
+      pcap([{ frame: bytes(random.bytes(random.int(0, 1500)), `${time}`), timestampMs: START_MS + time }]).slice(24),
+    ),
+  );
+  const halves = [plain.slice(0, 1_000_001), plain.slice(1_000_001)];
+  const table: [name: string, content: Uint8Array][] = [
+    ["gzip", gzipSync(plain)],
+    ["gzip of two members", bytes(...halves.map((half) => gzipSync(half)))],
+    ["zstd", zstdCompressSync(plain)],
+    ["zstd of two frames", bytes(...halves.map((half) => zstdCompressSync(half)))],
+  ];
+  test.each(table)("%s is unpacked as it is read", async (_name, content) => {
+    const source = await openSavefiles([file(content)], false, () => {});
+    let count = 0;
+    while (await source.fill())
+      while (source.next()) {
+        const { bytes: all, offset, length } = source;
+        const text = `${count}`;
+        expect(Buffer.from(all.subarray(offset + length - text.length, offset + length)).toString()).toBe(text);
+        count++;
+      }
+    expect(count).toBe(times.length);
+    expect(source.position).toBe(content.length);
+  });
+
+  test.each(table)("%s that is cut, or damaged, is told after what came before", async (_name, content) => {
+    const path = file(content.slice(0, -1000));
+    const source = await openSavefiles([path], false, () => {});
+    const refused = async () => {
+      while (await source.fill()) while (source.next());
+    };
+    expect(refused()).rejects.toThrow(`Cannot read all of ${path}: `);
+  });
+});
+
+describe("several", () => {
+  test("rotated files are read in the order of their times, however they are named", async () => {
+    const parts = [[1, 2, 3], [3, 4], [], [5, 6]].map((times) => file(savefile(times)));
+    const want = { frames: ["1", "2", "3", "3", "4", "5", "6"] };
+    expect(await readAll(parts)).toEqual(want);
+    expect(await readAll(parts.toReversed())).toEqual(want);
+  });
+
+  test("files whose times overlap are merged; of equal times the first named comes first", async () => {
+    const [a, b, c] = [
+      file(savefile([1, 4, 4, 9], 1, "a")),
+      file(gzipSync(savefile([1, 4, 5], 101, "b"))),
+      file(savefile([2, 4], 1, "c")),
+    ];
+    expect((await readAll([a, b, c])).frames).toEqual([
+      "a1",
+      "b1/101",
+      "c2",
+      "a4",
+      "a4",
+      "b4/101",
+      "c4",
+      "b5/101",
+      "a9",
+    ]);
+    expect((await readAll([c, b, a])).frames.slice(0, 3)).toEqual(["b1/101", "a1", "c2"]);
+  });
+
+  test("random files: all of each in its own order, and none out of time", async () => {
+    const random = new Random(7);
+    for (let run = 0; run < 50; run++) {
+      const all = Array.from({ length: random.int(2, 6) }, () => {
+        let time = random.int(0, 50);
+        return Array.from({ length: random.int(0, 40) }, () => (time += random.int(0, 5)));
+      });
+      const { frames } = await readAll(all.map((times) => file(savefile(times))));
+      expect(frames.map(Number)).toEqual(all.flat().toSorted((x, y) => x - y));
+    }
+  });
+
+  test("more than a batch holds", async () => {
+    const times = Array.from({ length: 20_000 }, (_, i) => i);
+    const [even, odd] = [0, 1].map((rest) => file(savefile(times.filter((time) => time % 2 === rest))));
+    const { frames } = await readAll([odd!, even!]);
+    expect(frames.length).toBe(times.length);
+    expect(frames.every((text, i) => text === `${i}`)).toBe(true);
+  });
+
+  test("what is wrong with one is told when the others are read", async () => {
+    const cut = file(savefile([1, 2, 3]).slice(0, -1));
+    const { frames, refusal } = await readAll([cut, file(savefile([2, 5]))]);
+    expect(frames).toEqual(["1", "2", "2", "5"]);
+    expect(refusal).toContain(`Cannot read all of ${cut}: it ends in the middle of a record`);
+    expect(openSavefiles([cut, file(bytes("no capture at all, but text"))], false, () => {})).rejects.toThrow(
+      "it is neither pcap nor pcapng",
+    );
+  });
+});
+
+describe("a file that grows", () => {
+  /** What it tells next. */
+  async function told(source: WaitingSource): Promise<string[]> {
+    for (;;) {
+      expect(await source.fill()).toBe(true);
+      const found = batch(source);
+      if (found.length > 0) return found;
+    }
+  }
+
+  test("is followed, over its replacement by another, and by itself when it is cut short", async () => {
+    const path = file(savefile([1, 2]));
+    const troubles: string[] = [];
+    const source = new FollowedSavefile(path, (error) => troubles.push(error.message));
+    expect(await told(source)).toEqual(["1", "2"]);
+    const waits = told(source);
+    const third = savefile([3]).slice(24);
+    appendFileSync(path, third.slice(0, 5));
+    appendFileSync(path, third.slice(5));
+    expect(await waits).toEqual(["3"]);
+
+    // Rotated by name, what was written last included; the new one is written bit by bit.
+    const next = told(source);
+    appendFileSync(path, bytes(savefile([4]).slice(24), savefile([0]).slice(24, 30)));
+    renameSync(path, `${path}.1`);
+    writeFileSync(path, savefile([]).slice(0, 10));
+    expect(await next).toEqual(["4"]);
+    const after = told(source);
+    appendFileSync(path, savefile([5, 6]).slice(10));
+    expect(await after).toEqual(["5", "6"]);
+    // Half a record was all that there was of the old one.
+    expect(troubles).toEqual([
+      expect.stringContaining(`Cannot read all of ${path}: it ends in the middle of a record`),
+    ]);
+
+    const last = told(source);
+    truncateSync(path, 0);
+    appendFileSync(path, savefile([7]));
+    expect(await last).toEqual(["7"]);
+    source.close();
+  });
+});

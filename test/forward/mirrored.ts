@@ -1,0 +1,65 @@
+/** A mirrored connection of --mode http, and an endpoint that does what the test says. */
+import { HttpMode } from "../../src/forward/http-mode.ts";
+import type { HttpOptions } from "../../src/forward/http-options.ts";
+import { Cost } from "../../src/memory/budget.ts";
+import { USUAL } from "../support/usual.ts";
+import { Scripted, type ScriptedOptions, type ScriptedSocket } from "./scripted.ts";
+
+/** A mirrored connection of --mode http. */
+export class Mirrored extends Scripted {
+  private readonly mode: HttpMode;
+  private readonly stream;
+
+  constructor({ bufferBytes, connectTimeoutMs, ...http }: Partial<HttpOptions> & ScriptedOptions = {}) {
+    super({
+      ...(bufferBytes === undefined ? {} : { bufferBytes }),
+      ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
+    });
+    const usual = {
+      ...USUAL,
+      pipelineDepth: 1,
+      maxWaitingRequests: 128,
+      maxRequestBytes: 1 << 20,
+      maxHeaderBytes: 65_536,
+      responseTimeoutMs: 1000,
+      headerEdits: null,
+    };
+    this.mode = new HttpMode(this.destination, { ...usual, ...http }, { foreign() {} }, this);
+    this.stream = this.mode.open({ identity: new Int32Array(9), hasSyn: true });
+  }
+
+  /** A batch in which the client's next bytes come, each text in a segment of its own. */
+  client(...texts: string[]): void {
+    for (const text of texts) this.stream.data(new TextEncoder().encode(text), 0, text.length, this.nowMs);
+    this.tick();
+  }
+
+  answer(socket: ScriptedSocket, text: string): void {
+    socket.events.received(new TextEncoder().encode(text));
+    this.tick();
+  }
+
+  end(): void {
+    this.stream.end("fin");
+    this.tick();
+  }
+
+  tick(): void {
+    this.mode.flush();
+    this.destination.flush();
+  }
+
+  override pass(ms: number): void {
+    for (const untilMs = this.nowMs + ms; this.nowMs < untilMs; this.tick())
+      super.pass(Math.min(10, untilMs - this.nowMs));
+  }
+
+  /** Beside the conversation itself as well. */
+  override get heldBytes(): number {
+    return super.heldBytes - Cost.STREAM;
+  }
+
+  get requests() {
+    return this.counters.requests;
+  }
+}

@@ -1,0 +1,265 @@
+/** What is wrong, in words: when it begins, and when it is over. */
+import { describe, expect, test } from "bun:test";
+import { Strangers } from "../../src/decode/strangers.ts";
+import { Counters } from "../../src/observe/counters.ts";
+import { type Gauges, together } from "../../src/observe/gauges.ts";
+import {
+  type ProblemKind,
+  type ProblemOptions,
+  Problems,
+  SILENCE_MS,
+  WINDOW_LOOKS,
+} from "../../src/observe/problems.ts";
+
+const START_MS = Date.UTC(2026, 0, 1, 14, 2);
+const OPTIONS: ProblemOptions = {
+  address: { host: "10.0.0.9", port: 8080 },
+  vnis: [42],
+  ports: [80],
+  vxlanPort: 4789,
+  interfaceName: "eth0",
+  maxWaitingRequests: 100,
+  maxBufferMib: 10,
+};
+
+/** A run that is looked at once a second. */
+class World {
+  readonly counters = new Counters();
+  readonly strangers = new Strangers();
+  gauges: Gauges = together([]);
+  isInterfaceUp = true;
+  nowMs = START_MS;
+  readonly told: string[] = [];
+  private readonly problems: Problems;
+
+  constructor(options: Partial<ProblemOptions> = {}) {
+    this.problems = new Problems({ ...OPTIONS, ...options });
+    this.look();
+  }
+
+  /** So many seconds pass; in each, something may be counted. */
+  pass(seconds: number, count: (counters: Counters) => void = () => {}): void {
+    for (let i = 0; i < seconds; i++) {
+      this.nowMs += 1000;
+      count(this.counters);
+      this.look();
+    }
+  }
+
+  private look(): void {
+    const { counters, gauges, isInterfaceUp, strangers } = this;
+    const { begun, ended } = this.problems.look(counters, { gauges, isInterfaceUp, strangers }, this.nowMs);
+    this.told.push(...begun.map(({ kind }) => `+${kind}`), ...ended.map(({ kind }) => `-${kind}`));
+  }
+
+  get kinds(): ProblemKind[] {
+    return this.problems.current.map(({ kind }) => kind);
+  }
+
+  message(kind: ProblemKind): string | undefined {
+    return this.problems.current.find((problem) => problem.kind === kind)?.message;
+  }
+
+  sinceMs(kind: ProblemKind): number | undefined {
+    return this.problems.current.find((problem) => problem.kind === kind)?.since_ms;
+  }
+}
+
+/** An ordinary second. */
+const usual = (counters: Counters) => {
+  counters.frames.captured += 100;
+  counters.frames.segments += 100;
+  counters.reassembly.delivered_bytes += 99_000;
+  counters.requests.seen += 50;
+  counters.requests.forwarded += 50;
+};
+
+const gap = (bytes: number, gaps: number) => (counters: Counters) => {
+  usual(counters);
+  counters.reassembly.gap_bytes += bytes;
+  counters.reassembly.gaps += gaps;
+};
+
+test("nothing is wrong with an ordinary load, however long", () => {
+  const world = new World();
+  world.pass(300, usual);
+  expect(world.told).toEqual([]);
+});
+
+describe("silence", () => {
+  const seconds = SILENCE_MS / 1000;
+
+  test("is told when it has lasted so long, with its causes in their order, and ends with the next frame", () => {
+    const world = new World();
+    world.pass(10, usual);
+    world.pass(seconds - 1);
+    expect(world.kinds).toEqual([]);
+    world.pass(1);
+    expect(world.kinds).toEqual(["nothing_captured"]);
+    expect(world.sinceMs("nothing_captured")).toBe(START_MS + 10_000);
+    world.pass(60);
+    const message = world.message("nothing_captured")!;
+    expect(message).toStartWith("No mirror frames for 2 minutes.");
+    const causes = [
+      "security group of this server (UDP 4789",
+      "mirror filter (inbound TCP to port 80)",
+      "session",
+      "eth0",
+    ];
+    const places = [...causes, "VNI 42"].map((cause) => message.indexOf(cause));
+    expect(places).toEqual(places.toSorted((a, b) => a - b));
+    expect(places[0]).toBeGreaterThan(0);
+    world.pass(1, usual);
+    expect(world.told).toEqual(["+nothing_captured", "-nothing_captured"]);
+  });
+
+  test("from the start on is silence as well", () => {
+    const world = new World();
+    world.pass(seconds);
+    expect(world.kinds).toEqual(["nothing_captured"]);
+  });
+
+  test("of ours alone names whom the others are for", () => {
+    const world = new World();
+    world.pass(1, usual);
+    world.strangers.countVni(43);
+    world.pass(seconds, ({ refused }) => (refused.frames += 5));
+    expect(world.message("nothing_captured")).toStartWith(
+      "No mirror frames for VNI 42 and port 80 for 1 minute, but 300 for others (VNI 43): is there traffic",
+    );
+  });
+
+  test("of a savefile, or of an interface that is down, is none", () => {
+    for (const [options, isUp] of [
+      [{ interfaceName: undefined }, true],
+      [{}, false],
+    ] as const) {
+      const world = new World(options);
+      world.isInterfaceUp = isUp;
+      world.pass(seconds * 2);
+      expect(world.kinds).toEqual(isUp ? [] : ["interface_down"]);
+    }
+  });
+});
+
+describe("loss", () => {
+  test("of 1 % is none yet, of more is", () => {
+    const world = new World();
+    world.pass(WINDOW_LOOKS, gap(1000, 1));
+    expect(world.kinds).toEqual([]);
+    world.pass(WINDOW_LOOKS, gap(2000, 1));
+    expect(world.message("loss")).toMatch(/^2\.0 % of the bytes never came in the last minute: .*NetworkSkipMirrorIn/);
+  });
+
+  test("is over when a minute was without", () => {
+    const world = new World();
+    world.pass(20, gap(5000, 1));
+    world.pass(WINDOW_LOOKS, usual);
+    expect(world.told).toEqual(["+loss", "-loss"]);
+  });
+
+  test("of a few holes is an accident", () => {
+    const world = new World();
+    world.pass(9, gap(50_000, 1));
+    expect(world.kinds).toEqual([]);
+    world.pass(1, gap(50_000, 1));
+    expect(world.kinds).toEqual(["loss"]);
+  });
+
+  test("is explained by what the kernel dropped, or the mirror cut off, if they did", () => {
+    for (const [kind, words] of [
+      ["kernel_dropped", "the kernel dropped frames"],
+      ["truncated", "the mirror cuts off"],
+    ] as const) {
+      const world = new World();
+      world.pass(20, (counters) => {
+        gap(5000, 1)(counters);
+        counters.frames[kind]++;
+      });
+      expect(world.kinds).toEqual([kind, "loss"]);
+      expect(world.message("loss")).toContain(words);
+      expect(world.message("loss")).not.toContain("NetworkSkipMirrorIn");
+    }
+  });
+});
+
+describe("limits", () => {
+  test.each([
+    ["longest_waiting_requests", 79, 80, "waiting_limit", "Up to 80 requests of a connection"],
+    ["buffer_bytes", 8 * 2 ** 20 - 1, 8 * 2 ** 20, "buffer_limit", "8 of 10 MiB are held"],
+  ] as const)("%s is near its limit at 80 %% of it", (name, below, near, kind, words) => {
+    const world = new World();
+    world.gauges = { ...world.gauges, [name]: below };
+    world.pass(1, usual);
+    expect(world.kinds).toEqual([]);
+    world.gauges = { ...world.gauges, [name]: near };
+    world.pass(1, usual);
+    expect(world.kinds).toEqual([kind]);
+    expect(world.message(kind)).toStartWith(words);
+  });
+
+  test("a savefile waits at them, so that they are no trouble", () => {
+    const world = new World({ interfaceName: undefined });
+    world.gauges = { ...world.gauges, longest_waiting_requests: 1000, buffer_bytes: 2 ** 30 };
+    world.pass(1, usual);
+    expect(world.kinds).toEqual([]);
+  });
+});
+
+test("the endpoint is down from a connection that could not be made to one that could", () => {
+  const world = new World();
+  world.gauges = { ...world.gauges, connected_ms: START_MS };
+  world.pass(1, usual);
+  world.gauges = { ...world.gauges, unconnected_ms: START_MS + 1500 };
+  world.pass(90, usual);
+  expect(world.kinds).toEqual(["endpoint_down"]);
+  expect(world.sinceMs("endpoint_down")).toBe(START_MS + 1500);
+  expect(world.message("endpoint_down")).toStartWith(
+    "The endpoint 10.0.0.9:8080 takes no connections since 14:02:01 UTC",
+  );
+  world.gauges = { ...world.gauges, connected_ms: START_MS + 92_000 };
+  world.pass(1, usual);
+  expect(world.told).toEqual(["+endpoint_down", "-endpoint_down"]);
+});
+
+test("requests without a response, over 1 %", () => {
+  const world = new World();
+  world.pass(WINDOW_LOOKS, usual);
+  world.pass(20, (counters) => {
+    usual(counters);
+    counters.responses.unanswered += 2;
+  });
+  expect(world.message("unanswered")).toStartWith("The endpoint did not respond to ");
+});
+
+test("a port that carries another service, and no HTTP, names the ports that there are", () => {
+  const world = new World();
+  for (let i = 0; i < 30; i++) world.strangers.countPort(8443);
+  world.pass(1, ({ frames, foreign }) => {
+    frames.captured += 9;
+    frames.segments += 9;
+    foreign.unknown = 3;
+  });
+  expect(world.message("wrong_port")).toContain("Port 80 carries another service");
+  expect(world.message("wrong_port")).toContain("port 8443");
+  world.pass(1, usual);
+  expect(world.kinds).toEqual([]);
+});
+
+test("what several shards tell is one: the longest queue and the latest times, of the rest the sum", () => {
+  const one = { ...together([]), waiting_requests: 3, longest_waiting_requests: 2, connected_ms: 5, upstream_open: 1 };
+  const other = {
+    ...together([]),
+    waiting_requests: 4,
+    longest_waiting_requests: 4,
+    connected_ms: 3,
+    upstream_open: 7,
+  };
+  expect(together([one, other])).toEqual({
+    ...together([]),
+    waiting_requests: 7,
+    longest_waiting_requests: 4,
+    connected_ms: 5,
+    upstream_open: 8,
+  });
+});

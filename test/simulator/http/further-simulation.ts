@@ -1,0 +1,151 @@
+/**
+ * The world of --mode http with further destinations (--also), each of random behaviour: what they do changes nothing
+ * for the endpoint, and what they get is in order and accounted for.
+ */
+import type { ForwardAddress } from "../../../src/address.ts";
+import type { SocketEvents } from "../../../src/forward/socket.ts";
+import type { ShardOptions } from "../../../src/shard/shard.ts";
+import { Random } from "../../support/random.ts";
+import { equal, sum } from "../checks.ts";
+import type { Clock } from "../simulated-endpoint.ts";
+import { HttpEndpoint } from "./endpoint.ts";
+import { type HttpScenario, httpScenarioOf } from "./scenario.ts";
+import { HttpSimulation, sessionsOf } from "./simulation.ts";
+
+const FURTHER_MAX = 2;
+const NAME = "also-";
+
+/** What a further destination may be like beside what a seed makes of it. */
+const KINDS: readonly Partial<HttpScenario>[] = [
+  {},
+  {},
+  // It takes connections and ends them.
+  { isDown: true },
+  // Most of its connections come to nothing, or stand still.
+  { harm: 0.9 },
+  // Nothing is wrong with it.
+  { harm: 0, outage: 0, mischief: 0, early: 0, closing: 0 },
+];
+
+/** The endpoint, and further destinations beside it, as one connector. */
+class Destinations extends HttpEndpoint {
+  readonly others: readonly HttpEndpoint[];
+  /** Called back when all that has come is told. */
+  private after: (() => void)[] = [];
+
+  constructor(knobs: HttpScenario, further: readonly HttpScenario[], clock: Clock, { connectTimeoutMs }: ShardOptions) {
+    super(knobs, new Random(knobs.seed ^ 0xe4d), knobs, clock, connectTimeoutMs);
+    this.others = further.map(
+      (own, i) => new HttpEndpoint(own, new Random(own.seed ^ 0xa150 ^ i), own, clock, connectTimeoutMs),
+    );
+  }
+
+  override connect(address: ForwardAddress, events: SocketEvents): void {
+    if (address.host.startsWith(NAME)) this.others[Number(address.host.slice(NAME.length))]!.connect(address, events);
+    else super.connect(address, events);
+  }
+
+  override afterEvents(callback: () => void): void {
+    this.after.push(callback);
+  }
+
+  override step(): void {
+    // The endpoint's events come as they come where it is alone.
+    super.step();
+    for (const other of this.others) other.step();
+    while (this.after.length > 0) for (const callback of this.after.splice(0)) callback();
+  }
+}
+
+export class FurtherSimulation extends HttpSimulation {
+  constructor(knobs: HttpScenario, further: readonly HttpScenario[]) {
+    super(
+      knobs,
+      sessionsOf(knobs),
+      (clock, options) => new Destinations(knobs, further, clock, options),
+      further.map((_, i) => ({ host: `${NAME}${i}`, port: 1 })),
+    );
+  }
+
+  /** What the endpoint was given and counted, in a form that can be compared. */
+  get endpointsView(): string {
+    const { requests, responses, upstream } = this.counters;
+    const came = this.http.requests.map(({ head, isWhole, isAnswered }) => [head?.id, isWhole, isAnswered]);
+    return JSON.stringify({ requests, responses, upstream, came }, undefined, 1);
+  }
+
+  /** The identities, for each further destination. */
+  checkFurther(): void {
+    const { others } = this.http as Destinations;
+    const conversations = this.conversations();
+    const { requests: atEndpoint } = this.counters;
+    this.counters.destinations.forEach(({ address, requests, responses, upstream }, i) => {
+      const dropped = sum(Object.values(requests.dropped));
+      equal(`${address}: seen`, requests.seen, requests.forwarded + requests.damaged + dropped);
+      equal(`${address}: seen beside the endpoint`, requests.seen, atEndpoint.seen);
+      equal(`${address}: damaged`, requests.damaged, atEndpoint.damaged);
+      equal(`${address}: reasons of damage`, sum(Object.values(requests.damage)), requests.damaged);
+      equal(`${address}: forwarded`, requests.forwarded, requests.answered + responses.unanswered);
+      equal(`${address}: connects`, upstream.connects, upstream.closed + upstream.broken + upstream.given_up);
+      this.checkCame(others[i]!, conversations);
+    });
+    for (const { destination, load, idle } of this.shard["http"]!.further) {
+      equal("bytes held for a further destination", destination.memory.budget.usedBytes, 0);
+      equal("bytes held", destination.memory.heldBytes, 0);
+      equal("open connections", destination.openCount, 0);
+      equal("busy pipes", load.busyPipes + load.waitingRequests + load.awaitingPipes, 0);
+      equal("idle pipes", idle.size, 0);
+    }
+  }
+}
+
+/** The endpoint's world, with a destination that behaves as another seed's does. */
+export function beside(knobs: HttpScenario, random: Random): HttpScenario {
+  const other = { ...httpScenarioOf(random.int(1, 1 << 30)), ...random.pick(KINDS) };
+  const { seed, harm, outage, closing, mischief, isDown, early, interim, upgrading, dressing, answerMsMax } = other;
+  const own = { seed, harm, outage, closing, mischief, isDown, early, interim, upgrading, dressing, answerMsMax };
+  return { ...knobs, ...own };
+}
+
+export interface FurtherOutcome {
+  /** Requests that further destinations have answered. */
+  readonly answered: number;
+  readonly dropped: number;
+}
+
+/** Runs the world of one seed with further destinations, and without. */
+export function simulateFurther(seed: number): FurtherOutcome {
+  try {
+    const random = new Random(seed ^ 0xf127);
+    const knobs = httpScenarioOf(seed);
+    const further = Array.from({ length: random.int(1, FURTHER_MAX) }, () => beside(knobs, random));
+    const alone = new FurtherSimulation(knobs, []);
+    alone.run();
+    const together = new FurtherSimulation(knobs, further);
+    together.run();
+    together.checkFurther();
+    // Where memory is short, who gives way goes by who has moved last, for whatever destination.
+    if (knobs.regime !== "memory" && alone.endpointsView !== together.endpointsView)
+      throw new Error(
+        `the endpoint is not what it is alone:\n${difference(alone.endpointsView, together.endpointsView)}`,
+      );
+    const requests = together["counters"].destinations.map((each) => each.requests);
+    return {
+      answered: sum(requests.map(({ answered }) => answered)),
+      dropped: sum(requests.flatMap(({ dropped }) => Object.values(dropped))),
+    };
+  } catch (error) {
+    throw new Error(
+      `seed ${seed} (FURTHER_SEED=${seed} bun test test/simulator/http/further): ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+function difference(one: string, other: string): string {
+  const [lines, others] = [one.split("\n"), other.split("\n")];
+  const at = lines.findIndex((line, i) => line !== others[i]);
+  return `${lines.slice(at - 2, at + 3).join(" ")} / ${others.slice(at - 2, at + 3).join(" ")}`;
+}

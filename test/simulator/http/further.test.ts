@@ -1,0 +1,28 @@
+/** Many worlds with one to three destinations, each from a seed (further-simulation.ts). FURTHER_SEED=n runs one. */
+import { expect, test } from "bun:test";
+import { simulateFurther } from "./further-simulation.ts";
+
+const SEEDS = Number(process.env["FURTHER_SEEDS"] ?? 100);
+const TIMEOUT_MS = 120_000;
+const wanted = process.env["FURTHER_SEED"];
+
+if (wanted !== undefined) {
+  test(`seed ${wanted}`, () => void simulateFurther(Number(wanted)));
+} else {
+  test(
+    `whatever further destinations do, the endpoint is what it is alone, and all is accounted for: seeds 1 to ${SEEDS}`,
+    () => {
+      let answered = 0;
+      let dropped = 0;
+      for (let seed = 1; seed <= SEEDS; seed++) {
+        const outcome = simulateFurther(seed);
+        answered += outcome.answered;
+        dropped += outcome.dropped;
+      }
+      // Of a world in which nothing happens, everything is true.
+      expect(answered).toBeGreaterThan(SEEDS);
+      expect(dropped).toBeGreaterThan(0);
+    },
+    TIMEOUT_MS,
+  );
+}
