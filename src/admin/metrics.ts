@@ -31,7 +31,15 @@ export interface Metric {
 }
 
 /** Counters of these are a destination's. */
-const OF_DESTINATION: readonly string[] = ["requests", "responses", "upstream", "delay", "response_time"];
+const OF_DESTINATION: readonly string[] = [
+  "requests",
+  "responses",
+  "grpc",
+  "http2",
+  "upstream",
+  "delay",
+  "response_time",
+];
 const DESTINATION: Labels = { destination: "endpoint" };
 /** Counters that go down. */
 const GAUGES: readonly string[] = ["flows_active"];

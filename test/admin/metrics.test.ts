@@ -37,7 +37,7 @@ test("each line of a sample is the only one of its name and labels", () => expec
 
 /** Where a counter of the summary is found, and in how many of its units one of the summary's is. */
 function metricOf([group, name, reason]: string[]): [sample: string, unitsPerOne: number] {
-  const of = ["requests", "responses", "upstream", "delay", "response_time"].includes(group!)
+  const of = ["requests", "responses", "grpc", "http2", "upstream", "delay", "response_time"].includes(group!)
     ? 'destination="endpoint"'
     : "";
   const labels = (...more: string[]) => {
