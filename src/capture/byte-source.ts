@@ -1,5 +1,5 @@
 /** Where a savefile's bytes come from: a file or pipe, what is compressed in one, or a file that grows. */
-import { closeSync, fstatSync, open, openSync, read, statSync } from "node:fs";
+import { closeSync, fstatSync, open, openSync, read, readSync, statSync } from "node:fs";
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { RefusalError } from "../errors.ts";
@@ -15,6 +15,8 @@ export interface ByteSource {
 /** How often a file that grows is looked at. */
 const FOLLOW_MS = 50;
 const CHUNK_BYTES = 256 << 10;
+/** Of what was read last. */
+const TAIL_BYTES = 64;
 const GZIP_MAGIC = 0x1f8b;
 const ZSTD_MAGIC = 0x28b52ffd;
 /** So many bytes tell whether, and how, something is compressed. */
@@ -23,6 +25,8 @@ export const MAGIC_LEN = 4;
 /** A file or pipe, read as it is. */
 export class FileBytes implements ByteSource {
   position = 0;
+  /** What was read last: time stamps are in it, so that no other file has the same there. */
+  tail = new Uint8Array(0);
   private isReading = false;
   private isClosed = false;
 
@@ -57,18 +61,35 @@ export class FileBytes implements ByteSource {
       });
     });
     this.position += count;
+    this.keepTail(bytes.subarray(at, at + count));
     return count;
   }
 
-  /** Whether it is another file that has this path now, or it was cut short: a new one has taken its place. */
+  private keepTail(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    const kept = Math.min(this.tail.length, Math.max(TAIL_BYTES - bytes.length, 0));
+    const tail = new Uint8Array(kept + Math.min(bytes.length, TAIL_BYTES));
+    tail.set(this.tail.subarray(this.tail.length - kept));
+    tail.set(bytes.subarray(Math.max(bytes.length - TAIL_BYTES, 0)), kept);
+    this.tail = tail;
+  }
+
+  /** Whether it is another file that has this path now. */
   get isReplaced(): boolean {
     try {
       const [mine, now] = [fstatSync(this.fd!), statSync(this.path)];
-      return now.ino !== mine.ino || now.dev !== mine.dev || mine.size < this.position;
+      return now.ino !== mine.ino || now.dev !== mine.dev;
     } catch {
       // Moved away, and the next one is not there yet.
       return false;
     }
+  }
+
+  /** Whether what was read up to a position, of which this is the end, is there still. */
+  holds(tail: Uint8Array, position: number): boolean {
+    const now = new Uint8Array(tail.length);
+    const count = readSync(this.fd!, now, 0, now.length, position - now.length);
+    return count === now.length && Buffer.compare(now, tail) === 0;
   }
 
   /** Behind what is being read just now: its descriptor may be another file's as soon as it is closed. */
@@ -104,9 +125,12 @@ export class FollowedBytes implements ByteSource {
 
   async read(bytes: Uint8Array, at: number, max: number): Promise<number> {
     for (;;) {
+      const { tail, position } = this.file;
       // Asked before: what comes until it is replaced is read.
       const { isReplaced } = this.file;
       const count = await this.file.read(bytes, at, max);
+      // Cut short and written anew, it may have grown beyond where it was.
+      if (!this.file.holds(tail, position)) return 0;
       if (count > 0 || isReplaced) return count;
       await Bun.sleep(FOLLOW_MS);
     }

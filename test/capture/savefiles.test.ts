@@ -188,6 +188,12 @@ describe("a file that grows", () => {
       expect.stringContaining(`Cannot read all of ${path}: it ends in the middle of a record`),
     ]);
 
+    // Written anew, and larger than it was, before anybody has looked.
+    const larger = told(source);
+    truncateSync(path, 0);
+    appendFileSync(path, savefile([8, 9, 10, 11]));
+    expect(await larger).toEqual(["8", "9", "10", "11"]);
+
     const last = told(source);
     truncateSync(path, 0);
     appendFileSync(path, savefile([7]));
