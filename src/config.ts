@@ -13,6 +13,10 @@ export type Mode = (typeof MODES)[number];
 export const PROXY_PROTOCOL_WAYS = ["pass", "strip"] as const;
 export type ProxyProtocol = (typeof PROXY_PROTOCOL_WAYS)[number];
 
+/** What becomes of HTTP/2 in clear text. */
+export const HTTP2_WAYS = ["auto", "requests", "pass"] as const;
+export type Http2Way = (typeof HTTP2_WAYS)[number];
+
 /** Each field that is a flag has the flag's name, and --help says what it means. */
 export interface Config extends PolicyOptions {
   /** Undefined: a savefile is read. */
@@ -56,6 +60,7 @@ export interface Config extends PolicyOptions {
   readonly maxRequestBytes: number;
   readonly maxHeaderBytes: number;
   readonly proxyProtocol: ProxyProtocol;
+  readonly http2: Http2Way;
   readonly tlsCa: string | undefined;
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;

@@ -1,6 +1,7 @@
 /** scripts/servers: runs the parts that were asked for, and prints a table. */
 import { TemporaryDirectory } from "../../test/executable/program.ts";
 import { HEAVY, LIGHT } from "../../test/servers/real-servers.ts";
+import { grpcCalls, http2 } from "./http2.ts";
 import { mixedPart } from "./mixed.ts";
 import { outage } from "./outage.ts";
 import { offers, posts, smuggling } from "./special.ts";
@@ -13,6 +14,8 @@ const PARTS: Record<string, Part> = {
   ...Object.fromEntries(Object.entries(servers).map(([name, server]) => [name, mixedPart(server)])),
   posts,
   offers,
+  http2,
+  grpc: grpcCalls,
   smuggling,
   uploads,
   outage,

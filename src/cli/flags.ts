@@ -2,9 +2,9 @@
  * The flags, declared in one place: values, environment variables, defaults, and what --help says. A flag beats its
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
-import { IGNORE_FORMS, type IgnoreRule, parseIgnoreRule } from "../compare/ignore.ts";
 import type { ForwardAddress, ListenAddress } from "../address.ts";
-import { type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
+import { IGNORE_FORMS, type IgnoreRule, parseIgnoreRule } from "../compare/ignore.ts";
+import { HTTP2_WAYS, type Http2Way, type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
 import { parseRedactRule, REDACT_FORMS, type RedactRule } from "../redact/rules.ts";
 import { forwardAddress } from "./forward-address.ts";
 import { type Encapsulation, ENCAPSULATIONS } from "../decode/tunnel.ts";
@@ -310,6 +310,12 @@ export const flags = {
     hint: "pass|strip",
     default: "pass",
     help: "a PROXY protocol header of a client: sent first on each of its connections to the endpoint, or left out",
+  }),
+  http2: single<Http2Way>({
+    value: oneOf(HTTP2_WAYS),
+    hint: "auto|requests|pass",
+    default: "auto",
+    help: "HTTP/2 in clear text, gRPC included: auto and requests frame it into requests, pass passes bytes as they come",
   }),
   "tls-ca": single<string | undefined>({
     value: path,

@@ -3,24 +3,32 @@
  * held, streamed, dropped or damaged. A {@link RequestPipe} brings them to the destination.
  */
 import type { StreamEnd, StreamOrigin } from "../flow/stream.ts";
-import { addressGroups } from "../http/client-address.ts";
-import { HeadView } from "../http/head-view.ts";
 import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { RequestFramer } from "../http/request-framer.ts";
 import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
 import { Aged, type AgeList } from "../memory/age-list.ts";
 import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
+import type { Client } from "../policy/client.ts";
+import { type Policy, POLICY_DROPS } from "../policy/policy.ts";
+import {
+  type AdmissionHost,
+  clientOf,
+  countDropped,
+  describe,
+  judge,
+  type Judgement,
+  mayPass,
+  ratedDrop,
+} from "./admission.ts";
 import { Branches } from "./branches.ts";
-import { Client } from "../policy/client.ts";
-import { type DryRun, exampleOf } from "../policy/dry-run.ts";
-import { type Decision, type Policy, POLICY_DROPS, RATE_LIMIT } from "../policy/policy.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
 import type { ComparedStream, Exchange } from "./exchange.ts";
 import type { FurtherDestination } from "./further-destination.ts";
+import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
 import type { HttpReport } from "./http-options.ts";
 import type { Request } from "./request.ts";
-import { type PipeHost, type PipeOwner, RequestPipe } from "./request-pipe.ts";
+import { type PipeOwner, RequestPipe } from "./request-pipe.ts";
 import { UpgradeOffer, Verdict } from "./upgrade-offer.ts";
 
 const Phase = {
@@ -32,6 +40,8 @@ const Phase = {
   BARE: 2,
   /** Nothing can be done with what comes. */
   DEAF: 3,
+  /** Frames of HTTP/2. */
+  HTTP2: 4,
 } as const;
 
 /** Where the bytes that come next lie. */
@@ -49,7 +59,7 @@ export const Step = {
 } as const;
 
 /** What all conversations share. */
-export interface ConversationHost extends PipeHost {
+export interface ConversationHost extends AdmissionHost {
   /** Those beside the endpoint. */
   readonly further: readonly FurtherDestination[];
   readonly report: HttpReport;
@@ -59,8 +69,6 @@ export interface ConversationHost extends PipeHost {
   readonly heads: Deadlines;
   /** The capture's time. */
   readonly captureMs: number;
-  /** Null: requests are forwarded. */
-  readonly dryRun: DryRun | null;
   /** Those that have nothing under way, the longest first. */
   readonly idle: AgeList<Conversation>;
   /** Those that have a part of a request, the one that has stood still longest first. */
@@ -102,7 +110,10 @@ export interface ConversationOwner {
   countDeaf(length: number): void;
 }
 
-export class Conversation extends Aged<Conversation> implements RequestSink, PipeOwner, TimerOwner {
+export class Conversation
+  extends Aged<Conversation>
+  implements RequestSink, PipeOwner, Http2ConversationOwner, TimerOwner
+{
   /** It is in the mode's list of those that something has come for in this batch. */
   isTouched = false;
   /** It is in the list of those whose branches are to be settled. */
@@ -132,10 +143,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private isAdmitted = false;
   /** Its head is whole, and policy has not looked at it. */
   private isUndecided = false;
-  /** What policy has decided about it; null: nothing yet. */
-  private decision: Decision | null = null;
-  /** The request under way in a few words, for a dry run. */
-  private example = "";
+  /** What policy has found about it; null: nothing yet. */
+  private judgement: Judgement | null = null;
   /** The request under way goes straight to the connection. */
   private isStreaming = false;
   /** The request under way is dropped for this reason; null: it is not. */
@@ -148,6 +157,10 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   /** What follows an offer of another protocol; null: none is open. */
   private offer: UpgradeOffer | null = null;
+  /** One was made. */
+  private hasOffered = false;
+  /** What frames HTTP/2; null: the client does not speak it. */
+  private http2: Http2Conversation | null = null;
   private ending = false;
   private isOver = false;
   private readonly headTimer = new Timer(this);
@@ -198,6 +211,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   rest(): boolean {
     if (this.offer?.isLeftOut === true) return true;
     if (this.phase === Phase.BARE || this.phase === Phase.OFFERING) return this.isGone;
+    if (this.http2 !== null) return this.http2.rest();
     if (!this.mode.options.sourceWaits) return true;
     this.pipe.rest();
     this.branches?.rest();
@@ -207,7 +221,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   /** The batch is over: sends what is due, and notes what it waits for. */
   settle(): void {
     if (this.isOver) {
-      this.pipe.pump();
+      (this.http2 ?? this.pipe).pump();
       this.settleBranches();
       return;
     }
@@ -220,6 +234,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request, false);
     if (this.ending && this.phase !== Phase.OFFERING) this.pipe.finish();
     else this.pipe.pump();
+    this.http2?.settle(this.ending);
     this.settleBranches();
     if (this.ending && this.phase !== Phase.OFFERING) this.leave();
     else if (this.phase === Phase.DEAF) this.giveWay();
@@ -245,7 +260,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     const { offer } = this;
     if (offer !== null) {
       this.counters.foreign.discarded_bytes += offer.heldBytes;
-      if (offer.verdict === Verdict.ACCEPTED) {
+      if (offer.verdict >= Verdict.ACCEPTED) {
         // Of another protocol, nothing can be understood behind what was let go.
         offer.clear();
         this.offer = null;
@@ -255,6 +270,11 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
       }
       this.list?.remove(this);
       this.mode.touch(this);
+      return;
+    }
+    if (this.http2 !== null) {
+      this.http2.letGo();
+      this.list?.remove(this);
       return;
     }
     const step = this.nextStep;
@@ -329,10 +349,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (head.isOdd) requests.odd++;
     if (head.isIsolated) requests.isolated++;
     this.compared?.whole(this.timestampMs);
-    if (this.dropping === "dry_run" && !this.policy!.mayPass(this.mode.rateMs(this.timestampMs))) {
-      this.dropping = "rate_limit";
-      this.decision = RATE_LIMIT;
-    }
+    if (this.dropping !== null) this.dropping = ratedDrop(this.mode, this.dropping, this.timestampMs);
     if (this.branches !== null) this.branch(this.branches, head);
     if (this.isStreaming) this.pipe.endStream(head.isIsolated);
     else if (this.dropping === null) this.commit(head);
@@ -366,6 +383,12 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   }
 
   foreign(protocol: ForeignProtocol): void {
+    if (protocol === "http2" && this.mode.options.http2 !== "pass") {
+      this.discard();
+      const http2 = this.beginHttp2(!this.stream.origin.hasSyn && !this.hasOffered);
+      if (this.hasOffered) http2.beginUpgraded();
+      return;
+    }
     this.counters.foreign[protocol]++;
     const { request } = this;
     if (protocol === "http2" && this.leavesOutStream()) return;
@@ -399,6 +422,22 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     this.mode.touch(this);
   }
 
+  // HTTP/2 (Http2ConversationOwner).
+
+  makeRoom(bytes: number): boolean {
+    return this.mode.makeRoom(bytes, this);
+  }
+
+  knownClient(): Client {
+    return (this.client ??= clientOf(this.stream.origin, this.stream.client));
+  }
+
+  private beginHttp2(isLate: boolean): Http2Conversation {
+    this.phase = Phase.HTTP2;
+    this.http2 = new Http2Conversation(this.mode, this, this.stream.preface, isLate);
+    return this.http2;
+  }
+
   streamLost(reason: RequestDrop): void {
     this.isStreaming = false;
     this.dropping = reason;
@@ -422,6 +461,9 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
       case Phase.BARE:
         this.passOn(bytes, offset, length);
         return;
+      case Phase.HTTP2:
+        this.http2!.push(bytes, offset, length, this.timestampMs);
+        return;
       default:
         this.stream.countDeaf(length);
     }
@@ -439,6 +481,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
       this.noteStep();
     } else if (this.phase === Phase.OFFERING) this.offer!.addGap(length);
     else if (this.phase === Phase.BARE) this.abortBare();
+    else this.http2?.gap(length);
   }
 
   private abortBare(): void {
@@ -454,6 +497,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   private takeEnd(): void {
     if (this.phase === Phase.FRAMING) this.framer.end();
     else if (this.phase === Phase.OFFERING) this.offer!.end();
+    else this.http2?.end();
   }
 
   // The request under way.
@@ -464,39 +508,29 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     const policy = this.policy!;
     const head = this.current!;
     if (!policy.readsHeads) {
-      this.bytes(bytes, offset, length);
+      this.takeOfRequest(bytes, offset, length);
       return;
     }
-    const { requests, dryRun } = this.mode;
+    const { requests } = this.mode;
     const before = this.request === null ? "" : requests.text(this.request);
     const rest = head.headLength - before.length;
-    const view = new HeadView(before + Buffer.from(bytes.buffer, bytes.byteOffset + offset, rest).toString("latin1"));
-    const client = (this.client ??= this.knownClient());
-    if (this.exchange !== null) this.exchange.target = view.target;
-    this.decision = policy.decide(view, client);
-    if (dryRun !== null) this.example = exampleOf(view);
-    this.dropping = this.decision.drop;
+    const text = before + Buffer.from(bytes.buffer, bytes.byteOffset + offset, rest).toString("latin1");
+    this.judgement = judge(this.mode, policy, this.knownClient(), text);
+    const { decision, edited, target } = this.judgement;
+    if (this.exchange !== null) this.exchange.target = target;
+    this.dropping = decision.drop;
     if (this.dropping !== null) {
       this.discard();
       return;
     }
-    const edited = policy.edit(view, client);
     if (edited === null) {
-      this.bytes(bytes, offset, length);
+      this.takeOfRequest(bytes, offset, length);
       return;
     }
     if (this.request !== null) requests.freeBytes(this.request);
     head.headLength = edited.length;
     this.takeOfRequest(edited, 0, edited.length);
     if (rest < length) this.takeOfRequest(bytes, offset + rest, length - rest);
-  }
-
-  private knownClient(): Client {
-    const { origin, client: told } = this.stream;
-    const { identity } = origin;
-    return told === null
-      ? new Client(identity)
-      : new Client(identity, addressGroups(told.address, told.address.includes(":") ? 6 : 4)!);
   }
 
   private hold(bytes: Uint8Array, offset: number, length: number): void {
@@ -563,10 +597,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
 
   /** The request under way is whole, and is not forwarded. */
   private drop(reason: RequestDrop): void {
-    const { dryRun } = this.mode;
-    this.counters.requests.dropped[reason]++;
+    countDropped(this.mode, reason, this.judgement);
     this.exchange?.notForwarded();
-    if (dryRun !== null && this.decision !== null) dryRun.count(this.decision.by, this.example);
     this.discard();
   }
 
@@ -580,23 +612,18 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     );
     this.branches?.beginOffer();
     this.phase = Phase.OFFERING;
+    this.hasOffered = true;
     this.framer.passRest();
   }
 
   /** A request is about to be forwarded. False: it is dropped, for {@link dropping}. */
   private admit(request: Request, head: RequestHead): boolean {
-    request.method = head.method;
-    request.minorVersion = head.minorVersion;
-    request.isIdempotent = head.isIdempotent;
-    request.isLast = head.isLast;
-    request.wantsUpgrade = head.wantsUpgrade;
-    request.isIsolated = head.isIsolated;
+    describe(request, head);
     const { exchange } = this;
     request.exchange = exchange;
     if (exchange !== null && exchange.target === "")
       exchange.target = this.mode.requests.targetOf(request, head.headLength);
-    const { policy } = this;
-    if (policy === null || !policy.hasRate || policy.mayPass(this.mode.rateMs(this.timestampMs))) return true;
+    if (mayPass(this.mode, this.timestampMs)) return true;
     this.dropping = "rate_limit";
     return false;
   }
@@ -612,7 +639,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     this.exchange = null;
     this.isAdmitted = false;
     this.isUndecided = false;
-    this.decision = null;
+    this.judgement = null;
     this.isStreaming = false;
     this.dropping = null;
   }
@@ -638,8 +665,18 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   }
 
   private decideOne(offer: UpgradeOffer): void {
+    if (offer.verdict === Verdict.HTTP2 && this.mode.options.http2 !== "pass") {
+      // Whatever the destination makes of the offer: it gets HTTP/2 on a connection that begins so.
+      this.pipe.declineOffer(true);
+      this.branches?.declineOffer();
+      const http2 = this.beginHttp2(false);
+      http2.beginUpgraded();
+      http2.skipPreface();
+      this.resume(offer, Phase.HTTP2);
+      return;
+    }
     if (offer.isLeftOut) {
-      this.stream.isLeftOut = offer.verdict === Verdict.ACCEPTED;
+      this.stream.isLeftOut = offer.verdict >= Verdict.ACCEPTED;
       if (this.stream.isLeftOut) this.resume(offer, Phase.DEAF);
       else if (offer.verdict === Verdict.DECLINED || offer.isEnded) this.resume(offer, Phase.FRAMING);
       return;
@@ -647,8 +684,9 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (offer.verdict === Verdict.DECLINED || offer.isDeclined) {
       this.pipe.declineOffer();
       this.branches?.declineOffer();
+      this.framer.goOnBehindOffer();
       this.resume(offer, Phase.FRAMING);
-    } else if (offer.isAccepted && (offer.verdict === Verdict.ACCEPTED || offer.isEnded)) {
+    } else if (offer.isAccepted && (offer.verdict >= Verdict.ACCEPTED || offer.isEnded)) {
       this.pipe.goBare();
       this.branches?.goBare(true);
       this.resume(offer, Phase.BARE);
@@ -672,7 +710,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
   /** Whether policy leaves out a connection whose requests cannot be seen: nothing that comes is forwarded then. */
   private leavesOutStream(): boolean {
     const { streams } = this.counters;
-    const drop = this.policy?.decideStream((this.client ??= this.knownClient())) ?? null;
+    const drop = this.policy?.decideStream(this.knownClient()) ?? null;
     if (drop === null) return false;
     streams.dropped[drop]++;
     streams.dropped_bytes += this.request?.heldLength ?? 0;
@@ -708,7 +746,8 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     const isInHead = phase === Phase.FRAMING && this.framer.isInHead;
     if (isInHead && headTimer.dueMs === Infinity) mode.heads.set(headTimer, this.lastMs + mode.options.headerTimeoutMs);
     else if (!isInHead && headTimer.dueMs !== Infinity) mode.heads.clear(headTimer);
-    if (phase === Phase.FRAMING && !this.isStreaming && this.framer.hasRequest) mode.partial.append(this);
+    if (this.http2 !== null && mode.isTight && this.http2.mayLetGo) mode.idle.append(this);
+    else if (phase === Phase.FRAMING && !this.isStreaming && this.framer.hasRequest) mode.partial.append(this);
     else if (phase === Phase.FRAMING && mode.isTight && this.pipe.isIdle) mode.idle.append(this);
     else if (this.offer?.holds === true) mode.offering.append(this);
     else this.list?.remove(this);
@@ -719,6 +758,7 @@ export class Conversation extends Aged<Conversation> implements RequestSink, Pip
     if (this.isOver) return;
     this.isOver = true;
     this.discard();
+    this.http2?.leave();
     this.list?.remove(this);
     this.mode.heads.remove(this.headTimer);
     this.mode.destination.memory.giveBack(this.cost);

@@ -12,6 +12,10 @@ export const REQUEST_DROPS = [
   "endpoint_down",
   /** It was being streamed, and the endpoint ended the connection before it was whole. */
   "endpoint_closed",
+  /** HTTP/2: its head is longer than the endpoint's SETTINGS allow, or it is a kind of CONNECT that they do not. */
+  "endpoint_settings",
+  /** HTTP/2: the client took it back (RST_STREAM) before all of it was sent. */
+  "cancelled",
   /** The program was stopped. */
   "stopped",
   ...POLICY_DROPS,
@@ -59,6 +63,58 @@ export const responseCounters = () => ({
   "5xx": 0,
   /** Requests whose response did not come, or not to its end. */
   unanswered: 0,
+  /** HTTP/2: requests that the client took back (RST_STREAM) before their answer had come. */
+  cancelled: 0,
+});
+
+/** The status codes of gRPC, by number: https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
+export const GRPC_STATUSES = [
+  "ok",
+  "cancelled",
+  "unknown",
+  "invalid_argument",
+  "deadline_exceeded",
+  "not_found",
+  "already_exists",
+  "permission_denied",
+  "resource_exhausted",
+  "failed_precondition",
+  "aborted",
+  "out_of_range",
+  "unimplemented",
+  "internal",
+  "unavailable",
+  "data_loss",
+  "unauthenticated",
+] as const;
+const OTHER_STATUS = "other";
+
+export const grpcCounters = () => ({
+  /** Answers with a grpc-status, by it. */
+  status: Object.fromEntries([...GRPC_STATUSES, OTHER_STATUS].map((status) => [status, 0])) as Record<
+    (typeof GRPC_STATUSES)[number] | typeof OTHER_STATUS,
+    number
+  >,
+});
+
+export type GrpcCounters = ReturnType<typeof grpcCounters>;
+
+export function countGrpcStatus({ status }: GrpcCounters, code: number): void {
+  status[GRPC_STATUSES[code] ?? OTHER_STATUS]++;
+}
+
+/** HTTP/2, where it is made requests of. */
+export const http2Counters = () => ({
+  /** Clients' connections. */
+  connections: 0,
+  /** Of these, those that were joined in their middle. */
+  picked_up: 0,
+  /** GOAWAY frames of the endpoint. */
+  goaways: 0,
+  /** Requests that the endpoint ended (RST_STREAM) before their answer was complete. */
+  resets: 0,
+  /** Requests that were sent again because the endpoint had not looked at them (GOAWAY, REFUSED_STREAM). */
+  resent: 0,
 });
 
 /** Connections on our port that are no HTTP/1. */
@@ -130,6 +186,8 @@ export function countTime(times: Histogram, boundsMs: readonly number[], ms: num
 export interface ForwardCounters {
   readonly requests: ReturnType<typeof requestCounters>;
   readonly responses: ReturnType<typeof responseCounters>;
+  readonly grpc: GrpcCounters;
+  readonly http2: ReturnType<typeof http2Counters>;
   readonly foreign: ReturnType<typeof foreignCounters>;
   readonly streams: ReturnType<typeof streamCounters>;
   readonly upstream: ReturnType<typeof upstreamCounters>;

@@ -11,7 +11,8 @@ import type { ResponseComparison } from "./exchange.ts";
 import type { HttpOptions } from "./http-options.ts";
 import { Load } from "./load.ts";
 import { RequestPool } from "./request.ts";
-import type { PipeHost, RequestPipe } from "./request-pipe.ts";
+import type { PipeHost } from "./request-pipe.ts";
+import type { Waiter } from "./waiter.ts";
 
 /** Of its memory, what is free again when idle connections have been ended. */
 const RELIEVED_SHARE = 1 / 8;
@@ -19,14 +20,14 @@ const RELIEVED_SHARE = 1 / 8;
 export class FurtherDestination implements PipeHost {
   readonly requests: RequestPool;
   readonly load = new Load();
-  readonly waiters = new AgeList<RequestPipe>();
+  readonly waiters = new AgeList<Waiter>();
   /** Nobody needs to know which pipes wait: what comes to a destination whose memory is full is dropped. */
   readonly isTight = false;
   /** Pipes that have nothing to do, the one that has been idle longest first; since memory is tight. */
-  readonly idle = new AgeList<RequestPipe>();
+  readonly idle = new AgeList<Waiter>();
 
   /** Pipes that got responses, or lost their connection, whose next requests are due. */
-  private readonly due: RequestPipe[] = [];
+  private readonly due: Waiter[] = [];
 
   /** `pieceBytesMax`: longer requests are held in several arrays. `flush`: sends what is due of all of them. */
   constructor(
@@ -44,7 +45,7 @@ export class FurtherDestination implements PipeHost {
     return this.destination.counters;
   }
 
-  pumpSoon(pipe: RequestPipe): void {
+  pumpSoon(pipe: Waiter): void {
     this.due.push(pipe);
     if (this.due.length === 1) this.destination.afterEvents(this.flush);
   }
@@ -72,7 +73,7 @@ export class FurtherDestination implements PipeHost {
   }
 
   /** A pipe has done what it had to: it may have to give way. */
-  file(pipe: RequestPipe): void {
+  file(pipe: Waiter): void {
     if (this.destination.memory.budget.isTight && pipe.isIdle) this.idle.append(pipe);
   }
 

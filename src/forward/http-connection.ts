@@ -97,13 +97,13 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
    * Ends the connection in order. Returns how many bytes of what was written were not sent; they are not sent any
    * more.
    */
-  leave(hasUnresponded: boolean): number {
+  leave(hasUnresponded: boolean, finDelayMs = 0): number {
     this.owner = null;
     this.recorder?.discard();
     this.destination.keepAlive.left(this);
     this.upstream.detach();
     const unsentBytes = hasUnresponded ? this.upstream.discard() : 0;
-    this.upstream.finish(LINGER_MS, 0);
+    this.upstream.finish(LINGER_MS, finDelayMs);
     return unsentBytes;
   }
 

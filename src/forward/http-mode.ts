@@ -15,7 +15,7 @@ import type { HttpOptions, HttpReport } from "./http-options.ts";
 import { HttpStream, type StreamHost } from "./http-stream.ts";
 import { Load } from "./load.ts";
 import { RequestPool } from "./request.ts";
-import type { RequestPipe } from "./request-pipe.ts";
+import type { Waiter } from "./waiter.ts";
 
 /** A request that has stood still for so long, in the capture's time, gives way to others where memory is short. */
 export const STALLED_MS = 1000;
@@ -50,7 +50,7 @@ export class HttpMode implements StreamOpener, StreamHost {
    * Pipes whose requests wait for their turn, the one that has made no progress for longest first; since memory is
    * tight.
    */
-  readonly waiters = new AgeList<RequestPipe>();
+  readonly waiters = new AgeList<Waiter>();
   /** The time limits of heads, in the capture's time. */
   readonly heads = new Deadlines(0);
   /** Those beside the endpoint. */
@@ -60,7 +60,7 @@ export class HttpMode implements StreamOpener, StreamHost {
   /** Those for which a further destination has done something. */
   private readonly branched: Conversation[] = [];
   /** Pipes that got responses, or lost their connection, whose next requests are due. */
-  private readonly due: RequestPipe[] = [];
+  private readonly due: Waiter[] = [];
 
   private readonly afterEvents = (): void => {
     this.flush();
@@ -118,7 +118,7 @@ export class HttpMode implements StreamOpener, StreamHost {
   /**
    * Sends a pipe's next requests when the responses that came with this one have been read: many leave together then.
    */
-  pumpSoon(pipe: RequestPipe): void {
+  pumpSoon(pipe: Waiter): void {
     this.due.push(pipe);
     if (this.due.length === 1) this.destination.afterEvents(this.afterEvents);
   }
@@ -225,7 +225,7 @@ export class HttpMode implements StreamOpener, StreamHost {
     }
   }
 
-  private standing(): Conversation | RequestPipe | null {
+  private standing(): Conversation | Waiter | null {
     if (this.idle.oldest !== null) return this.idle.oldest;
     const { oldest } = this.partial;
     if (oldest !== null && this.captureMs - oldest.lastMs >= STALLED_MS) return oldest;

@@ -21,6 +21,8 @@ export interface HttpOptions {
   /** Silence before the FIN of a stream of another protocol is passed on. */
   readonly finDelayMs: number;
   readonly proxyProtocol: "pass" | "strip";
+  /** What becomes of HTTP/2 in clear text; `auto`: what there is no reason against. */
+  readonly http2: "auto" | "requests" | "pass";
   /** The source is a savefile: nothing is lost by waiting. */
   readonly sourceWaits: boolean;
   /** Null: every request is forwarded as it came. */

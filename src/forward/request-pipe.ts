@@ -10,7 +10,9 @@
  *     BARE      bytes pass as they are                           GONE   the connection is over
  *     GONE      what still comes is lost, and counted
  */
-import { Aged, type AgeList } from "../memory/age-list.ts";
+import { HTTP2_PREFACE } from "../http/foreign.ts";
+import { FRAME_HEADER_LEN, FrameType, writeFrameHeader } from "../http/http2/frames.ts";
+import type { AgeList } from "../memory/age-list.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { ByteQueue } from "./byte-queue.ts";
 import type { RequestDrop } from "./counters.ts";
@@ -22,11 +24,17 @@ import type { Load } from "./load.ts";
 import type { Request, RequestPool } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
 import type { UpstreamEnd } from "./upstream.ts";
+import { Waiter } from "./waiter.ts";
 
 /** How often a request is sent again because its connection ended before the response began. */
 export const RESENDS_MAX = 3;
 
 const REQUEST_TIMEOUT = 408;
+
+/** HTTP/2's preface, and SETTINGS that say nothing. */
+const HTTP2_START = new Uint8Array(HTTP2_PREFACE.length + FRAME_HEADER_LEN);
+HTTP2_START.set(HTTP2_PREFACE);
+writeFrameHeader(HTTP2_START, HTTP2_PREFACE.length, 0, FrameType.SETTINGS, 0, 0);
 
 const State = { SENDING: 0, LIMBO: 1, BARE: 2, GONE: 3 } as const;
 
@@ -54,13 +62,13 @@ export interface PipeHost {
   /** Null: responses are not compared. */
   readonly comparison: ResponseComparison | null;
   /** Pipes whose requests wait for their turn; since memory is tight. */
-  readonly waiters: AgeList<RequestPipe>;
+  readonly waiters: AgeList<Waiter>;
   readonly isTight: boolean;
   /** Sends the pipe's next requests when the responses that came with this one have been read. */
-  pumpSoon(pipe: RequestPipe): void;
+  pumpSoon(pipe: Waiter): void;
 }
 
-export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, TimerOwner {
+export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   /** What goes first on each connection: a PROXY protocol header. */
   preface: Uint8Array | null = null;
   private state: number = State.SENDING;
@@ -72,14 +80,14 @@ export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, T
   /** For a response; or for a connection to be quiet. */
   private readonly timer = new Timer(this);
   private awaitedSinceMs = 0;
-  /** When a request was sent or responded to last, or the first one began to wait; to within a tick. */
-  progressMs = 0;
   // What it has counted in the load.
   private isBusy = false;
   private countedWaiting = 0;
   private isAwaiting = false;
   /** The owner is to be told that an offer was declined: what then comes of it may change anything here. */
   private owesDecline = false;
+  /** Behind the last offer, production goes on in HTTP/2: not here. */
+  private goesOnInHttp2 = false;
 
   constructor(
     private readonly mode: PipeHost,
@@ -177,12 +185,13 @@ export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, T
   }
 
   /** Production has declined the offer made last: if the destination accepts it, or has, requests go on elsewhere. */
-  declineOffer(): void {
+  declineOffer(goesOnInHttp2 = false): void {
     this.owesDecline = false;
+    this.goesOnInHttp2 = goesOnInHttp2;
     const last = this.queue.length > 0 ? this.queue.at(this.queue.length - 1) : null;
     if (last?.wantsUpgrade === true) last.isDeclined = true;
     if (this.state === State.SENDING) return;
-    this.leave();
+    this.leaveUpgraded();
     this.state = State.SENDING;
     this.note();
   }
@@ -392,7 +401,7 @@ export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, T
     this.finishResponded();
     if (request.isDeclined) {
       // For the client it was one response of many: that connection cannot carry another.
-      this.leave();
+      this.leaveUpgraded();
       this.mode.pumpSoon(this);
     } else {
       this.owesDecline = false;
@@ -454,6 +463,17 @@ export class RequestPipe extends Aged<RequestPipe> implements ConnectionOwner, T
   private leave(): void {
     this.connection?.leave(false);
     this.connection = null;
+  }
+
+  /** The connection speaks another protocol, and is left. */
+  private leaveUpgraded(): void {
+    if (this.goesOnInHttp2 && this.connection !== null) {
+      // Some servers look at the request that made the offer only when they have read this.
+      this.connection.upstream.write(HTTP2_START, 0, HTTP2_START.length, this.mode.destination.tickedMs, true);
+      this.connection.leave(false, this.mode.options.finDelayMs);
+      this.connection = null;
+    }
+    this.leave();
   }
 
   /** The same, with requests in flight whose rest must not arrive there: they go on another, or are given up. */

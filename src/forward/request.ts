@@ -32,6 +32,8 @@ export class Request {
   isDeclined = false;
   /** Servers disagree about it: it has a connection of its own. */
   isIsolated = false;
+  /** HTTP/2: of its first bytes, how many are its head. */
+  headLength = 0;
   /** Its bytes, in an array of the pool, of which the first {@link length} are its own. */
   bytes: Uint8Array = NOTHING;
   length = 0;
@@ -72,6 +74,7 @@ export class RequestPool {
   take(timestampMs: number): Request {
     const request = this.spare.pop() ?? new Request();
     request.isDeclined = false;
+    request.headLength = 0;
     request.timestampMs = timestampMs;
     request.tries = 0;
     request.isStreamed = false;
@@ -140,6 +143,12 @@ export class RequestPool {
     const held = request === null ? 0 : request.length;
     if (request !== null && held + length <= request.bytes.length) return 0;
     return Cost.REQUEST + Cost.ARRAY + 2 * (held + length);
+  }
+
+  /** The head, a character for each byte (latin1). */
+  headOf({ long, bytes, headLength }: Request): string {
+    const head = long === null ? bytes.subarray(0, headLength) : long.beginning(headLength);
+    return Buffer.from(head.buffer, head.byteOffset, head.length).toString("latin1");
   }
 
   /** All that is held, as Latin-1. */

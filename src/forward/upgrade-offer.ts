@@ -2,14 +2,17 @@
  * What a client says behind an offer of another protocol (Upgrade, CONNECT), held until it is known what it is: the
  * first of it shows what production said. A request line means that production declined.
  */
+import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { CR, LF } from "../http/chars.ts";
 import { DONE, MORE } from "../http/outcome.ts";
 import { RequestLine } from "../http/request-line.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { HeldMemory } from "./held-memory.ts";
 
+const NO_PREFACE = -1;
+
 /** What the client's next bytes say of production's response. */
-export const Verdict = { UNKNOWN: 0, DECLINED: 1, ACCEPTED: 2 } as const;
+export const Verdict = { UNKNOWN: 0, DECLINED: 1, ACCEPTED: 2, HTTP2: 3 } as const;
 
 const RUN_BYTES = Int32Array.BYTES_PER_ELEMENT;
 
@@ -36,6 +39,8 @@ export class UpgradeOffer {
   private timestampMs = 0;
   private readonly line = new RequestLine();
   private lineLength = 0;
+  /** How much of HTTP/2's preface has come; {@link NO_PREFACE}: it is none. */
+  private prefaceLength = 0;
 
   /**
    * `isConnect`: what follows may be anything, requests of another server included, and shows nothing. `isLeftOut`: the
@@ -131,13 +136,24 @@ export class UpgradeOffer {
     this.runs = new Int32Array(0);
   }
 
+  /** Goes on with the preface, as far as it is one. */
+  private lookForPreface(bytes: Uint8Array, from: number, end: number): void {
+    for (let at = from; at < end && this.prefaceLength >= 0 && this.prefaceLength < HTTP2_PREFACE.length; at++)
+      this.prefaceLength = bytes[at] === HTTP2_PREFACE[this.prefaceLength] ? this.prefaceLength + 1 : NO_PREFACE;
+  }
+
   private look(bytes: Uint8Array, from: number, end: number): void {
     let at = from;
     while (this.lineLength === 0 && at < end && (bytes[at] === CR || bytes[at] === LF)) at++;
-    const stop = this.line.feed(bytes, at, Math.min(end, at + this.lineBytesMax - this.lineLength));
+    this.lookForPreface(bytes, at, end);
+    if (this.prefaceLength === HTTP2_PREFACE.length) this.verdict = Verdict.HTTP2;
+    if (this.verdict !== Verdict.UNKNOWN || (this.prefaceLength > 0 && this.line.outcome !== MORE)) return;
+    const most = Math.min(end, at + this.lineBytesMax - this.lineLength);
+    const stop = this.line.outcome === MORE ? this.line.feed(bytes, at, most) : at;
     this.lineLength += stop - at;
     // What is too long was a request line as far as anyone would read it.
     if (this.line.outcome === DONE || (this.line.outcome === MORE && stop < end)) this.verdict = Verdict.DECLINED;
-    else if (this.line.outcome !== MORE) this.verdict = Verdict.ACCEPTED;
+    // What begins like HTTP/2 is no request line, and may be that.
+    else if (this.line.outcome !== MORE && this.prefaceLength <= 0) this.verdict = Verdict.ACCEPTED;
   }
 }

@@ -37,9 +37,14 @@ export function isTls(bytes: Uint8Array, at: number, end: number): boolean {
   return false;
 }
 
+/** Whether these bytes begin with HTTP/2's preface. */
+export function isHttp2Preface(bytes: Uint8Array, at: number, end: number): boolean {
+  return end - at >= HTTP2_PREFACE.length && HTTP2_PREFACE.every((byte, i) => bytes[at + i] === byte);
+}
+
 /** The same of HTTP/2: its preface, or frames. */
 export function isHttp2(bytes: Uint8Array, at: number, end: number): boolean {
-  if (end - at >= HTTP2_PREFACE.length && HTTP2_PREFACE.every((byte, i) => bytes[at + i] === byte)) return true;
+  if (isHttp2Preface(bytes, at, end)) return true;
   while (at + FRAME_HEADER_LEN <= end) {
     const type = bytes[at + 3]!;
     if (type > FRAME_TYPE_MAX && type !== FRAME_TYPE_PRIORITY_UPDATE) return false;

@@ -40,3 +40,10 @@ export const METHOD_CONNECT = METHODS.indexOf("CONNECT") + 1;
 export function isIdempotent(method: number): boolean {
   return method > 0 && method <= IDEMPOTENT.length;
 }
+
+const idempotent = new Set(IDEMPOTENT);
+
+/** The same of a method's name. */
+export function isIdempotentName(method: string): boolean {
+  return idempotent.has(method);
+}

@@ -184,6 +184,13 @@ export class RequestFramer {
     this.isUnproven = false;
   }
 
+  /** The destination has declined an offer of another protocol; production may have accepted one of HTTP/2. */
+  goOnBehindOffer(): void {
+    if (this.state !== BETWEEN) return;
+    this.state = OPENING;
+    this.openingLength = 0;
+  }
+
   /** The same of one that was within a request, which was told to be damaged. `bodyLeft`: as it was told. */
   goOnLost(bodyLeft: number): void {
     this.owesDamage = false;

@@ -19,6 +19,8 @@ export const DAMAGE_REASONS = [
   "header_timeout",
   /** It stood still, and what was held of it gave way to others (--max-buffer-mib). */
   "evicted",
+  /** HTTP/2: its head names a field that was told before a gap, or before the connection was joined. */
+  "unknown_header",
 ] as const;
 export type DamageReason = (typeof DAMAGE_REASONS)[number];
 

@@ -28,6 +28,10 @@ export const Cost = {
   REQUEST: 384,
   /** A connection to a destination that is open, or waits for its turn to be opened. */
   UPSTREAM: 1024,
+  /** What reads the frames and header blocks of one direction of an HTTP/2 connection, beside its tables. */
+  HTTP2: 4096,
+  /** A request of HTTP/2, beside {@link REQUEST}. */
+  CALL: 512,
 } as const;
 
 export class Budget {

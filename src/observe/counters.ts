@@ -5,7 +5,7 @@
  *     frames.captured = frames.segments + Σ frames.dropped
  *     flows.opened + flows.picked_up = flows.closed + flows.evicted + flows.active   (less those that still wait for their SYN)
  *     requests.seen = requests.forwarded + requests.damaged + Σ requests.dropped     (once drained; --mode http)
- *     requests.forwarded = requests.answered + responses.unanswered                  (likewise)
+ *     requests.forwarded = requests.answered + responses.unanswered + responses.cancelled   (likewise)
  *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes + streams.dropped_bytes
  *                                                                                    (once drained; --mode tcp)
  *
@@ -24,6 +24,8 @@ import {
   delayCounters,
   foreignCounters,
   type ForwardCounters,
+  grpcCounters,
+  http2Counters,
   type Histogram,
   requestCounters,
   RESPONSE_TIME_BUCKETS_MS,
@@ -37,6 +39,8 @@ import {
 class DestinationCounters implements ForwardCounters {
   readonly requests = requestCounters();
   readonly responses = responseCounters();
+  readonly grpc = grpcCounters();
+  readonly http2 = http2Counters();
   readonly foreign = foreignCounters();
   readonly streams = streamCounters();
   readonly upstream = upstreamCounters();
@@ -63,6 +67,8 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly reassembly = reassemblyCounters();
   readonly requests = requestCounters();
   readonly responses = responseCounters();
+  readonly grpc = grpcCounters();
+  readonly http2 = http2Counters();
   readonly foreign = foreignCounters();
   readonly streams = streamCounters();
   readonly upstream = upstreamCounters();
@@ -102,10 +108,12 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
 }
 
 function forwardSnapshot(counters: ForwardCounters) {
-  const { requests, responses, foreign, streams, upstream, delay, response_time } = counters;
+  const { requests, responses, grpc, http2, foreign, streams, upstream, delay, response_time } = counters;
   return {
     requests: { ...requests, damage: { ...requests.damage }, dropped: { ...requests.dropped } },
     responses: { ...responses },
+    grpc: { status: { ...grpc.status } },
+    http2: { ...http2 },
     foreign: { ...foreign },
     streams: { ...streams, dropped: { ...streams.dropped } },
     upstream: { ...upstream },

@@ -14,7 +14,7 @@ type ForeignProtocol = Exclude<keyof Counters["foreign"], "discarded_bytes">;
 const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
   tls: "Some connections are TLS, which cannot be read here: mirror behind the load balancer or proxy that ends it (foreign.tls)",
   http2:
-    "Some connections are HTTP/2 and were joined in their middle, where it cannot be read: it is forwarded from connections that begin while this program runs (foreign.http2)",
+    "Some connections are HTTP/2 and were joined in their middle, from where bytes cannot pass: leave out --http2 pass, or they are forwarded from connections that begin while this program runs (foreign.http2)",
   unknown: "Some connections are not HTTP: forward them with --mode tcp (foreign.unknown)",
 };
 const SUMMARY_LINE_MS = 10_000;
@@ -34,7 +34,13 @@ const PROBLEMS_TOLD: Partial<Record<ProblemKind, { over: string }>> = {
 /**
  * Why a whole request was not sent, beside that it was not to be: the source can wait, so that none needs to be lost.
  */
-const UNFORWARDED_DROPS: readonly RequestDrop[] = ["endpoint_down", "endpoint_closed", "buffer_limit", "waiting_limit"];
+const UNFORWARDED_DROPS: readonly RequestDrop[] = [
+  "endpoint_down",
+  "endpoint_closed",
+  "endpoint_settings",
+  "buffer_limit",
+  "waiting_limit",
+];
 
 /** So many requests, of which these are some, have met with the same decision. */
 export interface DryRunVerdict {
@@ -325,7 +331,8 @@ function destinationLines(
             (requests.skipped_request_lines > 0
               ? `, ${requests.skipped_request_lines} passed over behind gaps (skipped_request_lines)`
               : ""),
-          `${ofResponses}: ${requests.answered} (${classes.join(", ")}), ${responses.unanswered} requests unanswered`,
+          `${ofResponses}: ${requests.answered} (${classes.join(", ")}), ${responses.unanswered} requests unanswered` +
+            (responses.cancelled > 0 ? `, ${responses.cancelled} cancelled` : ""),
         ]
       : []),
     ...(chosenAway.length > 0 ? [`Left out by policy: ${chosenAway.join(", ")}`] : []),

@@ -77,6 +77,7 @@ export class Shard {
   readonly comparison: Comparison | null;
   private readonly readAhead: ReadAhead;
   private readonly sourceWaits: boolean;
+  private readonly responseTimeoutMs: number;
   /** Null: nothing is recorded. */
   private recorder: Recorder | null = null;
 
@@ -117,6 +118,7 @@ export class Shard {
     this.flows = new FlowTable(flowOptions, counters, budget, opener, clock);
     this.readAhead = new ReadAhead(this.destination, this.http?.load ?? new Load());
     this.sourceWaits = options.sourceWaits;
+    this.responseTimeoutMs = options.responseTimeoutMs;
   }
 
   /**
@@ -208,10 +210,14 @@ export class Shard {
     return this.http === null || this.http.further.every(({ load }) => load.busyPipes === 0);
   }
 
-  /** Gives up what the endpoint does not wait for: further destinations that have long done nothing. */
+  /**
+   * When the endpoint has come to its end, gives up further destinations that have done nothing for so long, or for
+   * --response-timeout-ms.
+   */
   giveUpSilent(silenceMs: number): void {
     if (this.further.length === 0 || !this.isEndpointSettled) return;
-    for (const destination of this.further) if (destination.silenceMs >= silenceMs) destination.terminate();
+    const mostMs = Math.min(silenceMs, this.responseTimeoutMs);
+    for (const destination of this.further) if (destination.silenceMs >= mostMs) destination.terminate();
   }
 
   /** Gives up every connection, for good. */

@@ -37,7 +37,7 @@ test("each line of a sample is the only one of its name and labels", () => expec
 
 /** Where a counter of the summary is found, and in how many of its units one of the summary's is. */
 function metricOf([group, name, reason]: string[]): [sample: string, unitsPerOne: number] {
-  const of = ["requests", "responses", "upstream", "delay", "response_time"].includes(group!)
+  const of = ["requests", "responses", "grpc", "http2", "upstream", "delay", "response_time"].includes(group!)
     ? 'destination="endpoint"'
     : "";
   const labels = (...more: string[]) => {
@@ -79,6 +79,23 @@ test("histograms cumulate, in seconds, up to all of them", () => {
     ["+Inf", 4],
   ];
   for (const [le, count] of wanted) expect(told).toContain(`${bucket(le)} ${count}\n`);
+});
+
+test("further destinations are told apart by their addresses, whatever was told of another run before", () => {
+  for (const further of [["b:1", "c:2"], ["d:3"], []]) {
+    const seen = lookOf(
+      1,
+      ({ destinations }) => destinations.forEach(({ requests }, i) => (requests.seen = i + 7)),
+      {},
+      further,
+    );
+    const told = [...(metricsText(viewOf(seen)).match(/^vxlan_to_http_requests_seen_total.*$/gm) ?? [])];
+    expect(told).toEqual(
+      ["endpoint", ...further].map(
+        (name, i) => `${PREFIX}requests_seen_total{destination="${name}"} ${i === 0 ? 0 : i + 6}`,
+      ),
+    );
+  }
 });
 
 test("limits stand beside what they limit, in base units", () => {

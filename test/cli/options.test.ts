@@ -266,6 +266,18 @@ const FLAGS: FlagCase[] = [
     refused: ["v1", "off", "pass,strip"],
     says: ["pass", "strip"],
   },
+  {
+    name: "http2",
+    original: [],
+    default: "auto",
+    accepted: [
+      ["auto", "auto"],
+      ["requests", "requests"],
+      ["PASS", "pass"],
+    ],
+    refused: ["on", "off", "h2c", "auto,pass"],
+    says: ["auto", "requests", "pass"],
+  },
   path("tls-ca"),
   path("tls-cert"),
   path("tls-key"),

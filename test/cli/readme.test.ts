@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { defaultOf, flagTable, originalVariables, otherFlagTable } from "../../src/cli/flags.ts";
 
 const text = readFileSync(join(import.meta.dir, "../../README.md"), "utf8");
-const all = [...text.matchAll(/^\| `--([a-z-]+)[^`]*` \|([^|]*)\|([^|]*)\| .+ \|$/gm)].map(([, name, ...cells]) => ({
+const all = [...text.matchAll(/^\| `--([a-z0-9-]+)[^`]*` \|([^|]*)\|([^|]*)\| .+ \|$/gm)].map(([, name, ...cells]) => ({
   name: name!,
   cells: cells.map((cell) => cell.trim()),
 }));

@@ -51,6 +51,7 @@ const contract: [flag: string, original: string, defaultText: string][] = [
   ["--mark", "", "off"],
   ["--also", "", "none"],
   ["--proxy-protocol", "", "pass"],
+  ["--http2", "", "auto"],
   ["--tls-ca", "", "the system's alone"],
   ["--tls-cert", "", "none"],
   ["--tls-key", "", "none"],
@@ -82,7 +83,7 @@ test("--response-timeout-ms tells what it is in both modes", () => {
 
 test("every option says more than its name", () => {
   const options = section("Options");
-  for (const line of options) expect(line).toMatch(/^ {2}(-\w, )?--[a-z-]+( \S+| '.*')? {2,}\S.{5,}$/);
+  for (const line of options) expect(line).toMatch(/^ {2}(-\w, )?--[a-z0-9-]+( \S+| '.*')? {2,}\S.{5,}$/);
   expect(options.join("\n")).toMatch(/-h, --help/);
   expect(options.join("\n")).toMatch(/-v, --version/);
   expect(options.join("\n")).toContain("RUST_LOG");

@@ -51,6 +51,16 @@ export class ScriptedSocket implements UpstreamSocket {
   }
 
   /** What the endpoint got. */
+  get bytes(): Buffer {
+    return this.bytesFrom(0);
+  }
+
+  /** The same from a place on. */
+  bytesFrom(at: number): Buffer {
+    return Buffer.from(this.taken.slice(at));
+  }
+
+  /** The same as text. */
   get text(): string {
     return new TextDecoder().decode(Uint8Array.from(this.taken));
   }

@@ -91,7 +91,11 @@ export function identityFaults({ requests, responses, upstream }: any): string[]
   const dropped = (Object.values(requests.dropped) as number[]).reduce((sum, count) => sum + count, 0);
   const identities: [string, number, number][] = [
     ["seen = forwarded + damaged + Σ dropped", requests.seen, requests.forwarded + requests.damaged + dropped],
-    ["forwarded = answered + unanswered", requests.forwarded, requests.answered + responses.unanswered],
+    [
+      "forwarded = answered + unanswered + cancelled",
+      requests.forwarded,
+      requests.answered + responses.unanswered + responses.cancelled,
+    ],
     [
       "upstream.connects = closed + broken + given_up",
       upstream.connects,

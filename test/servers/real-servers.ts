@@ -1,5 +1,5 @@
 /** Real servers on loopback, each of which says what it served. */
-import { mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { REPOSITORY, type TemporaryDirectory } from "../executable/program.ts";
@@ -67,6 +67,14 @@ export const GO: RealServer = {
   command: (port, log) => ({ argv: [compiled("go.go", "go"), String(port), log] }),
 };
 
+/** In clear text, with prior knowledge. */
+export const NODE_HTTP2 = interpreted("Node's http2", "node", "node-http2.mjs");
+export const GO_HTTP2: RealServer = {
+  name: "Go's net/http, HTTP/2",
+  missing: () => (Bun.which("go") === null ? "go is not installed" : undefined),
+  command: (port, log) => ({ argv: [compiled("go-http2.go", "go-http2"), String(port), log] }),
+};
+
 /** Compiles a Go program of endpoints/ if that was not done yet. Returns the executable. */
 function compiled(source: string, name: string): string {
   mkdirSync(TOOLS, { recursive: true });
@@ -83,6 +91,8 @@ function compiled(source: string, name: string): string {
 export interface NginxOptions {
   /** Behind `listen 127.0.0.1:PORT`. */
   listen?: string;
+  /** It can be told to read its configuration again (SIGHUP); {@link nginxPid}. */
+  isReloadable?: boolean;
   directives?: string;
 }
 
@@ -90,7 +100,7 @@ export interface NginxOptions {
  * nginx reads bodies only if something wants them: each request is passed on, without anything of its own, to a second
  * server of the same nginx, so that the log has the body.
  */
-export function nginx({ listen = "", directives = "" }: NginxOptions = {}): RealServer {
+export function nginx({ listen = "", directives = "", isReloadable = false }: NginxOptions = {}): RealServer {
   return {
     name: "nginx",
     missing: () => (Bun.which("nginx") === null ? "nginx is not installed" : undefined),
@@ -103,7 +113,7 @@ export function nginx({ listen = "", directives = "" }: NginxOptions = {}): Real
       const format = `{${texts.join(",")},"client":"$proxy_protocol_addr","port":$remote_port,"status":$status}`;
       writeFileSync(
         join(directory, "nginx.conf"),
-        `daemon off; master_process off; pid ${directory}/pid; error_log stderr crit;
+        `daemon off; ${isReloadable ? "user root;" : "master_process off;"} pid ${directory}/pid; error_log stderr crit;
          events { worker_connections 4000; }
          http { ${temporary} client_max_body_size 200m; client_body_buffer_size 32m; client_body_in_single_buffer on;
            log_format served escape=json '${format}';
@@ -118,6 +128,13 @@ export function nginx({ listen = "", directives = "" }: NginxOptions = {}): Real
     },
     read: (log) => nginxLog(log).filter(({ status }) => status === 200),
   };
+}
+
+/** The process to send signals to, of the nginx that was started last in a directory. */
+export function nginxPid(directory: TemporaryDirectory): number {
+  const pids = [...new Bun.Glob("*-nginx-*/pid").scanSync(directory.path)].map((path) => join(directory.path, path));
+  const newest = pids.sort((one, other) => statSync(one).mtimeMs - statSync(other).mtimeMs).at(-1)!;
+  return Number(readFileSync(newest, "utf8"));
 }
 
 /** One line of nginx's log. */
@@ -172,6 +189,24 @@ const UWSGI = [
 ];
 /** uWSGI's http sockets close after each response and say nothing of it. */
 const LOST_BY_UWSGI_MAX = 5;
+
+export const VENV_PYTHON = join(VENV, "python");
+
+/** Python's gRPC server; it takes so many milliseconds for a message. */
+export function grpc(delayMs = 0): RealServer {
+  return {
+    name: delayMs === 0 ? "gRPC (Python)" : `gRPC, ${delayMs} ms a message`,
+    missing: () =>
+      !existsSync(VENV) ||
+      [...new Bun.Glob("lib/python*/site-packages/grpc/__init__.py").scanSync({ cwd: join(VENV, ".."), dot: true })]
+        .length === 0
+        ? "scripts/servers installs it"
+        : undefined,
+    command: (port, log) => ({
+      argv: [VENV_PYTHON, join(SOURCES, "grpc_server.py"), String(port), log, String(delayMs)],
+    }),
+  };
+}
 
 export const HEAVY: Record<string, RealServer> = {
   "uwsgi-http": ofPython(

@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { fuzzDecode } from "../fuzz/decode-fuzz.ts";
 import { fuzzFilter } from "../fuzz/filter-fuzz.ts";
 import { simulateHttp } from "./http/simulation.ts";
+import { simulateHttp2 } from "./http2/simulation.ts";
 import { simulate } from "./simulation.ts";
 
 /** Of the time, what the fuzzing of decode gets. */
@@ -55,6 +56,7 @@ for (let nowMs = startMs; nowMs < endMs; nowMs = performance.now()) {
   } else {
     attempt(() => (streams += simulate(first + simulated).streams));
     attempt(() => (requests += simulateHttp(first + simulated).requests));
+    attempt(() => (requests += simulateHttp2(first + simulated).requests));
     simulated++;
   }
   if (nowMs >= progressMs) {

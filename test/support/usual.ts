@@ -6,6 +6,7 @@ export const USUAL = {
   maxResponseMs: Infinity,
   finDelayMs: 1000,
   proxyProtocol: "pass",
+  http2: "auto",
   sourceWaits: false,
   comparison: null,
   policy: null,

@@ -358,6 +358,8 @@ function optionsOf(knobs: HttpScenario, flowOptions: FlowOptions): ShardOptions 
   const hasCopies = knobs.retransmit + knobs.repeat + knobs.overlap > 0;
   return {
     ...USUAL,
+    // HTTP/2 has a world of its own (../http2); here it is one of the protocols that pass.
+    http2: "pass",
     ...flowOptions,
     ...(hasCopies ? { idleTimeoutMs: 300_000, maxFlows: 1000 } : {}),
     sourceWaits: knobs.canWait,

@@ -1,0 +1,193 @@
+/**
+ * Real clients of HTTP/2 in clear text (curl, h2load, nghttp, httpx, Go, Java, gRPC), recorded before one server, and what
+ * they said forwarded to others: each serves what the first one has served, or it is counted why not.
+ */
+import { join } from "node:path";
+import type { TemporaryDirectory } from "../../test/executable/program.ts";
+import { PORT, VNI } from "../../test/executable/sessions.ts";
+import { http2Faults } from "../../test/servers/http2.ts";
+import { forward, identityFaults, type Outcome } from "../../test/servers/mirror.ts";
+import {
+  freePort,
+  GO_HTTP2,
+  grpc,
+  HEAVY,
+  nginx,
+  nginxPid,
+  NODE_HTTP2,
+  type RealServer,
+  type Served,
+  start,
+  VENV_PYTHON,
+} from "../../test/servers/real-servers.ts";
+import { Recording } from "../../test/servers/recording.ts";
+import { Random } from "../../test/support/random.ts";
+import { type Part, type Row, skipped } from "./table.ts";
+
+const CLIENTS = join(import.meta.dir, "../../test/servers/clients");
+const GRPC_CLIENT = join(import.meta.dir, "../../test/servers/endpoints/grpc_client.py");
+const BODY_LENGTHS = [1, 1000, 16_384, 100_000, 10 << 20];
+const RELOADS = 10;
+const RELOAD_PAUSE_MS = 100;
+const LOST_SHARE = 0.01;
+
+/** What a client is started as, for a server's URL; several one after the other. */
+type Commands = (url: string, directory: TemporaryDirectory) => string[][];
+
+const curl: Commands = (url, directory) => [
+  ...[1, 2, 3].map((number) => ["curl", "-sSf", "--http2-prior-knowledge", `${url}/curl/${number}`]),
+  ...BODY_LENGTHS.map((length) => {
+    const body = directory.file(`body-${length}`, new Uint8Array(length).fill(120));
+    return ["curl", "-sSf", "--http2-prior-knowledge", "--data-binary", `@${body}`, `${url}/curl/post/${length}`];
+  }),
+];
+const offer: Commands = (url) => [["curl", "-sSf", "--http2", `${url}/curl/offer`, `${url}/curl/behind`]];
+const h2load: Commands = (url, directory) => {
+  const urls = Array.from({ length: 500 }, (_, i) => `${url}/h2load/${i}`).join("\n");
+  return [["h2load", "-n4000", "-c4", "-m20", "-i", directory.file("urls", `${urls}\n`)]];
+};
+const nghttp: Commands = (url) => [["nghttp", "-n", "-m", "200", `${url}/nghttp/1`, `${url}/nghttp/2`]];
+
+const ALL: Record<string, Commands> = {
+  curl,
+  "curl's offer": offer,
+  h2load,
+  nghttp,
+  httpx: (url) => [[VENV_PYTHON, join(CLIENTS, "httpx_client.py"), url]],
+  Go: (url) => [["go", "run", join(CLIENTS, "client.go"), url]],
+  Java: (url) => [["java", join(CLIENTS, "Client.java"), url]],
+};
+
+interface Recorded {
+  readonly savefile: Uint8Array;
+  /** With some segments missing. */
+  readonly lossy: Uint8Array;
+  readonly served: Served[];
+}
+
+/** Has clients talk to a server. */
+async function record(server: RealServer, commands: Commands, directory: TemporaryDirectory): Promise<Recorded> {
+  const running = await start(server, directory);
+  using recording = await Recording.before(running.port);
+  let served: Served[];
+  try {
+    for (const argv of commands(`http://127.0.0.1:${recording.port}`, directory)) {
+      const env = { ...process.env, GOTOOLCHAIN: "local" };
+      const child = Bun.spawn(argv, { stdin: "ignore", stdout: "ignore", stderr: "pipe", env });
+      if ((await child.exited) !== 0) throw new Error(`${argv[0]}: ${await new Response(child.stderr).text()}`);
+    }
+  } finally {
+    served = await running.stop();
+  }
+  const random = new Random(5);
+  return { savefile: recording.savefile(), lossy: recording.savefile(() => random.chance(LOST_SHARE)), served };
+}
+
+interface Forwarded {
+  readonly outcome: Outcome;
+  readonly served: Served[];
+}
+
+async function replay(
+  savefile: Uint8Array,
+  server: RealServer,
+  directory: TemporaryDirectory,
+  whileRunning: () => Promise<void> = async () => {},
+): Promise<Forwarded> {
+  const running = await start(server, directory, freePort());
+  const forwarding = forward({ savefile, vni: VNI, port: PORT }, `127.0.0.1:${running.port}`, directory);
+  await whileRunning();
+  const outcome = await forwarding;
+  return { outcome, served: await running.stop() };
+}
+
+/** All that production has served is served, and answered. */
+function rowOf(part: string, server: string, truth: Served[], { outcome, served }: Forwarded): Row {
+  const { requests, responses, http2: connections } = outcome.counters;
+  const faults = [...identityFaults(outcome.counters), ...http2Faults(truth, served)];
+  if (requests.answered !== truth.length) faults.push(`${requests.answered} of ${truth.length} were answered`);
+  const note = `${connections.goaways} GOAWAY, ${connections.resent} sent again, ${responses.unanswered} unanswered`;
+  return { part, server, plainly: truth.length, mirrored: served.length, note, faults };
+}
+
+/** Of what had gaps, nothing is served that production did not have; the rest is counted. */
+function lossyRow(part: string, server: string, truth: Served[], { outcome, served }: Forwarded): Row {
+  const { requests, responses } = outcome.counters;
+  const faults = identityFaults(outcome.counters);
+  faults.push(...http2Faults(truth, served).filter((fault) => fault.startsWith("not wanted")));
+  if (responses["4xx"] + responses["5xx"] > 0) faults.push("the server has found something malformed");
+  if (requests.seen > truth.length) faults.push(`${requests.seen} requests of ${truth.length}`);
+  const damage = Object.entries(requests.damage).filter(([, count]) => count !== 0);
+  const note = damage.map(([reason, count]) => `${count} ${reason}`).join(", ");
+  return { part, server, plainly: truth.length, mirrored: served.length, note, faults };
+}
+
+const SERVERS: RealServer[] = [
+  nginx({ listen: "http2", directives: "http2_body_preread_size 64k;" }),
+  NODE_HTTP2,
+  GO_HTTP2,
+  HEAVY["hypercorn"]!,
+  HEAVY["h2c"]!,
+];
+
+export const http2: Part = async (directory) => {
+  const production = HEAVY["h2c"]!;
+  const why = production.missing();
+  if (why !== undefined) return [skipped("http2", production.name, why)];
+  const rows: Row[] = [];
+  for (const [name, commands] of Object.entries(ALL)) {
+    const { savefile, lossy, served } = await record(production, commands, directory);
+    for (const server of SERVERS) {
+      const missing = server.missing();
+      // Offers go to whom HTTP/1 is spoken to as well. (hypercorn closes the connection behind one that it has accepted.)
+      const isOffer = name === "curl's offer" || name === "Java";
+      if (missing !== undefined) rows.push(skipped(`http2 ${name}`, server.name, missing));
+      else if (!isOffer || server === HEAVY["h2c"])
+        rows.push(rowOf(`http2 ${name}`, server.name, served, await replay(savefile, server, directory)));
+    }
+    rows.push(lossyRow(`${name}, 1 % lost`, production.name, served, await replay(lossy, production, directory)));
+    if (name === "h2load") rows.push(...(await limits(savefile, served, directory)));
+  }
+  return rows;
+};
+
+/** nginx where it is less generous than production. */
+async function limits(savefile: Uint8Array, served: Served[], directory: TemporaryDirectory): Promise<Row[]> {
+  const rows: Row[] = [];
+  const cases = {
+    "1000 requests": "",
+    "8 streams": "http2_max_concurrent_streams 8;",
+    "50 requests": "keepalive_requests 50; http2_max_concurrent_streams 32;",
+  };
+  for (const [what, directives] of Object.entries(cases)) {
+    const server = nginx({ listen: "http2", directives });
+    rows.push(rowOf("http2 limits", `nginx, ${what}`, served, await replay(savefile, server, directory)));
+  }
+  const reloadable = nginx({ listen: "http2", isReloadable: true });
+  const reloaded = await replay(savefile, reloadable, directory, async () => {
+    for (let i = 0; i < RELOADS; i++) {
+      process.kill(nginxPid(directory), "SIGHUP");
+      await Bun.sleep(RELOAD_PAUSE_MS);
+    }
+  });
+  rows.push(rowOf("http2 limits", "nginx, reloaded", served, reloaded));
+  return rows;
+}
+
+/** Calls of all four kinds; the channel is closed at once behind them. */
+export const grpcCalls: Part = async (directory) => {
+  const why = grpc().missing();
+  if (why !== undefined) return [skipped("grpc", grpc().name, why)];
+  const rows: Row[] = [];
+  const calls: Commands = (url) => [[VENV_PYTHON, GRPC_CLIENT, new URL(url).port, "1000", "20"]];
+  const { savefile, lossy, served } = await record(grpc(), calls, directory);
+  for (const server of [grpc(), grpc(5)]) {
+    const { outcome, served: mirrored } = await replay(savefile, server, directory);
+    const row = rowOf("grpc", server.name, served, { outcome, served: mirrored });
+    const ok = outcome.counters.grpc.status.ok;
+    if (ok !== served.length) row.faults.push(`${ok} of ${served.length} calls are OK`);
+    rows.push(row);
+  }
+  rows.push(lossyRow("grpc, 1 % lost", grpc().name, served, await replay(lossy, grpc(), directory)));
+  return rows;
+};

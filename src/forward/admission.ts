@@ -1,0 +1,78 @@
+/** Asks policy about requests, whatever version of HTTP they are of, and counts what it does not forward. */
+import type { StreamOrigin } from "../flow/stream.ts";
+import { addressGroups } from "../http/client-address.ts";
+import { HeadView } from "../http/head-view.ts";
+import type { ProxyClient } from "../http/proxy-protocol.ts";
+import type { RequestHead } from "../http/request-sink.ts";
+import { Client } from "../policy/client.ts";
+import { type DryRun, exampleOf } from "../policy/dry-run.ts";
+import { type Decision, type Policy, RATE_LIMIT } from "../policy/policy.ts";
+import type { RequestDrop } from "./counters.ts";
+import type { Request } from "./request.ts";
+import type { PipeHost } from "./request-pipe.ts";
+
+export interface AdmissionHost extends PipeHost {
+  /** Null: requests are forwarded. */
+  readonly dryRun: DryRun | null;
+  /** What --max-rate goes by, for a request that was captured then. */
+  rateMs(timestampMs: number): number;
+}
+
+/** What policy has found about a request. */
+export interface Judgement {
+  readonly decision: Decision;
+  /** The request in a few words, for a dry run. */
+  readonly example: string;
+  /** The request's target, as production saw it. */
+  readonly target: string;
+  /** The head with the edits; null: it stays as it is, or is not forwarded. */
+  readonly edited: Uint8Array | null;
+}
+
+/** `told`: what a PROXY protocol header has told of it. */
+export function clientOf({ identity }: StreamOrigin, told: ProxyClient | null): Client {
+  return told === null
+    ? new Client(identity)
+    : new Client(identity, addressGroups(told.address, told.address.includes(":") ? 6 : 4)!);
+}
+
+/** Has policy look at a head: from the request line to the empty line, as Latin-1. */
+export function judge(host: AdmissionHost, policy: Policy, client: Client, head: string): Judgement {
+  const view = new HeadView(head);
+  const decision = policy.decide(view, client);
+  const example = host.dryRun === null ? "" : exampleOf(view);
+  const { target } = view;
+  return { decision, example, target, edited: decision.drop === null ? policy.edit(view, client) : null };
+}
+
+/** Notes what a request's head says of how it is sent. */
+export function describe(request: Request, head: RequestHead): void {
+  request.method = head.method;
+  request.minorVersion = head.minorVersion;
+  request.isIdempotent = head.isIdempotent;
+  request.isLast = head.isLast;
+  request.wantsUpgrade = head.wantsUpgrade;
+  request.isIsolated = head.isIsolated;
+}
+
+/** Whether --max-rate has room for a request that is about to be forwarded; then it is counted. */
+export function mayPass(host: AdmissionHost, timestampMs: number): boolean {
+  const { policy } = host.options;
+  return policy === null || !policy.hasRate || policy.mayPass(host.rateMs(timestampMs));
+}
+
+/**
+ * Counts a request that is whole, and is dropped for `reason`. `judgement`: policy's, if it has looked at it. Of a dry
+ * run, --max-rate is asked first ({@link ratedDrop}).
+ */
+export function countDropped(host: AdmissionHost, reason: RequestDrop, judgement: Judgement | null): void {
+  const { dryRun, destination } = host;
+  destination.counters.requests.dropped[reason]++;
+  if (dryRun === null || judgement === null) return;
+  dryRun.count((reason === "rate_limit" ? RATE_LIMIT : judgement.decision).by, judgement.example);
+}
+
+/** Why a whole request is dropped that policy drops for `reason`: a dry run keeps to the rate, too. */
+export function ratedDrop(host: AdmissionHost, reason: RequestDrop, timestampMs: number): RequestDrop {
+  return reason === "dry_run" && !host.options.policy!.mayPass(host.rateMs(timestampMs)) ? "rate_limit" : reason;
+}

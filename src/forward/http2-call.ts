@@ -1,0 +1,87 @@
+/** A request of HTTP/2, from its head to the end of its response: a stream of the client's, and one of ours. */
+import type { Http2Words } from "../http/http2/head-encoder.ts";
+import { Timer, type TimerOwner } from "../memory/deadlines.ts";
+import type { Judgement } from "./admission.ts";
+import type { RequestDrop } from "./counters.ts";
+import type { Request } from "./request.ts";
+
+/** Told that a time limit of a call is reached. */
+export interface CallOwner {
+  callExpired(call: Http2Call, nowMs: number): void;
+}
+
+export class Http2Call implements TimerOwner, Http2Words {
+  // What the client says.
+  /** Null: nothing of it is held. */
+  request: Request | null = null;
+  scheme = "";
+  hasAuthority = false;
+  protocol: string | null = null;
+  /** The lines of its trailer section. */
+  trailer = "";
+  /** All of it has come. */
+  isWhole = false;
+  isOdd = false;
+  /** What policy has found about it; null: nothing. */
+  judgement: Judgement | null = null;
+  /** It is dropped for this reason; null: it is not. */
+  dropping: RequestDrop | null = null;
+  /** It is sent as it comes. */
+  isStreaming = false;
+  /** So long after its head the client took it back, in the capture's time; Infinity: it did not. */
+  cancelledAfterMs = Infinity;
+
+  // On a connection to the destination.
+  /** Its stream there; 0: it is on none. */
+  number = 0;
+  /** What the destination takes of its body before it says more. */
+  window = 0;
+  /** Bytes of its request's array that were handed over. */
+  offset = 0;
+  /** How often the destination has not looked at it. */
+  unprocessed = 0;
+  /** All bytes that the connection had been given before its head, and with its end. */
+  startPosition = 0;
+  endPosition = 0;
+  /** Its end was handed over. */
+  isSent = false;
+  /** Content of its response that was not given back to the destination's window. */
+  unacknowledgedBytes = 0;
+  sentMs = 0;
+  /** When its end was handed over; 0: it was not. */
+  writtenMs = 0;
+  /** The final status; 0: none has come. */
+  status = 0;
+  grpcStatus = -1;
+  /** Its response is complete. */
+  isResponded = false;
+  /** The destination does not want the rest of it. */
+  isUnwanted = false;
+  /** For its response, or the time when it is taken back. */
+  readonly timer: Timer;
+
+  constructor(
+    private readonly owner: CallOwner,
+    /** The client's stream. */
+    readonly stream: number,
+    /** When its head came, in the capture's time. */
+    readonly capturedMs: number,
+  ) {
+    this.timer = new Timer(this);
+  }
+
+  expire(nowMs: number): void {
+    this.owner.callExpired(this, nowMs);
+  }
+
+  /** It goes on another connection, from its beginning. */
+  reset(): void {
+    this.number = 0;
+    this.offset = 0;
+    this.isSent = false;
+    this.writtenMs = 0;
+    this.unacknowledgedBytes = 0;
+    this.status = 0;
+    this.grpcStatus = -1;
+  }
+}

@@ -1,0 +1,554 @@
+/**
+ * An HTTP/2 connection to a destination, as its client: sends calls within what the destination allows, and tells what
+ * becomes of each.
+ * https://www.rfc-editor.org/rfc/rfc9113
+ *
+ * Nothing is sent before the destination's SETTINGS have come: so none of them is broken, and what is no HTTP/2 server
+ * gets no request. Bodies leave in turns, a frame each, as far as both windows reach.
+ */
+import {
+  ErrorCode,
+  Flag,
+  FRAME_BYTES_DEFAULT,
+  FRAME_HEADER_LEN,
+  FrameType,
+  PING_LEN,
+  RST_STREAM_LEN,
+  Setting,
+  SETTING_LEN,
+  STREAM_MAX,
+  WINDOW_DEFAULT,
+  WINDOW_MAX,
+  WINDOW_UPDATE_LEN,
+  writeFrameHeader,
+  writeWord,
+} from "../http/http2/frames.ts";
+import { type FrameListener, FrameReader } from "../http/http2/frame-reader.ts";
+import { encodeHead, encodeTrailer } from "../http/http2/head-encoder.ts";
+import { HpackDecoder } from "../http/http2/hpack-decoder.ts";
+import { HpackEncoder } from "../http/http2/hpack-encoder.ts";
+import { ResponseHead } from "../http/http2/response-head.ts";
+import { HTTP2_PREFACE } from "../http/foreign.ts";
+import { Cost } from "../memory/budget.ts";
+import { Timer, type TimerOwner } from "../memory/deadlines.ts";
+import { ByteQueue } from "./byte-queue.ts";
+import type { Destination } from "./destination.ts";
+import type { Http2Call } from "./http2-call.ts";
+import type { RequestPool } from "./request.ts";
+import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
+
+/** Calls in flight on a connection, whatever more the destination allows. */
+export const CALLS_IN_FLIGHT_MAX = 256;
+/** What we take of a response, and of all of a connection's, before we say more: its content is not kept. */
+const OWN_WINDOW = 1 << 24;
+/** Bodies are not handed over while so much waits for the kernel. */
+const BACKLOG_BYTES_MAX = 256 << 10;
+/** What may wait of our replies to a destination that asks and does not read. */
+const REPLIES_BYTES_MAX = 1 << 20;
+/** A response's header section, as it is encoded. */
+const BLOCK_BYTES_MAX = 64 << 10;
+/** Longer frames are not made, whatever more the destination allows: so streams take turns. */
+const OWN_FRAME_BYTES_MAX = FRAME_BYTES_DEFAULT;
+/** How long a connection that is not needed any more waits for the destination to end it. */
+const LINGER_MS = 1000;
+const NO_TIMESTAMP = -1;
+/** RFC 9113, section 8.6: HTTP/2 has no such response. */
+const SWITCHING_PROTOCOLS = 101;
+
+/** Where frames are put together; their bytes are copied from here. */
+const scratch = new Uint8Array(FRAME_HEADER_LEN + Math.max(PING_LEN, 2 * SETTING_LEN));
+const encoder = new HpackEncoder();
+const head = new ResponseHead();
+
+/** What becomes of a call on its way. */
+export const CallEnd = {
+  /** Its response is complete. */
+  RESPONDED: 0,
+  /** The destination has not looked at it, and says so. */
+  UNPROCESSED: 1,
+  /** The destination has ended it without a whole response. */
+  RESET: 2,
+  /** The destination's SETTINGS do not allow it. */
+  NOT_ALLOWED: 3,
+} as const;
+
+/** Told what happens on the connection, until it has left it or been told that it is over. */
+export interface Http2ConnectionOwner {
+  /** Calls may be begun, or more of them. */
+  ready(): void;
+  /** Bytes have come: what they complete has been told; more may be due now. */
+  received(): void;
+  interim(): void;
+  /** Something of the call's response has come. */
+  progressed(call: Http2Call): void;
+  /** The call is not on the connection any more. */
+  callEnded(call: Http2Call, end: number): void;
+  /** The connection is over, and so are its calls, in the order of their starts. `takenBytes`: see Http2Call. */
+  over(connection: Http2Connection, how: UpstreamEnd, calls: Http2Call[], takenBytes: number): void;
+}
+
+export class Http2Connection implements UpstreamListener, FrameListener, TimerOwner {
+  readonly upstream: Upstream;
+  private readonly reader = new FrameReader(this, BLOCK_BYTES_MAX, FRAME_BYTES_DEFAULT);
+  private readonly decoder = new HpackDecoder();
+  private readonly out: ByteQueue;
+  /** By the numbers of their streams. */
+  private readonly calls = new Map<number, Http2Call>();
+  /** Calls of which something may be sent, in turn. */
+  private readonly sending = new Set<Http2Call>();
+  private nextStream = 1;
+  /** The destination's SETTINGS have come. */
+  isReady = false;
+  /** No call is begun on it any more. */
+  isLast = false;
+  /** When something came last; to within a tick. */
+  receivedMs: number;
+  /** All bytes that it was given. */
+  private position = 0;
+  private timestampMs = NO_TIMESTAMP;
+  private unacknowledgedBytes = 0;
+  private isClosed = false;
+  private readonly timer = new Timer(this);
+
+  // What the destination allows.
+  private window = WINDOW_DEFAULT;
+  private initialWindow = WINDOW_DEFAULT;
+  private callsMax = CALLS_IN_FLIGHT_MAX;
+  private frameBytesMax = FRAME_BYTES_DEFAULT;
+  private headerListBytesMax = Infinity;
+  private allowsExtendedConnect = false;
+
+  /** `preface`: what goes first, as a PROXY protocol header does. */
+  constructor(
+    private readonly destination: Destination,
+    private readonly requests: RequestPool,
+    private owner: Http2ConnectionOwner | null,
+    preface: Uint8Array | null,
+    private readonly settingsTimeoutMs: number,
+  ) {
+    this.out = new ByteQueue(destination.memory);
+    this.receivedMs = destination.tickedMs;
+    this.upstream = destination.connect(this);
+    this.upstream.mayEnd = true;
+    destination.memory.take(Cost.HTTP2);
+    if (preface !== null) this.put(preface, 0, preface.length);
+    this.put(HTTP2_PREFACE, 0, HTTP2_PREFACE.length);
+    this.beginFrame(2 * SETTING_LEN, FrameType.SETTINGS, 0, 0);
+    this.putSetting(0, Setting.ENABLE_PUSH, 0);
+    this.putSetting(1, Setting.INITIAL_WINDOW_SIZE, OWN_WINDOW);
+    this.put(scratch, 0, FRAME_HEADER_LEN + 2 * SETTING_LEN);
+    this.putWindowUpdate(0, OWN_WINDOW - WINDOW_DEFAULT);
+    this.hand();
+  }
+
+  /** Whether another call may be begun. */
+  get mayBegin(): boolean {
+    return this.isReady && !this.isLast && this.calls.size < this.callsMax;
+  }
+
+  get inFlight(): number {
+    return this.calls.size;
+  }
+
+  /** Whether bytes that it was given wait for the kernel. */
+  get hasBacklog(): boolean {
+    return this.upstream.backlogBytes > 0;
+  }
+
+  // Calls.
+
+  /** Sends a call's head, and what there is of its body when {@link flush} is called. */
+  begin(call: Http2Call): void {
+    const request = call.request!;
+    const text = this.requests.headOf(request);
+    encodeHead(encoder, text, call);
+    const isAllowed = call.protocol === null || this.allowsExtendedConnect;
+    if (encoder.listBytes > this.headerListBytesMax || !isAllowed) {
+      this.owner!.callEnded(call, CallEnd.NOT_ALLOWED);
+      return;
+    }
+    call.number = this.nextStream;
+    call.window = this.initialWindow;
+    call.startPosition = this.position;
+    call.offset = request.headLength;
+    call.sentMs = this.destination.tickedMs;
+    if (request.long !== null) {
+      request.long.drop(request.headLength);
+      request.headLength = 0;
+      // Its bytes are handed over as they leave.
+      request.isStreamed = true;
+    }
+    this.nextStream += 2;
+    if (this.nextStream > STREAM_MAX) this.isLast = true;
+    this.calls.set(call.number, call);
+    this.upstream.mayEnd = false;
+    this.noteTimestamp(request.timestampMs);
+    const isAll = call.isWhole && this.leftOf(call) === 0 && call.trailer === "";
+    this.putBlock(call, isAll);
+    if (isAll) this.sent(call);
+    else this.sending.add(call);
+  }
+
+  /** More of a call has come, or its end. */
+  more(call: Http2Call): void {
+    if (call.isUnwanted) {
+      if (call.isWhole) this.end(call, CallEnd.RESPONDED);
+      return;
+    }
+    this.noteTimestamp(call.request!.timestampMs);
+    this.sending.add(call);
+  }
+
+  /** The call is taken back. It is not told of any more. */
+  cancel(call: Http2Call): void {
+    this.putReset(call.number, ErrorCode.CANCEL);
+    this.drop(call);
+  }
+
+  /** Hands over what may be sent, in turns. */
+  flush(): void {
+    while (this.sending.size > 0 && this.mayHandOver()) {
+      const before = this.position;
+      for (const call of this.sending) {
+        if (!this.mayHandOver()) break;
+        this.sendSome(call);
+      }
+      // Nothing of any of them may be sent before the destination says more.
+      if (this.position === before) break;
+    }
+    this.hand();
+  }
+
+  /** Ends the connection in order: nobody wants to know of it any more. */
+  leave(): void {
+    this.owner = null;
+    this.close();
+    this.upstream.detach();
+    this.upstream.finish(LINGER_MS, 0);
+  }
+
+  giveUp(why: string): void {
+    this.upstream.giveUp(why);
+  }
+
+  // What happens on the upstream (UpstreamListener).
+
+  opened(): void {
+    this.destination.deadlines.set(this.timer, this.destination.tickedMs + this.settingsTimeoutMs);
+  }
+
+  received(bytes: Uint8Array): void {
+    this.receivedMs = this.destination.tickedMs;
+    this.reader.push(bytes, 0, bytes.length);
+    this.flush();
+    this.owner?.received();
+  }
+
+  drained(): void {
+    this.flush();
+    this.owner?.ready();
+  }
+
+  ended(): void {
+    // What is in flight gets no response any more.
+    this.tellOver("closed", this.upstream.discard());
+    this.upstream.detach();
+    this.upstream.finish(LINGER_MS, 0);
+  }
+
+  closed(how: UpstreamEnd, unsentBytes: number): void {
+    this.tellOver(how, unsentBytes);
+  }
+
+  /** The destination's SETTINGS have not come (Deadlines). */
+  expire(): void {
+    this.giveUp(`no HTTP/2 SETTINGS within ${this.settingsTimeoutMs} ms (--response-timeout-ms)`);
+  }
+
+  // What the destination's frames say (FrameListener).
+
+  data(): void {}
+  dataLost(): void {}
+
+  dataEnd(number: number, length: number, endsStream: boolean): void {
+    if (!this.isReady) return this.malformed();
+    this.unacknowledgedBytes += length;
+    if (this.unacknowledgedBytes >= OWN_WINDOW / 2) {
+      this.putWindowUpdate(0, this.unacknowledgedBytes);
+      this.unacknowledgedBytes = 0;
+    }
+    const call = this.calls.get(number);
+    if (call === undefined) return;
+    if (call.status === 0) return this.malformed();
+    this.owner?.progressed(call);
+    if (endsStream) return this.responded(call);
+    call.unacknowledgedBytes += length;
+    if (call.unacknowledgedBytes < OWN_WINDOW / 2) return;
+    this.putWindowUpdate(number, call.unacknowledgedBytes);
+    call.unacknowledgedBytes = 0;
+  }
+
+  headers(number: number, block: Buffer, length: number, endsStream: boolean): void {
+    head.begin();
+    if (!this.isReady || !this.decoder.decode(block, length, head)) return this.malformed();
+    const call = this.calls.get(number);
+    if (call === undefined) return;
+    this.owner?.progressed(call);
+    if (call.status === 0) {
+      const isInterim = head.status > 0 && head.status < 200;
+      if (head.status === 0 || (isInterim && (endsStream || head.status === SWITCHING_PROTOCOLS)))
+        return this.malformed();
+      if (isInterim) return this.owner?.interim();
+      call.status = head.status;
+      if (call.isSent) this.destination.countResponseTime(call.writtenMs);
+    }
+    if (head.grpcStatus >= 0) call.grpcStatus = head.grpcStatus;
+    if (endsStream) this.responded(call);
+  }
+
+  headersLost(): void {
+    this.malformed();
+  }
+
+  reset(number: number, code: number): void {
+    if (!this.isReady) return this.malformed();
+    const call = this.calls.get(number);
+    if (call === undefined) return;
+    if (call.isResponded) {
+      // RFC 9113, section 8.1: it needs no more of the request than it has.
+      call.isUnwanted = true;
+      this.sending.delete(call);
+      if (call.isWhole) this.end(call, CallEnd.RESPONDED);
+      return;
+    }
+    this.destination.counters.http2.resets++;
+    this.end(call, code === ErrorCode.REFUSED_STREAM ? CallEnd.UNPROCESSED : CallEnd.RESET);
+  }
+
+  setting(name: number, value: number): void {
+    switch (name) {
+      case Setting.MAX_CONCURRENT_STREAMS:
+        this.callsMax = Math.min(value, CALLS_IN_FLIGHT_MAX);
+        break;
+      case Setting.INITIAL_WINDOW_SIZE:
+        if (value > WINDOW_MAX) return this.malformed();
+        for (const call of this.calls.values()) call.window += value - this.initialWindow;
+        this.initialWindow = value;
+        break;
+      case Setting.MAX_FRAME_SIZE:
+        if (value < FRAME_BYTES_DEFAULT) return this.malformed();
+        this.frameBytesMax = Math.min(value, OWN_FRAME_BYTES_MAX);
+        break;
+      case Setting.MAX_HEADER_LIST_SIZE:
+        this.headerListBytesMax = value;
+        break;
+      case Setting.ENABLE_CONNECT_PROTOCOL:
+        this.allowsExtendedConnect = value === 1;
+        break;
+      default:
+    }
+  }
+
+  settingsEnd(isAcknowledgment: boolean): void {
+    if (isAcknowledgment) {
+      if (!this.isReady) this.malformed();
+      return;
+    }
+    if (!this.isReady) this.destination.deadlines.remove(this.timer);
+    this.isReady = true;
+    this.beginFrame(0, FrameType.SETTINGS, Flag.ACK, 0);
+    this.reply(0);
+    this.owner?.ready();
+  }
+
+  ping(payload: Uint8Array, isAcknowledgment: boolean): void {
+    if (!this.isReady) return this.malformed();
+    if (isAcknowledgment) return;
+    this.beginFrame(PING_LEN, FrameType.PING, Flag.ACK, 0);
+    scratch.set(payload.subarray(0, PING_LEN), FRAME_HEADER_LEN);
+    this.reply(PING_LEN);
+  }
+
+  goAway(lastStream: number, _code: number): void {
+    if (!this.isReady) return this.malformed();
+    this.destination.counters.http2.goaways++;
+    this.isLast = true;
+    for (const call of [...this.calls.values()])
+      if (call.number > lastStream && !call.isResponded) this.end(call, CallEnd.UNPROCESSED);
+    this.owner?.ready();
+  }
+
+  windowUpdate(number: number, increment: number): void {
+    if (!this.isReady) return this.malformed();
+    if (number === 0) {
+      this.window += increment;
+      if (this.window > WINDOW_MAX) this.malformed();
+      return;
+    }
+    const call = this.calls.get(number);
+    if (call === undefined) return;
+    call.window += increment;
+    if (call.window > WINDOW_MAX) this.malformed();
+  }
+
+  malformed(): void {
+    this.reader.isOver = true;
+    this.giveUp(this.isReady ? "what it sent is not HTTP/2" : "it does not speak HTTP/2 in clear text");
+  }
+
+  // Sending.
+
+  private mayHandOver(): boolean {
+    if (this.upstream.backlogBytes + this.out.length < BACKLOG_BYTES_MAX) return true;
+    this.upstream.tellsDrained = true;
+    return false;
+  }
+
+  /** What there is of a call's body. */
+  private leftOf({ request, offset }: Http2Call): number {
+    return request!.long === null ? request!.length - offset : request!.long.length;
+  }
+
+  /** Hands over one frame of a call, as far as the windows reach. */
+  private sendSome(call: Http2Call): void {
+    const left = this.leftOf(call);
+    const most = left === 0 ? 0 : Math.min(left, this.frameBytesMax, this.window, call.window);
+    if (most < 0 || (most === 0 && left > 0)) return;
+    const isRest = most === left;
+    const ends = isRest && call.isWhole && call.trailer === "";
+    if (left > 0 || ends) this.putData(call, most, ends);
+    if (!isRest) return;
+    if (call.isWhole && call.trailer !== "") {
+      encodeTrailer(encoder, call.trailer);
+      this.putBlock(call, true);
+    }
+    this.sending.delete(call);
+    if (call.isWhole) this.sent(call);
+  }
+
+  private putData(call: Http2Call, length: number, ends: boolean): void {
+    this.beginFrame(length, FrameType.DATA, ends ? Flag.END_STREAM : 0, call.number);
+    this.put(scratch, 0, FRAME_HEADER_LEN);
+    const { long, bytes } = call.request!;
+    if (long === null) {
+      this.put(bytes, call.offset, length);
+    } else {
+      for (let left = length; left > 0;) {
+        const taken = Math.min(left, long.firstLength);
+        this.put(long.bytes, long.offset, taken);
+        long.consume(taken);
+        left -= taken;
+      }
+    }
+    call.offset += length;
+    call.window -= length;
+    this.window -= length;
+  }
+
+  /** The block that was encoded last, in as many frames as it takes. */
+  private putBlock(call: Http2Call, endsStream: boolean): void {
+    const { block, length } = encoder;
+    let type: number = FrameType.HEADERS;
+    for (let at = 0; at < length || type === FrameType.HEADERS;) {
+      const taken = Math.min(length - at, this.frameBytesMax);
+      const flags =
+        (at + taken === length ? Flag.END_HEADERS : 0) |
+        (type === FrameType.HEADERS && endsStream ? Flag.END_STREAM : 0);
+      this.beginFrame(taken, type, flags, call.number);
+      this.put(scratch, 0, FRAME_HEADER_LEN);
+      this.put(block, at, taken);
+      at += taken;
+      type = FrameType.CONTINUATION;
+    }
+  }
+
+  /** All of a call has been handed over. */
+  private sent(call: Http2Call): void {
+    call.isSent = true;
+    call.writtenMs = this.destination.now();
+    call.endPosition = this.position;
+    if (call.isResponded) this.end(call, CallEnd.RESPONDED);
+  }
+
+  private responded(call: Http2Call): void {
+    call.isResponded = true;
+    if (call.isSent) this.end(call, CallEnd.RESPONDED);
+  }
+
+  private end(call: Http2Call, end: number): void {
+    this.drop(call);
+    this.owner?.callEnded(call, end);
+  }
+
+  private drop(call: Http2Call): void {
+    this.sending.delete(call);
+    this.calls.delete(call.number);
+    if (this.calls.size === 0) this.upstream.mayEnd = true;
+  }
+
+  private putReset(number: number, code: number): void {
+    this.beginFrame(RST_STREAM_LEN, FrameType.RST_STREAM, 0, number);
+    writeWord(scratch, FRAME_HEADER_LEN, code);
+    this.put(scratch, 0, FRAME_HEADER_LEN + RST_STREAM_LEN);
+  }
+
+  private putWindowUpdate(number: number, increment: number): void {
+    this.beginFrame(WINDOW_UPDATE_LEN, FrameType.WINDOW_UPDATE, 0, number);
+    writeWord(scratch, FRAME_HEADER_LEN, increment);
+    this.put(scratch, 0, FRAME_HEADER_LEN + WINDOW_UPDATE_LEN);
+  }
+
+  private putSetting(place: number, name: number, value: number): void {
+    const at = FRAME_HEADER_LEN + place * SETTING_LEN;
+    scratch[at] = name >>> 8;
+    scratch[at + 1] = name;
+    writeWord(scratch, at + 2, value);
+  }
+
+  /** The frame in {@link scratch} is a reply to the destination, which may ask for many. */
+  private reply(length: number): void {
+    if (this.upstream.backlogBytes + this.out.length > REPLIES_BYTES_MAX) this.giveUp("it asks, and does not read");
+    else this.put(scratch, 0, FRAME_HEADER_LEN + length);
+  }
+
+  private beginFrame(length: number, type: number, flags: number, number: number): void {
+    writeFrameHeader(scratch, 0, length, type, flags, number);
+  }
+
+  private put(bytes: Uint8Array, offset: number, length: number): void {
+    this.out.push(bytes, offset, length);
+    this.position += length;
+  }
+
+  private noteTimestamp(timestampMs: number): void {
+    if (this.timestampMs === NO_TIMESTAMP) this.timestampMs = timestampMs;
+  }
+
+  /** Gives what was put together to the upstream. */
+  private hand(): void {
+    if (this.out.length > 0) this.upstream.writeQueue(this.out, this.timestampMs);
+    this.timestampMs = NO_TIMESTAMP;
+  }
+
+  // Its end.
+
+  private tellOver(how: UpstreamEnd, unsentBytes: number): void {
+    const { owner } = this;
+    this.owner = null;
+    const takenBytes = this.position - this.out.length - unsentBytes;
+    const calls = [...this.calls.values()];
+    this.close();
+    owner?.over(this, how, calls, takenBytes);
+  }
+
+  private close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.isLast = true;
+    this.calls.clear();
+    this.sending.clear();
+    this.out.clear();
+    this.destination.deadlines.remove(this.timer);
+    this.destination.memory.giveBack(Cost.HTTP2);
+  }
+}

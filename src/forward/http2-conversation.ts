@@ -1,0 +1,311 @@
+/**
+ * What a client says on one connection of HTTP/2 in --mode http: frames its bytes as requests, and decides for each
+ * whether it is held, sent as it comes, dropped or damaged. An {@link Http2Pipe} brings them to the destination.
+ */
+import { HTTP2_PREFACE } from "../http/foreign.ts";
+import { Http2RequestFramer, type Http2RequestSink } from "../http/http2/request-framer.ts";
+import type { Http2Head } from "../http/http2/request-head.ts";
+import type { DamageReason } from "../http/request-sink.ts";
+import { Cost } from "../memory/budget.ts";
+import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
+import { type AdmissionHost, countDropped, describe, judge, mayPass, ratedDrop } from "./admission.ts";
+import type { Client } from "../policy/client.ts";
+import type { RequestDrop } from "./counters.ts";
+import { type CallOwner, Http2Call } from "./http2-call.ts";
+import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
+
+/** A request that is not whole so long after its head, in the capture's time, is sent as it comes. */
+export const HELD_MS_MAX = 1000;
+
+/**
+ * How often a client may have been silent for long before its connection is ended: if it goes on then, what its heads
+ * name is not known any more.
+ */
+const RESTS_MAX = 12;
+
+/** What all of them share. */
+export interface Http2Host extends AdmissionHost {
+  /** Larger requests are sent as they come. */
+  readonly maxRequestBytes: number;
+  /** Time limits in the capture's time. */
+  readonly heads: Deadlines;
+  readonly captureMs: number;
+  mayWait(waiting: number): boolean;
+  mustStream(bytes: number): boolean;
+}
+
+/** The conversation that has found its client to speak HTTP/2. */
+export interface Http2ConversationOwner {
+  /** Makes room for so many bytes more, if need be and if that can be. */
+  makeRoom(bytes: number): boolean;
+  /** As policy knows it. */
+  knownClient(): Client;
+  /** Something may have changed for it. */
+  idle(): void;
+}
+
+export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2PipeOwner, TimerOwner {
+  private readonly framer: Http2RequestFramer<Http2Call>;
+  private readonly pipe: Http2Pipe;
+  /** Calls that are not whole and that the pipe does not have, in the order of their starts. */
+  private readonly held = new Set<Http2Call>();
+  /** Whole calls, by the client's streams: those that it may take back. */
+  private readonly wholeCalls = new Map<number, Http2Call>();
+  private readonly timer = new Timer(this);
+  private timestampMs = 0;
+  /** Of the client's preface, what is still to come. */
+  private prefaceBytes = 0;
+  private rests = 0;
+  private chargedBytes = 0;
+
+  /** `late`: the connection was joined in its middle. */
+  constructor(
+    private readonly mode: Http2Host,
+    private readonly owner: Http2ConversationOwner,
+    preface: Uint8Array | null,
+    late: boolean,
+  ) {
+    this.framer = new Http2RequestFramer(this, mode.options.maxHeaderBytes, late);
+    this.pipe = new Http2Pipe(mode, this, preface);
+    const { memory, counters } = mode.destination;
+    memory.take(Cost.HTTP2);
+    counters.http2.connections++;
+    if (late) counters.http2.picked_up++;
+  }
+
+  // The client's bytes.
+
+  /** The client's first request was one of HTTP/1 that offered to go on so. */
+  beginUpgraded(): void {
+    this.framer.beginUpgraded();
+  }
+
+  /** What comes begins with the preface. */
+  skipPreface(): void {
+    this.prefaceBytes = HTTP2_PREFACE.length;
+  }
+
+  push(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    this.timestampMs = timestampMs;
+    this.rests = 0;
+    const skipped = Math.min(this.prefaceBytes, length);
+    this.prefaceBytes -= skipped;
+    this.framer.push(bytes, offset + skipped, length - skipped);
+  }
+
+  gap(length: number): void {
+    this.framer.gap(length);
+  }
+
+  end(): void {
+    this.framer.end();
+  }
+
+  /** It has a connection that waits for nothing. */
+  get mayLetGo(): boolean {
+    return this.pipe.isIdle && this.pipe.hasConnection;
+  }
+
+  /** The batch is over: sends what is due. `isEnded`: nothing more comes. */
+  settle(isEnded: boolean): void {
+    this.charge();
+    if (isEnded) this.pipe.finish();
+    else this.pipe.pump();
+    this.file();
+  }
+
+  pump(): void {
+    this.pipe.pump();
+  }
+
+  /** The client has been silent for long. Returns whether the connection may be ended: what it has told is lost then. */
+  rest(): boolean {
+    this.pipe.rest();
+    return ++this.rests >= RESTS_MAX && this.pipe.isIdle && !this.mode.options.sourceWaits;
+  }
+
+  /** Gives way to others. */
+  letGo(): void {
+    this.pipe.rest();
+  }
+
+  /** Nothing more comes of the client: what is in the pipe goes on alone. */
+  leave(): void {
+    const { destination, heads } = this.mode;
+    destination.memory.giveBack(Cost.HTTP2 + this.chargedBytes);
+    this.chargedBytes = 0;
+    heads.remove(this.timer);
+  }
+
+  /** Requests that are under way are not whole for long (Deadlines, in the capture's time). */
+  expire(): void {
+    for (const call of this.held) {
+      if (this.mode.captureMs - call.capturedMs < HELD_MS_MAX) break;
+      this.stream(call);
+    }
+    this.owner.idle();
+  }
+
+  // What the framer finds (Http2RequestSink).
+
+  head(stream: number, head: Http2Head): Http2Call {
+    const call = new Http2Call(this.pipe as CallOwner, stream, this.timestampMs);
+    call.scheme = head.scheme;
+    call.hasAuthority = head.hasAuthority;
+    call.protocol = head.protocol;
+    call.isOdd = head.isOdd;
+    this.mode.destination.memory.take(Cost.CALL);
+    this.held.add(call);
+    const text = this.decide(call, head.text);
+    if (text === null) return call;
+    this.hold(call, text, 0, text.length);
+    if (call.request === null) return call;
+    call.request.headLength = text.length;
+    describe(call.request, head);
+    return call;
+  }
+
+  /** Policy decides. Returns the head that is sent; null: none is. */
+  private decide(call: Http2Call, head: string): Uint8Array | null {
+    const { policy } = this.mode.options;
+    if (policy === null || !policy.readsHeads) return Buffer.from(head, "latin1");
+    call.judgement = judge(this.mode, policy, this.owner.knownClient(), head);
+    const { decision, edited } = call.judgement;
+    if (decision.drop !== null) this.drop(call, decision.drop);
+    return decision.drop === null ? (edited ?? Buffer.from(head, "latin1")) : null;
+  }
+
+  bytes(call: Http2Call, bytes: Uint8Array, offset: number, length: number): void {
+    if (call.dropping === null) this.hold(call, bytes, offset, length);
+  }
+
+  whole(call: Http2Call, trailer: string): void {
+    const { requests } = this.mode.destination.counters;
+    requests.seen++;
+    if (call.isOdd) requests.odd++;
+    this.held.delete(call);
+    if (!call.isStreaming && call.dropping === null) {
+      if (!this.mode.mayWait(this.pipe.waiting)) this.drop(call, "waiting_limit");
+      else if (!mayPass(this.mode, this.timestampMs)) this.drop(call, "rate_limit");
+    }
+    if (call.dropping !== null) {
+      countDropped(this.mode, ratedDrop(this.mode, call.dropping, this.timestampMs), call.judgement);
+      this.release();
+      return;
+    }
+    call.isWhole = true;
+    call.trailer = trailer;
+    this.wholeCalls.set(call.stream, call);
+    if (call.isStreaming) this.pipe.more(call);
+    else this.pipe.commit(call);
+  }
+
+  damaged(call: Http2Call | null, reason: DamageReason): void {
+    const { requests } = this.mode.destination.counters;
+    requests.seen++;
+    requests.damaged++;
+    requests.damage[reason]++;
+    if (call !== null) this.discard(call);
+  }
+
+  cancelled(call: Http2Call | null, stream: number): void {
+    if (call === null) {
+      const whole = this.wholeCalls.get(stream);
+      if (whole !== undefined) this.pipe.cancel(whole, this.timestampMs);
+      return;
+    }
+    const { requests } = this.mode.destination.counters;
+    requests.seen++;
+    requests.dropped[call.dropping ?? "cancelled"]++;
+    this.discard(call);
+  }
+
+  refused(): void {
+    const { requests } = this.mode.destination.counters;
+    requests.seen++;
+    requests.dropped.waiting_limit++;
+  }
+
+  skipped(length: number): void {
+    this.mode.destination.counters.requests.skipped_bytes += length;
+  }
+
+  // What becomes of calls (Http2PipeOwner).
+
+  callOver(call: Http2Call): void {
+    this.wholeCalls.delete(call.stream);
+    this.release();
+  }
+
+  idle(): void {
+    this.owner.idle();
+  }
+
+  // Calls under way.
+
+  private hold(call: Http2Call, bytes: Uint8Array, offset: number, length: number): void {
+    const { requests, maxRequestBytes } = this.mode;
+    if (!requests.fits(call.request, length)) {
+      const growth = requests.growth(call.request, length);
+      if (!call.isStreaming && call.request !== null && this.mode.mustStream(growth)) this.stream(call);
+      if (!this.owner.makeRoom(growth)) {
+        if (call.isStreaming) this.pipe.abort(call);
+        this.drop(call, "buffer_limit");
+      }
+      // The room may have been made of this call.
+      if (call.dropping !== null || (call.request === null && call.isStreaming)) return;
+    }
+    call.request ??= requests.take(this.timestampMs);
+    requests.hold(call.request, bytes, offset, length);
+    if (call.isStreaming) this.pipe.more(call);
+    else if (call.request.heldLength > maxRequestBytes) this.stream(call);
+  }
+
+  /** From here on a call is sent as it comes. */
+  private stream(call: Http2Call): void {
+    this.held.delete(call);
+    if (call.dropping !== null || call.request === null) return;
+    if (!mayPass(this.mode, this.timestampMs)) {
+      this.drop(call, "rate_limit");
+      return;
+    }
+    call.isStreaming = true;
+    this.mode.requests.makeLong(call.request);
+    this.pipe.commit(call);
+  }
+
+  private drop(call: Http2Call, reason: RequestDrop): void {
+    call.dropping = reason;
+    this.held.delete(call);
+    if (call.request !== null) this.mode.requests.giveBack(call.request);
+    call.request = null;
+  }
+
+  private discard(call: Http2Call): void {
+    if (call.isStreaming) this.pipe.abort(call);
+    this.held.delete(call);
+    if (call.request !== null) this.mode.requests.giveBack(call.request);
+    call.request = null;
+    this.release();
+  }
+
+  /** A call is over. */
+  private release(): void {
+    this.mode.destination.memory.giveBack(Cost.CALL);
+  }
+
+  /** Charges what its framer holds. */
+  private charge(): void {
+    const { heldBytes } = this.framer;
+    this.mode.destination.memory.take(heldBytes - this.chargedBytes);
+    this.chargedBytes = heldBytes;
+  }
+
+  /** Has it told when the oldest call that is held has been so for long. */
+  private file(): void {
+    const { heads } = this.mode;
+    const [oldest] = this.held;
+    if (oldest === undefined) heads.clear(this.timer);
+    else heads.set(this.timer, oldest.capturedMs + HELD_MS_MAX);
+  }
+}

@@ -1,0 +1,394 @@
+/**
+ * One client connection's calls on their way to a destination: each is sent when there is room for it, on a connection
+ * that gives way to another when the destination says GOAWAY or closes it, and followed to the end of its response.
+ */
+import { countGrpcStatus, type RequestDrop } from "./counters.ts";
+import type { CallOwner, Http2Call } from "./http2-call.ts";
+import { CallEnd, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
+import { type PipeHost, RESENDS_MAX } from "./request-pipe.ts";
+import type { UpstreamEnd } from "./upstream.ts";
+import { Waiter } from "./waiter.ts";
+
+/** How often a call is sent again because the destination has not looked at it. */
+export const UNPROCESSED_MAX = 16;
+
+/** Told what became of the calls. */
+export interface Http2PipeOwner {
+  /** A whole call has come to its end. */
+  callOver(call: Http2Call): void;
+  /** Its last call has come to its end. */
+  idle(): void;
+}
+
+export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner {
+  /** Calls that wait, in order: those that are sent again before the others. */
+  private readonly again = new Set<Http2Call>();
+  private readonly waitingCalls = new Set<Http2Call>();
+  private readonly inFlight = new Map<Http2Call, Http2Connection>();
+  /** Calls in flight that are not whole. */
+  private readonly unfinished = new Set<Http2Call>();
+  /** On which calls are begun. */
+  private connection: Http2Connection | null = null;
+  /** Those that have calls in flight, and get no more. */
+  private readonly leaving = new Set<Http2Connection>();
+  private ending = false;
+  /** Connections in a row that ended before the destination's SETTINGS came. */
+  private failures = 0;
+  // What it has counted in the load.
+  private isBusy = false;
+  private countedWaiting = 0;
+  private filedMs = 0;
+  private isAwaiting = false;
+
+  constructor(
+    private readonly mode: PipeHost,
+    private readonly owner: Http2PipeOwner,
+    /** What goes first on each connection: a PROXY protocol header. */
+    private readonly preface: Uint8Array | null,
+  ) {
+    super();
+  }
+
+  /** Calls that wait for their turn. */
+  get waiting(): number {
+    return this.again.size + this.waitingCalls.size;
+  }
+
+  /** It has no call. */
+  get isIdle(): boolean {
+    return this.inFlight.size === 0 && this.waiting === 0;
+  }
+
+  get hasConnection(): boolean {
+    return this.connection !== null;
+  }
+
+  giveWay(): void {
+    if (this.waiting > 0) this.dropWaiting("buffer_limit");
+    else this.dropStreaming();
+    this.note();
+    this.mode.pumpSoon(this);
+  }
+
+  // Calls.
+
+  /** A call is whole, or is to be sent as it comes: it is begun when its turn comes. */
+  commit(call: Http2Call): void {
+    this.waitingCalls.add(call);
+    this.note();
+  }
+
+  /** More of a call that is sent as it comes was added to its request; or it is whole. */
+  more(call: Http2Call): void {
+    const connection = this.inFlight.get(call);
+    if (connection === undefined) return;
+    if (call.isWhole) this.unfinished.delete(call);
+    connection.more(call);
+    if (call.isWhole && this.inFlight.has(call)) this.await(call);
+  }
+
+  /** A call that is sent as it comes is damaged, or was taken back: its stream is reset, which is how HTTP/2 says so. */
+  abort(call: Http2Call): void {
+    this.inFlight.get(call)?.cancel(call);
+    this.let(call);
+    this.note();
+  }
+
+  /** The client has taken back a call that is whole, at `capturedMs`. */
+  cancel(call: Http2Call, capturedMs: number): void {
+    call.cancelledAfterMs = Math.max(capturedMs - call.capturedMs, 0);
+    if (this.inFlight.has(call)) {
+      this.await(call);
+    } else {
+      this.mode.destination.counters.requests.dropped.cancelled++;
+      this.let(call);
+      this.note();
+    }
+  }
+
+  // Sending.
+
+  /** The client has ended: the connection ends behind the last response. */
+  finish(): void {
+    this.ending = true;
+    this.pump();
+  }
+
+  /** The client has been silent for long: a connection that waits for nothing is let go. */
+  rest(): void {
+    if (this.isIdle) this.leave();
+  }
+
+  pump(): void {
+    if (this.mode.destination.terminated) this.dropWaiting("stopped");
+    for (const calls of [this.again, this.waitingCalls]) {
+      for (const call of calls) {
+        const connection = this.connected();
+        if (!connection.mayBegin) break;
+        calls.delete(call);
+        this.begin(call, connection);
+      }
+    }
+    this.connection?.flush();
+    for (const connection of this.leaving) connection.flush();
+    if (this.ending && this.isIdle) this.leave();
+    this.note();
+  }
+
+  private begin(call: Http2Call, connection: Http2Connection): void {
+    call.request!.tries++;
+    this.inFlight.set(call, connection);
+    if (!call.isWhole) this.unfinished.add(call);
+    connection.begin(call);
+    if (call.isWhole && this.inFlight.has(call)) this.await(call);
+  }
+
+  /** The connection there is, or another. */
+  private connected(): Http2Connection {
+    if (this.connection?.isLast === true) this.retire(this.connection);
+    const { destination, requests, options } = this.mode;
+    this.connection ??= new Http2Connection(destination, requests, this, this.preface, options.responseTimeoutMs);
+    return this.connection;
+  }
+
+  /** No call is begun on a connection any more. */
+  private retire(connection: Http2Connection): void {
+    if (connection === this.connection) this.connection = null;
+    if (connection.inFlight > 0) {
+      this.leaving.add(connection);
+    } else {
+      this.leaving.delete(connection);
+      connection.leave();
+    }
+  }
+
+  private leave(): void {
+    if (this.connection !== null) this.retire(this.connection);
+  }
+
+  // Time limits.
+
+  /** Sets when a call is looked at: for its response, or because its client took it back. */
+  private await(call: Http2Call): void {
+    const { destination, options } = this.mode;
+    const responseMs = destination.tickedMs + options.responseTimeoutMs;
+    const wholeMs = call.sentMs + options.maxResponseMs;
+    const cancelMs = call.sentMs + call.cancelledAfterMs;
+    destination.deadlines.set(call.timer, Math.min(responseMs, wholeMs, cancelMs));
+  }
+
+  callExpired(call: Http2Call, nowMs: number): void {
+    const connection = this.inFlight.get(call);
+    if (connection === undefined) return;
+    const { responses } = this.mode.destination.counters;
+    const { responseTimeoutMs, maxResponseMs } = this.mode.options;
+    if (nowMs >= call.sentMs + call.cancelledAfterMs) {
+      this.endUnanswered(call, connection, "cancelled", () => responses.cancelled++);
+    } else if (nowMs >= call.sentMs + maxResponseMs) {
+      this.endUnanswered(call, connection, "endpoint_closed", () => responses.unanswered++);
+    } else if (connection.hasBacklog) {
+      // Nobody responds to what is still being sent: for that there is --max-retries.
+      return this.await(call);
+    } else if (nowMs - connection.receivedMs >= responseTimeoutMs) {
+      connection.giveUp(`no byte of a response within ${responseTimeoutMs} ms (--response-timeout-ms)`);
+    } else {
+      this.endUnanswered(call, connection, "endpoint_closed", () => responses.unanswered++);
+    }
+    this.mode.pumpSoon(this);
+    this.note();
+  }
+
+  /** A call in flight is taken back by us: it was forwarded if all of it was. */
+  private endUnanswered(call: Http2Call, connection: Http2Connection, reason: RequestDrop, count: () => void): void {
+    const { requests } = this.mode.destination.counters;
+    connection.cancel(call);
+    if (call.isResponded) this.countResponded(call);
+    else if (!call.isSent) requests.dropped[reason]++;
+    else {
+      requests.forwarded++;
+      count();
+    }
+    this.let(call);
+  }
+
+  // What happens on the connections (Http2ConnectionOwner).
+
+  ready(): void {
+    this.mode.pumpSoon(this);
+  }
+
+  received(): void {
+    this.progressMs = this.mode.destination.tickedMs;
+    this.mode.pumpSoon(this);
+  }
+
+  interim(): void {
+    this.mode.destination.counters.responses["1xx"]++;
+  }
+
+  progressed(call: Http2Call): void {
+    if (call.isWhole) this.await(call);
+  }
+
+  callEnded(call: Http2Call, end: number): void {
+    const { requests, http2 } = this.mode.destination.counters;
+    this.mode.pumpSoon(this);
+    if (end === CallEnd.NOT_ALLOWED) {
+      this.lose(call, "endpoint_settings");
+    } else if (end === CallEnd.RESPONDED) {
+      this.countResponded(call);
+      this.let(call);
+    } else if (end === CallEnd.UNPROCESSED && !call.request!.isStreamed && call.unprocessed < UNPROCESSED_MAX) {
+      http2.resent++;
+      call.unprocessed++;
+      this.sendAgain(call);
+    } else if (call.isSent && end === CallEnd.RESET) {
+      requests.forwarded++;
+      this.countUnanswered(call);
+      this.let(call);
+    } else {
+      this.lose(call, "endpoint_closed");
+    }
+    this.note();
+  }
+
+  over(connection: Http2Connection, how: UpstreamEnd, calls: Http2Call[], takenBytes: number): void {
+    if (connection === this.connection) this.connection = null;
+    this.leaving.delete(connection);
+    const reason = how === "unconnected" ? "endpoint_down" : "endpoint_closed";
+    for (const call of calls) this.failed(call, how, takenBytes, reason);
+    this.failures = connection.isReady ? 0 : this.failures + 1;
+    const isVain = how === "unconnected" || how === "given_up" || this.failures > RESENDS_MAX;
+    if (isVain && !connection.isReady) this.dropWaiting(reason);
+    this.mode.pumpSoon(this);
+    this.note();
+  }
+
+  /** The connection that a call was on is gone: it is sent again if it may be sent twice, or none of it was sent. */
+  private failed(call: Http2Call, how: UpstreamEnd, takenBytes: number, reason: RequestDrop): void {
+    const request = call.request!;
+    const isTaken = call.isSent && call.endPosition <= takenBytes;
+    request.wasTaken ||= isTaken;
+    const mayRepeat = call.isWhole && (request.isIdempotent || call.startPosition >= takenBytes);
+    const tries = request.tries - call.unprocessed;
+    const isTried = request.isStreamed || call.status > 0 || how === "given_up" || tries > RESENDS_MAX;
+    if (mayRepeat && !isTried) {
+      this.sendAgain(call);
+    } else if (request.wasTaken) {
+      this.mode.destination.counters.requests.forwarded++;
+      if (call.isResponded) this.countAnswered(call);
+      else this.countUnanswered(call);
+      this.let(call);
+    } else {
+      this.lose(call, reason);
+    }
+  }
+
+  private sendAgain(call: Http2Call): void {
+    this.inFlight.delete(call);
+    this.mode.destination.deadlines.clear(call.timer);
+    call.reset();
+    this.again.add(call);
+  }
+
+  /** A call is not sent, or not to its end. */
+  private lose(call: Http2Call, reason: RequestDrop): void {
+    if (call.isWhole) {
+      this.mode.destination.counters.requests.dropped[reason]++;
+    } else {
+      // Its end is not known yet: the owner counts it then.
+      call.dropping = reason;
+    }
+    this.let(call);
+  }
+
+  /** The call is not the pipe's any more. */
+  private let(call: Http2Call): void {
+    const { destination, requests } = this.mode;
+    this.again.delete(call);
+    this.waitingCalls.delete(call);
+    this.inFlight.delete(call);
+    this.unfinished.delete(call);
+    destination.deadlines.remove(call.timer);
+    if (call.request !== null) requests.giveBack(call.request);
+    call.request = null;
+    call.isStreaming = false;
+    if (call.isWhole) this.owner.callOver(call);
+  }
+
+  private dropWaiting(reason: RequestDrop): void {
+    for (const call of [...this.again, ...this.waitingCalls]) {
+      if (call.request!.wasTaken) {
+        this.mode.destination.counters.requests.forwarded++;
+        this.countUnanswered(call);
+        this.let(call);
+      } else {
+        this.lose(call, reason);
+      }
+    }
+  }
+
+  /** Calls that are sent as they come, and that the destination does not take as fast, are given up. */
+  private dropStreaming(): void {
+    for (const call of this.unfinished) {
+      if (call.request!.heldLength === 0) continue;
+      this.inFlight.get(call)!.cancel(call);
+      this.lose(call, "buffer_limit");
+    }
+  }
+
+  // Counting.
+
+  private countResponded(call: Http2Call): void {
+    this.mode.destination.counters.requests.forwarded++;
+    this.countAnswered(call);
+  }
+
+  private countAnswered({ status, grpcStatus }: Http2Call): void {
+    const { requests, responses, grpc } = this.mode.destination.counters;
+    requests.answered++;
+    const hundreds = Math.floor(status / 100);
+    if (hundreds === 2) responses["2xx"]++;
+    else if (hundreds === 3) responses["3xx"]++;
+    else if (hundreds === 4) responses["4xx"]++;
+    else responses["5xx"]++;
+    if (grpcStatus >= 0) countGrpcStatus(grpc, grpcStatus);
+  }
+
+  private countUnanswered(call: Http2Call): void {
+    const { responses } = this.mode.destination.counters;
+    if (call.cancelledAfterMs === Infinity) responses.unanswered++;
+    else responses.cancelled++;
+  }
+
+  private noteWaiting(waiting: number): void {
+    const { load, destination } = this.mode;
+    load.waitingRequests += waiting - this.countedWaiting;
+    if (this.countedWaiting === 0 || waiting < this.countedWaiting) this.progressMs = destination.tickedMs;
+    this.countedWaiting = waiting;
+  }
+
+  /** Puts it where it is found when others need room. */
+  private file(): void {
+    const { waiters, isTight } = this.mode;
+    if (this.countedWaiting === 0 && this.unfinished.size === 0) this.list?.remove(this);
+    else if (isTight && (this.list === null || this.progressMs !== this.filedMs)) waiters.append(this);
+    this.filedMs = this.progressMs;
+  }
+
+  /** Keeps the load's counts true, and lets go of connections that have done. */
+  private note(): void {
+    const { load } = this.mode;
+    for (const connection of this.leaving) if (connection.inFlight === 0) this.retire(connection);
+    const { waiting } = this;
+    if (waiting !== this.countedWaiting) this.noteWaiting(waiting);
+    this.file();
+    const isAwaiting = this.inFlight.size > 0;
+    if (isAwaiting !== this.isAwaiting) load.awaitingPipes += isAwaiting ? 1 : -1;
+    this.isAwaiting = isAwaiting;
+    const wasBusy = this.isBusy;
+    this.isBusy = !this.isIdle;
+    if (wasBusy !== this.isBusy) load.busyPipes += this.isBusy ? 1 : -1;
+    if (wasBusy && !this.isBusy) this.owner.idle();
+  }
+}

@@ -1,0 +1,363 @@
+/**
+ * From the bytes of one direction of an HTTP/2 connection, in order and with gaps, to what its frames say.
+ * https://www.rfc-editor.org/rfc/rfc9113#section-6
+ *
+ * Bytes of DATA frames are handed on where they lie, whatever pieces they come in. Header blocks are put together.
+ */
+import {
+  ErrorCode,
+  Flag,
+  FLAGS_OFFSET,
+  FRAME_HEADER_LEN,
+  FrameType,
+  GOAWAY_LEN,
+  lengthAt,
+  PING_LEN,
+  PRIORITY_LEN,
+  RST_STREAM_LEN,
+  SETTING_LEN,
+  STREAM_OFFSET,
+  streamAt,
+  TYPE_OFFSET,
+  WINDOW_UPDATE_LEN,
+  wordAt,
+} from "./frames.ts";
+
+/** Told what the frames say, in order. What is given is valid until the call returns. */
+export interface FrameListener {
+  /** Content of a stream. */
+  data(stream: number, bytes: Uint8Array, offset: number, length: number): void;
+  /** Some of a DATA frame is missing; its end is told all the same. */
+  dataLost(stream: number): void;
+  /** A DATA frame is at its end. `length`: all of its payload, which flow control counts. */
+  dataEnd(stream: number, length: number, endsStream: boolean): void;
+  /** A header block is whole. */
+  headers(stream: number, block: Buffer, length: number, endsStream: boolean): void;
+  /** There was a header block, but some of it is missing, or it is too long. */
+  headersLost(stream: number, why: "gap" | "header_too_long", endsStream: boolean): void;
+  reset(stream: number, code: number): void;
+  setting(name: number, value: number): void;
+  settingsEnd(isAcknowledgment: boolean): void;
+  /** `payload`: its first 8 bytes. */
+  ping(payload: Uint8Array, isAcknowledgment: boolean): void;
+  goAway(lastStream: number, code: number): void;
+  windowUpdate(stream: number, increment: number): void;
+  /** What comes is not what RFC 9113 allows, and nothing behind it is read. */
+  malformed(): void;
+}
+
+/** What the payload under way is read as. */
+const Part = {
+  /** The byte that says how much padding there is. */
+  PAD_LENGTH: 0,
+  /** The priority in a HEADERS frame. */
+  PRIORITY: 1,
+  DATA: 2,
+  /** A piece of a header block. */
+  FRAGMENT: 3,
+  /** Fields of a fixed length. */
+  UNIT: 4,
+  /** Nobody wants it; padding, too. */
+  SKIPPED: 5,
+} as const;
+
+const UNIT_BYTES_MAX = Math.max(PING_LEN, GOAWAY_LEN);
+const BLOCK_BYTES_FIRST = 512;
+const NO_STREAM = 0;
+/** Frames behind one another that bring nothing, as a flood of empty CONTINUATION frames does. */
+const EMPTY_CONTINUATIONS_MAX = 64;
+
+export class FrameReader {
+  /** Nothing that comes is read any more. */
+  isOver = false;
+  /** The frame's header so far. */
+  private readonly header = new Uint8Array(FRAME_HEADER_LEN);
+  private headerLength = 0;
+  private type = 0;
+  private flags = 0;
+  private stream = 0;
+  private length = 0;
+  /** Of the frame's payload, what is still to come. */
+  private remaining = 0;
+  private part: number = Part.SKIPPED;
+  private padding = 0;
+  /** Of the part under way, if its length is known in advance, what is still to come. */
+  private partRemaining = 0;
+  private readonly unit = new Uint8Array(UNIT_BYTES_MAX);
+  private unitLength = 0;
+
+  /** The header block under way is this stream's; 0: none is. */
+  private blockStream = NO_STREAM;
+  private block = Buffer.alloc(BLOCK_BYTES_FIRST);
+  private blockLength = 0;
+  private blockEndsStream = false;
+  private blockFault: "gap" | "header_too_long" | null = null;
+  private emptyContinuations = 0;
+  /** What comes next may be the rest of a header block whose beginning is missing. */
+  private mayContinue = false;
+
+  constructor(
+    private readonly listener: FrameListener,
+    /** A longer header block is not put together. */
+    private readonly blockBytesMax: number,
+    /** A longer frame is malformed. */
+    private readonly frameBytesMax: number,
+  ) {}
+
+  push(bytes: Uint8Array, offset: number, length: number): void {
+    const end = offset + length;
+    for (let at = offset; at < end && !this.isOver;) {
+      if (this.headerLength < FRAME_HEADER_LEN) at = this.readHeader(bytes, at, end);
+      else at = this.readPayload(bytes, at, Math.min(end, at + this.remaining));
+      // A frame without payload is at its end at once.
+      if (this.headerLength === FRAME_HEADER_LEN && this.remaining === 0 && !this.isOver) this.endFrame();
+    }
+  }
+
+  /** Whether what comes next is a frame's first byte. */
+  get isBetween(): boolean {
+    return this.headerLength === 0;
+  }
+
+  /** A header block has begun, and is not whole. */
+  get isInBlock(): boolean {
+    return (
+      this.blockStream !== NO_STREAM || (this.headerLength === FRAME_HEADER_LEN && this.type === FrameType.HEADERS)
+    );
+  }
+
+  /** The next bytes are missing. False: they reach beyond this frame, so that nobody knows where the next one begins. */
+  gap(length: number): boolean {
+    if (this.isOver) return true;
+    if (this.headerLength < FRAME_HEADER_LEN || length > this.remaining) return false;
+    if (this.type === FrameType.DATA) {
+      if (this.part !== Part.SKIPPED) this.listener.dataLost(this.stream);
+    } else if (this.type === FrameType.HEADERS || this.type === FrameType.CONTINUATION) {
+      this.blockFault = "gap";
+    } else if (this.type === FrameType.RST_STREAM) {
+      // That it was one says enough.
+      this.listener.reset(this.stream, ErrorCode.CANCEL);
+    }
+    // What is left of it is passed over: in a frame with padding, nobody knows where that begins.
+    if (this.type !== FrameType.DATA || this.part !== Part.DATA) this.part = Part.SKIPPED;
+    this.remaining -= length;
+    this.partRemaining -= length;
+    if (this.part === Part.DATA && this.partRemaining <= 0) this.part = Part.SKIPPED;
+    if (this.remaining === 0) this.endFrame();
+    return true;
+  }
+
+  /** What comes next is a frame's first byte, behind bytes that are missing. */
+  restart(): void {
+    this.headerLength = 0;
+    this.remaining = 0;
+    this.blockStream = NO_STREAM;
+    this.mayContinue = true;
+  }
+
+  private readHeader(bytes: Uint8Array, at: number, end: number): number {
+    let stop = at;
+    while (stop < end && this.headerLength < FRAME_HEADER_LEN) this.header[this.headerLength++] = bytes[stop++]!;
+    if (this.headerLength === FRAME_HEADER_LEN) this.beginFrame();
+    return stop;
+  }
+
+  private beginFrame(): void {
+    const { header } = this;
+    this.length = lengthAt(header, 0);
+    this.type = header[TYPE_OFFSET]!;
+    this.flags = header[FLAGS_OFFSET]!;
+    this.stream = streamAt(header, STREAM_OFFSET);
+    this.remaining = this.length;
+    this.padding = 0;
+    this.unitLength = 0;
+    if (this.length > this.frameBytesMax || !this.isInPlace()) this.fail();
+    else this.beginPayload();
+  }
+
+  /** Section 4.3: a header block's frames follow one another. */
+  private isInPlace(): boolean {
+    if (this.type === FrameType.CONTINUATION) {
+      if (this.blockStream !== NO_STREAM) return this.stream === this.blockStream;
+      if (!this.mayContinue) return false;
+      this.beginBlock(false);
+      this.blockFault = "gap";
+      return true;
+    }
+    return this.blockStream === NO_STREAM;
+  }
+
+  private beginPayload(): void {
+    const { type, flags, length } = this;
+    this.mayContinue &&= type === FrameType.CONTINUATION;
+    switch (type) {
+      case FrameType.DATA:
+        if (this.stream === NO_STREAM) return this.fail();
+        return this.beginPadded(Part.DATA);
+      case FrameType.HEADERS:
+        if (this.stream === NO_STREAM) return this.fail();
+        this.beginBlock((flags & Flag.END_STREAM) !== 0);
+        return this.beginPadded(Part.FRAGMENT);
+      case FrameType.CONTINUATION:
+        if (length === 0 && ++this.emptyContinuations > EMPTY_CONTINUATIONS_MAX) return this.fail();
+        return this.beginPart(Part.FRAGMENT, length);
+      case FrameType.PUSH_PROMISE:
+        // Section 8.4: a client sends none, and we allow no server any.
+        return this.fail();
+      case FrameType.RST_STREAM:
+        return this.beginUnits(RST_STREAM_LEN, length === RST_STREAM_LEN);
+      case FrameType.PING:
+        return this.beginUnits(PING_LEN, length === PING_LEN);
+      case FrameType.WINDOW_UPDATE:
+        return this.beginUnits(WINDOW_UPDATE_LEN, length === WINDOW_UPDATE_LEN);
+      case FrameType.GOAWAY:
+        return this.beginUnits(GOAWAY_LEN, length >= GOAWAY_LEN);
+      case FrameType.SETTINGS:
+        return this.beginUnits(SETTING_LEN, length % SETTING_LEN === 0);
+      default:
+        // Section 4.1: what is not known is ignored.
+        return this.beginPart(Part.SKIPPED, length);
+    }
+  }
+
+  private beginUnits(length: number, isRight: boolean): void {
+    if (isRight) this.beginPart(Part.UNIT, length);
+    else this.fail();
+  }
+
+  private beginBlock(endsStream: boolean): void {
+    this.blockStream = this.stream;
+    this.blockLength = 0;
+    this.blockEndsStream = endsStream;
+    this.blockFault = null;
+    this.emptyContinuations = 0;
+  }
+
+  private beginPart(part: number, length: number): void {
+    this.part = part;
+    this.partRemaining = length;
+  }
+
+  private beginPadded(part: number): void {
+    if ((this.flags & Flag.PADDED) !== 0) this.beginPart(Part.PAD_LENGTH, 1);
+    else this.beginContent(part);
+    if (this.part === Part.PAD_LENGTH && this.length === 0) this.fail();
+  }
+
+  /** Behind the padding's length: of what is left, all but the padding is the content. */
+  private beginContent(part: number): void {
+    if (part === Part.FRAGMENT && (this.flags & Flag.PRIORITY) !== 0) {
+      if (this.remaining < PRIORITY_LEN + this.padding) return this.fail();
+      return this.beginPart(Part.PRIORITY, PRIORITY_LEN);
+    }
+    if (this.remaining < this.padding) return this.fail();
+    this.beginPart(part, this.remaining - this.padding);
+    if (this.partRemaining === 0) this.part = Part.SKIPPED;
+  }
+
+  /** Takes what there is of the part under way. */
+  private readPayload(bytes: Uint8Array, at: number, end: number): number {
+    if (this.part === Part.SKIPPED) {
+      this.remaining -= end - at;
+      return end;
+    }
+    const stop = Math.min(end, at + this.partRemaining);
+    this.remaining -= stop - at;
+    this.partRemaining -= stop - at;
+    switch (this.part) {
+      case Part.DATA:
+        this.listener.data(this.stream, bytes, at, stop - at);
+        break;
+      case Part.FRAGMENT:
+        this.addFragment(bytes, at, stop);
+        break;
+      case Part.UNIT:
+        for (let i = at; i < stop; i++) this.unit[this.unitLength++] = bytes[i]!;
+        break;
+      case Part.PAD_LENGTH:
+        this.padding = bytes[at]!;
+        break;
+      default:
+    }
+    if (this.partRemaining === 0) this.endPart();
+    return stop;
+  }
+
+  private endPart(): void {
+    switch (this.part) {
+      case Part.PAD_LENGTH:
+        return this.beginContent(this.type === FrameType.DATA ? Part.DATA : Part.FRAGMENT);
+      case Part.PRIORITY:
+        this.beginPart(Part.FRAGMENT, this.remaining - this.padding);
+        if (this.partRemaining === 0) this.part = Part.SKIPPED;
+        return;
+      case Part.UNIT:
+        return this.endUnit();
+      default:
+        this.part = Part.SKIPPED;
+    }
+  }
+
+  private endUnit(): void {
+    const { listener, unit, stream, flags } = this;
+    this.unitLength = 0;
+    this.part = Part.SKIPPED;
+    switch (this.type) {
+      case FrameType.RST_STREAM:
+        return listener.reset(stream, wordAt(unit, 0));
+      case FrameType.PING:
+        return listener.ping(unit, (flags & Flag.ACK) !== 0);
+      case FrameType.GOAWAY:
+        return listener.goAway(streamAt(unit, 0), wordAt(unit, 4));
+      case FrameType.WINDOW_UPDATE:
+        return listener.windowUpdate(stream, streamAt(unit, 0));
+      default:
+        listener.setting((unit[0]! << 8) | unit[1]!, wordAt(unit, 2));
+        if (this.remaining > 0) this.beginPart(Part.UNIT, SETTING_LEN);
+    }
+  }
+
+  private addFragment(bytes: Uint8Array, from: number, to: number): void {
+    if (this.blockFault !== null) return;
+    const needed = this.blockLength + to - from;
+    if (needed > this.blockBytesMax) {
+      this.blockFault = "header_too_long";
+      return;
+    }
+    if (needed > this.block.length) {
+      const grown = Buffer.alloc(2 * needed);
+      this.block.copy(grown, 0, 0, this.blockLength);
+      this.block = grown;
+    }
+    this.block.set(bytes.subarray(from, to), this.blockLength);
+    this.blockLength = needed;
+  }
+
+  private endFrame(): void {
+    const { listener, stream } = this;
+    this.headerLength = 0;
+    switch (this.type) {
+      case FrameType.DATA:
+        return listener.dataEnd(stream, this.length, (this.flags & Flag.END_STREAM) !== 0);
+      case FrameType.SETTINGS:
+        return listener.settingsEnd((this.flags & Flag.ACK) !== 0);
+      case FrameType.HEADERS:
+      case FrameType.CONTINUATION:
+        if ((this.flags & Flag.END_HEADERS) !== 0) this.endBlock();
+        return;
+      default:
+    }
+  }
+
+  private endBlock(): void {
+    this.blockStream = NO_STREAM;
+    this.mayContinue = false;
+    if (this.blockFault !== null) this.listener.headersLost(this.stream, this.blockFault, this.blockEndsStream);
+    else this.listener.headers(this.stream, this.block, this.blockLength, this.blockEndsStream);
+  }
+
+  private fail(): void {
+    this.isOver = true;
+    this.listener.malformed();
+  }
+}

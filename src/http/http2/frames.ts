@@ -1,0 +1,159 @@
+/**
+ * HTTP/2's frames.
+ * https://www.rfc-editor.org/rfc/rfc9113#section-4.1
+ *
+ *     length (24 bits) │ type (8) │ flags (8) │ reserved (1), stream (31) │ payload …
+ */
+
+export const FRAME_HEADER_LEN = 9;
+export const TYPE_OFFSET = 3;
+export const FLAGS_OFFSET = 4;
+export const STREAM_OFFSET = 5;
+/** Section 4.2: what may be sent before anything else is said. */
+export const FRAME_BYTES_DEFAULT = 16_384;
+export const STREAM_MAX = 0x7fff_ffff;
+/** Sections 6.9.1 and 6.9.2. */
+export const WINDOW_DEFAULT = 65_535;
+export const WINDOW_MAX = 0x7fff_ffff;
+
+/** Section 6. */
+export const FrameType = {
+  DATA: 0,
+  HEADERS: 1,
+  PRIORITY: 2,
+  RST_STREAM: 3,
+  SETTINGS: 4,
+  PUSH_PROMISE: 5,
+  PING: 6,
+  GOAWAY: 7,
+  WINDOW_UPDATE: 8,
+  CONTINUATION: 9,
+} as const;
+
+export const Flag = {
+  END_STREAM: 0x01,
+  ACK: 0x01,
+  END_HEADERS: 0x04,
+  PADDED: 0x08,
+  PRIORITY: 0x20,
+} as const;
+
+/** Section 6.5.2; the last one by RFC 8441. */
+export const Setting = {
+  ENABLE_PUSH: 2,
+  MAX_CONCURRENT_STREAMS: 3,
+  INITIAL_WINDOW_SIZE: 4,
+  MAX_FRAME_SIZE: 5,
+  MAX_HEADER_LIST_SIZE: 6,
+  ENABLE_CONNECT_PROTOCOL: 8,
+} as const;
+
+/** Section 7. */
+export const ErrorCode = {
+  NO_ERROR: 0,
+  PROTOCOL_ERROR: 1,
+  REFUSED_STREAM: 7,
+  CANCEL: 8,
+} as const;
+
+export const PING_LEN = 8;
+export const RST_STREAM_LEN = 4;
+export const WINDOW_UPDATE_LEN = 4;
+/** Last stream and error code; what follows is for people. */
+export const GOAWAY_LEN = 8;
+/** Of each setting: its name (2 bytes) and value (4). */
+export const SETTING_LEN = 6;
+/** In a HEADERS frame with the flag PRIORITY. */
+export const PRIORITY_LEN = 5;
+
+/** Which flags a type may have; a type that is not here has none that anybody knows. */
+const FLAGS: readonly number[] = [
+  Flag.END_STREAM | Flag.PADDED,
+  Flag.END_STREAM | Flag.END_HEADERS | Flag.PADDED | Flag.PRIORITY,
+  0,
+  0,
+  Flag.ACK,
+  Flag.END_HEADERS | Flag.PADDED,
+  Flag.ACK,
+  0,
+  0,
+  Flag.END_HEADERS,
+];
+/** Which types belong to the connection as a whole, and to a stream; WINDOW_UPDATE may be either. */
+const OF_CONNECTION = new Set<number>([FrameType.SETTINGS, FrameType.PING, FrameType.GOAWAY]);
+/** How long the payload is where that is fixed. */
+const LENGTHS = new Map<number, number>([
+  [FrameType.PRIORITY, PRIORITY_LEN],
+  [FrameType.RST_STREAM, RST_STREAM_LEN],
+  [FrameType.PING, PING_LEN],
+  [FrameType.WINDOW_UPDATE, WINDOW_UPDATE_LEN],
+]);
+
+export function lengthAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
+}
+
+/** 31 bits; the one before them is reserved. */
+export function streamAt(bytes: Uint8Array, at: number): number {
+  return wordAt(bytes, at) & STREAM_MAX;
+}
+
+/** 32 bits. */
+export function wordAt(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}
+
+/** Whether a frame's header that a client sends may stand here: known type, its flags, its length, its kind of stream. */
+export function mayBeFrame(bytes: Uint8Array, at: number): boolean {
+  const type = bytes[at + TYPE_OFFSET]!;
+  const flags = FLAGS[type];
+  if (flags === undefined || (bytes[at + FLAGS_OFFSET]! & ~flags) !== 0) return false;
+  const length = lengthAt(bytes, at);
+  const fixed = LENGTHS.get(type);
+  if (fixed !== undefined && length !== fixed) return false;
+  if (type === FrameType.SETTINGS && length % SETTING_LEN !== 0) return false;
+  if (bytes[at + STREAM_OFFSET]! > STREAM_MAX >>> 24) return false;
+  const stream = streamAt(bytes, at + STREAM_OFFSET);
+  if (type === FrameType.WINDOW_UPDATE && stream === 0) return true;
+  return OF_CONNECTION.has(type) ? stream === 0 : stream % 2 === 1;
+}
+
+/**
+ * Whether a chain of frames begins here that proves itself: it ends where the bytes end, or one whole frame is followed
+ * by another's header.
+ */
+export function isFrameChain(bytes: Uint8Array, from: number, end: number): boolean {
+  let at = from;
+  let frames = 0;
+  while (at + FRAME_HEADER_LEN <= end && mayBeFrame(bytes, at)) {
+    frames++;
+    at += FRAME_HEADER_LEN + lengthAt(bytes, at);
+    if (at === end) return true;
+    if (at > end) return frames > 1;
+  }
+  return false;
+}
+
+/** Writes a frame's header. */
+export function writeFrameHeader(
+  target: Uint8Array,
+  at: number,
+  length: number,
+  type: number,
+  flags: number,
+  stream: number,
+): void {
+  target[at] = length >>> 16;
+  target[at + 1] = length >>> 8;
+  target[at + 2] = length;
+  target[at + TYPE_OFFSET] = type;
+  target[at + FLAGS_OFFSET] = flags;
+  writeWord(target, at + STREAM_OFFSET, stream);
+}
+
+export function writeWord(target: Uint8Array, at: number, word: number): void {
+  target[at] = word >>> 24;
+  target[at + 1] = word >>> 16;
+  target[at + 2] = word >>> 8;
+  target[at + 3] = word;
+}

@@ -1,0 +1,209 @@
+/**
+ * From header blocks to fields, for one direction of an HTTP/2 connection.
+ * https://www.rfc-editor.org/rfc/rfc7541
+ *
+ * A block may be missing, or the connection may have been joined in its middle. The dynamic table is then known only
+ * as far as it was filled since: indices count from its newest entry, so that what was inserted later is known.
+ */
+import { decodedLengthMax, decodeHuffman } from "./huffman.ts";
+import { STATIC_TABLE } from "./static-table.ts";
+
+/** RFC 9113, section 6.5.2: what it may hold before anything else is said. */
+const TABLE_BYTES_DEFAULT = 4096;
+/** What it may hold at most: no server is known that allows its clients more. */
+export const TABLE_BYTES_MAX = 64 << 10;
+/** Section 4.1: what an entry counts beside its name and value. */
+export const ENTRY_OVERHEAD = 32;
+/** Longer numbers stand for nothing that could be there (section 5.1). */
+const INTEGER_BITS_MAX = 28;
+/** Places of entries that are gone, before the others move up. */
+const GONE_MAX = 64;
+
+// Section 6: how the first byte tells the representations, and how many of its bits begin a number.
+const INDEXED = 0x80;
+const INDEXED_BITS = 7;
+const INSERTED = 0x40;
+const INSERTED_BITS = 6;
+const SIZE_UPDATE = 0x20;
+const SIZE_UPDATE_BITS = 5;
+const LITERAL_BITS = 4;
+// Section 5.2.
+const HUFFMAN = 0x80;
+const LENGTH_BITS = 7;
+
+const MALFORMED = -1;
+
+/** Takes the fields of a block, in order. Names and values have a character for each byte (latin1). */
+export interface FieldSink {
+  field(name: string, value: string): void;
+  /** A field of the block names an entry that is not known. */
+  unknownField(): void;
+}
+
+interface Entry {
+  /** Null: it was taken from an entry that is not known. */
+  readonly name: string | null;
+  readonly value: string;
+  readonly bytes: number;
+}
+
+export class HpackDecoder {
+  /** Entries from the oldest that is known; those before {@link first} are gone. */
+  private entries: Entry[] = [];
+  private first = 0;
+  /** What the entries that are known count. */
+  tableBytes = 0;
+  private tableBytesMax = TABLE_BYTES_DEFAULT;
+  /** Every entry that there is is known. */
+  private isWhole = true;
+
+  // Of the block under way.
+  private at = 0;
+  /** The number that was read last; {@link MALFORMED}: none. */
+  private number = 0;
+  /** The string that was read last. */
+  private text = "";
+  private scratch = Buffer.alloc(256);
+
+  /** A block is missing: nothing that was inserted before is known any more. */
+  lose(): void {
+    this.clear();
+    this.isWhole = false;
+    this.tableBytesMax = TABLE_BYTES_MAX;
+  }
+
+  /**
+   * Reads one whole block. False: it is not what RFC 7541 allows, so that no block behind it can be read either.
+   */
+  decode(block: Buffer, length: number, sink: FieldSink): boolean {
+    this.at = 0;
+    let mayUpdate = true;
+    while (this.at < length) {
+      const first = block[this.at]!;
+      const isUpdate = (first & (INDEXED | INSERTED | SIZE_UPDATE)) === SIZE_UPDATE;
+      // Section 4.2: only at a block's beginning.
+      if (isUpdate && !mayUpdate) return false;
+      mayUpdate &&= isUpdate;
+      const isRead = isUpdate ? this.updateSize(block, length) : this.readField(first, block, length, sink);
+      if (!isRead) return false;
+    }
+    return true;
+  }
+
+  private readField(first: number, block: Buffer, end: number, sink: FieldSink): boolean {
+    if ((first & INDEXED) !== 0) {
+      if (!this.readNumber(INDEXED_BITS, block, end)) return false;
+      return this.tellIndexed(this.number, sink);
+    }
+    const isInserted = (first & INSERTED) !== 0;
+    if (!this.readNumber(isInserted ? INSERTED_BITS : LITERAL_BITS, block, end)) return false;
+    let name: string | null;
+    if (this.number > 0) {
+      if (!this.mayName(this.number)) return false;
+      name = this.nameOf(this.number);
+    } else {
+      if (!this.readString(block, end)) return false;
+      name = this.text;
+    }
+    if (!this.readString(block, end)) return false;
+    const value = this.text;
+    if (isInserted) this.insert(name, value);
+    if (name === null) sink.unknownField();
+    else sink.field(name, value);
+    return true;
+  }
+
+  private tellIndexed(index: number, sink: FieldSink): boolean {
+    if (!this.mayName(index)) return false;
+    const entry = index < STATIC_TABLE.length ? null : this.entry(index);
+    if (entry === null) sink.field(STATIC_TABLE[index]![0], STATIC_TABLE[index]![1]);
+    else if (entry === undefined || entry.name === null) sink.unknownField();
+    else sink.field(entry.name, entry.value);
+    return true;
+  }
+
+  /** Whether there may be an entry of this index. */
+  private mayName(index: number): boolean {
+    if (index === 0) return false;
+    return index < STATIC_TABLE.length || !this.isWhole || this.entry(index) !== undefined;
+  }
+
+  private nameOf(index: number): string | null {
+    return index < STATIC_TABLE.length ? STATIC_TABLE[index]![0] : (this.entry(index)?.name ?? null);
+  }
+
+  private entry(index: number): Entry | undefined {
+    const at = this.entries.length - 1 - (index - STATIC_TABLE.length);
+    return at < this.first ? undefined : this.entries[at];
+  }
+
+  /** Section 4.4. */
+  private insert(name: string | null, value: string): void {
+    const bytes = (name === null ? 0 : name.length) + value.length + ENTRY_OVERHEAD;
+    this.evict(this.tableBytesMax - bytes);
+    if (bytes > this.tableBytesMax) return;
+    this.entries.push({ name, value, bytes });
+    this.tableBytes += bytes;
+  }
+
+  private evict(bytesMax: number): void {
+    while (this.tableBytes > bytesMax && this.first < this.entries.length) {
+      this.tableBytes -= this.entries[this.first]!.bytes;
+      this.first++;
+    }
+    if (this.first === this.entries.length) this.clear();
+    if (this.first < GONE_MAX) return;
+    this.entries.splice(0, this.first);
+    this.first = 0;
+  }
+
+  private clear(): void {
+    this.entries = [];
+    this.first = 0;
+    this.tableBytes = 0;
+  }
+
+  private updateSize(block: Buffer, end: number): boolean {
+    if (!this.readNumber(SIZE_UPDATE_BITS, block, end) || this.number > TABLE_BYTES_MAX) return false;
+    this.tableBytesMax = this.number;
+    this.evict(this.number);
+    // What nobody knows of is gone as well.
+    if (this.number === 0) this.isWhole = true;
+    return true;
+  }
+
+  /** Section 5.1. The first `bits` of a byte begin it. */
+  private readNumber(bits: number, block: Buffer, end: number): boolean {
+    const prefix = (1 << bits) - 1;
+    this.number = block[this.at++]! & prefix;
+    if (this.number < prefix) return true;
+    for (let shift = 0; shift <= INTEGER_BITS_MAX - 7; shift += 7) {
+      if (this.at === end) return false;
+      const byte = block[this.at++]!;
+      this.number += (byte & 0x7f) << shift;
+      if (byte < 0x80) return true;
+    }
+    return false;
+  }
+
+  /** Section 5.2. */
+  private readString(block: Buffer, end: number): boolean {
+    if (this.at >= end) return false;
+    const isHuffman = (block[this.at]! & HUFFMAN) !== 0;
+    if (!this.readNumber(LENGTH_BITS, block, end)) return false;
+    const from = this.at;
+    const to = from + this.number;
+    if (to > end) return false;
+    this.at = to;
+    if (!isHuffman) {
+      this.text = block.toString("latin1", from, to);
+      return true;
+    }
+    const needed = decodedLengthMax(this.number);
+    if (needed > this.scratch.length) this.scratch = Buffer.alloc(2 * needed);
+    const length = decodeHuffman(block, from, to, this.scratch);
+    if (length === MALFORMED) return false;
+    this.text = this.scratch.toString("latin1", 0, length);
+    return true;
+  }
+}

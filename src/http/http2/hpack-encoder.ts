@@ -1,0 +1,78 @@
+/**
+ * From fields to a header block that any decoder reads, whatever it has read before: it uses the static table alone.
+ * https://www.rfc-editor.org/rfc/rfc7541#section-6
+ */
+import { ENTRY_OVERHEAD } from "./hpack-decoder.ts";
+import { STATIC_TABLE } from "./static-table.ts";
+
+/** Section 6.1, 6.2.2 and 5.2: the first byte of each, and the largest number that begins and ends in it. */
+const INDEXED = 0x80;
+const LITERAL = 0x00;
+const LITERAL_NUMBER_MAX = 0x0e;
+const LENGTH_NUMBER_MAX = 0x7e;
+const BLOCK_BYTES_FIRST = 1024;
+/** What a number takes at most, in bytes. */
+const NUMBER_BYTES_MAX = 6;
+
+const indexOfName = new Map<string, number>();
+const indexOfField = new Map<string, number>();
+STATIC_TABLE.forEach(([name, value], index) => {
+  if (index === 0) return;
+  if (!indexOfName.has(name)) indexOfName.set(name, index);
+  if (value !== "") indexOfField.set(`${name}:${value}`, index);
+});
+
+export class HpackEncoder {
+  /** The block; its first {@link length} bytes are. Valid until the next one is begun. */
+  block = Buffer.alloc(BLOCK_BYTES_FIRST);
+  length = 0;
+  /** What the fields count (RFC 9113, section 6.5.2: SETTINGS_MAX_HEADER_LIST_SIZE). */
+  listBytes = 0;
+
+  begin(): void {
+    this.length = 0;
+    this.listBytes = 0;
+  }
+
+  /** A character of a name or value is a byte (latin1). */
+  add(name: string, value: string): void {
+    this.listBytes += name.length + value.length + ENTRY_OVERHEAD;
+    this.reserve(name.length + value.length);
+    const nameIndex = indexOfName.get(name);
+    if (nameIndex !== undefined) {
+      const index = indexOfField.get(`${name}:${value}`);
+      if (index !== undefined) {
+        this.block[this.length++] = INDEXED | index;
+        return;
+      }
+    }
+    this.addNumber(LITERAL, LITERAL_NUMBER_MAX, nameIndex ?? 0);
+    if (nameIndex === undefined) this.addText(name);
+    this.addText(value);
+  }
+
+  private addText(text: string): void {
+    this.addNumber(0, LENGTH_NUMBER_MAX, text.length);
+    this.length += this.block.write(text, this.length, "latin1");
+  }
+
+  /** Section 5.1. */
+  private addNumber(first: number, shortMax: number, number: number): void {
+    if (number <= shortMax) {
+      this.block[this.length++] = first | number;
+      return;
+    }
+    this.block[this.length++] = first | (shortMax + 1);
+    let rest = number - (shortMax + 1);
+    for (; rest >= 0x80; rest >>>= 7) this.block[this.length++] = (rest & 0x7f) | 0x80;
+    this.block[this.length++] = rest;
+  }
+
+  private reserve(textBytes: number): void {
+    const needed = this.length + textBytes + 3 * NUMBER_BYTES_MAX;
+    if (needed <= this.block.length) return;
+    const grown = Buffer.alloc(2 * needed);
+    this.block.copy(grown, 0, 0, this.length);
+    this.block = grown;
+  }
+}

@@ -1,0 +1,715 @@
+/** HTTP/2 requests on their way: what an endpoint allows is obeyed, what it leaves out is sent again, all is counted. */
+import { describe, expect, test } from "bun:test";
+import { Flag, FrameType, Setting } from "../../src/http/http2/frames.ts";
+import { CALLS_IN_FLIGHT_MAX } from "../../src/forward/http2-connection.ts";
+import { HELD_MS_MAX } from "../../src/forward/http2-conversation.ts";
+import { UNPROCESSED_MAX } from "../../src/forward/http2-pipe.ts";
+import { STALLED_MS } from "../../src/forward/http-mode.ts";
+import { RESENDS_MAX } from "../../src/forward/request-pipe.ts";
+import {
+  data,
+  frame,
+  get,
+  headers,
+  PING,
+  PREFACE,
+  pseudo,
+  reset,
+  SETTINGS,
+  word,
+} from "../http/http2/client-frames.ts";
+import { editsOf, policyFor, ruleOf } from "../support/policies.ts";
+import { Http2Clients, type Http2Endpoint, setting } from "./scripted-http2.ts";
+
+const POST = pseudo("POST", "/p");
+const WINDOW = 65_535;
+const REFUSED = 7;
+const CANCEL = 8;
+
+const post = (stream: number, body: string) => [headers(stream, POST), data(stream, body, true)];
+const gets = (count: number) => Array.from({ length: count }, (_, i) => get(2 * i + 1, `/${i}`));
+
+describe("what is sent", () => {
+  test("nothing before the endpoint's SETTINGS, then each request as production had it", () => {
+    const world = new Http2Clients();
+    const fields = [...pseudo("POST", "/a?b=c"), ["x-a", "1"], ["cookie", "d"], ["cookie", "e"]] as const;
+    world.start(
+      SETTINGS,
+      headers(1, fields),
+      data(1, "bo"),
+      PING,
+      data(1, "dy"),
+      headers(1, [["x-t", "2"]], { end: true }),
+    );
+    const endpoint = world.acceptSilently();
+    expect(endpoint.frames.map(({ type }) => type)).toEqual([FrameType.SETTINGS, FrameType.WINDOW_UPDATE]);
+    expect(endpoint.frames[0]!.payload.subarray(0, 6)).toEqual(setting(Setting.ENABLE_PUSH, 0));
+    endpoint.settings();
+    expect(endpoint.of(FrameType.SETTINGS).map(({ flags }) => flags)).toEqual([0, Flag.ACK]);
+    expect([...endpoint.requests.values()]).toEqual([
+      {
+        stream: 1,
+        fields: [
+          ":method: POST",
+          ":scheme: http",
+          ":authority: production",
+          ":path: /a?b=c",
+          "x-a: 1",
+          "cookie: d",
+          "cookie: e",
+        ],
+        body: "body",
+        trailer: ["x-t: 2"],
+        isEnded: true,
+        isReset: false,
+      },
+    ]);
+    endpoint.respond(1, 200, "response");
+    expect(world.outcome).toEqual({ seen: 1, forwarded: 1, answered: 1, "2xx": 1 });
+    expect(world.heldBytes).toBeGreaterThan(0);
+  });
+
+  test("requests of a client are under way together; those of another on another connection", () => {
+    const world = new Http2Clients();
+    world.start(...gets(3));
+    const [first, second] = [world.accept(), (world.start(...gets(2)), world.accept())];
+    expect([first.paths, second.paths]).toEqual([
+      ["/0", "/1", "/2"],
+      ["/0", "/1"],
+    ]);
+    first.respond(5, 404);
+    first.respond(1, 301);
+    first.respond(3, 500);
+    expect(world.outcome).toEqual({ seen: 5, forwarded: 3, answered: 3, "3xx": 1, "4xx": 1, "5xx": 1 });
+  });
+
+  test("interim responses are counted, and are no response", () => {
+    const world = new Http2Clients();
+    world.start(...gets(1));
+    const endpoint = world.accept();
+    endpoint.say(headers(1, [[":status", "103"]]));
+    expect(world.outcome).toEqual({ seen: 1, "1xx": 1 });
+    endpoint.respond(1, 200);
+    expect(world.outcome).toEqual({ seen: 1, forwarded: 1, answered: 1, "1xx": 1, "2xx": 1 });
+  });
+
+  test("the status of a gRPC call is counted, in its trailer section or its only one", () => {
+    const world = new Http2Clients();
+    world.start(...gets(3));
+    const endpoint = world.accept();
+    endpoint.respond(1, 200, "message", [["grpc-status", "0"]]);
+    endpoint.say(
+      headers(
+        3,
+        [
+          [":status", "200"],
+          ["grpc-status", "14"],
+        ],
+        { end: true },
+      ),
+    );
+    endpoint.respond(5, 200, "", [["grpc-status", "99"]]);
+    expect(world.outcome).toMatchObject({ answered: 3, "2xx": 3, grpc_ok: 1, grpc_unavailable: 1, grpc_other: 1 });
+  });
+
+  test("edits are made in the head, whichever way HTTP has it", () => {
+    const headEdits = editsOf({ host: "test.example", setHeader: [["X-Test", "1"]], mark: true });
+    const world = new Http2Clients({ policy: policyFor({ headEdits }) });
+    world.start(get(1, "/a"), headers(3, [...pseudo("GET", "/b"), ["x-mirrored-from", "x"]], { end: true }));
+    const endpoint = world.accept();
+    expect(endpoint.requests.get(1)!.fields).toEqual([
+      ":method: GET",
+      ":scheme: http",
+      ":authority: test.example",
+      ":path: /a",
+      "x-test: 1",
+      "x-mirrored-from: ::",
+    ]);
+    expect(world.outcome).toEqual({ seen: 2, loop: 1 });
+  });
+
+  test("policy decides about each request by its head", () => {
+    const policy = policyFor({ deny: [ruleOf("path:/private/**")], allow: [ruleOf("host:production")] });
+    const world = new Http2Clients({ policy });
+    const other = headers(5, [...pseudo("GET", "/b").slice(0, 3), ["host", "other"]], { end: true });
+    world.start(get(1, "/private/a"), get(3, "/a"), other, ...post(7, "body"));
+    expect(world.accept().paths).toEqual(["/a", "/p"]);
+    expect(world.outcome).toEqual({ seen: 4, filtered: 2 });
+  });
+
+  test("the rate is that of requests that are sent", () => {
+    const world = new Http2Clients({ policy: policyFor({ maxRate: 1 }), maxRequestBytes: 10 });
+    world.start(get(1, "/a"), get(3, "/b"), headers(5, POST), data(5, "x".repeat(20), true));
+    expect(world.accept().paths).toEqual(["/a"]);
+    expect(world.outcome).toEqual({ seen: 3, rate_limit: 2 });
+  });
+
+  test("a dry run connects to nobody", () => {
+    const world = new Http2Clients({ policy: policyFor({ dryRun: true, deny: [ruleOf("method:POST")] }) });
+    world.start(get(1, "/a?q=1"), ...post(3, "body"));
+    expect(world.connector.attempts.length).toBe(0);
+    expect(world.outcome).toEqual({ seen: 2, dry_run: 1, filtered: 1 });
+    expect(world.mode.dryRun!.results.map(({ by, examples }) => [by, examples])).toEqual([
+      ["would be forwarded", ["GET /a"]],
+      ["--deny method:POST", ["POST /p"]],
+    ]);
+  });
+
+  test("a PROXY protocol header goes before the preface", () => {
+    const world = new Http2Clients();
+    const header = "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n";
+    const client = world.open();
+    world.give(client, Buffer.from(header), PREFACE, ...gets(1));
+    expect(world.acceptSilently(header).settings().paths).toEqual(["/0"]);
+  });
+});
+
+describe("what the endpoint allows", () => {
+  test("streams: no more at once than it says, and 256 if it says nothing", () => {
+    for (const [settings, most] of [
+      [[setting(Setting.MAX_CONCURRENT_STREAMS, 2)], 2],
+      [[], CALLS_IN_FLIGHT_MAX],
+    ] as const) {
+      const world = new Http2Clients({ maxWaitingRequests: 1000 });
+      world.start(...gets(CALLS_IN_FLIGHT_MAX + 3));
+      const endpoint = world.accept(...settings);
+      expect(endpoint.paths.length).toBe(most);
+      endpoint.respond(3);
+      expect(endpoint.paths.length).toBe(most + 1);
+    }
+  });
+
+  test("streams: none for a while", () => {
+    const world = new Http2Clients();
+    world.start(...gets(2));
+    const endpoint = world.accept(setting(Setting.MAX_CONCURRENT_STREAMS, 0));
+    expect(endpoint.paths).toEqual([]);
+    endpoint.settings(setting(Setting.MAX_CONCURRENT_STREAMS, 1));
+    expect(endpoint.paths).toEqual(["/0"]);
+  });
+
+  test("windows: of a stream, changed while it is under way, and of the connection", () => {
+    const world = new Http2Clients();
+    const body = "x".repeat(100_000);
+    world.start(...post(1, body), ...post(3, "y".repeat(50)));
+    const endpoint = world.accept(setting(Setting.INITIAL_WINDOW_SIZE, 10));
+    const lengths = () => [...endpoint.requests.values()].map((request) => request.body.length);
+    expect(lengths()).toEqual([10, 10]);
+    endpoint.windowUpdate(1, 5);
+    expect(lengths()).toEqual([15, 10]);
+    // All streams' windows grow by 15, also those that have been used.
+    endpoint.settings(setting(Setting.INITIAL_WINDOW_SIZE, 25));
+    expect(lengths()).toEqual([30, 25]);
+    endpoint.settings(setting(Setting.INITIAL_WINDOW_SIZE, 0));
+    endpoint.windowUpdate(1, 20);
+    expect(lengths()).toEqual([30, 25]);
+    endpoint.windowUpdate(1, 100_000).windowUpdate(3, 100);
+    expect(lengths()[0]! + lengths()[1]!).toBe(WINDOW);
+    endpoint.windowUpdate(0, 100_000);
+    expect(lengths()).toEqual([100_000, 50]);
+    expect(endpoint.requests.get(1)!.isEnded).toBe(true);
+  });
+
+  test("an end without content needs no window", () => {
+    const world = new Http2Clients();
+    world.start(headers(1, POST), data(1, "x", true), headers(3, POST), data(3, "", true));
+    const endpoint = world.accept(setting(Setting.INITIAL_WINDOW_SIZE, 0));
+    expect([...endpoint.requests.values()].map(({ isEnded }) => isEnded)).toEqual([false, true]);
+  });
+
+  test("frames: none is longer than 16 KiB, whatever more it allows; a long head is continued", () => {
+    const world = new Http2Clients();
+    const long = ["x-long", "y".repeat(40_000)] as const;
+    world.start(headers(1, [...POST, long]), data(1, "x".repeat(60_000), true));
+    const endpoint = world.accept(setting(Setting.MAX_FRAME_SIZE, 1 << 20));
+    expect(Math.max(...endpoint.frames.map(({ payload }) => payload.length))).toBe(16_384);
+    expect(endpoint.of(FrameType.CONTINUATION).length).toBe(2);
+    expect(endpoint.requests.get(1)).toMatchObject({ isEnded: true });
+    expect(endpoint.requests.get(1)!.fields.at(-1)).toBe(long.join(": "));
+  });
+
+  test("heads: one that is longer than it takes is not sent, and counted", () => {
+    const size = pseudo("GET", "/0").reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
+    for (const [limit, paths] of [
+      [size, ["/0"]],
+      [size - 1, []],
+    ] as const) {
+      const world = new Http2Clients();
+      world.start(...gets(1));
+      const endpoint = world.accept(setting(Setting.MAX_HEADER_LIST_SIZE, limit));
+      expect(endpoint.paths).toEqual([...paths]);
+      expect(world.outcome).toEqual(paths.length === 1 ? { seen: 1 } : { seen: 1, endpoint_settings: 1 });
+    }
+  });
+
+  test("extended CONNECT: only if it says so", () => {
+    for (const isAllowed of [false, true]) {
+      const world = new Http2Clients();
+      world.start(headers(1, [...pseudo("CONNECT", "/chat"), [":protocol", "websocket"]], { end: true }));
+      const endpoint = world.accept(setting(Setting.ENABLE_CONNECT_PROTOCOL, Number(isAllowed)));
+      expect(endpoint.paths).toEqual(isAllowed ? ["/chat"] : []);
+      if (isAllowed) expect(endpoint.requests.get(1)!.fields).toContain(":protocol: websocket");
+      else expect(world.outcome).toEqual({ seen: 1, endpoint_settings: 1 });
+    }
+  });
+
+  test("PING is responded to with the same bytes; an acknowledgment is not", () => {
+    const world = new Http2Clients();
+    world.start(...gets(1));
+    const endpoint = world.accept().say(PING, frame(FrameType.PING, Flag.ACK, 0, "87654321"));
+    expect(endpoint.of(FrameType.PING).map(({ flags, payload }) => [flags, payload.toString()])).toEqual([
+      [Flag.ACK, "12345678"],
+    ]);
+  });
+
+  test("a long response is given window for, of the stream and of the connection", () => {
+    const world = new Http2Clients();
+    world.start(...gets(1));
+    const endpoint = world.accept().say(headers(1, [[":status", "200"]]));
+    const half = 1 << 23;
+    for (let sent = 0; sent < half; sent += 16_384) endpoint.say(data(1, "x".repeat(16_384)));
+    const updates = endpoint.of(FrameType.WINDOW_UPDATE).slice(1);
+    expect(updates.map(({ stream, payload }) => [stream, payload.readUInt32BE()])).toEqual([
+      [0, half],
+      [1, half],
+    ]);
+  });
+});
+
+describe("what the endpoint has not looked at", () => {
+  test("GOAWAY: what is above its last stream goes on another connection, in order; what is below waits", () => {
+    const world = new Http2Clients();
+    const client = world.start(...post(1, "a"), get(3, "/3"), ...post(5, "c"));
+    const first = world.accept();
+    first.goAway(1);
+    world.give(client, get(7, "/7"));
+    const second = world.accept();
+    expect(second.paths).toEqual(["/3", "/p", "/7"]);
+    expect(second.requests.get(3)!.body).toBe("c");
+    first.respond(1);
+    expect(first.socket.shutdowns).toBe(1);
+    for (const stream of [1, 3, 5]) second.respond(stream);
+    expect(world.outcome).toEqual({ seen: 4, forwarded: 4, answered: 4, "2xx": 4, h2_goaways: 1, h2_resent: 2 });
+  });
+
+  test("GOAWAY that only announces the end: all that is under way waits, what comes goes on another connection", () => {
+    const world = new Http2Clients();
+    const client = world.start(...gets(2));
+    const first = world.accept().goAway(0x7fff_ffff);
+    world.give(client, get(5, "/5"));
+    const second = world.accept();
+    expect(second.paths).toEqual(["/5"]);
+    first.respond(1).respond(3);
+    second.respond(1);
+    expect(world.outcome).toMatchObject({ forwarded: 3, answered: 3 });
+  });
+
+  test("REFUSED_STREAM: sent again on the same connection, but not for ever", () => {
+    const world = new Http2Clients();
+    world.start(...post(1, "body"));
+    const endpoint = world.accept();
+    for (let i = 0; i <= UNPROCESSED_MAX; i++) endpoint.say(reset(2 * i + 1, REFUSED));
+    expect(endpoint.requests.size).toBe(UNPROCESSED_MAX + 1);
+    expect(new Set([...endpoint.requests.values()].map(({ body }) => body))).toEqual(new Set(["body"]));
+    expect(world.outcome).toEqual({
+      seen: 1,
+      endpoint_closed: 1,
+      h2_resets: UNPROCESSED_MAX + 1,
+      h2_resent: UNPROCESSED_MAX,
+    });
+  });
+
+  test.each([
+    ["GET", true],
+    ["POST", false],
+  ])("the connection is lost before %s's response: sent again is %p", (method, isAgain) => {
+    const world = new Http2Clients();
+    world.start(headers(1, pseudo(method, "/"), { end: true }));
+    const endpoint = world.accept();
+    endpoint.socket.events.closed(undefined);
+    world.settle();
+    if (isAgain) expect(world.accept().paths).toEqual(["/"]);
+    else expect(world.outcome).toEqual({ seen: 1, forwarded: 1, unanswered: 1 });
+  });
+
+  test("the connection is lost again and again", () => {
+    const world = new Http2Clients();
+    world.start(...gets(1));
+    for (let i = 0; i <= RESENDS_MAX; i++) {
+      world.accept().socket.events.closed(undefined);
+      world.settle();
+    }
+    expect(world.connector.attempts.length).toBe(0);
+    expect(world.outcome).toEqual({ seen: 1, forwarded: 1, unanswered: 1 });
+  });
+
+  test("the kernel has taken nothing of a POST: sent again", () => {
+    const world = new Http2Clients();
+    const client = world.start(SETTINGS);
+    world.give(client, get(1, "/"));
+    const endpoint = world.accept();
+    endpoint.respond(1);
+    endpoint.socket.block();
+    world.give(client, ...post(3, "x"));
+    endpoint.socket.events.closed(new Error("reset"));
+    world.settle();
+    expect(world.accept().paths).toEqual(["/p"]);
+  });
+});
+
+describe("what the endpoint ends", () => {
+  const reasons: [what: string, say: (endpoint: Http2Endpoint) => void, want: Record<string, number>][] = [
+    ["RST_STREAM", (endpoint) => endpoint.say(reset(1, 2)), { forwarded: 1, unanswered: 1, h2_resets: 1 }],
+    [
+      "RST_STREAM in its response",
+      (endpoint) => endpoint.say(headers(1, [[":status", "200"]]), data(1, "x"), reset(1, 2)),
+      { forwarded: 1, unanswered: 1, h2_resets: 1 },
+    ],
+    [
+      "its end in a response",
+      (endpoint) => {
+        endpoint.say(headers(1, [[":status", "200"]]));
+        endpoint.socket.events.ended();
+      },
+      { forwarded: 1, unanswered: 1 },
+    ],
+    [
+      "a response without a status",
+      (endpoint) => endpoint.say(headers(1, [["a", "b"]])),
+      { forwarded: 1, unanswered: 1 },
+    ],
+    ["DATA before a response", (endpoint) => endpoint.say(data(1, "x")), { forwarded: 1, unanswered: 1 }],
+    ["101", (endpoint) => endpoint.respond(1, 101), { forwarded: 1, unanswered: 1 }],
+    [
+      "a frame that is too long",
+      (endpoint) => endpoint.say(data(1, "x".repeat(16_385))),
+      { forwarded: 1, unanswered: 1 },
+    ],
+    [
+      "a push",
+      (endpoint) => endpoint.say(frame(FrameType.PUSH_PROMISE, 4, 1, "\0\0\0\x02")),
+      { forwarded: 1, unanswered: 1 },
+    ],
+    [
+      "a window that is too large",
+      (endpoint) => endpoint.windowUpdate(0, 0x7fff_ffff),
+      { forwarded: 1, unanswered: 1 },
+    ],
+    [
+      "a header block that cannot be read",
+      (endpoint) => endpoint.say(headers(1, Buffer.from([0x80]))),
+      { forwarded: 1, unanswered: 1 },
+    ],
+  ];
+
+  test.each(reasons)("%s", (_what, say, want) => {
+    const world = new Http2Clients();
+    world.start(...post(1, "body"));
+    say(world.accept());
+    world.settle();
+    expect(world.outcome).toEqual({ seen: 1, ...want });
+  });
+
+  test("the rest of a request that it has responded to already: it is responded to", () => {
+    const world = new Http2Clients();
+    world.start(...post(1, "x".repeat(100_000)));
+    const endpoint = world.accept().respond(1, 413);
+    expect(world.outcome).toEqual({ seen: 1 });
+    endpoint.say(reset(1, 0));
+    expect(world.outcome).toEqual({ seen: 1, forwarded: 1, answered: 1, "4xx": 1 });
+  });
+
+  test("no HTTP/2: it gets no request, and what waits is dropped", () => {
+    const world = new Http2Clients();
+    const client = world.start(...gets(2));
+    const endpoint = world.acceptSilently();
+    endpoint.socket.events.received(Uint8Array.from(Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n")));
+    world.settle();
+    expect(endpoint.read().requests.size).toBe(0);
+    expect(world.outcome).toEqual({ seen: 2, endpoint_closed: 2 });
+    world.give(client, get(5, "/5"));
+    expect(world.connector.attempts.length).toBe(1);
+  });
+
+  test("no SETTINGS: what waits is dropped when its time is over", () => {
+    const world = new Http2Clients({ responseTimeoutMs: 1000 });
+    world.start(...gets(1));
+    world.acceptSilently();
+    world.pass(1100);
+    expect(world.outcome).toEqual({ seen: 1, endpoint_closed: 1 });
+    expect(world.upstream.given_up).toBe(1);
+  });
+
+  test("nobody listens: what waits is dropped as for HTTP/1", () => {
+    const world = new Http2Clients();
+    world.start(...gets(2));
+    world.connector.refuse();
+    for (let i = 0; i < 30; i++) {
+      world.pass(100);
+      if (world.connector.attempts.length > 0) world.connector.refuse();
+    }
+    expect(world.outcome).toEqual({ seen: 2, endpoint_down: 2 });
+  });
+});
+
+describe("time limits", () => {
+  test("of a response, while others come: that call alone is taken back", () => {
+    const world = new Http2Clients({ responseTimeoutMs: 1000 });
+    world.start(...gets(2));
+    const endpoint = world.accept().say(headers(3, [[":status", "200"]]));
+    for (let i = 0; i < 12; i++) {
+      world.pass(100);
+      endpoint.say(data(3, "x"));
+    }
+    expect(endpoint.requests.get(1)!.isReset).toBe(true);
+    expect(endpoint.of(FrameType.RST_STREAM).map(({ payload }) => payload.readUInt32BE())).toEqual([CANCEL]);
+    endpoint.say(data(3, "", true));
+    expect(world.outcome).toEqual({ seen: 2, forwarded: 2, answered: 1, "2xx": 1, unanswered: 1 });
+    expect(world.upstream.given_up).toBe(0);
+  });
+
+  test("of a response, when nothing comes at all: the connection is given up", () => {
+    const world = new Http2Clients({ responseTimeoutMs: 1000 });
+    world.start(...gets(2));
+    world.accept();
+    world.pass(1100);
+    expect(world.outcome).toEqual({ seen: 2, forwarded: 2, unanswered: 2 });
+    expect(world.upstream.given_up).toBe(1);
+  });
+
+  test("of a whole response", () => {
+    const world = new Http2Clients({ responseTimeoutMs: 1000, maxResponseMs: 2000 });
+    world.start(...gets(1));
+    const endpoint = world.accept().say(headers(1, [[":status", "200"]]));
+    for (let i = 0; i < 25; i++) {
+      world.pass(100);
+      if (!endpoint.requests.get(1)!.isReset) endpoint.say(data(1, "x"));
+    }
+    expect(world.outcome).toEqual({ seen: 1, forwarded: 1, unanswered: 1 });
+  });
+});
+
+describe("requests that are sent as they come", () => {
+  test("when they are long", () => {
+    const world = new Http2Clients({ maxRequestBytes: 1000 });
+    const client = world.start(headers(1, POST), data(1, "x".repeat(600)));
+    expect(world.connector.attempts.length).toBe(0);
+    world.give(client, data(1, "y".repeat(600)));
+    const endpoint = world.accept();
+    expect(endpoint.requests.get(1)).toMatchObject({ body: "x".repeat(600) + "y".repeat(600), isEnded: false });
+    world.give(client, data(1, "z"), get(3, "/3"));
+    expect(endpoint.read().requests.get(1)!.body.length).toBe(1201);
+    expect(endpoint.paths).toEqual(["/p", "/3"]);
+    world.give(client, headers(1, [["a", "b"]], { end: true }));
+    endpoint.read().respond(1).respond(3);
+    expect(endpoint.requests.get(1)).toMatchObject({ isEnded: true, trailer: ["a: b"] });
+    expect(world.outcome).toEqual({ seen: 2, forwarded: 2, answered: 2, "2xx": 2 });
+  });
+
+  test("when they are not whole for long; a response may come before their end", () => {
+    const world = new Http2Clients();
+    const client = world.start(headers(1, POST), data(1, "a"));
+    world.pass(HELD_MS_MAX - 100);
+    expect(world.connector.attempts.length).toBe(0);
+    world.pass(200);
+    const endpoint = world.accept();
+    expect(endpoint.requests.get(1)).toMatchObject({ body: "a", isEnded: false });
+    endpoint.respond(1, 200, "all");
+    expect(world.outcome).toEqual({});
+    world.give(client, data(1, "b", true));
+    expect(endpoint.read().requests.get(1)).toMatchObject({ body: "ab", isEnded: true });
+    expect(world.outcome).toEqual({ seen: 1, forwarded: 1, answered: 1, "2xx": 1 });
+  });
+
+  test("a gap resets their stream alone", () => {
+    const world = new Http2Clients({ maxRequestBytes: 10 });
+    const client = world.start(headers(1, POST), data(1, "x".repeat(20)), get(3, "/3"));
+    const endpoint = world.accept();
+    const cut = data(1, "y".repeat(20));
+    world.give(client, cut.subarray(0, 12));
+    client.gap(10);
+    world.give(client, cut.subarray(22), get(5, "/5"));
+    endpoint.read().respond(3).respond(5);
+    expect(endpoint.requests.get(1)).toMatchObject({ isReset: true, isEnded: false });
+    expect(world.outcome).toEqual({ seen: 3, forwarded: 2, answered: 2, "2xx": 2, gap: 1 });
+  });
+
+  test("the endpoint ends the stream: it is counted when its end comes", () => {
+    const world = new Http2Clients({ maxRequestBytes: 10 });
+    const client = world.start(headers(1, POST), data(1, "x".repeat(20)));
+    world.accept().say(reset(1, 2));
+    expect(world.outcome).toEqual({ h2_resets: 1 });
+    world.give(client, data(1, "y", true));
+    expect(world.outcome).toEqual({ seen: 1, endpoint_closed: 1, h2_resets: 1 });
+  });
+
+  test("their bytes are let go of as the endpoint takes them", () => {
+    const world = new Http2Clients({ maxRequestBytes: 1000 });
+    const client = world.start(headers(1, POST));
+    const endpoint = (world.give(client, data(1, "x".repeat(2000))), world.accept());
+    const before = world.budget.usedBytes;
+    for (let i = 0; i < 30; i++) world.give(client, data(1, "x".repeat(1000)));
+    expect(world.budget.usedBytes).toBeLessThanOrEqual(before);
+    expect(endpoint.read().requests.get(1)!.body.length).toBe(32_000);
+  });
+});
+
+describe("requests that the client takes back", () => {
+  test("before they are whole", () => {
+    const world = new Http2Clients();
+    world.start(headers(1, POST), data(1, "x"), reset(1));
+    expect(world.outcome).toEqual({ seen: 1, cancelled: 1 });
+  });
+
+  test("when they wait", () => {
+    const world = new Http2Clients();
+    const client = world.start(...gets(2));
+    world.give(client, reset(1));
+    expect(world.accept().paths).toEqual(["/1"]);
+    expect(world.outcome).toEqual({ seen: 2, cancelled: 1 });
+  });
+
+  test("when they are sent: as long after that as production's client waited", () => {
+    const world = new Http2Clients();
+    const client = world.start(...gets(1));
+    world.pass(300);
+    const endpoint = world.accept();
+    world.pass(200);
+    // 500 ms after its head; it was sent 200 ms ago.
+    world.give(client, reset(1));
+    world.pass(250);
+    expect(endpoint.read().requests.get(1)!.isReset).toBe(false);
+    world.pass(100);
+    expect(endpoint.read().requests.get(1)!.isReset).toBe(true);
+    expect(world.outcome).toEqual({ seen: 1, forwarded: 1, response_cancelled: 1 });
+  });
+
+  test("when their response has come: nothing", () => {
+    const world = new Http2Clients();
+    const client = world.start(...gets(1));
+    world.accept().respond(1);
+    world.give(client, reset(1));
+    world.pass(1000);
+    expect(world.outcome).toEqual({ seen: 1, forwarded: 1, answered: 1, "2xx": 1 });
+  });
+
+  test("when they are sent as they come", () => {
+    const world = new Http2Clients({ maxRequestBytes: 10 });
+    const client = world.start(headers(1, POST), data(1, "x".repeat(20)));
+    const endpoint = world.accept();
+    world.give(client, reset(1));
+    expect(endpoint.read().requests.get(1)!.isReset).toBe(true);
+    expect(world.outcome).toEqual({ seen: 1, cancelled: 1 });
+  });
+});
+
+describe("ends and limits", () => {
+  test("the client's end ends the connection behind the last response", () => {
+    const world = new Http2Clients();
+    const client = world.start(...gets(2));
+    client.end("fin");
+    world.settle();
+    const endpoint = world.accept().respond(3);
+    expect(endpoint.socket.shutdowns).toBe(0);
+    endpoint.respond(1);
+    expect(endpoint.socket.shutdowns).toBe(1);
+    endpoint.socket.events.closed(undefined);
+    expect(world.budget.usedBytes).toBe(0);
+    expect(world.mode.load).toMatchObject({ busyPipes: 0, waitingRequests: 0, awaitingPipes: 0 });
+  });
+
+  test("the client's end cuts off what is under way", () => {
+    const world = new Http2Clients();
+    const client = world.start(headers(1, POST), data(1, "x"));
+    client.end("fin");
+    world.settle();
+    expect(world.outcome).toEqual({ seen: 1, cut_off: 1 });
+    expect(world.budget.usedBytes).toBe(0);
+  });
+
+  test("so many requests wait, and no more", () => {
+    const world = new Http2Clients({ maxWaitingRequests: 3 });
+    world.start(...gets(5));
+    expect(world.outcome).toEqual({ seen: 5, waiting_limit: 2 });
+    expect(world.accept().paths).toEqual(["/0", "/1", "/2"]);
+  });
+
+  test("where memory is short, requests whose bytes nobody takes give way", () => {
+    const limit = 400_000;
+    const world = new Http2Clients({ bufferBytes: limit, maxRequestBytes: 1000 });
+    const stuck = world.start(headers(1, POST), data(1, "x".repeat(2000)));
+    const endpoint = world.accept(setting(Setting.INITIAL_WINDOW_SIZE, 0));
+    for (let i = 0; i < 15; i++) world.give(stuck, data(1, "x".repeat(16_000)));
+    world.nowMs += STALLED_MS;
+    world.destination.tick();
+    const other = world.start(headers(1, POST));
+    for (let i = 0; i < 9; i++) world.give(other, data(1, "y".repeat(16_000)));
+    expect(endpoint.read().requests.get(1)!.isReset).toBe(true);
+    world.give(stuck, data(1, "x", true));
+    expect(world.outcome).toEqual({ seen: 1, buffer_limit: 1 });
+    world.give(other, data(1, "y", true));
+    const body = world.accept().requests.get(1)!.body;
+    expect(body.length).toBe(WINDOW);
+    expect(world.budget.usedBytes).toBeLessThanOrEqual(limit);
+  });
+
+  test("an endpoint that asks and does not read is given up", () => {
+    const world = new Http2Clients();
+    world.start(...gets(1));
+    const endpoint = world.accept();
+    endpoint.socket.block();
+    const pings = Buffer.concat(Array.from({ length: 1000 }, () => PING));
+    for (let i = 0; i < 100 && world.upstream.given_up === 0; i++) endpoint.say(pings);
+    expect(world.upstream.given_up).toBe(1);
+    expect(world.budget.usedBytes).toBeLessThan(4 << 20);
+  });
+
+  test("joined in its middle, a connection is read from where frames begin", () => {
+    const world = new Http2Clients();
+    const client = world.mode.open({ identity: new Int32Array(9), hasSyn: false });
+    world.give(client, Buffer.from([0xbe, 0, 1]));
+    world.give(client, get(101, "/a"));
+    expect(world.accept().paths).toEqual(["/a"]);
+    expect(world.counters.http2).toMatchObject({ connections: 1, picked_up: 1 });
+  });
+
+  test("--http2 pass: bytes pass as they come", () => {
+    const world = new Http2Clients({ http2: "pass" });
+    const client = world.start(SETTINGS);
+    world.give(client, ...gets(1));
+    expect(world.connector.accept().bytes).toEqual(Buffer.concat([PREFACE, SETTINGS, ...gets(1)]));
+    expect(world.counters.foreign.http2).toBe(1);
+  });
+});
+
+describe("an offer of h2c that production has accepted", () => {
+  const OFFER =
+    "GET /offer HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n";
+  const SWITCHED = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+
+  test.each([
+    ["accepted", SWITCHED, 1],
+    ["declined", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 2],
+  ])("and the endpoint has %s: what follows are requests of HTTP/2", (_what, response, twoHundreds) => {
+    for (const isCut of [false, true]) {
+      const world = new Http2Clients();
+      const client = world.open();
+      world.say(client, OFFER);
+      const http1 = world.connector.accept();
+      world.respond(http1, response);
+      const follows = Buffer.concat([PREFACE, SETTINGS, get(3, "/3")]);
+      if (isCut) for (const byte of follows) world.give(client, Buffer.from([byte]));
+      else world.give(client, follows);
+      const endpoint = world.accept().respond(1);
+      expect(endpoint.paths).toEqual(["/3"]);
+      // Some servers serve the request only when they have read it.
+      expect(http1.text.includes("PRI * HTTP/2.0\r\n\r\nSM")).toBe(twoHundreds === 1);
+      expect(world.requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2, damaged: 0 });
+      expect(world.counters.responses["2xx"]).toBe(twoHundreds);
+    }
+  });
+});
+
+test("a word of the endpoint's is read as it is written", () => {
+  expect(word(WINDOW).readUInt32BE()).toBe(WINDOW);
+});

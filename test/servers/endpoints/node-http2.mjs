@@ -1,0 +1,23 @@
+// The server of node.mjs on node:http2, in clear text.
+import { createHash } from "node:crypto";
+import { appendFileSync } from "node:fs";
+import { createServer } from "node:http2";
+
+const [port, log] = process.argv.slice(2);
+
+const server = createServer((request, response) => {
+  const hash = createHash("sha256");
+  let length = 0;
+  request.on("data", (bytes) => {
+    hash.update(bytes);
+    length += bytes.length;
+  });
+  request.on("end", () => {
+    const { method, url, headers, trailers } = request;
+    const served = { method, target: url, id: headers["x-id"] ?? "", length, digest: hash.digest("hex") };
+    const line = { ...served, trailer: trailers["x-trailer"] ?? "", port: request.socket.remotePort };
+    appendFileSync(log, `${JSON.stringify(line)}\n`);
+    response.end("served");
+  });
+});
+server.listen(Number(port), "127.0.0.1", () => console.log("ready"));

@@ -1,0 +1,50 @@
+/** HTTP/2 in clear text through the executable to real servers: all is served, once, with the same bodies. */
+import { afterAll, describe, expect, test } from "bun:test";
+import { TemporaryDirectory } from "../executable/program.ts";
+import { PORT, VNI } from "../executable/sessions.ts";
+import { Random } from "../support/random.ts";
+import { http2Faults, http2Mirror, type Http2Options } from "./http2.ts";
+import { forward, identityFaults } from "./mirror.ts";
+import { available, GO_HTTP2, nginx, NODE_HTTP2, type RealServer, start } from "./real-servers.ts";
+
+const directory = new TemporaryDirectory();
+afterAll(() => directory[Symbol.dispose]());
+
+const NGINX = nginx({ listen: "http2" });
+
+async function check(server: RealServer, options: Http2Options, flags: string[] = []) {
+  const { savefile, wanted } = http2Mirror(new Random(17), options);
+  const running = await start(server, directory);
+  const mirror = { savefile, vni: VNI, port: PORT };
+  const { counters, stderr } = await forward(mirror, `127.0.0.1:${running.port}`, directory, flags);
+  const served = await running.stop();
+  expect({ faults: http2Faults(wanted, served), stderr }).toEqual({ faults: [], stderr });
+  expect(identityFaults(counters)).toEqual([]);
+  const { seen, forwarded, answered, damaged } = counters.requests;
+  const all = wanted.length;
+  expect({ seen, forwarded, answered, damaged }).toEqual({ seen: all, forwarded: all, answered: all, damaged: 0 });
+  expect(counters.http2.connections).toBe(options.connections);
+  return counters;
+}
+
+for (const server of available([NGINX, NODE_HTTP2, GO_HTTP2], "HTTP/2")) {
+  test(`${server.name}: requests of every kind, several at a time`, async () => {
+    await check(server, { connections: 10, requests: 40, hasTrailers: server !== NGINX });
+  }, 30_000);
+}
+
+describe.skipIf(NGINX.missing() !== undefined)("nginx", () => {
+  const GETS = { bodyLengths: [0, 100] };
+
+  test("ends a connection after 20 requests: those that it has not looked at go on another", async () => {
+    const server = nginx({ listen: "http2", directives: "keepalive_requests 20;" });
+    const counters = await check(server, { connections: 4, requests: 300, concurrency: 16, ...GETS });
+    expect(counters.http2.goaways).toBeGreaterThanOrEqual(4 * (300 / 20 - 1));
+  }, 30_000);
+
+  test("takes 8 requests at a time: no more are under way", async () => {
+    const server = nginx({ listen: "http2", directives: "http2_max_concurrent_streams 8;" });
+    const counters = await check(server, { connections: 4, requests: 200, concurrency: 64, ...GETS });
+    expect(counters.http2).toMatchObject({ resets: 0, resent: 0 });
+  }, 30_000);
+});

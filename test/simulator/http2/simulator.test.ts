@@ -1,0 +1,23 @@
+/** Many worlds of HTTP/2, each from a seed (simulation.ts). SIMULATOR_SEED=n runs that one alone. */
+import { expect, test } from "bun:test";
+import { simulateHttp2 } from "./simulation.ts";
+
+const SEEDS = 300;
+const TIMEOUT_MS = 60_000;
+
+const wanted = process.env["SIMULATOR_SEED"];
+
+if (wanted !== undefined) {
+  test(`seed ${wanted}`, () => void simulateHttp2(Number(wanted)));
+} else {
+  test(
+    `nothing is invented, and every request is in one counter, seeds 1 to ${SEEDS}`,
+    () => {
+      let served = 0;
+      for (let seed = 1; seed <= SEEDS; seed++) served += simulateHttp2(seed).served;
+      // Of a world in which nothing happens, everything is true.
+      expect(served).toBeGreaterThan(SEEDS);
+    },
+    TIMEOUT_MS,
+  );
+}
