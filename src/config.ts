@@ -38,6 +38,8 @@ export interface Config extends PolicyOptions {
   readonly address: ForwardAddress;
   /** Further destinations. */
   readonly also: readonly ForwardAddress[];
+  /** The last of {@link also}, where there is one. */
+  readonly control: ForwardAddress | undefined;
   readonly mode: Mode;
   readonly maxPendingPackets: number;
   /** Infinity: no limit. A savefile's holes keep nobody waiting, and what fills one may come late in it. */

@@ -28,6 +28,8 @@ export class Admin {
   constructor(
     private readonly config: Config,
     now: () => number,
+    /** What --compare has found, with its examples; null: nothing is compared. */
+    private readonly comparison: { readonly page: object } | null = null,
   ) {
     if (config.admin === undefined) throw new RefusalError("Cannot serve anything: --admin names no address");
     this.startedMs = now();
@@ -58,7 +60,11 @@ export class Admin {
   /** All pages there are. */
   private routes(): Routes {
     const html = { page: () => pageHtml(statusOf(this.view, this.row)), fields: PAGE_FIELDS };
+    const { comparison } = this;
+    const compared: [string, Route][] =
+      comparison === null ? [] : [["/compare", { page: () => json(200, comparison.page) }]];
     return new Map<string, Route>([
+      ...compared,
       ["/", html],
       ["/status", { page: () => json(200, statusOf(this.view, this.row)) }],
       ["/history", { page: () => json(200, this.history.rows) }],

@@ -391,6 +391,12 @@ export const flags = {
     default: false,
     help: "compare the endpoint's responses with production's, whose direction the mirror must bring too",
   } as SwitchFlag,
+  control: single<ForwardAddress | undefined>({
+    value: forwardAddress,
+    hint: "ADDR",
+    default: undefined,
+    help: "an endpoint that runs production's version: what differs there too is noise",
+  }),
   "compare-sample": single({
     value: percent,
     hint: "PERCENT",

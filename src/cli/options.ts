@@ -132,9 +132,10 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   if (interfaceName === "")
     throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
   requireCompare(chosen);
+  const also = chosen.control === undefined ? chosen.also : [...chosen.also, chosen.control];
   if (chosen.also.length > ALSO_MAX)
     throw new UsageError(`Cannot use --also ${chosen.also.length} times: ${ALSO_MAX} is the most`);
-  const alsoNames = chosen.also.map(addressName);
+  const alsoNames = also.map(addressName);
   const twice = alsoNames.find((name, i) => alsoNames.indexOf(name) < i);
   if (twice !== undefined) throw new UsageError(`Cannot use --also ${twice}: it is given already`);
   if ((chosen.tlsCert === undefined) !== (chosen.tlsKey === undefined))
@@ -149,6 +150,7 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
     throw new UsageError("Cannot use --loop: it needs --read of files, without --follow and --dry-run");
   return {
     ...chosen,
+    also,
     interfaceName,
     read,
     vnis: readVnis(vni, chosen.encapsulation),
@@ -162,10 +164,14 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
 }
 
 /** Throws UsageError where something is asked for that only comparing brings, or cannot be had. */
-function requireCompare({ compare, mode, differences, failOnDifferences }: FlagValues): void {
+function requireCompare({ compare, mode, differences, failOnDifferences, control }: FlagValues): void {
   if (compare && mode !== "http") throw new UsageError("Cannot use --compare: it needs --mode http");
-  const asking = differences !== undefined ? "--differences" : failOnDifferences ? "--fail-on-differences" : undefined;
-  if (asking !== undefined && !compare) throw new UsageError(`Cannot use ${asking}: it needs --compare`);
+  const asking = [
+    differences !== undefined ? ["--differences"] : [],
+    failOnDifferences ? ["--fail-on-differences"] : [],
+    control !== undefined ? ["--control"] : [],
+  ].flat();
+  if (asking.length > 0 && !compare) throw new UsageError(`Cannot use ${asking[0]}: it needs --compare`);
 }
 
 /** The savefiles' paths; undefined: none are read. Throws UsageError. */

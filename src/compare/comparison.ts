@@ -30,11 +30,15 @@ const MINUTE_MS = 60_000;
 /** Routes of which it is remembered how they are told. */
 const KNOWN_ROUTES_MAX = 4096;
 
+const NO_NOISE: ReadonlyMap<string, Difference> = new Map();
+
 export interface ComparisonOptions {
   /** Longer bodies are compared by their digest. */
   readonly maxCompareBytes: number;
   /** Which share of the requests is compared, from 0 to 1. */
   readonly share: number;
+  /** Whether a control runs production's version. */
+  readonly hasControl: boolean;
   /** Whether somebody takes a line for each difference. */
   readonly wantsLines: boolean;
 }
@@ -60,6 +64,10 @@ export class Comparison implements ResponseComparison, PairingHost {
     private readonly random: () => number = Math.random,
   ) {
     this.memory = new ComparedMemory(account);
+  }
+
+  get hasControl(): boolean {
+    return this.options.hasControl;
   }
 
   get captureMs(): number {
@@ -112,7 +120,7 @@ export class Comparison implements ResponseComparison, PairingHost {
   }
 
   /** Compares what is whole of both. False: what was kept does not show whether they are the same. */
-  compare(exchange: ComparedExchange, production: Kept, endpoint: Kept): boolean {
+  compare(exchange: ComparedExchange, production: Kept, endpoint: Kept, control: Kept | null): boolean {
     const { target } = exchange;
     const path = pathOfTarget(target);
     const found = compareResponses(production.response!, endpoint.response!, path, this.ignored);
@@ -121,14 +129,30 @@ export class Comparison implements ResponseComparison, PairingHost {
     const route = routeIn(tally, exchange.method, this.routeOf(path));
     tally.compared++;
     route.compared++;
-    if (found.length === 0) tally.same++;
+    const noise = this.noiseOf(path, production, control);
+    // A response of which every difference is noise is the same.
+    if (found.every(({ kind, where }) => noise.has(keyOf(kind, where)))) tally.same++;
     else {
       tally.different++;
       route.different++;
     }
     this.countTimes(route, exchange, production, endpoint);
-    for (const difference of found) this.count(route, difference, exchange, target);
+    for (const [key, { kind, where }] of noise) {
+      const place = placeIn(route, key, kind, () => this.redactor.text(where));
+      if (place !== null) place.control_count++;
+    }
+    for (const difference of found) {
+      const isNoise = noise.has(keyOf(difference.kind, difference.where));
+      this.count(route, difference, exchange, target, isNoise);
+    }
     return true;
+  }
+
+  /** Where the control differs from production, by kind and place. */
+  private noiseOf(path: string, production: Kept, control: Kept | null): ReadonlyMap<string, Difference> {
+    if (control === null || control.response === null) return NO_NOISE;
+    const found = compareResponses(production.response!, control.response, path, this.ignored);
+    return found === TOO_LARGE ? NO_NOISE : new Map(found.map((each) => [keyOf(each.kind, each.where), each]));
   }
 
   private countTimes(route: Route, { requestMs }: ComparedExchange, production: Kept, endpoint: Kept): void {
@@ -141,14 +165,20 @@ export class Comparison implements ResponseComparison, PairingHost {
     countTime(route.latency.endpoint, endpoint.lastMs - endpoint.writtenMs);
   }
 
-  private count(route: Route, difference: Difference, exchange: ComparedExchange, target: string): void {
+  private count(
+    route: Route,
+    difference: Difference,
+    exchange: ComparedExchange,
+    target: string,
+    isNoise: boolean,
+  ): void {
     const { kind } = difference;
     // What is told of a place may be a secret as well, where names are data.
     const where = () => this.redactor.text(difference.where);
     const place = placeIn(route, keyOf(kind, difference.where), kind, where);
     const draw = this.random();
     const isExample = place !== null && isKept(place.examples, draw);
-    const isLine = this.takesLine();
+    const isLine = !isNoise && this.takesLine();
     if (place === null) route.other_differences++;
     else place.count++;
     if (!isExample && !isLine) return;

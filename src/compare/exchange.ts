@@ -3,7 +3,7 @@
  * one, whatever becomes of it.
  */
 import { Aged } from "../memory/age-list.ts";
-import type { Recorder } from "../forward/exchange.ts";
+import type { Exchange, Recorder } from "../forward/exchange.ts";
 import type { ComparedMemory } from "./memory.ts";
 import type { Kept, ResponseRecorder } from "./recorder.ts";
 import type { NotComparableReason, Tally } from "./tally.ts";
@@ -17,8 +17,12 @@ const SWITCHING_PROTOCOLS = 101;
 export interface ExchangeHost {
   readonly memory: ComparedMemory;
   readonly tally: Tally;
-  /** Compares what is whole of both. False: what was kept does not show whether they are the same. */
-  compare(exchange: ComparedExchange, production: Kept, endpoint: Kept): boolean;
+  readonly hasControl: boolean;
+  /**
+   * Compares what is whole of both; `control` null: there is none, or nothing of it. False: what was kept does not show
+   * whether they are the same.
+   */
+  compare(exchange: ComparedExchange, production: Kept, endpoint: Kept, control: Kept | null): boolean;
 }
 
 /** The client connection that an exchange is of. */
@@ -28,7 +32,7 @@ export interface ExchangeOwner {
   expire(exchange: ComparedExchange): void;
 }
 
-export class ComparedExchange extends Aged<ComparedExchange> {
+export class ComparedExchange extends Aged<ComparedExchange> implements Exchange {
   /** The client's sequence number one past its last byte; null: that has not come, or is lost. */
   end: number | null = null;
   /** When its last segment was captured; before, its head. */
@@ -44,6 +48,10 @@ export class ComparedExchange extends Aged<ComparedExchange> {
   /** The endpoint's. */
   private endpoint: Kept | null = null;
   private isForwarded = false;
+  /** On its way to the control; null: there is none. */
+  readonly control: ControlExchange | null;
+  private isControlKnown: boolean;
+  private controls: Kept | null = null;
   private isReleased = false;
 
   constructor(
@@ -65,6 +73,8 @@ export class ComparedExchange extends Aged<ComparedExchange> {
     super();
     this.requestMs = seenMs;
     comparison.memory.take(EXCHANGE_COST_BYTES);
+    this.control = comparison.hasControl && !isSampledOut ? new ControlExchange(comparison.memory, this) : null;
+    this.isControlKnown = this.control === null;
     if (!isSampledOut) return;
     this.isSettled = true;
     comparison.tally.sampled_out++;
@@ -100,6 +110,17 @@ export class ComparedExchange extends Aged<ComparedExchange> {
     this.settle("request_damaged");
   }
 
+  /** Something else is told by whoever has the request. */
+  released(): void {}
+
+  /** What the control has responded; null: nothing. */
+  controlIs(kept: Kept | null): void {
+    this.isControlKnown = true;
+    if (this.isSettled) this.comparison.memory.giveBack(kept?.heldBytes ?? 0);
+    else this.controls = kept;
+    this.settleIfKnown();
+  }
+
   // What became of it in production.
 
   /** Its response is complete. */
@@ -128,11 +149,14 @@ export class ComparedExchange extends Aged<ComparedExchange> {
     const { production, endpoint, comparison } = this;
     if (production === null || endpoint === null) {
       this.settle(this.productionReason ?? "unanswered");
+    } else if (!this.isControlKnown) {
+      // What it says may be noise.
+      return;
     } else if (production.response === null || endpoint.response === null) {
       this.settle("too_large");
     } else if (production.response.code === SWITCHING_PROTOCOLS && endpoint.response.code === SWITCHING_PROTOCOLS) {
       this.settle("pass_through");
-    } else if (comparison.compare(this, production, endpoint)) {
+    } else if (comparison.compare(this, production, endpoint, this.controls)) {
       this.settle(null);
     } else {
       this.settle("too_large");
@@ -148,6 +172,8 @@ export class ComparedExchange extends Aged<ComparedExchange> {
     this.forgetEndpoint();
     comparison.memory.giveBack(this.production?.heldBytes ?? 0);
     this.production = null;
+    comparison.memory.giveBack(this.controls?.heldBytes ?? 0);
+    this.controls = null;
     this.release();
   }
 
@@ -161,5 +187,47 @@ export class ComparedExchange extends Aged<ComparedExchange> {
   private forgetEndpoint(): void {
     this.comparison.memory.giveBack(this.endpoint?.heldBytes ?? 0);
     this.endpoint = null;
+  }
+}
+
+/** The same request on its way to the control: it tells just once what that has responded. */
+export class ControlExchange implements Exchange {
+  target = "";
+  readonly control = null;
+  private kept: Kept | null = null;
+  private isKnown = false;
+
+  constructor(
+    private readonly memory: ComparedMemory,
+    private readonly exchange: { controlIs(kept: Kept | null): void },
+  ) {}
+
+  responded(recorder: Recorder, code: number): void {
+    this.memory.giveBack(this.kept?.heldBytes ?? 0);
+    this.kept = (recorder as ResponseRecorder).take(code);
+  }
+
+  forwarded(): void {
+    this.tell(this.kept);
+  }
+
+  unanswered(): void {
+    this.tell(null);
+  }
+
+  notForwarded(): void {
+    this.tell(null);
+  }
+
+  released(): void {
+    this.tell(null);
+  }
+
+  private tell(kept: Kept | null): void {
+    if (kept === null) this.memory.giveBack(this.kept?.heldBytes ?? 0);
+    this.kept = null;
+    if (this.isKnown) return;
+    this.isKnown = true;
+    this.exchange.controlIs(kept);
   }
 }

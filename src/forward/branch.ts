@@ -88,6 +88,7 @@ export class Branch implements PipeOwner {
       return;
     }
     this.request = requests.copy(original);
+    this.watch(this.request, original);
     this.streamIfItsTurn();
   }
 
@@ -112,6 +113,7 @@ export class Branch implements PipeOwner {
     if (dropped !== null) destination.countDropped(dropped);
     else if (this.isStreaming) this.pipe.endStream(head.isIsolated);
     else this.isHandedOn = this.commit(head, original);
+    if (!this.isHandedOn && this.destination.comparison !== null) original?.exchange?.control?.notForwarded();
     this.reset();
   }
 
@@ -132,10 +134,16 @@ export class Branch implements PipeOwner {
       return false;
     }
     const request = this.request ?? requests.share(original!);
+    if (this.request === null) this.watch(request, original!);
     request.isIsolated = head.isIsolated;
     this.request = null;
     pipe.commit(request);
     return true;
+  }
+
+  /** Where this is the control, its response is compared too. */
+  private watch(request: Request, original: Request): void {
+    if (this.destination.comparison !== null) request.exchange = original.exchange?.control ?? null;
   }
 
   private hold(request: Request, bytes: Uint8Array, offset: number, length: number): void {

@@ -19,6 +19,8 @@ export interface Recorder extends ResponseTap {
 export interface Exchange {
   /** Its target, before anything is changed; empty: not told yet. */
   target: string;
+  /** The same request on its way to the control; null: there is none. */
+  readonly control: Exchange | null;
   /** Its response is complete, and stands in the connection's recorder. */
   responded(recorder: Recorder, code: number): void;
   /** It was forwarded, and {@link responded} to. */
@@ -27,6 +29,8 @@ export interface Exchange {
   unanswered(): void;
   /** It was not forwarded. */
   notForwarded(): void;
+  /** Nothing more is told of it here. */
+  released(): void;
 }
 
 /** One client connection: what its requests are is told here, and what production said is taken. */
@@ -53,6 +57,8 @@ export interface ComparedStream extends ResponseConsumer {
 
 /** What all client connections of a shard share. */
 export interface ResponseComparison {
+  /** The last of the further destinations is the control. */
+  readonly hasControl: boolean;
   /** A client connection has been seen. */
   openStream(origin: StreamOrigin): ComparedStream;
   /** For a connection to the endpoint. */

@@ -7,6 +7,7 @@ import { AgeList } from "../memory/age-list.ts";
 import type { DamageReason } from "../http/request-sink.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
 import type { Destination } from "./destination.ts";
+import type { ResponseComparison } from "./exchange.ts";
 import type { HttpOptions } from "./http-options.ts";
 import { Load } from "./load.ts";
 import { RequestPool } from "./request.ts";
@@ -22,8 +23,6 @@ export class FurtherDestination implements PipeHost {
   readonly waiters = new AgeList<Waiter>();
   /** Nobody needs to know which pipes wait: what comes to a destination whose memory is full is dropped. */
   readonly isTight = false;
-  /** The endpoint's responses alone are compared. */
-  readonly comparison = null;
   /** Pipes that have nothing to do, the one that has been idle longest first; since memory is tight. */
   readonly idle = new AgeList<Waiter>();
 
@@ -36,6 +35,8 @@ export class FurtherDestination implements PipeHost {
     readonly options: HttpOptions,
     pieceBytesMax: number,
     private readonly flush: () => void,
+    /** Null: its responses are not compared. */
+    readonly comparison: ResponseComparison | null,
   ) {
     this.requests = new RequestPool(destination.memory, pieceBytesMax);
   }

@@ -84,7 +84,10 @@ export class HttpMode implements StreamOpener, StreamHost {
     const pieceBytesMax = Math.max(this.maxRequestBytes, options.maxHeaderBytes);
     this.requests = new RequestPool(destination.memory, pieceBytesMax);
     const flush = (): void => this.flushFurther();
-    this.further = further.map((each) => new FurtherDestination(each, options, pieceBytesMax, flush));
+    const control = comparison?.hasControl === true ? further.at(-1) : undefined;
+    this.further = further.map(
+      (each) => new FurtherDestination(each, options, pieceBytesMax, flush, each === control ? comparison : null),
+    );
   }
 
   /** Memory may become short: who has nothing to do is listed, so that it can give way. */

@@ -200,6 +200,7 @@ export class RequestPool {
   giveBack(request: Request): void {
     if (request.holders !== null) this.leaveShared(request, request.holders);
     const isSpare = this.spare.length < SPARE_MAX;
+    request.exchange?.released();
     request.exchange = null;
     if (isSpare && request.long === null && request.bytes.length <= SPARE_ARRAY_BYTES_MAX) {
       request.length = 0;

@@ -51,7 +51,7 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   const counters = new Counters(config.also.map(addressName));
   const report = new RunReport(log, counters, config, clock.now);
   const comparison = config.compare ? comparisonReport(config, log, clock.now) : null;
-  const admin = config.admin === undefined ? undefined : new Admin(config, clock.now);
+  const admin = config.admin === undefined ? undefined : new Admin(config, clock.now, comparison);
   const watch = new Watch(counters, new Problems(config), report, admin, clock.now);
   log.debug(VERSION_LINE);
   if (admin !== undefined) log.info(`Serving metrics, health and a status page at ${admin.url}`);

@@ -32,6 +32,6 @@ export function shardOptions(config: Config, shards: number, rate?: SharedArrayB
   };
 }
 
-function comparison({ compareSample, differences, ...config }: Config): ShardComparison {
-  return { ...config, share: compareSample, wantsLines: differences !== undefined };
+function comparison({ compareSample, differences, control, ...config }: Config): ShardComparison {
+  return { ...config, share: compareSample, wantsLines: differences !== undefined, hasControl: control !== undefined };
 }

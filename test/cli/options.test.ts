@@ -348,6 +348,17 @@ const FLAGS: FlagCase[] = [
     says: ["host:port", "a port of 127.0.0.1"],
   },
   path("differences"),
+  {
+    name: "control",
+    original: [],
+    default: undefined,
+    accepted: [
+      ["other:8080", { host: "other", port: 8080 }],
+      ["http://other", { host: "other", port: 80 }],
+    ],
+    refused: ["other", "other:0", "ftp://other:21"],
+    says: ["host:port", "https://host[:port]"],
+  },
   ...[
     ["ignore", "header", "body", ["header:NAME", "path:GLOB"]] as const,
     ["redact", "query", "json", ["header:NAME", "json:PATH"]] as const,
@@ -392,6 +403,7 @@ const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").
 
 /** What a flag does not go without. */
 const COMPANIONS: Record<string, string[]> = {
+  control: ["--compare"],
   differences: ["--compare"],
   "tls-cert": ["--tls-key", "k.pem"],
   "tls-key": ["--tls-cert", "c.pem"],
@@ -874,7 +886,14 @@ describe("policy in mode tcp", () => {
 test("what comparing brings needs --compare, and that needs requests", () => {
   check(["--differences", "f", ...LIVE], {}, ["--differences", "needs --compare"]);
   check(["--fail-on-differences", ...LIVE], {}, ["--fail-on-differences", "needs --compare"]);
+  check(["--control", "a:1", ...LIVE], {}, ["--control", "needs --compare"]);
   check(["--compare", "--mode", "tcp", ...LIVE], {}, ["--compare", "needs --mode http"]);
+  const also = [
+    { host: "a", port: 1 },
+    { host: "b", port: 2 },
+  ];
+  check(["--compare", "--control", "b:2", "--also", "a:1", ...LIVE], {}, { also, control: also[1] } as Partial<Config>);
+  check(["--compare", "--control", "a:1", "--also", "a:1", ...LIVE], {}, ["a:1", "given already"]);
 });
 
 test("--dry-run needs --read", () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { LINES_PER_MINUTE_MAX } from "../../src/compare/comparison.ts";
 import { ROUTES_MAX } from "../../src/compare/tally.ts";
-import { type Outcome, simulate, type SimulationOptions } from "./simulation.ts";
+import { NOISE, type Outcome, simulate, type SimulationOptions } from "./simulation.ts";
 import { PLANTS } from "./world.ts";
 
 /** More seeds: TRIALS=20000 bun test test/compare/pairing.test.ts */
@@ -108,4 +108,27 @@ test("each difference is a line, up to a limit, and what was left out is counted
   expect(line.client).toMatch(/^10\.0\.0\.\d$/);
   expect(LINES_PER_MINUTE_MAX).toBe(1000);
   expect(ROUTES_MAX).toBe(1000);
+});
+
+test("what the control differs in as well is noise: it is counted, and makes no response different", () => {
+  for (const [i, { page, counters, world }] of outcomes(70_000, {
+    ...CALM,
+    comparison: { hasControl: true },
+  }).entries()) {
+    expect({ seed: i, compared: page.compared }).toEqual({ seed: i, compared: counters.requests.seen });
+    for (const { path, different, differences } of page.routes) {
+      const isNoise = path === `/${NOISE}/{}`;
+      for (const { count, control_count } of differences)
+        expect({ seed: i, path, control_count }).toEqual({ seed: i, path, control_count: isNoise ? count : 0 });
+      if (isNoise) expect(different).toBe(0);
+    }
+    const real = world.talks.filter(({ plant }) => plant !== "none" && plant !== NOISE).length;
+    expect({ seed: i, different: page.different }).toEqual({ seed: i, different: real });
+  }
+});
+
+test("a control that says nothing, or not to all, hides nothing", () => {
+  for (const { page, world } of outcomes(80_000, { ...CALM, silent: 0.2, comparison: { hasControl: true } })) {
+    expect(page.compared + page.not_comparable.unanswered).toBe(world.talks.length);
+  }
 });

@@ -11,6 +11,9 @@ import { USUAL } from "../support/usual.ts";
 import { makeWorld, PLANTS, PORT, type Talk, VNI, type World, type WorldOptions } from "./world.ts";
 
 const BATCH_FRAMES_MAX = 40;
+const CONTROL = "control";
+/** What is planted in the control as well. */
+export const NOISE = "value";
 
 export interface Outcome {
   readonly world: World;
@@ -32,11 +35,17 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
   const random = new Random(seed);
   const world = makeWorld(random, options);
   const endpoint = new Endpoint(world.talks, random, options.silent ?? 0);
-  const counters = new Counters();
+  const also = options.comparison?.hasControl === true ? [{ host: CONTROL, port: 1 }] : [];
+  const counters = new Counters(also.map(({ host }) => host));
   let nowMs = world.frames[0]?.timestampMs ?? 0;
   const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
   const shard = new Shard(
-    { ...OPTIONS, maxBufferMib: options.maxBufferMib ?? 64, comparison: { ...COMPARISON, ...options.comparison } },
+    {
+      ...OPTIONS,
+      also,
+      maxBufferMib: options.maxBufferMib ?? 64,
+      comparison: { ...COMPARISON, ...options.comparison },
+    },
     counters,
     report,
     endpoint,
@@ -94,6 +103,7 @@ const COMPARISON: ShardComparison = {
   maxCompareBytes: 1 << 20,
   share: 1,
   wantsLines: false,
+  hasControl: false,
   ignore: [],
   redact: [],
   noRedact: false,
@@ -132,8 +142,8 @@ class Endpoint implements Connector {
     private readonly silent: number,
   ) {}
 
-  connect(_address: unknown, events: SocketEvents): void {
-    this.sockets.push(new Socket(events));
+  connect({ host }: { host: string }, events: SocketEvents): void {
+    this.sockets.push(new Socket(events, host === CONTROL));
   }
 
   lookup(name: string, found: (addresses: readonly string[]) => void): void {
@@ -159,7 +169,10 @@ class Socket implements UpstreamSocket {
   private isShut = false;
   private text = "";
 
-  constructor(private readonly events: SocketEvents) {}
+  constructor(
+    private readonly events: SocketEvents,
+    private readonly isControl: boolean,
+  ) {}
 
   write(bytes: Uint8Array, offset: number, length: number): number {
     this.text += Buffer.from(bytes.subarray(offset, offset + length)).toString("latin1");
@@ -185,7 +198,11 @@ class Socket implements UpstreamSocket {
     const end = (all?.length ?? 0) + Number(length ?? 0);
     if (all !== undefined && this.text.length >= end) {
       this.text = this.text.slice(end);
-      if (!random.chance(silent)) this.respond(talkOf(Number(id)).endpoint, random);
+      const { plant, production, endpoint } = talkOf(Number(id));
+      // The control is as production, but for values, which are noise.
+      const isAsProduction = this.isControl && plant !== NOISE;
+      if (!random.chance(silent)) this.respond(isAsProduction ? production : endpoint, random);
+      if (isAsProduction && /^connection: close/im.test(production.toString())) this.isShut = true;
     }
     if (!this.isShut || this.isClosed) return;
     this.isClosed = true;

@@ -1,0 +1,98 @@
+/** Secrets in requests and responses that differ: in no file, and in no line of the log. */
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type CapturedFrame, mirroredSegment, pcap } from "../support/frames.ts";
+import { run, TemporaryDirectory } from "./program.ts";
+
+const VNI = 7;
+const SECRETS = ["hunter2hunter2", "4111111111111111", "AKIAIOSFODNN7EXAMPLE"];
+const [PASSWORD, CARD, KEY] = SECRETS as [string, string, string];
+
+const TARGETS = [`/login?password=${PASSWORD}`, `/pay?n=${CARD}`, "/user", "/text", `/keys/${KEY}`];
+
+function respond(target: string, who: string): string {
+  const json = `{"who":"${who}","user":{"token":"${PASSWORD}${who}","card":"${CARD}"},"list":[{"secret":"${PASSWORD}"}]}`;
+  const [type, body] =
+    target === "/text" ? ["text/plain", `password=${PASSWORD}${who}&who=${who}`] : ["application/json", json];
+  const fields = [
+    `Content-Type: ${type}`,
+    `Set-Cookie: ${who}=${PASSWORD}`,
+    `X-Api-Key: ${PASSWORD}${who}`,
+    `X-Key: ${KEY} ${who}`,
+  ];
+  return `HTTP/1.1 200 OK\r\n${fields.join("\r\n")}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
+
+function savefile(): Uint8Array {
+  let [client, server] = [1000, 9000];
+  const frames: CapturedFrame[] = [];
+  const send = (isServer: boolean, flags: string, text = "") => {
+    const [source, destination, sourcePort, destinationPort] = isServer
+      ? (["10.0.0.2", "10.0.0.1", 80, 40_000] as const)
+      : (["10.0.0.1", "10.0.0.2", 40_000, 80] as const);
+    const [sequence, acknowledgment] = isServer ? [server, client] : [client, server];
+    const payload = new TextEncoder().encode(text);
+    const segment = { source, destination, sourcePort, destinationPort, sequence, acknowledgment, flags, payload };
+    frames.push({ frame: mirroredSegment(segment, VNI), timestampMs: 1_750_000_000_000 + frames.length });
+    const next = sequence + payload.length + (flags.includes("S") || flags.includes("F") ? 1 : 0);
+    if (isServer) server = next;
+    else client = next;
+  };
+  send(false, "S");
+  send(true, "SA");
+  for (const target of TARGETS) {
+    send(
+      false,
+      "A",
+      `GET ${target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${PASSWORD}\r\nCookie: a=${PASSWORD}\r\n\r\n`,
+    );
+    send(true, "A", respond(target, "production"));
+  }
+  send(false, "FA");
+  return pcap(frames);
+}
+
+test("what is written of responses that differ has no secret in it, unless that is asked for", async () => {
+  using directory = new TemporaryDirectory();
+  using endpoint = Bun.listen<{ text: string }>({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      open: (socket) => void (socket.data = { text: "" }),
+      data(socket, bytes) {
+        socket.data.text += bytes.toString();
+        for (let end = socket.data.text.indexOf("\r\n\r\n"); end >= 0; end = socket.data.text.indexOf("\r\n\r\n")) {
+          const [, target] = socket.data.text.split(" ", 2) as [string, string];
+          socket.data.text = socket.data.text.slice(end + 4);
+          socket.write(respond(target, "endpoint"));
+        }
+      },
+    },
+  });
+  const files = ["summary.json", "differences.ndjson", "mirror.pcap"].map((name) => join(directory.path, name));
+  const [summary, differences, mirror] = files as [string, string, string];
+  await Bun.write(mirror, savefile());
+  const args = [
+    "--compare",
+    "--log-level",
+    "trace",
+    "--summary",
+    summary,
+    "--differences",
+    differences,
+    "--read",
+    mirror,
+  ];
+  const written = async (...more: string[]) => {
+    const { stdout, stderr } = await run([...more, ...args, String(VNI), "80", `127.0.0.1:${endpoint.port}`]);
+    return [stdout, stderr, readFileSync(summary, "utf8"), readFileSync(differences, "utf8")];
+  };
+  const blotted = await written();
+  expect(JSON.parse(blotted[2]!).comparison).toMatchObject({ compared: TARGETS.length, different: TARGETS.length });
+  expect(blotted[3]!.trimEnd().split("\n").length).toBeGreaterThan(TARGETS.length);
+  for (const text of blotted) for (const secret of SECRETS) expect(text).not.toContain(secret);
+  const plain = await written("--no-redact");
+  for (const secret of SECRETS) expect(plain[3]).toContain(secret);
+  expect(plain[1]).toContain("--no-redact");
+});
