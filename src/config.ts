@@ -1,8 +1,10 @@
 /** What the program was asked to do, in its own words. The command line is one way to say it: cli fills this. */
 import type { ForwardAddress, ListenAddress } from "./address.ts";
+import type { IgnoreRule } from "./compare/ignore.ts";
 import type { Encapsulation } from "./decode/tunnel.ts";
 import type { LogFormat, LogLevel } from "./observe/log.ts";
 import type { PolicyOptions } from "./policy/policy.ts";
+import type { RedactRule } from "./redact/rules.ts";
 
 export const MODES = ["http", "tcp"] as const;
 export type Mode = (typeof MODES)[number];
@@ -66,6 +68,15 @@ export interface Config extends PolicyOptions {
   readonly maxFlows: number;
   readonly maxBufferMib: number;
   readonly captureBufferMib: number;
+  readonly compare: boolean;
+  /** Of the requests, from 0 to 1. */
+  readonly compareSample: number;
+  readonly maxCompareBytes: number;
+  readonly ignore: readonly IgnoreRule[];
+  readonly differences: string | undefined;
+  readonly failOnDifferences: boolean;
+  readonly redact: readonly RedactRule[];
+  readonly noRedact: boolean;
   readonly libpcap: string | undefined;
   /** Whom root becomes after the start; undefined: nobody. */
   readonly user: string | undefined;

@@ -18,7 +18,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   flow: ["memory", "decode"],
   http: [],
   policy: ["http"],
+  redact: [],
   forward: [".", "memory", "flow", "http", "policy"],
+  compare: ["memory", "flow/sequence.ts", "flow/stream.ts", "http", "forward/exchange.ts", "redact"],
   observe: [
     ".",
     "capture/paced-source.ts",
@@ -29,8 +31,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "decode/tunnel.ts",
     "flow/counters.ts",
     "forward/counters.ts",
+    "compare/tally.ts",
   ],
-  "config.ts": [".", "decode/tunnel.ts", "policy/policy.ts", "observe/log.ts"],
+  "config.ts": [".", "decode/tunnel.ts", "policy/policy.ts", "compare/ignore.ts", "redact/rules.ts", "observe/log.ts"],
   shard: [
     ".",
     "config.ts",
@@ -41,14 +44,18 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "flow",
     "policy",
     "forward",
+    "compare",
+    "redact",
     "observe/counters.ts",
     "observe/gauges.ts",
   ],
   admin: [".", "config.ts", "observe"],
-  run: [".", "config.ts", "admin", "memory", "capture", "decode", "filter", "forward", "shard", "observe"],
+  run: [".", "config.ts", "admin", "memory", "capture", "decode", "filter", "forward", "compare", "shard", "observe"],
   cli: [
     ".",
     "config.ts",
+    "compare/ignore.ts",
+    "redact/rules.ts",
     "decode/tunnel.ts",
     "policy",
     "observe/log.ts",
@@ -61,7 +68,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /** Rooms that take time as an argument, and do nothing but compute. */
-const PURE = ["decode", "filter", "flow", "http", "policy"];
+const PURE = ["decode", "filter", "flow", "http", "policy", "compare", "redact"];
 
 /** What may stand in these rooms alone. */
 const ALONE: [what: string, pattern: RegExp, rooms: string[]][] = [
@@ -114,8 +121,9 @@ describe.each(files)("src/%s", (file) => {
   });
 });
 
-/** endianness() and decompression only compute. */
-const IMPURE = /\bBun\.|"node:(?!os"|zlib")|"bun\b|\bDate\.now|\bperformance\.|\bset(Timeout|Interval)\(|\bconsole\./;
+/** endianness(), decompression and hashes only compute. */
+const IMPURE =
+  /\bBun\.|"node:(?!os"|zlib"|crypto")|"bun\b|\bDate\.now|\bperformance\.|\bset(Timeout|Interval)\(|\bconsole\./;
 
 test("src/README.md has a row for every room", () => {
   const rows = [...readFileSync(join(SOURCES, "README.md"), "utf8").matchAll(/^\| `(\w+)` \|/gm)].map(

@@ -16,6 +16,7 @@ const TITLES: Record<string, string> = {
   c: "The live lab: client, production, mirror, this program and endpoint on this machine",
   d: "The floor: a C program that sends the same requests to the same endpoint, and reads the answers",
   e: "Memory with live flows",
+  f: "The live lab, with a further destination that is stalled (--also), to the same without it",
 };
 
 function refuse(why: string): never {
@@ -79,8 +80,8 @@ if (parts.has("b") || parts.has("d")) {
   step(parts.has("b") ? "b" : "d");
   await measureRead(figures, runs, quick ? 20_000 : 1_000_000, directory, parts);
 }
-if (parts.has("c")) {
-  step("c");
+if (parts.has("c") || parts.has("f")) {
+  step(parts.has("c") ? "c" : "f");
   await measureLive(figures, {
     runs,
     quick,
@@ -88,6 +89,8 @@ if (parts.has("c")) {
     production: options.production,
     directory,
     hasFloor: parts.has("d"),
+    hasLive: parts.has("c"),
+    hasStalled: parts.has("f"),
   });
 }
 if (parts.has("e")) {

@@ -33,6 +33,10 @@ export interface LiveOptions {
   directory: string;
   /** The floor is measured too, and what this costs compared with it. */
   hasFloor: boolean;
+  /** (c) is wanted. */
+  hasLive: boolean;
+  /** (f) is wanted. */
+  hasStalled: boolean;
 }
 
 const PREFIX = process.env["LAB_PREFIX"]!;
@@ -40,6 +44,10 @@ const PRODUCTION_HOST = "192.0.2.2";
 const TARGET_HOST = "198.51.100.2";
 const VXLAN_PORT = 4789;
 const ENDPOINT_PORT = 9000;
+/** Of the further destination that is stalled. */
+const STALLED_PORT = 9001;
+/** Requests a second beside it: two programs see them. */
+const STALLED_RATE = 4000;
 const SHARDS = [1, 2];
 
 /** Rates that are tried: each is so much more than the one before. */
@@ -77,6 +85,9 @@ const inNamespace = (name: string) => ["ip", "netns", "exec", `${PREFIX}-${name}
 interface Setup {
   mode: Mode;
   shards: number;
+  flags?: readonly string[];
+  /** Of several at the same time: which. */
+  index?: number;
 }
 
 /** The program, capturing. */
@@ -87,13 +98,14 @@ class Forwarder {
     readonly startMs: number,
   ) {}
 
-  static async start({ mode, shards }: Setup, directory: string): Promise<Forwarder> {
-    const summary = join(directory, "summary.json");
+  static async start({ mode, shards, flags = [], index = 0 }: Setup, directory: string): Promise<Forwarder> {
+    const summary = join(directory, `summary-${index}.json`);
     const threads = canShard ? ["--threads", String(shards)] : [];
     const args = [
       "--mode",
       mode,
       ...threads,
+      ...flags,
       "--log-level",
       "info",
       "--log-format",
@@ -140,6 +152,7 @@ interface Load {
   userUs: number;
   systemUs: number;
   delayMs: (share: number) => number;
+  delayMeanMs: number;
 }
 
 class LiveLab {
@@ -150,28 +163,45 @@ class LiveLab {
 
   /** One load from start to end, with a program of its own. `rate` 0: as fast as production answers. */
   async load(setup: Setup, rate: number, seconds: number, warmUpSeconds = 0): Promise<Load> {
-    const forwarder = await Forwarder.start(setup, this.options.directory);
+    return (await this.loads([setup], rate, seconds, warmUpSeconds))[0]!;
+  }
+
+  /** The same for several programs, which see the same load: what disturbs one disturbs all. */
+  async loads(setups: readonly Setup[], rate: number, seconds: number, warmUpSeconds: number): Promise<Load[]> {
+    const forwarders: Forwarder[] = [];
     try {
+      for (const setup of setups) forwarders.push(await Forwarder.start(setup, this.options.directory));
       const warmUp = warmUpSeconds > 0 ? await this.send(rate, warmUpSeconds) : { requests: 0 };
-      const before = forwarder.cpu;
-      const { requests, seconds: took } = await this.send(rate, seconds);
-      const after = forwarder.cpu;
-      const { frames, upstream, delay } = await forwarder.finish();
-      const sent = warmUp.requests + requests;
-      const lost = sent - upstream.bytes / REQUEST.length;
-      const counts = Object.values(delay.buckets as Record<string, number>);
-      return {
-        rate: requests / took,
-        lost,
-        lostShare: lost / sent,
-        kernelDropped: frames.kernel_dropped,
-        userUs: (after.userUs - before.userUs) / requests,
-        systemUs: (after.systemUs - before.systemUs) / requests,
-        delayMs: (share) => percentile(share, DELAY_BUCKETS_MS, counts),
-      };
+      const before = forwarders.map(({ cpu }) => cpu);
+      const sent = await this.send(rate, seconds);
+      const after = forwarders.map(({ cpu }) => cpu);
+      const counters = await Promise.all(forwarders.map((forwarder) => forwarder.finish()));
+      return counters.map((each, i) => this.loadOf(each, warmUp.requests, sent, before[i]!, after[i]!));
     } finally {
-      await forwarder.stop();
+      for (const forwarder of forwarders) await forwarder.stop();
     }
+  }
+
+  private loadOf(
+    { frames, upstream, delay }: any,
+    warmUpRequests: number,
+    { requests, seconds: took }: { requests: number; seconds: number },
+    before: CpuTime,
+    after: CpuTime,
+  ): Load {
+    const sent = warmUpRequests + requests;
+    const lost = sent - upstream.bytes / REQUEST.length;
+    const counts = Object.values(delay.buckets as Record<string, number>);
+    return {
+      rate: requests / took,
+      lost,
+      lostShare: lost / sent,
+      kernelDropped: frames.kernel_dropped,
+      userUs: (after.userUs - before.userUs) / requests,
+      systemUs: (after.systemUs - before.systemUs) / requests,
+      delayMs: (share) => percentile(share, DELAY_BUCKETS_MS, counts),
+      delayMeanMs: delay.sum_ms / delay.count,
+    };
   }
 
   /** Has the clients send, and waits for what the mirror still has to deliver. */
@@ -291,13 +321,51 @@ export async function measureLive(figures: Figures, options: LiveOptions): Promi
   ];
   if (!canShard) figures.leaveOut("(c) with one shard only: this program has no --threads");
   try {
-    for (const shards of canShard ? SHARDS : [1]) {
+    if (options.hasStalled) await measureStalled(figures, lab, options, servers);
+    for (const shards of canShard && options.hasLive ? SHARDS : options.hasLive ? [1] : []) {
       for (const mode of MODES) await measureSetup(figures, lab, { mode, shards }, options, floor, burst);
     }
   } finally {
     for (const started of servers) await started.stop();
     await new Child([join(REPOSITORY, "scripts/lab"), "down"], "ignore", { LAB_PREFIX: PREFIX }).ends();
   }
+}
+
+/**
+ * The endpoint's throughput and delay beside a further destination that is stalled, to those without: of two programs
+ * that see the same load at the same time.
+ */
+async function measureStalled(
+  figures: Figures,
+  lab: LiveLab,
+  options: LiveOptions,
+  servers: Awaited<ReturnType<typeof startServer>>[],
+): Promise<void> {
+  const script = join(import.meta.dir, "stalled.ts");
+  const command = [process.execPath, script, ENDPOINT_HOST, String(STALLED_PORT)];
+  servers.push(await startServer(command, STALLED_PORT, inNamespace("replay")));
+  const alone: Setup = { mode: "http", shards: 1 };
+  const beside: Setup = { ...alone, index: 1, flags: ["--also", `${ENDPOINT_HOST}:${STALLED_PORT}`] };
+  const [seconds, warmUpSeconds] = options.quick ? [0.3, 0.1] : [MEASURED_SECONDS, WARM_UP_SECONDS];
+  const add = (what: string, unit: string, value: number) => figures.add("f", what, unit, value);
+  for (let run = 0; run < options.runs; run++) {
+    // The one that captures first has an advantage.
+    const setups = run % 2 === 0 ? [alone, beside] : [beside, alone];
+    const loads = await lab.loads(setups, STALLED_RATE, seconds, warmUpSeconds);
+    const [one, other] = (run % 2 === 0 ? loads : loads.toReversed()) as [Load, Load];
+    add("delay alone, mean", "ms", one.delayMeanMs);
+    add("delay beside it, mean", "ms", other.delayMeanMs);
+    add("delay beside it, mean, to that alone", "×", other.delayMeanMs / one.delayMeanMs);
+    add("delay beside it, p50, to that alone", "×", other.delayMs(0.5) / one.delayMs(0.5));
+    add("delay beside it, p99, to that alone", "×", other.delayMs(0.99) / one.delayMs(0.99));
+    add("requests/s forwarded beside it, to those alone", "×", forwarded(other) / forwarded(one));
+    add("lost alone", "requests", one.lost);
+    add("lost beside it", "requests", other.lost);
+  }
+}
+
+function forwarded({ rate, lostShare }: Load): number {
+  return rate * (1 - lostShare);
 }
 
 async function measureSetup(

@@ -2,6 +2,7 @@
  * What --admin serves: pages over what the main thread saw at its last look, made when they are asked for. Shards know
  * nothing of it.
  */
+import { addressName } from "../address.ts";
 import type { Config } from "../config.ts";
 import { RefusalError } from "../errors.ts";
 import { Counters } from "../observe/counters.ts";
@@ -30,7 +31,7 @@ export class Admin {
   ) {
     if (config.admin === undefined) throw new RefusalError("Cannot serve anything: --admin names no address");
     this.startedMs = now();
-    this.look = nothingSeen(this.startedMs);
+    this.look = nothingSeen(this.startedMs, config.also.map(addressName));
     this.server = new AdminServer(config.admin, this.routes(), now);
   }
 
@@ -78,10 +79,10 @@ export class Admin {
   }
 }
 
-function nothingSeen(timeMs: number): Look {
+function nothingSeen(timeMs: number, further: readonly string[]): Look {
   return {
     timeMs,
-    counters: new Counters().snapshot(),
+    counters: new Counters(further).snapshot(),
     gauges: together([]),
     isInterfaceUp: true,
     lastFrameMs: timeMs,

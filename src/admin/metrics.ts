@@ -51,7 +51,14 @@ type Tree = { readonly [name: string]: number | Tree };
 
 /** The page's text. */
 export function metricsText(view: View): string {
-  return metrics(view).map(textOf).join("");
+  let known = words.get(view.config);
+  if (known === undefined) {
+    known = new Map();
+    words.set(view.config, known);
+  }
+  let text = "";
+  for (const each of metrics(view)) text += textOf(each, known);
+  return text;
 }
 
 /** All of them, in the order of the page. */
@@ -178,17 +185,18 @@ function ofProcess({ process: figures, config }: View): Metric[] {
 }
 
 /**
- * What stands before each value of a metric, by its name: a page is made once a second, too seldom for the compiler, and
+ * What stands before each value of a metric, by its name, for each run: a page is made once a second, too seldom for the compiler, and
  * half of its time went into the same words again.
  */
-const words = new Map<string, readonly string[]>();
+const words = new WeakMap<View["config"], Words>();
+type Words = Map<string, readonly string[]>;
 
-function textOf(metric: Metric): string {
+function textOf(metric: Metric, known: Words): string {
   const { name, samples } = metric;
-  let before = words.get(name);
+  let before = known.get(name);
   if (before === undefined) {
     before = wordsOf(metric);
-    words.set(name, before);
+    known.set(name, before);
   }
   let text = "";
   for (let i = 0; i < samples.length; i++) text += before[i]! + samples[i]!.value;

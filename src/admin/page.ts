@@ -41,12 +41,18 @@ function rowsHtml(status: Status): string {
 
 /** A row for each value, by its path in /status. */
 function leavesHtml(path: string, value: unknown): string {
-  if (typeof value === "object" && value !== null && !Array.isArray(value))
+  if (hasParts(value))
     return Object.entries(value)
       .map(([name, inner]) => leavesHtml(`${path}.${name}`, inner))
       .join("");
   const shown = Array.isArray(value) ? value.join(", ") : String(value ?? "–");
   return `<tr><th scope="row">${escaped(path)}</th><td data-path="${escaped(path)}">${escaped(shown)}</td></tr>`;
+}
+
+/** Whether it is shown by its parts: a list of words or numbers is one value. */
+function hasParts(value: unknown): value is object {
+  if (Array.isArray(value)) return value.some(hasParts);
+  return typeof value === "object" && value !== null;
 }
 
 function escaped(text: string): string {

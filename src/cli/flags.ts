@@ -2,10 +2,11 @@
  * The flags, declared in one place: values, environment variables, defaults, and what --help says. A flag beats its
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
-import type { ForwardAddress } from "../address.ts";
+import type { ForwardAddress, ListenAddress } from "../address.ts";
+import { IGNORE_FORMS, type IgnoreRule, parseIgnoreRule } from "../compare/ignore.ts";
 import { HTTP2_WAYS, type Http2Way, type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
+import { parseRedactRule, REDACT_FORMS, type RedactRule } from "../redact/rules.ts";
 import { forwardAddress } from "./forward-address.ts";
-import type { ListenAddress } from "../address.ts";
 import { type Encapsulation, ENCAPSULATIONS } from "../decode/tunnel.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../observe/log.ts";
 import type { Field, Rewrite } from "../policy/head-edits.ts";
@@ -19,6 +20,8 @@ import {
   headerName,
   oneOf,
   path,
+  percent,
+  readBy,
   rewrite,
   rule,
   rustLog,
@@ -382,6 +385,59 @@ export const flags = {
     default: 8,
     help: "of --record: files of the ring (of each thread)",
   }),
+  compare: {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "compare the endpoint's responses with production's, whose direction the mirror must bring too",
+  } as SwitchFlag,
+  "compare-sample": single({
+    value: percent,
+    hint: "PERCENT",
+    default: 1,
+    defaultText: "100%",
+    help: "compare the responses to so many of the requests, taken at random",
+  }),
+  "max-compare-bytes": single({
+    value: wholeNumber(0, 1 << 26),
+    hint: "BYTES",
+    default: 1 << 20,
+    help: "bodies of responses that are longer are compared by their digest",
+  }),
+  ignore: {
+    kind: "list",
+    value: readBy(IGNORE_FORMS, parseIgnoreRule),
+    hint: "RULE",
+    default: [],
+    defaultText: "volatile fields",
+    help: `what is no difference: ${IGNORE_FORMS}; may be given more than once`,
+  } as ListFlag<IgnoreRule>,
+  differences: single<string | undefined>({
+    value: path,
+    hint: "FILE",
+    default: undefined,
+    help: "write each difference as one JSON line, 1000 a minute at most",
+  }),
+  "fail-on-differences": {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "exit status 3 if responses differed",
+  } as SwitchFlag,
+  redact: {
+    kind: "list",
+    value: readBy(REDACT_FORMS, parseRedactRule),
+    hint: "RULE",
+    default: [],
+    defaultText: "the usual names",
+    help: `what is blotted out as well in all that is written: ${REDACT_FORMS}; may be given more than once`,
+  } as ListFlag<RedactRule>,
+  "no-redact": {
+    kind: "switch",
+    value: yesOrNo,
+    default: false,
+    help: "blot nothing out",
+  } as SwitchFlag,
   libpcap: single<string | undefined>({
     value: path,
     hint: "PATH",
@@ -475,6 +531,6 @@ export function originalVariables(flag: Flag<unknown>): string[] {
 /** The default in words; empty: there is nothing to be said. */
 export function defaultOf(flag: Flag<unknown>): string {
   if (flag.kind === "switch") return "off";
-  if (flag.kind === "list") return "none";
+  if (flag.kind === "list") return flag.defaultText ?? "none";
   return flag.defaultText ?? (flag.default === undefined ? "none" : String(flag.default));
 }

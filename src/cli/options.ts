@@ -63,6 +63,9 @@ export function readRequest(argv: string[], env: Env): Request {
   return { kind: "run", config: readConfig(given, args._, env) };
 }
 
+/** What citty takes for the opposite of the flag whose name follows. */
+const NEGATION = "--no-";
+
 const cittyArgs: ArgsDef = {
   ...Object.fromEntries(
     flagTable.map(([name, { kind }]) => [name, { type: kind === "switch" ? "boolean" : "string" }]),
@@ -90,7 +93,9 @@ function takeLists(argv: string[]): Parts {
     const kind = argument.startsWith("-") && argument !== "-" ? kindOf(written) : "argument";
     if (kind === "switch" && value !== undefined)
       throw new UsageError(`Cannot use ${argument}: ${written} takes no value`);
-    if (kind === "list") {
+    if (kind === "switch" && written.startsWith(NEGATION)) {
+      parts.given.set(written.slice(2) as FlagName, ["yes"]);
+    } else if (kind === "list") {
       const name = written.slice(2) as FlagName;
       parts.given.set(name, [...(parts.given.get(name) ?? []), value ?? argv[++i] ?? ""]);
     } else {
@@ -126,6 +131,7 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   const interfaceName = read === undefined ? rest[0]! : undefined;
   if (interfaceName === "")
     throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
+  requireCompare(chosen);
   if (chosen.also.length > ALSO_MAX)
     throw new UsageError(`Cannot use --also ${chosen.also.length} times: ${ALSO_MAX} is the most`);
   const alsoNames = chosen.also.map(addressName);
@@ -153,6 +159,13 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
     gapTimeoutMs: chosen.gapTimeoutMs ?? (read === undefined || chosen.follow ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen.logFormat ?? (isatty(2) ? "pretty" : "plain"),
   };
+}
+
+/** Throws UsageError where something is asked for that only comparing brings, or cannot be had. */
+function requireCompare({ compare, mode, differences, failOnDifferences }: FlagValues): void {
+  if (compare && mode !== "http") throw new UsageError("Cannot use --compare: it needs --mode http");
+  const asking = differences !== undefined ? "--differences" : failOnDifferences ? "--fail-on-differences" : undefined;
+  if (asking !== undefined && !compare) throw new UsageError(`Cannot use ${asking}: it needs --compare`);
 }
 
 /** The savefiles' paths; undefined: none are read. Throws UsageError. */

@@ -44,6 +44,6 @@ export function usage(): string {
     "  vxlan-to-http --read mirror.pcap 42 80 [::1]:8080",
     "  ssh replay tcpdump -U -w - udp port 4789 | vxlan-to-http --read - 42 80 localhost:8080",
     "",
-    "Exit status: 0 done, 1 the machine refused or, with --read, not all could be forwarded, 2 wrong usage.",
+    "Exit status: 0 done, 1 the machine refused or, with --read, not all could be forwarded, 2 wrong usage, 3 responses differed.",
   ].join("\n");
 }

@@ -68,6 +68,20 @@ export function wholeNumberOrOff(min: number, max: number): Value<number> {
   };
 }
 
+/** A share of all, as so many percent: from 0 to 1. */
+export const percent: Value<number> = {
+  accepts: "a percentage from 0 to 100, such as 10 or 0.5%",
+  parse(text) {
+    const number = /^\d{1,3}(\.\d{1,9})?%?$/.test(text) ? parseFloat(text) : NaN;
+    return number <= 100 ? number / 100 : undefined;
+  },
+};
+
+/** What another room reads by a function of its own. */
+export function readBy<T>(accepts: string, parse: (text: string) => T | undefined): Value<T> {
+  return { accepts, parse };
+}
+
 const FACTOR_MIN = 0.001;
 const FACTOR_MAX = 1000;
 

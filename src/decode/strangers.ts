@@ -12,6 +12,14 @@ export class Strangers {
    */
   readonly ports = new Map<number, number>();
 
+  /** As it is now. */
+  copy(): Strangers {
+    const copy = new Strangers();
+    for (const [vni, frames] of this.vnis) copy.vnis.set(vni, frames);
+    for (const [port, segments] of this.ports) copy.ports.set(port, segments);
+    return copy;
+  }
+
   countVni(vni: number): void {
     count(this.vnis, vni);
   }

@@ -34,6 +34,8 @@ import { FrameProgram, IPV4_PLAIN, type Layer, VERSION_MASK, type Version } from
 export interface MirrorFilterOptions extends Mirror {
   /** A {@link LinkType}: the capture handle's. */
   readonly linkType: number;
+  /** Accepts what servers say as well. */
+  readonly takesServer?: boolean;
 }
 
 /** What an accepted frame is cut to: nothing; the handle's own snapshot length is smaller. */
@@ -208,10 +210,14 @@ class Filter extends FrameProgram {
 
   /** A is one of these. */
   private requireOneOf(values: readonly number[], otherwise: Label): void {
+    const isOurs = this.code.label();
+    this.jumpIfOneOf(values, isOurs, otherwise);
+    this.code.place(isOurs);
+  }
+
+  private jumpIfOneOf(values: readonly number[], isOurs: Label, otherwise: Label): void {
     const { code } = this;
-    const isOurs = code.label();
     values.forEach((value, i) => code.jumpIf("equal", value, isOurs, i === values.length - 1 ? otherwise : undefined));
-    code.place(isOurs);
   }
 
   /** What is no datagram is not the mirror's: the header lies within the packet, and its length holds it. */
@@ -244,13 +250,26 @@ class Filter extends FrameProgram {
       if (word !== middle.endWord && !middle.within.includes(word)) code.store(word);
   }
 
+  /** The client's segments go to one of our ports; the server's, where those are wanted, come from one. */
+  private requirePort(tcpBase: number): void {
+    const { code, inner } = this;
+    const { ports, takesServer } = this.options;
+    this.read("half", tcpBase + tcp.DESTINATION_PORT_OFFSET);
+    if (takesServer !== true) return this.requireOneOf(ports, inner.otherwise);
+    const [isOurs, mayBeServers] = [code.label(), code.label()];
+    this.jumpIfOneOf(ports, isOurs, mayBeServers);
+    code.place(mayBeServers);
+    this.read("half", tcpBase + tcp.SOURCE_PORT_OFFSET);
+    this.jumpIfOneOf(ports, isOurs, inner.otherwise);
+    code.place(isOurs);
+  }
+
   protected override atTcp(): void {
     const { code, inner } = this;
     const tcpBase = inner.base + ipv4.HEADER_LEN;
     this.requireTcpHeader(tcpBase);
     const isHeader = code.label();
-    this.read("half", tcpBase + tcp.DESTINATION_PORT_OFFSET);
-    this.requireOneOf(this.options.ports, inner.otherwise);
+    this.requirePort(tcpBase);
     this.read("byte", tcpBase + tcp.DATA_OFFSET_OFFSET);
     // The upper four bits, in words.
     code.compute("and", 0xf0);

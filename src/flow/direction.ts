@@ -123,6 +123,7 @@ export abstract class Direction {
         if (first === null) break;
         this.pending!.remove(first);
         this.consume(owner, first);
+        if (acknowledgment !== null) this.noteAck(owner, acknowledgment);
         const known = Math.min(distance(sequence, side.next), length);
         overlap += known - done;
         done = known;

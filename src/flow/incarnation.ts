@@ -7,7 +7,7 @@ import type { Connection } from "./connection.ts";
 import type { Piece } from "./pending-segments.ts";
 import type { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
-import type { ResponseConsumer, StreamConsumer, StreamOrigin } from "./stream.ts";
+import type { ResponseConsumer, StreamConsumer, StreamNumbers, StreamOrigin } from "./stream.ts";
 import type { Timed } from "./time-list.ts";
 
 /** The largest window TCP can offer (RFC 7323, section 2.3): nothing of a connection lies further ahead. */
@@ -18,7 +18,7 @@ export const LATE_START_BYTES_MAX = 1 << 20;
 /** Of all of whom nothing has come but a SYN: in a flood they must cost next to nothing. */
 const NOTHING_ACKNOWLEDGED = new Acknowledgments();
 
-export class Incarnation implements StreamOrigin, Timed<Incarnation> {
+export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnation> {
   /** What its client acknowledges. */
   acks = NOTHING_ACKNOWLEDGED;
   client!: Reassembler;
@@ -27,6 +27,9 @@ export class Incarnation implements StreamOrigin, Timed<Incarnation> {
   /** Who takes the server's side; null: nobody, or it has ended. */
   response: ResponseConsumer | null = null;
   consumer: StreamConsumer | null = null;
+  /** (StreamNumbers) */
+  clientAcknowledged: number | null = null;
+  serverAcknowledged: number | null = null;
   /** The ISN of a SYN that came behind bytes: a late copy's, or another incarnation's with the same ISN. */
   synAgain: number | null = null;
   /** Another took its place: it may still get bytes, but not for long. */
@@ -61,6 +64,22 @@ export class Incarnation implements StreamOrigin, Timed<Incarnation> {
 
   get isOpen(): boolean {
     return !this.client.isEnded;
+  }
+
+  get numbers(): StreamNumbers {
+    return this;
+  }
+
+  get clientStart(): number {
+    return this.client.start;
+  }
+
+  get clientNext(): number {
+    return this.client.next;
+  }
+
+  get serverNext(): number {
+    return this.server!.next;
   }
 
   /** The client's first byte's sequence number. */
@@ -111,6 +130,7 @@ export class Incarnation implements StreamOrigin, Timed<Incarnation> {
   }
 
   noteAck(acknowledgment: number): void {
+    this.clientAcknowledged = acknowledgment;
     if (this.acks === NOTHING_ACKNOWLEDGED) this.acks = new Acknowledgments();
     this.acks.note(acknowledgment);
   }

@@ -74,9 +74,12 @@ export class ServerDirection extends Direction {
   }
 
   /**
-   * What the server acknowledges says nothing of its own numbers; those that are in order its client may acknowledge.
+   * What the server acknowledges says nothing of its own numbers, which its client may acknowledge where they are in
+   * order; but what of its client's it had read when it said this.
    */
-  protected noteAck(): void {}
+  protected noteAck(incarnation: Incarnation, acknowledgment: number): void {
+    incarnation.serverAcknowledged = acknowledgment;
+  }
 
   protected finish(incarnation: Incarnation, how: StreamEnd): void {
     const server = incarnation.server!;

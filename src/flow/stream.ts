@@ -29,12 +29,31 @@ export interface StreamConsumer extends ByteConsumer {
    * when it has been silent for as long again. Where the source waits, it stays whatever is said.
    */
   idle(): boolean;
-  /** Who takes the server's side, where that is reassembled (FlowTableOptions.reassemblesServer); it may end later. */
+  /**
+   * Who takes the server's side, where that is reassembled (FlowTableOptions.reassemblesServer); it may end later, and
+   * is told nothing where the server has said nothing.
+   */
   readonly response?: ResponseConsumer | null;
+}
+
+/** Sequence numbers of both sides, for consumers that lay them beside each other; signed 32-bit integers. */
+export interface StreamNumbers {
+  /** Of the client's first byte. */
+  readonly clientStart: number;
+  /** One past the client's last byte that was delivered or given up. */
+  readonly clientNext: number;
+  /** What the client acknowledged of the server's side with the bytes that are being delivered; null: nothing. */
+  readonly clientAcknowledged: number | null;
+  /** One past the server's last byte that was delivered or given up. */
+  readonly serverNext: number;
+  /** What the server acknowledged of the client's side with the bytes that are being delivered; null: nothing. */
+  readonly serverAcknowledged: number | null;
 }
 
 /** The incarnation as its consumer may know it. */
 export interface StreamOrigin {
+  /** Where both sides are reassembled. */
+  readonly numbers?: StreamNumbers;
   /** Addresses, ports and VNI, as {@link Segment.identity} has them. */
   readonly identity: Int32Array;
   /** The SYN was seen, so that the first byte is the connection's first. */

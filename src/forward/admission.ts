@@ -23,6 +23,8 @@ export interface Judgement {
   readonly decision: Decision;
   /** The request in a few words, for a dry run. */
   readonly example: string;
+  /** The request's target, as production saw it. */
+  readonly target: string;
   /** The head with the edits; null: it stays as it is, or is not forwarded. */
   readonly edited: Uint8Array | null;
 }
@@ -39,7 +41,8 @@ export function judge(host: AdmissionHost, policy: Policy, client: Client, head:
   const view = new HeadView(head);
   const decision = policy.decide(view, client);
   const example = host.dryRun === null ? "" : exampleOf(view);
-  return { decision, example, edited: decision.drop === null ? policy.edit(view, client) : null };
+  const { target } = view;
+  return { decision, example, target, edited: decision.drop === null ? policy.edit(view, client) : null };
 }
 
 /** Notes what a request's head says of how it is sent. */

@@ -23,6 +23,7 @@ import {
 } from "./admission.ts";
 import { Branches } from "./branches.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
+import type { ComparedStream, Exchange } from "./exchange.ts";
 import type { FurtherDestination } from "./further-destination.ts";
 import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
 import type { HttpReport } from "./http-options.ts";
@@ -96,6 +97,8 @@ export interface ConversationOwner {
   client: ProxyClient | null;
   /** It speaks another protocol than HTTP. */
   isForeign: boolean;
+  /** Where responses are compared; null: they are not. */
+  readonly response: ComparedStream | null;
   /** Policy has left out all that comes. */
   isLeftOut: boolean;
   /**
@@ -147,6 +150,11 @@ export class Conversation
   /** The request under way is dropped for this reason; null: it is not. */
   private dropping: RequestDrop | null = null;
 
+  /** What the requests are is told to this, where their responses are compared. */
+  private readonly compared: ComparedStream | null;
+  /** Of the request under way, once its head is whole. */
+  private exchange: Exchange | null = null;
+
   /** What follows an offer of another protocol; null: none is open. */
   private offer: UpgradeOffer | null = null;
   /** One was made. */
@@ -165,6 +173,7 @@ export class Conversation
   ) {
     super();
     this.counters = mode.destination.counters;
+    this.compared = stream.response;
     this.policy = mode.options.policy;
     this.framer = new RequestFramer({ maxHeaderBytes: mode.options.maxHeaderBytes }, this, step < Step.LOST);
     if (step === Step.BETWEEN) this.framer.goOnBetween();
@@ -182,6 +191,8 @@ export class Conversation
     this.hasMoved = true;
     this.timestampMs = timestampMs;
     this.take(bytes, offset, length);
+    // A response to what waits behind the offer may come before the batch is over.
+    if (this.compared !== null) this.decideOffer();
     this.mode.touch(this);
   }
 
@@ -296,6 +307,10 @@ export class Conversation
   // What the framer finds (RequestSink).
 
   proxyHeader(header: Uint8Array, client: ProxyClient | null): void {
+    if (this.compared !== null) {
+      this.compared.otherBytes(header.length);
+      if (client !== null) this.compared.client = client.address;
+    }
     if (client !== null) this.stream.client = client;
     if (this.mode.options.proxyProtocol !== "pass") return;
     this.stream.preface = header;
@@ -305,10 +320,16 @@ export class Conversation
 
   head(head: RequestHead): void {
     this.current = head;
+    if (this.compared !== null) this.exchange = this.compared.head(head.method, head.minorVersion);
     this.isUndecided = this.policy !== null;
   }
 
   bytes(bytes: Uint8Array, offset: number, length: number): void {
+    if (this.compared !== null && this.phase === Phase.FRAMING) this.compared.requestBytes(length);
+    this.takeOfRequest(bytes, offset, length);
+  }
+
+  private takeOfRequest(bytes: Uint8Array, offset: number, length: number): void {
     if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
     else if (this.phase === Phase.FRAMING && this.dropping === null) {
       if (this.isUndecided) {
@@ -327,6 +348,7 @@ export class Conversation
     requests.seen++;
     if (head.isOdd) requests.odd++;
     if (head.isIsolated) requests.isolated++;
+    this.compared?.whole(this.timestampMs);
     if (this.dropping !== null) this.dropping = ratedDrop(this.mode, this.dropping, this.timestampMs);
     if (this.branches !== null) this.branch(this.branches, head);
     if (this.isStreaming) this.pipe.endStream(head.isIsolated);
@@ -344,6 +366,7 @@ export class Conversation
     requests.seen++;
     requests.damaged++;
     requests.damage[reason]++;
+    this.compared?.damaged();
     if (this.isStreaming) this.pipe.abortStream();
     else this.discard();
     this.branches?.damaged(reason);
@@ -351,6 +374,7 @@ export class Conversation
   }
 
   skipped(length: number): void {
+    this.compared?.otherBytes(length);
     this.counters.requests.skipped_bytes += length;
   }
 
@@ -429,6 +453,7 @@ export class Conversation
     switch (this.phase) {
       case Phase.FRAMING:
         this.framer.push(bytes, offset, length);
+        this.noteStep();
         return;
       case Phase.OFFERING:
         this.holdBehindOffer(bytes, offset, length);
@@ -450,8 +475,11 @@ export class Conversation
   }
 
   private takeGap(length: number): void {
-    if (this.phase === Phase.FRAMING) this.framer.gap(length);
-    else if (this.phase === Phase.OFFERING) this.offer!.addGap(length);
+    if (this.phase === Phase.FRAMING) {
+      this.framer.gap(length);
+      this.compared?.otherBytes(length);
+      this.noteStep();
+    } else if (this.phase === Phase.OFFERING) this.offer!.addGap(length);
     else if (this.phase === Phase.BARE) this.abortBare();
     else this.http2?.gap(length);
   }
@@ -459,6 +487,11 @@ export class Conversation
   private abortBare(): void {
     this.pipe.abortBare();
     this.branches?.abortBare();
+  }
+
+  /** Out of step, what comes next of production is not known by its order. */
+  private noteStep(): void {
+    if (this.compared !== null && !this.framer.isInStep) this.compared.lost();
   }
 
   private takeEnd(): void {
@@ -475,7 +508,7 @@ export class Conversation
     const policy = this.policy!;
     const head = this.current!;
     if (!policy.readsHeads) {
-      this.bytes(bytes, offset, length);
+      this.takeOfRequest(bytes, offset, length);
       return;
     }
     const { requests } = this.mode;
@@ -483,20 +516,21 @@ export class Conversation
     const rest = head.headLength - before.length;
     const text = before + Buffer.from(bytes.buffer, bytes.byteOffset + offset, rest).toString("latin1");
     this.judgement = judge(this.mode, policy, this.knownClient(), text);
-    const { decision, edited } = this.judgement;
+    const { decision, edited, target } = this.judgement;
+    if (this.exchange !== null) this.exchange.target = target;
     this.dropping = decision.drop;
     if (this.dropping !== null) {
       this.discard();
       return;
     }
     if (edited === null) {
-      this.bytes(bytes, offset, length);
+      this.takeOfRequest(bytes, offset, length);
       return;
     }
     if (this.request !== null) requests.freeBytes(this.request);
     head.headLength = edited.length;
-    this.bytes(edited, 0, edited.length);
-    if (rest < length) this.bytes(bytes, offset + rest, length - rest);
+    this.takeOfRequest(edited, 0, edited.length);
+    if (rest < length) this.takeOfRequest(bytes, offset + rest, length - rest);
   }
 
   private hold(bytes: Uint8Array, offset: number, length: number): void {
@@ -564,6 +598,7 @@ export class Conversation
   /** The request under way is whole, and is not forwarded. */
   private drop(reason: RequestDrop): void {
     countDropped(this.mode, reason, this.judgement);
+    this.exchange?.notForwarded();
     this.discard();
   }
 
@@ -584,6 +619,10 @@ export class Conversation
   /** A request is about to be forwarded. False: it is dropped, for {@link dropping}. */
   private admit(request: Request, head: RequestHead): boolean {
     describe(request, head);
+    const { exchange } = this;
+    request.exchange = exchange;
+    if (exchange !== null && exchange.target === "")
+      exchange.target = this.mode.requests.targetOf(request, head.headLength);
     if (mayPass(this.mode, this.timestampMs)) return true;
     this.dropping = "rate_limit";
     return false;
@@ -597,6 +636,7 @@ export class Conversation
 
   private reset(): void {
     this.current = null;
+    this.exchange = null;
     this.isAdmitted = false;
     this.isUndecided = false;
     this.judgement = null;

@@ -22,6 +22,8 @@ export class FurtherDestination implements PipeHost {
   readonly waiters = new AgeList<Waiter>();
   /** Nobody needs to know which pipes wait: what comes to a destination whose memory is full is dropped. */
   readonly isTight = false;
+  /** The endpoint's responses alone are compared. */
+  readonly comparison = null;
   /** Pipes that have nothing to do, the one that has been idle longest first; since memory is tight. */
   readonly idle = new AgeList<Waiter>();
 

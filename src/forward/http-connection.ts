@@ -5,6 +5,7 @@
 import { ResponseFramer } from "../http/response-framer.ts";
 import type { ResponseSink } from "../http/response-sink.ts";
 import type { Destination } from "./destination.ts";
+import type { Recorder } from "./exchange.ts";
 import type { Carrier } from "./keep-alive.ts";
 import type { Request } from "./request.ts";
 import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
@@ -30,7 +31,7 @@ export interface ConnectionOwner {
 
 export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
   readonly upstream: Upstream;
-  private readonly responses = new ResponseFramer(this);
+  private readonly responses: ResponseFramer;
   /** Requests that were written. */
   requests = 0;
   /** Responses that are complete. */
@@ -51,7 +52,10 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
   constructor(
     private readonly destination: Destination,
     private owner: ConnectionOwner | null,
+    /** Keeps the responses that are compared; null: none is. */
+    readonly recorder: Recorder | null,
   ) {
+    this.responses = new ResponseFramer(this, recorder);
     this.upstream = destination.connect(this);
     this.upstream.mayEnd = true;
   }
@@ -95,6 +99,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
    */
   leave(hasUnresponded: boolean, finDelayMs = 0): number {
     this.owner = null;
+    this.recorder?.discard();
     this.destination.keepAlive.left(this);
     this.upstream.detach();
     const unsentBytes = hasUnresponded ? this.upstream.discard() : 0;
@@ -110,6 +115,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
 
   received(bytes: Uint8Array): void {
     if (this.isBare) return;
+    this.recorder?.received(this.destination.now(), this.upstream.writtenMs);
     this.responses.push(bytes, 0, bytes.length);
     this.owner?.received();
   }
@@ -132,6 +138,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     if (!this.isBare && how === "closed") this.responses.end();
     const { owner } = this;
     this.owner = null;
+    this.recorder?.discard();
     owner?.over(how, unsentBytes);
   }
 

@@ -9,6 +9,7 @@ import { Deadlines } from "../memory/deadlines.ts";
 import { DryRun } from "../policy/dry-run.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Destination } from "./destination.ts";
+import type { ResponseComparison } from "./exchange.ts";
 import { FurtherDestination } from "./further-destination.ts";
 import type { HttpOptions, HttpReport } from "./http-options.ts";
 import { HttpStream, type StreamHost } from "./http-stream.ts";
@@ -74,6 +75,8 @@ export class HttpMode implements StreamOpener, StreamHost {
     /** The capture's. */
     private readonly clock: { readonly nowMs: number },
     further: readonly Destination[] = [],
+    /** Null: responses are not compared. */
+    readonly comparison: ResponseComparison | null = null,
   ) {
     this.dryRun = options.policy?.isDryRun === true ? new DryRun() : null;
     const shareBytes = Math.max(destination.memory.budget.limitBytes * REQUEST_SHARE_MAX, SMALL_REQUEST_BYTES);

@@ -6,6 +6,7 @@ import type { StreamConsumer, StreamEnd, StreamOrigin } from "../flow/stream.ts"
 import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { Cost } from "../memory/budget.ts";
 import { Conversation, type ConversationHost, type ConversationOwner, Step } from "./conversation.ts";
+import type { ComparedStream } from "./exchange.ts";
 
 /** What all client connections share. */
 export interface StreamHost extends ConversationHost {
@@ -16,6 +17,8 @@ export interface StreamHost extends ConversationHost {
 export class HttpStream implements StreamConsumer, ConversationOwner {
   private conversation: Conversation | null = null;
   private step: number;
+  /** Null: its responses are not compared. (StreamConsumer: who takes the server's side) */
+  readonly response: ComparedStream | null;
   /** Of a request that was lost with its conversation: what of its body is still to come. */
   private bodyLeft = 0;
   /** What a PROXY protocol header has told, for the conversations after the one that read it. */
@@ -31,6 +34,7 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
     readonly origin: StreamOrigin,
   ) {
     this.step = origin.hasSyn ? Step.START : Step.LOST;
+    this.response = mode.comparison === null ? null : mode.comparison.openStream(origin);
   }
 
   data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
@@ -41,8 +45,11 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
 
   gap(length: number): void {
     if (this.conversation !== null) this.conversation.gap(length);
-    else if (this.step >= Step.LOST) this.bodyLeft = Math.max(this.bodyLeft - length, 0);
-    else if (this.begin() !== null) this.conversation!.gap(length);
+    else if (this.step >= Step.LOST) {
+      this.bodyLeft = Math.max(this.bodyLeft - length, 0);
+      this.response?.otherBytes(length);
+    } else if (this.begin() !== null) this.conversation!.gap(length);
+    else this.response?.otherBytes(length);
   }
 
   end(how: StreamEnd): void {
@@ -64,6 +71,7 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   /** Counts bytes that nothing can be done with. */
   countDeaf(length: number): void {
     const { requests, foreign, streams } = this.mode.destination.counters;
+    this.response?.otherBytes(length);
     if (this.isLeftOut) streams.dropped_bytes += length;
     else if (this.isForeign) foreign.discarded_bytes += length;
     else requests.skipped_bytes += length;
@@ -79,10 +87,14 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
     if (this.step === Step.DEAF) return null;
     if (!this.mode.makeRoom(Cost.STREAM + Cost.UPSTREAM, null)) {
       // Of what was lost with it one request is told; where the next begins is not known.
-      if (this.step < Step.LOST) this.mode.countLost();
+      if (this.step < Step.LOST) {
+        this.mode.countLost();
+        this.response?.dropped();
+      }
       this.step = Step.BEHIND_LOSS;
       return null;
     }
+    this.response?.restart(this.step >= Step.LOST);
     this.conversation = new Conversation(this.mode, this, this.step, this.bodyLeft);
     return this.conversation;
   }

@@ -16,6 +16,7 @@ import type { AgeList } from "../memory/age-list.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { ByteQueue } from "./byte-queue.ts";
 import type { RequestDrop } from "./counters.ts";
+import type { ResponseComparison } from "./exchange.ts";
 import { HttpConnection, type ConnectionOwner } from "./http-connection.ts";
 import type { Destination } from "./destination.ts";
 import type { HttpOptions } from "./http-options.ts";
@@ -58,6 +59,8 @@ export interface PipeHost {
   readonly options: HttpOptions;
   readonly requests: RequestPool;
   readonly load: Load;
+  /** Null: responses are not compared. */
+  readonly comparison: ResponseComparison | null;
   /** Pipes whose requests wait for their turn; since memory is tight. */
   readonly waiters: AgeList<Waiter>;
   readonly isTight: boolean;
@@ -140,6 +143,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.queue.push(request);
     this.queue.inFlight = 1;
     this.streaming = request;
+    this.noteWanted(request, connection);
     connection.send(request, false);
     this.note();
   }
@@ -302,7 +306,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   }
 
   private open(): HttpConnection {
-    const connection = new HttpConnection(this.mode.destination, this);
+    const connection = new HttpConnection(this.mode.destination, this, this.mode.comparison?.newRecorder() ?? null);
     const { preface } = this;
     if (preface !== null) connection.upstream.write(preface, 0, preface.length, this.mode.destination.tickedMs, true);
     return connection;
@@ -312,7 +316,13 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     if (request.long !== null) request.isStreamed = true;
     request.tries++;
     this.queue.inFlight++;
+    this.noteWanted(request, connection);
     connection.send(request);
+  }
+
+  /** Of several in flight, all responses are kept: those that nobody wants are let go when they are complete. */
+  private noteWanted(request: Request, { recorder }: HttpConnection): void {
+    if (recorder !== null) recorder.isWanted = request.exchange !== null || this.queue.inFlight > 1;
   }
 
   /** A time limit is reached (Deadlines). */
@@ -369,6 +379,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
       return;
     }
     this.countClass(code);
+    request.exchange?.responded(this.connection!.recorder!, code);
     request.isResponded = true;
     this.awaitedSinceMs = this.mode.destination.tickedMs;
     if (this.streaming !== request) this.finishWhenTaken();
@@ -386,6 +397,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
       return;
     }
     this.countClass(code);
+    request.exchange?.responded(this.connection!.recorder!, code);
     this.finishResponded();
     if (request.isDeclined) {
       // For the client it was one response of many: that connection cannot carry another.
@@ -431,6 +443,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     const { requests } = this.mode.destination.counters;
     requests.forwarded++;
     requests.answered++;
+    this.queue.at(0).exchange?.forwarded();
     this.takeFirst();
   }
 
@@ -509,10 +522,15 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
       this.owner.streamLost(reason);
     } else if (!request.wasTaken) {
       requests.dropped[reason]++;
+      request.exchange?.notForwarded();
+    } else if (request.isResponded) {
+      requests.forwarded++;
+      requests.answered++;
+      request.exchange?.forwarded();
     } else {
       requests.forwarded++;
-      if (request.isResponded) requests.answered++;
-      else responses.unanswered++;
+      responses.unanswered++;
+      request.exchange?.unanswered();
     }
     this.owesDecline ||= request.wantsUpgrade && !request.isDeclined;
     this.mode.requests.giveBack(request);
@@ -527,8 +545,10 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
       if (request.wasTaken) {
         requests.forwarded++;
         responses.unanswered++;
+        request.exchange?.unanswered();
       } else {
         requests.dropped[reason]++;
+        request.exchange?.notForwarded();
       }
       this.mode.requests.giveBack(request);
     }

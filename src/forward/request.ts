@@ -1,7 +1,9 @@
 /** A request on its way to a destination, and the pool that requests come from. */
+import { LF } from "../http/chars.ts";
 import { costOf } from "../memory/array-pool.ts";
 import { Cost } from "../memory/budget.ts";
 import { ARRAY_BYTES_MAX, ByteQueue } from "./byte-queue.ts";
+import type { Exchange } from "./exchange.ts";
 import { copyBytes, type HeldMemory } from "./held-memory.ts";
 
 /** Requests that are kept to be used again: one that was used just now is still in the processor's cache. */
@@ -46,6 +48,8 @@ export class Request {
   wasTaken = false;
   /** Its response is complete, but not all of it was taken yet. */
   isResponded = false;
+  /** Where its response is compared with production's; null: it is not. */
+  exchange: Exchange | null = null;
 
   /** Requests with the same {@link bytes}, which each of them charges to its destination's memory; null: no other has. */
   holders: Holders | null = null;
@@ -76,6 +80,7 @@ export class RequestPool {
     request.isStreamed = false;
     request.wasTaken = false;
     request.isResponded = false;
+    request.exchange = null;
     this.memory.take(request.bytes === NOTHING ? Cost.REQUEST : Cost.REQUEST + costOf(request.bytes));
     return request;
   }
@@ -153,6 +158,16 @@ export class RequestPool {
     return Buffer.from(held.buffer, held.byteOffset, held.length).toString("latin1");
   }
 
+  /** Its target, blanks in it included; at least `headLength` bytes are held. */
+  targetOf({ long, bytes }: Request, headLength: number): string {
+    const head = long === null ? bytes : long.beginning(headLength);
+    const end = head.indexOf(LF);
+    const line = Buffer.prototype.latin1Slice.call(head, 0, end < 0 ? headLength : end).trimEnd();
+    const from = line.indexOf(" ") + 1;
+    const to = line.lastIndexOf(" ");
+    return line.slice(from, to > from ? to : undefined);
+  }
+
   /** Moves what is held in one array to where there may be several. */
   makeLong(request: Request): void {
     if (request.long !== null) return;
@@ -185,6 +200,7 @@ export class RequestPool {
   giveBack(request: Request): void {
     if (request.holders !== null) this.leaveShared(request, request.holders);
     const isSpare = this.spare.length < SPARE_MAX;
+    request.exchange = null;
     if (isSpare && request.long === null && request.bytes.length <= SPARE_ARRAY_BYTES_MAX) {
       request.length = 0;
       this.memory.giveBack(request.bytes === NOTHING ? Cost.REQUEST : Cost.REQUEST + costOf(request.bytes));

@@ -12,6 +12,7 @@
 import { CR, EQUALS, HEX_VALUE, HTAB, LF, NUL, SEMICOLON, SP, TOKEN_CHAR } from "./chars.ts";
 import { HeaderSection } from "./header-section.ts";
 import { MALFORMED, MORE, TOO_LONG } from "./outcome.ts";
+import type { ResponseTap } from "./response-sink.ts";
 
 const SIZE_START = 0;
 const SIZE = 1;
@@ -40,8 +41,11 @@ export class ChunkedBody {
   private lineBytesMax = 0;
   private readonly trailer: HeaderSection;
 
-  /** `isLenient`: it is a response's, and read as leniently as curl reads it. */
-  constructor(private readonly isLenient: boolean) {
+  /** `isLenient`: it is a response's, and read as leniently as curl reads it. `tap`: who wants its data; null: nobody. */
+  constructor(
+    private readonly isLenient: boolean,
+    private readonly tap: ResponseTap | null = null,
+  ) {
     this.trailer = new HeaderSection(isLenient);
   }
 
@@ -80,6 +84,7 @@ export class ChunkedBody {
       } else if (this.state === DATA) {
         const taken = Math.min(this.size, end - at);
         this.size -= taken;
+        if (this.tap !== null) this.tap.body(bytes, at, at + taken);
         at += taken;
         if (this.size === 0) this.state = DATA_RETURN;
       } else if (this.state === TRAILER) {

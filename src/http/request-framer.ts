@@ -212,6 +212,11 @@ export class RequestFramer {
     return this.state === BETWEEN || this.state === START || (this.state === OPENING && this.openingLength === 0);
   }
 
+  /** Where the next request begins is known, or will be when the one under way ends. */
+  get isInStep(): boolean {
+    return this.state < LOST;
+  }
+
   /** A request, or what may become one, is under way and was not told to be damaged. */
   get hasRequest(): boolean {
     return this.isUnderWay && !this.isDamaged;

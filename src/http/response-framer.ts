@@ -1,12 +1,13 @@
 /**
  * From what an endpoint sends to its responses. https://www.rfc-editor.org/rfc/rfc9112#section-6.3
- * Only where a response ends is looked for, as leniently as curl does. Bodies are passed over; nothing is kept.
+ * Only where a response ends is looked for, as leniently as curl does. Bodies are passed over; nothing is kept. Whoever
+ * wants to keep something has a tap.
  */
 import { CR, LF } from "./chars.ts";
 import { ChunkedBody } from "./chunked-body.ts";
 import { Coding, HeaderSection } from "./header-section.ts";
 import { DONE, MORE } from "./outcome.ts";
-import type { ResponseSink } from "./response-sink.ts";
+import type { ResponseSink, ResponseTap } from "./response-sink.ts";
 import { StatusLine } from "./status-line.ts";
 
 /**
@@ -38,6 +39,8 @@ export class ResponseFramer {
   private chunked: ChunkedBody | null = null;
   /** Bytes of the status line and header section so far. */
   private headLength = 0;
+  /** Where the status line lies that was read in this push, and not told to the tap; -1: none. */
+  private lineAt = -1;
   /** Of the body of known length, what is still to come. */
   private remaining = 0;
   /** The methods of the requests that were sent and not answered yet. */
@@ -45,7 +48,11 @@ export class ResponseFramer {
   /** Of each of these, the request's minor version. */
   private readonly expectedMinor: number[] = [];
 
-  constructor(private readonly sink: ResponseSink) {}
+  /** `tap`: null where nobody wants to know what responses are made of. */
+  constructor(
+    private readonly sink: ResponseSink,
+    private readonly tap: ResponseTap | null = null,
+  ) {}
 
   /** A request of this method and minor version was sent, or is about to be. */
   expect(method: string, minorVersion = 1): void {
@@ -58,6 +65,22 @@ export class ResponseFramer {
     const end = offset + length;
     let at = offset;
     while (at < end) at = this.step(bytes, at, end);
+  }
+
+  /**
+   * The next `length` bytes are missing; the response under way, if there is one, is damaged. False: where the next one
+   * begins is not known, and nothing that comes is looked at.
+   */
+  gap(length: number): boolean {
+    if (this.state === BODY && length <= this.remaining) {
+      this.remaining -= length;
+      if (this.remaining === 0) this.complete(this.isPersistent);
+      return true;
+    }
+    if (this.state === UNTIL_CLOSE || this.state === OVER) return true;
+    if (this.state === CHUNKED && this.chunked!.skip(length)) return true;
+    this.state = OVER;
+    return false;
   }
 
   /** The endpoint has closed its side. A response that does not end with that is left incomplete. */
@@ -76,6 +99,7 @@ export class ResponseFramer {
         this.state = this.expected.length === 0 ? UNSOLICITED : LINE;
         this.headLength = 0;
         this.line.begin();
+        if (this.tap !== null && this.state === LINE) this.tap.begin(at);
         return at;
       case LINE:
       case UNSOLICITED:
@@ -83,9 +107,12 @@ export class ResponseFramer {
       case FIELDS:
         return this.readFields(bytes, at, end);
       case BODY:
-        return this.skipBody(at, end);
+        return this.skipBody(bytes, at, end);
       case CHUNKED:
         return this.readChunked(bytes, at, end);
+      case UNTIL_CLOSE:
+        this.tap?.body(bytes, at, end);
+        return end;
       default:
         return end;
     }
@@ -94,6 +121,11 @@ export class ResponseFramer {
   private readLine(bytes: Uint8Array, at: number, end: number): number {
     const stop = this.line.feed(bytes, at, this.headEnd(at, end));
     this.headLength += stop - at;
+    if (this.tap !== null && this.state === LINE) {
+      // What follows in this push is told with it.
+      if (this.line.outcome === DONE && stop < end) this.lineAt = at;
+      else this.tap.head(bytes, at, stop);
+    }
     if (this.line.outcome === DONE) {
       if (this.state === UNSOLICITED) {
         this.state = OVER;
@@ -111,6 +143,10 @@ export class ResponseFramer {
   private readFields(bytes: Uint8Array, at: number, end: number): number {
     const stop = this.fields.feed(bytes, at, this.headEnd(at, end));
     this.headLength += stop - at;
+    if (this.tap !== null) {
+      this.tap.head(bytes, this.lineAt < 0 ? at : this.lineAt, stop);
+      this.lineAt = -1;
+    }
     if (this.fields.outcome === DONE) return this.endHead(stop, end);
     return this.fields.outcome !== MORE || stop < end ? this.fail(end) : stop;
   }
@@ -136,7 +172,7 @@ export class ResponseFramer {
       this.complete(this.isPersistent);
     } else if (transferCoding === Coding.CHUNKED) {
       this.state = CHUNKED;
-      this.chunked ??= new ChunkedBody(true);
+      this.chunked ??= new ChunkedBody(true, this.tap);
       this.chunked.begin(RESPONSE_HEAD_BYTES_MAX);
     } else if (contentLength === 0) {
       this.complete(this.isPersistent);
@@ -149,9 +185,10 @@ export class ResponseFramer {
     return at;
   }
 
-  private skipBody(at: number, end: number): number {
+  private skipBody(bytes: Uint8Array, at: number, end: number): number {
     const taken = Math.min(this.remaining, end - at);
     this.remaining -= taken;
+    if (this.tap !== null) this.tap.body(bytes, at, at + taken);
     if (this.remaining === 0) this.complete(this.isPersistent);
     return at + taken;
   }

@@ -1,3 +1,13 @@
+/** Takes what responses are made of, where somebody wants it. Bytes are valid until the call returns. */
+export interface ResponseTap {
+  /** A response begins with the byte at `at` of the push under way; interim ones (1xx) too. */
+  begin(at: number): void;
+  /** Bytes of its status line and header section. */
+  head(bytes: Uint8Array, from: number, to: number): void;
+  /** Bytes of its body, without the transfer coding. */
+  body(bytes: Uint8Array, from: number, to: number): void;
+}
+
 /** What the response framer tells. */
 export interface ResponseSink {
   /** A response's status line was read; 1xx ones too. */

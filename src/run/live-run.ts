@@ -6,6 +6,7 @@ import { guardPort } from "../capture/port-guard.ts";
 import type { Config } from "../config.ts";
 import { tunnelPort } from "../decode/tunnel.ts";
 import type { Counters } from "../observe/counters.ts";
+import type { ComparisonReport } from "../observe/comparison-report.ts";
 import type { Log } from "../observe/log.ts";
 import { type Surroundings, vniName } from "../observe/problems.ts";
 import type { RunReport } from "../observe/report.ts";
@@ -23,6 +24,8 @@ export class LiveRun implements Watched {
     private readonly log: Log,
     private readonly config: Config,
     private readonly interfaceState: InterfaceState,
+    /** Null: responses are not compared. */
+    private readonly comparison: ComparisonReport | null,
   ) {}
 
   /**
@@ -36,6 +39,7 @@ export class LiveRun implements Watched {
     log: Log,
     startThread: StartThread,
     stop: Stop,
+    comparison: ComparisonReport | null,
   ): Promise<LiveRun | undefined> {
     // Linux keeps it by thread, and threads inherit it.
     const hurried = hurry((refusal) => log.debug(refusal));
@@ -46,7 +50,7 @@ export class LiveRun implements Watched {
           "and speed nothing up (--threads)",
       );
     }
-    const shards = new Shards(config, counters, report, startThread);
+    const shards = new Shards(config, counters, report, startThread, (lines) => comparison?.write(lines));
     const libraryName = await shards.start(stop);
     if (libraryName === undefined) return undefined;
     const secondLook = new SecondLook(config, counters);
@@ -55,7 +59,8 @@ export class LiveRun implements Watched {
     if (guarded !== undefined && !guardPort(guarded)) log.debug(`UDP port ${guarded} has an owner already`);
     // An ordinary user may not ask for it.
     if (config.user !== undefined) await hurried;
-    return new LiveRun(shards, secondLook, report, log, config, new InterfaceState(config.interfaceName!));
+    const state = new InterfaceState(config.interfaceName!);
+    return new LiveRun(shards, secondLook, report, log, config, state, comparison);
   }
 
   /** Captures until `stop` is requested. Throws RefusalError, ShardError. */
@@ -80,6 +85,7 @@ export class LiveRun implements Watched {
   look(): Surroundings {
     const { shards, secondLook } = this;
     shards.addUp();
+    this.comparison?.update(shards.tallies);
     secondLook.take();
     const isInterfaceUp = this.interfaceState.look();
     this.report.interfaceIs(isInterfaceUp, this.config.interfaceName!);

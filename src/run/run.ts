@@ -15,6 +15,8 @@ import { DRAIN_MS } from "../shard/drain.ts";
 import { RefusalError, ShardError } from "../errors.ts";
 import { LiveRun } from "./live-run.ts";
 import { Counters } from "../observe/counters.ts";
+import { ComparisonReport } from "../observe/comparison-report.ts";
+import { DifferencesFile } from "../observe/differences-file.ts";
 import { Log } from "../observe/log.ts";
 import { Progress } from "../observe/progress.ts";
 import { Problems } from "../observe/problems.ts";
@@ -28,6 +30,9 @@ import { Watch, type Watched } from "./watch.ts";
 
 const STATUS_DONE = 0;
 const STATUS_NOT_DONE = 1;
+const STATUS_DIFFERENT = 3;
+/** How often it is looked whether production's responses are there to be compared. */
+const COMPARED_MS = 1000;
 
 /**
  * Runs until the source ends or a signal comes; `startThread` starts a shard's. Returns the exit status. Throws
@@ -45,6 +50,7 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   );
   const counters = new Counters(config.also.map(addressName));
   const report = new RunReport(log, counters, config, clock.now);
+  const comparison = config.compare ? comparisonReport(config, log, clock.now) : null;
   const admin = config.admin === undefined ? undefined : new Admin(config, clock.now);
   const watch = new Watch(counters, new Problems(config), report, admin, clock.now);
   log.debug(VERSION_LINE);
@@ -56,8 +62,8 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   }
 
   const start = async () => {
-    if (config.read !== undefined) return startReading(config, config.read, counters, report, log, clock);
-    return LiveRun.start(config, counters, report, log, startThread, stop);
+    if (config.read !== undefined) return startReading(config, config.read, counters, report, log, clock, comparison);
+    return LiveRun.start(config, counters, report, log, startThread, stop, comparison);
   };
   const source = await start();
   if (user !== undefined) {
@@ -66,12 +72,22 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   }
   if (source !== undefined) watch.start(source);
   watch.phase = config.read === undefined ? "capturing" : "reading";
+  const ticker = setInterval(() => comparison?.tick(counters.requests.seen), COMPARED_MS);
   let status = source === undefined ? STATUS_DONE : await runToEnd(source, stop, log, watch);
+  clearInterval(ticker);
   watch.stop();
   admin?.close();
-  if (status === STATUS_DONE || counters.frames.captured > 0) report.totals();
-  summary?.write({ ...counters.snapshot(), ...(admin === undefined ? {} : { admin: admin.counters }) });
+  if (status === STATUS_DONE || counters.frames.captured > 0) {
+    report.totals();
+    comparison?.totals(counters.requests.seen);
+  }
+  summary?.write({
+    ...counters.snapshot(),
+    ...(comparison === null ? {} : { comparison: comparison.summary }),
+    ...(admin === undefined ? {} : { admin: admin.counters }),
+  });
   if (config.read !== undefined && report.unforwarded(config.mode)) status = STATUS_NOT_DONE;
+  if (status === STATUS_DONE && config.failOnDifferences && comparison!.hasDifferences) status = STATUS_DIFFERENT;
   return status;
 }
 
@@ -108,6 +124,7 @@ async function startReading(
   report: RunReport,
   log: Log,
   clock: Clock,
+  comparison: ComparisonReport | null,
 ): Promise<SavefileRun> {
   const open = () => openSavefiles(paths, config.follow, (error) => log.error(error.message));
   const savefiles = await open();
@@ -116,5 +133,12 @@ async function startReading(
   const showsProgress = log.format === "pretty" && isatty(2);
   const progress = showsProgress ? new Progress(sizeOf(paths, config.follow), clock.now) : undefined;
   log.info(`Reading ${paths.map(nameOf).join(", ")}`);
-  return new SavefileRun(savefiles, config, counters, report, clock, progress, open);
+  return new SavefileRun(savefiles, config, counters, report, clock, progress, open, comparison);
+}
+
+/** Throws RefusalError. */
+function comparisonReport({ differences, noRedact }: Config, log: Log, now: () => number): ComparisonReport {
+  if (noRedact) log.warn("Secrets are not blotted out in what is written of responses (--no-redact)");
+  const file = differences === undefined ? null : DifferencesFile.open(differences);
+  return new ComparisonReport(log, file, now);
 }

@@ -1,6 +1,8 @@
 /** Reading a savefile to its end, no faster than the endpoint takes it: one shard, in the main thread. */
 import { PacedSource } from "../capture/paced-source.ts";
 import type { WaitingSource } from "../capture/record-source.ts";
+import type { Comparison } from "../compare/comparison.ts";
+import type { Tally } from "../compare/tally.ts";
 import type { Config } from "../config.ts";
 import type { Clock } from "../clock.ts";
 import { drain, finish, turn } from "../shard/drain.ts";
@@ -8,6 +10,7 @@ import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
 import { bunConnector } from "../forward/socket.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import type { Counters } from "../observe/counters.ts";
+import type { ComparisonReport } from "../observe/comparison-report.ts";
 import type { Surroundings } from "../observe/problems.ts";
 import type { Progress } from "../observe/progress.ts";
 import type { RunReport } from "../observe/report.ts";
@@ -22,10 +25,16 @@ const TICK_MS = 5;
 /** How long to wait for an endpoint that is behind before looking again. */
 const BEHIND_MS = 1;
 
+/** How often it is told what was compared. */
+const COMPARED_MS = 1000;
+
 export class SavefileRun implements Watched {
   private shard: Shard;
   private readonly memory: MemoryGuard;
   private paced: PacedSource | null = null;
+  private comparedDueMs = 0;
+  /** What the shards of earlier readings have compared (--loop). */
+  private readonly earlier: Tally[] = [];
 
   /** `progress` undefined: none is shown. `again`: opens the savefiles anew, for --loop. */
   constructor(
@@ -36,6 +45,8 @@ export class SavefileRun implements Watched {
     private readonly clock: Clock,
     private readonly progress?: Progress,
     private readonly again?: () => Promise<WaitingSource>,
+    /** Null: responses are not compared. */
+    private readonly comparison: ComparisonReport | null = null,
   ) {
     this.memory = new MemoryGuard(config.maxBufferMib);
     this.shard = this.newShard();
@@ -53,6 +64,7 @@ export class SavefileRun implements Watched {
         await this.shard.endRecord();
         this.savefile.close();
         this.savefile = await this.again();
+        if (this.shard.comparison !== null) this.keepCompared(this.shard.comparison);
         this.shard = this.newShard();
       }
     } finally {
@@ -71,6 +83,22 @@ export class SavefileRun implements Watched {
     await this.shard.endRecord();
     this.report.strangers(this.shard.strangers);
     if (this.shard.dryRun !== null) this.report.dryRun(this.shard.dryRun.results);
+    this.tellCompared(true);
+  }
+
+  /** What a reading has compared, of which nothing more comes. */
+  private keepCompared({ tally }: Comparison): void {
+    this.tellCompared(true);
+    this.earlier.push(tally);
+  }
+
+  private tellCompared(isLast: boolean): void {
+    const { comparison } = this.shard;
+    const nowMs = this.clock.now();
+    if (comparison === null || (nowMs < this.comparedDueMs && !isLast)) return;
+    this.comparedDueMs = nowMs + COMPARED_MS;
+    this.comparison!.write(comparison.takeLines());
+    this.comparison!.update([...this.earlier, comparison.tally]);
   }
 
   private async readAll(stop: Stop): Promise<void> {
@@ -89,6 +117,7 @@ export class SavefileRun implements Watched {
             this.paced?.held();
           }
           memory.check();
+          this.tellCompared(false);
           progress?.update(source.position, this.counters.frames.captured, this.paced?.capturedMs);
         }
       }

@@ -7,7 +7,7 @@ import { LiveCapture } from "../capture/live.ts";
 import { refusedFilter } from "../filter/mirror-filter.ts";
 import type { Config } from "../config.ts";
 import { Decoder } from "../decode/decoder.ts";
-import type { Strangers } from "../decode/strangers.ts";
+import { Strangers } from "../decode/strangers.ts";
 import { RefusalError } from "../errors.ts";
 import { Counters } from "../observe/counters.ts";
 
@@ -29,8 +29,8 @@ export class SecondLook {
     config: Config,
     private readonly counters: Counters,
   ) {
-    const { encapsulation, vxlanPort, vnis, ports } = config;
-    const mirror = { encapsulation, vxlanPort, vnis, ports };
+    const { encapsulation, vxlanPort, vnis, ports, compare: takesServer } = config;
+    const mirror = { encapsulation, vxlanPort, vnis, ports, takesServer };
     this.capture = LiveCapture.open({
       interfaceName: config.interfaceName!,
       captureBufferMib: BUFFER_MIB,
@@ -43,15 +43,17 @@ export class SecondLook {
     this.capture.accept(refusedFilter({ ...mirror, linkType: this.capture.linkType }));
   }
 
-  /** Whom the sampled frames were for. */
-  get strangers(): Strangers {
-    return this.decoder.strangers;
-  }
+  /**
+   * Whom the frames were for that were sampled before the last look: by then the shards have told what they counted at
+   * the same time. Otherwise the first frames of a mirror would seem to be for others alone.
+   */
+  strangers: Strangers = new Strangers();
 
   /** Looks, and shows in the counters what was seen so far. */
   take(): void {
     const { capture, decoder, sampled } = this;
     const { refused } = this.counters;
+    this.strangers = decoder.strangers.copy();
     if (!this.isOver) this.refusedFrames += capture.newlyAccepted();
     this.fetch();
     while (capture.next())

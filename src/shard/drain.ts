@@ -5,8 +5,6 @@ import type { Shard } from "./shard.ts";
 /** How long responses may come in after a signal. */
 export const DRAIN_MS = 5000;
 const TICK_MS = 5;
-/** The endpoint has come to its end: further destinations that have done nothing for so long are not waited for. */
-const FURTHER_SILENCE_MS = DRAIN_MS;
 /** Flows that are ended at once when nothing more comes. */
 const FINISH_FLOWS = 1024;
 
@@ -33,7 +31,7 @@ export async function drain(shard: Shard, now: () => number, stop: Stopping): Pr
     const nowMs = now();
     if (stop.requested && deadlineMs === Infinity) deadlineMs = nowMs + DRAIN_MS;
     if (nowMs >= deadlineMs) shard.terminate();
-    shard.giveUpSilent(FURTHER_SILENCE_MS);
+    shard.giveUpSilent(DRAIN_MS);
     shard.tick();
     await Bun.sleep(TICK_MS);
   }

@@ -7,6 +7,7 @@ import { BATCH_BYTES, LiveCapture } from "../capture/live.ts";
 import { mirrorFilter } from "../filter/mirror-filter.ts";
 import type { Config } from "../config.ts";
 import { Clock } from "../clock.ts";
+import type { Comparison } from "../compare/comparison.ts";
 import { isSupportedLinkType } from "../decode/link.ts";
 import { drain, finish, turn } from "./drain.ts";
 import { RefusalError } from "../errors.ts";
@@ -71,6 +72,11 @@ export class LiveShard {
     if (!isSupportedLinkType(linkType)) throw this.refusal(`its link type (${linkType}) is none that can be read here`);
   }
 
+  /** Null: responses are not compared. */
+  get comparison(): Comparison | null {
+    return this.shard.comparison;
+  }
+
   get libraryName(): string {
     return this.capture.libraryName;
   }
@@ -86,10 +92,11 @@ export class LiveShard {
 
   /** Has the kernel accept our frames, and opens what {@link run} needs. Throws RefusalError. */
   async accept(): Promise<void> {
-    const { encapsulation, vxlanPort, vnis, ports } = this.config;
+    const { encapsulation, vxlanPort, vnis, ports, compare: takesServer } = this.config;
+    const { linkType } = this.capture;
     this.wait = await FrameWait.create(this.capture.fd);
     await this.shard.record(this.config, this.report, this.thread);
-    this.capture.accept(mirrorFilter({ linkType: this.capture.linkType, encapsulation, vxlanPort, vnis, ports }));
+    this.capture.accept(mirrorFilter({ linkType, encapsulation, vxlanPort, vnis, ports, takesServer }));
   }
 
   /** Closes the interface, where nothing is to be captured after all: {@link run} is not to be called then. */

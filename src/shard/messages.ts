@@ -1,4 +1,5 @@
 /** What the main thread and the threads of the shards say to each other. None of it is per packet. */
+import type { Tally } from "../compare/tally.ts";
 import type { Config } from "../config.ts";
 import type { SharedConnections } from "../forward/own-connections.ts";
 import type { ShardReport } from "./shard.ts";
@@ -36,6 +37,8 @@ export type FromShard =
   | { kind: "finished"; counters: Counters; gauges: Gauges }
   /** Sent every now and then. */
   | { kind: "counters"; counters: Counters; gauges: Gauges }
+  /** With --compare, likewise: all that was counted, and the lines of --differences since the last time. */
+  | { kind: "compared"; tally: Tally; lines: string[] }
   /** A call of {@link ShardReport}, for the main thread to tell. */
   | { kind: "told"; call: ReportCall }
   /** The machine refuses (RefusalError): the shard has ended. */

@@ -2,7 +2,7 @@
 import type { Config } from "../config.ts";
 import { readTls } from "../forward/tls.ts";
 import { policyOf } from "../policy/policy.ts";
-import type { ShardOptions } from "./shard.ts";
+import type { ShardComparison, ShardOptions } from "./shard.ts";
 
 /** RFC 7301, section 6. */
 const HTTP_1_1 = "http/1.1";
@@ -28,5 +28,10 @@ export function shardOptions(config: Config, shards: number, rate?: SharedArrayB
     tls: [config.address, ...config.also].some(({ isSecure }) => isSecure === true)
       ? readTls(config, config.mode === "http" ? HTTP_1_1 : "", config.connectTimeoutMs)
       : null,
+    comparison: config.compare ? comparison(config) : null,
   };
+}
+
+function comparison({ compareSample, differences, ...config }: Config): ShardComparison {
+  return { ...config, share: compareSample, wantsLines: differences !== undefined };
 }

@@ -6,6 +6,8 @@ import { Budget } from "../memory/budget.ts";
 import type { Config } from "../config.ts";
 import { Recorder, type RecordReport } from "../capture/recorder.ts";
 import type { RecordSource } from "../capture/record-source.ts";
+import { Comparison, type ComparisonOptions } from "../compare/comparison.ts";
+import { type IgnoreRule, Ignored } from "../compare/ignore.ts";
 import { Decoder, type DecoderOptions } from "../decode/decoder.ts";
 import { Drop, SEGMENT } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
@@ -25,6 +27,8 @@ import { ArrayPool } from "../memory/array-pool.ts";
 import type { DryRun } from "../policy/dry-run.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Gauges } from "../observe/gauges.ts";
+import { Redactor } from "../redact/redactor.ts";
+import type { RedactRule } from "../redact/rules.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
 export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
@@ -42,6 +46,14 @@ export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
   readonly measuresDelay: boolean;
   /** For https:// destinations; null: there is none. */
   readonly tls: TlsMaterial | null;
+  /** Null: responses are not compared. */
+  readonly comparison: ShardComparison | null;
+}
+
+export interface ShardComparison extends ComparisonOptions {
+  readonly ignore: readonly IgnoreRule[];
+  readonly redact: readonly RedactRule[];
+  readonly noRedact: boolean;
 }
 
 /** What is asked of a record. */
@@ -61,8 +73,11 @@ export class Shard {
   private readonly flows: FlowTable;
   /** Null: --mode tcp. */
   private readonly http: HttpMode | null;
+  /** Null: responses are not compared. */
+  readonly comparison: Comparison | null;
   private readonly readAhead: ReadAhead;
   private readonly sourceWaits: boolean;
+  private readonly responseTimeoutMs: number;
   /** Null: nothing is recorded. */
   private recorder: Recorder | null = null;
 
@@ -88,16 +103,22 @@ export class Shard {
     this.further = also.map((address, i) =>
       destination(address, counters.destinations[i]!, new Budget(furtherBytes / also.length), reportOf(report, i + 1)),
     );
-    this.decoder = new Decoder(options, counters);
+    const comparesResponses = options.comparison !== null;
+    this.decoder = new Decoder({ ...options, takesServer: comparesResponses }, counters);
+    const { clock } = this.decoder;
+    this.comparison =
+      options.comparison === null ? null : newComparison(options.comparison, this.destination.memory, clock);
     this.http =
       options.mode === "http"
-        ? new HttpMode(this.destination, options, report, this.decoder.clock, this.further)
+        ? new HttpMode(this.destination, options, report, clock, this.further, this.comparison)
         : null;
-    if (this.http !== null) this.decoder.clock.listen(this.http);
+    if (this.http !== null) clock.listen(this.http);
     const opener = this.http ?? new TcpMode(this.destination, options, this.further);
-    this.flows = new FlowTable(options, counters, budget, opener, this.decoder.clock);
+    const flowOptions = { ...options, reassemblesServer: comparesResponses };
+    this.flows = new FlowTable(flowOptions, counters, budget, opener, clock);
     this.readAhead = new ReadAhead(this.destination, this.http?.load ?? new Load());
     this.sourceWaits = options.sourceWaits;
+    this.responseTimeoutMs = options.responseTimeoutMs;
   }
 
   /**
@@ -189,10 +210,14 @@ export class Shard {
     return this.http === null || this.http.further.every(({ load }) => load.busyPipes === 0);
   }
 
-  /** Gives up what the endpoint does not wait for: further destinations that have long done nothing. */
+  /**
+   * When the endpoint has come to its end, gives up further destinations that have done nothing for so long, or for
+   * --response-timeout-ms.
+   */
   giveUpSilent(silenceMs: number): void {
     if (this.further.length === 0 || !this.isEndpointSettled) return;
-    for (const destination of this.further) if (destination.silenceMs >= silenceMs) destination.terminate();
+    const mostMs = Math.min(silenceMs, this.responseTimeoutMs);
+    for (const destination of this.further) if (destination.silenceMs >= mostMs) destination.terminate();
   }
 
   /** Gives up every connection, for good. */
@@ -212,6 +237,7 @@ export class Shard {
   /** Time passes for the endpoint alone. */
   tick(): void {
     this.destination.tick();
+    this.comparison?.advance(this.destination.tickedMs);
     for (const destination of this.further) destination.tick();
     this.flush();
   }
@@ -223,6 +249,7 @@ export class Shard {
   finish(flowsMax = Infinity): boolean {
     this.beginBatch();
     const some = this.flows.flush(flowsMax);
+    if (!some) this.comparison?.finish();
     this.flush();
     return some;
   }
@@ -265,4 +292,9 @@ export class Shard {
     if (this.further.length > 0) this.flushFurther();
     this.flows.endBatch();
   }
+}
+
+function newComparison(options: ShardComparison, memory: HeldMemory, clock: { readonly nowMs: number }): Comparison {
+  const { ignore, redact, noRedact } = options;
+  return new Comparison(options, new Ignored(ignore), new Redactor(redact, noRedact), memory, clock);
 }

@@ -4,6 +4,7 @@
  * dies takes the program with it: going on without its share would be silent loss.
  */
 import { availableParallelism } from "node:os";
+import type { Tally } from "../compare/tally.ts";
 import type { Config } from "../config.ts";
 import { RefusalError, ShardError } from "../errors.ts";
 import { OwnConnections } from "../forward/own-connections.ts";
@@ -33,12 +34,15 @@ export class Shards {
     private readonly counters: Counters,
     report: ShardReport,
     private readonly startThread: StartThread,
+    /** Takes the lines of --differences. */
+    differences: (lines: string[]) => void = () => {},
   ) {
     this.failure = Promise.race([this.death.promise, this.refusal.promise]);
     // Whoever waits for a shard waits for these, too; it is no error that nobody does just now.
     for (const promise of [this.failure, this.death.promise, this.refusal.promise]) promise.catch(() => {});
     this.events = {
       told: ({ name, args }) => (report[name] as (...args: unknown[]) => void)(...args),
+      differences,
       refused: (error) => this.refusal.reject(error),
       died: (error) => this.death.reject(error),
     };
@@ -68,6 +72,11 @@ export class Shards {
   /** Not whenever a shard tells: n shards tell n times a second, and each sum takes n. */
   addUp(): void {
     this.counters.setToSum(this.shares);
+  }
+
+  /** What each shard has compared, as it last told. */
+  get tallies(): Tally[] {
+    return this.threads.map(({ tally }) => tally).filter((tally) => tally !== undefined);
   }
 
   /** What each shard has counted; empty before it has told. */
@@ -138,6 +147,7 @@ function askAll<Kind extends Answer["kind"]>(threads: ShardThread[], message: To
 
 interface ThreadEvents {
   told(call: ReportCall): void;
+  differences(lines: string[]): void;
   refused(error: RefusalError): void;
   died(error: ShardError): void;
 }
@@ -146,6 +156,7 @@ interface ThreadEvents {
 class ShardThread {
   /** As the shard last told them. */
   counters: Counters | undefined;
+  tally: Tally | undefined;
   gauges: Gauges | undefined;
   private awaited: { kind: Answer["kind"]; resolve: (answer: Answer) => void } | undefined;
 
@@ -175,6 +186,9 @@ class ShardThread {
       this.events.told(message.call);
     } else if (message.kind === "refused") {
       this.events.refused(new RefusalError(message.message));
+    } else if (message.kind === "compared") {
+      this.tally = message.tally;
+      this.events.differences(message.lines);
     } else {
       if (message.kind === "counters" || message.kind === "finished") {
         this.counters = message.counters;

@@ -6,11 +6,25 @@ import type { FromShard, ReportCall, ToShard } from "./messages.ts";
 
 declare const self: Worker;
 
+/** How much longer than telling what was compared took the pause behind it is at least. */
+const COMPARED_PAUSE_FACTOR = 50;
+
 let shard: LiveShard | undefined;
+let comparedDueMs = 0;
 let running: Promise<void> = Promise.resolve();
 
 function say(message: FromShard): void {
   self.postMessage(message);
+}
+
+/** Not so often that it would take more than a small share of the time, however much there is to be told. */
+function sayCompared(isLast: boolean): void {
+  const { comparison } = shard!;
+  const fromMs = performance.now();
+  if (comparison === null || (fromMs < comparedDueMs && !isLast)) return;
+  say({ kind: "compared", tally: comparison.tally, lines: comparison.takeLines() });
+  const nowMs = performance.now();
+  comparedDueMs = nowMs + (nowMs - fromMs) * COMPARED_PAUSE_FACTOR;
 }
 
 function tell(call: ReportCall): void {
@@ -59,6 +73,7 @@ async function follow(message: ToShard): Promise<void> {
 }
 
 function sayCounters(kind: "counters" | "finished"): void {
+  sayCompared(kind === "finished");
   say({ kind, counters: shard!.counters, gauges: shard!.takeGauges() });
 }
 

@@ -81,6 +81,23 @@ test("histograms cumulate, in seconds, up to all of them", () => {
   for (const [le, count] of wanted) expect(told).toContain(`${bucket(le)} ${count}\n`);
 });
 
+test("further destinations are told apart by their addresses, whatever was told of another run before", () => {
+  for (const further of [["b:1", "c:2"], ["d:3"], []]) {
+    const seen = lookOf(
+      1,
+      ({ destinations }) => destinations.forEach(({ requests }, i) => (requests.seen = i + 7)),
+      {},
+      further,
+    );
+    const told = [...(metricsText(viewOf(seen)).match(/^vxlan_to_http_requests_seen_total.*$/gm) ?? [])];
+    expect(told).toEqual(
+      ["endpoint", ...further].map(
+        (name, i) => `${PREFIX}requests_seen_total{destination="${name}"} ${i === 0 ? 0 : i + 6}`,
+      ),
+    );
+  }
+});
+
 test("limits stand beside what they limit, in base units", () => {
   const config = configOf("--max-buffer-mib", "3", "--max-waiting-requests", "7", "--max-flows", "9");
   const told = metricsText(viewOf(lookOf(0), { config }));

@@ -36,7 +36,8 @@ type Seen = { [path: string]: string };
 
 /** Each value of a status by its path, as text. */
 function leaves(value: unknown, path = ""): Seen {
-  if (typeof value !== "object" || value === null || Array.isArray(value))
+  const isList = Array.isArray(value) && value.every((each) => typeof each !== "object");
+  if (typeof value !== "object" || value === null || isList)
     return { [path]: Array.isArray(value) ? value.join(", ") : String(value ?? "–") };
   const inner = Object.entries(value).map(([name, part]) => leaves(part, path === "" ? name : `${path}.${name}`));
   return Object.assign({}, ...inner) as Seen;
@@ -54,7 +55,7 @@ describe.if(why === undefined)("the status page", () => {
   /** A second passes. */
   const pass = (problems: readonly Problem[] = []) => {
     seconds++;
-    admin.show(lookOf(seconds, seenBy(seconds), { problems }));
+    admin.show(lookOf(seconds, seenBy(seconds), { problems }, ["b:1", "c:2"]));
   };
 
   /** Waits until the page shows what /status says. */
@@ -70,7 +71,10 @@ describe.if(why === undefined)("the status page", () => {
   }
 
   beforeAll(async () => {
-    admin = new Admin(configOf("--set-header", "Authorization: secret"), () => START_MS);
+    admin = new Admin(
+      configOf("--set-header", "Authorization: secret", "--also", "b:1", "--also", "c:2"),
+      () => START_MS,
+    );
     admin.phase = "capturing";
     for (let i = 0; i < 30; i++) pass();
     browser = await Browser.start();

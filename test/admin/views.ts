@@ -20,8 +20,9 @@ export function lookOf(
   seconds: number,
   count: (counters: Counters) => void = () => {},
   rest: Partial<Look> = {},
+  further: string[] = [],
 ): Look {
-  const counters = new Counters();
+  const counters = new Counters(further);
   count(counters);
   const timeMs = START_MS + seconds * 1000;
   return {

@@ -347,16 +347,55 @@ const FLAGS: FlagCase[] = [
     refused: ["65536", ":9100", "::1:9100", "[::g]:1", "1.2.3:9100", "a b:1", "http://a:1", "a:", "a:b", "-1", "on"],
     says: ["host:port", "a port of 127.0.0.1"],
   },
+  path("differences"),
+  ...[
+    ["ignore", "header", "body", ["header:NAME", "path:GLOB"]] as const,
+    ["redact", "query", "json", ["header:NAME", "json:PATH"]] as const,
+  ].map(([name, one, other, says]) => ({
+    name,
+    original: [],
+    default: [],
+    accepted: [one, other].map((kind): [string, unknown] => [`${kind}:a.b`, [{ kind, pattern: "a.b" }]]),
+    refused: ["header", "cookie:a", "header:", ":a"],
+    says: [...says],
+  })),
+  count("max-compare-bytes", 1 << 20, 0, 1 << 26),
+  {
+    name: "compare-sample",
+    original: [],
+    default: 1,
+    accepted: [
+      ["10%", 0.1],
+      ["0.5", 0.005],
+      ["100", 1],
+      ["0", 0],
+    ],
+    refused: ["101", "-1", "10 %", "ten", "1e1", "%"],
+    says: ["percentage from 0 to 100"],
+  },
 ];
 
 /** Flags without a value. */
-const SWITCHES = ["follow", "dry-run", "forwarded", "mark", "tls-insecure"];
+const SWITCHES = [
+  "follow",
+  "dry-run",
+  "forwarded",
+  "mark",
+  "tls-insecure",
+  "compare",
+  "fail-on-differences",
+  "no-redact",
+];
 
 /** DESIGN.md's rule. */
 const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").toUpperCase()}`;
 
 /** What a flag does not go without. */
-const COMPANIONS: Record<string, string[]> = { "tls-cert": ["--tls-key", "k.pem"], "tls-key": ["--tls-cert", "c.pem"] };
+const COMPANIONS: Record<string, string[]> = {
+  differences: ["--compare"],
+  "tls-cert": ["--tls-key", "k.pem"],
+  "tls-key": ["--tls-cert", "c.pem"],
+};
 
 /** --read changes which arguments are expected. */
 const argumentsFor = ({ name }: FlagCase) => {
@@ -458,7 +497,8 @@ test("names that other programs' environments have are not read", () => {
 
 describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
   const option = camelCase(name) as keyof Config;
-  const args = name === "dry-run" || name === "follow" ? READ : LIVE;
+  const args =
+    name === "dry-run" || name === "follow" ? READ : name === "fail-on-differences" ? ["--compare", ...LIVE] : LIVE;
   const variable = variableOf(name);
   const [yes, no] = [
     ["1", "true", "yes", "on", "True", "YES", "oN"],
@@ -829,6 +869,12 @@ describe("policy in mode tcp", () => {
       },
     ),
   );
+});
+
+test("what comparing brings needs --compare, and that needs requests", () => {
+  check(["--differences", "f", ...LIVE], {}, ["--differences", "needs --compare"]);
+  check(["--fail-on-differences", ...LIVE], {}, ["--fail-on-differences", "needs --compare"]);
+  check(["--compare", "--mode", "tcp", ...LIVE], {}, ["--compare", "needs --mode http"]);
 });
 
 test("--dry-run needs --read", () => {

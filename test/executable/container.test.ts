@@ -66,7 +66,7 @@ describe.if(canIsolate("the container image, built by hand"))("the container ima
     expect(outcome.identities[0]!).toMatchObject({ Groups: "", CapEff: "0000000000000000", NoNewPrivs: "1" });
     expect(outcome.identities[0]!["Uid"]).toBe("65534 65534 65534 65534");
     expect(outcome).toMatchObject({ status: 0, received: REQUEST, meanwhileStatus: 0 });
-  });
+  }, 30_000);
 });
 
 test("its health check tells that no program is there", async () => {

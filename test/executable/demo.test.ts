@@ -44,6 +44,18 @@ describe("scripts/demo", () => {
     expect(lines.find((line) => line.includes("requests seen"))).toContain("1 damaged (1 gap)");
   }, 30_000);
 
+  test("--compare: shows on one screen what a new version does differently", async () => {
+    const { status, lines } = await demo("--compare");
+    expect(lines.length).toBeLessThanOrEqual(40);
+    for (const line of lines) expect([...line].length, line).toBeLessThanOrEqual(80);
+    expect(lines.filter((line) => line.includes("✗")).map((line) => line.trim())).toEqual([
+      "✗ type items[].price in 60 responses",
+      "✗ status in 30 responses",
+    ]);
+    expect(lines.at(-1)).toBe("✓ Of 240 responses 90 differ: all three bugs were found, and nothing else.");
+    expect(status).toBe(0);
+  }, 30_000);
+
   const hasTools = ["ip", "tc", "nft", "ethtool", "curl"].every((tool) => Bun.which(tool) !== null);
   if (!hasTools) console.warn("skipped: scripts/demo --live (the lab's tools are not installed)");
   test.if(hasTools && canIsolate("scripts/demo --live"))(

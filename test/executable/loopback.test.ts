@@ -42,7 +42,7 @@ describe.if(isolated)("capturing on lo", () => {
     chownSync(join(temporary, unpacked), 65_534, 65_534);
     checkForwarded(await onLoopback({ executable: "/vxlan-to-http", root: root.path }));
     expect(statSync(join(temporary, unpacked))).toMatchObject({ uid: 0, mode: 0o100600 });
-  });
+  }, 30_000);
 
   const systemLibrary = isolated
     ? Bun.spawnSync(["ldconfig", "-p"])

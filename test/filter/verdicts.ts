@@ -7,7 +7,7 @@ import type { Mirror } from "../../src/decode/tunnel.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { fixedForCooked, Machine, type Packet } from "./machine.ts";
 
-export type Ours = Mirror;
+export type Ours = Mirror & { readonly takesServer?: boolean };
 
 const COOKED: Record<number, { headerLen: number; protocolOffset: number }> = {
   [LinkType.LINUX_SLL]: { headerLen: 16, protocolOffset: 14 },

@@ -24,6 +24,7 @@ export function fuzzFilter({ seed, frames }: { seed: number; frames: number }): 
     vxlanPort: 4789,
     vnis: random.pick<readonly number[] | "any">([[CORPUS_VNI], [1, CORPUS_VNI & 0x3ff, CORPUS_VNI], "any"]),
     ports: random.pick([[port], [port, 8080, 9]]),
+    takesServer: Math.floor(seed / ENCAPSULATIONS.length) % 2 === 1,
   };
   const maker = new FrameMaker(random, port, ours.encapsulation);
   const verdicts = new Map<number, Verdicts>();

@@ -1,6 +1,6 @@
 /** Where responses end, ordinary and odd, whole and in all pieces. */
 import { describe, expect, test } from "bun:test";
-import { RESPONSE_HEAD_BYTES_MAX } from "../../src/http/response-framer.ts";
+import { RESPONSE_HEAD_BYTES_MAX, ResponseFramer } from "../../src/http/response-framer.ts";
 import { frameResponses, splits } from "./recorder.ts";
 
 interface Case {
@@ -291,4 +291,116 @@ describe("responses", () => {
       ...DONE,
     ]);
   });
+});
+
+/** What a tap is told of responses, gaps in them included, and what becomes of the step. */
+describe("a tap", () => {
+  const whole = (fields: string, body = "") => `HTTP/1.1 200 OK\r\n${fields}\r\n${body}`;
+  const KEPT = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
+
+  function tapped(input: (string | number)[], methods = ["GET", "GET"]) {
+    const told: string[] = [];
+    const sink = {
+      status() {},
+      complete: () => void told.push("complete"),
+      upgraded: () => void told.push("upgraded"),
+      unsolicited: () => void told.push("unsolicited"),
+      malformed: () => void told.push("malformed"),
+    };
+    const add = (what: string, bytes: Uint8Array, from: number, to: number) => {
+      const text = `${what} ${Buffer.from(bytes.subarray(from, to)).toString("latin1")}`;
+      if (told.at(-1)?.startsWith(what) === true) told.push(told.pop()! + text.slice(what.length + 1));
+      else told.push(text);
+    };
+    const framer = new ResponseFramer(sink, {
+      begin: (at) => void told.push(`begin ${at}`),
+      head: (bytes, from, to) => add("head", bytes, from, to),
+      body: (bytes, from, to) => add("body", bytes, from, to),
+    });
+    for (const method of methods) framer.expect(method);
+    for (const part of input) {
+      const bytes = typeof part === "string" ? new TextEncoder().encode(part) : null;
+      if (bytes !== null) framer.push(bytes, 0, bytes.length);
+      else told.push(`gap ${framer.gap(part as number) ? "in step" : "out of step"}`);
+    }
+    framer.end();
+    return told;
+  }
+
+  const CHUNKED_HEAD = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const rules: [name: string, input: (string | number)[], told: string[], methods?: string[]][] = [
+    ["is given head and body", [`${KEPT}ok`], ["begin 0", `head ${KEPT}`, "body ok", "complete"]],
+    [
+      "is given them in pieces",
+      [KEPT.slice(0, 9), `${KEPT.slice(9)}o`, "k"],
+      ["begin 0", `head ${KEPT}`, "body ok", "complete"],
+    ],
+    [
+      "gets a body without its chunks",
+      [`${CHUNKED_HEAD}1\r\no\r\n1\r\nk\r\n0\r\nX: y\r\n\r\n`],
+      ["begin 0", `head ${CHUNKED_HEAD}`, "body ok", "complete"],
+    ],
+    [
+      "gets a body that ends with its connection",
+      [whole("", "any"), "thing"],
+      ["begin 0", `head ${whole("")}`, "body anything", "complete"],
+    ],
+    [
+      "is told of interim responses, and where each begins",
+      [`\r\nHTTP/1.1 100 C\r\n\r\n${KEPT}ok`],
+      ["begin 2", "head HTTP/1.1 100 C\r\n\r\n", "begin 20", `head ${KEPT}`, "body ok", "complete"],
+    ],
+    [
+      "gets no body of HEAD",
+      [whole("Content-Length: 5\r\n")],
+      ["begin 0", `head ${whole("Content-Length: 5\r\n")}`, "complete"],
+      ["HEAD"],
+    ],
+    [
+      "a gap in a body of known length keeps step",
+      [`${KEPT}o`, 1, `${KEPT}ok`],
+      [
+        "begin 0",
+        `head ${KEPT}`,
+        "body o",
+        "complete",
+        "gap in step",
+        "begin 0",
+        `head ${KEPT}`,
+        "body ok",
+        "complete",
+      ],
+    ],
+    [
+      "a gap beyond it does not",
+      [`${KEPT}o`, 2, `${KEPT}ok`],
+      ["begin 0", `head ${KEPT}`, "body o", "gap out of step"],
+    ],
+    [
+      "a gap in the data of a chunk keeps step",
+      [`${CHUNKED_HEAD}3\r\na`, 1, "b\r\n0\r\n\r\n"],
+      ["begin 0", `head ${CHUNKED_HEAD}`, "body a", "gap in step", "body b", "complete"],
+    ],
+    [
+      "a gap beyond it does not",
+      [`${CHUNKED_HEAD}3\r\na`, 3, "b"],
+      ["begin 0", `head ${CHUNKED_HEAD}`, "body a", "gap out of step"],
+    ],
+    [
+      "a gap in a head does not",
+      [KEPT.slice(0, 20), 1, "x"],
+      ["begin 0", `head ${KEPT.slice(0, 20)}`, "gap out of step"],
+    ],
+    ["a gap between two does not", [3, KEPT], ["gap out of step"]],
+    [
+      "behind a body that ends with its connection nothing can follow",
+      [whole("", "a"), 3, "b"],
+      ["begin 0", `head ${whole("")}`, "body a", "gap in step", "body b", "complete"],
+    ],
+  ];
+
+  test.each(rules.map(([name, input, told, methods = ["GET", "GET"]]) => [name, input, told, methods] as const))(
+    "%s",
+    (_name, input, told, methods) => expect(tapped([...input], [...methods])).toEqual([...told]),
+  );
 });

@@ -8,6 +8,7 @@ export const USUAL = {
   proxyProtocol: "pass",
   http2: "auto",
   sourceWaits: false,
+  comparison: null,
   policy: null,
   tls: null,
   also: [],

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { simulateFurther } from "./further-simulation.ts";
 
-const SEEDS = Number(process.env["FURTHER_SEEDS"] ?? 100);
+const SEEDS = Number(process.env["FURTHER_SEEDS"] ?? 60);
 const TIMEOUT_MS = 120_000;
 const wanted = process.env["FURTHER_SEED"];
 

@@ -1,0 +1,177 @@
+/**
+ * Two responses to the same request, beside each other: status, header fields, body, in this order. Where the status
+ * differs, the rest is of another kind of response, and not looked at.
+ */
+import { createHash } from "node:crypto";
+import { codingsOf, decodeContent, decodeText, isJsonType, textOf, TOO_LARGE } from "./content.ts";
+import { type Difference, Differences } from "./difference.ts";
+import { cookieNames, fieldOf, type Fields, readFields } from "./fields.ts";
+import type { Ignored } from "./ignore.ts";
+import { type JsonValue, parseJson } from "./json.ts";
+import { compareJson } from "./json-difference.ts";
+import type { ComparedResponse } from "./response.ts";
+
+const NO_NAMES: readonly string[] = [];
+/** Characters that JSON begins with where its Content-Type does not say so: objects and arrays. */
+const JSON_BEGINNING = /^[\s\ufeff]*[{[]/;
+
+/** Where two responses differ; {@link TOO_LARGE}: what was kept of them does not show it. `path`: the request's. */
+export function compareResponses(
+  production: ComparedResponse,
+  endpoint: ComparedResponse,
+  path: string,
+  ignored: Ignored,
+): readonly Difference[] | typeof TOO_LARGE {
+  const differences = new Differences();
+  if (ignored.path(path)) return differences.all;
+  if (production.code !== endpoint.code && !ignored.status(path)) {
+    differences.add("status", "", NO_NAMES, String(production.code), String(endpoint.code));
+    return differences.all;
+  }
+  const isSameHead = hasSameFields(production.head, endpoint.head, ignored);
+  // Nearly always nothing differs: then nothing more is looked at than what shows that.
+  if (isSameHead && isSameKept(production, endpoint)) return differences.all;
+  const productionFields = readFields(production.head);
+  const endpointFields = readFields(endpoint.head);
+  if (!isSameHead) compareFields(productionFields, endpointFields, differences, ignored);
+  if (ignored.body(path)) return differences.all;
+  const isWhole = compareBodies(
+    new Body(production, productionFields),
+    new Body(endpoint, endpointFields),
+    differences,
+    ignored,
+  );
+  return isWhole ? differences.all : TOO_LARGE;
+}
+
+/** Whether two header sections have the same lines in the same order, but for ignored ones. */
+function hasSameFields(production: string, endpoint: string, ignored: Ignored): boolean {
+  let [at, otherAt] = [production.indexOf("\n") + 1, endpoint.indexOf("\n") + 1];
+  while (at > 0 && otherAt > 0 && at < production.length && otherAt < endpoint.length) {
+    const [next, otherNext] = [production.indexOf("\n", at) + 1, endpoint.indexOf("\n", otherAt) + 1];
+    const line = production.slice(at, next);
+    if (next - at !== otherNext - otherAt || !endpoint.startsWith(line, otherAt)) {
+      const name = line.slice(0, line.indexOf(":") + 1).toLowerCase();
+      if (name === "" || !ignored.header(name.slice(0, -1))) return false;
+      if (endpoint.slice(otherAt, otherAt + name.length).toLowerCase() !== name) return false;
+    }
+    at = next;
+    otherAt = otherNext;
+  }
+  return at >= production.length && otherAt >= endpoint.length;
+}
+
+/** Of responses with the same codings: whether their bodies are the same, coded as they are. */
+function isSameKept(production: ComparedResponse, endpoint: ComparedResponse): boolean {
+  return production.digest === endpoint.digest && isSameBytes(production.body, endpoint.body);
+}
+
+function compareFields(production: Fields, endpoint: Fields, differences: Differences, ignored: Ignored): void {
+  for (const [name, values] of production) {
+    if (ignored.header(name)) continue;
+    const others = endpoint.get(name);
+    const isSame = others !== undefined && shownValue(name, values) === shownValue(name, others);
+    if (isSame) continue;
+    const shown = others === undefined ? null : shownValue(name, others);
+    differences.add("header", name, NO_NAMES, shownValue(name, values), shown);
+  }
+  for (const [name, values] of endpoint) {
+    if (!production.has(name) && !ignored.header(name))
+      differences.add("header", name, NO_NAMES, null, shownValue(name, values));
+  }
+}
+
+/** A field's value as it is compared and shown: of cookies, the names. */
+function shownValue(name: string, values: readonly string[]): string {
+  if (name === "set-cookie") return cookieNames(values);
+  return values.length === 1 ? values[0]! : values.join(", ");
+}
+
+/** A body, decoded when it is needed. */
+class Body {
+  readonly type: string;
+  readonly codings: string[];
+
+  constructor(
+    readonly response: ComparedResponse,
+    fields: Fields,
+  ) {
+    this.type = fieldOf(fields, "content-type");
+    this.codings = codingsOf(fieldOf(fields, "content-encoding"));
+  }
+
+  /** Without its codings; as it is, where they are not known. */
+  decoded(): { bytes: Uint8Array; isDecoded: boolean } | typeof TOO_LARGE {
+    const { body } = this.response;
+    if (this.codings.length === 0) return { bytes: body, isDecoded: true };
+    const decoded = decodeContent(body, this.codings);
+    if (decoded === TOO_LARGE) return TOO_LARGE;
+    return decoded === null ? { bytes: body, isDecoded: false } : { bytes: decoded, isDecoded: true };
+  }
+
+  /** Length and digest, as they are shown. */
+  shown(bytes: Uint8Array): string {
+    const { bodyLength, digest } = this.response;
+    return digest === null ? `${bytes.length} bytes, sha256 ${sha256(bytes)}` : `${bodyLength} bytes, sha256 ${digest}`;
+  }
+}
+
+/** False: what was kept does not show whether they are the same. */
+function compareBodies(production: Body, endpoint: Body, differences: Differences, ignored: Ignored): boolean {
+  const isSameCoding = production.codings.join() === endpoint.codings.join();
+  if (production.response.digest !== null || endpoint.response.digest !== null)
+    return compareDigests(production, endpoint, isSameCoding, differences);
+  if (isSameCoding && isSameBytes(production.response.body, endpoint.response.body)) return true;
+  const a = production.decoded();
+  const b = endpoint.decoded();
+  if (a === TOO_LARGE || b === TOO_LARGE) return false;
+  if (a.isDecoded && b.isDecoded) {
+    if (isSameBytes(a.bytes, b.bytes)) return true;
+    if (compareTexts(a.bytes, b.bytes, production.type, endpoint.type, differences, ignored)) return true;
+  }
+  differences.add("bytes", "", NO_NAMES, production.shown(a.bytes), endpoint.shown(b.bytes));
+  return true;
+}
+
+/** Of bodies that were too long to be kept. What a coding made of them need not be the same for the same content. */
+function compareDigests(production: Body, endpoint: Body, isSameCoding: boolean, differences: Differences): boolean {
+  const [a, b] = [production.response, endpoint.response];
+  if (isSameCoding && a.digest === b.digest) return true;
+  if (production.codings.length > 0 || endpoint.codings.length > 0) return false;
+  differences.add("bytes", "", NO_NAMES, production.shown(a.body), endpoint.shown(b.body));
+  return true;
+}
+
+/** False: they are no texts. */
+function compareTexts(
+  production: Uint8Array,
+  endpoint: Uint8Array,
+  productionType: string,
+  endpointType: string,
+  differences: Differences,
+  ignored: Ignored,
+): boolean {
+  const [a, b] = [jsonOf(production, productionType), jsonOf(endpoint, endpointType)];
+  if (a !== null && b !== null) {
+    compareJson(a, b, differences, ignored.json);
+    return true;
+  }
+  const [text, other] = [textOf(production, productionType), textOf(endpoint, endpointType)];
+  if (text === null || other === null) return false;
+  if (text !== other) differences.add("text", "", NO_NAMES, text, other);
+  return true;
+}
+
+function jsonOf(bytes: Uint8Array, type: string): JsonValue | null {
+  const text = decodeText(bytes, type);
+  if (text === null || (!isJsonType(type) && !JSON_BEGINNING.test(text))) return null;
+  return parseJson(text);
+}
+
+function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && Buffer.compare(a, b) === 0;
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}

@@ -1,0 +1,206 @@
+/**
+ * All comparisons of a shard: what is compared, what waits to be, and what came of it. Pure: what it holds is charged,
+ * and time comes as an argument.
+ */
+import type { ResponseComparison } from "../forward/exchange.ts";
+import type { StreamOrigin } from "../flow/stream.ts";
+import { AgeList } from "../memory/age-list.ts";
+import type { Redactor } from "../redact/redactor.ts";
+import { compareResponses } from "./compare.ts";
+import { TOO_LARGE } from "./content.ts";
+import { type Difference, keyOf } from "./difference.ts";
+import type { ComparedExchange } from "./exchange.ts";
+import { countTime } from "./histogram.ts";
+import type { Ignored } from "./ignore.ts";
+import { type Account, ComparedMemory } from "./memory.ts";
+import { PairedStream, type PairingHost } from "./pairing.ts";
+import { type Kept, ResponseRecorder } from "./recorder.ts";
+import { isKept, keep } from "./reservoir.ts";
+import { pathOfTarget, routeOf } from "./routes.ts";
+import { cut, show, type Shown } from "./shown.ts";
+import { newTally, placeIn, type Route, routeIn } from "./tally.ts";
+
+/** How long production's response is waited for, in the capture's time. */
+export const PRODUCTION_TIMEOUT_MS = 60_000;
+/** Requests that wait for production's response; over it, the one that has waited longest is not comparable. */
+export const AWAITED_MAX = 16_384;
+/** Lines of --differences in a minute of our clock. */
+export const LINES_PER_MINUTE_MAX = 1000;
+const MINUTE_MS = 60_000;
+/** Routes of which it is remembered how they are told. */
+const KNOWN_ROUTES_MAX = 4096;
+
+export interface ComparisonOptions {
+  /** Longer bodies are compared by their digest. */
+  readonly maxCompareBytes: number;
+  /** Which share of the requests is compared, from 0 to 1. */
+  readonly share: number;
+  /** Whether somebody takes a line for each difference. */
+  readonly wantsLines: boolean;
+}
+
+export class Comparison implements ResponseComparison, PairingHost {
+  readonly tally = newTally();
+  readonly memory: ComparedMemory;
+  /** Exchanges of which production's response has not begun. */
+  private readonly awaited = new AgeList<ComparedExchange>();
+  private readonly routes = new Map<string, string>();
+  private lines: string[] = [];
+  private linesInMinute = 0;
+  private minuteSinceMs = -Infinity;
+
+  constructor(
+    private readonly options: ComparisonOptions,
+    private readonly ignored: Ignored,
+    private readonly redactor: Redactor,
+    account: Account,
+    /** The capture's. */
+    private readonly clock: { readonly nowMs: number },
+    /** From 0 up to, not including, 1. */
+    private readonly random: () => number = Math.random,
+  ) {
+    this.memory = new ComparedMemory(account);
+  }
+
+  get captureMs(): number {
+    return this.clock.nowMs;
+  }
+
+  openStream(origin: StreamOrigin): PairedStream {
+    return new PairedStream(this, origin);
+  }
+
+  newRecorder(): ResponseRecorder {
+    return new ResponseRecorder(this.memory, this.options.maxCompareBytes);
+  }
+
+  /** Draws whether a request is left out. */
+  isSampledOut(): boolean {
+    return this.options.share < 1 && this.random() >= this.options.share;
+  }
+
+  /** Production's response to an exchange is waited for. */
+  await(exchange: ComparedExchange): void {
+    this.awaited.append(exchange);
+    if (this.awaited.size > AWAITED_MAX || !this.memory.hasRoomFor(0)) this.expireOldest();
+  }
+
+  /** It has begun. */
+  begun(exchange: ComparedExchange): void {
+    if (exchange.list !== null) this.awaited.remove(exchange);
+  }
+
+  /** Time passes: the capture's, and ours. */
+  advance(nowMs: number): void {
+    const sinceMs = this.captureMs - PRODUCTION_TIMEOUT_MS;
+    while (this.awaited.oldest !== null && this.awaited.oldest.seenMs <= sinceMs) this.expireOldest();
+    if (nowMs - this.minuteSinceMs < MINUTE_MS) return;
+    this.minuteSinceMs = nowMs;
+    this.linesInMinute = 0;
+  }
+
+  /** Nothing more comes of production. */
+  finish(): void {
+    while (this.awaited.oldest !== null) this.expireOldest();
+  }
+
+  /** The lines of --differences since the last call. */
+  takeLines(): string[] {
+    const { lines } = this;
+    this.lines = [];
+    return lines;
+  }
+
+  /** Compares what is whole of both. False: what was kept does not show whether they are the same. */
+  compare(exchange: ComparedExchange, production: Kept, endpoint: Kept): boolean {
+    const { target } = exchange;
+    const path = pathOfTarget(target);
+    const found = compareResponses(production.response!, endpoint.response!, path, this.ignored);
+    if (found === TOO_LARGE) return false;
+    const { tally } = this;
+    const route = routeIn(tally, exchange.method, this.routeOf(path));
+    tally.compared++;
+    route.compared++;
+    if (found.length === 0) tally.same++;
+    else {
+      tally.different++;
+      route.different++;
+    }
+    this.countTimes(route, exchange, production, endpoint);
+    for (const difference of found) this.count(route, difference, exchange, target);
+    return true;
+  }
+
+  private countTimes(route: Route, { requestMs }: ComparedExchange, production: Kept, endpoint: Kept): void {
+    const { latency } = this.tally;
+    countTime(latency.production_first_byte, production.firstMs - requestMs);
+    countTime(latency.production, production.lastMs - requestMs);
+    countTime(route.latency.production, production.lastMs - requestMs);
+    countTime(latency.endpoint_first_byte, endpoint.firstMs - endpoint.writtenMs);
+    countTime(latency.endpoint, endpoint.lastMs - endpoint.writtenMs);
+    countTime(route.latency.endpoint, endpoint.lastMs - endpoint.writtenMs);
+  }
+
+  private count(route: Route, difference: Difference, exchange: ComparedExchange, target: string): void {
+    const { kind } = difference;
+    // What is told of a place may be a secret as well, where names are data.
+    const where = () => this.redactor.text(difference.where);
+    const place = placeIn(route, keyOf(kind, difference.where), kind, where);
+    const draw = this.random();
+    const isExample = place !== null && isKept(place.examples, draw);
+    const isLine = this.takesLine();
+    if (place === null) route.other_differences++;
+    else place.count++;
+    if (!isExample && !isLine) return;
+    const item = {
+      time: new Date(exchange.requestMs).toISOString(),
+      method: exchange.method,
+      target: cut(this.redactor.target(target)),
+      client: exchange.stream.clientAddress,
+      ...(show(difference, this.redactor) satisfies Shown),
+    };
+    if (isExample) keep(place.examples, { draw, item });
+    if (!isLine) return;
+    const { time, method, client, production, endpoint } = item;
+    const told = place?.where ?? where();
+    this.lines.push(
+      JSON.stringify({
+        time,
+        method,
+        target: item.target,
+        route: route.path,
+        client,
+        kind,
+        where: told,
+        production,
+        endpoint,
+      }),
+    );
+  }
+
+  private takesLine(): boolean {
+    if (!this.options.wantsLines) return false;
+    if (this.linesInMinute >= LINES_PER_MINUTE_MAX) {
+      this.tally.differences_left_out++;
+      return false;
+    }
+    this.linesInMinute++;
+    return true;
+  }
+
+  private routeOf(path: string): string {
+    const route = routeOf(path);
+    const known = this.routes.get(route);
+    if (known !== undefined) return known;
+    const told = this.redactor.text(route);
+    if (this.routes.size >= KNOWN_ROUTES_MAX) this.routes.clear();
+    this.routes.set(route, told);
+    return told;
+  }
+
+  private expireOldest(): void {
+    const oldest = this.awaited.oldest!;
+    this.awaited.remove(oldest);
+    oldest.stream.expire(oldest);
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * A body as its reader gets it: without its content codings (RFC 9110, section 8.4), and as text where it is one.
+ * Pure: nothing but bytes in and out.
+ */
+import { brotliDecompressSync, gunzipSync, inflateRawSync, inflateSync, zstdDecompressSync } from "node:zlib";
+
+/** What a body may become when it is decoded. */
+export const DECODED_BYTES_MAX = 8 << 20;
+/** Codings on top of each other that are undone. */
+export const CODINGS_MAX = 4;
+
+/** It would be longer than {@link DECODED_BYTES_MAX}. */
+export const TOO_LARGE = Symbol("too large");
+
+type Decoder = (bytes: Uint8Array, options: { maxOutputLength: number }) => Uint8Array;
+
+const DECODERS: Record<string, Decoder> = {
+  gzip: gunzipSync,
+  "x-gzip": gunzipSync,
+  deflate: inflateAny,
+  br: brotliDecompressSync,
+  zstd: zstdDecompressSync,
+};
+
+/** RFC 9110, section 8.4.1.2: zlib's format; some servers send it bare. */
+function inflateAny(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array {
+  try {
+    return inflateSync(bytes, options);
+  } catch (error) {
+    if (isTooLarge(error)) throw error;
+    return inflateRawSync(bytes, options);
+  }
+}
+
+/** The codings of a Content-Encoding field, in the order in which they were applied; without identity. */
+export function codingsOf(field: string): string[] {
+  if (field === "") return [];
+  return field
+    .toLowerCase()
+    .split(",")
+    .map((coding) => coding.trim())
+    .filter((coding) => coding !== "" && coding !== "identity");
+}
+
+/** Undoes all codings. Null: one of them is not known, or the bytes are not in it. */
+export function decodeContent(bytes: Uint8Array, codings: readonly string[]): Uint8Array | typeof TOO_LARGE | null {
+  if (codings.length > CODINGS_MAX) return null;
+  let decoded = bytes;
+  for (let i = codings.length - 1; i >= 0; i--) {
+    const decoder = Object.hasOwn(DECODERS, codings[i]!) ? DECODERS[codings[i]!]! : null;
+    if (decoder === null) return null;
+    // Some servers name the coding also where nothing follows.
+    if (decoded.length === 0) return decoded;
+    try {
+      decoded = decoder(decoded, { maxOutputLength: DECODED_BYTES_MAX });
+    } catch (error) {
+      return isTooLarge(error) ? TOO_LARGE : null;
+    }
+  }
+  return decoded;
+}
+
+function isTooLarge(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE";
+}
+
+const TEXT_TYPE =
+  /^(?:text\/|application\/(?:json|xml|javascript|ecmascript|x-javascript|x-www-form-urlencoded|graphql|yaml|x-yaml|toml|sql|x-ndjson|x-httpd-php)\b|[^;]*\+(?:json|xml|yaml)\b)/i;
+const JSON_TYPE = /^[^;]*\/(?:[^;+]*\+)?json\s*(?:;|$)/i;
+const NUL = 0;
+
+/** Whether a Content-Type says that it is JSON. */
+export function isJsonType(type: string): boolean {
+  return JSON_TYPE.test(type);
+}
+
+/** Of a Content-Type, the decoder for its text. WHATWG's labels; what none of the three is is read as UTF-8. */
+function charsetOf(type: string): "utf-8" | "utf-16le" | "utf-16be" | "windows-1252" {
+  const [, label = "utf-8"] = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(type) ?? [];
+  switch (label.toLowerCase()) {
+    case "utf-16":
+    case "utf-16le":
+      return "utf-16le";
+    case "utf-16be":
+      return "utf-16be";
+    case "iso-8859-1":
+    case "latin1":
+    case "l1":
+    case "us-ascii":
+    case "windows-1252":
+      return "windows-1252";
+    default:
+      return "utf-8";
+  }
+}
+
+/** The text that bytes are by their Content-Type, or, where there is none, by what they are; null: they are none. */
+export function textOf(bytes: Uint8Array, type: string): string | null {
+  if (type === "" ? bytes.includes(NUL) : !TEXT_TYPE.test(type)) return null;
+  return decodeText(bytes, type);
+}
+
+/** Bytes as text, whatever their type is called; null: they are not in its charset. */
+export function decodeText(bytes: Uint8Array, type: string): string | null {
+  // A byte order mark says more than the charset does (WHATWG Encoding, section 6).
+  const charset = markOf(bytes) ?? charsetOf(type);
+  try {
+    return new TextDecoder(charset, { fatal: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+function markOf(bytes: Uint8Array): "utf-16le" | "utf-16be" | null {
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return "utf-16le";
+  return bytes[0] === 0xfe && bytes[1] === 0xff ? "utf-16be" : null;
+}

@@ -1,0 +1,165 @@
+/**
+ * One request, with what production and the endpoint made of it: when both are known, it gets its verdict. It has just
+ * one, whatever becomes of it.
+ */
+import { Aged } from "../memory/age-list.ts";
+import type { Recorder } from "../forward/exchange.ts";
+import type { ComparedMemory } from "./memory.ts";
+import type { Kept, ResponseRecorder } from "./recorder.ts";
+import type { NotComparableReason, Tally } from "./tally.ts";
+
+/** What an exchange costs beside the responses that it holds. */
+export const EXCHANGE_COST_BYTES = 768;
+
+const SWITCHING_PROTOCOLS = 101;
+
+/** What all exchanges of a shard share. */
+export interface ExchangeHost {
+  readonly memory: ComparedMemory;
+  readonly tally: Tally;
+  /** Compares what is whole of both. False: what was kept does not show whether they are the same. */
+  compare(exchange: ComparedExchange, production: Kept, endpoint: Kept): boolean;
+}
+
+/** The client connection that an exchange is of. */
+export interface ExchangeOwner {
+  readonly clientAddress: string;
+  /** Production's response is not waited for any more. */
+  expire(exchange: ComparedExchange): void;
+}
+
+export class ComparedExchange extends Aged<ComparedExchange> {
+  /** The client's sequence number one past its last byte; null: that has not come, or is lost. */
+  end: number | null = null;
+  /** When its last segment was captured; before, its head. */
+  requestMs: number;
+  /** As production saw it. */
+  target = "";
+  /** Its verdict was counted. */
+  private isSettled = false;
+  private isProductionKnown = false;
+  /** Production's response; null: none that can be compared. */
+  private production: Kept | null = null;
+  private productionReason: NotComparableReason | null = null;
+  /** The endpoint's. */
+  private endpoint: Kept | null = null;
+  private isForwarded = false;
+  private isReleased = false;
+
+  constructor(
+    private readonly comparison: ExchangeHost,
+    readonly stream: ExchangeOwner,
+    readonly method: string,
+    readonly minorVersion: number,
+    /** The client's sequence number of its first byte. */
+    readonly start: number,
+    /** What the client had acknowledged of the server's side when it began; null: nothing that is known. */
+    readonly acknowledged: number | null,
+    /** What was before it is lost: how many responses come first is not known. */
+    readonly isBehindLoss: boolean,
+    /** Only its place among the others counts. */
+    readonly isSampledOut: boolean,
+    /** When its head came, in the capture's time. */
+    readonly seenMs: number,
+  ) {
+    super();
+    this.requestMs = seenMs;
+    comparison.memory.take(EXCHANGE_COST_BYTES);
+    if (!isSampledOut) return;
+    this.isSettled = true;
+    comparison.tally.sampled_out++;
+  }
+
+  /** Whether production's response is to be kept. */
+  get isWanted(): boolean {
+    return !this.isSettled;
+  }
+
+  // What became of it on its way to the endpoint (Exchange).
+
+  responded(recorder: Recorder, code: number): void {
+    // One that was sent again has another response.
+    this.forgetEndpoint();
+    this.endpoint = (recorder as ResponseRecorder).take(code);
+  }
+
+  forwarded(): void {
+    this.isForwarded = true;
+    this.settleIfKnown();
+  }
+
+  unanswered(): void {
+    this.settle("unanswered");
+  }
+
+  notForwarded(): void {
+    this.settle("request_not_forwarded");
+  }
+
+  damaged(): void {
+    this.settle("request_damaged");
+  }
+
+  // What became of it in production.
+
+  /** Its response is complete. */
+  produced(kept: Kept): void {
+    if (this.isSettled || this.isProductionKnown) this.comparison.memory.giveBack(kept.heldBytes);
+    else this.production = kept;
+    this.productionIs(null);
+  }
+
+  /** There is no response that can be compared. */
+  unproduced(reason: "production_response_damaged" | "production_response_missing"): void {
+    this.productionIs(reason);
+  }
+
+  private productionIs(reason: NotComparableReason | null): void {
+    if (this.isProductionKnown) return;
+    this.isProductionKnown = true;
+    this.productionReason = reason;
+    this.list?.remove(this);
+    this.settleIfKnown();
+    this.release();
+  }
+
+  private settleIfKnown(): void {
+    if (this.isSettled || !this.isForwarded || !this.isProductionKnown) return;
+    const { production, endpoint, comparison } = this;
+    if (production === null || endpoint === null) {
+      this.settle(this.productionReason ?? "unanswered");
+    } else if (production.response === null || endpoint.response === null) {
+      this.settle("too_large");
+    } else if (production.response.code === SWITCHING_PROTOCOLS && endpoint.response.code === SWITCHING_PROTOCOLS) {
+      this.settle("pass_through");
+    } else if (comparison.compare(this, production, endpoint)) {
+      this.settle(null);
+    } else {
+      this.settle("too_large");
+    }
+  }
+
+  /** `reason` null: it was compared. */
+  private settle(reason: NotComparableReason | null): void {
+    if (this.isSettled) return;
+    this.isSettled = true;
+    const { comparison } = this;
+    if (reason !== null) comparison.tally.not_comparable[reason]++;
+    this.forgetEndpoint();
+    comparison.memory.giveBack(this.production?.heldBytes ?? 0);
+    this.production = null;
+    this.release();
+  }
+
+  /** Until production's response is known, its place among the others is needed. */
+  private release(): void {
+    if (!this.isSettled || !this.isProductionKnown || this.isReleased) return;
+    this.isReleased = true;
+    this.comparison.memory.giveBack(EXCHANGE_COST_BYTES);
+  }
+
+  private forgetEndpoint(): void {
+    this.comparison.memory.giveBack(this.endpoint?.heldBytes ?? 0);
+    this.endpoint = null;
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Times, counted in buckets that are narrow enough for a millisecond to be seen in half a second: 256 of them from each
+ * power of two to the next. Only those that are not empty take room.
+ */
+
+const BUCKETS_PER_OCTAVE = 256;
+/** What is shorter counts as this. */
+const TIME_MS_MIN = 2 ** -7;
+/** What is longer counts as this: more than a day. */
+const TIME_MS_MAX = 2 ** 27;
+
+/** Counts by bucket: plain data, for it goes from thread to thread. */
+export type Histogram = Map<number, number>;
+
+export function countTime(histogram: Histogram, timeMs: number): void {
+  const bounded = Math.min(Math.max(timeMs, TIME_MS_MIN), TIME_MS_MAX);
+  const exponent = Math.floor(Math.log2(bounded));
+  const bucket = exponent * BUCKETS_PER_OCTAVE + Math.floor((bounded / 2 ** exponent - 1) * BUCKETS_PER_OCTAVE);
+  histogram.set(bucket, (histogram.get(bucket) ?? 0) + 1);
+}
+
+/** The middle of a bucket. */
+function timeOf(bucket: number): number {
+  const exponent = Math.floor(bucket / BUCKETS_PER_OCTAVE);
+  return 2 ** exponent * (1 + (bucket - exponent * BUCKETS_PER_OCTAVE + 0.5) / BUCKETS_PER_OCTAVE);
+}
+
+export function addHistogram(sum: Histogram, part: Histogram): void {
+  for (const [bucket, count] of part) sum.set(bucket, (sum.get(bucket) ?? 0) + count);
+}
+
+/** Times that so many percent do not exceed, in milliseconds; null: there are none. */
+export interface Quantiles {
+  readonly p50_ms: number | null;
+  readonly p90_ms: number | null;
+  readonly p99_ms: number | null;
+}
+
+export function quantilesOf(histogram: Histogram): Quantiles {
+  const buckets = [...histogram].sort(([a], [b]) => a - b);
+  const total = buckets.reduce((sum, [, count]) => sum + count, 0);
+  const quantile = (share: number): number | null => {
+    let left = share * total;
+    for (const [bucket, count] of buckets) if ((left -= count) <= 0) return rounded(timeOf(bucket));
+    return null;
+  };
+  return { p50_ms: quantile(0.5), p90_ms: quantile(0.9), p99_ms: quantile(0.99) };
+}
+
+function rounded(timeMs: number): number {
+  return Math.round(timeMs * 1000) / 1000;
+}
+
+/** The counts within each of `boundsMs`, cumulated, as metrics have them; and of all. */
+export function cumulated(histogram: Histogram, boundsMs: readonly number[]): number[] {
+  const counts = new Array<number>(boundsMs.length + 1).fill(0);
+  for (const [bucket, count] of histogram) {
+    const time = timeOf(bucket);
+    for (let i = 0; i < boundsMs.length; i++) if (time <= boundsMs[i]!) counts[i]! += count;
+    counts[boundsMs.length]! += count;
+  }
+  return counts;
+}

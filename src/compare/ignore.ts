@@ -1,0 +1,69 @@
+/** What is no difference: --ignore's rules, and the fields that differ from one response to the next by themselves. */
+import { globPattern } from "./glob.ts";
+
+export const IGNORE_FORMS = "header:NAME, json:PATH, body:GLOB-OF-PATH, status:GLOB-OF-PATH or path:GLOB";
+
+export const IGNORE_KINDS = ["header", "json", "body", "status", "path"] as const;
+export type IgnoreKind = (typeof IGNORE_KINDS)[number];
+
+/** One --ignore, as it was given: plain data, for it goes to threads. */
+export interface IgnoreRule {
+  readonly kind: IgnoreKind;
+  readonly pattern: string;
+}
+
+/** Volatile fields, and ids of requests and traces. Of Set-Cookie only the values are ignored. */
+export const IGNORED_FIELDS: ReadonlySet<string> = new Set([
+  ...["date", "age", "server", "via", "connection", "keep-alive", "transfer-encoding", "content-length"],
+  ...["x-request-id", "request-id", "x-correlation-id", "correlation-id", "x-trace-id", "trace-id", "x-span-id"],
+  ...["traceparent", "tracestate", "traceresponse", "x-cloud-trace-context", "uber-trace-id", "sentry-trace"],
+  ...["x-amzn-trace-id", "x-amzn-requestid", "x-amz-request-id", "x-amz-id-2", "x-amz-cf-id", "x-ms-request-id"],
+  ...["x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "b3", "cf-ray", "fly-request-id"],
+  ...["x-datadog-trace-id", "x-datadog-parent-id", "x-vercel-id", "x-github-request-id"],
+]);
+
+/** Reads one --ignore; undefined: it is none. */
+export function parseIgnoreRule(text: string): IgnoreRule | undefined {
+  const [, kind, pattern] = /^([a-z]+):(.+)$/s.exec(text) ?? [];
+  const known = IGNORE_KINDS.find((name) => name === kind);
+  return known === undefined || pattern === undefined ? undefined : { kind: known, pattern };
+}
+
+/** The rules, ready to be asked. */
+export class Ignored {
+  private readonly fields = new Set(IGNORED_FIELDS);
+  private readonly jsonPaths: RegExp[];
+  private readonly bodies: RegExp[];
+  private readonly statuses: RegExp[];
+  private readonly paths: RegExp[];
+
+  constructor(rules: readonly IgnoreRule[]) {
+    const patterns = (kind: IgnoreKind, separators?: string) =>
+      rules.filter((rule) => rule.kind === kind).map(({ pattern }) => globPattern(pattern, separators));
+    for (const { kind, pattern } of rules) if (kind === "header") this.fields.add(pattern.toLowerCase());
+    this.jsonPaths = patterns("json", ".[");
+    this.bodies = patterns("body");
+    this.statuses = patterns("status");
+    this.paths = patterns("path");
+  }
+
+  /** `name`: in lower case. */
+  readonly header = (name: string): boolean => this.fields.has(name);
+  /** Of a JSON body, the place and all within it. */
+  readonly json = (path: string): boolean => this.jsonPaths.some((pattern) => pattern.test(path));
+
+  /** Of responses to requests for a path, the body. */
+  body(path: string): boolean {
+    return this.bodies.some((pattern) => pattern.test(path));
+  }
+
+  /** Of responses to requests for a path, the status. */
+  status(path: string): boolean {
+    return this.statuses.some((pattern) => pattern.test(path));
+  }
+
+  /** Of responses to requests for a path, everything. */
+  path(path: string): boolean {
+    return this.paths.some((pattern) => pattern.test(path));
+  }
+}

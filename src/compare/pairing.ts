@@ -1,0 +1,431 @@
+/**
+ * One client connection's requests and production's responses, and which belong together.
+ *
+ * As long as nothing is missing on either side since the connection began, the order says so. Behind a gap the numbers
+ * must: a response is a request's if it begins just where the client stood when it sent the request (all that it had
+ * acknowledged), and the server had read of the request, and of nothing behind it. That holds for clients that wait for
+ * each response. So it is believed only of those that were seen to do so, and never of those that were seen not to;
+ * and only when the client goes on just where the response ended, with nothing of the server's between.
+ * What cannot be told for certain is not comparable.
+ *
+ * Flow delivers what a server says when all that it acknowledges has been delivered, or given up: a request is known
+ * before its response is.
+ */
+import type { Exchange, ComparedStream } from "../forward/exchange.ts";
+import { advance, distance } from "../flow/sequence.ts";
+import type { StreamEnd, StreamNumbers, StreamOrigin } from "../flow/stream.ts";
+import { clientAddress } from "../http/client-address.ts";
+import { ResponseFramer } from "../http/response-framer.ts";
+import type { ResponseSink, ResponseTap } from "../http/response-sink.ts";
+import { ComparedExchange, type ExchangeHost, type ExchangeOwner } from "./exchange.ts";
+import type { Kept, ResponseRecorder } from "./recorder.ts";
+
+const RESPONSE_BEGINNING = new TextEncoder().encode("HTTP/1.");
+
+/** What all client connections of a shard share. */
+export interface PairingHost extends ExchangeHost {
+  /** The capture's time. */
+  readonly captureMs: number;
+  newRecorder(): ResponseRecorder;
+  /** Draws whether a request is left out. */
+  isSampledOut(): boolean;
+  /** Production's response to an exchange is waited for; */
+  await(exchange: ComparedExchange): void;
+  /** and has begun. */
+  begun(exchange: ComparedExchange): void;
+}
+
+export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink {
+  client: string | null = null;
+
+  // The client's side.
+
+  /** The sequence number of the next byte that is told. */
+  private position: number;
+  /** Of the request under way: where it began, and what the client had acknowledged then. */
+  private isInRequest = false;
+  private requestStart = 0;
+  private requestAcknowledged: number | null = null;
+  /** The one under way, once its head is whole. */
+  private underWay: ComparedExchange | null = null;
+  /** One that was damaged, and ends where the next one begins. */
+  private unended: ComparedExchange | null = null;
+  /** What was before the next request is lost. */
+  private isRequestLost = false;
+
+  // The server's side.
+
+  /** Requests whose responses have not come to their end, in order. */
+  private readonly queue: ComparedExchange[] = [];
+  private framer: ResponseFramer | null = null;
+  private recorder: ResponseRecorder | null = null;
+  /** The response that is framed is this one's. */
+  private current: ComparedExchange | null = null;
+  private hasBegun = false;
+  private isDamaged = false;
+  private code = 0;
+  /** It is not known which response comes next, or where it begins. */
+  private isLost = false;
+  /** No response comes any more. */
+  private isOver = false;
+  /** A request whose response was found behind a gap, what was kept of that, and where it ended. */
+  private doubt: ComparedExchange | null = null;
+  private doubtKept: Kept | null = null;
+  private doubtEnd: number | null = null;
+  /** Of the bytes that are being delivered: the offset and the sequence number of the first one. */
+  private offset = 0;
+  private sequence = 0;
+  /** Requests that came when the response before them had come: those of a client that waits. */
+  private serialRequests = 0;
+  /** The client was seen not to wait. */
+  private isPipelining = false;
+  private readonly numbers: StreamNumbers;
+
+  constructor(
+    private readonly comparison: PairingHost,
+    private readonly origin: StreamOrigin,
+  ) {
+    this.numbers = origin.numbers!;
+    this.position = this.numbers.clientStart;
+    this.isRequestLost = !origin.hasSyn;
+  }
+
+  get clientAddress(): string {
+    return this.client ?? clientAddress(this.origin.identity);
+  }
+
+  // The client's side (ComparedStream).
+
+  restart(isLost: boolean): void {
+    this.isInRequest = false;
+    this.underWay = null;
+    this.isRequestLost ||= isLost;
+  }
+
+  requestBytes(length: number): void {
+    this.beginRequest();
+    this.position = advance(this.position, length);
+  }
+
+  otherBytes(length: number): void {
+    this.position = advance(this.position, length);
+  }
+
+  head(method: string, minorVersion: number): Exchange | null {
+    this.beginRequest();
+    const { comparison } = this;
+    const exchange = new ComparedExchange(
+      comparison,
+      this,
+      method,
+      minorVersion,
+      this.requestStart,
+      this.requestAcknowledged,
+      this.isRequestLost,
+      comparison.isSampledOut(),
+      comparison.captureMs,
+    );
+    this.isRequestLost = false;
+    this.underWay = exchange;
+    if (this.isOver) exchange.unproduced("production_response_missing");
+    else {
+      this.queue.push(exchange);
+      comparison.await(exchange);
+    }
+    return exchange.isSampledOut ? null : exchange;
+  }
+
+  whole(timestampMs: number): void {
+    const exchange = this.underWay;
+    if (exchange !== null) {
+      exchange.end = this.position;
+      exchange.requestMs = timestampMs;
+    }
+    this.underWay = null;
+    this.isInRequest = false;
+  }
+
+  damaged(): void {
+    const exchange = this.underWay;
+    if (exchange === null) this.comparison.tally.not_comparable.request_damaged++;
+    else exchange.damaged();
+    this.unended = exchange;
+    // Without its head, the order does not know of it.
+    this.isRequestLost ||= exchange === null;
+    this.underWay = null;
+    this.isInRequest = false;
+  }
+
+  lost(): void {
+    this.unended = null;
+    this.isRequestLost = true;
+  }
+
+  dropped(): void {
+    this.comparison.tally.not_comparable.request_not_forwarded++;
+  }
+
+  private beginRequest(): void {
+    if (this.isInRequest) return;
+    this.isInRequest = true;
+    this.requestStart = this.position;
+    const { clientAcknowledged } = this.numbers;
+    // Who waits for a response has got something since the last request.
+    if (clientAcknowledged !== null && clientAcknowledged === this.requestAcknowledged) this.isPipelining = true;
+    this.requestAcknowledged = clientAcknowledged;
+    if (this.doubtEnd !== null) this.settleDoubt(clientAcknowledged === this.doubtEnd);
+    if (this.unended !== null) this.unended.end = this.position;
+    this.unended = null;
+  }
+
+  // The server's side (ResponseConsumer).
+
+  begin(isFromStart: boolean): void {
+    this.isLost ||= !isFromStart;
+  }
+
+  data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    if (this.isOver) return;
+    this.offset = offset;
+    this.sequence = advance(this.numbers.serverNext, -length);
+    if (this.current === null && !this.isLost) this.expectNext();
+    if (this.isLost && !this.find(bytes, offset, length)) return;
+    const framer = this.framer ?? this.newFramer();
+    this.recorder!.received(timestampMs, 0);
+    framer.push(bytes, offset, length);
+    if (this.doubt !== null && this.doubtKept !== null && this.doubtEnd === null) this.endDoubt();
+  }
+
+  gap(length: number): void {
+    if (this.isOver || this.isLost) return;
+    if (this.hasBegun) this.isDamaged = true;
+    if (this.framer === null || !this.framer.gap(length)) this.lose();
+  }
+
+  end(how: StreamEnd): void {
+    if (this.isOver) return;
+    // A response that ends with its connection is whole if that was ended in order.
+    if (how === "fin" && !this.isLost) this.framer?.end();
+    this.lose();
+    this.over();
+  }
+
+  // What is framed of it (ResponseSink, and a tap).
+
+  status(code: number): void {
+    this.code = code;
+  }
+
+  /** A response begins with the byte at `at`; interim ones too, which are its own. */
+  beginResponse(at: number): void {
+    const exchange = this.current;
+    if (this.isLost || exchange === null) return;
+    if (!this.hasBegun && !this.mayBegin(exchange, advance(this.sequence, at - this.offset))) {
+      this.isLost = true;
+      this.current = null;
+      return;
+    }
+    this.hasBegun = true;
+    this.comparison.begun(exchange);
+    this.recorder!.isWanted = exchange.isWanted;
+    this.recorder!.begin();
+  }
+
+  complete(persistent: boolean): void {
+    if (this.isLost) return;
+    const isDamaged = this.isDamaged;
+    const exchange = this.takeCurrent();
+    this.comparison.tally.production_responses++;
+    if (isDamaged) this.recorder!.discard();
+    if (isDamaged) exchange.unproduced("production_response_damaged");
+    else if (exchange === this.doubt) this.doubtKept = this.recorder!.take(this.code);
+    else exchange.produced(this.recorder!.take(this.code));
+    if (!persistent) this.over();
+    else this.expectNext();
+  }
+
+  upgraded(): void {
+    this.complete(false);
+  }
+
+  unsolicited(): void {
+    this.isLost = true;
+    // Another response was outstanding: the one before it may have been another's.
+    if (this.doubt === null) return;
+    this.isPipelining = true;
+    this.settleDoubt(false);
+  }
+
+  malformed(): void {
+    if (this.isLost) return;
+    this.lose();
+    this.over();
+  }
+
+  /** Nobody waits for production's response any more (Comparison): if it still comes, it is none's that is known. */
+  expire(exchange: ComparedExchange): void {
+    const place = this.queue.indexOf(exchange);
+    if (place >= 0) this.queue.splice(place, 1);
+    if (exchange === this.doubt) this.settleDoubt(false);
+    if (place === 0) {
+      this.isLost = true;
+      this.current = null;
+    }
+    exchange.unproduced("production_response_missing");
+  }
+
+  // In step, and out of it.
+
+  /** The next response in order is that to the next request, unless something is missing before that. */
+  private expectNext(): void {
+    const next = this.queue[0];
+    if (next === undefined) return;
+    if (next.isBehindLoss) this.isLost = true;
+    else this.expect(next);
+  }
+
+  private expect(exchange: ComparedExchange): void {
+    const framer = this.framer ?? this.newFramer();
+    this.current = exchange;
+    this.hasBegun = false;
+    this.isDamaged = false;
+    framer.expect(exchange.method, exchange.minorVersion);
+  }
+
+  /** Whether a response that begins at this number of the server's may be an exchange's, whose turn it is. */
+  private mayBegin(exchange: ComparedExchange, sequence: number): boolean {
+    const { serverAcknowledged } = this.numbers;
+    const { start, end, acknowledged } = exchange;
+    // Nobody responds to what has not begun to come.
+    if (serverAcknowledged !== null && distance(start, serverAcknowledged) <= 0) return false;
+    if (acknowledged === null) return true;
+    const ahead = distance(acknowledged, sequence);
+    if (ahead > 0) this.isPipelining = true;
+    else if (ahead === 0 && hasReadNoFurther(end, serverAcknowledged)) this.serialRequests++;
+    return true;
+  }
+
+  /** Out of step: looks whether a segment begins a response that is certainly one's. */
+  private find(bytes: Uint8Array, offset: number, length: number): boolean {
+    const { queue, numbers } = this;
+    const { serverAcknowledged } = numbers;
+    if (this.isFirst(queue[0])) {
+      this.isLost = false;
+      this.expectNext();
+      return true;
+    }
+    if (this.isPipelining || serverAcknowledged === null || !beginsResponse(bytes, offset, length)) return false;
+    // The server has read on: a client that waits had the response to what was before.
+    while (queue.length > 0 && !hasReadNoFurther(queue[0]!.end, serverAcknowledged))
+      queue.shift()!.unproduced("production_response_missing");
+    const next = queue[0];
+    if (next === undefined || distance(next.start, serverAcknowledged) <= 0) return false;
+    if (next.acknowledged !== this.sequence) return false;
+    // Of a client that was not seen to wait, the first one is but a witness.
+    if (this.serialRequests === 0) next.unproduced("production_response_missing");
+    this.isLost = false;
+    this.newFramer();
+    this.settleDoubt(false);
+    this.doubt = next;
+    this.expect(next);
+    return true;
+  }
+
+  /**
+   * Whether the bytes that are being delivered are the server's first ones though its SYN was not seen: with its first
+   * request a client acknowledges nothing else.
+   */
+  private isFirst(next: ComparedExchange | undefined): boolean {
+    const { origin, numbers } = this;
+    if (next === undefined || !origin.hasSyn || next.isBehindLoss || next.start !== numbers.clientStart) return false;
+    return next.acknowledged === this.sequence;
+  }
+
+  /** The response in doubt is complete: nothing of the server's may follow it before the client goes on. */
+  private endDoubt(): void {
+    this.doubtEnd = this.numbers.serverNext;
+    const next = this.queue[0];
+    if (next !== undefined) this.settleDoubt(next.acknowledged === this.doubtEnd);
+  }
+
+  /** Whether the client went on just where the response in doubt ended: then it was what the client waited for. */
+  private settleDoubt(isCertain: boolean): void {
+    const { doubt, doubtKept } = this;
+    this.doubt = null;
+    this.doubtKept = null;
+    this.doubtEnd = null;
+    if (doubt === null || doubtKept === null) return;
+    if (!isCertain) doubt.unproduced("production_response_missing");
+    // One that has its verdict gives back what was kept.
+    doubt.produced(doubtKept);
+  }
+
+  /** It is not known any more what comes next of the server. */
+  private lose(): void {
+    if (this.isLost) return;
+    this.isLost = true;
+    this.settleDoubt(false);
+    if (this.current === null || !this.hasBegun) {
+      this.current = null;
+      return;
+    }
+    this.recorder!.discard();
+    this.takeCurrent().unproduced("production_response_damaged");
+  }
+
+  /** Nothing comes of the server any more. */
+  private over(): void {
+    this.isOver = true;
+    this.settleDoubt(false);
+    this.recorder?.discard();
+    this.framer = null;
+    this.recorder = null;
+    this.current = null;
+    for (const exchange of this.queue) exchange.unproduced("production_response_missing");
+    this.queue.length = 0;
+  }
+
+  private takeCurrent(): ComparedExchange {
+    this.current = null;
+    this.hasBegun = false;
+    this.isDamaged = false;
+    return this.queue.shift()!;
+  }
+
+  private newFramer(): ResponseFramer {
+    this.recorder ??= this.comparison.newRecorder();
+    this.framer = new ResponseFramer(this, new ProductionTap(this, this.recorder));
+    return this.framer;
+  }
+}
+
+/** What production's responses are made of. */
+class ProductionTap implements ResponseTap {
+  constructor(
+    private readonly stream: PairedStream,
+    private readonly recorder: ResponseRecorder,
+  ) {}
+
+  begin(at: number): void {
+    this.stream.beginResponse(at);
+  }
+
+  head(bytes: Uint8Array, from: number, to: number): void {
+    this.recorder.head(bytes, from, to);
+  }
+
+  body(bytes: Uint8Array, from: number, to: number): void {
+    this.recorder.body(bytes, from, to);
+  }
+}
+
+/** Whether the server had read nothing behind a request; `end` null: nothing has come behind it. */
+function hasReadNoFurther(end: number | null, serverAcknowledged: number | null): boolean {
+  return end === null || serverAcknowledged === null || distance(end, serverAcknowledged) <= 0;
+}
+
+function beginsResponse(bytes: Uint8Array, offset: number, length: number): boolean {
+  if (length < RESPONSE_BEGINNING.length) return false;
+  for (let i = 0; i < RESPONSE_BEGINNING.length; i++) if (bytes[offset + i] !== RESPONSE_BEGINNING[i]) return false;
+  return true;
+}

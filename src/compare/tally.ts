@@ -1,0 +1,257 @@
+/**
+ * What is counted of comparisons: verdicts, routes, places where responses differ, times. Plain data that goes from
+ * thread to thread, and sums of it.
+ */
+import type { DifferenceKind } from "./difference.ts";
+import { addHistogram, type Histogram, type Quantiles, quantilesOf } from "./histogram.ts";
+import { type Drawn, isKept, keep } from "./reservoir.ts";
+
+export type { Quantiles };
+
+/** Routes that are told apart; what comes after them is one more. */
+export const ROUTES_MAX = 1000;
+export const OTHER_ROUTE = "other";
+const OTHER_METHOD = "*";
+/** Kinds and places that are told apart of one route; what comes after them is counted alone. */
+export const PLACES_MAX = 200;
+/** A difference is shown as one if it exceeds its noise by so many percent of it, */
+const NOISE_EXCESS_PERCENT = 20;
+/** and by so many in a million of the route's comparisons. */
+const NOISE_PER_MILLION = 300;
+const MILLION = 1_000_000;
+
+export const NOT_COMPARABLE_REASONS = [
+  /** The request was damaged, or stood behind such a one where nobody knows what its response is. */
+  "request_damaged",
+  "request_not_forwarded",
+  /** Not all of production's response was seen. */
+  "production_response_damaged",
+  /** Nothing of it was seen, or nothing that is certainly its own. */
+  "production_response_missing",
+  "unanswered",
+  /** What of the two could be kept does not show whether they are the same. */
+  "too_large",
+  /** Another protocol follows, on both sides. */
+  "pass_through",
+] as const;
+export type NotComparableReason = (typeof NOT_COMPARABLE_REASONS)[number];
+
+/** One occurrence, as it is shown: without secrets. */
+export interface Example {
+  /** When the request was captured, as ISO 8601. */
+  readonly time: string;
+  readonly method: string;
+  readonly target: string;
+  readonly client: string;
+  /** Empty: it is not there. */
+  readonly production: string;
+  readonly endpoint: string;
+}
+
+export interface Place {
+  readonly kind: DifferenceKind;
+  readonly where: string;
+  count: number;
+  control_count: number;
+  readonly examples: Drawn<Example>[];
+}
+
+export interface Route {
+  readonly method: string;
+  readonly path: string;
+  compared: number;
+  different: number;
+  /** By kind and place. */
+  readonly places: Map<string, Place>;
+  /** Differences in places that are not told apart any more. */
+  other_differences: number;
+  /** To the last byte of the response. */
+  readonly latency: { readonly production: Histogram; readonly endpoint: Histogram };
+}
+
+export interface Tally {
+  compared: number;
+  same: number;
+  different: number;
+  /** Requests that were not to be compared (--compare-sample). */
+  sampled_out: number;
+  /** Responses of production that were seen, comparable or not. */
+  production_responses: number;
+  /** Lines that --differences left out. */
+  differences_left_out: number;
+  readonly not_comparable: Record<NotComparableReason, number>;
+  /** By method and path. */
+  readonly routes: Map<string, Route>;
+  readonly latency: Latency;
+}
+
+/** From the request's last segment, or the write of its last byte. */
+interface Latency {
+  readonly production: Histogram;
+  readonly endpoint: Histogram;
+  readonly production_first_byte: Histogram;
+  readonly endpoint_first_byte: Histogram;
+}
+
+export function newTally(): Tally {
+  return {
+    compared: 0,
+    same: 0,
+    different: 0,
+    sampled_out: 0,
+    production_responses: 0,
+    differences_left_out: 0,
+    not_comparable: Object.fromEntries(NOT_COMPARABLE_REASONS.map((reason) => [reason, 0])) as Tally["not_comparable"],
+    routes: new Map(),
+    latency: {
+      production: new Map(),
+      endpoint: new Map(),
+      production_first_byte: new Map(),
+      endpoint_first_byte: new Map(),
+    },
+  };
+}
+
+/** The route of this method and path, or the one for all that are too many. */
+export function routeIn(tally: Tally, method: string, path: string): Route {
+  const key = `${method} ${path}`;
+  const known = tally.routes.get(key);
+  if (known !== undefined) return known;
+  if (tally.routes.size >= ROUTES_MAX && path !== OTHER_ROUTE) return routeIn(tally, OTHER_METHOD, OTHER_ROUTE);
+  const route: Route = {
+    method,
+    path,
+    compared: 0,
+    different: 0,
+    places: new Map(),
+    other_differences: 0,
+    latency: { production: new Map(), endpoint: new Map() },
+  };
+  tally.routes.set(key, route);
+  return route;
+}
+
+/** The place of this key in a route; null: there are too many. `where` is called for a new one. */
+export function placeIn(route: Route, key: string, kind: DifferenceKind, where: () => string): Place | null {
+  const known = route.places.get(key);
+  if (known !== undefined) return known;
+  if (route.places.size >= PLACES_MAX) return null;
+  const place: Place = { kind, where: where(), count: 0, control_count: 0, examples: [] };
+  route.places.set(key, place);
+  return place;
+}
+
+/** What several threads have counted, in all. */
+export function sumOf(parts: readonly Tally[]): Tally {
+  const sum = newTally();
+  for (const part of parts) {
+    sum.compared += part.compared;
+    sum.same += part.same;
+    sum.different += part.different;
+    sum.sampled_out += part.sampled_out;
+    sum.production_responses += part.production_responses;
+    sum.differences_left_out += part.differences_left_out;
+    for (const reason of NOT_COMPARABLE_REASONS) sum.not_comparable[reason] += part.not_comparable[reason];
+    for (const name of Object.keys(sum.latency) as (keyof Latency)[])
+      addHistogram(sum.latency[name], part.latency[name]);
+    for (const route of part.routes.values()) addRoute(routeIn(sum, route.method, route.path), route);
+  }
+  return sum;
+}
+
+function addRoute(sum: Route, part: Route): void {
+  sum.compared += part.compared;
+  sum.different += part.different;
+  sum.other_differences += part.other_differences;
+  addHistogram(sum.latency.production, part.latency.production);
+  addHistogram(sum.latency.endpoint, part.latency.endpoint);
+  for (const [key, { kind, where, count, control_count, examples }] of part.places) {
+    const place = placeIn(sum, key, kind, () => where);
+    if (place === null) {
+      sum.other_differences += count;
+      continue;
+    }
+    place.count += count;
+    place.control_count += control_count;
+    for (const drawn of examples) if (isKept(place.examples, drawn.draw)) keep(place.examples, drawn);
+  }
+}
+
+/** Whether a difference is more than noise. */
+export function isShown({ count, control_count }: Place, { compared }: Route): boolean {
+  const excess = count - control_count;
+  return excess * 100 > control_count * NOISE_EXCESS_PERCENT && excess * MILLION > compared * NOISE_PER_MILLION;
+}
+
+/** Routes, the worst first: those of which most responses differ. */
+export function worstFirst(tally: Tally): Route[] {
+  const share = ({ different, compared }: Route) => (compared === 0 ? 0 : different / compared);
+  const name = ({ method, path }: Route) => `${path} ${method}`;
+  return [...tally.routes.values()].sort(
+    (a, b) => b.different - a.different || share(b) - share(a) || (name(a) < name(b) ? -1 : 1),
+  );
+}
+
+/** Places of a route, the most frequent first. */
+export function placesOf(route: Route): Place[] {
+  return [...route.places.values()].sort((a, b) => b.count - a.count || (a.where < b.where ? -1 : 1));
+}
+
+export interface Latencies {
+  readonly production: Quantiles;
+  readonly endpoint: Quantiles;
+}
+
+/** `comparison` of --summary. */
+export function summaryOf(tally: Tally) {
+  const { routes: _routes, latency, ...counts } = tally;
+  return {
+    ...counts,
+    not_comparable: { ...tally.not_comparable },
+    routes: worstFirst(tally).map((route) => ({
+      method: route.method,
+      path: route.path,
+      compared: route.compared,
+      different: route.different,
+      differences: placesOf(route).map(({ kind, where, count, control_count }) => ({
+        kind,
+        where,
+        count,
+        control_count,
+      })),
+      other_differences: route.other_differences,
+      latency: latenciesOf(route.latency),
+    })),
+    latency: {
+      ...latenciesOf(latency),
+      first_byte: latenciesOf({ production: latency.production_first_byte, endpoint: latency.endpoint_first_byte }),
+    },
+  };
+}
+
+export type ComparisonSummary = ReturnType<typeof summaryOf>;
+
+function latenciesOf({ production, endpoint }: { production: Histogram; endpoint: Histogram }): Latencies {
+  return { production: quantilesOf(production), endpoint: quantilesOf(endpoint) };
+}
+
+/** The same with examples, and which differences are more than noise: what /compare tells. */
+export function pageOf(tally: Tally) {
+  const summary = summaryOf(tally);
+  return {
+    ...summary,
+    routes: worstFirst(tally).map((route, i) => ({
+      ...summary.routes[i]!,
+      differences: placesOf(route).map((place) => ({
+        kind: place.kind,
+        where: place.where,
+        count: place.count,
+        control_count: place.control_count,
+        is_shown: isShown(place, route),
+        examples: place.examples.map(({ item }) => item),
+      })),
+    })),
+  };
+}
+
+export type ComparisonPage = ReturnType<typeof pageOf>;

@@ -1,0 +1,60 @@
+/**
+ * What forward tells of requests and responses where the endpoint's responses are compared with production's
+ * (src/compare). Nothing of this exists where they are not.
+ */
+import type { ResponseConsumer, StreamOrigin } from "../flow/stream.ts";
+import type { ResponseTap } from "../http/response-sink.ts";
+
+/** Keeps the response under way of one upstream connection. */
+export interface Recorder extends ResponseTap {
+  /** Whether the response that comes next is to be kept. */
+  isWanted: boolean;
+  /** Bytes have come, at this time; the last byte of what they respond to was written at `writtenMs`. */
+  received(nowMs: number, writtenMs: number): void;
+  /** What was kept is not wanted any more. */
+  discard(): void;
+}
+
+/** One request that is compared, on its way to one destination. */
+export interface Exchange {
+  /** Its target, before anything is changed; empty: not told yet. */
+  target: string;
+  /** Its response is complete, and stands in the connection's recorder. */
+  responded(recorder: Recorder, code: number): void;
+  /** It was forwarded, and {@link responded} to. */
+  forwarded(): void;
+  /** It was forwarded, and no response came, or none to its end. */
+  unanswered(): void;
+  /** It was not forwarded. */
+  notForwarded(): void;
+}
+
+/** One client connection: what its requests are is told here, and what production said is taken. */
+export interface ComparedStream extends ResponseConsumer {
+  /** The client's address, where a PROXY protocol header tells another than the packets. */
+  client: string | null;
+  /** The framer begins anew with the next byte; `isLost`: within a request, or nobody knows. */
+  restart(isLost: boolean): void;
+  /** The next bytes are a request's. */
+  requestBytes(length: number): void;
+  /** The next bytes are no request's, or a damaged one's; or they are missing. */
+  otherBytes(length: number): void;
+  /** A request's head is whole. Null: it is not compared (--compare-sample). */
+  head(method: string, minorVersion: number): Exchange | null;
+  /** The request under way is whole; its last segment was captured at this time. */
+  whole(timestampMs: number): void;
+  /** The request under way is damaged. */
+  damaged(): void;
+  /** Where the next request begins is not known. */
+  lost(): void;
+  /** A request was dropped of which nothing else is told. */
+  dropped(): void;
+}
+
+/** What all client connections of a shard share. */
+export interface ResponseComparison {
+  /** A client connection has been seen. */
+  openStream(origin: StreamOrigin): ComparedStream;
+  /** For a connection to the endpoint. */
+  newRecorder(): Recorder;
+}

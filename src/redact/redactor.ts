@@ -1,0 +1,137 @@
+/**
+ * Blots out secrets in what is written or shown: values of fields, members and parameters by their names, and what looks
+ * like a secret wherever it stands. What is forwarded never passes here.
+ */
+import type { RedactRule } from "./rules.ts";
+
+export const BLOT = "[redacted]";
+
+/** Names that are secret, whatever is before or behind; compared without case and without what divides words. */
+const SECRET_PARTS = [
+  ...["password", "passwd", "passphrase", "passcode", "pwd", "secret", "token", "apikey", "accesskey", "privatekey"],
+  ...["signingkey", "encryptionkey", "credential", "authorization", "session", "cookie", "cardnumber", "creditcard"],
+  ...["ccnumber", "securitycode", "csrf", "xsrf", "jwt", "signature", "iban", "accountnumber", "socialsecurity"],
+];
+/** Names that are secret as they stand. */
+const SECRET_NAMES = new Set([
+  ...["auth", "key", "pass", "pin", "otp", "totp", "mfa", "cvv", "cvv2", "cvc", "ssn", "sig", "sid", "pan", "nonce"],
+  ...["xauth", "xkey", "hmac"],
+]);
+
+/** `"name": value`, as JSON and its like have it; the value may be cut off at its end. */
+const MEMBER = /"((?:[^"\\]|\\.){1,64})"(\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,}\]"]+)/g;
+/** `name=value`, of queries, forms, cookies and attributes. */
+const PARAMETER = /([\w.[\]%-]{1,64})(\s?=\s?)("[^"]*"?|'[^']*'?|[^&\s;,"'<>]+)/g;
+/** `Name: value`, a line. */
+const LINE = /^([ \t]*[\w-]{1,64})(:[ \t]+)([^\r\n]+)/gm;
+/** `<name>value</name>`. */
+const ELEMENT = /<([\w:.-]{1,64})((?:\s[^<>]{0,256})?>)([^<]+)/g;
+
+/** What is a secret by itself. */
+const SECRETS: readonly RegExp[] = [
+  /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*-----|$)/g,
+  /\beyJ[\w-]{4,}\.[\w-]{4,}(?:\.[\w-]*)?/g,
+  /\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}\b/g,
+  /\b(?:sk|pk|rk)_(?:live|test)_\w{8,}/g,
+  /\bsk-[\w-]{16,}/g,
+  /\b(?:gh[pousr]_|github_pat_|glpat-|npm_|dop_v1_|shpat_|hvs\.)[\w-]{16,}/g,
+  /\bxox[a-z]-[\w-]{8,}/g,
+  /\bAIza[\w-]{30,}/g,
+  /\bya29\.[\w-]{16,}/g,
+];
+/** `Bearer` and `Basic` with what follows. */
+const SCHEME = /\b(Bearer|Basic|Digest|Negotiate)(\s+)[\w.~+/=-]{6,}/gi;
+/** A password in front of a host. */
+const USER_INFO = /(\/\/)[^\s/@:]{1,64}:[^\s/@]{1,128}(@)/g;
+/** What may be the number of a payment card: from 13 to 19 digits, in groups or not. */
+const CARD = /(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w])/g;
+
+export class Redactor {
+  private readonly headers: ReadonlySet<string>;
+  private readonly queries: ReadonlySet<string>;
+  private readonly jsonPaths: readonly string[];
+
+  /** `isOff`: nothing is blotted out (--no-redact). */
+  constructor(
+    rules: readonly RedactRule[],
+    private readonly isOff = false,
+  ) {
+    const patterns = (wanted: string) => rules.filter(({ kind }) => kind === wanted).map(({ pattern }) => pattern);
+    this.headers = new Set(patterns("header").map((name) => name.toLowerCase()));
+    this.queries = new Set(patterns("query").map((name) => name.toLowerCase()));
+    this.jsonPaths = patterns("json");
+  }
+
+  /** A field's value. */
+  header(name: string, value: string): string {
+    if (this.isOff) return value;
+    // The names of the cookies that are set are none.
+    if (name === "set-cookie" && !value.includes("=")) return value;
+    return this.headers.has(name.toLowerCase()) || isSecretName(name) ? BLOT : this.text(value);
+  }
+
+  /** A request target. */
+  target(target: string): string {
+    return this.text(target);
+  }
+
+  /** Whether a JSON value is not to be shown. `names`: on the way to it, and `path`: the same as a path. */
+  isSecretPlace(path: string, names: readonly string[]): boolean {
+    if (this.isOff) return false;
+    return names.some(isSecretName) || this.jsonPaths.some((rule) => path === rule || isWithin(path, rule));
+  }
+
+  /** Any text: JSON or not, a form, lines. */
+  text(text: string): string {
+    if (this.isOff) return text;
+    let plain = text;
+    for (const pattern of SECRETS) plain = plain.replace(pattern, BLOT);
+    return plain
+      .replace(USER_INFO, `$1${BLOT}$2`)
+      .replace(SCHEME, `$1$2${BLOT}`)
+      .replace(MEMBER, (all, name: string, between: string) =>
+        isSecretName(name) ? `"${name}"${between}"${BLOT}"` : all,
+      )
+      .replace(ELEMENT, (all, name: string, rest: string) => (isSecretName(name) ? `<${name}${rest}${BLOT}` : all))
+      .replace(LINE, (all, name: string, between: string) => (isSecretName(name) ? `${name}${between}${BLOT}` : all))
+      .replace(PARAMETER, (all, name: string, between: string) =>
+        this.isSecretParameter(name) ? `${name}${between}${BLOT}` : all,
+      )
+      .replace(CARD, (digits) => (isCardNumber(digits) ? BLOT : digits));
+  }
+
+  private isSecretParameter(name: string): boolean {
+    const plain = decoded(name);
+    return isSecretName(plain) || this.queries.has(plain.toLowerCase());
+  }
+}
+
+function isWithin(path: string, place: string): boolean {
+  return path.startsWith(place) && (path[place.length] === "." || path[place.length] === "[");
+}
+
+function isSecretName(name: string): boolean {
+  const plain = name.toLowerCase().replace(/[^a-z\d]/g, "");
+  return SECRET_NAMES.has(plain) || SECRET_PARTS.some((part) => plain.includes(part));
+}
+
+function decoded(name: string): string {
+  if (!name.includes("%")) return name;
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
+
+/** Luhn's check (ISO/IEC 7812-1, annex B). */
+function isCardNumber(text: string): boolean {
+  const digits = text.replace(/\D/g, "");
+  let sum = 0;
+  for (let i = 0; i < digits.length; i++) {
+    const digit = Number(digits[digits.length - 1 - i]);
+    const doubled = i % 2 === 1 ? digit * 2 : digit;
+    sum += doubled > 9 ? doubled - 9 : doubled;
+  }
+  return sum % 10 === 0;
+}

@@ -1,0 +1,111 @@
+/** Which of production's responses is a request's: exact where all was seen, and never wrong where it was not. */
+import { describe, expect, test } from "bun:test";
+import { LINES_PER_MINUTE_MAX } from "../../src/compare/comparison.ts";
+import { ROUTES_MAX } from "../../src/compare/tally.ts";
+import { type Outcome, simulate, type SimulationOptions } from "./simulation.ts";
+import { PLANTS } from "./world.ts";
+
+/** More seeds: TRIALS=20000 bun test test/compare/pairing.test.ts */
+const TRIALS = Number(process.env["TRIALS"] ?? 24);
+
+const CALM: SimulationOptions = {
+  connections: 4,
+  talksMax: 10,
+  pipelines: true,
+  segmentBytesMax: 1400,
+  lost: 0,
+  late: 0,
+  twice: 0,
+};
+
+function outcomes(from: number, options: SimulationOptions): Outcome[] {
+  return Array.from({ length: TRIALS }, (_, i) => simulate(from + i, options));
+}
+
+const total = (all: Outcome[], of: (outcome: Outcome) => number) => all.reduce((sum, outcome) => sum + of(outcome), 0);
+const planted = ({ world }: Outcome) => world.talks.filter(({ plant }) => plant !== "none").length;
+
+test("all that was seen is compared, and every planted difference found, of its kind and in its place", () => {
+  for (const [i, outcome] of outcomes(0, CALM).entries()) {
+    const { page, counters, world } = outcome;
+    expect({ seed: i, compared: page.compared }).toEqual({ seed: i, compared: counters.requests.seen });
+    expect({ seed: i, different: page.different }).toEqual({ seed: i, different: planted(outcome) });
+    for (const [plant, found] of Object.entries(PLANTS)) {
+      const routes = page.routes.filter(({ path }) => path === `/${plant}/{}`);
+      const counts = routes.flatMap(({ differences }) => differences.map(({ count }) => count));
+      const talks = world.talks.filter((talk) => talk.plant === plant).length;
+      expect(counts.reduce((sum, count) => sum + count, 0)).toBe(found.length === 0 ? 0 : talks);
+    }
+  }
+});
+
+describe("what the mirror loses, delays and repeats makes fewer comparisons, and not one that is wrong", () => {
+  // What is checked of each is in simulation.ts.
+  test.each([
+    ["a little", { lost: 0.01, late: 0.02, twice: 0.01 }, 0.85],
+    ["much", { lost: 0.1, late: 0.1, twice: 0.1 }, 0.3],
+    ["nothing but order", { lost: 0, late: 0.3, twice: 0.1 }, 0.95],
+    ["a little, of clients that wait", { lost: 0.01, late: 0.02, twice: 0.01, pipelines: false }, 0.9],
+    ["in small segments", { lost: 0.01, late: 0.02, twice: 0.01, segmentBytesMax: 300 }, 0.6],
+  ])("%s", (_name, mirror, share) => {
+    const all = outcomes(10_000, { ...CALM, ...mirror });
+    expect(total(all, ({ page }) => page.compared)).toBeGreaterThan(
+      share * total(all, ({ counters }) => counters.requests.seen),
+    );
+  });
+});
+
+test("a share of the requests is compared, and the others are counted", () => {
+  const all = outcomes(20_000, { ...CALM, lost: 0.01, comparison: { share: 0.5 } });
+  const seen = total(all, ({ counters }) => counters.requests.seen);
+  const out = total(all, ({ page }) => page.sampled_out);
+  expect(Math.abs(out / seen - 0.5)).toBeLessThan(0.1);
+});
+
+test("requests that the endpoint does not respond to are told as such", () => {
+  const all = outcomes(30_000, { ...CALM, silent: 0.2 });
+  const unanswered = total(all, ({ page }) => page.not_comparable.unanswered);
+  expect(unanswered).toBe(total(all, ({ counters }) => counters.responses.unanswered));
+  expect(unanswered).toBeGreaterThan(0);
+});
+
+test("bodies that are longer than may be kept are compared by their digest", () => {
+  for (const [i, { page }] of outcomes(40_000, {
+    ...CALM,
+    isLong: true,
+    comparison: { maxCompareBytes: 10 },
+  }).entries()) {
+    const counts = page.routes.map(({ path, compared, different }) => [
+      path,
+      path.startsWith("/none/") ? different : compared - different,
+    ]);
+    expect({ seed: i, counts }).toEqual({ seed: i, counts: counts.map(([path]) => [path, 0]) as typeof counts });
+  }
+});
+
+test("where there is little memory, less is compared, and what is held stays within its share", () => {
+  const { page } = simulate(50_000, { ...CALM, connections: 40, maxBufferMib: 0.25 });
+  expect(page.compared).toBeGreaterThan(0);
+});
+
+test("each difference is a line, up to a limit, and what was left out is counted", () => {
+  const { page, lines } = simulate(60_000, { ...CALM, comparison: { wantsLines: true } });
+  const found = page.routes.flatMap(({ differences }) => differences.map(({ count }) => count));
+  expect(lines).toHaveLength(found.reduce((sum, count) => sum + count, 0));
+  const line = JSON.parse(lines[0]!);
+  expect(Object.keys(line)).toEqual([
+    "time",
+    "method",
+    "target",
+    "route",
+    "client",
+    "kind",
+    "where",
+    "production",
+    "endpoint",
+  ]);
+  expect(line.route).toBe(`/${line.target.split("/")[1]}/{}`);
+  expect(line.client).toMatch(/^10\.0\.0\.\d$/);
+  expect(LINES_PER_MINUTE_MAX).toBe(1000);
+  expect(ROUTES_MAX).toBe(1000);
+});

@@ -1,0 +1,203 @@
+/** A whole shard between a world (world.ts) and its endpoint, and what must hold of what it has compared. */
+import { LinkType } from "../../src/decode/link.ts";
+import type { ComparisonPage } from "../../src/compare/tally.ts";
+import { pageOf } from "../../src/compare/tally.ts";
+import type { Connector, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
+import { Counters } from "../../src/observe/counters.ts";
+import { Shard, type ShardComparison, type ShardOptions } from "../../src/shard/shard.ts";
+import { MemorySource } from "../simulator/memory-source.ts";
+import { Random } from "../support/random.ts";
+import { USUAL } from "../support/usual.ts";
+import { makeWorld, PLANTS, PORT, type Talk, VNI, type World, type WorldOptions } from "./world.ts";
+
+const BATCH_FRAMES_MAX = 40;
+
+export interface Outcome {
+  readonly world: World;
+  readonly page: ComparisonPage;
+  readonly counters: Counters;
+  readonly lines: string[];
+}
+
+export interface SimulationOptions extends WorldOptions {
+  readonly comparison?: Partial<ShardComparison>;
+  readonly maxBufferMib?: number;
+  /** Bodies are too long to be kept: what is planted in them shows in their digest. */
+  readonly isLong?: boolean;
+  /** The share of requests that the endpoint does not respond to. */
+  readonly silent?: number;
+}
+
+export function simulate(seed: number, options: SimulationOptions): Outcome {
+  const random = new Random(seed);
+  const world = makeWorld(random, options);
+  const endpoint = new Endpoint(world.talks, random, options.silent ?? 0);
+  const counters = new Counters();
+  let nowMs = world.frames[0]?.timestampMs ?? 0;
+  const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
+  const shard = new Shard(
+    { ...OPTIONS, maxBufferMib: options.maxBufferMib ?? 64, comparison: { ...COMPARISON, ...options.comparison } },
+    counters,
+    report,
+    endpoint,
+    () => nowMs,
+  );
+  const source = new MemorySource(LinkType.ETHERNET);
+  for (let at = 0; at < world.frames.length;) {
+    const batch = world.frames.slice(at, (at += random.int(1, BATCH_FRAMES_MAX)));
+    nowMs = Math.max(nowMs, batch.at(-1)!.timestampMs);
+    source.fill(batch);
+    while (shard.process(source, Infinity));
+    source.scribble();
+    endpoint.step();
+    shard.advance(nowMs);
+  }
+  while (shard.finish());
+  for (let i = 0; i < 2000 && !shard.isSettled; i++) {
+    endpoint.step();
+    nowMs += 5;
+    shard.tick();
+    if (i === 1500) shard.destination.terminate();
+  }
+  check(seed, world, counters, shard, options.isLong === true);
+  return { world, page: pageOf(shard.comparison!.tally), counters, lines: shard.comparison!.takeLines() };
+}
+
+/** What holds whatever the mirror has done. */
+function check(seed: number, { talks }: World, { requests }: Counters, shard: Shard, isLong: boolean): void {
+  const page = pageOf(shard.comparison!.tally);
+  const fail = (what: string): never => {
+    throw new Error(`seed ${seed}: ${what}\n${JSON.stringify(page, null, 1).slice(0, 40_000)}`);
+  };
+  const sum = (counts: Record<string, number>) => Object.values(counts).reduce((total, count) => total + count, 0);
+  const { compared, same, different, not_comparable: reasons, sampled_out: sampledOut } = page;
+  if (same + different !== compared) fail(`${same} + ${different} are not ${compared}`);
+  if (compared + sum(reasons) + sampledOut !== requests.seen) fail(`not all of ${requests.seen} have a verdict`);
+  const forwarded = compared + sum(reasons) + sampledOut - reasons.request_damaged - reasons.request_not_forwarded;
+  if (sampledOut === 0 && forwarded !== requests.forwarded) fail(`${forwarded} are not ${requests.forwarded}`);
+  for (const { path, differences, different: routes } of page.routes) {
+    const plant = path.split("/")[1] as keyof typeof PLANTS;
+    const isInBody = plant !== "none" && plant !== "status" && plant !== "header";
+    const planted: readonly string[] = isLong && isInBody ? PLANTS.bytes : PLANTS[plant];
+    const count = talks.filter((talk) => talk.plant === plant).length;
+    if (routes > count) fail(`${routes} responses differ on ${path}, and ${count} were planted`);
+    for (const { kind, where } of differences)
+      if (!planted.includes(`${kind} ${where}`)) fail(`nobody planted ${kind} ${where} on ${path}`);
+  }
+  const { memory } = shard.comparison!;
+  if (memory.heldBytes !== 0) fail(`${memory.heldBytes} bytes are held`);
+  const { budget } = shard.destination.memory;
+  if (budget.usedBytes !== 0) fail(`${budget.usedBytes} bytes are charged`);
+}
+
+const COMPARISON: ShardComparison = {
+  maxCompareBytes: 1 << 20,
+  share: 1,
+  wantsLines: false,
+  ignore: [],
+  redact: [],
+  noRedact: false,
+};
+
+const OPTIONS = {
+  ...USUAL,
+  mode: "http",
+  vxlanPort: 4789,
+  encapsulation: "vxlan",
+  vnis: [VNI],
+  ports: [PORT],
+  address: { host: "endpoint", port: 1 },
+  measuresDelay: false,
+  maxPendingPackets: 64,
+  gapTimeoutMs: 20,
+  idleTimeoutMs: 300_000,
+  maxFlows: 1000,
+  maxRetries: 10,
+  connectTimeoutMs: 1000,
+  pipelineDepth: 1,
+  maxWaitingRequests: 100_000,
+  maxRequestBytes: 1 << 20,
+  maxHeaderBytes: 1 << 16,
+  responseTimeoutMs: 1000,
+} satisfies Partial<ShardOptions>;
+
+/** Responds to each request as its talk says, when it is stepped. */
+class Endpoint implements Connector {
+  private readonly sockets: Socket[] = [];
+  private readonly callbacks: (() => void)[] = [];
+
+  constructor(
+    private readonly talks: Talk[],
+    private readonly random: Random,
+    private readonly silent: number,
+  ) {}
+
+  connect(_address: unknown, events: SocketEvents): void {
+    this.sockets.push(new Socket(events));
+  }
+
+  lookup(name: string, found: (addresses: readonly string[]) => void): void {
+    found([name]);
+  }
+
+  afterEvents(callback: () => void): void {
+    this.callbacks.push(callback);
+  }
+
+  step(): void {
+    for (const socket of this.sockets.splice(0)) {
+      socket.step((id) => this.talks[id]!, this.random, this.silent);
+      if (!socket.isClosed) this.sockets.push(socket);
+    }
+    for (const callback of this.callbacks.splice(0)) callback();
+  }
+}
+
+class Socket implements UpstreamSocket {
+  isClosed = false;
+  private isOpen = false;
+  private isShut = false;
+  private text = "";
+
+  constructor(private readonly events: SocketEvents) {}
+
+  write(bytes: Uint8Array, offset: number, length: number): number {
+    this.text += Buffer.from(bytes.subarray(offset, offset + length)).toString("latin1");
+    return length;
+  }
+
+  shutdown(): void {
+    this.isShut = true;
+  }
+
+  terminate(): void {
+    this.isClosed = true;
+  }
+
+  step(talkOf: (id: number) => Talk, random: Random, silent: number): void {
+    if (this.isClosed) return;
+    if (!this.isOpen) {
+      this.isOpen = true;
+      this.events.opened(this);
+    }
+    const [all, id, length] =
+      /^\w+ \/\w+\/(\d+) HTTP\/1.1\r\nHost: a\r\n(?:Content-Length: (\d+)\r\n)?\r\n/.exec(this.text) ?? [];
+    const end = (all?.length ?? 0) + Number(length ?? 0);
+    if (all !== undefined && this.text.length >= end) {
+      this.text = this.text.slice(end);
+      if (!random.chance(silent)) this.respond(talkOf(Number(id)).endpoint, random);
+    }
+    if (!this.isShut || this.isClosed) return;
+    this.isClosed = true;
+    this.events.ended();
+    this.events.closed(undefined);
+  }
+
+  private respond(bytes: Uint8Array, random: Random): void {
+    for (let at = 0; at < bytes.length && !this.isClosed;) {
+      const end = Math.min(at + random.int(1, 4000), bytes.length);
+      this.events.received(bytes.slice(at, end));
+      at = end;
+    }
+  }
+}

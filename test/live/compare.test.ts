@@ -1,0 +1,80 @@
+/**
+ * --compare over a mirror that the kernel makes, in both directions: production and the endpoint are nginx with the same
+ * pages but for what is planted.
+ */
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { ENDPOINT_PORT, Lab, PRODUCTION_PORT, whyNotLive } from "./lab.ts";
+
+const why = whyNotLive();
+const VNI = 42;
+const PAUSE_MS = 10;
+const SECONDS = 3;
+const SCRIPT = join(import.meta.dir, "load.lua");
+
+/** Whatever path is asked for. */
+const page = (json: string) => `default_type application/json; return 200 '${json}';`;
+const SAME = page(`{"items":[{"price":1},{"price":2}]}`);
+const OTHER = page(`{"items":[{"price":1},{"price":3}]}`);
+
+async function compareLive(endpointPages: string, options: string[]) {
+  const lab = await Lab.up("v2h-cmp");
+  try {
+    await lab.nginx("production", "listen 80;", 1000, SAME);
+    await lab.nginx("replay", `listen ${ENDPOINT_PORT};`, 1_000_000, endpointPages);
+    const address = `127.0.0.1:${ENDPOINT_PORT}`;
+    const forwarder = await lab.forwarder(
+      "--compare",
+      ...options,
+      "eth0",
+      String(VNI),
+      String(PRODUCTION_PORT),
+      address,
+    );
+    await lab.run(
+      "client",
+      "wrk",
+      "-t1",
+      "-c16",
+      `-d${SECONDS}`,
+      "-s",
+      SCRIPT,
+      "http://192.0.2.2/",
+      "--",
+      String(PAUSE_MS),
+      "get",
+    );
+    const status = await forwarder.end("SIGINT");
+    return { status, stderr: forwarder.stderr, summary: await lab.summary(forwarder) };
+  } finally {
+    await lab.down();
+  }
+}
+
+describe.if(why === undefined)("--compare, live", () => {
+  test("an endpoint that is as production differs in nothing", async () => {
+    const { status, summary } = await compareLive(SAME, ["--fail-on-differences"]);
+    const { comparison, requests } = summary;
+    expect(requests.forwarded).toBeGreaterThan(1000);
+    expect({
+      status,
+      different: comparison.different,
+      compared: comparison.compared >= requests.forwarded * 0.99,
+    }).toEqual({
+      status: 0,
+      different: 0,
+      compared: true,
+    });
+    expect(comparison.latency.production.p50_ms).toBeLessThan(PAUSE_MS);
+  }, 60_000);
+
+  test("one that has another price differs in that alone, in all it was asked", async () => {
+    const { status, stderr, summary } = await compareLive(OTHER, ["--fail-on-differences", "--threads", "2"]);
+    const { comparison } = summary;
+    expect(status).toBe(3);
+    expect(comparison.different).toBe(comparison.compared);
+    const places = comparison.routes.flatMap(({ differences }: any) => differences);
+    expect(new Set(places.map(({ kind, where }: any) => `${kind} ${where}`))).toEqual(new Set(["value items[].price"]));
+    expect(stderr).toContain("The endpoint responds differently to");
+  }, 60_000);
+});
