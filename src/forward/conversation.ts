@@ -384,8 +384,10 @@ export class Conversation
 
   foreign(protocol: ForeignProtocol): void {
     if (protocol === "http2" && this.mode.options.http2 !== "pass") {
+      // Its preface was held, or found no room; else it was not seen.
+      const isLate = this.request === null && this.dropping === null;
       this.discard();
-      const http2 = this.beginHttp2(!this.stream.origin.hasSyn && !this.hasOffered);
+      const http2 = this.beginHttp2(isLate);
       if (this.hasOffered) http2.beginUpgraded();
       return;
     }

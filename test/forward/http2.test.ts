@@ -7,6 +7,7 @@ import { UNPROCESSED_MAX } from "../../src/forward/http2-pipe.ts";
 import { STALLED_MS } from "../../src/forward/http-mode.ts";
 import { RESENDS_MAX } from "../../src/forward/request-pipe.ts";
 import {
+  block,
   data,
   frame,
   get,
@@ -671,6 +672,23 @@ describe("ends and limits", () => {
     world.give(client, get(101, "/a"));
     expect(world.accept().paths).toEqual(["/a"]);
     expect(world.counters.http2).toMatchObject({ connections: 1, picked_up: 1 });
+  });
+
+  test("its first bytes are lost: it is read from where frames begin, and what they told is not known", () => {
+    const world = new Http2Clients();
+    const client = world.open();
+    client.gap(100);
+    const named = Buffer.concat([block(pseudo("GET", "/a").slice(0, 3)), Buffer.from([0xbe])]);
+    world.give(client, headers(3, named, { end: true }), get(5, "/b"));
+    expect(world.accept().paths).toEqual(["/b"]);
+    expect(world.outcome).toMatchObject({ unknown_header: 1, h2_picked_up: 1 });
+  });
+
+  test("what comes first found no room, but it is known from its first byte", () => {
+    const world = new Http2Clients({ bufferBytes: 9000 });
+    const client = world.open();
+    world.give(client, PREFACE, SETTINGS, ...gets(1));
+    expect(world.counters.http2).toMatchObject({ connections: 1, picked_up: 0 });
   });
 
   test("--http2 pass: bytes pass as they come", () => {

@@ -329,7 +329,8 @@ export class FrameReader {
       this.block.copy(grown, 0, 0, this.blockLength);
       this.block = grown;
     }
-    this.block.set(bytes.subarray(from, to), this.blockLength);
+    // Most are so short that a view would cost more.
+    for (let i = from; i < to; i++) this.block[this.blockLength + i - from] = bytes[i]!;
     this.blockLength = needed;
   }
 

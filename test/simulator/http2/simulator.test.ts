@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { simulateHttp2 } from "./simulation.ts";
 
-const SEEDS = 300;
+const SEEDS = 200;
 const TIMEOUT_MS = 60_000;
 
 const wanted = process.env["SIMULATOR_SEED"];
