@@ -31,7 +31,7 @@ export const NOT_COMPARABLE_REASONS = [
   "unanswered",
   /** What of the two could be kept does not show whether they are the same. */
   "too_large",
-  /** Another protocol follows, on both sides. */
+  /** Another protocol follows, on both sides; or the request is one of HTTP/2. */
   "pass_through",
 ] as const;
 export type NotComparableReason = (typeof NOT_COMPARABLE_REASONS)[number];

@@ -81,12 +81,12 @@ export class ComparisonReport {
     if (requestsSeen === 0) return;
     const nowMs = this.now();
     if (this.firstRequestMs < 0) this.firstRequestMs = nowMs;
-    if (nowMs - this.firstRequestMs >= OUTBOUND_WARNING_MS) this.warnIfOneSided();
+    if (nowMs - this.firstRequestMs >= OUTBOUND_WARNING_MS) this.warnIfOneSided(requestsSeen);
   }
 
   /** The end: a table, the worst routes first. */
   totals(requestsSeen: number): void {
-    if (requestsSeen > 0) this.warnIfOneSided();
+    this.warnIfOneSided(requestsSeen);
     this.file?.close();
     this.file = null;
     const lines = tableOf(this.tally);
@@ -121,8 +121,11 @@ export class ComparisonReport {
     );
   }
 
-  private warnIfOneSided(): void {
-    if (this.hasWarned || this.tally.production_responses > 0) return;
+  private warnIfOneSided(requestsSeen: number): void {
+    const { production_responses: responses, not_comparable: reasons } = this.tally;
+    // Of requests of HTTP/2 nobody looks for the response.
+    const hasNone = responses === 0 && requestsSeen > reasons.pass_through;
+    if (this.hasWarned || !hasNone) return;
     this.hasWarned = true;
     this.log.warn(OUTBOUND_ADVICE);
   }

@@ -138,8 +138,12 @@ export class Http2Endpoint {
   }
 }
 
-/** Mirrored clients of HTTP/2, and endpoints that speak it. */
+/** Mirrored clients of HTTP/2, and endpoints that speak it. Whatever becomes of a request, it has one verdict. */
 export class Http2Clients extends Clients {
+  constructor(options: ConstructorParameters<typeof Clients>[0] = {}) {
+    super(options, true);
+  }
+
   /** A client that has said its preface. */
   start(...frames: Uint8Array[]): StreamConsumer {
     const client = this.open();
@@ -166,10 +170,21 @@ export class Http2Clients extends Clients {
     return endpoint.read();
   }
 
+  /** Of those that are not compared, the reasons that there are for HTTP/2. */
+  private get verdicts(): Record<string, number> {
+    const { pass_through, request_damaged, request_not_forwarded } = this.comparison!.tally.not_comparable;
+    return { pass_through, request_damaged, request_not_forwarded };
+  }
+
   /** Requests, and what became of them, that are not zero. */
   get outcome(): Record<string, number> {
     const { requests, responses, grpc, http2 } = this.counters.snapshot();
-    const { damage, dropped, damaged: _, skipped_bytes: __, ...plain } = requests;
+    const { damage, dropped, damaged, skipped_bytes: _, ...plain } = requests;
+    expect(this.verdicts).toEqual({
+      pass_through: requests.forwarded,
+      request_damaged: damaged,
+      request_not_forwarded: Object.values(dropped).reduce((sum, count) => sum + count, 0),
+    });
     const { cancelled: response_cancelled, ...others } = responses;
     const all = {
       ...plain,
