@@ -61,3 +61,10 @@ export function cumulated(histogram: Histogram, boundsMs: readonly number[]): nu
   }
   return counts;
 }
+
+/** All of them together, as if each were in the middle of its bucket: within 0.2 %. */
+export function sumOfTimes(histogram: Histogram): number {
+  let sumMs = 0;
+  for (const [bucket, count] of histogram) sumMs += timeOf(bucket) * count;
+  return sumMs;
+}

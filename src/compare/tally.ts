@@ -3,7 +3,7 @@
  * thread to thread, and sums of it.
  */
 import type { DifferenceKind } from "./difference.ts";
-import { addHistogram, type Histogram, type Quantiles, quantilesOf } from "./histogram.ts";
+import { addHistogram, cumulated, type Histogram, type Quantiles, quantilesOf, sumOfTimes } from "./histogram.ts";
 import { type Drawn, isKept, keep } from "./reservoir.ts";
 
 export type { Quantiles };
@@ -19,6 +19,8 @@ const NOISE_EXCESS_PERCENT = 20;
 /** and by so many in a million of the route's comparisons. */
 const NOISE_PER_MILLION = 300;
 const MILLION = 1_000_000;
+/** The buckets of metrics: those of the endpoint's response time. */
+const LATENCY_BUCKETS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000] as const;
 
 export const NOT_COMPARABLE_REASONS = [
   /** The request was damaged, or stood behind such a one where nobody knows what its response is. */
@@ -255,3 +257,20 @@ export function pageOf(tally: Tally) {
 }
 
 export type ComparisonPage = ReturnType<typeof pageOf>;
+
+/** What metrics tell: verdicts, and times to the last byte, in the shape of the other counters. */
+export function countsOf({ routes: _routes, latency: { production, endpoint }, ...counts }: Tally) {
+  return { ...counts, production_latency: timesOf(production), endpoint_latency: timesOf(endpoint) };
+}
+
+export type ComparisonCounts = ReturnType<typeof countsOf>;
+
+function timesOf(histogram: Histogram) {
+  const within = cumulated(histogram, LATENCY_BUCKETS_MS);
+  const buckets = within.map((count, i) => [`le_${LATENCY_BUCKETS_MS[i] ?? "inf"}_ms`, count - (within[i - 1] ?? 0)]);
+  return {
+    count: within.at(-1)!,
+    sum_ms: sumOfTimes(histogram),
+    buckets: Object.fromEntries(buckets) as Record<string, number>,
+  };
+}

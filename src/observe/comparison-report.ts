@@ -1,7 +1,9 @@
 /** What is told of comparisons: a line when a route begins to differ, differences as they come, a table at the end. */
 import {
+  type ComparisonCounts,
   type ComparisonPage,
   type ComparisonSummary,
+  countsOf,
   isShown,
   newTally,
   pageOf,
@@ -30,6 +32,9 @@ const SIDE_LEN_MAX = 60;
 const OUTBOUND_ADVICE =
   "No response of production's was seen, so that nothing can be compared: the mirror's filter must accept outbound " +
   "traffic from the service's port as well (in AWS, an outbound rule of the traffic mirror filter)";
+
+/** Where nothing is compared. */
+export const NOTHING_COMPARED: ComparisonCounts = countsOf(newTally());
 
 export class ComparisonReport {
   private tally = newTally();
@@ -106,6 +111,11 @@ export class ComparisonReport {
   /** The same with examples, for /compare. */
   get page(): ComparisonPage {
     return pageOf(this.tally);
+  }
+
+  /** For /metrics. */
+  get counts(): ComparisonCounts {
+    return countsOf(this.tally);
   }
 
   private tellIfNew(route: Route): void {

@@ -170,21 +170,22 @@ export class Http2Clients extends Clients {
     return endpoint.read();
   }
 
-  /** Of those that are not compared, the reasons that there are for HTTP/2. */
-  private get verdicts(): Record<string, number> {
+  /** Each request that has come to its end has one. */
+  checkVerdicts(): void {
+    const { forwarded, damaged, dropped } = this.counters.requests;
     const { pass_through, request_damaged, request_not_forwarded } = this.comparison!.tally.not_comparable;
-    return { pass_through, request_damaged, request_not_forwarded };
+    expect({ pass_through, request_damaged, request_not_forwarded }).toEqual({
+      pass_through: forwarded,
+      request_damaged: damaged,
+      request_not_forwarded: Object.values(dropped).reduce((sum, count) => sum + count, 0),
+    });
   }
 
   /** Requests, and what became of them, that are not zero. */
   get outcome(): Record<string, number> {
     const { requests, responses, grpc, http2 } = this.counters.snapshot();
-    const { damage, dropped, damaged, skipped_bytes: _, ...plain } = requests;
-    expect(this.verdicts).toEqual({
-      pass_through: requests.forwarded,
-      request_damaged: damaged,
-      request_not_forwarded: Object.values(dropped).reduce((sum, count) => sum + count, 0),
-    });
+    const { damage, dropped, damaged: _, skipped_bytes: __, ...plain } = requests;
+    this.checkVerdicts();
     const { cancelled: response_cancelled, ...others } = responses;
     const all = {
       ...plain,
