@@ -60,8 +60,9 @@ export class Admin {
 
   /** All pages there are. */
   private routes(): Routes {
-    const html = { page: () => pageHtml(statusOf(this.view, this.row)), fields: PAGE_FIELDS };
     const { comparison } = this;
+    const worst = () => comparison?.worst ?? null;
+    const html = { page: () => pageHtml(statusOf(this.view, this.row), worst()), fields: PAGE_FIELDS };
     const compared: [string, Route][] =
       comparison === null ? [] : [["/compare", { page: () => json(200, comparison.page) }]];
     return new Map<string, Route>([

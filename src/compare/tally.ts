@@ -3,7 +3,15 @@
  * thread to thread, and sums of it.
  */
 import type { DifferenceKind } from "./difference.ts";
-import { addHistogram, cumulated, type Histogram, type Quantiles, quantilesOf, sumOfTimes } from "./histogram.ts";
+import {
+  addHistogram,
+  cumulated,
+  curveOf,
+  type Histogram,
+  type Quantiles,
+  quantilesOf,
+  sumOfTimes,
+} from "./histogram.ts";
 import { type Drawn, isKept, keep } from "./reservoir.ts";
 
 export type { Quantiles };
@@ -257,6 +265,38 @@ export function pageOf(tally: Tally) {
 }
 
 export type ComparisonPage = ReturnType<typeof pageOf>;
+
+/** Routes, and of each the differences, that the status page shows. */
+export const WORST_ROUTES_MAX = 20;
+export const WORST_PLACES_MAX = 10;
+
+/** What the status page shows: the worst of {@link pageOf}, an example of each, and both latencies as curves. */
+export function worstOf(tally: Tally) {
+  const all = worstFirst(tally);
+  const worst = all.slice(0, WORST_ROUTES_MAX);
+  const { routes, ...counts } = pageOf({ ...tally, routes: new Map(worst.map((route, i) => [String(i), route])) });
+  return {
+    ...counts,
+    curves: curvesOf(tally.latency),
+    routes: routes.map((route, i) => {
+      // What is but noise comes last.
+      const differences = route.differences.toSorted((a, b) => Number(b.is_shown) - Number(a.is_shown));
+      return {
+        ...route,
+        differences: differences.slice(0, WORST_PLACES_MAX),
+        further_differences: Math.max(differences.length - WORST_PLACES_MAX, 0),
+        curves: curvesOf(worst[i]!.latency),
+      };
+    }),
+    further_routes: all.length - worst.length,
+  };
+}
+
+export type WorstRoutes = ReturnType<typeof worstOf>;
+
+function curvesOf({ production, endpoint }: { production: Histogram; endpoint: Histogram }) {
+  return { production: curveOf(production), endpoint: curveOf(endpoint) };
+}
 
 /** What metrics tell: verdicts, and times to the last byte, in the shape of the other counters. */
 export function countsOf({ routes: _routes, latency: { production, endpoint }, ...counts }: Tally) {

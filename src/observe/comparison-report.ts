@@ -15,6 +15,8 @@ import {
   summaryOf,
   type Tally,
   worstFirst,
+  worstOf,
+  type WorstRoutes,
 } from "../compare/tally.ts";
 import { RefusalError } from "../errors.ts";
 import type { DifferencesFile } from "./differences-file.ts";
@@ -111,6 +113,11 @@ export class ComparisonReport {
   /** The same with examples, for /compare. */
   get page(): ComparisonPage {
     return pageOf(this.tally);
+  }
+
+  /** For the status page. */
+  get worst(): WorstRoutes {
+    return worstOf(this.tally);
   }
 
   /** For /metrics. */
