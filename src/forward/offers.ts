@@ -3,7 +3,7 @@
  * production and the endpoint made of an offer decides as what the client's bytes go on behind it.
  */
 import { Cost } from "../memory/budget.ts";
-import type { PipeHost } from "./request-pipe.ts";
+import type { PipeHost } from "./pipe-host.ts";
 import { type OfferSink, UpgradeOffer, Verdict } from "./upgrade-offer.ts";
 
 /** As what the client's bytes go on behind an offer. */
