@@ -73,6 +73,17 @@ export const HELP: Readonly<Record<string, string>> = {
   schedule_on_time_total: "With --speed, frames within 2 ms of their time.",
   schedule_late_total: "Frames that were later, for this program, or its machine, was not in time.",
   schedule_held_total: "Frames that were later, for the endpoint was so far behind that nothing was read.",
+  comparison_compared_total: "With --compare, requests whose responses were compared.",
+  comparison_same_total: "Of these, those whose responses are the same, but for what is ignored, and noise.",
+  comparison_different_total: "Of the compared, those whose responses differ.",
+  comparison_sampled_out_total: "Requests that were not to be compared (--compare-sample).",
+  comparison_production_responses_total: "Responses of production that were seen, comparable or not.",
+  comparison_differences_left_out_total: "Lines that --differences left out.",
+  comparison_not_comparable_total: "Requests whose responses could not be compared, by reason.",
+  comparison_latency_production_seconds:
+    "Of the compared, from the request's last packet to the last one of production's response.",
+  comparison_latency_endpoint_seconds:
+    "Of the compared, from the write of the request's last byte to the last byte of the endpoint's response.",
   destination_up: "0: the last connection that was tried could not be made.",
   upstream_connected_timestamp_seconds: "When a connection was made last; 0: never.",
   upstream_unconnected_timestamp_seconds: "When a connection could not be made last; 0: never.",

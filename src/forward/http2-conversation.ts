@@ -190,6 +190,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     }
     if (call.dropping !== null) {
       countDropped(this.mode, ratedDrop(this.mode, call.dropping, this.timestampMs), call.judgement);
+      this.mode.comparison?.uncompared("request_not_forwarded");
       this.release();
       return;
     }
@@ -205,6 +206,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     requests.seen++;
     requests.damaged++;
     requests.damage[reason]++;
+    this.mode.comparison?.uncompared("request_damaged");
     if (call !== null) this.discard(call);
   }
 
@@ -217,6 +219,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     const { requests } = this.mode.destination.counters;
     requests.seen++;
     requests.dropped[call.dropping ?? "cancelled"]++;
+    this.mode.comparison?.uncompared("request_not_forwarded");
     this.discard(call);
   }
 
@@ -224,6 +227,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     const { requests } = this.mode.destination.counters;
     requests.seen++;
     requests.dropped.waiting_limit++;
+    this.mode.comparison?.uncompared("request_not_forwarded");
   }
 
   skipped(length: number): void {

@@ -101,7 +101,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     if (this.inFlight.has(call)) {
       this.await(call);
     } else {
-      this.mode.destination.counters.requests.dropped.cancelled++;
+      this.countDropped("cancelled");
       this.let(call);
       this.note();
     }
@@ -201,12 +201,11 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
 
   /** A call in flight is taken back by us: it was forwarded if all of it was. */
   private endUnanswered(call: Http2Call, connection: Http2Connection, reason: RequestDrop, count: () => void): void {
-    const { requests } = this.mode.destination.counters;
     connection.cancel(call);
     if (call.isResponded) this.countResponded(call);
-    else if (!call.isSent) requests.dropped[reason]++;
+    else if (!call.isSent) this.countDropped(reason);
     else {
-      requests.forwarded++;
+      this.countForwarded();
       count();
     }
     this.let(call);
@@ -232,7 +231,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   callEnded(call: Http2Call, end: number): void {
-    const { requests, http2 } = this.mode.destination.counters;
+    const { http2 } = this.mode.destination.counters;
     this.mode.pumpSoon(this);
     if (end === CallEnd.NOT_ALLOWED) {
       this.lose(call, "endpoint_settings");
@@ -244,7 +243,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
       call.unprocessed++;
       this.sendAgain(call);
     } else if (call.isSent && end === CallEnd.RESET) {
-      requests.forwarded++;
+      this.countForwarded();
       this.countUnanswered(call);
       this.let(call);
     } else {
@@ -276,7 +275,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     if (mayRepeat && !isTried) {
       this.sendAgain(call);
     } else if (request.wasTaken) {
-      this.mode.destination.counters.requests.forwarded++;
+      this.countForwarded();
       if (call.isResponded) this.countAnswered(call);
       else this.countUnanswered(call);
       this.let(call);
@@ -295,7 +294,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   /** A call is not sent, or not to its end. */
   private lose(call: Http2Call, reason: RequestDrop): void {
     if (call.isWhole) {
-      this.mode.destination.counters.requests.dropped[reason]++;
+      this.countDropped(reason);
     } else {
       // Its end is not known yet: the owner counts it then.
       call.dropping = reason;
@@ -320,7 +319,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   private dropWaiting(reason: RequestDrop): void {
     for (const call of [...this.again, ...this.waitingCalls]) {
       if (call.request!.wasTaken) {
-        this.mode.destination.counters.requests.forwarded++;
+        this.countForwarded();
         this.countUnanswered(call);
         this.let(call);
       } else {
@@ -340,8 +339,18 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
 
   // Counting.
 
-  private countResponded(call: Http2Call): void {
+  private countForwarded(): void {
     this.mode.destination.counters.requests.forwarded++;
+    this.mode.comparison?.uncompared("pass_through");
+  }
+
+  private countDropped(reason: RequestDrop): void {
+    this.mode.destination.counters.requests.dropped[reason]++;
+    this.mode.comparison?.uncompared("request_not_forwarded");
+  }
+
+  private countResponded(call: Http2Call): void {
+    this.countForwarded();
     this.countAnswered(call);
   }
 

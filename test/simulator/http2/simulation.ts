@@ -316,6 +316,7 @@ class Http2Simulation {
     const { requests, responses } = world.counters;
     const dropped = Object.values(requests.dropped).reduce((sum, count) => sum + count, 0);
     equal("requests.seen", requests.seen, requests.forwarded + requests.damaged + dropped);
+    world.checkVerdicts();
     equal("requests.forwarded", requests.forwarded, requests.answered + responses.unanswered + responses.cancelled);
     if (knobs.missing === 0) equal("requests that were begun", requests.seen, truths.size);
     else within("requests that were begun", requests.seen, truths.size);
