@@ -14,6 +14,7 @@ import { Clock } from "../clock.ts";
 import { DRAIN_MS } from "../shard/drain.ts";
 import { RefusalError, ShardError } from "../errors.ts";
 import { LiveRun } from "./live-run.ts";
+import { refuseSharedFiles } from "./own-files.ts";
 import { Counters } from "../observe/counters.ts";
 import { ComparisonReport } from "../observe/comparison-report.ts";
 import { DifferencesFile } from "../observe/differences-file.ts";
@@ -36,9 +37,10 @@ const COMPARED_MS = 1000;
 
 /**
  * Runs until the source ends or a signal comes; `startThread` starts a shard's. Returns the exit status. Throws
- * RefusalError, ShardError.
+ * UsageError, RefusalError, ShardError.
  */
 export async function run(config: Config, startThread: StartThread): Promise<number> {
+  refuseSharedFiles(config);
   const user = config.user === undefined ? undefined : findUser(config.user);
   const clock = new Clock();
   const log = new Log(config.logLevel, config.logFormat, clock.now);
