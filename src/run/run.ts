@@ -63,6 +63,9 @@ export async function run(config: Config, startThread: StartThread): Promise<num
     );
   }
 
+  if (config.noRedact && !config.dryRun && [config.address, ...config.also].some(({ file }) => file !== undefined))
+    log.warn("Secrets are not blotted out in what is written of requests (--no-redact)");
+
   const start = async () => {
     if (config.read !== undefined) return startReading(config, config.read, counters, report, log, clock, comparison);
     return LiveRun.start(config, counters, report, log, startThread, stop, comparison);
