@@ -5,7 +5,8 @@
 import { countGrpcStatus, type RequestDrop } from "./counters.ts";
 import type { CallOwner, Http2Call } from "./http2-call.ts";
 import { CallEnd, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
-import { type PipeHost, RESENDS_MAX } from "./request-pipe.ts";
+import { RESENDS_MAX } from "./lost-requests.ts";
+import type { PipeHost } from "./pipe-host.ts";
 import type { UpstreamEnd } from "./upstream.ts";
 import { Waiter } from "./waiter.ts";
 

@@ -5,7 +5,7 @@ import { CALLS_IN_FLIGHT_MAX } from "../../src/forward/http2-connection.ts";
 import { HELD_MS_MAX } from "../../src/forward/http2-conversation.ts";
 import { UNPROCESSED_MAX } from "../../src/forward/http2-pipe.ts";
 import { STALLED_MS } from "../../src/forward/http-mode.ts";
-import { RESENDS_MAX } from "../../src/forward/request-pipe.ts";
+import { RESENDS_MAX } from "../../src/forward/lost-requests.ts";
 import {
   block,
   data,
