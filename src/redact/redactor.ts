@@ -21,7 +21,7 @@ const SECRET_NAMES = new Set([
 /** `"name": value`, as JSON and its like have it; the value may be cut off at its end. */
 const MEMBER = /"((?:[^"\\]|\\.){1,64})"(\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,}\]"]+)/g;
 /** `name=value`, of queries, forms, cookies and attributes. */
-const PARAMETER = /([\w.[\]%-]{1,64})(\s?=\s?)("[^"]*"?|'[^']*'?|[^&\s;,"'<>]+)/g;
+const PARAMETER = /(?<![\w.[\]%-])([\w.[\]%-]+)(\s?=\s?)("[^"]*"?|'[^']*'?|[^&\s;,"'<>]+)/g;
 /** `Name: value`, a line. */
 const LINE = /^([ \t]*[\w-]{1,64})(:[ \t]+)([^\r\n]+)/gm;
 /** `<name>value</name>`. */
@@ -105,6 +105,8 @@ export class Redactor {
       return text;
     }
     let isSecret = false;
+    // The members of a list's objects have the same paths.
+    const secrets = new Map<string, boolean>();
     const shown = (place: unknown, path: string, depth: number): unknown => {
       if (typeof place !== "object" || place === null || depth > JSON_DEPTH_MAX) return place;
       if (Array.isArray(place)) return place.map((each) => member(each, `${path}[]`, [], depth));
@@ -112,7 +114,9 @@ export class Redactor {
       return Object.fromEntries(members.map(([name, each]) => [name, member(each, below(path, name), [name], depth)]));
     };
     const member = (place: unknown, path: string, names: readonly string[], depth: number): unknown => {
-      if (!this.isSecretPlace(path, names)) return shown(place, path, depth + 1);
+      let isBlotted = secrets.get(path);
+      if (isBlotted === undefined) secrets.set(path, (isBlotted = this.isSecretPlace(path, names)));
+      if (!isBlotted) return shown(place, path, depth + 1);
       isSecret = true;
       return BLOT;
     };

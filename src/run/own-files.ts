@@ -1,20 +1,31 @@
 /** Which files a run reads and writes: nothing is written over what is read, nor over something else that is written. */
 import { fstatSync, type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
+import { addressName } from "../address.ts";
 import { ringPaths } from "../capture/recorder.ts";
 import type { Config } from "../config.ts";
 import { UsageError } from "../errors.ts";
 
 type FilesConfig = Pick<
   Config,
-  "read" | "summary" | "differences" | "record" | "recordFiles" | "tlsCa" | "tlsCert" | "tlsKey" | "libpcap"
+  | "address"
+  | "also"
+  | "read"
+  | "summary"
+  | "differences"
+  | "record"
+  | "recordFiles"
+  | "tlsCa"
+  | "tlsCert"
+  | "tlsKey"
+  | "libpcap"
 >;
 
 const STANDARD_INPUT = 0;
 
 /** Throws UsageError where a file would be written that has another purpose as well. Call it before any is opened. */
 export function refuseSharedFiles(config: FilesConfig): void {
-  const { read, summary, differences, record, recordFiles, tlsCa, tlsCert, tlsKey, libpcap } = config;
+  const { address, also, read, summary, differences, record, recordFiles, tlsCa, tlsCert, tlsKey, libpcap } = config;
   const purposes = new Map<string, string>();
   for (const path of read ?? []) purposes.set(identityOf(path), "--read");
   for (const [flag, path] of Object.entries({ "tls-ca": tlsCa, "tls-cert": tlsCert, "tls-key": tlsKey, libpcap }))
@@ -28,6 +39,7 @@ export function refuseSharedFiles(config: FilesConfig): void {
   };
   claim("--summary", summary);
   claim("--differences", differences);
+  for (const each of [address, ...also]) claim(addressName(each), each.file);
   // Threads that share an interface have rings of their own, and read no savefile.
   if (record === undefined || read === undefined) return;
   for (const path of ringPaths({ path: record, files: recordFiles, thread: undefined })) claim("--record", path);

@@ -166,7 +166,7 @@ test.each([".har", ".ndjson"])(
       using target = new TemporaryDirectory();
       const watcher = watch(target.path);
       const begun = once(watcher, "change");
-      const options = ["--read", read, "--file-max-mib", "1"];
+      const options = ["--read", read, "--no-redact", "--file-max-mib", "1"];
       const path = `file:${target.path}/requests${extension}`;
       const program = Bun.spawn([PROGRAM, ...options, String(VNI), "80", path], { stdout: "ignore", stderr: "ignore" });
       await begun;

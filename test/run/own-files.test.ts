@@ -15,7 +15,10 @@ linkSync(capture, inDirectory("other-name"));
 symlinkSync(directory.path, inDirectory("same-directory"));
 
 type FilesConfig = Parameters<typeof refuseSharedFiles>[0];
+const requests = (file: string) => ({ host: "localhost", port: 0, file });
 const NONE: FilesConfig = {
+  address: { host: "localhost", port: 80 },
+  also: [],
   read: [capture],
   summary: undefined,
   differences: undefined,
@@ -34,6 +37,8 @@ const shared: [name: string, config: Partial<FilesConfig>, says: string][] = [
   ["over one of several savefiles", { read: [key, capture], summary: capture }, "--read"],
   ["over a private key", { summary: key, tlsKey: key }, "--tls-key"],
   ["both to one file", { summary: inDirectory("new"), differences: inDirectory("./new") }, "--differences for"],
+  ["requests over the savefile", { address: requests(capture) }, "Cannot use file:"],
+  ["requests over the summary", { also: [requests(inDirectory("s"))], summary: inDirectory("s") }, "of --summary"],
   ["a record's ring over its own files", { record: inDirectory("mirror.pcapng") }, "--record for"],
 ];
 test.each(shared)("%s: refused", (_name, config, says) => {
@@ -42,6 +47,7 @@ test.each(shared)("%s: refused", (_name, config, says) => {
 
 const apart: [name: string, config: Partial<FilesConfig>][] = [
   ["files of their own", { summary: inDirectory("a"), differences: inDirectory("b"), record: inDirectory("c.pcapng") }],
+  ["two files of requests", { address: requests(inDirectory("a.har")), also: [requests(inDirectory("b.har"))] }],
   ["a savefile twice", { read: [capture, capture] }],
   [
     "a ring that ends before the file that is read",
