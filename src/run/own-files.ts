@@ -7,14 +7,24 @@ import { UsageError } from "../errors.ts";
 
 type FilesConfig = Pick<
   Config,
-  "read" | "summary" | "differences" | "record" | "recordFiles" | "tlsCa" | "tlsCert" | "tlsKey" | "libpcap"
+  | "read"
+  | "summary"
+  | "differences"
+  | "record"
+  | "recordFiles"
+  | "tlsCa"
+  | "tlsCert"
+  | "tlsKey"
+  | "libpcap"
+  | "address"
+  | "also"
 >;
 
 const STANDARD_INPUT = 0;
 
 /** Throws UsageError where a file would be written that has another purpose as well. Call it before any is opened. */
 export function refuseSharedFiles(config: FilesConfig): void {
-  const { read, summary, differences, record, recordFiles, tlsCa, tlsCert, tlsKey, libpcap } = config;
+  const { read, summary, differences, record, recordFiles, tlsCa, tlsCert, tlsKey, libpcap, address, also } = config;
   const purposes = new Map<string, string>();
   for (const path of read ?? []) purposes.set(identityOf(path), "--read");
   for (const [flag, path] of Object.entries({ "tls-ca": tlsCa, "tls-cert": tlsCert, "tls-key": tlsKey, libpcap }))
@@ -28,6 +38,7 @@ export function refuseSharedFiles(config: FilesConfig): void {
   };
   claim("--summary", summary);
   claim("--differences", differences);
+  for (const { file } of [address, ...also]) claim("file:", file);
   // Threads that share an interface have rings of their own, and read no savefile.
   if (record === undefined || read === undefined) return;
   for (const path of ringPaths({ path: record, files: recordFiles, thread: undefined })) claim("--record", path);

@@ -25,7 +25,10 @@ const NONE: FilesConfig = {
   tlsCert: undefined,
   tlsKey: undefined,
   libpcap: undefined,
+  address: { host: "h", port: 1 },
+  also: [],
 };
+const fileOf = (name: string) => ({ host: "", port: 0, file: inDirectory(name) });
 
 const shared: [name: string, config: Partial<FilesConfig>, says: string][] = [
   ["the summary over the savefile", { summary: capture }, "Cannot use --summary for"],
@@ -34,6 +37,8 @@ const shared: [name: string, config: Partial<FilesConfig>, says: string][] = [
   ["over one of several savefiles", { read: [key, capture], summary: capture }, "--read"],
   ["over a private key", { summary: key, tlsKey: key }, "--tls-key"],
   ["both to one file", { summary: inDirectory("new"), differences: inDirectory("./new") }, "--differences for"],
+  ["requests over differences", { differences: inDirectory("d"), address: fileOf("d") }, "file: for"],
+  ["further requests over the savefile", { also: [fileOf("other-name")] }, "file: for"],
   ["a record's ring over its own files", { record: inDirectory("mirror.pcapng") }, "--record for"],
 ];
 test.each(shared)("%s: refused", (_name, config, says) => {
@@ -48,6 +53,7 @@ const apart: [name: string, config: Partial<FilesConfig>][] = [
     { read: [inDirectory("m.3.p")], record: inDirectory("m.p"), recordFiles: 3 },
   ],
   ["an interface", { read: undefined, summary: inDirectory("a"), record: inDirectory("mirror.pcapng") }],
+  ["requests in files of their own", { summary: inDirectory("a"), address: fileOf("b"), also: [fileOf("c")] }],
   ["standard input", { read: ["-"], summary: inDirectory("a") }],
 ];
 test.each(apart)("%s: accepted", (_name, config) => {
