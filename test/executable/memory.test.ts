@@ -132,7 +132,7 @@ describe("a flood", () => {
       using server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => (requests++, new Response("ok")) });
       const { status, peakBytes } = await flooded(args("http", `127.0.0.1:${server.port}`), savefile(flood, COUNT));
       expect(status).toBe(0);
-      
+
       expect(peakBytes).toBeGreaterThan(0);
       expect(peakBytes).toBeLessThan(LIMIT_BYTES);
       expect(requests).toBe(COUNT / FLOOD_RECORDS);
@@ -152,7 +152,7 @@ describe("a flood in mode tcp whose endpoint refuses connections", () => {
         ["--outage-timeout-s", "1", ...args("tcp", refusingAddress())],
         savefile(flood, TCP_COUNT),
       );
-      
+
       expect(peakBytes).toBeGreaterThan(0);
       expect(peakBytes).toBeLessThan(LIMIT_BYTES);
       const { frames } = await Bun.file(summary).json();
