@@ -25,6 +25,7 @@ import { Branches } from "./branches.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
 import type { ComparedStream, Exchange } from "./exchange.ts";
 import type { FurtherDestination } from "./further-destination.ts";
+import { Http2Branch } from "./http2-branch.ts";
 import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
 import type { HttpReport } from "./http-options.ts";
 import type { Request } from "./request.ts";
@@ -246,8 +247,10 @@ export class Conversation
     const { branches, request } = this;
     if (branches === null) return;
     if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request, false);
-    if (this.ending && this.phase !== Phase.OFFERING) branches.finish();
+    const isEnded = this.ending && this.phase !== Phase.OFFERING;
+    if (isEnded) branches.finish();
     else branches.settle();
+    this.http2?.settleBranches(isEnded);
   }
 
   /** What passes as another protocol has come to its end everywhere. */
@@ -436,7 +439,10 @@ export class Conversation
 
   private beginHttp2(isLate: boolean): Http2Conversation {
     this.phase = Phase.HTTP2;
-    this.http2 = new Http2Conversation(this.mode, this, this.stream.preface, isLate);
+    const { mode, stream } = this;
+    const changed = (): void => mode.touchBranches(this);
+    const branches = mode.further.map((each) => new Http2Branch(each, stream.preface, isLate, changed));
+    this.http2 = new Http2Conversation(mode, this, stream.preface, isLate, branches);
     return this.http2;
   }
 
@@ -670,7 +676,7 @@ export class Conversation
     if (offer.verdict === Verdict.HTTP2 && this.mode.options.http2 !== "pass") {
       // Whatever the destination makes of the offer: it gets HTTP/2 on a connection that begins so.
       this.pipe.declineOffer(true);
-      this.branches?.declineOffer();
+      this.branches?.declineOffer(true);
       const http2 = this.beginHttp2(false);
       http2.beginUpgraded();
       http2.skipPreface();

@@ -5,11 +5,21 @@ import type { StreamConsumer } from "../../src/flow/stream.ts";
 import { USUAL } from "../support/usual.ts";
 import { Scripted, type ScriptedSocket } from "./scripted.ts";
 
+export interface ClientsOptions extends Partial<HttpOptions> {
+  bufferBytes?: number;
+  /** How many destinations there are beside the endpoint, and what each of them may hold. */
+  further?: number;
+  furtherBytes?: number;
+}
+
 export class Clients extends Scripted {
   readonly mode: HttpMode;
+  /** The destinations beside the endpoint, on the same clock. */
+  readonly further: readonly Scripted[];
 
-  constructor({ bufferBytes, ...http }: Partial<HttpOptions> & { bufferBytes?: number } = {}) {
+  constructor({ bufferBytes, further = 0, furtherBytes = 1 << 24, ...http }: ClientsOptions = {}) {
     super(bufferBytes === undefined ? {} : { bufferBytes });
+    this.further = Array.from({ length: further }, () => new Scripted({ bufferBytes: furtherBytes }));
     const usual = {
       pipelineDepth: 1,
       maxWaitingRequests: 128,
@@ -17,7 +27,13 @@ export class Clients extends Scripted {
       maxHeaderBytes: 65_536,
       responseTimeoutMs: 30_000,
     };
-    this.mode = new HttpMode(this.destination, { ...USUAL, ...usual, ...http }, { foreign() {} }, this);
+    this.mode = new HttpMode(
+      this.destination,
+      { ...USUAL, ...usual, ...http },
+      { foreign() {} },
+      this,
+      this.further.map(({ destination }) => destination),
+    );
   }
 
   open(): StreamConsumer {
@@ -42,10 +58,12 @@ export class Clients extends Scripted {
   settle(): void {
     this.mode.flush();
     this.destination.flush();
+    this.mode.flushFurther();
   }
 
   override pass(ms: number): void {
     super.pass(ms);
+    for (const each of this.further) each.pass(ms);
     this.mode.advance();
     this.settle();
   }

@@ -5,7 +5,7 @@ import { Flag, FrameType } from "../../src/http/http2/frames.ts";
 import { HpackDecoder } from "../../src/http/http2/hpack-decoder.ts";
 import { block, data, type Fields, frame, headers, PREFACE, word } from "../http/http2/client-frames.ts";
 import { Clients } from "./clients.ts";
-import type { ScriptedSocket } from "./scripted.ts";
+import type { Scripted, ScriptedSocket } from "./scripted.ts";
 
 const HEADER_LEN = 9;
 
@@ -160,15 +160,20 @@ export class Http2Clients extends Clients {
     return this.acceptSilently().settings(...settings);
   }
 
-  acceptSilently(prefix = ""): Http2Endpoint {
-    const endpoint = new Http2Endpoint(this, this.connector.accept(), prefix);
+  acceptSilently(prefix = "", at: Scripted = this): Http2Endpoint {
+    const endpoint = new Http2Endpoint(this, at.connector.accept(), prefix);
     this.settle();
     return endpoint.read();
   }
 
   /** Requests, and what became of them, that are not zero. */
   get outcome(): Record<string, number> {
-    const { requests, responses, grpc, http2 } = this.counters.snapshot();
+    return this.outcomeAt(this);
+  }
+
+  /** The same of one of the destinations. */
+  outcomeAt({ counters }: Scripted): Record<string, number> {
+    const { requests, responses, grpc, http2 } = counters.snapshot();
     const { damage, dropped, damaged: _, skipped_bytes: __, ...plain } = requests;
     const { cancelled: response_cancelled, ...others } = responses;
     const all = {
