@@ -2,7 +2,9 @@
 import { describe, expect, spyOn, test } from "bun:test";
 import type { StreamConsumer } from "../../src/flow/stream.ts";
 import { Setting } from "../../src/http/http2/frames.ts";
+import { OPEN_STREAMS_MAX } from "../../src/http/http2/request-framer.ts";
 import { HELD_MS_MAX } from "../../src/forward/http2-conversation.ts";
+import { START_MS } from "../../src/policy/rate.ts";
 import { data, get, headers, PREFACE, pseudo, reset, SETTINGS } from "../http/http2/client-frames.ts";
 import { policyFor, ruleOf } from "../support/policies.ts";
 import type { ClientsOptions } from "./clients.ts";
@@ -13,6 +15,8 @@ const FURTHER = 2;
 const POST = pseudo("POST", "/p");
 const PIECE = "x".repeat(500);
 const CANCEL_MS = 50;
+/** Of requests a second: so many that two may come at once. */
+const TWO_AT_ONCE = 2 * (1000 / START_MS);
 /** Longer than a destination is waited for that takes no connection. */
 const OUTAGE_MS = 3000;
 
@@ -144,6 +148,46 @@ describe("each gets every request", () => {
 });
 
 describe("what is wrong with one is its own matter", () => {
+  test("the endpoint's queue is full: others get what the rate allows, and no more", () => {
+    const world = new World({ maxWaitingRequests: 1, policy: policyFor({ maxRate: TWO_AT_ONCE }) });
+    const client = world.start(get(1, "/1"));
+    const endpoints = world.acceptAll(world.further);
+    world.give(client, get(3, "/3"), get(5, "/5"));
+    expect(readAll(endpoints)).toEqual([
+      ["/1", "/3"],
+      ["/1", "/3"],
+    ]);
+    const others = { seen: 3, rate_limit: 1 };
+    expect(world.outcomes).toEqual([{ seen: 3, waiting_limit: 1, rate_limit: 1 }, others, others]);
+    finish(world, [client]);
+  });
+
+  test("a client that begins more than it may: that is counted at each", () => {
+    const world = new World();
+    const begun = Array.from({ length: OPEN_STREAMS_MAX + 1 }, (_, i) => headers(2 * i + 1, POST));
+    const client = world.start(...begun);
+    expect(world.outcomes).toEqual(world.all.map(() => ({ seen: 1, waiting_limit: 1 })));
+    finish(world, [client]);
+  });
+
+  test("one whose memory is short: connections that wait for nothing end, the longest idle first", () => {
+    const world = new World({ furtherBytes: 60_000 });
+    const clients = Array.from({ length: 8 }, () => {
+      const client = world.start(get(1, "/a"));
+      for (const endpoint of world.acceptAll()) endpoint.respond(1);
+      return client;
+    });
+    world.mode.further[0]!.relieve();
+    const [endpoint, relieved] = world.all.map(({ connector }) => connector.sockets.map(({ shutdowns }) => shutdowns));
+    expect(endpoint).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+    const ended = relieved!.reduce((sum, count) => sum + count, 0);
+    expect(ended).toBeGreaterThan(0);
+    // In the order in which they came to be idle: the first ones were so before memory was short.
+    const first = relieved!.indexOf(1);
+    expect(relieved!.slice(first, first + ended)).toEqual(new Array<number>(ended).fill(1));
+    finish(world, clients);
+  });
+
   test("a further one that takes no connection, and one that never responds", () => {
     const world = new World({ maxWaitingRequests: 2 });
     const client = world.start(get(1, "/1"));
@@ -201,7 +245,21 @@ describe("what is wrong with one is its own matter", () => {
     finish(world, [client]);
   });
 
-  test("one that says its SETTINGS do not allow a request", () => {
+  test("one whose SETTINGS allow an extended CONNECT, and others whose do not", () => {
+    const world = new World();
+    const fields = [...pseudo("CONNECT", "/chat"), [":protocol", "websocket"]] as const;
+    const client = world.start(headers(1, fields, { end: true }));
+    world.all.forEach((each, i) => {
+      const endpoint = world.acceptSilently("", each);
+      endpoint.settings(setting(Setting.ENABLE_CONNECT_PROTOCOL, i === 1 ? 1 : 0));
+      if (i === 1) endpoint.respond(1);
+    });
+    const refused = { seen: 1, endpoint_settings: 1 };
+    expect(world.outcomes).toEqual([refused, { seen: 1, forwarded: 1, answered: 1, "2xx": 1 }, refused]);
+    finish(world, [client]);
+  });
+
+  test("one whose SETTINGS do not allow so long a head", () => {
     const world = new World();
     const client = world.start(get(1, "/1"));
     const few = setting(Setting.MAX_HEADER_LIST_SIZE, 10);
@@ -281,6 +339,24 @@ describe("a request that is sent as it comes", () => {
       finish(world, [client]);
     });
   }
+
+  test("since the source waits and the endpoint's memory is short: each byte goes to each once", () => {
+    const world = new World({ sourceWaits: true, bufferBytes: 96_000 });
+    const pieces = Array.from({ length: 60 }, (_, i) => String.fromCharCode(0x41 + (i % 26)).repeat(1000 + i));
+    const client = world.start(headers(1, POST));
+    let endpoints: Http2Endpoint[] = [];
+    pieces.forEach((piece, i) => {
+      world.give(client, data(1, piece, i === pieces.length - 1));
+      if (endpoints.length === 0 && world.connector.attempts.length > 0) endpoints = world.acceptAll();
+    });
+    const [part] = lengths(endpoints);
+    expect(part).toBeGreaterThan(0);
+    for (const endpoint of endpoints) expect(endpoint.requests.get(1)!.body).toBe(pieces.join(""));
+    for (const endpoint of endpoints) endpoint.respond(1);
+    const answered = { seen: 1, forwarded: 1, answered: 1, "2xx": 1 };
+    expect(world.outcomes).toEqual([answered, answered, answered]);
+    finish(world, [client]);
+  });
 
   test("is taken back where there is no room for it", () => {
     const furtherBytes = 14_000;
