@@ -259,7 +259,8 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     for (const call of calls) this.failed(call, how, takenBytes, reason);
     this.failures = connection.isReady ? 0 : this.failures + 1;
     const isVain = how === "unconnected" || how === "given_up" || this.failures > RESENDS_MAX;
-    if (isVain && !connection.isReady) this.dropWaiting(reason);
+    // Where the program ends, that is why they are not sent.
+    if (isVain && !connection.isReady && !this.mode.destination.terminated) this.dropWaiting(reason);
     this.mode.pumpSoon(this);
     this.note();
   }

@@ -431,6 +431,18 @@ describe("what the client takes back", () => {
   });
 });
 
+test("an end of the program: what waits for one that takes no connection is dropped as stopped", () => {
+  const world = new World();
+  const client = world.start(get(1, "/a"));
+  const [endpoint] = world.acceptAll([world]);
+  endpoint!.respond(1);
+  for (const { destination } of world.all) destination.terminate();
+  world.settle();
+  const stopped = { seen: 1, stopped: 1 };
+  expect(world.outcomes).toEqual([{ seen: 1, forwarded: 1, answered: 1, "2xx": 1 }, stopped, stopped]);
+  finish(world, [client]);
+});
+
 test("an end of the client, and silence, end each connection when its last response has come", () => {
   for (const isSilence of [false, true]) {
     const world = new World();
