@@ -1,9 +1,11 @@
-/** Where requests go: a host's name or address, a TCP port, and whether TLS is spoken there. */
+/** Where requests go: a host's name or address, a TCP port, and whether TLS is spoken there; or a file. */
 export interface ForwardAddress {
   readonly host: string;
   readonly port: number;
   /** TLS (https://); else plain TCP. */
   readonly isSecure?: boolean;
+  /** Its path: requests are written to it, and host and port are none. */
+  readonly file?: string;
 }
 
 /** Where the program listens. Port 0: one that is free. */
@@ -21,7 +23,8 @@ export function hostField({ host, port, isSecure }: ForwardAddress): string {
 }
 
 /** The address as messages and counters name it. */
-export function addressName({ host, port, isSecure }: ForwardAddress): string {
+export function addressName({ host, port, isSecure, file }: ForwardAddress): string {
+  if (file !== undefined) return `file:${file}`;
   return `${isSecure === true ? "https://" : ""}${inUrl(host)}:${port}`;
 }
 

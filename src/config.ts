@@ -30,6 +30,7 @@ export interface Config extends PolicyOptions {
   readonly record: string | undefined;
   readonly recordMaxMib: number;
   readonly recordFiles: number;
+  readonly fileMaxMib: number;
   readonly loop: number;
   readonly encapsulation: Encapsulation;
   readonly vnis: readonly number[] | "any";

@@ -20,6 +20,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   policy: ["http"],
   redact: [],
   forward: [".", "memory", "flow", "http", "policy"],
+  files: [".", "http", "redact", "forward/socket.ts"],
   compare: ["memory", "flow/sequence.ts", "flow/stream.ts", "http", "forward/exchange.ts", "redact"],
   observe: [
     ".",
@@ -31,6 +32,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "decode/tunnel.ts",
     "flow/counters.ts",
     "forward/counters.ts",
+    "files/counters.ts",
     "compare/tally.ts",
   ],
   "config.ts": [".", "decode/tunnel.ts", "policy/policy.ts", "compare/ignore.ts", "redact/rules.ts", "observe/log.ts"],
@@ -45,6 +47,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "policy",
     "forward",
     "compare",
+    "files",
     "redact",
     "observe/counters.ts",
     "observe/gauges.ts",

@@ -5,6 +5,7 @@
 import { addressName } from "../address.ts";
 import type { Config } from "../config.ts";
 import { RefusalError } from "../errors.ts";
+import { type ComparisonReport, NOTHING_COMPARED } from "../observe/comparison-report.ts";
 import { Counters } from "../observe/counters.ts";
 import { together } from "../observe/gauges.ts";
 import type { Look } from "../observe/look.ts";
@@ -29,7 +30,7 @@ export class Admin {
     private readonly config: Config,
     now: () => number,
     /** What --compare has found, with its examples; null: nothing is compared. */
-    private readonly comparison: { readonly page: object } | null = null,
+    private readonly comparison: ComparisonReport | null = null,
   ) {
     if (config.admin === undefined) throw new RefusalError("Cannot serve anything: --admin names no address");
     this.startedMs = now();
@@ -59,8 +60,9 @@ export class Admin {
 
   /** All pages there are. */
   private routes(): Routes {
-    const html = { page: () => pageHtml(statusOf(this.view, this.row)), fields: PAGE_FIELDS };
     const { comparison } = this;
+    const worst = () => comparison?.worst ?? null;
+    const html = { page: () => pageHtml(statusOf(this.view, this.row), worst()), fields: PAGE_FIELDS };
     const compared: [string, Route][] =
       comparison === null ? [] : [["/compare", { page: () => json(200, comparison.page) }]];
     return new Map<string, Route>([
@@ -79,9 +81,10 @@ export class Admin {
   }
 
   private get view(): View {
-    const { config, startedMs, phase, look, server } = this;
+    const { config, startedMs, phase, look, comparison, server } = this;
+    const compared = comparison?.counts ?? NOTHING_COMPARED;
     const admin = { ...server.counters, open: server.openCount };
-    return { config, startedMs, phase, look, admin, process: processFigures() };
+    return { config, startedMs, phase, look, compared, admin, process: processFigures() };
   }
 }
 

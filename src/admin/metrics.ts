@@ -63,7 +63,14 @@ export function metricsText(view: View): string {
 
 /** All of them, in the order of the page. */
 export function metrics(view: View): Metric[] {
-  return [...info(view), ...counted(view.look.counters), ...standing(view), ...ofAdmin(view), ...ofProcess(view)];
+  return [
+    ...info(view),
+    ...counted(view.look.counters),
+    ...ofComparison(view),
+    ...standing(view),
+    ...ofAdmin(view),
+    ...ofProcess(view),
+  ];
 }
 
 function metric(name: string, type: Type, samples: readonly Sample[]): Metric {
@@ -139,6 +146,15 @@ function histogram(group: string, { count, sum_ms, buckets }: Times, labels: Lab
     { suffix: "_sum", labels, value: sum_ms / MS },
     { suffix: "_count", labels, value: count },
   ]);
+}
+
+/** What --compare has found; not by route, of which there may be too many. */
+function ofComparison({ compared: { production_latency, endpoint_latency, ...counts } }: View): Metric[] {
+  return [
+    ...ofGroup("comparison", counts, {}),
+    histogram("comparison_latency_production", production_latency, {}),
+    histogram("comparison_latency_endpoint", endpoint_latency, {}),
+  ];
 }
 
 /** How things stand, each beside its limit. */

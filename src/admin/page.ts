@@ -1,4 +1,9 @@
-/** The page at `/`: one file, which shows /status and goes on asking for it. Without scripts it is a table. */
+/**
+ * The page at `/`: one file, which shows /status and goes on asking for it. Without scripts it is a table. What was
+ * compared is made here alone (comparison-html.ts): the script takes it from the page, asked for once more.
+ */
+import { comparisonHtml, type Worst } from "./comparison-html.ts";
+import { escaped } from "./escaped.ts";
 import html from "./page.html" with { type: "text" };
 import type { Page } from "./response.ts";
 import type { Status } from "./status.ts";
@@ -18,11 +23,13 @@ export const PAGE_FIELDS =
 /** Parts of the status that are no counters, or are shown otherwise. */
 const NOT_IN_TABLE: readonly string[] = ["configuration", "problems", "rates"];
 
-export function pageHtml(status: Status): Page {
+/** `worst` null: nothing is compared. */
+export function pageHtml(status: Status, worst: Worst | null): Page {
   // A function: what it returns is taken as it is.
   const body = template
     .replace("<!--problems-->", () => problemsHtml(status))
     .replace("<!--rows-->", () => rowsHtml(status))
+    .replace("<!--comparison-->", () => (worst === null ? "" : comparisonHtml(worst)))
     .replace("<!--configuration-->", () => leavesHtml("configuration", status.configuration));
   return { status: 200, contentType: HTML, body };
 }
@@ -53,8 +60,4 @@ function leavesHtml(path: string, value: unknown): string {
 function hasParts(value: unknown): value is object {
   if (Array.isArray(value)) return value.some(hasParts);
   return typeof value === "object" && value !== null;
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }

@@ -1,5 +1,6 @@
 /** All that pages are made of. */
 import type { Config } from "../config.ts";
+import type { ComparisonReport } from "../observe/comparison-report.ts";
 import type { Look } from "../observe/look.ts";
 import type { AdminCounters } from "./counters.ts";
 import type { ProcessFigures } from "./process-figures.ts";
@@ -12,6 +13,7 @@ export interface View {
   readonly startedMs: number;
   readonly phase: Phase;
   readonly look: Look;
+  readonly compared: ComparisonReport["counts"];
   readonly admin: AdminCounters & { readonly open: number };
   readonly process: ProcessFigures;
 }

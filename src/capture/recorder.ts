@@ -222,7 +222,15 @@ export class Recorder {
 }
 
 /** mirror.pcapng: mirror.0.pcapng, or mirror.t1.0.pcapng. */
-function pathOf({ path, thread }: RecordOptions, slot: number): string {
+/** Which files a ring is made of, and whose. */
+type Ring = Pick<RecordOptions, "path" | "files" | "thread">;
+
+/** The paths of a ring's files, whether they are there or not. */
+export function ringPaths(ring: Ring): string[] {
+  return Array.from({ length: ring.files }, (_, slot) => pathOf(ring, slot));
+}
+
+function pathOf({ path, thread }: Ring, slot: number): string {
   const extension = extname(path);
   const stem = path.slice(0, path.length - extension.length);
   return `${stem}${thread === undefined ? "" : `.t${thread}`}.${slot}${extension}`;

@@ -385,6 +385,12 @@ export const flags = {
     default: 8,
     help: "of --record: files of the ring (of each thread)",
   }),
+  "file-max-mib": single({
+    value: wholeNumber(1, 1 << 20),
+    hint: "MIB",
+    default: 256,
+    help: "of file: destinations: how large a file gets; the next has the next number",
+  }),
   compare: {
     kind: "switch",
     value: yesOrNo,

@@ -3,7 +3,13 @@ import { isIPv6 } from "node:net";
 import { type ForwardAddress, HTTP_PORT, HTTPS_PORT } from "../address.ts";
 import type { Value } from "./values.ts";
 
-export const FORWARD_ADDRESS_FORMS = "host:port, [v6]:port, http://host[:port] or https://host[:port]";
+export const FORWARD_ADDRESS_FORMS =
+  "host:port, [v6]:port, http://host[:port], https://host[:port], file:PATH.ndjson or file:PATH.har";
+
+/** Group: its path. */
+const FILE = /^file:(.*[^/]\.(?:ndjson|har))$/s;
+/** What a file has in place of a host. */
+const NO_HOST = "127.0.0.1";
 
 const PORT_MAX = 65_535;
 /** Groups: s of https; all behind. */
@@ -13,6 +19,8 @@ const HOST_AND_PORT = /^(?:([^\s:/@[\]?#]+)|\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\])(?
 
 /** Reads a forward_addr. Undefined: it is none. */
 export function parseForwardAddress(text: string): ForwardAddress | undefined {
+  const file = FILE.exec(text)?.[1];
+  if (file !== undefined) return { host: NO_HOST, port: 0, file };
   const url = URL.exec(text);
   const match = HOST_AND_PORT.exec(url === null ? text : url[2]!);
   if (match === null) return undefined;

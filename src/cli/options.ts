@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
 import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
+import { resolve } from "node:path";
 import { addressName, type ForwardAddress, hostField } from "../address.ts";
 import type { Config } from "../config.ts";
 import { type Encapsulation, LIST_MAX } from "../decode/tunnel.ts";
@@ -141,6 +142,7 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   if ((chosen.tlsCert === undefined) !== (chosen.tlsKey === undefined))
     throw new UsageError("Cannot use one of --tls-cert and --tls-key alone: a certificate goes with its key");
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);
+  refuseFiles(chosen, address, also);
   refuseWithoutHttp(chosen);
   if (chosen.dryRun && read === undefined)
     throw new UsageError("Cannot use --dry-run: it needs --read, where nothing is lost while it looks");
@@ -172,6 +174,24 @@ function requireCompare({ compare, mode, differences, failOnDifferences, control
     control !== undefined ? ["--control"] : [],
   ].flat();
   if (asking.length > 0 && !compare) throw new UsageError(`Cannot use ${asking[0]}: it needs --compare`);
+}
+
+/** Throws UsageError where a file cannot do what is asked of a destination. */
+function refuseFiles(chosen: FlagValues, address: ForwardAddress, also: readonly ForwardAddress[]): void {
+  const { mode, compare, control, host } = chosen;
+  const all = [address, ...also];
+  const file = all.find((each) => each.file !== undefined);
+  if (file === undefined) return;
+  const refuse = (name: ForwardAddress, why: string): never => {
+    throw new UsageError(`Cannot use ${addressName(name)}: ${why}`);
+  };
+  if (mode !== "http") refuse(file, "a file takes requests, which needs --mode http");
+  const paths = all.flatMap((each) => (each.file === undefined ? [] : [resolve(each.file)]));
+  if (new Set(paths).size < paths.length) refuse(file, "it is given twice");
+  if (control?.file !== undefined) refuse(control, "--control needs an endpoint that responds");
+  if (address.file === undefined) return;
+  if (compare) refuse(address, "--compare needs an endpoint that responds (give the file with --also)");
+  if (host === "endpoint") refuse(address, "--host endpoint needs an endpoint with a name");
 }
 
 /** The savefiles' paths; undefined: none are read. Throws UsageError. */

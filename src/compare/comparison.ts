@@ -2,7 +2,7 @@
  * All comparisons of a shard: what is compared, what waits to be, and what came of it. Pure: what it holds is charged,
  * and time comes as an argument.
  */
-import type { ResponseComparison } from "../forward/exchange.ts";
+import type { ResponseComparison, Uncompared } from "../forward/exchange.ts";
 import type { StreamOrigin } from "../flow/stream.ts";
 import { AgeList } from "../memory/age-list.ts";
 import type { Redactor } from "../redact/redactor.ts";
@@ -80,6 +80,10 @@ export class Comparison implements ResponseComparison, PairingHost {
 
   newRecorder(): ResponseRecorder {
     return new ResponseRecorder(this.memory, this.options.maxCompareBytes);
+  }
+
+  uncompared(verdict: Uncompared): void {
+    this.tally.not_comparable[verdict]++;
   }
 
   /** Draws whether a request is left out. */

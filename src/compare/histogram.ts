@@ -37,14 +37,28 @@ export interface Quantiles {
 }
 
 export function quantilesOf(histogram: Histogram): Quantiles {
+  const quantile = quantileIn(histogram);
+  return { p50_ms: quantile(0.5), p90_ms: quantile(0.9), p99_ms: quantile(0.99) };
+}
+
+/** Steps of a curve. */
+const CURVE_STEPS = 20;
+
+/** Times that 5, 10, … 100 percent do not exceed, in milliseconds; empty: there are none. */
+export function curveOf(histogram: Histogram): number[] {
+  const quantile = quantileIn(histogram);
+  const times = Array.from({ length: CURVE_STEPS }, (_, i) => quantile((i + 1) / CURVE_STEPS));
+  return times.filter((timeMs) => timeMs !== null);
+}
+
+function quantileIn(histogram: Histogram): (share: number) => number | null {
   const buckets = [...histogram].sort(([a], [b]) => a - b);
   const total = buckets.reduce((sum, [, count]) => sum + count, 0);
-  const quantile = (share: number): number | null => {
+  return (share) => {
     let left = share * total;
     for (const [bucket, count] of buckets) if ((left -= count) <= 0) return rounded(timeOf(bucket));
     return null;
   };
-  return { p50_ms: quantile(0.5), p90_ms: quantile(0.9), p99_ms: quantile(0.99) };
 }
 
 function rounded(timeMs: number): number {
@@ -60,4 +74,11 @@ export function cumulated(histogram: Histogram, boundsMs: readonly number[]): nu
     counts[boundsMs.length]! += count;
   }
   return counts;
+}
+
+/** All of them together, as if each were in the middle of its bucket: within 0.2 %. */
+export function sumOfTimes(histogram: Histogram): number {
+  let sumMs = 0;
+  for (const [bucket, count] of histogram) sumMs += timeOf(bucket) * count;
+  return sumMs;
 }

@@ -3,7 +3,15 @@
  * thread to thread, and sums of it.
  */
 import type { DifferenceKind } from "./difference.ts";
-import { addHistogram, type Histogram, type Quantiles, quantilesOf } from "./histogram.ts";
+import {
+  addHistogram,
+  cumulated,
+  curveOf,
+  type Histogram,
+  type Quantiles,
+  quantilesOf,
+  sumOfTimes,
+} from "./histogram.ts";
 import { type Drawn, isKept, keep } from "./reservoir.ts";
 
 export type { Quantiles };
@@ -19,6 +27,8 @@ const NOISE_EXCESS_PERCENT = 20;
 /** and by so many in a million of the route's comparisons. */
 const NOISE_PER_MILLION = 300;
 const MILLION = 1_000_000;
+/** The buckets of metrics: those of the endpoint's response time. */
+const LATENCY_BUCKETS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000] as const;
 
 export const NOT_COMPARABLE_REASONS = [
   /** The request was damaged, or stood behind such a one where nobody knows what its response is. */
@@ -31,7 +41,7 @@ export const NOT_COMPARABLE_REASONS = [
   "unanswered",
   /** What of the two could be kept does not show whether they are the same. */
   "too_large",
-  /** Another protocol follows, on both sides. */
+  /** Another protocol follows, on both sides; or the request is one of HTTP/2. */
   "pass_through",
 ] as const;
 export type NotComparableReason = (typeof NOT_COMPARABLE_REASONS)[number];
@@ -255,3 +265,52 @@ export function pageOf(tally: Tally) {
 }
 
 export type ComparisonPage = ReturnType<typeof pageOf>;
+
+/** Routes, and of each the differences, that the status page shows. */
+export const WORST_ROUTES_MAX = 20;
+export const WORST_PLACES_MAX = 10;
+
+/** What the status page shows: the worst of {@link pageOf}, an example of each, and both latencies as curves. */
+export function worstOf(tally: Tally) {
+  const all = worstFirst(tally);
+  const worst = all.slice(0, WORST_ROUTES_MAX);
+  const { routes, ...counts } = pageOf({ ...tally, routes: new Map(worst.map((route, i) => [String(i), route])) });
+  return {
+    ...counts,
+    curves: curvesOf(tally.latency),
+    routes: routes.map((route, i) => {
+      // What is but noise comes last.
+      const differences = route.differences.toSorted((a, b) => Number(b.is_shown) - Number(a.is_shown));
+      return {
+        ...route,
+        differences: differences.slice(0, WORST_PLACES_MAX),
+        further_differences: Math.max(differences.length - WORST_PLACES_MAX, 0),
+        curves: curvesOf(worst[i]!.latency),
+      };
+    }),
+    further_routes: all.length - worst.length,
+  };
+}
+
+export type WorstRoutes = ReturnType<typeof worstOf>;
+
+function curvesOf({ production, endpoint }: { production: Histogram; endpoint: Histogram }) {
+  return { production: curveOf(production), endpoint: curveOf(endpoint) };
+}
+
+/** What metrics tell: verdicts, and times to the last byte, in the shape of the other counters. */
+export function countsOf({ routes: _routes, latency: { production, endpoint }, ...counts }: Tally) {
+  return { ...counts, production_latency: timesOf(production), endpoint_latency: timesOf(endpoint) };
+}
+
+export type ComparisonCounts = ReturnType<typeof countsOf>;
+
+function timesOf(histogram: Histogram) {
+  const within = cumulated(histogram, LATENCY_BUCKETS_MS);
+  const buckets = within.map((count, i) => [`le_${LATENCY_BUCKETS_MS[i] ?? "inf"}_ms`, count - (within[i - 1] ?? 0)]);
+  return {
+    count: within.at(-1)!,
+    sum_ms: sumOfTimes(histogram),
+    buckets: Object.fromEntries(buckets) as Record<string, number>,
+  };
+}

@@ -9,7 +9,7 @@ import { type DryRun, exampleOf } from "../policy/dry-run.ts";
 import { type Decision, type Policy, RATE_LIMIT } from "../policy/policy.ts";
 import type { RequestDrop } from "./counters.ts";
 import type { Request } from "./request.ts";
-import type { PipeHost } from "./request-pipe.ts";
+import type { PipeHost } from "./pipe-host.ts";
 
 export interface AdmissionHost extends PipeHost {
   /** Null: requests are forwarded. */

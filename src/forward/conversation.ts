@@ -1,36 +1,27 @@
 /**
- * What a client says on one connection in --mode http: frames its bytes as requests, and decides for each whether it is
- * held, streamed, dropped or damaged. A {@link RequestPipe} brings them to the destination.
+ * What a client says on one connection in --mode http, and as what it is taken: as requests ({@link RequestUnderWay}),
+ * as what follows an offer of another protocol ({@link Offers}), as HTTP/2, or as bytes that pass as they are. A
+ * {@link RequestPipe} brings it to the destination.
  */
-import type { StreamEnd, StreamOrigin } from "../flow/stream.ts";
+import type { StreamEnd } from "../flow/stream.ts";
 import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { RequestFramer } from "../http/request-framer.ts";
 import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
-import { Aged, type AgeList } from "../memory/age-list.ts";
+import { Aged } from "../memory/age-list.ts";
 import { Cost } from "../memory/budget.ts";
-import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
+import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Client } from "../policy/client.ts";
 import { type Policy, POLICY_DROPS } from "../policy/policy.ts";
-import {
-  type AdmissionHost,
-  clientOf,
-  countDropped,
-  describe,
-  judge,
-  type Judgement,
-  mayPass,
-  ratedDrop,
-} from "./admission.ts";
+import { clientOf } from "./admission.ts";
 import { Branches } from "./branches.ts";
+import { type ConversationHost, type ConversationOwner, Step } from "./conversation-host.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
-import type { ComparedStream, Exchange } from "./exchange.ts";
-import type { FurtherDestination } from "./further-destination.ts";
+import type { ComparedStream } from "./exchange.ts";
 import { Http2Branch } from "./http2-branch.ts";
 import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
-import type { HttpReport } from "./http-options.ts";
-import type { Request } from "./request.ts";
+import { Offers, type OffersOwner, Outcome } from "./offers.ts";
 import { type PipeOwner, RequestPipe } from "./request-pipe.ts";
-import { UpgradeOffer, Verdict } from "./upgrade-offer.ts";
+import { type RequestOwner, RequestUnderWay } from "./request-under-way.ts";
 
 const Phase = {
   /** Bytes are framed as requests. */
@@ -45,75 +36,9 @@ const Phase = {
   HTTP2: 4,
 } as const;
 
-/** Where the bytes that come next lie. */
-export const Step = {
-  /** The connection's first. */
-  START: 0,
-  /** Between two requests. */
-  BETWEEN: 1,
-  /** Within a request, or not: the connection was not seen from its start. */
-  LOST: 2,
-  /** Behind what was lost, and counted. */
-  BEHIND_LOSS: 3,
-  /** Nothing that comes can be understood any more. */
-  DEAF: 4,
-} as const;
-
-/** What all conversations share. */
-export interface ConversationHost extends AdmissionHost {
-  /** Those beside the endpoint. */
-  readonly further: readonly FurtherDestination[];
-  readonly report: HttpReport;
-  /** Larger requests are streamed when it is their turn. */
-  readonly maxRequestBytes: number;
-  /** The time limits of heads, in the capture's time. */
-  readonly heads: Deadlines;
-  /** The capture's time. */
-  readonly captureMs: number;
-  /** Those that have nothing under way, the longest first. */
-  readonly idle: AgeList<Conversation>;
-  /** Those that have a part of a request, the one that has stood still longest first. */
-  readonly partial: AgeList<Conversation>;
-  /** Those that hold what follows an offer of another protocol, the longest silent first. */
-  readonly offering: AgeList<Conversation>;
-  /** Something has come for a conversation: it is settled when the batch is over. */
-  touch(conversation: Conversation): void;
-  /** A further destination has done something for it: the same, but for the endpoint. */
-  touchBranches(conversation: Conversation): void;
-  /** What --max-rate goes by, for a request that was captured then. */
-  rateMs(timestampMs: number): number;
-  /** Whether another request may wait behind so many of its connection. */
-  mayWait(waiting: number): boolean;
-  /** Whether so many bytes may be held more; what stands still gives way, but never `asking`. */
-  makeRoom(bytes: number, asking: Conversation | null): boolean;
-  /** Whether a request that would hold so much more is better sent as it comes. */
-  mustStream(bytes: number): boolean;
-}
-
-/** The client connection that a conversation is of. */
-export interface ConversationOwner {
-  readonly origin: StreamOrigin;
-  /** What a PROXY protocol header has told, for the conversations after the one that read it. */
-  preface: Uint8Array | null;
-  client: ProxyClient | null;
-  /** It speaks another protocol than HTTP. */
-  isForeign: boolean;
-  /** Where responses are compared; null: they are not. */
-  readonly response: ComparedStream | null;
-  /** Policy has left out all that comes. */
-  isLeftOut: boolean;
-  /**
-   * The conversation is over for now: the next bytes begin another, at this {@link Step}. `bodyLeft`: what of the body
-   * of a request that is lost is still to come.
-   */
-  forget(step: number, bodyLeft: number): void;
-  /** Counts bytes that nothing can be done with. */
-  countDeaf(length: number): void;
-}
-
 export class Conversation
   extends Aged<Conversation>
-  implements RequestSink, PipeOwner, Http2ConversationOwner, TimerOwner
+  implements RequestSink, RequestOwner, OffersOwner, PipeOwner, Http2ConversationOwner, TimerOwner
 {
   /** It is in the mode's list of those that something has come for in this batch. */
   isTouched = false;
@@ -136,30 +61,11 @@ export class Conversation
   /** Null: policy has not asked for it. */
   private client: Client | null = null;
 
-  /** The request under way; null: nothing of it is held. */
-  private request: Request | null = null;
-  /** Its head, once it is whole; the framer's own. */
-  private current: RequestHead | null = null;
-  /** It has been decided that the request under way is forwarded, and its head is edited. */
-  private isAdmitted = false;
-  /** Its head is whole, and policy has not looked at it. */
-  private isUndecided = false;
-  /** What policy has found about it; null: nothing yet. */
-  private judgement: Judgement | null = null;
-  /** The request under way goes straight to the connection. */
-  private isStreaming = false;
-  /** The request under way is dropped for this reason; null: it is not. */
-  private dropping: RequestDrop | null = null;
-
+  private readonly request: RequestUnderWay;
   /** What the requests are is told to this, where their responses are compared. */
   private readonly compared: ComparedStream | null;
-  /** Of the request under way, once its head is whole. */
-  private exchange: Exchange | null = null;
-
-  /** What follows an offer of another protocol; null: none is open. */
-  private offer: UpgradeOffer | null = null;
-  /** One was made. */
-  private hasOffered = false;
+  /** Null: it has made none. */
+  private offers: Offers | null = null;
   /** What frames HTTP/2; null: the client does not speak it. */
   private http2: Http2Conversation | null = null;
   private ending = false;
@@ -167,7 +73,7 @@ export class Conversation
   private readonly headTimer = new Timer(this);
 
   constructor(
-    private readonly mode: ConversationHost,
+    private readonly mode: ConversationHost<Conversation>,
     private readonly stream: ConversationOwner,
     step: number,
     bodyLeft: number,
@@ -183,6 +89,7 @@ export class Conversation
     this.pipe.preface = stream.preface;
     const { further } = mode;
     this.branches = further.length === 0 ? null : new Branches(further, stream.preface, () => mode.touchBranches(this));
+    this.request = new RequestUnderWay(mode, this, this.pipe, this.branches);
     mode.destination.memory.take(this.cost);
   }
 
@@ -193,7 +100,7 @@ export class Conversation
     this.timestampMs = timestampMs;
     this.take(bytes, offset, length);
     // A response to what waits behind the offer may come before the batch is over.
-    if (this.compared !== null) this.decideOffer();
+    if (this.compared !== null) this.offers?.decide();
     this.mode.touch(this);
   }
 
@@ -210,7 +117,7 @@ export class Conversation
 
   /** The client has been silent for long. Returns whether the connection may be ended. */
   rest(): boolean {
-    if (this.offer?.isLeftOut === true) return true;
+    if (this.offers?.isLeftOut === true) return true;
     if (this.phase === Phase.BARE || this.phase === Phase.OFFERING) return this.isGone;
     if (this.http2 !== null) return this.http2.rest();
     if (!this.mode.options.sourceWaits) return true;
@@ -229,10 +136,9 @@ export class Conversation
     // Only when a batch is over is it known for certain what time it is.
     if (this.hasMoved) this.lastMs = this.mode.captureMs;
     this.hasMoved = false;
-    this.decideOffer();
+    this.offers?.decide();
     if (this.phase === Phase.BARE && this.isGone) this.turnDeaf();
-    const { request } = this;
-    if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request, false);
+    this.request.streamIfLong(this.timestampMs);
     if (this.ending && this.phase !== Phase.OFFERING) this.pipe.finish();
     else this.pipe.pump();
     this.http2?.settle(this.ending);
@@ -244,9 +150,9 @@ export class Conversation
 
   /** The batch is over: further destinations get what is due. */
   settleBranches(): void {
-    const { branches, request } = this;
+    const { branches } = this;
     if (branches === null) return;
-    if (request !== null && request.heldLength > this.mode.maxRequestBytes) this.streamIfItsTurn(request, false);
+    this.request.streamIfLong(this.timestampMs);
     const isEnded = this.ending && this.phase !== Phase.OFFERING;
     if (isEnded) branches.finish();
     else branches.settle();
@@ -260,17 +166,9 @@ export class Conversation
 
   /** Gives way to others: what is under way is lost, and the client's next bytes begin another conversation. */
   giveWay(): void {
-    const { offer } = this;
-    if (offer !== null) {
-      this.counters.foreign.discarded_bytes += offer.heldBytes;
-      if (offer.verdict >= Verdict.ACCEPTED) {
-        // Of another protocol, nothing can be understood behind what was let go.
-        offer.clear();
-        this.offer = null;
-        this.turnDeaf();
-      } else {
-        offer.forget();
-      }
+    const { offers } = this;
+    if (offers?.isOpen === true) {
+      if (!offers.giveWay()) this.turnDeaf();
       this.list?.remove(this);
       this.mode.touch(this);
       return;
@@ -322,46 +220,29 @@ export class Conversation
   }
 
   head(head: RequestHead): void {
-    this.current = head;
-    if (this.compared !== null) this.exchange = this.compared.head(head.method, head.minorVersion);
-    this.isUndecided = this.policy !== null;
+    this.request.begin(head, this.compared === null ? null : this.compared.head(head.method, head.minorVersion));
   }
 
   bytes(bytes: Uint8Array, offset: number, length: number): void {
-    if (this.compared !== null && this.phase === Phase.FRAMING) this.compared.requestBytes(length);
-    this.takeOfRequest(bytes, offset, length);
-  }
-
-  private takeOfRequest(bytes: Uint8Array, offset: number, length: number): void {
-    if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
-    else if (this.phase === Phase.FRAMING && this.dropping === null) {
-      if (this.isUndecided) {
-        this.decide(bytes, offset, length);
-        return;
-      }
-      this.hold(bytes, offset, length);
-    } else if (this.phase !== Phase.FRAMING) this.take(bytes, offset, length);
-    if (this.branches !== null && this.phase === Phase.FRAMING)
-      this.branches.bytes(bytes, offset, length, this.timestampMs);
+    if (this.phase !== Phase.FRAMING) {
+      this.take(bytes, offset, length);
+      return;
+    }
+    if (this.compared !== null) this.compared.requestBytes(length);
+    this.request.take(bytes, offset, length, this.timestampMs);
   }
 
   whole(): void {
     const { requests } = this.counters;
-    const head = this.current!;
+    const { request } = this;
+    const head = request.head!;
     requests.seen++;
     if (head.isOdd) requests.odd++;
     if (head.isIsolated) requests.isolated++;
     this.compared?.whole(this.timestampMs);
-    if (this.dropping !== null) this.dropping = ratedDrop(this.mode, this.dropping, this.timestampMs);
-    if (this.branches !== null) this.branch(this.branches, head);
-    if (this.isStreaming) this.pipe.endStream(head.isIsolated);
-    else if (this.dropping === null) this.commit(head);
-    if (this.dropping !== null) this.drop(this.dropping);
-    // Behind what something has gone wrong with, nobody knows what production has made of the offer.
-    const isLeftOut = this.dropping !== null && isByPolicy(this.dropping);
-    if (head.wantsUpgrade && (this.dropping === null || isLeftOut)) this.beginOffer(head, isLeftOut);
-    else if (head.wantsUpgrade) this.branches?.declineOffer();
-    this.reset();
+    request.whole(this.timestampMs);
+    if (head.wantsUpgrade) this.offer(head, request.dropping);
+    request.clear();
   }
 
   damaged(reason: DamageReason): void {
@@ -370,10 +251,7 @@ export class Conversation
     requests.damaged++;
     requests.damage[reason]++;
     this.compared?.damaged();
-    if (this.isStreaming) this.pipe.abortStream();
-    else this.discard();
-    this.branches?.damaged(reason);
-    this.reset();
+    this.request.damaged(reason);
   }
 
   skipped(length: number): void {
@@ -388,46 +266,50 @@ export class Conversation
   foreign(protocol: ForeignProtocol): void {
     if (protocol === "http2" && this.mode.options.http2 !== "pass") {
       // Its preface was held, or found no room; else it was not seen.
-      const isLate = this.request === null && this.dropping === null;
-      this.discard();
+      const isLate = this.request.isUnseen;
+      this.request.discard();
       const http2 = this.beginHttp2(isLate);
-      if (this.hasOffered) http2.beginUpgraded();
+      if (this.offers !== null) http2.beginUpgraded();
       return;
     }
     this.counters.foreign[protocol]++;
     const { request } = this;
     if (protocol === "http2" && this.leavesOutStream()) return;
     // Without its first bytes, which may have found no room, it is no such stream.
-    if (protocol === "http2" && this.stream.origin.hasSyn && this.dropping === null) {
+    if (protocol === "http2" && this.stream.origin.hasSyn && request.dropping === null) {
       this.phase = Phase.BARE;
       this.pipe.goBare();
       this.branches?.goBare(false);
-      if (request !== null) this.passOn(request.bytes.slice(0, request.length), 0, request.length);
-      this.discard();
+      const held = request.copyHeld();
+      if (held !== null) this.passOn(held, 0, held.length);
+      request.discard();
       return;
     }
     this.mode.report.foreign(protocol);
-    this.counters.foreign.discarded_bytes += request?.heldLength ?? 0;
-    this.discard();
+    this.counters.foreign.discarded_bytes += request.heldLength;
+    request.discard();
     this.turnDeaf();
   }
 
   // What becomes of requests (PipeOwner).
 
   upgradeAccepted(): void {
-    if (this.offer === null || this.offer.isLeftOut) return;
-    this.offer.isAccepted = true;
-    this.mode.touch(this);
+    if (this.offers?.accepted() === true) this.mode.touch(this);
   }
 
   upgradeDeclined(): void {
-    if (this.offer === null || this.offer.isLeftOut) return;
-    this.offer.isDeclined = true;
-    this.decideOffer();
+    if (this.offers?.declined() === true) this.mode.touch(this);
+  }
+
+  streamLost(reason: RequestDrop): void {
+    this.request.streamLost(reason);
+  }
+
+  idle(): void {
     this.mode.touch(this);
   }
 
-  // HTTP/2 (Http2ConversationOwner).
+  // For what the bytes are taken as (RequestOwner, OffersOwner, Http2ConversationOwner).
 
   makeRoom(bytes: number): boolean {
     return this.mode.makeRoom(bytes, this);
@@ -446,15 +328,6 @@ export class Conversation
     return this.http2;
   }
 
-  streamLost(reason: RequestDrop): void {
-    this.isStreaming = false;
-    this.dropping = reason;
-  }
-
-  idle(): void {
-    this.mode.touch(this);
-  }
-
   // Bytes, gaps and the end, by what they are of.
 
   private take(bytes: Uint8Array, offset: number, length: number): void {
@@ -464,7 +337,7 @@ export class Conversation
         this.noteStep();
         return;
       case Phase.OFFERING:
-        this.holdBehindOffer(bytes, offset, length);
+        this.offers!.hold(bytes, offset, length, this.timestampMs);
         return;
       case Phase.BARE:
         this.passOn(bytes, offset, length);
@@ -487,7 +360,7 @@ export class Conversation
       this.framer.gap(length);
       this.compared?.otherBytes(length);
       this.noteStep();
-    } else if (this.phase === Phase.OFFERING) this.offer!.addGap(length);
+    } else if (this.phase === Phase.OFFERING) this.offers!.gap(length);
     else if (this.phase === Phase.BARE) this.abortBare();
     else this.http2?.gap(length);
   }
@@ -504,214 +377,64 @@ export class Conversation
 
   private takeEnd(): void {
     if (this.phase === Phase.FRAMING) this.framer.end();
-    else if (this.phase === Phase.OFFERING) this.offer!.end();
+    else if (this.phase === Phase.OFFERING) this.offers!.end();
     else this.http2?.end();
   }
 
-  // The request under way.
+  // Offers of another protocol.
 
-  /** The bytes bring the end of the head: policy decides, and may put another head in its place. */
-  private decide(bytes: Uint8Array, offset: number, length: number): void {
-    this.isUndecided = false;
-    const policy = this.policy!;
-    const head = this.current!;
-    if (!policy.readsHeads) {
-      this.takeOfRequest(bytes, offset, length);
+  /** A request is whole that offers another protocol, and forwarded, or dropped for a reason. */
+  private offer(head: RequestHead, dropping: RequestDrop | null): void {
+    // Behind what something has gone wrong with, nobody knows what production has made of the offer.
+    if (dropping !== null && !isByPolicy(dropping)) {
+      this.branches?.declineOffer();
       return;
     }
-    const { requests } = this.mode;
-    const before = this.request === null ? "" : requests.text(this.request);
-    const rest = head.headLength - before.length;
-    const text = before + Buffer.from(bytes.buffer, bytes.byteOffset + offset, rest).toString("latin1");
-    this.judgement = judge(this.mode, policy, this.knownClient(), text);
-    const { decision, edited, target } = this.judgement;
-    if (this.exchange !== null) this.exchange.target = target;
-    this.dropping = decision.drop;
-    if (this.dropping !== null) {
-      this.discard();
-      return;
-    }
-    if (edited === null) {
-      this.takeOfRequest(bytes, offset, length);
-      return;
-    }
-    if (this.request !== null) requests.freeBytes(this.request);
-    head.headLength = edited.length;
-    this.takeOfRequest(edited, 0, edited.length);
-    if (rest < length) this.takeOfRequest(bytes, offset + rest, length - rest);
-  }
-
-  private hold(bytes: Uint8Array, offset: number, length: number): void {
-    const { requests, maxRequestBytes } = this.mode;
-    if (!requests.fits(this.request, length)) {
-      const growth = requests.growth(this.request, length);
-      if (this.mode.mustStream(growth) && this.hasHead && this.streamIfItsTurn(this.request!, false)) {
-        if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, this.timestampMs);
-        return;
-      }
-      if (!this.mode.makeRoom(growth, this)) {
-        this.dropping = "buffer_limit";
-        this.discard();
-        return;
-      }
-    }
-    const request = (this.request ??= requests.take(this.timestampMs));
-    requests.hold(request, bytes, offset, length);
-    if (request.heldLength > maxRequestBytes) this.streamIfItsTurn(request, true);
-  }
-
-  /** Whether the whole head is held. */
-  private get hasHead(): boolean {
-    return this.request !== null && this.current !== null && this.request.heldLength >= this.current.headLength;
-  }
-
-  /**
-   * Sends a request as it comes, if its turn has come. Returns whether it is not held any more. `hasNext`: the bytes
-   * that further destinations are told of next are held already.
-   */
-  private streamIfItsTurn(request: Request, hasNext: boolean): boolean {
-    const { mayStream } = this.pipe;
-    if (this.current === null || !(mayStream || this.branches?.mayStream === true)) return false;
-    if (!this.isAdmitted && !this.admit(request, this.current)) {
-      this.discard();
-      return true;
-    }
-    this.isAdmitted = true;
-    this.branches?.begin(request, mayStream, hasNext);
-    if (!mayStream) return false;
-    this.request = null;
-    this.isStreaming = true;
-    this.pipe.startStream(request);
-    return true;
-  }
-
-  /** The request under way is whole. */
-  private commit(head: RequestHead): void {
-    const request = this.request!;
-    if (!this.mode.mayWait(this.pipe.waiting)) this.dropping = "waiting_limit";
-    if (this.dropping !== null || !(this.isAdmitted || this.admit(request, head))) return;
-    // It may have been admitted before its end was seen.
-    request.isIsolated = head.isIsolated;
-    this.request = null;
-    this.pipe.commit(request);
-  }
-
-  /** The request under way is whole: what further destinations get of it does not depend on the endpoint. */
-  private branch(branches: Branches, head: RequestHead): void {
-    const { request } = this;
-    if (request !== null && this.dropping === null) this.isAdmitted ||= this.admit(request, head);
-    branches.whole(head, this.dropping === null ? request : null, this.dropping);
-  }
-
-  /** The request under way is whole, and is not forwarded. */
-  private drop(reason: RequestDrop): void {
-    countDropped(this.mode, reason, this.judgement);
-    this.exchange?.notForwarded();
-    this.discard();
-  }
-
-  /** `isLeftOut`: the request is not forwarded, and so is nothing that is said in another protocol behind it. */
-  private beginOffer(head: RequestHead, isLeftOut: boolean): void {
-    this.offer = new UpgradeOffer(
-      this.mode.destination.memory,
-      this.mode.options.maxHeaderBytes,
-      head.method === "CONNECT",
-      isLeftOut,
-    );
+    this.offers ??= new Offers(this.mode, this);
+    this.offers.begin(head.method === "CONNECT", dropping !== null);
     this.branches?.beginOffer();
     this.phase = Phase.OFFERING;
-    this.hasOffered = true;
     this.framer.passRest();
   }
 
-  /** A request is about to be forwarded. False: it is dropped, for {@link dropping}. */
-  private admit(request: Request, head: RequestHead): boolean {
-    describe(request, head);
-    const { exchange } = this;
-    request.exchange = exchange;
-    if (exchange !== null && exchange.target === "")
-      exchange.target = this.mode.requests.targetOf(request, head.headLength);
-    if (mayPass(this.mode, this.timestampMs)) return true;
-    this.dropping = "rate_limit";
-    return false;
-  }
-
-  private discard(): void {
-    if (this.request === null) return;
-    this.mode.requests.giveBack(this.request);
-    this.request = null;
-  }
-
-  private reset(): void {
-    this.current = null;
-    this.exchange = null;
-    this.isAdmitted = false;
-    this.isUndecided = false;
-    this.judgement = null;
-    this.isStreaming = false;
-    this.dropping = null;
-  }
-
-  // An offer of another protocol.
-
-  private holdBehindOffer(bytes: Uint8Array, offset: number, length: number): void {
-    const offer = this.offer!;
-    if (this.mode.makeRoom(2 * length + Cost.ARRAY, this)) {
-      offer.add(bytes, offset, length, this.timestampMs);
-    } else {
-      offer.addGap(length);
-      this.counters.foreign.discarded_bytes += length;
+  goOn(outcome: number): void {
+    switch (outcome) {
+      case Outcome.HTTP2: {
+        this.pipe.declineOffer(true);
+        this.branches?.declineOffer(true);
+        const http2 = this.beginHttp2(false);
+        http2.beginUpgraded();
+        http2.skipPreface();
+        return;
+      }
+      case Outcome.LEFT_OUT:
+        this.stream.isLeftOut = true;
+        this.phase = Phase.DEAF;
+        return;
+      case Outcome.BARE:
+        this.pipe.goBare();
+        this.branches?.goBare(true);
+        this.phase = Phase.BARE;
+        return;
+      case Outcome.DECLINED:
+        this.pipe.declineOffer();
+        this.branches?.declineOffer();
+        this.framer.goOnBehindOffer();
+        break;
     }
+    this.phase = Phase.FRAMING;
   }
 
-  private decideOffer(): void {
-    // What was held behind one may have another.
-    for (let last = null; this.offer !== null && this.offer !== last;) {
-      last = this.offer;
-      this.decideOne(last);
-    }
+  heldBytes(bytes: Uint8Array, timestampMs: number): void {
+    this.timestampMs = timestampMs;
+    this.take(bytes, 0, bytes.length);
   }
 
-  private decideOne(offer: UpgradeOffer): void {
-    if (offer.verdict === Verdict.HTTP2 && this.mode.options.http2 !== "pass") {
-      // Whatever the destination makes of the offer: it gets HTTP/2 on a connection that begins so.
-      this.pipe.declineOffer(true);
-      this.branches?.declineOffer(true);
-      const http2 = this.beginHttp2(false);
-      http2.beginUpgraded();
-      http2.skipPreface();
-      this.resume(offer, Phase.HTTP2);
-      return;
-    }
-    if (offer.isLeftOut) {
-      this.stream.isLeftOut = offer.verdict >= Verdict.ACCEPTED;
-      if (this.stream.isLeftOut) this.resume(offer, Phase.DEAF);
-      else if (offer.verdict === Verdict.DECLINED || offer.isEnded) this.resume(offer, Phase.FRAMING);
-      return;
-    }
-    if (offer.verdict === Verdict.DECLINED || offer.isDeclined) {
-      this.pipe.declineOffer();
-      this.branches?.declineOffer();
-      this.framer.goOnBehindOffer();
-      this.resume(offer, Phase.FRAMING);
-    } else if (offer.isAccepted && (offer.verdict >= Verdict.ACCEPTED || offer.isEnded)) {
-      this.pipe.goBare();
-      this.branches?.goBare(true);
-      this.resume(offer, Phase.BARE);
-    }
+  heldGap(length: number): void {
+    this.takeGap(length);
   }
 
-  /** Gives on what was held behind an offer. */
-  private resume(offer: UpgradeOffer, phase: number): void {
-    this.offer = null;
-    this.phase = phase;
-    offer.release({
-      bytes: (bytes, timestampMs) => {
-        this.timestampMs = timestampMs;
-        this.take(bytes, 0, bytes.length);
-      },
-      gap: (length) => this.takeGap(length),
-    });
+  heldIsOver(): void {
     if (this.ending) this.takeEnd();
   }
 
@@ -721,8 +444,8 @@ export class Conversation
     const drop = this.policy?.decideStream(this.knownClient()) ?? null;
     if (drop === null) return false;
     streams.dropped[drop]++;
-    streams.dropped_bytes += this.request?.heldLength ?? 0;
-    this.discard();
+    streams.dropped_bytes += this.request.heldLength;
+    this.request.discard();
     this.stream.isLeftOut = true;
     this.phase = Phase.DEAF;
     return true;
@@ -755,9 +478,9 @@ export class Conversation
     if (isInHead && headTimer.dueMs === Infinity) mode.heads.set(headTimer, this.lastMs + mode.options.headerTimeoutMs);
     else if (!isInHead && headTimer.dueMs !== Infinity) mode.heads.clear(headTimer);
     if (this.http2 !== null && mode.isTight && this.http2.mayLetGo) mode.idle.append(this);
-    else if (phase === Phase.FRAMING && !this.isStreaming && this.framer.hasRequest) mode.partial.append(this);
+    else if (phase === Phase.FRAMING && !this.request.isStreaming && this.framer.hasRequest) mode.partial.append(this);
     else if (phase === Phase.FRAMING && mode.isTight && this.pipe.isIdle) mode.idle.append(this);
-    else if (this.offer?.holds === true) mode.offering.append(this);
+    else if (this.offers?.holds === true) mode.offering.append(this);
     else this.list?.remove(this);
   }
 
@@ -765,7 +488,7 @@ export class Conversation
   private leave(): void {
     if (this.isOver) return;
     this.isOver = true;
-    this.discard();
+    this.request.discard();
     this.http2?.leave();
     this.list?.remove(this);
     this.mode.heads.remove(this.headTimer);

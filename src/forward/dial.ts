@@ -125,6 +125,10 @@ class Attempt implements SocketEvents {
     private readonly address: string,
   ) {}
 
+  get capturedMs(): number {
+    return this.upstream.capturedMs;
+  }
+
   opened(socket: UpstreamSocket): void {
     this.isTaken = this.dial.takes(this.address);
     // Either may close it at once.

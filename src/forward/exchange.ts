@@ -63,4 +63,9 @@ export interface ResponseComparison {
   openStream(origin: StreamOrigin): ComparedStream;
   /** For a connection to the endpoint. */
   newRecorder(): Recorder;
+  /** A request has come to its end whose response is not looked at: one of HTTP/2. */
+  uncompared(verdict: Uncompared): void;
 }
+
+/** Why a request is not compared that has no {@link Exchange}. */
+export type Uncompared = "request_damaged" | "request_not_forwarded" | "pass_through";

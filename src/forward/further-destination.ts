@@ -11,7 +11,7 @@ import type { ResponseComparison } from "./exchange.ts";
 import type { HttpOptions } from "./http-options.ts";
 import { Load } from "./load.ts";
 import { RequestPool } from "./request.ts";
-import type { PipeHost } from "./request-pipe.ts";
+import type { PipeHost } from "./pipe-host.ts";
 import type { Waiter } from "./waiter.ts";
 
 /** Of its memory, what is free again when idle connections have been ended. */

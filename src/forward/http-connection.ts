@@ -2,6 +2,8 @@
  * One upstream connection that carries requests: writes them, frames the responses, and tells its pipe what became of
  * it.
  */
+import { HTTP2_PREFACE } from "../http/foreign.ts";
+import { FRAME_HEADER_LEN, FrameType, writeFrameHeader } from "../http/http2/frames.ts";
 import { ResponseFramer } from "../http/response-framer.ts";
 import type { ResponseSink } from "../http/response-sink.ts";
 import type { Destination } from "./destination.ts";
@@ -12,6 +14,11 @@ import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
 
 /** How long a connection that is not needed any more waits for the destination to end it. */
 const LINGER_MS = 1000;
+
+/** HTTP/2's preface, and SETTINGS that say nothing. */
+const HTTP2_START = new Uint8Array(HTTP2_PREFACE.length + FRAME_HEADER_LEN);
+HTTP2_START.set(HTTP2_PREFACE);
+writeFrameHeader(HTTP2_START, HTTP2_PREFACE.length, 0, FrameType.SETTINGS, 0, 0);
 
 /** Told what happens on the connection, until it has left it or been told that it is over. */
 export interface ConnectionOwner {
@@ -105,6 +112,13 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     const unsentBytes = hasUnresponded ? this.upstream.discard() : 0;
     this.upstream.finish(LINGER_MS, finDelayMs);
     return unsentBytes;
+  }
+
+  /** The same, where the destination has accepted HTTP/2, which goes on elsewhere. */
+  leaveForHttp2(finDelayMs: number): void {
+    // Some servers look at the request that made the offer only when they have read this.
+    this.upstream.write(HTTP2_START, 0, HTTP2_START.length, this.destination.tickedMs, true);
+    this.leave(false, finDelayMs);
   }
 
   // What happens on the upstream (UpstreamListener).

@@ -32,6 +32,7 @@ const UNSENT_SHARE = 1 / 4;
 
 export class HttpMode implements StreamOpener, StreamHost {
   readonly requests: RequestPool;
+  readonly options: HttpOptions;
   readonly load = new Load();
   /** Null: requests are forwarded. */
   readonly dryRun: DryRun | null;
@@ -70,7 +71,7 @@ export class HttpMode implements StreamOpener, StreamHost {
 
   constructor(
     readonly destination: Destination,
-    readonly options: HttpOptions,
+    options: HttpOptions,
     readonly report: HttpReport,
     /** The capture's. */
     private readonly clock: { readonly nowMs: number },
@@ -78,6 +79,7 @@ export class HttpMode implements StreamOpener, StreamHost {
     /** Null: responses are not compared. */
     readonly comparison: ResponseComparison | null = null,
   ) {
+    this.options = optionsFor(destination, options);
     this.dryRun = options.policy?.isDryRun === true ? new DryRun() : null;
     const shareBytes = Math.max(destination.memory.budget.limitBytes * REQUEST_SHARE_MAX, SMALL_REQUEST_BYTES);
     this.maxRequestBytes = Math.min(options.maxRequestBytes, shareBytes);
@@ -86,7 +88,14 @@ export class HttpMode implements StreamOpener, StreamHost {
     const flush = (): void => this.flushFurther();
     const control = comparison?.hasControl === true ? further.at(-1) : undefined;
     this.further = further.map(
-      (each) => new FurtherDestination(each, options, pieceBytesMax, flush, each === control ? comparison : null),
+      (each) =>
+        new FurtherDestination(
+          each,
+          optionsFor(each, options),
+          pieceBytesMax,
+          flush,
+          each === control ? comparison : null,
+        ),
     );
   }
 
@@ -233,4 +242,9 @@ export class HttpMode implements StreamOpener, StreamHost {
     const waiter = this.waiters.oldest;
     return waiter !== null && this.destination.tickedMs - waiter.progressMs >= STALLED_MS ? waiter : null;
   }
+}
+
+/** Each request to a file has its own time: they go one by one. */
+function optionsFor({ options: { address } }: Destination, options: HttpOptions): HttpOptions {
+  return address.file === undefined ? options : { ...options, pipelineDepth: 1 };
 }

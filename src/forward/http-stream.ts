@@ -5,11 +5,12 @@
 import type { StreamConsumer, StreamEnd, StreamOrigin } from "../flow/stream.ts";
 import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { Cost } from "../memory/budget.ts";
-import { Conversation, type ConversationHost, type ConversationOwner, Step } from "./conversation.ts";
+import { type ConversationHost, type ConversationOwner, Step } from "./conversation-host.ts";
+import { Conversation } from "./conversation.ts";
 import type { ComparedStream } from "./exchange.ts";
 
 /** What all client connections share. */
-export interface StreamHost extends ConversationHost {
+export interface StreamHost extends ConversationHost<Conversation> {
   /** A request, or more, found no room for what frames it. */
   countLost(): void;
 }

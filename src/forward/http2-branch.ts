@@ -25,7 +25,8 @@ export class Http2Branch implements Http2PipeOwner {
     isLate: boolean,
     private readonly changed: () => void,
   ) {
-    this.pipe = new Http2Pipe(destination, this, preface);
+    // Of a request that is not compared it is the endpoint's pipe that tells, also where this is the control.
+    this.pipe = new Http2Pipe(destination, this, preface, null);
     destination.destination.memory.take(Cost.BRANCH);
     const { http2 } = destination.counters;
     http2.connections++;

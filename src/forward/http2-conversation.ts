@@ -70,7 +70,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     private readonly branches: readonly Http2Branch[],
   ) {
     this.framer = new Http2RequestFramer(this, mode.options.maxHeaderBytes, late);
-    this.pipe = new Http2Pipe(mode, this, preface);
+    this.pipe = new Http2Pipe(mode, this, preface, mode.comparison);
     const { memory, counters } = mode.destination;
     memory.take(Cost.HTTP2);
     counters.http2.connections++;
@@ -208,6 +208,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     if (!mayWait && call.dropping === null) this.drop(call, "waiting_limit");
     if (call.dropping !== null) {
       countDropped(this.mode, call.dropping, call.judgement);
+      this.mode.comparison?.uncompared("request_not_forwarded");
       this.release();
       return;
     }
@@ -222,6 +223,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     requests.seen++;
     requests.damaged++;
     requests.damage[reason]++;
+    this.mode.comparison?.uncompared("request_damaged");
     for (const branch of this.branches) branch.damaged(call, reason);
     if (call !== null) this.discard(call);
   }
@@ -236,6 +238,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     const { requests } = this.mode.destination.counters;
     requests.seen++;
     requests.dropped[call.dropping ?? "cancelled"]++;
+    this.mode.comparison?.uncompared("request_not_forwarded");
     for (const branch of this.branches) branch.cancelled(call);
     this.discard(call);
   }
@@ -244,6 +247,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     const { requests } = this.mode.destination.counters;
     requests.seen++;
     requests.dropped.waiting_limit++;
+    this.mode.comparison?.uncompared("request_not_forwarded");
     for (const branch of this.branches) branch.refused();
   }
 

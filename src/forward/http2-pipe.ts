@@ -3,9 +3,11 @@
  * that gives way to another when the destination says GOAWAY or closes it, and followed to the end of its response.
  */
 import { countGrpcStatus, type RequestDrop } from "./counters.ts";
+import type { ResponseComparison } from "./exchange.ts";
 import type { CallOwner, Http2Call } from "./http2-call.ts";
 import { CallEnd, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
-import { type PipeHost, RESENDS_MAX } from "./request-pipe.ts";
+import { RESENDS_MAX } from "./lost-requests.ts";
+import type { PipeHost } from "./pipe-host.ts";
 import type { UpstreamEnd } from "./upstream.ts";
 import { Waiter } from "./waiter.ts";
 
@@ -45,6 +47,8 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     private readonly owner: Http2PipeOwner,
     /** What goes first on each connection: a PROXY protocol header. */
     private readonly preface: Uint8Array | null,
+    /** Told of requests that are not compared; null: they are told of elsewhere, or nothing is compared. */
+    private readonly comparison: ResponseComparison | null,
   ) {
     super();
   }
@@ -100,7 +104,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     if (this.inFlight.has(call)) {
       this.await(call);
     } else {
-      this.mode.destination.counters.requests.dropped.cancelled++;
+      this.countDropped("cancelled");
       this.let(call);
       this.note();
     }
@@ -200,12 +204,11 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
 
   /** A call in flight is taken back by us: it was forwarded if all of it was. */
   private endUnanswered(call: Http2Call, connection: Http2Connection, reason: RequestDrop, count: () => void): void {
-    const { requests } = this.mode.destination.counters;
     connection.cancel(call);
     if (call.isResponded) this.countResponded(call);
-    else if (!call.isSent) requests.dropped[reason]++;
+    else if (!call.isSent) this.countDropped(reason);
     else {
-      requests.forwarded++;
+      this.countForwarded();
       count();
     }
     this.let(call);
@@ -231,7 +234,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   callEnded(call: Http2Call, end: number): void {
-    const { requests, http2 } = this.mode.destination.counters;
+    const { http2 } = this.mode.destination.counters;
     this.mode.pumpSoon(this);
     if (end === CallEnd.NOT_ALLOWED) {
       this.lose(call, "endpoint_settings");
@@ -243,7 +246,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
       call.unprocessed++;
       this.sendAgain(call);
     } else if (call.isSent && end === CallEnd.RESET) {
-      requests.forwarded++;
+      this.countForwarded();
       this.countUnanswered(call);
       this.let(call);
     } else {
@@ -276,7 +279,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     if (mayRepeat && !isTried) {
       this.sendAgain(call);
     } else if (request.wasTaken) {
-      this.mode.destination.counters.requests.forwarded++;
+      this.countForwarded();
       if (call.isResponded) this.countAnswered(call);
       else this.countUnanswered(call);
       this.let(call);
@@ -295,7 +298,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   /** A call is not sent, or not to its end. */
   private lose(call: Http2Call, reason: RequestDrop): void {
     if (call.isWhole) {
-      this.mode.destination.counters.requests.dropped[reason]++;
+      this.countDropped(reason);
     } else {
       // Its end is not known yet: the owner counts it then.
       call.dropping = reason;
@@ -320,7 +323,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   private dropWaiting(reason: RequestDrop): void {
     for (const call of [...this.again, ...this.waitingCalls]) {
       if (call.request!.wasTaken) {
-        this.mode.destination.counters.requests.forwarded++;
+        this.countForwarded();
         this.countUnanswered(call);
         this.let(call);
       } else {
@@ -340,8 +343,18 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
 
   // Counting.
 
-  private countResponded(call: Http2Call): void {
+  private countForwarded(): void {
     this.mode.destination.counters.requests.forwarded++;
+    this.comparison?.uncompared("pass_through");
+  }
+
+  private countDropped(reason: RequestDrop): void {
+    this.mode.destination.counters.requests.dropped[reason]++;
+    this.comparison?.uncompared("request_not_forwarded");
+  }
+
+  private countResponded(call: Http2Call): void {
+    this.countForwarded();
     this.countAnswered(call);
   }
 

@@ -10,31 +10,21 @@
  *     BARE      bytes pass as they are                           GONE   the connection is over
  *     GONE      what still comes is lost, and counted
  */
-import { HTTP2_PREFACE } from "../http/foreign.ts";
-import { FRAME_HEADER_LEN, FrameType, writeFrameHeader } from "../http/http2/frames.ts";
-import type { AgeList } from "../memory/age-list.ts";
-import { Timer, type TimerOwner } from "../memory/deadlines.ts";
+import type { TimerOwner } from "../memory/deadlines.ts";
 import type { ByteQueue } from "./byte-queue.ts";
 import type { RequestDrop } from "./counters.ts";
-import type { ResponseComparison } from "./exchange.ts";
 import { HttpConnection, type ConnectionOwner } from "./http-connection.ts";
-import type { Destination } from "./destination.ts";
-import type { HttpOptions } from "./http-options.ts";
-import type { Load } from "./load.ts";
-import type { Request, RequestPool } from "./request.ts";
+import { type Loss, takeLost, RESENDS_MAX } from "./lost-requests.ts";
+import type { PipeHost } from "./pipe-host.ts";
+import { PipeLoad } from "./pipe-load.ts";
+import { PipeTimer } from "./pipe-timer.ts";
+import { countNotForwarded, countResponded, countStatus, countUnanswered } from "./request-outcome.ts";
+import type { Request } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
 import type { UpstreamEnd } from "./upstream.ts";
 import { Waiter } from "./waiter.ts";
 
-/** How often a request is sent again because its connection ended before the response began. */
-export const RESENDS_MAX = 3;
-
 const REQUEST_TIMEOUT = 408;
-
-/** HTTP/2's preface, and SETTINGS that say nothing. */
-const HTTP2_START = new Uint8Array(HTTP2_PREFACE.length + FRAME_HEADER_LEN);
-HTTP2_START.set(HTTP2_PREFACE);
-writeFrameHeader(HTTP2_START, HTTP2_PREFACE.length, 0, FrameType.SETTINGS, 0, 0);
 
 const State = { SENDING: 0, LIMBO: 1, BARE: 2, GONE: 3 } as const;
 
@@ -53,21 +43,6 @@ export interface PipeOwner {
   idle(): void;
 }
 
-/** What all pipes share. */
-export interface PipeHost {
-  readonly destination: Destination;
-  readonly options: HttpOptions;
-  readonly requests: RequestPool;
-  readonly load: Load;
-  /** Null: responses are not compared. */
-  readonly comparison: ResponseComparison | null;
-  /** Pipes whose requests wait for their turn; since memory is tight. */
-  readonly waiters: AgeList<Waiter>;
-  readonly isTight: boolean;
-  /** Sends the pipe's next requests when the responses that came with this one have been read. */
-  pumpSoon(pipe: Waiter): void;
-}
-
 export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   /** What goes first on each connection: a PROXY protocol header. */
   preface: Uint8Array | null = null;
@@ -77,13 +52,8 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   private streaming: Request | null = null;
   private connection: HttpConnection | null = null;
   private ending = false;
-  /** For a response; or for a connection to be quiet. */
-  private readonly timer = new Timer(this);
-  private awaitedSinceMs = 0;
-  // What it has counted in the load.
-  private isBusy = false;
-  private countedWaiting = 0;
-  private isAwaiting = false;
+  private readonly timer: PipeTimer;
+  private readonly load: PipeLoad;
   /** The owner is to be told that an offer was declined: what then comes of it may change anything here. */
   private owesDecline = false;
   /** Behind the last offer, production goes on in HTTP/2: not here. */
@@ -94,6 +64,8 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     private readonly owner: PipeOwner,
   ) {
     super();
+    this.timer = new PipeTimer(mode, this);
+    this.load = new PipeLoad(mode, this);
   }
 
   /** Whole requests that wait for their turn. */
@@ -295,7 +267,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
       return false;
     // The timer is no response's any more.
     this.note();
-    this.mode.destination.deadlines.set(this.timer, dueMs);
+    this.timer.awaitQuiet(dueMs);
     return true;
   }
 
@@ -327,21 +299,14 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
 
   /** A time limit is reached (Deadlines). */
   expire(nowMs: number): void {
-    if (!this.isAwaiting) {
+    if (!this.timer.isAwaiting) {
       this.pump();
       return;
     }
-    const { responseTimeoutMs, maxResponseMs } = this.mode.options;
     const { connection } = this;
     if (connection === null) return;
-    if (nowMs - this.awaitedSinceMs >= maxResponseMs) {
-      connection.giveUp(`its response took longer than ${maxResponseMs / 1000} s (--max-response-seconds)`);
-    } else if (connection.upstream.backlogBytes > 0) {
-      // Nobody responds to what is still being sent: for that there is --max-retries.
-      this.awaitResponse(nowMs);
-    } else {
-      connection.giveUp(`no byte of a response within ${responseTimeoutMs} ms (--response-timeout-ms)`);
-    }
+    const why = this.timer.overdue(nowMs, connection.upstream.backlogBytes > 0);
+    if (why !== null) connection.giveUp(why);
   }
 
   // What happens on the connection (ConnectionOwner).
@@ -351,13 +316,13 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   }
 
   received(): void {
-    if (this.isAwaiting) this.awaitResponse(this.mode.destination.tickedMs);
+    this.timer.moved();
     this.mode.pumpSoon(this);
   }
 
   drained(): void {
     // From here on it is the destination that takes its time.
-    if (this.isAwaiting) this.awaitResponse(this.mode.destination.tickedMs);
+    this.timer.moved();
     if (this.queue.inFlight > 0 && this.queue.at(0).isResponded && this.streaming === null) this.finishResponded();
     this.note();
     this.mode.pumpSoon(this);
@@ -378,10 +343,10 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
       this.over("closed", this.leaveUnresponded(), true);
       return;
     }
-    this.countClass(code);
+    countStatus(this.mode.destination.counters, code);
     request.exchange?.responded(this.connection!.recorder!, code);
     request.isResponded = true;
-    this.awaitedSinceMs = this.mode.destination.tickedMs;
+    this.timer.restart();
     if (this.streaming !== request) this.finishWhenTaken();
     if (!persistent) this.over("closed", this.leaveUnresponded());
     // The next request is sent in a moment (received): what this one changes is noted with it.
@@ -396,7 +361,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
       this.connection!.malformed();
       return;
     }
-    this.countClass(code);
+    countStatus(this.mode.destination.counters, code);
     request.exchange?.responded(this.connection!.recorder!, code);
     this.finishResponded();
     if (request.isDeclined) {
@@ -419,7 +384,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
       this.owner.idle();
     } else {
       if (how === "unconnected") this.dropWaiting("endpoint_down");
-      this.requeue(firstFailed, unsentBytes, wasIdle, how === "unconnected" ? "endpoint_down" : "endpoint_closed");
+      this.lose({ firstFailed, unsentBytes, wasIdle }, how === "unconnected" ? "endpoint_down" : "endpoint_closed");
     }
     this.mode.pumpSoon(this);
     this.note();
@@ -440,23 +405,15 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
 
   /** The first request is forwarded and responded to. */
   private finishResponded(): void {
-    const { requests } = this.mode.destination.counters;
-    requests.forwarded++;
-    requests.answered++;
-    this.queue.at(0).exchange?.forwarded();
-    this.takeFirst();
-  }
-
-  private takeFirst(): void {
     const request = this.queue.shift();
-    this.owesDecline ||= request.wantsUpgrade && !request.isDeclined;
-    this.mode.requests.giveBack(request);
+    countResponded(this.mode.destination.counters, request);
+    this.giveBack(request);
   }
 
-  /** Nothing more comes: nothing is to refer to it, as a timer that waits for its slot does. */
+  /** Nothing more comes. */
   private retire(): void {
     this.leave();
-    this.mode.destination.deadlines.remove(this.timer);
+    this.timer.remove();
   }
 
   /** The connection is not needed any more. */
@@ -467,10 +424,8 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
 
   /** The connection speaks another protocol, and is left. */
   private leaveUpgraded(): void {
-    if (this.goesOnInHttp2 && this.connection !== null) {
-      // Some servers look at the request that made the offer only when they have read this.
-      this.connection.upstream.write(HTTP2_START, 0, HTTP2_START.length, this.mode.destination.tickedMs, true);
-      this.connection.leave(false, this.mode.options.finDelayMs);
+    if (this.goesOnInHttp2) {
+      this.connection?.leaveForHttp2(this.mode.options.finDelayMs);
       this.connection = null;
     }
     this.leave();
@@ -481,127 +436,49 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     return this.connection?.leave(this.queue.inFlight > 0) ?? 0;
   }
 
-  /**
-   * The connection is gone: what was in flight waits again if it may be sent twice, or none of it was
-   * sent, and is given up otherwise. `firstFailed`: the first one is not tried again, for it was what
-   * failed. `wasIdle`: the first one was not read.
-   */
-  private requeue(firstFailed: boolean, unsentBytes: number, wasIdle: boolean, reason: RequestDrop): void {
-    const { inFlight } = this.queue;
-    if (inFlight === 0) return;
-    // From the last one on, for it is the last ones that were not sent.
-    const unsent = new Array<number>(inFlight);
-    for (let place = inFlight - 1; place >= 0; place--) {
-      const { length, isStreamed } = this.queue.at(place);
-      // Of what was streamed, or handed over, the length is not known here: all that is left is its own.
-      unsent[place] = isStreamed ? unsentBytes : Math.min(unsentBytes, length);
-      unsentBytes -= unsent[place]!;
-    }
-    const streamed = this.streaming;
-    const given = this.queue.requeue((request, place) => {
-      const isWhole = request !== streamed;
-      request.wasTaken ||= isWhole && unsent[place] === 0;
-      const mayRepeat = request.isIdempotent || unsent[place]! >= request.length || (wasIdle && place === 0);
-      return (
-        request.isStreamed ||
-        request.isResponded ||
-        !mayRepeat ||
-        (firstFailed && place === 0) ||
-        request.tries > RESENDS_MAX
-      );
-    });
-    for (const request of given) this.giveUp(request, reason);
+  /** The connection is gone: what was in flight waits again, or gets no response any more. */
+  private lose(loss: Loss, reason: RequestDrop): void {
+    if (this.queue.inFlight === 0) return;
+    for (const request of takeLost(this.queue, this.streaming, loss)) this.giveUp(request, reason);
   }
 
   /** A request that was sent gets no response any more. */
   private giveUp(request: Request, reason: RequestDrop): void {
-    const { requests, responses } = this.mode.destination.counters;
+    const { counters } = this.mode.destination;
     if (request === this.streaming) {
       // Its end is not known yet: the owner counts it then.
       this.streaming = null;
       this.owner.streamLost(reason);
-    } else if (!request.wasTaken) {
-      requests.dropped[reason]++;
-      request.exchange?.notForwarded();
-    } else if (request.isResponded) {
-      requests.forwarded++;
-      requests.answered++;
-      request.exchange?.forwarded();
-    } else {
-      requests.forwarded++;
-      responses.unanswered++;
-      request.exchange?.unanswered();
-    }
-    this.owesDecline ||= request.wantsUpgrade && !request.isDeclined;
-    this.mode.requests.giveBack(request);
+    } else if (!request.wasTaken) countNotForwarded(counters, request, reason);
+    else if (request.isResponded) countResponded(counters, request);
+    else countUnanswered(counters, request);
+    this.giveBack(request);
   }
 
   /** Drops the requests that wait. */
   private dropWaiting(reason: RequestDrop): void {
     if (this.queue.waiting === 0) return;
-    const { requests, responses } = this.mode.destination.counters;
+    const { counters } = this.mode.destination;
     for (const request of this.queue.takeWaiting()) {
-      this.owesDecline ||= request.wantsUpgrade && !request.isDeclined;
-      if (request.wasTaken) {
-        requests.forwarded++;
-        responses.unanswered++;
-        request.exchange?.unanswered();
-      } else {
-        requests.dropped[reason]++;
-        request.exchange?.notForwarded();
-      }
-      this.mode.requests.giveBack(request);
+      if (request.wasTaken) countUnanswered(counters, request);
+      else countNotForwarded(counters, request, reason);
+      this.giveBack(request);
     }
   }
 
-  private countClass(code: number): void {
-    const { responses } = this.mode.destination.counters;
-    const hundreds = Math.floor(code / 100);
-    if (hundreds === 1) responses["1xx"]++;
-    else if (hundreds === 2) responses["2xx"]++;
-    else if (hundreds === 3) responses["3xx"]++;
-    else if (hundreds === 4) responses["4xx"]++;
-    else responses["5xx"]++;
-  }
-
-  private awaitResponse(fromMs: number): void {
-    const { responseTimeoutMs, maxResponseMs } = this.mode.options;
-    const dueMs = Math.min(fromMs + responseTimeoutMs, this.awaitedSinceMs + maxResponseMs);
-    this.mode.destination.deadlines.set(this.timer, dueMs);
-  }
-
-  private noteWaiting(waiting: number): void {
-    const { load, waiters, destination } = this.mode;
-    load.waitingRequests += waiting - this.countedWaiting;
-    // Requests that come are no progress of those before them.
-    if (this.countedWaiting === 0 || waiting < this.countedWaiting) this.progressMs = destination.tickedMs;
-    if (waiting === 0) this.list?.remove(this);
-    else if (this.mode.isTight && (this.list === null || waiting < this.countedWaiting)) waiters.append(this);
-    this.countedWaiting = waiting;
-    if (waiting > load.longestWaiting) load.noteLongest(this);
+  /** A request has come to its end. */
+  private giveBack(request: Request): void {
+    this.owesDecline ||= request.wantsUpgrade && !request.isDeclined;
+    this.mode.requests.giveBack(request);
   }
 
   /** Keeps the load's counts, and the time limit, true. */
   private note(): void {
-    const { load, destination } = this.mode;
     const { length, waiting, inFlight } = this.queue;
-    const isBusy = length > 0;
-    if (isBusy !== this.isBusy) load.busyPipes += isBusy ? 1 : -1;
-    const wasBusy = this.isBusy;
-    this.isBusy = isBusy;
-    if (waiting !== this.countedWaiting) this.noteWaiting(waiting);
     const isAwaiting = inFlight > 0 && this.streaming === null;
-    if (isAwaiting !== this.isAwaiting) {
-      this.isAwaiting = isAwaiting;
-      load.awaitingPipes += isAwaiting ? 1 : -1;
-      if (isAwaiting) {
-        this.awaitedSinceMs = destination.tickedMs;
-        this.awaitResponse(destination.tickedMs);
-      } else {
-        destination.deadlines.clear(this.timer);
-      }
-    }
+    const isOver = this.load.note(length > 0, waiting, isAwaiting);
+    this.timer.note(isAwaiting);
     if (this.connection !== null) this.connection.upstream.mayEnd = inFlight === 0;
-    if (wasBusy && !isBusy) this.owner.idle();
+    if (isOver) this.owner.idle();
   }
 }

@@ -22,6 +22,8 @@ export interface UpstreamSocket {
 
 /** What happens to a connection, in this order: opened or failed; then the others; closed last. */
 export interface SocketEvents {
+  /** When the first of the bytes that are offered now was captured, where it is known. */
+  readonly capturedMs?: number;
   opened(socket: UpstreamSocket): void;
   failed(error: Error): void;
   writable(): void;

@@ -19,8 +19,8 @@ const RUN_BYTES = Int32Array.BYTES_PER_ELEMENT;
 /** Takes what was held, in order. */
 export interface OfferSink {
   /** What came in one piece, as it came: where a piece begins, a request may begin behind a gap. */
-  bytes(bytes: Uint8Array, timestampMs: number): void;
-  gap(length: number): void;
+  heldBytes(bytes: Uint8Array, timestampMs: number): void;
+  heldGap(length: number): void;
 }
 
 export class UpgradeOffer {
@@ -107,12 +107,12 @@ export class UpgradeOffer {
     for (let i = 0; i < this.runCount; i++) {
       const run = this.runs[i]!;
       if (run < 0) {
-        sink.gap(-run);
+        sink.heldGap(-run);
       } else {
         // A copy, which stays as it is until the batch ends, as all bytes that are handed on.
         const bytes = queue.beginning(run).slice();
         queue.drop(run);
-        sink.bytes(bytes, this.timestampMs);
+        sink.heldBytes(bytes, this.timestampMs);
       }
     }
     this.clear();

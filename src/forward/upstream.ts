@@ -125,6 +125,11 @@ export class Upstream implements SocketEvents, TimerOwner {
     return this.queue.length + this.directLength;
   }
 
+  /** When the first of the bytes that are offered next was captured; -1: nobody knows. */
+  get capturedMs(): number {
+    return this.firstTimestampMs;
+  }
+
   get isClosed(): boolean {
     return this.state === State.CLOSED;
   }

@@ -5,16 +5,16 @@
  * Bytes are looked at once, where they lie, whatever pieces they come in. Only while a request line
  * that was begun behind a hole is not decided is it copied, and what may be a PROXY protocol header.
  */
-import { announcedLength } from "./announced-body.ts";
+import { CHUNKED_LENGTH, fillHead, UNCLEAR_LENGTH } from "./body-length.ts";
 import { CR, LF } from "./chars.ts";
 import { ChunkedBody } from "./chunked-body.ts";
 import { HTTP2_PREFACE, isHttp2, isTls, RECORD_TYPE_HANDSHAKE, RECORD_VERSION_MAJOR } from "./foreign.ts";
-import { Coding, HeaderSection } from "./header-section.ts";
+import { HeaderSection } from "./header-section.ts";
+import { Beginning, OutOfStep } from "./out-of-step.ts";
 import { DONE, MALFORMED, MORE, TOO_LONG } from "./outcome.ts";
 import { mayBeProxyHeader, ProxyHeader } from "./proxy-protocol.ts";
 import { RequestLine } from "./request-line.ts";
 import { type DamageReason, type ForeignProtocol, RequestHead, type RequestSink } from "./request-sink.ts";
-import { countRequestLines } from "./skipped-lines.ts";
 
 export interface RequestLimits {
   /** Of the request line and header section together; of a chunk's line; of a trailer section. */
@@ -43,21 +43,12 @@ const FIELDS = 7;
 const BODY = 8;
 const CHUNKED = 9;
 
-// Out of step behind a gap: only a push that begins with a request line is trusted.
+/** Out of step: nobody knows where the next request begins. */
 const LOST = 10;
-/** A push began with what may become a request line; it is held until that is decided. */
-const CANDIDATE = 11;
 /** Another protocol: bytes pass as they are. */
-const PASSING = 12;
+const PASSING = 11;
 /** Nobody reads what comes, or nobody knows where the next request begins. */
-const OVER = 13;
-
-/** RequestHead.bodyLength of a chunked body. */
-const CHUNKED_LENGTH = -1;
-/** No length that all would agree on. */
-const UNCLEAR_LENGTH = -2;
-
-const NOTHING = new Uint8Array(0);
+const OVER = 12;
 
 export class RequestFramer {
   private state: number;
@@ -82,20 +73,12 @@ export class RequestFramer {
   private isFirstLine: boolean;
   /** No request was found yet. */
   private isUnproven = true;
-  /** Picked up in its middle: if that was within a request, it was not counted yet. */
-  private owesDamage: boolean;
-  private hasSkipped = false;
   private openingLength = 0;
   private proxy: ProxyHeader | null = null;
   private isPassingRest = false;
 
-  /** Out of step: what is still to come of a body of which only the end of the header section was seen. */
-  private announced = 0;
-  /** Out of step: what comes next follows what was passed over. */
-  private isContinued = false;
-  /** The candidate's bytes from earlier pushes. */
-  private held = NOTHING;
-  private heldLength = 0;
+  /** Null: it has not been out of step. */
+  private outOfStep: OutOfStep | null = null;
 
   /** `fromStart`: the first byte that comes is the connection's first one. */
   constructor(
@@ -105,7 +88,7 @@ export class RequestFramer {
   ) {
     this.state = fromStart ? START : LOST;
     this.isFirstLine = fromStart;
-    this.owesDamage = !fromStart;
+    if (!fromStart) this.outOfStep = this.newOutOfStep(true);
   }
 
   /** The next bytes: a segment's, of which the first one is the first. They are not kept. */
@@ -120,8 +103,7 @@ export class RequestFramer {
     this.from = offset;
     this.isPassingRest = false;
     let at = offset;
-    if (this.state === LOST) at = this.announced > 0 ? this.passAnnounced(length, end) : this.seek(bytes, offset, end);
-    else if (this.state === CANDIDATE) at = this.decide(bytes, offset, end);
+    if (this.state === LOST) at = this.seek(this.outOfStep!, bytes, offset, end);
     while (at < end && !this.isPassingRest) at = this.step(bytes, at, end);
     this.tellRest(bytes, end);
   }
@@ -131,15 +113,8 @@ export class RequestFramer {
     if (this.state === PROXY) this.noProxyHeader();
     switch (this.state) {
       case LOST:
-        this.announced = Math.max(this.announced - length, 0);
-        this.isContinued = false;
-        if (this.owesDamage) this.lose("gap");
-        break;
-      case CANDIDATE:
-        this.state = LOST;
-        this.isContinued = false;
-        this.dropCandidate();
-        if (this.owesDamage) this.lose("gap");
+        this.outOfStep!.gap(length);
+        if (this.outOfStep!.owesDamage) this.lose("gap");
         break;
       case BODY:
         this.gapInBody(length);
@@ -161,8 +136,8 @@ export class RequestFramer {
   end(): void {
     if (this.state === PROXY) this.noProxyHeader();
     if (this.isUnderWay) this.lose("cut_off");
-    else if (this.owesDamage && this.hasMissed) this.lose("gap");
-    this.dropCandidate();
+    else if (this.state === LOST && this.outOfStep!.hasMissed) this.lose("gap");
+    this.outOfStep?.dropHeld();
     this.state = OVER;
   }
 
@@ -193,7 +168,7 @@ export class RequestFramer {
 
   /** The same of one that was within a request, which was told to be damaged. `bodyLeft`: as it was told. */
   goOnLost(bodyLeft: number): void {
-    this.owesDamage = false;
+    this.outOfStep!.begin();
     this.isUnproven = false;
     if (bodyLeft === 0) return;
     this.state = BODY;
@@ -243,11 +218,6 @@ export class RequestFramer {
     return this.isOver || this.isBroken;
   }
 
-  /** Picked up in its middle, and something has come that may have been a request's. */
-  private get hasMissed(): boolean {
-    return this.state === CANDIDATE || (this.state === LOST && this.hasSkipped);
-  }
-
   private get isUnderWay(): boolean {
     const { state } = this;
     if (state >= LINE) return state <= CHUNKED;
@@ -290,7 +260,7 @@ export class RequestFramer {
 
   /** Tells of the push's bytes that were not told yet. */
   private tellRest(bytes: Uint8Array, end: number): void {
-    if (this.state === CANDIDATE || this.state === PROXY) return;
+    if (this.state === PROXY || (this.state === LOST && this.outOfStep!.isHolding)) return;
     const isGiven = this.isPassingRest || this.state === PASSING || (this.isUnderWay && !this.isDamaged);
     if (isGiven) this.give(bytes, this.from, end);
     else this.skipTo(end);
@@ -426,23 +396,11 @@ export class RequestFramer {
     // Lines without a colon are rather a text's, which the gap was in.
     if (this.isFound && fields.hasStrayLine) return this.fail("malformed", end);
     this.isFound = false;
-    head.method = line.method;
-    head.isIdempotent = line.isIdempotent;
-    head.minorVersion = line.minorVersion;
-    // RFC 9110, sections 7.8 and 10.1.1: HTTP/1.0 has neither.
-    head.wantsUpgrade = line.isConnect || (line.minorVersion > 0 && fields.offersUpgrade);
-    head.isLast = !fields.isPersistent(line.minorVersion);
-    head.expectsContinue = line.minorVersion > 0 && fields.expectsContinue;
-    head.headLength = this.headLength;
-    head.isIsolated = line.hasBareEnd || fields.isIsolated;
-    head.isOdd = line.isOdd || fields.isOdd;
-    head.bodyLength = this.bodyLength();
+    fillHead(head, line, fields, this.headLength);
     if (head.bodyLength === UNCLEAR_LENGTH) return this.fail(hasNul ? "malformed" : "ambiguous_length", end);
     if (hasNul) this.damage("malformed");
     // Whether another protocol is spoken behind it, what follows does not say for certain.
     if (this.isDamaged && head.wantsUpgrade) return this.fail("malformed", end);
-    // Python's server takes no field that follows such a line: to it, there is no body.
-    if (fields.hasStrayLine && head.bodyLength !== 0) head.isIsolated = true;
     if (!this.isDamaged) this.sink.head(head);
     return this.beginBody(bytes, at);
   }
@@ -459,28 +417,6 @@ export class RequestFramer {
       this.remaining = bodyLength;
     }
     return at;
-  }
-
-  /** RFC 9112, section 6.3. What it leaves to servers, refuse or guess, is refused. */
-  private bodyLength(): number {
-    const { head } = this;
-    const { transferCoding, isLengthUnclear, contentLength } = this.fields;
-    if (isLengthUnclear) return UNCLEAR_LENGTH;
-    // RFC 9110, section 9.3.6: CONNECT has no content. Where it is declined, a server may read one all the same.
-    if (this.line.isConnect) return transferCoding !== Coding.NONE || contentLength > 0 ? UNCLEAR_LENGTH : 0;
-    switch (transferCoding) {
-      case Coding.NONE:
-        return Math.max(contentLength, 0);
-      case Coding.CHUNKED:
-        // Section 6.3: it overrides a length. Section 6.1: of HTTP/1.0, the framing is not to be trusted further.
-        if (contentLength >= 0 || this.line.minorVersion === 0) head.isIsolated = true;
-        return CHUNKED_LENGTH;
-      case Coding.IDENTITY:
-        head.isIsolated = true;
-        return contentLength >= 0 ? contentLength : UNCLEAR_LENGTH;
-      default:
-        return UNCLEAR_LENGTH;
-    }
   }
 
   private readBody(bytes: Uint8Array, at: number, end: number): number {
@@ -576,16 +512,8 @@ export class RequestFramer {
     this.isDamaged = false;
     this.isFound = false;
     this.state = LOST;
-    this.owesDamage = false;
-    this.announced = 0;
-    this.isContinued = false;
-  }
-
-  /** The push begins within a body. */
-  private passAnnounced(length: number, end: number): number {
-    this.announced = Math.max(this.announced - length, 0);
-    this.isContinued = false;
-    return end;
+    this.outOfStep ??= this.newOutOfStep(false);
+    this.outOfStep.begin();
   }
 
   private gapInBody(length: number): void {
@@ -602,81 +530,28 @@ export class RequestFramer {
     this.isDamaged = false;
   }
 
-  /** Looks whether the push begins with a request line; only of a known method, or any word would be one. */
-  private seek(bytes: Uint8Array, offset: number, end: number): number {
-    this.headLength = 0;
-    this.line.begin(true);
-    const at = this.readCandidate(bytes, offset, end);
-    if (this.line.outcome === DONE) {
-      this.found();
-    } else if (this.line.outcome === MORE && at === end) {
-      this.state = CANDIDATE;
-      this.holdCandidate(bytes, offset, end);
-    } else {
-      return this.notFound(bytes, offset, end);
+  // Out of step.
+
+  private newOutOfStep(owesDamage: boolean): OutOfStep {
+    return new OutOfStep(this.limits.maxHeaderBytes, this.line, this.fields, this.sink, owesDamage);
+  }
+
+  /** Looks whether the push begins with a request. */
+  private seek(outOfStep: OutOfStep, bytes: Uint8Array, offset: number, end: number): number {
+    const beginning = outOfStep.look(bytes, offset, end);
+    if (beginning === Beginning.REQUEST) {
+      const held = outOfStep.takeHeld();
+      this.headLength = outOfStep.lineLength;
+      this.beginFields();
+      this.isFound = true;
+      this.give(held, 0, held.length);
+      return outOfStep.lineEnd;
     }
-    return at;
-  }
-
-  /** Goes on with the request line that an earlier push may have begun with. */
-  private decide(bytes: Uint8Array, offset: number, end: number): number {
-    const at = this.readCandidate(bytes, offset, end);
-    if (this.line.outcome === MORE && at === end) {
-      this.holdCandidate(bytes, offset, end);
-      return end;
+    if (beginning === Beginning.OTHER) {
+      if (this.isUnproven && isTls(bytes, offset, end)) return this.foreign("tls", bytes, offset);
+      if (this.isUnproven && isHttp2(bytes, offset, end)) return this.foreign("http2", bytes, offset);
+      outOfStep.passOver(bytes, offset, end);
     }
-    if (this.line.outcome !== DONE) {
-      this.dropCandidate();
-      this.hasSkipped = true;
-      return this.seek(bytes, offset, end);
-    }
-    const { held, heldLength } = this;
-    this.heldLength = 0;
-    this.dropCandidate();
-    this.found();
-    this.give(held, 0, heldLength);
-    return at;
-  }
-
-  private readCandidate(bytes: Uint8Array, at: number, end: number): number {
-    const stop = this.line.feed(bytes, at, this.headEnd(at, end));
-    this.headLength += stop - at;
-    return stop;
-  }
-
-  private found(): void {
-    if (this.owesDamage && this.hasSkipped) this.sink.damaged("gap");
-    this.owesDamage = false;
-    this.beginFields();
-    this.isFound = true;
-  }
-
-  private notFound(bytes: Uint8Array, offset: number, end: number): number {
-    this.state = LOST;
-    this.hasSkipped = true;
-    if (this.isUnproven && isTls(bytes, offset, end)) return this.foreign("tls", bytes, offset);
-    if (this.isUnproven && isHttp2(bytes, offset, end)) return this.foreign("http2", bytes, offset);
-    this.announced = announcedLength(this.fields, bytes, offset, end);
-    const lines = countRequestLines(this.line, bytes, offset, end, this.isContinued);
-    if (lines > 0) this.sink.skippedRequestLines(lines);
-    this.isContinued = true;
     return end;
-  }
-
-  private holdCandidate(bytes: Uint8Array, from: number, to: number): void {
-    const needed = this.heldLength + to - from;
-    if (needed > this.held.length) {
-      const grown = new Uint8Array(Math.max(needed, 2 * this.held.length));
-      grown.set(this.held.subarray(0, this.heldLength));
-      this.held = grown;
-    }
-    this.held.set(bytes.subarray(from, to), this.heldLength);
-    this.heldLength = needed;
-  }
-
-  private dropCandidate(): void {
-    if (this.heldLength > 0) this.sink.skipped(this.heldLength);
-    this.held = NOTHING;
-    this.heldLength = 0;
   }
 }

@@ -2,11 +2,16 @@
  * Request lines among bytes that are passed over behind a gap: as many requests came after all, as far as can be told,
  * and begin where nobody may trust that they do.
  */
-import { CR, LF, SP } from "./chars.ts";
+import { CR, LF } from "./chars.ts";
 import { DONE } from "./outcome.ts";
 import type { RequestLine } from "./request-line.ts";
 
-const VERSION = new TextEncoder().encode("HTTP/1.");
+/** What ends a request line but for the minor version and the line end. */
+const VERSION = new TextEncoder().encode(" HTTP/1.");
+const LAST = VERSION.length - 1;
+/** How far behind a byte the next place lies at which VERSION may end (Horspool, 1980): most bytes are never read. */
+const SHIFTS = new Uint8Array(256).fill(VERSION.length);
+VERSION.subarray(0, LAST).forEach((byte, i) => (SHIFTS[byte] = LAST - i));
 
 /**
  * How many of them end in these bytes. That these do not begin with one is known; `isContinued`: they follow others,
@@ -19,25 +24,34 @@ export function countRequestLines(
   end: number,
   isContinued: boolean,
 ): number {
-  const text = bytes.subarray(from, end);
   let count = 0;
-  let start = 0;
-  for (let at = text.indexOf(LF); at >= 0; at = text.indexOf(LF, start)) {
-    if (endsWithVersion(text, at) && (start === 0 ? isContinued : isRequestLine(line, text, start, at + 1))) count++;
-    start = at + 1;
+  let start = from;
+  // No view of the bytes is made: what is passed over in a flood must cost no garbage.
+  for (let at = from + LAST; at < end; at += SHIFTS[bytes[at]!]!) {
+    if (!isVersion(bytes, at - LAST)) continue;
+    const lineFeed = bytes[at + 2] === CR ? at + 3 : at + 2;
+    if (lineFeed >= end || bytes[lineFeed] !== LF) continue;
+    const begin = lineStart(bytes, start, at);
+    if (begin === from ? isContinued : isRequestLine(line, bytes, begin, lineFeed + 1)) count++;
+    start = lineFeed + 1;
   }
   return count;
 }
 
-/** Whether a blank, a version and perhaps a CR stand before a line feed. */
-function endsWithVersion(text: Uint8Array, lineFeed: number): boolean {
-  const minor = text[lineFeed - 1] === CR ? lineFeed - 2 : lineFeed - 1;
-  const version = minor - VERSION.length;
-  return text[version - 1] === SP && VERSION.every((byte, i) => text[version + i] === byte);
+function isVersion(bytes: Uint8Array, from: number): boolean {
+  for (let i = LAST; i >= 0; i--) if (bytes[from + i] !== VERSION[i]) return false;
+  return true;
 }
 
-function isRequestLine(line: RequestLine, text: Uint8Array, start: number, end: number): boolean {
+/** Where the line begins in which `at` lies, from `from` on. */
+function lineStart(bytes: Uint8Array, from: number, at: number): number {
+  let start = at;
+  while (start > from && bytes[start - 1] !== LF) start--;
+  return start;
+}
+
+function isRequestLine(line: RequestLine, bytes: Uint8Array, start: number, end: number): boolean {
   line.begin(true);
-  line.feed(text, start, end);
+  line.feed(bytes, start, end);
   return line.outcome === DONE;
 }

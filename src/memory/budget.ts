@@ -19,7 +19,7 @@ export const Cost = {
   /** A connection of the flow table. */
   CONNECTION: 640,
   /** What frames a connection's bytes, and its queue of requests. */
-  STREAM: 2048,
+  STREAM: 2304,
   /** What policy knows of a connection's client. */
   CLIENT: 384,
   /** What a further destination gets of a connection: its queue of requests. */

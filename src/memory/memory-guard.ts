@@ -15,7 +15,7 @@ const GROWTH_BYTES_MAX = 32 * MIB;
 const GROWTH_SHARE_MAX = 0.5;
 /** Without any room: the more lives, the longer a collection takes. */
 const GROWTH_BYTES_MIN = 4 * MIB;
-const GROWTH_SHARE_MIN = 0.125;
+const GROWTH_SHARE_MIN = 1 / 16;
 /** How much longer than a collection the time until the next one is at least. */
 const PAUSE_FACTOR = 1;
 const CHECK_MS = 10;

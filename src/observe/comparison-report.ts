@@ -1,7 +1,9 @@
 /** What is told of comparisons: a line when a route begins to differ, differences as they come, a table at the end. */
 import {
+  type ComparisonCounts,
   type ComparisonPage,
   type ComparisonSummary,
+  countsOf,
   isShown,
   newTally,
   pageOf,
@@ -13,6 +15,8 @@ import {
   summaryOf,
   type Tally,
   worstFirst,
+  worstOf,
+  type WorstRoutes,
 } from "../compare/tally.ts";
 import { RefusalError } from "../errors.ts";
 import type { DifferencesFile } from "./differences-file.ts";
@@ -30,6 +34,9 @@ const SIDE_LEN_MAX = 60;
 const OUTBOUND_ADVICE =
   "No response of production's was seen, so that nothing can be compared: the mirror's filter must accept outbound " +
   "traffic from the service's port as well (in AWS, an outbound rule of the traffic mirror filter)";
+
+/** Where nothing is compared. */
+export const NOTHING_COMPARED: ComparisonCounts = countsOf(newTally());
 
 export class ComparisonReport {
   private tally = newTally();
@@ -81,12 +88,12 @@ export class ComparisonReport {
     if (requestsSeen === 0) return;
     const nowMs = this.now();
     if (this.firstRequestMs < 0) this.firstRequestMs = nowMs;
-    if (nowMs - this.firstRequestMs >= OUTBOUND_WARNING_MS) this.warnIfOneSided();
+    if (nowMs - this.firstRequestMs >= OUTBOUND_WARNING_MS) this.warnIfOneSided(requestsSeen);
   }
 
   /** The end: a table, the worst routes first. */
   totals(requestsSeen: number): void {
-    if (requestsSeen > 0) this.warnIfOneSided();
+    this.warnIfOneSided(requestsSeen);
     this.file?.close();
     this.file = null;
     const lines = tableOf(this.tally);
@@ -108,6 +115,16 @@ export class ComparisonReport {
     return pageOf(this.tally);
   }
 
+  /** For the status page. */
+  get worst(): WorstRoutes {
+    return worstOf(this.tally);
+  }
+
+  /** For /metrics. */
+  get counts(): ComparisonCounts {
+    return countsOf(this.tally);
+  }
+
   private tellIfNew(route: Route): void {
     const name = `${route.method} ${route.path}`;
     if (route.different === 0 || this.told.has(name)) return;
@@ -121,8 +138,11 @@ export class ComparisonReport {
     );
   }
 
-  private warnIfOneSided(): void {
-    if (this.hasWarned || this.tally.production_responses > 0) return;
+  private warnIfOneSided(requestsSeen: number): void {
+    const { production_responses: responses, not_comparable: reasons } = this.tally;
+    // Of requests of HTTP/2 nobody looks for the response.
+    const hasNone = responses === 0 && requestsSeen > reasons.pass_through;
+    if (this.hasWarned || !hasNone) return;
     this.hasWarned = true;
     this.log.warn(OUTBOUND_ADVICE);
   }

@@ -16,6 +16,7 @@
  */
 import { scheduleCounters } from "../capture/paced-source.ts";
 import { recordCounters } from "../capture/recorder.ts";
+import { fileCounters } from "../files/counters.ts";
 import { type DecodeCounters, fragmentCounters, frameCounters } from "../decode/counters.ts";
 import { DROP_REASONS, type DropReason } from "../decode/drop-reason.ts";
 import { flowCounters, type FlowTableCounters, reassemblyCounters } from "../flow/counters.ts";
@@ -75,6 +76,8 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly delay = delayCounters();
   /** With --record. */
   readonly record = recordCounters();
+  /** Of file: destinations. */
+  readonly file = fileCounters();
   /** With --speed. */
   readonly schedule = scheduleCounters();
   readonly response_time = responseTimeCounters();
@@ -101,6 +104,7 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
       reassembly: { ...this.reassembly },
       ...forwardSnapshot(this),
       record: { ...this.record },
+      file: { ...this.file },
       schedule: { ...this.schedule },
       destinations: this.destinations.map((each) => ({ address: each.address, ...forwardSnapshot(each) })),
     };

@@ -141,6 +141,14 @@ export class RunReport {
     );
   }
 
+  fileFailed(path: string, reason: string): void {
+    this.log.warnOften(
+      `file failed ${path}`,
+      `Cannot write requests to ${path}: ${reason}; trying on, and counting what is lost (file.dropped_requests)`,
+      { event: "file_failed", path, reason },
+    );
+  }
+
   foreign(protocol: ForeignProtocol): void {
     this.once(`foreign_${protocol}`, FOREIGN_ADVICE[protocol]);
   }

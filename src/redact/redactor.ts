@@ -46,6 +46,11 @@ const USER_INFO = /(\/\/)[^\s/@:]{1,64}:[^\s/@]{1,128}(@)/g;
 /** What may be the number of a payment card: from 13 to 19 digits, in groups or not. */
 const CARD = /(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w])/g;
 
+/** What stands in a path without quotes. */
+const PLAIN_NAME = /^[^\s.[\]"\\\p{C}]+$/u;
+/** What lies deeper in a JSON value is looked at as text. */
+const JSON_DEPTH_MAX = 64;
+
 export class Redactor {
   private readonly headers: ReadonlySet<string>;
   private readonly queries: ReadonlySet<string>;
@@ -70,6 +75,11 @@ export class Redactor {
     return this.headers.has(name.toLowerCase()) || isSecretName(name) ? BLOT : this.text(value);
   }
 
+  /** Nothing is blotted out. */
+  get showsAll(): boolean {
+    return this.isOff;
+  }
+
   /** A request target. */
   target(target: string): string {
     return this.text(target);
@@ -79,6 +89,36 @@ export class Redactor {
   isSecretPlace(path: string, names: readonly string[]): boolean {
     if (this.isOff) return false;
     return names.some(isSecretName) || this.jsonPaths.some((rule) => path === rule || isWithin(path, rule));
+  }
+
+  /** A body's text: where it is JSON with secret places, those are blotted out whole, whatever their kind. */
+  content(text: string): string {
+    if (this.isOff) return text;
+    return this.text(/^\s*[[{]/.test(text) ? this.json(text) : text);
+  }
+
+  private json(text: string): string {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      return text;
+    }
+    let isSecret = false;
+    const shown = (place: unknown, path: string, depth: number): unknown => {
+      if (typeof place !== "object" || place === null || depth > JSON_DEPTH_MAX) return place;
+      if (Array.isArray(place)) return place.map((each) => member(each, `${path}[]`, [], depth));
+      const members = Object.entries(place);
+      return Object.fromEntries(members.map(([name, each]) => [name, member(each, below(path, name), [name], depth)]));
+    };
+    const member = (place: unknown, path: string, names: readonly string[], depth: number): unknown => {
+      if (!this.isSecretPlace(path, names)) return shown(place, path, depth + 1);
+      isSecret = true;
+      return BLOT;
+    };
+    const plain = shown(value, "", 0);
+    // What has no secret stays as it is written.
+    return isSecret ? JSON.stringify(plain) : text;
   }
 
   /** Any text: JSON or not, a form, lines. */
@@ -104,6 +144,12 @@ export class Redactor {
     const plain = decoded(name);
     return isSecretName(plain) || this.queries.has(plain.toLowerCase());
   }
+}
+
+/** The path of an object's member, as --redact and --ignore write it. */
+function below(path: string, name: string): string {
+  if (!PLAIN_NAME.test(name)) return `${path}[${JSON.stringify(name)}]`;
+  return path === "" ? name : `${path}.${name}`;
 }
 
 function isWithin(path: string, place: string): boolean {

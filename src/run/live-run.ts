@@ -99,7 +99,7 @@ export class LiveRun implements Watched {
     // Whoever asks --admin takes no time from shards.
     if (this.config.admin !== undefined) giveWay();
     this.log.info(
-      `Capturing on ${interfaceName}: ${vniName(vnis)}, port ${ports.join(", ")}, forwarding to ${address.host} port ${address.port}` +
+      `Capturing on ${interfaceName}: ${vniName(vnis)}, port ${ports.join(", ")}, forwarding to ${address.file === undefined ? `${address.host} port ${address.port}` : addressName(address)}` +
         `${address.isSecure === true ? " with TLS" : ""}${also.map((each) => `, also to ${addressName(each)}`).join("")} (${counted(threads, "thread")})`,
     );
   }

@@ -14,6 +14,7 @@ import { Clock } from "../clock.ts";
 import { DRAIN_MS } from "../shard/drain.ts";
 import { RefusalError, ShardError } from "../errors.ts";
 import { LiveRun } from "./live-run.ts";
+import { refuseSharedFiles } from "./own-files.ts";
 import { Counters } from "../observe/counters.ts";
 import { ComparisonReport } from "../observe/comparison-report.ts";
 import { DifferencesFile } from "../observe/differences-file.ts";
@@ -36,9 +37,10 @@ const COMPARED_MS = 1000;
 
 /**
  * Runs until the source ends or a signal comes; `startThread` starts a shard's. Returns the exit status. Throws
- * RefusalError, ShardError.
+ * UsageError, RefusalError, ShardError.
  */
 export async function run(config: Config, startThread: StartThread): Promise<number> {
+  refuseSharedFiles(config);
   const user = config.user === undefined ? undefined : findUser(config.user);
   const clock = new Clock();
   const log = new Log(config.logLevel, config.logFormat, clock.now);
@@ -60,6 +62,9 @@ export async function run(config: Config, startThread: StartThread): Promise<num
       "Certificates are not verified (--tls-insecure): whoever answers at an https:// address gets what is forwarded",
     );
   }
+
+  if (config.noRedact && !config.dryRun && [config.address, ...config.also].some(({ file }) => file !== undefined))
+    log.warn("Secrets are not blotted out in what is written of requests (--no-redact)");
 
   const start = async () => {
     if (config.read !== undefined) return startReading(config, config.read, counters, report, log, clock, comparison);

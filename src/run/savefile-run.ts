@@ -5,6 +5,7 @@ import type { Comparison } from "../compare/comparison.ts";
 import type { Tally } from "../compare/tally.ts";
 import type { Config } from "../config.ts";
 import type { Clock } from "../clock.ts";
+import { Files } from "../shard/files.ts";
 import { drain, finish, turn } from "../shard/drain.ts";
 import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
 import { bunConnector } from "../forward/socket.ts";
@@ -31,6 +32,8 @@ const COMPARED_MS = 1000;
 export class SavefileRun implements Watched {
   private shard: Shard;
   private readonly memory: MemoryGuard;
+  /** They are the same for all readings (--loop). */
+  private readonly files: Files | undefined;
   private paced: PacedSource | null = null;
   private comparedDueMs = 0;
   /** What the shards of earlier readings have compared (--loop). */
@@ -49,6 +52,7 @@ export class SavefileRun implements Watched {
     private readonly comparison: ComparisonReport | null = null,
   ) {
     this.memory = new MemoryGuard(config.maxBufferMib);
+    this.files = Files.open(config, counters.file, report);
     this.shard = this.newShard();
   }
 
@@ -81,6 +85,7 @@ export class SavefileRun implements Watched {
   async finish(stop: Stop): Promise<void> {
     await this.endFlows(stop);
     await this.shard.endRecord();
+    await this.files?.end();
     this.report.strangers(this.shard.strangers);
     if (this.shard.dryRun !== null) this.report.dryRun(this.shard.dryRun.results);
     this.tellCompared(true);
@@ -144,6 +149,12 @@ export class SavefileRun implements Watched {
     const isPiped = config.read?.includes("-") === true;
     const own = config.encapsulation === "none" && isPiped ? new OwnConnections() : undefined;
     const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
-    return new Shard({ ...shardOptions(config, 1), own }, this.counters, this.report, connector, this.clock.now);
+    return new Shard(
+      { ...shardOptions(config, 1), own, files: this.files },
+      this.counters,
+      this.report,
+      connector,
+      this.clock.now,
+    );
   }
 }

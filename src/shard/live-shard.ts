@@ -10,6 +10,7 @@ import { Clock } from "../clock.ts";
 import type { Comparison } from "../compare/comparison.ts";
 import { isSupportedLinkType } from "../decode/link.ts";
 import { drain, finish, turn } from "./drain.ts";
+import { Files } from "./files.ts";
 import { RefusalError } from "../errors.ts";
 import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
 import { bunConnector } from "../forward/socket.ts";
@@ -41,6 +42,7 @@ export class LiveShard {
   private readonly shard: Shard;
   /** Its number among several; undefined: there is one. */
   private readonly thread: number | undefined;
+  private readonly files: Files | undefined;
   private readonly capture: LiveCapture;
   private readonly memory: MemoryGuard;
   /** Undefined before {@link accept}. */
@@ -59,7 +61,8 @@ export class LiveShard {
     this.counters = new Counters(config.also.map(addressName));
     const own = shared.own === null ? undefined : new OwnConnections(shared.own);
     const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
-    const options = { ...shardOptions(config, shards, shared.rate), own };
+    this.files = Files.open(config, this.counters.file, report, this.thread);
+    const options = { ...shardOptions(config, shards, shared.rate), own, files: this.files };
     this.shard = new Shard(options, this.counters, report, connector, this.clock.now);
     this.memory = new MemoryGuard(config.maxBufferMib);
     this.capture = LiveCapture.open({
@@ -163,6 +166,7 @@ export class LiveShard {
     await finish(this.shard, this.memory, stop);
     await drain(this.shard, this.clock.now, stop);
     await this.shard.endRecord();
+    await this.files?.end();
   }
 
   private countKernelDrops(): void {

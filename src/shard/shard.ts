@@ -11,6 +11,7 @@ import { type IgnoreRule, Ignored } from "../compare/ignore.ts";
 import { Decoder, type DecoderOptions } from "../decode/decoder.ts";
 import { Drop, SEGMENT } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
+import type { FileReport } from "../files/request-file.ts";
 import { FlowTable } from "../flow/flow-table.ts";
 import { Destination } from "../forward/destination.ts";
 import type { ForwardCounters } from "../forward/counters.ts";
@@ -29,6 +30,7 @@ import type { Counters } from "../observe/counters.ts";
 import type { Gauges } from "../observe/gauges.ts";
 import { Redactor } from "../redact/redactor.ts";
 import type { RedactRule } from "../redact/rules.ts";
+import type { Files } from "./files.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
 export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
@@ -48,6 +50,8 @@ export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
   readonly tls: TlsMaterial | null;
   /** Null: responses are not compared. */
   readonly comparison: ShardComparison | null;
+  /** Undefined: no destination is a file. */
+  readonly files?: Files | undefined;
 }
 
 export interface ShardComparison extends ComparisonOptions {
@@ -62,7 +66,7 @@ export type RecordConfig = Pick<Config, "record" | "recordMaxMib" | "recordFiles
 const FURTHER_SHARE = 1 / 2;
 
 /** Where a shard's troubles are told. */
-export type ShardReport = DestinationReport & HttpReport & RecordReport;
+export type ShardReport = DestinationReport & HttpReport & RecordReport & FileReport;
 
 export class Shard {
   /** The endpoint. */
@@ -97,7 +101,8 @@ export class Shard {
     const destination = (address: ForwardAddress, own: ForwardCounters, memory: Budget, told: DestinationReport) => {
       const isSecure = address.isSecure === true && tls !== null;
       const ownOptions = { ...options, address, tls: isSecure ? new Tls(address.host, tls) : null };
-      return new Destination(ownOptions, own, new HeldMemory(memory, pool), told, connector, now);
+      const way = options.files?.connector(address) ?? connector;
+      return new Destination(ownOptions, own, new HeldMemory(memory, pool), told, way, now);
     };
     this.destination = destination(options.address, counters, budget, report);
     this.further = also.map((address, i) =>

@@ -37,6 +37,7 @@ const report: ShardReport = {
   givenUp: (...args) => tell({ name: "givenUp", args }),
   broken: (...args) => tell({ name: "broken", args }),
   foreign: (...args) => tell({ name: "foreign", args }),
+  fileFailed: (...args) => tell({ name: "fileFailed", args }),
   recordFailed: (...args) => tell({ name: "recordFailed", args }),
 };
 

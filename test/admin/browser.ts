@@ -87,7 +87,9 @@ export class Browser {
   }
 
   async press(key: string): Promise<void> {
-    for (const type of ["keyDown", "keyUp"]) await this.ask("Input.dispatchKeyEvent", { type, key, code: key });
+    const text = key === "Enter" ? { text: "\r" } : {};
+    for (const type of ["keyDown", "keyUp"])
+      await this.ask("Input.dispatchKeyEvent", { type, key, code: key, ...text });
   }
 
   /** The page as it is shown, as a PNG. */

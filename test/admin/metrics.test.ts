@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { metrics, metricsText, PREFIX } from "../../src/admin/metrics.ts";
 import { HELP } from "../../src/admin/metric-help.ts";
+import { countTime as countComparedTime } from "../../src/compare/histogram.ts";
+import { countsOf, newTally } from "../../src/compare/tally.ts";
 import { countTime, DELAY_BUCKETS_MS } from "../../src/forward/counters.ts";
 import type { Counters } from "../../src/observe/counters.ts";
 import { configOf, lookOf, START_MS, viewOf } from "./views.ts";
@@ -79,6 +81,41 @@ test("histograms cumulate, in seconds, up to all of them", () => {
     ["+Inf", 4],
   ];
   for (const [le, count] of wanted) expect(told).toContain(`${bucket(le)} ${count}\n`);
+});
+
+test("what --compare has found, in all: by verdict and reason, and times to the last byte", () => {
+  const tally = newTally();
+  const names = [
+    "compared",
+    "same",
+    "different",
+    "sampled_out",
+    "production_responses",
+    "differences_left_out",
+  ] as const;
+  names.forEach((name, i) => (tally[name] = 20 + i));
+  tally.not_comparable.request_damaged = 31;
+  tally.not_comparable.pass_through = 32;
+  for (const ms of [1.5, 2, 40, 60_000]) countComparedTime(tally.latency.production, ms);
+  countComparedTime(tally.latency.endpoint, 300);
+  const told = metricsText(viewOf(lookOf(1), { compared: countsOf(tally) }));
+  const values: [string, number][] = [
+    ...names.map((name, i) => [`${name}_total`, 20 + i] as [string, number]),
+    ['not_comparable_total{reason="request_damaged"}', 31],
+    ['not_comparable_total{reason="pass_through"}', 32],
+    ['not_comparable_total{reason="too_large"}', 0],
+    ['latency_production_seconds_bucket{le="0.001"}', 0],
+    ['latency_production_seconds_bucket{le="0.0025"}', 2],
+    ['latency_production_seconds_bucket{le="0.05"}', 3],
+    ['latency_production_seconds_bucket{le="30"}', 3],
+    ['latency_production_seconds_bucket{le="+Inf"}', 4],
+    ["latency_production_seconds_count", 4],
+    ['latency_endpoint_seconds_bucket{le="0.25"}', 0],
+    ['latency_endpoint_seconds_bucket{le="0.5"}', 1],
+  ];
+  for (const [name, value] of values) expect(told).toContain(`\n${PREFIX}comparison_${name} ${value}\n`);
+  const [, sum] = /comparison_latency_endpoint_seconds_sum (.*)/.exec(told)!;
+  expect(Math.abs(Number(sum) - 0.3)).toBeLessThan(0.3 * 0.002);
 });
 
 test("further destinations are told apart by their addresses, whatever was told of another run before", () => {

@@ -3,6 +3,7 @@ import type { View } from "../../src/admin/view.ts";
 import { adminCounters } from "../../src/admin/counters.ts";
 import { readRequest } from "../../src/cli/options.ts";
 import type { Config } from "../../src/config.ts";
+import { NOTHING_COMPARED } from "../../src/observe/comparison-report.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { together } from "../../src/observe/gauges.ts";
 import type { Look } from "../../src/observe/look.ts";
@@ -42,6 +43,7 @@ export function viewOf(look: Look, rest: Partial<View> = {}): View {
     startedMs: START_MS,
     phase: "capturing",
     look,
+    compared: NOTHING_COMPARED,
     admin: { ...adminCounters(), open: 1 },
     process: { cpuSeconds: 1.5, residentBytes: 1e8, openDescriptors: 20, descriptorsMax: 1024, threads: 9 },
     ...rest,

@@ -31,6 +31,12 @@ const accepted: [string, string][] = [
 ];
 
 const refused = [
+  "file:",
+  "file:.har",
+  "file:a",
+  "file:a.HAR",
+  "file:a.json",
+  "FILE:a.har",
   "",
   ":",
   ":80",
@@ -74,6 +80,10 @@ const refused = [
   "host:80/path",
   "a:b:80",
 ];
+
+test.each(["requests.har", "requests.ndjson", "/a b/c.d.har", "../ü.ndjson"])("file:%s is a file", (path) => {
+  expect(parseForwardAddress(`file:${path}`)).toMatchObject({ file: path });
+});
 
 test.each(accepted)("%p is an endpoint", check);
 

@@ -299,6 +299,7 @@ const FLAGS: FlagCase[] = [
   count("max-buffer-mib", 256, 1, 1024),
   count("capture-buffer-mib", 64, 1, 2047),
   path("record"),
+  count("file-max-mib", 256, 1, 1 << 20),
   count("record-max-mib", 64, 1, 1 << 20),
   count("record-files", 8, 1, 10_000),
   path("libpcap"),
@@ -539,6 +540,20 @@ test("a client's certificate and its key are given together", () => {
     ["--tls-key", "a"],
   ])
     check([...argv, ...LIVE], {}, ["--tls-cert", "--tls-key", "goes with its key"]);
+});
+
+test("a file cannot do all that an endpoint does", () => {
+  const to = (address: string) => [...LIVE.slice(0, -1), address];
+  const file = (path: string) => ({ host: "127.0.0.1", port: 0, file: path });
+  check(to("file:a.har"), {}, { address: file("a.har") });
+  check(["--also", "file:a.har", ...to("file:b.ndjson")], {}, { address: file("b.ndjson"), also: [file("a.har")] });
+  check(["--compare", "--also", "file:a.har", ...LIVE], {}, { also: [file("a.har")] });
+  check(["--mode", "tcp", ...to("file:a.har")], {}, ["file:a.har", "--mode http"]);
+  check(["--mode", "tcp", "--also", "file:a.har", ...LIVE], {}, ["file:a.har", "--mode http"]);
+  check(["--also", "file:./a.har", ...to("file:a.har")], {}, ["file:a.har", "twice"]);
+  check(["--compare", ...to("file:a.har")], {}, ["file:a.har", "--compare", "--also"]);
+  check(["--compare", "--control", "file:a.har", ...LIVE], {}, ["file:a.har", "--control"]);
+  check(["--host", "endpoint", ...to("file:a.har")], {}, ["file:a.har", "--host endpoint"]);
 });
 
 test("--also may be given more than once, in order, but not without end", () => {

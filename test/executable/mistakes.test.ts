@@ -54,6 +54,7 @@ describe("what is asked wrongly is refused in two lines, with exit status 2", ()
     ],
     ["two that set a field", ["--host", "b", "--set-header", "Host: a", "no-if", ...ours], [`"Host: a"`, "--host"]],
     ["LOG_LEVEL=nonsense", ["--read", "x", ...ours], ["LOG_LEVEL", `"nonsense"`, "debug"], { LOG_LEVEL: "nonsense" }],
+    ["the summary over the savefile", ["--read", capture, "--summary", capture, ...ours], ["--summary for", "--read"]],
     ["a name that JavaScript knows", ["--__proto__", "no-if", ...ours], ["--__proto__"]],
     ["a name that the parser knows", ["--_", "no-if", ...ours], ["--_"]],
   ];

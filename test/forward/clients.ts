@@ -1,9 +1,15 @@
 /** Several mirrored connections of --mode http, on one clock, which is the capture's as well. */
+import { Comparison } from "../../src/compare/comparison.ts";
+import { Ignored } from "../../src/compare/ignore.ts";
 import { HttpMode } from "../../src/forward/http-mode.ts";
 import type { HttpOptions } from "../../src/forward/http-options.ts";
 import type { StreamConsumer } from "../../src/flow/stream.ts";
+import { Redactor } from "../../src/redact/redactor.ts";
 import { USUAL } from "../support/usual.ts";
 import { Scripted, type ScriptedSocket } from "./scripted.ts";
+
+const COMPARED = { maxCompareBytes: 1 << 20, share: 1, hasControl: false, wantsLines: false };
+const NUMBERS = { clientStart: 0, clientNext: 0, clientAcknowledged: null, serverNext: 0, serverAcknowledged: null };
 
 export interface ClientsOptions extends Partial<HttpOptions> {
   bufferBytes?: number;
@@ -16,8 +22,10 @@ export class Clients extends Scripted {
   readonly mode: HttpMode;
   /** The destinations beside the endpoint, on the same clock. */
   readonly further: readonly Scripted[];
+  /** Null: responses are not compared. */
+  readonly comparison: Comparison | null;
 
-  constructor({ bufferBytes, further = 0, furtherBytes = 1 << 24, ...http }: ClientsOptions = {}) {
+  constructor({ bufferBytes, further = 0, furtherBytes = 1 << 24, ...http }: ClientsOptions = {}, compares = false) {
     super(bufferBytes === undefined ? {} : { bufferBytes });
     this.further = Array.from({ length: further }, () => new Scripted({ bufferBytes: furtherBytes }));
     const usual = {
@@ -27,17 +35,15 @@ export class Clients extends Scripted {
       maxHeaderBytes: 65_536,
       responseTimeoutMs: 30_000,
     };
-    this.mode = new HttpMode(
-      this.destination,
-      { ...USUAL, ...usual, ...http },
-      { foreign() {} },
-      this,
-      this.further.map(({ destination }) => destination),
-    );
+    const { memory } = this.destination;
+    this.comparison = compares ? new Comparison(COMPARED, new Ignored([]), new Redactor([]), memory, this) : null;
+    const options = { ...USUAL, ...usual, ...http };
+    const others = this.further.map(({ destination }) => destination);
+    this.mode = new HttpMode(this.destination, options, { foreign() {} }, this, others, this.comparison);
   }
 
-  open(): StreamConsumer {
-    return this.mode.open({ identity: new Int32Array(9), hasSyn: true });
+  open(hasSyn = true): StreamConsumer {
+    return this.mode.open({ identity: new Int32Array(9), hasSyn, numbers: NUMBERS });
   }
 
   take(client: StreamConsumer, text: string): void {

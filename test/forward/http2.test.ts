@@ -5,7 +5,7 @@ import { CALLS_IN_FLIGHT_MAX } from "../../src/forward/http2-connection.ts";
 import { HELD_MS_MAX } from "../../src/forward/http2-conversation.ts";
 import { UNPROCESSED_MAX } from "../../src/forward/http2-pipe.ts";
 import { STALLED_MS } from "../../src/forward/http-mode.ts";
-import { RESENDS_MAX } from "../../src/forward/request-pipe.ts";
+import { RESENDS_MAX } from "../../src/forward/lost-requests.ts";
 import {
   block,
   data,
@@ -667,7 +667,7 @@ describe("ends and limits", () => {
 
   test("joined in its middle, a connection is read from where frames begin", () => {
     const world = new Http2Clients();
-    const client = world.mode.open({ identity: new Int32Array(9), hasSyn: false });
+    const client = world.open(false);
     world.give(client, Buffer.from([0xbe, 0, 1]));
     world.give(client, get(101, "/a"));
     expect(world.accept().paths).toEqual(["/a"]);

@@ -138,8 +138,12 @@ export class Http2Endpoint {
   }
 }
 
-/** Mirrored clients of HTTP/2, and endpoints that speak it. */
+/** Mirrored clients of HTTP/2, and endpoints that speak it. Whatever becomes of a request, it has one verdict. */
 export class Http2Clients extends Clients {
+  constructor(options: ConstructorParameters<typeof Clients>[0] = {}, compares = true) {
+    super(options, compares);
+  }
+
   /** A client that has said its preface. */
   start(...frames: Uint8Array[]): StreamConsumer {
     const client = this.open();
@@ -166,8 +170,20 @@ export class Http2Clients extends Clients {
     return endpoint.read();
   }
 
+  /** Each request that has come to its end has one. */
+  checkVerdicts(): void {
+    const { forwarded, damaged, dropped } = this.counters.requests;
+    const { pass_through, request_damaged, request_not_forwarded } = this.comparison!.tally.not_comparable;
+    expect({ pass_through, request_damaged, request_not_forwarded }).toEqual({
+      pass_through: forwarded,
+      request_damaged: damaged,
+      request_not_forwarded: Object.values(dropped).reduce((sum, count) => sum + count, 0),
+    });
+  }
+
   /** Requests, and what became of them, that are not zero. */
   get outcome(): Record<string, number> {
+    this.checkVerdicts();
     return this.outcomeAt(this);
   }
 

@@ -25,8 +25,8 @@ const READ: [name: string, scale: number][] = [
 ];
 const LIVE: [name: string, scale: number][] = [
   ["half-requests", 0.5],
-  ["silent-endpoint", 0.6],
-  ["endless-chunks", 0.2],
+  ["silent-endpoint", 0.4],
+  ["endless-chunks", 0.15],
   ["many-outage", 0.3],
 ];
 

@@ -8,7 +8,15 @@ import { Counters } from "../../src/observe/counters.ts";
 import { Shards } from "../../src/shard/shards.ts";
 import { Stop } from "../../src/run/stop.ts";
 
-const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {}, recordFailed() {} };
+const report = {
+  outageBegan() {},
+  outageEnded() {},
+  givenUp() {},
+  broken() {},
+  foreign() {},
+  recordFailed() {},
+  fileFailed() {},
+};
 
 function config(threads: number): Config {
   const request = readRequest(["--threads", String(threads), "eth0", "42", "80", "localhost:8080"], {});

@@ -360,6 +360,7 @@ class Http2Simulation {
     const { world, truths, knobs } = this;
     const { requests } = world.counters;
     for (const place of this.places) this.checkPlace(place);
+    world.checkVerdicts();
     if (knobs.missing === 0) equal("requests that were begun", requests.seen, truths.size);
     else within("requests that were begun", requests.seen, truths.size);
     equal("damage without gaps", knobs.missing === 0 ? requests.damaged : 0, this.cutOffCount());

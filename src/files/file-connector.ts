@@ -1,0 +1,171 @@
+/**
+ * A file as a destination: its connections are no sockets, but take requests as an endpoint does, and respond to each
+ * when it is in the file. So all that holds for destinations holds for files, and a slow disk is a slow endpoint.
+ */
+import type { FileCounters } from "./counters.ts";
+import { filedRequest } from "./filed-request.ts";
+import type { RequestFile } from "./request-file.ts";
+import { RequestFramer, type RequestLimits } from "../http/request-framer.ts";
+import type { RequestHead, RequestSink } from "../http/request-sink.ts";
+import type { Connector, SocketEvents, UpstreamSocket } from "../forward/socket.ts";
+import type { Redactor } from "../redact/redactor.ts";
+
+export interface FilingLimits extends RequestLimits {
+  /** Larger requests are not written. */
+  readonly maxRequestBytes: number;
+}
+
+/** What the connections to one file share. */
+interface Filing {
+  readonly file: RequestFile;
+  readonly limits: FilingLimits;
+  readonly redactor: Redactor;
+  readonly counters: FileCounters;
+}
+
+const encoder = new TextEncoder();
+const response = (status: string, fields = "") => encoder.encode(`HTTP/1.1 ${status}\r\n${fields}\r\n`);
+const WRITTEN = response("204 No Content");
+const NO_BODY = "Content-Length: 0\r\n";
+const TOO_LARGE = response("413 Content Too Large", NO_BODY);
+const NO_TUNNEL = response("405 Method Not Allowed", NO_BODY);
+const NOT_WRITTEN = response("507 Insufficient Storage", NO_BODY);
+
+export class FileConnector implements Connector {
+  private connections = 0;
+
+  constructor(private readonly filing: Filing) {}
+
+  connect(_address: unknown, events: SocketEvents): void {
+    const connection = new FileConnection(this.filing, events, ++this.connections);
+    queueMicrotask(() => events.opened(connection));
+  }
+
+  lookup(name: string, found: (addresses: readonly string[]) => void): void {
+    found([name]);
+  }
+
+  afterEvents(callback: () => void): void {
+    setImmediate(callback);
+  }
+}
+
+/** What is kept of a head: the framer's own is used again. */
+type KeptHead = Pick<RequestHead, "method" | "headLength" | "bodyLength" | "minorVersion" | "isLast">;
+
+class FileConnection implements UpstreamSocket, RequestSink {
+  private readonly framer: RequestFramer;
+  private parts: Buffer[] = [];
+  private length = 0;
+  /** Of the request under way; null: it is not whole. */
+  private kept: KeptHead | null = null;
+  /** When its first bytes were captured; -1: none have come. */
+  private timeMs = -1;
+  /** Requests that are not responded to yet. */
+  private pending = 0;
+  /** Nothing more comes, or is read. */
+  private isEnding = false;
+  private isClosed = false;
+
+  constructor(
+    private readonly filing: Filing,
+    private readonly events: SocketEvents,
+    private readonly number: number,
+  ) {
+    this.framer = new RequestFramer(filing.limits, this, true);
+  }
+
+  write(bytes: Uint8Array, offset: number, length: number): number {
+    if (this.isClosed) return -1;
+    if (this.timeMs < 0) this.timeMs = this.events.capturedMs ?? this.timeMs;
+    this.framer.push(bytes, offset, length);
+    return length;
+  }
+
+  shutdown(): void {
+    this.isEnding = true;
+    queueMicrotask(() => this.closeIfDone());
+  }
+
+  terminate(): void {
+    this.isClosed = true;
+    this.begin();
+  }
+
+  bytes(bytes: Uint8Array, offset: number, length: number): void {
+    this.length += length;
+    if (this.isTooLarge) this.parts.length = 0;
+    else this.parts.push(Buffer.from(bytes.subarray(offset, offset + length)));
+  }
+
+  head({ method, headLength, bodyLength, minorVersion, isLast }: RequestHead): void {
+    this.kept = { method, headLength, bodyLength, minorVersion, isLast };
+  }
+
+  whole(): void {
+    const { method, headLength, bodyLength, minorVersion, isLast } = this.kept!;
+    this.pending++;
+    if (this.isTooLarge) {
+      this.filing.counters.dropped_requests++;
+      this.respond(TOO_LARGE, isLast);
+    } else {
+      const frame = {
+        timeMs: this.timeMs,
+        connection: this.number,
+        headLength,
+        isChunked: bodyLength < 0,
+        minorVersion,
+      };
+      const request = filedRequest(Buffer.concat(this.parts), frame, this.filing.redactor);
+      const written = method === "CONNECT" ? NO_TUNNEL : WRITTEN;
+      const filed = (isWritten: boolean) => this.respond(isWritten ? written : NOT_WRITTEN, isLast);
+      if (!this.filing.file.add(request, filed)) this.respond(NOT_WRITTEN, isLast);
+    }
+    this.begin();
+  }
+
+  /** It is not written: only the client's side of a connection that was cut off comes so. */
+  damaged(): void {
+    this.begin();
+  }
+
+  /** Another protocol, which no file can take. */
+  foreign(): void {
+    this.begin();
+    this.isEnding = true;
+    queueMicrotask(() => this.closeIfDone());
+  }
+
+  skipped(): void {}
+  skippedRequestLines(): void {}
+  proxyHeader(): void {}
+
+  private get isTooLarge(): boolean {
+    return this.length > this.filing.limits.maxRequestBytes + this.filing.limits.maxHeaderBytes;
+  }
+
+  private begin(): void {
+    this.parts = [];
+    this.length = 0;
+    this.kept = null;
+    this.timeMs = -1;
+  }
+
+  /** Later: whoever writes is not told before the write has returned. */
+  private respond(bytes: Uint8Array, isLast: boolean): void {
+    queueMicrotask(() => {
+      this.pending--;
+      this.isEnding ||= isLast;
+      if (!this.isClosed) this.events.received(bytes);
+      this.closeIfDone();
+    });
+  }
+
+  private closeIfDone(): void {
+    if (!this.isEnding || this.isClosed || this.pending > 0) return;
+    this.events.ended();
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.events.closed(undefined);
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * A file that is whole at every moment, also for whoever reads it after kill -9: the kernel may leave off within a write
+ * then. So there are two files with the same content, of which one has the name. What is new is written to the other,
+ * which nobody sees, and then that takes the name, at once (rename).
+ *
+ *     requests.har        the file            → written to next
+ *     requests.har.a      (or .b) the other   → gets the name
+ */
+import {
+  closeSync,
+  constants,
+  ftruncate,
+  link as linkFile,
+  linkSync,
+  lstatSync,
+  openSync,
+  rename as renameFile,
+  renameSync,
+  rmSync,
+  write as writeFile,
+  writeSync,
+} from "node:fs";
+import { promisify } from "node:util";
+import { RefusalError } from "../errors.ts";
+
+/** Only for its owner: it holds what clients say. Made anew, so that nothing laid there is followed. */
+const MODE = 0o600;
+const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+const [link, rename, truncate, write] = [linkFile, renameFile, ftruncate, writeFile].map((call) =>
+  promisify(call as never),
+) as unknown as [
+  link: (from: string, to: string) => Promise<void>,
+  rename: (from: string, to: string) => Promise<void>,
+  truncate: (fd: number, length: number) => Promise<void>,
+  write: (fd: number, bytes: Uint8Array, from: number, length: number, at: number) => Promise<{ bytesWritten: number }>,
+];
+
+const NOTHING = Buffer.alloc(0);
+
+export class TwinFile {
+  /** Has the name. */
+  private shown: number;
+  private hidden: number;
+  private hiddenName: string;
+  private freeName: string;
+  /** What the hidden one lacks. */
+  private lacking: Buffer = NOTHING;
+  /** Of the hidden one, without what stands behind everything. */
+  private hiddenLength: number;
+  /** The hidden one may have more than that. */
+  private isRagged = false;
+  private readonly behind: Buffer;
+
+  /** Makes the file anew, in place of one that is there. Throws RefusalError where it cannot, or that is no plain file. */
+  constructor(
+    private readonly path: string,
+    before: string,
+    behind: string,
+  ) {
+    this.behind = Buffer.from(behind);
+    this.hiddenName = `${path}.a`;
+    this.freeName = `${path}.b`;
+    this.hiddenLength = Buffer.byteLength(before);
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat !== undefined && !stat.isFile()) throw refusal(path, "it is there, and is no plain file");
+    const opened: number[] = [];
+    try {
+      for (const name of [this.hiddenName, this.freeName]) {
+        rmSync(name, { force: true });
+        opened.push(openSync(name, FLAGS, MODE));
+        writeSync(opened.at(-1)!, before + behind);
+      }
+      renameSync(this.freeName, path);
+      // Told now where the file system has no second names.
+      linkSync(path, this.freeName);
+      rmSync(this.freeName);
+    } catch (error) {
+      opened.forEach(closeSync);
+      for (const name of [this.hiddenName, this.freeName]) rmSync(name, { force: true });
+      throw refusal(path, (error as Error).message);
+    }
+    [this.hidden, this.shown] = opened as [number, number];
+  }
+
+  /** Without what stands behind everything. */
+  get length(): number {
+    return this.hiddenLength + this.lacking.length;
+  }
+
+  /** Writes to the end. Where that fails, the file is as it was. One at a time. */
+  async append(bytes: Buffer): Promise<void> {
+    if (this.isRagged) await truncate(this.hidden, this.hiddenLength);
+    this.isRagged = true;
+    await this.write(Buffer.concat([this.lacking, bytes, this.behind]));
+    await link(this.path, this.freeName);
+    try {
+      await rename(this.hiddenName, this.path);
+    } catch (error) {
+      rmSync(this.freeName, { force: true });
+      throw error;
+    }
+    this.isRagged = false;
+    const { shown, hiddenName, length } = this;
+    this.hiddenLength = length;
+    this.shown = this.hidden;
+    this.hidden = shown;
+    this.hiddenName = this.freeName;
+    this.freeName = hiddenName;
+    this.lacking = bytes;
+  }
+
+  /** Only the file is left. */
+  close(): void {
+    closeSync(this.shown);
+    closeSync(this.hidden);
+    rmSync(this.hiddenName, { force: true });
+  }
+
+  private async write(bytes: Buffer): Promise<void> {
+    for (let done = 0; done < bytes.length;) {
+      const at = this.hiddenLength + done;
+      done += (await write(this.hidden, bytes, done, bytes.length - done, at)).bytesWritten;
+    }
+  }
+}
+
+function refusal(path: string, why: string): RefusalError {
+  return new RefusalError(`Cannot write requests to ${path}: ${why}`);
+}

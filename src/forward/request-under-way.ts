@@ -1,0 +1,259 @@
+/**
+ * The request that a client is saying, from its first byte to its end: whether it is admitted (policy has looked at its
+ * head, the rate has room), and whether it is held until it is whole, sent as it comes, or dropped.
+ */
+import type { DamageReason, RequestHead } from "../http/request-sink.ts";
+import type { Client } from "../policy/client.ts";
+import type { Policy } from "../policy/policy.ts";
+import { type AdmissionHost, countDropped, describe, judge, type Judgement, mayPass, ratedDrop } from "./admission.ts";
+import type { Branches } from "./branches.ts";
+import type { RequestDrop } from "./counters.ts";
+import type { Exchange } from "./exchange.ts";
+import type { RequestPipe } from "./request-pipe.ts";
+import type { Request } from "./request.ts";
+
+/** What the requests of all conversations share. */
+export interface RequestHost extends AdmissionHost {
+  /** Larger requests are sent as they come when it is their turn. */
+  readonly maxRequestBytes: number;
+  /** Whether another request may wait behind so many of its connection. */
+  mayWait(waiting: number): boolean;
+  /** Whether a request that would hold so much more is better sent as it comes. */
+  mustStream(bytes: number): boolean;
+}
+
+/** The conversation that the request is of. */
+export interface RequestOwner {
+  /** Makes room for so many bytes more, if need be and if that can be. */
+  makeRoom(bytes: number): boolean;
+  /** As policy knows it. */
+  knownClient(): Client;
+}
+
+/** One for a whole conversation: it is used again for each request. */
+export class RequestUnderWay {
+  /** Its head, once it is whole; the framer's own. */
+  head: RequestHead | null = null;
+  /** It goes straight to the connection. */
+  isStreaming = false;
+  /** It is dropped for this reason; null: it is not. */
+  dropping: RequestDrop | null = null;
+  /** Null: nothing of it is held. */
+  private request: Request | null = null;
+  /** It has been decided that it is forwarded, and its head is edited. */
+  private isAdmitted = false;
+  /** Its head is whole, and policy has not looked at it. */
+  private isUndecided = false;
+  /** What policy has found about it; null: nothing yet. */
+  private judgement: Judgement | null = null;
+  /** Once its head is whole; null: its response is not compared. */
+  private exchange: Exchange | null = null;
+  /** Null: there is none that would do anything. */
+  private readonly policy: Policy | null;
+
+  /** `branches`: what further destinations get; null: there is none. */
+  constructor(
+    private readonly mode: RequestHost,
+    private readonly owner: RequestOwner,
+    private readonly pipe: RequestPipe,
+    private readonly branches: Branches | null,
+  ) {
+    this.policy = mode.options.policy;
+  }
+
+  /** Its head is whole, and valid until the next one is; the bytes that bring its end come next. */
+  begin(head: RequestHead, exchange: Exchange | null): void {
+    this.head = head;
+    this.exchange = exchange;
+    this.isUndecided = this.policy !== null;
+  }
+
+  /** Its next bytes. */
+  take(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, timestampMs);
+    else if (this.dropping === null) {
+      if (this.isUndecided) {
+        this.decide(bytes, offset, length, timestampMs);
+        return;
+      }
+      this.hold(bytes, offset, length, timestampMs);
+    }
+    this.branches?.bytes(bytes, offset, length, timestampMs);
+  }
+
+  /** It is whole: it waits for its turn, or is dropped. {@link clear} follows. */
+  whole(timestampMs: number): void {
+    const head = this.head!;
+    if (this.dropping !== null) this.dropping = ratedDrop(this.mode, this.dropping, timestampMs);
+    if (this.branches !== null) this.branch(this.branches, head, timestampMs);
+    if (this.isStreaming) this.pipe.endStream(head.isIsolated);
+    else if (this.dropping === null) this.commit(head, timestampMs);
+    if (this.dropping !== null) this.drop(this.dropping);
+  }
+
+  /** It is damaged: nothing more of it is forwarded. */
+  damaged(reason: DamageReason): void {
+    if (this.isStreaming) this.pipe.abortStream();
+    else this.discard();
+    this.branches?.damaged(reason);
+    this.clear();
+  }
+
+  /** The endpoint cannot have the rest of what was sent as it comes. */
+  streamLost(reason: RequestDrop): void {
+    this.isStreaming = false;
+    this.dropping = reason;
+  }
+
+  /** Sends it as it comes, if it is long and its turn has come. */
+  streamIfLong(timestampMs: number): void {
+    const { request } = this;
+    if (request !== null && request.heldLength > this.mode.maxRequestBytes)
+      this.streamIfItsTurn(request, false, timestampMs);
+  }
+
+  /** How much of it is held. */
+  get heldLength(): number {
+    return this.request?.heldLength ?? 0;
+  }
+
+  /** Nothing of it was seen. */
+  get isUnseen(): boolean {
+    return this.request === null && this.dropping === null;
+  }
+
+  /** A copy of what is held of it; null: nothing is. */
+  copyHeld(): Uint8Array | null {
+    return this.request === null ? null : this.request.bytes.slice(0, this.request.length);
+  }
+
+  /** Lets go of what is held of it. */
+  discard(): void {
+    if (this.request === null) return;
+    this.mode.requests.giveBack(this.request);
+    this.request = null;
+  }
+
+  /** The next bytes are another's. */
+  clear(): void {
+    this.head = null;
+    this.exchange = null;
+    this.isAdmitted = false;
+    this.isUndecided = false;
+    this.judgement = null;
+    this.isStreaming = false;
+    this.dropping = null;
+  }
+
+  /** The bytes bring the end of the head: policy decides, and may put another head in its place. */
+  private decide(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    this.isUndecided = false;
+    const policy = this.policy!;
+    const head = this.head!;
+    if (!policy.readsHeads) {
+      this.take(bytes, offset, length, timestampMs);
+      return;
+    }
+    const { requests } = this.mode;
+    const before = this.request === null ? "" : requests.text(this.request);
+    const rest = head.headLength - before.length;
+    const text = before + Buffer.from(bytes.buffer, bytes.byteOffset + offset, rest).toString("latin1");
+    this.judgement = judge(this.mode, policy, this.owner.knownClient(), text);
+    const { decision, edited, target } = this.judgement;
+    if (this.exchange !== null) this.exchange.target = target;
+    this.dropping = decision.drop;
+    if (this.dropping !== null) {
+      this.discard();
+      return;
+    }
+    if (edited === null) {
+      this.take(bytes, offset, length, timestampMs);
+      return;
+    }
+    if (this.request !== null) requests.freeBytes(this.request);
+    head.headLength = edited.length;
+    this.take(edited, 0, edited.length, timestampMs);
+    if (rest < length) this.take(bytes, offset + rest, length - rest, timestampMs);
+  }
+
+  private hold(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    const { requests, maxRequestBytes } = this.mode;
+    if (!requests.fits(this.request, length)) {
+      const growth = requests.growth(this.request, length);
+      if (this.mode.mustStream(growth) && this.hasHead && this.streamIfItsTurn(this.request!, false, timestampMs)) {
+        if (this.isStreaming) this.pipe.streamBytes(bytes, offset, length, timestampMs);
+        return;
+      }
+      if (!this.owner.makeRoom(growth)) {
+        this.dropping = "buffer_limit";
+        this.discard();
+        return;
+      }
+    }
+    const request = (this.request ??= requests.take(timestampMs));
+    requests.hold(request, bytes, offset, length);
+    if (request.heldLength > maxRequestBytes) this.streamIfItsTurn(request, true, timestampMs);
+  }
+
+  /** Whether the whole head is held. */
+  private get hasHead(): boolean {
+    return this.request !== null && this.head !== null && this.request.heldLength >= this.head.headLength;
+  }
+
+  /**
+   * Sends a request as it comes, if its turn has come. Returns whether it is not held any more. `hasNext`: the bytes
+   * that further destinations are told of next are held already.
+   */
+  private streamIfItsTurn(request: Request, hasNext: boolean, timestampMs: number): boolean {
+    const { mayStream } = this.pipe;
+    if (this.head === null || !(mayStream || this.branches?.mayStream === true)) return false;
+    if (!this.isAdmitted && !this.admit(request, this.head, timestampMs)) {
+      this.discard();
+      return true;
+    }
+    this.isAdmitted = true;
+    this.branches?.begin(request, mayStream, hasNext);
+    if (!mayStream) return false;
+    this.request = null;
+    this.isStreaming = true;
+    this.pipe.startStream(request);
+    return true;
+  }
+
+  /** It is whole, and was held. */
+  private commit(head: RequestHead, timestampMs: number): void {
+    const request = this.request!;
+    if (!this.mode.mayWait(this.pipe.waiting)) this.dropping = "waiting_limit";
+    if (this.dropping !== null || !(this.isAdmitted || this.admit(request, head, timestampMs))) return;
+    // It may have been admitted before its end was seen.
+    request.isIsolated = head.isIsolated;
+    this.request = null;
+    this.pipe.commit(request);
+  }
+
+  /** It is whole: what further destinations get of it does not depend on the endpoint. */
+  private branch(branches: Branches, head: RequestHead, timestampMs: number): void {
+    const { request } = this;
+    if (request !== null && this.dropping === null) this.isAdmitted ||= this.admit(request, head, timestampMs);
+    branches.whole(head, this.dropping === null ? request : null, this.dropping);
+  }
+
+  /** It is whole, and is not forwarded. */
+  private drop(reason: RequestDrop): void {
+    countDropped(this.mode, reason, this.judgement);
+    this.exchange?.notForwarded();
+    this.discard();
+  }
+
+  /** It is about to be forwarded. False: it is dropped, for {@link dropping}. */
+  private admit(request: Request, head: RequestHead, timestampMs: number): boolean {
+    describe(request, head);
+    const { exchange } = this;
+    request.exchange = exchange;
+    if (exchange !== null && exchange.target === "")
+      exchange.target = this.mode.requests.targetOf(request, head.headLength);
+    if (mayPass(this.mode, timestampMs)) return true;
+    this.dropping = "rate_limit";
+    return false;
+  }
+}

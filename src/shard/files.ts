@@ -1,0 +1,39 @@
+/** The files of a run, or of one of its threads: opened once, and written until its end. */
+import type { ForwardAddress } from "../address.ts";
+import type { Config } from "../config.ts";
+import type { FileCounters } from "../files/counters.ts";
+import { FileConnector } from "../files/file-connector.ts";
+import { type FileReport, RequestFile } from "../files/request-file.ts";
+import { Redactor } from "../redact/redactor.ts";
+
+export class Files {
+  private readonly files: RequestFile[] = [];
+  private readonly connectors = new Map<string, FileConnector>();
+
+  private constructor(config: Config, counters: FileCounters, report: FileReport, thread: number | undefined) {
+    const redactor = new Redactor(config.redact, config.noRedact);
+    for (const { file: path } of [config.address, ...config.also]) {
+      if (path === undefined) continue;
+      const fileBytesMax = config.fileMaxMib * 2 ** 20;
+      const file = new RequestFile({ path, fileBytesMax, thread }, counters, report);
+      this.files.push(file);
+      this.connectors.set(path, new FileConnector({ file, limits: config, redactor, counters }));
+    }
+  }
+
+  /** Makes them anew; undefined: there are none to write. `thread`: of several. Throws RefusalError. */
+  static open(config: Config, counters: FileCounters, report: FileReport, thread?: number): Files | undefined {
+    const hasFiles = [config.address, ...config.also].some(({ file }) => file !== undefined);
+    return hasFiles && !config.dryRun ? new Files(config, counters, report, thread) : undefined;
+  }
+
+  /** Undefined: the address is no file's. */
+  connector({ file }: ForwardAddress): FileConnector | undefined {
+    return file === undefined ? undefined : this.connectors.get(file);
+  }
+
+  /** What was written is whole, and nothing more comes. */
+  async end(): Promise<void> {
+    for (const file of this.files) await file.end();
+  }
+}
