@@ -206,8 +206,9 @@ export class Branch implements PipeOwner {
     this.isDeclined = !this.isHandedOn;
   }
 
-  declineOffer(): void {
-    this.pipe.declineOffer();
+  /** `goesOnInHttp2`: production does, behind the offer; this destination gets that on another connection. */
+  declineOffer(goesOnInHttp2 = false): void {
+    this.pipe.declineOffer(goesOnInHttp2);
   }
 
   /** From here on bytes are another protocol's. `isOffered`: if this destination accepts that. */

@@ -47,8 +47,8 @@ export class Branches {
     for (const branch of this.all) branch.beginOffer();
   }
 
-  declineOffer(): void {
-    for (const branch of this.all) branch.declineOffer();
+  declineOffer(goesOnInHttp2 = false): void {
+    for (const branch of this.all) branch.declineOffer(goesOnInHttp2);
   }
 
   goBare(isOffered: boolean): void {

@@ -17,6 +17,7 @@ import { Branches } from "./branches.ts";
 import { type ConversationHost, type ConversationOwner, Step } from "./conversation-host.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
 import type { ComparedStream } from "./exchange.ts";
+import { Http2Branch } from "./http2-branch.ts";
 import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
 import { Offers, type OffersOwner, Outcome } from "./offers.ts";
 import { type PipeOwner, RequestPipe } from "./request-pipe.ts";
@@ -152,8 +153,10 @@ export class Conversation
     const { branches } = this;
     if (branches === null) return;
     this.request.streamIfLong(this.timestampMs);
-    if (this.ending && this.phase !== Phase.OFFERING) branches.finish();
+    const isEnded = this.ending && this.phase !== Phase.OFFERING;
+    if (isEnded) branches.finish();
     else branches.settle();
+    this.http2?.settleBranches(isEnded);
   }
 
   /** What passes as another protocol has come to its end everywhere. */
@@ -318,7 +321,10 @@ export class Conversation
 
   private beginHttp2(isLate: boolean): Http2Conversation {
     this.phase = Phase.HTTP2;
-    this.http2 = new Http2Conversation(this.mode, this, this.stream.preface, isLate);
+    const { mode, stream } = this;
+    const changed = (): void => mode.touchBranches(this);
+    const branches = mode.further.map((each) => new Http2Branch(each, stream.preface, isLate, changed));
+    this.http2 = new Http2Conversation(mode, this, stream.preface, isLate, branches);
     return this.http2;
   }
 
@@ -395,7 +401,7 @@ export class Conversation
     switch (outcome) {
       case Outcome.HTTP2: {
         this.pipe.declineOffer(true);
-        this.branches?.declineOffer();
+        this.branches?.declineOffer(true);
         const http2 = this.beginHttp2(false);
         http2.beginUpgraded();
         http2.skipPreface();

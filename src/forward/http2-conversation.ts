@@ -1,6 +1,7 @@
 /**
  * What a client says on one connection of HTTP/2 in --mode http: frames its bytes as requests, and decides for each
- * whether it is held, sent as it comes, dropped or damaged. An {@link Http2Pipe} brings them to the destination.
+ * whether it is held, sent as it comes, dropped or damaged. An {@link Http2Pipe} brings them to the endpoint, and an
+ * {@link Http2Branch} to each further destination.
  */
 import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { Http2RequestFramer, type Http2RequestSink } from "../http/http2/request-framer.ts";
@@ -11,6 +12,7 @@ import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
 import { type AdmissionHost, countDropped, describe, judge, mayPass, ratedDrop } from "./admission.ts";
 import type { Client } from "../policy/client.ts";
 import type { RequestDrop } from "./counters.ts";
+import type { Http2Branch } from "./http2-branch.ts";
 import { type CallOwner, Http2Call } from "./http2-call.ts";
 import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
 
@@ -64,9 +66,11 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     private readonly owner: Http2ConversationOwner,
     preface: Uint8Array | null,
     late: boolean,
+    /** One for each further destination. */
+    private readonly branches: readonly Http2Branch[],
   ) {
     this.framer = new Http2RequestFramer(this, mode.options.maxHeaderBytes, late);
-    this.pipe = new Http2Pipe(mode, this, preface);
+    this.pipe = new Http2Pipe(mode, this, preface, mode.comparison);
     const { memory, counters } = mode.destination;
     memory.take(Cost.HTTP2);
     counters.http2.connections++;
@@ -114,6 +118,11 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.file();
   }
 
+  /** The same for further destinations. */
+  settleBranches(isEnded: boolean): void {
+    for (const branch of this.branches) branch.settle(isEnded);
+  }
+
   pump(): void {
     this.pipe.pump();
   }
@@ -121,6 +130,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   /** The client has been silent for long. Returns whether the connection may be ended: what it has told is lost then. */
   rest(): boolean {
     this.pipe.rest();
+    for (const branch of this.branches) branch.rest();
     return ++this.rests >= RESTS_MAX && this.pipe.isIdle && !this.mode.options.sourceWaits;
   }
 
@@ -162,6 +172,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     if (call.request === null) return call;
     call.request.headLength = text.length;
     describe(call.request, head);
+    this.streamIfLong(call);
     return call;
   }
 
@@ -176,7 +187,11 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   }
 
   bytes(call: Http2Call, bytes: Uint8Array, offset: number, length: number): void {
-    if (call.dropping === null) this.hold(call, bytes, offset, length);
+    if (this.mustStream(call, length)) this.stream(call);
+    for (const branch of this.branches) branch.bytes(call, bytes, offset, length);
+    if (call.dropping !== null) return;
+    this.hold(call, bytes, offset, length);
+    this.streamIfLong(call);
   }
 
   whole(call: Http2Call, trailer: string): void {
@@ -184,18 +199,20 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     requests.seen++;
     if (call.isOdd) requests.odd++;
     this.held.delete(call);
-    if (!call.isStreaming && call.dropping === null) {
-      if (!this.mode.mayWait(this.pipe.waiting)) this.drop(call, "waiting_limit");
-      else if (!mayPass(this.mode, this.timestampMs)) this.drop(call, "rate_limit");
-    }
+    call.trailer = trailer;
+    const mayWait = call.isStreaming || this.mode.mayWait(this.pipe.waiting);
+    // What further destinations get does not depend on the endpoint.
+    if (mayWait || this.branches.length > 0) this.admit(call);
+    if (call.dropping !== null) call.dropping = ratedDrop(this.mode, call.dropping, this.timestampMs);
+    for (const branch of this.branches) branch.whole(call, call.dropping);
+    if (!mayWait && call.dropping === null) this.drop(call, "waiting_limit");
     if (call.dropping !== null) {
-      countDropped(this.mode, ratedDrop(this.mode, call.dropping, this.timestampMs), call.judgement);
+      countDropped(this.mode, call.dropping, call.judgement);
       this.mode.comparison?.uncompared("request_not_forwarded");
       this.release();
       return;
     }
     call.isWhole = true;
-    call.trailer = trailer;
     this.wholeCalls.set(call.stream, call);
     if (call.isStreaming) this.pipe.more(call);
     else this.pipe.commit(call);
@@ -207,6 +224,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     requests.damaged++;
     requests.damage[reason]++;
     this.mode.comparison?.uncompared("request_damaged");
+    for (const branch of this.branches) branch.damaged(call, reason);
     if (call !== null) this.discard(call);
   }
 
@@ -214,12 +232,14 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     if (call === null) {
       const whole = this.wholeCalls.get(stream);
       if (whole !== undefined) this.pipe.cancel(whole, this.timestampMs);
+      for (const branch of this.branches) branch.cancelWhole(stream, this.timestampMs);
       return;
     }
     const { requests } = this.mode.destination.counters;
     requests.seen++;
     requests.dropped[call.dropping ?? "cancelled"]++;
     this.mode.comparison?.uncompared("request_not_forwarded");
+    for (const branch of this.branches) branch.cancelled(call);
     this.discard(call);
   }
 
@@ -228,6 +248,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     requests.seen++;
     requests.dropped.waiting_limit++;
     this.mode.comparison?.uncompared("request_not_forwarded");
+    for (const branch of this.branches) branch.refused();
   }
 
   skipped(length: number): void {
@@ -248,11 +269,9 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   // Calls under way.
 
   private hold(call: Http2Call, bytes: Uint8Array, offset: number, length: number): void {
-    const { requests, maxRequestBytes } = this.mode;
+    const { requests } = this.mode;
     if (!requests.fits(call.request, length)) {
-      const growth = requests.growth(call.request, length);
-      if (!call.isStreaming && call.request !== null && this.mode.mustStream(growth)) this.stream(call);
-      if (!this.owner.makeRoom(growth)) {
+      if (!this.owner.makeRoom(requests.growth(call.request, length))) {
         if (call.isStreaming) this.pipe.abort(call);
         this.drop(call, "buffer_limit");
       }
@@ -262,7 +281,22 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     call.request ??= requests.take(this.timestampMs);
     requests.hold(call.request, bytes, offset, length);
     if (call.isStreaming) this.pipe.more(call);
-    else if (call.request.heldLength > maxRequestBytes) this.stream(call);
+  }
+
+  /** Whether a call would hold more than can be held, and nothing is to be lost. */
+  private mustStream({ isStreaming, request }: Http2Call, length: number): boolean {
+    return !isStreaming && request !== null && this.mode.mustStream(this.mode.requests.growth(request, length));
+  }
+
+  private streamIfLong(call: Http2Call): void {
+    if (!call.isStreaming && call.request !== null && call.request.heldLength > this.mode.maxRequestBytes)
+      this.stream(call);
+  }
+
+  /** A call that is whole is about to be forwarded. */
+  private admit(call: Http2Call): void {
+    if (call.isStreaming || call.dropping !== null || mayPass(this.mode, this.timestampMs)) return;
+    this.drop(call, "rate_limit");
   }
 
   /** From here on a call is sent as it comes. */
@@ -274,6 +308,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
       return;
     }
     call.isStreaming = true;
+    for (const branch of this.branches) branch.begin(call);
     this.mode.requests.makeLong(call.request);
     this.pipe.commit(call);
   }

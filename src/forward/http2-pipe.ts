@@ -3,6 +3,7 @@
  * that gives way to another when the destination says GOAWAY or closes it, and followed to the end of its response.
  */
 import { countGrpcStatus, type RequestDrop } from "./counters.ts";
+import type { ResponseComparison } from "./exchange.ts";
 import type { CallOwner, Http2Call } from "./http2-call.ts";
 import { CallEnd, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
 import { RESENDS_MAX } from "./lost-requests.ts";
@@ -46,6 +47,8 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     private readonly owner: Http2PipeOwner,
     /** What goes first on each connection: a PROXY protocol header. */
     private readonly preface: Uint8Array | null,
+    /** Told of requests that are not compared; null: they are told of elsewhere, or nothing is compared. */
+    private readonly comparison: ResponseComparison | null,
   ) {
     super();
   }
@@ -259,7 +262,8 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     for (const call of calls) this.failed(call, how, takenBytes, reason);
     this.failures = connection.isReady ? 0 : this.failures + 1;
     const isVain = how === "unconnected" || how === "given_up" || this.failures > RESENDS_MAX;
-    if (isVain && !connection.isReady) this.dropWaiting(reason);
+    // Where the program ends, that is why they are not sent.
+    if (isVain && !connection.isReady && !this.mode.destination.terminated) this.dropWaiting(reason);
     this.mode.pumpSoon(this);
     this.note();
   }
@@ -341,12 +345,12 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
 
   private countForwarded(): void {
     this.mode.destination.counters.requests.forwarded++;
-    this.mode.comparison?.uncompared("pass_through");
+    this.comparison?.uncompared("pass_through");
   }
 
   private countDropped(reason: RequestDrop): void {
     this.mode.destination.counters.requests.dropped[reason]++;
-    this.mode.comparison?.uncompared("request_not_forwarded");
+    this.comparison?.uncompared("request_not_forwarded");
   }
 
   private countResponded(call: Http2Call): void {

@@ -242,4 +242,5 @@ function copyHead(from: Request, to: Request): void {
   to.isLast = from.isLast;
   to.wantsUpgrade = from.wantsUpgrade;
   to.isIsolated = from.isIsolated;
+  to.headLength = from.headLength;
 }

@@ -11,13 +11,23 @@ import { Scripted, type ScriptedSocket } from "./scripted.ts";
 const COMPARED = { maxCompareBytes: 1 << 20, share: 1, hasControl: false, wantsLines: false };
 const NUMBERS = { clientStart: 0, clientNext: 0, clientAcknowledged: null, serverNext: 0, serverAcknowledged: null };
 
+export interface ClientsOptions extends Partial<HttpOptions> {
+  bufferBytes?: number;
+  /** How many destinations there are beside the endpoint, and what each of them may hold. */
+  further?: number;
+  furtherBytes?: number;
+}
+
 export class Clients extends Scripted {
   readonly mode: HttpMode;
+  /** The destinations beside the endpoint, on the same clock. */
+  readonly further: readonly Scripted[];
   /** Null: responses are not compared. */
   readonly comparison: Comparison | null;
 
-  constructor({ bufferBytes, ...http }: Partial<HttpOptions> & { bufferBytes?: number } = {}, compares = false) {
+  constructor({ bufferBytes, further = 0, furtherBytes = 1 << 24, ...http }: ClientsOptions = {}, compares = false) {
     super(bufferBytes === undefined ? {} : { bufferBytes });
+    this.further = Array.from({ length: further }, () => new Scripted({ bufferBytes: furtherBytes }));
     const usual = {
       pipelineDepth: 1,
       maxWaitingRequests: 128,
@@ -28,7 +38,8 @@ export class Clients extends Scripted {
     const { memory } = this.destination;
     this.comparison = compares ? new Comparison(COMPARED, new Ignored([]), new Redactor([]), memory, this) : null;
     const options = { ...USUAL, ...usual, ...http };
-    this.mode = new HttpMode(this.destination, options, { foreign() {} }, this, [], this.comparison);
+    const others = this.further.map(({ destination }) => destination);
+    this.mode = new HttpMode(this.destination, options, { foreign() {} }, this, others, this.comparison);
   }
 
   open(hasSyn = true): StreamConsumer {
@@ -53,10 +64,12 @@ export class Clients extends Scripted {
   settle(): void {
     this.mode.flush();
     this.destination.flush();
+    this.mode.flushFurther();
   }
 
   override pass(ms: number): void {
     super.pass(ms);
+    for (const each of this.further) each.pass(ms);
     this.mode.advance();
     this.settle();
   }

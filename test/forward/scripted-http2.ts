@@ -5,7 +5,7 @@ import { Flag, FrameType } from "../../src/http/http2/frames.ts";
 import { HpackDecoder } from "../../src/http/http2/hpack-decoder.ts";
 import { block, data, type Fields, frame, headers, PREFACE, word } from "../http/http2/client-frames.ts";
 import { Clients } from "./clients.ts";
-import type { ScriptedSocket } from "./scripted.ts";
+import type { Scripted, ScriptedSocket } from "./scripted.ts";
 
 const HEADER_LEN = 9;
 
@@ -140,8 +140,8 @@ export class Http2Endpoint {
 
 /** Mirrored clients of HTTP/2, and endpoints that speak it. Whatever becomes of a request, it has one verdict. */
 export class Http2Clients extends Clients {
-  constructor(options: ConstructorParameters<typeof Clients>[0] = {}) {
-    super(options, true);
+  constructor(options: ConstructorParameters<typeof Clients>[0] = {}, compares = true) {
+    super(options, compares);
   }
 
   /** A client that has said its preface. */
@@ -164,8 +164,8 @@ export class Http2Clients extends Clients {
     return this.acceptSilently().settings(...settings);
   }
 
-  acceptSilently(prefix = ""): Http2Endpoint {
-    const endpoint = new Http2Endpoint(this, this.connector.accept(), prefix);
+  acceptSilently(prefix = "", at: Scripted = this): Http2Endpoint {
+    const endpoint = new Http2Endpoint(this, at.connector.accept(), prefix);
     this.settle();
     return endpoint.read();
   }
@@ -183,9 +183,14 @@ export class Http2Clients extends Clients {
 
   /** Requests, and what became of them, that are not zero. */
   get outcome(): Record<string, number> {
-    const { requests, responses, grpc, http2 } = this.counters.snapshot();
-    const { damage, dropped, damaged: _, skipped_bytes: __, ...plain } = requests;
     this.checkVerdicts();
+    return this.outcomeAt(this);
+  }
+
+  /** The same of one of the destinations. */
+  outcomeAt({ counters }: Scripted): Record<string, number> {
+    const { requests, responses, grpc, http2 } = counters.snapshot();
+    const { damage, dropped, damaged: _, skipped_bytes: __, ...plain } = requests;
     const { cancelled: response_cancelled, ...others } = responses;
     const all = {
       ...plain,

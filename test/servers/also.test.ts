@@ -1,6 +1,5 @@
 /** Further destinations (--also) through the executable: real servers beside each other, whatever one of them does. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import net from "node:net";
 import { refusingAddress } from "../executable/recording-endpoint.ts";
 import { TemporaryDirectory } from "../executable/program.ts";
 import { PORT, session, VNI } from "../executable/sessions.ts";
@@ -8,7 +7,7 @@ import { pcap } from "../support/frames.ts";
 import { Random } from "../support/random.ts";
 import { forward, identityFaults, mirrorOf } from "./mirror.ts";
 import { type MixedConnection, mixedConnections } from "./mixed.ts";
-import { RawEndpoint } from "./raw-endpoint.ts";
+import { RawEndpoint, stalled } from "./raw-endpoint.ts";
 import { available, BUN, nginx, NODE, type RunningServer, type Served, start } from "./real-servers.ts";
 
 const REQUESTS = 300;
@@ -16,14 +15,6 @@ const GETS = 40;
 
 const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
-
-/** Takes connections, and never reads or says anything. */
-async function stalled(): Promise<{ address: string; close(): void }> {
-  const server = net.createServer({ pauseOnConnect: true }, (socket) => socket.on("error", () => {}));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as net.AddressInfo;
-  return { address: `127.0.0.1:${port}`, close: () => server.close() };
-}
 
 const gets = pcap(
   Array.from({ length: 4 }, (_, connection) =>

@@ -1,10 +1,12 @@
 /** HTTP/2 in clear text through the executable to real servers: all is served, once, with the same bodies. */
 import { afterAll, describe, expect, test } from "bun:test";
+import { refusingAddress } from "../executable/recording-endpoint.ts";
 import { TemporaryDirectory } from "../executable/program.ts";
 import { PORT, VNI } from "../executable/sessions.ts";
 import { Random } from "../support/random.ts";
 import { http2Faults, http2Mirror, type Http2Options } from "./http2.ts";
 import { forward, identityFaults } from "./mirror.ts";
+import { stalled } from "./raw-endpoint.ts";
 import { available, GO_HTTP2, nginx, NODE_HTTP2, type RealServer, start } from "./real-servers.ts";
 
 const directory = new TemporaryDirectory();
@@ -47,4 +49,35 @@ describe.skipIf(NGINX.missing() !== undefined)("nginx", () => {
     const counters = await check(server, { connections: 4, requests: 200, concurrency: 64, ...GETS });
     expect(counters.http2).toMatchObject({ resets: 0, resent: 0 });
   }, 30_000);
+});
+
+const pair = available([NODE_HTTP2, NGINX], "HTTP/2 to further destinations");
+
+describe.skipIf(pair.length < 2)("further destinations", () => {
+  for (const [endpoint, other] of [pair, pair.toReversed()] as [RealServer, RealServer][]) {
+    test(`${endpoint.name}, ${other.name}, one that is away and one that is stalled: two serve all`, async () => {
+      const options = { connections: 6, requests: 40 };
+      const { savefile, wanted } = http2Mirror(new Random(29), options);
+      const running = [await start(endpoint, directory), await start(other, directory)];
+      const still = await stalled();
+      const [address, also] = running.map(({ port }) => `127.0.0.1:${port}`) as [string, string];
+      const flags = ["--also", also, "--also", refusingAddress(), "--also", still.address];
+      const limits = ["--response-timeout-ms", "2000", "--outage-timeout-s", "1"];
+      const mirror = { savefile, vni: VNI, port: PORT };
+      const { status, counters } = await forward(mirror, address, directory, [...flags, ...limits]);
+      still.close();
+      for (const each of running) expect(http2Faults(wanted, await each.stop())).toEqual([]);
+      expect(status).toBe(0);
+      const all = { seen: wanted.length, forwarded: wanted.length, answered: wanted.length };
+      const [served, away, silent] = counters.destinations;
+      expect(counters.requests).toMatchObject(all);
+      expect(served.requests).toMatchObject(all);
+      expect(away.requests).toMatchObject({ seen: wanted.length, dropped: { endpoint_down: wanted.length } });
+      expect(silent.requests).toMatchObject({ seen: wanted.length, forwarded: 0 });
+      for (const each of [counters, ...counters.destinations]) {
+        expect(identityFaults(each)).toEqual([]);
+        expect(each.http2.connections).toBe(options.connections);
+      }
+    }, 30_000);
+  }
 });

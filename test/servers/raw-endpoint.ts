@@ -155,3 +155,11 @@ function endOf(bytes: string): number {
   const length = Number(/\r\nContent-Length: *(\d+)\r\n/i.exec(head)?.[1] ?? 0);
   return bytes.length >= headEnd + length ? headEnd + length : 0;
 }
+
+/** Takes connections, and never reads or says anything. */
+export async function stalled(): Promise<{ address: string; close(): void }> {
+  const server = net.createServer({ pauseOnConnect: true }, (socket) => socket.on("error", () => {}));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as net.AddressInfo;
+  return { address: `127.0.0.1:${port}`, close: () => server.close() };
+}

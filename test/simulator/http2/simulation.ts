@@ -1,11 +1,14 @@
 /**
- * The world of HTTP/2: random clients whose bytes have gaps, and endpoints of random SETTINGS that refuse, reset, go away
- * and end. Nothing is invented, what an endpoint allows is obeyed, and every request is in one counter. Throws an error
- * that begins with the seed if anything is not as it must be.
+ * The world of HTTP/2: random clients whose bytes have gaps, and an endpoint and further destinations of random SETTINGS
+ * that refuse, reset, go away and end. Nothing is invented, what a destination allows is obeyed, every request is in one
+ * counter of each, and what is wrong with one costs no other anything. Throws an error that begins with the seed if
+ * anything is not as it must be.
  */
 import type { StreamConsumer } from "../../../src/flow/stream.ts";
-import { Flag, FrameType, Setting } from "../../../src/http/http2/frames.ts";
+import type { Load } from "../../../src/forward/load.ts";
+import { FrameType, Setting } from "../../../src/http/http2/frames.ts";
 import { Http2Clients, Http2Endpoint, type ReadFrame, setting } from "../../forward/scripted-http2.ts";
+import type { Scripted } from "../../forward/scripted.ts";
 import { block, data, frame, headers, reset, word } from "../../http/http2/client-frames.ts";
 import { Random } from "../../support/random.ts";
 import { equal, within } from "../checks.ts";
@@ -15,6 +18,12 @@ const STEPS_MAX = 200_000;
 const WINDOW_DEFAULT = 65_535;
 const REFUSED_STREAM = 7;
 const INTERNAL_ERROR = 2;
+/** Longer than a destination takes that only takes its time. */
+const RESPONSE_TIMEOUT_MS = 8000;
+/** Of destinations beside the endpoint. */
+const FURTHER_MAX = 2;
+/** What each of them may hold where that is little. */
+const FEW_BYTES = 30_000;
 
 export interface Http2Outcome {
   readonly requests: number;
@@ -77,11 +86,11 @@ class Side {
 
   constructor(
     private readonly world: Http2Clients,
+    at: Scripted,
     private readonly knobs: Knobs,
     private readonly random: Random,
-    private readonly served: (id: string, isAll: boolean) => void,
   ) {
-    this.endpoint = world.acceptSilently();
+    this.endpoint = world.acceptSilently("", at);
   }
 
   begin(): void {
@@ -112,7 +121,7 @@ class Side {
     for (; this.checked < this.endpoint.frames.length; this.checked++) this.take(this.endpoint.frames[this.checked]!);
   }
 
-  private take({ type, flags, stream, payload }: ReadFrame): void {
+  private take({ type, stream, payload }: ReadFrame): void {
     const { knobs } = this;
     within("a frame's length", payload.length, 16_384);
     if (type === FrameType.HEADERS && !this.windows.has(stream)) {
@@ -128,8 +137,6 @@ class Side {
     } else if (type === FrameType.RST_STREAM) {
       this.open.delete(stream);
     }
-    if ((type === FrameType.HEADERS || type === FrameType.DATA) && (flags & Flag.END_STREAM) !== 0)
-      if (stream <= this.lastLooked) this.served(this.path(stream), true);
   }
 
   private path(stream: number): string {
@@ -212,24 +219,63 @@ class Side {
   }
 }
 
+/** A destination, and its connections. */
+interface Place {
+  readonly name: string;
+  readonly at: Scripted;
+  readonly load: Load;
+  /** What it is like. */
+  readonly knobs: Knobs;
+  readonly sides: Side[];
+  /** Nothing is wrong with it, nor with what it is to get. */
+  readonly getsAll: boolean;
+}
+
 class Http2Simulation {
   private readonly random: Random;
+  /** What the clients and the endpoint are like. */
   private readonly knobs: Knobs;
+  private readonly places: readonly Place[];
   private readonly world: Http2Clients;
   private readonly clients: (RandomClient & { stream: StreamConsumer; next: number; isOver: boolean })[];
   private readonly truths = new Map<string, Truth>();
-  private readonly sides: Side[] = [];
 
   constructor(seed: number) {
     this.random = new Random(seed);
     this.knobs = knobsOf(this.random);
     const { maxRequestBytes, maxWaitingRequests, clients } = this.knobs;
-    this.world = new Http2Clients({ maxRequestBytes, maxWaitingRequests, responseTimeoutMs: 2000 });
+    const further = this.random.int(0, FURTHER_MAX);
+    const isTight = this.random.chance(0.3);
+    this.world = new Http2Clients({
+      maxRequestBytes,
+      maxWaitingRequests,
+      responseTimeoutMs: RESPONSE_TIMEOUT_MS,
+      further,
+      ...(isTight ? { furtherBytes: FEW_BYTES } : {}),
+    });
+    this.places = [this.world, ...this.world.further].map((at, i) => this.place(at, i, isTight));
     this.clients = Array.from({ length: clients }, (_, i) => {
       const client = randomClient(i, this.knobs, this.random);
       for (const truth of client.truths) this.truths.set(truth.id, truth);
       return { ...client, stream: this.world.start(), next: 0, isOver: false };
     });
+  }
+
+  private place(at: Scripted, i: number, isTight: boolean): Place {
+    const { mode } = this.world;
+    const knobs = i === 0 ? this.knobs : knobsOf(this.random);
+    return {
+      name: i === 0 ? "the endpoint" : `further destination ${i}`,
+      at,
+      load: i === 0 ? mode.load : mode.further[i - 1]!.load,
+      knobs,
+      sides: [],
+      getsAll: this.knobs.isBenign && knobs.isBenign && (i === 0 || !isTight),
+    };
+  }
+
+  private get sides(): Side[] {
+    return this.places.flatMap(({ sides }) => sides);
   }
 
   run(): Http2Outcome {
@@ -244,12 +290,12 @@ class Http2Simulation {
   }
 
   private step(): void {
-    const { random, knobs, world } = this;
+    const { random, world } = this;
     const chance = random.next();
     if (chance < 0.5) this.speak(random.pick(this.clients));
     else if (chance < 0.6) world.pass(random.int(1, 50));
-    else if (chance < 0.7) this.accept();
-    else this.act(random.chance(knobs.mischief * 0.4));
+    else if (chance < 0.7) this.accept(random.pick(this.places));
+    else this.act(random.pick(this.places));
   }
 
   private speak(client: Http2Simulation["clients"][number]): void {
@@ -267,31 +313,30 @@ class Http2Simulation {
     }
   }
 
-  private accept(): void {
-    const { world, knobs, random } = this;
-    if (world.connector.attempts.length === 0) return;
-    const side = new Side(world, knobs, random, () => {});
-    this.sides.push(side);
+  private accept({ at, knobs, sides }: Place): void {
+    if (at.connector.attempts.length === 0) return;
+    const side = new Side(this.world, at, knobs, this.random);
+    sides.push(side);
     side.begin();
   }
 
-  private act(isMischief: boolean): void {
-    const sides = this.sides.filter(({ isOver, endpoint }) => !isOver && !endpoint.socket.terminated);
+  private act({ sides: all, knobs }: Place): void {
+    const { random } = this;
+    const sides = all.filter(({ isOver, endpoint }) => !isOver && !endpoint.socket.terminated);
     if (sides.length === 0) return;
-    const side = this.random.pick(sides);
-    if (isMischief) return side.mischief();
-    const { random, knobs } = this;
+    const side = random.pick(sides);
+    if (random.chance(knobs.mischief * 0.4)) return side.mischief();
     if (random.chance(knobs.blocking)) side.endpoint.socket.takes = Array.from({ length: 3 }, () => random.int(0, 50));
     if (random.chance(0.5)) side.update();
     else side.respond(knobs.mischief > 0 && random.chance(0.1));
   }
 
-  /** The endpoint responds to all that it gets, until nothing more comes. */
+  /** Each responds to all that it gets, until nothing more comes. */
   private drain(): void {
     const { world } = this;
     for (let quiet = 0, rounds = 0; quiet < 5; rounds++) {
       if (rounds > STEPS_MAX) throw new Error("draining does not end");
-      while (world.connector.attempts.length > 0) this.accept();
+      for (const place of this.places) while (place.at.connector.attempts.length > 0) this.accept(place);
       let isBusy = false;
       for (const side of this.sides) {
         if (side.isOver || side.endpoint.socket.terminated) continue;
@@ -313,22 +358,29 @@ class Http2Simulation {
 
   private check(): void {
     const { world, truths, knobs } = this;
-    const { requests, responses } = world.counters;
-    const dropped = Object.values(requests.dropped).reduce((sum, count) => sum + count, 0);
-    equal("requests.seen", requests.seen, requests.forwarded + requests.damaged + dropped);
+    const { requests } = world.counters;
+    for (const place of this.places) this.checkPlace(place);
     world.checkVerdicts();
-    equal("requests.forwarded", requests.forwarded, requests.answered + responses.unanswered + responses.cancelled);
     if (knobs.missing === 0) equal("requests that were begun", requests.seen, truths.size);
     else within("requests that were begun", requests.seen, truths.size);
     equal("damage without gaps", knobs.missing === 0 ? requests.damaged : 0, this.cutOffCount());
-    equal("bytes that are held", world.budget.usedBytes, 0);
-    const { busyPipes, waitingRequests, awaitingPipes } = world.mode.load;
-    equal("the load", busyPipes + waitingRequests + awaitingPipes, 0);
-    this.checkServed();
-    if (knobs.isBenign) {
-      equal("requests that were answered", requests.answered, truths.size);
-      equal("what was served", this.sides.flatMap(({ responded }) => responded).length, truths.size);
-    }
+  }
+
+  private checkPlace(place: Place): void {
+    const { name, at, load, sides } = place;
+    const { requests, responses } = at.counters;
+    const dropped = Object.values(requests.dropped).reduce((sum, count) => sum + count, 0);
+    equal(`requests.seen of ${name}`, requests.seen, requests.forwarded + requests.damaged + dropped);
+    const followed = requests.answered + responses.unanswered + responses.cancelled;
+    equal(`requests.forwarded of ${name}`, requests.forwarded, followed);
+    equal(`what ${name} is to get`, requests.seen, this.world.counters.requests.seen);
+    equal(`what was damaged of it`, requests.damaged, this.world.counters.requests.damaged);
+    equal(`bytes that are held for ${name}`, at.budget.usedBytes, 0);
+    equal(`the load of ${name}`, load.busyPipes + load.waitingRequests + load.awaitingPipes, 0);
+    this.checkServed(sides);
+    if (!place.getsAll) return;
+    equal(`requests that ${name} answered`, requests.answered, this.truths.size);
+    equal(`what ${name} served`, sides.flatMap(({ responded }) => responded).length, this.truths.size);
   }
 
   private cutOffCount(): number {
@@ -336,9 +388,9 @@ class Http2Simulation {
     return [...this.truths.values()].filter(({ isCutOff }) => isCutOff).length;
   }
 
-  /** What an endpoint has to its end is what production had to its end; it has responded to nothing twice. */
-  private checkServed(): void {
-    for (const { endpoint } of this.sides) {
+  /** What a destination has to its end is what production had to its end; it has responded to nothing twice. */
+  private checkServed(sides: readonly Side[]): void {
+    for (const { endpoint } of sides) {
       for (const { fields, body, trailer, isEnded } of endpoint.requests.values()) {
         const id = fields.find((field) => field.startsWith(":path"))!.slice(7);
         const truth = this.truths.get(id);
@@ -351,7 +403,7 @@ class Http2Simulation {
         same(`${id}, which was cut off`, truth.isCutOff ? "served" : "not", "not");
       }
     }
-    const responded = this.sides
+    const responded = sides
       .flatMap(({ responded }) => responded)
       .filter((id) => this.truths.get(id)!.method === "POST");
     equal("POSTs that were responded to twice", responded.length - new Set(responded).size, 0);

@@ -1,0 +1,188 @@
+/**
+ * What a further destination gets of one client connection of HTTP/2. Calls that are held come when they are whole, and
+ * share the endpoint's bytes; one that is sent as it comes goes on alone here, with bytes of its own.
+ */
+import type { DamageReason } from "../http/request-sink.ts";
+import { Cost } from "../memory/budget.ts";
+import type { RequestDrop } from "./counters.ts";
+import type { FurtherDestination } from "./further-destination.ts";
+import { type CallOwner, Http2Call } from "./http2-call.ts";
+import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
+import type { Request } from "./request.ts";
+
+export class Http2Branch implements Http2PipeOwner {
+  private readonly pipe: Http2Pipe;
+  /** Calls that are not whole and are sent as they come, by the endpoint's. */
+  private readonly streaming = new Map<Http2Call, Http2Call>();
+  /** Whole calls, by the client's streams: those that it may take back. */
+  private readonly wholeCalls = new Map<number, Http2Call>();
+  private isOver = false;
+
+  /** `changed`: the conversation is to be settled. `isLate`: the connection was joined in its middle. */
+  constructor(
+    private readonly destination: FurtherDestination,
+    preface: Uint8Array | null,
+    isLate: boolean,
+    private readonly changed: () => void,
+  ) {
+    // Of a request that is not compared it is the endpoint's pipe that tells, also where this is the control.
+    this.pipe = new Http2Pipe(destination, this, preface, null);
+    destination.destination.memory.take(Cost.BRANCH);
+    const { http2 } = destination.counters;
+    http2.connections++;
+    if (isLate) http2.picked_up++;
+  }
+
+  // Calls under way.
+
+  /** From here on a call, of which `original` holds what has come, is sent as it comes. */
+  begin(original: Http2Call): void {
+    const { requests } = this.destination;
+    const call = this.callLike(original);
+    this.streaming.set(original, call);
+    const held = original.request!;
+    if (!this.destination.hasRoomFor(requests.growth(null, held.heldLength))) {
+      call.dropping = "buffer_limit";
+      return;
+    }
+    call.request = requests.copy(held);
+    call.isStreaming = true;
+    requests.makeLong(call.request);
+    this.pipe.commit(call);
+  }
+
+  /** Bytes of a call: they count for one that is sent as it comes. */
+  bytes(original: Http2Call, bytes: Uint8Array, offset: number, length: number): void {
+    const call = this.streaming.get(original);
+    if (call === undefined || call.request === null) return;
+    const { requests } = this.destination;
+    if (!this.destination.hasRoomFor(requests.growth(call.request, length))) {
+      this.pipe.abort(call);
+      call.dropping = "buffer_limit";
+      return;
+    }
+    requests.hold(call.request, bytes, offset, length);
+    this.pipe.more(call);
+  }
+
+  /** A call is whole. `reason`: it is dropped at all destinations that have not begun it; null: it is not. */
+  whole(original: Http2Call, reason: RequestDrop | null): void {
+    this.destination.countSeen(original.isOdd, false);
+    const streaming = this.streaming.get(original);
+    if (streaming === undefined && reason === null) {
+      this.commit(original, original.request!);
+    } else if (streaming === undefined || streaming.dropping !== null) {
+      this.destination.countDropped(streaming?.dropping ?? reason!);
+      this.forget(original);
+    } else {
+      this.streaming.delete(original);
+      this.finishCall(streaming, original);
+      this.pipe.more(streaming);
+    }
+  }
+
+  damaged(original: Http2Call | null, reason: DamageReason): void {
+    this.destination.countDamaged(reason);
+    if (original !== null) this.discard(original);
+  }
+
+  /** The client has taken back a call that is not whole. */
+  cancelled(original: Http2Call): void {
+    this.destination.countSeen(false, false);
+    this.destination.countDropped((this.streaming.get(original) ?? original).dropping ?? "cancelled");
+    this.discard(original);
+  }
+
+  /** The client has taken back a call that is whole, at `capturedMs`. */
+  cancelWhole(stream: number, capturedMs: number): void {
+    const call = this.wholeCalls.get(stream);
+    if (call !== undefined) this.pipe.cancel(call, capturedMs);
+  }
+
+  /** A call found no room among those of its connection. */
+  refused(): void {
+    this.destination.countSeen(false, false);
+    this.destination.countDropped("waiting_limit");
+  }
+
+  /** A whole call, which `held` has. */
+  private commit(original: Http2Call, held: Request): void {
+    const { destination } = this;
+    const { requests } = destination;
+    const mayWait = destination.mayWait(this.pipe.waiting);
+    if (!mayWait || !destination.hasRoomFor(Cost.CALL + requests.shareCost(held))) {
+      destination.countDropped(mayWait ? "buffer_limit" : "waiting_limit");
+      return;
+    }
+    const call = this.callLike(original);
+    call.request = requests.share(held);
+    this.finishCall(call, original);
+    this.pipe.commit(call);
+  }
+
+  private callLike(original: Http2Call): Http2Call {
+    const call = new Http2Call(this.pipe as CallOwner, original.stream, original.capturedMs);
+    call.scheme = original.scheme;
+    call.hasAuthority = original.hasAuthority;
+    call.protocol = original.protocol;
+    this.destination.destination.memory.take(Cost.CALL);
+    return call;
+  }
+
+  private finishCall(call: Http2Call, original: Http2Call): void {
+    call.isWhole = true;
+    call.trailer = original.trailer;
+    this.wholeCalls.set(call.stream, call);
+  }
+
+  private discard(original: Http2Call): void {
+    const call = this.streaming.get(original);
+    if (call?.isStreaming === true) this.pipe.abort(call);
+    this.forget(original);
+  }
+
+  private forget(original: Http2Call): void {
+    if (this.streaming.delete(original)) this.release();
+  }
+
+  /** A call is over. */
+  private release(): void {
+    this.destination.destination.memory.giveBack(Cost.CALL);
+  }
+
+  // What becomes of calls (Http2PipeOwner).
+
+  callOver(call: Http2Call): void {
+    if (this.wholeCalls.get(call.stream) === call) this.wholeCalls.delete(call.stream);
+    this.release();
+  }
+
+  idle(): void {
+    this.changed();
+  }
+
+  // What is due.
+
+  /** The batch is over. `isEnded`: nothing more comes of the client. */
+  settle(isEnded: boolean): void {
+    if (isEnded) {
+      this.leave();
+      this.pipe.finish();
+      this.pipe.list?.remove(this.pipe);
+    } else {
+      this.pipe.pump();
+      this.destination.file(this.pipe);
+    }
+  }
+
+  /** The client has been silent for long. */
+  rest(): void {
+    this.pipe.rest();
+  }
+
+  private leave(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.destination.destination.memory.giveBack(Cost.BRANCH);
+  }
+}
