@@ -30,7 +30,7 @@ const UNKNOWN = -1;
 
 /** HTTP Archive 1.2 (http://www.softwareishard.com/blog/har-12-spec/). */
 export const HAR: FileFormat = {
-  before: `{"log":{"version":"1.2","creator":{"name":"vxlan-to-http","version":${JSON.stringify(VERSION)}},"entries":[\n`,
+  before: `{"log":{"version":"1.2","creator":${JSON.stringify({ name: "vxlan-to-http", version: VERSION })},"entries":[\n`,
   between: ",\n",
   behind: "\n]}}\n",
   entry: (request) =>
