@@ -28,9 +28,11 @@ export const NDJSON: FileFormat = {
 /** Nobody has timed it, or measured its length. */
 const UNKNOWN = -1;
 
+const CREATOR = { name: "vxlan-to-http", version: VERSION };
+
 /** HTTP Archive 1.2 (http://www.softwareishard.com/blog/har-12-spec/). */
 export const HAR: FileFormat = {
-  before: `{"log":{"version":"1.2","creator":{"name":"vxlan-to-http","version":${JSON.stringify(VERSION)}},"entries":[\n`,
+  before: `{"log":{"version":"1.2","creator":${JSON.stringify(CREATOR)},"entries":[\n`,
   between: ",\n",
   behind: "\n]}}\n",
   entry: (request) =>

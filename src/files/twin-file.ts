@@ -1,7 +1,7 @@
 /**
- * A file that is whole at every moment, also for whoever reads it after kill -9: the kernel may leave off within a write
- * then. So there are two files with the same content, of which one has the name. What is new is written to the other,
- * which nobody sees, and then that takes the name, at once (rename).
+ * A file that is whole at every moment, also for whoever reads it after kill -9: the kernel may leave off within a
+ * write then. So there are two files with the same content, of which one has the name. What is new is written to the
+ * other, which nobody sees, and then that takes the name, at once (rename).
  *
  *     requests.har        the file            → written to next
  *     requests.har.a      (or .b) the other   → gets the name
@@ -52,7 +52,7 @@ export class TwinFile {
   private isRagged = false;
   private readonly behind: Buffer;
 
-  /** Makes the file anew, in place of one that is there. Throws RefusalError where it cannot, or that is no plain file. */
+  /** Makes the file anew, in place of one that is there. Throws RefusalError where it cannot, or is no plain file. */
   constructor(
     private readonly path: string,
     before: string,

@@ -33,10 +33,11 @@ function savefile(connections: readonly (readonly string[])[]): Uint8Array {
 }
 
 const json = JSON.stringify({ user: "ü", password: PASSWORD });
+const fields = `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(json)}\r\n`;
 const REQUESTS = [
   [
     `GET /a?q=1&password=${PASSWORD} HTTP/1.1\r\nHost: shop.test\r\nAuthorization: Bearer ${PASSWORD}\r\n\r\n`,
-    `POST /b HTTP/1.1\r\nHost: shop.test\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(json)}\r\n\r\n${json}`,
+    `POST /b HTTP/1.1\r\nHost: shop.test\r\n${fields}\r\n${json}`,
   ],
   ["POST /c HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"],
 ];
