@@ -425,9 +425,9 @@ export class Conversation
     this.phase = Phase.FRAMING;
   }
 
-  heldBytes(bytes: Uint8Array, timestampMs: number): void {
+  heldBytes(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     this.timestampMs = timestampMs;
-    this.take(bytes, 0, bytes.length);
+    this.take(bytes, offset, length);
   }
 
   heldGap(length: number): void {

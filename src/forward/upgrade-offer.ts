@@ -15,11 +15,13 @@ const NO_PREFACE = -1;
 export const Verdict = { UNKNOWN: 0, DECLINED: 1, ACCEPTED: 2, HTTP2: 3 } as const;
 
 const RUN_BYTES = Int32Array.BYTES_PER_ELEMENT;
+/** What is given on is copied in pieces of up to this length, but for a run that is longer. */
+const COPY_BYTES_MAX = 64 << 10;
 
 /** Takes what was held, in order. */
 export interface OfferSink {
   /** What came in one piece, as it came: where a piece begins, a request may begin behind a gap. */
-  heldBytes(bytes: Uint8Array, timestampMs: number): void;
+  heldBytes(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void;
   heldGap(length: number): void;
 }
 
@@ -103,19 +105,27 @@ export class UpgradeOffer {
 
   /** Gives on all that was held, which is not held here any more. */
   release(sink: OfferSink): void {
-    const { queue } = this;
-    for (let i = 0; i < this.runCount; i++) {
-      const run = this.runs[i]!;
-      if (run < 0) {
-        sink.heldGap(-run);
-      } else {
-        // A copy, which stays as it is until the batch ends, as all bytes that are handed on.
-        const bytes = queue.beginning(run).slice();
-        queue.drop(run);
-        sink.heldBytes(bytes, this.timestampMs);
-      }
-    }
+    for (let from = 0; from < this.runCount;) from = this.releaseSome(from, sink);
     this.clear();
+  }
+
+  /** Gives on the runs from this one on of which the bytes go into one copy. Returns the first run that follows. */
+  private releaseSome(from: number, sink: OfferSink): number {
+    let to = from;
+    let length = 0;
+    while (to < this.runCount && (to === from || length + this.runs[to]! <= COPY_BYTES_MAX))
+      length += Math.max(this.runs[to++]!, 0);
+    // A copy, which stays as it is until the batch ends, as all bytes that are handed on.
+    const bytes = this.queue.beginning(length).slice();
+    this.queue.drop(length);
+    let offset = 0;
+    for (let i = from; i < to; i++) {
+      const run = this.runs[i]!;
+      if (run < 0) sink.heldGap(-run);
+      else sink.heldBytes(bytes, offset, run, this.timestampMs);
+      offset += Math.max(run, 0);
+    }
+    return to;
   }
 
   private note(run: number): void {

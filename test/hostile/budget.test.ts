@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type KindName, KINDS, type Weight } from "./weigh.ts";
 
 /** Of its cost, what a thing is charged at the least, and at the most. */
-const SHARE_MIN = 0.8;
+const SHARE_MIN = 0.65;
 const SHARE_MAX = 2;
 const TIMEOUT_MS = 60_000;
 
