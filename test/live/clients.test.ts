@@ -196,7 +196,8 @@ describe.skipIf(why !== undefined)("clients over a kernel mirror, in mode http",
         const curl = (...options: string[]) => lab.run("client", "curl", "-sSf", "--http2-prior-knowledge", ...options);
         // A connection each: curl 7.88 cannot use one again that it began with prior knowledge.
         for (const i of [1, 2, 3]) await curl(`${URL_OF_PRODUCTION}/curl/${i}`);
-        await curl("-d", "x".repeat(30_000), `${URL_OF_PRODUCTION}/curl/post`);
+        // It comes whole at once: nginx resets a stream whose body it responds to too early.
+        await curl("-d", "x".repeat(3000), `${URL_OF_PRODUCTION}/curl/post`);
         await lab.run("client", "h2load", "-n800", "-c4", "-m10", "-i", "paths");
         const counters = await endForwarder(lab, forwarder);
         await Promise.all([production.program.end(), endpoint.program.end()]);
