@@ -8,6 +8,8 @@ import type { CallOwner, Http2Call } from "./http2-call.ts";
 import { CallEnd, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
 import { RESENDS_MAX } from "./lost-requests.ts";
 import type { PipeHost } from "./pipe-host.ts";
+import { PipeLoad } from "./pipe-load.ts";
+import { countStatus } from "./request-outcome.ts";
 import type { UpstreamEnd } from "./upstream.ts";
 import { Waiter } from "./waiter.ts";
 
@@ -36,11 +38,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   private ending = false;
   /** Connections in a row that ended before the destination's SETTINGS came. */
   private failures = 0;
-  // What it has counted in the load.
-  private isBusy = false;
-  private countedWaiting = 0;
-  private filedMs = 0;
-  private isAwaiting = false;
+  private readonly load: PipeLoad;
 
   constructor(
     private readonly mode: PipeHost,
@@ -51,6 +49,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     private readonly comparison: ResponseComparison | null,
   ) {
     super();
+    this.load = new PipeLoad(mode, this);
   }
 
   /** Calls that wait for their turn. */
@@ -359,14 +358,10 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   private countAnswered({ status, grpcStatus }: Http2Call): void {
-    const { requests, responses, grpc } = this.mode.destination.counters;
-    requests.answered++;
-    const hundreds = Math.floor(status / 100);
-    if (hundreds === 2) responses["2xx"]++;
-    else if (hundreds === 3) responses["3xx"]++;
-    else if (hundreds === 4) responses["4xx"]++;
-    else responses["5xx"]++;
-    if (grpcStatus >= 0) countGrpcStatus(grpc, grpcStatus);
+    const { counters } = this.mode.destination;
+    counters.requests.answered++;
+    countStatus(counters, status);
+    if (grpcStatus >= 0) countGrpcStatus(counters.grpc, grpcStatus);
   }
 
   private countUnanswered(call: Http2Call): void {
@@ -375,34 +370,16 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     else responses.cancelled++;
   }
 
-  private noteWaiting(waiting: number): void {
-    const { load, destination } = this.mode;
-    load.waitingRequests += waiting - this.countedWaiting;
-    if (this.countedWaiting === 0 || waiting < this.countedWaiting) this.progressMs = destination.tickedMs;
-    this.countedWaiting = waiting;
-  }
-
-  /** Puts it where it is found when others need room. */
-  private file(): void {
-    const { waiters, isTight } = this.mode;
-    if (this.countedWaiting === 0 && this.unfinished.size === 0) this.list?.remove(this);
-    else if (isTight && (this.list === null || this.progressMs !== this.filedMs)) waiters.append(this);
-    this.filedMs = this.progressMs;
-  }
-
   /** Keeps the load's counts true, and lets go of connections that have done. */
   private note(): void {
-    const { load } = this.mode;
     for (const connection of this.leaving) if (connection.inFlight === 0) this.retire(connection);
     const { waiting } = this;
-    if (waiting !== this.countedWaiting) this.noteWaiting(waiting);
-    this.file();
-    const isAwaiting = this.inFlight.size > 0;
-    if (isAwaiting !== this.isAwaiting) load.awaitingPipes += isAwaiting ? 1 : -1;
-    this.isAwaiting = isAwaiting;
-    const wasBusy = this.isBusy;
-    this.isBusy = !this.isIdle;
-    if (wasBusy !== this.isBusy) load.busyPipes += this.isBusy ? 1 : -1;
-    if (wasBusy && !this.isBusy) this.owner.idle();
+    const isOver = this.load.note(
+      !this.isIdle,
+      waiting,
+      this.inFlight.size > 0,
+      waiting > 0 || this.unfinished.size > 0,
+    );
+    if (isOver) this.owner.idle();
   }
 }

@@ -12,6 +12,8 @@ export class PipeLoad {
   private isBusy = false;
   private waiting = 0;
   private isAwaiting = false;
+  /** The pipe's progress when it was put among those that wait. */
+  private filedMs = 0;
 
   constructor(
     private readonly mode: PipeHost,
@@ -20,14 +22,16 @@ export class PipeLoad {
 
   /**
    * Keeps the counts true. `isBusy`: the pipe has requests, of which so many wait; `isAwaiting`: it waits for a
-   * response. Returns whether the last one has come to its end.
+   * response; `holds`: it has something that could give way to others. Returns whether the last one has come to its
+   * end.
    */
-  note(isBusy: boolean, waiting: number, isAwaiting: boolean): boolean {
+  note(isBusy: boolean, waiting: number, isAwaiting: boolean, holds = waiting > 0): boolean {
     const { load } = this.mode;
     const wasBusy = this.isBusy;
     if (isBusy !== wasBusy) load.busyPipes += isBusy ? 1 : -1;
     this.isBusy = isBusy;
     if (waiting !== this.waiting) this.noteWaiting(waiting);
+    this.file(holds);
     if (isAwaiting !== this.isAwaiting) load.awaitingPipes += isAwaiting ? 1 : -1;
     this.isAwaiting = isAwaiting;
     return wasBusy && !isBusy;
@@ -35,13 +39,20 @@ export class PipeLoad {
 
   private noteWaiting(waiting: number): void {
     const { pipe } = this;
-    const { load, waiters, destination, isTight } = this.mode;
+    const { load, destination } = this.mode;
     load.waitingRequests += waiting - this.waiting;
     // Requests that come are no progress of those before them.
     if (this.waiting === 0 || waiting < this.waiting) pipe.progressMs = destination.tickedMs;
-    if (waiting === 0) pipe.list?.remove(pipe);
-    else if (isTight && (pipe.list === null || waiting < this.waiting)) waiters.append(pipe);
     this.waiting = waiting;
     if (waiting > load.longestWaiting) load.noteLongest(pipe);
+  }
+
+  /** Puts the pipe where it is found when others need room. */
+  private file(holds: boolean): void {
+    const { pipe } = this;
+    if (!holds) pipe.list?.remove(pipe);
+    else if (this.mode.isTight && (pipe.list === null || pipe.progressMs !== this.filedMs))
+      this.mode.waiters.append(pipe);
+    this.filedMs = pipe.progressMs;
   }
 }
