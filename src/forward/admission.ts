@@ -3,12 +3,10 @@ import type { StreamOrigin } from "../flow/stream.ts";
 import { addressGroups } from "../http/client-address.ts";
 import { HeadView } from "../http/head-view.ts";
 import type { ProxyClient } from "../http/proxy-protocol.ts";
-import type { RequestHead } from "../http/request-sink.ts";
 import { Client } from "../policy/client.ts";
 import { type DryRun, exampleOf } from "../policy/dry-run.ts";
 import { type Decision, type Policy, RATE_LIMIT } from "../policy/policy.ts";
 import type { RequestDrop } from "./counters.ts";
-import type { Request } from "./request.ts";
 import type { PipeHost } from "./pipe-host.ts";
 
 export interface AdmissionHost extends PipeHost {
@@ -43,16 +41,6 @@ export function judge(host: AdmissionHost, policy: Policy, client: Client, head:
   const example = host.dryRun === null ? "" : exampleOf(view);
   const { target } = view;
   return { decision, example, target, edited: decision.drop === null ? policy.edit(view, client) : null };
-}
-
-/** Notes what a request's head says of how it is sent. */
-export function describe(request: Request, head: RequestHead): void {
-  request.method = head.method;
-  request.minorVersion = head.minorVersion;
-  request.isIdempotent = head.isIdempotent;
-  request.isLast = head.isLast;
-  request.wantsUpgrade = head.wantsUpgrade;
-  request.isIsolated = head.isIsolated;
 }
 
 /** Whether --max-rate has room for a request that is about to be forwarded; then it is counted. */

@@ -5,12 +5,12 @@
 import type { DamageReason, RequestHead } from "../http/request-sink.ts";
 import type { Client } from "../policy/client.ts";
 import type { Policy } from "../policy/policy.ts";
-import { type AdmissionHost, countDropped, describe, judge, type Judgement, mayPass, ratedDrop } from "./admission.ts";
+import { type AdmissionHost, countDropped, judge, type Judgement, mayPass, ratedDrop } from "./admission.ts";
 import type { Branches } from "./branches.ts";
 import type { RequestDrop } from "./counters.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RequestPipe } from "./request-pipe.ts";
-import type { Request } from "./request.ts";
+import { describe, type Request } from "./request.ts";
 
 /** What the requests of all conversations share. */
 export interface RequestHost extends AdmissionHost {

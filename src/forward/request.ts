@@ -91,7 +91,8 @@ export class RequestPool {
    */
   share(original: Request): Request {
     const request = this.take(original.timestampMs);
-    copyHead(original, request);
+    describe(request, original);
+    request.headLength = original.headLength;
     if (original.long !== null) {
       original.long.copyTo((bytes, offset, length) => this.hold(request, bytes, offset, length));
       return request;
@@ -114,7 +115,8 @@ export class RequestPool {
   /** A request of this pool's destination that begins as another does, with bytes of its own. */
   copy(original: Request): Request {
     const request = this.take(original.timestampMs);
-    copyHead(original, request);
+    describe(request, original);
+    request.headLength = original.headLength;
     if (original.long === null) this.hold(request, original.bytes, 0, original.length);
     else original.long.copyTo((bytes, offset, length) => this.hold(request, bytes, offset, length));
     return request;
@@ -235,12 +237,15 @@ export class RequestPool {
   }
 }
 
-function copyHead(from: Request, to: Request): void {
-  to.method = from.method;
-  to.minorVersion = from.minorVersion;
-  to.isIdempotent = from.isIdempotent;
-  to.isLast = from.isLast;
-  to.wantsUpgrade = from.wantsUpgrade;
-  to.isIsolated = from.isIsolated;
-  to.headLength = from.headLength;
+/** What a head says of how its request is sent. */
+type Description = Pick<Request, "method" | "minorVersion" | "isIdempotent" | "isLast" | "wantsUpgrade" | "isIsolated">;
+
+/** Notes of a request what its head, or that of the same request, says. */
+export function describe(request: Request, head: Readonly<Description>): void {
+  request.method = head.method;
+  request.minorVersion = head.minorVersion;
+  request.isIdempotent = head.isIdempotent;
+  request.isLast = head.isLast;
+  request.wantsUpgrade = head.wantsUpgrade;
+  request.isIsolated = head.isIsolated;
 }

@@ -8,7 +8,6 @@ export const HTAB = 0x09;
 export const LF = 0x0a;
 export const CR = 0x0d;
 export const SP = 0x20;
-export const DQUOTE = 0x22;
 export const COMMA = 0x2c;
 export const ASTERISK = 0x2a;
 export const SLASH = 0x2f;
