@@ -36,7 +36,7 @@ import {
   upstreamCounters,
 } from "../forward/counters.ts";
 
-/** What is counted of a destination beside the endpoint. */
+/** What is counted of any destination. */
 class DestinationCounters implements ForwardCounters {
   readonly requests = requestCounters();
   readonly responses = responseCounters();
@@ -47,11 +47,15 @@ class DestinationCounters implements ForwardCounters {
   readonly upstream = upstreamCounters();
   readonly delay = delayCounters();
   readonly response_time = responseTimeCounters();
-
-  constructor(readonly address: string) {}
 }
 
-export class Counters implements DecodeCounters, FlowTableCounters, ForwardCounters {
+class FurtherCounters extends DestinationCounters {
+  constructor(readonly address: string) {
+    super();
+  }
+}
+
+export class Counters extends DestinationCounters implements DecodeCounters, FlowTableCounters {
   readonly frames = frameCounters();
   /**
    * Mirror frames that the kernel's filter has refused, and so not in `frames`: of another VNI or port, from
@@ -66,27 +70,19 @@ export class Counters implements DecodeCounters, FlowTableCounters, ForwardCount
   readonly fragments = fragmentCounters();
   readonly flows = flowCounters();
   readonly reassembly = reassemblyCounters();
-  readonly requests = requestCounters();
-  readonly responses = responseCounters();
-  readonly grpc = grpcCounters();
-  readonly http2 = http2Counters();
-  readonly foreign = foreignCounters();
-  readonly streams = streamCounters();
-  readonly upstream = upstreamCounters();
-  readonly delay = delayCounters();
   /** With --record. */
   readonly record = recordCounters();
   /** Of file: destinations. */
   readonly file = fileCounters();
   /** With --speed. */
   readonly schedule = scheduleCounters();
-  readonly response_time = responseTimeCounters();
   /** Of further destinations, in the order in which they were given; all above are the endpoint's. */
-  readonly destinations: readonly DestinationCounters[];
+  readonly destinations: readonly FurtherCounters[];
 
   /** `further`: the addresses of further destinations. */
   constructor(further: readonly string[] = []) {
-    this.destinations = further.map((address) => new DestinationCounters(address));
+    super();
+    this.destinations = further.map((address) => new FurtherCounters(address));
   }
 
   /** Makes these counters the sum of the others. */
