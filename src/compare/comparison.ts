@@ -10,7 +10,7 @@ import { compareResponses } from "./compare.ts";
 import { TOO_LARGE } from "./content.ts";
 import { type Difference, keyOf } from "./difference.ts";
 import type { ComparedExchange } from "./exchange.ts";
-import { countTime } from "./histogram.ts";
+import { countLatency } from "./latency.ts";
 import type { Ignored } from "./ignore.ts";
 import { type Account, ComparedMemory } from "./memory.ts";
 import { PairedStream, type PairingHost } from "./pairing.ts";
@@ -161,12 +161,12 @@ export class Comparison implements ResponseComparison, PairingHost {
 
   private countTimes(route: Route, { requestMs }: ComparedExchange, production: Kept, endpoint: Kept): void {
     const { latency } = this.tally;
-    countTime(latency.production_first_byte, production.firstMs - requestMs);
-    countTime(latency.production, production.lastMs - requestMs);
-    countTime(route.latency.production, production.lastMs - requestMs);
-    countTime(latency.endpoint_first_byte, endpoint.firstMs - endpoint.writtenMs);
-    countTime(latency.endpoint, endpoint.lastMs - endpoint.writtenMs);
-    countTime(route.latency.endpoint, endpoint.lastMs - endpoint.writtenMs);
+    countLatency(latency.production_first_byte, production.firstMs - requestMs);
+    countLatency(latency.production, production.lastMs - requestMs);
+    countLatency(route.latency.production, production.lastMs - requestMs);
+    countLatency(latency.endpoint_first_byte, endpoint.firstMs - endpoint.writtenMs);
+    countLatency(latency.endpoint, endpoint.lastMs - endpoint.writtenMs);
+    countLatency(route.latency.endpoint, endpoint.lastMs - endpoint.writtenMs);
   }
 
   private count(

@@ -20,9 +20,9 @@ const TIME_MS_MIN = 2 ** -7;
 const TIME_MS_MAX = 2 ** 27;
 
 /** Counts by bucket: plain data, for it goes from thread to thread. */
-export type Histogram = Map<number, number>;
+export type LatencyHistogram = Map<number, number>;
 
-export function countTime(histogram: Histogram, timeMs: number): void {
+export function countLatency(histogram: LatencyHistogram, timeMs: number): void {
   number[0] = Math.min(Math.max(timeMs, TIME_MS_MIN), TIME_MS_MAX);
   const bucket = (words[HIGH_WORD]! >>> (MANTISSA_BITS - BUCKET_BITS)) - EXPONENT_BIAS * BUCKETS_PER_OCTAVE;
   histogram.set(bucket, (histogram.get(bucket) ?? 0) + 1);
@@ -34,7 +34,7 @@ function timeOf(bucket: number): number {
   return 2 ** exponent * (1 + (bucket - exponent * BUCKETS_PER_OCTAVE + 0.5) / BUCKETS_PER_OCTAVE);
 }
 
-export function addHistogram(sum: Histogram, part: Histogram): void {
+export function addLatencies(sum: LatencyHistogram, part: LatencyHistogram): void {
   for (const [bucket, count] of part) sum.set(bucket, (sum.get(bucket) ?? 0) + count);
 }
 
@@ -45,7 +45,7 @@ export interface Quantiles {
   readonly p99_ms: number | null;
 }
 
-export function quantilesOf(histogram: Histogram): Quantiles {
+export function quantilesOf(histogram: LatencyHistogram): Quantiles {
   const quantile = quantileIn(histogram);
   return { p50_ms: quantile(0.5), p90_ms: quantile(0.9), p99_ms: quantile(0.99) };
 }
@@ -54,13 +54,13 @@ export function quantilesOf(histogram: Histogram): Quantiles {
 const CURVE_STEPS = 20;
 
 /** Times that 5, 10, … 100 percent do not exceed, in milliseconds; empty: there are none. */
-export function curveOf(histogram: Histogram): number[] {
+export function curveOf(histogram: LatencyHistogram): number[] {
   const quantile = quantileIn(histogram);
   const times = Array.from({ length: CURVE_STEPS }, (_, i) => quantile((i + 1) / CURVE_STEPS));
   return times.filter((timeMs) => timeMs !== null);
 }
 
-function quantileIn(histogram: Histogram): (share: number) => number | null {
+function quantileIn(histogram: LatencyHistogram): (share: number) => number | null {
   const buckets = [...histogram].sort(([a], [b]) => a - b);
   const total = buckets.reduce((sum, [, count]) => sum + count, 0);
   return (share) => {
@@ -75,7 +75,7 @@ function rounded(timeMs: number): number {
 }
 
 /** The counts within each of `boundsMs`, cumulated, as metrics have them; and of all. */
-export function cumulated(histogram: Histogram, boundsMs: readonly number[]): number[] {
+export function cumulated(histogram: LatencyHistogram, boundsMs: readonly number[]): number[] {
   const counts = new Array<number>(boundsMs.length + 1).fill(0);
   for (const [bucket, count] of histogram) {
     const time = timeOf(bucket);
@@ -86,7 +86,7 @@ export function cumulated(histogram: Histogram, boundsMs: readonly number[]): nu
 }
 
 /** All of them together, as if each were in the middle of its bucket: within 0.2 %. */
-export function sumOfTimes(histogram: Histogram): number {
+export function sumOfTimes(histogram: LatencyHistogram): number {
   let sumMs = 0;
   for (const [bucket, count] of histogram) sumMs += timeOf(bucket) * count;
   return sumMs;

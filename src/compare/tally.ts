@@ -4,14 +4,14 @@
  */
 import type { DifferenceKind } from "./difference.ts";
 import {
-  addHistogram,
+  addLatencies,
   cumulated,
   curveOf,
-  type Histogram,
+  type LatencyHistogram,
   type Quantiles,
   quantilesOf,
   sumOfTimes,
-} from "./histogram.ts";
+} from "./latency.ts";
 import { type Drawn, isKept, keep } from "./reservoir.ts";
 
 export type { Quantiles };
@@ -76,7 +76,7 @@ export interface Route {
   /** Differences in places that are not told apart any more. */
   other_differences: number;
   /** To the last byte of the response. */
-  readonly latency: { readonly production: Histogram; readonly endpoint: Histogram };
+  readonly latency: { readonly production: LatencyHistogram; readonly endpoint: LatencyHistogram };
 }
 
 export interface Tally {
@@ -97,10 +97,10 @@ export interface Tally {
 
 /** From the request's last segment, or the write of its last byte. */
 interface Latency {
-  readonly production: Histogram;
-  readonly endpoint: Histogram;
-  readonly production_first_byte: Histogram;
-  readonly endpoint_first_byte: Histogram;
+  readonly production: LatencyHistogram;
+  readonly endpoint: LatencyHistogram;
+  readonly production_first_byte: LatencyHistogram;
+  readonly endpoint_first_byte: LatencyHistogram;
 }
 
 export function newTally(): Tally {
@@ -163,7 +163,7 @@ export function sumOf(parts: readonly Tally[]): Tally {
     sum.differences_left_out += part.differences_left_out;
     for (const reason of NOT_COMPARABLE_REASONS) sum.not_comparable[reason] += part.not_comparable[reason];
     for (const name of Object.keys(sum.latency) as (keyof Latency)[])
-      addHistogram(sum.latency[name], part.latency[name]);
+      addLatencies(sum.latency[name], part.latency[name]);
     for (const route of part.routes.values()) addRoute(routeIn(sum, route.method, route.path), route);
   }
   return sum;
@@ -173,8 +173,8 @@ function addRoute(sum: Route, part: Route): void {
   sum.compared += part.compared;
   sum.different += part.different;
   sum.other_differences += part.other_differences;
-  addHistogram(sum.latency.production, part.latency.production);
-  addHistogram(sum.latency.endpoint, part.latency.endpoint);
+  addLatencies(sum.latency.production, part.latency.production);
+  addLatencies(sum.latency.endpoint, part.latency.endpoint);
   for (const [key, { kind, where, count, control_count, examples }] of part.places) {
     const place = placeIn(sum, key, kind, () => where);
     if (place === null) {
@@ -241,7 +241,13 @@ export function summaryOf(tally: Tally) {
 
 export type ComparisonSummary = ReturnType<typeof summaryOf>;
 
-function latenciesOf({ production, endpoint }: { production: Histogram; endpoint: Histogram }): Latencies {
+function latenciesOf({
+  production,
+  endpoint,
+}: {
+  production: LatencyHistogram;
+  endpoint: LatencyHistogram;
+}): Latencies {
   return { production: quantilesOf(production), endpoint: quantilesOf(endpoint) };
 }
 
@@ -294,7 +300,7 @@ export function worstOf(tally: Tally) {
 
 export type WorstRoutes = ReturnType<typeof worstOf>;
 
-function curvesOf({ production, endpoint }: { production: Histogram; endpoint: Histogram }) {
+function curvesOf({ production, endpoint }: { production: LatencyHistogram; endpoint: LatencyHistogram }) {
   return { production: curveOf(production), endpoint: curveOf(endpoint) };
 }
 
@@ -305,7 +311,7 @@ export function countsOf({ routes: _routes, latency: { production, endpoint }, .
 
 export type ComparisonCounts = ReturnType<typeof countsOf>;
 
-function timesOf(histogram: Histogram) {
+function timesOf(histogram: LatencyHistogram) {
   const within = cumulated(histogram, LATENCY_BUCKETS_MS);
   const buckets = within.map((count, i) => [`le_${LATENCY_BUCKETS_MS[i] ?? "inf"}_ms`, count - (within[i - 1] ?? 0)]);
   return {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Admin } from "../../src/admin/admin.ts";
 import { comparisonHtml } from "../../src/admin/comparison-html.ts";
-import { countTime } from "../../src/compare/histogram.ts";
+import { countLatency } from "../../src/compare/latency.ts";
 import { newTally, placeIn, routeIn, type Tally, worstOf, WORST_ROUTES_MAX } from "../../src/compare/tally.ts";
 import { ComparisonReport } from "../../src/observe/comparison-report.ts";
 import { Log } from "../../src/observe/log.ts";
@@ -23,8 +23,8 @@ function addRoute(tally: Tally, path: string, different: number, production = "1
   tally.different += different;
   tally.same += 10 - different;
   for (const latency of [tally.latency, route.latency]) {
-    countTime(latency.production, 2);
-    countTime(latency.endpoint, 50);
+    countLatency(latency.production, 2);
+    countLatency(latency.endpoint, 50);
   }
   if (different === 0) return;
   const place = placeIn(route, "value a", "value", () => `a ${HOSTILE}`)!;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { metrics, metricsText, PREFIX } from "../../src/admin/metrics.ts";
 import { HELP } from "../../src/admin/metric-help.ts";
-import { countTime as countComparedTime } from "../../src/compare/histogram.ts";
+import { countLatency } from "../../src/compare/latency.ts";
 import { countsOf, newTally } from "../../src/compare/tally.ts";
 import { countTime, DELAY_BUCKETS_MS } from "../../src/forward/counters.ts";
 import type { Counters } from "../../src/observe/counters.ts";
@@ -96,8 +96,8 @@ test("what --compare has found, in all: by verdict and reason, and times to the 
   names.forEach((name, i) => (tally[name] = 20 + i));
   tally.not_comparable.request_damaged = 31;
   tally.not_comparable.pass_through = 32;
-  for (const ms of [1.5, 2, 40, 60_000]) countComparedTime(tally.latency.production, ms);
-  countComparedTime(tally.latency.endpoint, 300);
+  for (const ms of [1.5, 2, 40, 60_000]) countLatency(tally.latency.production, ms);
+  countLatency(tally.latency.endpoint, 300);
   const told = metricsText(viewOf(lookOf(1), { compared: countsOf(tally) }));
   const values: [string, number][] = [
     ...names.map((name, i) => [`${name}_total`, 20 + i] as [string, number]),

@@ -1,6 +1,12 @@
 /** Routes, histograms and reservoirs. */
 import { expect, test } from "bun:test";
-import { addHistogram, countTime, cumulated, type Histogram, quantilesOf } from "../../src/compare/histogram.ts";
+import {
+  addLatencies,
+  countLatency,
+  cumulated,
+  type LatencyHistogram,
+  quantilesOf,
+} from "../../src/compare/latency.ts";
 import { type Drawn, EXAMPLES_MAX, isKept, keep } from "../../src/compare/reservoir.ts";
 import { pathOfTarget, ROUTE_PATH_LEN_MAX, routeOf } from "../../src/compare/routes.ts";
 import { Random } from "../support/random.ts";
@@ -33,8 +39,8 @@ test("a route is bounded", () => expect(routeOf(`/${"a/".repeat(1000)}`)).toHave
 
 test("quantiles are as near as a millisecond in half a second", () => {
   for (const timeMs of [0.05, 1, 7.3, 50, 133.37, 499.5]) {
-    const histogram: Histogram = new Map();
-    for (let i = 0; i < 100; i++) countTime(histogram, timeMs);
+    const histogram: LatencyHistogram = new Map();
+    for (let i = 0; i < 100; i++) countLatency(histogram, timeMs);
     const { p50_ms, p99_ms } = quantilesOf(histogram);
     expect(Math.abs(p50_ms! - timeMs)).toBeLessThanOrEqual(Math.max(timeMs / 500, 0.01));
     expect(p99_ms).toBe(p50_ms);
@@ -42,22 +48,22 @@ test("quantiles are as near as a millisecond in half a second", () => {
 });
 
 test("quantiles of many, of none, and of several threads", () => {
-  const [all, odd, even]: Histogram[] = [new Map(), new Map(), new Map()];
+  const [all, odd, even]: LatencyHistogram[] = [new Map(), new Map(), new Map()];
   for (let i = 1; i <= 1000; i++) {
-    countTime(all!, i);
-    countTime(i % 2 === 0 ? even! : odd!, i);
+    countLatency(all!, i);
+    countLatency(i % 2 === 0 ? even! : odd!, i);
   }
   const { p50_ms, p90_ms, p99_ms } = quantilesOf(all!);
   expect([Math.round(p50_ms! / 10), Math.round(p90_ms! / 10), Math.round(p99_ms! / 10)]).toEqual([50, 90, 99]);
-  addHistogram(odd!, even!);
+  addLatencies(odd!, even!);
   expect(odd).toEqual(all!);
   expect(quantilesOf(new Map())).toEqual({ p50_ms: null, p90_ms: null, p99_ms: null });
   expect(cumulated(all!, [100.5, 10_000])).toEqual([100, 1000, 1000]);
 });
 
 test("times that no clock tells count as the shortest or the longest", () => {
-  const histogram: Histogram = new Map();
-  for (const timeMs of [-1, 0, Number.MIN_VALUE, 1e300, Infinity]) countTime(histogram, timeMs);
+  const histogram: LatencyHistogram = new Map();
+  for (const timeMs of [-1, 0, Number.MIN_VALUE, 1e300, Infinity]) countLatency(histogram, timeMs);
   expect([...histogram.values()]).toEqual([3, 2]);
 });
 
