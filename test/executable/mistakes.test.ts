@@ -245,7 +245,7 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
       `ip link add pair0 up type veth peer name pair1 && ip link set pair1 up && exec "$@"`,
       "sh",
     ];
-    const running = start(["pair0", ...ours], { through: withPair });
+    using running = start(["pair0", ...ours], { through: withPair });
     await running.says("Capturing on pair0");
     expect(
       Bun.spawnSync(["nsenter", "--net", "--target", String(running.pid), "ip", "link", "del", "pair0"]).success,
@@ -267,7 +267,7 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
       `mount -t sysfs none /sys && ip link add pair0 up type veth peer name pair1 && ip link set pair1 up && exec "$@"`,
       "sh",
     ];
-    const running = start(["pair0", ...ours], { through: withPair });
+    using running = start(["pair0", ...ours], { through: withPair });
     await running.says("Capturing on pair0");
     const set = (state: string) =>
       expect(

@@ -74,7 +74,7 @@ export interface Outcome {
   stderr: string;
 }
 
-export class Running {
+export class Running implements Disposable {
   private readonly process: Subprocess<"pipe" | Uint8Array | "ignore", "pipe", "pipe">;
   private stderr = "";
   private waiting: { words: string; resolve: () => void }[] = [];
@@ -139,6 +139,11 @@ export class Running {
 
   signal(name: NodeJS.Signals): void {
     this.process.kill(name);
+  }
+
+  /** Ends it, if a test that failed has not: nothing else would end what captures. */
+  [Symbol.dispose](): void {
+    this.process.kill("SIGKILL");
   }
 }
 

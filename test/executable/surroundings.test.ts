@@ -177,7 +177,7 @@ describe.if(canIsolate("priority"))("priority on an interface", () => {
   ];
   test.each(cases)("with %j it is %j, for the process and for its session", async (capabilities, want, said) => {
     using directory = new TemporaryDirectory();
-    const running = startWith(capabilities, directory);
+    using running = startWith(capabilities, directory);
     await running.says("Capturing on lo");
     // The kernel lets the session's value be changed only every so often, by anyone.
     for (let tries = 0; tries < 50 && niceOf(running.pid).session !== want.session; tries++) await Bun.sleep(20);

@@ -72,7 +72,7 @@ export const NODE_HTTP2 = interpreted("Node's http2", "node", "node-http2.mjs");
 export const GO_HTTP2: RealServer = {
   name: "Go's net/http, HTTP/2",
   missing: () => (Bun.which("go") === null ? "go is not installed" : undefined),
-  command: (port, log) => ({ argv: [compiled("go-http2.go", "go-http2"), String(port), log] }),
+  command: (port, log) => ({ argv: [compiled("go.go", "go"), String(port), log, "http2"] }),
 };
 
 /** Compiles a Go program of endpoints/ if that was not done yet. Returns the executable. */

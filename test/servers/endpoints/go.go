@@ -1,4 +1,4 @@
-// The server of node.mjs on Go's net/http.
+// The server of node.mjs on Go's net/http: go PORT LOG [http2], the last for HTTP/2 in clear text alone.
 package main
 
 import (
@@ -40,9 +40,14 @@ func main() {
 		panic(err)
 	}
 	fmt.Println("ready")
+	server := http.Server{Handler: http.HandlerFunc(handler)}
+	if len(os.Args) > 3 && os.Args[3] == "http2" {
+		server.Protocols = new(http.Protocols)
+		server.Protocols.SetUnencryptedHTTP2(true)
+	}
 	if cert := os.Getenv("TLS_CERT"); cert != "" {
-		http.ServeTLS(listener, http.HandlerFunc(handler), cert, os.Getenv("TLS_KEY"))
+		server.ServeTLS(listener, cert, os.Getenv("TLS_KEY"))
 	} else {
-		http.Serve(listener, http.HandlerFunc(handler))
+		server.Serve(listener)
 	}
 }
