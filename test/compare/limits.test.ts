@@ -1,0 +1,123 @@
+/** What comparing holds and remembers has limits, and what meets one is counted. */
+import { expect, test } from "bun:test";
+import { gzipSync } from "node:zlib";
+import { AWAITED_MAX, Comparison, LINES_PER_MINUTE_MAX, PRODUCTION_TIMEOUT_MS } from "../../src/compare/comparison.ts";
+import { CODINGS_MAX, decodeContent } from "../../src/compare/content.ts";
+import { ComparedExchange, EXCHANGE_COST_BYTES } from "../../src/compare/exchange.ts";
+import { Ignored } from "../../src/compare/ignore.ts";
+import { COMPARE_SHARE } from "../../src/compare/memory.ts";
+import type { Kept } from "../../src/compare/recorder.ts";
+import { newTally, OTHER_ROUTE, PLACES_MAX, routeIn, ROUTES_MAX } from "../../src/compare/tally.ts";
+import { HeldMemory } from "../../src/forward/held-memory.ts";
+import { ArrayPool } from "../../src/memory/array-pool.ts";
+import { Budget } from "../../src/memory/budget.ts";
+import { Redactor } from "../../src/redact/redactor.ts";
+
+const PLENTY_BYTES = 2 ** 30;
+const MINUTE_MS = 60_000;
+
+/** A comparison by itself, and the numbers of the exchanges that it has given up, in order. */
+function comparing(budgetBytes = PLENTY_BYTES) {
+  const clock = { nowMs: 0 };
+  const expired: ComparedExchange[] = [];
+  const options = { maxCompareBytes: 1 << 20, share: 1, hasControl: false, wantsLines: true };
+  const memory = new HeldMemory(new Budget(budgetBytes), new ArrayPool());
+  const comparison = new Comparison(options, new Ignored([]), new Redactor([]), memory, clock, () => 0.5);
+  const stream = { clientAddress: "192.0.2.1", expire: (exchange: ComparedExchange) => void expired.push(exchange) };
+  const exchange = (target = "/") => {
+    const made = new ComparedExchange(comparison, stream, "GET", 1, 0, null, false, false, clock.nowMs);
+    made.target = target;
+    return made;
+  };
+  const awaiting = (count: number) =>
+    Array.from({ length: count }, () => {
+      const made = exchange();
+      comparison.await(made);
+      return made;
+    });
+  return { clock, comparison, expired, exchange, awaiting };
+}
+
+function kept(field: string): Kept {
+  const response = {
+    code: 200,
+    head: `HTTP/1.1 200 OK\r\n${field}\r\n\r\n`,
+    body: new Uint8Array(0),
+    bodyLength: 0,
+    digest: null,
+  };
+  return { response, heldBytes: 0, firstMs: 0, lastMs: 0, writtenMs: 0 };
+}
+
+test("of requests that wait for production's response, the oldest is given up when there are too many", () => {
+  const { awaiting, expired } = comparing();
+  const [oldest] = awaiting(AWAITED_MAX);
+  expect(expired).toEqual([]);
+  awaiting(1);
+  expect(expired).toEqual([oldest!]);
+});
+
+test("the same where they hold more than comparing may of the budget", () => {
+  const fitting = 10;
+  const { awaiting, expired } = comparing((fitting * EXCHANGE_COST_BYTES) / COMPARE_SHARE);
+  const [oldest] = awaiting(fitting);
+  expect(expired).toEqual([]);
+  awaiting(1);
+  expect(expired).toEqual([oldest!]);
+});
+
+test("production's response is waited for as long as that, in the capture's time", () => {
+  const { clock, comparison, awaiting, expired } = comparing();
+  const [only] = awaiting(1);
+  clock.nowMs = PRODUCTION_TIMEOUT_MS - 1;
+  comparison.advance(0);
+  expect(expired).toEqual([]);
+  clock.nowMs++;
+  comparison.advance(0);
+  expect(expired).toEqual([only!]);
+});
+
+test("routes that are too many are one, and those that are known stay themselves", () => {
+  const tally = newTally();
+  const first = routeIn(tally, "GET", "/0");
+  for (let i = 1; i < ROUTES_MAX; i++) expect(routeIn(tally, "GET", `/${i}`).path).toBe(`/${i}`);
+  const [other, another] = [routeIn(tally, "GET", "/one-more"), routeIn(tally, "PUT", "/and-another")];
+  expect(other).toBe(another);
+  expect(other.path).toBe(OTHER_ROUTE);
+  expect(routeIn(tally, "GET", "/0")).toBe(first);
+  expect(tally.routes.size).toBe(ROUTES_MAX + 1);
+});
+
+test("places of a route that are too many are counted together", () => {
+  const { comparison, exchange } = comparing();
+  const further = 3;
+  for (let i = 0; i < PLACES_MAX + further; i++)
+    expect(comparison.compare(exchange(), kept(`X-${i}: a`), kept(`X-${i}: b`), null)).toBe(true);
+  const [route] = comparison.tally.routes.values();
+  expect([route!.places.size, route!.other_differences]).toEqual([PLACES_MAX, further]);
+  expect(route!.different).toBe(PLACES_MAX + further);
+});
+
+test("lines of differences are so many a minute, and those left out are counted", () => {
+  const { comparison, exchange } = comparing();
+  const left = 2;
+  const differ = () => comparison.compare(exchange(), kept("X: a"), kept("X: b"), null);
+  comparison.advance(0);
+  for (let i = 0; i < LINES_PER_MINUTE_MAX + left; i++) differ();
+  expect(comparison.takeLines()).toHaveLength(LINES_PER_MINUTE_MAX);
+  expect(comparison.tally.differences_left_out).toBe(left);
+  comparison.advance(MINUTE_MS);
+  differ();
+  expect(comparison.takeLines()).toHaveLength(1);
+  expect(comparison.tally.differences_left_out).toBe(left);
+});
+
+test("content codings on top of each other are undone up to so many", () => {
+  const coded = (times: number) => {
+    let bytes: Uint8Array = new TextEncoder().encode("text");
+    for (let i = 0; i < times; i++) bytes = gzipSync(bytes);
+    return decodeContent(bytes, new Array<string>(times).fill("gzip"));
+  };
+  expect(coded(CODINGS_MAX)).toEqual(Buffer.from("text"));
+  expect(coded(CODINGS_MAX + 1)).toBeNull();
+});
