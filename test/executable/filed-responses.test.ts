@@ -154,6 +154,11 @@ const savefile = pcap(
 /** Why responses are not compared, by the counters. */
 const NOT_SEEN = { production_response_missing: 1, production_response_damaged: 1 };
 
+/** Those that count something. */
+function counted(reasons: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(Object.entries(reasons).filter(([, count]) => count !== 0));
+}
+
 async function files(forwardAddress: (ndjson: string) => string[]) {
   using directory = new TemporaryDirectory();
   const [ndjson, har, summary] = ["requests.ndjson", "requests.har", "summary.json"].map((name) =>
@@ -218,8 +223,8 @@ test("files alone: production's responses are in each, and compared with nothing
   expect(file).toMatchObject({ requests: 2 * CASES.length, responses: 2 * known, dropped_responses: 0 });
   expect(requests).toMatchObject({ seen: CASES.length, forwarded: CASES.length, answered: CASES.length });
   const { compared, not_comparable: reasons, production_responses: seen } = comparison;
-  const others = Object.fromEntries(Object.entries(reasons).filter(([, count]) => count !== 0));
-  expect({ compared, ...others }).toEqual({ compared: 0, endpoint_is_file: known, ...NOT_SEEN });
+  expect(compared).toBe(0);
+  expect(counted(reasons)).toEqual({ endpoint_is_file: known, ...NOT_SEEN });
   expect(seen).toBe(known);
 });
 
@@ -231,6 +236,6 @@ test("beside an endpoint, whose responses are compared", async () => {
   const { file, comparison } = found.counters;
   expect(file).toMatchObject({ requests: 2 * CASES.length, responses: 2 * known });
   const { compared, different, not_comparable: reasons } = comparison;
-  const others = Object.fromEntries(Object.entries(reasons).filter(([, count]) => count !== 0));
-  expect({ compared, different, ...others }).toEqual({ compared: known, different: known, ...NOT_SEEN });
+  expect({ compared, different }).toEqual({ compared: known, different: known });
+  expect(counted(reasons)).toEqual(NOT_SEEN);
 });
