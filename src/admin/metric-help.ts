@@ -71,8 +71,11 @@ export const HELP: Readonly<Record<string, string>> = {
   record_bytes_total: "Bytes written to its files.",
   record_dropped_frames_total: "Frames that were not recorded: the disk was too slow, or refused.",
   file_requests_total: "Requests written to file: destinations.",
+  file_responses_total: "Of these, those that were written with production's response.",
   file_bytes_total: "Bytes of these files.",
   file_dropped_requests_total: "Requests not written: the disk refused or was too slow, or they were too large.",
+  file_dropped_responses_total:
+    "Responses of production that requests were written without: too much waited for theirs, or for the disk.",
   schedule_on_time_total: "With --speed, frames within 2 ms of their time.",
   schedule_late_total: "Frames that were later, for this program, or its machine, was not in time.",
   schedule_held_total: "Frames that were later, for the endpoint was so far behind that nothing was read.",
