@@ -5,9 +5,10 @@
 import type { FileCounters } from "./counters.ts";
 import { filedRequest } from "./filed-request.ts";
 import { filedResponse } from "./filed-response.ts";
+import { Http2Filing, type Http2FilingHost } from "./http2-filing.ts";
 import type { RequestFile, Responding } from "./request-file.ts";
 import { RequestFramer, type RequestLimits } from "../http/request-framer.ts";
-import type { RequestHead, RequestSink } from "../http/request-sink.ts";
+import type { ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "../forward/socket.ts";
 import type { Redactor } from "../redact/redactor.ts";
 
@@ -56,8 +57,10 @@ export class FileConnector implements Connector {
 /** What is kept of a head: the framer's own is used again. */
 type KeptHead = Pick<RequestHead, "method" | "headLength" | "bodyLength" | "minorVersion" | "isLast">;
 
-class FileConnection implements UpstreamSocket, RequestSink {
+class FileConnection implements UpstreamSocket, RequestSink, Http2FilingHost {
   private readonly framer: RequestFramer;
+  /** Null: it is spoken HTTP/1 to. */
+  private http2: Http2Filing | null = null;
   private parts: Buffer[] = [];
   private length = 0;
   /** Of the request under way; null: it is not whole. */
@@ -96,6 +99,10 @@ class FileConnection implements UpstreamSocket, RequestSink {
   }
 
   bytes(bytes: Uint8Array, offset: number, length: number): void {
+    if (this.http2 !== null) {
+      this.http2.push(bytes, offset, length);
+      return;
+    }
     this.length += length;
     if (this.isTooLarge) this.parts.length = 0;
     else this.parts.push(Buffer.from(bytes.subarray(offset, offset + length)));
@@ -117,7 +124,7 @@ class FileConnection implements UpstreamSocket, RequestSink {
         connection: this.number,
         headLength,
         isChunked: bodyLength < 0,
-        minorVersion,
+        version: `HTTP/1.${minorVersion}`,
       };
       const request = filedRequest(Buffer.concat(this.parts), frame, this.filing.redactor);
       const written = method === "CONNECT" ? NO_TUNNEL : WRITTEN;
@@ -143,9 +150,13 @@ class FileConnection implements UpstreamSocket, RequestSink {
     this.begin();
   }
 
-  /** Another protocol, which no file can take. */
-  foreign(): void {
+  /** Another protocol than HTTP/2, which no file can take. */
+  foreign(protocol: ForeignProtocol): void {
     this.begin();
+    if (protocol === "http2") {
+      this.http2 = new Http2Filing(this.filing, this, this.number);
+      return;
+    }
     this.isEnding = true;
     queueMicrotask(() => this.closeIfDone());
   }
@@ -156,6 +167,20 @@ class FileConnection implements UpstreamSocket, RequestSink {
 
   private get isTooLarge(): boolean {
     return this.length > this.filing.limits.maxRequestBytes + this.filing.limits.maxHeaderBytes;
+  }
+
+  // For HTTP/2 (Http2FilingHost).
+
+  get capturedMs(): number {
+    return this.events.capturedMs ?? -1;
+  }
+
+  owe(): void {
+    this.pending++;
+  }
+
+  say(bytes: Uint8Array): void {
+    this.respond(bytes, false);
   }
 
   private begin(): void {
