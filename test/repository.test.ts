@@ -7,7 +7,7 @@ import { spreadTable } from "../scripts/aws/spread.ts";
 const path = (name: string) => join(import.meta.dir, "..", name);
 const read = (name: string) => readFileSync(path(name), "utf8");
 /** The documents, by their paths. */
-const DOCUMENTS = ["*.md", "docs/*.md", "src/*.md", "scripts/**/*.md", ".github/*.md"].flatMap((pattern) => [
+const DOCUMENTS = ["*.md", "src/**/*.md", "scripts/**/*.md", ".github/*.md"].flatMap((pattern) => [
   ...new Bun.Glob(pattern).scanSync({ cwd: path("."), dot: true }),
 ]);
 
@@ -61,7 +61,7 @@ test("every test that the threat model names is there", () => {
 });
 
 test("there are a document for users, one for those who change the program, and guides", () => {
-  expect(DOCUMENTS).toEqual(expect.arrayContaining(["README.md", "src/README.md", "docs/comparing.md"]));
+  expect(DOCUMENTS).toEqual(expect.arrayContaining(["README.md", "src/README.md", "src/compare/README.md"]));
 });
 
 test.each(DOCUMENTS)("every link of %s leads to a file, and to a heading in it", (document) => {
