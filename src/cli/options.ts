@@ -264,7 +264,7 @@ function headEdits({ rewritePath, removeHeader, host, setHeader, forwarded, mark
   return isNothing && !forwarded && !mark ? null : edits;
 }
 
-/** Of a bare stream, only whose it is is known. Throws UsageError at what asks for more. */
+/** Of a bare stream, only the client is known. Throws UsageError at what asks for more. */
 function refuseWithoutHttp({ mode, allow, deny, sample, ...others }: FlagValues): void {
   if (mode === "http") return;
   const needing: [flag: string, isUsed: boolean][] = [

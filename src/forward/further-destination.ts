@@ -81,7 +81,9 @@ export class FurtherDestination implements PipeHost {
     if (this.destination.memory.budget.isTight && pipe.isIdle) this.idle.append(pipe);
   }
 
-  /** The batch is over: where memory is short, idle connections end, the longest idle first, then those that hold most. */
+  /**
+   * The batch is over: where memory is short, idle connections end, the longest idle first, then those that hold most.
+   */
   relieve(): void {
     const { destination, idle } = this;
     const { budget } = destination.memory;

@@ -52,7 +52,9 @@ export class Request {
   /** Where its response is compared with production's; null: it is not. */
   exchange: Exchange | null = null;
 
-  /** Requests with the same {@link bytes}, which each of them charges to its destination's memory; null: no other has. */
+  /**
+   * Requests with the same {@link bytes}, which each of them charges to its destination's memory; null: no other has.
+   */
   holders: Holders | null = null;
 
   /** All bytes that are held of it. */
