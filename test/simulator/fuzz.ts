@@ -1,7 +1,6 @@
 /**
- * The simulator, of streams and of requests, with several destinations as well, and the fuzzing of decode and of the capture filters, seed after
- * seed, until the time is over.
- *
+ * The simulator, of streams and of requests, with several destinations as well, and the fuzzing of decode and of the
+ * capture filters, seed after seed, until the time is over.
  *     scripts/fuzz --seconds 60 [--seed 1000000]
  *
  * Prints how many seeds ran, and each that failed; then exits with 1.
