@@ -261,4 +261,19 @@ describe("what is made of the metrics", () => {
       expect([...used].filter((name) => !names.has(name))).toEqual([]);
     },
   );
+
+  test("no query adds up destinations, which all have the same requests", () => {
+    const ofDestinations = new Set(
+      metrics(full)
+        .filter(({ samples }) => samples[0]!.labels["destination"] !== undefined)
+        .map(({ name }) => PREFIX + name),
+    );
+    const addsUp = (query: string) =>
+      !/\bby \([^)]*\bdestination\b/.test(query) &&
+      [...query.matchAll(/\b(vxlan_to_http_\w+)\{([^}]*)\}/g)].some(
+        ([, name, selector]) =>
+          ofDestinations.has(name!.replace(/_(bucket|sum|count)$/, "")) && !/\bdestination=/.test(selector!),
+      );
+    expect(queries().filter(addsUp)).toEqual([]);
+  });
 });
