@@ -200,9 +200,9 @@ describe("names", () => {
     }
   });
 
-  test("README's table has each of them, with its type, and what it means", () => {
-    const readme = readFileSync(join(ROOT, "README.md"), "utf8");
-    const rows = [...readme.matchAll(/^\| `vxlan_to_http_(\w+)` \| (\w+) \| (.*) \|$/gm)].map(([, ...cells]) => cells);
+  test("the guide's table has each of them, with its type, and what it means", () => {
+    const guide = readFileSync(join(ROOT, "scripts/monitoring/README.md"), "utf8");
+    const rows = [...guide.matchAll(/^\| `vxlan_to_http_(\w+)` \| (\w+) \| (.*) \|$/gm)].map(([, ...cells]) => cells);
     const types = new Map(metrics(full).map(({ name, type }) => [name, type]));
     expect(rows).toEqual(Object.entries(HELP).map(([name, help]) => [name, types.get(name)!, help]));
   });

@@ -17,7 +17,7 @@ import { policyOfWorld, reasonAgainst } from "./policies.ts";
 import { type HttpScenario, httpScenarioOf } from "./scenario.ts";
 import { converse, type Item, type Session } from "./session.ts";
 
-/** How often a request may be sent again (README, "Why one request at a time"). */
+/** How often a request may be sent again (src/http/README.md, "Why one request at a time"). */
 const RESENDS_MAX = 3;
 const ADDED_FIELD = ["X-Added", "1"] as const;
 
