@@ -1,11 +1,23 @@
 /** What a repository promises about itself. */
 import { expect, test } from "bun:test";
 import { accessSync, constants, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { spreadTable } from "../scripts/aws/spread.ts";
 
 const path = (name: string) => join(import.meta.dir, "..", name);
 const read = (name: string) => readFileSync(path(name), "utf8");
+/** The documents, by their paths. */
+const DOCUMENTS = ["*.md", "src/**/*.md", "scripts/**/*.md", ".github/*.md"].flatMap((pattern) => [
+  ...new Bun.Glob(pattern).scanSync({ cwd: path("."), dot: true }),
+]);
+
+/** What a link names a heading by: lower case, hyphens for blanks, no other punctuation. */
+const anchor = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\w\s-]/g, "")
+    .replaceAll(" ", "-");
+
 const { version, license, scripts } = JSON.parse(read("package.json")) as {
   version: string;
   license: string;
@@ -47,3 +59,19 @@ test("every test that the threat model names is there", () => {
   expect(named.length).toBeGreaterThan(10);
   for (const name of named) accessSync(path(name));
 });
+
+test("there are a document for users, one for those who change the program, and guides", () => {
+  expect(DOCUMENTS).toEqual(expect.arrayContaining(["README.md", "src/README.md", "src/compare/README.md"]));
+});
+
+test.each(DOCUMENTS)("every link of %s leads to a file, and to a heading in it", (document) => {
+  const links = [...read(document).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g)];
+  for (const [, file, heading] of links) {
+    const target = file === "" ? document : join(dirname(document), file!);
+    accessSync(path(target));
+    if (heading === undefined) continue;
+    expect([...read(target).matchAll(/^#+ (.*)$/gm)].map(([, text]) => anchor(text!))).toContain(heading);
+  }
+});
+
+test("the README is read in a few minutes", () => expect(read("README.md").split("\n").length).toBeLessThan(400));

@@ -7,9 +7,10 @@ import { FRAME_HEADER_LEN, FrameType, writeFrameHeader } from "../http/http2/fra
 import { ResponseFramer } from "../http/response-framer.ts";
 import type { ResponseSink } from "../http/response-sink.ts";
 import type { Destination } from "./destination.ts";
-import type { Recorder } from "./exchange.ts";
+import type { Recorder, Witness } from "./exchange.ts";
 import type { Carrier } from "./keep-alive.ts";
 import type { Request } from "./request.ts";
+import type { Tls } from "./tls.ts";
 import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
 
 /** How long a connection that is not needed any more waits for the destination to end it. */
@@ -49,6 +50,8 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
   isBegun = false;
   /** Its only request is isolated: none follows. */
   isIsolated = false;
+  /** Of the request that was written last. */
+  witness: Witness | null = null;
   /** The destination was asked to close it, has said that it does, or speaks another protocol on it. */
   private isLast = false;
   private isBare = false;
@@ -61,9 +64,10 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     private owner: ConnectionOwner | null,
     /** Keeps the responses that are compared; null: none is. */
     readonly recorder: Recorder | null,
+    tls: Tls | null,
   ) {
     this.responses = new ResponseFramer(this, recorder);
-    this.upstream = destination.connect(this);
+    this.upstream = destination.connect(this, tls);
     this.upstream.mayEnd = true;
   }
 
@@ -83,6 +87,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     this.isTimed = isWhole && this.isAlone;
     this.isIsolated = request.isIsolated;
     this.isLast ||= request.isLast;
+    this.witness = request.exchange === null ? null : request.exchange.witness;
     this.responses.expect(request.method, request.minorVersion);
     upstream.mayEnd = false;
     if (request.long !== null) upstream.writeQueue(request.long, request.timestampMs);
@@ -148,7 +153,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
   }
 
   closed(how: UpstreamEnd, unsentBytes: number): void {
-    if (!this.isBare && how !== "unconnected" && how !== "given_up") this.noteClose();
+    if (!this.isBare && how !== "unconnected" && how !== "other_protocol" && how !== "given_up") this.noteClose();
     if (!this.isBare && how === "closed") this.responses.end();
     const { owner } = this;
     this.owner = null;

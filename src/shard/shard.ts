@@ -18,7 +18,7 @@ import type { ForwardCounters } from "../forward/counters.ts";
 import { type DestinationReport, reportOf } from "../forward/destination-options.ts";
 import { HeldMemory } from "../forward/held-memory.ts";
 import { Load } from "../forward/load.ts";
-import { Tls, type TlsMaterial } from "../forward/tls.ts";
+import { type AskedProtocol, Tls, type TlsMaterial } from "../forward/tls.ts";
 import type { ForwardAddress } from "../address.ts";
 import type { Connector } from "../forward/socket.ts";
 import { HttpMode } from "../forward/http-mode.ts";
@@ -99,8 +99,10 @@ export class Shard {
     const budget = new Budget(bufferBytes - furtherBytes);
     const pool = new ArrayPool();
     const destination = (address: ForwardAddress, own: ForwardCounters, memory: Budget, told: DestinationReport) => {
-      const isSecure = address.isSecure === true && tls !== null;
-      const ownOptions = { ...options, address, tls: isSecure ? new Tls(address.host, tls) : null };
+      const speaking = (protocol: AskedProtocol) =>
+        address.isSecure === true && tls !== null ? new Tls(address.host, tls, protocol) : null;
+      const isHttp = options.mode === "http";
+      const ownOptions = { ...options, address, tls: speaking(isHttp ? "http/1.1" : ""), http2Tls: speaking("h2") };
       const way = options.files?.connector(address) ?? connector;
       return new Destination(ownOptions, own, new HeldMemory(memory, pool), told, way, now);
     };
@@ -168,16 +170,10 @@ export class Shard {
 
   /** How things stand, for the main thread to show: call it once an interval. */
   takeGauges(): Gauges {
-    const { destination, http } = this;
+    const { destination, further, http } = this;
     return {
-      waiting_requests: http?.load.waitingRequests ?? 0,
-      longest_waiting_requests: http?.load.takeLongest() ?? 0,
-      requests_in_flight: http?.load.awaitingPipes ?? 0,
-      upstream_open: destination.openCount,
-      upstream_unsettled: destination.unsettledCount,
-      buffer_bytes: destination.memory.budget.usedBytes,
-      connected_ms: destination.connectedMs,
-      unconnected_ms: destination.unconnectedMs,
+      ...gaugesOf(destination, http?.load),
+      destinations: further.map((each, i) => gaugesOf(each, http?.further[i]!.load)),
     };
   }
 
@@ -297,6 +293,21 @@ export class Shard {
     if (this.further.length > 0) this.flushFurther();
     this.flows.endBatch();
   }
+}
+
+/** `load` undefined: it has no requests (--mode tcp). */
+function gaugesOf({ memory, openCount, unsettledCount, connectedMs, unconnectedMs }: Destination, load?: Load) {
+  return {
+    waiting_requests: load?.waitingRequests ?? 0,
+    longest_waiting_requests: load?.takeLongest() ?? 0,
+    requests_in_flight: load?.awaitingPipes ?? 0,
+    upstream_open: openCount,
+    upstream_unsettled: unsettledCount,
+    buffer_bytes: memory.budget.usedBytes,
+    max_buffer_bytes: memory.budget.limitBytes,
+    connected_ms: connectedMs,
+    unconnected_ms: unconnectedMs,
+  };
 }
 
 function newComparison(options: ShardComparison, memory: HeldMemory, clock: { readonly nowMs: number }): Comparison {

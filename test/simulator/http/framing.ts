@@ -1,7 +1,7 @@
 /**
  * What must be found in a stream that came in these pieces and with these holes: which requests are
  * whole and which bytes are damage. It follows from where the requests lie (session.ts), and from the
- * rules of README's "What a gap does to a request" and what damage does; nothing is parsed here.
+ * rules of src/http/README.md, "What a gap does to a request", and what damage does; nothing is parsed here.
  */
 import type { DamageReason } from "../../../src/http/request-sink.ts";
 import type { RecordedStream } from "../recorder.ts";
