@@ -31,7 +31,7 @@ export interface Metric {
   readonly samples: readonly Sample[];
 }
 
-/** Counters of these are a destination's. */
+/** Groups of counters that each destination has. */
 const OF_DESTINATION: readonly string[] = [
   "requests",
   "responses",
@@ -208,8 +208,8 @@ function ofProcess({ process: figures, config }: View): Metric[] {
 }
 
 /**
- * What stands before each value of a metric, by its name, for each run: a page is made once a second, too seldom for the compiler, and
- * half of its time went into the same words again.
+ * What stands before each value of a metric, by its name, for each run: a page is made once a second, too seldom for
+ * the compiler, and half of its time went into the same words again.
  */
 const words = new WeakMap<View["config"], Words>();
 type Words = Map<string, readonly string[]>;

@@ -29,7 +29,7 @@ export const PROBLEM_KINDS = [
 ] as const;
 export type ProblemKind = (typeof PROBLEM_KINDS)[number];
 
-/** With these the program cannot do what it is for: it is not healthy. */
+/** Problems with which the program cannot do what it is for: it is not healthy. */
 export const UNHEALTHY: readonly ProblemKind[] = ["interface_down", "endpoint_down"];
 
 export interface Problem {

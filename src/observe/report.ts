@@ -43,7 +43,7 @@ const UNFORWARDED_DROPS: readonly RequestDrop[] = [
   "waiting_limit",
 ];
 
-/** So many requests, of which these are some, have met with the same decision. */
+/** How many requests have met with the same decision, and some of them. */
 export interface DryRunVerdict {
   readonly by: string;
   readonly count: number;
@@ -104,7 +104,7 @@ export class RunReport {
     this.outageErrorsBefore[destination] = undefined;
     this.log.infoOften(
       `outage ended ${destination}`,
-      `${this.nameOf(destination)} answers again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`,
+      `${this.nameOf(destination)} takes connections again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`,
       {
         event: "outage_ended",
         destination: this.nameOf(destination),
@@ -274,9 +274,9 @@ export class RunReport {
       ...(refused.frames > 0 ? [`Rejected by the kernel's filter: ${rejected(refused)}`] : []),
       `Flows: ${flows.opened} opened, ${flows.picked_up} picked up, ${flows.closed} closed, ${flows.evicted} evicted`,
       `Reassembly: ${reassembly.gaps} gaps (${reassembly.gap_bytes} bytes), ${reassembly.out_of_order} segments out of order, ${reassembly.retransmitted_bytes} bytes retransmitted`,
-      ...destinationLines(totals, "Requests", "Answers", "Endpoint", chosenAway),
+      ...destinationLines(totals, "Requests", "Responses", "Endpoint", chosenAway),
       ...totals.destinations.flatMap((each) =>
-        destinationLines(each, `${each.address}: requests`, `${each.address}: answers`, each.address, []),
+        destinationLines(each, `${each.address}: requests`, `${each.address}: responses`, each.address, []),
       ),
     ];
     lines.push(...scheduleLines(totals.schedule));
