@@ -83,10 +83,13 @@ if (parts.has("b") || parts.has("d")) {
   step(parts.has("b") ? "b" : "d");
   await measureRead(figures, runs, quick ? 20_000 : 1_000_000, directory, parts);
 }
-if (parts.has("h")) await measureTls(figures, runs, quick ? 20_000 : 1_000_000, directory);
+if (parts.has("h")) {
+  step("h");
+  await measureTls(figures, runs, quick ? 20_000 : 1_000_000, directory);
+}
 const live = ["c", "f", "g", "h"].filter((part) => parts.has(part));
 if (live.length > 0) {
-  live.forEach(step);
+  live.filter((part) => part !== "h").forEach(step);
   await measureLive(figures, {
     runs,
     quick,
