@@ -100,10 +100,12 @@ export async function measureTlsLoad(
     try {
       const sent = await lab.send(rate, quick ? 1 : LIVE_SECONDS, CONNECTIONS, 0, request);
       const { userUs, systemUs } = forwarder.cpu;
-      const { requests: counted, upstream, delay } = await forwarder.finish();
+      const counters = await forwarder.finish();
+      const { frames, requests: counted, upstream, delay } = counters;
       const add = (what: string, unit: string, value: number) => figures.add("h", `lab, ${name}: ${what}`, unit, value);
       add("sent", "requests", sent.requests);
       add("not served", "requests", sent.requests - counted.answered);
+      add("frames dropped by the kernel", "frames", frames.kernel_dropped);
       add("TLS connections", "", upstream.connects);
       add("CPU, start and warm-up included", "µs/request", (userUs + systemUs) / sent.requests);
       add("delay, mean", "ms", delay.sum_ms / delay.count);
