@@ -20,7 +20,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   policy: ["http"],
   redact: [],
   forward: [".", "memory", "flow", "http", "policy"],
-  files: [".", "http", "redact", "forward/socket.ts"],
+  files: [".", "http", "redact", "forward/socket.ts", "forward/exchange.ts", "compare/content.ts"],
   compare: ["memory", "flow/sequence.ts", "flow/stream.ts", "http", "forward/exchange.ts", "redact"],
   observe: [
     ".",

@@ -63,6 +63,10 @@ export class FurtherDestination implements PipeHost {
     return this.destination.openCount === 0 && this.load.busyPipes === 0;
   }
 
+  get isFile(): boolean {
+    return this.destination.options.address.file !== undefined;
+  }
+
   hasRoomFor(bytes: number): boolean {
     return this.destination.memory.budget.hasRoomFor(bytes);
   }

@@ -9,6 +9,7 @@ import { lookup } from "node:dns";
 import { closeSync, openSync } from "node:fs";
 import type { Socket } from "bun";
 import type { ForwardAddress } from "../address.ts";
+import type { Witness } from "./exchange.ts";
 import { ENDED_EARLY, type Tls } from "./tls.ts";
 
 export interface UpstreamSocket {
@@ -24,6 +25,8 @@ export interface UpstreamSocket {
 export interface SocketEvents {
   /** When the first of the bytes that are offered now was captured, where it is known. */
   readonly capturedMs?: number;
+  /** Of the request that is offered now, where production's response is wanted; null: it is not. */
+  readonly witness?: Witness | null;
   opened(socket: UpstreamSocket): void;
   failed(error: Error): void;
   writable(): void;
