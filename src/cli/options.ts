@@ -178,7 +178,7 @@ function requireCompare({ compare, mode, differences, failOnDifferences, control
 
 /** Throws UsageError where a file cannot do what is asked of a destination. */
 function refuseFiles(chosen: FlagValues, address: ForwardAddress, also: readonly ForwardAddress[]): void {
-  const { mode, compare, control, host } = chosen;
+  const { mode, control, host } = chosen;
   const all = [address, ...also];
   const file = all.find((each) => each.file !== undefined);
   if (file === undefined) return;
@@ -190,7 +190,9 @@ function refuseFiles(chosen: FlagValues, address: ForwardAddress, also: readonly
   if (new Set(paths).size < paths.length) refuse(file, "it is given twice");
   if (control?.file !== undefined) refuse(control, "--control needs an endpoint that responds");
   if (address.file === undefined) return;
-  if (compare) refuse(address, "--compare needs an endpoint that responds (give the file with --also)");
+  if (control !== undefined) refuse(address, "--control needs an endpoint that responds");
+  if (chosen.differences !== undefined) refuse(address, "--differences needs an endpoint that responds");
+  if (chosen.failOnDifferences) refuse(address, "--fail-on-differences needs an endpoint that responds");
   if (host === "endpoint") refuse(address, "--host endpoint needs an endpoint with a name");
 }
 
@@ -262,7 +264,7 @@ function headEdits({ rewritePath, removeHeader, host, setHeader, forwarded, mark
   return isNothing && !forwarded && !mark ? null : edits;
 }
 
-/** Of a bare stream, only whose it is is known. Throws UsageError at what asks for more. */
+/** Of a bare stream, only the client is known. Throws UsageError at what asks for more. */
 function refuseWithoutHttp({ mode, allow, deny, sample, ...others }: FlagValues): void {
   if (mode === "http") return;
   const needing: [flag: string, isUsed: boolean][] = [

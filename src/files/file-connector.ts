@@ -4,15 +4,19 @@
  */
 import type { FileCounters } from "./counters.ts";
 import { filedRequest } from "./filed-request.ts";
-import type { RequestFile } from "./request-file.ts";
+import { filedResponse } from "./filed-response.ts";
+import { Http2Filing, type Http2FilingHost } from "./http2-filing.ts";
+import type { RequestFile, Responding } from "./request-file.ts";
 import { RequestFramer, type RequestLimits } from "../http/request-framer.ts";
-import type { RequestHead, RequestSink } from "../http/request-sink.ts";
+import type { ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "../forward/socket.ts";
 import type { Redactor } from "../redact/redactor.ts";
 
 export interface FilingLimits extends RequestLimits {
   /** Larger requests are not written. */
   readonly maxRequestBytes: number;
+  /** Nor are longer bodies of responses. */
+  readonly maxCompareBytes: number;
 }
 
 /** What the connections to one file share. */
@@ -53,8 +57,10 @@ export class FileConnector implements Connector {
 /** What is kept of a head: the framer's own is used again. */
 type KeptHead = Pick<RequestHead, "method" | "headLength" | "bodyLength" | "minorVersion" | "isLast">;
 
-class FileConnection implements UpstreamSocket, RequestSink {
+class FileConnection implements UpstreamSocket, RequestSink, Http2FilingHost {
   private readonly framer: RequestFramer;
+  /** Null: it is spoken HTTP/1 to. */
+  private http2: Http2Filing | null = null;
   private parts: Buffer[] = [];
   private length = 0;
   /** Of the request under way; null: it is not whole. */
@@ -93,6 +99,10 @@ class FileConnection implements UpstreamSocket, RequestSink {
   }
 
   bytes(bytes: Uint8Array, offset: number, length: number): void {
+    if (this.http2 !== null) {
+      this.http2.push(bytes, offset, length);
+      return;
+    }
     this.length += length;
     if (this.isTooLarge) this.parts.length = 0;
     else this.parts.push(Buffer.from(bytes.subarray(offset, offset + length)));
@@ -114,14 +124,25 @@ class FileConnection implements UpstreamSocket, RequestSink {
         connection: this.number,
         headLength,
         isChunked: bodyLength < 0,
-        minorVersion,
+        version: `HTTP/1.${minorVersion}`,
       };
       const request = filedRequest(Buffer.concat(this.parts), frame, this.filing.redactor);
       const written = method === "CONNECT" ? NO_TUNNEL : WRITTEN;
       const filed = (isWritten: boolean) => this.respond(isWritten ? written : NOT_WRITTEN, isLast);
-      if (!this.filing.file.add(request, filed)) this.respond(NOT_WRITTEN, isLast);
+      if (!this.filing.file.add(request, filed, this.responding)) this.respond(NOT_WRITTEN, isLast);
     }
     this.begin();
+  }
+
+  /** How production's response becomes known; null: it is not wanted. */
+  private get responding(): Responding | null {
+    const { redactor, limits } = this.filing;
+    const witness = this.events.witness ?? null;
+    if (witness === null) return null;
+    return (tell) =>
+      witness.whenKnown((response) =>
+        tell(response === null ? null : filedResponse(response, redactor, limits.maxCompareBytes)),
+      );
   }
 
   /** It is not written: only the client's side of a connection that was cut off comes so. */
@@ -129,9 +150,13 @@ class FileConnection implements UpstreamSocket, RequestSink {
     this.begin();
   }
 
-  /** Another protocol, which no file can take. */
-  foreign(): void {
+  /** Another protocol than HTTP/2, which no file can take. */
+  foreign(protocol: ForeignProtocol): void {
     this.begin();
+    if (protocol === "http2") {
+      this.http2 = new Http2Filing(this.filing, this, this.number);
+      return;
+    }
     this.isEnding = true;
     queueMicrotask(() => this.closeIfDone());
   }
@@ -142,6 +167,20 @@ class FileConnection implements UpstreamSocket, RequestSink {
 
   private get isTooLarge(): boolean {
     return this.length > this.filing.limits.maxRequestBytes + this.filing.limits.maxHeaderBytes;
+  }
+
+  // For HTTP/2 (Http2FilingHost).
+
+  get capturedMs(): number {
+    return this.events.capturedMs ?? -1;
+  }
+
+  owe(): void {
+    this.pending++;
+  }
+
+  say(bytes: Uint8Array): void {
+    this.respond(bytes, false);
   }
 
   private begin(): void {

@@ -2,7 +2,11 @@
 import { ChunkedBody } from "../http/chunked-body.ts";
 import { type FieldLines, HeadView } from "../http/head-view.ts";
 import type { ResponseTap } from "../http/response-sink.ts";
-import { BLOT, type Redactor } from "../redact/redactor.ts";
+import type { Redactor } from "../redact/redactor.ts";
+import { type FiledBody, filedBody } from "./filed-body.ts";
+
+/** As it is written; bytes beyond ASCII are Latin-1. */
+export type FiledField = readonly [name: string, value: string];
 
 export interface FiledRequest {
   /** When its first bytes were captured, in milliseconds since 1970. */
@@ -11,18 +15,13 @@ export interface FiledRequest {
   readonly connection: number;
   readonly method: string;
   readonly target: string;
-  /** `HTTP/1.1`. */
+  /** `HTTP/1.1`, `HTTP/2.0`. */
   readonly version: string;
   /** The first Host, or the target's authority. */
   readonly host: string;
-  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly headers: readonly FiledField[];
   /** Undefined: it has none. */
   readonly body: FiledBody | undefined;
-}
-
-export interface FiledBody {
-  readonly text: string;
-  readonly isBase64: boolean;
 }
 
 /** What is known of a request beside its bytes. */
@@ -31,12 +30,12 @@ export interface RequestFrame {
   readonly connection: number;
   readonly headLength: number;
   readonly isChunked: boolean;
-  readonly minorVersion: number;
+  readonly version: string;
 }
 
 /** `bytes`: all of the request, as the framer has accepted it. */
 export function filedRequest(bytes: Buffer, frame: RequestFrame, redactor: Redactor): FiledRequest {
-  const { timeMs, connection, headLength, isChunked, minorVersion } = frame;
+  const { timeMs, connection, headLength, isChunked, version } = frame;
   const head = new HeadView(bytes.toString("latin1", 0, headLength));
   const content = isChunked ? withoutChunks(bytes.subarray(headLength)) : bytes.subarray(headLength);
   const isCoded = head.values("content-encoding").some((coding) => coding !== "" && !/^identity$/i.test(coding));
@@ -45,30 +44,23 @@ export function filedRequest(bytes: Buffer, frame: RequestFrame, redactor: Redac
     connection,
     method: head.method,
     target: redactor.target(head.target),
-    version: `HTTP/1.${minorVersion}`,
+    version,
     host: redactor.target(head.host ?? ""),
-    headers: head.fields.filter(({ name }) => name !== "").map((field) => shownField(field, redactor)),
-    body: content.length === 0 ? undefined : shownBody(content, isCoded, redactor),
+    headers: filedFields(head, redactor),
+    body: content.length === 0 ? undefined : filedBody(content, isCoded, redactor),
   };
 }
 
-function shownField({ name, lines }: FieldLines, redactor: Redactor): [string, string] {
+/** The fields of a head, in their order. */
+export function filedFields(head: HeadView, redactor: Redactor): FiledField[] {
+  return head.fields.filter(({ name }) => name !== "").map((field) => filedField(field, redactor));
+}
+
+function filedField({ name, lines }: FieldLines, redactor: Redactor): FiledField {
   const [first, ...folded] = lines as [string, ...string[]];
   const colon = first.indexOf(":");
   const value = [first.slice(colon + 1), ...folded].map((line) => line.trim()).join(" ");
   return [first.slice(0, colon).trim(), redactor.header(name, value.trim())];
-}
-
-function shownBody(content: Buffer, isCoded: boolean, redactor: Redactor): FiledBody {
-  // What is compressed cannot be looked through.
-  if (isCoded && !redactor.showsAll) return { text: BLOT, isBase64: false };
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(content);
-    return { text: redactor.content(text), isBase64: false };
-  } catch {
-    const text = redactor.text(content.toString("latin1"));
-    return { text: Buffer.from(text, "latin1").toString("base64"), isBase64: true };
-  }
 }
 
 /** Takes the data of chunks. */

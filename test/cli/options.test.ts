@@ -551,7 +551,9 @@ test("a file cannot do all that an endpoint does", () => {
   check(["--mode", "tcp", ...to("file:a.har")], {}, ["file:a.har", "--mode http"]);
   check(["--mode", "tcp", "--also", "file:a.har", ...LIVE], {}, ["file:a.har", "--mode http"]);
   check(["--also", "file:./a.har", ...to("file:a.har")], {}, ["file:a.har", "twice"]);
-  check(["--compare", ...to("file:a.har")], {}, ["file:a.har", "--compare", "--also"]);
+  check(["--compare", ...to("file:a.har")], {}, { address: file("a.har"), compare: true });
+  for (const asking of [["--control", "h:1"], ["--differences", "d"], ["--fail-on-differences"]])
+    check(["--compare", ...asking, ...to("file:a.har")], {}, ["file:a.har", asking[0]!, "responds"]);
   check(["--compare", "--control", "file:a.har", ...LIVE], {}, ["file:a.har", "--control"]);
   check(["--host", "endpoint", ...to("file:a.har")], {}, ["file:a.har", "--host endpoint"]);
 });
