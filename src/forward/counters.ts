@@ -12,6 +12,8 @@ export const REQUEST_DROPS = [
   "endpoint_down",
   /** It was being streamed, and the endpoint ended the connection before it was whole. */
   "endpoint_closed",
+  /** It does not speak the request's version of HTTP (what it said, or ALPN of TLS). */
+  "endpoint_protocol",
   /** HTTP/2: its head is longer than the endpoint's SETTINGS allow, or it is a kind of CONNECT that they do not. */
   "endpoint_settings",
   /** HTTP/2: the client took it back (RST_STREAM) before all of it was sent. */

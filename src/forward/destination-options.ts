@@ -6,6 +6,8 @@ export interface DestinationOptions {
   readonly address: ForwardAddress;
   /** Null: plain TCP. */
   readonly tls: Tls | null;
+  /** The same, for connections of HTTP/2. */
+  readonly http2Tls: Tls | null;
   readonly maxRetries: number;
   /** For a connection to be made, while the destination is there or has been away for less. */
   readonly connectTimeoutMs: number;

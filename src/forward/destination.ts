@@ -108,8 +108,8 @@ export class Destination implements UpstreamHost, DialHost {
   }
 
   /** Opens a connection; `listener`, if any, is told what happens on it. (Requests bound those that have one.) */
-  connect(listener: UpstreamListener | null): Upstream {
-    const upstream = new Upstream(this, listener);
+  connect(listener: UpstreamListener | null, tls = this.options.tls): Upstream {
+    const upstream = new Upstream(this, listener, tls);
     if (listener === null) this.makeRoom();
     if (listener === null && this.open.size >= CONNECTIONS_MAX) {
       this.counters.upstream.connect_errors++;

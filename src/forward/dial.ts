@@ -7,6 +7,7 @@ import type { Addresses } from "./addresses.ts";
 import type { DestinationOptions } from "./destination-options.ts";
 import type { Witness } from "./exchange.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "./socket.ts";
+import { OtherProtocolError } from "./tls.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** How long an address is waited for before the next is tried as well (RFC 8305, section 5). */
@@ -71,6 +72,10 @@ export class Dial implements TimerOwner {
 
   failed(address: string, error: Error): void {
     this.settled();
+    if (error instanceof OtherProtocolError) {
+      this.declined(error);
+      return;
+    }
     this.destination.addresses.failed(address);
     if (this.isOver) return;
     if (this.untried.length > 0 && !this.upstream.isClosed) this.tryNext();
@@ -93,8 +98,16 @@ export class Dial implements TimerOwner {
     destination.connector.connect(
       { host: address, port: destination.options.address.port },
       new Attempt(this, this.upstream, address),
-      destination.options.tls,
+      this.upstream.tls,
     );
+  }
+
+  /** The destination is there, and does not speak what is asked for. */
+  private declined(error: OtherProtocolError): void {
+    if (this.isOver || this.upstream.isClosed) return;
+    this.over();
+    this.destination.endOutage();
+    this.upstream.giveUp(error.message, "other_protocol");
   }
 
   private settled(): void {

@@ -10,6 +10,7 @@ import type { Destination } from "./destination.ts";
 import type { Recorder, Witness } from "./exchange.ts";
 import type { Carrier } from "./keep-alive.ts";
 import type { Request } from "./request.ts";
+import type { Tls } from "./tls.ts";
 import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
 
 /** How long a connection that is not needed any more waits for the destination to end it. */
@@ -63,9 +64,10 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     private owner: ConnectionOwner | null,
     /** Keeps the responses that are compared; null: none is. */
     readonly recorder: Recorder | null,
+    tls: Tls | null,
   ) {
     this.responses = new ResponseFramer(this, recorder);
-    this.upstream = destination.connect(this);
+    this.upstream = destination.connect(this, tls);
     this.upstream.mayEnd = true;
   }
 
@@ -151,7 +153,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
   }
 
   closed(how: UpstreamEnd, unsentBytes: number): void {
-    if (!this.isBare && how !== "unconnected" && how !== "given_up") this.noteClose();
+    if (!this.isBare && how !== "unconnected" && how !== "other_protocol" && how !== "given_up") this.noteClose();
     if (!this.isBare && how === "closed") this.responses.end();
     const { owner } = this;
     this.owner = null;

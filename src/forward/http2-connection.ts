@@ -52,6 +52,9 @@ const OWN_FRAME_BYTES_MAX = FRAME_BYTES_DEFAULT;
 /** How long a connection that is not needed any more waits for the destination to end it. */
 const LINGER_MS = 1000;
 const NO_TIMESTAMP = -1;
+/** RFC 9113, section 8.3.1: that of the connection, whatever it was in production's clear text. */
+const SECURE_SCHEME = "https";
+const NO_HTTP2 = "it does not speak HTTP/2 in clear text: turn HTTP/2 on there, or name an endpoint that has it";
 /** RFC 9113, section 8.6: HTTP/2 has no such response. */
 const SWITCHING_PROTOCOLS = 101;
 
@@ -128,7 +131,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
   ) {
     this.out = new ByteQueue(destination.memory);
     this.receivedMs = destination.tickedMs;
-    this.upstream = destination.connect(this);
+    this.upstream = destination.connect(this, destination.options.http2Tls);
     this.upstream.mayEnd = true;
     destination.memory.take(Cost.HTTP2);
     if (preface !== null) this.put(preface, 0, preface.length);
@@ -150,6 +153,10 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     return this.calls.size;
   }
 
+  private get isSecure(): boolean {
+    return this.destination.options.http2Tls !== null;
+  }
+
   /** Whether bytes that it was given wait for the kernel. */
   get hasBacklog(): boolean {
     return this.upstream.backlogBytes > 0;
@@ -161,7 +168,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
   begin(call: Http2Call): void {
     const request = call.request!;
     const text = this.requests.headOf(request);
-    encodeHead(encoder, text, call);
+    encodeHead(encoder, text, call, this.isSecure ? SECURE_SCHEME : call.scheme);
     const isAllowed = call.protocol === null || this.allowsExtendedConnect;
     if (encoder.listBytes > this.headerListBytesMax || !isAllowed) {
       this.owner!.callEnded(call, CallEnd.NOT_ALLOWED);
@@ -393,7 +400,8 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
 
   malformed(): void {
     this.reader.isOver = true;
-    this.giveUp(this.isReady ? "what it sent is not HTTP/2" : "it does not speak HTTP/2 in clear text");
+    if (this.isReady || this.isSecure) this.giveUp("what it sent is not HTTP/2");
+    else this.upstream.giveUp(NO_HTTP2, "other_protocol");
   }
 
   // Sending.

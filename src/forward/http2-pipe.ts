@@ -9,7 +9,7 @@ import { CallEnd, Http2Connection, type Http2ConnectionOwner } from "./http2-con
 import { RESENDS_MAX } from "./lost-requests.ts";
 import type { PipeHost } from "./pipe-host.ts";
 import { PipeLoad } from "./pipe-load.ts";
-import { countStatus } from "./request-outcome.ts";
+import { countStatus, dropReasonOf } from "./request-outcome.ts";
 import type { UpstreamEnd } from "./upstream.ts";
 import { Waiter } from "./waiter.ts";
 
@@ -257,10 +257,10 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   over(connection: Http2Connection, how: UpstreamEnd, calls: Http2Call[], takenBytes: number): void {
     if (connection === this.connection) this.connection = null;
     this.leaving.delete(connection);
-    const reason = how === "unconnected" ? "endpoint_down" : "endpoint_closed";
+    const reason = dropReasonOf(how);
     for (const call of calls) this.failed(call, how, takenBytes, reason);
     this.failures = connection.isReady ? 0 : this.failures + 1;
-    const isVain = how === "unconnected" || how === "given_up" || this.failures > RESENDS_MAX;
+    const isVain = reason !== "endpoint_closed" || how === "given_up" || this.failures > RESENDS_MAX;
     // Where the program ends, that is why they are not sent.
     if (isVain && !connection.isReady && !this.mode.destination.terminated) this.dropWaiting(reason);
     this.mode.pumpSoon(this);

@@ -1,6 +1,7 @@
 /** What has become of requests that were to be forwarded: each is counted once, and told where it is compared. */
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
 import type { Request } from "./request.ts";
+import type { UpstreamEnd } from "./upstream.ts";
 
 /** It was forwarded, and its response is complete. */
 export function countResponded({ requests }: ForwardCounters, request: Request): void {
@@ -20,6 +21,12 @@ export function countUnanswered({ requests, responses }: ForwardCounters, reques
 export function countNotForwarded({ requests }: ForwardCounters, request: Request, reason: RequestDrop): void {
   requests.dropped[reason]++;
   request.exchange?.notForwarded();
+}
+
+/** Why requests are not sent whose connection has ended so. */
+export function dropReasonOf(how: UpstreamEnd): "endpoint_down" | "endpoint_protocol" | "endpoint_closed" {
+  if (how === "unconnected") return "endpoint_down";
+  return how === "other_protocol" ? "endpoint_protocol" : "endpoint_closed";
 }
 
 /** A response, by its status code. */

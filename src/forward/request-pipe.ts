@@ -18,7 +18,7 @@ import { type Loss, takeLost, RESENDS_MAX } from "./lost-requests.ts";
 import type { PipeHost } from "./pipe-host.ts";
 import { PipeLoad } from "./pipe-load.ts";
 import { PipeTimer } from "./pipe-timer.ts";
-import { countNotForwarded, countResponded, countStatus, countUnanswered } from "./request-outcome.ts";
+import { countNotForwarded, countResponded, countStatus, countUnanswered, dropReasonOf } from "./request-outcome.ts";
 import type { Request } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
 import type { UpstreamEnd } from "./upstream.ts";
@@ -152,7 +152,8 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     const isFirst = this.state === State.SENDING;
     if (this.state === State.GONE) return;
     this.state = State.BARE;
-    if (isFirst) this.connection ??= this.open();
+    // The one protocol that clients speak from the start (--http2 pass).
+    if (isFirst) this.connection ??= this.open(this.mode.destination.options.http2Tls);
     this.connection!.goBare();
   }
 
@@ -277,10 +278,11 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     return this.connection;
   }
 
-  private open(): HttpConnection {
-    const connection = new HttpConnection(this.mode.destination, this, this.mode.comparison?.newRecorder() ?? null);
-    const { preface } = this;
-    if (preface !== null) connection.upstream.write(preface, 0, preface.length, this.mode.destination.tickedMs, true);
+  private open(tls = this.mode.destination.options.tls): HttpConnection {
+    const { preface, mode } = this;
+    const { destination } = mode;
+    const connection = new HttpConnection(destination, this, mode.comparison?.newRecorder() ?? null, tls);
+    if (preface !== null) connection.upstream.write(preface, 0, preface.length, destination.tickedMs, true);
     return connection;
   }
 
@@ -377,14 +379,15 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   }
 
   over(how: UpstreamEnd, unsentBytes: number, wasIdle = false): void {
-    const firstFailed = how === "given_up" || (this.connection?.isBegun ?? false);
+    const reason = dropReasonOf(how);
+    const firstFailed = how === "given_up" || how === "other_protocol" || (this.connection?.isBegun ?? false);
     this.connection = null;
     if (this.state !== State.SENDING) {
       this.state = State.GONE;
       this.owner.idle();
     } else {
-      if (how === "unconnected") this.dropWaiting("endpoint_down");
-      this.lose({ firstFailed, unsentBytes, wasIdle }, how === "unconnected" ? "endpoint_down" : "endpoint_closed");
+      if (reason !== "endpoint_closed") this.dropWaiting(reason);
+      this.lose({ firstFailed, unsentBytes, wasIdle }, reason);
     }
     this.mode.pumpSoon(this);
     this.note();

@@ -109,7 +109,7 @@ class SecureConnection {
   shaken(isDone: boolean, error: Error | null): void {
     // It is told of once more where the connection ends.
     if (this.isOpen || this.isOver) return;
-    const refusal = this.tls.refusal(isDone, error);
+    const refusal = this.tls.refusal(isDone, error, this.socket!.alpnProtocol);
     if (refusal !== undefined) {
       this.fail(refusal);
       return;

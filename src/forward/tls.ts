@@ -26,21 +26,37 @@ export interface TlsMaterial {
   readonly serverName: string | undefined;
   /** Any certificate is accepted. */
   readonly insecure: boolean;
-  /** RFC 7301; empty: none is asked for. */
-  readonly protocol: string;
   /** For a handshake, behind the TCP connection. */
   readonly handshakeTimeoutMs: number;
 }
 
+/** What a connection with TLS is asked to speak (RFC 7301); empty: nothing, for whatever is said on it is passed on. */
+export type AskedProtocol = "http/1.1" | "h2" | "";
+
+const PROTOCOL_NAMES = { "http/1.1": "HTTP/1.1", h2: "HTTP/2" } as const;
+
+/** The destination is there, and does not speak what it was asked for: no outage, and nothing to wait for. */
+export class OtherProtocolError extends Error {
+  constructor(protocol: "http/1.1" | "h2") {
+    const name = PROTOCOL_NAMES[protocol];
+    super(
+      `it does not speak ${name} over TLS (ALPN ${protocol}): turn ${name} on there, or name an endpoint that has it`,
+    );
+  }
+}
+
 /** Failures of the handshake itself; all others are the certificate's. */
 const HANDSHAKE_CODES = ["EPROTO", "ECONNRESET"];
+
+/** RFC 7301, section 3.2: how those say so that do not go on without a choice. */
+const NO_PROTOCOL = /NO_APPLICATION_PROTOCOL/;
 
 export const ENDED_EARLY = "it ended the connection in the TLS handshake";
 
 /** Of what an endpoint's certificate says, so much is shown. */
 const SHOWN_CHARACTERS_MAX = 200;
 
-/** TLS's part of a destination, for all of its connections. */
+/** TLS's part of a destination, for all of its connections that speak the same. */
 export class Tls {
   /** As Bun.connect takes it. */
   readonly options: Bun.TLSOptions;
@@ -51,8 +67,9 @@ export class Tls {
   constructor(
     host: string,
     readonly material: TlsMaterial,
+    private readonly protocol: AskedProtocol,
   ) {
-    const { cert, key, protocol } = material;
+    const { cert, key } = material;
     const ca = [...systemAuthorities(), material.ca].join("\n");
     if (material.ca !== "") refuseBad("--tls-ca", { ca: material.ca });
     if (cert !== undefined && key !== undefined) refuseBad("--tls-cert and --tls-key", { cert, key });
@@ -67,12 +84,15 @@ export class Tls {
     };
   }
 
-  /** Why a connection is not to be used after its handshake; undefined: it is. */
-  refusal(isDone: boolean, error: NodeJS.ErrnoException | null): Error | undefined {
-    if (error === null) return isDone ? undefined : new Error("the TLS handshake failed");
-    const isCertificates = !HANDSHAKE_CODES.includes(error.code ?? "");
-    if (this.material.insecure && isCertificates) return undefined;
-    return new Error(handshakeFailure(error));
+  /** Why a connection is not to be used after its handshake; undefined: it is. `chosen`: what it is to speak. */
+  refusal(isDone: boolean, error: NodeJS.ErrnoException | null, chosen: string | false | null): Error | undefined {
+    const { protocol } = this;
+    if (error !== null && protocol !== "" && NO_PROTOCOL.test(error.message)) return new OtherProtocolError(protocol);
+    const isCertificates = error !== null && !HANDSHAKE_CODES.includes(error.code ?? "");
+    if (error !== null && !(this.material.insecure && isCertificates)) return new Error(handshakeFailure(error));
+    if (error === null && !isDone) return new Error("the TLS handshake failed");
+    // RFC 9113, section 3.3: who has not chosen HTTP/2 does not speak it. HTTP/1 is what is spoken without a choice.
+    return protocol === "h2" && chosen !== protocol ? new OtherProtocolError(protocol) : undefined;
   }
 
   get handshakeTimedOut(): Error {
@@ -83,14 +103,13 @@ export class Tls {
 }
 
 /** Reads the files that `flags` names. Throws RefusalError. */
-export function readTls(flags: TlsFlags, protocol: string, handshakeTimeoutMs: number): TlsMaterial {
+export function readTls(flags: TlsFlags, handshakeTimeoutMs: number): TlsMaterial {
   return {
     ca: readPem("--tls-ca", flags.tlsCa) ?? "",
     cert: readPem("--tls-cert", flags.tlsCert),
     key: readPem("--tls-key", flags.tlsKey),
     serverName: flags.tlsServerName,
     insecure: flags.tlsInsecure,
-    protocol,
     handshakeTimeoutMs,
   };
 }

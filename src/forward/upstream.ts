@@ -10,12 +10,13 @@ import type { DestinationOptions, DestinationReport } from "./destination-option
 import type { Witness } from "./exchange.ts";
 import type { HeldMemory } from "./held-memory.ts";
 import type { SocketEvents, UpstreamSocket } from "./socket.ts";
+import type { Tls } from "./tls.ts";
 
 export const RETRY_DELAY_FIRST_MS = 10;
 export const RETRY_DELAY_MAX_MS = 1000;
 
-/** How a connection came to its end. */
-export type UpstreamEnd = "unconnected" | "closed" | "reset" | "given_up";
+/** How a connection came to its end; `other_protocol`: the destination does not speak what is to be said on it. */
+export type UpstreamEnd = "unconnected" | "other_protocol" | "closed" | "reset" | "given_up";
 
 /** Who wants to know what happens on a connection. After `closed`, nothing more does. */
 export interface UpstreamListener {
@@ -117,6 +118,8 @@ export class Upstream implements SocketEvents, TimerOwner {
   constructor(
     private readonly destination: UpstreamHost,
     private listener: UpstreamListener | null,
+    /** Null: plain TCP. */
+    readonly tls: Tls | null,
   ) {
     this.queue = new ByteQueue(destination.memory);
     this.activeMs = destination.tickedMs;
@@ -226,13 +229,13 @@ export class Upstream implements SocketEvents, TimerOwner {
   }
 
   /** Ends the connection at once; the destination sees a reset, as it must where bytes are lost. */
-  giveUp(why: string): void {
+  giveUp(why: string, how: "given_up" | "other_protocol" = "given_up"): void {
     if (this.state === State.CLOSED) return;
     const { counters, report } = this.destination;
     if (this.state === State.CONNECTING) counters.upstream.connect_errors++;
     else counters.upstream.given_up++;
     report.givenUp(why, this.backlogBytes);
-    this.close("given_up");
+    this.close(how);
   }
 
   /** It could not be connected: its bytes are lost. */

@@ -37,6 +37,7 @@ const PROBLEMS_TOLD: Partial<Record<ProblemKind, { over: string }>> = {
 const UNFORWARDED_DROPS: readonly RequestDrop[] = [
   "endpoint_down",
   "endpoint_closed",
+  "endpoint_protocol",
   "endpoint_settings",
   "buffer_limit",
   "waiting_limit",

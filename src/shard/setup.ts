@@ -4,9 +4,6 @@ import { readTls } from "../forward/tls.ts";
 import { policyOf } from "../policy/policy.ts";
 import type { ShardComparison, ShardOptions } from "./shard.ts";
 
-/** RFC 7301, section 6. */
-const HTTP_1_1 = "http/1.1";
-
 /**
  * For one of `shards`: what the program may hold and remember is divided among them. `rate`: what they share of
  * --max-rate, where there are several. Throws RefusalError.
@@ -26,7 +23,7 @@ export function shardOptions(config: Config, shards: number, rate?: SharedArrayB
     sourceWaits: isRead,
     policy: policyOf(config, rate),
     tls: [config.address, ...config.also].some(({ isSecure }) => isSecure === true)
-      ? readTls(config, config.mode === "http" ? HTTP_1_1 : "", config.connectTimeoutMs)
+      ? readTls(config, config.connectTimeoutMs)
       : null,
     comparison: config.compare ? comparison(config) : null,
   };

@@ -18,7 +18,7 @@ import type { ForwardCounters } from "../forward/counters.ts";
 import { type DestinationReport, reportOf } from "../forward/destination-options.ts";
 import { HeldMemory } from "../forward/held-memory.ts";
 import { Load } from "../forward/load.ts";
-import { Tls, type TlsMaterial } from "../forward/tls.ts";
+import { type AskedProtocol, Tls, type TlsMaterial } from "../forward/tls.ts";
 import type { ForwardAddress } from "../address.ts";
 import type { Connector } from "../forward/socket.ts";
 import { HttpMode } from "../forward/http-mode.ts";
@@ -99,8 +99,10 @@ export class Shard {
     const budget = new Budget(bufferBytes - furtherBytes);
     const pool = new ArrayPool();
     const destination = (address: ForwardAddress, own: ForwardCounters, memory: Budget, told: DestinationReport) => {
-      const isSecure = address.isSecure === true && tls !== null;
-      const ownOptions = { ...options, address, tls: isSecure ? new Tls(address.host, tls) : null };
+      const speaking = (protocol: AskedProtocol) =>
+        address.isSecure === true && tls !== null ? new Tls(address.host, tls, protocol) : null;
+      const isHttp = options.mode === "http";
+      const ownOptions = { ...options, address, tls: speaking(isHttp ? "http/1.1" : ""), http2Tls: speaking("h2") };
       const way = options.files?.connector(address) ?? connector;
       return new Destination(ownOptions, own, new HeldMemory(memory, pool), told, way, now);
     };

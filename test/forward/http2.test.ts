@@ -6,6 +6,7 @@ import { HELD_MS_MAX } from "../../src/forward/http2-conversation.ts";
 import { UNPROCESSED_MAX } from "../../src/forward/http2-pipe.ts";
 import { STALLED_MS } from "../../src/forward/http-mode.ts";
 import { RESENDS_MAX } from "../../src/forward/lost-requests.ts";
+import { OtherProtocolError } from "../../src/forward/tls.ts";
 import {
   block,
   data,
@@ -427,9 +428,20 @@ describe("what the endpoint ends", () => {
     endpoint.socket.events.received(Uint8Array.from(Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n")));
     world.settle();
     expect(endpoint.read().requests.size).toBe(0);
-    expect(world.outcome).toEqual({ seen: 2, endpoint_closed: 2 });
+    expect(world.outcome).toEqual({ seen: 2, endpoint_protocol: 2 });
     world.give(client, get(5, "/5"));
     expect(world.connector.attempts.length).toBe(1);
+  });
+
+  test("no HTTP/2 over TLS: what waits is dropped at once, and it is no outage", () => {
+    const world = new Http2Clients();
+    world.start(...gets(2));
+    world.connector.refuse(new OtherProtocolError("h2"));
+    expect(world.outcome).toEqual({ seen: 2, endpoint_protocol: 2 });
+    expect(world.upstream).toMatchObject({ connect_errors: 1, lost_bytes: expect.any(Number) });
+    expect(world.told.lines).toHaveLength(1);
+    expect(world.told.lines[0]).toStartWith("given up");
+    expect(world.destination.unconnectedMs).toBe(0);
   });
 
   test("no SETTINGS: what waits is dropped when its time is over", () => {

@@ -3,6 +3,7 @@
  * smallest case here.
  */
 import { expect, test } from "bun:test";
+import { OtherProtocolError } from "../../src/forward/tls.ts";
 import { Mirrored } from "./mirrored.ts";
 import type { ScriptedSocket } from "./scripted.ts";
 
@@ -23,6 +24,18 @@ test("behind an upgrade that found no endpoint, requests go on, and nothing is h
   world.answer(socket, OK);
   expect(socket.text).toBe(GET);
   expect(world.requests).toMatchObject({ seen: 2, forwarded: 1, answered: 1 });
+  expect(world.heldBytes).toBe(0);
+});
+
+test("an endpoint that does not speak HTTP/1.1 over TLS gets no request: each is dropped at once", () => {
+  const world = new Mirrored();
+  for (let i = 1; i <= 2; i++) {
+    world.client(GET + POST);
+    world.connector.refuse(new OtherProtocolError("http/1.1"));
+    expect(world.requests).toMatchObject({ seen: 2 * i, forwarded: 0, dropped: { endpoint_protocol: 2 * i } });
+    world.tick();
+  }
+  expect(world.told.lines.map((line) => line.split(" with")[0])).toEqual(["given up", "given up"]);
   expect(world.heldBytes).toBe(0);
 });
 

@@ -110,8 +110,8 @@ export class ScriptedConnector implements Connector {
     return socket;
   }
 
-  refuse(): void {
-    this.attempts.shift()!.failed(new Error("ECONNREFUSED"));
+  refuse(error = new Error("ECONNREFUSED")): void {
+    this.attempts.shift()!.failed(error);
   }
 }
 

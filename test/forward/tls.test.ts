@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import net from "node:net";
 import { RefusalError } from "../../src/errors.ts";
 import { bunConnector, type SocketEvents, type UpstreamSocket } from "../../src/forward/socket.ts";
-import { handshakeFailure, readTls, Tls, type TlsMaterial } from "../../src/forward/tls.ts";
+import { type AskedProtocol, handshakeFailure, readTls, Tls, type TlsMaterial } from "../../src/forward/tls.ts";
 import { TemporaryDirectory } from "../executable/program.ts";
 import { Authority, type Certificate } from "../support/authority.ts";
 
@@ -70,7 +70,6 @@ const MATERIAL: TlsMaterial = {
   key: undefined,
   serverName: undefined,
   insecure: false,
-  protocol: "http/1.1",
   handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
 };
 
@@ -96,7 +95,7 @@ describe("a handshake that comes to nothing fails, once, and leaves no connectio
       behave(socket);
     });
     const told = new Told("failed");
-    bunConnector.connect({ host: LOOPBACK, port }, told, new Tls(LOOPBACK, MATERIAL));
+    bunConnector.connect({ host: LOOPBACK, port }, told, new Tls(LOOPBACK, MATERIAL, "http/1.1"));
     await told.until();
     await closed;
     expect(told.events).toHaveLength(1);
@@ -115,7 +114,7 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
   });
 
   /** A server that says hello, and goes on to speak behind the client's end. */
-  function server(reused: boolean[], protocols: unknown[]): number {
+  function server(reused: boolean[], protocols: unknown[], offered = "http/1.1"): number {
     const listener = Bun.listen({
       hostname: LOOPBACK,
       port: 0,
@@ -123,7 +122,7 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
       tls: {
         cert: Bun.file(certificate.cert),
         key: Bun.file(certificate.key),
-        ALPNProtocols: Buffer.from("\x08http/1.1"),
+        ...(offered === "" ? {} : { ALPNProtocols: Buffer.from([offered.length, ...Buffer.from(offered)]) }),
       },
       socket: {
         open() {},
@@ -146,7 +145,7 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
   test("further connections go on with the session of one before, and ask for http/1.1", async () => {
     const [reused, protocols]: [boolean[], unknown[]] = [[], []];
     const port = server(reused, protocols);
-    const tls = new Tls("localhost", material);
+    const tls = new Tls("localhost", material, "http/1.1");
     for (let i = 0; i < 3; i++) {
       const told = new Told("received");
       bunConnector.connect({ host: LOOPBACK, port }, told, tls);
@@ -157,10 +156,33 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
     expect(protocols).toEqual(["http/1.1", "http/1.1", "http/1.1"]);
   });
 
+  const PROTOCOLS: [offered: string, asked: AskedProtocol, outcome: string][] = [
+    ["h2", "h2", "opened"],
+    ["http/1.1", "h2", "HTTP/2"],
+    ["", "h2", "HTTP/2"],
+    ["h2", "http/1.1", "HTTP/1.1"],
+    ["http/1.1", "http/1.1", "opened"],
+    ["", "http/1.1", "opened"],
+    ["h2", "", "opened"],
+    ["", "", "opened"],
+  ];
+  test.each(PROTOCOLS)("one that offers '%s' and is asked for '%s': %s", async (offered, asked, outcome) => {
+    const port = server([], [], offered);
+    const opens = outcome === "opened";
+    const told = new Told(opens ? "received" : "failed");
+    bunConnector.connect({ host: LOOPBACK, port }, told, new Tls("localhost", material, asked));
+    await told.until();
+    told.socket?.terminate();
+    if (opens) return expect(told.events[0]).toBe("opened");
+    expect(told.events).toEqual([
+      `failed: it does not speak ${outcome} over TLS (ALPN ${asked}): turn ${outcome} on there, or name an endpoint that has it`,
+    ]);
+  });
+
   test("its end is passed on, and what comes behind it is read", async () => {
     const port = server([], []);
     const told = new Told("closed");
-    bunConnector.connect({ host: LOOPBACK, port }, told, new Tls("localhost", material));
+    bunConnector.connect({ host: LOOPBACK, port }, told, new Tls("localhost", material, "http/1.1"));
     while (told.socket === null) await Bun.sleep(1);
     told.socket.shutdown();
     await told.until();
@@ -170,7 +192,7 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
   test("a certificate that is not its key's, or is none, is refused at the start", () => {
     const other = new Authority(directory.path, "another authority").issue();
     const read = (tlsCert?: string, tlsKey?: string, tlsCa?: string) =>
-      new Tls("localhost", readTls({ tlsCa, tlsCert, tlsKey, tlsServerName: undefined, tlsInsecure: false }, "", 1000));
+      new Tls("localhost", readTls({ tlsCa, tlsCert, tlsKey, tlsServerName: undefined, tlsInsecure: false }, 1000), "");
     expect(() => read(certificate.cert, certificate.key)).not.toThrow();
     const garbage = directory.file("garbage.pem", "no PEM");
     const cases: [() => Tls, string][] = [

@@ -1,13 +1,16 @@
 /** HTTP/2 in clear text through the executable to real servers: all is served, once, with the same bodies. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { refusingAddress } from "../executable/recording-endpoint.ts";
 import { TemporaryDirectory } from "../executable/program.ts";
-import { PORT, VNI } from "../executable/sessions.ts";
+import { PORT, session, VNI } from "../executable/sessions.ts";
+import { Authority, type Certificate } from "../support/authority.ts";
+import { pcap } from "../support/frames.ts";
 import { Random } from "../support/random.ts";
 import { http2Faults, http2Mirror, type Http2Options } from "./http2.ts";
 import { forward, identityFaults } from "./mirror.ts";
 import { stalled } from "./raw-endpoint.ts";
-import { available, GO_HTTP2, nginx, NODE_HTTP2, type RealServer, start } from "./real-servers.ts";
+import { available, GO, GO_HTTP2, nginx, NODE, NODE_HTTP2, type RealServer, start } from "./real-servers.ts";
+import { withTls } from "./tls-servers.ts";
 
 const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
@@ -80,4 +83,72 @@ describe.skipIf(pair.length < 2)("further destinations", () => {
       }
     }, 30_000);
   }
+});
+
+const hasOpenssl = Bun.which("openssl") !== null;
+if (!hasOpenssl) console.warn("skipped: HTTP/2 to endpoints that speak TLS (openssl is not installed)");
+
+describe.if(hasOpenssl)("https:// endpoints", () => {
+  let authority: Authority;
+  let certificate: Certificate;
+  let trusting: string[];
+
+  beforeAll(() => {
+    authority = new Authority(directory.path);
+    certificate = authority.issue();
+    trusting = ["--tls-ca", authority.cert];
+  });
+
+  const SOME = { connections: 4, requests: 30 };
+  const FIRST_PLAIN_PORT = 50_000;
+  const PLAIN = ["/a", "/b"].map((path) => `GET ${path} HTTP/1.1\r\nHost: production.example\r\n\r\n`);
+
+  for (const server of available([nginx(), NODE_HTTP2, GO], "HTTP/2 over TLS")) {
+    test(`${server.name}: requests of every kind, at it and at a further one`, async () => {
+      const { savefile, wanted } = http2Mirror(new Random(31), SOME);
+      const running = await Promise.all([0, 1].map(() => start(secure(server), directory)));
+      const [address, also] = running.map(({ port }) => `https://localhost:${port}`) as [string, string];
+      const flags = [...trusting, "--also", also];
+      const mirror = { savefile, vni: VNI, port: PORT };
+      const { counters, status, stderr } = await forward(mirror, address, directory, flags);
+      for (const each of running) expect(http2Faults(wanted, await each.stop())).toEqual([]);
+      expect(status).toBe(0);
+      expect(stderr).not.toContain("WARN");
+      const all = { seen: wanted.length, forwarded: wanted.length, answered: wanted.length };
+      for (const each of [counters, ...counters.destinations]) {
+        expect(each.requests).toMatchObject(all);
+        expect(identityFaults(each)).toEqual([]);
+      }
+    }, 30_000);
+  }
+
+  const without: [server: RealServer, protocol: string, served: "HTTP/1.1" | "HTTP/2"][] = [
+    [NODE, "HTTP/2 over TLS (ALPN h2)", "HTTP/1.1"],
+    [nginx(), "HTTP/2 over TLS (ALPN h2)", "HTTP/1.1"],
+    [NODE_HTTP2, "HTTP/1.1 over TLS (ALPN http/1.1)", "HTTP/2"],
+  ];
+  for (const [server, protocol, servedProtocol] of without.filter(([{ missing }]) => missing() === undefined)) {
+    test(`${server.name} does not speak ${protocol}: that is counted and said, and the rest served`, async () => {
+      const { frames, wanted } = http2Mirror(new Random(37), SOME);
+      const savefile = pcap([...frames, ...session(PLAIN, FIRST_PLAIN_PORT)]);
+      const running = await start(secure(server, false), directory);
+      const mirror = { savefile, vni: VNI, port: PORT };
+      const address = `https://localhost:${running.port}`;
+      const { status, counters, stderr } = await forward(mirror, address, directory, trusting);
+      const [served, dropped] =
+        servedProtocol === "HTTP/2" ? [wanted.length, PLAIN.length] : [PLAIN.length, wanted.length];
+      expect((await running.stop()).length).toBe(served);
+      expect(counters.requests).toMatchObject({
+        seen: served + dropped,
+        answered: served,
+        dropped: { endpoint_protocol: dropped },
+      });
+      expect(identityFaults(counters)).toEqual([]);
+      expect(status).toBe(1);
+      expect(stderr).toContain(`it does not speak ${protocol}: turn `);
+      expect(stderr).not.toContain("Cannot connect");
+    }, 30_000);
+  }
+
+  const secure = (server: RealServer, hasHttp2 = true) => withTls(server, { certificate, hasHttp2 });
 });

@@ -80,7 +80,14 @@ function made(id: string, random: Random, lengths: readonly number[]): { wanted:
 }
 
 /** All connections one after the other, and what of them is to be served. */
-export function http2Mirror(random: Random, options: Http2Options): { savefile: Uint8Array; wanted: Wanted[] } {
+export function http2Mirror(
+  random: Random,
+  options: Http2Options,
+): {
+  frames: CapturedFrame[];
+  savefile: Uint8Array;
+  wanted: Wanted[];
+} {
   const { connections, requests, concurrency = 4, bodyLengths = BODY_LENGTHS, hasTrailers = false } = options;
   const wanted: Wanted[] = [];
   const frames: CapturedFrame[] = [];
@@ -104,7 +111,7 @@ export function http2Mirror(random: Random, options: Http2Options): { savefile: 
     }
     frames.push(...session(cut(Buffer.concat(bytes), random), FIRST_PORT + connection));
   }
-  return { savefile: pcap(frames), wanted };
+  return { frames, savefile: pcap(frames), wanted };
 }
 
 function cut(bytes: Buffer, random: Random): Uint8Array[] {

@@ -9,18 +9,23 @@ export interface Setting {
   readonly version?: "TLSv1.2" | "TLSv1.3";
   /** The path of the authority that clients' certificates are to be of. */
   readonly clientAuthority?: string;
+  /** nginx speaks HTTP/2 as well; the others have that of their own. */
+  readonly hasHttp2?: boolean;
 }
 
 /** The server with TLS; it is nginx, Node's, Bun's or Go's. */
 export function withTls(
   server: RealServer,
-  { certificate, version = "TLSv1.3", clientAuthority }: Setting,
+  { certificate, version = "TLSv1.3", clientAuthority, hasHttp2 = false }: Setting,
 ): RealServer {
   if (server.name === "nginx") {
     const client = clientAuthority && `ssl_client_certificate ${clientAuthority}; ssl_verify_client on;`;
     const { cert, key } = certificate;
     const files = `ssl_certificate ${cert}; ssl_certificate_key ${key};`;
-    return nginx({ listen: "ssl", directives: `${files} ssl_protocols ${version}; ${client ?? ""}` });
+    return nginx({
+      listen: hasHttp2 ? "ssl http2" : "ssl",
+      directives: `${files} ssl_protocols ${version}; ${client ?? ""}`,
+    });
   }
   const env = {
     TLS_CERT: certificate.cert,

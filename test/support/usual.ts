@@ -1,4 +1,5 @@
 /** Options that a test has no opinion of, at their defaults. */
+import type { DestinationOptions } from "../../src/forward/destination-options.ts";
 import type { ShardOptions } from "../../src/shard/shard.ts";
 
 export const USUAL = {
@@ -11,5 +12,6 @@ export const USUAL = {
   comparison: null,
   policy: null,
   tls: null,
+  http2Tls: null,
   also: [],
-} as const satisfies Partial<ShardOptions>;
+} as const satisfies Partial<ShardOptions & DestinationOptions>;

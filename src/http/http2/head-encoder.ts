@@ -13,8 +13,9 @@ export interface Http2Words {
   readonly protocol: string | null;
 }
 
-/** `text`: from the request line to the empty line; edits may have changed it. */
-export function encodeHead(encoder: HpackEncoder, text: string, { scheme, hasAuthority, protocol }: Http2Words): void {
+/** `text`: from the request line to the empty line; edits may have changed it. `scheme`: the request's where it goes. */
+export function encodeHead(encoder: HpackEncoder, text: string, words: Http2Words, scheme = words.scheme): void {
+  const { hasAuthority, protocol } = words;
   const lines = text.split(LINE_END);
   const requestLine = lines[0]!;
   const method = requestLine.slice(0, requestLine.indexOf(" "));

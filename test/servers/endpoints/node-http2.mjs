@@ -1,11 +1,16 @@
-// The server of node.mjs on node:http2, in clear text.
+// The server of node.mjs on node:http2, in clear text, or with TLS as that one has it.
 import { createHash } from "node:crypto";
-import { appendFileSync } from "node:fs";
-import { createServer } from "node:http2";
+import { appendFileSync, readFileSync } from "node:fs";
+import { createSecureServer, createServer } from "node:http2";
 
 const [port, log] = process.argv.slice(2);
 
-const server = createServer((request, response) => {
+const { TLS_CERT, TLS_KEY } = process.env;
+const server = TLS_CERT
+  ? createSecureServer({ cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY) }, serve)
+  : createServer(serve);
+
+function serve(request, response) {
   const hash = createHash("sha256");
   let length = 0;
   request.on("data", (bytes) => {
@@ -19,5 +24,5 @@ const server = createServer((request, response) => {
     appendFileSync(log, `${JSON.stringify(line)}\n`);
     response.end("served");
   });
-});
+}
 server.listen(Number(port), "127.0.0.1", () => console.log("ready"));
