@@ -5,10 +5,11 @@
 import type { FileCounters } from "./counters.ts";
 import { filedRequest, type RequestFrame } from "./filed-request.ts";
 import { filedResponse } from "./filed-response.ts";
+import { Http2Filing, type Http2FilingHost } from "./http2-filing.ts";
 import type { RequestFile, Responding } from "./request-file.ts";
 import type { Slices } from "./slices.ts";
 import { RequestFramer, type RequestLimits } from "../http/request-framer.ts";
-import type { RequestHead, RequestSink } from "../http/request-sink.ts";
+import type { ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "../forward/socket.ts";
 import type { Redactor } from "../redact/redactor.ts";
 
@@ -58,8 +59,10 @@ export class FileConnector implements Connector {
 /** What is kept of a head: the framer's own is used again. */
 type KeptHead = Pick<RequestHead, "method" | "headLength" | "bodyLength" | "minorVersion" | "isLast">;
 
-class FileConnection implements UpstreamSocket, RequestSink {
+class FileConnection implements UpstreamSocket, RequestSink, Http2FilingHost {
   private readonly framer: RequestFramer;
+  /** Null: it is spoken HTTP/1 to. */
+  private http2: Http2Filing | null = null;
   private parts: Buffer[] = [];
   private length = 0;
   /** Of the request under way; null: it is not whole. */
@@ -98,6 +101,10 @@ class FileConnection implements UpstreamSocket, RequestSink {
   }
 
   bytes(bytes: Uint8Array, offset: number, length: number): void {
+    if (this.http2 !== null) {
+      this.http2.push(bytes, offset, length);
+      return;
+    }
     this.length += length;
     if (this.isTooLarge) this.parts.length = 0;
     else this.parts.push(Buffer.copyBytesFrom(bytes, offset, length));
@@ -114,8 +121,13 @@ class FileConnection implements UpstreamSocket, RequestSink {
       this.filing.counters.dropped_requests++;
       this.respond(TOO_LARGE, isLast);
     } else {
-      const { timeMs } = this;
-      const frame = { timeMs, connection: this.number, headLength, isChunked: bodyLength < 0, minorVersion };
+      const frame = {
+        timeMs: this.timeMs,
+        connection: this.number,
+        headLength,
+        isChunked: bodyLength < 0,
+        version: `HTTP/1.${minorVersion}`,
+      };
       const bytes = this.parts.length === 1 ? this.parts[0]! : Buffer.concat(this.parts);
       const written = method === "CONNECT" ? NO_TUNNEL : WRITTEN;
       const responding = this.responding;
@@ -144,7 +156,7 @@ class FileConnection implements UpstreamSocket, RequestSink {
     return (tell) =>
       witness.whenKnown((response) => {
         if (response === null) tell(null);
-        else slices.add(response.bodyLength, () => tell(filedResponse(response, redactor, limits.maxCompareBytes)));
+        else slices.add(response.body.length, () => tell(filedResponse(response, redactor, limits.maxCompareBytes)));
       });
   }
 
@@ -153,9 +165,13 @@ class FileConnection implements UpstreamSocket, RequestSink {
     this.begin();
   }
 
-  /** Another protocol, which no file can take. */
-  foreign(): void {
+  /** Another protocol than HTTP/2, which no file can take. */
+  foreign(protocol: ForeignProtocol): void {
     this.begin();
+    if (protocol === "http2") {
+      this.http2 = new Http2Filing(this.filing, this, this.number);
+      return;
+    }
     this.isEnding = true;
     queueMicrotask(() => this.closeIfDone());
   }
@@ -166,6 +182,20 @@ class FileConnection implements UpstreamSocket, RequestSink {
 
   private get isTooLarge(): boolean {
     return this.length > this.filing.limits.maxRequestBytes + this.filing.limits.maxHeaderBytes;
+  }
+
+  // For HTTP/2 (Http2FilingHost).
+
+  get capturedMs(): number {
+    return this.events.capturedMs ?? -1;
+  }
+
+  owe(): void {
+    this.pending++;
+  }
+
+  say(bytes: Uint8Array): void {
+    this.respond(bytes, false);
   }
 
   private begin(): void {

@@ -15,7 +15,7 @@ export interface FiledRequest {
   readonly connection: number;
   readonly method: string;
   readonly target: string;
-  /** `HTTP/1.1`. */
+  /** `HTTP/1.1`, `HTTP/2.0`. */
   readonly version: string;
   /** The first Host, or the target's authority. */
   readonly host: string;
@@ -30,12 +30,12 @@ export interface RequestFrame {
   readonly connection: number;
   readonly headLength: number;
   readonly isChunked: boolean;
-  readonly minorVersion: number;
+  readonly version: string;
 }
 
 /** `bytes`: all of the request, as the framer has accepted it. */
 export function filedRequest(bytes: Buffer, frame: RequestFrame, redactor: Redactor): FiledRequest {
-  const { timeMs, connection, headLength, isChunked, minorVersion } = frame;
+  const { timeMs, connection, headLength, isChunked, version } = frame;
   const head = new HeadView(bytes.toString("latin1", 0, headLength));
   const content = isChunked ? withoutChunks(bytes.subarray(headLength)) : bytes.subarray(headLength);
   const isCoded = head.values("content-encoding").some((coding) => coding !== "" && !/^identity$/i.test(coding));
@@ -44,7 +44,7 @@ export function filedRequest(bytes: Buffer, frame: RequestFrame, redactor: Redac
     connection,
     method: head.method,
     target: redactor.target(head.target),
-    version: `HTTP/1.${minorVersion}`,
+    version,
     host: redactor.target(head.host ?? ""),
     headers: filedFields(head, redactor),
     body: content.length === 0 ? undefined : filedBody(content, isCoded, redactor),

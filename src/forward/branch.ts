@@ -77,7 +77,8 @@ export class Branch implements PipeOwner {
 
   /**
    * A long request is under way, of which `original` holds what has come: it goes on alone here if it is its turn, or
-   * if it `must`, since nobody else will hold it. `hasNext`: what is told next ({@link bytes}) is in `original` already.
+   * if it `must`, since nobody else will hold it. `hasNext`: what is told next ({@link bytes}) is in `original`
+   * already.
    */
   begin(original: Request, must: boolean, hasNext: boolean): void {
     if (this.hasBegun || !(must || this.mayStream)) return;

@@ -153,6 +153,10 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     return this.calls.size;
   }
 
+  private get isFile(): boolean {
+    return this.destination.options.address.file !== undefined;
+  }
+
   private get isSecure(): boolean {
     return this.destination.options.http2Tls !== null;
   }
@@ -174,6 +178,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
       this.owner!.callEnded(call, CallEnd.NOT_ALLOWED);
       return;
     }
+    if (this.isFile) this.handAlone();
     call.number = this.nextStream;
     call.window = this.initialWindow;
     call.startPosition = this.position;
@@ -530,6 +535,12 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
 
   private noteTimestamp(timestampMs: number): void {
     if (this.timestampMs === NO_TIMESTAMP) this.timestampMs = timestampMs;
+  }
+
+  /** What was put together leaves now: a file is told when the first bytes of a write were captured. */
+  private handAlone(): void {
+    this.hand();
+    this.upstream.flush(this.destination.now());
   }
 
   /** Gives what was put together to the upstream. */

@@ -1,10 +1,12 @@
 /** A request on its way to a destination, and the pool that requests come from. */
-import { LF } from "../http/chars.ts";
+import { latin1 } from "../http/latin1.ts";
+import { LF, SP } from "../http/chars.ts";
 import { costOf } from "../memory/array-pool.ts";
 import { Cost } from "../memory/budget.ts";
+import { copyBytes } from "../memory/copy-bytes.ts";
 import { ARRAY_BYTES_MAX, ByteQueue } from "./byte-queue.ts";
 import type { Exchange } from "./exchange.ts";
-import { copyBytes, type HeldMemory } from "./held-memory.ts";
+import type { HeldMemory } from "./held-memory.ts";
 
 /** Requests that are kept to be used again: one that was used just now is still in the processor's cache. */
 const SPARE_MAX = 16_384;
@@ -51,7 +53,9 @@ export class Request {
   /** Where its response is compared with production's; null: it is not. */
   exchange: Exchange | null = null;
 
-  /** Requests with the same {@link bytes}, which each of them charges to its destination's memory; null: no other has. */
+  /**
+   * Requests with the same {@link bytes}, which each of them charges to its destination's memory; null: no other has.
+   */
   holders: Holders | null = null;
 
   /** All bytes that are held of it. */
@@ -149,25 +153,26 @@ export class RequestPool {
 
   /** The head, a character for each byte (latin1). */
   headOf({ long, bytes, headLength }: Request): string {
-    const head = long === null ? bytes.subarray(0, headLength) : long.beginning(headLength);
-    return Buffer.from(head.buffer, head.byteOffset, head.length).toString("latin1");
+    return latin1(long === null ? bytes : long.beginning(headLength), 0, headLength);
   }
 
   /** All that is held, as Latin-1. */
   text(request: Request): string {
     const { long, bytes, length } = request;
-    const held = long === null ? bytes.subarray(0, length) : long.beginning(long.length);
-    return Buffer.from(held.buffer, held.byteOffset, held.length).toString("latin1");
+    return long === null ? latin1(bytes, 0, length) : latin1(long.beginning(long.length), 0, long.length);
   }
 
   /** Its target, blanks in it included; at least `headLength` bytes are held. */
   targetOf({ long, bytes }: Request, headLength: number): string {
     const head = long === null ? bytes : long.beginning(headLength);
-    const end = head.indexOf(LF);
-    const line = Buffer.prototype.latin1Slice.call(head, 0, end < 0 ? headLength : end).trimEnd();
-    const from = line.indexOf(" ") + 1;
-    const to = line.lastIndexOf(" ");
-    return line.slice(from, to > from ? to : undefined);
+    let end = 0;
+    while (end < headLength && head[end] !== LF) end++;
+    while (end > 0 && head[end - 1]! <= SP) end--;
+    let from = 0;
+    while (from < end && head[from] !== SP) from++;
+    let to = end;
+    while (to > from && head[to] !== SP) to--;
+    return latin1(head, from < end ? from + 1 : 0, to > from ? to : end);
   }
 
   /** Moves what is held in one array to where there may be several. */

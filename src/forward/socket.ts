@@ -1,9 +1,9 @@
 /**
- * The only place that opens client sockets. What it hides of Bun.connect: connecting reports a
- * failure twice, sometimes before it has returned, and then with a reason that is not so; it has no
- * time limit of its own; `write` never buffers and returns what the kernel
- * took, -1 once closed; `end` can lose bytes while the peer talks, so that whoever wants none lost
- * calls `shutdown` and waits for the peer's end. All of this is so over TLS as well, where `shutdown` sends close_notify.
+ * The only place that opens client sockets. What it hides of Bun.connect: connecting reports a failure twice, sometimes
+ * before it has returned, and then with a reason that is not so; it has no time limit of its own; `write` never buffers
+ * and returns what the kernel took, -1 once closed; `end` can lose bytes while the peer talks, so that whoever wants
+ * none lost calls `shutdown` and waits for the peer's end. All of this is so over TLS as well, where `shutdown` sends
+ * close_notify.
  */
 import { lookup } from "node:dns";
 import { closeSync, openSync } from "node:fs";

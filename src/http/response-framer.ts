@@ -5,7 +5,8 @@
  */
 import { CR, LF } from "./chars.ts";
 import { ChunkedBody } from "./chunked-body.ts";
-import { Coding, HeaderSection } from "./header-section.ts";
+import { Coding } from "./field-values.ts";
+import { HeaderSection } from "./header-section.ts";
 import { DONE, MORE } from "./outcome.ts";
 import type { ResponseSink, ResponseTap } from "./response-sink.ts";
 import { StatusLine } from "./status-line.ts";
@@ -45,7 +46,7 @@ export class ResponseFramer {
   private remaining = 0;
   /** The methods of the requests that were sent and not answered yet. */
   private readonly expected: string[] = [];
-  /** Of each of these, the request's minor version. */
+  /** Of each expected response, the request's minor version. */
   private readonly expectedMinor: number[] = [];
 
   /** `tap`: null where nobody wants to know what responses are made of. */

@@ -59,10 +59,11 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   if (admin !== undefined) log.info(`Serving metrics, health and a status page at ${admin.url}`);
   if (config.tlsInsecure && [config.address, ...config.also].some(({ isSecure }) => isSecure === true)) {
     log.warn(
-      "Certificates are not verified (--tls-insecure): whoever answers at an https:// address gets what is forwarded",
+      "Certificates are not verified (--tls-insecure): whoever takes connections at an https:// address gets what is forwarded",
     );
   }
 
+  for (const message of config.told) log.warn(message);
   if (config.noRedact && !config.dryRun && [config.address, ...config.also].some(({ file }) => file !== undefined))
     log.warn("Secrets are not blotted out in what is written of requests (--no-redact)");
 

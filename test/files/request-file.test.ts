@@ -153,7 +153,7 @@ describe("what a request becomes", () => {
     ["the largest", post("x".repeat(LIMITS.maxRequestBytes)), [204], 1],
     ["too large a one", post("x".repeat(LIMITS.maxRequestBytes + LIMITS.maxHeaderBytes)), [413], 0],
     ["one after that", post("x".repeat(20_000)) + post("y"), [413, 204], 1],
-    ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ["closed"], 0],
+    ["TLS", "\x16\x03\x01\0\x05hello", ["closed"], 0],
   ];
   test.each(responses)("%s is responded to", async (_what, request, want, filed) => {
     const filing = new Filing();

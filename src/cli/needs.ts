@@ -1,0 +1,82 @@
+/**
+ * Flags that have an effect only beside something else. One that asks for something is refused without it: whoever gives
+ * it expects what will not come. One that only says how is told, for the environment of a service may have it for others.
+ */
+import type { ForwardAddress } from "../address.ts";
+import { UsageError } from "../errors.ts";
+import { camelCase, type FlagName, flags, type FlagValues } from "./flags.ts";
+
+interface Need {
+  readonly flags: readonly FlagName[];
+  readonly isRefused: boolean;
+  /** What they need, in words. */
+  readonly what: string;
+  isThere(chosen: FlagValues, destinations: readonly ForwardAddress[]): boolean;
+}
+
+const hasFile = (destinations: readonly ForwardAddress[]) => destinations.some(({ file }) => file !== undefined);
+
+const NEEDS: readonly Need[] = [
+  {
+    flags: ["control", "differences", "fail-on-differences"],
+    isRefused: true,
+    what: "--compare",
+    isThere: ({ compare }) => compare,
+  },
+  {
+    flags: ["dry-run"],
+    isRefused: true,
+    what: "--read, where nothing is lost while it looks",
+    isThere: ({ read }) => read.length > 0,
+  },
+  { flags: ["speed", "loop"], isRefused: true, what: "--read", isThere: ({ read }) => read.length > 0 },
+  {
+    flags: ["compare-sample", "max-compare-bytes", "ignore"],
+    isRefused: false,
+    what: "--compare",
+    isThere: ({ compare }) => compare,
+  },
+  {
+    flags: ["redact", "no-redact"],
+    isRefused: false,
+    what: "something that is written: --compare, or a file: destination",
+    isThere: ({ compare }, destinations) => compare || hasFile(destinations),
+  },
+  {
+    flags: ["tls-ca", "tls-cert", "tls-key", "tls-server-name", "tls-insecure"],
+    isRefused: false,
+    what: "an https:// destination",
+    isThere: (_, destinations) => destinations.some(({ isSecure }) => isSecure === true),
+  },
+  {
+    flags: ["record-max-mib", "record-max-s", "record-files"],
+    isRefused: false,
+    what: "--record",
+    isThere: ({ record }) => record !== undefined,
+  },
+  {
+    flags: ["file-max-mib"],
+    isRefused: false,
+    what: "a file: destination",
+    isThere: (_, destinations) => hasFile(destinations),
+  },
+  { flags: ["outage-timeout-s"], isRefused: false, what: "--read", isThere: ({ read }) => read.length > 0 },
+];
+
+/**
+ * What is told of flags that can do nothing, in words; `destinations`: all of them. Throws UsageError at the first one
+ * that is refused.
+ */
+export function withoutEffect(chosen: FlagValues, destinations: readonly ForwardAddress[]): string[] {
+  return NEEDS.flatMap(({ flags: names, isRefused, what, isThere }) => {
+    const used = isThere(chosen, destinations) ? [] : names.filter((name) => isUsed(name, chosen));
+    if (isRefused && used.length > 0) throw new UsageError(`Cannot use --${used[0]}: it needs ${what}`);
+    return used.map((name) => `--${name} does nothing here: it needs ${what}`);
+  });
+}
+
+/** Whether a flag, or its variable, asks for something beside its default. */
+function isUsed(name: FlagName, chosen: FlagValues): boolean {
+  const value: unknown = chosen[camelCase(name) as keyof FlagValues];
+  return Array.isArray(value) ? value.length > 0 : value !== flags[name].default;
+}

@@ -1,0 +1,170 @@
+/**
+ * HTTP/2 as a file takes it: each call of a connection is written when it is whole, and responded to when it is in the
+ * file. It is our own client that speaks (forward/http2-connection.ts), which asks for no more than is said here.
+ */
+import {
+  Flag,
+  FRAME_HEADER_LEN,
+  FrameType,
+  Setting,
+  SETTING_LEN,
+  WINDOW_MAX,
+  WINDOW_UPDATE_LEN,
+  writeFrameHeader,
+  writeWord,
+} from "../http/http2/frames.ts";
+import { HpackEncoder } from "../http/http2/hpack-encoder.ts";
+import { Http2RequestFramer, type Http2RequestSink } from "../http/http2/request-framer.ts";
+import type { Http2Head } from "../http/http2/request-head.ts";
+import type { Redactor } from "../redact/redactor.ts";
+import type { FileCounters } from "./counters.ts";
+import { type FiledRequest, filedRequest } from "./filed-request.ts";
+import type { RequestFile } from "./request-file.ts";
+import type { Slices } from "./slices.ts";
+
+/** Calls of a connection that wait for the disk, or are not whole: more wait where they cost less. */
+export const CALLS_MAX = 32;
+/** As HAR has it, and Node, and mitmproxy. */
+const VERSION = "HTTP/2.0";
+const SETTINGS: readonly (readonly [name: number, value: number])[] = [
+  [Setting.MAX_CONCURRENT_STREAMS, CALLS_MAX],
+  [Setting.INITIAL_WINDOW_SIZE, WINDOW_MAX],
+  [Setting.ENABLE_CONNECT_PROTOCOL, 1],
+];
+
+const WRITTEN = block("204");
+const TOO_LARGE = block("413");
+const NOT_WRITTEN = block("507");
+
+/** What the connections to one file share. */
+export interface Filing {
+  readonly file: RequestFile;
+  readonly limits: { readonly maxHeaderBytes: number; readonly maxRequestBytes: number };
+  readonly redactor: Redactor;
+  readonly counters: FileCounters;
+  readonly slices: Slices;
+}
+
+/** The connection that has found its client to speak HTTP/2. */
+export interface Http2FilingHost {
+  /** When the first of the bytes that are written now was captured; -1: nobody knows. */
+  readonly capturedMs: number;
+  /** Says something, later: whoever writes is not told before the write has returned. */
+  say(bytes: Uint8Array): void;
+  /** Something will be said yet. */
+  owe(): void;
+}
+
+/** A call that is not whole. */
+interface Call {
+  readonly stream: number;
+  readonly timeMs: number;
+  readonly headLength: number;
+  length: number;
+  parts: Buffer[];
+}
+
+export class Http2Filing implements Http2RequestSink<Call> {
+  private readonly framer: Http2RequestFramer<Call>;
+  private timeMs = -1;
+  /** Content that was not given back to the client's window. */
+  private takenBytes = 0;
+
+  constructor(
+    private readonly filing: Filing,
+    private readonly host: Http2FilingHost,
+    private readonly connection: number,
+  ) {
+    this.framer = new Http2RequestFramer(this, filing.limits.maxHeaderBytes, false);
+    host.owe();
+    host.say(settings());
+  }
+
+  push(bytes: Uint8Array, offset: number, length: number): void {
+    // The next write of the same bytes does not tell.
+    if (this.host.capturedMs >= 0) this.timeMs = this.host.capturedMs;
+    this.framer.push(bytes, offset, length);
+    if (this.takenBytes === 0) return;
+    this.host.owe();
+    this.host.say(windowUpdate(this.takenBytes));
+    this.takenBytes = 0;
+  }
+
+  head(stream: number, { text }: Http2Head): Call {
+    const parts = [Buffer.from(text, "latin1")];
+    return { stream, timeMs: this.timeMs, headLength: text.length, length: text.length, parts };
+  }
+
+  bytes(call: Call, bytes: Uint8Array, offset: number, length: number): void {
+    this.takenBytes += length;
+    call.length += length;
+    if (this.isTooLarge(call)) call.parts = [];
+    else call.parts.push(Buffer.from(bytes.subarray(offset, offset + length)));
+  }
+
+  whole(call: Call): void {
+    this.host.owe();
+    if (this.isTooLarge(call)) {
+      this.filing.counters.dropped_requests++;
+      this.respond(call, TOO_LARGE);
+      return;
+    }
+    const filed = (isWritten: boolean) => this.respond(call, isWritten ? WRITTEN : NOT_WRITTEN);
+    this.filing.slices.add(call.length, () => {
+      if (!this.filing.file.add(this.filed(call), filed)) filed(false);
+    });
+  }
+
+  // What comes to no whole call has taken its bytes along.
+
+  damaged(): void {}
+  cancelled(): void {}
+  refused(): void {}
+
+  skipped(length: number): void {
+    this.takenBytes += length;
+  }
+
+  private filed({ timeMs, headLength, parts }: Call): FiledRequest {
+    const frame = { timeMs, connection: this.connection, headLength, isChunked: false, version: VERSION };
+    return filedRequest(Buffer.concat(parts), frame, this.filing.redactor);
+  }
+
+  private isTooLarge({ length }: Call): boolean {
+    return length > this.filing.limits.maxRequestBytes + this.filing.limits.maxHeaderBytes;
+  }
+
+  private respond({ stream }: Call, fields: Uint8Array): void {
+    const frame = new Uint8Array(FRAME_HEADER_LEN + fields.length);
+    writeFrameHeader(frame, 0, fields.length, FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream);
+    frame.set(fields, FRAME_HEADER_LEN);
+    this.host.say(frame);
+  }
+}
+
+/** A response's header section. */
+function block(status: string): Uint8Array {
+  const encoder = new HpackEncoder();
+  encoder.begin();
+  encoder.add(":status", status);
+  return encoder.block.subarray(0, encoder.length);
+}
+
+/** What is said first: streams are not limited but in their number, and neither is the connection. */
+function settings(): Uint8Array {
+  const frame = new Uint8Array(FRAME_HEADER_LEN + SETTINGS.length * SETTING_LEN);
+  writeFrameHeader(frame, 0, SETTINGS.length * SETTING_LEN, FrameType.SETTINGS, 0, 0);
+  SETTINGS.forEach(([name, value], place) => {
+    const at = FRAME_HEADER_LEN + place * SETTING_LEN;
+    frame[at + 1] = name;
+    writeWord(frame, at + 2, value);
+  });
+  return frame;
+}
+
+function windowUpdate(increment: number): Uint8Array {
+  const frame = new Uint8Array(FRAME_HEADER_LEN + WINDOW_UPDATE_LEN);
+  writeFrameHeader(frame, 0, WINDOW_UPDATE_LEN, FrameType.WINDOW_UPDATE, 0, 0);
+  writeWord(frame, FRAME_HEADER_LEN, increment);
+  return frame;
+}
