@@ -92,7 +92,9 @@ export async function run(config: Config, startThread: StartThread): Promise<num
     ...(comparison === null ? {} : { comparison: comparison.summary }),
     ...(admin === undefined ? {} : { admin: admin.counters }),
   });
-  if (config.read !== undefined && report.unforwarded(config.mode)) status = STATUS_NOT_DONE;
+  // Whoever ends it has not asked for the rest.
+  const isUnforwarded = config.read !== undefined && report.unforwarded(config.mode);
+  if (isUnforwarded && !stop.requested) status = STATUS_NOT_DONE;
   if (status === STATUS_DONE && config.failOnDifferences && comparison!.hasDifferences) status = STATUS_DIFFERENT;
   return status;
 }
