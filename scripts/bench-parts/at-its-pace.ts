@@ -1,5 +1,5 @@
 /**
- * (h) --read at the capture's pace: how late requests leave, by themselves and beside a file that gets them too. What
+ * (i) --read at the capture's pace: how late requests leave, by themselves and beside a file that gets them too. What
  * counts is from a request's own time to its first write, as this program's counters tell it.
  */
 import { rmSync } from "node:fs";
@@ -69,7 +69,7 @@ function addTo(figures: Figures, { speed, file }: Setup, summary: Summary, count
   const { requests: own, delay, schedule } = summary;
   if (own.answered !== count) throw new Error(`--speed ${speed}: ${own.answered} of ${count} requests were answered`);
   const name = `--speed ${speed}${file === null ? "" : `, --also file:requests${file}`}`;
-  const add = (what: string, unit: string, value: number) => figures.add("h", `${name}: ${what}`, unit, value);
+  const add = (what: string, unit: string, value: number) => figures.add("i", `${name}: ${what}`, unit, value);
   const counts = Object.values(delay.buckets);
   const within = counts.slice(0, DELAY_BUCKETS_MS.indexOf(ON_TIME_MS) + 1).reduce((sum, each) => sum + each, 0);
   add("delay, p50", "ms", percentile(0.5, DELAY_BUCKETS_MS, counts));

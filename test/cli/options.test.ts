@@ -923,8 +923,10 @@ describe("a flag that would do nothing: what it needs is told, and what asks for
 
   /** A value that is not the default; of a switch, none. */
   const given = (name: string) => {
-    const accepted = FLAGS.find((flag) => flag.name === name)?.accepted[0]![0];
-    return accepted === undefined ? [`--${name}`] : [`--${name}=${accepted}`];
+    const flag = FLAGS.find((each) => each.name === name);
+    return [
+      flag === undefined ? `--${name}` : `--${name}=${flag.accepted.find(([, value]) => value !== flag.default)![0]}`,
+    ];
   };
 
   const cases = NEEDS.flatMap(([names, args, says]) => names.map((name) => [name, args, says] as const));
@@ -942,6 +944,18 @@ describe("a flag that would do nothing: what it needs is told, and what asks for
       expect(typeof got === "string").toBe(REFUSED.includes(name));
       for (const words of [`--${name}`, says]) expect(told).toContain(words);
     }
+  });
+
+  const requests = ["http2", "pipeline-depth", "max-waiting-requests", "max-request-bytes", "max-header-bytes"];
+  test.each([
+    ...[...requests, "header-timeout-s", "max-response-seconds"].map(
+      (name) => [name, ["--mode", "tcp", ...LIVE]] as const,
+    ),
+    ...["capture-buffer-mib", "libpcap"].map((name) => [name, READ] as const),
+  ])("--%s with %j", (name, args) => {
+    const got = read([...given(name), ...args], {}) as Config;
+    expect(got.told).toEqual([expect.stringContaining(`--${name} does nothing here`)]);
+    expect((read([...given(name), ...LIVE], {}) as Config).told).toEqual([]);
   });
 
   test.each([
