@@ -49,7 +49,7 @@ const NEEDS: readonly Need[] = [
     isThere: (_, destinations) => destinations.some(({ isSecure }) => isSecure === true),
   },
   {
-    flags: ["record-max-mib", "record-files"],
+    flags: ["record-max-mib", "record-max-s", "record-files"],
     isRefused: false,
     what: "--record",
     isThere: ({ record }) => record !== undefined,
