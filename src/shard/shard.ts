@@ -123,7 +123,7 @@ export class Shard {
     const opener = this.http ?? new TcpMode(this.destination, options, this.further);
     const flowOptions = { ...options, reassemblesServer: comparesResponses };
     this.flows = new FlowTable(flowOptions, counters, budget, opener, clock);
-    this.readAhead = new ReadAhead(this.destination, this.http?.load ?? new Load());
+    this.readAhead = new ReadAhead(this.destination, this.http?.load ?? new Load(), this.comparison?.memory ?? null);
     this.sourceWaits = options.sourceWaits;
     this.responseTimeoutMs = options.responseTimeoutMs;
   }
