@@ -322,6 +322,8 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     this.malformed();
   }
 
+  promise(): void {}
+
   reset(number: number, code: number): void {
     if (!this.isReady) return this.malformed();
     const call = this.calls.get(number);
