@@ -70,6 +70,7 @@ export class FileExchange implements Exchange, Witness {
   forwarded(): void {}
   unanswered(): void {}
   notForwarded(): void {}
+  damaged(): void {}
 
   private end(): void {
     if (this.isOver) return;

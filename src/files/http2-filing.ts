@@ -19,7 +19,7 @@ import type { Http2Head } from "../http/http2/request-head.ts";
 import type { Redactor } from "../redact/redactor.ts";
 import type { FileCounters } from "./counters.ts";
 import { type FiledRequest, filedRequest } from "./filed-request.ts";
-import type { RequestFile } from "./request-file.ts";
+import type { RequestFile, Responding } from "./request-file.ts";
 
 /** Calls of a connection that wait for the disk, or are not whole: more wait where they cost less. */
 export const CALLS_MAX = 32;
@@ -47,6 +47,8 @@ export interface Filing {
 export interface Http2FilingHost {
   /** When the first of the bytes that are written now was captured; -1: nobody knows. */
   readonly capturedMs: number;
+  /** How production's response to the request that is written now becomes known; null: it is not wanted. */
+  readonly responding: Responding | null;
   /** Says something, later: whoever writes is not told before the write has returned. */
   say(bytes: Uint8Array): void;
   /** Something will be said yet. */
@@ -57,6 +59,7 @@ export interface Http2FilingHost {
 interface Call {
   readonly stream: number;
   readonly timeMs: number;
+  readonly responding: Responding | null;
   readonly headLength: number;
   length: number;
   parts: Buffer[];
@@ -90,7 +93,8 @@ export class Http2Filing implements Http2RequestSink<Call> {
 
   head(stream: number, { text }: Http2Head): Call {
     const parts = [Buffer.from(text, "latin1")];
-    return { stream, timeMs: this.timeMs, headLength: text.length, length: text.length, parts };
+    const { timeMs, host } = this;
+    return { stream, timeMs, responding: host.responding, headLength: text.length, length: text.length, parts };
   }
 
   bytes(call: Call, bytes: Uint8Array, offset: number, length: number): void {
@@ -108,7 +112,7 @@ export class Http2Filing implements Http2RequestSink<Call> {
       return;
     }
     const filed = (isWritten: boolean) => this.respond(call, isWritten ? WRITTEN : NOT_WRITTEN);
-    if (!this.filing.file.add(this.filed(call), filed)) filed(false);
+    if (!this.filing.file.add(this.filed(call), filed, call.responding)) filed(false);
   }
 
   // What comes to no whole call has taken its bytes along.
