@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
+import { measureAtItsPace } from "./at-its-pace.ts";
 import { Figures } from "./figures.ts";
 import { measureLive } from "./live.ts";
 import { measureManyFlows } from "./many-flows.ts";
@@ -20,7 +21,10 @@ const TITLES: Record<string, string> = {
   f: "The live lab, with a further destination that is stalled (--also), to the same without it",
   g: "The live lab at ordinary load, beside a C program that forwards the same bytes with nothing in between",
   h: "TLS: --read to nginx with it and without, beside C programs; and half a minute of load over it in the lab",
+  i: "--read at the capture's pace: 100,000 requests in 60 s (--speed 1) and 6 s (10), some beside a file",
 };
+/** Takes minutes a run. */
+const LONG = "i";
 
 function refuse(why: string): never {
   console.error(`bench: ${why}`);
@@ -33,7 +37,12 @@ function readOptions() {
       options: {
         json: { type: "string", default: `${REPOSITORY}/dist/bench.json` },
         runs: { type: "string", default: "5" },
-        only: { type: "string", default: Object.keys(TITLES).join() },
+        only: {
+          type: "string",
+          default: Object.keys(TITLES)
+            .filter((part) => part !== LONG)
+            .join(),
+        },
         production: { type: "string", default: "nginx" },
         quick: { type: "boolean", default: false },
         soak: { type: "boolean", default: false },
@@ -98,6 +107,10 @@ if (live.length > 0) {
     directory,
     parts,
   });
+}
+if (parts.has("i")) {
+  step("i");
+  await measureAtItsPace(figures, runs, quick, directory);
 }
 if (parts.has("e")) {
   step("e");

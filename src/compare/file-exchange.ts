@@ -47,7 +47,7 @@ export class FileExchange implements Exchange, Witness {
 
   whenKnown(tell: (response: ProductionResponse | null) => void): void {
     const { response } = this;
-    if (!this.isKnown) {
+    if (!this.isKnown && !this.isOver) {
       this.tell = tell;
       return;
     }
