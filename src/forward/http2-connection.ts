@@ -184,6 +184,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     call.startPosition = this.position;
     call.offset = request.headLength;
     call.sentMs = this.destination.tickedMs;
+    call.handedMs = call.sentMs;
     if (request.long !== null) {
       request.long.drop(request.headLength);
       request.headLength = 0;
@@ -454,6 +455,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
       }
     }
     call.offset += length;
+    call.handedMs = this.destination.tickedMs;
     call.window -= length;
     this.window -= length;
   }

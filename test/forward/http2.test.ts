@@ -466,6 +466,24 @@ describe("what the endpoint ends", () => {
 });
 
 describe("time limits", () => {
+  test("what the endpoint takes slowly is still being sent: the time is over when it takes nothing more", () => {
+    const world = new Http2Clients({ responseTimeoutMs: 1000 });
+    world.start(...post(1, "x".repeat(WINDOW + 100)), ...post(3, "y"));
+    const endpoint = world.accept();
+    for (let i = 0; i < 10; i++) {
+      world.pass(800);
+      endpoint.windowUpdate(0, 8).windowUpdate(1, 8);
+    }
+    expect(endpoint.requests.get(1)!.body.length).toBe(WINDOW + 79);
+    expect(endpoint.requests.get(1)!.isReset).toBe(false);
+    // It was sent long ago.
+    expect(endpoint.requests.get(3)!.isReset).toBe(true);
+    world.pass(900);
+    expect(endpoint.read().requests.get(1)!.isReset).toBe(false);
+    world.pass(200);
+    expect(world.outcome).toMatchObject({ seen: 2, forwarded: 1, unanswered: 1, endpoint_closed: 1 });
+  });
+
   test("of a response, while others come: that call alone is taken back", () => {
     const world = new Http2Clients({ responseTimeoutMs: 1000 });
     world.start(...gets(2));
