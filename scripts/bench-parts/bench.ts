@@ -17,6 +17,7 @@ const TITLES: Record<string, string> = {
   d: "The floor: a C program that sends the same requests to the same endpoint, and reads the answers",
   e: "Memory with live flows",
   f: "The live lab, with a further destination that is stalled (--also), to the same without it",
+  g: "The live lab at ordinary load, beside a C program that forwards the same bytes with nothing in between",
 };
 
 function refuse(why: string): never {
@@ -80,17 +81,16 @@ if (parts.has("b") || parts.has("d")) {
   step(parts.has("b") ? "b" : "d");
   await measureRead(figures, runs, quick ? 20_000 : 1_000_000, directory, parts);
 }
-if (parts.has("c") || parts.has("f")) {
-  step(parts.has("c") ? "c" : "f");
+const live = ["c", "f", "g"].filter((part) => parts.has(part));
+if (live.length > 0) {
+  live.forEach(step);
   await measureLive(figures, {
     runs,
     quick,
     soak: options.soak,
     production: options.production,
     directory,
-    hasFloor: parts.has("d"),
-    hasLive: parts.has("c"),
-    hasStalled: parts.has("f"),
+    parts,
   });
 }
 if (parts.has("e")) {

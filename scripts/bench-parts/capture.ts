@@ -112,12 +112,17 @@ export function requests(connections: number, segments: number, outOfOrder = 0):
 
 const UPLOAD_SEGMENTS = 16;
 
-/** Uploads in full-size segments. */
-export function uploads(connections: number, segments: number, outOfOrder = 0): Traffic {
-  const body = UPLOAD_SEGMENTS * FULL_PAYLOAD_BYTES;
+/** Uploads in full-size segments, so many each. */
+export function uploads(
+  connections: number,
+  segments: number,
+  outOfOrder = 0,
+  segmentsEach = UPLOAD_SEGMENTS,
+): Traffic {
+  const body = segmentsEach * FULL_PAYLOAD_BYTES;
   const head = (length: number) => `POST /orders HTTP/1.1\r\nHost: shop.example\r\nContent-Length: ${length}\r\n\r\n`;
   const upload = new TextEncoder().encode(head(body - head(body).length).padEnd(body, "x"));
-  const payloads = Array.from({ length: UPLOAD_SEGMENTS }, (_, i) =>
+  const payloads = Array.from({ length: segmentsEach }, (_, i) =>
     upload.slice(i * FULL_PAYLOAD_BYTES, (i + 1) * FULL_PAYLOAD_BYTES),
   );
   return { connections, segments, payloads, outOfOrder };

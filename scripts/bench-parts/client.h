@@ -1,4 +1,4 @@
-/* What floor.c and load.c share: connections to a server whose answers are all equally long. */
+/* What floor.c, forwarder.c and load.c share: connections to a server whose answers are all equally long. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -47,7 +47,17 @@ static void send_all(int fd, const char *bytes, long length) {
   if (taken != length) fail_with("the kernel took only a part of a request");
 }
 
-static long receive(int fd) {
+/* Waits until the kernel has taken all of it. */
+static void send_body(int fd, const char *bytes, long length) {
+  while (length > 0) {
+    long taken = send(fd, bytes, length, MSG_NOSIGNAL);
+    if (taken < 0) fail("send");
+    bytes += taken;
+    length -= taken;
+  }
+}
+
+static inline long receive(int fd) {
   static char answers[65536];
   long length = recv(fd, answers, sizeof answers, MSG_DONTWAIT);
   if (length < 0) fail("recv");
@@ -56,10 +66,11 @@ static long receive(int fd) {
 }
 
 /* Sends one request and returns how long its answer is: its head says it. */
-static long measure_answer(int fd, const char *request, long request_bytes) {
+static inline long measure_answer(int fd, const char *request, long request_bytes, const char *body, long body_bytes) {
   char answer[4096];
   long length = 0;
   send_all(fd, request, request_bytes);
+  send_body(fd, body, body_bytes);
   for (;;) {
     long more = recv(fd, answer + length, sizeof answer - 1 - length, 0);
     if (more <= 0) fail_with("the server gave no answer that could be measured");

@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
   int epoll = epoll_create1(0);
   for (long i = 0; i < connections; i++) {
     fds[i] = connect_to(argv[1], argv[2]);
-    if (i == 0) answer_bytes = measure_answer(fds[0], argv[6], request_bytes);
+    if (i == 0) answer_bytes = measure_answer(fds[0], argv[6], request_bytes, NULL, 0);
     watch(epoll, fds[i], i);
   }
 

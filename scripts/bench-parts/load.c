@@ -1,8 +1,9 @@
 /*
  * Clients at a chosen rate: CONNECTIONS keep-alive connections, each with one request at a time.
  *
- *     load ADDRESS PORT CONNECTIONS SECONDS RATE REQUEST
+ *     load ADDRESS PORT CONNECTIONS SECONDS RATE REQUEST BODY_BYTES
  *
+ * Each REQUEST is followed by a body of so many bytes, for whose way into the kernel the clients wait.
  * RATE is in requests a second, evenly spaced; 0: each connection sends as soon as it is answered. Where all
  * connections wait for an answer, the rate is not reached, and what was missed is not made up for. Prints
  * {"requests", "seconds"} as JSON once all is answered.
@@ -23,13 +24,15 @@
 /* Of what is due and was not sent, for all connections were busy, no more than this is sent in one go. */
 #define BEHIND_MAX 64.0
 
-static long connections, request_bytes, sent;
+static long connections, request_bytes, body_bytes, sent;
 static const char *request;
+static char *body;
 static int *fds;
 static long *awaited, *idle, idle_count, answer_bytes;
 
 static void send_on(long at) {
   send_all(fds[at], request, request_bytes);
+  send_body(fds[at], body, body_bytes);
   awaited[at] = answer_bytes;
   sent++;
 }
@@ -42,14 +45,17 @@ static int tick_every(long ns) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 7) {
-    fputs("usage: load ADDRESS PORT CONNECTIONS SECONDS RATE REQUEST\n", stderr);
+  if (argc != 8) {
+    fputs("usage: load ADDRESS PORT CONNECTIONS SECONDS RATE REQUEST BODY_BYTES\n", stderr);
     return 2;
   }
   connections = atol(argv[3]);
   double seconds = atof(argv[4]), rate = atof(argv[5]);
   request = argv[6];
   request_bytes = strlen(request);
+  body_bytes = atol(argv[7]);
+  body = malloc(body_bytes + 1);
+  memset(body, 'x', body_bytes);
   fds = calloc(connections, sizeof *fds);
   awaited = calloc(connections, sizeof *awaited);
   idle = calloc(connections, sizeof *idle);
@@ -58,7 +64,7 @@ int main(int argc, char **argv) {
   watch(epoll, timer, connections);
   for (long i = 0; i < connections; i++) {
     fds[i] = connect_to(argv[1], argv[2]);
-    if (i == 0) answer_bytes = measure_answer(fds[0], request, request_bytes);
+    if (i == 0) answer_bytes = measure_answer(fds[0], request, request_bytes, body, body_bytes);
     watch(epoll, fds[i], i);
     idle[idle_count++] = i;
   }

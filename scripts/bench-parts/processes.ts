@@ -163,3 +163,10 @@ export function memory(pid: number): { rssMb: number; peakMb: number } {
   const field = (name: string) => (Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)![1]) * 1024) / 1e6;
   return { rssMb: field("VmRSS"), peakMb: field("VmHWM") };
 }
+
+/** A process's memory by its kind, in MB (10^6 bytes): all of it, and what no file is behind. */
+export function memoryKinds(pid: number): { rssMb: number; anonymousMb: number } {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  const field = (name: string) => (Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)![1]) * 1024) / 1e6;
+  return { rssMb: field("Rss"), anonymousMb: field("Anonymous") };
+}

@@ -30,7 +30,8 @@ const PEAK_LOOK_MS = 5;
 export const MODES = ["tcp", "http"] as const;
 export type Mode = (typeof MODES)[number];
 
-interface Cost {
+/** Of a whole run. */
+export interface Cost {
   seconds: number;
   userUs: number;
   systemUs: number;
@@ -64,22 +65,23 @@ export async function measureFloor(
   return { userUs: output.user_us / output.requests, systemUs: output.system_us / output.requests };
 }
 
-async function forward(capture: string, summary: string, mode: Mode, count: number): Promise<Cost> {
+export interface ReadRun {
+  capture: string;
+  summary: string;
+  mode: Mode;
+  /** What of the savefile must reach the endpoint. */
+  bytes: number;
+  endpointPort: number;
+  /** The command that it is started by, such as one that puts it into a network namespace. */
+  through?: string[];
+}
+
+/** Has the program read a savefile to its end. Throws unless the endpoint got all of it. */
+export async function forwardSavefile(run: ReadRun): Promise<Cost> {
   const begun = performance.now();
-  const args = [
-    "--log-level",
-    "error",
-    "--mode",
-    mode,
-    "--read",
-    capture,
-    "--summary",
-    summary,
-    String(VNI),
-    String(PORT),
-    `${ENDPOINT_HOST}:${ENDPOINT_PORT}`,
-  ];
-  const running = new Child([...PROGRAM, ...args]);
+  const args = ["--log-level", "error", "--mode", run.mode, "--read", run.capture, "--summary", run.summary];
+  const contract = [String(VNI), String(PORT), `${ENDPOINT_HOST}:${run.endpointPort}`];
+  const running = new Child([...(run.through ?? []), ...PROGRAM, ...args, ...contract]);
   // What the system tells of a child's peak at its end includes its parent's, from before it was the program.
   let peakMb = 0;
   const looking = setInterval(() => {
@@ -93,15 +95,10 @@ async function forward(capture: string, summary: string, mode: Mode, count: numb
   clearInterval(looking);
   const seconds = (performance.now() - begun) / 1000;
   const usage = running.child.resourceUsage()!;
-  const { upstream } = await Bun.file(summary).json();
-  if (upstream.bytes !== count * REQUEST.length)
-    throw new Error(`--read, mode ${mode}: ${upstream.bytes} bytes of ${count * REQUEST.length} were forwarded`);
-  return {
-    seconds,
-    userUs: Number(usage.cpuTime.user) / count,
-    systemUs: Number(usage.cpuTime.system) / count,
-    peakMb,
-  };
+  const { upstream } = await Bun.file(run.summary).json();
+  if (upstream.bytes !== run.bytes)
+    throw new Error(`--read, mode ${run.mode}: ${upstream.bytes} bytes of ${run.bytes} were forwarded`);
+  return { seconds, userUs: Number(usage.cpuTime.user), systemUs: Number(usage.cpuTime.system), peakMb };
 }
 
 export async function measureRead(
@@ -124,12 +121,14 @@ export async function measureRead(
         : null;
       const batched = hasFloor ? await measureFloor(floorProgram, ENDPOINT_PORT, count, TCP_DEPTH) : null;
       for (const mode of MODES) {
-        const cost = await forward(capture, join(directory, "summary.json"), mode, count);
-        const total = cost.userUs + cost.systemUs;
+        const summary = join(directory, "summary.json");
+        const bytes = count * REQUEST.length;
+        const cost = await forwardSavefile({ capture, summary, mode, bytes, endpointPort: ENDPOINT_PORT });
+        const total = (cost.userUs + cost.systemUs) / count;
         if (parts.has("b")) {
           figures.add("b", `mode ${mode}`, "requests/s", count / cost.seconds);
-          figures.add("b", `mode ${mode}, user`, "µs/request", cost.userUs);
-          figures.add("b", `mode ${mode}, system`, "µs/request", cost.systemUs);
+          figures.add("b", `mode ${mode}, user`, "µs/request", cost.userUs / count);
+          figures.add("b", `mode ${mode}, system`, "µs/request", cost.systemUs / count);
           figures.add("b", `mode ${mode}, peak memory`, "MB", cost.peakMb);
         }
         if (single !== null)

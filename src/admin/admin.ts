@@ -92,7 +92,7 @@ function nothingSeen(timeMs: number, further: readonly string[]): Look {
   return {
     timeMs,
     counters: new Counters(further).snapshot(),
-    gauges: together([]),
+    gauges: together([], further.length),
     isInterfaceUp: true,
     lastFrameMs: timeMs,
     problems: [],

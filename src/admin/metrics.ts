@@ -3,6 +3,7 @@
  * `_total`; where it counts by reason, or class, that is a label. Times are in seconds, sizes in bytes.
  */
 import type { CountersSnapshot } from "../observe/counters.ts";
+import { type DestinationGauges, isUp } from "../observe/gauges.ts";
 import { COMMIT, VERSION } from "../version.ts";
 import { CONNECTIONS_MAX } from "./server.ts";
 import { boundsOf } from "./histogram.ts";
@@ -30,7 +31,7 @@ export interface Metric {
   readonly samples: readonly Sample[];
 }
 
-/** Counters of these are a destination's. */
+/** Groups of counters that each destination has. */
 const OF_DESTINATION: readonly string[] = [
   "requests",
   "responses",
@@ -44,7 +45,6 @@ const DESTINATION: Labels = { destination: "endpoint" };
 /** Counters that go down. */
 const GAUGES: readonly string[] = ["flows_active"];
 const CLASS = /^[1-5]xx$/;
-const MIB = 2 ** 20;
 const MS = 1000;
 
 type Tree = { readonly [name: string]: number | Tree };
@@ -158,20 +158,27 @@ function ofComparison({ compared: { production_latency, endpoint_latency, ...cou
 }
 
 /** How things stand, each beside its limit. */
-function standing({ look: { gauges, problems }, config }: View): Metric[] {
-  const isDown = problems.some(({ kind }) => kind === "endpoint_down");
+function standing({ look: { gauges, counters }, config }: View): Metric[] {
+  const ofDestinations = (name: string, value: (gauges: DestinationGauges) => number): Metric =>
+    metric(name, "gauge", [
+      { labels: DESTINATION, value: value(gauges) },
+      ...counters.destinations.map(({ address }, i) => ({
+        labels: { destination: address },
+        value: value(gauges.destinations[i]!),
+      })),
+    ]);
   return [
-    gauge("destination_up", isDown ? 0 : 1, DESTINATION),
-    gauge("upstream_connected_timestamp_seconds", gauges.connected_ms / MS, DESTINATION),
-    gauge("upstream_unconnected_timestamp_seconds", gauges.unconnected_ms / MS, DESTINATION),
-    gauge("upstream_open", gauges.upstream_open, DESTINATION),
-    gauge("upstream_unsettled", gauges.upstream_unsettled, DESTINATION),
-    gauge("requests_in_flight", gauges.requests_in_flight, DESTINATION),
-    gauge("waiting_requests", gauges.waiting_requests, DESTINATION),
-    gauge("longest_waiting_requests", gauges.longest_waiting_requests, DESTINATION),
+    ofDestinations("destination_up", (each) => (isUp(each) ? 1 : 0)),
+    ofDestinations("upstream_connected_timestamp_seconds", ({ connected_ms }) => connected_ms / MS),
+    ofDestinations("upstream_unconnected_timestamp_seconds", ({ unconnected_ms }) => unconnected_ms / MS),
+    ofDestinations("upstream_open", ({ upstream_open }) => upstream_open),
+    ofDestinations("upstream_unsettled", ({ upstream_unsettled }) => upstream_unsettled),
+    ofDestinations("requests_in_flight", ({ requests_in_flight }) => requests_in_flight),
+    ofDestinations("waiting_requests", ({ waiting_requests }) => waiting_requests),
+    ofDestinations("longest_waiting_requests", ({ longest_waiting_requests }) => longest_waiting_requests),
     gauge("max_waiting_requests", config.maxWaitingRequests),
-    gauge("buffer_bytes", gauges.buffer_bytes),
-    gauge("max_buffer_bytes", config.maxBufferMib * MIB),
+    ofDestinations("buffer_bytes", ({ buffer_bytes }) => buffer_bytes),
+    ofDestinations("max_buffer_bytes", ({ max_buffer_bytes }) => max_buffer_bytes),
     gauge("max_flows", config.maxFlows),
   ];
 }
@@ -201,8 +208,8 @@ function ofProcess({ process: figures, config }: View): Metric[] {
 }
 
 /**
- * What stands before each value of a metric, by its name, for each run: a page is made once a second, too seldom for the compiler, and
- * half of its time went into the same words again.
+ * What stands before each value of a metric, by its name, for each run: a page is made once a second, too seldom for
+ * the compiler, and half of its time went into the same words again.
  */
 const words = new WeakMap<View["config"], Words>();
 type Words = Map<string, readonly string[]>;

@@ -1,5 +1,7 @@
 /** /status, /history and /healthz: JSON for programs, and for the page. */
 import type { Config } from "../config.ts";
+import { type DestinationGauges, isUp } from "../observe/gauges.ts";
+import type { Look } from "../observe/look.ts";
 import { UNHEALTHY } from "../observe/problems.ts";
 import { COMMIT, VERSION } from "../version.ts";
 import type { Row } from "./history.ts";
@@ -26,17 +28,22 @@ export function unhealthy({ phase, look: { problems } }: View): Reason[] {
   return [...unready, ...failing.map(({ kind, message }) => ({ reason: kind, message }))];
 }
 
-/** 200 while frames can be captured and the endpoint was there at the last try, else 503 and why. */
+/**
+ * 200 while frames can be captured and the endpoint was there at the last try, else 503 and why. Further destinations
+ * are told of, and change nothing in that.
+ */
 export function health(view: View): Page {
   const [first, ...more] = unhealthy(view);
-  if (first === undefined) return json(200, { status: "ok" });
-  return json(503, { status: "unhealthy", ...first, ...(more.length > 0 ? { more } : {}) });
+  const further = furtherOf(view.look);
+  const destinations = further.length > 0 ? { destinations: further.map(({ address, up }) => ({ address, up })) } : {};
+  if (first === undefined) return json(200, { status: "ok", ...destinations });
+  return json(503, { status: "unhealthy", ...first, ...(more.length > 0 ? { more } : {}), ...destinations });
 }
 
 /** The summary, and how things stand; `row`: the last second. */
 export function statusOf(view: View, row: Row | undefined) {
   const { look, config, startedMs, admin, process, phase } = view;
-  const { connected_ms, unconnected_ms, ...gauges } = look.gauges;
+  const { destinations: _, ...endpoint } = look.gauges;
   return {
     version: VERSION,
     commit: COMMIT,
@@ -45,17 +52,15 @@ export function statusOf(view: View, row: Row | undefined) {
     uptime_s: Math.floor((look.timeMs - startedMs) / 1000),
     phase,
     health: unhealthy(view).length === 0 ? "ok" : "unhealthy",
-    problems: look.problems.map(({ kind, message, since_ms }) => ({ kind, message, since: isoOf(since_ms) })),
+    problems: look.problems.map(({ since_ms, ...problem }) => ({ ...problem, since: isoOf(since_ms) })),
     ...look.counters,
     now: {
       interface_up: look.isInterfaceUp,
       last_frame: isoOf(look.lastFrameMs),
-      upstream_connected: connected_ms > 0 ? isoOf(connected_ms) : null,
-      upstream_unconnected: unconnected_ms > 0 ? isoOf(unconnected_ms) : null,
-      ...gauges,
+      ...standing(endpoint),
       max_waiting_requests: config.maxWaitingRequests,
-      max_buffer_bytes: config.maxBufferMib * 2 ** 20,
       max_flows: config.maxFlows,
+      destinations: furtherOf(look),
     },
     rates: row ?? null,
     admin,
@@ -67,6 +72,22 @@ export function statusOf(view: View, row: Row | undefined) {
       threads: process.threads,
     },
     configuration: configurationOf(config),
+  };
+}
+
+/** How things stand with the further destinations. */
+function furtherOf({ counters, gauges }: Look) {
+  return counters.destinations.map(({ address }, i) => {
+    const own = gauges.destinations[i]!;
+    return { address, up: isUp(own), ...standing(own) };
+  });
+}
+
+function standing({ connected_ms, unconnected_ms, ...gauges }: DestinationGauges) {
+  return {
+    upstream_connected: connected_ms > 0 ? isoOf(connected_ms) : null,
+    upstream_unconnected: unconnected_ms > 0 ? isoOf(unconnected_ms) : null,
+    ...gauges,
   };
 }
 

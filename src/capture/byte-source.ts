@@ -7,7 +7,10 @@ import { RefusalError } from "../errors.ts";
 export interface ByteSource {
   /** Bytes of the file that were read so far. */
   readonly position: number;
-  /** Reads up to `max` bytes into `bytes`, from `at` on, and waits for one at least. 0: the end. Rejects with RefusalError. */
+  /**
+   * Reads up to `max` bytes into `bytes`, from `at` on, and waits for one at least. 0: the end. Rejects with
+   * RefusalError.
+   */
   read(bytes: Uint8Array, at: number, max: number): Promise<number>;
   close(): void;
 }
@@ -141,7 +144,7 @@ export class FollowedBytes implements ByteSource {
   }
 }
 
-/** How bytes that begin with these are compressed; undefined: they are not. */
+/** How bytes are compressed, by how they begin; undefined: they are not. */
 export function compressionOf(magic: number): "gzip" | "zstd" | undefined {
   return magic >>> 16 === GZIP_MAGIC ? "gzip" : magic === ZSTD_MAGIC ? "zstd" : undefined;
 }

@@ -1,11 +1,13 @@
 /**
- * --record: frames as they came, in a ring of pcapng files (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html).
- * Whole blocks are written, many at a time and beside everything else; what a slow disk does not take is counted, and never
- * waited for. A run goes on behind the newest file of the one before.
+ * --record: frames as they came, in a ring of pcapng files
+ * (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html). Whole blocks are written, many at a time and
+ * beside everything else; what a slow disk does not take is counted, and never waited for. A run goes on behind the
+ * newest file of the one before.
  *
  *     section header   type, length, magic, version (2+2), section length (8: not known), length
  *     interface        type, length, link type (2), reserved (2), snapshot length (0: none), length
- *     enhanced packet  type, length, interface, time (4+4: microseconds), captured length, original length, frame, length
+ *     enhanced packet  type, length, interface, time (4+4: microseconds), captured length, original length, frame,
+ *                      length
  */
 import { constants, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";

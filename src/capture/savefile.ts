@@ -28,7 +28,7 @@ const RECORD_FRACTION_OFFSET = 4;
 const RECORD_CAPTURED_OFFSET = 8;
 const PCAP_MAGIC_MICROSECONDS = 0xa1b2c3d4;
 const PCAP_MAGIC_NANOSECONDS = 0xa1b23c4d;
-/** A variant of old Linux systems, whose record headers are longer. */
+/** A variant of old Linux systems with longer record headers. */
 const PCAP_MAGIC_KUZNETZOV = 0xa1b2cd34;
 const KUZNETZOV_RECORD_HEADER_LEN = 24;
 /** Above the link type's 16 bits, files may note the length of the frame check sequence. */

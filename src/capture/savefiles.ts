@@ -10,8 +10,8 @@ const BATCH_RECORDS_MAX = 4096;
 const BATCH_BYTES = 4 * SNAPSHOT_BYTES_MAX;
 
 /**
- * `follow`: the one path's file grows, and others take its place; what is wrong with those before is told to `troubled`.
- * Rejects with RefusalError.
+ * `follow`: the one path's file grows, and others take its place; what is wrong with those before is told to
+ * `troubled`. Rejects with RefusalError.
  */
 export async function openSavefiles(
   paths: readonly string[],
@@ -65,8 +65,8 @@ class Head {
 
 /**
  * Several savefiles, their records in the order of their times. A file is open from its first record's time to its last
- * one's: a long row of files costs no more than those whose times overlap. Where two records have the same time, that of
- * the file named first comes first. What is wrong with a file is told when the others are read.
+ * one's: a long row of files costs no more than those whose times overlap. Where two records have the same time, that
+ * of the file named first comes first. What is wrong with a file is told when the others are read.
  */
 export class MergedSavefiles implements WaitingSource {
   readonly bytes = new Uint8Array(BATCH_BYTES);

@@ -395,7 +395,7 @@ export const flags = {
     kind: "switch",
     value: yesOrNo,
     default: false,
-    help: "compare the endpoint's responses with production's, whose direction the mirror must bring too",
+    help: "compare the endpoint's responses with production's; the mirror must bring that direction too",
   } as SwitchFlag,
   control: single<ForwardAddress | undefined>({
     value: forwardAddress,

@@ -23,6 +23,7 @@ import {
   variableOf,
 } from "./flags.ts";
 import { FORWARD_ADDRESS_FORMS, forwardAddress } from "./forward-address.ts";
+import { refuseWithoutEffect } from "./needs.ts";
 import { listOf, listOrAny, parseValue, quote, type Value, wholeNumber } from "./values.ts";
 
 /** Further destinations: each has a part of --max-buffer-mib. */
@@ -132,7 +133,7 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   const interfaceName = read === undefined ? rest[0]! : undefined;
   if (interfaceName === "")
     throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
-  requireCompare(chosen);
+  if (chosen.compare && chosen.mode !== "http") throw new UsageError("Cannot use --compare: it needs --mode http");
   const also = chosen.control === undefined ? chosen.also : [...chosen.also, chosen.control];
   if (chosen.also.length > ALSO_MAX)
     throw new UsageError(`Cannot use --also ${chosen.also.length} times: ${ALSO_MAX} is the most`);
@@ -144,10 +145,7 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);
   refuseFiles(chosen, address, also);
   refuseWithoutHttp(chosen);
-  if (chosen.dryRun && read === undefined)
-    throw new UsageError("Cannot use --dry-run: it needs --read, where nothing is lost while it looks");
-  if (read === undefined && (chosen.speed !== "max" || chosen.loop > 1))
-    throw new UsageError("Cannot use --speed or --loop: they need --read");
+  refuseWithoutEffect(chosen, [address, ...also]);
   if (chosen.loop > 1 && (chosen.follow || chosen.dryRun || read!.includes("-")))
     throw new UsageError("Cannot use --loop: it needs --read of files, without --follow and --dry-run");
   return {
@@ -165,20 +163,9 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   };
 }
 
-/** Throws UsageError where something is asked for that only comparing brings, or cannot be had. */
-function requireCompare({ compare, mode, differences, failOnDifferences, control }: FlagValues): void {
-  if (compare && mode !== "http") throw new UsageError("Cannot use --compare: it needs --mode http");
-  const asking = [
-    differences !== undefined ? ["--differences"] : [],
-    failOnDifferences ? ["--fail-on-differences"] : [],
-    control !== undefined ? ["--control"] : [],
-  ].flat();
-  if (asking.length > 0 && !compare) throw new UsageError(`Cannot use ${asking[0]}: it needs --compare`);
-}
-
 /** Throws UsageError where a file cannot do what is asked of a destination. */
 function refuseFiles(chosen: FlagValues, address: ForwardAddress, also: readonly ForwardAddress[]): void {
-  const { mode, compare, control, host } = chosen;
+  const { mode, control, host } = chosen;
   const all = [address, ...also];
   const file = all.find((each) => each.file !== undefined);
   if (file === undefined) return;
@@ -190,7 +177,9 @@ function refuseFiles(chosen: FlagValues, address: ForwardAddress, also: readonly
   if (new Set(paths).size < paths.length) refuse(file, "it is given twice");
   if (control?.file !== undefined) refuse(control, "--control needs an endpoint that responds");
   if (address.file === undefined) return;
-  if (compare) refuse(address, "--compare needs an endpoint that responds (give the file with --also)");
+  if (control !== undefined) refuse(address, "--control needs an endpoint that responds");
+  if (chosen.differences !== undefined) refuse(address, "--differences needs an endpoint that responds");
+  if (chosen.failOnDifferences) refuse(address, "--fail-on-differences needs an endpoint that responds");
   if (host === "endpoint") refuse(address, "--host endpoint needs an endpoint with a name");
 }
 
@@ -262,7 +251,7 @@ function headEdits({ rewritePath, removeHeader, host, setHeader, forwarded, mark
   return isNothing && !forwarded && !mark ? null : edits;
 }
 
-/** Of a bare stream, only whose it is is known. Throws UsageError at what asks for more. */
+/** Of a bare stream, only the client is known. Throws UsageError at what asks for more. */
 function refuseWithoutHttp({ mode, allow, deny, sample, ...others }: FlagValues): void {
   if (mode === "http") return;
   const needing: [flag: string, isUsed: boolean][] = [

@@ -39,6 +39,8 @@ export interface ComparisonOptions {
   readonly share: number;
   /** Whether a control runs production's version. */
   readonly hasControl: boolean;
+  /** The endpoint is a file, in which production's responses are written. */
+  readonly endpointIsFile: boolean;
   /** Whether somebody takes a line for each difference. */
   readonly wantsLines: boolean;
 }
@@ -68,6 +70,10 @@ export class Comparison implements ResponseComparison, PairingHost {
 
   get hasControl(): boolean {
     return this.options.hasControl;
+  }
+
+  get endpointIsFile(): boolean {
+    return this.options.endpointIsFile;
   }
 
   get captureMs(): number {

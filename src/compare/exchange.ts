@@ -3,10 +3,11 @@
  * one, whatever becomes of it.
  */
 import { Aged } from "../memory/age-list.ts";
-import type { Exchange, Recorder } from "../forward/exchange.ts";
+import type { Exchange, Recorder, Witness } from "../forward/exchange.ts";
 import type { ComparedMemory } from "./memory.ts";
 import type { Kept, ResponseRecorder } from "./recorder.ts";
 import type { NotComparableReason, Tally } from "./tally.ts";
+import { FileExchange } from "./file-exchange.ts";
 
 /** What an exchange costs beside the responses that it holds. */
 export const EXCHANGE_COST_BYTES = 768;
@@ -18,6 +19,8 @@ export interface ExchangeHost {
   readonly memory: ComparedMemory;
   readonly tally: Tally;
   readonly hasControl: boolean;
+  /** The endpoint is a file: what production responds is written, and compared with nothing. */
+  readonly endpointIsFile: boolean;
   /**
    * Compares what is whole of both; `control` null: there is none, or nothing of it. False: what was kept does not show
    * whether they are the same.
@@ -53,6 +56,9 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
   private isControlKnown: boolean;
   private controls: Kept | null = null;
   private isReleased = false;
+  /** For files in which production's response is written; null: there is none. */
+  private files: FileExchange[] | null = null;
+  readonly witness: Witness | null;
 
   constructor(
     private readonly comparison: ExchangeHost,
@@ -75,6 +81,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     comparison.memory.take(EXCHANGE_COST_BYTES);
     this.control = comparison.hasControl && !isSampledOut ? new ControlExchange(comparison.memory, this) : null;
     this.isControlKnown = this.control === null;
+    this.witness = comparison.endpointIsFile && !isSampledOut ? this.toFile() : null;
     if (!isSampledOut) return;
     this.isSettled = true;
     comparison.tally.sampled_out++;
@@ -82,7 +89,15 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
 
   /** Whether production's response is to be kept. */
   get isWanted(): boolean {
-    return !this.isSettled;
+    return !this.isSettled || (this.files !== null && this.files.some(({ isWaiting }) => isWaiting));
+  }
+
+  toFile(): FileExchange {
+    const file = new FileExchange(this.comparison.memory);
+    this.files ??= [];
+    this.files.push(file);
+    if (this.isProductionKnown) file.produced(null, 0, 0);
+    return file;
   }
 
   // What became of it on its way to the endpoint (Exchange).
@@ -111,7 +126,9 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
   }
 
   /** Something else is told by whoever has the request. */
-  released(): void {}
+  released(): void {
+    if (this.witness !== null) (this.witness as FileExchange).released();
+  }
 
   /** What the control has responded; null: nothing. */
   controlIs(kept: Kept | null): void {
@@ -125,6 +142,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
 
   /** Its response is complete. */
   produced(kept: Kept): void {
+    this.tellFiles(kept);
     if (this.isSettled || this.isProductionKnown) this.comparison.memory.giveBack(kept.heldBytes);
     else this.production = kept;
     this.productionIs(null);
@@ -137,6 +155,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
 
   private productionIs(reason: NotComparableReason | null): void {
     if (this.isProductionKnown) return;
+    this.tellFiles(null);
     this.isProductionKnown = true;
     this.productionReason = reason;
     this.list?.remove(this);
@@ -144,11 +163,20 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     this.release();
   }
 
+  private tellFiles(kept: Kept | null): void {
+    const { files } = this;
+    if (files === null || this.isProductionKnown) return;
+    this.files = null;
+    for (const file of files) file.produced(kept, kept?.heldBytes ?? 0, this.requestMs);
+  }
+
   private settleIfKnown(): void {
     if (this.isSettled || !this.isForwarded || !this.isProductionKnown) return;
     const { production, endpoint, comparison } = this;
     if (production === null || endpoint === null) {
       this.settle(this.productionReason ?? "unanswered");
+    } else if (comparison.endpointIsFile) {
+      this.settle(production.response === null ? "too_large" : "endpoint_is_file");
     } else if (!this.isControlKnown) {
       // What it says may be noise.
       return;
@@ -194,6 +222,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
 export class ControlExchange implements Exchange {
   target = "";
   readonly control = null;
+  readonly witness = null;
   private kept: Kept | null = null;
   private isKnown = false;
 
@@ -221,6 +250,10 @@ export class ControlExchange implements Exchange {
 
   released(): void {
     this.tell(null);
+  }
+
+  toFile(): null {
+    return null;
   }
 
   private tell(kept: Kept | null): void {

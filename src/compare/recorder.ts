@@ -1,4 +1,5 @@
 /** Keeps a response as it comes, as far as it is to be compared: what it holds is charged, and given back with it. */
+import { latin1 } from "../http/latin1.ts";
 import { createHash, type Hash } from "node:crypto";
 import { Cost } from "../memory/budget.ts";
 import type { ComparedMemory } from "./memory.ts";
@@ -111,9 +112,4 @@ export class ResponseRecorder {
     this.hasRoom = true;
     this.heldBytes = 0;
   }
-}
-
-/** Bytes as characters, without a view of them. */
-function latin1(bytes: Uint8Array, from: number, to: number): string {
-  return Buffer.prototype.latin1Slice.call(bytes, from, to);
 }

@@ -43,6 +43,8 @@ export const NOT_COMPARABLE_REASONS = [
   "too_large",
   /** Another protocol follows, on both sides; or the request is one of HTTP/2. */
   "pass_through",
+  /** The endpoint is a file: production's response was seen whole, and is compared with nothing. */
+  "endpoint_is_file",
 ] as const;
 export type NotComparableReason = (typeof NOT_COMPARABLE_REASONS)[number];
 

@@ -3,11 +3,11 @@
  * loops and must follow as many.
  */
 export interface Depths {
-  /** VLAN tags before one IP header. Behind these another tag is not IP. */
+  /** VLAN tags before one IP header. A tag behind the last one is not IP. */
   readonly vlanTags: number;
   /** IPv6 extension headers: RFC 8200 knows six, each once (destination options twice). More are malformed. */
   readonly extensionHeaders: number;
-  /** MPLS labels: networks stack some five. Behind these another label is not IP. */
+  /** MPLS labels: networks stack some five. A label behind the last one is not IP. */
   readonly labels: number;
 }
 

@@ -26,7 +26,7 @@ import { decodeVxlan } from "./vxlan.ts";
 export interface DecoderOptions extends Mirror {
   /** Takes what servers say as well, instead of dropping it. */
   readonly takesServer?: boolean;
-  /** Whose segments are dropped: connections that this program has made; unset: none can be seen. */
+  /** Connections that this program has made: their segments are dropped. Unset: none can be seen. */
   readonly own?: OwnTest | undefined;
 }
 
@@ -169,7 +169,7 @@ export class Decoder {
     return this.decodePayload(view) ? this.decodeInner(bytes, view) : Drop.TRUNCATED;
   }
 
-  /** What GENEVE carries may be VXLAN in turn, whose VNI counts then. */
+  /** What GENEVE carries may be VXLAN in turn: then that one's VNI counts. */
   private decodeGeneve(bytes: Uint8Array, view: DataView): number {
     const carrier = this.cursor.protocol;
     if (carrier !== IP_PROTOCOL_UDP) return Drop.NOT_UDP;

@@ -46,8 +46,8 @@ export const KIND_MASK = 0x7c00;
 export const FLAG_O = 0x0001;
 
 /**
- * Reads the headers; leaves an EtherType in `protocol`. Returns the key, an ERSPAN session's number, or 0 where there is
- * neither; -1: no headers that can be read here.
+ * Reads the headers; leaves an EtherType in `protocol`. Returns the key, an ERSPAN session's number, or 0 where there
+ * is neither; -1: no headers that can be read here.
  */
 export function decodeGre(view: DataView, cursor: Cursor): number {
   const { offset, end } = cursor;

@@ -5,7 +5,7 @@
  *                   https://www.rfc-editor.org/rfc/rfc1042
  *     PPPoE         Ver, Type (11) Code (00) Session (2) Length (2), then PPP: Protocol (2)
  *                   https://www.rfc-editor.org/rfc/rfc2516#section-4
- *     MPLS          Label (20 bits) TC (3) Bottom of stack (1) TTL (8), more of these, then IP, whose version tells which
+ *     MPLS          Label (20 bits) TC (3) Bottom of stack (1) TTL (8), more labels, then IP (its version tells which)
  *                   https://www.rfc-editor.org/rfc/rfc3032#section-2.1
  */
 import type { Cursor } from "./cursor.ts";
@@ -35,8 +35,8 @@ export const LABEL_BOTTOM_OFFSET = 2;
 export const LABEL_BOTTOM = 0x01;
 
 /**
- * Reads what `protocol` announces, where it is none of IP's EtherTypes, and leaves IP's there, or what it was. False: cut
- * short.
+ * Reads what `protocol` announces, where it is none of IP's EtherTypes, and leaves IP's there, or what it was. False:
+ * cut short.
  */
 export function skipShim(view: DataView, cursor: Cursor): boolean {
   switch (cursor.protocol) {

@@ -1,4 +1,6 @@
-/** What carries the mirror, and what of it counts as ours: what src/decode and the kernel's programs (src/filter) go by. */
+/**
+ * What carries the mirror, and what of it counts as ours: what src/decode and the kernel's programs (src/filter) go by.
+ */
 import { type Depths, DEPTHS } from "./cursor.ts";
 import { UDP_PORT as GENEVE_PORT } from "./geneve.ts";
 import { IP_PROTOCOL_GRE, IP_PROTOCOL_UDP } from "./ip.ts";
@@ -18,7 +20,9 @@ export const CARRIERS = {
   none: null,
 } as const satisfies Record<Encapsulation, { protocol: number; port: number | undefined } | null>;
 
-/** Where the kernel's filter must follow three packets in one another, each is less deep: old kernels allow it so much. */
+/**
+ * Where the kernel's filter must follow three packets in one another, each is less deep: old kernels allow it so much.
+ */
 export function depthsOf(encapsulation: Encapsulation): Depths {
   return encapsulation === "geneve" ? { vlanTags: 4, extensionHeaders: 4, labels: 4 } : DEPTHS;
 }

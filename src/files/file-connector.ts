@@ -4,8 +4,9 @@
  */
 import type { FileCounters } from "./counters.ts";
 import { filedRequest } from "./filed-request.ts";
+import { filedResponse } from "./filed-response.ts";
 import { Http2Filing, type Http2FilingHost } from "./http2-filing.ts";
-import type { RequestFile } from "./request-file.ts";
+import type { RequestFile, Responding } from "./request-file.ts";
 import { RequestFramer, type RequestLimits } from "../http/request-framer.ts";
 import type { ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "../forward/socket.ts";
@@ -14,6 +15,8 @@ import type { Redactor } from "../redact/redactor.ts";
 export interface FilingLimits extends RequestLimits {
   /** Larger requests are not written. */
   readonly maxRequestBytes: number;
+  /** Nor are longer bodies of responses. */
+  readonly maxCompareBytes: number;
 }
 
 /** What the connections to one file share. */
@@ -126,9 +129,20 @@ class FileConnection implements UpstreamSocket, RequestSink, Http2FilingHost {
       const request = filedRequest(Buffer.concat(this.parts), frame, this.filing.redactor);
       const written = method === "CONNECT" ? NO_TUNNEL : WRITTEN;
       const filed = (isWritten: boolean) => this.respond(isWritten ? written : NOT_WRITTEN, isLast);
-      if (!this.filing.file.add(request, filed)) this.respond(NOT_WRITTEN, isLast);
+      if (!this.filing.file.add(request, filed, this.responding)) this.respond(NOT_WRITTEN, isLast);
     }
     this.begin();
+  }
+
+  /** How production's response becomes known; null: it is not wanted. */
+  private get responding(): Responding | null {
+    const { redactor, limits } = this.filing;
+    const witness = this.events.witness ?? null;
+    if (witness === null) return null;
+    return (tell) =>
+      witness.whenKnown((response) =>
+        tell(response === null ? null : filedResponse(response, redactor, limits.maxCompareBytes)),
+      );
   }
 
   /** It is not written: only the client's side of a connection that was cut off comes so. */

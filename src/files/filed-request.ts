@@ -2,7 +2,11 @@
 import { ChunkedBody } from "../http/chunked-body.ts";
 import { type FieldLines, HeadView } from "../http/head-view.ts";
 import type { ResponseTap } from "../http/response-sink.ts";
-import { BLOT, type Redactor } from "../redact/redactor.ts";
+import type { Redactor } from "../redact/redactor.ts";
+import { type FiledBody, filedBody } from "./filed-body.ts";
+
+/** As it is written; bytes beyond ASCII are Latin-1. */
+export type FiledField = readonly [name: string, value: string];
 
 export interface FiledRequest {
   /** When its first bytes were captured, in milliseconds since 1970. */
@@ -15,14 +19,9 @@ export interface FiledRequest {
   readonly version: string;
   /** The first Host, or the target's authority. */
   readonly host: string;
-  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly headers: readonly FiledField[];
   /** Undefined: it has none. */
   readonly body: FiledBody | undefined;
-}
-
-export interface FiledBody {
-  readonly text: string;
-  readonly isBase64: boolean;
 }
 
 /** What is known of a request beside its bytes. */
@@ -47,28 +46,21 @@ export function filedRequest(bytes: Buffer, frame: RequestFrame, redactor: Redac
     target: redactor.target(head.target),
     version,
     host: redactor.target(head.host ?? ""),
-    headers: head.fields.filter(({ name }) => name !== "").map((field) => shownField(field, redactor)),
-    body: content.length === 0 ? undefined : shownBody(content, isCoded, redactor),
+    headers: filedFields(head, redactor),
+    body: content.length === 0 ? undefined : filedBody(content, isCoded, redactor),
   };
 }
 
-function shownField({ name, lines }: FieldLines, redactor: Redactor): [string, string] {
+/** The fields of a head, in their order. */
+export function filedFields(head: HeadView, redactor: Redactor): FiledField[] {
+  return head.fields.filter(({ name }) => name !== "").map((field) => filedField(field, redactor));
+}
+
+function filedField({ name, lines }: FieldLines, redactor: Redactor): FiledField {
   const [first, ...folded] = lines as [string, ...string[]];
   const colon = first.indexOf(":");
   const value = [first.slice(colon + 1), ...folded].map((line) => line.trim()).join(" ");
   return [first.slice(0, colon).trim(), redactor.header(name, value.trim())];
-}
-
-function shownBody(content: Buffer, isCoded: boolean, redactor: Redactor): FiledBody {
-  // What is compressed cannot be looked through.
-  if (isCoded && !redactor.showsAll) return { text: BLOT, isBase64: false };
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(content);
-    return { text: redactor.content(text), isBase64: false };
-  } catch {
-    const text = redactor.text(content.toString("latin1"));
-    return { text: Buffer.from(text, "latin1").toString("base64"), isBase64: true };
-  }
 }
 
 /** Takes the data of chunks. */

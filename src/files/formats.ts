@@ -1,12 +1,17 @@
 /** The forms of the files: what stands before, between and behind the requests, and how one is written. */
 import { VERSION } from "../version.ts";
-import type { FiledRequest } from "./filed-request.ts";
+import type { FiledBody } from "./filed-body.ts";
+import type { FiledField, FiledRequest } from "./filed-request.ts";
+import type { FiledResponse } from "./filed-response.ts";
 
 export interface FileFormat {
   readonly before: string;
   readonly between: string;
   readonly behind: string;
-  entry(request: FiledRequest): string;
+  /** The beginning of an entry, which has all of its request; */
+  request(request: FiledRequest): string;
+  /** and the rest of it. `response` null: production's is not known. */
+  response(response: FiledResponse | null, timeMs: number): string;
 }
 
 /** One JSON object a line. */
@@ -14,16 +19,27 @@ export const NDJSON: FileFormat = {
   before: "",
   between: "",
   behind: "",
-  entry: ({ timeMs, connection, method, target, headers, body }) =>
-    `${JSON.stringify({
-      time: dateTime(timeMs),
-      connection,
-      method,
-      target,
-      headers,
-      ...(body === undefined ? {} : body.isBase64 ? { body_base64: body.text } : { body: body.text }),
-    })}\n`,
+  request: ({ timeMs, connection, method, target, headers, body }) =>
+    unclosed({ time: dateTime(timeMs), connection, method, target, headers, ...lineBody(body) }),
+  response: (response) => (response === null ? "}\n" : `,"response":${JSON.stringify(lineResponse(response))}}\n`),
 };
+
+function lineResponse({ status, headers, body, contentLength, sha256, ...times }: FiledResponse): object {
+  const { requestMs, firstMs, lastMs } = times;
+  return {
+    status,
+    headers,
+    ...lineBody(body),
+    ...(sha256 === undefined ? {} : { body_bytes: contentLength, body_sha256: sha256 }),
+    first_byte_ms: passed(requestMs, firstMs),
+    last_byte_ms: passed(requestMs, lastMs),
+  };
+}
+
+function lineBody(body: FiledBody | undefined): object {
+  if (body === undefined) return {};
+  return body.isBase64 ? { body_base64: body.text } : { body: body.text };
+}
 
 /** Nobody has timed it, or measured its length. */
 const UNKNOWN = -1;
@@ -35,17 +51,27 @@ export const HAR: FileFormat = {
   before: `{"log":{"version":"1.2","creator":${JSON.stringify(CREATOR)},"entries":[\n`,
   between: ",\n",
   behind: "\n]}}\n",
-  entry: (request) =>
-    JSON.stringify({
+  request: (request) =>
+    unclosed({
       startedDateTime: dateTime(request.timeMs),
-      time: 0,
       request: harRequest(request),
-      response: NO_RESPONSE,
       cache: {},
-      timings: { send: 0, wait: 0, receive: 0 },
       connection: String(request.connection),
     }),
+  response: (response, timeMs) => `,${JSON.stringify(harEnd(response, timeMs)).slice(1)}`,
 };
+
+function harEnd(response: FiledResponse | null, timeMs: number): object {
+  if (response === null) return { time: 0, response: NO_RESPONSE, timings: { send: 0, wait: 0, receive: 0 } };
+  const { requestMs, firstMs, lastMs } = response;
+  const timings = {
+    send: passed(timeMs, requestMs),
+    wait: passed(requestMs, firstMs),
+    receive: passed(firstMs, lastMs),
+  };
+  const time = rounded(timings.send + timings.wait + timings.receive);
+  return { time, response: harResponse(response), timings };
+}
 
 /** It has to be there. Status 0 is what browsers write where none came. */
 const NO_RESPONSE = {
@@ -60,8 +86,33 @@ const NO_RESPONSE = {
   bodySize: UNKNOWN,
 };
 
+function harResponse(response: FiledResponse): object {
+  const { status, statusText, version, headers, headLength, bodyLength } = response;
+  return {
+    status,
+    statusText,
+    httpVersion: version,
+    cookies: [],
+    headers: headers.map(([name, value]) => ({ name, value })),
+    content: harContent(response),
+    redirectURL: fieldOf(headers, "location"),
+    headersSize: headLength,
+    bodySize: bodyLength,
+  };
+}
+
+function harContent({ headers, body, contentLength, bodyLength, sha256 }: FiledResponse): object {
+  return {
+    size: contentLength,
+    ...(contentLength > bodyLength ? { compression: contentLength - bodyLength } : {}),
+    mimeType: fieldOf(headers, "content-type"),
+    ...(body === undefined ? {} : { text: body.text, ...(body.isBase64 ? { encoding: "base64" } : {}) }),
+    ...(sha256 === undefined ? {} : { comment: `too long to be here; SHA-256 of what came: ${sha256}` }),
+  };
+}
+
 function harRequest({ method, target, host, version, headers, body }: FiledRequest): object {
-  const type = headers.find(([name]) => name.toLowerCase() === "content-type")?.[1] ?? "";
+  const type = fieldOf(headers, "content-type");
   return {
     method,
     url: urlOf(target, host),
@@ -91,6 +142,27 @@ function queryOf(target: string): { name: string; value: string }[] {
   const query = target.slice(from + 1).split("#", 1)[0]!;
   return [...new URLSearchParams(query)].map(([name, value]) => ({ name, value }));
 }
+
+function fieldOf(headers: readonly FiledField[], wanted: string): string {
+  return headers.find(([name]) => name.toLowerCase() === wanted)?.[1] ?? "";
+}
+
+/** An object without its end. */
+function unclosed(object: object): string {
+  return JSON.stringify(object).slice(0, -1);
+}
+
+/** Segments may be captured in another order than they were sent in. */
+function passed(fromMs: number, toMs: number): number {
+  return rounded(Math.max(toMs - fromMs, 0));
+}
+
+/** Captures tell microseconds. */
+function rounded(ms: number): number {
+  return Math.round(ms * US_PER_MS) / US_PER_MS;
+}
+
+const US_PER_MS = 1000;
 
 function dateTime(timeMs: number): string {
   return new Date(timeMs).toISOString();

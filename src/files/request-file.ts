@@ -1,15 +1,22 @@
 /**
  * Requests on their way to a file: those that come together are written together, beside everything else, and whoever
- * brought one hears when it is in the file. A file that is full is left, and the next has the next number.
+ * brought one hears when it is in the file. One that is written with production's response waits for that first; who
+ * brought it hears at once then, unless the disk has enough to do. A file that is full is left, and the next has the next
+ * number.
  */
 import { extname } from "node:path";
 import type { FileCounters } from "./counters.ts";
 import type { FiledRequest } from "./filed-request.ts";
+import type { FiledResponse } from "./filed-response.ts";
 import { type FileFormat, HAR, NDJSON } from "./formats.ts";
 import { TwinFile } from "./twin-file.ts";
 
 /** What waits for the disk at most; over it requests are dropped. */
 export const WAITING_BYTES_MAX = 64 << 20;
+/** Of it, what waits for responses of production; over it, the one that has waited longest is written without. */
+export const AWAITING_BYTES_MAX = WAITING_BYTES_MAX / 2;
+/** While more waits for the disk, whoever brings a request waits, too. */
+const AHEAD_BYTES_MAX = 8 << 20;
 /** What is written at a time, or one request. */
 const PART_BYTES_MAX = 4 << 20;
 
@@ -26,12 +33,18 @@ export interface FileOptions {
   readonly thread: number | undefined;
 }
 
-/** Called when a request is in the file, or cannot be. */
+/** Called when a request is in the file, or cannot be; or waits for its response. */
 export type Filed = (isWritten: boolean) => void;
+/** Calls back once with production's response; null: it has none that is known. */
+export type Responding = (tell: (response: FiledResponse | null) => void) => void;
 
 interface Entry {
-  readonly bytes: Buffer;
-  readonly filed: Filed;
+  readonly timeMs: number;
+  /** All of it; its beginning, as long as its response is not known. */
+  bytes: Buffer;
+  /** Null: whoever brought it has heard. */
+  filed: Filed | null;
+  hasResponse: boolean;
 }
 
 export class RequestFile {
@@ -39,8 +52,15 @@ export class RequestFile {
   private file: TwinFile;
   private number = 0;
   private hasEntries = false;
+  /** Those that are to be written. */
   private waiting: Entry[] = [];
+  /** Those whose response is not known, the one that has waited longest first. */
+  private readonly awaiting = new Set<Entry>();
+  private awaitingBytes = 0;
+  /** Of both. */
   private waitingBytes = 0;
+  /** Entries that wait for their response, and of which nobody has heard yet. */
+  private untold: Entry[] = [];
   /** What is under way to the disk; null: nothing is. */
   private writing: Promise<void> | null = null;
   private hasFailed = false;
@@ -55,34 +75,88 @@ export class RequestFile {
     this.file = this.open();
   }
 
-  /** Takes a request; `filed` is called later, unless there is no room: then this returns false. */
-  add(request: FiledRequest, filed: Filed): boolean {
-    const bytes = Buffer.from(this.format.entry(request));
+  /**
+   * Takes a request; `filed` is called later, unless there is no room: then this returns false. `responding`: it is
+   * written with its response.
+   */
+  add(request: FiledRequest, filed: Filed, responding: Responding | null = null): boolean {
+    const bytes = Buffer.from(this.format.request(request));
     if (this.waitingBytes > 0 && this.waitingBytes + bytes.length > WAITING_BYTES_MAX) {
       this.counters.dropped_requests++;
       return false;
     }
-    this.waiting.push({ bytes, filed });
     this.waitingBytes += bytes.length;
-    // What comes of one batch is written together.
-    this.writing ??= Promise.resolve().then(() => this.writeAll());
+    const entry: Entry = { timeMs: request.timeMs, bytes, filed, hasResponse: false };
+    if (responding === null) this.complete(entry, null);
+    else this.await(entry, responding);
     return true;
   }
 
   /** Writes what waits, and leaves the file. */
   async end(): Promise<void> {
+    for (const entry of this.awaiting) this.respond(entry, null);
     await this.writing;
     this.file.close();
+  }
+
+  private await(entry: Entry, responding: Responding): void {
+    this.awaiting.add(entry);
+    this.awaitingBytes += entry.bytes.length;
+    responding((response) => this.respond(entry, response));
+    for (const oldest of this.awaiting) {
+      if (this.awaitingBytes <= AWAITING_BYTES_MAX) break;
+      this.counters.dropped_responses++;
+      this.respond(oldest, null);
+    }
+    if (!this.awaiting.has(entry)) return;
+    this.untold.push(entry);
+    this.tell();
+  }
+
+  /** It has waited enough. */
+  private respond(entry: Entry, response: FiledResponse | null): void {
+    if (!this.awaiting.delete(entry)) return;
+    this.awaitingBytes -= entry.bytes.length;
+    this.complete(entry, response);
+  }
+
+  /** It is to be written: with its response, if there is room for that. */
+  private complete(entry: Entry, response: FiledResponse | null): void {
+    let rest = Buffer.from(this.format.response(response, entry.timeMs));
+    entry.hasResponse = response !== null;
+    if (response !== null && this.waitingBytes + rest.length > WAITING_BYTES_MAX && this.waiting.length > 0) {
+      this.counters.dropped_responses++;
+      entry.hasResponse = false;
+      rest = Buffer.from(this.format.response(null, entry.timeMs));
+    }
+    entry.bytes = Buffer.concat([entry.bytes, rest]);
+    this.waitingBytes += rest.length;
+    this.waiting.push(entry);
+    // What comes of one batch is written together.
+    this.writing ??= Promise.resolve().then(() => this.writeAll());
+  }
+
+  /** Those who brought requests that wait for their response hear so, unless the disk has enough to do. */
+  private tell(): void {
+    if (this.waitingBytes - this.awaitingBytes > AHEAD_BYTES_MAX) return;
+    const { untold } = this;
+    this.untold = [];
+    for (const entry of untold) {
+      entry.filed?.(true);
+      entry.filed = null;
+    }
   }
 
   private async writeAll(): Promise<void> {
     while (this.waiting.length > 0) {
       const part = this.takePart();
       const isWritten = await this.writePart(part);
-      for (const { bytes, filed } of part) {
-        this.waitingBytes -= bytes.length;
-        filed(isWritten);
+      for (const entry of part) {
+        this.waitingBytes -= entry.bytes.length;
+        entry.filed?.(isWritten);
+        entry.filed = null;
       }
+      this.tell();
     }
     this.writing = null;
   }
@@ -129,6 +203,7 @@ export class RequestFile {
     }
     this.hasEntries = true;
     this.counters.requests += part.length;
+    for (const { hasResponse } of part) if (hasResponse) this.counters.responses++;
     this.counters.bytes += bytes.length;
   }
 

@@ -3,9 +3,9 @@
  * CBPF (packet(7); the kernel takes what it returns modulo the number of sockets). Both directions
  * of a mirrored connection go to the same one, whatever else is in the frame.
  *
- * - IP fragments of a mirrored packet (and of what GENEVE carries) go by its addresses alone: only the first has the ports, and
- *   they must meet. (Not by the identification: then a connection's fragmented packets would spread
- *   over all sockets.) Its whole packets may go to another one.
+ * - IP fragments of a mirrored packet (and of what GENEVE carries) go by its addresses alone: only the first has the
+ *   ports, and they must meet. (Not by the identification: then a connection's fragmented packets would spread over all
+ *   sockets.) Its whole packets may go to another one.
  * - IP fragments of a mirror packet go by its addresses and identification: they must meet, and hold
  *   packets of any connection. PACKET_FANOUT_FLAG_DEFRAG has the kernel put IPv4 ones together first.
  * - All else, which mirror-filter.ts refuses: 0.

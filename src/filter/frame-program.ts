@@ -294,7 +294,9 @@ export abstract class FrameProgram {
     code.place(present);
   }
 
-  /** Behind GRE's header: M[KIND] = the EtherType of what is carried, of ERSPAN behind its header; M[VNI] its session. */
+  /**
+   * Behind GRE's header: M[KIND] = the EtherType of what is carried, of ERSPAN behind its header; M[VNI] its session.
+   */
   private erspan(): void {
     const { code } = this;
     const [second, third, isBridged, known] = [code.label(), code.label(), code.label(), code.label()];

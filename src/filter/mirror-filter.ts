@@ -208,7 +208,7 @@ class Filter extends FrameProgram {
     if (vnis !== "any") this.requireOneOf(vnis, this.inner.otherwise);
   }
 
-  /** A is one of these. */
+  /** A is one of these values. */
   private requireOneOf(values: readonly number[], otherwise: Label): void {
     const isOurs = this.code.label();
     this.jumpIfOneOf(values, isOurs, otherwise);
@@ -303,7 +303,7 @@ class Filter extends FrameProgram {
   /** What fragments.ts takes: a fragment with bytes, its header captured, within what a datagram can have. */
   protected override atFragment(layer: Layer, version: Version): void {
     const { code } = this;
-    // Whose the datagram is will be seen when it is whole.
+    // Which connection the datagram is of, shows when it is whole.
     if (this.inverted && layer === this.outer) return code.jump(layer.otherwise);
     if (version === 4) this.fragmentV4(layer);
     else this.fragmentV6(layer);

@@ -4,10 +4,10 @@
  */
 import type { Segment } from "../decode/segment.ts";
 import { mayBeAlike } from "./acknowledgments.ts";
-import { type Arrival, arrival } from "./arrival.ts";
 import { Direction } from "./direction.ts";
-import { findFrom, Incarnation, LATE_START_BYTES_MAX } from "./incarnation.ts";
-import { Doubt, type PendingSegment, type Piece } from "./pending-segments.ts";
+import { findFrom, type Incarnation, LATE_START_BYTES_MAX } from "./incarnation.ts";
+import type { PendingSegment } from "./pending-segments.ts";
+import { type Arrival, arrival, Doubt, type Piece } from "./piece.ts";
 import type { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
 import type { StreamEnd } from "./stream.ts";
@@ -104,16 +104,8 @@ export class ClientDirection extends Direction {
    * null: it is not known.
    */
   hintOf(start: number): number | null {
-    const { pending } = this;
-    if (pending === null) return null;
-    const place = pending.placeOf(start);
-    for (let i = 0; i < pending.count; i++) {
-      const segment = pending.at(place + i);
-      const ahead = distance(start, segment.sequence);
-      if (ahead < 0 || ahead > LATE_START_BYTES_MAX) return null;
-      if (segment.acknowledgment !== null && this.ownerOf(segment) === null) return segment.acknowledgment;
-    }
-    return null;
+    const isHint = (segment: PendingSegment) => segment.acknowledgment !== null && this.ownerOf(segment) === null;
+    return this.pending?.firstFrom(start, LATE_START_BYTES_MAX + 1, isHint)?.acknowledgment ?? null;
   }
 
   /** Gives up what would be something only with a SYN. */
@@ -276,18 +268,7 @@ export class ClientDirection extends Direction {
       this.refuse(segment);
       return;
     }
-    // A SYN may have opened another since it came: it was before that.
-    const isOld =
-      findFrom(this.connection.newest, (other) => other.generation > first.generation && !other.isPickedUp) !==
-      undefined;
-    const incarnation = new Incarnation(
-      this.connection,
-      isOld ? first.generation + 0.5 : ++this.connection.generation,
-      false,
-      0,
-    );
-    this.context.counters.flows.picked_up++;
-    this.connection.begin(incarnation, first.sequence);
+    const incarnation = this.connection.pickUp(first.generation, first.sequence);
     this.pending!.remove(first);
     this.consume(incarnation, first);
     this.settle();

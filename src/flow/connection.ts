@@ -5,10 +5,10 @@
  */
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
-import type { FlowTableCounters, ReassemblyCounters } from "./counters.ts";
 import { ClientDirection } from "./client-direction.ts";
-import { findFrom, Incarnation } from "./incarnation.ts";
-import type { PendingMemory } from "./pending-segments.ts";
+import type { FlowTableCounters, ReassemblyCounters } from "./counters.ts";
+import type { DirectionContext, DirectionOwner } from "./direction.ts";
+import { findFrom, Incarnation, type IncarnationOwner } from "./incarnation.ts";
 import { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
 import { ServerDirection } from "./server-direction.ts";
@@ -18,26 +18,25 @@ import type { Timed } from "./time-list.ts";
 /** Incarnations of a connection, ended ones included; over it the oldest is forgotten. */
 export const INCARNATIONS_MAX = 8;
 
+/** Added to a generation: between it and the next. */
+const BETWEEN = 0.5;
+
 /** What all connections of a table share. */
-export interface ConnectionContext {
-  readonly maxPendingPackets: number;
+export interface ConnectionContext extends DirectionContext {
   readonly counters: FlowTableCounters;
   /** Of the server's direction; null: nobody wants it. */
   readonly serverCounters: ReassemblyCounters | null;
-  readonly memory: PendingMemory;
   readonly opener: StreamOpener;
-  readonly nowMs: number;
-  /** Makes room for one more that is open, or waits for its SYN. */
-  makeRoom(): void;
   opened(): void;
   replaced(incarnation: Incarnation, sinceMs: number): void;
   ended(incarnation: Incarnation): void;
-  forget(incarnation: Incarnation): void;
-  /** What a connection has has changed. */
+  /** One that has ended is not remembered any more. */
+  forgotten(incarnation: Incarnation): void;
+  /** What is open or pending of a connection may have changed. */
   update(connection: Connection): void;
 }
 
-export class Connection implements Timed<Connection> {
+export class Connection implements Timed<Connection>, DirectionOwner, IncarnationOwner {
   newest: Incarnation | null = null;
   /** In the table's list of live ones, since when it was silent. */
   sinceMs = 0;
@@ -47,11 +46,9 @@ export class Connection implements Timed<Connection> {
   /** Nothing is open, and something pending. */
   isWaiting = false;
   isIndexed = false;
-  /** Incarnations that have not ended. */
+  /** (DirectionOwner) */
   openCount = 0;
-  /** Of them and those that have, how many servers' sides have begun and not ended. */
-  answeringCount = 0;
-  /** How many incarnations it has had. */
+  /** (DirectionOwner) */
   generation = 0;
   /** Null: nothing but a SYN, or bytes in order, has come. In a flood they must cost next to nothing. */
   private client: ClientDirection | null = null;
@@ -75,7 +72,7 @@ export class Connection implements Timed<Connection> {
 
   /** Whether something of a server's side has not ended, or is pending. */
   get hasResponse(): boolean {
-    return this.answeringCount > 0 || (this.server !== null && this.server.pendingCount > 0);
+    return this.server !== null && this.server.isLive;
   }
 
   /** Made when it is needed. */
@@ -156,8 +153,19 @@ export class Connection implements Timed<Connection> {
     this.server?.flush(how);
   }
 
+  /** (DirectionOwner) */
+  update(): void {
+    this.context.update(this);
+  }
+
+  /** (IncarnationOwner) */
+  endReplaced(incarnation: Incarnation): void {
+    this.flushOne(incarnation, "replaced");
+    this.update();
+  }
+
   /** Delivers what is pending of an incarnation, gaps told, and ends it. */
-  flushOne(incarnation: Incarnation, how: StreamEnd): void {
+  private flushOne(incarnation: Incarnation, how: StreamEnd): void {
     this.client?.flushPendingOf(incarnation);
     if (incarnation.isOpen) {
       incarnation.client.skipCutOff();
@@ -176,8 +184,14 @@ export class Connection implements Timed<Connection> {
     return mayEnd;
   }
 
-  /** Takes an incarnation that has ended out. */
+  /** (IncarnationOwner) */
   forget(incarnation: Incarnation): void {
+    this.takeOut(incarnation);
+    this.update();
+  }
+
+  private takeOut(incarnation: Incarnation): void {
+    this.context.forgotten(incarnation);
     this.server?.end(incarnation, "idle");
     if (this.newest === incarnation) {
       this.newest = incarnation.before;
@@ -188,7 +202,7 @@ export class Connection implements Timed<Connection> {
     after.before = incarnation.before;
   }
 
-  /** The SYN was seen. */
+  /** (DirectionOwner) */
   open(isn: number): Incarnation {
     const incarnation = new Incarnation(this, ++this.generation, true, isn);
     const hint = this.client?.hintOf(advance(isn, 1)) ?? null;
@@ -216,7 +230,17 @@ export class Connection implements Timed<Connection> {
     }
   }
 
-  begin(incarnation: Incarnation, start: number): void {
+  /** (DirectionOwner) */
+  pickUp(generation: number, start: number): Incarnation {
+    // Where a SYN has opened another since the bytes came, theirs was before that one.
+    const isOld = findFrom(this.newest, (other) => other.generation > generation && !other.isPickedUp) !== undefined;
+    const incarnation = new Incarnation(this, isOld ? generation + BETWEEN : ++this.generation, false, 0);
+    this.context.counters.flows.picked_up++;
+    this.begin(incarnation, start);
+    return incarnation;
+  }
+
+  private begin(incarnation: Incarnation, start: number): void {
     const { context } = this;
     let after: Incarnation | null = null;
     let count = 0;
@@ -243,10 +267,10 @@ export class Connection implements Timed<Connection> {
     let oldest = this.newest!;
     while (oldest.before !== null) oldest = oldest.before;
     if (oldest.isOpen) this.flushOne(oldest, "replaced");
-    this.context.forget(oldest);
+    this.takeOut(oldest);
   }
 
-  /** One that was picked up may be older than others: then they have taken its place. */
+  /** (DirectionOwner) */
   replaceOld(incarnation: Incarnation): void {
     let after: Incarnation | null = null;
     for (let other = this.newest; other !== incarnation; other = other!.before) after = other;
@@ -259,6 +283,7 @@ export class Connection implements Timed<Connection> {
     this.context.replaced(incarnation, sinceMs);
   }
 
+  /** (DirectionOwner) */
   finish(incarnation: Incarnation, how: StreamEnd): void {
     const { client } = incarnation;
     const { flows } = this.context.counters;

@@ -1,22 +1,56 @@
 /**
  * What both directions of a connection have in common: the segments that are pending, and what becomes of them when it
- * is their turn. Whose one is, {@link Direction.ownerOf} decides each time anew; nothing is ever moved.
+ * is their turn. Which incarnation has one, {@link Direction.ownerOf} decides each time anew; nothing is ever moved.
  */
-import type { Connection, ConnectionContext } from "./connection.ts";
-import type { Incarnation } from "./incarnation.ts";
-import { type PendingSegment, PendingSegments, type Piece } from "./pending-segments.ts";
 import type { ReassemblyCounters } from "./counters.ts";
+import type { Incarnation } from "./incarnation.ts";
+import { type PendingHolder, type PendingMemory, type PendingSegment, PendingSegments } from "./pending-segments.ts";
+import type { Piece } from "./piece.ts";
 import type { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
 import type { StreamEnd } from "./stream.ts";
 
-export abstract class Direction {
+/** Ahead of any sequence number lie so many others. */
+const CIRCLE_BYTES = 2 ** 32;
+
+/** What all directions of a table's connections share. */
+export interface DirectionContext {
+  readonly maxPendingPackets: number;
+  readonly memory: PendingMemory;
+  readonly nowMs: number;
+  /** Makes room for one more incarnation that is open, or connection that waits for one. */
+  makeRoom(): void;
+}
+
+/** A connection as its directions know it. */
+export interface DirectionOwner {
+  /** Null: none has opened that is remembered. */
+  readonly newest: Incarnation | null;
+  /** How many incarnations it has had. */
+  readonly generation: number;
+  /** Incarnations that have not ended. */
+  readonly openCount: number;
+  /** Opens an incarnation of which the SYN was seen. */
+  open(isn: number): Incarnation;
+  /**
+   * Opens an incarnation of which the SYN was not seen, at its lowest byte. `generation`: how many had been there when
+   * the byte came.
+   */
+  pickUp(generation: number, start: number): Incarnation;
+  /** Others that have opened since an incarnation's bytes came have taken its place. */
+  replaceOld(incarnation: Incarnation): void;
+  finish(incarnation: Incarnation, how: StreamEnd): void;
+  /** What is open or pending may have changed. */
+  update(): void;
+}
+
+export abstract class Direction implements PendingHolder {
   /** Null: none ever was. */
   protected pending: PendingSegments | null = null;
 
   constructor(
-    readonly connection: Connection,
-    protected readonly context: ConnectionContext,
+    protected readonly connection: DirectionOwner,
+    protected readonly context: DirectionContext,
     protected readonly counters: ReassemblyCounters,
   ) {}
 
@@ -24,14 +58,14 @@ export abstract class Direction {
     return this.pending?.count ?? 0;
   }
 
-  /** The incarnation whose piece this is; null: none's that is known. */
+  /** The incarnation that has a piece; null: none that is known. */
   protected abstract ownerOf(piece: Piece): Incarnation | null;
   /** This direction of an incarnation; null: it has not begun. */
   protected abstract sideOf(incarnation: Incarnation): Reassembler | null;
   /** A piece that is an incarnation's, and in order, acknowledges this. */
   protected abstract noteAck(incarnation: Incarnation, acknowledgment: number): void;
   protected abstract finish(incarnation: Incarnation, how: StreamEnd): void;
-  /** Gives up a segment that is nobody's that is known, or opens what it is of. */
+  /** Gives up a segment that no known incarnation has, or opens the incarnation that has it. */
   protected abstract giveUpUnowned(segment: PendingSegment): void;
 
   /** Gives up the hole before a segment, or the segment if it is nobody's. */
@@ -49,6 +83,19 @@ export abstract class Direction {
       this.consume(owner, first);
     }
     this.settle();
+  }
+
+  /** (PendingHolder) */
+  giveUpLate(segment: PendingSegment): void {
+    this.giveUp(segment);
+    this.connection.update();
+  }
+
+  /** (PendingHolder) */
+  giveUpForBudget(): void {
+    for (; !this.context.memory.isWithin && this.pendingCount > 0; this.counters.buffer_limit++)
+      this.giveUp(this.oldestPending());
+    this.connection.update();
   }
 
   /** Delivers what is pending of an incarnation, gaps told. */
@@ -72,14 +119,9 @@ export abstract class Direction {
 
   /** The lowest segment that is pending of an incarnation. */
   protected firstOf(incarnation: Incarnation): PendingSegment | null {
-    const { pending } = this;
-    if (pending === null || this.sideOf(incarnation) === null) return null;
-    const place = pending.placeOf(this.sideOf(incarnation)!.next);
-    for (let i = 0; i < pending.count; i++) {
-      const segment = pending.at(place + i);
-      if (this.mayHave(incarnation, segment)) return segment;
-    }
-    return null;
+    const side = this.sideOf(incarnation);
+    if (this.pending === null || side === null) return null;
+    return this.pending.firstFrom(side.next, CIRCLE_BYTES, (segment) => this.mayHave(incarnation, segment));
   }
 
   /** Whether a pending segment would be an incarnation's, were what is missing before it given up. */
@@ -87,7 +129,7 @@ export abstract class Direction {
     return this.ownerOf(segment) === incarnation;
   }
 
-  /** Takes a piece that has just come, and is an open incarnation's. */
+  /** Takes a piece that has just come, and that an open incarnation has. */
   protected receive(owner: Incarnation, piece: Piece): void {
     if (distance(this.sideOf(owner)!.next, piece.sequence) <= 0) {
       this.consume(owner, piece);
@@ -204,17 +246,10 @@ export abstract class Direction {
 
   /** The lowest segment that is pending of an incarnation from `sequence` on, within so many bytes. */
   protected ownedWithin(incarnation: Incarnation, sequence: number, length: number): PendingSegment | null {
-    const pending = this.pending!;
-    const place = pending.placeOf(sequence);
-    for (let i = 0; i < pending.count; i++) {
-      const segment = pending.at(place + i);
-      const ahead = distance(sequence, segment.sequence);
-      if (ahead < 0 || ahead >= length) return null;
-      if (this.ownerOf(segment) === incarnation) return segment;
-    }
-    return null;
+    return this.pending!.firstFrom(sequence, length, (segment) => this.ownerOf(segment) === incarnation);
   }
 
+  /** Gives up holes until what is pending here, and of all, is within its limit. */
   keepLimits(): void {
     const { counters } = this;
     const { memory, maxPendingPackets } = this.context;
@@ -222,15 +257,10 @@ export abstract class Direction {
       counters.pending_limit++;
       this.giveUp(this.oldestPending());
     }
-    while (!memory.isWithin && memory.arrivals.oldest !== null) {
-      const { direction } = memory.arrivals.oldest;
-      for (; !memory.isWithin && direction.pendingCount > 0; counters.buffer_limit++)
-        direction.giveUp(direction.oldestPending());
-      if (direction.connection !== this.connection) this.context.update(direction.connection);
-    }
+    while (!memory.isWithin && memory.arrivals.oldest !== null) memory.arrivals.oldest.holder.giveUpForBudget();
   }
 
-  /** Its hole has waited longest, whosoever it is. */
+  /** The hole before it has waited longest. */
   private oldestPending(): PendingSegment {
     let oldest = this.pending!.at(0);
     for (let place = 1; place < this.pendingCount; place++) {

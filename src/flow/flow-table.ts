@@ -175,9 +175,8 @@ export class FlowTable implements ConnectionContext, LeapListener {
     this.endedOnes.insert(incarnation);
   }
 
-  forget(incarnation: Incarnation): void {
+  forgotten(incarnation: Incarnation): void {
     this.endedOnes.remove(incarnation);
-    incarnation.connection.forget(incarnation);
   }
 
   update(connection: Connection): void {
@@ -229,42 +228,30 @@ export class FlowTable implements ConnectionContext, LeapListener {
   }
 
   private expire(): void {
-    const { nowMs, options } = this;
+    const { nowMs, options, live, replacedOnes, endedOnes } = this;
     const { arrivals } = this.memory;
     this.nextTickMs = nowMs + TICK_MS;
     const gapSinceMs = nowMs - options.gapTimeoutMs;
-    for (let due = arrivals.oldest; due !== null && due.sinceMs <= gapSinceMs; due = arrivals.oldest) {
-      due.direction.giveUp(due);
-      this.update(due.direction.connection);
-    }
+    for (let due = arrivals.firstSince(gapSinceMs); due !== null; due = arrivals.firstSince(gapSinceMs))
+      due.holder.giveUpLate(due);
     const replacedSinceMs = nowMs - this.replacedMsMax;
     for (
-      let due = this.replacedOnes.oldest;
-      due !== null && due.sinceMs <= replacedSinceMs;
-      due = this.replacedOnes.oldest
-    ) {
-      due.connection.flushOne(due, "replaced");
-      this.update(due.connection);
-    }
+      let due = replacedOnes.firstSince(replacedSinceMs);
+      due !== null;
+      due = replacedOnes.firstSince(replacedSinceMs)
+    )
+      due.connection.endReplaced(due);
     const silentSinceMs = nowMs - options.idleTimeoutMs;
-    for (let due = this.live.oldest; due !== null && due.sinceMs <= silentSinceMs; due = this.live.oldest) {
+    for (let due = live.firstSince(silentSinceMs); due !== null; due = live.firstSince(silentSinceMs)) {
       // Where the source waits, nothing is lost by waiting for what may still come.
       if (due.mayEndIdle() && !options.sourceWaits) this.end(due, "idle");
-      else this.live.renew(due, nowMs);
+      else live.renew(due, nowMs);
     }
-    const rememberedSinceMs = nowMs - REMEMBER_MS;
-    for (
-      let due = this.endedOnes.oldest;
-      due !== null && due.sinceMs <= rememberedSinceMs;
-      due = this.endedOnes.oldest
-    ) {
-      // Whose server still speaks.
-      if (due.server !== null && !due.server.isEnded && due.connection.isLive) {
-        this.endedOnes.renew(due, nowMs);
-        continue;
-      }
-      this.forget(due);
-      this.update(due.connection);
+    const endedSinceMs = nowMs - REMEMBER_MS;
+    for (let due = endedOnes.firstSince(endedSinceMs); due !== null; due = endedOnes.firstSince(endedSinceMs)) {
+      // Its server still speaks.
+      if (due.server !== null && !due.server.isEnded && due.connection.isLive) endedOnes.renew(due, nowMs);
+      else due.connection.forget(due);
     }
     this.trim();
   }
@@ -279,8 +266,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
   private trim(): void {
     while (this.endedOnes.size > this.maxFlows) {
       const oldest = this.endedOnes.oldest!;
-      this.forget(oldest);
-      this.update(oldest.connection);
+      oldest.connection.forget(oldest);
     }
   }
 }

@@ -1,10 +1,9 @@
 /**
  * One of several TCP connections with the same addresses and ports (RFC 9293, section 3.4.1): what it can claim, by
- * sequence and acknowledgment numbers. Who decides between several that claim the same is their {@link Connection}.
+ * sequence and acknowledgment numbers. Between several that claim the same, their connection's direction decides.
  */
 import { Acknowledgments, LATE_ACK_BYTES_MAX } from "./acknowledgments.ts";
-import type { Connection } from "./connection.ts";
-import type { Piece } from "./pending-segments.ts";
+import type { Piece } from "./piece.ts";
 import type { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
 import type { ResponseConsumer, StreamConsumer, StreamNumbers, StreamOrigin } from "./stream.ts";
@@ -17,6 +16,17 @@ export const LATE_START_BYTES_MAX = 1 << 20;
 
 /** Of all of whom nothing has come but a SYN: in a flood they must cost next to nothing. */
 const NOTHING_ACKNOWLEDGED = new Acknowledgments();
+
+/** The connection of an incarnation, as its limits need it. */
+export interface IncarnationOwner {
+  readonly identity: Int32Array;
+  /** Something is open, or pending. */
+  readonly isLive: boolean;
+  /** Another took an incarnation's place long ago: delivers what is pending of it, gaps told, and ends it. */
+  endReplaced(incarnation: Incarnation): void;
+  /** Takes out an incarnation that has ended. */
+  forget(incarnation: Incarnation): void;
+}
 
 export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnation> {
   /** What its client acknowledges. */
@@ -49,7 +59,7 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   readonly isPickedUp: boolean;
 
   constructor(
-    readonly connection: Connection,
+    readonly connection: IncarnationOwner,
     /** How many its connection had had when it opened, this one included. */
     readonly generation: number,
     public hasSyn: boolean,
@@ -119,7 +129,7 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
     return this.acks.isOutside(acknowledgment, this.synAgain !== null && !this.isOpen ? 0 : LATE_ACK_BYTES_MAX);
   }
 
-  /** Whether the client acknowledged the like of it. */
+  /** Whether the client has acknowledged about as much. */
   knowsAck(acknowledgment: number | null): boolean {
     return acknowledgment !== null && this.acks.isKnown && !this.isAnothersAck(acknowledgment);
   }

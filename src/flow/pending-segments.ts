@@ -1,45 +1,22 @@
 /**
- * The segments of one direction of a connection that wait behind a hole, in the order of their sequence numbers. Of
- * those that acknowledge the like, bytes never overlap: the first copy of a byte wins. Whose they are is decided when
- * it is their turn.
+ * The segments of one direction of a connection that wait behind a hole, in the order of their sequence numbers. The
+ * bytes of segments that acknowledge nearly the same never overlap: the first copy of a byte wins. Which incarnation
+ * has a segment is decided when it is the segment's turn.
  */
 import type { Budget } from "../memory/budget.ts";
 import { Cost } from "../memory/budget.ts";
 import { ArrayPool, costOf } from "../memory/array-pool.ts";
 import { mayBeAlike } from "./acknowledgments.ts";
-import type { Direction } from "./direction.ts";
+import type { Piece } from "./piece.ts";
 import { advance, distance } from "./sequence.ts";
 import { type Timed, TimeList } from "./time-list.ts";
 
-/** Why a segment is the next incarnation's only if that one's SYN comes, else nobody's. */
-export const Doubt = {
-  NONE: 0,
-  /** It was pending when a reset ended the incarnation that seemed to have it. */
-  BEHIND_RESET: 1,
-  /** An incarnation that has ended had the same, but its client acknowledged less. */
-  MAY_BE_COPY: 2,
-} as const;
-
-/** A segment's bytes and what follows them, as it arrives or as it is pending. */
-export interface Piece {
-  readonly sequence: number;
-  readonly bytes: Uint8Array;
-  readonly offset: number;
-  readonly length: number;
-  /** Further than the bytes reach if the mirror cut off what was between. */
-  readonly end: number;
-  /** A FIN stands at `end`. */
-  readonly isFin: boolean;
-  /** What the segment acknowledged; null: nothing. */
-  readonly acknowledgment: number | null;
-  readonly timestampMs: number;
-  /** When it arrived. */
-  readonly sinceMs: number;
-  readonly doubt: number;
-  /** How many incarnations its connection had had when it arrived. */
-  readonly generation: number;
-  /** None of those could have it. */
-  readonly isUnowned: boolean;
+/** What has pending segments, as the limits of all pending segments see it. */
+export interface PendingHolder {
+  /** Gives up the hole before a segment, for it has waited as long as it may. */
+  giveUpLate(segment: PendingSegment): void;
+  /** Gives up holes until what is pending of all is within the budget, or nothing is pending here. */
+  giveUpForBudget(): void;
 }
 
 export class PendingSegment implements Piece, Timed<PendingSegment> {
@@ -53,7 +30,7 @@ export class PendingSegment implements Piece, Timed<PendingSegment> {
   serial = 0;
 
   constructor(
-    readonly direction: Direction,
+    readonly holder: PendingHolder,
     readonly sequence: number,
     readonly bytes: Uint8Array,
     readonly length: number,
@@ -133,7 +110,7 @@ export class PendingSegments {
 
   constructor(
     private readonly memory: PendingMemory,
-    private readonly direction: Direction,
+    private readonly holder: PendingHolder,
   ) {}
 
   get count(): number {
@@ -163,6 +140,18 @@ export class PendingSegments {
   at(place: number): PendingSegment {
     const { length } = this.all;
     return this.all[place < length ? place : place - length]!;
+  }
+
+  /** The first from `sequence` on, within so many bytes, that is wanted; null: there is none. */
+  firstFrom(sequence: number, length: number, isWanted: (segment: PendingSegment) => boolean): PendingSegment | null {
+    const place = this.placeOf(sequence);
+    for (let i = 0; i < this.all.length; i++) {
+      const segment = this.at(place + i);
+      // What lies before it is far ahead on the circle.
+      if (distance(sequence, segment.sequence) >>> 0 >= length) return null;
+      if (isWanted(segment)) return segment;
+    }
+    return null;
   }
 
   some(isWanted: (segment: PendingSegment) => boolean): boolean {
@@ -215,7 +204,11 @@ export class PendingSegments {
     if (before !== null) done = Math.min(Math.max(distance(sequence, before.bytesEnd), 0), length);
     while (done < length) {
       const from = advance(sequence, done);
-      const next = this.alikeFrom(from, length - done, acknowledgment);
+      const next = this.firstFrom(
+        from,
+        length - done,
+        (segment) => segment.length > 0 && mayBeAlike(segment.acknowledgment, acknowledgment),
+      );
       const gap = next === null ? length - done : distance(from, next.sequence);
       if (gap > 0) this.add(piece, from, done, gap);
       added += gap;
@@ -228,7 +221,7 @@ export class PendingSegments {
     const { bytes, offset, acknowledgment, timestampMs, doubt, generation, isUnowned, sinceMs } = piece;
     const copy = this.memory.copy(bytes, offset + from, length);
     const segment = new PendingSegment(
-      this.direction,
+      this.holder,
       sequence,
       copy,
       length,
@@ -247,7 +240,10 @@ export class PendingSegments {
     return segment;
   }
 
-  /** The nearest one of the like that begins before `sequence`, or there without bytes if `atToo`. */
+  /**
+   * The nearest segment that acknowledges nearly the same and begins before `sequence`, or there without bytes if
+   * `atToo`.
+   */
   private alikeBefore(sequence: number, acknowledgment: number | null, atToo: boolean): PendingSegment | null {
     const { all } = this;
     const place = this.placeOf(sequence);
@@ -260,18 +256,6 @@ export class PendingSegments {
       const segment = this.at(place - i < 0 ? place - i + all.length : place - i);
       if (distance(segment.sequence, sequence) <= 0) return null;
       if (mayBeAlike(segment.acknowledgment, acknowledgment)) return segment;
-    }
-    return null;
-  }
-
-  /** The nearest one of the like with bytes that begins within `length` bytes from `sequence` on. */
-  private alikeFrom(sequence: number, length: number, acknowledgment: number | null): PendingSegment | null {
-    const place = this.placeOf(sequence);
-    for (let i = 0; i < this.all.length; i++) {
-      const segment = this.at(place + i);
-      const ahead = distance(sequence, segment.sequence);
-      if (ahead < 0 || ahead >= length) return null;
-      if (segment.length > 0 && mayBeAlike(segment.acknowledgment, acknowledgment)) return segment;
     }
     return null;
   }

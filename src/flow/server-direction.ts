@@ -4,10 +4,10 @@
  */
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
-import { arrival } from "./arrival.ts";
 import { Direction } from "./direction.ts";
 import { findFrom, type Incarnation, LATE_START_BYTES_MAX, WINDOW_BYTES_MAX } from "./incarnation.ts";
-import type { PendingSegment, Piece } from "./pending-segments.ts";
+import type { PendingSegment } from "./pending-segments.ts";
+import { arrival, type Piece } from "./piece.ts";
 import { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
 import type { StreamEnd } from "./stream.ts";
@@ -18,6 +18,13 @@ const FIN_LEN = 1;
 export class ServerDirection extends Direction {
   /** A SYN-ACK whose SYN has not come yet: what it acknowledges, and where the server's bytes begin. */
   private early: { acknowledgment: number; start: number } | null = null;
+  /** Incarnations of which the server's side has begun and not ended. */
+  private openCount = 0;
+
+  /** Whether something has not ended, or is pending. */
+  get isLive(): boolean {
+    return this.openCount > 0 || this.pendingCount > 0;
+  }
 
   take(segment: Segment): void {
     const { flags, acknowledgment, sequence } = segment;
@@ -87,7 +94,7 @@ export class ServerDirection extends Direction {
     server.isEnded = true;
     server.hasFin = how === "fin";
     server.consumer = null;
-    this.connection.answeringCount--;
+    this.openCount--;
     incarnation.response!.end(how);
     incarnation.response = null;
   }
@@ -200,7 +207,7 @@ export class ServerDirection extends Direction {
     const { response } = incarnation;
     if (response === null) return;
     incarnation.server = new Reassembler(start, response, this.counters);
-    this.connection.answeringCount++;
+    this.openCount++;
     response.begin(isFromStart);
     this.settle();
   }

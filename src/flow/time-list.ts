@@ -12,6 +12,11 @@ export class TimeList<T extends Timed<T>> {
   private newest: T | null = null;
   size = 0;
 
+  /** The first, if it is as it is since `sinceMs` or longer; null: it is not, or there is none. */
+  firstSince(sinceMs: number): T | null {
+    return this.oldest !== null && this.oldest.sinceMs <= sinceMs ? this.oldest : null;
+  }
+
   /** Adds what is in no list: at the end, unless others are of a later time. */
   insert(item: T): void {
     let older = this.newest;

@@ -77,7 +77,8 @@ export class Branch implements PipeOwner {
 
   /**
    * A long request is under way, of which `original` holds what has come: it goes on alone here if it is its turn, or
-   * if it `must`, since nobody else will hold it. `hasNext`: what is told next ({@link bytes}) is in `original` already.
+   * if it `must`, since nobody else will hold it. `hasNext`: what is told next ({@link bytes}) is in `original`
+   * already.
    */
   begin(original: Request, must: boolean, hasNext: boolean): void {
     if (this.hasBegun || !(must || this.mayStream)) return;
@@ -141,9 +142,11 @@ export class Branch implements PipeOwner {
     return true;
   }
 
-  /** Where this is the control, its response is compared too. */
-  private watch(request: Request, original: Request): void {
-    if (this.destination.comparison !== null) request.exchange = original.exchange?.control ?? null;
+  /** Where this is the control, its response is compared too; a file gets production's. */
+  private watch(request: Request, { exchange }: Request): void {
+    if (exchange === null) return;
+    if (this.destination.comparison !== null) request.exchange = exchange.control;
+    else if (this.destination.isFile) request.exchange = exchange.toFile();
   }
 
   private hold(request: Request, bytes: Uint8Array, offset: number, length: number): void {

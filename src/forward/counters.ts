@@ -65,7 +65,7 @@ export const responseCounters = () => ({
   "5xx": 0,
   /** Requests whose response did not come, or not to its end. */
   unanswered: 0,
-  /** HTTP/2: requests that the client took back (RST_STREAM) before their answer had come. */
+  /** HTTP/2: requests that the client took back (RST_STREAM) before their response had come. */
   cancelled: 0,
 });
 
@@ -92,7 +92,7 @@ export const GRPC_STATUSES = [
 const OTHER_STATUS = "other";
 
 export const grpcCounters = () => ({
-  /** Answers with a grpc-status, by it. */
+  /** Responses with a grpc-status, by it. */
   status: Object.fromEntries([...GRPC_STATUSES, OTHER_STATUS].map((status) => [status, 0])) as Record<
     (typeof GRPC_STATUSES)[number] | typeof OTHER_STATUS,
     number
@@ -109,11 +109,11 @@ export function countGrpcStatus({ status }: GrpcCounters, code: number): void {
 export const http2Counters = () => ({
   /** Clients' connections. */
   connections: 0,
-  /** Of these, those that were joined in their middle. */
+  /** Connections of HTTP/2 that were joined in their middle. */
   picked_up: 0,
   /** GOAWAY frames of the endpoint. */
   goaways: 0,
-  /** Requests that the endpoint ended (RST_STREAM) before their answer was complete. */
+  /** Requests that the endpoint ended (RST_STREAM) before their response was complete. */
   resets: 0,
   /** Requests that were sent again because the endpoint had not looked at them (GOAWAY, REFUSED_STREAM). */
   resent: 0,
@@ -125,14 +125,16 @@ export const foreignCounters = () => ({
   /** Forwarded as it is if it was seen from its start. */
   http2: 0,
   unknown: 0,
-  /** Bytes of such connections that were not forwarded. */
+  /** Bytes of foreign connections that were not forwarded. */
   discarded_bytes: 0,
 });
 
-/** Connections that policy left out as a whole: in mode tcp all of them are asked for, else those of other protocols. */
+/**
+ * Connections that policy left out as a whole: in mode tcp all of them are asked for, else those of other protocols.
+ */
 export const streamCounters = () => ({
   dropped: Object.fromEntries(STREAM_DROPS.map((reason) => [reason, 0])) as Record<StreamDrop, number>,
-  /** Of these connections, and behind requests for another protocol that were not forwarded. */
+  /** Bytes of connections that policy left out, and behind upgrades that were not forwarded. */
   dropped_bytes: 0,
 });
 

@@ -5,6 +5,7 @@
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Addresses } from "./addresses.ts";
 import type { DestinationOptions } from "./destination-options.ts";
+import type { Witness } from "./exchange.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "./socket.ts";
 import { OtherProtocolError } from "./tls.ts";
 import type { Upstream } from "./upstream.ts";
@@ -140,6 +141,10 @@ class Attempt implements SocketEvents {
 
   get capturedMs(): number {
     return this.upstream.capturedMs;
+  }
+
+  get witness(): Witness | null {
+    return this.upstream.witness;
   }
 
   opened(socket: UpstreamSocket): void {

@@ -15,12 +15,38 @@ export interface Recorder extends ResponseTap {
   discard(): void;
 }
 
+/** A response of production, whole. */
+export interface ProductionResponse {
+  readonly code: number;
+  /** Status line and header section, each byte a character. */
+  readonly head: string;
+  /** Without its transfer coding. Where there is a digest, not all of it. */
+  readonly body: Uint8Array;
+  readonly bodyLength: number;
+  /** Of a body that is longer than --max-compare-bytes, its SHA-256; null: all of it is in `body`. */
+  readonly digest: string | null;
+  /** When the request's last segment was captured, and the response's first and last one. */
+  readonly requestMs: number;
+  readonly firstMs: number;
+  readonly lastMs: number;
+}
+
+/** Knows, at one time or another, what production has responded to one request: for a file in which that is written. */
+export interface Witness {
+  /** Calls back once, at once where it is known; null: it did not come whole, or found no room. */
+  whenKnown(tell: (response: ProductionResponse | null) => void): void;
+}
+
 /** One request that is compared, on its way to one destination. */
 export interface Exchange {
+  /** Null: the destination is no file. */
+  readonly witness: Witness | null;
   /** Its target, before anything is changed; empty: not told yet. */
   target: string;
   /** The same request on its way to the control; null: there is none. */
   readonly control: Exchange | null;
+  /** The same request on its way to a further destination that is a file. */
+  toFile(): Exchange | null;
   /** Its response is complete, and stands in the connection's recorder. */
   responded(recorder: Recorder, code: number): void;
   /** It was forwarded, and {@link responded} to. */

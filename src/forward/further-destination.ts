@@ -63,6 +63,10 @@ export class FurtherDestination implements PipeHost {
     return this.destination.openCount === 0 && this.load.busyPipes === 0;
   }
 
+  get isFile(): boolean {
+    return this.destination.options.address.file !== undefined;
+  }
+
   hasRoomFor(bytes: number): boolean {
     return this.destination.memory.budget.hasRoomFor(bytes);
   }
@@ -77,7 +81,9 @@ export class FurtherDestination implements PipeHost {
     if (this.destination.memory.budget.isTight && pipe.isIdle) this.idle.append(pipe);
   }
 
-  /** The batch is over: where memory is short, idle connections end, the longest idle first, then those that hold most. */
+  /**
+   * The batch is over: where memory is short, idle connections end, the longest idle first, then those that hold most.
+   */
   relieve(): void {
     const { destination, idle } = this;
     const { budget } = destination.memory;

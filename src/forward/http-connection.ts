@@ -7,7 +7,7 @@ import { FRAME_HEADER_LEN, FrameType, writeFrameHeader } from "../http/http2/fra
 import { ResponseFramer } from "../http/response-framer.ts";
 import type { ResponseSink } from "../http/response-sink.ts";
 import type { Destination } from "./destination.ts";
-import type { Recorder } from "./exchange.ts";
+import type { Recorder, Witness } from "./exchange.ts";
 import type { Carrier } from "./keep-alive.ts";
 import type { Request } from "./request.ts";
 import type { Tls } from "./tls.ts";
@@ -50,6 +50,8 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
   isBegun = false;
   /** Its only request is isolated: none follows. */
   isIsolated = false;
+  /** Of the request that was written last. */
+  witness: Witness | null = null;
   /** The destination was asked to close it, has said that it does, or speaks another protocol on it. */
   private isLast = false;
   private isBare = false;
@@ -85,6 +87,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     this.isTimed = isWhole && this.isAlone;
     this.isIsolated = request.isIsolated;
     this.isLast ||= request.isLast;
+    this.witness = request.exchange === null ? null : request.exchange.witness;
     this.responses.expect(request.method, request.minorVersion);
     upstream.mayEnd = false;
     if (request.long !== null) upstream.writeQueue(request.long, request.timestampMs);

@@ -1,8 +1,8 @@
 /**
- * The connections that this program has made, in memory that all its threads share: where plain frames are captured, they
- * may be among them, and must not be forwarded again. A connection is known from before its first byte leaves. While it
- * is being made its own port is not known yet, so that a SYN to its destination may be its own; if it is another's, that
- * connection is picked up at its first request.
+ * The connections that this program has made, in memory that all its threads share: where plain frames are captured,
+ * they may be among them, and must not be forwarded again. A connection is known from before its first byte leaves.
+ * While it is being made its own port is not known yet, so that a SYN to its destination may be its own; if it is
+ * another's, that connection is picked up at its first request.
  */
 import type { ForwardAddress } from "../address.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "./socket.ts";
@@ -12,7 +12,9 @@ import type { Tls } from "./tls.ts";
 const SLOTS = 1 << 17;
 /** A connection is within so many slots of where its hash is, or not known. */
 const PROBES_MAX = 64;
-/** Of a slot: what tells the connection from others (0: none was ever here), open sockets of it, when it is forgotten. */
+/**
+ * Of a slot: what tells the connection from others (0: none was ever here), open sockets of it, when it is forgotten.
+ */
 const SLOT_WORDS = 3;
 const OPEN = 1;
 const FORGOTTEN_S = 2;

@@ -2,6 +2,7 @@
  * The request that a client is saying, from its first byte to its end: whether it is admitted (policy has looked at its
  * head, the rate has room), and whether it is held until it is whole, sent as it comes, or dropped.
  */
+import { latin1 } from "../http/latin1.ts";
 import type { DamageReason, RequestHead } from "../http/request-sink.ts";
 import type { Client } from "../policy/client.ts";
 import type { Policy } from "../policy/policy.ts";
@@ -157,7 +158,7 @@ export class RequestUnderWay {
     const { requests } = this.mode;
     const before = this.request === null ? "" : requests.text(this.request);
     const rest = head.headLength - before.length;
-    const text = before + Buffer.from(bytes.buffer, bytes.byteOffset + offset, rest).toString("latin1");
+    const text = before + latin1(bytes, offset, offset + rest);
     this.judgement = judge(this.mode, policy, this.owner.knownClient(), text);
     const { decision, edited, target } = this.judgement;
     if (this.exchange !== null) this.exchange.target = target;

@@ -1,4 +1,5 @@
 /** A request on its way to a destination, and the pool that requests come from. */
+import { latin1 } from "../http/latin1.ts";
 import { LF } from "../http/chars.ts";
 import { costOf } from "../memory/array-pool.ts";
 import { Cost } from "../memory/budget.ts";
@@ -51,7 +52,9 @@ export class Request {
   /** Where its response is compared with production's; null: it is not. */
   exchange: Exchange | null = null;
 
-  /** Requests with the same {@link bytes}, which each of them charges to its destination's memory; null: no other has. */
+  /**
+   * Requests with the same {@link bytes}, which each of them charges to its destination's memory; null: no other has.
+   */
   holders: Holders | null = null;
 
   /** All bytes that are held of it. */
@@ -149,22 +152,20 @@ export class RequestPool {
 
   /** The head, a character for each byte (latin1). */
   headOf({ long, bytes, headLength }: Request): string {
-    const head = long === null ? bytes.subarray(0, headLength) : long.beginning(headLength);
-    return Buffer.from(head.buffer, head.byteOffset, head.length).toString("latin1");
+    return latin1(long === null ? bytes : long.beginning(headLength), 0, headLength);
   }
 
   /** All that is held, as Latin-1. */
   text(request: Request): string {
     const { long, bytes, length } = request;
-    const held = long === null ? bytes.subarray(0, length) : long.beginning(long.length);
-    return Buffer.from(held.buffer, held.byteOffset, held.length).toString("latin1");
+    return long === null ? latin1(bytes, 0, length) : latin1(long.beginning(long.length), 0, long.length);
   }
 
   /** Its target, blanks in it included; at least `headLength` bytes are held. */
   targetOf({ long, bytes }: Request, headLength: number): string {
     const head = long === null ? bytes : long.beginning(headLength);
     const end = head.indexOf(LF);
-    const line = Buffer.prototype.latin1Slice.call(head, 0, end < 0 ? headLength : end).trimEnd();
+    const line = latin1(head, 0, end < 0 ? headLength : end).trimEnd();
     const from = line.indexOf(" ") + 1;
     const to = line.lastIndexOf(" ");
     return line.slice(from, to > from ? to : undefined);

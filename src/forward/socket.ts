@@ -1,14 +1,15 @@
 /**
- * The only place that opens client sockets. What it hides of Bun.connect: connecting reports a
- * failure twice, sometimes before it has returned, and then with a reason that is not so; it has no
- * time limit of its own; `write` never buffers and returns what the kernel
- * took, -1 once closed; `end` can lose bytes while the peer talks, so that whoever wants none lost
- * calls `shutdown` and waits for the peer's end. All of this is so over TLS as well, where `shutdown` sends close_notify.
+ * The only place that opens client sockets. What it hides of Bun.connect: connecting reports a failure twice, sometimes
+ * before it has returned, and then with a reason that is not so; it has no time limit of its own; `write` never buffers
+ * and returns what the kernel took, -1 once closed; `end` can lose bytes while the peer talks, so that whoever wants
+ * none lost calls `shutdown` and waits for the peer's end. All of this is so over TLS as well, where `shutdown` sends
+ * close_notify.
  */
 import { lookup } from "node:dns";
 import { closeSync, openSync } from "node:fs";
 import type { Socket } from "bun";
 import type { ForwardAddress } from "../address.ts";
+import type { Witness } from "./exchange.ts";
 import { ENDED_EARLY, type Tls } from "./tls.ts";
 
 export interface UpstreamSocket {
@@ -24,6 +25,8 @@ export interface UpstreamSocket {
 export interface SocketEvents {
   /** When the first of the bytes that are offered now was captured, where it is known. */
   readonly capturedMs?: number;
+  /** Of the request that is offered now, where production's response is wanted; null: it is not. */
+  readonly witness?: Witness | null;
   opened(socket: UpstreamSocket): void;
   failed(error: Error): void;
   writable(): void;

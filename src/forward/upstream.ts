@@ -7,6 +7,7 @@ import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { ForwardCounters } from "./counters.ts";
 import type { DestinationOptions, DestinationReport } from "./destination-options.ts";
+import type { Witness } from "./exchange.ts";
 import type { HeldMemory } from "./held-memory.ts";
 import type { SocketEvents, UpstreamSocket } from "./socket.ts";
 import type { Tls } from "./tls.ts";
@@ -30,6 +31,8 @@ export interface UpstreamListener {
   ended(): void;
   /** `unsentBytes`: what was written last and the kernel never took. */
   closed(how: UpstreamEnd, unsentBytes: number): void;
+  /** Of the request that was written last; see {@link SocketEvents.witness}. */
+  readonly witness?: Witness | null;
 }
 
 const State = { CONNECTING: 0, OPEN: 1, CLOSED: 2 } as const;
@@ -131,6 +134,10 @@ export class Upstream implements SocketEvents, TimerOwner {
   /** When the first of the bytes that are offered next was captured; -1: nobody knows. */
   get capturedMs(): number {
     return this.firstTimestampMs;
+  }
+
+  get witness(): Witness | null {
+    return this.listener?.witness ?? null;
   }
 
   get isClosed(): boolean {

@@ -7,7 +7,7 @@ import { Coding, type HeaderSection } from "./header-section.ts";
 import { DONE } from "./outcome.ts";
 
 /**
- * How long the body is that follows these bytes, by a Content-Length among their last lines; 0: they announce none.
+ * How long the body is that follows some bytes, by a Content-Length among their last lines; 0: they announce none.
  * (Chunks begin with their size, which is no request line.) `fields` reads them, and keeps nothing.
  */
 export function announcedLength(fields: HeaderSection, bytes: Uint8Array, from: number, end: number): number {

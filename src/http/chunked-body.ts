@@ -41,7 +41,9 @@ export class ChunkedBody {
   private lineBytesMax = 0;
   private readonly trailer: HeaderSection;
 
-  /** `isLenient`: it is a response's, and read as leniently as curl reads it. `tap`: who wants its data; null: nobody. */
+  /**
+   * `isLenient`: it is a response's, and read as leniently as curl reads it. `tap`: who wants its data; null: nobody.
+   */
   constructor(
     private readonly isLenient: boolean,
     private readonly tap: ResponseTap | null = null,

@@ -21,7 +21,7 @@ const FRAME_TYPE_PRIORITY_UPDATE = 0x10;
 const FRAME_FLAGS = 0x2d;
 
 /**
- * Whether these bytes are TLS records, the last one of which ends where they end: then it is no
+ * Whether bytes are TLS records, the last one of which ends where they end: then it is no
  * accident, whatever was expected.
  */
 export function isTls(bytes: Uint8Array, at: number, end: number): boolean {
@@ -37,7 +37,7 @@ export function isTls(bytes: Uint8Array, at: number, end: number): boolean {
   return false;
 }
 
-/** Whether these bytes begin with HTTP/2's preface. */
+/** Whether bytes begin with HTTP/2's preface. */
 export function isHttp2Preface(bytes: Uint8Array, at: number, end: number): boolean {
   return end - at >= HTTP2_PREFACE.length && HTTP2_PREFACE.every((byte, i) => bytes[at + i] === byte);
 }

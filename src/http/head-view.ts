@@ -58,8 +58,8 @@ export class HeadView {
   }
 
   /**
-   * The target's path as it is compared: letters and the like that are percent-encoded without need are plain (RFC 3986,
-   * section 6.2.2.2), dot segments are gone (6.2.2.3), and an empty path of absolute-form is a slash.
+   * The target's path as it is compared: unreserved characters that are percent-encoded without need are plain (RFC
+   * 3986, section 6.2.2.2), dot segments are gone (6.2.2.3), and an empty path of absolute-form is a slash.
    */
   get path(): string {
     return (this.ownPath ??= this.readPath());

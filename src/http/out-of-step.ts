@@ -40,8 +40,8 @@ export class OutOfStep {
   private heldLength = 0;
 
   /**
-   * `line` and `fields` read what comes: nobody else needs them until a request line was found, which `line` then holds.
-   * `owesDamage`: picked up in its middle, and if that was within a request, it was not counted yet.
+   * `line` and `fields` read what comes: nobody else needs them until a request line was found, which `line` then
+   * holds. `owesDamage`: picked up in its middle, and if that was within a request, it was not counted yet.
    */
   constructor(
     private readonly maxLineBytes: number,

@@ -66,7 +66,7 @@ const PORT_MAX = 65_535;
 const V1_LINE = /^PROXY TCP([46]) (\S+) (\S+) (0|[1-9]\d{0,4}) (0|[1-9]\d{0,4})\r\n$/;
 const V1_UNKNOWN = /^PROXY UNKNOWN( [^\r\n]*)?\r\n$/;
 
-/** Whether these bytes, as far as they go, are how a header begins. There is at least one. */
+/** Whether a header may begin with these bytes, of which there is at least one. */
 export function mayBeProxyHeader(bytes: Uint8Array, at: number, end: number): boolean {
   const prefix = bytes[at] === V1_PREFIX[0] ? V1_PREFIX : V2_SIGNATURE;
   const length = Math.min(prefix.length, end - at);

@@ -45,7 +45,7 @@ export class ResponseFramer {
   private remaining = 0;
   /** The methods of the requests that were sent and not answered yet. */
   private readonly expected: string[] = [];
-  /** Of each of these, the request's minor version. */
+  /** Of each expected response, the request's minor version. */
   private readonly expectedMinor: number[] = [];
 
   /** `tap`: null where nobody wants to know what responses are made of. */

@@ -22,7 +22,7 @@ export interface OwnMemory {
   read(): number;
 }
 
-/** Opens it, for as long as the process lives. Without such files, or where they are refused, it is not known. */
+/** Opens it, for as long as the process lives. Where the system has no such file, or refuses it, it tells 0. */
 export function openOwnMemory(path = STATM): OwnMemory {
   try {
     return new Statm(openSync(path, "r"), pageBytes());

@@ -1,9 +1,9 @@
 /**
- * Everything the program counts, each in its room. Each frame, flow and byte ends in exactly one of these, so that
+ * Everything the program counts, each in its room. Each frame, flow and byte ends in exactly one counter, so that
  * they add up:
  *
  *     frames.captured = frames.segments + Σ frames.dropped
- *     flows.opened + flows.picked_up = flows.closed + flows.evicted + flows.active   (less those that still wait for their SYN)
+ *     flows.opened + flows.picked_up = flows.closed + flows.evicted + flows.active
  *     requests.seen = requests.forwarded + requests.damaged + Σ requests.dropped     (once drained; --mode http)
  *     requests.forwarded = requests.answered + responses.unanswered + responses.cancelled   (likewise)
  *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes + streams.dropped_bytes
@@ -63,7 +63,7 @@ export class Counters extends DestinationCounters implements DecodeCounters, Flo
    */
   readonly refused = {
     frames: 0,
-    /** Of these, a sample that was looked at, and what they were. */
+    /** A sample of the rejected frames was looked at: how many, and what they were. */
     sampled: 0,
     dropped: DROP_REASONS.map(() => 0),
   };

@@ -1,43 +1,65 @@
 /** How things stand at a moment, beside what was counted: each shard tells it with its counters. */
 
-/** What the names say now, and not in all; `_ms` are times, in milliseconds since 1970. */
-export interface Gauges {
+/** How things stand with one destination. What the names say now, and not in all; `_ms` are times since 1970. */
+export interface DestinationGauges {
   /** Whole requests that wait for their turn. */
   readonly waiting_requests: number;
   /** The most that waited on one flow since the gauges were told last: --max-waiting-requests limits it. */
   readonly longest_waiting_requests: number;
   /** Flows that wait for a response. */
   readonly requests_in_flight: number;
-  /** Connections to the endpoint that are not closed. */
+  /** Connections to it that are not closed. */
   readonly upstream_open: number;
   /** Those of them that are being made or ended. */
   readonly upstream_unsettled: number;
-  /** What is held: --max-buffer-mib limits it. */
+  /** What is held for it, and of the endpoint also what is pending behind holes. */
   readonly buffer_bytes: number;
-  /** When a connection to the endpoint was made last, and when one could not be; 0: never. */
+  /** Its limit: the destination's part of --max-buffer-mib. */
+  readonly max_buffer_bytes: number;
+  /** When a connection to it was made last, and when one could not be; 0: never. */
   readonly connected_ms: number;
   readonly unconnected_ms: number;
 }
 
-/** What is the greatest of all, and not their sum. */
-const GREATEST: ReadonlySet<keyof Gauges> = new Set(["longest_waiting_requests", "connected_ms", "unconnected_ms"]);
+/** The endpoint's, and those of further destinations, in the order in which they were given. */
+export interface Gauges extends DestinationGauges {
+  readonly destinations: readonly DestinationGauges[];
+}
 
-const NONE: Gauges = {
+/** What is the greatest of all, and not their sum. */
+const GREATEST: ReadonlySet<keyof DestinationGauges> = new Set([
+  "longest_waiting_requests",
+  "connected_ms",
+  "unconnected_ms",
+]);
+
+const NONE: DestinationGauges = {
   waiting_requests: 0,
   longest_waiting_requests: 0,
   requests_in_flight: 0,
   upstream_open: 0,
   upstream_unsettled: 0,
   buffer_bytes: 0,
+  max_buffer_bytes: 0,
   connected_ms: 0,
   unconnected_ms: 0,
 };
 
-/** The shards' gauges as those of one. */
-export function together(shares: readonly Gauges[]): Gauges {
-  const all: { -readonly [Name in keyof Gauges]: number } = { ...NONE };
+/** The shards' gauges as those of one; `further`: so many further destinations there are. */
+export function together(shares: readonly Gauges[], further = shares[0]?.destinations.length ?? 0): Gauges {
+  const destinations = Array.from({ length: further }, (_, i) => sumOf(shares.map((share) => share.destinations[i]!)));
+  return { ...sumOf(shares), destinations };
+}
+
+/** Whether the last connection to a destination that was tried was made, or none was tried yet. */
+export function isUp({ connected_ms, unconnected_ms }: DestinationGauges): boolean {
+  return unconnected_ms <= connected_ms;
+}
+
+function sumOf(shares: readonly DestinationGauges[]): DestinationGauges {
+  const all: { -readonly [Name in keyof DestinationGauges]: number } = { ...NONE };
   for (const share of shares)
-    for (const name of Object.keys(NONE) as (keyof Gauges)[])
+    for (const name of Object.keys(NONE) as (keyof DestinationGauges)[])
       all[name] = GREATEST.has(name) ? Math.max(all[name], share[name]) : all[name] + share[name];
   return all;
 }

@@ -7,7 +7,9 @@ import { Drop } from "../decode/drop-reason.ts";
 import { type Encapsulation, tunnelPort } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
 import type { Counters } from "./counters.ts";
+import { DestinationProblems } from "./destination-problems.ts";
 import type { Gauges } from "./gauges.ts";
+import { Window } from "./window.ts";
 
 /** Log lines, /status and /healthz name them so. */
 export const PROBLEM_KINDS = [
@@ -19,6 +21,7 @@ export const PROBLEM_KINDS = [
   "kernel_dropped",
   "truncated",
   "loss",
+  "destination_down",
   "waiting_limit",
   "buffer_limit",
   "unanswered",
@@ -26,11 +29,13 @@ export const PROBLEM_KINDS = [
 ] as const;
 export type ProblemKind = (typeof PROBLEM_KINDS)[number];
 
-/** With these the program cannot do what it is for: it is not healthy. */
+/** Problems with which the program cannot do what it is for: it is not healthy. */
 export const UNHEALTHY: readonly ProblemKind[] = ["interface_down", "endpoint_down"];
 
 export interface Problem {
   readonly kind: ProblemKind;
+  /** The address of the further destination that it is about; undefined: of none of those. */
+  readonly destination?: string;
   /** A sentence or two: what is so, and what to do. */
   readonly message: string;
   /** Milliseconds since 1970. */
@@ -39,17 +44,10 @@ export interface Problem {
 
 /** So long without a mirror frame is worth a word. */
 export const SILENCE_MS = 60_000;
-/** Shares and rises are those of so many looks, a second each. */
-export const WINDOW_LOOKS = 60;
 /** Of the bytes that were there to be seen, those that never came. */
 export const LOSS_SHARE_MAX = 0.01;
 /** Fewer holes are an accident. */
 const LOSS_GAPS_MIN = 10;
-/** Of a limit, what is near it. */
-export const NEAR_SHARE = 0.8;
-/** Of the requests that were sent, those without a response. */
-const UNANSWERED_SHARE_MAX = 0.01;
-const UNANSWERED_MIN = 10;
 /** So many frames for others, and none for us, are no accident. */
 export const STRANGERS_MIN = 10;
 const STRANGERS_SHOWN_MAX = 3;
@@ -57,6 +55,10 @@ const MINUTE_MS = 60_000;
 
 export interface ProblemOptions {
   readonly address: ForwardAddress;
+  /** Further destinations. */
+  readonly also: readonly ForwardAddress[];
+  /** The last of them, where there is one. */
+  readonly control: ForwardAddress | undefined;
   readonly encapsulation?: Encapsulation;
   readonly vnis: readonly number[] | "any";
   readonly ports: readonly number[];
@@ -64,7 +66,6 @@ export interface ProblemOptions {
   /** Undefined: a savefile is read, which may pause, and which nothing is lost of by waiting. */
   readonly interfaceName: string | undefined;
   readonly maxWaitingRequests: number;
-  readonly maxBufferMib: number;
 }
 
 /** What a look is at, beside the counters. */
@@ -75,7 +76,7 @@ export interface Surroundings {
 }
 
 /** The counters whose rise within the window matters. */
-const marksOf = ({ frames, refused, reassembly, requests, responses, foreign }: Counters) => ({
+const marksOf = ({ frames, refused, reassembly, foreign }: Counters) => ({
   captured: frames.captured,
   mirrored: frames.captured + refused.frames,
   kernelDropped: frames.kernel_dropped,
@@ -83,20 +84,34 @@ const marksOf = ({ frames, refused, reassembly, requests, responses, foreign }: 
   gaps: reassembly.gaps,
   gapBytes: reassembly.gap_bytes,
   deliveredBytes: reassembly.delivered_bytes,
-  waitingDropped: requests.dropped.waiting_limit,
-  forwarded: requests.forwarded,
-  unanswered: responses.unanswered,
   tls: foreign.tls,
 });
-type Marks = ReturnType<typeof marksOf>;
+
+type Messages = Partial<Record<ProblemKind, string | undefined>>;
 
 export class Problems {
-  private readonly marks: Marks[] = [];
+  private readonly window = new Window<ReturnType<typeof marksOf>>();
+  private readonly endpoint: DestinationProblems;
+  private readonly further: readonly DestinationProblems[];
   private known: readonly Problem[] = [];
   /** When a frame of ours came last, or the first look was: to within a look. */
   private capturedMs = -1;
 
-  constructor(private readonly options: ProblemOptions) {}
+  constructor(private readonly options: ProblemOptions) {
+    const { address, also, interfaceName, maxWaitingRequests } = options;
+    const common = { maxWaitingRequests, isLive: interfaceName !== undefined };
+    this.endpoint = new DestinationProblems({
+      ...common,
+      name: `the endpoint ${addressName(address)}`,
+      downMeans: "What it cannot take is dropped and counted (requests.dropped.endpoint_down)",
+      bufferWords:
+        "(--max-buffer-mib): what stands still gives way soon. The endpoint is slower than production, or much is missing",
+    });
+    this.further = also.map((each) => {
+      const name = `the ${each === options.control ? "control" : "destination"} ${addressName(each)}`;
+      return new DestinationProblems({ ...common, name, ...furtherWords(name, each === options.control) });
+    });
+  }
 
   /** The most urgent first. */
   get current(): readonly Problem[] {
@@ -111,64 +126,63 @@ export class Problems {
   /** Looks, at `nowMs`. Returns what has begun since the last look, and what has ended. */
   look(counters: Counters, around: Surroundings, nowMs: number): { begun: Problem[]; ended: Problem[] } {
     const marks = marksOf(counters);
-    if (this.capturedMs < 0 || marks.captured > (this.marks.at(-1)?.captured ?? 0)) this.capturedMs = nowMs;
-    this.marks.push(marks);
-    if (this.marks.length > WINDOW_LOOKS + 1) this.marks.shift();
+    if (this.capturedMs < 0 || marks.captured > (this.window.last?.captured ?? 0)) this.capturedMs = nowMs;
+    this.window.add(marks);
 
     const before = this.known;
-    const messages = this.messages(counters, around, nowMs);
-    this.known = PROBLEM_KINDS.filter((kind) => messages[kind] !== undefined).map((kind) => {
-      const old = before.find((problem) => problem.kind === kind);
-      return { kind, message: messages[kind]!, since_ms: old?.since_ms ?? this.sinceMs(kind, around, nowMs) };
-    });
-    const kinds = (problems: readonly Problem[]) => new Set(problems.map(({ kind }) => kind));
-    const [had, has] = [kinds(before), kinds(this.known)];
+    const keys = new Set(before.map(keyOf));
+    const found = this.find(counters, around, nowMs);
+    this.known = found
+      .map((each) => before.find((old) => keyOf(old) === keyOf(each)) ?? each)
+      .map((old, i) => ({ ...found[i]!, since_ms: old.since_ms }));
+    const has = new Set(this.known.map(keyOf));
     return {
-      begun: this.known.filter(({ kind }) => !had.has(kind)),
-      ended: before.filter(({ kind }) => !has.has(kind)),
+      begun: this.known.filter((each) => !keys.has(keyOf(each))),
+      ended: before.filter((each) => !has.has(keyOf(each))),
     };
   }
 
-  private sinceMs(kind: ProblemKind, { gauges }: Surroundings, nowMs: number): number {
-    if (kind === "endpoint_down") return gauges.unconnected_ms;
-    return kind === "nothing_captured" ? this.capturedMs : nowMs;
+  /** All that is wrong, each since now, or since what it is of began. */
+  private find(counters: Counters, around: Surroundings, nowMs: number): Problem[] {
+    const { down, ...ofEndpoint } = this.endpoint.look(counters, around.gauges);
+    const ours: Messages = { ...this.messages(counters, around, nowMs), ...ofEndpoint, endpoint_down: down };
+    const parts: [Messages, { destination?: string }, downMs: number][] = [[ours, {}, this.endpoint.downSinceMs]];
+    this.further.forEach((each, i) => {
+      const [counted, gauges] = [counters.destinations[i]!, around.gauges.destinations[i]];
+      if (gauges === undefined) return;
+      const { down, ...others } = each.look(counted, gauges);
+      parts.push([{ ...others, destination_down: down }, { destination: counted.address }, each.downSinceMs]);
+    });
+    return PROBLEM_KINDS.flatMap((kind) =>
+      parts.flatMap(([messages, whose, downMs]) => {
+        const message = messages[kind];
+        if (message === undefined) return [];
+        const isDown = kind === "endpoint_down" || kind === "destination_down";
+        const sinceMs = isDown ? downMs : kind === "nothing_captured" ? this.capturedMs : nowMs;
+        return [{ kind, ...whose, message, since_ms: sinceMs }];
+      }),
+    );
   }
 
   /** How much a counter rose within the window. */
-  private rise(name: keyof Marks): number {
-    return this.marks.at(-1)![name] - this.marks[0]![name];
+  private rise(name: keyof ReturnType<typeof marksOf>): number {
+    return this.window.rise(name);
   }
 
-  private messages(
-    counters: Counters,
-    around: Surroundings,
-    nowMs: number,
-  ): Partial<Record<ProblemKind, string | undefined>> {
+  /** What is wrong beside destinations. */
+  private messages(counters: Counters, around: Surroundings, nowMs: number): Messages {
     const { interfaceName } = this.options;
     return {
       interface_down: around.isInterfaceUp
         ? undefined
         : `${interfaceName} is down: nothing is captured until it is up again (ip link set ${interfaceName} up)`,
-      endpoint_down: this.endpointDown(around.gauges, nowMs),
       ...misdirected(counters, around.strangers, this.options),
       nothing_captured: around.isInterfaceUp ? this.silence(counters, around.strangers, nowMs) : undefined,
       kernel_dropped: this.kernelDrops(),
       truncated: this.truncation(),
       loss: this.loss(),
-      waiting_limit: this.waiting(around.gauges),
-      buffer_limit: this.buffer(around.gauges),
-      unanswered: this.unanswered(),
       tls: this.tls(),
     };
-  }
-
-  private endpointDown({ connected_ms, unconnected_ms }: Gauges, nowMs: number): string | undefined {
-    if (unconnected_ms <= connected_ms) return undefined;
-    const since = this.known.find(({ kind }) => kind === "endpoint_down")?.since_ms ?? Math.min(unconnected_ms, nowMs);
-    return (
-      `The endpoint ${addressName(this.options.address)} takes no connections since ${timeOfDay(since)}: is it running, and ` +
-      "reachable from here? What it cannot take is dropped and counted (requests.dropped.endpoint_down)"
-    );
   }
 
   /** The likely causes of silence, in their order. */
@@ -220,27 +234,6 @@ export class Problems {
     return `${percent(share)} of the bytes never came in the last minute: ${where}`;
   }
 
-  private waiting({ longest_waiting_requests: longest }: Gauges): string | undefined {
-    const { maxWaitingRequests, interfaceName } = this.options;
-    const dropped = this.rise("waitingDropped");
-    const isNear = interfaceName !== undefined && longest >= maxWaitingRequests * NEAR_SHARE;
-    if (!isNear && dropped === 0) return undefined;
-    const lost = dropped > 0 ? `, and ${dropped} were dropped in the last minute (requests.dropped.waiting_limit)` : "";
-    return `Up to ${longest} requests of a connection wait for the endpoint, of ${maxWaitingRequests} that may (--max-waiting-requests)${lost}: it is slower than production`;
-  }
-
-  private buffer({ buffer_bytes: held }: Gauges): string | undefined {
-    const { maxBufferMib, interfaceName } = this.options;
-    if (interfaceName === undefined || held < maxBufferMib * 2 ** 20 * NEAR_SHARE) return undefined;
-    return `${Math.round(held / 2 ** 20)} of ${maxBufferMib} MiB are held (--max-buffer-mib): what stands still gives way soon. The endpoint is slower than production, or much is missing`;
-  }
-
-  private unanswered(): string | undefined {
-    const [count, of] = [this.rise("unanswered"), this.rise("forwarded")];
-    if (count < UNANSWERED_MIN || count <= of * UNANSWERED_SHARE_MAX) return undefined;
-    return `The endpoint did not respond to ${count} of ${of} requests in the last minute (responses.unanswered)`;
-  }
-
   private tls(): string | undefined {
     const count = this.rise("tls");
     if (count === 0) return undefined;
@@ -280,8 +273,17 @@ export function vniName(vnis: readonly number[] | "any"): string {
   return vnis === "any" ? "any VNI" : `VNI ${vnis.join(", ")}`;
 }
 
-function timeOfDay(ms: number): string {
-  return `${new Date(ms).toISOString().slice(11, 19)} UTC`;
+/** Tells one problem from all others. */
+export function keyOf({ kind, destination = "" }: Problem): string {
+  return `${kind} ${destination}`;
+}
+
+function furtherWords(name: string, isControl: boolean): { downMeans: string; bufferWords: string } {
+  const lost = "What it cannot take is dropped and counted with it";
+  return {
+    downMeans: isControl ? `${lost}, and what of the differences is noise is not known meanwhile` : lost,
+    bufferWords: `for ${name} (its part of --max-buffer-mib): what comes for it is dropped soon. It is slower than production`,
+  };
 }
 
 function percent(share: number): string {

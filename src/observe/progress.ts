@@ -16,7 +16,9 @@ export class Progress {
     this.startedMs = now();
   }
 
-  /** Redraws the bar if it is time. `capturedMs`: of the capture's time, so much has passed; undefined: it is not shown. */
+  /**
+   * Redraws the bar if it is time. `capturedMs`: of the capture's time, so much has passed; undefined: it is not shown.
+   */
   update(readBytes: number, frames: number, capturedMs?: number): void {
     const nowMs = this.now();
     if (nowMs - this.drawnMs < REDRAW_MS) return;

@@ -7,7 +7,7 @@ import type { Strangers } from "../decode/strangers.ts";
 import { POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
 import type { Counters, CountersSnapshot } from "./counters.ts";
 import type { Log } from "./log.ts";
-import { misdirected, type Problem, type ProblemKind } from "./problems.ts";
+import { keyOf, misdirected, type Problem, type ProblemKind } from "./problems.ts";
 
 type ForeignProtocol = Exclude<keyof Counters["foreign"], "discarded_bytes">;
 
@@ -23,12 +23,12 @@ const DROP_BURST_MS = 10_000;
 /** So long after a problem was told it is not told again, however often it comes and goes. */
 const PROBLEM_AGAIN_MS = 600_000;
 /** What is told here when it begins; the others are told as they happen. `over`: what is told when it has ended. */
-const PROBLEMS_TOLD: Partial<Record<ProblemKind, { over: string }>> = {
-  nothing_captured: { over: "Mirror frames come again" },
-  loss: { over: "No more than 1 % of the bytes was missing in the last minute" },
-  waiting_limit: { over: "Fewer requests wait for the endpoint again" },
-  buffer_limit: { over: "Less is held again" },
-  unanswered: { over: "The endpoint responds again" },
+const PROBLEMS_TOLD: Partial<Record<ProblemKind, { over(destination: string): string }>> = {
+  nothing_captured: { over: () => "Mirror frames come again" },
+  loss: { over: () => "No more than 1 % of the bytes was missing in the last minute" },
+  waiting_limit: { over: (destination) => `Fewer requests wait for ${destination} again` },
+  buffer_limit: { over: (destination) => `Less is held for ${destination} again` },
+  unanswered: { over: (destination) => `Requests are responded to again by ${destination}` },
 };
 
 /**
@@ -43,7 +43,7 @@ const UNFORWARDED_DROPS: readonly RequestDrop[] = [
   "waiting_limit",
 ];
 
-/** So many requests, of which these are some, have met with the same decision. */
+/** How many requests have met with the same decision, and some of them. */
 export interface DryRunVerdict {
   readonly by: string;
   readonly count: number;
@@ -73,8 +73,8 @@ export class RunReport {
   private readonly outageErrorsBefore: (number | undefined)[] = [];
   private readonly told = new Set<string>();
   /** When each problem was told last. */
-  private readonly untoldEnds = new Set<ProblemKind>();
-  private readonly problemsMs = new Map<ProblemKind, number>();
+  private readonly untoldEnds = new Set<string>();
+  private readonly problemsMs = new Map<string, number>();
 
   constructor(
     private readonly log: Log,
@@ -104,7 +104,7 @@ export class RunReport {
     this.outageErrorsBefore[destination] = undefined;
     this.log.infoOften(
       `outage ended ${destination}`,
-      `${this.nameOf(destination)} answers again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`,
+      `${this.nameOf(destination)} takes connections again after ${(durationMs / 1000).toFixed(1)} s; ${lost} connections could not be made`,
       {
         event: "outage_ended",
         destination: this.nameOf(destination),
@@ -177,18 +177,23 @@ export class RunReport {
   /** What has begun to be wrong since the last look, and what has ended. */
   problems(begun: readonly Problem[], ended: readonly Problem[]): void {
     const nowMs = this.now();
-    for (const { kind, message } of begun) {
-      const isNew = nowMs - (this.problemsMs.get(kind) ?? -Infinity) >= PROBLEM_AGAIN_MS;
+    for (const problem of begun) {
+      const { kind, message, destination } = problem;
+      const key = keyOf(problem);
+      const isNew = nowMs - (this.problemsMs.get(key) ?? -Infinity) >= PROBLEM_AGAIN_MS;
       if (PROBLEMS_TOLD[kind] === undefined || !isNew) continue;
-      this.problemsMs.set(kind, nowMs);
-      this.untoldEnds.add(kind);
-      this.log.warn(message, { event: kind });
+      this.problemsMs.set(key, nowMs);
+      this.untoldEnds.add(key);
+      this.log.warn(message, { event: kind, ...(destination === undefined ? {} : { destination }) });
     }
-    for (const { kind, since_ms } of ended) {
-      if (!this.untoldEnds.delete(kind)) continue;
+    for (const problem of ended) {
+      const { kind, since_ms, destination } = problem;
+      if (!this.untoldEnds.delete(keyOf(problem))) continue;
       const durationMs = Math.max(nowMs - since_ms, 0);
-      this.log.info(`${PROBLEMS_TOLD[kind]!.over}, after ${(durationMs / 1000).toFixed(0)} s`, {
+      const over = PROBLEMS_TOLD[kind]!.over(destination ?? "the endpoint");
+      this.log.info(`${over}, after ${(durationMs / 1000).toFixed(0)} s`, {
         event: `${kind}_ended`,
+        ...(destination === undefined ? {} : { destination }),
         duration_ms: Math.round(durationMs),
       });
     }
@@ -269,9 +274,9 @@ export class RunReport {
       ...(refused.frames > 0 ? [`Rejected by the kernel's filter: ${rejected(refused)}`] : []),
       `Flows: ${flows.opened} opened, ${flows.picked_up} picked up, ${flows.closed} closed, ${flows.evicted} evicted`,
       `Reassembly: ${reassembly.gaps} gaps (${reassembly.gap_bytes} bytes), ${reassembly.out_of_order} segments out of order, ${reassembly.retransmitted_bytes} bytes retransmitted`,
-      ...destinationLines(totals, "Requests", "Answers", "Endpoint", chosenAway),
+      ...destinationLines(totals, "Requests", "Responses", "Endpoint", chosenAway),
       ...totals.destinations.flatMap((each) =>
-        destinationLines(each, `${each.address}: requests`, `${each.address}: answers`, each.address, []),
+        destinationLines(each, `${each.address}: requests`, `${each.address}: responses`, each.address, []),
       ),
     ];
     lines.push(...scheduleLines(totals.schedule));

@@ -69,7 +69,8 @@ export function regexProgram(text: string): Program | Unreadable {
 }
 
 /**
- * A pattern for a whole text, in which `*` stands for anything: of a path, for what has no slash, and `**` for anything.
+ * A pattern for a whole text, in which `*` stands for anything: of a path, for what has no slash, and `**` for
+ * anything.
  */
 export function globProgram(text: string, kind: "path" | "text"): Program | Unreadable {
   const nodes: Node[] = [{ kind: "start" }];

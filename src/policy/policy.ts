@@ -1,6 +1,6 @@
 /**
- * Which requests are forwarded, and how their heads are changed: allow and deny, then the sample, then the rate. It sees
- * requests as production saw them, before they are changed.
+ * Which requests are forwarded, and how their heads are changed: allow and deny, then the sample, then the rate. It
+ * sees requests as production saw them, before they are changed.
  */
 import type { HeadView } from "../http/head-view.ts";
 import type { Client } from "./client.ts";
@@ -24,7 +24,7 @@ export const POLICY_DROPS = [
 ] as const;
 export type PolicyDrop = (typeof POLICY_DROPS)[number];
 
-/** The same of a connection whose requests cannot be seen. */
+/** Why policy leaves out a connection of which it cannot see the requests. */
 export const STREAM_DROPS = ["filtered", "sampled_out", "dry_run"] as const satisfies readonly PolicyDrop[];
 export type StreamDrop = (typeof STREAM_DROPS)[number];
 
@@ -92,7 +92,7 @@ export class Policy {
     return this.isDryRun ? DRY_RUN : FORWARDED;
   }
 
-  /** Decides about a connection whose requests cannot be seen. Null: it is forwarded. */
+  /** Decides about a connection of which it cannot see the requests. Null: it is forwarded. */
   decideStream(client: Client): StreamDrop | null {
     if (this.rules !== null && this.rules.againstStream(client) !== null) return "filtered";
     if (this.sampler?.takes(null, client) === false) return "sampled_out";

@@ -11,7 +11,9 @@ export const BURST_MS = 200;
 export const START_MS = 50;
 /** So many are kept in any case: at a low rate, requests that come unevenly would leave most places empty. */
 export const BURST_PLACES_MIN = 10;
-/** Time that leaps so far, ahead or back, begins anew: it was a wrong stamp, or the clock was set, or a long silence. */
+/**
+ * Time that leaps so far, ahead or back, begins anew: it was a wrong stamp, or the clock was set, or a long silence.
+ */
 export const LEAP_MS = 10_000;
 
 /** What the threads share, to be made once a run. */

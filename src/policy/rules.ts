@@ -1,4 +1,7 @@
-/** Which requests are to be forwarded: the rules of --allow and --deny. A rule is plain data, to be compiled where it is used. */
+/**
+ * Which requests are to be forwarded: the rules of --allow and --deny. A rule is plain data, to be compiled where it is
+ * used.
+ */
 import { addressGroups, isIpv4 } from "../http/client-address.ts";
 import { HeadView } from "../http/head-view.ts";
 import type { Client } from "./client.ts";

@@ -1,6 +1,6 @@
 /**
- * Blots out secrets in what is written or shown: values of fields, members and parameters by their names, and what looks
- * like a secret wherever it stands. What is forwarded never passes here.
+ * Blots out secrets in what is written or shown: values of fields, members and parameters by their names, and what
+ * looks like a secret wherever it stands. What is forwarded never passes here.
  */
 import type { RedactRule } from "./rules.ts";
 

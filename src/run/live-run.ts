@@ -29,8 +29,8 @@ export class LiveRun implements Watched {
   ) {}
 
   /**
-   * Opens all that {@link run} needs. Undefined: `stop` was requested before anything was captured. Throws RefusalError,
-   * ShardError.
+   * Opens all that {@link run} needs. Undefined: `stop` was requested before anything was captured. Throws
+   * RefusalError, ShardError.
    */
   static async start(
     config: Config,

@@ -1,4 +1,6 @@
-/** Which files a run reads and writes: nothing is written over what is read, nor over something else that is written. */
+/**
+ * Which files a run reads and writes: nothing is written over what is read, nor over something else that is written.
+ */
 import { fstatSync, type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { addressName } from "../address.ts";

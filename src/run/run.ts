@@ -59,7 +59,7 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   if (admin !== undefined) log.info(`Serving metrics, health and a status page at ${admin.url}`);
   if (config.tlsInsecure && [config.address, ...config.also].some(({ isSecure }) => isSecure === true)) {
     log.warn(
-      "Certificates are not verified (--tls-insecure): whoever answers at an https:// address gets what is forwarded",
+      "Certificates are not verified (--tls-insecure): whoever takes connections at an https:// address gets what is forwarded",
     );
   }
 

@@ -30,5 +30,11 @@ export function shardOptions(config: Config, shards: number, rate?: SharedArrayB
 }
 
 function comparison({ compareSample, differences, control, ...config }: Config): ShardComparison {
-  return { ...config, share: compareSample, wantsLines: differences !== undefined, hasControl: control !== undefined };
+  return {
+    ...config,
+    share: compareSample,
+    wantsLines: differences !== undefined,
+    hasControl: control !== undefined,
+    endpointIsFile: config.address.file !== undefined,
+  };
 }

@@ -170,16 +170,10 @@ export class Shard {
 
   /** How things stand, for the main thread to show: call it once an interval. */
   takeGauges(): Gauges {
-    const { destination, http } = this;
+    const { destination, further, http } = this;
     return {
-      waiting_requests: http?.load.waitingRequests ?? 0,
-      longest_waiting_requests: http?.load.takeLongest() ?? 0,
-      requests_in_flight: http?.load.awaitingPipes ?? 0,
-      upstream_open: destination.openCount,
-      upstream_unsettled: destination.unsettledCount,
-      buffer_bytes: destination.memory.budget.usedBytes,
-      connected_ms: destination.connectedMs,
-      unconnected_ms: destination.unconnectedMs,
+      ...gaugesOf(destination, http?.load),
+      destinations: further.map((each, i) => gaugesOf(each, http?.further[i]!.load)),
     };
   }
 
@@ -299,6 +293,21 @@ export class Shard {
     if (this.further.length > 0) this.flushFurther();
     this.flows.endBatch();
   }
+}
+
+/** `load` undefined: it has no requests (--mode tcp). */
+function gaugesOf({ memory, openCount, unsettledCount, connectedMs, unconnectedMs }: Destination, load?: Load) {
+  return {
+    waiting_requests: load?.waitingRequests ?? 0,
+    longest_waiting_requests: load?.takeLongest() ?? 0,
+    requests_in_flight: load?.awaitingPipes ?? 0,
+    upstream_open: openCount,
+    upstream_unsettled: unsettledCount,
+    buffer_bytes: memory.budget.usedBytes,
+    max_buffer_bytes: memory.budget.limitBytes,
+    connected_ms: connectedMs,
+    unconnected_ms: unconnectedMs,
+  };
 }
 
 function newComparison(options: ShardComparison, memory: HeldMemory, clock: { readonly nowMs: number }): Comparison {

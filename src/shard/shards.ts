@@ -38,7 +38,7 @@ export class Shards {
     differences: (lines: string[]) => void = () => {},
   ) {
     this.failure = Promise.race([this.death.promise, this.refusal.promise]);
-    // Whoever waits for a shard waits for these, too; it is no error that nobody does just now.
+    // Whoever waits for a shard waits for these promises, too; it is no error that nobody does just now.
     for (const promise of [this.failure, this.death.promise, this.refusal.promise]) promise.catch(() => {});
     this.events = {
       told: ({ name, args }) => (report[name] as (...args: unknown[]) => void)(...args),

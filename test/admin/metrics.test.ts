@@ -9,6 +9,7 @@ import { countLatency } from "../../src/compare/latency.ts";
 import { countsOf, newTally } from "../../src/compare/tally.ts";
 import { countTime, DELAY_BUCKETS_MS } from "../../src/forward/counters.ts";
 import type { Counters } from "../../src/observe/counters.ts";
+import { type Gauges, together } from "../../src/observe/gauges.ts";
 import { configOf, lookOf, START_MS, viewOf } from "./views.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -137,9 +138,45 @@ test("further destinations are told apart by their addresses, whatever was told 
 
 test("limits stand beside what they limit, in base units", () => {
   const config = configOf("--max-buffer-mib", "3", "--max-waiting-requests", "7", "--max-flows", "9");
-  const told = metricsText(viewOf(lookOf(0), { config }));
-  for (const line of ["max_buffer_bytes 3145728", "max_waiting_requests 7", "max_flows 9", "buffer_bytes 0"])
-    expect(told).toContain(`\n${PREFIX}${line}\n`);
+  const gauges = { ...together([]), buffer_bytes: 5, max_buffer_bytes: 3_145_728 };
+  const told = metricsText(viewOf(lookOf(0, undefined, { gauges }), { config }));
+  const lines = [
+    'max_buffer_bytes{destination="endpoint"} 3145728',
+    "max_waiting_requests 7",
+    "max_flows 9",
+    'buffer_bytes{destination="endpoint"} 5',
+  ];
+  for (const line of lines) expect(told).toContain(`\n${PREFIX}${line}\n`);
+});
+
+test("each destination has its gauges", () => {
+  const own = (from: number) => Object.fromEntries(Object.keys(plain).map((name, i) => [name, from + i]));
+  const { destinations: _, ...plain } = together([]);
+  const gauges = { ...own(100), destinations: [own(200), { ...plain, unconnected_ms: 7000 }] } as unknown as Gauges;
+  const told = metricsText(viewOf(lookOf(1, undefined, { gauges }, ["b:1", "c:2"])));
+  const valuesOf = (name: string) =>
+    [...told.matchAll(new RegExp(`^${PREFIX}${name}\\{destination="(.*)"\\} (.*)$`, "gm"))].map(
+      ([, destination, value]) => [destination, Number(value)],
+    );
+  const all = (endpoint: number, b: number, c: number) => [
+    ["endpoint", endpoint],
+    ["b:1", b],
+    ["c:2", c],
+  ];
+  // In the order of the names: upstream_open is the fourth, buffer_bytes the sixth; the last two are times.
+  expect(valuesOf("upstream_open")).toEqual(all(103, 203, 0));
+  expect(valuesOf("buffer_bytes")).toEqual(all(105, 205, 0));
+  expect(valuesOf("upstream_unconnected_timestamp_seconds")).toEqual(all(0.108, 0.208, 7));
+  // What was tried last could be made where its time is the later one.
+  expect(valuesOf("destination_up")).toEqual(all(0, 0, 0));
+  const up = {
+    ...plain,
+    connected_ms: 9,
+    unconnected_ms: 9,
+    destinations: [{ ...plain }, { ...plain, unconnected_ms: 1 }],
+  };
+  const later = metricsText(viewOf(lookOf(1, undefined, { gauges: up }, ["b:1", "c:2"])));
+  expect(later.match(/^vxlan_to_http_destination_up\{.*$/gm)!.map((line) => line.slice(-1))).toEqual(["1", "1", "0"]);
 });
 
 test("the start and the last frame are times, not ages", () => {
@@ -224,4 +261,19 @@ describe("what is made of the metrics", () => {
       expect([...used].filter((name) => !names.has(name))).toEqual([]);
     },
   );
+
+  test("no query adds up destinations, which all have the same requests", () => {
+    const ofDestinations = new Set(
+      metrics(full)
+        .filter(({ samples }) => samples[0]!.labels["destination"] !== undefined)
+        .map(({ name }) => PREFIX + name),
+    );
+    const addsUp = (query: string) =>
+      !/\bby \([^)]*\bdestination\b/.test(query) &&
+      [...query.matchAll(/\b(vxlan_to_http_\w+)\{([^}]*)\}/g)].some(
+        ([, name, selector]) =>
+          ofDestinations.has(name!.replace(/_(bucket|sum|count)$/, "")) && !/\bdestination=/.test(selector!),
+      );
+    expect(queries().filter(addsUp)).toEqual([]);
+  });
 });

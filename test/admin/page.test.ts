@@ -26,6 +26,9 @@ const seenBy = (seconds: number) => (counters: Counters) => {
   counters.reassembly.gap_bytes = seconds * 50;
   counters.reassembly.delivered_bytes = seconds * 950;
   counters.flows.active = 64;
+  const { requests } = counters.destinations[0]!;
+  requests.forwarded = seconds * 200;
+  requests.dropped.waiting_limit = 7;
   for (let i = 0; i < seconds * 10; i++) {
     countTime(counters.delay, DELAY_BUCKETS_MS, 1.5);
     countTime(counters.response_time, RESPONSE_TIME_BUCKETS_MS, 40);
@@ -55,7 +58,7 @@ describe.if(why === undefined)("the status page", () => {
   /** A second passes. */
   const pass = (problems: readonly Problem[] = []) => {
     seconds++;
-    admin.show(lookOf(seconds, seenBy(seconds), { problems }, ["b:1", "c:2"]));
+    admin.show(lookOf(seconds, seenBy(seconds), { problems }, ["b:1", HOSTILE]));
   };
 
   /** Waits until the page shows what /status says. */
@@ -125,6 +128,15 @@ describe.if(why === undefined)("the status page", () => {
     pass();
     await shown();
     expect(await browser.evaluate<string[]>(problems)).toEqual(["fine: Nothing is wrong (capturing)."]);
+  });
+
+  test("tells what further destinations make of the same requests", async () => {
+    const cells = `[...document.querySelectorAll("#destinations tr")].map((row) => [...row.cells].map((cell) => cell.textContent))`;
+    await shown();
+    expect((await browser.evaluate<string[][]>(cells)).slice(1)).toEqual([
+      ["b:1", "yes", (seconds * 200).toLocaleString("en"), "0", "7", "0"],
+      [HOSTILE, "yes", "0", "0", "0", "0"],
+    ]);
   });
 
   test("arrow keys move through the past, in all plots", async () => {

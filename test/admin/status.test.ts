@@ -6,6 +6,7 @@ import { configurationOf, health, statusOf } from "../../src/admin/status.ts";
 import type { Phase } from "../../src/admin/view.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { type ProblemKind, PROBLEM_KINDS } from "../../src/observe/problems.ts";
+import { together } from "../../src/observe/gauges.ts";
 import { configOf, lookOf, START_MS, viewOf } from "./views.ts";
 
 const problem = (kind: ProblemKind) => ({ kind, message: `about ${kind}`, since_ms: START_MS });
@@ -34,6 +35,30 @@ describe("/healthz", () => {
     expect(told.map((each) => each.reason)).toEqual(reasons);
     for (const { message } of told) expect(message).not.toBe("");
   });
+});
+
+test("/healthz is about the endpoint, and tells of the others whether they take connections", () => {
+  const gauges = together([]);
+  const look = lookOf(
+    1,
+    undefined,
+    { gauges: { ...gauges, destinations: [gauges, { ...gauges, unconnected_ms: 5 }] } },
+    ["b:1", "c:2"],
+  );
+  const down = { ...look, problems: [{ ...problem("destination_down"), destination: "c:2" }] };
+  const destinations = [
+    { address: "b:1", up: true },
+    { address: "c:2", up: false },
+  ];
+  const { status, body } = health(viewOf(down));
+  expect([status, JSON.parse(body)]).toEqual([200, { status: "ok", destinations }]);
+  expect(JSON.parse(health(viewOf(down, { phase: "starting" })).body)).toMatchObject({
+    reason: "starting",
+    destinations,
+  });
+  const { now, problems } = statusOf(viewOf(down), undefined);
+  expect(now.destinations).toMatchObject(destinations);
+  expect(problems).toMatchObject([{ kind: "destination_down", destination: "c:2" }]);
 });
 
 describe("/status", () => {

@@ -29,7 +29,7 @@ export function lookOf(
   return {
     timeMs,
     counters: counters.snapshot(),
-    gauges: together([]),
+    gauges: together([], further.length),
     isInterfaceUp: true,
     lastFrameMs: timeMs,
     problems: [],

@@ -402,18 +402,25 @@ const SWITCHES = [
 /** DESIGN.md's rule. */
 const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").toUpperCase()}`;
 
-/** What a flag does not go without. */
-const COMPANIONS: Record<string, string[]> = {
-  control: ["--compare"],
-  differences: ["--compare"],
-  "tls-cert": ["--tls-key", "k.pem"],
-  "tls-key": ["--tls-cert", "c.pem"],
-};
+const to = (address: string) => [...LIVE.slice(0, -1), address];
+
+/** What flags do nothing without: arguments that have it, and what is told where it is missing. */
+const NEEDS: [names: string[], args: string[], says: string][] = [
+  [["control", "differences", "ignore", "compare-sample", "max-compare-bytes"], ["--compare", ...LIVE], "--compare"],
+  [["fail-on-differences"], ["--compare", ...LIVE], "--compare"],
+  [["redact", "no-redact"], ["--also", "file:a.har", ...LIVE], "--compare, or a file: destination"],
+  [["tls-ca", "tls-server-name", "tls-insecure"], to("https://a"), "an https:// destination"],
+  [["tls-cert"], ["--tls-key", "k.pem", ...to("https://a")], "--tls-key"],
+  [["tls-key"], ["--tls-cert", "c.pem", ...to("https://a")], "--tls-cert"],
+  [["record-max-mib", "record-files"], ["--record", "a.pcapng", ...LIVE], "--record"],
+  [["file-max-mib"], to("file:a.har"), "a file: destination"],
+  [["speed", "loop", "outage-timeout-s", "dry-run", "follow"], READ, "--read"],
+];
 
 /** --read changes which arguments are expected. */
-const argumentsFor = ({ name }: FlagCase) => {
+const argumentsFor = (name: string) => {
   if (name === "read") return LIVE.slice(1);
-  return name === "speed" || name === "loop" ? READ : [...(COMPANIONS[name] ?? []), ...LIVE];
+  return NEEDS.find(([names]) => names.includes(name))?.[1] ?? LIVE;
 };
 
 test("the tables above have every flag that there is", () => {
@@ -426,7 +433,7 @@ test("the tables above have every flag that there is", () => {
 describe.each(FLAGS)("--$name", (flag) => {
   const { name, original, accepted, refused, says } = flag;
   const option = camelCase(name) as keyof Config;
-  const args = argumentsFor(flag);
+  const args = argumentsFor(name);
 
   if (name !== "read") {
     test("has its default", () => check(LIVE, {}, { [option]: flag.default }));
@@ -491,7 +498,7 @@ describe.each(FLAGS)("--$name", (flag) => {
     const bare = own.replace("VXLAN_TO_HTTP_", "");
     if (original.includes(bare)) return;
     check(
-      argumentsFor({ ...flag, name: "" }),
+      LIVE,
       { [bare]: inEnv, [bare.toLowerCase()]: inEnv },
       name === "read" ? { read: undefined } : { [option]: flag.default },
     );
@@ -510,8 +517,7 @@ test("names that other programs' environments have are not read", () => {
 
 describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
   const option = camelCase(name) as keyof Config;
-  const args =
-    name === "dry-run" || name === "follow" ? READ : name === "fail-on-differences" ? ["--compare", ...LIVE] : LIVE;
+  const args = argumentsFor(name);
   const variable = variableOf(name);
   const [yes, no] = [
     ["1", "true", "yes", "on", "True", "YES", "oN"],
@@ -543,7 +549,6 @@ test("a client's certificate and its key are given together", () => {
 });
 
 test("a file cannot do all that an endpoint does", () => {
-  const to = (address: string) => [...LIVE.slice(0, -1), address];
   const file = (path: string) => ({ host: "127.0.0.1", port: 0, file: path });
   check(to("file:a.har"), {}, { address: file("a.har") });
   check(["--also", "file:a.har", ...to("file:b.ndjson")], {}, { address: file("b.ndjson"), also: [file("a.har")] });
@@ -551,7 +556,9 @@ test("a file cannot do all that an endpoint does", () => {
   check(["--mode", "tcp", ...to("file:a.har")], {}, ["file:a.har", "--mode http"]);
   check(["--mode", "tcp", "--also", "file:a.har", ...LIVE], {}, ["file:a.har", "--mode http"]);
   check(["--also", "file:./a.har", ...to("file:a.har")], {}, ["file:a.har", "twice"]);
-  check(["--compare", ...to("file:a.har")], {}, ["file:a.har", "--compare", "--also"]);
+  check(["--compare", ...to("file:a.har")], {}, { address: file("a.har"), compare: true });
+  for (const asking of [["--control", "h:1"], ["--differences", "d"], ["--fail-on-differences"]])
+    check(["--compare", ...asking, ...to("file:a.har")], {}, ["file:a.har", asking[0]!, "responds"]);
   check(["--compare", "--control", "file:a.har", ...LIVE], {}, ["file:a.har", "--control"]);
   check(["--host", "endpoint", ...to("file:a.har")], {}, ["file:a.har", "--host endpoint"]);
 });
@@ -582,7 +589,6 @@ test("--speed and --loop need what can be read, and again", () => {
   check([...READ, "--speed=MAX"], {}, { speed: "max" });
   check(READ, { VXLAN_TO_HTTP_SPEED: "0.25" }, { speed: 0.25 });
   check([...READ, "--speed", "1000", "--loop", "3"], {}, { speed: 1000, loop: 3 });
-  for (const flag of ["--speed=1", "--loop=2"]) check([flag, ...LIVE], {}, ["--speed or --loop", "--read"]);
   for (const flag of ["--follow", "--dry-run"]) check([flag, "--loop=2", ...READ], {}, ["--loop", "--follow"]);
   check(["--loop=2", "--read=-", ...LIVE.slice(1)], {}, ["--loop", "files"]);
 });
@@ -898,10 +904,37 @@ describe("policy in mode tcp", () => {
   );
 });
 
-test("what comparing brings needs --compare, and that needs requests", () => {
-  check(["--differences", "f", ...LIVE], {}, ["--differences", "needs --compare"]);
-  check(["--fail-on-differences", ...LIVE], {}, ["--fail-on-differences", "needs --compare"]);
-  check(["--control", "a:1", ...LIVE], {}, ["--control", "needs --compare"]);
+describe("what would do nothing is refused, and what it needs is told", () => {
+  /** A value that is not the default; of a switch, none. */
+  const given = (name: string) => {
+    const accepted = FLAGS.find((flag) => flag.name === name)?.accepted[0]![0];
+    return accepted === undefined ? [`--${name}`] : [`--${name}=${accepted}`];
+  };
+
+  const cases = NEEDS.flatMap(([names, args, says]) => names.map((name) => [name, args, says] as const));
+
+  test.each(cases)("--%s", (name, _args, says) => {
+    check([...given(name), ...LIVE], {}, [`--${name}`, says]);
+    const [, text = "yes"] = given(name)[0]!.split("=");
+    if (name !== "tls-cert" && name !== "tls-key") check(LIVE, { [variableOf(name)]: text }, [`--${name}`]);
+  });
+
+  test.each([
+    ["redact", ["--compare", ...LIVE]],
+    ["tls-ca", ["--also", "https://a", ...LIVE]],
+    ["tls-ca", ["--compare", "--control", "https://a", ...LIVE]],
+    ["file-max-mib", ["--also", "file:a.har", ...LIVE]],
+  ])("--%s with %j has something to do", (name, args) => {
+    expect(read([...given(name), ...args], {})).toBeObject();
+  });
+
+  test("a value that is the default asks for nothing", () => {
+    for (const flag of ["--compare-sample=100%", "--record-files=8", "--speed=max", "--loop=1"])
+      expect(read([flag, ...LIVE], {})).toBeObject();
+  });
+});
+
+test("comparing needs requests, and a control is one of the destinations", () => {
   check(["--compare", "--mode", "tcp", ...LIVE], {}, ["--compare", "needs --mode http"]);
   const also = [
     { host: "a", port: 1 },
@@ -909,11 +942,6 @@ test("what comparing brings needs --compare, and that needs requests", () => {
   ];
   check(["--compare", "--control", "b:2", "--also", "a:1", ...LIVE], {}, { also, control: also[1] } as Partial<Config>);
   check(["--compare", "--control", "a:1", "--also", "a:1", ...LIVE], {}, ["a:1", "given already"]);
-});
-
-test("--dry-run needs --read", () => {
-  check(["--dry-run", ...LIVE], {}, ["--dry-run", "needs --read"]);
-  check(["--dry-run", ...READ], {}, { dryRun: true });
 });
 
 test("a rule that cannot be read is shown with the place marked", () => {

@@ -20,7 +20,7 @@ const MINUTE_MS = 60_000;
 function comparing(budgetBytes = PLENTY_BYTES) {
   const clock = { nowMs: 0 };
   const expired: ComparedExchange[] = [];
-  const options = { maxCompareBytes: 1 << 20, share: 1, hasControl: false, wantsLines: true };
+  const options = { maxCompareBytes: 1 << 20, share: 1, hasControl: false, endpointIsFile: false, wantsLines: true };
   const memory = new HeldMemory(new Budget(budgetBytes), new ArrayPool());
   const comparison = new Comparison(options, new Ignored([]), new Redactor([]), memory, clock, () => 0.5);
   const stream = { clientAddress: "192.0.2.1", expire: (exchange: ComparedExchange) => void expired.push(exchange) };

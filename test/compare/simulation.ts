@@ -104,6 +104,7 @@ const COMPARISON: ShardComparison = {
   share: 1,
   wantsLines: false,
   hasControl: false,
+  endpointIsFile: false,
   ignore: [],
   redact: [],
   noRedact: false,

@@ -88,6 +88,32 @@ describe("--admin", () => {
     }
   });
 
+  test("a further destination that is down is told of everywhere, and is no matter of health", async () => {
+    const endpoint = Bun.serve({ port: 0, fetch: () => new Response("ok") });
+    const down = refusingAddress();
+    // So long, at the end, is waited for a destination that does nothing.
+    const patience = ["--response-timeout-ms", "200"];
+    try {
+      const { running, url } = await reading(`127.0.0.1:${endpoint.port}`, "--compare", "--control", down, ...patience);
+      await running.write(pcap(session([REQUEST])));
+      const isTold = async (response: Response) => ((await response.json()) as any).destinations[0].up === false;
+      await until(`${url}healthz`, isTold);
+      expect((await fetch(`${url}healthz`)).status).toBe(200);
+      const { problems, now } = (await (await fetch(`${url}status`)).json()) as any;
+      const message = expect.stringContaining(`The control ${down} takes no connections since`);
+      expect(problems).toContainEqual(
+        expect.objectContaining({ kind: "destination_down", destination: down, message }),
+      );
+      expect(now.destinations).toMatchObject([{ address: down, up: false, upstream_connected: null }]);
+      const metrics = await (await fetch(`${url}metrics`)).text();
+      expect(metrics).toContain('\nvxlan_to_http_destination_up{destination="endpoint"} 1\n');
+      expect(metrics).toContain(`\nvxlan_to_http_destination_up{destination="${down}"} 0\n`);
+      expect((await end(running)).status).toBe(0);
+    } finally {
+      await endpoint.stop(true);
+    }
+  });
+
   test("a port that is taken is refused at the start, before anything is read, and who has it is told", async () => {
     using directory = new TemporaryDirectory();
     const savefile = directory.file("one.pcap", pcap(session([REQUEST])));

@@ -31,7 +31,7 @@ const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
 
 const TIME_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 6);
-const LIMITS = { maxHeaderBytes: 1000, maxRequestBytes: 10_000 };
+const LIMITS = { maxHeaderBytes: 1000, maxRequestBytes: 10_000, maxCompareBytes: 1000 };
 const FRAME_BYTES = 5000;
 
 const post = (stream: number, path: string, body: string, fields: Fields = []) => [

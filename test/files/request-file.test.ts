@@ -17,7 +17,8 @@ import { join } from "node:path";
 import { RefusalError } from "../../src/errors.ts";
 import { fileCounters } from "../../src/files/counters.ts";
 import { FileConnector } from "../../src/files/file-connector.ts";
-import { RequestFile, WAITING_BYTES_MAX } from "../../src/files/request-file.ts";
+import type { FiledResponse } from "../../src/files/filed-response.ts";
+import { AWAITING_BYTES_MAX, RequestFile, WAITING_BYTES_MAX } from "../../src/files/request-file.ts";
 import type { SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
 import { parseRedactRule } from "../../src/redact/rules.ts";
 import { Redactor } from "../../src/redact/redactor.ts";
@@ -32,7 +33,7 @@ beforeEach(() => {
 
 const TIME_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 6);
 const TIME = "2026-01-02T03:04:05.006Z";
-const LIMITS = { maxHeaderBytes: 1000, maxRequestBytes: 10_000 };
+const LIMITS = { maxHeaderBytes: 1000, maxRequestBytes: 10_000, maxCompareBytes: 5000 };
 
 interface Options {
   name?: string;
@@ -324,5 +325,93 @@ describe("the disk", () => {
     await filing.file.end();
     expect(written).toEqual([true]);
     expect(existsSync(join(DIRECTORY, "requests.ndjson.a"))).toBe(false);
+  });
+});
+
+describe("with production's responses", () => {
+  const request = { timeMs: TIME_MS, connection: 1, method: "GET", target: "/", version: "HTTP/1.1", host: "" };
+  const ofBody = (length: number, target = "/") => ({
+    ...request,
+    target,
+    headers: [],
+    body: { text: "x".repeat(length), isBase64: false },
+  });
+  const times = { requestMs: TIME_MS, firstMs: TIME_MS, lastMs: TIME_MS };
+  const lengths = { contentLength: 0, bodyLength: 0, headLength: 0, sha256: undefined };
+  const response = (text = ""): FiledResponse => ({
+    ...{ status: 200, statusText: "", version: "HTTP/1.1", headers: [], body: { text, isBase64: false } },
+    ...lengths,
+    ...times,
+  });
+
+  /** Requests whose responses the test tells, each by its place. */
+  class Awaited {
+    readonly filing = new Filing({ fileBytesMax: 1 << 30 });
+    readonly tells: ((response: FiledResponse | null) => void)[] = [];
+    readonly filed: number[] = [];
+
+    add(filed: ReturnType<typeof ofBody>): void {
+      const place = this.tells.length;
+      const isTaken = this.filing.file.add(
+        filed,
+        () => this.filed.push(place),
+        (tell) => this.tells.push(tell),
+      );
+      expect(isTaken).toBe(true);
+    }
+  }
+
+  test("one waits for its own, and is written once; at the end it is written without", async () => {
+    const awaited = new Awaited();
+    for (const target of ["/0", "/1", "/2", "/3"]) awaited.add(ofBody(1, target));
+    // Whoever brought them need not wait.
+    expect(awaited.filed).toEqual([0, 1, 2, 3]);
+    awaited.tells[2]!(response("two"));
+    awaited.tells[0]!(null);
+    awaited.tells[2]!(response("again"));
+    await awaited.filing.file.end();
+    awaited.tells[3]!(response("late"));
+    const written = lines("requests.ndjson").map(({ target, response: said }) => [target, said?.body]);
+    expect(written).toEqual([
+      ["/2", "two"],
+      ["/0", undefined],
+      ["/1", undefined],
+      ["/3", undefined],
+    ]);
+    expect(awaited.filed).toEqual([0, 1, 2, 3]);
+    expect(awaited.filing.counters).toMatchObject({ requests: 4, responses: 1, dropped_responses: 0 });
+  });
+
+  test("of those that wait for too many bytes, the oldest is written without", async () => {
+    const awaited = new Awaited();
+    const third = ofBody(Math.floor(AWAITING_BYTES_MAX / 3));
+    for (let i = 0; i < 3; i++) awaited.add(third);
+    // What stands around their bodies makes them one too many.
+    expect(awaited.filing.counters.dropped_responses).toBe(1);
+    awaited.tells.forEach((tell) => tell(response()));
+    await awaited.filing.file.end();
+    expect(lines("requests.ndjson").map(({ response: said }) => said?.status)).toEqual([undefined, 200, 200]);
+    expect(awaited.filing.counters).toMatchObject({ requests: 3, responses: 2, dropped_requests: 0 });
+  });
+
+  test("a response for which there is no room is left out, and its request is written", async () => {
+    const awaited = new Awaited();
+    for (let i = 0; i < 3; i++) awaited.add(ofBody(1));
+    const half = "x".repeat(WAITING_BYTES_MAX / 2);
+    awaited.tells.forEach((tell) => tell(response(half)));
+    await awaited.filing.file.end();
+    expect(awaited.filing.counters).toMatchObject({ requests: 3, responses: 1, dropped_responses: 2 });
+  });
+
+  test("while much waits for the disk, whoever brings one waits, too", async () => {
+    const awaited = new Awaited();
+    awaited.add(ofBody(1));
+    awaited.tells[0]!(response("x".repeat(10 << 20)));
+    awaited.add(ofBody(1));
+    expect(awaited.filed).toEqual([0]);
+    while (awaited.filed.length < 2) await new Promise(setImmediate);
+    awaited.tells[1]!(null);
+    await awaited.filing.file.end();
+    expect(awaited.filed).toEqual([0, 1]);
   });
 });

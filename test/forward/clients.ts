@@ -8,7 +8,7 @@ import { Redactor } from "../../src/redact/redactor.ts";
 import { USUAL } from "../support/usual.ts";
 import { Scripted, type ScriptedSocket } from "./scripted.ts";
 
-const COMPARED = { maxCompareBytes: 1 << 20, share: 1, hasControl: false, wantsLines: false };
+const COMPARED = { maxCompareBytes: 1 << 20, share: 1, hasControl: false, endpointIsFile: false, wantsLines: false };
 const NUMBERS = { clientStart: 0, clientNext: 0, clientAcknowledged: null, serverNext: 0, serverAcknowledged: null };
 
 export interface ClientsOptions extends Partial<HttpOptions> {

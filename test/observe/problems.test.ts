@@ -1,15 +1,17 @@
 /** What is wrong, in words: when it begins, and when it is over. */
 import { describe, expect, test } from "bun:test";
+import { addressName } from "../../src/address.ts";
 import { Strangers } from "../../src/decode/strangers.ts";
 import { Counters } from "../../src/observe/counters.ts";
-import { type Gauges, together } from "../../src/observe/gauges.ts";
+import { type DestinationGauges, type Gauges, together } from "../../src/observe/gauges.ts";
 import {
+  type Problem,
   type ProblemKind,
   type ProblemOptions,
   Problems,
   SILENCE_MS,
-  WINDOW_LOOKS,
 } from "../../src/observe/problems.ts";
+import { WINDOW_LOOKS } from "../../src/observe/window.ts";
 
 const START_MS = Date.UTC(2026, 0, 1, 14, 2);
 const OPTIONS: ProblemOptions = {
@@ -19,20 +21,25 @@ const OPTIONS: ProblemOptions = {
   vxlanPort: 4789,
   interfaceName: "eth0",
   maxWaitingRequests: 100,
-  maxBufferMib: 10,
+  also: [],
+  control: undefined,
 };
 
 /** A run that is looked at once a second. */
 class World {
-  readonly counters = new Counters();
+  readonly counters: Counters;
   readonly strangers = new Strangers();
-  gauges: Gauges = together([]);
+  gauges: Gauges;
   isInterfaceUp = true;
   nowMs = START_MS;
   readonly told: string[] = [];
   private readonly problems: Problems;
 
   constructor(options: Partial<ProblemOptions> = {}) {
+    const further = options.also ?? [];
+    this.counters = new Counters(further.map(addressName));
+    const limits = { ...together([]), max_buffer_bytes: 10 * 2 ** 20 };
+    this.gauges = { ...limits, destinations: further.map(() => limits) };
     this.problems = new Problems({ ...OPTIONS, ...options });
     this.look();
   }
@@ -49,7 +56,8 @@ class World {
   private look(): void {
     const { counters, gauges, isInterfaceUp, strangers } = this;
     const { begun, ended } = this.problems.look(counters, { gauges, isInterfaceUp, strangers }, this.nowMs);
-    this.told.push(...begun.map(({ kind }) => `+${kind}`), ...ended.map(({ kind }) => `-${kind}`));
+    const name = ({ kind, destination }: Problem) => (destination === undefined ? kind : `${kind} ${destination}`);
+    this.told.push(...begun.map((each) => `+${name(each)}`), ...ended.map((each) => `-${name(each)}`));
   }
 
   get kinds(): ProblemKind[] {
@@ -229,7 +237,7 @@ test("requests without a response, over 1 %", () => {
     usual(counters);
     counters.responses.unanswered += 2;
   });
-  expect(world.message("unanswered")).toStartWith("The endpoint did not respond to ");
+  expect(world.message("unanswered")).toStartWith("The endpoint 10.0.0.9:8080 did not respond to ");
 });
 
 test("a port that carries another service, and no HTTP, names the ports that there are", () => {
@@ -244,6 +252,69 @@ test("a port that carries another service, and no HTTP, names the ports that the
   expect(world.message("wrong_port")).toContain("port 8443");
   world.pass(1, usual);
   expect(world.kinds).toEqual([]);
+});
+
+describe("further destinations", () => {
+  const [also, control] = [
+    { host: "b", port: 1 },
+    { host: "c", port: 2 },
+  ];
+  /** The gauges of the second destination are so. */
+  const withSecond = (gauges: Gauges, second: Partial<DestinationGauges>): Gauges => ({
+    ...gauges,
+    destinations: gauges.destinations.map((each, i) => (i === 1 ? { ...each, ...second } : each)),
+  });
+
+  test("each is down from a connection that could not be made to one that could, and the endpoint is not", () => {
+    const world = new World({ also: [also, control], control });
+    world.gauges = withSecond(world.gauges, { unconnected_ms: START_MS + 1500 });
+    world.pass(90, usual);
+    expect(world.kinds).toEqual(["destination_down"]);
+    expect(world.sinceMs("destination_down")).toBe(START_MS + 1500);
+    expect(world.message("destination_down")).toMatch(
+      /^The control c:2 takes no connections since 14:02:01 UTC: .*what of the differences is noise is not known/,
+    );
+    world.gauges = { ...world.gauges, unconnected_ms: START_MS + 91_000 };
+    world.pass(1, usual);
+    world.gauges = withSecond(world.gauges, { connected_ms: START_MS + 92_000 });
+    world.pass(1, usual);
+    expect(world.kinds).toEqual(["endpoint_down"]);
+    expect(world.told).toEqual(["+destination_down c:2", "+endpoint_down", "-destination_down c:2"]);
+  });
+
+  test.each([
+    [
+      "longest_waiting_requests",
+      79,
+      80,
+      "waiting_limit",
+      "Up to 80 requests of a connection wait for the destination c:2",
+    ],
+    ["buffer_bytes", 8 * 2 ** 20 - 1, 8 * 2 ** 20, "buffer_limit", "8 of 10 MiB are held for the destination c:2"],
+  ] as const)("%s of one is near its own limit, and tells whose", (name, below, near, kind, words) => {
+    const world = new World({ also: [also, control] });
+    world.gauges = withSecond(world.gauges, { [name]: below });
+    world.pass(1, usual);
+    expect(world.kinds).toEqual([]);
+    world.gauges = withSecond(world.gauges, { [name]: near });
+    world.pass(1, usual);
+    expect(world.told).toEqual([`+${kind} c:2`]);
+    expect(world.message(kind)).toStartWith(words);
+  });
+
+  test("what one does not respond to is told beside what the endpoint does not", () => {
+    const world = new World({ also: [also] });
+    world.pass(20, (counters) => {
+      usual(counters);
+      counters.destinations[0]!.requests.forwarded += 50;
+      counters.destinations[0]!.responses.unanswered += 2;
+    });
+    world.pass(20, (counters) => {
+      usual(counters);
+      counters.responses.unanswered += 2;
+    });
+    expect(world.told).toEqual(["+unanswered b:1", "+unanswered"]);
+  });
 });
 
 test("what several shards tell is one: the longest queue and the latest times, of the rest the sum", () => {
@@ -262,4 +333,7 @@ test("what several shards tell is one: the longest queue and the latest times, o
     connected_ms: 5,
     upstream_open: 8,
   });
+  const further = [one, other].map((own) => ({ ...together([]), destinations: [together([]), own] }));
+  const sum = { waiting_requests: 7, longest_waiting_requests: 4, connected_ms: 5, upstream_open: 8 };
+  expect(together(further).destinations).toMatchObject([{ waiting_requests: 0, upstream_open: 0 }, sum]);
 });

@@ -41,11 +41,13 @@ test("an outage that several threads see is told once, and its end by the first 
   counters.upstream.connect_errors = 6;
   report.outageEnded(2000, 1);
   report.outageEnded(2500, 2);
-  expect(lines.slice(1)).toEqual(["INFO  endpoint:1 answers again after 2.0 s; 6 connections could not be made"]);
+  expect(lines.slice(1)).toEqual([
+    "INFO  endpoint:1 takes connections again after 2.0 s; 6 connections could not be made",
+  ]);
   nowMs = 5000;
   report.outageBegan("connection refused");
   report.outageEnded(1000, 4);
-  expect(lines[3]).toBe("INFO  endpoint:1 answers again after 1.0 s; 4 connections could not be made");
+  expect(lines[3]).toBe("INFO  endpoint:1 takes connections again after 1.0 s; 4 connections could not be made");
 });
 
 test("an outage that comes and goes is told twice a second, and how things stand in the end", () => {
@@ -59,13 +61,13 @@ test("an outage that comes and goes is told twice a second, and how things stand
   nowMs += 1000;
   report.tick();
   expect(lines.slice(2)).toEqual([
-    "INFO  endpoint:1 answers again after 0.0 s; 1 connections could not be made (and 98 more like this since the last line)",
+    "INFO  endpoint:1 takes connections again after 0.0 s; 1 connections could not be made (and 98 more like this since the last line)",
     "WARN  Cannot connect to endpoint:1: connection refused; trying on, and counting what is lost (upstream.connect_errors) (and 99 more like this since the last line)",
   ]);
   report.outageEnded(500, 1);
   counters.frames.captured = 1;
   report.totals();
-  expect(lines[4]).toStartWith("INFO  endpoint:1 answers again after 0.5 s");
+  expect(lines[4]).toStartWith("INFO  endpoint:1 takes connections again after 0.5 s");
 });
 
 test.each([

@@ -1,7 +1,6 @@
 /**
- * The simulator, of streams and of requests, and the fuzzing of decode and of the capture filters, seed after
- * seed, until the time is over.
- *
+ * The simulator, of streams and of requests, with several destinations as well, and the fuzzing of decode and of the
+ * capture filters, seed after seed, until the time is over.
  *     scripts/fuzz --seconds 60 [--seed 1000000]
  *
  * Prints how many seeds ran, and each that failed; then exits with 1.
@@ -9,6 +8,8 @@
 import { parseArgs } from "node:util";
 import { fuzzDecode } from "../fuzz/decode-fuzz.ts";
 import { fuzzFilter } from "../fuzz/filter-fuzz.ts";
+import { simulateFurther } from "./further-simulation.ts";
+import { simulateFurther as simulateFurtherHttp } from "./http/further-simulation.ts";
 import { simulateHttp } from "./http/simulation.ts";
 import { simulateHttp2 } from "./http2/simulation.ts";
 import { simulate } from "./simulation.ts";
@@ -57,6 +58,8 @@ for (let nowMs = startMs; nowMs < endMs; nowMs = performance.now()) {
     attempt(() => (streams += simulate(first + simulated).streams));
     attempt(() => (requests += simulateHttp(first + simulated).requests));
     attempt(() => (requests += simulateHttp2(first + simulated).requests));
+    attempt(() => void simulateFurther(first + simulated));
+    attempt(() => void simulateFurtherHttp(first + simulated));
     simulated++;
   }
   if (nowMs >= progressMs) {

@@ -4,13 +4,17 @@
  */
 import { Random } from "../support/random.ts";
 import { equal, isSame, sum, within } from "./checks.ts";
+import { type Delivered, DestinationChecks } from "./destination-checks.ts";
+import { furtherAddresses } from "./destinations.ts";
 import { connect, type Connection } from "./client.ts";
 import type { Incarnation } from "../../src/flow/incarnation.ts";
 import { expect, type Expected, runsOf } from "./oracle.ts";
 import type { Answered } from "./server.ts";
 import type { RecordedStream } from "./recorder.ts";
 import { type Scenario, scenarioOf } from "./scenario.ts";
-import { SimulatedEndpoint, type SimulatedSocket } from "./simulated-endpoint.ts";
+import type { ShardOptions } from "../../src/shard/shard.ts";
+import { type Clock, SimulatedEndpoint } from "./simulated-endpoint.ts";
+import { NO_STREAM_POLICY, policyOfStreams, type StreamPolicy } from "./stream-policies.ts";
 import { BATCH_MS_MAX, World } from "./world.ts";
 import { USUAL } from "../support/usual.ts";
 
@@ -23,8 +27,6 @@ const HTTP = {
   maxHeaderBytes: 1,
   responseTimeoutMs: 500,
 };
-/** So many first bytes tell a stream from all others. */
-const HEAD_BYTES = 8;
 
 export interface Outcome {
   readonly frames: number;
@@ -49,10 +51,25 @@ export function traceSeed(seed: number): string {
   return new Simulation(scenarioOf(seed)).trace();
 }
 
-class Simulation extends World {
-  private readonly matched = new Map<SimulatedSocket, { streams: RecordedStream[]; checked: number }>();
+/** A destination beside the endpoint. */
+export interface Further {
+  readonly scenario: Scenario;
+  /** So much memory has it; undefined: enough. */
+  readonly limitBytes: number | undefined;
+}
 
-  constructor(scenario: Scenario) {
+export class Simulation extends World {
+  private readonly checks: readonly DestinationChecks[];
+  private readonly isLeftOut = new Map<string, boolean>();
+
+  /** `further` null: there is no thought of any. */
+  constructor(
+    scenario: Scenario,
+    further: readonly Further[] | null = null,
+    private readonly policy: StreamPolicy = NO_STREAM_POLICY,
+  ) {
+    const endpoint = (own: Scenario, salt: number) => (clock: Clock, options: ShardOptions) =>
+      new SimulatedEndpoint(new Random(own.seed ^ salt), own, clock, options.connectTimeoutMs);
     super(
       scenario,
       (random) => connect(random, scenario),
@@ -64,14 +81,28 @@ class Simulation extends World {
         vnis: [scenario.vni],
         ports: [scenario.port],
         address: { host: "endpoint", port: 1 },
+        also: furtherAddresses(further?.length ?? 0),
         maxRetries: 10,
         connectTimeoutMs: 2000,
         maxBufferMib: 256,
         measuresDelay: scenario.isLive,
+        policy: policyOfStreams(policy),
       }),
-      (clock, options) =>
-        new SimulatedEndpoint(new Random(scenario.seed ^ 0xe4d), scenario, clock, options.connectTimeoutMs),
+      endpoint(scenario, 0xe4d),
+      further === null
+        ? null
+        : (clock, options) => further.map((own, i) => endpoint(own.scenario, 0xa150 ^ i)(clock, options)),
     );
+    for (const { identity, source } of this.connections) this.isLeftOut.set(identity, policy.leavesOut(source));
+    const isShort = scenario.regime === "memory";
+    this.checks = [
+      new DestinationChecks("the endpoint", this.shard.destination, this.endpoint, isShort),
+      ...this.shard.further.map((each, i) => {
+        const { limitBytes } = further![i]!;
+        if (limitBytes !== undefined) Object.assign(each.memory.budget, { limitBytes });
+        return new DestinationChecks(`also-${i}`, each, this.others[i]!, limitBytes !== undefined);
+      }),
+    ];
   }
 
   protected override get hearsServer(): boolean {
@@ -85,9 +116,7 @@ class Simulation extends World {
     if (this.scenario.regime === "exact") this.checkExactly();
     else this.checkTruth();
     if (this.hearsServer) this.checkResponses();
-    this.checkUpstream();
-    // Else the two runs of the program have given up different holes.
-    if (this.scenario.regime !== "memory") this.checkArrived();
+    this.checkDestinations();
     this.checkNothingHeld();
     const { segments } = this.counts;
     return {
@@ -105,51 +134,20 @@ class Simulation extends World {
       equal("frames.captured", frames.captured, frames.segments + sum(frames.dropped));
       equal("flows", flows.opened + flows.picked_up, flows.closed + flows.evicted + flows.active);
     }
-    const { upstream, reassembly } = counters;
-    const isSettled = this.endpoint.sockets.every((socket) => !socket.isDead || socket.isClosed);
-    if (isSettled)
-      equal(
-        "reassembly.delivered_bytes",
-        reassembly.delivered_bytes,
-        upstream.bytes + upstream.lost_bytes + this.shard.destination.backlogBytes,
-      );
-    equal("upstream.bytes", upstream.bytes, sum(this.endpoint.sockets.map(({ received }) => received.length)));
-    equal("upstream.would_block", upstream.would_block, sum(this.endpoint.sockets.map(({ blocked }) => blocked)));
-    const { usedBytes, limitBytes } = this.shard.destination.memory.budget;
-    within("the shard's budget", usedBytes, limitBytes);
+    const { limitBytes } = this.shard.destination.memory.budget;
     within("the recorder's budget", this.budget.usedBytes, limitBytes);
     within("live flows", this.table.liveCount, this.options.maxFlows);
     within("remembered flows", this.table.rememberedCount, this.options.maxFlows);
-    within("delays", counters.delay.sum_ms, Infinity);
-    if (this.scenario.regime !== "memory") this.checkPrefixes();
+    const { delivered } = this;
+    for (const each of this.checks) each.check(delivered);
   }
 
-  /** What a socket got is the beginning of what some stream has delivered. */
-  private checkPrefixes(): void {
-    for (const socket of this.endpoint.sockets) {
-      const { received } = socket;
-      if (received.length < HEAD_BYTES) continue;
-      let match = this.matched.get(socket);
-      if (match === undefined) {
-        match = { streams: this.streamsWith(received.slice(0, HEAD_BYTES)), checked: HEAD_BYTES };
-        this.matched.set(socket, match);
-      }
-      if (match.checked === received.length && match.streams.length > 0) continue;
-      const fresh = received.slice(match.checked);
-      const { checked } = match;
-      match.streams = match.streams.filter(({ delivered }) =>
-        isSame(delivered.slice(checked, Math.min(delivered.length, received.length)), fresh),
-      );
-      match.checked = received.length;
-      if (match.streams.length === 0)
-        throw new Error(`connection ${socket.index} got ${received.length} bytes that are no stream's first`);
-    }
-  }
-
-  private streamsWith(head: Uint8Array): RecordedStream[] {
-    return this.recorder.streams.filter(({ delivered }) =>
-      isSame(delivered.slice(0, Math.min(delivered.length, head.length)), head),
-    );
+  private get delivered(): Delivered {
+    const { flows, reassembly } = this.counters;
+    // Where memory is short, the two runs of the program have given up different holes.
+    const isKnown = this.scenario.regime !== "memory";
+    const streams = isKnown ? this.recorder.streams.filter(({ identity }) => !this.isLeftOut.get(identity)) : null;
+    return { flows: flows.opened + flows.picked_up, bytes: reassembly.delivered_bytes, streams };
   }
 
   /** Every stream came as it must, every hole was told at its place; nothing else came. */
@@ -271,57 +269,18 @@ class Simulation extends World {
     }
   }
 
-  /** The connections' counters are what happened to them. */
-  private checkUpstream(): void {
-    const { upstream, flows, reassembly } = this.counters;
-    const wanted = this.wantedSockets;
-    equal("upstream.connects", upstream.connects, wanted.length);
-    equal("flows", upstream.connects + upstream.connect_errors, flows.opened + flows.picked_up - this.unconnected);
-    equal("ended connections", upstream.closed + upstream.broken + upstream.given_up, wanted.length + this.unconnected);
-    equal("upstream.response_bytes", upstream.response_bytes, sum(wanted.map(({ responseBytes }) => responseBytes)));
-    equal("reassembly.delivered_bytes", reassembly.delivered_bytes, upstream.bytes + upstream.lost_bytes);
+  /** Each destination got all streams that policy leaves in, but for what it did. */
+  private checkDestinations(): void {
+    const { counters, recorded, recorder, delivered } = this;
     equal("outages", this.report.begun, this.report.ended + (this.report.isInOutage ? 1 : 0));
-    for (const { index, isHealthy, isShutDown, isTerminated, harm } of wanted) {
-      if (this.scenario.regime === "memory") continue;
-      if (isHealthy && !isShutDown) throw new Error(`connection ${index} was not half-closed`);
-      if (harm === "none" && isTerminated) throw new Error(`connection ${index} was closed before its end`);
-    }
-  }
-
-  private get wantedSockets(): SimulatedSocket[] {
-    return this.endpoint.sockets.filter(({ wasUnwanted }) => !wasUnwanted);
-  }
-
-  /** Connections that were given up before they were made. */
-  private get unconnected(): number {
-    const { upstream, flows } = this.counters;
-    return flows.opened + flows.picked_up - upstream.connects - upstream.connect_errors;
-  }
-
-  /** Every stream has its own connection, and it got all of it, but for what the endpoint did. */
-  private checkArrived(): void {
-    const { flows, reassembly } = this.counters;
-    equal("streams", this.recorder.streams.length, flows.opened + flows.picked_up);
-    equal("connections given up before they were made", this.unconnected, 0);
-    // An attempt that is not answered begins an outage, in which a refusal may be final.
-    if (this.endpoint.unanswered === 0) equal("upstream.connect_errors", this.counters.upstream.connect_errors, 0);
-    equal("delivered by both", reassembly.delivered_bytes, this.recorded.reassembly.delivered_bytes);
-    const left = new Set(this.recorder.streams);
-    // Those of which all is known choose first; then those that got more.
-    const byCertainty = (a: SimulatedSocket, b: SimulatedSocket) =>
-      Number(b.isHealthy) - Number(a.isHealthy) || b.received.length - a.received.length;
-    for (const socket of this.wantedSockets.toSorted(byCertainty)) {
-      const { received, isHealthy } = socket;
-      const isIts = ({ delivered }: RecordedStream) =>
-        (isHealthy ? delivered.length === received.length : delivered.length >= received.length) &&
-        isSame(delivered.slice(0, received.length), received.slice());
-      const stream = [...left].find(isIts);
-      if (stream === undefined)
-        throw new Error(
-          `connection ${socket.index} (harm: ${socket.harm}) got ${received.length} bytes that are no stream's`,
-        );
-      left.delete(stream);
-    }
+    for (const each of this.checks) each.checkEnd(delivered);
+    if (delivered.streams === null) return;
+    equal("streams", recorder.streams.length, delivered.flows);
+    equal("delivered by both", counters.reassembly.delivered_bytes, recorded.reassembly.delivered_bytes);
+    const leftOut = recorder.streams.length - delivered.streams.length;
+    const { dropped } = counters.streams;
+    equal(`streams.dropped.${this.policy.reason}`, dropped[this.policy.reason], leftOut);
+    equal("streams.dropped", sum(Object.values(dropped)), leftOut);
   }
 }
 

@@ -11,12 +11,14 @@ import { Decoder } from "../../src/decode/decoder.ts";
 import { DROP_REASONS, SEGMENT } from "../../src/decode/drop-reason.ts";
 import { FlowTable, REMEMBER_MS } from "../../src/flow/flow-table.ts";
 import type { DestinationReport } from "../../src/forward/destination-options.ts";
+import type { Connector } from "../../src/forward/socket.ts";
 import type { HttpReport } from "../../src/forward/http-options.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { Shard, type ShardOptions } from "../../src/shard/shard.ts";
 import { Random } from "../support/random.ts";
 import { equal, within } from "./checks.ts";
 import type { Connection } from "./client.ts";
+import { Destinations } from "./destinations.ts";
 import { addForeign } from "./foreign.ts";
 import { MemorySource } from "./memory-source.ts";
 import { type Frame, Mirror } from "./mirror.ts";
@@ -55,6 +57,9 @@ export abstract class World {
   protected readonly report: CountingReport;
   protected readonly counters: Counters;
   protected readonly endpoint: SimulatedEndpoint;
+  /** Further destinations. */
+  protected readonly others: readonly SimulatedEndpoint[];
+  private readonly connector: Connector & { step(): void };
   protected readonly shard: Shard;
   protected readonly recorder = new Recorder();
   protected readonly recorded = new Counters();
@@ -68,6 +73,8 @@ export abstract class World {
     optionsOf: (random: Random, flowOptions: FlowOptions) => ShardOptions,
     /** Where connections go to, on the given clock. */
     endpointOf: (clock: Clock, options: ShardOptions) => SimulatedEndpoint,
+    /** Further destinations, for `options.also`; null: the endpoint is alone, and told its events itself. */
+    furtherOf: ((clock: Clock, options: ShardOptions) => SimulatedEndpoint[]) | null = null,
   ) {
     // Another sequence than the scenario's own knobs were drawn from.
     this.random = new Random(scenario.seed ^ 0x5eed);
@@ -81,7 +88,9 @@ export abstract class World {
     this.report = new CountingReport(this.options.mode);
     this.counters = new Counters(this.options.also.map(({ host }) => host));
     this.endpoint = endpointOf(this.clock, this.options);
-    this.shard = new Shard(this.options, this.counters, this.report, this.endpoint, () => this.clock.nowMs);
+    this.others = furtherOf?.(this.clock, this.options) ?? [];
+    this.connector = furtherOf === null ? this.endpoint : new Destinations(this.endpoint, this.others);
+    this.shard = new Shard(this.options, this.counters, this.report, this.connector, () => this.clock.nowMs);
     const { budget } = this.shard.destination.memory;
     // Finer than --max-buffer-mib, so that it is met in a small world.
     if (scenario.regime === "memory")
@@ -251,14 +260,15 @@ export abstract class World {
 
   /** Has the program take some of a batch. Returns whether there is more of it. */
   protected process(source: MemorySource, recordsMax: number): boolean {
-    for (const socket of this.endpoint.sockets) socket.writes = 0;
+    const sockets = [this.endpoint, ...this.others].flatMap((each) => each.sockets);
+    for (const socket of sockets) socket.writes = 0;
     const more = this.shard.process(source, recordsMax);
-    for (const { writes } of this.endpoint.sockets)
+    for (const { writes } of sockets)
       if (writes > 1) throw new Error(`${writes} writes on one connection in one batch`);
     // A source that waits goes on when the endpoint has.
     while (this.shard.isBehind) {
       this.clock.nowMs += BATCH_MS_MAX;
-      this.endpoint.step();
+      this.connector.step();
       this.shard.tick();
       this.check();
     }
@@ -293,7 +303,7 @@ export abstract class World {
   }
 
   protected tick(): void {
-    this.endpoint.step();
+    this.connector.step();
     if (this.scenario.isLive) {
       this.decoder.advance(this.clock.nowMs);
       this.table.advance(this.clock.nowMs);
@@ -311,7 +321,7 @@ export abstract class World {
     const startMs = this.clock.nowMs;
     while (!this.shard.isSettled || !this.endpoint.isIdle) {
       this.clock.nowMs += this.random.pick([5, 10, 50]);
-      this.endpoint.step();
+      this.connector.step();
       this.whileDraining(this.clock.nowMs - startMs);
       this.shard.tick();
       this.check();

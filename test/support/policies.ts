@@ -35,3 +35,8 @@ export function ruleOf(text: string): Rule {
   if (rule instanceof Unreadable) throw new Error(`${text}: ${rule.why}`);
   return rule;
 }
+
+/** Of a key of --sample (policy/sample.ts), by another implementation. */
+export function hashOfKey(key: string): number {
+  return Bun.hash.murmur32v3(Buffer.from(Uint32Array.from(Buffer.from(key)).buffer), 0);
+}

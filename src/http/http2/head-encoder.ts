@@ -15,36 +15,48 @@ export interface Http2Words {
 
 /** `text`: from the request line to the empty line; edits may have changed it. `scheme`: the request's where it goes. */
 export function encodeHead(encoder: HpackEncoder, text: string, words: Http2Words, scheme = words.scheme): void {
-  const { hasAuthority, protocol } = words;
-  const lines = text.split(LINE_END);
-  const requestLine = lines[0]!;
-  const method = requestLine.slice(0, requestLine.indexOf(" "));
-  const target = requestLine.slice(method.length + 1, requestLine.lastIndexOf(" "));
-  const authority = hasAuthority ? lines.findIndex((line) => nameOf(line) === "host") : -1;
+  const requestEnd = text.indexOf(LINE_END);
+  const methodEnd = text.indexOf(" ");
+  const fields = requestEnd + LINE_END.length;
+  const authority = words.hasAuthority ? hostLine(text, fields) : text.length;
   encoder.begin();
-  encoder.add(":method", method);
-  if (protocol !== null) encoder.add(":protocol", protocol);
+  encoder.add(":method", text.slice(0, methodEnd));
+  if (words.protocol !== null) encoder.add(":protocol", words.protocol);
   if (scheme !== "") encoder.add(":scheme", scheme);
-  if (authority > 0) encoder.add(":authority", valueOf(lines[authority]!));
-  if (scheme !== "") encoder.add(":path", target);
-  for (let i = 1; i < lines.length; i++) if (i !== authority) addLine(encoder, lines[i]!);
+  if (authority < text.length) encoder.add(":authority", valueOf(text, authority));
+  if (scheme !== "") encoder.add(":path", text.slice(methodEnd + 1, text.lastIndexOf(" ", requestEnd)));
+  addLines(encoder, text, fields, authority);
 }
 
 /** `lines`: those of a trailer section. */
 export function encodeTrailer(encoder: HpackEncoder, lines: string): void {
   encoder.begin();
-  for (const line of lines.split(LINE_END)) addLine(encoder, line);
+  addLines(encoder, lines, 0, lines.length);
 }
 
-function addLine(encoder: HpackEncoder, line: string): void {
-  if (line !== "") encoder.add(nameOf(line), valueOf(line));
+/** From `begin` on, but the one that begins at `leftOut`. */
+function addLines(encoder: HpackEncoder, text: string, begin: number, leftOut: number): void {
+  for (let at = begin; at < text.length; at = nextLine(text, at)) {
+    if (at !== leftOut && !text.startsWith(LINE_END, at)) encoder.add(nameOf(text, at), valueOf(text, at));
+  }
+}
+
+/** Where the first field `host` begins; the text's end: there is none. */
+function hostLine(text: string, begin: number): number {
+  let at = begin;
+  while (at < text.length && nameOf(text, at) !== "host") at = nextLine(text, at);
+  return at;
+}
+
+function nextLine(text: string, at: number): number {
+  return text.indexOf(LINE_END, at) + LINE_END.length;
 }
 
 /** RFC 9113, section 8.2.1: edits write names as people do. */
-function nameOf(line: string): string {
-  return line.slice(0, Math.max(line.indexOf(SEPARATOR), 0)).toLowerCase();
+function nameOf(text: string, at: number): string {
+  return text.slice(at, Math.max(text.indexOf(SEPARATOR, at), at)).toLowerCase();
 }
 
-function valueOf(line: string): string {
-  return line.slice(line.indexOf(SEPARATOR) + SEPARATOR.length);
+function valueOf(text: string, at: number): string {
+  return text.slice(text.indexOf(SEPARATOR, at) + SEPARATOR.length, text.indexOf(LINE_END, at));
 }

@@ -5,6 +5,7 @@
  * A block may be missing, or the connection may have been joined in its middle. The dynamic table is then known only
  * as far as it was filled since: indices count from its newest entry, so that what was inserted later is known.
  */
+import { latin1 } from "../latin1.ts";
 import { decodedLengthMax, decodeHuffman } from "./huffman.ts";
 import { STATIC_TABLE } from "./static-table.ts";
 
@@ -196,14 +197,14 @@ export class HpackDecoder {
     if (to > end) return false;
     this.at = to;
     if (!isHuffman) {
-      this.text = block.toString("latin1", from, to);
+      this.text = latin1(block, from, to);
       return true;
     }
     const needed = decodedLengthMax(this.number);
     if (needed > this.scratch.length) this.scratch = Buffer.alloc(2 * needed);
     const length = decodeHuffman(block, from, to, this.scratch);
     if (length === MALFORMED) return false;
-    this.text = this.scratch.toString("latin1", 0, length);
+    this.text = latin1(this.scratch, 0, length);
     return true;
   }
 }

@@ -2,18 +2,13 @@
  * The world of --mode http with further destinations (--also), each of random behaviour: what they do changes nothing
  * for the endpoint, and what they get is in order and accounted for.
  */
-import type { ForwardAddress } from "../../../src/address.ts";
-import type { SocketEvents } from "../../../src/forward/socket.ts";
-import type { ShardOptions } from "../../../src/shard/shard.ts";
 import { Random } from "../../support/random.ts";
 import { equal, sum } from "../checks.ts";
-import type { Clock } from "../simulated-endpoint.ts";
-import { HttpEndpoint } from "./endpoint.ts";
+import type { HttpEndpoint } from "./endpoint.ts";
 import { type HttpScenario, httpScenarioOf } from "./scenario.ts";
 import { HttpSimulation, sessionsOf } from "./simulation.ts";
 
 const FURTHER_MAX = 2;
-const NAME = "also-";
 
 /** What a further destination may be like beside what a seed makes of it. */
 const KINDS: readonly Partial<HttpScenario>[] = [
@@ -27,44 +22,9 @@ const KINDS: readonly Partial<HttpScenario>[] = [
   { harm: 0, outage: 0, mischief: 0, early: 0, closing: 0 },
 ];
 
-/** The endpoint, and further destinations beside it, as one connector. */
-class Destinations extends HttpEndpoint {
-  readonly others: readonly HttpEndpoint[];
-  /** Called back when all that has come is told. */
-  private after: (() => void)[] = [];
-
-  constructor(knobs: HttpScenario, further: readonly HttpScenario[], clock: Clock, { connectTimeoutMs }: ShardOptions) {
-    super(knobs, new Random(knobs.seed ^ 0xe4d), knobs, clock, connectTimeoutMs);
-    this.others = further.map(
-      (own, i) => new HttpEndpoint(own, new Random(own.seed ^ 0xa150 ^ i), own, clock, connectTimeoutMs),
-    );
-  }
-
-  override connect(address: ForwardAddress, events: SocketEvents): void {
-    if (address.host.startsWith(NAME)) this.others[Number(address.host.slice(NAME.length))]!.connect(address, events);
-    else super.connect(address, events);
-  }
-
-  override afterEvents(callback: () => void): void {
-    this.after.push(callback);
-  }
-
-  override step(): void {
-    // The endpoint's events come as they come where it is alone.
-    super.step();
-    for (const other of this.others) other.step();
-    while (this.after.length > 0) for (const callback of this.after.splice(0)) callback();
-  }
-}
-
 export class FurtherSimulation extends HttpSimulation {
   constructor(knobs: HttpScenario, further: readonly HttpScenario[]) {
-    super(
-      knobs,
-      sessionsOf(knobs),
-      (clock, options) => new Destinations(knobs, further, clock, options),
-      further.map((_, i) => ({ host: `${NAME}${i}`, port: 1 })),
-    );
+    super(knobs, sessionsOf(knobs), further);
   }
 
   /** What the endpoint was given and counted, in a form that can be compared. */
@@ -76,7 +36,7 @@ export class FurtherSimulation extends HttpSimulation {
 
   /** The identities, for each further destination. */
   checkFurther(): void {
-    const { others } = this.http as Destinations;
+    const others = this.others as readonly HttpEndpoint[];
     const conversations = this.conversations();
     const { requests: atEndpoint } = this.counters;
     this.counters.destinations.forEach(({ address, requests, responses, upstream }, i) => {

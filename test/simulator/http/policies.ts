@@ -1,7 +1,7 @@
 /** Policies of simulated worlds, and which requests they leave out: known from how a request was made. */
 import type { Policy } from "../../../src/policy/policy.ts";
 import type { Random } from "../../support/random.ts";
-import { editsOf, policyFor, ruleOf } from "../../support/policies.ts";
+import { editsOf, hashOfKey, policyFor, ruleOf } from "../../support/policies.ts";
 import type { Connection } from "../client.ts";
 import type { Item, Session } from "./session.ts";
 
@@ -39,7 +39,7 @@ export function simulatedPolicy(random: Random): SimulatedPolicy {
     {
       name: `--sample ${percent}%:header=X-Id`,
       rules: { sample: { percent, key: "header", name: "x-id" } },
-      leavesOut: ({ id }) => (hashOf(id) < (percent / 100) * 2 ** 32 ? null : "sampled_out"),
+      leavesOut: ({ id }) => (hashOfKey(id) < (percent / 100) * 2 ** 32 ? null : "sampled_out"),
     },
     { name: "--max-rate 200", rules: { maxRate: 200 }, leavesOut: () => null },
   ];
@@ -55,8 +55,4 @@ export function policyOfWorld({ rules }: SimulatedPolicy, added: readonly [strin
 export function reasonAgainst(policy: SimulatedPolicy, session: Session, connection: Connection, item: Item) {
   const text = Buffer.from(session.stream.subarray(item.start, item.end)).toString("latin1");
   return policy.leavesOut(item, text, connection);
-}
-
-function hashOf(id: string): number {
-  return Bun.hash.murmur32v3(Buffer.from(Uint32Array.from(Buffer.from(id)).buffer), 0);
 }

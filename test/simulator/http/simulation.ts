@@ -7,6 +7,7 @@ import { USUAL } from "../../support/usual.ts";
 import { Random } from "../../support/random.ts";
 import { equal, sum, within } from "../checks.ts";
 import { connect, type Connection } from "../client.ts";
+import { furtherAddresses } from "../destinations.ts";
 import type { RecordedStream } from "../recorder.ts";
 import type { Clock } from "../simulated-endpoint.ts";
 import { type FlowOptions, World } from "../world.ts";
@@ -66,15 +67,17 @@ export class HttpSimulation extends World {
   constructor(
     protected readonly knobs: HttpScenario,
     private readonly sessions: readonly Session[],
-    endpointOf = (clock: Clock, options: ShardOptions): HttpEndpoint =>
-      new HttpEndpoint(knobs, new Random(knobs.seed ^ 0xe4d), knobs, clock, options.connectTimeoutMs),
-    also: ShardOptions["also"] = [],
+    /** What further destinations are like; null: there is no thought of any. */
+    further: readonly HttpScenario[] | null = null,
   ) {
+    const endpoint = (own: HttpScenario, salt: number) => (clock: Clock, options: ShardOptions) =>
+      new HttpEndpoint(own, new Random(own.seed ^ salt), own, clock, options.connectTimeoutMs);
     super(
       knobs,
       (random) => connect(random, knobs, (id) => sessions[id]!),
-      (_random, flowOptions) => ({ ...optionsOf(knobs, flowOptions), also }),
-      endpointOf,
+      (_random, flowOptions) => ({ ...optionsOf(knobs, flowOptions), also: furtherAddresses(further?.length ?? 0) }),
+      endpoint(knobs, 0xe4d),
+      further === null ? null : (clock, options) => further.map((own, i) => endpoint(own, 0xa150 ^ i)(clock, options)),
     );
     this.http = this.endpoint as HttpEndpoint;
   }

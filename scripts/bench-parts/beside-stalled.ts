@@ -1,0 +1,50 @@
+/**
+ * (f) The endpoint's throughput and delay beside a further destination that is stalled, to those without: of two
+ * programs that see the same load at the same time.
+ */
+import { join } from "node:path";
+import type { Figures } from "./figures.ts";
+import { inNamespace, type LiveLab, type Load, type Setup } from "./live-lab.ts";
+import { type Child, ENDPOINT_HOST, startServer } from "./processes.ts";
+
+/** Of the further destination that is stalled. */
+const STALLED_PORT = 9001;
+/** Requests a second beside it: two programs see them. */
+const STALLED_RATE = 4000;
+/** CPU and delay are measured in a load of their own, behind one in which the program's code gets compiled. */
+const WARM_UP_SECONDS = 1.5;
+const MEASURED_SECONDS = 3;
+
+/** Adds the destination to `servers`, which the caller ends. */
+export async function measureStalled(
+  figures: Figures,
+  lab: LiveLab,
+  { runs, quick }: { runs: number; quick: boolean },
+  servers: Child[],
+): Promise<void> {
+  const script = join(import.meta.dir, "stalled.ts");
+  const command = [process.execPath, script, ENDPOINT_HOST, String(STALLED_PORT)];
+  servers.push(await startServer(command, STALLED_PORT, inNamespace("replay")));
+  const alone: Setup = { mode: "http", shards: 1 };
+  const beside: Setup = { ...alone, index: 1, flags: ["--also", `${ENDPOINT_HOST}:${STALLED_PORT}`] };
+  const [seconds, warmUpSeconds] = quick ? [0.3, 0.1] : [MEASURED_SECONDS, WARM_UP_SECONDS];
+  const add = (what: string, unit: string, value: number) => figures.add("f", what, unit, value);
+  for (let run = 0; run < runs; run++) {
+    // The one that captures first has an advantage.
+    const setups = run % 2 === 0 ? [alone, beside] : [beside, alone];
+    const loads = await lab.loads(setups, STALLED_RATE, seconds, warmUpSeconds);
+    const [one, other] = (run % 2 === 0 ? loads : loads.toReversed()) as [Load, Load];
+    add("delay alone, mean", "ms", one.delayMeanMs);
+    add("delay beside it, mean", "ms", other.delayMeanMs);
+    add("delay beside it, mean, to that alone", "×", other.delayMeanMs / one.delayMeanMs);
+    add("delay beside it, p50, to that alone", "×", other.delayMs(0.5) / one.delayMs(0.5));
+    add("delay beside it, p99, to that alone", "×", other.delayMs(0.99) / one.delayMs(0.99));
+    add("requests/s forwarded beside it, to those alone", "×", forwarded(other) / forwarded(one));
+    add("lost alone", "requests", one.lost);
+    add("lost beside it", "requests", other.lost);
+  }
+}
+
+function forwarded({ rate, lostShare }: Load): number {
+  return rate * (1 - lostShare);
+}

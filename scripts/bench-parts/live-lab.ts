@@ -1,0 +1,255 @@
+/** The live lab (scripts/lab) with programs in it, and what they cost under a load. */
+import { join } from "node:path";
+import { DELAY_BUCKETS_MS } from "../../src/forward/counters.ts";
+import { CONNECTIONS, PORT, REQUEST, VNI } from "./capture.ts";
+import { percentile } from "./figures.ts";
+import { Child, type CpuTime, cpuTime, ENDPOINT_HOST, EXECUTABLE, hasCompiler, json, PROGRAM } from "./processes.ts";
+import type { Mode } from "./read.ts";
+
+export const LAB_PREFIX = process.env["LAB_PREFIX"]!;
+const PRODUCTION_HOST = "192.0.2.2";
+const TARGET_HOST = "198.51.100.2";
+const VXLAN_PORT = 4789;
+export const ENDPOINT_PORT = 9000;
+
+/** Rates that are tried: each is so much more than the one before. */
+const RATE_STEP = 1.25;
+const STEPS_MAX = 20;
+/** After the first search, the next one begins so many steps below where it ended. */
+const STEPS_BACK = 2;
+/** Of a rate that was asked for, what must be reached: else the machine is at its end. */
+const RATE_REACHED = 0.97;
+/** How long after the load's end the mirror's last packets may still be on their way to the program. */
+const SETTLE_MS = 500;
+
+export function whyNoLab(): string | undefined {
+  if (process.getuid?.() !== 0) return "it needs root";
+  if (!hasCompiler) return "there is no C compiler (cc) for its clients";
+  for (const tool of ["ip", "tc", "nft", "ethtool", "ss", "nginx"])
+    if (Bun.which(tool) === null) return `${tool} is not installed`;
+  return undefined;
+}
+
+export const inNamespace = (name: string) => ["ip", "netns", "exec", `${LAB_PREFIX}-${name}`];
+
+export interface Setup {
+  mode: Mode;
+  shards: number;
+  flags?: readonly string[];
+  /** Of several at the same time: which. */
+  index?: number;
+}
+
+/** The program, capturing. */
+export class Forwarder {
+  private constructor(
+    private readonly program: Child,
+    private readonly summary: string,
+    readonly startMs: number,
+  ) {}
+
+  static async start({ mode, shards, flags = [], index = 0 }: Setup, directory: string): Promise<Forwarder> {
+    const summary = join(directory, `summary-${index}.json`);
+    const threads = canShard ? ["--threads", String(shards)] : [];
+    const args = [
+      "--mode",
+      mode,
+      ...threads,
+      ...flags,
+      "--log-level",
+      "info",
+      "--log-format",
+      "plain",
+      "--summary",
+      summary,
+      "eth0",
+      String(VNI),
+      String(PORT),
+      `${ENDPOINT_HOST}:${ENDPOINT_PORT}`,
+    ];
+    const begun = performance.now();
+    const program = new Child([...inNamespace("replay"), ...PROGRAM, ...args]);
+    await program.says("Capturing on");
+    return new Forwarder(program, summary, performance.now() - begun);
+  }
+
+  get pid(): number {
+    return this.program.pid;
+  }
+
+  get cpu(): CpuTime {
+    return cpuTime(this.pid);
+  }
+
+  /** Lets it end in order. Returns its counters. */
+  async finish(): Promise<any> {
+    this.program.child.kill("SIGINT");
+    await this.program.ends();
+    return Bun.file(this.summary).json();
+  }
+
+  stop(): Promise<void> {
+    return this.program.stop();
+  }
+}
+
+export const canShard = Bun.spawnSync([EXECUTABLE, "--help"]).stdout.toString().includes("--threads");
+
+/** The head of a request with a body of so many bytes. */
+export function upload(bodyBytes: number): string {
+  return `POST /orders HTTP/1.1\r\nHost: shop.example\r\nContent-Length: ${bodyBytes}\r\n\r\n`;
+}
+
+export interface Load {
+  /** Requests sent a second. */
+  rate: number;
+  /** Requests that did not reach the endpoint, and their share. */
+  lost: number;
+  lostShare: number;
+  kernelDropped: number;
+  /** CPU per request. */
+  userUs: number;
+  systemUs: number;
+  delayMs: (share: number) => number;
+  delayMeanMs: number;
+}
+
+export class LiveLab {
+  /** `directory` takes what the programs write. */
+  constructor(
+    readonly directory: string,
+    private readonly loadProgram: string,
+  ) {}
+
+  /** One load from start to end, with a program of its own. `rate` 0: as fast as production answers. */
+  async load(setup: Setup, rate: number, seconds: number, warmUpSeconds = 0): Promise<Load> {
+    return (await this.loads([setup], rate, seconds, warmUpSeconds))[0]!;
+  }
+
+  /** The same for several programs, which see the same load: what disturbs one disturbs all. */
+  async loads(setups: readonly Setup[], rate: number, seconds: number, warmUpSeconds: number): Promise<Load[]> {
+    const forwarders: Forwarder[] = [];
+    try {
+      for (const setup of setups) forwarders.push(await Forwarder.start(setup, this.directory));
+      const warmUp = warmUpSeconds > 0 ? await this.send(rate, warmUpSeconds) : { requests: 0 };
+      const before = forwarders.map(({ cpu }) => cpu);
+      const sent = await this.send(rate, seconds);
+      const after = forwarders.map(({ cpu }) => cpu);
+      const counters = await Promise.all(forwarders.map((forwarder) => forwarder.finish()));
+      return counters.map((each, i) => this.loadOf(each, warmUp.requests, sent, before[i]!, after[i]!));
+    } finally {
+      for (const forwarder of forwarders) await forwarder.stop();
+    }
+  }
+
+  private loadOf(
+    { frames, upstream, delay }: any,
+    warmUpRequests: number,
+    { requests, seconds: took }: { requests: number; seconds: number },
+    before: CpuTime,
+    after: CpuTime,
+  ): Load {
+    const sent = warmUpRequests + requests;
+    const lost = sent - upstream.bytes / REQUEST.length;
+    const counts = Object.values(delay.buckets as Record<string, number>);
+    return {
+      rate: requests / took,
+      lost,
+      lostShare: lost / sent,
+      kernelDropped: frames.kernel_dropped,
+      userUs: (after.userUs - before.userUs) / requests,
+      systemUs: (after.systemUs - before.systemUs) / requests,
+      delayMs: (share) => percentile(share, DELAY_BUCKETS_MS, counts),
+      delayMeanMs: delay.sum_ms / delay.count,
+    };
+  }
+
+  /**
+   * Has the clients send requests, with bodies of `bodyBytes`, and waits for what the mirror still has to deliver. `rate`
+   * 0: as fast as production answers.
+   */
+  async send(
+    rate: number,
+    seconds: number,
+    connections = CONNECTIONS,
+    bodyBytes = 0,
+  ): Promise<{ requests: number; seconds: number }> {
+    const request = bodyBytes === 0 ? REQUEST : upload(bodyBytes);
+    const numbers = [PORT, connections, seconds, rate].map(String);
+    const command = [this.loadProgram, PRODUCTION_HOST, ...numbers, request, String(bodyBytes)];
+    const sent = await json<{ requests: number; seconds: number }>([...inNamespace("client"), ...command]);
+    await Bun.sleep(SETTLE_MS);
+    return sent;
+  }
+
+  /**
+   * Rising load until the first loss, or until the machine does not reach the rate. Null: even the first rate had a
+   * loss.
+   */
+  async highest(
+    setup: Setup,
+    first: number,
+    seconds: number,
+  ): Promise<{ rate: number; asked: number; nextLostShare: number } | null> {
+    let best: { rate: number; asked: number } | null = null;
+    let asked = first;
+    for (let i = 0; i < STEPS_MAX; i++, asked *= RATE_STEP) {
+      const { rate, lostShare } = await this.load(setup, asked, seconds);
+      if (lostShare !== 0) return best && { ...best, nextLostShare: lostShare };
+      if (best === null || rate > best.rate) best = { rate, asked };
+      if (rate < asked * RATE_REACHED) break;
+    }
+    return best && { ...best, nextLostShare: 0 };
+  }
+
+  /** Where the next search begins that is to find the same rate. */
+  before(asked: number): number {
+    return asked / RATE_STEP ** STEPS_BACK;
+  }
+
+  /**
+   * CPU that the program takes while nothing comes, as a share of one core, in percent; and how long it took to start.
+   */
+  async idle(setup: Setup, seconds: number): Promise<{ percent: number; startMs: number }> {
+    const forwarder = await Forwarder.start(setup, this.directory);
+    try {
+      // Starting is not idling.
+      await Bun.sleep(1000);
+      const before = forwarder.cpu;
+      await Bun.sleep(seconds * 1000);
+      const after = forwarder.cpu;
+      const usedUs = after.userUs + after.systemUs - before.userUs - before.systemUs;
+      return { percent: usedUs / 1e4 / seconds, startMs: forwarder.startMs };
+    } finally {
+      await forwarder.stop();
+    }
+  }
+
+  /** Mirror packets as fast as the kernel takes them. Returns how many were lost, and where. */
+  async burst(
+    setup: Setup,
+    burstProgram: string,
+  ): Promise<{ beforeCapture: number; byKernel: number; perSecond: number }> {
+    const forwarder = await Forwarder.start(setup, this.directory);
+    try {
+      const file = join(this.directory, "datagrams");
+      const sent = await json<{ datagrams: number; seconds: number }>([
+        ...inNamespace("production"),
+        burstProgram,
+        TARGET_HOST,
+        String(VXLAN_PORT),
+        file,
+      ]);
+      await Bun.sleep(3 * SETTLE_MS);
+      const { frames } = await forwarder.finish();
+      const captured = frames.captured + frames.kernel_dropped;
+      return {
+        beforeCapture: sent.datagrams - captured,
+        byKernel: frames.kernel_dropped,
+        perSecond: sent.datagrams / sent.seconds,
+      };
+    } finally {
+      await forwarder.stop();
+    }
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * A request on its way to a file, in which production's response is written as well: that is told once, when it is known
+ * and somebody has asked for it.
+ */
+import type { Exchange, ProductionResponse, Witness } from "../forward/exchange.ts";
+import type { ComparedMemory } from "./memory.ts";
+import type { Kept } from "./recorder.ts";
+
+/** What one costs beside the response that it holds. */
+export const FILE_EXCHANGE_COST_BYTES = 256;
+
+export class FileExchange implements Exchange, Witness {
+  target = "";
+  readonly control = null;
+  readonly witness = this;
+  private tell: ((response: ProductionResponse | null) => void) | null = null;
+  private isKnown = false;
+  /** What is known, as long as nobody has asked. */
+  private response: ProductionResponse | null = null;
+  private heldBytes = FILE_EXCHANGE_COST_BYTES;
+  private isOver = false;
+
+  constructor(private readonly memory: ComparedMemory) {
+    memory.take(FILE_EXCHANGE_COST_BYTES);
+  }
+
+  /** Whether production's response is to be kept. */
+  get isWaiting(): boolean {
+    return !this.isOver;
+  }
+
+  /** Production's response came whole; null: it did not. `heldBytes`: what is charged for it, by whoever has it. */
+  produced(kept: Kept | null, heldBytes: number, requestMs: number): void {
+    if (this.isOver || this.isKnown) return;
+    this.isKnown = true;
+    const { memory, tell } = this;
+    const response = kept === null ? null : responseOf(kept, requestMs);
+    if (tell !== null) {
+      this.end();
+      tell(response);
+    } else if (response !== null && memory.hasRoomFor(heldBytes)) {
+      memory.take(heldBytes);
+      this.heldBytes += heldBytes;
+      this.response = response;
+    }
+  }
+
+  whenKnown(tell: (response: ProductionResponse | null) => void): void {
+    const { response } = this;
+    if (!this.isKnown) {
+      this.tell = tell;
+      return;
+    }
+    this.end();
+    tell(response);
+  }
+
+  /** The file has the request, or never gets it: who has not asked does not any more. */
+  released(): void {
+    if (this.tell === null) this.end();
+  }
+
+  toFile(): null {
+    return null;
+  }
+
+  // What the file makes of the request is no response.
+
+  responded(): void {}
+  forwarded(): void {}
+  unanswered(): void {}
+  notForwarded(): void {}
+
+  private end(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.response = null;
+    this.memory.giveBack(this.heldBytes);
+  }
+}
+
+function responseOf({ response, firstMs, lastMs }: Kept, requestMs: number): ProductionResponse | null {
+  return response === null ? null : { ...response, requestMs, firstMs, lastMs };
+}

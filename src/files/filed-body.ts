@@ -1,0 +1,20 @@
+/** A body as files have it: as text where it is one, and without secrets. */
+import { BLOT, type Redactor } from "../redact/redactor.ts";
+
+export interface FiledBody {
+  readonly text: string;
+  readonly isBase64: boolean;
+}
+
+/** `isCoded`: it is compressed, and cannot be looked through. */
+export function filedBody(content: Uint8Array, isCoded: boolean, redactor: Redactor): FiledBody {
+  if (isCoded && !redactor.showsAll) return { text: BLOT, isBase64: false };
+  const bytes = Buffer.from(content.buffer, content.byteOffset, content.length);
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return { text: redactor.content(text), isBase64: false };
+  } catch {
+    const text = redactor.text(bytes.toString("latin1"));
+    return { text: Buffer.from(text, "latin1").toString("base64"), isBase64: true };
+  }
+}

@@ -1,0 +1,94 @@
+/** What is wrong with one destination, in words: it takes no connections, is too slow, or does not respond. */
+import type { ForwardCounters } from "../forward/counters.ts";
+import { type DestinationGauges, isUp } from "./gauges.ts";
+import { Window } from "./window.ts";
+
+/** Of a limit, what is near it. */
+export const NEAR_SHARE = 0.8;
+/** Of the requests that were sent, those without a response. */
+const UNANSWERED_SHARE_MAX = 0.01;
+const UNANSWERED_MIN = 10;
+const MIB = 2 ** 20;
+
+export interface DestinationProblemOptions {
+  /** As messages name it: "the endpoint 10.0.0.9:8080". */
+  readonly name: string;
+  /** What comes of it that it takes no connections. */
+  readonly downMeans: string;
+  /** The limits, in words: "of 10 MiB are held (--max-buffer-mib)". */
+  readonly bufferWords: string;
+  readonly maxWaitingRequests: number;
+  /** False: what is read waits at its limits, so that they are no trouble. */
+  readonly isLive: boolean;
+}
+
+/** What may be wrong with a destination: nothing where undefined. */
+export interface DestinationTroubles {
+  readonly down: string | undefined;
+  readonly waiting_limit: string | undefined;
+  readonly buffer_limit: string | undefined;
+  readonly unanswered: string | undefined;
+}
+
+type Counted = Pick<ForwardCounters, "requests" | "responses">;
+
+const marksOf = ({ requests, responses }: Counted) => ({
+  waitingDropped: requests.dropped.waiting_limit,
+  forwarded: requests.forwarded,
+  unanswered: responses.unanswered,
+});
+
+export class DestinationProblems {
+  private readonly window = new Window<ReturnType<typeof marksOf>>();
+  /** When a connection could not be made, since none could; -1: it is there. */
+  downSinceMs = -1;
+
+  constructor(private readonly options: DestinationProblemOptions) {}
+
+  /** Looks at what is counted, and how things stand. */
+  look(counters: Counted, gauges: DestinationGauges): DestinationTroubles {
+    this.window.add(marksOf(counters));
+    if (isUp(gauges)) this.downSinceMs = -1;
+    else if (this.downSinceMs < 0) this.downSinceMs = gauges.unconnected_ms;
+    return {
+      down: this.down(),
+      waiting_limit: this.waiting(gauges),
+      buffer_limit: this.buffer(gauges),
+      unanswered: this.unanswered(),
+    };
+  }
+
+  private down(): string | undefined {
+    if (this.downSinceMs < 0) return undefined;
+    const { name, downMeans } = this.options;
+    return `${capital(name)} takes no connections since ${timeOfDay(this.downSinceMs)}: is it running, and reachable from here? ${downMeans}`;
+  }
+
+  private waiting({ longest_waiting_requests: longest }: DestinationGauges): string | undefined {
+    const { maxWaitingRequests, name, isLive } = this.options;
+    const dropped = this.window.rise("waitingDropped");
+    if (dropped === 0 && !(isLive && longest >= maxWaitingRequests * NEAR_SHARE)) return undefined;
+    const lost = dropped > 0 ? `, and ${dropped} were dropped in the last minute (requests.dropped.waiting_limit)` : "";
+    return `Up to ${longest} requests of a connection wait for ${name}, of ${maxWaitingRequests} that may (--max-waiting-requests)${lost}: it is slower than production`;
+  }
+
+  private buffer({ buffer_bytes: held, max_buffer_bytes: most }: DestinationGauges): string | undefined {
+    const { isLive, bufferWords } = this.options;
+    if (!isLive || most === 0 || held < most * NEAR_SHARE) return undefined;
+    return `${Math.round(held / MIB)} of ${Math.round(most / MIB)} MiB are held ${bufferWords}`;
+  }
+
+  private unanswered(): string | undefined {
+    const [count, of] = [this.window.rise("unanswered"), this.window.rise("forwarded")];
+    if (count < UNANSWERED_MIN || count <= of * UNANSWERED_SHARE_MAX) return undefined;
+    return `${capital(this.options.name)} did not respond to ${count} of ${of} requests in the last minute (responses.unanswered)`;
+  }
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function timeOfDay(ms: number): string {
+  return `${new Date(ms).toISOString().slice(11, 19)} UTC`;
+}

@@ -1,0 +1,49 @@
+/** A request on its way to a file is told production's response once, in whatever order things happen. */
+import { expect, test } from "bun:test";
+import { FileExchange } from "../../src/compare/file-exchange.ts";
+import { ComparedMemory } from "../../src/compare/memory.ts";
+import type { Kept } from "../../src/compare/recorder.ts";
+import { HeldMemory } from "../../src/forward/held-memory.ts";
+import { ArrayPool } from "../../src/memory/array-pool.ts";
+import { Budget } from "../../src/memory/budget.ts";
+
+const HELD_BYTES = 1000;
+const REQUEST_MS = 7;
+const RESPONSE = { code: 200, head: "HTTP/1.1 200 OK\r\n\r\n", body: new Uint8Array(0), bodyLength: 0, digest: null };
+const KEPT: Kept = { response: RESPONSE, heldBytes: HELD_BYTES, firstMs: 8, lastMs: 9, writtenMs: 0 };
+const TOLD = { ...RESPONSE, requestMs: REQUEST_MS, firstMs: 8, lastMs: 9 };
+
+type Step = "asked" | "released" | "produced" | "unproduced" | "no room";
+/** What was told, and whether production's response is kept after each step. */
+const ORDERS: [steps: Step[], told: (typeof TOLD | null)[], isWaiting: boolean[]][] = [
+  [["asked", "released", "produced"], [TOLD], [true, true, false]],
+  [["asked", "produced", "released"], [TOLD], [true, false, false]],
+  [["produced", "asked", "released"], [TOLD], [true, false, false]],
+  [["produced", "produced", "asked"], [TOLD], [true, true, false]],
+  [["asked", "released", "unproduced"], [null], [true, true, false]],
+  [["unproduced", "asked", "released"], [null], [true, false, false]],
+  [["no room", "asked", "released"], [null], [true, false, false]],
+  [["released", "produced"], [], [false, false]],
+  [["produced", "released"], [], [true, false]],
+];
+
+test.each(ORDERS)("%p", (steps, want, isWaiting) => {
+  const budget = new Budget(2 ** 20);
+  const memory = new ComparedMemory(new HeldMemory(budget, new ArrayPool()));
+  const exchange = new FileExchange(memory);
+  const told: unknown[] = [];
+  const does: Record<Step, () => void> = {
+    asked: () => exchange.whenKnown((response) => told.push(response)),
+    released: () => exchange.released(),
+    produced: () => exchange.produced(KEPT, HELD_BYTES, REQUEST_MS),
+    unproduced: () => exchange.produced(null, 0, REQUEST_MS),
+    "no room": () => exchange.produced(KEPT, budget.limitBytes, REQUEST_MS),
+  };
+  const waited = steps.map((step) => {
+    does[step]();
+    return exchange.isWaiting;
+  });
+  expect({ told, waited }).toEqual({ told: want, waited: isWaiting });
+  // What it held is given back.
+  expect(memory.heldBytes).toBe(0);
+});

@@ -1,0 +1,25 @@
+/** Many worlds of --mode tcp with one to three destinations, each from a seed. FURTHER_SEED=n runs one. */
+import { expect, test } from "bun:test";
+import { simulateFurther } from "./further-simulation.ts";
+
+const FIRST = Number(process.env["FURTHER_FIRST"] ?? 1);
+const SEEDS = Number(process.env["FURTHER_SEEDS"] ?? 40);
+const TIMEOUT_MS = 600_000;
+const wanted = process.env["FURTHER_SEED"];
+
+if (wanted !== undefined) {
+  test(`seed ${wanted}`, () => void simulateFurther(Number(wanted)));
+} else {
+  test(
+    `whatever further destinations do, the endpoint is what it is alone, and all is accounted for: ${SEEDS} seeds`,
+    () => {
+      const all = Array.from({ length: SEEDS }, (_, i) => simulateFurther(FIRST + i));
+      const some = (of: (outcome: (typeof all)[number]) => number) => all.filter((each) => of(each) > 0).length;
+      // Of a world in which nothing happens, everything is true.
+      expect(some(({ bytes }) => bytes)).toBeGreaterThan(SEEDS / 2);
+      expect(some(({ lostBytes }) => lostBytes)).toBeGreaterThan(SEEDS / 10);
+      expect(some(({ leftOut }) => leftOut)).toBeGreaterThan(SEEDS / 5);
+    },
+    TIMEOUT_MS,
+  );
+}
