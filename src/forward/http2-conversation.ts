@@ -106,14 +106,19 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.framer.end();
   }
 
-  /** It has a connection that waits for nothing. */
-  get mayLetGo(): boolean {
-    return this.pipe.isIdle && this.pipe.hasConnection;
+  /** It holds parts of requests. */
+  get holdsParts(): boolean {
+    return this.framer.holdsParts;
+  }
+
+  /** It waits for nothing. */
+  get isIdle(): boolean {
+    return this.pipe.isIdle;
   }
 
   /** The batch is over: sends what is due. `isEnded`: nothing more comes. */
   settle(isEnded: boolean): void {
-    this.charge();
+    this.chargeWithin();
     if (isEnded) this.pipe.finish();
     else this.pipe.pump();
     this.file();
@@ -135,9 +140,17 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     return ++this.rests >= RESTS_MAX && this.pipe.isIdle && !this.mode.options.sourceWaits;
   }
 
-  /** Gives way to others. */
-  letGo(): void {
+  /** Gives way to others: parts of requests are lost. */
+  evict(): void {
+    this.framer.evict();
+    this.charge();
+  }
+
+  /** Gives way to others with a connection that waits for nothing. False: it has none. */
+  letGo(): boolean {
+    const hasSome = this.pipe.hasConnection;
     this.pipe.rest();
+    return hasSome;
   }
 
   /** Nothing more comes of the client: what is in the pipe goes on alone. */
@@ -244,12 +257,17 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.discard(call);
   }
 
-  refused(): void {
+  hasRoom(): boolean {
+    return this.owner.makeRoom(Cost.CALL);
+  }
+
+  refused(why: "streams" | "memory"): void {
     const { requests } = this.mode.destination.counters;
+    const reason = why === "streams" ? "waiting_limit" : "buffer_limit";
     requests.seen++;
-    requests.dropped.waiting_limit++;
+    requests.dropped[reason]++;
     this.mode.comparison?.uncompared("request_not_forwarded");
-    for (const branch of this.branches) branch.refused();
+    for (const branch of this.branches) branch.refused(reason);
   }
 
   skipped(length: number): void {
@@ -334,7 +352,16 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.mode.destination.memory.giveBack(Cost.CALL);
   }
 
-  /** Charges what its framer holds. */
+  /** Charges what its framer holds; what there is no room for is let go of. */
+  private chargeWithin(): void {
+    const { framer } = this;
+    if (framer.heldBytes > this.chargedBytes && !this.owner.makeRoom(framer.heldBytes - this.chargedBytes)) {
+      framer.evict();
+      if (framer.heldBytes > this.chargedBytes) framer.evictTable();
+    }
+    this.charge();
+  }
+
   private charge(): void {
     const { heldBytes } = this.framer;
     this.mode.destination.memory.take(heldBytes - this.chargedBytes);

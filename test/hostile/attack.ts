@@ -262,7 +262,7 @@ export function brokenIdentities({ frames, flows, requests, responses }: Record<
     [
       "requests.forwarded",
       total(requests!["forwarded"]),
-      total(requests!["answered"]) + total(responses!["unanswered"]),
+      total(requests!["answered"]) + total(responses!["unanswered"]) + total(responses!["cancelled"]),
     ],
   ];
   return identities
