@@ -334,10 +334,14 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     }
   }
 
-  /** Calls that are sent as they come, and that the destination does not take as fast, are given up. */
+  /**
+   * Calls that are sent as they come, and that the destination does not take as fast, are given up; where there are
+   * none, all that are not whole.
+   */
   private dropStreaming(): void {
-    for (const call of this.unfinished) {
-      if (call.request!.heldLength === 0) continue;
+    const unfinished = [...this.unfinished];
+    const holding = unfinished.filter(({ request }) => request!.heldLength > 0);
+    for (const call of holding.length > 0 ? holding : unfinished) {
       this.inFlight.get(call)!.cancel(call);
       this.lose(call, "buffer_limit");
     }

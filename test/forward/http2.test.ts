@@ -755,6 +755,29 @@ describe("ends and limits", () => {
     expect(world.outcome).toMatchObject({ seen: 4, answered: 3, unknown_header: 1, h2_picked_up: 1 });
   });
 
+  test("calls that never end and hold nothing give way as well, for what they cost", () => {
+    const world = new Http2Clients({ bufferBytes: 1 << 20 });
+    const [connections, calls, pauseMs] = [40, 60, 100];
+    const clients = Array.from({ length: connections }, () => world.start());
+    for (let i = 0; i < calls; i++) {
+      for (const client of clients) world.give(client, headers(2 * i + 1, POST));
+      world.pass(pauseMs);
+      while (world.connector.attempts.length > 0) world.accept();
+      expect(world.budget.usedBytes).toBeLessThan(1.1 * (1 << 20));
+    }
+    for (const client of clients) client.end("fin");
+    world.settle();
+    const {
+      seen,
+      buffer_limit: dropped = 0,
+      cut_off: cutOff = 0,
+      evicted = 0,
+    } = world.outcome as Record<string, number>;
+    expect(seen).toBe(connections * calls);
+    expect(dropped + cutOff + evicted).toBe(seen!);
+    expect(dropped).toBeGreaterThan(0);
+  });
+
   test("an endpoint that asks and does not read is given up", () => {
     const world = new Http2Clients();
     world.start(...gets(1));

@@ -62,6 +62,8 @@ function streamsOf(pieces: readonly Buffer[]): number[][] {
 const openBlock = frame(FrameType.HEADERS, 0, 3, block([...pseudo("GET", "/"), ["x-long", ""]]).subarray(0, -1));
 const continuation = (length: number) => frame(FrameType.CONTINUATION, 0, 3, Buffer.alloc(length, 0x61));
 
+const NO_FRAMES = Buffer.alloc(0);
+
 const flood = (
   name: string,
   what: string,
@@ -80,7 +82,6 @@ const flood = (
   ...more,
 });
 
-const NO_FRAMES = Buffer.alloc(0);
 /** 64 references to 4000 bytes that are in the table: 256 kB of fields in 64 bytes. */
 const BOMB_BYTES = 4000;
 const BOMB_REFERENCES = 64;
@@ -89,6 +90,20 @@ const bombFill = headers(1, Buffer.concat([block(pseudo("GET", "/")), literal]),
 const bomb = headers(NEXT, Buffer.concat([block(pseudo("GET", "/")), Buffer.alloc(BOMB_REFERENCES, 0xbe)]), {
   end: true,
 });
+
+/** So many requests, each of these frames, as many in a segment as it holds. */
+const requests = (
+  name: string,
+  what: string,
+  clients: number,
+  count: number,
+  each: Buffer[],
+  { first = NO_FRAMES, ...more }: Partial<Attack> & { first?: Buffer } = {},
+): Attack => {
+  const pieces = filled(...each);
+  const requestsPerFrame = pieces.length;
+  return flood(name, what, clients, Math.ceil(count / requestsPerFrame), first, pieces, { requestsPerFrame, ...more });
+};
 
 const endpointFlood = (name: BehaviourName, what: string): Attack =>
   flood(
@@ -110,7 +125,7 @@ const endpointFlood = (name: BehaviourName, what: string): Attack =>
   );
 
 export const HTTP2_ATTACKS: readonly Attack[] = [
-  flood("continuation", "10,000 header blocks that do not end", 10_000, 600_000, openBlock, [continuation(1400)]),
+  flood("continuation", "1,000 header blocks that do not end", 1000, 600_000, openBlock, [continuation(1400)]),
   flood(
     "continuation-tiny",
     "header blocks that do not end, in bytes",
@@ -119,15 +134,8 @@ export const HTTP2_ATTACKS: readonly Attack[] = [
     openBlock,
     filled(continuation(1)),
   ),
-  flood("rapid-reset", "requests that are taken back at once", 100, 20_000, NO_FRAMES, filled(GET, reset(NEXT))),
-  flood(
-    "rapid-reset-half",
-    "the same of requests that are not whole",
-    100,
-    20_000,
-    NO_FRAMES,
-    filled(POST, reset(NEXT)),
-  ),
+  requests("rapid-reset", "requests that are taken back at once", 100, 900_000, [GET, reset(NEXT)]),
+  requests("rapid-reset-half", "the same of requests that are not whole", 100, 900_000, [POST, reset(NEXT)]),
   flood("settings", "SETTINGS and PING", 100, 100_000, NO_FRAMES, filled(SETTINGS, PING)),
   flood(
     "windows",
@@ -142,36 +150,23 @@ export const HTTP2_ATTACKS: readonly Attack[] = [
     "DATA without content",
     100,
     100_000,
-    headers(1, pseudo("POST", "/")),
-    filled(frame(FrameType.DATA, 0, 1)),
+    headers(3, pseudo("POST", "/")),
+    filled(frame(FrameType.DATA, 0, 3)),
   ),
-  flood("bomb", "heads of 64 bytes that stand for 256 kB", 500, 20_000, bombFill, filled(bomb)),
+  requests("bomb", "heads of 64 bytes that stand for 256 kB", 500, 200_000, [bomb], { first: bombFill }),
   flood("tables", "20,000 connections whose tables are full", 20_000, 60_000, NO_FRAMES, [
     headers(NEXT, Buffer.concat([block(pseudo("GET", "/")), ...Array.from({ length: 36 }, () => inserted("x", "y"))]), {
       end: true,
     }),
   ]),
-  flood("streams", "a million requests on one connection", 1, 1_000_000 / filled(GET).length, NO_FRAMES, filled(GET)),
-  flood(
-    "streams-silent",
-    "the same, to an endpoint that does not respond",
-    10,
-    1_000_000 / filled(GET).length,
-    NO_FRAMES,
-    filled(GET),
-    {
-      endpoint: "http2 silent",
-      way: "live",
-    },
-  ),
-  flood(
-    "half-open",
-    "1,000 connections with 1,024 requests each that are not whole",
-    1000,
-    1_024_000 / filled(POST).length,
-    NO_FRAMES,
-    filled(POST),
-  ),
+  requests("streams", "a million requests on one connection", 1, 1_000_000, [GET]),
+  requests("streams-silent", "the same on ten, to an endpoint that does not respond", 10, 1_000_000, [GET], {
+    endpoint: "http2 silent",
+    way: "live",
+  }),
+  requests("half-open", "1,000 connections with 1,024 requests each that are not whole", 1000, 1_024_000, [POST], {
+    rate: 1000,
+  }),
   flood(
     "windowless",
     "uploads to an endpoint that takes no bodies",

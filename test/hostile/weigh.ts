@@ -117,12 +117,12 @@ export const KINDS = {
   },
   "http2-calls": {
     what: "requests of HTTP/2 that are not whole",
-    count: 300_000,
+    count: 100_000,
     make: http2Calls(1000),
   },
   "http2-connections": {
     what: "connections of HTTP/2 that wait to be made upstream",
-    count: 20_000,
+    count: 10_000,
     make: connectionsWith(Buffer.concat([PREFACE, SETTINGS, get(1, "/")]).toString("latin1")),
   },
   connecting: {
