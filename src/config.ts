@@ -19,6 +19,8 @@ export type Http2Way = (typeof HTTP2_WAYS)[number];
 
 /** Each field that is a flag has the flag's name, and --help says what it means. */
 export interface Config extends PolicyOptions {
+  /** What the operator is to be told of what was asked, in words. */
+  readonly told: readonly string[];
   /** Undefined: a savefile is read. */
   readonly interfaceName: string | undefined;
   /** Paths of savefiles; `-`: standard input; undefined: an interface is captured. */
@@ -29,6 +31,8 @@ export interface Config extends PolicyOptions {
   /** Undefined: nothing is recorded. */
   readonly record: string | undefined;
   readonly recordMaxMib: number;
+  /** Infinity: the time is not limited. */
+  readonly recordMaxS: number;
   readonly recordFiles: number;
   readonly fileMaxMib: number;
   readonly loop: number;

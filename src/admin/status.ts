@@ -102,7 +102,7 @@ export function json(status: number, value: unknown): Page {
  * nor those that rules look for: they may be secrets.
  */
 export function configurationOf(config: Config): Record<string, unknown> {
-  const { headEdits, allow, deny, ...plain } = config;
+  const { headEdits, allow, deny, told: _told, ...plain } = config;
   const { setHeader = [], rewritePath = [], ...edits } = headEdits ?? {};
   return snakeCase({
     ...plain,

@@ -1,10 +1,14 @@
-/** Flags that have an effect only beside something else: without it, whoever gives one expects what will not come. */
+/**
+ * Flags that have an effect only beside something else. One that asks for something is refused without it: whoever gives
+ * it expects what will not come. One that only says how is told, for the environment of a service may have it for others.
+ */
 import type { ForwardAddress } from "../address.ts";
 import { UsageError } from "../errors.ts";
 import { camelCase, type FlagName, flags, type FlagValues } from "./flags.ts";
 
 interface Need {
   readonly flags: readonly FlagName[];
+  readonly isRefused: boolean;
   /** What they need, in words. */
   readonly what: string;
   isThere(chosen: FlagValues, destinations: readonly ForwardAddress[]): boolean;
@@ -14,41 +18,81 @@ const hasFile = (destinations: readonly ForwardAddress[]) => destinations.some((
 
 const NEEDS: readonly Need[] = [
   {
-    flags: ["control", "compare-sample", "max-compare-bytes", "ignore", "differences", "fail-on-differences"],
+    flags: ["control", "differences", "fail-on-differences"],
+    isRefused: true,
+    what: "--compare",
+    isThere: ({ compare }) => compare,
+  },
+  {
+    flags: ["dry-run"],
+    isRefused: true,
+    what: "--read, where nothing is lost while it looks",
+    isThere: ({ read }) => read.length > 0,
+  },
+  { flags: ["speed", "loop"], isRefused: true, what: "--read", isThere: ({ read }) => read.length > 0 },
+  {
+    flags: ["compare-sample", "max-compare-bytes", "ignore"],
+    isRefused: false,
     what: "--compare",
     isThere: ({ compare }) => compare,
   },
   {
     flags: ["redact", "no-redact"],
+    isRefused: false,
     what: "something that is written: --compare, or a file: destination",
     isThere: ({ compare }, destinations) => compare || hasFile(destinations),
   },
   {
     flags: ["tls-ca", "tls-cert", "tls-key", "tls-server-name", "tls-insecure"],
+    isRefused: false,
     what: "an https:// destination",
     isThere: (_, destinations) => destinations.some(({ isSecure }) => isSecure === true),
   },
   {
-    flags: ["record-max-mib", "record-files"],
+    flags: ["record-max-mib", "record-max-s", "record-files"],
+    isRefused: false,
     what: "--record",
     isThere: ({ record }) => record !== undefined,
   },
-  { flags: ["file-max-mib"], what: "a file: destination", isThere: (_, destinations) => hasFile(destinations) },
   {
-    flags: ["dry-run"],
-    what: "--read, where nothing is lost while it looks",
-    isThere: ({ read }) => read.length > 0,
+    flags: ["file-max-mib"],
+    isRefused: false,
+    what: "a file: destination",
+    isThere: (_, destinations) => hasFile(destinations),
   },
-  { flags: ["speed", "loop", "outage-timeout-s"], what: "--read", isThere: ({ read }) => read.length > 0 },
+  {
+    flags: [
+      "http2",
+      "pipeline-depth",
+      "max-waiting-requests",
+      "max-request-bytes",
+      "max-header-bytes",
+      "header-timeout-s",
+      "max-response-seconds",
+    ],
+    isRefused: false,
+    what: "--mode http",
+    isThere: ({ mode }) => mode === "http",
+  },
+  {
+    flags: ["capture-buffer-mib", "libpcap"],
+    isRefused: false,
+    what: "an interface",
+    isThere: ({ read }) => read.length === 0,
+  },
+  { flags: ["outage-timeout-s"], isRefused: false, what: "--read", isThere: ({ read }) => read.length > 0 },
 ];
 
-/** `destinations`: all of them. Throws UsageError at the first flag that could do nothing. */
-export function refuseWithoutEffect(chosen: FlagValues, destinations: readonly ForwardAddress[]): void {
-  for (const { flags: names, what, isThere } of NEEDS) {
-    const used = names.find((name) => isUsed(name, chosen));
-    if (used === undefined || isThere(chosen, destinations)) continue;
-    throw new UsageError(`Cannot use --${used}: it needs ${what}`);
-  }
+/**
+ * What is told of flags that can do nothing, in words; `destinations`: all of them. Throws UsageError at the first one
+ * that is refused.
+ */
+export function withoutEffect(chosen: FlagValues, destinations: readonly ForwardAddress[]): string[] {
+  return NEEDS.flatMap(({ flags: names, isRefused, what, isThere }) => {
+    const used = isThere(chosen, destinations) ? [] : names.filter((name) => isUsed(name, chosen));
+    if (isRefused && used.length > 0) throw new UsageError(`Cannot use --${used[0]}: it needs ${what}`);
+    return used.map((name) => `--${name} does nothing here: it needs ${what}`);
+  });
 }
 
 /** Whether a flag, or its variable, asks for something beside its default. */

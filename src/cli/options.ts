@@ -23,7 +23,7 @@ import {
   variableOf,
 } from "./flags.ts";
 import { FORWARD_ADDRESS_FORMS, forwardAddress } from "./forward-address.ts";
-import { refuseWithoutEffect } from "./needs.ts";
+import { withoutEffect } from "./needs.ts";
 import { listOf, listOrAny, parseValue, quote, type Value, wholeNumber } from "./values.ts";
 
 /** Further destinations: each has a part of --max-buffer-mib. */
@@ -145,11 +145,12 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);
   refuseFiles(chosen, address, also);
   refuseWithoutHttp(chosen);
-  refuseWithoutEffect(chosen, [address, ...also]);
+  const told = withoutEffect(chosen, [address, ...also]);
   if (chosen.loop > 1 && (chosen.follow || chosen.dryRun || read!.includes("-")))
     throw new UsageError("Cannot use --loop: it needs --read of files, without --follow and --dry-run");
   return {
     ...chosen,
+    told,
     also,
     interfaceName,
     read,

@@ -3,6 +3,8 @@
  * differs, the rest is of another kind of response, and not looked at.
  */
 import { createHash } from "node:crypto";
+import { COLON, isLetter, LF } from "../http/chars.ts";
+import { latin1 } from "../http/latin1.ts";
 import { codingsOf, decodeContent, decodeText, isJsonType, textOf, TOO_LARGE } from "./content.ts";
 import { type Difference, Differences } from "./difference.ts";
 import { cookieNames, fieldOf, type Fields, readFields } from "./fields.ts";
@@ -12,6 +14,10 @@ import { compareJson } from "./json-difference.ts";
 import type { ComparedResponse } from "./response.ts";
 
 const NO_NAMES: readonly string[] = [];
+/** What an ASCII letter's two cases differ in. */
+const CASE_BIT = 0x20;
+/** Compares parts of arrays, without views of them. */
+const { compare } = Buffer.prototype;
 /** Characters that JSON begins with where its Content-Type does not say so: objects and arrays. */
 const JSON_BEGINNING = /^[\s\ufeff]*[{[]/;
 
@@ -28,7 +34,7 @@ export function compareResponses(
     differences.add("status", "", NO_NAMES, String(production.code), String(endpoint.code));
     return differences.all;
   }
-  const isSameHead = hasSameFields(production.head, endpoint.head, ignored);
+  const isSameHead = hasSameFields(production, endpoint, ignored);
   // Nearly always nothing differs: then nothing more is looked at than what shows that.
   if (isSameHead && isSameKept(production, endpoint)) return differences.all;
   const productionFields = readFields(production.head);
@@ -45,25 +51,61 @@ export function compareResponses(
 }
 
 /** Whether two header sections have the same lines in the same order, but for ignored ones. */
-function hasSameFields(production: string, endpoint: string, ignored: Ignored): boolean {
-  let [at, otherAt] = [production.indexOf("\n") + 1, endpoint.indexOf("\n") + 1];
-  while (at > 0 && otherAt > 0 && at < production.length && otherAt < endpoint.length) {
-    const [next, otherNext] = [production.indexOf("\n", at) + 1, endpoint.indexOf("\n", otherAt) + 1];
-    const line = production.slice(at, next);
-    if (next - at !== otherNext - otherAt || !endpoint.startsWith(line, otherAt)) {
-      const name = line.slice(0, line.indexOf(":") + 1).toLowerCase();
-      if (name === "" || !ignored.header(name.slice(0, -1))) return false;
-      if (endpoint.slice(otherAt, otherAt + name.length).toLowerCase() !== name) return false;
+function hasSameFields(production: ComparedResponse, endpoint: ComparedResponse, ignored: Ignored): boolean {
+  const { headBytes: bytes, headLength: end } = production;
+  const { headBytes: others, headLength: otherEnd } = endpoint;
+  // Where the lines under way begin, and how far they were compared: behind the status lines first.
+  let line = behindLine(bytes, 0, end);
+  let otherLine = behindLine(others, 0, otherEnd);
+  let at = line;
+  let otherAt = otherLine;
+  for (;;) {
+    while (at < end && otherAt < otherEnd && bytes[at] === others[otherAt]) {
+      otherAt++;
+      if (bytes[at++] !== LF) continue;
+      line = at;
+      otherLine = otherAt;
     }
-    at = next;
-    otherAt = otherNext;
+    if (at === end || otherAt === otherEnd) return at === end && otherAt === otherEnd;
+    const nameLength = sameNameLength(bytes, line, end, others, otherLine, otherEnd);
+    if (nameLength === 0 || !ignored.header(latin1(bytes, line, line + nameLength).toLowerCase())) return false;
+    at = line = behindLine(bytes, at, end);
+    otherAt = otherLine = behindLine(others, otherAt, otherEnd);
   }
-  return at >= production.length && otherAt >= endpoint.length;
+}
+
+function behindLine(bytes: Uint8Array, from: number, end: number): number {
+  let at = from;
+  while (at < end && bytes[at] !== LF) at++;
+  return Math.min(at + 1, end);
+}
+
+/** How long the name is that two lines have, in whatever case; 0: they have not the same. */
+function sameNameLength(
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+  others: Uint8Array,
+  otherFrom: number,
+  otherEnd: number,
+): number {
+  const most = Math.min(end - from, otherEnd - otherFrom);
+  for (let i = 0; i < most; i++) {
+    const byte = bytes[from + i]!;
+    const other = others[otherFrom + i]!;
+    if (byte !== other && !(isLetter(byte) && (byte ^ other) === CASE_BIT)) return 0;
+    if (byte === COLON) return i;
+    if (byte === LF) return 0;
+  }
+  return 0;
 }
 
 /** Of responses with the same codings: whether their bodies are the same, coded as they are. */
 function isSameKept(production: ComparedResponse, endpoint: ComparedResponse): boolean {
-  return production.digest === endpoint.digest && isSameBytes(production.body, endpoint.body);
+  const { bodyBytes, keptLength, bodyLength, digest } = production;
+  if (digest !== endpoint.digest || keptLength !== endpoint.keptLength || bodyLength !== endpoint.bodyLength)
+    return false;
+  return compare.call(bodyBytes, endpoint.bodyBytes, 0, keptLength, 0, keptLength) === 0;
 }
 
 function compareFields(production: Fields, endpoint: Fields, differences: Differences, ignored: Ignored): void {

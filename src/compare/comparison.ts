@@ -14,7 +14,8 @@ import { countLatency } from "./latency.ts";
 import type { Ignored } from "./ignore.ts";
 import { type Account, ComparedMemory } from "./memory.ts";
 import { PairedStream, type PairingHost } from "./pairing.ts";
-import { type Kept, ResponseRecorder } from "./recorder.ts";
+import { ResponseRecorder } from "./recorder.ts";
+import type { Kept } from "./response.ts";
 import { isKept, keep } from "./reservoir.ts";
 import { pathOfTarget, routeOf } from "./routes.ts";
 import { cut, show, type Shown } from "./shown.ts";
@@ -27,8 +28,10 @@ export const AWAITED_MAX = 16_384;
 /** Lines of --differences in a minute of our clock. */
 export const LINES_PER_MINUTE_MAX = 1000;
 const MINUTE_MS = 60_000;
-/** Routes of which it is remembered how they are told. */
+/** Routes of which it is remembered how they are told; targets whose route is, and how long one is at most. */
 const KNOWN_ROUTES_MAX = 4096;
+const KNOWN_TARGETS_MAX = 4096;
+const KNOWN_TARGET_LEN_MAX = 256;
 
 const NO_NOISE: ReadonlyMap<string, Difference> = new Map();
 
@@ -45,12 +48,21 @@ export interface ComparisonOptions {
   readonly wantsLines: boolean;
 }
 
+interface KnownTarget {
+  readonly path: string;
+  readonly routePath: string;
+  /** Of the request that came last, and what it is counted in; null: none has. */
+  method: string;
+  route: Route | null;
+}
+
 export class Comparison implements ResponseComparison, PairingHost {
   readonly tally = newTally();
   readonly memory: ComparedMemory;
   /** Exchanges of which production's response has not begun. */
   private readonly awaited = new AgeList<ComparedExchange>();
   private readonly routes = new Map<string, string>();
+  private readonly targets = new Map<string, KnownTarget>();
   private lines: string[] = [];
   private linesInMinute = 0;
   private minuteSinceMs = -Infinity;
@@ -132,11 +144,16 @@ export class Comparison implements ResponseComparison, PairingHost {
   /** Compares what is whole of both. False: what was kept does not show whether they are the same. */
   compare(exchange: ComparedExchange, production: Kept, endpoint: Kept, control: Kept | null): boolean {
     const { target } = exchange;
-    const path = pathOfTarget(target);
+    const known = this.targets.get(target) ?? this.newTarget(target);
+    const { path } = known;
     const found = compareResponses(production.response!, endpoint.response!, path, this.ignored);
     if (found === TOO_LARGE) return false;
     const { tally } = this;
-    const route = routeIn(tally, exchange.method, this.routeOf(path));
+    if (known.method !== exchange.method) {
+      known.method = exchange.method;
+      known.route = routeIn(tally, exchange.method, known.routePath);
+    }
+    const route = known.route!;
     tally.compared++;
     route.compared++;
     const noise = this.noiseOf(path, production, control);
@@ -226,6 +243,15 @@ export class Comparison implements ResponseComparison, PairingHost {
     }
     this.linesInMinute++;
     return true;
+  }
+
+  private newTarget(target: string): KnownTarget {
+    const path = pathOfTarget(target);
+    const known = { path, routePath: this.routeOf(path), method: "", route: null };
+    if (target.length > KNOWN_TARGET_LEN_MAX) return known;
+    if (this.targets.size >= KNOWN_TARGETS_MAX) this.targets.clear();
+    this.targets.set(target, known);
+    return known;
   }
 
   private routeOf(path: string): string {

@@ -5,7 +5,8 @@
 import { Aged } from "../memory/age-list.ts";
 import type { Exchange, Recorder, Witness } from "../forward/exchange.ts";
 import type { ComparedMemory } from "./memory.ts";
-import type { Kept, ResponseRecorder } from "./recorder.ts";
+import type { ResponseRecorder } from "./recorder.ts";
+import type { Kept } from "./response.ts";
 import type { NotComparableReason, Tally } from "./tally.ts";
 import { FileExchange } from "./file-exchange.ts";
 
@@ -133,7 +134,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
   /** What the control has responded; null: nothing. */
   controlIs(kept: Kept | null): void {
     this.isControlKnown = true;
-    if (this.isSettled) this.comparison.memory.giveBack(kept?.heldBytes ?? 0);
+    if (this.isSettled) this.comparison.memory.giveBackKept(kept);
     else this.controls = kept;
     this.settleIfKnown();
   }
@@ -143,7 +144,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
   /** Its response is complete. */
   produced(kept: Kept): void {
     this.tellFiles(kept);
-    if (this.isSettled || this.isProductionKnown) this.comparison.memory.giveBack(kept.heldBytes);
+    if (this.isSettled || this.isProductionKnown) this.comparison.memory.giveBackKept(kept);
     else this.production = kept;
     this.productionIs(null);
   }
@@ -198,9 +199,9 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     const { comparison } = this;
     if (reason !== null) comparison.tally.not_comparable[reason]++;
     this.forgetEndpoint();
-    comparison.memory.giveBack(this.production?.heldBytes ?? 0);
+    comparison.memory.giveBackKept(this.production);
     this.production = null;
-    comparison.memory.giveBack(this.controls?.heldBytes ?? 0);
+    comparison.memory.giveBackKept(this.controls);
     this.controls = null;
     this.release();
   }
@@ -213,7 +214,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
   }
 
   private forgetEndpoint(): void {
-    this.comparison.memory.giveBack(this.endpoint?.heldBytes ?? 0);
+    this.comparison.memory.giveBackKept(this.endpoint);
     this.endpoint = null;
   }
 }
@@ -232,7 +233,7 @@ export class ControlExchange implements Exchange {
   ) {}
 
   responded(recorder: Recorder, code: number): void {
-    this.memory.giveBack(this.kept?.heldBytes ?? 0);
+    this.memory.giveBackKept(this.kept);
     this.kept = (recorder as ResponseRecorder).take(code);
   }
 
@@ -257,7 +258,7 @@ export class ControlExchange implements Exchange {
   }
 
   private tell(kept: Kept | null): void {
-    if (kept === null) this.memory.giveBack(this.kept?.heldBytes ?? 0);
+    if (kept === null) this.memory.giveBackKept(this.kept);
     this.kept = null;
     if (this.isKnown) return;
     this.isKnown = true;

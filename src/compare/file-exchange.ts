@@ -4,7 +4,7 @@
  */
 import type { Exchange, ProductionResponse, Witness } from "../forward/exchange.ts";
 import type { ComparedMemory } from "./memory.ts";
-import type { Kept } from "./recorder.ts";
+import type { Kept } from "./response.ts";
 
 /** What one costs beside the response that it holds. */
 export const FILE_EXCHANGE_COST_BYTES = 256;
@@ -80,5 +80,8 @@ export class FileExchange implements Exchange, Witness {
 }
 
 function responseOf({ response, firstMs, lastMs }: Kept, requestMs: number): ProductionResponse | null {
-  return response === null ? null : { ...response, requestMs, firstMs, lastMs };
+  if (response === null) return null;
+  const { code, head, body, bodyLength, digest } = response;
+  // Its bytes are others' soon.
+  return { code, head, body: body.slice(), bodyLength, digest, requestMs, firstMs, lastMs };
 }

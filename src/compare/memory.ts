@@ -1,20 +1,30 @@
 /** What a shard's comparison may hold: a share of its budget, so that forwarding never lacks what compares. */
+import { costOf } from "../memory/array-pool.ts";
 import type { Budget } from "../memory/budget.ts";
+import { Kept, NOTHING } from "./response.ts";
 
 /** Of the budget, what responses and requests that wait to be compared may take. */
 export const COMPARE_SHARE = 1 / 4;
+/** Of that, what is so much that a source which can wait should. */
+export const FULL_SHARE = 3 / 4;
+/** Responses that are kept to be used again, each with arrays of up to this length: most fit into them. */
+const SPARE_MAX = 4096;
+const SPARE_ARRAY_BYTES_MAX = 512;
 
-/** Where what is held is charged. */
+/** Where what is held is charged, and comes from. */
 export interface Account {
   readonly budget: Budget;
   take(bytes: number): void;
   giveBack(bytes: number): void;
+  allocate(length: number): Uint8Array;
+  free(array: Uint8Array): void;
 }
 
 export class ComparedMemory {
   /** All that is held. */
   heldBytes = 0;
   private readonly limitBytes: number;
+  private readonly spare: Kept[] = [];
 
   constructor(private readonly account: Account) {
     this.limitBytes = account.budget.limitBytes * COMPARE_SHARE;
@@ -22,6 +32,11 @@ export class ComparedMemory {
 
   hasRoomFor(bytes: number): boolean {
     return this.heldBytes + bytes <= this.limitBytes && this.account.budget.hasRoomFor(bytes);
+  }
+
+  /** Much more cannot be held. */
+  get isNearlyFull(): boolean {
+    return this.heldBytes > this.limitBytes * FULL_SHARE;
   }
 
   take(bytes: number): void {
@@ -33,5 +48,48 @@ export class ComparedMemory {
     if (bytes === 0) return;
     this.heldBytes -= bytes;
     this.account.giveBack(bytes);
+  }
+
+  /** An array of at least `length` bytes. Who has it frees it. */
+  allocate(length: number): Uint8Array {
+    const array = this.account.allocate(length);
+    this.heldBytes += costOf(array);
+    return array;
+  }
+
+  free(array: Uint8Array): void {
+    if (array === NOTHING) return;
+    this.heldBytes -= costOf(array);
+    this.account.free(array);
+  }
+
+  /** A response of which nothing has come. It belongs to the caller until {@link giveBackKept}. */
+  takeKept(): Kept {
+    const kept = this.spare.pop() ?? new Kept();
+    this.take(kept.heldBytes);
+    return kept;
+  }
+
+  /** Nobody reads it any more. */
+  giveBackKept(kept: Kept | null): void {
+    if (kept === null) return;
+    kept.clear();
+    const isSpare = this.spare.length < SPARE_MAX;
+    if (!isSpare || kept.headBytes.length > SPARE_ARRAY_BYTES_MAX) this.freeHead(kept);
+    if (!isSpare || kept.bodyBytes.length > SPARE_ARRAY_BYTES_MAX) this.freeBody(kept);
+    this.giveBack(kept.heldBytes);
+    if (isSpare) this.spare.push(kept);
+  }
+
+  freeHead(kept: Kept): void {
+    this.free(kept.headBytes);
+    kept.headBytes = NOTHING;
+    kept.headLength = 0;
+  }
+
+  freeBody(kept: Kept): void {
+    this.free(kept.bodyBytes);
+    kept.bodyBytes = NOTHING;
+    kept.keptLength = 0;
   }
 }

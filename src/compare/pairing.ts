@@ -18,7 +18,8 @@ import { clientAddress } from "../http/client-address.ts";
 import { ResponseFramer } from "../http/response-framer.ts";
 import type { ResponseSink, ResponseTap } from "../http/response-sink.ts";
 import { ComparedExchange, type ExchangeHost, type ExchangeOwner } from "./exchange.ts";
-import type { Kept, ResponseRecorder } from "./recorder.ts";
+import type { ResponseRecorder } from "./recorder.ts";
+import type { Kept } from "./response.ts";
 
 const RESPONSE_BEGINNING = new TextEncoder().encode("HTTP/1.");
 

@@ -1,12 +1,71 @@
 /** A response as it is kept to be compared. */
+import { latin1 } from "../http/latin1.ts";
+import { costOf } from "../memory/array-pool.ts";
 
+export const NOTHING = new Uint8Array(0);
+
+/** What two responses are compared by. Its bytes are valid as long as its holder has it. */
 export interface ComparedResponse {
   readonly code: number;
-  /** Status line and header section, each byte a character. */
-  readonly head: string;
-  /** Without its transfer coding. Where there is a digest, not all of it. */
-  readonly body: Uint8Array;
+  /** Status line and header section: the first {@link headLength} bytes. */
+  readonly headBytes: Uint8Array;
+  readonly headLength: number;
+  /** The body without its transfer coding: the first {@link keptLength} bytes. Where there is a digest, not all of it. */
+  readonly bodyBytes: Uint8Array;
+  readonly keptLength: number;
   readonly bodyLength: number;
-  /** Of a body that is longer than --max-compare-bytes, its SHA-256; null: all of it is in `body`. */
+  /** Of a body that is longer than --max-compare-bytes, its SHA-256; null: all of it is kept. */
   readonly digest: string | null;
+  /** The head, each byte a character. */
+  readonly head: string;
+  /** What is kept of the body. */
+  readonly body: Uint8Array;
+}
+
+/** One that was kept: its holder gives it back, to be used again (ComparedMemory). Its arrays are of the pool. */
+export class Kept implements ComparedResponse {
+  code = 0;
+  headBytes: Uint8Array = NOTHING;
+  headLength = 0;
+  bodyBytes: Uint8Array = NOTHING;
+  keptLength = 0;
+  bodyLength = 0;
+  digest: string | null = null;
+  /** When its first and last bytes came, and the last byte of its request was written (0: not known), in milliseconds. */
+  firstMs = 0;
+  lastMs = 0;
+  writtenMs = 0;
+  /** False: there was no room for it, or nobody wanted it; nothing of it is kept. */
+  isKept = true;
+
+  /** Null: it is not kept. */
+  get response(): ComparedResponse | null {
+    return this.isKept ? this : null;
+  }
+
+  get head(): string {
+    return latin1(this.headBytes, 0, this.headLength);
+  }
+
+  get body(): Uint8Array {
+    return this.bodyBytes.subarray(0, this.keptLength);
+  }
+
+  /** What is charged for it. */
+  get heldBytes(): number {
+    return arrayCost(this.headBytes) + arrayCost(this.bodyBytes);
+  }
+
+  /** It is another's from here on, with the same arrays. */
+  clear(): void {
+    this.headLength = 0;
+    this.keptLength = 0;
+    this.bodyLength = 0;
+    this.digest = null;
+    this.isKept = true;
+  }
+}
+
+function arrayCost(array: Uint8Array): number {
+  return array === NOTHING ? 0 : costOf(array);
 }

@@ -221,7 +221,12 @@ export class FlowTable implements ConnectionContext, LeapListener {
   /** What a server says to a client of which nothing was seen is of no use. */
   private acceptFromServer(connection: Connection | null, segment: Segment): void {
     if (connection === null || this.serverCounters === null) return;
-    connection.fromServer.take(segment);
+    const { fromServer } = connection;
+    if (fromServer.takeNext(segment)) {
+      this.live.renew(connection, this.nowMs);
+      return;
+    }
+    fromServer.take(segment);
     this.update(connection);
     if (connection.isLive) this.live.renew(connection, this.nowMs);
     this.trim();

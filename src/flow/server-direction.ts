@@ -26,6 +26,27 @@ export class ServerDirection extends Direction {
     return this.openCount > 0 || this.pendingCount > 0;
   }
 
+  /** The usual case: of the only incarnation just the next bytes, with nothing pending. False: it is another. */
+  takeNext(segment: Segment): boolean {
+    const only = this.connection.newest;
+    if (only === null || only.before !== null || this.early !== null || this.pendingCount > 0) return false;
+    const { server } = only;
+    const { flags, acknowledgment, payloadLength } = segment;
+    if (
+      server === null ||
+      server.isEnded ||
+      server.next !== segment.sequence ||
+      payloadLength === 0 ||
+      segment.missingLength > 0 ||
+      (flags & (TcpFlag.SYN | TcpFlag.FIN | TcpFlag.RST | TcpFlag.ACK)) !== TcpFlag.ACK ||
+      only.answeredBy(acknowledgment, FIN_LEN) === Infinity
+    )
+      return false;
+    only.serverAcknowledged = acknowledgment;
+    server.deliver(segment.bytes, segment.payloadOffset, payloadLength, segment.timestampMs);
+    return true;
+  }
+
   take(segment: Segment): void {
     const { flags, acknowledgment, sequence } = segment;
     const isSyn = (flags & TcpFlag.SYN) !== 0;

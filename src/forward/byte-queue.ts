@@ -1,5 +1,6 @@
 /** Bytes that wait for a destination, in order, in a few arrays: each write offers the first of them. */
-import { copyBytes, type HeldMemory } from "./held-memory.ts";
+import { copyBytes } from "../memory/copy-bytes.ts";
+import type { HeldMemory } from "./held-memory.ts";
 
 const FIRST_BYTES_MIN = 256;
 /** An array grows up to here; behind it another begins. */

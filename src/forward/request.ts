@@ -1,11 +1,12 @@
 /** A request on its way to a destination, and the pool that requests come from. */
 import { latin1 } from "../http/latin1.ts";
-import { LF } from "../http/chars.ts";
+import { LF, SP } from "../http/chars.ts";
 import { costOf } from "../memory/array-pool.ts";
 import { Cost } from "../memory/budget.ts";
+import { copyBytes } from "../memory/copy-bytes.ts";
 import { ARRAY_BYTES_MAX, ByteQueue } from "./byte-queue.ts";
 import type { Exchange } from "./exchange.ts";
-import { copyBytes, type HeldMemory } from "./held-memory.ts";
+import type { HeldMemory } from "./held-memory.ts";
 
 /** Requests that are kept to be used again: one that was used just now is still in the processor's cache. */
 const SPARE_MAX = 16_384;
@@ -164,11 +165,14 @@ export class RequestPool {
   /** Its target, blanks in it included; at least `headLength` bytes are held. */
   targetOf({ long, bytes }: Request, headLength: number): string {
     const head = long === null ? bytes : long.beginning(headLength);
-    const end = head.indexOf(LF);
-    const line = latin1(head, 0, end < 0 ? headLength : end).trimEnd();
-    const from = line.indexOf(" ") + 1;
-    const to = line.lastIndexOf(" ");
-    return line.slice(from, to > from ? to : undefined);
+    let end = 0;
+    while (end < headLength && head[end] !== LF) end++;
+    while (end > 0 && head[end - 1]! <= SP) end--;
+    let from = 0;
+    while (from < end && head[from] !== SP) from++;
+    let to = end;
+    while (to > from && head[to] !== SP) to--;
+    return latin1(head, from < end ? from + 1 : 0, to > from ? to : end);
   }
 
   /** Moves what is held in one array to where there may be several. */

@@ -63,6 +63,7 @@ export async function run(config: Config, startThread: StartThread): Promise<num
     );
   }
 
+  for (const message of config.told) log.warn(message);
   if (config.noRedact && !config.dryRun && [config.address, ...config.also].some(({ file }) => file !== undefined))
     log.warn("Secrets are not blotted out in what is written of requests (--no-redact)");
 

@@ -7,7 +7,8 @@
  *   the processor's cache when their turn comes.
  * - An endpoint that has done nothing for 20 ms may be one that serves so many connections at a time, and waits for
  *   their ends or the rest of an upload. Those come only if more is read. So reading goes on then,
- * - up to what may be held at all: there it waits until the endpoint goes on, or a time limit ends the wait.
+ * - up to what may be held at all, by what waits or by what is compared: there it waits until the endpoint goes on, or a
+ *   time limit ends the wait.
  */
 import type { Destination } from "../forward/destination.ts";
 import type { Load } from "../forward/load.ts";
@@ -30,6 +31,8 @@ export class ReadAhead {
   constructor(
     private readonly destination: Destination,
     private readonly load: Load,
+    /** What is held to be compared; null: nothing is. */
+    private readonly compared: { readonly isNearlyFull: boolean } | null = null,
   ) {
     const { limitBytes } = destination.memory.budget;
     this.aheadBytesMax = Math.min(AHEAD_BYTES_MAX, limitBytes * AHEAD_SHARE_MAX);
@@ -49,7 +52,8 @@ export class ReadAhead {
 
   private get isFull(): boolean {
     const { memory, unsettledCount } = this.destination;
-    return memory.heldBytes > this.heldBytesMax || unsettledCount > UNSETTLED_CONNECTIONS_MAX;
+    if (memory.heldBytes > this.heldBytesMax || unsettledCount > UNSETTLED_CONNECTIONS_MAX) return true;
+    return this.compared !== null && this.compared.isNearlyFull;
   }
 
   /**

@@ -4,28 +4,13 @@ import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompress
 import { compareResponses } from "../../src/compare/compare.ts";
 import { DECODED_BYTES_MAX, TOO_LARGE } from "../../src/compare/content.ts";
 import { Ignored, parseIgnoreRule } from "../../src/compare/ignore.ts";
-import type { ComparedResponse } from "../../src/compare/response.ts";
 import { SHOWN_BYTES_MAX, show } from "../../src/compare/shown.ts";
 import { Redactor } from "../../src/redact/redactor.ts";
-
-interface Given {
-  code?: number;
-  fields?: string[];
-  body?: string | Uint8Array;
-  /** Of a body that was not kept. */
-  digest?: string;
-  bodyLength?: number;
-}
-
-function response({ code = 200, fields = [], body = "", digest, bodyLength }: Given): ComparedResponse {
-  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-  const head = [`HTTP/1.1 ${code} Whatever`, ...fields, "", ""].join("\r\n");
-  return { code, head, body: bytes, bodyLength: bodyLength ?? bytes.length, digest: digest ?? null };
-}
+import { type Given, keptOf } from "./kept.ts";
 
 function compare(production: Given, endpoint: Given, ignore: string[] = [], path = "/a/b"): string[] | "too large" {
   const ignored = new Ignored(ignore.map((text) => parseIgnoreRule(text)!));
-  const found = compareResponses(response(production), response(endpoint), path, ignored);
+  const found = compareResponses(keptOf(production), keptOf(endpoint), path, ignored);
   return found === TOO_LARGE ? "too large" : found.map(({ kind, where }) => `${kind} ${where}`.trimEnd());
 }
 
@@ -196,7 +181,7 @@ describe("--ignore", () => {
 
 describe("what is shown", () => {
   const shown = (production: Given, endpoint: Given) => {
-    const found = compareResponses(response(production), response(endpoint), "/", new Ignored([]));
+    const found = compareResponses(keptOf(production), keptOf(endpoint), "/", new Ignored([]));
     if (found === TOO_LARGE) throw new Error("too large");
     return found.map((difference) => show(difference, new Redactor([])));
   };

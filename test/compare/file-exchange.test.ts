@@ -2,16 +2,24 @@
 import { expect, test } from "bun:test";
 import { FileExchange } from "../../src/compare/file-exchange.ts";
 import { ComparedMemory } from "../../src/compare/memory.ts";
-import type { Kept } from "../../src/compare/recorder.ts";
 import { HeldMemory } from "../../src/forward/held-memory.ts";
 import { ArrayPool } from "../../src/memory/array-pool.ts";
 import { Budget } from "../../src/memory/budget.ts";
+import { keptOf } from "./kept.ts";
 
 const HELD_BYTES = 1000;
 const REQUEST_MS = 7;
-const RESPONSE = { code: 200, head: "HTTP/1.1 200 OK\r\n\r\n", body: new Uint8Array(0), bodyLength: 0, digest: null };
-const KEPT: Kept = { response: RESPONSE, heldBytes: HELD_BYTES, firstMs: 8, lastMs: 9, writtenMs: 0 };
-const TOLD = { ...RESPONSE, requestMs: REQUEST_MS, firstMs: 8, lastMs: 9 };
+const KEPT = Object.assign(keptOf({ body: "text" }), { firstMs: 8, lastMs: 9 });
+const TOLD = {
+  code: 200,
+  head: "HTTP/1.1 200 Whatever\r\n\r\n",
+  body: new TextEncoder().encode("text"),
+  bodyLength: 4,
+  digest: null,
+  requestMs: REQUEST_MS,
+  firstMs: 8,
+  lastMs: 9,
+};
 
 type Step = "asked" | "released" | "produced" | "unproduced" | "no room";
 /** What was told, and whether production's response is kept after each step. */

@@ -6,12 +6,12 @@ import { CODINGS_MAX, decodeContent } from "../../src/compare/content.ts";
 import { ComparedExchange, EXCHANGE_COST_BYTES } from "../../src/compare/exchange.ts";
 import { Ignored } from "../../src/compare/ignore.ts";
 import { COMPARE_SHARE } from "../../src/compare/memory.ts";
-import type { Kept } from "../../src/compare/recorder.ts";
 import { newTally, OTHER_ROUTE, PLACES_MAX, routeIn, ROUTES_MAX } from "../../src/compare/tally.ts";
 import { HeldMemory } from "../../src/forward/held-memory.ts";
 import { ArrayPool } from "../../src/memory/array-pool.ts";
 import { Budget } from "../../src/memory/budget.ts";
 import { Redactor } from "../../src/redact/redactor.ts";
+import { keptOf } from "./kept.ts";
 
 const PLENTY_BYTES = 2 ** 30;
 const MINUTE_MS = 60_000;
@@ -38,16 +38,7 @@ function comparing(budgetBytes = PLENTY_BYTES) {
   return { clock, comparison, expired, exchange, awaiting };
 }
 
-function kept(field: string): Kept {
-  const response = {
-    code: 200,
-    head: `HTTP/1.1 200 OK\r\n${field}\r\n\r\n`,
-    body: new Uint8Array(0),
-    bodyLength: 0,
-    digest: null,
-  };
-  return { response, heldBytes: 0, firstMs: 0, lastMs: 0, writtenMs: 0 };
-}
+const kept = (field: string) => keptOf({ fields: [field] });
 
 test("of requests that wait for production's response, the oldest is given up when there are too many", () => {
   const { awaiting, expired } = comparing();

@@ -26,6 +26,15 @@ async function check(args: string[], status: number, words: string[], options: S
   return got.stderr;
 }
 
+test("a flag that can do nothing is told in the log, and the run goes on", async () => {
+  const { status, stderr } = await run(["--mode", "tcp", "--read", capture, "--ignore", "header:etag", ...ours]);
+  expect(stderr).toContain("WARN  --ignore does nothing here: it needs --compare");
+  expect({ status, bytes: stderr.includes(`${REQUEST.length} bytes on 1 connection`) }).toEqual({
+    status: 0,
+    bytes: true,
+  });
+});
+
 describe("what is asked wrongly is refused in two lines, with exit status 2", () => {
   const cases: [string, string[], string[], Record<string, string>?][] = [
     ["no arguments", [], ["<interface> is missing"]],

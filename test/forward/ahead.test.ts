@@ -1,5 +1,8 @@
 /** How far a source that can wait, as a savefile can, runs ahead of the endpoint. */
 import { expect, test } from "bun:test";
+import { EXCHANGE_COST_BYTES } from "../../src/compare/exchange.ts";
+import { COMPARE_SHARE, FULL_SHARE } from "../../src/compare/memory.ts";
+import type { ShardOptions } from "../../src/shard/shard.ts";
 import { AHEAD_REQUESTS_MAX, SILENCE_MS_MAX } from "../../src/shard/read-ahead.ts";
 import { MemorySource } from "../simulator/memory-source.ts";
 import { ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
@@ -29,9 +32,9 @@ function frame(flow: number, n: number) {
 }
 
 /** A shard with a source of `requests` requests, dealt out to the flows in turn. */
-function setUp(requests: number, sourceWaits = true) {
+function setUp(requests: number, sourceWaits = true, more: Partial<ShardOptions> = {}) {
   const clock = { nowMs: EPOCH_MS };
-  const { shard, counters, connections } = shardOnItsOwn({ mode: "http", sourceWaits }, () => clock.nowMs);
+  const { shard, counters, connections } = shardOnItsOwn({ mode: "http", sourceWaits, ...more }, () => clock.nowMs);
   const source = new MemorySource(1);
   source.fill(Array.from({ length: FLOWS + requests }, (_, i) => frame(i % FLOWS, Math.floor(i / FLOWS))));
   return { shard, source, counters, connections, clock };
@@ -78,6 +81,22 @@ test("an endpoint that has no more to answer gets more to do: it may serve one c
   expect(shard.isBehind).toBe(false);
   expect(shard.process(source, 100_000)).toBe(false);
   expect(counters.requests.seen).toBe(2 * AHEAD_REQUESTS_MAX);
+});
+
+test("one that has been silent for long gets no more than can be compared", () => {
+  const maxBufferMib = 8;
+  const comparable = Math.floor((maxBufferMib * 2 ** 20 * COMPARE_SHARE * FULL_SHARE) / EXCHANGE_COST_BYTES);
+  const comparison = {
+    ...{ maxCompareBytes: 1 << 20, share: 1, wantsLines: false, hasControl: false, endpointIsFile: false },
+    ...{ ignore: [], redact: [], noRedact: false },
+  };
+  const { shard, source, counters, clock } = setUp(2 * comparable, true, { maxBufferMib, comparison });
+  clock.nowMs += SILENCE_MS_MAX;
+  shard.tick();
+  while (shard.process(source, 100_000) && !shard.isBehind);
+  expect(shard.isBehind).toBe(true);
+  expect(counters.requests.seen).toBe(comparable + 1);
+  expect(shard.comparison!.tally.not_comparable.production_response_missing).toBe(0);
 });
 
 test("one that cannot wait, as an interface cannot, is read to its end", () => {
