@@ -743,6 +743,8 @@ describe("ends and limits", () => {
     const client = world.start(headers(1, told, { end: true }));
     world.accept().respond(1);
     expect(world.mode.idle.size).toBe(1);
+    world.nowMs += STALLED_MS;
+    world.destination.tick();
     const other = world.start(headers(1, POST));
     for (let i = 0; i < 20 && world.mode.idle.size > 0; i++) world.give(other, data(1, "y".repeat(1000)));
     world.give(other, data(1, "", true));
