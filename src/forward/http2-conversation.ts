@@ -20,6 +20,9 @@ import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
 /** A request that is not whole so long after its head, in the capture's time, is sent as it comes. */
 export const HELD_MS_MAX = 1000;
 
+/** Of the budget, what header blocks and tables leave to whole requests. */
+const KEPT_SHARE = 1 / 8;
+
 /**
  * How often a client may have been silent for long before its connection is ended: if it goes on then, what its heads
  * name is not known any more.
@@ -355,7 +358,9 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   /** Charges what its framer holds; what there is no room for is let go of. */
   private chargeWithin(): void {
     const { framer } = this;
-    if (framer.heldBytes > this.chargedBytes && !this.owner.makeRoom(framer.heldBytes - this.chargedBytes)) {
+    const grownBytes = framer.heldBytes - this.chargedBytes;
+    const keptBytes = this.mode.destination.memory.budget.limitBytes * KEPT_SHARE;
+    if (grownBytes > 0 && !this.owner.makeRoom(grownBytes + keptBytes)) {
       framer.evict();
       if (framer.heldBytes > this.chargedBytes) framer.evictTable();
     }
