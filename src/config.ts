@@ -31,6 +31,8 @@ export interface Config extends PolicyOptions {
   /** Undefined: nothing is recorded. */
   readonly record: string | undefined;
   readonly recordMaxMib: number;
+  /** Infinity: the time is not limited. */
+  readonly recordMaxS: number;
   readonly recordFiles: number;
   readonly fileMaxMib: number;
   readonly loop: number;

@@ -3,12 +3,14 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
+import { measureAtItsPace } from "./at-its-pace.ts";
 import { Figures } from "./figures.ts";
 import { measureLive } from "./live.ts";
 import { measureManyFlows } from "./many-flows.ts";
 import { measureMemoryPath } from "./memory-path.ts";
 import { EXECUTABLE, REPOSITORY } from "./processes.ts";
 import { measureRead } from "./read.ts";
+import { measureTls } from "./tls.ts";
 
 const TITLES: Record<string, string> = {
   a: "From memory: decode, reassemble, and in mode http frame requests",
@@ -18,7 +20,11 @@ const TITLES: Record<string, string> = {
   e: "Memory with live flows",
   f: "The live lab, with a further destination that is stalled (--also), to the same without it",
   g: "The live lab at ordinary load, beside a C program that forwards the same bytes with nothing in between",
+  h: "TLS: --read to nginx with it and without, beside C programs; and half a minute of load over it in the lab",
+  i: "--read at the capture's pace: 100,000 requests in 60 s (--speed 1) and 6 s (10), some beside a file",
 };
+/** Takes minutes a run. */
+const LONG = "i";
 
 function refuse(why: string): never {
   console.error(`bench: ${why}`);
@@ -31,7 +37,12 @@ function readOptions() {
       options: {
         json: { type: "string", default: `${REPOSITORY}/dist/bench.json` },
         runs: { type: "string", default: "5" },
-        only: { type: "string", default: Object.keys(TITLES).join() },
+        only: {
+          type: "string",
+          default: Object.keys(TITLES)
+            .filter((part) => part !== LONG)
+            .join(),
+        },
         production: { type: "string", default: "nginx" },
         quick: { type: "boolean", default: false },
         soak: { type: "boolean", default: false },
@@ -81,9 +92,13 @@ if (parts.has("b") || parts.has("d")) {
   step(parts.has("b") ? "b" : "d");
   await measureRead(figures, runs, quick ? 20_000 : 1_000_000, directory, parts);
 }
-const live = ["c", "f", "g"].filter((part) => parts.has(part));
+if (parts.has("h")) {
+  step("h");
+  await measureTls(figures, runs, quick ? 20_000 : 1_000_000, directory);
+}
+const live = ["c", "f", "g", "h"].filter((part) => parts.has(part));
 if (live.length > 0) {
-  live.forEach(step);
+  live.filter((part) => part !== "h").forEach(step);
   await measureLive(figures, {
     runs,
     quick,
@@ -92,6 +107,10 @@ if (live.length > 0) {
     directory,
     parts,
   });
+}
+if (parts.has("i")) {
+  step("i");
+  await measureAtItsPace(figures, runs, quick, directory);
 }
 if (parts.has("e")) {
   step("e");

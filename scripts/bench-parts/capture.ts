@@ -1,6 +1,7 @@
 /** Mirror captures of any size: one frame is built layer by layer, and all others are that one with other numbers. */
 import { closeSync, openSync, writeSync } from "node:fs";
 import { mirroredSegment, pcap } from "../../test/support/frames.ts";
+import { Random } from "../../test/support/random.ts";
 
 export const VNI = 5_569_041;
 export const PORT = 80;
@@ -101,6 +102,9 @@ export interface Traffic {
   payloads: Uint8Array[];
   /** Of a connection's segments, how many come before the one that they follow. */
   outOfOrder: number;
+  /** Between two frames; in the mean, where they come at random. */
+  frameUs?: number;
+  isRandom?: boolean;
 }
 
 const small = [new TextEncoder().encode(REQUEST)];
@@ -129,12 +133,16 @@ export function uploads(
 }
 
 /** The records of such traffic: all SYNs, then the connections' segments in turn. */
-export function* records({ connections, segments, payloads, outOfOrder }: Traffic): Generator<Uint8Array> {
+export function* records(traffic: Traffic): Generator<Uint8Array> {
+  const { connections, segments, payloads, outOfOrder, frameUs = FRAME_US, isRandom = false } = traffic;
   const syn = new RecordTemplate("S", new Uint8Array(0));
   const templates = payloads.map((payload) => new RecordTemplate("PA", payload));
   const clients = Array.from({ length: connections }, (_, i) => new Client(i, syn, templates, payloads));
+  const random = new Random(1);
   let timeUs = 0;
-  for (const client of clients) yield client.open((timeUs += FRAME_US));
+  // Of frames that come at random, the times between two are distributed exponentially.
+  const nextUs = () => (timeUs += isRandom ? Math.round(-Math.log(1 - random.next()) * frameUs) : frameUs);
+  for (const client of clients) yield client.open(nextUs());
 
   const swapEvery = outOfOrder === 0 ? Infinity : Math.round(1 / outOfOrder);
   let sent = 0;
@@ -142,7 +150,7 @@ export function* records({ connections, segments, payloads, outOfOrder }: Traffi
     const isSwapped = round % swapEvery === swapEvery - 1;
     // Both rounds' segments of a connection are made now, and the second one is first on its way.
     const perClient = isSwapped ? 2 : 1;
-    const made = clients.map((client) => Array.from({ length: perClient }, () => client.send((timeUs += FRAME_US))));
+    const made = clients.map((client) => Array.from({ length: perClient }, () => client.send(nextUs())));
     for (let place = perClient - 1; place >= 0; place--) {
       for (const own of made) {
         if (sent++ >= segments) return;

@@ -11,6 +11,7 @@ const PRODUCTION_HOST = "192.0.2.2";
 const TARGET_HOST = "198.51.100.2";
 const VXLAN_PORT = 4789;
 export const ENDPOINT_PORT = 9000;
+const ENDPOINT = `${ENDPOINT_HOST}:${ENDPOINT_PORT}`;
 
 /** Rates that are tried: each is so much more than the one before. */
 const RATE_STEP = 1.25;
@@ -36,6 +37,8 @@ export interface Setup {
   mode: Mode;
   shards: number;
   flags?: readonly string[];
+  /** Where to; that of the lab's C server, unless one is given. */
+  address?: string;
   /** Of several at the same time: which. */
   index?: number;
 }
@@ -48,7 +51,10 @@ export class Forwarder {
     readonly startMs: number,
   ) {}
 
-  static async start({ mode, shards, flags = [], index = 0 }: Setup, directory: string): Promise<Forwarder> {
+  static async start(
+    { mode, shards, flags = [], address = ENDPOINT, index = 0 }: Setup,
+    directory: string,
+  ): Promise<Forwarder> {
     const summary = join(directory, `summary-${index}.json`);
     const threads = canShard ? ["--threads", String(shards)] : [];
     const args = [
@@ -65,7 +71,7 @@ export class Forwarder {
       "eth0",
       String(VNI),
       String(PORT),
-      `${ENDPOINT_HOST}:${ENDPOINT_PORT}`,
+      address,
     ];
     const begun = performance.now();
     const program = new Child([...inNamespace("replay"), ...PROGRAM, ...args]);
@@ -165,7 +171,7 @@ export class LiveLab {
   }
 
   /**
-   * Has the clients send requests, with bodies of `bodyBytes`, and waits for what the mirror still has to deliver. `rate`
+   * Has the clients send requests (`request` is their head), with bodies of `bodyBytes`, and waits for what the mirror still has to deliver. `rate`
    * 0: as fast as production answers.
    */
   async send(
@@ -173,8 +179,8 @@ export class LiveLab {
     seconds: number,
     connections = CONNECTIONS,
     bodyBytes = 0,
+    request = bodyBytes === 0 ? REQUEST : upload(bodyBytes),
   ): Promise<{ requests: number; seconds: number }> {
-    const request = bodyBytes === 0 ? REQUEST : upload(bodyBytes);
     const numbers = [PORT, connections, seconds, rate].map(String);
     const command = [this.loadProgram, PRODUCTION_HOST, ...numbers, request, String(bodyBytes)];
     const sent = await json<{ requests: number; seconds: number }>([...inNamespace("client"), ...command]);

@@ -11,6 +11,7 @@ import { datagram, PORT, records, requests, VNI } from "./capture.ts";
 import type { Figures } from "./figures.ts";
 import { canShard, ENDPOINT_PORT, inNamespace, LAB_PREFIX, LiveLab, type Setup, whyNoLab } from "./live-lab.ts";
 import { measureOrdinaryLoad } from "./ordinary-load.ts";
+import { measureTlsLoad } from "./tls.ts";
 import { Child, compile, ENDPOINT_HOST, nginxCommand, REPOSITORY, startServer } from "./processes.ts";
 import { measureFloor, MODES } from "./read.ts";
 
@@ -20,7 +21,7 @@ export interface LiveOptions {
   soak: boolean;
   production: "nginx" | "minimal";
   directory: string;
-  /** Of (c), (d), (f) and (g), those that are wanted. */
+  /** Of (c), (d), (f), (g) and (h), those that are wanted. */
   parts: ReadonlySet<string>;
 }
 
@@ -52,7 +53,7 @@ function writeDatagrams(file: string): void {
 export async function measureLive(figures: Figures, options: LiveOptions): Promise<void> {
   const why = whyNoLab();
   if (why !== undefined) {
-    figures.leaveOut(`(c), (f) and (g) are left out: ${why}`);
+    figures.leaveOut(`(c), (f), (g) and the load of (h) are left out: ${why}`);
     return;
   }
   const { directory, parts } = options;
@@ -73,6 +74,7 @@ export async function measureLive(figures: Figures, options: LiveOptions): Promi
   if (!canShard) figures.leaveOut("(c) with one shard only: this program has no --threads");
   try {
     if (parts.has("g")) await measureOrdinaryLoad(figures, lab, options, await compile("forwarder", directory));
+    if (parts.has("h")) await measureTlsLoad(figures, lab, options, servers);
     if (parts.has("f")) await measureStalled(figures, lab, options, servers);
     for (const shards of parts.has("c") ? (canShard ? SHARDS : [1]) : []) {
       for (const mode of MODES) await measureSetup(figures, lab, { mode, shards }, options, floor, burst);

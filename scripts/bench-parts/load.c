@@ -4,7 +4,7 @@
  *     load ADDRESS PORT CONNECTIONS SECONDS RATE REQUEST BODY_BYTES
  *
  * Each REQUEST is followed by a body of so many bytes, for whose way into the kernel the clients wait.
- * RATE is in requests a second, evenly spaced; 0: each connection sends as soon as it is answered. Where all
+ * A REQUEST that says "Connection: close" has a connection of its own. RATE is in requests a second, evenly spaced; 0: each connection sends as soon as it is answered. Where all
  * connections wait for an answer, the rate is not reached, and what was missed is not made up for. Prints
  * {"requests", "seconds"} as JSON once all is answered.
  */
@@ -44,6 +44,13 @@ static int tick_every(long ns) {
   return timer;
 }
 
+/* Its response has come: the next one has another connection, where the request has said so. */
+static void next_connection(int epoll, long at, char **argv) {
+  close(fds[at]);
+  fds[at] = connect_to(argv[1], argv[2]);
+  watch(epoll, fds[at], at);
+}
+
 int main(int argc, char **argv) {
   if (argc != 8) {
     fputs("usage: load ADDRESS PORT CONNECTIONS SECONDS RATE REQUEST BODY_BYTES\n", stderr);
@@ -60,12 +67,16 @@ int main(int argc, char **argv) {
   awaited = calloc(connections, sizeof *awaited);
   idle = calloc(connections, sizeof *idle);
 
+  int is_closing = strcasestr(request, "\r\nConnection: close\r\n") != NULL;
   int epoll = epoll_create1(0), timer = tick_every(TICK_NS);
   watch(epoll, timer, connections);
   for (long i = 0; i < connections; i++) {
     fds[i] = connect_to(argv[1], argv[2]);
     if (i == 0) answer_bytes = measure_answer(fds[0], request, request_bytes, body, body_bytes);
-    watch(epoll, fds[i], i);
+    if (i == 0 && is_closing)
+      next_connection(epoll, i, argv);
+    else
+      watch(epoll, fds[i], i);
     idle[idle_count++] = i;
   }
 
@@ -91,7 +102,9 @@ int main(int argc, char **argv) {
       }
       awaited[at] -= receive(fds[at]);
       if (awaited[at] < 0) fail_with("an answer is longer than the first one was");
-      if (awaited[at] == 0) idle[idle_count++] = at;
+      if (awaited[at] > 0) continue;
+      if (is_closing) next_connection(epoll, at, argv);
+      idle[idle_count++] = at;
     }
   }
   /* One more was sent to measure the answer. */

@@ -159,7 +159,14 @@ async function measureSavefile(
   figures.add("g", "uploads with --read, the floor: CPU", "µs/MiB", floorUs);
   for (const mode of MODES) {
     const summary = join(directory, "summary.json");
-    const cost = await forwardSavefile({ capture, summary, mode, bytes, endpointPort: ENDPOINT_PORT, through });
+    const cost = await forwardSavefile({
+      capture,
+      summary,
+      mode,
+      bytes,
+      endpoint: `${ENDPOINT_HOST}:${ENDPOINT_PORT}`,
+      through,
+    });
     const ownUs = (cost.userUs + cost.systemUs) / mib;
     figures.add("g", `uploads with --read, mode ${mode}: CPU`, "µs/MiB", ownUs);
     figures.add("g", `uploads with --read, mode ${mode}: CPU, to the floor's`, "×", ownUs / floorUs);

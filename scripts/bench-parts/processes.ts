@@ -2,6 +2,7 @@
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Subprocess } from "bun";
+import type { Certificate } from "../../test/support/authority.ts";
 
 export const REPOSITORY = resolve(import.meta.dir, "../..");
 export const EXECUTABLE = join(REPOSITORY, "dist/vxlan-to-http-linux-x64");
@@ -102,25 +103,26 @@ export async function json<T>(command: string[]): Promise<T> {
 export const hasCompiler = Bun.which("cc") !== null;
 
 /** Compiles a C source of this directory. Returns the program's path. */
-export async function compile(name: string, directory: string): Promise<string> {
+export async function compile(name: string, directory: string, libraries: string[] = []): Promise<string> {
   const program = join(directory, name);
-  await new Child(["cc", "-O2", "-o", program, join(import.meta.dir, `${name}.c`)]).ends();
+  await new Child(["cc", "-O2", "-o", program, join(import.meta.dir, `${name}.c`), ...libraries]).ends();
   return program;
 }
 
-/** Writes the configuration of an nginx that answers as cheaply as it can. Returns the command. */
-export function nginxCommand(directory: string, host: string, port: number): string[] {
+/** Writes the configuration of an nginx that answers as cheaply as it can, over TLS if need be. Returns the command. */
+export function nginxCommand(directory: string, host: string, port: number, tls?: Certificate): string[] {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((kind) => `${kind}_temp_path ${directory}/${kind};`)
     .join(" ");
   const file = join(directory, `nginx-${port}.conf`);
+  const secure = tls === undefined ? "" : `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key};`;
   chmodSync(directory, 0o755);
   writeFileSync(
     file,
     `daemon off; master_process off; pid ${directory}/nginx-${port}.pid; error_log stderr crit; worker_rlimit_nofile 200000;
      events { worker_connections 100000; }
      http { ${temporary} access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
-       server { listen ${host}:${port} backlog=65535; location / { return 200 "hello"; } } }`,
+       server { listen ${host}:${port} ${tls === undefined ? "" : "ssl"} backlog=65535; ${secure} location / { return 200 "hello"; } } }`,
   );
   return ["nginx", "-e", "stderr", "-c", file];
 }

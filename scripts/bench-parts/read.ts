@@ -19,6 +19,7 @@ import {
 } from "./processes.ts";
 
 export const ENDPOINT_PORT = 9180;
+const ENDPOINT = `${ENDPOINT_HOST}:${ENDPOINT_PORT}`;
 /**
  * In mode tcp all bytes that a batch has for a connection leave in one write: with these connections, so many
  * requests. The floor that is fair to that sends as many at once.
@@ -44,12 +45,12 @@ interface FloorOutput {
   system_us: number;
 }
 
-/** Runs the floor. Returns its cost per request in microseconds. */
+/** Runs the floor. `depth` null: it is that over TLS, which knows no depth. Returns its cost per request. */
 export async function measureFloor(
   program: string,
   port: number,
   count: number,
-  depth: number,
+  depth: number | null,
   through: string[] = [],
 ): Promise<{ userUs: number; systemUs: number }> {
   const output = await json<FloorOutput>([
@@ -59,7 +60,7 @@ export async function measureFloor(
     String(port),
     String(CONNECTIONS),
     String(count),
-    String(depth),
+    ...(depth === null ? [] : [String(depth)]),
     REQUEST,
   ]);
   return { userUs: output.user_us / output.requests, systemUs: output.system_us / output.requests };
@@ -71,7 +72,8 @@ export interface ReadRun {
   mode: Mode;
   /** What of the savefile must reach the endpoint. */
   bytes: number;
-  endpointPort: number;
+  endpoint: string;
+  flags?: readonly string[];
   /** The command that it is started by, such as one that puts it into a network namespace. */
   through?: string[];
 }
@@ -79,8 +81,18 @@ export interface ReadRun {
 /** Has the program read a savefile to its end. Throws unless the endpoint got all of it. */
 export async function forwardSavefile(run: ReadRun): Promise<Cost> {
   const begun = performance.now();
-  const args = ["--log-level", "error", "--mode", run.mode, "--read", run.capture, "--summary", run.summary];
-  const contract = [String(VNI), String(PORT), `${ENDPOINT_HOST}:${run.endpointPort}`];
+  const args = [
+    "--log-level",
+    "error",
+    "--mode",
+    run.mode,
+    "--read",
+    run.capture,
+    "--summary",
+    run.summary,
+    ...(run.flags ?? []),
+  ];
+  const contract = [String(VNI), String(PORT), run.endpoint];
   const running = new Child([...(run.through ?? []), ...PROGRAM, ...args, ...contract]);
   // What the system tells of a child's peak at its end includes its parent's, from before it was the program.
   let peakMb = 0;
@@ -123,7 +135,7 @@ export async function measureRead(
       for (const mode of MODES) {
         const summary = join(directory, "summary.json");
         const bytes = count * REQUEST.length;
-        const cost = await forwardSavefile({ capture, summary, mode, bytes, endpointPort: ENDPOINT_PORT });
+        const cost = await forwardSavefile({ capture, summary, mode, bytes, endpoint: ENDPOINT });
         const total = (cost.userUs + cost.systemUs) / count;
         if (parts.has("b")) {
           figures.add("b", `mode ${mode}`, "requests/s", count / cost.seconds);

@@ -6,7 +6,7 @@
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { findProgram, QUIETLY, take } from "./program.ts";
 import {
   account,
@@ -23,6 +23,7 @@ import {
   verdict,
   warnings,
 } from "./screen.ts";
+import { relay } from "./relay.ts";
 import type { Received } from "./server.ts";
 
 const VNI = 42;
@@ -30,7 +31,10 @@ const PORT = 80;
 const PRODUCTION = "192.0.2.2";
 const PRODUCTION6 = "[2001:db8:1::2]";
 const ENDPOINT = "127.0.0.1:8080";
+const ADMIN_PORT = 9100;
 const ARRIVAL_TIMEOUT_MS = 10_000;
+/** Between clients, while somebody looks at the page. */
+const PAUSE_MS = 100;
 
 const prefix = process.argv[2]!;
 const inNamespace = (name: string, command: string[]) => ["ip", "netns", "exec", `${prefix}-${name}`, ...command];
@@ -143,13 +147,14 @@ async function sendRequests(): Promise<boolean> {
 const production = new ServerProcess("production", "::", PORT);
 const endpoint = new ServerProcess("replay", "127.0.0.1", 8080);
 const program = findProgram();
-const summary = join(mkdtempSync(join(tmpdir(), "vxlan-to-http-demo-")), "summary.json");
-const args = ["eth0", String(VNI), String(PORT), ENDPOINT];
+const directory = mkdtempSync(join(tmpdir(), "vxlan-to-http-demo-"));
+const summary = join(directory, "summary.json");
+const args = ["--admin", String(ADMIN_PORT), "eth0", String(VNI), String(PORT), ENDPOINT];
 
 console.log(bold("What clients send to production is sent once more, to a test endpoint:"));
 console.log(dim("   client ──▶ production ── the kernel's mirror ──▶ vxlan-to-http ──▶ endpoint"));
 const isRight = await show();
-rmSync(dirname(summary), { recursive: true });
+rmSync(directory, { recursive: true });
 process.exit(isRight ? 0 : 1);
 
 /** Returns whether all is as it should be. */
@@ -169,6 +174,8 @@ async function show(): Promise<boolean> {
   );
   if (!(await running.until(() => running.lines.some((line) => line.includes("Capturing on")))))
     return fail(running.lines.join("\n"));
+  const page = await servePage();
+  paragraph(`its status page, while this runs: ${page}`);
 
   heading("2. A client sends requests to production, with curl");
   paragraph(
@@ -179,11 +186,15 @@ async function show(): Promise<boolean> {
   heading("3. Received by production, and by the endpoint");
   await production.until(() => production.received.length === REQUESTS);
   await endpoint.until(() => endpoint.received.length >= REQUESTS);
+  const sent = production.received;
+  if ((await fetch(`${page}healthz`)).status !== 200) return fail("The page says that something is wrong.");
+  if (process.stdin.isTTY && process.stdout.isTTY) await showPage();
   running.stop();
   const status = await running.ended;
   const arrived = endpoint.received;
-  const rows = production.received.map((sent) => rowOf(sent, arrived));
-  table(rows);
+  const rows = production.received.map((each) => rowOf(each, arrived));
+  table(rows.slice(0, sent.length));
+  if (rows.length > sent.length) paragraph(`and ${rows.length - sent.length} more, while the page was looked at`);
   console.log();
   paragraph(marked(`${DONE} the endpoint received what production did: their SHA-256 are equal`));
 
@@ -191,13 +202,34 @@ async function show(): Promise<boolean> {
   warnings(running.lines.join("\n"));
   if (status !== 0) return fail(`The program's exit status is ${status}.`);
   const addsUp = account((await Bun.file(summary).json()) as Counters);
-  const isSame = rows.length === REQUESTS && arrived.length === 0 && rows.every(({ mark }) => mark === DONE);
+  const isSame = sent.length === REQUESTS && arrived.length === 0 && rows.every(({ mark }) => mark === DONE);
   const isRight = addsUp && isSame;
   verdict(
     isRight,
     isRight ? "Every request arrived, byte for byte, and nothing else." : "That is not as it should be.",
   );
   return isRight;
+}
+
+/** Makes the page in the replay namespace one of this host's. Returns its address. */
+async function servePage(): Promise<string> {
+  const path = join(directory, "page");
+  const inside = new Process("replay", [process.execPath, `${import.meta.dir}/relay.ts`, path, String(ADMIN_PORT)]);
+  await inside.until(() => inside.lines.includes("listening"));
+  return `http://127.0.0.1:${await relay({ host: "127.0.0.1", port: 0 }, { path })}/`;
+}
+
+/** Clients go on, so that there is something to be seen, until Enter is pressed. */
+async function showPage(): Promise<void> {
+  let isOver = false;
+  process.stdin.once("data", () => (isOver = true));
+  paragraph(bold("Clients go on meanwhile: open the page in a browser, and press Enter here to end."));
+  while (!isOver) {
+    await curl([at("/"), at("/style.css"), at("/cart")]);
+    await Bun.sleep(PAUSE_MS);
+  }
+  process.stdin.unref?.();
+  await endpoint.until(() => endpoint.received.length >= production.received.length);
 }
 
 function rowOf({ client, line, bytes, sha256 }: Received, arrived: Received[]): Row {

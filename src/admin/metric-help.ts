@@ -71,6 +71,7 @@ export const HELP: Readonly<Record<string, string>> = {
   record_frames_total: "Frames taken for --record.",
   record_bytes_total: "Bytes written to its files.",
   record_dropped_frames_total: "Frames that were not recorded: the disk was too slow, or refused.",
+  record_files_total: "Files that were begun.",
   file_requests_total: "Requests written to file: destinations.",
   file_responses_total: "Of these, those that were written with production's response.",
   file_bytes_total: "Bytes written to file: destinations.",

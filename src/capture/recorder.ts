@@ -20,6 +20,8 @@ export const recordCounters = () => ({
   bytes: 0,
   /** Not written: the disk was too slow, or refused. */
   dropped_frames: 0,
+  /** Files that were begun. */
+  files: 0,
 });
 
 export type RecordCounters = ReturnType<typeof recordCounters>;
@@ -33,6 +35,8 @@ export interface RecordOptions {
   readonly path: string;
   /** A file has this much, and some more of one write, at most. */
   readonly fileBytesMax: number;
+  /** The frames of a file are captured within so much time, by their own stamps; Infinity: that is not limited. */
+  readonly fileMsMax: number;
   /** Files of the ring. */
   readonly files: number;
   /** Which of several threads' ring it is; undefined: there is one. */
@@ -68,6 +72,8 @@ export class Recorder {
   /** Those of a section's interfaces, in the order in which they are described. */
   private linkTypes: number[] = [];
   private fileBytes = 0;
+  /** When the first frame was captured that is for this file; NaN: there was none. */
+  private firstMs = NaN;
   /** What is in the chunk is for a file that is opened when there is a frame for it. */
   private isFresh = false;
   private partsUnderWay = 0;
@@ -86,6 +92,7 @@ export class Recorder {
   ) {
     this.slot = slot;
     this.file = first;
+    counters.files++;
     this.disk = Promise.resolve();
     this.beginFile();
     this.write();
@@ -104,6 +111,8 @@ export class Recorder {
   /** Takes a frame that lies in `bytes`; it is copied. */
   add(bytes: Uint8Array, offset: number, length: number, linkType: number, timestampMs: number): void {
     const padded = Math.ceil(length / ALIGNMENT) * ALIGNMENT;
+    // A clock that is set back has the next file begin, too.
+    if (Math.abs(timestampMs - this.firstMs) >= this.options.fileMsMax) this.leaveFile();
     if (this.hasFailed || !this.makeRoom(padded + PACKET_BLOCK_LEN + INTERFACE_BLOCK_LEN)) {
       this.counters.dropped_frames++;
       return;
@@ -124,6 +133,7 @@ export class Recorder {
     chunk.fill(0, at + PACKET_HEADER_LEN + length, at + PACKET_HEADER_LEN + padded);
     view.setUint32(at + total - 4, total, true);
     this.used = at + total;
+    if (Number.isNaN(this.firstMs)) this.firstMs = timestampMs;
     this.counters.frames++;
   }
 
@@ -134,10 +144,20 @@ export class Recorder {
       this.isFresh = false;
       this.slot = (this.slot + 1) % this.options.files;
       const { slot } = this;
+      this.counters.files++;
       this.after(() => this.rotate(slot));
     }
     this.write();
-    if (this.fileBytes < this.options.fileBytesMax) return;
+    if (this.fileBytes >= this.options.fileBytesMax) this.endFile();
+  }
+
+  /** What comes next is for the next file; where the disk is behind, the one there is goes on. */
+  private leaveFile(): void {
+    this.flush();
+    if (this.used === 0) this.endFile();
+  }
+
+  private endFile(): void {
     this.beginFile();
     this.isFresh = true;
   }
@@ -191,6 +211,7 @@ export class Recorder {
     const { view } = this;
     this.linkTypes = [];
     this.fileBytes = 0;
+    this.firstMs = NaN;
     view.setUint32(0, SECTION_HEADER_BLOCK, true);
     view.setUint32(4, SECTION_BLOCK_LEN, true);
     view.setUint32(8, SECTION_MAGIC, true);

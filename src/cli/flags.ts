@@ -379,6 +379,13 @@ export const flags = {
     default: 64,
     help: "of --record: how large a file gets",
   }),
+  "record-max-s": single({
+    value: wholeNumberOrOff(1, DAY_S),
+    hint: "S|off",
+    default: Infinity,
+    defaultText: "off",
+    help: "of --record: of how much time a file has frames",
+  }),
   "record-files": single({
     value: wholeNumber(1, 10_000),
     hint: "N",

@@ -49,7 +49,7 @@ const NEEDS: readonly Need[] = [
     isThere: (_, destinations) => destinations.some(({ isSecure }) => isSecure === true),
   },
   {
-    flags: ["record-max-mib", "record-files"],
+    flags: ["record-max-mib", "record-max-s", "record-files"],
     isRefused: false,
     what: "--record",
     isThere: ({ record }) => record !== undefined,
@@ -59,6 +59,26 @@ const NEEDS: readonly Need[] = [
     isRefused: false,
     what: "a file: destination",
     isThere: (_, destinations) => hasFile(destinations),
+  },
+  {
+    flags: [
+      "http2",
+      "pipeline-depth",
+      "max-waiting-requests",
+      "max-request-bytes",
+      "max-header-bytes",
+      "header-timeout-s",
+      "max-response-seconds",
+    ],
+    isRefused: false,
+    what: "--mode http",
+    isThere: ({ mode }) => mode === "http",
+  },
+  {
+    flags: ["capture-buffer-mib", "libpcap"],
+    isRefused: false,
+    what: "an interface",
+    isThere: ({ read }) => read.length === 0,
   },
   { flags: ["outage-timeout-s"], isRefused: false, what: "--read", isThere: ({ read }) => read.length > 0 },
 ];

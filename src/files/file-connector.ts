@@ -3,10 +3,11 @@
  * when it is in the file. So all that holds for destinations holds for files, and a slow disk is a slow endpoint.
  */
 import type { FileCounters } from "./counters.ts";
-import { filedRequest } from "./filed-request.ts";
+import { filedRequest, type RequestFrame } from "./filed-request.ts";
 import { filedResponse } from "./filed-response.ts";
 import { Http2Filing, type Http2FilingHost } from "./http2-filing.ts";
 import type { RequestFile, Responding } from "./request-file.ts";
+import type { Slices } from "./slices.ts";
 import { RequestFramer, type RequestLimits } from "../http/request-framer.ts";
 import type { ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "../forward/socket.ts";
@@ -25,6 +26,7 @@ interface Filing {
   readonly limits: FilingLimits;
   readonly redactor: Redactor;
   readonly counters: FileCounters;
+  readonly slices: Slices;
 }
 
 const encoder = new TextEncoder();
@@ -105,7 +107,7 @@ class FileConnection implements UpstreamSocket, RequestSink, Http2FilingHost {
     }
     this.length += length;
     if (this.isTooLarge) this.parts.length = 0;
-    else this.parts.push(Buffer.from(bytes.subarray(offset, offset + length)));
+    else this.parts.push(Buffer.copyBytesFrom(bytes, offset, length));
   }
 
   head({ method, headLength, bodyLength, minorVersion, isLast }: RequestHead): void {
@@ -126,23 +128,36 @@ class FileConnection implements UpstreamSocket, RequestSink, Http2FilingHost {
         isChunked: bodyLength < 0,
         version: `HTTP/1.${minorVersion}`,
       };
-      const request = filedRequest(Buffer.concat(this.parts), frame, this.filing.redactor);
+      const bytes = this.parts.length === 1 ? this.parts[0]! : Buffer.concat(this.parts);
       const written = method === "CONNECT" ? NO_TUNNEL : WRITTEN;
-      const filed = (isWritten: boolean) => this.respond(isWritten ? written : NOT_WRITTEN, isLast);
-      if (!this.filing.file.add(request, filed, this.responding)) this.respond(NOT_WRITTEN, isLast);
+      const responding = this.responding;
+      this.filing.slices.add(bytes.length, () => this.file(bytes, frame, responding, written, isLast));
     }
     this.begin();
   }
 
+  private file(
+    bytes: Buffer,
+    frame: RequestFrame,
+    responding: Responding | null,
+    written: Uint8Array,
+    isLast: boolean,
+  ): void {
+    const { file, redactor } = this.filing;
+    const filed = (isWritten: boolean) => this.respond(isWritten ? written : NOT_WRITTEN, isLast);
+    if (!file.add(filedRequest(bytes, frame, redactor), filed, responding)) this.respond(NOT_WRITTEN, isLast);
+  }
+
   /** How production's response becomes known; null: it is not wanted. */
   private get responding(): Responding | null {
-    const { redactor, limits } = this.filing;
+    const { redactor, limits, slices } = this.filing;
     const witness = this.events.witness ?? null;
     if (witness === null) return null;
     return (tell) =>
-      witness.whenKnown((response) =>
-        tell(response === null ? null : filedResponse(response, redactor, limits.maxCompareBytes)),
-      );
+      witness.whenKnown((response) => {
+        if (response === null) tell(null);
+        else slices.add(response.body.length, () => tell(filedResponse(response, redactor, limits.maxCompareBytes)));
+      });
   }
 
   /** It is not written: only the client's side of a connection that was cut off comes so. */

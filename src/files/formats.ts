@@ -140,7 +140,7 @@ function queryOf(target: string): { name: string; value: string }[] {
   const from = target.indexOf("?");
   if (from < 0) return [];
   const query = target.slice(from + 1).split("#", 1)[0]!;
-  return [...new URLSearchParams(query)].map(([name, value]) => ({ name, value }));
+  return Array.from(new URLSearchParams(query), ([name, value]) => ({ name, value }));
 }
 
 function fieldOf(headers: readonly FiledField[], wanted: string): string {

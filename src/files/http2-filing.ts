@@ -20,6 +20,7 @@ import type { Redactor } from "../redact/redactor.ts";
 import type { FileCounters } from "./counters.ts";
 import { type FiledRequest, filedRequest } from "./filed-request.ts";
 import type { RequestFile } from "./request-file.ts";
+import type { Slices } from "./slices.ts";
 
 /** Calls of a connection that wait for the disk, or are not whole: more wait where they cost less. */
 export const CALLS_MAX = 32;
@@ -41,6 +42,7 @@ export interface Filing {
   readonly limits: { readonly maxHeaderBytes: number; readonly maxRequestBytes: number };
   readonly redactor: Redactor;
   readonly counters: FileCounters;
+  readonly slices: Slices;
 }
 
 /** The connection that has found its client to speak HTTP/2. */
@@ -108,7 +110,9 @@ export class Http2Filing implements Http2RequestSink<Call> {
       return;
     }
     const filed = (isWritten: boolean) => this.respond(call, isWritten ? WRITTEN : NOT_WRITTEN);
-    if (!this.filing.file.add(this.filed(call), filed)) filed(false);
+    this.filing.slices.add(call.length, () => {
+      if (!this.filing.file.add(this.filed(call), filed)) filed(false);
+    });
   }
 
   // What comes to no whole call has taken its bytes along.

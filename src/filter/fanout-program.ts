@@ -16,7 +16,8 @@ import * as ipv6 from "../decode/ipv6.ts";
 import * as tcp from "../decode/tcp.ts";
 import type { Mirror } from "../decode/tunnel.ts";
 import { type Label, SKF_AD_PKTTYPE, SKF_AD_PROTOCOL, SKF_NET_OFF } from "./bpf.ts";
-import { FrameProgram, type Layer, type Version } from "./frame-program.ts";
+import { FrameProgram } from "./frame-program.ts";
+import type { Layer, Version } from "./ip-program.ts";
 
 /** PACKET_OUTGOING of linux/if_packet.h. */
 const OUTGOING = 4;

@@ -29,7 +29,8 @@ import type { Mirror } from "../decode/tunnel.ts";
 import * as udp from "../decode/udp.ts";
 import * as vxlan from "../decode/vxlan.ts";
 import { type Label, SKF_AD_VLAN_TAG_PRESENT } from "./bpf.ts";
-import { FrameProgram, IPV4_PLAIN, type Layer, VERSION_MASK, type Version } from "./frame-program.ts";
+import { FrameProgram } from "./frame-program.ts";
+import { IPV4_PLAIN, type Layer, VERSION_MASK, type Version } from "./ip-program.ts";
 
 export interface MirrorFilterOptions extends Mirror {
   /** A {@link LinkType}: the capture handle's. */
@@ -42,7 +43,7 @@ export interface MirrorFilterOptions extends Mirror {
 export const ACCEPTED_BYTES = 0x40000;
 const REFUSED = 0;
 
-/** Words of M[] beside those of frame-program.ts. */
+/** Words of M[] beside those of frame-program.ts and ip-program.ts. */
 const START = 3;
 const HEADER = 4;
 const CLAIMED = 5;

@@ -462,6 +462,16 @@ export class Conversation
     return this.policy === null ? Cost.STREAM : Cost.STREAM + Cost.CLIENT;
   }
 
+  /** What it holds of requests: the one that is under way, and those that wait. HTTP/2: all there is. */
+  get requestBytes(): number {
+    return this.http2 === null ? this.request.heldLength + this.pipe.waitingBytes : Infinity;
+  }
+
+  /** No request of it waits, or waits for a response. */
+  get hasNothing(): boolean {
+    return this.http2 === null && this.pipe.isIdle;
+  }
+
   // Where it stands between two batches.
 
   private get nextStep(): number {

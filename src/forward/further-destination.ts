@@ -4,6 +4,7 @@
  * dropped, and counted here. Whoever wants its responses listens on its pipes' connections, as for the endpoint.
  */
 import { AgeList } from "../memory/age-list.ts";
+import { Holders } from "../memory/holders.ts";
 import type { DamageReason } from "../http/request-sink.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
 import type { Destination } from "./destination.ts";
@@ -21,6 +22,8 @@ export class FurtherDestination implements PipeHost {
   readonly requests: RequestPool;
   readonly load = new Load();
   readonly waiters = new AgeList<Waiter>();
+  readonly awaited = new AgeList<Waiter>();
+  readonly holders = new Holders();
   /** Nobody needs to know which pipes wait: what comes to a destination whose memory is full is dropped. */
   readonly isTight = false;
   /** Pipes that have nothing to do, the one that has been idle longest first; since memory is tight. */

@@ -6,19 +6,25 @@
 import type { StreamConsumer, StreamOpener, StreamOrigin } from "../flow/stream.ts";
 import { AgeList } from "../memory/age-list.ts";
 import { Deadlines } from "../memory/deadlines.ts";
+import { Holders } from "../memory/holders.ts";
 import { DryRun } from "../policy/dry-run.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Destination } from "./destination.ts";
 import type { ResponseComparison } from "./exchange.ts";
 import { FurtherDestination } from "./further-destination.ts";
 import type { HttpOptions, HttpReport } from "./http-options.ts";
-import { HttpStream, type StreamHost } from "./http-stream.ts";
+import { HttpStream, PLACE_BYTES, type StreamHost } from "./http-stream.ts";
 import { Load } from "./load.ts";
 import { RequestPool } from "./request.ts";
 import type { Waiter } from "./waiter.ts";
 
 /** A request that has stood still for so long, in the capture's time, gives way to others where memory is short. */
 export const STALLED_MS = 1000;
+/**
+ * A connection on which nothing but a response has been awaited for so long gives way to new ones: not sooner, for
+ * making connections costs more than they hold.
+ */
+export const AWAITED_MS = 5000;
 
 /** Of the budget, what one request may hold in one piece at most; a larger one is streamed, or held in several. */
 const REQUEST_SHARE_MAX = 1 / 16;
@@ -52,6 +58,10 @@ export class HttpMode implements StreamOpener, StreamHost {
    * tight.
    */
   readonly waiters = new AgeList<Waiter>();
+  /** Pipes that wait for nothing but a response, the one that has waited for longest first; since memory is tight. */
+  readonly awaited = new AgeList<Waiter>();
+  /** What holds requests that wait, by how much; since memory is tight. */
+  readonly holders = new Holders();
   /** The time limits of heads, in the capture's time. */
   readonly heads = new Deadlines(0);
   /** Those beside the endpoint. */
@@ -197,19 +207,18 @@ export class HttpMode implements StreamOpener, StreamHost {
   }
 
   /**
-   * Whether so many bytes may be held more. What stands still makes room: first conversations that have nothing under
-   * way, then requests of which nothing has come for {@link STALLED_MS}, then what follows an offer of another
-   * protocol, then requests that wait behind one which the destination has not responded to for as long; the longest
-   * silent first, and never `asking`.
+   * Whether so many bytes may be held more. Others make room, never `asking` (null: one that is not there yet): what
+   * stands still; or the one that holds most, for one that holds much less; or one of many, for one that has nothing.
    */
   makeRoom(bytes: number, asking: Conversation | null): boolean {
     const { budget } = this.destination.memory;
     if (budget.hasRoomFor(bytes)) return true;
     asking?.list?.remove(asking);
+    const askedBytes = bytes + (asking?.requestBytes ?? 0);
     while (!budget.hasRoomFor(bytes)) {
-      const standing = this.standing();
-      if (standing === null) return false;
-      standing.giveWay();
+      const giving = this.standing() ?? this.holders.muchMoreThan(askedBytes) ?? this.placeFor(asking, askedBytes);
+      if (giving === null) return false;
+      giving.giveWay();
     }
     return true;
   }
@@ -234,13 +243,36 @@ export class HttpMode implements StreamOpener, StreamHost {
     }
   }
 
+  /**
+   * What has stood still for {@link STALLED_MS}: first conversations that have nothing under way, then parts of
+   * requests, then what follows an offer of another protocol, then requests that wait behind one which the destination
+   * has not responded to; the longest silent first. Null: nothing has.
+   */
   private standing(): Conversation | Waiter | null {
-    if (this.idle.oldest !== null) return this.idle.oldest;
-    const { oldest } = this.partial;
-    if (oldest !== null && this.captureMs - oldest.lastMs >= STALLED_MS) return oldest;
+    const idle = this.idle.oldest;
+    // Where the source waits, nothing is lost, and that costs nothing.
+    if (idle !== null && (this.options.sourceWaits || this.isStalled(idle))) return idle;
+    const partial = this.partial.oldest;
+    if (partial !== null && this.isStalled(partial)) return partial;
     if (this.offering.oldest !== null) return this.offering.oldest;
     const waiter = this.waiters.oldest;
     return waiter !== null && this.destination.tickedMs - waiter.progressMs >= STALLED_MS ? waiter : null;
+  }
+
+  /**
+   * What one that has nothing, and asks for no more than another costs, may take the place of: a conversation that has
+   * nothing under way, or a connection on which nothing but a response has been awaited for {@link AWAITED_MS}.
+   */
+  private placeFor(asking: Conversation | null, askedBytes: number): Conversation | Waiter | null {
+    if (asking !== null && (!asking.hasNothing || askedBytes > PLACE_BYTES)) return null;
+    if (this.idle.oldest !== null) return this.idle.oldest;
+    const awaited = this.awaited.oldest;
+    const nowMs = this.destination.tickedMs;
+    return awaited !== null && nowMs - awaited.awaitedSinceMs >= AWAITED_MS ? awaited : null;
+  }
+
+  private isStalled({ lastMs }: Conversation): boolean {
+    return this.captureMs - lastMs >= STALLED_MS;
   }
 }
 

@@ -9,6 +9,9 @@ import { type ConversationHost, type ConversationOwner, Step } from "./conversat
 import { Conversation } from "./conversation.ts";
 import type { ComparedStream } from "./exchange.ts";
 
+/** What a connection costs at the least, once something has come on it. */
+export const PLACE_BYTES = Cost.STREAM + Cost.UPSTREAM;
+
 /** What all client connections share. */
 export interface StreamHost extends ConversationHost<Conversation> {
   /** A request, or more, found no room for what frames it. */
@@ -86,7 +89,7 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   /** Null: there is nothing to be understood, or no room for another conversation. */
   private begin(): Conversation | null {
     if (this.step === Step.DEAF) return null;
-    if (!this.mode.makeRoom(Cost.STREAM + Cost.UPSTREAM, null)) {
+    if (!this.mode.makeRoom(PLACE_BYTES, null)) {
       // Of what was lost with it one request is told; where the next begins is not known.
       if (this.step < Step.LOST) {
         this.mode.countLost();

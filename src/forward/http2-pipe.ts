@@ -2,6 +2,7 @@
  * One client connection's calls on their way to a destination: each is sent when there is room for it, on a connection
  * that gives way to another when the destination says GOAWAY or closes it, and followed to the end of its response.
  */
+import { Cost } from "../memory/budget.ts";
 import { countGrpcStatus, type RequestDrop } from "./counters.ts";
 import type { ResponseComparison } from "./exchange.ts";
 import type { CallOwner, Http2Call } from "./http2-call.ts";
@@ -55,6 +56,16 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   /** Calls that wait for their turn. */
   get waiting(): number {
     return this.again.size + this.waitingCalls.size;
+  }
+
+  /** About what those hold, their bodies left out. */
+  get waitingBytes(): number {
+    return this.waiting * (Cost.REQUEST + Cost.CALL);
+  }
+
+  /** It gives way by its calls alone. */
+  get awaitedSinceMs(): number {
+    return Infinity;
   }
 
   /** It has no call. */

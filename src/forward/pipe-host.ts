@@ -1,5 +1,6 @@
 /** What all pipes to a destination share, of whatever version of HTTP. */
 import type { AgeList } from "../memory/age-list.ts";
+import type { Holders } from "../memory/holders.ts";
 import type { Destination } from "./destination.ts";
 import type { ResponseComparison } from "./exchange.ts";
 import type { HttpOptions } from "./http-options.ts";
@@ -16,6 +17,10 @@ export interface PipeHost {
   readonly comparison: ResponseComparison | null;
   /** Pipes whose requests wait for their turn; since memory is tight. */
   readonly waiters: AgeList<Waiter>;
+  /** Those that wait for nothing but a response; the same. */
+  readonly awaited: AgeList<Waiter>;
+  /** What holds requests that wait, by how much; the same. */
+  readonly holders: Holders;
   readonly isTight: boolean;
   /** Sends the pipe's next requests when the responses that came with this one have been read. */
   pumpSoon(pipe: Waiter): void;

@@ -8,6 +8,8 @@ import type { PipeHost } from "./pipe-host.ts";
 export class PipeTimer {
   /** A response is awaited. */
   isAwaiting = false;
+  /** When something moved last on the connection, or a response began to be awaited. */
+  movedMs = 0;
   private sinceMs = 0;
   private readonly timer: Timer;
 
@@ -38,7 +40,8 @@ export class PipeTimer {
 
   /** Something has moved on the connection: if a response is awaited, its next byte has all its time again. */
   moved(): void {
-    if (this.isAwaiting) this.extend(this.mode.destination.tickedMs);
+    this.movedMs = this.mode.destination.tickedMs;
+    if (this.isAwaiting) this.extend(this.movedMs);
   }
 
   /** No response is awaited, but a connection that has to be quiet until then. */

@@ -73,6 +73,15 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     return this.queue.waiting;
   }
 
+  /** What its requests hold that wait for their turn. */
+  get waitingBytes(): number {
+    return this.queue.waitingBytes;
+  }
+
+  get awaitedSinceMs(): number {
+    return this.timer.movedMs;
+  }
+
   /** It has no request, and no connection that carries another protocol. */
   get isIdle(): boolean {
     return this.queue.length === 0 && this.state === State.SENDING;
@@ -83,11 +92,15 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     return this.state === State.GONE;
   }
 
-  /** Its requests give way to others: those that wait are dropped. */
-  giveWay(): void {
-    this.dropWaiting("buffer_limit");
+  giveWay(count = this.waiting - (this.queue.inFlight > 0 ? 0 : 1)): void {
+    if (this.waiting === 0) {
+      this.connection?.giveUp("the buffers are full (--max-buffer-mib), and its response had been awaited longest");
+      return;
+    }
+    this.dropWaiting("buffer_limit", count);
+    this.load.gaveWay(count);
     this.note();
-    this.mode.pumpSoon(this);
+    if (this.waiting === 0 || this.owesDecline) this.mode.pumpSoon(this);
   }
 
   // Requests.
@@ -113,7 +126,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     const connection = this.connected();
     request.tries++;
     this.queue.push(request);
-    this.queue.inFlight = 1;
+    this.queue.sent();
     this.streaming = request;
     this.noteWanted(request, connection);
     connection.send(request, false);
@@ -289,7 +302,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   private send(request: Request, connection: HttpConnection): void {
     if (request.long !== null) request.isStreamed = true;
     request.tries++;
-    this.queue.inFlight++;
+    this.queue.sent();
     this.noteWanted(request, connection);
     connection.send(request);
   }
@@ -458,11 +471,11 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.giveBack(request);
   }
 
-  /** Drops the requests that wait. */
-  private dropWaiting(reason: RequestDrop): void {
-    if (this.queue.waiting === 0) return;
+  /** Drops the requests that wait, or the last of them. */
+  private dropWaiting(reason: RequestDrop, count = this.waiting): void {
+    if (count === 0) return;
     const { counters } = this.mode.destination;
-    for (const request of this.queue.takeWaiting()) {
+    for (const request of this.queue.takeWaiting(count)) {
       if (request.wasTaken) countUnanswered(counters, request);
       else countNotForwarded(counters, request, reason);
       this.giveBack(request);
@@ -481,6 +494,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     const isAwaiting = inFlight > 0 && this.streaming === null;
     const isOver = this.load.note(length > 0, waiting, isAwaiting);
     this.timer.note(isAwaiting);
+    if (isAwaiting && waiting === 0 && this.mode.isTight) this.mode.awaited.append(this);
     if (this.connection !== null) this.connection.upstream.mayEnd = inFlight === 0;
     if (isOver) this.owner.idle();
   }

@@ -2,6 +2,7 @@
  * The requests of one connection that are on their way, in order: first those in flight, then those that wait. Pure
  * data.
  */
+import { Cost } from "../memory/budget.ts";
 import type { Request } from "./request.ts";
 
 /** Places of requests that are gone, before the others move up. */
@@ -13,6 +14,8 @@ export class RequestQueue {
   private first = 0;
   /** How many, from the first, are in flight. */
   inFlight = 0;
+  /** What those that wait hold. */
+  waitingBytes = 0;
 
   get length(): number {
     return this.requests.length - this.first;
@@ -30,6 +33,13 @@ export class RequestQueue {
 
   push(request: Request): void {
     this.requests.push(request);
+    this.waitingBytes += weightOf(request);
+  }
+
+  /** The first one that waits is in flight from now on: before anything is done to its bytes. */
+  sent(): void {
+    this.waitingBytes -= weightOf(this.at(this.inFlight));
+    this.inFlight++;
   }
 
   /** Takes out the first one; if it was in flight, one less is. */
@@ -37,6 +47,7 @@ export class RequestQueue {
     const request = this.requests[this.first]!;
     this.first++;
     if (this.inFlight > 0) this.inFlight--;
+    else this.waitingBytes -= weightOf(request);
     if (this.first === this.requests.length) {
       this.requests.length = 0;
       this.first = 0;
@@ -47,9 +58,11 @@ export class RequestQueue {
     return request;
   }
 
-  /** Takes out all that wait, in order: as many steps as there are. */
-  takeWaiting(): Request[] {
-    return this.requests.splice(this.first + this.inFlight);
+  /** Takes out the last of those that wait, in order: as many steps as there are of them. */
+  takeWaiting(count = this.waiting): Request[] {
+    const taken = this.requests.splice(this.requests.length - count);
+    for (const request of taken) this.waitingBytes -= weightOf(request);
+    return taken;
   }
 
   /** Takes out those in flight that are not to be sent again; the others wait again, in their order. */
@@ -59,8 +72,14 @@ export class RequestQueue {
     const kept: Request[] = [];
     inFlight.forEach((request, place) => (isGivenUp(request, place) ? given : kept).push(request));
     this.requests.unshift(...kept);
+    for (const request of kept) this.waitingBytes += weightOf(request);
     this.first = 0;
     this.inFlight = 0;
     return given;
   }
+}
+
+/** What a request that waits holds: while it waits, its bytes stay as they are. */
+function weightOf(request: Request): number {
+  return Cost.REQUEST + Cost.ARRAY + request.heldLength;
 }

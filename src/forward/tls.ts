@@ -70,18 +70,19 @@ export class Tls {
     private readonly protocol: AskedProtocol,
   ) {
     const { cert, key } = material;
-    const ca = [...systemAuthorities(), material.ca].join("\n");
     if (material.ca !== "") refuseBad("--tls-ca", { ca: material.ca });
     if (cert !== undefined && key !== undefined) refuseBad("--tls-cert and --tls-key", { cert, key });
+    const ca = [...systemAuthorities(), material.ca].join("\n");
+    const context = createSecureContext({ ca, ...(cert === undefined || key === undefined ? {} : { cert, key }) });
     this.options = {
-      ca,
-      ...(cert === undefined || key === undefined ? {} : { cert, key }),
+      // Made once: Bun would look through all authorities' certificates for each connection.
+      secureContext: context.context as unknown,
       // A name is asked for and verified; an address is verified, and never asked for (RFC 6066, section 3).
       serverName: material.serverName ?? (isIP(host) === 0 ? host : ""),
       // Said, since Bun would go by NODE_TLS_REJECT_UNAUTHORIZED.
       rejectUnauthorized: !material.insecure,
       ...(protocol === "" ? {} : { ALPNProtocols: Buffer.from([protocol.length, ...Buffer.from(protocol)]) }),
-    };
+    } as Bun.TLSOptions;
   }
 
   /** Why a connection is not to be used after its handshake; undefined: it is. `chosen`: what it is to speak. */

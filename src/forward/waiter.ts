@@ -5,12 +5,18 @@ export abstract class Waiter extends Aged<Waiter> {
   /** When a request was sent or responded to last, or the first one began to wait; to within a tick. */
   progressMs = 0;
 
+  /** When a response began to be awaited, or something of it came last. */
+  abstract get awaitedSinceMs(): number;
+
   /** It has no request, and no connection that carries another protocol. */
   abstract get isIdle(): boolean;
   /** A connection that waits for nothing is let go. */
   abstract rest(): void;
-  /** Its requests give way to others: those that wait are dropped. */
-  abstract giveWay(): void;
+  /**
+   * It gives way to others: the requests that wait are dropped, but for the one that waits for a connection, or the
+   * last `count` of them; where none does, the connection is given up on which a response is awaited.
+   */
+  abstract giveWay(count?: number): void;
   /** Sends the requests whose turn it is. */
   abstract pump(): void;
 }

@@ -3,7 +3,8 @@
  * announces a body, what follows is that body and no request, however it begins.
  */
 import { CR, LF } from "./chars.ts";
-import { Coding, type HeaderSection } from "./header-section.ts";
+import { Coding } from "./field-values.ts";
+import type { HeaderSection } from "./header-section.ts";
 import { DONE } from "./outcome.ts";
 
 /**

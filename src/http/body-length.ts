@@ -2,7 +2,8 @@
  * What a request line and a header section say of their request, and above all how long its body is.
  * https://www.rfc-editor.org/rfc/rfc9112#section-6.3
  */
-import { Coding, type HeaderSection } from "./header-section.ts";
+import { Coding } from "./field-values.ts";
+import type { HeaderSection } from "./header-section.ts";
 import type { RequestLine } from "./request-line.ts";
 import type { RequestHead } from "./request-sink.ts";
 

@@ -5,7 +5,8 @@
  */
 import { CR, LF } from "./chars.ts";
 import { ChunkedBody } from "./chunked-body.ts";
-import { Coding, HeaderSection } from "./header-section.ts";
+import { Coding } from "./field-values.ts";
+import { HeaderSection } from "./header-section.ts";
 import { DONE, MORE } from "./outcome.ts";
 import type { ResponseSink, ResponseTap } from "./response-sink.ts";
 import { StatusLine } from "./status-line.ts";

@@ -66,6 +66,7 @@ export interface ProblemOptions {
   /** Undefined: a savefile is read, which may pause, and which nothing is lost of by waiting. */
   readonly interfaceName: string | undefined;
   readonly maxWaitingRequests: number;
+  readonly mode: "http" | "tcp";
 }
 
 /** What a look is at, beside the counters. */
@@ -98,18 +99,20 @@ export class Problems {
   private capturedMs = -1;
 
   constructor(private readonly options: ProblemOptions) {
-    const { address, also, interfaceName, maxWaitingRequests } = options;
+    const { address, also, interfaceName, maxWaitingRequests, mode } = options;
+    const lost =
+      mode === "tcp" ? "lost and counted (upstream.lost_bytes" : "dropped and counted (requests.dropped.endpoint_down";
     const common = { maxWaitingRequests, isLive: interfaceName !== undefined };
     this.endpoint = new DestinationProblems({
       ...common,
       name: `the endpoint ${addressName(address)}`,
-      downMeans: "What it cannot take is dropped and counted (requests.dropped.endpoint_down)",
+      downMeans: `What it cannot take is ${lost})`,
       bufferWords:
         "(--max-buffer-mib): what stands still gives way soon. The endpoint is slower than production, or much is missing",
     });
     this.further = also.map((each) => {
       const name = `the ${each === options.control ? "control" : "destination"} ${addressName(each)}`;
-      return new DestinationProblems({ ...common, name, ...furtherWords(name, each === options.control) });
+      return new DestinationProblems({ ...common, name, ...furtherWords(name, lost, each === options.control) });
     });
   }
 
@@ -278,10 +281,10 @@ export function keyOf({ kind, destination = "" }: Problem): string {
   return `${kind} ${destination}`;
 }
 
-function furtherWords(name: string, isControl: boolean): { downMeans: string; bufferWords: string } {
-  const lost = "What it cannot take is dropped and counted with it";
+function furtherWords(name: string, lost: string, isControl: boolean): { downMeans: string; bufferWords: string } {
+  const told = `What it cannot take is ${lost} in destinations)`;
   return {
-    downMeans: isControl ? `${lost}, and what of the differences is noise is not known meanwhile` : lost,
+    downMeans: isControl ? `${told}; what of the differences is noise is not known meanwhile` : told,
     bufferWords: `for ${name} (its part of --max-buffer-mib): what comes for it is dropped soon. It is slower than production`,
   };
 }

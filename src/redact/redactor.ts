@@ -48,6 +48,10 @@ const CARD = /(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w])/g;
 
 /** What stands in a path without quotes. */
 const PLAIN_NAME = /^[^\s.[\]"\\\p{C}]+$/u;
+/** Fields that are remembered with what is shown of them: most requests of a client have the same ones. */
+export const FIELDS_MAX = 1024;
+/** Longer ones are looked through each time. */
+const FIELD_CHARS_MAX = 256;
 /** What lies deeper in a JSON value is looked at as text. */
 const JSON_DEPTH_MAX = 64;
 
@@ -55,6 +59,8 @@ export class Redactor {
   private readonly headers: ReadonlySet<string>;
   private readonly queries: ReadonlySet<string>;
   private readonly jsonPaths: readonly string[];
+  /** What is shown of fields, by name and value. */
+  private readonly fields = new Map<string, string>();
 
   /** `isOff`: nothing is blotted out (--no-redact). */
   constructor(
@@ -70,6 +76,17 @@ export class Redactor {
   /** A field's value. */
   header(name: string, value: string): string {
     if (this.isOff) return value;
+    if (name.length + value.length > FIELD_CHARS_MAX) return this.field(name, value);
+    const key = `${name}:${value}`;
+    let shown = this.fields.get(key);
+    if (shown === undefined) {
+      if (this.fields.size >= FIELDS_MAX) this.fields.clear();
+      this.fields.set(key, (shown = this.field(name, value)));
+    }
+    return shown;
+  }
+
+  private field(name: string, value: string): string {
     // The names of the cookies that are set are none.
     if (name === "set-cookie" && !value.includes("=")) return value;
     return this.headers.has(name.toLowerCase()) || isSecretName(name) ? BLOT : this.text(value);

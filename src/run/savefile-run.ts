@@ -26,16 +26,12 @@ const TICK_MS = 5;
 /** How long to wait for an endpoint that is behind before looking again. */
 const BEHIND_MS = 1;
 
-/** How often it is told what was compared. */
-const COMPARED_MS = 1000;
-
 export class SavefileRun implements Watched {
   private shard: Shard;
   private readonly memory: MemoryGuard;
   /** They are the same for all readings (--loop). */
   private readonly files: Files | undefined;
   private paced: PacedSource | null = null;
-  private comparedDueMs = 0;
   /** What the shards of earlier readings have compared (--loop). */
   private readonly earlier: Tally[] = [];
 
@@ -78,6 +74,7 @@ export class SavefileRun implements Watched {
 
   look(): Surroundings {
     const { shard } = this;
+    this.tellCompared();
     return { gauges: shard.takeGauges(), isInterfaceUp: true, strangers: shard.strangers };
   }
 
@@ -88,20 +85,18 @@ export class SavefileRun implements Watched {
     await this.files?.end();
     this.report.strangers(this.shard.strangers);
     if (this.shard.dryRun !== null) this.report.dryRun(this.shard.dryRun.results);
-    this.tellCompared(true);
+    this.tellCompared();
   }
 
   /** What a reading has compared, of which nothing more comes. */
   private keepCompared({ tally }: Comparison): void {
-    this.tellCompared(true);
+    this.tellCompared();
     this.earlier.push(tally);
   }
 
-  private tellCompared(isLast: boolean): void {
+  private tellCompared(): void {
     const { comparison } = this.shard;
-    const nowMs = this.clock.now();
-    if (comparison === null || (nowMs < this.comparedDueMs && !isLast)) return;
-    this.comparedDueMs = nowMs + COMPARED_MS;
+    if (comparison === null) return;
     this.comparison!.write(comparison.takeLines());
     this.comparison!.update([...this.earlier, comparison.tally]);
   }
@@ -122,7 +117,6 @@ export class SavefileRun implements Watched {
             this.paced?.held();
           }
           memory.check();
-          this.tellCompared(false);
           progress?.update(source.position, this.counters.frames.captured, this.paced?.capturedMs);
         }
       }

@@ -4,11 +4,13 @@ import type { Config } from "../config.ts";
 import type { FileCounters } from "../files/counters.ts";
 import { FileConnector } from "../files/file-connector.ts";
 import { type FileReport, RequestFile } from "../files/request-file.ts";
+import { Slices } from "../files/slices.ts";
 import { Redactor } from "../redact/redactor.ts";
 
 export class Files {
   private readonly files: RequestFile[] = [];
   private readonly connectors = new Map<string, FileConnector>();
+  private readonly slices = new Slices();
 
   private constructor(config: Config, counters: FileCounters, report: FileReport, thread: number | undefined) {
     const redactor = new Redactor(config.redact, config.noRedact);
@@ -17,7 +19,7 @@ export class Files {
       const fileBytesMax = config.fileMaxMib * 2 ** 20;
       const file = new RequestFile({ path, fileBytesMax, thread }, counters, report);
       this.files.push(file);
-      this.connectors.set(path, new FileConnector({ file, limits: config, redactor, counters }));
+      this.connectors.set(path, new FileConnector({ file, limits: config, redactor, counters, slices: this.slices }));
     }
   }
 
@@ -34,6 +36,7 @@ export class Files {
 
   /** What was written is whole, and nothing more comes. */
   async end(): Promise<void> {
+    this.slices.finish();
     for (const file of this.files) await file.end();
   }
 }

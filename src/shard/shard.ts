@@ -61,7 +61,7 @@ export interface ShardComparison extends ComparisonOptions {
 }
 
 /** What is asked of a record. */
-export type RecordConfig = Pick<Config, "record" | "recordMaxMib" | "recordFiles">;
+export type RecordConfig = Pick<Config, "record" | "recordMaxMib" | "recordMaxS" | "recordFiles">;
 /** Of --max-buffer-mib, what further destinations have, in equal parts: so none can take what another needs. */
 const FURTHER_SHARE = 1 / 2;
 
@@ -156,9 +156,9 @@ export class Shard {
 
   /** From now on what is ours is recorded, if that is asked for. `thread`: of several. Rejects with RefusalError. */
   async record(config: RecordConfig, report: RecordReport, thread?: number): Promise<void> {
-    const { record: path, recordMaxMib, recordFiles: files } = config;
+    const { record: path, recordMaxMib, recordMaxS, recordFiles: files } = config;
     if (path === undefined) return;
-    const options = { path, fileBytesMax: recordMaxMib * 2 ** 20, files, thread };
+    const options = { path, fileBytesMax: recordMaxMib * 2 ** 20, fileMsMax: recordMaxS * 1000, files, thread };
     this.recorder = await Recorder.open(options, this.counters.record, report);
   }
 

@@ -16,7 +16,7 @@ beforeEach(() => {
   mkdirSync(join(FOLDER, "ring"));
 });
 
-const usual: RecordOptions = { path: PATH, fileBytesMax: 1 << 20, files: 3, thread: undefined };
+const usual: RecordOptions = { path: PATH, fileBytesMax: 1 << 20, fileMsMax: Infinity, files: 3, thread: undefined };
 const START_MS = 1_760_000_000_000;
 
 interface Frame {
@@ -65,6 +65,7 @@ test("frames of any length, time and link type come back as they were", async ()
     frames: 500,
     bytes: statSync(join(FOLDER, "ring/mirror.0.pcapng")).size,
     dropped_frames: 0,
+    files: 1,
   });
   expect(statSync(join(FOLDER, "ring/mirror.0.pcapng")).mode & 0o777).toBe(0o600);
 });
@@ -90,6 +91,44 @@ test("files are rotated by size, each can be read alone, and the ring keeps the 
   expect(kept.at(-1)).toBe(99);
   expect(kept.length).toBe(100 - kept[0]!);
   expect(kept.length).toBeGreaterThanOrEqual(18);
+});
+
+const TIME_CASES: [what: string, afterMs: number[], want: number[][]][] = [
+  ["at the limit, and not before it", [0, 9999, 10_000, 19_999, 20_000], [[0, 9999], [10_000, 19_999], [20_000]]],
+  ["by the first frame of each file", [0, 15_000, 24_999], [[0], [15_000, 24_999]]],
+  ["but silence makes no files", [0, 100_000], [[0], [100_000]]],
+  ["frames that come late stay", [5000, 3000, 14_999], [[5000, 3000, 14_999]]],
+  ["a clock that is set back begins the next", [60_000, 50_000], [[60_000], [50_000]]],
+];
+
+test.each(TIME_CASES)("files are rotated by time: %s", async (_what, afterMs, want) => {
+  // Also where all come in one batch.
+  for (const isOneBatch of [false, true]) {
+    rmSync(join(FOLDER, "ring"), { recursive: true });
+    mkdirSync(join(FOLDER, "ring"));
+    const counters = recordCounters();
+    const recorder = await Recorder.open({ ...usual, fileMsMax: 10_000 }, counters, report);
+    for (const ms of afterMs) {
+      recorder.add(new Uint8Array(10), 0, 10, 1, START_MS + ms);
+      if (!isOneBatch) recorder.flush();
+    }
+    await recorder.end();
+    const found = await Promise.all(names().map((name) => framesOf(join(FOLDER, "ring", name))));
+    expect(found.map((frames) => frames.map(({ timestampMs }) => timestampMs - START_MS))).toEqual(want);
+    expect(counters).toMatchObject({ frames: afterMs.length, dropped_frames: 0, files: want.length });
+  }
+});
+
+test("where the disk is behind, a file goes on beyond its time, and no frame is lost for that", async () => {
+  const counters = recordCounters();
+  const recorder = await Recorder.open({ ...usual, fileMsMax: 1000, files: 100 }, counters, report);
+  // All before the disk has had a turn.
+  for (let i = 0; i < 50; i++) recorder.add(new Uint8Array(10), 0, 10, 1, START_MS + i * 1000);
+  await recorder.end();
+  const found = await Promise.all(names().map((name) => framesOf(join(FOLDER, "ring", name))));
+  expect(found.flat().length).toBe(50);
+  expect(counters).toMatchObject({ frames: 50, dropped_frames: 0, files: names().length });
+  expect(names().length).toBeLessThan(50);
 });
 
 test("a run goes on behind the newest file of the one before", async () => {

@@ -77,8 +77,30 @@ test("the pinned Bun's notices name each library that it says it is made of", ()
 // Not among process.versions, but in Bun's list of what it links.
 const linked = "brotli highway libbase64 libjpeg-turbo libspng libwebp ls-qpack lsquic simdutf".split(" ");
 
-test.each(linked)("%s has a notice", (name) => {
+// What Bun's LICENSE.md calls polyfills.
+const polyfills =
+  "acorn acorn-walk assert browserify-zlib buffer constants-browserify crypto-browserify domain-browser events " +
+  "https-browserify os-browserify path-browserify process punycode querystring-es3 stream-browserify stream-http " +
+  "string_decoder timers-browserify tty-browserify url util vm-browserify";
+
+test.each([...linked, ...polyfills.split(" ")])("%s has a notice", (name) => {
   expect(bunNotices).toMatch(new RegExp(`^ *${name}(:|$)`, "m"));
+});
+
+test("holders are named as they name themselves: by a copyright notice, or by what their files say", () => {
+  const sections = bunNotices.split(/^=+$/m).slice(1);
+  const entries = sections.flatMap((section) => {
+    // The title, then one name of what has the licence a line, which may go on in the next.
+    const [, names = ""] = /^\n[^\n]+\n\n((?: {2}[^\n]*\n)+)\n/.exec(section) ?? [];
+    return names
+      .replace(/\n {4}/g, " ")
+      .split("\n")
+      .filter((line) => /^[^(:]+(\([^)]*\))?: /.test(line));
+  });
+  expect(entries.length).toBeGreaterThan(100);
+  const isListOfNames = (entry: string) => /^ {2}(Rust packages|WebKit, JavaScriptCore, in parts)/.test(entry);
+  const isTheirOwn = (entry: string) => /copyright|\(c\)|©|: ".*"/i.test(entry);
+  expect(entries.filter((entry) => !isListOfNames(entry) && !isTheirOwn(entry))).toEqual([]);
 });
 
 const titles: string[] = [

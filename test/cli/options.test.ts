@@ -301,6 +301,20 @@ const FLAGS: FlagCase[] = [
   path("record"),
   count("file-max-mib", 256, 1, 1 << 20),
   count("record-max-mib", 64, 1, 1 << 20),
+  {
+    name: "record-max-s",
+    original: [],
+    default: Infinity,
+    accepted: [
+      ["600", 600],
+      ["1", 1],
+      [String(DAY_S), DAY_S],
+      ["off", Infinity],
+      ["OFF", Infinity],
+    ],
+    refused: ["0", String(DAY_S + 1), "none", "1.5", "-1", "of"],
+    says: ["1", String(DAY_S), "off"],
+  },
   count("record-files", 8, 1, 10_000),
   path("libpcap"),
   text("user", "the name of a user"),
@@ -412,7 +426,7 @@ const NEEDS: [names: string[], args: string[], says: string][] = [
   [["tls-ca", "tls-server-name", "tls-insecure"], to("https://a"), "an https:// destination"],
   [["tls-cert"], ["--tls-key", "k.pem", ...to("https://a")], "--tls-key"],
   [["tls-key"], ["--tls-cert", "c.pem", ...to("https://a")], "--tls-cert"],
-  [["record-max-mib", "record-files"], ["--record", "a.pcapng", ...LIVE], "--record"],
+  [["record-max-mib", "record-max-s", "record-files"], ["--record", "a.pcapng", ...LIVE], "--record"],
   [["file-max-mib"], to("file:a.har"), "a file: destination"],
   [["speed", "loop", "outage-timeout-s", "dry-run", "follow"], READ, "--read"],
 ];
@@ -909,8 +923,10 @@ describe("a flag that would do nothing: what it needs is told, and what asks for
 
   /** A value that is not the default; of a switch, none. */
   const given = (name: string) => {
-    const accepted = FLAGS.find((flag) => flag.name === name)?.accepted[0]![0];
-    return accepted === undefined ? [`--${name}`] : [`--${name}=${accepted}`];
+    const flag = FLAGS.find((each) => each.name === name);
+    return [
+      flag === undefined ? `--${name}` : `--${name}=${flag.accepted.find(([, value]) => value !== flag.default)![0]}`,
+    ];
   };
 
   const cases = NEEDS.flatMap(([names, args, says]) => names.map((name) => [name, args, says] as const));
@@ -928,6 +944,18 @@ describe("a flag that would do nothing: what it needs is told, and what asks for
       expect(typeof got === "string").toBe(REFUSED.includes(name));
       for (const words of [`--${name}`, says]) expect(told).toContain(words);
     }
+  });
+
+  const requests = ["http2", "pipeline-depth", "max-waiting-requests", "max-request-bytes", "max-header-bytes"];
+  test.each([
+    ...[...requests, "header-timeout-s", "max-response-seconds"].map(
+      (name) => [name, ["--mode", "tcp", ...LIVE]] as const,
+    ),
+    ...["capture-buffer-mib", "libpcap"].map((name) => [name, READ] as const),
+  ])("--%s with %j", (name, args) => {
+    const got = read([...given(name), ...args], {}) as Config;
+    expect(got.told).toEqual([expect.stringContaining(`--${name} does nothing here`)]);
+    expect((read([...given(name), ...LIVE], {}) as Config).told).toEqual([]);
   });
 
   test.each([

@@ -67,6 +67,9 @@ describe("scripts/demo", () => {
         lines,
         Array.from({ length: 11 }, () => "✓"),
       );
+      expect(
+        lines.filter((line) => /status page, while this runs: http:\/\/127\.0\.0\.1:\d+\/$/.test(line)),
+      ).toHaveLength(1);
     },
     60_000,
   );

@@ -11,23 +11,38 @@ const VNI = 7;
 const START_MS = 1_750_000_000_000;
 const PASSWORD = "hunter2hunter2";
 
-/** One connection for each list of requests; they begin a millisecond after each other. */
+const RESPONSE_BEGINNING = "HTTP/1.1";
+const SERVER_START = 5000;
+
+/**
+ * One connection for each list of requests, or parts of them; they begin a millisecond after each other. What begins as a
+ * response does is the server's.
+ */
 function savefile(connections: readonly (readonly string[])[]): Uint8Array {
   const frames: CapturedFrame[] = [];
-  connections.forEach((requests, connection) => {
-    let sequence = 1000;
+  connections.forEach((texts, connection) => {
+    let [sequence, acknowledgment] = [1000, SERVER_START];
+    const port = 40_000 + connection;
     const send = (flags: string, text: string, timestampMs: number) => {
       const payload = new TextEncoder().encode(text);
-      const ports = { sourcePort: 40_000 + connection, destinationPort: 80 };
+      const ports = { sourcePort: port, destinationPort: 80 };
       const addresses = { source: "10.0.0.1", destination: "10.0.0.2" };
-      const segment = { ...addresses, ...ports, sequence, acknowledgment: 1, flags, payload };
+      const segment = { ...addresses, ...ports, sequence, acknowledgment, flags, payload };
       frames.push({ frame: mirroredSegment(segment, VNI), timestampMs });
       sequence += payload.length + (flags === "A" ? 0 : 1);
     };
+    const respond = (flags: string, text: string, timestampMs: number) => {
+      const payload = new TextEncoder().encode(text);
+      const ports = { sourcePort: 80, destinationPort: port };
+      const addresses = { source: "10.0.0.2", destination: "10.0.0.1" };
+      const numbers = { sequence: acknowledgment, acknowledgment: sequence };
+      frames.push({ frame: mirroredSegment({ ...addresses, ...ports, ...numbers, flags, payload }, VNI), timestampMs });
+      acknowledgment += payload.length;
+    };
     const startMs = START_MS + connection;
     send("S", "", startMs);
-    requests.forEach((request, i) => send("A", request, startMs + i * 10));
-    send("FA", "", startMs + requests.length * 10);
+    texts.forEach((text, i) => (text.startsWith(RESPONSE_BEGINNING) ? respond : send)("A", text, startMs + i * 10));
+    send("FA", "", startMs + texts.length * 10);
   });
   return pcap(frames);
 }
@@ -119,7 +134,7 @@ test("a file that cannot be made is told at once", async () => {
 
 /** `KILLS=50 bun test test/executable/files.test.ts` for more. */
 const KILLS = Number(process.env.KILLS ?? 5);
-const KILL_DELAY_MS_MAX = 250;
+const KILL_DELAY_MS_MAX = Number(process.env.KILL_DELAY_MS_MAX ?? 250);
 /** More than the kernel writes at a time, and more than a page. */
 const BODY_LENGTHS = [0, 1, 5000, 60_000, 1, 200_000, 300, 0];
 const SEGMENT_LENGTH = 60_000;
@@ -127,11 +142,13 @@ const SEGMENT_LENGTH = 60_000;
 const CONNECTIONS = 4;
 const ROUNDS = 40;
 
-/** Requests that say how long their bodies are, again and again. */
+/** Requests that say how long their bodies are, and those of their responses, again and again. */
 function lengthy(): Uint8Array {
-  const texts = BODY_LENGTHS.map((length) => {
-    const body = "x".repeat(length);
-    return `POST /${length} HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n${body}`;
+  const texts = BODY_LENGTHS.flatMap((length, i) => {
+    const said = Math.min(BODY_LENGTHS.at(-1 - i)!, SEGMENT_LENGTH - 100);
+    const fields = (bytes: number) => `Content-Length: ${bytes}\r\n\r\n${"x".repeat(bytes)}`;
+    const request = `POST /${said}/${length} HTTP/1.1\r\nHost: a\r\n${fields(length)}`;
+    return [request, `${RESPONSE_BEGINNING} 200 OK\r\n${fields(said)}`];
   });
   const pieces = texts.flatMap((text) => text.match(new RegExp(`[^]{1,${SEGMENT_LENGTH}}`, "g"))!);
   return savefile(Array.from({ length: CONNECTIONS }, () => Array.from({ length: ROUNDS }, () => pieces).flat()));
@@ -139,20 +156,33 @@ function lengthy(): Uint8Array {
 
 interface Entry {
   request: { url: string; postData?: { text: string } };
+  response: { content: { text?: string } };
 }
 
-/** Requests in all files of a directory, each of which must be whole. */
-function wholeEntries(directory: string, extension: string): number {
-  let count = 0;
+/** Requests in all files of a directory, each of which must be whole, and its response, too, where it has one. */
+function wholeEntries(directory: string, extension: string): { requests: number; responses: number } {
+  const count = { requests: 0, responses: 0 };
   for (const name of readdirSync(directory).filter((each) => each.endsWith(extension))) {
     const text = readFileSync(join(directory, name), "utf8");
     const lines = text.split("\n").slice(0, -1);
-    const bodies: [target: string, body: string][] =
+    const bodies: [target: string, body: string, said: string | undefined][] =
       extension === ".har"
-        ? (JSON.parse(text).log.entries as Entry[]).map(({ request }) => [request.url, request.postData?.text ?? ""])
-        : lines.map((line) => JSON.parse(line)).map(({ target, body }) => [target, body ?? ""]);
-    for (const [target, body] of bodies) expect(body.length).toBe(Number(target.slice(target.lastIndexOf("/") + 1)));
-    count += bodies.length;
+        ? (JSON.parse(text).log.entries as Entry[]).map(({ request, response }) => [
+            request.url,
+            request.postData?.text ?? "",
+            response.content.text,
+          ])
+        : lines
+            .map((line) => JSON.parse(line))
+            .map(({ target, body, response }) => [target, body ?? "", response?.body]);
+    for (const [target, body, said] of bodies) {
+      const [wanted, length] = target.split("/").slice(-2).map(Number) as [number, number];
+      expect(body.length).toBe(length);
+      if (said === undefined) continue;
+      expect(said.length).toBe(wanted);
+      count.responses++;
+    }
+    count.requests += bodies.length;
   }
   return count;
 }
@@ -167,7 +197,7 @@ test.each([".har", ".ndjson"])(
       using target = new TemporaryDirectory();
       const watcher = watch(target.path);
       const begun = once(watcher, "change");
-      const options = ["--read", read, "--no-redact", "--file-max-mib", "1"];
+      const options = ["--read", read, "--no-redact", "--compare", "--file-max-mib", "1"];
       const path = `file:${target.path}/requests${extension}`;
       const program = Bun.spawn([PROGRAM, ...options, String(VNI), "80", path], { stdout: "ignore", stderr: "ignore" });
       await begun;
@@ -175,8 +205,9 @@ test.each([".har", ".ndjson"])(
       await Bun.sleep(random.int(0, KILL_DELAY_MS_MAX));
       program.kill("SIGKILL");
       await program.exited;
-      const count = wholeEntries(target.path, extension);
-      if (process.env.KILLS !== undefined) console.log(`${count} requests in ${readdirSync(target.path).join(", ")}`);
+      const { requests, responses } = wholeEntries(target.path, extension);
+      if (process.env.KILLS !== undefined)
+        console.log(`${requests} requests, ${responses} responses in ${readdirSync(target.path).join(", ")}`);
     }
   },
   60_000 + KILLS * 1000,

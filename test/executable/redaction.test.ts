@@ -2,10 +2,10 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type CapturedFrame, mirroredSegment, pcap } from "../support/frames.ts";
+import { pcap } from "../support/frames.ts";
 import { run, TemporaryDirectory } from "./program.ts";
+import { exchanges, VNI } from "./sessions.ts";
 
-const VNI = 7;
 const SECRETS = ["hunter2hunter2", "4111111111111111", "AKIAIOSFODNN7EXAMPLE"];
 const [PASSWORD, CARD, KEY] = SECRETS as [string, string, string];
 
@@ -24,34 +24,9 @@ function respond(target: string, who: string): string {
   return `HTTP/1.1 200 OK\r\n${fields.join("\r\n")}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
 
-function savefile(): Uint8Array {
-  let [client, server] = [1000, 9000];
-  const frames: CapturedFrame[] = [];
-  const send = (isServer: boolean, flags: string, text = "") => {
-    const [source, destination, sourcePort, destinationPort] = isServer
-      ? (["10.0.0.2", "10.0.0.1", 80, 40_000] as const)
-      : (["10.0.0.1", "10.0.0.2", 40_000, 80] as const);
-    const [sequence, acknowledgment] = isServer ? [server, client] : [client, server];
-    const payload = new TextEncoder().encode(text);
-    const segment = { source, destination, sourcePort, destinationPort, sequence, acknowledgment, flags, payload };
-    frames.push({ frame: mirroredSegment(segment, VNI), timestampMs: 1_750_000_000_000 + frames.length });
-    const next = sequence + payload.length + (flags.includes("S") || flags.includes("F") ? 1 : 0);
-    if (isServer) server = next;
-    else client = next;
-  };
-  send(false, "S");
-  send(true, "SA");
-  for (const target of TARGETS) {
-    send(
-      false,
-      "A",
-      `GET ${target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${PASSWORD}\r\nCookie: a=${PASSWORD}\r\n\r\n`,
-    );
-    send(true, "A", respond(target, "production"));
-  }
-  send(false, "FA");
-  return pcap(frames);
-}
+const request = (target: string) =>
+  `GET ${target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${PASSWORD}\r\nCookie: a=${PASSWORD}\r\n\r\n`;
+const savefile = () => pcap(exchanges(TARGETS.map((target) => [request(target), respond(target, "production")])));
 
 test("what is written of responses that differ has no secret in it, unless that is asked for", async () => {
   using directory = new TemporaryDirectory();

@@ -29,5 +29,37 @@ export function session(pieces: (string | Uint8Array)[], sourcePort = 40_000, vn
   return [frame("S"), ...pieces.map((piece) => frame("PA", bytes(piece))), frame("FA")];
 }
 
+/** A client's connection, each of its requests with what production responds to it. */
+export function exchanges(pairs: readonly (readonly [request: string, response: string])[]): CapturedFrame[] {
+  const next = { client: 1000, server: 9000 };
+  const frames: CapturedFrame[] = [];
+  const send = (side: "client" | "server", flags: string, text = "") => {
+    const [own, other] = side === "client" ? (["client", "server"] as const) : (["server", "client"] as const);
+    const ends = { client: { address: "10.0.0.1", port: 40_000 }, server: { address: "10.0.0.2", port: PORT } };
+    const payload = bytes(text);
+    const segment: Tcp = {
+      source: ends[own].address,
+      destination: ends[other].address,
+      sourcePort: ends[own].port,
+      destinationPort: ends[other].port,
+      sequence: next[own],
+      acknowledgment: next[other],
+      flags,
+      payload,
+    };
+    frames.push({ frame: mirroredSegment(segment, VNI), timestampMs: START_MS + frames.length });
+    next[own] += payload.length + (/[SF]/.test(flags) ? 1 : 0);
+  };
+  send("client", "S");
+  send("server", "SA");
+  for (const [request, response] of pairs) {
+    send("client", "PA", request);
+    send("server", "PA", response);
+  }
+  send("client", "FA");
+  send("server", "FA");
+  return frames;
+}
+
 /** A savefile of one session with one request. */
 export const oneRequest = pcap(session([REQUEST]));

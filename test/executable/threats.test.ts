@@ -1,9 +1,9 @@
 /** What whoever can send to the mirror's port can make the program do (.github/SECURITY.md). */
 import { expect, test } from "bun:test";
 import { pcap } from "../support/frames.ts";
-import { run, TemporaryDirectory } from "./program.ts";
+import { run, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
-import { PORT, session, VNI } from "./sessions.ts";
+import { exchanges, PORT, session, VNI } from "./sessions.ts";
 
 /** Requests that name another host than the endpoint, in each way that there is. */
 const naming: [how: string, request: (other: string) => string][] = [
@@ -42,4 +42,59 @@ test("an endpoint that redirects is not followed", async () => {
   const { status } = await run(["--read", capture, String(VNI), String(PORT), `127.0.0.1:${endpoint.port}`]);
   expect({ status, asked }).toEqual({ status: 0, asked: ["/hello"] });
   expect(other.connections).toEqual([]);
+});
+
+test("what clients and the endpoint say is text on the page, and nothing of it can run or load anything", async () => {
+  const script = "<script>alert(1)</script><img/src=//evil.example/onerror=alert(1)>";
+  const response = (who: string) => {
+    const [body, name] = [`{"${script}": "${script} of ${who}"}`, "X-<script>"];
+    return `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n${name}: ${who}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  };
+  using endpoint = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: { data: (socket) => void socket.write(response("the endpoint")) },
+  });
+  const frames = exchanges([[`GET /${script}?a=${script} HTTP/1.1\r\nHost: a\r\n\r\n`, response("production")]]);
+  const flags = ["--admin", "0", "--compare", "--read", "-", String(VNI), String(PORT), `127.0.0.1:${endpoint.port}`];
+  using running = start(flags, { stdin: "open" });
+  const [url] = (await running.line("status page at ")).match(/http:\S+/)!;
+  await running.write(pcap(frames));
+  const compared = async () => {
+    const page = await fetch(`${url}compare`);
+    return { page, text: await page.text() };
+  };
+  let seen = await compared();
+  while (JSON.parse(seen.text).different === 0) {
+    await Bun.sleep(50);
+    seen = await compared();
+  }
+  // As JSON it is as it was, which browsers neither show as a page nor take for one.
+  expect(seen.text).toContain("onerror");
+  expect(seen.page.headers.get("content-type")).toBe("application/json");
+  expect(seen.page.headers.get("x-content-type-options")).toBe("nosniff");
+  const page = await fetch(url!);
+  const html = await page.text();
+  expect(html).toContain("onerror");
+  expect(html.match(/<script>/g)).toHaveLength(1);
+  expect(html).not.toMatch(/<img/);
+  const policy = new Map(
+    page.headers
+      .get("content-security-policy")!
+      .split("; ")
+      .map((rule) => [rule.split(" ")[0], rule.slice(rule.indexOf(" ") + 1)]),
+  );
+  const own = new Bun.CryptoHasher("sha256").update(/<script>(.*?)<\/script>/s.exec(html)![1]!).digest("base64");
+  expect(Object.fromEntries(policy)).toEqual({
+    "default-src": "'none'",
+    "connect-src": "'self'",
+    "style-src": "'unsafe-inline'",
+    "img-src": "data:",
+    "script-src": `'sha256-${own}'`,
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+  });
+  await running.closeStdin();
+  expect((await running.outcome).status).toBe(0);
 });

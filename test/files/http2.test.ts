@@ -9,6 +9,7 @@ import type { SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
 import { type FrameListener, FrameReader } from "../../src/http/http2/frame-reader.ts";
 import { HpackDecoder } from "../../src/http/http2/hpack-decoder.ts";
 import { ResponseHead } from "../../src/http/http2/response-head.ts";
+import { Slices } from "../../src/files/slices.ts";
 import { Redactor } from "../../src/redact/redactor.ts";
 import { PORT, session, VNI } from "../executable/sessions.ts";
 import { run, TemporaryDirectory } from "../executable/program.ts";
@@ -53,7 +54,7 @@ async function file(frames: readonly Buffer[], pieceBytes: number) {
   const path = join(directory.path, `requests-${made++}.ndjson`);
   const counters = fileCounters();
   const requests = new RequestFile({ path, fileBytesMax: 1 << 20, thread: undefined }, counters, { fileFailed() {} });
-  const filing = { file: requests, limits: LIMITS, redactor: new Redactor([], true), counters };
+  const filing = { file: requests, limits: LIMITS, redactor: new Redactor([], true), counters, slices: new Slices() };
   const said: Buffer[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
   const events: SocketEvents = {

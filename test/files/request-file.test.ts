@@ -19,6 +19,7 @@ import { fileCounters } from "../../src/files/counters.ts";
 import { FileConnector } from "../../src/files/file-connector.ts";
 import type { FiledResponse } from "../../src/files/filed-response.ts";
 import { AWAITING_BYTES_MAX, RequestFile, WAITING_BYTES_MAX } from "../../src/files/request-file.ts";
+import { Slices } from "../../src/files/slices.ts";
 import type { SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
 import { parseRedactRule } from "../../src/redact/rules.ts";
 import { Redactor } from "../../src/redact/redactor.ts";
@@ -56,6 +57,7 @@ class Filing {
       limits: LIMITS,
       redactor: redactor ?? new Redactor([], true),
       counters: this.counters,
+      slices: new Slices(),
     };
     this.connector = new FileConnector(own);
   }

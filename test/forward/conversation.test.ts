@@ -3,7 +3,7 @@
  * PROXY headers.
  */
 import { expect, test } from "bun:test";
-import { STALLED_MS } from "../../src/forward/http-mode.ts";
+import { AWAITED_MS, STALLED_MS } from "../../src/forward/http-mode.ts";
 import { Cost } from "../../src/memory/budget.ts";
 import type { StreamConsumer } from "../../src/flow/stream.ts";
 import { Clients } from "./clients.ts";
@@ -122,6 +122,96 @@ test("requests that have not moved do not give way before their time: the newest
   for (let i = 0; i < 2; i++) world.say(world.open(), "GET /half HTTP/1.1\r\n");
   world.say(world.open(), GET);
   expect(world.requests).toMatchObject({ seen: 1, damaged: 0, dropped: { buffer_limit: 1 } });
+});
+
+/** What a connection costs on which a short request is in flight; and each request that waits behind that. */
+const SHORT = Cost.REQUEST + Cost.ARRAY + 64;
+const IN_FLIGHT = Cost.STREAM + Cost.UPSTREAM + SHORT;
+
+/** A client with a request in flight, and so many that wait. */
+function queue(world: Clients, waiting: number): StreamConsumer {
+  const client = world.open();
+  for (let i = 0; i <= waiting; i++) {
+    world.say(client, GET);
+    if (i === 0) world.connector.accept();
+    world.settle();
+  }
+  return client;
+}
+
+test("where nothing stands still, the last requests of who holds most give way to who holds much less", () => {
+  const world = new Clients({ bufferBytes: IN_FLIGHT + 60 * SHORT + 1 });
+  queue(world, 60);
+  expect(world.requests.dropped.buffer_limit).toBe(0);
+  const [long] = world.connector.sockets;
+  const others = [1, 2].map((i) => GET.replace("/", `/${i}`));
+  for (const text of others) world.say(world.open(), text);
+  const short = others.map(() => world.connector.accept());
+  world.settle();
+  expect(short.map(({ text }) => text)).toEqual(others);
+  const dropped = world.requests.dropped.buffer_limit;
+  expect(Math.abs(dropped - (2 * IN_FLIGHT) / SHORT)).toBeLessThan(1);
+  for (let i = dropped; i < 61; i++) world.respond(long!, OK);
+  for (const socket of short) world.respond(socket, OK);
+  expect(world.requests).toMatchObject({ seen: 63, forwarded: 63 - dropped, answered: 63 - dropped, damaged: 0 });
+  expect(world.budget.usedBytes).toBe(3 * (Cost.STREAM + Cost.UPSTREAM));
+});
+
+test("among those that hold about as much, the newest request is dropped", () => {
+  const world = new Clients({ bufferBytes: 4 * (IN_FLIGHT + 4 * SHORT) });
+  for (let i = 0; i < 4; i++) queue(world, 4);
+  world.say(world.open(), GET);
+  expect(world.requests).toMatchObject({ seen: 21, dropped: { buffer_limit: 1 } });
+  expect(world.connector.attempts).toEqual([]);
+});
+
+test.each([
+  [STALLED_MS - 10, 1, 0],
+  [STALLED_MS, 0, 1],
+])(
+  "a connection that has been idle for %d ms: %d requests of a queue are dropped, and %d connections ended",
+  (ms, dropped, ended) => {
+    const world = new Clients({ bufferBytes: 2 * IN_FLIGHT + 2 * SHORT });
+    const idle = world.open();
+    world.say(idle, GET);
+    const socket = world.connector.accept();
+    world.settle();
+    world.respond(socket, OK);
+    const client = queue(world, 0);
+    world.pass(ms);
+    // The last one finds no room beside them.
+    for (let i = 0; i < 4; i++) world.say(client, GET);
+    expect(world.requests).toMatchObject({ seen: 6, dropped: { buffer_limit: dropped } });
+    expect(socket.shutdowns).toBe(ended);
+  },
+);
+
+test.each([
+  [AWAITED_MS - 10, 1, 0],
+  [AWAITED_MS, 0, 1],
+])(
+  "a connection on which a response has been awaited for %d ms: %d new ones find no place, %d is given up",
+  (ms, dropped, givenUp) => {
+    const world = new Clients({ bufferBytes: 2 * IN_FLIGHT });
+    for (let i = 0; i < 2; i++) queue(world, 0);
+    world.pass(ms);
+    world.say(world.open(), GET);
+    expect(world.requests).toMatchObject({ seen: 3, dropped: { buffer_limit: dropped } });
+    expect(world.counters.upstream.given_up).toBe(givenUp);
+    expect(world.counters.responses.unanswered).toBe(givenUp);
+  },
+);
+
+test("requests that wait for a connection to be made give way when they stand still, but for the first", () => {
+  const world = new Clients({ bufferBytes: 3 * IN_FLIGHT });
+  const client = world.open();
+  for (let i = 0; i < 4; i++) world.say(client, GET);
+  world.pass(STALLED_MS);
+  world.say(world.open(), GET);
+  world.say(world.open(), GET);
+  expect(world.requests.dropped.buffer_limit).toBe(3);
+  for (let i = 0; i < 3; i++) world.respond(world.connector.accept(), OK);
+  expect(world.requests).toMatchObject({ seen: 6, forwarded: 3, answered: 3 });
 });
 
 test.each([

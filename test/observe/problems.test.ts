@@ -23,6 +23,7 @@ const OPTIONS: ProblemOptions = {
   maxWaitingRequests: 100,
   also: [],
   control: undefined,
+  mode: "http",
 };
 
 /** A run that is looked at once a second. */
@@ -228,6 +229,18 @@ test("the endpoint is down from a connection that could not be made to one that 
   world.gauges = { ...world.gauges, connected_ms: START_MS + 92_000 };
   world.pass(1, usual);
   expect(world.told).toEqual(["+endpoint_down", "-endpoint_down"]);
+});
+
+test("what an endpoint that is down cannot take is told by the mode's own counter", () => {
+  for (const [mode, counter] of [
+    ["http", "requests.dropped.endpoint_down"],
+    ["tcp", "upstream.lost_bytes"],
+  ] as const) {
+    const world = new World({ mode });
+    world.gauges = { ...world.gauges, unconnected_ms: START_MS };
+    world.pass(1, usual);
+    expect(world.message("endpoint_down")).toContain(counter);
+  }
 });
 
 test("requests without a response, over 1 %", () => {

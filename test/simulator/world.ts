@@ -319,6 +319,7 @@ export abstract class World {
     this.shard.finish();
     this.check();
     const startMs = this.clock.nowMs;
+    const all = [this.shard.destination, ...this.shard.further];
     while (!this.shard.isSettled || !this.endpoint.isIdle) {
       this.clock.nowMs += this.random.pick([5, 10, 50]);
       this.connector.step();
@@ -326,7 +327,7 @@ export abstract class World {
       this.shard.tick();
       this.check();
       if (this.clock.nowMs - startMs > DRAIN_MS_MAX)
-        throw new Error(`${this.shard.destination.openCount} connections do not end`);
+        throw new Error(`connections do not end: ${all.map(({ openCount }) => openCount).join(", ")} are open`);
     }
   }
 

@@ -1,0 +1,55 @@
+/**
+ * Work for files, a little at a time: whatever else the thread has to do, frames, responses and the requests of other
+ * destinations, comes between. Redacting and writing down a request takes longer than forwarding it.
+ */
+
+/** How long it goes on at a time, but for the job that it ends with. */
+export const SLICE_MS = 0.5;
+/** More bytes do not wait: all is done at once then. */
+export const SLICED_BYTES_MAX = 16 << 20;
+
+interface Job {
+  readonly bytes: number;
+  readonly work: () => void;
+}
+
+export class Slices {
+  private jobs: Job[] = [];
+  private next = 0;
+  private bytes = 0;
+
+  constructor(
+    private readonly now: () => number = () => performance.now(),
+    private readonly later: (callback: () => void) => void = setImmediate,
+  ) {}
+
+  /** Has something done later, in order. `bytes`: what is held for it. */
+  add(bytes: number, work: () => void): void {
+    this.jobs.push({ bytes, work });
+    this.bytes += bytes;
+    if (this.bytes > SLICED_BYTES_MAX) this.finish();
+    else if (this.jobs.length === 1) this.later(this.slice);
+  }
+
+  /** Does all that is left. */
+  finish(): void {
+    this.workUntil(Infinity);
+  }
+
+  private readonly slice = (): void => {
+    this.workUntil(this.now() + SLICE_MS);
+    if (this.jobs.length > 0) this.later(this.slice);
+  };
+
+  private workUntil(endMs: number): void {
+    const { jobs } = this;
+    while (this.next < jobs.length) {
+      const { bytes, work } = jobs[this.next++]!;
+      this.bytes -= bytes;
+      work();
+      if (this.next < jobs.length && this.now() >= endMs) return;
+    }
+    jobs.length = 0;
+    this.next = 0;
+  }
+}
