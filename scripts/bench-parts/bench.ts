@@ -21,8 +21,8 @@ const TITLES: Record<string, string> = {
   f: "The live lab, with a further destination that is stalled (--also), to the same without it",
   g: "The live lab at ordinary load, beside a C program that forwards the same bytes with nothing in between",
   h: "TLS: --read to nginx with it and without, beside C programs; and half a minute of load over it in the lab",
-  j: "The live lab, with --compare, to the same without it",
   i: "--read at the capture's pace: 100,000 requests in 60 s (--speed 1) and 6 s (10), some beside a file",
+  j: "The live lab, with --compare, to the same without it",
 };
 /** Takes minutes a run. */
 const LONG = "i";
