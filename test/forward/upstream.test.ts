@@ -334,6 +334,19 @@ describe("connecting", () => {
     expect(world.upstream).toMatchObject({ connects: 0, broken: 0, closed: 0 });
   });
 
+  test("a stream that ended before its connection is made: it waits to be made, and nobody walks past it meanwhile", () => {
+    const world = new Scripted();
+    const upstream = world.destination.connect(null);
+    world.batch([upstream, "abc"]);
+    upstream.finish(1000, 500);
+    world.destination.flush();
+    expect([world.destination.unsettledCount, world.destination.finishing.size]).toEqual([1, 0]);
+    const socket = world.connector.accept();
+    expect([world.destination.unsettledCount, world.destination.finishing.size]).toEqual([1, 1]);
+    world.pass(510);
+    expect([socket.text, socket.shutdowns, world.destination.finishing.size]).toEqual(["abc", 1, 0]);
+  });
+
   test("only so many attempts are in flight; the others wait, in order, and lose nothing", () => {
     const world = new Scripted();
     const count = CONNECTS_IN_FLIGHT_MAX + 100;
