@@ -3,7 +3,7 @@
  * and bears it as its time stamp, so that all that follows measures as on an interface. The schedule waits for nobody:
  * what comes late comes at once, and is counted by what made it late.
  */
-import type { WaitingSource } from "./record-source.ts";
+import { PassedSource, type WaitingSource } from "./record-source.ts";
 
 /** So much early is on time: a clock that tells milliseconds is not waited for by less. */
 const EARLY_MS = 0.5;
@@ -23,7 +23,7 @@ export const scheduleCounters = () => ({
 
 export type ScheduleCounters = ReturnType<typeof scheduleCounters>;
 
-export class PacedSource implements WaitingSource {
+export class PacedSource extends PassedSource<WaitingSource> {
   timestampMs = 0;
   /** The source stands at a record whose time has not come. */
   private isAhead = false;
@@ -37,35 +37,13 @@ export class PacedSource implements WaitingSource {
 
   /** `factor`: how much faster than captured. `now`: milliseconds, with fractions. */
   constructor(
-    private readonly source: WaitingSource,
+    source: WaitingSource,
     private readonly factor: number,
     private readonly counters: ScheduleCounters,
     private readonly now: () => number,
     private readonly sleep: (ms: number) => Promise<void> = (ms) => Bun.sleep(ms),
-  ) {}
-
-  get bytes(): Uint8Array {
-    return this.source.bytes;
-  }
-
-  get view(): DataView {
-    return this.source.view;
-  }
-
-  get offset(): number {
-    return this.source.offset;
-  }
-
-  get length(): number {
-    return this.source.length;
-  }
-
-  get linkType(): number {
-    return this.source.linkType;
-  }
-
-  get position(): number {
-    return this.source.position;
+  ) {
+    super(source);
   }
 
   /** How far the capture is behind its first record, in its own time. */
@@ -96,10 +74,6 @@ export class PacedSource implements WaitingSource {
     if (this.isAhead) return false;
     this.count();
     return true;
-  }
-
-  close(): void {
-    this.source.close();
   }
 
   /** When a record is due that was captured at this time. */

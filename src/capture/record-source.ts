@@ -24,5 +24,43 @@ export interface WaitingSource extends RecordSource {
   close(): void;
 }
 
+/** A source that passes on the records of another one. */
+export abstract class PassedSource<Source extends WaitingSource> implements WaitingSource {
+  abstract readonly timestampMs: number;
+
+  constructor(protected source: Source) {}
+
+  get bytes(): Uint8Array {
+    return this.source.bytes;
+  }
+
+  get view(): DataView {
+    return this.source.view;
+  }
+
+  get offset(): number {
+    return this.source.offset;
+  }
+
+  get length(): number {
+    return this.source.length;
+  }
+
+  get linkType(): number {
+    return this.source.linkType;
+  }
+
+  get position(): number {
+    return this.source.position;
+  }
+
+  close(): void {
+    this.source.close();
+  }
+
+  abstract next(): boolean;
+  abstract fill(): Promise<boolean>;
+}
+
 /** No savefile holds longer frames: libpcap's MAXIMUM_SNAPLEN. */
 export const SNAPSHOT_BYTES_MAX = 262_144;

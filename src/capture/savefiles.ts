@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { RefusalError } from "../errors.ts";
 import { FollowedBytes, nameOf } from "./byte-source.ts";
-import { SNAPSHOT_BYTES_MAX, type WaitingSource } from "./record-source.ts";
+import { PassedSource, SNAPSHOT_BYTES_MAX, type WaitingSource } from "./record-source.ts";
 import { Savefile } from "./savefile.ts";
 
 const BATCH_RECORDS_MAX = 4096;
@@ -204,8 +204,7 @@ async function partOf(path: string): Promise<Part> {
 }
 
 /** One file that grows, and those that take its place, one after the other. It has no end. */
-export class FollowedSavefile implements WaitingSource {
-  private savefile: Savefile;
+export class FollowedSavefile extends PassedSource<Savefile> {
   private isOver = false;
 
   /** `troubled` is told what is wrong with a file whose place another one has taken. Throws RefusalError. */
@@ -213,40 +212,16 @@ export class FollowedSavefile implements WaitingSource {
     private readonly path: string,
     private readonly troubled: (error: RefusalError) => void,
   ) {
-    this.savefile = new Savefile(nameOf(path), FollowedBytes.open(path));
-  }
-
-  get bytes(): Uint8Array {
-    return this.savefile.bytes;
-  }
-
-  get view(): DataView {
-    return this.savefile.view;
-  }
-
-  get offset(): number {
-    return this.savefile.offset;
-  }
-
-  get length(): number {
-    return this.savefile.length;
-  }
-
-  get linkType(): number {
-    return this.savefile.linkType;
+    super(new Savefile(nameOf(path), FollowedBytes.open(path)));
   }
 
   get timestampMs(): number {
-    return this.savefile.timestampMs;
-  }
-
-  get position(): number {
-    return this.savefile.position;
+    return this.source.timestampMs;
   }
 
   next(): boolean {
     try {
-      return this.savefile.next();
+      return this.source.next();
     } catch (error) {
       this.end(error);
       return false;
@@ -255,24 +230,20 @@ export class FollowedSavefile implements WaitingSource {
 
   async fill(): Promise<boolean> {
     try {
-      if (!this.isOver && (await this.savefile.fill())) return true;
+      if (!this.isOver && (await this.source.fill())) return true;
     } catch (error) {
       this.end(error);
     }
-    this.savefile.close();
-    this.savefile = new Savefile(nameOf(this.path), FollowedBytes.open(this.path));
+    this.source.close();
+    this.source = new Savefile(nameOf(this.path), FollowedBytes.open(this.path));
     this.isOver = false;
     return true;
   }
 
   /** Another file has taken the place of this one, which was not whole. What is damaged in its middle stays so. */
   private end(error: unknown): void {
-    if (!(error instanceof RefusalError) || !this.savefile.isAtEnd) throw error;
+    if (!(error instanceof RefusalError) || !this.source.isAtEnd) throw error;
     this.troubled(error);
     this.isOver = true;
-  }
-
-  close(): void {
-    this.savefile.close();
   }
 }

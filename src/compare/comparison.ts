@@ -2,7 +2,7 @@
  * All comparisons of a shard: what is compared, what waits to be, and what came of it. Pure: what it holds is charged,
  * and time comes as an argument.
  */
-import type { ResponseComparison, Uncompared } from "../forward/exchange.ts";
+import type { ResponseComparison } from "../forward/exchange.ts";
 import type { StreamOrigin } from "../flow/stream.ts";
 import { AgeList } from "../memory/age-list.ts";
 import type { Redactor } from "../redact/redactor.ts";
@@ -13,7 +13,8 @@ import type { ComparedExchange } from "./exchange.ts";
 import { countLatency } from "./latency.ts";
 import type { Ignored } from "./ignore.ts";
 import { type Account, ComparedMemory } from "./memory.ts";
-import { PairedStream, type PairingHost } from "./pairing.ts";
+import { PairedStream } from "./pairing.ts";
+import type { PairingHost } from "./pairing-host.ts";
 import { ResponseRecorder } from "./recorder.ts";
 import type { Kept } from "./response.ts";
 import { isKept, keep } from "./reservoir.ts";
@@ -98,10 +99,6 @@ export class Comparison implements ResponseComparison, PairingHost {
 
   newRecorder(): ResponseRecorder {
     return new ResponseRecorder(this.memory, this.options.maxCompareBytes);
-  }
-
-  uncompared(verdict: Uncompared): void {
-    this.tally.not_comparable[verdict]++;
   }
 
   /** Draws whether a request is left out. */

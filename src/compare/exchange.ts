@@ -43,6 +43,8 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
   requestMs: number;
   /** As production saw it. */
   target = "";
+  /** It has offered to go on in HTTP/2, and production has: that is where its response came. */
+  isUpgraded = false;
   /** Its verdict was counted. */
   private isSettled = false;
   private isProductionKnown = false;
@@ -76,16 +78,28 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     readonly isSampledOut: boolean,
     /** When its head came, in the capture's time. */
     readonly seenMs: number,
+    private readonly costBytes = EXCHANGE_COST_BYTES,
   ) {
     super();
     this.requestMs = seenMs;
-    comparison.memory.take(EXCHANGE_COST_BYTES);
+    comparison.memory.take(costBytes);
     this.control = comparison.hasControl && !isSampledOut ? new ControlExchange(comparison.memory, this) : null;
     this.isControlKnown = this.control === null;
     this.witness = comparison.endpointIsFile && !isSampledOut ? this.toFile() : null;
     if (!isSampledOut) return;
     this.isSettled = true;
     comparison.tally.sampled_out++;
+  }
+
+  /** One whose response is told by a number of its own, and not by its place among the others. */
+  static ofCall(
+    comparison: ExchangeHost,
+    owner: ExchangeOwner,
+    method: string,
+    seenMs: number,
+    costBytes: number,
+  ): ComparedExchange {
+    return new ComparedExchange(comparison, owner, method, 1, 0, null, false, false, seenMs, costBytes);
   }
 
   /** Whether production's response is to be kept. */
@@ -120,10 +134,12 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
 
   notForwarded(): void {
     this.settle("request_not_forwarded");
+    this.released();
   }
 
   damaged(): void {
     this.settle("request_damaged");
+    this.released();
   }
 
   /** Something else is told by whoever has the request. */
@@ -183,13 +199,19 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
       return;
     } else if (production.response === null || endpoint.response === null) {
       this.settle("too_large");
-    } else if (production.response.code === SWITCHING_PROTOCOLS && endpoint.response.code === SWITCHING_PROTOCOLS) {
+    } else if (this.isPassedThrough(production.response.code, endpoint.response.code)) {
       this.settle("pass_through");
     } else if (comparison.compare(this, production, endpoint, this.controls)) {
       this.settle(null);
     } else {
       this.settle("too_large");
     }
+  }
+
+  /** Whether both go on in another protocol. */
+  private isPassedThrough(production: number, endpoint: number): boolean {
+    if (this.method === "CONNECT") return isSuccess(production) && isSuccess(endpoint);
+    return endpoint === SWITCHING_PROTOCOLS && (production === SWITCHING_PROTOCOLS || this.isUpgraded);
   }
 
   /** `reason` null: it was compared. */
@@ -210,7 +232,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
   private release(): void {
     if (!this.isSettled || !this.isProductionKnown || this.isReleased) return;
     this.isReleased = true;
-    this.comparison.memory.giveBack(EXCHANGE_COST_BYTES);
+    this.comparison.memory.giveBack(this.costBytes);
   }
 
   private forgetEndpoint(): void {
@@ -249,6 +271,10 @@ export class ControlExchange implements Exchange {
     this.tell(null);
   }
 
+  damaged(): void {
+    this.tell(null);
+  }
+
   released(): void {
     this.tell(null);
   }
@@ -264,4 +290,8 @@ export class ControlExchange implements Exchange {
     this.isKnown = true;
     this.exchange.controlIs(kept);
   }
+}
+
+function isSuccess(code: number): boolean {
+  return code >= 200 && code < 300;
 }

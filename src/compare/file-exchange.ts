@@ -47,7 +47,7 @@ export class FileExchange implements Exchange, Witness {
 
   whenKnown(tell: (response: ProductionResponse | null) => void): void {
     const { response } = this;
-    if (!this.isKnown) {
+    if (!this.isKnown && !this.isOver) {
       this.tell = tell;
       return;
     }
@@ -70,6 +70,7 @@ export class FileExchange implements Exchange, Witness {
   forwarded(): void {}
   unanswered(): void {}
   notForwarded(): void {}
+  damaged(): void {}
 
   private end(): void {
     if (this.isOver) return;

@@ -11,30 +11,22 @@
  * Flow delivers what a server says when all that it acknowledges has been delivered, or given up: a request is known
  * before its response is.
  */
-import type { Exchange, ComparedStream } from "../forward/exchange.ts";
+import type { ComparedCalls, ComparedStream, Exchange } from "../forward/exchange.ts";
 import { advance, distance } from "../flow/sequence.ts";
 import type { StreamEnd, StreamNumbers, StreamOrigin } from "../flow/stream.ts";
 import { clientAddress } from "../http/client-address.ts";
+import { NUL } from "../http/chars.ts";
 import { ResponseFramer } from "../http/response-framer.ts";
 import type { ResponseSink, ResponseTap } from "../http/response-sink.ts";
-import { ComparedExchange, type ExchangeHost, type ExchangeOwner } from "./exchange.ts";
+import { PairedCalls } from "./calls.ts";
+import { ComparedExchange, type ExchangeOwner } from "./exchange.ts";
+import type { PairingHost } from "./pairing-host.ts";
 import type { ResponseRecorder } from "./recorder.ts";
 import type { Kept } from "./response.ts";
 
+const SWITCHING_PROTOCOLS = 101;
+const UPGRADE_TO_HTTP2 = /^upgrade:[ \t]*h2c[ \t]*$/im;
 const RESPONSE_BEGINNING = new TextEncoder().encode("HTTP/1.");
-
-/** What all client connections of a shard share. */
-export interface PairingHost extends ExchangeHost {
-  /** The capture's time. */
-  readonly captureMs: number;
-  newRecorder(): ResponseRecorder;
-  /** Draws whether a request is left out. */
-  isSampledOut(): boolean;
-  /** Production's response to an exchange is waited for; */
-  await(exchange: ComparedExchange): void;
-  /** and has begun. */
-  begun(exchange: ComparedExchange): void;
-}
 
 export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink {
   client: string | null = null;
@@ -69,6 +61,12 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
   private isLost = false;
   /** No response comes any more. */
   private isOver = false;
+  /** What comes next is the first that the server says, of all or behind an accepted offer of another protocol. */
+  private isAtBeginning = false;
+  /** One past the head that was read last. */
+  headEnd = 0;
+  /** Requests of HTTP/2; null: neither side has spoken that. */
+  private calls: PairedCalls | null = null;
   /** A request whose response was found behind a gap, what was kept of that, and where it ended. */
   private doubt: ComparedExchange | null = null;
   private doubtKept: Kept | null = null;
@@ -128,7 +126,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     );
     this.isRequestLost = false;
     this.underWay = exchange;
-    if (this.isOver) exchange.unproduced("production_response_missing");
+    if (this.isOver || this.calls !== null) exchange.unproduced("production_response_missing");
     else {
       this.queue.push(exchange);
       comparison.await(exchange);
@@ -166,6 +164,16 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     this.comparison.tally.not_comparable.request_not_forwarded++;
   }
 
+  foreign(): void {
+    this.calls?.end();
+    this.over();
+    this.isAtBeginning = false;
+  }
+
+  http2(): ComparedCalls {
+    return (this.calls ??= new PairedCalls(this.comparison, this));
+  }
+
   private beginRequest(): void {
     if (this.isInRequest) return;
     this.isInRequest = true;
@@ -183,9 +191,18 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
 
   begin(isFromStart: boolean): void {
     this.isLost ||= !isFromStart;
+    this.isAtBeginning = isFromStart && !this.isOver;
   }
 
   data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
+    const { isAtBeginning } = this;
+    this.isAtBeginning = false;
+    // A server may be the first to speak HTTP/2: with SETTINGS, which begin so.
+    if (isAtBeginning && this.queue.length === 0 && bytes[offset] === NUL) this.http2();
+    if (this.calls !== null && !this.awaitsHttp1) {
+      this.calls.data(bytes, offset, length, timestampMs, !isAtBeginning);
+      return;
+    }
     if (this.isOver) return;
     this.offset = offset;
     this.sequence = advance(this.numbers.serverNext, -length);
@@ -194,21 +211,32 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     const framer = this.framer ?? this.newFramer();
     this.recorder!.received(timestampMs, 0);
     framer.push(bytes, offset, length);
+    const left = offset + length - this.headEnd;
+    // An offer was accepted: what is left is not HTTP/1's.
+    if (this.isAtBeginning && left > 0) this.data(bytes, this.headEnd, left, timestampMs);
     if (this.doubt !== null && this.doubtKept !== null && this.doubtEnd === null) this.endDoubt();
   }
 
   gap(length: number): void {
+    this.isAtBeginning = false;
+    if (this.calls !== null && !this.awaitsHttp1) this.calls.gap(length);
     if (this.isOver || this.isLost) return;
     if (this.hasBegun) this.isDamaged = true;
     if (this.framer === null || !this.framer.gap(length)) this.lose();
   }
 
   end(how: StreamEnd): void {
+    this.calls?.end();
     if (this.isOver) return;
     // A response that ends with its connection is whole if that was ended in order.
     if (how === "fin" && !this.isLost) this.framer?.end();
     this.lose();
     this.over();
+  }
+
+  /** Requests of HTTP/1 came before those of HTTP/2, and the response to one of them comes first. */
+  private get awaitsHttp1(): boolean {
+    return this.queue.length > 0 && !this.isLost && !this.isOver;
   }
 
   // What is framed of it (ResponseSink, and a tap).
@@ -240,13 +268,26 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     if (isDamaged) this.recorder!.discard();
     if (isDamaged) exchange.unproduced("production_response_damaged");
     else if (exchange === this.doubt) this.doubtKept = this.recorder!.take(this.code);
-    else exchange.produced(this.recorder!.take(this.code));
+    else this.produce(exchange, this.recorder!.take(this.code));
     if (!persistent) this.over();
     else this.expectNext();
   }
 
+  /** A response is whole: the exchange's, unless it says that this follows in HTTP/2. */
+  private produce(exchange: ComparedExchange, kept: Kept): void {
+    if (this.code !== SWITCHING_PROTOCOLS || !UPGRADE_TO_HTTP2.test(kept.response?.head ?? "")) {
+      exchange.produced(kept);
+      return;
+    }
+    this.comparison.memory.giveBackKept(kept);
+    this.calls ??= new PairedCalls(this.comparison, this);
+    this.calls.adopt(exchange);
+  }
+
   upgraded(): void {
+    if (this.isLost) return;
     this.complete(false);
+    this.isAtBeginning = this.code === SWITCHING_PROTOCOLS;
   }
 
   unsolicited(): void {
@@ -412,6 +453,7 @@ class ProductionTap implements ResponseTap {
   }
 
   head(bytes: Uint8Array, from: number, to: number): void {
+    this.stream.headEnd = to;
     this.recorder.head(bytes, from, to);
   }
 

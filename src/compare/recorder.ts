@@ -1,9 +1,13 @@
 /** Keeps a response as it comes, as far as it is to be compared: what it holds is charged, and given back with it. */
 import { createHash, type Hash } from "node:crypto";
+import type { ResponseHead } from "../http/http2/response-head.ts";
 import { Cost } from "../memory/budget.ts";
 import { copyBytes } from "../memory/copy-bytes.ts";
 import type { ComparedMemory } from "./memory.ts";
 import { type Kept, NOTHING } from "./response.ts";
+
+/** Writes characters as bytes, without an object for them. */
+const { latin1Write } = Buffer.prototype;
 
 export class ResponseRecorder {
   isWanted = true;
@@ -33,16 +37,44 @@ export class ResponseRecorder {
   }
 
   head(bytes: Uint8Array, from: number, to: number): void {
-    const { kept } = this;
-    if (kept === null || !kept.isKept || !this.isWanted) return;
-    const needed = kept.headLength + to - from;
-    if (needed > kept.headBytes.length) {
-      const grown = this.grown(kept.headBytes, kept.headLength, needed);
-      if (grown === null) return;
-      kept.headBytes = grown;
-    }
+    const kept = this.withHeadFor(to - from);
+    if (kept === null) return;
     copyBytes(bytes, from, kept.headBytes, kept.headLength, to - from);
-    kept.headLength = needed;
+    kept.headLength += to - from;
+  }
+
+  http2Head(section: ResponseHead): void {
+    this.begin();
+    this.addText(`HTTP/2.0 ${section.status}\r\n`);
+    this.http2Trailer(section);
+  }
+
+  http2Trailer({ isTooLong, lines }: ResponseHead): void {
+    if (!isTooLong) this.addText(lines);
+    else if (this.kept !== null) this.keepNothing();
+  }
+
+  written(writtenMs: number): void {
+    if (this.kept !== null) this.kept.writtenMs = writtenMs;
+  }
+
+  private addText(text: string): void {
+    const kept = this.withHeadFor(text.length);
+    if (kept === null) return;
+    latin1Write.call(kept.headBytes, text, kept.headLength);
+    kept.headLength += text.length;
+  }
+
+  /** The response under way, with room for so much more of its head; null: it is not kept. */
+  private withHeadFor(length: number): Kept | null {
+    const { kept } = this;
+    if (kept === null || !kept.isKept || !this.isWanted) return null;
+    const needed = kept.headLength + length;
+    if (needed <= kept.headBytes.length) return kept;
+    const grown = this.grown(kept.headBytes, kept.headLength, needed);
+    if (grown === null) return null;
+    kept.headBytes = grown;
+    return kept;
   }
 
   body(bytes: Uint8Array, from: number, to: number): void {

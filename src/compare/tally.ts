@@ -41,7 +41,7 @@ export const NOT_COMPARABLE_REASONS = [
   "unanswered",
   /** What of the two could be kept does not show whether they are the same. */
   "too_large",
-  /** Another protocol follows, on both sides; or the request is one of HTTP/2. */
+  /** Another protocol follows, on both sides. */
   "pass_through",
   /** The endpoint is a file: production's response was seen whole, and is compared with nothing. */
   "endpoint_is_file",

@@ -149,7 +149,7 @@ class FileConnection implements UpstreamSocket, RequestSink, Http2FilingHost {
   }
 
   /** How production's response becomes known; null: it is not wanted. */
-  private get responding(): Responding | null {
+  get responding(): Responding | null {
     const { redactor, limits, slices } = this.filing;
     const witness = this.events.witness ?? null;
     if (witness === null) return null;

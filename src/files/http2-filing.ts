@@ -19,7 +19,7 @@ import type { Http2Head } from "../http/http2/request-head.ts";
 import type { Redactor } from "../redact/redactor.ts";
 import type { FileCounters } from "./counters.ts";
 import { type FiledRequest, filedRequest } from "./filed-request.ts";
-import type { RequestFile } from "./request-file.ts";
+import type { RequestFile, Responding } from "./request-file.ts";
 import type { Slices } from "./slices.ts";
 
 /** Calls of a connection that wait for the disk, or are not whole: more wait where they cost less. */
@@ -49,6 +49,8 @@ export interface Filing {
 export interface Http2FilingHost {
   /** When the first of the bytes that are written now was captured; -1: nobody knows. */
   readonly capturedMs: number;
+  /** How production's response to the request that is written now becomes known; null: it is not wanted. */
+  readonly responding: Responding | null;
   /** Says something, later: whoever writes is not told before the write has returned. */
   say(bytes: Uint8Array): void;
   /** Something will be said yet. */
@@ -59,6 +61,7 @@ export interface Http2FilingHost {
 interface Call {
   readonly stream: number;
   readonly timeMs: number;
+  readonly responding: Responding | null;
   readonly headLength: number;
   length: number;
   parts: Buffer[];
@@ -92,7 +95,8 @@ export class Http2Filing implements Http2RequestSink<Call> {
 
   head(stream: number, { text }: Http2Head): Call {
     const parts = [Buffer.from(text, "latin1")];
-    return { stream, timeMs: this.timeMs, headLength: text.length, length: text.length, parts };
+    const { timeMs, host } = this;
+    return { stream, timeMs, responding: host.responding, headLength: text.length, length: text.length, parts };
   }
 
   bytes(call: Call, bytes: Uint8Array, offset: number, length: number): void {
@@ -111,7 +115,7 @@ export class Http2Filing implements Http2RequestSink<Call> {
     }
     const filed = (isWritten: boolean) => this.respond(call, isWritten ? WRITTEN : NOT_WRITTEN);
     this.filing.slices.add(call.length, () => {
-      if (!this.filing.file.add(this.filed(call), filed)) filed(false);
+      if (!this.filing.file.add(this.filed(call), filed, call.responding)) filed(false);
     });
   }
 

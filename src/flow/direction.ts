@@ -246,7 +246,15 @@ export abstract class Direction implements PendingHolder {
 
   /** The lowest segment that is pending of an incarnation from `sequence` on, within so many bytes. */
   protected ownedWithin(incarnation: Incarnation, sequence: number, length: number): PendingSegment | null {
-    return this.pending!.firstFrom(sequence, length, (segment) => this.ownerOf(segment) === incarnation);
+    // Asked of each piece while something is pending: so not by a function of its own (PendingSegments.firstFrom).
+    const pending = this.pending!;
+    const place = pending.placeOf(sequence);
+    for (let i = 0; i < pending.count; i++) {
+      const segment = pending.at(place + i);
+      if (distance(sequence, segment.sequence) >>> 0 >= length) return null;
+      if (this.ownerOf(segment) === incarnation) return segment;
+    }
+    return null;
   }
 
   /** Gives up holes until what is pending here, and of all, is within its limit. */

@@ -60,7 +60,7 @@ export class PendingMemory {
 
   constructor(
     private readonly budget: Budget,
-    private readonly pool = new ArrayPool(),
+    private readonly pool = new ArrayPool(budget.limitBytes),
   ) {}
 
   /** Whether what is pending is within its limit. */

@@ -281,6 +281,7 @@ export class Conversation
       if (this.offers !== null) http2.beginUpgraded();
       return;
     }
+    this.compared?.foreign();
     this.counters.foreign[protocol]++;
     const { request } = this;
     if (protocol === "http2" && this.leavesOutStream()) return;
@@ -333,7 +334,8 @@ export class Conversation
     const { mode, stream } = this;
     const changed = (): void => mode.touchBranches(this);
     const branches = mode.further.map((each) => new Http2Branch(each, stream.preface, isLate, changed));
-    this.http2 = new Http2Conversation(mode, this, stream.preface, isLate, branches);
+    const compared = this.compared?.http2() ?? null;
+    this.http2 = new Http2Conversation(mode, this, stream.preface, isLate, branches, compared);
     return this.http2;
   }
 

@@ -38,7 +38,7 @@ export class Destination implements UpstreamHost, DialHost {
   progressMs: number;
   /** Connections whose bytes wait for the kernel. */
   readonly blocked = new Set<Upstream>();
-  /** Connections that wait for silence to send their FIN. */
+  /** Open connections that wait for silence to send their FIN. */
   readonly finishing = new Set<Upstream>();
   /** Connections that are half-closed and wait for the destination's end. */
   readonly lingering = new Set<Upstream>();

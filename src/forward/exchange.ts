@@ -3,6 +3,7 @@
  * (src/compare). Nothing of this exists where they are not.
  */
 import type { ResponseConsumer, StreamOrigin } from "../flow/stream.ts";
+import type { ResponseHead } from "../http/http2/response-head.ts";
 import type { ResponseTap } from "../http/response-sink.ts";
 
 /** Keeps the response under way of one upstream connection. */
@@ -11,6 +12,12 @@ export interface Recorder extends ResponseTap {
   isWanted: boolean;
   /** Bytes have come, at this time; the last byte of what they respond to was written at `writtenMs`. */
   received(nowMs: number, writtenMs: number): void;
+  /** A final head of HTTP/2 was read: its response begins. */
+  http2Head(section: ResponseHead): void;
+  /** A trailer section of HTTP/2 was read: its fields are the response's as well. */
+  http2Trailer(section: ResponseHead): void;
+  /** The last byte of what it responds to was written only now, when it had begun. */
+  written(writtenMs: number): void;
   /** What was kept is not wanted any more. */
   discard(): void;
 }
@@ -55,6 +62,8 @@ export interface Exchange {
   unanswered(): void;
   /** It was not forwarded. */
   notForwarded(): void;
+  /** It did not come whole. */
+  damaged(): void;
   /** Nothing more is told of it here. */
   released(): void;
 }
@@ -79,6 +88,24 @@ export interface ComparedStream extends ResponseConsumer {
   lost(): void;
   /** A request was dropped of which nothing else is told. */
   dropped(): void;
+  /** The client speaks another protocol, of which nothing is compared. */
+  foreign(): void;
+  /** The client goes on in HTTP/2, or speaks nothing else. */
+  http2(): ComparedCalls;
+}
+
+/** The requests of a client connection of HTTP/2, each by the number of its stream. */
+export interface ComparedCalls {
+  /** A request's head is whole. Null: it is not compared (--compare-sample). */
+  head(stream: number, method: string, target: string): Exchange | null;
+  /** A request is whole; its last segment was captured at this time. */
+  whole(exchange: Exchange, timestampMs: number): void;
+  /** The client has taken a request back: production's response is not waited for. */
+  cancelled(stream: number): void;
+  /** A request of which no head was told is damaged. */
+  damaged(): void;
+  /** A request was dropped of which nothing else is told. */
+  dropped(): void;
 }
 
 /** What all client connections of a shard share. */
@@ -87,11 +114,6 @@ export interface ResponseComparison {
   readonly hasControl: boolean;
   /** A client connection has been seen. */
   openStream(origin: StreamOrigin): ComparedStream;
-  /** For a connection to the endpoint. */
+  /** For a connection to the endpoint; of HTTP/2, for a call. */
   newRecorder(): Recorder;
-  /** A request has come to its end whose response is not looked at: one of HTTP/2. */
-  uncompared(verdict: Uncompared): void;
 }
-
-/** Why a request is not compared that has no {@link Exchange}. */
-export type Uncompared = "request_damaged" | "request_not_forwarded" | "pass_through";

@@ -5,6 +5,7 @@
 import type { DamageReason } from "../http/request-sink.ts";
 import { Cost } from "../memory/budget.ts";
 import type { RequestDrop } from "./counters.ts";
+import type { Exchange } from "./exchange.ts";
 import type { FurtherDestination } from "./further-destination.ts";
 import { type CallOwner, Http2Call } from "./http2-call.ts";
 import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
@@ -25,8 +26,7 @@ export class Http2Branch implements Http2PipeOwner {
     isLate: boolean,
     private readonly changed: () => void,
   ) {
-    // Of a request that is not compared it is the endpoint's pipe that tells, also where this is the control.
-    this.pipe = new Http2Pipe(destination, this, preface, null);
+    this.pipe = new Http2Pipe(destination, this, preface);
     destination.destination.memory.take(Cost.BRANCH);
     const { http2 } = destination.counters;
     http2.connections++;
@@ -46,6 +46,7 @@ export class Http2Branch implements Http2PipeOwner {
       return;
     }
     call.request = requests.copy(held);
+    call.request.exchange = this.exchangeOf(original);
     call.isStreaming = true;
     requests.makeLong(call.request);
     this.pipe.commit(call);
@@ -73,6 +74,7 @@ export class Http2Branch implements Http2PipeOwner {
       this.commit(original, original.request!);
     } else if (streaming === undefined || streaming.dropping !== null) {
       this.destination.countDropped(streaming?.dropping ?? reason!);
+      this.controlOf(original)?.notForwarded();
       this.forget(original);
     } else {
       this.streaming.delete(original);
@@ -112,10 +114,12 @@ export class Http2Branch implements Http2PipeOwner {
     const mayWait = destination.mayWait(this.pipe.waiting);
     if (!mayWait || !destination.hasRoomFor(Cost.CALL + requests.shareCost(held))) {
       destination.countDropped(mayWait ? "buffer_limit" : "waiting_limit");
+      this.controlOf(original)?.notForwarded();
       return;
     }
     const call = this.callLike(original);
     call.request = requests.share(held);
+    call.request.exchange = this.exchangeOf(original);
     this.finishCall(call, original);
     this.pipe.commit(call);
   }
@@ -127,6 +131,16 @@ export class Http2Branch implements Http2PipeOwner {
     call.protocol = original.protocol;
     this.destination.destination.memory.take(Cost.CALL);
     return call;
+  }
+
+  /** Where this is the control, its response is compared too. */
+  private controlOf({ exchange }: Http2Call): Exchange | null {
+    return this.destination.comparison === null || exchange === null ? null : exchange.control;
+  }
+
+  /** The same call on its way to this destination: to the control, or a file, which gets production's response. */
+  private exchangeOf(original: Http2Call): Exchange | null {
+    return this.destination.isFile ? (original.exchange?.toFile() ?? null) : this.controlOf(original);
   }
 
   private finishCall(call: Http2Call, original: Http2Call): void {

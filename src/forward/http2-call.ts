@@ -3,6 +3,7 @@ import type { Http2Words } from "../http/http2/head-encoder.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Judgement } from "./admission.ts";
 import type { RequestDrop } from "./counters.ts";
+import type { Exchange, Recorder } from "./exchange.ts";
 import type { Request } from "./request.ts";
 
 /** Told that a time limit of a call is reached. */
@@ -28,6 +29,8 @@ export class Http2Call implements TimerOwner, Http2Words {
   dropping: RequestDrop | null = null;
   /** It is sent as it comes. */
   isStreaming = false;
+  /** Where its response is compared with production's; null: it is not. */
+  exchange: Exchange | null = null;
   /** So long after its head the client took it back, in the capture's time; Infinity: it did not. */
   cancelledAfterMs = Infinity;
 
@@ -53,6 +56,8 @@ export class Http2Call implements TimerOwner, Http2Words {
   /** The final status; 0: none has come. */
   status = 0;
   grpcStatus = -1;
+  /** Keeps its response, where that is compared. */
+  recorder: Recorder | null = null;
   /** Its response is complete. */
   isResponded = false;
   /** The destination does not want the rest of it. */
@@ -83,5 +88,6 @@ export class Http2Call implements TimerOwner, Http2Words {
     this.unacknowledgedBytes = 0;
     this.status = 0;
     this.grpcStatus = -1;
+    this.recorder?.discard();
   }
 }

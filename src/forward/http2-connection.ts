@@ -33,6 +33,7 @@ import { Cost } from "../memory/budget.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { Destination } from "./destination.ts";
+import type { Recorder, Witness } from "./exchange.ts";
 import type { Http2Call } from "./http2-call.ts";
 import type { RequestPool } from "./request.ts";
 import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
@@ -113,6 +114,11 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
   private isClosed = false;
   private readonly timer = new Timer(this);
 
+  /** Of the call that was begun last; see {@link SocketEvents.witness}. */
+  witness: Witness | null = null;
+  /** Some responses are compared: what is in them counts. */
+  private isRecording = false;
+
   // What the destination allows.
   private window = WINDOW_DEFAULT;
   private initialWindow = WINDOW_DEFAULT;
@@ -179,11 +185,13 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
       return;
     }
     if (this.isFile) this.handAlone();
+    this.witness = request.exchange === null ? null : request.exchange.witness;
     call.number = this.nextStream;
     call.window = this.initialWindow;
     call.startPosition = this.position;
     call.offset = request.headLength;
     call.sentMs = this.destination.tickedMs;
+    this.isRecording ||= call.recorder !== null;
     if (request.long !== null) {
       request.long.drop(request.headLength);
       request.headLength = 0;
@@ -283,7 +291,10 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
 
   // What the destination's frames say (FrameListener).
 
-  data(): void {}
+  data(number: number, bytes: Uint8Array, offset: number, length: number): void {
+    if (this.isRecording) this.calls.get(number)?.recorder?.body(bytes, offset, offset + length);
+  }
+
   dataLost(): void {}
 
   dataEnd(number: number, length: number, endsStream: boolean): void {
@@ -305,9 +316,9 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
   }
 
   headers(number: number, block: Buffer, length: number, endsStream: boolean): void {
-    head.begin();
-    if (!this.isReady || !this.decoder.decode(block, length, head)) return this.malformed();
     const call = this.calls.get(number);
+    head.begin(call !== undefined && call.recorder !== null);
+    if (!this.isReady || !this.decoder.decode(block, length, head)) return this.malformed();
     if (call === undefined) return;
     this.owner?.progressed(call);
     if (call.status === 0) {
@@ -317,14 +328,23 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
       if (isInterim) return this.owner?.interim();
       call.status = head.status;
       if (call.isSent) this.destination.countResponseTime(call.writtenMs);
-    }
+      if (call.recorder !== null) this.recordHead(call, call.recorder);
+    } else call.recorder?.http2Trailer(head);
     if (head.grpcStatus >= 0) call.grpcStatus = head.grpcStatus;
     if (endsStream) this.responded(call);
+  }
+
+  private recordHead({ isSent, writtenMs }: Http2Call, recorder: Recorder): void {
+    const nowMs = this.destination.now();
+    recorder.received(nowMs, isSent ? writtenMs : nowMs);
+    recorder.http2Head(head);
   }
 
   headersLost(): void {
     this.malformed();
   }
+
+  promise(): void {}
 
   reset(number: number, code: number): void {
     if (!this.isReady) return this.malformed();
@@ -487,11 +507,17 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     call.isSent = true;
     call.writtenMs = this.destination.now();
     call.endPosition = this.position;
+    if (call.status > 0) call.recorder?.written(call.writtenMs);
     if (call.isResponded) this.end(call, CallEnd.RESPONDED);
   }
 
   private responded(call: Http2Call): void {
     call.isResponded = true;
+    const { recorder } = call;
+    if (recorder !== null) {
+      recorder.received(this.destination.now(), call.writtenMs);
+      call.request!.exchange?.responded(recorder, call.status);
+    }
     if (call.isSent) this.end(call, CallEnd.RESPONDED);
   }
 

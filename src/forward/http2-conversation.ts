@@ -13,6 +13,7 @@ import { type AdmissionHost, countDropped, judge, mayPass, ratedDrop } from "./a
 import { describe } from "./request.ts";
 import type { Client } from "../policy/client.ts";
 import type { RequestDrop } from "./counters.ts";
+import type { ComparedCalls } from "./exchange.ts";
 import type { Http2Branch } from "./http2-branch.ts";
 import { type CallOwner, Http2Call } from "./http2-call.ts";
 import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
@@ -69,9 +70,11 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     late: boolean,
     /** One for each further destination. */
     private readonly branches: readonly Http2Branch[],
+    /** Where responses are compared; null: they are not. */
+    private readonly compared: ComparedCalls | null,
   ) {
     this.framer = new Http2RequestFramer(this, mode.options.maxHeaderBytes, late);
-    this.pipe = new Http2Pipe(mode, this, preface, mode.comparison);
+    this.pipe = new Http2Pipe(mode, this, preface);
     const { memory, counters } = mode.destination;
     memory.take(Cost.HTTP2);
     counters.http2.connections++;
@@ -165,6 +168,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     call.hasAuthority = head.hasAuthority;
     call.protocol = head.protocol;
     call.isOdd = head.isOdd;
+    if (this.compared !== null) call.exchange = this.compared.head(stream, head.method, head.target);
     this.mode.destination.memory.take(Cost.CALL);
     this.held.add(call);
     const text = this.decide(call, head.text);
@@ -172,6 +176,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.hold(call, text, 0, text.length);
     if (call.request === null) return call;
     call.request.headLength = text.length;
+    call.request.exchange = call.exchange;
     describe(call.request, head);
     this.streamIfLong(call);
     return call;
@@ -201,6 +206,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     if (call.isOdd) requests.odd++;
     this.held.delete(call);
     call.trailer = trailer;
+    if (call.exchange !== null) this.compared!.whole(call.exchange, this.timestampMs);
     const mayWait = call.isStreaming || this.mode.mayWait(this.pipe.waiting);
     // What further destinations get does not depend on the endpoint.
     if (mayWait || this.branches.length > 0) this.admit(call);
@@ -209,7 +215,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     if (!mayWait && call.dropping === null) this.drop(call, "waiting_limit");
     if (call.dropping !== null) {
       countDropped(this.mode, call.dropping, call.judgement);
-      this.mode.comparison?.uncompared("request_not_forwarded");
+      call.exchange?.notForwarded();
       this.release();
       return;
     }
@@ -224,12 +230,14 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     requests.seen++;
     requests.damaged++;
     requests.damage[reason]++;
-    this.mode.comparison?.uncompared("request_damaged");
+    if (call === null) this.compared?.damaged();
+    else call.exchange?.damaged();
     for (const branch of this.branches) branch.damaged(call, reason);
     if (call !== null) this.discard(call);
   }
 
   cancelled(call: Http2Call | null, stream: number): void {
+    this.compared?.cancelled(stream);
     if (call === null) {
       const whole = this.wholeCalls.get(stream);
       if (whole !== undefined) this.pipe.cancel(whole, this.timestampMs);
@@ -239,7 +247,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     const { requests } = this.mode.destination.counters;
     requests.seen++;
     requests.dropped[call.dropping ?? "cancelled"]++;
-    this.mode.comparison?.uncompared("request_not_forwarded");
+    call.exchange?.notForwarded();
     for (const branch of this.branches) branch.cancelled(call);
     this.discard(call);
   }
@@ -248,7 +256,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     const { requests } = this.mode.destination.counters;
     requests.seen++;
     requests.dropped.waiting_limit++;
-    this.mode.comparison?.uncompared("request_not_forwarded");
+    this.compared?.dropped();
     for (const branch of this.branches) branch.refused();
   }
 

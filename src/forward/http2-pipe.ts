@@ -4,13 +4,12 @@
  */
 import { Cost } from "../memory/budget.ts";
 import { countGrpcStatus, type RequestDrop } from "./counters.ts";
-import type { ResponseComparison } from "./exchange.ts";
 import type { CallOwner, Http2Call } from "./http2-call.ts";
 import { CallEnd, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
 import { RESENDS_MAX } from "./lost-requests.ts";
 import type { PipeHost } from "./pipe-host.ts";
 import { PipeLoad } from "./pipe-load.ts";
-import { countStatus, dropReasonOf } from "./request-outcome.ts";
+import { countNotForwarded, countResponded, countStatus, countUnanswered, dropReasonOf } from "./request-outcome.ts";
 import type { UpstreamEnd } from "./upstream.ts";
 import { Waiter } from "./waiter.ts";
 
@@ -46,8 +45,6 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     private readonly owner: Http2PipeOwner,
     /** What goes first on each connection: a PROXY protocol header. */
     private readonly preface: Uint8Array | null,
-    /** Told of requests that are not compared; null: they are told of elsewhere, or nothing is compared. */
-    private readonly comparison: ResponseComparison | null,
   ) {
     super();
     this.load = new PipeLoad(mode, this);
@@ -114,7 +111,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     if (this.inFlight.has(call)) {
       this.await(call);
     } else {
-      this.countDropped("cancelled");
+      this.countDropped(call, "cancelled");
       this.let(call);
       this.note();
     }
@@ -150,7 +147,10 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   private begin(call: Http2Call, connection: Http2Connection): void {
-    call.request!.tries++;
+    const request = call.request!;
+    request.tries++;
+    const { comparison } = this.mode;
+    if (request.exchange !== null && comparison !== null) call.recorder ??= comparison.newRecorder();
     this.inFlight.set(call, connection);
     if (!call.isWhole) this.unfinished.add(call);
     connection.begin(call);
@@ -194,33 +194,34 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   callExpired(call: Http2Call, nowMs: number): void {
     const connection = this.inFlight.get(call);
     if (connection === undefined) return;
-    const { responses } = this.mode.destination.counters;
     const { responseTimeoutMs, maxResponseMs } = this.mode.options;
     if (nowMs >= call.sentMs + call.cancelledAfterMs) {
-      this.endUnanswered(call, connection, "cancelled", () => responses.cancelled++);
+      this.endUnanswered(call, connection, "cancelled", "cancelled");
     } else if (nowMs >= call.sentMs + maxResponseMs) {
-      this.endUnanswered(call, connection, "endpoint_closed", () => responses.unanswered++);
+      this.endUnanswered(call, connection, "endpoint_closed", "unanswered");
     } else if (connection.hasBacklog) {
       // Nobody responds to what is still being sent: for that there is --max-retries.
       return this.await(call);
     } else if (nowMs - connection.receivedMs >= responseTimeoutMs) {
       connection.giveUp(`no byte of a response within ${responseTimeoutMs} ms (--response-timeout-ms)`);
     } else {
-      this.endUnanswered(call, connection, "endpoint_closed", () => responses.unanswered++);
+      this.endUnanswered(call, connection, "endpoint_closed", "unanswered");
     }
     this.mode.pumpSoon(this);
     this.note();
   }
 
   /** A call in flight is taken back by us: it was forwarded if all of it was. */
-  private endUnanswered(call: Http2Call, connection: Http2Connection, reason: RequestDrop, count: () => void): void {
+  private endUnanswered(
+    call: Http2Call,
+    connection: Http2Connection,
+    reason: RequestDrop,
+    how: "unanswered" | "cancelled",
+  ): void {
     connection.cancel(call);
     if (call.isResponded) this.countResponded(call);
-    else if (!call.isSent) this.countDropped(reason);
-    else {
-      this.countForwarded();
-      count();
-    }
+    else if (call.isSent) countUnanswered(this.mode.destination.counters, call.request!, how);
+    else this.countDropped(call, reason);
     this.let(call);
   }
 
@@ -256,7 +257,6 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
       call.unprocessed++;
       this.sendAgain(call);
     } else if (call.isSent && end === CallEnd.RESET) {
-      this.countForwarded();
       this.countUnanswered(call);
       this.let(call);
     } else {
@@ -289,8 +289,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     if (mayRepeat && !isTried) {
       this.sendAgain(call);
     } else if (request.wasTaken) {
-      this.countForwarded();
-      if (call.isResponded) this.countAnswered(call);
+      if (call.isResponded) this.countResponded(call);
       else this.countUnanswered(call);
       this.let(call);
     } else {
@@ -308,7 +307,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   /** A call is not sent, or not to its end. */
   private lose(call: Http2Call, reason: RequestDrop): void {
     if (call.isWhole) {
-      this.countDropped(reason);
+      this.countDropped(call, reason);
     } else {
       // Its end is not known yet: the owner counts it then.
       call.dropping = reason;
@@ -326,6 +325,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     destination.deadlines.remove(call.timer);
     if (call.request !== null) requests.giveBack(call.request);
     call.request = null;
+    call.recorder?.discard();
     call.isStreaming = false;
     if (call.isWhole) this.owner.callOver(call);
   }
@@ -333,7 +333,6 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   private dropWaiting(reason: RequestDrop): void {
     for (const call of [...this.again, ...this.waitingCalls]) {
       if (call.request!.wasTaken) {
-        this.countForwarded();
         this.countUnanswered(call);
         this.let(call);
       } else {
@@ -353,32 +352,20 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
 
   // Counting.
 
-  private countForwarded(): void {
-    this.mode.destination.counters.requests.forwarded++;
-    this.comparison?.uncompared("pass_through");
+  private countDropped({ request }: Http2Call, reason: RequestDrop): void {
+    countNotForwarded(this.mode.destination.counters, request!, reason);
   }
 
-  private countDropped(reason: RequestDrop): void {
-    this.mode.destination.counters.requests.dropped[reason]++;
-    this.comparison?.uncompared("request_not_forwarded");
-  }
-
-  private countResponded(call: Http2Call): void {
-    this.countForwarded();
-    this.countAnswered(call);
-  }
-
-  private countAnswered({ status, grpcStatus }: Http2Call): void {
+  private countResponded({ request, status, grpcStatus }: Http2Call): void {
     const { counters } = this.mode.destination;
-    counters.requests.answered++;
+    countResponded(counters, request!);
     countStatus(counters, status);
     if (grpcStatus >= 0) countGrpcStatus(counters.grpc, grpcStatus);
   }
 
-  private countUnanswered(call: Http2Call): void {
-    const { responses } = this.mode.destination.counters;
-    if (call.cancelledAfterMs === Infinity) responses.unanswered++;
-    else responses.cancelled++;
+  private countUnanswered({ request, cancelledAfterMs }: Http2Call): void {
+    const how = cancelledAfterMs === Infinity ? "unanswered" : "cancelled";
+    countUnanswered(this.mode.destination.counters, request!, how);
   }
 
   /** Keeps the load's counts true, and lets go of connections that have done. */

@@ -10,10 +10,17 @@ export function countResponded({ requests }: ForwardCounters, request: Request):
   request.exchange?.forwarded();
 }
 
-/** The destination has taken all of it, at one time or another, and gives no response any more. */
-export function countUnanswered({ requests, responses }: ForwardCounters, request: Request): void {
+/**
+ * The destination has taken all of it, at one time or another, and gives no response any more; or its client took it
+ * back.
+ */
+export function countUnanswered(
+  { requests, responses }: ForwardCounters,
+  request: Request,
+  how: "unanswered" | "cancelled" = "unanswered",
+): void {
   requests.forwarded++;
-  responses.unanswered++;
+  responses[how]++;
   request.exchange?.unanswered();
 }
 

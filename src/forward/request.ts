@@ -8,8 +8,12 @@ import { ARRAY_BYTES_MAX, ByteQueue } from "./byte-queue.ts";
 import type { Exchange } from "./exchange.ts";
 import type { HeldMemory } from "./held-memory.ts";
 
-/** Requests that are kept to be used again: one that was used just now is still in the processor's cache. */
+/**
+ * Requests that are kept to be used again, for one that was used just now is still in the processor's cache: so many, and
+ * as many as take so much of the budget, at the most.
+ */
 const SPARE_MAX = 16_384;
+const SPARE_SHARE_MAX = 1 / 32;
 /** A request that is kept to be used again keeps an array of up to this length: most requests fit into it. */
 const SPARE_ARRAY_BYTES_MAX = 512;
 /** Less than any budget's half by far. */
@@ -67,12 +71,16 @@ export class Request {
 /** What all pipes of a shard share, so that a request costs no new object. */
 export class RequestPool {
   private readonly spare: Request[] = [];
+  private readonly spareMax: number;
 
   /** `pieceBytesMax`: a request that is longer is kept in several arrays, and sent once. */
   constructor(
     readonly memory: HeldMemory,
     private readonly pieceBytesMax: number,
-  ) {}
+  ) {
+    const shareBytes = memory.budget.limitBytes * SPARE_SHARE_MAX;
+    this.spareMax = Math.min(SPARE_MAX, Math.floor(shareBytes / (Cost.REQUEST + Cost.ARRAY)));
+  }
 
   /** A request that has no bytes yet. It belongs to the caller until {@link giveBack}. */
   take(timestampMs: number): Request {
@@ -206,7 +214,7 @@ export class RequestPool {
   /** `request` is another one's from here on. */
   giveBack(request: Request): void {
     if (request.holders !== null) this.leaveShared(request, request.holders);
-    const isSpare = this.spare.length < SPARE_MAX;
+    const isSpare = this.spare.length < this.spareMax;
     request.exchange?.released();
     request.exchange = null;
     if (isSpare && request.long === null && request.bytes.length <= SPARE_ARRAY_BYTES_MAX) {

@@ -52,7 +52,7 @@ export interface UpstreamHost {
   progressMs: number;
   /** Connections whose bytes wait for the kernel. */
   readonly blocked: Set<Upstream>;
-  /** Connections that wait for silence to send their FIN. */
+  /** Open connections that wait for silence to send their FIN: those that are still being made are not walked. */
   readonly finishing: Set<Upstream>;
   /** Connections that are half-closed and wait for the destination's end. */
   readonly lingering: Set<Upstream>;
@@ -198,7 +198,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     this.mayEnd = true;
     this.lingerMs = lingerMs;
     this.finDelayMs = finDelayMs;
-    this.destination.finishing.add(this);
+    if (this.state === State.OPEN) this.destination.finishing.add(this);
     this.destination.markDirty(this);
   }
 
@@ -260,6 +260,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     this.socket = socket;
     this.state = State.OPEN;
     this.destination.deadlines.clear(this.timer);
+    if (this.finishing) this.destination.finishing.add(this);
     this.listener?.opened();
     this.flush(this.destination.now());
   }

@@ -17,7 +17,7 @@ export const Cost = {
   /** A pending segment. */
   PIECE: 256,
   /** A connection of the flow table. */
-  CONNECTION: 640,
+  CONNECTION: 896,
   /** What frames a connection's bytes, and its queue of requests. */
   STREAM: 2304,
   /** What policy knows of a connection's client. */
@@ -27,7 +27,7 @@ export const Cost = {
   /** A request that waits or is in flight. */
   REQUEST: 384,
   /** A connection to a destination that is open, or waits for its turn to be opened. */
-  UPSTREAM: 1024,
+  UPSTREAM: 2048,
   /** What reads the frames and header blocks of one direction of an HTTP/2 connection, beside its tables. */
   HTTP2: 4096,
   /** A request of HTTP/2, beside {@link REQUEST}. */

@@ -139,10 +139,7 @@ export class ComparisonReport {
   }
 
   private warnIfOneSided(requestsSeen: number): void {
-    const { production_responses: responses, not_comparable: reasons } = this.tally;
-    // Of requests of HTTP/2 nobody looks for the response.
-    const hasNone = responses === 0 && requestsSeen > reasons.pass_through;
-    if (this.hasWarned || !hasNone) return;
+    if (this.hasWarned || this.tally.production_responses > 0 || requestsSeen === 0) return;
     this.hasWarned = true;
     this.log.warn(OUTBOUND_ADVICE);
   }

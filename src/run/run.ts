@@ -10,6 +10,7 @@ import { openSavefiles, sizeOf } from "../capture/savefiles.ts";
 import { becomeUser, findUser } from "../capture/user.ts";
 import type { Config } from "../config.ts";
 import { hurry } from "./priority.ts";
+import { rehearse } from "./rehearsal.ts";
 import { Clock } from "../clock.ts";
 import { DRAIN_MS } from "../shard/drain.ts";
 import { RefusalError, ShardError } from "../errors.ts";
@@ -92,7 +93,9 @@ export async function run(config: Config, startThread: StartThread): Promise<num
     ...(comparison === null ? {} : { comparison: comparison.summary }),
     ...(admin === undefined ? {} : { admin: admin.counters }),
   });
-  if (config.read !== undefined && report.unforwarded(config.mode)) status = STATUS_NOT_DONE;
+  // Whoever ends it has not asked for the rest.
+  const isUnforwarded = config.read !== undefined && report.unforwarded(config.mode);
+  if (isUnforwarded && !stop.requested) status = STATUS_NOT_DONE;
   if (status === STATUS_DONE && config.failOnDifferences && comparison!.hasDifferences) status = STATUS_DIFFERENT;
   return status;
 }
@@ -135,7 +138,10 @@ async function startReading(
   const open = () => openSavefiles(paths, config.follow, (error) => log.error(error.message));
   const savefiles = await open();
   // A schedule that is to be kept needs the processor in time, as an interface does.
-  if (config.speed !== "max") void hurry((refusal) => log.debug(refusal));
+  if (config.speed !== "max") {
+    void hurry((refusal) => log.debug(refusal));
+    await rehearse(config, paths, clock.now);
+  }
   const showsProgress = log.format === "pretty" && isatty(2);
   const progress = showsProgress ? new Progress(sizeOf(paths, config.follow), clock.now) : undefined;
   log.info(`Reading ${paths.map(nameOf).join(", ")}`);

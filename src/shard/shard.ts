@@ -97,7 +97,7 @@ export class Shard {
     const bufferBytes = options.maxBufferMib * 2 ** 20;
     const furtherBytes = also.length === 0 ? 0 : bufferBytes * FURTHER_SHARE;
     const budget = new Budget(bufferBytes - furtherBytes);
-    const pool = new ArrayPool();
+    const pool = new ArrayPool(bufferBytes);
     const destination = (address: ForwardAddress, own: ForwardCounters, memory: Budget, told: DestinationReport) => {
       const speaking = (protocol: AskedProtocol) =>
         address.isSecure === true && tls !== null ? new Tls(address.host, tls, protocol) : null;

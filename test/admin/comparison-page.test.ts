@@ -3,7 +3,15 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Admin } from "../../src/admin/admin.ts";
 import { comparisonHtml } from "../../src/admin/comparison-html.ts";
 import { countLatency } from "../../src/compare/latency.ts";
-import { newTally, placeIn, routeIn, type Tally, worstOf, WORST_ROUTES_MAX } from "../../src/compare/tally.ts";
+import {
+  newTally,
+  placeIn,
+  routeIn,
+  type Tally,
+  worstOf,
+  WORST_PLACES_MAX,
+  WORST_ROUTES_MAX,
+} from "../../src/compare/tally.ts";
 import { ComparisonReport } from "../../src/observe/comparison-report.ts";
 import { Log } from "../../src/observe/log.ts";
 import { Browser, whyNoBrowser } from "./browser.ts";
@@ -72,8 +80,13 @@ describe("as HTML", () => {
     expect(many.match(/<details/g)).toHaveLength(WORST_ROUTES_MAX);
     expect(many).toContain("3 more routes");
     const [route] = tally.routes.values();
-    for (let i = 0; i < 12; i++) placeIn(route!, `value b${i}`, "value", () => `b${i}`)!.count = 1;
     // One was there.
+    const addPlaces = (from: number, to: number) => {
+      for (let i = from; i < to; i++) placeIn(route!, `value b${i}`, "value", () => `b${i}`)!.count = 1;
+    };
+    addPlaces(1, WORST_PLACES_MAX);
+    expect(htmlOf(tally)).not.toContain("more: see /compare");
+    addPlaces(WORST_PLACES_MAX, WORST_PLACES_MAX + 3);
     expect(htmlOf(tally)).toContain("3 more: see /compare");
   });
 

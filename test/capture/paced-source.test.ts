@@ -1,6 +1,6 @@
 /** A savefile at its pace: on a clock that the test moves. */
 import { expect, test } from "bun:test";
-import { PacedSource, PAUSE_MS_MAX, scheduleCounters } from "../../src/capture/paced-source.ts";
+import { ON_TIME_MS, PacedSource, PAUSE_MS_MAX, scheduleCounters } from "../../src/capture/paced-source.ts";
 import type { WaitingSource } from "../../src/capture/record-source.ts";
 
 const START_MS = 1_700_000_000_000;
@@ -86,6 +86,14 @@ test("what comes late comes at once, and the schedule stays: the reader was busy
   const { came, counters } = await read([[0, 10, 20, 30, 200]], 1, ({ nowMs, pass }) => nowMs === 0 && pass(100));
   expect(rounded(came)).toEqual([0, 100, 100, 100, 200]);
   expect(counters).toEqual({ on_time: 2, late: 3, held: 0 });
+});
+
+test.each([
+  [ON_TIME_MS, { on_time: 2, late: 0, held: 0 }],
+  [ON_TIME_MS + 0.5, { on_time: 1, late: 1, held: 0 }],
+])("what comes %d ms late is counted so", async (ms, want) => {
+  const { counters } = await read([[0, 10]], 1, ({ nowMs, pass }) => nowMs === 0 && pass(10 + ms));
+  expect(counters).toEqual(want);
 });
 
 test("what the endpoint kept waiting is told apart, what is late while that is made up for included", async () => {

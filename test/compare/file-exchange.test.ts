@@ -32,6 +32,7 @@ const ORDERS: [steps: Step[], told: (typeof TOLD | null)[], isWaiting: boolean[]
   [["unproduced", "asked", "released"], [null], [true, false, false]],
   [["no room", "asked", "released"], [null], [true, false, false]],
   [["released", "produced"], [], [false, false]],
+  [["released", "asked", "produced"], [null], [false, false, false]],
   [["produced", "released"], [], [true, false]],
 ];
 

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
 import { AWAITED_MAX, Comparison, LINES_PER_MINUTE_MAX, PRODUCTION_TIMEOUT_MS } from "../../src/compare/comparison.ts";
+import { CALL_COST_BYTES, PairedCalls } from "../../src/compare/calls.ts";
 import { CODINGS_MAX, decodeContent } from "../../src/compare/content.ts";
 import { ComparedExchange, EXCHANGE_COST_BYTES } from "../../src/compare/exchange.ts";
 import { Ignored } from "../../src/compare/ignore.ts";
@@ -9,7 +10,8 @@ import { COMPARE_SHARE } from "../../src/compare/memory.ts";
 import { newTally, OTHER_ROUTE, PLACES_MAX, routeIn, ROUTES_MAX } from "../../src/compare/tally.ts";
 import { HeldMemory } from "../../src/forward/held-memory.ts";
 import { ArrayPool } from "../../src/memory/array-pool.ts";
-import { Budget } from "../../src/memory/budget.ts";
+import { Budget, Cost } from "../../src/memory/budget.ts";
+import { headers } from "../http/http2/client-frames.ts";
 import { Redactor } from "../../src/redact/redactor.ts";
 import { keptOf } from "./kept.ts";
 
@@ -17,10 +19,10 @@ const PLENTY_BYTES = 2 ** 30;
 const MINUTE_MS = 60_000;
 
 /** A comparison by itself, and the numbers of the exchanges that it has given up, in order. */
-function comparing(budgetBytes = PLENTY_BYTES) {
+function comparing(budgetBytes = PLENTY_BYTES, endpointIsFile = false) {
   const clock = { nowMs: 0 };
   const expired: ComparedExchange[] = [];
-  const options = { maxCompareBytes: 1 << 20, share: 1, hasControl: false, endpointIsFile: false, wantsLines: true };
+  const options = { maxCompareBytes: 1 << 20, share: 1, hasControl: false, endpointIsFile, wantsLines: true };
   const memory = new HeldMemory(new Budget(budgetBytes), new ArrayPool());
   const comparison = new Comparison(options, new Ignored([]), new Redactor([]), memory, clock, () => 0.5);
   const stream = { clientAddress: "192.0.2.1", expire: (exchange: ComparedExchange) => void expired.push(exchange) };
@@ -55,6 +57,46 @@ test("the same where they hold more than comparing may of the budget", () => {
   expect(expired).toEqual([]);
   awaiting(1);
   expect(expired).toEqual([oldest!]);
+});
+
+test.each(["notForwarded", "damaged"] as const)(
+  "for a file that does not get a request, nothing is held: %s",
+  (how) => {
+    const { comparison, exchange } = comparing(PLENTY_BYTES, true);
+    const made = exchange();
+    made[how]();
+    made.unproduced("production_response_missing");
+    expect(comparison.memory.heldBytes).toBe(0);
+  },
+);
+
+test("of HTTP/2, where there is no room for what frames the server's bytes, it begins in their middle later", () => {
+  const { comparison } = comparing((3 * Cost.HTTP2) / COMPARE_SHARE);
+  const calls = new PairedCalls(comparison, { clientAddress: "192.0.2.1" });
+  const say = (bytes: Uint8Array) => calls.data(bytes, 0, bytes.length, 1, false);
+  const respond = (stream: number) => say(headers(stream, [[":status", "200"]], { end: true }));
+  const exchanges = [1, 3].map((stream) => calls.head(stream, "GET", "/") as ComparedExchange);
+  for (const exchange of exchanges) exchange.forwarded();
+  comparison.memory.take(2 * Cost.HTTP2);
+  respond(1);
+  expect(comparison.tally.production_responses).toBe(0);
+  comparison.memory.giveBack(2 * Cost.HTTP2);
+  respond(3);
+  expect(comparison.tally.production_responses).toBe(1);
+  calls.end();
+  expect(comparison.tally.not_comparable).toMatchObject({ production_response_missing: 1, unanswered: 1 });
+  expect(comparison.memory.heldBytes).toBe(0);
+});
+
+test("of a call, what it holds is charged until production's side and its verdict are known", () => {
+  const { comparison } = comparing();
+  const calls = new PairedCalls(comparison, { clientAddress: "192.0.2.1" });
+  const exchange = calls.head(1, "GET", "/")!;
+  expect(comparison.memory.heldBytes).toBe(CALL_COST_BYTES);
+  exchange.notForwarded();
+  expect(comparison.memory.heldBytes).toBe(CALL_COST_BYTES);
+  calls.cancelled(1);
+  expect(comparison.memory.heldBytes).toBe(0);
 });
 
 test("production's response is waited for as long as that, in the capture's time", () => {

@@ -4,7 +4,7 @@ import { NOISE, type Outcome, simulate, type SimulationOptions } from "./simulat
 import { PLANTS } from "./world.ts";
 
 /** More seeds: TRIALS=20000 bun test test/compare/pairing.test.ts */
-const TRIALS = Number(process.env["TRIALS"] ?? 24);
+const TRIALS = Number(process.env["TRIALS"] ?? 16);
 
 const CALM: SimulationOptions = {
   connections: 4,
@@ -16,8 +16,8 @@ const CALM: SimulationOptions = {
   twice: 0,
 };
 
-function outcomes(from: number, options: SimulationOptions): Outcome[] {
-  return Array.from({ length: TRIALS }, (_, i) => simulate(from + i, options));
+function outcomes(from: number, options: SimulationOptions, trials = TRIALS): Outcome[] {
+  return Array.from({ length: trials }, (_, i) => simulate(from + i, options));
 }
 
 const total = (all: Outcome[], of: (outcome: Outcome) => number) => all.reduce((sum, outcome) => sum + of(outcome), 0);
@@ -50,6 +50,74 @@ describe("what the mirror loses, delays and repeats makes fewer comparisons, and
     expect(total(all, ({ page }) => page.compared)).toBeGreaterThan(
       share * total(all, ({ counters }) => counters.requests.seen),
     );
+  });
+});
+
+/** Of HTTP/2: requests that were sent, and those of them that production and the endpoint have responded to. */
+const sent = ({ world }: Outcome) => world.talks.filter(({ isLeftOut }) => !isLeftOut);
+const whole = (outcome: Outcome) => sent(outcome).filter(({ isWhole, isAccepted }) => isWhole && !isAccepted);
+
+describe("HTTP/2", () => {
+  const HTTP2 = { ...CALM, http2: 1, talksMax: 30 };
+  /** A world of these has three times as many requests. */
+  const some = (from: number, options: SimulationOptions) => outcomes(from, options, Math.ceil(TRIALS / 3));
+
+  test("all that came whole on both sides is compared, and every planted difference found", () => {
+    for (const [i, outcome] of some(100_000, HTTP2).entries()) {
+      const { page, counters } = outcome;
+      const all = whole(outcome);
+      expect({ seed: i, seen: counters.requests.seen }).toEqual({ seed: i, seen: sent(outcome).length });
+      expect({ seed: i, compared: page.compared }).toEqual({ seed: i, compared: all.length });
+      const different = all.filter(({ plant }) => plant !== "none").length;
+      expect({ seed: i, different: page.different }).toEqual({ seed: i, different });
+      const accepted = sent(outcome).filter(({ isWhole, isAccepted }) => isWhole && isAccepted).length;
+      expect({ seed: i, passed: page.not_comparable.pass_through }).toEqual({ seed: i, passed: accepted });
+    }
+  });
+
+  test.each([
+    ["a little is lost", { lost: 0.01, late: 0.02, twice: 0.01 }, 0.5],
+    ["much is lost", { lost: 0.1, late: 0.1, twice: 0.1 }, 0.02],
+    ["nothing but order is", { lost: 0, late: 0.3, twice: 0.1 }, 0.8],
+    ["a little is lost, in small segments", { lost: 0.01, late: 0.02, twice: 0.01, segmentBytesMax: 300 }, 0.2],
+    ["a little is lost, beside HTTP/1", { http2: 0.5, lost: 0.01, late: 0.02, twice: 0.01 }, 0.5],
+  ])("where %s, fewer are, and not one that is wrong", (_name, mirror, share) => {
+    const all = some(110_000, { ...HTTP2, ...mirror });
+    expect(total(all, ({ page }) => page.compared)).toBeGreaterThan(share * total(all, (each) => sent(each).length));
+  });
+
+  test("a share of the requests is, and the others are counted", () => {
+    const all = some(120_000, { ...HTTP2, lost: 0.01, comparison: { share: 0.5 } });
+    const out = total(all, ({ page }) => page.sampled_out);
+    expect(Math.abs(out / total(all, ({ counters }) => counters.requests.seen) - 0.5)).toBeLessThan(0.1);
+  });
+
+  test("what the control differs in as well is noise", () => {
+    for (const [i, outcome] of some(130_000, { ...HTTP2, comparison: { hasControl: true } }).entries()) {
+      const { page } = outcome;
+      const isNoise = (path: string) => path === `/${NOISE}/{}`;
+      for (const { path, differences } of page.routes)
+        for (const { count, control_count } of differences)
+          expect({ seed: i, path, control_count }).toEqual({ seed: i, path, control_count: isNoise(path) ? count : 0 });
+      const real = whole(outcome).filter(({ plant }) => plant !== "none" && plant !== NOISE).length;
+      expect({ seed: i, different: page.different }).toEqual({ seed: i, different: real });
+    }
+  });
+
+  test("a control, or an endpoint, that does not respond to all hides nothing", () => {
+    const options = { ...HTTP2, silent: 0.2 };
+    for (const outcome of [
+      ...some(140_000, { ...options, comparison: { hasControl: true } }),
+      ...some(150_000, options),
+    ]) {
+      const { page, counters } = outcome;
+      expect(page.not_comparable.unanswered).toBe(counters.responses.unanswered + counters.responses.cancelled);
+    }
+  });
+
+  test("where there is little memory, less is compared, and what is held stays within its share", () => {
+    const { page } = simulate(160_000, { ...HTTP2, connections: 40, maxBufferMib: 0.25 });
+    expect(page.compared).toBeGreaterThan(0);
   });
 });
 

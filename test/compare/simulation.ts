@@ -8,7 +8,9 @@ import { Shard, type ShardComparison, type ShardOptions } from "../../src/shard/
 import { MemorySource } from "../simulator/memory-source.ts";
 import { Random } from "../support/random.ts";
 import { USUAL } from "../support/usual.ts";
-import { makeWorld, PLANTS, PORT, type Talk, VNI, type World, type WorldOptions } from "./world.ts";
+import { Http2Side } from "./http2-endpoint.ts";
+import { PREFACE } from "../http/http2/client-frames.ts";
+import { type Content, makeWorld, PLANTS, PORT, type Talk, VNI, type World, type WorldOptions } from "./world.ts";
 
 const BATCH_FRAMES_MAX = 40;
 const CONTROL = "control";
@@ -34,6 +36,26 @@ export interface SimulationOptions extends WorldOptions {
   /** Steps that the endpoint takes before it responds, at most. */
   readonly slowSteps?: number;
   readonly shard?: Partial<ShardOptions>;
+}
+
+/** A world of any kind, for the fuzzer. Returns how many requests were in it. */
+export function simulateAny(seed: number): number {
+  const random = new Random(seed);
+  const share = (most: number): number => (random.chance(0.4) ? 0 : random.next() * most);
+  const { world } = simulate(seed, {
+    connections: random.int(1, 8),
+    http2: random.pick([0, 0.5, 1]),
+    talksMax: random.pick([5, 30]),
+    pipelines: random.chance(0.7),
+    segmentBytesMax: random.pick([200, 1400]),
+    lost: share(0.1),
+    late: share(0.3),
+    twice: share(0.1),
+    silent: share(0.2),
+    maxBufferMib: random.pick([0.25, 64]),
+    comparison: { hasControl: random.chance(0.3), share: random.pick([0.5, 1, 1]) },
+  });
+  return world.talks.length;
 }
 
 export function simulate(seed: number, options: SimulationOptions): Outcome {
@@ -142,6 +164,10 @@ const OPTIONS = {
   responseTimeoutMs: 1000,
 } satisfies Partial<ShardOptions>;
 
+const HTTP1_REQUEST =
+  /^\w+ \/\w+\/(\d+) HTTP\/1.1\r\nHost: a\r\n(?:(?:Connection|Upgrade|HTTP2-Settings): .*\r\n)*(?:Content-Length: (\d+)\r\n)?\r\n/;
+const ACCEPTED = Buffer.from("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
+
 /** Responds to each request as its talk says, when it is stepped. */
 class Endpoint implements Connector {
   private readonly sockets: Socket[] = [];
@@ -180,6 +206,7 @@ class Socket implements UpstreamSocket {
   private isShut = false;
   private text = "";
   private waits = 0;
+  private http2: Http2Side | null = null;
 
   constructor(
     private readonly events: SocketEvents,
@@ -187,7 +214,8 @@ class Socket implements UpstreamSocket {
   ) {}
 
   write(bytes: Uint8Array, offset: number, length: number): number {
-    this.text += Buffer.from(bytes.subarray(offset, offset + length)).toString("latin1");
+    if (this.http2 !== null) this.http2.take(bytes.slice(offset, offset + length));
+    else this.text += Buffer.from(bytes.subarray(offset, offset + length)).toString("latin1");
     return length;
   }
 
@@ -211,14 +239,16 @@ class Socket implements UpstreamSocket {
     }
     if (this.waits-- > 0) return;
     this.waits = slowSteps === 0 ? 0 : random.int(0, slowSteps);
-    const [all, id, length] =
-      /^\w+ \/\w+\/(\d+) HTTP\/1.1\r\nHost: a\r\n(?:Content-Length: (\d+)\r\n)?\r\n/.exec(this.text) ?? [];
+    if (this.http2 === null && this.text.startsWith(PREFACE.toString())) this.beginHttp2(talkOf, random, silent);
+    if (this.http2 !== null) this.respond(this.http2.say(), random);
+    const [all, id, length] = HTTP1_REQUEST.exec(this.text) ?? [];
     const end = (all?.length ?? 0) + Number(length ?? 0);
     if (all !== undefined && this.text.length >= end) {
       this.text = this.text.slice(end);
-      const { plant, production, endpoint } = talkOf(Number(id));
-      // The control is as production, but for values, which are noise.
-      const isAsProduction = this.isControl && plant !== NOISE;
+      const talk = talkOf(Number(id));
+      const isAsProduction = this.isAsProduction(talk);
+      const production = talk.production;
+      const endpoint = talk.isAccepted ? ACCEPTED : talk.endpoint;
       const bytes = isAsProduction ? production : endpoint;
       // Where a response ends with its connection, nobody could tell.
       const isBroken = random.chance(broken) && !/^connection: close/im.test(bytes.toString());
@@ -232,6 +262,23 @@ class Socket implements UpstreamSocket {
     this.isClosed = true;
     this.events.ended();
     this.events.closed(undefined);
+  }
+
+  /** The control is as production, but for values, which are noise. */
+  private isAsProduction({ plant }: Talk): boolean {
+    return this.isControl && plant !== NOISE;
+  }
+
+  private beginHttp2(talkOf: (id: number) => Talk, random: Random, silent: number): void {
+    const contentOf = (id: number): Content | null => {
+      const talk = talkOf(id);
+      if (random.chance(silent)) return null;
+      return this.isAsProduction(talk) ? talk.content : talk.planted;
+    };
+    this.http2 = new Http2Side(random, contentOf);
+    this.http2.take(Buffer.from(this.text, "latin1"));
+    this.text = "";
+    this.respond(Http2Side.SETTINGS, random);
   }
 
   private respond(bytes: Uint8Array, random: Random): void {

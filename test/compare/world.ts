@@ -4,7 +4,9 @@
  * another's shows as a difference that nobody planted.
  */
 import { mirroredSegment } from "../support/frames.ts";
+import type { Fields } from "../http/http2/client-frames.ts";
 import type { Random } from "../support/random.ts";
+import { talkHttp2 } from "./http2-world.ts";
 
 export const VNI = 7;
 export const PORT = 80;
@@ -22,9 +24,13 @@ export const PLANTS = {
   order: ["order items"],
   text: ["text "],
   bytes: ["bytes "],
+  /** Of HTTP/2 alone. */
+  grpc: ["header grpc-status"],
 } as const satisfies Record<string, readonly string[]>;
 export type Plant = keyof typeof PLANTS;
+const OFFER = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n";
 const PLANT_NAMES = Object.keys(PLANTS) as Plant[];
+const HTTP1_PLANT_NAMES = PLANT_NAMES.filter((plant) => plant !== "grpc");
 
 /** How a body is told to end. */
 type Framing = "length" | "chunked" | "close" | "none";
@@ -32,15 +38,30 @@ type Framing = "length" | "chunked" | "close" | "none";
 export interface Talk {
   readonly id: number;
   readonly plant: Plant;
+  readonly method: string;
+  readonly body: string;
+  /** What the two respond. */
+  readonly content: Content;
+  readonly planted: Content;
+  // The same in HTTP/1.
   readonly request: string;
   readonly production: Uint8Array;
   readonly endpoint: Uint8Array;
   /** The connection ends behind the response. */
   readonly closes: boolean;
+  /** It offers to go on in HTTP/2, which production accepts; and the endpoint. */
+  readonly isUpgraded: boolean;
+  readonly isAccepted: boolean;
+  /** Request and response were sent to their ends. */
+  isWhole: boolean;
+  /** Nothing of it was sent. */
+  isLeftOut: boolean;
 }
 
 export interface WorldOptions {
   readonly connections: number;
+  /** The share of them that speak HTTP/2. */
+  readonly http2?: number;
   readonly talksMax: number;
   /** Whether some clients send several requests at a time. */
   readonly pipelines: boolean;
@@ -66,15 +87,18 @@ export function makeWorld(random: Random, options: WorldOptions): World {
   const frames: Frame[] = [];
   for (let i = 0; i < options.connections; i++) {
     const count = random.int(1, options.talksMax);
+    const isHttp2 = options.http2 !== undefined && random.chance(options.http2);
+    const isUpgraded = isHttp2 && random.chance(0.2);
     const own: Talk[] = [];
     for (let n = 0; n < count && own.at(-1)?.closes !== true; n++) {
-      const talk = makeTalk(random, talks.length, n === count - 1);
+      const talk = makeTalk(random, talks.length, !isHttp2 && n === count - 1, isHttp2, isUpgraded && n === 0);
       own.push(talk);
       talks.push(talk);
     }
-    const client = new Client(random, i, options);
-    client.talk(own);
-    frames.push(...client.frames);
+    const ends = new Ends(random, i, options);
+    if (isHttp2) talkHttp2(ends, own, random);
+    else new Client(random, ends, options).talk(own);
+    frames.push(...ends.frames);
   }
   frames.sort((a, b) => a.timestampMs - b.timestampMs);
   return { talks, frames: mirror(random, frames, options) };
@@ -93,26 +117,41 @@ function mirror(random: Random, frames: Frame[], { lost, late, twice }: WorldOpt
   return places.map(({ frame, atMs }) => ({ bytes: frame.bytes, timestampMs: atMs }));
 }
 
-function makeTalk(random: Random, id: number, isLast: boolean): Talk {
-  const plant = random.chance(0.5) ? "none" : random.pick(PLANT_NAMES);
-  const isHead = plant === "none" && random.chance(0.1);
-  const isPost = !isHead && random.chance(0.3);
-  const isEmpty = plant === "none" && random.chance(0.1);
+function makeTalk(random: Random, id: number, isLast: boolean, isHttp2: boolean, isUpgraded: boolean): Talk {
+  const plant = random.chance(0.5) ? "none" : random.pick(isHttp2 && !isUpgraded ? PLANT_NAMES : HTTP1_PLANT_NAMES);
+  const isHead = plant === "none" && !isUpgraded && random.chance(0.1);
+  const isPost = !isHead && !isUpgraded && random.chance(0.3);
+  const isEmpty = plant === "none" && !isUpgraded && random.chance(0.1);
   const body = isPost ? "b".repeat(random.int(1, 2000)) : "";
   const method = isHead ? "HEAD" : isPost ? "POST" : "GET";
   const length = isPost ? `Content-Length: ${body.length}\r\n` : "";
-  const request = `${method} /${plant}/${id} HTTP/1.1\r\nHost: a\r\n${length}\r\n${body}`;
+  const offer = isUpgraded ? OFFER : "";
+  const request = `${method} /${plant}/${id} HTTP/1.1\r\nHost: a\r\n${offer}${length}\r\n${body}`;
   const framing: Framing = isEmpty
     ? "none"
     : isLast && random.chance(0.2)
       ? "close"
       : random.pick(["length", "chunked"]);
   const endpointFraming: Framing = isEmpty ? "none" : random.pick(["length", "chunked"]);
-  const content = contentOf(random, id, plant);
+  const content = contentOf(random, id, plant, isEmpty, isHttp2);
   const planted = plantedIn(content, plant, id);
+  // Of HTTP/2, some have a trailer section.
+  if (isHttp2 && !isUpgraded && random.chance(0.3)) {
+    const trailer = [...(content.trailer ?? []), ["x-trailer", `t${id % 5}`]] as const;
+    content.trailer = trailer;
+    planted.trailer = trailer.map(([name, value]) => [name, plant === "grpc" && name === "grpc-status" ? "13" : value]);
+  }
   return {
     id,
     plant,
+    method,
+    body,
+    content,
+    planted,
+    isUpgraded,
+    isAccepted: isUpgraded && random.chance(0.5),
+    isWhole: true,
+    isLeftOut: false,
     request,
     production: response(random, content, framing, isHead, "production"),
     endpoint: response(random, planted, endpointFraming, isHead, "endpoint"),
@@ -120,15 +159,20 @@ function makeTalk(random: Random, id: number, isLast: boolean): Talk {
   };
 }
 
-interface Content {
+export interface Content {
   code: number;
   kind: string;
   type: string;
   body: string | Uint8Array;
+  trailer?: Fields;
 }
 
-function contentOf(random: Random, id: number, plant: Plant): Content {
-  const kind = `k${id}`;
+function contentOf(random: Random, id: number, plant: Plant, isEmpty: boolean, isHttp2: boolean): Content {
+  // Some are the same, so that a table of fields has them.
+  const kind = `k${isHttp2 && random.chance(0.5) ? id % 5 : id}`;
+  if (isEmpty) return { code: 204, kind, type: "text/plain", body: "" };
+  const grpc = { code: 200, kind, type: "application/grpc", trailer: [["grpc-status", "0"]] as const };
+  if (plant === "grpc") return { ...grpc, body: random.bytes(random.int(0, 3000)) };
   if (plant === "text")
     return { code: 200, kind, type: "text/plain", body: `text of ${id} ${"t".repeat(random.int(0, 3000))}` };
   if (plant === "bytes") return { code: 200, kind, type: "image/png", body: random.bytes(random.int(8, 3000)) };
@@ -140,6 +184,7 @@ function plantedIn(content: Content, plant: Plant, id: number): Content {
   const planted = { ...content };
   if (plant === "status") planted.code = 500;
   else if (plant === "header") planted.kind = "other";
+  else if (plant === "grpc") planted.trailer = [["grpc-status", "13"]];
   else if (plant === "text") planted.body = `${content.body as string}!`;
   else if (plant === "bytes") {
     const bytes = (content.body as Uint8Array).slice();
@@ -190,7 +235,7 @@ function chunked(random: Random, body: Buffer): Buffer {
 }
 
 /** One connection as its two ends have it: what each acknowledges is what has come to it. */
-class Client {
+export class Ends {
   readonly frames: Frame[] = [];
   private readonly address: string;
   private readonly port: number;
@@ -210,37 +255,25 @@ class Client {
     this.nowMs = 1_750_000_000_000 + random.next() * 20;
   }
 
-  talk(talks: Talk[]): void {
-    const { random } = this;
+  open(): void {
     this.send(false, "S");
     this.send(true, "SA");
     this.send(false, "A");
-    const isPipelining = this.options.pipelines && random.chance(0.3);
-    for (let i = 0; i < talks.length;) {
-      const some = talks.slice(i, i + (isPipelining ? random.int(1, 4) : 1));
-      i += some.length;
-      this.round(some);
-    }
-    const closes = talks.at(-1)!.closes;
-    this.send(closes, "FA");
-    this.send(!closes, "FA");
-    this.send(closes, "A");
   }
 
-  /** Requests that are sent together, and their responses. */
-  private round(talks: Talk[]): void {
-    const { random } = this;
-    // Of several the server may respond to the first ones before it reads the others.
-    let unread = [...talks];
-    while (unread.length > 0) {
-      const read = unread.splice(0, random.int(1, unread.length));
-      for (const { request } of read) this.bytes(false, Buffer.from(request));
-      this.nowMs += random.next();
-      for (const { production } of read) this.bytes(true, production);
-    }
+  /** `isServers`: the server is the first to end it. */
+  close(isServers: boolean): void {
+    this.send(isServers, "FA");
+    this.send(!isServers, "FA");
+    this.send(isServers, "A");
   }
 
-  private bytes(isServer: boolean, bytes: Uint8Array): void {
+  /** Time passes. */
+  pass(ms: number): void {
+    this.nowMs += ms;
+  }
+
+  bytes(isServer: boolean, bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length;) {
       const part = bytes.subarray(at, at + this.random.int(1, this.options.segmentBytesMax));
       at += part.length;
@@ -261,5 +294,39 @@ class Client {
     const advanced = sequence + payload.length + (/[SF]/.test(flags) ? 1 : 0);
     if (isServer) this.serverNext = advanced >>> 0;
     else this.clientNext = advanced >>> 0;
+  }
+}
+
+/** A client of HTTP/1. */
+class Client {
+  constructor(
+    private readonly random: Random,
+    private readonly ends: Ends,
+    private readonly options: WorldOptions,
+  ) {}
+
+  talk(talks: Talk[]): void {
+    const { random } = this;
+    this.ends.open();
+    const isPipelining = this.options.pipelines && random.chance(0.3);
+    for (let i = 0; i < talks.length;) {
+      const some = talks.slice(i, i + (isPipelining ? random.int(1, 4) : 1));
+      i += some.length;
+      this.round(some);
+    }
+    this.ends.close(talks.at(-1)!.closes);
+  }
+
+  /** Requests that are sent together, and their responses. */
+  private round(talks: Talk[]): void {
+    const { random } = this;
+    // Of several the server may respond to the first ones before it reads the others.
+    let unread = [...talks];
+    while (unread.length > 0) {
+      const read = unread.splice(0, random.int(1, unread.length));
+      for (const { request } of read) this.ends.bytes(false, Buffer.from(request));
+      this.ends.pass(random.next());
+      for (const { production } of read) this.ends.bytes(true, production);
+    }
   }
 }

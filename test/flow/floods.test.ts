@@ -33,10 +33,12 @@ const WORDS = ["still ", "there"];
 /** Takes everything, and closes when it is asked to. */
 class Sink implements UpstreamSocket {
   bytes = 0;
-  isShutDown = false;
-  isClosed = false;
+  private isClosed = false;
 
-  constructor(readonly events: SocketEvents) {}
+  constructor(
+    private readonly events: SocketEvents,
+    private readonly shutDown: Sink[],
+  ) {}
 
   write(_bytes: Uint8Array, _offset: number, length: number): number {
     this.bytes += length;
@@ -44,7 +46,12 @@ class Sink implements UpstreamSocket {
   }
 
   shutdown(): void {
-    this.isShutDown = true;
+    this.shutDown.push(this);
+  }
+
+  /** The peer has seen the end, and closes in turn. */
+  close(): void {
+    if (!this.isClosed) this.events.closed(undefined);
   }
 
   terminate(): void {
@@ -55,7 +62,8 @@ class Sink implements UpstreamSocket {
 /** Answers attempts when told; so many at a time as a kernel would between two batches. */
 class Sinks implements Connector {
   private attempts: SocketEvents[] = [];
-  private readonly open = new Set<Sink>();
+  /** Those that were shut down since the last answer. */
+  private readonly shutDown: Sink[] = [];
   /** In the order in which they were connected. */
   readonly first: Sink[] = [];
 
@@ -75,16 +83,11 @@ class Sinks implements Connector {
     const attempts = this.attempts;
     this.attempts = [];
     for (const events of attempts) {
-      const sink = new Sink(events);
-      this.open.add(sink);
+      const sink = new Sink(events, this.shutDown);
       if (this.first.length < ESTABLISHED) this.first.push(sink);
       events.opened(sink);
     }
-    for (const sink of this.open) {
-      if (!sink.isShutDown && !sink.isClosed) continue;
-      this.open.delete(sink);
-      if (!sink.isClosed) sink.events.closed(undefined);
-    }
+    for (const sink of this.shutDown.splice(0)) sink.close();
   }
 }
 

@@ -1,5 +1,6 @@
 /** A destination's name and its addresses: which are tried, and when the name is looked up again. */
 import { expect, test } from "bun:test";
+import { Addresses, LOOKUP_PAUSE_MS } from "../../src/forward/addresses.ts";
 import { ATTEMPT_DELAY_MS } from "../../src/forward/dial.ts";
 import { Scripted } from "./scripted.ts";
 
@@ -54,6 +55,18 @@ test("a name is looked up anew when a connection could not be made: it may have 
   expect(tried().at(-1)).toBe("10.0.0.9");
   world.connector.accept();
   expect(world.upstream.connects).toBe(1);
+});
+
+test.each([
+  [LOOKUP_PAUSE_MS - 1, 1],
+  [LOOKUP_PAUSE_MS, 2],
+])("%d ms after it was looked up, a name whose address failed has been looked up %d times", (ms, times) => {
+  const { world, lookups } = named("10.0.0.1");
+  const addresses = new Addresses("endpoint", world.connector);
+  addresses.get(world.nowMs, () => {});
+  addresses.failed("10.0.0.1");
+  addresses.get(world.nowMs + ms, () => {});
+  expect(lookups.count).toBe(times);
 });
 
 test("a name that there is not is told as such, and tried again", () => {

@@ -135,7 +135,7 @@ test("behind a damaged request that gave way, whose end is not known, nothing is
 
 test("connections between two requests give way first, and lose nothing", () => {
   // Room for two of them and what ends meanwhile, not for three.
-  const world = new Clients({ bufferBytes: 2 * BEGINNING + 3 * Cost.UPSTREAM + 200 });
+  const world = new Clients({ bufferBytes: BEGINNING + 2 * (Cost.STREAM + Cost.UPSTREAM) - 1 });
   const [first, second] = [world.open(), world.open()];
   world.say(first, GET);
   world.respond(world.connector.accept(), OK);

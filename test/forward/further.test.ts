@@ -8,7 +8,7 @@ import { HttpMode } from "../../src/forward/http-mode.ts";
 import type { HttpOptions } from "../../src/forward/http-options.ts";
 import { TcpMode } from "../../src/forward/tcp-mode.ts";
 import { ArrayPool } from "../../src/memory/array-pool.ts";
-import { Budget } from "../../src/memory/budget.ts";
+import { Budget, Cost } from "../../src/memory/budget.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { USUAL } from "../support/usual.ts";
 import { EPOCH_MS, ScriptedConnector, type ScriptedSocket, Told } from "./scripted.ts";
@@ -353,7 +353,7 @@ describe("an upgrade", () => {
 });
 
 test("mode tcp: each gets the bytes, and one that takes nothing loses its own", () => {
-  const world = new World({ furtherBytes: 8000 });
+  const world = new World({ furtherBytes: 5 * Cost.UPSTREAM });
   const [endpoint, ...further] = world.destinations as [Destination, ...Destination[]];
   const mode = new TcpMode(
     endpoint,

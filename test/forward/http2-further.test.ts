@@ -173,7 +173,7 @@ describe("what is wrong with one is its own matter", () => {
   });
 
   test("one whose memory is short: connections that wait for nothing end, the longest idle first", () => {
-    const world = new World({ furtherBytes: 60_000 });
+    const world = new World({ furtherBytes: 68_000 });
     const clients = Array.from({ length: 8 }, () => {
       const client = world.start(get(1, "/a"));
       for (const endpoint of world.acceptAll()) endpoint.respond(1);

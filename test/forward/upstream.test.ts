@@ -1,6 +1,7 @@
 /** DESIGN.md's section Upstream sockets, against an endpoint that does what each test says. */
 import { describe, expect, test } from "bun:test";
-import { CONNECT_RETRY_MS, CONNECTS_IN_FLIGHT_MAX } from "../../src/forward/destination.ts";
+import { CONNECT_RETRY_MS, CONNECTS_IN_FLIGHT_MAX, OUTAGE_PROBES_MAX } from "../../src/forward/destination.ts";
+import { RETRY_DELAY_FIRST_MS, RETRY_DELAY_MAX_MS } from "../../src/forward/upstream.ts";
 import { Scripted } from "./scripted.ts";
 
 describe("writes", () => {
@@ -97,14 +98,18 @@ describe("writes", () => {
 });
 
 describe("EWOULDBLOCK", () => {
-  test("is tried again after 10 ms, doubling to 1 s, max-retries times in a row; then the connection is given up", () => {
+  test("is tried again after a moment, doubling to a limit, max-retries times in a row; then the connection is given up", () => {
     const world = new Scripted({ maxRetries: 10 });
     const { upstream, socket } = world.connect();
     const other = world.connect();
     socket.block();
     world.batch([upstream, "abc"]);
     world.pass(60_000);
-    expect(socket.writes.map(({ atMs }) => atMs)).toEqual([0, 10, 30, 70, 150, 310, 630, 1270, 2270, 3270, 4270]);
+    const times = socket.writes.map(({ atMs }) => atMs);
+    expect(times).toHaveLength(11);
+    times.slice(1).forEach((atMs, i) => {
+      expect(atMs - times[i]!).toBe(Math.min(RETRY_DELAY_FIRST_MS * 2 ** i, RETRY_DELAY_MAX_MS));
+    });
     expect(world.upstream).toMatchObject({ would_block: 11, given_up: 1, lost_bytes: 3, broken: 0, closed: 0 });
     expect(world.told.lines).toEqual(["given up with 3 bytes"]);
     expect(socket.terminated).toBe(true);
@@ -275,6 +280,21 @@ describe("connecting", () => {
     expect(world.upstream).toMatchObject({ connects: 5, connect_errors: 0, lost_bytes: 0 });
   });
 
+  test.each([
+    [OUTAGE_PROBES_MAX, 0],
+    [OUTAGE_PROBES_MAX + 1, 1],
+  ])("while the destination is away, of %d connections all but %d are tried at once", (count, later) => {
+    const world = new Scripted({ connectTimeoutMs: 2000 });
+    for (let i = 0; i < count; i++) world.destination.connect(null);
+    while (world.connector.attempts.length > 0) world.connector.refuse();
+    world.pass(CONNECT_RETRY_MS);
+    expect(world.connector.attempts).toHaveLength(count - later);
+    // Whoever gets through tells the others.
+    world.connector.accept();
+    world.pass(10);
+    expect(world.connector.attempts).toHaveLength(count - 1);
+  });
+
   test("an outage beyond the time limit costs its connections, and new ones at their first refusal", () => {
     const world = new Scripted({ connectTimeoutMs: 1000 });
     const upstream = world.destination.connect(null);
@@ -312,6 +332,19 @@ describe("connecting", () => {
     expect(socket.writes).toHaveLength(0);
     socket.events.closed(undefined);
     expect(world.upstream).toMatchObject({ connects: 0, broken: 0, closed: 0 });
+  });
+
+  test("a stream that ended before its connection is made: it waits to be made, and nobody walks past it meanwhile", () => {
+    const world = new Scripted();
+    const upstream = world.destination.connect(null);
+    world.batch([upstream, "abc"]);
+    upstream.finish(1000, 500);
+    world.destination.flush();
+    expect([world.destination.unsettledCount, world.destination.finishing.size]).toEqual([1, 0]);
+    const socket = world.connector.accept();
+    expect([world.destination.unsettledCount, world.destination.finishing.size]).toEqual([1, 1]);
+    world.pass(510);
+    expect([socket.text, socket.shutdowns, world.destination.finishing.size]).toEqual(["abc", 1, 0]);
   });
 
   test("only so many attempts are in flight; the others wait, in order, and lose nothing", () => {
@@ -380,15 +413,15 @@ describe("the limit of held bytes", () => {
   });
 
   test("holds while connections are being made", () => {
-    const world = new Scripted({ bufferBytes: 50_000 });
+    const world = new Scripted({ bufferBytes: 100_000 });
     const upstreams = Array.from({ length: 10 }, () => world.destination.connect(null));
     for (const upstream of upstreams) {
-      world.batch([upstream, "x".repeat(10_000)]);
-      expect(world.heldBytes).toBeLessThanOrEqual(50_000);
+      world.batch([upstream, "x".repeat(20_000)]);
+      expect(world.heldBytes).toBeLessThanOrEqual(100_000);
     }
     expect(world.upstream.connect_errors).toBeGreaterThan(0);
     while (world.connector.attempts.length > 0) world.connector.accept();
-    expect(world.upstream.bytes + world.upstream.lost_bytes).toBe(100_000);
+    expect(world.upstream.bytes + world.upstream.lost_bytes).toBe(200_000);
     expect(world.heldBytes).toBe(0);
   });
 });

@@ -3,7 +3,9 @@
  * pages but for what is planted.
  */
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { TemporaryDirectory } from "../executable/program.ts";
 import { ENDPOINT_PORT, Lab, PRODUCTION_PORT, whyNotLive } from "./lab.ts";
 
 const why = whyNotLive();
@@ -14,7 +16,8 @@ const SCRIPT = join(import.meta.dir, "load.lua");
 
 /** Whatever path is asked for. */
 const page = (json: string) => `default_type application/json; return 200 '${json}';`;
-const SAME = page(`{"items":[{"price":1},{"price":2}]}`);
+const SAME_BODY = `{"items":[{"price":1},{"price":2}]}`;
+const SAME = page(SAME_BODY);
 const OTHER = page(`{"items":[{"price":1},{"price":3}]}`);
 
 async function compareLive(endpointPages: string, options: string[]) {
@@ -52,9 +55,18 @@ async function compareLive(endpointPages: string, options: string[]) {
 }
 
 describe.if(why === undefined)("--compare, live", () => {
-  test("an endpoint that is as production differs in nothing", async () => {
-    const { status, summary } = await compareLive(SAME, ["--fail-on-differences"]);
+  test("an endpoint that is as production differs in nothing, and files have production's responses", async () => {
+    using directory = new TemporaryDirectory();
+    const file = ["--also", `file:${directory.path}/requests.ndjson`];
+    const { status, summary } = await compareLive(SAME, ["--fail-on-differences", ...file]);
     const { comparison, requests } = summary;
+    const filed = [...new Bun.Glob("*").scanSync(directory.path)]
+      .flatMap((name) => readFileSync(join(directory.path, name), "utf8").split("\n").slice(0, -1))
+      .map((line) => JSON.parse(line).response?.body);
+    expect(filed.length).toBe(summary.file.requests);
+    expect(filed.length).toBeGreaterThanOrEqual(requests.forwarded * 0.99);
+    expect(filed.filter((body) => body === SAME_BODY).length).toBe(summary.file.responses);
+    expect(summary.file.responses).toBeGreaterThanOrEqual(filed.length * 0.99);
     expect(requests.forwarded).toBeGreaterThan(1000);
     expect({
       status,

@@ -5,14 +5,17 @@ import { Strangers } from "../../src/decode/strangers.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { type DestinationGauges, type Gauges, together } from "../../src/observe/gauges.ts";
 import {
+  LOSS_SHARE_MAX,
   type Problem,
   type ProblemKind,
   type ProblemOptions,
   Problems,
   SILENCE_MS,
 } from "../../src/observe/problems.ts";
+import { NEAR_SHARE } from "../../src/observe/destination-problems.ts";
 import { WINDOW_LOOKS } from "../../src/observe/window.ts";
 
+const MOST_BYTES = 10 * 2 ** 20;
 const START_MS = Date.UTC(2026, 0, 1, 14, 2);
 const OPTIONS: ProblemOptions = {
   address: { host: "10.0.0.9", port: 8080 },
@@ -39,7 +42,7 @@ class World {
   constructor(options: Partial<ProblemOptions> = {}) {
     const further = options.also ?? [];
     this.counters = new Counters(further.map(addressName));
-    const limits = { ...together([]), max_buffer_bytes: 10 * 2 ** 20 };
+    const limits = { ...together([]), max_buffer_bytes: MOST_BYTES };
     this.gauges = { ...limits, destinations: further.map(() => limits) };
     this.problems = new Problems({ ...OPTIONS, ...options });
     this.look();
@@ -152,6 +155,22 @@ describe("silence", () => {
 });
 
 describe("loss", () => {
+  test.each([
+    [0, []],
+    [1, ["loss"]],
+  ])("%d bytes beyond the limit of what may be missing: %j", (beyond, kinds) => {
+    const world = new World();
+    // Of all bytes of the second, those that came and those that did not.
+    const all = 1_000_000;
+    const lost = all * LOSS_SHARE_MAX + beyond;
+    world.pass(1, ({ reassembly }) => {
+      reassembly.gaps += 100;
+      reassembly.gap_bytes += lost;
+      reassembly.delivered_bytes += all - lost;
+    });
+    expect(world.kinds).toEqual(kinds as ProblemKind[]);
+  });
+
   test("of 1 % is none yet, of more is", () => {
     const world = new World();
     world.pass(WINDOW_LOOKS, gap(1000, 1));
@@ -194,8 +213,14 @@ describe("loss", () => {
 
 describe("limits", () => {
   test.each([
-    ["longest_waiting_requests", 79, 80, "waiting_limit", "Up to 80 requests of a connection"],
-    ["buffer_bytes", 8 * 2 ** 20 - 1, 8 * 2 ** 20, "buffer_limit", "8 of 10 MiB are held"],
+    [
+      "longest_waiting_requests",
+      NEAR_SHARE * 100 - 1,
+      NEAR_SHARE * 100,
+      "waiting_limit",
+      "Up to 80 requests of a connection",
+    ],
+    ["buffer_bytes", NEAR_SHARE * MOST_BYTES - 1, NEAR_SHARE * MOST_BYTES, "buffer_limit", "8 of 10 MiB are held"],
   ] as const)("%s is near its limit at 80 %% of it", (name, below, near, kind, words) => {
     const world = new World();
     world.gauges = { ...world.gauges, [name]: below };

@@ -1,17 +1,24 @@
-/** What real clients say to a real server, written down as a mirror would have it. */
+/** What real clients and a real server say to each other, written down as a mirror would have it. */
 import net from "node:net";
-import { session } from "../executable/sessions.ts";
-import { type CapturedFrame, pcap } from "../support/frames.ts";
+import { PORT, VNI } from "../executable/sessions.ts";
+import { type CapturedFrame, mirroredSegment, pcap } from "../support/frames.ts";
 
 const SEGMENT_BYTES_MAX = 1400;
 const FIRST_PORT = 30_000;
+const CLIENT = "10.0.0.1";
+const SERVER = "10.0.0.2";
+const NOTHING = new Uint8Array(0);
 
 interface Chunk {
-  readonly bytes: Uint8Array;
+  readonly isServers: boolean;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   readonly timestampMs: number;
 }
 
-/** Stands before a server, passes all bytes on, and keeps the clients'. */
+/** Which segments of the mirror's are missing, by their number. */
+type Loses = (number: number) => boolean;
+
+/** Stands before a server, passes all bytes on, and keeps them. */
 export class Recording implements Disposable {
   private readonly connections: Chunk[][] = [];
   private readonly server: net.Server;
@@ -21,10 +28,8 @@ export class Recording implements Disposable {
       const chunks: Chunk[] = [];
       this.connections.push(chunks);
       const server = net.connect({ port: to, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
-      client.on("data", (bytes: Buffer) => {
-        for (let at = 0; at < bytes.length; at += SEGMENT_BYTES_MAX)
-          chunks.push({ bytes: Uint8Array.from(bytes.subarray(at, at + SEGMENT_BYTES_MAX)), timestampMs: Date.now() });
-      });
+      client.on("data", (bytes: Buffer) => keep(chunks, false, bytes));
+      server.on("data", (bytes: Buffer) => keep(chunks, true, bytes));
       client.pipe(server);
       server.pipe(client);
       client.on("error", () => server.destroy());
@@ -42,19 +47,14 @@ export class Recording implements Disposable {
     return (this.server.address() as net.AddressInfo).port;
   }
 
-  /** All connections, each from its SYN to its FIN, as a savefile. `loses`: which of the segments are missing. */
-  savefile(loses: (number: number) => boolean = () => false): Uint8Array {
+  /** All connections as a savefile, each from its SYN to its FIN. `isBoth`: the server's direction is in it as well. */
+  savefile(loses: Loses = () => false, isBoth = false): Uint8Array {
     const frames: CapturedFrame[] = [];
     for (const [i, chunks] of this.connections.entries()) {
-      const own = session(
-        chunks.map(({ bytes }) => bytes),
-        FIRST_PORT + i,
-      );
-      const [first, last] = [chunks[0]?.timestampMs ?? 0, chunks.at(-1)?.timestampMs ?? 0];
-      for (const [place, { frame }] of own.entries()) {
-        const timestampMs = chunks[place - 1]?.timestampMs ?? (place === 0 ? first : last);
-        if (place === 0 || place > chunks.length || !loses(frames.length)) frames.push({ frame, timestampMs });
-      }
+      const own = isBoth ? chunks : chunks.filter(({ isServers }) => !isServers);
+      mirror(own, FIRST_PORT + i, isBoth, (frame, isLost) => {
+        if (!isLost || !loses(frames.length)) frames.push(frame);
+      });
     }
     frames.sort((one, other) => one.timestampMs - other.timestampMs);
     return pcap(frames);
@@ -63,4 +63,35 @@ export class Recording implements Disposable {
   [Symbol.dispose](): void {
     this.server.close();
   }
+}
+
+function keep(chunks: Chunk[], isServers: boolean, bytes: Buffer): void {
+  const timestampMs = performance.timeOrigin + performance.now();
+  for (let at = 0; at < bytes.length; at += SEGMENT_BYTES_MAX)
+    chunks.push({ isServers, bytes: Uint8Array.from(bytes.subarray(at, at + SEGMENT_BYTES_MAX)), timestampMs });
+}
+
+/** One connection's segments, in order. `mayBeLost`: it has bytes. */
+function mirror(
+  chunks: readonly Chunk[],
+  port: number,
+  isBoth: boolean,
+  take: (frame: CapturedFrame, mayBeLost: boolean) => void,
+): void {
+  const next = [1000, 5000];
+  const send = (isServers: boolean, flags: string, timestampMs: number, payload = NOTHING): void => {
+    const [own, other] = isServers ? [1, 0] : [0, 1];
+    const ends = isServers
+      ? { source: SERVER, destination: CLIENT, sourcePort: PORT, destinationPort: port }
+      : { source: CLIENT, destination: SERVER, sourcePort: port, destinationPort: PORT };
+    const frame = mirroredSegment({ ...ends, sequence: next[own]!, acknowledgment: next[other]!, flags, payload }, VNI);
+    take({ frame, timestampMs }, payload.length > 0);
+    next[own]! += payload.length + (/[SF]/.test(flags) ? 1 : 0);
+  };
+  const [firstMs, lastMs] = [chunks[0]?.timestampMs ?? 0, chunks.at(-1)?.timestampMs ?? 0];
+  send(false, "S", firstMs);
+  if (isBoth) send(true, "SA", firstMs);
+  for (const { isServers, bytes, timestampMs } of chunks) send(isServers, "PA", timestampMs, bytes);
+  send(false, "FA", lastMs);
+  if (isBoth) send(true, "FA", lastMs);
 }

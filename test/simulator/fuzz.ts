@@ -1,11 +1,12 @@
 /**
- * The simulator, of streams and of requests, with several destinations as well, and the fuzzing of decode and of the
- * capture filters, seed after seed, until the time is over.
+ * The simulator, of streams, requests and comparisons, with several destinations as well, and the fuzzing of decode and
+ * of the capture filters, seed after seed, until the time is over.
  *     scripts/fuzz --seconds 60 [--seed 1000000]
  *
  * Prints how many seeds ran, and each that failed; then exits with 1.
  */
 import { parseArgs } from "node:util";
+import { simulateAny } from "../compare/simulation.ts";
 import { fuzzDecode } from "../fuzz/decode-fuzz.ts";
 import { fuzzFilter } from "../fuzz/filter-fuzz.ts";
 import { simulateFurther } from "./further-simulation.ts";
@@ -58,6 +59,7 @@ for (let nowMs = startMs; nowMs < endMs; nowMs = performance.now()) {
     attempt(() => (streams += simulate(first + simulated).streams));
     attempt(() => (requests += simulateHttp(first + simulated).requests));
     attempt(() => (requests += simulateHttp2(first + simulated).requests));
+    attempt(() => (requests += simulateAny(first + simulated)));
     attempt(() => void simulateFurther(first + simulated));
     attempt(() => void simulateFurtherHttp(first + simulated));
     simulated++;

@@ -14,6 +14,7 @@ import {
   lengthAt,
   PING_LEN,
   PRIORITY_LEN,
+  PROMISED_LEN,
   RST_STREAM_LEN,
   SETTING_LEN,
   STREAM_OFFSET,
@@ -35,6 +36,8 @@ export interface FrameListener {
   headers(stream: number, block: Buffer, length: number, endsStream: boolean): void;
   /** There was a header block, but some of it is missing, or it is too long. */
   headersLost(stream: number, why: "gap" | "header_too_long", endsStream: boolean): void;
+  /** The header block of a promised request (PUSH_PROMISE), where there may be any; null: not all of it is there. */
+  promise(block: Buffer | null, length: number): void;
   reset(stream: number, code: number): void;
   setting(name: number, value: number): void;
   settingsEnd(isAcknowledgment: boolean): void;
@@ -50,8 +53,8 @@ export interface FrameListener {
 const Part = {
   /** The byte that says how much padding there is. */
   PAD_LENGTH: 0,
-  /** The priority in a HEADERS frame. */
-  PRIORITY: 1,
+  /** What stands before a piece of a header block: a priority, or the stream that is promised. */
+  PREFIX: 1,
   DATA: 2,
   /** A piece of a header block. */
   FRAGMENT: 3,
@@ -91,6 +94,7 @@ export class FrameReader {
   private block = Buffer.alloc(BLOCK_BYTES_FIRST);
   private blockLength = 0;
   private blockEndsStream = false;
+  private isPromise = false;
   private blockFault: "gap" | "header_too_long" | null = null;
   private emptyContinuations = 0;
   /** What comes next may be the rest of a header block whose beginning is missing. */
@@ -102,6 +106,8 @@ export class FrameReader {
     private readonly blockBytesMax: number,
     /** A longer frame is malformed. */
     private readonly frameBytesMax: number,
+    /** Requests may be promised: by a server whose client allows it. */
+    private readonly mayPromise = false,
   ) {}
 
   push(bytes: Uint8Array, offset: number, length: number): void {
@@ -121,9 +127,13 @@ export class FrameReader {
 
   /** A header block has begun, and is not whole. */
   get isInBlock(): boolean {
-    return (
-      this.blockStream !== NO_STREAM || (this.headerLength === FRAME_HEADER_LEN && this.type === FrameType.HEADERS)
-    );
+    return this.blockStream !== NO_STREAM || (this.headerLength === FRAME_HEADER_LEN && this.hasFragment);
+  }
+
+  /** The frame under way has a piece of a header block. */
+  private get hasFragment(): boolean {
+    const { type } = this;
+    return type === FrameType.HEADERS || type === FrameType.CONTINUATION || type === FrameType.PUSH_PROMISE;
   }
 
   /** The next bytes are missing. False: they reach beyond this frame, so that nobody knows where the next one begins. */
@@ -132,7 +142,7 @@ export class FrameReader {
     if (this.headerLength < FRAME_HEADER_LEN || length > this.remaining) return false;
     if (this.type === FrameType.DATA) {
       if (this.part !== Part.SKIPPED) this.listener.dataLost(this.stream);
-    } else if (this.type === FrameType.HEADERS || this.type === FrameType.CONTINUATION) {
+    } else if (this.hasFragment) {
       this.blockFault = "gap";
     } else if (this.type === FrameType.RST_STREAM) {
       // That it was one says enough.
@@ -203,7 +213,9 @@ export class FrameReader {
         return this.beginPart(Part.FRAGMENT, length);
       case FrameType.PUSH_PROMISE:
         // Section 8.4: a client sends none, and we allow no server any.
-        return this.fail();
+        if (!this.mayPromise || this.stream === NO_STREAM) return this.fail();
+        this.beginBlock(false);
+        return this.beginPadded(Part.FRAGMENT);
       case FrameType.RST_STREAM:
         return this.beginUnits(RST_STREAM_LEN, length === RST_STREAM_LEN);
       case FrameType.PING:
@@ -229,6 +241,7 @@ export class FrameReader {
     this.blockStream = this.stream;
     this.blockLength = 0;
     this.blockEndsStream = endsStream;
+    this.isPromise = this.type === FrameType.PUSH_PROMISE;
     this.blockFault = null;
     this.emptyContinuations = 0;
   }
@@ -246,13 +259,20 @@ export class FrameReader {
 
   /** Behind the padding's length: of what is left, all but the padding is the content. */
   private beginContent(part: number): void {
-    if (part === Part.FRAGMENT && (this.flags & Flag.PRIORITY) !== 0) {
-      if (this.remaining < PRIORITY_LEN + this.padding) return this.fail();
-      return this.beginPart(Part.PRIORITY, PRIORITY_LEN);
+    const prefixLength = part === Part.FRAGMENT ? this.prefixLength : 0;
+    if (prefixLength > 0) {
+      if (this.remaining < prefixLength + this.padding) return this.fail();
+      return this.beginPart(Part.PREFIX, prefixLength);
     }
     if (this.remaining < this.padding) return this.fail();
     this.beginPart(part, this.remaining - this.padding);
     if (this.partRemaining === 0) this.part = Part.SKIPPED;
+  }
+
+  /** How much stands before the piece of a header block in the frame under way. */
+  private get prefixLength(): number {
+    if (this.type === FrameType.PUSH_PROMISE) return PROMISED_LEN;
+    return (this.flags & Flag.PRIORITY) !== 0 ? PRIORITY_LEN : 0;
   }
 
   /** Takes what there is of the part under way. */
@@ -287,7 +307,7 @@ export class FrameReader {
     switch (this.part) {
       case Part.PAD_LENGTH:
         return this.beginContent(this.type === FrameType.DATA ? Part.DATA : Part.FRAGMENT);
-      case Part.PRIORITY:
+      case Part.PREFIX:
         this.beginPart(Part.FRAGMENT, this.remaining - this.padding);
         if (this.partRemaining === 0) this.part = Part.SKIPPED;
         return;
@@ -344,6 +364,7 @@ export class FrameReader {
         return listener.settingsEnd((this.flags & Flag.ACK) !== 0);
       case FrameType.HEADERS:
       case FrameType.CONTINUATION:
+      case FrameType.PUSH_PROMISE:
         if ((this.flags & Flag.END_HEADERS) !== 0) this.endBlock();
         return;
       default:
@@ -353,7 +374,9 @@ export class FrameReader {
   private endBlock(): void {
     this.blockStream = NO_STREAM;
     this.mayContinue = false;
-    if (this.blockFault !== null) this.listener.headersLost(this.stream, this.blockFault, this.blockEndsStream);
+    const isWhole = this.blockFault === null;
+    if (this.isPromise) this.listener.promise(isWhole ? this.block : null, this.blockLength);
+    else if (this.blockFault !== null) this.listener.headersLost(this.stream, this.blockFault, this.blockEndsStream);
     else this.listener.headers(this.stream, this.block, this.blockLength, this.blockEndsStream);
   }
 

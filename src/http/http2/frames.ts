@@ -66,6 +66,9 @@ export const SETTING_LEN = 6;
 /** In a HEADERS frame with the flag PRIORITY. */
 export const PRIORITY_LEN = 5;
 
+/** In a PUSH_PROMISE frame: the stream that is promised. */
+export const PROMISED_LEN = 4;
+
 /** Which flags a type may have; a type that is not here has none that anybody knows. */
 const FLAGS: readonly number[] = [
   Flag.END_STREAM | Flag.PADDED,
@@ -103,8 +106,11 @@ export function wordAt(bytes: Uint8Array, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }
 
-/** Whether a frame's header that a client sends may stand here: known type, its flags, its length, its kind of stream. */
-export function mayBeFrame(bytes: Uint8Array, at: number): boolean {
+/**
+ * Whether a frame's header may stand here: known type, its flags, its length, its kind of stream. Of a client's, whose
+ * frames are all of its own streams, or of a server's, who may push others.
+ */
+export function mayBeFrame(bytes: Uint8Array, at: number, isServers = false): boolean {
   const type = bytes[at + TYPE_OFFSET]!;
   const flags = FLAGS[type];
   if (flags === undefined || (bytes[at + FLAGS_OFFSET]! & ~flags) !== 0) return false;
@@ -115,17 +121,18 @@ export function mayBeFrame(bytes: Uint8Array, at: number): boolean {
   if (bytes[at + STREAM_OFFSET]! > STREAM_MAX >>> 24) return false;
   const stream = streamAt(bytes, at + STREAM_OFFSET);
   if (type === FrameType.WINDOW_UPDATE && stream === 0) return true;
-  return OF_CONNECTION.has(type) ? stream === 0 : stream % 2 === 1;
+  if (OF_CONNECTION.has(type)) return stream === 0;
+  return isServers ? stream > 0 : stream % 2 === 1;
 }
 
 /**
  * Whether a chain of frames begins here that proves itself: it ends where the bytes end, or one whole frame is followed
  * by another's header.
  */
-export function isFrameChain(bytes: Uint8Array, from: number, end: number): boolean {
+export function isFrameChain(bytes: Uint8Array, from: number, end: number, isServers = false): boolean {
   let at = from;
   let frames = 0;
-  while (at + FRAME_HEADER_LEN <= end && mayBeFrame(bytes, at)) {
+  while (at + FRAME_HEADER_LEN <= end && mayBeFrame(bytes, at, isServers)) {
     frames++;
     at += FRAME_HEADER_LEN + lengthAt(bytes, at);
     if (at === end) return true;

@@ -10,15 +10,13 @@
  */
 import { HTTP2_PREFACE, isHttp2Preface } from "../foreign.ts";
 import type { DamageReason } from "../request-sink.ts";
-import { FRAME_HEADER_LEN, isFrameChain } from "./frames.ts";
-import { type FrameListener, FrameReader } from "./frame-reader.ts";
+import { Http2Framer } from "./framer.ts";
+import { FRAME_HEADER_LEN } from "./frames.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 import { HeadReader, type Http2Head } from "./request-head.ts";
 
 /** Requests of a connection that are under way at once; what begins beyond is not read. */
 export const OPEN_STREAMS_MAX = 1024;
-/** What servers allow differs, and is not seen here. */
-const FRAME_BYTES_MAX = 0xff_ff_ff;
 /** What the shortest request takes: a HEADERS frame with one byte. */
 const REQUEST_BYTES_MIN = FRAME_HEADER_LEN + 1;
 /** Of one gap, how many lost requests are counted at most. */
@@ -54,9 +52,7 @@ interface OpenStream<T> {
   length: number;
 }
 
-export class Http2RequestFramer<T> implements FrameListener {
-  private readonly reader: FrameReader;
-  private decoder = new HpackDecoder();
+export class Http2RequestFramer<T> extends Http2Framer {
   private readonly heads: HeadReader;
   private readonly streams = new Map<number, OpenStream<T>>();
   /** The last stream that a DATA frame was of, and its number: most frames are of the same one as those before. */
@@ -64,8 +60,6 @@ export class Http2RequestFramer<T> implements FrameListener {
   private currentNumber = 0;
   /** The highest stream that has begun. */
   private last = 0;
-  /** Nobody knows where the next frame begins. */
-  private isLost: boolean;
   /** Of the bytes that were missing since the last head, how many may have been requests. */
   private missedBytes = 0;
   /**
@@ -84,16 +78,9 @@ export class Http2RequestFramer<T> implements FrameListener {
     maxHeaderBytes: number,
     late: boolean,
   ) {
-    this.reader = new FrameReader(this, maxHeaderBytes, FRAME_BYTES_MAX);
+    super(maxHeaderBytes, false, late);
     this.heads = new HeadReader(maxHeaderBytes);
-    this.isLost = late;
     this.isLate = late;
-    if (late) this.decoder.lose();
-  }
-
-  /** What it holds, beside what it is itself. */
-  get heldBytes(): number {
-    return this.decoder.tableBytes;
   }
 
   /** Requests that are under way. */
@@ -101,44 +88,18 @@ export class Http2RequestFramer<T> implements FrameListener {
     return this.streams.size;
   }
 
-  /** Nothing that comes is read any more. */
-  get isOver(): boolean {
-    return this.reader.isOver;
-  }
-
   /** Stream 1 is a request of HTTP/1 that offered to go on so (Upgrade: h2c). */
   beginUpgraded(): void {
     this.last = FIRST_STREAM;
   }
 
-  /** The next bytes: a segment's, of which the first one is the first. They are not kept. */
-  push(bytes: Uint8Array, offset: number, length: number): void {
-    if (this.isLate && isHttp2Preface(bytes, offset, offset + length)) {
-      // It was not seen from its first byte, but from here on it is.
-      this.isLate = false;
-      this.isLost = false;
-      this.decoder = new HpackDecoder();
-      return this.reader.push(bytes, offset + HTTP2_PREFACE.length, length - HTTP2_PREFACE.length);
-    }
-    if (this.isLost) {
-      if (!isFrameChain(bytes, offset, offset + length)) return this.sink.skipped(length);
-      this.isLost = false;
-      this.reader.restart();
-    }
-    if (this.reader.isOver) this.sink.skipped(length);
-    else this.reader.push(bytes, offset, length);
-  }
-
-  /** The next `length` bytes are missing. */
-  gap(length: number): void {
-    if (this.isLost) this.missedBytes += length;
-    if (this.isLost || this.reader.gap(length)) return;
-    this.isLost = true;
-    this.missedBytes += length;
-    if (this.reader.isInBlock) this.decoder.lose();
-    this.doubtful ??= new Set();
-    for (const [number, { isGrpc }] of this.streams) if (!isGrpc) this.doubtful.add(number);
-    this.damageAll("gap");
+  override push(bytes: Uint8Array, offset: number, length: number): void {
+    if (!this.isLate || !isHttp2Preface(bytes, offset, offset + length)) return super.push(bytes, offset, length);
+    // It was not seen from its first byte, but from here on it is.
+    this.isLate = false;
+    this.isLost = false;
+    this.decoder = new HpackDecoder();
+    this.reader.push(bytes, offset + HTTP2_PREFACE.length, length - HTTP2_PREFACE.length);
   }
 
   /** Nothing comes any more. */
@@ -207,13 +168,20 @@ export class Http2RequestFramer<T> implements FrameListener {
     this.damageAll("malformed");
   }
 
-  // What the client says of itself is for the server alone.
+  protected skipped(length: number): void {
+    this.sink.skipped(length);
+  }
 
-  setting(): void {}
-  settingsEnd(): void {}
-  ping(): void {}
-  goAway(): void {}
-  windowUpdate(): void {}
+  protected missed(length: number): void {
+    this.missedBytes += length;
+  }
+
+  protected lost(isInBlock: boolean): void {
+    if (isInBlock) this.decoder.lose();
+    this.doubtful ??= new Set();
+    for (const [number, { isGrpc }] of this.streams) if (!isGrpc) this.doubtful.add(number);
+    this.damageAll("gap");
+  }
 
   /** A header block on a stream that is not under way: whether it begins a request. */
   private begins(number: number): boolean {

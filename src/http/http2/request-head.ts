@@ -29,6 +29,7 @@ const OF_CONNECTION = new Set(["connection", "proxy-connection", "keep-alive", "
 export class Http2Head extends RequestHead {
   /** From the request line to the empty line, a character for each byte (latin1). */
   text = "";
+  target = "";
   scheme = "";
   /** Its first field `host` is its :authority. */
   hasAuthority = false;
@@ -101,8 +102,9 @@ export class HeadReader implements FieldSink {
     const { head, method, authority } = this;
     this.checkPseudo();
     if (this.fault !== null) return null;
-    head.method = method!;
     const target = this.path ?? authority!;
+    head.method = method!;
+    head.target = target;
     const host = authority === null ? "" : `host: ${authority}\r\n`;
     head.text = `${method} ${target} ${VERSION}\r\n${host}${this.fields}\r\n`;
     head.headLength = head.text.length;

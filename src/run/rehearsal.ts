@@ -1,0 +1,78 @@
+/**
+ * What has not run yet runs slowly, for it is not compiled: the first requests of a schedule (--speed) would be late for
+ * that. So the beginning of the savefiles is forwarded once to nobody, before time counts.
+ */
+import { statSync } from "node:fs";
+import { openSavefiles } from "../capture/savefiles.ts";
+import type { Config } from "../config.ts";
+import { RefusalError } from "../errors.ts";
+import type { Connector, SocketEvents, UpstreamSocket } from "../forward/socket.ts";
+import { Counters } from "../observe/counters.ts";
+import { turn } from "../shard/drain.ts";
+import { shardOptions } from "../shard/setup.ts";
+import { Shard, type ShardReport } from "../shard/shard.ts";
+
+/** Enough for what is called for each record and request to be compiled. */
+const RECORDS_MAX = 4096;
+/** As few at a time as come at a schedule's pace. */
+const BATCH_RECORDS_MAX = 16;
+/** It is over then, on whatever machine. */
+const REHEARSAL_MS_MAX = 1000;
+
+const RESPONSE = new TextEncoder().encode("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+
+/** Takes everything, and responds to it. */
+class Nobody implements UpstreamSocket {
+  constructor(private readonly events: SocketEvents) {}
+
+  write(_bytes: Uint8Array, _offset: number, length: number): number {
+    queueMicrotask(() => this.events.received(RESPONSE));
+    return length;
+  }
+
+  shutdown(): void {
+    queueMicrotask(() => {
+      this.events.ended();
+      this.events.closed(undefined);
+    });
+  }
+
+  terminate(): void {}
+}
+
+const toNobody: Connector = {
+  connect: (_address, events) => queueMicrotask(() => events.opened(new Nobody(events))),
+  lookup: (name, found) => queueMicrotask(() => found([name])),
+  afterEvents: (callback) => void setImmediate(callback),
+};
+
+const untold: ShardReport = {
+  outageBegan() {},
+  outageEnded() {},
+  givenUp() {},
+  broken() {},
+  foreign() {},
+  recordFailed() {},
+  fileFailed() {},
+};
+
+/** Does nothing where what is read cannot be read twice. */
+export async function rehearse(config: Config, paths: readonly string[], now: () => number): Promise<void> {
+  if (config.follow || !paths.every((path) => path !== "-" && statSync(path).isFile())) return;
+  const source = await openSavefiles(paths, false, () => {});
+  const endMs = now() + REHEARSAL_MS_MAX;
+  const shard = new Shard(shardOptions(config, 1), new Counters(config.also.map(() => "")), untold, toNobody, now);
+  try {
+    for (let left = RECORDS_MAX; left > 0 && now() < endMs && (await source.fill());) {
+      for (let more = true; more && left > 0 && now() < endMs; left -= BATCH_RECORDS_MAX) {
+        more = shard.process(source, BATCH_RECORDS_MAX);
+        await turn();
+      }
+    }
+  } catch (error) {
+    // What is wrong with the savefiles is told when they are read.
+    if (!(error instanceof RefusalError)) throw error;
+  }
+  shard.terminate();
+  source.close();
+}
