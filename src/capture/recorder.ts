@@ -244,7 +244,6 @@ export class Recorder {
   }
 }
 
-/** mirror.pcapng: mirror.0.pcapng, or mirror.t1.0.pcapng. */
 /** Which files a ring is made of, and whose. */
 type Ring = Pick<RecordOptions, "path" | "files" | "thread">;
 
@@ -253,6 +252,7 @@ export function ringPaths(ring: Ring): string[] {
   return Array.from({ length: ring.files }, (_, slot) => pathOf(ring, slot));
 }
 
+/** mirror.pcapng: mirror.0.pcapng, or mirror.t1.0.pcapng. */
 function pathOf({ path, thread }: Ring, slot: number): string {
   const extension = extname(path);
   const stem = path.slice(0, path.length - extension.length);

@@ -75,7 +75,14 @@ const NEEDS: readonly Need[] = [
     isThere: ({ mode }) => mode === "http",
   },
   {
-    flags: ["capture-buffer-mib", "libpcap"],
+    flags: ["vxlan-port"],
+    isRefused: false,
+    what: "--encapsulation vxlan",
+    isThere: ({ encapsulation }) => encapsulation === "vxlan",
+  },
+  {
+    // A savefile has one thread, and waits before it is read too far.
+    flags: ["capture-buffer-mib", "libpcap", "threads", "max-waiting-requests"],
     isRefused: false,
     what: "an interface",
     isThere: ({ read }) => read.length === 0,

@@ -164,9 +164,18 @@ export class Conversation
     return this.pipe.isGone && (this.branches === null || this.branches.areGone);
   }
 
-  /** Gives way to others: what is under way is lost, and the client's next bytes begin another conversation. */
+  /**
+   * Gives way to others: what is under way is lost, and the client's next bytes begin another conversation, unless
+   * requests before it are on their way: nothing may overtake them.
+   */
   giveWay(): void {
     const { offers } = this;
+    if (this.phase === Phase.FRAMING && this.framer.hasRequest && !this.pipe.isIdle) {
+      this.framer.evict();
+      this.noteStep();
+      this.mode.touch(this);
+      return;
+    }
     if (offers?.isOpen === true) {
       if (!offers.giveWay()) this.turnDeaf();
       this.list?.remove(this);

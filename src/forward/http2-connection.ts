@@ -137,8 +137,8 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
   ) {
     this.out = new ByteQueue(destination.memory);
     this.receivedMs = destination.tickedMs;
+    // Who ends it before the SETTINGS does not take it, and is told of: a client's certificate may be missing.
     this.upstream = destination.connect(this, destination.options.http2Tls);
-    this.upstream.mayEnd = true;
     destination.memory.take(Cost.HTTP2);
     if (preface !== null) this.put(preface, 0, preface.length);
     this.put(HTTP2_PREFACE, 0, HTTP2_PREFACE.length);
@@ -271,6 +271,10 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
   }
 
   ended(): void {
+    if (!this.isReady) {
+      this.upstream.breakOff();
+      return;
+    }
     // What is in flight gets no response any more.
     this.tellOver("closed", this.upstream.discard());
     this.upstream.detach();
@@ -387,7 +391,10 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
       if (!this.isReady) this.malformed();
       return;
     }
-    if (!this.isReady) this.destination.deadlines.remove(this.timer);
+    if (!this.isReady) {
+      this.destination.deadlines.remove(this.timer);
+      this.upstream.mayEnd = true;
+    }
     this.isReady = true;
     this.beginFrame(0, FrameType.SETTINGS, Flag.ACK, 0);
     this.reply(0);

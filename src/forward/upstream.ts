@@ -243,6 +243,13 @@ export class Upstream implements SocketEvents, TimerOwner {
     if (this.state !== State.CLOSED) this.close("unconnected");
   }
 
+  /** The destination has ended it before it was of any use: nothing more is awaited. */
+  breakOff(): void {
+    const { socket } = this;
+    this.closed(undefined);
+    socket?.terminate();
+  }
+
   /** Nobody wants to know any more. */
   detach(): void {
     this.listener = null;

@@ -64,7 +64,7 @@ export class RequestFramer {
   private from = 0;
   /** The request under way was told to be damaged: it is read on for its end alone. */
   private isDamaged = false;
-  /** By gaps alone: what follows may be looked through for a request. */
+  /** By what is missing alone: what follows may be looked through for a request. */
   private isOnlyHoled = false;
   /** It was found behind a gap, and its head is not whole yet: it may be none. */
   private isFound = false;
@@ -130,6 +130,12 @@ export class RequestFramer {
       default:
         this.loseEnd();
     }
+  }
+
+  /** The request under way gives way to others: it is damaged, and read on where its end will be known. */
+  evict(): void {
+    if (this.state === BODY || this.state === CHUNKED) this.damage("evicted");
+    else this.lose("evicted");
   }
 
   /** Nothing comes any more. */
@@ -469,14 +475,14 @@ export class RequestFramer {
 
   // Damage, and the way back into step.
 
-  /** The request under way is damaged, and not by gaps alone. */
+  /** The request under way is damaged, and not by what is missing alone. */
   private get isBroken(): boolean {
     return this.isDamaged && !this.isOnlyHoled;
   }
 
   /** The request under way is damaged. Each is so once. */
   private damage(reason: DamageReason): void {
-    this.isOnlyHoled = reason === "gap" && !this.isBroken;
+    this.isOnlyHoled = (reason === "gap" || reason === "evicted") && !this.isBroken;
     if (this.isDamaged) return;
     this.isDamaged = true;
     this.sink.damaged(reason);

@@ -951,7 +951,8 @@ describe("a flag that would do nothing: what it needs is told, and what asks for
     ...[...requests, "header-timeout-s", "max-response-seconds"].map(
       (name) => [name, ["--mode", "tcp", ...LIVE]] as const,
     ),
-    ...["capture-buffer-mib", "libpcap"].map((name) => [name, READ] as const),
+    ...["capture-buffer-mib", "libpcap", "threads", "max-waiting-requests"].map((name) => [name, READ] as const),
+    ...["geneve", "gre"].map((name) => ["vxlan-port", ["--encapsulation", name, ...LIVE]] as const),
   ])("--%s with %j", (name, args) => {
     const got = read([...given(name), ...args], {}) as Config;
     expect(got.told).toEqual([expect.stringContaining(`--${name} does nothing here`)]);

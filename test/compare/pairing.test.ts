@@ -158,6 +158,22 @@ test("requests that the endpoint does not respond to are told as such", () => {
   expect(told).toBeGreaterThan(0);
 });
 
+test("arrays that are used again are nobody else's meanwhile: endpoints that are slow, pipeline and break off, uploads that are sent as they come", () => {
+  // What a response differs in, and what was missed, is checked of each in simulation.ts.
+  for (const hasControl of [false, true]) {
+    const options = {
+      ...CALM,
+      lost: 0.01,
+      late: 0.05,
+      broken: 0.1,
+      slowSteps: 10,
+      comparison: { hasControl },
+      shard: { pipelineDepth: 3, maxRequestBytes: 300, maxWaitingRequests: 3 },
+    };
+    expect(totals(90_000, options, ({ page }) => ({ compared: page.compared })).compared).toBeGreaterThan(0);
+  }
+});
+
 test("bodies that are longer than may be kept are compared by their digest", () => {
   const options = { ...CALM, isLong: true, comparison: { maxCompareBytes: 10 } };
   for (const [seed, { page }] of outcomes(40_000, options)) {

@@ -31,6 +31,11 @@ export interface SimulationOptions extends WorldOptions {
   readonly isLong?: boolean;
   /** The share of requests that the endpoint does not respond to. */
   readonly silent?: number;
+  /** The share of responses in which the endpoint closes its connection. */
+  readonly broken?: number;
+  /** Steps that the endpoint takes before it responds, at most. */
+  readonly slowSteps?: number;
+  readonly shard?: Partial<ShardOptions>;
 }
 
 /** A world of any kind, for the fuzzer. Returns how many requests were in it. */
@@ -56,7 +61,7 @@ export function simulateAny(seed: number): number {
 export function simulate(seed: number, options: SimulationOptions): Outcome {
   const random = new Random(seed);
   const world = makeWorld(random, options);
-  const endpoint = new Endpoint(world.talks, random, options.silent ?? 0);
+  const endpoint = new Endpoint(world.talks, random, options);
   const also = options.comparison?.hasControl === true ? [{ host: CONTROL, port: 1 }] : [];
   const counters = new Counters(also.map(({ host }) => host));
   let nowMs = world.frames[0]?.timestampMs ?? 0;
@@ -64,6 +69,7 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
   const shard = new Shard(
     {
       ...OPTIONS,
+      ...options.shard,
       also,
       maxBufferMib: options.maxBufferMib ?? 64,
       comparison: { ...COMPARISON, ...options.comparison },
@@ -90,12 +96,14 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
     shard.tick();
     if (i === 1500) shard.destination.terminate();
   }
-  check(seed, world, counters, shard, options.isLong === true);
+  check(seed, world, counters, shard, options);
   return { world, page: pageOf(shard.comparison!.tally), counters, lines: shard.comparison!.takeLines() };
 }
 
 /** What holds whatever the mirror has done. */
-function check(seed: number, { talks }: World, { requests }: Counters, shard: Shard, isLong: boolean): void {
+function check(seed: number, { talks }: World, { requests }: Counters, shard: Shard, options: SimulationOptions): void {
+  const { isLong = false } = options;
+  const hasControl = options.comparison?.hasControl === true;
   const page = pageOf(shard.comparison!.tally);
   const fail = (what: string): never => {
     throw new Error(`seed ${seed}: ${what}\n${JSON.stringify(page, null, 1).slice(0, 40_000)}`);
@@ -106,11 +114,13 @@ function check(seed: number, { talks }: World, { requests }: Counters, shard: Sh
   if (compared + sum(reasons) + sampledOut !== requests.seen) fail(`not all of ${requests.seen} have a verdict`);
   const forwarded = compared + sum(reasons) + sampledOut - reasons.request_damaged - reasons.request_not_forwarded;
   if (sampledOut === 0 && forwarded !== requests.forwarded) fail(`${forwarded} are not ${requests.forwarded}`);
-  for (const { path, differences, different: routes } of page.routes) {
+  for (const { path, differences, compared, different: routes } of page.routes) {
     const plant = path.split("/")[1] as keyof typeof PLANTS;
-    const isInBody = plant !== "none" && plant !== "status" && plant !== "header";
+    const isInBody = plant !== "none" && plant !== "status" && plant !== "header" && plant !== "grpc";
     const planted: readonly string[] = isLong && isInBody ? PLANTS.bytes : PLANTS[plant];
     const count = talks.filter((talk) => talk.plant === plant).length;
+    const missed = plant === "none" || hasControl ? 0 : compared - routes;
+    if (missed !== 0) fail(`${missed} differences on ${path} were not found`);
     if (routes > count) fail(`${routes} responses differ on ${path}, and ${count} were planted`);
     for (const { kind, where } of differences)
       if (!planted.includes(`${kind} ${where}`)) fail(`nobody planted ${kind} ${where} on ${path}`);
@@ -166,7 +176,7 @@ class Endpoint implements Connector {
   constructor(
     private readonly talks: Talk[],
     private readonly random: Random,
-    private readonly silent: number,
+    private readonly manners: Pick<SimulationOptions, "silent" | "broken" | "slowSteps">,
   ) {}
 
   connect({ host }: { host: string }, events: SocketEvents): void {
@@ -183,7 +193,7 @@ class Endpoint implements Connector {
 
   step(): void {
     for (const socket of this.sockets.splice(0)) {
-      socket.step((id) => this.talks[id]!, this.random, this.silent);
+      socket.step((id) => this.talks[id]!, this.random, this.manners);
       if (!socket.isClosed) this.sockets.push(socket);
     }
     for (const callback of this.callbacks.splice(0)) callback();
@@ -195,6 +205,7 @@ class Socket implements UpstreamSocket {
   private isOpen = false;
   private isShut = false;
   private text = "";
+  private waits = 0;
   private http2: Http2Side | null = null;
 
   constructor(
@@ -216,12 +227,18 @@ class Socket implements UpstreamSocket {
     this.isClosed = true;
   }
 
-  step(talkOf: (id: number) => Talk, random: Random, silent: number): void {
+  step(
+    talkOf: (id: number) => Talk,
+    random: Random,
+    { silent = 0, broken = 0, slowSteps = 0 }: Pick<SimulationOptions, "silent" | "broken" | "slowSteps">,
+  ): void {
     if (this.isClosed) return;
     if (!this.isOpen) {
       this.isOpen = true;
       this.events.opened(this);
     }
+    if (this.waits-- > 0) return;
+    this.waits = slowSteps === 0 ? 0 : random.int(0, slowSteps);
     if (this.http2 === null && this.text.startsWith(PREFACE.toString())) this.beginHttp2(talkOf, random, silent);
     if (this.http2 !== null) this.respond(this.http2.say(), random);
     const [all, id, length] = HTTP1_REQUEST.exec(this.text) ?? [];
@@ -232,7 +249,13 @@ class Socket implements UpstreamSocket {
       const isAsProduction = this.isAsProduction(talk);
       const production = talk.production;
       const endpoint = talk.isAccepted ? ACCEPTED : talk.endpoint;
-      if (!random.chance(silent)) this.respond(isAsProduction ? production : endpoint, random);
+      const bytes = isAsProduction ? production : endpoint;
+      // Where a response ends with its connection, nobody could tell.
+      const isBroken = random.chance(broken) && !/^connection: close/im.test(bytes.toString());
+      if (isBroken || !random.chance(silent)) {
+        this.respond(isBroken ? bytes.subarray(0, random.int(0, bytes.length - 1)) : bytes, random);
+      }
+      this.isShut ||= isBroken;
       if (isAsProduction && /^connection: close/im.test(production.toString())) this.isShut = true;
     }
     if (!this.isShut || this.isClosed) return;

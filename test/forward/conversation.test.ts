@@ -41,6 +41,10 @@ test("a body may take longer, and a head that comes in time is none the worse", 
   expect(world.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1, damaged: 0 });
 });
 
+/** What a connection costs on which a short request is in flight; and each request that waits behind that. */
+const SHORT = Cost.REQUEST + Cost.ARRAY + 64;
+const IN_FLIGHT = Cost.STREAM + Cost.UPSTREAM + SHORT;
+
 /** What a connection with a short piece of a request costs. */
 const BEGINNING = Cost.STREAM + Cost.REQUEST + Cost.ARRAY + 64;
 
@@ -90,6 +94,32 @@ test.each([
   expect(world.requests).toMatchObject({ forwarded: 1 });
 });
 
+test.each([
+  ["whose end is known", "POST /half HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", "cde"],
+  ["in chunks", "POST /half HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "cde\r\n0\r\n\r\n"],
+  ["whose head is not whole", "GET /half HTTP/1.1\r\n", "A: b\r\n\r\n"],
+])("what comes behind a request that gave way, %s, overtakes none before it", (_, half, rest) => {
+  const world = new Clients({ bufferBytes: 2 * (Cost.STREAM + Cost.UPSTREAM) + 4 * SHORT });
+  const client = world.open();
+  world.say(client, GET);
+  const socket = world.connector.accept();
+  world.settle();
+  world.say(client, half);
+  world.pass(STALLED_MS);
+  const other = world.open();
+  for (let i = 0; i < 3; i++) world.say(other, GET);
+  expect(world.requests).toMatchObject({ damage: { evicted: 1 }, dropped: { buffer_limit: 0 } });
+  world.respond(world.connector.accept(), OK);
+  world.say(client, rest);
+  world.say(client, GET);
+  // It waits for the response to the first one, and needs no connection of its own.
+  expect(world.connector.attempts).toEqual([]);
+  expect(socket.text).toBe(GET);
+  world.respond(socket, OK);
+  expect(socket.text).toBe(GET + GET);
+  expect(world.requests).toMatchObject({ damaged: 1 });
+});
+
 test("behind a damaged request that gave way, whose end is not known, nothing is taken for a request", () => {
   const world = new Clients({ bufferBytes: 3 * BEGINNING + Cost.UPSTREAM });
   for (let i = 0; i < 2; i++) world.say(world.open(), "GET / HTTP/1.1\r\n");
@@ -123,10 +153,6 @@ test("requests that have not moved do not give way before their time: the newest
   world.say(world.open(), GET);
   expect(world.requests).toMatchObject({ seen: 1, damaged: 0, dropped: { buffer_limit: 1 } });
 });
-
-/** What a connection costs on which a short request is in flight; and each request that waits behind that. */
-const SHORT = Cost.REQUEST + Cost.ARRAY + 64;
-const IN_FLIGHT = Cost.STREAM + Cost.UPSTREAM + SHORT;
 
 /** A client with a request in flight, and so many that wait. */
 function queue(world: Clients, waiting: number): StreamConsumer {

@@ -150,5 +150,23 @@ describe.if(hasOpenssl)("https:// endpoints", () => {
     }, 30_000);
   }
 
+  test.skipIf(NODE_HTTP2.missing() !== undefined)(
+    "one that wants a client's certificate, and gets none, is told of as such",
+    async () => {
+      const { savefile } = http2Mirror(new Random(41), { connections: 2, requests: 3 });
+      const running = await start(
+        withTls(NODE_HTTP2, { certificate, hasHttp2: true, clientAuthority: authority.cert }),
+        directory,
+      );
+      const mirror = { savefile, vni: VNI, port: PORT };
+      const { counters, stderr } = await forward(mirror, `https://localhost:${running.port}`, directory, trusting);
+      expect(await running.stop()).toEqual([]);
+      expect(stderr).toContain("if it wants a client certificate, give --tls-cert and --tls-key");
+      expect(counters.upstream).toMatchObject({ closed: 0, broken: counters.upstream.connects });
+      expect(counters.requests).toMatchObject({ seen: 6, dropped: { endpoint_closed: 6 } });
+      expect(identityFaults(counters)).toEqual([]);
+    },
+  );
+
   const secure = (server: RealServer, hasHttp2 = true) => withTls(server, { certificate, hasHttp2 });
 });

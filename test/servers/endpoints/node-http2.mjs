@@ -5,9 +5,10 @@ import { createSecureServer, createServer } from "node:http2";
 
 const [port, log] = process.argv.slice(2);
 
-const { TLS_CERT, TLS_KEY } = process.env;
+const { TLS_CERT, TLS_KEY, TLS_CLIENT_CA } = process.env;
+const client = TLS_CLIENT_CA ? { ca: readFileSync(TLS_CLIENT_CA), requestCert: true, rejectUnauthorized: true } : {};
 const server = TLS_CERT
-  ? createSecureServer({ cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY) }, serve)
+  ? createSecureServer({ cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY), ...client }, serve)
   : createServer(serve);
 
 function serve(request, response) {
