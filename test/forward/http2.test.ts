@@ -710,7 +710,7 @@ describe("ends and limits", () => {
     test.each(parts)("%s", (_what, frames, reason, behind, damaged) => {
       const world = new Http2Clients({ bufferBytes: LIMIT });
       const standing = world.start(...frames);
-      world.nowMs += STALLED_MS;
+      world.pass(STALLED_MS);
       const other = world.start(headers(1, POST), data(1, "y".repeat(16_000)), data(1, "y".repeat(16_000)));
       world.give(other, data(1, "y".repeat(10_000), true));
       // Those that stood still were sent as they came, where their heads were whole.
@@ -758,14 +758,15 @@ describe("ends and limits", () => {
   });
 
   test("calls that never end and hold nothing give way as well, for what they cost", () => {
-    const world = new Http2Clients({ bufferBytes: 1 << 20 });
+    const limit = 2 << 20;
+    const world = new Http2Clients({ bufferBytes: limit });
     const [connections, calls, pauseMs] = [40, 60, 100];
     const clients = Array.from({ length: connections }, () => world.start());
     for (let i = 0; i < calls; i++) {
       for (const client of clients) world.give(client, headers(2 * i + 1, POST));
       world.pass(pauseMs);
       while (world.connector.attempts.length > 0) world.accept();
-      expect(world.budget.usedBytes).toBeLessThan(1.1 * (1 << 20));
+      expect(world.budget.usedBytes).toBeLessThan(1.1 * limit);
     }
     for (const client of clients) client.end("fin");
     world.settle();
