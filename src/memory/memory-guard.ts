@@ -8,7 +8,7 @@ import { type OwnMemory, openOwnMemory } from "./own-memory.ts";
 
 const MIB = 1 << 20;
 /** The process's own memory beside the bytes that --max-buffer-mib grants: what it has at its start included. */
-const BESIDE_BUFFERS_BYTES = 40 * MIB;
+const BESIDE_BUFFERS_BYTES = 32 * MIB;
 /** Between two collections it may grow by half of the room that is left; by so much, or half of what lives, at most. */
 const GROWTH_SHARE_OF_ROOM = 0.5;
 const GROWTH_BYTES_MAX = 32 * MIB;
@@ -31,6 +31,7 @@ export class MemoryGuard {
     private readonly memory: OwnMemory = openOwnMemory(),
     private readonly now: () => number = () => performance.now(),
     private readonly collect: () => void = collectGarbage,
+    private readonly shrink: () => void = Bun.shrink,
   ) {
     this.limitBytes = maxBufferMib * MIB + BESIDE_BUFFERS_BYTES;
   }
@@ -44,6 +45,8 @@ export class MemoryGuard {
     this.leastBytes = Math.min(this.leastBytes, bytes);
     if (bytes - this.leastBytes < this.growthBytes) return;
     this.collect();
+    // What is compiled is thrown away as well, which costs the next second three times the CPU.
+    if (this.memory.read() > this.limitBytes) this.shrink();
     this.notBeforeMs = nowMs + (this.now() - nowMs) * (1 + PAUSE_FACTOR);
     this.leastBytes = this.memory.read();
   }
@@ -61,6 +64,5 @@ export class MemoryGuard {
 function collectGarbage(): void {
   Bun.gc(true);
   // Before it begins another collection, beside us, it has the allocator give back to the system what is free now.
-  // Bun.shrink() does so too, and throws away all compiled code: the next second would take three times the CPU.
   Bun.gc(false);
 }

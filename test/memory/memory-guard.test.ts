@@ -14,6 +14,7 @@ class Machine {
   peakBytes = 0;
   collections = 0;
   collectingMs = 0;
+  shrinks = 0;
   readonly guard: MemoryGuard;
 
   constructor(maxBufferMib: number, collectionMs: number, isKnown = true) {
@@ -24,7 +25,7 @@ class Machine {
       this.collectingMs += collectionMs;
       this.garbageBytes = 0;
     };
-    this.guard = new MemoryGuard(maxBufferMib, { read }, () => this.nowMs, collect);
+    this.guard = new MemoryGuard(maxBufferMib, { read }, () => this.nowMs, collect, () => this.shrinks++);
   }
 
   run(ms: number, garbageBytesPerMs: number, livingBytesPerMs = 0): void {
@@ -58,6 +59,7 @@ describe("the memory guard", () => {
     machine.run(ms, perMs);
     expect(machine.peakBytes).toBeLessThan(START_BYTES + 32 * MIB + perMs * 100);
     expect(machine.collections).toBeGreaterThan(often / 2);
+    expect(machine.shrinks).toBe(0);
     expect(machine.collections).toBeLessThanOrEqual(often);
   });
 
@@ -72,6 +74,7 @@ describe("the memory guard", () => {
     machine.livingBytes = 300 * MIB;
     machine.run(10_000, MIB);
     expect(machine.collectingMs).toBeLessThanOrEqual(10_100 / 2);
+    expect(machine.shrinks).toBe(machine.collections);
     expect(machine.collections).toBeGreaterThan(10);
   });
 
