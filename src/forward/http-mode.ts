@@ -24,7 +24,7 @@ export const STALLED_MS = 1000;
  * A connection on which nothing but a response has been awaited for so long gives way to new ones: not sooner, for
  * making connections costs more than they hold.
  */
-export const AWAITED_MS = 5000;
+export const AWAITED_MS = 2000;
 
 /** Of the budget, what one request may hold in one piece at most; a larger one is streamed, or held in several. */
 const REQUEST_SHARE_MAX = 1 / 16;

@@ -44,7 +44,7 @@ export class PipeLoad extends Holder {
     if (isBusy !== wasBusy) load.busyPipes += isBusy ? 1 : -1;
     this.isBusy = isBusy;
     if (waiting !== this.waiting) this.noteWaiting(waiting);
-    this.file(holds);
+    this.file(holds, isAwaiting && waiting === 0);
     if (isAwaiting !== this.isAwaiting) load.awaitingPipes += isAwaiting ? 1 : -1;
     this.isAwaiting = isAwaiting;
     return wasBusy && !isBusy;
@@ -67,13 +67,15 @@ export class PipeLoad extends Holder {
   }
 
   /** Puts the pipe where it is found when others need room. */
-  private file(holds: boolean): void {
+  private file(holds: boolean, isAwaiting: boolean): void {
     const { pipe, mode } = this;
+    const { isTight } = mode;
+    if (!isTight && this.list === null && pipe.list === null) return;
     this.heldBytes = pipe.waitingBytes;
-    if (mode.isTight || this.list !== null) mode.holders.file(this);
-    if (!holds) pipe.list?.remove(pipe);
-    else if (mode.isTight && (pipe.list !== mode.waiters || pipe.progressMs !== this.filedMs))
-      mode.waiters.append(pipe);
+    mode.holders.file(this);
+    if (!holds && isTight && isAwaiting && pipe.awaitedSinceMs < Infinity) mode.awaited.append(pipe);
+    else if (!holds) pipe.list?.remove(pipe);
+    else if (isTight && (pipe.list !== mode.waiters || pipe.progressMs !== this.filedMs)) mode.waiters.append(pipe);
     this.filedMs = pipe.progressMs;
   }
 }

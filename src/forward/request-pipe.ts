@@ -97,8 +97,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
       this.connection?.giveUp("the buffers are full (--max-buffer-mib), and its response had been awaited longest");
       return;
     }
-    this.dropWaiting("buffer_limit", count);
-    this.load.gaveWay(count);
+    this.dropLast(count, "buffer_limit");
     this.note();
     if (this.waiting === 0 || this.owesDecline) this.mode.pumpSoon(this);
   }
@@ -471,15 +470,24 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.giveBack(request);
   }
 
-  /** Drops the requests that wait, or the last of them. */
-  private dropWaiting(reason: RequestDrop, count = this.waiting): void {
-    if (count === 0) return;
+  /** Drops the requests that wait. */
+  private dropWaiting(reason: RequestDrop): void {
+    if (this.queue.waiting === 0) return;
+    for (const request of this.queue.takeWaiting()) this.drop(request, reason);
+  }
+
+  /** Drops the last so many of them. */
+  private dropLast(count: number, reason: RequestDrop): void {
+    for (let left = count; left > 0; left--) this.drop(this.queue.takeLast(), reason);
+    this.load.gaveWay(count);
+  }
+
+  /** A request that waited is not sent. */
+  private drop(request: Request, reason: RequestDrop): void {
     const { counters } = this.mode.destination;
-    for (const request of this.queue.takeWaiting(count)) {
-      if (request.wasTaken) countUnanswered(counters, request);
-      else countNotForwarded(counters, request, reason);
-      this.giveBack(request);
-    }
+    if (request.wasTaken) countUnanswered(counters, request);
+    else countNotForwarded(counters, request, reason);
+    this.giveBack(request);
   }
 
   /** A request has come to its end. */
@@ -494,7 +502,6 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     const isAwaiting = inFlight > 0 && this.streaming === null;
     const isOver = this.load.note(length > 0, waiting, isAwaiting);
     this.timer.note(isAwaiting);
-    if (isAwaiting && waiting === 0 && this.mode.isTight) this.mode.awaited.append(this);
     if (this.connection !== null) this.connection.upstream.mayEnd = inFlight === 0;
     if (isOver) this.owner.idle();
   }

@@ -58,11 +58,21 @@ export class RequestQueue {
     return request;
   }
 
-  /** Takes out the last of those that wait, in order: as many steps as there are of them. */
-  takeWaiting(count = this.waiting): Request[] {
-    const taken = this.requests.splice(this.requests.length - count);
-    for (const request of taken) this.waitingBytes -= weightOf(request);
-    return taken;
+  /** Takes out the last one, which waits. */
+  takeLast(): Request {
+    const request = this.requests.pop()!;
+    this.waitingBytes -= weightOf(request);
+    if (this.first === this.requests.length) {
+      this.requests.length = 0;
+      this.first = 0;
+    }
+    return request;
+  }
+
+  /** Takes out all that wait, in order: as many steps as there are. */
+  takeWaiting(): Request[] {
+    this.waitingBytes = 0;
+    return this.requests.splice(this.first + this.inFlight);
   }
 
   /** Takes out those in flight that are not to be sent again; the others wait again, in their order. */

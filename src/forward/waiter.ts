@@ -5,7 +5,7 @@ export abstract class Waiter extends Aged<Waiter> {
   /** When a request was sent or responded to last, or the first one began to wait; to within a tick. */
   progressMs = 0;
 
-  /** When a response began to be awaited, or something of it came last. */
+  /** When a response began to be awaited, or something of it came last; Infinity: it does not give way for that. */
   abstract get awaitedSinceMs(): number;
 
   /** It has no request, and no connection that carries another protocol. */
