@@ -22,6 +22,7 @@ const TITLES: Record<string, string> = {
   g: "The live lab at ordinary load, beside a C program that forwards the same bytes with nothing in between",
   h: "TLS: --read to nginx with it and without, beside C programs; and half a minute of load over it in the lab",
   i: "--read at the capture's pace: 100,000 requests in 60 s (--speed 1) and 6 s (10), some beside a file",
+  j: "The live lab, with --compare, to the same without it",
 };
 /** Takes minutes a run. */
 const LONG = "i";
@@ -96,7 +97,7 @@ if (parts.has("h")) {
   step("h");
   await measureTls(figures, runs, quick ? 20_000 : 1_000_000, directory);
 }
-const live = ["c", "f", "g", "h"].filter((part) => parts.has(part));
+const live = ["c", "f", "g", "h", "j"].filter((part) => parts.has(part));
 if (live.length > 0) {
   live.filter((part) => part !== "h").forEach(step);
   await measureLive(figures, {

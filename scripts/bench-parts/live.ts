@@ -8,6 +8,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { measureStalled } from "./beside-stalled.ts";
 import { datagram, PORT, records, requests, VNI } from "./capture.ts";
+import { measureComparing } from "./comparing.ts";
 import type { Figures } from "./figures.ts";
 import { canShard, ENDPOINT_PORT, inNamespace, LAB_PREFIX, LiveLab, type Setup, whyNoLab } from "./live-lab.ts";
 import { measureOrdinaryLoad } from "./ordinary-load.ts";
@@ -21,7 +22,7 @@ export interface LiveOptions {
   soak: boolean;
   production: "nginx" | "minimal";
   directory: string;
-  /** Of (c), (d), (f), (g) and (h), those that are wanted. */
+  /** Of (c), (d), (f), (g), (h) and (j), those that are wanted. */
   parts: ReadonlySet<string>;
 }
 
@@ -53,7 +54,7 @@ function writeDatagrams(file: string): void {
 export async function measureLive(figures: Figures, options: LiveOptions): Promise<void> {
   const why = whyNoLab();
   if (why !== undefined) {
-    figures.leaveOut(`(c), (f), (g) and the load of (h) are left out: ${why}`);
+    figures.leaveOut(`(c), (f), (g), (j) and the load of (h) are left out: ${why}`);
     return;
   }
   const { directory, parts } = options;
@@ -75,6 +76,7 @@ export async function measureLive(figures: Figures, options: LiveOptions): Promi
   try {
     if (parts.has("g")) await measureOrdinaryLoad(figures, lab, options, await compile("forwarder", directory));
     if (parts.has("h")) await measureTlsLoad(figures, lab, options, servers);
+    if (parts.has("j")) await measureComparing(figures, lab, options);
     if (parts.has("f")) await measureStalled(figures, lab, options, servers);
     for (const shards of parts.has("c") ? (canShard ? SHARDS : [1]) : []) {
       for (const mode of MODES) await measureSetup(figures, lab, { mode, shards }, options, floor, burst);

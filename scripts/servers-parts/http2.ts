@@ -2,6 +2,7 @@
  * Real clients of HTTP/2 in clear text (curl, h2load, nghttp, httpx, Go, Java, gRPC), recorded before one server, and what
  * they said forwarded to others: each serves what the first one has served, or it is counted why not.
  */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TemporaryDirectory } from "../../test/executable/program.ts";
 import { PORT, VNI } from "../../test/executable/sessions.ts";
@@ -11,6 +12,9 @@ import {
   freePort,
   GO_HTTP2,
   grpc,
+  GRPC_OF_GO,
+  grpcOfGo,
+  haproxy,
   HEAVY,
   nginx,
   nginxPid,
@@ -21,6 +25,7 @@ import {
   VENV_PYTHON,
 } from "../../test/servers/real-servers.ts";
 import { Recording } from "../../test/servers/recording.ts";
+import { Authority } from "../../test/support/authority.ts";
 import { Random } from "../../test/support/random.ts";
 import { type Part, type Row, skipped } from "./table.ts";
 
@@ -44,7 +49,11 @@ const curl: Commands = (url, directory) => [
 const offer: Commands = (url) => [["curl", "-sSf", "--http2", `${url}/curl/offer`, `${url}/curl/behind`]];
 const h2load: Commands = (url, directory) => {
   const urls = Array.from({ length: 500 }, (_, i) => `${url}/h2load/${i}`).join("\n");
-  return [["h2load", "-n4000", "-c4", "-m20", "-i", directory.file("urls", `${urls}\n`)]];
+  const posts = BODY_LENGTHS.map((length) => {
+    const body = directory.file(`body-${length}`, new Uint8Array(length).fill(120));
+    return ["h2load", "-n8", "-c2", "-m4", "-d", body, `${url}/h2load/post/${length}`];
+  });
+  return [["h2load", "-n4000", "-c4", "-m20", "-i", directory.file("urls", `${urls}\n`)], ...posts];
 };
 const nghttp: Commands = (url) => [["nghttp", "-n", "-m", "200", `${url}/nghttp/1`, `${url}/nghttp/2`]];
 
@@ -93,9 +102,13 @@ async function replay(
   server: RealServer,
   directory: TemporaryDirectory,
   whileRunning: () => Promise<void> = async () => {},
+  /** What the endpoint's certificate is of, if it speaks TLS. */
+  authority?: Authority,
 ): Promise<Forwarded> {
   const running = await start(server, directory, freePort());
-  const forwarding = forward({ savefile, vni: VNI, port: PORT }, `127.0.0.1:${running.port}`, directory);
+  const address = `${authority === undefined ? "127.0.0.1" : "https://localhost"}:${running.port}`;
+  const flags = authority === undefined ? [] : ["--tls-ca", authority.cert];
+  const forwarding = forward({ savefile, vni: VNI, port: PORT }, address, directory, flags);
   await whileRunning();
   const outcome = await forwarding;
   return { outcome, served: await running.stop() };
@@ -108,6 +121,14 @@ function rowOf(part: string, server: string, truth: Served[], { outcome, served 
   if (requests.answered !== truth.length) faults.push(`${requests.answered} of ${truth.length} were answered`);
   const note = `${connections.goaways} GOAWAY, ${connections.resent} sent again, ${responses.unanswered} unanswered`;
   return { part, server, plainly: truth.length, mirrored: served.length, note, faults };
+}
+
+/** The same of calls of gRPC: each is OK. */
+function okRow(part: string, { name }: RealServer, truth: Served[], forwarded: Forwarded): Row {
+  const row = rowOf(part, name, truth, forwarded);
+  const { ok } = forwarded.outcome.counters.grpc.status;
+  if (ok !== truth.length) row.faults.push(`${ok} of ${truth.length} calls are OK`);
+  return row;
 }
 
 /** Of what had gaps, nothing is served that production did not have; the rest is counted. */
@@ -126,6 +147,7 @@ const SERVERS: RealServer[] = [
   nginx({ listen: "http2", directives: "http2_body_preread_size 64k;" }),
   NODE_HTTP2,
   GO_HTTP2,
+  haproxy(),
   HEAVY["hypercorn"]!,
   HEAVY["h2c"]!,
 ];
@@ -147,9 +169,22 @@ export const http2: Part = async (directory) => {
     }
     rows.push(lossyRow(`${name}, 1 % lost`, production.name, served, await replay(lossy, production, directory)));
     if (name === "h2load") rows.push(...(await limits(savefile, served, directory)));
+    if (name === "Go") rows.push(await overTls(savefile, served, directory));
   }
   return rows;
 };
+
+/** HAProxy that offers `h2` alone. */
+async function overTls(savefile: Uint8Array, served: Served[], directory: TemporaryDirectory): Promise<Row> {
+  const server = haproxy(`ssl crt ${join(directory.path, "both.pem")} alpn h2`);
+  const why = server.missing();
+  if (why !== undefined) return skipped("http2 over TLS", server.name, why);
+  const authority = new Authority(directory.path);
+  const { cert, key } = authority.issue();
+  directory.file("both.pem", readFileSync(cert, "latin1") + readFileSync(key, "latin1"));
+  const forwarded = await replay(savefile, server, directory, undefined, authority);
+  return rowOf("http2 over TLS", server.name, served, forwarded);
+}
 
 /** nginx where it is less generous than production. */
 async function limits(savefile: Uint8Array, served: Served[], directory: TemporaryDirectory): Promise<Row[]> {
@@ -176,18 +211,25 @@ async function limits(savefile: Uint8Array, served: Served[], directory: Tempora
 
 /** Calls of all four kinds; the channel is closed at once behind them. */
 export const grpcCalls: Part = async (directory) => {
-  const why = grpc().missing();
-  if (why !== undefined) return [skipped("grpc", grpc().name, why)];
   const rows: Row[] = [];
-  const calls: Commands = (url) => [[VENV_PYTHON, GRPC_CLIENT, new URL(url).port, "1000", "20"]];
-  const { savefile, lossy, served } = await record(grpc(), calls, directory);
-  for (const server of [grpc(), grpc(5)]) {
-    const { outcome, served: mirrored } = await replay(savefile, server, directory);
-    const row = rowOf("grpc", server.name, served, { outcome, served: mirrored });
-    const ok = outcome.counters.grpc.status.ok;
-    if (ok !== served.length) row.faults.push(`${ok} of ${served.length} calls are OK`);
-    rows.push(row);
+  const counts = ["1000", "20"];
+  const clients: [name: string, production: RealServer, argv: (port: string) => string[]][] = [
+    ["Python", grpc(), (port) => [VENV_PYTHON, GRPC_CLIENT, port, ...counts]],
+    ["Go", grpcOfGo(), (port) => [GRPC_OF_GO, "client", port, ...counts]],
+  ];
+  for (const [name, production, argv] of clients) {
+    const part = `grpc of ${name}`;
+    const why = production.missing();
+    if (why !== undefined) {
+      rows.push(skipped(part, production.name, why));
+      continue;
+    }
+    const { savefile, lossy, served } = await record(production, (url) => [argv(new URL(url).port)], directory);
+    for (const server of [grpc(), grpc(5), grpcOfGo(), grpcOfGo(5)]) {
+      if (server.missing() === undefined)
+        rows.push(okRow(part, server, served, await replay(savefile, server, directory)));
+    }
+    rows.push(lossyRow(`${part}, 1 % lost`, production.name, served, await replay(lossy, production, directory)));
   }
-  rows.push(lossyRow("grpc, 1 % lost", grpc().name, served, await replay(lossy, grpc(), directory)));
   return rows;
 };

@@ -3,7 +3,7 @@
  * differs, the rest is of another kind of response, and not looked at.
  */
 import { createHash } from "node:crypto";
-import { COLON, isLetter, LF } from "../http/chars.ts";
+import { COLON, HTAB, LF, SP } from "../http/chars.ts";
 import { latin1 } from "../http/latin1.ts";
 import { codingsOf, decodeContent, decodeText, isJsonType, textOf, TOO_LARGE } from "./content.ts";
 import { type Difference, Differences } from "./difference.ts";
@@ -14,8 +14,6 @@ import { compareJson } from "./json-difference.ts";
 import type { ComparedResponse } from "./response.ts";
 
 const NO_NAMES: readonly string[] = [];
-/** What an ASCII letter's two cases differ in. */
-const CASE_BIT = 0x20;
 /** Compares parts of arrays, without views of them. */
 const { compare } = Buffer.prototype;
 /** Characters that JSON begins with where its Content-Type does not say so: objects and arrays. */
@@ -66,12 +64,21 @@ function hasSameFields(production: ComparedResponse, endpoint: ComparedResponse,
       line = at;
       otherLine = otherAt;
     }
-    if (at === end || otherAt === otherEnd) return at === end && otherAt === otherEnd;
-    const nameLength = sameNameLength(bytes, line, end, others, otherLine, otherEnd);
-    if (nameLength === 0 || !ignored.header(latin1(bytes, line, line + nameLength).toLowerCase())) return false;
-    at = line = behindLine(bytes, at, end);
-    otherAt = otherLine = behindLine(others, otherAt, otherEnd);
+    if (at === end && otherAt === otherEnd) return true;
+    at = behindIgnored(bytes, line, end, ignored);
+    otherAt = behindIgnored(others, otherLine, otherEnd, ignored);
+    if ((at === line && otherAt === otherLine) || isFolded(bytes[at]) || isFolded(others[otherAt])) return false;
+    line = at;
+    otherLine = otherAt;
   }
+}
+
+/** Behind a line if its field is ignored, else where it begins. */
+function behindIgnored(bytes: Uint8Array, line: number, end: number, ignored: Ignored): number {
+  let colon = line;
+  while (colon < end && bytes[colon] !== COLON && bytes[colon] !== LF) colon++;
+  if (colon === end || bytes[colon] === LF || !ignored.header(latin1(bytes, line, colon).toLowerCase())) return line;
+  return behindLine(bytes, colon, end);
 }
 
 function behindLine(bytes: Uint8Array, from: number, end: number): number {
@@ -80,24 +87,9 @@ function behindLine(bytes: Uint8Array, from: number, end: number): number {
   return Math.min(at + 1, end);
 }
 
-/** How long the name is that two lines have, in whatever case; 0: they have not the same. */
-function sameNameLength(
-  bytes: Uint8Array,
-  from: number,
-  end: number,
-  others: Uint8Array,
-  otherFrom: number,
-  otherEnd: number,
-): number {
-  const most = Math.min(end - from, otherEnd - otherFrom);
-  for (let i = 0; i < most; i++) {
-    const byte = bytes[from + i]!;
-    const other = others[otherFrom + i]!;
-    if (byte !== other && !(isLetter(byte) && (byte ^ other) === CASE_BIT)) return 0;
-    if (byte === COLON) return i;
-    if (byte === LF) return 0;
-  }
-  return 0;
+/** Whether a line that begins so goes on with the field before it: that may have been passed over on one side alone. */
+function isFolded(byte: number | undefined): boolean {
+  return byte === SP || byte === HTAB;
 }
 
 /** Of responses with the same codings: whether their bodies are the same, coded as they are. */

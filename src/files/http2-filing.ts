@@ -125,6 +125,10 @@ export class Http2Filing implements Http2RequestSink<Call> {
   cancelled(): void {}
   refused(): void {}
 
+  hasRoom(): boolean {
+    return true;
+  }
+
   skipped(length: number): void {
     this.takenBytes += length;
   }

@@ -183,8 +183,7 @@ export class Conversation
       return;
     }
     if (this.http2 !== null) {
-      this.http2.letGo();
-      this.list?.remove(this);
+      this.giveWayInHttp2(this.http2);
       return;
     }
     const step = this.nextStep;
@@ -196,6 +195,22 @@ export class Conversation
     else this.branches?.giveWay();
     this.leave();
     this.stream.forget(step, step === Step.BEHIND_LOSS ? bodyLeft : 0);
+  }
+
+  /** First what it holds; then, when all others have given that, what it knows of what its client has told. */
+  private giveWayInHttp2(http2: Http2Conversation): void {
+    if (http2.holdsParts) {
+      http2.evict();
+      this.mode.touch(this);
+      return;
+    }
+    if (http2.letGo()) {
+      this.mode.idle.append(this);
+      return;
+    }
+    http2.settleBranches(true);
+    this.leave();
+    this.stream.forget(Step.LOST, 0);
   }
 
   /** What was taken for the time since `fromMs` was `toMs` (LeapListener). */
@@ -498,10 +513,17 @@ export class Conversation
     const isInHead = phase === Phase.FRAMING && this.framer.isInHead;
     if (isInHead && headTimer.dueMs === Infinity) mode.heads.set(headTimer, this.lastMs + mode.options.headerTimeoutMs);
     else if (!isInHead && headTimer.dueMs !== Infinity) mode.heads.clear(headTimer);
-    if (this.http2 !== null && mode.isTight && this.http2.mayLetGo) mode.idle.append(this);
+    if (this.http2 !== null) this.fileHttp2(this.http2);
     else if (phase === Phase.FRAMING && !this.request.isStreaming && this.framer.hasRequest) mode.partial.append(this);
     else if (phase === Phase.FRAMING && mode.isTight && this.pipe.isIdle) mode.idle.append(this);
     else if (this.offers?.holds === true) mode.offering.append(this);
+    else this.list?.remove(this);
+  }
+
+  private fileHttp2(http2: Http2Conversation): void {
+    const { mode } = this;
+    if (http2.holdsParts) mode.partial.append(this);
+    else if (mode.isTight && http2.isIdle) mode.idle.append(this);
     else this.list?.remove(this);
   }
 

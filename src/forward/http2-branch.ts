@@ -101,10 +101,10 @@ export class Http2Branch implements Http2PipeOwner {
     if (call !== undefined) this.pipe.cancel(call, capturedMs);
   }
 
-  /** A call found no room among those of its connection. */
-  refused(): void {
+  /** A call found no room among those of its connection, or in the endpoint's memory. */
+  refused(reason: RequestDrop): void {
     this.destination.countSeen(false, false);
-    this.destination.countDropped("waiting_limit");
+    this.destination.countDropped(reason);
   }
 
   /** A whole call, which `held` has. */

@@ -50,7 +50,9 @@ export class Http2Call implements TimerOwner, Http2Words {
   isSent = false;
   /** Content of its response that was not given back to the destination's window. */
   unacknowledgedBytes = 0;
+  /** When its head was handed over, and when something of it was last. */
   sentMs = 0;
+  handedMs = 0;
   /** When its end was handed over; 0: it was not. */
   writtenMs = 0;
   /** The final status; 0: none has come. */

@@ -192,6 +192,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     call.offset = request.headLength;
     call.sentMs = this.destination.tickedMs;
     this.isRecording ||= call.recorder !== null;
+    call.handedMs = call.sentMs;
     if (request.long !== null) {
       request.long.drop(request.headLength);
       request.headLength = 0;
@@ -481,6 +482,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
       }
     }
     call.offset += length;
+    call.handedMs = this.destination.tickedMs;
     call.window -= length;
     this.window -= length;
   }

@@ -21,6 +21,9 @@ import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
 /** A request that is not whole so long after its head, in the capture's time, is sent as it comes. */
 export const HELD_MS_MAX = 1000;
 
+/** Of the budget, what header blocks and tables leave to whole requests. */
+const KEPT_SHARE = 1 / 8;
+
 /**
  * How often a client may have been silent for long before its connection is ended: if it goes on then, what its heads
  * name is not known any more.
@@ -109,14 +112,19 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.framer.end();
   }
 
-  /** It has a connection that waits for nothing. */
-  get mayLetGo(): boolean {
-    return this.pipe.isIdle && this.pipe.hasConnection;
+  /** It holds parts of requests. */
+  get holdsParts(): boolean {
+    return this.framer.holdsParts;
+  }
+
+  /** It waits for nothing. */
+  get isIdle(): boolean {
+    return this.pipe.isIdle;
   }
 
   /** The batch is over: sends what is due. `isEnded`: nothing more comes. */
   settle(isEnded: boolean): void {
-    this.charge();
+    this.chargeWithin();
     if (isEnded) this.pipe.finish();
     else this.pipe.pump();
     this.file();
@@ -138,9 +146,17 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     return ++this.rests >= RESTS_MAX && this.pipe.isIdle && !this.mode.options.sourceWaits;
   }
 
-  /** Gives way to others. */
-  letGo(): void {
+  /** Gives way to others: parts of requests are lost. */
+  evict(): void {
+    this.framer.evict();
+    this.charge();
+  }
+
+  /** Gives way to others with a connection that waits for nothing. False: it has none. */
+  letGo(): boolean {
+    const hasSome = this.pipe.hasConnection;
     this.pipe.rest();
+    return hasSome;
   }
 
   /** Nothing more comes of the client: what is in the pipe goes on alone. */
@@ -252,12 +268,17 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.discard(call);
   }
 
-  refused(): void {
+  hasRoom(): boolean {
+    return this.owner.makeRoom(Cost.CALL);
+  }
+
+  refused(why: "streams" | "memory"): void {
     const { requests } = this.mode.destination.counters;
+    const reason = why === "streams" ? "waiting_limit" : "buffer_limit";
     requests.seen++;
-    requests.dropped.waiting_limit++;
+    requests.dropped[reason]++;
     this.compared?.dropped();
-    for (const branch of this.branches) branch.refused();
+    for (const branch of this.branches) branch.refused(reason);
   }
 
   skipped(length: number): void {
@@ -342,7 +363,18 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.mode.destination.memory.giveBack(Cost.CALL);
   }
 
-  /** Charges what its framer holds. */
+  /** Charges what its framer holds; what there is no room for is let go of. */
+  private chargeWithin(): void {
+    const { framer } = this;
+    const grownBytes = framer.heldBytes - this.chargedBytes;
+    const keptBytes = this.mode.destination.memory.budget.limitBytes * KEPT_SHARE;
+    if (grownBytes > 0 && !this.owner.makeRoom(grownBytes + keptBytes)) {
+      framer.evict();
+      if (framer.heldBytes > this.chargedBytes) framer.evictTable();
+    }
+    this.charge();
+  }
+
   private charge(): void {
     const { heldBytes } = this.framer;
     this.mode.destination.memory.take(heldBytes - this.chargedBytes);

@@ -188,9 +188,9 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   // Time limits.
 
   /** Sets when a call is looked at: for its response, or because its client took it back. */
-  private await(call: Http2Call): void {
+  private await(call: Http2Call, fromMs = this.mode.destination.tickedMs): void {
     const { destination, options } = this.mode;
-    const responseMs = destination.tickedMs + options.responseTimeoutMs;
+    const responseMs = fromMs + options.responseTimeoutMs;
     const wholeMs = call.sentMs + options.maxResponseMs;
     const cancelMs = call.sentMs + call.cancelledAfterMs;
     destination.deadlines.set(call.timer, Math.min(responseMs, wholeMs, cancelMs));
@@ -207,6 +207,9 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     } else if (connection.hasBacklog) {
       // Nobody responds to what is still being sent: for that there is --max-retries.
       return this.await(call);
+    } else if (!call.isSent && nowMs < call.handedMs + responseTimeoutMs) {
+      // Nor to what the endpoint's windows let through slowly.
+      return this.await(call, call.handedMs);
     } else if (nowMs - connection.receivedMs >= responseTimeoutMs) {
       connection.giveUp(`no byte of a response within ${responseTimeoutMs} ms (--response-timeout-ms)`);
     } else {
@@ -347,10 +350,14 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     }
   }
 
-  /** Calls that are sent as they come, and that the destination does not take as fast, are given up. */
+  /**
+   * Calls that are sent as they come, and that the destination does not take as fast, are given up; where there are
+   * none, all that are not whole.
+   */
   private dropStreaming(): void {
-    for (const call of this.unfinished) {
-      if (call.request!.heldLength === 0) continue;
+    const unfinished = [...this.unfinished];
+    const holding = unfinished.filter(({ request }) => request!.heldLength > 0);
+    for (const call of holding.length > 0 ? holding : unfinished) {
       this.inFlight.get(call)!.cancel(call);
       this.lose(call, "buffer_limit");
     }

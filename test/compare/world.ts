@@ -3,6 +3,7 @@
  * did, but for what is planted. Every response carries its request's number, so that a response which was taken for
  * another's shows as a difference that nobody planted.
  */
+import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { mirroredSegment } from "../support/frames.ts";
 import type { Fields } from "../http/http2/client-frames.ts";
 import type { Random } from "../support/random.ts";
@@ -24,13 +25,17 @@ export const PLANTS = {
   order: ["order items"],
   text: ["text "],
   bytes: ["bytes "],
+  /** The same content, coded otherwise; of HTTP/1 alone. */
+  coding: ["header content-encoding"],
   /** Of HTTP/2 alone. */
   grpc: ["header grpc-status"],
 } as const satisfies Record<string, readonly string[]>;
 export type Plant = keyof typeof PLANTS;
 const OFFER = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n";
 const PLANT_NAMES = Object.keys(PLANTS) as Plant[];
+const EITHER_PLANT_NAMES = PLANT_NAMES.filter((plant) => plant !== "grpc" && plant !== "coding");
 const HTTP1_PLANT_NAMES = PLANT_NAMES.filter((plant) => plant !== "grpc");
+const HTTP2_PLANT_NAMES = PLANT_NAMES.filter((plant) => plant !== "coding");
 
 /** How a body is told to end. */
 type Framing = "length" | "chunked" | "close" | "none";
@@ -118,7 +123,8 @@ function mirror(random: Random, frames: Frame[], { lost, late, twice }: WorldOpt
 }
 
 function makeTalk(random: Random, id: number, isLast: boolean, isHttp2: boolean, isUpgraded: boolean): Talk {
-  const plant = random.chance(0.5) ? "none" : random.pick(isHttp2 && !isUpgraded ? PLANT_NAMES : HTTP1_PLANT_NAMES);
+  const plants = isUpgraded ? EITHER_PLANT_NAMES : isHttp2 ? HTTP2_PLANT_NAMES : HTTP1_PLANT_NAMES;
+  const plant = random.chance(0.5) ? "none" : random.pick(plants);
   const isHead = plant === "none" && !isUpgraded && random.chance(0.1);
   const isPost = !isHead && !isUpgraded && random.chance(0.3);
   const isEmpty = plant === "none" && !isUpgraded && random.chance(0.1);
@@ -159,8 +165,18 @@ function makeTalk(random: Random, id: number, isLast: boolean, isHttp2: boolean,
   };
 }
 
+/** By its name in Content-Encoding; empty: none. */
+const CODERS = {
+  "": (bytes: Uint8Array) => bytes,
+  gzip: (bytes: Uint8Array) => gzipSync(bytes, { level: 1 }),
+  br: (bytes: Uint8Array) => brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }),
+  zstd: (bytes: Uint8Array) => zstdCompressSync(bytes),
+} as const;
+type Coding = keyof typeof CODERS;
+
 export interface Content {
   code: number;
+  coding?: Coding;
   kind: string;
   type: string;
   body: string | Uint8Array;
@@ -170,20 +186,37 @@ export interface Content {
 function contentOf(random: Random, id: number, plant: Plant, isEmpty: boolean, isHttp2: boolean): Content {
   // Some are the same, so that a table of fields has them.
   const kind = `k${isHttp2 && random.chance(0.5) ? id % 5 : id}`;
-  if (isEmpty) return { code: 204, kind, type: "text/plain", body: "" };
-  const grpc = { code: 200, kind, type: "application/grpc", trailer: [["grpc-status", "0"]] as const };
+  if (isEmpty) return { code: 204, coding: "", kind, type: "text/plain", body: "" };
+  const grpc = {
+    code: 200,
+    coding: "" as const,
+    kind,
+    type: "application/grpc",
+    trailer: [["grpc-status", "0"]] as const,
+  };
   if (plant === "grpc") return { ...grpc, body: random.bytes(random.int(0, 3000)) };
   if (plant === "text")
-    return { code: 200, kind, type: "text/plain", body: `text of ${id} ${"t".repeat(random.int(0, 3000))}` };
-  if (plant === "bytes") return { code: 200, kind, type: "image/png", body: random.bytes(random.int(8, 3000)) };
+    return {
+      code: 200,
+      coding: "",
+      kind,
+      type: "text/plain",
+      body: `text of ${id} ${"t".repeat(random.int(0, 3000))}`,
+    };
+  if (plant === "bytes")
+    return { code: 200, coding: "", kind, type: "image/png", body: random.bytes(random.int(8, 3000)) };
   const items = Array.from({ length: random.int(2, 40) }, (_, i) => ({ name: `item ${i}`, price: i + 1 }));
-  return { code: 200, kind, type: "application/json", body: JSON.stringify({ id, name: `n${id}`, items }) };
+  const body = JSON.stringify({ id, name: `n${id}`, items });
+  const coding =
+    plant === "coding" ? random.pick(["gzip", "br"] as const) : !isHttp2 && random.chance(0.1) ? "gzip" : "";
+  return { code: 200, coding, kind, type: "application/json", body };
 }
 
 function plantedIn(content: Content, plant: Plant, id: number): Content {
   const planted = { ...content };
   if (plant === "status") planted.code = 500;
   else if (plant === "header") planted.kind = "other";
+  else if (plant === "coding") planted.coding = content.coding === "br" ? "gzip" : "zstd";
   else if (plant === "grpc") planted.trailer = [["grpc-status", "13"]];
   else if (plant === "text") planted.body = `${content.body as string}!`;
   else if (plant === "bytes") {
@@ -204,16 +237,17 @@ function plantJson(value: any, plant: Plant, id: number): unknown {
 }
 
 function response(random: Random, content: Content, framing: Framing, isHead: boolean, who: string): Uint8Array {
-  const { code, kind, type } = content;
+  const { code, coding = "", kind, type } = content;
   const interim = framing !== "none" && random.chance(0.05) ? "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" : "";
   if (framing === "none") return Buffer.from(`HTTP/1.1 204 No Content\r\nDate: ${who}\r\nX-Kind: ${kind}\r\n\r\n`);
-  const body = Buffer.from(content.body as Uint8Array);
+  const body = Buffer.from(CODERS[coding](Buffer.from(content.body as Uint8Array)));
   const head = [
     `HTTP/1.1 ${code} ${who}`,
     `Date: ${random.next()}`,
     `X-Request-Id: ${random.next()}`,
     `X-Kind: ${kind}`,
     `Content-Type: ${type}`,
+    ...(coding === "" ? [] : [`Content-Encoding: ${coding}`]),
     ...(framing === "length" ? [`Content-Length: ${body.length}`] : []),
     ...(framing === "chunked" ? ["Transfer-Encoding: chunked"] : []),
     ...(framing === "close" ? ["Connection: close"] : []),

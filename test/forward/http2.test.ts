@@ -13,6 +13,7 @@ import {
   frame,
   get,
   headers,
+  inserted,
   PING,
   PREFACE,
   pseudo,
@@ -466,6 +467,24 @@ describe("what the endpoint ends", () => {
 });
 
 describe("time limits", () => {
+  test("what the endpoint takes slowly is still being sent: the time is over when it takes nothing more", () => {
+    const world = new Http2Clients({ responseTimeoutMs: 1000 });
+    world.start(...post(1, "x".repeat(WINDOW + 100)), ...post(3, "y"));
+    const endpoint = world.accept();
+    for (let i = 0; i < 10; i++) {
+      world.pass(800);
+      endpoint.windowUpdate(0, 8).windowUpdate(1, 8);
+    }
+    expect(endpoint.requests.get(1)!.body.length).toBe(WINDOW + 79);
+    expect(endpoint.requests.get(1)!.isReset).toBe(false);
+    // It was sent long ago.
+    expect(endpoint.requests.get(3)!.isReset).toBe(true);
+    world.pass(900);
+    expect(endpoint.read().requests.get(1)!.isReset).toBe(false);
+    world.pass(200);
+    expect(world.outcome).toMatchObject({ seen: 2, forwarded: 1, unanswered: 1, endpoint_closed: 1 });
+  });
+
   test("of a response, while others come: that call alone is taken back", () => {
     const world = new Http2Clients({ responseTimeoutMs: 1000 });
     world.start(...gets(2));
@@ -655,6 +674,8 @@ describe("ends and limits", () => {
     for (let i = 0; i < 15; i++) world.give(stuck, data(1, "x".repeat(16_000)));
     world.nowMs += STALLED_MS;
     world.destination.tick();
+    // The client has not stood still: it is the endpoint that takes nothing.
+    world.give(stuck, PING);
     const other = world.start(headers(1, POST));
     for (let i = 0; i < 9; i++) world.give(other, data(1, "y".repeat(16_000)));
     expect(endpoint.read().requests.get(1)!.isReset).toBe(true);
@@ -684,6 +705,100 @@ describe("ends and limits", () => {
     endpoint.settings(setting(Setting.MAX_CONCURRENT_STREAMS, waiting));
     expect(endpoint.requests.size).toBe(waiting - dropped);
     expect([...endpoint.requests.values()].at(-1)!.fields).toContain(`:path: /${waiting - dropped - 1}`);
+  });
+
+  describe("where memory is short, parts of requests of which nothing has come for a second give way", () => {
+    const LIMIT = 170_000;
+    const openBlock = (bytes: number) => frame(FrameType.HEADERS, 0, 1, Buffer.alloc(bytes, 0x61));
+    const parts: [what: string, parts: Buffer[], reason: string, behind: Buffer[], damaged: number][] = [
+      [
+        "a body",
+        [headers(1, POST), data(1, "x".repeat(16_000)), data(1, "x".repeat(16_000))],
+        "evicted",
+        [data(1, "x", true)],
+        1,
+      ],
+      [
+        "many heads",
+        Array.from({ length: 40 }, (_, i) => headers(2 * i + 1, POST)),
+        "evicted",
+        [data(1, "x", true)],
+        40,
+      ],
+      ["a header block", [openBlock(60_000)], "evicted", [frame(FrameType.CONTINUATION, Flag.END_HEADERS, 1)], 1],
+    ];
+    test.each(parts)("%s", (_what, frames, reason, behind, damaged) => {
+      const world = new Http2Clients({ bufferBytes: LIMIT });
+      const standing = world.start(...frames);
+      world.pass(STALLED_MS);
+      const other = world.start(headers(1, POST), data(1, "y".repeat(16_000)), data(1, "y".repeat(16_000)));
+      world.give(other, data(1, "y".repeat(10_000), true));
+      // Those that stood still were sent as they came, where their heads were whole.
+      let endpoint = world.accept();
+      while (world.connector.attempts.length > 0) endpoint = world.accept();
+      expect(endpoint.requests.get(1)!.body.length).toBe(42_000);
+      world.give(standing, ...behind);
+      expect(world.outcome).toEqual({ seen: damaged + 1, [reason]: damaged });
+      endpoint.respond(1);
+      expect(world.outcome).toMatchObject({ forwarded: 1, answered: 1 });
+      expect(world.budget.usedBytes).toBeLessThanOrEqual(LIMIT);
+    });
+  });
+
+  test("heads that there is no memory for are refused, and what they are of is not read", () => {
+    const world = new Http2Clients({ bufferBytes: 40_000 });
+    const count = 200;
+    const client = world.start(...Array.from({ length: count }, (_, i) => headers(2 * i + 1, POST)));
+    const { seen, buffer_limit: dropped } = world.outcome as Record<string, number>;
+    expect(seen).toBe(dropped!);
+    expect(dropped).toBeGreaterThan(count / 2);
+    expect(world.budget.usedBytes).toBeLessThanOrEqual(40_000);
+    world.give(client, data(2 * count - 1, "x", true));
+    expect(world.outcome).toEqual({ seen: dropped!, buffer_limit: dropped! });
+  });
+
+  test("a client that does nothing gives its connection, then what it has told, and is picked up when it goes on", () => {
+    const world = new Http2Clients({ bufferBytes: 40_000 });
+    const told = Buffer.concat([block(pseudo("GET", "/1")), inserted("x-a", "1")]);
+    const client = world.start(headers(1, told, { end: true }));
+    world.accept().respond(1);
+    expect(world.mode.idle.size).toBe(1);
+    world.nowMs += STALLED_MS;
+    world.destination.tick();
+    const other = world.start(headers(1, POST));
+    for (let i = 0; i < 20 && world.mode.idle.size > 0; i++) world.give(other, data(1, "y".repeat(1000)));
+    world.give(other, data(1, "", true));
+    world.accept().respond(1);
+    expect(world.outcome).toMatchObject({ seen: 2, answered: 2 });
+    world.give(client, headers(3, Buffer.concat([block(pseudo("GET", "/3")), Buffer.from([0xbe])]), { end: true }));
+    expect(world.outcome).toMatchObject({ seen: 3, answered: 2, unknown_header: 1 });
+    world.give(client, get(5, "/5"));
+    world.accept().respond(1);
+    expect(world.outcome).toMatchObject({ seen: 4, answered: 3, unknown_header: 1, h2_picked_up: 1 });
+  });
+
+  test("calls that never end and hold nothing give way as well, for what they cost", () => {
+    const limit = 2 << 20;
+    const world = new Http2Clients({ bufferBytes: limit });
+    const [connections, calls, pauseMs] = [40, 60, 100];
+    const clients = Array.from({ length: connections }, () => world.start());
+    for (let i = 0; i < calls; i++) {
+      for (const client of clients) world.give(client, headers(2 * i + 1, POST));
+      world.pass(pauseMs);
+      while (world.connector.attempts.length > 0) world.accept();
+      expect(world.budget.usedBytes).toBeLessThan(1.1 * limit);
+    }
+    for (const client of clients) client.end("fin");
+    world.settle();
+    const {
+      seen,
+      buffer_limit: dropped = 0,
+      cut_off: cutOff = 0,
+      evicted = 0,
+    } = world.outcome as Record<string, number>;
+    expect(seen).toBe(connections * calls);
+    expect(dropped + cutOff + evicted).toBe(seen!);
+    expect(dropped).toBeGreaterThan(0);
   });
 
   test("an endpoint that asks and does not read is given up", () => {

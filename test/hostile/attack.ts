@@ -27,6 +27,8 @@ export interface Attack {
   /** Frames of the flood, and how many come in a second on an interface. */
   readonly count: number;
   readonly rate?: number;
+  /** Requests that begin in each of its frames, if there is more than one: each may cost what an ordinary frame does. */
+  readonly requestsPerFrame?: number;
   frames(count: number): Iterable<Uint8Array>;
   /** Good requests beside the flood. */
   readonly good: number;
@@ -58,6 +60,7 @@ export interface Report {
   /** CPU for each frame; null: too little to be told. */
   readonly ordinaryUs: number | null;
   readonly floodUs: number | null;
+  readonly requestsPerFrame: number;
   readonly descriptors: number;
   readonly good: number;
   readonly arrived: number;
@@ -211,6 +214,7 @@ export async function attack(what: Attack, setup: Setup): Promise<Report> {
     limitBytes: maxBufferMib * 2 ** 20 + BESIDE_BYTES_MAX,
     ordinaryUs,
     floodUs,
+    requestsPerFrame: what.requestsPerFrame ?? 1,
     descriptors: watch.descriptors,
     good: good.count - ordinaryGood,
     arrived: endpoint.arrived - (ordinaryGood - lostBefore),
@@ -262,7 +266,7 @@ export function brokenIdentities({ frames, flows, requests, responses }: Record<
     [
       "requests.forwarded",
       total(requests!["forwarded"]),
-      total(requests!["answered"]) + total(responses!["unanswered"]),
+      total(requests!["answered"]) + total(responses!["unanswered"]) + total(responses!["cancelled"]),
     ],
   ];
   return identities

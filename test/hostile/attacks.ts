@@ -3,6 +3,7 @@ import { bytes, ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
 import type { Attack } from "./attack.ts";
 import { collidingWords } from "./collisions.ts";
 import { BEHAVIOURS, type BehaviourName } from "./endpoint.ts";
+import { HTTP2_ATTACKS } from "./http2-attacks.ts";
 import { INNER_IP_OFFSET, OUTER_IP_OFFSET, PORT, rounds, Template, VNI } from "./frames.ts";
 
 const REQUEST = "GET / HTTP/1.1\r\nHost: production.example\r\n\r\n";
@@ -341,4 +342,5 @@ export const ATTACKS: readonly Attack[] = [
   ...(Object.keys(BEHAVIOURS) as BehaviourName[]).filter((name) => name.startsWith("endless")).map(endless),
   uploads,
   many,
+  ...HTTP2_ATTACKS,
 ];

@@ -3,7 +3,10 @@
  * end. Each connection is for one kind of client alone, and a good request comes in one piece.
  */
 import type { Socket, TCPSocketListener } from "bun";
+import { FrameType, Setting } from "../../src/http/http2/frames.ts";
+import { block, data, frame, headers, PING } from "../http/http2/client-frames.ts";
 import { GOOD_PATTERN } from "./frames.ts";
+import { Http2Responder } from "./http2-responder.ts";
 
 const RESPONSE = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GOOD_PREFIX = "GET /good/";
@@ -18,7 +21,14 @@ const repeated = (text: string) => text.repeat(Math.ceil(PIECE_BYTES / text.leng
 export interface Behaviour {
   readonly begin: string;
   readonly piece: string;
+  /** It speaks HTTP/2 to who does, and ends the calls that are whole with a response. */
+  readonly respondsInHttp2?: boolean;
 }
+
+/** In HTTP/2 an endpoint's SETTINGS are the first thing that it says. */
+const settings = (...each: Buffer[]) => frame(FrameType.SETTINGS, 0, 0, Buffer.concat(each)).toString("latin1");
+const NO_WINDOW = Buffer.from([0, Setting.INITIAL_WINDOW_SIZE, 0, 0, 0, 0]);
+const RESPONSE_HEAD = headers(1, [[":status", "200"]]).toString("latin1");
 
 export const BEHAVIOURS = {
   /** Responds to every head. */
@@ -33,6 +43,16 @@ export const BEHAVIOURS = {
     begin: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
     piece: repeated("X-Many: 1\r\n"),
   },
+  http2: { begin: settings(), piece: "", respondsInHttp2: true },
+  "http2 silent": { begin: settings(), piece: "" },
+  "http2 windowless": { begin: settings(NO_WINDOW), piece: "", respondsInHttp2: true },
+  "http2 pings": { begin: settings(), piece: repeated(PING.toString("latin1")) },
+  "http2 settings": { begin: settings(), piece: repeated(settings(NO_WINDOW)) },
+  "http2 fields": {
+    begin: settings() + frame(FrameType.HEADERS, 0, 1, block([[":status", "200"]])).toString("latin1"),
+    piece: repeated(frame(FrameType.CONTINUATION, 0, 1, Buffer.alloc(100, 0x61)).toString("latin1")),
+  },
+  "http2 data": { begin: settings() + RESPONSE_HEAD, piece: repeated(data(1, "xxxx").toString("latin1")) },
 } as const satisfies Record<string, Behaviour | null>;
 export type BehaviourName = keyof typeof BEHAVIOURS;
 
@@ -40,6 +60,8 @@ const Kind = { UNKNOWN: 0, GOOD: 1, OTHER: 2 } as const;
 
 interface Connection {
   kind: number;
+  /** Null: it does not respond in HTTP/2. */
+  http2: Http2Responder | null;
 }
 
 export class HostileEndpoint implements Disposable {
@@ -89,8 +111,9 @@ export class HostileEndpoint implements Disposable {
       port,
       allowHalfOpen: true,
       socket: {
-        open: (socket) => void (socket.data = { kind: Kind.UNKNOWN }),
+        open: (socket) => void (socket.data = { kind: Kind.UNKNOWN, http2: null }),
         data: (socket, bytes) => this.received(socket, bytes),
+        drain: (socket) => void socket.data.http2?.drain(),
         end: (socket) => void socket.end(),
         close: (socket) => void this.victims.delete(socket),
         error() {},
@@ -106,9 +129,14 @@ export class HostileEndpoint implements Disposable {
     if (connection.kind === Kind.GOOD) {
       for (const [, number] of text.matchAll(GOOD_PATTERN)) this.note(Number(number));
     } else if (this.behaviour !== null) {
-      if (this.behaviour.piece === "" || this.victims.has(socket)) return;
-      socket.write(this.behaviour.begin);
+      if (connection.http2 !== null) return connection.http2.push(bytes);
+      if (this.victims.has(socket)) return;
       this.victims.add(socket);
+      if (this.behaviour.respondsInHttp2 === true) {
+        connection.http2 = new Http2Responder((said) => socket.write(said));
+      }
+      if (this.behaviour.begin !== "") socket.write(Buffer.from(this.behaviour.begin, "latin1"));
+      connection.http2?.push(bytes);
       return;
     }
     const heads = text.match(HEAD_END)?.length ?? 0;
@@ -123,7 +151,8 @@ export class HostileEndpoint implements Disposable {
 
   /** What the kernel does not take is left out: none of it means anything. */
   private goOn(): void {
-    for (const socket of this.victims) socket.write(this.behaviour!.piece);
+    const piece = Buffer.from(this.behaviour!.piece, "latin1");
+    for (const socket of this.victims) socket.write(piece);
   }
 
   [Symbol.dispose](): void {

@@ -22,6 +22,7 @@ const READ: [name: string, scale: number][] = [
   ["collisions", 0.25],
   ["half-requests", 0.5],
   ["tiny-fragments-large", 0.25],
+  ["http2-continuation", 0.1],
 ];
 const LIVE: [name: string, scale: number][] = [
   ["half-requests", 0.5],

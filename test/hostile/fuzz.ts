@@ -16,7 +16,7 @@ import { parseArgs } from "node:util";
 import { END_MS_MAX, type Report, WAYS } from "./attack.ts";
 import { ALL, attackApart } from "./outside.ts";
 
-/** A frame of a flood may cost so many times what an ordinary one does. */
+/** A frame of a flood, or each request in it, may cost so many times what an ordinary one does. */
 const RATIO_MAX = 3;
 const COLUMNS = [
   "attack",
@@ -58,6 +58,7 @@ function faults({
   limitBytes,
   ordinaryUs,
   floodUs,
+  requestsPerFrame,
   good,
   arrived,
   twice,
@@ -67,7 +68,8 @@ function faults({
 }: Report): string[] {
   const found = [...broken];
   if (peakBytes > limitBytes) found.push("memory");
-  if (ordinaryUs !== null && floodUs !== null && floodUs > ordinaryUs * RATIO_MAX) found.push("time");
+  if (ordinaryUs !== null && floodUs !== null && floodUs > ordinaryUs * RATIO_MAX * requestsPerFrame)
+    found.push("time");
   if (arrived < good) found.push("good requests");
   if (twice > 0) found.push(`${twice} good requests came twice`);
   if (endMs > END_MS_MAX) found.push("end");

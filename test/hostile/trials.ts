@@ -46,6 +46,7 @@ async function report(
     descriptors: watch.descriptors,
     ordinaryUs: null,
     floodUs: null,
+    requestsPerFrame: 1,
     good: 0,
     arrived: 0,
     twice: 0,

@@ -7,6 +7,8 @@
 import { openOwnMemory } from "../../src/memory/own-memory.ts";
 import { MemorySource } from "../simulator/memory-source.ts";
 import { SHARD_VNI, shardOnItsOwn } from "../support/shard.ts";
+import { STREAM_OFFSET } from "../../src/http/http2/frames.ts";
+import { get, headers, PREFACE, pseudo, SETTINGS } from "../http/http2/client-frames.ts";
 import { rounds, Template } from "./frames.ts";
 
 const ETHERNET_LINK = 1;
@@ -19,7 +21,9 @@ const UPGRADE = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: we
 const PIECE = "0123456789";
 const CONNECTIONS = 1000;
 
-const template = (flags: string, payload = "") => new Template(flags, payload, 4, SHARD_VNI);
+/** `payload`: a character for each byte. */
+const template = (flags: string, payload = "") =>
+  new Template(flags, Uint8Array.from(Buffer.from(payload, "latin1")), 4, SHARD_VNI);
 
 /** Makes `count` things. `first`: how many clients there were before. */
 type Make = (count: number, first: number) => Iterable<Uint8Array>;
@@ -48,6 +52,23 @@ function connectionsWith(payload: string, isEnded = false): Make {
       if (payload !== "") yield next.from(client).at(1);
       if (isEnded) yield end.from(client).at(1);
     }
+  };
+}
+
+/** Calls of which the head has come, on each of a few connections. */
+function http2Calls(connections: number): Make {
+  return function* (count, first) {
+    const begin = Buffer.concat([PREFACE, SETTINGS]).toString("latin1");
+    const head = headers(1, pseudo("POST", "/"));
+    const [syn, start, next] = [template("S"), template("A", begin), template("A", head.toString("latin1"))] as const;
+    for (let client = 0; client < connections; client++) {
+      yield syn.from(first + client).at(0);
+      yield start.from(first + client).at(1);
+    }
+    yield* rounds(connections, count, (client, round) => {
+      next.view.setUint32(next.payloadOffset + STREAM_OFFSET, 2 * round + 1);
+      return next.from(first + client).at(1 + begin.length + round * head.length);
+    });
   };
 }
 
@@ -93,6 +114,16 @@ export const KINDS = {
     what: "connections with 20 bytes of a request",
     count: 100_000,
     make: connectionsWith("GET / HTTP/1.1\r\nHost"),
+  },
+  "http2-calls": {
+    what: "requests of HTTP/2 that are not whole",
+    count: 100_000,
+    make: http2Calls(1000),
+  },
+  "http2-connections": {
+    what: "connections of HTTP/2 that wait to be made upstream",
+    count: 10_000,
+    make: connectionsWith(Buffer.concat([PREFACE, SETTINGS, get(1, "/")]).toString("latin1")),
   },
   connecting: {
     what: "connections with a request that wait to be made upstream",

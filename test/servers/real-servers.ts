@@ -87,6 +87,35 @@ function compiled(source: string, name: string): string {
   return executable;
 }
 
+/**
+ * HAProxy, which takes HTTP/2 alone, in frames of up to 16 KiB, and passes the requests on to Go's server. `bind`: what
+ * stands behind its address.
+ */
+export function haproxy(bind = "proto h2"): RealServer {
+  const missing = ["haproxy", "go"].find((name) => Bun.which(name) === null);
+  return {
+    name: "HAProxy",
+    missing: () => (missing === undefined ? undefined : `${missing} is not installed`),
+    command(port, log) {
+      const [backend, config] = [freePort(), `${log}-haproxy.cfg`];
+      writeFileSync(
+        config,
+        `global
+           maxconn 1000
+         defaults
+           mode http
+           timeout connect 5s
+           timeout client 60s
+           timeout server 60s
+         listen production
+           bind 127.0.0.1:${port} ${bind}
+           server go 127.0.0.1:${backend}\n`,
+      );
+      return { argv: ["sh", join(SOURCES, "haproxy.sh"), compiled("go.go", "go"), String(backend), config, log] };
+    },
+  };
+}
+
 /** What stands in nginx's server block beside the log. */
 export interface NginxOptions {
   /** Behind `listen 127.0.0.1:PORT`. */
@@ -122,7 +151,7 @@ export function nginx({ listen = "", directives = "", isReloadable = false }: Ng
                proxy_pass http://unix:${directory}/sink:/; proxy_method GET;
                proxy_pass_request_headers off; proxy_pass_request_body off;
              } }
-           server { listen unix:${directory}/sink; access_log off; location / { return 200 "served"; } } }`,
+           server { listen unix:${directory}/sink backlog=4096; access_log off; location / { return 200 "served"; } } }`,
       );
       return { argv: [Bun.which("nginx")!, "-c", join(directory, "nginx.conf")] };
     },
@@ -190,6 +219,8 @@ const UWSGI = [
 /** uWSGI's http sockets close after each response and say nothing of it. */
 const LOST_BY_UWSGI_MAX = 5;
 
+/** Go's gRPC, server and client (endpoints/grpc). */
+export const GRPC_OF_GO = join(TOOLS, "grpc");
 export const VENV_PYTHON = join(VENV, "python");
 
 /** Python's gRPC server; it takes so many milliseconds for a message. */
@@ -205,6 +236,15 @@ export function grpc(delayMs = 0): RealServer {
     command: (port, log) => ({
       argv: [VENV_PYTHON, join(SOURCES, "grpc_server.py"), String(port), log, String(delayMs)],
     }),
+  };
+}
+
+/** Go's gRPC server; it takes so many milliseconds for a message. */
+export function grpcOfGo(delayMs = 0): RealServer {
+  return {
+    name: delayMs === 0 ? "gRPC (Go)" : `gRPC (Go), ${delayMs} ms a message`,
+    missing: () => (Bun.which(GRPC_OF_GO) === null ? "scripts/servers compiles it" : undefined),
+    command: (port, log) => ({ argv: [GRPC_OF_GO, String(port), log, String(delayMs)] }),
   };
 }
 

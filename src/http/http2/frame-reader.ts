@@ -24,6 +24,9 @@ import {
   wordAt,
 } from "./frames.ts";
 
+/** Why a header block cannot be read; `evicted`: others needed the memory. */
+export type BlockFault = "gap" | "header_too_long" | "evicted";
+
 /** Told what the frames say, in order. What is given is valid until the call returns. */
 export interface FrameListener {
   /** Content of a stream. */
@@ -35,7 +38,7 @@ export interface FrameListener {
   /** A header block is whole. */
   headers(stream: number, block: Buffer, length: number, endsStream: boolean): void;
   /** There was a header block, but some of it is missing, or it is too long. */
-  headersLost(stream: number, why: "gap" | "header_too_long", endsStream: boolean): void;
+  headersLost(stream: number, why: BlockFault, endsStream: boolean): void;
   /** The header block of a promised request (PUSH_PROMISE), where there may be any; null: not all of it is there. */
   promise(block: Buffer | null, length: number): void;
   reset(stream: number, code: number): void;
@@ -66,6 +69,8 @@ const Part = {
 
 const UNIT_BYTES_MAX = Math.max(PING_LEN, GOAWAY_LEN);
 const BLOCK_BYTES_FIRST = 512;
+/** An array that is longer is let go behind its block. */
+const BLOCK_BYTES_KEPT = 4096;
 const NO_STREAM = 0;
 /** Frames behind one another that bring nothing, as a flood of empty CONTINUATION frames does. */
 const EMPTY_CONTINUATIONS_MAX = 64;
@@ -95,7 +100,7 @@ export class FrameReader {
   private blockLength = 0;
   private blockEndsStream = false;
   private isPromise = false;
-  private blockFault: "gap" | "header_too_long" | null = null;
+  private blockFault: BlockFault | null = null;
   private emptyContinuations = 0;
   /** What comes next may be the rest of a header block whose beginning is missing. */
   private mayContinue = false;
@@ -118,6 +123,17 @@ export class FrameReader {
       // A frame without payload is at its end at once.
       if (this.headerLength === FRAME_HEADER_LEN && this.remaining === 0 && !this.isOver) this.endFrame();
     }
+  }
+
+  /** What it holds of a header block, beside what it is itself. */
+  get heldBytes(): number {
+    return this.block.length - BLOCK_BYTES_FIRST;
+  }
+
+  /** Lets go of the header block under way: it cannot be read any more. */
+  abandonBlock(): void {
+    if (this.blockStream !== NO_STREAM) this.failBlock("evicted");
+    this.freeBlock();
   }
 
   /** Whether what comes next is a frame's first byte. */
@@ -341,7 +357,7 @@ export class FrameReader {
     if (this.blockFault !== null) return;
     const needed = this.blockLength + to - from;
     if (needed > this.blockBytesMax) {
-      this.blockFault = "header_too_long";
+      this.failBlock("header_too_long");
       return;
     }
     if (needed > this.block.length) {
@@ -352,6 +368,16 @@ export class FrameReader {
     // Most are so short that a view would cost more.
     for (let i = from; i < to; i++) this.block[this.blockLength + i - from] = bytes[i]!;
     this.blockLength = needed;
+  }
+
+  private failBlock(why: BlockFault): void {
+    this.blockFault ??= why;
+    this.freeBlock();
+  }
+
+  private freeBlock(): void {
+    if (this.block.length > BLOCK_BYTES_FIRST) this.block = Buffer.alloc(BLOCK_BYTES_FIRST);
+    this.blockLength = 0;
   }
 
   private endFrame(): void {
@@ -378,6 +404,7 @@ export class FrameReader {
     if (this.isPromise) this.listener.promise(isWhole ? this.block : null, this.blockLength);
     else if (this.blockFault !== null) this.listener.headersLost(this.stream, this.blockFault, this.blockEndsStream);
     else this.listener.headers(this.stream, this.block, this.blockLength, this.blockEndsStream);
+    if (this.block.length > BLOCK_BYTES_KEPT) this.freeBlock();
   }
 
   private fail(): void {

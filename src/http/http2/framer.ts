@@ -6,7 +6,7 @@
  * with frames that prove themselves.
  */
 import { isFrameChain } from "./frames.ts";
-import { type FrameListener, FrameReader } from "./frame-reader.ts";
+import { type BlockFault, type FrameListener, FrameReader } from "./frame-reader.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 
 /** What the other side allows differs, and is not seen here. */
@@ -28,7 +28,7 @@ export abstract class Http2Framer implements FrameListener {
 
   /** What it holds, beside what it is itself. */
   get heldBytes(): number {
-    return this.decoder.tableBytes;
+    return this.decoder.tableBytes + this.reader.heldBytes;
   }
 
   /** Nothing that comes is read any more. */
@@ -67,7 +67,7 @@ export abstract class Http2Framer implements FrameListener {
   abstract dataLost(stream: number): void;
   abstract dataEnd(stream: number, length: number, endsStream: boolean): void;
   abstract headers(stream: number, block: Buffer, length: number, endsStream: boolean): void;
-  abstract headersLost(stream: number, why: "gap" | "header_too_long", endsStream: boolean): void;
+  abstract headersLost(stream: number, why: BlockFault, endsStream: boolean): void;
   abstract reset(stream: number, code: number): void;
   abstract malformed(): void;
 

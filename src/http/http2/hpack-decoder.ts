@@ -33,6 +33,8 @@ const HUFFMAN = 0x80;
 const LENGTH_BITS = 7;
 
 const MALFORMED = -1;
+/** Where strings are put together, one at a time. */
+let scratch = Buffer.alloc(256);
 
 /** Takes the fields of a block, in order. Names and values have a character for each byte (latin1). */
 export interface FieldSink {
@@ -64,7 +66,6 @@ export class HpackDecoder {
   private number = 0;
   /** The string that was read last. */
   private text = "";
-  private scratch = Buffer.alloc(256);
 
   /** A block is missing: nothing that was inserted before is known any more. */
   lose(): void {
@@ -201,10 +202,10 @@ export class HpackDecoder {
       return true;
     }
     const needed = decodedLengthMax(this.number);
-    if (needed > this.scratch.length) this.scratch = Buffer.alloc(2 * needed);
-    const length = decodeHuffman(block, from, to, this.scratch);
+    if (needed > scratch.length) scratch = Buffer.alloc(2 * needed);
+    const length = decodeHuffman(block, from, to, scratch);
     if (length === MALFORMED) return false;
-    this.text = latin1(this.scratch, 0, length);
+    this.text = latin1(scratch, 0, length);
     return true;
   }
 }

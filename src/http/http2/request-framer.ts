@@ -12,6 +12,7 @@ import { HTTP2_PREFACE, isHttp2Preface } from "../foreign.ts";
 import type { DamageReason } from "../request-sink.ts";
 import { Http2Framer } from "./framer.ts";
 import { FRAME_HEADER_LEN } from "./frames.ts";
+import type { BlockFault } from "./frame-reader.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 import { HeadReader, type Http2Head } from "./request-head.ts";
 
@@ -38,8 +39,10 @@ export interface Http2RequestSink<T> {
   damaged(request: T | null, reason: DamageReason): void;
   /** The client has taken a request back (RST_STREAM): one that is under way, or (null) one that was whole. */
   cancelled(request: T | null, stream: number): void;
-  /** A request is not read, because too many are under way. */
-  refused(): void;
+  /** Whether there is memory for another request. */
+  hasRoom(): boolean;
+  /** A request is not read: too many are under way, or there is no memory for it. */
+  refused(why: "streams" | "memory"): void;
   /** Bytes in which no request was looked for. */
   skipped(length: number): void;
 }
@@ -81,6 +84,22 @@ export class Http2RequestFramer<T> extends Http2Framer {
     super(maxHeaderBytes, false, late);
     this.heads = new HeadReader(maxHeaderBytes);
     this.isLate = late;
+  }
+
+  /** Whether it holds parts of requests. */
+  get holdsParts(): boolean {
+    return this.streams.size > 0 || this.reader.heldBytes > 0;
+  }
+
+  /** Others need the memory: the requests that are under way cannot be told whole any more. */
+  evict(): void {
+    this.reader.abandonBlock();
+    this.damageAll("evicted");
+  }
+
+  /** The same, for what clients have told to be named again. */
+  evictTable(): void {
+    this.loseTable();
   }
 
   /** Requests that are under way. */
@@ -144,7 +163,7 @@ export class Http2RequestFramer<T> extends Http2Framer {
     }
   }
 
-  headersLost(number: number, why: "gap" | "header_too_long", _endsStream: boolean): void {
+  headersLost(number: number, why: BlockFault, _endsStream: boolean): void {
     this.loseTable();
     const stream = this.stream(number);
     if (stream !== undefined) this.damage(number, stream, why);
@@ -233,7 +252,8 @@ export class Http2RequestFramer<T> extends Http2Framer {
     const head = this.heads.endHead();
     if (head === null) return this.sink.damaged(null, this.heads.fault!);
     if (endsStream && head.declaredLength > 0) return this.sink.damaged(null, "ambiguous_length");
-    if (!endsStream && this.streams.size >= OPEN_STREAMS_MAX) return this.sink.refused();
+    if (!endsStream && this.streams.size >= OPEN_STREAMS_MAX) return this.sink.refused("streams");
+    if (!this.sink.hasRoom()) return this.sink.refused("memory");
     const request = this.sink.head(number, head);
     if (endsStream) return this.sink.whole(request, "");
     this.current = { request, isGrpc: head.isGrpc, declaredLength: head.declaredLength, length: 0 };

@@ -34,6 +34,10 @@ export class Recorder implements Http2RequestSink<Recorded> {
     return this;
   }
 
+  hasRoom(): boolean {
+    return true;
+  }
+
   head(stream: number, head: Http2Head): Recorded {
     this.scheme = head.scheme;
     return { stream, text: head.text, body: "", trailer: "", isOdd: head.isOdd };

@@ -18,5 +18,9 @@ public class Client {
       responses.add(client.sendAsync(request.build(), BodyHandlers.ofString()));
     }
     for (var response : responses) response.get();
+    for (int length : new int[] {1, 1000, 16_384, 100_000, 10 << 20}) {
+      var request = HttpRequest.newBuilder(URI.create(arguments[0] + "/java/post/" + length));
+      client.send(request.POST(BodyPublishers.ofByteArray(new byte[length])).build(), BodyHandlers.ofString());
+    }
   }
 }

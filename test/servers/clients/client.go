@@ -38,4 +38,14 @@ func main() {
 		}()
 	}
 	all.Wait()
+	// One after the other; in frames as long as the server allows.
+	for _, length := range []int{1, 1000, 16_384, 100_000, 10 << 20} {
+		url := fmt.Sprintf("%s/go/post/%d", os.Args[1], length)
+		response, err := client.Post(url, "text/plain", strings.NewReader(strings.Repeat("x", length)))
+		if err != nil {
+			panic(err)
+		}
+		io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+	}
 }

@@ -18,6 +18,8 @@ async def main():
 
         for first in range(0, 200, 20):
             await asyncio.gather(*(one(number) for number in range(first, first + 20)))
+        for length in (1, 1000, 16_384, 100_000, 10 << 20):
+            await client.post(f"{URL}/httpx/post/{length}", content=b"x" * length)
 
 
 asyncio.run(main())

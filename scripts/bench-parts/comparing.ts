@@ -1,0 +1,34 @@
+/** (j) What --compare costs: two programs that see the same load at the same time, one of which compares. */
+import type { Figures } from "./figures.ts";
+import type { LiveLab, Load, Setup } from "./live-lab.ts";
+
+/** Requests a second: two programs see them. */
+const RATE = 4000;
+/** CPU is measured in a load of its own, behind one in which the program's code gets compiled. */
+const WARM_UP_SECONDS = 6;
+const MEASURED_SECONDS = 6;
+
+export async function measureComparing(
+  figures: Figures,
+  lab: LiveLab,
+  { runs, quick }: { runs: number; quick: boolean },
+): Promise<void> {
+  const alone: Setup = { mode: "http", shards: 1 };
+  const comparing: Setup = { ...alone, index: 1, flags: ["--compare"] };
+  const [seconds, warmUpSeconds] = quick ? [0.3, 0.1] : [MEASURED_SECONDS, WARM_UP_SECONDS];
+  const add = (what: string, unit: string, value: number) => figures.add("j", what, unit, value);
+  const both = ({ userUs, systemUs }: Load) => userUs + systemUs;
+  for (let run = 0; run < runs; run++) {
+    // The one that captures first has an advantage.
+    const isFirst = run % 2 === 0;
+    const loads = await lab.loads(isFirst ? [alone, comparing] : [comparing, alone], RATE, seconds, warmUpSeconds);
+    const [one, other] = (isFirst ? loads : loads.toReversed()) as [Load, Load];
+    add("CPU alone, user", "µs/request", one.userUs);
+    add("CPU alone, system", "µs/request", one.systemUs);
+    add("CPU comparing, user", "µs/request", other.userUs);
+    add("CPU comparing, system", "µs/request", other.systemUs);
+    add("CPU comparing, to that alone", "×", both(other) / both(one));
+    add("lost alone", "requests", one.lost);
+    add("lost comparing", "requests", other.lost);
+  }
+}
