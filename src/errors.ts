@@ -14,3 +14,22 @@ export class RefusalError extends Error {
 export class ShardError extends Error {
   override name = "ShardError";
 }
+
+const WRITE_FAILURES: Record<string, string> = {
+  ELOOP: "it is a symbolic link, which is not followed",
+  EISDIR: "it is a directory",
+  // A FIFO that nobody reads, or a socket.
+  ENXIO: "it is not a regular file",
+  ENOENT: "there is no such directory",
+  ENOTDIR: "there is no such directory",
+  EACCES: "permission denied",
+  EROFS: "its file system is read-only",
+  ENOSPC: "its file system is full",
+  EDQUOT: "its owner's quota is used up",
+};
+
+/** Why a file could not be made, or written: in words, where it is known what the system means. */
+export function writeFailure(error: unknown): string {
+  const { code = "", message = "" } = error as Partial<NodeJS.ErrnoException>;
+  return WRITE_FAILURES[code] ?? message;
+}

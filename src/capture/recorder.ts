@@ -12,7 +12,7 @@
 import { constants, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { extname } from "node:path";
-import { RefusalError } from "../errors.ts";
+import { RefusalError, writeFailure } from "../errors.ts";
 
 export const recordCounters = () => ({
   frames: 0,
@@ -104,7 +104,7 @@ export class Recorder {
     try {
       return new Recorder(options, counters, report, await open(pathOf(options, slot), FLAGS, MODE), slot);
     } catch (error) {
-      throw new RefusalError(`Cannot record to ${pathOf(options, slot)}: ${(error as Error).message}`);
+      throw new RefusalError(`Cannot record to ${pathOf(options, slot)}: ${writeFailure(error)}`);
     }
   }
 
@@ -202,7 +202,7 @@ export class Recorder {
   }
 
   private fail(error: unknown): void {
-    if (!this.hasFailed) this.report.recordFailed((error as Error).message);
+    if (!this.hasFailed) this.report.recordFailed(writeFailure(error));
     this.hasFailed = true;
   }
 

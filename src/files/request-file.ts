@@ -5,6 +5,7 @@
  * number.
  */
 import { extname } from "node:path";
+import { writeFailure } from "../errors.ts";
 import type { FileCounters } from "./counters.ts";
 import type { FiledRequest } from "./filed-request.ts";
 import type { FiledResponse } from "./filed-response.ts";
@@ -182,7 +183,7 @@ export class RequestFile {
       return true;
     } catch (error) {
       this.counters.dropped_requests += part.length;
-      if (!this.hasFailed) this.report.fileFailed(this.path, (error as Error).message);
+      if (!this.hasFailed) this.report.fileFailed(this.path, writeFailure(error));
       this.hasFailed = true;
       return false;
     }

@@ -21,7 +21,7 @@ import {
   writeSync,
 } from "node:fs";
 import { promisify } from "node:util";
-import { RefusalError } from "../errors.ts";
+import { RefusalError, writeFailure } from "../errors.ts";
 
 /** Only for its owner: it holds what clients say. Made anew, so that nothing laid there is followed. */
 const MODE = 0o600;
@@ -78,7 +78,7 @@ export class TwinFile {
     } catch (error) {
       opened.forEach(closeSync);
       for (const name of [this.hiddenName, this.freeName]) rmSync(name, { force: true });
-      throw refusal(path, (error as Error).message);
+      throw refusal(path, writeFailure(error));
     }
     [this.hidden, this.shown] = opened as [number, number];
   }

@@ -16,6 +16,9 @@ import { Waiter } from "./waiter.ts";
 /** How often a call is sent again because the destination has not looked at it. */
 export const UNPROCESSED_MAX = 16;
 
+/** Of the calls that wait, what gives way at a time at least: all are looked through for the last ones. */
+const GIVING_SHARE = 1 / 8;
+
 /** Told what became of the calls. */
 export interface Http2PipeOwner {
   /** A whole call has come to its end. */
@@ -74,9 +77,11 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     return this.connection !== null;
   }
 
-  giveWay(): void {
-    if (this.waiting > 0) this.dropWaiting("buffer_limit");
+  giveWay(count = this.waiting): void {
+    const { waiting } = this;
+    if (waiting > 0) this.dropWaiting("buffer_limit", Math.max(count, Math.floor(waiting * GIVING_SHARE)));
     else this.dropStreaming();
+    this.load.gaveWay(waiting - this.waiting);
     this.note();
     this.mode.pumpSoon(this);
   }
@@ -333,8 +338,9 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     if (call.isWhole) this.owner.callOver(call);
   }
 
-  private dropWaiting(reason: RequestDrop): void {
-    for (const call of [...this.again, ...this.waitingCalls]) {
+  /** Drops the calls that wait, or the last of them. */
+  private dropWaiting(reason: RequestDrop, count = this.waiting): void {
+    for (const call of [...this.again, ...this.waitingCalls].slice(this.waiting - count)) {
       if (call.request!.wasTaken) {
         this.countUnanswered(call);
         this.let(call);

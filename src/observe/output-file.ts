@@ -1,18 +1,9 @@
 /** Files that are written: opened at the start, so that a bad path is told then. */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync } from "node:fs";
-import { RefusalError } from "../errors.ts";
+import { RefusalError, writeFailure } from "../errors.ts";
 
 /** Not through a link, which another user may have laid where root writes; and without waiting for a FIFO's reader. */
 const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-
-const REASONS: Record<string, string> = {
-  ELOOP: "it is a symbolic link, which is not followed",
-  EISDIR: "it is a directory",
-  // A FIFO that nobody reads, or a socket.
-  ENXIO: "it is not a regular file",
-  ENOENT: "there is no such directory",
-  EACCES: "permission denied",
-};
 
 /** Empties the file, or makes it. Throws RefusalError where it is not a regular file, or cannot be written. */
 export function openEmpty(what: string, path: string): number {
@@ -30,6 +21,5 @@ export function openEmpty(what: string, path: string): number {
 
 /** What is told of a file that cannot be written. */
 export function refusal(what: string, path: string, error: unknown): RefusalError {
-  const { code = "", message } = error as Partial<NodeJS.ErrnoException>;
-  return new RefusalError(`Cannot write ${what} to ${path}: ${REASONS[code] ?? message}`);
+  return new RefusalError(`Cannot write ${what} to ${path}: ${writeFailure(error)}`);
 }

@@ -170,7 +170,7 @@ test("arrays that are used again are nobody else's meanwhile: endpoints that are
       comparison: { hasControl },
       shard: { pipelineDepth: 3, maxRequestBytes: 300, maxWaitingRequests: 3 },
     };
-    expect(totals(90_000, options, ({ page }) => ({ compared: page.compared })).compared).toBeGreaterThan(0);
+    expect(totals(90_000, options, ({ page: { compared } }) => ({ compared })).compared).toBeGreaterThan(0);
   }
 });
 

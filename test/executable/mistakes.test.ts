@@ -140,6 +140,15 @@ describe("what the machine refuses is told with exit status 1", () => {
     expect(readFileSync(target, "utf8")).toBe("someone else's");
   });
 
+  test("a record and a file of requests that cannot be made: why, in words", async () => {
+    await check(["--read", capture, "--record", "/no/such/mirror.pcapng", ...ours], 1, [
+      "Cannot record to /no/such/mirror.0.pcapng: there is no such directory",
+    ]);
+    await check(["--read", capture, ...ours.slice(0, 2), "file:/no/such/requests.har"], 1, [
+      "Cannot write requests to /no/such/requests.har: there is no such directory",
+    ]);
+  });
+
   test("an endpoint that refuses: its address, the reason, what was lost", async () => {
     const address = refusingAddress();
     const summary = join(directory.path, "refused.json");

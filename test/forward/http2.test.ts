@@ -687,6 +687,26 @@ describe("ends and limits", () => {
     expect(world.budget.usedBytes).toBeLessThanOrEqual(limit);
   });
 
+  test("where nothing stands still, the last of many that wait give way, and no more than an eighth", () => {
+    const waiting = 80;
+    const queued = (bufferBytes: number) => {
+      const world = new Http2Clients({ bufferBytes });
+      world.start(...gets(waiting));
+      const endpoint = world.accept(setting(Setting.MAX_CONCURRENT_STREAMS, 0));
+      return { world, endpoint };
+    };
+    const { world, endpoint } = queued(queued(1 << 24).world.budget.usedBytes);
+    const other = world.open();
+    world.say(other, "GET /other HTTP/1.1\r\n\r\n");
+    expect(world.connector.accept().text).toContain("/other");
+    const dropped = world.requests.dropped.buffer_limit;
+    expect(dropped).toBeGreaterThan(0);
+    expect(dropped).toBeLessThanOrEqual(waiting / 8);
+    endpoint.settings(setting(Setting.MAX_CONCURRENT_STREAMS, waiting));
+    expect(endpoint.requests.size).toBe(waiting - dropped);
+    expect([...endpoint.requests.values()].at(-1)!.fields).toContain(`:path: /${waiting - dropped - 1}`);
+  });
+
   describe("where memory is short, parts of requests of which nothing has come for a second give way", () => {
     const LIMIT = 170_000;
     const openBlock = (bytes: number) => frame(FrameType.HEADERS, 0, 1, Buffer.alloc(bytes, 0x61));
