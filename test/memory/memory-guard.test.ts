@@ -25,7 +25,13 @@ class Machine {
       this.collectingMs += collectionMs;
       this.garbageBytes = 0;
     };
-    this.guard = new MemoryGuard(maxBufferMib, { read }, () => this.nowMs, collect, () => this.shrinks++);
+    this.guard = new MemoryGuard(
+      maxBufferMib,
+      { read },
+      () => this.nowMs,
+      collect,
+      () => this.shrinks++,
+    );
   }
 
   run(ms: number, garbageBytesPerMs: number, livingBytesPerMs = 0): void {
