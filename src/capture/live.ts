@@ -19,8 +19,13 @@ const RECORD_HEADER_LEN = 16;
 const SNAPSHOT_BYTES = 0xffff + 1024;
 const RECORD_BYTES_MAX = SNAPSHOT_BYTES + RECORD_HEADER_LEN;
 export const BATCH_BYTES = 16 << 20;
-/** How long the kernel gathers frames in a block before it shows it, and so the least delay. */
-const BLOCK_TIMEOUT_MS = 1;
+/**
+ * How long the kernel gathers frames in a block before it shows it, full or not, and so the most that it delays them.
+ * libpcap makes blocks of 256 KiB: at low rates each MiB of the buffer bridges four times this without reading. With
+ * 1 ms a buffer of 32 MiB was full after 128 ms, which starting and collecting garbage take at times. Kernels that count
+ * this in ticks take 4 ms for less as well.
+ */
+const BLOCK_TIMEOUT_MS = 4;
 const ERROR_BUFFER_BYTES = 256;
 /** struct pcap_stat: received, dropped by the kernel, dropped by the interface. */
 const STATS_BYTES = 12;

@@ -34,7 +34,7 @@ const CHECKED_RECORDS_MAX = 2048;
  */
 const LAST_FRAMES_MS = 30;
 /** What the kernel's buffer has at least, however many shards share it. */
-const CAPTURE_BUFFER_MIB_MIN = 8;
+const CAPTURE_BUFFER_MIB_MIN = 16;
 
 export class LiveShard {
   readonly counters: Counters;
