@@ -28,7 +28,18 @@ static long connections, request_bytes, body_bytes, sent;
 static const char *request;
 static char *body;
 static int *fds;
-static long *awaited, *idle, idle_count, answer_bytes;
+/* Connections that wait for nothing: a ring, the one that has been so for longest first. */
+static long *idle, idle_first, idle_count;
+static long *awaited, answer_bytes;
+
+static void rest(long at) { idle[(idle_first + idle_count++) % connections] = at; }
+
+static long longest_idle(void) {
+  long at = idle[idle_first];
+  idle_first = (idle_first + 1) % connections;
+  idle_count--;
+  return at;
+}
 
 static void send_on(long at) {
   send_all(fds[at], request, request_bytes);
@@ -77,7 +88,7 @@ int main(int argc, char **argv) {
       next_connection(epoll, i, argv);
     else
       watch(epoll, fds[i], i);
-    idle[idle_count++] = i;
+    rest(i);
   }
 
   double begun = seconds_now(), due = 0, due_at = begun;
@@ -89,7 +100,7 @@ int main(int argc, char **argv) {
     due = rate > 0 ? due + rate * (now - due_at) : connections;
     due_at = now;
     if (rate > 0 && due > BEHIND_MAX) due = BEHIND_MAX;
-    for (; !is_over && due >= 1 && idle_count > 0; due--) send_on(idle[--idle_count]);
+    for (; !is_over && due >= 1 && idle_count > 0; due--) send_on(longest_idle());
 
     int count = epoll_wait(epoll, events, EVENTS_MAX, -1);
     if (count < 0 && errno != EINTR) fail("epoll_wait");
@@ -104,7 +115,7 @@ int main(int argc, char **argv) {
       if (awaited[at] < 0) fail_with("an answer is longer than the first one was");
       if (awaited[at] > 0) continue;
       if (is_closing) next_connection(epoll, at, argv);
-      idle[idle_count++] = at;
+      rest(at);
     }
   }
   /* One more was sent to measure the answer. */
