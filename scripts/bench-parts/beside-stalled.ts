@@ -12,8 +12,8 @@ const STALLED_PORT = 9001;
 /** Requests a second beside it: two programs see them. */
 const STALLED_RATE = 4000;
 /** CPU and delay are measured in a load of their own, behind one in which the program's code gets compiled. */
-const WARM_UP_SECONDS = 1.5;
-const MEASURED_SECONDS = 3;
+const WARM_UP_SECONDS = 5;
+const MEASURED_SECONDS = 20;
 
 /** Adds the destination to `servers`, which the caller ends. */
 export async function measureStalled(
