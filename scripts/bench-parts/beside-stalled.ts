@@ -30,10 +30,7 @@ export async function measureStalled(
   const [seconds, warmUpSeconds] = quick ? [0.3, 0.1] : [MEASURED_SECONDS, WARM_UP_SECONDS];
   const add = (what: string, unit: string, value: number) => figures.add("f", what, unit, value);
   for (let run = 0; run < runs; run++) {
-    // The one that captures first has an advantage.
-    const setups = run % 2 === 0 ? [alone, beside] : [beside, alone];
-    const loads = await lab.loads(setups, STALLED_RATE, seconds, warmUpSeconds);
-    const [one, other] = (run % 2 === 0 ? loads : loads.toReversed()) as [Load, Load];
+    const [one, other] = await lab.pair([alone, beside], run, STALLED_RATE, seconds, warmUpSeconds);
     add("delay alone, mean", "ms", one.delayMeanMs);
     add("delay beside it, mean", "ms", other.delayMeanMs);
     add("delay beside it, mean, to that alone", "×", other.delayMeanMs / one.delayMeanMs);

@@ -19,10 +19,7 @@ export async function measureComparing(
   const add = (what: string, unit: string, value: number) => figures.add("j", what, unit, value);
   const both = ({ userUs, systemUs }: Load) => userUs + systemUs;
   for (let run = 0; run < runs; run++) {
-    // The one that captures first has an advantage.
-    const isFirst = run % 2 === 0;
-    const loads = await lab.loads(isFirst ? [alone, comparing] : [comparing, alone], RATE, seconds, warmUpSeconds);
-    const [one, other] = (isFirst ? loads : loads.toReversed()) as [Load, Load];
+    const [one, other] = await lab.pair([alone, comparing], run, RATE, seconds, warmUpSeconds);
     add("CPU alone, user", "µs/request", one.userUs);
     add("CPU alone, system", "µs/request", one.systemUs);
     add("CPU comparing, user", "µs/request", other.userUs);

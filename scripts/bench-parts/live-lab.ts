@@ -148,6 +148,22 @@ export class LiveLab {
     }
   }
 
+  /**
+   * Of two programs that see the same load. In every other run the second one captures first, which is an advantage.
+   * Returns what each cost, in the order of the arguments.
+   */
+  async pair(
+    setups: readonly [Setup, Setup],
+    run: number,
+    rate: number,
+    seconds: number,
+    warmUpSeconds: number,
+  ): Promise<[Load, Load]> {
+    const isTurned = run % 2 === 1;
+    const loads = await this.loads(isTurned ? setups.toReversed() : setups, rate, seconds, warmUpSeconds);
+    return (isTurned ? loads.toReversed() : loads) as [Load, Load];
+  }
+
   private loadOf(
     { frames, upstream, delay }: any,
     warmUpRequests: number,

@@ -48,6 +48,24 @@ interface FlagCase {
   says: string[];
 }
 
+/** A time limit that there is only if it is asked for. */
+function secondsOrOff(name: string): FlagCase {
+  return {
+    name,
+    original: [],
+    default: Infinity,
+    accepted: [
+      ["600", 600],
+      ["1", 1],
+      [String(DAY_S), DAY_S],
+      ["off", Infinity],
+      ["OFF", Infinity],
+    ],
+    refused: ["0", String(DAY_S + 1), "none", "1.5", "-1", "of"],
+    says: ["1", String(DAY_S), "off"],
+  };
+}
+
 function count(name: string, defaultValue: number, min: number, max: number, rest: Partial<FlagCase> = {}): FlagCase {
   const accepted = [max, min + 2, min].map((value): [string, number] => [String(value), value]);
   const refused = [
@@ -143,20 +161,7 @@ const FLAGS: FlagCase[] = [
   count("outage-timeout-s", 60, 1, DAY_S),
   count("header-timeout-s", 60, 1, DAY_S),
   count("response-timeout-ms", 30_000, 1, DAY_MS),
-  {
-    name: "max-response-seconds",
-    original: [],
-    default: Infinity,
-    accepted: [
-      ["600", 600],
-      ["1", 1],
-      [String(DAY_S), DAY_S],
-      ["off", Infinity],
-      ["OFF", Infinity],
-    ],
-    refused: ["0", String(DAY_S + 1), "none", "1.5", "-1", "of"],
-    says: ["1", String(DAY_S), "off"],
-  },
+  secondsOrOff("max-response-seconds"),
   count("fin-delay-ms", 1000, 0, DAY_MS),
   count("pipeline-depth", 1, 1, 1000),
   count("max-waiting-requests", 1024, 1, 1_000_000),
@@ -301,20 +306,7 @@ const FLAGS: FlagCase[] = [
   path("record"),
   count("file-max-mib", 256, 1, 1 << 20),
   count("record-max-mib", 64, 1, 1 << 20),
-  {
-    name: "record-max-s",
-    original: [],
-    default: Infinity,
-    accepted: [
-      ["600", 600],
-      ["1", 1],
-      [String(DAY_S), DAY_S],
-      ["off", Infinity],
-      ["OFF", Infinity],
-    ],
-    refused: ["0", String(DAY_S + 1), "none", "1.5", "-1", "of"],
-    says: ["1", String(DAY_S), "off"],
-  },
+  secondsOrOff("record-max-s"),
   count("record-files", 8, 1, 10_000),
   path("libpcap"),
   text("user", "the name of a user"),

@@ -108,7 +108,7 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
       const { frames, requests } = await lab.summary(program);
       expect(frames.kernel_dropped).toBe(0);
       // wrk leaves requests behind when its time is over.
-      expect(requests.seen + requests.damaged).toBeGreaterThanOrEqual(requestsOf(production).length);
+      expect(requests.seen).toBeGreaterThanOrEqual(requestsOf(production).length);
     } finally {
       await lab.down();
     }
