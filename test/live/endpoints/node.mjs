@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import http from "node:http";
 import http2 from "node:http2";
+import net from "node:net";
 
 const [port, delayMs] = process.argv.slice(2, 4).map(Number);
 const served = [];
@@ -32,6 +33,7 @@ server.on("sessionError", (error) => process.stderr.write(`malformed: ${error.co
 server.listen(port, () => process.stdout.write("ready\n"));
 
 process.on("SIGTERM", () => {
-  server.close();
+  // Not http's close: that ends idle connections while the port still takes new ones, and loses what comes on them.
+  net.Server.prototype.close.call(server);
   process.stdout.write(`${served.join("\n")}\n`, () => process.exit(0));
 });
