@@ -1,5 +1,6 @@
 /**
- * The soak's clients, for one round: they send requests to production until the time is over, and then close.
+ * The soak's clients, for one round: they send requests to production until the time is over, and then close. Says how
+ * many did not come to their end, if any did: then it was the client that waited for what never came.
  *
  *     bun client.ts HOST PORT SECONDS CLIENTS ROUND
  */
@@ -16,6 +17,8 @@ const UPLOAD_CLIENTS = 2;
 const UPLOAD_PAUSE_MS = 500;
 /** A slow client's pause behind each byte. */
 const BYTE_PAUSE_MS = 20;
+/** How long after the time is over a client may take for the response that it waits for. */
+const LAST_RESPONSE_MS = 10_000;
 
 let requests = 0;
 const newPath = (kind: "get" | "post" | "upload") => `/${kind}/${round}-${requests++}`;
@@ -99,8 +102,12 @@ async function resetting(): Promise<void> {
   }
 }
 
-await Promise.all([
+const running = [
   ...[keeping, closing, crawling, resetting].flatMap((kind) => Array.from({ length: clients }, kind)),
   ...Array.from({ length: UPLOAD_CLIENTS }, uploading),
-]);
+];
+let ended = 0;
+for (const client of running) void client.then(() => ended++);
+await Promise.race([Promise.all(running), Bun.sleep(seconds * 1000 + LAST_RESPONSE_MS)]);
+if (ended < running.length) console.log(`${running.length - ended} clients hang`);
 process.exit(0);
