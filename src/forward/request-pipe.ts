@@ -61,7 +61,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
 
   constructor(
     private readonly mode: PipeHost,
-    private readonly owner: PipeOwner,
+    public owner: PipeOwner,
   ) {
     super();
     this.timer = new PipeTimer(mode, this);
@@ -194,12 +194,6 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     }
     this.mode.destination.counters.upstream.lost_bytes += queue.length;
     queue.clear();
-  }
-
-  /** Drops the requests that wait, for nothing may overtake them: the client's next ones go another way. */
-  letGo(): void {
-    this.dropWaiting("buffer_limit");
-    this.finish();
   }
 
   /** A gap in another protocol's stream: nothing behind it can be understood. */
