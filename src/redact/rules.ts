@@ -1,17 +1,17 @@
-/** --redact's rules, as they are given. */
+/** The rules of --redact, as they are given. */
 
 export const REDACT_FORMS = "header:NAME, query:NAME or json:PATH";
 
 export const REDACT_KINDS = ["header", "query", "json"] as const;
 export type RedactKind = (typeof REDACT_KINDS)[number];
 
-/** One --redact: plain data, for it goes to threads. */
+/** One rule of --redact: plain data, because it goes to threads. */
 export interface RedactRule {
   readonly kind: RedactKind;
   readonly pattern: string;
 }
 
-/** Reads one --redact; undefined: it is none. */
+/** Reads one rule of --redact; undefined: the text is no rule. */
 export function parseRedactRule(text: string): RedactRule | undefined {
   const [, kind, pattern] = /^([a-z]+):(.+)$/s.exec(text) ?? [];
   const known = REDACT_KINDS.find((name) => name === kind);
