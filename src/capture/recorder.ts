@@ -35,7 +35,10 @@ export interface RecordOptions {
   readonly path: string;
   /** The size of a file; it may exceed this by a part of one write. */
   readonly fileBytesMax: number;
-  /** The longest time between the first and last frame of a file, by their stamps; Infinity: no limit. */
+  /**
+   * A frame that comes this much later than a file's first one, in the capture's time, begins the next file; Infinity:
+   * no limit.
+   */
   readonly fileMsMax: number;
   /** How many files the ring has. */
   readonly files: number;
@@ -75,7 +78,7 @@ export class Recorder {
   /** The link types of a section's interfaces, in the order of their descriptions. */
   private linkTypes: number[] = [];
   private fileBytes = 0;
-  /** When the file's first frame was captured; NaN: there was none. */
+  /** When the file's first frame came, in the capture's time; NaN: there was none. */
   private firstMs = NaN;
   /** The chunk is for a file that is opened when its first frame comes. */
   private isFresh = false;
@@ -111,11 +114,18 @@ export class Recorder {
     }
   }
 
-  /** Records a frame in `bytes`; it is copied. */
-  add(bytes: Uint8Array, offset: number, length: number, linkType: number, timestampMs: number): void {
+  /** Times from `fromMs` on were in truth `toMs`. */
+  leapt(fromMs: number, toMs: number): void {
+    if (this.firstMs >= fromMs) this.firstMs = toMs;
+  }
+
+  /**
+   * Records a frame in `bytes`; it is copied. `nowMs`: the capture's time. A frame's own stamp may be wrong: one that
+   * is years ahead must not end a file.
+   */
+  add(bytes: Uint8Array, offset: number, length: number, linkType: number, timestampMs: number, nowMs: number): void {
     const padded = Math.ceil(length / ALIGNMENT) * ALIGNMENT;
-    // The next file begins as well if the clock was set back.
-    if (Math.abs(timestampMs - this.firstMs) >= this.options.fileMsMax) this.leaveFile();
+    if (nowMs - this.firstMs >= this.options.fileMsMax) this.leaveFile();
     if (this.hasFailed || !this.makeRoom(padded + PACKET_BLOCK_LEN + INTERFACE_BLOCK_LEN)) {
       this.counters.dropped_frames++;
       return;
@@ -136,7 +146,7 @@ export class Recorder {
     chunk.fill(0, at + PACKET_HEADER_LEN + length, at + PACKET_HEADER_LEN + padded);
     view.setUint32(at + total - 4, total, true);
     this.used = at + total;
-    if (Number.isNaN(this.firstMs)) this.firstMs = timestampMs;
+    if (Number.isNaN(this.firstMs)) this.firstMs = nowMs;
     this.counters.frames++;
   }
 

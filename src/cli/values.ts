@@ -4,7 +4,7 @@ import { LOG_LEVELS, type LogLevel } from "../observe/log.ts";
 import { type Field, isEditable, readRewrite, type Rewrite } from "../policy/head-edits.ts";
 import { readRule, type Rule } from "../policy/rules.ts";
 import { readSample, type Sample } from "../policy/sample.ts";
-import { Unreadable } from "../policy/unreadable.ts";
+import { Unreadable } from "../unreadable.ts";
 
 /**
  * A kind of value. `parse` returns undefined if the text is not what `accepts` tells, or tells the fault and its place.
@@ -80,7 +80,7 @@ export const percent: Value<number> = {
 };
 
 /** A value that another room's function reads. */
-export function readBy<T>(accepts: string, parse: (text: string) => T | undefined): Value<T> {
+export function readBy<T>(accepts: string, parse: Value<T>["parse"]): Value<T> {
   return { accepts, parse };
 }
 

@@ -1,4 +1,5 @@
 /** Tells what is no difference: --ignore's rules, and fields that differ in every response. */
+import { type Unreadable, whyNoName } from "../unreadable.ts";
 import { globPattern } from "./glob.ts";
 
 export const IGNORE_FORMS = "header:NAME, json:PATH, body:GLOB-OF-PATH, status:GLOB-OF-PATH or path:GLOB";
@@ -23,10 +24,12 @@ export const IGNORED_FIELDS: ReadonlySet<string> = new Set([
 ]);
 
 /** Reads one rule of --ignore; undefined: the text is no rule. */
-export function parseIgnoreRule(text: string): IgnoreRule | undefined {
+export function parseIgnoreRule(text: string): IgnoreRule | Unreadable | undefined {
   const [, kind, pattern] = /^([a-z]+):(.+)$/s.exec(text) ?? [];
   const known = IGNORE_KINDS.find((name) => name === kind);
-  return known === undefined || pattern === undefined ? undefined : { kind: known, pattern };
+  if (known === undefined || pattern === undefined) return undefined;
+  const why = known === "header" ? whyNoName(pattern) : null;
+  return why === null ? { kind: known, pattern } : why.behind(known.length + 1);
 }
 
 /** The rules, compiled. */
@@ -47,7 +50,7 @@ export class Ignored {
     this.paths = patterns("path");
   }
 
-  /** Whether a header field is ignored. `name`: in lower case. */
+  /** Whether a header field is ignored. Whether a header field is ignored. `name`: in lower case. */
   readonly header = (name: string): boolean => this.fields.has(name);
   /** Whether a place in a JSON body is ignored, with all within it. */
   readonly json = (path: string): boolean => this.jsonPaths.some((pattern) => pattern.test(path));

@@ -27,6 +27,8 @@ const REPLACED_MS_MAX = 60_000;
  * there are fewer.
  */
 const CONNECTIONS_SHARE = 1 / 4;
+/** At least this many ended incarnations are remembered, however small the budget: evicted ones may go on. */
+const REMEMBERED_MIN = 256;
 /** How often time limits are looked at. */
 export const TICK_MS = 100;
 
@@ -56,6 +58,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
   private readonly replacedOnes = new TimeList<Incarnation>();
   private readonly endedOnes = new TimeList<Incarnation>();
   private readonly maxFlows: number;
+  private readonly maxRemembered: number;
   private readonly replacedMsMax: number;
   private openCount = 0;
   /** Live connections without an open incarnation. */
@@ -73,6 +76,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
     this.maxPendingPackets = options.maxPendingPackets;
     const affordable = Math.floor((budget.limitBytes * CONNECTIONS_SHARE) / Cost.CONNECTION);
     this.maxFlows = Math.min(options.maxFlows, Math.max(affordable, 1));
+    this.maxRemembered = Math.min(options.maxFlows, Math.max(affordable, REMEMBERED_MIN));
     this.replacedMsMax = Math.min(options.gapTimeoutMs, REPLACED_MS_MAX);
     this.memory = new PendingMemory(budget);
     this.serverCounters = options.reassemblesServer === true ? { ...counters.reassembly } : null;
@@ -272,7 +276,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
 
   /** Forgets the incarnations that ended first, if there are too many. */
   private trim(): void {
-    while (this.endedOnes.size > this.maxFlows) {
+    while (this.endedOnes.size > this.maxRemembered) {
       const oldest = this.endedOnes.oldest!;
       oldest.connection.forget(oldest);
     }

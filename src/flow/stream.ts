@@ -50,6 +50,14 @@ export interface StreamNumbers {
   readonly serverAcknowledged: number | null;
 }
 
+/** An evicted stream that goes on. */
+export interface Continued {
+  /** The consumer of its earlier bytes. */
+  readonly consumer: StreamConsumer;
+  /** How many bytes behind those were not seen. */
+  readonly missing: number;
+}
+
 /** The incarnation, as seen by its consumer. */
 export interface StreamOrigin {
   /** The numbers of both sides, if both are reassembled. */
@@ -58,6 +66,8 @@ export interface StreamOrigin {
   readonly identity: Int32Array;
   /** The SYN was seen, so the first byte is the connection's first one. */
   readonly hasSyn: boolean;
+  /** The evicted stream that its first bytes continue; null: they continue no remembered stream. */
+  readonly continued?: Continued | null;
 }
 
 export interface StreamOpener {

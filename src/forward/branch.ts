@@ -48,7 +48,7 @@ export class Branch implements PipeOwner {
   constructor(
     private readonly destination: FurtherDestination,
     preface: Uint8Array | null,
-    private readonly changed: () => void,
+    public changed: () => void,
   ) {
     this.pipe = new RequestPipe(destination, this);
     this.pipe.preface = preface;
@@ -67,6 +67,11 @@ export class Branch implements PipeOwner {
   /** Whether the connection of another protocol is over. */
   get isGone(): boolean {
     return this.phase === Phase.DEAF || (this.phase === Phase.BARE && this.pipe.isGone);
+  }
+
+  /** Whether no request waits for this destination, or for a response of it. */
+  get isIdle(): boolean {
+    return this.pipe.isIdle;
   }
 
   private get hasBegun(): boolean {
@@ -124,7 +129,7 @@ export class Branch implements PipeOwner {
     this.reset();
   }
 
-  /** Hands the request on to the pipe. Returns whether there was room. */
+  /** Hands the request on to the pipe. Hands the request on to the pipe. Returns whether there was room. */
   private commit(head: RequestHead, original: Request | null): boolean {
     const { destination, pipe } = this;
     const { requests } = destination;
@@ -281,16 +286,6 @@ export class Branch implements PipeOwner {
     this.isEnding = true;
     this.leave();
     this.settle();
-  }
-
-  /** The conversation gives way: later requests must not overtake those that wait. */
-  giveWay(): void {
-    this.reset();
-    if (this.phase === Phase.OFFERED) this.turnDeaf();
-    this.isEnding = true;
-    this.leave();
-    this.pipe.list?.remove(this.pipe);
-    this.pipe.letGo();
   }
 
   /** The client has been silent for long. */

@@ -6,6 +6,7 @@ import type { Deadlines } from "../memory/deadlines.ts";
 import type { ComparedStream } from "./exchange.ts";
 import type { FurtherDestination } from "./further-destination.ts";
 import type { HttpReport } from "./http-options.ts";
+import type { Remains } from "./remains.ts";
 import type { RequestHost } from "./request-under-way.ts";
 
 /** The place of the next bytes. */
@@ -58,10 +59,10 @@ export interface ConversationOwner {
   /** Policy has left out the rest of the connection. */
   isLeftOut: boolean;
   /**
-   * The conversation is over for now: the next bytes begin another, at this {@link Step}. `bodyLeft`: how many bytes of
-   * a lost request's body are still to come.
+   * The conversation is over for now: the next bytes begin another, at this {@link Step}, which goes on with `remains`.
+   * `bodyLeft`: how many bytes of a lost request's body are still to come.
    */
-  forget(step: number, bodyLeft: number): void;
+  forget(step: number, bodyLeft: number, remains: Remains | null): void;
   /** Counts bytes that can neither be framed nor passed. */
   countDeaf(length: number): void;
 }

@@ -8,6 +8,7 @@ import { Cost } from "../memory/budget.ts";
 import { type ConversationHost, type ConversationOwner, Step } from "./conversation-host.ts";
 import { Conversation } from "./conversation.ts";
 import type { ComparedStream } from "./exchange.ts";
+import type { Remains } from "./remains.ts";
 
 /** The least cost of a connection, once bytes have come on it. */
 export const PLACE_BYTES = Cost.STREAM + Cost.UPSTREAM;
@@ -25,6 +26,8 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   readonly response: ComparedStream | null;
   /** How many bytes are still to come of the body of a request that was lost with its conversation. */
   private bodyLeft = 0;
+  /** The requests that the conversation before has on their way. */
+  private remains: Remains | null = null;
   /** The bytes of a PROXY protocol header, for the conversations after the one that read it; null: there was none. */
   preface: Uint8Array | null = null;
   client: ProxyClient | null = null;
@@ -57,8 +60,27 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   }
 
   end(how: StreamEnd): void {
-    this.conversation?.end(how);
+    // An evicted stream may go on (continue).
+    if (how === "evicted") this.conversation?.evict();
+    else this.conversation?.end(how);
+    if (how !== "evicted") this.remains?.finish();
     this.conversation = null;
+  }
+
+  /**
+   * The client's bytes go on where an evicted stream of the same client stood. `missing`: how many bytes between were
+   * not seen.
+   */
+  continue(evicted: HttpStream, missing: number): void {
+    this.preface = evicted.preface;
+    this.client = evicted.client;
+    this.isForeign = evicted.isForeign;
+    this.isLeftOut = evicted.isLeftOut;
+    this.remains = evicted.remains;
+    // The place behind missing bytes is known if they lie within the body of a lost request.
+    const isKnown = missing === 0 || missing <= evicted.bodyLeft || evicted.step === Step.DEAF;
+    this.step = isKnown ? evicted.step : Step.LOST;
+    this.bodyLeft = isKnown ? Math.max(evicted.bodyLeft - missing, 0) : 0;
   }
 
   idle(): boolean {
@@ -66,8 +88,9 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   }
 
   /** The conversation is over for now: the next bytes begin another. */
-  forget(step: number, bodyLeft: number): void {
+  forget(step: number, bodyLeft: number, remains: Remains | null): void {
     this.conversation = null;
+    this.remains = remains;
     this.step = step;
     this.bodyLeft = bodyLeft;
   }
@@ -99,7 +122,8 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
       return null;
     }
     this.response?.restart(this.step >= Step.LOST);
-    this.conversation = new Conversation(this.mode, this, this.step, this.bodyLeft);
+    this.conversation = new Conversation(this.mode, this, this.step, this.bodyLeft, this.remains);
+    this.remains = null;
     return this.conversation;
   }
 }

@@ -2,13 +2,16 @@
  * One client connection's requests on their way to a destination: each is sent when its turn comes, on a connection
  * that is opened again when the destination closes it, and followed to the end of its response.
  *
- *     state     what is done                                     goes on as
- *     SENDING   requests are sent one after the other            LIMBO  the destination accepts an offer of another protocol
- *                                                                BARE   the client speaks another protocol from its start
- *     LIMBO     nothing: what production said is not known yet   BARE   production accepted as well
- *                                                                SENDING production declined: that connection is left
- *     BARE      bytes pass as they are                           GONE   the connection is over
- *     GONE      what still comes is lost, and counted
+ *     state    what is done                                    goes on as
+ *     SENDING  requests are sent one after the other           LIMBO    the destination accepts an offer of
+ *                                                                       another protocol
+ *                                                              BARE     the client speaks another protocol
+ *                                                                       from its start
+ *     LIMBO    nothing: production's response is not known yet BARE     production accepted as well
+ *                                                              SENDING  production declined: this connection
+ *                                                                       is ended
+ *     BARE     bytes pass as they are                          GONE     the connection is over
+ *     GONE     later bytes are lost, and counted
  */
 import type { TimerOwner } from "../memory/deadlines.ts";
 import type { ByteQueue } from "./byte-queue.ts";
@@ -63,7 +66,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
 
   constructor(
     private readonly mode: PipeHost,
-    private readonly owner: PipeOwner,
+    public owner: PipeOwner,
   ) {
     super();
     this.timer = new PipeTimer(mode, this);
@@ -200,12 +203,6 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     queue.clear();
   }
 
-  /** Drops the requests that wait: the client's next requests go another way, and must not overtake them. */
-  letGo(): void {
-    this.dropWaiting("buffer_limit");
-    this.finish();
-  }
-
   /** A gap in another protocol's stream: bytes behind it cannot be understood. */
   abortBare(): void {
     this.connection?.giveUp("a stream of another protocol has a gap");
@@ -237,12 +234,13 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   }
 
   private pumpRequests(): void {
-    const { destination, options } = this.mode;
+    const { options } = this.mode;
     if (this.state !== State.SENDING) {
       if (this.ending) this.connection?.upstream.finish(options.responseTimeoutMs, options.finDelayMs);
       return;
     }
-    if (destination.terminated) this.dropWaiting("stopped");
+    const { refusal } = this;
+    if (refusal !== null) this.dropWaiting(refusal);
     while (this.queue.waiting > 0 && this.mayPump) {
       const request = this.queue.at(this.queue.inFlight);
       if (this.mustWait(request)) return;
@@ -253,6 +251,13 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
       if (this.connection !== connection) return;
     }
     if (this.ending && this.queue.length === 0) this.retire();
+  }
+
+  /** Why waiting requests are not sent; null: they are sent. */
+  private get refusal(): RequestDrop | null {
+    const { destination } = this.mode;
+    if (destination.terminated) return "stopped";
+    return this.connection === null ? destination.http1.refusal : null;
   }
 
   /** Whether one more request may be in flight. */
@@ -300,6 +305,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   private open(tls = this.mode.destination.options.tls): HttpConnection {
     const { preface, mode } = this;
     const { destination } = mode;
+    destination.http1.tried();
     const connection = new HttpConnection(destination, this, mode.comparison?.newRecorder() ?? null, tls);
     if (preface !== null) connection.upstream.write(preface, 0, preface.length, destination.tickedMs, true);
     return connection;
@@ -336,6 +342,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   // Events of the connection (ConnectionOwner).
 
   opened(): void {
+    if (this.state === State.SENDING) this.mode.destination.http1.heard();
     this.pump();
   }
 

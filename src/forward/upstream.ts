@@ -62,6 +62,8 @@ export interface UpstreamHost {
   /** The connection has something to do when the batch is over. */
   markDirty(upstream: Upstream): void;
   connectTimedOut(upstream: Upstream): void;
+  /** The destination does not speak the protocol of connections with this TLS; null: HTTP/2 in clear text. */
+  declined(why: string, tls: Tls | null): void;
   /** Counts the time from a capture to the first write of its bytes. */
   countDelay(delayMs: number): void;
   /** Gives up the connections that hold most, if memory is exhausted. */
@@ -235,7 +237,8 @@ export class Upstream implements SocketEvents, TimerOwner {
     const { counters, report } = this.destination;
     if (this.state === State.CONNECTING) counters.upstream.connect_errors++;
     else counters.upstream.given_up++;
-    report.givenUp(why, this.backlogBytes);
+    if (how === "other_protocol") this.destination.declined(why, this.tls);
+    else report.givenUp(why, this.backlogBytes);
     this.close(how);
   }
 
@@ -329,7 +332,9 @@ export class Upstream implements SocketEvents, TimerOwner {
     this.listener?.drained();
   }
 
-  /** Notes how much of a write was taken. Returns whether the connection goes on. */
+  /**
+   * Notes how much of a write was taken. Notes how much of a write was taken. Returns whether the connection goes on.
+   */
   private noteProgress(written: number, left: number, nowMs: number): boolean {
     const { destination } = this;
     if (written > 0) {

@@ -4,7 +4,7 @@
  * because strangers choose the paths that are matched. Back-references and look-around, which the machine cannot do,
  * are refused.
  */
-import { Unreadable } from "./unreadable.ts";
+import { Unreadable } from "../unreadable.ts";
 
 export const Op = {
   /** Takes a byte of the set of index `a`, and goes on with the next instruction. */

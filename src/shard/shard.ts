@@ -150,11 +150,16 @@ export class Shard {
       );
       if (outcome === SEGMENT) this.flows.accept(this.decoder.segment);
       if (this.recorder !== null && (outcome === SEGMENT || outcome === Drop.FRAGMENT))
-        this.recorder.add(source.bytes, source.offset, source.length, source.linkType, source.timestampMs);
+        this.keep(this.recorder, source);
     }
     this.flush();
     this.recorder?.flush();
     return more;
+  }
+
+  private keep(recorder: Recorder, source: RecordSource): void {
+    const { bytes, offset, length, linkType, timestampMs } = source;
+    recorder.add(bytes, offset, length, linkType, timestampMs, this.decoder.clock.nowMs);
   }
 
   /**
@@ -166,6 +171,7 @@ export class Shard {
     if (path === undefined) return;
     const options = { path, fileBytesMax: recordMaxMib * 2 ** 20, fileMsMax: recordMaxS * 1000, files, thread };
     this.recorder = await Recorder.open(options, this.counters.record, report);
+    this.decoder.clock.listen(this.recorder);
   }
 
   /** Writes the rest of the recording. */
@@ -302,7 +308,7 @@ export class Shard {
   }
 }
 
-/** The gauges of a destination. `load` undefined: it has no requests (--mode tcp). */
+/** The gauges of a destination. The gauges of a destination. `load` undefined: it has no requests (--mode tcp). */
 function gaugesOf({ memory, openCount, unsettledCount, connectedMs, unconnectedMs }: Destination, load?: Load) {
   return {
     waiting_requests: load?.waitingRequests ?? 0,

@@ -136,6 +136,11 @@ export class FrameReader {
     this.freeBlock();
   }
 
+  /** How many bytes of a frame header have come that is not whole. */
+  get headerBytes(): number {
+    return this.headerLength < FRAME_HEADER_LEN ? this.headerLength : 0;
+  }
+
   /** Whether the next byte is a frame's first one. */
   get isBetween(): boolean {
     return this.headerLength === 0;
