@@ -7,7 +7,7 @@ import { Cost } from "./budget.ts";
 /** Lengths are powers of two, so that arrays fit again; none is shorter. */
 export const ARRAY_BYTES_MIN = 64;
 /** Longer arrays are not kept. */
-const SPARE_ARRAY_BYTES_MAX = 256 << 10;
+const SPARE_ARRAY_BYTES_MAX = 2 << 20;
 /** What arrays cost that are kept to be used again: so much, and so much of the budget, at the most. */
 const SPARE_BYTES_MAX = 8 << 20;
 const SPARE_SHARE_MAX = 1 / 32;
