@@ -35,7 +35,7 @@ export interface RecordOptions {
   readonly path: string;
   /** A file has this much, and some more of one write, at most. */
   readonly fileBytesMax: number;
-  /** The frames of a file are captured within so much time, by their own stamps; Infinity: that is not limited. */
+  /** A frame that comes so much of the capture's time later than a file's first begins the next; Infinity: none does. */
   readonly fileMsMax: number;
   /** Files of the ring. */
   readonly files: number;
@@ -72,7 +72,7 @@ export class Recorder {
   /** Those of a section's interfaces, in the order in which they are described. */
   private linkTypes: number[] = [];
   private fileBytes = 0;
-  /** When the first frame was captured that is for this file; NaN: there was none. */
+  /** When the first frame came that is for this file, in the capture's time; NaN: there was none. */
   private firstMs = NaN;
   /** What is in the chunk is for a file that is opened when there is a frame for it. */
   private isFresh = false;
@@ -108,11 +108,18 @@ export class Recorder {
     }
   }
 
-  /** Takes a frame that lies in `bytes`; it is copied. */
-  add(bytes: Uint8Array, offset: number, length: number, linkType: number, timestampMs: number): void {
+  /** What was taken for the time since `fromMs` was `toMs`. */
+  leapt(fromMs: number, toMs: number): void {
+    if (this.firstMs >= fromMs) this.firstMs = toMs;
+  }
+
+  /**
+   * Takes a frame that lies in `bytes`; it is copied. `nowMs`: the capture's time, for a frame's own stamp may be wrong:
+   * one that is years ahead is no reason to leave a file.
+   */
+  add(bytes: Uint8Array, offset: number, length: number, linkType: number, timestampMs: number, nowMs: number): void {
     const padded = Math.ceil(length / ALIGNMENT) * ALIGNMENT;
-    // A clock that is set back has the next file begin, too.
-    if (Math.abs(timestampMs - this.firstMs) >= this.options.fileMsMax) this.leaveFile();
+    if (nowMs - this.firstMs >= this.options.fileMsMax) this.leaveFile();
     if (this.hasFailed || !this.makeRoom(padded + PACKET_BLOCK_LEN + INTERFACE_BLOCK_LEN)) {
       this.counters.dropped_frames++;
       return;
@@ -133,7 +140,7 @@ export class Recorder {
     chunk.fill(0, at + PACKET_HEADER_LEN + length, at + PACKET_HEADER_LEN + padded);
     view.setUint32(at + total - 4, total, true);
     this.used = at + total;
-    if (Number.isNaN(this.firstMs)) this.firstMs = timestampMs;
+    if (Number.isNaN(this.firstMs)) this.firstMs = nowMs;
     this.counters.frames++;
   }
 

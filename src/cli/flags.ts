@@ -384,7 +384,7 @@ export const flags = {
     hint: "S|off",
     default: Infinity,
     defaultText: "off",
-    help: "of --record: of how much time a file has frames",
+    help: "of --record: after how much time a frame begins the next file",
   }),
   "record-files": single({
     value: wholeNumber(1, 10_000),

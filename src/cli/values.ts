@@ -4,7 +4,7 @@ import { LOG_LEVELS, type LogLevel } from "../observe/log.ts";
 import { type Field, isEditable, readRewrite, type Rewrite } from "../policy/head-edits.ts";
 import { readRule, type Rule } from "../policy/rules.ts";
 import { readSample, type Sample } from "../policy/sample.ts";
-import { Unreadable } from "../policy/unreadable.ts";
+import { Unreadable } from "../unreadable.ts";
 
 /** What a text must be: `parse` returns undefined where it is not `accepts`, or says what is wrong where in it. */
 export interface Value<T> {
@@ -78,7 +78,7 @@ export const percent: Value<number> = {
 };
 
 /** What another room reads by a function of its own. */
-export function readBy<T>(accepts: string, parse: (text: string) => T | undefined): Value<T> {
+export function readBy<T>(accepts: string, parse: Value<T>["parse"]): Value<T> {
   return { accepts, parse };
 }
 

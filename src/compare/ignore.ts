@@ -1,4 +1,5 @@
 /** What is no difference: --ignore's rules, and the fields that differ from one response to the next by themselves. */
+import { type Unreadable, whyNoName } from "../unreadable.ts";
 import { globPattern } from "./glob.ts";
 
 export const IGNORE_FORMS = "header:NAME, json:PATH, body:GLOB-OF-PATH, status:GLOB-OF-PATH or path:GLOB";
@@ -23,10 +24,12 @@ export const IGNORED_FIELDS: ReadonlySet<string> = new Set([
 ]);
 
 /** Reads one --ignore; undefined: it is none. */
-export function parseIgnoreRule(text: string): IgnoreRule | undefined {
+export function parseIgnoreRule(text: string): IgnoreRule | Unreadable | undefined {
   const [, kind, pattern] = /^([a-z]+):(.+)$/s.exec(text) ?? [];
   const known = IGNORE_KINDS.find((name) => name === kind);
-  return known === undefined || pattern === undefined ? undefined : { kind: known, pattern };
+  if (known === undefined || pattern === undefined) return undefined;
+  const why = known === "header" ? whyNoName(pattern) : null;
+  return why === null ? { kind: known, pattern } : why.behind(known.length + 1);
 }
 
 /** The rules, ready to be asked. */

@@ -8,11 +8,11 @@ import { TcpFlag } from "../decode/tcp.ts";
 import { ClientDirection } from "./client-direction.ts";
 import type { FlowTableCounters, ReassemblyCounters } from "./counters.ts";
 import type { DirectionContext, DirectionOwner } from "./direction.ts";
-import { findFrom, Incarnation, type IncarnationOwner } from "./incarnation.ts";
+import { findFrom, Incarnation, type IncarnationOwner, LATE_START_BYTES_MAX } from "./incarnation.ts";
 import { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
 import { ServerDirection } from "./server-direction.ts";
-import type { StreamEnd, StreamOpener } from "./stream.ts";
+import type { Continued, StreamEnd, StreamOpener } from "./stream.ts";
 import type { Timed } from "./time-list.ts";
 
 /** Incarnations of a connection, ended ones included; over it the oldest is forgotten. */
@@ -235,9 +235,21 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     // Where a SYN has opened another since the bytes came, theirs was before that one.
     const isOld = findFrom(this.newest, (other) => other.generation > generation && !other.isPickedUp) !== undefined;
     const incarnation = new Incarnation(this, isOld ? generation + BETWEEN : ++this.generation, false, 0);
+    incarnation.continued = this.continuedAt(start);
     this.context.counters.flows.picked_up++;
     this.begin(incarnation, start);
     return incarnation;
+  }
+
+  /** What was evicted, and goes on with the byte that has this sequence number; null: nothing. */
+  private continuedAt(start: number): Continued | null {
+    const { newest } = this;
+    if (newest === null || newest.evicted === null) return null;
+    const consumer = newest.evicted;
+    const missing = distance(newest.client.next, start);
+    if (missing < 0 || missing > LATE_START_BYTES_MAX) return null;
+    newest.evicted = null;
+    return { consumer, missing };
   }
 
   private begin(incarnation: Incarnation, start: number): void {
@@ -291,8 +303,10 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     client.hasFin = how === "fin";
     this.openCount--;
     flows.active--;
-    if (how === "evicted") flows.evicted++;
-    else flows.closed++;
+    if (how === "evicted") {
+      flows.evicted++;
+      incarnation.evicted = incarnation.consumer;
+    } else flows.closed++;
     incarnation.consumer!.end(how);
     incarnation.consumer = null;
     client.consumer = null;

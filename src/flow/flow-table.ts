@@ -27,6 +27,8 @@ const REPLACED_MS_MAX = 60_000;
  * are fewer.
  */
 const CONNECTIONS_SHARE = 1 / 4;
+/** However small it is, so many ended ones are remembered: what was evicted may go on. */
+const REMEMBERED_MIN = 256;
 /** How often time limits are looked at. */
 export const TICK_MS = 100;
 
@@ -56,6 +58,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
   private readonly replacedOnes = new TimeList<Incarnation>();
   private readonly endedOnes = new TimeList<Incarnation>();
   private readonly maxFlows: number;
+  private readonly maxRemembered: number;
   private readonly replacedMsMax: number;
   private openCount = 0;
   /** Live connections of which nothing is open. */
@@ -73,6 +76,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
     this.maxPendingPackets = options.maxPendingPackets;
     const affordable = Math.floor((budget.limitBytes * CONNECTIONS_SHARE) / Cost.CONNECTION);
     this.maxFlows = Math.min(options.maxFlows, Math.max(affordable, 1));
+    this.maxRemembered = Math.min(options.maxFlows, Math.max(affordable, REMEMBERED_MIN));
     this.replacedMsMax = Math.min(options.gapTimeoutMs, REPLACED_MS_MAX);
     this.memory = new PendingMemory(budget);
     this.serverCounters = options.reassemblesServer === true ? { ...counters.reassembly } : null;
@@ -269,7 +273,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
 
   /** Forgets those that ended first, if there are too many. */
   private trim(): void {
-    while (this.endedOnes.size > this.maxFlows) {
+    while (this.endedOnes.size > this.maxRemembered) {
       const oldest = this.endedOnes.oldest!;
       oldest.connection.forget(oldest);
     }

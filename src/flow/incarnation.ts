@@ -6,7 +6,7 @@ import { Acknowledgments, LATE_ACK_BYTES_MAX } from "./acknowledgments.ts";
 import type { Piece } from "./piece.ts";
 import type { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
-import type { ResponseConsumer, StreamConsumer, StreamNumbers, StreamOrigin } from "./stream.ts";
+import type { Continued, ResponseConsumer, StreamConsumer, StreamNumbers, StreamOrigin } from "./stream.ts";
 import type { Timed } from "./time-list.ts";
 
 /** The largest window TCP can offer (RFC 7323, section 2.3): nothing of a connection lies further ahead. */
@@ -37,6 +37,10 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   /** Who takes the server's side; null: nobody, or it has ended. */
   response: ResponseConsumer | null = null;
   consumer: StreamConsumer | null = null;
+  /** Who took its bytes, if it was evicted; null: it was not, or has gone on. */
+  evicted: StreamConsumer | null = null;
+  /** (StreamOrigin) */
+  continued: Continued | null = null;
   /** (StreamNumbers) */
   clientAcknowledged: number | null = null;
   serverAcknowledged: number | null = null;

@@ -50,6 +50,14 @@ export interface StreamNumbers {
   readonly serverAcknowledged: number | null;
 }
 
+/** A stream that was evicted, and goes on. */
+export interface Continued {
+  /** Who took its bytes before. */
+  readonly consumer: StreamConsumer;
+  /** Of those that follow, so many were not seen. */
+  readonly missing: number;
+}
+
 /** The incarnation as its consumer may know it. */
 export interface StreamOrigin {
   /** Where both sides are reassembled. */
@@ -58,6 +66,8 @@ export interface StreamOrigin {
   readonly identity: Int32Array;
   /** The SYN was seen, so that the first byte is the connection's first. */
   readonly hasSyn: boolean;
+  /** Its first bytes are the next ones of a stream that was evicted; null: of none that is remembered. */
+  readonly continued?: Continued | null;
 }
 
 export interface StreamOpener {

@@ -48,7 +48,7 @@ export class Branch implements PipeOwner {
   constructor(
     private readonly destination: FurtherDestination,
     preface: Uint8Array | null,
-    private readonly changed: () => void,
+    public changed: () => void,
   ) {
     this.pipe = new RequestPipe(destination, this);
     this.pipe.preface = preface;
@@ -67,6 +67,11 @@ export class Branch implements PipeOwner {
   /** What passes as another protocol has come to its end. */
   get isGone(): boolean {
     return this.phase === Phase.DEAF || (this.phase === Phase.BARE && this.pipe.isGone);
+  }
+
+  /** Nothing waits for this destination, or for a response of it. */
+  get isIdle(): boolean {
+    return this.pipe.isIdle;
   }
 
   private get hasBegun(): boolean {
@@ -278,16 +283,6 @@ export class Branch implements PipeOwner {
     this.isEnding = true;
     this.leave();
     this.settle();
-  }
-
-  /** The conversation gives way: nothing that waits may be overtaken by what comes after it. */
-  giveWay(): void {
-    this.reset();
-    if (this.phase === Phase.OFFERED) this.turnDeaf();
-    this.isEnding = true;
-    this.leave();
-    this.pipe.list?.remove(this.pipe);
-    this.pipe.letGo();
   }
 
   /** The client has been silent for long. */

@@ -8,7 +8,7 @@ import type { Request } from "./request.ts";
 export class Branches {
   private readonly all: readonly Branch[];
 
-  /** `changed`: the conversation is to be settled. */
+  /** `changed`: the conversation is to be settled ({@link goOnAs}). */
   constructor(destinations: readonly FurtherDestination[], preface: Uint8Array | null, changed: () => void) {
     this.all = destinations.map((destination) => new Branch(destination, preface, changed));
   }
@@ -71,8 +71,14 @@ export class Branches {
     for (const branch of this.all) branch.finish();
   }
 
-  giveWay(): void {
-    for (const branch of this.all) branch.giveWay();
+  /** No destination has anything to do for the conversation. */
+  get areIdle(): boolean {
+    return this.all.every((branch) => branch.isIdle);
+  }
+
+  /** Another conversation of the client goes on with them. */
+  goOnAs(changed: () => void): void {
+    for (const branch of this.all) branch.changed = changed;
   }
 
   rest(): void {

@@ -6,6 +6,7 @@ import type { Deadlines } from "../memory/deadlines.ts";
 import type { ComparedStream } from "./exchange.ts";
 import type { FurtherDestination } from "./further-destination.ts";
 import type { HttpReport } from "./http-options.ts";
+import type { Remains } from "./remains.ts";
 import type { RequestHost } from "./request-under-way.ts";
 
 /** Where the bytes that come next lie. */
@@ -58,10 +59,10 @@ export interface ConversationOwner {
   /** Policy has left out all that comes. */
   isLeftOut: boolean;
   /**
-   * The conversation is over for now: the next bytes begin another, at this {@link Step}. `bodyLeft`: what of the body
-   * of a request that is lost is still to come.
+   * The conversation is over for now: the next bytes begin another, at this {@link Step}, which goes on with what
+   * remains. `bodyLeft`: what of the body of a request that is lost is still to come.
    */
-  forget(step: number, bodyLeft: number): void;
+  forget(step: number, bodyLeft: number, remains: Remains | null): void;
   /** Counts bytes that nothing can be done with. */
   countDeaf(length: number): void;
 }

@@ -20,6 +20,7 @@ import type { ComparedStream } from "./exchange.ts";
 import { Http2Branch } from "./http2-branch.ts";
 import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
 import { Offers, type OffersOwner, Outcome } from "./offers.ts";
+import { Remains } from "./remains.ts";
 import { type PipeOwner, RequestPipe } from "./request-pipe.ts";
 import { type RequestOwner, RequestUnderWay } from "./request-under-way.ts";
 
@@ -70,6 +71,8 @@ export class Conversation
   private http2: Http2Conversation | null = null;
   private ending = false;
   private isOver = false;
+  /** It has given way, and this goes on. */
+  private remains: Remains | null = null;
   private readonly headTimer = new Timer(this);
 
   constructor(
@@ -77,6 +80,7 @@ export class Conversation
     private readonly stream: ConversationOwner,
     step: number,
     bodyLeft: number,
+    before: Remains | null,
   ) {
     super();
     this.counters = mode.destination.counters;
@@ -85,12 +89,21 @@ export class Conversation
     this.framer = new RequestFramer({ maxHeaderBytes: mode.options.maxHeaderBytes }, this, step < Step.LOST);
     if (step === Step.BETWEEN) this.framer.goOnBetween();
     if (step === Step.BEHIND_LOSS) this.framer.goOnLost(bodyLeft);
-    this.pipe = new RequestPipe(mode, this);
+    this.pipe = before?.takePipe() ?? new RequestPipe(mode, this);
+    this.pipe.owner = this;
     this.pipe.preface = stream.preface;
-    const { further } = mode;
-    this.branches = further.length === 0 ? null : new Branches(further, stream.preface, () => mode.touchBranches(this));
+    this.branches = this.branchesBehind(before);
     this.request = new RequestUnderWay(mode, this, this.pipe, this.branches);
     mode.destination.memory.take(this.cost);
+  }
+
+  private branchesBehind(before: Remains | null): Branches | null {
+    const { mode, stream } = this;
+    if (mode.further.length === 0) return null;
+    const changed = (): void => mode.touchBranches(this);
+    const branches = before?.takeBranches() ?? new Branches(mode.further, stream.preface, changed);
+    branches.goOnAs(changed);
+    return branches;
   }
 
   // The client's bytes.
@@ -128,6 +141,11 @@ export class Conversation
 
   /** The batch is over: sends what is due, and notes what it waits for. */
   settle(): void {
+    if (this.remains !== null) {
+      this.remains.settle();
+      this.remains.settleBranches();
+      return;
+    }
     if (this.isOver) {
       (this.http2 ?? this.pipe).pump();
       this.settleBranches();
@@ -152,6 +170,10 @@ export class Conversation
   settleBranches(): void {
     const { branches } = this;
     if (branches === null) return;
+    if (this.remains !== null) {
+      this.remains.settleBranches();
+      return;
+    }
     this.request.streamIfLong(this.timestampMs);
     const isEnded = this.ending && this.phase !== Phase.OFFERING;
     if (isEnded) branches.finish();
@@ -186,15 +208,39 @@ export class Conversation
       this.giveWayInHttp2(this.http2);
       return;
     }
+    this.breakOff();
+  }
+
+  /**
+   * Its client's connection gives way to others: what is under way is lost, and where the connection goes on, so does
+   * another conversation.
+   */
+  evict(): void {
+    if (this.phase === Phase.FRAMING) {
+      this.breakOff();
+      this.mode.touch(this);
+      return;
+    }
+    this.stream.isForeign ||= this.phase === Phase.BARE;
+    const step = this.phase === Phase.HTTP2 ? Step.LOST : this.phase === Phase.OFFERING ? Step.BEHIND_LOSS : Step.DEAF;
+    this.end("evicted");
+    this.stream.forget(step, 0, null);
+  }
+
+  /** The client's next bytes begin another conversation, which goes on with what is on its way. */
+  private breakOff(): void {
+    const { framer, pipe, branches } = this;
     const step = this.nextStep;
-    const { bodyLeft } = this.framer;
-    if (this.phase === Phase.FRAMING && this.framer.hasRequest) this.damaged("evicted");
-    this.pipe.finish();
-    // What comes next goes on other connections: nothing that waits may be overtaken.
-    if (step === Step.DEAF) this.branches?.finish();
-    else this.branches?.giveWay();
+    const { bodyLeft } = framer;
+    if (this.phase === Phase.FRAMING && framer.hasRequest) this.damaged("evicted");
+    else if (this.phase === Phase.FRAMING) framer.end();
     this.leave();
-    this.stream.forget(step, step === Step.BEHIND_LOSS ? bodyLeft : 0);
+    const remains = new Remains(pipe, branches);
+    if (step === Step.DEAF) remains.finish();
+    else this.remains = remains;
+    remains.settle();
+    remains.settleBranches();
+    this.stream.forget(step, step === Step.BEHIND_LOSS ? bodyLeft : 0, remains);
   }
 
   /** First what it holds; then, when all others have given that, what it knows of what its client has told. */
@@ -210,7 +256,7 @@ export class Conversation
     }
     http2.settleBranches(true);
     this.leave();
-    this.stream.forget(Step.LOST, 0);
+    this.stream.forget(Step.LOST, 0, null);
   }
 
   /** What was taken for the time since `fromMs` was `toMs` (LeapListener). */

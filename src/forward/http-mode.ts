@@ -115,7 +115,10 @@ export class HttpMode implements StreamOpener, StreamHost {
   }
 
   open(origin: StreamOrigin): StreamConsumer {
-    return new HttpStream(this, origin);
+    const stream = new HttpStream(this, origin);
+    const { continued } = origin;
+    if (continued?.consumer instanceof HttpStream) stream.continue(continued.consumer, continued.missing);
+    return stream;
   }
 
   /** Something has come for a conversation: it is settled when the batch is over. */

@@ -8,6 +8,7 @@ import { Cost } from "../memory/budget.ts";
 import { type ConversationHost, type ConversationOwner, Step } from "./conversation-host.ts";
 import { Conversation } from "./conversation.ts";
 import type { ComparedStream } from "./exchange.ts";
+import type { Remains } from "./remains.ts";
 
 /** What a connection costs at the least, once something has come on it. */
 export const PLACE_BYTES = Cost.STREAM + Cost.UPSTREAM;
@@ -25,6 +26,8 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   readonly response: ComparedStream | null;
   /** Of a request that was lost with its conversation: what of its body is still to come. */
   private bodyLeft = 0;
+  /** What the conversation before has on its way. */
+  private remains: Remains | null = null;
   /** What a PROXY protocol header has told, for the conversations after the one that read it. */
   preface: Uint8Array | null = null;
   client: ProxyClient | null = null;
@@ -57,8 +60,24 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   }
 
   end(how: StreamEnd): void {
-    this.conversation?.end(how);
+    // It may go on (continue).
+    if (how === "evicted") this.conversation?.evict();
+    else this.conversation?.end(how);
+    if (how !== "evicted") this.remains?.finish();
     this.conversation = null;
+  }
+
+  /** The client's bytes go on where another stream of it, which was evicted, stood; `missing`: behind so many more. */
+  continue(evicted: HttpStream, missing: number): void {
+    this.preface = evicted.preface;
+    this.client = evicted.client;
+    this.isForeign = evicted.isForeign;
+    this.isLeftOut = evicted.isLeftOut;
+    this.remains = evicted.remains;
+    // Where what is missing ends is known within the body of a request that is lost.
+    const isKnown = missing === 0 || missing <= evicted.bodyLeft || evicted.step === Step.DEAF;
+    this.step = isKnown ? evicted.step : Step.LOST;
+    this.bodyLeft = isKnown ? Math.max(evicted.bodyLeft - missing, 0) : 0;
   }
 
   idle(): boolean {
@@ -66,8 +85,9 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   }
 
   /** The conversation is over for now: the next bytes begin another. */
-  forget(step: number, bodyLeft: number): void {
+  forget(step: number, bodyLeft: number, remains: Remains | null): void {
     this.conversation = null;
+    this.remains = remains;
     this.step = step;
     this.bodyLeft = bodyLeft;
   }
@@ -99,7 +119,8 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
       return null;
     }
     this.response?.restart(this.step >= Step.LOST);
-    this.conversation = new Conversation(this.mode, this, this.step, this.bodyLeft);
+    this.conversation = new Conversation(this.mode, this, this.step, this.bodyLeft, this.remains);
+    this.remains = null;
     return this.conversation;
   }
 }

@@ -6,8 +6,7 @@ import type { FieldLines, HeadView } from "../http/head-view.ts";
 import type { Client } from "./client.ts";
 import { find, Pattern } from "./pattern.ts";
 import { type Program, regexProgram } from "./pattern-program.ts";
-import { FIELD_NAME } from "./rules.ts";
-import { Unreadable } from "./unreadable.ts";
+import { Unreadable, whyNoName } from "../unreadable.ts";
 
 export const MARK_FIELD = "X-Mirrored-From";
 
@@ -44,7 +43,7 @@ const FRAMING_FIELDS = ["contentlength", "transferencoding", "connection"];
 
 /** Whether it is a field's name that may be changed: some servers read framing fields by their letters alone. */
 export function isEditable(name: string): boolean {
-  return FIELD_NAME.test(name) && !FRAMING_FIELDS.includes(name.toLowerCase().replace(/[^a-z]/g, ""));
+  return whyNoName(name) === null && !FRAMING_FIELDS.includes(name.toLowerCase().replace(/[^a-z]/g, ""));
 }
 
 /** Reads `REGEX=>TEXT`. */

@@ -4,7 +4,7 @@
  * its length: the paths that are matched are a stranger's. What such a machine cannot do, back-references and looking
  * around, is refused.
  */
-import { Unreadable } from "./unreadable.ts";
+import { Unreadable } from "../unreadable.ts";
 
 export const Op = {
   /** Takes a byte of the set of index `a`, and goes on behind. */

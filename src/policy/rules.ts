@@ -7,7 +7,7 @@ import { HeadView } from "../http/head-view.ts";
 import type { Client } from "./client.ts";
 import { Pattern } from "./pattern.ts";
 import { globProgram, type Program, regexProgram } from "./pattern-program.ts";
-import { Unreadable } from "./unreadable.ts";
+import { Unreadable, whyNoName } from "../unreadable.ts";
 
 export const RULE_KINDS = ["method", "path", "path-regex", "host", "header", "client"] as const;
 export type RuleKind = (typeof RULE_KINDS)[number];
@@ -29,7 +29,6 @@ interface Matcher {
 const NO_HEAD = new HeadView("\n\n");
 const SAFE_METHODS = ["GET", "HEAD", "OPTIONS"];
 const METHOD = /^[!#$%&'*+.^`|~\w-]+$/;
-export const FIELD_NAME = METHOD;
 const BITS_OF_GROUP = 16;
 const IPV4_BITS = 32;
 const IPV6_BITS = 128;
@@ -147,7 +146,8 @@ function hostRule(pattern: string): Matcher["matches"] | Unreadable {
 function headerRule(pattern: string): Matcher["matches"] | Unreadable {
   const equals = pattern.indexOf("=");
   const name = equals < 0 ? pattern : pattern.slice(0, equals);
-  if (!FIELD_NAME.test(name)) return new Unreadable("the name of a header field is expected", 0);
+  const why = whyNoName(name);
+  if (why !== null) return why;
   const field = name.toLowerCase();
   if (equals < 0) return ({ fields }) => fields.some((each) => each.name === field);
   const rule = patternRule(

@@ -4,8 +4,7 @@
  */
 import type { HeadView } from "../http/head-view.ts";
 import type { Client } from "./client.ts";
-import { FIELD_NAME } from "./rules.ts";
-import { Unreadable } from "./unreadable.ts";
+import { Unreadable, whyNoName } from "../unreadable.ts";
 
 /** `PERCENT[:KEY]`. */
 export interface Sample {
@@ -28,7 +27,8 @@ export function readSample(text: string): Sample | Unreadable {
   const at = text.indexOf(":") + 1;
   const [, kind, name] = /^(header|cookie)=(.*)$/s.exec(key) ?? [];
   if (kind === undefined) return new Unreadable("client, connection, header=NAME or cookie=NAME is expected", at);
-  if (!FIELD_NAME.test(name!)) return new Unreadable("a name is expected", at + kind.length + 1);
+  const why = whyNoName(name!);
+  if (why !== null) return why.behind(at + kind.length + 1);
   return kind === "header"
     ? { percent, key: "header", name: name!.toLowerCase() }
     : { percent, key: "cookie", name: name! };

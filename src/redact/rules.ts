@@ -1,4 +1,5 @@
 /** --redact's rules, as they are given. */
+import { Unreadable, whyNoName } from "../unreadable.ts";
 
 export const REDACT_FORMS = "header:NAME, query:NAME or json:PATH";
 
@@ -12,8 +13,16 @@ export interface RedactRule {
 }
 
 /** Reads one --redact; undefined: it is none. */
-export function parseRedactRule(text: string): RedactRule | undefined {
+export function parseRedactRule(text: string): RedactRule | Unreadable | undefined {
   const [, kind, pattern] = /^([a-z]+):(.+)$/s.exec(text) ?? [];
   const known = REDACT_KINDS.find((name) => name === kind);
-  return known === undefined || pattern === undefined ? undefined : { kind: known, pattern };
+  if (known === undefined || pattern === undefined) return undefined;
+  const why = known === "header" ? whyNoName(pattern) : whyPattern(pattern);
+  return why === null ? { kind: known, pattern } : why.behind(known.length + 1);
+}
+
+/** Query fields and JSON members may have any name, but `*` would be taken for a pattern, and blot out nothing. */
+function whyPattern(text: string): Unreadable | null {
+  const at = text.indexOf("*");
+  return at < 0 ? null : new Unreadable("a name is expected, and no pattern", at);
 }

@@ -147,11 +147,16 @@ export class Shard {
       );
       if (outcome === SEGMENT) this.flows.accept(this.decoder.segment);
       if (this.recorder !== null && (outcome === SEGMENT || outcome === Drop.FRAGMENT))
-        this.recorder.add(source.bytes, source.offset, source.length, source.linkType, source.timestampMs);
+        this.keep(this.recorder, source);
     }
     this.flush();
     this.recorder?.flush();
     return more;
+  }
+
+  private keep(recorder: Recorder, source: RecordSource): void {
+    const { bytes, offset, length, linkType, timestampMs } = source;
+    recorder.add(bytes, offset, length, linkType, timestampMs, this.decoder.clock.nowMs);
   }
 
   /** From now on what is ours is recorded, if that is asked for. `thread`: of several. Rejects with RefusalError. */
@@ -160,6 +165,7 @@ export class Shard {
     if (path === undefined) return;
     const options = { path, fileBytesMax: recordMaxMib * 2 ** 20, fileMsMax: recordMaxS * 1000, files, thread };
     this.recorder = await Recorder.open(options, this.counters.record, report);
+    this.decoder.clock.listen(this.recorder);
   }
 
   /** Writes what is recorded to its end. */
