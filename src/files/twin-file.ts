@@ -62,8 +62,7 @@ export class TwinFile {
     this.hiddenName = `${path}.a`;
     this.freeName = `${path}.b`;
     this.hiddenLength = Buffer.byteLength(before);
-    const stat = lstatSync(path, { throwIfNoEntry: false });
-    if (stat !== undefined && !stat.isFile()) throw refusal(path, "it is there, and is no plain file");
+    if (!mayBeReplaced(path)) throw refusal(path, "it is there, and is no plain file");
     const opened: number[] = [];
     try {
       for (const name of [this.hiddenName, this.freeName]) {
@@ -77,7 +76,7 @@ export class TwinFile {
       rmSync(this.freeName);
     } catch (error) {
       opened.forEach(closeSync);
-      for (const name of [this.hiddenName, this.freeName]) rmSync(name, { force: true });
+      for (const name of [this.hiddenName, this.freeName].slice(0, opened.length)) rmSync(name, { force: true });
       throw refusal(path, writeFailure(error));
     }
     [this.hidden, this.shown] = opened as [number, number];
@@ -122,6 +121,15 @@ export class TwinFile {
       const at = this.hiddenLength + done;
       done += (await write(this.hidden, bytes, done, bytes.length - done, at)).bytesWritten;
     }
+  }
+}
+
+/** Nothing is there, or a plain file. Throws RefusalError where that cannot be known. */
+function mayBeReplaced(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? true;
+  } catch (error) {
+    throw refusal(path, writeFailure(error));
   }
 }
 
