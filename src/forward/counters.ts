@@ -25,6 +25,9 @@ export const REQUEST_DROPS = [
 export { POLICY_DROPS };
 export type RequestDrop = (typeof REQUEST_DROPS)[number];
 
+/** Those that requests are of, as they are told. */
+export type HttpVersion = "HTTP/1" | "HTTP/2";
+
 /** Upper bounds of the delay histogram's buckets, in milliseconds; one more bucket is behind the last. */
 export const DELAY_BUCKETS_MS = [0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 25, 50, 100, 250, 500, 1000, 5000] as const;
 

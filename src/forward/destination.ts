@@ -11,6 +11,8 @@ import { Dial, type DialHost } from "./dial.ts";
 import type { HeldMemory } from "./held-memory.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import type { Connector } from "./socket.ts";
+import { Spoken } from "./spoken.ts";
+import type { Tls } from "./tls.ts";
 import { Upstream, type UpstreamHost, type UpstreamListener } from "./upstream.ts";
 
 /** Connection attempts that the kernel works on at once; more wait in a queue. */
@@ -32,6 +34,8 @@ export class Destination implements UpstreamHost, DialHost {
   readonly deadlines: Deadlines;
   readonly addresses: Addresses;
   readonly keepAlive = new KeepAlive();
+  readonly http1 = new Spoken(this, "HTTP/1");
+  readonly http2 = new Spoken(this, "HTTP/2");
   /** The time of the last tick, or when the last batch began: near enough for time limits, and no call per request. */
   tickedMs: number;
   /** When it last did something: took a connection or bytes that had waited, or sent some. To within a tick. */
@@ -239,6 +243,12 @@ export class Destination implements UpstreamHost, DialHost {
     countTime(this.counters.response_time, RESPONSE_TIME_BUCKETS_MS, this.now() - writtenMs);
   }
 
+  /** A connection's own word that the destination does not speak what it is for. */
+  declined(why: string, tls: Tls | null): void {
+    const isHttp2 = tls === this.options.http2Tls;
+    (isHttp2 ? this.http2 : this.http1).declined(why);
+  }
+
   /** A connection was made (Dial). */
   connected(upstream: Upstream): void {
     this.counters.upstream.connects++;
@@ -264,6 +274,8 @@ export class Destination implements UpstreamHost, DialHost {
   endOutage(): void {
     if (this.outageSinceMs < 0) return;
     this.report.outageEnded(this.now() - this.outageSinceMs, this.outageLosses);
+    this.http1.forget();
+    this.http2.forget();
     this.outageSinceMs = -1;
   }
 

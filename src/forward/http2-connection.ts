@@ -394,6 +394,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     if (!this.isReady) {
       this.destination.deadlines.remove(this.timer);
       this.upstream.mayEnd = true;
+      this.destination.http2.heard();
     }
     this.isReady = true;
     this.beginFrame(0, FrameType.SETTINGS, Flag.ACK, 0);

@@ -136,7 +136,8 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   pump(): void {
-    if (this.mode.destination.terminated) this.dropWaiting("stopped");
+    const { refusal } = this;
+    if (refusal !== null) this.dropWaiting(refusal);
     for (const calls of [this.again, this.waitingCalls]) {
       for (const call of calls) {
         const connection = this.connected();
@@ -149,6 +150,13 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     for (const connection of this.leaving) connection.flush();
     if (this.ending && this.isIdle) this.leave();
     this.note();
+  }
+
+  /** Why nothing that waits is sent; null: it is. */
+  private get refusal(): RequestDrop | null {
+    const { destination } = this.mode;
+    if (destination.terminated) return "stopped";
+    return this.connection === null ? destination.http2.refusal : null;
   }
 
   private begin(call: Http2Call, connection: Http2Connection): void {
@@ -166,7 +174,10 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   private connected(): Http2Connection {
     if (this.connection?.isLast === true) this.retire(this.connection);
     const { destination, requests, options } = this.mode;
-    this.connection ??= new Http2Connection(destination, requests, this, this.preface, options.responseTimeoutMs);
+    if (this.connection === null) {
+      destination.http2.tried();
+      this.connection = new Http2Connection(destination, requests, this, this.preface, options.responseTimeoutMs);
+    }
     return this.connection;
   }
 
@@ -279,7 +290,9 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     const reason = dropReasonOf(how);
     for (const call of calls) this.failed(call, how, takenBytes, reason);
     this.failures = connection.isReady ? 0 : this.failures + 1;
-    const isVain = reason !== "endpoint_closed" || how === "given_up" || this.failures > RESENDS_MAX;
+    const isSpeechless = this.failures > RESENDS_MAX && (how === "closed" || how === "reset");
+    const isVain = reason !== "endpoint_closed" || how === "given_up" || isSpeechless;
+    if (isSpeechless) this.mode.destination.http2.speechless();
     // Where the program ends, that is why they are not sent.
     if (isVain && !connection.isReady && !this.mode.destination.terminated) this.dropWaiting(reason);
     this.mode.pumpSoon(this);

@@ -227,12 +227,13 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   }
 
   private pumpRequests(): void {
-    const { destination, options } = this.mode;
+    const { options } = this.mode;
     if (this.state !== State.SENDING) {
       if (this.ending) this.connection?.upstream.finish(options.responseTimeoutMs, options.finDelayMs);
       return;
     }
-    if (destination.terminated) this.dropWaiting("stopped");
+    const { refusal } = this;
+    if (refusal !== null) this.dropWaiting(refusal);
     while (this.queue.waiting > 0 && this.mayPump) {
       const request = this.queue.at(this.queue.inFlight);
       if (this.mustWait(request)) return;
@@ -243,6 +244,13 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
       if (this.connection !== connection) return;
     }
     if (this.ending && this.queue.length === 0) this.retire();
+  }
+
+  /** Why nothing that waits is sent; null: it is. */
+  private get refusal(): RequestDrop | null {
+    const { destination } = this.mode;
+    if (destination.terminated) return "stopped";
+    return this.connection === null ? destination.http1.refusal : null;
   }
 
   /** Whether one more request may be in flight. */
@@ -287,6 +295,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   private open(tls = this.mode.destination.options.tls): HttpConnection {
     const { preface, mode } = this;
     const { destination } = mode;
+    destination.http1.tried();
     const connection = new HttpConnection(destination, this, mode.comparison?.newRecorder() ?? null, tls);
     if (preface !== null) connection.upstream.write(preface, 0, preface.length, destination.tickedMs, true);
     return connection;
@@ -320,6 +329,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   // What happens on the connection (ConnectionOwner).
 
   opened(): void {
+    if (this.state === State.SENDING) this.mode.destination.http1.heard();
     this.pump();
   }
 

@@ -60,6 +60,8 @@ export interface UpstreamHost {
   /** The connection has something to do when the batch is over. */
   markDirty(upstream: Upstream): void;
   connectTimedOut(upstream: Upstream): void;
+  /** It does not speak what connections with this TLS are for; null: HTTP/2 in clear text. */
+  declined(why: string, tls: Tls | null): void;
   /** Counts the time from a capture to the first write of what it brought. */
   countDelay(delayMs: number): void;
   /** Has connections that hold most give up, where memory is exhausted. */
@@ -234,7 +236,8 @@ export class Upstream implements SocketEvents, TimerOwner {
     const { counters, report } = this.destination;
     if (this.state === State.CONNECTING) counters.upstream.connect_errors++;
     else counters.upstream.given_up++;
-    report.givenUp(why, this.backlogBytes);
+    if (how === "other_protocol") this.destination.declined(why, this.tls);
+    else report.givenUp(why, this.backlogBytes);
     this.close(how);
   }
 

@@ -4,7 +4,7 @@ import type { ScheduleCounters } from "../capture/paced-source.ts";
 import { Drop } from "../decode/drop-reason.ts";
 import type { Encapsulation } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
-import { POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
+import { type HttpVersion, POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
 import type { Counters, CountersSnapshot } from "./counters.ts";
 import type { Log } from "./log.ts";
 import { keyOf, misdirected, type Problem, type ProblemKind } from "./problems.ts";
@@ -71,6 +71,8 @@ export class RunReport {
   private readonly destinations: readonly ForwardAddress[];
   /** For each of them, what upstream.connect_errors was when the outage began; undefined: there is none. */
   private readonly outageErrorsBefore: (number | undefined)[] = [];
+  /** Which versions of HTTP which destinations do not speak. */
+  private readonly unspoken = new Set<string>();
   private readonly told = new Set<string>();
   /** When each problem was told last. */
   private readonly untoldEnds = new Set<string>();
@@ -111,6 +113,28 @@ export class RunReport {
         duration_ms: Math.round(durationMs),
         connections: lost,
       },
+    );
+  }
+
+  /** Told once for all threads, until one hears it. */
+  speaksNot(version: HttpVersion, why: string, destination = 0): void {
+    const name = this.nameOf(destination);
+    if (this.unspoken.has(`${version} ${destination}`)) return;
+    this.unspoken.add(`${version} ${destination}`);
+    this.log.warnOften(
+      `speaks not ${version} ${destination}`,
+      `Cannot send requests of ${version} to ${name}: ${why}; trying now and then, and dropping them meanwhile (requests.dropped)`,
+      { event: "speaks_not", destination: name, version, reason: why },
+    );
+  }
+
+  speaks(version: HttpVersion, durationMs: number, destination = 0): void {
+    const name = this.nameOf(destination);
+    if (!this.unspoken.delete(`${version} ${destination}`)) return;
+    this.log.infoOften(
+      `speaks ${version} ${destination}`,
+      `${name} speaks ${version} now, after ${(durationMs / 1000).toFixed(1)} s`,
+      { event: "speaks", destination: name, version, duration_ms: Math.round(durationMs) },
     );
   }
 

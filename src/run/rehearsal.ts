@@ -49,6 +49,8 @@ const toNobody: Connector = {
 const untold: ShardReport = {
   outageBegan() {},
   outageEnded() {},
+  speaksNot() {},
+  speaks() {},
   givenUp() {},
   broken() {},
   foreign() {},

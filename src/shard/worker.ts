@@ -34,6 +34,8 @@ function tell(call: ReportCall): void {
 const report: ShardReport = {
   outageBegan: (...args) => tell({ name: "outageBegan", args }),
   outageEnded: (...args) => tell({ name: "outageEnded", args }),
+  speaksNot: (...args) => tell({ name: "speaksNot", args }),
+  speaks: (...args) => tell({ name: "speaks", args }),
   givenUp: (...args) => tell({ name: "givenUp", args }),
   broken: (...args) => tell({ name: "broken", args }),
   foreign: (...args) => tell({ name: "foreign", args }),

@@ -136,6 +136,11 @@ export class FrameReader {
     this.freeBlock();
   }
 
+  /** Of a frame's header that is not whole, what there is. */
+  get headerBytes(): number {
+    return this.headerLength < FRAME_HEADER_LEN ? this.headerLength : 0;
+  }
+
   /** Whether what comes next is a frame's first byte. */
   get isBetween(): boolean {
     return this.headerLength === 0;

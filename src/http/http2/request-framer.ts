@@ -6,7 +6,7 @@
  * under way; reading goes on where a segment begins with frames that prove themselves. What a header block said that
  * was lost is not known any more (hpack-decoder.ts). That none was lost is proven by the next request's number, if it
  * follows the last one's, and if no trailer section can have been: all requests that were under way have gone on behind
- * the gap, or have none.
+ * the gap, or have none, or the rest of their bodies leaves no room for one in what is missing.
  */
 import { HTTP2_PREFACE, isHttp2Preface } from "../foreign.ts";
 import type { DamageReason } from "../request-sink.ts";
@@ -23,6 +23,10 @@ const REQUEST_BYTES_MIN = FRAME_HEADER_LEN + 1;
 /** Of one gap, how many lost requests are counted at most. */
 const MISSED_MAX = 1024;
 const FIRST_STREAM = 1;
+/** What the shortest header block takes. */
+const BLOCK_FRAME_BYTES_MIN = FRAME_HEADER_LEN + 1;
+/** Streams of which nothing is told and that go on; of more it is not known. */
+const UNTOLD_STREAMS_MAX = OPEN_STREAMS_MAX;
 
 /**
  * Takes what the framer finds. `T` is what the sink knows a request by, from `head` until `whole`, `damaged` or
@@ -66,10 +70,14 @@ export class Http2RequestFramer<T> extends Http2Framer {
   /** Of the bytes that were missing since the last head, how many may have been requests. */
   private missedBytes = 0;
   /**
-   * Behind a gap, it is not known yet whether header blocks were in it: streams whose trailer sections may have been.
-   * Null: there is no doubt.
+   * Behind a gap, it is not known yet whether header blocks were in it: streams whose trailer sections may have been,
+   * and how many bytes must be missing for that. Null: there is no doubt.
    */
-  private doubtful: Set<number> | null = null;
+  private doubtful: Map<number, number> | null = null;
+  /** Since when there is doubt: bytes that were missing, or in which no frame was found. */
+  private hiddenBytes = 0;
+  /** Streams that go on though nothing is told of them any more, and that may have a trailer section. */
+  private readonly untold = new Set<number>();
   /** The connection was joined in its middle, and no request was found yet. */
   private isLate: boolean;
 
@@ -131,8 +139,8 @@ export class Http2RequestFramer<T> extends Http2Framer {
   data(number: number, bytes: Uint8Array, offset: number, length: number): void {
     const stream = this.stream(number);
     if (stream === undefined) {
-      // It has gone on: its end was not in the gap.
-      this.doubtful?.delete(number);
+      // It has gone on: its end was not in the gap, but it may be in another.
+      if (this.doubtful?.delete(number) === true) this.leaveUntold(number);
       return this.sink.skipped(length);
     }
     stream.length += length;
@@ -141,12 +149,14 @@ export class Http2RequestFramer<T> extends Http2Framer {
 
   dataLost(number: number): void {
     const stream = this.stream(number);
-    if (stream !== undefined) this.damage(number, stream, "gap");
+    if (stream === undefined) return;
+    this.damage(number, stream, "gap");
+    if (!stream.isGrpc) this.leaveUntold(number);
   }
 
   dataEnd(number: number, _length: number, endsStream: boolean): void {
     const stream = this.stream(number);
-    if (stream === undefined) this.passOver(number);
+    if (stream === undefined) this.passOver(number, endsStream);
     else if (endsStream) this.finish(number, stream, "");
   }
 
@@ -160,14 +170,18 @@ export class Http2RequestFramer<T> extends Http2Framer {
       this.trailer(number, stream, endsStream);
     } else if (this.begins(number)) {
       this.head(number, endsStream);
+    } else if (endsStream) {
+      this.untold.delete(number);
     }
   }
 
-  headersLost(number: number, why: BlockFault, _endsStream: boolean): void {
+  headersLost(number: number, why: BlockFault, endsStream: boolean): void {
     this.loseTable();
     const stream = this.stream(number);
     if (stream !== undefined) this.damage(number, stream, why);
     else if (this.begins(number)) this.sink.damaged(null, why);
+    if (endsStream) this.untold.delete(number);
+    else this.leaveUntold(number);
   }
 
   reset(number: number, _code: number): void {
@@ -175,8 +189,9 @@ export class Http2RequestFramer<T> extends Http2Framer {
     // A stream of the server's.
     if (number % 2 === 0) return;
     const stream = this.stream(number);
+    this.untold.delete(number);
     if (stream !== undefined) this.close(number);
-    if (stream === undefined && number > this.last) this.passOver(number);
+    if (stream === undefined && number > this.last) this.passOver(number, true);
     else this.sink.cancelled(stream?.request ?? null, number);
   }
 
@@ -188,18 +203,34 @@ export class Http2RequestFramer<T> extends Http2Framer {
   }
 
   protected skipped(length: number): void {
+    this.hiddenBytes += length;
     this.sink.skipped(length);
   }
 
   protected missed(length: number): void {
+    this.hiddenBytes += length;
     this.missedBytes += length;
   }
 
   protected lost(isInBlock: boolean): void {
     if (isInBlock) this.decoder.lose();
-    this.doubtful ??= new Set();
-    for (const [number, { isGrpc }] of this.streams) if (!isGrpc) this.doubtful.add(number);
+    this.doubtful ??= new Map();
+    this.hiddenBytes += this.reader.headerBytes;
+    for (const [number, stream] of this.streams)
+      if (!stream.isGrpc) this.doubtful.set(number, this.bytesBeforeTrailer(stream) + BLOCK_FRAME_BYTES_MIN);
+    for (const number of this.untold) this.doubtful.set(number, BLOCK_FRAME_BYTES_MIN);
+    this.untold.clear();
     this.damageAll("gap");
+  }
+
+  /** What comes of a stream, at the least, before it may have a trailer section. */
+  private bytesBeforeTrailer({ declaredLength, length }: OpenStream<T>): number {
+    if (declaredLength <= length) return 0;
+    return declaredLength - length + (this.reader.isBetween ? FRAME_HEADER_LEN : 0);
+  }
+
+  private leaveUntold(number: number): void {
+    if (this.untold.size < UNTOLD_STREAMS_MAX) this.untold.add(number);
   }
 
   /** A header block on a stream that is not under way: whether it begins a request. */
@@ -228,37 +259,56 @@ export class Http2RequestFramer<T> extends Http2Framer {
   }
 
   /** DATA of a stream that is not under way: it may be one of which the head is missing. */
-  private passOver(number: number): void {
+  private passOver(number: number, isEnd: boolean): void {
+    if (isEnd) this.untold.delete(number);
     if (number <= this.last) return;
     if (number % 2 === 0 || (!this.isLate && this.missedBytes === 0)) return this.malformed();
     this.loseTable();
     if (this.isLate) this.sink.damaged(null, "gap");
     else this.countMissed(number);
     this.last = number;
+    if (!isEnd) this.leaveUntold(number);
   }
 
   /** The first header block behind a gap, of this stream: whether any before it was in the gap. */
   private settleDoubt(number: number): void {
-    if (number !== this.last + 2 || this.doubtful!.size > 0) this.decoder.lose();
-    this.doubtful = null;
+    let hasLost = number !== this.last + 2;
+    for (const neededBytes of this.doubtful!.values()) hasLost ||= neededBytes <= this.hiddenBytes;
+    if (hasLost) this.loseTable();
+    else this.endDoubt();
   }
 
   private loseTable(): void {
     this.decoder.lose();
+    this.endDoubt();
+  }
+
+  private endDoubt(): void {
     this.doubtful = null;
+    this.hiddenBytes = 0;
   }
 
   private head(number: number, endsStream: boolean): void {
     const head = this.heads.endHead();
-    if (head === null) return this.sink.damaged(null, this.heads.fault!);
-    if (endsStream && head.declaredLength > 0) return this.sink.damaged(null, "ambiguous_length");
-    if (!endsStream && this.streams.size >= OPEN_STREAMS_MAX) return this.sink.refused("streams");
-    if (!this.sink.hasRoom()) return this.sink.refused("memory");
+    if (head === null || !this.mayRead(head, endsStream)) {
+      if (head === null) this.sink.damaged(null, this.heads.fault!);
+      if (!endsStream && head?.isGrpc !== true) this.leaveUntold(number);
+      return;
+    }
     const request = this.sink.head(number, head);
     if (endsStream) return this.sink.whole(request, "");
     this.current = { request, isGrpc: head.isGrpc, declaredLength: head.declaredLength, length: 0 };
     this.currentNumber = number;
     this.streams.set(number, this.current);
+  }
+
+  /** Whether a request is read whose head is whole. */
+  private mayRead(head: Http2Head, endsStream: boolean): boolean {
+    if (endsStream && head.declaredLength > 0) this.sink.damaged(null, "ambiguous_length");
+    else if (!endsStream && this.streams.size >= OPEN_STREAMS_MAX) this.sink.refused("streams");
+    else if (!this.sink.hasRoom()) this.sink.refused("memory");
+    else return true;
+    return false;
   }
 
   private trailer(number: number, stream: OpenStream<T>, endsStream: boolean): void {
