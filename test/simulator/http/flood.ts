@@ -175,7 +175,15 @@ class Flood {
       connectTimeoutMs: 1000,
       measuresDelay: false,
     };
-    const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
+    const report = {
+      outageBegan() {},
+      outageEnded() {},
+      givenUp() {},
+      broken() {},
+      foreign() {},
+      speaks() {},
+      speaksNot() {},
+    };
     this.shard = new Shard(options, this.counters, report, connector, () => this.nowMs);
   }
 
