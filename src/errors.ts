@@ -24,6 +24,7 @@ const WRITE_FAILURES: Record<string, string> = {
   ENOENT: "there is no such directory",
   ENOTDIR: "there is no such directory",
   EACCES: "permission denied",
+  EPERM: "permission denied",
   EROFS: "its file system is read-only",
   ENOSPC: "its file system is full",
   EDQUOT: "its owner's quota is used up",

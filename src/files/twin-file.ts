@@ -109,11 +109,13 @@ export class TwinFile {
     this.lacking = bytes;
   }
 
-  /** Only the file is left. */
+  /** Only the file is left, unless it may not be touched any more (--user): what could be written has been told. */
   close(): void {
     closeSync(this.shown);
     closeSync(this.hidden);
-    rmSync(this.hiddenName, { force: true });
+    try {
+      rmSync(this.hiddenName, { force: true });
+    } catch {}
   }
 
   private async write(bytes: Buffer): Promise<void> {

@@ -278,6 +278,14 @@ describe("the disk", () => {
     expect(names()).toEqual(["requests.har", "requests.ndjson"]);
   });
 
+  test("it ends where what it would remove may not be removed", async () => {
+    const filing = new Filing();
+    rmSync(join(DIRECTORY, "requests.ndjson.a"));
+    mkdirSync(join(DIRECTORY, "requests.ndjson.a"));
+    await filing.file.end();
+    expect(names()).toEqual(["requests.ndjson", "requests.ndjson.a"]);
+  });
+
   test("what cannot be made, or looked at, is refused with its reason, and nothing is left behind", () => {
     symlinkSync("loop", join(DIRECTORY, "loop"));
     mkdirSync(join(DIRECTORY, "a.ndjson.a"));
