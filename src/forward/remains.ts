@@ -1,32 +1,35 @@
 /**
- * What a conversation that gives way has on its way: requests that wait, or are in flight. The client's next
- * conversation goes on with it, so that nothing overtakes them; until then each part ends when it has nothing to do.
+ * The requests of a conversation that gives way: they wait, or are in flight. The client's next conversation goes on
+ * with them, so that no later request overtakes them. Until then, each part ends when it has no more work.
  */
 import type { Branches } from "./branches.ts";
 import type { RequestPipe } from "./request-pipe.ts";
 
 export class Remains {
-  /** To the endpoint, and to further destinations; null: it has ended, or another conversation goes on with it. */
+  /**
+   * The pipe to the endpoint, and the branches to further destinations; null: the part has ended, or another
+   * conversation goes on with it.
+   */
   constructor(
     private pipe: RequestPipe | null,
     private branches: Branches | null,
   ) {}
 
-  /** What is left to the endpoint, which is the caller's from now on; null: nothing. */
+  /** The pipe to the endpoint, which belongs to the caller from now on; null: there is none. */
   takePipe(): RequestPipe | null {
     const { pipe } = this;
     this.pipe = null;
     return pipe;
   }
 
-  /** The same for further destinations. */
+  /** The branches to further destinations, which belong to the caller from now on; null: there are none. */
   takeBranches(): Branches | null {
     const { branches } = this;
     this.branches = null;
     return branches;
   }
 
-  /** Sends what is due to the endpoint. */
+  /** Sends the requests that are due to the endpoint. */
   settle(): void {
     if (this.pipe === null) return;
     if (this.pipe.isIdle) this.takePipe()!.finish();

@@ -1,6 +1,6 @@
 /**
- * Which requests are to be forwarded: the rules of --allow and --deny. A rule is plain data, to be compiled where it is
- * used.
+ * The rules of --allow and --deny, which tell the requests to be forwarded. A rule is plain data, and is compiled where
+ * it is used.
  */
 import { addressGroups, isIpv4 } from "../http/client-address.ts";
 import { HeadView } from "../http/head-view.ts";
@@ -21,7 +21,7 @@ export interface Rule {
 /** Whether a rule matches a request. */
 interface Matcher {
   readonly kind: RuleKind;
-  /** As the rule was written. */
+  /** The rule as it was written. */
   readonly text: string;
   matches(head: HeadView, client: Client): boolean;
 }
@@ -44,10 +44,10 @@ export function readRule(text: string): Rule | Unreadable {
   return compiled instanceof Unreadable ? compiled.behind(colon + 1) : rule;
 }
 
-/** What --allow and --deny make of a request. */
+/** Decides about requests by --allow and --deny. */
 export class Rules {
   private readonly denying: readonly Matcher[];
-  /** By kind that --allow names. */
+  /** The rules of --allow, by kind. */
   private readonly allowing: readonly (readonly [RuleKind, readonly Matcher[]])[];
 
   constructor(allow: readonly Rule[], deny: readonly Rule[]) {
@@ -55,7 +55,7 @@ export class Rules {
     this.allowing = [...Map.groupBy(allow.map(compileRule), ({ kind }) => kind)];
   }
 
-  /** Which rule keeps a request from being forwarded, in words; null: none does. */
+  /** The rule that keeps a request from being forwarded, in words; null: no rule does. */
   against(head: HeadView, client: Client): string | null {
     for (const rule of this.denying) if (rule.matches(head, client)) return `--deny ${rule.text}`;
     for (const [kind, rules] of this.allowing) {
@@ -65,8 +65,8 @@ export class Rules {
   }
 
   /**
-   * The same of a stream whose requests cannot be seen. What only a request shows does not count as allowed, nor as not
-   * denied.
+   * The rule that keeps a stream from being forwarded, if its requests cannot be seen; null: no rule does. A rule that
+   * only a request could match does not count as allowed, nor as not denied.
    */
   againstStream(client: Client): string | null {
     for (const rule of this.denying) {
@@ -132,7 +132,7 @@ function methodRule(pattern: string): Matcher["matches"] | Unreadable {
   return ({ method }) => methods.has(method);
 }
 
-/** A port counts only where the pattern names one. */
+/** Matches hosts. A port counts only if the pattern names one. */
 function hostRule(pattern: string): Matcher["matches"] | Unreadable {
   const hasPort = /:[\d*]+$/.test(pattern);
   return patternRule(
@@ -175,7 +175,7 @@ function clientRule(pattern: string): Matcher["matches"] | Unreadable {
     isIpv4(client.groups) === wantsIpv4 && groups.every((group, i) => (client.groups[i]! & masks[i]!) === group);
 }
 
-/** Of a group, the first so many bits. */
+/** A mask for the first `bits` bits of a group. */
 function maskOf(bits: number): number {
   const kept = Math.min(Math.max(bits, 0), BITS_OF_GROUP);
   return (0xffff << (BITS_OF_GROUP - kept)) & 0xffff;

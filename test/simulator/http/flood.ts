@@ -181,8 +181,8 @@ class Flood {
       givenUp() {},
       broken() {},
       foreign() {},
-      speaks() {},
       speaksNot() {},
+      speaks() {},
     };
     this.shard = new Shard(options, this.counters, report, connector, () => this.nowMs);
   }
