@@ -322,8 +322,7 @@ export class RunReport {
 
   /**
    * Whether some whole request or connection was not forwarded in the end. With --read, only the endpoint or a limit
-   * can be the cause. If so, tells it as the run's last line. `isFile`:
-   * the endpoint is a file.
+   * can be the cause. If so, tells it as the run's last line. `isFile`: the endpoint is a file.
    */
   unforwarded(mode: "http" | "tcp", isFile: boolean): boolean {
     const { requests, responses, upstream } = this.counters;
