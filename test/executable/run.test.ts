@@ -58,20 +58,14 @@ test("each form of forward_addr reaches its endpoint", async () => {
     ["::1", (port) => `[::1]:${port}`],
     ["::1", (port) => `http://[::1]:${port}`],
   ];
-  for (const [hostname, form] of forms) {
+  const reach = async ([hostname, form]: (typeof forms)[number]) => {
     using endpoint = new RecordingEndpoint({ hostname });
-    const { status } = await run([
-      "--fin-delay-ms",
-      "10",
-      ...command(endpoint, capture).slice(0, -1),
-      form(endpoint.port),
-    ]);
-    expect({ form: form(0), status, received: endpoint.text() }).toEqual({
-      form: form(0),
-      status: 0,
-      received: REQUEST,
-    });
-  }
+    const args = command(endpoint, capture).slice(0, -1);
+    const { status } = await run(["--fin-delay-ms", "10", ...args, form(endpoint.port)]);
+    return { form: form(0), status, received: endpoint.text() };
+  };
+  const want = forms.map(([, form]) => ({ form: form(0), status: 0, received: REQUEST }));
+  expect(await Promise.all(forms.map(reach))).toEqual(want);
 });
 
 test("a savefile without a frame of ours is no error", async () => {
