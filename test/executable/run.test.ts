@@ -58,20 +58,14 @@ test("each form of forward_addr reaches its endpoint", async () => {
     ["::1", (port) => `[::1]:${port}`],
     ["::1", (port) => `http://[::1]:${port}`],
   ];
-  for (const [hostname, form] of forms) {
+  const reach = async ([hostname, form]: (typeof forms)[number]) => {
     using endpoint = new RecordingEndpoint({ hostname });
-    const { status } = await run([
-      "--fin-delay-ms",
-      "10",
-      ...command(endpoint, capture).slice(0, -1),
-      form(endpoint.port),
-    ]);
-    expect({ form: form(0), status, received: endpoint.text() }).toEqual({
-      form: form(0),
-      status: 0,
-      received: REQUEST,
-    });
-  }
+    const args = command(endpoint, capture).slice(0, -1);
+    const { status } = await run(["--fin-delay-ms", "10", ...args, form(endpoint.port)]);
+    return { form: form(0), status, received: endpoint.text() };
+  };
+  const want = forms.map(([, form]) => ({ form: form(0), status: 0, received: REQUEST }));
+  expect(await Promise.all(forms.map(reach))).toEqual(want);
 });
 
 test("a savefile without a frame of ours is no error", async () => {
@@ -179,12 +173,12 @@ describe("signals", () => {
     return running;
   }
 
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  for (const [signal, secondStatus] of Object.entries({ SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const)) {
     test(`${signal}: no more is read, connections end in order, totals and summary are written, exit status 0`, async () => {
       using endpoint = new RecordingEndpoint();
       const summary = join(directory.path, `${signal}.json`);
       const running = await underWay(endpoint, ["--summary", summary]);
-      running.signal(signal);
+      running.signal(signal as NodeJS.Signals);
       const { status, stderr } = await running.outcome;
       expect(status).toBe(0);
       expect(stderr).toContain(`${signal}: no more is captured`);
@@ -201,16 +195,29 @@ describe("signals", () => {
     test(`a second ${signal} ends it at once, though the endpoint goes on`, async () => {
       using endpoint = new RecordingEndpoint({ staysOpen: true });
       const running = await underWay(endpoint);
-      running.signal(signal);
+      running.signal(signal as NodeJS.Signals);
       await running.says(`${signal}: no more is captured`);
       await endpoint.until(() => endpoint.connections[0]!.ended);
       await Bun.sleep(SIGNAL_ECHO_MS + 50);
-      running.signal(signal);
+      running.signal(signal as NodeJS.Signals);
       const { status, stderr } = await running.outcome;
-      expect(status).toBe(signal === "SIGINT" ? 130 : 143);
+      expect(status).toBe(secondStatus);
       expect(stderr).not.toContain("Totals");
     });
   }
+
+  test("SIGHUP ends nothing where whoever started it has it ignored, as nohup(1) does", async () => {
+    const through = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"];
+    using endpoint = new RecordingEndpoint();
+    const running = start(command(endpoint), { stdin: "open", through });
+    await running.says("Reading standard input");
+    running.signal("SIGHUP");
+    running.signal("SIGTERM");
+    const { status, stderr } = await running.outcome;
+    expect(status).toBe(0);
+    expect(stderr).toContain("SIGTERM: no more is captured");
+    expect(stderr).not.toContain("SIGHUP");
+  });
 
   test("a signal that is told twice, as timeout(1) does, ends it in order", async () => {
     using endpoint = new RecordingEndpoint();
