@@ -239,8 +239,8 @@ export class Destination implements UpstreamHost, DialHost {
   }
 
   /** A response begins to a request that was written at `writtenMs`. */
-  countResponseTime(writtenMs: number): void {
-    countTime(this.counters.response_time, RESPONSE_TIME_BUCKETS_MS, this.now() - writtenMs);
+  countResponseTime(writtenMs: number, nowMs = this.now()): void {
+    countTime(this.counters.response_time, RESPONSE_TIME_BUCKETS_MS, nowMs - writtenMs);
   }
 
   /** A connection's own word that the destination does not speak what it is for. */
