@@ -1,18 +1,20 @@
 /**
- * Whether a destination speaks a version of HTTP. One that does not is told of once, and requests of that version are
- * dropped without making a connection for them. Every now and then a connection is made all the same, and what comes of
- * it decides. Who was away may speak it since: then nothing is known any more.
+ * Learns whether a destination speaks a version of HTTP. If it does not, that is told once, and requests of that
+ * version are dropped without a connection. Now and then a connection is made all the same, and its outcome decides. If
+ * the destination was away, it may have changed: then it is not known any more.
  */
 import type { HttpVersion, RequestDrop } from "./counters.ts";
 import type { DestinationReport } from "./destination-options.ts";
 
-/** It is tried again when it has not spoken this version for twice as long, within these bounds. */
+/**
+ * The bounds of the time until the next try. That time is as long as the destination has not spoken the version so far.
+ */
 export const AGAIN_MIN_MS = 1000;
 export const AGAIN_MAX_MS = 10_000;
 
 const SPEECHLESS = "it ends each connection before it says anything";
 
-/** The destination, as far as this goes. */
+/** The destination, as seen here. */
 interface Speaker {
   readonly report: DestinationReport;
   /** The time of the last tick, or when the last batch began. */
@@ -20,10 +22,10 @@ interface Speaker {
 }
 
 export class Spoken {
-  /** Why requests are dropped; null: for all that is known, it speaks this version. */
+  /** Why requests are dropped; null: as far as is known, the destination speaks this version. */
   private reason: RequestDrop | null = null;
   private againMs = 0;
-  /** Since when it does not, as was told; -1: nothing was told. */
+  /** Since when the destination does not speak it, as was told; -1: it was not told. */
   private sinceMs = -1;
 
   constructor(
@@ -31,27 +33,27 @@ export class Spoken {
     private readonly version: HttpVersion,
   ) {}
 
-  /** Why requests that have no connection are dropped now; null: one is made for them. */
+  /** Why requests without a connection are dropped now; null: a connection is made for them. */
   get refusal(): RequestDrop | null {
     return this.speaker.tickedMs < this.againMs ? this.reason : null;
   }
 
-  /** A connection is made: other requests go by what comes of it. */
+  /** A connection is being made: its outcome decides about other requests. */
   tried(): void {
     if (this.reason !== null) this.wait();
   }
 
-  /** It speaks something else; `why` says what can be done about it. */
+  /** The destination speaks another protocol. `why`: words with advice. */
   declined(why: string): void {
     this.fail("endpoint_protocol", why);
   }
 
-  /** It has ended one connection after the other before it said anything. */
+  /** The destination has ended one connection after the other before it sent a byte. */
   speechless(): void {
     this.fail("endpoint_closed", SPEECHLESS);
   }
 
-  /** It speaks this version. */
+  /** The destination speaks this version. */
   heard(): void {
     this.reason = null;
     if (this.sinceMs < 0) return;
@@ -59,7 +61,7 @@ export class Spoken {
     this.sinceMs = -1;
   }
 
-  /** It was away. */
+  /** The destination was away. */
   forget(): void {
     this.reason = null;
   }

@@ -5,16 +5,19 @@ const LINE_END = "\r\n";
 const SEPARATOR = ": ";
 const HOST = "host: ";
 
-/** What the text of a head does not say. */
+/** What HTTP/2's head says and the text in HTTP/1's form does not. */
 export interface Http2Words {
   readonly scheme: string;
-  /** Its first field `host` is its :authority. */
+  /** The first field `host` of the text is the request's :authority. */
   readonly hasAuthority: boolean;
-  /** Of an extended CONNECT. */
+  /** The :protocol of an extended CONNECT; null: the request is none. */
   readonly protocol: string | null;
 }
 
-/** `text`: from the request line to the empty line; edits may have changed it. `scheme`: the request's where it goes. */
+/**
+ * Adds a head's fields to the encoder's block. `text`: from the request line to the empty line; edits may have changed
+ * it. `scheme`: the one at its destination.
+ */
 export function encodeHead(encoder: HpackEncoder, text: string, words: Http2Words, scheme = words.scheme): void {
   const requestEnd = text.indexOf(LINE_END);
   const methodEnd = text.indexOf(" ");
@@ -29,13 +32,13 @@ export function encodeHead(encoder: HpackEncoder, text: string, words: Http2Word
   addLines(encoder, text, fields, authority);
 }
 
-/** `lines`: those of a trailer section. */
+/** Adds a trailer section's fields to the encoder's block. `lines`: the lines of the section. */
 export function encodeTrailer(encoder: HpackEncoder, lines: string): void {
   encoder.begin();
   addLines(encoder, lines, 0, lines.length);
 }
 
-/** From `begin` on, but the one that begins at `leftOut`. */
+/** Adds the lines from `begin` on, without the one that begins at `leftOut`. */
 function addLines(encoder: HpackEncoder, text: string, begin: number, leftOut: number): void {
   for (let at = begin; at < text.length;) {
     const end = text.indexOf(LINE_END, at);
@@ -58,7 +61,7 @@ function isHost(text: string, at: number): boolean {
   return text.startsWith(HOST, at) || text.slice(at, at + HOST.length).toLowerCase() === HOST;
 }
 
-/** RFC 9113, section 8.2.1: edits write names as people do. */
+/** The name in lower case (RFC 9113, section 8.2.1): edits may have capital letters. */
 function asName(text: string): string {
   return isStaticName(text) ? text : text.toLowerCase();
 }
