@@ -73,7 +73,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     /** What the client had acknowledged of the server's side when it began; null: nothing that is known. */
     readonly acknowledged: number | null,
     /** What was before it is lost: how many responses come first is not known. */
-    readonly isBehindLoss: boolean,
+    public isBehindLoss: boolean,
     /** Only its place among the others counts. */
     readonly isSampledOut: boolean,
     /** When its head came, in the capture's time. */

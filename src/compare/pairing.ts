@@ -312,6 +312,11 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     if (place === 0) {
       this.isLost = true;
       this.current = null;
+    } else if (place > 0) {
+      // If its response comes, it is not the next one's.
+      const next = this.queue[place];
+      if (next === undefined) this.isRequestLost = true;
+      else next.isBehindLoss = true;
     }
     exchange.unproduced("production_response_missing");
   }

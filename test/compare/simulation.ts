@@ -13,6 +13,8 @@ import { PREFACE } from "../http/http2/client-frames.ts";
 import { type Content, makeWorld, PLANTS, PORT, type Talk, VNI, type World, type WorldOptions } from "./world.ts";
 
 const BATCH_FRAMES_MAX = 40;
+/** Over the limit may be what came last. */
+const BATCH_BYTES_MAX = BATCH_FRAMES_MAX * 1500;
 const CONTROL = "control";
 /** What is planted in the control as well. */
 export const NOISE = "value";
@@ -80,6 +82,7 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
     () => nowMs,
   );
   const source = new MemorySource(LinkType.ETHERNET);
+  const { budget } = shard.destination.memory;
   for (let at = 0; at < world.frames.length;) {
     const batch = world.frames.slice(at, (at += random.int(1, BATCH_FRAMES_MAX)));
     nowMs = Math.max(nowMs, batch.at(-1)!.timestampMs);
@@ -88,6 +91,8 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
     source.scribble();
     endpoint.step();
     shard.advance(nowMs);
+    const overBytes = budget.usedBytes - budget.limitBytes;
+    if (overBytes > BATCH_BYTES_MAX) throw new Error(`seed ${seed}: ${overBytes} bytes are held over the limit`);
   }
   while (shard.finish());
   for (let i = 0; i < 2000 && !shard.isSettled; i++) {
