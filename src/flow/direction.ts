@@ -30,8 +30,8 @@ export interface DirectionOwner {
   readonly generation: number;
   /** Incarnations that have not ended. */
   readonly openCount: number;
-  /** Opens an incarnation of which the SYN was seen. */
-  open(isn: number): Incarnation;
+  /** Opens an incarnation of which the SYN was seen; `synBytes`: so many came with it. */
+  open(isn: number, synBytes?: number): Incarnation;
   /**
    * Opens an incarnation of which the SYN was not seen, at its lowest byte. `generation`: how many had been there when
    * the byte came.

@@ -42,6 +42,8 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   serverAcknowledged: number | null = null;
   /** The ISN of a SYN that came behind bytes: a late copy's, or another incarnation's with the same ISN. */
   synAgain: number | null = null;
+  /** Bytes that came with its SYN (TCP Fast Open, RFC 7413): a SYN-ACK may acknowledge them. */
+  synBytes = 0;
   /** Another took its place: it may still get bytes, but not for long. */
   isReplaced = false;
   /** The one before it. */
@@ -105,6 +107,13 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   /** Whether bytes have come behind its SYN in order. */
   get hasBytes(): boolean {
     return this.client.next !== this.client.start;
+  }
+
+  /** Whether a SYN-ACK that acknowledges this answers its SYN. */
+  isSynAcknowledged(acknowledgment: number): boolean {
+    if (!this.hasSyn) return false;
+    const above = distance(this.start, acknowledgment);
+    return above >= 0 && above <= this.synBytes;
   }
 
   /** Whether the SYN with this ISN is the one that opened it, or would have. */
