@@ -15,6 +15,11 @@ import { type Content, makeWorld, PLANTS, PORT, type Talk, VNI, type World, type
 const BATCH_FRAMES_MAX = 40;
 /** Over the limit may be what came last. */
 const BATCH_BYTES_MAX = BATCH_FRAMES_MAX * 1500;
+/** At the end: each request that nobody responds to takes the response timeout, one after the other on a connection. */
+const SETTLING_STEPS_MAX = 20_000;
+const SETTLING_STEP_MS = 5;
+/** The endpoint's connections are ended then; the control's take their time. */
+const TERMINATED_AT_STEP = 1500;
 const CONTROL = "control";
 /** What is planted in the control as well. */
 export const NOISE = "value";
@@ -95,11 +100,11 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
     if (overBytes > BATCH_BYTES_MAX) throw new Error(`seed ${seed}: ${overBytes} bytes are held over the limit`);
   }
   while (shard.finish());
-  for (let i = 0; i < 2000 && !shard.isSettled; i++) {
+  for (let i = 0; i < SETTLING_STEPS_MAX && !shard.isSettled; i++) {
     endpoint.step();
-    nowMs += 5;
+    nowMs += SETTLING_STEP_MS;
     shard.tick();
-    if (i === 1500) shard.destination.terminate();
+    if (i === TERMINATED_AT_STEP) shard.destination.terminate();
   }
   check(seed, world, counters, shard, options);
   return { world, page: pageOf(shard.comparison!.tally), counters, lines: shard.comparison!.takeLines() };
