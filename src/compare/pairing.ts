@@ -247,6 +247,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
 
   /** A response begins with the byte at `at`; interim ones too, which are its own. */
   beginResponse(at: number): void {
+    if (this.doubtKept !== null && this.doubtEnd === null) this.followDoubt();
     const exchange = this.current;
     if (this.isLost || exchange === null) return;
     if (!this.hasBegun && !this.mayBegin(exchange, advance(this.sequence, at - this.offset))) {
@@ -292,10 +293,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
 
   unsolicited(): void {
     this.isLost = true;
-    // Another response was outstanding: the one before it may have been another's.
-    if (this.doubt === null) return;
-    this.isPipelining = true;
-    this.settleDoubt(false);
+    if (this.doubt !== null) this.followDoubt();
   }
 
   malformed(): void {
@@ -393,6 +391,12 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     this.doubtEnd = this.numbers.serverNext;
     const next = this.queue[0];
     if (next !== undefined) this.settleDoubt(next.acknowledged === this.doubtEnd);
+  }
+
+  /** Another response was outstanding: the one in doubt may have been another's. */
+  private followDoubt(): void {
+    this.isPipelining = true;
+    this.settleDoubt(false);
   }
 
   /** Whether the client went on just where the response in doubt ended: then it was what the client waited for. */
