@@ -66,7 +66,8 @@ for (const route of ROUTES) {
   const figures = { route, compared: found.compared, asked_ms: delayOf(route), is_ms: isMs, shown_ms: slowerMs };
   if (isMs > 0) console.log(JSON.stringify(figures));
   else others.push(slowerMs);
-  if (Math.abs(slowerMs - isMs) > TOLERANCE_MS) faults.push(`not within ${TOLERANCE_MS} ms: ${JSON.stringify(figures)}`);
+  if (Math.abs(slowerMs - isMs) > TOLERANCE_MS)
+    faults.push(`not within ${TOLERANCE_MS} ms: ${JSON.stringify(figures)}`);
 }
 console.log(JSON.stringify({ other_routes: others.length, from_ms: Math.min(...others), to_ms: Math.max(...others) }));
 for (const fault of faults) console.error(`planted: ${fault}`);

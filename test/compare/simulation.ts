@@ -68,6 +68,7 @@ export function simulateAny(seed: number): number {
 export function simulate(seed: number, options: SimulationOptions): Outcome {
   const random = new Random(seed);
   const world = makeWorld(random, options);
+  const draws = new Random(seed);
   const endpoint = new Endpoint(world.talks, random, options);
   const also = options.comparison?.hasControl === true ? [{ host: CONTROL, port: 1 }] : [];
   const counters = new Counters(also.map(({ host }) => host));
@@ -79,7 +80,7 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
       ...options.shard,
       also,
       maxBufferMib: options.maxBufferMib ?? 64,
-      comparison: { ...COMPARISON, ...options.comparison },
+      comparison: { ...COMPARISON, ...options.comparison, random: () => draws.next() },
     },
     counters,
     report,
@@ -100,7 +101,8 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
     if (overBytes > BATCH_BYTES_MAX) throw new Error(`seed ${seed}: ${overBytes} bytes are held over the limit`);
   }
   while (shard.finish());
-  for (let i = 0; i < SETTLING_STEPS_MAX && !shard.isSettled; i++) {
+  for (let i = 0; !shard.isSettled; i++) {
+    if (i >= SETTLING_STEPS_MAX) throw new Error(`seed ${seed}: connections stay open`);
     endpoint.step();
     nowMs += SETTLING_STEP_MS;
     shard.tick();
