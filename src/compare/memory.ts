@@ -1,22 +1,22 @@
-/** What a shard's comparison may hold: a share of its budget, so that forwarding never lacks what compares. */
+/** The memory of a shard's comparison: a share of the budget, so that forwarding never lacks memory because of it. */
 import { costOf } from "../memory/array-pool.ts";
 import { type Budget, Cost } from "../memory/budget.ts";
 import { Kept, NOTHING } from "./response.ts";
 
-/** Of the budget, what responses and requests that wait to be compared may take. */
+/** The share of the budget that responses and requests waiting to be compared may take. */
 export const COMPARE_SHARE = 1 / 4;
-/** Of that, what is so much that a source which can wait should. */
+/** When this share of it is held, a source that can wait (a savefile) should. */
 export const FULL_SHARE = 3 / 4;
 /**
- * What keeps responses is used again, each with arrays of up to this length: most fit into them. So many are, as far as
- * they fit into a share of what may be held; others are made anew: nothing is lost, or counted.
+ * How many responses are kept to be used again, as far as they fit into a share of this memory, and the longest arrays
+ * that each keeps: most responses fit into them. Others are made anew: nothing is lost, or counted.
  */
 export const SPARE_MAX = 4096;
 export const SPARE_ARRAY_BYTES_MAX = 512;
 export const SPARE_SHARE = 1 / 2;
 const SPARE_COST_BYTES = 2 * (SPARE_ARRAY_BYTES_MAX + Cost.ARRAY);
 
-/** Where what is held is charged, and comes from. */
+/** Charges held bytes, and provides them. */
 export interface Account {
   readonly budget: Budget;
   take(bytes: number): void;
@@ -26,7 +26,7 @@ export interface Account {
 }
 
 export class ComparedMemory {
-  /** All that is held. */
+  /** All bytes held. */
   heldBytes = 0;
   private readonly limitBytes: number;
   private readonly spareMax: number;
@@ -41,7 +41,7 @@ export class ComparedMemory {
     return this.heldBytes + bytes <= this.limitBytes && this.account.budget.hasRoomFor(bytes);
   }
 
-  /** Much more cannot be held. */
+  /** Whether not much more can be held. */
   get isNearlyFull(): boolean {
     return this.heldBytes > this.limitBytes * FULL_SHARE;
   }
@@ -57,7 +57,7 @@ export class ComparedMemory {
     this.account.giveBack(bytes);
   }
 
-  /** An array of at least `length` bytes. Who has it frees it. */
+  /** An array of at least `length` bytes. Its holder frees it. */
   allocate(length: number): Uint8Array {
     const array = this.account.allocate(length);
     this.heldBytes += costOf(array);
@@ -70,14 +70,14 @@ export class ComparedMemory {
     this.account.free(array);
   }
 
-  /** A response of which nothing has come. It belongs to the caller until {@link giveBackKept}. */
+  /** An empty response. It belongs to the caller until {@link giveBackKept}. */
   takeKept(): Kept {
     const kept = this.spare.pop() ?? new Kept();
     this.take(kept.heldBytes);
     return kept;
   }
 
-  /** Nobody reads it any more. */
+  /** Takes a response back: nobody reads it any more. */
   giveBackKept(kept: Kept | null): void {
     if (kept === null) return;
     kept.clear();
