@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { SIGNAL_ECHO_MS } from "../../src/run/stop.ts";
 import { canIsolate, run, type Running, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
-import { oneRequest, PORT, REQUEST, session, VNI } from "./sessions.ts";
+import { oneRequest, PORT, QUICK_TCP, REQUEST, session, VNI } from "./sessions.ts";
 import { pcap } from "../support/frames.ts";
 
 const directory = new TemporaryDirectory();
@@ -13,8 +13,7 @@ const capture = directory.file("one.pcap", oneRequest);
 afterAll(() => directory[Symbol.dispose]());
 
 const command = (endpoint: RecordingEndpoint, read = "-") => [
-  "--mode",
-  "tcp",
+  ...QUICK_TCP,
   "--read",
   read,
   String(VNI),
@@ -60,12 +59,7 @@ test("each form of forward_addr reaches its endpoint", async () => {
   ];
   for (const [hostname, form] of forms) {
     using endpoint = new RecordingEndpoint({ hostname });
-    const { status } = await run([
-      "--fin-delay-ms",
-      "10",
-      ...command(endpoint, capture).slice(0, -1),
-      form(endpoint.port),
-    ]);
+    const { status } = await run([...command(endpoint, capture).slice(0, -1), form(endpoint.port)]);
     expect({ form: form(0), status, received: endpoint.text() }).toEqual({
       form: form(0),
       status: 0,
@@ -77,8 +71,7 @@ test("each form of forward_addr reaches its endpoint", async () => {
 test("a savefile without a frame of ours is no error", async () => {
   using endpoint = new RecordingEndpoint();
   const { status, stderr } = await run([
-    "--mode",
-    "tcp",
+    ...QUICK_TCP,
     "--read",
     capture,
     String(VNI + 1),
