@@ -296,11 +296,28 @@ export function available(servers: RealServer[], what: string): RealServer[] {
   });
 }
 
-/** A port that nothing listens on, of those that the kernel gives out. */
+/** Ports below those that the kernel gives to connections: none of these takes one before its server listens. */
+const PORTS_FIRST = 10_240;
+const PORTS_END = Number(readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8").split(/\s/)[0]);
+let nextPort = PORTS_FIRST + Math.floor(Math.random() * (PORTS_END - PORTS_FIRST));
+
+/** A port that nothing listens on, another one each time. */
 export function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  listener.stop(true);
-  return listener.port;
+  for (let tries = PORTS_FIRST; tries < PORTS_END; tries++) {
+    const port = nextPort;
+    nextPort = port + 1 < PORTS_END ? port + 1 : PORTS_FIRST;
+    if (isFree(port)) return port;
+  }
+  throw new Error(`something listens on each port from ${PORTS_FIRST} to ${PORTS_END - 1}`);
+}
+
+function isFree(port: number): boolean {
+  try {
+    Bun.listen({ hostname: "127.0.0.1", port, socket: { data() {} } }).stop(true);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 let started = 0;

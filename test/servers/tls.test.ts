@@ -39,7 +39,7 @@ const targets = sessions.flatMap((_, connection) =>
 /** Bun's servers tell the whole URL. */
 const pathOf = (target: string) => target.replace(/^https?:\/\/[^/]*/, "");
 
-describe.if(hasOpenssl)("an https:// endpoint", () => {
+describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
   let authority: Authority;
   let other: Authority;
   let rsa: Certificate;
