@@ -11,7 +11,7 @@ import { ENDPOINT_PORT, Lab, PRODUCTION_PORT, whyNotLive } from "./lab.ts";
 const why = whyNotLive();
 const VNI = 42;
 const PAUSE_MS = 10;
-const SECONDS = 3;
+const SECONDS = 2;
 const SCRIPT = join(import.meta.dir, "load.lua");
 
 /** Whatever path is asked for. */

@@ -72,6 +72,9 @@ async function forwardLoad(lab: Lab, endpoint: Endpoint, load: Load, meanwhile?:
   return { counters, production: loggedRequests(log), served };
 }
 
+/** So long that each connection sends some tens of requests, of each kind several, and all together a thousand or more. */
+const secondsFor = (pauseMs: number) => (pauseMs > 20 ? 2 : 1);
+
 const SAME: { name: string; start(lab: Lab): Promise<Endpoint>; pauseMs: number; kind: Load["kind"] }[] = [
   {
     name: "nginx, which closes a connection every 1000 requests",
@@ -113,7 +116,7 @@ describe.skipIf(why !== undefined)("mode http over a kernel mirror", () => {
       () =>
         inLab([], async (lab) => {
           const { counters, production, served } = await forwardLoad(lab, await start(lab), {
-            seconds: 3,
+            seconds: secondsFor(pauseMs),
             pauseMs,
             kind,
           });
@@ -133,7 +136,7 @@ describe.skipIf(why !== undefined)("mode http over a kernel mirror", () => {
       () =>
         inLab([], async (lab) => {
           const endpoint = await start(lab);
-          const load: Load = { seconds: 3, pauseMs: 40, kind: "mixed" };
+          const load: Load = { seconds: 2, pauseMs: 40, kind: "mixed" };
           const { counters, production, served } = await forwardLoad(lab, endpoint, load, async (log) => {
             await grown(log, 5000);
             await endpoint.restart();
@@ -173,7 +176,7 @@ describe.skipIf(why !== undefined)("mode http over a kernel mirror", () => {
         const forwarders = await Promise.all(
           endpoints.map((_, i) => startForwarder(lab, i === 0 ? PORT : PORT + 9 + i)),
         );
-        await sendLoad(lab, { seconds: 4, pauseMs: 80, kind: "mixed" });
+        await sendLoad(lab, { seconds: 2, pauseMs: 80, kind: "mixed" });
         await Promise.all([lab.endCapture(production), lab.endCapture(mirror)]);
 
         const requests = trueRequests(production.file, mirror.file, PRODUCTION_PORT);

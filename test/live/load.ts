@@ -1,7 +1,7 @@
 /** The load that load.lua makes wrk send, and what endpoints should say of it. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Lab } from "./lab.ts";
+import type { Lab, Program } from "./lab.ts";
 
 const SCRIPT = join(import.meta.dir, "load.lua");
 export const CONNECTIONS = 64;
@@ -13,20 +13,18 @@ export interface Load {
   kind: "get" | "mixed";
 }
 
-export async function sendLoad(lab: Lab, { seconds, pauseMs, kind }: Load): Promise<void> {
-  await lab.run(
-    "client",
-    "wrk",
-    "-t1",
-    `-c${CONNECTIONS}`,
-    `-d${seconds}`,
-    "-s",
-    SCRIPT,
-    "http://192.0.2.2/",
-    "--",
-    String(pauseMs),
-    kind,
-  );
+export async function sendLoad(lab: Lab, load: Load): Promise<void> {
+  await lab.run("client", ...commandOf(load));
+}
+
+/** The same, which SIGINT ends sooner. */
+export function startLoad(lab: Lab, load: Load): Program {
+  return lab.start("client", ...commandOf(load));
+}
+
+function commandOf({ seconds, pauseMs, kind }: Load): string[] {
+  const wrk = ["wrk", "-t1", `-c${CONNECTIONS}`, `-d${seconds}`, "-s", SCRIPT, "http://192.0.2.2/"];
+  return [...wrk, "--", String(pauseMs), kind];
 }
 
 /** A request as nginx logs it. */
