@@ -35,7 +35,7 @@ test("a flag that can do nothing is told in the log, and the run goes on", async
   });
 });
 
-describe("what is asked wrongly is refused in two lines, with exit status 2", () => {
+describe.concurrent("what is asked wrongly is refused in two lines, with exit status 2", () => {
   const cases: [string, string[], string[], Record<string, string>?][] = [
     ["no arguments", [], ["<interface> is missing"]],
     ["too few", ["no-if", "42", "80"], ["<forward_addr> is missing"]],

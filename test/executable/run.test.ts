@@ -126,7 +126,7 @@ test("RUST_LOG=off, and LOG_LEVEL=error: nothing is told of a run that went well
   }
 });
 
-describe("standard input", () => {
+describe.concurrent("standard input", () => {
   test("bytes are forwarded while the pipe stays open, however it delivers them", async () => {
     using endpoint = new RecordingEndpoint();
     const running = start(command(endpoint), { stdin: "open" });
@@ -160,7 +160,7 @@ describe("standard input", () => {
   });
 });
 
-describe("signals", () => {
+describe.concurrent("signals", () => {
   const totals = "Totals: 2 frames captured, of which 2 were segments of ours";
   const open = pcap(session([REQUEST]).slice(0, 2));
 

@@ -8,7 +8,7 @@ import { oneRequest, PORT, QUICK_TCP, REQUEST, VNI } from "./sessions.ts";
 /** Code that shows that it ran. */
 const mark = `require("node:fs").writeFileSync("marker", "it ran");`;
 
-describe("files in the working directory that Bun would obey are not obeyed", () => {
+describe.concurrent("files in the working directory that Bun would obey are not obeyed", () => {
   const ours = ["MODE=nonsense", "LOG_FORMAT=json", "SUMMARY=summary.json", "LIBPCAP=/no/such.so"]
     .map((line) => `VXLAN_TO_HTTP_${line}\n`)
     .join("");
@@ -58,7 +58,7 @@ describe("files in the working directory that Bun would obey are not obeyed", ()
   });
 });
 
-test("arguments that Bun itself knows are the program's, and refused", async () => {
+test.concurrent("arguments that Bun itself knows are the program's, and refused", async () => {
   for (const flag of [
     "--eval=1",
     "--print=1",
@@ -78,7 +78,7 @@ test("arguments that Bun itself knows are the program's, and refused", async () 
   expect(status).toBe(2);
 });
 
-test("an empty environment is enough", async () => {
+test.concurrent("an empty environment is enough", async () => {
   using endpoint = new RecordingEndpoint();
   using directory = new TemporaryDirectory();
   const capture = directory.file("one.pcap", oneRequest);
@@ -98,7 +98,7 @@ function processOf(pid: number): { args: string[]; env: string[]; threads: strin
   return { args: words("cmdline").slice(1), env: words("environ"), threads };
 }
 
-test("it starts over without the allocator's thread, as the same process with the same arguments; who wants the thread gets it", async () => {
+test.concurrent("it starts over without the allocator's thread, as the same process with the same arguments; who wants the thread gets it", async () => {
   using endpoint = new RecordingEndpoint();
   const args = [...QUICK_TCP, "--read", "-", String(VNI), String(PORT), endpoint.address];
   for (const [given, mark, hasThread] of [
@@ -119,7 +119,7 @@ test("it starts over without the allocator's thread, as the same process with th
   expect(endpoint.text()).toBe(REQUEST + REQUEST);
 });
 
-test("where it cannot start over, since its file is gone, it goes on as it is and says nothing of that", async () => {
+test.concurrent("where it cannot start over, since its file is gone, it goes on as it is and says nothing of that", async () => {
   using endpoint = new RecordingEndpoint();
   using directory = new TemporaryDirectory();
   const capture = directory.file("one.pcap", oneRequest);

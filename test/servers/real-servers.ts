@@ -4,6 +4,7 @@ import net from "node:net";
 import { join } from "node:path";
 import { REPOSITORY, type TemporaryDirectory } from "../executable/program.ts";
 import { Program } from "../live/lab.ts";
+import { freePort } from "../support/free-port.ts";
 
 const SOURCES = join(import.meta.dir, "endpoints");
 /** What scripts/servers installs and compiles. */
@@ -294,30 +295,6 @@ export function available(servers: RealServer[], what: string): RealServer[] {
     if (why !== undefined) console.warn(`skipped: ${what} with ${server.name} (${why})`);
     return why === undefined;
   });
-}
-
-/** Ports below those that the kernel gives to connections: none of these takes one before its server listens. */
-const PORTS_FIRST = 10_240;
-const PORTS_END = Number(readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8").split(/\s/)[0]);
-let nextPort = PORTS_FIRST + Math.floor(Math.random() * (PORTS_END - PORTS_FIRST));
-
-/** A port that nothing listens on, another one each time. */
-export function freePort(): number {
-  for (let tries = PORTS_FIRST; tries < PORTS_END; tries++) {
-    const port = nextPort;
-    nextPort = port + 1 < PORTS_END ? port + 1 : PORTS_FIRST;
-    if (isFree(port)) return port;
-  }
-  throw new Error(`something listens on each port from ${PORTS_FIRST} to ${PORTS_END - 1}`);
-}
-
-function isFree(port: number): boolean {
-  try {
-    Bun.listen({ hostname: "127.0.0.1", port, socket: { data() {} } }).stop(true);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 let started = 0;

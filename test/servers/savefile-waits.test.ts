@@ -6,9 +6,9 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { TemporaryDirectory } from "../executable/program.ts";
 import { PORT, session, VNI } from "../executable/sessions.ts";
 import { pcap } from "../support/frames.ts";
+import { freePort } from "../support/free-port.ts";
 import { forward, identityFaults } from "./mirror.ts";
 import { OK, RawEndpoint } from "./raw-endpoint.ts";
-import { freePort } from "./real-servers.ts";
 
 const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
