@@ -2,15 +2,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { ENDPOINT_PORT, grown, Lab, PRODUCTION_PORT, type Program, whyNotLive } from "./lab.ts";
-import { loggedRequests, sendLoad, startLoad } from "./load.ts";
+import { loggedRequests, sendLoad, sendLoadUntil } from "./load.ts";
 
 const why = whyNotLive();
 const VNI = 42;
 const OURS = ["eth0", String(VNI), String(PRODUCTION_PORT), `127.0.0.1:${ENDPOINT_PORT}`];
 /** A loaded test machine has slower endpoints than production's mirror has. */
 const PATIENCE = ["--max-pending-packets", "1024", "--max-waiting-requests", "100000"];
-/** The load goes on as long as it is needed; if something hangs, so long. */
-const LOAD_SECONDS_MAX = 40;
 /** Connections of the test in which each carries one request. */
 const CONNECTIONS = 600;
 
@@ -74,9 +72,8 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
         1_000_000,
         `return 200 "served";`,
       );
-      const load = startLoad(lab, { seconds: LOAD_SECONDS_MAX, pauseMs: 10, kind: "get" });
       let servedBytes = 0;
-      for (let run = 0; run < 2; run++) {
+      const startAndStop = async () => {
         const program = await forwarder(lab, 4);
         // Flows that are picked up wait for their beginning; then requests arrive.
         await grown(endpoint.log, servedBytes + 20_000);
@@ -87,8 +84,10 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
         expect(requests.seen).toBeGreaterThan(1000);
         expect(requests.answered + responses.unanswered).toBe(requests.forwarded);
         servedBytes = statSync(endpoint.log).size;
-      }
-      expect(await load.end("SIGINT")).toBe(0);
+      };
+      await sendLoadUntil(lab, { pauseMs: 10, kind: "get" }, async () => {
+        for (let run = 0; run < 2; run++) await startAndStop();
+      });
       const served = requestsOf(endpoint);
       expect(new Set(served).size).toBe(served.length);
       expect(new Set(served).difference(new Set(requestsOf(production))).size).toBe(0);
