@@ -1,28 +1,32 @@
 /**
- * Keeps the process near what its limits allow. The engine lets its heap grow to some four times of what lives before
- * it collects all of it, and flows outlive its quick collections: a flood of them took a gigabyte that way, and an
- * ordinary load with a connection for each request ten megabytes a minute. So it is told to collect, and to give back
- * what is free, whenever the process has grown by so much since it was smallest: near the limit by less.
+ * Keeps the process's memory near its limits. The engine lets its heap grow to about four times the live memory before
+ * it collects all of it, and flows outlive its quick collections: a flood of flows took a gigabyte that way, and an
+ * ordinary load with a connection for each request ten megabytes a minute. So the engine is told to collect, and to
+ * give back free memory, when the process has grown by a certain amount since it was smallest; near the limit, by a
+ * smaller amount.
  */
 import { type OwnMemory, openOwnMemory } from "./own-memory.ts";
 
 const MIB = 1 << 20;
-/** The process's own memory beside the bytes that --max-buffer-mib grants: what it has at its start included. */
+/** The process's own memory in addition to the bytes of --max-buffer-mib, with the memory that it has at its start. */
 const BESIDE_BUFFERS_BYTES = 32 * MIB;
-/** Between two collections it may grow by half of the room that is left; by so much, or half of what lives, at most. */
+/**
+ * Between two collections it may grow by this share of the room that is left, but by no more than this many bytes, or
+ * half of the live memory.
+ */
 const GROWTH_SHARE_OF_ROOM = 0.5;
 const GROWTH_BYTES_MAX = 32 * MIB;
 const GROWTH_SHARE_MAX = 0.5;
-/** Without any room: the more lives, the longer a collection takes. */
+/** If no room is left: the least growth. (The more memory is live, the longer a collection takes.) */
 const GROWTH_BYTES_MIN = 4 * MIB;
 const GROWTH_SHARE_MIN = 1 / 16;
-/** How much longer than a collection the time until the next one is at least. */
+/** The time until the next collection is at least this many times as long as the last one took. */
 const PAUSE_FACTOR = 1;
 const CHECK_MS = 10;
 
 export class MemoryGuard {
   private readonly limitBytes: number;
-  /** The least memory that it had since the last collection. */
+  /** The least memory of the process since the last collection. */
   private leastBytes = Infinity;
   private notBeforeMs = 0;
 
@@ -36,7 +40,7 @@ export class MemoryGuard {
     this.limitBytes = maxBufferMib * MIB + BESIDE_BUFFERS_BYTES;
   }
 
-  /** Cheap to call often. */
+  /** Collects if the process has grown enough. Cheap to call often. */
   check(): void {
     const nowMs = this.now();
     if (nowMs < this.notBeforeMs) return;
@@ -45,13 +49,13 @@ export class MemoryGuard {
     this.leastBytes = Math.min(this.leastBytes, bytes);
     if (bytes - this.leastBytes < this.growthBytes) return;
     this.collect();
-    // What is compiled is thrown away as well, which costs the next second three times the CPU.
+    // This throws compiled code away as well, and the next second then takes three times the CPU.
     if (this.memory.read() > this.limitBytes) this.shrink();
     this.notBeforeMs = nowMs + (this.now() - nowMs) * (1 + PAUSE_FACTOR);
     this.leastBytes = this.memory.read();
   }
 
-  /** How much it may grow beyond its least. */
+  /** How much the process may grow beyond its least memory. */
   private get growthBytes(): number {
     const { leastBytes } = this;
     const room = (this.limitBytes - leastBytes) * GROWTH_SHARE_OF_ROOM;
@@ -63,6 +67,6 @@ export class MemoryGuard {
 
 function collectGarbage(): void {
   Bun.gc(true);
-  // Before it begins another collection, beside us, it has the allocator give back to the system what is free now.
+  // Before the engine begins another collection in the background, its allocator gives free memory back to the system.
   Bun.gc(false);
 }
