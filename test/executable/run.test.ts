@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { SIGNAL_ECHO_MS } from "../../src/run/stop.ts";
 import { canIsolate, run, type Running, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
-import { oneRequest, PORT, REQUEST, session, VNI } from "./sessions.ts";
+import { oneRequest, PORT, QUICK_TCP, REQUEST, session, VNI } from "./sessions.ts";
 import { pcap } from "../support/frames.ts";
 
 const directory = new TemporaryDirectory();
@@ -13,8 +13,7 @@ const capture = directory.file("one.pcap", oneRequest);
 afterAll(() => directory[Symbol.dispose]());
 
 const command = (endpoint: RecordingEndpoint, read = "-") => [
-  "--mode",
-  "tcp",
+  ...QUICK_TCP,
   "--read",
   read,
   String(VNI),
@@ -60,8 +59,7 @@ test("each form of forward_addr reaches its endpoint", async () => {
   ];
   const reach = async ([hostname, form]: (typeof forms)[number]) => {
     using endpoint = new RecordingEndpoint({ hostname });
-    const args = command(endpoint, capture).slice(0, -1);
-    const { status } = await run(["--fin-delay-ms", "10", ...args, form(endpoint.port)]);
+    const { status } = await run([...command(endpoint, capture).slice(0, -1), form(endpoint.port)]);
     return { form: form(0), status, received: endpoint.text() };
   };
   const want = forms.map(([, form]) => ({ form: form(0), status: 0, received: REQUEST }));
@@ -71,8 +69,7 @@ test("each form of forward_addr reaches its endpoint", async () => {
 test("a savefile without a frame of ours is no error", async () => {
   using endpoint = new RecordingEndpoint();
   const { status, stderr } = await run([
-    "--mode",
-    "tcp",
+    ...QUICK_TCP,
     "--read",
     capture,
     String(VNI + 1),
@@ -127,7 +124,7 @@ test("RUST_LOG=off, and LOG_LEVEL=error: nothing is told of a run that went well
   }
 });
 
-describe("standard input", () => {
+describe.concurrent("standard input", () => {
   test("bytes are forwarded while the pipe stays open, however it delivers them", async () => {
     using endpoint = new RecordingEndpoint();
     const running = start(command(endpoint), { stdin: "open" });
@@ -161,7 +158,7 @@ describe("standard input", () => {
   });
 });
 
-describe("signals", () => {
+describe.concurrent("signals", () => {
   const totals = "Totals: 2 frames captured, of which 2 were segments of ours";
   const open = pcap(session([REQUEST]).slice(0, 2));
 
