@@ -40,6 +40,7 @@ const KNOWN_TARGET_LEN_MAX = 256;
 
 const NO_NOISE: ReadonlyMap<string, Difference> = new Map();
 
+/** The options of a shard's comparison. */
 export interface ComparisonOptions {
   /** The longest body that is kept; longer ones are compared by their digest. */
   readonly maxCompareBytes: number;
@@ -61,6 +62,7 @@ interface KnownTarget {
   route: Route | null;
 }
 
+/** The comparison of a shard. {@link tally} has its results. */
 export class Comparison implements ResponseComparison, PairingHost {
   readonly tally = newTally();
   readonly memory: ComparedMemory;

@@ -11,6 +11,7 @@ export interface CallOwner {
   callExpired(call: Http2Call, nowMs: number): void;
 }
 
+/** One request of HTTP/2, on its way to one destination. */
 export class Http2Call implements TimerOwner, Http2Words {
   // The client's side.
   /** Its bytes; null: none are held. */

@@ -5,6 +5,7 @@ export const SIGNAL_ECHO_MS = 100;
 
 const EXIT_STATUS = { SIGINT: 130, SIGTERM: 143 };
 
+/** A stop that may be requested once. */
 export class Stop {
   private isRequested = false;
   private readonly waiting = new Set<() => void>();

@@ -10,6 +10,7 @@ const GRPC_STATUS = /^\d{1,2}$/;
 const LINE_END = /[\0\r\n]/;
 const LINE_ENDS = /[\0\r\n]/g;
 
+/** One section of a response. One object serves all sections of a framer. */
 export class ResponseHead implements FieldSink {
   /** The status code; 0: the section has none. */
   status = 0;
