@@ -1,7 +1,7 @@
 /**
  * (g) What the program costs at ordinary load, where the cores are mostly idle: small requests at two rates, its first
- * requests, uploads, and its memory. Beside it, over the same mirror at the same time, runs forwarder.c: what reading the
- * packets and writing the bytes costs with nothing in between.
+ * requests, uploads, and its memory. Beside it, over the same mirror at the same time, runs forwarder.c: what reading
+ * the packets and writing the bytes costs with nothing in between.
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
