@@ -14,7 +14,9 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** The port of http:// addresses without one (RFC 9110, section 4.2.1). */
 export const HTTP_PORT = 80;
+/** The port of https:// addresses without one (RFC 9110, section 4.2.2). */
 export const HTTPS_PORT = 443;
 
 /** The address as a Host field states it. */

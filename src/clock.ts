@@ -6,6 +6,7 @@
 /** The smallest difference that rounding alone cannot make. */
 const STEP_MS_MIN = 2;
 
+/** The clock of a run. It is started when it is made. */
 export class Clock {
   /** Milliseconds since 1970, with fractions, by the system's clock at the start. */
   readonly now = (): number => performance.timeOrigin + performance.now();

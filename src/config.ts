@@ -6,15 +6,19 @@ import type { LogFormat, LogLevel } from "./observe/log.ts";
 import type { PolicyOptions } from "./policy/policy.ts";
 import type { RedactRule } from "./redact/rules.ts";
 
+/** The values of --mode. */
 export const MODES = ["http", "tcp"] as const;
+/** One of {@link MODES}. */
 export type Mode = (typeof MODES)[number];
 
 /** The ways to treat a client's PROXY protocol header. */
 export const PROXY_PROTOCOL_WAYS = ["pass", "strip"] as const;
+/** One of {@link PROXY_PROTOCOL_WAYS}. */
 export type ProxyProtocol = (typeof PROXY_PROTOCOL_WAYS)[number];
 
 /** The ways to treat HTTP/2 in clear text. */
 export const HTTP2_WAYS = ["auto", "requests", "pass"] as const;
+/** One of {@link HTTP2_WAYS}. */
 export type Http2Way = (typeof HTTP2_WAYS)[number];
 
 /** The configuration. A field for a flag has the flag's name, and --help tells its meaning. */

@@ -4,11 +4,14 @@
 declare const BUILD_VERSION: string | undefined;
 declare const BUILD_COMMIT: string | undefined;
 
+/** The version of this build. */
 export const VERSION = typeof BUILD_VERSION === "string" ? BUILD_VERSION : "0.0.0-source";
 /** scripts/build --check finds the commit in the executable by this text before it. */
 const COMMIT_MARK = "vxlan-to-http-commit:";
 const MARKED_COMMIT =
   typeof BUILD_COMMIT === "string" ? `vxlan-to-http-commit:${BUILD_COMMIT}` : `${COMMIT_MARK}unknown`;
+/** The commit of this build. */
 export const COMMIT = MARKED_COMMIT.slice(COMMIT_MARK.length);
 
+/** The line that --version prints. */
 export const VERSION_LINE = `vxlan-to-http ${VERSION} (commit ${COMMIT}, Bun ${Bun.version})`;

@@ -210,8 +210,8 @@ export class LiveLab {
   }
 
   /**
-   * Has the clients send requests (`request` is their head), with bodies of `bodyBytes`, and waits for what the mirror still has to deliver. `rate`
-   * 0: as fast as production answers.
+   * Has the clients send requests (`request` is their head), with bodies of `bodyBytes`, and waits for what the mirror
+   * still has to deliver. `rate` 0: as fast as production answers.
    */
   async send(
     rate: number,

@@ -1,6 +1,6 @@
 /**
- * (c) The live lab: clients send to production at a chosen rate, the kernel mirrors it, and the program forwards what it
- * captures. Everything shares this machine's cores.
+ * (c) The live lab: clients send to production at a chosen rate, the kernel mirrors it, and the program forwards what
+ * it captures. Everything shares this machine's cores.
  *
  * A rate is without loss if every byte that the clients sent has reached the endpoint.
  */

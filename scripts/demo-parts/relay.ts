@@ -1,6 +1,6 @@
 /**
- * Hands on connections, so that a page in a network namespace can be seen from outside: a socket of the file system is in
- * all of them.
+ * Hands on connections, so that a page in a network namespace can be seen from outside: a socket of the file system is
+ * in all of them.
  *
  *     bun relay.ts SOCKET PORT     from a socket to a port of this namespace
  */

@@ -1,6 +1,6 @@
 /**
- * Real clients of HTTP/2 in clear text (curl, h2load, nghttp, httpx, Go, Java, gRPC), recorded before one server, and what
- * they said forwarded to others: each serves what the first one has served, or it is counted why not.
+ * Real clients of HTTP/2 in clear text (curl, h2load, nghttp, httpx, Go, Java, gRPC), recorded before one server, and
+ * what they said forwarded to others: each serves what the first one has served, or it is counted why not.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -161,7 +161,8 @@ export const http2: Part = async (directory) => {
     const { savefile, lossy, served } = await record(production, commands, directory);
     for (const server of SERVERS) {
       const missing = server.missing();
-      // Offers go to whom HTTP/1 is spoken to as well. (hypercorn closes the connection behind one that it has accepted.)
+      // Offers go to whom HTTP/1 is spoken to as well. (hypercorn closes the connection behind one that it has
+      // accepted.)
       const isOffer = name === "curl's offer" || name === "Java";
       if (missing !== undefined) rows.push(skipped(`http2 ${name}`, server.name, missing));
       else if (!isOffer || server === HEAVY["h2c"])

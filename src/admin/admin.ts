@@ -18,6 +18,7 @@ import { AdminServer, type Route, type Routes, shown } from "./server.ts";
 import { health, json, statusOf } from "./status.ts";
 import type { Phase, View } from "./view.ts";
 
+/** The admin port and its pages. Close it when the run has ended. */
 export class Admin {
   phase: Phase = "starting";
   private readonly history = new History();

@@ -17,6 +17,7 @@ const END_LEN = 4;
 
 const State = { HEAD: 0, RESPONSE: 1, ENDED: 2 } as const;
 
+/** The server, as seen by its connections. */
 export interface ClientHost {
   /** The response to a request. */
   respond(head: RequestHead): Uint8Array;
@@ -26,6 +27,7 @@ export interface ClientHost {
   forget(client: Client): void;
 }
 
+/** One connection to the admin port, from its acceptance to its close. */
 export class Client {
   private state: number = State.HEAD;
   private head = "";

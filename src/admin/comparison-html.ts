@@ -2,6 +2,7 @@
 import type { ComparisonReport } from "../observe/comparison-report.ts";
 import { escaped } from "./escaped.ts";
 
+/** The worst routes and latencies, as the status page shows them. */
 export type Worst = ComparisonReport["worst"];
 type Route = Worst["routes"][number];
 type Difference = Route["differences"][number];
@@ -15,6 +16,7 @@ const HEIGHT = 60;
 const DASHES = { production: "", endpoint: "6 3" } as const;
 const SIDES = ["production", "endpoint"] as const;
 
+/** The HTML of the comparison: a part of the status page. */
 export function comparisonHtml(worst: Worst): string {
   const { compared, same, different, sampled_out, not_comparable, curves, latency, routes, further_routes } = worst;
   const reasons = Object.entries(not_comparable).filter(([, count]) => count > 0);

@@ -17,8 +17,10 @@ export const ADMIN_REJECTS = [
   /** There is no such page. */
   "not_found",
 ] as const;
+/** One of {@link ADMIN_REJECTS}. */
 export type AdminReject = (typeof ADMIN_REJECTS)[number];
 
+/** New counters of the admin port, all zero. */
 export const adminCounters = () => ({
   connections: 0,
   /** Requests that were served. */
@@ -26,4 +28,5 @@ export const adminCounters = () => ({
   rejected: Object.fromEntries(ADMIN_REJECTS.map((reason) => [reason, 0])) as Record<AdminReject, number>,
 });
 
+/** The counters of the admin port. */
 export type AdminCounters = ReturnType<typeof adminCounters>;

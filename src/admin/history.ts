@@ -3,6 +3,7 @@ import type { CountersSnapshot } from "../observe/counters.ts";
 import type { Look } from "../observe/look.ts";
 import { boundsOf, percentile } from "./histogram.ts";
 
+/** The most rows that are kept, one a second. */
 export const ROWS_MAX = 600;
 const CLASSES = ["1xx", "2xx", "3xx", "4xx", "5xx"] as const;
 
@@ -27,6 +28,7 @@ export interface Row {
   readonly response_time_p99_ms: number | null;
 }
 
+/** The rows of the last looks, oldest first; at most {@link ROWS_MAX}. */
 export class History {
   private readonly kept: Row[] = [];
   private before: Look | undefined;

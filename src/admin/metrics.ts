@@ -10,7 +10,9 @@ import { boundsOf } from "./histogram.ts";
 import { HELP } from "./metric-help.ts";
 import type { View } from "./view.ts";
 
+/** The Content-Type of /metrics. */
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+/** The beginning of every metric's name. */
 export const PREFIX = "vxlan_to_http_";
 
 type Labels = Readonly<Record<string, string>>;
@@ -23,6 +25,7 @@ interface Sample {
   readonly value: number;
 }
 
+/** One metric, with its samples. */
 export interface Metric {
   /** The name without the prefix. */
   readonly name: string;

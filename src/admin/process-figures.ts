@@ -1,6 +1,7 @@
 /** The kernel's figures of this process: proc(5). A figure is -1 if the kernel does not tell it. */
 import { readdirSync, readFileSync } from "node:fs";
 
+/** The figures of this process; -1: not known. */
 export interface ProcessFigures {
   /** User and system time of all threads. */
   readonly cpuSeconds: number;
@@ -13,6 +14,7 @@ export interface ProcessFigures {
 const LIMIT = /^Max open files\s+(\d+)/m;
 const THREADS = /^Threads:\s+(\d+)/m;
 
+/** Reads the figures from /proc. It never throws. */
 export function processFigures(): ProcessFigures {
   const { user, system } = process.cpuUsage();
   return {

@@ -6,7 +6,9 @@ export interface Page {
   readonly body: string;
 }
 
+/** The Content-Type of plain text. */
 export const TEXT = "text/plain; charset=utf-8";
+/** The Content-Type of JSON. */
 export const JSON_TYPE = "application/json";
 
 const REASONS: Record<number, string> = {

@@ -18,6 +18,7 @@ export const CONNECTIONS_MAX = 64;
 /** How often time limits are looked at. */
 const TICK_MS = 250;
 
+/** One page of the admin port. */
 export interface Route {
   /** Makes the page. */
   page(): Page;
@@ -42,6 +43,7 @@ const REASONS: Record<string, string> = {
   EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE",
 };
 
+/** The listening socket, and its connections. */
 export class AdminServer implements ClientHost {
   readonly counters = adminCounters();
   private readonly clients = new Set<Client>();
@@ -152,6 +154,7 @@ export class AdminServer implements ClientHost {
   }
 }
 
+/** A host as a URL shows it: IPv6 in brackets. */
 export function shown(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }

@@ -91,8 +91,10 @@ function standing({ connected_ms, unconnected_ms, ...gauges }: DestinationGauges
   };
 }
 
+/** The content of /status. */
 export type Status = ReturnType<typeof statusOf>;
 
+/** A page with a value as JSON. */
 export function json(status: number, value: unknown): Page {
   return { status, contentType: JSON_TYPE, body: `${JSON.stringify(value)}\n` };
 }

@@ -8,6 +8,7 @@ import type { ProcessFigures } from "./process-figures.ts";
 /** The phase of the run. */
 export type Phase = "starting" | "capturing" | "reading" | "stopping";
 
+/** The last look, the phase and the configuration, from which pages are made. */
 export interface View {
   readonly config: Config;
   readonly startedMs: number;

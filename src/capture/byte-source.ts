@@ -4,6 +4,7 @@ import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { RefusalError } from "../errors.ts";
 
+/** A source of bytes that is read by waiting. */
 export interface ByteSource {
   /** How many bytes of the file were read so far. */
   readonly position: number;

@@ -63,6 +63,7 @@ function openPcap(path: string) {
   return dlopen(path, pcapSymbols);
 }
 
+/** The functions of libpcap that are used. */
 export type Libpcap = ReturnType<typeof openPcap>["symbols"];
 
 /** A pointer to a native object. */
@@ -118,10 +119,12 @@ function openLibc() {
   return dlopen("libc.so.6", libcSymbols).symbols;
 }
 
+/** The functions of the C library that are used. */
 export type Libc = ReturnType<typeof openLibc>;
 
 let libc: Libc | undefined;
 
+/** Loads the C library's functions. It is loaded already in every process. */
 export function loadLibc(): Libc {
   return (libc ??= openLibc());
 }

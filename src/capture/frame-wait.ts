@@ -18,6 +18,7 @@ const REVENTS_OFFSET = 6;
 /** If the loop's epoll instance is not known, the thread waits for the handle alone, and no longer than this. */
 const BLIND_WAIT_MS = 1;
 
+/** Sleeps until frames have come or the event loop has work. Close it when capturing has ended. */
 export class FrameWait {
   private readonly pollfds = new DataView(new ArrayBuffer(2 * POLLFD_BYTES));
   private readonly libc: Libc = loadLibc();

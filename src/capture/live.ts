@@ -18,6 +18,7 @@ const RECORD_HEADER_LEN = 16;
 /** The largest IP packet behind any link header: offloads make frames longer than the MTU. */
 const SNAPSHOT_BYTES = 0xffff + 1024;
 const RECORD_BYTES_MAX = SNAPSHOT_BYTES + RECORD_HEADER_LEN;
+/** The usual size of a batch. */
 export const BATCH_BYTES = 16 << 20;
 /**
  * How long the kernel gathers frames in a block before it shows the block, full or not: the longest delay of a frame.
@@ -42,6 +43,7 @@ const PCAP_ERROR_NO_SUCH_DEVICE = -5;
 const PCAP_ERROR_PERM_DENIED = -8;
 const PCAP_ERROR_IFACE_NOT_UP = -9;
 
+/** The options of a capture on an interface. */
 export interface LiveOptions {
   readonly interfaceName: string;
   /** The kernel's buffer for frames that wait to be read. */
@@ -54,6 +56,9 @@ export interface LiveOptions {
   readonly snapshotBytes?: number;
 }
 
+/**
+ * A capture handle on an interface, as a source of batches. The bytes of a batch are valid until the next {@link poll}.
+ */
 export class LiveCapture implements RecordSource {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView;

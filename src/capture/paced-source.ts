@@ -12,6 +12,7 @@ export const ON_TIME_MS = 2;
 /** A longer pause is no pause, but a wrong clock: the next record comes at once. */
 export const PAUSE_MS_MAX = 24 * 60 * 60 * 1000;
 
+/** New counters of a schedule, all zero. */
 export const scheduleCounters = () => ({
   /** Frames that came within 2 ms of their time. */
   on_time: 0,
@@ -21,8 +22,10 @@ export const scheduleCounters = () => ({
   held: 0,
 });
 
+/** The counters of a schedule. */
 export type ScheduleCounters = ReturnType<typeof scheduleCounters>;
 
+/** A savefile that is read at the pace of its capture (--speed). */
 export class PacedSource extends PassedSource<WaitingSource> {
   timestampMs = 0;
   /** The source is at a record that is not due. */

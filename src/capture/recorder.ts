@@ -14,6 +14,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { extname } from "node:path";
 import { RefusalError, writeFailure } from "../errors.ts";
 
+/** New counters of a recording, all zero. */
 export const recordCounters = () => ({
   frames: 0,
   /** Bytes that were written to the files. */
@@ -24,6 +25,7 @@ export const recordCounters = () => ({
   files: 0,
 });
 
+/** The counters of a recording. */
 export type RecordCounters = ReturnType<typeof recordCounters>;
 
 /** Hears when the files cannot be written any more. */
@@ -31,6 +33,7 @@ export interface RecordReport {
   recordFailed(reason: string): void;
 }
 
+/** The options of a recording. */
 export interface RecordOptions {
   readonly path: string;
   /** The size of a file; it may exceed this by a part of one write. */
@@ -71,6 +74,7 @@ const LOW_WORD = 2 ** 32;
 const MODE = 0o600;
 const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
 
+/** Writes frames to a ring of pcapng files (--record). Frames are copied; the disk is not waited for. */
 export class Recorder {
   private readonly chunk = new Uint8Array(CHUNK_BYTES);
   private readonly view = new DataView(this.chunk.buffer);

@@ -71,11 +71,13 @@ export interface SwitchFlag extends Described {
   readonly default: boolean;
 }
 
+/** A flag of any kind. */
 export type Flag<T> = SingleFlag<T> | ListFlag<T> | SwitchFlag;
 
 const PORT_MAX = 65_535;
 const DAY_S = 86_400;
 const DAY_MS = DAY_S * 1000;
+/** The default of --gap-timeout-ms on an interface. */
 export const GAP_TIMEOUT_LIVE_MS = 1000;
 /** The most threads that can share an interface (FANOUT_MEMBERS_MAX in capture/fanout.ts). */
 export const THREADS_MAX = 256;
@@ -97,6 +99,7 @@ const listenAddress: Value<ListenAddress | undefined> = { accepts: LISTEN_ADDRES
 const logLevel = oneOf<LogLevel>(LOG_LEVELS);
 const LOG_LEVEL_DEFAULT: LogLevel = "info";
 
+/** All flags of a run, by name. */
 export const flags = {
   read: {
     kind: "list",
@@ -516,18 +519,23 @@ export const otherFlags = {
   licenses: { help: "print the notices of all that the executable contains" },
 } satisfies Record<string, OtherFlag>;
 
+/** The name of a flag that is done instead of a run. */
 export type OtherFlagName = keyof typeof otherFlags;
 
+/** The flags that are done instead of a run, as name and flag. */
 export const otherFlagTable = Object.entries(otherFlags) as readonly (readonly [OtherFlagName, OtherFlag])[];
 
 type Flags = typeof flags;
+/** The name of a flag of a run. */
 export type FlagName = keyof Flags;
 /** A flag's name as a field of Config: `gapTimeoutMs` of `gap-timeout-ms`. */
 type CamelCase<Name extends string> = Name extends `${infer First}-${infer Rest}`
   ? `${First}${Capitalize<CamelCase<Rest>>}`
   : Name;
+/** The value of every flag, by the flag's name in camel case. */
 export type FlagValues = { [Name in FlagName as CamelCase<Name>]: Flags[Name]["default"] };
 
+/** A flag's name as a field: `gapTimeoutMs` for `gap-timeout-ms`. */
 export function camelCase(name: string): string {
   return name.replace(/-(.)/g, (_dash, letter: string) => letter.toUpperCase());
 }

@@ -3,6 +3,7 @@ import { isIPv6 } from "node:net";
 import { type ForwardAddress, HTTP_PORT, HTTPS_PORT } from "../address.ts";
 import type { Value } from "./values.ts";
 
+/** The accepted forms of a forward_addr, for messages. */
 export const FORWARD_ADDRESS_FORMS =
   "host:port, [v6]:port, http://host[:port], https://host[:port], file:PATH.ndjson or file:PATH.har";
 
@@ -34,4 +35,5 @@ export function parseForwardAddress(text: string): ForwardAddress | undefined {
   return { host: (v6 ?? name)!, port, ...(isSecure ? { isSecure } : {}) };
 }
 
+/** The value of a flag or argument that is a destination. */
 export const forwardAddress: Value<ForwardAddress> = { accepts: FORWARD_ADDRESS_FORMS, parse: parseForwardAddress };

@@ -2,6 +2,7 @@
 import { isIP, isIPv6 } from "node:net";
 import type { ListenAddress } from "../address.ts";
 
+/** The accepted forms of an address to listen on, for messages. */
 export const LISTEN_ADDRESS_FORMS = "host:port, [v6]:port, or a port of 127.0.0.1";
 
 const LOOPBACK = "127.0.0.1";

@@ -31,11 +31,13 @@ const ALSO_MAX = 8;
 const VNI_MAX = 2 ** 24 - 1;
 const PORT_MAX = 65_535;
 
+/** The request that a command line makes: a run, or one of the other flags. */
 export type Request =
   | { kind: Exclude<OtherFlagName, "probe"> }
   | { kind: "probe"; address: ForwardAddress }
   | { kind: "run"; config: Config };
 
+/** The positional arguments, in order. */
 export const positionals = [
   { name: "interface", help: "network interface to capture on" },
   { name: "vni", help: "network identifier of the mirror session; a list (42,43), or any" },

@@ -30,6 +30,7 @@ export function quote(text: string): string {
   return JSON.stringify(text);
 }
 
+/** A whole number from `min` to `max`. */
 export function wholeNumber(min: number, max: number): Value<number> {
   return {
     accepts: `a whole number from ${min} to ${max}`,
@@ -97,6 +98,7 @@ export const factorOrMax: Value<number | "max"> = {
   },
 };
 
+/** One of several words. */
 export function oneOf<T extends string>(values: readonly T[]): Value<T> {
   return { accepts: values.join(", "), parse: (text) => values.find((value) => value === text.toLowerCase()) };
 }
@@ -113,10 +115,13 @@ export const yesOrNo: Value<boolean> = {
   },
 };
 
+/** A path of a file. */
 export const path: Value<string | undefined> = { accepts: "a path", parse: (text) => text };
 
+/** A user's name. */
 export const userName: Value<string | undefined> = { accepts: "the name of a user", parse: (text) => text };
 
+/** A header field's value of printable characters, without blanks. */
 export const fieldValue: Value<string | undefined> = {
   accepts: "printable characters",
   parse: (text) => (/^[\x21-\x7e]+$/.test(text) ? text : undefined),
@@ -143,10 +148,13 @@ export const headerName: Value<string> = {
   parse: (text) => (isEditable(text) ? text.toLowerCase() : undefined),
 };
 
+/** A rule of --allow or --deny. */
 export const rule: Value<Rule> = { accepts: "a rule (KIND:PATTERN)", parse: readRule };
 
+/** The share of --sample; null: all requests. */
 export const sample: Value<Sample | null> = { accepts: "PERCENT[:KEY]", parse: readSample };
 
+/** A rewrite of --rewrite-path. */
 export const rewrite: Value<Rewrite> = { accepts: "REGEX=>TEXT", parse: readRewrite };
 
 /**

@@ -70,6 +70,7 @@ class AwaitedResponse implements Http2Response, ExchangeOwner {
   }
 }
 
+/** The calls of one client connection, with production's responses to them. */
 export class PairedCalls implements ComparedCalls, Http2StatusSink {
   private readonly awaited = new Map<number, AwaitedResponse>();
   /** Null: the server has sent nothing yet, or sends nothing any more. */

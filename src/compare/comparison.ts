@@ -34,6 +34,7 @@ const MINUTE_MS = 60_000;
 
 const NO_NOISE: ReadonlyMap<string, Difference> = new Map();
 
+/** The options of a shard's comparison. */
 export interface ComparisonOptions {
   /** The longest body that is kept; longer ones are compared by their digest. */
   readonly maxCompareBytes: number;
@@ -47,6 +48,7 @@ export interface ComparisonOptions {
   readonly wantsLines: boolean;
 }
 
+/** The comparison of a shard. {@link tally} has its results. */
 export class Comparison implements ResponseComparison, PairingHost {
   readonly tally = newTally();
   readonly memory: ComparedMemory;

@@ -1,6 +1,7 @@
 /** Differences between two responses. */
 import type { JsonValue } from "./json.ts";
 
+/** The kinds of differences. */
 export const DIFFERENCE_KINDS = [
   "status",
   "header",
@@ -15,6 +16,7 @@ export const DIFFERENCE_KINDS = [
   "text",
   "bytes",
 ] as const;
+/** One of {@link DIFFERENCE_KINDS}. */
 export type DifferenceKind = (typeof DIFFERENCE_KINDS)[number];
 
 /** The most differences of one response; further ones are not looked for. */
@@ -23,6 +25,7 @@ export const DIFFERENCES_MAX = 100;
 /** One side of a difference: a text or a JSON value; null: it is not there. */
 export type Side = string | JsonValue | null;
 
+/** One difference between two responses. */
 export interface Difference {
   readonly kind: DifferenceKind;
   /** The place: a field's name in lower case, a JSON path (`items[].price`), or empty. */

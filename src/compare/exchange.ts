@@ -36,6 +36,7 @@ export interface ExchangeOwner {
   expire(exchange: ComparedExchange): void;
 }
 
+/** One request of a client connection of HTTP/1 or HTTP/2, until its verdict. */
 export class ComparedExchange extends Aged<ComparedExchange> implements Exchange {
   /** The client's sequence number one past the request's last byte; null: that byte has not come, or is lost. */
   end: number | null = null;

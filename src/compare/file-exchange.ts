@@ -9,6 +9,7 @@ import type { Kept } from "./response.ts";
 /** The cost of an exchange without the response that it holds. */
 export const FILE_EXCHANGE_COST_BYTES = 256;
 
+/** One request on its way to a file, until the file has asked for production's response or never will. */
 export class FileExchange implements Exchange, Witness {
   target = "";
   readonly control = null;

@@ -2,9 +2,12 @@
 import { type Unreadable, whyNoName } from "../unreadable.ts";
 import { globPattern } from "./glob.ts";
 
+/** The accepted forms of --ignore, for messages. */
 export const IGNORE_FORMS = "header:NAME, json:PATH, body:GLOB-OF-PATH, status:GLOB-OF-PATH or path:GLOB";
 
+/** The kinds of rules of --ignore. */
 export const IGNORE_KINDS = ["header", "json", "body", "status", "path"] as const;
+/** One of {@link IGNORE_KINDS}. */
 export type IgnoreKind = (typeof IGNORE_KINDS)[number];
 
 /** One rule of --ignore as it was given: plain data, because it goes to threads. */

@@ -9,6 +9,7 @@ export const JSON_DEPTH_MAX = 128;
 /** The most values, members and elements together, of one text. */
 export const JSON_VALUES_MAX = 262_144;
 
+/** The kinds of JSON values. */
 export const JsonKind = { OBJECT: 0, ARRAY: 1, STRING: 2, NUMBER: 3, BOOLEAN: 4, NULL: 5 } as const;
 
 const NO_NAMES: readonly string[] = [];

@@ -22,6 +22,7 @@ const TIME_MS_MAX = 2 ** 27;
 /** Counts by bucket: plain data, because it goes from thread to thread. */
 export type LatencyHistogram = Map<number, number>;
 
+/** Counts one time, in milliseconds. */
 export function countLatency(histogram: LatencyHistogram, timeMs: number): void {
   number[0] = Math.min(Math.max(timeMs, TIME_MS_MIN), TIME_MS_MAX);
   const bucket = (words[HIGH_WORD]! >>> (MANTISSA_BITS - BUCKET_BITS)) - EXPONENT_BIAS * BUCKETS_PER_OCTAVE;
@@ -34,6 +35,7 @@ function timeOf(bucket: number): number {
   return 2 ** exponent * (1 + (bucket - exponent * BUCKETS_PER_OCTAVE + 0.5) / BUCKETS_PER_OCTAVE);
 }
 
+/** Adds the counts of one histogram to another. */
 export function addLatencies(sum: LatencyHistogram, part: LatencyHistogram): void {
   for (const [bucket, count] of part) sum.set(bucket, (sum.get(bucket) ?? 0) + count);
 }
@@ -45,6 +47,7 @@ export interface Quantiles {
   readonly p99_ms: number | null;
 }
 
+/** The quantiles of a histogram. */
 export function quantilesOf(histogram: LatencyHistogram): Quantiles {
   const quantile = quantileIn(histogram);
   return { p50_ms: quantile(0.5), p90_ms: quantile(0.9), p99_ms: quantile(0.99) };

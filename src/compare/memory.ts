@@ -25,6 +25,7 @@ export interface Account {
   free(array: Uint8Array): void;
 }
 
+/** Charges all that a shard's comparison holds, and keeps responses to be used again. */
 export class ComparedMemory {
   /** All bytes held. */
   heldBytes = 0;

@@ -29,6 +29,7 @@ const SWITCHING_PROTOCOLS = 101;
 const UPGRADE_TO_HTTP2 = /^upgrade:[ \t]*h2c[ \t]*$/im;
 const RESPONSE_BEGINNING = new TextEncoder().encode("HTTP/1.");
 
+/** One client connection, as compare sees it: both sides' bytes by number, and the pairs found. */
 export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink {
   client: string | null = null;
 

@@ -9,6 +9,7 @@ import { type Kept, NOTHING } from "./response.ts";
 /** Writes characters as bytes, without making an object. */
 const { latin1Write } = Buffer.prototype;
 
+/** Keeps one response at a time. {@link take} hands it to the caller. */
 export class ResponseRecorder {
   isWanted = true;
   private nowMs = 0;

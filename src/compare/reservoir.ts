@@ -6,6 +6,7 @@
 /** How many examples of one kind of difference are kept. */
 export const EXAMPLES_MAX = 5;
 
+/** An occurrence with the number that it drew, from 0 to 1. */
 export interface Drawn<T> {
   readonly draw: number;
   readonly item: T;

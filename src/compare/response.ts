@@ -2,6 +2,7 @@
 import { latin1 } from "../http/latin1.ts";
 import { costOf } from "../memory/array-pool.ts";
 
+/** An array without bytes. */
 export const NOTHING = new Uint8Array(0);
 
 /** A response to be compared. Its bytes are valid as long as its holder has it. */

@@ -14,6 +14,7 @@ const BEFORE_LEN = 24;
 /** How many characters on each side of that place are searched for secrets: their names stand before them. */
 const WINDOW_LEN = 8192;
 
+/** Both sides of a difference, as text. */
 export interface Shown {
   readonly production: string;
   readonly endpoint: string;

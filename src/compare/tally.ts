@@ -18,6 +18,7 @@ export type { Quantiles };
 
 /** The most routes that are told apart; all further ones count as one more. */
 export const ROUTES_MAX = 1000;
+/** The path of the route for all routes beyond {@link ROUTES_MAX}. */
 export const OTHER_ROUTE = "other";
 const OTHER_METHOD = "*";
 /** The most kinds and places that are told apart in one route; differences in further ones are only counted. */
@@ -30,6 +31,7 @@ const MILLION = 1_000_000;
 /** The buckets of metrics, the same as those of the endpoint's response time. */
 const LATENCY_BUCKETS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000] as const;
 
+/** The reasons why a request's responses are not comparable. */
 export const NOT_COMPARABLE_REASONS = [
   /** The request was damaged, or stood behind a damaged one and its response is not known. */
   "request_damaged",
@@ -46,6 +48,7 @@ export const NOT_COMPARABLE_REASONS = [
   /** The endpoint is a file: production's response was seen whole, and was not compared. */
   "endpoint_is_file",
 ] as const;
+/** One of {@link NOT_COMPARABLE_REASONS}. */
 export type NotComparableReason = (typeof NOT_COMPARABLE_REASONS)[number];
 
 /** One occurrence, as it is shown: without secrets. */
@@ -60,6 +63,7 @@ export interface Example {
   readonly endpoint: string;
 }
 
+/** The differences of one kind in one place of a route. */
 export interface Place {
   readonly kind: DifferenceKind;
   readonly where: string;
@@ -68,6 +72,7 @@ export interface Place {
   readonly examples: Drawn<Example>[];
 }
 
+/** The comparisons of one method and path. */
 export interface Route {
   readonly method: string;
   readonly path: string;
@@ -81,6 +86,7 @@ export interface Route {
   readonly latency: { readonly production: LatencyHistogram; readonly endpoint: LatencyHistogram };
 }
 
+/** The counts of all comparisons. */
 export interface Tally {
   compared: number;
   same: number;
@@ -105,6 +111,7 @@ interface Latency {
   readonly endpoint_first_byte: LatencyHistogram;
 }
 
+/** New counts, all zero. */
 export function newTally(): Tally {
   return {
     compared: 0,
@@ -209,6 +216,7 @@ export function placesOf(route: Route): Place[] {
   return [...route.places.values()].sort((a, b) => b.count - a.count || (a.where < b.where ? -1 : 1));
 }
 
+/** The quantiles of production's and the endpoint's times. */
 export interface Latencies {
   readonly production: Quantiles;
   readonly endpoint: Quantiles;
@@ -241,6 +249,7 @@ export function summaryOf(tally: Tally) {
   };
 }
 
+/** The member `comparison` of --summary. */
 export type ComparisonSummary = ReturnType<typeof summaryOf>;
 
 function latenciesOf({
@@ -272,10 +281,12 @@ export function pageOf(tally: Tally) {
   };
 }
 
+/** The content of /compare. */
 export type ComparisonPage = ReturnType<typeof pageOf>;
 
 /** How many routes the status page shows, and how many differences of each. */
 export const WORST_ROUTES_MAX = 20;
+/** How many differences of a route the status page shows. */
 export const WORST_PLACES_MAX = 10;
 
 /**
@@ -303,6 +314,7 @@ export function worstOf(tally: Tally) {
   };
 }
 
+/** The content of the status page about comparisons. */
 export type WorstRoutes = ReturnType<typeof worstOf>;
 
 function curvesOf({ production, endpoint }: { production: LatencyHistogram; endpoint: LatencyHistogram }) {
@@ -314,6 +326,7 @@ export function countsOf({ routes: _routes, latency: { production, endpoint }, .
   return { ...counts, production_latency: timesOf(production), endpoint_latency: timesOf(endpoint) };
 }
 
+/** The counts for metrics. */
 export type ComparisonCounts = ReturnType<typeof countsOf>;
 
 function timesOf(histogram: LatencyHistogram) {

@@ -17,6 +17,7 @@ export interface LeapListener {
   leapt(fromMs: number, toMs: number): void;
 }
 
+/** The clock of one capture. Its listeners hear of leaps. */
 export class CaptureClock {
   /** Milliseconds since 1970; about 0 until the time is known. */
   nowMs = 0;

@@ -12,6 +12,7 @@ export const frameCounters = () => ({
   dropped: DROP_REASONS.map(() => 0),
 });
 
+/** New counters of IP fragments, all zero. */
 export const fragmentCounters = () => ({
   /** Datagrams put together. */
   completed: 0,
@@ -21,8 +22,10 @@ export const fragmentCounters = () => ({
   evicted: 0,
 });
 
+/** The counters of IP fragments. */
 export type FragmentCounters = ReturnType<typeof fragmentCounters>;
 
+/** The counters of decode. */
 export interface DecodeCounters {
   readonly frames: ReturnType<typeof frameCounters>;
   readonly fragments: FragmentCounters;

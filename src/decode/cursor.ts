@@ -11,6 +11,7 @@ export interface Depths {
   readonly labels: number;
 }
 
+/** The usual depths. */
 export const DEPTHS: Depths = { vlanTags: 8, extensionHeaders: 8, labels: 8 };
 
 /**

@@ -7,6 +7,7 @@ import type { IpHeader } from "./ip.ts";
 
 /** The layer of a datagram. MIDDLE: a packet in GENEVE, which may carry VXLAN. */
 export const Layer = { OUTER: 0, INNER: 1, MIDDLE: 2 } as const;
+/** One of the layers of {@link Layer}. */
 export type Layer = (typeof Layer)[keyof typeof Layer];
 
 /** The cost of a datagram without its bytes: its objects, its slot, its six arrays' own cells. */

@@ -23,6 +23,7 @@ import { CARRIERS, Chosen, depthsOf, type Encapsulation, type Mirror } from "./t
 import { decodeUdp } from "./udp.ts";
 import { decodeVxlan } from "./vxlan.ts";
 
+/** The options of a decoder. */
 export interface DecoderOptions extends Mirror {
   /** Takes servers' segments as well, instead of dropping them. */
   readonly takesServer?: boolean;
@@ -45,6 +46,7 @@ const MAPPED_PREFIX_WORD = 2;
 const MAPPED_PREFIX = 0xffff;
 const ADDRESS_WORDS = 4;
 
+/** Decodes frames, one at a time. {@link segment} holds the result until the next call. */
 export class Decoder {
   /** The last segment that {@link decode} found. */
   readonly segment = new Segment();

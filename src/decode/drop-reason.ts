@@ -28,8 +28,10 @@ export const DROP_REASONS = [
   "own_connection",
 ] as const;
 
+/** One of {@link DROP_REASONS}. */
 export type DropReason = (typeof DROP_REASONS)[number];
 
+/** The drop reasons by number. */
 export const Drop = {
   /** {@link Decoder} does not know the record's link type. */
   UNSUPPORTED_LINK_TYPE: 0,

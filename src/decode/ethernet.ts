@@ -11,16 +11,24 @@
  */
 import type { Cursor } from "./cursor.ts";
 
+/** The header's length without tags, in bytes. */
 export const HEADER_LEN = 14;
+/** Where the EtherType (2 bytes) stands in the header. */
 export const TYPE_OFFSET = 12;
+/** The length of an EtherType, in bytes. */
 export const TYPE_LEN = 2;
+/** The length of a VLAN tag, in bytes. */
 export const TAG_LEN = 4;
 
+/** IPv4. */
 export const ETHERTYPE_IPV4 = 0x0800;
+/** IPv6. */
 export const ETHERTYPE_IPV6 = 0x86dd;
 /** Transparent Ethernet bridging: an Ethernet frame in a tunnel. */
 export const ETHERTYPE_BRIDGED = 0x6558;
+/** A VLAN tag (IEEE 802.1Q). */
 export const ETHERTYPE_8021Q = 0x8100;
+/** A service VLAN tag (IEEE 802.1ad). */
 export const ETHERTYPE_8021AD = 0x88a8;
 /** The TPID of many switches for QinQ, before 802.1ad. */
 export const ETHERTYPE_QINQ_9100 = 0x9100;

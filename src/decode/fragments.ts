@@ -9,8 +9,11 @@ import type { CaptureClock, LeapListener } from "./capture-clock.ts";
 import { Datagram, type Layer } from "./datagram.ts";
 import type { IpHeader } from "./ip.ts";
 
+/** The most datagrams that wait for fragments; beyond it the oldest is given up. */
 export const DATAGRAMS_MAX = 1024;
+/** The most bytes that all datagrams hold; beyond it the oldest is given up. */
 export const FRAGMENT_BYTES_MAX = 16 << 20;
+/** How long a datagram waits for its fragments, in the capture's time. */
 export const FRAGMENT_TIMEOUT_MS = 30_000;
 
 const DATAGRAM_BYTES_MAX = 0xffff;
@@ -21,6 +24,7 @@ const KEY_VNI = 10;
 /** Twice as many as there can be datagrams, so that the lists of the buckets are short. */
 const BUCKETS = 2 * DATAGRAMS_MAX;
 
+/** The datagrams that wait for fragments. Bytes are copied. */
 export class FragmentTable implements LeapListener {
   /** Datagrams by hash, linked by {@link Datagram.sameBucket}. */
   private readonly buckets: (Datagram | null)[] = new Array(BUCKETS).fill(null);

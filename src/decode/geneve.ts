@@ -11,9 +11,13 @@ import type { Cursor } from "./cursor.ts";
 
 /** https://www.rfc-editor.org/rfc/rfc8926#section-3.3 */
 export const UDP_PORT = 6081;
+/** The header's length without options, in bytes. */
 export const HEADER_LEN = 8;
+/** Where the flags (1 byte) stand. */
 export const FLAGS_OFFSET = 1;
+/** Where the protocol type (2 bytes) stands. */
 export const PROTOCOL_OFFSET = 2;
+/** Where the VNI (3 bytes) stands. */
 export const VNI_OFFSET = 4;
 /** The length of the options; a version other than 0 has a bit above it. */
 export const OPTION_WORDS_MASK = 0x3f;

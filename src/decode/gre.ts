@@ -18,13 +18,17 @@
 import type { Cursor } from "./cursor.ts";
 import { ETHERTYPE_BRIDGED } from "./ethernet.ts";
 
+/** The header's length without optional fields, in bytes. */
 export const HEADER_LEN = 4;
+/** Where the protocol type (2 bytes) stands. */
 export const PROTOCOL_OFFSET = 2;
 /** The length of each optional field. */
 export const FIELD_LEN = 4;
 /** Bits of the first word. */
 export const FLAG_CHECKSUM = 0x8000_0000;
+/** The header has a key. */
 export const FLAG_KEY = 0x2000_0000;
+/** The header has a sequence number. */
 export const FLAG_SEQUENCE = 0x1000_0000;
 /**
  * Routing, strict source route, recursion, a version other than 0: packets with these are discarded (RFC 2784, section
@@ -32,20 +36,31 @@ export const FLAG_SEQUENCE = 0x1000_0000;
  */
 export const UNREADABLE = 0x4c07_0000;
 
+/** The protocol type of ERSPAN I and II. */
 export const PROTOCOL_ERSPAN = 0x88be;
+/** The protocol type of ERSPAN III. */
 export const PROTOCOL_ERSPAN_III = 0x22eb;
+/** The length of ERSPAN II's header, in bytes. */
 export const ERSPAN_II_LEN = 8;
+/** The length of ERSPAN III's header without its subheader, in bytes. */
 export const ERSPAN_III_LEN = 12;
+/** The length of ERSPAN III's subheader, in bytes. */
 export const SUBHEADER_LEN = 8;
+/** Where the session (the lowest 10 bits of 2 bytes) stands. */
 export const SESSION_OFFSET = 2;
+/** The bits of the session. */
 export const SESSION_MASK = 0x03ff;
 /** The version stands above the VLAN, in the first two octets. */
 export const VERSION_SHIFT = 12;
+/** The version field of ERSPAN II. */
 export const VERSION_II = 1;
+/** The version field of ERSPAN III. */
 export const VERSION_III = 2;
+/** Where the frame's type stands in ERSPAN III's header. */
 export const KIND_OFFSET = 8;
 /** The frame's type, which is 0 for Ethernet. */
 export const KIND_MASK = 0x7c00;
+/** The header has a subheader. */
 export const FLAG_O = 0x0001;
 
 /**

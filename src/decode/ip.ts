@@ -1,7 +1,9 @@
 /** The common part of IPv4 and IPv6: the result of reading a header, and the verdicts. */
 
 export const IP_PROTOCOL_TCP = 6;
+/** UDP's number. */
 export const IP_PROTOCOL_UDP = 17;
+/** GRE's number. */
 export const IP_PROTOCOL_GRE = 47;
 
 /** The header was read; the cursor is behind it. */

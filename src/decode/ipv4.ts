@@ -12,15 +12,25 @@
 import type { Cursor } from "./cursor.ts";
 import { IP_CUT, IP_MALFORMED, IP_OK, type IpHeader } from "./ip.ts";
 
+/** The header's length without options, in bytes. */
 export const HEADER_LEN = 20;
+/** The version field. */
 export const VERSION = 4;
+/** Where the total length (2 bytes) stands. */
 export const TOTAL_LENGTH_OFFSET = 2;
+/** Where the identification (2 bytes) stands. */
 export const IDENTIFICATION_OFFSET = 4;
+/** Where flags and fragment offset (2 bytes) stand. */
 export const FRAGMENT_OFFSET = 6;
+/** Where the protocol (1 byte) stands. */
 export const PROTOCOL_OFFSET = 9;
+/** Where the source address (4 bytes) stands. */
 export const SOURCE_OFFSET = 12;
+/** Where the destination address (4 bytes) stands. */
 export const DESTINATION_OFFSET = 16;
+/** The flag of all fragments but the last. */
 export const MORE_FRAGMENTS = 0x2000;
+/** The bits of the fragment offset, in units of 8 bytes. */
 export const FRAGMENT_OFFSET_MASK = 0x1fff;
 const FRAGMENT_UNIT_LEN = 8;
 

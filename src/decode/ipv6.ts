@@ -13,24 +13,39 @@
 import type { Cursor } from "./cursor.ts";
 import { IP_CUT, IP_MALFORMED, IP_OK, type IpHeader } from "./ip.ts";
 
+/** The header's length without extension headers, in bytes. */
 export const HEADER_LEN = 40;
+/** The version field. */
 export const VERSION = 6;
+/** Where the payload length (2 bytes) stands. */
 export const PAYLOAD_LENGTH_OFFSET = 4;
+/** Where the next header (1 byte) stands. */
 export const NEXT_HEADER_OFFSET = 6;
+/** Where the source address (16 bytes) stands. */
 export const SOURCE_OFFSET = 8;
+/** Where the destination address (16 bytes) stands. */
 export const DESTINATION_OFFSET = 24;
 
+/** The unit of an extension header's length, in bytes. */
 export const EXTENSION_UNIT_LEN = 8;
+/** Where an extension header's length (1 byte) stands. */
 export const EXTENSION_LENGTH_OFFSET = 1;
+/** The length of the fragment header, in bytes. */
 export const FRAGMENT_HEADER_LEN = 8;
+/** Where offset and flags (2 bytes) stand in the fragment header. */
 export const FRAGMENT_OFFSET = 2;
+/** Where the identification (4 bytes) stands in the fragment header. */
 export const FRAGMENT_IDENTIFICATION_OFFSET = 4;
+/** The bits of the fragment offset, which are a number of bytes. */
 export const FRAGMENT_OFFSET_MASK = 0xfff8;
+/** The flag of all fragments but the last. */
 export const MORE_FRAGMENTS = 0x0001;
 
 const HOP_BY_HOP = 0;
 const ROUTING = 43;
+/** The number of the fragment header. */
 export const FRAGMENT = 44;
+/** The number of the authentication header. */
 export const AUTHENTICATION = 51;
 const DESTINATION_OPTIONS = 60;
 const MOBILITY = 135;

@@ -9,6 +9,7 @@
 import type { Cursor } from "./cursor.ts";
 import { decodeEthernet, ETHERTYPE_IPV4, ETHERTYPE_IPV6, skipVlanTags } from "./ethernet.ts";
 
+/** The link types that can be read here. */
 export const LinkType = {
   NULL: 0,
   ETHERNET: 1,
@@ -23,10 +24,15 @@ export const LinkType = {
   LINUX_SLL2: 276,
 } as const;
 
+/** The length of BSD loopback's header, in bytes. */
 export const LOOPBACK_HEADER_LEN = 4;
+/** The length of Linux cooked v1's header, in bytes. */
 export const SLL_HEADER_LEN = 16;
+/** Where the protocol (2 bytes) stands in it. */
 export const SLL_PROTOCOL_OFFSET = 14;
+/** The length of Linux cooked v2's header, in bytes. */
 export const SLL2_HEADER_LEN = 20;
+/** Where the protocol (2 bytes) stands in it. */
 export const SLL2_PROTOCOL_OFFSET = 0;
 
 const supported: ReadonlySet<number> = new Set(Object.values(LinkType));

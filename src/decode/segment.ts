@@ -1,7 +1,10 @@
 /** Words in a connection's identity: client's address (4), server's address (4), both ports (1), VNI (1). */
 export const IDENTITY_WORDS = 10;
+/** The index of the server's address in an identity. */
 export const IDENTITY_DESTINATION = 4;
+/** The index of the ports in an identity. */
 export const IDENTITY_PORTS = 8;
+/** The index of the VNI in an identity. */
 export const IDENTITY_VNI = 9;
 
 /**

@@ -13,25 +13,37 @@ import { ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "./ethernet.ts";
 
 /** A smaller number is a length (IEEE 802.3, 3.2.6). */
 export const ETHERTYPE_MIN = 0x0600;
+/** The length of LLC and SNAP, in bytes. */
 export const SNAP_LEN = 8;
 /** DSAP, SSAP, control, and the OUI's first octet. */
 export const SNAP_WORD = 0xaaaa0300;
+/** Where the last two bytes of the OUI stand. */
 export const SNAP_OUI_REST_OFFSET = 4;
+/** Where the EtherType (2 bytes) stands in LLC and SNAP. */
 export const SNAP_TYPE_OFFSET = 6;
 
+/** A PPPoE session. */
 export const ETHERTYPE_PPPOE = 0x8864;
+/** The length of PPPoE's header and PPP's protocol, in bytes. */
 export const PPPOE_LEN = 8;
 /** Version 1, type 1, code 0: data of a session. */
 export const PPPOE_DATA = 0x1100;
+/** Where PPP's protocol (2 bytes) stands. */
 export const PPP_PROTOCOL_OFFSET = 6;
+/** PPP's number of IPv4. */
 export const PPP_IPV4 = 0x0021;
+/** PPP's number of IPv6. */
 export const PPP_IPV6 = 0x0057;
 
+/** MPLS. */
 export const ETHERTYPE_MPLS = 0x8847;
 /** MPLS with labels that the upstream router has assigned (RFC 5332). */
 export const ETHERTYPE_MPLS_UPSTREAM = 0x8848;
+/** The length of a label, in bytes. */
 export const LABEL_LEN = 4;
+/** Where the byte with the bottom of stack stands in a label. */
 export const LABEL_BOTTOM_OFFSET = 2;
+/** The bit of the bottom of stack. */
 export const LABEL_BOTTOM = 0x01;
 
 /**

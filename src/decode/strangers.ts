@@ -3,6 +3,7 @@
 /** The most VNIs, or ports, that are told apart; frames of further ones are only counted under their drop reason. */
 export const STRANGERS_MAX = 16;
 
+/** The VNIs and ports of frames that are not for us, with their counts. */
 export class Strangers {
   /** Frames of other VNIs, by VNI. */
   readonly vnis = new Map<number, number>();

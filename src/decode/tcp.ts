@@ -11,16 +11,24 @@
  */
 
 export const HEADER_LEN = 20;
+/** Where the source port (2 bytes) stands. */
 export const SOURCE_PORT_OFFSET = 0;
+/** Where the destination port (2 bytes) stands. */
 export const DESTINATION_PORT_OFFSET = 2;
 /** Both ports in one word: source, destination. */
 export const PORTS_OFFSET = 0;
+/** The length of both ports, in bytes. */
 export const PORTS_LEN = 4;
+/** Where the sequence number (4 bytes) stands. */
 export const SEQUENCE_OFFSET = 4;
+/** Where the acknowledgment number (4 bytes) stands. */
 export const ACKNOWLEDGMENT_OFFSET = 8;
+/** Where the header's length (the upper 4 bits, in words) stands. */
 export const DATA_OFFSET_OFFSET = 12;
+/** Where the flags (1 byte) stand. */
 export const FLAGS_OFFSET = 13;
 
+/** The flags that are read. */
 export const TcpFlag = { FIN: 0x01, SYN: 0x02, RST: 0x04, ACK: 0x10 } as const;
 
 /** The header's length with options, in bytes, as the header at `offset` tells it. */

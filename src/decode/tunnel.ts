@@ -11,6 +11,7 @@ import { IP_PROTOCOL_GRE, IP_PROTOCOL_UDP } from "./ip.ts";
  * GRE, or ERSPAN in it. none: frames as they are.
  */
 export const ENCAPSULATIONS = ["vxlan", "geneve", "gre", "none"] as const;
+/** One of {@link ENCAPSULATIONS}. */
 export type Encapsulation = (typeof ENCAPSULATIONS)[number];
 
 /**

@@ -6,8 +6,11 @@
  */
 import type { Cursor } from "./cursor.ts";
 
+/** The header's length, in bytes. */
 export const HEADER_LEN = 8;
+/** Where the destination port (2 bytes) stands. */
 export const DESTINATION_PORT_OFFSET = 2;
+/** Where the length of header and payload (2 bytes) stands. */
 export const LENGTH_OFFSET = 4;
 
 /** Reads the header and trims the cursor to the datagram. Returns its destination port; -1: malformed. */

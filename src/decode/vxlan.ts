@@ -8,8 +8,11 @@
  */
 import type { Cursor } from "./cursor.ts";
 
+/** The header's length, in bytes. */
 export const HEADER_LEN = 8;
+/** Where the VNI (3 bytes) stands. */
 export const VNI_OFFSET = 4;
+/** The flag of a valid VNI. */
 export const FLAG_I = 0x08;
 
 /** Reads the header. Returns the VNI; -1: no VXLAN header with a VNI. */

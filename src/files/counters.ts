@@ -18,4 +18,5 @@ export const fileCounters = () => ({
   dropped_responses: 0,
 });
 
+/** The counters of requests that are written to files. */
 export type FileCounters = ReturnType<typeof fileCounters>;

@@ -13,6 +13,7 @@ import type { ForeignProtocol, RequestHead, RequestSink } from "../http/request-
 import type { Connector, SocketEvents, UpstreamSocket } from "../forward/socket.ts";
 import type { Redactor } from "../redact/redactor.ts";
 
+/** The limits of requests and responses that are written. */
 export interface FilingLimits extends RequestLimits {
   /** The largest request that is written. */
   readonly maxRequestBytes: number;
@@ -37,6 +38,7 @@ const TOO_LARGE = response("413 Content Too Large", NO_BODY);
 const NO_TUNNEL = response("405 Method Not Allowed", NO_BODY);
 const NOT_WRITTEN = response("507 Insufficient Storage", NO_BODY);
 
+/** Connects to one file, in place of an endpoint. */
 export class FileConnector implements Connector {
   private connections = 0;
 

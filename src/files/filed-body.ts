@@ -1,6 +1,7 @@
 /** A body as it is written to files: as text if it is one, and without secrets. */
 import { BLOT, type Redactor } from "../redact/redactor.ts";
 
+/** A body, as it is written to files. */
 export interface FiledBody {
   readonly text: string;
   readonly isBase64: boolean;

@@ -8,6 +8,7 @@ import { type FiledBody, filedBody } from "./filed-body.ts";
 /** A field as it is written; bytes beyond ASCII are Latin-1. */
 export type FiledField = readonly [name: string, value: string];
 
+/** A request, as it is written to files. */
 export interface FiledRequest {
   /** When its first bytes were captured, in milliseconds since 1970. */
   readonly timeMs: number;

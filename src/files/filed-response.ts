@@ -9,6 +9,7 @@ import type { Redactor } from "../redact/redactor.ts";
 import { type FiledBody, filedBody } from "./filed-body.ts";
 import { type FiledField, filedFields } from "./filed-request.ts";
 
+/** Production's response, as it is written to files. */
 export interface FiledResponse {
   readonly status: number;
   readonly statusText: string;

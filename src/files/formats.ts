@@ -4,6 +4,7 @@ import type { FiledBody } from "./filed-body.ts";
 import type { FiledField, FiledRequest } from "./filed-request.ts";
 import type { FiledResponse } from "./filed-response.ts";
 
+/** The format of a file. */
 export interface FileFormat {
   readonly before: string;
   readonly between: string;

@@ -70,6 +70,7 @@ interface Call {
   parts: Buffer[];
 }
 
+/** The HTTP/2 of one connection to a file. */
 export class Http2Filing implements Http2RequestSink<Call> {
   private readonly framer: Http2RequestFramer<Call>;
   private timeMs = -1;

@@ -28,6 +28,7 @@ export interface FileReport {
   fileFailed(path: string, reason: string): void;
 }
 
+/** The options of a file of requests. */
 export interface FileOptions {
   readonly path: string;
   /** The most bytes of a file, unless one request has more. */
@@ -50,6 +51,7 @@ interface Entry {
   hasResponse: boolean;
 }
 
+/** A file of requests. End it when the run has ended. */
 export class RequestFile {
   private readonly format: FileFormat;
   private file: TwinFile;

@@ -13,6 +13,7 @@ interface Job {
   readonly work: () => void;
 }
 
+/** The queue of work for the files of a thread. */
 export class Slices {
   private jobs: Job[] = [];
   private next = 0;

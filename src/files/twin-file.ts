@@ -41,6 +41,7 @@ const [link, rename, truncate, write] = [linkFile, renameFile, ftruncate, writeF
 
 const NOTHING = Buffer.alloc(0);
 
+/** A pair of files with the same content. Close it when all is written. */
 export class TwinFile {
   /** The index of the file that has the name. */
   private shown: number;

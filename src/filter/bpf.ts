@@ -39,15 +39,20 @@ const SIZES = { word: 0x00, half: 0x08, byte: 0x10 } as const;
 const OPERATIONS = { add: 0x00, sub: 0x10, mul: 0x20, and: 0x50, lsh: 0x60, rsh: 0x70, xor: 0xa0 } as const;
 const CONDITIONS = { equal: 0x10, above: 0x20, atLeast: 0x30, anyBit: 0x40 } as const;
 
+/** The size of a load. */
 export type Size = keyof typeof SIZES;
+/** An arithmetic operation on A. */
 export type Operation = keyof typeof OPERATIONS;
 /** A test of A: equal to a value, above it, at least it, or any of its bits set. */
 export type Condition = keyof typeof CONDITIONS;
 
 /** Loads from SKF_AD_OFF on give the kernel's facts about a packet that are not in its bytes. */
 export const SKF_AD_OFF = -0x1000;
+/** The place of the packet's EtherType. */
 export const SKF_AD_PROTOCOL = SKF_AD_OFF + 0;
+/** The place of the packet's type (PACKET_OUTGOING and others). */
 export const SKF_AD_PKTTYPE = SKF_AD_OFF + 4;
+/** The place of a number that is not 0 if the packet has a VLAN tag beside its bytes. */
 export const SKF_AD_VLAN_TAG_PRESENT = SKF_AD_OFF + 48;
 /** Loads from SKF_NET_OFF on count from the network header. */
 export const SKF_NET_OFF = -0x100000;

@@ -36,6 +36,7 @@ const MIDDLE_UDP_END = 9;
 /** From a UDP header to the IP header of a plain frame in VXLAN. */
 const VXLAN_LEN = udp.HEADER_LEN + vxlan.HEADER_LEN + ethernet.HEADER_LEN;
 
+/** The steps through a frame. A subclass adds its own work. */
 export abstract class FrameProgram extends IpProgram {
   protected readonly outer: Layer;
   /** The layer in GENEVE: it carries TCP, or VXLAN. */

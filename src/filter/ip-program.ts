@@ -11,9 +11,11 @@ import { Assembler, type Label, type Size } from "./bpf.ts";
 
 /** IPv4's first byte without options: version 4, 5 words. */
 export const IPV4_PLAIN = (ipv4.VERSION << 4) | (ipv4.HEADER_LEN / 4);
+/** The bits of the version in an IP header's first byte. */
 export const VERSION_MASK = 0xf0;
 const IPV4_WORDS_MASK = 0x0f;
 
+/** A version of IP. */
 export type Version = 4 | 6;
 
 /** One of the IP layers: there are two, three (GENEVE), or one. */
@@ -37,6 +39,7 @@ export interface Layer {
 export const IpWord = { CARRIED: 11, SCRATCH: 13, KIND: 14, WORD: 15 } as const;
 const { CARRIED, SCRATCH, KIND, WORD } = IpWord;
 
+/** The steps through an IP layer. A subclass decides the layers. */
 export abstract class IpProgram {
   protected readonly code = new Assembler();
   /** Whether the plain way is written (frame-program.ts). */

@@ -31,6 +31,7 @@ import { type Label, SKF_AD_VLAN_TAG_PRESENT } from "./bpf.ts";
 import { FrameProgram } from "./frame-program.ts";
 import { IPV4_PLAIN, type Layer, VERSION_MASK, type Version } from "./ip-program.ts";
 
+/** The options of the filters. */
 export interface MirrorFilterOptions extends Mirror {
   /** A {@link LinkType}: the capture handle's. */
   readonly linkType: number;

@@ -9,6 +9,7 @@ export const LATE_ACK_BYTES_MAX = 1 << 20;
 /** The longest range: if its ends were further apart, numbers between them would seem to lie outside. */
 const RANGE_BYTES_MAX = 2 ** 30;
 
+/** The range of one side's acknowledgment numbers. */
 export class Acknowledgments {
   isKnown = false;
   private first = 0;

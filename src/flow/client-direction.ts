@@ -16,6 +16,7 @@ import type { StreamEnd } from "./stream.ts";
 /** Further from an incarnation's first byte than any sequence number. */
 const UNLIKELY = 2 ** 32;
 
+/** The client's direction of one connection. */
 export class ClientDirection extends Direction {
   /** Takes the client's bytes, or its FIN. False: the segment was a late copy. */
   takeBytes(segment: Segment): boolean {

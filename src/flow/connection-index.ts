@@ -10,6 +10,7 @@ const INITIAL_SLOTS = 1024;
 /** The share of slots that may be used before the table grows. */
 const LOAD_MAX = 0.5;
 
+/** Finds connections by identity. */
 export class ConnectionIndex {
   private slots: (Connection | null)[] = new Array(INITIAL_SLOTS).fill(null);
   private mask = INITIAL_SLOTS - 1;

@@ -36,6 +36,7 @@ export interface ConnectionContext extends DirectionContext {
   update(connection: Connection): void;
 }
 
+/** A connection of a table: it lives as long as the table remembers one of its incarnations. */
 export class Connection implements Timed<Connection>, DirectionOwner, IncarnationOwner {
   newest: Incarnation | null = null;
   /** In the table's list of live connections: since when it has been silent. */

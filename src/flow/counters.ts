@@ -11,6 +11,7 @@ export const flowCounters = () => ({
   active: 0,
 });
 
+/** New counters of reassembly, all zero. */
 export const reassemblyCounters = () => ({
   delivered_bytes: 0,
   /** Segments that came before the bytes they follow. */
@@ -32,8 +33,10 @@ export const reassemblyCounters = () => ({
   buffer_limit: 0,
 });
 
+/** The counters of reassembly. */
 export type ReassemblyCounters = ReturnType<typeof reassemblyCounters>;
 
+/** The counters of a flow table. */
 export interface FlowTableCounters {
   readonly flows: ReturnType<typeof flowCounters>;
   readonly reassembly: ReassemblyCounters;

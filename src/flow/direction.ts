@@ -44,6 +44,7 @@ export interface DirectionOwner {
   update(): void;
 }
 
+/** One direction of a connection. */
 export abstract class Direction implements PendingHolder {
   /** Pending segments; null: there are none. */
   protected pending: PendingSegments | null = null;

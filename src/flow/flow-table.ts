@@ -32,6 +32,7 @@ const REMEMBERED_MIN = 256;
 /** How often time limits are looked at. */
 export const TICK_MS = 100;
 
+/** The options of a flow table. */
 export interface FlowTableOptions {
   /** The most pending segments of one direction of a connection. */
   maxPendingPackets: number;
@@ -46,6 +47,7 @@ export interface FlowTableOptions {
   reassemblesServer?: boolean;
 }
 
+/** The connections of a shard. Bytes that are delivered stay valid until {@link endBatch}. */
 export class FlowTable implements ConnectionContext, LeapListener {
   readonly maxPendingPackets: number;
   readonly memory: PendingMemory;

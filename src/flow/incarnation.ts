@@ -29,6 +29,7 @@ export interface IncarnationOwner {
   forget(incarnation: Incarnation): void;
 }
 
+/** An incarnation of a connection, open or ended. */
 export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnation> {
   /** The range of its client's acknowledgment numbers. */
   acks = NOTHING_ACKNOWLEDGED;

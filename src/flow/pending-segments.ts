@@ -19,6 +19,7 @@ export interface PendingHolder {
   giveUpForBudget(): void;
 }
 
+/** A segment that waits behind a hole. Its bytes are a copy. */
 export class PendingSegment implements Piece, Timed<PendingSegment> {
   readonly offset = 0;
   /** Neighbours in the order of arrival, over all connections. */
@@ -101,6 +102,7 @@ function chargeOf({ bytes }: PendingSegment): number {
   return Cost.PIECE + (bytes === NOTHING ? 0 : costOf(bytes));
 }
 
+/** The pending segments of one direction. */
 export class PendingSegments {
   /**
    * The segments by sequence number as an unsigned integer: a circle without a first one. At the same number, those

@@ -7,6 +7,7 @@ import type { ReassemblyCounters } from "./counters.ts";
 import { advance, distance } from "./sequence.ts";
 import type { ByteConsumer } from "./stream.ts";
 
+/** One direction of one incarnation. */
 export class Reassembler {
   /** The next expected sequence number; after a FIN, that of the FIN. */
   next: number;

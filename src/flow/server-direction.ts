@@ -16,6 +16,7 @@ import type { StreamEnd } from "./stream.ts";
 /** A FIN takes a number too. */
 const FIN_LEN = 1;
 
+/** The server's direction of one connection. */
 export class ServerDirection extends Direction {
   /** A SYN-ACK that came before its SYN: its acknowledgment number, and where the server's bytes begin. */
   private early: { acknowledgment: number; start: number } | null = null;

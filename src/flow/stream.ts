@@ -70,6 +70,7 @@ export interface StreamOrigin {
   readonly continued?: Continued | null;
 }
 
+/** Makes the consumers of incarnations. */
 export interface StreamOpener {
   open(origin: StreamOrigin): StreamConsumer;
 }

@@ -7,6 +7,7 @@ export interface Timed<T> {
   newer: T | null;
 }
 
+/** A list of items in the order of their times. */
 export class TimeList<T extends Timed<T>> {
   oldest: T | null = null;
   private newest: T | null = null;

@@ -11,6 +11,7 @@ export const LOOKUP_PAUSE_MS = 500;
 /** Called with the addresses; if there are none, `error` tells why. */
 export type Found = (addresses: readonly string[], error?: Error) => void;
 
+/** The addresses of one destination's name. */
 export class Addresses {
   private known: readonly string[];
   private readonly isName: boolean;

@@ -9,6 +9,7 @@ import { type Decision, type Policy, RATE_LIMIT } from "../policy/policy.ts";
 import type { RequestDrop } from "./counters.ts";
 import type { PipeHost } from "./pipe-host.ts";
 
+/** The part that admission shares with all conversations. */
 export interface AdmissionHost extends PipeHost {
   /** Null: requests are forwarded. */
   readonly dryRun: DryRun | null;

@@ -22,6 +22,7 @@ const Phase = {
   DEAF: 3,
 } as const;
 
+/** One conversation's way to one further destination. */
 export class Branch implements PipeOwner {
   private readonly pipe: RequestPipe;
   private phase: number = Phase.REQUESTS;

@@ -5,6 +5,7 @@ import type { RequestDrop } from "./counters.ts";
 import type { FurtherDestination } from "./further-destination.ts";
 import type { Request } from "./request.ts";
 
+/** One conversation's ways to all further destinations. */
 export class Branches {
   private readonly all: readonly Branch[];
 

@@ -12,6 +12,7 @@ interface Stretch {
   length: number;
 }
 
+/** A queue of bytes in arrays of one memory, which is charged for them. */
 export class ByteQueue {
   /** The first array: {@link firstLength} bytes from {@link offset} on wait in it. It changes with each call. */
   bytes: Uint8Array = NOTHING;

@@ -37,6 +37,7 @@ const Phase = {
   HTTP2: 4,
 } as const;
 
+/** A client's bytes, from where its framer begins to its end or until it gives way. */
 export class Conversation
   extends Aged<Conversation>
   implements RequestSink, RequestOwner, OffersOwner, PipeOwner, Http2ConversationOwner, TimerOwner

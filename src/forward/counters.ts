@@ -23,6 +23,7 @@ export const REQUEST_DROPS = [
   ...POLICY_DROPS,
 ] as const;
 export { POLICY_DROPS };
+/** One of {@link REQUEST_DROPS}. */
 export type RequestDrop = (typeof REQUEST_DROPS)[number];
 
 /** The versions of HTTP, as messages name them. */
@@ -60,6 +61,7 @@ export const requestCounters = () => ({
   dropped: Object.fromEntries(REQUEST_DROPS.map((reason) => [reason, 0])) as Record<RequestDrop, number>,
 });
 
+/** New counters of responses, all zero. */
 export const responseCounters = () => ({
   "1xx": 0,
   "2xx": 0,
@@ -94,6 +96,7 @@ export const GRPC_STATUSES = [
 ] as const;
 const OTHER_STATUS = "other";
 
+/** New counters of gRPC's statuses, all zero. */
 export const grpcCounters = () => ({
   /** Responses with a grpc-status, by status. */
   status: Object.fromEntries([...GRPC_STATUSES, OTHER_STATUS].map((status) => [status, 0])) as Record<
@@ -102,8 +105,10 @@ export const grpcCounters = () => ({
   >,
 });
 
+/** The counters of gRPC's statuses. */
 export type GrpcCounters = ReturnType<typeof grpcCounters>;
 
+/** Counts a gRPC status by its number. */
 export function countGrpcStatus({ status }: GrpcCounters, code: number): void {
   status[GRPC_STATUSES[code] ?? OTHER_STATUS]++;
 }
@@ -142,6 +147,7 @@ export const streamCounters = () => ({
   dropped_bytes: 0,
 });
 
+/** New counters of upstream connections, all zero. */
 export const upstreamCounters = () => ({
   connects: 0,
   /** Connections that could not be made. */
@@ -191,6 +197,7 @@ export function countTime(times: Histogram, boundsMs: readonly number[], ms: num
   times.sum_ms += ms;
 }
 
+/** The counters of forward, for one destination. */
 export interface ForwardCounters {
   readonly requests: ReturnType<typeof requestCounters>;
   readonly responses: ReturnType<typeof responseCounters>;

@@ -3,6 +3,7 @@ import type { ForwardAddress } from "../address.ts";
 import type { HttpVersion } from "./counters.ts";
 import type { Tls } from "./tls.ts";
 
+/** The options of a destination. */
 export interface DestinationOptions {
   readonly address: ForwardAddress;
   /** Null: plain TCP. */

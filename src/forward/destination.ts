@@ -30,6 +30,7 @@ const RELIEVED_SHARE = 1 / 8;
 /** The share of the budget that connections may take themselves before idle ones are ended for others. */
 const CROWDED_SHARE = 1 / 4;
 
+/** A destination, with all of its connections. */
 export class Destination implements UpstreamHost, DialHost {
   readonly deadlines: Deadlines;
   readonly addresses: Addresses;

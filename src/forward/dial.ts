@@ -28,6 +28,7 @@ export interface DialHost {
   refused(upstream: Upstream, error: Error): void;
 }
 
+/** The making of one connection. */
 export class Dial implements TimerOwner {
   private readonly tried: string[] = [];
   private untried: string[] = [];

@@ -19,6 +19,7 @@ import type { Waiter } from "./waiter.ts";
 /** The share of its memory that is free again when idle connections have been ended. */
 const RELIEVED_SHARE = 1 / 8;
 
+/** A further destination in --mode http. */
 export class FurtherDestination implements PipeHost {
   readonly requests: RequestPool;
   readonly load = new Load();

@@ -2,6 +2,7 @@
 import { type ArrayPool, costOf } from "../memory/array-pool.ts";
 import type { Budget } from "../memory/budget.ts";
 
+/** The memory of one destination. */
 export class HeldMemory {
   /** All that forward holds, in charged bytes. */
   heldBytes = 0;

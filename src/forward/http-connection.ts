@@ -34,6 +34,7 @@ export interface ConnectionOwner {
   over(how: UpstreamEnd, unsentBytes: number): void;
 }
 
+/** One upstream connection with requests of HTTP/1. */
 export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
   readonly upstream: Upstream;
   private readonly responses: ResponseFramer;

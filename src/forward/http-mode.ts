@@ -35,6 +35,7 @@ const SMALL_REQUEST_BYTES = 64 << 10;
 /** The share of the budget that is kept for unwritten bytes of streamed requests, if the source waits for them. */
 const UNSENT_SHARE = 1 / 4;
 
+/** --mode http, for one shard. */
 export class HttpMode implements StreamOpener, StreamHost {
   readonly requests: RequestPool;
   readonly options: HttpOptions;

@@ -2,6 +2,7 @@
 import type { ForeignProtocol } from "../http/request-sink.ts";
 import type { Policy } from "../policy/policy.ts";
 
+/** The options of --mode http. */
 export interface HttpOptions {
   /** The most requests on a connection that are not responded to yet. */
   readonly pipelineDepth: number;

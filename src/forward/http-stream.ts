@@ -19,6 +19,7 @@ export interface StreamHost extends ConversationHost<Conversation> {
   countLost(): void;
 }
 
+/** The consumer of one client connection in --mode http. */
 export class HttpStream implements StreamConsumer, ConversationOwner {
   private conversation: Conversation | null = null;
   private step: number;

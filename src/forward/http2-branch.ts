@@ -11,6 +11,7 @@ import { type CallOwner, Http2Call } from "./http2-call.ts";
 import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
 import type { Request } from "./request.ts";
 
+/** One HTTP/2 conversation's way to one further destination. */
 export class Http2Branch implements Http2PipeOwner {
   private readonly pipe: Http2Pipe;
   /** Calls that are not whole and are sent as they come, by the endpoint's call. */

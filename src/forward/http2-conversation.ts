@@ -62,6 +62,7 @@ export interface Http2ConversationOwner {
   idle(): void;
 }
 
+/** One client connection of HTTP/2. */
 export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2PipeOwner, TimerOwner {
   private readonly framer: Http2RequestFramer<Http2Call>;
   private readonly pipe: Http2Pipe;

@@ -27,6 +27,7 @@ export interface Http2PipeOwner {
   idle(): void;
 }
 
+/** One client connection's calls, on their way to one destination. */
 export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner {
   /** Calls that wait, in order; those that are sent again go before the others. */
   private readonly again = new Set<Http2Call>();

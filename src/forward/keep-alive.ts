@@ -21,6 +21,7 @@ export interface Carrier {
   readonly respondedMs: number;
 }
 
+/** The keep-alive habits of one destination. */
 export class KeepAlive {
   /** The most responses that a connection carries; Infinity: no limit is known. */
   private limit = Infinity;

@@ -30,6 +30,7 @@ export interface OffersOwner extends OfferSink {
   heldIsOver(): void;
 }
 
+/** The offers of one conversation, of which one at most is not decided. */
 export class Offers {
   /** The offer that is not decided; null: there is none. */
   private open: UpgradeOffer | null = null;

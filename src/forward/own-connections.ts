@@ -45,6 +45,7 @@ interface Ends {
 /** The memory with which another thread knows the same connections. */
 export type SharedConnections = SharedArrayBuffer;
 
+/** The connections of this program, in shared memory. */
 export class OwnConnections {
   private readonly destinations: Int32Array;
   private readonly slots: Int32Array;

@@ -8,6 +8,7 @@ import type { Load } from "./load.ts";
 import type { RequestPool } from "./request.ts";
 import type { Waiter } from "./waiter.ts";
 
+/** The destination of pipes, with the lists that they share. */
 export interface PipeHost {
   readonly destination: Destination;
   readonly options: HttpOptions;

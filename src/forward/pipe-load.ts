@@ -13,6 +13,7 @@ interface CountedPipe extends Waiter {
   readonly waitingBytes: number;
 }
 
+/** One pipe's part of the load. */
 export class PipeLoad extends Holder {
   // What was counted last.
   private isBusy = false;

@@ -5,6 +5,7 @@
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { PipeHost } from "./pipe-host.ts";
 
+/** The timer of one pipe. */
 export class PipeTimer {
   /** A response is awaited. */
   isAwaiting = false;

@@ -5,6 +5,7 @@
 import type { Branches } from "./branches.ts";
 import type { RequestPipe } from "./request-pipe.ts";
 
+/** The requests that a conversation leaves behind. */
 export class Remains {
   /**
    * The pipe to the endpoint, and the branches to further destinations; null: the part has ended, or another

@@ -48,6 +48,7 @@ export interface PipeOwner {
   idle(): void;
 }
 
+/** One client connection's requests of HTTP/1, on their way to one destination. */
 export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   /** Bytes that go first on each connection: a PROXY protocol header; null: none. */
   preface: Uint8Array | null = null;

@@ -5,6 +5,7 @@ import type { Request } from "./request.ts";
 /** How many places of removed requests there may be before the others move up. */
 const GONE_MAX = 256;
 
+/** A queue of requests, in flight and waiting. */
 export class RequestQueue {
   private readonly requests: Request[] = [];
   /** The place of the first request. */

@@ -25,6 +25,7 @@ interface Holders {
   count: number;
 }
 
+/** A request on its way to one destination. It is made and used again by a {@link RequestPool}. */
 export class Request {
   method = "";
   /** 0: HTTP/1.0. */

@@ -12,6 +12,7 @@ import type { ForwardAddress } from "../address.ts";
 import type { Witness } from "./exchange.ts";
 import { ENDED_EARLY, type Tls } from "./tls.ts";
 
+/** A client socket. */
 export interface UpstreamSocket {
   /** Offers bytes to the kernel. Returns how many it took: 0 when full, -1 when closed. */
   write(bytes: Uint8Array, offset: number, length: number): number;
@@ -37,6 +38,7 @@ export interface SocketEvents {
   closed(error: Error | undefined): void;
 }
 
+/** Opens client sockets. Tests and files have other ones. */
 export interface Connector {
   /**
    * Connects to an IP address. No event comes before this has returned. With TLS, the connection is open when the
@@ -178,6 +180,7 @@ function reportBug(error: Error): never {
   throw error;
 }
 
+/** The connector of Bun's sockets. */
 export const bunConnector: Connector = {
   connect({ host, port }, events, tls) {
     const options = { hostname: host, port, allowHalfOpen: true };

@@ -10,6 +10,7 @@ import type { DestinationReport } from "./destination-options.ts";
  * The bounds of the time until the next try. That time is as long as the destination has not spoken the version so far.
  */
 export const AGAIN_MIN_MS = 1000;
+/** The longest time until the next try. */
 export const AGAIN_MAX_MS = 10_000;
 
 const SPEECHLESS = "it ends each connection before it says anything";
@@ -21,6 +22,7 @@ interface Speaker {
   readonly tickedMs: number;
 }
 
+/** One version of HTTP, and one destination. */
 export class Spoken {
   /** Why requests are dropped; null: as far as is known, the destination speaks this version. */
   private reason: RequestDrop | null = null;

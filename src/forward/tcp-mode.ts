@@ -15,6 +15,7 @@ import type { Upstream } from "./upstream.ts";
 /** How long a reset client's connection waits for the endpoint to read what was written. */
 const RESET_LINGER_MS = 1000;
 
+/** The options of --mode tcp. */
 export interface TcpOptions {
   /** How long a half-closed endpoint may be silent before the wait for its response ends. */
   readonly responseTimeoutMs: number;
@@ -24,6 +25,7 @@ export interface TcpOptions {
   readonly policy: Policy | null;
 }
 
+/** --mode tcp, for one shard. */
 export class TcpMode implements StreamOpener {
   constructor(
     private readonly destination: Destination,

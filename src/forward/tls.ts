@@ -57,6 +57,7 @@ const HANDSHAKE_CODES = ["EPROTO", "ECONNRESET"];
 /** RFC 7301, section 3.2: the alert of servers that do not go on without a choice. */
 const NO_PROTOCOL = /NO_APPLICATION_PROTOCOL/;
 
+/** The words for a connection that ended in the handshake. */
 export const ENDED_EARLY = "it ended the connection in the TLS handshake";
 
 /** The most characters of an endpoint's certificate that are shown. */

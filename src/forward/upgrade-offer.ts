@@ -25,6 +25,7 @@ export interface OfferSink {
   heldGap(length: number): void;
 }
 
+/** One offer of another protocol, until it is decided. */
 export class UpgradeOffer {
   verdict: number = Verdict.UNKNOWN;
   /** The destination has accepted the offer. */

@@ -12,7 +12,9 @@ import type { HeldMemory } from "./held-memory.ts";
 import type { SocketEvents, UpstreamSocket } from "./socket.ts";
 import type { Tls } from "./tls.ts";
 
+/** How long after a write without progress the next is tried; each further time it is twice as long. */
 export const RETRY_DELAY_FIRST_MS = 10;
+/** The longest time between two tries. */
 export const RETRY_DELAY_MAX_MS = 1000;
 
 /** How a connection has ended; `other_protocol`: the destination does not speak the protocol that is needed. */
@@ -72,6 +74,7 @@ export interface UpstreamHost {
   forget(upstream: Upstream): void;
 }
 
+/** One connection to a destination, from its making to its close. */
 export class Upstream implements SocketEvents, TimerOwner {
   private state: number = State.CONNECTING;
   private socket: UpstreamSocket | null = null;

@@ -1,6 +1,7 @@
 /** A pipe with requests that wait for their turn. It may have to give way if memory is short. */
 import { Aged } from "../memory/age-list.ts";
 
+/** A pipe, as seen by the lists of those that may give way. */
 export abstract class Waiter extends Aged<Waiter> {
   /** When a request was last sent or responded to, or the first one began to wait; exact to a tick. */
   progressMs = 0;

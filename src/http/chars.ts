@@ -4,18 +4,31 @@
  */
 
 export const NUL = 0x00;
+/** Horizontal tab. */
 export const HTAB = 0x09;
+/** Line feed. */
 export const LF = 0x0a;
+/** Carriage return. */
 export const CR = 0x0d;
+/** A blank. */
 export const SP = 0x20;
+/** `,` */
 export const COMMA = 0x2c;
+/** `*` */
 export const ASTERISK = 0x2a;
+/** `/` */
 export const SLASH = 0x2f;
+/** `0` */
 export const DIGIT_0 = 0x30;
+/** `9` */
 export const DIGIT_9 = 0x39;
+/** `:` */
 export const COLON = 0x3a;
+/** `;` */
 export const SEMICOLON = 0x3b;
+/** `=` */
 export const EQUALS = 0x3d;
+/** Delete, a control character. */
 export const DEL = 0x7f;
 
 /** By byte: 1 if it is a tchar, of which tokens are made: methods, field names, codings. All are ASCII. */

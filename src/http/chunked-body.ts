@@ -27,6 +27,7 @@ const DATA_RETURN = 7;
 const DATA_LINE_FEED = 8;
 const TRAILER = 9;
 
+/** Reads one chunked body after the other, in any pieces. It keeps no bytes. */
 export class ChunkedBody {
   outcome = MORE;
   /** The body has something that RFC 9112 does not allow, and that moves no boundary. */

@@ -4,7 +4,9 @@
 const RECORD_HEADER_LEN = 5;
 const RECORD_TYPE_MIN = 20;
 const RECORD_TYPE_MAX = 23;
+/** The type of a TLS record that begins a handshake. */
 export const RECORD_TYPE_HANDSHAKE = 22;
+/** The first byte of a TLS record's version. */
 export const RECORD_VERSION_MAJOR = 3;
 const RECORD_VERSION_MINOR_MAX = 4;
 /** The longest record that TLS 1.2 allows, expanded by its cipher. */

@@ -16,6 +16,7 @@ const VERSION = "HTTP/1.";
 const ABSOLUTE_FORM = /^([a-z][a-z0-9+.-]*:\/\/)([^/?#\s]*)/i;
 const UNRESERVED = /[\w.~-]/;
 
+/** The parts of one request's head, each read when it is first asked for. */
 export class HeadView {
   readonly method: string;
   /** The target as it was written, with all that is odd in it. */

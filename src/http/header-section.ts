@@ -20,6 +20,7 @@ const LAST_LINE_FEED = 4;
 /** In a line that begins with a blank and stands before all fields. */
 const IGNORED_NAME = 5;
 
+/** Reads one section after the other, in any pieces. It keeps no bytes. */
 export class HeaderSection extends FieldValues {
   outcome = MORE;
   /** The section has a line. */

@@ -31,9 +31,12 @@ const RESERVED = "PRI";
 
 /** The known methods, in the order of their numbers in {@link METHOD_WORDS}, which begin with 1. */
 export const METHODS = [...IDEMPOTENT, ...OTHERS, RESERVED];
+/** Finds a method's number. */
 export const METHOD_WORDS = new Words(METHODS, false);
 
+/** The number of the word that begins HTTP/2's preface. */
 export const METHOD_RESERVED = METHODS.indexOf(RESERVED) + 1;
+/** The number of CONNECT. */
 export const METHOD_CONNECT = METHODS.indexOf("CONNECT") + 1;
 
 /** Whether the method of this number is idempotent; 0, an unknown one, is not. */

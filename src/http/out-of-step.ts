@@ -24,6 +24,7 @@ export const Beginning = {
   REQUEST: 3,
 } as const;
 
+/** Looks for the next request line of one connection. */
 export class OutOfStep {
   /** The length of the request line that was found; of a candidate, so far. */
   lineLength = 0;

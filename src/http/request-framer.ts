@@ -15,6 +15,7 @@ import { mayBeProxyHeader, ProxyHeader } from "./proxy-protocol.ts";
 import { RequestLine } from "./request-line.ts";
 import { type DamageReason, type ForeignProtocol, RequestHead, type RequestSink } from "./request-sink.ts";
 
+/** The limits of a request framer. */
 export interface RequestLimits {
   /** The limit of the request line and header section together; of a chunk's line; of a trailer section. */
   readonly maxHeaderBytes: number;
@@ -49,6 +50,7 @@ const PASSING = 11;
 /** No more bytes are read: no server would read them, or nobody knows where the next request begins. */
 const OVER = 12;
 
+/** The framer of one client connection's requests. */
 export class RequestFramer {
   private state: number;
   private readonly line = new RequestLine();

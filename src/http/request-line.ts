@@ -30,6 +30,7 @@ const VERSION_BYTES = new TextEncoder().encode("HTTP/1.");
 /** The end of nearly every line: it need not be looked at byte by byte. */
 const USUAL_END = new TextEncoder().encode("HTTP/1.1\r\n");
 
+/** Reads one request line after the other, in any pieces. It keeps only an unknown method's name. */
 export class RequestLine {
   outcome = MORE;
   /** 0: HTTP/1.0; 1: HTTP/1.1, and later minor versions. */

@@ -22,13 +22,15 @@ export const DAMAGE_REASONS = [
   /** HTTP/2: its head refers to a field that came before a gap, or before the connection was joined. */
   "unknown_header",
 ] as const;
+/** One of {@link DAMAGE_REASONS}. */
 export type DamageReason = (typeof DAMAGE_REASONS)[number];
 
 /** The protocols of bytes on our port that are not HTTP/1. */
 export const FOREIGN_PROTOCOLS = ["tls", "http2", "unknown"] as const;
+/** One of {@link FOREIGN_PROTOCOLS}. */
 export type ForeignProtocol = (typeof FOREIGN_PROTOCOLS)[number];
 
-/** The request whose head was just read. One object serves all requests of a framer. */
+/** The head that was just read. One object serves all requests of a framer. */
 export class RequestHead {
   method = "";
   /** RFC 9110, section 9.2.2: to send it twice has the effect of sending it once. */

@@ -33,6 +33,7 @@ const SWITCHING_PROTOCOLS = 101;
 const NO_CONTENT = 204;
 const NOT_MODIFIED = 304;
 
+/** The framer of one connection's responses. */
 export class ResponseFramer {
   private state = BETWEEN;
   private readonly line = new StatusLine();

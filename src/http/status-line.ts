@@ -19,6 +19,7 @@ const VERSION_BYTES = new TextEncoder().encode("HTTP/1.");
 const CODE_LEN = 3;
 const CODE_MIN = 100;
 
+/** Reads one status line after the other, in any pieces. It keeps no bytes. */
 export class StatusLine {
   outcome = MORE;
   code = 0;

@@ -8,6 +8,7 @@ export const NO_MATCH = 0;
 /** The state before the first byte. */
 export const ROOT = 1;
 
+/** A list of words, as a table that is followed byte by byte. */
 export class Words {
   /** The state after `byte` (ASCII) in `state`: `next[(state << 7) | byte]`. */
   readonly next: Uint16Array;

@@ -7,6 +7,7 @@ export abstract class Aged<T extends Aged<T>> {
   list: AgeList<T> | null = null;
 }
 
+/** A list of items in the order in which they were last appended. */
 export class AgeList<T extends Aged<T>> {
   oldest: T | null = null;
   private newest: T | null = null;

@@ -14,6 +14,7 @@ const SPARE_SHARE_MAX = 1 / 32;
 /** Arrays are kept by the base-2 logarithm of their length. */
 const LENGTHS = 32;
 
+/** The pool of a shard's arrays. */
 export class ArrayPool {
   private readonly spare: Uint8Array[][] = Array.from({ length: LENGTHS }, () => []);
   private spareBytes = 0;

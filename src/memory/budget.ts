@@ -34,6 +34,7 @@ export const Cost = {
   CALL: 512,
 } as const;
 
+/** The budget of a shard. */
 export class Budget {
   /** All charged bytes. */
   usedBytes = 0;

@@ -32,6 +32,7 @@ export class Timer {
   constructor(readonly owner: TimerOwner) {}
 }
 
+/** The wheel of a shard's timers. */
 export class Deadlines {
   /** The first timer of each slot. */
   private readonly slots: (Timer | null)[] = new Array<Timer | null>(SLOTS).fill(null);

@@ -13,6 +13,7 @@ const CLASSES_APART = 2;
 /** Classes by the base-2 logarithm of the held bytes. */
 const CLASSES = 32;
 
+/** A holder of memory, which can give way. */
 export abstract class Holder extends Aged<Holder> {
   /** The bytes that would be given back if it gave way with all that it can. */
   heldBytes = 0;
@@ -21,6 +22,7 @@ export abstract class Holder extends Aged<Holder> {
   abstract giveWay(): void;
 }
 
+/** The holders of a shard, by class. */
 export class Holders {
   private readonly classes = Array.from({ length: CLASSES }, () => new AgeList<Holder>());
   /** No holder is in a higher class. */

@@ -8,6 +8,7 @@
 /** One key for each half word. */
 const KEYS_PER_WORD = 2;
 
+/** A hash function with a key of its own. */
 export class KeyedHash {
   private readonly keys: Int32Array;
 

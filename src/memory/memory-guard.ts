@@ -24,6 +24,7 @@ const GROWTH_SHARE_MIN = 1 / 16;
 const PAUSE_FACTOR = 1;
 const CHECK_MS = 10;
 
+/** Watches the memory of the process. One for each thread. */
 export class MemoryGuard {
   private readonly limitBytes: number;
   /** The least memory of the process since the last collection. */

@@ -17,6 +17,7 @@ const AUXILIARY_VECTOR = "/proc/self/auxv";
 const AUXILIARY_PAIR_BYTES = 16;
 const AT_PAGESZ = 6;
 
+/** Tells the process's own memory. */
 export interface OwnMemory {
   /** The own memory in bytes; always 0 if it cannot be known. */
   read(): number;

@@ -38,6 +38,7 @@ const OUTBOUND_ADVICE =
 /** The counts if nothing is compared. */
 export const NOTHING_COMPARED: ComparisonCounts = countsOf(newTally());
 
+/** The report of a run's comparisons. */
 export class ComparisonReport {
   private tally = newTally();
   /** Routes that were told to differ. */

@@ -55,6 +55,7 @@ class FurtherCounters extends DestinationCounters {
   }
 }
 
+/** All counters of a shard, or their sums of all shards. */
 export class Counters extends DestinationCounters implements DecodeCounters, FlowTableCounters {
   readonly frames = frameCounters();
   /**
@@ -144,4 +145,5 @@ function byName(dropped: number[]): Record<DropReason, number> {
   return Object.fromEntries(DROP_REASONS.map((reason, i) => [reason, dropped[i]!])) as Record<DropReason, number>;
 }
 
+/** The counters in the form of --summary. */
 export type CountersSnapshot = ReturnType<Counters["snapshot"]>;

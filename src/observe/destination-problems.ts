@@ -10,6 +10,7 @@ const UNANSWERED_SHARE_MAX = 0.01;
 const UNANSWERED_MIN = 10;
 const MIB = 2 ** 20;
 
+/** The name and the limits of a destination, in words. */
 export interface DestinationProblemOptions {
   /** The destination's name in messages: "the endpoint 10.0.0.9:8080". */
   readonly name: string;
@@ -38,6 +39,7 @@ const marksOf = ({ requests, responses }: Counted) => ({
   unanswered: responses.unanswered,
 });
 
+/** Finds the problems of one destination. */
 export class DestinationProblems {
   private readonly window = new Window<ReturnType<typeof marksOf>>();
   /** When the destination was first found unreachable; -1: it is there. */

@@ -4,6 +4,7 @@ import { openEmpty, refusal } from "./output-file.ts";
 
 const WHAT = "differences";
 
+/** The open file of --differences. */
 export class DifferencesFile {
   private constructor(
     private readonly path: string,

@@ -1,10 +1,14 @@
 /** Levelled log lines on standard error, through consola. */
 import { type ConsolaInstance, type ConsolaReporter, createConsola, LogLevels } from "consola";
 
+/** The levels of log lines, the most urgent first. */
 export const LOG_LEVELS = ["error", "warn", "info", "debug", "trace"] as const;
+/** One of {@link LOG_LEVELS}, or no lines at all. */
 export type LogLevel = (typeof LOG_LEVELS)[number] | "silent";
 
+/** The formats of log lines. */
 export const LOG_FORMATS = ["pretty", "plain", "json"] as const;
+/** One of {@link LOG_FORMATS}. */
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
 /** The shortest time between two lines of one kind; the lines between are counted in the next one. */
@@ -33,6 +37,7 @@ const plainReporter: ConsolaReporter = {
   },
 };
 
+/** The log of a run. */
 export class Log {
   private readonly consola: ConsolaInstance;
   /**

@@ -3,6 +3,7 @@ import type { CountersSnapshot } from "./counters.ts";
 import type { Gauges } from "./gauges.ts";
 import type { Problem } from "./problems.ts";
 
+/** The result of one look. */
 export interface Look {
   /** Milliseconds since 1970. */
   readonly timeMs: number;

@@ -27,11 +27,13 @@ export const PROBLEM_KINDS = [
   "unanswered",
   "tls",
 ] as const;
+/** One of {@link PROBLEM_KINDS}. */
 export type ProblemKind = (typeof PROBLEM_KINDS)[number];
 
 /** Problems with which the program cannot do its work: it is not healthy. */
 export const UNHEALTHY: readonly ProblemKind[] = ["interface_down", "endpoint_down"];
 
+/** A problem that is current. */
 export interface Problem {
   readonly kind: ProblemKind;
   /** The address of the further destination with the problem; undefined: the problem is not a further destination's. */
@@ -53,6 +55,7 @@ export const STRANGERS_MIN = 10;
 const STRANGERS_SHOWN_MAX = 3;
 const MINUTE_MS = 60_000;
 
+/** The configuration that problems are told with. */
 export interface ProblemOptions {
   readonly address: ForwardAddress;
   /** Further destinations. */
@@ -90,6 +93,7 @@ const marksOf = ({ frames, refused, reassembly, foreign }: Counters) => ({
 
 type Messages = Partial<Record<ProblemKind, string | undefined>>;
 
+/** Finds the problems of a run. */
 export class Problems {
   private readonly window = new Window<ReturnType<typeof marksOf>>();
   private readonly endpoint: DestinationProblems;

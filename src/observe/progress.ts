@@ -4,6 +4,7 @@ const REDRAW_MS = 200;
 const BAR_WIDTH = 30;
 const CLEAR_LINE = "\r\u001b[K";
 
+/** The progress bar of a run. */
 export class Progress {
   private readonly startedMs: number;
   private drawnMs = 0;

@@ -51,6 +51,7 @@ export interface DryRunVerdict {
   readonly examples: readonly string[];
 }
 
+/** The configuration that a run is told with. */
 export interface ReportOptions {
   readonly address: ForwardAddress;
   readonly also: readonly ForwardAddress[];

@@ -4,6 +4,7 @@ import { openEmpty, refusal } from "./output-file.ts";
 
 const WHAT = "the summary";
 
+/** The open file of --summary. */
 export class SummaryFile {
   private constructor(
     private readonly path: string,

@@ -3,6 +3,7 @@
 /** How many looks are in the window. */
 export const WINDOW_LOOKS = 60;
 
+/** The values of some counters at the last looks. */
 export class Window<Marks extends Readonly<Record<string, number>>> {
   private readonly marks: Marks[] = [];
 

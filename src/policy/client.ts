@@ -4,6 +4,7 @@ import { addressText, groupsOfWords } from "../http/client-address.ts";
 const ADDRESS_WORDS = 4;
 const PORTS_WORD = 2 * ADDRESS_WORDS;
 
+/** The client of one connection. */
 export class Client {
   /** As {@link addressText} writes it. */
   readonly address: string;

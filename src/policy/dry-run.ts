@@ -9,12 +9,14 @@ const EXAMPLE_CHARS_MAX = 60;
 /** The most deciders: each is a flag or a rule, and there are only a few rules. */
 const DECIDERS_MAX = 1000;
 
+/** The requests of one decider. */
 export interface Verdict {
   readonly by: string;
   count: number;
   readonly examples: string[];
 }
 
+/** The findings of a dry run in one shard. */
 export class DryRun {
   private readonly verdicts = new Map<string, Verdict>();
 

@@ -8,6 +8,7 @@ import { find, Pattern } from "./pattern.ts";
 import { type Program, regexProgram } from "./pattern-program.ts";
 import { Unreadable, whyNoName } from "../unreadable.ts";
 
+/** The field with the client's address that --mark adds. */
 export const MARK_FIELD = "X-Mirrored-From";
 
 /** A header field: name and value. */
@@ -22,6 +23,7 @@ export interface Rewrite {
   readonly text: string;
 }
 
+/** The edits of heads, as plain data. */
 export interface HeadEdits {
   /** Applied one after the other, each to the result of those before it. */
   readonly rewritePath: readonly Rewrite[];
@@ -39,6 +41,7 @@ export interface HeadEdits {
 
 /** What --forwarded adds or sets, in lower case. */
 const FORWARDED_FOR = "x-forwarded-for";
+/** The fields of --forwarded. */
 export const FORWARDED_FIELDS = [FORWARDED_FOR, "x-forwarded-port", "x-forwarded-proto", "x-forwarded-host"];
 
 const FRAMING_FIELDS = ["contentlength", "transferencoding", "connection"];

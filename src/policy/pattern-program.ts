@@ -6,6 +6,7 @@
  */
 import { Unreadable } from "../unreadable.ts";
 
+/** The operations of instructions. */
 export const Op = {
   /** Takes a byte of the set of index `a`, and goes on with the next instruction. */
   BYTE: 0,
@@ -20,12 +21,14 @@ export const Op = {
   MATCH: 6,
 } as const;
 
+/** One instruction; `a` and `b` as its operation needs them. */
 export interface Instruction {
   readonly op: number;
   a: number;
   b: number;
 }
 
+/** A compiled pattern. */
 export interface Program {
   readonly instructions: readonly Instruction[];
   /** Sets of bytes; in each, 1 at the index of every byte that it has. */

@@ -22,10 +22,12 @@ export const POLICY_DROPS = [
   /** The request would have been forwarded (--dry-run). */
   "dry_run",
 ] as const;
+/** One of {@link POLICY_DROPS}. */
 export type PolicyDrop = (typeof POLICY_DROPS)[number];
 
 /** The reasons why policy dropped a connection with requests that it cannot see. */
 export const STREAM_DROPS = ["filtered", "sampled_out", "dry_run"] as const satisfies readonly PolicyDrop[];
+/** One of {@link STREAM_DROPS}. */
 export type StreamDrop = (typeof STREAM_DROPS)[number];
 
 /** The options of policy, as plain data. */
@@ -53,6 +55,7 @@ const FORWARDED: Decision = { drop: null, by: "forwarded" };
 const SAMPLED_OUT: Decision = { drop: "sampled_out", by: "--sample" };
 const LOOP: Decision = { drop: "loop", by: "--mark" };
 const DRY_RUN: Decision = { drop: "dry_run", by: "would be forwarded" };
+/** The decision about a request that the rate has no room for. */
 export const RATE_LIMIT: Decision = { drop: "rate_limit", by: "--max-rate" };
 
 /**
@@ -65,6 +68,7 @@ export function policyOf(options: PolicyOptions, shared?: SharedArrayBuffer, ran
   return isIdle && !dryRun ? null : new Policy(options, shared, random);
 }
 
+/** The policy of one shard. */
 export class Policy {
   private readonly rules: Rules | null;
   private readonly sampler: Sampler | null;

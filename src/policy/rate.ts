@@ -22,6 +22,7 @@ export function sharedRate(): SharedArrayBuffer {
   return new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT);
 }
 
+/** The rate of a run, in memory that its threads share. */
 export class Rate {
   private readonly last: BigInt64Array;
   private readonly burst: bigint;

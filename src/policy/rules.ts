@@ -9,7 +9,9 @@ import { Pattern } from "./pattern.ts";
 import { globProgram, type Program, regexProgram } from "./pattern-program.ts";
 import { Unreadable, whyNoName } from "../unreadable.ts";
 
+/** The kinds of rules. */
 export const RULE_KINDS = ["method", "path", "path-regex", "host", "header", "client"] as const;
+/** One of {@link RULE_KINDS}. */
 export type RuleKind = (typeof RULE_KINDS)[number];
 
 /** `KIND:PATTERN`. */

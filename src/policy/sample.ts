@@ -17,6 +17,7 @@ export interface Sample {
 const HASHES = 2 ** 32;
 const CHAR_BYTES = 4;
 
+/** Reads a sample. */
 export function readSample(text: string): Sample | Unreadable {
   const [, number, key] = /^(\d{1,3}(?:\.\d{1,6})?)%?(?::(.*))?$/s.exec(text) ?? [];
   if (number === undefined) return new Unreadable("a percentage, as 10% or 0.5%, is expected", 0);
@@ -34,6 +35,7 @@ export function readSample(text: string): Sample | Unreadable {
     : { percent, key: "cookie", name: name! };
 }
 
+/** Decides whether requests are in a share. */
 export class Sampler {
   /** Hashes below it are in the share. */
   private readonly limit: number;

@@ -4,6 +4,7 @@
  */
 import type { RedactRule } from "./rules.ts";
 
+/** Stands in place of a secret. */
 export const BLOT = "[redacted]";
 
 /** Parts of names that make a name secret; compared without case and without separators of words. */
@@ -55,6 +56,7 @@ const FIELD_CHARS_MAX = 256;
 /** The deepest level of a JSON value that is read; deeper ones are searched as text. */
 const JSON_DEPTH_MAX = 64;
 
+/** Redacts texts by one set of rules. */
 export class Redactor {
   private readonly headers: ReadonlySet<string>;
   private readonly queries: ReadonlySet<string>;

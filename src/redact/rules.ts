@@ -1,9 +1,12 @@
 /** The rules of --redact, as they are given. */
 import { Unreadable, whyNoName } from "../unreadable.ts";
 
+/** The accepted forms of --redact, for messages. */
 export const REDACT_FORMS = "header:NAME, query:NAME or json:PATH";
 
+/** The kinds of rules of --redact. */
 export const REDACT_KINDS = ["header", "query", "json"] as const;
+/** One of {@link REDACT_KINDS}. */
 export type RedactKind = (typeof REDACT_KINDS)[number];
 
 /** One rule of --redact: plain data, because it goes to threads. */

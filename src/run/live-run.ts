@@ -16,6 +16,7 @@ import { Shards, type StartThread } from "../shard/shards.ts";
 import type { Stop } from "./stop.ts";
 import type { Watched } from "./watch.ts";
 
+/** A run on an interface. */
 export class LiveRun implements Watched {
   private constructor(
     private readonly shards: Shards,

@@ -26,6 +26,7 @@ const TICK_MS = 5;
 /** How long to wait for an endpoint that is behind before looking again. */
 const BEHIND_MS = 1;
 
+/** A run over savefiles. */
 export class SavefileRun implements Watched {
   private shard: Shard;
   private readonly memory: MemoryGuard;

@@ -16,6 +16,7 @@ const BATCH_BYTES = 1 << 20;
 /** The bytes that are kept of a frame: enough for all headers. */
 const SNAPSHOT_BYTES = 256;
 
+/** Samples the mirror frames that the kernel's filter refuses. */
 export class SecondLook {
   private readonly capture: LiveCapture;
   private readonly decoder: Decoder;

@@ -12,6 +12,7 @@ const EXIT_STATUS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 /** proc_pid_status(5): the signals that whoever started the process has it ignore, a bit for each; SIGHUP is the first. */
 const IGNORED = /^SigIgn:\s*[0-9a-f]*([0-9a-f])$/m;
 
+/** A stop that may be requested once. */
 export class Stop {
   private isRequested = false;
   private readonly waiting = new Set<() => void>();

@@ -18,6 +18,7 @@ export interface Watched {
   look(): Surroundings;
 }
 
+/** The looks of a run, from its start to its end. */
 export class Watch {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private watched: Watched | undefined;

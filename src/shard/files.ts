@@ -7,6 +7,7 @@ import { type FileReport, RequestFile } from "../files/request-file.ts";
 import { Slices } from "../files/slices.ts";
 import { Redactor } from "../redact/redactor.ts";
 
+/** The open files of a thread. */
 export class Files {
   private readonly files: RequestFile[] = [];
   private readonly connectors = new Map<string, FileConnector>();

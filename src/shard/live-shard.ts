@@ -36,6 +36,7 @@ const LAST_FRAMES_MS = 30;
 /** The smallest buffer of the kernel, however many shards share it. */
 const CAPTURE_BUFFER_MIB_MIN = 16;
 
+/** A shard on an interface. */
 export class LiveShard {
   readonly counters: Counters;
   private readonly clock = new Clock();

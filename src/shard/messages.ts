@@ -16,6 +16,7 @@ export interface Shared {
   readonly threads: SharedArrayBuffer;
 }
 
+/** The messages to a shard's thread. */
 export type ToShard =
   /**
    * Open the interface, which refuses every frame at first. `fanoutId` null: make the group (if there are several
@@ -32,6 +33,7 @@ export type ToShard =
   /** Forward all captured frames, wait for the responses, and end. */
   | { kind: "finish" };
 
+/** The messages from a shard's thread. */
 export type FromShard =
   | { kind: "opened"; libraryName: string; fanoutId: number | null }
   | { kind: "accepting" }
@@ -47,6 +49,7 @@ export type FromShard =
   /** The machine refuses (RefusalError): the shard has ended. */
   | { kind: "refused"; message: string };
 
+/** A call of {@link ShardReport}, as plain data. */
 export type ReportCall = {
   [Name in keyof ShardReport]: { name: Name; args: Parameters<ShardReport[Name]> };
 }[keyof ShardReport];

@@ -33,6 +33,7 @@ import type { RedactRule } from "../redact/rules.ts";
 import type { Files } from "./files.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
+/** The options of a shard. */
 export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
   readonly mode: "http" | "tcp";
   readonly address: ForwardAddress;
@@ -54,6 +55,7 @@ export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
   readonly files?: Files | undefined;
 }
 
+/** The options of a shard's comparison, with its rules. */
 export interface ShardComparison extends ComparisonOptions {
   readonly ignore: readonly IgnoreRule[];
   readonly redact: readonly RedactRule[];
@@ -73,6 +75,7 @@ const FURTHER_SHARE = 1 / 2;
 /** Gets word of a shard's troubles. */
 export type ShardReport = DestinationReport & HttpReport & RecordReport & FileReport;
 
+/** The path of a packet, wired together. */
 export class Shard {
   /** The endpoint. */
   readonly destination: Destination;

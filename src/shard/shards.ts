@@ -20,8 +20,10 @@ import type { Stopping } from "./drain.ts";
  */
 const AT_ONCE = availableParallelism();
 
+/** Starts a shard's thread. */
 export type StartThread = () => Worker;
 
+/** The shards of an interface, each in its thread. */
 export class Shards {
   private readonly threads: ShardThread[] = [];
   /** Rejects when the machine refuses to go on (RefusalError) or a shard has died (ShardError). */

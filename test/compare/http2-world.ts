@@ -1,4 +1,6 @@
-/** A client of HTTP/2 that talks to production: several requests at a time, some of them taken back, reset or cut off. */
+/**
+ * A client of HTTP/2 that talks to production: several requests at a time, some of them taken back, reset or cut off.
+ */
 import { FrameType } from "../../src/http/http2/frames.ts";
 import {
   data,

@@ -1,4 +1,6 @@
-/** An endpoint that is slower on one route in ten: its median shows that to within a millisecond, and no other's does. */
+/**
+ * An endpoint that is slower on one route in ten: its median shows that to within a millisecond, and no other's does.
+ */
 import { expect, test } from "bun:test";
 import { summaryOf } from "../../src/compare/tally.ts";
 import type { SocketEvents } from "../../src/forward/socket.ts";

@@ -20,7 +20,9 @@ const rests = (name: string) => instructions.filter((each) => each.name === name
 
 const healthCheck = JSON.parse(/CMD (\[.*\])$/.exec(rests("HEALTHCHECK")[0]!)![1]!) as string[];
 
-/** This machine as the stage that the image is taken from: changes to it are in a directory. Returns the image's root. */
+/**
+ * This machine as the stage that the image is taken from: changes to it are in a directory. Returns the image's root.
+ */
 function build(directory: TemporaryDirectory): string {
   const [upper, work, root] = ["upper", "work", "root"].map((name) => join(directory.path, name)) as [
     string,

@@ -15,8 +15,8 @@ const RESPONSE_BEGINNING = "HTTP/1.1";
 const SERVER_START = 5000;
 
 /**
- * One connection for each list of requests, or parts of them; they begin a millisecond after each other. What begins as a
- * response does is the server's.
+ * One connection for each list of requests, or parts of them; they begin a millisecond after each other. What begins as
+ * a response does is the server's.
  */
 function savefile(connections: readonly (readonly string[])[]): Uint8Array {
   const frames: CapturedFrame[] = [];

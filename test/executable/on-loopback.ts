@@ -4,8 +4,8 @@
  *
  *     bun on-loopback.ts EXECUTABLE CHROOT-OR-EMPTY free|taken THROUGH [FLAG…]
  *
- * "taken": something else has bound the mirror's UDP port. THROUGH: the command that starts the program, and one that is run
- * meanwhile, as JSON.
+ * "taken": something else has bound the mirror's UDP port. THROUGH: the command that starts the program, and one that
+ * is run meanwhile, as JSON.
  */
 import { statSync } from "node:fs";
 import { start } from "./program.ts";

@@ -49,7 +49,9 @@ const lines = (path: string) =>
 
 let made = 0;
 
-/** Says frames on one connection to a file, in pieces, and ends. Returns what is in the file, and what was responded. */
+/**
+ * Says frames on one connection to a file, in pieces, and ends. Returns what is in the file, and what was responded.
+ */
 async function file(frames: readonly Buffer[], pieceBytes: number) {
   const path = join(directory.path, `requests-${made++}.ndjson`);
   const counters = fileCounters();

@@ -1,4 +1,6 @@
-/** HTTP/2 requests on their way: what an endpoint allows is obeyed, what it leaves out is sent again, all is counted. */
+/**
+ * HTTP/2 requests on their way: what an endpoint allows is obeyed, what it leaves out is sent again, all is counted.
+ */
 import { describe, expect, test } from "bun:test";
 import { Flag, FrameType, Setting } from "../../src/http/http2/frames.ts";
 import { CALLS_IN_FLIGHT_MAX } from "../../src/forward/http2-connection.ts";

@@ -1,6 +1,6 @@
 /**
- * Header blocks of another implementation, and the same with blocks missing: what is read is what was written, or is not
- * known.
+ * Header blocks of another implementation, and the same with blocks missing: what is read is what was written, or is
+ * not known.
  *
  *     python test/fuzz/hpack_blocks.py 1 10000 | bun test/fuzz/hpack-fuzz.ts
  */

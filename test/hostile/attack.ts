@@ -27,7 +27,9 @@ export interface Attack {
   /** Frames of the flood, and how many come in a second on an interface. */
   readonly count: number;
   readonly rate?: number;
-  /** Requests that begin in each of its frames, if there is more than one: each may cost what an ordinary frame does. */
+  /**
+   * Requests that begin in each of its frames, if there is more than one: each may cost what an ordinary frame does.
+   */
   readonly requestsPerFrame?: number;
   frames(count: number): Iterable<Uint8Array>;
   /** Good requests beside the flood. */

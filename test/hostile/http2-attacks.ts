@@ -1,4 +1,6 @@
-/** The floods that HTTP/2 allows: of frames, of streams, of what header blocks stand for; and what an endpoint can do. */
+/**
+ * The floods that HTTP/2 allows: of frames, of streams, of what header blocks stand for; and what an endpoint can do.
+ */
 import { FRAME_HEADER_LEN, FrameType, lengthAt, STREAM_OFFSET, writeWord } from "../../src/http/http2/frames.ts";
 import {
   block,

@@ -1,6 +1,6 @@
 /**
- * --compare over a mirror that the kernel makes, in both directions: production and the endpoint are nginx with the same
- * pages but for what is planted.
+ * --compare over a mirror that the kernel makes, in both directions: production and the endpoint are nginx with the
+ * same pages but for what is planted.
  */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

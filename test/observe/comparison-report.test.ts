@@ -1,4 +1,6 @@
-/** What is told of comparisons: when a route begins to differ, that one direction is missing, what noise is, the table. */
+/**
+ * What is told of comparisons: when a route begins to differ, that one direction is missing, what noise is, the table.
+ */
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -31,7 +31,9 @@ const GATEWAY_OPTIONS = bytes(
 export interface Way {
   readonly name: string;
   readonly encapsulation: Encapsulation;
-  /** Whether its identifier holds all 24 bits of a VNI; `session`: ten of them; `none`: it has none, and counts as of 0. */
+  /**
+   * Whether its identifier holds all 24 bits of a VNI; `session`: ten of them; `none`: it has none, and counts as of 0.
+   */
   readonly identifier: "vni" | "session" | "none";
   wrap(frame: Uint8Array, vni: number): Uint8Array;
 }

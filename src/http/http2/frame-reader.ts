@@ -75,6 +75,7 @@ const NO_STREAM = 0;
 /** How many empty frames may follow one another: a bound on floods of empty CONTINUATION frames. */
 const EMPTY_CONTINUATIONS_MAX = 64;
 
+/** The reader of one direction's frames. */
 export class FrameReader {
   /** No more bytes are read. */
   isOver = false;

@@ -12,6 +12,7 @@ import { HpackDecoder } from "./hpack-decoder.ts";
 /** The limit that the other side allows is not seen here, so the largest one holds. */
 const FRAME_BYTES_MAX = 0xff_ff_ff;
 
+/** The framer of one direction. */
 export abstract class Http2Framer implements FrameListener {
   protected readonly reader: FrameReader;
   protected decoder = new HpackDecoder();

@@ -6,14 +6,19 @@
  */
 
 export const FRAME_HEADER_LEN = 9;
+/** Where the type (1 byte) stands in a frame's header. */
 export const TYPE_OFFSET = 3;
+/** Where the flags (1 byte) stand. */
 export const FLAGS_OFFSET = 4;
+/** Where the stream (4 bytes) stands. */
 export const STREAM_OFFSET = 5;
 /** Section 4.2: the longest payload until a SETTINGS frame says otherwise. */
 export const FRAME_BYTES_DEFAULT = 16_384;
+/** The highest stream. */
 export const STREAM_MAX = 0x7fff_ffff;
 /** Sections 6.9.1 and 6.9.2. */
 export const WINDOW_DEFAULT = 65_535;
+/** The largest window. */
 export const WINDOW_MAX = 0x7fff_ffff;
 
 /** Section 6. */
@@ -30,6 +35,7 @@ export const FrameType = {
   CONTINUATION: 9,
 } as const;
 
+/** The flags of frames; the same bit has other names in other types. */
 export const Flag = {
   END_STREAM: 0x01,
   ACK: 0x01,
@@ -56,8 +62,11 @@ export const ErrorCode = {
   CANCEL: 8,
 } as const;
 
+/** The payload's length of PING, in bytes. */
 export const PING_LEN = 8;
+/** The payload's length of RST_STREAM, in bytes. */
 export const RST_STREAM_LEN = 4;
+/** The payload's length of WINDOW_UPDATE, in bytes. */
 export const WINDOW_UPDATE_LEN = 4;
 /** Last stream and error code; the text behind them is for people. */
 export const GOAWAY_LEN = 8;
@@ -94,6 +103,7 @@ const LENGTHS = new Map<number, number>([
   [FrameType.WINDOW_UPDATE, WINDOW_UPDATE_LEN],
 ]);
 
+/** The payload's length in the frame header at `at`: 24 bits. */
 export function lengthAt(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
 }
@@ -160,6 +170,7 @@ export function writeFrameHeader(
   writeWord(target, at + STREAM_OFFSET, stream);
 }
 
+/** Writes 32 bits at `at`. */
 export function writeWord(target: Uint8Array, at: number, word: number): void {
   target[at] = word >>> 24;
   target[at + 1] = word >>> 16;

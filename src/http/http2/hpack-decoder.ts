@@ -49,6 +49,7 @@ interface Entry {
   readonly bytes: number;
 }
 
+/** The decoder of one direction of a connection. */
 export class HpackDecoder {
   /** The known entries, the oldest first; those before {@link first} are removed. */
   private entries: Entry[] = [];

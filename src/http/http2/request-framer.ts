@@ -60,6 +60,7 @@ interface OpenStream<T> {
   length: number;
 }
 
+/** The framer of one client connection's requests. */
 export class Http2RequestFramer<T> extends Http2Framer {
   private readonly heads: HeadReader;
   private readonly streams = new Map<number, OpenStream<T>>();

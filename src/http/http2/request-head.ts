@@ -40,6 +40,7 @@ export class Http2Head extends RequestHead {
   declaredLength = -1;
 }
 
+/** Reads one head or trailer section at a time. */
 export class HeadReader implements FieldSink {
   readonly head = new Http2Head();
   /** Why the block is no head, or no trailer section; null: nothing is wrong so far. */

@@ -33,6 +33,7 @@ export interface Http2StatusSink {
   status(code: number): void;
 }
 
+/** The framer of one server's responses on a connection. */
 export class Http2ResponseFramer extends Http2Framer {
   private readonly section = new ResponseHead();
 

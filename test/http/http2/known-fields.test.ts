@@ -1,6 +1,6 @@
 /**
- * What can be known for sure behind lost header blocks, and that all of it is: indices count from the newest entry, so a
- * field is known if what it names was told behind the last block that is missing, and if nothing is named.
+ * What can be known for sure behind lost header blocks, and that all of it is: indices count from the newest entry, so
+ * a field is known if what it names was told behind the last block that is missing, and if nothing is named.
  */
 import { expect, test } from "bun:test";
 import { FRAME_HEADER_LEN } from "../../../src/http/http2/frames.ts";

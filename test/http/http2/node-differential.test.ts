@@ -1,4 +1,6 @@
-/** What Node's HTTP/2 client sends (its own HPACK with Huffman code and a dynamic table, its own frames), as requests. */
+/**
+ * What Node's HTTP/2 client sends (its own HPACK with Huffman code and a dynamic table, its own frames), as requests.
+ */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { FrameType } from "../../../src/http/http2/frames.ts";

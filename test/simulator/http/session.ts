@@ -46,7 +46,9 @@ export interface Run {
 export interface Session {
   readonly stream: Uint8Array;
   readonly items: readonly Item[];
-  /** What bodies are like, as whole requests are: only where it cannot be known that they are bodies, they are found. */
+  /**
+   * What bodies are like, as whole requests are: only where it cannot be known that they are bodies, they are found.
+   */
   readonly nested: readonly Item[];
   readonly cuts: readonly number[];
 }

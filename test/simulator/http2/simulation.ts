@@ -1,8 +1,8 @@
 /**
- * The world of HTTP/2: random clients whose bytes have gaps, and an endpoint and further destinations of random SETTINGS
- * that refuse, reset, go away and end. Nothing is invented, what a destination allows is obeyed, every request is in one
- * counter of each, and what is wrong with one costs no other anything. Throws an error that begins with the seed if
- * anything is not as it must be.
+ * The world of HTTP/2: random clients whose bytes have gaps, and an endpoint and further destinations of random
+ * SETTINGS that refuse, reset, go away and end. Nothing is invented, what a destination allows is obeyed, every request
+ * is in one counter of each, and what is wrong with one costs no other anything. Throws an error that begins with the
+ * seed if anything is not as it must be.
  */
 import type { StreamConsumer } from "../../../src/flow/stream.ts";
 import type { Load } from "../../../src/forward/load.ts";
