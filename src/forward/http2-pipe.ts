@@ -7,11 +7,11 @@ import { countGrpcStatus, type RequestDrop } from "./counters.ts";
 import type { CallCarrier, CallOwner, Http2Call } from "./http2-call.ts";
 import { CallEnd, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
 import { RESENDS_MAX } from "./lost-requests.ts";
+import { Pipe } from "./pipe.ts";
 import type { PipeHost } from "./pipe-host.ts";
 import { PipeLoad } from "./pipe-load.ts";
 import { countNotForwarded, countResponded, countStatus, countUnanswered, dropReasonOf } from "./request-outcome.ts";
 import type { UpstreamEnd } from "./upstream.ts";
-import { Waiter } from "./waiter.ts";
 
 /** How often a call is sent again because the destination did not process it. */
 export const UNPROCESSED_MAX = 16;
@@ -28,7 +28,7 @@ export interface Http2PipeOwner {
 }
 
 /** One client connection's calls, on their way to one destination. */
-export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner {
+export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
   /** Calls that wait, in order; those that are sent again go before the others. */
   private readonly again = new Set<Http2Call>();
   private readonly waitingCalls = new Set<Http2Call>();
@@ -40,7 +40,6 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   private connection: Http2Connection | null = null;
   /** Connections that have calls in flight, and get no more. */
   private readonly leaving = new Set<Http2Connection>();
-  private ending = false;
   /** It is pumped in a moment. */
   private isDue = false;
   /** Connections in a row that ended before the destination's SETTINGS came. */
@@ -48,12 +47,12 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   private readonly load: PipeLoad;
 
   constructor(
-    private readonly mode: PipeHost,
+    mode: PipeHost,
     private readonly owner: Http2PipeOwner,
     /** Bytes that go first on each connection: a PROXY protocol header; null: none. */
     private readonly preface: Uint8Array | null,
   ) {
-    super();
+    super(mode, mode.destination.http2);
     this.load = new PipeLoad(mode, this);
   }
 
@@ -135,17 +134,6 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     this.mode.pumpSoon(this);
   }
 
-  /** The client has ended: the connection ends behind the last response. */
-  finish(): void {
-    this.ending = true;
-    this.pump();
-  }
-
-  /** The client has been silent for long: a connection that waits for nothing is ended. */
-  rest(): void {
-    if (this.isIdle) this.leave();
-  }
-
   pump(): void {
     this.isDue = false;
     const { refusal } = this;
@@ -162,13 +150,6 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     for (const connection of this.leaving) connection.flush();
     if (this.ending && this.isIdle) this.leave();
     this.note();
-  }
-
-  /** Why waiting calls are not sent; null: they are sent. */
-  private get refusal(): RequestDrop | null {
-    const { destination } = this.mode;
-    if (destination.terminated) return "stopped";
-    return this.connection === null ? destination.http2.refusal : null;
   }
 
   private begin(call: Http2Call, connection: Http2Connection): void {
@@ -188,7 +169,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     if (this.connection?.isLast === true) this.retire(this.connection);
     const { destination, requests, options } = this.mode;
     if (this.connection === null) {
-      destination.http2.tried();
+      this.spoken.tried();
       const { responseTimeoutMs } = options;
       const isCompared = this.mode.comparison !== null;
       this.connection = new Http2Connection(destination, requests, this, this.preface, responseTimeoutMs, isCompared);
@@ -207,7 +188,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     }
   }
 
-  private leave(): void {
+  protected leave(): void {
     if (this.connection !== null) this.retire(this.connection);
   }
 
@@ -306,7 +287,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     this.failures = connection.isReady ? 0 : this.failures + 1;
     const isSpeechless = this.failures > RESENDS_MAX && (how === "closed" || how === "reset");
     const isVain = reason !== "endpoint_closed" || how === "given_up" || isSpeechless;
-    if (isSpeechless) this.mode.destination.http2.speechless();
+    if (isSpeechless) this.spoken.speechless();
     // If the program ends, they are dropped for that reason.
     if (isVain && !connection.isReady && !this.mode.destination.terminated) this.dropWaiting(reason);
     this.pumpSoon();

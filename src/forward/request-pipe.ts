@@ -18,6 +18,7 @@ import type { ByteQueue } from "./byte-queue.ts";
 import type { RequestDrop } from "./counters.ts";
 import { HttpConnection, type ConnectionOwner } from "./http-connection.ts";
 import { type Loss, takeLost, RESENDS_MAX } from "./lost-requests.ts";
+import { Pipe } from "./pipe.ts";
 import type { PipeHost } from "./pipe-host.ts";
 import { PipeLoad } from "./pipe-load.ts";
 import { PipeTimer } from "./pipe-timer.ts";
@@ -25,7 +26,6 @@ import { countNotForwarded, countResponded, countStatus, countUnanswered, dropRe
 import type { Request } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
 import type { UpstreamEnd } from "./upstream.ts";
-import { Waiter } from "./waiter.ts";
 
 const REQUEST_TIMEOUT = 408;
 
@@ -49,7 +49,7 @@ export interface PipeOwner {
 }
 
 /** One client connection's requests of HTTP/1, on their way to one destination. */
-export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
+export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
   /** Bytes that go first on each connection: a PROXY protocol header; null: none. */
   preface: Uint8Array | null = null;
   private state: number = State.SENDING;
@@ -57,7 +57,6 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   /** The last one in flight, while its bytes still come. */
   private streaming: Request | null = null;
   private connection: HttpConnection | null = null;
-  private ending = false;
   private readonly timer: PipeTimer;
   private readonly load: PipeLoad;
   /** The owner is still to be told that an offer was declined; the call may change any state of this pipe. */
@@ -66,10 +65,10 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   private goesOnInHttp2 = false;
 
   constructor(
-    private readonly mode: PipeHost,
+    mode: PipeHost,
     public owner: PipeOwner,
   ) {
-    super();
+    super(mode, mode.destination.http1);
     this.timer = new PipeTimer(mode, this);
     this.load = new PipeLoad(mode, this);
   }
@@ -96,6 +95,10 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   /** Whether the connection that carried another protocol, or would have, is over. */
   get isGone(): boolean {
     return this.state === State.GONE;
+  }
+
+  get hasConnection(): boolean {
+    return this.connection !== null;
   }
 
   giveWay(count = this.waiting - (this.queue.inFlight > 0 ? 0 : 1)): void {
@@ -211,17 +214,6 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
 
   // Sending.
 
-  /** The client has ended: the connection ends behind the last response. */
-  finish(): void {
-    this.ending = true;
-    this.pump();
-  }
-
-  /** The client has been silent for long: a connection that waits for nothing is ended. */
-  rest(): void {
-    if (this.isIdle) this.leave();
-  }
-
   /** Sends the requests that are due. */
   pump(): void {
     do {
@@ -252,13 +244,6 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
       if (this.connection !== connection) return;
     }
     if (this.ending && this.queue.length === 0) this.retire();
-  }
-
-  /** Why waiting requests are not sent; null: they are sent. */
-  private get refusal(): RequestDrop | null {
-    const { destination } = this.mode;
-    if (destination.terminated) return "stopped";
-    return this.connection === null ? destination.http1.refusal : null;
   }
 
   /** Whether one more request may be in flight. */
@@ -306,7 +291,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   private open(tls = this.mode.destination.options.tls): HttpConnection {
     const { preface, mode } = this;
     const { destination } = mode;
-    destination.http1.tried();
+    this.spoken.tried();
     const connection = new HttpConnection(destination, this, mode.comparison?.newRecorder() ?? null, tls);
     if (preface !== null) connection.upstream.write(preface, 0, preface.length, destination.tickedMs, true);
     return connection;
@@ -343,7 +328,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   // Events of the connection (ConnectionOwner).
 
   opened(): void {
-    if (this.state === State.SENDING) this.mode.destination.http1.heard();
+    if (this.state === State.SENDING) this.spoken.heard();
     this.pump();
   }
 
@@ -450,7 +435,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   }
 
   /** The connection is not needed any more. */
-  private leave(): void {
+  protected leave(): void {
     this.connection?.leave(false);
     this.connection = null;
   }
