@@ -192,8 +192,8 @@ export class Destination implements UpstreamHost, DialHost {
 
   /** How many connections more there are than there is memory for. */
   get connectionsOver(): number {
-    const { usedBytes, limitBytes } = this.memory.budget;
-    return Math.ceil((usedBytes - limitBytes) / Cost.UPSTREAM);
+    const { usedBytes, grantedBytes } = this.memory.budget;
+    return Math.ceil((usedBytes - grantedBytes) / Cost.UPSTREAM);
   }
 
   /**

@@ -6,6 +6,8 @@
 
 /** The most that pending segments may take of the limit: so that no hole costs another connection its requests. */
 const PENDING_SHARE_MAX = 0.5;
+/** Of the limit, the most that is withheld. */
+export const WITHHELD_SHARE_MAX = 0.5;
 
 /**
  * What objects cost beside their bytes, in bytes: the engine's cells, their slots in tables, and a share of the
@@ -37,9 +39,18 @@ export const Cost = {
 export class Budget {
   /** All that is held. */
   usedBytes = 0;
+  /** What may be held now: the limit, or less where the process has grown by more than what is charged. */
+  grantedBytes: number;
   private pendingBytes = 0;
 
-  constructor(readonly limitBytes: number) {}
+  constructor(readonly limitBytes: number) {
+    this.grantedBytes = limitBytes;
+  }
+
+  /** Withholds this share of the limit, up to {@link WITHHELD_SHARE_MAX}. What is held beyond the rest gives way. */
+  withhold(share: number): void {
+    this.grantedBytes = this.limitBytes * (1 - Math.min(share, WITHHELD_SHARE_MAX));
+  }
 
   /** More than a quarter is used: who may have to give way is to be known from now on. */
   get isTight(): boolean {
@@ -47,12 +58,12 @@ export class Budget {
   }
 
   hasRoomFor(bytes: number): boolean {
-    return this.usedBytes + bytes <= this.limitBytes;
+    return this.usedBytes + bytes <= this.grantedBytes;
   }
 
   /** Whether pending segments are within their share, and all is within the limit. */
   get isWithin(): boolean {
-    return this.usedBytes <= this.limitBytes && this.pendingBytes <= this.limitBytes * PENDING_SHARE_MAX;
+    return this.usedBytes <= this.grantedBytes && this.pendingBytes <= this.grantedBytes * PENDING_SHARE_MAX;
   }
 
   take(bytes: number): void {

@@ -26,7 +26,6 @@ const UNSETTLED_CONNECTIONS_MAX = 4096;
 
 export class ReadAhead {
   private readonly aheadBytesMax: number;
-  private readonly heldBytesMax: number;
 
   constructor(
     private readonly destination: Destination,
@@ -36,7 +35,6 @@ export class ReadAhead {
   ) {
     const { limitBytes } = destination.memory.budget;
     this.aheadBytesMax = Math.min(AHEAD_BYTES_MAX, limitBytes * AHEAD_SHARE_MAX);
-    this.heldBytesMax = limitBytes * HELD_SHARE_MAX;
   }
 
   /** Whether the source should wait; cheap enough to be asked for each record. */
@@ -52,7 +50,8 @@ export class ReadAhead {
 
   private get isFull(): boolean {
     const { memory, unsettledCount } = this.destination;
-    if (memory.heldBytes > this.heldBytesMax || unsettledCount > UNSETTLED_CONNECTIONS_MAX) return true;
+    if (memory.heldBytes > memory.budget.grantedBytes * HELD_SHARE_MAX || unsettledCount > UNSETTLED_CONNECTIONS_MAX)
+      return true;
     return this.compared !== null && this.compared.isNearlyFull;
   }
 

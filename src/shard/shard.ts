@@ -25,6 +25,7 @@ import { HttpMode } from "../forward/http-mode.ts";
 import type { HttpOptions, HttpReport } from "../forward/http-options.ts";
 import { TcpMode, type TcpOptions } from "../forward/tcp-mode.ts";
 import { ArrayPool } from "../memory/array-pool.ts";
+import type { Granted } from "../memory/memory-guard.ts";
 import type { DryRun } from "../policy/dry-run.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Gauges } from "../observe/gauges.ts";
@@ -68,7 +69,7 @@ const FURTHER_SHARE = 1 / 2;
 /** Where a shard's troubles are told. */
 export type ShardReport = DestinationReport & HttpReport & RecordReport & FileReport;
 
-export class Shard {
+export class Shard implements Granted {
   /** The endpoint. */
   readonly destination: Destination;
   /** Those beside it. */
@@ -166,6 +167,12 @@ export class Shard {
   async endRecord(): Promise<void> {
     await this.recorder?.end();
     this.recorder = null;
+  }
+
+  /** (Granted) */
+  withhold(share: number): void {
+    this.destination.memory.budget.withhold(share);
+    for (const { memory } of this.further) memory.budget.withhold(share);
   }
 
   /** How things stand, for the main thread to show: call it once an interval. */
@@ -304,7 +311,7 @@ function gaugesOf({ memory, openCount, unsettledCount, connectedMs, unconnectedM
     upstream_open: openCount,
     upstream_unsettled: unsettledCount,
     buffer_bytes: memory.budget.usedBytes,
-    max_buffer_bytes: memory.budget.limitBytes,
+    max_buffer_bytes: memory.budget.grantedBytes,
     connected_ms: connectedMs,
     unconnected_ms: unconnectedMs,
   };
