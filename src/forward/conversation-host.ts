@@ -42,7 +42,7 @@ export interface ConversationHost<Conversation extends Aged<Conversation>> exten
   /** A further destination has done something for it: the same, but for the endpoint. */
   touchBranches(conversation: Conversation): void;
   /** Whether so many bytes may be held more; what stands still gives way, but never `asking`. */
-  makeRoom(bytes: number, asking: Conversation | null): boolean;
+  makeRoom(bytes: number, asking: Conversation | null, hasGivenWay: boolean): boolean;
 }
 
 /** The client connection that a conversation is of. */
@@ -57,6 +57,8 @@ export interface ConversationOwner {
   readonly response: ComparedStream | null;
   /** Policy has left out all that comes. */
   isLeftOut: boolean;
+  /** The conversation before has given way (Waiter). */
+  hasGivenWay: boolean;
   /**
    * The conversation is over for now: the next bytes begin another, at this {@link Step}. `bodyLeft`: what of the body
    * of a request that is lost is still to come.

@@ -87,6 +87,7 @@ export class Conversation
     if (step === Step.BEHIND_LOSS) this.framer.goOnLost(bodyLeft);
     this.pipe = new RequestPipe(mode, this);
     this.pipe.preface = stream.preface;
+    this.pipe.hasGivenWay = stream.hasGivenWay;
     const { further } = mode;
     this.branches = further.length === 0 ? null : new Branches(further, stream.preface, () => mode.touchBranches(this));
     this.request = new RequestUnderWay(mode, this, this.pipe, this.branches);
@@ -194,6 +195,7 @@ export class Conversation
     if (step === Step.DEAF) this.branches?.finish();
     else this.branches?.giveWay();
     this.leave();
+    this.stream.hasGivenWay = this.pipe.hasGivenWay;
     this.stream.forget(step, step === Step.BEHIND_LOSS ? bodyLeft : 0);
   }
 
@@ -337,7 +339,7 @@ export class Conversation
   // For what the bytes are taken as (RequestOwner, OffersOwner, Http2ConversationOwner).
 
   makeRoom(bytes: number): boolean {
-    return this.mode.makeRoom(bytes, this);
+    return this.mode.makeRoom(bytes, this, this.pipe.hasGivenWay);
   }
 
   knownClient(): Client {

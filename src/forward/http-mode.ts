@@ -208,15 +208,19 @@ export class HttpMode implements StreamOpener, StreamHost {
 
   /**
    * Whether so many bytes may be held more. Others make room, never `asking` (null: one that is not there yet): what
-   * stands still; or the one that holds most, for one that holds much less; or one of many, for one that has nothing.
+   * stands still; or the one that holds most, for one that holds much less; or one of many, for one that has nothing, unless
+   * it `hasGivenWay` itself (Waiter).
    */
-  makeRoom(bytes: number, asking: Conversation | null): boolean {
+  makeRoom(bytes: number, asking: Conversation | null, hasGivenWay: boolean): boolean {
     const { budget } = this.destination.memory;
     if (budget.hasRoomFor(bytes)) return true;
     asking?.list?.remove(asking);
     const askedBytes = bytes + (asking?.requestBytes ?? 0);
     while (!budget.hasRoomFor(bytes)) {
-      const giving = this.standing() ?? this.holders.muchMoreThan(askedBytes) ?? this.placeFor(asking, askedBytes);
+      const giving =
+        this.standing() ??
+        this.holders.muchMoreThan(askedBytes) ??
+        (hasGivenWay ? null : this.placeFor(asking, askedBytes));
       if (giving === null) return false;
       giving.giveWay();
     }

@@ -32,6 +32,7 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   isForeign = false;
   /** Policy has left out all that comes. */
   isLeftOut = false;
+  hasGivenWay = false;
 
   constructor(
     private readonly mode: StreamHost,
@@ -89,7 +90,7 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   /** Null: there is nothing to be understood, or no room for another conversation. */
   private begin(): Conversation | null {
     if (this.step === Step.DEAF) return null;
-    if (!this.mode.makeRoom(PLACE_BYTES, null)) {
+    if (!this.mode.makeRoom(PLACE_BYTES, null, this.hasGivenWay)) {
       // Of what was lost with it one request is told; where the next begins is not known.
       if (this.step < Step.LOST) {
         this.mode.countLost();

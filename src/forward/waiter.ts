@@ -5,6 +5,12 @@ export abstract class Waiter extends Aged<Waiter> {
   /** When a request was sent or responded to last, or the first one began to wait; to within a tick. */
   progressMs = 0;
 
+  /**
+   * It has given way, with a request that was not responded to, and nothing has been since: it takes nobody's place
+   * again. Else those who are not responded to would take turns, and leave newcomers next to nothing.
+   */
+  hasGivenWay = false;
+
   /** When a response began to be awaited, or something of it came last; Infinity: it does not give way for that. */
   abstract get awaitedSinceMs(): number;
 
