@@ -1,14 +1,14 @@
-/** Where requests go: a host's name or address, a TCP port, and whether TLS is spoken there; or a file. */
+/** The address of a destination: a host's name or address, a TCP port, and whether TLS is spoken there; or a file. */
 export interface ForwardAddress {
   readonly host: string;
   readonly port: number;
   /** TLS (https://); else plain TCP. */
   readonly isSecure?: boolean;
-  /** Its path: requests are written to it, and host and port are none. */
+  /** The file's path: requests are written to it, and host and port have no meaning. */
   readonly file?: string;
 }
 
-/** Where the program listens. Port 0: one that is free. */
+/** The address that the program listens on. Port 0: a free one. */
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;

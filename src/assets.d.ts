@@ -1,4 +1,4 @@
-/** Files that the executable embeds: the import is their path. */
+/** Files that the executable embeds: the import gives their path. */
 declare module "*.so" {
   const path: string;
   export default path;

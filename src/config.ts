@@ -1,4 +1,4 @@
-/** What the program was asked to do, in its own words. The command line is one way to say it: cli fills this. */
+/** The configuration of the program, in its own words. cli fills it from the command line. */
 import type { ForwardAddress, ListenAddress } from "./address.ts";
 import type { IgnoreRule } from "./compare/ignore.ts";
 import type { Encapsulation } from "./decode/tunnel.ts";
@@ -9,17 +9,17 @@ import type { RedactRule } from "./redact/rules.ts";
 export const MODES = ["http", "tcp"] as const;
 export type Mode = (typeof MODES)[number];
 
-/** What becomes of a client's PROXY protocol header. */
+/** The ways to treat a client's PROXY protocol header. */
 export const PROXY_PROTOCOL_WAYS = ["pass", "strip"] as const;
 export type ProxyProtocol = (typeof PROXY_PROTOCOL_WAYS)[number];
 
-/** What becomes of HTTP/2 in clear text. */
+/** The ways to treat HTTP/2 in clear text. */
 export const HTTP2_WAYS = ["auto", "requests", "pass"] as const;
 export type Http2Way = (typeof HTTP2_WAYS)[number];
 
-/** Each field that is a flag has the flag's name, and --help says what it means. */
+/** The configuration. A field for a flag has the flag's name, and --help tells its meaning. */
 export interface Config extends PolicyOptions {
-  /** What the operator is to be told of what was asked, in words. */
+  /** Messages for the operator about the options, in words. */
   readonly told: readonly string[];
   /** Undefined: a savefile is read. */
   readonly interfaceName: string | undefined;
@@ -47,7 +47,10 @@ export interface Config extends PolicyOptions {
   readonly control: ForwardAddress | undefined;
   readonly mode: Mode;
   readonly maxPendingPackets: number;
-  /** Infinity: no limit. A savefile's holes keep nobody waiting, and what fills one may come late in it. */
+  /**
+   * Infinity: no limit. In a savefile, waiting for a hole delays nobody, and the bytes that fill it may come late in
+   * the file.
+   */
   readonly gapTimeoutMs: number;
   readonly maxRetries: number;
   readonly threads: number;
@@ -76,7 +79,7 @@ export interface Config extends PolicyOptions {
   readonly maxBufferMib: number;
   readonly captureBufferMib: number;
   readonly compare: boolean;
-  /** Of the requests, from 0 to 1. */
+  /** The share of the requests, from 0 to 1. */
   readonly compareSample: number;
   readonly maxCompareBytes: number;
   readonly ignore: readonly IgnoreRule[];
@@ -85,11 +88,11 @@ export interface Config extends PolicyOptions {
   readonly redact: readonly RedactRule[];
   readonly noRedact: boolean;
   readonly libpcap: string | undefined;
-  /** Whom root becomes after the start; undefined: nobody. */
+  /** The user that root becomes after the start; undefined: root stays. */
   readonly user: string | undefined;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly summary: string | undefined;
-  /** Undefined: nothing is served. */
+  /** Undefined: no admin port is opened. */
   readonly admin: ListenAddress | undefined;
 }

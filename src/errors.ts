@@ -1,6 +1,6 @@
-/** Errors that a person meets. Everything else that is thrown is a bug in this program. */
+/** Errors that a person meets. Every other error that is thrown is a bug in this program. */
 
-/** Something was asked wrongly: exit status 2. */
+/** The options are wrong: exit status 2. */
 export class UsageError extends Error {
   override name = "UsageError";
 }
@@ -10,7 +10,7 @@ export class RefusalError extends Error {
   override name = "RefusalError";
 }
 
-/** A shard's thread has died, which is a bug: exit status 1 at once, for its share of the frames is being lost. */
+/** A shard's thread has died, which is a bug: exit status 1 at once, because its share of the frames is being lost. */
 export class ShardError extends Error {
   override name = "ShardError";
 }
@@ -28,7 +28,7 @@ const WRITE_FAILURES: Record<string, string> = {
   EDQUOT: "its owner's quota is used up",
 };
 
-/** Why a file could not be made, or written: in words, where it is known what the system means. */
+/** The reason why a file could not be made, or written: in words, if the system's code is known. */
 export function writeFailure(error: unknown): string {
   const { code = "", message = "" } = error as Partial<NodeJS.ErrnoException>;
   return WRITE_FAILURES[code] ?? message;

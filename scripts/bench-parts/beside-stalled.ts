@@ -9,6 +9,8 @@ import { type Child, ENDPOINT_HOST, startServer } from "./processes.ts";
 
 /** Of the further destination that is stalled. */
 const STALLED_PORT = 9001;
+/** Of the first program; the second one has the next. */
+const ADMIN_PORT = 9790;
 /** Requests a second beside it: two programs see them. */
 const STALLED_RATE = 4000;
 /** CPU and delay are measured in a load of their own, behind one in which the program's code gets compiled. */
@@ -25,8 +27,13 @@ export async function measureStalled(
   const script = join(import.meta.dir, "stalled.ts");
   const command = [process.execPath, script, ENDPOINT_HOST, String(STALLED_PORT)];
   servers.push(await startServer(command, STALLED_PORT, inNamespace("replay")));
-  const alone: Setup = { mode: "http", shards: 1 };
-  const beside: Setup = { ...alone, index: 1, flags: ["--also", `${ENDPOINT_HOST}:${STALLED_PORT}`] };
+  const alone: Setup = { mode: "http", shards: 1, adminPort: ADMIN_PORT };
+  const beside: Setup = {
+    ...alone,
+    index: 1,
+    adminPort: ADMIN_PORT + 1,
+    flags: ["--also", `${ENDPOINT_HOST}:${STALLED_PORT}`],
+  };
   const [seconds, warmUpSeconds] = quick ? [0.3, 0.1] : [MEASURED_SECONDS, WARM_UP_SECONDS];
   const add = (what: string, unit: string, value: number) => figures.add("f", what, unit, value);
   for (let run = 0; run < runs; run++) {

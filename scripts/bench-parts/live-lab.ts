@@ -41,6 +41,8 @@ export interface Setup {
   address?: string;
   /** Of several at the same time: which. */
   index?: number;
+  /** A port of its own for --admin: then the delays of the warm-up are not counted. */
+  adminPort?: number;
 }
 
 /** The program, capturing. */
@@ -49,10 +51,11 @@ export class Forwarder {
     private readonly program: Child,
     private readonly summary: string,
     readonly startMs: number,
+    private readonly adminPort: number | undefined,
   ) {}
 
   static async start(
-    { mode, shards, flags = [], address = ENDPOINT, index = 0 }: Setup,
+    { mode, shards, flags = [], address = ENDPOINT, index = 0, adminPort }: Setup,
     directory: string,
   ): Promise<Forwarder> {
     const summary = join(directory, `summary-${index}.json`);
@@ -62,6 +65,7 @@ export class Forwarder {
       mode,
       ...threads,
       ...flags,
+      ...(adminPort === undefined ? [] : ["--admin", `127.0.0.1:${adminPort}`]),
       "--log-level",
       "info",
       "--log-format",
@@ -76,7 +80,14 @@ export class Forwarder {
     const begun = performance.now();
     const program = new Child([...inNamespace("replay"), ...PROGRAM, ...args]);
     await program.says("Capturing on");
-    return new Forwarder(program, summary, performance.now() - begun);
+    return new Forwarder(program, summary, performance.now() - begun, adminPort);
+  }
+
+  /** The delays that it has counted so far. */
+  async delay(): Promise<Delay> {
+    if (this.adminPort === undefined) return NO_DELAY;
+    const url = `http://127.0.0.1:${this.adminPort}/status`;
+    return (await json<{ delay: Delay }>([...inNamespace("replay"), "curl", "--silent", "--fail", url])).delay;
   }
 
   get pid(): number {
@@ -105,6 +116,15 @@ export const canShard = Bun.spawnSync([EXECUTABLE, "--help"]).stdout.toString().
 export function upload(bodyBytes: number): string {
   return `POST /orders HTTP/1.1\r\nHost: shop.example\r\nContent-Length: ${bodyBytes}\r\n\r\n`;
 }
+
+/** The summary's histogram of delays. */
+interface Delay {
+  count: number;
+  sum_ms: number;
+  buckets: Record<string, number>;
+}
+
+const NO_DELAY: Delay = { count: 0, sum_ms: 0, buckets: {} };
 
 export interface Load {
   /** Requests sent a second. */
@@ -138,11 +158,12 @@ export class LiveLab {
     try {
       for (const setup of setups) forwarders.push(await Forwarder.start(setup, this.directory));
       const warmUp = warmUpSeconds > 0 ? await this.send(rate, warmUpSeconds) : { requests: 0 };
+      const delays = await Promise.all(forwarders.map((forwarder) => forwarder.delay()));
       const before = forwarders.map(({ cpu }) => cpu);
       const sent = await this.send(rate, seconds);
       const after = forwarders.map(({ cpu }) => cpu);
       const counters = await Promise.all(forwarders.map((forwarder) => forwarder.finish()));
-      return counters.map((each, i) => this.loadOf(each, warmUp.requests, sent, before[i]!, after[i]!));
+      return counters.map((each, i) => this.loadOf(each, warmUp.requests, sent, before[i]!, after[i]!, delays[i]!));
     } finally {
       for (const forwarder of forwarders) await forwarder.stop();
     }
@@ -170,10 +191,12 @@ export class LiveLab {
     { requests, seconds: took }: { requests: number; seconds: number },
     before: CpuTime,
     after: CpuTime,
+    delayBefore: Delay,
   ): Load {
     const sent = warmUpRequests + requests;
     const lost = sent - upstream.bytes / REQUEST.length;
-    const counts = Object.values(delay.buckets as Record<string, number>);
+    const buckets = Object.entries(delay.buckets as Record<string, number>);
+    const counts = buckets.map(([bucket, count]) => count - (delayBefore.buckets[bucket] ?? 0));
     return {
       rate: requests / took,
       lost,
@@ -182,7 +205,7 @@ export class LiveLab {
       userUs: (after.userUs - before.userUs) / requests,
       systemUs: (after.systemUs - before.systemUs) / requests,
       delayMs: (share) => percentile(share, DELAY_BUCKETS_MS, counts),
-      delayMeanMs: delay.sum_ms / delay.count,
+      delayMeanMs: (delay.sum_ms - delayBefore.sum_ms) / (delay.count - delayBefore.count),
     };
   }
 

@@ -1,6 +1,6 @@
 /**
- * What --admin serves: pages over what the main thread saw at its last look, made when they are asked for. Shards know
- * nothing of it.
+ * The pages of --admin: they show the main thread's last look at the run, and are made when they are asked for. Shards
+ * have no part in it.
  */
 import { addressName } from "../address.ts";
 import type { Config } from "../config.ts";
@@ -29,7 +29,7 @@ export class Admin {
   constructor(
     private readonly config: Config,
     now: () => number,
-    /** What --compare has found, with its examples; null: nothing is compared. */
+    /** The findings of --compare, with examples; null: responses are not compared. */
     private readonly comparison: ComparisonReport | null = null,
   ) {
     if (config.admin === undefined) throw new RefusalError("Cannot serve anything: --admin names no address");
@@ -38,7 +38,7 @@ export class Admin {
     this.server = new AdminServer(config.admin, this.routes(), now);
   }
 
-  /** Where a browser finds it. */
+  /** The URL for a browser. */
   get url(): string {
     return `http://${shown(this.config.admin!.host)}:${this.server.port}/`;
   }
@@ -58,7 +58,7 @@ export class Admin {
     this.server.close();
   }
 
-  /** All pages there are. */
+  /** All pages. */
   private routes(): Routes {
     const { comparison } = this;
     const worst = () => comparison?.worst ?? null;

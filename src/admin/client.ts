@@ -1,18 +1,18 @@
 /**
- * One connection to the admin port: takes a head, sends one response, and ends. What it may cost is bounded: bytes by
+ * One connection to the admin port: takes a head, sends one response, and ends. Its cost is bounded: bytes by
  * HEAD_BYTES_MAX, time by a limit for the head and one for the response, however steadily bytes come and go.
  */
 import type { Socket } from "bun";
 import type { AdminReject } from "./counters.ts";
 import { endOfHead, parseHead, type RequestHead } from "./request-head.ts";
 
-/** Request line and fields. */
+/** The longest request line and fields. */
 export const HEAD_BYTES_MAX = 8192;
-/** From the connection's beginning to the end of its head. */
+/** The longest time from the connection's beginning to the end of its head. */
 export const HEAD_MS_MAX = 5000;
-/** From there to the connection's end. */
+/** The longest time from there to the connection's end. */
 export const RESPONSE_MS_MAX = 10_000;
-/** The head's end may have begun in the bytes before. */
+/** The length of the head's end, which may have begun in earlier bytes. */
 const END_LEN = 4;
 
 const State = { HEAD: 0, RESPONSE: 1, ENDED: 2 } as const;
@@ -20,9 +20,9 @@ const State = { HEAD: 0, RESPONSE: 1, ENDED: 2 } as const;
 export interface ClientHost {
   /** The response to a request. */
   respond(head: RequestHead): Uint8Array;
-  /** The response to what is no request that can be served; counts it. */
+  /** The response to bytes that are no request that can be served; counts them. */
   reject(reason: AdminReject): Uint8Array;
-  /** It is closed. */
+  /** A connection is closed. */
   forget(client: Client): void;
 }
 
@@ -41,13 +41,13 @@ export class Client {
     this.dueMs = nowMs + HEAD_MS_MAX;
   }
 
-  /** It has not asked anything yet. */
+  /** Whether it has not sent a whole head yet. */
   get isAsking(): boolean {
     return this.state === State.HEAD;
   }
 
   received(bytes: Uint8Array, nowMs: number): void {
-    // What follows a request is not looked at.
+    // Bytes behind a request are not looked at.
     if (this.state !== State.HEAD) return;
     const from = Math.max(this.head.length - END_LEN, 0);
     this.head += Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1", 0, HEAD_BYTES_MAX + 1);
@@ -66,7 +66,7 @@ export class Client {
     if (taken > 0) this.sent += taken;
     if (this.sent < response.length) return;
     this.response = null;
-    // The client ends it; ending it here at once could cost the client some of the response.
+    // The client ends the connection; to end it here at once could lose some of the response.
     this.socket.shutdown();
   }
 
@@ -88,7 +88,7 @@ export class Client {
     else this.end(this.response === null ? undefined : "time_limit");
   }
 
-  /** Closes it; `reason`: what it asked, if anything, got no whole response. */
+  /** Closes the connection; `reason`: why its request, if there was one, got no whole response. */
   end(reason?: AdminReject): void {
     if (this.state === State.ENDED) return;
     this.state = State.ENDED;

@@ -1,4 +1,4 @@
-/** What --compare has found, as the status page shows it: verdicts, both latencies, the worst routes with examples. */
+/** The findings of --compare on the status page: verdicts, both latencies, the worst routes with examples. */
 import type { ComparisonReport } from "../observe/comparison-report.ts";
 import { escaped } from "./escaped.ts";
 
@@ -8,7 +8,7 @@ type Difference = Route["differences"][number];
 type Curves = Worst["curves"];
 type Quantiles = Worst["latency"]["production"];
 
-/** Of the drawing of curves, which the page stretches to its width. */
+/** The size of the drawing of curves, which the page stretches to its width. */
 const WIDTH = 600;
 const HEIGHT = 60;
 /** Lines differ by their dashes, not by colour. */
@@ -79,7 +79,7 @@ function placeOf(kind: string, where: string): string {
   return where === "" ? kind : `${kind} ${where}`;
 }
 
-/** Both sides of an example, with what is not the same on both marked. */
+/** Both sides of an example, with marks around the parts that differ. */
 function marked(production: string, endpoint: string): [string, string] {
   const [a, b] = [[...production], [...endpoint]];
   const least = Math.min(a.length, b.length);
@@ -98,7 +98,7 @@ function sideHtml(characters: readonly string[], start: number, end: number): st
   return `<code>${text(0, start)}${differs && `<mark>${differs}</mark>`}${text(length - end, length)}</code>`;
 }
 
-/** How many responses came within a time, of both sides; times are logarithmic. */
+/** The curves of both sides: the share of responses that came within a time. Times are logarithmic. */
 function curvesHtml(curves: Curves, latency: Worst["latency"] | Route["latency"]): string {
   const all = [...curves.production, ...curves.endpoint];
   if (all.length === 0) return "";
@@ -125,7 +125,7 @@ function keyHtml(side: keyof typeof DASHES): string {
   return `<svg class="key" viewBox="0 0 26 8" aria-hidden="true">${line}</svg>`;
 }
 
-/** Half of the responses, and 99 of a hundred. */
+/** The times of half of the responses, and of 99 in a hundred. */
 function timesHtml({ p50_ms, p99_ms }: Quantiles): string {
   return p50_ms === null || p99_ms === null ? "–" : `${ms(p50_ms)} / ${ms(p99_ms)}`;
 }

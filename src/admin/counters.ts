@@ -1,8 +1,8 @@
-/** What admin counts. Each connection ends as one request that is responded to, or under one reason. */
+/** The counters of admin. Each connection ends as one request with a response, or under one reason. */
 
-/** Why a connection got no response to what it asked, or was closed. */
+/** The reasons why a connection got no page, or was closed. */
 export const ADMIN_REJECTS = [
-  /** CONNECTIONS_MAX were open: the oldest gives way. */
+  /** CONNECTIONS_MAX connections were open: the oldest gave way. */
   "connection_limit",
   /** Its head was longer than HEAD_BYTES_MAX. */
   "header_limit",
@@ -10,9 +10,9 @@ export const ADMIN_REJECTS = [
   "time_limit",
   /** It closed before its head was whole. */
   "closed",
-  /** What it sent is no HTTP/1 request. */
+  /** Its bytes were no HTTP/1 request. */
   "malformed",
-  /** Another method than GET and HEAD. */
+  /** The method was not GET or HEAD. */
   "method",
   /** There is no such page. */
   "not_found",
@@ -21,7 +21,7 @@ export type AdminReject = (typeof ADMIN_REJECTS)[number];
 
 export const adminCounters = () => ({
   connections: 0,
-  /** Those that were served. */
+  /** Requests that were served. */
   requests: 0,
   rejected: Object.fromEntries(ADMIN_REJECTS.map((reason) => [reason, 0])) as Record<AdminReject, number>,
 });

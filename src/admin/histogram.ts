@@ -1,4 +1,4 @@
-/** Histograms as the summary shows them: `le_2.5_ms` is how many were in that bucket, and in no smaller one. */
+/** Histograms in the form of the summary: `le_2.5_ms` is the number of times in that bucket, and in no smaller one. */
 
 /** The buckets' upper bounds in milliseconds; the last is Infinity. */
 export function boundsOf(buckets: Readonly<Record<string, number>>): number[] {
@@ -9,8 +9,8 @@ export function boundsOf(buckets: Readonly<Record<string, number>>): number[] {
 }
 
 /**
- * The time that a share of them did not exceed, as if each bucket's were spread evenly; behind the last bound, that
- * bound. Null: there are none.
+ * The time that a share of the times did not exceed, as if the times in each bucket were spread evenly; beyond the last
+ * bound, that bound. Null: there are no times.
  */
 export function percentile(share: number, boundsMs: readonly number[], counts: readonly number[]): number | null {
   const total = counts.reduce((sum, count) => sum + count, 0);

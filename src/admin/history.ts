@@ -1,4 +1,4 @@
-/** The last ten minutes, a row a second: what the page's plots are made of. */
+/** The last ten minutes, a row a second: the data of the page's plots. */
 import type { CountersSnapshot } from "../observe/counters.ts";
 import type { Look } from "../observe/look.ts";
 import { boundsOf, percentile } from "./histogram.ts";
@@ -6,7 +6,7 @@ import { boundsOf, percentile } from "./histogram.ts";
 export const ROWS_MAX = 600;
 const CLASSES = ["1xx", "2xx", "3xx", "4xx", "5xx"] as const;
 
-/** What happened between two looks, by second, and how things stood at the second one. Null: nothing to be told of. */
+/** The rates between two looks, for each second, and the state at the second look. Null: there is no value. */
 export interface Row {
   readonly time_ms: number;
   readonly frames_per_second: number;
@@ -16,7 +16,7 @@ export interface Row {
   readonly damaged_per_second: number;
   readonly dropped_per_second: number;
   readonly kernel_dropped_per_second: number;
-  /** Of the bytes that were there to be seen, those that never came. */
+  /** The share of the mirrored bytes that are missing. */
   readonly loss_share: number;
   readonly waiting_requests: number;
   readonly flows_active: number;
@@ -31,7 +31,7 @@ export class History {
   private readonly kept: Row[] = [];
   private before: Look | undefined;
 
-  /** The oldest first. */
+  /** The rows, the oldest first. */
   get rows(): readonly Row[] {
     return this.kept;
   }

@@ -1,4 +1,6 @@
-/** What each metric means, in the order of /metrics; the table in scripts/monitoring/README.md says the same. */
+/**
+ * The meaning of each metric, in the order of /metrics; the table in scripts/monitoring/README.md has the same words.
+ */
 export const HELP: Readonly<Record<string, string>> = {
   build_info: "1; its labels tell the version and the commit of the sources.",
   start_time_seconds: "When the program started.",

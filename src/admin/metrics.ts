@@ -1,6 +1,6 @@
 /**
- * /metrics: Prometheus' text format 0.0.4. Every counter of --summary has the metric of its own words: group and name,
- * `_total`; where it counts by reason, or class, that is a label. Times are in seconds, sizes in bytes.
+ * /metrics: Prometheus' text format 0.0.4. Every counter of --summary has a metric with its own words: group and name,
+ * `_total`; the reason or class that it counts by is a label. Times are in seconds, sizes in bytes.
  */
 import type { CountersSnapshot } from "../observe/counters.ts";
 import { type DestinationGauges, isUp } from "../observe/gauges.ts";
@@ -17,21 +17,21 @@ type Labels = Readonly<Record<string, string>>;
 type Type = "counter" | "gauge" | "histogram";
 
 interface Sample {
-  /** Behind the metric's name: `_bucket`, `_sum`, `_count` of a histogram. */
+  /** The part behind the metric's name: `_bucket`, `_sum`, `_count` of a histogram. */
   readonly suffix?: string;
   readonly labels: Labels;
   readonly value: number;
 }
 
 export interface Metric {
-  /** Without the prefix. */
+  /** The name without the prefix. */
   readonly name: string;
   readonly type: Type;
   readonly help: string;
   readonly samples: readonly Sample[];
 }
 
-/** Groups of counters that each destination has. */
+/** The groups of counters that each destination has. */
 const OF_DESTINATION: readonly string[] = [
   "requests",
   "responses",
@@ -42,7 +42,7 @@ const OF_DESTINATION: readonly string[] = [
   "response_time",
 ];
 const DESTINATION: Labels = { destination: "endpoint" };
-/** Counters that go down. */
+/** Counters that can fall. */
 const GAUGES: readonly string[] = ["flows_active"];
 const CLASS = /^[1-5]xx$/;
 const MS = 1000;
@@ -61,7 +61,7 @@ export function metricsText(view: View): string {
   return text;
 }
 
-/** All of them, in the order of the page. */
+/** All metrics, in the order of the page. */
 export function metrics(view: View): Metric[] {
   return [
     ...info(view),
@@ -91,7 +91,7 @@ function info({ startedMs, look, phase }: View): Metric[] {
   ];
 }
 
-/** Each counter of the summary, whatever groups there are. */
+/** The metrics of the summary's counters, in whatever groups they are. */
 function counted({ destinations, ...counters }: CountersSnapshot): Metric[] {
   return Object.entries(counters as Tree).flatMap(([group, counts]) => {
     if (!OF_DESTINATION.includes(group)) return ofGroup(group, counts as Tree, {});
@@ -148,7 +148,7 @@ function histogram(group: string, { count, sum_ms, buckets }: Times, labels: Lab
   ]);
 }
 
-/** What --compare has found; not by route, of which there may be too many. */
+/** The metrics of --compare; not by route, because there may be too many. */
 function ofComparison({ compared: { production_latency, endpoint_latency, ...counts } }: View): Metric[] {
   return [
     ...ofGroup("comparison", counts, {}),
@@ -157,7 +157,7 @@ function ofComparison({ compared: { production_latency, endpoint_latency, ...cou
   ];
 }
 
-/** How things stand, each beside its limit. */
+/** The metrics of the current state, each beside its limit. */
 function standing({ look: { gauges, counters }, config }: View): Metric[] {
   const ofDestinations = (name: string, value: (gauges: DestinationGauges) => number): Metric =>
     metric(name, "gauge", [
@@ -208,8 +208,8 @@ function ofProcess({ process: figures, config }: View): Metric[] {
 }
 
 /**
- * What stands before each value of a metric, by its name, for each run: a page is made once a second, too seldom for
- * the compiler, and half of its time went into the same words again.
+ * The text before each value of a metric, by the metric's name, for each run: a page is made once a second, too seldom
+ * for the compiler, and half of its time was spent on the same words.
  */
 const words = new WeakMap<View["config"], Words>();
 type Words = Map<string, readonly string[]>;
@@ -226,7 +226,7 @@ function textOf(metric: Metric, known: Words): string {
   return `${text}\n`;
 }
 
-/** The lines up to each value; the first has the metric's own before it. */
+/** The lines up to each value; the metric's own lines stand before the first one. */
 function wordsOf({ name, type, help, samples }: Metric): string[] {
   const full = PREFIX + name;
   return samples.map(({ suffix = "", labels }, i) => {

@@ -1,6 +1,7 @@
 /**
- * The page at `/`: one file, which shows /status and goes on asking for it. Without scripts it is a table. What was
- * compared is made here alone (comparison-html.ts): the script takes it from the page, asked for once more.
+ * The page at `/`: one file, which shows /status and asks for it again and again. Without scripts it is a table. The
+ * part about --compare is made only here (comparison-html.ts): the script takes it from the page, which it requests
+ * again.
  */
 import { comparisonHtml, type Worst } from "./comparison-html.ts";
 import { escaped } from "./escaped.ts";
@@ -14,18 +15,18 @@ const template = html as unknown as string;
 const SCRIPT = /<script>(.*?)<\/script>/s.exec(template)![1]!;
 const SCRIPT_HASH = new Bun.CryptoHasher("sha256").update(SCRIPT).digest("base64");
 
-/** Nothing is loaded from elsewhere, no other script runs, and no other page shows it within itself. */
+/** The page loads nothing from elsewhere, no other script runs in it, and no other page may embed it. */
 export const PAGE_FIELDS =
   `Content-Security-Policy: default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; img-src data:; ` +
   `script-src 'sha256-${SCRIPT_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n` +
   "Referrer-Policy: no-referrer\r\n";
 
-/** Parts of the status that are no counters, or are shown otherwise. */
+/** Parts of the status that are no counters, or are shown in another way. */
 const NOT_IN_TABLE: readonly string[] = ["configuration", "problems", "rates"];
 
-/** `worst` null: nothing is compared. */
+/** Makes the page. `worst` null: responses are not compared. */
 export function pageHtml(status: Status, worst: Worst | null): Page {
-  // A function: what it returns is taken as it is.
+  // A function, because its result is taken as it is.
   const body = template
     .replace("<!--problems-->", () => problemsHtml(status))
     .replace("<!--rows-->", () => rowsHtml(status))
@@ -56,7 +57,7 @@ function leavesHtml(path: string, value: unknown): string {
   return `<tr><th scope="row">${escaped(path)}</th><td data-path="${escaped(path)}">${escaped(shown)}</td></tr>`;
 }
 
-/** Whether it is shown by its parts: a list of words or numbers is one value. */
+/** Whether a value is shown by its parts: a list of words or numbers is one value. */
 function hasParts(value: unknown): value is object {
   if (Array.isArray(value)) return value.some(hasParts);
   return typeof value === "object" && value !== null;

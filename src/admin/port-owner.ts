@@ -1,4 +1,4 @@
-/** Who listens on a TCP port, where /proc tells it: proc(5), /proc/net/tcp and /proc/PID/fd. */
+/** Finds the process that listens on a TCP port, if /proc tells it: proc(5), /proc/net/tcp and /proc/PID/fd. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 const TABLES = ["/proc/net/tcp", "/proc/net/tcp6"];
@@ -8,7 +8,7 @@ const LOCAL = 1;
 const STATE = 3;
 const INODE = 9;
 
-/** As `nginx (process 1234)`. Undefined: nobody does, or it cannot be told. */
+/** The process, as `nginx (process 1234)`. Undefined: no process listens, or it is not known. */
 export function ownerOf(port: number): string | undefined {
   const wanted = new Set(TABLES.flatMap((table) => inodesOf(table, port)).map((inode) => `socket:[${inode}]`));
   if (wanted.size === 0) return undefined;
@@ -31,7 +31,7 @@ function inodesOf(table: string, port: number): string[] {
     .map((fields) => fields[INODE]!);
 }
 
-/** Processes come and go meanwhile, and others' are not shown to everyone. */
+/** Reads something that may fail: processes come and go, and other users' are not shown to everyone. */
 function tried<T>(read: () => T, otherwise: T): T {
   try {
     return read();

@@ -1,4 +1,4 @@
-/** What the kernel says of this process: proc(5). Each is -1 where it does not say. */
+/** The kernel's figures of this process: proc(5). A figure is -1 if the kernel does not tell it. */
 import { readdirSync, readFileSync } from "node:fs";
 
 export interface ProcessFigures {
@@ -18,7 +18,7 @@ export function processFigures(): ProcessFigures {
   return {
     cpuSeconds: (user + system) / 1e6,
     residentBytes: process.memoryUsage.rss(),
-    // The directory's own is counted with them.
+    // The descriptor of the directory itself is among them.
     openDescriptors: read(() => readdirSync("/proc/self/fd").length - 1),
     descriptorsMax: read(() => Number(LIMIT.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? -1)),
     threads: read(() => Number(THREADS.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? -1)),

@@ -2,14 +2,18 @@
 
 export interface RequestHead {
   readonly method: string;
-  /** Without the query; of a target of absolute-form (RFC 9112, section 3.2.2), what follows its authority. */
+  /**
+   * The path without the query; in a target of absolute-form (RFC 9112, section 3.2.2), the part behind the authority.
+   */
   readonly path: string;
 }
 
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~\w-]{1,32}) (\S+) HTTP\/1\.[01]$/;
 const AUTHORITY = /^https?:\/\/[^/?#]*/i;
 
-/** Where the head ends: behind its empty line; -1: it does not yet. `from`: before that, it does not. */
+/**
+ * The end of the head, behind its empty line; -1: it has not come yet. `from`: the head is known not to end before it.
+ */
 export function endOfHead(text: string, from: number): number {
   const crlf = text.indexOf("\r\n\r\n", from);
   const lf = text.indexOf("\n\n", from);
@@ -17,7 +21,7 @@ export function endOfHead(text: string, from: number): number {
   return lf >= 0 && (crlf < 0 || lf < crlf) ? lf + 2 : crlf + 4;
 }
 
-/** Reads a whole head. Undefined: it is none. */
+/** Reads a whole head. Undefined: the text is no head. */
 export function parseHead(text: string): RequestHead | undefined {
   // An empty line before the request line is passed over (RFC 9112, section 2.2).
   const line = text.replace(/^(\r?\n)+/, "").split(/\r?\n/, 1)[0]!;

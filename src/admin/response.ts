@@ -19,18 +19,18 @@ const REASONS: Record<number, string> = {
   503: "Service Unavailable",
 };
 
-/** A response whose body is `text`. */
+/** A response with `text` as its body. */
 export function told(status: number, text: string): Page {
   return { status, contentType: TEXT, body: `${text}\n` };
 }
 
-/** A response's bytes, and of them those that HEAD gets. */
+/** A response's bytes, and those of them that HEAD gets. */
 export interface Encoded {
   readonly whole: Uint8Array;
   readonly head: Uint8Array;
 }
 
-/** `fields` stand beside those that all have. */
+/** Makes a response's bytes. `fields`: further header fields. */
 export function encode({ status, contentType, body }: Page, fields = ""): Encoded {
   const head =
     `HTTP/1.1 ${status} ${REASONS[status]}\r\nContent-Type: ${contentType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +

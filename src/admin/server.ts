@@ -1,7 +1,8 @@
 /**
- * The admin port: GET and HEAD of a table of pages, to a bounded number of clients. Its own over Bun.listen, and not
- * Bun.serve, which limits neither connections nor the time that a head may take (a byte a second keeps it waiting), and
- * takes requests with bodies. Pages are made once for each look at the counters, however often they are asked for.
+ * The admin port: GET and HEAD of a table of pages, for a bounded number of clients. It is built on Bun.listen and not
+ * on Bun.serve, which limits neither connections nor the time that a head may take (a byte a second keeps it waiting),
+ * and accepts requests with bodies. Pages are made once for each look at the counters, however often they are asked
+ * for.
  */
 import type { Socket, TCPSocketListener } from "bun";
 import type { ListenAddress } from "../address.ts";
@@ -12,7 +13,7 @@ import { ownerOf } from "./port-owner.ts";
 import type { RequestHead } from "./request-head.ts";
 import { encode, type Encoded, type Page, told } from "./response.ts";
 
-/** Where as many are open, the oldest that has not asked anything gives way to another. */
+/** The most open connections: beyond it, the oldest one without a whole request gives way. */
 export const CONNECTIONS_MAX = 64;
 /** How often time limits are looked at. */
 const TICK_MS = 250;
@@ -20,11 +21,11 @@ const TICK_MS = 250;
 export interface Route {
   /** Makes the page. */
   page(): Page;
-  /** Header fields that it alone has. */
+  /** Header fields of this page alone. */
   readonly fields?: string;
 }
 
-/** By path. */
+/** Pages by path. */
 export type Routes = ReadonlyMap<string, Route>;
 
 const REJECTIONS: Partial<Record<AdminReject, Page>> = {
@@ -35,7 +36,7 @@ const REJECTIONS: Partial<Record<AdminReject, Page>> = {
 };
 const ALLOW = "Allow: GET, HEAD\r\n";
 
-/** What the system says in words that help; else its code is told. */
+/** Words for the system's errors; for other errors, the code is told. */
 const REASONS: Record<string, string> = {
   EADDRNOTAVAIL: "this host has no such address",
   EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE",
@@ -60,7 +61,7 @@ export class AdminServer implements ClientHost {
     this.ticker = setInterval(() => this.tick(), TICK_MS);
   }
 
-  /** Where it listens: a port that was given as 0 is the system's choice. */
+  /** The port that it listens on; if 0 was given, the one that the system has chosen. */
   get port(): number {
     return this.listener.port;
   }
@@ -69,7 +70,7 @@ export class AdminServer implements ClientHost {
     return this.clients.size;
   }
 
-  /** What the pages show has changed. */
+  /** The content of the pages has changed. */
   renew(): void {
     this.made.clear();
   }
@@ -114,7 +115,7 @@ export class AdminServer implements ClientHost {
     this.clients.add(socket.data);
   }
 
-  /** Who has asked is served, if possible: a health check is, while others send a byte a second. */
+  /** Connections with a whole request are served if possible: a health check is, while others send a byte a second. */
   private makeRoom(): void {
     let [oldest] = this.clients;
     for (const client of this.clients) {

@@ -8,7 +8,7 @@ import type { Row } from "./history.ts";
 import { JSON_TYPE, type Page } from "./response.ts";
 import type { View } from "./view.ts";
 
-/** A problem of /healthz beside those of observe: nothing is captured, since it is not yet, or no more. */
+/** Problems of /healthz in addition to those of observe: no frames are captured yet, or no more. */
 type Unready = "starting" | "stopping";
 
 interface Reason {
@@ -21,7 +21,7 @@ const UNREADY: Record<Unready, string> = {
   stopping: "The program was asked to stop: nothing more is captured",
 };
 
-/** Why no traffic should be expected to arrive at the endpoint; empty: it is healthy. */
+/** The reasons why no traffic should be expected at the endpoint; empty: the program is healthy. */
 export function unhealthy({ phase, look: { problems } }: View): Reason[] {
   const unready = phase === "starting" || phase === "stopping" ? [{ reason: phase, message: UNREADY[phase] }] : [];
   const failing = problems.filter(({ kind }) => UNHEALTHY.includes(kind));
@@ -29,8 +29,8 @@ export function unhealthy({ phase, look: { problems } }: View): Reason[] {
 }
 
 /**
- * 200 while frames can be captured and the endpoint was there at the last try, else 503 and why. Further destinations
- * are told of, and change nothing in that.
+ * 200 while frames can be captured and the endpoint was there at the last try, else 503 with the reasons. Further
+ * destinations are shown, but do not change the status.
  */
 export function health(view: View): Page {
   const [first, ...more] = unhealthy(view);
@@ -40,7 +40,7 @@ export function health(view: View): Page {
   return json(503, { status: "unhealthy", ...first, ...(more.length > 0 ? { more } : {}), ...destinations });
 }
 
-/** The summary, and how things stand; `row`: the last second. */
+/** The summary and the current state. `row`: the last second. */
 export function statusOf(view: View, row: Row | undefined) {
   const { look, config, startedMs, admin, process, phase } = view;
   const { destinations: _, ...endpoint } = look.gauges;
@@ -75,7 +75,7 @@ export function statusOf(view: View, row: Row | undefined) {
   };
 }
 
-/** How things stand with the further destinations. */
+/** The current state of the further destinations. */
 function furtherOf({ counters, gauges }: Look) {
   return counters.destinations.map(({ address }, i) => {
     const own = gauges.destinations[i]!;
@@ -98,8 +98,8 @@ export function json(status: number, value: unknown): Page {
 }
 
 /**
- * What was asked of the program, in its flags' words. Values of header fields are not shown, neither those that are set
- * nor those that rules look for: they may be secrets.
+ * The configuration, in the words of the flags. Values of header fields are not shown, neither those that are set nor
+ * those that rules look for: they may be secrets.
  */
 export function configurationOf(config: Config): Record<string, unknown> {
   const { headEdits, allow, deny, told: _told, ...plain } = config;
@@ -118,7 +118,7 @@ function ruleText({ kind, pattern }: Config["allow"][number]): string {
   return `${kind}:${kind === "header" ? pattern.replace(/=.*$/s, "=…") : pattern}`;
 }
 
-/** No limit is "off", and what was not asked is null. */
+/** Fields in snake case. An absent limit is "off", and an unset option is null. */
 function snakeCase(fields: object): Record<string, unknown> {
   const named = Object.entries(fields).map(([name, value]) => [
     name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),

@@ -1,11 +1,11 @@
-/** All that pages are made of. */
+/** The data for all pages. */
 import type { Config } from "../config.ts";
 import type { ComparisonReport } from "../observe/comparison-report.ts";
 import type { Look } from "../observe/look.ts";
 import type { AdminCounters } from "./counters.ts";
 import type { ProcessFigures } from "./process-figures.ts";
 
-/** What the run is doing. */
+/** The phase of the run. */
 export type Phase = "starting" | "capturing" | "reading" | "stopping";
 
 export interface View {

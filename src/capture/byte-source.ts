@@ -1,15 +1,15 @@
-/** Where a savefile's bytes come from: a file or pipe, what is compressed in one, or a file that grows. */
+/** The sources of a savefile's bytes: a file or pipe, a compressed one, or a file that grows. */
 import { closeSync, fstatSync, open, openSync, read, readSync, statSync } from "node:fs";
 import type { Transform } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
 import { RefusalError } from "../errors.ts";
 
 export interface ByteSource {
-  /** Bytes of the file that were read so far. */
+  /** How many bytes of the file were read so far. */
   readonly position: number;
   /**
-   * Reads up to `max` bytes into `bytes`, from `at` on, and waits for one at least. 0: the end. Rejects with
-   * RefusalError.
+   * Reads up to `max` bytes into `bytes`, from `at` on, and waits for at least one. Resolves with their number; 0: the
+   * end. Rejects with RefusalError.
    */
   read(bytes: Uint8Array, at: number, max: number): Promise<number>;
   close(): void;
@@ -18,17 +18,17 @@ export interface ByteSource {
 /** How often a file that grows is looked at. */
 const FOLLOW_MS = 50;
 const CHUNK_BYTES = 256 << 10;
-/** Of what was read last. */
+/** How many of the last read bytes are kept. */
 const TAIL_BYTES = 64;
 const GZIP_MAGIC = 0x1f8b;
 const ZSTD_MAGIC = 0x28b52ffd;
-/** So many bytes tell whether, and how, something is compressed. */
+/** How many first bytes tell whether, and how, a file is compressed. */
 export const MAGIC_LEN = 4;
 
 /** A file or pipe, read as it is. */
 export class FileBytes implements ByteSource {
   position = 0;
-  /** What was read last: time stamps are in it, so that no other file has the same there. */
+  /** The last bytes that were read: they have time stamps, so no other file has the same bytes there. */
   tail = new Uint8Array(0);
   private isReading = false;
   private isClosed = false;
@@ -36,7 +36,7 @@ export class FileBytes implements ByteSource {
   private constructor(
     private readonly name: string,
     private readonly path: string,
-    /** Null: to be opened when it is first read. */
+    /** Null: it is opened when it is first read. */
     private fd: number | null,
   ) {}
 
@@ -44,7 +44,7 @@ export class FileBytes implements ByteSource {
   static open(path: string): FileBytes {
     if (path === "-") return new FileBytes(nameOf(path), path, 0);
     try {
-      // A pipe without a writer would keep the program from everything else until one comes.
+      // To open a pipe without a writer would block the program until there is one.
       return new FileBytes(path, path, statSync(path).isFIFO() ? null : openSync(path, "r"));
     } catch (error) {
       throw cannotRead(path, error);
@@ -77,25 +77,25 @@ export class FileBytes implements ByteSource {
     this.tail = tail;
   }
 
-  /** Whether it is another file that has this path now. */
+  /** Whether another file has this path now. */
   get isReplaced(): boolean {
     try {
       const [mine, now] = [fstatSync(this.fd!), statSync(this.path)];
       return now.ino !== mine.ino || now.dev !== mine.dev;
     } catch {
-      // Moved away, and the next one is not there yet.
+      // The file was moved away, and the next one is not there yet.
       return false;
     }
   }
 
-  /** Whether what was read up to a position, of which this is the end, is there still. */
+  /** Whether the file still has the bytes that were read up to `position`; `tail`: the last of them. */
   holds(tail: Uint8Array, position: number): boolean {
     const now = new Uint8Array(tail.length);
     const count = readSync(this.fd!, now, 0, now.length, position - now.length);
     return count === now.length && Buffer.compare(now, tail) === 0;
   }
 
-  /** Behind what is being read just now: its descriptor may be another file's as soon as it is closed. */
+  /** Closes the file when the read under way has ended: a closed descriptor may soon be another file's. */
   close(): void {
     this.isClosed = true;
     if (this.isReading || this.fd === null) return;
@@ -113,7 +113,7 @@ export class FileBytes implements ByteSource {
   }
 }
 
-/** A file that grows: it is at its end when another one has its path. */
+/** A file that grows. Its end comes when another file has its path. */
 export class FollowedBytes implements ByteSource {
   private constructor(private readonly file: FileBytes) {}
 
@@ -129,10 +129,10 @@ export class FollowedBytes implements ByteSource {
   async read(bytes: Uint8Array, at: number, max: number): Promise<number> {
     for (;;) {
       const { tail, position } = this.file;
-      // Asked before: what comes until it is replaced is read.
+      // Asked before the read, so that all bytes from before the replacement are read.
       const { isReplaced } = this.file;
       const count = await this.file.read(bytes, at, max);
-      // Cut short and written anew, it may have grown beyond where it was.
+      // If the file was cut short and written anew, it may have grown beyond the old position.
       if (!this.file.holds(tail, position)) return 0;
       if (count > 0 || isReplaced) return count;
       await Bun.sleep(FOLLOW_MS);
@@ -144,12 +144,12 @@ export class FollowedBytes implements ByteSource {
   }
 }
 
-/** How bytes are compressed, by how they begin; undefined: they are not. */
+/** How bytes are compressed, by their first bytes; undefined: they are not compressed. */
 export function compressionOf(magic: number): "gzip" | "zstd" | undefined {
   return magic >>> 16 === GZIP_MAGIC ? "gzip" : magic === ZSTD_MAGIC ? "zstd" : undefined;
 }
 
-/** What is compressed in another source, unpacked as it is read. */
+/** A compressed source, unpacked as it is read. */
 export class UnpackedBytes implements ByteSource {
   private readonly stream: Transform;
   private readonly chunks: Uint8Array[] = [];
@@ -158,7 +158,7 @@ export class UnpackedBytes implements ByteSource {
   /** Waits for a chunk, or the end. */
   private wake = () => {};
 
-  /** `begin`: what was read of the source already. */
+  /** `begin`: the bytes that were read of the source already. */
   constructor(
     private readonly name: string,
     kind: "gzip" | "zstd",
@@ -228,7 +228,7 @@ export class UnpackedBytes implements ByteSource {
   }
 }
 
-/** It takes more, or never will. */
+/** Resolves when the stream takes more bytes, or never will. */
 function drained(stream: Transform): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
@@ -241,7 +241,7 @@ function drained(stream: Transform): Promise<void> {
   });
 }
 
-/** A path as messages name it. */
+/** A path, as messages show it. */
 export function nameOf(path: string): string {
   return path === "-" ? "standard input" : path;
 }

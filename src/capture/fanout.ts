@@ -1,6 +1,6 @@
 /**
- * PACKET_FANOUT: several capture handles share an interface, and a program tells which of them gets a
- * frame, so that all frames of a flow reach the same one. https://man7.org/linux/man-pages/man7/packet.7.html
+ * PACKET_FANOUT: several capture handles share an interface. A program decides which handle gets a frame, so that all
+ * frames of a flow reach the same one. https://man7.org/linux/man-pages/man7/packet.7.html
  */
 import { ptr } from "bun:ffi";
 import { loadLibc } from "./ffi.ts";
@@ -14,10 +14,10 @@ const TYPE_CBPF = 6;
 const FLAG_UNIQUE_ID = 0x2000;
 const ID_MASK = 0xffff;
 
-/** Members of a group, unless a newer kernel is asked for more. */
+/** The most members of a group. (Newer kernels allow more on request.) */
 export const FANOUT_MEMBERS_MAX = 256;
 
-/** Makes a group of which `fd` is the first member. Returns its id; undefined: the kernel refuses. */
+/** Makes a group with `fd` as its first member. Returns its id; undefined: the kernel refuses. */
 export function createFanout(fd: number, program: Uint8Array): number | undefined {
   const libc = loadLibc();
   if (!join(fd, 0, FLAG_UNIQUE_ID)) return undefined;

@@ -1,6 +1,6 @@
 /**
- * The native functions that capturing needs, and the only place that loads any. FFI does not keep
- * typed arrays alive: whoever passes one keeps a reference for as long as native code may use it.
+ * The native functions for capturing, and the only place that loads native code. FFI does not keep typed arrays alive:
+ * a caller that passes one keeps a reference as long as native code may use it.
  */
 import { dlopen, type Pointer } from "bun:ffi";
 import { existsSync } from "node:fs";
@@ -9,11 +9,11 @@ import { RefusalError } from "../errors.ts";
 import embeddedArm64 from "./libpcap/libpcap-linux-arm64.so" with { type: "file" };
 import embeddedX64 from "./libpcap/libpcap-linux-x64.so" with { type: "file" };
 
-/** Debian's and Ubuntu's name, and everyone else's. */
+/** The name on Debian and Ubuntu, and the name elsewhere. */
 const SYSTEM_LIBRARIES = ["libpcap.so.0.8", "libpcap.so.1"];
 /**
- * Where systems have their libraries. A bare name would be looked for in the working directory, too (by Bun's dlopen,
- * where the system has none): root would run what anyone has laid there.
+ * The directories of systems' libraries. A bare name would be looked for in the working directory, too (by Bun's
+ * dlopen, if the system has none): root would run code that anyone has put there.
  */
 const ARCHITECTURE = process.arch === "arm64" ? "aarch64" : "x86_64";
 const SYSTEM_DIRECTORIES = [`/usr/lib/${ARCHITECTURE}-linux-gnu`, "/usr/lib64", "/usr/lib", "/usr/local/lib"];
@@ -65,13 +65,13 @@ function openPcap(path: string) {
 
 export type Libpcap = ReturnType<typeof openPcap>["symbols"];
 
-/** What native code points to. */
+/** A pointer to a native object. */
 export type NativePointer = NonNullable<ReturnType<Libpcap["pcap_create"]>>;
 
-/** libpcap, and where it was found. */
+/** libpcap, and the place where it was found. */
 export interface LoadedLibpcap {
   readonly pcap: Libpcap;
-  /** pcap_dump itself, to be libpcap's callback. */
+  /** pcap_dump itself, which libpcap calls back. */
   readonly dumpCallback: Pointer;
   readonly origin: string;
 }

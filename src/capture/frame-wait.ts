@@ -1,8 +1,7 @@
 /**
- * Waiting for frames and for the event loop at once. The loop can wait for sockets, but not for a capture
- * handle; so the thread waits here, for the handle and for the loop's own epoll instance (which is
- * readable when the loop has something to do), and then lets the loop have its turn. Frames and
- * responses are seen when they come, and an idle thread sleeps.
+ * Waits for frames and for the event loop at once. The loop can wait for sockets, but not for a capture handle. So the
+ * thread waits here, for the handle and for the loop's own epoll instance (which is readable when the loop has work),
+ * and then runs the loop. Frames and responses are seen when they come, and an idle thread sleeps.
  */
 import { ptr } from "bun:ffi";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
@@ -13,10 +12,10 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2000000;
 const POLLIN = 1;
-/** struct pollfd: descriptor (4), events (2), what of them is so (2). */
+/** struct pollfd: descriptor (4), events asked for (2), events that have occurred (2). */
 const POLLFD_BYTES = 8;
 const REVENTS_OFFSET = 6;
-/** Where the loop's epoll instance cannot be told: the handle alone is waited for, and no longer than this. */
+/** If the loop's epoll instance is not known, the thread waits for the handle alone, and no longer than this. */
 const BLIND_WAIT_MS = 1;
 
 export class FrameWait {
@@ -32,32 +31,29 @@ export class FrameWait {
     if (loopFd !== undefined) this.set(POLLFD_BYTES, loopFd);
   }
 
-  /** For the event loop of the thread that calls. */
+  /** Makes one for the event loop of the calling thread. */
   static async create(captureFd: number): Promise<FrameWait> {
     return new FrameWait(captureFd, await epollOfThisLoop());
   }
 
-  /** Whether responses wake the thread, too. */
+  /** Whether the event loop's work (responses) wakes the thread, too. */
   get seesLoop(): boolean {
     return this.loopFd !== undefined;
   }
 
-  /**
-   * Sleeps until frames have come, the event loop has something to do, or the time is over. Returns whether there are
-   * frames.
-   */
+  /** Sleeps until frames have come, the event loop has work, or the time is over. Returns whether there are frames. */
   sleep(timeoutMs: number): boolean {
     if (this.loopFd === undefined) return this.sleepUntilFrames(Math.min(timeoutMs, BLIND_WAIT_MS));
     return this.poll(2, timeoutMs);
   }
 
-  /** The same, whatever the event loop has to do. */
+  /** Sleeps until frames have come, or the time is over. Returns whether there are frames. */
   sleepUntilFrames(timeoutMs: number): boolean {
     return this.poll(1, timeoutMs);
   }
 
   private poll(count: number, timeoutMs: number): boolean {
-    // Interrupted, it leaves what was so before.
+    // An interrupted call leaves the old value there.
     this.pollfds.setInt16(REVENTS_OFFSET, 0, this.littleEndian);
     this.libc.poll(ptr(this.pollfds), count, timeoutMs);
     return this.pollfds.getInt16(REVENTS_OFFSET, this.littleEndian) !== 0;
@@ -70,15 +66,15 @@ export class FrameWait {
 }
 
 /**
- * The epoll instance of this thread's event loop: that which waits for a socket the loop was just given
- * (proc_pid_fdinfo(5)). Undefined: it cannot be told.
+ * Finds the epoll instance of this thread's event loop: the one that waits for a socket that the loop was just given
+ * (proc_pid_fdinfo(5)). Undefined: it was not found.
  */
 async function epollOfThisLoop(): Promise<number | undefined> {
   const libc = loadLibc();
   const pair = new Int32Array(2);
   if (libc.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ptr(pair)) !== 0) return undefined;
   const [known, other] = pair as unknown as [number, number];
-  // What bun-types calls FdSocketOptions, but leaves out of `connect`.
+  // bun-types has FdSocketOptions, but leaves them out of `connect`.
   const options = { fd: known, socket: { data() {} } } as unknown as Parameters<typeof Bun.connect>[0];
   const socket = await Bun.connect(options);
   try {

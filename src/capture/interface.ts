@@ -1,11 +1,11 @@
-/** What the kernel says of a network interface beside its frames. */
+/** The state of a network interface, as the kernel tells it. */
 import { closeSync, openSync, readSync } from "node:fs";
 
 const IFF_UP = 1;
-/** More than the flags' hexadecimal digits can be. */
+/** More than the flags' hexadecimal digits can take. */
 const FLAGS_BYTES_MAX = 32;
 
-/** Whether an interface is up, asked through a descriptor that is held: there may be no other to be had. */
+/** Tells whether an interface is up, through a descriptor that is held open: later there may be no free one. */
 export class InterfaceState {
   private readonly path: string;
   private readonly text = Buffer.alloc(FLAGS_BYTES_MAX);
@@ -17,14 +17,18 @@ export class InterfaceState {
     this.look();
   }
 
-  /** False: it was set down, and captures nothing until it is up again; libpcap says nothing of that. */
+  /**
+   * Whether the interface is up. False: it was set down, and captures no frames until it is up again (libpcap does not
+   * tell that).
+   */
   look(): boolean {
     try {
       this.fd ??= openSync(this.path, "r");
       const length = readSync(this.fd, this.text, 0, FLAGS_BYTES_MAX, 0);
       this.wasUp = (Number(this.text.toString("latin1", 0, length)) & IFF_UP) !== 0;
     } catch {
-      // `any`, or one that is gone: that is told by who reads from it. One of that name may come again.
+      // `any`, or an interface that is gone: the reader of its frames tells that. An interface with this name may come
+      // again.
       this.close();
     }
     return this.wasUp;

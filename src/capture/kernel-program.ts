@@ -1,11 +1,11 @@
-/** Programs of classic BPF as the kernel takes them. https://docs.kernel.org/networking/filter.html */
+/** Programs of classic BPF, in the form that the kernel takes. https://docs.kernel.org/networking/filter.html */
 import { ptr } from "bun:ffi";
 import { endianness } from "node:os";
 import { loadLibc } from "./ffi.ts";
 
 const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
-/** struct sock_fprog: count (2), padding (6), pointer (8); struct bpf_program, libpcap's, is the same here. */
+/** struct sock_fprog: count (2), padding (6), pointer (8); libpcap's struct bpf_program has the same layout. */
 const HEADER_BYTES = 16;
 /** struct sock_filter: code (2), jt (1), jf (1), k (4). */
 const INSTRUCTION_BYTES = 8;
@@ -16,7 +16,10 @@ const littleEndian = endianness() === "LE";
 /** Refuses every packet: one instruction, "return 0". */
 const REFUSE_ALL = refuseAll();
 
-/** What points the kernel, or libpcap, to a program of struct sock_filter; both must be kept until the call is over. */
+/**
+ * A header that points the kernel, or libpcap, to a program of struct sock_filter. The caller keeps both alive until
+ * the call is over.
+ */
 export function programHeader(program: Uint8Array): Uint8Array {
   const header = new DataView(new ArrayBuffer(HEADER_BYTES));
   header.setUint16(0, program.length / INSTRUCTION_BYTES, littleEndian);
@@ -24,7 +27,7 @@ export function programHeader(program: Uint8Array): Uint8Array {
   return new Uint8Array(header.buffer);
 }
 
-/** Has a socket refuse every packet from now on; those that wait in it stay. False: the kernel will not. */
+/** Makes a socket refuse every packet from now on; packets that wait in it stay. False: the kernel declines. */
 export function refuseAllPackets(fd: number): boolean {
   const header = programHeader(REFUSE_ALL);
   return loadLibc().setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, ptr(header), header.length) === 0;

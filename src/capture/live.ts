@@ -1,7 +1,7 @@
 /**
- * Frames from a network interface, in batches: one call of pcap_dispatch has libpcap's own pcap_dump
- * write the records, in the shape of a pcap savefile, into a memory stream over one long-lived
- * buffer, which is then read here. So a batch costs a handful of native calls, not a frame.
+ * Frames from a network interface, in batches. One call of pcap_dispatch makes libpcap's own pcap_dump write the
+ * records, in the form of a pcap savefile, into a memory stream over one long-lived buffer, which is then read here. So
+ * there are a few native calls for each batch, and none for each frame.
  *
  * A handle refuses every frame until {@link LiveCapture.accept}, so that several can first divide the
  * interface among themselves.
@@ -20,10 +20,10 @@ const SNAPSHOT_BYTES = 0xffff + 1024;
 const RECORD_BYTES_MAX = SNAPSHOT_BYTES + RECORD_HEADER_LEN;
 export const BATCH_BYTES = 16 << 20;
 /**
- * How long the kernel gathers frames in a block before it shows it, full or not, and so the most that it delays them.
- * libpcap makes blocks of 256 KiB: at low rates each MiB of the buffer bridges four times this without reading. With
- * 1 ms a buffer of 32 MiB was full after 128 ms, which starting and collecting garbage take at times. Kernels that count
- * this in ticks take 4 ms for less as well.
+ * How long the kernel gathers frames in a block before it shows the block, full or not: the longest delay of a frame.
+ * libpcap makes blocks of 256 KiB: at low rates each MiB of the buffer bridges four times this without reading. With 1
+ * ms, a buffer of 32 MiB was full after 128 ms, and at times the start and garbage collections take that long. Kernels
+ * that count this in ticks take 4 ms for less as well.
  */
 const BLOCK_TIMEOUT_MS = 4;
 const ERROR_BUFFER_BYTES = 256;
@@ -42,11 +42,11 @@ export interface LiveOptions {
   readonly interfaceName: string;
   /** The kernel's buffer for frames that wait to be read. */
   readonly captureBufferMib: number;
-  /** Loaded instead of any other. */
+  /** The libpcap to load instead of others; undefined: the first one found. */
   readonly libpcapPath: string | undefined;
-  /** What a batch holds at most, in bytes. */
+  /** The most bytes of a batch. */
   readonly batchBytes: number;
-  /** What of a frame is kept at most; unset: all. */
+  /** The most bytes of a frame that are kept; unset: all. */
   readonly snapshotBytes?: number;
 }
 
@@ -58,8 +58,8 @@ export class LiveCapture implements RecordSource {
   timestampMs = 0;
   readonly linkType: number;
   /**
-   * Frames captured before this time are passed over, up to the first that was not: it is the same for all that share
-   * an interface.
+   * Frames from before this time are passed over, up to the first later one. The time is the same for all handles that
+   * share an interface.
    */
   sinceMs = Infinity;
 
@@ -110,17 +110,17 @@ export class LiveCapture implements RecordSource {
     return new LiveCapture(options, loadLibpcap(options.libpcapPath));
   }
 
-  /** Where libpcap was found, and its version. */
+  /** The path of libpcap, and its version. */
   get libraryName(): string {
     return `${this.library.origin} (${this.library.pcap.pcap_lib_version()})`;
   }
 
-  /** What {@link FrameWait} and fanout groups need. */
+  /** The descriptor for {@link FrameWait} and fanout groups. */
   get fd(): number {
     return this.library.pcap.pcap_fileno(this.handle);
   }
 
-  /** From now on frames that the program (struct sock_filter) accepts are captured. Throws RefusalError. */
+  /** Captures frames that the program (struct sock_filter) accepts from now on. Throws RefusalError. */
   accept(program: Uint8Array): void {
     const { pcap } = this.library;
     const header = programHeader(program);
@@ -129,11 +129,11 @@ export class LiveCapture implements RecordSource {
 
   /** From now on no frame is captured; those that wait can still be read. Throws RefusalError. */
   refuse(): void {
-    // Not through libpcap, which would apply it to the frames that wait, too.
+    // Not through libpcap, which would apply the filter to waiting frames, too.
     if (!refuseAllPackets(this.fd)) throw this.refusal("the kernel takes no filter");
   }
 
-  /** What the reader's clock says now, and how far the system's, which frames are stamped with, is ahead of it. */
+  /** Sets the time of the reader's clock, and how far the system's clock, which stamps the frames, is ahead of it. */
   setTime(nowMs: number, aheadMs: number): void {
     this.timeMs = nowMs;
     this.aheadMs = aheadMs;
@@ -147,7 +147,7 @@ export class LiveCapture implements RecordSource {
     this.end = 0;
     let total = 0;
     for (;;) {
-      // So many fit at their largest; most are far shorter, so that there is room for more after that.
+      // As many as fit at their largest size; most are far shorter, so there is room for more after that.
       const room = Math.floor((this.bytes.length - this.end) / RECORD_BYTES_MAX);
       if (room === 0) return total;
       const count = pcap.pcap_dispatch(this.handle, room, dumpCallback, this.dumper);
@@ -171,14 +171,14 @@ export class LiveCapture implements RecordSource {
       this.offset = begin + RECORD_HEADER_LEN;
       this.begin = this.offset + this.length;
       if (this.timestampMs < this.sinceMs) continue;
-      // All that follow are from later, even if the system's clock is set back meanwhile.
+      // All later frames are taken, even if the system's clock is set back.
       this.sinceMs = 0;
       return true;
     }
     return false;
   }
 
-  /** Frames that the kernel or the interface has dropped since this was last asked. */
+  /** How many frames the kernel or the interface has dropped since the last call. */
   newlyDropped(): number {
     if (this.library.pcap.pcap_stats(this.handle, ptr(this.stats)) !== 0) return 0;
     const dropped = this.stats[STATS_KERNEL_DROPPED_WORD]! + this.stats[STATS_INTERFACE_DROPPED_WORD]!;
@@ -187,7 +187,7 @@ export class LiveCapture implements RecordSource {
     return newly;
   }
 
-  /** Frames that the filter has accepted since this was last asked, those that found no room included. */
+  /** How many frames the filter has accepted since the last call, with those that found no room. */
   newlyAccepted(): number {
     if (this.library.pcap.pcap_stats(this.handle, ptr(this.stats)) !== 0) return 0;
     const accepted = this.stats[STATS_RECEIVED_WORD]!;

@@ -1,23 +1,23 @@
 /**
- * A savefile whose records come as far apart as they were captured, or a factor closer: each has its time on the clock,
- * and bears it as its time stamp, so that all that follows measures as on an interface. The schedule waits for nobody:
- * what comes late comes at once, and is counted by what made it late.
+ * A savefile with its records as far apart as they were captured, or a factor closer. Each record has its time on the
+ * clock, which becomes its time stamp, so the later rooms measure as they do on an interface. The schedule does not
+ * wait: a late record comes at once, and is counted by the reason why it is late.
  */
 import { PassedSource, type WaitingSource } from "./record-source.ts";
 
-/** So much early is on time: a clock that tells milliseconds is not waited for by less. */
+/** A record this much early is on time: waits are not exact to less than that. */
 const EARLY_MS = 0.5;
-/** So much late is on time, too. */
+/** A record this much late is on time, too. */
 export const ON_TIME_MS = 2;
-/** A longer pause is no pause, but a wrong clock: what follows comes at once. */
+/** A longer pause is no pause, but a wrong clock: the next record comes at once. */
 export const PAUSE_MS_MAX = 24 * 60 * 60 * 1000;
 
 export const scheduleCounters = () => ({
-  /** Frames within 2 ms of their time. */
+  /** Frames that came within 2 ms of their time. */
   on_time: 0,
-  /** Later, for this program, or its machine, was not in time. */
+  /** Frames that came later, because this program or its machine was too slow. */
   late: 0,
-  /** Later, for the endpoint was so far behind that nothing was read for a while. */
+  /** Frames that came later, because the endpoint was so far behind that reading paused. */
   held: 0,
 });
 
@@ -25,14 +25,14 @@ export type ScheduleCounters = ReturnType<typeof scheduleCounters>;
 
 export class PacedSource extends PassedSource<WaitingSource> {
   timestampMs = 0;
-  /** The source stands at a record whose time has not come. */
+  /** The source is at a record that is not due. */
   private isAhead = false;
-  /** By how much the clock is ahead of the schedule's times; NaN: there was no record yet. */
+  /** How far the clock is ahead of the schedule's times; NaN: there was no record yet. */
   private offsetMs = NaN;
   private firstMs = 0;
   private lastMs = 0;
   private nowMs = 0;
-  /** Until then the endpoint kept the source waiting. */
+  /** The time until which the endpoint kept the source waiting. */
   private heldUntilMs = -Infinity;
 
   /** `factor`: how much faster than captured. `now`: milliseconds, with fractions. */
@@ -51,7 +51,7 @@ export class PacedSource extends PassedSource<WaitingSource> {
     return Math.max(this.lastMs - this.firstMs, 0);
   }
 
-  /** Nothing was read until now, for the endpoint had enough to do. */
+  /** Reading was paused until now, because the endpoint was behind. */
   held(): void {
     this.heldUntilMs = this.now();
   }
@@ -68,7 +68,7 @@ export class PacedSource extends PassedSource<WaitingSource> {
       if (!this.source.next()) return false;
       this.timestampMs = this.dueMs(this.source.timestampMs);
     }
-    // The clock is asked again only where it matters.
+    // The clock is asked again only if it matters.
     if (this.timestampMs > this.nowMs + EARLY_MS) this.nowMs = this.now();
     this.isAhead = this.timestampMs > this.nowMs + EARLY_MS;
     if (this.isAhead) return false;
@@ -76,7 +76,7 @@ export class PacedSource extends PassedSource<WaitingSource> {
     return true;
   }
 
-  /** When a record is due that was captured at this time. */
+  /** The time when a record that was captured at `capturedMs` is due. */
   private dueMs(capturedMs: number): number {
     if (Number.isNaN(this.offsetMs)) {
       this.nowMs = this.now();
@@ -97,7 +97,7 @@ export class PacedSource extends PassedSource<WaitingSource> {
       counters.on_time++;
     } else if (this.timestampMs < this.heldUntilMs) {
       counters.held++;
-      // What is late while this is made up for is late for the same reason.
+      // Records that are late until this is made up for are late for the same reason.
       this.heldUntilMs = nowMs;
     } else {
       counters.late++;

@@ -1,7 +1,7 @@
 /**
- * Keeps the kernel from answering each mirror packet with ICMP port unreachable: a UDP socket on the
- * VXLAN port whose filter refuses every datagram before it is queued. Where something else has the
- * port (a vxlan device, another instance), nothing needs to be done.
+ * Keeps the kernel from answering each mirror packet with ICMP port unreachable: a UDP socket on the VXLAN port, with a
+ * filter that refuses every datagram before it is queued. If another socket has the port (a vxlan device, another
+ * instance), none is needed.
  */
 import { ptr } from "bun:ffi";
 import { endianness } from "node:os";
@@ -15,12 +15,12 @@ const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEPORT = 15;
 
-/** sockaddr_in6, of which sockaddr_in is shorter. */
+/** The length of sockaddr_in and of sockaddr_in6. */
 const ADDRESS_BYTES = { [AF_INET]: 16, [AF_INET6]: 28 };
 
 /** Guards the port until the process ends. Returns whether a socket was bound. */
 export function guardPort(port: number): boolean {
-  // An IPv6 socket takes IPv4 as well; hosts without IPv6 need the other.
+  // An IPv6 socket takes IPv4 as well; hosts without IPv6 need an IPv4 socket.
   return bindRefusing(AF_INET6, port) || bindRefusing(AF_INET, port);
 }
 
@@ -35,7 +35,7 @@ function bindRefusing(family: typeof AF_INET | typeof AF_INET6, port: number): b
   address.setUint16(0, family, littleEndian);
   address.setUint16(2, port, false);
 
-  // Several instances on one host share the port, so that none is left without when another ends.
+  // Several instances on one host share the port, so that the others still have it when one ends.
   const bound =
     refuseAllPackets(fd) &&
     libc.setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, ptr(one), one.byteLength) === 0 &&

@@ -1,13 +1,13 @@
-/** What capturing yields: batches of records, each a captured frame with its time. */
+/** A source of batches of records. A record is a captured frame with its time. */
 export interface RecordSource {
-  /** The batch's buffer, and the same bytes as a view. They may be others after each batch. */
+  /** The batch's buffer, and a view of the same bytes. They may change with each batch. */
   readonly bytes: Uint8Array;
   readonly view: DataView;
 
-  /** Moves on to the batch's next record. False: the batch is at its end. */
+  /** Moves on to the batch's next record. False: the batch has ended. */
   next(): boolean;
 
-  /** The record's frame lies at `offset`, `length` bytes of it, of which the link type is `linkType`. */
+  /** The record's frame: `length` bytes at `offset`, with this link type. */
   readonly offset: number;
   readonly length: number;
   readonly linkType: number;
@@ -15,11 +15,11 @@ export interface RecordSource {
   readonly timestampMs: number;
 }
 
-/** A source that is read on by waiting for it: savefiles. */
+/** A source that is waited for: a savefile. */
 export interface WaitingSource extends RecordSource {
-  /** Bytes read so far, of files as they are. */
+  /** How many bytes of the files were read so far, as they are on disk. */
   readonly position: number;
-  /** Resolves when there is another batch; false: it is at its end. Rejects with RefusalError. */
+  /** Resolves when there is another batch; with false at the end. Rejects with RefusalError. */
   fill(): Promise<boolean>;
   close(): void;
 }
@@ -62,5 +62,5 @@ export abstract class PassedSource<Source extends WaitingSource> implements Wait
   abstract fill(): Promise<boolean>;
 }
 
-/** No savefile holds longer frames: libpcap's MAXIMUM_SNAPLEN. */
+/** The longest frame in a savefile: libpcap's MAXIMUM_SNAPLEN. */
 export const SNAPSHOT_BYTES_MAX = 262_144;

@@ -1,8 +1,8 @@
 /**
  * --record: frames as they came, in a ring of pcapng files
- * (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html). Whole blocks are written, many at a time and
- * beside everything else; what a slow disk does not take is counted, and never waited for. A run goes on behind the
- * newest file of the one before.
+ * (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html). Whole blocks are written, many at a time and in
+ * the background. Frames that a slow disk does not take are counted, and not waited for. A run goes on behind the
+ * newest file of the run before.
  *
  *     section header   type, length, magic, version (2+2), section length (8: not known), length
  *     interface        type, length, link type (2), reserved (2), snapshot length (0: none), length
@@ -16,9 +16,9 @@ import { RefusalError, writeFailure } from "../errors.ts";
 
 export const recordCounters = () => ({
   frames: 0,
-  /** Written to the files. */
+  /** Bytes that were written to the files. */
   bytes: 0,
-  /** Not written: the disk was too slow, or refused. */
+  /** Frames that were not written: the disk was too slow, or refused. */
   dropped_frames: 0,
   /** Files that were begun. */
   files: 0,
@@ -26,26 +26,29 @@ export const recordCounters = () => ({
 
 export type RecordCounters = ReturnType<typeof recordCounters>;
 
-/** Told when the files cannot be written any more. */
+/** Hears when the files cannot be written any more. */
 export interface RecordReport {
   recordFailed(reason: string): void;
 }
 
 export interface RecordOptions {
   readonly path: string;
-  /** A file has this much, and some more of one write, at most. */
+  /** The size of a file; it may exceed this by a part of one write. */
   readonly fileBytesMax: number;
-  /** The frames of a file are captured within so much time, by their own stamps; Infinity: that is not limited. */
+  /**
+   * A frame that comes this much later than a file's first one, in the capture's time, begins the next file; Infinity:
+   * no limit.
+   */
   readonly fileMsMax: number;
-  /** Files of the ring. */
+  /** How many files the ring has. */
   readonly files: number;
-  /** Which of several threads' ring it is; undefined: there is one. */
+  /** The number of the thread, if several threads record; undefined: there is one thread. */
   readonly thread: number | undefined;
 }
 
-/** So much is written at a time, or what a batch has brought. */
+/** The most bytes that are written at a time; a batch that brought fewer is written as well. */
 const CHUNK_BYTES = 1 << 20;
-/** Parts that are under way to the disk at a time. */
+/** The most parts that are under way to the disk at a time. */
 const PARTS_MAX = 8;
 
 const SECTION_HEADER_BLOCK = 0x0a0d0d0a;
@@ -54,14 +57,17 @@ const SECTION_BLOCK_LEN = 28;
 const INTERFACE_BLOCK = 1;
 const INTERFACE_BLOCK_LEN = 20;
 const ENHANCED_PACKET_BLOCK = 6;
-/** Beside the frame. */
+/** The length of a packet block without the frame. */
 const PACKET_BLOCK_LEN = 32;
 const PACKET_HEADER_LEN = 28;
 const ALIGNMENT = 4;
 const US_PER_MS = 1000;
 const LOW_WORD = 2 ** 32;
 
-/** Only for its owner: it holds what clients say. Not through a link, which another user may have laid. */
+/**
+ * Only for its owner, because the file holds clients' data. Links are not followed: another user may have put one
+ * there.
+ */
 const MODE = 0o600;
 const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
 
@@ -69,17 +75,17 @@ export class Recorder {
   private readonly chunk = new Uint8Array(CHUNK_BYTES);
   private readonly view = new DataView(this.chunk.buffer);
   private used = 0;
-  /** Those of a section's interfaces, in the order in which they are described. */
+  /** The link types of a section's interfaces, in the order of their descriptions. */
   private linkTypes: number[] = [];
   private fileBytes = 0;
-  /** When the first frame was captured that is for this file; NaN: there was none. */
+  /** When the file's first frame came, in the capture's time; NaN: there was none. */
   private firstMs = NaN;
-  /** What is in the chunk is for a file that is opened when there is a frame for it. */
+  /** The chunk is for a file that is opened when its first frame comes. */
   private isFresh = false;
   private partsUnderWay = 0;
   private hasFailed = false;
   private slot: number;
-  /** All that was asked of the disk, one after the other. */
+  /** All writes, one after the other. */
   private disk: Promise<void>;
   private file: FileHandle | null = null;
 
@@ -108,11 +114,18 @@ export class Recorder {
     }
   }
 
-  /** Takes a frame that lies in `bytes`; it is copied. */
-  add(bytes: Uint8Array, offset: number, length: number, linkType: number, timestampMs: number): void {
+  /** Times from `fromMs` on were in truth `toMs`. */
+  leapt(fromMs: number, toMs: number): void {
+    if (this.firstMs >= fromMs) this.firstMs = toMs;
+  }
+
+  /**
+   * Records a frame in `bytes`; it is copied. `nowMs`: the capture's time. A frame's own stamp may be wrong: one that
+   * is years ahead must not end a file.
+   */
+  add(bytes: Uint8Array, offset: number, length: number, linkType: number, timestampMs: number, nowMs: number): void {
     const padded = Math.ceil(length / ALIGNMENT) * ALIGNMENT;
-    // A clock that is set back has the next file begin, too.
-    if (Math.abs(timestampMs - this.firstMs) >= this.options.fileMsMax) this.leaveFile();
+    if (nowMs - this.firstMs >= this.options.fileMsMax) this.leaveFile();
     if (this.hasFailed || !this.makeRoom(padded + PACKET_BLOCK_LEN + INTERFACE_BLOCK_LEN)) {
       this.counters.dropped_frames++;
       return;
@@ -133,11 +146,11 @@ export class Recorder {
     chunk.fill(0, at + PACKET_HEADER_LEN + length, at + PACKET_HEADER_LEN + padded);
     view.setUint32(at + total - 4, total, true);
     this.used = at + total;
-    if (Number.isNaN(this.firstMs)) this.firstMs = timestampMs;
+    if (Number.isNaN(this.firstMs)) this.firstMs = nowMs;
     this.counters.frames++;
   }
 
-  /** The batch is over: what it brought is written. */
+  /** The batch is over: its frames are written. */
   flush(): void {
     if (this.used === (this.isFresh ? SECTION_BLOCK_LEN : 0) || this.partsUnderWay === PARTS_MAX) return;
     if (this.isFresh) {
@@ -151,7 +164,7 @@ export class Recorder {
     if (this.fileBytes >= this.options.fileBytesMax) this.endFile();
   }
 
-  /** What comes next is for the next file; where the disk is behind, the one there is goes on. */
+  /** The next frames go to the next file; if the disk is behind, they still go to the current one. */
   private leaveFile(): void {
     this.flush();
     if (this.used === 0) this.endFile();
@@ -162,7 +175,7 @@ export class Recorder {
     this.isFresh = true;
   }
 
-  /** Writes what is left. */
+  /** Writes the frames that are left. */
   async end(): Promise<void> {
     await this.disk;
     this.flush();
@@ -206,7 +219,7 @@ export class Recorder {
     this.hasFailed = true;
   }
 
-  /** Each file is a section of its own, that can be read alone. */
+  /** Begins a file. Each file is a section of its own, and can be read alone. */
   private beginFile(): void {
     const { view } = this;
     this.linkTypes = [];
@@ -237,29 +250,29 @@ export class Recorder {
     return this.linkTypes.push(linkType) - 1;
   }
 
-  /** Whether a chunk has room for so much. */
+  /** Whether there is a chunk with room for `bytes`. */
   private makeRoom(bytes: number): boolean {
     if (this.used + bytes > CHUNK_BYTES) this.flush();
     return this.used + bytes <= CHUNK_BYTES;
   }
 }
 
-/** Which files a ring is made of, and whose. */
+/** The options that name a ring's files. */
 type Ring = Pick<RecordOptions, "path" | "files" | "thread">;
 
-/** The paths of a ring's files, whether they are there or not. */
+/** The paths of a ring's files, whether or not they exist. */
 export function ringPaths(ring: Ring): string[] {
   return Array.from({ length: ring.files }, (_, slot) => pathOf(ring, slot));
 }
 
-/** mirror.pcapng: mirror.0.pcapng, or mirror.t1.0.pcapng. */
+/** The path of a file: mirror.pcapng becomes mirror.0.pcapng, or mirror.t1.0.pcapng. */
 function pathOf({ path, thread }: Ring, slot: number): string {
   const extension = extname(path);
   const stem = path.slice(0, path.length - extension.length);
   return `${stem}${thread === undefined ? "" : `.t${thread}`}.${slot}${extension}`;
 }
 
-/** The first that is not there, or the oldest. */
+/** The first file that does not exist, or the oldest one. */
 function nextSlot(options: RecordOptions): number {
   let oldest = 0;
   let oldestMs = Infinity;

@@ -6,19 +6,19 @@
  *             record: seconds, fraction, captured length, original length, frame
  *     pcapng  block: type, total length, body, total length
  *
- * libpcap reads them as well, but only by blocking, so that connections would stand still while a
- * pipe is silent; and it refuses pcapng files with several link types, which Wireshark writes.
+ * libpcap reads them as well, but only by blocking: connections would stand still while a pipe is silent. And it
+ * refuses pcapng files with several link types, which Wireshark writes.
  */
 import { RefusalError } from "../errors.ts";
 import { type ByteSource, compressionOf, FileBytes, MAGIC_LEN, nameOf, UnpackedBytes } from "./byte-source.ts";
 import { SNAPSHOT_BYTES_MAX, type WaitingSource } from "./record-source.ts";
 
-/** Larger ones would have left the processor's cache before they are decoded. */
+/** The size of a chunk. The end of a larger one would not be in the processor's cache when it is decoded. */
 const CHUNK_BYTES = 512 << 10;
-/** A block that is longer, as libpcap has it, is no block. */
+/** The longest block, the same limit as libpcap's. */
 const BLOCK_BYTES_MAX = 16 << 20;
 
-/** Interfaces that a pcapng section may describe. */
+/** The most interfaces that a pcapng section may describe. */
 const INTERFACES_MAX = 65_536;
 
 const PCAP_HEADER_LEN = 24;
@@ -31,7 +31,7 @@ const PCAP_MAGIC_NANOSECONDS = 0xa1b23c4d;
 /** A variant of old Linux systems with longer record headers. */
 const PCAP_MAGIC_KUZNETZOV = 0xa1b2cd34;
 const KUZNETZOV_RECORD_HEADER_LEN = 24;
-/** Above the link type's 16 bits, files may note the length of the frame check sequence. */
+/** Above the link type's 16 bits, files may have the length of the frame check sequence. */
 const LINK_TYPE_MASK = 0xffff;
 
 const BLOCK_HEADER_LEN = 8;
@@ -57,7 +57,7 @@ const Format = { UNKNOWN: 0, PCAP: 1, PCAPNG: 2 } as const;
 interface Interface {
   linkType: number;
   snapshotBytes: number;
-  /** Timestamp units in a millisecond. */
+  /** How many timestamp units a millisecond has. */
   unitsPerMs: number;
   offsetMs: number;
 }
@@ -74,7 +74,7 @@ export class Savefile implements WaitingSource {
   private begin = 0;
   private end = 0;
   private atEnd = false;
-  /** Bytes of the savefile before the buffer's first. */
+  /** How many bytes of the savefile come before the buffer's first one. */
   private bufferPosition = 0;
   private format: number = Format.UNKNOWN;
   private littleEndian = true;
@@ -84,7 +84,7 @@ export class Savefile implements WaitingSource {
 
   private isUnpacked = false;
 
-  /** `name`: as messages call it. */
+  /** `name`: as messages show it. */
   constructor(
     private readonly name: string,
     private source: ByteSource,
@@ -99,19 +99,19 @@ export class Savefile implements WaitingSource {
     return this.isUnpacked ? this.source.position : this.place;
   }
 
-  /** Whether its source has no more. */
+  /** Whether its source has no more bytes. */
   get isAtEnd(): boolean {
     return this.atEnd;
   }
 
-  /** Where the next record is in what was read, unpacked. */
+  /** The position of the next record in the unpacked bytes. */
   private get place(): number {
     return this.bufferPosition + this.begin;
   }
 
   /**
-   * Reads on, and waits for it. False: the savefile is at its end. Throws RefusalError where it is no
-   * capture, or ends in the middle of a record.
+   * Reads the next batch, and waits for it. False: the savefile has ended. Throws RefusalError if it is no capture, or
+   * ends in the middle of a record.
    */
   async fill(): Promise<boolean> {
     this.makeRoom();
@@ -247,7 +247,7 @@ export class Savefile implements WaitingSource {
     return found;
   }
 
-  /** Goes on with what is unpacked, if the first bytes say that it is compressed. */
+  /** Goes on with unpacked bytes, if the first bytes tell that the file is compressed. */
   private unpack(): boolean {
     if (this.isUnpacked || this.end < MAGIC_LEN) return false;
     const compression = compressionOf(this.view.getUint32(0, false));
@@ -259,7 +259,7 @@ export class Savefile implements WaitingSource {
     return true;
   }
 
-  /** Tells from the first bytes what the savefile is. */
+  /** Finds the savefile's format by its first bytes. */
   private recognise(): void {
     if (this.end === 0 && this.atEnd) throw new RefusalError(`Cannot read ${this.name}: it is empty`);
     if (this.end < PCAP_HEADER_LEN && !this.atEnd) return;
@@ -282,14 +282,14 @@ export class Savefile implements WaitingSource {
     this.begin = PCAP_HEADER_LEN;
   }
 
-  /** The rest of a record is not there yet; false, so that the batch ends before it. */
+  /** The rest of a record has not been read yet. Returns false, so that the batch ends before it. */
   private needMore(bytes: number): boolean {
     if (this.atEnd && this.begin < this.end) throw this.cut();
     if (bytes > this.bytes.length) this.moveTo(new Uint8Array(2 * bytes));
     return false;
   }
 
-  /** Moves what is left of the last batch to the front. */
+  /** Moves the rest of the last batch to the front. */
   private makeRoom(): void {
     if (this.bytes.length - this.end >= CHUNK_BYTES) return;
     this.moveTo(

@@ -1,4 +1,4 @@
-/** More than one savefile, read as one: several in the order of their times, or one that grows and is replaced. */
+/** Several savefiles, read as one: in the order of their times, or one that grows and is replaced. */
 import { statSync } from "node:fs";
 import { RefusalError } from "../errors.ts";
 import { FollowedBytes, nameOf } from "./byte-source.ts";
@@ -6,12 +6,12 @@ import { PassedSource, SNAPSHOT_BYTES_MAX, type WaitingSource } from "./record-s
 import { Savefile } from "./savefile.ts";
 
 const BATCH_RECORDS_MAX = 4096;
-/** Some of the largest records there can be fit in. */
+/** The size of a batch: a few records of the largest size fit in. */
 const BATCH_BYTES = 4 * SNAPSHOT_BYTES_MAX;
 
 /**
- * `follow`: the one path's file grows, and others take its place; what is wrong with those before is told to
- * `troubled`. Rejects with RefusalError.
+ * Opens savefiles. `follow`: the one path's file grows, and others take its place; `troubled` hears the errors of the
+ * files before. Rejects with RefusalError.
  */
 export async function openSavefiles(
   paths: readonly string[],
@@ -22,7 +22,7 @@ export async function openSavefiles(
   return paths.length === 1 ? Savefile.open(paths[0]!) : MergedSavefiles.open(paths);
 }
 
-/** What there is to read, in bytes; 0: that is not known. */
+/** The size of all files, in bytes; 0: not known. */
 export function sizeOf(paths: readonly string[], follow: boolean): number {
   if (follow || paths.includes("-")) return 0;
   return paths.reduce((sum, path) => sum + statSync(path).size, 0);
@@ -31,9 +31,9 @@ export function sizeOf(paths: readonly string[], follow: boolean): number {
 /** One of several savefiles. */
 interface Part {
   readonly path: string;
-  /** Of its first record. */
+  /** The time of its first record. */
   readonly firstMs: number;
-  /** Undefined: to be opened when its time has come. */
+  /** Undefined: it is opened when its time has come. */
   readonly head: Head | undefined;
 }
 
@@ -45,7 +45,7 @@ class Head {
 
   constructor(readonly savefile: Savefile) {}
 
-  /** What is wrong there is told by {@link fill}. */
+  /** Moves to the next record of the batch. {@link fill} tells errors. */
   next(): void {
     this.has = false;
     try {
@@ -64,9 +64,9 @@ class Head {
 }
 
 /**
- * Several savefiles, their records in the order of their times. A file is open from its first record's time to its last
- * one's: a long row of files costs no more than those whose times overlap. Where two records have the same time, that
- * of the file named first comes first. What is wrong with a file is told when the others are read.
+ * Several savefiles, with their records in the order of their times. A file is open from its first record's time to its
+ * last one's: a long row of files costs no more than the files with overlapping times. If two records have the same
+ * time, that of the file named first comes first. The error of a file is told when the others are read.
  */
 export class MergedSavefiles implements WaitingSource {
   readonly bytes = new Uint8Array(BATCH_BYTES);
@@ -76,7 +76,7 @@ export class MergedSavefiles implements WaitingSource {
   linkType = 0;
   timestampMs = 0;
 
-  /** The batch: where its records lie in `bytes`, and what else is known of them. */
+  /** The batch: the places of its records in `bytes`, with their lengths, link types and times. */
   private readonly offsets = new Int32Array(BATCH_RECORDS_MAX);
   private readonly lengths = new Int32Array(BATCH_RECORDS_MAX);
   private readonly linkTypes = new Int32Array(BATCH_RECORDS_MAX);
@@ -86,7 +86,7 @@ export class MergedSavefiles implements WaitingSource {
   private at = 0;
 
   private readonly heads: Head[] = [];
-  /** Bytes of the files that are read to their ends. */
+  /** How many bytes the files have that are read to their ends. */
   private doneBytes = 0;
   private failure: RefusalError | undefined;
 
@@ -97,7 +97,7 @@ export class MergedSavefiles implements WaitingSource {
   static async open(paths: readonly string[]): Promise<MergedSavefiles> {
     const parts: Part[] = [];
     for (const path of paths) parts.push(await partOf(path));
-    // Sorting is stable: of those with one time, the one that was named first is to be the last here.
+    // Sorting is stable: among files with the same time, the one named first has to be the last here.
     return new MergedSavefiles(parts.toReversed().toSorted((a, b) => b.firstMs - a.firstMs));
   }
 
@@ -144,7 +144,7 @@ export class MergedSavefiles implements WaitingSource {
     return earliest;
   }
 
-  /** Whether a file is at the end of its batch, or the next one's time has come. */
+  /** Whether a file's batch has ended, or the next file's time has come. */
   private get mustRead(): boolean {
     for (const head of this.heads) if (!head.has) return true;
     const next = this.waiting.at(-1);
@@ -158,13 +158,13 @@ export class MergedSavefiles implements WaitingSource {
     while (this.heads.every(({ has }) => has) && this.mustRead) {
       const { path, head } = this.waiting.pop()!;
       const opened = head ?? new Head(Savefile.open(path));
-      // In the order in which they were named where times are the same.
+      // Files with the same time stay in the order in which they were named.
       this.heads.push(opened);
       await this.fillHead(opened);
     }
   }
 
-  /** Takes the file away if it is at its end. */
+  /** Reads a file's next record, and removes the file if it has ended. */
   private async fillHead(head: Head): Promise<void> {
     try {
       await head.fill();
@@ -203,11 +203,11 @@ async function partOf(path: string): Promise<Part> {
   return { path, firstMs, head: undefined };
 }
 
-/** One file that grows, and those that take its place, one after the other. It has no end. */
+/** A file that grows, and those that take its place, one after the other. It has no end. */
 export class FollowedSavefile extends PassedSource<Savefile> {
   private isOver = false;
 
-  /** `troubled` is told what is wrong with a file whose place another one has taken. Throws RefusalError. */
+  /** `troubled` hears the error of a file that another one has replaced. Throws RefusalError. */
   constructor(
     private readonly path: string,
     private readonly troubled: (error: RefusalError) => void,
@@ -240,7 +240,7 @@ export class FollowedSavefile extends PassedSource<Savefile> {
     return true;
   }
 
-  /** Another file has taken the place of this one, which was not whole. What is damaged in its middle stays so. */
+  /** Another file has replaced this one, which was not whole. Damage in the middle of a file still ends the run. */
   private end(error: unknown): void {
     if (!(error instanceof RefusalError) || !this.source.isAtEnd) throw error;
     this.troubled(error);

@@ -1,6 +1,7 @@
 /**
- * Becoming an ordinary user, once all that only root may open is open. glibc's functions have every thread of the
- * process follow (nptl(7)); a bare system call would change the thread that calls, and leave the shards root.
+ * Makes the process an ordinary user's, after all that only root may open is open. glibc's functions change every
+ * thread of the process (nptl(7)); a bare system call would change only the calling thread, and the shards would stay
+ * root.
  */
 import { read } from "bun:ffi";
 import { RefusalError } from "../errors.ts";
@@ -11,14 +12,14 @@ const PASSWD_UID_OFFSET = 16;
 const PASSWD_GID_OFFSET = 20;
 const ROOT_UID = 0;
 
-/** Whom the process is to become. */
+/** The user that the process becomes. */
 export interface User {
   readonly name: string;
   readonly uid: number;
   readonly gid: number;
 }
 
-/** Throws RefusalError where there is no such user, or this process cannot become one. */
+/** Finds a user. Throws RefusalError if there is no such user, or this process cannot change its user. */
 export function findUser(name: string): User {
   if (process.geteuid!() !== ROOT_UID) throw refusal(name, "only root can become another user; leave out --user");
   const written = cString(name);

@@ -1,4 +1,4 @@
-/** The command: reads what was asked, runs it, and turns errors into messages and exit statuses. */
+/** The command: reads the arguments, runs, and turns errors into messages and exit statuses. */
 import { RefusalError, ShardError, UsageError } from "../errors.ts";
 import { run } from "../run/run.ts";
 import type { StartThread } from "../shard/shards.ts";
@@ -19,7 +19,7 @@ const texts: Record<Exclude<OtherFlagName, "probe">, () => string> = {
   licenses,
 };
 
-/** `startThread` starts a shard's. Returns the exit status. */
+/** `startThread` starts a shard's thread. Returns the exit status. */
 export async function main(argv: string[], env: NodeJS.ProcessEnv, startThread: StartThread): Promise<number> {
   try {
     const request = readRequest(argv, env);

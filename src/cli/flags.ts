@@ -1,5 +1,5 @@
 /**
- * The flags, declared in one place: values, environment variables, defaults, and what --help says. A flag beats its
+ * The flags, declared in one place: values, environment variables, defaults, and the text for --help. A flag beats its
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
 import type { ForwardAddress, ListenAddress } from "../address.ts";
@@ -34,14 +34,14 @@ import {
   yesOrNo,
 } from "./values.ts";
 
-/** A variable beside the flag's own: the original program's name. */
+/** A variable in addition to the flag's own: the original program's. */
 export interface Variable<T> {
   readonly name: string;
   readonly value: Value<T>;
 }
 
 interface Described {
-  /** Shown where the default cannot show itself. */
+  /** Shown instead of a default that has no text. */
   readonly defaultText?: string;
   readonly help: string;
 }
@@ -51,7 +51,7 @@ export interface SingleFlag<T> extends Described {
   readonly kind: "single";
   readonly value: Value<T>;
   readonly hint: string;
-  /** The first that is set counts. */
+  /** The first variable that is set counts. */
   readonly variables?: readonly Variable<T>[];
   readonly default: T;
 }
@@ -77,7 +77,7 @@ const PORT_MAX = 65_535;
 const DAY_S = 86_400;
 const DAY_MS = DAY_S * 1000;
 export const GAP_TIMEOUT_LIVE_MS = 1000;
-/** What an interface can be divided among (FANOUT_MEMBERS_MAX in capture/fanout.ts). */
+/** The most threads that can share an interface (FANOUT_MEMBERS_MAX in capture/fanout.ts). */
 export const THREADS_MAX = 256;
 
 function list<T>(definition: Omit<ListFlag<T>, "kind" | "default">): ListFlag<T> {
@@ -88,7 +88,7 @@ function single<T>(definition: Omit<SingleFlag<T>, "kind">): SingleFlag<T> {
   return { kind: "single", ...definition };
 }
 
-/** A number whose variable the original program had too. */
+/** A number flag with a variable that the original program had too. */
 function original<T>(name: string, definition: Omit<SingleFlag<T>, "kind">): SingleFlag<T> {
   return single({ ...definition, variables: [{ name, value: definition.value }] });
 }
@@ -384,7 +384,7 @@ export const flags = {
     hint: "S|off",
     default: Infinity,
     defaultText: "off",
-    help: "of --record: of how much time a file has frames",
+    help: "of --record: after how much time a frame begins the next file",
   }),
   "record-files": single({
     value: wholeNumber(1, 10_000),
@@ -502,13 +502,13 @@ export const flags = {
   }),
 };
 
-/** A flag that takes the place of a run: it has neither a value nor a variable. */
+/** A flag that is done instead of a run: it has neither a value nor a variable. */
 interface OtherFlag {
   readonly letter?: string;
   readonly help: string;
 }
 
-/** The first that is given counts. */
+/** The first of these flags that is given counts. */
 export const otherFlags = {
   help: { letter: "h", help: "show this" },
   version: { letter: "v", help: "show version, commit and Bun's version" },
@@ -532,7 +532,7 @@ export function camelCase(name: string): string {
   return name.replace(/-(.)/g, (_dash, letter: string) => letter.toUpperCase());
 }
 
-/** What is known of each flag, whatever it is read as. */
+/** All flags by name, whatever the types of their values. */
 export const flagTable = Object.entries(flags) as readonly (readonly [FlagName, Flag<unknown>])[];
 
 const VARIABLE_PREFIX = "VXLAN_TO_HTTP_";
@@ -542,12 +542,12 @@ export function variableOf(name: string): string {
   return VARIABLE_PREFIX + name.toUpperCase().replaceAll("-", "_");
 }
 
-/** The original program's variables that the flag has beside its own, the first that counts first. */
+/** The original program's variables for the flag, in addition to its own, in the order of precedence. */
 export function originalVariables(flag: Flag<unknown>): string[] {
   return flag.kind === "single" ? (flag.variables ?? []).map(({ name }) => name) : [];
 }
 
-/** The default in words; empty: there is nothing to be said. */
+/** The default in words; empty: there is none to show. */
 export function defaultOf(flag: Flag<unknown>): string {
   if (flag.kind === "switch") return "off";
   if (flag.kind === "list") return flag.defaultText ?? "none";

@@ -6,18 +6,18 @@ import type { Value } from "./values.ts";
 export const FORWARD_ADDRESS_FORMS =
   "host:port, [v6]:port, http://host[:port], https://host[:port], file:PATH.ndjson or file:PATH.har";
 
-/** Group: its path. */
+/** Group: the path. */
 const FILE = /^file:(.*[^/]\.(?:ndjson|har))$/s;
-/** What a file has in place of a host. */
+/** Stands in place of a file's host. */
 const NO_HOST = "127.0.0.1";
 
 const PORT_MAX = 65_535;
-/** Groups: s of https; all behind. */
+/** Groups: the s of https; the text behind the scheme. */
 const URL = /^http(s?):\/\/(.*?)\/?$/i;
 /** Groups: name or IPv4; IPv6 in brackets; port. */
 const HOST_AND_PORT = /^(?:([^\s:/@[\]?#]+)|\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\])(?::(\d{1,5}))?$/;
 
-/** Reads a forward_addr. Undefined: it is none. */
+/** Reads a forward_addr. Undefined: the text is none. */
 export function parseForwardAddress(text: string): ForwardAddress | undefined {
   const file = FILE.exec(text)?.[1];
   if (file !== undefined) return { host: NO_HOST, port: 0, file };

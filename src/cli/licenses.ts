@@ -1,4 +1,4 @@
-/** What --licenses prints: the notices of everything that the executable contains. */
+/** The text of --licenses: the notices of all parts of the executable. */
 import { readFileSync } from "node:fs";
 import cittyParts from "../../node_modules/citty/dist/THIRD-PARTY-LICENSES.md" with { type: "file" };
 import citty from "../../node_modules/citty/LICENSE" with { type: "file" };
@@ -6,7 +6,7 @@ import consola from "../../node_modules/consola/LICENSE" with { type: "file" };
 import libpcap from "../capture/libpcap/LICENSE" with { type: "file" };
 import bun from "./licenses/bun.txt" with { type: "file" };
 
-/** Something that the executable contains, and the files with its notices, which are read only for --licenses. */
+/** A part of the executable, and the files with its notices, which are read only for --licenses. */
 interface Part {
   readonly name: string;
   readonly version: string;
@@ -21,7 +21,7 @@ export const parts: readonly Part[] = [
   { name: "Bun", version: "1.4.2", notices: [bun] },
 ];
 
-/** All of it, without a newline at its end. */
+/** The whole text, without a newline at its end. */
 export function licenses(): string {
   return [
     "vxlan-to-http itself comes without a licence. It contains, under the licences that follow:",

@@ -6,12 +6,12 @@ export const LISTEN_ADDRESS_FORMS = "host:port, [v6]:port, or a port of 127.0.0.
 
 const LOOPBACK = "127.0.0.1";
 const PORT_MAX = 65_535;
-/** Groups: name or IPv4; IPv6 in brackets; port. Without a host, it is the loopback's. */
+/** Groups: name or IPv4; IPv6 in brackets; port. Without a host, the address is the loopback's. */
 const HOST_AND_PORT = /^(?:(?:([^\s:/@[\]?#]+)|\[([0-9a-fA-F:.]+)\]):)?(\d{1,5})$/;
-/** What looks like an IPv4 address, and is none, is no name either. */
+/** A text like an IPv4 address that is none is no name either. */
 const NUMBERS = /^[\d.]+$/;
 
-/** Reads it. Undefined: it is none. */
+/** Reads an address to listen on. Undefined: the text is none. */
 export function parseListenAddress(text: string): ListenAddress | undefined {
   const [, name, v6, digits] = HOST_AND_PORT.exec(text) ?? [];
   if (digits === undefined || Number(digits) > PORT_MAX) return undefined;

@@ -1,6 +1,7 @@
 /**
- * Flags that have an effect only beside something else. One that asks for something is refused without it: whoever gives
- * it expects what will not come. One that only says how is told, for the environment of a service may have it for others.
+ * Flags that need another option to have an effect. Without it, a flag that asks for a feature is refused, because its
+ * user expects the feature. A flag that only tunes something gets a warning, because the environment of a service may
+ * have it for other programs.
  */
 import type { ForwardAddress } from "../address.ts";
 import { UsageError } from "../errors.ts";
@@ -9,7 +10,7 @@ import { camelCase, type FlagName, flags, type FlagValues } from "./flags.ts";
 interface Need {
   readonly flags: readonly FlagName[];
   readonly isRefused: boolean;
-  /** What they need, in words. */
+  /** The need of the flags, in words. */
   readonly what: string;
   isThere(chosen: FlagValues, destinations: readonly ForwardAddress[]): boolean;
 }
@@ -81,7 +82,7 @@ const NEEDS: readonly Need[] = [
     isThere: ({ encapsulation }) => encapsulation === "vxlan",
   },
   {
-    // A savefile has one thread, and waits before it is read too far.
+    // A savefile is read in one thread, and waits before it is too far ahead.
     flags: ["capture-buffer-mib", "libpcap", "threads", "max-waiting-requests"],
     isRefused: false,
     what: "an interface",
@@ -91,7 +92,7 @@ const NEEDS: readonly Need[] = [
 ];
 
 /**
- * What is told of flags that can do nothing, in words; `destinations`: all of them. Throws UsageError at the first one
+ * Warnings about flags without an effect, in words. `destinations`: all of them. Throws UsageError at the first flag
  * that is refused.
  */
 export function withoutEffect(chosen: FlagValues, destinations: readonly ForwardAddress[]): string[] {
@@ -102,7 +103,7 @@ export function withoutEffect(chosen: FlagValues, destinations: readonly Forward
   });
 }
 
-/** Whether a flag, or its variable, asks for something beside its default. */
+/** Whether a flag, or its variable, has another value than the default. */
 function isUsed(name: FlagName, chosen: FlagValues): boolean {
   const value: unknown = chosen[camelCase(name) as keyof FlagValues];
   return Array.isArray(value) ? value.length > 0 : value !== flags[name].default;

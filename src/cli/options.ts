@@ -1,4 +1,4 @@
-/** The command line and the environment, read into what the program is asked to do. */
+/** Reads the command line and the environment into a request to the program. */
 import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
 import { type ArgsDef, parseArgs } from "citty";
@@ -26,7 +26,7 @@ import { FORWARD_ADDRESS_FORMS, forwardAddress } from "./forward-address.ts";
 import { withoutEffect } from "./needs.ts";
 import { listOf, listOrAny, parseValue, quote, type Value, wholeNumber } from "./values.ts";
 
-/** Further destinations: each has a part of --max-buffer-mib. */
+/** The most further destinations: each has a part of --max-buffer-mib. */
 const ALSO_MAX = 8;
 const VNI_MAX = 2 ** 24 - 1;
 const PORT_MAX = 65_535;
@@ -65,7 +65,7 @@ export function readRequest(argv: string[], env: Env): Request {
   return { kind: "run", config: readConfig(given, args._, env) };
 }
 
-/** What citty takes for the opposite of the flag whose name follows. */
+/** citty takes this for the opposite of the flag with the name behind it. */
 const NEGATION = "--no-";
 
 const cittyArgs: ArgsDef = {
@@ -76,15 +76,15 @@ const cittyArgs: ArgsDef = {
 };
 
 interface Parts {
-  /** What stands behind each flag that may be repeated, in order; empty where nothing does. */
+  /** The values of each flag that may be repeated, in order; an empty text if a value is absent. */
   readonly given: Map<FlagName, string[]>;
   /** The other arguments. */
   readonly plain: string[];
 }
 
 /**
- * Takes out what citty does not read: flags that may be repeated. It takes any flag for one of its own; here only those
- * that are declared are. Throws UsageError at a flag that there is not.
+ * Removes the flags that may be repeated, because citty does not read them. citty accepts any flag; here only declared
+ * ones are accepted. Throws UsageError at an unknown flag.
  */
 function takeLists(argv: string[]): Parts {
   const parts: Parts = { given: new Map(), plain: [] };
@@ -101,7 +101,7 @@ function takeLists(argv: string[]): Parts {
       const name = written.slice(2) as FlagName;
       parts.given.set(name, [...(parts.given.get(name) ?? []), value ?? argv[++i] ?? ""]);
     } else {
-      // A value may begin as a flag does.
+      // A value may begin with a dash, as flags do.
       parts.plain.push(kind === "single" && value === undefined ? `${argument}=${argv[++i] ?? ""}` : argument);
     }
   }
@@ -164,7 +164,7 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   };
 }
 
-/** Throws UsageError where a file cannot do what is asked of a destination. */
+/** Throws UsageError if an option needs a destination that is no file. */
 function refuseFiles(chosen: FlagValues, address: ForwardAddress, also: readonly ForwardAddress[]): void {
   const { mode, control, host } = chosen;
   const all = [address, ...also];
@@ -184,7 +184,7 @@ function refuseFiles(chosen: FlagValues, address: ForwardAddress, also: readonly
   if (host === "endpoint") refuse(address, "--host endpoint needs an endpoint with a name");
 }
 
-/** The savefiles' paths; undefined: none are read. Throws UsageError. */
+/** The savefiles' paths; undefined: no savefile is read. Throws UsageError. */
 function readFiles(paths: readonly (string | undefined)[], follow: boolean): readonly string[] | undefined {
   const read = paths.filter((path) => path !== undefined);
   if (read.filter((path) => path === "-").length > 1)
@@ -229,7 +229,7 @@ function combine(flag: Flag<unknown>, values: unknown[]): unknown {
   return flag.kind === "list" ? values : values.at(-1);
 }
 
-/** Throws UsageError where two of them are about the same field. */
+/** The edits of heads. Throws UsageError if two flags change the same field. */
 function headEdits({ rewritePath, removeHeader, host, setHeader, forwarded, mark }: HeadEdits): HeadEdits | null {
   const doneBy = new Map<string, [by: string, does: string]>();
   const note = (name: string, by: string, does: string) => {
@@ -243,7 +243,7 @@ function headEdits({ rewritePath, removeHeader, host, setHeader, forwarded, mark
   if (forwarded) for (const name of FORWARDED_FIELDS) note(name, "--forwarded", "sets");
   for (const [name, value] of setHeader) note(name, `--set-header ${quote(`${name}: ${value}`)}`, "sets");
   for (const name of removeHeader) {
-    // What the client says of itself goes, and what is seen of it comes.
+    // The client's own field is removed, and one made from the packets is added.
     const isReplaced = forwarded && FORWARDED_FIELDS.includes(name);
     if (!isReplaced) note(name, `--remove-header ${name}`, "removes");
   }
@@ -252,7 +252,7 @@ function headEdits({ rewritePath, removeHeader, host, setHeader, forwarded, mark
   return isNothing && !forwarded && !mark ? null : edits;
 }
 
-/** Of a bare stream, only the client is known. Throws UsageError at what asks for more. */
+/** Of a bare stream, only the client is known. Throws UsageError at a rule that asks for more. */
 function refuseWithoutHttp({ mode, allow, deny, sample, ...others }: FlagValues): void {
   if (mode === "http") return;
   const needing: [flag: string, isUsed: boolean][] = [

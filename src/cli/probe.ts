@@ -1,14 +1,14 @@
-/** Asking a running program whether it lives: for a container, in which there is nothing else that could ask. */
-// Not fetch, which a proxy that the environment names would answer.
+/** Asks a running program whether it lives: for a container that has no other program that could ask. */
+// Not fetch: a proxy that the environment names would answer it.
 import { get } from "node:http";
 import { type ForwardAddress, hostField } from "../address.ts";
 import { RefusalError } from "../errors.ts";
 
 const PATH = "/livez";
-/** The main thread serves it; where that has no turn for so long, all is not well. */
+/** The main thread serves the request: if it has no turn for this long, the program is not well. */
 const TIMEOUT_MS = 2000;
 
-/** Resolves with what the admin port says where the program lives. Throws RefusalError where it does not say so. */
+/** Resolves with the admin port's text if the program lives. Rejects with RefusalError if the port does not say so. */
 export function probe(address: ForwardAddress): Promise<string> {
   const url = `http://${hostField(address)}${PATH}`;
   const { promise, resolve, reject } = Promise.withResolvers<string>();

@@ -9,7 +9,7 @@ function row(name: string, flag: Flag<unknown>): [string, string] {
   return [written, `${flag.help} [${[...originalVariables(flag), `default: ${defaultOf(flag)}`].join(", ")}]`];
 }
 
-/** All of it, without a newline at its end. */
+/** The whole text, without a newline at its end. */
 export function usage(): string {
   const rows = [
     ...flagTable.map(([name, flag]) => row(name, flag)),

@@ -1,18 +1,20 @@
-/** What a flag or an argument accepts, and what its text is read as. */
+/** The values that a flag or an argument accepts, and how their text is read. */
 import { UsageError } from "../errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../observe/log.ts";
 import { type Field, isEditable, readRewrite, type Rewrite } from "../policy/head-edits.ts";
 import { readRule, type Rule } from "../policy/rules.ts";
 import { readSample, type Sample } from "../policy/sample.ts";
-import { Unreadable } from "../policy/unreadable.ts";
+import { Unreadable } from "../unreadable.ts";
 
-/** What a text must be: `parse` returns undefined where it is not `accepts`, or says what is wrong where in it. */
+/**
+ * A kind of value. `parse` returns undefined if the text is not what `accepts` tells, or tells the fault and its place.
+ */
 export interface Value<T> {
   readonly accepts: string;
   parse(text: string): T | undefined | Unreadable;
 }
 
-/** Reads a text, which was given as `what`. Throws UsageError: that it cannot be used, and what is accepted. */
+/** Reads a text that was given as `what`. Throws UsageError: the text cannot be used, and what is accepted. */
 export function parseValue<T>(what: string, text: string, value: Value<T>): T {
   const parsed = value.parse(text);
   if (parsed instanceof Unreadable) {
@@ -23,7 +25,7 @@ export function parseValue<T>(what: string, text: string, value: Value<T>): T {
   return parsed;
 }
 
-/** A text as messages show it: on one line, whatever is in it. */
+/** A text as messages show it: always on one line. */
 export function quote(text: string): string {
   return JSON.stringify(text);
 }
@@ -50,7 +52,7 @@ export function listOf(number: Value<number>, max: number): Value<readonly numbe
   };
 }
 
-/** The same, or `any`. */
+/** Numbers separated by commas, each once, or `any`. */
 export function listOrAny(number: Value<number>, max: number): Value<readonly number[] | "any"> {
   const list = listOf(number, max);
   return {
@@ -68,7 +70,7 @@ export function wholeNumberOrOff(min: number, max: number): Value<number> {
   };
 }
 
-/** A share of all, as so many percent: from 0 to 1. */
+/** A share from 0 to 1, written in percent. */
 export const percent: Value<number> = {
   accepts: "a percentage from 0 to 100, such as 10 or 0.5%",
   parse(text) {
@@ -77,15 +79,15 @@ export const percent: Value<number> = {
   },
 };
 
-/** What another room reads by a function of its own. */
-export function readBy<T>(accepts: string, parse: (text: string) => T | undefined): Value<T> {
+/** A value that another room's function reads. */
+export function readBy<T>(accepts: string, parse: Value<T>["parse"]): Value<T> {
   return { accepts, parse };
 }
 
 const FACTOR_MIN = 0.001;
 const FACTOR_MAX = 1000;
 
-/** How much faster. */
+/** How much faster, or `max`. */
 export const factorOrMax: Value<number | "max"> = {
   accepts: `max, or a number from ${FACTOR_MIN} to ${FACTOR_MAX}`,
   parse(text) {
@@ -102,7 +104,7 @@ export function oneOf<T extends string>(values: readonly T[]): Value<T> {
 const YES = ["1", "true", "yes", "on"];
 const NO = ["0", "false", "no", "off"];
 
-/** What the variable of a flag without a value accepts. */
+/** The values of the variable of a flag without a value. */
 export const yesOrNo: Value<boolean> = {
   accepts: `${YES.join(", ")}, or ${NO.join(", ")}`,
   parse(text) {
@@ -120,13 +122,13 @@ export const fieldValue: Value<string | undefined> = {
   parse: (text) => (/^[\x21-\x7e]+$/.test(text) ? text : undefined),
 };
 
-/** A name as TLS asks for it (RFC 6066, section 3), or an address, which is not asked for but verified. */
+/** A name as TLS sends it (RFC 6066, section 3), or an address, which is not sent but verified. */
 export const serverName: Value<string | undefined> = {
   accepts: "a host's name",
   parse: (text) => (/^[\w.:-]{1,253}$/.test(text) ? text : undefined),
 };
 
-/** RFC 9110, section 5.5; fields that frame the request are not to be touched. */
+/** A header field (RFC 9110, section 5.5); fields that frame the request may not be set. */
 export const headerField: Value<Field> = {
   accepts: "'Name: value', of another field than Content-Length, Transfer-Encoding or Connection",
   parse(text) {
@@ -148,8 +150,8 @@ export const sample: Value<Sample | null> = { accepts: "PERCENT[:KEY]", parse: r
 export const rewrite: Value<Rewrite> = { accepts: "REGEX=>TEXT", parse: readRewrite };
 
 /**
- * RUST_LOG, the original program's, may hold more than a level (target=level, ...): what is not meant for this
- * program is no error, for the scripts that set it were written for another.
+ * The original program's RUST_LOG may hold more than a level (target=level, ...): parts for other programs are no
+ * error, because the scripts that set it were written for another one.
  */
 export function rustLog(otherwise: LogLevel): Value<LogLevel> {
   return {

@@ -1,6 +1,7 @@
 /**
- * One client connection's requests of HTTP/2, and production's responses: those of the same stream belong together. No
- * stream is used twice (RFC 9113, section 5.1.1), so that nothing that is missing pairs the wrong ones.
+ * Pairs one client connection's requests of HTTP/2 with production's responses: a request and a response of the same
+ * stream belong together. No stream is used twice (RFC 9113, section 5.1.1), so missing bytes never pair the wrong
+ * ones.
  */
 import type { ComparedCalls, Exchange } from "../forward/exchange.ts";
 import { type Http2Response, Http2ResponseFramer, type Http2StatusSink } from "../http/http2/response-framer.ts";
@@ -10,15 +11,15 @@ import { ComparedExchange, EXCHANGE_COST_BYTES, type ExchangeOwner } from "./exc
 import type { PairingHost } from "./pairing-host.ts";
 import type { ResponseRecorder } from "./recorder.ts";
 
-/** What a call costs: its exchange, and what keeps its responses as they come, from both sides. */
+/** The cost of a call: its exchange, and the recorders of its responses from both sides. */
 export const CALL_COST_BYTES = EXCHANGE_COST_BYTES + 768;
 
-/** Stream 1 is the request of HTTP/1 that offered to go on in HTTP/2. */
+/** Stream 1 is the request of HTTP/1 that offered HTTP/2. */
 const UPGRADED_STREAM = 1;
 
 /** Production's response to one request. */
 class AwaitedResponse implements Http2Response, ExchangeOwner {
-  /** Null: it has not begun. */
+  /** Null: the response has not begun. */
   private recorder: ResponseRecorder | null = null;
   private code = 0;
   exchange!: ComparedExchange;
@@ -32,12 +33,12 @@ class AwaitedResponse implements Http2Response, ExchangeOwner {
     return this.calls.clientAddress;
   }
 
-  /** Nobody waits for it any more (ExchangeOwner). */
+  /** The response is not waited for any more (ExchangeOwner). */
   expire(): void {
     this.calls.giveUp(this);
   }
 
-  // What is framed of it (Http2Response).
+  // The parts of the response (Http2Response).
 
   get isBegun(): boolean {
     return this.recorder !== null;
@@ -71,11 +72,11 @@ class AwaitedResponse implements Http2Response, ExchangeOwner {
 
 export class PairedCalls implements ComparedCalls, Http2StatusSink {
   private readonly awaited = new Map<number, AwaitedResponse>();
-  /** Null: nothing has come of the server, or nothing comes any more. */
+  /** Null: the server has sent nothing yet, or sends nothing any more. */
   private framer: Http2ResponseFramer | null = null;
   private isOver = false;
   private isLate = false;
-  /** When what is being read was captured. */
+  /** The capture time of the bytes that are read. */
   timestampMs = 0;
   private chargedBytes = 0;
 
@@ -121,7 +122,7 @@ export class PairedCalls implements ComparedCalls, Http2StatusSink {
     this.comparison.tally.not_comparable.request_not_forwarded++;
   }
 
-  /** The request that made the offer to go on in HTTP/2, which production has accepted. */
+  /** Takes the request that offered HTTP/2, after production has accepted the offer. */
   adopt(exchange: ComparedExchange): void {
     exchange.isUpgraded = true;
     const response = new AwaitedResponse(this, UPGRADED_STREAM);
@@ -146,7 +147,7 @@ export class PairedCalls implements ComparedCalls, Http2StatusSink {
 
   // The server's side (ResponseConsumer).
 
-  /** `isLate`: some of what the server has said in HTTP/2 is missing, or may be. */
+  /** Takes bytes of the server. `isLate`: some of its earlier bytes in HTTP/2 are missing, or may be. */
   data(bytes: Uint8Array, offset: number, length: number, timestampMs: number, isLate: boolean): void {
     this.isLate ||= isLate;
     if (this.isOver || !this.begin()) return;
@@ -156,7 +157,10 @@ export class PairedCalls implements ComparedCalls, Http2StatusSink {
     this.charge(Cost.HTTP2 + framer.heldBytes);
   }
 
-  /** False: there is no room for what frames it. Then it begins later, in the middle of what the server says. */
+  /**
+   * Begins to frame the responses. False: there is no room for the framer. It then begins later, in the middle of the
+   * server's bytes.
+   */
   private begin(): boolean {
     if (this.framer !== null) return true;
     const hasRoom = this.comparison.memory.hasRoomFor(Cost.HTTP2);
@@ -177,7 +181,7 @@ export class PairedCalls implements ComparedCalls, Http2StatusSink {
     this.charge(0);
   }
 
-  /** What keeps the response to an exchange, which has begun. */
+  /** A recorder for the response to an exchange; the response has begun. */
   newRecorder(exchange: ComparedExchange): ResponseRecorder {
     this.comparison.begun(exchange);
     return this.comparison.newRecorder();

@@ -1,6 +1,6 @@
 /**
- * Two responses to the same request, beside each other: status, header fields, body, in this order. Where the status
- * differs, the rest is of another kind of response, and not looked at.
+ * Compares two responses to the same request: status, header fields, body, in this order. If the status differs, the
+ * rest belongs to another kind of response, and is not looked at.
  */
 import { createHash } from "node:crypto";
 import { COLON, HTAB, LF, SP } from "../http/chars.ts";
@@ -14,12 +14,12 @@ import { compareJson } from "./json-difference.ts";
 import type { ComparedResponse } from "./response.ts";
 
 const NO_NAMES: readonly string[] = [];
-/** Compares parts of arrays, without views of them. */
+/** Compares parts of arrays without making views. */
 const { compare } = Buffer.prototype;
-/** Characters that JSON begins with where its Content-Type does not say so: objects and arrays. */
+/** The beginning of JSON that its Content-Type does not announce: an object or an array. */
 const JSON_BEGINNING = /^[\s\ufeff]*[{[]/;
 
-/** Where two responses differ; {@link TOO_LARGE}: what was kept of them does not show it. `path`: the request's. */
+/** The differences of two responses; {@link TOO_LARGE}: the kept parts do not show them. `path`: the request's. */
 export function compareResponses(
   production: ComparedResponse,
   endpoint: ComparedResponse,
@@ -33,7 +33,7 @@ export function compareResponses(
     return differences.all;
   }
   const isSameHead = hasSameFields(production, endpoint, ignored);
-  // Nearly always nothing differs: then nothing more is looked at than what shows that.
+  // Nearly always the responses are the same: then only the bytes are compared.
   if (isSameHead && isSameKept(production, endpoint)) return differences.all;
   const productionFields = readFields(production.head);
   const endpointFields = readFields(endpoint.head);
@@ -48,11 +48,11 @@ export function compareResponses(
   return isWhole ? differences.all : TOO_LARGE;
 }
 
-/** Whether two header sections have the same lines in the same order, but for ignored ones. */
+/** Whether two header sections have the same lines in the same order, without the ignored ones. */
 function hasSameFields(production: ComparedResponse, endpoint: ComparedResponse, ignored: Ignored): boolean {
   const { headBytes: bytes, headLength: end } = production;
   const { headBytes: others, headLength: otherEnd } = endpoint;
-  // Where the lines under way begin, and how far they were compared: behind the status lines first.
+  // The beginnings of the lines under way, and how far they were compared; at first, behind the status lines.
   let line = behindLine(bytes, 0, end);
   let otherLine = behindLine(others, 0, otherEnd);
   let at = line;
@@ -73,7 +73,7 @@ function hasSameFields(production: ComparedResponse, endpoint: ComparedResponse,
   }
 }
 
-/** Behind a line if its field is ignored, else where it begins. */
+/** The offset behind a line if its field is ignored, else the line's own offset. */
 function behindIgnored(bytes: Uint8Array, line: number, end: number, ignored: Ignored): number {
   let colon = line;
   while (colon < end && bytes[colon] !== COLON && bytes[colon] !== LF) colon++;
@@ -87,12 +87,14 @@ function behindLine(bytes: Uint8Array, from: number, end: number): number {
   return Math.min(at + 1, end);
 }
 
-/** Whether a line that begins so goes on with the field before it: that may have been passed over on one side alone. */
+/**
+ * Whether a line with this first byte continues the field before it, which may have been passed over on one side only.
+ */
 function isFolded(byte: number | undefined): boolean {
   return byte === SP || byte === HTAB;
 }
 
-/** Of responses with the same codings: whether their bodies are the same, coded as they are. */
+/** Whether the bodies of two responses are the same, coded as they are. Both have the same codings. */
 function isSameKept(production: ComparedResponse, endpoint: ComparedResponse): boolean {
   const { bodyBytes, keptLength, bodyLength, digest } = production;
   if (digest !== endpoint.digest || keptLength !== endpoint.keptLength || bodyLength !== endpoint.bodyLength)
@@ -115,13 +117,13 @@ function compareFields(production: Fields, endpoint: Fields, differences: Differ
   }
 }
 
-/** A field's value as it is compared and shown: of cookies, the names. */
+/** A field's value as it is compared and shown; for cookies, their names. */
 function shownValue(name: string, values: readonly string[]): string {
   if (name === "set-cookie") return cookieNames(values);
   return values.length === 1 ? values[0]! : values.join(", ");
 }
 
-/** A body, decoded when it is needed. */
+/** A body, which is decoded when that is needed. */
 class Body {
   readonly type: string;
   readonly codings: string[];
@@ -134,7 +136,7 @@ class Body {
     this.codings = codingsOf(fieldOf(fields, "content-encoding"));
   }
 
-  /** Without its codings; as it is, where they are not known. */
+  /** The body without its codings; as it is, if they are not known. */
   decoded(): { bytes: Uint8Array; isDecoded: boolean } | typeof TOO_LARGE {
     const { body } = this.response;
     if (this.codings.length === 0) return { bytes: body, isDecoded: true };
@@ -143,14 +145,14 @@ class Body {
     return decoded === null ? { bytes: body, isDecoded: false } : { bytes: decoded, isDecoded: true };
   }
 
-  /** Length and digest, as they are shown. */
+  /** Length and digest, as text. */
   shown(bytes: Uint8Array): string {
     const { bodyLength, digest } = this.response;
     return digest === null ? `${bytes.length} bytes, sha256 ${sha256(bytes)}` : `${bodyLength} bytes, sha256 ${digest}`;
   }
 }
 
-/** False: what was kept does not show whether they are the same. */
+/** Compares two bodies. False: the kept parts do not show whether they are the same. */
 function compareBodies(production: Body, endpoint: Body, differences: Differences, ignored: Ignored): boolean {
   const isSameCoding = production.codings.join() === endpoint.codings.join();
   if (production.response.digest !== null || endpoint.response.digest !== null)
@@ -167,7 +169,7 @@ function compareBodies(production: Body, endpoint: Body, differences: Difference
   return true;
 }
 
-/** Of bodies that were too long to be kept. What a coding made of them need not be the same for the same content. */
+/** Compares bodies that were too long to be kept. (The same content may have different bytes in the same coding.) */
 function compareDigests(production: Body, endpoint: Body, isSameCoding: boolean, differences: Differences): boolean {
   const [a, b] = [production.response, endpoint.response];
   if (isSameCoding && a.digest === b.digest) return true;
@@ -176,7 +178,7 @@ function compareDigests(production: Body, endpoint: Body, isSameCoding: boolean,
   return true;
 }
 
-/** False: they are no texts. */
+/** Compares two bodies as texts. False: they are no texts. */
 function compareTexts(
   production: Uint8Array,
   endpoint: Uint8Array,

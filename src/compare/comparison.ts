@@ -1,6 +1,6 @@
 /**
- * All comparisons of a shard: what is compared, what waits to be, and what came of it. Pure: what it holds is charged,
- * and time comes as an argument.
+ * All comparisons of a shard: the exchanges that wait to be compared, and the results. Pure: all that is held is
+ * charged, and time comes as an argument.
  */
 import type { ResponseComparison } from "../forward/exchange.ts";
 import type { StreamOrigin } from "../flow/stream.ts";
@@ -24,12 +24,16 @@ import { newTally, placeIn, type Route, routeIn } from "./tally.ts";
 
 /** How long production's response is waited for, in the capture's time. */
 export const PRODUCTION_TIMEOUT_MS = 60_000;
-/** Requests that wait for production's response; over it, the one that has waited longest is not comparable. */
+/**
+ * The most requests that wait for production's response; beyond it, the one that has waited longest is not comparable.
+ */
 export const AWAITED_MAX = 16_384;
-/** Lines of --differences in a minute of our clock. */
+/** The most lines of --differences in a minute of our clock. */
 export const LINES_PER_MINUTE_MAX = 1000;
 const MINUTE_MS = 60_000;
-/** Routes of which it is remembered how they are told; targets whose route is, and how long one is at most. */
+/**
+ * How many routes are remembered with their redacted form; how many targets with their route, and the longest of those.
+ */
 const KNOWN_ROUTES_MAX = 4096;
 const KNOWN_TARGETS_MAX = 4096;
 const KNOWN_TARGET_LEN_MAX = 256;
@@ -37,22 +41,22 @@ const KNOWN_TARGET_LEN_MAX = 256;
 const NO_NOISE: ReadonlyMap<string, Difference> = new Map();
 
 export interface ComparisonOptions {
-  /** Longer bodies are compared by their digest. */
+  /** The longest body that is kept; longer ones are compared by their digest. */
   readonly maxCompareBytes: number;
-  /** Which share of the requests is compared, from 0 to 1. */
+  /** The share of the requests that is compared, from 0 to 1. */
   readonly share: number;
   /** Whether a control runs production's version. */
   readonly hasControl: boolean;
-  /** The endpoint is a file, in which production's responses are written. */
+  /** The endpoint is a file, and production's responses are written to it. */
   readonly endpointIsFile: boolean;
-  /** Whether somebody takes a line for each difference. */
+  /** Whether a line is wanted for each difference. */
   readonly wantsLines: boolean;
 }
 
 interface KnownTarget {
   readonly path: string;
   readonly routePath: string;
-  /** Of the request that came last, and what it is counted in; null: none has. */
+  /** The last request's method, and the route that counts it; null: no request has come. */
   method: string;
   route: Route | null;
 }
@@ -60,7 +64,7 @@ interface KnownTarget {
 export class Comparison implements ResponseComparison, PairingHost {
   readonly tally = newTally();
   readonly memory: ComparedMemory;
-  /** Exchanges of which production's response has not begun. */
+  /** Exchanges that wait for the beginning of production's response. */
   private readonly awaited = new AgeList<ComparedExchange>();
   private readonly routes = new Map<string, string>();
   private readonly targets = new Map<string, KnownTarget>();
@@ -73,9 +77,9 @@ export class Comparison implements ResponseComparison, PairingHost {
     private readonly ignored: Ignored,
     private readonly redactor: Redactor,
     account: Account,
-    /** The capture's. */
+    /** The capture's clock. */
     private readonly clock: { readonly nowMs: number },
-    /** From 0 up to, not including, 1. */
+    /** Returns numbers from 0 to 1, without 1. */
     private readonly random: () => number = Math.random,
   ) {
     this.memory = new ComparedMemory(account);
@@ -101,7 +105,7 @@ export class Comparison implements ResponseComparison, PairingHost {
     return new ResponseRecorder(this.memory, this.options.maxCompareBytes);
   }
 
-  /** Draws whether a request is left out. */
+  /** Draws whether a request is left out of the comparison. */
   isSampledOut(): boolean {
     return this.options.share < 1 && this.random() >= this.options.share;
   }
@@ -112,7 +116,7 @@ export class Comparison implements ResponseComparison, PairingHost {
     if (this.awaited.size > AWAITED_MAX || !this.memory.hasRoomFor(0)) this.expireOldest();
   }
 
-  /** It has begun. */
+  /** Production's response to an exchange has begun. */
   begun(exchange: ComparedExchange): void {
     if (exchange.list !== null) this.awaited.remove(exchange);
   }
@@ -126,7 +130,7 @@ export class Comparison implements ResponseComparison, PairingHost {
     this.linesInMinute = 0;
   }
 
-  /** Nothing more comes of production. */
+  /** Production's side has ended. */
   finish(): void {
     while (this.awaited.oldest !== null) this.expireOldest();
   }
@@ -138,7 +142,7 @@ export class Comparison implements ResponseComparison, PairingHost {
     return lines;
   }
 
-  /** Compares what is whole of both. False: what was kept does not show whether they are the same. */
+  /** Compares two whole responses. False: the kept parts do not show whether they are the same. */
   compare(exchange: ComparedExchange, production: Kept, endpoint: Kept, control: Kept | null): boolean {
     const { target } = exchange;
     const known = this.targets.get(target) ?? this.newTarget(target);
@@ -154,7 +158,7 @@ export class Comparison implements ResponseComparison, PairingHost {
     tally.compared++;
     route.compared++;
     const noise = this.noiseOf(path, production, control);
-    // A response of which every difference is noise is the same.
+    // A response counts as the same if all its differences are noise.
     if (found.every(({ kind, where }) => noise.has(keyOf(kind, where)))) tally.same++;
     else {
       tally.different++;
@@ -172,7 +176,7 @@ export class Comparison implements ResponseComparison, PairingHost {
     return true;
   }
 
-  /** Where the control differs from production, by kind and place. */
+  /** The control's differences from production, by kind and place. */
   private noiseOf(path: string, production: Kept, control: Kept | null): ReadonlyMap<string, Difference> {
     if (control === null || control.response === null) return NO_NOISE;
     const found = compareResponses(production.response!, control.response, path, this.ignored);
@@ -197,7 +201,7 @@ export class Comparison implements ResponseComparison, PairingHost {
     isNoise: boolean,
   ): void {
     const { kind } = difference;
-    // What is told of a place may be a secret as well, where names are data.
+    // A place may be a secret as well, if names are data.
     const where = () => this.redactor.text(difference.where);
     const place = placeIn(route, keyOf(kind, difference.where), kind, where);
     const draw = this.random();

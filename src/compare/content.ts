@@ -1,15 +1,15 @@
 /**
- * A body as its reader gets it: without its content codings (RFC 9110, section 8.4), and as text where it is one.
- * Pure: nothing but bytes in and out.
+ * A body as its reader gets it: without its content codings (RFC 9110, section 8.4), and as text if it is one. Pure:
+ * only bytes in and out.
  */
 import { brotliDecompressSync, gunzipSync, inflateRawSync, inflateSync, zstdDecompressSync } from "node:zlib";
 
-/** What a body may become when it is decoded. */
+/** The longest decoded body. */
 export const DECODED_BYTES_MAX = 8 << 20;
-/** Codings on top of each other that are undone. */
+/** The most codings of one body that are undone. */
 export const CODINGS_MAX = 4;
 
-/** It would be longer than {@link DECODED_BYTES_MAX}. */
+/** Stands for a body that would be longer than {@link DECODED_BYTES_MAX}. */
 export const TOO_LARGE = Symbol("too large");
 
 type Decoder = (bytes: Uint8Array, options: { maxOutputLength: number }) => Uint8Array;
@@ -22,7 +22,7 @@ const DECODERS: Record<string, Decoder> = {
   zstd: zstdDecompressSync,
 };
 
-/** RFC 9110, section 8.4.1.2: zlib's format; some servers send it bare. */
+/** RFC 9110, section 8.4.1.2: `deflate` is zlib's format; some servers send bare deflate data. */
 function inflateAny(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array {
   try {
     return inflateSync(bytes, options);
@@ -42,14 +42,14 @@ export function codingsOf(field: string): string[] {
     .filter((coding) => coding !== "" && coding !== "identity");
 }
 
-/** Undoes all codings. Null: one of them is not known, or the bytes are not in it. */
+/** Undoes all codings. Null: a coding is not known, or the bytes are not in it. */
 export function decodeContent(bytes: Uint8Array, codings: readonly string[]): Uint8Array | typeof TOO_LARGE | null {
   if (codings.length > CODINGS_MAX) return null;
   let decoded = bytes;
   for (let i = codings.length - 1; i >= 0; i--) {
     const decoder = Object.hasOwn(DECODERS, codings[i]!) ? DECODERS[codings[i]!]! : null;
     if (decoder === null) return null;
-    // Some servers name the coding also where nothing follows.
+    // Some servers name the coding of an empty body as well.
     if (decoded.length === 0) return decoded;
     try {
       decoded = decoder(decoded, { maxOutputLength: DECODED_BYTES_MAX });
@@ -74,7 +74,7 @@ export function isJsonType(type: string): boolean {
   return JSON_TYPE.test(type);
 }
 
-/** Of a Content-Type, the decoder for its text. WHATWG's labels; what none of the three is is read as UTF-8. */
+/** The decoder for text of a Content-Type, by WHATWG's labels; UTF-8 for all charsets but the other three. */
 function charsetOf(type: string): "utf-8" | "utf-16le" | "utf-16be" | "windows-1252" {
   const [, label = "utf-8"] = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(type) ?? [];
   switch (label.toLowerCase()) {
@@ -94,15 +94,15 @@ function charsetOf(type: string): "utf-8" | "utf-16le" | "utf-16be" | "windows-1
   }
 }
 
-/** The text that bytes are by their Content-Type, or, where there is none, by what they are; null: they are none. */
+/** Bytes as text, if they are text by their Content-Type or, without one, by themselves; null: they are no text. */
 export function textOf(bytes: Uint8Array, type: string): string | null {
   if (type === "" ? bytes.includes(NUL) : !TEXT_TYPE.test(type)) return null;
   return decodeText(bytes, type);
 }
 
-/** Bytes as text, whatever their type is called; null: they are not in its charset. */
+/** Bytes as text, whatever their type; null: they are not in its charset. */
 export function decodeText(bytes: Uint8Array, type: string): string | null {
-  // A byte order mark says more than the charset does (WHATWG Encoding, section 6).
+  // A byte order mark overrides the charset (WHATWG Encoding, section 6).
   const charset = markOf(bytes) ?? charsetOf(type);
   try {
     return new TextDecoder(charset, { fatal: true }).decode(bytes);

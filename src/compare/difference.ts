@@ -1,12 +1,12 @@
-/** What one response has that another has not. */
+/** Differences between two responses. */
 import type { JsonValue } from "./json.ts";
 
 export const DIFFERENCE_KINDS = [
   "status",
   "header",
-  /** The endpoint's JSON lacks something. */
+  /** A member or element is missing in the endpoint's JSON. */
   "missing",
-  /** The endpoint's JSON has something more. */
+  /** The endpoint's JSON has one more member or element. */
   "extra",
   "type",
   "value",
@@ -17,15 +17,15 @@ export const DIFFERENCE_KINDS = [
 ] as const;
 export type DifferenceKind = (typeof DIFFERENCE_KINDS)[number];
 
-/** Differences of one response that are told; what more there is is not looked for. */
+/** The most differences of one response; further ones are not looked for. */
 export const DIFFERENCES_MAX = 100;
 
-/** One side of a difference: a text, a JSON value, or null: it is not there. */
+/** One side of a difference: a text or a JSON value; null: it is not there. */
 export type Side = string | JsonValue | null;
 
 export interface Difference {
   readonly kind: DifferenceKind;
-  /** A field's name in lower case, a JSON path (`items[].price`), or empty. */
+  /** The place: a field's name in lower case, a JSON path (`items[].price`), or empty. */
   readonly where: string;
   /** The members' names on the way to a JSON value. */
   readonly names: readonly string[];
@@ -50,7 +50,7 @@ export class Differences {
   }
 }
 
-/** What tells a difference from others of a response: its kind and place. */
+/** A difference's key among those of a response: its kind and place. */
 export function keyOf(kind: DifferenceKind, where: string): string {
   return `${kind} ${where}`;
 }

@@ -1,6 +1,6 @@
 /**
- * One request, with what production and the endpoint made of it: when both are known, it gets its verdict. It has just
- * one, whatever becomes of it.
+ * One request, with the responses of production and of the endpoint: when both are known, it gets its verdict. Every
+ * exchange gets exactly one verdict.
  */
 import { Aged } from "../memory/age-list.ts";
 import type { Exchange, Recorder, Witness } from "../forward/exchange.ts";
@@ -10,26 +10,26 @@ import type { Kept } from "./response.ts";
 import type { NotComparableReason, Tally } from "./tally.ts";
 import { FileExchange } from "./file-exchange.ts";
 
-/** What an exchange costs beside the responses that it holds. */
+/** The cost of an exchange without the responses that it holds. */
 export const EXCHANGE_COST_BYTES = 768;
 
 const SWITCHING_PROTOCOLS = 101;
 
-/** What all exchanges of a shard share. */
+/** The part that all exchanges of a shard share. */
 export interface ExchangeHost {
   readonly memory: ComparedMemory;
   readonly tally: Tally;
   readonly hasControl: boolean;
-  /** The endpoint is a file: what production responds is written, and compared with nothing. */
+  /** The endpoint is a file: production's responses are written to it, and not compared. */
   readonly endpointIsFile: boolean;
   /**
-   * Compares what is whole of both; `control` null: there is none, or nothing of it. False: what was kept does not show
-   * whether they are the same.
+   * Compares two whole responses. `control` null: there is no control, or no response of it. False: the kept parts do
+   * not show whether they are the same.
    */
   compare(exchange: ComparedExchange, production: Kept, endpoint: Kept, control: Kept | null): boolean;
 }
 
-/** The client connection that an exchange is of. */
+/** The client connection that an exchange belongs to. */
 export interface ExchangeOwner {
   readonly clientAddress: string;
   /** Production's response is not waited for any more. */
@@ -37,29 +37,29 @@ export interface ExchangeOwner {
 }
 
 export class ComparedExchange extends Aged<ComparedExchange> implements Exchange {
-  /** The client's sequence number one past its last byte; null: that has not come, or is lost. */
+  /** The client's sequence number one past the request's last byte; null: that byte has not come, or is lost. */
   end: number | null = null;
-  /** When its last segment was captured; before, its head. */
+  /** When the request's last segment was captured; until then, when its head was. */
   requestMs: number;
-  /** As production saw it. */
+  /** The request's target as production saw it. */
   target = "";
-  /** It has offered to go on in HTTP/2, and production has: that is where its response came. */
+  /** The request has offered HTTP/2, and production has accepted: its response came in HTTP/2. */
   isUpgraded = false;
-  /** Its verdict was counted. */
+  /** The verdict was counted. */
   private isSettled = false;
   private isProductionKnown = false;
-  /** Production's response; null: none that can be compared. */
+  /** Production's response; null: there is none that can be compared. */
   private production: Kept | null = null;
   private productionReason: NotComparableReason | null = null;
-  /** The endpoint's. */
+  /** The endpoint's response. */
   private endpoint: Kept | null = null;
   private isForwarded = false;
-  /** On its way to the control; null: there is none. */
+  /** The same request on its way to the control; null: there is no control. */
   readonly control: ControlExchange | null;
   private isControlKnown: boolean;
   private controls: Kept | null = null;
   private isReleased = false;
-  /** For files in which production's response is written; null: there is none. */
+  /** The exchanges of files that production's response is written to; null: there are none. */
   private files: FileExchange[] | null = null;
   readonly witness: Witness | null;
 
@@ -68,15 +68,15 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     readonly stream: ExchangeOwner,
     readonly method: string,
     readonly minorVersion: number,
-    /** The client's sequence number of its first byte. */
+    /** The client's sequence number of the request's first byte. */
     readonly start: number,
-    /** What the client had acknowledged of the server's side when it began; null: nothing that is known. */
+    /** The client's acknowledgment number when the request began; null: not known. */
     readonly acknowledged: number | null,
-    /** What was before it is lost: how many responses come first is not known. */
+    /** Bytes before the request are lost: it is not known how many responses come first. */
     readonly isBehindLoss: boolean,
-    /** Only its place among the others counts. */
+    /** The request is left out; only its place among the others counts. */
     readonly isSampledOut: boolean,
-    /** When its head came, in the capture's time. */
+    /** When the request's head came, in the capture's time. */
     readonly seenMs: number,
     private readonly costBytes = EXCHANGE_COST_BYTES,
   ) {
@@ -91,7 +91,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     comparison.tally.sampled_out++;
   }
 
-  /** One whose response is told by a number of its own, and not by its place among the others. */
+  /** An exchange of HTTP/2: its response is found by its stream, and not by its place among the others. */
   static ofCall(
     comparison: ExchangeHost,
     owner: ExchangeOwner,
@@ -115,10 +115,10 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     return file;
   }
 
-  // What became of it on its way to the endpoint (Exchange).
+  // Events on the way to the endpoint (Exchange).
 
   responded(recorder: Recorder, code: number): void {
-    // One that was sent again has another response.
+    // A request that is sent again gets another response.
     this.forgetEndpoint();
     this.endpoint = (recorder as ResponseRecorder).take(code);
   }
@@ -142,12 +142,12 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     this.released();
   }
 
-  /** Something else is told by whoever has the request. */
+  /** The holder of the request has told its outcome otherwise. */
   released(): void {
     if (this.witness !== null) (this.witness as FileExchange).released();
   }
 
-  /** What the control has responded; null: nothing. */
+  /** The control's response has come; null: there is none. */
   controlIs(kept: Kept | null): void {
     this.isControlKnown = true;
     if (this.isSettled) this.comparison.memory.giveBackKept(kept);
@@ -155,9 +155,9 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     this.settleIfKnown();
   }
 
-  // What became of it in production.
+  // Events in production.
 
-  /** Its response is complete. */
+  /** Production's response is complete. */
   produced(kept: Kept): void {
     this.tellFiles(kept);
     if (this.isSettled || this.isProductionKnown) this.comparison.memory.giveBackKept(kept);
@@ -165,7 +165,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     this.productionIs(null);
   }
 
-  /** There is no response that can be compared. */
+  /** There is no response of production that can be compared. */
   unproduced(reason: "production_response_damaged" | "production_response_missing"): void {
     this.productionIs(reason);
   }
@@ -195,7 +195,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     } else if (comparison.endpointIsFile) {
       this.settle(production.response === null ? "too_large" : "endpoint_is_file");
     } else if (!this.isControlKnown) {
-      // What it says may be noise.
+      // Until the control has responded, a difference may be noise.
       return;
     } else if (production.response === null || endpoint.response === null) {
       this.settle("too_large");
@@ -208,13 +208,13 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     }
   }
 
-  /** Whether both go on in another protocol. */
+  /** Whether both production and the endpoint go on in another protocol. */
   private isPassedThrough(production: number, endpoint: number): boolean {
     if (this.method === "CONNECT") return isSuccess(production) && isSuccess(endpoint);
     return endpoint === SWITCHING_PROTOCOLS && (production === SWITCHING_PROTOCOLS || this.isUpgraded);
   }
 
-  /** `reason` null: it was compared. */
+  /** Gives the verdict. `reason` null: the responses were compared. */
   private settle(reason: NotComparableReason | null): void {
     if (this.isSettled) return;
     this.isSettled = true;
@@ -228,7 +228,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     this.release();
   }
 
-  /** Until production's response is known, its place among the others is needed. */
+  /** Releases the exchange. Until production's response is known, the exchange keeps its place among the others. */
   private release(): void {
     if (!this.isSettled || !this.isProductionKnown || this.isReleased) return;
     this.isReleased = true;
@@ -241,7 +241,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
   }
 }
 
-/** The same request on its way to the control: it tells just once what that has responded. */
+/** The same request on its way to the control. Tells the control's response exactly once. */
 export class ControlExchange implements Exchange {
   target = "";
   readonly control = null;

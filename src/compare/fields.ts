@@ -1,9 +1,12 @@
-/** The header section of a response that was framed: its fields by name. */
+/** The fields of a framed response's header section, by name. */
 
-/** Fields by name in lower case, in the order in which the names first come; of each the values in their order. */
+/** Fields by name in lower case, in the order in which the names first come; each with its values in their order. */
 export type Fields = Map<string, string[]>;
 
-/** `head`: status line and header section, each byte a character. Lines that are no field are passed over. */
+/**
+ * Reads the fields. `head`: status line and header section, each byte a character. Lines that are no field are passed
+ * over.
+ */
 export function readFields(head: string): Fields {
   const fields: Fields = new Map();
   let values: string[] | null = null;
@@ -12,7 +15,7 @@ export function readFields(head: string): Fields {
     const next = head.indexOf("\n", at);
     const end = next < 0 ? head.length : next;
     const first = head.charCodeAt(at);
-    // A folded line goes on with the value before it (RFC 9112, section 5.2).
+    // A folded line continues the value before it (RFC 9112, section 5.2).
     if ((first === 0x20 || first === 0x09) && values !== null) {
       values.push(`${values.pop()!} ${head.slice(at, end).trim()}`);
     } else {
@@ -30,7 +33,7 @@ export function readFields(head: string): Fields {
   return fields;
 }
 
-/** The value of a field; several are one list (RFC 9110, section 5.3). Empty: there is none. */
+/** The value of a field; several fields are one list (RFC 9110, section 5.3). Empty: there is no such field. */
 export function fieldOf(fields: Fields, name: string): string {
   return fields.get(name)?.join(", ") ?? "";
 }

@@ -1,12 +1,12 @@
 /**
- * A request on its way to a file, in which production's response is written as well: that is told once, when it is known
- * and somebody has asked for it.
+ * A request on its way to a file that gets production's response as well. The response is told once, when it is known
+ * and the file has asked for it.
  */
 import type { Exchange, ProductionResponse, Witness } from "../forward/exchange.ts";
 import type { ComparedMemory } from "./memory.ts";
 import type { Kept } from "./response.ts";
 
-/** What one costs beside the response that it holds. */
+/** The cost of an exchange without the response that it holds. */
 export const FILE_EXCHANGE_COST_BYTES = 256;
 
 export class FileExchange implements Exchange, Witness {
@@ -15,7 +15,7 @@ export class FileExchange implements Exchange, Witness {
   readonly witness = this;
   private tell: ((response: ProductionResponse | null) => void) | null = null;
   private isKnown = false;
-  /** What is known, as long as nobody has asked. */
+  /** Production's response, until the file asks for it. */
   private response: ProductionResponse | null = null;
   private heldBytes = FILE_EXCHANGE_COST_BYTES;
   private isOver = false;
@@ -29,7 +29,10 @@ export class FileExchange implements Exchange, Witness {
     return !this.isOver;
   }
 
-  /** Production's response came whole; null: it did not. `heldBytes`: what is charged for it, by whoever has it. */
+  /**
+   * Production's response is whole; null: it did not come whole. `heldBytes`: the bytes that its holder has charged for
+   * it.
+   */
   produced(kept: Kept | null, heldBytes: number, requestMs: number): void {
     if (this.isOver || this.isKnown) return;
     this.isKnown = true;
@@ -55,7 +58,7 @@ export class FileExchange implements Exchange, Witness {
     tell(response);
   }
 
-  /** The file has the request, or never gets it: who has not asked does not any more. */
+  /** The file has the request, or never gets it: if it has not asked for the response, it never will. */
   released(): void {
     if (this.tell === null) this.end();
   }
@@ -64,7 +67,7 @@ export class FileExchange implements Exchange, Witness {
     return null;
   }
 
-  // What the file makes of the request is no response.
+  // The file's own responses do not matter.
 
   responded(): void {}
   forwarded(): void {}
@@ -83,6 +86,6 @@ export class FileExchange implements Exchange, Witness {
 function responseOf({ response, firstMs, lastMs }: Kept, requestMs: number): ProductionResponse | null {
   if (response === null) return null;
   const { code, head, body, bodyLength, digest } = response;
-  // Its bytes are others' soon.
+  // The arrays of `body` are soon used again.
   return { code, head, body: body.slice(), bodyLength, digest, requestMs, firstMs, lastMs };
 }

@@ -1,6 +1,6 @@
-/** Patterns of --ignore: `*` stands for anything within a segment of a path, `**` for any number of segments. */
+/** Patterns of --ignore: `*` stands for any text within a segment of a path, `**` for any number of segments. */
 
-/** `separators`: what divides the segments. */
+/** Compiles a pattern. `separators`: the characters between segments. */
 export function globPattern(glob: string, separators = "/"): RegExp {
   const source = glob.replace(/\*\*|\*|[\\^$.|?+()[\]{}]/g, (found) => {
     if (found === "**") return ".*";

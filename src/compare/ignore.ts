@@ -1,4 +1,5 @@
-/** What is no difference: --ignore's rules, and the fields that differ from one response to the next by themselves. */
+/** Tells what is no difference: --ignore's rules, and fields that differ in every response. */
+import { type Unreadable, whyNoName } from "../unreadable.ts";
 import { globPattern } from "./glob.ts";
 
 export const IGNORE_FORMS = "header:NAME, json:PATH, body:GLOB-OF-PATH, status:GLOB-OF-PATH or path:GLOB";
@@ -6,13 +7,13 @@ export const IGNORE_FORMS = "header:NAME, json:PATH, body:GLOB-OF-PATH, status:G
 export const IGNORE_KINDS = ["header", "json", "body", "status", "path"] as const;
 export type IgnoreKind = (typeof IGNORE_KINDS)[number];
 
-/** One --ignore, as it was given: plain data, for it goes to threads. */
+/** One rule of --ignore as it was given: plain data, because it goes to threads. */
 export interface IgnoreRule {
   readonly kind: IgnoreKind;
   readonly pattern: string;
 }
 
-/** Volatile fields, and ids of requests and traces. Of Set-Cookie only the values are ignored. */
+/** Volatile fields, and ids of requests and traces. (Set-Cookie is not here: only its values are ignored.) */
 export const IGNORED_FIELDS: ReadonlySet<string> = new Set([
   ...["date", "age", "server", "via", "connection", "keep-alive", "transfer-encoding", "content-length"],
   ...["x-request-id", "request-id", "x-correlation-id", "correlation-id", "x-trace-id", "trace-id", "x-span-id"],
@@ -22,14 +23,16 @@ export const IGNORED_FIELDS: ReadonlySet<string> = new Set([
   ...["x-datadog-trace-id", "x-datadog-parent-id", "x-vercel-id", "x-github-request-id"],
 ]);
 
-/** Reads one --ignore; undefined: it is none. */
-export function parseIgnoreRule(text: string): IgnoreRule | undefined {
+/** Reads one rule of --ignore; undefined: the text is no rule. */
+export function parseIgnoreRule(text: string): IgnoreRule | Unreadable | undefined {
   const [, kind, pattern] = /^([a-z]+):(.+)$/s.exec(text) ?? [];
   const known = IGNORE_KINDS.find((name) => name === kind);
-  return known === undefined || pattern === undefined ? undefined : { kind: known, pattern };
+  if (known === undefined || pattern === undefined) return undefined;
+  const why = known === "header" ? whyNoName(pattern) : null;
+  return why === null ? { kind: known, pattern } : why.behind(known.length + 1);
 }
 
-/** The rules, ready to be asked. */
+/** The rules, compiled. */
 export class Ignored {
   private readonly fields = new Set(IGNORED_FIELDS);
   private readonly jsonPaths: RegExp[];
@@ -47,22 +50,22 @@ export class Ignored {
     this.paths = patterns("path");
   }
 
-  /** `name`: in lower case. */
+  /** Whether a header field is ignored. Whether a header field is ignored. `name`: in lower case. */
   readonly header = (name: string): boolean => this.fields.has(name);
-  /** Of a JSON body, the place and all within it. */
+  /** Whether a place in a JSON body is ignored, with all within it. */
   readonly json = (path: string): boolean => this.jsonPaths.some((pattern) => pattern.test(path));
 
-  /** Of responses to requests for a path, the body. */
+  /** Whether the bodies of responses for a path are ignored. */
   body(path: string): boolean {
     return this.bodies.some((pattern) => pattern.test(path));
   }
 
-  /** Of responses to requests for a path, the status. */
+  /** Whether the statuses of responses for a path are ignored. */
   status(path: string): boolean {
     return this.statuses.some((pattern) => pattern.test(path));
   }
 
-  /** Of responses to requests for a path, everything. */
+  /** Whether all parts of responses for a path are ignored. */
   path(path: string): boolean {
     return this.paths.some((pattern) => pattern.test(path));
   }

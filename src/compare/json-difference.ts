@@ -1,17 +1,18 @@
 /**
- * Where two JSON values differ: paths without array indices (`items[].price`), each with its kind. An object's members
- * have no order. Of arrays, what is alike is found wherever it stands, so that an element more shifts nothing.
+ * Finds the differences of two JSON values: paths without array indices (`items[].price`), each with its kind. An
+ * object's members have no order. In arrays, elements that are the same are found wherever they stand, so that one more
+ * element does not make all behind it differ.
  */
 import type { DifferenceKind, Differences } from "./difference.ts";
 import { hashOf, isSameJson, isSameNumber, JsonKind, type JsonValue, membersOf } from "./json.ts";
 
-/** Elements with the same hash that are looked at for one that is the same; more can only be made on purpose. */
+/** The most elements with the same hash that are compared with one; more can only be made on purpose. */
 const ALIKE_MAX = 16;
-/** What a path has at most; what lies deeper is told at the place that far. */
+/** The longest path; a difference that lies deeper is told at the place where the path is cut. */
 const PATH_LEN_MAX = 256;
 const PLAIN_NAME = /^[^\s.[\]"\\\p{C}]+$/u;
 
-/** `isIgnored`: whether a place is not to be told, nor what lies within it. */
+/** Adds the differences of two values. `isIgnored`: whether a place is ignored, with all within it. */
 export function compareJson(
   production: JsonValue,
   endpoint: JsonValue,
@@ -22,7 +23,7 @@ export function compareJson(
 }
 
 class Comparer {
-  /** From the root to the place that is looked at: names, and null for an array's elements. */
+  /** The way from the root to the place under way: names, and null for an array's elements. */
   private readonly steps: (string | null)[] = [];
 
   constructor(
@@ -75,7 +76,7 @@ class Comparer {
     for (let i = 0; i < Math.max(left.length, right.length); i++) this.within(null, left[i] ?? null, right[i] ?? null);
   }
 
-  /** Compares a member or an element that one of the two may lack. */
+  /** Compares a member or an element that one of the two values may lack. */
   private within(step: string | null, production: JsonValue | null, endpoint: JsonValue | null): void {
     this.steps.push(step);
     if (production === null || endpoint === null)
@@ -87,7 +88,7 @@ class Comparer {
   private add(kind: DifferenceKind, production: JsonValue | null, endpoint: JsonValue | null): void {
     const { steps } = this;
     const path = pathOf(steps);
-    // What is ignored is so with all that lies within it.
+    // An ignored place is ignored with all within it.
     for (let depth = 1; depth <= steps.length; depth++) if (this.isIgnored(pathOf(steps.slice(0, depth)))) return;
     this.differences.add(
       kind,
@@ -99,7 +100,7 @@ class Comparer {
   }
 }
 
-/** Takes out what both have, wherever it stands: what is left, in its order. */
+/** Removes the elements that both arrays have, wherever they stand. Returns the rest, in its order. */
 function withoutAlike(a: readonly JsonValue[], b: readonly JsonValue[]): [JsonValue[], JsonValue[]] {
   const byHash = new Map<number, JsonValue[]>();
   for (const value of b) {
@@ -112,7 +113,7 @@ function withoutAlike(a: readonly JsonValue[], b: readonly JsonValue[]): [JsonVa
   const taken = new Map<JsonValue, number>();
   for (const value of a) {
     const alike = byHash.get(hashOf(value)) ?? [];
-    // From the last one on, for that is taken out at no cost.
+    // From the last one on, because it is removed at no cost.
     let place = alike.length - 1;
     const end = Math.max(place - ALIKE_MAX, -1);
     while (place > end && !isSameJson(value, alike[place]!)) place--;
@@ -133,7 +134,7 @@ function withoutAlike(a: readonly JsonValue[], b: readonly JsonValue[]): [JsonVa
   return [left, right];
 }
 
-/** `items[].price`; a name that would be taken for something else stands in brackets and quotes. */
+/** A path as text, `items[].price`; a name with other characters stands in brackets and quotes. */
 export function pathOf(steps: readonly (string | null)[]): string {
   let path = "";
   for (const step of steps) {

@@ -1,7 +1,7 @@
 /**
- * JSON read into a tree that keeps what JSON.parse would lose: numbers as they are written, and members of the same
- * name. https://www.rfc-editor.org/rfc/rfc8259
- * What is too deep, or has too many values, is not read: it is compared as text then.
+ * Reads JSON into a tree that keeps what JSON.parse would lose: numbers as they are written, and members with the same
+ * name. https://www.rfc-editor.org/rfc/rfc8259 A text that is too deep, or has too many values, is not read: it is
+ * compared as text.
  */
 
 /** The deepest nesting that is read. */
@@ -14,21 +14,21 @@ export const JsonKind = { OBJECT: 0, ARRAY: 1, STRING: 2, NUMBER: 3, BOOLEAN: 4,
 const NO_NAMES: readonly string[] = [];
 const NO_ITEMS: readonly JsonValue[] = [];
 
-/** One value. Of an object, `names` and `items` are its members, in order. */
+/** One value. In an object, `names` and `items` are the members, in order. */
 export class JsonValue {
-  /** {@link hashOf}; 0: not computed yet. */
+  /** See {@link hashOf}; 0: not computed yet. */
   hash = 0;
 
   constructor(
     readonly kind: number,
-    /** Of a string, what it stands for; of a number, true, false and null, as it is written. */
+    /** A string's characters, with escapes replaced; a number, true, false and null as it is written. */
     readonly text: string,
     readonly names: readonly string[] = NO_NAMES,
     readonly items: readonly JsonValue[] = NO_ITEMS,
   ) {}
 }
 
-/** Null: it is no JSON text, or one beyond the limits. */
+/** Reads a text. Null: it is no JSON, or is beyond the limits. */
 export function parseJson(text: string): JsonValue | null {
   const reader = new Reader(text);
   const value = reader.value(0);
@@ -165,14 +165,14 @@ function unescaped(literal: string): string | null {
 }
 
 /**
- * Whether two numbers are the same, however they are written and however many digits they have: as doubles,
- * 9007199254740993 and 9007199254740992 would be.
+ * Whether two numbers are the same, however they are written and however many digits they have. (As doubles,
+ * 9007199254740993 and 9007199254740992 would be the same.)
  */
 export function isSameNumber(a: string, b: string): boolean {
   return a === b || plainNumber(a) === plainNumber(b);
 }
 
-/** Digits without zeros around them, and the power of ten of the last one. */
+/** A number's digits without leading and trailing zeros, and the power of ten of the last digit. */
 function plainNumber(text: string): string {
   const [, sign, whole, fraction = "", exponent = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text)!;
   const digits = (whole! + fraction).replace(/^0+/, "");
@@ -182,7 +182,7 @@ function plainNumber(text: string): string {
   return `${sign}${significant}e${power}`;
 }
 
-/** Whether two values say the same: members in any order, those of the same name in theirs. */
+/** Whether two values are the same. Members may have any order; those with the same name have theirs. */
 export function isSameJson(a: JsonValue, b: JsonValue): boolean {
   if (a === b) return true;
   if (a.kind !== b.kind || hashOf(a) !== hashOf(b)) return false;
@@ -200,7 +200,7 @@ export function isSameJson(a: JsonValue, b: JsonValue): boolean {
 
 function isSameObject(a: JsonValue, b: JsonValue): boolean {
   if (a.items.length !== b.items.length) return false;
-  // Nearly always both have the same order.
+  // Nearly always the members have the same order.
   if (a.names.every((name, i) => name === b.names[i])) return a.items.every((item, i) => isSameJson(item, b.items[i]!));
   const others = membersOf(b);
   for (const [name, values] of membersOf(a)) {
@@ -210,7 +210,7 @@ function isSameObject(a: JsonValue, b: JsonValue): boolean {
   return true;
 }
 
-/** An object's values by name, those of the same name in their order. */
+/** An object's values by name; those with the same name in their order. */
 export function membersOf({ names, items }: JsonValue): Map<string, JsonValue[]> {
   const members = new Map<string, JsonValue[]>();
   for (let i = 0; i < names.length; i++) {
@@ -228,7 +228,7 @@ export function hashOf(value: JsonValue): number {
   if (value.hash !== 0) return value.hash;
   let hash = value.kind + 1;
   if (value.kind === JsonKind.OBJECT) {
-    // In whatever order they come.
+    // The sum does not depend on the members' order.
     value.items.forEach((item, i) => (hash = (hash + mix(hashOfText(value.names[i]!), hashOf(item))) | 0));
   } else if (value.kind === JsonKind.ARRAY) {
     for (const item of value.items) hash = mix(hash, hashOf(item));

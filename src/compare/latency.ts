@@ -1,25 +1,25 @@
 /**
- * Times, counted in buckets that are narrow enough for a millisecond to be seen in half a second: 256 of them from each
- * power of two to the next. Only those that are not empty take room.
+ * Counts times in buckets that are narrow enough to show a millisecond in half a second: 256 buckets from each power of
+ * two to the next. Only buckets that are not empty take memory.
  */
 
 const BUCKET_BITS = 8;
 const BUCKETS_PER_OCTAVE = 2 ** BUCKET_BITS;
 
-/** A number as IEEE 754 has it: its exponent and the first bits of its mantissa are its bucket. */
+/** A number in IEEE 754's form: its exponent and the first bits of its mantissa are its bucket. */
 const number = new Float64Array(1);
 const words = new Uint32Array(number.buffer);
-/** Both processors that this runs on are little-endian. */
+/** The index of a double's high word: x64 and arm64 are little-endian. */
 const HIGH_WORD = 1;
-/** Of the mantissa, those in the high word. */
+/** How many bits of the mantissa are in the high word. */
 const MANTISSA_BITS = 20;
 const EXPONENT_BIAS = 1023;
-/** What is shorter counts as this. */
+/** Shorter times count as this one. */
 const TIME_MS_MIN = 2 ** -7;
-/** What is longer counts as this: more than a day. */
+/** Longer times count as this one, which is more than a day. */
 const TIME_MS_MAX = 2 ** 27;
 
-/** Counts by bucket: plain data, for it goes from thread to thread. */
+/** Counts by bucket: plain data, because it goes from thread to thread. */
 export type LatencyHistogram = Map<number, number>;
 
 export function countLatency(histogram: LatencyHistogram, timeMs: number): void {
@@ -28,7 +28,7 @@ export function countLatency(histogram: LatencyHistogram, timeMs: number): void 
   histogram.set(bucket, (histogram.get(bucket) ?? 0) + 1);
 }
 
-/** The middle of a bucket. */
+/** The middle of a bucket, in milliseconds. */
 function timeOf(bucket: number): number {
   const exponent = Math.floor(bucket / BUCKETS_PER_OCTAVE);
   return 2 ** exponent * (1 + (bucket - exponent * BUCKETS_PER_OCTAVE + 0.5) / BUCKETS_PER_OCTAVE);
@@ -38,7 +38,7 @@ export function addLatencies(sum: LatencyHistogram, part: LatencyHistogram): voi
   for (const [bucket, count] of part) sum.set(bucket, (sum.get(bucket) ?? 0) + count);
 }
 
-/** Times that so many percent do not exceed, in milliseconds; null: there are none. */
+/** The times that 50, 90 and 99 percent do not exceed, in milliseconds; null: no times were counted. */
 export interface Quantiles {
   readonly p50_ms: number | null;
   readonly p90_ms: number | null;
@@ -50,10 +50,10 @@ export function quantilesOf(histogram: LatencyHistogram): Quantiles {
   return { p50_ms: quantile(0.5), p90_ms: quantile(0.9), p99_ms: quantile(0.99) };
 }
 
-/** Steps of a curve. */
+/** How many steps a curve has. */
 const CURVE_STEPS = 20;
 
-/** Times that 5, 10, … 100 percent do not exceed, in milliseconds; empty: there are none. */
+/** The times that 5, 10, … 100 percent do not exceed, in milliseconds; empty: no times were counted. */
 export function curveOf(histogram: LatencyHistogram): number[] {
   const quantile = quantileIn(histogram);
   const times = Array.from({ length: CURVE_STEPS }, (_, i) => quantile((i + 1) / CURVE_STEPS));
@@ -74,7 +74,7 @@ function rounded(timeMs: number): number {
   return Math.round(timeMs * 1000) / 1000;
 }
 
-/** The counts within each of `boundsMs`, cumulated, as metrics have them; and of all. */
+/** The counts up to each of `boundsMs`, cumulated as metrics have them, and then the count of all. */
 export function cumulated(histogram: LatencyHistogram, boundsMs: readonly number[]): number[] {
   const counts = new Array<number>(boundsMs.length + 1).fill(0);
   for (const [bucket, count] of histogram) {
@@ -85,7 +85,7 @@ export function cumulated(histogram: LatencyHistogram, boundsMs: readonly number
   return counts;
 }
 
-/** All of them together, as if each were in the middle of its bucket: within 0.2 %. */
+/** The sum of all times in milliseconds, as if each were in the middle of its bucket: exact to 0.2 %. */
 export function sumOfTimes(histogram: LatencyHistogram): number {
   let sumMs = 0;
   for (const [bucket, count] of histogram) sumMs += timeOf(bucket) * count;

@@ -1,17 +1,19 @@
-/** What a shard's comparison may hold: a share of its budget, so that forwarding never lacks what compares. */
+/** The memory of a shard's comparison: a share of the budget, so that forwarding never lacks memory because of it. */
 import { costOf } from "../memory/array-pool.ts";
 import type { Budget } from "../memory/budget.ts";
 import { Kept, NOTHING } from "./response.ts";
 
-/** Of the budget, what responses and requests that wait to be compared may take. */
+/** The share of the budget that responses and requests waiting to be compared may take. */
 export const COMPARE_SHARE = 1 / 4;
-/** Of that, what is so much that a source which can wait should. */
+/** When this share of it is held, a source that can wait (a savefile) should. */
 export const FULL_SHARE = 3 / 4;
-/** Responses that are kept to be used again, each with arrays of up to this length: most fit into them. */
+/**
+ * How many responses are kept to be used again, and the longest arrays that each keeps: most responses fit into them.
+ */
 const SPARE_MAX = 4096;
 const SPARE_ARRAY_BYTES_MAX = 512;
 
-/** Where what is held is charged, and comes from. */
+/** Charges held bytes, and provides them. */
 export interface Account {
   readonly budget: Budget;
   take(bytes: number): void;
@@ -21,7 +23,7 @@ export interface Account {
 }
 
 export class ComparedMemory {
-  /** All that is held. */
+  /** All bytes held. */
   heldBytes = 0;
   private readonly limitBytes: number;
   private readonly spare: Kept[] = [];
@@ -34,7 +36,7 @@ export class ComparedMemory {
     return this.heldBytes + bytes <= this.limitBytes && this.account.budget.hasRoomFor(bytes);
   }
 
-  /** Much more cannot be held. */
+  /** Whether not much more can be held. */
   get isNearlyFull(): boolean {
     return this.heldBytes > this.limitBytes * FULL_SHARE;
   }
@@ -50,7 +52,7 @@ export class ComparedMemory {
     this.account.giveBack(bytes);
   }
 
-  /** An array of at least `length` bytes. Who has it frees it. */
+  /** An array of at least `length` bytes. Its holder frees it. */
   allocate(length: number): Uint8Array {
     const array = this.account.allocate(length);
     this.heldBytes += costOf(array);
@@ -63,14 +65,14 @@ export class ComparedMemory {
     this.account.free(array);
   }
 
-  /** A response of which nothing has come. It belongs to the caller until {@link giveBackKept}. */
+  /** An empty response. It belongs to the caller until {@link giveBackKept}. */
   takeKept(): Kept {
     const kept = this.spare.pop() ?? new Kept();
     this.take(kept.heldBytes);
     return kept;
   }
 
-  /** Nobody reads it any more. */
+  /** Takes a response back: nobody reads it any more. */
   giveBackKept(kept: Kept | null): void {
     if (kept === null) return;
     kept.clear();

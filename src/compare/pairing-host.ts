@@ -1,15 +1,15 @@
 import type { ComparedExchange, ExchangeHost } from "./exchange.ts";
 import type { ResponseRecorder } from "./recorder.ts";
 
-/** What all client connections of a shard share. */
+/** The part that all client connections of a shard share. */
 export interface PairingHost extends ExchangeHost {
   /** The capture's time. */
   readonly captureMs: number;
   newRecorder(): ResponseRecorder;
-  /** Draws whether a request is left out. */
+  /** Draws whether a request is left out of the comparison. */
   isSampledOut(): boolean;
-  /** Production's response to an exchange is waited for; */
+  /** Production's response to an exchange is waited for. */
   await(exchange: ComparedExchange): void;
-  /** and has begun. */
+  /** Production's response to an exchange has begun. */
   begun(exchange: ComparedExchange): void;
 }

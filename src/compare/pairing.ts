@@ -1,15 +1,16 @@
 /**
- * One client connection's requests and production's responses, and which belong together.
+ * Pairs one client connection's requests with production's responses.
  *
- * As long as nothing is missing on either side since the connection began, the order says so. Behind a gap the numbers
- * must: a response is a request's if it begins just where the client stood when it sent the request (all that it had
- * acknowledged), and the server had read of the request, and of nothing behind it. That holds for clients that wait for
- * each response. So it is believed only of those that were seen to do so, and never of those that were seen not to;
- * and only when the client goes on just where the response ended, with nothing of the server's between.
- * What cannot be told for certain is not comparable.
+ * As long as no byte is missing on either side since the connection began, they are paired by their order. Behind a
+ * gap, sequence and acknowledgment numbers decide. A response belongs to a request if two things are so: it begins
+ * exactly at the byte up to which the client had acknowledged the server's side when it sent the request, and the
+ * server had read some of the request and no byte behind it. This rule holds for clients that wait for each response.
+ * So it is used only for clients that were seen to wait, and never for clients that were seen not to; and only when the
+ * client goes on exactly where the response ended, with no other bytes of the server between. A pair that is not
+ * certain is not comparable.
  *
- * Flow delivers what a server says when all that it acknowledges has been delivered, or given up: a request is known
- * before its response is.
+ * Flow delivers a server's bytes only when all bytes that they acknowledge were delivered or given up: a request is
+ * known before its response.
  */
 import type { ComparedCalls, ComparedStream, Exchange } from "../forward/exchange.ts";
 import { advance, distance } from "../flow/sequence.ts";
@@ -33,48 +34,48 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
 
   // The client's side.
 
-  /** The sequence number of the next byte that is told. */
+  /** The sequence number of the client's next byte. */
   private position: number;
-  /** Of the request under way: where it began, and what the client had acknowledged then. */
+  /** Whether a request is under way; where it began, and the client's acknowledgment number then. */
   private isInRequest = false;
   private requestStart = 0;
   private requestAcknowledged: number | null = null;
-  /** The one under way, once its head is whole. */
+  /** The exchange of the request under way, once its head is whole. */
   private underWay: ComparedExchange | null = null;
-  /** One that was damaged, and ends where the next one begins. */
+  /** The exchange of a damaged request, which ends where the next one begins. */
   private unended: ComparedExchange | null = null;
-  /** What was before the next request is lost. */
+  /** Bytes before the next request are lost. */
   private isRequestLost = false;
 
   // The server's side.
 
-  /** Requests whose responses have not come to their end, in order. */
+  /** The requests with responses that have not ended, in order. */
   private readonly queue: ComparedExchange[] = [];
   private framer: ResponseFramer | null = null;
   private recorder: ResponseRecorder | null = null;
-  /** The response that is framed is this one's. */
+  /** The exchange of the response that is framed. */
   private current: ComparedExchange | null = null;
   private hasBegun = false;
   private isDamaged = false;
   private code = 0;
-  /** It is not known which response comes next, or where it begins. */
+  /** It is not known which request the next response belongs to, or where it begins. */
   private isLost = false;
-  /** No response comes any more. */
+  /** No more responses come. */
   private isOver = false;
-  /** What comes next is the first that the server says, of all or behind an accepted offer of another protocol. */
+  /** The next byte is the server's first one, on the connection or behind an accepted offer of another protocol. */
   private isAtBeginning = false;
-  /** One past the head that was read last. */
+  /** The offset one past the head that was read last. */
   headEnd = 0;
-  /** Requests of HTTP/2; null: neither side has spoken that. */
+  /** The requests of HTTP/2; null: neither side has spoken it. */
   private calls: PairedCalls | null = null;
-  /** A request whose response was found behind a gap, what was kept of that, and where it ended. */
+  /** A response in doubt, found behind a gap: its request, the kept response, and where it ended. */
   private doubt: ComparedExchange | null = null;
   private doubtKept: Kept | null = null;
   private doubtEnd: number | null = null;
-  /** Of the bytes that are being delivered: the offset and the sequence number of the first one. */
+  /** The offset and the sequence number of the first byte that is being delivered. */
   private offset = 0;
   private sequence = 0;
-  /** Requests that came when the response before them had come: those of a client that waits. */
+  /** How many requests came after the response before them had come, as a client's that waits do. */
   private serialRequests = 0;
   /** The client was seen not to wait. */
   private isPipelining = false;
@@ -149,7 +150,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     if (exchange === null) this.comparison.tally.not_comparable.request_damaged++;
     else exchange.damaged();
     this.unended = exchange;
-    // Without its head, the order does not know of it.
+    // A request without a head has no place in the order.
     this.isRequestLost ||= exchange === null;
     this.underWay = null;
     this.isInRequest = false;
@@ -179,7 +180,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     this.isInRequest = true;
     this.requestStart = this.position;
     const { clientAcknowledged } = this.numbers;
-    // Who waits for a response has got something since the last request.
+    // A client that waits for a response has got some bytes since the last request.
     if (clientAcknowledged !== null && clientAcknowledged === this.requestAcknowledged) this.isPipelining = true;
     this.requestAcknowledged = clientAcknowledged;
     if (this.doubtEnd !== null) this.settleDoubt(clientAcknowledged === this.doubtEnd);
@@ -197,7 +198,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
   data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     const { isAtBeginning } = this;
     this.isAtBeginning = false;
-    // A server may be the first to speak HTTP/2: with SETTINGS, which begin so.
+    // A server may be the first to speak HTTP/2: it begins with SETTINGS, and their first byte is NUL.
     if (isAtBeginning && this.queue.length === 0 && bytes[offset] === NUL) this.http2();
     if (this.calls !== null && !this.awaitsHttp1) {
       this.calls.data(bytes, offset, length, timestampMs, !isAtBeginning);
@@ -212,7 +213,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     this.recorder!.received(timestampMs, 0);
     framer.push(bytes, offset, length);
     const left = offset + length - this.headEnd;
-    // An offer was accepted: what is left is not HTTP/1's.
+    // An offer was accepted: the rest of the bytes is not HTTP/1.
     if (this.isAtBeginning && left > 0) this.data(bytes, this.headEnd, left, timestampMs);
     if (this.doubt !== null && this.doubtKept !== null && this.doubtEnd === null) this.endDoubt();
   }
@@ -228,24 +229,24 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
   end(how: StreamEnd): void {
     this.calls?.end();
     if (this.isOver) return;
-    // A response that ends with its connection is whole if that was ended in order.
+    // A response that ends with its connection is whole if the connection ended with a FIN.
     if (how === "fin" && !this.isLost) this.framer?.end();
     this.lose();
     this.over();
   }
 
-  /** Requests of HTTP/1 came before those of HTTP/2, and the response to one of them comes first. */
+  /** Whether a request of HTTP/1, before those of HTTP/2, still waits for its response, which comes first. */
   private get awaitsHttp1(): boolean {
     return this.queue.length > 0 && !this.isLost && !this.isOver;
   }
 
-  // What is framed of it (ResponseSink, and a tap).
+  // The parts of responses (ResponseSink, and a tap).
 
   status(code: number): void {
     this.code = code;
   }
 
-  /** A response begins with the byte at `at`; interim ones too, which are its own. */
+  /** A response begins with the byte at `at`. Its interim responses begin so too. */
   beginResponse(at: number): void {
     const exchange = this.current;
     if (this.isLost || exchange === null) return;
@@ -273,7 +274,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     else this.expectNext();
   }
 
-  /** A response is whole: the exchange's, unless it says that this follows in HTTP/2. */
+  /** A response is whole: the exchange's, unless it says that the exchange's response follows in HTTP/2. */
   private produce(exchange: ComparedExchange, kept: Kept): void {
     if (this.code !== SWITCHING_PROTOCOLS || !UPGRADE_TO_HTTP2.test(kept.response?.head ?? "")) {
       exchange.produced(kept);
@@ -292,7 +293,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
 
   unsolicited(): void {
     this.isLost = true;
-    // Another response was outstanding: the one before it may have been another's.
+    // Another response was outstanding: the response in doubt may have been another request's.
     if (this.doubt === null) return;
     this.isPipelining = true;
     this.settleDoubt(false);
@@ -304,7 +305,9 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     this.over();
   }
 
-  /** Nobody waits for production's response any more (Comparison): if it still comes, it is none's that is known. */
+  /**
+   * Production's response is not waited for any more (Comparison). If it still comes, it belongs to no known request.
+   */
   expire(exchange: ComparedExchange): void {
     const place = this.queue.indexOf(exchange);
     if (place >= 0) this.queue.splice(place, 1);
@@ -316,9 +319,9 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     exchange.unproduced("production_response_missing");
   }
 
-  // In step, and out of it.
+  // In step and out of step.
 
-  /** The next response in order is that to the next request, unless something is missing before that. */
+  /** The next response belongs to the next request in order, unless bytes are missing before that request. */
   private expectNext(): void {
     const next = this.queue[0];
     if (next === undefined) return;
@@ -334,11 +337,14 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     framer.expect(exchange.method, exchange.minorVersion);
   }
 
-  /** Whether a response that begins at this number of the server's may be an exchange's, whose turn it is. */
+  /**
+   * Whether a response that begins at the server's sequence number may belong to an exchange, which is the next in
+   * order.
+   */
   private mayBegin(exchange: ComparedExchange, sequence: number): boolean {
     const { serverAcknowledged } = this.numbers;
     const { start, end, acknowledged } = exchange;
-    // Nobody responds to what has not begun to come.
+    // A server does not respond to a request before it has got some of it.
     if (serverAcknowledged !== null && distance(start, serverAcknowledged) <= 0) return false;
     if (acknowledged === null) return true;
     const ahead = distance(acknowledged, sequence);
@@ -347,7 +353,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     return true;
   }
 
-  /** Out of step: looks whether a segment begins a response that is certainly one's. */
+  /** Out of step: looks whether a segment begins a response that certainly belongs to a known request. */
   private find(bytes: Uint8Array, offset: number, length: number): boolean {
     const { queue, numbers } = this;
     const { serverAcknowledged } = numbers;
@@ -357,13 +363,13 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
       return true;
     }
     if (this.isPipelining || serverAcknowledged === null || !beginsResponse(bytes, offset, length)) return false;
-    // The server has read on: a client that waits had the response to what was before.
+    // The server has read on: a client that waits had the responses to the requests before.
     while (queue.length > 0 && !hasReadNoFurther(queue[0]!.end, serverAcknowledged))
       queue.shift()!.unproduced("production_response_missing");
     const next = queue[0];
     if (next === undefined || distance(next.start, serverAcknowledged) <= 0) return false;
     if (next.acknowledged !== this.sequence) return false;
-    // Of a client that was not seen to wait, the first one is but a witness.
+    // If the client was not yet seen to wait, its first response is only evidence that it waits.
     if (this.serialRequests === 0) next.unproduced("production_response_missing");
     this.isLost = false;
     this.newFramer();
@@ -374,8 +380,8 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
   }
 
   /**
-   * Whether the bytes that are being delivered are the server's first ones though its SYN was not seen: with its first
-   * request a client acknowledges nothing else.
+   * Whether the bytes that are being delivered are the server's first ones although its SYN was not seen: a client's
+   * first request acknowledges no other bytes.
    */
   private isFirst(next: ComparedExchange | undefined): boolean {
     const { origin, numbers } = this;
@@ -383,14 +389,17 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     return next.acknowledged === this.sequence;
   }
 
-  /** The response in doubt is complete: nothing of the server's may follow it before the client goes on. */
+  /** The response in doubt is complete: the server must send nothing behind it before the client goes on. */
   private endDoubt(): void {
     this.doubtEnd = this.numbers.serverNext;
     const next = this.queue[0];
     if (next !== undefined) this.settleDoubt(next.acknowledged === this.doubtEnd);
   }
 
-  /** Whether the client went on just where the response in doubt ended: then it was what the client waited for. */
+  /**
+   * Settles the doubt. `isCertain`: the client went on exactly where the response ended, so it had waited for that
+   * response.
+   */
   private settleDoubt(isCertain: boolean): void {
     const { doubt, doubtKept } = this;
     this.doubt = null;
@@ -398,11 +407,11 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     this.doubtEnd = null;
     if (doubt === null || doubtKept === null) return;
     if (!isCertain) doubt.unproduced("production_response_missing");
-    // One that has its verdict gives back what was kept.
+    // An exchange that has its verdict gives the kept response back.
     doubt.produced(doubtKept);
   }
 
-  /** It is not known any more what comes next of the server. */
+  /** It is not known any more which response comes next, or where it begins. */
   private lose(): void {
     if (this.isLost) return;
     this.isLost = true;
@@ -415,7 +424,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     this.takeCurrent().unproduced("production_response_damaged");
   }
 
-  /** Nothing comes of the server any more. */
+  /** The server's bytes have ended. */
   private over(): void {
     this.isOver = true;
     this.settleDoubt(false);
@@ -441,7 +450,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
   }
 }
 
-/** What production's responses are made of. */
+/** Takes the parts of production's responses. */
 class ProductionTap implements ResponseTap {
   constructor(
     private readonly stream: PairedStream,
@@ -462,7 +471,7 @@ class ProductionTap implements ResponseTap {
   }
 }
 
-/** Whether the server had read nothing behind a request; `end` null: nothing has come behind it. */
+/** Whether the server had read no byte behind a request; `end` null: no byte has come behind it. */
 function hasReadNoFurther(end: number | null, serverAcknowledged: number | null): boolean {
   return end === null || serverAcknowledged === null || distance(end, serverAcknowledged) <= 0;
 }

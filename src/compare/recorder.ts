@@ -1,4 +1,4 @@
-/** Keeps a response as it comes, as far as it is to be compared: what it holds is charged, and given back with it. */
+/** Keeps a response as it comes, as far as it is to be compared. The held bytes are charged, and given back with it. */
 import { createHash, type Hash } from "node:crypto";
 import type { ResponseHead } from "../http/http2/response-head.ts";
 import { Cost } from "../memory/budget.ts";
@@ -6,14 +6,14 @@ import { copyBytes } from "../memory/copy-bytes.ts";
 import type { ComparedMemory } from "./memory.ts";
 import { type Kept, NOTHING } from "./response.ts";
 
-/** Writes characters as bytes, without an object for them. */
+/** Writes characters as bytes, without making an object. */
 const { latin1Write } = Buffer.prototype;
 
 export class ResponseRecorder {
   isWanted = true;
   private nowMs = 0;
   private lastWrittenMs = 0;
-  /** The response under way; null: none has begun. */
+  /** The response under way; null: no response has begun. */
   private kept: Kept | null = null;
   private hasher: Hash | null = null;
 
@@ -65,7 +65,7 @@ export class ResponseRecorder {
     kept.headLength += text.length;
   }
 
-  /** The response under way, with room for so much more of its head; null: it is not kept. */
+  /** The response under way, with room for `length` more bytes of its head; null: it is not kept. */
   private withHeadFor(length: number): Kept | null {
     const { kept } = this;
     if (kept === null || !kept.isKept || !this.isWanted) return null;
@@ -95,14 +95,14 @@ export class ResponseRecorder {
     kept.keptLength = kept.bodyLength;
   }
 
-  /** Gives up what is kept. */
+  /** Gives up the kept bytes. */
   discard(): void {
     this.memory.giveBackKept(this.kept);
     this.kept = null;
     this.hasher = null;
   }
 
-  /** The response is complete: it is the caller's. */
+  /** The response is complete, and belongs to the caller. */
   take(code: number): Kept {
     const kept = this.kept ?? this.memory.takeKept();
     if (!this.isWanted) kept.isKept = false;
@@ -114,13 +114,16 @@ export class ResponseRecorder {
     return kept;
   }
 
-  /** Its body is too long to be kept. */
+  /** The body is too long to be kept: only its digest is. */
   private digestInstead(kept: Kept): void {
     this.hasher = createHash("sha256").update(kept.body);
     this.memory.freeBody(kept);
   }
 
-  /** An array for so much, with what was in another; null: there is no room, and nothing of the response is kept. */
+  /**
+   * An array for `needed` bytes, with the first `length` bytes of another; null: there is no room, and the response is
+   * not kept.
+   */
   private grown(array: Uint8Array, length: number, needed: number): Uint8Array | null {
     const { memory } = this;
     if (!memory.hasRoomFor(needed + Cost.ARRAY)) {

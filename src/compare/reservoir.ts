@@ -1,9 +1,9 @@
 /**
  * A few examples of many occurrences, each with the same chance: every occurrence draws a number, and those with the
- * highest stay. Reservoirs of several threads are put together by the same rule.
+ * highest numbers stay. Reservoirs of several threads are merged by the same rule.
  */
 
-/** Examples of one kind of difference that are kept. */
+/** How many examples of one kind of difference are kept. */
 export const EXAMPLES_MAX = 5;
 
 export interface Drawn<T> {
@@ -11,12 +11,12 @@ export interface Drawn<T> {
   readonly item: T;
 }
 
-/** Whether an occurrence that drew this is to be kept. */
+/** Whether an occurrence with this number is to be kept. */
 export function isKept(reservoir: readonly Drawn<unknown>[], draw: number): boolean {
   return reservoir.length < EXAMPLES_MAX || draw > reservoir.at(-1)!.draw;
 }
 
-/** Keeps an occurrence, in place of the one that drew the least. */
+/** Keeps an occurrence, in place of the one with the lowest number. */
 export function keep<T>(reservoir: Drawn<T>[], drawn: Drawn<T>): void {
   let place = reservoir.length;
   while (place > 0 && reservoir[place - 1]!.draw < drawn.draw) place--;

@@ -4,25 +4,27 @@ import { costOf } from "../memory/array-pool.ts";
 
 export const NOTHING = new Uint8Array(0);
 
-/** What two responses are compared by. Its bytes are valid as long as its holder has it. */
+/** A response to be compared. Its bytes are valid as long as its holder has it. */
 export interface ComparedResponse {
   readonly code: number;
   /** Status line and header section: the first {@link headLength} bytes. */
   readonly headBytes: Uint8Array;
   readonly headLength: number;
-  /** The body without its transfer coding: the first {@link keptLength} bytes. Where there is a digest, not all of it. */
+  /**
+   * The body without its transfer coding: the first {@link keptLength} bytes. If there is a digest, the body is longer.
+   */
   readonly bodyBytes: Uint8Array;
   readonly keptLength: number;
   readonly bodyLength: number;
-  /** Of a body that is longer than --max-compare-bytes, its SHA-256; null: all of it is kept. */
+  /** The SHA-256 of a body that is longer than --max-compare-bytes; null: the whole body is kept. */
   readonly digest: string | null;
   /** The head, each byte a character. */
   readonly head: string;
-  /** What is kept of the body. */
+  /** The kept part of the body. */
   readonly body: Uint8Array;
 }
 
-/** One that was kept: its holder gives it back, to be used again (ComparedMemory). Its arrays are of the pool. */
+/** A kept response: its holder gives it back, to be used again (ComparedMemory). Its arrays come from the pool. */
 export class Kept implements ComparedResponse {
   code = 0;
   headBytes: Uint8Array = NOTHING;
@@ -31,14 +33,17 @@ export class Kept implements ComparedResponse {
   keptLength = 0;
   bodyLength = 0;
   digest: string | null = null;
-  /** When its first and last bytes came, and the last byte of its request was written (0: not known), in milliseconds. */
+  /**
+   * When the response's first and last bytes came, and when its request's last byte was written (0: not known), in
+   * milliseconds.
+   */
   firstMs = 0;
   lastMs = 0;
   writtenMs = 0;
-  /** False: there was no room for it, or nobody wanted it; nothing of it is kept. */
+  /** False: there was no room for the response, or nobody wanted it, and no byte of it is kept. */
   isKept = true;
 
-  /** Null: it is not kept. */
+  /** The response to compare; null: it is not kept. */
   get response(): ComparedResponse | null {
     return this.isKept ? this : null;
   }
@@ -51,12 +56,12 @@ export class Kept implements ComparedResponse {
     return this.bodyBytes.subarray(0, this.keptLength);
   }
 
-  /** What is charged for it. */
+  /** The bytes that are charged for it. */
   get heldBytes(): number {
     return arrayCost(this.headBytes) + arrayCost(this.bodyBytes);
   }
 
-  /** It is another's from here on, with the same arrays. */
+  /** Prepares it for another response, with the same arrays. */
   clear(): void {
     this.headLength = 0;
     this.keptLength = 0;

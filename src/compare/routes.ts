@@ -1,12 +1,12 @@
-/** Routes: a request's path with what is an id replaced by {}, so that what one handler serves is one. */
+/** Routes: a request's path with its ids replaced by {}, so that all requests for one handler have one route. */
 
-/** The longest path that is told; longer ones are cut. */
+/** The longest path of a route; longer ones are cut. */
 export const ROUTE_PATH_LEN_MAX = 256;
 
 const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i;
-/** So many hexadecimal digits, and a digit among them, are no word. */
+/** This many hexadecimal digits, with a decimal digit among them, are no word. */
 const LONG_HEX = /^(?=.*\d)[\da-f]{12,}$/i;
-/** Letters and digits mixed, so long, are no name: tokens, ULIDs, base64. */
+/** Letters and digits mixed, of this length, are no name: tokens, ULIDs, base64. */
 const LONG_MIXED = /^(?=[^\d]*\d)(?=[^a-z]*[a-z])[\w~.=+%-]{20,}$/i;
 const ID = "{}";
 const SLASH = 47;
@@ -26,7 +26,7 @@ function before(text: string, mark: string): string {
   return at < 0 ? text : text.slice(0, at);
 }
 
-/** `/users/17/orders/0b5f…` becomes `/users/{}/orders/{}`. */
+/** The route of a path: `/users/17/orders/0b5f…` becomes `/users/{}/orders/{}`. */
 export function routeOf(path: string): string {
   const bounded = path.length > ROUTE_PATH_LEN_MAX ? path.slice(0, ROUTE_PATH_LEN_MAX) : path;
   let route = "";
@@ -39,7 +39,7 @@ export function routeOf(path: string): string {
       if (character === SLASH) break;
       if (character >= ZERO && character <= NINE) digits++;
     }
-    // Nothing that has no digit is an id.
+    // A segment without a digit is no id.
     if (digits > 0 && (digits === end - start || isLongId(bounded.slice(start, end)))) {
       route += bounded.slice(copied, start) + ID;
       copied = end;

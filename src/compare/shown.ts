@@ -1,17 +1,17 @@
 /**
- * Both sides of a difference as text of at most 1 KiB, without secrets. Of two texts, what is around the first place
- * where they part.
+ * Shows both sides of a difference as text of at most 1 KiB, without secrets. Of two texts, it shows the characters
+ * around the first place where they differ.
  */
 import { BLOT, type Redactor } from "../redact/redactor.ts";
 import type { Difference, Side } from "./difference.ts";
 import { JsonKind, type JsonValue } from "./json.ts";
 import { pathOf } from "./json-difference.ts";
 
-/** Bytes of UTF-8 of one side. */
+/** The most bytes of UTF-8 of one side. */
 export const SHOWN_BYTES_MAX = 1024;
-/** Characters before the place where two texts part. */
+/** How many characters are shown before the place where two texts begin to differ. */
 const BEFORE_LEN = 24;
-/** Characters on each side of that place in which secrets are looked for: their names stand before them. */
+/** How many characters on each side of that place are searched for secrets: their names stand before them. */
 const WINDOW_LEN = 8192;
 
 export interface Shown {
@@ -19,7 +19,7 @@ export interface Shown {
   readonly endpoint: string;
 }
 
-/** Both sides; empty: it is not there. */
+/** Both sides of a difference as text; empty: the side has nothing there. */
 export function show(difference: Difference, redactor: Redactor): Shown {
   const { kind, where, production, endpoint } = difference;
   if (kind === "text") return showTexts(production as string, endpoint as string, redactor);
@@ -40,7 +40,7 @@ function side({ where, names }: Difference, value: Side, redactor: Redactor): st
   return cut(redactor.text(writer.text));
 }
 
-/** Writes a value as JSON, as far as it is shown. */
+/** Writes a value as JSON, up to the length that is shown. */
 class Writer {
   text = "";
 
@@ -81,7 +81,7 @@ function withDot(step: string): string {
   return step.startsWith("[") ? step : `.${step}`;
 }
 
-/** Secrets are looked for first, for what shows them may stand before the place where the texts part. */
+/** Secrets are looked for first, because their names may stand before the place where the texts begin to differ. */
 function showTexts(production: string, endpoint: string, redactor: Redactor): Shown {
   const from = Math.max(partAt(production, endpoint) - WINDOW_LEN, 0);
   const window = (text: string) => redactor.text(text.slice(from, from + 2 * WINDOW_LEN));
@@ -91,7 +91,7 @@ function showTexts(production: string, endpoint: string, redactor: Redactor): Sh
   return { production: shown(a), endpoint: shown(b) };
 }
 
-/** The first place where two texts part. */
+/** The first place where two texts differ. */
 function partAt(a: string, b: string): number {
   const least = Math.min(a.length, b.length);
   let at = 0;
@@ -99,7 +99,7 @@ function partAt(a: string, b: string): number {
   return at;
 }
 
-/** At most {@link SHOWN_BYTES_MAX}, whole characters. */
+/** Cuts a text to {@link SHOWN_BYTES_MAX}, between characters. */
 export function cut(text: string): string {
   if (text.length * 3 <= SHOWN_BYTES_MAX || Buffer.byteLength(text) <= SHOWN_BYTES_MAX) return text;
   const room = SHOWN_BYTES_MAX - Buffer.byteLength("…");

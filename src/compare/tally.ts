@@ -1,6 +1,6 @@
 /**
- * What is counted of comparisons: verdicts, routes, places where responses differ, times. Plain data that goes from
- * thread to thread, and sums of it.
+ * Counts of comparisons: verdicts, routes, places where responses differ, times. Plain data that goes from thread to
+ * thread, and sums of it.
  */
 import type { DifferenceKind } from "./difference.ts";
 import {
@@ -16,34 +16,34 @@ import { type Drawn, isKept, keep } from "./reservoir.ts";
 
 export type { Quantiles };
 
-/** Routes that are told apart; what comes after them is one more. */
+/** The most routes that are told apart; all further ones count as one more. */
 export const ROUTES_MAX = 1000;
 export const OTHER_ROUTE = "other";
 const OTHER_METHOD = "*";
-/** Kinds and places that are told apart of one route; what comes after them is counted alone. */
+/** The most kinds and places that are told apart in one route; differences in further ones are only counted. */
 export const PLACES_MAX = 200;
-/** A difference is shown as one if it exceeds its noise by so many percent of it, */
+/** A difference is shown if its count exceeds its noise by this many percent of the noise, */
 const NOISE_EXCESS_PERCENT = 20;
-/** and by so many in a million of the route's comparisons. */
+/** and by this many in a million of the route's comparisons. */
 const NOISE_PER_MILLION = 300;
 const MILLION = 1_000_000;
-/** The buckets of metrics: those of the endpoint's response time. */
+/** The buckets of metrics, the same as those of the endpoint's response time. */
 const LATENCY_BUCKETS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000] as const;
 
 export const NOT_COMPARABLE_REASONS = [
-  /** The request was damaged, or stood behind such a one where nobody knows what its response is. */
+  /** The request was damaged, or stood behind a damaged one and its response is not known. */
   "request_damaged",
   "request_not_forwarded",
-  /** Not all of production's response was seen. */
+  /** Production's response was not seen whole. */
   "production_response_damaged",
-  /** Nothing of it was seen, or nothing that is certainly its own. */
+  /** Production's response was not seen, or is not certain to be this request's. */
   "production_response_missing",
   "unanswered",
-  /** What of the two could be kept does not show whether they are the same. */
+  /** The kept parts of the two responses do not show whether they are the same. */
   "too_large",
   /** Another protocol follows, on both sides. */
   "pass_through",
-  /** The endpoint is a file: production's response was seen whole, and is compared with nothing. */
+  /** The endpoint is a file: production's response was seen whole, and was not compared. */
   "endpoint_is_file",
 ] as const;
 export type NotComparableReason = (typeof NOT_COMPARABLE_REASONS)[number];
@@ -55,7 +55,7 @@ export interface Example {
   readonly method: string;
   readonly target: string;
   readonly client: string;
-  /** Empty: it is not there. */
+  /** Empty: production has nothing there. */
   readonly production: string;
   readonly endpoint: string;
 }
@@ -73,11 +73,11 @@ export interface Route {
   readonly path: string;
   compared: number;
   different: number;
-  /** By kind and place. */
+  /** The places of differences, by kind and place. */
   readonly places: Map<string, Place>;
-  /** Differences in places that are not told apart any more. */
+  /** Differences in places beyond {@link PLACES_MAX}. */
   other_differences: number;
-  /** To the last byte of the response. */
+  /** Times to the last byte of the response. */
   readonly latency: { readonly production: LatencyHistogram; readonly endpoint: LatencyHistogram };
 }
 
@@ -85,19 +85,19 @@ export interface Tally {
   compared: number;
   same: number;
   different: number;
-  /** Requests that were not to be compared (--compare-sample). */
+  /** Requests that were left out of the comparison (--compare-sample). */
   sampled_out: number;
-  /** Responses of production that were seen, comparable or not. */
+  /** Responses of production that were seen, comparable or not comparable. */
   production_responses: number;
   /** Lines that --differences left out. */
   differences_left_out: number;
   readonly not_comparable: Record<NotComparableReason, number>;
-  /** By method and path. */
+  /** Routes by method and path. */
   readonly routes: Map<string, Route>;
   readonly latency: Latency;
 }
 
-/** From the request's last segment, or the write of its last byte. */
+/** Times from the request's last segment (production), or from the write of its last byte (endpoint). */
 interface Latency {
   readonly production: LatencyHistogram;
   readonly endpoint: LatencyHistogram;
@@ -124,7 +124,7 @@ export function newTally(): Tally {
   };
 }
 
-/** The route of this method and path, or the one for all that are too many. */
+/** The route of this method and path, or the one for all routes beyond {@link ROUTES_MAX}. */
 export function routeIn(tally: Tally, method: string, path: string): Route {
   const key = `${method} ${path}`;
   const known = tally.routes.get(key);
@@ -143,7 +143,7 @@ export function routeIn(tally: Tally, method: string, path: string): Route {
   return route;
 }
 
-/** The place of this key in a route; null: there are too many. `where` is called for a new one. */
+/** The place with this key in a route; null: there are too many. `where` is called for a new place. */
 export function placeIn(route: Route, key: string, kind: DifferenceKind, where: () => string): Place | null {
   const known = route.places.get(key);
   if (known !== undefined) return known;
@@ -153,7 +153,7 @@ export function placeIn(route: Route, key: string, kind: DifferenceKind, where: 
   return place;
 }
 
-/** What several threads have counted, in all. */
+/** The sum of several threads' counts. */
 export function sumOf(parts: readonly Tally[]): Tally {
   const sum = newTally();
   for (const part of parts) {
@@ -195,7 +195,7 @@ export function isShown({ count, control_count }: Place, { compared }: Route): b
   return excess * 100 > control_count * NOISE_EXCESS_PERCENT && excess * MILLION > compared * NOISE_PER_MILLION;
 }
 
-/** Routes, the worst first: those of which most responses differ. */
+/** Routes, the worst first: those with the most different responses. */
 export function worstFirst(tally: Tally): Route[] {
   const share = ({ different, compared }: Route) => (compared === 0 ? 0 : different / compared);
   const name = ({ method, path }: Route) => `${path} ${method}`;
@@ -214,7 +214,7 @@ export interface Latencies {
   readonly endpoint: Quantiles;
 }
 
-/** `comparison` of --summary. */
+/** The member `comparison` of --summary. */
 export function summaryOf(tally: Tally) {
   const { routes: _routes, latency, ...counts } = tally;
   return {
@@ -253,7 +253,7 @@ function latenciesOf({
   return { production: quantilesOf(production), endpoint: quantilesOf(endpoint) };
 }
 
-/** The same with examples, and which differences are more than noise: what /compare tells. */
+/** The content of /compare: the summary with examples, and which differences are more than noise. */
 export function pageOf(tally: Tally) {
   const summary = summaryOf(tally);
   return {
@@ -274,11 +274,14 @@ export function pageOf(tally: Tally) {
 
 export type ComparisonPage = ReturnType<typeof pageOf>;
 
-/** Routes, and of each the differences, that the status page shows. */
+/** How many routes the status page shows, and how many differences of each. */
 export const WORST_ROUTES_MAX = 20;
 export const WORST_PLACES_MAX = 10;
 
-/** What the status page shows: the worst of {@link pageOf}, an example of each, and both latencies as curves. */
+/**
+ * The content of the status page: the worst routes of {@link pageOf}, an example of each difference, and both latencies
+ * as curves.
+ */
 export function worstOf(tally: Tally) {
   const all = worstFirst(tally);
   const worst = all.slice(0, WORST_ROUTES_MAX);
@@ -287,7 +290,7 @@ export function worstOf(tally: Tally) {
     ...counts,
     curves: curvesOf(tally.latency),
     routes: routes.map((route, i) => {
-      // What is but noise comes last.
+      // Differences that are only noise come last.
       const differences = route.differences.toSorted((a, b) => Number(b.is_shown) - Number(a.is_shown));
       return {
         ...route,
@@ -306,7 +309,7 @@ function curvesOf({ production, endpoint }: { production: LatencyHistogram; endp
   return { production: curveOf(production), endpoint: curveOf(endpoint) };
 }
 
-/** What metrics tell: verdicts, and times to the last byte, in the shape of the other counters. */
+/** The counts for metrics: verdicts, and times to the last byte, in the shape of the other counters. */
 export function countsOf({ routes: _routes, latency: { production, endpoint }, ...counts }: Tally) {
   return { ...counts, production_latency: timesOf(production), endpoint_latency: timesOf(endpoint) };
 }

@@ -1,19 +1,19 @@
 /**
- * The capture's time, as its frames tell it. One frame with a wrong time is not time passing, however far ahead or
- * behind it is stamped: a leap is believed only when several frames in a row agree on it. Time never runs back. Where
- * the clock that stamped the frames was set back, time goes on from where it was.
+ * The capture's time, as its frames tell it. One frame with a wrong stamp does not move the time, however far ahead or
+ * behind the stamp is: a leap is believed only when several frames in a row agree on it. Time never runs back. If the
+ * clock that stamps the frames was set back, time goes on from where it was.
  */
 
-/** What may lie between two frames without a doubt. */
+/** The longest time between two frames that is believed without doubt. */
 export const LEAP_MS_MIN = 10_000;
-/** So many frames in a row must lie beyond a leap for it to be believed. */
+/** This many frames in a row must lie beyond a leap before it is believed. */
 export const LEAP_WITNESSES = 3;
-/** Far less than any limit, and more than a double's precision at today's dates. */
+/** A step of time: far less than any limit, and more than a double's precision at today's dates. */
 const TICK_MS = 2 ** -8;
 
-/** Who keeps times of this clock. */
+/** Gets word of leaps, because it keeps times of this clock. */
 export interface LeapListener {
-  /** What was seen from `fromMs` on was seen at `toMs`: a leap that is now believed lay before it. */
+  /** All that was seen at `fromMs` or later was seen at `toMs`: a leap before it is now believed. */
   leapt(fromMs: number, toMs: number): void;
 }
 
@@ -21,11 +21,11 @@ export class CaptureClock {
   /** Milliseconds since 1970; about 0 until the time is known. */
   nowMs = 0;
   private isKnown = false;
-  /** What the frames' stamps lag behind this clock since theirs was set back. */
+  /** How far the frames' stamps are behind this clock, since their clock was set back. */
   private lagMs = 0;
   /** Frames in a row that lie beyond a leap. */
   private witnesses = 0;
-  /** The earliest time that they tell: so late it is at the least. */
+  /** The earliest stamp of these frames: the time is not earlier. */
   private earliestMs = 0;
   private readonly listeners: LeapListener[] = [];
 
@@ -33,7 +33,7 @@ export class CaptureClock {
     this.listeners.push(listener);
   }
 
-  /** A frame bears this time. */
+  /** A frame has this stamp. */
   tell(timestampMs: number): void {
     const atMs = timestampMs + this.lagMs;
     const aheadMs = atMs - this.nowMs;
@@ -45,7 +45,7 @@ export class CaptureClock {
     if (aheadMs > 0) this.nowMs = atMs;
   }
 
-  /** A clock that needs no doubt says so. */
+  /** A clock that needs no doubt tells the time. */
   advance(nowMs: number): void {
     if (!this.isKnown) this.leap(nowMs);
     else if (nowMs > this.nowMs) this.nowMs = nowMs;
@@ -55,7 +55,7 @@ export class CaptureClock {
     const isAhead = atMs > this.nowMs;
     if (this.witnesses > 0 && isAhead !== this.earliestMs > this.nowMs) this.witnesses = 0;
     if (this.witnesses === 0) {
-      // So that what is seen from here on can be told by its time.
+      // A step, so that later events can be told by their time.
       this.nowMs += TICK_MS;
       this.earliestMs = atMs;
     }

@@ -7,7 +7,7 @@ export const frameCounters = () => ({
   /** Frames that the kernel or the interface dropped before they were read; not in `captured`. */
   kernel_dropped: 0,
   segments: 0,
-  /** Segments of which the mirror cut off the end. */
+  /** Segments with an end that the mirror cut off. */
   truncated: 0,
   dropped: DROP_REASONS.map(() => 0),
 });

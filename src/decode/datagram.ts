@@ -1,23 +1,23 @@
 /**
- * One IP datagram whose fragments come in any order, with overlaps, and cut short. Its bytes are kept one behind
- * another as they come, and put in order once, when it is complete: a fragment at a far place makes no room for all
- * that may lie before it.
+ * One IP datagram, put together from fragments that come in any order, with overlaps, and cut short. Its bytes are kept
+ * one behind another as they come, and put in order once, when it is complete: for a fragment at a far place, no room
+ * is made for all bytes that may lie before it.
  */
 import type { IpHeader } from "./ip.ts";
 
-/** MIDDLE: what GENEVE carries, which may be VXLAN. */
+/** The layer of a datagram. MIDDLE: a packet in GENEVE, which may carry VXLAN. */
 export const Layer = { OUTER: 0, INNER: 1, MIDDLE: 2 } as const;
 export type Layer = (typeof Layer)[keyof typeof Layer];
 
-/** What stands for a datagram beside its bytes: its objects, its slot, its six arrays' own cells. */
+/** The cost of a datagram without its bytes: its objects, its slot, its six arrays' own cells. */
 const DATAGRAM_OVERHEAD_BYTES = 1024;
 const STORE_BYTES_MIN = 256;
 const RANGES_MIN = 4;
 const NOTHING = new Uint8Array(0);
 
 /**
- * Ranges of a datagram's payload, in order, which do not overlap. Where each one's bytes are kept is known, or none
- * are.
+ * Ranges of a datagram's payload, in order and without overlaps. Each has the place where its bytes are kept, or no
+ * bytes are kept at all.
  */
 class Ranges {
   count = 0;
@@ -43,7 +43,7 @@ class Ranges {
     return this.places[index]!;
   }
 
-  /** The first range that ends behind `at`; {@link count}: none does. */
+  /** The index of the first range that ends behind `at`; {@link count}: there is none. */
   firstBehind(at: number): number {
     // Most fragments come in order, or backwards.
     if (this.count === 0 || this.ends[this.count - 1]! <= at) return this.count;
@@ -58,10 +58,12 @@ class Ranges {
     return high;
   }
 
-  /** Adds a range that overlaps none, before the one at `index`. Returns how many ranges that makes more. */
+  /**
+   * Adds a range that overlaps no other, before the one at `index`. Returns by how many the number of ranges has grown.
+   */
   insert(index: number, start: number, end: number, place: number): number {
     const before = this.count;
-    // What follows in the payload and in the store is one range.
+    // Ranges that follow one another both in the payload and in the store become one.
     if (
       index > 0 &&
       this.ends[index - 1] === start &&
@@ -97,7 +99,7 @@ class Ranges {
   }
 }
 
-/** When complete it belongs to whoever was handed it. */
+/** One datagram. When it is complete it belongs to the caller that gets it. */
 export class Datagram {
   /** Both addresses (4 or 16 bytes each), then the payload once {@link join} has put it in order. */
   bytes: Uint8Array;
@@ -113,9 +115,9 @@ export class Datagram {
   private store: Uint8Array = NOTHING;
   private storedBytes = 0;
   private readonly present = new Ranges();
-  /** What was announced by fragments, those included that the mirror cut short; null: nothing was cut. */
+  /** The ranges that fragments have announced, with those that the mirror cut short; null: nothing was cut. */
   private announced: Ranges | null = null;
-  /** Payload length as the last fragment gives it; -1: not seen. */
+  /** The payload's length, by the last fragment; -1: that was not seen. */
   private length = -1;
 
   constructor(
@@ -135,12 +137,12 @@ export class Datagram {
     }
   }
 
-  /** With all that it costs. */
+  /** The bytes held, with all that the datagram costs. */
   get heldBytes(): number {
     return this.store.length + this.present.heldBytes + (this.announced?.heldBytes ?? 0) + DATAGRAM_OVERHEAD_BYTES;
   }
 
-  /** Keeps those of a fragment's bytes that are new; `claimedLength` counts those the mirror cut off as well. */
+  /** Keeps the new bytes of a fragment. `claimedLength`: with the bytes that the mirror cut off. */
   place(bytes: Uint8Array, from: number, at: number, length: number, claimedLength: number, isLast: boolean): void {
     if (claimedLength > length && this.announced === null) this.announced = this.copyOfPresent();
     if (this.announced !== null) this.fill(this.announced, at, claimedLength, null, 0);
@@ -152,17 +154,17 @@ export class Datagram {
     return this.length >= 0 && this.protocol >= 0 && (this.announced ?? this.present).prefix >= this.length;
   }
 
-  /** Payload bytes from the start that are all there. */
+  /** How many payload bytes are present without a hole, from the start. */
   get presentLength(): number {
     return Math.min(this.present.prefix, this.length);
   }
 
-  /** Payload bytes behind {@link presentLength} up to the datagram's end. */
+  /** How many payload bytes there are behind {@link presentLength}, up to the datagram's end. */
   get missingLength(): number {
     return this.length - this.presentLength;
   }
 
-  /** Puts the payload's bytes that are present from its start on in order. */
+  /** Puts the payload's bytes in order, as far as they are present from its start. */
   join(): void {
     const { presentLength, payloadOffset, present, store } = this;
     const joined = new Uint8Array(payloadOffset + presentLength);
@@ -176,7 +178,8 @@ export class Datagram {
   }
 
   /**
-   * Adds what is missing of the `length` bytes from `at` on; `bytes`, if they are to be kept, has them from `from` on.
+   * Adds the ranges that are missing among the `length` bytes from `at` on. `bytes` has these bytes from `from` on;
+   * null: they are not kept.
    */
   private fill(ranges: Ranges, at: number, length: number, bytes: Uint8Array | null, from: number): void {
     const end = at + length;
@@ -198,7 +201,7 @@ export class Datagram {
     return copy;
   }
 
-  /** Returns where in the store they lie. */
+  /** Appends bytes to the store. Returns their place in it. */
   private keep(bytes: Uint8Array, from: number, length: number): number {
     const place = this.storedBytes;
     this.storedBytes += length;

@@ -1,6 +1,6 @@
 /**
- * From a captured frame to a mirrored TCP segment, or to the reason why not. Nothing here throws,
- * does I/O or reads a clock, and nothing is read outside the record.
+ * Decodes a captured frame into a mirrored TCP segment, or tells why it is none. Nothing here throws, does I/O, reads a
+ * clock, or reads outside the record.
  */
 import type { DecodeCounters } from "./counters.ts";
 import { CaptureClock } from "./capture-clock.ts";
@@ -24,18 +24,23 @@ import { decodeUdp } from "./udp.ts";
 import { decodeVxlan } from "./vxlan.ts";
 
 export interface DecoderOptions extends Mirror {
-  /** Takes what servers say as well, instead of dropping it. */
+  /** Takes servers' segments as well, instead of dropping them. */
   readonly takesServer?: boolean;
-  /** Connections that this program has made: their segments are dropped. Unset: none can be seen. */
+  /**
+   * Tells the connections that this program has made: their segments are dropped. Unset: the capture cannot have any.
+   */
   readonly own?: OwnTest | undefined;
 }
 
-/** Tells by a segment's identity, and whether it is a SYN, that it is of a connection of this program. */
+/** Tells whether a segment belongs to a connection of this program, by its identity and whether it is a SYN. */
 export interface OwnTest {
   has(identity: Int32Array, isSyn: boolean): boolean;
 }
 
-/** Where an IPv4 address's only word lies in an identity, and what stands before it. */
+/**
+ * In an identity, an IPv4 address takes the form ::ffff:a.b.c.d: the index of the word with ffff, that word, and the
+ * number of words.
+ */
 const MAPPED_PREFIX_WORD = 2;
 const MAPPED_PREFIX = 0xffff;
 const ADDRESS_WORDS = 4;
@@ -43,14 +48,14 @@ const ADDRESS_WORDS = 4;
 export class Decoder {
   /** The last segment that {@link decode} found. */
   readonly segment = new Segment();
-  /** Whom the frames were for that were of another VNI or port. */
+  /** The VNIs and ports of frames that are not for us. */
   readonly strangers = new Strangers();
   private readonly fragments: FragmentTable;
   private readonly cursor: Cursor;
   private readonly ip = new IpHeader();
   private readonly encapsulation: Encapsulation;
   private readonly isVxlan: boolean;
-  /** The IP protocol of what carries the mirror. */
+  /** The IP protocol that carries the mirror. */
   private readonly carrier: number;
   private readonly vxlanPort: number;
   private readonly vnis: Chosen;
@@ -61,7 +66,7 @@ export class Decoder {
   constructor(
     options: DecoderOptions,
     private readonly counters: DecodeCounters,
-    /** What all frames tell of the time; whoever takes their segments goes by it too. */
+    /** The time that all frames tell; the receiver of their segments goes by it too. */
     readonly clock = new CaptureClock(),
   ) {
     this.fragments = new FragmentTable(counters.fragments, clock);
@@ -119,7 +124,7 @@ export class Decoder {
     if (verdict !== IP_OK) return Drop.MALFORMED_OUTER;
     if (!this.ip.isFragment) return this.decodeTunnel(bytes, view);
 
-    // IPv4 says in each fragment what the datagram carries: others' need no place in the table.
+    // Each IPv4 fragment tells the datagram's protocol: fragments of other protocols need no place in the table.
     if (this.ip.version === 4 && this.cursor.protocol !== this.carrier) return this.otherCarrier();
     const datagram = this.addFragment(Layer.OUTER, 0, bytes, view);
     if (datagram === undefined) return Drop.MALFORMED_OUTER;
@@ -130,7 +135,7 @@ export class Decoder {
       : Drop.MALFORMED_OUTER;
   }
 
-  /** No tunnel: the frame is as production had it. */
+  /** Without a tunnel: the frame is as production had it. */
   private decodePlain(bytes: Uint8Array, view: DataView): number {
     const { cursor } = this;
     if (!skipShim(view, cursor)) return Drop.MALFORMED_OUTER;
@@ -148,7 +153,7 @@ export class Decoder {
     return this.encapsulation === "gre" ? this.decodeGre(bytes, view) : this.decodeGeneve(bytes, view);
   }
 
-  /** From UDP on. */
+  /** Decodes from the UDP header on. */
   private decodeVxlan(bytes: Uint8Array, view: DataView): number {
     const cursor = this.cursor;
     if (cursor.protocol !== IP_PROTOCOL_UDP) return Drop.NOT_UDP;
@@ -169,7 +174,7 @@ export class Decoder {
     return this.decodePayload(view) ? this.decodeInner(bytes, view) : Drop.TRUNCATED;
   }
 
-  /** What GENEVE carries may be VXLAN in turn: then that one's VNI counts. */
+  /** The packet in GENEVE may carry VXLAN in turn: then VXLAN's VNI counts. */
   private decodeGeneve(bytes: Uint8Array, view: DataView): number {
     const carrier = this.cursor.protocol;
     if (carrier !== IP_PROTOCOL_UDP) return Drop.NOT_UDP;
@@ -181,7 +186,7 @@ export class Decoder {
     return this.decodePayload(view) ? this.decodeCarried(bytes, view, vni) : Drop.TRUNCATED;
   }
 
-  /** A packet in GENEVE. */
+  /** Decodes a packet in GENEVE. */
   private decodeCarried(bytes: Uint8Array, view: DataView, vni: number): number {
     let verdict = this.decodeIp(view);
     if (verdict === NOT_IP) verdict = this.decodeShimmedIp(view);
@@ -217,13 +222,16 @@ export class Decoder {
     return true;
   }
 
-  /** What a tunnel carries by its EtherType: a frame, or what may stand behind a frame's header. False: cut short. */
+  /**
+   * Enters a tunnel's payload by its EtherType: a frame, or a packet as it may stand behind a frame's header. False:
+   * cut short.
+   */
   private decodePayload(view: DataView): boolean {
     const { cursor } = this;
     return cursor.protocol === ETHERTYPE_BRIDGED ? decodeEthernet(view, cursor) : skipVlanTags(view, cursor);
   }
 
-  /** Behind the mirrored frame's header and tags. */
+  /** Decodes the mirrored packet, behind the frame's header and tags. */
   private decodeInner(bytes: Uint8Array, view: DataView): number {
     let verdict = this.decodeIp(view);
     if (verdict === NOT_IP) verdict = this.decodeShimmedIp(view);
@@ -303,7 +311,7 @@ export class Decoder {
     }
   }
 
-  /** What is no IP may be one of the shims of shim.ts, and then IP. */
+  /** Reads an IP header, which may stand behind one of the shims of shim.ts. */
   private decodeShimmedIp(view: DataView): number {
     return skipShim(view, this.cursor) ? this.decodeIp(view) : IP_CUT;
   }
@@ -329,10 +337,10 @@ export class Decoder {
   }
 }
 
-/** Beside the verdicts in ip.ts: neither IPv4 nor IPv6. */
+/** One more verdict than those in ip.ts: neither IPv4 nor IPv6. */
 const NOT_IP = -1;
 
-/** Why a mirrored packet is dropped of which this verdict is not IP_OK. */
+/** The drop reason of a mirrored packet with this verdict, which is not IP_OK. */
 function innerDrop(verdict: number): number {
   return verdict === NOT_IP ? Drop.INNER_NOT_IP : verdict === IP_CUT ? Drop.TRUNCATED : Drop.MALFORMED_INNER;
 }

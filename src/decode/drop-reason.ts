@@ -1,6 +1,6 @@
 /**
- * Why a frame did not become a segment. Every frame ends as {@link SEGMENT} or under exactly one of
- * the reasons, so that `frames.captured = frames.segments + Σ frames.dropped` (counters.ts).
+ * The reasons why a frame did not become a segment. Every frame ends as {@link SEGMENT} or under exactly one reason, so
+ * that `frames.captured = frames.segments + Σ frames.dropped` (counters.ts).
  */
 
 /** The frame holds a TCP segment of ours, described by {@link Segment}. */
@@ -31,7 +31,7 @@ export const DROP_REASONS = [
 export type DropReason = (typeof DROP_REASONS)[number];
 
 export const Drop = {
-  /** The record's link type is none that {@link Decoder} knows. */
+  /** {@link Decoder} does not know the record's link type. */
   UNSUPPORTED_LINK_TYPE: 0,
   /** Link, IP or UDP header outside the tunnel's header: cut short, or lengths that contradict. */
   MALFORMED_OUTER: 1,
@@ -59,7 +59,7 @@ export const Drop = {
   FRAGMENT: 13,
   /** With --encapsulation gre: IP that does not carry GRE. */
   OTHER_IP_PROTOCOL: 14,
-  /** GRE or ERSPAN headers that cannot be read here, or none. */
+  /** No GRE or ERSPAN headers, or headers that cannot be read here. */
   NOT_GRE: 15,
   /** No GENEVE header that can be read here, or a control packet. */
   NOT_GENEVE: 16,

@@ -7,7 +7,7 @@
  *     |destination |source      | type | payload
  *     +------------+------------+------+---------
  *
- * A tag stands in the type's place: TPID (2), TCI (2), and then the next type.
+ * A tag stands in place of the type: TPID (2), TCI (2), and then the next type.
  */
 import type { Cursor } from "./cursor.ts";
 
@@ -22,7 +22,7 @@ export const ETHERTYPE_IPV6 = 0x86dd;
 export const ETHERTYPE_BRIDGED = 0x6558;
 export const ETHERTYPE_8021Q = 0x8100;
 export const ETHERTYPE_8021AD = 0x88a8;
-/** Before 802.1ad: what many switches call QinQ. */
+/** The TPID of many switches for QinQ, before 802.1ad. */
 export const ETHERTYPE_QINQ_9100 = 0x9100;
 
 /** Reads addresses, tags and type; leaves the EtherType in `protocol`. False: cut short. */
@@ -33,7 +33,7 @@ export function decodeEthernet(view: DataView, cursor: Cursor): boolean {
   return skipVlanTags(view, cursor);
 }
 
-/** Skips the tags that `protocol` announces, as many as the cursor may. False: cut short. */
+/** Skips the tags that `protocol` announces, up to the cursor's limit. False: cut short. */
 export function skipVlanTags(view: DataView, cursor: Cursor): boolean {
   for (let tags = 0; isVlanTag(cursor.protocol) && tags < cursor.depths.vlanTags; tags++) {
     if (cursor.offset + TAG_LEN > cursor.end) return false;

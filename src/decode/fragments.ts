@@ -1,7 +1,7 @@
 /**
- * IP datagrams put together from their fragments (RFC 791, section 3.2; RFC 8200, section 4.5), in a
- * table bounded in number, bytes and time. The first copy of a byte wins. A fragment costs what its bytes cost,
- * however many others there are: strangers may send a datagram in eight thousand parts.
+ * IP datagrams put together from their fragments (RFC 791, section 3.2; RFC 8200, section 4.5), in a table bounded in
+ * number, bytes and time. The first copy of a byte wins. A fragment takes time in proportion to its bytes, however many
+ * other fragments there are: strangers may send a datagram in eight thousand parts.
  */
 import { KeyedHash } from "../memory/keyed-hash.ts";
 import type { FragmentCounters } from "./counters.ts";
@@ -18,17 +18,17 @@ const DATAGRAM_BYTES_MAX = 0xffff;
 const KEY_WORDS = 11;
 const ADDRESS_WORDS_MAX = 4;
 const KEY_VNI = 10;
-/** Twice as many as there are datagrams: the lists behind them are short. */
+/** Twice as many as there can be datagrams, so that the lists of the buckets are short. */
 const BUCKETS = 2 * DATAGRAMS_MAX;
 
 export class FragmentTable implements LeapListener {
-  /** By their hash, linked by {@link Datagram.sameBucket}. */
+  /** Datagrams by hash, linked by {@link Datagram.sameBucket}. */
   private readonly buckets: (Datagram | null)[] = new Array(BUCKETS).fill(null);
   private oldest: Datagram | null = null;
   private newest: Datagram | null = null;
   private count = 0;
   private heldBytes = 0;
-  /** Of the fragment at hand. */
+  /** The key of the fragment at hand. */
   private readonly key = new Int32Array(KEY_WORDS);
 
   constructor(
@@ -40,10 +40,10 @@ export class FragmentTable implements LeapListener {
   }
 
   /**
-   * Takes the fragment whose payload lies at `offset` in `bytes`, of which `view` is a view. Returns the datagram that
-   * it completes; null: more are awaited; undefined: the fragment is malformed.
-   * `layer` keeps the outer packets' identifications apart from the mirrored ones', `vni` (0 outside of it) those of
-   * different networks.
+   * Takes the fragment with its payload at `offset` in `bytes`; `view` is a view of `bytes`. Returns the datagram that
+   * it completes; null: more fragments are awaited; undefined: the fragment is malformed. `layer` keeps the outer
+   * packets' identifications apart from those of mirrored packets, and `vni` (0 for outer packets) those of different
+   * networks.
    */
   add(
     layer: Layer,
@@ -59,7 +59,7 @@ export class FragmentTable implements LeapListener {
     const end = header.fragmentOffset + claimedLength;
     if (claimedLength === 0 || end > DATAGRAM_BYTES_MAX) return undefined;
     this.expire();
-    // IPv4 tells datagrams apart by protocol as well; in IPv6 only the first fragment's counts.
+    // IPv4 tells datagrams apart by protocol as well; in IPv6 only the first fragment's protocol counts.
     this.readKey(layer, vni, view, header, header.version === 4 ? protocol : 0);
     const bucket = this.hash.of(this.key) & (BUCKETS - 1);
     const datagram = this.find(bucket) ?? this.create(bucket, view, header);
@@ -94,12 +94,12 @@ export class FragmentTable implements LeapListener {
       datagram.startedMs = toMs;
   }
 
-  /** Datagrams that wait. */
+  /** How many datagrams wait. */
   get size(): number {
     return this.count;
   }
 
-  /** What they hold, with all that it costs. */
+  /** The bytes that they hold, with all that they cost. */
   get bytes(): number {
     return this.heldBytes;
   }

@@ -5,7 +5,7 @@
  *     |        Virtual Network Identifier (VNI)       |    Reserved   |
  *     |                    Variable-Length Options                    |
  *
- * Options are skipped, critical ones too: nothing here acts on a packet as an endpoint of the tunnel would.
+ * Options are skipped, critical ones too: this program is no endpoint of the tunnel, and does not act on packets.
  */
 import type { Cursor } from "./cursor.ts";
 
@@ -15,14 +15,14 @@ export const HEADER_LEN = 8;
 export const FLAGS_OFFSET = 1;
 export const PROTOCOL_OFFSET = 2;
 export const VNI_OFFSET = 4;
-/** Another version than 0 has a bit above the length's. */
+/** The length of the options; a version other than 0 has a bit above it. */
 export const OPTION_WORDS_MASK = 0x3f;
-/** A control packet of the tunnel's endpoints. */
+/** Marks a control packet of the tunnel's endpoints. */
 export const FLAG_O = 0x80;
 
 /**
  * Reads the header and skips the options; leaves the protocol type, an EtherType, in `protocol`. Returns the VNI; -1:
- * no GENEVE header of a version known here, or nothing mirrored in it.
+ * no GENEVE header of a known version, or no mirrored packet in it.
  */
 export function decodeGeneve(view: DataView, cursor: Cursor): number {
   const { offset } = cursor;

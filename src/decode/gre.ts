@@ -13,20 +13,23 @@
  *                 |             SGT               |P|    FT   |   Hw ID   |D|Gra|O|
  *                 |      Platform-specific subheader (8 octets, if O)             |
  *
- * ERSPAN I is no header at all: it has no sequence number in GRE, by which it is told from II.
+ * ERSPAN I has no header at all. GRE has no sequence number then, which tells it from ERSPAN II.
  */
 import type { Cursor } from "./cursor.ts";
 import { ETHERTYPE_BRIDGED } from "./ethernet.ts";
 
 export const HEADER_LEN = 4;
 export const PROTOCOL_OFFSET = 2;
-/** Of each optional field. */
+/** The length of each optional field. */
 export const FIELD_LEN = 4;
 /** Bits of the first word. */
 export const FLAG_CHECKSUM = 0x8000_0000;
 export const FLAG_KEY = 0x2000_0000;
 export const FLAG_SEQUENCE = 0x1000_0000;
-/** Routing, strict source route, recursion, another version than 0: RFC 2784, 2.2 has them discarded. */
+/**
+ * Routing, strict source route, recursion, a version other than 0: packets with these are discarded (RFC 2784, section
+ * 2.2).
+ */
 export const UNREADABLE = 0x4c07_0000;
 
 export const PROTOCOL_ERSPAN = 0x88be;
@@ -36,7 +39,7 @@ export const ERSPAN_III_LEN = 12;
 export const SUBHEADER_LEN = 8;
 export const SESSION_OFFSET = 2;
 export const SESSION_MASK = 0x03ff;
-/** Where the version is: above the VLAN, in the first two octets. */
+/** The version stands above the VLAN, in the first two octets. */
 export const VERSION_SHIFT = 12;
 export const VERSION_II = 1;
 export const VERSION_III = 2;
@@ -46,8 +49,8 @@ export const KIND_MASK = 0x7c00;
 export const FLAG_O = 0x0001;
 
 /**
- * Reads the headers; leaves an EtherType in `protocol`. Returns the key, an ERSPAN session's number, or 0 where there
- * is neither; -1: no headers that can be read here.
+ * Reads the headers; leaves an EtherType in `protocol`. Returns the key, an ERSPAN session's number, or 0 if there is
+ * neither; -1: no headers that can be read here.
  */
 export function decodeGre(view: DataView, cursor: Cursor): number {
   const { offset, end } = cursor;
@@ -80,7 +83,7 @@ function decodeErspan(view: DataView, cursor: Cursor, version: number): number {
   let next = offset + (isThird ? ERSPAN_III_LEN : ERSPAN_II_LEN);
   if (next > end || view.getUint16(offset) >> VERSION_SHIFT !== version) return -1;
   if (isThird) {
-    // Its lower half: the upper one is a tag.
+    // The lower half of the word: the upper one is a tag.
     const kind = view.getUint16(offset + KIND_OFFSET + 2);
     if ((kind & KIND_MASK) !== 0) return -1;
     if ((kind & FLAG_O) !== 0) next += SUBHEADER_LEN;

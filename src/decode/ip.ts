@@ -1,4 +1,4 @@
-/** What IPv4 and IPv6 have in common here: the result of reading either, and its verdicts. */
+/** The common part of IPv4 and IPv6: the result of reading a header, and the verdicts. */
 
 export const IP_PROTOCOL_TCP = 6;
 export const IP_PROTOCOL_UDP = 17;
@@ -11,7 +11,7 @@ export const IP_CUT = 1;
 /** A field contradicts another. */
 export const IP_MALFORMED = 2;
 
-/** The last IP header that was read. One object serves all frames; the places are the view's. */
+/** The last IP header that was read. One object serves all frames; offsets are those of the view. */
 export class IpHeader {
   version = 0;
   sourceOffset = 0;

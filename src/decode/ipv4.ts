@@ -43,7 +43,7 @@ export function decodeIpv4(view: DataView, cursor: Cursor, header: IpHeader): nu
   header.sourceOffset = offset + SOURCE_OFFSET;
   header.destinationOffset = offset + DESTINATION_OFFSET;
   header.isFragment = (fragment & (MORE_FRAGMENTS | FRAGMENT_OFFSET_MASK)) !== 0;
-  // Offload cuts into segments, never fragments: a fragment says how long it is.
+  // Offload cuts data into segments, never into fragments: a fragment has a length.
   if (header.isFragment && givenLength === 0) return IP_MALFORMED;
   header.fragmentOffset = (fragment & FRAGMENT_OFFSET_MASK) * FRAGMENT_UNIT_LEN;
   header.moreFragments = (fragment & MORE_FRAGMENTS) !== 0;

@@ -36,7 +36,7 @@ const DESTINATION_OPTIONS = 60;
 const MOBILITY = 135;
 const HOST_IDENTITY = 139;
 const SHIM6 = 140;
-/** Extension headers of the one common form: length in EXTENSION_UNIT_LEN beyond the first. */
+/** Extension headers in the common form: the length counts units of EXTENSION_UNIT_LEN behind the first one. */
 export const PLAIN_EXTENSIONS = [HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS, MOBILITY, HOST_IDENTITY, SHIM6];
 
 /** Reads the header and all extension headers; trims the cursor to the packet. */
@@ -61,7 +61,7 @@ export function decodeIpv6(view: DataView, cursor: Cursor, header: IpHeader): nu
   if (payloadLength < capturedLength) cursor.end = offset + HEADER_LEN + payloadLength;
   cursor.offset = offset + HEADER_LEN;
   const verdict = skipExtensionHeaders(view, cursor, header);
-  // Neither a jumbogram (RFC 2675, section 3) nor what offload cuts up is a fragment.
+  // Neither a jumbogram (RFC 2675, section 3) nor a packet that offload will cut is a fragment.
   return verdict === IP_OK && header.isFragment && givenLength === 0 ? IP_MALFORMED : verdict;
 }
 
@@ -80,7 +80,7 @@ export function skipExtensionHeaders(view: DataView, cursor: Cursor, header: IpH
       header.fragmentOffset = fragment & FRAGMENT_OFFSET_MASK;
       header.moreFragments = (fragment & MORE_FRAGMENTS) !== 0;
       header.identification = view.getInt32(offset + FRAGMENT_IDENTIFICATION_OFFSET);
-      // Alone it is an atomic fragment (RFC 6946): a whole packet, and more headers may follow.
+      // The only fragment of a datagram is atomic (RFC 6946): a whole packet, and more headers may follow.
       header.isFragment = header.fragmentOffset !== 0 || header.moreFragments;
       if (header.isFragment) return IP_OK;
       continue;

@@ -1,6 +1,5 @@
 /**
- * The outermost layer, whichever the capture handle or savefile reports.
- * https://www.tcpdump.org/linktypes.html
+ * The outermost layer, as the capture handle or savefile reports it. https://www.tcpdump.org/linktypes.html
  *
  *     BSD loopback     family (4)
  *     raw IP           nothing
@@ -13,7 +12,7 @@ import { decodeEthernet, ETHERTYPE_IPV4, ETHERTYPE_IPV6, skipVlanTags } from "./
 export const LinkType = {
   NULL: 0,
   ETHERNET: 1,
-  /** DLT_RAW where it is 12 (most systems) and 14 (OpenBSD), and LINKTYPE_RAW. */
+  /** Raw IP: DLT_RAW is 12 on most systems and 14 on OpenBSD; LINKTYPE_RAW is the number in savefiles. */
   RAW_12: 12,
   RAW_14: 14,
   RAW: 101,

@@ -5,8 +5,8 @@ export const IDENTITY_PORTS = 8;
 export const IDENTITY_VNI = 9;
 
 /**
- * A mirrored TCP segment to our port, or from it where that is asked for, as {@link Decoder} found it. One object
- * serves all frames: who keeps anything of it copies it before the next frame is decoded.
+ * A mirrored TCP segment to our port (or from it, if asked for), as {@link Decoder} found it. One object serves all
+ * frames: a caller that keeps a part of it copies that before the next frame is decoded.
  */
 export class Segment {
   /** The buffer in which the payload lies. Its bytes stay as they are until the batch ends. */
@@ -20,7 +20,7 @@ export class Segment {
   sequence = 0;
   /** Acknowledgment number; means nothing without the ACK flag. */
   acknowledgment = 0;
-  /** It is the server's: its source port is ours. Else the client's. */
+  /** True: the server's segment, from our port. False: the client's. */
   isFromServer = false;
   /** {@link TcpFlag} bits. */
   flags = 0;

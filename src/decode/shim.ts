@@ -1,5 +1,5 @@
 /**
- * What may stand between a mirrored frame's Ethernet header, or its tags, and IP. One of:
+ * A header between a mirrored frame's Ethernet header, or its tags, and IP. It is one of:
  *
  *     LLC and SNAP  DSAP, SSAP (aa aa) Control (03) OUI (00 00 00) EtherType (2); the type before it is a length.
  *                   https://www.rfc-editor.org/rfc/rfc1042
@@ -11,7 +11,7 @@
 import type { Cursor } from "./cursor.ts";
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "./ethernet.ts";
 
-/** What is less is a length (IEEE 802.3, 3.2.6). */
+/** A smaller number is a length (IEEE 802.3, 3.2.6). */
 export const ETHERTYPE_MIN = 0x0600;
 export const SNAP_LEN = 8;
 /** DSAP, SSAP, control, and the OUI's first octet. */
@@ -28,15 +28,15 @@ export const PPP_IPV4 = 0x0021;
 export const PPP_IPV6 = 0x0057;
 
 export const ETHERTYPE_MPLS = 0x8847;
-/** With labels that the upstream router has assigned (RFC 5332). */
+/** MPLS with labels that the upstream router has assigned (RFC 5332). */
 export const ETHERTYPE_MPLS_UPSTREAM = 0x8848;
 export const LABEL_LEN = 4;
 export const LABEL_BOTTOM_OFFSET = 2;
 export const LABEL_BOTTOM = 0x01;
 
 /**
- * Reads what `protocol` announces, where it is none of IP's EtherTypes, and leaves IP's there, or what it was. False:
- * cut short.
+ * Skips the shim that `protocol` announces, if `protocol` is not one of IP's EtherTypes. Leaves IP's EtherType in
+ * `protocol`, or `protocol` as it was. False: cut short.
  */
 export function skipShim(view: DataView, cursor: Cursor): boolean {
   switch (cursor.protocol) {

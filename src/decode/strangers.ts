@@ -1,18 +1,15 @@
-/** Mirror frames that are not for us, by what they are for: so that a wrong VNI or port can be named. */
+/** Counts mirror frames that are not for us, by their VNI or port, so that a wrong VNI or port can be named. */
 
-/** VNIs, or ports, that are told apart; frames of more are counted together. */
+/** The most VNIs, or ports, that are told apart; frames of further ones are only counted under their drop reason. */
 export const STRANGERS_MAX = 16;
 
 export class Strangers {
   /** Frames of other VNIs, by VNI. */
   readonly vnis = new Map<number, number>();
-  /**
-   * Segments of our VNI to other ports than ours, and not from it, by the lower of their ports: the service's, as a
-   * rule.
-   */
+  /** Segments of our VNI neither to nor from our port, by the lower of their two ports: as a rule, the service's. */
   readonly ports = new Map<number, number>();
 
-  /** As it is now. */
+  /** A copy of the counts as they are now. */
   copy(): Strangers {
     const copy = new Strangers();
     for (const [vni, frames] of this.vnis) copy.vnis.set(vni, frames);

@@ -23,7 +23,7 @@ export const FLAGS_OFFSET = 13;
 
 export const TcpFlag = { FIN: 0x01, SYN: 0x02, RST: 0x04, ACK: 0x10 } as const;
 
-/** The header's length with options, in bytes, as the header at `offset` gives it. */
+/** The header's length with options, in bytes, as the header at `offset` tells it. */
 export function tcpHeaderLength(view: DataView, offset: number): number {
   return (view.getUint8(offset + DATA_OFFSET_OFFSET) >> 4) * 4;
 }

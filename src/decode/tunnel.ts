@@ -1,5 +1,6 @@
 /**
- * What carries the mirror, and what of it counts as ours: what src/decode and the kernel's programs (src/filter) go by.
+ * The encapsulation of the mirror, and the frames that count as ours. Both src/decode and the kernel's programs
+ * (src/filter) go by it.
  */
 import { type Depths, DEPTHS } from "./cursor.ts";
 import { UDP_PORT as GENEVE_PORT } from "./geneve.ts";
@@ -12,7 +13,10 @@ import { IP_PROTOCOL_GRE, IP_PROTOCOL_UDP } from "./ip.ts";
 export const ENCAPSULATIONS = ["vxlan", "geneve", "gre", "none"] as const;
 export type Encapsulation = (typeof ENCAPSULATIONS)[number];
 
-/** What carries each of them in the outer packet: an IP protocol, and for UDP whether the port is --vxlan-port's. */
+/**
+ * The carrier of each encapsulation in the outer packet: an IP protocol, and for UDP whether the port is
+ * --vxlan-port's.
+ */
 export const CARRIERS = {
   vxlan: { protocol: IP_PROTOCOL_UDP, port: undefined },
   geneve: { protocol: IP_PROTOCOL_UDP, port: GENEVE_PORT },
@@ -21,33 +25,34 @@ export const CARRIERS = {
 } as const satisfies Record<Encapsulation, { protocol: number; port: number | undefined } | null>;
 
 /**
- * Where the kernel's filter must follow three packets in one another, each is less deep: old kernels allow it so much.
+ * How many headers are read in a row. If the kernel's filter must follow three nested packets, it is fewer in each: old
+ * kernels limit the filter's length.
  */
 export function depthsOf(encapsulation: Encapsulation): Depths {
   return encapsulation === "geneve" ? { vlanTags: 4, extensionHeaders: 4, labels: 4 } : DEPTHS;
 }
 
-/** VNIs, or ports, that may be named: the kernel's filter asks one by one. */
+/** The most VNIs, or ports, that may be named: the kernel's filter compares with one after the other. */
 export const LIST_MAX = 64;
 
-/** What counts as ours. */
+/** Tells the frames that count as ours. */
 export interface Mirror {
   /** Unset: vxlan. */
   readonly encapsulation?: Encapsulation;
   readonly vxlanPort: number;
-  /** Of the mirror sessions. Without an encapsulation there is none: each frame counts as of 0. */
+  /** The mirror sessions' VNIs. Without an encapsulation frames have no VNI, and count as VNI 0. */
   readonly vnis: readonly number[] | "any";
   /** The mirrored connections' destination ports. */
   readonly ports: readonly number[];
 }
 
-/** The UDP port that the mirror is sent to; undefined: it is none. */
+/** The UDP port that the mirror is sent to; undefined: the encapsulation has no UDP. */
 export function tunnelPort({ encapsulation = "vxlan", vxlanPort }: Mirror): number | undefined {
   const carrier = CARRIERS[encapsulation];
   return carrier?.protocol === IP_PROTOCOL_UDP ? (carrier.port ?? vxlanPort) : undefined;
 }
 
-/** Numbers of which nearly always there is one: asking costs no more than comparing with it. */
+/** A set of numbers, nearly always of one: then a look-up costs one comparison. */
 export class Chosen {
   private readonly first: number;
   /** Null: there are no others. */

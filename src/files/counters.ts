@@ -1,14 +1,20 @@
-/** What is counted of requests that are written to files. */
+/** The counters of requests that are written to files. */
 export const fileCounters = () => ({
-  /** Written whole. */
+  /** Requests that were written whole. */
   requests: 0,
-  /** Of these, those that were written with production's response (--compare). */
+  /** Requests that were written with production's response (--compare). */
   responses: 0,
-  /** Of the files. */
+  /** Bytes that were written to the files. */
   bytes: 0,
-  /** Not written: the disk refused or was too slow, or the request was larger than --max-request-bytes. */
+  /**
+   * Requests that were not written: the disk refused or was too slow, or the request was larger than
+   * --max-request-bytes.
+   */
   dropped_requests: 0,
-  /** Responses of production that requests were written without, for too many bytes waited for theirs, or the disk. */
+  /**
+   * Responses of production that are missing beside their requests, because too many bytes waited for responses, or for
+   * the disk.
+   */
   dropped_responses: 0,
 });
 

@@ -1,6 +1,6 @@
 /**
  * A file as a destination: its connections are no sockets, but take requests as an endpoint does, and respond to each
- * when it is in the file. So all that holds for destinations holds for files, and a slow disk is a slow endpoint.
+ * when it is in the file. So the rules of destinations hold for files, and a slow disk counts as a slow endpoint.
  */
 import type { FileCounters } from "./counters.ts";
 import { filedRequest, type RequestFrame } from "./filed-request.ts";
@@ -14,13 +14,13 @@ import type { Connector, SocketEvents, UpstreamSocket } from "../forward/socket.
 import type { Redactor } from "../redact/redactor.ts";
 
 export interface FilingLimits extends RequestLimits {
-  /** Larger requests are not written. */
+  /** The largest request that is written. */
   readonly maxRequestBytes: number;
-  /** Nor are longer bodies of responses. */
+  /** The longest body of a response that is written. */
   readonly maxCompareBytes: number;
 }
 
-/** What the connections to one file share. */
+/** The part that the connections to one file share. */
 interface Filing {
   readonly file: RequestFile;
   readonly limits: FilingLimits;
@@ -56,22 +56,22 @@ export class FileConnector implements Connector {
   }
 }
 
-/** What is kept of a head: the framer's own is used again. */
+/** The part of a head that is kept, because the framer uses its own again. */
 type KeptHead = Pick<RequestHead, "method" | "headLength" | "bodyLength" | "minorVersion" | "isLast">;
 
 class FileConnection implements UpstreamSocket, RequestSink, Http2FilingHost {
   private readonly framer: RequestFramer;
-  /** Null: it is spoken HTTP/1 to. */
+  /** Takes HTTP/2; null: the connection speaks HTTP/1. */
   private http2: Http2Filing | null = null;
   private parts: Buffer[] = [];
   private length = 0;
-  /** Of the request under way; null: it is not whole. */
+  /** The head of the request under way; null: it is not whole. */
   private kept: KeptHead | null = null;
-  /** When its first bytes were captured; -1: none have come. */
+  /** When the request's first bytes were captured; -1: none have come. */
   private timeMs = -1;
-  /** Requests that are not responded to yet. */
+  /** How many requests are not responded to yet. */
   private pending = 0;
-  /** Nothing more comes, or is read. */
+  /** No more bytes come, or are read. */
   private isEnding = false;
   private isClosed = false;
 
@@ -148,7 +148,7 @@ class FileConnection implements UpstreamSocket, RequestSink, Http2FilingHost {
     if (!file.add(filedRequest(bytes, frame, redactor), filed, responding)) this.respond(NOT_WRITTEN, isLast);
   }
 
-  /** How production's response becomes known; null: it is not wanted. */
+  /** Calls back with production's response; null: it is not wanted. */
   get responding(): Responding | null {
     const { redactor, limits, slices } = this.filing;
     const witness = this.events.witness ?? null;
@@ -160,12 +160,12 @@ class FileConnection implements UpstreamSocket, RequestSink, Http2FilingHost {
       });
   }
 
-  /** It is not written: only the client's side of a connection that was cut off comes so. */
+  /** A damaged request is not written: it comes only from a client's connection that was cut off. */
   damaged(): void {
     this.begin();
   }
 
-  /** Another protocol than HTTP/2, which no file can take. */
+  /** A file can take no other protocol than HTTP/2. */
   foreign(protocol: ForeignProtocol): void {
     this.begin();
     if (protocol === "http2") {
@@ -205,7 +205,7 @@ class FileConnection implements UpstreamSocket, RequestSink, Http2FilingHost {
     this.timeMs = -1;
   }
 
-  /** Later: whoever writes is not told before the write has returned. */
+  /** Responds later: the writer must not hear of it before its write has returned. */
   private respond(bytes: Uint8Array, isLast: boolean): void {
     queueMicrotask(() => {
       this.pending--;

@@ -1,4 +1,4 @@
-/** A body as files have it: as text where it is one, and without secrets. */
+/** A body as it is written to files: as text if it is one, and without secrets. */
 import { BLOT, type Redactor } from "../redact/redactor.ts";
 
 export interface FiledBody {
@@ -6,7 +6,7 @@ export interface FiledBody {
   readonly isBase64: boolean;
 }
 
-/** `isCoded`: it is compressed, and cannot be looked through. */
+/** `isCoded`: the content is compressed, and cannot be searched for secrets. */
 export function filedBody(content: Uint8Array, isCoded: boolean, redactor: Redactor): FiledBody {
   if (isCoded && !redactor.showsAll) return { text: BLOT, isBase64: false };
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.length);

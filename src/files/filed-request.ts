@@ -1,17 +1,17 @@
-/** A request as files have it: its head read, its body as text where it is one, and without secrets. */
+/** A request as it is written to files: with its head read, its body as text if it is one, and without secrets. */
 import { ChunkedBody } from "../http/chunked-body.ts";
 import { type FieldLines, HeadView } from "../http/head-view.ts";
 import type { ResponseTap } from "../http/response-sink.ts";
 import type { Redactor } from "../redact/redactor.ts";
 import { type FiledBody, filedBody } from "./filed-body.ts";
 
-/** As it is written; bytes beyond ASCII are Latin-1. */
+/** A field as it is written; bytes beyond ASCII are Latin-1. */
 export type FiledField = readonly [name: string, value: string];
 
 export interface FiledRequest {
   /** When its first bytes were captured, in milliseconds since 1970. */
   readonly timeMs: number;
-  /** The number of the connection that brought it: those of one client connection have the same. */
+  /** The number of its connection: requests of one client connection have the same. */
   readonly connection: number;
   readonly method: string;
   readonly target: string;
@@ -20,11 +20,11 @@ export interface FiledRequest {
   /** The first Host, or the target's authority. */
   readonly host: string;
   readonly headers: readonly FiledField[];
-  /** Undefined: it has none. */
+  /** Undefined: the request has no body. */
   readonly body: FiledBody | undefined;
 }
 
-/** What is known of a request beside its bytes. */
+/** The facts about a request that are not in its bytes. */
 export interface RequestFrame {
   readonly timeMs: number;
   readonly connection: number;
@@ -33,7 +33,7 @@ export interface RequestFrame {
   readonly version: string;
 }
 
-/** `bytes`: all of the request, as the framer has accepted it. */
+/** Reads a request. `bytes`: the whole request, as the framer has accepted it. */
 export function filedRequest(bytes: Buffer, frame: RequestFrame, redactor: Redactor): FiledRequest {
   const { timeMs, connection, headLength, isChunked, version } = frame;
   const head = new HeadView(bytes.toString("latin1", 0, headLength));

@@ -1,4 +1,6 @@
-/** Production's response as files have it, beside its request: its content coding undone, and without secrets. */
+/**
+ * Production's response as it is written to files beside its request: without its content coding, and without secrets.
+ */
 import { createHash } from "node:crypto";
 import { codingsOf, decodeContent, TOO_LARGE } from "../compare/content.ts";
 import type { ProductionResponse } from "../forward/exchange.ts";
@@ -13,16 +15,18 @@ export interface FiledResponse {
   /** `HTTP/1.1`. */
   readonly version: string;
   readonly headers: readonly FiledField[];
-  /** Undefined: it has none, or one that is too long to be written. */
+  /** Undefined: the response has no body, or one that is too long to be written. */
   readonly body: FiledBody | undefined;
-  /** Of the body without its content coding; of one that is not written, and not undone, as it came. */
+  /** The length of the body without its content coding; of a body that is not written, as it came. */
   readonly contentLength: number;
-  /** Of the body as it came, without its transfer coding. */
+  /** The length of the body as it came, without its transfer coding. */
   readonly bodyLength: number;
-  /** Of a body that is too long to be written, as it came: its SHA-256. */
+  /** The SHA-256 of a body that is too long to be written, as it came. */
   readonly sha256: string | undefined;
   readonly headLength: number;
-  /** When the request's last segment was captured, and the response's first and last one, as ms since 1970. */
+  /**
+   * When the request's last segment was captured, and the response's first and last one, in milliseconds since 1970.
+   */
   readonly requestMs: number;
   readonly firstMs: number;
   readonly lastMs: number;
@@ -30,7 +34,7 @@ export interface FiledResponse {
 
 const STATUS_LINE = /^(HTTP\/\d\.\d) +\d+ ?([^\r\n]*)/;
 
-/** `bodyBytesMax`: what a body has at most that is written, without its coding. */
+/** Makes the response for the file. `bodyBytesMax`: the longest body that is written, without its coding. */
 export function filedResponse(response: ProductionResponse, redactor: Redactor, bodyBytesMax: number): FiledResponse {
   const { code, head, bodyLength, requestMs, firstMs, lastMs } = response;
   const view = new HeadView(head);

@@ -1,4 +1,4 @@
-/** The forms of the files: what stands before, between and behind the requests, and how one is written. */
+/** The formats of the files: the text before, between and behind the requests, and the text of a request. */
 import { VERSION } from "../version.ts";
 import type { FiledBody } from "./filed-body.ts";
 import type { FiledField, FiledRequest } from "./filed-request.ts";
@@ -8,9 +8,9 @@ export interface FileFormat {
   readonly before: string;
   readonly between: string;
   readonly behind: string;
-  /** The beginning of an entry, which has all of its request; */
+  /** The beginning of an entry, with its whole request. */
   request(request: FiledRequest): string;
-  /** and the rest of it. `response` null: production's is not known. */
+  /** The rest of the entry. `response` null: production's response is not known. */
   response(response: FiledResponse | null, timeMs: number): string;
 }
 
@@ -41,7 +41,7 @@ function lineBody(body: FiledBody | undefined): object {
   return body.isBase64 ? { body_base64: body.text } : { body: body.text };
 }
 
-/** Nobody has timed it, or measured its length. */
+/** The value of a time or a length that is not known. */
 const UNKNOWN = -1;
 
 const CREATOR = { name: "vxlan-to-http", version: VERSION };
@@ -73,7 +73,7 @@ function harEnd(response: FiledResponse | null, timeMs: number): object {
   return { time, response: harResponse(response), timings };
 }
 
-/** It has to be there. Status 0 is what browsers write where none came. */
+/** HAR needs a response. Browsers write status 0 if none came. */
 const NO_RESPONSE = {
   status: 0,
   statusText: "",
@@ -128,7 +128,7 @@ function harRequest({ method, target, host, version, headers, body }: FiledReque
   };
 }
 
-/** Where the Host field says nothing. */
+/** The host, if the Host field names none. */
 const NO_HOST = "localhost";
 
 function urlOf(target: string, host: string): string {
@@ -152,12 +152,14 @@ function unclosed(object: object): string {
   return JSON.stringify(object).slice(0, -1);
 }
 
-/** Segments may be captured in another order than they were sent in. */
+/**
+ * The time between two captures; not negative, because segments may be captured in another order than they were sent.
+ */
 function passed(fromMs: number, toMs: number): number {
   return rounded(Math.max(toMs - fromMs, 0));
 }
 
-/** Captures tell microseconds. */
+/** Rounds to microseconds, the precision of captures. */
 function rounded(ms: number): number {
   return Math.round(ms * US_PER_MS) / US_PER_MS;
 }

@@ -1,6 +1,6 @@
 /**
- * HTTP/2 as a file takes it: each call of a connection is written when it is whole, and responded to when it is in the
- * file. It is our own client that speaks (forward/http2-connection.ts), which asks for no more than is said here.
+ * HTTP/2 to a file: each call of a connection is written when it is whole, and responded to when it is in the file. The
+ * client is our own (forward/http2-connection.ts), and needs no more of HTTP/2 than stands here.
  */
 import {
   Flag,
@@ -22,9 +22,12 @@ import { type FiledRequest, filedRequest } from "./filed-request.ts";
 import type { RequestFile, Responding } from "./request-file.ts";
 import type { Slices } from "./slices.ts";
 
-/** Calls of a connection that wait for the disk, or are not whole: more wait where they cost less. */
+/**
+ * The most calls of a connection that wait for the disk, or are not whole. (More calls wait in forward, where they cost
+ * less.)
+ */
 export const CALLS_MAX = 32;
-/** As HAR has it, and Node, and mitmproxy. */
+/** The version, as HAR, Node and mitmproxy write it. */
 const VERSION = "HTTP/2.0";
 const SETTINGS: readonly (readonly [name: number, value: number])[] = [
   [Setting.MAX_CONCURRENT_STREAMS, CALLS_MAX],
@@ -36,7 +39,7 @@ const WRITTEN = block("204");
 const TOO_LARGE = block("413");
 const NOT_WRITTEN = block("507");
 
-/** What the connections to one file share. */
+/** The part that the connections to one file share. */
 export interface Filing {
   readonly file: RequestFile;
   readonly limits: { readonly maxHeaderBytes: number; readonly maxRequestBytes: number };
@@ -47,13 +50,13 @@ export interface Filing {
 
 /** The connection that has found its client to speak HTTP/2. */
 export interface Http2FilingHost {
-  /** When the first of the bytes that are written now was captured; -1: nobody knows. */
+  /** When the first of the bytes that are written now was captured; -1: not known. */
   readonly capturedMs: number;
-  /** How production's response to the request that is written now becomes known; null: it is not wanted. */
+  /** Calls back with production's response to the request that is written now; null: it is not wanted. */
   readonly responding: Responding | null;
-  /** Says something, later: whoever writes is not told before the write has returned. */
+  /** Sends bytes, later: the writer must not hear of them before its write has returned. */
   say(bytes: Uint8Array): void;
-  /** Something will be said yet. */
+  /** Bytes will still be sent. */
   owe(): void;
 }
 
@@ -70,7 +73,7 @@ interface Call {
 export class Http2Filing implements Http2RequestSink<Call> {
   private readonly framer: Http2RequestFramer<Call>;
   private timeMs = -1;
-  /** Content that was not given back to the client's window. */
+  /** Bytes of content that were not given back to the client's window. */
   private takenBytes = 0;
 
   constructor(
@@ -119,7 +122,7 @@ export class Http2Filing implements Http2RequestSink<Call> {
     });
   }
 
-  // What comes to no whole call has taken its bytes along.
+  // A call that does not become whole has its bytes removed with it.
 
   damaged(): void {}
   cancelled(): void {}
@@ -158,7 +161,7 @@ function block(status: string): Uint8Array {
   return encoder.block.subarray(0, encoder.length);
 }
 
-/** What is said first: streams are not limited but in their number, and neither is the connection. */
+/** The first frames: they limit the number of streams, and neither their windows nor the connection's. */
 function settings(): Uint8Array {
   const frame = new Uint8Array(FRAME_HEADER_LEN + SETTINGS.length * SETTING_LEN);
   writeFrameHeader(frame, 0, SETTINGS.length * SETTING_LEN, FrameType.SETTINGS, 0, 0);

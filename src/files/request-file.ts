@@ -1,8 +1,7 @@
 /**
- * Requests on their way to a file: those that come together are written together, beside everything else, and whoever
- * brought one hears when it is in the file. One that is written with production's response waits for that first; who
- * brought it hears at once then, unless the disk has enough to do. A file that is full is left, and the next has the next
- * number.
+ * Requests on their way to a file. Those that come together are written together, in the background, and the caller
+ * that brought a request hears when it is in the file. A request that is written with production's response waits for
+ * that first; its caller hears at once, unless the disk is busy. When a file is full, the next one has the next number.
  */
 import { extname } from "node:path";
 import { writeFailure } from "../errors.ts";
@@ -12,38 +11,41 @@ import type { FiledResponse } from "./filed-response.ts";
 import { type FileFormat, HAR, NDJSON } from "./formats.ts";
 import { TwinFile } from "./twin-file.ts";
 
-/** What waits for the disk at most; over it requests are dropped. */
+/** The most bytes that wait for the disk; beyond it requests are dropped. */
 export const WAITING_BYTES_MAX = 64 << 20;
-/** Of it, what waits for responses of production; over it, the one that has waited longest is written without. */
+/**
+ * The most bytes among them that wait for production's responses; beyond it, the request that has waited longest is
+ * written without its response.
+ */
 export const AWAITING_BYTES_MAX = WAITING_BYTES_MAX / 2;
-/** While more waits for the disk, whoever brings a request waits, too. */
+/** While more bytes wait for the disk, the callers of new requests wait, too. */
 const AHEAD_BYTES_MAX = 8 << 20;
-/** What is written at a time, or one request. */
+/** The most bytes that are written at a time, unless one request has more. */
 const PART_BYTES_MAX = 4 << 20;
 
-/** Told when a file cannot be written. */
+/** Hears when a file cannot be written. */
 export interface FileReport {
   fileFailed(path: string, reason: string): void;
 }
 
 export interface FileOptions {
   readonly path: string;
-  /** A file has so much at most, or one request. */
+  /** The most bytes of a file, unless one request has more. */
   readonly fileBytesMax: number;
-  /** Which of several threads' files they are; undefined: there is one. */
+  /** The number of the thread, if several threads write files; undefined: there is one thread. */
   readonly thread: number | undefined;
 }
 
-/** Called when a request is in the file, or cannot be; or waits for its response. */
+/** Called when a request is in the file, or cannot be written, or waits for its response. */
 export type Filed = (isWritten: boolean) => void;
-/** Calls back once with production's response; null: it has none that is known. */
+/** Calls back once with production's response; null: it is not known. */
 export type Responding = (tell: (response: FiledResponse | null) => void) => void;
 
 interface Entry {
   readonly timeMs: number;
-  /** All of it; its beginning, as long as its response is not known. */
+  /** The whole entry; its beginning, as long as its response is not known. */
   bytes: Buffer;
-  /** Null: whoever brought it has heard. */
+  /** The caller's callback; null: it was called. */
   filed: Filed | null;
   hasResponse: boolean;
 }
@@ -53,16 +55,16 @@ export class RequestFile {
   private file: TwinFile;
   private number = 0;
   private hasEntries = false;
-  /** Those that are to be written. */
+  /** The entries that are to be written. */
   private waiting: Entry[] = [];
-  /** Those whose response is not known, the one that has waited longest first. */
+  /** The entries without a known response, the one that has waited longest first. */
   private readonly awaiting = new Set<Entry>();
   private awaitingBytes = 0;
-  /** Of both. */
+  /** The bytes of both. */
   private waitingBytes = 0;
-  /** Entries that wait for their response, and of which nobody has heard yet. */
+  /** Entries that wait for their response, and their callers have not heard yet. */
   private untold: Entry[] = [];
-  /** What is under way to the disk; null: nothing is. */
+  /** The write under way; null: there is none. */
   private writing: Promise<void> | null = null;
   private hasFailed = false;
 
@@ -77,8 +79,8 @@ export class RequestFile {
   }
 
   /**
-   * Takes a request; `filed` is called later, unless there is no room: then this returns false. `responding`: it is
-   * written with its response.
+   * Takes a request, and calls `filed` later. False: there is no room, and `filed` is not called. `responding`: calls
+   * back with the response that is written with it; null: it is written without.
    */
   add(request: FiledRequest, filed: Filed, responding: Responding | null = null): boolean {
     const bytes = Buffer.from(this.format.request(request));
@@ -93,7 +95,7 @@ export class RequestFile {
     return true;
   }
 
-  /** Writes what waits, and leaves the file. */
+  /** Writes all entries that wait, and closes the file. */
   async end(): Promise<void> {
     for (const entry of this.awaiting) this.respond(entry, null);
     await this.writing;
@@ -114,14 +116,14 @@ export class RequestFile {
     this.tell();
   }
 
-  /** It has waited enough. */
+  /** Its response is known, or is not waited for any more. */
   private respond(entry: Entry, response: FiledResponse | null): void {
     if (!this.awaiting.delete(entry)) return;
     this.awaitingBytes -= entry.bytes.length;
     this.complete(entry, response);
   }
 
-  /** It is to be written: with its response, if there is room for that. */
+  /** Completes an entry, to be written: with its response, if there is room for that. */
   private complete(entry: Entry, response: FiledResponse | null): void {
     let rest = Buffer.from(this.format.response(response, entry.timeMs));
     entry.hasResponse = response !== null;
@@ -133,11 +135,11 @@ export class RequestFile {
     entry.bytes = Buffer.concat([entry.bytes, rest]);
     this.waitingBytes += rest.length;
     this.waiting.push(entry);
-    // What comes of one batch is written together.
+    // The requests of one batch are written together.
     this.writing ??= Promise.resolve().then(() => this.writeAll());
   }
 
-  /** Those who brought requests that wait for their response hear so, unless the disk has enough to do. */
+  /** The callers of requests that wait for their response hear so, unless the disk is busy. */
   private tell(): void {
     if (this.waitingBytes - this.awaitingBytes > AHEAD_BYTES_MAX) return;
     const { untold } = this;
@@ -162,7 +164,7 @@ export class RequestFile {
     this.writing = null;
   }
 
-  /** The first of those that wait, as many as one write and the file take; one at least. */
+  /** The first entries that wait, as many as one write and the file take; one at the least. */
   private takePart(): Entry[] {
     const room = this.options.fileBytesMax - this.file.length - Buffer.byteLength(this.format.behind);
     const first = this.waiting[0]!.bytes.length + this.format.between.length;
@@ -198,7 +200,7 @@ export class RequestFile {
       await this.file.append(bytes);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      // Somebody has moved the file away: another takes its place.
+      // Somebody has moved the file away: a new one takes its place.
       this.reopen();
       await this.file.append(this.joined(part));
     }
@@ -235,7 +237,10 @@ export class RequestFile {
     return new TwinFile(this.path, this.format.before, this.format.behind);
   }
 
-  /** requests.har, requests.1.har …; of several threads requests.t1.har, requests.t1.1.har … */
+  /**
+   * The path of the current file: requests.har, requests.1.har …; with several threads requests.t1.har,
+   * requests.t1.1.har …
+   */
   private get path(): string {
     const { path, thread } = this.options;
     const extension = extname(path);

@@ -1,11 +1,11 @@
 /**
- * Work for files, a little at a time: whatever else the thread has to do, frames, responses and the requests of other
- * destinations, comes between. Redacting and writing down a request takes longer than forwarding it.
+ * Does the work for files a little at a time: the thread's other work (frames, responses, requests of other
+ * destinations) comes between. To redact and write a request takes longer than to forward it.
  */
 
-/** How long it goes on at a time, but for the job that it ends with. */
+/** How long the work goes on at a time; the last job may take longer. */
 export const SLICE_MS = 0.5;
-/** More bytes do not wait: all is done at once then. */
+/** The most bytes that wait: beyond it all work is done at once. */
 export const SLICED_BYTES_MAX = 16 << 20;
 
 interface Job {
@@ -23,7 +23,7 @@ export class Slices {
     private readonly later: (callback: () => void) => void = setImmediate,
   ) {}
 
-  /** Has something done later, in order. `bytes`: what is held for it. */
+  /** Adds work to be done later, in order. `bytes`: how many are held for it. */
   add(bytes: number, work: () => void): void {
     this.jobs.push({ bytes, work });
     this.bytes += bytes;
@@ -31,7 +31,7 @@ export class Slices {
     else if (this.jobs.length === 1) this.later(this.slice);
   }
 
-  /** Does all that is left. */
+  /** Does all work that is left. */
   finish(): void {
     this.workUntil(Infinity);
   }

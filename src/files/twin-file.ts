@@ -1,7 +1,7 @@
 /**
- * A file that is whole at every moment, also for whoever reads it after kill -9: the kernel may leave off within a
- * write then. So there are two files with the same content, of which one has the name. What is new is written to the
- * other, which nobody sees, and then that takes the name, at once (rename).
+ * A file that is whole at every moment, also after kill -9, when the kernel may stop within a write. So there are two
+ * files with the same content, and one of them has the name. New entries are written to the other, which is not seen,
+ * and then that one takes the name, atomically (rename).
  *
  *     requests.har        the file            → written to next
  *     requests.har.a      (or .b) the other   → gets the name
@@ -23,7 +23,10 @@ import {
 import { promisify } from "node:util";
 import { RefusalError, writeFailure } from "../errors.ts";
 
-/** Only for its owner: it holds what clients say. Made anew, so that nothing laid there is followed. */
+/**
+ * Only for its owner, because the file holds clients' data. It is made anew, so that a link that somebody has put there
+ * is not followed.
+ */
 const MODE = 0o600;
 const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
@@ -39,20 +42,23 @@ const [link, rename, truncate, write] = [linkFile, renameFile, ftruncate, writeF
 const NOTHING = Buffer.alloc(0);
 
 export class TwinFile {
-  /** Has the name. */
+  /** The index of the file that has the name. */
   private shown: number;
   private hidden: number;
   private hiddenName: string;
   private freeName: string;
-  /** What the hidden one lacks. */
+  /** The bytes that the hidden file lacks. */
   private lacking: Buffer = NOTHING;
-  /** Of the hidden one, without what stands behind everything. */
+  /** The length of the hidden file, without the text behind all entries. */
   private hiddenLength: number;
-  /** The hidden one may have more than that. */
+  /** The hidden file may have more bytes than that. */
   private isRagged = false;
   private readonly behind: Buffer;
 
-  /** Makes the file anew, in place of one that is there. Throws RefusalError where it cannot, or is no plain file. */
+  /**
+   * Makes the file anew, in place of one that exists. Throws RefusalError if that is not possible, or if the path is no
+   * plain file.
+   */
   constructor(
     private readonly path: string,
     before: string,
@@ -72,7 +78,7 @@ export class TwinFile {
         writeSync(opened.at(-1)!, before + behind);
       }
       renameSync(this.freeName, path);
-      // Told now where the file system has no second names.
+      // This fails now if the file system has no hard links.
       linkSync(path, this.freeName);
       rmSync(this.freeName);
     } catch (error) {
@@ -83,12 +89,12 @@ export class TwinFile {
     [this.hidden, this.shown] = opened as [number, number];
   }
 
-  /** Without what stands behind everything. */
+  /** The file's length, without the text behind all entries. */
   get length(): number {
     return this.hiddenLength + this.lacking.length;
   }
 
-  /** Writes to the end. Where that fails, the file is as it was. One at a time. */
+  /** Appends bytes. If that fails, the file stays as it was. One call at a time. */
   async append(bytes: Buffer): Promise<void> {
     if (this.isRagged) await truncate(this.hidden, this.hiddenLength);
     this.isRagged = true;
@@ -110,7 +116,7 @@ export class TwinFile {
     this.lacking = bytes;
   }
 
-  /** Only the file is left. */
+  /** Closes both files, and removes the hidden one. */
   close(): void {
     closeSync(this.shown);
     closeSync(this.hidden);

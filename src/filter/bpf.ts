@@ -2,18 +2,18 @@
  * An assembler for classic BPF, the kernel's language of socket filters.
  * https://docs.kernel.org/networking/filter.html, linux/filter.h
  *
- * Two registers, A and X, both 0 when a program starts; 16 words of memory, M[]. Jumps only go
- * forward. A load outside the packet ends the program with 0, as if by `ret #0`.
+ * A program has two registers, A and X, both 0 at its start, and 16 words of memory, M[]. Jumps only go forward. A load
+ * outside the packet ends the program with 0, as `ret #0` would.
  */
 import { endianness } from "node:os";
 
 /** struct sock_filter: code (2), jt (1), jf (1), k (4), in the host's byte order. */
 export const INSTRUCTION_BYTES = 8;
-/** BPF_MAXINSNS. */
+/** The most instructions of a program: BPF_MAXINSNS. */
 export const INSTRUCTIONS_MAX = 4096;
-/** BPF_MEMWORDS. */
+/** The words of memory: BPF_MEMWORDS. */
 export const MEMORY_WORDS = 16;
-/** jt and jf have a byte. */
+/** The longest conditional jump: jt and jf are one byte each. */
 const JUMP_MAX = 0xff;
 
 const LD = 0x00;
@@ -41,10 +41,10 @@ const CONDITIONS = { equal: 0x10, above: 0x20, atLeast: 0x30, anyBit: 0x40 } as 
 
 export type Size = keyof typeof SIZES;
 export type Operation = keyof typeof OPERATIONS;
-/** What is asked of A: equal to, above, at least a value, or any of its bits set. */
+/** A test of A: equal to a value, above it, at least it, or any of its bits set. */
 export type Condition = keyof typeof CONDITIONS;
 
-/** Loads from SKF_AD_OFF on give what the kernel knows of a packet beside its bytes. */
+/** Loads from SKF_AD_OFF on give the kernel's facts about a packet that are not in its bytes. */
 export const SKF_AD_OFF = -0x1000;
 export const SKF_AD_PROTOCOL = SKF_AD_OFF + 0;
 export const SKF_AD_PKTTYPE = SKF_AD_OFF + 4;
@@ -58,22 +58,22 @@ export type Label = number;
 interface Instruction {
   code: number;
   k: number;
-  /** Where to go if the condition holds (or always), and if not; undefined: to the next instruction. */
+  /** The labels to go to if the condition holds (or always), and if not; undefined: the next instruction. */
   whenTrue: Label | undefined;
   whenFalse: Label | undefined;
 }
 
-/** Instructions in order, and labels among them. What cannot be encoded is our bug, and throws. */
+/** Instructions in order, with labels among them. A program that cannot be encoded is our bug, and throws. */
 export class Assembler {
   private readonly instructions: Instruction[] = [];
-  /** For each label the index of the instruction behind it. */
+  /** By label: the index of the instruction behind it. */
   private readonly places: (number | undefined)[] = [];
 
   label(): Label {
     return this.places.push(undefined) - 1;
   }
 
-  /** The label stands before the next instruction. */
+  /** Puts the label before the next instruction. */
   place(label: Label): void {
     if (this.places[label] !== undefined) throw new Error("a label has two places");
     this.places[label] = this.instructions.length;
@@ -142,12 +142,12 @@ export class Assembler {
     this.push(JMP | ALWAYS, 0, to);
   }
 
-  /** Goes to a label, or on, by what holds of A and a value. */
+  /** Goes to a label by comparing A with a value; without a label, to the next instruction. */
   jumpIf(condition: Condition, value: number, whenTrue: Label | undefined, whenFalse?: Label): void {
     this.push(JMP | CONDITIONS[condition], value, whenTrue, whenFalse);
   }
 
-  /** The same by A and X. */
+  /** Goes to a label by comparing A with X; without a label, to the next instruction. */
   jumpIfX(condition: Condition, whenTrue: Label | undefined, whenFalse?: Label): void {
     this.push(JMP | CONDITIONS[condition] | BY_X, 0, whenTrue, whenFalse);
   }
@@ -179,7 +179,7 @@ export class Assembler {
     this.instructions.forEach(({ code, k, whenTrue, whenFalse }, i) => {
       const start = starts[i]!;
       if (code === (JMP | ALWAYS)) return write(start, code, 0, 0, this.target(whenTrue, i, starts) - start - 1);
-      // What is too far for a byte goes by a `ja` of its own right behind.
+      // A jump that is too far for a byte goes through a `ja` of its own right behind.
       let behind = start + 1;
       const trampolines: number[] = [];
       const distance = (label: Label | undefined): number => {
@@ -199,9 +199,9 @@ export class Assembler {
     this.instructions.push({ code, k: k >>> 0, whenTrue, whenFalse });
   }
 
-  /** Each instruction's start, and the program's end. */
+  /** The place of each instruction, and the program's end. */
   private layOut(): number[] {
-    // All jumps are taken for short; each that is not makes room, which may make another one long.
+    // All jumps are taken as short at first; each long one needs an instruction more, which may make another one long.
     const trampolines = this.instructions.map(() => 0);
     for (;;) {
       const starts = [0];

@@ -1,14 +1,14 @@
 /**
- * Which of the sockets that share an interface gets a frame: a program for PACKET_FANOUT of type
- * CBPF (packet(7); the kernel takes what it returns modulo the number of sockets). Both directions
- * of a mirrored connection go to the same one, whatever else is in the frame.
+ * The program that decides which of the sockets that share an interface gets a frame: for PACKET_FANOUT of type CBPF
+ * (packet(7); the kernel takes its result modulo the number of sockets). Both directions of a mirrored connection go to
+ * the same socket, whatever else is in the frame.
  *
  * - IP fragments of a mirrored packet (and of what GENEVE carries) go by its addresses alone: only the first has the
  *   ports, and they must meet. (Not by the identification: then a connection's fragmented packets would spread over all
  *   sockets.) Its whole packets may go to another one.
  * - IP fragments of a mirror packet go by its addresses and identification: they must meet, and hold
  *   packets of any connection. PACKET_FANOUT_FLAG_DEFRAG has the kernel put IPv4 ones together first.
- * - All else, which mirror-filter.ts refuses: 0.
+ * - All other frames, which mirror-filter.ts refuses: 0.
  */
 import { ETHERTYPE_IPV4 } from "../decode/ethernet.ts";
 import * as ipv4 from "../decode/ipv4.ts";
@@ -25,20 +25,20 @@ const OUTGOING = 4;
 /** Words of M[]. */
 const START = 0;
 const VERSION = 1;
-/** Of the source and of the destination: port (or what stands for it), then the endpoint's hash. */
+/** For source and destination: the port (or its substitute), then the hash of port and address. */
 const ENDPOINTS = [2, 3] as const;
 const ADDRESSES = [4, 5] as const;
 const HASH = 6;
 const POSITION = 7;
 
-/** Odd, with bits all over: 2^32 divided by the golden ratio, and murmur3's finalizer. */
+/** Odd factors with well-spread bits: 2^32 divided by the golden ratio, and murmur3's finalizer. */
 const GOLDEN = 0x9e3779b1;
 const MIX_1 = 0x85ebca6b;
 const MIX_2 = 0xc2b2ae35;
 
 const IPV6_WORDS = 4;
 
-/** A program for PACKET_FANOUT_DATA, as an array of struct sock_filter. For every link type. */
+/** The program for PACKET_FANOUT_DATA, as an array of struct sock_filter. It serves all link types. */
 export function fanoutProgram(mirror: Pick<Mirror, "encapsulation" | "vxlanPort">): Uint8Array<ArrayBuffer> {
   return new FanoutProgram(mirror).encode();
 }
@@ -69,9 +69,9 @@ class FanoutProgram extends FrameProgram {
   }
 
   /**
-   * The data of a received frame begins with its network header here, that of an outgoing one with
-   * its link header. All loads here are X-indexed, so that X can make the difference. (From SKF_NET_OFF on,
-   * older kernels read a frame's linear part only; received frames need not be linear.)
+   * Here a received frame's data begins with its network header, and an outgoing frame's with its link header. All
+   * loads are X-indexed, so that X makes up for the difference. (From SKF_NET_OFF on, older kernels read only a frame's
+   * linear part; received frames need not be linear.)
    */
   protected override link(v4: Label, v6: Label): void {
     const { code, first } = this;
@@ -86,7 +86,7 @@ class FanoutProgram extends FrameProgram {
 
   protected override atIp(layer: Layer, version: Version): void {
     const { code } = this;
-    // Only where it is: the addresses will be read when it is known that they count.
+    // Only the place is stored: the addresses are read when it is known that they matter.
     if (this.isPlain || (layer === this.outer && version === 4)) return;
     code.storeX(START);
     code.loadValue(version);
@@ -153,7 +153,7 @@ class FanoutProgram extends FrameProgram {
     code.finish(0);
   }
 
-  /** M[ADDRESSES] = those of the header at M[START]. */
+  /** M[ADDRESSES] = the addresses of the header at M[START]. */
   private addresses(layer: Layer): void {
     const { code } = this;
     const [isV6, folded] = [code.label(), code.label()];
@@ -179,8 +179,8 @@ class FanoutProgram extends FrameProgram {
   /** Ends the program with a hash of M[ENDPOINTS] and M[ADDRESSES]. */
   private finishWithHash(): void {
     const { code } = this;
-    // The sum does not tell which endpoint was the source; before it each is mixed on its own, so
-    // that addresses and ports which add up to the same do not meet.
+    // A sum does not depend on which endpoint was the source. Each is mixed separately before, so that different
+    // addresses and ports with the same sum get different hashes.
     this.mixEndpoint(0);
     this.mixEndpoint(1);
     code.loadMemory(ENDPOINTS[0]);
@@ -212,7 +212,7 @@ class FanoutProgram extends FrameProgram {
     code.loadXMemory(POSITION);
   }
 
-  /** M[ENDPOINTS] = a hash of that port and its address. */
+  /** M[ENDPOINTS] = a hash of the port and its address. */
   private mixEndpoint(which: 0 | 1): void {
     const { code } = this;
     code.loadMemory(ENDPOINTS[which]);

@@ -1,16 +1,16 @@
 /**
- * The way through a frame that src/decode takes, as a program for the kernel: link layer, tags, outer IP, what carries
- * the mirror (decode/tunnel.ts), inner Ethernet, tags, shims, inner IP, TCP. How an IP layer is passed stands in
- * ip-program.ts; what a program does on that way is its own (mirror-filter.ts, fanout-program.ts).
+ * The steps of src/decode through a frame, as a program for the kernel: link layer, tags, outer IP, the mirror's
+ * carrier (decode/tunnel.ts), inner Ethernet, tags, shims, inner IP, TCP. An IP layer is passed by ip-program.ts. A
+ * program adds its own work on the way (mirror-filter.ts, fanout-program.ts).
  *
- * Lengths are checked once, at the end: offsets only grow along the way and an enclosing length only
- * takes away, so that a frame whose last header lies within every length has all of them within.
+ * Lengths are checked once, at the end: offsets only grow along the way, and an enclosing length only takes away. So if
+ * the last header of a frame lies within every length, all headers do.
  *
- * Each header has a base, its place in a plain frame: no tags, IPv4 without options. Nearly all are
- * plain, and a load from a constant place costs the kernel much less than one from a place in X. So
- * there are two ways: one for plain frames, and one for all, which begins anew where a frame turns
- * out not to be plain. On that, X is by how much the headers so far are longer than a plain frame's;
- * on the plain way it stays 0. Where the tunnel's own headers vary (GENEVE, GRE), there is but the second.
+ * Each header has a base, its place in a plain frame: no tags, IPv4 without options. Nearly all frames are plain, and a
+ * load from a constant place costs the kernel much less than one from a place in X. So there are two ways: one for
+ * plain frames, and a general one for all, which begins anew if a frame turns out not to be plain. On the general way,
+ * X is how much longer the headers so far are than a plain frame's; on the plain way X stays 0. If the tunnel's own
+ * headers vary (GENEVE, GRE), there is only the general way.
  */
 import * as ethernet from "../decode/ethernet.ts";
 import * as geneve from "../decode/geneve.ts";
@@ -26,7 +26,7 @@ import { IpProgram, IpWord, type Layer } from "./ip-program.ts";
 /** Words of M[] that are used here, apart from those of ip-program.ts and of the programs. */
 const VNI = 12;
 const { CARRIED, KIND, WORD } = IpWord;
-/** Words that tell where a layer ends, and a UDP datagram in it. */
+/** Words with the ends of a layer, and of a UDP datagram in it. */
 const OUTER_END = 0;
 const UDP_END = 1;
 const INNER_END = 2;
@@ -38,7 +38,7 @@ const VXLAN_LEN = udp.HEADER_LEN + vxlan.HEADER_LEN + ethernet.HEADER_LEN;
 
 export abstract class FrameProgram extends IpProgram {
   protected readonly outer: Layer;
-  /** What GENEVE carries: TCP, or VXLAN. */
+  /** The layer in GENEVE: it carries TCP, or VXLAN. */
   protected readonly middle: Layer;
   protected readonly inner: Layer;
   /** The layer that the link layer's header announces. */
@@ -46,7 +46,7 @@ export abstract class FrameProgram extends IpProgram {
   private readonly encapsulation: Encapsulation;
   private readonly udpPort: number | undefined;
 
-  /** `linkLen`: what stands before the IP header, or its first tag's TCI, in the socket's data. */
+  /** `linkLen`: the length before the IP header, or its first tag's TCI, in the socket's data. */
   protected constructor(
     protected readonly linkLen: number,
     private readonly mirror: Pick<Mirror, "encapsulation" | "vxlanPort">,
@@ -80,19 +80,19 @@ export abstract class FrameProgram extends IpProgram {
     this.first = carrier === null ? { ...this.inner, isOuter: true, otherwise: outerOtherwise } : this.outer;
   }
 
-  /** Goes on if the link layer says IPv4, or to `general`. */
+  /** Goes on if the link layer announces IPv4; else goes to `general`. */
   protected abstract plainLink(general: Label): void;
-  /** Goes to either IP label by what the link layer says, or to the first layer's `otherwise`. */
+  /** Goes to one of the IP labels by the link layer's type, or to the first layer's `otherwise`. */
   protected abstract link(v4: Label, v6: Label): void;
-  /** At a UDP header to a tunnel's port, X likewise; `endWord`: of M[], for where the datagram ends. */
+  /** At a UDP header to a tunnel's port, with X in step; `endWord`: the word of M[] for the datagram's end. */
   protected abstract atUdp(layer: Layer, endWord: number): void;
-  /** At GRE's header in the outer layer, X likewise. */
+  /** At GRE's header in the outer layer, with X in step. */
   protected abstract atGre(): void;
-  /** At a VXLAN header, X likewise. */
+  /** At a VXLAN header, with X in step. */
   protected abstract atVxlan(base: number): void;
-  /** With a frame's VNI in A, X likewise. */
+  /** With a frame's VNI in A, and X in step. */
   protected abstract atVni(): void;
-  /** At a TCP header in the middle layer, with X as if it were in the inner: X must stay. */
+  /** At a TCP header in the middle layer, with X as if the header were in the inner layer: X must not change. */
   protected abstract atMiddleTcp(): void;
   /** At a TCP header in the inner layer. Ends the program. */
   protected abstract atTcp(): void;
@@ -162,13 +162,13 @@ export abstract class FrameProgram extends IpProgram {
     this.atUdp(layer, endWord);
   }
 
-  /** From the UDP header in `layer` to the EtherType behind VXLAN, which is left in A. */
+  /** Goes from the UDP header in `layer` to the EtherType behind VXLAN, and leaves it in A. */
   private vxlan(layer: Layer): void {
     this.atVxlan(layer.base + ipv4.HEADER_LEN + udp.HEADER_LEN);
     this.read("half", this.inner.base - ethernet.TYPE_LEN);
   }
 
-  /** From GENEVE's header to a UDP header that may be VXLAN's, or to `transport`, a TCP header. */
+  /** Goes from GENEVE's header to a UDP header that may be VXLAN's, or to `tcpTransport`, a TCP header. */
   private geneve(tcpTransport: Label): void {
     const { code, middle, inner } = this;
     const base = middle.base - geneve.HEADER_LEN;
@@ -201,7 +201,7 @@ export abstract class FrameProgram extends IpProgram {
     code.place(isTcp);
     code.loadMemory(VNI);
     this.atVni();
-    // A header in the middle layer, told as one in the inner: there X may be less than 0, modulo 2^32.
+    // The header in the middle layer is treated as one in the inner layer: X may be less than 0 there, modulo 2^32.
     this.skip(middle.base - inner.base);
     this.atMiddleTcp();
     code.jump(tcpTransport);
@@ -209,7 +209,7 @@ export abstract class FrameProgram extends IpProgram {
     this.udpTo(middle, this.mirror.vxlanPort, MIDDLE_UDP_END);
   }
 
-  /** From GRE's header to either IP label. */
+  /** Goes from GRE's header to one of the IP labels. */
   private gre(v4: Label, v6: Label): void {
     const { code, inner } = this;
     const base = inner.base - gre.HEADER_LEN;
@@ -240,7 +240,7 @@ export abstract class FrameProgram extends IpProgram {
     this.payload(inner, v4, v6);
   }
 
-  /** Goes on if GRE's first word, in M[WORD], has this flag, or to `absent`. */
+  /** Goes on if GRE's first word, in M[WORD], has this flag; else goes to `absent`. */
   private greField(flag: number, absent: Label): void {
     const { code } = this;
     const present = code.label();
@@ -250,7 +250,8 @@ export abstract class FrameProgram extends IpProgram {
   }
 
   /**
-   * Behind GRE's header: M[KIND] = the EtherType of what is carried, of ERSPAN behind its header; M[VNI] its session.
+   * Behind GRE's header: M[KIND] = the EtherType of the payload (with ERSPAN, of that behind its header); M[VNI] = the
+   * session.
    */
   private erspan(): void {
     const { code } = this;
@@ -294,7 +295,7 @@ export abstract class FrameProgram extends IpProgram {
     code.place(noSubheader);
   }
 
-  /** Goes to either IP label by what a tunnel carries, the EtherType in A. */
+  /** Goes to one of the IP labels by the tunnel's payload, with its EtherType in A. */
   private payload(layer: Layer, v4: Label, v6: Label): void {
     const { code } = this;
     const [isFrame, known] = [code.label(), code.label()];

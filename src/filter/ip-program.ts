@@ -1,6 +1,6 @@
 /**
- * The way through one IP layer that src/decode takes, as a program for the kernel: tags and shims before it, its header,
- * with options or extension headers, up to what it carries. What layers there are is the way's (frame-program.ts).
+ * The steps of src/decode through one IP layer, as a program for the kernel: tags and shims before it, its header, with
+ * options or extension headers, up to its payload. frame-program.ts decides which layers there are.
  */
 import type { Depths } from "../decode/cursor.ts";
 import * as ethernet from "../decode/ethernet.ts";
@@ -16,24 +16,24 @@ const IPV4_WORDS_MASK = 0x0f;
 
 export type Version = 4 | 6;
 
-/** One of the IP layers, of which there are two, three (GENEVE), or one. */
+/** One of the IP layers: there are two, three (GENEVE), or one. */
 export interface Layer {
   readonly isOuter: boolean;
-  /** Of its IP header. */
+  /** The base of its IP header. */
   readonly base: number;
-  /** It must carry one of these protocols. */
+  /** The protocols of which it must carry one. */
   readonly protocols: readonly number[];
-  /** Words of M[] that tell the ends of the layers in which it lies. */
+  /** Words of M[] with the ends of the layers around it. */
   readonly within: readonly number[];
-  /** The word of M[] that tells its own end. */
+  /** The word of M[] with its own end. */
   readonly endWord: number;
-  /** Whether what stands before it may be a shim (decode/shim.ts). */
+  /** Whether a shim (decode/shim.ts) may stand before it. */
   readonly hasShims: boolean;
-  /** Where the program goes if it finds something else. */
+  /** The label to go to if the program does not find it. */
   readonly otherwise: Label;
 }
 
-/** Words of M[] that are used here; a program that passes IP layers may use them between these. */
+/** Words of M[] that are used here; a program may use them between IP layers. */
 export const IpWord = { CARRIED: 11, SCRATCH: 13, KIND: 14, WORD: 15 } as const;
 const { CARRIED, SCRATCH, KIND, WORD } = IpWord;
 
@@ -44,7 +44,7 @@ export abstract class IpProgram {
 
   protected constructor(private readonly depths: Depths) {}
 
-  /** At an IP header: A may be used, X must stay. */
+  /** At an IP header: A may be used, X must not change. */
   protected abstract atIp(layer: Layer, version: Version): void;
   /** At an IP fragment's header (IPv4), or fragment header (IPv6). Ends the program. */
   protected abstract atFragment(layer: Layer, version: Version): void;
@@ -65,7 +65,7 @@ export abstract class IpProgram {
     code.place(isPlain);
   }
 
-  /** An IPv4 header that is no fragment's, up to its first byte, which is left in A. */
+  /** Passes the checks of an IPv4 header that is no fragment's; leaves its first byte in A. */
   private ipv4(layer: Layer, fragment: Label): void {
     const { code } = this;
     const { base } = layer;
@@ -82,8 +82,9 @@ export abstract class IpProgram {
   }
 
   /**
-   * Goes to either IP label by the EtherType in A, or that behind the tags (and a shim) which it announces; else to
-   * `layer.otherwise`. Calls `atMostTags` where as many tags as there may be are passed: A is the type behind them.
+   * Goes to one of the IP labels by the EtherType in A, or by the one behind the tags (and a shim) that it announces;
+   * else to `layer.otherwise`. Calls `atMostTags` at the place where the most allowed tags are passed: A is the type
+   * behind them.
    */
   protected dispatch(layer: Layer, v4: Label, v6: Label, atMostTags?: () => void): void {
     const { code, depths } = this;
@@ -98,8 +99,8 @@ export abstract class IpProgram {
       code.jumpIf("equal", ethernet.ETHERTYPE_QINQ_9100, tag, otherwise);
       code.place(tag);
       this.beforeReading(layer.base, ethernet.TAG_LEN, layer);
-      // A type lies before the IP header; but a cooked socket's data begins with what is behind its
-      // link header, so that it must be read from the place before its tag is added to X.
+      // A type lies before the IP header, but a cooked socket's data begins behind its link header. So the type must be
+      // read before its tag is added to X.
       this.advance(ethernet.TAG_LEN, "half", layer.base + ethernet.TAG_LEN - ethernet.TYPE_LEN);
       if (tags === depths.vlanTags - 1) atMostTags?.();
     }
@@ -108,7 +109,9 @@ export abstract class IpProgram {
     this.shims(layer, v4, v6);
   }
 
-  /** Goes to either IP label by what stands behind the shim that the type in A announces; else to `layer.otherwise`. */
+  /**
+   * Goes to one of the IP labels by the type behind the shim that the type in A announces; else to `layer.otherwise`.
+   */
   private shims(layer: Layer, v4: Label, v6: Label): void {
     const { code } = this;
     const { base, otherwise } = layer;
@@ -186,7 +189,7 @@ export abstract class IpProgram {
     code.compute("sub", ipv4.HEADER_LEN);
     code.computeX("add");
     code.setX();
-    // Here follows `transport`.
+    // The code of `transport` follows here.
   }
 
   /** A = the header's length by its first byte in A, if version and length are valid. */
@@ -205,7 +208,9 @@ export abstract class IpProgram {
     code.compute("lsh", 2);
   }
 
-  /** Goes by whether the protocol in A is one of the layer's; of several, M[CARRIED] tells which. */
+  /**
+   * Goes on by whether the protocol in A is one of the layer's; if it has several, stores the protocol in M[CARRIED].
+   */
   private jumpIfCarried({ protocols }: Layer, whenTrue: Label, whenFalse: Label | undefined): void {
     const { code } = this;
     if (protocols.length > 1) code.store(CARRIED);
@@ -214,7 +219,7 @@ export abstract class IpProgram {
     );
   }
 
-  /** With the first header's kind in A, and X moved there. */
+  /** Passes the extension headers: the first one's kind is in A, and X is moved to it. */
   private extensionHeaders(layer: Layer, fragment: Label, transport: Label): void {
     const { code, depths } = this;
     const base = layer.base + ipv4.HEADER_LEN;
@@ -224,7 +229,7 @@ export abstract class IpProgram {
       const [plain, authentication, atomic, known] = [code.label(), code.label(), code.label(), code.label()];
       code.store(KIND);
       this.beforeReading(base, ipv6.EXTENSION_UNIT_LEN, layer);
-      // Its first word has all of it that counts: next header, length, and a fragment's offset.
+      // The header's first word has all that matters: next header, length, and a fragment's offset.
       code.loadIndexed("word", base);
       code.store(WORD);
       code.loadMemory(KIND);
@@ -270,7 +275,7 @@ export abstract class IpProgram {
     code.setX();
   }
 
-  /** X += length, and A = what is at `field` before that. */
+  /** A = the field at `field`, then X += length. */
   protected advance(length: number, size: Size, field: number): void {
     const { code } = this;
     code.getX();

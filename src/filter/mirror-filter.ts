@@ -1,14 +1,13 @@
 /**
- * The filters of capture handles, in classic BPF: what src/decode makes of a frame, decided by the
- * kernel, so that only our frames are copied to user space.
+ * The filters of capture handles, in classic BPF: the kernel decides about a frame as src/decode does, so that only our
+ * frames are copied to user space.
  *
- * They are in the form that pcap_setfilter takes: as if each frame began with the header of the
- * handle's link type. A cooked handle's socket has no such header; there libpcap subtracts its
- * length from each load's offset and turns a load of its protocol field into SKF_AD_PROTOCOL (it does
- * not look at X, so that X must not count the link header). Loads below that length otherwise are
- * not to be had. Nor is the packet's length: the kernel's counts from the network header, libpcap's
- * own interpreter, which runs the filter over frames older than it, from the cooked header.
- * mirrorFilter does without; refusedFilter takes the kernel's.
+ * They are in the form that pcap_setfilter takes: as if each frame began with the header of the handle's link type. A
+ * cooked handle's socket has no such header: libpcap subtracts its length from each load's offset, and turns a load of
+ * its protocol field into SKF_AD_PROTOCOL (it does not look at X, so X must not count the link header). Other loads
+ * below that length are not possible. Nor is the packet's length known: the kernel counts it from the network header,
+ * and libpcap's own interpreter, which runs the filter over frames older than it, from the cooked header. mirrorFilter
+ * does not use it; refusedFilter takes the kernel's.
  *
  * The outermost VLAN tag of a received frame is usually not in its bytes any more, but beside them,
  * and libpcap puts it back after the filter has run. Both forms are accepted.
@@ -35,11 +34,11 @@ import { IPV4_PLAIN, type Layer, VERSION_MASK, type Version } from "./ip-program
 export interface MirrorFilterOptions extends Mirror {
   /** A {@link LinkType}: the capture handle's. */
   readonly linkType: number;
-  /** Accepts what servers say as well. */
+  /** Accepts servers' segments as well. */
   readonly takesServer?: boolean;
 }
 
-/** What an accepted frame is cut to: nothing; the handle's own snapshot length is smaller. */
+/** The length that an accepted frame is cut to: none in effect, because the handle's own snapshot length is smaller. */
 export const ACCEPTED_BYTES = 0x40000;
 const REFUSED = 0;
 
@@ -50,10 +49,10 @@ const CLAIMED = 5;
 const FRAGMENT_OFFSET = 6;
 const KEPT = 7;
 
-/** No length was given: no end. Any offset may be added without leaving 32 bits. */
+/** The end of a packet without a length: any offset may be added without leaving 32 bits. */
 const NO_END = 0x7fff0000;
 const DATAGRAM_BYTES_MAX = 0xffff;
-/** As a difference of lengths: its sign. */
+/** The sign bit of a difference of lengths. */
 const LESS_THAN_ZERO = 0x8000_0000;
 
 /** Accepts exactly the frames that decode turns into a segment, or holds as an IP fragment. */
@@ -62,8 +61,8 @@ export function mirrorFilter(options: MirrorFilterOptions): Uint8Array<ArrayBuff
 }
 
 /**
- * Accepts exactly what {@link mirrorFilter} refuses of the mirror's datagrams: whole, well-formed UDP
- * to the VXLAN port, neither a segment of ours nor a mirrored fragment. For telling what else comes.
+ * Accepts exactly the mirror's datagrams that {@link mirrorFilter} refuses: whole, well-formed UDP to the VXLAN port,
+ * with neither a segment of ours nor a mirrored fragment. It serves to tell what other frames come.
  */
 export function refusedFilter(options: MirrorFilterOptions): Uint8Array<ArrayBuffer> {
   return new Filter(options, true).encode();
@@ -92,7 +91,7 @@ class Filter extends FrameProgram {
 
   constructor(
     private readonly options: MirrorFilterOptions,
-    /** Whether what is ours is refused, and the rest of the mirror's accepted. */
+    /** Whether our frames are refused, and the rest of the mirror's frames accepted. */
     private readonly inverted: boolean,
   ) {
     super(linkLenOf(options.linkType), options);
@@ -120,7 +119,7 @@ class Filter extends FrameProgram {
   protected override link(v4: Label, v6: Label): void {
     const { code, first } = this;
     if (this.loadEtherType()) {
-      // On SLL2, libpcap puts no tag back.
+      // With SLL2, libpcap puts no tag back.
       return this.dispatch(
         first,
         v4,
@@ -134,7 +133,7 @@ class Filter extends FrameProgram {
     code.jumpIf("equal", ipv6.VERSION << 4, v6, first.otherwise);
   }
 
-  /** A = the EtherType, if the link layer has one; else nothing is written. */
+  /** A = the EtherType, if the link layer has one; else writes no code. Returns whether it has one. */
   private loadEtherType(): boolean {
     const { code } = this;
     switch (this.options.linkType) {
@@ -152,7 +151,7 @@ class Filter extends FrameProgram {
     }
   }
 
-  /** As many tags as there may be are in the bytes: with the one that is put back they are too many. */
+  /** The bytes have the most tags that are allowed: with the one that is put back there are too many. */
   private refuseTagBesides(): void {
     const { code, outer } = this;
     const bare = code.label();
@@ -163,13 +162,13 @@ class Filter extends FrameProgram {
     code.loadMemory(KEPT);
   }
 
-  /** Notes where the packet ends. */
+  /** Stores the packet's end. */
   protected override atIp(layer: Layer, version: Version): void {
     const lengthOffset = version === 4 ? ipv4.TOTAL_LENGTH_OFFSET : ipv6.PAYLOAD_LENGTH_OFFSET;
     this.noteEnd(layer.endWord, layer.base + lengthOffset, layer.base + (version === 4 ? 0 : ipv6.HEADER_LEN));
   }
 
-  /** M[word] = X + `base` + the length at `field`, from the link header's end; or no end if that is 0. */
+  /** M[word] = X + `base` + the length at `field`, from the link header's end; or NO_END if the length is 0. */
   private noteEnd(word: number, field: number, base: number): void {
     const { code } = this;
     const isGiven = code.label();
@@ -209,7 +208,7 @@ class Filter extends FrameProgram {
     if (vnis !== "any") this.requireOneOf(vnis, this.inner.otherwise);
   }
 
-  /** A is one of these values. */
+  /** Requires that A is one of these values. */
   private requireOneOf(values: readonly number[], otherwise: Label): void {
     const isOurs = this.code.label();
     this.jumpIfOneOf(values, isOurs, otherwise);
@@ -221,7 +220,10 @@ class Filter extends FrameProgram {
     values.forEach((value, i) => code.jumpIf("equal", value, isOurs, i === values.length - 1 ? otherwise : undefined));
   }
 
-  /** What is no datagram is not the mirror's: the header lies within the packet, and its length holds it. */
+  /**
+   * Requires a whole UDP header: it lies within the packet, and the length in it includes it. Else the packet is not
+   * the mirror's.
+   */
   private checkUdp(base: number): void {
     const { code, outer } = this;
     const isDatagram = code.label();
@@ -232,7 +234,7 @@ class Filter extends FrameProgram {
     code.place(isDatagram);
   }
 
-  /** All before X + `base` was captured, and is within the outer packet. */
+  /** Requires that all bytes before X + `base` were captured, and lie within the outer packet. */
   private requireOuterUntil(base: number): void {
     const { code, outer } = this;
     code.storeX(KEPT);
@@ -243,7 +245,7 @@ class Filter extends FrameProgram {
     code.loadXMemory(KEPT);
   }
 
-  /** Nothing is in between. */
+  /** No layer lies in between. */
   protected override atMiddleTcp(): void {
     const { code, inner, middle } = this;
     code.loadValue(NO_END);
@@ -251,7 +253,10 @@ class Filter extends FrameProgram {
       if (word !== middle.endWord && !middle.within.includes(word)) code.store(word);
   }
 
-  /** The client's segments go to one of our ports; the server's, where those are wanted, come from one. */
+  /**
+   * Requires one of our ports: as the destination of a client's segment, or, if servers' segments are wanted, as the
+   * source.
+   */
   private requirePort(tcpBase: number): void {
     const { code, inner } = this;
     const { ports, takesServer } = this.options;
@@ -272,7 +277,7 @@ class Filter extends FrameProgram {
     const isHeader = code.label();
     this.requirePort(tcpBase);
     this.read("byte", tcpBase + tcp.DATA_OFFSET_OFFSET);
-    // The upper four bits, in words.
+    // The upper four bits are the length in words.
     code.compute("and", 0xf0);
     code.compute("rsh", 2);
     code.jumpIf("atLeast", tcp.HEADER_LEN, isHeader, inner.otherwise);
@@ -281,12 +286,12 @@ class Filter extends FrameProgram {
     this.toPlace(tcpBase);
     this.requireCaptured();
     for (const word of [...inner.within, inner.endWord]) this.requireWithin(word, inner.otherwise);
-    // Fragments, on the general way, join here.
+    // On the general way, fragments join here.
     if (!this.isPlain) code.place(this.ours);
     code.finish(this.inverted ? REFUSED : ACCEPTED_BYTES);
   }
 
-  /** As {@link beforeReading}, but X may be less than 0 here. */
+  /** Does the work of {@link beforeReading}, but X may be less than 0 here. */
   private requireTcpHeader(base: number): void {
     if (!this.inverted) return;
     const { code, inner } = this;
@@ -301,10 +306,13 @@ class Filter extends FrameProgram {
     code.loadXMemory(KEPT);
   }
 
-  /** What fragments.ts takes: a fragment with bytes, its header captured, within what a datagram can have. */
+  /**
+   * Requires a fragment that fragments.ts takes: with bytes, with its header captured, within a datagram's longest
+   * length.
+   */
   protected override atFragment(layer: Layer, version: Version): void {
     const { code } = this;
-    // Which connection the datagram is of, shows when it is whole.
+    // The datagram's connection is known only when it is whole.
     if (this.inverted && layer === this.outer) return code.jump(layer.otherwise);
     if (version === 4) this.fragmentV4(layer);
     else this.fragmentV6(layer);
@@ -313,7 +321,7 @@ class Filter extends FrameProgram {
     code.jump(this.ours);
   }
 
-  /** Checks all but where the header ends; X = the place of its last byte. */
+  /** Checks all but the header's end; X = the place of the header's last byte. */
   private fragmentV4(layer: Layer): void {
     const { code } = this;
     const { base, otherwise } = layer;
@@ -340,7 +348,7 @@ class Filter extends FrameProgram {
     this.toPlace(base);
   }
 
-  /** With the header's first word in A. */
+  /** Checks a fragment header with its first word in A. */
   private fragmentV6(layer: Layer): void {
     const { code } = this;
     code.compute("and", ipv6.FRAGMENT_OFFSET_MASK);
@@ -356,12 +364,12 @@ class Filter extends FrameProgram {
     code.jumpIf("above", 0, hasBytes, layer.otherwise);
     code.place(hasBytes);
     code.loadXMemory(FRAGMENT_OFFSET);
-    // A length that was not given (no end) is too long here.
+    // A length that was not given (NO_END) is too long here.
     this.requireDatagram(layer.otherwise);
     code.loadXMemory(START);
   }
 
-  /** A + X, a fragment's offset and length, is not more than a datagram can have. */
+  /** Requires that A + X, a fragment's offset and length, is within a datagram's longest length. */
   private requireDatagram(otherwise: Label): void {
     const { code } = this;
     const fits = code.label();
@@ -376,7 +384,7 @@ class Filter extends FrameProgram {
     this.code.setX();
   }
 
-  /** The end in M[word] is behind the place in X. Leaves the end in A. */
+  /** Requires that the end in M[word] is behind the place in X. Leaves the end in A. */
   private requireWithin(word: number, otherwise: Label): void {
     const { code } = this;
     const within = code.label();
@@ -385,7 +393,7 @@ class Filter extends FrameProgram {
     code.place(within);
   }
 
-  /** The byte at the place in X was captured. */
+  /** Requires that the byte at the place in X was captured. */
   private requireCaptured(): void {
     const { code } = this;
     // A load outside the packet refuses it.
@@ -398,7 +406,7 @@ class Filter extends FrameProgram {
   }
 
   protected override beforeReading(base: number, length: number, layer: Layer): void {
-    // Where a load outside the packet gives the wrong verdict, its length is asked first.
+    // If a load outside the packet would give the wrong verdict, its length is asked first.
     if (!this.inverted || layer.isOuter) return;
     const { code } = this;
     const captured = code.label();

@@ -1,19 +1,19 @@
 /**
- * What one side of a TCP connection has acknowledged: a range of numbers that tells the incarnations of a connection
- * apart, whatever their ISN, for the other side begins each with another number.
+ * The range of numbers that one side of a TCP connection has acknowledged. It tells the incarnations of a connection
+ * apart, whatever their ISN, because the other side begins each with another number.
  */
 import { advance, distance } from "./sequence.ts";
 
-/** How far a late copy may acknowledge more, or less, than all that came in time. */
+/** How much more, or less, a late copy may acknowledge than all segments that came in time. */
 export const LATE_ACK_BYTES_MAX = 1 << 20;
-/** Further apart, what lies between two numbers would seem to lie outside of them. */
+/** The longest range: if its ends were further apart, numbers between them would seem to lie outside. */
 const RANGE_BYTES_MAX = 2 ** 30;
 
 export class Acknowledgments {
   isKnown = false;
   private first = 0;
   private last = 0;
-  /** Nothing below `first` was ever acknowledged: it is where the other side began. */
+  /** The other side began at `first`: no number below it was ever acknowledged. */
   private isFirstExact = false;
 
   /** The other side began here: its SYN was seen. */
@@ -40,20 +40,25 @@ export class Acknowledgments {
     }
   }
 
-  /** Whether this was never said to the side that acknowledges; `aboveMax`: how much more it may be all the same. */
+  /**
+   * Whether the other side never sent the bytes before this number. `aboveMax`: how far the number may lie above the
+   * range all the same.
+   */
   isOutside(acknowledgment: number, aboveMax = LATE_ACK_BYTES_MAX): boolean {
     if (!this.isKnown) return false;
     const belowMax = this.isFirstExact ? 0 : LATE_ACK_BYTES_MAX;
     return distance(this.last, acknowledgment) > aboveMax || distance(acknowledgment, this.first) > belowMax;
   }
 
-  /** Whether something was acknowledged, but not this much. */
+  /** Whether there were acknowledgments, but all below this number. */
   isBehind(acknowledgment: number): boolean {
     return this.isKnown && distance(this.last, acknowledgment) > 0;
   }
 }
 
-/** Whether two segments may be of the same incarnation, by what they acknowledge; null: nothing. */
+/**
+ * Whether two segments may belong to the same incarnation, by their acknowledgment numbers; null: the segment has none.
+ */
 export function mayBeAlike(a: number | null, b: number | null): boolean {
   return a === null || b === null || Math.abs(distance(a, b)) <= LATE_ACK_BYTES_MAX;
 }

@@ -1,6 +1,7 @@
 /**
- * The client's direction. Whose a segment is: the incarnation's that expects just these bytes, unless its client never
- * acknowledged the like; else that which began nearest below them, ended ones included, whose late copies these may be.
+ * The client's direction. A segment belongs to the incarnation that expects exactly its bytes, unless that
+ * incarnation's client never acknowledged a similar number; else to the one that began nearest below them, which may
+ * have ended: then the segment may be a late copy.
  */
 import type { Segment } from "../decode/segment.ts";
 import { mayBeAlike } from "./acknowledgments.ts";
@@ -16,7 +17,7 @@ import type { StreamEnd } from "./stream.ts";
 const UNLIKELY = 2 ** 32;
 
 export class ClientDirection extends Direction {
-  /** Takes the client's bytes, or its FIN. False: they were late copies. */
+  /** Takes the client's bytes, or its FIN. False: the segment was a late copy. */
   takeBytes(segment: Segment): boolean {
     arrival.set(segment, segment.sequence, this.connection.generation, this.context.nowMs);
     const owner = this.ownerOf(arrival);
@@ -43,20 +44,20 @@ export class ClientDirection extends Direction {
     return true;
   }
 
-  /** Takes a segment that carries nothing but, perhaps, an acknowledgment, or the length of what the mirror cut off. */
+  /** Takes a segment without bytes. It may have an acknowledgment, or the length of bytes that the mirror cut off. */
   takeBare(segment: Segment): void {
     const { newest } = this.connection;
     if (newest === null || !newest.isOpen) return;
     arrival.set(segment, segment.sequence, this.connection.generation, this.context.nowMs);
     const { acknowledgment, sequence } = arrival;
-    // Late ones of the incarnations before have numbers just behind theirs, which may be this one's.
+    // Late segments of earlier incarnations have numbers just behind those, and this one may have the same numbers.
     const isBefores =
       !newest.knowsAck(acknowledgment) &&
       findFrom(newest.before, (other) => other.knowsAck(acknowledgment)) !== undefined;
     if (!isBefores && newest.isNear(sequence) && !this.isAnothers(newest, arrival)) this.receive(newest, arrival);
   }
 
-  /** A reset. Only one that is exactly in order counts: others are often forged (RFC 5961, 3.2). */
+  /** A reset. It counts only if it is exactly in order: other resets are often forged (RFC 5961, section 3.2). */
   takeReset(sequence: number): void {
     const incarnation = findFrom(this.connection.newest, ({ client }) => !client.isEnded && client.next === sequence);
     if (incarnation === undefined) return;
@@ -76,8 +77,8 @@ export class ClientDirection extends Direction {
   }
 
   /**
-   * What is pending, and may be of an incarnation that has just opened: a keep-alive probe before any data repeats the
-   * SYN's number.
+   * Takes a pending segment that may belong to an incarnation that has just opened: a keep-alive probe before any data
+   * repeats the SYN's number.
    */
   takeProbes(incarnation: Incarnation): void {
     for (;;) {
@@ -88,7 +89,7 @@ export class ClientDirection extends Direction {
     }
   }
 
-  /** Whether bytes wait for just the SYN with this ISN. */
+  /** Whether pending bytes wait for exactly the SYN with this ISN. */
   isAwaited(isn: number): boolean {
     const start = advance(isn, 1);
     return (
@@ -100,15 +101,15 @@ export class ClientDirection extends Direction {
   }
 
   /**
-   * What the client of the incarnation that begins here acknowledges, if bytes are pending that are none other's;
-   * null: it is not known.
+   * The acknowledgment number of the client of the incarnation that begins at `start`, if pending bytes can belong to
+   * no other; null: not known.
    */
   hintOf(start: number): number | null {
     const isHint = (segment: PendingSegment) => segment.acknowledgment !== null && this.ownerOf(segment) === null;
     return this.pending?.firstFrom(start, LATE_START_BYTES_MAX + 1, isHint)?.acknowledgment ?? null;
   }
 
-  /** Gives up what would be something only with a SYN. */
+  /** Gives up segments that could be used only with a SYN. */
   refuseUnowned(): void {
     for (;;) {
       const refused = this.pending?.find((segment) => this.needsSyn(segment) && this.ownerOf(segment) === null);
@@ -117,7 +118,7 @@ export class ClientDirection extends Direction {
     }
   }
 
-  /** Gives up what is left, whosoever it is. False: there is none. */
+  /** Gives up one of the pending segments that are left, whatever incarnation it belongs to. False: none is left. */
   giveUpAny(): boolean {
     if (this.pendingCount === 0) return false;
     this.giveUp(this.pending!.at(0));
@@ -147,18 +148,18 @@ export class ClientDirection extends Direction {
       const isAnothersAck = incarnation.isAnothersAck(acknowledgment);
       const isExpected = !isAnothersAck && incarnation.expects(piece);
       if (isExpected && incarnation.acks.isKnown) return incarnation;
-      // Nothing was acknowledged yet: it may be another's that expects the same.
+      // No acknowledgment has come yet: the piece may belong to another incarnation that expects the same bytes.
       if (isExpected) expected ??= incarnation;
       if (isAnothersAck && this.isAnothers(incarnation, piece)) continue;
       let fit = incarnation.fit(piece);
-      // An open one's client may say what it never said before, but not if another's did.
+      // The client of an open incarnation may acknowledge a new number, but not if another incarnation's client has.
       if (fit >= 0 && incarnation.isOpen && isAnothersAck) fit += UNLIKELY;
       if (fit < 0 || fit >= nearestFit) continue;
       nearest = incarnation;
       nearestFit = fit;
     }
     if (expected !== null) return expected;
-    // What waits for its SYN may begin nearer than the nearest of those that are known.
+    // Segments that wait for their SYN may begin nearer than the nearest known incarnation.
     const unowned =
       nearest !== null && !nearest.isPickedUp && nearestFit > LATE_START_BYTES_MAX ? this.unownedNear(piece) : null;
     return unowned !== null && distance(unowned.sequence, piece.sequence) + LATE_START_BYTES_MAX < nearestFit
@@ -166,7 +167,7 @@ export class ClientDirection extends Direction {
       : nearest;
   }
 
-  /** Of those that are nobody's one that is near, and acknowledges the like; null: there is none. */
+  /** A near segment that belongs to no incarnation and acknowledges a similar number; null: there is none. */
   private unownedNear(piece: Piece): PendingSegment | null {
     let near: PendingSegment | null = null;
     if (this.pending === null || this.pending.unownedCount === 0) return null;
@@ -186,12 +187,12 @@ export class ClientDirection extends Direction {
   }
 
   /**
-   * Whether a piece that has nothing new for an incarnation, or begins behind a second SYN, is another's, by what it
-   * acknowledges.
+   * Whether a piece belongs to another incarnation, by its acknowledgment number. The piece has no new bytes for the
+   * given one, or begins behind a second SYN.
    */
   private isAnothers(incarnation: Incarnation, piece: Piece): boolean {
     if (!incarnation.isAnothersAck(piece.acknowledgment)) return false;
-    // A FIN far ahead would end it behind a gap of all that lies between.
+    // A FIN far ahead would end the incarnation behind one long gap.
     const isFarEnd = piece.length === 0 && distance(incarnation.client.next, piece.sequence) > LATE_START_BYTES_MAX;
     return (
       !incarnation.isOpen || isFarEnd || incarnation.isBehindSynAgain(piece.sequence) || this.has(incarnation, piece)
@@ -199,8 +200,8 @@ export class ClientDirection extends Direction {
   }
 
   /**
-   * Whether an open incarnation has the first byte of a piece, delivered or pending; without bytes: whether it has any
-   * further on.
+   * Whether an open incarnation has the first byte of a piece, delivered or pending. A piece without bytes: whether the
+   * incarnation has any byte further on.
    */
   private has(incarnation: Incarnation, piece: Piece): boolean {
     if (distance(piece.sequence, incarnation.client.next) > 0) return true;
@@ -214,8 +215,8 @@ export class ClientDirection extends Direction {
   }
 
   /**
-   * Of bytes that an ended incarnation had: whether the client now acknowledges more, as the next one would, ahead of
-   * a SYN with the same ISN.
+   * Whether bytes that an ended incarnation had may belong to the next one: the client acknowledges more now, as it
+   * would ahead of a SYN with the same ISN.
    */
   private isDoubtful(ended: Incarnation, { length, acknowledgment }: Piece): boolean {
     if (length === 0 || acknowledgment === null || !ended.acks.isBehind(acknowledgment)) return false;
@@ -224,8 +225,9 @@ export class ClientDirection extends Direction {
   }
 
   /**
-   * Whether what is nobody's is the next incarnation's early bytes if the SYN comes, and nothing that a receiver would
-   * take if it does not: another was open when it came, and is not about to end.
+   * Whether a segment that belongs to no incarnation needs a SYN: if the SYN comes, these are the next incarnation's
+   * early bytes; if not, no receiver would take them, because another incarnation was open when they came and is not
+   * about to end.
    */
   private needsSyn(segment: PendingSegment): boolean {
     if (segment.doubt !== Doubt.NONE) return true;
@@ -238,7 +240,7 @@ export class ClientDirection extends Direction {
     return this.pending!.some((segment) => segment.isFin && this.ownerOf(segment) === incarnation);
   }
 
-  /** Takes off the bytes that the last incarnation has delivered, if that has ended. */
+  /** Removes the bytes that the last incarnation has delivered, if that has ended. */
   private trimKnown(piece: Arrival): void {
     const last = this.connection.newest;
     if (last === null || last.isOpen || last.isAnothersAck(piece.acknowledgment)) return;
@@ -250,8 +252,8 @@ export class ClientDirection extends Direction {
   }
 
   /**
-   * Opens an incarnation whose SYN has come, and was taken for a late copy: only the first bytes behind it show that
-   * it was none.
+   * Opens an incarnation after its SYN was taken for a late copy: only the first bytes behind the SYN show that it was
+   * none.
    */
   private openAgain(sequence: number): void {
     const again = findFrom(this.connection.newest, (incarnation) => incarnation.isBehindSynAgain(sequence));
@@ -259,8 +261,8 @@ export class ClientDirection extends Direction {
   }
 
   /**
-   * Nobody's: the SYN of the incarnation was not seen. It is picked up at its lowest byte, unless nothing would be
-   * without the SYN.
+   * The segment belongs to no incarnation: the SYN of its incarnation was not seen. That is picked up at its lowest
+   * byte, unless the segment needs the SYN.
    */
   protected giveUpUnowned(segment: PendingSegment): void {
     const first = this.needsSyn(segment) ? null : this.lowestUnowned(segment);
@@ -275,7 +277,10 @@ export class ClientDirection extends Direction {
     if (incarnation.isOpen) this.connection.replaceOld(incarnation);
   }
 
-  /** The lowest of the bytes that are nobody's, and near; null: there are none (a FIN alone is nothing to forward). */
+  /**
+   * The segment with the lowest byte near this one that belongs to no incarnation; null: there is none (a FIN alone is
+   * not forwarded).
+   */
   private lowestUnowned(segment: PendingSegment): PendingSegment | null {
     const pending = this.pending!;
     let lowest = segment;
@@ -289,7 +294,7 @@ export class ClientDirection extends Direction {
     return lowest.length > 0 ? lowest : null;
   }
 
-  /** Nobody's, and nothing to forward. */
+  /** Refuses a segment that belongs to no incarnation, and is not to be forwarded. */
   private refuse(segment: PendingSegment): void {
     const { counters } = this;
     if (segment.doubt === Doubt.BEHIND_RESET) counters.discarded_bytes += segment.length;

@@ -1,13 +1,13 @@
 /**
- * Connections by identity: an open-addressing hash table with linear probing, so that finding one builds no key.
- * Strangers choose identities, so hashes are keyed (keyed-hash.ts). Grows by doubling; what bounds it is the table
+ * Connections by identity: an open-addressing hash table with linear probing, so that a look-up builds no key.
+ * Strangers choose identities, so hashes are keyed (keyed-hash.ts). It grows by doubling, and is bounded by the table
  * that uses it.
  */
 import { IDENTITY_WORDS } from "../decode/segment.ts";
 import type { Connection } from "./connection.ts";
 
 const INITIAL_SLOTS = 1024;
-/** Slots in use, of all, before the table grows. */
+/** The share of slots that may be used before the table grows. */
 const LOAD_MAX = 0.5;
 
 export class ConnectionIndex {
@@ -27,14 +27,14 @@ export class ConnectionIndex {
     }
   }
 
-  /** Puts in one that is not in. */
+  /** Adds a connection that is not in the table. */
   add(connection: Connection): void {
     if (this.count >= this.slots.length * LOAD_MAX) this.grow();
     this.slots[this.slotOf(connection)] = connection;
     this.count++;
   }
 
-  /** Takes out one that is in. Those behind its slot move up, so that no probe ends early. */
+  /** Removes a connection that is in the table. Those behind its slot move up, so that no probe ends early. */
   remove(connection: Connection): void {
     this.count--;
     let empty = this.slotOf(connection);
@@ -47,7 +47,7 @@ export class ConnectionIndex {
     this.slots[empty] = null;
   }
 
-  /** Where one is, or belongs. */
+  /** The slot where a connection is, or belongs. */
   private slotOf(connection: Connection): number {
     let slot = connection.hash & this.mask;
     while (this.slots[slot] !== null && this.slots[slot] !== connection) slot = (slot + 1) & this.mask;

@@ -1,56 +1,59 @@
 /**
- * All that has the same addresses, ports and VNI: a few incarnations, the newest first (RFC 9293, section 3.4.1), and
- * two directions, in which segments are pending. It opens and ends incarnations; whose a segment is its direction
- * decides.
+ * All segments with the same addresses, ports and VNI: a few incarnations, the newest first (RFC 9293, section 3.4.1),
+ * and two directions with pending segments. It opens and ends incarnations; a direction decides which incarnation a
+ * segment belongs to.
  */
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
 import { ClientDirection } from "./client-direction.ts";
 import type { FlowTableCounters, ReassemblyCounters } from "./counters.ts";
 import type { DirectionContext, DirectionOwner } from "./direction.ts";
-import { findFrom, Incarnation, type IncarnationOwner } from "./incarnation.ts";
+import { findFrom, Incarnation, type IncarnationOwner, LATE_START_BYTES_MAX } from "./incarnation.ts";
 import { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
 import { ServerDirection } from "./server-direction.ts";
-import type { StreamEnd, StreamOpener } from "./stream.ts";
+import type { Continued, StreamEnd, StreamOpener } from "./stream.ts";
 import type { Timed } from "./time-list.ts";
 
-/** Incarnations of a connection, ended ones included; over it the oldest is forgotten. */
+/** The most incarnations of a connection, with the ended ones; beyond it the oldest is forgotten. */
 export const INCARNATIONS_MAX = 8;
 
-/** Added to a generation: between it and the next. */
+/** Added to a generation, gives a number between it and the next. */
 const BETWEEN = 0.5;
 
-/** What all connections of a table share. */
+/** The part that all connections of a table share. */
 export interface ConnectionContext extends DirectionContext {
   readonly counters: FlowTableCounters;
-  /** Of the server's direction; null: nobody wants it. */
+  /** The counters of the server's direction; null: it is not reassembled. */
   readonly serverCounters: ReassemblyCounters | null;
   readonly opener: StreamOpener;
   opened(): void;
   replaced(incarnation: Incarnation, sinceMs: number): void;
   ended(incarnation: Incarnation): void;
-  /** One that has ended is not remembered any more. */
+  /** An ended incarnation is not remembered any more. */
   forgotten(incarnation: Incarnation): void;
-  /** What is open or pending of a connection may have changed. */
+  /** A connection's open incarnations or pending segments may have changed. */
   update(connection: Connection): void;
 }
 
 export class Connection implements Timed<Connection>, DirectionOwner, IncarnationOwner {
   newest: Incarnation | null = null;
-  /** In the table's list of live ones, since when it was silent. */
+  /** In the table's list of live connections: since when it has been silent. */
   sinceMs = 0;
   older: Connection | null = null;
   newer: Connection | null = null;
   isLive = false;
-  /** Nothing is open, and something pending. */
+  /** No incarnation is open, and segments are pending. */
   isWaiting = false;
   isIndexed = false;
   /** (DirectionOwner) */
   openCount = 0;
   /** (DirectionOwner) */
   generation = 0;
-  /** Null: nothing but a SYN, or bytes in order, has come. In a flood they must cost next to nothing. */
+  /**
+   * The client's direction; null: only a SYN, or bytes in order, have come. In a flood, such connections must cost very
+   * little.
+   */
   private client: ClientDirection | null = null;
   private server: ServerDirection | null = null;
 
@@ -60,32 +63,35 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     private readonly context: ConnectionContext,
   ) {}
 
-  /** Of the client's. */
+  /** How many segments of the client are pending. */
   get pendingCount(): number {
     return this.client?.pendingCount ?? 0;
   }
 
-  /** What a server has said may have waited for what its client said. */
+  /** Delivers the server's segments that have waited for the client's. */
   settleServer(): void {
     this.server?.settle();
   }
 
-  /** Whether something of a server's side has not ended, or is pending. */
+  /** Whether a server's side has not ended, or has pending segments. */
   get hasResponse(): boolean {
     return this.server !== null && this.server.isLive;
   }
 
-  /** Made when it is needed. */
+  /** The client's direction, made when it is needed. */
   get fromClient(): ClientDirection {
     return (this.client ??= new ClientDirection(this, this.context, this.context.counters.reassembly));
   }
 
-  /** Made when it is needed; only where it is reassembled. */
+  /** The server's direction, made when it is needed; only if it is reassembled. */
   get fromServer(): ServerDirection {
     return (this.server ??= new ServerDirection(this, this.context, this.context.serverCounters!));
   }
 
-  /** The usual case: of the only incarnation just the next bytes, with nothing pending. False: it is another. */
+  /**
+   * The usual case: the only incarnation gets exactly its next bytes, and no segment is pending. False: it is another
+   * case, and nothing was done.
+   */
   takeNext(segment: Segment): boolean {
     const only = this.newest;
     if (
@@ -109,13 +115,13 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     return true;
   }
 
-  /** False: it was a late copy. */
+  /** Takes a SYN. False: it was a late copy. */
   takeSyn(segment: Segment): boolean {
     const isn = segment.sequence;
     const { reassembly } = this.context.counters;
     const hasSame = findFrom(this.newest, (incarnation) => incarnation.hasSyn && incarnation.isn === isn);
     let known = hasSame ?? findFrom(this.newest, (incarnation) => incarnation.isOpenedBy(isn));
-    // What waits for just this SYN is the next one's.
+    // Bytes that wait for exactly this SYN belong to the next incarnation.
     if (hasSame !== undefined && this.client !== null && this.client.isAwaited(isn)) known = undefined;
     if (known !== undefined && !known.isOpen) {
       known.synAgain = isn;
@@ -128,7 +134,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     } else if (!known.hasSyn) {
       this.openLate(known, isn);
     } else if (known.hasBytes || this.client?.hasPendingOf(known) === true) {
-      // Behind bytes a second one may be the next incarnation's, and have overtaken this one's end.
+      // A second SYN behind bytes may be the next incarnation's, and have overtaken this one's end.
       known.synAgain = isn;
     }
     if (!known.isOpen) reassembly.retransmitted_bytes += segment.payloadLength;
@@ -138,10 +144,10 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     return true;
   }
 
-  /** Delivers all that is pending, gaps told, and ends all incarnations. */
+  /** Delivers all pending segments, tells the gaps, and ends all incarnations. */
   flush(how: StreamEnd): void {
     this.client?.refuseUnowned();
-    // What is behind an end may be another's that was never opened.
+    // Segments behind an end may belong to another incarnation that was never opened.
     do {
       for (
         let open = findFrom(this.newest, ({ isOpen }) => isOpen);
@@ -164,7 +170,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     this.update();
   }
 
-  /** Delivers what is pending of an incarnation, gaps told, and ends it. */
+  /** Delivers an incarnation's pending segments, tells the gaps, and ends it. */
   private flushOne(incarnation: Incarnation, how: StreamEnd): void {
     this.client?.flushPendingOf(incarnation);
     if (incarnation.isOpen) {
@@ -175,7 +181,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     this.server?.end(incarnation, how);
   }
 
-  /** Whether those that are open may be ended for silence. */
+  /** Whether the open incarnations may be ended for silence. */
   mayEndIdle(): boolean {
     let mayEnd = true;
     for (let incarnation = this.newest; incarnation !== null; incarnation = incarnation.before) {
@@ -218,7 +224,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     return incarnation;
   }
 
-  /** A SYN that came after bytes which were delivered already. */
+  /** Opens an incarnation by a SYN that came after bytes that were delivered already. */
   private openLate(incarnation: Incarnation, isn: number): void {
     const { reassembly } = this.context.counters;
     incarnation.hasSyn = true;
@@ -232,12 +238,24 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
 
   /** (DirectionOwner) */
   pickUp(generation: number, start: number): Incarnation {
-    // Where a SYN has opened another since the bytes came, theirs was before that one.
+    // If a SYN has opened another incarnation since the bytes came, theirs was before that one.
     const isOld = findFrom(this.newest, (other) => other.generation > generation && !other.isPickedUp) !== undefined;
     const incarnation = new Incarnation(this, isOld ? generation + BETWEEN : ++this.generation, false, 0);
+    incarnation.continued = this.continuedAt(start);
     this.context.counters.flows.picked_up++;
     this.begin(incarnation, start);
     return incarnation;
+  }
+
+  /** The evicted stream that goes on with the byte at this sequence number; null: there is none. */
+  private continuedAt(start: number): Continued | null {
+    const { newest } = this;
+    if (newest === null || newest.evicted === null) return null;
+    const consumer = newest.evicted;
+    const missing = distance(newest.client.next, start);
+    if (missing < 0 || missing > LATE_START_BYTES_MAX) return null;
+    newest.evicted = null;
+    return { consumer, missing };
   }
 
   private begin(incarnation: Incarnation, start: number): void {
@@ -255,7 +273,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     this.openCount++;
     context.opened();
     context.counters.flows.active++;
-    // Its consumer may ask for what the incarnation knows of itself.
+    // The consumer may ask for the incarnation's numbers.
     incarnation.client = new Reassembler(start, null, context.counters.reassembly);
     incarnation.consumer = context.opener.open(incarnation);
     incarnation.client.consumer = incarnation.consumer;
@@ -291,8 +309,10 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     client.hasFin = how === "fin";
     this.openCount--;
     flows.active--;
-    if (how === "evicted") flows.evicted++;
-    else flows.closed++;
+    if (how === "evicted") {
+      flows.evicted++;
+      incarnation.evicted = incarnation.consumer;
+    } else flows.closed++;
     incarnation.consumer!.end(how);
     incarnation.consumer = null;
     client.consumer = null;

@@ -1,12 +1,12 @@
-/** What flow counts. */
+/** The counters of flow. */
 
 export const flowCounters = () => ({
-  /** Begun by their SYN. */
+  /** Flows that began with their SYN. */
   opened: 0,
-  /** Begun in their middle: the SYN was never seen. */
+  /** Flows that began in their middle: the SYN was never seen. */
   picked_up: 0,
   closed: 0,
-  /** Ended because more than --max-flows were open. */
+  /** Flows that were ended because more than --max-flows were open. */
   evicted: 0,
   active: 0,
 });
@@ -15,20 +15,20 @@ export const reassemblyCounters = () => ({
   delivered_bytes: 0,
   /** Segments that came before the bytes they follow. */
   out_of_order: 0,
-  /** Bytes of segments that brought nothing new. */
+  /** Bytes of segments without new bytes. */
   retransmitted_bytes: 0,
-  /** Bytes seen before in segments that brought something new. */
+  /** Bytes seen before, in segments with new bytes. */
   overlap_bytes: 0,
   /** Holes given up. */
   gaps: 0,
   gap_bytes: 0,
-  /** Bytes that waited behind a hole when a reset ended their flow, and were no next one's either. */
+  /** Bytes that waited behind a hole when a reset ended their flow, and did not belong to the next flow either. */
   discarded_bytes: 0,
   /** Segments too far from their flow's sequence numbers to belong to it. */
   out_of_window: 0,
-  /** Holes given up because --max-pending-packets segments waited. */
+  /** Holes given up because as many segments waited as --max-pending-packets allows. */
   pending_limit: 0,
-  /** Holes given up because --max-buffer-mib were held. */
+  /** Holes given up because the memory of --max-buffer-mib was full. */
   buffer_limit: 0,
 });
 

@@ -1,6 +1,6 @@
 /**
- * What both directions of a connection have in common: the segments that are pending, and what becomes of them when it
- * is their turn. Which incarnation has one, {@link Direction.ownerOf} decides each time anew; nothing is ever moved.
+ * The common part of both directions of a connection: pending segments, and their delivery when it is their turn.
+ * {@link Direction.ownerOf} decides each time anew which incarnation has a segment; no segment is ever moved.
  */
 import type { ReassemblyCounters } from "./counters.ts";
 import type { Incarnation } from "./incarnation.ts";
@@ -10,42 +10,42 @@ import type { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
 import type { StreamEnd } from "./stream.ts";
 
-/** Ahead of any sequence number lie so many others. */
+/** How many sequence numbers there are. */
 const CIRCLE_BYTES = 2 ** 32;
 
-/** What all directions of a table's connections share. */
+/** The part that all directions of a table's connections share. */
 export interface DirectionContext {
   readonly maxPendingPackets: number;
   readonly memory: PendingMemory;
   readonly nowMs: number;
-  /** Makes room for one more incarnation that is open, or connection that waits for one. */
+  /** Makes room for one more open incarnation, or connection that waits for one. */
   makeRoom(): void;
 }
 
-/** A connection as its directions know it. */
+/** A connection, as seen by its directions. */
 export interface DirectionOwner {
-  /** Null: none has opened that is remembered. */
+  /** The newest incarnation; null: none is remembered. */
   readonly newest: Incarnation | null;
-  /** How many incarnations it has had. */
+  /** How many incarnations the connection has had. */
   readonly generation: number;
   /** Incarnations that have not ended. */
   readonly openCount: number;
-  /** Opens an incarnation of which the SYN was seen. */
+  /** Opens an incarnation by its SYN. */
   open(isn: number): Incarnation;
   /**
-   * Opens an incarnation of which the SYN was not seen, at its lowest byte. `generation`: how many had been there when
+   * Opens an incarnation without its SYN, at its lowest byte. `generation`: how many incarnations there had been when
    * the byte came.
    */
   pickUp(generation: number, start: number): Incarnation;
-  /** Others that have opened since an incarnation's bytes came have taken its place. */
+  /** Incarnations that have opened since this one's bytes came have taken its place. */
   replaceOld(incarnation: Incarnation): void;
   finish(incarnation: Incarnation, how: StreamEnd): void;
-  /** What is open or pending may have changed. */
+  /** Open incarnations or pending segments may have changed. */
   update(): void;
 }
 
 export abstract class Direction implements PendingHolder {
-  /** Null: none ever was. */
+  /** Pending segments; null: there are none. */
   protected pending: PendingSegments | null = null;
 
   constructor(
@@ -58,17 +58,17 @@ export abstract class Direction implements PendingHolder {
     return this.pending?.count ?? 0;
   }
 
-  /** The incarnation that has a piece; null: none that is known. */
+  /** The incarnation that a piece belongs to; null: no known one. */
   protected abstract ownerOf(piece: Piece): Incarnation | null;
   /** This direction of an incarnation; null: it has not begun. */
   protected abstract sideOf(incarnation: Incarnation): Reassembler | null;
-  /** A piece that is an incarnation's, and in order, acknowledges this. */
+  /** Notes the acknowledgment number of a piece that belongs to an incarnation, and is in order. */
   protected abstract noteAck(incarnation: Incarnation, acknowledgment: number): void;
   protected abstract finish(incarnation: Incarnation, how: StreamEnd): void;
-  /** Gives up a segment that no known incarnation has, or opens the incarnation that has it. */
+  /** Gives up a segment that belongs to no known incarnation, or opens the incarnation that it belongs to. */
   protected abstract giveUpUnowned(segment: PendingSegment): void;
 
-  /** Gives up the hole before a segment, or the segment if it is nobody's. */
+  /** Gives up the hole before a segment; or the segment, if it belongs to no incarnation. */
   giveUp(segment: PendingSegment): void {
     const owner = this.ownerOf(segment);
     if (owner === null) {
@@ -98,7 +98,7 @@ export abstract class Direction implements PendingHolder {
     this.connection.update();
   }
 
-  /** Delivers what is pending of an incarnation, gaps told. */
+  /** Delivers an incarnation's pending segments, and tells the gaps. */
   flushPendingOf(incarnation: Incarnation): void {
     for (
       let first = this.firstOf(incarnation);
@@ -117,19 +117,19 @@ export abstract class Direction implements PendingHolder {
     return this.pending?.some((segment) => this.ownerOf(segment) === incarnation) ?? false;
   }
 
-  /** The lowest segment that is pending of an incarnation. */
+  /** The lowest pending segment of an incarnation. */
   protected firstOf(incarnation: Incarnation): PendingSegment | null {
     const side = this.sideOf(incarnation);
     if (this.pending === null || side === null) return null;
     return this.pending.firstFrom(side.next, CIRCLE_BYTES, (segment) => this.mayHave(incarnation, segment));
   }
 
-  /** Whether a pending segment would be an incarnation's, were what is missing before it given up. */
+  /** Whether a pending segment would belong to an incarnation if the hole before it were given up. */
   protected mayHave(incarnation: Incarnation, segment: PendingSegment): boolean {
     return this.ownerOf(segment) === incarnation;
   }
 
-  /** Takes a piece that has just come, and that an open incarnation has. */
+  /** Takes a piece that has just come, and belongs to an open incarnation. */
   protected receive(owner: Incarnation, piece: Piece): void {
     if (distance(this.sideOf(owner)!.next, piece.sequence) <= 0) {
       this.consume(owner, piece);
@@ -142,7 +142,7 @@ export abstract class Direction implements PendingHolder {
     this.keepLimits();
   }
 
-  /** Delivers what is new of a piece whose turn it is. What came before it, and is pending, wins. */
+  /** Delivers the new bytes of a piece that is in order. Pending bytes that came before it win. */
   protected consume(owner: Incarnation, piece: Piece): void {
     const side = this.sideOf(owner)!;
     const { counters } = this;
@@ -153,7 +153,7 @@ export abstract class Direction implements PendingHolder {
       counters.retransmitted_bytes += length;
     } else {
       let overlap = done;
-      // What is pending at the same number as the piece came later, or is not its owner's.
+      // A pending segment at the same number as the piece came later, or belongs to another incarnation.
       let skip = 1;
       while (done < length) {
         const first =
@@ -170,7 +170,7 @@ export abstract class Direction implements PendingHolder {
         overlap += known - done;
         done = known;
         if (!side.isEnded) continue;
-        // What lies behind a FIN is not the stream's.
+        // Bytes behind a FIN do not belong to the stream.
         if (done < length) counters.out_of_window++;
         break;
       }
@@ -180,7 +180,8 @@ export abstract class Direction implements PendingHolder {
   }
 
   /**
-   * What follows a piece's bytes: what the mirror cut off, and there perhaps a FIN. It waits for the bytes before it.
+   * Takes the end behind a piece's bytes: a length that the mirror cut off, and perhaps a FIN behind it. The end waits
+   * for the bytes before it.
    */
   private takeEnd(owner: Incarnation, piece: Piece): void {
     const side = this.sideOf(owner)!;
@@ -204,8 +205,8 @@ export abstract class Direction implements PendingHolder {
   }
 
   /**
-   * What is pending at just the number of a FIN that is about to end an incarnation: the FIN again, or bytes that are
-   * nobody's.
+   * Drops segments that are pending exactly at the number of a FIN that is about to end an incarnation: the same FIN,
+   * or bytes that belong to no incarnation.
    */
   protected dropAtFin(incarnation: Incarnation): void {
     const { next } = this.sideOf(incarnation)!;
@@ -215,7 +216,7 @@ export abstract class Direction implements PendingHolder {
     }
   }
 
-  /** Delivers what is pending and in order now. */
+  /** Delivers pending segments that are in order now. */
   settle(): void {
     for (let isMoving = true; isMoving && this.pendingCount > 0;) {
       isMoving = false;
@@ -223,7 +224,7 @@ export abstract class Direction implements PendingHolder {
         if (this.isOpen(incarnation) && this.drain(incarnation)) isMoving = true;
       }
     }
-    // Of many connections, in a flood, it would be much.
+    // Many connections in a flood would hold much by it.
     if (this.pendingCount === 0) this.pending = null;
   }
 
@@ -239,14 +240,15 @@ export abstract class Direction implements PendingHolder {
     return isMoving;
   }
 
-  /** The segment that is pending of an incarnation at just this number. */
+  /** The pending segment of an incarnation at exactly this number. */
   private ownedAt(incarnation: Incarnation, sequence: number): PendingSegment | null {
     return this.pending === null ? null : this.ownedWithin(incarnation, sequence, 1);
   }
 
-  /** The lowest segment that is pending of an incarnation from `sequence` on, within so many bytes. */
+  /** The lowest pending segment of an incarnation within `length` bytes from `sequence` on. */
   protected ownedWithin(incarnation: Incarnation, sequence: number, length: number): PendingSegment | null {
-    // Asked of each piece while something is pending: so not by a function of its own (PendingSegments.firstFrom).
+    // This is called for each piece while segments are pending, so it makes no closure as PendingSegments.firstFrom
+    // would need.
     const pending = this.pending!;
     const place = pending.placeOf(sequence);
     for (let i = 0; i < pending.count; i++) {
@@ -257,7 +259,7 @@ export abstract class Direction implements PendingHolder {
     return null;
   }
 
-  /** Gives up holes until what is pending here, and of all, is within its limit. */
+  /** Gives up holes until the pending segments, of this direction and of all, are within their limits. */
   keepLimits(): void {
     const { counters } = this;
     const { memory, maxPendingPackets } = this.context;
@@ -268,7 +270,7 @@ export abstract class Direction implements PendingHolder {
     while (!memory.isWithin && memory.arrivals.oldest !== null) memory.arrivals.oldest.holder.giveUpForBudget();
   }
 
-  /** The hole before it has waited longest. */
+  /** The pending segment that has waited longest. */
   private oldestPending(): PendingSegment {
     let oldest = this.pending!.at(0);
     for (let place = 1; place < this.pendingCount; place++) {

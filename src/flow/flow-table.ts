@@ -1,7 +1,7 @@
 /**
- * All connections of a shard: finds a segment's, makes them, and holds them to their limits. No I/O and no clock of
- * its own: time is the capture's (capture-clock.ts), and passes through {@link FlowTable.advance}. No tick walks what
- * is not due: all that has a time limit stands in a list by time.
+ * All connections of a shard: finds or makes a segment's connection, and keeps the limits. No I/O and no clock of its
+ * own: time is the capture's (capture-clock.ts), and passes through {@link FlowTable.advance}. A tick looks only at
+ * objects that are due, because all with a time limit are in a list by time.
  */
 import type { CaptureClock, LeapListener } from "../decode/capture-clock.ts";
 import { IDENTITY_WORDS, type Segment } from "../decode/segment.ts";
@@ -20,45 +20,48 @@ export { INCARNATIONS_MAX } from "./connection.ts";
 
 /** How long an incarnation that has ended is remembered, to tell its late retransmissions from a new one. */
 export const REMEMBER_MS = 60_000;
-/** How long an incarnation whose place another took may still get bytes, where holes have no time limit. */
+/** How long a replaced incarnation may still get bytes, if holes have no time limit. */
 const REPLACED_MS_MAX = 60_000;
 /**
- * Of the budget, what open incarnations may take themselves, and ended ones as much again: where it is small, there
- * are fewer.
+ * The share of the budget that open incarnations may take themselves, and ended ones once more: with a small budget
+ * there are fewer.
  */
 const CONNECTIONS_SHARE = 1 / 4;
+/** At least this many ended incarnations are remembered, however small the budget: evicted ones may go on. */
+const REMEMBERED_MIN = 256;
 /** How often time limits are looked at. */
 export const TICK_MS = 100;
 
 export interface FlowTableOptions {
-  /** Of one direction of a connection. */
+  /** The most pending segments of one direction of a connection. */
   maxPendingPackets: number;
-  /** Infinity: no limit. */
+  /** How long a hole is waited for; Infinity: no limit. */
   gapTimeoutMs: number;
   idleTimeoutMs: number;
-  /** Incarnations that are open; as many that have ended are remembered. */
+  /** The most open incarnations; as many ended ones are remembered. */
   maxFlows: number;
-  /** The source is a savefile: silence ends no connection, for it may go on later. */
+  /** The source is a savefile: silence ends no connection, because it may go on later in the file. */
   sourceWaits: boolean;
-  /** Reassembles the server's direction as well, for consumers that have a response consumer. */
+  /** The server's direction is reassembled as well, for consumers with a response consumer. */
   reassemblesServer?: boolean;
 }
 
 export class FlowTable implements ConnectionContext, LeapListener {
   readonly maxPendingPackets: number;
   readonly memory: PendingMemory;
-  /** What is counted of the server's direction; null: it is not reassembled. */
+  /** The counters of the server's direction; null: it is not reassembled. */
   readonly serverCounters: ReassemblyCounters | null;
   private readonly index = new ConnectionIndex();
-  /** Connections with something open or pending, the longest silent first. */
+  /** Connections with open incarnations or pending segments, the longest silent first. */
   private readonly live = new TimeList<Connection>();
-  /** Incarnations whose place another took, and that have not ended. */
+  /** Replaced incarnations that have not ended. */
   private readonly replacedOnes = new TimeList<Incarnation>();
   private readonly endedOnes = new TimeList<Incarnation>();
   private readonly maxFlows: number;
+  private readonly maxRemembered: number;
   private readonly replacedMsMax: number;
   private openCount = 0;
-  /** Live connections of which nothing is open. */
+  /** Live connections without an open incarnation. */
   private waitingCount = 0;
   private nextTickMs = 0;
 
@@ -73,6 +76,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
     this.maxPendingPackets = options.maxPendingPackets;
     const affordable = Math.floor((budget.limitBytes * CONNECTIONS_SHARE) / Cost.CONNECTION);
     this.maxFlows = Math.min(options.maxFlows, Math.max(affordable, 1));
+    this.maxRemembered = Math.min(options.maxFlows, Math.max(affordable, REMEMBERED_MIN));
     this.replacedMsMax = Math.min(options.gapTimeoutMs, REPLACED_MS_MAX);
     this.memory = new PendingMemory(budget);
     this.serverCounters = options.reassemblesServer === true ? { ...counters.reassembly } : null;
@@ -84,22 +88,22 @@ export class FlowTable implements ConnectionContext, LeapListener {
     return this.clock.nowMs;
   }
 
-  /** Incarnations that are open, and connections that wait for one. */
+  /** How many incarnations are open, and connections wait for one. */
   get liveCount(): number {
     return this.openCount + this.waitingCount;
   }
 
-  /** Ended incarnations that are remembered. */
+  /** How many ended incarnations are remembered. */
   get rememberedCount(): number {
     return this.endedOnes.size;
   }
 
-  /** Segments that wait behind holes. */
+  /** How many segments wait behind holes. */
   get pendingCount(): number {
     return this.memory.arrivals.size;
   }
 
-  /** Takes a segment of which the clock was told; nothing of it is kept that is not copied. */
+  /** Takes a segment; the clock knows its time. Bytes that are kept are copied. */
   accept(segment: Segment): void {
     const { nowMs } = this.clock;
     if (nowMs >= this.nextTickMs) this.expire();
@@ -117,15 +121,18 @@ export class FlowTable implements ConnectionContext, LeapListener {
     this.acceptOther(connection, hash, segment);
   }
 
-  /** Ends what has reached a time limit. Time never runs back: an earlier `nowMs` changes nothing. */
+  /**
+   * Ends incarnations and holes that have reached a time limit. Time never runs back: an earlier `nowMs` changes
+   * nothing.
+   */
   advance(nowMs: number): void {
     this.clock.advance(nowMs);
     if (this.nowMs >= this.nextTickMs) this.expire();
   }
 
   /**
-   * The capture has ended: delivers all that is pending in up to `countMax` connections, and ends them. False: there
-   * was none left.
+   * The capture has ended: delivers all pending segments of up to `countMax` connections, and ends them. False: no
+   * connection was left.
    */
   flush(countMax = Infinity): boolean {
     const some = this.live.oldest !== null;
@@ -133,14 +140,14 @@ export class FlowTable implements ConnectionContext, LeapListener {
     return some;
   }
 
-  /** Ends the connection that has been silent longest, for others need the memory. False: there is none. */
+  /** Ends the connection that has been silent longest, because others need the memory. False: there is none. */
   evictIdlest(): boolean {
     const { oldest } = this.live;
     if (oldest !== null) this.end(oldest, "evicted");
     return oldest !== null;
   }
 
-  /** The batch is over: nobody needs what was delivered in it any more. */
+  /** The batch is over: the bytes delivered in it are not needed any more. */
   endBatch(): void {
     this.memory.recycle();
   }
@@ -153,7 +160,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
     this.memory.arrivals.leapt(fromMs, toMs);
   }
 
-  // What connections say of themselves (ConnectionContext).
+  // Calls of connections (ConnectionContext).
 
   makeRoom(): void {
     while (this.liveCount >= this.maxFlows && this.live.oldest !== null) this.end(this.live.oldest, "evicted");
@@ -202,7 +209,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
     const { flags } = segment;
     const isSyn = (flags & TcpFlag.SYN) !== 0;
     const isReset = (flags & TcpFlag.RST) !== 0;
-    // A client's SYN carries none of these; what does is refused or answered by a receiver, not taken.
+    // A client's SYN has none of these flags. A receiver refuses or answers a segment with them, and does not take it.
     if (isSyn && (flags & (TcpFlag.ACK | TcpFlag.RST | TcpFlag.FIN)) !== 0) return;
     const hasContent = isSyn || (!isReset && (segment.payloadLength > 0 || (flags & TcpFlag.FIN) !== 0));
     if (found === null && !hasContent) return;
@@ -218,7 +225,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
     this.trim();
   }
 
-  /** What a server says to a client of which nothing was seen is of no use. */
+  /** A server's segment is of no use if no segment of its client was seen. */
   private acceptFromServer(connection: Connection | null, segment: Segment): void {
     if (connection === null || this.serverCounters === null) return;
     const { fromServer } = connection;
@@ -248,13 +255,13 @@ export class FlowTable implements ConnectionContext, LeapListener {
       due.connection.endReplaced(due);
     const silentSinceMs = nowMs - options.idleTimeoutMs;
     for (let due = live.firstSince(silentSinceMs); due !== null; due = live.firstSince(silentSinceMs)) {
-      // Where the source waits, nothing is lost by waiting for what may still come.
+      // If the source waits, nothing is lost by waiting for later segments.
       if (due.mayEndIdle() && !options.sourceWaits) this.end(due, "idle");
       else live.renew(due, nowMs);
     }
     const endedSinceMs = nowMs - REMEMBER_MS;
     for (let due = endedOnes.firstSince(endedSinceMs); due !== null; due = endedOnes.firstSince(endedSinceMs)) {
-      // Its server still speaks.
+      // Its server still sends.
       if (due.server !== null && !due.server.isEnded && due.connection.isLive) endedOnes.renew(due, nowMs);
       else due.connection.forget(due);
     }
@@ -267,9 +274,9 @@ export class FlowTable implements ConnectionContext, LeapListener {
     this.trim();
   }
 
-  /** Forgets those that ended first, if there are too many. */
+  /** Forgets the incarnations that ended first, if there are too many. */
   private trim(): void {
-    while (this.endedOnes.size > this.maxFlows) {
+    while (this.endedOnes.size > this.maxRemembered) {
       const oldest = this.endedOnes.oldest!;
       oldest.connection.forget(oldest);
     }

@@ -1,55 +1,60 @@
 /**
- * One of several TCP connections with the same addresses and ports (RFC 9293, section 3.4.1): what it can claim, by
- * sequence and acknowledgment numbers. Between several that claim the same, their connection's direction decides.
+ * One of several TCP connections with the same addresses and ports (RFC 9293, section 3.4.1). It tells which segments
+ * may belong to it, by sequence and acknowledgment numbers. If a segment may belong to several incarnations, the
+ * direction of their connection decides.
  */
 import { Acknowledgments, LATE_ACK_BYTES_MAX } from "./acknowledgments.ts";
 import type { Piece } from "./piece.ts";
 import type { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
-import type { ResponseConsumer, StreamConsumer, StreamNumbers, StreamOrigin } from "./stream.ts";
+import type { Continued, ResponseConsumer, StreamConsumer, StreamNumbers, StreamOrigin } from "./stream.ts";
 import type { Timed } from "./time-list.ts";
 
-/** The largest window TCP can offer (RFC 7323, section 2.3): nothing of a connection lies further ahead. */
+/** The largest window that TCP can offer (RFC 7323, section 2.3): no byte of a connection lies further ahead. */
 export const WINDOW_BYTES_MAX = 2 ** 30;
-/** How far below the bytes seen a late SYN, or late first bytes, may lie and still belong to them. */
+/** How far below the bytes seen a late SYN, or late first bytes, may lie and still belong to the same incarnation. */
 export const LATE_START_BYTES_MAX = 1 << 20;
 
-/** Of all of whom nothing has come but a SYN: in a flood they must cost next to nothing. */
+/** Shared by all incarnations that have only got a SYN: in a flood these must cost very little. */
 const NOTHING_ACKNOWLEDGED = new Acknowledgments();
 
-/** The connection of an incarnation, as its limits need it. */
+/** The connection of an incarnation, as seen by the table's limits. */
 export interface IncarnationOwner {
   readonly identity: Int32Array;
-  /** Something is open, or pending. */
+  /** Whether an incarnation is open, or segments are pending. */
   readonly isLive: boolean;
-  /** Another took an incarnation's place long ago: delivers what is pending of it, gaps told, and ends it. */
+  /** An incarnation was replaced long ago: delivers its pending segments, tells the gaps, and ends it. */
   endReplaced(incarnation: Incarnation): void;
-  /** Takes out an incarnation that has ended. */
+  /** Removes an incarnation that has ended. */
   forget(incarnation: Incarnation): void;
 }
 
 export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnation> {
-  /** What its client acknowledges. */
+  /** The range of its client's acknowledgment numbers. */
   acks = NOTHING_ACKNOWLEDGED;
   client!: Reassembler;
-  /** Null: nobody wants it, or nothing is known of it yet. */
+  /** The server's direction; null: nobody wants it, or it has not begun. */
   server: Reassembler | null = null;
-  /** Who takes the server's side; null: nobody, or it has ended. */
+  /** Takes the server's side; null: nobody does, or it has ended. */
   response: ResponseConsumer | null = null;
   consumer: StreamConsumer | null = null;
+  /** The consumer of its bytes, if it was evicted; null: it was not, or has gone on. */
+  evicted: StreamConsumer | null = null;
+  /** (StreamOrigin) */
+  continued: Continued | null = null;
   /** (StreamNumbers) */
   clientAcknowledged: number | null = null;
   serverAcknowledged: number | null = null;
-  /** The ISN of a SYN that came behind bytes: a late copy's, or another incarnation's with the same ISN. */
+  /** The ISN of a SYN that came behind bytes: it is a late copy, or another incarnation with the same ISN. */
   synAgain: number | null = null;
-  /** Another took its place: it may still get bytes, but not for long. */
+  /** Another incarnation took its place: it may still get bytes, but not for long. */
   isReplaced = false;
-  /** The one before it. */
+  /** The incarnation before it. */
   before: Incarnation | null = null;
 
   /**
-   * When it opened; in the table's list of those that were replaced, when it was; of those that have ended, when it
-   * did.
+   * When it opened; in the table's list of replaced incarnations, when it was replaced; in that of ended ones, when it
+   * ended.
    */
   sinceMs = 0;
   older: Incarnation | null = null;
@@ -60,7 +65,7 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
 
   constructor(
     readonly connection: IncarnationOwner,
-    /** How many its connection had had when it opened, this one included. */
+    /** How many incarnations its connection had had when it opened, with this one. */
     readonly generation: number,
     public hasSyn: boolean,
     public isn: number,
@@ -97,12 +102,12 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
     return this.client.start;
   }
 
-  /** The lowest sequence number that may be its client's. */
+  /** The lowest sequence number that may belong to its client. */
   private get base(): number {
     return this.hasSyn ? advance(this.isn, 1) : advance(this.start, -LATE_START_BYTES_MAX);
   }
 
-  /** Whether bytes have come behind its SYN in order. */
+  /** Whether bytes have come in order behind its SYN. */
   get hasBytes(): boolean {
     return this.client.next !== this.client.start;
   }
@@ -120,21 +125,21 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   }
 
   /**
-   * Whether what a segment acknowledges was never said to the client: then it is another incarnation's, though its
-   * sequence numbers may be the same. A late retransmission may acknowledge a little more than all before it, and so
-   * needs a second SYN to be taken for another's.
+   * Whether a segment acknowledges bytes that were never sent to this incarnation's client: then it belongs to another
+   * incarnation, although its sequence numbers may be the same. A late retransmission may acknowledge a little more
+   * than all segments before it, so a small excess counts only behind a second SYN.
    */
   isAnothersAck(acknowledgment: number | null): boolean {
     if (acknowledgment === null) return false;
     return this.acks.isOutside(acknowledgment, this.synAgain !== null && !this.isOpen ? 0 : LATE_ACK_BYTES_MAX);
   }
 
-  /** Whether the client has acknowledged about as much. */
+  /** Whether the client has acknowledged about the same number. */
   knowsAck(acknowledgment: number | null): boolean {
     return acknowledgment !== null && this.acks.isKnown && !this.isAnothersAck(acknowledgment);
   }
 
-  /** Whether it expects just these bytes (or its FIN); ended: whether this is its FIN again. */
+  /** Whether it expects exactly these bytes (or its FIN); if it has ended: whether this is its FIN again. */
   expects({ sequence, length }: Piece): boolean {
     return this.client.next === sequence && (this.isOpen || (length === 0 && this.client.hasFin));
   }
@@ -145,32 +150,33 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
     this.acks.note(acknowledgment);
   }
 
-  /** The server's SYN was seen: its client acknowledges nothing below its first byte. */
+  /** The server's SYN was seen: the client acknowledges no number below the server's first byte. */
   serverBegan(start: number): void {
     if (this.acks === NOTHING_ACKNOWLEDGED) this.acks = new Acknowledgments();
     this.acks.begin(start);
   }
 
   /**
-   * How far above its client's first byte lies what a server acknowledges that may speak to it; Infinity: it may not.
+   * How far a server's acknowledgment number lies above its client's first byte; Infinity: the server's segment cannot
+   * belong to this incarnation.
    */
   answeredBy(acknowledgment: number | null, aheadMax: number): number {
     if (acknowledgment === null) return 0;
     const above = distance(this.base, acknowledgment);
-    // Behind its FIN a client says nothing.
+    // A client sends no bytes behind its FIN.
     return above < 0 || distance(this.client.next, acknowledgment) > (this.client.hasFin ? 1 : aheadMax)
       ? Infinity
       : above;
   }
 
-  /** Whether it was there when a piece came that was none's. */
+  /** Whether it existed when a piece came that belonged to no incarnation. */
   isStrangeTo({ isUnowned, generation }: Piece): boolean {
     return isUnowned && this.generation <= generation;
   }
 
   /**
-   * How far above its first byte a piece lies that may be its own; negative: it is not. Of one that has ended, only
-   * what it had.
+   * How far a piece lies above its first byte; negative: the piece does not belong to it. If it has ended, only bytes
+   * that it had belong to it.
    */
   fit({ sequence, length, generation }: Piece): number {
     const { next, start, hasFin } = this.client;
@@ -181,18 +187,18 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
       const isKnown = length === 0 ? hasFin && sequence === next : distance(advance(sequence, length), next) >= 0;
       return isKnown ? above : -1;
     }
-    // What came before its SYN is its own only if it is near.
+    // A piece that came before its SYN belongs to it only if it is near.
     const aheadMax = generation < this.generation && !this.isPickedUp ? LATE_START_BYTES_MAX : WINDOW_BYTES_MAX;
     return distance(next, sequence) > aheadMax ? -1 : above;
   }
 
-  /** Whether a segment without bytes may be this one's: late ones of the incarnation before it lie elsewhere. */
+  /** Whether a segment without bytes may belong to it: late ones of the incarnation before it have other numbers. */
   isNear(sequence: number): boolean {
     return distance(this.base, sequence) >= -1 && distance(this.client.next, sequence) <= LATE_START_BYTES_MAX;
   }
 }
 
-/** The newest of the incarnations, from this one on, of which it holds. */
+/** The newest incarnation, from this one on, that satisfies the condition. */
 export function findFrom(
   newest: Incarnation | null,
   isWanted: (incarnation: Incarnation) => boolean,

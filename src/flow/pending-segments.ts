@@ -1,7 +1,7 @@
 /**
  * The segments of one direction of a connection that wait behind a hole, in the order of their sequence numbers. The
- * bytes of segments that acknowledge nearly the same never overlap: the first copy of a byte wins. Which incarnation
- * has a segment is decided when it is the segment's turn.
+ * bytes of segments with nearly the same acknowledgment number never overlap: the first copy of a byte wins. Which
+ * incarnation has a segment is decided when it is the segment's turn.
  */
 import type { Budget } from "../memory/budget.ts";
 import { Cost } from "../memory/budget.ts";
@@ -11,17 +11,17 @@ import type { Piece } from "./piece.ts";
 import { advance, distance } from "./sequence.ts";
 import { type Timed, TimeList } from "./time-list.ts";
 
-/** What has pending segments, as the limits of all pending segments see it. */
+/** The holder of pending segments, as seen by the limits of all pending segments. */
 export interface PendingHolder {
-  /** Gives up the hole before a segment, for it has waited as long as it may. */
+  /** Gives up the hole before a segment, because the segment has waited as long as it may. */
   giveUpLate(segment: PendingSegment): void;
-  /** Gives up holes until what is pending of all is within the budget, or nothing is pending here. */
+  /** Gives up holes until all pending segments are within the budget, or none is left here. */
   giveUpForBudget(): void;
 }
 
 export class PendingSegment implements Piece, Timed<PendingSegment> {
   readonly offset = 0;
-  /** Neighbours in the order of arrival, of all connections. */
+  /** Neighbours in the order of arrival, over all connections. */
   older: PendingSegment | null = null;
   newer: PendingSegment | null = null;
   end: number;
@@ -51,7 +51,7 @@ export class PendingSegment implements Piece, Timed<PendingSegment> {
 
 const NOTHING = new Uint8Array(0);
 
-/** All pending segments of a table: in the order of their arrival, and the memory that their bytes lie in. */
+/** All pending segments of a table, in the order of their arrival, and the memory of their bytes. */
 export class PendingMemory {
   readonly arrivals = new TimeList<PendingSegment>();
   private addedCount = 0;
@@ -63,7 +63,7 @@ export class PendingMemory {
     private readonly pool = new ArrayPool(budget.limitBytes),
   ) {}
 
-  /** Whether what is pending is within its limit. */
+  /** Whether the pending segments are within their limit. */
   get isWithin(): boolean {
     return this.budget.isWithin;
   }
@@ -82,14 +82,14 @@ export class PendingMemory {
     this.budget.takePending(chargeOf(segment));
   }
 
-  /** Its bytes stay valid until the end of the batch. */
+  /** Releases a segment. Its bytes stay valid until the end of the batch. */
   release(segment: PendingSegment): void {
     this.arrivals.remove(segment);
     this.budget.giveBackPending(chargeOf(segment));
     if (segment.bytes !== NOTHING) this.released.push(segment.bytes);
   }
 
-  /** The batch is over: what was released in it is used again. */
+  /** The batch is over: arrays that were released in it are used again. */
   recycle(): void {
     if (this.released.length === 0) return;
     for (const array of this.released) this.pool.free(array);
@@ -103,8 +103,8 @@ function chargeOf({ bytes }: PendingSegment): number {
 
 export class PendingSegments {
   /**
-   * By sequence number as an unsigned integer: a circle that begins anywhere. At the same number, those without bytes
-   * first.
+   * The segments by sequence number as an unsigned integer: a circle without a first one. At the same number, those
+   * without bytes come first.
    */
   private readonly all: PendingSegment[] = [];
 
@@ -117,12 +117,12 @@ export class PendingSegments {
     return this.all.length;
   }
 
-  /** Of them those that were nobody's when they came. */
+  /** How many of them belonged to no incarnation when they came. */
   unownedCount = 0;
 
   /**
-   * The place of the first one at or behind `sequence`, on the circle: {@link at} takes it, and {@link count} - 1
-   * more.
+   * The place of the first segment at or behind `sequence`, on the circle: {@link at} takes this place, and the {@link
+   * count} - 1 places behind it.
    */
   placeOf(sequence: number): number {
     const { all } = this;
@@ -142,12 +142,12 @@ export class PendingSegments {
     return this.all[place < length ? place : place - length]!;
   }
 
-  /** The first from `sequence` on, within so many bytes, that is wanted; null: there is none. */
+  /** The first wanted segment within `length` bytes from `sequence` on; null: there is none. */
   firstFrom(sequence: number, length: number, isWanted: (segment: PendingSegment) => boolean): PendingSegment | null {
     const place = this.placeOf(sequence);
     for (let i = 0; i < this.all.length; i++) {
       const segment = this.at(place + i);
-      // What lies before it is far ahead on the circle.
+      // A segment before `sequence` is far ahead on the circle.
       if (distance(sequence, segment.sequence) >>> 0 >= length) return null;
       if (isWanted(segment)) return segment;
     }
@@ -162,7 +162,7 @@ export class PendingSegments {
     return this.all.find(isWanted);
   }
 
-  /** Takes one out, whose bytes stay valid until the end of the batch. */
+  /** Removes a segment. Its bytes stay valid until the end of the batch. */
   remove(segment: PendingSegment): void {
     let place = this.placeOf(segment.sequence);
     while (this.all[place] !== segment) place++;
@@ -171,7 +171,7 @@ export class PendingSegments {
     this.memory.release(segment);
   }
 
-  /** Copies what of a piece is not here yet. Returns how many of its bytes were new. */
+  /** Copies the bytes of a piece that are not here yet. Returns how many they were. */
   insert(piece: Piece): number {
     const added = this.insertBytes(piece);
     const bytesEnd = advance(piece.sequence, piece.length);
@@ -180,15 +180,15 @@ export class PendingSegments {
   }
 
   /**
-   * Notes what follows a piece's bytes, of which `at` is the end: nothing that was seen up to `end`,
-   * and there perhaps a FIN. What reaches further than that came first, and so wins.
+   * Notes the end behind a piece's bytes: bytes from `at` to `end` that the mirror cut off, and perhaps a FIN at `end`.
+   * A segment here that reaches further came first, and so wins.
    */
   insertEnd(piece: Piece, at: number, end: number): void {
     const { isFin, acknowledgment } = piece;
     const before = this.alikeBefore(at, acknowledgment, true);
     const isApart = before === null || distance(before.end, at) > 0;
     if (!isApart && (before.isFin || distance(before.end, end) < 0)) return;
-    // A FIN behind bytes that are missing waits for them from its own arrival on.
+    // A FIN behind missing bytes waits for them from its own arrival on.
     const hasOwnTime = !isApart && isFin && piece.sinceMs !== before.sinceMs && before.bytesEnd !== end;
     const segment = isApart || hasOwnTime ? this.add(piece, at, 0, 0) : before;
     segment.end = end;
@@ -241,8 +241,8 @@ export class PendingSegments {
   }
 
   /**
-   * The nearest segment that acknowledges nearly the same and begins before `sequence`, or there without bytes if
-   * `atToo`.
+   * The nearest segment with nearly the same acknowledgment number that begins before `sequence`; if `atToo`, also one
+   * without bytes at `sequence`.
    */
   private alikeBefore(sequence: number, acknowledgment: number | null, atToo: boolean): PendingSegment | null {
     const { all } = this;

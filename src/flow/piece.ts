@@ -1,28 +1,28 @@
-/** What flow takes of a segment: as it arrives, or as it is pending. */
+/** The part of a segment that flow takes: as it arrives, or as it is pending. */
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
 import { advance } from "./sequence.ts";
 
-/** Why a segment is the next incarnation's only if that one's SYN comes, else nobody's. */
+/** Why a segment belongs to the next incarnation only if that one's SYN comes, and else to none. */
 export const Doubt = {
   NONE: 0,
-  /** It was pending when a reset ended the incarnation that seemed to have it. */
+  /** The segment was pending when a reset ended the incarnation that it seemed to belong to. */
   BEHIND_RESET: 1,
-  /** An incarnation that has ended had the same, but its client acknowledged less. */
+  /** An ended incarnation had the same bytes, but its client acknowledged less. */
   MAY_BE_COPY: 2,
 } as const;
 
-/** A segment's bytes and what follows them, as it arrives or as it is pending. */
+/** A segment's bytes and the end behind them, as it arrives or as it is pending. */
 export interface Piece {
   readonly sequence: number;
   readonly bytes: Uint8Array;
   readonly offset: number;
   readonly length: number;
-  /** Further than the bytes reach if the mirror cut off what was between. */
+  /** The end of the segment; behind its bytes, if the mirror cut off some. */
   readonly end: number;
   /** A FIN stands at `end`. */
   readonly isFin: boolean;
-  /** What the segment acknowledged; null: nothing. */
+  /** The acknowledgment number; null: the segment has none. */
   readonly acknowledgment: number | null;
   readonly timestampMs: number;
   /** When it arrived. */
@@ -30,7 +30,7 @@ export interface Piece {
   readonly doubt: number;
   /** How many incarnations its connection had had when it arrived. */
   readonly generation: number;
-  /** None of those could have it. */
+  /** It can belong to none of those. */
   readonly isUnowned: boolean;
 }
 
@@ -65,7 +65,7 @@ export class Arrival implements Piece {
     this.generation = generation;
   }
 
-  /** Takes off its first bytes. */
+  /** Removes its first bytes. */
   trim(length: number): void {
     this.sequence = advance(this.sequence, length);
     this.offset += length;
@@ -73,5 +73,8 @@ export class Arrival implements Piece {
   }
 }
 
-/** One object for all, so that none is made for each. It is whoever's took the segment last. */
+/**
+ * One object for all segments, so that none is made for each. It holds the last segment taken, and is valid until the
+ * next.
+ */
 export const arrival = new Arrival();

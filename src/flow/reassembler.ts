@@ -1,27 +1,27 @@
 /**
- * One direction of one incarnation: hands its bytes on in order, and tells gaps. It knows of no other
- * (RFC 9293, section 3.4). The rules are those of a receiver that cannot answer: what is missing is waited
- * for, up to a limit, and then given up.
+ * One direction of one incarnation: hands its bytes on in order, and tells gaps (RFC 9293, section 3.4). It does not
+ * know other incarnations. The rules are those of a receiver that cannot answer: missing bytes are waited for, up to a
+ * limit, and then given up.
  */
 import type { ReassemblyCounters } from "./counters.ts";
 import { advance, distance } from "./sequence.ts";
 import type { ByteConsumer } from "./stream.ts";
 
 export class Reassembler {
-  /** The next expected sequence number; of one that has ended with a FIN, the FIN's. */
+  /** The next expected sequence number; after a FIN, that of the FIN. */
   next: number;
   isEnded = false;
   /** It has ended with a FIN. */
   hasFin = false;
-  /** One past the furthest byte that the mirror cut off of what was delivered; null: it cut none. */
+  /** One past the furthest byte that the mirror cut off from delivered segments; null: it cut none. */
   private cutOffEnd: number | null = null;
-  /** Nothing was delivered behind the last gap: what is missing next is more of it. */
+  /** No byte was delivered behind the last gap: the next missing bytes belong to the same gap. */
   private endsInGap = false;
 
   constructor(
     /** The first byte's sequence number. */
     readonly start: number,
-    /** Null: it has ended. */
+    /** Takes the bytes; null: the direction has ended. */
     public consumer: ByteConsumer | null,
     private readonly counters: ReassemblyCounters,
   ) {
@@ -47,12 +47,12 @@ export class Reassembler {
     this.consumer!.gap(length);
   }
 
-  /** The mirror cut off what lies between the bytes that were delivered and `end`. */
+  /** The mirror cut off the bytes between the delivered ones and `end`. */
   noteCutOff(end: number): void {
     if (this.cutOffEnd === null || distance(this.cutOffEnd, end) > 0) this.cutOffEnd = end;
   }
 
-  /** Nothing more comes: what was cut off at the end is a gap. */
+  /** No more bytes come: those that were cut off at the end are a gap. */
   skipCutOff(): void {
     if (this.cutOffEnd !== null) this.skipTo(this.cutOffEnd);
   }

@@ -1,6 +1,7 @@
 /**
- * The server's direction, where somebody wants it. A SYN-ACK says which incarnation it answers, and where the server's
- * bytes begin; what a segment acknowledges says whose client's bytes the server has seen. What fits none is nobody's.
+ * The server's direction, if somebody wants it. A SYN-ACK tells which incarnation it answers, and where the server's
+ * bytes begin. A segment's acknowledgment number tells which client's bytes the server has seen. A segment that fits no
+ * incarnation belongs to none.
  */
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
@@ -16,17 +17,20 @@ import type { StreamEnd } from "./stream.ts";
 const FIN_LEN = 1;
 
 export class ServerDirection extends Direction {
-  /** A SYN-ACK whose SYN has not come yet: what it acknowledges, and where the server's bytes begin. */
+  /** A SYN-ACK that came before its SYN: its acknowledgment number, and where the server's bytes begin. */
   private early: { acknowledgment: number; start: number } | null = null;
-  /** Incarnations of which the server's side has begun and not ended. */
+  /** How many incarnations have a server's side that has begun and not ended. */
   private openCount = 0;
 
-  /** Whether something has not ended, or is pending. */
+  /** Whether a server's side has not ended, or segments are pending. */
   get isLive(): boolean {
     return this.openCount > 0 || this.pendingCount > 0;
   }
 
-  /** The usual case: of the only incarnation just the next bytes, with nothing pending. False: it is another. */
+  /**
+   * The usual case: the only incarnation gets exactly its next bytes, and no segment is pending. False: it is another
+   * case, and nothing was done.
+   */
   takeNext(segment: Segment): boolean {
     const only = this.connection.newest;
     if (only === null || only.before !== null || this.early !== null || this.pendingCount > 0) return false;
@@ -75,9 +79,9 @@ export class ServerDirection extends Direction {
       this.begin(incarnation, this.early.start, true);
   }
 
-  /** Ends an incarnation's response, if there is one: delivers what is pending, gaps told. */
+  /** Ends an incarnation's response, if there is one: delivers its pending segments, and tells the gaps. */
   end(incarnation: Incarnation, how: StreamEnd): void {
-    // A reset discards what is pending: it stays, and is nobody's.
+    // A reset discards pending segments: they stay, and belong to no incarnation.
     while (how !== "reset" && this.isOpen(incarnation)) {
       const left = this.pending?.find((segment) => this.mayHave(incarnation, segment));
       if (left === undefined) break;
@@ -90,7 +94,7 @@ export class ServerDirection extends Direction {
     incarnation.response = null;
   }
 
-  /** Ends all. */
+  /** Ends all responses. */
   flush(how: StreamEnd): void {
     while (this.pendingCount > 0) this.giveUp(this.pending!.at(0));
     for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before)
@@ -102,8 +106,8 @@ export class ServerDirection extends Direction {
   }
 
   /**
-   * What the server acknowledges says nothing of its own numbers, which its client may acknowledge where they are in
-   * order; but what of its client's it had read when it said this.
+   * The server's acknowledgment number tells how many of its client's bytes it had read when it sent the piece. The
+   * piece's own numbers are in order, so the client may acknowledge them.
    */
   protected noteAck(incarnation: Incarnation, acknowledgment: number): void {
     incarnation.serverAcknowledged = acknowledgment;
@@ -120,7 +124,9 @@ export class ServerDirection extends Direction {
     incarnation.response = null;
   }
 
-  /** What acknowledges more than has come of its client waits until that has come, or was given up. */
+  /**
+   * A piece that acknowledges more of its client's bytes than have come waits until they have come, or were given up.
+   */
   protected ownerOf(piece: Piece): Incarnation | null {
     return this.nearest(piece, FIN_LEN);
   }
@@ -129,7 +135,7 @@ export class ServerDirection extends Direction {
     return this.nearest(segment, LATE_START_BYTES_MAX) === incarnation;
   }
 
-  /** The SYN-ACK was not seen, or what it acknowledges of its client never came. */
+  /** The SYN-ACK was not seen, or the client's bytes that the segment acknowledges never came. */
   protected giveUpUnowned(segment: PendingSegment): void {
     const owner = this.nearest(segment, LATE_START_BYTES_MAX);
     if (owner !== null && this.isOpen(owner)) {
@@ -148,7 +154,7 @@ export class ServerDirection extends Direction {
     }
   }
 
-  /** The incarnation that a segment answers, and of whose server nothing has come. */
+  /** The incarnation that a segment answers, if no segment of its server has come yet. */
   private unbegun({ acknowledgment }: Piece): Incarnation | undefined {
     const ahead = this.leastAnswered(acknowledgment, LATE_START_BYTES_MAX);
     if (ahead === Infinity) return undefined;
@@ -162,8 +168,8 @@ export class ServerDirection extends Direction {
   }
 
   /**
-   * Of the incarnations whose client said no less than a piece acknowledges, but for `aheadMax` bytes, the nearest
-   * that may have it.
+   * The nearest incarnation that a piece may belong to. The piece may acknowledge up to `aheadMax` bytes more than its
+   * client has sent.
    */
   private nearest({ sequence, length, acknowledgment }: Piece, aheadMax: number): Incarnation | null {
     const ahead = this.leastAnswered(acknowledgment, aheadMax);
@@ -185,15 +191,15 @@ export class ServerDirection extends Direction {
   }
 
   /**
-   * How far above its client's first byte the acknowledgment lies in that incarnation of which it is nearest;
-   * Infinity: it is none's.
+   * How far the acknowledgment number lies above the client's first byte of the incarnation that it is nearest to;
+   * Infinity: it belongs to none.
    */
   private leastAnswered(acknowledgment: number | null, aheadMax: number): number {
     let least = Infinity;
     for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before)
       least = Math.min(least, incarnation.answeredBy(acknowledgment, aheadMax));
     if (this.early === null || acknowledgment === null) return least;
-    // One whose SYN has not come yet is nearer.
+    // An incarnation that still waits for its SYN is nearer.
     const aboveEarly = distance(this.early.acknowledgment, acknowledgment);
     return aboveEarly >= 0 && aboveEarly < least ? Infinity : least;
   }
@@ -217,7 +223,8 @@ export class ServerDirection extends Direction {
     }
     if (answered !== undefined && answered.server!.start === start) return;
     this.early = { acknowledgment, start };
-    // What was taken for a late copy of a SYN was another's with the same ISN: the server answers it from elsewhere.
+    // The SYN that was taken for a late copy was another incarnation's with the same ISN: the server answers it with
+    // another number.
     if (answered === undefined || answered.synAgain !== answered.isn) return;
     this.context.makeRoom();
     this.connection.open(answered.isn);
@@ -233,7 +240,7 @@ export class ServerDirection extends Direction {
     this.settle();
   }
 
-  /** Of the segments with bytes that answer the same incarnation, of whose server nothing has come, the lowest. */
+  /** The lowest of the segments with bytes that answer the same incarnation; no segment of its server was taken yet. */
   private lowestLike(segment: PendingSegment, answered: Incarnation): PendingSegment {
     let lowest = segment;
     for (let place = 0; place < this.pendingCount; place++) {

@@ -1,7 +1,7 @@
-/** Things in the order of their times: a doubly linked list through themselves. The first is the first to be due. */
+/** Items in the order of their times: a doubly linked list through the items. The first one is due first. */
 
 export interface Timed<T> {
-  /** Since when it is as it is, by the capture's clock. */
+  /** When the item's current state began, by the capture's clock. */
   sinceMs: number;
   older: T | null;
   newer: T | null;
@@ -12,12 +12,12 @@ export class TimeList<T extends Timed<T>> {
   private newest: T | null = null;
   size = 0;
 
-  /** The first, if it is as it is since `sinceMs` or longer; null: it is not, or there is none. */
+  /** The first item, if its state began at `sinceMs` or earlier; null: it began later, or the list is empty. */
   firstSince(sinceMs: number): T | null {
     return this.oldest !== null && this.oldest.sinceMs <= sinceMs ? this.oldest : null;
   }
 
-  /** Adds what is in no list: at the end, unless others are of a later time. */
+  /** Adds an item that is in no list: at the end, but before items with a later time. */
   insert(item: T): void {
     let older = this.newest;
     while (older !== null && older.sinceMs > item.sinceMs) older = older.older;
@@ -31,7 +31,7 @@ export class TimeList<T extends Timed<T>> {
     this.size++;
   }
 
-  /** Takes out what is in this list. */
+  /** Removes an item that is in this list. */
   remove(item: T): void {
     const { older, newer } = item;
     if (older === null) this.oldest = newer;
@@ -43,7 +43,7 @@ export class TimeList<T extends Timed<T>> {
     this.size--;
   }
 
-  /** It is so since `sinceMs`, which is later than all others. */
+  /** The item's state begins anew at `sinceMs`, which is later than all others' times. */
   renew(item: T, sinceMs: number): void {
     item.sinceMs = sinceMs;
     if (this.newest === item) return;
@@ -51,7 +51,7 @@ export class TimeList<T extends Timed<T>> {
     this.insert(item);
   }
 
-  /** What is so since `fromMs` or later is so since `toMs`. */
+  /** States that began at `fromMs` or later began at `toMs`. */
   leapt(fromMs: number, toMs: number): void {
     for (let item = this.newest; item !== null && item.sinceMs >= fromMs; item = item.older) item.sinceMs = toMs;
   }

@@ -1,14 +1,14 @@
 /**
  * The addresses of a destination's name, best one first. A name is looked up when it is first needed, and anew when a
- * connection could not be made: it may have moved. Lookups never hold up a connection that an address is known for.
+ * connection could not be made: it may have moved. Lookups never delay a connection if an address is known.
  */
 import { isIP } from "node:net";
 import type { Connector } from "./socket.ts";
 
-/** Between two lookups of a name at least. */
+/** The shortest time between two lookups of a name. */
 export const LOOKUP_PAUSE_MS = 500;
 
-/** Called with the addresses; with none, `error` says why. */
+/** Called with the addresses; if there are none, `error` tells why. */
 export type Found = (addresses: readonly string[], error?: Error) => void;
 
 export class Addresses {
@@ -16,7 +16,7 @@ export class Addresses {
   private readonly isName: boolean;
   private isStale = false;
   private lookedUpMs = -Infinity;
-  /** Who waits for the lookup that is under way; null: none is. */
+  /** The callbacks that wait for the lookup under way; null: no lookup is under way. */
   private waiting: Found[] | null = null;
 
   constructor(
@@ -27,7 +27,7 @@ export class Addresses {
     this.known = this.isName ? [] : [host];
   }
 
-  /** Calls back with all addresses: at once, if any is known. */
+  /** Calls back with all addresses; at once, if one is known. */
   get(nowMs: number, found: Found): void {
     if (this.known.length > 0) {
       if (this.isStale) this.refresh(nowMs, null);
@@ -38,7 +38,8 @@ export class Addresses {
   }
 
   /**
-   * Looks the name up anew, unless that was done just now. `found` is called, perhaps later, with what is known then.
+   * Looks the name up anew, unless that was done just now. `found` is called, perhaps later, with the addresses known
+   * then.
    */
   refresh(nowMs: number, found: Found | null): void {
     if (this.waiting !== null) {
@@ -72,7 +73,7 @@ export class Addresses {
     this.waiting = null;
     if (addresses.length > 0) {
       this.isStale = false;
-      // Those that are known keep their order, for it says which of them works.
+      // Known addresses keep their order, because the first ones are those that work.
       const kept = this.known.filter((address) => addresses.includes(address));
       this.known = [...kept, ...addresses.filter((address) => !kept.includes(address))];
     }

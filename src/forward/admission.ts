@@ -1,4 +1,4 @@
-/** Asks policy about requests, whatever version of HTTP they are of, and counts what it does not forward. */
+/** Asks policy about requests of all versions of HTTP, and counts those that it does not forward. */
 import type { StreamOrigin } from "../flow/stream.ts";
 import { addressGroups } from "../http/client-address.ts";
 import { HeadView } from "../http/head-view.ts";
@@ -12,11 +12,11 @@ import type { PipeHost } from "./pipe-host.ts";
 export interface AdmissionHost extends PipeHost {
   /** Null: requests are forwarded. */
   readonly dryRun: DryRun | null;
-  /** What --max-rate goes by, for a request that was captured then. */
+  /** The time that --max-rate goes by, for a request that was captured at `timestampMs`. */
   rateMs(timestampMs: number): number;
 }
 
-/** What policy has found about a request. */
+/** Policy's decision about a request. */
 export interface Judgement {
   readonly decision: Decision;
   /** The request in a few words, for a dry run. */
@@ -27,14 +27,14 @@ export interface Judgement {
   readonly edited: Uint8Array | null;
 }
 
-/** `told`: what a PROXY protocol header has told of it. */
+/** The client of a connection. `told`: the client by a PROXY protocol header; null: there was none. */
 export function clientOf({ identity }: StreamOrigin, told: ProxyClient | null): Client {
   return told === null
     ? new Client(identity)
     : new Client(identity, addressGroups(told.address, told.address.includes(":") ? 6 : 4)!);
 }
 
-/** Has policy look at a head: from the request line to the empty line, as Latin-1. */
+/** Asks policy about a head. `head`: from the request line to the empty line, as Latin-1. */
 export function judge(host: AdmissionHost, policy: Policy, client: Client, head: string): Judgement {
   const view = new HeadView(head);
   const decision = policy.decide(view, client);
@@ -43,14 +43,14 @@ export function judge(host: AdmissionHost, policy: Policy, client: Client, head:
   return { decision, example, target, edited: decision.drop === null ? policy.edit(view, client) : null };
 }
 
-/** Whether --max-rate has room for a request that is about to be forwarded; then it is counted. */
+/** Whether --max-rate has room for a request that is about to be forwarded. If so, the request is counted. */
 export function mayPass(host: AdmissionHost, timestampMs: number): boolean {
   const { policy } = host.options;
   return policy === null || !policy.hasRate || policy.mayPass(host.rateMs(timestampMs));
 }
 
 /**
- * Counts a request that is whole, and is dropped for `reason`. `judgement`: policy's, if it has looked at it. Of a dry
+ * Counts a whole request that is dropped for `reason`. `judgement`: policy's, if it has looked at the request. In a dry
  * run, --max-rate is asked first ({@link ratedDrop}).
  */
 export function countDropped(host: AdmissionHost, reason: RequestDrop, judgement: Judgement | null): void {
@@ -60,7 +60,7 @@ export function countDropped(host: AdmissionHost, reason: RequestDrop, judgement
   dryRun.count((reason === "rate_limit" ? RATE_LIMIT : judgement.decision).by, judgement.example);
 }
 
-/** Why a whole request is dropped that policy drops for `reason`: a dry run keeps to the rate, too. */
+/** The final reason of a whole request that policy drops for `reason`: a dry run keeps to the rate, too. */
 export function ratedDrop(host: AdmissionHost, reason: RequestDrop, timestampMs: number): RequestDrop {
   return reason === "dry_run" && !host.options.policy!.mayPass(host.rateMs(timestampMs)) ? "rate_limit" : reason;
 }

@@ -1,7 +1,7 @@
 /**
- * What a further destination gets of one conversation. Requests that are held come when they are whole, and share the
- * endpoint's bytes; a longer one, which the endpoint gets as it comes, goes on alone here: as it comes too, or held
- * until it is its turn.
+ * One conversation's requests on their way to a further destination. Held requests come here when they are whole, and
+ * share the endpoint's bytes. A longer request, which the endpoint gets as it comes, goes on separately here: also as
+ * it comes, or held until it is its turn.
  */
 import type { DamageReason, RequestHead } from "../http/request-sink.ts";
 import { Cost } from "../memory/budget.ts";
@@ -14,41 +14,41 @@ import { type PipeOwner, RequestPipe } from "./request-pipe.ts";
 const Phase = {
   /** Requests. */
   REQUESTS: 0,
-  /** Another protocol, which this destination has not accepted yet: its bytes are held. */
+  /** Another protocol that this destination has not accepted yet: its bytes are held. */
   OFFERED: 1,
   /** Another protocol: bytes pass as they are. */
   BARE: 2,
-  /** Another protocol, which this destination has declined. */
+  /** Another protocol that this destination has declined. */
   DEAF: 3,
 } as const;
 
 export class Branch implements PipeOwner {
   private readonly pipe: RequestPipe;
   private phase: number = Phase.REQUESTS;
-  /** The request under way, where it is held here alone. */
+  /** The request under way, if it is held for this destination alone. */
   private request: Request | null = null;
   /** The request under way goes straight to the connection. */
   private isStreaming = false;
-  /** The request under way is dropped here for this reason; null: it is not. */
+  /** The request under way is dropped here for this reason; null: it is not dropped. */
   private dropping: RequestDrop | null = null;
-  /** The bytes that come next are among those that it has begun with. */
+  /** The next bytes are already among those that the request has begun with. */
   private hasNext = false;
-  /** The request that was whole last was handed on. */
+  /** The last whole request was handed on. */
   private isHandedOn = false;
-  /** What the destination has said to the offer of another protocol made last. */
+  /** The destination has accepted the last offer of another protocol. */
   private isAccepted = false;
   private isDeclined = false;
-  /** What is held of another protocol; null: nothing. */
+  /** Held bytes of another protocol; null: none. */
   private held: ByteQueue | null = null;
   private heldMs = 0;
   private isEnding = false;
   private isOver = false;
 
-  /** `changed`: the conversation is to be settled. */
+  /** `changed`: called when the conversation is to be settled. */
   constructor(
     private readonly destination: FurtherDestination,
     preface: Uint8Array | null,
-    private readonly changed: () => void,
+    public changed: () => void,
   ) {
     this.pipe = new RequestPipe(destination, this);
     this.pipe.preface = preface;
@@ -59,14 +59,19 @@ export class Branch implements PipeOwner {
     this.pipe.preface = preface;
   }
 
-  /** Whether a long request may be sent as it comes. */
+  /** Whether a long request may be sent here as it comes. */
   get mayStream(): boolean {
     return this.phase === Phase.REQUESTS && !this.hasBegun && this.pipe.mayStream;
   }
 
-  /** What passes as another protocol has come to its end. */
+  /** Whether the connection of another protocol is over. */
   get isGone(): boolean {
     return this.phase === Phase.DEAF || (this.phase === Phase.BARE && this.pipe.isGone);
+  }
+
+  /** Whether no request waits for this destination, or for a response of it. */
+  get isIdle(): boolean {
+    return this.pipe.isIdle;
   }
 
   private get hasBegun(): boolean {
@@ -76,9 +81,9 @@ export class Branch implements PipeOwner {
   // The request under way.
 
   /**
-   * A long request is under way, of which `original` holds what has come: it goes on alone here if it is its turn, or
-   * if it `must`, since nobody else will hold it. `hasNext`: what is told next ({@link bytes}) is in `original`
-   * already.
+   * A long request is under way; `original` holds its bytes so far. It goes on separately here if it is its turn, or if
+   * it `must`, because nobody else will hold it. `hasNext`: the bytes of the next call ({@link bytes}) are in
+   * `original` already.
    */
   begin(original: Request, must: boolean, hasNext: boolean): void {
     if (this.hasBegun || !(must || this.mayStream)) return;
@@ -93,7 +98,7 @@ export class Branch implements PipeOwner {
     this.streamIfItsTurn();
   }
 
-  /** Bytes of the request under way: they count for one that goes on alone. */
+  /** Bytes of the request under way. They matter only if it goes on separately here. */
   bytes(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     const { hasNext } = this;
     this.hasNext = false;
@@ -103,8 +108,8 @@ export class Branch implements PipeOwner {
   }
 
   /**
-   * The request under way is whole. `original`: where it is held; null: nowhere but here. `reason`: it is dropped for
-   * all destinations that have not begun.
+   * The request under way is whole. `original`: the request as it is held for all; null: it is held only here.
+   * `reason`: it is dropped at all destinations that have not begun it; null: it is not dropped.
    */
   whole(head: RequestHead, original: Request | null, reason: RequestDrop | null): void {
     const { destination } = this;
@@ -124,7 +129,7 @@ export class Branch implements PipeOwner {
     this.reset();
   }
 
-  /** Returns whether there was room. */
+  /** Hands the request on to the pipe. Hands the request on to the pipe. Returns whether there was room. */
   private commit(head: RequestHead, original: Request | null): boolean {
     const { destination, pipe } = this;
     const { requests } = destination;
@@ -142,7 +147,7 @@ export class Branch implements PipeOwner {
     return true;
   }
 
-  /** Where this is the control, its response is compared too; a file gets production's. */
+  /** Watches the response: the control's is compared, and a file gets production's. */
   private watch(request: Request, { exchange }: Request): void {
     if (exchange === null) return;
     if (this.destination.comparison !== null) request.exchange = exchange.control;
@@ -179,7 +184,7 @@ export class Branch implements PipeOwner {
     this.hasNext = false;
   }
 
-  // What becomes of requests (PipeOwner).
+  // The outcomes of requests (PipeOwner).
 
   upgradeAccepted(): void {
     this.isAccepted = true;
@@ -201,20 +206,23 @@ export class Branch implements PipeOwner {
     this.changed();
   }
 
-  // Another protocol. It is the conversation that knows what production said, and what the endpoint.
+  // Another protocol. The conversation knows what production and the endpoint have responded.
 
-  /** An offer was made: what it comes to is not known. */
+  /** An offer was made, and is not decided. */
   beginOffer(): void {
     this.isAccepted = false;
     this.isDeclined = !this.isHandedOn;
   }
 
-  /** `goesOnInHttp2`: production does, behind the offer; this destination gets that on another connection. */
+  /**
+   * Production has declined the offer. `goesOnInHttp2`: or it goes on in HTTP/2; this destination gets that on another
+   * connection.
+   */
   declineOffer(goesOnInHttp2 = false): void {
     this.pipe.declineOffer(goesOnInHttp2);
   }
 
-  /** From here on bytes are another protocol's. `isOffered`: if this destination accepts that. */
+  /** From here on bytes are another protocol's. `isOffered`: they pass only if this destination accepts the offer. */
   goBare(isOffered: boolean): void {
     this.reset();
     this.phase = Phase.OFFERED;
@@ -252,7 +260,7 @@ export class Branch implements PipeOwner {
     this.held = null;
   }
 
-  // What is due.
+  // Work that is due.
 
   /** The batch is over. */
   settle(): void {
@@ -278,16 +286,6 @@ export class Branch implements PipeOwner {
     this.isEnding = true;
     this.leave();
     this.settle();
-  }
-
-  /** The conversation gives way: nothing that waits may be overtaken by what comes after it. */
-  giveWay(): void {
-    this.reset();
-    if (this.phase === Phase.OFFERED) this.turnDeaf();
-    this.isEnding = true;
-    this.leave();
-    this.pipe.list?.remove(this.pipe);
-    this.pipe.letGo();
   }
 
   /** The client has been silent for long. */

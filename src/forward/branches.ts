@@ -1,4 +1,4 @@
-/** What all further destinations get of one conversation: the conversation's one word, said to each branch. */
+/** All branches of one conversation, one for each further destination: each call is passed on to all of them. */
 import type { DamageReason, RequestHead } from "../http/request-sink.ts";
 import { Branch } from "./branch.ts";
 import type { RequestDrop } from "./counters.ts";
@@ -8,7 +8,7 @@ import type { Request } from "./request.ts";
 export class Branches {
   private readonly all: readonly Branch[];
 
-  /** `changed`: the conversation is to be settled. */
+  /** `changed`: called when the conversation is to be settled ({@link goOnAs}). */
   constructor(destinations: readonly FurtherDestination[], preface: Uint8Array | null, changed: () => void) {
     this.all = destinations.map((destination) => new Branch(destination, preface, changed));
   }
@@ -17,12 +17,12 @@ export class Branches {
     for (const branch of this.all) branch.preface = preface;
   }
 
-  /** Whether some destination may have a long request as it comes. */
+  /** Whether a long request may be sent to some destination as it comes. */
   get mayStream(): boolean {
     return this.all.some((branch) => branch.mayStream);
   }
 
-  /** What passes as another protocol has come to its end everywhere. */
+  /** Whether the connections of another protocol are over at all destinations. */
   get areGone(): boolean {
     return this.all.every((branch) => branch.isGone);
   }
@@ -71,8 +71,14 @@ export class Branches {
     for (const branch of this.all) branch.finish();
   }
 
-  giveWay(): void {
-    for (const branch of this.all) branch.giveWay();
+  /** Whether no destination has work for the conversation. */
+  get areIdle(): boolean {
+    return this.all.every((branch) => branch.isIdle);
+  }
+
+  /** Another conversation of the client goes on with these branches. */
+  goOnAs(changed: () => void): void {
+    for (const branch of this.all) branch.changed = changed;
   }
 
   rest(): void {

@@ -1,9 +1,9 @@
-/** Bytes that wait for a destination, in order, in a few arrays: each write offers the first of them. */
+/** Bytes that wait for a destination, in order, in a few arrays. Each write offers the first array. */
 import { copyBytes } from "../memory/copy-bytes.ts";
 import type { HeldMemory } from "./held-memory.ts";
 
 const FIRST_BYTES_MIN = 256;
-/** An array grows up to here; behind it another begins. */
+/** The longest array; behind it another begins. */
 export const ARRAY_BYTES_MAX = 256 << 10;
 const NOTHING = new Uint8Array(0);
 
@@ -13,11 +13,11 @@ interface Stretch {
 }
 
 export class ByteQueue {
-  /** The first array; {@link firstLength} bytes from {@link offset} wait in it. Changes with each call. */
+  /** The first array: {@link firstLength} bytes from {@link offset} on wait in it. It changes with each call. */
   bytes: Uint8Array = NOTHING;
   offset = 0;
   firstLength = 0;
-  /** All bytes that wait. */
+  /** The number of all bytes that wait. */
   length = 0;
   /** The arrays behind the first one. */
   private rest: Stretch[] = [];
@@ -45,7 +45,10 @@ export class ByteQueue {
     this.length += length;
   }
 
-  /** Takes over all of another queue, which is empty then: its arrays, or a copy where that leaves in one write. */
+  /**
+   * Takes over all bytes of another queue, and leaves it empty. It takes the arrays, or copies the bytes if they then
+   * leave in one write.
+   */
   takeAll(other: ByteQueue): void {
     if (this.length > 0 && this.length + other.length <= ARRAY_BYTES_MAX) {
       for (; other.length > 0; other.consume(other.firstLength))
@@ -68,7 +71,7 @@ export class ByteQueue {
     for (const { bytes, length } of this.rest) sink(bytes, 0, length);
   }
 
-  /** Takes the first `length` bytes off; they all lie in the first array. */
+  /** Removes the first `length` bytes, which all lie in the first array. */
   consume(length: number): void {
     this.offset += length;
     this.firstLength -= length;
@@ -78,7 +81,7 @@ export class ByteQueue {
     this.nextStretch();
   }
 
-  /** The first `length` bytes, in one piece, which is valid until the next call. */
+  /** The first `length` bytes in one piece, valid until the next call. */
   beginning(length: number): Uint8Array {
     const first = this.bytes.subarray(this.offset, this.offset + Math.min(length, this.firstLength));
     if (first.length === length) return first;
@@ -86,7 +89,7 @@ export class ByteQueue {
     return Buffer.concat([first, ...others], length);
   }
 
-  /** Takes the first `length` bytes off, wherever they lie. */
+  /** Removes the first `length` bytes, in whatever arrays they lie. */
   drop(length: number): void {
     for (let left = length; left > 0;) {
       const taken = Math.min(left, this.firstLength);
@@ -104,7 +107,7 @@ export class ByteQueue {
     this.setFirst(NOTHING, 0);
   }
 
-  /** Returns how many bytes were taken. */
+  /** Fills the first array. Returns how many bytes it took. */
   private pushToFirst(bytes: Uint8Array, offset: number, length: number): number {
     const needed = this.firstLength + length;
     if (this.offset + needed > this.bytes.length) this.growFirst(needed);
@@ -136,7 +139,7 @@ export class ByteQueue {
 
   private growFirst(needed: number): void {
     if (this.offset > 0 && needed <= this.bytes.length / 2) {
-      // Half of the array is free, so moving costs less than what was taken off before.
+      // Half of the array is free, so moving the rest costs less than the bytes that were removed before.
       this.bytes.copyWithin(0, this.offset, this.offset + this.firstLength);
       this.offset = 0;
       return;

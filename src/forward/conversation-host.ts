@@ -1,4 +1,4 @@
-/** What a conversation shares with all others, and with the client connection that it is of. */
+/** The part that a conversation shares with all others, and with its client connection. */
 import type { StreamOrigin } from "../flow/stream.ts";
 import type { ProxyClient } from "../http/proxy-protocol.ts";
 import type { Aged, AgeList } from "../memory/age-list.ts";
@@ -6,64 +6,65 @@ import type { Deadlines } from "../memory/deadlines.ts";
 import type { ComparedStream } from "./exchange.ts";
 import type { FurtherDestination } from "./further-destination.ts";
 import type { HttpReport } from "./http-options.ts";
+import type { Remains } from "./remains.ts";
 import type { RequestHost } from "./request-under-way.ts";
 
-/** Where the bytes that come next lie. */
+/** The place of the next bytes. */
 export const Step = {
-  /** The connection's first. */
+  /** At the connection's first byte. */
   START: 0,
   /** Between two requests. */
   BETWEEN: 1,
-  /** Within a request, or not: the connection was not seen from its start. */
+  /** Perhaps within a request: the connection was not seen from its start. */
   LOST: 2,
-  /** Behind what was lost, and counted. */
+  /** Behind a request that was lost, and counted. */
   BEHIND_LOSS: 3,
-  /** Nothing that comes can be understood any more. */
+  /** Later bytes cannot be understood. */
   DEAF: 4,
 } as const;
 
-/** What all conversations share. */
+/** The part that all conversations share. */
 export interface ConversationHost<Conversation extends Aged<Conversation>> extends RequestHost {
-  /** Those beside the endpoint. */
+  /** The destinations beside the endpoint. */
   readonly further: readonly FurtherDestination[];
   readonly report: HttpReport;
   /** The time limits of heads, in the capture's time. */
   readonly heads: Deadlines;
   /** The capture's time. */
   readonly captureMs: number;
-  /** Those that have nothing under way, the longest first. */
+  /** Conversations with nothing under way, the longest idle first. */
   readonly idle: AgeList<Conversation>;
-  /** Those that have a part of a request, the one that has stood still longest first. */
+  /** Conversations with a part of a request, the one that has stood still longest first. */
   readonly partial: AgeList<Conversation>;
-  /** Those that hold what follows an offer of another protocol, the longest silent first. */
+  /** Conversations that hold bytes behind an offer of another protocol, the longest silent first. */
   readonly offering: AgeList<Conversation>;
-  /** Something has come for a conversation: it is settled when the batch is over. */
+  /** Bytes have come for a conversation: it is settled when the batch is over. */
   touch(conversation: Conversation): void;
-  /** A further destination has done something for it: the same, but for the endpoint. */
+  /** A further destination has done something for a conversation: its branches are settled when the batch is over. */
   touchBranches(conversation: Conversation): void;
-  /** Whether so many bytes may be held more; what stands still gives way, but never `asking`. */
+  /** Whether `bytes` more may be held; conversations that stand still give way, but never `asking`. */
   makeRoom(bytes: number, asking: Conversation | null, hasGivenWay: boolean): boolean;
 }
 
-/** The client connection that a conversation is of. */
+/** The client connection of a conversation. */
 export interface ConversationOwner {
   readonly origin: StreamOrigin;
-  /** What a PROXY protocol header has told, for the conversations after the one that read it. */
+  /** The bytes of a PROXY protocol header, for the conversations after the one that read it; null: there was none. */
   preface: Uint8Array | null;
   client: ProxyClient | null;
-  /** It speaks another protocol than HTTP. */
+  /** The client does not speak HTTP. */
   isForeign: boolean;
-  /** Where responses are compared; null: they are not. */
+  /** Pairs requests with production's responses; null: responses are not compared. */
   readonly response: ComparedStream | null;
-  /** Policy has left out all that comes. */
+  /** Policy has left out the rest of the connection. */
   isLeftOut: boolean;
   /** The conversation before has given way (Waiter). */
   hasGivenWay: boolean;
   /**
-   * The conversation is over for now: the next bytes begin another, at this {@link Step}. `bodyLeft`: what of the body
-   * of a request that is lost is still to come.
+   * The conversation is over for now: the next bytes begin another, at this {@link Step}, which goes on with `remains`.
+   * `bodyLeft`: how many bytes of a lost request's body are still to come.
    */
-  forget(step: number, bodyLeft: number): void;
-  /** Counts bytes that nothing can be done with. */
+  forget(step: number, bodyLeft: number, remains: Remains | null): void;
+  /** Counts bytes that can neither be framed nor passed. */
   countDeaf(length: number): void;
 }

@@ -1,7 +1,7 @@
 /**
- * What a client says on one connection in --mode http, and as what it is taken: as requests ({@link RequestUnderWay}),
- * as what follows an offer of another protocol ({@link Offers}), as HTTP/2, or as bytes that pass as they are. A
- * {@link RequestPipe} brings it to the destination.
+ * A client's bytes on one connection in --mode http. They are taken as requests ({@link RequestUnderWay}), as bytes
+ * behind an offer of another protocol ({@link Offers}), as HTTP/2, or as bytes that pass as they are. A {@link
+ * RequestPipe} brings them to the destination.
  */
 import type { StreamEnd } from "../flow/stream.ts";
 import type { ProxyClient } from "../http/proxy-protocol.ts";
@@ -20,17 +20,18 @@ import type { ComparedStream } from "./exchange.ts";
 import { Http2Branch } from "./http2-branch.ts";
 import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
 import { Offers, type OffersOwner, Outcome } from "./offers.ts";
+import { Remains } from "./remains.ts";
 import { type PipeOwner, RequestPipe } from "./request-pipe.ts";
 import { type RequestOwner, RequestUnderWay } from "./request-under-way.ts";
 
 const Phase = {
   /** Bytes are framed as requests. */
   FRAMING: 0,
-  /** Another protocol was offered: what comes next is held until it is known which one it is of. */
+  /** Another protocol was offered: the next bytes are held until it is known which protocol they belong to. */
   OFFERING: 1,
   /** Another protocol: bytes pass as they are. */
   BARE: 2,
-  /** Nothing can be done with what comes. */
+  /** The next bytes can neither be framed nor passed. */
   DEAF: 3,
   /** Frames of HTTP/2. */
   HTTP2: 4,
@@ -40,36 +41,38 @@ export class Conversation
   extends Aged<Conversation>
   implements RequestSink, RequestOwner, OffersOwner, PipeOwner, Http2ConversationOwner, TimerOwner
 {
-  /** It is in the mode's list of those that something has come for in this batch. */
+  /** It is in the mode's list of conversations that got bytes in this batch. */
   isTouched = false;
-  /** It is in the list of those whose branches are to be settled. */
+  /** It is in the mode's list of conversations with branches to be settled. */
   areBranchesTouched = false;
-  /** When something came last, in the capture's time. */
+  /** When bytes came last, in the capture's time. */
   lastMs = 0;
-  /** Something has come in this batch. */
+  /** Bytes have come in this batch. */
   private hasMoved = false;
   /** When the frame that brought the bytes under way was captured, by its own stamp. */
   private timestampMs = 0;
   private phase: number = Phase.FRAMING;
   private readonly framer: RequestFramer;
   private readonly pipe: RequestPipe;
-  /** What further destinations get; null: there is none. */
+  /** The branches to further destinations; null: there are none. */
   private readonly branches: Branches | null;
   private readonly counters: ForwardCounters;
-  /** Null: there is none that would do anything. */
+  /** Null: there is no policy that could have an effect. */
   private readonly policy: Policy | null;
-  /** Null: policy has not asked for it. */
+  /** The client as policy knows it; null: policy has not asked for it. */
   private client: Client | null = null;
 
   private readonly request: RequestUnderWay;
-  /** What the requests are is told to this, where their responses are compared. */
+  /** Gets the requests, if their responses are compared. */
   private readonly compared: ComparedStream | null;
-  /** Null: it has made none. */
+  /** The client's offers of another protocol; null: it has made none. */
   private offers: Offers | null = null;
-  /** What frames HTTP/2; null: the client does not speak it. */
+  /** Frames HTTP/2; null: the client does not speak it. */
   private http2: Http2Conversation | null = null;
   private ending = false;
   private isOver = false;
+  /** It has given way, and these requests go on. */
+  private remains: Remains | null = null;
   private readonly headTimer = new Timer(this);
 
   constructor(
@@ -77,6 +80,7 @@ export class Conversation
     private readonly stream: ConversationOwner,
     step: number,
     bodyLeft: number,
+    before: Remains | null,
   ) {
     super();
     this.counters = mode.destination.counters;
@@ -85,13 +89,22 @@ export class Conversation
     this.framer = new RequestFramer({ maxHeaderBytes: mode.options.maxHeaderBytes }, this, step < Step.LOST);
     if (step === Step.BETWEEN) this.framer.goOnBetween();
     if (step === Step.BEHIND_LOSS) this.framer.goOnLost(bodyLeft);
-    this.pipe = new RequestPipe(mode, this);
+    this.pipe = before?.takePipe() ?? new RequestPipe(mode, this);
+    this.pipe.owner = this;
     this.pipe.preface = stream.preface;
-    this.pipe.hasGivenWay = stream.hasGivenWay;
-    const { further } = mode;
-    this.branches = further.length === 0 ? null : new Branches(further, stream.preface, () => mode.touchBranches(this));
+    if (before === null) this.pipe.hasGivenWay = stream.hasGivenWay;
+    this.branches = this.branchesBehind(before);
     this.request = new RequestUnderWay(mode, this, this.pipe, this.branches);
     mode.destination.memory.take(this.cost);
+  }
+
+  private branchesBehind(before: Remains | null): Branches | null {
+    const { mode, stream } = this;
+    if (mode.further.length === 0) return null;
+    const changed = (): void => mode.touchBranches(this);
+    const branches = before?.takeBranches() ?? new Branches(mode.further, stream.preface, changed);
+    branches.goOnAs(changed);
+    return branches;
   }
 
   // The client's bytes.
@@ -100,7 +113,7 @@ export class Conversation
     this.hasMoved = true;
     this.timestampMs = timestampMs;
     this.take(bytes, offset, length);
-    // A response to what waits behind the offer may come before the batch is over.
+    // Production's response to a request that waits behind the offer may come before the batch is over.
     if (this.compared !== null) this.offers?.decide();
     this.mode.touch(this);
   }
@@ -129,12 +142,17 @@ export class Conversation
 
   /** The batch is over: sends what is due, and notes what it waits for. */
   settle(): void {
+    if (this.remains !== null) {
+      this.remains.settle();
+      this.remains.settleBranches();
+      return;
+    }
     if (this.isOver) {
       (this.http2 ?? this.pipe).pump();
       this.settleBranches();
       return;
     }
-    // Only when a batch is over is it known for certain what time it is.
+    // The capture's time is certain only when a batch is over.
     if (this.hasMoved) this.lastMs = this.mode.captureMs;
     this.hasMoved = false;
     this.offers?.decide();
@@ -153,6 +171,10 @@ export class Conversation
   settleBranches(): void {
     const { branches } = this;
     if (branches === null) return;
+    if (this.remains !== null) {
+      this.remains.settleBranches();
+      return;
+    }
     this.request.streamIfLong(this.timestampMs);
     const isEnded = this.ending && this.phase !== Phase.OFFERING;
     if (isEnded) branches.finish();
@@ -160,14 +182,14 @@ export class Conversation
     this.http2?.settleBranches(isEnded);
   }
 
-  /** What passes as another protocol has come to its end everywhere. */
+  /** Whether the connections of another protocol are over at all destinations. */
   private get isGone(): boolean {
     return this.pipe.isGone && (this.branches === null || this.branches.areGone);
   }
 
   /**
-   * Gives way to others: what is under way is lost, and the client's next bytes begin another conversation, unless
-   * requests before it are on their way: nothing may overtake them.
+   * Gives way to others: the request under way is lost. The client's next bytes begin another conversation, unless
+   * earlier requests are still on their way: no later request may overtake them.
    */
   giveWay(): void {
     const { offers } = this;
@@ -187,19 +209,46 @@ export class Conversation
       this.giveWayInHttp2(this.http2);
       return;
     }
-    const step = this.nextStep;
-    const { bodyLeft } = this.framer;
-    if (this.phase === Phase.FRAMING && this.framer.hasRequest) this.damaged("evicted");
-    this.pipe.finish();
-    // What comes next goes on other connections: nothing that waits may be overtaken.
-    if (step === Step.DEAF) this.branches?.finish();
-    else this.branches?.giveWay();
-    this.leave();
-    this.stream.hasGivenWay = this.pipe.hasGivenWay;
-    this.stream.forget(step, step === Step.BEHIND_LOSS ? bodyLeft : 0);
+    this.breakOff();
   }
 
-  /** First what it holds; then, when all others have given that, what it knows of what its client has told. */
+  /**
+   * The client's connection gives way to others: the request under way is lost. If the connection goes on, another
+   * conversation does.
+   */
+  evict(): void {
+    if (this.phase === Phase.FRAMING) {
+      this.breakOff();
+      this.mode.touch(this);
+      return;
+    }
+    this.stream.isForeign ||= this.phase === Phase.BARE;
+    const step = this.phase === Phase.HTTP2 ? Step.LOST : this.phase === Phase.OFFERING ? Step.BEHIND_LOSS : Step.DEAF;
+    this.end("evicted");
+    this.stream.forget(step, 0, null);
+  }
+
+  /** The client's next bytes begin another conversation, which goes on with the requests on their way. */
+  private breakOff(): void {
+    const { framer, pipe, branches } = this;
+    const step = this.nextStep;
+    const { bodyLeft } = framer;
+    this.stream.hasGivenWay = pipe.hasGivenWay;
+    if (this.phase === Phase.FRAMING && framer.hasRequest) this.damaged("evicted");
+    else if (this.phase === Phase.FRAMING) framer.end();
+    this.leave();
+    const remains = new Remains(pipe, branches);
+    if (step === Step.DEAF) remains.finish();
+    else this.remains = remains;
+    remains.settle();
+    remains.settleBranches();
+    this.stream.forget(step, step === Step.BEHIND_LOSS ? bodyLeft : 0, remains);
+  }
+
+  /**
+   * Gives way first with what it holds; then, when all others have given that, with its table of the client's header
+   * fields.
+   */
   private giveWayInHttp2(http2: Http2Conversation): void {
     if (http2.holdsParts) {
       http2.evict();
@@ -212,10 +261,10 @@ export class Conversation
     }
     http2.settleBranches(true);
     this.leave();
-    this.stream.forget(Step.LOST, 0);
+    this.stream.forget(Step.LOST, 0, null);
   }
 
-  /** What was taken for the time since `fromMs` was `toMs` (LeapListener). */
+  /** Times from `fromMs` on were in truth `toMs` (LeapListener). */
   leapt(fromMs: number, toMs: number): void {
     if (this.lastMs < fromMs) return;
     this.lastMs = toMs;
@@ -231,7 +280,7 @@ export class Conversation
     this.mode.touch(this);
   }
 
-  // What the framer finds (RequestSink).
+  // The framer's findings (RequestSink).
 
   proxyHeader(header: Uint8Array, client: ProxyClient | null): void {
     if (this.compared !== null) {
@@ -291,7 +340,7 @@ export class Conversation
 
   foreign(protocol: ForeignProtocol): void {
     if (protocol === "http2" && this.mode.options.http2 !== "pass") {
-      // Its preface was held, or found no room; else it was not seen.
+      // The preface was held, or found no room; else it was not seen.
       const isLate = this.request.isUnseen;
       this.request.discard();
       const http2 = this.beginHttp2(isLate);
@@ -302,7 +351,7 @@ export class Conversation
     this.counters.foreign[protocol]++;
     const { request } = this;
     if (protocol === "http2" && this.leavesOutStream()) return;
-    // Without its first bytes, which may have found no room, it is no such stream.
+    // The stream is HTTP/2 only with its first bytes, which may have found no room.
     if (protocol === "http2" && this.stream.origin.hasSyn && request.dropping === null) {
       this.phase = Phase.BARE;
       this.pipe.goBare();
@@ -318,7 +367,7 @@ export class Conversation
     this.turnDeaf();
   }
 
-  // What becomes of requests (PipeOwner).
+  // The outcomes of requests (PipeOwner).
 
   upgradeAccepted(): void {
     if (this.offers?.accepted() === true) this.mode.touch(this);
@@ -336,7 +385,7 @@ export class Conversation
     this.mode.touch(this);
   }
 
-  // For what the bytes are taken as (RequestOwner, OffersOwner, Http2ConversationOwner).
+  // For the readers of the bytes (RequestOwner, OffersOwner, Http2ConversationOwner).
 
   makeRoom(bytes: number): boolean {
     return this.mode.makeRoom(bytes, this, this.pipe.hasGivenWay);
@@ -356,7 +405,7 @@ export class Conversation
     return this.http2;
   }
 
-  // Bytes, gaps and the end, by what they are of.
+  // Bytes, gaps and the end, by the way they are taken.
 
   private take(bytes: Uint8Array, offset: number, length: number): void {
     switch (this.phase) {
@@ -398,7 +447,7 @@ export class Conversation
     this.branches?.abortBare();
   }
 
-  /** Out of step, what comes next of production is not known by its order. */
+  /** Out of step, production's next response is not known by its order. */
   private noteStep(): void {
     if (this.compared !== null && !this.framer.isInStep) this.compared.lost();
   }
@@ -411,9 +460,9 @@ export class Conversation
 
   // Offers of another protocol.
 
-  /** A request is whole that offers another protocol, and forwarded, or dropped for a reason. */
+  /** A request that offers another protocol is whole. `dropping`: why it is dropped; null: it is forwarded. */
   private offer(head: RequestHead, dropping: RequestDrop | null): void {
-    // Behind what something has gone wrong with, nobody knows what production has made of the offer.
+    // If the request was dropped by a fault, nobody knows whether production has accepted the offer.
     if (dropping !== null && !isByPolicy(dropping)) {
       this.branches?.declineOffer();
       return;
@@ -466,7 +515,7 @@ export class Conversation
     if (this.ending) this.takeEnd();
   }
 
-  /** Whether policy leaves out a connection whose requests cannot be seen: nothing that comes is forwarded then. */
+  /** Whether policy leaves out a connection with requests that cannot be seen: no later byte is forwarded then. */
   private leavesOutStream(): boolean {
     const { streams } = this.counters;
     const drop = this.policy?.decideStream(this.knownClient()) ?? null;
@@ -479,28 +528,28 @@ export class Conversation
     return true;
   }
 
-  /** It is another protocol that comes, and nothing can be done with it. */
+  /** Another protocol follows that can neither be framed nor passed. */
   private turnDeaf(): void {
     this.stream.isForeign = true;
     this.phase = Phase.DEAF;
   }
 
-  /** What it costs as long as something may come. */
+  /** The conversation's cost, as long as bytes may come. */
   private get cost(): number {
     return this.policy === null ? Cost.STREAM : Cost.STREAM + Cost.CLIENT;
   }
 
-  /** What it holds of requests: the one that is under way, and those that wait. HTTP/2: all there is. */
+  /** The bytes that it holds of requests: the one under way, and those that wait. HTTP/2: all that it holds. */
   get requestBytes(): number {
     return this.http2 === null ? this.request.heldLength + this.pipe.waitingBytes : Infinity;
   }
 
-  /** No request of it waits, or waits for a response. */
+  /** Whether no request waits for its turn or for a response. */
   get hasNothing(): boolean {
     return this.http2 === null && this.pipe.isIdle;
   }
 
-  // Where it stands between two batches.
+  // The lists it is in between two batches.
 
   private get nextStep(): number {
     const { framer } = this;
@@ -509,7 +558,7 @@ export class Conversation
     return framer.isBetween ? Step.BETWEEN : Step.BEHIND_LOSS;
   }
 
-  /** Puts it where it is found when others need room, and when its head has taken too long. */
+  /** Puts it in the list where it is found when others need room, and sets the time limit of its head. */
   private file(): void {
     const { mode, headTimer, phase } = this;
     const isInHead = phase === Phase.FRAMING && this.framer.isInHead;
@@ -529,7 +578,7 @@ export class Conversation
     else this.list?.remove(this);
   }
 
-  /** Nothing more comes of the client: what is under way in the pipe goes on alone. */
+  /** The client has ended: requests in the pipe go on without the conversation. */
   private leave(): void {
     if (this.isOver) return;
     this.isOver = true;
@@ -541,7 +590,7 @@ export class Conversation
   }
 }
 
-/** Whether a request was not to be forwarded. */
+/** Whether policy has dropped the request. */
 function isByPolicy(reason: RequestDrop): boolean {
   return (POLICY_DROPS as readonly RequestDrop[]).includes(reason);
 }

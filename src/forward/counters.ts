@@ -2,21 +2,21 @@
 import { DAMAGE_REASONS, type DamageReason } from "../http/request-sink.ts";
 import { POLICY_DROPS, STREAM_DROPS, type StreamDrop } from "../policy/policy.ts";
 
-/** Why a whole request was not sent. */
+/** The reasons why a whole request was not sent. */
 export const REQUEST_DROPS = [
-  /** --max-waiting-requests of its flow waited already. */
+  /** As many requests of its flow as --max-waiting-requests allows waited already. */
   "waiting_limit",
-  /** --max-buffer-mib were held already, or the request was too large to wait for its turn. */
+  /** The memory of --max-buffer-mib was full, or the request was too large to wait for its turn. */
   "buffer_limit",
   /** The endpoint could not be reached. */
   "endpoint_down",
-  /** It was being streamed, and the endpoint ended the connection before it was whole. */
+  /** The request was being streamed, and the endpoint ended the connection before it was whole. */
   "endpoint_closed",
-  /** It does not speak the request's version of HTTP (what it said, or ALPN of TLS). */
+  /** The endpoint does not speak the request's version of HTTP (by its first bytes, or by ALPN of TLS). */
   "endpoint_protocol",
-  /** HTTP/2: its head is longer than the endpoint's SETTINGS allow, or it is a kind of CONNECT that they do not. */
+  /** HTTP/2: the endpoint's SETTINGS do not allow the length of the head, or a CONNECT of this kind. */
   "endpoint_settings",
-  /** HTTP/2: the client took it back (RST_STREAM) before all of it was sent. */
+  /** HTTP/2: the client took the request back (RST_STREAM) before all of it was sent. */
   "cancelled",
   /** The program was stopped. */
   "stopped",
@@ -25,35 +25,38 @@ export const REQUEST_DROPS = [
 export { POLICY_DROPS };
 export type RequestDrop = (typeof REQUEST_DROPS)[number];
 
-/** Upper bounds of the delay histogram's buckets, in milliseconds; one more bucket is behind the last. */
+/** The versions of HTTP, as messages name them. */
+export type HttpVersion = "HTTP/1" | "HTTP/2";
+
+/** Upper bounds of the delay histogram's buckets, in milliseconds; one more bucket follows the last. */
 export const DELAY_BUCKETS_MS = [0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 25, 50, 100, 250, 500, 1000, 5000] as const;
 
-/** The same of the endpoint's response time. */
+/** Upper bounds of the buckets of the endpoint's response time, in milliseconds; one more bucket follows the last. */
 export const RESPONSE_TIME_BUCKETS_MS = [
   0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000,
 ] as const;
 
-/** --mode http. */
+/** The counters of requests, in --mode http. */
 export const requestCounters = () => ({
-  /** Requests that were begun, whatever became of them. */
+  /** Requests that were begun, with whatever outcome. */
   seen: 0,
-  /** Sent whole; those that were sent again count once. */
+  /** Requests that were sent whole; one that was sent again counts once. */
   forwarded: 0,
-  /** The response came to its end. */
+  /** Requests with a response that came to its end. */
   answered: 0,
-  /** Not whole, and so not sent as if they were. */
+  /** Requests that were not whole, and not sent as if they were. */
   damaged: 0,
-  /** Of those that were seen whole: servers are known to disagree about where they end. */
+  /** Requests, seen whole, with an end that servers are known to disagree about. */
   isolated: 0,
-  /** Of those that were seen whole: with something that RFC 9112 does not allow, forwarded as it is. */
+  /** Requests, seen whole, with something that RFC 9112 does not allow; they are forwarded as they are. */
   odd: 0,
-  /** Bytes in which no request was looked for, or of damaged requests. */
+  /** Bytes that were passed over unread, or belong to damaged requests. */
   skipped_bytes: 0,
-  /** Among them, behind gaps: as many requests came all the same, as far as can be told. */
+  /** Request lines among the skipped bytes behind gaps: as far as can be told, that many more requests came. */
   skipped_request_lines: 0,
-  /** Why. */
+  /** Damaged requests by reason. */
   damage: Object.fromEntries(DAMAGE_REASONS.map((reason) => [reason, 0])) as Record<DamageReason, number>,
-  /** Whole, but not sent. */
+  /** Whole requests that were not sent, by reason. */
   dropped: Object.fromEntries(REQUEST_DROPS.map((reason) => [reason, 0])) as Record<RequestDrop, number>,
 });
 
@@ -63,9 +66,9 @@ export const responseCounters = () => ({
   "3xx": 0,
   "4xx": 0,
   "5xx": 0,
-  /** Requests whose response did not come, or not to its end. */
+  /** Requests without a response, or with one that did not come to its end. */
   unanswered: 0,
-  /** HTTP/2: requests that the client took back (RST_STREAM) before their response had come. */
+  /** HTTP/2: requests that the client took back (RST_STREAM) before their response came. */
   cancelled: 0,
 });
 
@@ -92,7 +95,7 @@ export const GRPC_STATUSES = [
 const OTHER_STATUS = "other";
 
 export const grpcCounters = () => ({
-  /** Responses with a grpc-status, by it. */
+  /** Responses with a grpc-status, by status. */
   status: Object.fromEntries([...GRPC_STATUSES, OTHER_STATUS].map((status) => [status, 0])) as Record<
     (typeof GRPC_STATUSES)[number] | typeof OTHER_STATUS,
     number
@@ -105,9 +108,9 @@ export function countGrpcStatus({ status }: GrpcCounters, code: number): void {
   status[GRPC_STATUSES[code] ?? OTHER_STATUS]++;
 }
 
-/** HTTP/2, where it is made requests of. */
+/** Counters of HTTP/2, if it is framed into requests. */
 export const http2Counters = () => ({
-  /** Clients' connections. */
+  /** Clients' connections of HTTP/2. */
   connections: 0,
   /** Connections of HTTP/2 that were joined in their middle. */
   picked_up: 0,
@@ -115,14 +118,14 @@ export const http2Counters = () => ({
   goaways: 0,
   /** Requests that the endpoint ended (RST_STREAM) before their response was complete. */
   resets: 0,
-  /** Requests that were sent again because the endpoint had not looked at them (GOAWAY, REFUSED_STREAM). */
+  /** Requests that were sent again because the endpoint had not processed them (GOAWAY, REFUSED_STREAM). */
   resent: 0,
 });
 
-/** Connections on our port that are no HTTP/1. */
+/** Connections on our port that are not HTTP/1. */
 export const foreignCounters = () => ({
   tls: 0,
-  /** Forwarded as it is if it was seen from its start. */
+  /** HTTP/2: forwarded as it is if it was seen from its start. */
   http2: 0,
   unknown: 0,
   /** Bytes of foreign connections that were not forwarded. */
@@ -130,7 +133,8 @@ export const foreignCounters = () => ({
 });
 
 /**
- * Connections that policy left out as a whole: in mode tcp all of them are asked for, else those of other protocols.
+ * Connections that policy left out as a whole. In mode tcp policy decides about all connections, else about those of
+ * other protocols.
  */
 export const streamCounters = () => ({
   dropped: Object.fromEntries(STREAM_DROPS.map((reason) => [reason, 0])) as Record<StreamDrop, number>,
@@ -142,7 +146,7 @@ export const upstreamCounters = () => ({
   connects: 0,
   /** Connections that could not be made. */
   connect_errors: 0,
-  /** Writes of which the kernel took nothing. */
+  /** Writes without a byte that the kernel took. */
   would_block: 0,
   /** Connections given up: --max-retries, --max-buffer-mib or the time limit for a response. */
   given_up: 0,
@@ -155,7 +159,7 @@ export const upstreamCounters = () => ({
   response_bytes: 0,
 });
 
-/** Times, by how long they are. */
+/** Times, counted by their length. */
 export interface Histogram {
   /** Times within each bound, not cumulated. */
   readonly buckets: number[];
@@ -169,12 +173,12 @@ const histogram = (boundsMs: readonly number[]): Histogram => ({
   sum_ms: 0,
 });
 
-/** From the capture of bytes to the first write of what they brought. */
+/** The time from the capture of bytes to the first write that they cause. */
 export const delayCounters = () => histogram(DELAY_BUCKETS_MS);
 
 /**
- * From the write of a request's last byte to the first byte of its response, interim ones not counted; of requests
- * that are alone on their connection. --mode http.
+ * The time from the write of a request's last byte to the first byte of its final response, for requests that are alone
+ * on their connection. --mode http.
  */
 export const responseTimeCounters = () => histogram(RESPONSE_TIME_BUCKETS_MS);
 

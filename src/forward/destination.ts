@@ -1,6 +1,6 @@
 /**
- * A destination of a shard: its address, its connections within a limit on those that are being made, its outages, told
- * once each, and its time limits. It flushes what a batch has written.
+ * A destination of a shard: its address; its connections, with a limit on those that are being made; its outages, each
+ * told once; and its time limits. It flushes the writes of a batch.
  */
 import { Cost } from "../memory/budget.ts";
 import { Deadlines } from "../memory/deadlines.ts";
@@ -11,32 +11,42 @@ import { Dial, type DialHost } from "./dial.ts";
 import type { HeldMemory } from "./held-memory.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import type { Connector } from "./socket.ts";
+import { Spoken } from "./spoken.ts";
+import type { Tls } from "./tls.ts";
 import { Upstream, type UpstreamHost, type UpstreamListener } from "./upstream.ts";
 
 /** Connection attempts that the kernel works on at once; more wait in a queue. */
 export const CONNECTS_IN_FLIGHT_MAX = 256;
-/** Attempts that are begun at once while the destination is away: whoever gets through first tells the others. */
+/** Attempts that are begun at once while the destination is away: when one succeeds, the others are tried. */
 export const OUTAGE_PROBES_MAX = 8;
-/** Connections of --mode tcp, those of ended flows included; over it a flow's bytes are lost. */
+/** The most connections of --mode tcp, with those of ended flows; beyond it a flow's bytes are lost. */
 export const CONNECTIONS_MAX = 131_072;
-/** How long after a refusal a connection is tried again, while the outage is young. */
+/** How long after a refusal a connection is tried again, while the outage is short. */
 export const CONNECT_RETRY_MS = 100;
-/** A destination that has done nothing for so long is looked at now and then. */
+/** A destination that has done nothing for this long is looked at now and then. */
 const LIVELY_MS = 1000;
-/** Of the budget, what is free again when the connections that held most have been given up. */
+/** The share of the budget that is free again when the connections that held most have been given up. */
 const RELIEVED_SHARE = 1 / 8;
-/** The same, of what connections may take themselves before idle ones are ended for others. */
+/** The share of the budget that connections may take themselves before idle ones are ended for others. */
 const CROWDED_SHARE = 1 / 4;
 
 export class Destination implements UpstreamHost, DialHost {
   readonly deadlines: Deadlines;
   readonly addresses: Addresses;
   readonly keepAlive = new KeepAlive();
-  /** The time of the last tick, or when the last batch began: near enough for time limits, and no call per request. */
+  readonly http1 = new Spoken(this, "HTTP/1");
+  readonly http2 = new Spoken(this, "HTTP/2");
+  /**
+   * The time of the last tick, or when the last batch began: exact enough for time limits, and it needs no call per
+   * request.
+   */
   tickedMs: number;
-  /** When it last did something: took a connection or bytes that had waited, or sent some. To within a tick. */
+  /**
+   * When the destination last did something: it took a connection, or bytes that had waited, or it sent some. Exact to
+   * a tick.
+   */
   progressMs: number;
-  /** Connections whose bytes wait for the kernel. */
+  /** Connections with bytes that wait for the kernel. */
   readonly blocked = new Set<Upstream>();
   /** Open connections that wait for silence to send their FIN. */
   readonly finishing = new Set<Upstream>();
@@ -45,15 +55,15 @@ export class Destination implements UpstreamHost, DialHost {
   private readonly open = new Set<Upstream>();
   private readonly dirty: Upstream[] = [];
   private readonly connecting = new Set<Upstream>();
-  /** Connections that wait for their turn to be tried, the first of them first. */
+  /** Connections that wait for their turn to be tried, in order. */
   private untried: Upstream[] = [];
   /** Connections that were refused and are to be tried again, in the order of their times. */
   private refusals: { readonly upstream: Upstream; readonly notBeforeMs: number }[] = [];
   /** Attempts and lookups that are under way (Dial). */
   attempts = 0;
-  /** No connection is wanted any more. */
+  /** No more connections are wanted. */
   terminated = false;
-  /** When a connection was made last, and when one could not be; 0: never. */
+  /** When a connection was last made, and when one last could not be made; 0: never. */
   connectedMs = 0;
   unconnectedMs = 0;
   private outageSinceMs = -1;
@@ -74,12 +84,12 @@ export class Destination implements UpstreamHost, DialHost {
     this.addresses = new Addresses(options.address.host, connector);
   }
 
-  /** Connections that are not closed, those still connecting included. */
+  /** Connections that are not closed, with those still connecting. */
   get openCount(): number {
     return this.open.size;
   }
 
-  /** Whether it goes on to do something: whoever sleeps wakes for what it sends. */
+  /** Whether the destination has done something lately: then a sleeping thread wakes for the bytes that it sends. */
   get isLively(): boolean {
     return this.open.size > 0 && this.silenceMs < LIVELY_MS;
   }
@@ -89,12 +99,12 @@ export class Destination implements UpstreamHost, DialHost {
     return this.connecting.size + this.finishing.size + this.lingering.size;
   }
 
-  /** How long it has done nothing. */
+  /** How long the destination has done nothing. */
   get silenceMs(): number {
     return this.tickedMs - this.progressMs;
   }
 
-  /** Whether something can go on only when the destination has taken a connection or bytes. */
+  /** Whether some work waits for the destination to take a connection or bytes. */
   get isAwaited(): boolean {
     return this.connecting.size > 0 || this.blocked.size > 0 || this.dirty.length > 0;
   }
@@ -107,7 +117,10 @@ export class Destination implements UpstreamHost, DialHost {
     return bytes;
   }
 
-  /** Opens a connection; `listener`, if any, is told what happens on it. (Requests bound those that have one.) */
+  /**
+   * Opens a connection; `listener`, if any, gets its events. (Connections with a listener are bounded by their
+   * requests.)
+   */
   connect(listener: UpstreamListener | null, tls = this.options.tls): Upstream {
     const upstream = new Upstream(this, listener, tls);
     if (listener === null) this.makeRoom();
@@ -124,21 +137,21 @@ export class Destination implements UpstreamHost, DialHost {
     return upstream;
   }
 
-  /** Calls back when what has come from the destination by now has all been handed over. */
+  /** Calls back when all that has come from the destination by now has been handed over. */
   afterEvents(callback: () => void): void {
     this.connector.afterEvents(callback);
   }
 
-  /** The batch is over: every connection that got bytes offers them to the kernel, in one write each. */
+  /** The batch is over: every connection that got bytes offers them to the kernel in one write. */
   flush(): void {
     if (this.dirty.length === 0) return;
     const nowMs = this.now();
-    // What is told may give others something to do.
+    // A flush may give other connections something to do.
     for (let i = 0; i < this.dirty.length; i++) this.dirty[i]!.flush(nowMs);
     this.dirty.length = 0;
   }
 
-  /** A batch begins: what comes of it is to be timed by its own time. */
+  /** A batch begins: its requests are timed by its own time. */
   beginBatch(): void {
     this.tickedMs = this.now();
   }
@@ -163,16 +176,16 @@ export class Destination implements UpstreamHost, DialHost {
     this.dirty.push(upstream);
   }
 
-  /** Where more is held than may be: ends what has been written, then gives up the connections that hold most. */
+  /** If more is held than may be: ends connections that are written, then gives up those that hold most. */
   relieve(): void {
     const { budget } = this.memory;
     if (budget.hasRoomFor(0)) return;
     this.endWritten();
-    // It is not what is held that fills the budget: idle connections are ended when the batch is over.
+    // If the connections themselves fill the budget, and not held bytes, idle ones are ended when the batch is over.
     if (!this.isCrowded) this.giveUpHolders();
   }
 
-  /** Gives up the connections that hold most, where more is held than may be. */
+  /** Gives up the connections that hold most, if more is held than may be. */
   giveUpHolders(): void {
     const { budget } = this.memory;
     if (budget.hasRoomFor(0)) return;
@@ -184,20 +197,20 @@ export class Destination implements UpstreamHost, DialHost {
     }
   }
 
-  /** More is held than may be, and much of it are the connections themselves. */
+  /** Whether more is held than may be, and the connections themselves are a large part of it. */
   get isCrowded(): boolean {
     const { budget } = this.memory;
     return !budget.hasRoomFor(0) && this.open.size * Cost.UPSTREAM > budget.limitBytes * CROWDED_SHARE;
   }
 
-  /** How many connections more there are than there is memory for. */
+  /** By how many the connections exceed the memory for them. */
   get connectionsOver(): number {
     const { usedBytes, grantedBytes } = this.memory.budget;
     return Math.ceil((usedBytes - grantedBytes) / Cost.UPSTREAM);
   }
 
   /**
-   * Has those give way to a new connection, where memory is short, that are written, then those that have waited
+   * If memory is short, connections give way to a new one: first those that are written, then those that have waited
    * longest to be made.
    */
   makeRoom(): void {
@@ -209,9 +222,7 @@ export class Destination implements UpstreamHost, DialHost {
     }
   }
 
-  /**
-   * Where memory is short, connections that only wait for the destination's end are not waited for, the oldest first.
-   */
+  /** If memory is short, closes connections that only wait for the destination's end, the oldest first. */
   endWritten(): void {
     for (const upstreams of [this.lingering, this.finishing]) {
       for (const upstream of upstreams) {
@@ -221,7 +232,7 @@ export class Destination implements UpstreamHost, DialHost {
     }
   }
 
-  /** A connection's own word that it is closed. */
+  /** A connection tells that it is closed. */
   forget(upstream: Upstream): void {
     this.open.delete(upstream);
     this.blocked.delete(upstream);
@@ -234,9 +245,15 @@ export class Destination implements UpstreamHost, DialHost {
     if (this.options.measuresDelay) countTime(this.counters.delay, DELAY_BUCKETS_MS, delayMs);
   }
 
-  /** A response begins to a request that was written at `writtenMs`. */
+  /** The response to a request that was written at `writtenMs` begins. */
   countResponseTime(writtenMs: number): void {
     countTime(this.counters.response_time, RESPONSE_TIME_BUCKETS_MS, this.now() - writtenMs);
+  }
+
+  /** A connection tells that the destination does not speak its protocol. */
+  declined(why: string, tls: Tls | null): void {
+    const isHttp2 = tls === this.options.http2Tls;
+    (isHttp2 ? this.http2 : this.http1).declined(why);
   }
 
   /** A connection was made (Dial). */
@@ -256,7 +273,7 @@ export class Destination implements UpstreamHost, DialHost {
     else this.fail(upstream, error);
   }
 
-  /** A connection's own word that it was not made in time. */
+  /** A connection tells that it was not made in time. */
   connectTimedOut(upstream: Upstream): void {
     this.fail(upstream, new Error("no answer"));
   }
@@ -264,6 +281,8 @@ export class Destination implements UpstreamHost, DialHost {
   endOutage(): void {
     if (this.outageSinceMs < 0) return;
     this.report.outageEnded(this.now() - this.outageSinceMs, this.outageLosses);
+    this.http1.forget();
+    this.http2.forget();
     this.outageSinceMs = -1;
   }
 
@@ -274,7 +293,7 @@ export class Destination implements UpstreamHost, DialHost {
     for (; again < this.refusals.length; again++) {
       const { upstream, notBeforeMs } = this.refusals[again]!;
       if (upstream.isClosed) continue;
-      // Who was refused before need not wait any more when the outage is over.
+      // When the outage is over, connections that were refused before need not wait any more.
       if ((nowMs < notBeforeMs && this.outageSinceMs >= 0) || left <= 0) break;
       left--;
       new Dial(this, upstream).begin();

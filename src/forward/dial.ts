@@ -1,6 +1,6 @@
 /**
- * The making of one connection: tries a destination's addresses one after the other, the next when one fails or has
- * not answered for a moment (RFC 8305, section 5), and takes the first that opens.
+ * Makes one connection: tries a destination's addresses one after the other, the next when one fails or has not
+ * answered for a moment (RFC 8305, section 5), and takes the first connection that opens.
  */
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Addresses } from "./addresses.ts";
@@ -10,10 +10,10 @@ import type { Connector, SocketEvents, UpstreamSocket } from "./socket.ts";
 import { OtherProtocolError } from "./tls.ts";
 import type { Upstream } from "./upstream.ts";
 
-/** How long an address is waited for before the next is tried as well (RFC 8305, section 5). */
+/** The time after which the next address is tried as well (RFC 8305, section 5). */
 export const ATTEMPT_DELAY_MS = 250;
 
-/** The destination, as the making of a connection knows it. */
+/** The destination, as seen by {@link Dial}. */
 export interface DialHost {
   readonly options: DestinationOptions;
   readonly addresses: Addresses;
@@ -51,14 +51,14 @@ export class Dial implements TimerOwner {
     });
   }
 
-  /** The address that was tried last has not answered yet. */
+  /** The address that was tried last has not answered in time. */
   expire(nowMs: number): void {
     if (this.isOver || this.upstream.isClosed) return;
     if (this.untried.length > 0) this.tryNext();
     else this.destination.addresses.refresh(nowMs, (addresses) => this.found(addresses));
   }
 
-  /** A connection to this address was made. Returns whether it is wanted: it may have come too late. */
+  /** A connection to this address was made. Returns whether it is wanted: it may be too late. */
   takes(address: string): boolean {
     const { destination, upstream } = this;
     this.settled();
@@ -102,7 +102,7 @@ export class Dial implements TimerOwner {
     );
   }
 
-  /** The destination is there, and does not speak what is asked for. */
+  /** The destination is there, and does not speak the protocol that is asked for. */
   private declined(error: OtherProtocolError): void {
     if (this.isOver || this.upstream.isClosed) return;
     this.over();
@@ -127,8 +127,8 @@ export class Dial implements TimerOwner {
 }
 
 /**
- * One attempt at one address. It outlives its connection where that was given up meanwhile: the kernel
- * still works on it, and so it still counts against the limit.
+ * One attempt at one address. If its connection is given up, the attempt lives on: the kernel still works on it, so it
+ * still counts against the limit.
  */
 class Attempt implements SocketEvents {
   private isTaken = false;
@@ -149,7 +149,7 @@ class Attempt implements SocketEvents {
 
   opened(socket: UpstreamSocket): void {
     this.isTaken = this.dial.takes(this.address);
-    // Either may close it at once.
+    // The upstream may close it at once.
     if (this.isTaken) this.upstream.opened(socket);
     else socket.terminate();
   }

@@ -1,6 +1,6 @@
 /**
- * What forward tells of requests and responses where the endpoint's responses are compared with production's
- * (src/compare). Nothing of this exists where they are not.
+ * Forward's events about requests and responses for src/compare, which compares the endpoint's responses with
+ * production's. If responses are not compared, no object of these exists.
  */
 import type { ResponseConsumer, StreamOrigin } from "../flow/stream.ts";
 import type { ResponseHead } from "../http/http2/response-head.ts";
@@ -8,17 +8,17 @@ import type { ResponseTap } from "../http/response-sink.ts";
 
 /** Keeps the response under way of one upstream connection. */
 export interface Recorder extends ResponseTap {
-  /** Whether the response that comes next is to be kept. */
+  /** Whether the next response is to be kept. */
   isWanted: boolean;
-  /** Bytes have come, at this time; the last byte of what they respond to was written at `writtenMs`. */
+  /** Bytes have come at `nowMs`; the last byte of the request that they respond to was written at `writtenMs`. */
   received(nowMs: number, writtenMs: number): void;
   /** A final head of HTTP/2 was read: its response begins. */
   http2Head(section: ResponseHead): void;
-  /** A trailer section of HTTP/2 was read: its fields are the response's as well. */
+  /** A trailer section of HTTP/2 was read: its fields belong to the response as well. */
   http2Trailer(section: ResponseHead): void;
-  /** The last byte of what it responds to was written only now, when it had begun. */
+  /** The last byte of the request was written only now, after the response had begun. */
   written(writtenMs: number): void;
-  /** What was kept is not wanted any more. */
+  /** The kept bytes are not wanted any more. */
   discard(): void;
 }
 
@@ -27,10 +27,10 @@ export interface ProductionResponse {
   readonly code: number;
   /** Status line and header section, each byte a character. */
   readonly head: string;
-  /** Without its transfer coding. Where there is a digest, not all of it. */
+  /** The body without its transfer coding. If there is a digest, the body is longer. */
   readonly body: Uint8Array;
   readonly bodyLength: number;
-  /** Of a body that is longer than --max-compare-bytes, its SHA-256; null: all of it is in `body`. */
+  /** The SHA-256 of a body that is longer than --max-compare-bytes; null: all of it is in `body`. */
   readonly digest: string | null;
   /** When the request's last segment was captured, and the response's first and last one. */
   readonly requestMs: number;
@@ -38,9 +38,9 @@ export interface ProductionResponse {
   readonly lastMs: number;
 }
 
-/** Knows, at one time or another, what production has responded to one request: for a file in which that is written. */
+/** Gets to know production's response to one request, for a file that it is written to. */
 export interface Witness {
-  /** Calls back once, at once where it is known; null: it did not come whole, or found no room. */
+  /** Calls back once; at once, if the response is known. Null: it did not come whole, or found no room. */
   whenKnown(tell: (response: ProductionResponse | null) => void): void;
 }
 
@@ -48,35 +48,35 @@ export interface Witness {
 export interface Exchange {
   /** Null: the destination is no file. */
   readonly witness: Witness | null;
-  /** Its target, before anything is changed; empty: not told yet. */
+  /** The request's target, before edits; empty: not told yet. */
   target: string;
-  /** The same request on its way to the control; null: there is none. */
+  /** The same request on its way to the control; null: there is no control. */
   readonly control: Exchange | null;
   /** The same request on its way to a further destination that is a file. */
   toFile(): Exchange | null;
-  /** Its response is complete, and stands in the connection's recorder. */
+  /** The response is complete, and is in the connection's recorder. */
   responded(recorder: Recorder, code: number): void;
-  /** It was forwarded, and {@link responded} to. */
+  /** The request was forwarded, and {@link responded} was called. */
   forwarded(): void;
-  /** It was forwarded, and no response came, or none to its end. */
+  /** The request was forwarded, and no response came, or none to its end. */
   unanswered(): void;
-  /** It was not forwarded. */
+  /** The request was not forwarded. */
   notForwarded(): void;
-  /** It did not come whole. */
+  /** The request was damaged. */
   damaged(): void;
-  /** Nothing more is told of it here. */
+  /** No more calls follow. */
   released(): void;
 }
 
-/** One client connection: what its requests are is told here, and what production said is taken. */
+/** Takes one client connection's requests, and production's bytes. */
 export interface ComparedStream extends ResponseConsumer {
-  /** The client's address, where a PROXY protocol header tells another than the packets. */
+  /** The client's address, if a PROXY protocol header tells another than the packets. */
   client: string | null;
-  /** The framer begins anew with the next byte; `isLost`: within a request, or nobody knows. */
+  /** The framer begins anew with the next byte. `isLost`: this byte is within a request, or its place is not known. */
   restart(isLost: boolean): void;
-  /** The next bytes are a request's. */
+  /** The next `length` bytes are a request's. */
   requestBytes(length: number): void;
-  /** The next bytes are no request's, or a damaged one's; or they are missing. */
+  /** The next `length` bytes are no request's, or a damaged one's; or they are missing. */
   otherBytes(length: number): void;
   /** A request's head is whole. Null: it is not compared (--compare-sample). */
   head(method: string, minorVersion: number): Exchange | null;
@@ -86,15 +86,15 @@ export interface ComparedStream extends ResponseConsumer {
   damaged(): void;
   /** Where the next request begins is not known. */
   lost(): void;
-  /** A request was dropped of which nothing else is told. */
+  /** A request was dropped that no other call tells about. */
   dropped(): void;
-  /** The client speaks another protocol, of which nothing is compared. */
+  /** The client speaks another protocol, which is not compared. */
   foreign(): void;
-  /** The client goes on in HTTP/2, or speaks nothing else. */
+  /** The client goes on in HTTP/2, or has begun in it. */
   http2(): ComparedCalls;
 }
 
-/** The requests of a client connection of HTTP/2, each by the number of its stream. */
+/** Takes the requests of a client connection of HTTP/2, each by the number of its stream. */
 export interface ComparedCalls {
   /** A request's head is whole. Null: it is not compared (--compare-sample). */
   head(stream: number, method: string, target: string): Exchange | null;
@@ -102,18 +102,18 @@ export interface ComparedCalls {
   whole(exchange: Exchange, timestampMs: number): void;
   /** The client has taken a request back: production's response is not waited for. */
   cancelled(stream: number): void;
-  /** A request of which no head was told is damaged. */
+  /** A request without a call of {@link head} is damaged. */
   damaged(): void;
-  /** A request was dropped of which nothing else is told. */
+  /** A request was dropped that no other call tells about. */
   dropped(): void;
 }
 
-/** What all client connections of a shard share. */
+/** The part that all client connections of a shard share. */
 export interface ResponseComparison {
-  /** The last of the further destinations is the control. */
+  /** Whether the last of the further destinations is the control. */
   readonly hasControl: boolean;
   /** A client connection has been seen. */
   openStream(origin: StreamOrigin): ComparedStream;
-  /** For a connection to the endpoint; of HTTP/2, for a call. */
+  /** A recorder for a connection to the endpoint; with HTTP/2, for a call. */
   newRecorder(): Recorder;
 }

@@ -1,7 +1,8 @@
 /**
- * A destination beside the endpoint (--also) in --mode http: what its pipes share. It has connections, queues, memory
- * and counters of its own, so that whatever it does costs the others nothing; where its memory is full, what comes is
- * dropped, and counted here. Whoever wants its responses listens on its pipes' connections, as for the endpoint.
+ * A destination beside the endpoint (--also) in --mode http: the part that its pipes share. It has connections, queues,
+ * memory and counters of its own, so that it costs the other destinations nothing, whatever it does. If its memory is
+ * full, requests are dropped and counted here. Its responses are recorded on its pipes' connections, as the endpoint's
+ * are.
  */
 import { AgeList } from "../memory/age-list.ts";
 import { Holders } from "../memory/holders.ts";
@@ -15,7 +16,7 @@ import { RequestPool } from "./request.ts";
 import type { PipeHost } from "./pipe-host.ts";
 import type { Waiter } from "./waiter.ts";
 
-/** Of its memory, what is free again when idle connections have been ended. */
+/** The share of its memory that is free again when idle connections have been ended. */
 const RELIEVED_SHARE = 1 / 8;
 
 export class FurtherDestination implements PipeHost {
@@ -24,21 +25,24 @@ export class FurtherDestination implements PipeHost {
   readonly waiters = new AgeList<Waiter>();
   readonly awaited = new AgeList<Waiter>();
   readonly holders = new Holders();
-  /** Nobody needs to know which pipes wait: what comes to a destination whose memory is full is dropped. */
+  /** Pipes that wait need not be listed: if the memory of this destination is full, new requests are dropped. */
   readonly isTight = false;
-  /** Pipes that have nothing to do, the one that has been idle longest first; since memory is tight. */
+  /** Pipes that have nothing to do, the one that has been idle longest first; listed only while memory is tight. */
   readonly idle = new AgeList<Waiter>();
 
-  /** Pipes that got responses, or lost their connection, whose next requests are due. */
+  /** Pipes with requests that are due, because responses came or the connection was lost. */
   private readonly due: Waiter[] = [];
 
-  /** `pieceBytesMax`: longer requests are held in several arrays. `flush`: sends what is due of all of them. */
+  /**
+   * `pieceBytesMax`: longer requests are held in several arrays. `flush`: sends the due requests of all further
+   * destinations.
+   */
   constructor(
     readonly destination: Destination,
     readonly options: HttpOptions,
     pieceBytesMax: number,
     private readonly flush: () => void,
-    /** Null: its responses are not compared. */
+    /** Null: the responses are not compared. */
     readonly comparison: ResponseComparison | null,
   ) {
     this.requests = new RequestPool(destination.memory, pieceBytesMax);
@@ -53,7 +57,7 @@ export class FurtherDestination implements PipeHost {
     if (this.due.length === 1) this.destination.afterEvents(this.flush);
   }
 
-  /** Sends the requests whose turn it is. Returns whether there were any. */
+  /** Sends the requests that are due. Returns whether there were any. */
   pump(): boolean {
     if (this.due.length === 0) return false;
     for (let i = 0; i < this.due.length; i++) this.due[i]!.pump();
@@ -61,7 +65,7 @@ export class FurtherDestination implements PipeHost {
     return true;
   }
 
-  /** Whether all that was handed on has come to its end. */
+  /** Whether all requests that were handed on have come to their end. */
   get isSettled(): boolean {
     return this.destination.openCount === 0 && this.load.busyPipes === 0;
   }
@@ -74,18 +78,21 @@ export class FurtherDestination implements PipeHost {
     return this.destination.memory.budget.hasRoomFor(bytes);
   }
 
-  /** Whether another request may wait behind so many of its connection. The source waits for the endpoint alone. */
+  /**
+   * Whether another request may wait behind `waiting` ones of its connection. (A savefile waits only for the endpoint.)
+   */
   mayWait(waiting: number): boolean {
     return waiting < this.options.maxWaitingRequests || this.options.sourceWaits;
   }
 
-  /** A pipe has done what it had to: it may have to give way. */
+  /** A pipe has no work: it may have to give way. */
   file(pipe: Waiter): void {
     if (this.destination.memory.budget.isTight && pipe.isIdle) this.idle.append(pipe);
   }
 
   /**
-   * The batch is over: where memory is short, idle connections end, the longest idle first, then those that hold most.
+   * The batch is over: if memory is short, connections are ended: idle ones, the longest idle first, then those that
+   * hold most.
    */
   relieve(): void {
     const { destination, idle } = this;

@@ -1,9 +1,9 @@
-/** The memory of what waits for a destination: arrays of the shard's pool, charged to its budget. */
+/** The memory of bytes that wait for a destination: arrays of the shard's pool, charged to its budget. */
 import { type ArrayPool, costOf } from "../memory/array-pool.ts";
 import type { Budget } from "../memory/budget.ts";
 
 export class HeldMemory {
-  /** What forward holds, in all, as it is charged. */
+  /** All that forward holds, in charged bytes. */
   heldBytes = 0;
 
   constructor(
@@ -11,7 +11,7 @@ export class HeldMemory {
     private readonly pool: ArrayPool,
   ) {}
 
-  /** An array of at least `length` bytes. Who has it frees it. */
+  /** An array of at least `length` bytes. Its holder frees it. */
   allocate(length: number): Uint8Array {
     const array = this.pool.allocate(length);
     this.take(costOf(array));
@@ -23,12 +23,12 @@ export class HeldMemory {
     this.pool.free(array);
   }
 
-  /** Gives an array back to the pool that others have charged as well, and that nobody holds any more. */
+  /** Gives back to the pool an array that several destinations had charged, and that nobody holds any more. */
   recycle(array: Uint8Array): void {
     this.pool.free(array);
   }
 
-  /** Charges what is held beside arrays. */
+  /** Charges held memory other than arrays. */
   take(bytes: number): void {
     this.heldBytes += bytes;
     this.budget.take(bytes);

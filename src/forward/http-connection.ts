@@ -1,7 +1,4 @@
-/**
- * One upstream connection that carries requests: writes them, frames the responses, and tells its pipe what became of
- * it.
- */
+/** One upstream connection that carries requests: writes them, frames the responses, and tells its pipe the outcome. */
 import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { FRAME_HEADER_LEN, FrameType, writeFrameHeader } from "../http/http2/frames.ts";
 import { ResponseFramer } from "../http/response-framer.ts";
@@ -13,27 +10,27 @@ import type { Request } from "./request.ts";
 import type { Tls } from "./tls.ts";
 import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
 
-/** How long a connection that is not needed any more waits for the destination to end it. */
+/** How long a connection that is no longer needed waits for the destination to end it. */
 const LINGER_MS = 1000;
 
-/** HTTP/2's preface, and SETTINGS that say nothing. */
+/** HTTP/2's preface, and an empty SETTINGS frame. */
 const HTTP2_START = new Uint8Array(HTTP2_PREFACE.length + FRAME_HEADER_LEN);
 HTTP2_START.set(HTTP2_PREFACE);
 writeFrameHeader(HTTP2_START, HTTP2_PREFACE.length, 0, FrameType.SETTINGS, 0, 0);
 
-/** Told what happens on the connection, until it has left it or been told that it is over. */
+/** Gets the events of the connection, until it leaves the connection or hears that it is over. */
 export interface ConnectionOwner {
   opened(): void;
-  /** Bytes have come: what they complete has been told; more may be due now. */
+  /** Bytes have come. All that they complete was told already; more requests may be due now. */
   received(): void;
-  /** What was written has all been taken, after it was not at once. */
+  /** All written bytes were taken, after some had to wait. */
   drained(): void;
   interim(code: number): void;
   /** The response to the first request in flight is complete. `persistent`: the connection can carry another. */
   responded(code: number, persistent: boolean): void;
   /** The first request's offer of another protocol was accepted. */
   upgraded(code: number): void;
-  /** No request follows on it. `unsentBytes`: of what was written last, what was not sent. */
+  /** No request can follow on it. `unsentBytes`: how many of the last written bytes were not sent. */
   over(how: UpstreamEnd, unsentBytes: number): void;
 }
 
@@ -44,15 +41,15 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
   requests = 0;
   /** Responses that are complete. */
   responded = 0;
-  /** When the last response was complete; to within a tick. */
+  /** When the last response was complete; exact to a tick. */
   respondedMs = 0;
   /** The final status line of the response under way was read. */
   isBegun = false;
-  /** Its only request is isolated: none follows. */
+  /** Its only request is isolated: no other follows. */
   isIsolated = false;
-  /** Of the request that was written last. */
+  /** The witness of the request that was written last. */
   witness: Witness | null = null;
-  /** The destination was asked to close it, has said that it does, or speaks another protocol on it. */
+  /** The destination was asked to close it, has announced that, or speaks another protocol on it. */
   private isLast = false;
   private isBare = false;
   /** The time until the response under way begins is to be counted. */
@@ -62,7 +59,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
   constructor(
     private readonly destination: Destination,
     private owner: ConnectionOwner | null,
-    /** Keeps the responses that are compared; null: none is. */
+    /** Keeps the responses that are compared; null: none are compared. */
     readonly recorder: Recorder | null,
     tls: Tls | null,
   ) {
@@ -71,7 +68,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     this.upstream.mayEnd = true;
   }
 
-  /** One request on it is not responded to, and no more. */
+  /** Whether exactly one request on it is not responded to. */
   private get isAlone(): boolean {
     return this.requests - this.responded === 1;
   }
@@ -80,7 +77,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     return this.upstream.isOpen;
   }
 
-  /** Writes a request's bytes: those of one that is whole, or what has come of one that is streamed. */
+  /** Writes a request's bytes: all of a whole one, or those that have come of a streamed one. */
   send(request: Request, isWhole = true): void {
     const { upstream } = this;
     this.requests++;
@@ -105,10 +102,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     this.upstream.mayEnd = true;
   }
 
-  /**
-   * Ends the connection in order. Returns how many bytes of what was written were not sent; they are not sent any
-   * more.
-   */
+  /** Ends the connection with a FIN. Returns how many written bytes were not sent; they will not be sent. */
   leave(hasUnresponded: boolean, finDelayMs = 0): number {
     this.owner = null;
     this.recorder?.discard();
@@ -119,14 +113,14 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     return unsentBytes;
   }
 
-  /** The same, where the destination has accepted HTTP/2, which goes on elsewhere. */
+  /** Ends the connection after the destination has accepted HTTP/2, which goes on elsewhere. */
   leaveForHttp2(finDelayMs: number): void {
-    // Some servers look at the request that made the offer only when they have read this.
+    // Some servers process the request with the offer only when they have read this.
     this.upstream.write(HTTP2_START, 0, HTTP2_START.length, this.destination.tickedMs, true);
     this.leave(false, finDelayMs);
   }
 
-  // What happens on the upstream (UpstreamListener).
+  // Events of the upstream (UpstreamListener).
 
   opened(): void {
     this.owner?.opened();
@@ -173,7 +167,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     this.isBegun = true;
     if (!this.isTimed) return;
     this.isTimed = false;
-    // Who responds to what is still being written is not timed.
+    // A response to a request that is still being written is not timed.
     if (this.upstream.backlogBytes === 0) this.destination.countResponseTime(this.upstream.writtenMs);
   }
 
@@ -198,7 +192,8 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
   }
 
   /**
-   * A response that nobody asked for, such as 408 when its time for an idle connection is over: it is about to close.
+   * A response that nobody asked for, such as 408 when an idle connection's time is over: the destination is about to
+   * close.
    */
   unsolicited(_code: number): void {
     this.isLast = true;
@@ -210,7 +205,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
     this.upstream.giveUp(why);
   }
 
-  /** The destination closes the connection: perhaps one that it had said it keeps. */
+  /** The destination closes the connection, perhaps without having announced it. */
   private noteClose(): void {
     if (this.isLast || this.isBegun) return;
     this.isLast = true;

@@ -1,7 +1,7 @@
 /**
- * --mode http: whole requests, on a connection for each client connection, each sent when the one before it was
- * responded to. This file holds what all conversations share: options, memory, time limits, and who has something to
- * do.
+ * --mode http: whole requests, on one upstream connection for each client connection, each sent when the one before it
+ * was responded to. This file holds the part that all conversations share: options, memory, time limits, and the lists
+ * of those that have something to do.
  */
 import type { StreamConsumer, StreamOpener, StreamOrigin } from "../flow/stream.ts";
 import { AgeList } from "../memory/age-list.ts";
@@ -18,22 +18,21 @@ import { Load } from "./load.ts";
 import { RequestPool } from "./request.ts";
 import type { Waiter } from "./waiter.ts";
 
-/** A request that has stood still for so long, in the capture's time, gives way to others where memory is short. */
+/** A request that has stood still for this long, in the capture's time, gives way to others if memory is short. */
 export const STALLED_MS = 1000;
 /**
- * A connection on which nothing but a response has been awaited for so long gives way to new ones: not sooner, for
- * making connections costs more than they hold.
+ * A connection that has only waited for a response for this long gives way to new ones; not sooner, because making
+ * connections costs more than they hold.
  */
 export const AWAITED_MS = 2000;
 
-/** Of the budget, what one request may hold in one piece at most; a larger one is streamed, or held in several. */
-const REQUEST_SHARE_MAX = 1 / 16;
-/** So much a request may hold in any case. */
-const SMALL_REQUEST_BYTES = 64 << 10;
 /**
- * Of the budget, what is kept for bytes of streamed requests that are not written yet, where the source waits for
- * that.
+ * The share of the budget that one request may hold in one piece; a larger one is streamed, or held in several pieces.
  */
+const REQUEST_SHARE_MAX = 1 / 16;
+/** A request may hold this much in any case. */
+const SMALL_REQUEST_BYTES = 64 << 10;
+/** The share of the budget that is kept for unwritten bytes of streamed requests, if the source waits for them. */
 const UNSENT_SHARE = 1 / 4;
 
 export class HttpMode implements StreamOpener, StreamHost {
@@ -45,32 +44,32 @@ export class HttpMode implements StreamOpener, StreamHost {
   /** Larger requests are streamed when it is their turn. */
   readonly maxRequestBytes: number;
   /**
-   * Conversations between two requests, with nothing under way, that have been so longest first; those since memory is
+   * Conversations between two requests, with nothing under way, the longest idle first; listed only while memory is
    * tight.
    */
   readonly idle = new AgeList<Conversation>();
-  /** Conversations that have a part of a request, the one that has stood still longest first. */
+  /** Conversations with a part of a request, the one that has stood still longest first. */
   readonly partial = new AgeList<Conversation>();
-  /** Conversations that hold what follows an offer of another protocol, the longest silent first. */
+  /** Conversations that hold bytes behind an offer of another protocol, the longest silent first. */
   readonly offering = new AgeList<Conversation>();
   /**
-   * Pipes whose requests wait for their turn, the one that has made no progress for longest first; since memory is
-   * tight.
+   * Pipes with requests that wait for their turn, the one without progress for longest first; listed only while memory
+   * is tight.
    */
   readonly waiters = new AgeList<Waiter>();
-  /** Pipes that wait for nothing but a response, the one that has waited for longest first; since memory is tight. */
+  /** Pipes that only wait for a response, the one that has waited longest first; listed only while memory is tight. */
   readonly awaited = new AgeList<Waiter>();
-  /** What holds requests that wait, by how much; since memory is tight. */
+  /** Holders of requests that wait, by how much they hold; listed only while memory is tight. */
   readonly holders = new Holders();
   /** The time limits of heads, in the capture's time. */
   readonly heads = new Deadlines(0);
-  /** Those beside the endpoint. */
+  /** The destinations beside the endpoint. */
   readonly further: readonly FurtherDestination[];
-  /** Conversations that something has come for in this batch. */
+  /** Conversations that got bytes in this batch. */
   private readonly touched: Conversation[] = [];
-  /** Those for which a further destination has done something. */
+  /** Conversations that a further destination has done something for. */
   private readonly branched: Conversation[] = [];
-  /** Pipes that got responses, or lost their connection, whose next requests are due. */
+  /** Pipes with requests that are due, because responses came or the connection was lost. */
   private readonly due: Waiter[] = [];
 
   private readonly afterEvents = (): void => {
@@ -83,7 +82,7 @@ export class HttpMode implements StreamOpener, StreamHost {
     readonly destination: Destination,
     options: HttpOptions,
     readonly report: HttpReport,
-    /** The capture's. */
+    /** The capture's clock. */
     private readonly clock: { readonly nowMs: number },
     further: readonly Destination[] = [],
     /** Null: responses are not compared. */
@@ -109,25 +108,31 @@ export class HttpMode implements StreamOpener, StreamHost {
     );
   }
 
-  /** Memory may become short: who has nothing to do is listed, so that it can give way. */
+  /**
+   * Whether memory may become short: then conversations and pipes that stand still are listed, so that they can give
+   * way.
+   */
   get isTight(): boolean {
     return this.destination.memory.budget.isTight;
   }
 
   open(origin: StreamOrigin): StreamConsumer {
-    return new HttpStream(this, origin);
+    const stream = new HttpStream(this, origin);
+    const { continued } = origin;
+    if (continued?.consumer instanceof HttpStream) stream.continue(continued.consumer, continued.missing);
+    return stream;
   }
 
-  /** Something has come for a conversation: it is settled when the batch is over. */
+  /** Bytes have come for a conversation: it is settled when the batch is over. */
   touch(conversation: Conversation): void {
     if (conversation.isTouched) return;
     conversation.isTouched = true;
-    // Until then it is none of those that stand still.
+    // Until then it does not stand still.
     conversation.list?.remove(conversation);
     this.touched.push(conversation);
   }
 
-  /** A further destination has done something for a conversation: the same, but for the endpoint. */
+  /** A further destination has done something for a conversation: its branches are settled when the batch is over. */
   touchBranches(conversation: Conversation): void {
     if (conversation.areBranchesTouched) return;
     conversation.areBranchesTouched = true;
@@ -135,14 +140,15 @@ export class HttpMode implements StreamOpener, StreamHost {
   }
 
   /**
-   * Sends a pipe's next requests when the responses that came with this one have been read: many leave together then.
+   * Sends a pipe's next requests when all responses that came together have been read: many requests leave together
+   * then.
    */
   pumpSoon(pipe: Waiter): void {
     this.due.push(pipe);
     if (this.due.length === 1) this.destination.afterEvents(this.afterEvents);
   }
 
-  /** The batch is over: sends the requests whose turn it is. */
+  /** The batch is over: sends the requests that are due. */
   flush(): void {
     // Either may give the other something to do.
     while (this.due.length > 0 || this.touched.length > 0) {
@@ -150,7 +156,7 @@ export class HttpMode implements StreamOpener, StreamHost {
       this.due.length = 0;
       for (let i = 0; i < this.touched.length; i++) {
         const conversation = this.touched[i]!;
-        // First, for it may get something to do again.
+        // Before it is settled, because that may give it something to do again.
         conversation.isTouched = false;
         conversation.settle();
       }
@@ -158,7 +164,7 @@ export class HttpMode implements StreamOpener, StreamHost {
     }
   }
 
-  /** The same for further destinations, and what they have written leaves: nothing is done for the endpoint. */
+  /** Settles and flushes only the further destinations. */
   flushFurther(): void {
     if (this.further.length === 0) return;
     while (this.pumpFurther() || this.branched.length > 0) {
@@ -178,7 +184,7 @@ export class HttpMode implements StreamOpener, StreamHost {
     return some;
   }
 
-  /** A leap of the capture's time is believed only now (LeapListener). */
+  /** The capture's time has leapt, and the leap is believed now (LeapListener). */
   leapt(fromMs: number, toMs: number): void {
     for (let each = this.partial.oldest; each !== null; each = each.newer) each.leapt(fromMs, toMs);
   }
@@ -189,8 +195,9 @@ export class HttpMode implements StreamOpener, StreamHost {
   }
 
   /**
-   * What --max-rate goes by, for a request that was captured then: the endpoint's time, so that it is never asked
-   * faster; where the source waits, the capture's, or what is read fast would be dropped for it.
+   * The time that --max-rate goes by, for a request that was captured at `timestampMs`: our clock's, so that the
+   * endpoint never gets more requests; if the source waits, the capture's, because a file that is read fast would lose
+   * requests otherwise.
    */
   rateMs(timestampMs: number): number {
     return this.options.sourceWaits ? timestampMs : this.destination.now();
@@ -201,15 +208,15 @@ export class HttpMode implements StreamOpener, StreamHost {
     this.heads.advance(this.clock.nowMs);
   }
 
-  /** Whether another request may wait behind so many of its connection. */
+  /** Whether another request may wait behind `waiting` ones of its connection. */
   mayWait(waiting: number): boolean {
     return waiting < this.options.maxWaitingRequests || this.options.sourceWaits;
   }
 
   /**
-   * Whether so many bytes may be held more. Others make room, never `asking` (null: one that is not there yet): what
-   * stands still; or the one that holds most, for one that holds much less; or one of many, for one that has nothing, unless
-   * it `hasGivenWay` itself (Waiter).
+   * Whether `bytes` more may be held. Others make room for them, but never `asking` (null: a conversation that does not
+   * exist yet): those that stand still; or the one that holds most, for one that holds much less; or one of many, for
+   * one that has nothing, unless it `hasGivenWay` itself (Waiter).
    */
   makeRoom(bytes: number, asking: Conversation | null, hasGivenWay: boolean): boolean {
     const { budget } = this.destination.memory;
@@ -228,15 +235,15 @@ export class HttpMode implements StreamOpener, StreamHost {
   }
 
   /**
-   * Whether a request that would hold so much more is better sent as it comes: the source waits, and nothing is to be
-   * lost.
+   * Whether a request that would hold `bytes` more is better sent as it comes: the source waits, and no request is to
+   * be lost.
    */
   mustStream(bytes: number): boolean {
     const { budget } = this.destination.memory;
     return this.options.sourceWaits && !budget.hasRoomFor(bytes + budget.limitBytes * UNSENT_SHARE);
   }
 
-  /** A request, or more, found no room for what frames it. */
+  /** One or more requests found no room for a conversation. */
   countLost(): void {
     const { requests } = this.destination.counters;
     requests.seen++;
@@ -248,13 +255,13 @@ export class HttpMode implements StreamOpener, StreamHost {
   }
 
   /**
-   * What has stood still for {@link STALLED_MS}: first conversations that have nothing under way, then parts of
-   * requests, then what follows an offer of another protocol, then requests that wait behind one which the destination
-   * has not responded to; the longest silent first. Null: nothing has.
+   * The next one to give way among those that have stood still for {@link STALLED_MS}: first conversations with nothing
+   * under way, then parts of requests, then bytes behind an offer of another protocol, then requests that wait behind
+   * one that the destination has not responded to; the longest silent first. Null: none has stood still.
    */
   private standing(): Conversation | Waiter | null {
     const idle = this.idle.oldest;
-    // Where the source waits, nothing is lost, and that costs nothing.
+    // If the source waits, ending an idle conversation loses nothing and costs nothing.
     if (idle !== null && (this.options.sourceWaits || this.isStalled(idle))) return idle;
     const partial = this.partial.oldest;
     if (partial !== null && this.isStalled(partial)) return partial;
@@ -264,8 +271,8 @@ export class HttpMode implements StreamOpener, StreamHost {
   }
 
   /**
-   * What one that has nothing, and asks for no more than another costs, may take the place of: a conversation that has
-   * nothing under way, or a connection on which nothing but a response has been awaited for {@link AWAITED_MS}.
+   * The one that gives its place to a conversation that has nothing, and asks for no more than the other costs: a
+   * conversation with nothing under way, or a connection that has only waited for a response for {@link AWAITED_MS}.
    */
   private placeFor(asking: Conversation | null, askedBytes: number): Conversation | Waiter | null {
     if (asking !== null && (!asking.hasNothing || askedBytes > PLACE_BYTES)) return null;
@@ -280,7 +287,7 @@ export class HttpMode implements StreamOpener, StreamHost {
   }
 }
 
-/** Each request to a file has its own time: they go one by one. */
+/** Options for a destination: requests to a file go one by one, because each has its own time. */
 function optionsFor({ options: { address } }: Destination, options: HttpOptions): HttpOptions {
   return address.file === undefined ? options : { ...options, pipelineDepth: 1 };
 }

@@ -1,27 +1,28 @@
-/** What --mode http is told. */
+/** The options of --mode http. */
 import type { ForeignProtocol } from "../http/request-sink.ts";
 import type { Policy } from "../policy/policy.ts";
 
 export interface HttpOptions {
-  /** Requests on a connection that are not responded to yet. */
+  /** The most requests on a connection that are not responded to yet. */
   readonly pipelineDepth: number;
   /**
-   * Whole requests of a connection that wait for their turn; over it the newest is dropped, unless the source waits.
+   * The most whole requests of a connection that wait for their turn; beyond it the newest is dropped, unless the
+   * source waits.
    */
   readonly maxWaitingRequests: number;
   /** Larger requests are streamed when it is their turn, and not sent again. */
   readonly maxRequestBytes: number;
   readonly maxHeaderBytes: number;
-  /** Between two reads of a response. */
+  /** The time limit between two reads of a response. */
   readonly responseTimeoutMs: number;
-  /** For a whole response; Infinity: no limit. */
+  /** The time limit for a whole response; Infinity: no limit. */
   readonly maxResponseMs: number;
-  /** For a request's head, in the capture's time. */
+  /** The time limit for a request's head, in the capture's time. */
   readonly headerTimeoutMs: number;
   /** Silence before the FIN of a stream of another protocol is passed on. */
   readonly finDelayMs: number;
   readonly proxyProtocol: "pass" | "strip";
-  /** What becomes of HTTP/2 in clear text; `auto`: what there is no reason against. */
+  /** How HTTP/2 in clear text is taken; `auto`: as requests, unless an option speaks against that. */
   readonly http2: "auto" | "requests" | "pass";
   /** The source is a savefile: nothing is lost by waiting. */
   readonly sourceWaits: boolean;
@@ -29,7 +30,7 @@ export interface HttpOptions {
   readonly policy: Policy | null;
 }
 
-/** Where a stream's troubles are told. */
+/** Gets word of a stream's troubles. */
 export interface HttpReport {
   foreign(protocol: ForeignProtocol): void;
 }

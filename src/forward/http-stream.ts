@@ -1,6 +1,6 @@
 /**
- * One client connection in --mode http. It is little while nothing comes: the {@link Conversation} that frames its
- * bytes begins with them, and gives way to others where memory is short.
+ * One client connection in --mode http. It is small while no bytes come: the {@link Conversation} that frames them
+ * begins with the first byte, and gives way to others if memory is short.
  */
 import type { StreamConsumer, StreamEnd, StreamOrigin } from "../flow/stream.ts";
 import type { ProxyClient } from "../http/proxy-protocol.ts";
@@ -8,29 +8,32 @@ import { Cost } from "../memory/budget.ts";
 import { type ConversationHost, type ConversationOwner, Step } from "./conversation-host.ts";
 import { Conversation } from "./conversation.ts";
 import type { ComparedStream } from "./exchange.ts";
+import type { Remains } from "./remains.ts";
 
-/** What a connection costs at the least, once something has come on it. */
+/** The least cost of a connection, once bytes have come on it. */
 export const PLACE_BYTES = Cost.STREAM + Cost.UPSTREAM;
 
-/** What all client connections share. */
+/** The part that all client connections share. */
 export interface StreamHost extends ConversationHost<Conversation> {
-  /** A request, or more, found no room for what frames it. */
+  /** One or more requests found no room for a conversation. */
   countLost(): void;
 }
 
 export class HttpStream implements StreamConsumer, ConversationOwner {
   private conversation: Conversation | null = null;
   private step: number;
-  /** Null: its responses are not compared. (StreamConsumer: who takes the server's side) */
+  /** Takes the server's side (StreamConsumer); null: responses are not compared. */
   readonly response: ComparedStream | null;
-  /** Of a request that was lost with its conversation: what of its body is still to come. */
+  /** How many bytes are still to come of the body of a request that was lost with its conversation. */
   private bodyLeft = 0;
-  /** What a PROXY protocol header has told, for the conversations after the one that read it. */
+  /** The requests that the conversation before has on their way. */
+  private remains: Remains | null = null;
+  /** The bytes of a PROXY protocol header, for the conversations after the one that read it; null: there was none. */
   preface: Uint8Array | null = null;
   client: ProxyClient | null = null;
-  /** It speaks another protocol than HTTP. */
+  /** The client does not speak HTTP. */
   isForeign = false;
-  /** Policy has left out all that comes. */
+  /** Policy has left out the rest of the connection. */
   isLeftOut = false;
   hasGivenWay = false;
 
@@ -58,8 +61,27 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   }
 
   end(how: StreamEnd): void {
-    this.conversation?.end(how);
+    // An evicted stream may go on (continue).
+    if (how === "evicted") this.conversation?.evict();
+    else this.conversation?.end(how);
+    if (how !== "evicted") this.remains?.finish();
     this.conversation = null;
+  }
+
+  /**
+   * The client's bytes go on where an evicted stream of the same client stood. `missing`: how many bytes between were
+   * not seen.
+   */
+  continue(evicted: HttpStream, missing: number): void {
+    this.preface = evicted.preface;
+    this.client = evicted.client;
+    this.isForeign = evicted.isForeign;
+    this.isLeftOut = evicted.isLeftOut;
+    this.remains = evicted.remains;
+    // The place behind missing bytes is known if they lie within the body of a lost request.
+    const isKnown = missing === 0 || missing <= evicted.bodyLeft || evicted.step === Step.DEAF;
+    this.step = isKnown ? evicted.step : Step.LOST;
+    this.bodyLeft = isKnown ? Math.max(evicted.bodyLeft - missing, 0) : 0;
   }
 
   idle(): boolean {
@@ -67,13 +89,14 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   }
 
   /** The conversation is over for now: the next bytes begin another. */
-  forget(step: number, bodyLeft: number): void {
+  forget(step: number, bodyLeft: number, remains: Remains | null): void {
     this.conversation = null;
+    this.remains = remains;
     this.step = step;
     this.bodyLeft = bodyLeft;
   }
 
-  /** Counts bytes that nothing can be done with. */
+  /** Counts bytes that can neither be framed nor passed. */
   countDeaf(length: number): void {
     const { requests, foreign, streams } = this.mode.destination.counters;
     this.response?.otherBytes(length);
@@ -87,11 +110,11 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
     this.countDeaf(length);
   }
 
-  /** Null: there is nothing to be understood, or no room for another conversation. */
+  /** Begins a conversation. Null: the bytes cannot be understood, or there is no room for another conversation. */
   private begin(): Conversation | null {
     if (this.step === Step.DEAF) return null;
     if (!this.mode.makeRoom(PLACE_BYTES, null, this.hasGivenWay)) {
-      // Of what was lost with it one request is told; where the next begins is not known.
+      // One request is counted as lost with it; where the next begins is not known.
       if (this.step < Step.LOST) {
         this.mode.countLost();
         this.response?.dropped();
@@ -100,7 +123,8 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
       return null;
     }
     this.response?.restart(this.step >= Step.LOST);
-    this.conversation = new Conversation(this.mode, this, this.step, this.bodyLeft);
+    this.conversation = new Conversation(this.mode, this, this.step, this.bodyLeft, this.remains);
+    this.remains = null;
     return this.conversation;
   }
 }

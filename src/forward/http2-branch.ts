@@ -1,6 +1,6 @@
 /**
- * What a further destination gets of one client connection of HTTP/2. Calls that are held come when they are whole, and
- * share the endpoint's bytes; one that is sent as it comes goes on alone here, with bytes of its own.
+ * One HTTP/2 client connection's calls on their way to a further destination. Held calls come here when they are whole,
+ * and share the endpoint's bytes. A call that is sent as it comes goes on separately here, with bytes of its own.
  */
 import type { DamageReason } from "../http/request-sink.ts";
 import { Cost } from "../memory/budget.ts";
@@ -13,13 +13,13 @@ import type { Request } from "./request.ts";
 
 export class Http2Branch implements Http2PipeOwner {
   private readonly pipe: Http2Pipe;
-  /** Calls that are not whole and are sent as they come, by the endpoint's. */
+  /** Calls that are not whole and are sent as they come, by the endpoint's call. */
   private readonly streaming = new Map<Http2Call, Http2Call>();
-  /** Whole calls, by the client's streams: those that it may take back. */
+  /** Whole calls by the client's streams, which the client may take back. */
   private readonly wholeCalls = new Map<number, Http2Call>();
   private isOver = false;
 
-  /** `changed`: the conversation is to be settled. `isLate`: the connection was joined in its middle. */
+  /** `changed`: called when the conversation is to be settled. `isLate`: the connection was joined in its middle. */
   constructor(
     private readonly destination: FurtherDestination,
     preface: Uint8Array | null,
@@ -35,7 +35,7 @@ export class Http2Branch implements Http2PipeOwner {
 
   // Calls under way.
 
-  /** From here on a call, of which `original` holds what has come, is sent as it comes. */
+  /** From here on a call is sent as it comes; `original` holds its bytes so far. */
   begin(original: Http2Call): void {
     const { requests } = this.destination;
     const call = this.callLike(original);
@@ -52,7 +52,7 @@ export class Http2Branch implements Http2PipeOwner {
     this.pipe.commit(call);
   }
 
-  /** Bytes of a call: they count for one that is sent as it comes. */
+  /** Bytes of a call. They matter only if the call is sent as it comes. */
   bytes(original: Http2Call, bytes: Uint8Array, offset: number, length: number): void {
     const call = this.streaming.get(original);
     if (call === undefined || call.request === null) return;
@@ -66,7 +66,7 @@ export class Http2Branch implements Http2PipeOwner {
     this.pipe.more(call);
   }
 
-  /** A call is whole. `reason`: it is dropped at all destinations that have not begun it; null: it is not. */
+  /** A call is whole. `reason`: it is dropped at all destinations that have not begun it; null: it is not dropped. */
   whole(original: Http2Call, reason: RequestDrop | null): void {
     this.destination.countSeen(original.isOdd, false);
     const streaming = this.streaming.get(original);
@@ -107,7 +107,7 @@ export class Http2Branch implements Http2PipeOwner {
     this.destination.countDropped(reason);
   }
 
-  /** A whole call, which `held` has. */
+  /** Hands on a whole call, which `held` has. */
   private commit(original: Http2Call, held: Request): void {
     const { destination } = this;
     const { requests } = destination;
@@ -133,12 +133,12 @@ export class Http2Branch implements Http2PipeOwner {
     return call;
   }
 
-  /** Where this is the control, its response is compared too. */
+  /** The exchange, if this destination is the control: its response is compared too. */
   private controlOf({ exchange }: Http2Call): Exchange | null {
     return this.destination.comparison === null || exchange === null ? null : exchange.control;
   }
 
-  /** The same call on its way to this destination: to the control, or a file, which gets production's response. */
+  /** The exchange of the same call at this destination: the control, or a file, which gets production's response. */
   private exchangeOf(original: Http2Call): Exchange | null {
     return this.destination.isFile ? (original.exchange?.toFile() ?? null) : this.controlOf(original);
   }
@@ -164,7 +164,7 @@ export class Http2Branch implements Http2PipeOwner {
     this.destination.destination.memory.giveBack(Cost.CALL);
   }
 
-  // What becomes of calls (Http2PipeOwner).
+  // The outcomes of calls (Http2PipeOwner).
 
   callOver(call: Http2Call): void {
     if (this.wholeCalls.get(call.stream) === call) this.wholeCalls.delete(call.stream);
@@ -175,9 +175,9 @@ export class Http2Branch implements Http2PipeOwner {
     this.changed();
   }
 
-  // What is due.
+  // Work that is due.
 
-  /** The batch is over. `isEnded`: nothing more comes of the client. */
+  /** The batch is over. `isEnded`: the client has ended. */
   settle(isEnded: boolean): void {
     if (isEnded) {
       this.leave();

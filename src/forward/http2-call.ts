@@ -1,4 +1,4 @@
-/** A request of HTTP/2, from its head to the end of its response: a stream of the client's, and one of ours. */
+/** A request of HTTP/2, from its head to the end of its response: a stream of the client, and one of ours. */
 import type { Http2Words } from "../http/http2/head-encoder.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Judgement } from "./admission.ts";
@@ -6,65 +6,65 @@ import type { RequestDrop } from "./counters.ts";
 import type { Exchange, Recorder } from "./exchange.ts";
 import type { Request } from "./request.ts";
 
-/** Told that a time limit of a call is reached. */
+/** Hears that a time limit of a call is reached. */
 export interface CallOwner {
   callExpired(call: Http2Call, nowMs: number): void;
 }
 
 export class Http2Call implements TimerOwner, Http2Words {
-  // What the client says.
-  /** Null: nothing of it is held. */
+  // The client's side.
+  /** Its bytes; null: none are held. */
   request: Request | null = null;
   scheme = "";
   hasAuthority = false;
   protocol: string | null = null;
   /** The lines of its trailer section. */
   trailer = "";
-  /** All of it has come. */
+  /** The whole request has come. */
   isWhole = false;
   isOdd = false;
-  /** What policy has found about it; null: nothing. */
+  /** Policy's decision; null: policy was not asked. */
   judgement: Judgement | null = null;
-  /** It is dropped for this reason; null: it is not. */
+  /** It is dropped for this reason; null: it is not dropped. */
   dropping: RequestDrop | null = null;
   /** It is sent as it comes. */
   isStreaming = false;
-  /** Where its response is compared with production's; null: it is not. */
+  /** The exchange that compares its response with production's; null: it is not compared. */
   exchange: Exchange | null = null;
-  /** So long after its head the client took it back, in the capture's time; Infinity: it did not. */
+  /** How long after its head the client took it back, in the capture's time; Infinity: it did not. */
   cancelledAfterMs = Infinity;
 
   // On a connection to the destination.
-  /** Its stream there; 0: it is on none. */
+  /** Its stream there; 0: it is on no connection. */
   number = 0;
-  /** What the destination takes of its body before it says more. */
+  /** How many bytes of its body the destination takes before it allows more. */
   window = 0;
   /** Bytes of its request's array that were handed over. */
   offset = 0;
-  /** How often the destination has not looked at it. */
+  /** How often the destination has told that it did not process it. */
   unprocessed = 0;
-  /** All bytes that the connection had been given before its head, and with its end. */
+  /** The number of all bytes that the connection had been given before its head, and with its end. */
   startPosition = 0;
   endPosition = 0;
   /** Its end was handed over. */
   isSent = false;
-  /** Content of its response that was not given back to the destination's window. */
+  /** Bytes of its response that were not given back to the destination's window. */
   unacknowledgedBytes = 0;
-  /** When its head was handed over, and when something of it was last. */
+  /** When its head was handed over, and when some of its bytes last were. */
   sentMs = 0;
   handedMs = 0;
-  /** When its end was handed over; 0: it was not. */
+  /** When its end was handed over; 0: not yet. */
   writtenMs = 0;
-  /** The final status; 0: none has come. */
+  /** The final status; 0: not yet. */
   status = 0;
   grpcStatus = -1;
-  /** Keeps its response, where that is compared. */
+  /** Keeps its response, if that is compared. */
   recorder: Recorder | null = null;
   /** Its response is complete. */
   isResponded = false;
-  /** The destination does not want the rest of it. */
+  /** The destination does not want the rest of the request. */
   isUnwanted = false;
-  /** For its response, or the time when it is taken back. */
+  /** The time limit of its response, or the time when it is taken back. */
   readonly timer: Timer;
 
   constructor(
@@ -81,7 +81,7 @@ export class Http2Call implements TimerOwner, Http2Words {
     this.owner.callExpired(this, nowMs);
   }
 
-  /** It goes on another connection, from its beginning. */
+  /** Prepares it for another connection, from its beginning. */
   reset(): void {
     this.number = 0;
     this.offset = 0;

@@ -1,10 +1,9 @@
 /**
- * An HTTP/2 connection to a destination, as its client: sends calls within what the destination allows, and tells what
- * becomes of each.
- * https://www.rfc-editor.org/rfc/rfc9113
+ * An HTTP/2 connection to a destination, as its client: sends calls within the destination's limits, and tells the
+ * outcome of each. https://www.rfc-editor.org/rfc/rfc9113
  *
- * Nothing is sent before the destination's SETTINGS have come: so none of them is broken, and what is no HTTP/2 server
- * gets no request. Bodies leave in turns, a frame each, as far as both windows reach.
+ * No call is sent before the destination's SETTINGS have come: so none of them is violated, and a server without HTTP/2
+ * gets no request. Bodies are sent in turns, one frame each, as far as both windows reach.
  */
 import {
   ErrorCode,
@@ -38,56 +37,56 @@ import type { Http2Call } from "./http2-call.ts";
 import type { RequestPool } from "./request.ts";
 import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
 
-/** Calls in flight on a connection, whatever more the destination allows. */
+/** The most calls in flight on a connection, even if the destination allows more. */
 export const CALLS_IN_FLIGHT_MAX = 256;
-/** What we take of a response, and of all of a connection's, before we say more: its content is not kept. */
+/** Our window, for each response and for the connection: it can be large, because content is not kept. */
 const OWN_WINDOW = 1 << 24;
-/** Bodies are not handed over while so much waits for the kernel. */
+/** No bodies are handed over while this much waits for the kernel. */
 const BACKLOG_BYTES_MAX = 256 << 10;
-/** What may wait of our replies to a destination that asks and does not read. */
+/** The most bytes of our replies that may wait, if a destination asks and does not read. */
 const REPLIES_BYTES_MAX = 1 << 20;
-/** A response's header section, as it is encoded. */
+/** The longest header section of a response, as it is encoded. */
 const BLOCK_BYTES_MAX = 64 << 10;
-/** Longer frames are not made, whatever more the destination allows: so streams take turns. */
+/** The longest frame that is made, even if the destination allows more: so streams take turns. */
 const OWN_FRAME_BYTES_MAX = FRAME_BYTES_DEFAULT;
-/** How long a connection that is not needed any more waits for the destination to end it. */
+/** How long a connection that is no longer needed waits for the destination to end it. */
 const LINGER_MS = 1000;
 const NO_TIMESTAMP = -1;
-/** RFC 9113, section 8.3.1: that of the connection, whatever it was in production's clear text. */
+/** RFC 9113, section 8.3.1: the scheme of this connection, which may differ from production's. */
 const SECURE_SCHEME = "https";
 const NO_HTTP2 = "it does not speak HTTP/2 in clear text: turn HTTP/2 on there, or name an endpoint that has it";
-/** RFC 9113, section 8.6: HTTP/2 has no such response. */
+/** RFC 9113, section 8.6: HTTP/2 has no response with this status. */
 const SWITCHING_PROTOCOLS = 101;
 
-/** Where frames are put together; their bytes are copied from here. */
+/** Short frames are put together here, and copied from here. */
 const scratch = new Uint8Array(FRAME_HEADER_LEN + Math.max(PING_LEN, 2 * SETTING_LEN));
 const encoder = new HpackEncoder();
 const head = new ResponseHead();
 
-/** What becomes of a call on its way. */
+/** The outcome of a call on a connection. */
 export const CallEnd = {
-  /** Its response is complete. */
+  /** The response is complete. */
   RESPONDED: 0,
-  /** The destination has not looked at it, and says so. */
+  /** The destination has told that it did not process the call. */
   UNPROCESSED: 1,
-  /** The destination has ended it without a whole response. */
+  /** The destination has ended the call without a whole response. */
   RESET: 2,
-  /** The destination's SETTINGS do not allow it. */
+  /** The destination's SETTINGS do not allow the call. */
   NOT_ALLOWED: 3,
 } as const;
 
-/** Told what happens on the connection, until it has left it or been told that it is over. */
+/** Gets the events of the connection, until it leaves the connection or hears that it is over. */
 export interface Http2ConnectionOwner {
-  /** Calls may be begun, or more of them. */
+  /** Calls may be begun, or more than before. */
   ready(): void;
-  /** Bytes have come: what they complete has been told; more may be due now. */
+  /** Bytes have come. All that they complete was told already; more calls may be due now. */
   received(): void;
   interim(): void;
-  /** Something of the call's response has come. */
+  /** Some of the call's response has come. */
   progressed(call: Http2Call): void;
   /** The call is not on the connection any more. */
   callEnded(call: Http2Call, end: number): void;
-  /** The connection is over, and so are its calls, in the order of their starts. `takenBytes`: see Http2Call. */
+  /** The connection is over, and with it its calls, in the order of their starts. `takenBytes`: see Http2Call. */
   over(connection: Http2Connection, how: UpstreamEnd, calls: Http2Call[], takenBytes: number): void;
 }
 
@@ -96,30 +95,30 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
   private readonly reader = new FrameReader(this, BLOCK_BYTES_MAX, FRAME_BYTES_DEFAULT);
   private readonly decoder = new HpackDecoder();
   private readonly out: ByteQueue;
-  /** By the numbers of their streams. */
+  /** Calls by the numbers of their streams. */
   private readonly calls = new Map<number, Http2Call>();
-  /** Calls of which something may be sent, in turn. */
+  /** Calls with bytes that may be sent, in turn. */
   private readonly sending = new Set<Http2Call>();
   private nextStream = 1;
   /** The destination's SETTINGS have come. */
   isReady = false;
-  /** No call is begun on it any more. */
+  /** No more calls are begun on it. */
   isLast = false;
-  /** When something came last; to within a tick. */
+  /** When bytes came last; exact to a tick. */
   receivedMs: number;
-  /** All bytes that it was given. */
+  /** The number of all bytes that it was given. */
   private position = 0;
   private timestampMs = NO_TIMESTAMP;
   private unacknowledgedBytes = 0;
   private isClosed = false;
   private readonly timer = new Timer(this);
 
-  /** Of the call that was begun last; see {@link SocketEvents.witness}. */
+  /** The witness of the call that was begun last; see {@link SocketEvents.witness}. */
   witness: Witness | null = null;
-  /** Some responses are compared: what is in them counts. */
+  /** Some responses are compared: their content matters. */
   private isRecording = false;
 
-  // What the destination allows.
+  // The destination's limits.
   private window = WINDOW_DEFAULT;
   private initialWindow = WINDOW_DEFAULT;
   private callsMax = CALLS_IN_FLIGHT_MAX;
@@ -127,7 +126,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
   private headerListBytesMax = Infinity;
   private allowsExtendedConnect = false;
 
-  /** `preface`: what goes first, as a PROXY protocol header does. */
+  /** `preface`: bytes that go first, such as a PROXY protocol header; null: none. */
   constructor(
     private readonly destination: Destination,
     private readonly requests: RequestPool,
@@ -137,7 +136,8 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
   ) {
     this.out = new ByteQueue(destination.memory);
     this.receivedMs = destination.tickedMs;
-    // Who ends it before the SETTINGS does not take it, and is told of: a client's certificate may be missing.
+    // A destination that ends it before its SETTINGS does not accept the connection, and this is reported: a client's
+    // certificate may be missing.
     this.upstream = destination.connect(this, destination.options.http2Tls);
     destination.memory.take(Cost.HTTP2);
     if (preface !== null) this.put(preface, 0, preface.length);
@@ -167,14 +167,14 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     return this.destination.options.http2Tls !== null;
   }
 
-  /** Whether bytes that it was given wait for the kernel. */
+  /** Whether some of its bytes wait for the kernel. */
   get hasBacklog(): boolean {
     return this.upstream.backlogBytes > 0;
   }
 
   // Calls.
 
-  /** Sends a call's head, and what there is of its body when {@link flush} is called. */
+  /** Sends a call's head; {@link flush} sends the bytes of its body that have come. */
   begin(call: Http2Call): void {
     const request = call.request!;
     const text = this.requests.headOf(request);
@@ -196,7 +196,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     if (request.long !== null) {
       request.long.drop(request.headLength);
       request.headLength = 0;
-      // Its bytes are handed over as they leave.
+      // Its bytes are handed over as they are sent, and not kept.
       request.isStreamed = true;
     }
     this.nextStream += 2;
@@ -220,13 +220,13 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     this.sending.add(call);
   }
 
-  /** The call is taken back. It is not told of any more. */
+  /** Takes a call back. No more events of it are told. */
   cancel(call: Http2Call): void {
     this.putReset(call.number, ErrorCode.CANCEL);
     this.drop(call);
   }
 
-  /** Hands over what may be sent, in turns. */
+  /** Hands over the bytes that may be sent, in turns. */
   flush(): void {
     while (this.sending.size > 0 && this.mayHandOver()) {
       const before = this.position;
@@ -234,13 +234,13 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
         if (!this.mayHandOver()) break;
         this.sendSome(call);
       }
-      // Nothing of any of them may be sent before the destination says more.
+      // No byte of any call may be sent before the destination allows more.
       if (this.position === before) break;
     }
     this.hand();
   }
 
-  /** Ends the connection in order: nobody wants to know of it any more. */
+  /** Ends the connection with a FIN: it has no owner any more. */
   leave(): void {
     this.owner = null;
     this.close();
@@ -252,7 +252,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     this.upstream.giveUp(why);
   }
 
-  // What happens on the upstream (UpstreamListener).
+  // Events of the upstream (UpstreamListener).
 
   opened(): void {
     this.destination.deadlines.set(this.timer, this.destination.tickedMs + this.settingsTimeoutMs);
@@ -275,7 +275,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
       this.upstream.breakOff();
       return;
     }
-    // What is in flight gets no response any more.
+    // Calls in flight get no more responses.
     this.tellOver("closed", this.upstream.discard());
     this.upstream.detach();
     this.upstream.finish(LINGER_MS, 0);
@@ -290,7 +290,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     this.giveUp(`no HTTP/2 SETTINGS within ${this.settingsTimeoutMs} ms (--response-timeout-ms)`);
   }
 
-  // What the destination's frames say (FrameListener).
+  // The destination's frames (FrameListener).
 
   data(number: number, bytes: Uint8Array, offset: number, length: number): void {
     if (this.isRecording) this.calls.get(number)?.recorder?.body(bytes, offset, offset + length);
@@ -352,7 +352,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     const call = this.calls.get(number);
     if (call === undefined) return;
     if (call.isResponded) {
-      // RFC 9113, section 8.1: it needs no more of the request than it has.
+      // RFC 9113, section 8.1: the destination does not need the rest of the request.
       call.isUnwanted = true;
       this.sending.delete(call);
       if (call.isWhole) this.end(call, CallEnd.RESPONDED);
@@ -394,6 +394,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     if (!this.isReady) {
       this.destination.deadlines.remove(this.timer);
       this.upstream.mayEnd = true;
+      this.destination.http2.heard();
     }
     this.isReady = true;
     this.beginFrame(0, FrameType.SETTINGS, Flag.ACK, 0);
@@ -445,7 +446,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     return false;
   }
 
-  /** What there is of a call's body. */
+  /** How many bytes of a call's body have come and were not handed over. */
   private leftOf({ request, offset }: Http2Call): number {
     return request!.long === null ? request!.length - offset : request!.long.length;
   }
@@ -487,7 +488,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     this.window -= length;
   }
 
-  /** The block that was encoded last, in as many frames as it takes. */
+  /** Sends the block that was encoded last, in as many frames as it needs. */
   private putBlock(call: Http2Call, endsStream: boolean): void {
     const { block, length } = encoder;
     let type: number = FrameType.HEADERS;
@@ -553,7 +554,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     writeWord(scratch, at + 2, value);
   }
 
-  /** The frame in {@link scratch} is a reply to the destination, which may ask for many. */
+  /** Sends the frame in {@link scratch}, a reply to the destination. A destination may ask for many. */
   private reply(length: number): void {
     if (this.upstream.backlogBytes + this.out.length > REPLIES_BYTES_MAX) this.giveUp("it asks, and does not read");
     else this.put(scratch, 0, FRAME_HEADER_LEN + length);
@@ -572,19 +573,21 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     if (this.timestampMs === NO_TIMESTAMP) this.timestampMs = timestampMs;
   }
 
-  /** What was put together leaves now: a file is told when the first bytes of a write were captured. */
+  /**
+   * Hands over the bytes put together, in a write of their own: a file gets the capture time of a write's first bytes.
+   */
   private handAlone(): void {
     this.hand();
     this.upstream.flush(this.destination.now());
   }
 
-  /** Gives what was put together to the upstream. */
+  /** Gives the bytes that were put together to the upstream. */
   private hand(): void {
     if (this.out.length > 0) this.upstream.writeQueue(this.out, this.timestampMs);
     this.timestampMs = NO_TIMESTAMP;
   }
 
-  // Its end.
+  // The end of the connection.
 
   private tellOver(how: UpstreamEnd, unsentBytes: number): void {
     const { owner } = this;

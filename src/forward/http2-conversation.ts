@@ -1,7 +1,7 @@
 /**
- * What a client says on one connection of HTTP/2 in --mode http: frames its bytes as requests, and decides for each
- * whether it is held, sent as it comes, dropped or damaged. An {@link Http2Pipe} brings them to the endpoint, and an
- * {@link Http2Branch} to each further destination.
+ * A client's connection of HTTP/2 in --mode http: frames its bytes into requests, and decides for each whether it is
+ * held, sent as it comes, dropped or damaged. An {@link Http2Pipe} brings them to the endpoint, and an {@link
+ * Http2Branch} to each further destination.
  */
 import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { Http2RequestFramer, type Http2RequestSink } from "../http/http2/request-framer.ts";
@@ -18,19 +18,19 @@ import type { Http2Branch } from "./http2-branch.ts";
 import { type CallOwner, Http2Call } from "./http2-call.ts";
 import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
 
-/** A request that is not whole so long after its head, in the capture's time, is sent as it comes. */
+/** A request that is not whole this long after its head, in the capture's time, is sent as it comes. */
 export const HELD_MS_MAX = 1000;
 
-/** Of the budget, what header blocks and tables leave to whole requests. */
+/** The share of the budget that header blocks and tables leave to whole requests. */
 const KEPT_SHARE = 1 / 8;
 
 /**
- * How often a client may have been silent for long before its connection is ended: if it goes on then, what its heads
- * name is not known any more.
+ * How many idle timeouts of a client pass before its connection is ended. If the client goes on then, the entries that
+ * its header blocks refer to are not known any more.
  */
 const RESTS_MAX = 12;
 
-/** What all of them share. */
+/** The part that all conversations of HTTP/2 share. */
 export interface Http2Host extends AdmissionHost {
   /** Larger requests are sent as they come. */
   readonly maxRequestBytes: number;
@@ -43,11 +43,11 @@ export interface Http2Host extends AdmissionHost {
 
 /** The conversation that has found its client to speak HTTP/2. */
 export interface Http2ConversationOwner {
-  /** Makes room for so many bytes more, if need be and if that can be. */
+  /** Makes room for `bytes` more, if needed. Returns whether there is room. */
   makeRoom(bytes: number): boolean;
-  /** As policy knows it. */
+  /** The client as policy knows it. */
   knownClient(): Client;
-  /** Something may have changed for it. */
+  /** Its state may have changed. */
   idle(): void;
 }
 
@@ -56,11 +56,11 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   private readonly pipe: Http2Pipe;
   /** Calls that are not whole and that the pipe does not have, in the order of their starts. */
   private readonly held = new Set<Http2Call>();
-  /** Whole calls, by the client's streams: those that it may take back. */
+  /** Whole calls by the client's streams, which the client may take back. */
   private readonly wholeCalls = new Map<number, Http2Call>();
   private readonly timer = new Timer(this);
   private timestampMs = 0;
-  /** Of the client's preface, what is still to come. */
+  /** How many bytes of the client's preface are still to come. */
   private prefaceBytes = 0;
   private rests = 0;
   private chargedBytes = 0;
@@ -73,7 +73,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     late: boolean,
     /** One for each further destination. */
     private readonly branches: readonly Http2Branch[],
-    /** Where responses are compared; null: they are not. */
+    /** Pairs calls with production's responses; null: responses are not compared. */
     private readonly compared: ComparedCalls | null,
   ) {
     this.framer = new Http2RequestFramer(this, mode.options.maxHeaderBytes, late);
@@ -86,12 +86,12 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
 
   // The client's bytes.
 
-  /** The client's first request was one of HTTP/1 that offered to go on so. */
+  /** The client's first request was one of HTTP/1 that offered HTTP/2. */
   beginUpgraded(): void {
     this.framer.beginUpgraded();
   }
 
-  /** What comes begins with the preface. */
+  /** The next bytes begin with the preface. */
   skipPreface(): void {
     this.prefaceBytes = HTTP2_PREFACE.length;
   }
@@ -112,17 +112,17 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.framer.end();
   }
 
-  /** It holds parts of requests. */
+  /** Whether it holds parts of requests. */
   get holdsParts(): boolean {
     return this.framer.holdsParts;
   }
 
-  /** It waits for nothing. */
+  /** Whether it waits for nothing. */
   get isIdle(): boolean {
     return this.pipe.isIdle;
   }
 
-  /** The batch is over: sends what is due. `isEnded`: nothing more comes. */
+  /** The batch is over: sends the calls that are due. `isEnded`: the client has ended. */
   settle(isEnded: boolean): void {
     this.chargeWithin();
     if (isEnded) this.pipe.finish();
@@ -130,7 +130,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.file();
   }
 
-  /** The same for further destinations. */
+  /** The batch is over: further destinations send the calls that are due. */
   settleBranches(isEnded: boolean): void {
     for (const branch of this.branches) branch.settle(isEnded);
   }
@@ -139,27 +139,30 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.pipe.pump();
   }
 
-  /** The client has been silent for long. Returns whether the connection may be ended: what it has told is lost then. */
+  /**
+   * The client has been silent for long. Returns whether the connection may be ended: its table of header fields is
+   * lost then.
+   */
   rest(): boolean {
     this.pipe.rest();
     for (const branch of this.branches) branch.rest();
     return ++this.rests >= RESTS_MAX && this.pipe.isIdle && !this.mode.options.sourceWaits;
   }
 
-  /** Gives way to others: parts of requests are lost. */
+  /** Gives way to others: partial requests are lost. */
   evict(): void {
     this.framer.evict();
     this.charge();
   }
 
-  /** Gives way to others with a connection that waits for nothing. False: it has none. */
+  /** Gives way to others with an upstream connection that waits for nothing. False: it has none. */
   letGo(): boolean {
     const hasSome = this.pipe.hasConnection;
     this.pipe.rest();
     return hasSome;
   }
 
-  /** Nothing more comes of the client: what is in the pipe goes on alone. */
+  /** The client has ended: calls in the pipe go on without the conversation. */
   leave(): void {
     const { destination, heads } = this.mode;
     destination.memory.giveBack(Cost.HTTP2 + this.chargedBytes);
@@ -167,7 +170,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     heads.remove(this.timer);
   }
 
-  /** Requests that are under way are not whole for long (Deadlines, in the capture's time). */
+  /** Requests have been under way for long without being whole (Deadlines, in the capture's time). */
   expire(): void {
     for (const call of this.held) {
       if (this.mode.captureMs - call.capturedMs < HELD_MS_MAX) break;
@@ -176,7 +179,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.owner.idle();
   }
 
-  // What the framer finds (Http2RequestSink).
+  // The framer's findings (Http2RequestSink).
 
   head(stream: number, head: Http2Head): Http2Call {
     const call = new Http2Call(this.pipe as CallOwner, stream, this.timestampMs);
@@ -198,7 +201,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     return call;
   }
 
-  /** Policy decides. Returns the head that is sent; null: none is. */
+  /** Policy decides. Returns the head that is sent; null: the call is dropped. */
   private decide(call: Http2Call, head: string): Uint8Array | null {
     const { policy } = this.mode.options;
     if (policy === null || !policy.readsHeads) return Buffer.from(head, "latin1");
@@ -224,7 +227,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     call.trailer = trailer;
     if (call.exchange !== null) this.compared!.whole(call.exchange, this.timestampMs);
     const mayWait = call.isStreaming || this.mode.mayWait(this.pipe.waiting);
-    // What further destinations get does not depend on the endpoint.
+    // The further destinations do not depend on the endpoint.
     if (mayWait || this.branches.length > 0) this.admit(call);
     if (call.dropping !== null) call.dropping = ratedDrop(this.mode, call.dropping, this.timestampMs);
     for (const branch of this.branches) branch.whole(call, call.dropping);
@@ -285,7 +288,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.mode.destination.counters.requests.skipped_bytes += length;
   }
 
-  // What becomes of calls (Http2PipeOwner).
+  // The outcomes of calls (Http2PipeOwner).
 
   callOver(call: Http2Call): void {
     this.wholeCalls.delete(call.stream);
@@ -305,7 +308,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
         if (call.isStreaming) this.pipe.abort(call);
         this.drop(call, "buffer_limit");
       }
-      // The room may have been made of this call.
+      // This call may have given way to make the room.
       if (call.dropping !== null || (call.request === null && call.isStreaming)) return;
     }
     call.request ??= requests.take(this.timestampMs);
@@ -313,7 +316,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     if (call.isStreaming) this.pipe.more(call);
   }
 
-  /** Whether a call would hold more than can be held, and nothing is to be lost. */
+  /** Whether a call would hold more than can be held, and no request is to be lost. */
   private mustStream({ isStreaming, request }: Http2Call, length: number): boolean {
     return !isStreaming && request !== null && this.mode.mustStream(this.mode.requests.growth(request, length));
   }
@@ -363,7 +366,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.mode.destination.memory.giveBack(Cost.CALL);
   }
 
-  /** Charges what its framer holds; what there is no room for is let go of. */
+  /** Charges what its framer holds; if there is no room for a part, that is released. */
   private chargeWithin(): void {
     const { framer } = this;
     const grownBytes = framer.heldBytes - this.chargedBytes;
@@ -381,7 +384,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.chargedBytes = heldBytes;
   }
 
-  /** Has it told when the oldest call that is held has been so for long. */
+  /** Sets the time when the oldest held call has been held for long. */
   private file(): void {
     const { heads } = this.mode;
     const [oldest] = this.held;

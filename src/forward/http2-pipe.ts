@@ -13,13 +13,13 @@ import { countNotForwarded, countResponded, countStatus, countUnanswered, dropRe
 import type { UpstreamEnd } from "./upstream.ts";
 import { Waiter } from "./waiter.ts";
 
-/** How often a call is sent again because the destination has not looked at it. */
+/** How often a call is sent again because the destination did not process it. */
 export const UNPROCESSED_MAX = 16;
 
-/** Of the calls that wait, what gives way at a time at least: all are looked through for the last ones. */
+/** The share of the waiting calls that gives way at a time, at least: all are looked through for the last ones. */
 const GIVING_SHARE = 1 / 8;
 
-/** Told what became of the calls. */
+/** Hears the outcomes of calls. */
 export interface Http2PipeOwner {
   /** A whole call has come to its end. */
   callOver(call: Http2Call): void;
@@ -28,15 +28,15 @@ export interface Http2PipeOwner {
 }
 
 export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner {
-  /** Calls that wait, in order: those that are sent again before the others. */
+  /** Calls that wait, in order; those that are sent again go before the others. */
   private readonly again = new Set<Http2Call>();
   private readonly waitingCalls = new Set<Http2Call>();
   private readonly inFlight = new Map<Http2Call, Http2Connection>();
   /** Calls in flight that are not whole. */
   private readonly unfinished = new Set<Http2Call>();
-  /** On which calls are begun. */
+  /** The connection on which calls are begun; null: there is none. */
   private connection: Http2Connection | null = null;
-  /** Those that have calls in flight, and get no more. */
+  /** Connections that have calls in flight, and get no more. */
   private readonly leaving = new Set<Http2Connection>();
   private ending = false;
   /** Connections in a row that ended before the destination's SETTINGS came. */
@@ -46,7 +46,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   constructor(
     private readonly mode: PipeHost,
     private readonly owner: Http2PipeOwner,
-    /** What goes first on each connection: a PROXY protocol header. */
+    /** Bytes that go first on each connection: a PROXY protocol header; null: none. */
     private readonly preface: Uint8Array | null,
   ) {
     super();
@@ -58,17 +58,17 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     return this.again.size + this.waitingCalls.size;
   }
 
-  /** About what those hold, their bodies left out. */
+  /** About how many bytes those hold, without their bodies. */
   get waitingBytes(): number {
     return this.waiting * (Cost.REQUEST + Cost.CALL);
   }
 
-  /** It gives way by its calls alone. */
+  /** Infinity: the pipe gives way only by its calls. */
   get awaitedSinceMs(): number {
     return Infinity;
   }
 
-  /** It has no call. */
+  /** Whether it has no call. */
   get isIdle(): boolean {
     return this.inFlight.size === 0 && this.waiting === 0;
   }
@@ -88,7 +88,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
 
   // Calls.
 
-  /** A call is whole, or is to be sent as it comes: it is begun when its turn comes. */
+  /** Takes a call that is whole, or is to be sent as it comes. It is begun when its turn comes. */
   commit(call: Http2Call): void {
     this.waitingCalls.add(call);
     this.note();
@@ -103,7 +103,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     if (call.isWhole && this.inFlight.has(call)) this.await(call);
   }
 
-  /** A call that is sent as it comes is damaged, or was taken back: its stream is reset, which is how HTTP/2 says so. */
+  /** A call that is sent as it comes is damaged, or was taken back: HTTP/2 tells that by a reset of the stream. */
   abort(call: Http2Call): void {
     this.inFlight.get(call)?.cancel(call);
     this.let(call);
@@ -130,13 +130,14 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     this.pump();
   }
 
-  /** The client has been silent for long: a connection that waits for nothing is let go. */
+  /** The client has been silent for long: a connection that waits for nothing is ended. */
   rest(): void {
     if (this.isIdle) this.leave();
   }
 
   pump(): void {
-    if (this.mode.destination.terminated) this.dropWaiting("stopped");
+    const { refusal } = this;
+    if (refusal !== null) this.dropWaiting(refusal);
     for (const calls of [this.again, this.waitingCalls]) {
       for (const call of calls) {
         const connection = this.connected();
@@ -151,6 +152,13 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     this.note();
   }
 
+  /** Why waiting calls are not sent; null: they are sent. */
+  private get refusal(): RequestDrop | null {
+    const { destination } = this.mode;
+    if (destination.terminated) return "stopped";
+    return this.connection === null ? destination.http2.refusal : null;
+  }
+
   private begin(call: Http2Call, connection: Http2Connection): void {
     const request = call.request!;
     request.tries++;
@@ -162,15 +170,18 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     if (call.isWhole && this.inFlight.has(call)) this.await(call);
   }
 
-  /** The connection there is, or another. */
+  /** The current connection, or a new one. */
   private connected(): Http2Connection {
     if (this.connection?.isLast === true) this.retire(this.connection);
     const { destination, requests, options } = this.mode;
-    this.connection ??= new Http2Connection(destination, requests, this, this.preface, options.responseTimeoutMs);
+    if (this.connection === null) {
+      destination.http2.tried();
+      this.connection = new Http2Connection(destination, requests, this, this.preface, options.responseTimeoutMs);
+    }
     return this.connection;
   }
 
-  /** No call is begun on a connection any more. */
+  /** No more calls are begun on a connection. */
   private retire(connection: Http2Connection): void {
     if (connection === this.connection) this.connection = null;
     if (connection.inFlight > 0) {
@@ -187,7 +198,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
 
   // Time limits.
 
-  /** Sets when a call is looked at: for its response, or because its client took it back. */
+  /** Sets the time when a call is looked at: for its response, or because its client took it back. */
   private await(call: Http2Call, fromMs = this.mode.destination.tickedMs): void {
     const { destination, options } = this.mode;
     const responseMs = fromMs + options.responseTimeoutMs;
@@ -205,10 +216,10 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     } else if (nowMs >= call.sentMs + maxResponseMs) {
       this.endUnanswered(call, connection, "endpoint_closed", "unanswered");
     } else if (connection.hasBacklog) {
-      // Nobody responds to what is still being sent: for that there is --max-retries.
+      // A request that is still being sent has no response yet: --max-retries bounds that time.
       return this.await(call);
     } else if (!call.isSent && nowMs < call.handedMs + responseTimeoutMs) {
-      // Nor to what the endpoint's windows let through slowly.
+      // Nor has one that the endpoint's windows let through slowly.
       return this.await(call, call.handedMs);
     } else if (nowMs - connection.receivedMs >= responseTimeoutMs) {
       connection.giveUp(`no byte of a response within ${responseTimeoutMs} ms (--response-timeout-ms)`);
@@ -219,7 +230,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     this.note();
   }
 
-  /** A call in flight is taken back by us: it was forwarded if all of it was. */
+  /** We take back a call in flight: it counts as forwarded if all of it was sent. */
   private endUnanswered(
     call: Http2Call,
     connection: Http2Connection,
@@ -233,7 +244,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     this.let(call);
   }
 
-  // What happens on the connections (Http2ConnectionOwner).
+  // Events of the connections (Http2ConnectionOwner).
 
   ready(): void {
     this.mode.pumpSoon(this);
@@ -279,14 +290,16 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     const reason = dropReasonOf(how);
     for (const call of calls) this.failed(call, how, takenBytes, reason);
     this.failures = connection.isReady ? 0 : this.failures + 1;
-    const isVain = reason !== "endpoint_closed" || how === "given_up" || this.failures > RESENDS_MAX;
-    // Where the program ends, that is why they are not sent.
+    const isSpeechless = this.failures > RESENDS_MAX && (how === "closed" || how === "reset");
+    const isVain = reason !== "endpoint_closed" || how === "given_up" || isSpeechless;
+    if (isSpeechless) this.mode.destination.http2.speechless();
+    // If the program ends, they are dropped for that reason.
     if (isVain && !connection.isReady && !this.mode.destination.terminated) this.dropWaiting(reason);
     this.mode.pumpSoon(this);
     this.note();
   }
 
-  /** The connection that a call was on is gone: it is sent again if it may be sent twice, or none of it was sent. */
+  /** A call's connection is gone: the call is sent again if it may be sent twice, or if none of it was sent. */
   private failed(call: Http2Call, how: UpstreamEnd, takenBytes: number, reason: RequestDrop): void {
     const request = call.request!;
     const isTaken = call.isSent && call.endPosition <= takenBytes;
@@ -317,13 +330,13 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     if (call.isWhole) {
       this.countDropped(call, reason);
     } else {
-      // Its end is not known yet: the owner counts it then.
+      // The call's end is not known yet: the owner counts it when it is.
       call.dropping = reason;
     }
     this.let(call);
   }
 
-  /** The call is not the pipe's any more. */
+  /** Removes a call from the pipe. */
   private let(call: Http2Call): void {
     const { destination, requests } = this.mode;
     this.again.delete(call);
@@ -351,8 +364,8 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   /**
-   * Calls that are sent as they come, and that the destination does not take as fast, are given up; where there are
-   * none, all that are not whole.
+   * Gives up calls that are sent as they come, and that the destination takes too slowly; if there are none, all calls
+   * that are not whole.
    */
   private dropStreaming(): void {
     const unfinished = [...this.unfinished];
@@ -381,7 +394,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     countUnanswered(this.mode.destination.counters, request!, how);
   }
 
-  /** Keeps the load's counts true, and lets go of connections that have done. */
+  /** Keeps the load's counts true, and ends connections that have no more calls. */
   private note(): void {
     for (const connection of this.leaving) if (connection.inFlight === 0) this.retire(connection);
     const { waiting } = this;

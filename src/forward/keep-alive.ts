@@ -1,41 +1,41 @@
 /**
- * What is known of how a destination keeps its connections: some servers close each one after its response, or after
- * a few, without saying so, and whoever then writes the next request loses it. So, until a destination has shown that
- * it keeps connections, a request that may not be repeated follows another only on one connection at a time, and only
- * when that has been silent for a moment. Where two connections in a row were closed without notice behind the same
- * number of responses, none gets more requests than that; every now and then one is tried again.
+ * Learns how long a destination keeps its connections. Some servers close each connection after its response, or after
+ * a few, without notice, and a request that is written then is lost. So, until a destination has shown that it keeps
+ * connections, a request that may not be repeated follows another only on one connection at a time, and only when that
+ * connection has been silent for a moment. If two connections in a row were closed without notice behind the same
+ * number of responses, no connection gets more requests than that; now and then one is tried with more.
  */
 
-/** How long a connection must have been silent behind a response to be taken for one that stays open. */
+/** How long a connection must have been silent behind a response before it counts as one that stays open. */
 export const QUIET_MS = 50;
-/** A close so soon behind a response is the server's habit, and not its time limit for idle connections. */
+/** A close this soon behind a response is the server's habit, and not its time limit for idle connections. */
 const PROMPT_MS = 100;
-/** How often it is tried whether a destination with a limit still has it. */
+/** How often a connection is tried with more requests than the known limit. */
 const PROBE_MS = 10_000;
 
-/** A connection as far as this goes. */
+/** A connection, as seen here. */
 export interface Carrier {
   /** Responses that are complete. */
   readonly responded: number;
-  /** When the last of them was. */
+  /** When the last of them was complete. */
   readonly respondedMs: number;
 }
 
 export class KeepAlive {
-  /** Responses that a connection carries; Infinity: no limit is known. */
+  /** The most responses that a connection carries; Infinity: no limit is known. */
   private limit = Infinity;
   /** A connection has carried a further request. */
   private isProven = false;
-  /**
-   * Behind how many responses the last connection was closed that was closed without notice; 0: another was not,
-   * since.
-   */
+  /** The number of responses on the last connection that was closed without notice; 0: since then, one was not. */
   private lastClosedBehind = 0;
-  /** The connection on which it is tried whether it is kept; null: none is. */
+  /** The connection that is tried with more requests; null: none is. */
   private probe: Carrier | null = null;
   private probedMs = -Infinity;
 
-  /** From when on a connection may carry another request; Infinity: it may not. `mayRepeat`: it could be sent again. */
+  /**
+   * The time from which on a connection may carry another request; Infinity: it may not. `mayRepeat`: the request could
+   * be sent again.
+   */
   reuseFromMs(connection: Carrier, mayRepeat: boolean, nowMs: number): number {
     if (connection.responded >= this.limit && connection !== this.probe) {
       if (nowMs - this.probedMs < PROBE_MS) return Infinity;
@@ -57,7 +57,7 @@ export class KeepAlive {
     if (connection.responded > this.limit) this.limit = Infinity;
   }
 
-  /** The destination has closed a connection, of which the last response did not say so. */
+  /** The destination has closed a connection, and the last response did not announce it. */
   closed(connection: Carrier, nowMs: number): void {
     if (connection === this.probe) this.probe = null;
     const { responded, respondedMs } = connection;
@@ -69,7 +69,7 @@ export class KeepAlive {
     this.lastClosedBehind = responded;
   }
 
-  /** A connection is left: nothing can be learned from it any more. */
+  /** A connection was ended by us: nothing more can be learned from it. */
   left(connection: Carrier): void {
     if (connection === this.probe) this.probe = null;
   }

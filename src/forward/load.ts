@@ -1,4 +1,4 @@
-/** How much a shard's requests wait for their destination: what a source that can wait goes by (read-ahead.ts). */
+/** Counts how much a shard's requests wait for their destination. A source that can wait goes by it (read-ahead.ts). */
 export class Load {
   /** Pipes that have requests, waiting or in flight. */
   busyPipes = 0;
@@ -6,17 +6,17 @@ export class Load {
   waitingRequests = 0;
   /** Pipes that wait for a response. */
   awaitingPipes = 0;
-  /** The most that waited on one connection since it was asked for last ({@link takeLongest}). */
+  /** The most requests that waited on one connection since the last call of {@link takeLongest}. */
   longestWaiting = 0;
   private longest: Queue | null = null;
 
-  /** More requests wait on it than did on any since. */
+  /** More requests wait in this queue than in any other since the last call. */
   noteLongest(queue: Queue): void {
     this.longestWaiting = queue.waiting;
     this.longest = queue;
   }
 
-  /** The most that waited on one connection since the last call. */
+  /** The most requests that waited on one connection since the last call. */
   takeLongest(): number {
     const most = this.longestWaiting;
     this.longestWaiting = this.longest?.waiting ?? 0;

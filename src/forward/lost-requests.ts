@@ -1,4 +1,4 @@
-/** The requests that were in flight on a connection that is over: which of them are sent again, and which are lost. */
+/** Decides which requests in flight on a connection that is over are sent again, and which are lost. */
 import type { RequestQueue } from "./request-queue.ts";
 import type { Request } from "./request.ts";
 
@@ -7,17 +7,17 @@ export const RESENDS_MAX = 3;
 
 /** How the connection has ended. */
 export interface Loss {
-  /** The first request is not tried again, for it was what failed. */
+  /** The first request is not tried again, because it was the one that failed. */
   readonly firstFailed: boolean;
-  /** Of what was written last, what was not sent. */
+  /** How many of the last written bytes were not sent. */
   readonly unsentBytes: number;
-  /** The first request was not read. */
+  /** The destination has not read the first request: its time for an idle connection was over. */
   readonly wasIdle: boolean;
 }
 
 /**
- * What was in flight waits again if it may be sent twice, or none of it was sent. The others are taken out of the
- * queue, and returned. `streamed`: the last one, if its bytes still come.
+ * A request in flight waits again if it may be sent twice, or none of it was sent. The others are removed from the
+ * queue, and returned. `streamed`: the last one, if its bytes still come; else null.
  */
 export function takeLost(queue: RequestQueue, streamed: Request | null, loss: Loss): Request[] {
   const unsent = unsentBytesOf(queue, loss.unsentBytes);
@@ -35,14 +35,14 @@ export function takeLost(queue: RequestQueue, streamed: Request | null, loss: Lo
   });
 }
 
-/** Of each request in flight, how many bytes were not sent. */
+/** For each request in flight, how many of its bytes were not sent. */
 function unsentBytesOf(queue: RequestQueue, unsentBytes: number): number[] {
   const { inFlight } = queue;
   const unsent = new Array<number>(inFlight);
-  // From the last one on, for it is the last ones that were not sent.
+  // From the last one on, because the last bytes are the unsent ones.
   for (let place = inFlight - 1; place >= 0; place--) {
     const { length, isStreamed } = queue.at(place);
-    // Of what was streamed, or handed over, the length is not known here: all that is left is its own.
+    // The length of a streamed or handed-over request is not known here: all bytes that are left are its own.
     unsent[place] = isStreamed ? unsentBytes : Math.min(unsentBytes, length);
     unsentBytes -= unsent[place]!;
   }

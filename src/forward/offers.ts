@@ -1,37 +1,37 @@
 /**
- * The offers of another protocol that a client makes on one connection (Upgrade, CONNECT), one after the other. What
- * production and the endpoint made of an offer decides as what the client's bytes go on behind it.
+ * The offers of another protocol that a client makes on one connection (Upgrade, CONNECT), one after the other.
+ * Production's and the endpoint's responses to an offer decide how the client's bytes behind it are taken.
  */
 import { Cost } from "../memory/budget.ts";
 import type { PipeHost } from "./pipe-host.ts";
 import { type OfferSink, UpgradeOffer, Verdict } from "./upgrade-offer.ts";
 
-/** As what the client's bytes go on behind an offer. */
+/** How the client's bytes behind an offer are taken. */
 export const Outcome = {
   /** As requests. */
   REQUESTS: 0,
-  /** The same, and the endpoint had the offer. */
+  /** As requests; the endpoint had the offer. */
   DECLINED: 1,
   /** As frames of HTTP/2. */
   HTTP2: 2,
   /** As another protocol. */
   BARE: 3,
-  /** As another protocol, which policy leaves out. */
+  /** As another protocol that policy leaves out. */
   LEFT_OUT: 4,
 } as const;
 
-/** The conversation that makes the offers. What was held behind one is given to it when that is decided. */
+/** The conversation that makes the offers. It gets the bytes held behind an offer when that is decided. */
 export interface OffersOwner extends OfferSink {
-  /** Makes room for so many bytes more, if need be and if that can be. */
+  /** Makes room for `bytes` more, if needed. Returns whether there is room. */
   makeRoom(bytes: number): boolean;
-  /** An offer is decided: the client's bytes go on so ({@link Outcome}), first with those that were held. */
+  /** An offer is decided: the client's bytes are taken so ({@link Outcome}), first those that were held. */
   goOn(outcome: number): void;
-  /** All that was held was given. */
+  /** All held bytes were given. */
   heldIsOver(): void;
 }
 
 export class Offers {
-  /** The one that is not decided; null: none is. */
+  /** The offer that is not decided; null: there is none. */
   private open: UpgradeOffer | null = null;
 
   constructor(
@@ -39,28 +39,28 @@ export class Offers {
     private readonly owner: OffersOwner,
   ) {}
 
-  /** `isLeftOut`: the request is not forwarded, and so is nothing that is said in another protocol behind it. */
+  /** Begins an offer. `isLeftOut`: the request is not forwarded, nor are bytes of another protocol behind it. */
   begin(isConnect: boolean, isLeftOut: boolean): void {
     const { destination, options } = this.mode;
     this.open = new UpgradeOffer(destination.memory, options.maxHeaderBytes, isConnect, isLeftOut);
   }
 
-  /** One is not decided. */
+  /** Whether an offer is not decided. */
   get isOpen(): boolean {
     return this.open !== null;
   }
 
-  /** One is not decided, and was not forwarded. */
+  /** Whether an offer is not decided, and was not forwarded. */
   get isLeftOut(): boolean {
     return this.open?.isLeftOut === true;
   }
 
-  /** Something is held. */
+  /** Whether bytes are held. */
   get holds(): boolean {
     return this.open?.holds === true;
   }
 
-  // What follows the offer that is open.
+  // Bytes behind the open offer.
 
   hold(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     const open = this.open!;
@@ -80,7 +80,7 @@ export class Offers {
     this.open!.end();
   }
 
-  // What the endpoint makes of it. Returns whether it had one that is open.
+  // The endpoint's response. Each returns whether the endpoint had an open offer.
 
   accepted(): boolean {
     if (this.open === null || this.open.isLeftOut) return false;
@@ -95,9 +95,9 @@ export class Offers {
     return true;
   }
 
-  /** Goes on behind those that are decided now. */
+  /** Goes on behind the offers that are decided now. */
   decide(): void {
-    // What was held behind one may have another.
+    // The bytes held behind one offer may have another.
     for (let last = null; this.open !== null && this.open !== last;) {
       last = this.open;
       const outcome = this.outcomeOf(last);
@@ -109,7 +109,7 @@ export class Offers {
     }
   }
 
-  /** Lets go of what is held. False: nothing that comes can be understood any more. */
+  /** Releases the held bytes. False: later bytes cannot be understood. */
   giveWay(): boolean {
     const open = this.open!;
     this.mode.destination.counters.foreign.discarded_bytes += open.heldBytes;
@@ -117,16 +117,16 @@ export class Offers {
       open.forget();
       return true;
     }
-    // Of another protocol, nothing can be understood behind what was let go.
+    // Behind released bytes of another protocol, later ones cannot be understood.
     open.clear();
     this.open = null;
     return false;
   }
 
-  /** Null: it is not decided. */
+  /** The outcome of an offer; null: it is not decided. */
   private outcomeOf(offer: UpgradeOffer): number | null {
     const { verdict } = offer;
-    // Whatever the endpoint makes of the offer: it gets HTTP/2 on a connection that begins so.
+    // Whether or not the endpoint accepts the offer: it gets HTTP/2 on a connection that begins with it.
     if (verdict === Verdict.HTTP2 && this.mode.options.http2 !== "pass") return Outcome.HTTP2;
     if (offer.isLeftOut) {
       if (verdict >= Verdict.ACCEPTED) return Outcome.LEFT_OUT;

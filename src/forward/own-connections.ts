@@ -1,26 +1,30 @@
 /**
- * The connections that this program has made, in memory that all its threads share: where plain frames are captured,
- * they may be among them, and must not be forwarded again. A connection is known from before its first byte leaves.
- * While it is being made its own port is not known yet, so that a SYN to its destination may be its own; if it is
- * another's, that connection is picked up at its first request.
+ * The connections that this program has made, in memory that all its threads share: if plain frames are captured, these
+ * connections may be among them, and must not be forwarded again. A connection is known before its first byte is sent.
+ * While it is being made its own port is not known yet, so any SYN to its destination may be its own; if the SYN is
+ * another connection's, that one is picked up at its first request.
  */
 import type { ForwardAddress } from "../address.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "./socket.ts";
 import type { Tls } from "./tls.ts";
 
-/** As many as there can be in LINGER_MS, twice: more than a host has ports. */
+/** Twice as many as there can be connections in LINGER_MS: more than a host has ports. */
 const SLOTS = 1 << 17;
-/** A connection is within so many slots of where its hash is, or not known. */
+/** A connection is within this many slots behind its hash, or it is not known. */
 const PROBES_MAX = 64;
 /**
- * Of a slot: what tells the connection from others (0: none was ever here), open sockets of it, when it is forgotten.
+ * A slot's words: the connection's mark (0: the slot was never used), its number of open sockets, and when it is
+ * forgotten.
  */
 const SLOT_WORDS = 3;
 const OPEN = 1;
 const FORGOTTEN_S = 2;
-/** Destinations whose connections are being made, by their hash; those that meet count together. */
+/**
+ * Counters of connections being made, by the hash of their destination; destinations with the same hash are counted
+ * together.
+ */
 const DESTINATIONS = 256;
-/** What comes late of a connection that is closed: as long as TCP keeps its ports from others. */
+/** How long a closed connection is known, for its late segments: as long as TCP keeps its ports from others. */
 const LINGER_MS = 60_000;
 
 const ADDRESS_WORDS = 4;
@@ -30,7 +34,7 @@ const PORTS = 8;
 const CONNECTION_WORDS = 9;
 const MAPPED_PREFIX = 0xffff;
 
-/** What of a socket says which connection it is. */
+/** A socket's addresses and ports, which identify its connection. */
 interface Ends {
   readonly localAddress: string;
   readonly localPort: number;
@@ -38,7 +42,7 @@ interface Ends {
   readonly remotePort: number;
 }
 
-/** What another thread needs to know the same connections. */
+/** The memory with which another thread knows the same connections. */
 export type SharedConnections = SharedArrayBuffer;
 
 export class OwnConnections {
@@ -50,14 +54,14 @@ export class OwnConnections {
     this.slots = new Int32Array(shared, DESTINATIONS * 4);
   }
 
-  /** Whether the connection of this identity (decode/segment.ts) is one of ours; `isSyn`: or may be. */
+  /** Whether the connection with this identity (decode/segment.ts) is one of ours; with `isSyn`, whether it may be. */
   has(identity: Int32Array, isSyn: boolean): boolean {
     const slot = this.find(identity);
     if (slot >= 0 && this.isAlive(slot)) return true;
     return isSyn && Atomics.load(this.destinations, destinationOf(identity)) > 0;
   }
 
-  /** One to this destination is being made. Returns what is to be called when its end is known. */
+  /** A connection to this destination is being made. Returns the function to call when that has succeeded or failed. */
   connecting(address: ForwardAddress): () => void {
     const identity = new Int32Array(CONNECTION_WORDS);
     writeAddress(identity, SERVER, address.host);
@@ -67,7 +71,7 @@ export class OwnConnections {
     return () => void Atomics.sub(this.destinations, destination, 1);
   }
 
-  /** One is open. Returns what is to be called when it is closed. */
+  /** A connection is open. Returns the function to call when it is closed. */
   opened({ localAddress, localPort, remoteAddress, remotePort }: Ends): () => void {
     const identity = new Int32Array(CONNECTION_WORDS);
     writeAddress(identity, 0, localAddress);
@@ -81,7 +85,7 @@ export class OwnConnections {
     };
   }
 
-  /** The slot that a connection has; -1: none. */
+  /** The slot of a connection; -1: it has none. */
   private find(identity: Int32Array): number {
     const [hash, mark] = [hashOf(identity, 0, CONNECTION_WORDS), markOf(identity)];
     for (let probe = 0; probe < PROBES_MAX; probe++) {
@@ -93,7 +97,7 @@ export class OwnConnections {
     return -1;
   }
 
-  /** A slot for a connection, counted as open once more; -1: all are taken. */
+  /** Finds a slot for a connection, and counts one more open socket in it; -1: all slots are taken. */
   private take(identity: Int32Array): number {
     const [hash, mark] = [hashOf(identity, 0, CONNECTION_WORDS), markOf(identity)];
     let slot = this.find(identity);
@@ -113,7 +117,7 @@ export class OwnConnections {
   }
 }
 
-/** A connector whose connections are known as ours. */
+/** A connector that makes its connections known as ours. */
 export class OwnConnector implements Connector {
   readonly lookup: Connector["lookup"];
   readonly afterEvents: Connector["afterEvents"];
@@ -131,7 +135,7 @@ export class OwnConnector implements Connector {
   }
 }
 
-/** What happens on a connection of ours, told on. */
+/** Passes on the events of one of our connections. */
 class OwnEvents implements SocketEvents {
   private readonly known: () => void;
   private forget = () => {};
@@ -145,7 +149,7 @@ class OwnEvents implements SocketEvents {
   }
 
   opened(socket: UpstreamSocket): void {
-    // Before it is no longer one that is being made: at no moment it is neither.
+    // This comes before it stops being one that is being made: at no moment is it unknown.
     this.forget = this.own.opened(socket as unknown as Ends);
     this.known();
     this.events.opened(socket);
@@ -178,7 +182,7 @@ function slotAt(hash: number, probe: number): number {
   return ((hash + probe) & (SLOTS - 1)) * SLOT_WORDS;
 }
 
-/** Not 0. */
+/** A connection's mark, which is never 0. */
 function markOf(identity: Int32Array): number {
   return Math.imul(hashOf(identity, 0x5bd1e995, CONNECTION_WORDS), 3) || 1;
 }
@@ -195,13 +199,13 @@ function hashOf(words: Int32Array, seed: number, count: number): number {
   return hash;
 }
 
-/** A step of murmur3. Nobody but this program puts anything into the table. */
+/** A step of murmur3. It needs no key, because only this program puts connections into the table. */
 function mixed(hash: number, word: number): number {
   const next = Math.imul(hash ^ Math.imul(word, 0xcc9e2d51), 0x85ebca6b);
   return next ^ (next >>> 15);
 }
 
-/** Writes an address as identities have it: IPv4 in IPv6 (RFC 4291, 2.5.5.2). */
+/** Writes an address in the form of identities: IPv4 in IPv6 (RFC 4291, 2.5.5.2). */
 function writeAddress(identity: Int32Array, at: number, text: string): void {
   const dotted = text.slice(text.lastIndexOf(":") + 1);
   const v4 = dotted.includes(".")
@@ -211,7 +215,7 @@ function writeAddress(identity: Int32Array, at: number, text: string): void {
     identity.set([0, 0, MAPPED_PREFIX, v4], at);
     return;
   }
-  // Behind an address may stand its zone (RFC 4007, section 11).
+  // An address may have its zone behind it (RFC 4007, section 11).
   const [head, tail] = text.split("%", 1)[0]!.split("::") as [string, string | undefined];
   const groups = (part: string | undefined) => (part ? part.split(":").map((group) => parseInt(group, 16)) : []);
   const [front, back] = [groups(head), groups(tail)];

@@ -1,4 +1,4 @@
-/** What all pipes to a destination share, of whatever version of HTTP. */
+/** The part that all pipes to a destination share, for all versions of HTTP. */
 import type { AgeList } from "../memory/age-list.ts";
 import type { Holders } from "../memory/holders.ts";
 import type { Destination } from "./destination.ts";
@@ -15,13 +15,13 @@ export interface PipeHost {
   readonly load: Load;
   /** Null: responses are not compared. */
   readonly comparison: ResponseComparison | null;
-  /** Pipes whose requests wait for their turn; since memory is tight. */
+  /** Pipes with requests that wait for their turn; listed only while memory is tight. */
   readonly waiters: AgeList<Waiter>;
-  /** Those that wait for nothing but a response; the same. */
+  /** Pipes that only wait for a response; listed only while memory is tight. */
   readonly awaited: AgeList<Waiter>;
-  /** What holds requests that wait, by how much; the same. */
+  /** Holders of requests that wait, by how much they hold; listed only while memory is tight. */
   readonly holders: Holders;
   readonly isTight: boolean;
-  /** Sends the pipe's next requests when the responses that came with this one have been read. */
+  /** Sends the pipe's next requests when all responses that came together have been read. */
   pumpSoon(pipe: Waiter): void;
 }

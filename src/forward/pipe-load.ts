@@ -1,20 +1,20 @@
 /**
- * What one pipe adds to the load of its destination, and its places among the pipes whose requests wait: by when they
- * made progress last, and by what they hold.
+ * One pipe's part of the load of its destination, and its places among the pipes with waiting requests: by the time of
+ * their last progress, and by the bytes that they hold.
  */
 import { Holder } from "../memory/holders.ts";
 import type { PipeHost } from "./pipe-host.ts";
 import type { Waiter } from "./waiter.ts";
 
-/** A pipe whose requests are counted. */
+/** A pipe with requests that are counted. */
 interface CountedPipe extends Waiter {
   readonly waiting: number;
-  /** What those hold that wait. */
+  /** The bytes that waiting requests hold. */
   readonly waitingBytes: number;
 }
 
 export class PipeLoad extends Holder {
-  // What it has counted.
+  // What was counted last.
   private isBusy = false;
   private waiting = 0;
   private isAwaiting = false;
@@ -28,15 +28,15 @@ export class PipeLoad extends Holder {
     super();
   }
 
-  /** The last of what waits gives way to others (Holder). */
+  /** The last of the waiting requests gives way to others (Holder). */
   giveWay(): void {
     this.pipe.giveWay(1);
   }
 
   /**
-   * Keeps the counts true. `isBusy`: the pipe has requests, of which so many wait; `isAwaiting`: it waits for a
-   * response; `holds`: it has something that could give way to others, which the request that waits for a connection
-   * does not. Returns whether the last one has come to its end.
+   * Keeps the counts true. `isBusy`: the pipe has requests; `waiting` of them wait. `isAwaiting`: it waits for a
+   * response. `holds`: it has requests that could give way to others (one that waits for a connection could not).
+   * Returns whether the last request has come to its end.
    */
   note(isBusy: boolean, waiting: number, isAwaiting: boolean, holds = waiting > (isAwaiting ? 0 : 1)): boolean {
     const { load } = this.mode;
@@ -50,7 +50,7 @@ export class PipeLoad extends Holder {
     return wasBusy && !isBusy;
   }
 
-  /** So many of the requests that wait have given way: that is no progress of the others. */
+  /** `count` of the waiting requests have given way: that is no progress of the others. */
   gaveWay(count: number): void {
     this.mode.load.waitingRequests -= count;
     this.waiting -= count;
@@ -60,13 +60,13 @@ export class PipeLoad extends Holder {
     const { pipe } = this;
     const { load, destination } = this.mode;
     load.waitingRequests += waiting - this.waiting;
-    // Requests that come are no progress of those before them.
+    // New requests are no progress of those before them.
     if (this.waiting === 0 || waiting < this.waiting) pipe.progressMs = destination.tickedMs;
     this.waiting = waiting;
     if (waiting > load.longestWaiting) load.noteLongest(pipe);
   }
 
-  /** Puts the pipe where it is found when others need room. */
+  /** Puts the pipe in the lists where it is found when others need room. */
   private file(holds: boolean, isAwaiting: boolean): void {
     const { pipe, mode } = this;
     const { isTight } = mode;

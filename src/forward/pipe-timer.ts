@@ -1,6 +1,6 @@
 /**
- * The one timer of a pipe: while a response is awaited, the time limits of responses; otherwise, until when a
- * connection has to be quiet before it is used again.
+ * The one timer of a pipe. While a response is awaited, it has the time limits of responses; otherwise, the time until
+ * which a connection has to be quiet before it is used again.
  */
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { PipeHost } from "./pipe-host.ts";
@@ -8,12 +8,12 @@ import type { PipeHost } from "./pipe-host.ts";
 export class PipeTimer {
   /** A response is awaited. */
   isAwaiting = false;
-  /** When something moved last on the connection, or a response began to be awaited. */
+  /** When bytes last moved on the connection, or the wait for a response began. */
   movedMs = 0;
   private sinceMs = 0;
   private readonly timer: Timer;
 
-  /** `pipe`: told when the time is over. */
+  /** `pipe` hears when the time is over. */
   constructor(
     private readonly mode: PipeHost,
     pipe: TimerOwner,
@@ -21,7 +21,7 @@ export class PipeTimer {
     this.timer = new Timer(pipe);
   }
 
-  /** A response is awaited from now on, or none is. */
+  /** Notes whether a response is awaited from now on. */
   note(isAwaiting: boolean): void {
     if (isAwaiting === this.isAwaiting) return;
     this.isAwaiting = isAwaiting;
@@ -38,32 +38,32 @@ export class PipeTimer {
     this.sinceMs = this.mode.destination.tickedMs;
   }
 
-  /** Something has moved on the connection: if a response is awaited, its next byte has all its time again. */
+  /** Bytes have moved on the connection: if a response is awaited, the time limit of its next byte begins anew. */
   moved(): void {
     this.movedMs = this.mode.destination.tickedMs;
     if (this.isAwaiting) this.extend(this.movedMs);
   }
 
-  /** No response is awaited, but a connection that has to be quiet until then. */
+  /** No response is awaited, but the connection has to be quiet until `dueMs`. */
   awaitQuiet(dueMs: number): void {
     this.mode.destination.deadlines.set(this.timer, dueMs);
   }
 
   /**
-   * A time limit of the response is reached. Returns why the connection is to be given up; null: it is not yet.
-   * `isSending`: something waits to be written.
+   * A time limit of the response is reached. Returns why the connection is to be given up; null: not yet. `isSending`:
+   * bytes wait to be written.
    */
   overdue(nowMs: number, isSending: boolean): string | null {
     const { responseTimeoutMs, maxResponseMs } = this.mode.options;
     if (nowMs - this.sinceMs >= maxResponseMs)
       return `its response took longer than ${maxResponseMs / 1000} s (--max-response-seconds)`;
     if (!isSending) return `no byte of a response within ${responseTimeoutMs} ms (--response-timeout-ms)`;
-    // Nobody responds to what is still being sent: for that there is --max-retries.
+    // A request that is still being sent has no response yet: --max-retries bounds that time.
     this.extend(nowMs);
     return null;
   }
 
-  /** Nothing refers to the pipe any more, as a timer that waits for its slot does. */
+  /** Removes the timer, so that it does not keep a reference to the pipe until its slot is due. */
   remove(): void {
     this.mode.destination.deadlines.remove(this.timer);
   }

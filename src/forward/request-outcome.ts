@@ -1,9 +1,11 @@
-/** What has become of requests that were to be forwarded: each is counted once, and told where it is compared. */
+/**
+ * The outcomes of requests that were to be forwarded: each is counted once, and told to its exchange if it is compared.
+ */
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
 import type { Request } from "./request.ts";
 import type { UpstreamEnd } from "./upstream.ts";
 
-/** It was forwarded, and its response is complete. */
+/** The request was forwarded, and its response is complete. */
 export function countResponded({ requests }: ForwardCounters, request: Request): void {
   requests.forwarded++;
   requests.answered++;
@@ -11,8 +13,7 @@ export function countResponded({ requests }: ForwardCounters, request: Request):
 }
 
 /**
- * The destination has taken all of it, at one time or another, and gives no response any more; or its client took it
- * back.
+ * The destination has taken the whole request at some time, and gives no response; or the client took the request back.
  */
 export function countUnanswered(
   { requests, responses }: ForwardCounters,
@@ -24,19 +25,19 @@ export function countUnanswered(
   request.exchange?.unanswered();
 }
 
-/** The destination has never taken all of it. */
+/** The destination has never taken the whole request. */
 export function countNotForwarded({ requests }: ForwardCounters, request: Request, reason: RequestDrop): void {
   requests.dropped[reason]++;
   request.exchange?.notForwarded();
 }
 
-/** Why requests are not sent whose connection has ended so. */
+/** The drop reason of requests with a connection that has ended so. */
 export function dropReasonOf(how: UpstreamEnd): "endpoint_down" | "endpoint_protocol" | "endpoint_closed" {
   if (how === "unconnected") return "endpoint_down";
   return how === "other_protocol" ? "endpoint_protocol" : "endpoint_closed";
 }
 
-/** A response, by its status code. */
+/** Counts a response by its status code. */
 export function countStatus({ responses }: ForwardCounters, code: number): void {
   const hundreds = Math.floor(code / 100);
   if (hundreds === 1) responses["1xx"]++;

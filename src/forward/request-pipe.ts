@@ -2,13 +2,16 @@
  * One client connection's requests on their way to a destination: each is sent when its turn comes, on a connection
  * that is opened again when the destination closes it, and followed to the end of its response.
  *
- *     state     what is done                                     goes on as
- *     SENDING   requests are sent one after the other            LIMBO  the destination accepts an offer of another protocol
- *                                                                BARE   the client speaks another protocol from its start
- *     LIMBO     nothing: what production said is not known yet   BARE   production accepted as well
- *                                                                SENDING production declined: that connection is left
- *     BARE      bytes pass as they are                           GONE   the connection is over
- *     GONE      what still comes is lost, and counted
+ *     state    what is done                                    goes on as
+ *     SENDING  requests are sent one after the other           LIMBO    the destination accepts an offer of
+ *                                                                       another protocol
+ *                                                              BARE     the client speaks another protocol
+ *                                                                       from its start
+ *     LIMBO    nothing: production's response is not known yet BARE     production accepted as well
+ *                                                              SENDING  production declined: this connection
+ *                                                                       is ended
+ *     BARE     bytes pass as they are                          GONE     the connection is over
+ *     GONE     later bytes are lost, and counted
  */
 import type { TimerOwner } from "../memory/deadlines.ts";
 import type { ByteQueue } from "./byte-queue.ts";
@@ -28,23 +31,25 @@ const REQUEST_TIMEOUT = 408;
 
 const State = { SENDING: 0, LIMBO: 1, BARE: 2, GONE: 3 } as const;
 
-/** Told what became of the requests that concern more than the pipe. */
+/** Hears the outcomes of requests that concern more than the pipe. */
 export interface PipeOwner {
   /**
    * The destination has accepted the offer of another protocol: the owner says whether production did ({@link
    * RequestPipe.goBare}).
    */
   upgradeAccepted(): void;
-  /** The response to a request that offered another protocol was another, or none. */
+  /** A request that offered another protocol got a response that declines it, or none. */
   upgradeDeclined(): void;
   /** The request that is being streamed cannot be finished. */
   streamLost(reason: RequestDrop): void;
-  /** Its last request has come to its end, and none is being streamed; or the connection of another protocol has. */
+  /**
+   * Its last request has come to its end, and none is being streamed; or the connection of another protocol is over.
+   */
   idle(): void;
 }
 
 export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
-  /** What goes first on each connection: a PROXY protocol header. */
+  /** Bytes that go first on each connection: a PROXY protocol header; null: none. */
   preface: Uint8Array | null = null;
   private state: number = State.SENDING;
   private readonly queue = new RequestQueue();
@@ -54,14 +59,14 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   private ending = false;
   private readonly timer: PipeTimer;
   private readonly load: PipeLoad;
-  /** The owner is to be told that an offer was declined: what then comes of it may change anything here. */
+  /** The owner is still to be told that an offer was declined; the call may change any state of this pipe. */
   private owesDecline = false;
-  /** Behind the last offer, production goes on in HTTP/2: not here. */
+  /** Behind the last offer, production goes on in HTTP/2, which another pipe carries. */
   private goesOnInHttp2 = false;
 
   constructor(
     private readonly mode: PipeHost,
-    private readonly owner: PipeOwner,
+    public owner: PipeOwner,
   ) {
     super();
     this.timer = new PipeTimer(mode, this);
@@ -73,7 +78,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     return this.queue.waiting;
   }
 
-  /** What its requests hold that wait for their turn. */
+  /** The bytes that the waiting requests hold. */
   get waitingBytes(): number {
     return this.queue.waitingBytes;
   }
@@ -82,12 +87,12 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     return this.timer.movedMs;
   }
 
-  /** It has no request, and no connection that carries another protocol. */
+  /** Whether it has no request, and no connection that carries another protocol. */
   get isIdle(): boolean {
     return this.queue.length === 0 && this.state === State.SENDING;
   }
 
-  /** The connection that carried another protocol, or would have, is over. */
+  /** Whether the connection that carried another protocol, or would have, is over. */
   get isGone(): boolean {
     return this.state === State.GONE;
   }
@@ -105,23 +110,23 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
 
   // Requests.
 
-  /** A request is whole: it is sent when its turn comes. */
+  /** Takes a whole request. It is sent when its turn comes. */
   commit(request: Request): void {
     this.queue.push(request);
     this.note();
   }
 
-  /** Whether the request under way may be streamed: nothing is before it, and a connection can be had. */
+  /** Whether the request under way may be streamed: no request is before it, and a connection can be had. */
   get mayStream(): boolean {
     return this.isIdle && !this.mode.destination.terminated;
   }
 
-  /** Sends a request as it comes, beginning with what is held of it. */
+  /** Sends a request as it comes, beginning with its held bytes. */
   startStream(request: Request): void {
     request.isStreamed = true;
-    // What waits to be written is its connection's, and not held twice.
+    // Bytes that wait to be written belong to the connection, and are not held twice.
     this.mode.requests.makeLong(request);
-    // It cannot be sent again: it does not follow another where that might cost it.
+    // A streamed request cannot be sent again: it does not follow another where it might be lost by that.
     if (this.reuseFromMs(request) > this.mode.destination.now()) this.leave();
     const connection = this.connected();
     request.tries++;
@@ -137,7 +142,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.connection!.upstream.write(bytes, offset, length, timestampMs);
   }
 
-  /** The streamed request is whole. `isIsolated`: only its end has shown that servers disagree about it. */
+  /** The streamed request is whole. `isIsolated`: servers disagree about its end, and only the end has shown that. */
   endStream(isIsolated: boolean): void {
     const request = this.streaming!;
     this.streaming = null;
@@ -147,7 +152,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.note();
   }
 
-  /** The streamed request is damaged: its connection is reset, which is how HTTP says so. */
+  /** The streamed request is damaged: HTTP tells that by a reset of the connection. */
   abortStream(): void {
     this.streaming = null;
     this.mode.requests.giveBack(this.queue.shift());
@@ -165,12 +170,14 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     const isFirst = this.state === State.SENDING;
     if (this.state === State.GONE) return;
     this.state = State.BARE;
-    // The one protocol that clients speak from the start (--http2 pass).
+    // HTTP/2 is the only protocol that clients speak from the start (--http2 pass).
     if (isFirst) this.connection ??= this.open(this.mode.destination.options.http2Tls);
     this.connection!.goBare();
   }
 
-  /** Production has declined the offer made last: if the destination accepts it, or has, requests go on elsewhere. */
+  /**
+   * Production has declined the last offer: if the destination accepts it, or has, requests go on another connection.
+   */
   declineOffer(goesOnInHttp2 = false): void {
     this.owesDecline = false;
     this.goesOnInHttp2 = goesOnInHttp2;
@@ -187,7 +194,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     else this.connection.upstream.write(bytes, offset, length, timestampMs);
   }
 
-  /** The same for all that waits in a queue of the destination's memory. */
+  /** Passes on all bytes of a queue in the destination's memory. */
   passOnQueue(queue: ByteQueue, timestampMs: number): void {
     if (this.connection !== null) {
       this.connection.upstream.writeQueue(queue, timestampMs);
@@ -197,13 +204,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     queue.clear();
   }
 
-  /** Drops the requests that wait, for nothing may overtake them: the client's next ones go another way. */
-  letGo(): void {
-    this.dropWaiting("buffer_limit");
-    this.finish();
-  }
-
-  /** A gap in another protocol's stream: nothing behind it can be understood. */
+  /** A gap in another protocol's stream: bytes behind it cannot be understood. */
   abortBare(): void {
     this.connection?.giveUp("a stream of another protocol has a gap");
   }
@@ -216,12 +217,12 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.pump();
   }
 
-  /** The client has been silent for long: a connection that waits for nothing is let go. */
+  /** The client has been silent for long: a connection that waits for nothing is ended. */
   rest(): void {
     if (this.isIdle) this.leave();
   }
 
-  /** Sends the requests whose turn it is. */
+  /** Sends the requests that are due. */
   pump(): void {
     do {
       if (this.owesDecline) {
@@ -234,22 +235,30 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   }
 
   private pumpRequests(): void {
-    const { destination, options } = this.mode;
+    const { options } = this.mode;
     if (this.state !== State.SENDING) {
       if (this.ending) this.connection?.upstream.finish(options.responseTimeoutMs, options.finDelayMs);
       return;
     }
-    if (destination.terminated) this.dropWaiting("stopped");
+    const { refusal } = this;
+    if (refusal !== null) this.dropWaiting(refusal);
     while (this.queue.waiting > 0 && this.mayPump) {
       const request = this.queue.at(this.queue.inFlight);
       if (this.mustWait(request)) return;
       const connection = this.connected();
       if (!connection.isOpen) return;
       this.send(request, connection);
-      // The buffers were full, and the connection that was given up is this one: all that has followed already.
+      // The buffers were full, and this connection was given up: that was handled already.
       if (this.connection !== connection) return;
     }
     if (this.ending && this.queue.length === 0) this.retire();
+  }
+
+  /** Why waiting requests are not sent; null: they are sent. */
+  private get refusal(): RequestDrop | null {
+    const { destination } = this.mode;
+    if (destination.terminated) return "stopped";
+    return this.connection === null ? destination.http1.refusal : null;
   }
 
   /** Whether one more request may be in flight. */
@@ -263,7 +272,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     return mayBeFollowed && !next.isIsolated && next.long === null;
   }
 
-  /** From when on a request may follow others on the connection there is; Infinity: it needs another. */
+  /** The time from which on a request may follow others on the current connection; Infinity: it needs another. */
   private reuseFromMs(request: Request): number {
     const { connection } = this;
     const { destination } = this.mode;
@@ -273,19 +282,22 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     return destination.keepAlive.reuseFromMs(connection, mayRepeat, destination.tickedMs);
   }
 
-  /** Whether a request waits to see whether the connection there is stays open; if it needs another, that is left. */
+  /**
+   * Whether a request waits to see whether the current connection stays open. If the request needs another connection,
+   * the current one is ended.
+   */
   private mustWait(request: Request): boolean {
     const dueMs = this.reuseFromMs(request);
     if (dueMs === Infinity) this.leave();
     if (dueMs === Infinity || dueMs <= this.mode.destination.tickedMs || dueMs <= this.mode.destination.now())
       return false;
-    // The timer is no response's any more.
+    // The timer is not for a response any more.
     this.note();
     this.timer.awaitQuiet(dueMs);
     return true;
   }
 
-  /** The connection there is, or another. */
+  /** The current connection, or a new one. */
   private connected(): HttpConnection {
     this.connection ??= this.open();
     return this.connection;
@@ -294,6 +306,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   private open(tls = this.mode.destination.options.tls): HttpConnection {
     const { preface, mode } = this;
     const { destination } = mode;
+    destination.http1.tried();
     const connection = new HttpConnection(destination, this, mode.comparison?.newRecorder() ?? null, tls);
     if (preface !== null) connection.upstream.write(preface, 0, preface.length, destination.tickedMs, true);
     return connection;
@@ -307,7 +320,10 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     connection.send(request);
   }
 
-  /** Of several in flight, all responses are kept: those that nobody wants are let go when they are complete. */
+  /**
+   * If several requests are in flight, all responses are kept; those that nobody wants are released when they are
+   * complete.
+   */
   private noteWanted(request: Request, { recorder }: HttpConnection): void {
     if (recorder !== null) recorder.isWanted = request.exchange !== null || this.queue.inFlight > 1;
   }
@@ -324,9 +340,10 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     if (why !== null) connection.giveUp(why);
   }
 
-  // What happens on the connection (ConnectionOwner).
+  // Events of the connection (ConnectionOwner).
 
   opened(): void {
+    if (this.state === State.SENDING) this.mode.destination.http1.heard();
     this.pump();
   }
 
@@ -336,7 +353,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   }
 
   drained(): void {
-    // From here on it is the destination that takes its time.
+    // From here on the time is the destination's.
     this.timer.moved();
     if (this.queue.inFlight > 0 && this.queue.at(0).isResponded && this.streaming === null) this.finishResponded();
     this.note();
@@ -348,10 +365,10 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
   }
 
   responded(code: number, persistent: boolean): void {
-    // Who responds to a request has read all of the one before it.
+    // A destination that responds to a request has read all of the one before it.
     if (this.queue.at(0).isResponded) this.finishResponded();
     const request = this.queue.at(0);
-    // RFC 9110, section 15.5.9: its time for an idle connection was over when the request came.
+    // RFC 9110, section 15.5.9: the destination's time for an idle connection was over when the request came.
     const wasIdle = code === REQUEST_TIMEOUT && !persistent && this.connection!.responded > 1;
     if (wasIdle && !request.isStreamed && request.tries <= RESENDS_MAX) {
       this.connection!.isBegun = false;
@@ -365,14 +382,14 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.timer.restart();
     if (this.streaming !== request) this.finishWhenTaken();
     if (!persistent) this.over("closed", this.leaveUnresponded());
-    // The next request is sent in a moment (received): what this one changes is noted with it.
+    // The next request is sent in a moment (received): the changes are noted with it.
     else this.connection!.upstream.mayEnd = this.queue.inFlight === 0;
   }
 
   upgraded(code: number): void {
     if (this.queue.at(0).isResponded) this.finishResponded();
     const request = this.queue.at(0);
-    // Nobody changes the protocol in the middle of a request (RFC 9110, section 7.8).
+    // The protocol does not change in the middle of a request (RFC 9110, section 7.8).
     if (!request.wantsUpgrade || this.streaming === request || !this.hasTaken(0)) {
       this.connection!.malformed();
       return;
@@ -381,7 +398,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     request.exchange?.responded(this.connection!.recorder!, code);
     this.finishResponded();
     if (request.isDeclined) {
-      // For the client it was one response of many: that connection cannot carry another.
+      // For the client it was one response of many, but this connection cannot carry another.
       this.leaveUpgraded();
       this.mode.pumpSoon(this);
     } else {
@@ -407,7 +424,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.note();
   }
 
-  /** Whether the kernel has taken all of a request in flight: what waits to be written are those behind it. */
+  /** Whether the kernel has taken all of a request in flight: only later requests wait to be written. */
   private hasTaken(place: number): boolean {
     let behind = 0;
     for (let i = place + 1; i < this.queue.inFlight; i++) behind += this.queue.at(i).length;
@@ -427,7 +444,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.giveBack(request);
   }
 
-  /** Nothing more comes. */
+  /** The client has ended. */
   private retire(): void {
     this.leave();
     this.timer.remove();
@@ -439,7 +456,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.connection = null;
   }
 
-  /** The connection speaks another protocol, and is left. */
+  /** The connection speaks another protocol, and is ended. */
   private leaveUpgraded(): void {
     if (this.goesOnInHttp2) {
       this.connection?.leaveForHttp2(this.mode.options.finDelayMs);
@@ -448,22 +465,25 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     this.leave();
   }
 
-  /** The same, with requests in flight whose rest must not arrive there: they go on another, or are given up. */
+  /**
+   * Ends a connection with requests in flight that must not arrive there whole: they go on another connection, or are
+   * given up.
+   */
   private leaveUnresponded(): number {
     return this.connection?.leave(this.queue.inFlight > 0) ?? 0;
   }
 
-  /** The connection is gone: what was in flight waits again, or gets no response any more. */
+  /** The connection is gone: requests in flight wait again, or get no response. */
   private lose(loss: Loss, reason: RequestDrop): void {
     if (this.queue.inFlight === 0) return;
     for (const request of takeLost(this.queue, this.streaming, loss)) this.giveUp(request, reason);
   }
 
-  /** A request that was sent gets no response any more. */
+  /** A request that was sent gets no response. */
   private giveUp(request: Request, reason: RequestDrop): void {
     const { counters } = this.mode.destination;
     if (request === this.streaming) {
-      // Its end is not known yet: the owner counts it then.
+      // The request's end is not known yet: the owner counts it when it is.
       this.streaming = null;
       this.owner.streamLost(reason);
     } else if (!request.wasTaken) countNotForwarded(counters, request, reason);
@@ -478,7 +498,7 @@ export class RequestPipe extends Waiter implements ConnectionOwner, TimerOwner {
     for (const request of this.queue.takeWaiting()) this.drop(request, reason);
   }
 
-  /** Drops the last so many of them. */
+  /** Drops the last `count` of the requests that wait. */
   private dropLast(count: number, reason: RequestDrop): void {
     for (let left = count; left > 0; left--) this.drop(this.queue.takeLast(), reason);
     this.load.gaveWay(count);

@@ -1,32 +1,29 @@
-/**
- * The requests of one connection that are on their way, in order: first those in flight, then those that wait. Pure
- * data.
- */
+/** The requests of one connection, in order: first those in flight, then those that wait. Pure data. */
 import { Cost } from "../memory/budget.ts";
 import type { Request } from "./request.ts";
 
-/** Places of requests that are gone, before the others move up. */
+/** How many places of removed requests there may be before the others move up. */
 const GONE_MAX = 256;
 
 export class RequestQueue {
   private readonly requests: Request[] = [];
-  /** Where the first one is. */
+  /** The place of the first request. */
   private first = 0;
-  /** How many, from the first, are in flight. */
+  /** How many requests, from the first on, are in flight. */
   inFlight = 0;
-  /** What those that wait hold. */
+  /** The bytes that waiting requests hold. */
   waitingBytes = 0;
 
   get length(): number {
     return this.requests.length - this.first;
   }
 
-  /** How many wait for their turn. */
+  /** How many requests wait for their turn. */
   get waiting(): number {
     return this.length - this.inFlight;
   }
 
-  /** The request at a place, 0 being the first one in flight. */
+  /** The request at a place; 0 is the first one in flight. */
   at(place: number): Request {
     return this.requests[this.first + place]!;
   }
@@ -36,13 +33,13 @@ export class RequestQueue {
     this.waitingBytes += weightOf(request);
   }
 
-  /** The first one that waits is in flight from now on: before anything is done to its bytes. */
+  /** The first waiting request is in flight from now on. To be called before its bytes change. */
   sent(): void {
     this.waitingBytes -= weightOf(this.at(this.inFlight));
     this.inFlight++;
   }
 
-  /** Takes out the first one; if it was in flight, one less is. */
+  /** Removes the first request; if it was in flight, {@link inFlight} falls by one. */
   shift(): Request {
     const request = this.requests[this.first]!;
     this.first++;
@@ -58,7 +55,7 @@ export class RequestQueue {
     return request;
   }
 
-  /** Takes out the last one, which waits. */
+  /** Removes the last request, which waits. */
   takeLast(): Request {
     const request = this.requests.pop()!;
     this.waitingBytes -= weightOf(request);
@@ -69,13 +66,13 @@ export class RequestQueue {
     return request;
   }
 
-  /** Takes out all that wait, in order: as many steps as there are. */
+  /** Removes all waiting requests, in order, in as many steps as there are. */
   takeWaiting(): Request[] {
     this.waitingBytes = 0;
     return this.requests.splice(this.first + this.inFlight);
   }
 
-  /** Takes out those in flight that are not to be sent again; the others wait again, in their order. */
+  /** Removes the requests in flight that are not to be sent again; the others wait again, in their order. */
   requeue(isGivenUp: (request: Request, place: number) => boolean): Request[] {
     const inFlight = this.requests.splice(0, this.first + this.inFlight).slice(this.first);
     const given: Request[] = [];
@@ -89,7 +86,7 @@ export class RequestQueue {
   }
 }
 
-/** What a request that waits holds: while it waits, its bytes stay as they are. */
+/** The bytes that a waiting request holds: they do not change while it waits. */
 function weightOf(request: Request): number {
   return Cost.REQUEST + Cost.ARRAY + request.heldLength;
 }

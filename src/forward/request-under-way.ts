@@ -1,6 +1,6 @@
 /**
- * The request that a client is saying, from its first byte to its end: whether it is admitted (policy has looked at its
- * head, the rate has room), and whether it is held until it is whole, sent as it comes, or dropped.
+ * A client's request, from its first byte to its end. Decides whether it is admitted (policy has looked at its head,
+ * the rate has room), and whether it is held until it is whole, sent as it comes, or dropped.
  */
 import { latin1 } from "../http/latin1.ts";
 import type { DamageReason, RequestHead } from "../http/request-sink.ts";
@@ -13,46 +13,46 @@ import type { Exchange } from "./exchange.ts";
 import type { RequestPipe } from "./request-pipe.ts";
 import { describe, type Request } from "./request.ts";
 
-/** What the requests of all conversations share. */
+/** The part that the requests of all conversations share. */
 export interface RequestHost extends AdmissionHost {
   /** Larger requests are sent as they come when it is their turn. */
   readonly maxRequestBytes: number;
-  /** Whether another request may wait behind so many of its connection. */
+  /** Whether another request may wait behind `waiting` ones of its connection. */
   mayWait(waiting: number): boolean;
-  /** Whether a request that would hold so much more is better sent as it comes. */
+  /** Whether a request that would hold `bytes` more is better sent as it comes. */
   mustStream(bytes: number): boolean;
 }
 
-/** The conversation that the request is of. */
+/** The conversation that the request belongs to. */
 export interface RequestOwner {
-  /** Makes room for so many bytes more, if need be and if that can be. */
+  /** Makes room for `bytes` more, if needed. Returns whether there is room. */
   makeRoom(bytes: number): boolean;
-  /** As policy knows it. */
+  /** The client as policy knows it. */
   knownClient(): Client;
 }
 
-/** One for a whole conversation: it is used again for each request. */
+/** The request under way. One object serves a whole conversation: it is used again for each request. */
 export class RequestUnderWay {
   /** Its head, once it is whole; the framer's own. */
   head: RequestHead | null = null;
   /** It goes straight to the connection. */
   isStreaming = false;
-  /** It is dropped for this reason; null: it is not. */
+  /** It is dropped for this reason; null: it is not dropped. */
   dropping: RequestDrop | null = null;
-  /** Null: nothing of it is held. */
+  /** Its held bytes; null: none are held. */
   private request: Request | null = null;
-  /** It has been decided that it is forwarded, and its head is edited. */
+  /** It is to be forwarded, and its head is edited. */
   private isAdmitted = false;
   /** Its head is whole, and policy has not looked at it. */
   private isUndecided = false;
-  /** What policy has found about it; null: nothing yet. */
+  /** Policy's decision; null: policy was not asked. */
   private judgement: Judgement | null = null;
-  /** Once its head is whole; null: its response is not compared. */
+  /** Its exchange, once its head is whole; null: its response is not compared. */
   private exchange: Exchange | null = null;
-  /** Null: there is none that would do anything. */
+  /** Null: there is no policy that could have an effect. */
   private readonly policy: Policy | null;
 
-  /** `branches`: what further destinations get; null: there is none. */
+  /** `branches`: those to further destinations; null: there are none. */
   constructor(
     private readonly mode: RequestHost,
     private readonly owner: RequestOwner,
@@ -62,7 +62,7 @@ export class RequestUnderWay {
     this.policy = mode.options.policy;
   }
 
-  /** Its head is whole, and valid until the next one is; the bytes that bring its end come next. */
+  /** Its head is whole; `head` is valid until the next one is. The bytes with the head's end come next. */
   begin(head: RequestHead, exchange: Exchange | null): void {
     this.head = head;
     this.exchange = exchange;
@@ -82,7 +82,7 @@ export class RequestUnderWay {
     this.branches?.bytes(bytes, offset, length, timestampMs);
   }
 
-  /** It is whole: it waits for its turn, or is dropped. {@link clear} follows. */
+  /** The request is whole: it waits for its turn, or is dropped. A call of {@link clear} follows. */
   whole(timestampMs: number): void {
     const head = this.head!;
     if (this.dropping !== null) this.dropping = ratedDrop(this.mode, this.dropping, timestampMs);
@@ -92,7 +92,7 @@ export class RequestUnderWay {
     if (this.dropping !== null) this.drop(this.dropping);
   }
 
-  /** It is damaged: nothing more of it is forwarded. */
+  /** The request is damaged: no more of it is forwarded. */
   damaged(reason: DamageReason): void {
     if (this.isStreaming) this.pipe.abortStream();
     else this.discard();
@@ -100,7 +100,7 @@ export class RequestUnderWay {
     this.clear();
   }
 
-  /** The endpoint cannot have the rest of what was sent as it comes. */
+  /** The endpoint cannot get the rest of a request that is sent as it comes. */
   streamLost(reason: RequestDrop): void {
     this.isStreaming = false;
     this.dropping = reason;
@@ -113,29 +113,29 @@ export class RequestUnderWay {
       this.streamIfItsTurn(request, false, timestampMs);
   }
 
-  /** How much of it is held. */
+  /** How many bytes of it are held. */
   get heldLength(): number {
     return this.request?.heldLength ?? 0;
   }
 
-  /** Nothing of it was seen. */
+  /** Whether no byte of it was seen. */
   get isUnseen(): boolean {
     return this.request === null && this.dropping === null;
   }
 
-  /** A copy of what is held of it; null: nothing is. */
+  /** A copy of its held bytes; null: none are held. */
   copyHeld(): Uint8Array | null {
     return this.request === null ? null : this.request.bytes.slice(0, this.request.length);
   }
 
-  /** Lets go of what is held of it. */
+  /** Releases its held bytes. */
   discard(): void {
     if (this.request === null) return;
     this.mode.requests.giveBack(this.request);
     this.request = null;
   }
 
-  /** The next bytes are another's. */
+  /** Prepares the object for another request. */
   clear(): void {
     this.head = null;
     this.exchange = null;
@@ -146,7 +146,7 @@ export class RequestUnderWay {
     this.dropping = null;
   }
 
-  /** The bytes bring the end of the head: policy decides, and may put another head in its place. */
+  /** The bytes bring the end of the head: policy decides, and may replace the head. */
   private decide(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     this.isUndecided = false;
     const policy = this.policy!;
@@ -202,8 +202,8 @@ export class RequestUnderWay {
   }
 
   /**
-   * Sends a request as it comes, if its turn has come. Returns whether it is not held any more. `hasNext`: the bytes
-   * that further destinations are told of next are held already.
+   * Sends a request as it comes, if its turn has come. Returns whether it is no longer held. `hasNext`: the bytes that
+   * further destinations get next are held already.
    */
   private streamIfItsTurn(request: Request, hasNext: boolean, timestampMs: number): boolean {
     const { mayStream } = this.pipe;
@@ -221,7 +221,7 @@ export class RequestUnderWay {
     return true;
   }
 
-  /** It is whole, and was held. */
+  /** Hands on a whole request that was held. */
   private commit(head: RequestHead, timestampMs: number): void {
     const request = this.request!;
     if (!this.mode.mayWait(this.pipe.waiting)) this.dropping = "waiting_limit";
@@ -232,21 +232,21 @@ export class RequestUnderWay {
     this.pipe.commit(request);
   }
 
-  /** It is whole: what further destinations get of it does not depend on the endpoint. */
+  /** The request is whole: gives it to further destinations, whatever the endpoint's part. */
   private branch(branches: Branches, head: RequestHead, timestampMs: number): void {
     const { request } = this;
     if (request !== null && this.dropping === null) this.isAdmitted ||= this.admit(request, head, timestampMs);
     branches.whole(head, this.dropping === null ? request : null, this.dropping);
   }
 
-  /** It is whole, and is not forwarded. */
+  /** The request is whole, and is not forwarded. */
   private drop(reason: RequestDrop): void {
     countDropped(this.mode, reason, this.judgement);
     this.exchange?.notForwarded();
     this.discard();
   }
 
-  /** It is about to be forwarded. False: it is dropped, for {@link dropping}. */
+  /** The request is about to be forwarded. False: it is dropped ({@link dropping}). */
   private admit(request: Request, head: RequestHead, timestampMs: number): boolean {
     describe(request, head);
     const { exchange } = this;

@@ -9,18 +9,18 @@ import type { Exchange } from "./exchange.ts";
 import type { HeldMemory } from "./held-memory.ts";
 
 /**
- * Requests that are kept to be used again, for one that was used just now is still in the processor's cache: so many, and
- * as many as take so much of the budget, at the most.
+ * The limits of requests that are kept to be used again: a number, and a share of the budget. (A request that was used
+ * just now is still in the processor's cache.)
  */
 const SPARE_MAX = 16_384;
 const SPARE_SHARE_MAX = 1 / 32;
-/** A request that is kept to be used again keeps an array of up to this length: most requests fit into it. */
+/** The longest array that a request keeps when it is kept to be used again: most requests fit into it. */
 const SPARE_ARRAY_BYTES_MAX = 512;
-/** Less than any budget's half by far. */
+/** A few bytes: far less than half of any budget. */
 const FEW_BYTES = 16 << 10;
 const NOTHING = new Uint8Array(0);
 
-/** How many requests, of several destinations, have the same bytes. */
+/** Counts the requests of several destinations that have the same bytes. */
 interface Holders {
   count: number;
 }
@@ -30,20 +30,20 @@ export class Request {
   /** 0: HTTP/1.0. */
   minorVersion = 1;
   isIdempotent = false;
-  /** It asks for its connection to be closed behind the response. */
+  /** The request asks for its connection to be closed behind the response. */
   isLast = false;
-  /** It offers another protocol (Upgrade), or is a CONNECT. */
+  /** The request offers another protocol (Upgrade), or is a CONNECT. */
   wantsUpgrade = false;
   /** Production has declined the offer: the client went on with a request. */
   isDeclined = false;
-  /** Servers disagree about it: it has a connection of its own. */
+  /** Servers disagree about its end: it has a connection of its own. */
   isIsolated = false;
-  /** HTTP/2: of its first bytes, how many are its head. */
+  /** HTTP/2: the length of its head, with which its bytes begin. */
   headLength = 0;
-  /** Its bytes, in an array of the pool, of which the first {@link length} are its own. */
+  /** An array of the pool; its first {@link length} bytes are the request's. */
   bytes: Uint8Array = NOTHING;
   length = 0;
-  /** Bytes of a request that is too long for one array: all of them, and none in {@link bytes}. */
+  /** All bytes of a request that is too long for one array; {@link bytes} then has none. */
   long: ByteQueue | null = null;
   timestampMs = 0;
   /** How often it was written to a connection. */
@@ -52,28 +52,29 @@ export class Request {
   isStreamed = false;
   /** The kernel has taken all of it, on some connection. */
   wasTaken = false;
-  /** Its response is complete, but not all of it was taken yet. */
+  /** Its response is complete, but the kernel has not taken all of the request yet. */
   isResponded = false;
-  /** Where its response is compared with production's; null: it is not. */
+  /** The exchange that compares its response with production's; null: it is not compared. */
   exchange: Exchange | null = null;
 
   /**
-   * Requests with the same {@link bytes}, which each of them charges to its destination's memory; null: no other has.
+   * Counts the requests with the same {@link bytes}; each charges them to its destination's memory. Null: no other
+   * request has them.
    */
   holders: Holders | null = null;
 
-  /** All bytes that are held of it. */
+  /** How many bytes of it are held. */
   get heldLength(): number {
     return this.long === null ? this.length : this.long.length;
   }
 }
 
-/** What all pipes of a shard share, so that a request costs no new object. */
+/** The pool of requests that all pipes of a shard share, so that a request costs no new object. */
 export class RequestPool {
   private readonly spare: Request[] = [];
   private readonly spareMax: number;
 
-  /** `pieceBytesMax`: a request that is longer is kept in several arrays, and sent once. */
+  /** `pieceBytesMax`: a longer request is kept in several arrays, and can be sent only once. */
   constructor(
     readonly memory: HeldMemory,
     private readonly pieceBytesMax: number,
@@ -82,7 +83,7 @@ export class RequestPool {
     this.spareMax = Math.min(SPARE_MAX, Math.floor(shareBytes / (Cost.REQUEST + Cost.ARRAY)));
   }
 
-  /** A request that has no bytes yet. It belongs to the caller until {@link giveBack}. */
+  /** An empty request. It belongs to the caller until {@link giveBack}. */
   take(timestampMs: number): Request {
     const request = this.spare.pop() ?? new Request();
     request.isDeclined = false;
@@ -98,8 +99,8 @@ export class RequestPool {
   }
 
   /**
-   * A request of this pool's destination like another one's, whose head is known: its bytes are held once, unless they
-   * are longer than one array, which is handed over to a connection when it is sent.
+   * A request for this pool's destination, the same as another destination's with a known head. The bytes are held
+   * once, unless they need more than one array: such arrays are handed over to a connection when they are sent.
    */
   share(original: Request): Request {
     const request = this.take(original.timestampMs);
@@ -119,12 +120,12 @@ export class RequestPool {
     return request;
   }
 
-  /** What {@link share} would charge to the memory. */
+  /** The bytes that {@link share} would charge to the memory. */
   shareCost(original: Request): number {
     return original.long === null ? Cost.REQUEST + costOf(original.bytes) : this.growth(null, original.long.length);
   }
 
-  /** A request of this pool's destination that begins as another does, with bytes of its own. */
+  /** A request for this pool's destination that begins as another does, with a copy of its bytes. */
   copy(original: Request): Request {
     const request = this.take(original.timestampMs);
     describe(request, original);
@@ -134,7 +135,7 @@ export class RequestPool {
     return request;
   }
 
-  /** Copies bytes behind those that the request has. */
+  /** Appends a copy of bytes to the request. */
   hold(request: Request, bytes: Uint8Array, offset: number, length: number): void {
     if (request.long === null && request.length + length > this.pieceBytesMax) this.lengthen(request);
     if (request.long !== null) {
@@ -147,12 +148,12 @@ export class RequestPool {
     request.length = needed;
   }
 
-  /** Whether {@link hold} needs no look at the budget: a few bytes more, with plenty of room. */
+  /** Whether {@link hold} need not ask the budget: there are only a few more bytes, and plenty of room. */
   fits(request: Request | null, length: number): boolean {
     return length <= FEW_BYTES && !this.memory.budget.isTight && (request === null || request.length <= FEW_BYTES);
   }
 
-  /** What {@link hold} would charge to the budget for so many bytes more, at most. */
+  /** The most that {@link hold} would charge to the budget for `length` more bytes. */
   growth(request: Request | null, length: number): number {
     const held = request === null ? 0 : request.length;
     if (request !== null && held + length <= request.bytes.length) return 0;
@@ -164,13 +165,13 @@ export class RequestPool {
     return latin1(long === null ? bytes : long.beginning(headLength), 0, headLength);
   }
 
-  /** All that is held, as Latin-1. */
+  /** All held bytes, as Latin-1. */
   text(request: Request): string {
     const { long, bytes, length } = request;
     return long === null ? latin1(bytes, 0, length) : latin1(long.beginning(long.length), 0, long.length);
   }
 
-  /** Its target, blanks in it included; at least `headLength` bytes are held. */
+  /** Its target, with any blanks in it; at least `headLength` bytes are held. */
   targetOf({ long, bytes }: Request, headLength: number): string {
     const head = long === null ? bytes : long.beginning(headLength);
     let end = 0;
@@ -183,7 +184,7 @@ export class RequestPool {
     return latin1(head, from < end ? from + 1 : 0, to > from ? to : end);
   }
 
-  /** Moves what is held in one array to where there may be several. */
+  /** Moves the held bytes from one array to a queue of several. */
   makeLong(request: Request): void {
     if (request.long !== null) return;
     request.long = new ByteQueue(this.memory);
@@ -192,7 +193,7 @@ export class RequestPool {
     request.length = 0;
   }
 
-  /** Lets go of bytes that others may hold. */
+  /** Releases bytes that other requests may hold. */
   private leaveShared(request: Request, holders: Holders): void {
     this.memory.giveBack(costOf(request.bytes));
     holders.count--;
@@ -202,7 +203,7 @@ export class RequestPool {
     request.length = 0;
   }
 
-  /** Lets go of the bytes that are held. */
+  /** Releases the held bytes. */
   freeBytes(request: Request): void {
     if (request.bytes !== NOTHING) this.memory.free(request.bytes);
     request.long?.clear();
@@ -211,7 +212,7 @@ export class RequestPool {
     request.long = null;
   }
 
-  /** `request` is another one's from here on. */
+  /** Takes a request back; it is used for another one from here on. */
   giveBack(request: Request): void {
     if (request.holders !== null) this.leaveShared(request, request.holders);
     const isSpare = this.spare.length < this.spareMax;
@@ -242,7 +243,7 @@ export class RequestPool {
     }
     request.long = new ByteQueue(this.memory);
     if (length === 0) return;
-    // In one array, as far as one goes: so it leaves in one write.
+    // In one array, as far as its length allows, so that it leaves in one write.
     request.long.push(bytes, 0, length);
     this.memory.free(bytes);
     request.bytes = NOTHING;
@@ -250,10 +251,10 @@ export class RequestPool {
   }
 }
 
-/** What a head says of how its request is sent. */
+/** The part of a head that decides how its request is sent. */
 type Description = Pick<Request, "method" | "minorVersion" | "isIdempotent" | "isLast" | "wantsUpgrade" | "isIsolated">;
 
-/** Notes of a request what its head, or that of the same request, says. */
+/** Copies that part from a head, or from the same request elsewhere. */
 export function describe(request: Request, head: Readonly<Description>): void {
   request.method = head.method;
   request.minorVersion = head.minorVersion;

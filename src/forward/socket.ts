@@ -1,8 +1,8 @@
 /**
- * The only place that opens client sockets. What it hides of Bun.connect: connecting reports a failure twice, sometimes
- * before it has returned, and then with a reason that is not so; it has no time limit of its own; `write` never buffers
- * and returns what the kernel took, -1 once closed; `end` can lose bytes while the peer talks, so that whoever wants
- * none lost calls `shutdown` and waits for the peer's end. All of this is so over TLS as well, where `shutdown` sends
+ * The only place that opens client sockets. It hides these traits of Bun.connect: it reports a failure twice, sometimes
+ * before it has returned, and then with a wrong reason; it has no time limit of its own; `write` never buffers and
+ * returns what the kernel took, -1 once closed; `end` can lose bytes while the peer sends, so a caller that must lose
+ * none calls `shutdown` and waits for the peer's end. All of this is so over TLS as well, where `shutdown` sends
  * close_notify.
  */
 import { lookup } from "node:dns";
@@ -15,17 +15,17 @@ import { ENDED_EARLY, type Tls } from "./tls.ts";
 export interface UpstreamSocket {
   /** Offers bytes to the kernel. Returns how many it took: 0 when full, -1 when closed. */
   write(bytes: Uint8Array, offset: number, length: number): number;
-  /** Sends FIN behind the written bytes; goes on reading. */
+  /** Sends a FIN behind the written bytes; reading goes on. */
   shutdown(): void;
   /** Closes both ways at once; unsent bytes are lost and the peer sees a reset. */
   terminate(): void;
 }
 
-/** What happens to a connection, in this order: opened or failed; then the others; closed last. */
+/** The events of a connection, in this order: opened or failed; then the others; closed last. */
 export interface SocketEvents {
-  /** When the first of the bytes that are offered now was captured, where it is known. */
+  /** When the first of the bytes that are offered now was captured, if that is known. */
   readonly capturedMs?: number;
-  /** Of the request that is offered now, where production's response is wanted; null: it is not. */
+  /** The witness of the request that is offered now, if production's response is wanted; null: it is not. */
   readonly witness?: Witness | null;
   opened(socket: UpstreamSocket): void;
   failed(error: Error): void;
@@ -33,19 +33,22 @@ export interface SocketEvents {
   received(bytes: Uint8Array): void;
   /** The peer's FIN: it sends no more, but may still read. */
   ended(): void;
-  /** `error`: it was reset. */
+  /** The connection is closed. `error`: it was reset. */
   closed(error: Error | undefined): void;
 }
 
 export interface Connector {
   /**
-   * Connects to an IP address. Nothing happens on the connection before this has returned; with TLS, it is open when
-   * the handshake is done and the certificate verified.
+   * Connects to an IP address. No event comes before this has returned. With TLS, the connection is open when the
+   * handshake is done and the certificate verified.
    */
   connect(address: ForwardAddress, events: SocketEvents, tls: Tls | null): void;
-  /** Calls back with the addresses that the system has for a name now, the preferred one first; with none, and why. */
+  /**
+   * Calls back with the addresses that the system has for a name now, the preferred one first; or with none, and the
+   * reason.
+   */
   lookup(name: string, found: (addresses: readonly string[], error?: Error) => void): void;
-  /** Calls back when the events that have come by now have all been told, of all connections. */
+  /** Calls back when all events that have come by now have been told, for all connections. */
   afterEvents(callback: () => void): void;
 }
 
@@ -87,7 +90,7 @@ function tellFailure(events: SocketEvents, error: NodeJS.ErrnoException): void {
   queueMicrotask(() => events.failed(cause));
 }
 
-/** A connection with TLS: its owner knows of it when the handshake is done, or has failed. */
+/** A connection with TLS: its owner hears of it when the handshake is done, or has failed. */
 class SecureConnection {
   isOpen = false;
   private isOver = false;
@@ -107,7 +110,7 @@ class SecureConnection {
   }
 
   shaken(isDone: boolean, error: Error | null): void {
-    // It is told of once more where the connection ends.
+    // Bun tells the failure once more when the connection ends.
     if (this.isOpen || this.isOver) return;
     const refusal = this.tls.refusal(isDone, error, this.socket!.alpnProtocol);
     if (refusal !== undefined) {
@@ -123,7 +126,7 @@ class SecureConnection {
     if (this.isOver) return;
     this.isOver = true;
     clearTimeout(this.timer);
-    // What went wrong may be the session's, or the certificate that came with it.
+    // The fault may be in the session, or in the certificate that came with it.
     this.tls.session = null;
     this.socket?.terminate();
     tellFailure(this.events, error);
@@ -137,7 +140,7 @@ const secureHandlers = {
   handshake(socket: Socket<SecureConnection>, isDone: boolean, error: Error | null): void {
     socket.data.shaken(isDone, error);
   },
-  /** The endpoint has handed out a session (RFC 8446, section 4.6.1); bun-types does not know of it. */
+  /** The endpoint has handed out a session (RFC 8446, section 4.6.1). bun-types lacks this handler. */
   session({ data }: Socket<SecureConnection>, session: Uint8Array): void {
     if (data.isOpen) data.tls.session = session;
   },
@@ -161,10 +164,7 @@ const secureHandlers = {
   },
 };
 
-/**
- * No endpoint refuses before it was asked: it was this host that had no socket, or nowhere to send to. Bun does not
- * tell which.
- */
+/** An endpoint cannot refuse before it was asked: this host had no socket, or no route. Bun does not tell which. */
 function failureAtOnce(): Error {
   try {
     closeSync(openSync("/dev/null", "r"));
@@ -192,7 +192,7 @@ export const bunConnector: Connector = {
               socket: secureHandlers,
               tls: tls.options,
             });
-      // The rejection says what connectError said.
+      // The rejection repeats connectError.
       connecting.catch(() => {});
     } catch (error) {
       queueMicrotask(() => events.failed(error as Error));
@@ -200,7 +200,7 @@ export const bunConnector: Connector = {
     isConnecting = false;
   },
   lookup(name, found) {
-    // Bun.connect would go by a cache of the runtime's, which keeps what it has for 30 s.
+    // Bun.connect would use a cache of the runtime, which keeps addresses for 30 s.
     lookup(name, { all: true, order: "verbatim" }, (error, addresses) => {
       if (error === null) found(addresses.map(({ address }) => address));
       else found([], error);

@@ -1,7 +1,7 @@
 /**
  * --mode tcp: one upstream connection per client connection, bytes as they come. A gap is skipped (it was counted); the
- * client's end half-closes once everything is written and the endpoint has been silent for a while. What the endpoint
- * responds is thrown away.
+ * client's end half-closes once all bytes are written and the endpoint has been silent for a while. The endpoint's
+ * responses are thrown away.
  */
 import type { StreamConsumer, StreamEnd, StreamOpener, StreamOrigin } from "../flow/stream.ts";
 import { DONE, MORE } from "../http/outcome.ts";
@@ -16,7 +16,7 @@ import type { Upstream } from "./upstream.ts";
 const RESET_LINGER_MS = 1000;
 
 export interface TcpOptions {
-  /** Silence of a half-closed endpoint that ends the wait for its response. */
+  /** How long a half-closed endpoint may be silent before the wait for its response ends. */
   readonly responseTimeoutMs: number;
   readonly finDelayMs: number;
   readonly proxyProtocol: "pass" | "strip";
@@ -50,7 +50,7 @@ export class TcpMode implements StreamOpener {
   }
 }
 
-/** One stream, to several destinations. */
+/** One stream to several destinations. */
 class SplitStream implements StreamConsumer {
   constructor(
     private readonly first: StreamConsumer,
@@ -108,15 +108,15 @@ class TcpStream implements StreamConsumer {
   }
 
   end(how: StreamEnd): void {
-    // Closing at once would discard what the endpoint has not read yet: a reset half-closes too,
-    // only that nobody waits for a response any more.
+    // Closing at once would discard bytes that the endpoint has not read yet. So a reset half-closes too, but the
+    // response is not waited for.
     const { responseTimeoutMs, finDelayMs } = this.options;
     if (how === "reset") this.upstream.finish(RESET_LINGER_MS, 0);
     else this.upstream.finish(responseTimeoutMs, finDelayMs);
   }
 }
 
-/** A stream without the PROXY protocol header that it may begin with. */
+/** A stream, without the PROXY protocol header that it may begin with. */
 class StrippedStream implements StreamConsumer {
   private header: ProxyHeader | null = new ProxyHeader();
 
@@ -147,7 +147,7 @@ class StrippedStream implements StreamConsumer {
     this.stream.end(how);
   }
 
-  /** What was none, or is no whole one, is passed on. */
+  /** The bytes are no header, or no whole one: they are passed on. */
   private giveUpHeader(header: ProxyHeader, timestampMs: number): void {
     this.header = null;
     if (header.outcome !== DONE && header.bytes.length > 0)

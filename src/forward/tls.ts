@@ -1,13 +1,13 @@
 /**
- * TLS to a destination: whom it trusts, who it says it is, and the session that further connections go on with. Bun
- * does TLS itself; what is known of it here: it verifies chain and name, and tells of a failure with OpenSSL's codes.
+ * TLS to a destination: the authorities it trusts, its own certificate, and the session that further connections
+ * resume. Bun does TLS itself: it verifies chain and name, and tells a failure by OpenSSL's codes.
  */
 import { createSecureContext, getCACertificates, rootCertificates } from "node:tls";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { RefusalError } from "../errors.ts";
 
-/** What is asked for on the command line; files are named by their paths. */
+/** The flags of the command line; files are named by their paths. */
 export interface TlsFlags {
   readonly tlsCa: string | undefined;
   readonly tlsCert: string | undefined;
@@ -17,25 +17,31 @@ export interface TlsFlags {
   readonly tlsInsecure: boolean;
 }
 
-/** What connections are made with; the PEM texts of files. */
+/** The material for connections: the PEM texts of the files. */
 export interface TlsMaterial {
-  /** Authorities that are trusted beside the system's; empty: none. */
+  /** Authorities that are trusted beside the system's; empty: no others. */
   readonly ca: string;
   readonly cert: string | undefined;
   readonly key: string | undefined;
   readonly serverName: string | undefined;
-  /** Any certificate is accepted. */
+  /** Every certificate is accepted. */
   readonly insecure: boolean;
-  /** For a handshake, behind the TCP connection. */
+  /** The time limit for a handshake, behind the TCP connection. */
   readonly handshakeTimeoutMs: number;
 }
 
-/** What a connection with TLS is asked to speak (RFC 7301); empty: nothing, for whatever is said on it is passed on. */
+/**
+ * The protocol that a connection with TLS asks for (RFC 7301); empty: none, because its bytes are passed on as they
+ * are.
+ */
 export type AskedProtocol = "http/1.1" | "h2" | "";
 
 const PROTOCOL_NAMES = { "http/1.1": "HTTP/1.1", h2: "HTTP/2" } as const;
 
-/** The destination is there, and does not speak what it was asked for: no outage, and nothing to wait for. */
+/**
+ * The destination is there, and does not speak the protocol that was asked for: this is no outage, and waiting does not
+ * help.
+ */
 export class OtherProtocolError extends Error {
   constructor(protocol: "http/1.1" | "h2") {
     const name = PROTOCOL_NAMES[protocol];
@@ -48,22 +54,22 @@ export class OtherProtocolError extends Error {
 /** Failures of the handshake itself; all others are the certificate's. */
 const HANDSHAKE_CODES = ["EPROTO", "ECONNRESET"];
 
-/** RFC 7301, section 3.2: how those say so that do not go on without a choice. */
+/** RFC 7301, section 3.2: the alert of servers that do not go on without a choice. */
 const NO_PROTOCOL = /NO_APPLICATION_PROTOCOL/;
 
 export const ENDED_EARLY = "it ended the connection in the TLS handshake";
 
-/** Of what an endpoint's certificate says, so much is shown. */
+/** The most characters of an endpoint's certificate that are shown. */
 const SHOWN_CHARACTERS_MAX = 200;
 
-/** TLS's part of a destination, for all of its connections that speak the same. */
+/** The TLS of a destination, for all of its connections that ask for the same protocol. */
 export class Tls {
-  /** As Bun.connect takes it. */
+  /** The options for Bun.connect. */
   readonly options: Bun.TLSOptions;
-  /** What the last connection left for the next ones: they need no whole handshake. Null: none has yet. */
+  /** The session of the last connection, with which the next ones need no whole handshake. Null: there is none yet. */
   session: Uint8Array | null = null;
 
-  /** Throws RefusalError where a certificate or a key is none, or they do not belong to each other. */
+  /** Throws RefusalError if a certificate or a key cannot be read, or they do not belong to each other. */
   constructor(
     host: string,
     readonly material: TlsMaterial,
@@ -75,24 +81,27 @@ export class Tls {
     const ca = [...systemAuthorities(), material.ca].join("\n");
     const context = createSecureContext({ ca, ...(cert === undefined || key === undefined ? {} : { cert, key }) });
     this.options = {
-      // Made once: Bun would look through all authorities' certificates for each connection.
+      // Made once: else Bun would look through all authorities' certificates for each connection.
       secureContext: context.context as unknown,
-      // A name is asked for and verified; an address is verified, and never asked for (RFC 6066, section 3).
+      // A name is sent (SNI) and verified; an address is verified, and never sent (RFC 6066, section 3).
       serverName: material.serverName ?? (isIP(host) === 0 ? host : ""),
-      // Said, since Bun would go by NODE_TLS_REJECT_UNAUTHORIZED.
+      // Set explicitly, because Bun would go by NODE_TLS_REJECT_UNAUTHORIZED.
       rejectUnauthorized: !material.insecure,
       ...(protocol === "" ? {} : { ALPNProtocols: Buffer.from([protocol.length, ...Buffer.from(protocol)]) }),
     } as Bun.TLSOptions;
   }
 
-  /** Why a connection is not to be used after its handshake; undefined: it is. `chosen`: what it is to speak. */
+  /**
+   * Why a connection is not to be used after its handshake; undefined: it can be used. `chosen`: the protocol that the
+   * server has chosen.
+   */
   refusal(isDone: boolean, error: NodeJS.ErrnoException | null, chosen: string | false | null): Error | undefined {
     const { protocol } = this;
     if (error !== null && protocol !== "" && NO_PROTOCOL.test(error.message)) return new OtherProtocolError(protocol);
     const isCertificates = error !== null && !HANDSHAKE_CODES.includes(error.code ?? "");
     if (error !== null && !(this.material.insecure && isCertificates)) return new Error(handshakeFailure(error));
     if (error === null && !isDone) return new Error("the TLS handshake failed");
-    // RFC 9113, section 3.3: who has not chosen HTTP/2 does not speak it. HTTP/1 is what is spoken without a choice.
+    // RFC 9113, section 3.3: a server that has not chosen HTTP/2 does not speak it. Without a choice, HTTP/1 is spoken.
     return protocol === "h2" && chosen !== protocol ? new OtherProtocolError(protocol) : undefined;
   }
 
@@ -115,7 +124,7 @@ export function readTls(flags: TlsFlags, handshakeTimeoutMs: number): TlsMateria
   };
 }
 
-/** What went wrong in a handshake, and what can be done about it. */
+/** The words for a failed handshake: the fault, and what can be done about it. */
 export function handshakeFailure({ code = "", message }: NodeJS.ErrnoException): string {
   switch (code) {
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
@@ -139,7 +148,7 @@ export function handshakeFailure({ code = "", message }: NodeJS.ErrnoException):
   }
 }
 
-/** `message`: OpenSSL's, whose last part is the reason. */
+/** The words for a failure of the protocol. `message`: OpenSSL's; its last part is the reason. */
 function protocolFailure(message: string): string {
   const reason = message.split(":").at(-1) ?? "";
   const words = reason.toLowerCase().replaceAll("_", " ");
@@ -151,13 +160,13 @@ function protocolFailure(message: string): string {
   return `the TLS handshake failed (${words})`;
 }
 
-/** What others have written, for one line of a log. */
+/** A text that others have written, cleaned for one line of a log. */
 function shown(text: string): string {
   const printable = text.replace(/[^\x20-\x7e]+/g, " ").trim();
   return printable.length > SHOWN_CHARACTERS_MAX ? `${printable.slice(0, SHOWN_CHARACTERS_MAX)} …` : printable;
 }
 
-/** The authorities that this host trusts; where it has none, those that the runtime brings. */
+/** The authorities that this host trusts; if it has none, those of the runtime. */
 function systemAuthorities(): readonly string[] {
   const authorities = getCACertificates("system");
   return authorities.length > 0 ? authorities : rootCertificates;

@@ -1,6 +1,6 @@
 /**
- * What a client says behind an offer of another protocol (Upgrade, CONNECT), held until it is known what it is: the
- * first of it shows what production said. A request line means that production declined.
+ * A client's bytes behind an offer of another protocol (Upgrade, CONNECT), held until it is known what they are. The
+ * first of them show what production has responded: a request line means that production declined.
  */
 import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { CR, LF } from "../http/chars.ts";
@@ -11,42 +11,42 @@ import type { HeldMemory } from "./held-memory.ts";
 
 const NO_PREFACE = -1;
 
-/** What the client's next bytes say of production's response. */
+/** What the client's next bytes tell about production's response. */
 export const Verdict = { UNKNOWN: 0, DECLINED: 1, ACCEPTED: 2, HTTP2: 3 } as const;
 
 const RUN_BYTES = Int32Array.BYTES_PER_ELEMENT;
-/** What is given on is copied in pieces of up to this length, but for a run that is longer. */
+/** Held bytes are given on in copies of up to this length, or of one run that is longer. */
 const COPY_BYTES_MAX = 64 << 10;
 
-/** Takes what was held, in order. */
+/** Takes the held bytes, in order. */
 export interface OfferSink {
-  /** What came in one piece, as it came: where a piece begins, a request may begin behind a gap. */
+  /** Bytes that came in one piece, as they came: behind a gap, a request may begin where a piece begins. */
   heldBytes(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void;
   heldGap(length: number): void;
 }
 
 export class UpgradeOffer {
   verdict: number = Verdict.UNKNOWN;
-  /** The destination has accepted it. */
+  /** The destination has accepted the offer. */
   isAccepted = false;
-  /** The destination has not. */
+  /** The destination has declined the offer. */
   isDeclined = false;
-  /** Nothing follows. */
+  /** The client has ended. */
   isEnded = false;
   private readonly queue: ByteQueue;
-  /** The lengths of what came, in order: of pieces, and of gaps, which are negative; in an array of the pool. */
+  /** The lengths of the pieces, and of the gaps as negative numbers, in order; in an array of the pool. */
   private runs = new Int32Array(0);
   private runCount = 0;
-  /** Of the frame that brought the first of the bytes. */
+  /** The capture time of the frame that brought the first byte. */
   private timestampMs = 0;
   private readonly line = new RequestLine();
   private lineLength = 0;
-  /** How much of HTTP/2's preface has come; {@link NO_PREFACE}: it is none. */
+  /** How many bytes of HTTP/2's preface have come; {@link NO_PREFACE}: the bytes are no preface. */
   private prefaceLength = 0;
 
   /**
-   * `isConnect`: what follows may be anything, requests of another server included, and shows nothing. `isLeftOut`: the
-   * offer is not forwarded, and what follows shows only whether requests go on.
+   * `isConnect`: the bytes that follow may be anything, even requests to another server, and so show nothing.
+   * `isLeftOut`: the offer is not forwarded, and the bytes show only whether requests go on.
    */
   constructor(
     private readonly memory: HeldMemory,
@@ -59,7 +59,7 @@ export class UpgradeOffer {
     if (isConnect) this.verdict = Verdict.ACCEPTED;
   }
 
-  /** Copies what follows. */
+  /** Holds a copy of bytes behind the offer. */
   add(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
     if (this.verdict === Verdict.UNKNOWN) this.look(bytes, offset, offset + length);
     if (this.queue.length === 0) this.timestampMs = timestampMs;
@@ -67,7 +67,9 @@ export class UpgradeOffer {
     this.note(length);
   }
 
-  /** What follows is missing, or has found no room. Behind a gap nothing of another protocol can be understood. */
+  /**
+   * `length` bytes are missing, or have found no room. Behind a gap, bytes of another protocol cannot be understood.
+   */
   addGap(length: number): void {
     if (this.verdict === Verdict.UNKNOWN) this.verdict = Verdict.DECLINED;
     const last = this.runCount - 1;
@@ -79,7 +81,7 @@ export class UpgradeOffer {
     this.isEnded = true;
   }
 
-  /** Lets go of what is held, as if it were missing. */
+  /** Releases the held bytes, as if they were missing. */
   forget(): void {
     const { length } = this.queue;
     const gapLength = this.runs.subarray(0, this.runCount).reduce((sum, run) => sum + Math.max(-run, 0), 0);
@@ -96,26 +98,26 @@ export class UpgradeOffer {
     return this.runCount > 1 || this.queue.length > 0;
   }
 
-  /** Lets go of what is held, and of the gaps in it. */
+  /** Releases the held bytes, and the gaps among them. */
   clear(): void {
     this.queue.clear();
     this.freeRuns();
     this.runCount = 0;
   }
 
-  /** Gives on all that was held, which is not held here any more. */
+  /** Gives on all held bytes, and holds them no more. */
   release(sink: OfferSink): void {
     for (let from = 0; from < this.runCount;) from = this.releaseSome(from, sink);
     this.clear();
   }
 
-  /** Gives on the runs from this one on of which the bytes go into one copy. Returns the first run that follows. */
+  /** Gives on runs, from this one on, as many as go into one copy. Returns the index of the next run. */
   private releaseSome(from: number, sink: OfferSink): number {
     let to = from;
     let length = 0;
     while (to < this.runCount && (to === from || length + this.runs[to]! <= COPY_BYTES_MAX))
       length += Math.max(this.runs[to++]!, 0);
-    // A copy, which stays as it is until the batch ends, as all bytes that are handed on.
+    // A copy, because bytes that are handed on stay valid until the batch ends.
     const bytes = this.queue.beginning(length).slice();
     this.queue.drop(length);
     let offset = 0;
@@ -146,7 +148,7 @@ export class UpgradeOffer {
     this.runs = new Int32Array(0);
   }
 
-  /** Goes on with the preface, as far as it is one. */
+  /** Compares the next bytes with HTTP/2's preface. */
   private lookForPreface(bytes: Uint8Array, from: number, end: number): void {
     for (let at = from; at < end && this.prefaceLength >= 0 && this.prefaceLength < HTTP2_PREFACE.length; at++)
       this.prefaceLength = bytes[at] === HTTP2_PREFACE[this.prefaceLength] ? this.prefaceLength + 1 : NO_PREFACE;
@@ -161,9 +163,9 @@ export class UpgradeOffer {
     const most = Math.min(end, at + this.lineBytesMax - this.lineLength);
     const stop = this.line.outcome === MORE ? this.line.feed(bytes, at, most) : at;
     this.lineLength += stop - at;
-    // What is too long was a request line as far as anyone would read it.
+    // A line that is too long was a request line, as far as anyone would read it.
     if (this.line.outcome === DONE || (this.line.outcome === MORE && stop < end)) this.verdict = Verdict.DECLINED;
-    // What begins like HTTP/2 is no request line, and may be that.
+    // Bytes that begin like HTTP/2 are no request line, and may be HTTP/2.
     else if (this.line.outcome !== MORE && this.prefaceLength <= 0) this.verdict = Verdict.ACCEPTED;
   }
 }

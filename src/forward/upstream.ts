@@ -1,6 +1,6 @@
 /**
- * One connection to a destination: takes bytes, offers them to the kernel in one write a batch, keeps
- * what was not taken, and ends without losing any.
+ * One connection to a destination: takes bytes, offers them to the kernel in one write a batch, keeps those that were
+ * not taken, and ends without losing any.
  */
 import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
@@ -15,23 +15,23 @@ import type { Tls } from "./tls.ts";
 export const RETRY_DELAY_FIRST_MS = 10;
 export const RETRY_DELAY_MAX_MS = 1000;
 
-/** How a connection came to its end; `other_protocol`: the destination does not speak what is to be said on it. */
+/** How a connection has ended; `other_protocol`: the destination does not speak the protocol that is needed. */
 export type UpstreamEnd = "unconnected" | "other_protocol" | "closed" | "reset" | "given_up";
 
-/** Who wants to know what happens on a connection. After `closed`, nothing more does. */
+/** Gets the events of a connection. `closed` is the last one. */
 export interface UpstreamListener {
   opened(): void;
   received(bytes: Uint8Array): void;
   /**
-   * All that was written has been taken by the kernel; told only where it was not at once, or {@link
-   * Upstream.tellsDrained} asks.
+   * The kernel has taken all written bytes; told only if it did not take them at once, or if {@link
+   * Upstream.tellsDrained} asks for it.
    */
   drained(): void;
   /** The destination sends no more. */
   ended(): void;
-  /** `unsentBytes`: what was written last and the kernel never took. */
+  /** The connection is closed. `unsentBytes`: how many of the last written bytes the kernel never took. */
   closed(how: UpstreamEnd, unsentBytes: number): void;
-  /** Of the request that was written last; see {@link SocketEvents.witness}. */
+  /** The witness of the request that was written last; see {@link SocketEvents.witness}. */
   readonly witness?: Witness | null;
 }
 
@@ -48,11 +48,13 @@ export interface UpstreamHost {
   readonly deadlines: Deadlines;
   /** The time of the last tick, or when the last batch began. */
   readonly tickedMs: number;
-  /** When it last did something. */
+  /** When the destination last did something. */
   progressMs: number;
-  /** Connections whose bytes wait for the kernel. */
+  /** Connections with bytes that wait for the kernel. */
   readonly blocked: Set<Upstream>;
-  /** Open connections that wait for silence to send their FIN: those that are still being made are not walked. */
+  /**
+   * Open connections that wait for silence to send their FIN; connections that are still being made are not among them.
+   */
   readonly finishing: Set<Upstream>;
   /** Connections that are half-closed and wait for the destination's end. */
   readonly lingering: Set<Upstream>;
@@ -60,11 +62,13 @@ export interface UpstreamHost {
   /** The connection has something to do when the batch is over. */
   markDirty(upstream: Upstream): void;
   connectTimedOut(upstream: Upstream): void;
-  /** Counts the time from a capture to the first write of what it brought. */
+  /** The destination does not speak the protocol of connections with this TLS; null: HTTP/2 in clear text. */
+  declined(why: string, tls: Tls | null): void;
+  /** Counts the time from a capture to the first write of its bytes. */
   countDelay(delayMs: number): void;
-  /** Has connections that hold most give up, where memory is exhausted. */
+  /** Gives up the connections that hold most, if memory is exhausted. */
   relieve(): void;
-  /** It has closed. */
+  /** The connection is closed. */
   forget(upstream: Upstream): void;
 }
 
@@ -72,47 +76,46 @@ export class Upstream implements SocketEvents, TimerOwner {
   private state: number = State.CONNECTING;
   private socket: UpstreamSocket | null = null;
   /**
-   * What was written last, as long as it is the only thing that waits and lies in one piece: offered without a copy.
+   * The bytes that were written last, as long as no others wait and they lie in one piece: they are offered without a
+   * copy.
    */
   private direct: Uint8Array = NOTHING;
   private directOffset = 0;
   private directLength = 0;
-  /** `direct` stays as it is until it is taken or dropped, and not only until the end of the batch. */
+  /** The bytes of `direct` stay valid until they are taken or dropped, and not only until the end of the batch. */
   private isDirectStable = false;
   private readonly queue: ByteQueue;
-  /** When the first bytes of the next write were captured; -1: none were. */
+  /** When the first bytes of the next write were captured; -1: there are none, or nobody knows. */
   private firstTimestampMs = -1;
-  /** It is in the destination's list of those that got something to do in this batch. */
+  /** It is in the destination's list of connections with something to do in this batch. */
   isDirty = false;
 
-  /** When the kernel took the last of what was written, nothing being left; -1: it never did. */
+  /** When the kernel last took all written bytes; -1: never. */
   writtenMs = -1;
   /** Part of the last write was not taken: the rest waits for {@link writable} or for the timer. */
   private blocked = false;
-  /** Writes in a row of which nothing was taken. */
+  /** How many writes in a row the kernel took nothing of. */
   private blockedTries = 0;
 
-  /** No more bytes come; the FIN follows what waits. */
+  /** No more bytes come; the FIN follows those that wait. */
   private finishing = false;
   private shutDown = false;
   private peerEnded = false;
-  /** Bytes went or came on it. */
+  /** Bytes were written or received on it. */
   private hasCarried = false;
   private hasReceived = false;
-  /** The listener is to be told when all was taken, also if that is at once. */
+  /** The listener is told when all was taken, even if that is at once. */
   tellsDrained = false;
   private isDetached = false;
-  /** The destination may close now, as keep-alive limits have it, without breaking anything. */
+  /** The destination may close now, by its keep-alive limits, without a loss. */
   mayEnd = false;
-  /** The FIN waits until nothing was written or received for so long. */
+  /** The FIN waits until no byte was written or received for this long. */
   private finDelayMs = 0;
-  /** Behind the FIN, the wait for the destination's end is over when it has been silent for so long. */
+  /** Behind the FIN, the wait for the destination's end is over when the destination has been silent for this long. */
   private lingerMs = 0;
-  /** When bytes were last written or received, to within a tick. */
+  /** When bytes were last written or received; exact to a tick. */
   private activeMs: number;
-  /**
-   * The one time limit that matters in its state: connecting, blocked, waiting to send the FIN, waiting for the end.
-   */
+  /** The time limit of its state: connecting, blocked, waiting to send the FIN, or waiting for the end. */
   private readonly timer = new Timer(this);
 
   constructor(
@@ -131,7 +134,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     return this.queue.length + this.directLength;
   }
 
-  /** When the first of the bytes that are offered next was captured; -1: nobody knows. */
+  /** When the first of the next offered bytes was captured; -1: not known. */
   get capturedMs(): number {
     return this.firstTimestampMs;
   }
@@ -148,13 +151,13 @@ export class Upstream implements SocketEvents, TimerOwner {
     return this.state === State.OPEN;
   }
 
-  /** It is to be told at `dueMs` if it is not open by then (Destination). */
+  /** Sets the time limit for connecting (Destination). */
   limitConnecting(dueMs: number): void {
     this.destination.deadlines.set(this.timer, dueMs);
   }
 
   /**
-   * Takes bytes that stay valid until {@link flush}; what is kept longer is copied. `isStable`: they stay valid
+   * Takes bytes that stay valid until {@link flush}; bytes that are kept longer are copied. `isStable`: they stay valid
    * until the connection has no backlog, or is closed or discarded, and need no copy.
    */
   write(bytes: Uint8Array, offset: number, length: number, timestampMs: number, isStable = false): void {
@@ -175,7 +178,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     this.keep(bytes, offset, length);
   }
 
-  /** Takes over all that waits in another queue of the same memory. */
+  /** Takes over all bytes of a queue in the same memory. */
   writeQueue(queue: ByteQueue, timestampMs: number): void {
     if (this.state === State.CLOSED) {
       this.destination.counters.upstream.lost_bytes += queue.length;
@@ -189,8 +192,8 @@ export class Upstream implements SocketEvents, TimerOwner {
   }
 
   /**
-   * No more bytes come: half-close once all is written and nothing has come or gone for `finDelayMs`, or the
-   * destination has ended; then wait until it ends, or has been silent for `lingerMs`.
+   * No more bytes come. Half-closes once all is written and no byte was written or received for `finDelayMs`, or the
+   * destination has ended; then waits until it ends, or has been silent for `lingerMs`.
    */
   finish(lingerMs: number, finDelayMs: number): void {
     if (this.state === State.CLOSED || this.finishing) return;
@@ -202,7 +205,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     this.destination.markDirty(this);
   }
 
-  /** What the kernel has not taken yet is not wanted any more. Returns how many bytes that were. */
+  /** Discards the bytes that the kernel has not taken yet. Returns how many they were. */
   discard(): number {
     const unsentBytes = this.backlogBytes;
     this.destination.counters.upstream.lost_bytes += unsentBytes;
@@ -213,7 +216,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     return unsentBytes;
   }
 
-  /** The batch is over: offers its bytes to the kernel, and copies what must wait. */
+  /** The batch is over: offers its bytes to the kernel, and copies those that must wait. */
   flush(nowMs: number): void {
     this.isDirty = false;
     if (this.state === State.OPEN && !this.blocked) this.offer(nowMs);
@@ -228,29 +231,30 @@ export class Upstream implements SocketEvents, TimerOwner {
     else if (this.shutDown) this.expireLinger(nowMs);
   }
 
-  /** Ends the connection at once; the destination sees a reset, as it must where bytes are lost. */
+  /** Ends the connection at once. The destination sees a reset, because bytes are lost. */
   giveUp(why: string, how: "given_up" | "other_protocol" = "given_up"): void {
     if (this.state === State.CLOSED) return;
     const { counters, report } = this.destination;
     if (this.state === State.CONNECTING) counters.upstream.connect_errors++;
     else counters.upstream.given_up++;
-    report.givenUp(why, this.backlogBytes);
+    if (how === "other_protocol") this.destination.declined(why, this.tls);
+    else report.givenUp(why, this.backlogBytes);
     this.close(how);
   }
 
-  /** It could not be connected: its bytes are lost. */
+  /** The connection could not be made: its bytes are lost. */
   abandon(): void {
     if (this.state !== State.CLOSED) this.close("unconnected");
   }
 
-  /** The destination has ended it before it was of any use: nothing more is awaited. */
+  /** The destination has ended the connection before it was of any use: no more events are awaited. */
   breakOff(): void {
     const { socket } = this;
     this.closed(undefined);
     socket?.terminate();
   }
 
-  /** Nobody wants to know any more. */
+  /** Removes the listener. */
   detach(): void {
     this.listener = null;
     this.isDetached = true;
@@ -276,7 +280,7 @@ export class Upstream implements SocketEvents, TimerOwner {
   received(bytes: Uint8Array): void {
     const { destination } = this;
     destination.counters.upstream.response_bytes += bytes.length;
-    // Who is not listened to any more is not waited for, however much it says.
+    // A destination without a listener is not waited for, however much it sends.
     if (!this.isDetached) this.activeMs = destination.tickedMs;
     this.hasCarried = true;
     this.hasReceived = true;
@@ -314,7 +318,7 @@ export class Upstream implements SocketEvents, TimerOwner {
         this.directLength > 0
           ? this.socket!.write(this.direct, this.directOffset, offered)
           : this.socket!.write(this.queue.bytes, this.queue.offset, offered);
-      // Closed: `closed` says so in a moment, and counts what is lost.
+      // The socket is closed: `closed` follows in a moment, and counts the lost bytes.
       if (written < 0) return;
       this.consume(written);
       counters.upstream.bytes += written;
@@ -328,7 +332,9 @@ export class Upstream implements SocketEvents, TimerOwner {
     this.listener?.drained();
   }
 
-  /** Returns whether the connection goes on. */
+  /**
+   * Notes how much of a write was taken. Notes how much of a write was taken. Returns whether the connection goes on.
+   */
   private noteProgress(written: number, left: number, nowMs: number): boolean {
     const { destination } = this;
     if (written > 0) {
@@ -367,11 +373,11 @@ export class Upstream implements SocketEvents, TimerOwner {
     this.destination.deadlines.clear(this.timer);
   }
 
-  /** Sends the FIN if nothing has come or gone for long enough; else waits on. */
+  /** Sends the FIN if no byte was written or received for long enough; else waits on. */
   private shutDownWhenSilent(nowMs: number): void {
     const { deadlines, lingering, finishing } = this.destination;
     const dueMs = this.activeMs + this.finDelayMs;
-    // Where nothing was said there is nothing to be responded to.
+    // If nothing was sent, no response can come.
     if (!this.peerEnded && this.hasCarried && nowMs < dueMs) {
       deadlines.set(this.timer, dueMs);
       return;
@@ -390,7 +396,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     else this.endWait();
   }
 
-  /** All was written: the destination's end is not waited for any more. */
+  /** All was written: the wait for the destination's end is over. */
   endWait(): void {
     if (this.state !== State.OPEN || this.backlogBytes > 0) return;
     this.destination.counters.upstream.closed++;
@@ -406,7 +412,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     }
   }
 
-  /** Copies what the next batch would overwrite. */
+  /** Copies bytes that the next batch would overwrite. */
   private keepDirect(): void {
     if (this.directLength === 0) return;
     const { direct, directOffset, directLength } = this;
@@ -421,7 +427,7 @@ export class Upstream implements SocketEvents, TimerOwner {
       return;
     }
     this.queue.push(bytes, offset, length);
-    // It may be this connection that is given up.
+    // The connection that is given up may be this one.
     this.destination.relieve();
   }
 

@@ -1,28 +1,32 @@
-/** What has requests that wait for their turn, and may have to give way where memory is short. */
+/** A pipe with requests that wait for their turn. It may have to give way if memory is short. */
 import { Aged } from "../memory/age-list.ts";
 
 export abstract class Waiter extends Aged<Waiter> {
-  /** When a request was sent or responded to last, or the first one began to wait; to within a tick. */
+  /** When a request was last sent or responded to, or the first one began to wait; exact to a tick. */
   progressMs = 0;
 
   /**
-   * It has given way, with a request that was not responded to, and nothing has been since: it takes nobody's place
-   * again. Else those who are not responded to would take turns, and leave newcomers next to nothing.
+   * It has given way with a request that was not responded to, and no request of it has been responded to since.
+   * Then it takes nobody's place. Otherwise those who get no responses would take turns, and leave newcomers next to
+   * nothing.
    */
   hasGivenWay = false;
 
-  /** When a response began to be awaited, or something of it came last; Infinity: it does not give way for that. */
+  /**
+   * When the wait for a response began, or its last bytes came; Infinity: the pipe does not give way for a slow
+   * response.
+   */
   abstract get awaitedSinceMs(): number;
 
-  /** It has no request, and no connection that carries another protocol. */
+  /** Whether it has no request, and no connection that carries another protocol. */
   abstract get isIdle(): boolean;
-  /** A connection that waits for nothing is let go. */
+  /** Ends a connection that waits for nothing. */
   abstract rest(): void;
   /**
-   * It gives way to others: the requests that wait are dropped, but for the one that waits for a connection, or the
-   * last `count` of them; where none does, the connection is given up on which a response is awaited.
+   * Gives way to others: drops the waiting requests without the one that waits for a connection, or the last `count` of
+   * them; if no request waits, gives up the connection that waits for a response.
    */
   abstract giveWay(count?: number): void;
-  /** Sends the requests whose turn it is. */
+  /** Sends the requests that are due. */
   abstract pump(): void;
 }

@@ -1,5 +1,5 @@
 /**
- * What a request line and a header section say of their request, and above all how long its body is.
+ * Reads what a request line and a header section say about their request: above all, the length of its body.
  * https://www.rfc-editor.org/rfc/rfc9112#section-6.3
  */
 import { Coding } from "./field-values.ts";
@@ -9,10 +9,13 @@ import type { RequestHead } from "./request-sink.ts";
 
 /** RequestHead.bodyLength of a chunked body. */
 export const CHUNKED_LENGTH = -1;
-/** No length that all would agree on. */
+/** Servers would not agree on a length. */
 export const UNCLEAR_LENGTH = -2;
 
-/** Fills `head` with what they say; bodyLength is {@link UNCLEAR_LENGTH} where nobody can say. */
+/**
+ * Fills `head` with what the request line and the fields say; bodyLength is {@link UNCLEAR_LENGTH} if the length is
+ * unclear.
+ */
 export function fillHead(head: RequestHead, line: RequestLine, fields: HeaderSection, headLength: number): void {
   head.method = line.method;
   head.isIdempotent = line.isIdempotent;
@@ -25,21 +28,22 @@ export function fillHead(head: RequestHead, line: RequestLine, fields: HeaderSec
   head.isIsolated = line.hasBareEnd || fields.isIsolated;
   head.isOdd = line.isOdd || fields.isOdd;
   head.bodyLength = bodyLength(head, line, fields);
-  // Python's server takes no field that follows such a line: to it, there is no body.
+  // Python's server ignores the fields behind a stray line: it sees no body.
   if (fields.hasStrayLine && head.bodyLength !== 0) head.isIsolated = true;
 }
 
-/** What RFC 9112 leaves to servers, refuse or guess, is refused. */
+/** Where RFC 9112 lets a server either refuse or guess, we refuse. */
 function bodyLength(head: RequestHead, line: RequestLine, fields: HeaderSection): number {
   const { transferCoding, isLengthUnclear, contentLength } = fields;
   if (isLengthUnclear) return UNCLEAR_LENGTH;
-  // RFC 9110, section 9.3.6: CONNECT has no content. Where it is declined, a server may read one all the same.
+  // RFC 9110, section 9.3.6: CONNECT has no content. A server that declines CONNECT may read content all the same.
   if (line.isConnect) return transferCoding !== Coding.NONE || contentLength > 0 ? UNCLEAR_LENGTH : 0;
   switch (transferCoding) {
     case Coding.NONE:
       return Math.max(contentLength, 0);
     case Coding.CHUNKED:
-      // Section 6.3: it overrides a length. Section 6.1: of HTTP/1.0, the framing is not to be trusted further.
+      // Section 6.3: a transfer coding overrides a length. Section 6.1: in HTTP/1.0, the framing behind it is not to be
+      // trusted.
       if (contentLength >= 0 || line.minorVersion === 0) head.isIsolated = true;
       return CHUNKED_LENGTH;
     case Coding.IDENTITY:

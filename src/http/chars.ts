@@ -1,6 +1,6 @@
 /**
- * The bytes that HTTP/1's grammar tells apart (RFC 9110, section 5.6; RFC 5234, appendix B), and tables of them, each
- * with an entry for every byte.
+ * The bytes that HTTP/1's grammar names (RFC 9110, section 5.6; RFC 5234, appendix B), and tables of classes of bytes.
+ * Each table has an entry for every byte.
  */
 
 export const NUL = 0x00;
@@ -25,15 +25,15 @@ export const TOKEN_CHAR = table("!#$%&'*+-.^_`|~", isAlphanumeric);
 export const TEXT_CHAR = table("\t ", (byte) => byte > SP && byte !== DEL);
 
 /**
- * By byte: 1 if it may stand in a request target without being odd. More than a URI may hold: quotes, bars and bytes
- * that are not ASCII are common in the field, and servers take them.
+ * By byte: 1 if it may stand in a request target without being odd. The table allows more than URIs do: quotes, bars
+ * and bytes outside ASCII are common in real requests, and servers accept them.
  */
 export const TARGET_CHAR = table("", (byte) => byte > SP && byte !== DEL);
 
 /** By byte: 1 if it may stand in a URI's scheme, behind its first letter (RFC 3986, section 3.1). */
 export const SCHEME_CHAR = table("+-.", isAlphanumeric);
 
-/** By byte: a hexadecimal digit's value; -1: it is none. */
+/** By byte: a hexadecimal digit's value; -1: the byte is no hexadecimal digit. */
 export const HEX_VALUE = Int8Array.from({ length: 256 }, (_, byte) => {
   const digit = "0123456789abcdef".indexOf(String.fromCharCode(byte).toLowerCase());
   return byte < 0x80 ? digit : -1;

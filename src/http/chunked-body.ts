@@ -5,9 +5,9 @@
  *     chunk      = 1*HEXDIG *( BWS ";" BWS name [ BWS "=" BWS value ] ) CRLF data CRLF
  *     last-chunk = 1*"0" [ extensions ] CRLF
  *
- * What stands between a chunk's size and the end of its line says nothing, and is not looked at. But a bare LF ends no
- * line of a request's chunk: section 2.2 does not allow it there, so that no reading is the RFC's. Some servers end the
- * line at it, some read on to a CRLF, some refuse.
+ * The text between a chunk's size and the end of its line has no meaning, and is not looked at. But a bare LF does not
+ * end a request's chunk line: section 2.2 does not allow it there, so the RFC has no reading of it. Some servers end
+ * the line at the bare LF, some read on to a CRLF, some refuse.
  */
 import { CR, EQUALS, HEX_VALUE, HTAB, LF, NUL, SEMICOLON, SP, TOKEN_CHAR } from "./chars.ts";
 import { HeaderSection } from "./header-section.ts";
@@ -29,12 +29,12 @@ const TRAILER = 9;
 
 export class ChunkedBody {
   outcome = MORE;
-  /** It has what RFC 9112 does not allow, and what moves no boundary. */
+  /** The body has something that RFC 9112 does not allow, and that moves no boundary. */
   isOdd = false;
-  /** Servers are known to disagree about its end: some read a trailer section as the next request. */
+  /** Servers are known to disagree about the body's end: some read a trailer section as the next request. */
   isIsolated = false;
   private state = SIZE_START;
-  /** The chunk's size; of its data, what is still to come. */
+  /** The chunk's size; within its data, how much of it is still to come. */
   private size = 0;
   /** How much longer the chunk's line, or the trailer section, may be. */
   private room = 0;
@@ -42,7 +42,8 @@ export class ChunkedBody {
   private readonly trailer: HeaderSection;
 
   /**
-   * `isLenient`: it is a response's, and read as leniently as curl reads it. `tap`: who wants its data; null: nobody.
+   * `isLenient`: the body is a response's, and is read as leniently as curl reads it. `tap` gets the data; null: nobody
+   * wants it.
    */
   constructor(
     private readonly isLenient: boolean,
@@ -60,14 +61,16 @@ export class ChunkedBody {
     this.beginChunk();
   }
 
-  /** What was too long may be as long as it likes: it is read on for its end alone. */
+  /** Lifts the limit, after it was exceeded: the body is read on only to find its end. */
   goOnWithoutLimit(): void {
     this.outcome = MORE;
     this.lineBytesMax = Infinity;
     this.room = Infinity;
   }
 
-  /** The next `length` bytes are missing. False: it cannot be told what was in them, and nothing is skipped. */
+  /**
+   * The next `length` bytes are missing. False: they are not only data of the chunk under way, and nothing is skipped.
+   */
   skip(length: number): boolean {
     if (this.state !== DATA || length > this.size) return false;
     this.size -= length;
@@ -105,7 +108,7 @@ export class ChunkedBody {
     this.room = this.lineBytesMax;
   }
 
-  /** Takes a byte of the line before a chunk. False: it may not stand there. */
+  /** Takes a byte of the line before a chunk. False: the byte may not stand there. */
   private takeOfLine(byte: number): boolean {
     const { state } = this;
     const digit = HEX_VALUE[byte]!;
@@ -140,7 +143,7 @@ export class ChunkedBody {
     if (isBlank) return true;
     if (this.state === AFTER_SIZE && byte !== SEMICOLON) this.isOdd = true;
     this.state = byte === SEMICOLON || byte === EQUALS ? EXTENSION_START : EXTENSION;
-    // What may stand in a quoted string only is as good as odd: nobody sends those.
+    // A byte that only a quoted string may have counts as odd: nobody sends quoted strings here.
     if (TOKEN_CHAR[byte] === 0 && this.state === EXTENSION) this.isOdd = true;
     return byte !== NUL;
   }

@@ -7,7 +7,7 @@ const GROUPS_LEN = 8;
 /** The groups before an IPv4 address that is written as an IPv6 one (RFC 4291, section 2.5.5.2). */
 const MAPPED = [0, 0, 0, 0, 0, 0xffff];
 
-/** Of a flow's identity, whose first four words are the client's address. */
+/** The client's address as text. `identity`: a flow's; its first four words are the client's address. */
 export function clientAddress(identity: Int32Array): string {
   return addressText(groupsOfWords(identity.subarray(0, GROUPS_LEN / 2)));
 }
@@ -21,7 +21,7 @@ export function groupsOfWords(words: Int32Array): number[] {
 export function addressText(groups: readonly number[]): string {
   if (isIpv4(groups)) return ipv4Text(groups.slice(MAPPED.length));
   const text = groups.map((group) => group.toString(16)).join(":");
-  // The longest run of zeros, the first one if several are as long; a single one is written.
+  // The longest run of zeros (the first of several with the same length) is left out; a single zero is written.
   const runs = [...text.matchAll(/(?<=^|:)0(:0)+(?=:|$)/g)];
   const longest = Math.max(...runs.map(([run]) => run.length));
   const run = runs.find(([zeros]) => zeros.length === longest);
@@ -42,7 +42,7 @@ export function parseAddress(text: string, version: 4 | 6): string | null {
   return groups === null ? null : addressText(groups);
 }
 
-/** The eight groups of an address, of IPv4 mapped to IPv6; null: the text is no address of that version. */
+/** The eight groups of an address (an IPv4 address is mapped to IPv6); null: the text is no address of that version. */
 export function addressGroups(text: string, version: 4 | 6): readonly number[] | null {
   const host = version === 4 ? text : `[${text}]`;
   if (!(version === 4 ? /^\d{1,3}(\.\d{1,3}){3}$/ : /^[\da-f:.]+$/i).test(text)) return null;
@@ -62,7 +62,7 @@ export function addressGroups(text: string, version: 4 | 6): readonly number[] |
   return [...before, ...zeros, ...after];
 }
 
-/** Whether {@link addressGroups} are of an IPv4 address. */
+/** Whether the groups (see {@link addressGroups}) are an IPv4 address. */
 export function isIpv4(groups: readonly number[]): boolean {
   return MAPPED.every((group, i) => groups[i] === group);
 }

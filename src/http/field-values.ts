@@ -2,13 +2,13 @@
  * What the fields of a header section say about its message's length and its connection.
  * https://www.rfc-editor.org/rfc/rfc9112#section-6.3 https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1
  *
- * Values are read byte by byte: nothing is kept of them but what they say. Of a request only that is refused on which
- * its end may hang; a response's fields are read as leniently as curl reads them.
+ * Values are read byte by byte, and only their meaning is kept. A request's value is refused only if the request's end
+ * may depend on it; a response's fields are read as leniently as curl reads them.
  */
 import { COMMA, DIGIT_0, DIGIT_9, EQUALS, HTAB, SEMICOLON, SP, TOKEN_CHAR } from "./chars.ts";
 import { NO_MATCH, ROOT, Words } from "./words.ts";
 
-/** The names of the fields that say something; the first two also in odd dress (Content_Length). */
+/** The names of the fields that matter here; the first two are also known in odd spellings (Content_Length). */
 export const FIELD_WORDS = new Words(
   ["content-length", "transfer-encoding", "connection", "upgrade", "expect"],
   true,
@@ -21,9 +21,12 @@ const TRANSFER_ENCODING = 2;
 const CONNECTION = 3;
 const UPGRADE = 4;
 const EXPECT = 5;
-/** Of this and above: a name that some server may take for Content-Length or Transfer-Encoding, and that is neither. */
+/**
+ * From here on: odd spellings, names that some server may take for Content-Length or Transfer-Encoding, and that are
+ * neither.
+ */
 export const DRESSED = 6;
-/** In {@link FIELD_WORDS}, any byte that is no letter. */
+/** Stands for any byte that is no letter, in {@link FIELD_WORDS}. */
 export const NO_LETTER = 0;
 
 const ELEMENT_WORDS = new Words(["chunked", "close", "keep-alive", "upgrade", "100-continue", "identity"], true);
@@ -34,33 +37,33 @@ const UPGRADE_WORD = 4;
 const CONTINUE_WORD = 5;
 const IDENTITY_WORD = 6;
 
-/** Nothing of a list's element, or of a Content-Length's number, was read yet. */
+/** No byte of a list's element, or of a Content-Length's number, was read yet. */
 const EMPTY = 0;
 
 // How far an element of a comma-separated list was read.
 const TOKEN = 1;
 const AFTER_TOKEN = 2;
 const PARAMETERS = 3;
-/** It has what no element made of tokens has. */
+/** The element has a byte that no token has. */
 const SPOILED = 4;
 
 // How far a number of a Content-Length was read.
 const NUMBER = 1;
 const AFTER_NUMBER = 2;
-/** Of a response: whatever comes behind the number counts for nothing. */
+/** In a response: the bytes behind the number are ignored. */
 const BEHIND_NUMBER = 3;
 
 /** What Transfer-Encoding says. */
 export const Coding = {
-  /** There is none. */
+  /** There is no transfer coding. */
   NONE: 0,
   /** The last transfer coding is chunked, and none before it. */
   CHUNKED: 1,
-  /** Another is the last one, or it names none. */
+  /** The last transfer coding is another one, or the field names none. */
   OTHER: 2,
-  /** It may be read in more than one way. */
+  /** The field may be read in more than one way. */
   UNCLEAR: 3,
-  /** It names none but `identity`, which HTTP/1.1 had until RFC 7230: there is none. */
+  /** The field names only `identity`, which HTTP/1.1 had until RFC 7230: there is no transfer coding. */
   IDENTITY: 4,
 } as const;
 
@@ -69,11 +72,11 @@ export function mayFrame(word: number): boolean {
   return word === CONTENT_LENGTH || word === TRANSFER_ENCODING || word >= DRESSED;
 }
 
-/** Takes the values of one section's fields, and tells what they say. */
+/** Takes the values of one section's fields, and tells what they mean for the message's length and connection. */
 export class FieldValues {
-  /** Content-Length; -1: there is none. */
+  /** Content-Length; -1: there is no such field. */
   contentLength = -1;
-  /** There are several that differ, or one too large to count to. */
+  /** There are several lengths that differ, or one is too large for a number. */
   isLengthUnclear = false;
   /** A {@link Coding}. */
   transferCoding: number = Coding.NONE;
@@ -88,19 +91,19 @@ export class FieldValues {
   private hasUpgradeField = false;
   private hasUpgradeOption = false;
 
-  /** The field that is read: OTHER_FIELD if it says nothing here. */
+  /** The field that is read; OTHER_FIELD if it does not matter here. */
   protected field = OTHER_FIELD;
-  /** Where in {@link FIELD_WORDS} the name is, or in ELEMENT_WORDS the element. */
+  /** The state of the name in {@link FIELD_WORDS}, or of the element in ELEMENT_WORDS. */
   protected node = NO_MATCH;
   private part = EMPTY;
   private number = 0;
-  /** Transfer-Encoding has named one. */
+  /** Transfer-Encoding has named a coding. */
   private hasCoding = false;
 
-  /** `isLenient`: it is a response's. */
+  /** `isLenient`: the section is a response's. */
   constructor(protected readonly isLenient: boolean) {}
 
-  /** Begins a section: nothing was said yet. */
+  /** Begins a section: clears what the fields of the last one said. */
   protected beginValues(): void {
     this.contentLength = -1;
     this.isLengthUnclear = false;
@@ -115,7 +118,7 @@ export class FieldValues {
     this.hasCoding = false;
   }
 
-  /** Upgrade, with the connection option that makes it count (RFC 9110, section 7.8). */
+  /** Whether there is an Upgrade field, and the connection option that makes it valid (RFC 9110, section 7.8). */
   get offersUpgrade(): boolean {
     return this.hasUpgradeField && this.hasUpgradeOption;
   }
@@ -141,7 +144,7 @@ export class FieldValues {
     }
   }
 
-  /** Takes a byte of the value. False: no such value is allowed. */
+  /** Takes a byte of the value. False: the value is not allowed. */
   protected take(byte: number): boolean {
     switch (this.field) {
       case CONTENT_LENGTH:
@@ -155,7 +158,7 @@ export class FieldValues {
     }
   }
 
-  /** The value is complete. False: no such value is allowed. */
+  /** The value is complete. False: the value is not allowed. */
   protected endField(): boolean {
     const field = this.field;
     if (field === CONTENT_LENGTH) {
@@ -168,12 +171,12 @@ export class FieldValues {
     return true;
   }
 
-  /** RFC 9112, section 6.3: one number, or the same one several times; of a response, the first one. */
+  /** RFC 9112, section 6.3: one number, or the same one several times; in a response, the first one counts. */
   private takeOfNumber(byte: number): boolean {
     if (this.part === BEHIND_NUMBER) return true;
     if (byte >= DIGIT_0 && byte <= DIGIT_9) {
       if (this.part === AFTER_NUMBER) return this.endOfNumber();
-      // To some, a zero before it makes it octal.
+      // Some servers take a number that begins with a zero as octal.
       if (this.part === NUMBER && this.number === 0) this.isIsolated = true;
       this.part = NUMBER;
       this.number = this.number * 10 + (byte - DIGIT_0);
@@ -252,7 +255,7 @@ export class FieldValues {
     if (this.part === SPOILED || before === Coding.UNCLEAR) {
       this.transferCoding = Coding.UNCLEAR;
     } else if (before === Coding.CHUNKED) {
-      // Some servers say so twice, and have done it once.
+      // Some servers name chunked twice, and have applied it once.
       if (!this.isLenient || word !== CHUNKED_WORD) this.transferCoding = Coding.UNCLEAR;
     } else if (word === CHUNKED_WORD) {
       this.transferCoding = Coding.CHUNKED;

@@ -1,4 +1,4 @@
-/** What other protocols than HTTP/1 begin with. */
+/** The first bytes of protocols other than HTTP/1. */
 
 /** TLS's record header (RFC 8446, section 5.1): type, version (2 bytes), length (2 bytes). */
 const RECORD_HEADER_LEN = 5;
@@ -7,10 +7,10 @@ const RECORD_TYPE_MAX = 23;
 export const RECORD_TYPE_HANDSHAKE = 22;
 export const RECORD_VERSION_MAJOR = 3;
 const RECORD_VERSION_MINOR_MAX = 4;
-/** What TLS 1.2 allows a record to be, expanded by its cipher. */
+/** The longest record that TLS 1.2 allows, expanded by its cipher. */
 const RECORD_LENGTH_MAX = (1 << 14) + 2048;
 
-/** What a connection begins with that speaks HTTP/2 with prior knowledge (RFC 9113, section 3.4). */
+/** The first bytes of a client that speaks HTTP/2 with prior knowledge (RFC 9113, section 3.4). */
 export const HTTP2_PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** HTTP/2's frame header (RFC 9113, section 4.1): length (3 bytes), type, flags, stream (4 bytes). */
@@ -21,8 +21,8 @@ const FRAME_TYPE_PRIORITY_UPDATE = 0x10;
 const FRAME_FLAGS = 0x2d;
 
 /**
- * Whether bytes are TLS records, the last one of which ends where they end: then it is no
- * accident, whatever was expected.
+ * Whether the bytes are TLS records, and the last record ends where the bytes end: this is no accident, whatever was
+ * expected.
  */
 export function isTls(bytes: Uint8Array, at: number, end: number): boolean {
   while (at + RECORD_HEADER_LEN <= end) {
@@ -42,7 +42,7 @@ export function isHttp2Preface(bytes: Uint8Array, at: number, end: number): bool
   return end - at >= HTTP2_PREFACE.length && HTTP2_PREFACE.every((byte, i) => bytes[at + i] === byte);
 }
 
-/** The same of HTTP/2: its preface, or frames. */
+/** Whether the bytes are HTTP/2: its preface, or frames. */
 export function isHttp2(bytes: Uint8Array, at: number, end: number): boolean {
   if (isHttp2Preface(bytes, at, end)) return true;
   while (at + FRAME_HEADER_LEN <= end) {

@@ -1,26 +1,26 @@
 /**
- * A request's head, read where it is asked for: by what chooses requests, and by what changes them. It reads what the
- * framer has accepted, in time that grows with the head's length alone. https://www.rfc-editor.org/rfc/rfc9112
+ * A request's head, read only when a rule that chooses requests, or an edit, asks for it. The framer has accepted the
+ * head already. Reading takes time in proportion to the head's length. https://www.rfc-editor.org/rfc/rfc9112
  */
 
-/** A field as it is written: its own line, and those that are folded behind it. */
+/** A field as it is written: its own line, and the lines that are folded behind it. */
 export interface FieldLines {
-  /** In lower case; empty: the line has no colon, or nothing before it. */
+  /** The name in lower case; empty: the line has no colon, or nothing before the colon. */
   readonly name: string;
-  /** Without their line ends. */
+  /** The lines without their line ends. */
   readonly lines: string[];
 }
 
 const VERSION = "HTTP/1.";
-/** Scheme, and the authority behind it, of a target of absolute-form (RFC 9112, section 3.2.2). */
+/** Matches scheme and authority of a target in absolute-form (RFC 9112, section 3.2.2). */
 const ABSOLUTE_FORM = /^([a-z][a-z0-9+.-]*:\/\/)([^/?#\s]*)/i;
 const UNRESERVED = /[\w.~-]/;
 
 export class HeadView {
   readonly method: string;
-  /** As it was written, what is odd included. */
+  /** The target as it was written, with all that is odd in it. */
   readonly target: string;
-  /** Of the target: where its path begins and ends; the same twice: it has none. */
+  /** Where the path begins and ends in the target; the same twice: the target has no path. */
   readonly pathFrom: number;
   readonly pathTo: number;
   /** The request line around the target. */
@@ -47,42 +47,45 @@ export class HeadView {
     this.pathTo = behindPath < 0 ? this.target.length : this.pathFrom + behindPath;
   }
 
-  /** What ends its lines. */
+  /** The line end that the head uses. */
   get lineEnd(): string {
     return this.text.includes("\r\n") ? "\r\n" : "\n";
   }
 
-  /** Scheme with `://`, and authority, of a target of absolute-form. */
+  /** Scheme with `://`, and authority, of a target in absolute-form; null: the target has another form. */
   get absoluteForm(): RegExpExecArray | null {
     return ABSOLUTE_FORM.exec(this.target);
   }
 
   /**
-   * The target's path as it is compared: unreserved characters that are percent-encoded without need are plain (RFC
-   * 3986, section 6.2.2.2), dot segments are gone (6.2.2.3), and an empty path of absolute-form is a slash.
+   * The target's path in normal form, as rules compare it: unreserved characters are not percent-encoded (RFC 3986,
+   * section 6.2.2.2), dot segments are removed (6.2.2.3), and an empty path in absolute-form is a slash.
    */
   get path(): string {
     return (this.ownPath ??= this.readPath());
   }
 
-  /** Whom the request is for: the target's authority if it has one, else what the Host fields say. In lower case. */
+  /**
+   * The host that the request is for: the target's authority if there is one, else the values of the Host fields. In
+   * lower case.
+   */
   get hosts(): readonly string[] {
     const authority = this.method === "CONNECT" ? this.target : this.absoluteForm?.[2];
     if (authority === undefined) return this.values("host").map((value) => value.toLowerCase());
     return [authority.slice(authority.lastIndexOf("@") + 1).toLowerCase()];
   }
 
-  /** The first of them, as it is written. */
+  /** The first of the hosts, as it is written. */
   get host(): string | undefined {
     return this.absoluteForm?.[2] ?? this.values("host")[0];
   }
 
-  /** In their order; a line that belongs to no field is left out (RFC 9112, section 2.2). */
+  /** The fields in their order; a line that belongs to no field is left out (RFC 9112, section 2.2). */
   get fields(): readonly FieldLines[] {
     return (this.ownFields ??= this.readFields());
   }
 
-  /** The values of all fields of a name, which is in lower case. */
+  /** The values of all fields with this name. `name`: in lower case. */
   values(name: string): string[] {
     return this.fields.filter((field) => field.name === name).map(valueOf);
   }
@@ -122,7 +125,7 @@ function nameOf(line: string): string {
     .toLowerCase();
 }
 
-/** RFC 9112, section 5.2: a fold stands for a blank. */
+/** A field's value as one line. RFC 9112, section 5.2: a fold stands for a blank. */
 function valueOf({ lines }: FieldLines): string {
   const [first, ...folded] = lines as [string, ...string[]];
   return [first.slice(first.indexOf(":") + 1), ...folded]

@@ -1,11 +1,11 @@
 /**
- * A header or trailer section, line by line; what its fields say is read by {@link FieldValues}.
+ * A header or trailer section, line by line; {@link FieldValues} reads what its fields say.
  * https://www.rfc-editor.org/rfc/rfc9112#section-5
  *
  *     *( field-name ":" OWS field-value OWS CRLF ) CRLF
  *
- * Lines are read where they lie: nothing is kept of them. Of a request only that is refused on which its end may hang;
- * a response's section is read as leniently as curl reads it.
+ * Lines are read where they lie, and none is kept. A request's line is refused only if the request's end may depend on
+ * it; a response's section is read as leniently as curl reads it.
  */
 import { COLON, CR, DEL, HTAB, LF, NUL, SP, TEXT_CHAR, TOKEN_CHAR } from "./chars.ts";
 import { DRESSED, FIELD_WORDS, FieldValues, mayFrame, NO_LETTER, OTHER_FIELD } from "./field-values.ts";
@@ -17,23 +17,23 @@ const NAME = 1;
 const VALUE = 2;
 const LINE_FEED = 3;
 const LAST_LINE_FEED = 4;
-/** In a line before all fields that begins with a blank. */
+/** In a line that begins with a blank and stands before all fields. */
 const IGNORED_NAME = 5;
 
 export class HeaderSection extends FieldValues {
   outcome = MORE;
-  /** It has a line. */
+  /** The section has a line. */
   hasLine = false;
-  /** It was read to its end, and has a NUL. */
+  /** The section was read to its end, and has a NUL. */
   hasNul = false;
-  /** It has what RFC 9112 does not allow, and what says nothing about a length. */
+  /** The section has something that RFC 9112 does not allow, and that says nothing about a length. */
   isOdd = false;
-  /** It has a line that is no field to some servers (Python's), which then take nothing behind it for one. */
+  /** The section has a line that is no field for some servers (Python's): they ignore all fields behind it. */
   hasStrayLine = false;
 
   private state = LINE_START;
   private isTrailer = false;
-  /** The name so far has a blank, a control character or what is not ASCII. */
+  /** The name so far has a blank, a control character or a byte outside ASCII. */
   private isNameStray = false;
 
   /** Begins a section. The fields of a trailer say nothing about its message's length or connection. */
@@ -108,8 +108,8 @@ export class HeaderSection extends FieldValues {
   }
 
   /**
-   * Section 5.2: the line goes on with the field before it. Section 2.2: without one, it is ignored. Some servers take
-   * such a line for a field.
+   * Section 5.2: the line continues the field before it. Section 2.2: if there is no field before it, the line is
+   * ignored. Some servers take such a line for a field.
    */
   private unfold(): void {
     this.isIsolated = true;
@@ -118,7 +118,7 @@ export class HeaderSection extends FieldValues {
     this.node = this.isTrailer ? NO_MATCH : ROOT;
   }
 
-  /** The name in a line that is ignored, which must not be a length's. */
+  /** Reads the name in a line that is ignored: it must not be the name of a field that tells a length. */
   private readIgnoredName(bytes: Uint8Array, from: number, end: number): number {
     let at = from;
     if (this.node === ROOT) while (at < end && (bytes[at] === SP || bytes[at] === HTAB)) at++;
@@ -148,7 +148,7 @@ export class HeaderSection extends FieldValues {
     return at + 1;
   }
 
-  /** The name is complete. False: no such name is allowed. */
+  /** The name is complete. False: the name is not allowed. */
   private beginField(): boolean {
     if (this.isNameStray) {
       this.isNameStray = false;
@@ -159,7 +159,7 @@ export class HeaderSection extends FieldValues {
     return true;
   }
 
-  /** Takes a byte that no name has (or a colon without one). */
+  /** Takes a byte that no name may have (or a colon without a name before it). */
   private readStray(bytes: Uint8Array, at: number): number {
     const byte = bytes[at]!;
     this.isOdd = true;
@@ -175,7 +175,7 @@ export class HeaderSection extends FieldValues {
       this.isNameStray = true;
       if (isFraming && !this.isLenient) return this.fail(at);
     }
-    // Section 5.1: of a response, the blanks before a colon are no part of the name.
+    // Section 5.1: in a response, the blanks before a colon are not part of the name.
     const staysInPlace = this.isLenient && (byte === SP || byte === HTAB) && word !== OTHER_FIELD;
     if (!staysInPlace) this.node = FIELD_WORDS.next[(this.node << 7) | NO_LETTER]!;
     return at + 1;
@@ -209,14 +209,14 @@ export class HeaderSection extends FieldValues {
     }
   }
 
-  /** Section 2.2 allows that a bare LF ends a line; some servers want a CR before it. */
+  /** Section 2.2 allows a bare LF to end a line; some servers want a CR before it. */
   private endBareLine(at: number): number {
     this.isIsolated = true;
     this.state = LINE_START;
     return at + 1;
   }
 
-  /** False: it cannot be read on. */
+  /** Takes a NUL. False: the section cannot be read on. */
   private takeNul(): boolean {
     this.hasNul = true;
     return !this.isLenient;

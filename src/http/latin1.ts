@@ -1,4 +1,4 @@
-/** Bytes as text, a character for each (Latin-1), without a Buffer of their own, which would cost more than the text. */
+/** Bytes as text, a character for each (Latin-1). No Buffer is made for it: that would cost more than the text. */
 export function latin1(bytes: Uint8Array, from: number, to: number): string {
   return Buffer.prototype.latin1Slice.call(bytes, from, to);
 }

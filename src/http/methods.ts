@@ -26,10 +26,10 @@ const OTHERS = [
   "SOURCE",
 ];
 
-/** Nobody's method: what an HTTP/2 preface looks like to HTTP/1 (RFC 9113, section 3.4). */
+/** No method: an HTTP/2 preface looks like a request line with it (RFC 9113, section 3.4). */
 const RESERVED = "PRI";
 
-/** The methods that are known, by the number that {@link METHOD_WORDS} gives them, from 1. */
+/** The known methods, in the order of their numbers in {@link METHOD_WORDS}, which begin with 1. */
 export const METHODS = [...IDEMPOTENT, ...OTHERS, RESERVED];
 export const METHOD_WORDS = new Words(METHODS, false);
 
@@ -43,7 +43,7 @@ export function isIdempotent(method: number): boolean {
 
 const idempotent = new Set(IDEMPOTENT);
 
-/** The same of a method's name. */
+/** Whether the method with this name is idempotent; an unknown one is not. */
 export function isIdempotentName(method: string): boolean {
   return idempotent.has(method);
 }

@@ -1,7 +1,7 @@
 /**
  * A client's bytes out of step: behind a gap, or on a connection that was picked up in its middle, nobody knows where
- * the next request begins. Only a push that begins with a request line of a known method is trusted to begin one; all
- * else is passed over.
+ * the next request begins. Only a push that begins with a request line of a known method is taken as a request's
+ * beginning; all other bytes are passed over.
  */
 import { announcedLength } from "./announced-body.ts";
 import type { HeaderSection } from "./header-section.ts";
@@ -12,36 +12,37 @@ import { countRequestLines } from "./skipped-lines.ts";
 
 const NOTHING = new Uint8Array(0);
 
-/** What a push begins with. */
+/** The beginning of a push. */
 export const Beginning = {
-  /** With what is no request: {@link OutOfStep.passOver}. */
+  /** No request: the push goes to {@link OutOfStep.passOver}. */
   OTHER: 0,
-  /** It lies within a body that was announced. */
+  /** Bytes of a body that was announced. */
   BODY: 1,
-  /** With what may become a request line: it is held until that is decided. */
+  /** Bytes that may become a request line: they are held until that is decided. */
   CANDIDATE: 2,
-  /** With a request line; or it completes one that was held. */
+  /** A request line, or the rest of one that was held. */
   REQUEST: 3,
 } as const;
 
 export class OutOfStep {
-  /** How long the request line is that was found; of a candidate, so far. */
+  /** The length of the request line that was found; of a candidate, so far. */
   lineLength = 0;
   /** Where the request line that was found ends in the push. */
   lineEnd = 0;
-  /** Something was passed over that may have been a request's. */
+  /** Bytes that may have been a request's were passed over. */
   private hasSkipped = false;
-  /** What is still to come of a body of which only the end of the header section was seen. */
+  /** How much is still to come of a body; only the end of its request's header section was seen. */
   private announced = 0;
-  /** What comes next follows what was passed over. */
+  /** The next bytes follow bytes that were passed over. */
   private isContinued = false;
   /** The candidate's bytes from earlier pushes. */
   private held = NOTHING;
   private heldLength = 0;
 
   /**
-   * `line` and `fields` read what comes: nobody else needs them until a request line was found, which `line` then
-   * holds. `owesDamage`: picked up in its middle, and if that was within a request, it was not counted yet.
+   * `line` and `fields` read the pushes: nobody else uses them until a request line was found, which `line` then holds.
+   * `owesDamage`: the connection was picked up in its middle; if that was within a request, the request was not counted
+   * yet.
    */
   constructor(
     private readonly maxLineBytes: number,
@@ -51,12 +52,12 @@ export class OutOfStep {
     public owesDamage: boolean,
   ) {}
 
-  /** What may become a request line is held. */
+  /** Whether bytes are held that may become a request line. */
   get isHolding(): boolean {
     return this.heldLength > 0;
   }
 
-  /** Something has come of a request that was not counted. */
+  /** Whether bytes have come of a request that was not counted. */
   get hasMissed(): boolean {
     return this.owesDamage && (this.isHolding || this.hasSkipped);
   }
@@ -74,7 +75,7 @@ export class OutOfStep {
     this.dropHeld();
   }
 
-  /** The next push: with what it begins. */
+  /** Looks at the next push. Returns its {@link Beginning}. */
   look(bytes: Uint8Array, offset: number, end: number): number {
     if (this.announced > 0) {
       this.announced = Math.max(this.announced - (end - offset), 0);
@@ -87,13 +88,13 @@ export class OutOfStep {
       this.dropHeld();
       this.hasSkipped = true;
     }
-    // Only of a known method, or any word would be one.
+    // Only a known method counts: else any word would be one.
     this.line.begin(true);
     this.lineLength = 0;
     return this.read(bytes, offset, end);
   }
 
-  /** A request line was found. Returns what was held of it, which is not held here any more. */
+  /** A request line was found. Returns the bytes that were held of it, and holds them no more. */
   takeHeld(): Uint8Array {
     if (this.owesDamage && this.hasSkipped) this.sink.damaged("gap");
     this.owesDamage = false;
@@ -103,7 +104,7 @@ export class OutOfStep {
     return held;
   }
 
-  /** The push begins with nothing that anybody knows. */
+  /** The push begins with bytes that are no request's and no announced body's. */
   passOver(bytes: Uint8Array, offset: number, end: number): void {
     this.hasSkipped = true;
     this.announced = announcedLength(this.fields, bytes, offset, end);
@@ -112,7 +113,7 @@ export class OutOfStep {
     this.isContinued = true;
   }
 
-  /** What was held is no request line. */
+  /** The held bytes are no request line. */
   dropHeld(): void {
     if (this.heldLength > 0) this.sink.skipped(this.heldLength);
     this.held = NOTHING;

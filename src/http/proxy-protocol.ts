@@ -1,5 +1,5 @@
 /**
- * The PROXY protocol: what a balancer says, before anything else, about whom it speaks for.
+ * The PROXY protocol: before all other bytes, a load balancer names the client that it forwards for.
  * https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
  *
  * Version 1 is a line of at most 107 bytes:
@@ -25,7 +25,7 @@ import { LF } from "./chars.ts";
 import { addressText, ipv4Text, parseAddress } from "./client-address.ts";
 import { DONE, MALFORMED, MORE } from "./outcome.ts";
 
-/** Whom a connection is for. */
+/** The client that a connection is for. */
 export interface ProxyClient {
   /** As {@link addressText} writes it. */
   readonly address: string;
@@ -37,12 +37,12 @@ export const NO_HEADER = 4;
 
 /** The longest line of version 1, with its line end. */
 export const V1_BYTES_MAX = 107;
-/** The most that may follow version 2's fixed part: as much as nginx takes. */
+/** The most bytes that may follow version 2's fixed part: as many as nginx accepts. */
 export const V2_LENGTH_MAX = 4096;
 
-/** What a header of version 1 begins with. */
+/** The first bytes of a header of version 1. */
 export const V1_PREFIX = new TextEncoder().encode("PROXY ");
-/** What a header of version 2 begins with. */
+/** The first bytes of a header of version 2. */
 export const V2_SIGNATURE = new TextEncoder().encode("\r\n\r\n\0\r\nQUIT\n");
 
 const V2_HEADER_LEN = 16;
@@ -66,7 +66,7 @@ const PORT_MAX = 65_535;
 const V1_LINE = /^PROXY TCP([46]) (\S+) (\S+) (0|[1-9]\d{0,4}) (0|[1-9]\d{0,4})\r\n$/;
 const V1_UNKNOWN = /^PROXY UNKNOWN( [^\r\n]*)?\r\n$/;
 
-/** Whether a header may begin with these bytes, of which there is at least one. */
+/** Whether a header may begin with these bytes (one at the least). */
 export function mayBeProxyHeader(bytes: Uint8Array, at: number, end: number): boolean {
   const prefix = bytes[at] === V1_PREFIX[0] ? V1_PREFIX : V2_SIGNATURE;
   const length = Math.min(prefix.length, end - at);
@@ -74,16 +74,16 @@ export function mayBeProxyHeader(bytes: Uint8Array, at: number, end: number): bo
   return true;
 }
 
-/** Reads a header at the beginning of a connection, in any pieces. Keeps what it has read. */
+/** Reads a header at the beginning of a connection, in any pieces. Keeps the bytes that it has read. */
 export class ProxyHeader {
   /** MORE, DONE, MALFORMED or {@link NO_HEADER}. */
   outcome = MORE;
-  /** Once DONE: whom the connection is for; null: the header does not say (LOCAL, UNKNOWN, UNSPEC). */
+  /** Once DONE: the client that the connection is for; null: the header does not say (LOCAL, UNKNOWN, UNSPEC). */
   client: ProxyClient | null = null;
   private held = new Uint8Array(V1_BYTES_MAX);
   private heldLength = 0;
 
-  /** What was read so far: all of it is a header's once DONE; else it is to be passed on as it is. */
+  /** The bytes that were read so far: the header once DONE; else they are to be passed on as they are. */
   get bytes(): Uint8Array {
     return this.held.subarray(0, this.heldLength);
   }
@@ -101,7 +101,7 @@ export class ProxyHeader {
     return at;
   }
 
-  /** Whether the beginning, that all headers have, goes on with this byte. */
+  /** Whether the beginning that all headers have in common goes on with this byte. */
   private mayFollow(byte: number): boolean {
     const { heldLength } = this;
     const first = heldLength === 0 ? byte : this.held[0];

@@ -1,9 +1,8 @@
 /**
- * From a client's bytes, in order and with holes, to its requests.
- * https://www.rfc-editor.org/rfc/rfc9112#section-6.3
+ * Frames a client's bytes, in order and with gaps, into requests. https://www.rfc-editor.org/rfc/rfc9112#section-6.3
  *
- * Bytes are looked at once, where they lie, whatever pieces they come in. Only while a request line
- * that was begun behind a hole is not decided is it copied, and what may be a PROXY protocol header.
+ * Bytes are looked at once, where they lie, in whatever pieces they come. Two things are copied: a request line that
+ * begins behind a gap, until it is complete, and bytes that may be a PROXY protocol header.
  */
 import { CHUNKED_LENGTH, fillHead, UNCLEAR_LENGTH } from "./body-length.ts";
 import { CR, LF } from "./chars.ts";
@@ -17,18 +16,18 @@ import { RequestLine } from "./request-line.ts";
 import { type DamageReason, type ForeignProtocol, RequestHead, type RequestSink } from "./request-sink.ts";
 
 export interface RequestLimits {
-  /** Of the request line and header section together; of a chunk's line; of a trailer section. */
+  /** The limit of the request line and header section together; of a chunk's line; of a trailer section. */
   readonly maxHeaderBytes: number;
 }
 
 // Before the first request.
 /** The connection's first byte is still to come. */
 const START = 0;
-/** Its first bytes, while they may be a PROXY protocol header. */
+/** The connection's first bytes, while they may be a PROXY protocol header. */
 const PROXY = 1;
-/** Its first bytes (behind such a header), while they may be HTTP/2's preface. */
+/** The first bytes (behind such a header), while they may be HTTP/2's preface. */
 const OPENING = 2;
-/** They were the first one of a TLS handshake. */
+/** The connection's first byte was that of a TLS handshake. */
 const OPENING_TLS = 3;
 
 // Between requests.
@@ -47,7 +46,7 @@ const CHUNKED = 9;
 const LOST = 10;
 /** Another protocol: bytes pass as they are. */
 const PASSING = 11;
-/** Nobody reads what comes, or nobody knows where the next request begins. */
+/** No more bytes are read: no server would read them, or nobody knows where the next request begins. */
 const OVER = 12;
 
 export class RequestFramer {
@@ -58,15 +57,15 @@ export class RequestFramer {
   private readonly head = new RequestHead();
   /** Bytes of the request line and header section so far. */
   private headLength = 0;
-  /** Of the body of known length, what is still to come. */
+  /** The bytes of the body of known length that are still to come. */
   private remaining = 0;
-  /** In the push under way: where the bytes begin of which the sink was told nothing yet. */
+  /** The offset, in the push under way, of the first byte that the sink was not told about. */
   private from = 0;
-  /** The request under way was told to be damaged: it is read on for its end alone. */
+  /** The sink knows that the request under way is damaged: it is read on only to find its end. */
   private isDamaged = false;
-  /** By what is missing alone: what follows may be looked through for a request. */
+  /** It is damaged only because bytes are missing: a request may be looked for behind it. */
   private isOnlyHoled = false;
-  /** It was found behind a gap, and its head is not whole yet: it may be none. */
+  /** The request under way was found behind a gap, and its head is not whole yet: it may be no request. */
   private isFound = false;
 
   /** The connection is known from its first byte, and its first line was not read yet. */
@@ -77,10 +76,10 @@ export class RequestFramer {
   private proxy: ProxyHeader | null = null;
   private isPassingRest = false;
 
-  /** Null: it has not been out of step. */
+  /** Null: the framer has not been out of step. */
   private outOfStep: OutOfStep | null = null;
 
-  /** `fromStart`: the first byte that comes is the connection's first one. */
+  /** `fromStart`: the first byte pushed is the connection's first one. */
   constructor(
     private readonly limits: RequestLimits,
     private readonly sink: RequestSink,
@@ -91,7 +90,7 @@ export class RequestFramer {
     if (!fromStart) this.outOfStep = this.newOutOfStep(true);
   }
 
-  /** The next bytes: a segment's, of which the first one is the first. They are not kept. */
+  /** The next bytes, beginning with a segment's first byte. They are not kept. */
   push(bytes: Uint8Array, offset: number, length: number): void {
     if (length === 0) return;
     if (this.state === BODY && length < this.remaining && !this.isDamaged) {
@@ -132,13 +131,13 @@ export class RequestFramer {
     }
   }
 
-  /** The request under way gives way to others: it is damaged, and read on where its end will be known. */
+  /** The request under way gives way to others: it is damaged. It is read on if its end will be known. */
   evict(): void {
     if (this.state === BODY || this.state === CHUNKED) this.damage("evicted");
     else this.lose("evicted");
   }
 
-  /** Nothing comes any more. */
+  /** The client's bytes have ended. */
   end(): void {
     if (this.state === PROXY) this.noProxyHeader();
     if (this.isUnderWay) this.lose("cut_off");
@@ -148,15 +147,15 @@ export class RequestFramer {
   }
 
   /**
-   * To be called in {@link RequestSink.whole}: the rest of the push under way is not framed but given to
-   * `bytes` as it is. (What comes behind a request that wants an upgrade may be of another protocol.)
+   * To be called in {@link RequestSink.whole}: the rest of the push under way is not framed but given to `bytes` as it
+   * is. (Bytes behind a request that wants an upgrade may be of another protocol.)
    */
   passRest(): void {
     this.isPassingRest = true;
   }
 
   /**
-   * To be called before anything else: the connection's beginning was read by another framer, which stood between two
+   * To be called before all other methods: another framer read the connection's beginning, and stood between two
    * requests.
    */
   goOnBetween(): void {
@@ -172,7 +171,10 @@ export class RequestFramer {
     this.openingLength = 0;
   }
 
-  /** The same of one that was within a request, which was told to be damaged. `bodyLeft`: as it was told. */
+  /**
+   * To be called before all other methods: another framer read the connection's beginning, and stood within a request
+   * that it told as damaged. `bodyLeft`: the other framer's {@link bodyLeft}.
+   */
   goOnLost(bodyLeft: number): void {
     this.outOfStep!.begin();
     this.isUnproven = false;
@@ -183,12 +185,12 @@ export class RequestFramer {
     this.isOnlyHoled = true;
   }
 
-  /** Nothing has come yet. */
+  /** Whether no byte has come yet. */
   get isAtStart(): boolean {
     return this.state === START;
   }
 
-  /** What comes next begins a request, as far as is known. */
+  /** Whether the next byte begins a request, as far as is known. */
   get isBetween(): boolean {
     return this.state === BETWEEN || this.state === START || (this.state === OPENING && this.openingLength === 0);
   }
@@ -198,27 +200,27 @@ export class RequestFramer {
     return this.state < LOST;
   }
 
-  /** A request, or what may become one, is under way and was not told to be damaged. */
+  /** Whether a request, or bytes that may become one, is under way and was not told as damaged. */
   get hasRequest(): boolean {
     return this.isUnderWay && !this.isDamaged;
   }
 
-  /** The same, and its header section is not whole yet. */
+  /** Whether {@link hasRequest} holds, and the header section is not whole yet. */
   get isInHead(): boolean {
     return (this.state === LINE || this.state === FIELDS) && !this.isDamaged;
   }
 
-  /** Of a body of known length, what is still to come; 0: none is under way. */
+  /** How many bytes of a body of known length are still to come; 0: no such body is under way. */
   get bodyLeft(): number {
     return this.state === BODY ? this.remaining : 0;
   }
 
-  /** Nothing that comes is framed any more. */
+  /** Whether no more bytes are framed. */
   get isOver(): boolean {
     return this.state === OVER || this.state === AFTER_CLOSE;
   }
 
-  /** Where another framer went on now, it could not know where the next request begins, and must not guess. */
+  /** Whether another framer that went on from here could not know where the next request begins, and must not guess. */
   get isLastOfAll(): boolean {
     if (this.state === BODY) return this.afterRequest === AFTER_CLOSE;
     return this.isOver || this.isBroken;
@@ -230,7 +232,7 @@ export class RequestFramer {
     return state === OPENING_TLS || (state === OPENING && this.openingLength > 0);
   }
 
-  /** Takes at least one byte, or goes on to another state. */
+  /** Takes one byte or more, or goes on to another state. */
   private step(bytes: Uint8Array, at: number, end: number): number {
     switch (this.state) {
       case START:
@@ -264,7 +266,7 @@ export class RequestFramer {
     }
   }
 
-  /** Tells of the push's bytes that were not told yet. */
+  /** Tells the sink about the push's bytes that it does not know yet. */
   private tellRest(bytes: Uint8Array, end: number): void {
     if (this.state === PROXY || (this.state === LOST && this.outOfStep!.isHolding)) return;
     const isGiven = this.isPassingRest || this.state === PASSING || (this.isUnderWay && !this.isDamaged);
@@ -301,7 +303,7 @@ export class RequestFramer {
     return at;
   }
 
-  /** The connection begins with something else: what was held is read as if it came now. */
+  /** The connection does not begin with a PROXY protocol header: the held bytes are read as if they came now. */
   private noProxyHeader(): void {
     const { bytes } = this.proxy!;
     this.proxy = null;
@@ -329,7 +331,7 @@ export class RequestFramer {
       if (++this.openingLength === HTTP2_PREFACE.length) return this.foreign("http2", bytes, at);
     }
     if (at === end) return at;
-    // Not HTTP/2: what was like it is the beginning of a request line.
+    // Not HTTP/2: the bytes that were like its preface begin a request line.
     this.beginRequest(this.from);
     this.headLength = this.openingLength;
     this.line.feed(HTTP2_PREFACE, 0, this.openingLength);
@@ -385,13 +387,13 @@ export class RequestFramer {
     if (this.fields.outcome === DONE) return this.endHead(bytes, stop, end);
     if (this.fields.outcome !== MORE) return this.fail("malformed", end);
     if (stop === end) return stop;
-    // What was found behind a gap may be a text that has no end.
+    // The bytes found behind a gap may be a text without an end.
     if (this.isFound) return this.fail("header_too_long", end);
     this.damage("header_too_long");
     return stop;
   }
 
-  /** How far the request line and header section may go at most. */
+  /** The offset beyond which the request line and header section may not go. */
   private headEnd(at: number, end: number): number {
     return this.isDamaged ? end : Math.min(end, at + Math.max(this.limits.maxHeaderBytes - this.headLength, 0));
   }
@@ -399,13 +401,13 @@ export class RequestFramer {
   private endHead(bytes: Uint8Array, at: number, end: number): number {
     const { head, line, fields } = this;
     const hasNul = line.hasNul || fields.hasNul;
-    // Lines without a colon are rather a text's, which the gap was in.
+    // Lines without a colon rather belong to a text that the gap was in.
     if (this.isFound && fields.hasStrayLine) return this.fail("malformed", end);
     this.isFound = false;
     fillHead(head, line, fields, this.headLength);
     if (head.bodyLength === UNCLEAR_LENGTH) return this.fail(hasNul ? "malformed" : "ambiguous_length", end);
     if (hasNul) this.damage("malformed");
-    // Whether another protocol is spoken behind it, what follows does not say for certain.
+    // The next bytes do not tell for certain whether another protocol is spoken behind this request.
     if (this.isDamaged && head.wantsUpgrade) return this.fail("malformed", end);
     if (!this.isDamaged) this.sink.head(head);
     return this.beginBody(bytes, at);
@@ -458,7 +460,7 @@ export class RequestFramer {
     return at;
   }
 
-  /** RFC 9112, section 9.6: behind a request that ends the connection, none is processed. */
+  /** RFC 9112, section 9.6: a request behind one that ends the connection is not processed. */
   private get afterRequest(): number {
     const goesOn = this.head.wantsUpgrade || this.fields.isPersistent(this.line.minorVersion);
     return goesOn ? BETWEEN : AFTER_CLOSE;
@@ -475,12 +477,12 @@ export class RequestFramer {
 
   // Damage, and the way back into step.
 
-  /** The request under way is damaged, and not by what is missing alone. */
+  /** The request under way is damaged, and not only because bytes are missing. */
   private get isBroken(): boolean {
     return this.isDamaged && !this.isOnlyHoled;
   }
 
-  /** The request under way is damaged. Each is so once. */
+  /** The request under way is damaged. The sink is told once for each request. */
   private damage(reason: DamageReason): void {
     this.isOnlyHoled = (reason === "gap" || reason === "evicted") && !this.isBroken;
     if (this.isDamaged) return;
@@ -491,7 +493,7 @@ export class RequestFramer {
   /** The request under way is damaged, and nobody knows where the next one begins. */
   private fail(reason: DamageReason, end: number): number {
     if (this.isFound) {
-      // It was no request, or the gap was in it: as far out of step as before.
+      // It was no request, or the gap was in it: the framer stays out of step.
       this.lose(reason);
     } else {
       this.damage(reason);
@@ -500,19 +502,19 @@ export class RequestFramer {
     return end;
   }
 
-  /** Nobody reads on behind it: what follows is never guessed to be a request. */
+  /** No server reads on behind the damaged request: the bytes that follow are never guessed to be a request. */
   private endDamaged(): void {
     this.isDamaged = false;
     this.state = OVER;
   }
 
-  /** A gap, behind which it is not known where the request under way ends. */
+  /** A gap: nobody knows where the request under way ends behind it. */
   private loseEnd(): void {
     if (this.isBroken) this.endDamaged();
     else this.lose("gap");
   }
 
-  /** A gap, or the end, where it cannot be told what it was in. */
+  /** A gap, or the end, that may have been within a request or between two. */
   private lose(reason: DamageReason): void {
     this.damage(reason);
     this.isDamaged = false;
@@ -524,7 +526,7 @@ export class RequestFramer {
 
   private gapInBody(length: number): void {
     if (length > this.remaining) {
-      // It reaches into another request.
+      // The gap reaches into another request.
       this.isDamaged = false;
       this.lose("gap");
       return;

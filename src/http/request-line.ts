@@ -3,8 +3,8 @@
  *
  *     method SP request-target SP "HTTP/1." DIGIT CRLF
  *
- * The version is what stands behind the last blank; whatever lies between it and the method is the target, odd as it
- * may be: servers take more targets than RFC 9112 knows, and no boundary depends on them.
+ * The version is the text behind the last blank; all text between it and the method is the target, odd as it may be:
+ * servers accept more targets than RFC 9112 allows, and no boundary depends on them.
  */
 import { ASTERISK, COLON, CR, DIGIT_0, DIGIT_9, HTAB, LF, NUL, SLASH, SP } from "./chars.ts";
 import { isLetter, SCHEME_CHAR, TARGET_CHAR, TOKEN_CHAR } from "./chars.ts";
@@ -27,28 +27,28 @@ const AFTER_BLANK = 9;
 const LINE_FEED = 10;
 
 const VERSION_BYTES = new TextEncoder().encode("HTTP/1.");
-/** How nearly every line ends: there is no need to look at it byte by byte. */
+/** The end of nearly every line: it need not be looked at byte by byte. */
 const USUAL_END = new TextEncoder().encode("HTTP/1.1\r\n");
 
 export class RequestLine {
   outcome = MORE;
-  /** 0: HTTP/1.0; 1: HTTP/1.1, and what may come after it. */
+  /** 0: HTTP/1.0; 1: HTTP/1.1, and later minor versions. */
   minorVersion = 1;
-  /** It has what RFC 9112 does not allow. */
+  /** The line has something that RFC 9112 does not allow. */
   isOdd = false;
-  /** Its target has a NUL. */
+  /** The line's target has a NUL. */
   hasNul = false;
-  /** It ends with a bare LF: some servers want a CR before it. */
+  /** The line ends with a bare LF: some servers want a CR before it. */
   hasBareEnd = false;
   private state = METHOD;
   private isStrict = false;
-  /** Where in METHOD_WORDS the method is; once it is read, its number. */
+  /** The state of the method in METHOD_WORDS; once the method is read, its number. */
   private node = ROOT;
-  /** The method's bytes so far, if it came in pieces, or is none that is known. */
+  /** The method's bytes so far, if it came in pieces, or is not a known one. */
   private text = "";
   private versionLength = 0;
 
-  /** Begins a line. `isStrict`: only a method that is known, and nothing odd. */
+  /** Begins a line. `isStrict`: only a known method is accepted, and nothing odd. */
   begin(isStrict: boolean): void {
     this.outcome = MORE;
     this.state = METHOD;
@@ -72,12 +72,12 @@ export class RequestLine {
     return this.node === METHOD_CONNECT;
   }
 
-  /** Whether it began with a token and a blank. */
+  /** Whether the line began with a token and a blank. */
   get hasMethod(): boolean {
     return this.state !== METHOD;
   }
 
-  /** Whether it began with a method that HTTP knows, and so was meant as a request line. */
+  /** Whether the line began with a known method, and so was meant as a request line. */
   get looksLikeHttp(): boolean {
     return this.state !== METHOD && this.node !== NO_MATCH;
   }
@@ -99,7 +99,7 @@ export class RequestLine {
     return at;
   }
 
-  /** Takes a byte behind the method and outside the target's rest. False: it is to be looked at again. */
+  /** Takes a byte behind the method and outside the target's rest. False: the byte is to be looked at again. */
   private take(byte: number): boolean {
     switch (this.state) {
       case BEFORE_TARGET:
@@ -150,7 +150,7 @@ export class RequestLine {
       this.state = AFTER_BLANK;
       return this.noteOdd();
     } else if (isDigit(byte)) {
-      // HTTP/1.10: to those that take it, all its digits are the minor version.
+      // HTTP/1.10: servers that accept it take all digits as the minor version.
       if (byte !== DIGIT_0) this.minorVersion = 1;
       return this.noteOdd();
     } else {
@@ -214,14 +214,14 @@ export class RequestLine {
     return true;
   }
 
-  /** What was read is in none of the forms of a target. Always false, since the next byte is still to be taken. */
+  /** The bytes so far are in none of the forms of a target. Always false: the next byte is still to be taken. */
   private goOnAsTarget(): boolean {
     this.noteOdd();
     this.state = TARGET;
     return false;
   }
 
-  /** False: then it is no request line. */
+  /** Notes something odd. False: in a strict line, which then is no request line. */
   private noteOdd(): boolean {
     this.isOdd = true;
     if (this.isStrict) this.outcome = MALFORMED;

@@ -1,7 +1,7 @@
 /**
- * From what an endpoint sends to its responses. https://www.rfc-editor.org/rfc/rfc9112#section-6.3
- * Only where a response ends is looked for, as leniently as curl does. Bodies are passed over; nothing is kept. Whoever
- * wants to keep something has a tap.
+ * Frames the bytes that an endpoint sends into responses. https://www.rfc-editor.org/rfc/rfc9112#section-6.3 It looks
+ * only for the end of a response, as leniently as curl does. It passes over bodies and keeps nothing: a tap gets what
+ * somebody wants to keep.
  */
 import { CR, LF } from "./chars.ts";
 import { ChunkedBody } from "./chunked-body.ts";
@@ -40,16 +40,16 @@ export class ResponseFramer {
   private chunked: ChunkedBody | null = null;
   /** Bytes of the status line and header section so far. */
   private headLength = 0;
-  /** Where the status line lies that was read in this push, and not told to the tap; -1: none. */
+  /** The offset of the status line that was read in this push and that the tap does not know; -1: there is none. */
   private lineAt = -1;
-  /** Of the body of known length, what is still to come. */
+  /** The bytes of the body of known length that are still to come. */
   private remaining = 0;
-  /** The methods of the requests that were sent and not answered yet. */
+  /** The methods of the requests that were sent and not responded to yet. */
   private readonly expected: string[] = [];
-  /** Of each expected response, the request's minor version. */
+  /** For each expected response, the request's minor version. */
   private readonly expectedMinor: number[] = [];
 
-  /** `tap`: null where nobody wants to know what responses are made of. */
+  /** `tap` gets the parts of responses; null: nobody wants them. */
   constructor(
     private readonly sink: ResponseSink,
     private readonly tap: ResponseTap | null = null,
@@ -84,18 +84,18 @@ export class ResponseFramer {
     return false;
   }
 
-  /** The endpoint has closed its side. A response that does not end with that is left incomplete. */
+  /** The endpoint has closed its side. A response that does not end with the connection is left incomplete. */
   end(): void {
     const isComplete = this.state === UNTIL_CLOSE;
     this.state = OVER;
     if (isComplete) this.complete(false);
   }
 
-  /** Takes at least one byte, or goes on to another state. */
+  /** Takes one byte or more, or goes on to another state. */
   private step(bytes: Uint8Array, at: number, end: number): number {
     switch (this.state) {
       case BETWEEN:
-        // Some servers send an empty line more.
+        // Some servers send one empty line too many.
         if (bytes[at] === CR || bytes[at] === LF) return at + 1;
         this.state = this.expected.length === 0 ? UNSOLICITED : LINE;
         this.headLength = 0;
@@ -152,7 +152,7 @@ export class ResponseFramer {
     return this.fields.outcome !== MORE || stop < end ? this.fail(end) : stop;
   }
 
-  /** How far the status line and header section may go at most. */
+  /** The offset beyond which the status line and header section may not go. */
   private headEnd(at: number, end: number): number {
     return Math.min(end, at + RESPONSE_HEAD_BYTES_MAX - this.headLength);
   }
@@ -203,9 +203,9 @@ export class ResponseFramer {
   }
 
   /**
-   * RFC 9112, section 9.3; section 6.1: a transfer coding beside a length or in HTTP/1.0 is not trusted further. Nor is
-   * one of several lengths, though curl does so: the last one is taken. Behind a request of HTTP/1.0 the server says so
-   * if it keeps the connection, in whatever version it responds.
+   * RFC 9112, section 9.3; section 6.1: behind a transfer coding beside a length, or in HTTP/1.0, the framing is not
+   * trusted. Nor is it behind several lengths, though curl does so: the last one is taken. Behind a request of HTTP/1.0
+   * the server says so if it keeps the connection, in whatever version it responds.
    */
   private get isPersistent(): boolean {
     const { fields, line } = this;

@@ -1,4 +1,4 @@
-/** Takes what responses are made of, where somebody wants it. Bytes are valid until the call returns. */
+/** Takes the parts of responses, if somebody wants them. Bytes are valid until the call returns. */
 export interface ResponseTap {
   /** A response begins with the byte at `at` of the push under way; interim ones (1xx) too. */
   begin(at: number): void;
@@ -21,6 +21,6 @@ export interface ResponseSink {
    * connection. What comes behind it is passed over.
    */
   unsolicited(code: number): void;
-  /** The bytes are no response of HTTP/1, or one of which nobody could tell the end. */
+  /** The bytes are no response of HTTP/1, or one without an end that can be known. */
   malformed(): void;
 }

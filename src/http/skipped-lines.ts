@@ -1,21 +1,24 @@
 /**
- * Request lines among bytes that are passed over behind a gap: as many requests came after all, as far as can be told,
- * and begin where nobody may trust that they do.
+ * Counts request lines among bytes that are passed over behind a gap: as far as can be told, that many requests came,
+ * but they begin where a request line may not be trusted.
  */
 import { CR, LF } from "./chars.ts";
 import { DONE } from "./outcome.ts";
 import type { RequestLine } from "./request-line.ts";
 
-/** What ends a request line but for the minor version and the line end. */
+/** The end of a request line, without the minor version and the line end. */
 const VERSION = new TextEncoder().encode(" HTTP/1.");
 const LAST = VERSION.length - 1;
-/** How far behind a byte the next place lies at which VERSION may end (Horspool, 1980): most bytes are never read. */
+/**
+ * By byte: the distance from it to the next place where VERSION may end (Horspool, 1980): most bytes are never read.
+ */
 const SHIFTS = new Uint8Array(256).fill(VERSION.length);
 VERSION.subarray(0, LAST).forEach((byte, i) => (SHIFTS[byte] = LAST - i));
 
 /**
- * How many of them end in these bytes. That these do not begin with one is known; `isContinued`: they follow others,
- * and what ends first in them may have begun there. `line` reads them, and keeps nothing.
+ * How many request lines end in these bytes. The bytes are known not to begin with one. `isContinued`: they follow
+ * other bytes that were passed over, and the first line that ends in them may have begun there. `line` reads them, and
+ * keeps nothing.
  */
 export function countRequestLines(
   line: RequestLine,
@@ -26,7 +29,7 @@ export function countRequestLines(
 ): number {
   let count = 0;
   let start = from;
-  // No view of the bytes is made: what is passed over in a flood must cost no garbage.
+  // No view of the bytes is made: bytes that are passed over in a flood must cost no garbage.
   for (let at = from + LAST; at < end; at += SHIFTS[bytes[at]!]!) {
     if (!isVersion(bytes, at - LAST)) continue;
     const lineFeed = bytes[at + 2] === CR ? at + 3 : at + 2;
@@ -43,7 +46,7 @@ function isVersion(bytes: Uint8Array, from: number): boolean {
   return true;
 }
 
-/** Where the line begins in which `at` lies, from `from` on. */
+/** The beginning of the line that `at` lies in; `from` at the earliest. */
 function lineStart(bytes: Uint8Array, from: number, at: number): number {
   let start = at;
   while (start > from && bytes[start - 1] !== LF) start--;

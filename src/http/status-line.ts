@@ -3,7 +3,7 @@
  *
  *     "HTTP/1." DIGIT SP 3DIGIT [ SP reason-phrase ] CRLF
  *
- * Version and code are what counts, as they do for curl; the reason may be anything without a NUL.
+ * Only version and code count, as for curl; the reason may be any text without a NUL.
  */
 import { DIGIT_0, DIGIT_9, LF, NUL, SP } from "./chars.ts";
 import { DONE, MALFORMED, MORE } from "./outcome.ts";
@@ -22,10 +22,10 @@ const CODE_MIN = 100;
 export class StatusLine {
   outcome = MORE;
   code = 0;
-  /** 0: HTTP/1.0; 1: HTTP/1.1, and what may come after it. */
+  /** 0: HTTP/1.0; 1: HTTP/1.1, and later minor versions. */
   minorVersion = 1;
   private state = VERSION;
-  /** How much of the version, or of the code, was read. */
+  /** How many bytes of the version, or of the code, were read. */
   private readLength = 0;
 
   begin(): void {

@@ -1,6 +1,6 @@
 /**
- * Tells which word of a list a token is, byte by byte, whatever pieces it comes in: a trie in a table.
- * It keeps no bytes, and two words are never taken for each other, as with a hash.
+ * Finds a token in a list of words, byte by byte, in whatever pieces it comes: a trie in a table. It keeps no bytes,
+ * and never takes one word for another, as a hash may.
  */
 
 /** The state in which no word can follow. */
@@ -9,14 +9,14 @@ export const NO_MATCH = 0;
 export const ROOT = 1;
 
 export class Words {
-  /** The state after `byte` (ASCII) in `state`: `next[(state << 7) | byte]`. There is one for each of both. */
+  /** The state after `byte` (ASCII) in `state`: `next[(state << 7) | byte]`. */
   readonly next: Uint16Array;
-  /** By state: 1 + the index of the word that ends here; 0: none does. */
+  /** By state: 1 + the index of the word that ends here; 0: no word ends here. */
   readonly word: Uint8Array;
 
   /**
-   * `dressed`: how many of the words, from the first, are also to be known in odd dress: each as if it were another
-   * word, behind the others and in the same order, of which only the letters count.
+   * `dressed`: how many of the words, from the first, are also known in odd spellings, in which only the letters count.
+   * An odd spelling counts as a word of its own; these stand behind the others, in the same order.
    */
   constructor(words: readonly string[], ignoreCase: boolean, dressed = 0) {
     const statesMax = 2 * (ROOT + 1 + words.join("").length);
@@ -39,7 +39,7 @@ export class Words {
     if (dressed > 0) this.addDressed(words.slice(0, dressed), states, words.length);
   }
 
-  /** Behind another byte than the next one of a word, only letters count: all else is passed over. */
+  /** Once a byte differs from the word's next one, only letters count: all other bytes are passed over. */
   private addDressed(words: readonly string[], firstFree: number, known: number): void {
     const { next, word } = this;
     let states = firstFree;

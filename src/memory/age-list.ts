@@ -1,9 +1,9 @@
-/** Things in the order in which they were last put at the end: a doubly linked list through themselves. */
+/** Items in the order in which they were last appended: a doubly linked list through the items. */
 
 export abstract class Aged<T extends Aged<T>> {
   older: T | null = null;
   newer: T | null = null;
-  /** The list that it is in. */
+  /** The list that the item is in; null: none. */
   list: AgeList<T> | null = null;
 }
 
@@ -12,7 +12,7 @@ export class AgeList<T extends Aged<T>> {
   private newest: T | null = null;
   size = 0;
 
-  /** Puts it at the end of this list; if it is in another, it is taken out of that. */
+  /** Appends an item to this list; if it is in a list, it is removed from that first. */
   append(item: T): void {
     if (this.newest === item) return;
     item.list?.remove(item);
@@ -24,7 +24,7 @@ export class AgeList<T extends Aged<T>> {
     this.size++;
   }
 
-  /** Takes out what is in this list. */
+  /** Removes an item that is in this list. */
   remove(item: T): void {
     if (item.older === null) this.oldest = item.newer;
     else item.older.newer = item.newer;

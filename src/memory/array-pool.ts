@@ -1,17 +1,17 @@
 /**
- * Arrays that are used again: of one shard, for pending segments and for requests. What waits lives long enough to
- * be expensive for a garbage collector, and in a flood there would be several times as much garbage as is held.
+ * A shard's arrays for pending segments and requests, which are used again. Waiting bytes live long enough to be
+ * expensive for a garbage collector, and in a flood there would be several times as much garbage as held bytes.
  */
 import { Cost } from "./budget.ts";
 
-/** Lengths are powers of two, so that arrays fit again; none is shorter. */
+/** The shortest array. Lengths are powers of two, so that arrays fit again. */
 export const ARRAY_BYTES_MIN = 64;
-/** Longer arrays are not kept. */
+/** The longest array that is kept. */
 const SPARE_ARRAY_BYTES_MAX = 256 << 10;
-/** What arrays cost that are kept to be used again: so much, and so much of the budget, at the most. */
+/** The most bytes of arrays that are kept to be used again, and the share of the budget that they may take. */
 const SPARE_BYTES_MAX = 8 << 20;
 const SPARE_SHARE_MAX = 1 / 32;
-/** By the base-2 logarithm of their length. */
+/** Arrays are kept by the base-2 logarithm of their length. */
 const LENGTHS = 32;
 
 export class ArrayPool {
@@ -23,7 +23,7 @@ export class ArrayPool {
     this.spareBytesMax = Math.min(SPARE_BYTES_MAX, budgetBytes * SPARE_SHARE_MAX);
   }
 
-  /** An array of at least `length` bytes, whose content is anything. It belongs to the caller until {@link free}. */
+  /** An array of at least `length` bytes with any content. It belongs to the caller until {@link free}. */
   allocate(length: number): Uint8Array {
     const size = sizeOf(length);
     const array = this.spare[size]!.pop();
@@ -41,7 +41,7 @@ export class ArrayPool {
   }
 }
 
-/** What an array of the pool costs: what its holder charges to the budget. */
+/** The cost of an array of the pool, which its holder charges to the budget. */
 export function costOf(array: Uint8Array): number {
   return array.length + Cost.ARRAY;
 }

@@ -1,43 +1,43 @@
 /**
- * The memory that a shard may hold (--max-buffer-mib): bytes that are pending behind holes, bytes that wait for
- * a destination, and what the objects cost that stand for them. Who holds something charges it here, with all that
- * it costs, and gives it back when it is let go.
+ * The memory that a shard may hold (--max-buffer-mib): bytes that are pending behind holes, bytes that wait for a
+ * destination, and the objects for them. A holder charges here all that it holds, with all costs, and gives it back
+ * when it releases it.
  */
 
-/** The most that pending segments may take of the limit: so that no hole costs another connection its requests. */
+/** The share of the limit that pending segments may take: so no hole costs another connection its requests. */
 const PENDING_SHARE_MAX = 0.5;
 /** Of the limit, the most that is withheld. */
 export const WITHHELD_SHARE_MAX = 0.5;
 
 /**
- * What objects cost beside their bytes, in bytes: the engine's cells, their slots in tables, and a share of the
- * garbage that stands between two collections. test/hostile/budget.test.ts compares them with the process.
+ * The costs of objects without their bytes, in bytes: the engine's cells, their slots in tables, and a share of the
+ * garbage between two collections. test/hostile/budget.test.ts compares them with the process.
  */
 export const Cost = {
-  /** An array of a pool, beside its length. */
+  /** An array of a pool, without its length. */
   ARRAY: 128,
   /** A pending segment. */
   PIECE: 256,
   /** A connection of the flow table. */
   CONNECTION: 896,
-  /** What frames a connection's bytes, and its queue of requests. */
+  /** The framer of a connection's bytes, and its queue of requests. */
   STREAM: 2304,
-  /** What policy knows of a connection's client. */
+  /** A connection's client, for policy. */
   CLIENT: 384,
-  /** What a further destination gets of a connection: its queue of requests. */
+  /** A connection's branch to a further destination: its queue of requests. */
   BRANCH: 1024,
   /** A request that waits or is in flight. */
   REQUEST: 384,
   /** A connection to a destination that is open, or waits for its turn to be opened. */
   UPSTREAM: 2048,
-  /** What reads the frames and header blocks of one direction of an HTTP/2 connection, beside its tables. */
+  /** The reader of frames and header blocks of one direction of an HTTP/2 connection, without its tables. */
   HTTP2: 4096,
-  /** A request of HTTP/2, beside {@link REQUEST}. */
+  /** A request of HTTP/2, in addition to {@link REQUEST}. */
   CALL: 512,
 } as const;
 
 export class Budget {
-  /** All that is held. */
+  /** All charged bytes. */
   usedBytes = 0;
   /** What may be held now: the limit, or less where the process has grown by more than what is charged. */
   grantedBytes: number;
@@ -52,7 +52,7 @@ export class Budget {
     this.grantedBytes = this.limitBytes * (1 - Math.min(share, WITHHELD_SHARE_MAX));
   }
 
-  /** More than a quarter is used: who may have to give way is to be known from now on. */
+  /** Whether more than a quarter is used: from then on, the lists of those that may have to give way are kept. */
   get isTight(): boolean {
     return this.usedBytes > this.limitBytes / 4;
   }
@@ -61,7 +61,7 @@ export class Budget {
     return this.usedBytes + bytes <= this.grantedBytes;
   }
 
-  /** Whether pending segments are within their share, and all is within the limit. */
+  /** Whether pending segments are within their share, and all bytes within the limit. */
   get isWithin(): boolean {
     return this.usedBytes <= this.grantedBytes && this.pendingBytes <= this.grantedBytes * PENDING_SHARE_MAX;
   }

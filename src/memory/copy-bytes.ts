@@ -1,6 +1,6 @@
-/** Up to here copying byte by byte takes less time than the call of what copies faster. */
+/** Up to this length, a copy byte by byte takes less time than the call of the faster function. */
 const COPIED_HERE_BYTES_MAX = 128;
-/** Copies between arrays without a view of the source, which would cost more than the bytes of most requests. */
+/** Copies between arrays without a view of the source: a view would cost more than the bytes of most requests. */
 const { copy } = Buffer.prototype;
 
 /** Copies `length` bytes from `source` at `from` into `target` at `to`. */

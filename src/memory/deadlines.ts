@@ -1,18 +1,19 @@
 /**
- * The time limits of a shard: a wheel of slots, each a list of timers that are due in the same few milliseconds.
- * Setting, moving and clearing a timer costs the same however many there are, and a tick looks only at what is due, or
- * was when it was put where it is: a timer that is moved further away stays in its slot until that comes.
+ * The time limits of a shard: a wheel of slots, each a list of timers that are due in the same few milliseconds. To
+ * set, move or clear a timer takes the same time however many there are. A tick looks only at timers that are due, or
+ * were due at this time before they were moved: a timer that is moved to a later time stays in its slot until that
+ * comes.
  */
 
 /**
- * How much later than its time a timer is told at most, beside the time between two calls of {@link
+ * How much later than its time a timer's owner may hear of it, in addition to the time between two calls of {@link
  * Deadlines.advance}.
  */
 export const SLOT_MS = 10;
 const SLOTS = 1024;
 const NOWHERE = -1;
 
-/** Who is told that a time limit is reached. */
+/** Hears that a time limit is reached. */
 export interface TimerOwner {
   expire(nowMs: number): void;
 }
@@ -21,9 +22,9 @@ export interface TimerOwner {
 export class Timer {
   /** Infinity: it is not set. */
   dueMs = Infinity;
-  /** Where in the wheel it is; {@link NOWHERE}: it is not. */
+  /** Its slot in the wheel; {@link NOWHERE}: it is in none. */
   slot = NOWHERE;
-  /** When its slot comes. */
+  /** The time of its slot. */
   slotMs = 0;
   previous: Timer | null = null;
   next: Timer | null = null;
@@ -34,14 +35,14 @@ export class Timer {
 export class Deadlines {
   /** The first timer of each slot. */
   private readonly slots: (Timer | null)[] = new Array<Timer | null>(SLOTS).fill(null);
-  /** The slot that comes next, in slots since 1970. */
+  /** The next slot, in slots since 1970. */
   private tick: number;
 
   constructor(nowMs: number) {
     this.tick = Math.floor(nowMs / SLOT_MS);
   }
 
-  /** Has the timer's owner told at `dueMs`, and not at the time that was set before. */
+  /** Sets a timer: its owner hears at `dueMs`, and not at the time that was set before. */
   set(timer: Timer, dueMs: number): void {
     timer.dueMs = dueMs;
     if (timer.slot !== NOWHERE) {
@@ -51,12 +52,12 @@ export class Deadlines {
     this.link(timer);
   }
 
-  /** The timer's owner is not told. The timer may stay where it is, to be set again. */
+  /** Clears a timer: its owner does not hear. The timer may stay in its slot, to be set again. */
   clear(timer: Timer): void {
     timer.dueMs = Infinity;
   }
 
-  /** The timer is not needed any more: nothing here refers to it. */
+  /** Removes a timer that is not needed any more: the wheel keeps no reference to it. */
   remove(timer: Timer): void {
     timer.dueMs = Infinity;
     if (timer.slot !== NOWHERE) this.unlink(timer);
@@ -69,7 +70,7 @@ export class Deadlines {
     if (last - this.tick >= SLOTS) this.tick = last - SLOTS + 1;
     while (this.tick <= last) {
       const slot = this.tick % SLOTS;
-      // Moved on first: what is set from here on lands in no slot that is being looked at.
+      // Moved on first, so that timers that are set from here on are in no slot that is being looked at.
       this.tick++;
       for (let timer = this.slots[slot]!; timer !== null; timer = this.slots[slot]!) {
         this.unlink(timer);

@@ -1,49 +1,49 @@
 /**
- * Keeps the process near what its limits allow. The engine lets its heap grow to some four times of what lives before
- * it collects all of it, and flows outlive its quick collections: a flood of them took a gigabyte that way, and an
- * ordinary load with a connection for each request ten megabytes a minute. So it is told to collect, and to give back
- * what is free, whenever the process has grown by so much since it was smallest: near the limit by less. What is left behind a
- * collection is what things cost, pages that are half empty included, which nobody can charge beforehand: where that is
- * over the limit, less of the buffers is granted.
+ * Keeps the process's memory near its limits. The engine lets its heap grow to about four times the live memory before
+ * it collects all of it, and flows outlive its quick collections: a flood of flows took a gigabyte that way, and an
+ * ordinary load with a connection for each request ten megabytes a minute. So the engine is told to collect, and to
+ * give back free memory, when the process has grown by a certain amount since it was smallest; near the limit, by a
+ * smaller amount. A collection leaves what the buffers really cost, with half-empty pages, which cannot be charged
+ * beforehand: if that is over the limit, a smaller part of the buffers is granted.
  */
 import { WITHHELD_SHARE_MAX } from "./budget.ts";
 import { type OwnMemory, openOwnMemory } from "./own-memory.ts";
 
 const MIB = 1 << 20;
-/** The process's own memory beside the bytes that --max-buffer-mib grants: what it has at its start included. */
+/** The process's own memory in addition to the bytes of --max-buffer-mib, with the memory that it has at its start. */
 const BESIDE_BUFFERS_BYTES = 32 * MIB;
-/** The same for each shard more than so many. */
+/** The same for each shard beyond this many. */
 const SHARD_BYTES = 8 * MIB;
 const SHARDS = 2;
-/** Between two collections it may grow by half of the room that is left; by so much, or half of what lives, at most. */
+/**
+ * Between two collections it may grow by this share of the room that is left, but by no more than this many bytes, or
+ * half of the live memory.
+ */
 const GROWTH_SHARE_OF_ROOM = 0.5;
 const GROWTH_BYTES_MAX = 32 * MIB;
 const GROWTH_SHARE_MAX = 0.5;
-/** Without any room: the more lives, the longer a collection takes. */
+/** If no room is left: the least growth. (The more memory is live, the longer a collection takes.) */
 const GROWTH_BYTES_MIN = 4 * MIB;
 const GROWTH_SHARE_MIN = 1 / 16;
-/** How much longer than a collection the time until the next one is at least. */
+/** The time until the next collection is at least this many times as long as the last one took. */
 const PAUSE_FACTOR = 1;
 const CHECK_MS = 10;
-/**
- * Giving up what is compiled gives back a few megabytes, and costs the next seconds three times the CPU: not more often
- * than this.
- */
+/** Compiled code is thrown away at most this often: a few MiB become free, but it costs much CPU. */
 const SHRINK_MS = 60_000;
-/** Of what a collection leaves over the limit, so much more is withheld of the buffers. */
+/** This share of the bytes that a collection leaves over the limit is withheld of the buffers. */
 const WITHHELD_GAIN = 1;
-/** Below the limit, at each look so much less of the buffers is withheld. */
+/** Below the limit, each check withholds this share of the buffers less. */
 const GRANTED_SHARE = 1 / 200;
 
-/** Those whose buffers are granted. */
+/** Has buffers that the guard grants. */
 export interface Granted {
-  /** From now on this share of what they may hold is withheld. */
+  /** Withholds this share of its buffers from now on. */
   withhold(share: number): void;
 }
 
 export class MemoryGuard {
   private readonly limitBytes: number;
-  /** The least memory that it had since the last collection. */
+  /** The least memory of the process since the last collection. */
   private leastBytes = Infinity;
   private notBeforeMs = 0;
   private shrunkMs = -Infinity;
@@ -61,7 +61,7 @@ export class MemoryGuard {
     this.limitBytes = maxBufferMib * MIB + BESIDE_BUFFERS_BYTES + Math.max(shards - SHARDS, 0) * SHARD_BYTES;
   }
 
-  /** Cheap to call often. */
+  /** Collects if the process has grown enough. Cheap to call often. */
   check(): void {
     const nowMs = this.now();
     if (nowMs < this.notBeforeMs) return;
@@ -88,7 +88,7 @@ export class MemoryGuard {
     this.granted.withhold(this.withheldShare);
   }
 
-  /** How much it may grow beyond its least. */
+  /** How much the process may grow beyond its least memory. */
   private get growthBytes(): number {
     const { leastBytes } = this;
     const room = (this.limitBytes - leastBytes) * GROWTH_SHARE_OF_ROOM;
@@ -100,6 +100,6 @@ export class MemoryGuard {
 
 function collectGarbage(): void {
   Bun.gc(true);
-  // Before it begins another collection, beside us, it has the allocator give back to the system what is free now.
+  // Before the engine begins another collection in the background, its allocator gives free memory back to the system.
   Bun.gc(false);
 }

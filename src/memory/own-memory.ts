@@ -1,13 +1,13 @@
 /**
- * The memory that this process has for itself: neither its executable's pages nor the kernel's buffer for frames, which
- * is mapped, and has a limit of its own. The kernel is asked through a descriptor that is held from the start: that no
- * other is left to be had changes nothing.
+ * The memory that this process has for itself, without its executable's pages and the kernel's buffer for frames (which
+ * is mapped, and has a limit of its own). The kernel is asked through a descriptor that is held from the start, so it
+ * works even if no other descriptor is free.
  */
 import { openSync, readFileSync, readSync } from "node:fs";
 
-/** proc_pid_statm(5), in pages: how many the process has, how many are in memory, how many of those lie in files. */
+/** proc_pid_statm(5), in pages: the process's size, how many are in memory, and how many of those belong to files. */
 const STATM = "/proc/self/statm";
-/** More than its numbers, of which there are seven, can take. */
+/** More than its seven numbers can take. */
 const STATM_BYTES_MAX = 160;
 const SPACE = 0x20;
 const ZERO = 0x30;
@@ -18,11 +18,14 @@ const AUXILIARY_PAIR_BYTES = 16;
 const AT_PAGESZ = 6;
 
 export interface OwnMemory {
-  /** In bytes; always 0 where it cannot be known. */
+  /** The own memory in bytes; always 0 if it cannot be known. */
   read(): number;
 }
 
-/** Opens it, for as long as the process lives. Where the system has no such file, or refuses it, it tells 0. */
+/**
+ * Opens it, for as long as the process lives. If the system has no such file, or refuses it, {@link OwnMemory.read}
+ * returns 0.
+ */
 export function openOwnMemory(path = STATM): OwnMemory {
   try {
     return new Statm(openSync(path, "r"), pageBytes());
@@ -52,7 +55,7 @@ class Statm implements OwnMemory {
     return (inMemory - this.number()) * this.pageBytes;
   }
 
-  /** The number that comes next. */
+  /** Reads the next number. */
   private number(): number {
     let value = 0;
     for (; this.at < STATM_BYTES_MAX && this.text[this.at]! > SPACE; this.at++)

@@ -1,4 +1,4 @@
-/** What is told of comparisons: a line when a route begins to differ, differences as they come, a table at the end. */
+/** Tells about comparisons: a line when a route begins to differ, differences as they come, a table at the end. */
 import {
   type ComparisonCounts,
   type ComparisonPage,
@@ -22,9 +22,9 @@ import { RefusalError } from "../errors.ts";
 import type { DifferencesFile } from "./differences-file.ts";
 import type { Log } from "./log.ts";
 
-/** So long production's responses may stay away before it is told what to do. */
+/** How long production's responses may stay away before a warning tells what to do. */
 export const OUTBOUND_WARNING_MS = 60_000;
-/** Lines of --differences in a minute, of all threads together. */
+/** The most lines of --differences in a minute, of all threads together. */
 const LINES_PER_MINUTE_MAX = 1000;
 const MINUTE_MS = 60_000;
 const ROUTES_SHOWN_MAX = 20;
@@ -35,12 +35,12 @@ const OUTBOUND_ADVICE =
   "No response of production's was seen, so that nothing can be compared: the mirror's filter must accept outbound " +
   "traffic from the service's port as well (in AWS, an outbound rule of the traffic mirror filter)";
 
-/** Where nothing is compared. */
+/** The counts if nothing is compared. */
 export const NOTHING_COMPARED: ComparisonCounts = countsOf(newTally());
 
 export class ComparisonReport {
   private tally = newTally();
-  /** Routes of which it was told that they differ. */
+  /** Routes that were told to differ. */
   private readonly told = new Set<string>();
   private firstRequestMs = -1;
   private hasWarned = false;
@@ -48,21 +48,21 @@ export class ComparisonReport {
   private minuteSinceMs = -Infinity;
   private leftOut = 0;
 
-  /** `file` null: differences are not written. */
+  /** `file` null: differences are not written to a file. */
   constructor(
     private readonly log: Log,
     private file: DifferencesFile | null,
     private readonly now: () => number,
   ) {}
 
-  /** What the threads have counted so far. */
+  /** Takes the counts of the threads so far. */
   update(parts: readonly Tally[]): void {
     this.tally = sumOf(parts);
     this.tally.differences_left_out += this.leftOut;
     for (const route of this.tally.routes.values()) this.tellIfNew(route);
   }
 
-  /** Writes lines of differences that a thread has made. */
+  /** Writes a thread's lines of differences. */
   write(lines: readonly string[]): void {
     if (lines.length === 0 || this.file === null) return;
     const nowMs = this.now();
@@ -77,13 +77,13 @@ export class ComparisonReport {
       this.file.append(written);
     } catch (error) {
       if (!(error instanceof RefusalError)) throw error;
-      // What was counted goes on being counted.
+      // Counting goes on.
       this.log.error(error.message);
       this.file = null;
     }
   }
 
-  /** Call it every now and then. */
+  /** Tells what is due. Call it now and then. */
   tick(requestsSeen: number): void {
     if (requestsSeen === 0) return;
     const nowMs = this.now();
@@ -91,7 +91,7 @@ export class ComparisonReport {
     if (nowMs - this.firstRequestMs >= OUTBOUND_WARNING_MS) this.warnIfOneSided(requestsSeen);
   }
 
-  /** The end: a table, the worst routes first. */
+  /** The end: tells a table, the worst routes first. */
   totals(requestsSeen: number): void {
     this.warnIfOneSided(requestsSeen);
     this.file?.close();
@@ -105,22 +105,22 @@ export class ComparisonReport {
     return this.tally.different > 0;
   }
 
-  /** `comparison` of --summary. */
+  /** The member `comparison` of --summary. */
   get summary(): ComparisonSummary {
     return summaryOf(this.tally);
   }
 
-  /** The same with examples, for /compare. */
+  /** The summary with examples, for /compare. */
   get page(): ComparisonPage {
     return pageOf(this.tally);
   }
 
-  /** For the status page. */
+  /** The worst routes, for the status page. */
   get worst(): WorstRoutes {
     return worstOf(this.tally);
   }
 
-  /** For /metrics. */
+  /** The counts, for /metrics. */
   get counts(): ComparisonCounts {
     return countsOf(this.tally);
   }
@@ -145,7 +145,7 @@ export class ComparisonReport {
   }
 }
 
-/** The table, a line each. */
+/** The lines of the table. */
 export function tableOf(tally: Tally): string[] {
   const { compared, same, different, not_comparable, latency } = tally;
   const reasons = Object.entries(not_comparable).filter(([, count]) => count > 0);

@@ -9,7 +9,7 @@
  *     reassembly.delivered_bytes = upstream.bytes + upstream.lost_bytes + streams.dropped_bytes
  *                                                                                    (once drained; --mode tcp)
  *
- * The last but one, and those of requests, hold for each further destination as well.
+ * The sums of requests, and the one before the last, hold for each further destination as well.
  *
  * Names are those of --summary; a name with `dropped` by reason is an array in the order of
  * DROP_REASONS until it is shown.
@@ -36,7 +36,7 @@ import {
   upstreamCounters,
 } from "../forward/counters.ts";
 
-/** What is counted of any destination. */
+/** The counters of a destination. */
 class DestinationCounters implements ForwardCounters {
   readonly requests = requestCounters();
   readonly responses = responseCounters();
@@ -58,25 +58,25 @@ class FurtherCounters extends DestinationCounters {
 export class Counters extends DestinationCounters implements DecodeCounters, FlowTableCounters {
   readonly frames = frameCounters();
   /**
-   * Mirror frames that the kernel's filter has refused, and so not in `frames`: of another VNI or port, from
-   * the server, or unreadable. Not counted with --read, where there is no such filter.
+   * Mirror frames that the kernel's filter has refused, and so not in `frames`: of another VNI or port, from the
+   * server, or unreadable. Not counted with --read, which has no such filter.
    */
   readonly refused = {
     frames: 0,
-    /** A sample of the rejected frames was looked at: how many, and what they were. */
+    /** How many of the rejected frames were looked at as a sample, and the findings. */
     sampled: 0,
     dropped: DROP_REASONS.map(() => 0),
   };
   readonly fragments = fragmentCounters();
   readonly flows = flowCounters();
   readonly reassembly = reassemblyCounters();
-  /** With --record. */
+  /** The counters of --record. */
   readonly record = recordCounters();
-  /** Of file: destinations. */
+  /** The counters of destinations that are files. */
   readonly file = fileCounters();
-  /** With --speed. */
+  /** The counters of --speed. */
   readonly schedule = scheduleCounters();
-  /** Of further destinations, in the order in which they were given; all above are the endpoint's. */
+  /** The counters of further destinations, in the order in which they were given; those above are the endpoint's. */
   readonly destinations: readonly FurtherCounters[];
 
   /** `further`: the addresses of further destinations. */

@@ -1,28 +1,28 @@
-/** What is wrong with one destination, in words: it takes no connections, is too slow, or does not respond. */
+/** The problems of one destination, in words: it takes no connections, is too slow, or does not respond. */
 import type { ForwardCounters } from "../forward/counters.ts";
 import { type DestinationGauges, isUp } from "./gauges.ts";
 import { Window } from "./window.ts";
 
-/** Of a limit, what is near it. */
+/** The share of a limit that counts as near it. */
 export const NEAR_SHARE = 0.8;
-/** Of the requests that were sent, those without a response. */
+/** The share of sent requests that may have no response. */
 const UNANSWERED_SHARE_MAX = 0.01;
 const UNANSWERED_MIN = 10;
 const MIB = 2 ** 20;
 
 export interface DestinationProblemOptions {
-  /** As messages name it: "the endpoint 10.0.0.9:8080". */
+  /** The destination's name in messages: "the endpoint 10.0.0.9:8080". */
   readonly name: string;
-  /** What comes of it that it takes no connections. */
+  /** The effect if it takes no connections. */
   readonly downMeans: string;
   /** The limits, in words: "of 10 MiB are held (--max-buffer-mib)". */
   readonly bufferWords: string;
   readonly maxWaitingRequests: number;
-  /** False: what is read waits at its limits, so that they are no trouble. */
+  /** False: a savefile waits at the limits, so they are no problem. */
   readonly isLive: boolean;
 }
 
-/** What may be wrong with a destination: nothing where undefined. */
+/** The problems of a destination; undefined: there is no such problem. */
 export interface DestinationTroubles {
   readonly down: string | undefined;
   readonly waiting_limit: string | undefined;
@@ -40,12 +40,12 @@ const marksOf = ({ requests, responses }: Counted) => ({
 
 export class DestinationProblems {
   private readonly window = new Window<ReturnType<typeof marksOf>>();
-  /** When a connection could not be made, since none could; -1: it is there. */
+  /** When the destination was first found unreachable; -1: it is there. */
   downSinceMs = -1;
 
   constructor(private readonly options: DestinationProblemOptions) {}
 
-  /** Looks at what is counted, and how things stand. */
+  /** Looks at the counters and gauges, and returns the problems. */
   look(counters: Counted, gauges: DestinationGauges): DestinationTroubles {
     this.window.add(marksOf(counters));
     if (isUp(gauges)) this.downSinceMs = -1;

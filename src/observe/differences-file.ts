@@ -1,4 +1,4 @@
-/** --differences' file: a JSON line for each difference. */
+/** The file of --differences: a JSON line for each difference. */
 import { closeSync, writeSync } from "node:fs";
 import { openEmpty, refusal } from "./output-file.ts";
 
@@ -10,12 +10,12 @@ export class DifferencesFile {
     private readonly fd: number,
   ) {}
 
-  /** Empties the file, or makes it. Throws RefusalError where it is not a regular file, or cannot be written. */
+  /** Empties the file, or makes it. Throws RefusalError if it is not a regular file, or cannot be written. */
   static open(path: string): DifferencesFile {
     return new DifferencesFile(path, openEmpty(WHAT, path));
   }
 
-  /** Throws RefusalError. */
+  /** Appends lines. Throws RefusalError. */
   append(lines: readonly string[]): void {
     const bytes = Buffer.from(lines.map((line) => `${line}\n`).join(""));
     try {

@@ -1,32 +1,32 @@
-/** How things stand at a moment, beside what was counted: each shard tells it with its counters. */
+/** The state at a moment, in addition to the counters: each shard tells it with its counters. */
 
-/** How things stand with one destination. What the names say now, and not in all; `_ms` are times since 1970. */
+/** The state of one destination now, not summed over the run; `_ms` are times since 1970. */
 export interface DestinationGauges {
   /** Whole requests that wait for their turn. */
   readonly waiting_requests: number;
-  /** The most that waited on one flow since the gauges were told last: --max-waiting-requests limits it. */
+  /** The most requests that waited on one flow since the gauges were last told: --max-waiting-requests limits it. */
   readonly longest_waiting_requests: number;
   /** Flows that wait for a response. */
   readonly requests_in_flight: number;
   /** Connections to it that are not closed. */
   readonly upstream_open: number;
-  /** Those of them that are being made or ended. */
+  /** Those connections that are being made or ended. */
   readonly upstream_unsettled: number;
-  /** What is held for it, and of the endpoint also what is pending behind holes. */
+  /** The bytes that are held for it; for the endpoint, also the segments that are pending behind holes. */
   readonly buffer_bytes: number;
-  /** Its limit: the destination's part of --max-buffer-mib. */
+  /** The limit of buffer_bytes: the destination's part of --max-buffer-mib. */
   readonly max_buffer_bytes: number;
-  /** When a connection to it was made last, and when one could not be; 0: never. */
+  /** When a connection to it was last made, and when one last could not be made; 0: never. */
   readonly connected_ms: number;
   readonly unconnected_ms: number;
 }
 
-/** The endpoint's, and those of further destinations, in the order in which they were given. */
+/** The endpoint's gauges, and those of further destinations, in the order in which they were given. */
 export interface Gauges extends DestinationGauges {
   readonly destinations: readonly DestinationGauges[];
 }
 
-/** What is the greatest of all, and not their sum. */
+/** The gauges that are combined by the greatest value, and not by the sum. */
 const GREATEST: ReadonlySet<keyof DestinationGauges> = new Set([
   "longest_waiting_requests",
   "connected_ms",
@@ -45,13 +45,13 @@ const NONE: DestinationGauges = {
   unconnected_ms: 0,
 };
 
-/** The shards' gauges as those of one; `further`: so many further destinations there are. */
+/** Combines the shards' gauges into one. `further`: the number of further destinations. */
 export function together(shares: readonly Gauges[], further = shares[0]?.destinations.length ?? 0): Gauges {
   const destinations = Array.from({ length: further }, (_, i) => sumOf(shares.map((share) => share.destinations[i]!)));
   return { ...sumOf(shares), destinations };
 }
 
-/** Whether the last connection to a destination that was tried was made, or none was tried yet. */
+/** Whether the last attempt to connect to a destination succeeded, or there was none yet. */
 export function isUp({ connected_ms, unconnected_ms }: DestinationGauges): boolean {
   return unconnected_ms <= connected_ms;
 }

@@ -7,18 +7,18 @@ export type LogLevel = (typeof LOG_LEVELS)[number] | "silent";
 export const LOG_FORMATS = ["pretty", "plain", "json"] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
-/** How often a line of one kind is told, at the most; the rest are counted in the next. */
+/** The shortest time between two lines of one kind; the lines between are counted in the next one. */
 export const REPEAT_MS = 1000;
 
 /** Lines of one kind that may repeat. */
 interface Repeated {
   toldMs: number;
-  /** The last line that was left out, and how many were since the last that was told. */
+  /** The last line that was left out, and the number of those left out since the last one that was told. */
   tell: (more: string) => void;
   untold: number;
 }
 
-/** One object a line: time, level, message, and the fields of the call. */
+/** One JSON object a line: time, level, message, and the fields of the call. */
 const jsonReporter: ConsolaReporter = {
   log({ date, type, args }) {
     const [message, fields] = args as [string, object | undefined];
@@ -35,10 +35,12 @@ const plainReporter: ConsolaReporter = {
 
 export class Log {
   private readonly consola: ConsolaInstance;
-  /** By kind, of which there are a few; the one that had a line left out last is the last. */
+  /**
+   * Repeated lines by kind, of which there are only a few; the kind with the line left out most recently comes last.
+   */
   private readonly repeated = new Map<string, Repeated>();
 
-  /** `now`: milliseconds; by it, what repeats is limited. */
+  /** `now`: milliseconds; repeated lines are limited by it. */
   constructor(
     level: LogLevel,
     readonly format: LogFormat,
@@ -54,7 +56,7 @@ export class Log {
     });
   }
 
-  /** `fields` are for programs: --log-format json shows them. */
+  /** Logs an error. `fields` are for programs: --log-format json shows them. */
   error(message: string, fields?: object): void {
     this.consola.error(...this.entry(message, fields));
   }
@@ -72,24 +74,24 @@ export class Log {
   }
 
   /**
-   * Warns at most once a second for each `kind`. What is left out is counted in the next line of its kind, or by
-   * {@link tick}: with the last message that was left out, for that is how things stand.
+   * Warns at most once a second for each `kind`. Lines that are left out are counted in the next line of their kind, or
+   * told by {@link tick}: with the last message that was left out, because that is the current state.
    */
   warnOften(kind: string, message: string, fields?: object): void {
     this.often(kind, (more) => this.warn(message + more, fields));
   }
 
-  /** Likewise, as information. */
+  /** Informs at most once a second for each `kind`, as {@link warnOften} warns. */
   infoOften(kind: string, message: string, fields?: object): void {
     this.often(kind, (more) => this.info(message + more, fields));
   }
 
-  /** Tells what was left out of the kinds that have been quiet for long enough: call it every now and then. */
+  /** Tells the left-out lines of kinds that have been quiet for long enough. Call it now and then. */
   tick(): void {
     this.tellUntold(this.now() - REPEAT_MS);
   }
 
-  /** Tells all that was left out: nothing more comes. */
+  /** The log has ended: tells all left-out lines. */
   finish(): void {
     this.tellUntold(Infinity);
   }

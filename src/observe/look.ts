@@ -1,4 +1,4 @@
-/** What a look at the run saw: what --admin shows, and nothing else. */
+/** The result of a look at the run: --admin shows this, and nothing else. */
 import type { CountersSnapshot } from "./counters.ts";
 import type { Gauges } from "./gauges.ts";
 import type { Problem } from "./problems.ts";
@@ -9,7 +9,7 @@ export interface Look {
   readonly counters: CountersSnapshot;
   readonly gauges: Gauges;
   readonly isInterfaceUp: boolean;
-  /** When a frame of ours came last, or the run began. */
+  /** When a frame of ours last came, or the run began. */
   readonly lastFrameMs: number;
   readonly problems: readonly Problem[];
 }

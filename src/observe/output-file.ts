@@ -1,11 +1,17 @@
-/** Files that are written: opened at the start, so that a bad path is told then. */
+/** Output files: opened at the start, so that a bad path is told then. */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync } from "node:fs";
 import { RefusalError, writeFailure } from "../errors.ts";
 
-/** Not through a link, which another user may have laid where root writes; and without waiting for a FIFO's reader. */
+/**
+ * Links are not followed, because another user may have put one where root writes; and a FIFO's reader is not waited
+ * for.
+ */
 const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-/** Empties the file, or makes it. Throws RefusalError where it is not a regular file, or cannot be written. */
+/**
+ * Empties the file, or makes it. Returns its descriptor. Throws RefusalError if it is not a regular file, or cannot be
+ * written.
+ */
 export function openEmpty(what: string, path: string): number {
   let fd: number | undefined;
   try {
@@ -19,7 +25,7 @@ export function openEmpty(what: string, path: string): number {
   }
 }
 
-/** What is told of a file that cannot be written. */
+/** The error for a file that cannot be written. */
 export function refusal(what: string, path: string, error: unknown): RefusalError {
   return new RefusalError(`Cannot write ${what} to ${path}: ${writeFailure(error)}`);
 }

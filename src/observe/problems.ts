@@ -1,6 +1,6 @@
 /**
- * What is wrong just now, in words, with what to do about it: told in the log when it begins and ends, and shown by
- * --admin. A look once a second over the counters and gauges decides; shards know nothing of it.
+ * The current problems, in words, with advice: the log tells their beginning and end, and --admin shows them. A look at
+ * the counters and gauges once a second decides; shards have no part in it.
  */
 import { addressName, type ForwardAddress } from "../address.ts";
 import { Drop } from "../decode/drop-reason.ts";
@@ -11,7 +11,7 @@ import { DestinationProblems } from "./destination-problems.ts";
 import type { Gauges } from "./gauges.ts";
 import { Window } from "./window.ts";
 
-/** Log lines, /status and /healthz name them so. */
+/** The names of the problems in log lines, /status and /healthz. */
 export const PROBLEM_KINDS = [
   "interface_down",
   "endpoint_down",
@@ -29,26 +29,26 @@ export const PROBLEM_KINDS = [
 ] as const;
 export type ProblemKind = (typeof PROBLEM_KINDS)[number];
 
-/** Problems with which the program cannot do what it is for: it is not healthy. */
+/** Problems with which the program cannot do its work: it is not healthy. */
 export const UNHEALTHY: readonly ProblemKind[] = ["interface_down", "endpoint_down"];
 
 export interface Problem {
   readonly kind: ProblemKind;
-  /** The address of the further destination that it is about; undefined: of none of those. */
+  /** The address of the further destination with the problem; undefined: the problem is not a further destination's. */
   readonly destination?: string;
-  /** A sentence or two: what is so, and what to do. */
+  /** A sentence or two: the problem, and what to do. */
   readonly message: string;
   /** Milliseconds since 1970. */
   readonly since_ms: number;
 }
 
-/** So long without a mirror frame is worth a word. */
+/** The silence of the mirror that is a problem. */
 export const SILENCE_MS = 60_000;
-/** Of the bytes that were there to be seen, those that never came. */
+/** The share of the mirrored bytes that may be missing. */
 export const LOSS_SHARE_MAX = 0.01;
-/** Fewer holes are an accident. */
+/** Fewer gaps are an accident. */
 const LOSS_GAPS_MIN = 10;
-/** So many frames for others, and none for us, are no accident. */
+/** This many frames for others, and none for us, are no accident. */
 export const STRANGERS_MIN = 10;
 const STRANGERS_SHOWN_MAX = 3;
 const MINUTE_MS = 60_000;
@@ -57,26 +57,26 @@ export interface ProblemOptions {
   readonly address: ForwardAddress;
   /** Further destinations. */
   readonly also: readonly ForwardAddress[];
-  /** The last of them, where there is one. */
+  /** The control, which is the last of them; undefined: there is none. */
   readonly control: ForwardAddress | undefined;
   readonly encapsulation?: Encapsulation;
   readonly vnis: readonly number[] | "any";
   readonly ports: readonly number[];
   readonly vxlanPort: number;
-  /** Undefined: a savefile is read, which may pause, and which nothing is lost of by waiting. */
+  /** Undefined: a savefile is read, which may pause, and waiting loses none of it. */
   readonly interfaceName: string | undefined;
   readonly maxWaitingRequests: number;
   readonly mode: "http" | "tcp";
 }
 
-/** What a look is at, beside the counters. */
+/** The inputs of a look, in addition to the counters. */
 export interface Surroundings {
   readonly gauges: Gauges;
   readonly isInterfaceUp: boolean;
   readonly strangers: Strangers;
 }
 
-/** The counters whose rise within the window matters. */
+/** The counters with a rise that matters within the window. */
 const marksOf = ({ frames, refused, reassembly, foreign }: Counters) => ({
   captured: frames.captured,
   mirrored: frames.captured + refused.frames,
@@ -95,7 +95,7 @@ export class Problems {
   private readonly endpoint: DestinationProblems;
   private readonly further: readonly DestinationProblems[];
   private known: readonly Problem[] = [];
-  /** When a frame of ours came last, or the first look was: to within a look. */
+  /** When a frame of ours last came, or the first look was; exact to a look. */
   private capturedMs = -1;
 
   constructor(private readonly options: ProblemOptions) {
@@ -116,7 +116,7 @@ export class Problems {
     });
   }
 
-  /** The most urgent first. */
+  /** The current problems, the most urgent first. */
   get current(): readonly Problem[] {
     return this.known;
   }
@@ -126,7 +126,7 @@ export class Problems {
     return this.capturedMs;
   }
 
-  /** Looks, at `nowMs`. Returns what has begun since the last look, and what has ended. */
+  /** Looks, at `nowMs`. Returns the problems that have begun or ended since the last look. */
   look(counters: Counters, around: Surroundings, nowMs: number): { begun: Problem[]; ended: Problem[] } {
     const marks = marksOf(counters);
     if (this.capturedMs < 0 || marks.captured > (this.window.last?.captured ?? 0)) this.capturedMs = nowMs;
@@ -145,7 +145,7 @@ export class Problems {
     };
   }
 
-  /** All that is wrong, each since now, or since what it is of began. */
+  /** All current problems; each began now, or when its cause began. */
   private find(counters: Counters, around: Surroundings, nowMs: number): Problem[] {
     const { down, ...ofEndpoint } = this.endpoint.look(counters, around.gauges);
     const ours: Messages = { ...this.messages(counters, around, nowMs), ...ofEndpoint, endpoint_down: down };
@@ -172,7 +172,7 @@ export class Problems {
     return this.window.rise(name);
   }
 
-  /** What is wrong beside destinations. */
+  /** The problems that are not of destinations. */
   private messages(counters: Counters, around: Surroundings, nowMs: number): Messages {
     const { interfaceName } = this.options;
     return {
@@ -244,13 +244,13 @@ export class Problems {
   }
 }
 
-/** Whom the mirror's frames were for, where nothing for us was among them, or nothing that is HTTP. */
+/** The VNIs or ports that the mirror's frames were for, if no frame was for us, or none was HTTP. */
 export function misdirected(
   { frames, requests, foreign }: Counters,
   { vnis, ports }: Strangers,
   options: Pick<ProblemOptions, "vnis" | "ports" | "encapsulation">,
 ): { wrong_port?: string; wrong_vni?: string } {
-  // Plain frames are of whatever this host talks: that there is more than ours says nothing.
+  // Plain frames are all of this host's traffic: other connections among them are no sign of a problem.
   if (options.encapsulation === "none") return {};
   const [otherVnis, otherPorts] = [total(vnis), total(ports)];
   const [ours, wanted] = [vniName(options.vnis), options.ports.join(" or ")];
@@ -271,12 +271,12 @@ export function misdirected(
   };
 }
 
-/** The mirror sessions' VNIs, as messages name them. */
+/** The mirror sessions' VNIs, as messages show them. */
 export function vniName(vnis: readonly number[] | "any"): string {
   return vnis === "any" ? "any VNI" : `VNI ${vnis.join(", ")}`;
 }
 
-/** Tells one problem from all others. */
+/** The key of a problem among all others. */
 export function keyOf({ kind, destination = "" }: Problem): string {
   return `${kind} ${destination}`;
 }
@@ -299,7 +299,7 @@ function total(counts: Map<number, number>): number {
   return sum;
 }
 
-/** The most frequent ones. */
+/** The most frequent ones, as text. */
 function listed(counts: Map<number, number>): string {
   const byCount = [...counts].sort(([, a], [, b]) => b - a);
   const shown = byCount.slice(0, STRANGERS_SHOWN_MAX).map(([key]) => key);

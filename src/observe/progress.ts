@@ -1,4 +1,4 @@
-/** A progress bar on a terminal for --read: how much of the file was read, how fast, how long yet. */
+/** A progress bar on a terminal for --read: the share of the file that was read, the speed, the time left. */
 
 const REDRAW_MS = 200;
 const BAR_WIDTH = 30;
@@ -17,7 +17,7 @@ export class Progress {
   }
 
   /**
-   * Redraws the bar if it is time. `capturedMs`: of the capture's time, so much has passed; undefined: it is not shown.
+   * Redraws the bar if it is time. `capturedMs`: how much of the capture's time has passed; undefined: it is not shown.
    */
   update(readBytes: number, frames: number, capturedMs?: number): void {
     const nowMs = this.now();
@@ -38,7 +38,7 @@ export class Progress {
     process.stderr.write(`${CLEAR_LINE}${bar} ${Math.floor(share * 100)} %  ${speed}, ${left} s left`);
   }
 
-  /** Takes the bar away. */
+  /** Removes the bar. */
   clear(): void {
     if (this.drawnMs > 0) process.stderr.write(CLEAR_LINE);
   }

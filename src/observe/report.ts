@@ -1,10 +1,10 @@
-/** What is told of a run: a line while there is traffic, warnings that are due once, the totals. */
+/** Tells about a run: a line while there is traffic, warnings that are told once, the totals. */
 import { addressName, type ForwardAddress } from "../address.ts";
 import type { ScheduleCounters } from "../capture/paced-source.ts";
 import { Drop } from "../decode/drop-reason.ts";
 import type { Encapsulation } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
-import { POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
+import { type HttpVersion, POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
 import type { Counters, CountersSnapshot } from "./counters.ts";
 import type { Log } from "./log.ts";
 import { keyOf, misdirected, type Problem, type ProblemKind } from "./problems.ts";
@@ -18,11 +18,14 @@ const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
   unknown: "Some connections are not HTTP: forward them with --mode tcp (foreign.unknown)",
 };
 const SUMMARY_LINE_MS = 10_000;
-/** Drops that are further apart than this are another burst. */
+/** Drops that are further apart than this belong to another burst. */
 const DROP_BURST_MS = 10_000;
-/** So long after a problem was told it is not told again, however often it comes and goes. */
+/** How long a problem is not told again, however often it comes and goes. */
 const PROBLEM_AGAIN_MS = 600_000;
-/** What is told here when it begins; the others are told as they happen. `over`: what is told when it has ended. */
+/**
+ * The problems that are told here when they begin; the others are told as they happen. `over`: the message when it has
+ * ended.
+ */
 const PROBLEMS_TOLD: Partial<Record<ProblemKind, { over(destination: string): string }>> = {
   nothing_captured: { over: () => "Mirror frames come again" },
   loss: { over: () => "No more than 1 % of the bytes was missing in the last minute" },
@@ -31,9 +34,7 @@ const PROBLEMS_TOLD: Partial<Record<ProblemKind, { over(destination: string): st
   unanswered: { over: (destination) => `Requests are responded to again by ${destination}` },
 };
 
-/**
- * Why a whole request was not sent, beside that it was not to be: the source can wait, so that none needs to be lost.
- */
+/** Drop reasons other than policy's: with a source that can wait, no request needs to be lost for them. */
 const UNFORWARDED_DROPS: readonly RequestDrop[] = [
   "endpoint_down",
   "endpoint_closed",
@@ -43,7 +44,7 @@ const UNFORWARDED_DROPS: readonly RequestDrop[] = [
   "waiting_limit",
 ];
 
-/** How many requests have met with the same decision, and some of them. */
+/** The number of requests with the same decision, and some of them. */
 export interface DryRunVerdict {
   readonly by: string;
   readonly count: number;
@@ -59,7 +60,7 @@ export interface ReportOptions {
   readonly threads: number;
 }
 
-/** What a shard tells (ShardReport) and what the counters show. */
+/** Tells the events of shards (ShardReport), and the counters. */
 export class RunReport {
   private summaryDueMs: number;
   private framesBefore = 0;
@@ -69,8 +70,10 @@ export class RunReport {
   private isInterfaceUp = true;
   /** The endpoint, and further destinations. */
   private readonly destinations: readonly ForwardAddress[];
-  /** For each of them, what upstream.connect_errors was when the outage began; undefined: there is none. */
+  /** For each of them, upstream.connect_errors when the outage began; undefined: there is no outage. */
   private readonly outageErrorsBefore: (number | undefined)[] = [];
+  /** The versions of HTTP that destinations do not speak, with the destination's number. */
+  private readonly unspoken = new Set<string>();
   private readonly told = new Set<string>();
   /** When each problem was told last. */
   private readonly untoldEnds = new Set<string>();
@@ -96,7 +99,7 @@ export class RunReport {
     );
   }
 
-  /** The first thread that connects again has seen the end for all. */
+  /** The first thread that connects again ends the outage for all. */
   outageEnded(durationMs: number, lostConnections: number, destination = 0): void {
     const errorsBefore = this.outageErrorsBefore[destination];
     if (errorsBefore === undefined) return;
@@ -114,6 +117,28 @@ export class RunReport {
     );
   }
 
+  /** Told once for all threads, until one finds that the destination speaks the version. */
+  speaksNot(version: HttpVersion, why: string, destination = 0): void {
+    const name = this.nameOf(destination);
+    if (this.unspoken.has(`${version} ${destination}`)) return;
+    this.unspoken.add(`${version} ${destination}`);
+    this.log.warnOften(
+      `speaks not ${version} ${destination}`,
+      `Cannot send requests of ${version} to ${name}: ${why}; trying now and then, and dropping them meanwhile (requests.dropped)`,
+      { event: "speaks_not", destination: name, version, reason: why },
+    );
+  }
+
+  speaks(version: HttpVersion, durationMs: number, destination = 0): void {
+    const name = this.nameOf(destination);
+    if (!this.unspoken.delete(`${version} ${destination}`)) return;
+    this.log.infoOften(
+      `speaks ${version} ${destination}`,
+      `${name} speaks ${version} now, after ${(durationMs / 1000).toFixed(1)} s`,
+      { event: "speaks", destination: name, version, duration_ms: Math.round(durationMs) },
+    );
+  }
+
   givenUp(why: string, lostBytes: number, destination = 0): void {
     this.log.warnOften(
       `given up ${destination}`,
@@ -122,7 +147,10 @@ export class RunReport {
     );
   }
 
-  /** `isSilent`: the endpoint has sent nothing on it. With TLS 1.3 it refuses a client only behind the handshake. */
+  /**
+   * A connection broke. `isSilent`: the endpoint has sent nothing on it. (With TLS 1.3 it refuses a client only behind
+   * the handshake.)
+   */
   broken(how: "closed" | "reset", lostBytes: number, isSilent: boolean, destination = 0): void {
     const isRefusal = isSilent && this.destinations[destination]!.isSecure === true;
     this.log.warnOften(
@@ -167,14 +195,14 @@ export class RunReport {
       );
   }
 
-  /** Whom the mirror frames were for that were not for us: told once, if none was, or none was HTTP. */
+  /** Tells once the VNIs or ports of mirror frames that were not for us, if no frame was, or none was HTTP. */
   strangers(strangers: Strangers): void {
     const { wrong_port: port, wrong_vni: vni } = misdirected(this.counters, strangers, this.options);
     if (port !== undefined) this.once("wrong_port", port);
     if (vni !== undefined) this.once("wrong_vni", vni);
   }
 
-  /** What has begun to be wrong since the last look, and what has ended. */
+  /** Tells the problems that have begun or ended since the last look. */
   problems(begun: readonly Problem[], ended: readonly Problem[]): void {
     const nowMs = this.now();
     for (const problem of begun) {
@@ -199,7 +227,7 @@ export class RunReport {
     }
   }
 
-  /** Looks at the counters, and tells what was left out of what repeats: call it every now and then. */
+  /** Looks at the counters, and tells the left-out lines of those that repeat. Call it now and then. */
   tick(): void {
     this.log.tick();
     const { frames } = this.counters;
@@ -227,7 +255,7 @@ export class RunReport {
     this.summaryLine(nowMs);
   }
 
-  /** Frames that the kernel dropped, told once a burst. */
+  /** Tells once a burst that the kernel dropped frames. */
   private kernelDrops(nowMs: number): void {
     const { kernel_dropped: drops } = this.counters.frames;
     const count = drops - this.kernelDropsBefore;
@@ -261,7 +289,7 @@ export class RunReport {
     );
   }
 
-  /** The totals of the run. */
+  /** Tells the totals of the run. */
   totals(): void {
     this.log.finish();
     const totals = this.counters.snapshot();
@@ -284,7 +312,7 @@ export class RunReport {
     else for (const line of lines) this.log.info(line);
   }
 
-  /** What a dry run would have done with the requests, by what decides. */
+  /** Tells what a dry run would have done with the requests, by the flag or rule that decides. */
   dryRun(verdicts: readonly DryRunVerdict[]): void {
     for (const { by, count, examples } of verdicts) {
       const shown = `${examples.join(", ")}${count > examples.length ? ", …" : ""}`;
@@ -293,8 +321,8 @@ export class RunReport {
   }
 
   /**
-   * Whether something whole was not forwarded in the end, which with --read nothing but the endpoint, or a limit, can
-   * be to blame for: then it is said, as the run's last line.
+   * Whether some whole request or connection was not forwarded in the end. With --read, only the endpoint or a limit
+   * can be the cause. If so, tells it as the run's last line.
    */
   unforwarded(mode: "http" | "tcp"): boolean {
     const { requests, upstream } = this.counters;
@@ -327,7 +355,7 @@ export class RunReport {
   }
 }
 
-/** What became of requests at one destination, and of its connections; each line begins with its name. */
+/** Lines about the outcomes of requests at one destination, and about its connections; each begins with its name. */
 function destinationLines(
   { requests, responses, upstream }: Pick<CountersSnapshot, "requests" | "responses" | "upstream">,
   ofRequests: string,
@@ -358,7 +386,7 @@ function isByPolicy(reason: string): boolean {
   return (POLICY_DROPS as readonly string[]).includes(reason);
 }
 
-/** What was not to be forwarded, in words: it is neither damage nor loss. */
+/** Words about requests and connections that policy dropped: these are neither damage nor loss. */
 function leftOut({ requests, streams }: Counters): string[] {
   const connections = Object.values(streams.dropped).reduce((sum, count) => sum + count, 0);
   return [
@@ -369,7 +397,7 @@ function leftOut({ requests, streams }: Counters): string[] {
   ];
 }
 
-/** With --speed: how the schedule was kept, and why not. */
+/** Lines about --speed: how the schedule was kept, and why not. */
 function scheduleLines({ on_time, late, held }: ScheduleCounters): string[] {
   if (on_time + late + held === 0) return [];
   return [`Schedule: ${on_time} frames on time, ${late} late, ${held} held back by the endpoint`];
@@ -379,7 +407,7 @@ function plural(count: number, noun: string): string {
   return count === 1 ? noun : `${noun}s`;
 }
 
-/** What the kernel's filter refused, and of a sample, what it was. */
+/** Words about the frames that the kernel's filter refused, and the findings of a sample. */
 function rejected({ frames, sampled, dropped }: CountersSnapshot["refused"]): string {
   const found = Object.entries(dropped).filter(([, count]) => count > 0);
   const sample = found.map(([reason, count]) => `${count} ${reason}`).join(", ");

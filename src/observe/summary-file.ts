@@ -1,4 +1,4 @@
-/** --summary's file: opened at the start, so that a bad path is told then, and written at the end. */
+/** The file of --summary: opened at the start, so that a bad path is told then, and written at the end. */
 import { closeSync, fstatSync, writeFileSync } from "node:fs";
 import { openEmpty, refusal } from "./output-file.ts";
 
@@ -10,12 +10,12 @@ export class SummaryFile {
     private fd: number,
   ) {}
 
-  /** Empties the file, or makes it. Throws RefusalError where it is not a regular file, or cannot be written. */
+  /** Empties the file, or makes it. Throws RefusalError if it is not a regular file, or cannot be written. */
   static open(path: string): SummaryFile {
     return new SummaryFile(path, openEmpty(WHAT, path));
   }
 
-  /** Writes all counters as one JSON object; to a new file where the opened one is gone. Throws RefusalError. */
+  /** Writes all counters as one JSON object; to a new file if the opened one is gone. Throws RefusalError. */
   write(summary: object): void {
     const { path } = this;
     if (fstatSync(this.fd).nlink === 0) {

@@ -1,6 +1,6 @@
-/** What counters were at the last looks, a second apart: shares and rises are those of the window. */
+/** The values of counters at the last looks, a second apart: shares and rises are computed over this window. */
 
-/** So many looks are in the window. */
+/** How many looks are in the window. */
 export const WINDOW_LOOKS = 60;
 
 export class Window<Marks extends Readonly<Record<string, number>>> {

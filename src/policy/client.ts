@@ -1,4 +1,4 @@
-/** The client that a connection is of, as rules and edits know it. */
+/** A connection's client, as rules and edits know it. */
 import { addressText, groupsOfWords } from "../http/client-address.ts";
 
 const ADDRESS_WORDS = 4;
@@ -7,14 +7,14 @@ const PORTS_WORD = 2 * ADDRESS_WORDS;
 export class Client {
   /** As {@link addressText} writes it. */
   readonly address: string;
-  /** The eight of the address (an IPv4 address is mapped to IPv6). */
+  /** The eight groups of the address (an IPv4 address is mapped to IPv6). */
   readonly groups: readonly number[];
   /** The port that the client has connected to. */
   readonly serverPort: number;
 
   /**
-   * `identity`: a connection's: both addresses, client's first, and both ports. `groups`: the client's address, where a
-   * PROXY protocol header has told another one.
+   * `identity`: of the connection: both addresses, the client's first, and both ports. `groups`: the client's address,
+   * if a PROXY protocol header has told another one.
    */
   constructor(
     private readonly identity: Int32Array,
@@ -25,7 +25,7 @@ export class Client {
     this.serverPort = identity[PORTS_WORD]! & 0xffff;
   }
 
-  /** Both addresses and ports, the same on every machine that the connection is seen on. */
+  /** Both addresses and ports: the same key on every machine that sees the connection. */
   get connectionKey(): string {
     return this.identity.subarray(0, PORTS_WORD + 1).join();
   }

@@ -1,10 +1,12 @@
-/** What a dry run has found: by what has decided, how many requests, and the first few of them. */
+/**
+ * The findings of a dry run: for each flag or rule that has decided, the number of requests and the first few of them.
+ */
 import type { HeadView } from "../http/head-view.ts";
 
-/** Requests that are shown of each. */
+/** The most examples that are kept of one decider. */
 const EXAMPLES_MAX = 3;
 const EXAMPLE_CHARS_MAX = 60;
-/** What decides is a flag or a rule, and rules are a few. */
+/** The most deciders: each is a flag or a rule, and there are only a few rules. */
 const DECIDERS_MAX = 1000;
 
 export interface Verdict {
@@ -35,7 +37,7 @@ export class DryRun {
   }
 }
 
-/** A request in a few words, without its query: that may hold what is nobody's business. */
+/** A request in a few words, without its query, which may hold secrets. */
 export function exampleOf(head: HeadView): string {
   const text = `${head.method} ${head.target.slice(0, head.pathTo)}`.replace(/[^\x20-\x7e]/g, "?");
   return text.length > EXAMPLE_CHARS_MAX ? `${text.slice(0, EXAMPLE_CHARS_MAX)}…` : text;

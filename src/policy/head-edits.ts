@@ -1,36 +1,37 @@
 /**
- * What may be changed in a request's head, only if asked for. Nothing here can change where a request ends: framing
- * fields cannot be named, no text has a line end, and lines are taken out or put in whole.
+ * Changes in a request's head that the user has asked for. No edit can change where a request ends: framing fields
+ * cannot be named, no text has a line end, and lines are removed or inserted whole.
  */
 import type { FieldLines, HeadView } from "../http/head-view.ts";
 import type { Client } from "./client.ts";
 import { find, Pattern } from "./pattern.ts";
 import { type Program, regexProgram } from "./pattern-program.ts";
-import { FIELD_NAME } from "./rules.ts";
-import { Unreadable } from "./unreadable.ts";
+import { Unreadable, whyNoName } from "../unreadable.ts";
 
 export const MARK_FIELD = "X-Mirrored-From";
 
 /** A header field: name and value. */
 export type Field = readonly [name: string, value: string];
 
-/** A path's part, and what takes its place. */
+/** A part of a path, and its replacement. */
 export interface Rewrite {
   readonly regex: string;
-  /** With `$1` to `$9` for the regex's groups, `$0` for all that it matched, and `$$` for a dollar sign. */
+  /**
+   * The replacement, with `$1` to `$9` for the regex's groups, `$0` for the whole match, and `$$` for a dollar sign.
+   */
   readonly text: string;
 }
 
 export interface HeadEdits {
-  /** In turn, each of what those before it have made. */
+  /** Applied one after the other, each to the result of those before it. */
   readonly rewritePath: readonly Rewrite[];
   /** Names of fields that are left out, in lower case. */
   readonly removeHeader: readonly string[];
-  /** Takes the place of Host, and of the authority in a target of absolute-form. */
+  /** Replaces Host, and the authority in a target of absolute-form. */
   readonly host: string | undefined;
-  /** Take the place of all fields of these names. */
+  /** Replace all fields of these names. */
   readonly setHeader: readonly Field[];
-  /** Adds the client's address to X-Forwarded-For, and -Port, -Proto and -Host where there is none. */
+  /** Adds the client's address to X-Forwarded-For, and sets -Port, -Proto and -Host if they are absent. */
   readonly forwarded: boolean;
   /** Adds the client's address, and refuses requests that already have it. */
   readonly mark: boolean;
@@ -42,9 +43,9 @@ export const FORWARDED_FIELDS = [FORWARDED_FOR, "x-forwarded-port", "x-forwarded
 
 const FRAMING_FIELDS = ["contentlength", "transferencoding", "connection"];
 
-/** Whether it is a field's name that may be changed: some servers read framing fields by their letters alone. */
+/** Whether a field of this name may be changed: some servers read framing fields by their letters alone. */
 export function isEditable(name: string): boolean {
-  return FIELD_NAME.test(name) && !FRAMING_FIELDS.includes(name.toLowerCase().replace(/[^a-z]/g, ""));
+  return whyNoName(name) === null && !FRAMING_FIELDS.includes(name.toLowerCase().replace(/[^a-z]/g, ""));
 }
 
 /** Reads `REGEX=>TEXT`. */
@@ -70,9 +71,9 @@ export function readRewrite(written: string): Rewrite | Unreadable {
 /** Edits heads; one serves all requests. */
 export class HeadEditor {
   private readonly rewrites: readonly { readonly program: Program; readonly pattern: Pattern; readonly text: string }[];
-  /** Names of fields that are taken out, in lower case. */
+  /** Names of fields that are removed, in lower case. */
   private readonly taken: ReadonlySet<string>;
-  /** Those that are put in whatever the request is. */
+  /** Fields that are inserted into every request. */
   private readonly put: readonly Field[];
   private readonly host: string | undefined;
 
@@ -104,13 +105,13 @@ export class HeadEditor {
     return Buffer.from(lines.join(head.lineEnd), "latin1");
   }
 
-  /** In absolute-form the target's authority is what counts, and not the field (RFC 9112, section 3.2.2). */
+  /** In absolute-form the target's authority counts, and not the field (RFC 9112, section 3.2.2). */
   private targetOf(head: HeadView): string {
     const { target, pathFrom, pathTo } = head;
     const path = target.slice(pathFrom, pathTo);
     const form = head.absoluteForm;
     const before = form === null || this.host === undefined ? target.slice(0, pathFrom) : form[1] + this.host;
-    // What has another target than a path, as OPTIONS * and CONNECT, has none that could be another.
+    // A request without a path in its target (OPTIONS *, CONNECT) has no path that could be rewritten.
     const isPath = path.startsWith("/") || (path === "" && form !== null && head.method !== "CONNECT");
     return before + (isPath ? this.rewrite(path) : path) + target.slice(pathTo);
   }
@@ -129,11 +130,14 @@ export class HeadEditor {
     return rewritten;
   }
 
-  /** Puts what is missing into `added`. Returns the fields that are kept, with the client's address added to theirs. */
+  /**
+   * Puts missing fields into `added`. Returns the fields that are kept, with the client's address added to
+   * X-Forwarded-For.
+   */
   private forward(head: HeadView, client: Client, kept: readonly FieldLines[], added: string[]): readonly FieldLines[] {
     const lacks = (name: string) => !kept.some((field) => field.name === name);
     if (lacks("x-forwarded-port")) added.push(`X-Forwarded-Port: ${client.serverPort}`);
-    // What can be read here was not encrypted; who has decrypted it before has said so.
+    // A request that can be read here was not encrypted; a proxy that has decrypted it before has set the field.
     if (lacks("x-forwarded-proto")) added.push("X-Forwarded-Proto: http");
     const { host } = head;
     if (lacks("x-forwarded-host") && host !== undefined) added.push(`X-Forwarded-Host: ${host}`);
@@ -146,7 +150,7 @@ export class HeadEditor {
   }
 }
 
-/** A list (RFC 9110, section 5.6.1) with one element more. */
+/** The lines of a list (RFC 9110, section 5.6.1) with one more element. */
 function withElement({ name, lines }: FieldLines, element: string): FieldLines {
   const before = lines.at(-1)!.replace(/[ \t]+$/, "");
   const isEmpty = lines.length === 1 && before.endsWith(":");

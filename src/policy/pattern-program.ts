@@ -1,19 +1,19 @@
 /**
- * What a pattern is compiled to, and how it is read. The instructions are those of a machine that follows all ways
- * through a pattern at once (https://swtch.com/~rsc/regexp/regexp2.html), so that no text takes more than the time of
- * its length: the paths that are matched are a stranger's. What such a machine cannot do, back-references and looking
- * around, is refused.
+ * Reads a pattern and compiles it to a program. The instructions are those of a machine that follows all ways through a
+ * pattern at once (https://swtch.com/~rsc/regexp/regexp2.html): matching takes time in proportion to the text's length,
+ * because strangers choose the paths that are matched. Back-references and look-around, which the machine cannot do,
+ * are refused.
  */
-import { Unreadable } from "./unreadable.ts";
+import { Unreadable } from "../unreadable.ts";
 
 export const Op = {
-  /** Takes a byte of the set of index `a`, and goes on behind. */
+  /** Takes a byte of the set of index `a`, and goes on with the next instruction. */
   BYTE: 0,
-  /** Goes on at `a` and at `b`; what `a` finds is preferred. */
+  /** Goes on at `a` and at `b`; a match by way of `a` is preferred. */
   SPLIT: 1,
   /** Goes on at `a`. */
   JUMP: 2,
-  /** Notes the place as mark `a`: a group's beginning (even) or end (odd). */
+  /** Stores the place in the text as mark `a`: a group's beginning (even) or end (odd). */
   MARK: 3,
   START: 4,
   END: 5,
@@ -28,15 +28,15 @@ export interface Instruction {
 
 export interface Program {
   readonly instructions: readonly Instruction[];
-  /** By index: 1 for each byte that the set has. */
+  /** Sets of bytes; in each, 1 at the index of every byte that it has. */
   readonly sets: readonly Uint8Array[];
-  /** Groups in parentheses; the whole match is not among them. */
+  /** The number of groups in parentheses; the whole match is not among them. */
   readonly groups: number;
 }
 
-/** Of a pattern as it is written. */
+/** The longest pattern, as it is written. */
 export const PATTERN_CHARS_MAX = 1000;
-/** Of a compiled pattern, in which what is repeated {10} stands ten times. */
+/** The most instructions of a compiled pattern, in which a part that is repeated {10} stands ten times. */
 export const INSTRUCTIONS_MAX = 1000;
 const PARTS_MAX = 10 * INSTRUCTIONS_MAX;
 
@@ -69,8 +69,8 @@ export function regexProgram(text: string): Program | Unreadable {
 }
 
 /**
- * A pattern for a whole text, in which `*` stands for anything: of a path, for what has no slash, and `**` for
- * anything.
+ * Compiles a pattern for a whole text. `*` stands for any text; in a path, `*` stands for any text without a slash, and
+ * `**` for any text.
  */
 export function globProgram(text: string, kind: "path" | "text"): Program | Unreadable {
   const nodes: Node[] = [{ kind: "start" }];
@@ -104,7 +104,7 @@ const SPECIAL = "\\^$.|?*+()[]{}/-";
 const isDigit = (byte: number) => byte >= 0x30 && byte <= 0x39;
 const isWord = (byte: number) => isDigit(byte) || byte === 0x5f || (byte >= 0x41 && byte <= 0x5a) || isLower(byte);
 const isLower = (byte: number) => byte >= 0x61 && byte <= 0x7a;
-/** Of the bytes that Latin-1 makes characters of, as JavaScript has it. */
+/** White space among the characters of Latin-1, as JavaScript defines it. */
 const isSpace = (byte: number) => (byte >= 0x09 && byte <= 0x0d) || byte === 0x20 || byte === 0xa0;
 const CLASSES: Record<string, (byte: number) => boolean> = { d: isDigit, w: isWord, s: isSpace };
 
@@ -235,7 +235,7 @@ class Reader {
     return char === "\\" ? this.readEscape(from) : this.single(char, from);
   }
 
-  /** Behind the backslash at `from`. */
+  /** Reads an escape, behind the backslash at `from`. */
   private readEscape(from: number): Uint8Array {
     const char = this.text[this.at++] ?? "";
     const known = CLASSES[char.toLowerCase()];
@@ -277,7 +277,7 @@ function add(set: Uint8Array, more: Uint8Array): void {
   for (let byte = 0; byte < BYTES; byte++) if (more[byte] === 1) set[byte] = 1;
 }
 
-/** The byte of a set that has one; -1: it has not one. */
+/** The byte of a set that has exactly one; -1: the set has none, or several. */
 function only(set: Uint8Array): number {
   const first = set.indexOf(1);
   return first === set.lastIndexOf(1) ? first : -1;
@@ -287,7 +287,10 @@ class Compiler {
   private readonly instructions: Instruction[] = [];
   private readonly sets: Uint8Array[] = [];
   private readonly indices = new Map<string, number>();
-  /** Parts that were looked at: what repeats nothing, as (){1000}, makes no instructions. */
+  /**
+   * Parts that were compiled. They are limited too, because a part that repeats nothing, (){1000}, makes no
+   * instructions.
+   */
   private parts = 0;
 
   constructor(

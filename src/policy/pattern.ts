@@ -1,34 +1,34 @@
 /**
- * Matches a pattern in time that grows with the text's length alone. Whether it matches is found by an automaton whose
- * states are made when they are first met, a bounded number of them; where it matches is found by following all ways at
- * once.
+ * Matches a pattern in time in proportion to the text's length. An automaton finds whether the pattern matches: it
+ * makes each state when it first meets it, and keeps a bounded number. {@link find} finds where the pattern matches, by
+ * following all ways at once.
  */
 import { type Instruction, Op, type Program } from "./pattern-program.ts";
 
-/** States that are kept; over it all are made anew, so that a text cannot fill the memory. */
+/** The most states that are kept; beyond it all are made anew, so that a text cannot fill the memory. */
 export const STATES_MAX = 256;
 
 const BYTES = 256;
 const NOWHERE = -1;
 
-/** All places in a program that a text can have come to. */
+/** All places in a program that can be reached with the text so far. */
 interface State {
   /** Instructions that take a byte. */
   readonly waiting: readonly number[];
-  /** By class of bytes. */
+  /** The next state, by class of bytes. */
   readonly next: (State | undefined)[];
-  /** It has matched, whatever follows. */
+  /** The pattern has matched, whatever follows. */
   readonly isMatch: boolean;
-  /** It has matched if nothing follows. */
+  /** The pattern has matched if the text ends here. */
   readonly isMatchAtEnd: boolean;
 }
 
-/** A text is a string of Latin-1: a character for each byte. */
+/** A compiled pattern. Texts are strings of Latin-1: a character for each byte. */
 export class Pattern {
   private readonly instructions: readonly Instruction[];
-  /** By byte: those that no set of the program tells apart have one class. */
+  /** By byte: its class. Bytes that no set of the program tells apart have the same class. */
   private readonly classOf = new Uint8Array(BYTES);
-  /** By class: one byte of it. */
+  /** By class: one of its bytes. */
   private readonly byteOf: number[] = [];
   private states = new Map<string, State>();
   private start: State;
@@ -76,13 +76,13 @@ export class Pattern {
     return state;
   }
 
-  /** What leads to the states that there are is forgotten, too, but for what is under way. */
+  /** Forgets all states, and the links between them. (The state under way gets its link afterwards.) */
   private forget(): void {
     for (const state of this.states.values()) state.next.length = 0;
     this.states.clear();
   }
 
-  /** Goes on from some places as far as that takes no byte. */
+  /** Follows the program from some places, as far as no byte is needed. */
   private follow(places: readonly number[], isStart: boolean, isEnd: boolean) {
     const seen = new Set<number>();
     const waiting: number[] = [];
@@ -109,15 +109,15 @@ interface Way {
 }
 
 /**
- * Where a program matches first in a text, and where its groups do: beginnings and ends in turn, the whole match's
- * first; -1: a group that took no part. Null: it does not match.
+ * Finds the first match of a program in a text. Returns the offsets where the whole match, then each group, begins and
+ * ends; -1: the group took no part. Null: the program does not match.
  */
 export function find(program: Program, text: string): readonly number[] | null {
   const { instructions, sets } = program;
   const unmarked = new Array<number>(2 * program.groups + 2).fill(NOWHERE);
   let ways: Way[] = [];
   let found: readonly number[] | null = null;
-  /** By instruction: 1 + the place at which a way has come by it. */
+  /** By instruction: 1 + the place at which a way has last passed it. */
   const seen = new Int32Array(instructions.length);
   for (let place = 0; place <= text.length; place++) {
     if (found === null) ways.push({ at: 0, marks: unmarked.with(0, place) });
@@ -128,7 +128,7 @@ export function find(program: Program, text: string): readonly number[] | null {
         if (place < text.length && sets[instructions[at]!.a]![byte] === 1) next.push({ at: at + 1, marks });
       });
       if (end === null) continue;
-      // The ways behind it are less preferred.
+      // The ways behind this one are less preferred.
       found = end.with(1, place);
       break;
     }
@@ -138,7 +138,7 @@ export function find(program: Program, text: string): readonly number[] | null {
   return found;
 }
 
-/** Goes on from a way's place, the preferred branch first. Returns the marks of a match, which is the way's end. */
+/** Goes on from a way's place, the preferred branch first. Returns the marks if the way ends with a match. */
 function follow(
   instructions: readonly Instruction[],
   way: Way,

@@ -1,5 +1,5 @@
 /**
- * Which requests are forwarded, and how their heads are changed: allow and deny, then the sample, then the rate. It
+ * Decides which requests are forwarded, by allow and deny, then the sample, then the rate; and changes their heads. It
  * sees requests as production saw them, before they are changed.
  */
 import type { HeadView } from "../http/head-view.ts";
@@ -9,30 +9,30 @@ import { Rate, sharedRate } from "./rate.ts";
 import { type Rule, Rules } from "./rules.ts";
 import { type Sample, Sampler } from "./sample.ts";
 
-/** Why a request was not to be forwarded: no damage, and nothing lost. */
+/** The reasons why policy dropped a request; the request is neither damaged nor lost. */
 export const POLICY_DROPS = [
   /** --allow or --deny. */
   "filtered",
-  /** It is not in the share of --sample. */
+  /** The request is not in the share of --sample. */
   "sampled_out",
-  /** --max-rate were forwarded in its second. */
+  /** As many requests as --max-rate allows were forwarded in its second. */
   "rate_limit",
-  /** It carried the mark of a mirrored request (--mark). */
+  /** The request had the mark of a mirrored request (--mark). */
   "loop",
-  /** It would have been forwarded (--dry-run). */
+  /** The request would have been forwarded (--dry-run). */
   "dry_run",
 ] as const;
 export type PolicyDrop = (typeof POLICY_DROPS)[number];
 
-/** Why policy leaves out a connection of which it cannot see the requests. */
+/** The reasons why policy dropped a connection with requests that it cannot see. */
 export const STREAM_DROPS = ["filtered", "sampled_out", "dry_run"] as const satisfies readonly PolicyDrop[];
 export type StreamDrop = (typeof STREAM_DROPS)[number];
 
-/** What policy is told, as plain data. */
+/** The options of policy, as plain data. */
 export interface PolicyOptions {
   readonly allow: readonly Rule[];
   readonly deny: readonly Rule[];
-  /** Null: all. */
+  /** Null: all requests. */
   readonly sample: Sample | null;
   /** Requests a second; Infinity: no limit. */
   readonly maxRate: number;
@@ -41,11 +41,11 @@ export interface PolicyOptions {
   readonly dryRun: boolean;
 }
 
-/** What becomes of a request. */
+/** What policy has decided about a request. */
 export interface Decision {
   /** Null: it is forwarded. */
   readonly drop: PolicyDrop | null;
-  /** What has decided so, in words. */
+  /** The flag or rule that has decided, in words. */
   readonly by: string;
 }
 
@@ -55,7 +55,10 @@ const LOOP: Decision = { drop: "loop", by: "--mark" };
 const DRY_RUN: Decision = { drop: "dry_run", by: "would be forwarded" };
 export const RATE_LIMIT: Decision = { drop: "rate_limit", by: "--max-rate" };
 
-/** Null where nothing is asked for that it would have to do. `shared`: what the threads share ({@link sharedRate}). */
+/**
+ * The policy of a shard; null: no option asks for one. `shared`: the memory that the threads share ({@link
+ * sharedRate}).
+ */
 export function policyOf(options: PolicyOptions, shared?: SharedArrayBuffer, random = Math.random): Policy | null {
   const { allow, deny, sample, maxRate, headEdits, dryRun } = options;
   const isIdle = allow.length + deny.length === 0 && sample === null && maxRate === Infinity && headEdits === null;
@@ -78,12 +81,12 @@ export class Policy {
     this.isDryRun = dryRun;
   }
 
-  /** Whether a head has to be looked at. */
+  /** Whether policy has to read heads. */
   get readsHeads(): boolean {
     return this.rules !== null || this.sampler !== null || this.editor !== null || this.isDryRun;
   }
 
-  /** Decides about a request by its head, but for the rate ({@link mayPass}). */
+  /** Decides about a request by its head; {@link mayPass} decides about the rate. */
   decide(head: HeadView, client: Client): Decision {
     const by = this.rules?.against(head, client) ?? null;
     if (by !== null) return { drop: "filtered", by };
@@ -92,19 +95,19 @@ export class Policy {
     return this.isDryRun ? DRY_RUN : FORWARDED;
   }
 
-  /** Decides about a connection of which it cannot see the requests. Null: it is forwarded. */
+  /** Decides about a connection with requests that policy cannot see. Null: the connection is forwarded. */
   decideStream(client: Client): StreamDrop | null {
     if (this.rules !== null && this.rules.againstStream(client) !== null) return "filtered";
     if (this.sampler?.takes(null, client) === false) return "sampled_out";
     return this.isDryRun ? "dry_run" : null;
   }
 
-  /** The head with the edits; null: it stays as it is. */
+  /** The head with the edits; null: the head stays as it is. */
   edit(head: HeadView, client: Client): Uint8Array | null {
     return this.editor?.edit(head, client) ?? null;
   }
 
-  /** Whether the rate has room for a request that is about to be forwarded; then it is counted. */
+  /** Whether the rate has room for a request that is about to be forwarded. If so, the request is counted. */
   mayPass(nowMs: number): boolean {
     return this.rate === null || this.rate.take(nowMs);
   }

@@ -1,22 +1,23 @@
 /**
- * At most so many requests a second (--max-rate), of all threads together: they share one number, the last request's
- * place in a row in which there is one place for each 1/N of a second. Who comes takes the next place, if it is not in
- * the future; places that nobody has taken for a while are gone. So the sum is N however uneven the threads' load is,
- * and no second begins with a burst.
+ * Limits the requests a second of all threads together (--max-rate N). There is one place for each 1/N of a second, and
+ * the threads share one number: the place of the last request. A request takes the next place, if that is not in the
+ * future; a place that nobody takes for a while is lost. So the sum is N however uneven the threads' load is, and no
+ * second begins with a burst.
  */
 
 /** How long a place that nobody takes is kept: requests come in batches, and threads wait for their turn. */
 export const BURST_MS = 200;
-/** Places of so long are there when the first request comes, which may come with others. */
+/** The places of this long a time are free when the first request comes: others may come with it. */
 export const START_MS = 50;
-/** So many are kept in any case: at a low rate, requests that come unevenly would leave most places empty. */
+/** At least this many places are kept: at a low rate, requests that come unevenly would leave most places empty. */
 export const BURST_PLACES_MIN = 10;
 /**
- * Time that leaps so far, ahead or back, begins anew: it was a wrong stamp, or the clock was set, or a long silence.
+ * If time leaps this far, ahead or back, the places begin anew: a stamp was wrong, or the clock was set, or there was a
+ * long silence.
  */
 export const LEAP_MS = 10_000;
 
-/** What the threads share, to be made once a run. */
+/** The memory that the threads share. It is made once a run. */
 export function sharedRate(): SharedArrayBuffer {
   return new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT);
 }
@@ -39,7 +40,7 @@ export class Rate {
     this.leap = BigInt(Math.ceil((perSecond * LEAP_MS) / 1000));
   }
 
-  /** Takes a place for a request at this time. False: there is none. */
+  /** Takes a place for a request at this time. False: no place is free. */
   take(nowMs: number): boolean {
     const now = BigInt(Math.floor((nowMs / 1000) * this.perSecond));
     for (;;) {

@@ -1,13 +1,13 @@
 /**
- * Which requests are to be forwarded: the rules of --allow and --deny. A rule is plain data, to be compiled where it is
- * used.
+ * The rules of --allow and --deny, which tell the requests to be forwarded. A rule is plain data, and is compiled where
+ * it is used.
  */
 import { addressGroups, isIpv4 } from "../http/client-address.ts";
 import { HeadView } from "../http/head-view.ts";
 import type { Client } from "./client.ts";
 import { Pattern } from "./pattern.ts";
 import { globProgram, type Program, regexProgram } from "./pattern-program.ts";
-import { Unreadable } from "./unreadable.ts";
+import { Unreadable, whyNoName } from "../unreadable.ts";
 
 export const RULE_KINDS = ["method", "path", "path-regex", "host", "header", "client"] as const;
 export type RuleKind = (typeof RULE_KINDS)[number];
@@ -21,7 +21,7 @@ export interface Rule {
 /** Whether a rule matches a request. */
 interface Matcher {
   readonly kind: RuleKind;
-  /** As the rule was written. */
+  /** The rule as it was written. */
   readonly text: string;
   matches(head: HeadView, client: Client): boolean;
 }
@@ -29,7 +29,6 @@ interface Matcher {
 const NO_HEAD = new HeadView("\n\n");
 const SAFE_METHODS = ["GET", "HEAD", "OPTIONS"];
 const METHOD = /^[!#$%&'*+.^`|~\w-]+$/;
-export const FIELD_NAME = METHOD;
 const BITS_OF_GROUP = 16;
 const IPV4_BITS = 32;
 const IPV6_BITS = 128;
@@ -45,10 +44,10 @@ export function readRule(text: string): Rule | Unreadable {
   return compiled instanceof Unreadable ? compiled.behind(colon + 1) : rule;
 }
 
-/** What --allow and --deny make of a request. */
+/** Decides about requests by --allow and --deny. */
 export class Rules {
   private readonly denying: readonly Matcher[];
-  /** By kind that --allow names. */
+  /** The rules of --allow, by kind. */
   private readonly allowing: readonly (readonly [RuleKind, readonly Matcher[]])[];
 
   constructor(allow: readonly Rule[], deny: readonly Rule[]) {
@@ -56,7 +55,7 @@ export class Rules {
     this.allowing = [...Map.groupBy(allow.map(compileRule), ({ kind }) => kind)];
   }
 
-  /** Which rule keeps a request from being forwarded, in words; null: none does. */
+  /** The rule that keeps a request from being forwarded, in words; null: no rule does. */
   against(head: HeadView, client: Client): string | null {
     for (const rule of this.denying) if (rule.matches(head, client)) return `--deny ${rule.text}`;
     for (const [kind, rules] of this.allowing) {
@@ -66,8 +65,8 @@ export class Rules {
   }
 
   /**
-   * The same of a stream whose requests cannot be seen. What only a request shows does not count as allowed, nor as not
-   * denied.
+   * The rule that keeps a stream from being forwarded, if its requests cannot be seen; null: no rule does. A rule that
+   * only a request could match does not count as allowed, nor as not denied.
    */
   againstStream(client: Client): string | null {
     for (const rule of this.denying) {
@@ -133,7 +132,7 @@ function methodRule(pattern: string): Matcher["matches"] | Unreadable {
   return ({ method }) => methods.has(method);
 }
 
-/** A port counts only where the pattern names one. */
+/** Matches hosts. A port counts only if the pattern names one. */
 function hostRule(pattern: string): Matcher["matches"] | Unreadable {
   const hasPort = /:[\d*]+$/.test(pattern);
   return patternRule(
@@ -147,7 +146,8 @@ function hostRule(pattern: string): Matcher["matches"] | Unreadable {
 function headerRule(pattern: string): Matcher["matches"] | Unreadable {
   const equals = pattern.indexOf("=");
   const name = equals < 0 ? pattern : pattern.slice(0, equals);
-  if (!FIELD_NAME.test(name)) return new Unreadable("the name of a header field is expected", 0);
+  const why = whyNoName(name);
+  if (why !== null) return why;
   const field = name.toLowerCase();
   if (equals < 0) return ({ fields }) => fields.some((each) => each.name === field);
   const rule = patternRule(
@@ -175,7 +175,7 @@ function clientRule(pattern: string): Matcher["matches"] | Unreadable {
     isIpv4(client.groups) === wantsIpv4 && groups.every((group, i) => (client.groups[i]! & masks[i]!) === group);
 }
 
-/** Of a group, the first so many bits. */
+/** A mask for the first `bits` bits of a group. */
 function maskOf(bits: number): number {
   const kept = Math.min(Math.max(bits, 0), BITS_OF_GROUP);
   return (0xffff << (BITS_OF_GROUP - kept)) & 0xffff;

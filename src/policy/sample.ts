@@ -1,17 +1,16 @@
 /**
- * A share of the requests (--sample). A key is in the share or not by a fixed hash, and so is on every server, after
- * every restart; a larger share has all keys of a smaller one.
+ * A share of the requests (--sample). A fixed hash decides whether a key is in the share, so it is the same on every
+ * server and after every restart; a larger share has all keys of a smaller one.
  */
 import type { HeadView } from "../http/head-view.ts";
 import type { Client } from "./client.ts";
-import { FIELD_NAME } from "./rules.ts";
-import { Unreadable } from "./unreadable.ts";
+import { Unreadable, whyNoName } from "../unreadable.ts";
 
 /** `PERCENT[:KEY]`. */
 export interface Sample {
   readonly percent: number;
   readonly key: "random" | "client" | "connection" | "header" | "cookie";
-  /** Of a header field, in lower case, or of a cookie. */
+  /** The name of a header field, in lower case, or of a cookie. */
   readonly name: string;
 }
 
@@ -28,7 +27,8 @@ export function readSample(text: string): Sample | Unreadable {
   const at = text.indexOf(":") + 1;
   const [, kind, name] = /^(header|cookie)=(.*)$/s.exec(key) ?? [];
   if (kind === undefined) return new Unreadable("client, connection, header=NAME or cookie=NAME is expected", at);
-  if (!FIELD_NAME.test(name!)) return new Unreadable("a name is expected", at + kind.length + 1);
+  const why = whyNoName(name!);
+  if (why !== null) return why.behind(at + kind.length + 1);
   return kind === "header"
     ? { percent, key: "header", name: name!.toLowerCase() }
     : { percent, key: "cookie", name: name! };
@@ -38,7 +38,7 @@ export class Sampler {
   /** Hashes below it are in the share. */
   private readonly limit: number;
 
-  /** `random`: from 0 up to, not including, 1. */
+  /** `random`: returns numbers from 0 to 1, without 1. */
   constructor(
     private readonly sample: Sample,
     private readonly random: () => number,
@@ -46,7 +46,7 @@ export class Sampler {
     this.limit = (sample.percent / 100) * HASHES;
   }
 
-  /** `head` null: a stream whose requests cannot be seen. */
+  /** Whether a request is in the share. `head` null: it is a stream, and its requests cannot be seen. */
   takes(head: HeadView | null, client: Client): boolean {
     const { key } = this.sample;
     if (key === "random") return this.random() * HASHES < this.limit;
@@ -55,7 +55,7 @@ export class Sampler {
     return keyHash(own === "" ? client.address : own) < this.limit;
   }
 
-  /** Empty: the request has none. */
+  /** The request's key; empty: it has none. */
   private keyOf(head: HeadView): string {
     const { key, name } = this.sample;
     if (key === "header") return head.values(name)[0] ?? "";
@@ -70,8 +70,8 @@ export class Sampler {
 }
 
 /**
- * 32 bits of a key, for ever the same: MurmurHash3 of its characters, four bytes (little-endian) each, and no seed.
- * https://github.com/aappleby/smhasher/wiki/MurmurHash3
+ * A key's hash of 32 bits, which never changes: MurmurHash3 of its characters, four bytes (little-endian) each, with
+ * seed 0. https://github.com/aappleby/smhasher/wiki/MurmurHash3
  */
 export function keyHash(key: string): number {
   let hash = 0;

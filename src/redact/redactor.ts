@@ -1,12 +1,12 @@
 /**
- * Blots out secrets in what is written or shown: values of fields, members and parameters by their names, and what
- * looks like a secret wherever it stands. What is forwarded never passes here.
+ * Blots out secrets in texts that are written or shown: values of fields, members and parameters by their names, and
+ * texts that look like a secret in any place. Forwarded bytes never pass here.
  */
 import type { RedactRule } from "./rules.ts";
 
 export const BLOT = "[redacted]";
 
-/** Names that are secret, whatever is before or behind; compared without case and without what divides words. */
+/** Parts of names that make a name secret; compared without case and without separators of words. */
 const SECRET_PARTS = [
   ...["password", "passwd", "passphrase", "passcode", "pwd", "secret", "token", "apikey", "accesskey", "privatekey"],
   ...["signingkey", "encryptionkey", "credential", "authorization", "session", "cookie", "cardnumber", "creditcard"],
@@ -18,16 +18,16 @@ const SECRET_NAMES = new Set([
   ...["xauth", "xkey", "hmac"],
 ]);
 
-/** `"name": value`, as JSON and its like have it; the value may be cut off at its end. */
+/** `"name": value`, as in JSON; the value may be cut off at its end. */
 const MEMBER = /"((?:[^"\\]|\\.){1,64})"(\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,}\]"]+)/g;
-/** `name=value`, of queries, forms, cookies and attributes. */
+/** `name=value`, as in queries, forms, cookies and attributes. */
 const PARAMETER = /(?<![\w.[\]%-])([\w.[\]%-]+)(\s?=\s?)("[^"]*"?|'[^']*'?|[^&\s;,"'<>]+)/g;
-/** `Name: value`, a line. */
+/** `Name: value`, as a line. */
 const LINE = /^([ \t]*[\w-]{1,64})(:[ \t]+)([^\r\n]+)/gm;
 /** `<name>value</name>`. */
 const ELEMENT = /<([\w:.-]{1,64})((?:\s[^<>]{0,256})?>)([^<]+)/g;
 
-/** What is a secret by itself. */
+/** Texts that are secrets by themselves. */
 const SECRETS: readonly RegExp[] = [
   /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*-----|$)/g,
   /\beyJ[\w-]{4,}\.[\w-]{4,}(?:\.[\w-]*)?/g,
@@ -39,30 +39,30 @@ const SECRETS: readonly RegExp[] = [
   /\bAIza[\w-]{30,}/g,
   /\bya29\.[\w-]{16,}/g,
 ];
-/** `Bearer` and `Basic` with what follows. */
+/** `Bearer`, `Basic` and other schemes, with the text behind them. */
 const SCHEME = /\b(Bearer|Basic|Digest|Negotiate)(\s+)[\w.~+/=-]{6,}/gi;
 /** A password in front of a host. */
 const USER_INFO = /(\/\/)[^\s/@:]{1,64}:[^\s/@]{1,128}(@)/g;
-/** What may be the number of a payment card: from 13 to 19 digits, in groups or not. */
+/** A possible number of a payment card: 13 to 19 digits, in groups or not. */
 const CARD = /(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w])/g;
 
-/** What stands in a path without quotes. */
+/** A name that needs no quotes in a path. */
 const PLAIN_NAME = /^[^\s.[\]"\\\p{C}]+$/u;
-/** Fields that are remembered with what is shown of them: most requests of a client have the same ones. */
+/** How many fields are remembered with their redacted form: most requests of a client have the same ones. */
 export const FIELDS_MAX = 1024;
-/** Longer ones are looked through each time. */
+/** The longest field that is remembered; longer ones are searched each time. */
 const FIELD_CHARS_MAX = 256;
-/** What lies deeper in a JSON value is looked at as text. */
+/** The deepest level of a JSON value that is read; deeper ones are searched as text. */
 const JSON_DEPTH_MAX = 64;
 
 export class Redactor {
   private readonly headers: ReadonlySet<string>;
   private readonly queries: ReadonlySet<string>;
   private readonly jsonPaths: readonly string[];
-  /** What is shown of fields, by name and value. */
+  /** Redacted fields, by name and value. */
   private readonly fields = new Map<string, string>();
 
-  /** `isOff`: nothing is blotted out (--no-redact). */
+  /** `isOff`: no secret is blotted out (--no-redact). */
   constructor(
     rules: readonly RedactRule[],
     private readonly isOff = false,
@@ -73,7 +73,7 @@ export class Redactor {
     this.jsonPaths = patterns("json");
   }
 
-  /** A field's value. */
+  /** A field's value, redacted. */
   header(name: string, value: string): string {
     if (this.isOff) return value;
     if (name.length + value.length > FIELD_CHARS_MAX) return this.field(name, value);
@@ -87,28 +87,28 @@ export class Redactor {
   }
 
   private field(name: string, value: string): string {
-    // The names of the cookies that are set are none.
+    // The names of set cookies are no secrets.
     if (name === "set-cookie" && !value.includes("=")) return value;
     return this.headers.has(name.toLowerCase()) || isSecretName(name) ? BLOT : this.text(value);
   }
 
-  /** Nothing is blotted out. */
+  /** Whether no secret is blotted out. */
   get showsAll(): boolean {
     return this.isOff;
   }
 
-  /** A request target. */
+  /** A request target, redacted. */
   target(target: string): string {
     return this.text(target);
   }
 
-  /** Whether a JSON value is not to be shown. `names`: on the way to it, and `path`: the same as a path. */
+  /** Whether a JSON value is a secret. `names`: the names on the way to it; `path`: the same as a path. */
   isSecretPlace(path: string, names: readonly string[]): boolean {
     if (this.isOff) return false;
     return names.some(isSecretName) || this.jsonPaths.some((rule) => path === rule || isWithin(path, rule));
   }
 
-  /** A body's text: where it is JSON with secret places, those are blotted out whole, whatever their kind. */
+  /** A body's text, redacted. In JSON, secret places are blotted out whole, whatever their kind. */
   content(text: string): string {
     if (this.isOff) return text;
     return this.text(/^\s*[[{]/.test(text) ? this.json(text) : text);
@@ -138,11 +138,11 @@ export class Redactor {
       return BLOT;
     };
     const plain = shown(value, "", 0);
-    // What has no secret stays as it is written.
+    // A text without a secret stays as it is written.
     return isSecret ? JSON.stringify(plain) : text;
   }
 
-  /** Any text: JSON or not, a form, lines. */
+  /** Any text (JSON, a form, lines), redacted. */
   text(text: string): string {
     if (this.isOff) return text;
     let plain = text;

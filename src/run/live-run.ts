@@ -1,4 +1,4 @@
-/** Capturing on an interface until a signal comes: the shards' threads do, the main thread looks on. */
+/** Captures on an interface until a signal comes: in the shards' threads, while the main thread watches. */
 import { availableParallelism } from "node:os";
 import { addressName } from "../address.ts";
 import { InterfaceState } from "../capture/interface.ts";
@@ -29,7 +29,7 @@ export class LiveRun implements Watched {
   ) {}
 
   /**
-   * Opens all that {@link run} needs. Undefined: `stop` was requested before anything was captured. Throws
+   * Opens all that {@link run} needs. Undefined: `stop` was requested before any frame was captured. Throws
    * RefusalError, ShardError.
    */
   static async start(
@@ -41,7 +41,7 @@ export class LiveRun implements Watched {
     stop: Stop,
     comparison: ComparisonReport | null,
   ): Promise<LiveRun | undefined> {
-    // Linux keeps it by thread, and threads inherit it.
+    // Linux has the priority for each thread, and new threads inherit it.
     const hurried = hurry((refusal) => log.debug(refusal));
     const cores = availableParallelism();
     if (config.threads > cores) {
@@ -57,7 +57,7 @@ export class LiveRun implements Watched {
     log.debug(`Using ${libraryName}`);
     const guarded = tunnelPort(config);
     if (guarded !== undefined && !guardPort(guarded)) log.debug(`UDP port ${guarded} has an owner already`);
-    // An ordinary user may not ask for it.
+    // An ordinary user may not ask for a higher priority.
     if (config.user !== undefined) await hurried;
     const state = new InterfaceState(config.interfaceName!);
     return new LiveRun(shards, secondLook, report, log, config, state, comparison);
@@ -73,7 +73,7 @@ export class LiveRun implements Watched {
     }
   }
 
-  /** Has what was captured forwarded, and waits for what the endpoint still has to do. Throws ShardError. */
+  /** Forwards all captured frames, and waits for the endpoint. Throws ShardError. */
   async finish(): Promise<void> {
     await this.shards.stop();
     this.look();
@@ -96,7 +96,7 @@ export class LiveRun implements Watched {
   private begin(): void {
     const { interfaceName, vnis, ports, address, also, threads } = this.config;
     this.shards.begin();
-    // Whoever asks --admin takes no time from shards.
+    // Requests to --admin take no time from shards.
     if (this.config.admin !== undefined) giveWay();
     this.log.info(
       `Capturing on ${interfaceName}: ${vniName(vnis)}, port ${ports.join(", ")}, forwarding to ${address.file === undefined ? `${address.host} port ${address.port}` : addressName(address)}` +

@@ -1,6 +1,4 @@
-/**
- * Which files a run reads and writes: nothing is written over what is read, nor over something else that is written.
- */
+/** Checks the files that a run reads and writes: no output may overwrite an input or another output. */
 import { fstatSync, type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { addressName } from "../address.ts";
@@ -25,7 +23,7 @@ type FilesConfig = Pick<
 
 const STANDARD_INPUT = 0;
 
-/** Throws UsageError where a file would be written that has another purpose as well. Call it before any is opened. */
+/** Throws UsageError if a file to be written has another purpose as well. Call it before any file is opened. */
 export function refuseSharedFiles(config: FilesConfig): void {
   const { address, also, read, summary, differences, record, recordFiles, tlsCa, tlsCert, tlsKey, libpcap } = config;
   const purposes = new Map<string, string>();
@@ -47,13 +45,13 @@ export function refuseSharedFiles(config: FilesConfig): void {
   for (const path of ringPaths({ path: record, files: recordFiles, thread: undefined })) claim("--record", path);
 }
 
-/** The same for all names of a file. */
+/** The identity of a file: the same for all of its names. */
 function identityOf(path: string): string {
   const stat = statOf(path);
   return stat === undefined ? resolve(path) : `${stat.dev}:${stat.ino}`;
 }
 
-/** Undefined: it is not there, or may not be looked at. */
+/** The file's metadata; undefined: it does not exist, or may not be looked at. */
 function statOf(path: string): Stats | undefined {
   try {
     return path === "-" ? fstatSync(STANDARD_INPUT) : statSync(path, { throwIfNoEntry: false });

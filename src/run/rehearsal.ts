@@ -1,6 +1,6 @@
 /**
- * What has not run yet runs slowly, for it is not compiled: the first requests of a schedule (--speed) would be late for
- * that. So the beginning of the savefiles is forwarded once to nobody, before time counts.
+ * Code that has not run yet is slow, because it is not compiled: the first requests of a schedule (--speed) would be
+ * late. So the beginning of the savefiles is first forwarded once to no endpoint, before the schedule begins.
  */
 import { statSync } from "node:fs";
 import { openSavefiles } from "../capture/savefiles.ts";
@@ -12,16 +12,16 @@ import { turn } from "../shard/drain.ts";
 import { shardOptions } from "../shard/setup.ts";
 import { Shard, type ShardReport } from "../shard/shard.ts";
 
-/** Enough for what is called for each record and request to be compiled. */
+/** Enough records to compile the code that runs for each record and request. */
 const RECORDS_MAX = 4096;
-/** As few at a time as come at a schedule's pace. */
+/** As few records at a time as come at a schedule's pace. */
 const BATCH_RECORDS_MAX = 16;
-/** It is over then, on whatever machine. */
+/** The longest rehearsal, on any machine. */
 const REHEARSAL_MS_MAX = 1000;
 
 const RESPONSE = new TextEncoder().encode("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
 
-/** Takes everything, and responds to it. */
+/** Takes all requests, and responds to them. */
 class Nobody implements UpstreamSocket {
   constructor(private readonly events: SocketEvents) {}
 
@@ -49,6 +49,8 @@ const toNobody: Connector = {
 const untold: ShardReport = {
   outageBegan() {},
   outageEnded() {},
+  speaksNot() {},
+  speaks() {},
   givenUp() {},
   broken() {},
   foreign() {},
@@ -56,7 +58,7 @@ const untold: ShardReport = {
   fileFailed() {},
 };
 
-/** Does nothing where what is read cannot be read twice. */
+/** Rehearses; does nothing if the savefiles cannot be read twice. */
 export async function rehearse(config: Config, paths: readonly string[], now: () => number): Promise<void> {
   if (config.follow || !paths.every((path) => path !== "-" && statSync(path).isFile())) return;
   const source = await openSavefiles(paths, false, () => {});
@@ -70,7 +72,7 @@ export async function rehearse(config: Config, paths: readonly string[], now: ()
       }
     }
   } catch (error) {
-    // What is wrong with the savefiles is told when they are read.
+    // Errors of the savefiles are told when they are read.
     if (!(error instanceof RefusalError)) throw error;
   }
   shard.terminate();

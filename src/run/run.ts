@@ -1,6 +1,6 @@
 /**
- * A run from start to end: an interface that shards share, or a savefile for one of them. Signals stop it
- * in order: capturing first, then what waits is delivered, then responses may come in for a while.
+ * A run from start to end: on an interface that shards share, or over a savefile in one shard. Signals stop it in
+ * steps: capturing ends first, then waiting bytes are delivered, then responses may come in for a while.
  */
 import { isatty } from "node:tty";
 import { addressName } from "../address.ts";
@@ -33,7 +33,7 @@ import { Watch, type Watched } from "./watch.ts";
 const STATUS_DONE = 0;
 const STATUS_NOT_DONE = 1;
 const STATUS_DIFFERENT = 3;
-/** How often it is looked whether production's responses are there to be compared. */
+/** How often the run checks whether production's responses come to be compared. */
 const COMPARED_MS = 1000;
 
 /**
@@ -93,21 +93,21 @@ export async function run(config: Config, startThread: StartThread): Promise<num
     ...(comparison === null ? {} : { comparison: comparison.summary }),
     ...(admin === undefined ? {} : { admin: admin.counters }),
   });
-  // Whoever ends it has not asked for the rest.
+  // If a user ends the run, the rest was not asked for.
   const isUnforwarded = config.read !== undefined && report.unforwarded(config.mode);
   if (isUnforwarded && !stop.requested) status = STATUS_NOT_DONE;
   if (status === STATUS_DONE && config.failOnDifferences && comparison!.hasDifferences) status = STATUS_DIFFERENT;
   return status;
 }
 
-/** Where the frames come from. */
+/** The source of frames. */
 interface Source extends Watched {
   run(stop: Stop): Promise<void>;
   finish(stop: Stop): Promise<void>;
 }
 
 async function runToEnd(source: Source, stop: Stop, log: Log, watch: Watch): Promise<number> {
-  // What came before the machine refused to go on is still forwarded.
+  // Frames that came before the machine refused to go on are still forwarded.
   const refused = (error: unknown): number => {
     if (!(error instanceof RefusalError)) throw error;
     log.error(error.message);
@@ -137,7 +137,7 @@ async function startReading(
 ): Promise<SavefileRun> {
   const open = () => openSavefiles(paths, config.follow, (error) => log.error(error.message));
   const savefiles = await open();
-  // A schedule that is to be kept needs the processor in time, as an interface does.
+  // A schedule needs the processor in time, as an interface does.
   if (config.speed !== "max") {
     void hurry((refusal) => log.debug(refusal));
     await rehearse(config, paths, clock.now);

@@ -1,4 +1,4 @@
-/** Reading a savefile to its end, no faster than the endpoint takes it: one shard, in the main thread. */
+/** Reads a savefile to its end, no faster than the endpoint takes it: one shard, in the main thread. */
 import { PacedSource } from "../capture/paced-source.ts";
 import type { WaitingSource } from "../capture/record-source.ts";
 import type { Comparison } from "../compare/comparison.ts";
@@ -20,7 +20,7 @@ import { shardOptions } from "../shard/setup.ts";
 import type { Stop } from "./stop.ts";
 import type { Watched } from "./watch.ts";
 
-/** Records of a savefile between turns of the event loop. */
+/** How many records of a savefile are read between turns of the event loop. */
 const READ_RECORDS_MAX = 2048;
 const TICK_MS = 5;
 /** How long to wait for an endpoint that is behind before looking again. */
@@ -29,13 +29,13 @@ const BEHIND_MS = 1;
 export class SavefileRun implements Watched {
   private shard: Shard;
   private readonly memory: MemoryGuard;
-  /** They are the same for all readings (--loop). */
+  /** The output files, the same for all readings (--loop). */
   private readonly files: Files | undefined;
   private paced: PacedSource | null = null;
-  /** What the shards of earlier readings have compared (--loop). */
+  /** The comparisons of earlier readings' shards (--loop). */
   private readonly earlier: Tally[] = [];
 
-  /** `progress` undefined: none is shown. `again`: opens the savefiles anew, for --loop. */
+  /** `progress` undefined: no bar is shown. `again`: opens the savefiles anew, for --loop. */
   constructor(
     private savefile: WaitingSource,
     private readonly config: Config,
@@ -59,7 +59,8 @@ export class SavefileRun implements Watched {
       for (let left = this.config.loop; ; left--) {
         await this.readAll(stop);
         if (left === 1 || stop.requested || this.again === undefined) return;
-        // The next one's connections have the same addresses, ports and sequence numbers: they are others.
+        // The next reading's connections have the same addresses, ports and sequence numbers, but are other
+        // connections.
         await this.endFlows(stop);
         await this.shard.endRecord();
         this.savefile.close();
@@ -78,7 +79,7 @@ export class SavefileRun implements Watched {
     return { gauges: shard.takeGauges(), isInterfaceUp: true, strangers: shard.strangers };
   }
 
-  /** Ends all flows, and waits for what the endpoint still has to do. */
+  /** Ends all flows, and waits for the endpoint. */
   async finish(stop: Stop): Promise<void> {
     await this.endFlows(stop);
     await this.shard.endRecord();
@@ -88,7 +89,7 @@ export class SavefileRun implements Watched {
     this.tellCompared();
   }
 
-  /** What a reading has compared, of which nothing more comes. */
+  /** Keeps the comparisons of a reading that has ended. */
   private keepCompared({ tally }: Comparison): void {
     this.tellCompared();
     this.earlier.push(tally);
@@ -111,7 +112,7 @@ export class SavefileRun implements Watched {
         while (more && !stop.requested) {
           more = shard.process(source, READ_RECORDS_MAX);
           await turn();
-          // Sleeping, not spinning: it is the endpoint that needs the processor now.
+          // It sleeps and does not spin, because the endpoint needs the processor now.
           while (shard.isBehind && !stop.requested) {
             await Bun.sleep(BEHIND_MS);
             this.paced?.held();
@@ -139,7 +140,7 @@ export class SavefileRun implements Watched {
 
   private newShard(): Shard {
     const { config } = this;
-    // Plain frames that come as they are captured may be our own.
+    // Plain frames that are piped while they are captured may be our own.
     const isPiped = config.read?.includes("-") === true;
     const own = config.encapsulation === "none" && isPiped ? new OwnConnections() : undefined;
     const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);

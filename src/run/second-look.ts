@@ -1,7 +1,6 @@
 /**
- * A cheap second look at the mirror frames that the kernel's filter refuses: all are counted, and of what
- * finds room in a small buffer a sample is decoded every now and then. Otherwise a wrong VNI would look
- * like no traffic at all.
+ * A cheap second look at the mirror frames that the kernel's filter refuses: all are counted, and now and then a sample
+ * of those that find room in a small buffer is decoded. Otherwise a wrong VNI would look like no traffic at all.
  */
 import { LiveCapture } from "../capture/live.ts";
 import { refusedFilter } from "../filter/mirror-filter.ts";
@@ -11,10 +10,10 @@ import { Strangers } from "../decode/strangers.ts";
 import { RefusalError } from "../errors.ts";
 import { Counters } from "../observe/counters.ts";
 
-/** Full after so much, until it is looked at: then the kernel only counts. */
+/** The size of the buffer. When it is full, the kernel only counts until the next look. */
 const BUFFER_MIB = 2;
 const BATCH_BYTES = 1 << 20;
-/** Enough for all headers. */
+/** The bytes that are kept of a frame: enough for all headers. */
 const SNAPSHOT_BYTES = 256;
 
 export class SecondLook {
@@ -44,12 +43,12 @@ export class SecondLook {
   }
 
   /**
-   * Whom the frames were for that were sampled before the last look: by then the shards have told what they counted at
-   * the same time. Otherwise the first frames of a mirror would seem to be for others alone.
+   * The VNIs and ports of frames that were sampled before the last look: by now the shards have told their counters of
+   * that time. Otherwise the first frames of a mirror would seem to be only for others.
    */
   strangers: Strangers = new Strangers();
 
-  /** Looks, and shows in the counters what was seen so far. */
+  /** Looks, and adds all that was seen so far to the counters. */
   take(): void {
     const { capture, decoder, sampled } = this;
     const { refused } = this.counters;
@@ -70,7 +69,7 @@ export class SecondLook {
     sampled.frames.dropped.forEach((count, reason) => (refused.dropped[reason] = count));
   }
 
-  /** What takes the interface away is told by the shards, which see it too: here, it is only the end of looking. */
+  /** If the interface is gone, the shards tell that: here, only the looks end. */
   private fetch(): void {
     if (this.isOver) return;
     try {

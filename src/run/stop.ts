@@ -1,6 +1,6 @@
-/** SIGINT and SIGTERM: the first asks the program to end in order, the second ends it at once. */
+/** SIGINT and SIGTERM: the first one asks the program to end in order, the second one ends it at once. */
 
-/** A signal again within this time is the same one told twice, as timeout(1) does: to the process and to its group. */
+/** A second signal within this time is the same one: timeout(1) sends it twice, to the process and to its group. */
 export const SIGNAL_ECHO_MS = 100;
 
 const EXIT_STATUS = { SIGINT: 130, SIGTERM: 143 };
@@ -20,13 +20,13 @@ export class Stop {
   }
 
   /**
-   * What `promise` comes to; undefined if the stop is requested first. Nothing is left behind, however often it is
-   * called: Promise.race would keep what each call has made for as long as the longest of its promises lives.
+   * The result of `promise`; undefined if the stop is requested first. No memory is left behind, however often this is
+   * called: Promise.race would keep each call's objects as long as the longest-lived of its promises.
    */
   unless<T>(promise: Promise<T>): Promise<T | undefined> {
     return new Promise((resolve, reject) => {
       const stopped = () => resolve(undefined);
-      // It goes on where nobody waits for it any more; if it fails then, that is no error.
+      // The promise goes on when nobody waits for it any more; if it then fails, that is no error.
       promise.then(resolve, reject).finally(() => this.waiting.delete(stopped));
       if (this.isRequested) stopped();
       else this.waiting.add(stopped);
@@ -34,7 +34,7 @@ export class Stop {
   }
 }
 
-/** A stop that the first signal requests, which `told` hears of. */
+/** A stop that the first signal requests. `told` hears of the signal. */
 export function stopSignal(told: (signal: string) => void): Stop {
   const stop = new Stop();
   let requestedMs = 0;

@@ -1,6 +1,7 @@
 /**
- * The main thread's look at the run, once a second: adds up, sees what is wrong, has it told, and shows it to --admin.
- * Shards tell their counters at whole seconds; it looks half a second later, so that each look sees one second more.
+ * The main thread's look at the run, once a second: it adds up counters, finds problems, tells them, and shows them to
+ * --admin. Shards tell their counters at whole seconds; the look is half a second later, so that each look sees one
+ * second more.
  */
 import type { Admin } from "../admin/admin.ts";
 import type { Phase } from "../admin/view.ts";
@@ -11,7 +12,7 @@ import type { RunReport } from "../observe/report.ts";
 const LOOK_MS = 1000;
 const LOOK_PHASE_MS = 500;
 
-/** What is looked at. */
+/** The object of the looks. */
 export interface Watched {
   /** Brings the counters up to date. */
   look(): Surroundings;
@@ -30,7 +31,7 @@ export class Watch {
     private readonly now: () => number,
   ) {}
 
-  /** What the run is doing from now on. */
+  /** Sets the phase of the run, from now on. */
   set phase(phase: Phase) {
     if (this.admin === undefined) return;
     this.admin.phase = phase;
@@ -50,7 +51,7 @@ export class Watch {
 
   private wait(): void {
     const delayMs = LOOK_MS - ((this.now() - LOOK_PHASE_MS) % LOOK_MS);
-    // A timer may be a little early: the look that it was for is not to be made twice.
+    // A timer may be a little early: its look must not be made twice.
     const nextMs = delayMs < LOOK_MS / 2 ? delayMs + LOOK_MS : delayMs;
     this.timer = setTimeout(() => {
       this.look();

@@ -1,11 +1,11 @@
-/** The end of a shard: nothing more comes, and responses are still on their way. */
+/** The end of a shard: no more frames come, and responses are still on their way. */
 import type { MemoryGuard } from "../memory/memory-guard.ts";
 import type { Shard } from "./shard.ts";
 
 /** How long responses may come in after a signal. */
 export const DRAIN_MS = 5000;
 const TICK_MS = 5;
-/** Flows that are ended at once when nothing more comes. */
+/** How many flows are ended at a time when no more frames come. */
 const FINISH_FLOWS = 1024;
 
 /** Whether the program was asked to stop. */
@@ -13,7 +13,7 @@ export interface Stopping {
   readonly requested: boolean;
 }
 
-/** Ends all flows, no faster than the endpoint takes what they still bring; once `stop` is requested, at once. */
+/** Ends all flows, no faster than the endpoint takes their last bytes; once `stop` is requested, at once. */
 export async function finish(shard: Shard, memory: MemoryGuard, stop: Stopping): Promise<void> {
   while (shard.finish(FINISH_FLOWS)) {
     memory.check();
@@ -37,7 +37,7 @@ export async function drain(shard: Shard, now: () => number, stop: Stopping): Pr
   }
 }
 
-/** Lets the event loop do what is due. */
+/** Lets the event loop do the work that is due. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,4 +1,4 @@
-/** The files of a run, or of one of its threads: opened once, and written until its end. */
+/** The files that are destinations of a run, or of one of its threads: opened once, and written until its end. */
 import type { ForwardAddress } from "../address.ts";
 import type { Config } from "../config.ts";
 import type { FileCounters } from "../files/counters.ts";
@@ -23,18 +23,21 @@ export class Files {
     }
   }
 
-  /** Makes them anew; undefined: there are none to write. `thread`: of several. Throws RefusalError. */
+  /**
+   * Makes the files anew; undefined: no destination is a file. `thread`: the thread's number, if there are several.
+   * Throws RefusalError.
+   */
   static open(config: Config, counters: FileCounters, report: FileReport, thread?: number): Files | undefined {
     const hasFiles = [config.address, ...config.also].some(({ file }) => file !== undefined);
     return hasFiles && !config.dryRun ? new Files(config, counters, report, thread) : undefined;
   }
 
-  /** Undefined: the address is no file's. */
+  /** The connector of a file; undefined: the address is no file's. */
   connector({ file }: ForwardAddress): FileConnector | undefined {
     return file === undefined ? undefined : this.connectors.get(file);
   }
 
-  /** What was written is whole, and nothing more comes. */
+  /** No more requests come: completes the files. */
   async end(): Promise<void> {
     this.slices.finish();
     for (const file of this.files) await file.end();

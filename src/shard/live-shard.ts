@@ -21,36 +21,36 @@ import type { Shared } from "./messages.ts";
 import { Shard, type ShardReport } from "./shard.ts";
 import { shardOptions } from "./setup.ts";
 
-/** How long the thread sleeps at most: so often time limits are looked at. */
+/** The longest sleep of the thread, and so how often it looks at time limits. */
 const SLEEP_MS = 10;
-/** The same while nothing is open, when no limit can be reached but a flow's own. */
+/** The longest sleep while no connection or request is open: then only a flow's own time limits can be reached. */
 const IDLE_SLEEP_MS = 100;
 const STATS_MS = 1000;
-/** After so many records of a batch memory is looked at. */
+/** After this many records of a batch, memory is looked at. */
 const CHECKED_RECORDS_MAX = 2048;
 /**
- * After the kernel was told to refuse: no frame for so long, and none waits any more. Kernels with a slow tick
- * (CONFIG_HZ=100) show the last ones only then.
+ * After the kernel was told to refuse: when no frame has come for this long, none waits any more. Kernels with a slow
+ * tick (CONFIG_HZ=100) show the last frames only then.
  */
 const LAST_FRAMES_MS = 30;
-/** What the kernel's buffer has at least, however many shards share it. */
+/** The smallest buffer of the kernel, however many shards share it. */
 const CAPTURE_BUFFER_MIB_MIN = 16;
 
 export class LiveShard {
   readonly counters: Counters;
   private readonly clock = new Clock();
   private readonly shard: Shard;
-  /** Its number among several; undefined: there is one. */
+  /** The thread's number; undefined: there is one thread. */
   private readonly thread: number | undefined;
   private readonly files: Files | undefined;
   private readonly capture: LiveCapture;
   private readonly memory: MemoryGuard;
-  /** Undefined before {@link accept}. */
+  /** Waits for frames; undefined before {@link accept}. */
   private wait: FrameWait | undefined;
   /** When the kernel was told to refuse; Infinity: it was not. */
   private refusedMs = Infinity;
 
-  /** Opens the interface, refusing every frame. Throws RefusalError. */
+  /** Opens the interface, which refuses every frame at first. Throws RefusalError. */
   constructor(
     private readonly config: Config,
     shards: number,
@@ -84,7 +84,10 @@ export class LiveShard {
     return this.capture.libraryName;
   }
 
-  /** Divides the interface with the other shards. `id` null: makes the group. Returns its id. Throws RefusalError. */
+  /**
+   * Shares the interface with the other shards. `id`: the group's; null: makes the group. Returns the id. Throws
+   * RefusalError.
+   */
   shareInterface(id: number | null): number {
     const { fd } = this.capture;
     const shared = id === null ? createFanout(fd, fanoutProgram(this.config)) : joinFanout(fd, id) ? id : undefined;
@@ -93,7 +96,7 @@ export class LiveShard {
     return shared;
   }
 
-  /** Has the kernel accept our frames, and opens what {@link run} needs. Throws RefusalError. */
+  /** Makes the kernel accept our frames, and opens all that {@link run} needs. Throws RefusalError. */
   async accept(): Promise<void> {
     const { encapsulation, vxlanPort, vnis, ports, compare: takesServer } = this.config;
     const { linkType } = this.capture;
@@ -102,21 +105,18 @@ export class LiveShard {
     this.capture.accept(mirrorFilter({ linkType, encapsulation, vxlanPort, vnis, ports, takesServer }));
   }
 
-  /** Closes the interface, where nothing is to be captured after all: {@link run} is not to be called then. */
+  /** Closes the interface without capturing: {@link run} must not be called then. */
   close(): void {
     this.capture.close();
   }
 
-  /** Has the kernel refuse all frames: {@link run} ends when those that wait are read. Throws RefusalError. */
+  /** Makes the kernel refuse all frames: {@link run} ends when the waiting ones are read. Throws RefusalError. */
   refuse(): void {
     this.capture.refuse();
     this.refusedMs = this.clock.now();
   }
 
-  /**
-   * Takes the frames from `sinceMs` on, until {@link refuse}; `counted` is called every now and then. Throws
-   * RefusalError.
-   */
+  /** Takes the frames from `sinceMs` on, until {@link refuse}; calls `counted` now and then. Throws RefusalError. */
   async run(sinceMs: number, counted: () => void): Promise<void> {
     const { capture, shard, memory, clock } = this;
     const wait = this.wait!;
@@ -125,7 +125,7 @@ export class LiveShard {
     let lastFrameMs = 0;
     let hasFrames = true;
     for (;;) {
-      // Responses first: a request whose turn that makes it leaves with this batch.
+      // Responses first: requests that become due by them leave with this batch.
       await turn();
       const nowMs = clock.now();
       capture.setTime(nowMs, clock.aheadMs);
@@ -142,12 +142,12 @@ export class LiveShard {
       shard.advance(nowMs);
       memory.check();
       if (nowMs >= statsDueMs) {
-        // All shards at the same times, which the main thread looks between: no sum misses one.
+        // All shards tell at the same times, and the main thread looks between them, so no sum lacks a shard.
         statsDueMs = (Math.floor(nowMs / STATS_MS) + 1) * STATS_MS;
         this.countKernelDrops();
         counted();
       }
-      // Responses that nothing waits for are read when the next frames come, many at a time.
+      // Responses that no request waits for are read when the next frames come, many at a time.
       if (shard.isSettled && this.refusedMs === Infinity) hasFrames = wait.sleep(IDLE_SLEEP_MS);
       else if (shard.awaitsEndpoint) hasFrames = wait.sleep(SLEEP_MS);
       else hasFrames = wait.sleepUntilFrames(SLEEP_MS);
@@ -160,7 +160,7 @@ export class LiveShard {
     return this.shard.takeGauges();
   }
 
-  /** Forwards what was captured, and waits for its responses, but not for ever. */
+  /** Forwards all captured frames, and waits for the responses for a limited time. */
   async finish(): Promise<void> {
     const stop = { requested: true };
     await finish(this.shard, this.memory, stop);

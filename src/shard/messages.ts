@@ -1,4 +1,4 @@
-/** What the main thread and the threads of the shards say to each other. None of it is per packet. */
+/** The messages between the main thread and the shards' threads. None is per packet. */
 import type { Tally } from "../compare/tally.ts";
 import type { Config } from "../config.ts";
 import type { SharedConnections } from "../forward/own-connections.ts";
@@ -6,27 +6,30 @@ import type { ShardReport } from "./shard.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Gauges } from "../observe/gauges.ts";
 
-/** What the shards of a run have in common. */
+/** The memory that the shards of a run share. */
 export interface Shared {
-  /** Of --max-rate (policy/rate.ts). */
+  /** The memory of --max-rate (policy/rate.ts). */
   readonly rate: SharedArrayBuffer;
   /** Our connections that may be among the frames; null: none can be. */
   readonly own: SharedConnections | null;
-  /** A counter of threads, of which each takes its number: for what each has of its own in the file system. */
+  /** A counter of threads, from which each thread takes its number: for its own files. */
   readonly threads: SharedArrayBuffer;
 }
 
 export type ToShard =
-  /** Open the interface, refusing every frame. `fanoutId` null: make the group (if there are several shards). */
+  /**
+   * Open the interface, which refuses every frame at first. `fanoutId` null: make the group (if there are several
+   * shards).
+   */
   | { kind: "open"; config: Config; shards: number; fanoutId: number | null; shared: Shared }
-  /** Have the kernel accept our frames; those from before `begin`'s time are passed over. */
+  /** Make the kernel accept our frames; those from before `begin`'s time are passed over. */
   | { kind: "accept" }
   | { kind: "begin"; sinceMs: number }
   /** Instead of `begin`: close the interface. */
   | { kind: "close" }
-  /** Have the kernel refuse every frame. */
+  /** Make the kernel refuse every frame. */
   | { kind: "refuse" }
-  /** Forward what was captured, wait for its responses, and end. */
+  /** Forward all captured frames, wait for the responses, and end. */
   | { kind: "finish" };
 
 export type FromShard =
@@ -35,11 +38,11 @@ export type FromShard =
   | { kind: "closed" }
   | { kind: "refusing" }
   | { kind: "finished"; counters: Counters; gauges: Gauges }
-  /** Sent every now and then. */
+  /** Sent now and then. */
   | { kind: "counters"; counters: Counters; gauges: Gauges }
-  /** With --compare, likewise: all that was counted, and the lines of --differences since the last time. */
+  /** Sent now and then with --compare: all counts so far, and the lines of --differences since the last message. */
   | { kind: "compared"; tally: Tally; lines: string[] }
-  /** A call of {@link ShardReport}, for the main thread to tell. */
+  /** A call of {@link ShardReport}, which the main thread makes. */
   | { kind: "told"; call: ReportCall }
   /** The machine refuses (RefusalError): the shard has ended. */
   | { kind: "refused"; message: string };
@@ -48,5 +51,5 @@ export type ReportCall = {
   [Name in keyof ShardReport]: { name: Name; args: Parameters<ShardReport[Name]> };
 }[keyof ShardReport];
 
-/** The answers that {@link ToShard} gets. */
+/** The answers to {@link ToShard}. */
 export type Answer = Extract<FromShard, { kind: "opened" | "accepting" | "closed" | "refusing" | "finished" }>;

@@ -1,27 +1,27 @@
 /**
- * How far a source that can wait (a savefile) is read ahead of the endpoint: nothing whole is dropped because it was
- * read too fast, and nothing waits for ever.
+ * How far a source that can wait (a savefile) is read ahead of the endpoint: no whole request is dropped because it was
+ * read too fast, and none waits for ever.
  *
- * - Ahead is who holds more bytes, has more requests waiting, or more connections unsettled than the limits below. It
- *   waits while the endpoint has something to do that it was given. 512 requests are few enough that they are still in
+ * - A source is ahead if more bytes are held, more requests wait, or more connections are unsettled than the limits
+ *   below. It waits while the endpoint has work that it was given. 512 requests are few enough that they are still in
  *   the processor's cache when their turn comes.
- * - An endpoint that has done nothing for 20 ms may be one that serves so many connections at a time, and waits for
- *   their ends or the rest of an upload. Those come only if more is read. So reading goes on then,
- * - up to what may be held at all, by what waits or by what is compared: there it waits until the endpoint goes on, or a
+ * - An endpoint that has done nothing for 20 ms may be one that serves a limited number of connections at a time, and
+ *   waits for their ends or the rest of an upload. These come only if more is read. So reading goes on,
+ * - up to the most that may be held, of waiting or of compared bytes: there it waits until the endpoint goes on, or a
  *   time limit ends the wait.
  */
 import type { Destination } from "../forward/destination.ts";
 import type { Load } from "../forward/load.ts";
 
 const AHEAD_BYTES_MAX = 8 << 20;
-/** The same as a share of a small budget. */
+/** The most bytes ahead, as a share of a small budget. */
 const AHEAD_SHARE_MAX = 1 / 4;
 const AHEAD_CONNECTIONS_MAX = 512;
 export const AHEAD_REQUESTS_MAX = 512;
 export const SILENCE_MS_MAX = 20;
-/** Of the budget, what may be held at all: the rest is for what a batch brings. */
+/** The share of the budget that may be held: the rest is for a batch. */
 const HELD_SHARE_MAX = 3 / 4;
-/** Connections that are being made or ended at all. */
+/** The most connections that are being made or ended. */
 const UNSETTLED_CONNECTIONS_MAX = 4096;
 
 export class ReadAhead {
@@ -30,14 +30,14 @@ export class ReadAhead {
   constructor(
     private readonly destination: Destination,
     private readonly load: Load,
-    /** What is held to be compared; null: nothing is. */
+    /** The memory of bytes held to be compared; null: responses are not compared. */
     private readonly compared: { readonly isNearlyFull: boolean } | null = null,
   ) {
     const { limitBytes } = destination.memory.budget;
     this.aheadBytesMax = Math.min(AHEAD_BYTES_MAX, limitBytes * AHEAD_SHARE_MAX);
   }
 
-  /** Whether the source should wait; cheap enough to be asked for each record. */
+  /** Whether the source should wait. Cheap enough to be asked for each record. */
   get isFar(): boolean {
     return this.isAhead && this.isAwaited && (this.isFull || this.destination.silenceMs < SILENCE_MS_MAX);
   }
@@ -55,9 +55,7 @@ export class ReadAhead {
     return this.compared !== null && this.compared.isNearlyFull;
   }
 
-  /**
-   * Whether the endpoint has something to do that does not need more to be read first, as the rest of an upload does.
-   */
+  /** Whether the endpoint has work that does not need more to be read first (the rest of an upload does). */
   private get isAwaited(): boolean {
     const { load, destination } = this;
     return (

@@ -1,12 +1,12 @@
-/** What a shard is told of what the program was asked to do. */
+/** A shard's options, from the Config. */
 import type { Config } from "../config.ts";
 import { readTls } from "../forward/tls.ts";
 import { policyOf } from "../policy/policy.ts";
 import type { ShardComparison, ShardOptions } from "./shard.ts";
 
 /**
- * For one of `shards`: what the program may hold and remember is divided among them. `rate`: what they share of
- * --max-rate, where there are several. Throws RefusalError.
+ * The options for one of `shards`: the program's limits of memory are divided among them. `rate`: the memory of
+ * --max-rate that they share, if there are several. Throws RefusalError.
  */
 export function shardOptions(config: Config, shards: number, rate?: SharedArrayBuffer): ShardOptions {
   const isRead = config.read !== undefined;
@@ -15,7 +15,7 @@ export function shardOptions(config: Config, shards: number, rate?: SharedArrayB
     idleTimeoutMs: config.idleTimeoutS * 1000,
     maxFlows: Math.ceil(config.maxFlows / shards),
     maxBufferMib: config.maxBufferMib / shards,
-    // What is read can wait for the endpoint to come back.
+    // A savefile can wait for the endpoint to come back.
     connectTimeoutMs: isRead ? config.outageTimeoutS * 1000 : config.connectTimeoutMs,
     headerTimeoutMs: config.headerTimeoutS * 1000,
     maxResponseMs: config.maxResponseSeconds * 1000,

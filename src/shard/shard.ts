@@ -1,6 +1,6 @@
 /**
- * The whole path of a packet in one thread: decode, flow, forward. It knows nothing of where its
- * records come from, and shares nothing with another shard.
+ * The whole path of a packet in one thread: decode, flow, forward. It does not know where its records come from, and
+ * shares no memory with another shard.
  */
 import { Budget } from "../memory/budget.ts";
 import type { Config } from "../config.ts";
@@ -47,7 +47,7 @@ export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
   readonly maxRetries: number;
   readonly connectTimeoutMs: number;
   readonly measuresDelay: boolean;
-  /** For https:// destinations; null: there is none. */
+  /** The material for https:// destinations; null: there is none. */
   readonly tls: TlsMaterial | null;
   /** Null: responses are not compared. */
   readonly comparison: ShardComparison | null;
@@ -61,18 +61,21 @@ export interface ShardComparison extends ComparisonOptions {
   readonly noRedact: boolean;
 }
 
-/** What is asked of a record. */
+/** The options of a recording. */
 export type RecordConfig = Pick<Config, "record" | "recordMaxMib" | "recordMaxS" | "recordFiles">;
-/** Of --max-buffer-mib, what further destinations have, in equal parts: so none can take what another needs. */
+/**
+ * The share of --max-buffer-mib for further destinations, in equal parts: so none can take the memory that another
+ * needs.
+ */
 const FURTHER_SHARE = 1 / 2;
 
-/** Where a shard's troubles are told. */
+/** Gets word of a shard's troubles. */
 export type ShardReport = DestinationReport & HttpReport & RecordReport & FileReport;
 
 export class Shard implements Granted {
   /** The endpoint. */
   readonly destination: Destination;
-  /** Those beside it. */
+  /** The further destinations. */
   readonly further: readonly Destination[];
   private readonly decoder: Decoder;
   private readonly flows: FlowTable;
@@ -86,7 +89,7 @@ export class Shard implements Granted {
   /** Null: nothing is recorded. */
   private recorder: Recorder | null = null;
 
-  /** `now`: milliseconds since 1970, with fractions. Throws RefusalError. */
+  /** `now`: returns milliseconds since 1970, with fractions. Throws RefusalError. */
   constructor(
     options: ShardOptions,
     private readonly counters: Counters,
@@ -130,8 +133,8 @@ export class Shard implements Granted {
   }
 
   /**
-   * Takes up to `recordsMax` records of the source's batch; fewer where the source can wait and should.
-   * False: the batch is at its end.
+   * Takes up to `recordsMax` records of the source's batch; fewer if the source can wait, and should. False: the batch
+   * has ended.
    */
   process(source: RecordSource, recordsMax: number): boolean {
     const { bytes, view } = source;
@@ -148,22 +151,31 @@ export class Shard implements Granted {
       );
       if (outcome === SEGMENT) this.flows.accept(this.decoder.segment);
       if (this.recorder !== null && (outcome === SEGMENT || outcome === Drop.FRAGMENT))
-        this.recorder.add(source.bytes, source.offset, source.length, source.linkType, source.timestampMs);
+        this.keep(this.recorder, source);
     }
     this.flush();
     this.recorder?.flush();
     return more;
   }
 
-  /** From now on what is ours is recorded, if that is asked for. `thread`: of several. Rejects with RefusalError. */
+  private keep(recorder: Recorder, source: RecordSource): void {
+    const { bytes, offset, length, linkType, timestampMs } = source;
+    recorder.add(bytes, offset, length, linkType, timestampMs, this.decoder.clock.nowMs);
+  }
+
+  /**
+   * Records our frames from now on, if that is asked for. `thread`: the thread's number, if there are several. Rejects
+   * with RefusalError.
+   */
   async record(config: RecordConfig, report: RecordReport, thread?: number): Promise<void> {
     const { record: path, recordMaxMib, recordMaxS, recordFiles: files } = config;
     if (path === undefined) return;
     const options = { path, fileBytesMax: recordMaxMib * 2 ** 20, fileMsMax: recordMaxS * 1000, files, thread };
     this.recorder = await Recorder.open(options, this.counters.record, report);
+    this.decoder.clock.listen(this.recorder);
   }
 
-  /** Writes what is recorded to its end. */
+  /** Writes the rest of the recording. */
   async endRecord(): Promise<void> {
     await this.recorder?.end();
     this.recorder = null;
@@ -175,7 +187,7 @@ export class Shard implements Granted {
     for (const { memory } of this.further) memory.budget.withhold(share);
   }
 
-  /** How things stand, for the main thread to show: call it once an interval. */
+  /** The state now, which the main thread shows. Call it once an interval. */
   takeGauges(): Gauges {
     const { destination, further, http } = this;
     return {
@@ -184,28 +196,28 @@ export class Shard implements Granted {
     };
   }
 
-  /** What a dry run has found; null: it is none. */
+  /** The findings of a dry run; null: this is no dry run. */
   get dryRun(): DryRun | null {
     return this.http?.dryRun ?? null;
   }
 
-  /** Whom the frames were for that were not for us. */
+  /** The VNIs and ports of frames that were not for us. */
   get strangers(): Strangers {
     return this.decoder.strangers;
   }
 
-  /** Whether the source can wait, and should, for the endpoint has enough to do. */
+  /** Whether the source can wait, and should, because the endpoint is behind. */
   get isBehind(): boolean {
     return this.sourceWaits && this.readAhead.isFar;
   }
 
-  /** Whether something waits for what the endpoint does: a response, bytes taken, a connection made. */
+  /** Whether some work waits for the endpoint: for a response, for bytes to be taken, for a connection to be made. */
   get awaitsEndpoint(): boolean {
     if (this.destination.isAwaited || (this.http !== null && this.http.load.waitingRequests > 0)) return true;
     return this.further.some(({ isLively }) => isLively);
   }
 
-  /** Whether everything that was handed on has come to its end. */
+  /** Whether all that was handed on has come to its end. */
   get isSettled(): boolean {
     return this.isEndpointSettled && this.further.every(({ openCount }) => openCount === 0) && this.hasNoFurtherWork;
   }
@@ -219,7 +231,7 @@ export class Shard implements Granted {
   }
 
   /**
-   * When the endpoint has come to its end, gives up further destinations that have done nothing for so long, or for
+   * When the endpoint has come to its end, gives up further destinations that have done nothing for `silenceMs`, or for
    * --response-timeout-ms.
    */
   giveUpSilent(silenceMs: number): void {
@@ -251,8 +263,8 @@ export class Shard implements Granted {
   }
 
   /**
-   * Nothing more comes: delivers all that waits in up to `flowsMax` flows, and has their connections end
-   * behind it. False: there was none left.
+   * No more frames come: delivers all waiting bytes of up to `flowsMax` flows, and ends their connections behind them.
+   * False: no flow was left.
    */
   finish(flowsMax = Infinity): boolean {
     this.beginBatch();
@@ -267,7 +279,7 @@ export class Shard implements Granted {
     for (const destination of this.further) destination.beginBatch();
   }
 
-  /** Connections fill the budget: those that do nothing make room. */
+  /** Connections fill the budget: idle ones make room. */
   private makeRoom(): void {
     const { destination, flows } = this;
     destination.makeRoom();
@@ -289,20 +301,21 @@ export class Shard implements Granted {
     if (this.http !== null) for (const further of this.http.further) further.relieve();
   }
 
-  /** The batch is over: what it brought leaves, in one write for each connection. */
+  /** The batch is over: its bytes leave, in one write for each connection. */
   private flush(): void {
     this.http?.advance();
     this.http?.flush();
     this.destination.flush();
     if (this.destination.isCrowded) this.makeRoom();
-    // Where streams are passed on, all that is held waits for connections: their own cost may have filled it.
+    // If streams are passed on, all held bytes wait for connections: the connections' own cost may have filled the
+    // budget.
     else if (this.http === null) this.destination.relieve();
     if (this.further.length > 0) this.flushFurther();
     this.flows.endBatch();
   }
 }
 
-/** `load` undefined: it has no requests (--mode tcp). */
+/** The gauges of a destination. The gauges of a destination. `load` undefined: it has no requests (--mode tcp). */
 function gaugesOf({ memory, openCount, unsettledCount, connectedMs, unconnectedMs }: Destination, load?: Load) {
   return {
     waiting_requests: load?.waitingRequests ?? 0,

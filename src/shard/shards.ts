@@ -1,7 +1,7 @@
 /**
- * All shards of an interface, seen from the main thread: starts their threads, has them divide the
- * interface without a frame lost or seen twice, adds up their counters, and ends them. A thread that
- * dies takes the program with it: going on without its share would be silent loss.
+ * All shards of an interface, seen from the main thread: starts their threads, makes them share the interface without a
+ * frame lost or seen twice, adds up their counters, and ends them. If a thread dies, the program ends: to go on without
+ * its share would be silent loss.
  */
 import { availableParallelism } from "node:os";
 import type { Tally } from "../compare/tally.ts";
@@ -15,7 +15,9 @@ import type { ShardReport } from "./shard.ts";
 import type { Answer, FromShard, ReportCall, ToShard } from "./messages.ts";
 import type { Stopping } from "./drain.ts";
 
-/** Threads that do something long at a time: more than cores only keep each other, and the main thread, from it. */
+/**
+ * How many threads do long work at a time: more than there are cores would only slow each other, and the main thread.
+ */
 const AT_ONCE = availableParallelism();
 
 export type StartThread = () => Worker;
@@ -28,7 +30,7 @@ export class Shards {
   private readonly death = Promise.withResolvers<never>();
   private readonly refusal = Promise.withResolvers<never>();
 
-  /** Shows in `counters`, when told to ({@link addUp}), the sum of what all shards count. */
+  /** Sets `counters` to the sum of all shards' counters when {@link addUp} is called. */
   constructor(
     private readonly config: Config,
     private readonly counters: Counters,
@@ -38,7 +40,7 @@ export class Shards {
     differences: (lines: string[]) => void = () => {},
   ) {
     this.failure = Promise.race([this.death.promise, this.refusal.promise]);
-    // Whoever waits for a shard waits for these promises, too; it is no error that nobody does just now.
+    // A caller that waits for a shard waits for these promises, too; it is no error if there is no such caller now.
     for (const promise of [this.failure, this.death.promise, this.refusal.promise]) promise.catch(() => {});
     this.events = {
       told: ({ name, args }) => (report[name] as (...args: unknown[]) => void)(...args),
@@ -49,47 +51,50 @@ export class Shards {
   }
 
   /**
-   * Has all handles divide the interface, and accept; none takes a frame until {@link begin}. Returns libpcap's name;
-   * undefined: `stop` was requested, and nothing is captured. Throws RefusalError, ShardError.
+   * Makes all handles share the interface, and accept; none takes a frame until {@link begin}. Returns libpcap's name;
+   * undefined: `stop` was requested, and no frame is captured. Throws RefusalError, ShardError.
    */
   async start(stop: Stopping): Promise<string | undefined> {
     return Promise.race([this.startAll(stop), this.failure]);
   }
 
-  /** Starts capturing: all take the frames since one moment, the same for all. */
+  /** Starts capturing: all take the frames from the same moment on. */
   begin(): void {
     const sinceMs = Date.now();
     for (const thread of this.threads) thread.say({ kind: "begin", sinceMs });
   }
 
-  /** Stops capturing, has what was captured forwarded, and waits for its responses. Throws ShardError. */
+  /** Stops capturing, forwards all captured frames, and waits for the responses. Throws ShardError. */
   async stop(): Promise<void> {
-    // All refuse before the first one leaves the group, or its flows would be dealt out anew.
+    // All refuse before the first one leaves the group; else its flows would go to other handles.
     await this.unlessDead(askAll(this.threads, { kind: "refuse" }, "refusing"));
     await this.unlessDead(askAll(this.threads, { kind: "finish" }, "finished"));
   }
 
-  /** Not whenever a shard tells: n shards tell n times a second, and each sum takes n. */
+  /**
+   * Adds up the counters. This is not done whenever a shard tells: n shards tell n times a second, and each sum takes n
+   * steps.
+   */
   addUp(): void {
     this.counters.setToSum(this.shares);
   }
 
-  /** What each shard has compared, as it last told. */
+  /** Each shard's comparisons, as it last told them. */
   get tallies(): Tally[] {
     return this.threads.map(({ tally }) => tally).filter((tally) => tally !== undefined);
   }
 
-  /** What each shard has counted; empty before it has told. */
+  /** Each shard's counters; empty before it has told them. */
   get shares(): Counters[] {
     return this.threads.map(({ counters }) => counters).filter((counters) => counters !== undefined);
   }
 
-  /** How things stand in all of them together. */
+  /** The gauges of all shards together. */
   get gauges(): Gauges {
     return together(this.threads.map(({ gauges }) => gauges).filter((gauges) => gauges !== undefined));
   }
 
-  /** It goes no further where a thread fails. */
+  /** Starts all threads. It stops if one fails. */
   private async startAll(stop: Stopping): Promise<string | undefined> {
     const { config, threads } = this;
     const own = config.encapsulation === "none" ? new OwnConnections().shared : null;
@@ -100,7 +105,7 @@ export class Shards {
       shared: { rate: sharedRate(), own, threads: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT) },
     } as const;
     const [first, ...others] = this.startSome() as [ShardThread, ...ShardThread[]];
-    // The first makes the group, which the others join.
+    // The first thread makes the group, and the others join it.
     const { libraryName, fanoutId } = await first.ask({ ...open, fanoutId: null }, "opened");
     for (let joining = others; ; joining = this.startSome()) {
       await askAll(joining, { ...open, fanoutId }, "opened");
@@ -154,7 +159,7 @@ interface ThreadEvents {
 
 /** One shard's thread. */
 class ShardThread {
-  /** As the shard last told them. */
+  /** The counters that the shard last told. */
   counters: Counters | undefined;
   tally: Tally | undefined;
   gauges: Gauges | undefined;
@@ -173,7 +178,7 @@ class ShardThread {
     this.worker.postMessage(message);
   }
 
-  /** Says something, and resolves with the answer; one at a time. */
+  /** Sends a message, and resolves with the answer; one at a time. */
   ask<Kind extends Answer["kind"]>(message: ToShard, kind: Kind): Promise<Extract<Answer, { kind: Kind }>> {
     return new Promise((resolve) => {
       this.awaited = { kind, resolve: (answer) => resolve(answer as Extract<Answer, { kind: Kind }>) };

@@ -1,4 +1,4 @@
-/** The thread of one shard: does what the main thread (shards.ts) says. */
+/** The thread of one shard: does what the main thread (shards.ts) asks. */
 import { RefusalError } from "../errors.ts";
 import { LiveShard } from "./live-shard.ts";
 import type { ShardReport } from "./shard.ts";
@@ -6,7 +6,7 @@ import type { FromShard, ReportCall, ToShard } from "./messages.ts";
 
 declare const self: Worker;
 
-/** How much longer than telling what was compared took the pause behind it is at least. */
+/** The shortest pause after the comparisons were told, as a multiple of the time that it took to tell them. */
 const COMPARED_PAUSE_FACTOR = 50;
 
 let shard: LiveShard | undefined;
@@ -17,7 +17,9 @@ function say(message: FromShard): void {
   self.postMessage(message);
 }
 
-/** Not so often that it would take more than a small share of the time, however much there is to be told. */
+/**
+ * Tells the comparisons, but not so often that it takes more than a small share of the time, however many there are.
+ */
 function sayCompared(isLast: boolean): void {
   const { comparison } = shard!;
   const fromMs = performance.now();
@@ -34,6 +36,8 @@ function tell(call: ReportCall): void {
 const report: ShardReport = {
   outageBegan: (...args) => tell({ name: "outageBegan", args }),
   outageEnded: (...args) => tell({ name: "outageEnded", args }),
+  speaksNot: (...args) => tell({ name: "speaksNot", args }),
+  speaks: (...args) => tell({ name: "speaks", args }),
   givenUp: (...args) => tell({ name: "givenUp", args }),
   broken: (...args) => tell({ name: "broken", args }),
   foreign: (...args) => tell({ name: "foreign", args }),
@@ -55,7 +59,7 @@ async function follow(message: ToShard): Promise<void> {
       say({ kind: "accepting" });
       return;
     case "begin":
-      // What was captured before the machine refuses to go on is still to be forwarded.
+      // Frames that were captured before the machine refuses to go on are still to be forwarded.
       running = shard!.run(message.sinceMs, () => sayCounters("counters")).catch(refused);
       return running;
     case "close":
@@ -78,7 +82,7 @@ function sayCounters(kind: "counters" | "finished"): void {
   say({ kind, counters: shard!.counters, gauges: shard!.takeGauges() });
 }
 
-/** Tells what the machine refuses. Anything else that is thrown is a bug, and ends the program (shards.ts). */
+/** Tells what the machine refuses. Every other error is a bug, and ends the program (shards.ts). */
 function refused(error: unknown): void {
   if (!(error instanceof RefusalError)) throw error;
   say({ kind: "refused", message: error.message });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Recorder, recordCounters, type RecordOptions } from "../../src/capture/recorder.ts";
 import { Savefile } from "../../src/capture/savefile.ts";
+import { CaptureClock } from "../../src/decode/capture-clock.ts";
 import { RefusalError } from "../../src/errors.ts";
 import { Random } from "../support/random.ts";
 
@@ -51,7 +52,7 @@ test("frames of any length, time and link type come back as they were", async ()
     const [offset, length] = [random.int(0, 1000), random.pick([0, 1, 2, 3, 4, 5, random.int(0, 3000)])];
     const linkType = random.pick([1, 1, 113, 276, 101]);
     const timestampMs = START_MS + i * 1000 + random.int(0, 999) + 0.125;
-    recorder.add(surroundings, offset, length, linkType, timestampMs);
+    recorder.add(surroundings, offset, length, linkType, timestampMs, timestampMs);
     put.push({ linkType, hex: surroundings.subarray(offset, offset + length).toHex(), timestampMs });
     if (random.chance(0.2)) recorder.flush();
   }
@@ -73,7 +74,7 @@ test("frames of any length, time and link type come back as they were", async ()
 test("files are rotated by size, each can be read alone, and the ring keeps the newest", async () => {
   const recorder = await Recorder.open({ ...usual, fileBytesMax: 10_000 }, recordCounters(), report);
   for (let i = 0; i < 100; i++) {
-    recorder.add(new Uint8Array(1000).fill(i), 0, 1000, 1, START_MS + i);
+    recorder.add(new Uint8Array(1000).fill(i), 0, 1000, 1, START_MS + i, START_MS);
     recorder.flush();
     // As batches come: the disk has taken the one before.
     await recorder["disk"];
@@ -93,29 +94,65 @@ test("files are rotated by size, each can be read alone, and the ring keeps the 
   expect(kept.length).toBeGreaterThanOrEqual(18);
 });
 
-const TIME_CASES: [what: string, afterMs: number[], want: number[][]][] = [
+const YEARS_MS = 80 * 365 * 86_400_000;
+
+/** How late frames come on an interface, and how late their stamps are where they say otherwise. */
+const TIME_CASES: [what: string, frames: (number | [cameMs: number, stampMs: number])[], want: number[][]][] = [
   ["at the limit, and not before it", [0, 9999, 10_000, 19_999, 20_000], [[0, 9999], [10_000, 19_999], [20_000]]],
   ["by the first frame of each file", [0, 15_000, 24_999], [[0], [15_000, 24_999]]],
   ["but silence makes no files", [0, 100_000], [[0], [100_000]]],
-  ["frames that come late stay", [5000, 3000, 14_999], [[5000, 3000, 14_999]]],
-  ["a clock that is set back begins the next", [60_000, 50_000], [[60_000], [50_000]]],
+  ["frames that come late stay", [5000, [5000, 3000], 14_999], [[5000, 3000, 14_999]]],
+  ["a frame years ahead changes nothing", [0, [1, YEARS_MS], 2, 10_000], [[0, YEARS_MS, 2], [10_000]]],
+  [
+    "every second frame is years ahead, or behind",
+    [0, [1, YEARS_MS], 2, [3, -YEARS_MS / 4], 4, [9999, YEARS_MS], 10_000],
+    [[0, YEARS_MS, 2, -YEARS_MS / 4, 4, YEARS_MS], [10_000]],
+  ],
+  [
+    "a clock that is set back goes on",
+    [60_000, [60_001, 0], [60_002, 1], [60_003, 2], [69_999, 9998], [70_000, 9999]],
+    [[60_000, 0, 1, 2, 9998], [9999]],
+  ],
 ];
 
-test.each(TIME_CASES)("files are rotated by time: %s", async (_what, afterMs, want) => {
+/** The same of a savefile, where stamps are all there is: three that agree are believed. */
+const READ_CASES: [what: string, stampsMs: number[], want: number[][]][] = [
+  ["at the limit, and not before it", [0, 1, 2, 9999, 10_000], [[0, 1, 2, 9999], [10_000]]],
+  ["a frame years ahead changes nothing", [0, 1, 2, YEARS_MS, 3, 10_000], [[0, 1, 2, YEARS_MS, 3], [10_000]]],
+  ["the first one is years ahead", [YEARS_MS, 1, 2, 3, 10_000, 10_001], [[YEARS_MS, 1, 2, 3, 10_000], [10_001]]],
+  [
+    "a leap that three agree on",
+    [0, 1, 2, 60_000, 60_001, 60_002, 60_003],
+    [
+      [0, 1, 2, 60_000, 60_001],
+      [60_002, 60_003],
+    ],
+  ],
+];
+
+test.each([
+  ...TIME_CASES.map(([what, frames, want]) => ["an interface", what, frames, want] as const),
+  ...READ_CASES.map(([what, frames, want]) => ["a savefile", what, frames, want] as const),
+])("files of %s are rotated by time: %s", async (source, _what, frames, want) => {
   // Also where all come in one batch.
   for (const isOneBatch of [false, true]) {
     rmSync(join(FOLDER, "ring"), { recursive: true });
     mkdirSync(join(FOLDER, "ring"));
     const counters = recordCounters();
     const recorder = await Recorder.open({ ...usual, fileMsMax: 10_000 }, counters, report);
-    for (const ms of afterMs) {
-      recorder.add(new Uint8Array(10), 0, 10, 1, START_MS + ms);
+    const clock = new CaptureClock();
+    clock.listen(recorder);
+    for (const frame of frames) {
+      const [cameMs, stampMs] = typeof frame === "number" ? [frame, frame] : frame;
+      if (source === "an interface") clock.advance(START_MS + cameMs);
+      clock.tell(START_MS + stampMs);
+      recorder.add(new Uint8Array(10), 0, 10, 1, START_MS + stampMs, clock.nowMs);
       if (!isOneBatch) recorder.flush();
     }
     await recorder.end();
     const found = await Promise.all(names().map((name) => framesOf(join(FOLDER, "ring", name))));
     expect(found.map((frames) => frames.map(({ timestampMs }) => timestampMs - START_MS))).toEqual(want);
-    expect(counters).toMatchObject({ frames: afterMs.length, dropped_frames: 0, files: want.length });
+    expect(counters).toMatchObject({ frames: frames.length, dropped_frames: 0, files: want.length });
   }
 });
 
@@ -123,7 +160,7 @@ test("where the disk is behind, a file goes on beyond its time, and no frame is 
   const counters = recordCounters();
   const recorder = await Recorder.open({ ...usual, fileMsMax: 1000, files: 100 }, counters, report);
   // All before the disk has had a turn.
-  for (let i = 0; i < 50; i++) recorder.add(new Uint8Array(10), 0, 10, 1, START_MS + i * 1000);
+  for (let i = 0; i < 50; i++) recorder.add(new Uint8Array(10), 0, 10, 1, START_MS + i * 1000, START_MS + i * 1000);
   await recorder.end();
   const found = await Promise.all(names().map((name) => framesOf(join(FOLDER, "ring", name))));
   expect(found.flat().length).toBe(50);
@@ -134,7 +171,7 @@ test("where the disk is behind, a file goes on beyond its time, and no frame is 
 test("a run goes on behind the newest file of the one before", async () => {
   for (const [i, slot] of [0, 1, 2, 0].entries()) {
     const recorder = await Recorder.open(usual, recordCounters(), report);
-    recorder.add(new Uint8Array([i]), 0, 1, 1, START_MS);
+    recorder.add(new Uint8Array([i]), 0, 1, 1, START_MS, START_MS);
     await recorder.end();
     const path = join(FOLDER, `ring/mirror.${slot}.pcapng`);
     expect(await framesOf(path)).toMatchObject([{ hex: `0${i}` }]);
@@ -152,7 +189,7 @@ test("a disk that is too slow costs frames, which are counted, and no more memor
   const recorder = await Recorder.open(usual, counters, report);
   const frame = new Uint8Array(100_000);
   // All before the disk has had a turn.
-  for (let i = 0; i < 1000; i++) recorder.add(frame, 0, frame.length, 1, START_MS);
+  for (let i = 0; i < 1000; i++) recorder.add(frame, 0, frame.length, 1, START_MS, START_MS);
   expect(counters.frames + counters.dropped_frames).toBe(1000);
   expect(counters.dropped_frames).toBeGreaterThan(900);
   await recorder.end();
@@ -172,7 +209,7 @@ test("where nothing can be written it is refused at the start, and told once lat
   const recorder = await Recorder.open({ ...usual, files: 3, fileBytesMax: 1 }, counters, report);
   rmSync(join(FOLDER, "ring"), { recursive: true });
   for (let i = 0; i < 3; i++) {
-    recorder.add(new Uint8Array(10), 0, 10, 1, START_MS);
+    recorder.add(new Uint8Array(10), 0, 10, 1, START_MS, START_MS);
     recorder.flush();
     await recorder["disk"];
   }

@@ -217,7 +217,7 @@ const FLAGS: FlagCase[] = [
       ["Cookie", ["cookie"]],
       ["x-a_b", ["x-a_b"]],
     ],
-    refused: ["X Y", "X:", "Content-Length", "content_length", "TRANSFER-encoding", "Connection", "ü"],
+    refused: ["X Y", "X:", "X-*", "Content-Length", "content_length", "TRANSFER-encoding", "Connection", "ü"],
     says: ["Content-Length"],
   },
   {
@@ -374,7 +374,7 @@ const FLAGS: FlagCase[] = [
     original: [],
     default: [],
     accepted: [one, other].map((kind): [string, unknown] => [`${kind}:a.b`, [{ kind, pattern: "a.b" }]]),
-    refused: ["header", "cookie:a", "header:", ":a"],
+    refused: ["header", "cookie:a", "header:", ":a", "header:*", "header:a,b"],
     says: [...says],
   })),
   count("max-compare-bytes", 1 << 20, 0, 1 << 26),
@@ -982,6 +982,13 @@ test("a rule that cannot be read is shown with the place marked", () => {
     [["--deny=client:10.0.0.0/33"], `"client:10.0.0.0/>>>33"`],
     [["--sample", "10%:cookies"], `"10%:>>>cookies"`],
     [["--rewrite-path", "(a)=>/$2"], `"(a)=>/>>>$2"`],
+    [["--ignore", "header:*"], `"header:>>>*"`],
+    [["--ignore", "header:X-*"], `"header:X->>>*"`],
+    [["--redact", "header:X-Key-*"], `"header:X-Key->>>*"`],
+    [["--redact", "query:*"], `"query:>>>*"`],
+    [["--redact", "json:user.*"], `"json:user.>>>*"`],
+    [["--allow", "header:*"], `"header:>>>*"`],
+    [["--sample", "10%:cookie=*"], `"10%:cookie=>>>*"`],
   ];
   for (const [argv, marked] of refused) check([...argv, ...LIVE], {}, [argv[0]!.split("=")[0]!, marked]);
 });

@@ -181,7 +181,15 @@ function anyFrame(random: Random): Uint8Array {
 async function runThrough(seed: number) {
   const random = new Random(seed);
   const counters = new Counters();
-  const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
+  const report = {
+    outageBegan() {},
+    outageEnded() {},
+    speaksNot() {},
+    speaks() {},
+    givenUp() {},
+    broken() {},
+    foreign() {},
+  };
   let nowMs = 1;
   const http = {
     pipelineDepth: 1,

@@ -3,13 +3,13 @@ import { describe, expect, test } from "bun:test";
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { compareResponses } from "../../src/compare/compare.ts";
 import { DECODED_BYTES_MAX, TOO_LARGE } from "../../src/compare/content.ts";
-import { Ignored, parseIgnoreRule } from "../../src/compare/ignore.ts";
+import { Ignored, type IgnoreRule, parseIgnoreRule } from "../../src/compare/ignore.ts";
 import { SHOWN_BYTES_MAX, show } from "../../src/compare/shown.ts";
 import { Redactor } from "../../src/redact/redactor.ts";
 import { type Given, keptOf } from "./kept.ts";
 
 function compare(production: Given, endpoint: Given, ignore: string[] = [], path = "/a/b"): string[] | "too large" {
-  const ignored = new Ignored(ignore.map((text) => parseIgnoreRule(text)!));
+  const ignored = new Ignored(ignore.map((text) => parseIgnoreRule(text) as IgnoreRule));
   const found = compareResponses(keptOf(production), keptOf(endpoint), path, ignored);
   return found === TOO_LARGE ? "too large" : found.map(({ kind, where }) => `${kind} ${where}`.trimEnd());
 }

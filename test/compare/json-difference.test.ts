@@ -1,7 +1,7 @@
 /** Where JSON values differ, as the operator reads it: `kind path`. */
 import { describe, expect, test } from "bun:test";
 import { Differences, DIFFERENCES_MAX } from "../../src/compare/difference.ts";
-import { Ignored, parseIgnoreRule } from "../../src/compare/ignore.ts";
+import { Ignored, type IgnoreRule, parseIgnoreRule } from "../../src/compare/ignore.ts";
 import { isSameNumber, JSON_DEPTH_MAX, JSON_VALUES_MAX, parseJson } from "../../src/compare/json.ts";
 import { compareJson } from "../../src/compare/json-difference.ts";
 import { Random } from "../support/random.ts";
@@ -10,7 +10,7 @@ function differences(production: string, endpoint: string, ignore: string[] = []
   const [a, b] = [parseJson(production), parseJson(endpoint)];
   if (a === null || b === null) throw new Error(`no JSON: ${a === null ? production : endpoint}`);
   const found = new Differences();
-  compareJson(a, b, found, new Ignored(ignore.map((text) => parseIgnoreRule(text)!)).json);
+  compareJson(a, b, found, new Ignored(ignore.map((text) => parseIgnoreRule(text) as IgnoreRule)).json);
   return found.all.map(({ kind, where }) => `${kind} ${where}`.trimEnd());
 }
 

@@ -65,7 +65,15 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
   const also = options.comparison?.hasControl === true ? [{ host: CONTROL, port: 1 }] : [];
   const counters = new Counters(also.map(({ host }) => host));
   let nowMs = world.frames[0]?.timestampMs ?? 0;
-  const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
+  const report = {
+    outageBegan() {},
+    outageEnded() {},
+    speaksNot() {},
+    speaks() {},
+    givenUp() {},
+    broken() {},
+    foreign() {},
+  };
   const shard = new Shard(
     {
       ...OPTIONS,

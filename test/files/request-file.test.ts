@@ -21,7 +21,7 @@ import type { FiledResponse } from "../../src/files/filed-response.ts";
 import { AWAITING_BYTES_MAX, RequestFile, WAITING_BYTES_MAX } from "../../src/files/request-file.ts";
 import { Slices } from "../../src/files/slices.ts";
 import type { SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
-import { parseRedactRule } from "../../src/redact/rules.ts";
+import { parseRedactRule, type RedactRule } from "../../src/redact/rules.ts";
 import { Redactor } from "../../src/redact/redactor.ts";
 
 const FOLDER = mkdtempSync(join(tmpdir(), "request-file-test-"));
@@ -166,7 +166,7 @@ describe("what a request becomes", () => {
 });
 
 describe("secrets", () => {
-  const rules = ["header:X-Mine", "query:mine", "json:user.name"].map((text) => parseRedactRule(text)!);
+  const rules = ["header:X-Mine", "query:mine", "json:user.name"].map((text) => parseRedactRule(text) as RedactRule);
   const redacted: [what: string, request: string, gone: string][] = [
     ["a field", "GET / HTTP/1.1\r\nX-Mine: abc\r\n\r\n", "abc"],
     ["a parameter", "GET /?mine=abc HTTP/1.1\r\n\r\n", "abc"],

@@ -102,7 +102,15 @@ class World {
   sent = 0;
 
   constructor(options: { maxBufferMib?: number; maxPendingPackets?: number } = {}) {
-    const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
+    const report = {
+      outageBegan() {},
+      outageEnded() {},
+      speaksNot() {},
+      speaks() {},
+      givenUp() {},
+      broken() {},
+      foreign() {},
+    };
     const http = {
       pipelineDepth: 1,
       maxWaitingRequests: 1,

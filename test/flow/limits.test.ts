@@ -141,6 +141,29 @@ describe("the limit of flows", () => {
     expect(flows.streams).toEqual(["SYN a evicted", "SYN evicted", "- b …"]);
   });
 
+  test.each([
+    ["the next byte", 2, 0],
+    ["a byte further on", 5, 3],
+    ["bytes that it has had, and the next", 1, 0],
+  ])(
+    "what is evicted, and goes on with %s, is told whose it was before, and what is missing",
+    (_, sequence, missing) => {
+      const flows = new Flows({ maxFlows: 2 }).play(
+        syn(0, "a", client(1)),
+        syn(0, "", client(2)),
+        syn(0, "", client(3)),
+        data(sequence, "aba".slice(2 - Math.min(sequence, 2)), client(1)),
+        pause(1000),
+      );
+      const [before, , , after] = flows.recorder.streams;
+      expect(before!.origin.continued).toBeNull();
+      expect(after!.origin.continued).toEqual({ consumer: before!, missing });
+      // It goes on once: with another SYN, there is another connection.
+      flows.play(syn(9000, "", client(1)));
+      expect(flows.recorder.streams.at(-1)!.origin.continued).toBeNull();
+    },
+  );
+
   test("no more ended flows are remembered, the longest ended is forgotten", () => {
     const flows = new Flows({ maxFlows: 2 });
     for (const port of [1, 2, 3]) flows.play(syn(0, "a", client(port)), reset(2, client(port)));

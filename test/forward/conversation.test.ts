@@ -120,6 +120,30 @@ test.each([
   expect(world.requests).toMatchObject({ damaged: 1 });
 });
 
+test("where a conversation between two requests gives way, what comes next overtakes nothing at a further destination", () => {
+  const world = new Clients({ bufferBytes: 2 * (Cost.STREAM + Cost.UPSTREAM) - 1, further: 1 });
+  const further = world.further[0]!;
+  const client = world.open();
+  world.say(client, GET);
+  world.respond(world.connector.accept(), OK);
+  const socket = further.connector.accept();
+  world.say(client, GET);
+  world.respond(world.connector.sockets[0]!, OK);
+  world.pass(STALLED_MS);
+  world.say(world.open(), "GET / HTTP/1.1\r\n");
+  expect(world.connector.sockets[0]!.shutdowns).toBe(1);
+  world.pass(STALLED_MS);
+  world.say(client, UPGRADE);
+  expect(world.requests).toMatchObject({ seen: 3, damaged: 0, dropped: { buffer_limit: 0 } });
+  // There, the first of three is in flight.
+  expect(socket.text).toBe(GET);
+  expect(further.connector.attempts).toEqual([]);
+  for (const texts of [GET + GET, GET + GET + UPGRADE]) {
+    world.respond(socket, OK);
+    expect(socket.text).toBe(texts);
+  }
+});
+
 test("behind a damaged request that gave way, whose end is not known, nothing is taken for a request", () => {
   const world = new Clients({ bufferBytes: 3 * BEGINNING + Cost.UPSTREAM });
   for (let i = 0; i < 2; i++) world.say(world.open(), "GET / HTTP/1.1\r\n");

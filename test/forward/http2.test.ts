@@ -6,6 +6,7 @@ import { HELD_MS_MAX } from "../../src/forward/http2-conversation.ts";
 import { UNPROCESSED_MAX } from "../../src/forward/http2-pipe.ts";
 import { STALLED_MS } from "../../src/forward/http-mode.ts";
 import { RESENDS_MAX } from "../../src/forward/lost-requests.ts";
+import { AGAIN_MAX_MS } from "../../src/forward/spoken.ts";
 import { OtherProtocolError } from "../../src/forward/tls.ts";
 import {
   block,
@@ -28,6 +29,7 @@ const POST = pseudo("POST", "/p");
 const WINDOW = 65_535;
 const REFUSED = 7;
 const CANCEL = 8;
+const NO_HTTP2 = Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n");
 
 const post = (stream: number, body: string) => [headers(stream, POST), data(stream, body, true)];
 const gets = (count: number) => Array.from({ length: count }, (_, i) => get(2 * i + 1, `/${i}`));
@@ -426,12 +428,82 @@ describe("what the endpoint ends", () => {
     const world = new Http2Clients();
     const client = world.start(...gets(2));
     const endpoint = world.acceptSilently();
-    endpoint.socket.events.received(Uint8Array.from(Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n")));
+    endpoint.socket.events.received(Uint8Array.from(NO_HTTP2));
     world.settle();
     expect(endpoint.read().requests.size).toBe(0);
     expect(world.outcome).toEqual({ seen: 2, endpoint_protocol: 2 });
+    // Nor does it get another connection, whoever asks.
     world.give(client, get(5, "/5"));
-    expect(world.connector.attempts.length).toBe(1);
+    world.start(...gets(1));
+    expect(world.connector.attempts.length).toBe(0);
+    expect(world.outcome).toEqual({ seen: 4, endpoint_protocol: 4 });
+    expect(world.told.lines).toEqual(["speaks no HTTP/2"]);
+  });
+
+  const deaf: [what: string, end: (endpoint: Http2Endpoint) => void, connections: number, dropped: string][] = [
+    ["responds in HTTP/1", ({ socket }) => socket.events.received(Uint8Array.from(NO_HTTP2)), 1, "endpoint_protocol"],
+    ["ends each connection", ({ socket }) => socket.events.ended(), RESENDS_MAX + 1, "endpoint_closed"],
+    [
+      "resets each connection",
+      ({ socket }) => socket.events.closed(new Error("reset")),
+      RESENDS_MAX + 1,
+      "endpoint_closed",
+    ],
+  ];
+
+  test.each(deaf)("one that %s is tried now and then, by one client for all, until it speaks HTTP/2", (...row) => {
+    const [_what, end, connections, dropped] = row;
+    const world = new Http2Clients();
+    const clients = [1, 2, 3].map(() => world.start(...gets(1)));
+    let [stream, seen, tries] = [1, 3, 0];
+    const refuseAll = () => {
+      for (; world.connector.attempts.length > 0; tries++) {
+        end(world.acceptSilently());
+        world.settle();
+      }
+    };
+    refuseAll();
+    expect(tries).toBeLessThanOrEqual(3 * connections);
+    expect(world.outcome).toEqual({ seen, [dropped]: seen });
+    // As often as it is worth it: a connection for each client's calls would be thousands.
+    tries = 0;
+    for (let passedMs = 0; passedMs < 4 * AGAIN_MAX_MS; passedMs += 100) {
+      world.pass(100);
+      stream += 2;
+      seen += clients.length;
+      for (const client of clients) world.give(client, get(stream, "/"));
+      refuseAll();
+    }
+    expect(tries).toBeGreaterThanOrEqual(4);
+    expect(tries).toBeLessThanOrEqual(10 * connections);
+    expect(world.outcome).toEqual({ seen, [dropped]: seen });
+    expect(world.told.lines.filter((line) => line.startsWith("speaks"))).toEqual(["speaks no HTTP/2"]);
+    world.pass(AGAIN_MAX_MS);
+    // What comes while it is tried is not held: nobody knows for how long that would be.
+    for (const client of clients) world.give(client, get(stream + 2, "/last"));
+    const endpoint = world.accept();
+    expect(world.connector.attempts.length).toBe(0);
+    expect(endpoint.paths).toEqual(["/last"]);
+    expect(world.outcome).toEqual({ seen: seen + 3, [dropped]: seen + 2 });
+    endpoint.respond(1);
+    for (const client of clients) world.give(client, get(stream + 4, "/again"));
+    expect(endpoint.read().paths).toEqual(["/last", "/again"]);
+    expect(world.connector.attempts.length).toBe(2);
+    expect(world.told.lines.at(-1)).toStartWith("speaks HTTP/2 after ");
+  });
+
+  test("what it did not speak before an outage is tried again behind it", () => {
+    const world = new Http2Clients();
+    const client = world.start(...gets(1));
+    world.acceptSilently().socket.events.received(Uint8Array.from(NO_HTTP2));
+    world.settle();
+    const other = world.open();
+    world.give(other, Buffer.from("GET / HTTP/1.1\r\n\r\n"));
+    world.connector.refuse();
+    world.pass(100);
+    world.connector.accept();
+    world.give(client, get(3, "/3"));
+    expect(world.accept().paths).toEqual(["/3"]);
   });
 
   test("no HTTP/2 over TLS: what waits is dropped at once, and it is no outage", () => {
@@ -440,8 +512,7 @@ describe("what the endpoint ends", () => {
     world.connector.refuse(new OtherProtocolError("h2"));
     expect(world.outcome).toEqual({ seen: 2, endpoint_protocol: 2 });
     expect(world.upstream).toMatchObject({ connect_errors: 1, lost_bytes: expect.any(Number) });
-    expect(world.told.lines).toHaveLength(1);
-    expect(world.told.lines[0]).toStartWith("given up");
+    expect(world.told.lines).toEqual(["speaks no HTTP/2"]);
     expect(world.destination.unconnectedMs).toBe(0);
   });
 

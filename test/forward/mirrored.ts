@@ -10,10 +10,11 @@ export class Mirrored extends Scripted {
   private readonly mode: HttpMode;
   private readonly stream;
 
-  constructor({ bufferBytes, connectTimeoutMs, ...http }: Partial<HttpOptions> & ScriptedOptions = {}) {
+  constructor({ bufferBytes, connectTimeoutMs, tls, ...http }: Partial<HttpOptions> & ScriptedOptions = {}) {
     super({
       ...(bufferBytes === undefined ? {} : { bufferBytes }),
       ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
+      ...(tls === undefined ? {} : { tls }),
     });
     const usual = {
       ...USUAL,

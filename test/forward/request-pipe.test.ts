@@ -3,7 +3,8 @@
  * smallest case here.
  */
 import { expect, test } from "bun:test";
-import { OtherProtocolError } from "../../src/forward/tls.ts";
+import { AGAIN_MAX_MS, AGAIN_MIN_MS } from "../../src/forward/spoken.ts";
+import { OtherProtocolError, type Tls } from "../../src/forward/tls.ts";
 import { Mirrored } from "./mirrored.ts";
 import type { ScriptedSocket } from "./scripted.ts";
 
@@ -27,15 +28,22 @@ test("behind an upgrade that found no endpoint, requests go on, and nothing is h
   expect(world.heldBytes).toBe(0);
 });
 
-test("an endpoint that does not speak HTTP/1.1 over TLS gets no request: each is dropped at once", () => {
-  const world = new Mirrored();
-  for (let i = 1; i <= 2; i++) {
+test("an endpoint that does not speak HTTP/1.1 over TLS gets no request, and is tried now and then", () => {
+  const world = new Mirrored({ tls: {} as Tls });
+  for (let i = 1; i <= 3; i++) {
     world.client(GET + POST);
-    world.connector.refuse(new OtherProtocolError("http/1.1"));
+    // Behind the first refusal, nobody else asks.
+    expect(world.connector.attempts.length).toBe(i === 2 ? 0 : 1);
+    if (i !== 2) world.connector.refuse(new OtherProtocolError("http/1.1"));
     expect(world.requests).toMatchObject({ seen: 2 * i, forwarded: 0, dropped: { endpoint_protocol: 2 * i } });
-    world.tick();
+    if (i === 2) world.pass(AGAIN_MIN_MS);
+    else world.tick();
   }
-  expect(world.told.lines.map((line) => line.split(" with")[0])).toEqual(["given up", "given up"]);
+  world.pass(AGAIN_MAX_MS);
+  world.client(GET);
+  world.answer(world.connector.accept(), OK);
+  expect(world.requests).toMatchObject({ seen: 7, forwarded: 1, answered: 1 });
+  expect(world.told.lines).toEqual(["speaks no HTTP/1", expect.stringMatching(/^speaks HTTP\/1 after /)]);
   expect(world.heldBytes).toBe(0);
 });
 

@@ -126,6 +126,14 @@ export class Told implements DestinationReport {
     this.lines.push(`outage over after ${durationMs} ms, ${lostConnections} lost`);
   }
 
+  speaksNot(version: string): void {
+    this.lines.push(`speaks no ${version}`);
+  }
+
+  speaks(version: string, durationMs: number): void {
+    this.lines.push(`speaks ${version} after ${durationMs} ms`);
+  }
+
   givenUp(_why: string, lostBytes: number): void {
     this.lines.push(`given up with ${lostBytes} bytes`);
   }

@@ -50,6 +50,17 @@ test("an outage that several threads see is told once, and its end by the first 
   expect(lines[3]).toBe("INFO  endpoint:1 takes connections again after 1.0 s; 4 connections could not be made");
 });
 
+test("a version of HTTP that the endpoint does not speak is told once for all threads, and when one hears it", () => {
+  const { report } = reportOf(3);
+  for (let thread = 0; thread < 3; thread++) report.speaksNot("HTTP/2", "it does not speak it");
+  expect(lines).toEqual([
+    "WARN  Cannot send requests of HTTP/2 to endpoint:1: it does not speak it; trying now and then, and dropping them meanwhile (requests.dropped)",
+  ]);
+  report.speaks("HTTP/2", 2000);
+  report.speaks("HTTP/2", 3000);
+  expect(lines.slice(1)).toEqual(["INFO  endpoint:1 speaks HTTP/2 now, after 2.0 s"]);
+});
+
 test("an outage that comes and goes is told twice a second, and how things stand in the end", () => {
   const { counters, report } = reportOf(1);
   for (let i = 0; i < 100; i++, nowMs += 5) {

@@ -8,7 +8,7 @@ import {
   type Program,
   regexProgram,
 } from "../../src/policy/pattern-program.ts";
-import { Unreadable } from "../../src/policy/unreadable.ts";
+import { Unreadable } from "../../src/unreadable.ts";
 import { Random } from "../support/random.ts";
 
 const SEEDS = Number(process.env["PATTERN_SEEDS"] ?? 500);

@@ -4,7 +4,7 @@ import { HeadView } from "../../src/http/head-view.ts";
 import { addressGroups } from "../../src/http/client-address.ts";
 import { Client } from "../../src/policy/client.ts";
 import { readRule, Rules } from "../../src/policy/rules.ts";
-import { Unreadable } from "../../src/policy/unreadable.ts";
+import { Unreadable } from "../../src/unreadable.ts";
 import { ruleOf } from "../support/policies.ts";
 
 const HEAD = ["Host: Shop.Example:8080", "Accept: a", "X-Empty:", "accept: b/c", "X-Folded: one", "\ttwo"];
@@ -139,7 +139,9 @@ const unreadable: [text: string, at: number][] = [
   ["path-regex:(a)\\1", 14],
   ["host:", 5],
   ["header:", 7],
-  ["header:X Y", 7],
+  ["header:X Y", 8],
+  ["header:X-*", 9],
+  ["header:*=a", 7],
   ["header:=a", 7],
   [`header:X=${"a".repeat(1001)}`, 1009],
   ["client:localhost", 7],

@@ -4,7 +4,7 @@ import { addressGroups } from "../../src/http/client-address.ts";
 import { HeadView } from "../../src/http/head-view.ts";
 import { Client } from "../../src/policy/client.ts";
 import { keyHash, readSample, type Sample, Sampler } from "../../src/policy/sample.ts";
-import { Unreadable } from "../../src/policy/unreadable.ts";
+import { Unreadable } from "../../src/unreadable.ts";
 import { Random } from "../support/random.ts";
 
 const sampleOf = (text: string) => readSample(text) as Sample;
@@ -129,7 +129,8 @@ const unreadable: [text: string, at: number][] = [
   ["10%:server", 4],
   ["10%:header", 4],
   ["10%:header=", 11],
-  ["10%:cookie=a b", 11],
+  ["10%:cookie=a b", 12],
+  ["10%:header=*", 11],
 ];
 test.each(unreadable)("%j cannot be read, and is marked at %d", (text, at) => {
   const sample = readSample(text);

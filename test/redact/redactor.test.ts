@@ -1,7 +1,7 @@
 /** A table of secrets that must not be seen in anything that is written, and of what must. */
 import { describe, expect, test } from "bun:test";
 import { BLOT, Redactor } from "../../src/redact/redactor.ts";
-import { parseRedactRule } from "../../src/redact/rules.ts";
+import { parseRedactRule, type RedactRule } from "../../src/redact/rules.ts";
 
 const redactor = new Redactor([]);
 const SECRET = "hunter2hunter2";
@@ -75,7 +75,7 @@ test.each([
 ])("%p is shown as it is", (text) => expect(redactor.text(text)).toBe(text));
 
 test("--redact adds", () => {
-  const rules = ["header:X-Mine", "query:mine", "json:a.b"].map((text) => parseRedactRule(text)!);
+  const rules = ["header:X-Mine", "query:mine", "json:a.b"].map((text) => parseRedactRule(text) as RedactRule);
   const more = new Redactor(rules);
   expect(more.header("x-mine", "1")).toBe(BLOT);
   expect(more.target("/?Mine=1&yours=2")).toBe(`/?Mine=${BLOT}&yours=2`);

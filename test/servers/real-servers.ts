@@ -190,6 +190,7 @@ function objects(log: string): Record<string, unknown>[] {
 }
 
 const VENV = join(TOOLS, "venv/bin");
+const UWSGI_PROGRAM = "uwsgi";
 
 /** A server of scripts/servers' virtual environment. */
 function ofPython(name: string, command: (port: number) => string[], lostMax = 0): RealServer {
@@ -199,7 +200,10 @@ function ofPython(name: string, command: (port: number) => string[], lostMax = 0
     missing: () => (Bun.which(join(VENV, command(0)[0]!)) === null ? "scripts/servers installs it" : undefined),
     command: (port, log) => {
       const [executable, ...argv] = command(port) as [string, ...string[]];
-      return { argv: [join(VENV, executable), ...argv], env: { LOG: log, PYTHONPATH: SOURCES } };
+      const path = join(VENV, executable);
+      // A script's first line names the folder where it was installed, which may have been moved since.
+      const program = executable === UWSGI_PROGRAM ? [path] : [VENV_PYTHON, path];
+      return { argv: [...program, ...argv], env: { LOG: log, PYTHONPATH: SOURCES } };
     },
   };
 }

@@ -10,6 +10,8 @@ import { Stop } from "../../src/run/stop.ts";
 
 const report = {
   outageBegan() {},
+  speaksNot() {},
+  speaks() {},
   outageEnded() {},
   givenUp() {},
   broken() {},

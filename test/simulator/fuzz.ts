@@ -11,6 +11,7 @@ import { fuzzDecode } from "../fuzz/decode-fuzz.ts";
 import { fuzzFilter } from "../fuzz/filter-fuzz.ts";
 import { simulateFurther } from "./further-simulation.ts";
 import { simulateFurther as simulateFurtherHttp } from "./http/further-simulation.ts";
+import { simulateFlood } from "./http/flood.ts";
 import { simulateHttp } from "./http/simulation.ts";
 import { simulateHttp2 } from "./http2/simulation.ts";
 import { simulate } from "./simulation.ts";
@@ -62,6 +63,7 @@ for (let nowMs = startMs; nowMs < endMs; nowMs = performance.now()) {
     attempt(() => (requests += simulateAny(first + simulated)));
     attempt(() => void simulateFurther(first + simulated));
     attempt(() => void simulateFurtherHttp(first + simulated));
+    attempt(() => (requests += simulateFlood(first + simulated).requests));
     simulated++;
   }
   if (nowMs >= progressMs) {

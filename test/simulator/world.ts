@@ -398,6 +398,11 @@ class CountingReport implements DestinationReport, HttpReport {
     if (this.mode === "tcp") throw new Error("a protocol seen in --mode tcp");
   }
 
+  speaksNot(): void {}
+  speaks(_version: string, durationMs: number): void {
+    within("how long a version was not spoken", durationMs, Infinity);
+  }
+
   givenUp(_why: string, lostBytes: number): void {
     within("lost bytes", lostBytes, Infinity);
   }

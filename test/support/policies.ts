@@ -2,7 +2,7 @@
 import type { HeadEdits } from "../../src/policy/head-edits.ts";
 import { Policy, type PolicyOptions } from "../../src/policy/policy.ts";
 import { readRule, type Rule } from "../../src/policy/rules.ts";
-import { Unreadable } from "../../src/policy/unreadable.ts";
+import { Unreadable } from "../../src/unreadable.ts";
 
 const NO_EDITS: HeadEdits = {
   rewritePath: [],

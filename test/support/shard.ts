@@ -17,7 +17,15 @@ export function shardOnItsOwn(options: Partial<ShardOptions> & Pick<ShardOptions
     lookup: (name, found) => found([name]),
     afterEvents: (callback) => callback(),
   };
-  const report = { outageBegan() {}, outageEnded() {}, givenUp() {}, broken() {}, foreign() {} };
+  const report = {
+    outageBegan() {},
+    outageEnded() {},
+    speaksNot() {},
+    speaks() {},
+    givenUp() {},
+    broken() {},
+    foreign() {},
+  };
   const http = {
     pipelineDepth: 1,
     maxWaitingRequests: 100_000,

@@ -1,8 +1,8 @@
 /**
- * From the bytes of one direction of an HTTP/2 connection, in order and with gaps, to what its frames say.
+ * Reads the frames of one direction of an HTTP/2 connection from its bytes, in order and with gaps.
  * https://www.rfc-editor.org/rfc/rfc9113#section-6
  *
- * Bytes of DATA frames are handed on where they lie, whatever pieces they come in. Header blocks are put together.
+ * Bytes of DATA frames are handed on where they lie, in whatever pieces they come. Header blocks are put together.
  */
 import {
   ErrorCode,
@@ -27,19 +27,19 @@ import {
 /** Why a header block cannot be read; `evicted`: others needed the memory. */
 export type BlockFault = "gap" | "header_too_long" | "evicted";
 
-/** Told what the frames say, in order. What is given is valid until the call returns. */
+/** Gets what the frames say, in order. Bytes given are valid until the call returns. */
 export interface FrameListener {
   /** Content of a stream. */
   data(stream: number, bytes: Uint8Array, offset: number, length: number): void;
-  /** Some of a DATA frame is missing; its end is told all the same. */
+  /** Some of a DATA frame is missing; {@link dataEnd} is called all the same. */
   dataLost(stream: number): void;
-  /** A DATA frame is at its end. `length`: all of its payload, which flow control counts. */
+  /** A DATA frame has ended. `length`: of its whole payload, which flow control counts. */
   dataEnd(stream: number, length: number, endsStream: boolean): void;
   /** A header block is whole. */
   headers(stream: number, block: Buffer, length: number, endsStream: boolean): void;
-  /** There was a header block, but some of it is missing, or it is too long. */
+  /** A header block has ended, but some of it is missing, or it is too long. */
   headersLost(stream: number, why: BlockFault, endsStream: boolean): void;
-  /** The header block of a promised request (PUSH_PROMISE), where there may be any; null: not all of it is there. */
+  /** The header block of a promised request (PUSH_PROMISE), if promises are allowed; null: some of it is missing. */
   promise(block: Buffer | null, length: number): void;
   reset(stream: number, code: number): void;
   setting(name: number, value: number): void;
@@ -48,35 +48,35 @@ export interface FrameListener {
   ping(payload: Uint8Array, isAcknowledgment: boolean): void;
   goAway(lastStream: number, code: number): void;
   windowUpdate(stream: number, increment: number): void;
-  /** What comes is not what RFC 9113 allows, and nothing behind it is read. */
+  /** The next bytes are not what RFC 9113 allows; nothing behind them is read. */
   malformed(): void;
 }
 
-/** What the payload under way is read as. */
+/** The part of the payload that is read. */
 const Part = {
   /** The byte that says how much padding there is. */
   PAD_LENGTH: 0,
-  /** What stands before a piece of a header block: a priority, or the stream that is promised. */
+  /** The fields before a piece of a header block: a priority, or the stream that is promised. */
   PREFIX: 1,
   DATA: 2,
   /** A piece of a header block. */
   FRAGMENT: 3,
   /** Fields of a fixed length. */
   UNIT: 4,
-  /** Nobody wants it; padding, too. */
+  /** A part that nobody wants; padding, too. */
   SKIPPED: 5,
 } as const;
 
 const UNIT_BYTES_MAX = Math.max(PING_LEN, GOAWAY_LEN);
 const BLOCK_BYTES_FIRST = 512;
-/** An array that is longer is let go behind its block. */
+/** A longer array is released when its block has ended. */
 const BLOCK_BYTES_KEPT = 4096;
 const NO_STREAM = 0;
-/** Frames behind one another that bring nothing, as a flood of empty CONTINUATION frames does. */
+/** How many empty frames may follow one another: a bound on floods of empty CONTINUATION frames. */
 const EMPTY_CONTINUATIONS_MAX = 64;
 
 export class FrameReader {
-  /** Nothing that comes is read any more. */
+  /** No more bytes are read. */
   isOver = false;
   /** The frame's header so far. */
   private readonly header = new Uint8Array(FRAME_HEADER_LEN);
@@ -85,16 +85,16 @@ export class FrameReader {
   private flags = 0;
   private stream = 0;
   private length = 0;
-  /** Of the frame's payload, what is still to come. */
+  /** The bytes of the frame's payload that are still to come. */
   private remaining = 0;
   private part: number = Part.SKIPPED;
   private padding = 0;
-  /** Of the part under way, if its length is known in advance, what is still to come. */
+  /** The bytes of the part under way that are still to come, if its length is known in advance. */
   private partRemaining = 0;
   private readonly unit = new Uint8Array(UNIT_BYTES_MAX);
   private unitLength = 0;
 
-  /** The header block under way is this stream's; 0: none is. */
+  /** The stream of the header block under way; 0: no block is under way. */
   private blockStream = NO_STREAM;
   private block = Buffer.alloc(BLOCK_BYTES_FIRST);
   private blockLength = 0;
@@ -102,7 +102,7 @@ export class FrameReader {
   private isPromise = false;
   private blockFault: BlockFault | null = null;
   private emptyContinuations = 0;
-  /** What comes next may be the rest of a header block whose beginning is missing. */
+  /** The next frame may bring the rest of a header block that has lost its beginning. */
   private mayContinue = false;
 
   constructor(
@@ -111,7 +111,7 @@ export class FrameReader {
     private readonly blockBytesMax: number,
     /** A longer frame is malformed. */
     private readonly frameBytesMax: number,
-    /** Requests may be promised: by a server whose client allows it. */
+    /** Requests may be promised: the bytes are a server's, and its client allows promises. */
     private readonly mayPromise = false,
   ) {}
 
@@ -120,23 +120,28 @@ export class FrameReader {
     for (let at = offset; at < end && !this.isOver;) {
       if (this.headerLength < FRAME_HEADER_LEN) at = this.readHeader(bytes, at, end);
       else at = this.readPayload(bytes, at, Math.min(end, at + this.remaining));
-      // A frame without payload is at its end at once.
+      // A frame without payload ends at once.
       if (this.headerLength === FRAME_HEADER_LEN && this.remaining === 0 && !this.isOver) this.endFrame();
     }
   }
 
-  /** What it holds of a header block, beside what it is itself. */
+  /** The bytes held of a header block, without the reader's own size. */
   get heldBytes(): number {
     return this.block.length - BLOCK_BYTES_FIRST;
   }
 
-  /** Lets go of the header block under way: it cannot be read any more. */
+  /** Releases the header block under way: it cannot be read any more. */
   abandonBlock(): void {
     if (this.blockStream !== NO_STREAM) this.failBlock("evicted");
     this.freeBlock();
   }
 
-  /** Whether what comes next is a frame's first byte. */
+  /** How many bytes of a frame header have come that is not whole. */
+  get headerBytes(): number {
+    return this.headerLength < FRAME_HEADER_LEN ? this.headerLength : 0;
+  }
+
+  /** Whether the next byte is a frame's first one. */
   get isBetween(): boolean {
     return this.headerLength === 0;
   }
@@ -152,7 +157,10 @@ export class FrameReader {
     return type === FrameType.HEADERS || type === FrameType.CONTINUATION || type === FrameType.PUSH_PROMISE;
   }
 
-  /** The next bytes are missing. False: they reach beyond this frame, so that nobody knows where the next one begins. */
+  /**
+   * The next `length` bytes are missing. False: they reach beyond this frame, so nobody knows where the next one
+   * begins.
+   */
   gap(length: number): boolean {
     if (this.isOver) return true;
     if (this.headerLength < FRAME_HEADER_LEN || length > this.remaining) return false;
@@ -161,10 +169,10 @@ export class FrameReader {
     } else if (this.hasFragment) {
       this.blockFault = "gap";
     } else if (this.type === FrameType.RST_STREAM) {
-      // That it was one says enough.
+      // The type of the frame is enough.
       this.listener.reset(this.stream, ErrorCode.CANCEL);
     }
-    // What is left of it is passed over: in a frame with padding, nobody knows where that begins.
+    // The rest of the frame is passed over: if it has padding, nobody knows where the padding begins.
     if (this.type !== FrameType.DATA || this.part !== Part.DATA) this.part = Part.SKIPPED;
     this.remaining -= length;
     this.partRemaining -= length;
@@ -173,7 +181,7 @@ export class FrameReader {
     return true;
   }
 
-  /** What comes next is a frame's first byte, behind bytes that are missing. */
+  /** The next byte is a frame's first one, behind bytes that are missing. */
   restart(): void {
     this.headerLength = 0;
     this.remaining = 0;
@@ -228,7 +236,7 @@ export class FrameReader {
         if (length === 0 && ++this.emptyContinuations > EMPTY_CONTINUATIONS_MAX) return this.fail();
         return this.beginPart(Part.FRAGMENT, length);
       case FrameType.PUSH_PROMISE:
-        // Section 8.4: a client sends none, and we allow no server any.
+        // Section 8.4: a client sends no promises, and we allow our servers none.
         if (!this.mayPromise || this.stream === NO_STREAM) return this.fail();
         this.beginBlock(false);
         return this.beginPadded(Part.FRAGMENT);
@@ -243,7 +251,7 @@ export class FrameReader {
       case FrameType.SETTINGS:
         return this.beginUnits(SETTING_LEN, length % SETTING_LEN === 0);
       default:
-        // Section 4.1: what is not known is ignored.
+        // Section 4.1: frames of an unknown type are ignored.
         return this.beginPart(Part.SKIPPED, length);
     }
   }
@@ -273,7 +281,7 @@ export class FrameReader {
     if (this.part === Part.PAD_LENGTH && this.length === 0) this.fail();
   }
 
-  /** Behind the padding's length: of what is left, all but the padding is the content. */
+  /** Behind the padding's length: the rest of the payload without the padding is the content. */
   private beginContent(part: number): void {
     const prefixLength = part === Part.FRAGMENT ? this.prefixLength : 0;
     if (prefixLength > 0) {
@@ -285,13 +293,13 @@ export class FrameReader {
     if (this.partRemaining === 0) this.part = Part.SKIPPED;
   }
 
-  /** How much stands before the piece of a header block in the frame under way. */
+  /** The length of the fields before the piece of a header block in the frame under way. */
   private get prefixLength(): number {
     if (this.type === FrameType.PUSH_PROMISE) return PROMISED_LEN;
     return (this.flags & Flag.PRIORITY) !== 0 ? PRIORITY_LEN : 0;
   }
 
-  /** Takes what there is of the part under way. */
+  /** Takes the bytes that have come of the part under way. */
   private readPayload(bytes: Uint8Array, at: number, end: number): number {
     if (this.part === Part.SKIPPED) {
       this.remaining -= end - at;
@@ -365,7 +373,7 @@ export class FrameReader {
       this.block.copy(grown, 0, 0, this.blockLength);
       this.block = grown;
     }
-    // Most are so short that a view would cost more.
+    // Most pieces are so short that a view would cost more.
     for (let i = from; i < to; i++) this.block[this.blockLength + i - from] = bytes[i]!;
     this.blockLength = needed;
   }

@@ -1,15 +1,15 @@
 /**
- * One direction of a mirrored HTTP/2 connection, in order and with gaps: what is read of it, and from where on again
- * behind bytes that are missing. What its frames say is told to the framer of requests, or of responses.
+ * One direction of a mirrored HTTP/2 connection, in order and with gaps: decides what is read, and where reading goes
+ * on behind missing bytes. The framer of requests, or of responses, gets what the frames say.
  *
- * A gap within a frame costs that frame. Behind one that nobody knows the end of, reading goes on where a segment begins
- * with frames that prove themselves.
+ * A gap within a frame damages that frame. Behind a gap that reaches beyond its frame, reading goes on where a segment
+ * begins with a chain of frames that proves itself.
  */
 import { isFrameChain } from "./frames.ts";
 import { type BlockFault, type FrameListener, FrameReader } from "./frame-reader.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 
-/** What the other side allows differs, and is not seen here. */
+/** The limit that the other side allows is not seen here, so the largest one holds. */
 const FRAME_BYTES_MAX = 0xff_ff_ff;
 
 export abstract class Http2Framer implements FrameListener {
@@ -26,17 +26,17 @@ export abstract class Http2Framer implements FrameListener {
     if (isLost) this.decoder.lose();
   }
 
-  /** What it holds, beside what it is itself. */
+  /** The bytes held, without the framer's own size. */
   get heldBytes(): number {
     return this.decoder.tableBytes + this.reader.heldBytes;
   }
 
-  /** Nothing that comes is read any more. */
+  /** No more bytes are read. */
   get isOver(): boolean {
     return this.reader.isOver;
   }
 
-  /** The next bytes: a segment's, of which the first one is the first. They are not kept. */
+  /** The next bytes, beginning with a segment's first byte. They are not kept. */
   push(bytes: Uint8Array, offset: number, length: number): void {
     if (this.isLost) {
       if (!isFrameChain(bytes, offset, offset + length, this.isServers)) return this.skipped(length);
@@ -56,9 +56,9 @@ export abstract class Http2Framer implements FrameListener {
     if (isFirst) this.lost(this.reader.isInBlock);
   }
 
-  /** Nothing was looked for in so many bytes. */
+  /** `length` bytes were passed over unread. */
   protected abstract skipped(length: number): void;
-  /** So many bytes are missing in which there may have been frames. */
+  /** `length` bytes are missing, and frames may have begun in them. */
   protected abstract missed(length: number): void;
   /** From here on nobody knows where the next frame begins. `isInBlock`: a header block was under way. */
   protected abstract lost(isInBlock: boolean): void;
@@ -74,7 +74,7 @@ export abstract class Http2Framer implements FrameListener {
   promise(_block: Buffer | null, _length: number): void {}
   goAway(_lastStream: number, _code: number): void {}
 
-  // What the two sides say of themselves is for each other alone.
+  // Frames that the two sides of the connection mean for each other alone.
 
   setting(): void {}
   settingsEnd(): void {}

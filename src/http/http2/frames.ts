@@ -9,7 +9,7 @@ export const FRAME_HEADER_LEN = 9;
 export const TYPE_OFFSET = 3;
 export const FLAGS_OFFSET = 4;
 export const STREAM_OFFSET = 5;
-/** Section 4.2: what may be sent before anything else is said. */
+/** Section 4.2: the longest payload until a SETTINGS frame says otherwise. */
 export const FRAME_BYTES_DEFAULT = 16_384;
 export const STREAM_MAX = 0x7fff_ffff;
 /** Sections 6.9.1 and 6.9.2. */
@@ -59,7 +59,7 @@ export const ErrorCode = {
 export const PING_LEN = 8;
 export const RST_STREAM_LEN = 4;
 export const WINDOW_UPDATE_LEN = 4;
-/** Last stream and error code; what follows is for people. */
+/** Last stream and error code; the text behind them is for people. */
 export const GOAWAY_LEN = 8;
 /** Of each setting: its name (2 bytes) and value (4). */
 export const SETTING_LEN = 6;
@@ -69,7 +69,7 @@ export const PRIORITY_LEN = 5;
 /** In a PUSH_PROMISE frame: the stream that is promised. */
 export const PROMISED_LEN = 4;
 
-/** Which flags a type may have; a type that is not here has none that anybody knows. */
+/** The flags that a type may have; a type that is not here has no known flags. */
 const FLAGS: readonly number[] = [
   Flag.END_STREAM | Flag.PADDED,
   Flag.END_STREAM | Flag.END_HEADERS | Flag.PADDED | Flag.PRIORITY,
@@ -82,9 +82,11 @@ const FLAGS: readonly number[] = [
   0,
   Flag.END_HEADERS,
 ];
-/** Which types belong to the connection as a whole, and to a stream; WINDOW_UPDATE may be either. */
+/**
+ * The types that belong to the connection as a whole, and those that belong to a stream; WINDOW_UPDATE may be either.
+ */
 const OF_CONNECTION = new Set<number>([FrameType.SETTINGS, FrameType.PING, FrameType.GOAWAY]);
-/** How long the payload is where that is fixed. */
+/** The length of the payload of types that fix it. */
 const LENGTHS = new Map<number, number>([
   [FrameType.PRIORITY, PRIORITY_LEN],
   [FrameType.RST_STREAM, RST_STREAM_LEN],
@@ -107,8 +109,8 @@ export function wordAt(bytes: Uint8Array, at: number): number {
 }
 
 /**
- * Whether a frame's header may stand here: known type, its flags, its length, its kind of stream. Of a client's, whose
- * frames are all of its own streams, or of a server's, who may push others.
+ * Whether a frame's header may stand here: known type, its flags, its length, its kind of stream. A client's frames all
+ * belong to its own streams; a server's (`isServers`) may belong to streams that it pushes.
  */
 export function mayBeFrame(bytes: Uint8Array, at: number, isServers = false): boolean {
   const type = bytes[at + TYPE_OFFSET]!;
@@ -126,8 +128,8 @@ export function mayBeFrame(bytes: Uint8Array, at: number, isServers = false): bo
 }
 
 /**
- * Whether a chain of frames begins here that proves itself: it ends where the bytes end, or one whole frame is followed
- * by another's header.
+ * Whether a chain of frames that proves itself begins here: it ends where the bytes end, or another header follows a
+ * whole frame.
  */
 export function isFrameChain(bytes: Uint8Array, from: number, end: number, isServers = false): boolean {
   let at = from;

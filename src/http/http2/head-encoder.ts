@@ -4,16 +4,19 @@ import type { HpackEncoder } from "./hpack-encoder.ts";
 const LINE_END = "\r\n";
 const SEPARATOR = ": ";
 
-/** What the text of a head does not say. */
+/** What HTTP/2's head says and the text in HTTP/1's form does not. */
 export interface Http2Words {
   readonly scheme: string;
-  /** Its first field `host` is its :authority. */
+  /** The first field `host` of the text is the request's :authority. */
   readonly hasAuthority: boolean;
-  /** Of an extended CONNECT. */
+  /** The :protocol of an extended CONNECT; null: the request is none. */
   readonly protocol: string | null;
 }
 
-/** `text`: from the request line to the empty line; edits may have changed it. `scheme`: the request's where it goes. */
+/**
+ * Adds a head's fields to the encoder's block. `text`: from the request line to the empty line; edits may have changed
+ * it. `scheme`: the one at its destination.
+ */
 export function encodeHead(encoder: HpackEncoder, text: string, words: Http2Words, scheme = words.scheme): void {
   const requestEnd = text.indexOf(LINE_END);
   const methodEnd = text.indexOf(" ");
@@ -28,13 +31,13 @@ export function encodeHead(encoder: HpackEncoder, text: string, words: Http2Word
   addLines(encoder, text, fields, authority);
 }
 
-/** `lines`: those of a trailer section. */
+/** Adds a trailer section's fields to the encoder's block. `lines`: the lines of the section. */
 export function encodeTrailer(encoder: HpackEncoder, lines: string): void {
   encoder.begin();
   addLines(encoder, lines, 0, lines.length);
 }
 
-/** From `begin` on, but the one that begins at `leftOut`. */
+/** Adds the lines from `begin` on, without the one that begins at `leftOut`. */
 function addLines(encoder: HpackEncoder, text: string, begin: number, leftOut: number): void {
   for (let at = begin; at < text.length; at = nextLine(text, at)) {
     if (at !== leftOut && !text.startsWith(LINE_END, at)) encoder.add(nameOf(text, at), valueOf(text, at));
@@ -52,7 +55,7 @@ function nextLine(text: string, at: number): number {
   return text.indexOf(LINE_END, at) + LINE_END.length;
 }
 
-/** RFC 9113, section 8.2.1: edits write names as people do. */
+/** The name in lower case (RFC 9113, section 8.2.1): edits may have capital letters. */
 function nameOf(text: string, at: number): string {
   return text.slice(at, Math.max(text.indexOf(SEPARATOR, at), at)).toLowerCase();
 }

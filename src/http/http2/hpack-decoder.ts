@@ -1,26 +1,25 @@
 /**
- * From header blocks to fields, for one direction of an HTTP/2 connection.
- * https://www.rfc-editor.org/rfc/rfc7541
+ * Decodes header blocks into fields, for one direction of an HTTP/2 connection. https://www.rfc-editor.org/rfc/rfc7541
  *
- * A block may be missing, or the connection may have been joined in its middle. The dynamic table is then known only
- * as far as it was filled since: indices count from its newest entry, so that what was inserted later is known.
+ * A block may be missing, or the connection may have been joined in its middle. Then only the entries that were
+ * inserted into the dynamic table since are known: they can be found, because indices count from the newest entry.
  */
 import { latin1 } from "../latin1.ts";
 import { decodedLengthMax, decodeHuffman } from "./huffman.ts";
 import { STATIC_TABLE } from "./static-table.ts";
 
-/** RFC 9113, section 6.5.2: what it may hold before anything else is said. */
+/** RFC 9113, section 6.5.2: the table's size until a SETTINGS frame says otherwise. */
 const TABLE_BYTES_DEFAULT = 4096;
-/** What it may hold at most: no server is known that allows its clients more. */
+/** The largest table: no known server allows its clients more. */
 export const TABLE_BYTES_MAX = 64 << 10;
-/** Section 4.1: what an entry counts beside its name and value. */
+/** Section 4.1: what is added to the lengths of an entry's name and value. */
 export const ENTRY_OVERHEAD = 32;
-/** Longer numbers stand for nothing that could be there (section 5.1). */
+/** A longer number can be no valid index or length (section 5.1). */
 const INTEGER_BITS_MAX = 28;
-/** Places of entries that are gone, before the others move up. */
+/** How many places of removed entries there may be before the other entries move up. */
 const GONE_MAX = 64;
 
-// Section 6: how the first byte tells the representations, and how many of its bits begin a number.
+// Section 6: the first byte tells the representation, and some of its bits begin a number.
 const INDEXED = 0x80;
 const INDEXED_BITS = 7;
 const INSERTED = 0x40;
@@ -33,7 +32,7 @@ const HUFFMAN = 0x80;
 const LENGTH_BITS = 7;
 
 const MALFORMED = -1;
-/** Where strings are put together, one at a time. */
+/** Strings are put together here, one at a time. */
 let scratch = Buffer.alloc(256);
 
 /** Takes the fields of a block, in order. Names and values have a character for each byte (latin1). */
@@ -44,30 +43,30 @@ export interface FieldSink {
 }
 
 interface Entry {
-  /** Null: it was taken from an entry that is not known. */
+  /** Null: the name came from an entry that is not known. */
   readonly name: string | null;
   readonly value: string;
   readonly bytes: number;
 }
 
 export class HpackDecoder {
-  /** Entries from the oldest that is known; those before {@link first} are gone. */
+  /** The known entries, the oldest first; those before {@link first} are removed. */
   private entries: Entry[] = [];
   private first = 0;
-  /** What the entries that are known count. */
+  /** The size of the known entries, as section 4.1 counts it. */
   tableBytes = 0;
   private tableBytesMax = TABLE_BYTES_DEFAULT;
-  /** Every entry that there is is known. */
+  /** All entries of the table are known. */
   private isWhole = true;
 
   // Of the block under way.
   private at = 0;
-  /** The number that was read last; {@link MALFORMED}: none. */
+  /** The last number that was read; {@link MALFORMED}: it was no valid number. */
   private number = 0;
-  /** The string that was read last. */
+  /** The last string that was read. */
   private text = "";
 
-  /** A block is missing: nothing that was inserted before is known any more. */
+  /** A block is missing: the entries that were inserted before are not known any more. */
   lose(): void {
     this.clear();
     this.isWhole = false;
@@ -169,12 +168,12 @@ export class HpackDecoder {
     if (!this.readNumber(SIZE_UPDATE_BITS, block, end) || this.number > TABLE_BYTES_MAX) return false;
     this.tableBytesMax = this.number;
     this.evict(this.number);
-    // What nobody knows of is gone as well.
+    // The unknown entries are removed as well.
     if (this.number === 0) this.isWhole = true;
     return true;
   }
 
-  /** Section 5.1. The first `bits` of a byte begin it. */
+  /** Section 5.1. The lowest `bits` bits of its first byte begin the number. */
   private readNumber(bits: number, block: Buffer, end: number): boolean {
     const prefix = (1 << bits) - 1;
     this.number = block[this.at++]! & prefix;

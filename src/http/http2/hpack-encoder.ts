@@ -1,6 +1,6 @@
 /**
- * From fields to a header block that any decoder reads, whatever it has read before: it uses the static table alone.
- * https://www.rfc-editor.org/rfc/rfc7541#section-6
+ * Encodes fields into a header block that any decoder can read, whatever it has read before: the block uses only the
+ * static table. https://www.rfc-editor.org/rfc/rfc7541#section-6
  */
 import { ENTRY_OVERHEAD } from "./hpack-decoder.ts";
 import { STATIC_TABLE } from "./static-table.ts";
@@ -11,15 +11,15 @@ const LITERAL = 0x00;
 const LITERAL_NUMBER_MAX = 0x0e;
 const LENGTH_NUMBER_MAX = 0x7e;
 const BLOCK_BYTES_FIRST = 1024;
-/** What a number takes at most, in bytes. */
+/** The most bytes that a number takes. */
 const NUMBER_BYTES_MAX = 6;
 
-/** Texts up to so many characters are written faster here than by the runtime. */
+/** Texts up to this length are written faster here than by the runtime. */
 const SHORT_CHARACTERS = 32;
 
 interface StaticName {
   readonly index: number;
-  /** Those of the fields that the table has with a value; null: none. */
+  /** The index by value, for fields that the table has with a value; null: it has none. */
   indexOfValue: Map<string, number> | null;
 }
 
@@ -35,7 +35,7 @@ export class HpackEncoder {
   /** The block; its first {@link length} bytes are. Valid until the next one is begun. */
   block = Buffer.alloc(BLOCK_BYTES_FIRST);
   length = 0;
-  /** What the fields count (RFC 9113, section 6.5.2: SETTINGS_MAX_HEADER_LIST_SIZE). */
+  /** The size of the fields (RFC 9113, section 6.5.2: SETTINGS_MAX_HEADER_LIST_SIZE). */
   listBytes = 0;
 
   begin(): void {
@@ -43,7 +43,7 @@ export class HpackEncoder {
     this.listBytes = 0;
   }
 
-  /** A character of a name or value is a byte (latin1). */
+  /** Adds a field. Each character of its name and value is a byte (latin1). */
   add(name: string, value: string): void {
     this.listBytes += name.length + value.length + ENTRY_OVERHEAD;
     this.reserve(name.length + value.length);

@@ -2,7 +2,7 @@
  * HPACK's Huffman code, four bits at a time.
  * https://www.rfc-editor.org/rfc/rfc7541#appendix-B
  *
- * The code is canonical: the lengths of its words say all.
+ * The code is canonical: it follows from the lengths of its words.
  */
 
 // prettier-ignore
@@ -19,11 +19,11 @@ const WORD_LENGTHS = [
 ];
 /** The symbol that never stands in a string. */
 const END_OF_STRING = 256;
-/** As many as there are symbols, less one: the code's tree is full. */
+/** One less than there are symbols, because the code's tree is full. */
 const STATES = END_OF_STRING;
 const NIBBLE_BITS = 4;
 const NIBBLES = 1 << NIBBLE_BITS;
-/** A string may end within a word of fewer ones than this. */
+/** A string may end with the beginning of a word, if that is at most this many ones (section 5.2). */
 const PADDING_BITS_MAX = 7;
 /** The shortest word, in bits: a byte of code is at most 8/5 bytes of text. */
 const WORD_BITS_MIN = 5;
@@ -31,20 +31,23 @@ const WORD_BITS_MIN = 5;
 const NOTHING = -1;
 const INVALID = -2;
 
-/** What four bits lead to: `next[(state << 4) | bits]`, and which symbol ends there. */
+/** The state behind four more bits, `next[(state << 4) | bits]`, and the symbol that ends there. */
 const next = new Uint8Array(STATES * NIBBLES);
 const symbols = new Int16Array(STATES * NIBBLES).fill(NOTHING);
-/** In which states a string may end. */
+/** By state: whether a string may end there. */
 const mayEnd = new Uint8Array(STATES);
 
 build();
 
-/** How many bytes {@link decodeHuffman} writes at most for so many. */
+/** The most bytes that {@link decodeHuffman} writes for `length` bytes of code. */
 export function decodedLengthMax(length: number): number {
   return Math.floor((length * 8) / WORD_BITS_MIN);
 }
 
-/** Writes the text to the beginning of `target`, which is long enough. Returns its length; -1: it is not of this code. */
+/**
+ * Writes the text to the beginning of `target` (long enough for {@link decodedLengthMax}). Returns its length; -1: the
+ * bytes are not of this code.
+ */
 export function decodeHuffman(bytes: Uint8Array, at: number, end: number, target: Uint8Array): number {
   let state = 0;
   let length = 0;

@@ -1,12 +1,13 @@
 /**
- * From what an HTTP/2 client says, in order and with gaps, to its requests: each stream is one.
+ * Frames what an HTTP/2 client sends, in order and with gaps, into requests: each stream is one request.
  * https://www.rfc-editor.org/rfc/rfc9113#section-8.1
  *
- * A gap inside a DATA frame damages that stream alone. A gap that nobody knows the end of damages all streams that are
- * under way; reading goes on where a segment begins with frames that prove themselves. What a header block said that
- * was lost is not known any more (hpack-decoder.ts). That none was lost is proven by the next request's number, if it
- * follows the last one's, and if no trailer section can have been: all requests that were under way have gone on behind
- * the gap, or have none.
+ * A gap inside a DATA frame damages that stream alone. A gap that reaches beyond its frame damages all streams that are
+ * under way; reading goes on where a segment begins with a chain of frames that proves itself. Header blocks may have
+ * been lost with the gap, and the entries that they inserted are then not known (hpack-decoder.ts). No header block was
+ * lost if two things are so: the next request's number follows the last one's, and no trailer section can have been in
+ * the gap. The latter is so if all requests that were under way have gone on behind the gap, or have no trailer
+ * section, or if the rest of their bodies leaves no room for one in the missing bytes.
  */
 import { HTTP2_PREFACE, isHttp2Preface } from "../foreign.ts";
 import type { DamageReason } from "../request-sink.ts";
@@ -16,26 +17,30 @@ import type { BlockFault } from "./frame-reader.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 import { HeadReader, type Http2Head } from "./request-head.ts";
 
-/** Requests of a connection that are under way at once; what begins beyond is not read. */
+/** The most requests of a connection that are under way at once; a request beyond them is not read. */
 export const OPEN_STREAMS_MAX = 1024;
-/** What the shortest request takes: a HEADERS frame with one byte. */
+/** The length of the shortest request: a HEADERS frame with one byte. */
 const REQUEST_BYTES_MIN = FRAME_HEADER_LEN + 1;
-/** Of one gap, how many lost requests are counted at most. */
+/** The most lost requests that are counted for one gap. */
 const MISSED_MAX = 1024;
 const FIRST_STREAM = 1;
+/** The length of the shortest frame with a header block. */
+const BLOCK_FRAME_BYTES_MIN = FRAME_HEADER_LEN + 1;
+/** The most streams that are remembered as going on although the sink is told no more of them. */
+const UNTOLD_STREAMS_MAX = OPEN_STREAMS_MAX;
 
 /**
- * Takes what the framer finds. `T` is what the sink knows a request by, from `head` until `whole`, `damaged` or
- * `cancelled`; of a request without a head it is null. Bytes given are valid until the end of the batch.
+ * Takes what the framer finds. `T` is the sink's own object for a request, from `head` until `whole`, `damaged` or
+ * `cancelled`; it is null for a request without a head. Bytes given are valid until the end of the batch.
  */
 export interface Http2RequestSink<T> {
-  /** A request's head is whole. What `head` says is valid until the call returns. */
+  /** A request's head is whole. `head` is valid until the call returns. */
   head(stream: number, head: Http2Head): T;
-  /** Of its body, without framing. */
+  /** Bytes of the request's body, without framing. */
   bytes(request: T, bytes: Uint8Array, offset: number, length: number): void;
-  /** It is whole. `trailer`: the lines of its trailer section; empty: it has none. */
+  /** The request is whole. `trailer`: the lines of its trailer section; empty: it has none. */
   whole(request: T, trailer: string): void;
-  /** It cannot be told whole. */
+  /** The request is damaged. Null: it has no head. */
   damaged(request: T | null, reason: DamageReason): void;
   /** The client has taken a request back (RST_STREAM): one that is under way, or (null) one that was whole. */
   cancelled(request: T | null, stream: number): void;
@@ -43,14 +48,14 @@ export interface Http2RequestSink<T> {
   hasRoom(): boolean;
   /** A request is not read: too many are under way, or there is no memory for it. */
   refused(why: "streams" | "memory"): void;
-  /** Bytes in which no request was looked for. */
+  /** `length` bytes were passed over unread. */
   skipped(length: number): void;
 }
 
 interface OpenStream<T> {
   readonly request: T;
   readonly isGrpc: boolean;
-  /** Its Content-Length; -1: it has none. */
+  /** The request's Content-Length; -1: it has none. */
   readonly declaredLength: number;
   length: number;
 }
@@ -58,24 +63,28 @@ interface OpenStream<T> {
 export class Http2RequestFramer<T> extends Http2Framer {
   private readonly heads: HeadReader;
   private readonly streams = new Map<number, OpenStream<T>>();
-  /** The last stream that a DATA frame was of, and its number: most frames are of the same one as those before. */
+  /**
+   * The stream of the last DATA frame, and its number: most DATA frames belong to the same stream as the one before.
+   */
   private current: OpenStream<T> | undefined;
   private currentNumber = 0;
   /** The highest stream that has begun. */
   private last = 0;
-  /** Of the bytes that were missing since the last head, how many may have been requests. */
+  /** How many of the bytes that are missing since the last head may have been requests. */
   private missedBytes = 0;
   /**
-   * Behind a gap, it is not known yet whether header blocks were in it: streams whose trailer sections may have been.
-   * Null: there is no doubt.
+   * The streams with trailer sections that may have been in a gap, while it is not known whether header blocks were in
+   * it; and how many bytes must be missing for that. Null: there is no doubt.
    */
-  private doubtful: Set<number> | null = null;
+  private doubtful: Map<number, number> | null = null;
+  /** How many bytes were missing, or passed over unread, since there is doubt. */
+  private hiddenBytes = 0;
+  /** Streams that go on although the sink is told no more of them, and that may have a trailer section. */
+  private readonly untold = new Set<number>();
   /** The connection was joined in its middle, and no request was found yet. */
   private isLate: boolean;
 
-  /**
-   * What comes first is what follows the connection's preface. `late`: the connection was joined in its middle.
-   */
+  /** The first bytes are those behind the connection's preface. `late`: the connection was joined in its middle. */
   constructor(
     private readonly sink: Http2RequestSink<T>,
     maxHeaderBytes: number,
@@ -91,13 +100,13 @@ export class Http2RequestFramer<T> extends Http2Framer {
     return this.streams.size > 0 || this.reader.heldBytes > 0;
   }
 
-  /** Others need the memory: the requests that are under way cannot be told whole any more. */
+  /** Others need the memory: the requests that are under way are damaged. */
   evict(): void {
     this.reader.abandonBlock();
     this.damageAll("evicted");
   }
 
-  /** The same, for what clients have told to be named again. */
+  /** Others need the memory: the entries of the dynamic table are forgotten. */
   evictTable(): void {
     this.loseTable();
   }
@@ -107,21 +116,21 @@ export class Http2RequestFramer<T> extends Http2Framer {
     return this.streams.size;
   }
 
-  /** Stream 1 is a request of HTTP/1 that offered to go on so (Upgrade: h2c). */
+  /** Stream 1 is a request of HTTP/1 that offered HTTP/2 (Upgrade: h2c). */
   beginUpgraded(): void {
     this.last = FIRST_STREAM;
   }
 
   override push(bytes: Uint8Array, offset: number, length: number): void {
     if (!this.isLate || !isHttp2Preface(bytes, offset, offset + length)) return super.push(bytes, offset, length);
-    // It was not seen from its first byte, but from here on it is.
+    // This framer did not see the connection's first byte, but it sees all bytes of HTTP/2 from here on.
     this.isLate = false;
     this.isLost = false;
     this.decoder = new HpackDecoder();
     this.reader.push(bytes, offset + HTTP2_PREFACE.length, length - HTTP2_PREFACE.length);
   }
 
-  /** Nothing comes any more. */
+  /** The connection has ended. */
   end(): void {
     this.damageAll("cut_off");
   }
@@ -131,8 +140,8 @@ export class Http2RequestFramer<T> extends Http2Framer {
   data(number: number, bytes: Uint8Array, offset: number, length: number): void {
     const stream = this.stream(number);
     if (stream === undefined) {
-      // It has gone on: its end was not in the gap.
-      this.doubtful?.delete(number);
+      // The request has gone on: its end was not in the gap, but may be in another.
+      if (this.doubtful?.delete(number) === true) this.leaveUntold(number);
       return this.sink.skipped(length);
     }
     stream.length += length;
@@ -141,12 +150,14 @@ export class Http2RequestFramer<T> extends Http2Framer {
 
   dataLost(number: number): void {
     const stream = this.stream(number);
-    if (stream !== undefined) this.damage(number, stream, "gap");
+    if (stream === undefined) return;
+    this.damage(number, stream, "gap");
+    if (!stream.isGrpc) this.leaveUntold(number);
   }
 
   dataEnd(number: number, _length: number, endsStream: boolean): void {
     const stream = this.stream(number);
-    if (stream === undefined) this.passOver(number);
+    if (stream === undefined) this.passOver(number, endsStream);
     else if (endsStream) this.finish(number, stream, "");
   }
 
@@ -160,14 +171,18 @@ export class Http2RequestFramer<T> extends Http2Framer {
       this.trailer(number, stream, endsStream);
     } else if (this.begins(number)) {
       this.head(number, endsStream);
+    } else if (endsStream) {
+      this.untold.delete(number);
     }
   }
 
-  headersLost(number: number, why: BlockFault, _endsStream: boolean): void {
+  headersLost(number: number, why: BlockFault, endsStream: boolean): void {
     this.loseTable();
     const stream = this.stream(number);
     if (stream !== undefined) this.damage(number, stream, why);
     else if (this.begins(number)) this.sink.damaged(null, why);
+    if (endsStream) this.untold.delete(number);
+    else this.leaveUntold(number);
   }
 
   reset(number: number, _code: number): void {
@@ -175,31 +190,48 @@ export class Http2RequestFramer<T> extends Http2Framer {
     // A stream of the server's.
     if (number % 2 === 0) return;
     const stream = this.stream(number);
+    this.untold.delete(number);
     if (stream !== undefined) this.close(number);
-    if (stream === undefined && number > this.last) this.passOver(number);
+    if (stream === undefined && number > this.last) this.passOver(number, true);
     else this.sink.cancelled(stream?.request ?? null, number);
   }
 
   malformed(): void {
     this.reader.isOver = true;
-    // What it was that could not be read has begun, whatever it was.
+    // A request has begun, although its head could not be read.
     this.sink.damaged(null, "malformed");
     this.damageAll("malformed");
   }
 
   protected skipped(length: number): void {
+    this.hiddenBytes += length;
     this.sink.skipped(length);
   }
 
   protected missed(length: number): void {
+    this.hiddenBytes += length;
     this.missedBytes += length;
   }
 
   protected lost(isInBlock: boolean): void {
     if (isInBlock) this.decoder.lose();
-    this.doubtful ??= new Set();
-    for (const [number, { isGrpc }] of this.streams) if (!isGrpc) this.doubtful.add(number);
+    this.doubtful ??= new Map();
+    this.hiddenBytes += this.reader.headerBytes;
+    for (const [number, stream] of this.streams)
+      if (!stream.isGrpc) this.doubtful.set(number, this.bytesBeforeTrailer(stream) + BLOCK_FRAME_BYTES_MIN);
+    for (const number of this.untold) this.doubtful.set(number, BLOCK_FRAME_BYTES_MIN);
+    this.untold.clear();
     this.damageAll("gap");
+  }
+
+  /** The least number of bytes of a stream that come before its trailer section. */
+  private bytesBeforeTrailer({ declaredLength, length }: OpenStream<T>): number {
+    if (declaredLength <= length) return 0;
+    return declaredLength - length + (this.reader.isBetween ? FRAME_HEADER_LEN : 0);
+  }
+
+  private leaveUntold(number: number): void {
+    if (this.untold.size < UNTOLD_STREAMS_MAX) this.untold.add(number);
   }
 
   /** A header block on a stream that is not under way: whether it begins a request. */
@@ -208,7 +240,7 @@ export class Http2RequestFramer<T> extends Http2Framer {
       this.malformed();
       return false;
     }
-    // The rest of one that was damaged, cancelled or refused.
+    // The rest of a request that was damaged, cancelled or refused.
     if (number <= this.last) return false;
     this.countMissed(number - 2);
     this.last = number;
@@ -217,48 +249,67 @@ export class Http2RequestFramer<T> extends Http2Framer {
     return true;
   }
 
-  /** Streams are numbered in the order of their starts: those in between began within what was missing. */
+  /** Streams are numbered in the order of their starts: those in between began within the missing bytes. */
   private countMissed(until: number): void {
     const isKnown = !this.isLate && this.missedBytes > 0;
     const most = isKnown ? Math.min(Math.ceil(this.missedBytes / REQUEST_BYTES_MIN), MISSED_MAX) : 0;
     const missed = Math.min((until - this.last) / 2, most);
     for (let i = 0; i < missed; i++) this.sink.damaged(null, "gap");
-    // More may be missing, of which no frame has come yet.
+    // There may be more lost requests, behind the last frame that has come.
     this.missedBytes = Math.max(this.missedBytes - missed * REQUEST_BYTES_MIN, 1);
   }
 
-  /** DATA of a stream that is not under way: it may be one of which the head is missing. */
-  private passOver(number: number): void {
+  /** DATA of a stream that is not under way: its head may be missing. */
+  private passOver(number: number, isEnd: boolean): void {
+    if (isEnd) this.untold.delete(number);
     if (number <= this.last) return;
     if (number % 2 === 0 || (!this.isLate && this.missedBytes === 0)) return this.malformed();
     this.loseTable();
     if (this.isLate) this.sink.damaged(null, "gap");
     else this.countMissed(number);
     this.last = number;
+    if (!isEnd) this.leaveUntold(number);
   }
 
-  /** The first header block behind a gap, of this stream: whether any before it was in the gap. */
+  /** The first header block behind a gap has come, on this stream: decides whether the gap had header blocks. */
   private settleDoubt(number: number): void {
-    if (number !== this.last + 2 || this.doubtful!.size > 0) this.decoder.lose();
-    this.doubtful = null;
+    let hasLost = number !== this.last + 2;
+    for (const neededBytes of this.doubtful!.values()) hasLost ||= neededBytes <= this.hiddenBytes;
+    if (hasLost) this.loseTable();
+    else this.endDoubt();
   }
 
   private loseTable(): void {
     this.decoder.lose();
+    this.endDoubt();
+  }
+
+  private endDoubt(): void {
     this.doubtful = null;
+    this.hiddenBytes = 0;
   }
 
   private head(number: number, endsStream: boolean): void {
     const head = this.heads.endHead();
-    if (head === null) return this.sink.damaged(null, this.heads.fault!);
-    if (endsStream && head.declaredLength > 0) return this.sink.damaged(null, "ambiguous_length");
-    if (!endsStream && this.streams.size >= OPEN_STREAMS_MAX) return this.sink.refused("streams");
-    if (!this.sink.hasRoom()) return this.sink.refused("memory");
+    if (head === null || !this.mayRead(head, endsStream)) {
+      if (head === null) this.sink.damaged(null, this.heads.fault!);
+      if (!endsStream && head?.isGrpc !== true) this.leaveUntold(number);
+      return;
+    }
     const request = this.sink.head(number, head);
     if (endsStream) return this.sink.whole(request, "");
     this.current = { request, isGrpc: head.isGrpc, declaredLength: head.declaredLength, length: 0 };
     this.currentNumber = number;
     this.streams.set(number, this.current);
+  }
+
+  /** Whether a request with a whole head is read. */
+  private mayRead(head: Http2Head, endsStream: boolean): boolean {
+    if (endsStream && head.declaredLength > 0) this.sink.damaged(null, "ambiguous_length");
+    else if (!endsStream && this.streams.size >= OPEN_STREAMS_MAX) this.sink.refused("streams");
+    else if (!this.sink.hasRoom()) this.sink.refused("memory");
+    else return true;
+    return false;
   }
 
   private trailer(number: number, stream: OpenStream<T>, endsStream: boolean): void {

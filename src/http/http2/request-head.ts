@@ -1,18 +1,17 @@
 /**
- * From a header block's fields to a request's head.
- * https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1
+ * Makes a request's head from a header block's fields. https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1
  *
- * The head is written as HTTP/1 would have it, so that all that looks at heads, or edits them, has one form to know:
+ * The head is written in HTTP/1's form, so that rules and edits need to know only one form:
  *
  *     GET /path HTTP/1.1 ⏎ host: (:authority) ⏎ name: value ⏎ … ⏎ ⏎
  *
- * Nothing is lost by that: no name, value or pseudo-header of a head that is taken has a line's end in it.
+ * This loses nothing: a head with a line end in a name, value or pseudo-header is not accepted.
  */
 import { isIdempotentName } from "../methods.ts";
 import { type DamageReason, RequestHead } from "../request-sink.ts";
 import { ENTRY_OVERHEAD, type FieldSink } from "./hpack-decoder.ts";
 
-/** That of the form, and not the request's. */
+/** The version of the form, not of the request. */
 const VERSION = "HTTP/1.1";
 /** RFC 9110, section 5.6.2, without capital letters (RFC 9113, section 8.2.1). */
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
@@ -20,30 +19,30 @@ const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const GRPC_TYPE = "application/grpc";
 const LINE_END = /[\0\r\n]/;
 const DIGITS = /^\d{1,15}$/;
-/** RFC 9113, section 8.2.1: not at a value's beginning or end. */
+/** RFC 9113, section 8.2.1: blanks may not stand at a value's beginning or end, and control characters nowhere. */
 const ODD_VALUE = /^[ \t]|[ \t]$|[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]/;
-/** Section 8.2.2: they have no meaning here. */
+/** Section 8.2.2: fields about the connection, which have no meaning in HTTP/2. */
 const OF_CONNECTION = new Set(["connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade"]);
 
-/** A head of HTTP/2: what its text does not say. One object serves all requests of a framer. */
+/** A head of HTTP/2: its text, and what the text does not say. One object serves all requests of a framer. */
 export class Http2Head extends RequestHead {
-  /** From the request line to the empty line, a character for each byte (latin1). */
+  /** The head from the request line to the empty line, a character for each byte (latin1). */
   text = "";
   target = "";
   scheme = "";
-  /** Its first field `host` is its :authority. */
+  /** The first field `host` is the request's :authority. */
   hasAuthority = false;
-  /** Of an extended CONNECT (RFC 8441): what it wants to speak. */
+  /** The protocol that an extended CONNECT asks for (RFC 8441); null: the request is none. */
   protocol: string | null = null;
-  /** It is a call of gRPC, whose requests have no trailer section. */
+  /** The request is a call of gRPC: it has no trailer section. */
   isGrpc = false;
-  /** What its Content-Length says; -1: it has none. */
+  /** The request's Content-Length; -1: it has none. */
   declaredLength = -1;
 }
 
 export class HeadReader implements FieldSink {
   readonly head = new Http2Head();
-  /** Why it is no head, or no trailer section; null: nothing is wrong with it so far. */
+  /** Why the block is no head, or no trailer section; null: nothing is wrong so far. */
   fault: DamageReason | null = null;
   private isTrailer = false;
   private listBytes = 0;
@@ -58,7 +57,7 @@ export class HeadReader implements FieldSink {
   private isGrpc = false;
   private expectsContinue = false;
 
-  /** `listBytesMax`: how long all names and values may be. */
+  /** `listBytesMax`: the most bytes that all names and values may have together. */
   constructor(private readonly listBytesMax: number) {}
 
   begin(isTrailer: boolean): void {
@@ -88,16 +87,16 @@ export class HeadReader implements FieldSink {
   }
 
   unknownField(): void {
-    // It says more than what else is wrong with a block of which not all is known.
+    // This reason says more than another fault of a block that is not known in whole.
     this.fault = "unknown_header";
   }
 
-  /** The block is at its end. The lines of a trailer section; null: {@link fault}. */
+  /** The block has ended. Returns the lines of a trailer section; null: see {@link fault}. */
   endTrailer(): string | null {
     return this.fault === null ? this.fields : null;
   }
 
-  /** The block is at its end. Null: {@link fault}. The head is valid until the next one begins. */
+  /** The block has ended. Returns the head, valid until the next one begins; null: see {@link fault}. */
   endHead(): Http2Head | null {
     const { head, method, authority } = this;
     this.checkPseudo();
@@ -119,7 +118,7 @@ export class HeadReader implements FieldSink {
     return head;
   }
 
-  /** Section 8.3.1: which must be there. */
+  /** Section 8.3.1: the pseudo-headers that a request must have. */
   private checkPseudo(): void {
     const { method, path, scheme, authority, protocol } = this;
     if (this.fault !== null) return;
@@ -132,7 +131,7 @@ export class HeadReader implements FieldSink {
 
   private pseudo(name: string, value: string): void {
     let isFirst = false;
-    // Section 8.3: before all fields, and none in a trailer section.
+    // Section 8.3: pseudo-headers stand before all fields, and a trailer section has none.
     if (!this.isTrailer && this.fields === "") {
       switch (name) {
         case ":method":

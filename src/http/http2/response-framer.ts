@@ -1,34 +1,34 @@
 /**
- * From what an HTTP/2 server says, in order and with gaps, to its responses: each belongs to the request of its stream.
- * https://www.rfc-editor.org/rfc/rfc9113#section-8.1
+ * Frames what an HTTP/2 server sends, in order and with gaps, into responses: each belongs to the request of its
+ * stream. https://www.rfc-editor.org/rfc/rfc9113#section-8.1
  *
- * Behind a gap that nobody knows the end of, no response is whole that had begun before it, and nothing proves that no
- * header block was in it: what those before it have told is not known any more (hpack-decoder.ts). A response of which
- * the final head comes behind the gap is whole, for it has but one.
+ * A gap that reaches beyond its frame damages every response that had begun before it. Nothing proves that the gap had
+ * no header block, so the entries that blocks before it inserted are not known any more (hpack-decoder.ts). A response
+ * is whole if its final head comes behind the gap, because it has only one.
  */
 import { Http2Framer } from "./framer.ts";
 import { ResponseHead } from "./response-head.ts";
 
-/** What a server's header block may be, as it is encoded. */
+/** The longest header block of a server, as it is encoded. */
 export const RESPONSE_BLOCK_BYTES_MAX = 64 << 10;
 
 const FINAL_STATUS = 200;
 
-/** A response that is awaited, or has begun to come. Bytes, and what a section says, are valid until the call returns. */
+/** A response that is awaited, or has begun. Bytes and sections given are valid until the call returns. */
 export interface Http2Response {
   /** Its final head has come. */
   readonly isBegun: boolean;
-  /** Its final head is whole: it has begun. */
+  /** The final head is whole: the response has begun. */
   head(section: ResponseHead): void;
-  /** Of its body, without framing. */
+  /** Bytes of the response's body, without framing. */
   body(bytes: Uint8Array, offset: number, length: number): void;
-  /** It is whole. `trailer`: null: it has none. */
+  /** The response is whole. `trailer`: its trailer section; null: it has none. */
   whole(trailer: ResponseHead | null): void;
-  /** It does not come whole. `isSeen`: some of it has come. */
+  /** The response is damaged. `isSeen`: some of it has come. */
   damaged(isSeen: boolean): void;
 }
 
-/** Told of final heads, whoever awaits them. */
+/** Gets the statuses of all final heads, also of responses that nobody awaits. */
 export interface Http2StatusSink {
   status(code: number): void;
 }
@@ -37,8 +37,8 @@ export class Http2ResponseFramer extends Http2Framer {
   private readonly section = new ResponseHead();
 
   /**
-   * `awaited`: responses by their streams; they are taken out of it when they are told whole or damaged. `isLate`: what
-   * comes may be the middle of what the server says.
+   * `awaited`: responses by their streams; the framer removes a response when it is whole or damaged. `isLate`: the
+   * first bytes may lie in the middle of what the server sends.
    */
   constructor(
     private readonly sink: Http2StatusSink,
@@ -48,7 +48,7 @@ export class Http2ResponseFramer extends Http2Framer {
     super(RESPONSE_BLOCK_BYTES_MAX, true, isLate);
   }
 
-  /** Nothing comes any more. */
+  /** The connection has ended. */
   end(): void {
     this.reader.isOver = true;
     for (const [stream, response] of this.awaited) this.damage(stream, response, response.isBegun);
@@ -101,7 +101,7 @@ export class Http2ResponseFramer extends Http2Framer {
     if (response !== undefined) this.damage(stream, response, response.isBegun);
   }
 
-  /** Requests of later streams were not looked at, and never will be. */
+  /** The server has not processed requests of later streams, and never will. */
   override goAway(lastStream: number): void {
     for (const [stream, response] of this.awaited)
       if (stream > lastStream) this.damage(stream, response, response.isBegun);
@@ -122,7 +122,8 @@ export class Http2ResponseFramer extends Http2Framer {
   private head(stream: number, response: Http2Response, endsStream: boolean): void {
     const { section } = this;
     const isInterim = section.status > 0 && section.status < FINAL_STATUS;
-    // A trailer section of which the head was lost; or an interim response that is the last, which there is not.
+    // A trailer section without its head, which was lost; or an interim response at the stream's end, which is not
+    // allowed.
     if (section.status === 0 || (isInterim && endsStream)) return this.damageSeen(stream);
     if (isInterim) return;
     response.head(section);

@@ -1,25 +1,25 @@
-/** What is to be known of a response's header sections. */
+/** Reads a response's header and trailer sections. */
 import { ENTRY_OVERHEAD, type FieldSink } from "./hpack-decoder.ts";
 
-/** How long all names and values may be that are kept. */
+/** The most bytes of names and values that are kept. */
 export const RESPONSE_LIST_BYTES_MAX = 256 << 10;
 
 const STATUS = /^[1-9]\d\d$/;
 const GRPC_STATUS = /^\d{1,2}$/;
-/** RFC 9113, section 8.2.1: nowhere in a field. In one that has them all the same they are shown as they stand in URLs. */
+/** RFC 9113, section 8.2.1: these bytes may stand nowhere in a field. If they do, they are shown percent-encoded. */
 const LINE_END = /[\0\r\n]/;
 const LINE_ENDS = /[\0\r\n]/g;
 
 export class ResponseHead implements FieldSink {
-  /** 0: it says none. */
+  /** The status code; 0: the section has none. */
   status = 0;
-  /** -1: it says none. https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
+  /** The gRPC status; -1: the section has none. https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
   grpcStatus = -1;
-  /** Its fields, a line each, where they are wanted; a character for each byte (latin1). */
+  /** The fields, one on a line, if they are wanted; a character for each byte (latin1). */
   lines = "";
-  /** Not all of its fields are in {@link lines}, for there are too many. */
+  /** Some fields are not in {@link lines}, because there are too many. */
   isTooLong = false;
-  /** It has a field that is not known. */
+  /** The section has a field that is not known. */
   isUnknown = false;
   private wantsLines = false;
   private listBytes = 0;

@@ -3,7 +3,7 @@
  * https://www.rfc-editor.org/rfc/rfc7541#appendix-A
  */
 
-/** Name and value by index; the first one is never used. */
+/** Name and value by index; index 0 is never used. */
 export const STATIC_TABLE: readonly (readonly [name: string, value: string])[] = [
   ["", ""],
   [":authority", ""],

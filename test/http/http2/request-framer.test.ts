@@ -282,7 +282,10 @@ const KNOWN = Buffer.concat([block(pseudo("GET", "/k").slice(0, 3)), inserted("a
 /** Names the table's newest entry. */
 const NAMES = Buffer.concat([block(pseudo("GET", "/n").slice(0, 3)), Buffer.from([0xbe])]);
 const BODY = data(1, "x".repeat(50), true);
+const TRAILER = headers(3, [["a", "b"]], { end: true });
+const BODY_3 = data(3, "x".repeat(50));
 const HEAD_LEN = 9;
+const sized = (stream: number, length: number) => headers(stream, [...POST, ["content-length", String(length)]]);
 
 const gaps: [what: string, pieces: Piece[], want: string[]][] = [
   [
@@ -383,6 +386,69 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
       headers(5, NAMES, { end: true }),
     ],
     ["1 GET /k", "3 damaged gap", "5 GET /n"],
+  ],
+  [
+    "that was the rest of a body of known length, and no more: there is no room for a trailer section",
+    [headers(1, KNOWN, { end: true }), sized(3, 20), HEAD_LEN + 20, headers(5, NAMES, { end: true })],
+    ["1 GET /k", "3 damaged gap", "5 GET /n"],
+  ],
+  [
+    "the same, from within DATA on and with an empty frame behind it",
+    [
+      headers(1, KNOWN, { end: true }),
+      sized(3, 20),
+      data(3, "x".repeat(20)).subarray(0, HEAD_LEN + 5),
+      15 + HEAD_LEN,
+      headers(5, NAMES, { end: true }),
+    ],
+    ["1 GET /k", "3 damaged gap", "5 GET /n"],
+  ],
+  [
+    "with a byte more than the shortest trailer section takes",
+    [headers(1, KNOWN, { end: true }), sized(3, 20), HEAD_LEN + 20 + HEAD_LEN + 1, headers(5, NAMES, { end: true })],
+    ["1 GET /k", "3 damaged gap", "damaged unknown_header"],
+  ],
+  [
+    "with bytes behind it in which no frame was found: they may be one's",
+    [
+      headers(1, KNOWN, { end: true }),
+      sized(3, 20),
+      HEAD_LEN + 20,
+      Buffer.from("the middle of one"),
+      headers(5, NAMES, { end: true }),
+    ],
+    ["1 GET /k", "3 damaged gap", "damaged unknown_header"],
+  ],
+  [
+    "behind the beginning of a frame's header: it may be a trailer section's",
+    [headers(1, KNOWN, { end: true }), sized(3, 0), TRAILER.subarray(0, 8), 9, headers(5, NAMES, { end: true })],
+    ["1 GET /k", "3 damaged gap", "damaged unknown_header"],
+  ],
+  [
+    "that may have had the trailer section of a stream that went on behind another gap",
+    [
+      headers(1, KNOWN, { end: true }),
+      post(3),
+      13,
+      data(3, "x"),
+      headers(5, NAMES, { end: true }),
+      13,
+      headers(7, NAMES, { end: true }),
+    ],
+    ["1 GET /k", "3 damaged gap", "5 GET /n", "damaged unknown_header"],
+  ],
+  [
+    "the same, of one that has lost some of its body",
+    [
+      headers(1, KNOWN, { end: true }),
+      post(3),
+      BODY_3.subarray(0, 20),
+      10,
+      BODY_3.subarray(30),
+      13,
+      headers(5, NAMES, { end: true }),
+    ],
+    ["1 GET /k", "3 damaged gap", "damaged unknown_header"],
   ],
   [
     "in two places: of the first head behind both",

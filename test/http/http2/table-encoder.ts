@@ -6,9 +6,19 @@ import { block, type Fields } from "./client-frames.ts";
 
 const TABLE_BYTES_DEFAULT = 4096;
 
+interface Entry {
+  readonly name: string;
+  readonly value: string;
+  /** The first block without which nobody knows it: its own, or the one that its name is from. */
+  readonly from: number;
+}
+
 export class TableEncoder {
+  /** Of the block that was made last, the first one without which nobody can read it: itself, or one before it. */
+  from = 0;
+  private blocks = 0;
   /** The newest last. */
-  private readonly entries: (readonly [name: string, value: string])[] = [];
+  private readonly entries: Entry[] = [];
   private bytes = 0;
   private bytesMax = TABLE_BYTES_DEFAULT;
 
@@ -16,26 +26,31 @@ export class TableEncoder {
 
   block(fields: Fields): Buffer {
     const { random } = this;
+    this.from = this.blocks++;
     const update = random.chance(0.02) ? [this.resize(random.pick([0, 200, TABLE_BYTES_DEFAULT]))] : [];
     return Buffer.concat([...update, ...fields.map(([name, value]) => this.field(name, value))]);
   }
 
   private field(name: string, value: string): Buffer {
-    const index = this.indexOf((entry) => entry[0] === name && entry[1] === value);
-    if (index > 0) return integer(0x80, 7, index);
+    const whole = this.find((entry) => entry.name === name && entry.value === value);
+    if (whole !== undefined) return this.named(0x80, 7, whole);
     if (this.random.chance(0.4)) return block([[name, value]]);
-    const known = this.indexOf((entry) => entry[0] === name);
-    this.entries.push([name, value]);
-    this.bytes += sizeOf(name, value);
+    const known = this.random.chance(0.7) ? this.find((entry) => entry.name === name) : undefined;
+    const text = known === undefined ? literal(integer(0x40, 6, 0), name) : this.named(0x40, 6, known);
+    this.entries.push({ name, value, from: Math.min(known?.from ?? Infinity, this.blocks - 1) });
+    this.bytes += sizeOf({ name, value });
     this.evict();
-    const text = known > 0 && this.random.chance(0.7) ? integer(0x40, 6, known) : literal(integer(0x40, 6, 0), name);
     return literal(text, value);
   }
 
-  /** 0: there is none. */
-  private indexOf(is: (entry: readonly [string, string]) => boolean): number {
-    const at = this.entries.findLastIndex(is);
-    return at < 0 ? 0 : STATIC_TABLE.length + this.entries.length - 1 - at;
+  private find(is: (entry: Entry) => boolean): Entry | undefined {
+    return this.entries.findLast(is);
+  }
+
+  /** The field that is made names an entry. */
+  private named(first: number, bits: number, entry: Entry): Buffer {
+    this.from = Math.min(this.from, entry.from);
+    return integer(first, bits, STATIC_TABLE.length + this.entries.length - 1 - this.entries.indexOf(entry));
   }
 
   private resize(bytesMax: number): Buffer {
@@ -45,11 +60,11 @@ export class TableEncoder {
   }
 
   private evict(): void {
-    while (this.bytes > this.bytesMax) this.bytes -= sizeOf(...this.entries.shift()!);
+    while (this.bytes > this.bytesMax) this.bytes -= sizeOf(this.entries.shift()!);
   }
 }
 
-function sizeOf(name: string, value: string): number {
+function sizeOf({ name, value }: Pick<Entry, "name" | "value">): number {
   return name.length + value.length + ENTRY_OVERHEAD;
 }
 

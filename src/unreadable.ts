@@ -1,0 +1,29 @@
+/** Tells why, and where, a text that someone wrote (a rule, a pattern, a share) cannot be read. */
+export class Unreadable {
+  /**
+   * `why`: the reason, in words that follow "Cannot use …:". `at`: the place, from 0, in the text as it was written.
+   */
+  constructor(
+    readonly why: string,
+    readonly at: number,
+  ) {}
+
+  /** The same fault in a text with `length` more characters before this one. */
+  behind(length: number): Unreadable {
+    return new Unreadable(this.why, this.at + length);
+  }
+}
+
+/**
+ * A character that no token has (RFC 9110, section 5.6.2), or `*`: no field has `*` in its name, and a user who writes
+ * it means several fields.
+ */
+const NO_NAME = /[^!#$%&'+.^`|~\w-]/;
+
+/** Why a text names no field, query field or cookie; null: it names one. */
+export function whyNoName(text: string): Unreadable | null {
+  const at = text.search(NO_NAME);
+  if (text !== "" && at < 0) return null;
+  const isPattern = text[at] === "*";
+  return new Unreadable(isPattern ? "a name is expected, and no pattern" : "a name is expected", Math.max(at, 0));
+}
