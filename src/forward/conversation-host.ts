@@ -43,7 +43,7 @@ export interface ConversationHost<Conversation extends Aged<Conversation>> exten
   /** A further destination has done something for a conversation: its branches are settled when the batch is over. */
   touchBranches(conversation: Conversation): void;
   /** Whether `bytes` more may be held; conversations that stand still give way, but never `asking`. */
-  makeRoom(bytes: number, asking: Conversation | null): boolean;
+  makeRoom(bytes: number, asking: Conversation | null, hasGivenWay: boolean): boolean;
 }
 
 /** The client connection of a conversation. */
@@ -58,6 +58,8 @@ export interface ConversationOwner {
   readonly response: ComparedStream | null;
   /** Policy has left out the rest of the connection. */
   isLeftOut: boolean;
+  /** The conversation before has given way (Waiter). */
+  hasGivenWay: boolean;
   /**
    * The conversation is over for now: the next bytes begin another, at this {@link Step}, which goes on with `remains`.
    * `bodyLeft`: how many bytes of a lost request's body are still to come.

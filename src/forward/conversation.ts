@@ -93,6 +93,7 @@ export class Conversation
     this.pipe = before?.takePipe() ?? new RequestPipe(mode, this);
     this.pipe.owner = this;
     this.pipe.preface = stream.preface;
+    if (before === null) this.pipe.hasGivenWay = stream.hasGivenWay;
     this.branches = this.branchesBehind(before);
     this.request = new RequestUnderWay(mode, this, this.pipe, this.branches);
     mode.destination.memory.take(this.cost);
@@ -233,6 +234,7 @@ export class Conversation
     const { framer, pipe, branches } = this;
     const step = this.nextStep;
     const { bodyLeft } = framer;
+    this.stream.hasGivenWay = pipe.hasGivenWay;
     if (this.phase === Phase.FRAMING && framer.hasRequest) this.damaged("evicted");
     else if (this.phase === Phase.FRAMING) framer.end();
     this.leave();
@@ -390,7 +392,7 @@ export class Conversation
   // For the readers of the bytes (RequestOwner, OffersOwner, Http2ConversationOwner).
 
   makeRoom(bytes: number): boolean {
-    return this.mode.makeRoom(bytes, this);
+    return this.mode.makeRoom(bytes, this, this.pipe.hasGivenWay);
   }
 
   knownClient(): Client {

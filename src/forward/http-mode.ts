@@ -217,15 +217,18 @@ export class HttpMode implements StreamOpener, StreamHost {
   /**
    * Whether `bytes` more may be held. Others make room for them, but never `asking` (null: a conversation that does not
    * exist yet): those that stand still; or the one that holds most, for one that holds much less; or one of many, for
-   * one that has nothing.
+   * one that has nothing, unless it `hasGivenWay` itself (Waiter).
    */
-  makeRoom(bytes: number, asking: Conversation | null): boolean {
+  makeRoom(bytes: number, asking: Conversation | null, hasGivenWay: boolean): boolean {
     const { budget } = this.destination.memory;
     if (budget.hasRoomFor(bytes)) return true;
     asking?.list?.remove(asking);
     const askedBytes = bytes + (asking?.requestBytes ?? 0);
     while (!budget.hasRoomFor(bytes)) {
-      const giving = this.standing() ?? this.holders.muchMoreThan(askedBytes) ?? this.placeFor(asking, askedBytes);
+      const giving =
+        this.standing() ??
+        this.holders.muchMoreThan(askedBytes) ??
+        (hasGivenWay ? null : this.placeFor(asking, askedBytes));
       if (giving === null) return false;
       giving.giveWay();
     }

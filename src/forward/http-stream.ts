@@ -36,6 +36,7 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   isForeign = false;
   /** Policy has left out the rest of the connection. */
   isLeftOut = false;
+  hasGivenWay = false;
 
   constructor(
     private readonly mode: StreamHost,
@@ -113,7 +114,7 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   /** Begins a conversation. Null: the bytes cannot be understood, or there is no room for another conversation. */
   private begin(): Conversation | null {
     if (this.step === Step.DEAF) return null;
-    if (!this.mode.makeRoom(PLACE_BYTES, null)) {
+    if (!this.mode.makeRoom(PLACE_BYTES, null, this.hasGivenWay)) {
       // One request is counted as lost with it; where the next begins is not known.
       if (this.step < Step.LOST) {
         this.mode.countLost();

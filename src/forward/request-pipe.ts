@@ -103,6 +103,7 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
 
   giveWay(count = this.waiting - (this.queue.inFlight > 0 ? 0 : 1)): void {
     if (this.waiting === 0) {
+      this.hasGivenWay = true;
       this.connection?.giveUp("the buffers are full (--max-buffer-mib), and its response had been awaited longest");
       return;
     }
@@ -363,6 +364,7 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
     countStatus(this.mode.destination.counters, code);
     request.exchange?.responded(this.connection!.recorder!, code);
     request.isResponded = true;
+    this.hasGivenWay = false;
     this.timer.restart();
     if (this.streaming !== request) this.finishWhenTaken();
     if (!persistent) this.over("closed", this.leaveUnresponded());

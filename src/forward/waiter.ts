@@ -7,6 +7,13 @@ export abstract class Waiter extends Aged<Waiter> {
   progressMs = 0;
 
   /**
+   * It has given way with a request that was not responded to, and no request of it has been responded to since.
+   * Then it takes nobody's place. Otherwise those who get no responses would take turns, and leave newcomers next to
+   * nothing.
+   */
+  hasGivenWay = false;
+
+  /**
    * When the wait for a response began, or its last bytes came; Infinity: the pipe does not give way for a slow
    * response.
    */

@@ -29,7 +29,6 @@ const UNSETTLED_CONNECTIONS_MAX = 4096;
 /** Decides whether a source that can wait should. */
 export class ReadAhead {
   private readonly aheadBytesMax: number;
-  private readonly heldBytesMax: number;
 
   constructor(
     private readonly destination: Destination,
@@ -39,7 +38,6 @@ export class ReadAhead {
   ) {
     const { limitBytes } = destination.memory.budget;
     this.aheadBytesMax = Math.min(AHEAD_BYTES_MAX, limitBytes * AHEAD_SHARE_MAX);
-    this.heldBytesMax = limitBytes * HELD_SHARE_MAX;
   }
 
   /** Whether the source should wait. Cheap enough to be asked for each record. */
@@ -55,7 +53,8 @@ export class ReadAhead {
 
   private get isFull(): boolean {
     const { memory, unsettledCount } = this.destination;
-    if (memory.heldBytes > this.heldBytesMax || unsettledCount > UNSETTLED_CONNECTIONS_MAX) return true;
+    if (memory.heldBytes > memory.budget.grantedBytes * HELD_SHARE_MAX || unsettledCount > UNSETTLED_CONNECTIONS_MAX)
+      return true;
     return this.compared !== null && this.compared.isNearlyFull;
   }
 

@@ -252,6 +252,25 @@ test.each([
   },
 );
 
+test("who has given way, and has not been responded to since, takes nobody's place", () => {
+  const world = new Clients({ bufferBytes: IN_FLIGHT });
+  const [silent, other, last] = [world.open(), world.open(), world.open()];
+  const givenUp = () => world.counters.upstream.given_up;
+  world.say(silent, GET);
+  world.connector.accept();
+  world.pass(AWAITED_MS);
+  world.say(other, GET);
+  expect(givenUp()).toBe(1);
+  world.connector.accept();
+  world.pass(AWAITED_MS);
+  world.say(silent, GET);
+  expect(world.requests).toMatchObject({ seen: 3, dropped: { buffer_limit: 1 } });
+  expect(givenUp()).toBe(1);
+  world.say(last, GET);
+  expect(world.requests).toMatchObject({ seen: 4, dropped: { buffer_limit: 1 } });
+  expect(givenUp()).toBe(2);
+});
+
 test("requests that wait for a connection to be made give way when they stand still, but for the first", () => {
   const world = new Clients({ bufferBytes: 3 * IN_FLIGHT });
   const client = world.open();
