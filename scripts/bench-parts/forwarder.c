@@ -36,11 +36,11 @@
 /* Packets of a savefile between two looks at the endpoint's answers. */
 #define PACKETS_BETWEEN_LOOKS 256
 #define FIN 1
-#define SYN 2
 
 struct connection {
   uint64_t client; /* address and port; 0: free */
   int fd;
+  int is_ended; /* what comes now was sent twice */
 };
 
 static struct connection connections[CONNECTIONS_MAX];
@@ -78,9 +78,12 @@ static void forward(const uint8_t *frame, uint32_t length) {
     connection->fd = connect_to(endpoint_address, endpoint_port);
     watch(epoll, connection->fd, connection - connections);
   }
+  if (connection->is_ended) return;
   send_body(connection->fd, (const char *)payload, payload_bytes);
   forwarded_bytes += payload_bytes;
-  if (tcp[13] & FIN) shutdown(connection->fd, SHUT_WR);
+  if (!(tcp[13] & FIN)) return;
+  shutdown(connection->fd, SHUT_WR);
+  connection->is_ended = 1;
 }
 
 /* Reads and throws away what the endpoint has answered. */
@@ -92,7 +95,7 @@ static void look(void) {
     struct connection *connection = &connections[events[i].data.u64];
     if (recv(connection->fd, answers, sizeof answers, MSG_DONTWAIT) != 0) continue;
     close(connection->fd);
-    connection->fd = -1;
+    connection->is_ended = 1;
   }
 }
 
