@@ -48,6 +48,7 @@ export interface ComparisonOptions {
   readonly wantsLines: boolean;
 }
 
+/** The comparison of a shard. {@link tally} has its results. */
 export class Comparison implements ResponseComparison, PairingHost {
   readonly tally = newTally();
   readonly memory: ComparedMemory;

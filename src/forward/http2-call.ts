@@ -24,6 +24,7 @@ export interface CallCarrier {
   giveUp(why: string): void;
 }
 
+/** One request of HTTP/2, on its way to one destination. */
 export class Http2Call implements TimerOwner, Http2Words {
   // The client's side.
   /** Its bytes; null: none are held. */

@@ -90,6 +90,7 @@ export interface Http2ConnectionOwner {
   over(connection: Http2Connection, how: UpstreamEnd, calls: Http2Call[], takenBytes: number): void;
 }
 
+/** One upstream connection of HTTP/2. */
 export class Http2Connection implements CallCarrier, UpstreamListener, FrameListener, TimerOwner {
   readonly upstream: Upstream;
   private readonly reader = new FrameReader(this, BLOCK_BYTES_MAX, FRAME_BYTES_DEFAULT);

@@ -36,6 +36,7 @@ export function isStaticName(name: string): boolean {
   return staticNames.has(name);
 }
 
+/** Encodes one header block at a time. */
 export class HpackEncoder {
   /** The block; its first {@link length} bytes are. Valid until the next one is begun. */
   block = Buffer.alloc(BLOCK_BYTES_FIRST);

@@ -13,6 +13,7 @@ const LINE_ENDS = /[\0\r\n]/g;
 /** Those whose values are looked at where no {@link ResponseHead.lines} are wanted. */
 export const COUNTED_FIELDS: ReadonlySet<string> = new Set([":status", "grpc-status"]);
 
+/** One section of a response. One object serves all sections of a framer. */
 export class ResponseHead implements FieldSink {
   /** The status code; 0: the section has none. */
   status = 0;
