@@ -12,6 +12,7 @@ export const KNOWN_TARGET_LEN_MAX = 256;
 /** Routes of which it is remembered how they are told. */
 export const KNOWN_ROUTES_MAX = 4096;
 
+/** A target with its route, as they were last found. */
 export interface KnownTarget {
   readonly path: string;
   readonly routePath: string;
@@ -20,6 +21,7 @@ export interface KnownTarget {
   route: Route | null;
 }
 
+/** The known targets of a shard. */
 export class KnownTargets {
   private readonly targets = new Map<string, KnownTarget>();
   private readonly routes = new Map<string, string>();
