@@ -18,11 +18,13 @@ export class ShardError extends Error {
 const WRITE_FAILURES: Record<string, string> = {
   ELOOP: "it is a symbolic link, which is not followed",
   EISDIR: "it is a directory",
+  ENAMETOOLONG: "its name is too long",
   // A FIFO that nobody reads, or a socket.
   ENXIO: "it is not a regular file",
   ENOENT: "there is no such directory",
   ENOTDIR: "there is no such directory",
   EACCES: "permission denied",
+  EPERM: "permission denied",
   EROFS: "its file system is read-only",
   ENOSPC: "its file system is full",
   EDQUOT: "its owner's quota is used up",

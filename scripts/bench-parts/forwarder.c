@@ -24,8 +24,10 @@
 #define EVENTS_MAX 256
 #define BLOCK_BYTES (1 << 20)
 #define BLOCKS 64
-/* As libpcap's immediate blocks are: how long the kernel gathers frames in a block. */
-#define BLOCK_TIMEOUT_MS 1
+/* As src/capture/live.ts has it: how long the kernel gathers frames in a block. */
+#define BLOCK_TIMEOUT_MS 4
+/* As the program does: responses are read when frames come, and so often at the least. */
+#define SLEEP_MS 10
 #define VXLAN_PORT 4789
 #define OUTER_LEN (14 + 20 + 8 + 8)
 #define CONNECTIONS_MAX 65536
@@ -34,11 +36,11 @@
 /* Packets of a savefile between two looks at the endpoint's answers. */
 #define PACKETS_BETWEEN_LOOKS 256
 #define FIN 1
-#define SYN 2
 
 struct connection {
   uint64_t client; /* address and port; 0: free */
   int fd;
+  int is_ended; /* what comes now was sent twice */
 };
 
 static struct connection connections[CONNECTIONS_MAX];
@@ -76,21 +78,24 @@ static void forward(const uint8_t *frame, uint32_t length) {
     connection->fd = connect_to(endpoint_address, endpoint_port);
     watch(epoll, connection->fd, connection - connections);
   }
+  if (connection->is_ended) return;
   send_body(connection->fd, (const char *)payload, payload_bytes);
   forwarded_bytes += payload_bytes;
-  if (tcp[13] & FIN) shutdown(connection->fd, SHUT_WR);
+  if (!(tcp[13] & FIN)) return;
+  shutdown(connection->fd, SHUT_WR);
+  connection->is_ended = 1;
 }
 
 /* Reads and throws away what the endpoint has answered. */
-static void look(int timeout_ms) {
+static void look(void) {
   static char answers[1 << 18];
   struct epoll_event events[EVENTS_MAX];
-  int count = epoll_wait(epoll, events, EVENTS_MAX, timeout_ms);
+  int count = epoll_wait(epoll, events, EVENTS_MAX, 0);
   for (int i = 0; i < count; i++) {
     struct connection *connection = &connections[events[i].data.u64];
     if (recv(connection->fd, answers, sizeof answers, MSG_DONTWAIT) != 0) continue;
     close(connection->fd);
-    connection->fd = -1;
+    connection->is_ended = 1;
   }
 }
 
@@ -105,7 +110,7 @@ static void read_savefile(const char *name) {
     uint32_t length = *(const uint32_t *)(file + at + 8);
     forward(file + at + RECORD_HEADER_LEN, length);
     at += RECORD_HEADER_LEN + length;
-    if (++packets % PACKETS_BETWEEN_LOOKS == 0) look(0);
+    if (++packets % PACKETS_BETWEEN_LOOKS == 0) look();
   }
 }
 
@@ -124,12 +129,13 @@ static void capture(const char *interface) {
     fail("packet socket");
   uint8_t *blocks = mmap(NULL, (long)BLOCK_BYTES * BLOCKS, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (blocks == MAP_FAILED) fail("mmap");
-  struct pollfd waited[] = {{.fd = fd, .events = POLLIN}, {.fd = epoll, .events = POLLIN}};
+  struct pollfd waited = {.fd = fd, .events = POLLIN};
   for (int at = 0; !is_over;) {
     uint8_t *block = blocks + (long)at * BLOCK_BYTES;
     struct tpacket_hdr_v1 *header = &((struct tpacket_block_desc *)block)->hdr.bh1;
     if (!(__atomic_load_n(&header->block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER)) {
-      if (poll(waited, 2, -1) > 0 && waited[1].revents) look(0);
+      poll(&waited, 1, SLEEP_MS);
+      look();
       continue;
     }
     const uint8_t *packet = block + header->offset_to_first_pkt;

@@ -1,7 +1,8 @@
 /**
  * (g) What the program costs at ordinary load, where the cores are mostly idle: small requests at two rates, its first
- * requests, uploads, and its memory. Beside it, over the same mirror at the same time, runs forwarder.c: what reading the
- * packets and writing the bytes costs with nothing in between.
+ * requests, uploads, and its memory. Beside it, over the same mirror at the same time, run two programs that read the
+ * packets and write the bytes with nothing in between: in C (forwarder.c), and in Bun (copier.ts), which is what the
+ * runtime itself costs.
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -11,10 +12,12 @@ import { ENDPOINT_PORT, Forwarder, inNamespace, type LiveLab, upload } from "./l
 import { Child, type CpuTime, cpuTime, ENDPOINT_HOST, memoryKinds } from "./processes.ts";
 import { forwardSavefile, MODES } from "./read.ts";
 
-/** Requests a second, and the seconds before and in which they are counted. */
+/** Requests a second; how long they have come before they are counted; and for how long they are. */
 const RATES = [10_000, 1000];
-const WARM_UP_SECONDS = 5;
+const AFTER_SECONDS = [5, 60];
 const MEASURED_SECONDS = 20;
+/** Of these seconds, what --quick takes. */
+const QUICK_SHARE = 1 / 50;
 /** How many requests the first ones are: a second of the lower rate. */
 const FIRST_REQUESTS = 1000;
 const SHARDS = 2;
@@ -32,19 +35,30 @@ interface Options {
   directory: string;
 }
 
-/** forwarder.c, capturing. */
+/** A program that does no more than copy, capturing. */
 class Floor {
   private constructor(private readonly running: Child) {}
 
-  static async start(program: string): Promise<Floor> {
+  /** `command` gets the program's contract as its arguments. */
+  static async start(command: string[], further: string[] = [], env: Record<string, string> = {}): Promise<Floor> {
     const contract = ["eth0", String(VNI), String(PORT), ENDPOINT_HOST, String(ENDPOINT_PORT)];
-    const running = new Child([...inNamespace("replay"), program, ...contract]);
+    const running = new Child([...inNamespace("replay"), ...command, ...contract, ...further], "ignore", env);
     await running.says("Capturing on");
     return new Floor(running);
   }
 
+  /** copier.ts, without the thread of Bun's allocator that the program does without (src/cli/start-over.ts). */
+  static startCopier(): Promise<Floor> {
+    const command = ["setsid", process.execPath, join(import.meta.dir, "copier.ts")];
+    return Floor.start(command, [String(SHARDS)], { MIMALLOC_SCAVENGER: "0" });
+  }
+
+  get pid(): number {
+    return this.running.pid;
+  }
+
   get cpu(): CpuTime {
-    return cpuTime(this.running.pid);
+    return cpuTime(this.pid);
   }
 
   stop(): Promise<void> {
@@ -67,7 +81,14 @@ export async function measureOrdinaryLoad(
     for (const rate of RATES) await measureRate(figures, lab, options, floor, rate);
     await measureUploads(figures, lab, options, floor);
     await measureSavefile(figures, options, floor, capture, segments * FULL_PAYLOAD_BYTES);
-    for (const shards of [1, SHARDS]) await measureMemory(figures, lab, shards);
+    for (const shards of [1, SHARDS])
+      await measureMemory(
+        figures,
+        lab,
+        await Forwarder.start({ mode: "http", shards }, lab.directory),
+        `${shards} threads`,
+      );
+    await measureMemory(figures, lab, await Floor.startCopier(), `in Bun, ${SHARDS} threads`);
   }
   rmSync(capture);
 }
@@ -95,26 +116,40 @@ async function measureRate(
   rate: number,
 ): Promise<void> {
   const add = (what: string, unit: string, value: number) =>
-    figures.add("g", `${rate.toLocaleString("en-US")} requests/s: ${what}`, unit, value);
+    figures.add("g", `${rate.toLocaleString("en-US")} requests/s${what}`, unit, value);
+  const share = quick ? QUICK_SHARE : 1;
   const forwarder = await Forwarder.start({ mode: "http", shards: SHARDS }, lab.directory);
-  const floor = await Floor.start(floorProgram);
+  const programs = {
+    "in C": await Floor.start([floorProgram]),
+    "in Bun": await Floor.startCopier(),
+    "the program": forwarder,
+  };
   try {
-    await lab.send(rate, quick ? 0.1 : WARM_UP_SECONDS);
-    const before = [forwarder.cpu, floor.cpu] as const;
-    const { requests, seconds } = await lab.send(rate, quick ? 0.3 : MEASURED_SECONDS);
-    const [own, least] = [forwarder.cpu, floor.cpu];
+    let passedSeconds = 0;
+    for (const afterSeconds of AFTER_SECONDS) {
+      await lab.send(rate, (afterSeconds - passedSeconds) * share);
+      const before = Object.values(programs).map(({ cpu }) => cpu);
+      const { requests, seconds } = await lab.send(rate, MEASURED_SECONDS * share);
+      const after = Object.values(programs).map(({ cpu }) => cpu);
+      passedSeconds = afterSeconds + MEASURED_SECONDS;
+      const usedUs = after.map((cpu, i) => used(before[i]!, cpu));
+      for (const [i, name] of Object.keys(programs).entries()) {
+        const addOf = (what: string, unit: string, value: number) =>
+          add(`, after ${afterSeconds} s, ${name}: ${what}`, unit, value);
+        addOf("CPU, user", "µs/request", (after[i]!.userUs - before[i]!.userUs) / requests);
+        addOf("CPU, system", "µs/request", (after[i]!.systemUs - before[i]!.systemUs) / requests);
+        addOf("CPU", "% of a core", usedUs[i]! / 1e4 / seconds);
+      }
+      const [inC, inBun, own] = usedUs as [number, number, number];
+      add(`, after ${afterSeconds} s: CPU of Bun, to that of C`, "×", inBun / inC);
+      add(`, after ${afterSeconds} s: CPU of the program, to that of C`, "×", own / inC);
+      add(`, after ${afterSeconds} s: CPU of the program, to that of Bun`, "×", own / inBun);
+    }
     const { delay, requests: counted } = await forwarder.finish();
-    add("CPU, user", "µs/request", (own.userUs - before[0].userUs) / requests);
-    add("CPU, system", "µs/request", (own.systemUs - before[0].systemUs) / requests);
-    add("CPU", "% of a core", used(before[0], own) / 1e4 / seconds);
-    add("the floor's CPU, user", "µs/request", (least.userUs - before[1].userUs) / requests);
-    add("the floor's CPU, system", "µs/request", (least.systemUs - before[1].systemUs) / requests);
-    add("CPU, to the floor's", "×", used(before[0], own) / used(before[1], least));
-    add("delay, mean", "ms", delay.sum_ms / delay.count);
-    add("not forwarded", "requests", counted.seen - counted.forwarded);
+    add(": delay, mean", "ms", delay.sum_ms / delay.count);
+    add(": not forwarded", "requests", counted.seen - counted.forwarded);
   } finally {
-    await floor.stop();
-    await forwarder.stop();
+    for (const program of Object.values(programs)) await program.stop();
   }
 }
 
@@ -135,7 +170,7 @@ async function measureUploads(figures: Figures, lab: LiveLab, { quick }: Options
       await started.stop();
     }
   };
-  const floor = await perMib("the floor", await Floor.start(floorProgram));
+  const floor = await perMib("the floor", await Floor.start([floorProgram]));
   for (const mode of MODES) {
     const own = await perMib(`mode ${mode}`, await Forwarder.start({ mode, shards: SHARDS }, lab.directory));
     figures.add("g", `uploads, mode ${mode}: CPU, to the floor's`, "×", own / floor);
@@ -175,15 +210,14 @@ async function measureSavefile(
 }
 
 /** While nothing is sent, with idle connections. */
-async function measureMemory(figures: Figures, lab: LiveLab, shards: number): Promise<void> {
-  const forwarder = await Forwarder.start({ mode: "http", shards }, lab.directory);
+async function measureMemory(figures: Figures, lab: LiveLab, program: Forwarder | Floor, name: string): Promise<void> {
   try {
     await lab.send(CONNECTIONS, 1);
-    const { rssMb, anonymousMb } = memoryKinds(forwarder.pid);
-    figures.add("g", `${CONNECTIONS} idle connections, ${shards} threads: memory`, "MB", rssMb);
-    figures.add("g", `${CONNECTIONS} idle connections, ${shards} threads: of it its own, no file's`, "MB", anonymousMb);
+    const { rssMb, anonymousMb } = memoryKinds(program.pid);
+    figures.add("g", `${CONNECTIONS} idle connections, ${name}: memory`, "MB", rssMb);
+    figures.add("g", `${CONNECTIONS} idle connections, ${name}: of it its own, no file's`, "MB", anonymousMb);
   } finally {
-    await forwarder.stop();
+    await program.stop();
   }
 }
 

@@ -14,6 +14,7 @@ const TALKS_MAX = 10;
 const TALKS_MEAN = 5;
 /** Longer than any pause that a busy machine makes. */
 const RESPONSE_TIMEOUT_MS = 600_000;
+const NOTHING = new Uint8Array(0);
 const REQUEST = /^\w+ \/\w+\/(\d+) HTTP\/1.1\r\nHost: a\r\n(?:Content-Length: (\d+)\r\n)?\r\n/;
 
 const { values } = parseArgs({
@@ -35,11 +36,11 @@ const isCalm = lost + late + twice === 0;
 /** Responds to each request as its talk says. */
 class Endpoint {
   talks: readonly Talk[] = [];
-  private readonly listener = Bun.listen<{ text: string; unsent: Buffer }>({
+  private readonly listener = Bun.listen<{ text: string; unsent: Uint8Array }>({
     hostname: "127.0.0.1",
     port: 0,
     socket: {
-      open: (socket) => void (socket.data = { text: "", unsent: Buffer.alloc(0) }),
+      open: (socket) => void (socket.data = { text: "", unsent: NOTHING }),
       data: (socket, bytes) => {
         const { data } = socket;
         data.text += bytes.toString("latin1");
@@ -47,11 +48,14 @@ class Endpoint {
           const end = found[0].length + Number(found[2] ?? 0);
           if (data.text.length < end) break;
           data.text = data.text.slice(end);
-          data.unsent = Buffer.concat([data.unsent, this.talks[Number(found[1])]!.endpoint]);
+          this.send(socket, this.talks[Number(found[1])]!.endpoint);
         }
-        this.send(socket);
       },
-      drain: (socket) => this.send(socket),
+      drain: (socket) => {
+        const { unsent } = socket.data;
+        socket.data.unsent = NOTHING;
+        this.send(socket, unsent);
+      },
     },
   });
 
@@ -63,11 +67,12 @@ class Endpoint {
     this.listener.stop(true);
   }
 
-  private send(socket: Bun.Socket<{ text: string; unsent: Buffer }>): void {
+  private send(socket: Bun.Socket<{ text: string; unsent: Uint8Array }>, bytes: Uint8Array): void {
     const { data } = socket;
-    if (data.unsent.length === 0) return;
-    const taken = Math.max(socket.write(data.unsent), 0);
-    data.unsent = data.unsent.subarray(taken);
+    const isBehind = data.unsent.length > 0;
+    const taken = isBehind ? 0 : Math.max(socket.write(bytes), 0);
+    if (taken === bytes.length) return;
+    data.unsent = isBehind ? Buffer.concat([data.unsent, bytes]) : bytes.subarray(taken);
   }
 }
 

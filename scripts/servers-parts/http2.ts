@@ -8,8 +8,8 @@ import type { TemporaryDirectory } from "../../test/executable/program.ts";
 import { PORT, VNI } from "../../test/executable/sessions.ts";
 import { http2Faults } from "../../test/servers/http2.ts";
 import { forward, identityFaults, type Outcome } from "../../test/servers/mirror.ts";
+import { freePort } from "../../test/support/free-port.ts";
 import {
-  freePort,
   GO_HTTP2,
   grpc,
   GRPC_OF_GO,

@@ -2,8 +2,8 @@
 import { PORT, session, VNI } from "../../test/executable/sessions.ts";
 import { forward, identityFaults } from "../../test/servers/mirror.ts";
 import { OK, RawEndpoint } from "../../test/servers/raw-endpoint.ts";
-import { freePort } from "../../test/servers/real-servers.ts";
 import { pcap } from "../../test/support/frames.ts";
+import { freePort } from "../../test/support/free-port.ts";
 import type { Part, Row } from "./table.ts";
 
 const REQUESTS = 400;

@@ -42,9 +42,9 @@ const pcapSymbols = {
 
 const libcSymbols = {
   fmemopen: { args: ["ptr", "u64", "cstring"], returns: "ptr" },
-  fflush: { args: ["ptr"], returns: "int" },
-  ftell: { args: ["ptr"], returns: "i64" },
-  rewind: { args: ["ptr"], returns: "void" },
+  setvbuf: { args: ["ptr", "ptr", "int", "u64"], returns: "int" },
+  __fpending: { args: ["ptr"], returns: "u32" },
+  __fpurge: { args: ["ptr"], returns: "void" },
   fclose: { args: ["ptr"], returns: "int" },
   socket: { args: ["int", "int", "int"], returns: "int" },
   setsockopt: { args: ["int", "int", "int", "ptr", "u32"], returns: "int" },

@@ -1,7 +1,7 @@
 /**
  * Frames from a network interface, in batches. One call of pcap_dispatch makes libpcap's own pcap_dump write the
- * records, in the form of a pcap savefile, into a memory stream over one long-lived buffer, which is then read here. So
- * there are a few native calls for each batch, and none for each frame.
+ * records, in the form of a pcap savefile, to a stream. The stream's buffer (setvbuf(3)) is one long-lived array, which
+ * is then read here. So there are a few native calls for each batch, none for each frame, and a frame is copied once.
  *
  * A handle refuses every frame until {@link LiveCapture.accept}, so that several can first divide the
  * interface among themselves.
@@ -27,6 +27,10 @@ export const BATCH_BYTES = 16 << 20;
  */
 const BLOCK_TIMEOUT_MS = 4;
 const ERROR_BUFFER_BYTES = 256;
+/** _IOFBF of stdio.h: a buffer is written when it is full. */
+const FULLY_BUFFERED = 0;
+/** What is behind the stream's buffer. Nothing is ever written there. */
+const STREAM_BYTES = 1;
 /** struct pcap_stat: received, dropped by the kernel, dropped by the interface. */
 const STATS_BYTES = 12;
 const STATS_RECEIVED_WORD = 0;
@@ -67,6 +71,7 @@ export class LiveCapture implements RecordSource {
   private readonly handle: NativePointer;
   private readonly stream: NativePointer;
   private readonly dumper: NativePointer;
+  private readonly streamBytes = new Uint8Array(STREAM_BYTES);
   private readonly errorBuffer = new Uint8Array(ERROR_BUFFER_BYTES);
   private readonly stats = new Uint32Array(STATS_BYTES / 4);
   private readonly littleEndian = endianness() === "LE";
@@ -98,8 +103,10 @@ export class LiveCapture implements RecordSource {
     this.linkType = pcap.pcap_datalink(handle);
     this.refuse();
 
-    const stream = this.libc.fmemopen(ptr(this.bytes), options.batchBytes, cString("w"));
-    const dumper = stream === null ? null : pcap.pcap_dump_fopen(handle, stream);
+    const stream = this.libc.fmemopen(ptr(this.streamBytes), STREAM_BYTES, cString("w"));
+    const isBuffered =
+      stream !== null && this.libc.setvbuf(stream, ptr(this.bytes), FULLY_BUFFERED, options.batchBytes) === 0;
+    const dumper = isBuffered ? pcap.pcap_dump_fopen(handle, stream) : null;
     if (stream === null || dumper === null) throw this.refusal("no memory stream can be made");
     this.stream = stream;
     this.dumper = dumper;
@@ -142,7 +149,7 @@ export class LiveCapture implements RecordSource {
   /** Fetches the frames that have arrived, without waiting. Returns how many. Throws RefusalError. */
   poll(): number {
     const { pcap, dumpCallback } = this.library;
-    this.libc.rewind(this.stream);
+    this.libc.__fpurge(this.stream);
     this.begin = 0;
     this.end = 0;
     let total = 0;
@@ -154,8 +161,7 @@ export class LiveCapture implements RecordSource {
       if (count < 0) throw this.refusal(String(pcap.pcap_geterr(this.handle)));
       if (count === 0) return total;
       total += count;
-      this.libc.fflush(this.stream);
-      this.end = Number(this.libc.ftell(this.stream));
+      this.end = this.libc.__fpending(this.stream);
       if (count < room) return total;
     }
   }
@@ -197,6 +203,7 @@ export class LiveCapture implements RecordSource {
   }
 
   close(): void {
+    this.libc.__fpurge(this.stream);
     this.libc.fclose(this.stream);
     this.library.pcap.pcap_close(this.handle);
   }

@@ -106,8 +106,9 @@ export class Recorder {
 
   /** Opens the ring's next file. Rejects with RefusalError. */
   static async open(options: RecordOptions, counters: RecordCounters, report: RecordReport): Promise<Recorder> {
-    const slot = nextSlot(options);
+    let slot = 0;
     try {
+      slot = nextSlot(options);
       return new Recorder(options, counters, report, await open(pathOf(options, slot), FLAGS, MODE), slot);
     } catch (error) {
       throw new RefusalError(`Cannot record to ${pathOf(options, slot)}: ${writeFailure(error)}`);

@@ -4,7 +4,7 @@ import { isatty } from "node:tty";
 import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
 import { resolve } from "node:path";
-import { addressName, type ForwardAddress, hostField } from "../address.ts";
+import { addressName, type ForwardAddress, hostField, type ListenAddress } from "../address.ts";
 import type { Config } from "../config.ts";
 import { type Encapsulation, LIST_MAX } from "../decode/tunnel.ts";
 import { FORWARDED_FIELDS, type HeadEdits, MARK_FIELD } from "../policy/head-edits.ts";
@@ -144,6 +144,7 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
     throw new UsageError("Cannot use one of --tls-cert and --tls-key alone: a certificate goes with its key");
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);
   refuseFiles(chosen, address, also);
+  refuseOwnPort(chosen.admin, [address, ...also]);
   refuseWithoutHttp(chosen);
   const told = withoutEffect(chosen, [address, ...also]);
   if (chosen.loop > 1 && (chosen.follow || chosen.dryRun || read!.includes("-")))
@@ -162,6 +163,23 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
     gapTimeoutMs: chosen.gapTimeoutMs ?? (read === undefined || chosen.follow ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen.logFormat ?? (isatty(2) ? "pretty" : "plain"),
   };
+}
+
+/** Throws UsageError where requests would go to the program itself. */
+function refuseOwnPort(admin: ListenAddress | undefined, destinations: readonly ForwardAddress[]): void {
+  const own = destinations.find(
+    (each) =>
+      admin !== undefined && each.file === undefined && each.port === admin.port && isSameHost(each.host, admin.host),
+  );
+  if (own !== undefined) throw new UsageError(`Cannot forward to ${addressName(own)}: --admin serves there`);
+}
+
+/** As far as the names tell. */
+function isSameHost(name: string, listening: string): boolean {
+  const here = ["localhost", "127.0.0.1", "::1"];
+  const any = ["0.0.0.0", "::"];
+  const isHere = here.includes(name.toLowerCase()) || any.includes(name);
+  return name.toLowerCase() === listening.toLowerCase() || (isHere && [...here, ...any].includes(listening));
 }
 
 /** Throws UsageError if an option needs a destination that is no file. */

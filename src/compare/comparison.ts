@@ -10,15 +10,15 @@ import { compareResponses } from "./compare.ts";
 import { TOO_LARGE } from "./content.ts";
 import { type Difference, keyOf } from "./difference.ts";
 import type { ComparedExchange } from "./exchange.ts";
-import { countLatency } from "./latency.ts";
 import type { Ignored } from "./ignore.ts";
+import { KnownTargets } from "./known-targets.ts";
+import { countLatency } from "./latency.ts";
 import { type Account, ComparedMemory } from "./memory.ts";
 import { PairedStream } from "./pairing.ts";
 import type { PairingHost } from "./pairing-host.ts";
 import { ResponseRecorder } from "./recorder.ts";
 import type { Kept } from "./response.ts";
 import { isKept, keep } from "./reservoir.ts";
-import { pathOfTarget, routeOf } from "./routes.ts";
 import { cut, show, type Shown } from "./shown.ts";
 import { newTally, placeIn, type Route, routeIn } from "./tally.ts";
 
@@ -31,12 +31,6 @@ export const AWAITED_MAX = 16_384;
 /** The most lines of --differences in a minute of our clock. */
 export const LINES_PER_MINUTE_MAX = 1000;
 const MINUTE_MS = 60_000;
-/**
- * How many routes are remembered with their redacted form; how many targets with their route, and the longest of those.
- */
-const KNOWN_ROUTES_MAX = 4096;
-const KNOWN_TARGETS_MAX = 4096;
-const KNOWN_TARGET_LEN_MAX = 256;
 
 const NO_NOISE: ReadonlyMap<string, Difference> = new Map();
 
@@ -53,21 +47,12 @@ export interface ComparisonOptions {
   readonly wantsLines: boolean;
 }
 
-interface KnownTarget {
-  readonly path: string;
-  readonly routePath: string;
-  /** The last request's method, and the route that counts it; null: no request has come. */
-  method: string;
-  route: Route | null;
-}
-
 export class Comparison implements ResponseComparison, PairingHost {
   readonly tally = newTally();
   readonly memory: ComparedMemory;
   /** Exchanges that wait for the beginning of production's response. */
   private readonly awaited = new AgeList<ComparedExchange>();
-  private readonly routes = new Map<string, string>();
-  private readonly targets = new Map<string, KnownTarget>();
+  private readonly targets: KnownTargets;
   private lines: string[] = [];
   private linesInMinute = 0;
   private minuteSinceMs = -Infinity;
@@ -83,6 +68,7 @@ export class Comparison implements ResponseComparison, PairingHost {
     private readonly random: () => number = Math.random,
   ) {
     this.memory = new ComparedMemory(account);
+    this.targets = new KnownTargets(redactor);
   }
 
   get hasControl(): boolean {
@@ -145,7 +131,7 @@ export class Comparison implements ResponseComparison, PairingHost {
   /** Compares two whole responses. False: the kept parts do not show whether they are the same. */
   compare(exchange: ComparedExchange, production: Kept, endpoint: Kept, control: Kept | null): boolean {
     const { target } = exchange;
-    const known = this.targets.get(target) ?? this.newTarget(target);
+    const known = this.targets.of(target);
     const { path } = known;
     const found = compareResponses(production.response!, endpoint.response!, path, this.ignored);
     if (found === TOO_LARGE) return false;
@@ -244,25 +230,6 @@ export class Comparison implements ResponseComparison, PairingHost {
     }
     this.linesInMinute++;
     return true;
-  }
-
-  private newTarget(target: string): KnownTarget {
-    const path = pathOfTarget(target);
-    const known = { path, routePath: this.routeOf(path), method: "", route: null };
-    if (target.length > KNOWN_TARGET_LEN_MAX) return known;
-    if (this.targets.size >= KNOWN_TARGETS_MAX) this.targets.clear();
-    this.targets.set(target, known);
-    return known;
-  }
-
-  private routeOf(path: string): string {
-    const route = routeOf(path);
-    const known = this.routes.get(route);
-    if (known !== undefined) return known;
-    const told = this.redactor.text(route);
-    if (this.routes.size >= KNOWN_ROUTES_MAX) this.routes.clear();
-    this.routes.set(route, told);
-    return told;
   }
 
   private expireOldest(): void {

@@ -73,7 +73,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     /** The client's acknowledgment number when the request began; null: not known. */
     readonly acknowledged: number | null,
     /** Bytes before the request are lost: it is not known how many responses come first. */
-    readonly isBehindLoss: boolean,
+    public isBehindLoss: boolean,
     /** The request is left out; only its place among the others counts. */
     readonly isSampledOut: boolean,
     /** When the request's head came, in the capture's time. */

@@ -1,6 +1,6 @@
 /** The memory of a shard's comparison: a share of the budget, so that forwarding never lacks memory because of it. */
 import { costOf } from "../memory/array-pool.ts";
-import type { Budget } from "../memory/budget.ts";
+import { type Budget, Cost } from "../memory/budget.ts";
 import { Kept, NOTHING } from "./response.ts";
 
 /** The share of the budget that responses and requests waiting to be compared may take. */
@@ -8,10 +8,13 @@ export const COMPARE_SHARE = 1 / 4;
 /** When this share of it is held, a source that can wait (a savefile) should. */
 export const FULL_SHARE = 3 / 4;
 /**
- * How many responses are kept to be used again, and the longest arrays that each keeps: most responses fit into them.
+ * How many responses are kept to be used again, as far as they fit into a share of this memory, and the longest arrays
+ * that each keeps: most responses fit into them. Others are made anew: nothing is lost, or counted.
  */
-const SPARE_MAX = 4096;
-const SPARE_ARRAY_BYTES_MAX = 512;
+export const SPARE_MAX = 4096;
+export const SPARE_ARRAY_BYTES_MAX = 512;
+export const SPARE_SHARE = 1 / 2;
+const SPARE_COST_BYTES = 2 * (SPARE_ARRAY_BYTES_MAX + Cost.ARRAY);
 
 /** Charges held bytes, and provides them. */
 export interface Account {
@@ -26,10 +29,12 @@ export class ComparedMemory {
   /** All bytes held. */
   heldBytes = 0;
   private readonly limitBytes: number;
+  private readonly spareMax: number;
   private readonly spare: Kept[] = [];
 
   constructor(private readonly account: Account) {
     this.limitBytes = account.budget.limitBytes * COMPARE_SHARE;
+    this.spareMax = Math.min(SPARE_MAX, Math.floor((this.limitBytes * SPARE_SHARE) / SPARE_COST_BYTES));
   }
 
   hasRoomFor(bytes: number): boolean {
@@ -76,7 +81,7 @@ export class ComparedMemory {
   giveBackKept(kept: Kept | null): void {
     if (kept === null) return;
     kept.clear();
-    const isSpare = this.spare.length < SPARE_MAX;
+    const isSpare = this.spare.length < this.spareMax;
     if (!isSpare || kept.headBytes.length > SPARE_ARRAY_BYTES_MAX) this.freeHead(kept);
     if (!isSpare || kept.bodyBytes.length > SPARE_ARRAY_BYTES_MAX) this.freeBody(kept);
     this.giveBack(kept.heldBytes);

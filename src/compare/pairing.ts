@@ -248,6 +248,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
 
   /** A response begins with the byte at `at`. Its interim responses begin so too. */
   beginResponse(at: number): void {
+    if (this.doubtKept !== null && this.doubtEnd === null) this.followDoubt();
     const exchange = this.current;
     if (this.isLost || exchange === null) return;
     if (!this.hasBegun && !this.mayBegin(exchange, advance(this.sequence, at - this.offset))) {
@@ -293,10 +294,7 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
 
   unsolicited(): void {
     this.isLost = true;
-    // Another response was outstanding: the response in doubt may have been another request's.
-    if (this.doubt === null) return;
-    this.isPipelining = true;
-    this.settleDoubt(false);
+    if (this.doubt !== null) this.followDoubt();
   }
 
   malformed(): void {
@@ -315,6 +313,11 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     if (place === 0) {
       this.isLost = true;
       this.current = null;
+    } else if (place > 0) {
+      // If its response comes, it is not the next one's.
+      const next = this.queue[place];
+      if (next === undefined) this.isRequestLost = true;
+      else next.isBehindLoss = true;
     }
     exchange.unproduced("production_response_missing");
   }
@@ -394,6 +397,12 @@ export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink
     this.doubtEnd = this.numbers.serverNext;
     const next = this.queue[0];
     if (next !== undefined) this.settleDoubt(next.acknowledged === this.doubtEnd);
+  }
+
+  /** Another response was outstanding: the response in doubt may have been another request's. */
+  private followDoubt(): void {
+    this.isPipelining = true;
+    this.settleDoubt(false);
   }
 
   /**

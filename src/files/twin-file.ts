@@ -68,8 +68,7 @@ export class TwinFile {
     this.hiddenName = `${path}.a`;
     this.freeName = `${path}.b`;
     this.hiddenLength = Buffer.byteLength(before);
-    const stat = lstatSync(path, { throwIfNoEntry: false });
-    if (stat !== undefined && !stat.isFile()) throw refusal(path, "it is there, and is no plain file");
+    if (!mayBeReplaced(path)) throw refusal(path, "it is there, and is no plain file");
     const opened: number[] = [];
     try {
       for (const name of [this.hiddenName, this.freeName]) {
@@ -83,7 +82,7 @@ export class TwinFile {
       rmSync(this.freeName);
     } catch (error) {
       opened.forEach(closeSync);
-      for (const name of [this.hiddenName, this.freeName]) rmSync(name, { force: true });
+      for (const name of [this.hiddenName, this.freeName].slice(0, opened.length)) rmSync(name, { force: true });
       throw refusal(path, writeFailure(error));
     }
     [this.hidden, this.shown] = opened as [number, number];
@@ -116,11 +115,16 @@ export class TwinFile {
     this.lacking = bytes;
   }
 
-  /** Closes both files, and removes the hidden one. */
+  /**
+   * Closes both files, and removes the hidden one, if this user may (--user). What could not be written was told
+   * already.
+   */
   close(): void {
     closeSync(this.shown);
     closeSync(this.hidden);
-    rmSync(this.hiddenName, { force: true });
+    try {
+      rmSync(this.hiddenName, { force: true });
+    } catch {}
   }
 
   private async write(bytes: Buffer): Promise<void> {
@@ -128,6 +132,15 @@ export class TwinFile {
       const at = this.hiddenLength + done;
       done += (await write(this.hidden, bytes, done, bytes.length - done, at)).bytesWritten;
     }
+  }
+}
+
+/** Nothing is there, or a plain file. Throws RefusalError where that cannot be known. */
+function mayBeReplaced(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? true;
+  } catch (error) {
+    throw refusal(path, writeFailure(error));
   }
 }
 

@@ -130,7 +130,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     }
     if (known === undefined) {
       this.context.makeRoom();
-      known = this.open(isn);
+      known = this.open(isn, segment.payloadLength + segment.missingLength);
     } else if (!known.hasSyn) {
       this.openLate(known, isn);
     } else if (known.hasBytes || this.client?.hasPendingOf(known) === true) {
@@ -209,8 +209,9 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
   }
 
   /** (DirectionOwner) */
-  open(isn: number): Incarnation {
+  open(isn: number, synBytes = 0): Incarnation {
     const incarnation = new Incarnation(this, ++this.generation, true, isn);
+    incarnation.synBytes = synBytes;
     const hint = this.client?.hintOf(advance(isn, 1)) ?? null;
     for (let other = this.newest; other !== null; other = other.before)
       if (other.isOpen) this.replace(other, this.context.nowMs);

@@ -30,8 +30,8 @@ export interface DirectionOwner {
   readonly generation: number;
   /** Incarnations that have not ended. */
   readonly openCount: number;
-  /** Opens an incarnation by its SYN. */
-  open(isn: number): Incarnation;
+  /** Opens an incarnation by its SYN, with which `synBytes` came. */
+  open(isn: number, synBytes?: number): Incarnation;
   /**
    * Opens an incarnation without its SYN, at its lowest byte. `generation`: how many incarnations there had been when
    * the byte came.

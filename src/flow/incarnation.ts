@@ -47,6 +47,8 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   serverAcknowledged: number | null = null;
   /** The ISN of a SYN that came behind bytes: it is a late copy, or another incarnation with the same ISN. */
   synAgain: number | null = null;
+  /** Bytes that came with the SYN (TCP Fast Open, RFC 7413): a SYN-ACK may acknowledge them. */
+  synBytes = 0;
   /** Another incarnation took its place: it may still get bytes, but not for long. */
   isReplaced = false;
   /** The incarnation before it. */
@@ -110,6 +112,13 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   /** Whether bytes have come in order behind its SYN. */
   get hasBytes(): boolean {
     return this.client.next !== this.client.start;
+  }
+
+  /** Whether a SYN-ACK that acknowledges this answers its SYN. */
+  isSynAcknowledged(acknowledgment: number): boolean {
+    if (!this.hasSyn) return false;
+    const above = distance(this.start, acknowledgment);
+    return above >= 0 && above <= this.synBytes;
   }
 
   /** Whether the SYN with this ISN is the one that opened it, or would have. */

@@ -75,8 +75,10 @@ export class ServerDirection extends Direction {
 
   /** An incarnation has opened by its SYN. */
   opened(incarnation: Incarnation): void {
-    if (this.early !== null && this.early.acknowledgment === incarnation.start)
-      this.begin(incarnation, this.early.start, true);
+    const { early } = this;
+    if (early === null || !incarnation.isSynAcknowledged(early.acknowledgment)) return;
+    this.early = null;
+    this.begin(incarnation, early.start, true);
   }
 
   /** Ends an incarnation's response, if there is one: delivers its pending segments, and tells the gaps. */
@@ -213,10 +215,7 @@ export class ServerDirection extends Direction {
   }
 
   private takeSynAck(acknowledgment: number, start: number): void {
-    const answered = findFrom(
-      this.connection.newest,
-      (incarnation) => incarnation.hasSyn && incarnation.start === acknowledgment,
-    );
+    const answered = findFrom(this.connection.newest, (incarnation) => incarnation.isSynAcknowledged(acknowledgment));
     if (answered !== undefined && answered.server === null) {
       this.begin(answered, start, true);
       return;

@@ -260,6 +260,9 @@ export class Conversation
       return;
     }
     http2.settleBranches(true);
+    // What came before the offer to go on in HTTP/2 has connections of its own.
+    this.pipe.finish();
+    this.branches?.finish();
     this.leave();
     this.stream.forget(Step.LOST, 0, null);
   }

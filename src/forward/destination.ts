@@ -246,8 +246,8 @@ export class Destination implements UpstreamHost, DialHost {
   }
 
   /** The response to a request that was written at `writtenMs` begins. */
-  countResponseTime(writtenMs: number): void {
-    countTime(this.counters.response_time, RESPONSE_TIME_BUCKETS_MS, this.now() - writtenMs);
+  countResponseTime(writtenMs: number, nowMs = this.now()): void {
+    countTime(this.counters.response_time, RESPONSE_TIME_BUCKETS_MS, nowMs - writtenMs);
   }
 
   /** A connection tells that the destination does not speak its protocol. */

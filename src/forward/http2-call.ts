@@ -11,6 +11,19 @@ export interface CallOwner {
   callExpired(call: Http2Call, nowMs: number): void;
 }
 
+/** A connection that calls are on. */
+export interface CallCarrier {
+  /** Bytes that it was given wait for the kernel. */
+  readonly hasBacklog: boolean;
+  /** When something came last; to within a tick. */
+  readonly receivedMs: number;
+  /** More of a call has come, or its end. */
+  more(call: Http2Call): void;
+  /** A call is taken back. It is not told of any more. */
+  cancel(call: Http2Call): void;
+  giveUp(why: string): void;
+}
+
 export class Http2Call implements TimerOwner, Http2Words {
   // The client's side.
   /** Its bytes; null: none are held. */
@@ -35,6 +48,8 @@ export class Http2Call implements TimerOwner, Http2Words {
   cancelledAfterMs = Infinity;
 
   // On a connection to the destination.
+  /** Null: it is on no connection. */
+  connection: CallCarrier | null = null;
   /** Its stream there; 0: it is on no connection. */
   number = 0;
   /** How many bytes of its body the destination takes before it allows more. */

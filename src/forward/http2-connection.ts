@@ -26,14 +26,14 @@ import { type FrameListener, FrameReader } from "../http/http2/frame-reader.ts";
 import { encodeHead, encodeTrailer } from "../http/http2/head-encoder.ts";
 import { HpackDecoder } from "../http/http2/hpack-decoder.ts";
 import { HpackEncoder } from "../http/http2/hpack-encoder.ts";
-import { ResponseHead } from "../http/http2/response-head.ts";
+import { COUNTED_FIELDS, ResponseHead } from "../http/http2/response-head.ts";
 import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { Cost } from "../memory/budget.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { Destination } from "./destination.ts";
 import type { Recorder, Witness } from "./exchange.ts";
-import type { Http2Call } from "./http2-call.ts";
+import type { CallCarrier, Http2Call } from "./http2-call.ts";
 import type { RequestPool } from "./request.ts";
 import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
 
@@ -90,10 +90,10 @@ export interface Http2ConnectionOwner {
   over(connection: Http2Connection, how: UpstreamEnd, calls: Http2Call[], takenBytes: number): void;
 }
 
-export class Http2Connection implements UpstreamListener, FrameListener, TimerOwner {
+export class Http2Connection implements CallCarrier, UpstreamListener, FrameListener, TimerOwner {
   readonly upstream: Upstream;
   private readonly reader = new FrameReader(this, BLOCK_BYTES_MAX, FRAME_BYTES_DEFAULT);
-  private readonly decoder = new HpackDecoder();
+  private readonly decoder: HpackDecoder;
   private readonly out: ByteQueue;
   /** Calls by the numbers of their streams. */
   private readonly calls = new Map<number, Http2Call>();
@@ -109,6 +109,8 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
   /** The number of all bytes that it was given. */
   private position = 0;
   private timestampMs = NO_TIMESTAMP;
+  /** The time of what comes or is handed over now; 0: it was not read yet. */
+  private stampMs = 0;
   private unacknowledgedBytes = 0;
   private isClosed = false;
   private readonly timer = new Timer(this);
@@ -133,7 +135,10 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     private owner: Http2ConnectionOwner | null,
     preface: Uint8Array | null,
     private readonly settingsTimeoutMs: number,
+    /** Responses may be kept, with all of their fields. */
+    isCompared: boolean,
   ) {
+    this.decoder = new HpackDecoder(isCompared ? null : COUNTED_FIELDS);
     this.out = new ByteQueue(destination.memory);
     this.receivedMs = destination.tickedMs;
     // A destination that ends it before its SETTINGS does not accept the connection, and this is reported: a client's
@@ -259,6 +264,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
   }
 
   received(bytes: Uint8Array): void {
+    this.stampMs = 0;
     this.receivedMs = this.destination.tickedMs;
     this.reader.push(bytes, 0, bytes.length);
     this.flush();
@@ -328,7 +334,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
         return this.malformed();
       if (isInterim) return this.owner?.interim();
       call.status = head.status;
-      if (call.isSent) this.destination.countResponseTime(call.writtenMs);
+      if (call.isSent) this.destination.countResponseTime(call.writtenMs, this.nowMs);
       if (call.recorder !== null) this.recordHead(call, call.recorder);
     } else call.recorder?.http2Trailer(head);
     if (head.grpcStatus >= 0) call.grpcStatus = head.grpcStatus;
@@ -508,7 +514,7 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
   /** All of a call has been handed over. */
   private sent(call: Http2Call): void {
     call.isSent = true;
-    call.writtenMs = this.destination.now();
+    call.writtenMs = this.nowMs;
     call.endPosition = this.position;
     if (call.status > 0) call.recorder?.written(call.writtenMs);
     if (call.isResponded) this.end(call, CallEnd.RESPONDED);
@@ -581,8 +587,15 @@ export class Http2Connection implements UpstreamListener, FrameListener, TimerOw
     this.upstream.flush(this.destination.now());
   }
 
+  /** The time; it is read once for all that comes, or is handed over, at a time. */
+  private get nowMs(): number {
+    if (this.stampMs === 0) this.stampMs = this.destination.now();
+    return this.stampMs;
+  }
+
   /** Gives the bytes that were put together to the upstream. */
   private hand(): void {
+    this.stampMs = 0;
     if (this.out.length > 0) this.upstream.writeQueue(this.out, this.timestampMs);
     this.timestampMs = NO_TIMESTAMP;
   }

@@ -21,6 +21,8 @@ import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
 /** A request that is not whole this long after its head, in the capture's time, is sent as it comes. */
 export const HELD_MS_MAX = 1000;
 
+const HEAD_BYTES_FIRST = 4096;
+
 /** The share of the budget that header blocks and tables leave to whole requests. */
 const KEPT_SHARE = 1 / 8;
 
@@ -29,6 +31,15 @@ const KEPT_SHARE = 1 / 8;
  * its header blocks refer to are not known any more.
  */
 const RESTS_MAX = 12;
+
+/** The last head that was read, a byte for each character. */
+let headBytes = Buffer.alloc(HEAD_BYTES_FIRST);
+
+function bytesOf(head: string): Uint8Array {
+  if (head.length > headBytes.length) headBytes = Buffer.alloc(2 * head.length);
+  headBytes.write(head, "latin1");
+  return headBytes;
+}
 
 /** The part that all conversations of HTTP/2 share. */
 export interface Http2Host extends AdmissionHost {
@@ -192,23 +203,24 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.held.add(call);
     const text = this.decide(call, head.text);
     if (text === null) return call;
-    this.hold(call, text, 0, text.length);
+    const length = text === headBytes ? head.headLength : text.length;
+    this.hold(call, text, 0, length);
     if (call.request === null) return call;
-    call.request.headLength = text.length;
+    call.request.headLength = length;
     call.request.exchange = call.exchange;
     describe(call.request, head);
     this.streamIfLong(call);
     return call;
   }
 
-  /** Policy decides. Returns the head that is sent; null: the call is dropped. */
+  /** Policy decides. Returns the head that is sent, {@link headBytes} if it is unchanged; null: the call is dropped. */
   private decide(call: Http2Call, head: string): Uint8Array | null {
     const { policy } = this.mode.options;
-    if (policy === null || !policy.readsHeads) return Buffer.from(head, "latin1");
+    if (policy === null || !policy.readsHeads) return bytesOf(head);
     call.judgement = judge(this.mode, policy, this.owner.knownClient(), head);
     const { decision, edited } = call.judgement;
     if (decision.drop !== null) this.drop(call, decision.drop);
-    return decision.drop === null ? (edited ?? Buffer.from(head, "latin1")) : null;
+    return decision.drop === null ? (edited ?? bytesOf(head)) : null;
   }
 
   bytes(call: Http2Call, bytes: Uint8Array, offset: number, length: number): void {

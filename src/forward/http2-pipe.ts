@@ -4,7 +4,7 @@
  */
 import { Cost } from "../memory/budget.ts";
 import { countGrpcStatus, type RequestDrop } from "./counters.ts";
-import type { CallOwner, Http2Call } from "./http2-call.ts";
+import type { CallCarrier, CallOwner, Http2Call } from "./http2-call.ts";
 import { CallEnd, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
 import { RESENDS_MAX } from "./lost-requests.ts";
 import type { PipeHost } from "./pipe-host.ts";
@@ -31,7 +31,8 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   /** Calls that wait, in order; those that are sent again go before the others. */
   private readonly again = new Set<Http2Call>();
   private readonly waitingCalls = new Set<Http2Call>();
-  private readonly inFlight = new Map<Http2Call, Http2Connection>();
+  /** Calls that are on a connection. */
+  private inFlight = 0;
   /** Calls in flight that are not whole. */
   private readonly unfinished = new Set<Http2Call>();
   /** The connection on which calls are begun; null: there is none. */
@@ -39,6 +40,8 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   /** Connections that have calls in flight, and get no more. */
   private readonly leaving = new Set<Http2Connection>();
   private ending = false;
+  /** It is pumped in a moment. */
+  private isDue = false;
   /** Connections in a row that ended before the destination's SETTINGS came. */
   private failures = 0;
   private readonly load: PipeLoad;
@@ -70,7 +73,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
 
   /** Whether it has no call. */
   get isIdle(): boolean {
-    return this.inFlight.size === 0 && this.waiting === 0;
+    return this.inFlight === 0 && this.waiting === 0;
   }
 
   get hasConnection(): boolean {
@@ -83,7 +86,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     else this.dropStreaming();
     this.load.gaveWay(waiting - this.waiting);
     this.note();
-    this.mode.pumpSoon(this);
+    this.pumpSoon();
   }
 
   // Calls.
@@ -96,16 +99,16 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
 
   /** More of a call that is sent as it comes was added to its request; or it is whole. */
   more(call: Http2Call): void {
-    const connection = this.inFlight.get(call);
-    if (connection === undefined) return;
+    const { connection } = call;
+    if (connection === null) return;
     if (call.isWhole) this.unfinished.delete(call);
     connection.more(call);
-    if (call.isWhole && this.inFlight.has(call)) this.await(call);
+    if (call.isWhole && call.connection !== null) this.await(call);
   }
 
   /** A call that is sent as it comes is damaged, or was taken back: HTTP/2 tells that by a reset of the stream. */
   abort(call: Http2Call): void {
-    this.inFlight.get(call)?.cancel(call);
+    call.connection?.cancel(call);
     this.let(call);
     this.note();
   }
@@ -113,7 +116,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   /** The client has taken back a call that is whole, at `capturedMs`. */
   cancel(call: Http2Call, capturedMs: number): void {
     call.cancelledAfterMs = Math.max(capturedMs - call.capturedMs, 0);
-    if (this.inFlight.has(call)) {
+    if (call.connection !== null) {
       this.await(call);
     } else {
       this.countDropped(call, "cancelled");
@@ -123,6 +126,13 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   // Sending.
+
+  /** Once, however many responses have come. */
+  private pumpSoon(): void {
+    if (this.isDue) return;
+    this.isDue = true;
+    this.mode.pumpSoon(this);
+  }
 
   /** The client has ended: the connection ends behind the last response. */
   finish(): void {
@@ -136,6 +146,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   pump(): void {
+    this.isDue = false;
     const { refusal } = this;
     if (refusal !== null) this.dropWaiting(refusal);
     for (const calls of [this.again, this.waitingCalls]) {
@@ -164,10 +175,11 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     request.tries++;
     const { comparison } = this.mode;
     if (request.exchange !== null && comparison !== null) call.recorder ??= comparison.newRecorder();
-    this.inFlight.set(call, connection);
+    call.connection = connection;
+    this.inFlight++;
     if (!call.isWhole) this.unfinished.add(call);
     connection.begin(call);
-    if (call.isWhole && this.inFlight.has(call)) this.await(call);
+    if (call.isWhole && call.connection !== null) this.await(call);
   }
 
   /** The current connection, or a new one. */
@@ -176,7 +188,9 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     const { destination, requests, options } = this.mode;
     if (this.connection === null) {
       destination.http2.tried();
-      this.connection = new Http2Connection(destination, requests, this, this.preface, options.responseTimeoutMs);
+      const { responseTimeoutMs } = options;
+      const isCompared = this.mode.comparison !== null;
+      this.connection = new Http2Connection(destination, requests, this, this.preface, responseTimeoutMs, isCompared);
     }
     return this.connection;
   }
@@ -208,8 +222,8 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   callExpired(call: Http2Call, nowMs: number): void {
-    const connection = this.inFlight.get(call);
-    if (connection === undefined) return;
+    const { connection } = call;
+    if (connection === null) return;
     const { responseTimeoutMs, maxResponseMs } = this.mode.options;
     if (nowMs >= call.sentMs + call.cancelledAfterMs) {
       this.endUnanswered(call, connection, "cancelled", "cancelled");
@@ -226,14 +240,14 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     } else {
       this.endUnanswered(call, connection, "endpoint_closed", "unanswered");
     }
-    this.mode.pumpSoon(this);
+    this.pumpSoon();
     this.note();
   }
 
   /** We take back a call in flight: it counts as forwarded if all of it was sent. */
   private endUnanswered(
     call: Http2Call,
-    connection: Http2Connection,
+    connection: CallCarrier,
     reason: RequestDrop,
     how: "unanswered" | "cancelled",
   ): void {
@@ -247,12 +261,12 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   // Events of the connections (Http2ConnectionOwner).
 
   ready(): void {
-    this.mode.pumpSoon(this);
+    this.pumpSoon();
   }
 
   received(): void {
     this.progressMs = this.mode.destination.tickedMs;
-    this.mode.pumpSoon(this);
+    this.pumpSoon();
   }
 
   interim(): void {
@@ -265,7 +279,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
 
   callEnded(call: Http2Call, end: number): void {
     const { http2 } = this.mode.destination.counters;
-    this.mode.pumpSoon(this);
+    this.pumpSoon();
     if (end === CallEnd.NOT_ALLOWED) {
       this.lose(call, "endpoint_settings");
     } else if (end === CallEnd.RESPONDED) {
@@ -281,7 +295,6 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     } else {
       this.lose(call, "endpoint_closed");
     }
-    this.note();
   }
 
   over(connection: Http2Connection, how: UpstreamEnd, calls: Http2Call[], takenBytes: number): void {
@@ -295,7 +308,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     if (isSpeechless) this.mode.destination.http2.speechless();
     // If the program ends, they are dropped for that reason.
     if (isVain && !connection.isReady && !this.mode.destination.terminated) this.dropWaiting(reason);
-    this.mode.pumpSoon(this);
+    this.pumpSoon();
     this.note();
   }
 
@@ -319,10 +332,15 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   }
 
   private sendAgain(call: Http2Call): void {
-    this.inFlight.delete(call);
+    this.takeOff(call);
     this.mode.destination.deadlines.clear(call.timer);
     call.reset();
     this.again.add(call);
+  }
+
+  private takeOff(call: Http2Call): void {
+    call.connection = null;
+    this.inFlight--;
   }
 
   /** A call is not sent, or not to its end. */
@@ -339,10 +357,9 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   /** Removes a call from the pipe. */
   private let(call: Http2Call): void {
     const { destination, requests } = this.mode;
-    this.again.delete(call);
-    this.waitingCalls.delete(call);
-    this.inFlight.delete(call);
-    this.unfinished.delete(call);
+    if (call.connection !== null) this.takeOff(call);
+    else if (!this.waitingCalls.delete(call)) this.again.delete(call);
+    if (this.unfinished.size > 0) this.unfinished.delete(call);
     destination.deadlines.remove(call.timer);
     if (call.request !== null) requests.giveBack(call.request);
     call.request = null;
@@ -371,7 +388,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
     const unfinished = [...this.unfinished];
     const holding = unfinished.filter(({ request }) => request!.heldLength > 0);
     for (const call of holding.length > 0 ? holding : unfinished) {
-      this.inFlight.get(call)!.cancel(call);
+      call.connection!.cancel(call);
       this.lose(call, "buffer_limit");
     }
   }
@@ -398,12 +415,7 @@ export class Http2Pipe extends Waiter implements Http2ConnectionOwner, CallOwner
   private note(): void {
     for (const connection of this.leaving) if (connection.inFlight === 0) this.retire(connection);
     const { waiting } = this;
-    const isOver = this.load.note(
-      !this.isIdle,
-      waiting,
-      this.inFlight.size > 0,
-      waiting > 0 || this.unfinished.size > 0,
-    );
+    const isOver = this.load.note(!this.isIdle, waiting, this.inFlight > 0, waiting > 0 || this.unfinished.size > 0);
     if (isOver) this.owner.idle();
   }
 }

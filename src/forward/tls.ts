@@ -174,8 +174,9 @@ function systemAuthorities(): readonly string[] {
 
 function readPem(flag: string, path: string | undefined): string | undefined {
   if (path === undefined) return undefined;
+  let text: string;
   try {
-    return readFileSync(path, "utf8");
+    text = readFileSync(path, "utf8");
   } catch (error) {
     const { code = "", message } = error as NodeJS.ErrnoException;
     const reasons: Record<string, string> = {
@@ -185,6 +186,8 @@ function readPem(flag: string, path: string | undefined): string | undefined {
     };
     throw new RefusalError(`Cannot read ${flag} ${path}: ${reasons[code] ?? message}`);
   }
+  if (text.trim() === "") throw new RefusalError(`Cannot use ${flag}: PEM is expected, and ${path} is empty`);
+  return text;
 }
 
 function refuseBad(flags: string, material: { ca?: string; cert?: string; key?: string }): void {

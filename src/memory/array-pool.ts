@@ -7,7 +7,7 @@ import { Cost } from "./budget.ts";
 /** The shortest array. Lengths are powers of two, so that arrays fit again. */
 export const ARRAY_BYTES_MIN = 64;
 /** The longest array that is kept. */
-const SPARE_ARRAY_BYTES_MAX = 256 << 10;
+const SPARE_ARRAY_BYTES_MAX = 2 << 20;
 /** The most bytes of arrays that are kept to be used again, and the share of the budget that they may take. */
 const SPARE_BYTES_MAX = 8 << 20;
 const SPARE_SHARE_MAX = 1 / 32;

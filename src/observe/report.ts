@@ -322,10 +322,15 @@ export class RunReport {
 
   /**
    * Whether some whole request or connection was not forwarded in the end. With --read, only the endpoint or a limit
-   * can be the cause. If so, tells it as the run's last line.
+   * can be the cause. If so, tells it as the run's last line. `isFile`: the endpoint is a file.
    */
-  unforwarded(mode: "http" | "tcp"): boolean {
-    const { requests, upstream } = this.counters;
+  unforwarded(mode: "http" | "tcp", isFile: boolean): boolean {
+    const { requests, responses, upstream } = this.counters;
+    if (isFile && responses["5xx"] > 0) {
+      const count = responses["5xx"];
+      this.log.error(`Not all was written: ${count} whole ${plural(count, "request")}`);
+      return true;
+    }
     const count = UNFORWARDED_DROPS.reduce((sum, reason) => sum + requests.dropped[reason], 0);
     if (mode === "http" && count > 0) {
       const reasons = UNFORWARDED_DROPS.filter((reason) => requests.dropped[reason] > 0);

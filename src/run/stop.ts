@@ -1,9 +1,16 @@
-/** SIGINT and SIGTERM: the first one asks the program to end in order, the second one ends it at once. */
+/**
+ * SIGINT, SIGTERM and SIGHUP (the terminal is gone): the first one asks the program to end in order, the second one ends
+ * it at once.
+ */
+import { readFileSync } from "node:fs";
 
 /** A second signal within this time is the same one: timeout(1) sends it twice, to the process and to its group. */
 export const SIGNAL_ECHO_MS = 100;
 
-const EXIT_STATUS = { SIGINT: 130, SIGTERM: 143 };
+const EXIT_STATUS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
+/** proc_pid_status(5): the signals that whoever started the process has it ignore, a bit for each; SIGHUP is the first. */
+const IGNORED = /^SigIgn:\s*[0-9a-f]*([0-9a-f])$/m;
 
 export class Stop {
   private isRequested = false;
@@ -39,6 +46,7 @@ export function stopSignal(told: (signal: string) => void): Stop {
   const stop = new Stop();
   let requestedMs = 0;
   for (const [signal, status] of Object.entries(EXIT_STATUS)) {
+    if (signal === "SIGHUP" && ignoresHangUp()) continue;
     process.on(signal, () => {
       if (stop.requested && performance.now() - requestedMs < SIGNAL_ECHO_MS) return;
       if (stop.requested) process.exit(status);
@@ -48,4 +56,14 @@ export function stopSignal(told: (signal: string) => void): Stop {
     });
   }
   return stop;
+}
+
+/** Whether it is to outlive its terminal, as nohup(1) has it. */
+function ignoresHangUp(): boolean {
+  try {
+    const [, signals = "0"] = IGNORED.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+    return (parseInt(signals, 16) & 1) === 1;
+  } catch {
+    return false;
+  }
 }

@@ -59,6 +59,8 @@ export interface ShardComparison extends ComparisonOptions {
   readonly ignore: readonly IgnoreRule[];
   readonly redact: readonly RedactRule[];
   readonly noRedact: boolean;
+  /** From 0 up to, not including, 1; Math.random unless it is given. */
+  readonly random?: () => number;
 }
 
 /** The options of a recording. */
@@ -331,6 +333,6 @@ function gaugesOf({ memory, openCount, unsettledCount, connectedMs, unconnectedM
 }
 
 function newComparison(options: ShardComparison, memory: HeldMemory, clock: { readonly nowMs: number }): Comparison {
-  const { ignore, redact, noRedact } = options;
-  return new Comparison(options, new Ignored(ignore), new Redactor(redact, noRedact), memory, clock);
+  const { ignore, redact, noRedact, random } = options;
+  return new Comparison(options, new Ignored(ignore), new Redactor(redact, noRedact), memory, clock, random);
 }

@@ -200,6 +200,10 @@ test("a disk that is too slow costs frames, which are counted, and no more memor
 test("where nothing can be written it is refused at the start, and told once later", async () => {
   const nowhere = { ...usual, path: join(FOLDER, "none/mirror.pcapng") };
   expect(Recorder.open(nowhere, recordCounters(), report)).rejects.toThrow(RefusalError);
+  const tooLong = { ...usual, path: join(FOLDER, "a".repeat(300)) };
+  expect(Recorder.open(tooLong, recordCounters(), report)).rejects.toThrow(
+    /^Cannot record to .*: its name is too long$/,
+  );
   symlinkSync(join(FOLDER, "elsewhere"), join(FOLDER, "ring/mirror.0.pcapng"));
   expect(Recorder.open({ ...usual, files: 1 }, recordCounters(), report)).rejects.toThrow(RefusalError);
   expect(existsSync(join(FOLDER, "elsewhere"))).toBe(false);

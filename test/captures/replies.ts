@@ -1,6 +1,6 @@
 /**
  * What a capture's servers responded, request by request: read from the frames without anything of src/, for endpoints
- * that respond the same. Frames are Ethernet, IPv4 or IPv6, UDP, VXLAN; what comes in fragments is left out.
+ * that respond the same. Frames are Ethernet, IPv4 or IPv6, UDP, VXLAN; packets of IPv4 may come in fragments.
  */
 import { readFileSync } from "node:fs";
 
@@ -9,6 +9,8 @@ const IPV6 = 0x86dd;
 const TAGS = [0x8100, 0x88a8];
 const TCP = 6;
 const UDP = 17;
+const MORE_FRAGMENTS = 0x2000;
+const FRAGMENT_OFFSET = 0x1fff;
 
 /** By method and target: the responses, in the order in which they came. */
 export type Replies = Map<string, Buffer[]>;
@@ -22,8 +24,9 @@ interface Side {
 export function readReplies(path: string, port: number): Replies {
   const sides = new Map<string, Side>();
   const order: string[] = [];
+  const parts: Parts = new Map();
   for (const packet of framesOf(readFileSync(path))) {
-    const segment = segmentOf(packet);
+    const segment = segmentOf(packet, parts);
     if (segment === null) continue;
     const { source, destination, sourcePort, destinationPort, sequence, isSyn, payload } = segment;
     const key = `${source}:${sourcePort} ${destination}:${destinationPort}`;
@@ -38,7 +41,9 @@ export function readReplies(path: string, port: number): Replies {
       sides.set(key, (side = { start: (sequence + Number(isSyn)) >>> 0, pieces: [] }));
       order.push(key);
     }
-    if (payload.length > 0) side.pieces.push({ at: (sequence - side.start) >>> 0, bytes: payload });
+    // A SYN has a number, and may have bytes behind it.
+    const at = (sequence + Number(isSyn) - side.start) >>> 0;
+    if (payload.length > 0) side.pieces.push({ at, bytes: payload });
   }
   const replies: Replies = new Map();
   const clients = order.filter((key) => key.split(" ")[1]!.endsWith(`:${port}`));
@@ -70,22 +75,43 @@ function packetOf(frame: Buffer): { type: number; bytes: Buffer } {
   return { type: frame.readUInt16BE(at), bytes: frame.subarray(at + 2) };
 }
 
-/** What an IP packet carries; null: a fragment, or none. */
-function carried({ type, bytes }: { type: number; bytes: Buffer }) {
-  if (type === IPV4 && (bytes.readUInt16BE(6) & 0x3fff) === 0) {
+/** The fragments of packets that are not whole yet. */
+type Parts = Map<string, { at: number; bytes: Buffer; isLast: boolean }[]>;
+
+/** A fragment's packet, if it is whole now. */
+function whole(key: string, at: number, bytes: Buffer, isLast: boolean, parts: Parts): Buffer | null {
+  const own = [...(parts.get(key) ?? []), { at, bytes, isLast }].toSorted((a, b) => a.at - b.at);
+  parts.set(key, own);
+  let end = 0;
+  for (const part of own) {
+    if (part.at !== end) return null;
+    end += part.bytes.length;
+  }
+  if (!own.at(-1)!.isLast) return null;
+  parts.delete(key);
+  return Buffer.concat(own.map((part) => part.bytes));
+}
+
+/** What an IP packet carries; null: it is none, or a fragment of one that is not whole. */
+function carried({ type, bytes }: { type: number; bytes: Buffer }, parts: Parts) {
+  if (type === IPV4) {
     const [source, destination] = [bytes.subarray(12, 16).join("."), bytes.subarray(16, 20).join(".")];
-    const end = bytes.readUInt16BE(2) || bytes.length;
-    return { source, destination, protocol: bytes[9]!, bytes: bytes.subarray((bytes[0]! & 15) * 4, end) };
+    const protocol = bytes[9]!;
+    const own = bytes.subarray((bytes[0]! & 15) * 4, bytes.readUInt16BE(2) || bytes.length);
+    const place = bytes.readUInt16BE(6);
+    const key = `${source} ${destination} ${protocol} ${bytes.readUInt16BE(4)}`;
+    const all = whole(key, (place & FRAGMENT_OFFSET) * 8, own, (place & MORE_FRAGMENTS) === 0, parts);
+    return all === null ? null : { source, destination, protocol, bytes: all };
   }
   if (type !== IPV6) return null;
   const [source, destination] = [bytes.subarray(8, 24).toString("hex"), bytes.subarray(24, 40).toString("hex")];
   return { source, destination, protocol: bytes[6]!, bytes: bytes.subarray(40, 40 + bytes.readUInt16BE(4)) };
 }
 
-function segmentOf(frame: Buffer) {
-  const outer = carried(packetOf(frame));
+function segmentOf(frame: Buffer, parts: Parts) {
+  const outer = carried(packetOf(frame), parts);
   if (outer?.protocol !== UDP) return null;
-  const inner = carried(packetOf(outer.bytes.subarray(16)));
+  const inner = carried(packetOf(outer.bytes.subarray(16)), parts);
   if (inner?.protocol !== TCP) return null;
   const { source, destination, bytes } = inner;
   return {

@@ -976,6 +976,29 @@ test("comparing needs requests, and a control is one of the destinations", () =>
   check(["--compare", "--control", "a:1", "--also", "a:1", ...LIVE], {}, ["a:1", "given already"]);
 });
 
+test("a destination that is the program's own --admin is refused", () => {
+  const self: [admin: string, destination: string][] = [
+    ["9100", "127.0.0.1:9100"],
+    ["9100", "localhost:9100"],
+    ["9100", "http://LOCALHOST:9100"],
+    ["0.0.0.0:9100", "127.0.0.1:9100"],
+    ["[::]:9100", "[::1]:9100"],
+    ["10.0.0.1:9100", "10.0.0.1:9100"],
+    ["metrics.test:9100", "Metrics.test:9100"],
+  ];
+  for (const [admin, destination] of self) {
+    check(["--admin", admin, ...LIVE.slice(0, -1), destination], {}, ["Cannot forward to", "--admin serves there"]);
+    check(["--admin", admin, "--also", destination, ...LIVE], {}, ["Cannot forward to", "--admin serves there"]);
+  }
+  const others: [admin: string, destination: string][] = [
+    ["9100", "127.0.0.1:9101"],
+    ["9100", "10.0.0.1:9100"],
+    ["10.0.0.1:9100", "127.0.0.1:9100"],
+    ["0", "file:a.har"],
+  ];
+  for (const [admin, destination] of others) check(["--admin", admin, ...LIVE.slice(0, -1), destination], {}, {});
+});
+
 test("a rule that cannot be read is shown with the place marked", () => {
   const refused: [string[], string][] = [
     [["--allow", "path-regex:/a(b"], `"path-regex:/a>>>(b"`],

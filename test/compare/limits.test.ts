@@ -6,7 +6,19 @@ import { CALL_COST_BYTES, PairedCalls } from "../../src/compare/calls.ts";
 import { CODINGS_MAX, decodeContent } from "../../src/compare/content.ts";
 import { ComparedExchange, EXCHANGE_COST_BYTES } from "../../src/compare/exchange.ts";
 import { Ignored } from "../../src/compare/ignore.ts";
-import { COMPARE_SHARE } from "../../src/compare/memory.ts";
+import {
+  KNOWN_ROUTES_MAX,
+  KNOWN_TARGET_LEN_MAX,
+  KNOWN_TARGETS_MAX,
+  KnownTargets,
+} from "../../src/compare/known-targets.ts";
+import {
+  COMPARE_SHARE,
+  ComparedMemory,
+  SPARE_ARRAY_BYTES_MAX,
+  SPARE_MAX,
+  SPARE_SHARE,
+} from "../../src/compare/memory.ts";
 import { newTally, OTHER_ROUTE, PLACES_MAX, routeIn, ROUTES_MAX } from "../../src/compare/tally.ts";
 import { HeldMemory } from "../../src/forward/held-memory.ts";
 import { ArrayPool } from "../../src/memory/array-pool.ts";
@@ -153,4 +165,65 @@ test("content codings on top of each other are undone up to so many", () => {
   };
   expect(coded(CODINGS_MAX)).toEqual(Buffer.from("text"));
   expect(coded(CODINGS_MAX + 1)).toBeNull();
+});
+
+test("targets that are too many, or too long, are read anew, and are told the same", () => {
+  const known = new KnownTargets(new Redactor([]));
+  const first = known.of("/users/0?page=1");
+  for (let i = 1; i < KNOWN_TARGETS_MAX; i++) known.of(`/users/${i}`);
+  expect(known.of("/users/0?page=1")).toBe(first);
+  known.of("/one-more");
+  const again = known.of("/users/0?page=1");
+  expect(again).not.toBe(first);
+  expect(again).toEqual(first);
+  const [longest, longer] = [`/${"a".repeat(KNOWN_TARGET_LEN_MAX - 1)}`, `/${"a".repeat(KNOWN_TARGET_LEN_MAX)}`];
+  expect(known.of(longest)).toBe(known.of(longest));
+  expect(known.of(longer)).not.toBe(known.of(longer));
+  expect(known.of(longer)).toEqual(known.of(longer));
+});
+
+test("of routes that are too many, how they are told is found anew", () => {
+  const told: string[] = [];
+  const known = new KnownTargets({ text: (route) => (told.push(route), `${route} redacted`) });
+  // These targets are too long to be remembered themselves.
+  const query = "q".repeat(KNOWN_TARGET_LEN_MAX);
+  const route = (i: number) => known.of(`/r${i}?${query}`).routePath;
+  for (let i = 0; i < KNOWN_ROUTES_MAX; i++) route(i);
+  const first = route(0);
+  expect([first, told.length]).toEqual([`${told[0]} redacted`, KNOWN_ROUTES_MAX]);
+  route(KNOWN_ROUTES_MAX);
+  expect([route(0), told.length]).toEqual([first, KNOWN_ROUTES_MAX + 2]);
+});
+
+test.each([
+  ["so many", PLENTY_BYTES, SPARE_MAX],
+  [
+    "as fit into their share of the memory",
+    (100 * 2 * (SPARE_ARRAY_BYTES_MAX + Cost.ARRAY)) / SPARE_SHARE / COMPARE_SHARE,
+    100,
+  ],
+])("of what keeps responses, %s are used again", (_name, budgetBytes, count) => {
+  const memory = new ComparedMemory(new HeldMemory(new Budget(budgetBytes), new ArrayPool()));
+  const take = () => Array.from({ length: count + 1 }, () => memory.takeKept());
+  const all = take();
+  for (const each of all) memory.giveBackKept(each);
+  const known = new Set(all);
+  expect(take().filter((each) => known.has(each))).toHaveLength(count);
+});
+
+test("arrays that are longer than most responses need are not kept for others", () => {
+  const memory = new ComparedMemory(new HeldMemory(new Budget(PLENTY_BYTES), new ArrayPool()));
+  for (const [length, isKept] of [
+    [SPARE_ARRAY_BYTES_MAX, true],
+    [SPARE_ARRAY_BYTES_MAX + 1, false],
+  ] as const) {
+    const kept = memory.takeKept();
+    kept.bodyBytes = memory.allocate(length);
+    memory.giveBackKept(kept);
+    expect(memory.heldBytes).toBe(0);
+    const again = memory.takeKept();
+    expect(again.bodyBytes.length > 0).toBe(isKept);
+    memory.freeBody(again);
+    memory.giveBackKept(again);
+  }
 });

@@ -1,10 +1,11 @@
 /** Which of production's responses is a request's: exact where all was seen, and never wrong where it was not. */
 import { describe, expect, test } from "bun:test";
-import { NOISE, type Outcome, simulate, type SimulationOptions } from "./simulation.ts";
+import { NOISE, type Outcome, simulate, simulateAny, type SimulationOptions } from "./simulation.ts";
 import { PLANTS } from "./world.ts";
 
 /** More seeds: TRIALS=20000 bun test --timeout 3600000 test/compare/pairing.test.ts */
 const TRIALS = Number(process.env["TRIALS"] ?? 16);
+const isMany = process.env["TRIALS"] !== undefined;
 
 const CALM: SimulationOptions = {
   connections: 4,
@@ -16,12 +17,12 @@ const CALM: SimulationOptions = {
   twice: 0,
 };
 
+const A_LITTLE = { lost: 0.01, late: 0.02, twice: 0.01 };
+
 /** One after the other: those of many seeds are too large to be held. */
-function* outcomes(
-  from: number,
-  options: SimulationOptions,
-  trials = TRIALS,
-): Generator<[seed: number, outcome: Outcome]> {
+function* outcomes(from: number, options: SimulationOptions): Generator<[seed: number, outcome: Outcome]> {
+  // A connection of HTTP/2 has three times as many requests, since its tables of fields need some to fill.
+  const trials = options.http2 === undefined || isMany ? TRIALS : Math.ceil(TRIALS / 3);
   for (let seed = from; seed < from + trials; seed++) yield [seed, simulate(seed, options)];
 }
 
@@ -56,11 +57,16 @@ test("all that was seen is compared, and every planted difference found, of its 
 describe("what the mirror loses, delays and repeats makes fewer comparisons, and not one that is wrong", () => {
   // What is checked of each is in simulation.ts.
   test.each([
-    ["a little", { lost: 0.01, late: 0.02, twice: 0.01 }, 0.85],
+    ["a little", A_LITTLE, 0.85],
     ["much", { lost: 0.1, late: 0.1, twice: 0.1 }, 0.3],
-    ["nothing but order", { lost: 0, late: 0.3, twice: 0.1 }, 0.92],
-    ["a little, of clients that wait", { lost: 0.01, late: 0.02, twice: 0.01, pipelines: false }, 0.9],
-    ["in small segments", { lost: 0.01, late: 0.02, twice: 0.01, segmentBytesMax: 300 }, 0.6],
+    // Here a SYN may come up to 5 ms late, and responses take less. What a server says to a client of which nothing was
+    // seen is passed over (flow-table.ts): of 14,062 requests of 640 seeds 97.9 % were compared, of 16 seeds each 94.3 %
+    // at least. Where the SYN comes in time: 99.9 % of 7,027 of 320. What is left are acknowledgments that overtake the
+    // request that they came behind.
+    ["nothing but order", { lost: 0, late: 0.3, twice: 0.1 }, isMany ? 0.97 : 0.93],
+    ["nothing but order, behind a SYN", { lost: 0, late: 0.3, twice: 0.1, isSynInTime: true }, 0.99],
+    ["a little, of clients that wait", { ...A_LITTLE, pipelines: false }, 0.9],
+    ["in small segments", { ...A_LITTLE, segmentBytesMax: 300 }, 0.6],
   ])("%s", (_name, mirror, share) => {
     const { compared, seen } = totals(10_000, { ...CALM, ...mirror }, ({ page, counters }) => ({
       compared: page.compared,
@@ -70,82 +76,92 @@ describe("what the mirror loses, delays and repeats makes fewer comparisons, and
   });
 });
 
+describe("seeds that have failed", () => {
+  test.each([
+    ["a request is given up while the response to the one before it comes", 777_086, null],
+    ["behind a lost HEAD, its response and the next one are taken for one", 20_936, A_LITTLE],
+  ])("%s: %d", (_name, seed, options) => {
+    if (options === null) simulateAny(seed);
+    else simulate(seed, { ...CALM, ...options });
+  });
+});
+
 /** Of HTTP/2: requests that were sent, and those of them that production and the endpoint have responded to. */
 const sent = ({ world }: Outcome) => world.talks.filter(({ isLeftOut }) => !isLeftOut);
 const whole = (outcome: Outcome) => sent(outcome).filter(({ isWhole, isAccepted }) => isWhole && !isAccepted);
 
+const SAMPLED = { lost: 0.01, comparison: { share: 0.5 } };
+const sampledOf = ({ page, counters }: Outcome) => ({ seen: counters.requests.seen, out: page.sampled_out });
+
+/** So little memory that some responses are not kept. */
+const SCANT = { connections: 10, maxBufferMib: 0.1 };
+const comparedOf = ({ page, counters }: Outcome) => ({ seen: counters.requests.seen, compared: page.compared });
+
 describe("HTTP/2", () => {
   const HTTP2 = { ...CALM, http2: 1, talksMax: 30 };
-  /** A world of these has three times as many requests. */
-  const some = (from: number, options: SimulationOptions) =>
-    Array.from(outcomes(from, options, Math.ceil(TRIALS / 3)), ([, outcome]) => outcome);
-  const total = (all: Outcome[], of: (outcome: Outcome) => number) => all.reduce((sum, each) => sum + of(each), 0);
-
   test("all that came whole on both sides is compared, and every planted difference found", () => {
-    for (const [i, outcome] of some(100_000, HTTP2).entries()) {
+    for (const [seed, outcome] of outcomes(100_000, HTTP2)) {
       const { page, counters } = outcome;
       const all = whole(outcome);
-      expect({ seed: i, seen: counters.requests.seen }).toEqual({ seed: i, seen: sent(outcome).length });
-      expect({ seed: i, compared: page.compared }).toEqual({ seed: i, compared: all.length });
+      expect({ seed, seen: counters.requests.seen }).toEqual({ seed, seen: sent(outcome).length });
+      expect({ seed, compared: page.compared }).toEqual({ seed, compared: all.length });
       const different = all.filter(({ plant }) => plant !== "none").length;
-      expect({ seed: i, different: page.different }).toEqual({ seed: i, different });
+      expect({ seed, different: page.different }).toEqual({ seed, different });
       const accepted = sent(outcome).filter(({ isWhole, isAccepted }) => isWhole && isAccepted).length;
-      expect({ seed: i, passed: page.not_comparable.pass_through }).toEqual({ seed: i, passed: accepted });
+      expect({ seed, passed: page.not_comparable.pass_through }).toEqual({ seed, passed: accepted });
     }
   });
 
   test.each([
-    ["a little is lost", { lost: 0.01, late: 0.02, twice: 0.01 }, 0.5],
+    ["a little is lost", A_LITTLE, 0.5],
     ["much is lost", { lost: 0.1, late: 0.1, twice: 0.1 }, 0.02],
     ["nothing but order is", { lost: 0, late: 0.3, twice: 0.1 }, 0.8],
-    ["a little is lost, in small segments", { lost: 0.01, late: 0.02, twice: 0.01, segmentBytesMax: 300 }, 0.2],
-    ["a little is lost, beside HTTP/1", { http2: 0.5, lost: 0.01, late: 0.02, twice: 0.01 }, 0.5],
+    ["a little is lost, in small segments", { ...A_LITTLE, segmentBytesMax: 300 }, 0.2],
+    ["a little is lost, beside HTTP/1", { ...A_LITTLE, http2: 0.5 }, 0.5],
   ])("where %s, fewer are, and not one that is wrong", (_name, mirror, share) => {
-    const all = some(110_000, { ...HTTP2, ...mirror });
-    expect(total(all, ({ page }) => page.compared)).toBeGreaterThan(share * total(all, (each) => sent(each).length));
+    const sums = totals(110_000, { ...HTTP2, ...mirror }, (outcome) => ({
+      compared: outcome.page.compared,
+      sent: sent(outcome).length,
+    }));
+    expect(sums.compared).toBeGreaterThan(share * sums.sent);
   });
 
   test("a share of the requests is, and the others are counted", () => {
-    const all = some(120_000, { ...HTTP2, lost: 0.01, comparison: { share: 0.5 } });
-    const out = total(all, ({ page }) => page.sampled_out);
-    expect(Math.abs(out / total(all, ({ counters }) => counters.requests.seen) - 0.5)).toBeLessThan(0.1);
+    const { seen, out } = totals(120_000, { ...HTTP2, ...SAMPLED }, sampledOf);
+    expect(Math.abs(out / seen - 0.5)).toBeLessThan(0.1);
   });
 
   test("what the control differs in as well is noise", () => {
-    for (const [i, outcome] of some(130_000, { ...HTTP2, comparison: { hasControl: true } }).entries()) {
+    for (const [seed, outcome] of outcomes(130_000, { ...HTTP2, comparison: { hasControl: true } })) {
       const { page } = outcome;
       const isNoise = (path: string) => path === `/${NOISE}/{}`;
       for (const { path, differences } of page.routes)
         for (const { count, control_count } of differences)
-          expect({ seed: i, path, control_count }).toEqual({ seed: i, path, control_count: isNoise(path) ? count : 0 });
+          expect({ seed, path, control_count }).toEqual({ seed, path, control_count: isNoise(path) ? count : 0 });
       const real = whole(outcome).filter(({ plant }) => plant !== "none" && plant !== NOISE).length;
-      expect({ seed: i, different: page.different }).toEqual({ seed: i, different: real });
+      expect({ seed, different: page.different }).toEqual({ seed, different: real });
     }
   });
 
-  test("a control, or an endpoint, that does not respond to all hides nothing", () => {
-    const options = { ...HTTP2, silent: 0.2 };
-    for (const outcome of [
-      ...some(140_000, { ...options, comparison: { hasControl: true } }),
-      ...some(150_000, options),
-    ]) {
-      const { page, counters } = outcome;
-      expect(page.not_comparable.unanswered).toBe(counters.responses.unanswered + counters.responses.cancelled);
+  test.each([
+    ["a control", { hasControl: true }],
+    ["an endpoint", {}],
+  ])("%s that does not respond to all hides nothing", (_name, comparison) => {
+    for (const [seed, { page, counters }] of outcomes(140_000, { ...HTTP2, silent: 0.2, comparison })) {
+      const unanswered = counters.responses.unanswered + counters.responses.cancelled;
+      expect({ seed, unanswered: page.not_comparable.unanswered }).toEqual({ seed, unanswered });
     }
   });
 
-  test("where there is little memory, less is compared, and what is held stays within its share", () => {
-    const { page } = simulate(160_000, { ...HTTP2, connections: 40, maxBufferMib: 0.25 });
-    expect(page.compared).toBeGreaterThan(0);
+  test("where there is little memory, less is compared, and what is held stays within the limit", () => {
+    const { seen, compared } = totals(160_000, { ...HTTP2, ...SCANT }, comparedOf);
+    expect(compared).toBeGreaterThan(0);
+    expect(compared).toBeLessThan(seen / 2);
   });
 });
 
 test("a share of the requests is compared, and the others are counted", () => {
-  const options = { ...CALM, lost: 0.01, comparison: { share: 0.5 } };
-  const { seen, out } = totals(20_000, options, ({ page, counters }) => ({
-    seen: counters.requests.seen,
-    out: page.sampled_out,
-  }));
+  const { seen, out } = totals(20_000, { ...CALM, ...SAMPLED }, sampledOf);
   expect(Math.abs(out / seen - 0.5)).toBeLessThan(0.1);
 });
 
@@ -185,16 +201,21 @@ test("bodies that are longer than may be kept are compared by their digest", () 
   }
 });
 
-test("where there is little memory, less is compared, and what is held stays within its share", () => {
-  const { page } = simulate(50_000, { ...CALM, connections: 40, maxBufferMib: 0.25 });
-  expect(page.compared).toBeGreaterThan(0);
+test("where there is little memory, less is compared, and what is held stays within the limit", () => {
+  const { seen, compared } = totals(50_000, { ...CALM, ...SCANT }, comparedOf);
+  expect(compared).toBeGreaterThan(seen / 2);
+  expect(compared).toBeLessThan(seen);
 });
 
 test("each difference is a line", () => {
-  const { page, lines } = simulate(60_000, { ...CALM, comparison: { wantsLines: true } });
-  const found = page.routes.flatMap(({ differences }) => differences.map(({ count }) => count));
-  expect(lines).toHaveLength(found.reduce((sum, count) => sum + count, 0));
-  const line = JSON.parse(lines[0]!);
+  const all: string[] = [];
+  for (const [seed, { page, lines }] of outcomes(60_000, { ...CALM, comparison: { wantsLines: true } })) {
+    const counts = page.routes.flatMap(({ differences }) => differences.map(({ count }) => count));
+    const found = counts.reduce((sum, count) => sum + count, 0);
+    expect({ seed, lines: lines.length }).toEqual({ seed, lines: found });
+    all.push(...lines.slice(0, 1));
+  }
+  const line = JSON.parse(all[0]!);
   expect(Object.keys(line)).toEqual([
     "time",
     "method",

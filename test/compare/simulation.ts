@@ -13,6 +13,13 @@ import { PREFACE } from "../http/http2/client-frames.ts";
 import { type Content, makeWorld, PLANTS, PORT, type Talk, VNI, type World, type WorldOptions } from "./world.ts";
 
 const BATCH_FRAMES_MAX = 40;
+/** Over the limit may be what came last. */
+const BATCH_BYTES_MAX = BATCH_FRAMES_MAX * 1500;
+/** At the end: each request that nobody responds to takes the response timeout, one after the other on a connection. */
+const SETTLING_STEPS_MAX = 20_000;
+const SETTLING_STEP_MS = 5;
+/** The endpoint's connections are ended then; the control's take their time. */
+const TERMINATED_AT_STEP = 1500;
 const CONTROL = "control";
 /** What is planted in the control as well. */
 export const NOISE = "value";
@@ -61,6 +68,7 @@ export function simulateAny(seed: number): number {
 export function simulate(seed: number, options: SimulationOptions): Outcome {
   const random = new Random(seed);
   const world = makeWorld(random, options);
+  const draws = new Random(seed);
   const endpoint = new Endpoint(world.talks, random, options);
   const also = options.comparison?.hasControl === true ? [{ host: CONTROL, port: 1 }] : [];
   const counters = new Counters(also.map(({ host }) => host));
@@ -80,7 +88,7 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
       ...options.shard,
       also,
       maxBufferMib: options.maxBufferMib ?? 64,
-      comparison: { ...COMPARISON, ...options.comparison },
+      comparison: { ...COMPARISON, ...options.comparison, random: () => draws.next() },
     },
     counters,
     report,
@@ -88,6 +96,7 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
     () => nowMs,
   );
   const source = new MemorySource(LinkType.ETHERNET);
+  const { budget } = shard.destination.memory;
   for (let at = 0; at < world.frames.length;) {
     const batch = world.frames.slice(at, (at += random.int(1, BATCH_FRAMES_MAX)));
     nowMs = Math.max(nowMs, batch.at(-1)!.timestampMs);
@@ -96,13 +105,16 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
     source.scribble();
     endpoint.step();
     shard.advance(nowMs);
+    const overBytes = budget.usedBytes - budget.limitBytes;
+    if (overBytes > BATCH_BYTES_MAX) throw new Error(`seed ${seed}: ${overBytes} bytes are held over the limit`);
   }
   while (shard.finish());
-  for (let i = 0; i < 2000 && !shard.isSettled; i++) {
+  for (let i = 0; !shard.isSettled; i++) {
+    if (i >= SETTLING_STEPS_MAX) throw new Error(`seed ${seed}: connections stay open`);
     endpoint.step();
-    nowMs += 5;
+    nowMs += SETTLING_STEP_MS;
     shard.tick();
-    if (i === 1500) shard.destination.terminate();
+    if (i === TERMINATED_AT_STEP) shard.destination.terminate();
   }
   check(seed, world, counters, shard, options);
   return { world, page: pageOf(shard.comparison!.tally), counters, lines: shard.comparison!.takeLines() };

@@ -75,10 +75,13 @@ export interface WorldOptions {
   readonly lost: number;
   readonly late: number;
   readonly twice: number;
+  /** A client's SYN is never late. */
+  readonly isSynInTime?: boolean;
 }
 
 export interface Frame {
   readonly bytes: Uint8Array;
+  readonly isSyn: boolean;
   timestampMs: number;
 }
 
@@ -109,17 +112,18 @@ export function makeWorld(random: Random, options: WorldOptions): World {
   return { talks, frames: mirror(random, frames, options) };
 }
 
-function mirror(random: Random, frames: Frame[], { lost, late, twice }: WorldOptions): Frame[] {
+function mirror(random: Random, frames: Frame[], options: WorldOptions): Frame[] {
+  const { lost, late, twice, isSynInTime = false } = options;
   const kept = frames.filter(() => !random.chance(lost));
   const all = kept.flatMap((frame) =>
     random.chance(twice) ? [frame, { ...frame, timestampMs: frame.timestampMs + 0.3 }] : [frame],
   );
   const places = all.map((frame) => ({
     frame,
-    atMs: frame.timestampMs + (random.chance(late) ? random.next() * 5 : 0),
+    atMs: frame.timestampMs + (random.chance(late) && !(isSynInTime && frame.isSyn) ? random.next() * 5 : 0),
   }));
   places.sort((a, b) => a.atMs - b.atMs);
-  return places.map(({ frame, atMs }) => ({ bytes: frame.bytes, timestampMs: atMs }));
+  return places.map(({ frame, atMs }) => ({ ...frame, timestampMs: atMs }));
 }
 
 function makeTalk(random: Random, id: number, isLast: boolean, isHttp2: boolean, isUpgraded: boolean): Talk {
@@ -323,7 +327,7 @@ export class Ends {
     const [source, destination] = isServer ? [SERVER, this.address] : [this.address, SERVER];
     const [sourcePort, destinationPort] = isServer ? [PORT, this.port] : [this.port, PORT];
     const segment = { source, destination, sourcePort, destinationPort, sequence, acknowledgment, flags, payload };
-    this.frames.push({ bytes: mirroredSegment(segment, VNI), timestampMs: this.nowMs });
+    this.frames.push({ bytes: mirroredSegment(segment, VNI), isSyn: flags === "S", timestampMs: this.nowMs });
     this.nowMs += 0.01 + this.random.next() * 0.05;
     const advanced = sequence + payload.length + (/[SF]/.test(flags) ? 1 : 0);
     if (isServer) this.serverNext = advanced >>> 0;

@@ -33,7 +33,7 @@ async function until(url: string, isSo: (response: Response) => Promise<boolean>
 
 const hasStatus = (status: number) => async (response: Response) => response.status === status;
 
-describe("--admin", () => {
+describe.concurrent("--admin", () => {
   test("serves all pages while it runs, and none behind its end", async () => {
     const { running, url } = await reading(refusingAddress());
     await running.write(pcap([]));

@@ -1,13 +1,11 @@
 /** Mode http through the real executable to real servers: segments that do not begin or end where requests do. */
-import { afterAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { BUN, GO, installed, NODE, PYTHON, type Server } from "../live/endpoints.ts";
 import { Program } from "../live/lab.ts";
 import { pcap } from "../support/frames.ts";
+import { freePort } from "../support/free-port.ts";
 import { run, TemporaryDirectory } from "./program.ts";
 import { PORT, session, VNI } from "./sessions.ts";
-
-const directory = new TemporaryDirectory();
-afterAll(() => directory[Symbol.dispose]());
 
 function get(path: string): string {
   return `GET ${path} HTTP/1.1\r\nHost: production.example\r\n\r\n`;
@@ -42,13 +40,6 @@ const SEGMENTS: { name: string; pieces: string[] }[] = [
   { name: "a byte to a segment", pieces: [...STREAM] },
 ];
 
-/** A port that nothing listens on, of those that the kernel gives out. */
-function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  listener.stop(true);
-  return listener.port;
-}
-
 async function startServer(server: Server) {
   const port = freePort();
   const program = new Program(
@@ -59,9 +50,10 @@ async function startServer(server: Server) {
 }
 
 for (const server of installed([NODE, BUN, GO, PYTHON])) {
-  describe(`${server.name} gets requests whole, in order, and finds none malformed, where they came`, () => {
+  describe.concurrent(`${server.name} gets requests whole, in order, and finds none malformed, where they came`, () => {
     for (const { name, pieces } of SEGMENTS) {
       test(name, async () => {
+        using directory = new TemporaryDirectory();
         const { program, port } = await startServer(server);
         try {
           const summary = directory.file("summary.json", "");

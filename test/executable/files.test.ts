@@ -187,7 +187,7 @@ function wholeEntries(directory: string, extension: string): { requests: number;
   return count;
 }
 
-test.each([".har", ".ndjson"])(
+test.concurrent.each([".har", ".ndjson"])(
   "%s is whole after kill -9 at any moment",
   async (extension) => {
     using directory = new TemporaryDirectory();

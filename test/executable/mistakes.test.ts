@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { canIsolate, run, start, type StartOptions, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint, refusingAddress } from "./recording-endpoint.ts";
 import { pcap } from "../support/frames.ts";
-import { oneRequest, PORT, REQUEST, session, VNI } from "./sessions.ts";
+import { oneRequest, PORT, QUICK_TCP, REQUEST, session, VNI } from "./sessions.ts";
 
 const endpoint = new RecordingEndpoint();
 const directory = new TemporaryDirectory();
@@ -27,7 +27,7 @@ async function check(args: string[], status: number, words: string[], options: S
 }
 
 test("a flag that can do nothing is told in the log, and the run goes on", async () => {
-  const { status, stderr } = await run(["--mode", "tcp", "--read", capture, "--ignore", "header:etag", ...ours]);
+  const { status, stderr } = await run([...QUICK_TCP, "--read", capture, "--ignore", "header:etag", ...ours]);
   expect(stderr).toContain("WARN  --ignore does nothing here: it needs --compare");
   expect({ status, bytes: stderr.includes(`${REQUEST.length} bytes on 1 connection`) }).toEqual({
     status: 0,
@@ -35,7 +35,7 @@ test("a flag that can do nothing is told in the log, and the run goes on", async
   });
 });
 
-describe("what is asked wrongly is refused in two lines, with exit status 2", () => {
+describe.concurrent("what is asked wrongly is refused in two lines, with exit status 2", () => {
   const cases: [string, string[], string[], Record<string, string>?][] = [
     ["no arguments", [], ["<interface> is missing"]],
     ["too few", ["no-if", "42", "80"], ["<forward_addr> is missing"]],
@@ -98,7 +98,7 @@ describe("what the machine refuses is told with exit status 1", () => {
   test("a record that is cut, after what stands before it was forwarded", async () => {
     const before = endpoint.connections.length;
     const cut = directory.file("cut.pcap", oneRequest.subarray(0, -7));
-    const said = await check(["--read", cut, ...ours, "--mode", "tcp"], 1, [
+    const said = await check(["--read", cut, ...ours, ...QUICK_TCP], 1, [
       `Cannot read all of ${cut}: it ends in the middle of a record`,
       "Totals: 2 frames",
     ]);
@@ -332,7 +332,7 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
       `mount -t tmpfs -o size=4k none ${full} && head -c 4096 /dev/zero >${full}/other && exec "$@"`,
       "sh",
     ];
-    const args = ["--mode", "tcp", "--summary", `${full}/summary.json`, "--read", capture, ...ours];
+    const args = [...QUICK_TCP, "--summary", `${full}/summary.json`, "--read", capture, ...ours];
     await check(args, 1, ["Totals:", `Cannot write the summary to ${full}/summary.json`], { through: onFullDisk });
   });
 });

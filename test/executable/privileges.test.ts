@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { bareSystem, onLoopback } from "./loopback.ts";
 import { canIsolate, run, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
-import { oneRequest, PORT, REQUEST, VNI } from "./sessions.ts";
+import { oneRequest, PORT, QUICK_TCP, REQUEST, VNI } from "./sessions.ts";
 
 const isolated = canIsolate("who the program is while it captures");
 const NOBODY = "65534";
@@ -77,7 +77,7 @@ test.if(isolated)("--user with --read: the savefile is open before, the summary 
   using endpoint = new RecordingEndpoint();
   const capture = directory.file("one.pcap", oneRequest);
   const summary = directory.file("summary.json", "");
-  const flags = ["--mode", "tcp", "--user", "nobody", "--summary", summary, "--read", capture];
+  const flags = [...QUICK_TCP, "--user", "nobody", "--summary", summary, "--read", capture];
   const { status } = await run([...flags, String(VNI), String(PORT), endpoint.address]);
   expect(status).toBe(0);
   expect(endpoint.text()).toBe(REQUEST);

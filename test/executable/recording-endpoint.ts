@@ -1,6 +1,7 @@
 /** An endpoint that keeps what it gets, connection by connection, and says when something has come. */
 import { createHash } from "node:crypto";
 import type { Socket, TCPSocketListener } from "bun";
+import { freePort } from "../support/free-port.ts";
 
 export interface Recorded {
   readonly chunks: Uint8Array[];
@@ -101,7 +102,5 @@ export function sha256(bytes: Uint8Array): string {
 
 /** A local address where nothing listens. */
 export function refusingAddress(): string {
-  const endpoint = new RecordingEndpoint();
-  endpoint.stop();
-  return endpoint.address;
+  return `127.0.0.1:${freePort()}`;
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { SIGNAL_ECHO_MS } from "../../src/run/stop.ts";
 import { canIsolate, run, type Running, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
-import { oneRequest, PORT, REQUEST, session, VNI } from "./sessions.ts";
+import { oneRequest, PORT, QUICK_TCP, REQUEST, session, VNI } from "./sessions.ts";
 import { pcap } from "../support/frames.ts";
 
 const directory = new TemporaryDirectory();
@@ -13,8 +13,7 @@ const capture = directory.file("one.pcap", oneRequest);
 afterAll(() => directory[Symbol.dispose]());
 
 const command = (endpoint: RecordingEndpoint, read = "-") => [
-  "--mode",
-  "tcp",
+  ...QUICK_TCP,
   "--read",
   read,
   String(VNI),
@@ -58,27 +57,19 @@ test("each form of forward_addr reaches its endpoint", async () => {
     ["::1", (port) => `[::1]:${port}`],
     ["::1", (port) => `http://[::1]:${port}`],
   ];
-  for (const [hostname, form] of forms) {
+  const reach = async ([hostname, form]: (typeof forms)[number]) => {
     using endpoint = new RecordingEndpoint({ hostname });
-    const { status } = await run([
-      "--fin-delay-ms",
-      "10",
-      ...command(endpoint, capture).slice(0, -1),
-      form(endpoint.port),
-    ]);
-    expect({ form: form(0), status, received: endpoint.text() }).toEqual({
-      form: form(0),
-      status: 0,
-      received: REQUEST,
-    });
-  }
+    const { status } = await run([...command(endpoint, capture).slice(0, -1), form(endpoint.port)]);
+    return { form: form(0), status, received: endpoint.text() };
+  };
+  const want = forms.map(([, form]) => ({ form: form(0), status: 0, received: REQUEST }));
+  expect(await Promise.all(forms.map(reach))).toEqual(want);
 });
 
 test("a savefile without a frame of ours is no error", async () => {
   using endpoint = new RecordingEndpoint();
   const { status, stderr } = await run([
-    "--mode",
-    "tcp",
+    ...QUICK_TCP,
     "--read",
     capture,
     String(VNI + 1),
@@ -133,7 +124,7 @@ test("RUST_LOG=off, and LOG_LEVEL=error: nothing is told of a run that went well
   }
 });
 
-describe("standard input", () => {
+describe.concurrent("standard input", () => {
   test("bytes are forwarded while the pipe stays open, however it delivers them", async () => {
     using endpoint = new RecordingEndpoint();
     const running = start(command(endpoint), { stdin: "open" });
@@ -167,7 +158,7 @@ describe("standard input", () => {
   });
 });
 
-describe("signals", () => {
+describe.concurrent("signals", () => {
   const totals = "Totals: 2 frames captured, of which 2 were segments of ours";
   const open = pcap(session([REQUEST]).slice(0, 2));
 
@@ -179,12 +170,12 @@ describe("signals", () => {
     return running;
   }
 
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  for (const [signal, secondStatus] of Object.entries({ SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const)) {
     test(`${signal}: no more is read, connections end in order, totals and summary are written, exit status 0`, async () => {
       using endpoint = new RecordingEndpoint();
       const summary = join(directory.path, `${signal}.json`);
       const running = await underWay(endpoint, ["--summary", summary]);
-      running.signal(signal);
+      running.signal(signal as NodeJS.Signals);
       const { status, stderr } = await running.outcome;
       expect(status).toBe(0);
       expect(stderr).toContain(`${signal}: no more is captured`);
@@ -201,16 +192,29 @@ describe("signals", () => {
     test(`a second ${signal} ends it at once, though the endpoint goes on`, async () => {
       using endpoint = new RecordingEndpoint({ staysOpen: true });
       const running = await underWay(endpoint);
-      running.signal(signal);
+      running.signal(signal as NodeJS.Signals);
       await running.says(`${signal}: no more is captured`);
       await endpoint.until(() => endpoint.connections[0]!.ended);
       await Bun.sleep(SIGNAL_ECHO_MS + 50);
-      running.signal(signal);
+      running.signal(signal as NodeJS.Signals);
       const { status, stderr } = await running.outcome;
-      expect(status).toBe(signal === "SIGINT" ? 130 : 143);
+      expect(status).toBe(secondStatus);
       expect(stderr).not.toContain("Totals");
     });
   }
+
+  test("SIGHUP ends nothing where whoever started it has it ignored, as nohup(1) does", async () => {
+    const through = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"];
+    using endpoint = new RecordingEndpoint();
+    const running = start(command(endpoint), { stdin: "open", through });
+    await running.says("Reading standard input");
+    running.signal("SIGHUP");
+    running.signal("SIGTERM");
+    const { status, stderr } = await running.outcome;
+    expect(status).toBe(0);
+    expect(stderr).toContain("SIGTERM: no more is captured");
+    expect(stderr).not.toContain("SIGHUP");
+  });
 
   test("a signal that is told twice, as timeout(1) does, ends it in order", async () => {
     using endpoint = new RecordingEndpoint();

@@ -3,6 +3,8 @@ import { bytes, type CapturedFrame, mirroredSegment, pcap, type Tcp } from "../s
 
 export const VNI = 42;
 export const PORT = 80;
+/** Mode tcp, where a test is about something else than the FIN: it follows at once, and not after a second's silence. */
+export const QUICK_TCP = ["--mode", "tcp", "--fin-delay-ms", "10"];
 export const REQUEST = "GET /hello HTTP/1.1\r\nHost: production.example\r\n\r\n";
 
 const START_MS = 1_760_000_000_000;

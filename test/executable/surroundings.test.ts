@@ -3,12 +3,12 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { canIsolate, run, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
-import { oneRequest, PORT, REQUEST, VNI } from "./sessions.ts";
+import { oneRequest, PORT, QUICK_TCP, REQUEST, VNI } from "./sessions.ts";
 
 /** Code that shows that it ran. */
 const mark = `require("node:fs").writeFileSync("marker", "it ran");`;
 
-describe("files in the working directory that Bun would obey are not obeyed", () => {
+describe.concurrent("files in the working directory that Bun would obey are not obeyed", () => {
   const ours = ["MODE=nonsense", "LOG_FORMAT=json", "SUMMARY=summary.json", "LIBPCAP=/no/such.so"]
     .map((line) => `VXLAN_TO_HTTP_${line}\n`)
     .join("");
@@ -49,7 +49,7 @@ describe("files in the working directory that Bun would obey are not obeyed", ()
     for (const [name, text] of Object.entries(files)) directory.file(name, text);
     directory.file("one.pcap", oneRequest);
     using endpoint = new RecordingEndpoint();
-    const args = ["--mode", "tcp", "--read", "one.pcap", String(VNI), String(PORT), endpoint.address];
+    const args = [...QUICK_TCP, "--read", "one.pcap", String(VNI), String(PORT), endpoint.address];
     const { status, stdout, stderr } = await run(args, { cwd: directory.path, executable: directory.copyOfProgram() });
     expect({ status, stdout }).toEqual({ status: 0, stdout: "" });
     expect(stderr).toMatch(/ INFO {2}Reading one\.pcap\n/);
@@ -58,7 +58,7 @@ describe("files in the working directory that Bun would obey are not obeyed", ()
   });
 });
 
-test("arguments that Bun itself knows are the program's, and refused", async () => {
+test.concurrent("arguments that Bun itself knows are the program's, and refused", async () => {
   for (const flag of [
     "--eval=1",
     "--print=1",
@@ -78,11 +78,11 @@ test("arguments that Bun itself knows are the program's, and refused", async () 
   expect(status).toBe(2);
 });
 
-test("an empty environment is enough", async () => {
+test.concurrent("an empty environment is enough", async () => {
   using endpoint = new RecordingEndpoint();
   using directory = new TemporaryDirectory();
   const capture = directory.file("one.pcap", oneRequest);
-  const { status } = await run(["--mode", "tcp", "--read", capture, String(VNI), String(PORT), endpoint.address], {
+  const { status } = await run([...QUICK_TCP, "--read", capture, String(VNI), String(PORT), endpoint.address], {
     through: ["env", "-i"],
   });
   expect(status).toBe(0);
@@ -98,9 +98,9 @@ function processOf(pid: number): { args: string[]; env: string[]; threads: strin
   return { args: words("cmdline").slice(1), env: words("environ"), threads };
 }
 
-test("it starts over without the allocator's thread, as the same process with the same arguments; who wants the thread gets it", async () => {
+test.concurrent("it starts over without the allocator's thread, as the same process with the same arguments; who wants the thread gets it", async () => {
   using endpoint = new RecordingEndpoint();
-  const args = ["--mode", "tcp", "--read", "-", String(VNI), String(PORT), endpoint.address];
+  const args = [...QUICK_TCP, "--read", "-", String(VNI), String(PORT), endpoint.address];
   for (const [given, mark, hasThread] of [
     [{}, "MIMALLOC_SCAVENGER=0", false],
     [{ MIMALLOC_SCAVENGER: "1" }, "MIMALLOC_SCAVENGER=1", true],
@@ -119,14 +119,14 @@ test("it starts over without the allocator's thread, as the same process with th
   expect(endpoint.text()).toBe(REQUEST + REQUEST);
 });
 
-test("where it cannot start over, since its file is gone, it goes on as it is and says nothing of that", async () => {
+test.concurrent("where it cannot start over, since its file is gone, it goes on as it is and says nothing of that", async () => {
   using endpoint = new RecordingEndpoint();
   using directory = new TemporaryDirectory();
   const capture = directory.file("one.pcap", oneRequest);
   const executable = directory.copyOfProgram();
   const through = ["bash", "-c", 'exec 7<"$0"; rm "$0"; exec /proc/self/fd/7 "$@"'];
   const { status, stderr } = await run(
-    ["--log-level", "warn", "--mode", "tcp", "--read", capture, String(VNI), String(PORT), endpoint.address],
+    ["--log-level", "warn", ...QUICK_TCP, "--read", capture, String(VNI), String(PORT), endpoint.address],
     { through, executable },
   );
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });

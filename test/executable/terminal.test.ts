@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { PROGRAM, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
-import { oneRequest, PORT, REQUEST, VNI } from "./sessions.ts";
+import { oneRequest, PORT, QUICK_TCP, REQUEST, VNI } from "./sessions.ts";
 
 const CLEAR_LINE = "\r\u001b[K";
 
@@ -26,8 +26,7 @@ async function runOnTerminal(args: string[]): Promise<string> {
 }
 
 const forwarding = (capture: string, endpoint: RecordingEndpoint) => [
-  "--mode",
-  "tcp",
+  ...QUICK_TCP,
   "--read",
   capture,
   String(VNI),

@@ -278,6 +278,30 @@ describe("the disk", () => {
     expect(names()).toEqual(["requests.har", "requests.ndjson"]);
   });
 
+  test("it ends where what it would remove may not be removed", async () => {
+    const filing = new Filing();
+    rmSync(join(DIRECTORY, "requests.ndjson.a"));
+    mkdirSync(join(DIRECTORY, "requests.ndjson.a"));
+    await filing.file.end();
+    expect(names()).toEqual(["requests.ndjson", "requests.ndjson.a"]);
+  });
+
+  test("what cannot be made, or looked at, is refused with its reason, and nothing is left behind", () => {
+    symlinkSync("loop", join(DIRECTORY, "loop"));
+    mkdirSync(join(DIRECTORY, "a.ndjson.a"));
+    writeFileSync(join(DIRECTORY, "plain"), "");
+    const before = names();
+    for (const [name, why] of [
+      [`${"a".repeat(300)}.ndjson`, "its name is too long"],
+      ["loop/a.ndjson", "it is a symbolic link"],
+      ["a.ndjson", "a directory"],
+      ["plain/a.ndjson", "there is no such directory"],
+    ] as const) {
+      expect(() => new Filing({ name })).toThrow(new RegExp(`^Cannot write requests to .*${why}`));
+    }
+    expect(names()).toEqual(before);
+  });
+
   test("a link in place of the second file is not followed", async () => {
     const other = join(FOLDER, "second");
     writeFileSync(other, "kept");

@@ -15,7 +15,7 @@ import { kernelForms, nameOf, Verdicts } from "./verdicts.ts";
 const OURS: Mirror = { vxlanPort: 4789, vnis: [CORPUS_VNI], ports: [80] };
 /** Each encapsulation's turn comes twice. */
 const SEEDS = 2 * ENCAPSULATIONS.length;
-const FRAMES_PER_SEED = 20_000;
+const FRAMES_PER_SEED = 10_000;
 /** Ports with which a filter of both directions is short enough for those kernels. */
 const PORTS_BOTH_MAX = 56;
 const LINK_TYPES = [0, 1, 12, 14, 101, 108, 113, 228, 229, 276];

@@ -104,6 +104,18 @@ check("a response", [
     responses: ["- 200 ok …"],
   },
   {
+    name: "to bytes that came with the SYN begins behind a SYN-ACK that acknowledges them",
+    events: [syn(0, "GET"), synAck(0, 4), answer(1, "200", 4)],
+    streams: ["SYN GET …"],
+    responses: ["SYN 200 …"],
+  },
+  {
+    name: "begins behind a SYN-ACK that does not acknowledge the SYN's bytes, which come again",
+    events: [syn(0, "GET"), synAck(0, 1), data(1, "GET"), answer(1, "200", 4)],
+    streams: ["SYN GET …"],
+    responses: ["SYN 200 …"],
+  },
+  {
     name: "that nobody asked is nobody's",
     events: [synAck(0, 1), answer(1, "200", 1), FLUSH],
     streams: [],
@@ -133,6 +145,20 @@ check("several incarnations", [
     ],
     streams: ["SYN a replaced", "SYN b …"],
     responses: ["SYN A replaced", "SYN B …"],
+  },
+  {
+    name: "a SYN-ACK that comes before its SYN may acknowledge that one's bytes",
+    events: [
+      syn(0),
+      synAck(0, 1),
+      data(1, "a"),
+      synAck(70_000, 5004),
+      syn(5000, "bcd"),
+      answer(70_001, "B", 5004),
+      pause(1000),
+    ],
+    streams: ["SYN a replaced", "SYN bcd …"],
+    responses: ["SYN replaced", "SYN B …"],
   },
   {
     name: "a SYN-ACK that begins elsewhere tells a second SYN with the same ISN from a late copy",

@@ -202,6 +202,7 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
       ],
       [() => read(garbage, certificate.key), "Cannot use --tls-cert and --tls-key: PEM is expected"],
       [() => read(undefined, undefined, garbage), "Cannot use --tls-ca: PEM is expected"],
+      [() => read(undefined, undefined, "/dev/null"), "Cannot use --tls-ca: PEM is expected, and /dev/null is empty"],
       [() => read(undefined, undefined, "/none/such"), "Cannot read --tls-ca /none/such: there is no such file"],
       [() => read(undefined, undefined, directory.path), "it is a directory"],
     ];

@@ -10,7 +10,8 @@ const TIMEOUT_MS = 60_000;
 
 const charged = (Object.keys(KINDS) as KindName[]).filter((name) => !("isUncharged" in KINDS[name]));
 
-test.each(charged)(
+// Each in a process of its own, which weighs itself.
+test.concurrent.each(charged)(
   "%s",
   async (kind) => {
     const child = Bun.spawn([process.execPath, join(import.meta.dir, "weigh.ts"), kind], { stdout: "pipe" });

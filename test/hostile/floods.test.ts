@@ -50,6 +50,7 @@ const isolated = canIsolate("attacks on an interface");
 
 test.each(READ)("%s, from a savefile", async (name, scale) => check(await run(name, "read", scale)), TIMEOUT_MS);
 
-describe.if(isolated)("on an interface", () => {
+// Each has a network and processes of its own, and mostly waits: for an outage, or for what never ends.
+describe.concurrent.if(isolated)("on an interface", () => {
   test.each(LIVE)("%s", async (name, scale) => check(await run(name, "live", scale)), TIMEOUT_MS);
 });

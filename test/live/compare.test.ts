@@ -6,13 +6,15 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { TemporaryDirectory } from "../executable/program.ts";
-import { ENDPOINT_PORT, Lab, PRODUCTION_PORT, whyNotLive } from "./lab.ts";
+import { ENDPOINT_PORT, grown, Lab, PRODUCTION_PORT, whyNotLive } from "./lab.ts";
+import { sendLoadUntil } from "./load.ts";
 
 const why = whyNotLive();
 const VNI = 42;
 const PAUSE_MS = 10;
-const SECONDS = 3;
-const SCRIPT = join(import.meta.dir, "load.lua");
+const CONNECTIONS = 16;
+/** Of production's log: more than a thousand requests. */
+const LOG_BYTES = 20_000;
 
 /** Whatever path is asked for. */
 const page = (json: string) => `default_type application/json; return 200 '${json}';`;
@@ -23,7 +25,7 @@ const OTHER = page(`{"items":[{"price":1},{"price":3}]}`);
 async function compareLive(endpointPages: string, options: string[]) {
   const lab = await Lab.up("v2h-cmp");
   try {
-    await lab.nginx("production", "listen 80;", 1000, SAME);
+    const { log } = await lab.nginx("production", "listen 80;", 1000, SAME);
     await lab.nginx("replay", `listen ${ENDPOINT_PORT};`, 1_000_000, endpointPages);
     const address = `127.0.0.1:${ENDPOINT_PORT}`;
     const forwarder = await lab.forwarder(
@@ -34,19 +36,8 @@ async function compareLive(endpointPages: string, options: string[]) {
       String(PRODUCTION_PORT),
       address,
     );
-    await lab.run(
-      "client",
-      "wrk",
-      "-t1",
-      "-c16",
-      `-d${SECONDS}`,
-      "-s",
-      SCRIPT,
-      "http://192.0.2.2/",
-      "--",
-      String(PAUSE_MS),
-      "get",
-    );
+    const load = { pauseMs: PAUSE_MS, kind: "get", connections: CONNECTIONS } as const;
+    await sendLoadUntil(lab, load, () => grown(log, LOG_BYTES));
     const status = await forwarder.end("SIGINT");
     return { status, stderr: forwarder.stderr, summary: await lab.summary(forwarder) };
   } finally {

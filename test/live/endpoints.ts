@@ -1,5 +1,5 @@
 /** The endpoints of the live tests: real servers, each of which says in the end what it served. */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Host, Lab, Program } from "./lab.ts";
 import { lines, loggedRequests } from "./load.ts";
@@ -36,8 +36,10 @@ function compiledGo(): string[] | undefined {
   if (Bun.which("go") === null) return undefined;
   const directory = join(ROOT, ".tools/test-endpoints");
   mkdirSync(directory, { recursive: true });
-  const executable = join(directory, "go");
-  const built = Bun.spawnSync(["go", "build", "-o", executable, join(SOURCES, "go.go")], {
+  const [executable, source] = [join(directory, "go"), join(SOURCES, "go.go")];
+  const builtMs = statSync(executable, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (builtMs > statSync(source).mtimeMs) return [executable];
+  const built = Bun.spawnSync(["go", "build", "-o", executable, source], {
     stderr: "pipe",
     env: { ...process.env, GOTOOLCHAIN: "local" },
   });

@@ -234,6 +234,17 @@ export class Lab {
     );
   }
 
+  /** Waits until so many connections to a TCP port are open, as those who made them see it. */
+  async connected(host: Host, port: string | number, count: number): Promise<void> {
+    const open = `ss -Htn state established "dport = :${port}" | wc -l`;
+    await this.run(
+      host,
+      "bash",
+      "-c",
+      `for i in {1..500}; do (($(${open}) >= ${count})) && exit 0; sleep 0.01; done; exit 1`,
+    );
+  }
+
   private async command(...argv: string[]): Promise<string> {
     const child = Bun.spawn([LAB, ...argv], {
       env: { ...process.env, LAB_PREFIX: this.prefix },

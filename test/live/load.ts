@@ -5,28 +5,37 @@ import type { Lab } from "./lab.ts";
 
 const SCRIPT = join(import.meta.dir, "load.lua");
 export const CONNECTIONS = 64;
+/** If what is waited for never comes. */
+const SECONDS_MAX = 50;
 
 export interface Load {
   seconds: number;
   /** Between a connection's requests. */
   pauseMs: number;
   kind: "get" | "mixed";
+  /** Unset: {@link CONNECTIONS}. */
+  connections?: number;
 }
 
-export async function sendLoad(lab: Lab, { seconds, pauseMs, kind }: Load): Promise<void> {
-  await lab.run(
-    "client",
-    "wrk",
-    "-t1",
-    `-c${CONNECTIONS}`,
-    `-d${seconds}`,
-    "-s",
-    SCRIPT,
-    "http://192.0.2.2/",
-    "--",
-    String(pauseMs),
-    kind,
-  );
+export async function sendLoad(lab: Lab, load: Load): Promise<void> {
+  await lab.run("client", ...commandOf(load));
+}
+
+/** The same until what is done `meanwhile` is, however long this machine takes for it. */
+export async function sendLoadUntil(
+  lab: Lab,
+  load: Omit<Load, "seconds">,
+  meanwhile: () => Promise<unknown>,
+): Promise<void> {
+  const wrk = lab.start("client", ...commandOf({ ...load, seconds: SECONDS_MAX }));
+  await meanwhile();
+  const status = await wrk.end("SIGINT");
+  if (status !== 0) throw new Error(`wrk: exit status ${status}\n${wrk.stdout}${wrk.stderr}`);
+}
+
+function commandOf({ seconds, pauseMs, kind, connections = CONNECTIONS }: Load): string[] {
+  const wrk = ["wrk", "-t1", `-c${connections}`, `-d${seconds}`, "-s", SCRIPT, "http://192.0.2.2/"];
+  return [...wrk, "--", String(pauseMs), kind];
 }
 
 /** A request as nginx logs it. */

@@ -5,14 +5,14 @@
 import { expect, test } from "bun:test";
 import { BUN, serverEndpoint } from "./endpoints.ts";
 import { ENDPOINT_PORT, grown, Lab, PRODUCTION_PORT, whyNotLive } from "./lab.ts";
-import { CONNECTIONS, loggedRequests, sendLoad, withDigest } from "./load.ts";
+import { CONNECTIONS, loggedRequests, sendLoadUntil, withDigest } from "./load.ts";
 
 const VNI = 42;
 const SERVERS = 3;
 /** Each of them moves connections from one server to another. */
 const CHANGES = 2;
-/** Production's log, at the first change and at the second. */
-const LOG_BYTES = [8000, 24_000] as const;
+/** Production's log, at the first change, at the second, and at the end. */
+const LOG_BYTES = [8000, 24_000, 40_000] as const;
 
 test.skipIf(whyNotLive() !== undefined)(
   "a replay server added and one taken away under load: lost is only what was in flight, and that is counted",
@@ -34,8 +34,9 @@ test.skipIf(whyNotLive() !== undefined)(
         await lab.balance(1, 2, 3);
         await grown(log, LOG_BYTES[1]);
         await lab.balance(2, 3);
+        await grown(log, LOG_BYTES[2]);
       };
-      await Promise.all([sendLoad(lab, { seconds: 3, pauseMs: 40, kind: "mixed" }), changing()]);
+      await sendLoadUntil(lab, { pauseMs: 40, kind: "mixed" }, changing);
 
       const outcomes: { counters: any; served: string[]; complaints: string[] }[] = [];
       for (const { endpoint, forwarder } of servers) {

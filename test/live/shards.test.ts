@@ -1,8 +1,8 @@
 /** Threads that share an interface by PACKET_FANOUT, and what the kernel's filter does not let through. */
-import { describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { ENDPOINT_PORT, grown, Lab, PRODUCTION_PORT, type Program, whyNotLive } from "./lab.ts";
-import { loggedRequests, sendLoad } from "./load.ts";
+import { loggedRequests, sendLoad, sendLoadUntil } from "./load.ts";
 
 const why = whyNotLive();
 const VNI = 42;
@@ -72,9 +72,8 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
         1_000_000,
         `return 200 "served";`,
       );
-      const load = sendLoad(lab, { seconds: 8, pauseMs: 10, kind: "get" });
       let servedBytes = 0;
-      for (let run = 0; run < 2; run++) {
+      const startAndStop = async () => {
         const program = await forwarder(lab, 4);
         // Flows that are picked up wait for their beginning; then requests arrive.
         await grown(endpoint.log, servedBytes + 20_000);
@@ -85,8 +84,10 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
         expect(requests.seen).toBeGreaterThan(1000);
         expect(requests.answered + responses.unanswered).toBe(requests.forwarded);
         servedBytes = statSync(endpoint.log).size;
-      }
-      await load;
+      };
+      await sendLoadUntil(lab, { pauseMs: 10, kind: "get" }, async () => {
+        for (let run = 0; run < 2; run++) await startAndStop();
+      });
       const served = requestsOf(endpoint);
       expect(new Set(served).size).toBe(served.length);
       expect(new Set(served).difference(new Set(requestsOf(production))).size).toBe(0);
@@ -114,22 +115,30 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
     }
   }, 30_000);
 
-  const MISTAKES = [
-    { name: "VNI", asked: ["eth0", "7", "80"], says: /\d+ mirror frames carried VNI 42, none 7/ },
-    {
-      name: "port",
-      asked: ["eth0", "42", "81"],
-      says: /\d+ mirrored segments of VNI 42 were for port 80, none for 81/,
-    },
-  ];
-  test.each(MISTAKES)(
-    "a wrong $name is named, and which one there is",
-    async ({ asked, says }) => {
-      const lab = await Lab.up("v2h-shards");
-      try {
-        await lab.nginx("production", "listen 80;", 1000, `return 200 "hello";`);
-        const program = await lab.forwarder(...asked, `127.0.0.1:${ENDPOINT_PORT}`);
-        await lab.run("client", "curl", "-sS", "http://192.0.2.2/[1-20]");
+  describe("that are asked wrongly", () => {
+    let lab: Lab;
+    let programs: Program[];
+    const MISTAKES = [
+      { name: "VNI", asked: ["eth0", "7", "80"], says: /\d+ mirror frames carried VNI 42, none 7/ },
+      {
+        name: "port",
+        asked: ["eth0", "42", "81"],
+        says: /\d+ mirrored segments of VNI 42 were for port 80, none for 81/,
+      },
+    ];
+    // Both look at the same mirror.
+    beforeAll(async () => {
+      lab = await Lab.up("v2h-shards");
+      await lab.nginx("production", "listen 80;", 1000, `return 200 "hello";`);
+      programs = await Promise.all(MISTAKES.map(({ asked }) => lab.forwarder(...asked, `127.0.0.1:${ENDPOINT_PORT}`)));
+      await lab.run("client", "curl", "-sS", "http://192.0.2.2/[1-20]");
+    }, 30_000);
+    afterAll(() => lab.down());
+
+    test.each(MISTAKES.map((mistake, i) => ({ ...mistake, i })))(
+      "a wrong $name is named, and which one there is",
+      async ({ says, i }) => {
+        const program = programs[i]!;
         await program.until(({ stderr }) => says.test(stderr));
         expect(await program.end("SIGINT")).toBe(0);
         const { frames, refused } = await lab.summary(program);
@@ -137,10 +146,8 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
         // Each way: SYN, request, answer and FIN at the least.
         expect(refused.frames).toBeGreaterThan(40);
         expect(refused.sampled).toBeGreaterThan(40);
-      } finally {
-        await lab.down();
-      }
-    },
-    30_000,
-  );
+      },
+      30_000,
+    );
+  });
 });

@@ -102,6 +102,7 @@ const UNFORWARDED: {
   dropped?: Partial<Record<RequestDrop, number>>;
   connects?: number;
   connectErrors?: number;
+  file?: { refused: number };
   told: string[];
 }[] = [
   { name: "nothing was lost", mode: "http", told: [] },
@@ -119,6 +120,13 @@ const UNFORWARDED: {
     told: [
       "ERROR Not all was forwarded: 10 whole requests (4 endpoint_down, 3 endpoint_closed, 2 buffer_limit, 1 waiting_limit)",
     ],
+  },
+  { name: "a file that has all", mode: "http", file: { refused: 0 }, told: [] },
+  {
+    name: "a file that the disk had no room for",
+    mode: "http",
+    file: { refused: 3 },
+    told: ["ERROR Not all was written: 3 whole requests"],
   },
   { name: "a connection that was tried again", mode: "http", connects: 1, connectErrors: 1, told: [] },
   {
@@ -138,11 +146,12 @@ const UNFORWARDED: {
 
 test.each(UNFORWARDED)(
   "what could not be forwarded: $name",
-  ({ mode, dropped, connects = 0, connectErrors = 0, told }) => {
+  ({ mode, dropped, connects = 0, connectErrors = 0, file, told }) => {
     const { counters, report } = reportOf(1);
     Object.assign(counters.requests.dropped, dropped);
     Object.assign(counters.upstream, { connects, connect_errors: connectErrors });
-    expect(report.unforwarded(mode)).toBe(told.length > 0);
+    counters.responses["5xx"] = file?.refused ?? 7;
+    expect(report.unforwarded(mode, file !== undefined)).toBe(told.length > 0);
     expect(lines).toEqual(told);
   },
 );

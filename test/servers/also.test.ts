@@ -75,7 +75,7 @@ describe("three real servers get the same mixed requests", () => {
   });
 });
 
-test("one that is away and one that is stalled cost the endpoint nothing, and end with it", async () => {
+test.concurrent("one that is away and one that is stalled cost the endpoint nothing, and end with it", async () => {
   using endpoint = await RawEndpoint.listen();
   const still = await stalled();
   const away = refusingAddress();
@@ -97,7 +97,7 @@ test("one that is away and one that is stalled cost the endpoint nothing, and en
   expect(stderr).not.toContain(`Cannot connect to ${endpoint.address}`);
 }, 20_000);
 
-test("an endpoint that is away costs further destinations nothing", async () => {
+test.concurrent("an endpoint that is away costs further destinations nothing", async () => {
   using other = await RawEndpoint.listen();
   const flags = ["--also", other.address, "--outage-timeout-s", "1"];
   const { status, counters } = await forward(mine, refusingAddress(), directory, flags);
@@ -107,7 +107,7 @@ test("an endpoint that is away costs further destinations nothing", async () => 
   expect(counters.destinations[0].requests).toMatchObject({ seen: GETS, forwarded: GETS, answered: GETS });
 });
 
-test("mode tcp: each gets all bytes, and the end behind them", async () => {
+test.concurrent("mode tcp: each gets all bytes, and the end behind them", async () => {
   using endpoint = await RawEndpoint.listen();
   using other = await RawEndpoint.listen();
   const flags = ["--mode", "tcp", "--fin-delay-ms", "20", "--also", other.address];

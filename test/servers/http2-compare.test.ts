@@ -75,7 +75,7 @@ function found({ routes }: any): Record<string, Record<string, number>> {
   return all;
 }
 
-describe.skipIf(Bun.which("node") === null)("Node's http2", () => {
+describe.concurrent.skipIf(Bun.which("node") === null)("Node's http2", () => {
   let mirror: Awaited<ReturnType<typeof record>>;
   beforeAll(async () => void (mirror = await record()), 30_000);
 

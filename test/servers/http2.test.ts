@@ -33,12 +33,12 @@ async function check(server: RealServer, options: Http2Options, flags: string[] 
 }
 
 for (const server of available([NGINX, NODE_HTTP2, GO_HTTP2], "HTTP/2")) {
-  test(`${server.name}: requests of every kind, several at a time`, async () => {
+  test.concurrent(`${server.name}: requests of every kind, several at a time`, async () => {
     await check(server, { connections: 10, requests: 40, hasTrailers: server !== NGINX });
   }, 30_000);
 }
 
-describe.skipIf(NGINX.missing() !== undefined)("nginx", () => {
+describe.concurrent.skipIf(NGINX.missing() !== undefined)("nginx", () => {
   const GETS = { bodyLengths: [0, 100] };
 
   test("ends a connection after 20 requests: those that it has not looked at go on another", async () => {
@@ -56,7 +56,7 @@ describe.skipIf(NGINX.missing() !== undefined)("nginx", () => {
 
 const pair = available([NODE_HTTP2, NGINX], "HTTP/2 to further destinations");
 
-describe.skipIf(pair.length < 2)("further destinations", () => {
+describe.concurrent.skipIf(pair.length < 2)("further destinations", () => {
   for (const [endpoint, other] of [pair, pair.toReversed()] as [RealServer, RealServer][]) {
     test(`${endpoint.name}, ${other.name}, one that is away and one that is stalled: two serve all`, async () => {
       const options = { connections: 6, requests: 40 };
@@ -88,7 +88,7 @@ describe.skipIf(pair.length < 2)("further destinations", () => {
 const hasOpenssl = Bun.which("openssl") !== null;
 if (!hasOpenssl) console.warn("skipped: HTTP/2 to endpoints that speak TLS (openssl is not installed)");
 
-describe.if(hasOpenssl)("https:// endpoints", () => {
+describe.concurrent.if(hasOpenssl)("https:// endpoints", () => {
   let authority: Authority;
   let certificate: Certificate;
   let trusting: string[];

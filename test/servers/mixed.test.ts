@@ -18,19 +18,20 @@ const savefile = mirrorOf(connections, random);
 const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
 
-for (const server of available([nginx(), NODE, BUN, GO, PYTHON], "mixed requests")) {
-  describe(`${REQUESTS} mixed requests: ${server.name}`, () => {
-    let compared: Compared;
-    beforeAll(async () => {
-      compared = await compare(server, connections, savefile, directory);
-    }, 60_000);
+const servers = available([nginx(), NODE, BUN, GO, PYTHON], "mixed requests");
+let all: Compared[];
+beforeAll(async () => {
+  all = await Promise.all(servers.map((server) => compare(server, connections, savefile, directory)));
+}, 60_000);
 
+for (const [i, server] of servers.entries()) {
+  describe(`${REQUESTS} mixed requests: ${server.name}`, () => {
     test("serves what it serves to a plain client, once, in order, with the same bodies", () => {
-      expect(faults(compared, server)).toEqual([]);
+      expect(faults(all[i]!, server)).toEqual([]);
     });
 
     test("each request is seen, and forwarded", () => {
-      const { seen, forwarded, damaged } = compared.outcome.counters.requests;
+      const { seen, forwarded, damaged } = all[i]!.outcome.counters.requests;
       expect({ seen, forwarded, damaged }).toEqual({ seen: REQUESTS, forwarded: REQUESTS, damaged: 0 });
     });
   });

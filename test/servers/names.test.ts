@@ -26,7 +26,7 @@ async function inNamespaces(name: string): Promise<NamesOutcome> {
   return JSON.parse(output) as NamesOutcome;
 }
 
-describe.if(canIsolate("names with several addresses"))("every request arrives:", () => {
+describe.concurrent.if(canIsolate("names with several addresses"))("every request arrives:", () => {
   test.each(Object.keys(NAME_CASES))(
     "%s",
     async (name) => {

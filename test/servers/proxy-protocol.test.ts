@@ -77,7 +77,7 @@ function expectThree({ status, counters }: Outcome): void {
 }
 
 for (const _ of available([nginx()], "PROXY protocol")) {
-  describe.each(HEADERS)("$name", ({ header, client }) => {
+  describe.concurrent.each(HEADERS)("$name", ({ header, client }) => {
     test.each(SEGMENTS)("passed to nginx that reads it, on each connection; %s", async (_name, segments) => {
       let lines: NginxLine[] = [];
       // One request a connection: the header must be on each.
@@ -102,7 +102,7 @@ for (const _ of available([nginx()], "PROXY protocol")) {
   });
 }
 
-describe("without nginx", () => {
+describe.concurrent("without nginx", () => {
   test.each(HEADERS)("--mark tells the address of $name", async ({ header, client }) => {
     using endpoint = await RawEndpoint.listen();
     const outcome = await run([header, ...REQUESTS], endpoint.address, ["--proxy-protocol", "strip", "--mark"]);

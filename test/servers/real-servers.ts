@@ -4,6 +4,7 @@ import net from "node:net";
 import { join } from "node:path";
 import { REPOSITORY, type TemporaryDirectory } from "../executable/program.ts";
 import { Program } from "../live/lab.ts";
+import { freePort } from "../support/free-port.ts";
 
 const SOURCES = join(import.meta.dir, "endpoints");
 /** What scripts/servers installs and compiles. */
@@ -298,13 +299,6 @@ export function available(servers: RealServer[], what: string): RealServer[] {
     if (why !== undefined) console.warn(`skipped: ${what} with ${server.name} (${why})`);
     return why === undefined;
   });
-}
-
-/** A port that nothing listens on, of those that the kernel gives out. */
-export function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  listener.stop(true);
-  return listener.port;
 }
 
 let started = 0;

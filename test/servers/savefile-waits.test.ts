@@ -6,9 +6,9 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { TemporaryDirectory } from "../executable/program.ts";
 import { PORT, session, VNI } from "../executable/sessions.ts";
 import { pcap } from "../support/frames.ts";
+import { freePort } from "../support/free-port.ts";
 import { forward, identityFaults } from "./mirror.ts";
 import { OK, RawEndpoint } from "./raw-endpoint.ts";
-import { freePort } from "./real-servers.ts";
 
 const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
@@ -26,7 +26,7 @@ function segments(stream: string): string[] {
   );
 }
 
-describe("bytes wait as requests do", () => {
+describe.concurrent("bytes wait as requests do", () => {
   const responding = (delayMs: number) =>
     RawEndpoint.listen({ respond: ({ socket }) => void setTimeout(() => socket.write(OK), delayMs) });
 
@@ -55,7 +55,7 @@ describe("bytes wait as requests do", () => {
   }, 20_000);
 });
 
-describe("an endpoint that is away", () => {
+describe.concurrent("an endpoint that is away", () => {
   const REQUESTS = 40;
   const AWAY_MS = 1500;
   const targets = Array.from({ length: REQUESTS }, (_, i) => `GET /${i}`);

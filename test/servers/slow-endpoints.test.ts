@@ -13,11 +13,11 @@ afterAll(() => directory[Symbol.dispose]());
 const mine = { vni: VNI, port: PORT };
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: prod.example\r\n\r\n`;
 
-describe("the time for a response is between two reads", () => {
+describe.concurrent("the time for a response is between two reads", () => {
   const DRIPS = 12;
   const DRIP_MS = 60;
   /** Shorter than the whole response takes, longer than one drip. */
-  const TIMEOUT_MS = "300";
+  const TIMEOUT_MS = "500";
 
   /** Sends a byte of its response now and then. */
   const dripping = () =>
@@ -84,7 +84,7 @@ describe("the time for a response is between two reads", () => {
   });
 });
 
-describe("the client's end does not cancel what a slower endpoint has not served", () => {
+describe.concurrent("the client's end does not cancel what a slower endpoint has not served", () => {
   const CLIENTS = 20;
   const THINKS_MS = 400;
   const frames = Array.from({ length: CLIENTS }, (_, i) => session([get(`/${i}`)], 40_000 + i)).flat();

@@ -4,10 +4,11 @@ import { TemporaryDirectory } from "../executable/program.ts";
 import { PORT, session, VNI } from "../executable/sessions.ts";
 import { Authority, type Certificate } from "../support/authority.ts";
 import { pcap } from "../support/frames.ts";
+import { freePort } from "../support/free-port.ts";
 import { forward, identityFaults } from "./mirror.ts";
 import { OK, RawEndpoint } from "./raw-endpoint.ts";
 import { type Setting, upload, withTls } from "./tls-servers.ts";
-import { available, BUN, freePort, GO, nginx, NODE, type RealServer, type Served, start } from "./real-servers.ts";
+import { available, BUN, GO, nginx, NODE, type RealServer, type Served, start } from "./real-servers.ts";
 
 const hasOpenssl = Bun.which("openssl") !== null;
 if (!hasOpenssl) console.warn("skipped: endpoints that speak TLS (openssl is not installed)");
@@ -39,7 +40,7 @@ const targets = sessions.flatMap((_, connection) =>
 /** Bun's servers tell the whole URL. */
 const pathOf = (target: string) => target.replace(/^https?:\/\/[^/]*/, "");
 
-describe.if(hasOpenssl)("an https:// endpoint", () => {
+describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
   let authority: Authority;
   let other: Authority;
   let rsa: Certificate;

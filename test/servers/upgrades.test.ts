@@ -41,7 +41,7 @@ function webSocketServer() {
   };
 }
 
-describe("a WebSocket that production declined and the endpoint accepts is one request, and the next are framed", () => {
+describe.concurrent("a WebSocket that production declined and the endpoint accepts is one request, and the next are framed", () => {
   const others = ["/1", "/2", "/3"];
 
   test.each([
@@ -79,7 +79,7 @@ describe("a WebSocket that production declined and the endpoint accepts is one r
   });
 });
 
-describe("an upgrade that both accept passes as it is", () => {
+describe.concurrent("an upgrade that both accept passes as it is", () => {
   /** Accepts the first request's upgrade; responds to others. */
   const accepting = async () => {
     const endpoint: RawEndpoint = await RawEndpoint.listen({

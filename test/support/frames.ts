@@ -44,9 +44,7 @@ export const UDP = 17;
 const FLAG_BITS: Record<string, number> = { F: 1, S: 2, R: 4, P: 8, A: 16, U: 32, E: 64, C: 128 };
 
 export function bytes(...parts: (Uint8Array | number[] | string)[]): Uint8Array {
-  const arrays = parts.map((part) =>
-    typeof part === "string" ? new TextEncoder().encode(part) : Uint8Array.from(part),
-  );
+  const arrays = parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part));
   const joined = new Uint8Array(arrays.reduce((sum, array) => sum + array.length, 0));
   let offset = 0;
   for (const array of arrays) {

@@ -1,8 +1,9 @@
 /** From a request's head as HTTP/1 has it (request-head.ts) back to HTTP/2's fields. */
-import type { HpackEncoder } from "./hpack-encoder.ts";
+import { type HpackEncoder, isStaticName } from "./hpack-encoder.ts";
 
 const LINE_END = "\r\n";
 const SEPARATOR = ": ";
+const HOST = "host: ";
 
 /** What HTTP/2's head says and the text in HTTP/1's form does not. */
 export interface Http2Words {
@@ -39,25 +40,30 @@ export function encodeTrailer(encoder: HpackEncoder, lines: string): void {
 
 /** Adds the lines from `begin` on, without the one that begins at `leftOut`. */
 function addLines(encoder: HpackEncoder, text: string, begin: number, leftOut: number): void {
-  for (let at = begin; at < text.length; at = nextLine(text, at)) {
-    if (at !== leftOut && !text.startsWith(LINE_END, at)) encoder.add(nameOf(text, at), valueOf(text, at));
+  for (let at = begin; at < text.length;) {
+    const end = text.indexOf(LINE_END, at);
+    if (at !== leftOut && end > at) {
+      const nameEnd = text.indexOf(SEPARATOR, at);
+      encoder.add(asName(text.slice(at, nameEnd)), text.slice(nameEnd + SEPARATOR.length, end));
+    }
+    at = end + LINE_END.length;
   }
 }
 
 /** Where the first field `host` begins; the text's end: there is none. */
 function hostLine(text: string, begin: number): number {
   let at = begin;
-  while (at < text.length && nameOf(text, at) !== "host") at = nextLine(text, at);
+  while (at < text.length && !isHost(text, at)) at = text.indexOf(LINE_END, at) + LINE_END.length;
   return at;
 }
 
-function nextLine(text: string, at: number): number {
-  return text.indexOf(LINE_END, at) + LINE_END.length;
+function isHost(text: string, at: number): boolean {
+  return text.startsWith(HOST, at) || text.slice(at, at + HOST.length).toLowerCase() === HOST;
 }
 
 /** The name in lower case (RFC 9113, section 8.2.1): edits may have capital letters. */
-function nameOf(text: string, at: number): string {
-  return text.slice(at, Math.max(text.indexOf(SEPARATOR, at), at)).toLowerCase();
+function asName(text: string): string {
+  return isStaticName(text) ? text : text.toLowerCase();
 }
 
 function valueOf(text: string, at: number): string {

@@ -63,8 +63,12 @@ export class HpackDecoder {
   private at = 0;
   /** The last number that was read; {@link MALFORMED}: it was no valid number. */
   private number = 0;
-  /** The last string that was read. */
+  /** The last string that was read, and its length. */
   private text = "";
+  private textLength = 0;
+
+  /** `wanted`: the names whose fields keep their values, the others get an empty one; null: all keep them. */
+  constructor(private readonly wanted: ReadonlySet<string> | null = null) {}
 
   /** A block is missing: the entries that were inserted before are not known any more. */
   lose(): void {
@@ -106,9 +110,10 @@ export class HpackDecoder {
       if (!this.readString(block, end)) return false;
       name = this.text;
     }
-    if (!this.readString(block, end)) return false;
+    const isWanted = this.wanted === null || name === null || this.wanted.has(name);
+    if (!this.readString(block, end, isWanted)) return false;
     const value = this.text;
-    if (isInserted) this.insert(name, value);
+    if (isInserted) this.insert(name, value, this.textLength);
     if (name === null) sink.unknownField();
     else sink.field(name, value);
     return true;
@@ -139,8 +144,8 @@ export class HpackDecoder {
   }
 
   /** Section 4.4. */
-  private insert(name: string | null, value: string): void {
-    const bytes = (name === null ? 0 : name.length) + value.length + ENTRY_OVERHEAD;
+  private insert(name: string | null, value: string, valueBytes: number): void {
+    const bytes = (name === null ? 0 : name.length) + valueBytes + ENTRY_OVERHEAD;
     this.evict(this.tableBytesMax - bytes);
     if (bytes > this.tableBytesMax) return;
     this.entries.push({ name, value, bytes });
@@ -187,8 +192,8 @@ export class HpackDecoder {
     return false;
   }
 
-  /** Section 5.2. */
-  private readString(block: Buffer, end: number): boolean {
+  /** Section 5.2. `isWanted`: else its length is all that is looked at. */
+  private readString(block: Buffer, end: number, isWanted = true): boolean {
     if (this.at >= end) return false;
     const isHuffman = (block[this.at]! & HUFFMAN) !== 0;
     if (!this.readNumber(LENGTH_BITS, block, end)) return false;
@@ -197,14 +202,16 @@ export class HpackDecoder {
     if (to > end) return false;
     this.at = to;
     if (!isHuffman) {
-      this.text = latin1(block, from, to);
+      this.textLength = this.number;
+      this.text = isWanted ? latin1(block, from, to) : "";
       return true;
     }
     const needed = decodedLengthMax(this.number);
     if (needed > scratch.length) scratch = Buffer.alloc(2 * needed);
     const length = decodeHuffman(block, from, to, scratch);
     if (length === MALFORMED) return false;
-    this.text = latin1(scratch, 0, length);
+    this.textLength = length;
+    this.text = isWanted ? latin1(scratch, 0, length) : "";
     return true;
   }
 }

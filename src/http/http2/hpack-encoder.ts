@@ -31,6 +31,11 @@ STATIC_TABLE.forEach(([name, value], index) => {
   if (value !== "") (known.indexOfValue ??= new Map()).set(value, index);
 });
 
+/** Whether the static table has fields of this name. */
+export function isStaticName(name: string): boolean {
+  return staticNames.has(name);
+}
+
 export class HpackEncoder {
   /** The block; its first {@link length} bytes are. Valid until the next one is begun. */
   block = Buffer.alloc(BLOCK_BYTES_FIRST);

@@ -10,6 +10,9 @@ const GRPC_STATUS = /^\d{1,2}$/;
 const LINE_END = /[\0\r\n]/;
 const LINE_ENDS = /[\0\r\n]/g;
 
+/** Those whose values are looked at where no {@link ResponseHead.lines} are wanted. */
+export const COUNTED_FIELDS: ReadonlySet<string> = new Set([":status", "grpc-status"]);
+
 export class ResponseHead implements FieldSink {
   /** The status code; 0: the section has none. */
   status = 0;

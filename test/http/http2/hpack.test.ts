@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { ENTRY_OVERHEAD, HpackDecoder, TABLE_BYTES_MAX } from "../../../src/http/http2/hpack-decoder.ts";
 import { HpackEncoder } from "../../../src/http/http2/hpack-encoder.ts";
 import { Random } from "../../support/random.ts";
+import { TableEncoder } from "./table-encoder.ts";
 
 /** A block's fields, `?` for one that is not known; null: it is malformed. */
 function decode(decoder: HpackDecoder, block: string | Buffer): string[] | null {
@@ -175,6 +176,23 @@ describe("the dynamic table", () => {
     decode(decoder, literal("new", "1"));
     expect(decode(decoder, "be")).toEqual(["new: 1"]);
   });
+});
+
+test("where some values alone are wanted, the others are left out, and the table is the same", () => {
+  const encoder = new TableEncoder(new Random(11));
+  const random = new Random(12);
+  const [whole, some] = [new HpackDecoder(), new HpackDecoder(new Set([":status"]))];
+  for (let run = 0; run < 300; run++) {
+    const date = `date ${random.int(1, 9)} ${"x".repeat(random.int(0, 200))}`;
+    const block = encoder.block([
+      [":status", random.pick(["200", "418"])],
+      ["date", date],
+      ["x-a", "1"],
+    ]);
+    const wanted = decode(whole, block)!.map((field) => (field.startsWith(":") ? field : `${field.split(":")[0]}: `));
+    expect(decode(some, block)).toEqual(wanted);
+    expect(some.tableBytes).toBe(whole.tableBytes);
+  }
 });
 
 test("what is encoded reads back, and needs no table", () => {

@@ -12,6 +12,7 @@
  */
 const [port, delayMs] = process.argv.slice(2).map(Number) as [number, number];
 const served: string[] = [];
+let isEnding = false;
 
 const server = Bun.serve<{ path: string }>({
   port,
@@ -24,6 +25,8 @@ const server = Bun.serve<{ path: string }>({
       return undefined;
     }
     const digest = request.body === null ? "" : await digestOf(request.body);
+    // What is read when the list has been written is in flight, and ends with the process.
+    if (isEnding) return new Promise<never>(() => {});
     served.push(`${request.method} ${path}${digest}`);
     if (delayMs > 0) await Bun.sleep(delayMs);
     return new Response("served");
@@ -53,6 +56,7 @@ async function digestOf(body: ReadableStream<Uint8Array>): Promise<string> {
 
 process.on("SIGTERM", () => {
   void server.stop();
+  isEnding = true;
   process.stdout.write(`${served.join("\n")}\n`, () => process.exit(0));
 });
 process.stdout.write("ready\n");
