@@ -311,11 +311,10 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     client.hasFin = how === "fin";
     this.openCount--;
     flows.active--;
-    if (how === "evicted") {
-      flows.evicted++;
-      incarnation.evicted = incarnation.consumer;
-    } else flows.closed++;
+    if (how === "evicted") flows.evicted++;
+    else flows.closed++;
     incarnation.consumer!.end(how);
+    if (how === "evicted" && incarnation.consumer!.mayGoOn === true) incarnation.evicted = incarnation.consumer;
     incarnation.consumer = null;
     client.consumer = null;
     if (how === "reset") this.server?.end(incarnation, "reset");

@@ -39,7 +39,7 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   /** Takes the server's side; null: nobody does, or it has ended. */
   response: ResponseConsumer | null = null;
   consumer: StreamConsumer | null = null;
-  /** The consumer of its bytes, if it was evicted; null: it was not, or has gone on. */
+  /** The consumer of its bytes, if it was evicted and may go on; null: it may not, or has gone on. */
   evicted: StreamConsumer | null = null;
   /** (StreamOrigin) */
   continued: Continued | null = null;

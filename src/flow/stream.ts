@@ -29,6 +29,8 @@ export interface StreamConsumer extends ByteConsumer {
    * when it has been silent for as long again. If the source waits, the connection stays in any case.
    */
   idle(): boolean;
+  /** Asked once it is evicted: whether it knows more than the consumer of a stream that is joined in its middle. */
+  readonly mayGoOn?: boolean;
   /**
    * Takes the server's side, if that is reassembled (FlowTableOptions.reassemblesServer). It may end later than the
    * client's side, and gets no calls if the server has sent nothing.

@@ -559,6 +559,7 @@ export class Conversation
     const { framer } = this;
     if (this.phase === Phase.DEAF || framer.isLastOfAll) return Step.DEAF;
     if (framer.isAtStart) return Step.START;
+    if (framer.isSeeking) return Step.LOST;
     return framer.isBetween ? Step.BETWEEN : Step.BEHIND_LOSS;
   }
 

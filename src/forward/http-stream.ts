@@ -69,6 +69,13 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
     this.conversation = null;
   }
 
+  /** (StreamConsumer) */
+  get mayGoOn(): boolean {
+    if (this.remains?.isOver === true) this.remains = null;
+    const { step, bodyLeft, remains, preface, isForeign, isLeftOut } = this;
+    return step !== Step.LOST || bodyLeft > 0 || remains !== null || preface !== null || isForeign || isLeftOut;
+  }
+
   /**
    * The client's bytes go on where an evicted stream of the same client stood. `missing`: how many bytes between were
    * not seen.

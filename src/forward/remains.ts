@@ -30,6 +30,11 @@ export class Remains {
     return branches;
   }
 
+  /** Whether both parts have ended. */
+  get isOver(): boolean {
+    return this.pipe === null && this.branches === null;
+  }
+
   /** Sends the requests that are due to the endpoint. */
   settle(): void {
     if (this.pipe === null) return;

@@ -202,6 +202,11 @@ export class RequestFramer {
     return this.state < LOST;
   }
 
+  /** Whether no request has been found yet on a connection that was joined in its middle. */
+  get isSeeking(): boolean {
+    return this.state === LOST && this.isUnproven;
+  }
+
   /** Whether a request, or bytes that may become one, is under way and was not told as damaged. */
   get hasRequest(): boolean {
     return this.isUnderWay && !this.isDamaged;

@@ -164,6 +164,15 @@ describe("the limit of flows", () => {
     },
   );
 
+  test("what is evicted, and knows no more than one that is joined in its middle, is not remembered", () => {
+    const flows = new Flows({ maxFlows: 1 });
+    flows.play(syn(0, "a", client(1)));
+    flows.recorder.streams[0]!.mayGoOn = false;
+    flows.play(syn(0, "", client(2)), data(2, "b", client(1)), pause(1000));
+    expect(flows.streams).toEqual(["SYN a evicted", "SYN evicted", "- b …"]);
+    expect(flows.recorder.streams.at(-1)!.origin.continued).toBeNull();
+  });
+
   test("no more ended flows are remembered, the longest ended is forgotten", () => {
     const flows = new Flows({ maxFlows: 2 });
     for (const port of [1, 2, 3]) flows.play(syn(0, "a", client(port)), reset(2, client(port)));

@@ -113,6 +113,7 @@ export class RecordedStream extends RecordedBytes implements StreamConsumer {
   /** Asked so often, since it was silent. */
   idled = 0;
   mayEndIdle = true;
+  mayGoOn = true;
 
   constructor(readonly origin: StreamOrigin) {
     super();
