@@ -104,8 +104,7 @@ export const HELP: Readonly<Record<string, string>> = {
   longest_waiting_requests: "The most that waited on one flow within the last second.",
   max_waiting_requests: "Its limit: --max-waiting-requests.",
   buffer_bytes: "What is held for the destination, and of the endpoint also behind holes, with all that it costs.",
-  max_buffer_bytes:
-    "Its limit: the destination's part of --max-buffer-mib, less what is withheld while the process has grown by more.",
+  max_buffer_bytes: "Its limit: the destination's part of --max-buffer-mib.",
   max_flows: "The limit of flows_active: --max-flows.",
   admin_connections_total: "Connections to this port.",
   admin_requests_total: "Requests to this port that were served.",

@@ -206,8 +206,8 @@ export class Destination implements UpstreamHost, DialHost {
 
   /** By how many the connections exceed the memory for them. */
   get connectionsOver(): number {
-    const { usedBytes, grantedBytes } = this.memory.budget;
-    return Math.ceil((usedBytes - grantedBytes) / Cost.UPSTREAM);
+    const { usedBytes, limitBytes } = this.memory.budget;
+    return Math.ceil((usedBytes - limitBytes) / Cost.UPSTREAM);
   }
 
   /**

@@ -6,8 +6,6 @@
 
 /** The share of the limit that pending segments may take: so no hole costs another connection its requests. */
 const PENDING_SHARE_MAX = 0.5;
-/** Of the limit, the most that is withheld. */
-export const WITHHELD_SHARE_MAX = 0.5;
 
 /**
  * The costs of objects without their bytes, in bytes: the engine's cells, their slots in tables, and a share of the
@@ -40,18 +38,9 @@ export const Cost = {
 export class Budget {
   /** All charged bytes. */
   usedBytes = 0;
-  /** What may be held now: the limit, or less where the process has grown by more than what is charged. */
-  grantedBytes: number;
   private pendingBytes = 0;
 
-  constructor(readonly limitBytes: number) {
-    this.grantedBytes = limitBytes;
-  }
-
-  /** Withholds this share of the limit, up to {@link WITHHELD_SHARE_MAX}. What is held beyond the rest gives way. */
-  withhold(share: number): void {
-    this.grantedBytes = this.limitBytes * (1 - Math.min(share, WITHHELD_SHARE_MAX));
-  }
+  constructor(readonly limitBytes: number) {}
 
   /** Whether more than a quarter is used: from then on, the lists of those that may have to give way are kept. */
   get isTight(): boolean {
@@ -59,12 +48,12 @@ export class Budget {
   }
 
   hasRoomFor(bytes: number): boolean {
-    return this.usedBytes + bytes <= this.grantedBytes;
+    return this.usedBytes + bytes <= this.limitBytes;
   }
 
   /** Whether pending segments are within their share, and all bytes within the limit. */
   get isWithin(): boolean {
-    return this.usedBytes <= this.grantedBytes && this.pendingBytes <= this.grantedBytes * PENDING_SHARE_MAX;
+    return this.usedBytes <= this.limitBytes && this.pendingBytes <= this.limitBytes * PENDING_SHARE_MAX;
   }
 
   take(bytes: number): void {

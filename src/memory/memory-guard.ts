@@ -3,10 +3,8 @@
  * it collects all of it, and flows outlive its quick collections: a flood of flows took a gigabyte that way, and an
  * ordinary load with a connection for each request ten megabytes a minute. So the engine is told to collect, and to
  * give back free memory, when the process has grown by a certain amount since it was smallest; near the limit, by a
- * smaller amount. A collection leaves what the buffers really cost, with half-empty pages, which cannot be charged
- * beforehand: if that is over the limit, a smaller part of the buffers is granted.
+ * smaller amount.
  */
-import { WITHHELD_SHARE_MAX } from "./budget.ts";
 import { type OwnMemory, openOwnMemory } from "./own-memory.ts";
 
 const MIB = 1 << 20;
@@ -30,17 +28,6 @@ const PAUSE_FACTOR = 1;
 const CHECK_MS = 10;
 /** Compiled code is thrown away at most this often: a few MiB become free, but it costs much CPU. */
 const SHRINK_MS = 60_000;
-/** This share of the bytes that a collection leaves over the limit is withheld of the buffers. */
-const WITHHELD_GAIN = 1;
-/** Below the limit, each check withholds this share of the buffers less. */
-const GRANTED_SHARE = 1 / 200;
-
-/** Has buffers that the guard grants. */
-export interface Granted {
-  /** Withholds this share of its buffers from now on. */
-  withhold(share: number): void;
-}
-
 /** Watches the memory of the process. One for each thread. */
 export class MemoryGuard {
   private readonly limitBytes: number;
@@ -48,12 +35,10 @@ export class MemoryGuard {
   private leastBytes = Infinity;
   private notBeforeMs = 0;
   private shrunkMs = -Infinity;
-  private withheldShare = 0;
 
   constructor(
-    private readonly maxBufferMib: number,
+    maxBufferMib: number,
     shards: number,
-    private readonly granted: Granted,
     private readonly memory: OwnMemory = openOwnMemory(),
     private readonly now: () => number = () => performance.now(),
     private readonly collect: () => void = collectGarbage,
@@ -69,10 +54,7 @@ export class MemoryGuard {
     this.notBeforeMs = nowMs + CHECK_MS;
     const bytes = this.memory.read();
     this.leastBytes = Math.min(this.leastBytes, bytes);
-    if (bytes - this.leastBytes < this.growthBytes) {
-      if (this.withheldShare > 0 && bytes < this.limitBytes) this.withhold(this.withheldShare - GRANTED_SHARE);
-      return;
-    }
+    if (bytes - this.leastBytes < this.growthBytes) return;
     this.collect();
     if (this.memory.read() > this.limitBytes && nowMs - this.shrunkMs >= SHRINK_MS) {
       this.shrunkMs = nowMs;
@@ -80,13 +62,6 @@ export class MemoryGuard {
     }
     this.notBeforeMs = nowMs + (this.now() - nowMs) * (1 + PAUSE_FACTOR);
     this.leastBytes = this.memory.read();
-    const overBytes = this.leastBytes - this.limitBytes;
-    if (overBytes > 0) this.withhold(this.withheldShare + (overBytes / (this.maxBufferMib * MIB)) * WITHHELD_GAIN);
-  }
-
-  private withhold(share: number): void {
-    this.withheldShare = Math.min(Math.max(share, 0), WITHHELD_SHARE_MAX);
-    this.granted.withhold(this.withheldShare);
   }
 
   /** How much the process may grow beyond its least memory. */

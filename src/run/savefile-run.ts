@@ -48,7 +48,7 @@ export class SavefileRun implements Watched {
     /** Null: responses are not compared. */
     private readonly comparison: ComparisonReport | null = null,
   ) {
-    this.memory = new MemoryGuard(config.maxBufferMib, 1, { withhold: (share) => this.shard.withhold(share) });
+    this.memory = new MemoryGuard(config.maxBufferMib, 1);
     this.files = Files.open(config, counters.file, report);
     this.shard = this.newShard();
   }

@@ -53,7 +53,7 @@ export class ReadAhead {
 
   private get isFull(): boolean {
     const { memory, unsettledCount } = this.destination;
-    if (memory.heldBytes > memory.budget.grantedBytes * HELD_SHARE_MAX || unsettledCount > UNSETTLED_CONNECTIONS_MAX)
+    if (memory.heldBytes > memory.budget.limitBytes * HELD_SHARE_MAX || unsettledCount > UNSETTLED_CONNECTIONS_MAX)
       return true;
     return this.compared !== null && this.compared.isNearlyFull;
   }

@@ -25,7 +25,6 @@ import { HttpMode } from "../forward/http-mode.ts";
 import type { HttpOptions, HttpReport } from "../forward/http-options.ts";
 import { TcpMode, type TcpOptions } from "../forward/tcp-mode.ts";
 import { ArrayPool } from "../memory/array-pool.ts";
-import type { Granted } from "../memory/memory-guard.ts";
 import type { DryRun } from "../policy/dry-run.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Gauges } from "../observe/gauges.ts";
@@ -77,7 +76,7 @@ const FURTHER_SHARE = 1 / 2;
 export type ShardReport = DestinationReport & HttpReport & RecordReport & FileReport;
 
 /** The path of a packet, wired together. */
-export class Shard implements Granted {
+export class Shard {
   /** The endpoint. */
   readonly destination: Destination;
   /** The further destinations. */
@@ -184,12 +183,6 @@ export class Shard implements Granted {
   async endRecord(): Promise<void> {
     await this.recorder?.end();
     this.recorder = null;
-  }
-
-  /** (Granted) */
-  withhold(share: number): void {
-    this.destination.memory.budget.withhold(share);
-    for (const { memory } of this.further) memory.budget.withhold(share);
   }
 
   /** The state now, which the main thread shows. Call it once an interval. */
@@ -329,7 +322,7 @@ function gaugesOf({ memory, openCount, unsettledCount, connectedMs, unconnectedM
     upstream_open: openCount,
     upstream_unsettled: unsettledCount,
     buffer_bytes: memory.budget.usedBytes,
-    max_buffer_bytes: memory.budget.grantedBytes,
+    max_buffer_bytes: memory.budget.limitBytes,
     connected_ms: connectedMs,
     unconnected_ms: unconnectedMs,
   };

@@ -15,16 +15,9 @@ class Machine {
   collections = 0;
   collectingMs = 0;
   shrinks = 0;
-  /** Of the buffers, what is withheld. */
-  withheldShare = 0;
   readonly guard: MemoryGuard;
 
-  constructor(
-    private readonly maxBufferMib: number,
-    collectionMs: number,
-    isKnown = true,
-    shards = 1,
-  ) {
+  constructor(maxBufferMib: number, collectionMs: number, isKnown = true, shards = 1) {
     const read = () => (isKnown ? this.livingBytes + this.garbageBytes : 0);
     const collect = () => {
       this.collections++;
@@ -35,17 +28,11 @@ class Machine {
     this.guard = new MemoryGuard(
       maxBufferMib,
       shards,
-      { withhold: (share) => (this.withheldShare = share) },
       { read },
       () => this.nowMs,
       collect,
       () => this.shrinks++,
     );
-  }
-
-  /** Holds all that is granted, at so many bytes for each that is charged. */
-  hold(costPerByte: number): void {
-    this.livingBytes = START_BYTES + this.maxBufferMib * MIB * (1 - this.withheldShare) * costPerByte;
   }
 
   run(ms: number, garbageBytesPerMs: number, livingBytesPerMs = 0): void {
@@ -98,24 +85,14 @@ describe("the memory guard", () => {
     expect(machine.collections).toBeGreaterThan(10);
   });
 
-  // What is held costs more than it is charged for: as much less of it is granted, down to half.
-  test.each([
-    { costPerByte: 1, shards: 1, most: 64 + 32, withheld: 0 },
-    { costPerByte: 1.5, shards: 1, most: 64 + 32, withheld: 1 / 3 },
-    { costPerByte: 3, shards: 1, most: 30 + 96, withheld: 1 / 2 },
-    { costPerByte: 1.5, shards: 8, most: 30 + 96, withheld: 0 },
-  ])("of what costs $costPerByte times its charge in $shards shards, $withheld is withheld", (row) => {
-    const machine = new Machine(64, 20, true, row.shards);
-    for (let i = 0; i < 300; i++) {
-      machine.hold(row.costPerByte);
-      machine.run(500, 0.1 * MIB);
+  test("a shard beyond two makes more room", () => {
+    const [two, eight] = [2, 8].map((shards) => new Machine(64, 20, true, shards)) as [Machine, Machine];
+    for (const machine of [two, eight]) {
+      machine.livingBytes = 110 * MIB;
+      machine.run(10_000, 0.1 * MIB);
     }
-    expect(machine.withheldShare).toBeCloseTo(row.withheld, 1);
-    machine.garbageBytes = 0;
-    expect(machine.livingBytes).toBeLessThan((row.most + 4) * MIB);
-    machine.livingBytes = START_BYTES;
-    machine.run(3000, 0);
-    expect(machine.withheldShare).toBe(0);
+    expect([two.shrinks, eight.shrinks]).toEqual([1, 0]);
+    expect(two.collections).toBeGreaterThan(eight.collections);
   });
 
   test("what is held rises, and is freed by itself: what counts afterwards is what is left", () => {
