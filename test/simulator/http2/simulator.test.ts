@@ -5,11 +5,16 @@ import { simulateHttp2 } from "./simulation.ts";
 const SEEDS = 200;
 const TIMEOUT_MS = 60_000;
 
+/** Seeds that failed once: a pipe was pumped before the end of a call was taken in, and never again. */
+const FAILED = [20_001_056, 20_002_017];
+
 const wanted = process.env["SIMULATOR_SEED"];
 
 if (wanted !== undefined) {
   test(`seed ${wanted}`, () => void simulateHttp2(Number(wanted)));
 } else {
+  test.each(FAILED)("seed %d, which failed once", (seed) => void simulateHttp2(seed));
+
   test(
     `nothing is invented, and every request is in one counter, seeds 1 to ${SEEDS}`,
     () => {
