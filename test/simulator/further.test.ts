@@ -5,11 +5,17 @@ import { simulateFurther } from "./further-simulation.ts";
 const FIRST = Number(process.env["FURTHER_FIRST"] ?? 1);
 const SEEDS = Number(process.env["FURTHER_SEEDS"] ?? 40);
 const TIMEOUT_MS = 600_000;
+
+/** Seeds that failed once: the time limit for connecting was over in one step of the clock. */
+const FAILED = [20_001_941];
+
 const wanted = process.env["FURTHER_SEED"];
 
 if (wanted !== undefined) {
   test(`seed ${wanted}`, () => void simulateFurther(Number(wanted)));
 } else {
+  test.each(FAILED)("seed %d, which failed once", (seed) => void simulateFurther(seed));
+
   test(
     `whatever further destinations do, the endpoint is what it is alone, and all is accounted for: ${SEEDS} seeds`,
     () => {

@@ -36,6 +36,8 @@ export const BATCH_MS_MAX = 5;
 /** More pieces than this many segments cannot come of them: each adds two ends. */
 const PIECES_PER_SEGMENT = 2;
 const DRAIN_MS_MAX = 600_000;
+/** The time between two looks at busy further destinations in a silence: less than a refused connection waits. */
+const FURTHER_STEP_MS = 50;
 
 /** What of the program's options concerns flows; a world adds the rest. */
 export type FlowOptions = Pick<
@@ -296,8 +298,27 @@ export abstract class World {
       // In a long silence nothing happens, unless connections are being made or ended.
       const isQuiet = this.endpoint.isIdle && this.shard.destination.unsettledCount === 0;
       const stepMs = Math.max(this.random.pick([1, 10, 100]), isQuiet ? (untilMs - clock.nowMs) / 10 : 0);
-      clock.nowMs = Math.min(untilMs, clock.nowMs + stepMs);
+      const nextMs = Math.min(untilMs, clock.nowMs + stepMs);
+      if (isQuiet) this.passFurtherTimeUntil(nextMs);
+      clock.nowMs = nextMs;
       this.tick();
+      this.check();
+    }
+  }
+
+  /**
+   * What is a silence for the endpoint may be none for further destinations: for them alone time passes in small steps,
+   * or their outages and time limits would be over in one. The endpoint's steps stay what they are without them.
+   */
+  private passFurtherTimeUntil(untilMs: number): void {
+    const { clock, others, shard } = this;
+    const isBusy = () =>
+      others.some(({ isIdle }) => !isIdle) || shard.further.some(({ unsettledCount }) => unsettledCount > 0);
+    while (clock.nowMs + FURTHER_STEP_MS < untilMs && isBusy()) {
+      clock.nowMs += FURTHER_STEP_MS;
+      this.connector.step();
+      for (const destination of shard.further) destination.tick();
+      shard["flushFurther"]();
       this.check();
     }
   }
