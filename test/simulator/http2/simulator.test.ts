@@ -5,11 +5,16 @@ import { simulateHttp2 } from "./simulation.ts";
 const SEEDS = 200;
 const TIMEOUT_MS = 60_000;
 
+/** Seeds that failed once, with requests that padding behind a gap made up. */
+const FAILED = [20_002_518, 72_002_262, 72_008_196, 72_015_239];
+
 const wanted = process.env["SIMULATOR_SEED"];
 
 if (wanted !== undefined) {
   test(`seed ${wanted}`, () => void simulateHttp2(Number(wanted)));
 } else {
+  test.each(FAILED)("seed %d, which failed once", (seed) => void simulateHttp2(seed));
+
   test(
     `nothing is invented, and every request is in one counter, seeds 1 to ${SEEDS}`,
     () => {
