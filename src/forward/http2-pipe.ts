@@ -260,15 +260,13 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
   }
 
   callEnded(call: Http2Call, end: number): void {
-    const { http2 } = this.mode.destination.counters;
-    this.pumpSoon();
     if (end === CallEnd.NOT_ALLOWED) {
       this.lose(call, "endpoint_settings");
     } else if (end === CallEnd.RESPONDED) {
       this.countResponded(call);
       this.let(call);
     } else if (end === CallEnd.UNPROCESSED && !call.request!.isStreamed && call.unprocessed < UNPROCESSED_MAX) {
-      http2.resent++;
+      this.mode.destination.counters.http2.resent++;
       call.unprocessed++;
       this.sendAgain(call);
     } else if (call.isSent && end === CallEnd.RESET) {
@@ -277,6 +275,8 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     } else {
       this.lose(call, "endpoint_closed");
     }
+    // Last: the pump notes the load, and it may come at once.
+    this.pumpSoon();
   }
 
   over(connection: Http2Connection, how: UpstreamEnd, calls: Http2Call[], takenBytes: number): void {

@@ -16,24 +16,27 @@ export interface Framed {
   bare: { readonly from: number; readonly to: number } | null;
   /** It ends behind an offer that was left out: all that follows is too, or is the beginning of a request. */
   leavesOutRest: boolean;
+  /** It ends in step, between two requests, or before the first. */
+  isBetween: boolean;
 }
 
 /**
- * `at`: the place of the recorded stream's first byte. `isUpgraded`: whether the endpoint has taken this request's
+ * `at`: the place of the recorded stream's first byte. `isInStep`: a request begins there. `isUpgraded`: whether the endpoint has taken this request's
  * offer. `isLeftOut`: whether policy has left it out.
  */
 export function frame(
   session: Session,
   stream: RecordedStream,
   at: number,
+  isInStep: boolean,
   isUpgraded: (item: Item) => boolean,
   isLeftOut: (item: Item) => boolean,
 ): Framed {
-  return new Framing(session, stream, at, isUpgraded, isLeftOut).run();
+  return new Framing(session, stream, at, isUpgraded, isLeftOut).run(isInStep);
 }
 
 class Framing {
-  private readonly framed: Framed = { whole: [], damage: [], bare: null, leavesOutRest: false };
+  private readonly framed: Framed = { whole: [], damage: [], bare: null, leavesOutRest: false, isBetween: false };
   private readonly holes: Run[] = [];
   /** Calls of `data`. */
   private readonly pushes: Run[] = [];
@@ -42,7 +45,7 @@ class Framing {
 
   constructor(
     private readonly session: Session,
-    private readonly stream: RecordedStream,
+    stream: RecordedStream,
     first: number,
     private readonly isUpgraded: (item: Item) => boolean,
     private readonly isLeftOut: (item: Item) => boolean,
@@ -57,12 +60,13 @@ class Framing {
     }
   }
 
-  run(): Framed {
+  run(isInStep: boolean): Framed {
     // Each step takes what follows one place, and says where to go on: in step, or looking for a request.
-    let place: Place | null = this.stream.hasSyn
-      ? { at: this.first, isInStep: true }
-      : { at: this.first, isInStep: false };
-    while (place !== null) place = place.isInStep ? this.stepAt(place.at) : this.seekFrom(place.at);
+    let place: Place | null = { at: this.first, isInStep };
+    while (place !== null) {
+      this.framed.isBetween = place.isInStep && place.at === this.end;
+      place = place.isInStep ? this.stepAt(place.at) : this.seekFrom(place.at);
+    }
     return this.framed;
   }
 

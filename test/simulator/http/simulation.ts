@@ -150,15 +150,15 @@ export class HttpSimulation extends World {
     return this.connections.map((connection) => {
       const session = this.sessions[connection.id]!;
       const streams = this.recorder.streams.filter(({ identity }) => identity === connection.identity);
-      const framed = streams.map((stream) =>
-        frame(
-          session,
-          stream,
-          (stream.start - connection.isn - 1) >>> 0,
-          isUpgraded,
-          (item) => this.reasonAgainst(item) !== null,
-        ),
-      );
+      const framed: Framed[] = [];
+      for (const stream of streams) {
+        const at = (stream.start - connection.isn - 1) >>> 0;
+        // A stream that was evicted goes on where it stood.
+        const { continued } = stream.origin;
+        const before = continued?.missing === 0 ? streams.findIndex((other) => other === continued.consumer) : -1;
+        const isInStep = stream.hasSyn || framed[before]?.isBetween === true;
+        framed.push(frame(session, stream, at, isInStep, isUpgraded, (item) => this.reasonAgainst(item) !== null));
+      }
       return { connection, session, streams, framed };
     });
   }
