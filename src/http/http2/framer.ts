@@ -5,7 +5,7 @@
  * A gap within a frame damages that frame. Behind a gap that reaches beyond its frame, reading goes on where a segment
  * begins with a chain of frames that proves itself.
  */
-import { isFrameChain } from "./frames.ts";
+import { isFrameChain, STREAM_MAX } from "./frames.ts";
 import { type BlockFault, type FrameListener, FrameReader } from "./frame-reader.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 
@@ -37,10 +37,16 @@ export abstract class Http2Framer implements FrameListener {
     return this.reader.isOver;
   }
 
+  /** The highest stream that can have begun in bytes that were not read. */
+  protected get streamMax(): number {
+    return STREAM_MAX;
+  }
+
   /** The next bytes, beginning with a segment's first byte. They are not kept. */
   push(bytes: Uint8Array, offset: number, length: number): void {
     if (this.isLost) {
-      if (!isFrameChain(bytes, offset, offset + length, this.isServers)) return this.skipped(length);
+      const isChain = isFrameChain(bytes, offset, offset + length, this.isServers, this.streamMax);
+      if (!isChain) return this.skipped(length);
       this.isLost = false;
       this.reader.restart();
     }

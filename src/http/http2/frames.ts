@@ -130,6 +130,7 @@ export function mayBeFrame(bytes: Uint8Array, at: number, isServers = false): bo
   const fixed = LENGTHS.get(type);
   if (fixed !== undefined && length !== fixed) return false;
   if (type === FrameType.SETTINGS && length % SETTING_LEN !== 0) return false;
+  if (type === FrameType.GOAWAY && length < GOAWAY_LEN) return false;
   if (bytes[at + STREAM_OFFSET]! > STREAM_MAX >>> 24) return false;
   const stream = streamAt(bytes, at + STREAM_OFFSET);
   if (type === FrameType.WINDOW_UPDATE && stream === 0) return true;
@@ -139,16 +140,29 @@ export function mayBeFrame(bytes: Uint8Array, at: number, isServers = false): bo
 
 /**
  * Whether a chain of frames that proves itself begins here: it ends where the bytes end, or another header follows a
- * whole frame.
+ * whole frame. A frame without payload proves nothing: padding, and numbers in a body, have as many zeros. Nor can DATA
+ * belong to a stream above `streamMax`, unless its HEADERS are in the chain.
  */
-export function isFrameChain(bytes: Uint8Array, from: number, end: number, isServers = false): boolean {
+export function isFrameChain(
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+  isServers = false,
+  streamMax = STREAM_MAX,
+): boolean {
   let at = from;
-  let frames = 0;
+  let proofs = 0;
+  let highest = streamMax;
   while (at + FRAME_HEADER_LEN <= end && mayBeFrame(bytes, at, isServers)) {
-    frames++;
-    at += FRAME_HEADER_LEN + lengthAt(bytes, at);
-    if (at === end) return true;
-    if (at > end) return frames > 1;
+    const type = bytes[at + TYPE_OFFSET]!;
+    const stream = streamAt(bytes, at + STREAM_OFFSET);
+    if (type === FrameType.HEADERS) highest = Math.max(highest, stream);
+    if (type === FrameType.DATA && stream > highest) return false;
+    const length = lengthAt(bytes, at);
+    if (length > 0) proofs++;
+    at += FRAME_HEADER_LEN + length;
+    if (at === end) return proofs > 0;
+    if (at > end) return proofs > 1;
   }
   return false;
 }

@@ -12,7 +12,7 @@
 import { HTTP2_PREFACE, isHttp2Preface } from "../foreign.ts";
 import type { DamageReason } from "../request-sink.ts";
 import { Http2Framer } from "./framer.ts";
-import { FRAME_HEADER_LEN } from "./frames.ts";
+import { FRAME_HEADER_LEN, STREAM_MAX } from "./frames.ts";
 import type { BlockFault } from "./frame-reader.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 import { HeadReader, type Http2Head } from "./request-head.ts";
@@ -78,7 +78,7 @@ export class Http2RequestFramer<T> extends Http2Framer {
    * it; and how many bytes must be missing for that. Null: there is no doubt.
    */
   private doubtful: Map<number, number> | null = null;
-  /** How many bytes were missing, or passed over unread, since there is doubt. */
+  /** How many bytes were missing, or passed over unread, since there is doubt, or since the last head. */
   private hiddenBytes = 0;
   /** Streams that go on although the sink is told no more of them, and that may have a trailer section. */
   private readonly untold = new Set<number>();
@@ -202,6 +202,13 @@ export class Http2RequestFramer<T> extends Http2Framer {
     // A request has begun, although its head could not be read.
     this.sink.damaged(null, "malformed");
     this.damageAll("malformed");
+  }
+
+  /** Of a client that leaves out no numbers; of another, the next HEADERS say how far it is. */
+  protected override get streamMax(): number {
+    if (this.isLate) return STREAM_MAX;
+    // One more may have begun before those bytes: its header block was under way.
+    return this.last + 2 * (Math.ceil(this.hiddenBytes / REQUEST_BYTES_MIN) + 1);
   }
 
   protected skipped(length: number): void {

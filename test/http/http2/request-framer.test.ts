@@ -478,6 +478,31 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 GET /1", "damaged gap", "damaged gap", "99 GET /7"],
   ],
   [
+    "behind which a client that leaves out numbers goes on",
+    [get(1, "/1"), 12, Buffer.concat([post(99), data(99, "x", true)])],
+    ["1 GET /1", "damaged gap", "damaged gap", "99 POST /p x"],
+  ],
+  [
+    "that ends within padding: the zeros and what follows look like DATA of streams 3 and 0x1616263",
+    [get(1, "/1"), 30, Buffer.concat([Buffer.alloc(6), data(1, "abc")]), get(3, "/3")],
+    ["1 GET /1", "3 GET /3"],
+  ],
+  [
+    "behind which DATA seems to be of a stream that cannot have begun",
+    [get(1, "/1"), 12, data(1001, "x", true), get(3, "/3")],
+    ["1 GET /1", "3 GET /3"],
+  ],
+  [
+    "behind which DATA is of the highest stream that can have begun: it has, so it does not begin again",
+    [get(1, "/1"), 12, data(7, "x", true), get(7, "/7"), get(9, "/9")],
+    ["1 GET /1", "damaged gap", "damaged gap", "9 GET /9"],
+  ],
+  [
+    "behind which DATA is of the stream above that one: it has not",
+    [get(1, "/1"), 12, data(9, "x", true), get(9, "/9")],
+    ["1 GET /1", "damaged gap", "damaged gap", "9 GET /9"],
+  ],
+  [
     "that had a head, of which DATA comes",
     [get(1, "/1"), 30, data(3, "x", true), get(5, "/5")],
     ["1 GET /1", "damaged gap", "5 GET /5"],

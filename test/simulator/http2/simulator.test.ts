@@ -5,8 +5,11 @@ import { simulateHttp2 } from "./simulation.ts";
 const SEEDS = 200;
 const TIMEOUT_MS = 60_000;
 
-/** Seeds that failed once: a pipe was pumped before the end of a call was taken in, and never again. */
-const FAILED = [20_001_056, 20_002_017];
+/**
+ * Seeds that failed once: in the first two, a pipe was pumped before the end of a call was taken in, and never again;
+ * in the others, padding behind a gap made up requests.
+ */
+const FAILED = [20_001_056, 20_002_017, 20_002_518, 72_002_262, 72_008_196, 72_015_239];
 
 const wanted = process.env["SIMULATOR_SEED"];
 
