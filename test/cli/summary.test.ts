@@ -8,6 +8,7 @@ import { Shard } from "../../src/shard/shard.ts";
 import { bytes, ethernet, ip, mirrored, mirroredSegment, TCP, udp, UDP } from "../support/frames.ts";
 import { Random } from "../support/random.ts";
 import { USUAL } from "../support/usual.ts";
+import { UNTOLD } from "../support/untold.ts";
 
 type Section = keyof CountersSnapshot;
 
@@ -181,15 +182,6 @@ function anyFrame(random: Random): Uint8Array {
 async function runThrough(seed: number) {
   const random = new Random(seed);
   const counters = new Counters();
-  const report = {
-    outageBegan() {},
-    outageEnded() {},
-    speaksNot() {},
-    speaks() {},
-    givenUp() {},
-    broken() {},
-    foreign() {},
-  };
   let nowMs = 1;
   const http = {
     pipelineDepth: 1,
@@ -222,7 +214,7 @@ async function runThrough(seed: number) {
       measuresDelay: true,
     },
     counters,
-    report,
+    UNTOLD,
     moody(random),
     () => nowMs,
   );

@@ -11,6 +11,7 @@ import { USUAL } from "../support/usual.ts";
 import { Http2Side } from "./http2-endpoint.ts";
 import { PREFACE } from "../http/http2/client-frames.ts";
 import { type Content, makeWorld, PLANTS, PORT, type Talk, VNI, type World, type WorldOptions } from "./world.ts";
+import { UNTOLD } from "../support/untold.ts";
 
 const BATCH_FRAMES_MAX = 40;
 /** Over the limit may be what came last. */
@@ -73,15 +74,6 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
   const also = options.comparison?.hasControl === true ? [{ host: CONTROL, port: 1 }] : [];
   const counters = new Counters(also.map(({ host }) => host));
   let nowMs = world.frames[0]?.timestampMs ?? 0;
-  const report = {
-    outageBegan() {},
-    outageEnded() {},
-    speaksNot() {},
-    speaks() {},
-    givenUp() {},
-    broken() {},
-    foreign() {},
-  };
   const shard = new Shard(
     {
       ...OPTIONS,
@@ -91,7 +83,7 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
       comparison: { ...COMPARISON, ...options.comparison, random: () => draws.next() },
     },
     counters,
-    report,
+    UNTOLD,
     endpoint,
     () => nowMs,
   );

@@ -13,6 +13,7 @@ import { USUAL } from "../support/usual.ts";
 import { ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
 import { MemorySource } from "../simulator/memory-source.ts";
 import { EPOCH_MS } from "./flows.ts";
+import { UNTOLD } from "../support/untold.ts";
 
 const VNI = 7;
 const PORT = 80;
@@ -102,15 +103,6 @@ class World {
   sent = 0;
 
   constructor(options: { maxBufferMib?: number; maxPendingPackets?: number } = {}) {
-    const report = {
-      outageBegan() {},
-      outageEnded() {},
-      speaksNot() {},
-      speaks() {},
-      givenUp() {},
-      broken() {},
-      foreign() {},
-    };
     const http = {
       pipelineDepth: 1,
       maxWaitingRequests: 1,
@@ -139,7 +131,7 @@ class World {
     this.shard = new Shard(
       { ...USUAL, ...http, ...limits, ...ours, ...options },
       this.counters,
-      report,
+      UNTOLD,
       this.sinks,
       () => this.nowMs,
     );

@@ -7,18 +7,7 @@ import { RefusalError, ShardError } from "../../src/errors.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { Shards } from "../../src/shard/shards.ts";
 import { Stop } from "../../src/run/stop.ts";
-
-const report = {
-  outageBegan() {},
-  speaksNot() {},
-  speaks() {},
-  outageEnded() {},
-  givenUp() {},
-  broken() {},
-  foreign() {},
-  recordFailed() {},
-  fileFailed() {},
-};
+import { UNTOLD } from "../support/untold.ts";
 
 function config(threads: number): Config {
   const request = readRequest(["--threads", String(threads), "eth0", "42", "80", "localhost:8080"], {});
@@ -34,7 +23,7 @@ async function failureOf(how: string): Promise<Error> {
     return worker;
   };
   try {
-    const shards = new Shards(config(2), new Counters(), report, startThread);
+    const shards = new Shards(config(2), new Counters(), UNTOLD, startThread);
     await shards.start(new Stop());
     return await shards.failure;
   } catch (error) {
@@ -64,7 +53,7 @@ test("a thread that the system does not start is told, with what to do", () => {
   const startThread = () => {
     throw new TypeError("Failed to spawn worker thread");
   };
-  const start = () => new Shards(config(2), new Counters(), report, startThread).start(new Stop());
+  const start = () => new Shards(config(2), new Counters(), UNTOLD, startThread).start(new Stop());
   expect(start()).rejects.toThrow(RefusalError);
   expect(start()).rejects.toThrow(/^Cannot start 2 threads: Failed to spawn worker thread; .*--threads/);
 });
@@ -83,7 +72,7 @@ test.each([1, 3, 100])(
       return worker;
     };
     try {
-      expect(await new Shards(config(256), new Counters(), report, startThread).start(stop)).toBeUndefined();
+      expect(await new Shards(config(256), new Counters(), UNTOLD, startThread).start(stop)).toBeUndefined();
       expect(workers.length).toBeWithin(count, count + availableParallelism());
       expect(said.filter((kind) => kind === "closed")).toHaveLength(workers.length);
       expect(said).not.toContain("accepting");

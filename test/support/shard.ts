@@ -3,6 +3,7 @@ import type { Connector, SocketEvents } from "../../src/forward/socket.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { Shard, type ShardOptions } from "../../src/shard/shard.ts";
 import { USUAL } from "./usual.ts";
+import { UNTOLD } from "./untold.ts";
 
 /** What is sent to it is to be of this VNI and port. */
 export const SHARD_VNI = 7;
@@ -16,15 +17,6 @@ export function shardOnItsOwn(options: Partial<ShardOptions> & Pick<ShardOptions
     connect: (_address, events) => void connections.push(events),
     lookup: (name, found) => found([name]),
     afterEvents: (callback) => callback(),
-  };
-  const report = {
-    outageBegan() {},
-    outageEnded() {},
-    speaksNot() {},
-    speaks() {},
-    givenUp() {},
-    broken() {},
-    foreign() {},
   };
   const http = {
     pipelineDepth: 1,
@@ -50,6 +42,6 @@ export function shardOnItsOwn(options: Partial<ShardOptions> & Pick<ShardOptions
     address: { host: "endpoint", port: 1 },
     measuresDelay: true,
   };
-  const shard = new Shard({ ...USUAL, ...http, ...limits, ...ours, ...options }, counters, report, connector, now);
+  const shard = new Shard({ ...USUAL, ...http, ...limits, ...ours, ...options }, counters, UNTOLD, connector, now);
   return { shard, counters, connections };
 }

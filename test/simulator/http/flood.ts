@@ -13,6 +13,7 @@ import { USUAL } from "../../support/usual.ts";
 import { equal, sum, within } from "../checks.ts";
 import { furtherAddresses } from "../destinations.ts";
 import { MemorySource } from "../memory-source.ts";
+import { UNTOLD } from "../../support/untold.ts";
 
 const EPOCH_MS = 1_750_000_000_000;
 const VNI = 7;
@@ -175,16 +176,7 @@ class Flood {
       connectTimeoutMs: 1000,
       measuresDelay: false,
     };
-    const report = {
-      outageBegan() {},
-      outageEnded() {},
-      givenUp() {},
-      broken() {},
-      foreign() {},
-      speaksNot() {},
-      speaks() {},
-    };
-    this.shard = new Shard(options, this.counters, report, connector, () => this.nowMs);
+    this.shard = new Shard(options, this.counters, UNTOLD, connector, () => this.nowMs);
   }
 
   run(): FloodOutcome {
