@@ -29,6 +29,7 @@ const UNSETTLED_CONNECTIONS_MAX = 4096;
 /** Decides whether a source that can wait should. */
 export class ReadAhead {
   private readonly aheadBytesMax: number;
+  private readonly heldBytesMax: number;
 
   constructor(
     private readonly destination: Destination,
@@ -38,6 +39,7 @@ export class ReadAhead {
   ) {
     const { limitBytes } = destination.memory.budget;
     this.aheadBytesMax = Math.min(AHEAD_BYTES_MAX, limitBytes * AHEAD_SHARE_MAX);
+    this.heldBytesMax = limitBytes * HELD_SHARE_MAX;
   }
 
   /** Whether the source should wait. Cheap enough to be asked for each record. */
@@ -53,8 +55,7 @@ export class ReadAhead {
 
   private get isFull(): boolean {
     const { memory, unsettledCount } = this.destination;
-    if (memory.heldBytes > memory.budget.limitBytes * HELD_SHARE_MAX || unsettledCount > UNSETTLED_CONNECTIONS_MAX)
-      return true;
+    if (memory.heldBytes > this.heldBytesMax || unsettledCount > UNSETTLED_CONNECTIONS_MAX) return true;
     return this.compared !== null && this.compared.isNearlyFull;
   }
 
