@@ -32,7 +32,7 @@ export type Routes = ReadonlyMap<string, Route>;
 const REJECTIONS: Partial<Record<AdminReject, Page>> = {
   header_limit: told(431, "The request's head is too long"),
   time_limit: told(408, "The request's head did not come in time"),
-  malformed: told(400, "This is no HTTP/1 request"),
+  malformed: told(400, "This is not an HTTP/1 request"),
   method: told(405, "Only GET and HEAD are served here"),
 };
 const ALLOW = "Allow: GET, HEAD\r\n";

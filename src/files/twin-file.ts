@@ -69,7 +69,7 @@ export class TwinFile {
     this.hiddenName = `${path}.a`;
     this.freeName = `${path}.b`;
     this.hiddenLength = Buffer.byteLength(before);
-    if (!mayBeReplaced(path)) throw refusal(path, "it is there, and is no plain file");
+    if (!mayBeReplaced(path)) throw refusal(path, "it exists, and is not a regular file");
     const opened: number[] = [];
     try {
       for (const name of [this.hiddenName, this.freeName]) {

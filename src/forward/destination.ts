@@ -194,7 +194,7 @@ export class Destination implements UpstreamHost, DialHost {
     holders.sort((a, b) => b.backlogBytes - a.backlogBytes);
     for (const upstream of holders) {
       if (budget.hasRoomFor(budget.limitBytes * RELIEVED_SHARE)) return;
-      upstream.giveUp("the buffers are full (--max-buffer-mib), and it held most");
+      upstream.giveUp("the buffers are full (--max-buffer-mib), and this connection held most");
     }
   }
 
@@ -219,7 +219,9 @@ export class Destination implements UpstreamHost, DialHost {
     this.endWritten();
     for (const upstream of this.connecting) {
       if (this.memory.budget.hasRoomFor(0)) return;
-      upstream.giveUp("the buffers are full (--max-buffer-mib), and it had waited longest to be made");
+      upstream.giveUp(
+        "the buffers are full (--max-buffer-mib), and this connection had taken longest to be established",
+      );
     }
   }
 

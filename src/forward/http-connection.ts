@@ -189,7 +189,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
 
   malformed(): void {
     this.isBegun = true;
-    this.giveUp("what it responded is no HTTP/1 response");
+    this.giveUp("it sent bytes that are no HTTP/1 response");
   }
 
   /**

@@ -441,7 +441,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
 
   malformed(): void {
     this.reader.isOver = true;
-    if (this.isReady || this.isSecure) this.giveUp("what it sent is not HTTP/2");
+    if (this.isReady || this.isSecure) this.giveUp("it sent bytes that are not HTTP/2");
     else this.upstream.giveUp(NO_HTTP2, "other_protocol");
   }
 
@@ -563,7 +563,8 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
 
   /** Sends the frame in {@link scratch}, a reply to the destination. A destination may ask for many. */
   private reply(length: number): void {
-    if (this.upstream.backlogBytes + this.out.length > REPLIES_BYTES_MAX) this.giveUp("it asks, and does not read");
+    if (this.upstream.backlogBytes + this.out.length > REPLIES_BYTES_MAX)
+      this.giveUp("it sends frames that need replies, and does not read the replies");
     else this.put(scratch, 0, FRAME_HEADER_LEN + length);
   }
 

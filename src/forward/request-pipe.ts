@@ -104,7 +104,9 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
   giveWay(count = this.waiting - (this.queue.inFlight > 0 ? 0 : 1)): void {
     if (this.waiting === 0) {
       this.hasGivenWay = true;
-      this.connection?.giveUp("the buffers are full (--max-buffer-mib), and its response had been awaited longest");
+      this.connection?.giveUp(
+        "the buffers are full (--max-buffer-mib), and this connection had waited longest for a response",
+      );
       return;
     }
     this.dropLast(count, "buffer_limit");
@@ -163,7 +165,7 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
     const { connection } = this;
     this.connection = null;
     connection?.leave(true);
-    connection?.giveUp("a request that was being streamed is damaged");
+    connection?.giveUp("a request is damaged that was being sent");
     this.note();
   }
 

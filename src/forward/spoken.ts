@@ -13,7 +13,7 @@ export const AGAIN_MIN_MS = 1000;
 /** The longest time until the next try. */
 export const AGAIN_MAX_MS = 10_000;
 
-const SPEECHLESS = "it ends each connection before it says anything";
+const SPEECHLESS = "it closes each connection before it sends anything";
 
 /** The destination, as seen here. */
 interface Speaker {

@@ -360,7 +360,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     if (written === 0) {
       destination.counters.upstream.would_block++;
       if (this.blockedTries++ >= destination.options.maxRetries) {
-        this.giveUp(`it took nothing in ${this.blockedTries} tries`);
+        this.giveUp(`the kernel took no byte in ${this.blockedTries} tries`);
         return false;
       }
     }

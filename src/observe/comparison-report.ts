@@ -32,7 +32,7 @@ const PLACES_SHOWN_MAX = 5;
 const SIDE_LEN_MAX = 60;
 
 const OUTBOUND_ADVICE =
-  "No response of production's was seen, so that nothing can be compared: the mirror's filter must accept outbound " +
+  "The mirror brings no response of production, so the program can compare nothing: its filter must accept outbound " +
   "traffic from the service's port as well (in AWS, an outbound rule of the traffic mirror filter)";
 
 /** The counts if nothing is compared. */

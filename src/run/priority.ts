@@ -27,11 +27,11 @@ export async function hurry(told: (refusal: string) => void): Promise<void> {
     setPriority(CAPTURE_NICE);
   } catch (error) {
     // Then the session gets none either.
-    told(`The system gives no priority (CAP_SYS_NICE): ${(error as Error).message}`);
+    told(`The system does not raise the priority (CAP_SYS_NICE): ${(error as Error).message}`);
     return;
   }
   const refusal = await setAutogroup();
-  if (refusal !== undefined) told(`The system gives the session no priority (${AUTOGROUP}): ${refusal}`);
+  if (refusal !== undefined) told(`The system does not raise the session's priority (${AUTOGROUP}): ${refusal}`);
 }
 
 /** Lets the threads that this one has started go before it: the main thread's work can wait. */

@@ -73,7 +73,7 @@ export class LiveShard {
       batchBytes: BATCH_BYTES,
     });
     const { linkType } = this.capture;
-    if (!isSupportedLinkType(linkType)) throw this.refusal(`its link type (${linkType}) is none that can be read here`);
+    if (!isSupportedLinkType(linkType)) throw this.refusal(`the program cannot read its link type (${linkType})`);
   }
 
   /** Null: responses are not compared. */

@@ -172,8 +172,8 @@ class ShardThread {
     private readonly events: ThreadEvents,
   ) {
     worker.onmessage = ({ data }: MessageEvent<FromShard>) => this.receive(data);
-    worker.onerror = ({ message }) => events.died(new ShardError(`A thread has failed: ${message}`));
-    worker.addEventListener("close", () => events.died(new ShardError("A thread has ended")));
+    worker.onerror = ({ message }) => events.died(new ShardError(`A thread failed: ${message}`));
+    worker.addEventListener("close", () => events.died(new ShardError("A thread ended")));
   }
 
   say(message: ToShard): void {

@@ -100,7 +100,7 @@ describe.concurrent("--admin", () => {
       await until(`${url}healthz`, isTold);
       expect((await fetch(`${url}healthz`)).status).toBe(200);
       const { problems, now } = (await (await fetch(`${url}status`)).json()) as any;
-      const message = expect.stringContaining(`The control ${down} takes no connections since`);
+      const message = expect.stringContaining(`The control ${down} has taken no connections since`);
       expect(problems).toContainEqual(
         expect.objectContaining({ kind: "destination_down", destination: down, message }),
       );

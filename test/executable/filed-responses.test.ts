@@ -66,7 +66,9 @@ const shownJson = '{"user":"ü","password":"[redacted]"}';
 const zipped = gzipSync(json);
 const long = "x".repeat(MAX_COMPARE_BYTES + 1);
 const zippedLong = gzipSync(long);
-const comment = (body: Uint8Array) => ({ comment: `too long to be here; SHA-256 of what came: ${sha256(body)}` });
+const comment = (body: Uint8Array) => ({
+  comment: `too long to stand here; SHA-256 of the bytes that came: ${sha256(body)}`,
+});
 
 const CASES: Case[] = [
   {

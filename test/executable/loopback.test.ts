@@ -83,7 +83,7 @@ describe.if(isolated)("capturing on lo", () => {
 
   test("does not mind that something else has the mirror's UDP port", async () => {
     const outcome = await onLoopback({ port: "taken" });
-    expect(outcome.stderr).toContain("UDP port 4789 has an owner already");
+    expect(outcome.stderr).toContain("Another program has UDP port 4789 already");
     checkForwarded(outcome);
   });
 });

@@ -178,7 +178,7 @@ describe.concurrent("signals", () => {
       running.signal(signal as NodeJS.Signals);
       const { status, stderr } = await running.outcome;
       expect(status).toBe(0);
-      expect(stderr).toContain(`${signal}: no more is captured`);
+      expect(stderr).toContain(`${signal}: stopped capturing`);
       expect(stderr).toContain(totals);
       expect(JSON.parse(readFileSync(summary, "utf8")).upstream).toMatchObject({
         bytes: REQUEST.length,
@@ -193,7 +193,7 @@ describe.concurrent("signals", () => {
       using endpoint = new RecordingEndpoint({ staysOpen: true });
       const running = await underWay(endpoint);
       running.signal(signal as NodeJS.Signals);
-      await running.says(`${signal}: no more is captured`);
+      await running.says(`${signal}: stopped capturing`);
       await endpoint.until(() => endpoint.connections[0]!.ended);
       await Bun.sleep(SIGNAL_ECHO_MS + 50);
       running.signal(signal as NodeJS.Signals);
@@ -212,7 +212,7 @@ describe.concurrent("signals", () => {
     running.signal("SIGTERM");
     const { status, stderr } = await running.outcome;
     expect(status).toBe(0);
-    expect(stderr).toContain("SIGTERM: no more is captured");
+    expect(stderr).toContain("SIGTERM: stopped capturing");
     expect(stderr).not.toContain("SIGHUP");
   });
 
@@ -220,7 +220,7 @@ describe.concurrent("signals", () => {
     using endpoint = new RecordingEndpoint();
     const running = await underWay(endpoint);
     running.signal("SIGINT");
-    await running.says("SIGINT: no more is captured");
+    await running.says("SIGINT: stopped capturing");
     running.signal("SIGINT");
     const { status, stderr } = await running.outcome;
     expect(status).toBe(0);

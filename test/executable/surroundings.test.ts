@@ -173,7 +173,7 @@ describe.if(canIsolate("priority"))("priority on an interface", () => {
   const usual = { process: 0, session: groupsSessions ? 0 : undefined };
   const cases: [string[], typeof raised, RegExp | undefined][] = [
     [["net_raw", "sys_nice"], raised, undefined],
-    [["net_raw"], usual, / DEBUG The system gives no priority \(CAP_SYS_NICE\): /],
+    [["net_raw"], usual, / DEBUG The system does not raise the priority \(CAP_SYS_NICE\): /],
   ];
   test.each(cases)("with %j it is %j, for the process and for its session", async (capabilities, want, said) => {
     using directory = new TemporaryDirectory();

@@ -76,11 +76,11 @@ const MATERIAL: TlsMaterial = {
 describe("a handshake that comes to nothing fails, once, and leaves no connection", () => {
   test.each([
     ["it is silent", () => {}, `no TLS handshake within ${HANDSHAKE_TIMEOUT_MS} ms (--connect-timeout-ms)`],
-    ["it ends the connection", (socket: net.Socket) => socket.end(), "it ended the connection in the TLS handshake"],
+    ["it ends the connection", (socket: net.Socket) => socket.end(), "it closed the connection in the TLS handshake"],
     [
       "it resets the connection",
       (socket: net.Socket) => socket.resetAndDestroy(),
-      "it ended the connection in the TLS handshake",
+      "it closed the connection in the TLS handshake",
     ],
     [
       "it speaks plain HTTP",
@@ -198,7 +198,7 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
     const cases: [() => Tls, string][] = [
       [
         () => read(certificate.cert, other.key),
-        "Cannot use --tls-cert and --tls-key: the key is not the certificate's",
+        "Cannot use --tls-cert and --tls-key: the key does not belong to the certificate",
       ],
       [() => read(garbage, certificate.key), "Cannot use --tls-cert and --tls-key: PEM is expected"],
       [() => read(undefined, undefined, garbage), "Cannot use --tls-ca: PEM is expected"],
@@ -216,7 +216,7 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
 const alert = (name: string) => `error:10000410:SSL routines:OPENSSL_internal:${name}`;
 
 test.each([
-  ["ECONNRESET", "socket disconnected", "it ended the connection"],
+  ["ECONNRESET", "socket disconnected", "it closed the connection"],
   ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "unable to verify the first certificate", "--tls-ca"],
   ["DEPTH_ZERO_SELF_SIGNED_CERT", "self signed certificate", "--tls-ca"],
   ["SELF_SIGNED_CERT_IN_CHAIN", "self signed certificate in certificate chain", "--tls-ca"],
@@ -226,7 +226,7 @@ test.each([
   ["ERR_TLS_CERT_ALTNAME_INVALID", "DNS:\u001b[31m\n", "(DNS: [31m)"],
   ["EPROTO", alert("SSLV3_ALERT_HANDSHAKE_FAILURE"), "sslv3 alert handshake failure"],
   ["EPROTO", alert("TLSV1_ALERT_PROTOCOL_VERSION"), "1.2 or 1.3"],
-  ["EPROTO", alert("WRONG_VERSION_NUMBER"), "speaks no TLS"],
+  ["EPROTO", alert("WRONG_VERSION_NUMBER"), "does not speak TLS"],
   ["CERT_REVOKED", "certificate revoked", "cannot be verified (certificate revoked)"],
 ])("what is said of %s is one short line that says what to do", (code, message, words) => {
   const said = handshakeFailure(Object.assign(new Error(message), { code }));

@@ -176,7 +176,9 @@ describe("loss", () => {
     world.pass(WINDOW_LOOKS, gap(1000, 1));
     expect(world.kinds).toEqual([]);
     world.pass(WINDOW_LOOKS, gap(2000, 1));
-    expect(world.message("loss")).toMatch(/^2\.0 % of the bytes never came in the last minute: .*NetworkSkipMirrorIn/);
+    expect(world.message("loss")).toMatch(
+      /^2\.0 % of the bytes of the last minute never arrived: .*NetworkSkipMirrorIn/,
+    );
   });
 
   test("is over when a minute was without", () => {
@@ -218,7 +220,7 @@ describe("limits", () => {
       NEAR_SHARE * 100 - 1,
       NEAR_SHARE * 100,
       "waiting_limit",
-      "Up to 80 requests of a connection",
+      "Up to 80 requests of one connection",
     ],
     ["buffer_bytes", NEAR_SHARE * MOST_BYTES - 1, NEAR_SHARE * MOST_BYTES, "buffer_limit", "8 of 10 MiB are held"],
   ] as const)("%s is near its limit at 80 %% of it", (name, below, near, kind, words) => {
@@ -249,7 +251,7 @@ test("the endpoint is down from a connection that could not be made to one that 
   expect(world.kinds).toEqual(["endpoint_down"]);
   expect(world.sinceMs("endpoint_down")).toBe(START_MS + 1500);
   expect(world.message("endpoint_down")).toStartWith(
-    "The endpoint 10.0.0.9:8080 takes no connections since 14:02:01 UTC",
+    "The endpoint 10.0.0.9:8080 has taken no connections since 14:02:01 UTC",
   );
   world.gauges = { ...world.gauges, connected_ms: START_MS + 92_000 };
   world.pass(1, usual);
@@ -310,7 +312,7 @@ describe("further destinations", () => {
     expect(world.kinds).toEqual(["destination_down"]);
     expect(world.sinceMs("destination_down")).toBe(START_MS + 1500);
     expect(world.message("destination_down")).toMatch(
-      /^The control c:2 takes no connections since 14:02:01 UTC: .*what of the differences is noise is not known/,
+      /^The control c:2 has taken no connections since 14:02:01 UTC: .*meanwhile no difference can be recognised as noise/,
     );
     world.gauges = { ...world.gauges, unconnected_ms: START_MS + 91_000 };
     world.pass(1, usual);
@@ -326,7 +328,7 @@ describe("further destinations", () => {
       79,
       80,
       "waiting_limit",
-      "Up to 80 requests of a connection wait for the destination c:2",
+      "Up to 80 requests of one connection wait for the destination c:2",
     ],
     ["buffer_bytes", 8 * 2 ** 20 - 1, 8 * 2 ** 20, "buffer_limit", "8 of 10 MiB are held for the destination c:2"],
   ] as const)("%s of one is near its own limit, and tells whose", (name, below, near, kind, words) => {

@@ -35,7 +35,7 @@ test("an outage that several threads see is told once, and its end by the first 
   const { counters, report } = reportOf(3);
   for (let thread = 0; thread < 3; thread++) report.outageBegan("connection refused");
   expect(lines).toEqual([
-    "WARN  Cannot connect to endpoint:1: connection refused; trying on, and counting what is lost (upstream.connect_errors)",
+    "WARN  Cannot connect to endpoint:1: connection refused; the program tries again, and counts the losses (upstream.connect_errors)",
   ]);
   // Told by all threads' counters, which this thread's own may be ahead of.
   counters.upstream.connect_errors = 6;
@@ -54,7 +54,7 @@ test("a version of HTTP that the endpoint does not speak is told once for all th
   const { report } = reportOf(3);
   for (let thread = 0; thread < 3; thread++) report.speaksNot("HTTP/2", "it does not speak it");
   expect(lines).toEqual([
-    "WARN  Cannot send requests of HTTP/2 to endpoint:1: it does not speak it; trying now and then, and dropping them meanwhile (requests.dropped)",
+    "WARN  Cannot send requests of HTTP/2 to endpoint:1: it does not speak it; the program tries now and then, and drops these requests meanwhile (requests.dropped)",
   ]);
   report.speaks("HTTP/2", 2000);
   report.speaks("HTTP/2", 3000);
@@ -73,7 +73,7 @@ test("an outage that comes and goes is told twice a second, and how things stand
   report.tick();
   expect(lines.slice(2)).toEqual([
     "INFO  endpoint:1 takes connections again after 0.0 s; 1 connections could not be made (and 98 more like this since the last line)",
-    "WARN  Cannot connect to endpoint:1: connection refused; trying on, and counting what is lost (upstream.connect_errors) (and 99 more like this since the last line)",
+    "WARN  Cannot connect to endpoint:1: connection refused; the program tries again, and counts the losses (upstream.connect_errors) (and 99 more like this since the last line)",
   ]);
   report.outageEnded(500, 1);
   counters.frames.captured = 1;
@@ -85,7 +85,7 @@ test.each([
   [0, "Requests: 2 seen, 1 forwarded, 1 damaged, 1 dropped (waiting_limit)"],
   [
     29,
-    "Requests: 2 seen, 1 forwarded, 1 damaged, 1 dropped (waiting_limit), 29 passed over behind gaps (skipped_request_lines)",
+    "Requests: 2 seen, 1 forwarded, 1 damaged, 1 dropped (waiting_limit), 29 skipped behind gaps (skipped_request_lines)",
   ],
 ])("the totals tell %d requests that a gap has cost beside the one that it damaged", (skipped, told) => {
   const { counters, report } = reportOf(1);
@@ -162,8 +162,8 @@ test("an interface that is set down, and up again, is told each time and once", 
     report.interfaceIs(isUp, "eth0");
     nowMs += 1000;
   }
-  const down = "WARN  eth0 is down: nothing is captured until it is up again (ip link set eth0 up)";
-  expect(lines).toEqual([down, "INFO  eth0 is up again: capturing goes on", down]);
+  const down = "WARN  eth0 is down: the program captures nothing until it is up again (ip link set eth0 up)";
+  expect(lines).toEqual([down, "INFO  eth0 is up again: the program captures again", down]);
 });
 
 function strangers(vnis: [number, number][], ports: [number, number][]): Strangers {

@@ -161,7 +161,7 @@ describe.concurrent.if(hasOpenssl)("https:// endpoints", () => {
       const mirror = { savefile, vni: VNI, port: PORT };
       const { counters, stderr } = await forward(mirror, `https://localhost:${running.port}`, directory, trusting);
       expect(await running.stop()).toEqual([]);
-      expect(stderr).toContain("if it wants a client certificate, give --tls-cert and --tls-key");
+      expect(stderr).toContain("if it asks for a client certificate, give --tls-cert and --tls-key");
       expect(counters.upstream).toMatchObject({ closed: 0, broken: counters.upstream.connects });
       expect(counters.requests).toMatchObject({ seen: 6, dropped: { endpoint_closed: 6 } });
       expect(identityFaults(counters)).toEqual([]);

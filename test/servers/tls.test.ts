@@ -114,19 +114,19 @@ describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
       "a certificate of an unknown authority",
       () => ({}),
       () => [],
-      "its certificate is of no authority that is trusted here",
+      "its certificate comes from an authority that this program does not trust",
     ],
     [
       "a certificate of another authority",
       () => ({}),
       () => ["--tls-ca", other.cert],
-      "its certificate is of no authority that is trusted here",
+      "its certificate comes from an authority that this program does not trust",
     ],
     [
       "a wish for a client's certificate, and TLS 1.2",
       () => ({ version: "TLSv1.2", clientAuthority: authority.cert }),
       trusting,
-      "it has ended the TLS handshake (sslv3 alert handshake failure): if it wants a client certificate, give --tls-cert",
+      "it has ended the TLS handshake (sslv3 alert handshake failure): if it asks for a client certificate, give --tls-cert",
     ],
     // TLS_CERT is empty.
     ["no TLS", () => ({ certificate: { cert: "", key: "" } }), trusting, "TLS"],
@@ -151,7 +151,7 @@ describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
     expect(served).toEqual([]);
     expect(counters.requests.answered).toBe(0);
     expect(stderr).toContain(
-      "it has sent nothing on it: if it wants a client certificate, give --tls-cert and --tls-key",
+      "it has sent nothing on it: if it asks for a client certificate, give --tls-cert and --tls-key",
     );
   });
 

@@ -34,9 +34,9 @@ async function failureOf(how: string): Promise<Error> {
 }
 
 test.each([
-  ["throws", /^A thread has failed: .*error: a bug/s],
-  ["rejects", /^A thread has failed: .*error: a bug/s],
-  ["exits", /^A thread has ended$/],
+  ["throws", /^A thread failed: .*error: a bug/s],
+  ["rejects", /^A thread failed: .*error: a bug/s],
+  ["exits", /^A thread ended$/],
 ])("a thread that %s is noticed", async (how: string, message: RegExp) => {
   const failure = await failureOf(how);
   expect(failure.message).toMatch(message);
