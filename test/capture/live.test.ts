@@ -1,4 +1,4 @@
-/** Frames of all sizes, more than a batch holds. It needs root, for a network namespace of its own. */
+/** Frames of all sizes, more than a batch holds. The test needs root, for a network namespace of its own. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 

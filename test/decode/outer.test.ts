@@ -31,7 +31,7 @@ const UDP_V4 = IP + 20;
 const UDP_V6 = IP + 40;
 const VXLAN = UDP_V4 + 8;
 
-/** What a mirrored frame that lost its last `missing` bytes must come out as, if the cut is in the payload. */
+/** The expected outcome of a mirrored frame without its last `missing` bytes, if the cut is in the payload. */
 function cutBy(missing: number): Outcome {
   return segmentOf(REQUEST, {
     payload: latin1(REQUEST.payload!.slice(0, PAYLOAD_LEN - missing)),
@@ -144,7 +144,7 @@ describe("outer IPv6", () => {
   ];
   for (const [name, frame, expected] of table) test(name, () => check(frame, expected));
 
-  test("as many extension headers as may be are read; more are malformed", () => {
+  test("the largest allowed number of extension headers is read; more are malformed", () => {
     const chain = (count: number) =>
       mirrored(INNER, {
         vni: VNI,
@@ -169,7 +169,7 @@ describe("UDP", () => {
     ["a length that cuts the VXLAN header", length(15), dropped("not_vxlan")],
     ["a VXLAN header and nothing else", length(16), dropped("truncated")],
     ["a length that cuts the mirrored payload", length(whole - 5), cutBy(5)],
-    // The mirrored packet's own length says whether anything is missing, so this one loses nothing.
+    // The mirrored packet's own length shows whether bytes are missing; here, none are missing.
     ["a length beyond what IP carries", length(whole + 1), SEGMENT],
     ["the longest length", length(0xffff), SEGMENT],
     ["a wrong checksum", patched(FRAME, UDP_V4 + 6, [0xba, 0xad]), SEGMENT],
@@ -185,7 +185,7 @@ describe("UDP", () => {
   ];
   for (const [name, frame, expected] of table) test(name, () => check(frame, expected));
 
-  test("lengths beyond a cut record: the mirrored packet's length tells what is missing", () => {
+  test("lengths beyond a cut record: the mirrored packet's length shows the missing bytes", () => {
     for (let missing = 1; missing <= PAYLOAD_LEN; missing++) {
       check(FRAME.slice(0, FRAME.length - missing), cutBy(missing));
       check(FRAME_V6.slice(0, FRAME_V6.length - missing), cutBy(missing));
@@ -234,7 +234,7 @@ describe("VXLAN", () => {
   });
 });
 
-test("the layers' lengths are what this file takes them for", () => {
+test("the layers have the lengths that this file assumes", () => {
   expect(FRAME.length).toBe(OUTER_LEN + INNER.length);
   // 5569041 is 0x54fa11.
   expect(FRAME.slice(VXLAN, VXLAN + 8).toHex()).toBe("0800000054fa1100");

@@ -1,6 +1,6 @@
 /**
- * Every prefix of a valid frame: one outcome, counted once, from the record's own bytes alone
- * (decoding.ts sees to these), and once the headers are there, every prefix is the same segment.
+ * Every prefix of a valid frame has one outcome, counted once, from the record's own bytes alone (decoding.ts checks
+ * this). From the end of the headers on, every prefix is the same segment.
  */
 import { expect, test } from "bun:test";
 import { builtFrames, capturedFrames } from "../fuzz/corpus.ts";
