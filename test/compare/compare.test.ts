@@ -1,4 +1,4 @@
-/** Two responses beside each other: what is a difference, of which kind, and where; and how it is shown. */
+/** Two responses side by side: their differences, the kind and place of each, and how they are shown. */
 import { describe, expect, test } from "bun:test";
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { compareResponses } from "../../src/compare/compare.ts";
@@ -184,7 +184,7 @@ describe("--ignore", () => {
   ];
   test.each(left)("%p leaves %p", (ignore, expected) => expect(compare(all, other, ignore)).toEqual(expected));
 
-  test("a status that is ignored leaves the rest to be compared", () => {
+  test("if the status is ignored, the rest is compared", () => {
     expect(compare({ ...all, code: 201 }, other, ["status:/a/**"])).toEqual(["header etag", "value a", "value b"]);
   });
 
@@ -193,14 +193,14 @@ describe("--ignore", () => {
   });
 });
 
-describe("what is shown", () => {
+describe("the shown parts", () => {
   const shown = (production: Given, endpoint: Given) => {
     const found = compareResponses(keptOf(production), keptOf(endpoint), "/", new Ignored([]));
     if (found === TOO_LARGE) throw new Error("too large");
     return found.map((difference) => show(difference, new Redactor([])));
   };
 
-  test("the first place where texts part, with a little of both sides", () => {
+  test("the first difference of texts, with a little of both sides", () => {
     const [difference] = shown(
       { fields: text, body: `${"a".repeat(500)}1${"b".repeat(5000)}` },
       { fields: text, body: `${"a".repeat(500)}2${"b".repeat(5000)}` },
@@ -211,7 +211,7 @@ describe("what is shown", () => {
       expect(Buffer.byteLength(side)).toBeLessThanOrEqual(SHOWN_BYTES_MAX);
   });
 
-  test("values of JSON as JSON, length and digest of bytes, and nothing for what is not there", () => {
+  test("values of JSON as JSON, length and digest of bytes, and nothing for an absent value", () => {
     expect(shown({ body: '{"a":[1,{"b":"x"}],"c":1}' }, { body: '{"a":null}' })).toEqual([
       { production: '[1,{"b":"x"}]', endpoint: "null" },
       { production: "1", endpoint: "" },
@@ -222,13 +222,13 @@ describe("what is shown", () => {
     );
   });
 
-  test("each side has at most 1 KiB, and whole characters", () => {
+  test("each side has at most 1 KiB, in whole characters", () => {
     const [difference] = shown({ body: `{"a":"${"ü".repeat(5000)}"}` }, { body: '{"a":1}' });
     expect(Buffer.byteLength(difference!.production)).toBeLessThanOrEqual(SHOWN_BYTES_MAX);
     expect(difference!.production).toMatch(/^"ü+…$/);
   });
 
-  test("what is secret in JSON is not, however deep, nor where the texts part within a secret", () => {
+  test("a secret in JSON is not shown, at any depth, also if the texts differ within the secret", () => {
     expect(shown({ body: '{"a":{"password":"hunter2","b":1}}' }, { body: '{"a":1}' })[0]!.production).toBe(
       '{"password":"[redacted]","b":1}',
     );
