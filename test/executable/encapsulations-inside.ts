@@ -3,7 +3,7 @@
  * every form of an encapsulation. It prints the outcome as JSON: of the forwarded sessions, and of those that were
  * recorded meanwhile and are read again.
  *
- * bun encapsulations-inside.ts ENCAPSULATION
+ *     bun encapsulations-inside.ts ENCAPSULATION
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -2,7 +2,7 @@
  * Run in a network namespace of its own: lets the program capture on lo, sends the mirror's datagrams there, and prints
  * the outcome as JSON.
  *
- * bun on-loopback.ts EXECUTABLE CHROOT-OR-EMPTY free|taken THROUGH [FLAG…]
+ *     bun on-loopback.ts EXECUTABLE CHROOT-OR-EMPTY free|taken THROUGH [FLAG…]
  *
  * "taken": another program has bound the mirror's UDP port. THROUGH: the command that starts the program, and a command
  * that is run meanwhile, as JSON.

@@ -2,7 +2,7 @@
  * Run by in-systemd.sh: installs the program as the README says, lets it capture on lo and forward, kills it, lets it
  * forward again, removes it, and prints the outcome as JSON.
  *
- * bun on-service.ts EXECUTABLE
+ *     bun on-service.ts EXECUTABLE
  */
 import { existsSync, mkdirSync, readFileSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -2,7 +2,7 @@
  * Run in a network namespace of its own: production and the endpoint are one server, and its interface is captured
  * without a tunnel. Prints the number of requests that the server got, and the counters, as JSON.
  *
- * bun own-connections-inside.ts http|tcp
+ *     bun own-connections-inside.ts http|tcp
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -45,7 +45,7 @@ describe("from the first byte", () => {
 
   const methods = ["P", "PR", "PRIX", "PUT", "POST", "PROPFIND", "PRINT"];
   for (const method of methods) {
-    test(`${method} is a request like any other, though it begins as HTTP/2 does`, () => {
+    test(`${method} is a request like any other, although it begins as HTTP/2 does`, () => {
       const input = `${method} * HTTP/1.1\r\n\r\n`;
       for (const pieces of splits(input)) {
         const got = frame(pieces);
@@ -55,7 +55,7 @@ describe("from the first byte", () => {
     });
   }
 
-  test("what was meant as HTTP is damaged, not foreign, and nothing is guessed to be a request behind it", () => {
+  test("bytes that were meant as HTTP are damaged, not foreign, and no later bytes are guessed to be a request", () => {
     for (const line of ["GET /", "POST / HTTP/3.0", "DELETE x http/1.1", "GET / HTTP/1.1 x"]) {
       expect(frame([`${line}\r\n\r\n`, GET]).events).toEqual(["damaged malformed"]);
     }
@@ -67,12 +67,12 @@ describe("from the first byte", () => {
     expect(got.given).toBe(PREFACE + HEADERS);
   });
 
-  test("behind a request nothing is foreign", () => {
+  test("after a request nothing is foreign", () => {
     for (const input of [HELLO, PREFACE, "\0"])
       expect(frame([GET, input, GET]).events).toEqual(["whole", "damaged malformed"]);
   });
 
-  test("nor behind an empty line", () => {
+  test("nor after an empty line", () => {
     expect(frame(["\r\n", HELLO, GET]).events).toEqual(["damaged malformed"]);
   });
 });
@@ -111,7 +111,7 @@ const pickedUp: [name: string, pieces: Piece[], want: string[]][] = [
   ["HTTP first: a body may hold anything", [GET, 5, DATA_RECORD, HEADERS, GET], ["whole", "damaged gap", "whole"]],
 ];
 
-describe("picked up in the middle", () => {
+describe("joined in the middle", () => {
   for (const [name, pieces, want] of pickedUp) {
     test(name, () => {
       const got = frame(pieces, { late: true });

@@ -1,8 +1,8 @@
 /**
- * A line an oddity: what becomes of it between two ordinary requests on one connection. `odd`: it goes on as it is,
- * since a server takes it and all that do end it at the same place; `isolated`: servers end it at different places, and
- * RFC 9112 at one; `damaged`: nobody can tell its end, or the end is clear but it must not be sent (`… behind it all
- * is well`).
+ * One oddity a line: its outcome between two ordinary requests on one connection. `odd`: it is forwarded unchanged,
+ * because a server takes it and all servers that take it end it at the same place. `isolated`: servers end it at
+ * different places, and RFC 9112 at one. `damaged`: it has no clear end, or its end is clear but it must not be sent
+ * (`… behind it all is well`).
  */
 import { describe, expect, test } from "bun:test";
 import { frame, splits } from "./recorder.ts";
@@ -55,7 +55,7 @@ const oddities: [what: string, input: string, fate: Fate][] = [
   ["a blank behind a name (Python)", get("X : a\r\n"), "odd"],
   ["a control character in a name (Python)", get("X\x01: a\r\n"), "odd"],
   ["a line without a colon (nginx, Python)", get("hello\r\n"), "odd"],
-  // Python's server looks for fields up to the first line that is none to it.
+  // Python's server looks for fields up to the first line that it does not accept as one.
   ["UTF-8 in a name, with a body", post(`X\xc3\xa9: a\r\n${five}`), "odd, isolated"],
   ["a blank in a name, with a body", post(`X a: a\r\n${five}`), "odd, isolated"],
   [
@@ -192,7 +192,7 @@ function check(input: string, fate: Fate): void {
   const middle = isWhole ? "whole" : `damaged ${fate.split(",")[0]}`;
   for (const pieces of splits(GOOD + input + GOOD)) {
     if (pieces.length === 3) continue;
-    // That every byte is told once is seen to by `frame`.
+    // `frame` checks that each byte is given once.
     const { events, requests } = frame(pieces);
     expect({ pieces, events }).toEqual({ pieces, events: ["whole", middle, ...(goesOn ? ["whole"] : [])] });
     expect(requests.map(({ text }) => text)).toEqual([GOOD, ...(isWhole ? [input] : []), ...(goesOn ? [GOOD] : [])]);
@@ -207,7 +207,7 @@ describe("oddities", () => {
   for (const [what, input, fate] of oddities) test(`${what}: ${fate}`, () => check(input, fate));
 });
 
-describe("a head over the limit is passed over with its body, and counts once", () => {
+describe("a head over the limit is skipped with its body, and counts once", () => {
   const LIMIT = 100;
   const long = "X: " + "x".repeat(LIMIT) + "\r\n";
   const cases: [what: string, input: string, goesOn: boolean][] = [
@@ -243,13 +243,13 @@ describe("a head over the limit is passed over with its body, and counts once", 
     });
   }
 
-  test("and nothing of it is given behind the limit", () => {
+  test("and none of its bytes is given beyond the limit", () => {
     const got = frame([GOOD, ...`${post(long + five)}`], { maxHeaderBytes: LIMIT });
     expect(got.givenBytes).toBeLessThanOrEqual(GOOD.length + LIMIT);
   });
 });
 
-test("empty lines, what is out of step and what comes behind the end are skipped", () => {
+test("empty lines, bytes out of step and bytes after the end are skipped", () => {
   const cases: [pieces: (string | number)[], skipped: number][] = [
     [[GOOD], 0],
     [["\r\n", GOOD, "\r\n\n"], 5],

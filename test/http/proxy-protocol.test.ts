@@ -99,7 +99,7 @@ describe("before requests", () => {
 
   for (const [name, rest, want] of behind) {
     for (const header of ["PROXY TCP4 192.0.2.1 192.0.2.2 8080 80\r\n", v2(0x20, 0, "")]) {
-      test(`and behind it ${name}`, () => {
+      test(`and after it ${name}`, () => {
         for (const pieces of splits(header + rest)) {
           if (pieces.length === 3) continue;
           const got = frame(pieces);
@@ -132,13 +132,13 @@ describe("before requests", () => {
     ["not first", [GET, "PROXY UNKNOWN\r\n", GET], ["whole", "damaged malformed"]],
   ];
   for (const [name, pieces, want] of none) {
-    test(`${name} is none`, () => {
+    test(`${name} is no PROXY header`, () => {
       const got = frame(pieces);
       expect({ events: got.events, headers: got.proxyHeaders }).toEqual({ events: want, headers: [] });
     });
   }
 
-  test("picked up in the middle, there is none", () => {
+  test("joined in the middle, there is none", () => {
     const got = frame(["PROXY UNKNOWN\r\n", GET], { late: true });
     expect({ events: got.events, headers: got.proxyHeaders }).toEqual({
       events: ["damaged gap", "whole"],

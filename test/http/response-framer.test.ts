@@ -1,4 +1,4 @@
-/** Where responses end, ordinary and odd, whole and in all pieces. */
+/** The ends of responses, ordinary and odd, whole and in all pieces. */
 import { describe, expect, test } from "bun:test";
 import { RESPONSE_HEAD_BYTES_MAX, ResponseFramer } from "../../src/http/response-framer.ts";
 import { frameResponses, splits } from "./recorder.ts";
@@ -7,7 +7,7 @@ interface Case {
   name: string;
   input: string;
   want: string[];
-  /** Of the requests that were sent; GET, if not said. */
+  /** The methods of the requests that were sent; GET, if not given. */
   methods?: string[];
   /** The endpoint closes its side at the end. */
   ends?: boolean;
@@ -103,13 +103,13 @@ const cases: Case[] = [
   { name: "folded", input: ok("Content-Length:\r\n 2\r\n", "ok"), want: DONE },
   { name: "a blank before its colon (section 5.1)", input: ok("Content-Length : 2\r\n", "ok"), want: DONE },
   {
-    name: "more than anyone can count: until the connection ends",
+    name: "too large a number: until the connection ends",
     input: ok("Content-Length: 99999999999999999999\r\n", "ok"),
     want: CLOSED,
     ends: true,
   },
   {
-    name: "names that are like it",
+    name: "similar names",
     input: ok(
       "Content_Length: 9\r\nContent Length: 9\r\nContent-Length x: 9\r\nX-Content-Length: 9\r\nContent-Length: 2\r\n",
       "ok",
@@ -149,7 +149,7 @@ const cases: Case[] = [
     want: DONE,
   },
   {
-    name: "chunked in odd dress",
+    name: "chunked in an odd form",
     input: ok("Transfer-Encoding: ,\tChunked ,\r\n", "2\r\nok\r\n0\r\n\r\n"),
     want: DONE,
   },
@@ -190,7 +190,7 @@ const cases: Case[] = [
   // The connection (section 9.3).
   { name: "Connection: close", input: ok("Connection: close\r\nContent-Length: 2\r\n", "ok"), want: CLOSED },
   {
-    name: "behind it nothing counts",
+    name: "nothing counts after it",
     input: ok("Connection: close\r\nContent-Length: 2\r\n", "ok") + OK,
     methods: ["GET", "GET"],
     want: CLOSED,
@@ -207,7 +207,7 @@ const cases: Case[] = [
     want: CLOSED,
   },
   {
-    name: "several answers, in one piece and with empty lines between",
+    name: "several responses, in one piece and with empty lines between",
     input: `${OK}\r\n${CHUNKED}${OK}\r\n`,
     methods: ["GET", "POST", "GET"],
     want: [...DONE, ...DONE, ...DONE],
@@ -253,7 +253,7 @@ const cases: Case[] = [
   { name: "NUL", input: "HTTP/1.1 200 O\0K\r\n\r\n", want: ["malformed"] },
   { name: "a bad chunk", input: ok("Transfer-Encoding: chunked\r\n", "x\r\n"), want: ["200", "malformed"] },
   {
-    name: "nothing counts behind what is malformed",
+    name: "nothing counts after a malformed one",
     input: `x${OK}`,
     methods: ["GET", "GET"],
     want: ["malformed"],
@@ -293,7 +293,7 @@ describe("responses", () => {
   });
 });
 
-/** What a tap is told of responses, gaps in them included, and what becomes of the step. */
+/** The events of a tap for responses, with gaps in them, and the framing after them. */
 describe("a tap", () => {
   const whole = (fields: string, body = "") => `HTTP/1.1 200 OK\r\n${fields}\r\n${body}`;
   const KEPT = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";

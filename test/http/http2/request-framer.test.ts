@@ -1,4 +1,4 @@
-/** What an HTTP/2 client says, as requests. */
+/** An HTTP/2 client's bytes, as requests. */
 import { describe, expect, test } from "bun:test";
 import { FrameType } from "../../../src/http/http2/frames.ts";
 import { OPEN_STREAMS_MAX } from "../../../src/http/http2/request-framer.ts";
@@ -71,7 +71,7 @@ const inOrder: [what: string, frames: Buffer[], want: string[]][] = [
   ],
 ];
 
-/** Damage of one request, behind which the others go on. */
+/** Damage of one request; the others go on after it. */
 const ofOne: [what: string, frames: Buffer[], reason: string][] = [
   [
     "a length that is wrong",
@@ -138,7 +138,7 @@ const ofOne: [what: string, frames: Buffer[], reason: string][] = [
   ["a pseudo-header in a trailer section", [post(1), headers(1, POST, { end: true })], "1 damaged malformed"],
 ];
 
-/** Behind it nothing is read; stream 1 is under way. */
+/** Nothing is read after it; stream 1 is under way. */
 const ofAll: [what: string, bytes: Buffer][] = [
   ["DATA on no stream", data(0, "x")],
   ["DATA on a stream that has not begun", data(5, "x")],
@@ -214,7 +214,7 @@ describe("damage of all", () => {
 describe("heads", () => {
   const head = (fields: Fields) => new Recorder().feed([headers(1, fields, { end: true })]);
 
-  test("read as HTTP/1 would have them, with :authority as host", () => {
+  test("are read as in HTTP/1, with :authority as host", () => {
     const recorder = head([...pseudo("GET", "/a?b"), ["cookie", "c=d"], ["cookie", "e=f"]]);
     expect(recorder.requests[0]!.text).toBe(
       "GET /a?b HTTP/1.1\r\nhost: production\r\ncookie: c=d\r\ncookie: e=f\r\n\r\n",
@@ -243,7 +243,7 @@ describe("heads", () => {
     expect(recorder.requests[0]!.text).toContain(`\r\n${name}: ${value}\r\n`);
   });
 
-  test("are as long as the limit at most; behind a longer one the table is still known", () => {
+  test("are at most as long as the limit; after a longer one the table is still known", () => {
     const limit = 300;
     const sized = (bytes: number): Fields => {
       const counted = [...pseudo("GET", "/"), ["a", ""] as const];
@@ -258,7 +258,7 @@ describe("heads", () => {
     expect(recorder.events).toEqual(["1 GET /", "damaged header_too_long", "5 GET /5"]);
   });
 
-  test("in a block over the limit are damaged, and what it has inserted is not known", () => {
+  test("in a block over the limit are damaged, and its entries are not known", () => {
     const recorder = new Recorder({ maxHeaderBytes: 150 }).feed([
       headers(1, Buffer.concat([inserted("b", "c"), Buffer.alloc(150, 0x82)]), { end: true }),
       headers(3, Buffer.concat([block(pseudo("GET", "/").slice(0, 3)), Buffer.from([0xbe])]), { end: true }),
@@ -268,7 +268,7 @@ describe("heads", () => {
   });
 });
 
-test("so many requests under way, and no more, are read", () => {
+test("requests under way are read up to a limit", () => {
   const frames = Array.from({ length: OPEN_STREAMS_MAX + 1 }, (_, i) => post(2 * i + 1));
   const last = 2 * OPEN_STREAMS_MAX + 1;
   const recorder = new Recorder().feed([...frames, data(last, "x", true), get(last + 2, "/")]);
@@ -568,7 +568,7 @@ describe("joined in its middle", () => {
   });
 });
 
-test("whatever comes, nothing is thrown, and each request that has begun ends once", () => {
+test("no input causes an exception, and each request that has begun ends once", () => {
   const random = new Random(7);
   for (let seed = 0; seed < 300; seed++) {
     const recorder = new Recorder({ late: random.chance(0.3) });
@@ -593,6 +593,6 @@ test("whatever comes, nothing is thrown, and each request that has begun ends on
   }
 });
 
-test("a word is written as it is read", () => {
+test("a setting is written as it is read", () => {
   expect([...word(0x80000001)]).toEqual([0x80, 0, 0, 1]);
 });

@@ -1,4 +1,4 @@
-/** What an HTTP/2 server says, as responses to the requests of its streams. */
+/** An HTTP/2 server's bytes, as responses to the requests of its streams. */
 import { describe, expect, test } from "bun:test";
 import { FrameType, Flag } from "../../../src/http/http2/frames.ts";
 import { ENTRY_OVERHEAD } from "../../../src/http/http2/hpack-decoder.ts";
@@ -24,12 +24,12 @@ import {
   word,
 } from "./client-frames.ts";
 
-/** Bytes, or a gap of so many. */
+/** Bytes, or a gap of this length. */
 type Piece = Uint8Array | number;
 
 const STREAMS = [1, 3, 5];
 
-/** Writes down what is told of the responses to {@link STREAMS}. */
+/** Writes down the events of the responses to {@link STREAMS}. */
 class Recorder {
   readonly events: string[] = [];
   readonly statuses: number[] = [];
@@ -153,7 +153,7 @@ describe("in order", () => {
     expect(new Recorder().feed(...Array.from(all, (byte) => Uint8Array.of(byte))).events).toEqual(want);
   });
 
-  test("final heads are told, whoever awaits them", () => {
+  test("final heads are given for every waiting request", () => {
     const { statuses } = new Recorder().feed(headers(1, status(103)), ok(1, { end: true }), ok(9), ok(2));
     expect(statuses).toEqual([200, 200, 200]);
   });
@@ -220,7 +220,7 @@ test("the server's end", () => {
   expect(recorder.events).toEqual(["3 200", "1 damaged", "5 missing"]);
 });
 
-test("fields that are too many are not kept", () => {
+test("fields beyond the limit are not kept", () => {
   const value = "v".repeat(4000);
   const fitting = Math.floor(RESPONSE_LIST_BYTES_MAX / (value.length + "a".length + ENTRY_OVERHEAD));
   const named = (times: number) =>
@@ -230,7 +230,7 @@ test("fields that are too many are not kept", () => {
   expect(events(fitting)).toBe("1 200 too long");
 });
 
-/** A field with a value longer than 126 bytes that is inserted. */
+/** An inserted field with a value longer than 126 bytes. */
 function inserted0(name: string, value: string): Buffer {
   const rest = value.length - 0x7f;
   const length = [0x7f, 0x80 | (rest & 0x7f), rest >> 7];
@@ -309,7 +309,7 @@ test.each(gaps)("a gap %s", (_what, pieces, want) => {
   expect(new Recorder().feed(...pieces).events).toEqual(want);
 });
 
-test("a connection that is joined in its middle: from frames on that prove themselves, with what is inserted since", () => {
+test("a connection that is joined in its middle: from frames on that prove themselves, with entries inserted since then", () => {
   const recorder = new Recorder(true);
   recorder.feed(
     Buffer.from("the middle of a body"),
@@ -320,7 +320,7 @@ test("a connection that is joined in its middle: from frames on that prove thems
   expect(recorder.events).toEqual(["1 damaged", "3 200 x: 1;"]);
 });
 
-test("whatever comes, each response is told once, and nothing fails", () => {
+test("for any input, each response is given once, and nothing fails", () => {
   const frames = [
     SETTINGS,
     ok(1),
