@@ -1,4 +1,4 @@
-/** What may be changed in a head. */
+/** Edits of a head. */
 import { expect, test } from "bun:test";
 import { HeadView } from "../../src/http/head-view.ts";
 import { Client } from "../../src/policy/client.ts";
@@ -10,7 +10,7 @@ import { Random } from "../support/random.ts";
 
 /** 192.0.2.1, from port 50000 to port 8080. */
 const CLIENT = new Client(Int32Array.of(0, 0, 0xffff, 0xc0000201, 0, 0, 0xffff, 0x0a000001, (50_000 << 16) | 8080, 7));
-/** Null: the request is a mirrored one already. */
+/** Null: the request has the mark already. */
 const edit = (head: string, edits: Partial<HeadEdits>) => {
   const editor = new HeadEditor(editsOf(edits));
   const view = new HeadView(head);
@@ -54,7 +54,7 @@ test.each(fields)("a field is put in place of others: %s", (_, before, want) => 
   );
 });
 
-test("the mark is the client's address as it was given, once", () => {
+test("the mark is the client's given address, once", () => {
   const marked = edit("GET / HTTP/1.1\n\n", { mark: true });
   expect(marked).toBe("GET / HTTP/1.1\nX-Mirrored-From: 192.0.2.1\n\n");
   expect(edit(marked!, { mark: true })).toBeNull();
@@ -83,7 +83,7 @@ test.each(REWRITES)("a path is rewritten: %s", (_, written, target, want) => {
   );
 });
 
-test("CONNECT names whom to connect to, and no path", () => {
+test("CONNECT has an authority, and no path", () => {
   const head = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n";
   expect(edit(head, { rewritePath: [{ regex: ".*", text: "/a" }] })).toBe(head);
 });
@@ -142,7 +142,7 @@ test.each(forwarded)("--forwarded: %s", (_, line, fields, want) =>
   expect(edit(`${line} HTTP/1.1\r\n${fields}\r\n`, { forwarded: true })).toBe(`${line} HTTP/1.1\r\n${want}\r\n`),
 );
 
-test("edits have their order: what is removed goes first, and --forwarded sees the Host of production", () => {
+test("edits have an order: removals come first, and --forwarded sees the Host of production", () => {
   const head = "GET http://prod.example/v1 HTTP/1.1\r\nHost: prod.example\r\nX-Forwarded-For: me\r\nX: y\r\n\r\n";
   const edits = {
     rewritePath: [{ regex: "v1", text: "v2" }],
@@ -161,7 +161,7 @@ test("edits have their order: what is removed goes first, and --forwarded sees t
 const SEEDS =
   process.env["SEED"] === undefined ? Array.from({ length: 3000 }, (_, i) => i) : [Number(process.env["SEED"])];
 
-test("whatever is changed, a request ends where it ended, and is as clear as it was (again with SEED)", () => {
+test("after any edits, a request has the same end, and the same clarity (again with SEED)", () => {
   let checked = 0;
   for (const seed of SEEDS) {
     const random = new Random(seed);

@@ -1,4 +1,4 @@
-/** What each rule matches, what --allow and --deny make of several, and which texts are no rules. */
+/** The matches of each rule, the effect of several --allow and --deny rules, and texts that are no rules. */
 import { describe, expect, test } from "bun:test";
 import { HeadView } from "../../src/http/head-view.ts";
 import { addressGroups } from "../../src/http/client-address.ts";
@@ -37,7 +37,7 @@ const rules: [rule: string, line: string, want: boolean][] = [
   ["path:*", "OPTIONS *", true],
   ["path:**", "CONNECT a.example:443", true],
   ["path:/**", "CONNECT a.example:443", false],
-  // Nobody gets by a rule by writing a path otherwise.
+  // No client avoids a rule by another form of the path.
   ["path:/charge", "POST /%63harge", true],
   ["path:/charge", "POST /%63%48arge", false],
   ["path:/charge", "POST /x/../charge", true],

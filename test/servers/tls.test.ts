@@ -19,7 +19,7 @@ const REQUESTS_PER_CONNECTION = 4;
 const REQUESTS = CONNECTIONS * REQUESTS_PER_CONNECTION;
 const UPLOAD_BYTES = 8 << 20;
 const SEGMENT_BYTES = 8000;
-/** Requests that an endpoint serves before it goes away, and for how long it does. */
+/** The number of requests that an endpoint serves before it goes away, and the time until it is back. */
 const RESTART_AFTER = 5;
 const AWAY_MS = 200;
 
@@ -37,7 +37,7 @@ const mine = { savefile: pcap(sessions.flat()), vni: VNI, port: PORT };
 const targets = sessions.flatMap((_, connection) =>
   Array.from({ length: REQUESTS_PER_CONNECTION }, (_, i) => `/${connection}-${i}`),
 );
-/** Bun's servers tell the whole URL. */
+/** Bun's servers report the whole URL. */
 const pathOf = (target: string) => target.replace(/^https?:\/\/[^/]*/, "");
 
 describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
@@ -131,7 +131,7 @@ describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
     // TLS_CERT is empty.
     ["no TLS", () => ({ certificate: { cert: "", key: "" } }), trusting, "TLS"],
   ];
-  /** All at the same time: each takes as long as --outage-timeout-s says. */
+  /** All at the same time: each takes --outage-timeout-s. */
   let outcomes: ReturnType<typeof forwardTo>[] | undefined;
   const runFaults = () =>
     faults.map(([, setting, flags]) => forwardTo(NODE, setting(), [...flags(), "--outage-timeout-s", "1"]));
@@ -146,7 +146,7 @@ describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
     expect(stderr.split("Cannot connect to https://localhost:")).toHaveLength(2);
   });
 
-  test("one that wants a client's certificate with TLS 1.3 says so only behind the handshake: the advice is given", async () => {
+  test("with TLS 1.3, an endpoint asks for a client certificate only after the handshake: the advice is given", async () => {
     const { stderr, served, counters } = await forwardTo(NODE, { clientAuthority: authority.cert }, trusting());
     expect(served).toEqual([]);
     expect(counters.requests.answered).toBe(0);
@@ -155,7 +155,7 @@ describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
     );
   });
 
-  test("with --tls-insecure any certificate is accepted, which is warned about once", async () => {
+  test("with --tls-insecure any certificate is accepted, with one warning", async () => {
     const { status, stderr, served } = await forwardTo(NODE, {}, ["--tls-insecure"]);
     expect({ status, served }).toEqual({ status: 0, served: targets });
     expect(stderr.split("not verified (--tls-insecure)")).toHaveLength(2);
@@ -191,7 +191,7 @@ describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
     expect(counters.requests).toMatchObject(all);
   });
 
-  test("mode tcp: the bytes arrive, and the end behind them", async () => {
+  test("mode tcp: the bytes arrive, and then the end", async () => {
     using endpoint = await RawEndpoint.listen({ certificate: ecdsa });
     const { status, counters } = await forward(mine, `https://localhost:${endpoint.port}`, directory, [
       ...trusting(),
