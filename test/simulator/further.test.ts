@@ -21,7 +21,7 @@ if (wanted !== undefined) {
     () => {
       const all = Array.from({ length: SEEDS }, (_, i) => simulateFurther(FIRST + i));
       const some = (of: (outcome: (typeof all)[number]) => number) => all.filter((each) => of(each) > 0).length;
-      // Of a world in which nothing happens, everything is true.
+      // In a world without events, every rule holds.
       expect(some(({ bytes }) => bytes)).toBeGreaterThan(SEEDS / 2);
       expect(some(({ lostBytes }) => lostBytes)).toBeGreaterThan(SEEDS / 10);
       expect(some(({ leftOut }) => leftOut)).toBeGreaterThan(SEEDS / 5);

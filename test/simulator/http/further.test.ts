@@ -19,7 +19,7 @@ if (wanted !== undefined) {
         answered += outcome.answered;
         dropped += outcome.dropped;
       }
-      // Of a world in which nothing happens, everything is true.
+      // In a world without events, every rule holds.
       expect(answered).toBeGreaterThan(SEEDS);
       expect(dropped).toBeGreaterThan(0);
     },
