@@ -19,16 +19,16 @@
 #include "client.h"
 
 #define EVENTS_MAX 256
-/* How often it is looked whether a request is due. */
+/* The interval of the checks whether a request is due. */
 #define TICK_NS 200000
-/* Of what is due and was not sent, for all connections were busy, no more than this is sent in one go. */
+/* If all connections were busy, due requests wait; at most this many are sent in one go. */
 #define BEHIND_MAX 64.0
 
 static long connections, request_bytes, body_bytes, sent;
 static const char *request;
 static char *body;
 static int *fds;
-/* Connections that wait for nothing: a ring, the one that has been so for longest first. */
+/* Idle connections: a ring, with the longest idle one first. */
 static long *idle, idle_first, idle_count;
 static long *awaited, answer_bytes;
 
@@ -55,7 +55,7 @@ static int tick_every(long ns) {
   return timer;
 }
 
-/* Its response has come: the next one has another connection, where the request has said so. */
+/* Its response has come: the next request uses another connection, if the request says so. */
 static void next_connection(int epoll, long at, char **argv) {
   close(fds[at]);
   fds[at] = connect_to(argv[1], argv[2]);
@@ -118,7 +118,7 @@ int main(int argc, char **argv) {
       rest(at);
     }
   }
-  /* One more was sent to measure the answer. */
+  /* One more was sent to measure the response. */
   printf("{\"requests\": %ld, \"seconds\": %.6f}\n", sent + 1, seconds_now() - begun);
   return 0;
 }
