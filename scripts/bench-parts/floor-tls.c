@@ -1,10 +1,11 @@
 /*
- * The floor over TLS: what floor.c does, with OpenSSL between it and the kernel. Needs OpenSSL's headers (libssl-dev).
+ * The floor over TLS: the same as floor.c, with OpenSSL between it and the kernel. Needs OpenSSL's headers
+ * (libssl-dev).
  *
  *     floor-tls ADDRESS PORT CONNECTIONS REQUESTS REQUEST
  *
- * Certificates are not looked at: that is done once for a connection. Prints {"requests", "seconds", "user_us",
- * "system_us"} of all of it but the handshakes, as JSON.
+ * Certificates are not verified, because a verification happens only once for a connection. Prints {"requests",
+ * "seconds", "user_us", "system_us"} of everything except the handshakes, as JSON.
  */
 #define _GNU_SOURCE
 #include <errno.h>

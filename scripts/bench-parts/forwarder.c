@@ -1,6 +1,6 @@
 /*
- * The floor of forwarding: reads the packets that the program reads, and writes the bytes that it writes, with nothing
- * in between. No reassembly, no HTTP, no counters; VXLAN over IPv4 alone; what a socket does not take is waited for.
+ * The floor of forwarding: reads the same packets as the program, and writes the same bytes, with no work in between.
+ * No reassembly, no HTTP, no counters; only VXLAN over IPv4. It waits if a socket does not take all bytes.
  *
  *     forwarder INTERFACE|FILE.pcap VNI PORT ENDPOINT_ADDRESS ENDPOINT_PORT
  *

@@ -3,10 +3,10 @@
  *
  *     load ADDRESS PORT CONNECTIONS SECONDS RATE REQUEST BODY_BYTES
  *
- * Each REQUEST is followed by a body of so many bytes, for whose way into the kernel the clients wait.
- * A REQUEST that says "Connection: close" has a connection of its own. RATE is in requests a second, evenly spaced; 0: each connection sends as soon as it is answered. Where all
- * connections wait for an answer, the rate is not reached, and what was missed is not made up for. Prints
- * {"requests", "seconds"} as JSON once all is answered.
+ * Each REQUEST is followed by a body of BODY_BYTES; the clients wait until the kernel has taken it. A REQUEST with
+ * "Connection: close" has its own connection. RATE is in requests per second, evenly spaced; 0: each connection sends
+ * as soon as its response has come. If all connections wait for a response, the rate is not reached, and the missed
+ * requests are not sent later. Prints {"requests", "seconds"} as JSON after the last response.
  */
 #define _GNU_SOURCE
 #include <errno.h>

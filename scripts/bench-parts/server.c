@@ -1,9 +1,9 @@
 /*
- * A server that costs next to nothing: answers each request with the same few bytes. One thread, epoll.
+ * A server that costs nearly nothing: it responds to each request with the same few bytes. One thread, epoll.
  *
  *     server ADDRESS PORT
  *
- * It reads no bodies: a request is whatever ends with an empty line. Prints "listening", and runs until it is ended.
+ * It reads no bodies: a request ends with an empty line. Prints "listening", and runs until it is ended.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

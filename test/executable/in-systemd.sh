@@ -20,7 +20,7 @@ outer() {
   trap 'kill -KILL "$namespaces" 2>/dev/null || true' EXIT
   trap 'exit 70' TERM INT
   until read -rt 1 status <&3; do kill -0 "$namespaces" || break; done
-  # With it goes process 1, and with that one all others.
+  # Process 1 ends with it, and all others end with process 1.
   { kill -KILL "$namespaces" && wait "$namespaces"; } 2>/dev/null || true
   echo $$ >/run/cgroup/cgroup.procs
   for _ in {1..100}; do
@@ -30,7 +30,7 @@ outer() {
   exit "${status:-70}"
 }
 
-# covered DIRECTORY: what is written there from now on is written to memory
+# covered DIRECTORY: from now on, files that are written there go to memory
 covered() {
   local over=/run/over$1
   mkdir -p "$over/upper" "$over/work"
@@ -39,10 +39,10 @@ covered() {
 
 inner() {
   local directory target
-  # A systemd that starts raises limits of the whole machine, where it can.
+  # A systemd raises limits of the whole machine at its start, if it can.
   mount --bind /proc/sys /proc/sys
   mount -o remount,bind,ro /proc/sys
-  # The tests' own directory of groups is all that this systemd sees.
+  # This systemd sees only the tests' own directory of groups.
   umount -R /sys/fs/cgroup
   mount -t cgroup2 none /sys/fs/cgroup
   for directory in /etc /var/lib /usr/local/bin; do covered "$directory"; done
