@@ -37,7 +37,7 @@ const REJECTIONS: Partial<Record<AdminReject, Page>> = {
 };
 const ALLOW = "Allow: GET, HEAD\r\n";
 
-/** Words for the system's errors; for other errors, the code is told. */
+/** Words for the system's errors; for other errors, the code is shown. */
 const REASONS: Record<string, string> = {
   EADDRNOTAVAIL: "this host has no such address",
   EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE",

@@ -540,7 +540,7 @@ export function camelCase(name: string): string {
   return name.replace(/-(.)/g, (_dash, letter: string) => letter.toUpperCase());
 }
 
-/** All flags by name, whatever the types of their values. */
+/** All flags by name, with any types of values. */
 export const flagTable = Object.entries(flags) as readonly (readonly [FlagName, Flag<unknown>])[];
 
 const VARIABLE_PREFIX = "VXLAN_TO_HTTP_";
@@ -555,7 +555,7 @@ export function originalVariables(flag: Flag<unknown>): string[] {
   return flag.kind === "single" ? (flag.variables ?? []).map(({ name }) => name) : [];
 }
 
-/** The default in words; empty: there is none to show. */
+/** The default in words; empty: there is no default to show. */
 export function defaultOf(flag: Flag<unknown>): string {
   if (flag.kind === "switch") return "off";
   if (flag.kind === "list") return flag.defaultText ?? "none";

@@ -1,5 +1,5 @@
 /** Asks a running program whether it lives: for a container that has no other program that could ask. */
-// Not fetch: a proxy that the environment names would answer it.
+// Not fetch: a proxy of the environment would respond instead.
 import { get } from "node:http";
 import { type ForwardAddress, hostField } from "../address.ts";
 import { RefusalError } from "../errors.ts";

@@ -59,7 +59,7 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
   private connection: HttpConnection | null = null;
   private readonly timer: PipeTimer;
   private readonly load: PipeLoad;
-  /** The owner is still to be told that an offer was declined; the call may change any state of this pipe. */
+  /** The owner must still hear that an offer was declined; the call may change any state of this pipe. */
   private owesDecline = false;
   /** Behind the last offer, production goes on in HTTP/2, which another pipe carries. */
   private goesOnInHttp2 = false;
@@ -158,7 +158,7 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
     this.note();
   }
 
-  /** The streamed request is damaged: HTTP tells that by a reset of the connection. */
+  /** The streamed request is damaged: in HTTP/1, a reset of the connection shows that. */
   abortStream(): void {
     this.streaming = null;
     this.mode.requests.giveBack(this.queue.shift());
@@ -308,10 +308,7 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
     connection.send(request);
   }
 
-  /**
-   * If several requests are in flight, all responses are kept; those that nobody wants are released when they are
-   * complete.
-   */
+  /** If several requests are in flight, all responses are kept; unwanted ones are released when they are complete. */
   private noteWanted(request: Request, { recorder }: HttpConnection): void {
     if (recorder !== null) recorder.isWanted = request.exchange !== null || this.queue.inFlight > 1;
   }

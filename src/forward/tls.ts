@@ -1,6 +1,6 @@
 /**
  * TLS to a destination: the authorities it trusts, its own certificate, and the session that further connections
- * resume. Bun does TLS itself: it verifies chain and name, and tells a failure by OpenSSL's codes.
+ * resume. Bun does TLS itself: it verifies chain and name, and reports a failure by OpenSSL's codes.
  */
 import { createSecureContext, getCACertificates, rootCertificates } from "node:tls";
 import { readFileSync } from "node:fs";
@@ -125,7 +125,7 @@ export function readTls(flags: TlsFlags, handshakeTimeoutMs: number): TlsMateria
   };
 }
 
-/** The words for a failed handshake: the fault, and what can be done about it. */
+/** The words for a failed handshake: the fault, and the remedy. */
 export function handshakeFailure({ code = "", message }: NodeJS.ErrnoException): string {
   switch (code) {
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":

@@ -23,7 +23,7 @@ export interface DestinationProblemOptions {
   readonly isLive: boolean;
 }
 
-/** The problems of a destination; undefined: there is no such problem. */
+/** The problems of a destination; undefined: it has no such problem. */
 export interface DestinationTroubles {
   readonly down: string | undefined;
   readonly waiting_limit: string | undefined;

@@ -55,7 +55,7 @@ export const STRANGERS_MIN = 10;
 const STRANGERS_SHOWN_MAX = 3;
 const MINUTE_MS = 60_000;
 
-/** The configuration that problems are told with. */
+/** The configuration that the messages about problems use. */
 export interface ProblemOptions {
   readonly address: ForwardAddress;
   /** Further destinations. */

@@ -1,4 +1,4 @@
-/** Tells about a run: a line while there is traffic, warnings that are told once, the totals. */
+/** Reports about a run: a line while there is traffic, warnings that are written once, the totals. */
 import { addressName, type ForwardAddress } from "../address.ts";
 import type { ScheduleCounters } from "../capture/paced-source.ts";
 import { Drop } from "../decode/drop-reason.ts";
@@ -20,11 +20,11 @@ const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
 const SUMMARY_LINE_MS = 10_000;
 /** Drops that are further apart than this belong to another burst. */
 const DROP_BURST_MS = 10_000;
-/** How long a problem is not told again, however often it comes and goes. */
+/** How long a problem is not reported again, even if it comes and goes. */
 const PROBLEM_AGAIN_MS = 600_000;
 /**
- * The problems that are told here when they begin; the others are told as they happen. `over`: the message when it has
- * ended.
+ * The problems that are reported here when they begin; the others are reported as they happen. `over`: the message when
+ * it has ended.
  */
 const PROBLEMS_TOLD: Partial<Record<ProblemKind, { over(destination: string): string }>> = {
   nothing_captured: { over: () => "Mirror frames arrive again" },
@@ -51,7 +51,7 @@ export interface DryRunVerdict {
   readonly examples: readonly string[];
 }
 
-/** The configuration that a run is told with. */
+/** The configuration that the messages use. */
 export interface ReportOptions {
   readonly address: ForwardAddress;
   readonly also: readonly ForwardAddress[];
@@ -76,9 +76,9 @@ export class RunReport {
   /** The versions of HTTP that destinations do not speak, with the destination's number. */
   private readonly unspoken = new Set<string>();
   private readonly told = new Set<string>();
-  /** The problems with a told beginning and an end that is still to be told. */
+  /** The problems with a reported beginning, whose end is still to be reported. */
   private readonly untoldEnds = new Set<string>();
-  /** When each problem was told last. */
+  /** When each problem was last reported. */
   private readonly problemsMs = new Map<string, number>();
 
   constructor(
@@ -230,7 +230,7 @@ export class RunReport {
     }
   }
 
-  /** Looks at the counters, and tells the left-out lines of those that repeat. Call it now and then. */
+  /** Looks at the counters, and reports the left-out lines of those that repeat. Call it now and then. */
   tick(): void {
     this.log.tick();
     const { frames } = this.counters;
@@ -315,7 +315,7 @@ export class RunReport {
     else for (const line of lines) this.log.info(line);
   }
 
-  /** Tells what a dry run would have done with the requests, by the flag or rule that decides. */
+  /** Reports the decisions of a dry run about the requests, by the flag or rule that decides. */
   dryRun(verdicts: readonly DryRunVerdict[]): void {
     for (const { by, count, examples } of verdicts) {
       const shown = `${examples.join(", ")}${count > examples.length ? ", …" : ""}`;
@@ -325,7 +325,7 @@ export class RunReport {
 
   /**
    * Whether some whole request or connection was not forwarded in the end. With --read, only the endpoint or a limit
-   * can be the cause. If so, tells it as the run's last line. `isFile`: the endpoint is a file.
+   * can be the cause. If so, writes it as the run's last line. `isFile`: the endpoint is a file.
    */
   unforwarded(mode: "http" | "tcp", isFile: boolean): boolean {
     const { requests, responses, upstream } = this.counters;

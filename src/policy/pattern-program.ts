@@ -37,7 +37,7 @@ export interface Program {
   readonly groups: number;
 }
 
-/** The longest pattern, as it is written. */
+/** The longest pattern, in its written form. */
 export const PATTERN_CHARS_MAX = 1000;
 /** The most instructions of a compiled pattern, in which a part that is repeated {10} stands ten times. */
 export const INSTRUCTIONS_MAX = 1000;
