@@ -112,7 +112,7 @@ describe.each(files)("src/%s", (file) => {
     expect(others.filter((name) => !allowed.includes(name) && !allowed.includes(roomOf(name)))).toEqual([]);
   });
 
-  test.each(ALONE)("%s only where that belongs", (_what, pattern, rooms) => {
+  test.each(ALONE)("%s only in its room", (_what, pattern, rooms) => {
     if (!rooms.includes(room)) expect(pattern.exec(textOf(file))?.[0]).toBeUndefined();
   });
 });

@@ -24,7 +24,7 @@ const { version, license, scripts } = JSON.parse(read("package.json")) as {
   scripts: Record<string, string>;
 };
 
-test("the newest entry of the changelog, except for what comes next, is this version's, and the others are older", () => {
+test("the newest entry of the changelog, except for what comes next, is for this version, and the others are older", () => {
   const told = [...read(".github/CHANGELOG.md").matchAll(/^## (\S+)$/gm)].map(([, version]) => version!);
   const versions = told[0] === "Next" ? told.slice(1) : told;
   expect(versions[0]).toBe(version);

@@ -166,7 +166,7 @@ function checkCounters(counters: any, rounds: Round[]): string[] {
     ["nothing was dropped", sum(requests.dropped) === 0],
     ["upstream connections made = ended", upstream.connects === upstream.closed + upstream.broken + upstream.given_up],
     ["as many forwarded as came whole", isLossy || requests.forwarded === total((round) => round.whole)],
-    ["what is lacking is counted as unanswered", isLossy || lacking <= responses.unanswered],
+    ["missing requests are counted as unanswered", isLossy || lacking <= responses.unanswered],
   ];
   return claims.filter(([, isSo]) => !isSo).map(([claim]) => `not so: ${claim}`);
 }

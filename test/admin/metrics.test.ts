@@ -254,7 +254,7 @@ describe("the use of the metrics", () => {
   );
 
   test.each(["scripts/monitoring/alerts.yml", "scripts/monitoring/grafana-dashboard.json"])(
-    "%s knows no other",
+    "%s uses no other metric",
     (file) => {
       const used = new Set(readFileSync(join(ROOT, file), "utf8").match(/\bvxlan_to_http_\w+/g));
       expect(used.size).toBeGreaterThan(5);

@@ -84,7 +84,7 @@ describe("compressed", () => {
     expect(source.position).toBe(content.length);
   });
 
-  test.each(table)("%s that is cut, or damaged, is told after what came before", async (_name, content) => {
+  test.each(table)("%s that is cut, or damaged, is reported after its earlier records", async (_name, content) => {
     const path = file(content.slice(0, -1000));
     const source = await openSavefiles([path], false, () => {});
     const refused = async () => {

@@ -15,7 +15,7 @@ const check = (mode: "tcp" | "http", impairment: Impairment | null) => () =>
   forEachOf(SEEDS, RUNS_AT_ONCE, (seed) => checkCases(seed, mode, impairment));
 
 describe.each([["tcp"], ["http"]] as const)(
-  "whatever clients do on their connections, in mode %s all that has one right answer arrives",
+  "in mode %s, every case with one right result arrives, for any behaviour of clients",
   (mode) => {
     test("in the sent order", check(mode, UNIMPAIRED), TIMEOUT_MS);
     test("with duplicated and reordered packets", check(mode, { duplicate: 0.2, reorder: 0.2 }), TIMEOUT_MS);

@@ -46,7 +46,7 @@ describe.if(streams.length > 0)("every expected stream arrives with its digest",
   test("with duplicated and reordered packets", () => checkRuns(wrappedRuns(plain, DISORDER, directory)), TIMEOUT_MS);
 
   test(
-    "with duplicated and reordered packets of what was captured as a mirror",
+    "with duplicated and reordered packets of real mirror captures",
     () => {
       const runs = mirrored.flatMap(({ name, path, vni, port, digests }) =>
         SEEDS.map((seed) => {

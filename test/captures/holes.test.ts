@@ -85,7 +85,7 @@ const LOSSY = Object.fromEntries(
   SEEDS.map((seed) => [`seed ${seed}`, ["--drop", ".02", "--dup", ".2", "--reorder", ".2", "--seed", String(seed)]]),
 );
 
-describe.if(streams.length > 0)("what is missing is cut out, and nothing else", () => {
+describe.if(streams.length > 0)("missing bytes are cut out, and no others", () => {
   test("this test's own decoder finds the expected streams if nothing is missing", () => {
     for (const { stream, savefile } of damaged(single, { whole: [] })) {
       const truth = trueStreams(readPcap(savefile), WRAPPED_VNI, stream.port).filter(({ bytes }) => bytes.length > 0);

@@ -87,4 +87,4 @@ test.each(["requests.har", "requests.ndjson", "/a b/c.d.har", "../ü.ndjson"])("
 
 test.each(accepted)("%p is an endpoint", check);
 
-test.each(refused)("%p is none", (text) => check(text, undefined));
+test.each(refused)("%p is no forward_addr", (text) => check(text, undefined));

@@ -38,7 +38,7 @@ describe("levels", () => {
     ["debug", 4],
     ["trace", 4],
   ];
-  test.each(told)("%s tells what is at least as grave", (level, count) => {
+  test.each(told)("%s writes messages of at least this severity", (level, count) => {
     for (const format of ["plain", "json"] as const) expect(lines(level, format, sayAll), format).toHaveLength(count);
   });
 

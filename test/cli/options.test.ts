@@ -493,7 +493,7 @@ describe.each(FLAGS)("--$name", (flag) => {
   });
 
   test.each([own, ...original.filter((variable) => variable !== "RUST_LOG")])(
-    "%s is refused where the flag would be, naming itself",
+    "%s is refused like the flag, and the message names it",
     (variable) => {
       for (const text of refused) check(args, { [variable]: text }, [`${variable}=`, JSON.stringify(text), ...says]);
       for (const [text, value] of accepted) check(args, { [variable]: text }, { [option]: value });
@@ -824,7 +824,7 @@ describe("arguments", () => {
       ["host:port", "http://host[:port]", "[v6]:port"],
     ],
   ];
-  test.each(values)("argument %i is refused where it is not what it must be", (argument, accepted, refused, says) => {
+  test.each(values)("argument %i is refused if it has a wrong value", (argument, accepted, refused, says) => {
     const replace = (text: string) => LIVE.map((given, i) => (i === argument ? text : given));
     for (const [text, want] of accepted) check(replace(text), {}, want);
     for (const text of refused) check(replace(text), {}, [names[argument]!, JSON.stringify(text), ...says]);
@@ -857,7 +857,7 @@ describe("unknown flags are refused by their name", () => {
   });
 
   test.each(["--no-mode", "--no-summary", "--no-read", "--no-max-retries"])(
-    "%s, for what it would switch off is no switch",
+    "%s, because there is no switch that it could turn off",
     (flag) => {
       check([...LIVE, flag], {}, [flag.slice("--no-".length)]);
     },

@@ -25,7 +25,7 @@ const contract: [Section, string[]][] = [
 describe("the summary's shape", () => {
   const snapshot = new Counters().snapshot();
 
-  test.each(contract)("%s holds what the contract lists", (section, names) => {
+  test.each(contract)("%s has the documented counters", (section, names) => {
     expect(Object.keys(snapshot[section])).toEqual(expect.arrayContaining(names));
   });
 

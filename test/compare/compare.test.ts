@@ -22,7 +22,12 @@ const utf16 = (string: string) => Buffer.from(string, "utf16le");
 const CASES: [name: string, production: Given, endpoint: Given, expected: string[] | "too large"][] = [
   ["nothing", {}, {}, []],
   ["another status", { code: 200 }, { code: 404 }, ["status"]],
-  ["behind another status nothing is looked at", { code: 200, body: "a" }, { code: 500, fields: ["A: b"] }, ["status"]],
+  [
+    "after a different status nothing else is compared",
+    { code: 200, body: "a" },
+    { code: 500, fields: ["A: b"] },
+    ["status"],
+  ],
   [
     "a field's value",
     { fields: ["Cache-Control: no-store"] },
@@ -45,19 +50,19 @@ const CASES: [name: string, production: Given, endpoint: Given, expected: string
     { fields: ["X-A: b", "X-B: d", "Date: e"] },
     [],
   ],
-  ["a field behind a volatile one", { fields: ["Date: a", "X-A: b"] }, { fields: ["X-A: c"] }, ["header x-a"]],
+  ["a field after a volatile one", { fields: ["Date: a", "X-A: b"] }, { fields: ["X-A: c"] }, ["header x-a"]],
   [
-    "what goes on with a volatile field goes on with no other",
+    "the continuation of a volatile field belongs to no other field",
     { fields: ["X-A: b", "Date: c", " d"] },
     { fields: ["X-A: b", " d"] },
     ["header x-a"],
   ],
-  ["a field at the end of one side alone", { fields: ["X-A: b"] }, { fields: ["X-A: b", "X-B: c"] }, ["header x-b"]],
+  ["a field at the end of only one side", { fields: ["X-A: b"] }, { fields: ["X-A: b", "X-B: c"] }, ["header x-b"]],
   ["cookies by name", { fields: ["Set-Cookie: a=1; Path=/"] }, { fields: ["Set-Cookie: a=2"] }, []],
   ["another cookie", { fields: ["Set-Cookie: a=1"] }, { fields: ["Set-Cookie: b=1"] }, ["header set-cookie"]],
   ["text", { fields: text, body: "ab" }, { fields: text, body: "ac" }, ["text"]],
   ["JSON by its type", { fields: json, body: "1" }, { fields: json, body: "2" }, ["value"]],
-  ["JSON by what it is", { body: '{"a":1}' }, { body: '{"a":1,"b":2}' }, ["extra b"]],
+  ["JSON by its content", { body: '{"a":1}' }, { body: '{"a":1,"b":2}' }, ["extra b"]],
   ["JSON that says the same", { fields: json, body: '{"a":1}' }, { fields: json, body: ' {"a":1.0}' }, []],
   ["JSON on one side", { fields: json, body: '{"a":1}' }, { fields: json, body: '{"a":1' }, ["text"]],
   [
@@ -77,7 +82,7 @@ const CASES: [name: string, production: Given, endpoint: Given, expected: string
   ],
   ["bytes that no type names", { body: new Uint8Array([0, 1]) }, { body: new Uint8Array([0, 2]) }, ["bytes"]],
   [
-    "what is no UTF-8 is no text",
+    "bytes that are not UTF-8 are no text",
     { fields: text, body: new Uint8Array([0xff, 0x80]) },
     { fields: text, body: "a" },
     ["bytes"],
@@ -125,7 +130,7 @@ const CASES: [name: string, production: Given, endpoint: Given, expected: string
     ["bytes"],
   ],
   [
-    "a coding that nobody knows",
+    "an unknown coding",
     { fields: ["Content-Encoding: x"], body: "a" },
     {
       fields: ["Content-Encoding: x"],

@@ -52,7 +52,7 @@ const CASES: [name: string, production: string, endpoint: string, differences: s
   ],
   ["a name of Object's", '{"__proto__":1,"constructor":2}', '{"__proto__":3,"constructor":2}', ["value __proto__"]],
   ["escapes stand for characters", '"\\u0041\\/"', '"A/"', []],
-  ["numbers by what they say", "[1,100,0.5,-0,1e2]", "[1.0,1e2,5e-1,0,100]", []],
+  ["numbers by their value", "[1,100,0.5,-0,1e2]", "[1.0,1e2,5e-1,0,100]", []],
   ["numbers that are one double", "9007199254740993", "9007199254740992", ["value"]],
   ["a number beyond doubles", "1e400", "2e400", ["value"]],
   ["digits beyond doubles", "0.1000000000000000055511151231257827", "0.1", ["value"]],

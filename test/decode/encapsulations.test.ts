@@ -126,7 +126,7 @@ const EDGES: [name: string, encapsulation: Encapsulation, frame: Uint8Array, exp
     segmentOf(REQUEST),
   ],
   [
-    "GENEVE whose options end behind it",
+    "GENEVE with options beyond its end",
     "geneve",
     inGeneve(geneve(VNI, typed(bytes([0x45])), new Uint8Array(8)).slice(0, 15)),
     dropped("not_geneve"),

@@ -376,7 +376,11 @@ describe("sizes", () => {
     ["ends at 65536, IPv6", lastV6(65_528, 8), dropped("malformed_inner")],
     ["ends at 65536, outside", outerLast(65_528, 8), dropped("malformed_outer")],
     ["begins low and ends far above 65535", last(65_000, 1400), dropped("malformed_inner")],
-    ["ends above 65535 by what was cut off", last(65_528, 80).slice(0, -76), dropped("malformed_inner")],
+    [
+      "ends above 65535, because of the bytes that were cut off",
+      last(65_528, 80).slice(0, -76),
+      dropped("malformed_inner"),
+    ],
   ];
   for (const [name, frame, expected] of table) test(name, () => check(frame, expected));
 
@@ -436,7 +440,7 @@ describe("overlaps: the first copy of a byte wins", () => {
       "a".repeat(140) + "c".repeat(60),
     ],
     [
-      "the first end, though others go beyond it",
+      "the first end, although others go beyond it",
       [fragment(160, 180, "d", true), fragment(160, 220, "c"), fragment(0, 160, "a")],
       "a".repeat(140) + "d".repeat(20),
     ],

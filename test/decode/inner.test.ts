@@ -40,11 +40,11 @@ describe("inner IPv4", () => {
     ["an empty segment padded to Ethernet's 60 bytes stays empty", padded(empty), segmentOf(empty)],
     ["a padded segment keeps its one byte", padded(one), segmentOf(one)],
     [
-      "a frame check sequence behind the packet is no payload",
+      "a frame check sequence after the packet is not payload",
       mirrored(bytes(ethernet(packetOf(REQUEST)), u32(0x12345678)), { vni: VNI }),
       segmentOf(REQUEST),
     ],
-    ["total length 0 (segmentation offload): what was captured", patched(FRAME, IP + 2, u16(0)), segmentOf(REQUEST)],
+    ["total length 0 (segmentation offload): the captured bytes", patched(FRAME, IP + 2, u16(0)), segmentOf(REQUEST)],
     ["a wrong header checksum", patched(FRAME, IP + 10, [0xba, 0xad]), segmentOf(REQUEST)],
     ["don't fragment makes no fragment", patched(FRAME, IP + 6, [0x40, 0]), segmentOf(REQUEST)],
     ["a header length below 5 words", patched(FRAME, IP, [0x44]), dropped("malformed_inner")],
@@ -52,7 +52,7 @@ describe("inner IPv4", () => {
     ["a total length below the header's", patched(FRAME, IP + 2, u16(19)), dropped("malformed_inner")],
     ["a total length that leaves no TCP ports", patched(FRAME, IP + 2, u16(23)), dropped("malformed_inner")],
     ["a total length that leaves no whole TCP header", patched(FRAME, IP + 2, u16(39)), dropped("malformed_inner")],
-    ["a total length of headers alone", patched(FRAME, IP + 2, u16(40)), segmentOf(empty)],
+    ["a total length of only headers", patched(FRAME, IP + 2, u16(40)), segmentOf(empty)],
     [
       "a total length inside its options",
       patched(mirror(packetOf(REQUEST, { options: new Uint8Array(40) })), IP + 2, u16(59)),
@@ -70,7 +70,7 @@ describe("inner IPv4", () => {
     ["UDP", patched(FRAME, IP + 9, [17]), dropped("not_tcp")],
     ["ICMP", patched(FRAME, IP + 9, [1]), dropped("not_tcp")],
     [
-      "IPv6's extension headers are none of IPv4's",
+      "IPv6's extension headers do not exist in IPv4",
       mirror(ip("10.0.0.1", "10.0.0.2", 60, bytes([TCP, 0, 0, 0, 0, 0, 0, 0], tcp(REQUEST)))),
       dropped("not_tcp"),
     ],
@@ -120,7 +120,7 @@ describe("inner IPv6", () => {
       segmentOf(empty),
     ],
     [
-      "payload length 0 (segmentation offload): what was captured",
+      "payload length 0 (segmentation offload): the captured bytes",
       patched(FRAME_V6, IP + 4, u16(0)),
       segmentOf(REQUEST_V6),
     ],
@@ -132,7 +132,7 @@ describe("inner IPv6", () => {
       patched(FRAME_V6, IP + 4, u16(19)),
       dropped("malformed_inner"),
     ],
-    ["a payload length of the TCP header alone", patched(FRAME_V6, IP + 4, u16(20)), segmentOf(empty)],
+    ["a payload length of only the TCP header", patched(FRAME_V6, IP + 4, u16(20)), segmentOf(empty)],
     [
       "a payload length inside an extension header",
       patched(mirror(packetOf(REQUEST_V6, { extensions: [[0, rest(6)]] })), IP + 4, u16(7)),
@@ -225,7 +225,7 @@ describe("the owner of a segment", () => {
     ["neither", ports(49_152, 8080), dropped("other_port")],
     ["neither, IPv6", { ...REQUEST_V6, destinationPort: 443 }, dropped("other_port")],
     ["from our port to our port is a client's", ports(80, 80), segmentOf(ports(80, 80))],
-    ["a port of which ours is the high byte", ports(49_152, 80 << 8), dropped("other_port")],
+    ["a port with our port as its high byte", ports(49_152, 80 << 8), dropped("other_port")],
     ["port 0 to ours", ports(0, 80), segmentOf(ports(0, 80))],
     ["port 65535 to ours", ports(65_535, 80), segmentOf(ports(65_535, 80))],
   ];

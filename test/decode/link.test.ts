@@ -127,7 +127,7 @@ describe("VLAN tags", () => {
   });
 });
 
-describe("what is not IP", () => {
+describe("other packets than IP", () => {
   const ARP = 0x0806;
   const LLDP = 0x88cc;
   const LLC_LENGTH = 38;

@@ -29,7 +29,7 @@ for (const { name, linkType, frame } of builtFrames()) {
   test(`every prefix of ${name}`, () => checkPrefixes(frame, linkType));
 }
 
-test("every prefix of some captured frames, where ../shared is there", () => {
+test("every prefix of some captured frames, if ../shared exists", () => {
   const frames = capturedFrames().filter((_, i) => i % 40 === 0);
   for (const { linkType, frame } of frames) checkPrefixes(frame, linkType);
 });

@@ -51,7 +51,7 @@ describe.if(isolated)("capturing on lo", () => {
     : undefined;
   if (isolated && systemLibrary === undefined)
     console.warn("skipped: capturing with the system's libpcap (it has none)");
-  test.if(systemLibrary !== undefined)("uses the system's libpcap where there is one", async () => {
+  test.if(systemLibrary !== undefined)("uses the system's libpcap if there is one", async () => {
     const outcome = await onLoopback({});
     expect(outcome.stderr).toContain(`Using the system's ${systemLibrary} (libpcap version `);
     checkForwarded(outcome);

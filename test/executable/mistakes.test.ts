@@ -227,7 +227,7 @@ describe("a refusal by the machine has exit status 1", () => {
 
 const isolated = canIsolate("interfaces that are missing or down, and missing rights");
 
-describe.if(isolated)("what the machine refuses, seen by root and by nobody", () => {
+describe.if(isolated)("refusals of the machine, for root and for the user nobody", () => {
   /** In a network namespace of its own, where lo is the only interface, and down. */
   const alone = ["unshare", "-n", "-m", "sh", "-c", `mount -t sysfs none /sys && exec "$@"`, "sh"];
   const asNobody: StartOptions = {

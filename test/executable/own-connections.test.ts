@@ -5,7 +5,7 @@ import { canIsolate } from "./program.ts";
 
 describe.if(canIsolate("plain frames with our own connections among them"))("--encapsulation none", () => {
   test.each(["http", "tcp"])(
-    "mode %s: where production is the endpoint, each request comes twice and no more",
+    "mode %s: if production is the endpoint, each request comes exactly twice",
     async (mode) => {
       const command = [process.execPath, join(import.meta.dir, "own-connections-inside.ts"), mode];
       const inside = Bun.spawn(["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", ...command], {

@@ -23,7 +23,7 @@ describe.concurrent("files in the working directory that configure Bun have no e
       "bunfig.toml",
       { "bunfig.toml": `preload = ["./evil.ts"]\nlogLevel = "nonsense"\n[run]\nbun = true\n`, "evil.ts": mark },
     ],
-    ["a bunfig.toml that is none", { "bunfig.toml": "[[[" }],
+    ["a malformed bunfig.toml", { "bunfig.toml": "[[[" }],
     [
       "tsconfig.json",
       {

@@ -14,7 +14,7 @@ const naming: [how: string, request: (other: string) => string][] = [
   ["a PROXY protocol header", () => "PROXY TCP4 127.0.0.1 127.0.0.1 40000 80\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"],
 ];
 
-test.each(naming)("a request that names another host by %s goes to the endpoint alone", async (_how, request) => {
+test.each(naming)("a request that names another host by %s goes only to the endpoint", async (_how, request) => {
   using directory = new TemporaryDirectory();
   using endpoint = new RecordingEndpoint();
   using other = new RecordingEndpoint();

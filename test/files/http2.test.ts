@@ -160,7 +160,7 @@ describe("the frames of a connection", () => {
       { 1: 413, 3: 204 },
       huge.length,
     ],
-    ["one that is taken back", [headers(1, pseudo("POST", "/")), data(1, "a"), reset(1)], [], {}, 1],
+    ["a cancelled one", [headers(1, pseudo("POST", "/")), data(1, "a"), reset(1)], [], {}, 1],
     ["one that is cut off", [headers(1, pseudo("POST", "/")), data(1, "a")], [], {}, 1],
     [
       "an extended CONNECT",
@@ -169,7 +169,7 @@ describe("the frames of a connection", () => {
       { 1: 204 },
       2,
     ],
-    ["what is no HTTP/2", [get(1, "/1"), Buffer.alloc(100, 0xff)], [ordinary("GET", "/1")], { 1: 204 }, 0],
+    ["other bytes than HTTP/2", [get(1, "/1"), Buffer.alloc(100, 0xff)], [ordinary("GET", "/1")], { 1: 204 }, 0],
   ];
   test.each(cases)("%s", async (_what, frames, filed, statuses, taken) => {
     for (const pieceBytes of [1 << 20, 7]) {

@@ -261,7 +261,7 @@ describe("the disk", () => {
     },
   );
 
-  test("a file is made anew, for its owner alone", async () => {
+  test("a file is created new, only for its owner", async () => {
     writeFileSync(join(DIRECTORY, "requests.ndjson"), "old", { mode: 0o644 });
     const filing = new Filing();
     await filing.file.end();

@@ -58,7 +58,7 @@ class FilteredPair {
 
 const isLinux = process.platform === "linux";
 test.skipIf(!isLinux).each([...ENCAPSULATIONS])(
-  `%s, ${FRAMES} frames: the kernel accepts what decode does`,
+  `%s, ${FRAMES} frames: the kernel accepts the same frames as decode`,
   (kind) => {
     const random = new Random(1);
     const vnis = kind === "vxlan" ? [CORPUS_VNI] : [1, CORPUS_VNI & 0x3ff, CORPUS_VNI, 0];

@@ -175,7 +175,7 @@ const REQUEST = new TextEncoder().encode(`${HEAD}${"a".repeat(PAYLOAD_BYTES - HE
 const ANSWER = new TextEncoder().encode("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 
 test.each(["tcp", "http"] as const)(
-  "a whole shard in mode %s allocates nothing per segment that the kernel takes at once, nor per answer",
+  "a whole shard in mode %s allocates nothing per segment that the kernel takes at once, nor per response",
   (mode) => {
     let bytes = 0;
     const { shard, counters, connections } = shardOnItsOwn({ mode }, () => EPOCH_MS);

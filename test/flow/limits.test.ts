@@ -146,7 +146,7 @@ describe("the limit of flows", () => {
     ["a byte further on", 5, 3],
     ["bytes that it has had, and the next", 1, 0],
   ])(
-    "what is evicted, and goes on with %s, is told whose it was before, and what is missing",
+    "an evicted flow that goes on with %s is linked to its earlier part, with the number of missing bytes",
     (_, sequence, missing) => {
       const flows = new Flows({ maxFlows: 2 }).play(
         syn(0, "a", client(1)),

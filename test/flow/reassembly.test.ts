@@ -318,7 +318,7 @@ check("RST", [
     counts: { out_of_order: 1, discarded_bytes: 3 },
   },
   { name: "of no flow is nothing", events: [reset(1), pause(0)], streams: [] },
-  { name: "behind the end is nothing", events: [syn(0), fin(1), reset(2), reset(1)], streams: ["SYN fin"] },
+  { name: "after the end has no effect", events: [syn(0), fin(1), reset(2), reset(1)], streams: ["SYN fin"] },
 ]);
 
 check("SYN", [
@@ -348,7 +348,7 @@ check("SYN", [
   },
   { name: "only the second one has bytes", events: [syn(0), syn(0, "abc")], streams: ["SYN abc …"] },
   { name: "with ACK is a server's", events: [{ ...syn(0), flags: "SA" }], streams: [] },
-  { name: "with RST is nobody's", events: [{ ...syn(0), flags: "SR" }], streams: [] },
+  { name: "with RST belongs to no flow", events: [{ ...syn(0), flags: "SR" }], streams: [] },
   {
     name: "with a new ISN ends the flow and opens another",
     events: [syn(0), data(1, "abc"), syn(5000), data(5001, "xyz"), pause(1000), fin(5004)],
@@ -495,7 +495,7 @@ check("an ended flow", [
     streams: ["SYN abc fin"],
   },
   {
-    name: "a keep-alive probe behind it: nothing",
+    name: "a keep-alive probe after it: nothing",
     events: [syn(0), data(1, "abc"), reset(4), data(3, "\0"), FLUSH],
     streams: ["SYN abc reset"],
   },

@@ -60,7 +60,7 @@ test("a name is looked up again after a failed connection: it may have moved", (
 test.each([
   [LOOKUP_PAUSE_MS - 1, 1],
   [LOOKUP_PAUSE_MS, 2],
-])("%d ms after it was looked up, a name whose address failed has been looked up %d times", (ms, times) => {
+])("%d ms after it was looked up, a name with a failed address has been looked up %d times", (ms, times) => {
   const { world, lookups } = named("10.0.0.1");
   const addresses = new Addresses("endpoint", world.connector);
   addresses.get(world.nowMs, () => {});

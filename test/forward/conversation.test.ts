@@ -95,9 +95,9 @@ test.each([
 });
 
 test.each([
-  ["whose end is known", "POST /half HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", "cde"],
+  ["with a known end", "POST /half HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", "cde"],
   ["in chunks", "POST /half HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "cde\r\n0\r\n\r\n"],
-  ["whose head is not whole", "GET /half HTTP/1.1\r\n", "A: b\r\n\r\n"],
+  ["with an incomplete head", "GET /half HTTP/1.1\r\n", "A: b\r\n\r\n"],
 ])("the bytes behind a request that gave way, %s, overtake no request before it", (_, half, rest) => {
   const world = new Clients({ bufferBytes: 2 * (Cost.STREAM + Cost.UPSTREAM) + 4 * SHORT });
   const client = world.open();
@@ -308,29 +308,26 @@ test.each([
 test.each([
   ["accepts", SWITCHING],
   ["declines", OK],
-])(
-  "what gave way of another protocol leaves nothing in which a request is looked for: the endpoint %s",
-  (_, response) => {
-    const world = new Clients({ bufferBytes: 4 * BEGINNING + Cost.UPSTREAM });
-    const client = world.open();
-    world.say(client, `${UPGRADE}\x01hello`);
-    const socket = world.connector.accept();
-    world.settle();
-    for (let i = 0; i < 4; i++) world.say(world.open(), "GET / HTTP/1.1\r\n");
-    expect(world.counters.foreign.discarded_bytes).toBe("\x01hello".length);
-    world.say(client, GET);
-    world.respond(socket, response);
-    world.say(client, GET);
-    expect(socket.text).toBe(UPGRADE);
-    expect(world.connector.attempts).toEqual([]);
-    expect(world.counters.foreign.discarded_bytes).toBe("\x01hello".length + 2 * GET.length);
-    expect(world.requests).toMatchObject({ forwarded: 1, answered: 1, damage: { gap: 0 } });
-    client.end("fin");
-    world.settle();
-    world.pass(2000);
-    expect(socket.shutdowns).toBe(1);
-  },
-);
+])("after bytes of another protocol gave way, no request is looked for in the rest: the endpoint %s", (_, response) => {
+  const world = new Clients({ bufferBytes: 4 * BEGINNING + Cost.UPSTREAM });
+  const client = world.open();
+  world.say(client, `${UPGRADE}\x01hello`);
+  const socket = world.connector.accept();
+  world.settle();
+  for (let i = 0; i < 4; i++) world.say(world.open(), "GET / HTTP/1.1\r\n");
+  expect(world.counters.foreign.discarded_bytes).toBe("\x01hello".length);
+  world.say(client, GET);
+  world.respond(socket, response);
+  world.say(client, GET);
+  expect(socket.text).toBe(UPGRADE);
+  expect(world.connector.attempts).toEqual([]);
+  expect(world.counters.foreign.discarded_bytes).toBe("\x01hello".length + 2 * GET.length);
+  expect(world.requests).toMatchObject({ forwarded: 1, answered: 1, damage: { gap: 0 } });
+  client.end("fin");
+  world.settle();
+  world.pass(2000);
+  expect(socket.shutdowns).toBe(1);
+});
 
 test.each([1, 100, 5000])(
   "an offer is declined by a request line that is too long, in segments of %d bytes",

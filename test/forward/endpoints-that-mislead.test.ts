@@ -139,7 +139,7 @@ test("the address that responds late takes nothing from the first one", () => {
   expect(world.destination.openCount).toBe(1);
 });
 
-test.each([1, 20])("where the source waits and memory is short, %d uploads at once go on as they come", (count) => {
+test.each([1, 20])("if the source waits and memory is short, %d uploads at once go on as streams", (count) => {
   const world = new Clients({ bufferBytes: 1 << 20, sourceWaits: true });
   const request = post(300_000);
   const clients = Array.from({ length: count }, () => world.open());
@@ -179,7 +179,7 @@ const LAST = [
   ["Connection: close", "GET / HTTP/1.1\r\nConnection: close\r\n\r\n"],
   ["HTTP/1.0", "GET / HTTP/1.0\r\n\r\n"],
 ] as const;
-test.each(LAST)("a close that a request has asked for (%s) says nothing of other connections", (_how, last) => {
+test.each(LAST)("a close that a request has asked for (%s) proves nothing about other connections", (_how, last) => {
   const world = new Clients();
   const keeping = world.open();
   for (let i = 0; i < 3; i++) {

@@ -28,7 +28,7 @@ test("only one connection at a time waits to be proven; the others are not used 
   expect(keepAlive.reuseFromMs(second, false, NOW_MS)).toBe(NOW_MS);
 });
 
-test.each([1, 3])("connections that are closed without notice behind %d responses get no more than that", (count) => {
+test.each([1, 3])("connections that are closed without notice after %d responses get no more than that", (count) => {
   const keepAlive = new KeepAlive();
   if (count > 1) keepAlive.responded(carried(2));
   keepAlive.closed(carried(count), NOW_MS + 1);

@@ -38,7 +38,7 @@ const CASES: Case[] = [
     act: after(20, OK.slice(0, 17), OK.slice(17)),
     wantMs: 20,
   },
-  { name: "interim responses are none", says: GET, act: after(20, CONTINUE, OK), wantMs: 40 },
+  { name: "interim responses do not count", says: GET, act: after(20, CONTINUE, OK), wantMs: 40 },
   {
     name: "a request that the kernel takes in two parts counts from the second",
     says: GET,

@@ -85,7 +85,7 @@ describe("linear", () => {
   /** In skipped bytes, request lines are counted: if there are any, each byte is read less than twice. */
   test.each([
     ["request lines without end", `x${GET.repeat(20)}x`, 2],
-    ["and what a push ends with, if that is a header section", `x${GET.repeat(20)}`, 2],
+    ["and the end of a push, if it is a header section", `x${GET.repeat(20)}`, 2],
   ])("while out of step: %s", (_, segment, readsPerByteMax) => {
     const cost = costOf(segment.repeat(50), segment.length, { lost: true });
     expect(cost.events).toEqual([]);

@@ -130,7 +130,7 @@ table("request line (RFC 9112, section 3)", [
     input: `${get("")}PRI * HTTP/1.1\r\n\r\n`,
     want: [get(""), ...MALFORMED],
   },
-  { name: "what is no request line, second", input: `${get("")}\x16\x03\x01\r\n`, want: [get(""), ...MALFORMED] },
+  { name: "a second line that is no request line", input: `${get("")}\x16\x03\x01\r\n`, want: [get(""), ...MALFORMED] },
 ]);
 
 table("header section (RFC 9112, section 5)", [
@@ -505,10 +505,10 @@ describe("limits", () => {
     ["a head longer by a byte", head, head.length - 1, ["damaged header_too_long"]],
     ["an endless request line", `GET /${"a".repeat(1000)}`, 100, ["damaged header_too_long"]],
     ["a name", get(`${"a".repeat(1000)}: b\r\n`), 100, ["damaged header_too_long"]],
-    ["a bad byte behind the limit", `GET / HTTP/1.1\r\n${"a".repeat(100)}\0`, 100, ["damaged header_too_long"]],
+    ["a bad byte beyond the limit", `GET / HTTP/1.1\r\n${"a".repeat(100)}\0`, 100, ["damaged header_too_long"]],
     ["a body is no part of it", post("Content-Length: 500\r\n", "a".repeat(500)), 50, ["whole"]],
     ["nor is another request", get("").repeat(9), 20, new Array<string>(9).fill("whole")],
-    ["chunks are none", chunked(`${"1\r\na\r\n".repeat(100)}0\r\n\r\n`), 50, ["whole"]],
+    ["chunks do not count", chunked(`${"1\r\na\r\n".repeat(100)}0\r\n\r\n`), 50, ["whole"]],
     ["a chunk's line of exactly the limit", chunked(`1;${"a".repeat(46)}\r\na\r\n0\r\n\r\n`), 50, ["whole"]],
     [
       "a chunk's line longer by a byte",

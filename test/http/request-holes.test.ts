@@ -77,13 +77,13 @@ const cases: Case[] = [
     want: ["damaged gap", D],
   },
   { name: "beyond a chunk", pieces: [C.slice(0, -10), 4, C.slice(-6) + D, A], want: ["damaged gap", A] },
-  { name: "behind a chunk", pieces: [C.slice(0, -7), 1, C.slice(-6) + D, A], want: ["damaged gap", A] },
+  { name: "after a chunk", pieces: [C.slice(0, -7), 1, C.slice(-6) + D, A], want: ["damaged gap", A] },
   { name: "in a chunk's size", pieces: [C.slice(0, -15), 1, C.slice(-14) + D, A], want: ["damaged gap", A] },
   { name: "chunks' end", pieces: [C.slice(0, -2), 2, D, A], want: ["damaged gap", D, A] },
   // Between requests.
   { name: "between requests", pieces: [A, 100, D], want: [A, "damaged gap", D] },
   { name: "before the first request", pieces: [100, D], want: ["damaged gap", D] },
-  { name: "behind the last request", pieces: [A, 100], want: [A, "damaged gap"] },
+  { name: "after the last request", pieces: [A, 100], want: [A, "damaged gap"] },
   {
     name: "several between requests count once until a request is found",
     pieces: [A, 100, "x", 3, "y", 4, 5, D],
@@ -143,12 +143,12 @@ const cases: Case[] = [
   { name: "found in an announced body", pieces: [A, 9, ANNOUNCING_A, A, D], want: [A, "damaged gap", D] },
   { name: "found in its middle", pieces: [A, 9, ANNOUNCING_AA, A, A, D], want: [A, "damaged gap", D] },
   { name: "its end within a segment", pieces: [A, 9, ANNOUNCING_A, "GET", A.slice(3) + D, A], want: [A, GAP, A] },
-  { name: "behind the end of a line", pieces: [A, 9, `\r\n${ANNOUNCING_A}`, A, D], want: [A, "damaged gap", D] },
-  { name: "behind a bare line feed", pieces: [A, 9, `\n${ANNOUNCING_A}`, A, D], want: [A, "damaged gap", D] },
+  { name: "after the end of a line", pieces: [A, 9, `\r\n${ANNOUNCING_A}`, A, D], want: [A, "damaged gap", D] },
+  { name: "after a bare line feed", pieces: [A, 9, `\n${ANNOUNCING_A}`, A, D], want: [A, "damaged gap", D] },
   { name: "a hole in it", pieces: [A, 9, ANNOUNCING_AA, 1, A.slice(1), A, D], want: [A, "damaged gap", D] },
   { name: "a hole that is all of it", pieces: [A, 9, ANNOUNCING_A, A.length, D], want: [A, "damaged gap", D] },
   { name: "a hole beyond it", pieces: [A, 9, ANNOUNCING_A, A.length + 1, D], want: [A, "damaged gap", D] },
-  { name: "behind a text before it", pieces: [A, 9, `text\r\n\r\n${ANNOUNCING_A}`, A, D], want: [A, GAP, D] },
+  { name: "after a text before it", pieces: [A, 9, `text\r\n\r\n${ANNOUNCING_A}`, A, D], want: [A, GAP, D] },
   { name: "bare line feeds", pieces: [A, 9, ANNOUNCING_A.replaceAll("\r", ""), A, D], want: [A, "damaged gap", D] },
   { name: "no body announced", pieces: [A, 9, "X: y\r\n\r\n", A], want: [A, "damaged gap", A] },
   { name: "an announcement that goes on", pieces: [A, 9, `${ANNOUNCING_A}.`, A], want: [A, "damaged gap", A] },
@@ -219,9 +219,9 @@ const cases: Case[] = [
     pieces: [`CONNECT a:1 HTTP/1.1\r\nContent-Length: ${A.length}\r\n\r\n`, A, D],
     want: ["damaged ambiguous_length"],
   },
-  { name: "behind no request line", pieces: [`${A}GET /\r\n\r\n`, D], want: [A, "damaged malformed"] },
-  { name: "behind a bad chunk", pieces: [C.slice(0, -7), "x", D], want: ["damaged malformed"] },
-  { name: "a hole behind damage changes nothing", pieces: [`${A}GET /\r\n`, 5, D], want: [A, "damaged malformed"] },
+  { name: "after a line that is no request line", pieces: [`${A}GET /\r\n\r\n`, D], want: [A, "damaged malformed"] },
+  { name: "after a bad chunk", pieces: [C.slice(0, -7), "x", D], want: ["damaged malformed"] },
+  { name: "a hole after damage changes nothing", pieces: [`${A}GET /\r\n`, 5, D], want: [A, "damaged malformed"] },
   // Joined in the middle.
   { name: "picked up at a request", late: true, pieces: [A + D], want: [A, D] },
   { name: "picked up at a request in pieces", late: true, pieces: ["GET", A.slice(3) + D], want: [A, D] },
@@ -233,7 +233,7 @@ const cases: Case[] = [
     pieces: ["tail", 3, "of it", A],
     want: ["damaged gap", A],
   },
-  { name: "picked up at what is like a request line", late: true, pieces: ["GET", A], want: ["damaged gap", A] },
+  { name: "joined at bytes that look like a request line", late: true, pieces: ["GET", A], want: ["damaged gap", A] },
   { name: "picked up at a hole", late: true, pieces: [3, A], want: ["damaged gap", A] },
   {
     name: "joined within a request line, then a hole",
@@ -298,13 +298,13 @@ describe("request lines in skipped bytes", () => {
     { name: "other lines that end so", pieces: [A, 1, "x\r\nServer: a HTTP/1.1\r\n", A], want: 0 },
     { name: "picked up in the middle", pieces: [`x\r\n\r\n${A}`, A], want: 1, late: true },
     { name: "none in an announced body", pieces: [A, 9, ANNOUNCING_AA, `.\n${A}`, D], want: 0 },
-    { name: "none behind damage that is no gap", pieces: ["GET /\r\n\r\n", `x\r\n${A}`], want: 0 },
+    { name: "none after damage that is no gap", pieces: ["GET /\r\n\r\n", `x\r\n${A}`], want: 0 },
   ];
   test.each(counted)("$name", ({ pieces, want, late }) => {
     expect(frame(pieces, { late: late ?? false }).skippedLines).toBe(want);
   });
 
-  test.each([40, 100, 536])("of dense pipelining in segments of %d bytes: each request is told once", (size) => {
+  test.each([40, 100, 536])("of dense pipelining in segments of %d bytes: each request is given once", (size) => {
     const segments = DENSE.match(new RegExp(`[^]{1,${size}}`, "g"))!;
     const got = frame([...segments.slice(0, 1), size, ...segments.slice(2)]);
     const inGap = segments.slice(0, 2).join("");

@@ -124,7 +124,7 @@ const RESTARTED: { name: string; start(lab: Lab): Promise<Endpoint> }[] = [
 describe.skipIf(why !== undefined)("mode http over a kernel mirror", () => {
   for (const { name, start, pauseMs, kind } of SAME) {
     test(
-      `${name} serves exactly what production served`,
+      `${name} serves exactly the same as production`,
       () =>
         inLab([], async (lab) => {
           const { counters, production, served } = await forwardLoad(lab, await start(lab), {
@@ -143,7 +143,7 @@ describe.skipIf(why !== undefined)("mode http over a kernel mirror", () => {
 
   for (const { name, start } of RESTARTED) {
     test(
-      `${name}, restarted under load, loses only what was in flight, and that is counted`,
+      `${name}, restarted under load, loses only requests in flight, which are counted`,
       () =>
         inLab([], async (lab) => {
           const endpoint = await start(lab);
@@ -179,7 +179,7 @@ describe.skipIf(why !== undefined)("mode http over a kernel mirror", () => {
   }
 
   test(
-    "where the mirror loses packets, each endpoint serves exactly the requests whose packets all arrived, and none is malformed",
+    "if the mirror loses packets, each endpoint serves exactly the requests whose packets all arrived, and none is malformed",
     () =>
       inLab(["--drop", "1"], async (lab) => {
         const servers = await Promise.all(SERVERS.map((server, i) => serverEndpoint(lab, server, PORT + 10 + i, 0)));

@@ -15,7 +15,7 @@ const CHANGES = 2;
 const LOG_BYTES = [8000, 24_000, 40_000] as const;
 
 test.skipIf(whyNotLive() !== undefined)(
-  "a replay server added and one taken away under load: lost is only what was in flight, and that is counted",
+  "one replay server is added and one is removed under load: only requests in flight are lost, and they are counted",
   async () => {
     const lab = await Lab.up("v2h-several", ["--replays", String(SERVERS)]);
     try {

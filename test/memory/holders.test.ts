@@ -39,14 +39,14 @@ function holding(...bytes: number[]): [Holders, Held[]] {
 }
 
 test.each([
-  ["none where nobody holds anything", [], 1, null],
-  ["none where all hold as much", [5000, 5000, 5000], 5000, null],
+  ["none if no holder holds anything", [], 1, null],
+  ["none if all hold the same", [5000, 5000, 5000], 5000, null],
   ["none that holds twice as much at most", [1000, 2000, 1999], 1000, null],
-  ["whoever holds eight times as much", [1000, 8000], 1000, 1],
+  ["the one that holds eight times as much", [1000, 8000], 1000, 1],
   ["the one that holds most", [8000, 70_000, 9000], 1, 1],
   ["of those that hold about as much, the one that has done so longest", [600, 70_000, 71_000, 69_000], 600, 1],
-  ["none for what is larger than all that is held", [100, 200], 1e9, null],
-  ["also what is more than 32 bits can say", [1, 2 ** 40], 2 ** 20, 1],
+  ["none for more bytes than all held ones", [100, 200], 1e9, null],
+  ["also more than 32 bits can express", [1, 2 ** 40], 2 ** 20, 1],
 ])("%s gives way", (_, bytes, askedBytes, expected) => {
   const [holders, all] = holding(...bytes);
   const found = holders.muchMoreThan(askedBytes);

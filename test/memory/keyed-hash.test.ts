@@ -69,7 +69,7 @@ test("collisions made for a hash without a key are spread", () => {
   expect(slotMax(new KeyedHash(WORDS), all)).toBeLessThan(SLOT_MAX);
 });
 
-test.each(PATTERNS)("%s: spread, whatever the key", (_, make) => {
+test.each(PATTERNS)("%s: spread, with any key", (_, make) => {
   const all = Array.from({ length: COUNT }, (_, i) => Int32Array.from(make(i)));
   for (let seed = 1; seed <= 10; seed++)
     expect(slotMax(new KeyedHash(WORDS, seeded(seed)), all)).toBeLessThan(SLOT_MAX);

@@ -331,16 +331,19 @@ describe("further destinations", () => {
       "Up to 80 requests of one connection wait for the destination c:2",
     ],
     ["buffer_bytes", 8 * 2 ** 20 - 1, 8 * 2 ** 20, "buffer_limit", "8 of 10 MiB are held for the destination c:2"],
-  ] as const)("%s of one is near its own limit, and tells whose", (name, below, near, kind, words) => {
-    const world = new World({ also: [also, control] });
-    world.gauges = withSecond(world.gauges, { [name]: below });
-    world.pass(1, usual);
-    expect(world.kinds).toEqual([]);
-    world.gauges = withSecond(world.gauges, { [name]: near });
-    world.pass(1, usual);
-    expect(world.told).toEqual([`+${kind} c:2`]);
-    expect(world.message(kind)).toStartWith(words);
-  });
+  ] as const)(
+    "%s of one is near its own limit, and the message names the destination",
+    (name, below, near, kind, words) => {
+      const world = new World({ also: [also, control] });
+      world.gauges = withSecond(world.gauges, { [name]: below });
+      world.pass(1, usual);
+      expect(world.kinds).toEqual([]);
+      world.gauges = withSecond(world.gauges, { [name]: near });
+      world.pass(1, usual);
+      expect(world.told).toEqual([`+${kind} c:2`]);
+      expect(world.message(kind)).toStartWith(words);
+    },
+  );
 
   test("requests without a response are reported for each destination", () => {
     const world = new World({ also: [also] });

@@ -106,7 +106,7 @@ const UNFORWARDED: {
   told: string[];
 }[] = [
   { name: "nothing was lost", mode: "http", told: [] },
-  { name: "loops and what the stop left are no loss", mode: "http", dropped: { loop: 3, stopped: 4 }, told: [] },
+  { name: "loops and requests left at the stop are no loss", mode: "http", dropped: { loop: 3, stopped: 4 }, told: [] },
   {
     name: "the endpoint was away",
     mode: "http",
@@ -145,7 +145,7 @@ const UNFORWARDED: {
 ];
 
 test.each(UNFORWARDED)(
-  "what could not be forwarded: $name",
+  "requests that could not be forwarded: $name",
   ({ mode, dropped, connects = 0, connectErrors = 0, file, told }) => {
     const { counters, report } = reportOf(1);
     Object.assign(counters.requests.dropped, dropped);

@@ -54,7 +54,7 @@ test.each(loads)(
 );
 
 test.each(loads)(
-  "%s requests: %d/s are smooth, with %d/s on %d threads: no stretch has more than its share and what was kept",
+  "%s requests: %d/s are smooth, with %d/s on %d threads: no stretch has more than its share and the kept places",
   (kind, perSecond, offered, threads) => {
     const random = new Random(perSecond);
     const passed = run(perSecond, arrivals(kind, offered, MINUTE_MS, random), threads, (i) => i % threads);

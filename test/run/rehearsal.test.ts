@@ -23,7 +23,7 @@ const FLAGS: string[][] = [
   ["--max-rate", "1", "--set-header", "X: y"],
 ];
 
-test.each(FLAGS.map((flags) => [flags]))("%j: nobody is connected to, and nothing is written", async (flags) => {
+test.each(FLAGS.map((flags) => [flags]))("%j: no connection is made, and nothing is written", async (flags) => {
   using directory = new TemporaryDirectory();
   const capture = directory.file("mirror.pcap", sessions);
   let connections = 0;
@@ -47,7 +47,7 @@ const BROKEN: [what: string, content: Uint8Array][] = [
   ["cut off", sessions.slice(0, 1000)],
 ];
 
-test.each(BROKEN)("what is wrong with a savefile is told when it is read: %s", async (_what, content) => {
+test.each(BROKEN)("a fault of a savefile is reported when it is read: %s", async (_what, content) => {
   using directory = new TemporaryDirectory();
   const capture = directory.file("mirror.pcap", content);
   const request = readRequest(["--read", capture, "--speed", "1", String(VNI), String(PORT), "127.0.0.1:1"], {});

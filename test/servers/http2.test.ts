@@ -151,7 +151,7 @@ describe.concurrent.if(hasOpenssl)("https:// endpoints", () => {
   }
 
   test.skipIf(NODE_HTTP2.missing() !== undefined)(
-    "one that wants a client's certificate, and gets none, is told of as such",
+    "one that asks for a client certificate and gets none is reported as such",
     async () => {
       const { savefile } = http2Mirror(new Random(41), { connections: 2, requests: 3 });
       const running = await start(

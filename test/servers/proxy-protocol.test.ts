@@ -103,7 +103,7 @@ for (const _ of available([nginx()], "PROXY protocol")) {
 }
 
 describe.concurrent("without nginx", () => {
-  test.each(HEADERS)("--mark tells the address of $name", async ({ header, client }) => {
+  test.each(HEADERS)("--mark has the address of $name", async ({ header, client }) => {
     using endpoint = await RawEndpoint.listen();
     const outcome = await run([header, ...REQUESTS], endpoint.address, ["--proxy-protocol", "strip", "--mark"]);
     expect(endpoint.requests().map((request) => /X-Mirrored-From: (.*)\r\n/i.exec(request)?.[1])).toEqual([

@@ -91,7 +91,7 @@ describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
       NAME,
     ]),
   ];
-  test.each(settings)("all is forwarded where it has %s", async (_what, setting, flags, host) => {
+  test.each(settings)("all requests are forwarded if it has %s", async (_what, setting, flags, host) => {
     const { status, served } = await forwardTo(NODE, setting(), trusting(flags()), host);
     expect({ status, served }).toEqual({ status: 0, served: targets });
   });
@@ -136,7 +136,7 @@ describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
   const runFaults = () =>
     faults.map(([, setting, flags]) => forwardTo(NODE, setting(), [...flags(), "--outage-timeout-s", "1"]));
   const numbered = faults.map(([what, , , words], i) => [what, words, i] as const);
-  test.each(numbered)("nothing is forwarded where it has %s, which is said once", async (_what, words, i) => {
+  test.each(numbered)("no request is forwarded if it has %s, which is reported once", async (_what, words, i) => {
     outcomes ??= runFaults();
     const { status, stderr, served, counters } = await outcomes[i]!;
     expect({ status, served }).toEqual({ status: 1, served: [] });

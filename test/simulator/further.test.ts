@@ -17,7 +17,7 @@ if (wanted !== undefined) {
   test.each(FAILED)("seed %d, which failed once", (seed) => void simulateFurther(seed));
 
   test(
-    `whatever further destinations do, the endpoint is what it is alone, and all is accounted for: ${SEEDS} seeds`,
+    `further destinations never affect the endpoint, and every byte is counted: ${SEEDS} seeds`,
     () => {
       const all = Array.from({ length: SEEDS }, (_, i) => simulateFurther(FIRST + i));
       const some = (of: (outcome: (typeof all)[number]) => number) => all.filter((each) => of(each) > 0).length;

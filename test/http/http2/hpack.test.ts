@@ -102,11 +102,11 @@ const malformed: [what: string, block: string][] = [
   ["a number that is too long", "ff ff ff ff ff ff 01"],
   ["a string that is longer than the block", "40 05 61"],
   ["a name without a value", "40 01 61"],
-  ["nothing behind a literal's first byte", "00"],
+  ["no byte after a literal's first one", "00"],
   ["Huffman code that ends with other bits than ones", "40 81 18 01 61"],
   ["Huffman code that ends with eight ones", "40 82 1f ff 01 61"],
   ["Huffman code with the end-of-string symbol", "40 84 ff ff ff ff 01 61"],
-  ["a change of the table's size behind a field", "82 20"],
+  ["a change of the table's size after a field", "82 20"],
   ["a table that is larger than any", "3f e2ff 03"],
 ];
 

@@ -66,7 +66,7 @@ function expected({ headers, body, trailer }: Sent) {
 
 describe.skipIf(node === null)("Node's client", () => {
   test.each(SEEDS)(
-    "seed %d: each request is what it was, whatever pieces the bytes come in",
+    "seed %d: each request is unchanged, for any pieces of the bytes",
     async (seed) => {
       const { bytes, sent } = await client(seed);
       const whole = Buffer.concat(bytes).subarray(PREFACE.length);

@@ -13,21 +13,21 @@ const TIMEOUT_MS = 120_000;
 /** Events that only one in tens of thousands of seeds meets, with a seed that meets them. */
 const FOUND: [string, number][] = [
   ["a connection that is evicted before its first byte goes on from its SYN", 20_003_323],
-  ["a connection that waits only for what nobody answers any more ends with its flow", 52_587],
-  ["what was held behind an offer stays as it is until it is written", 6_001_426],
+  ["a connection that waits only for a response that cannot come ends with its flow", 52_587],
+  ["bytes held behind an offer stay unchanged until they are written", 6_001_426],
   ["a request that waits to see whether its connection stays open is sent", 6_000_009],
-  ["a body that begins like a request is none behind the end of the head that announces it", 700_369],
+  ["a body that begins like a request is no request after the end of the head that announces it", 700_369],
   ["the same, picked up in its middle", 1929],
-  ["the same, behind a gap that ends within a line end", 1516],
-  ["behind more damage than gaps, and a gap, nothing is taken for a request", 4454],
+  ["the same, after a gap that ends within a line end", 1516],
+  ["after more damage than gaps, and a gap, no bytes are taken for a request", 4454],
   ["a gap within a chunk's data damages exactly that request", 3171],
-  ["a try of which the endpoint got no whole head is a try", 1_224_847_598],
+  ["a try without a whole head at the endpoint still counts as a try", 1_224_847_598],
   ["an offer of another protocol is declined by a part of an odd request line and a gap", 2_010_631],
 ];
 
 /** The same for worlds with a policy. */
 const POLICIES: [string, number][] = [
-  ["an offer that is held behind one that was left out, and left out itself, is decided about", 191],
+  ["an offer that is held behind a left-out offer, and is left out itself, gets a decision", 191],
 ];
 
 /** Seeds that failed once, with requests that began together with a body, or with a head that is too long. */
