@@ -101,18 +101,18 @@ function compare(
   const check = (isSo: boolean, what: string) => isSo || problems.push(what);
   const unsent = served.filter((line) => !sent.has(line));
   check(requests.length > 0, "production got no request");
-  check(unsent.length === 0, `served what nobody sent: ${unsent.slice(0, 3).join(", ")}`);
+  check(unsent.length === 0, `served requests that no client sent: ${unsent.slice(0, 3).join(", ")}`);
   // A request is whole for us when its last byte has come; partial requests of the capture must not be served.
   const partial = served.filter((line) => !wholeLines.has(line) && sent.has(line));
-  check(partial.length === 0, `served without all of it having come: ${partial.slice(0, 3).join(", ")}`);
+  check(partial.length === 0, `served requests that did not come whole: ${partial.slice(0, 3).join(", ")}`);
   const gets = lacking.filter((line) => line.startsWith("GET"));
   check(
     isLossy || gets.length === 0,
-    `GETs are lacking, which are sent again after a restart: ${gets.slice(0, 3).join(", ")}`,
+    `GETs are missing, although they are sent again after a restart: ${gets.slice(0, 3).join(", ")}`,
   );
   check(
     isLossy || lacking.length <= 5 * clients,
-    `more are lacking (${lacking.length}) than can be in flight at a restart`,
+    `more requests are missing (${lacking.length}) than can be in flight at a restart`,
   );
   const posts = served.filter((line) => line.startsWith("POST"));
   check(new Set(posts).size === posts.length, "a POST was served twice");
@@ -141,7 +141,7 @@ function standing(rounds: Round[]): string[] {
   const problems = checkStatus(status);
   if (memoryMb > MEMORY_MAX_MB) problems.push(`the process has ${memoryMb} MB of memory`);
   if (rounds.length > WARM_ROUNDS && memoryMb > GROWTH_MAX * most(warm.map((figures) => figures.memoryMb)))
-    problems.push(`memory has grown to ${memoryMb} MB`);
+    problems.push(`memory grew to ${memoryMb} MB`);
   if (descriptors > warm[0]!.descriptors + DESCRIPTORS_MORE_MAX) problems.push(`${descriptors} descriptors are open`);
   return problems;
 }
@@ -165,7 +165,7 @@ function checkCounters(counters: any, rounds: Round[]): string[] {
     ["forwarded = answered + unanswered", requests.forwarded === requests.answered + responses.unanswered],
     ["nothing was dropped", sum(requests.dropped) === 0],
     ["upstream connections made = ended", upstream.connects === upstream.closed + upstream.broken + upstream.given_up],
-    ["as many forwarded as came whole", isLossy || requests.forwarded === total((round) => round.whole)],
+    ["as many requests forwarded as came whole", isLossy || requests.forwarded === total((round) => round.whole)],
     ["missing requests are counted as unanswered", isLossy || lacking <= responses.unanswered],
   ];
   return claims.filter(([, isSo]) => !isSo).map(([claim]) => `not so: ${claim}`);
@@ -201,7 +201,7 @@ try {
       `minute ${rounds.length}: ${sent} requests, ${whole} came whole, ${served} served, ${lacking} in flight at the ` +
         `restart; ${figures.memoryMb} MB, ${figures.descriptors} descriptors` +
         (said === "" ? "" : `; ${said}`) +
-        (isLossy ? "; the kernel dropped frames, so that nothing is compared" : ""),
+        (isLossy ? "; the kernel dropped frames, so nothing is compared" : ""),
     );
   }
   await watcher.end();
@@ -214,5 +214,5 @@ try {
   await lab.down();
 }
 for (const problem of problems) console.error(`✗ ${problem}`);
-if (problems.length === 0) console.log(`✓ ${rounds.length} minutes, and all as it should be`);
+if (problems.length === 0) console.log(`✓ ${rounds.length} minutes without a fault`);
 process.exit(problems.length === 0 ? 0 : 1);

@@ -104,7 +104,7 @@ describe.if(why === undefined)("the status page", () => {
       "Requests per second": ["300"],
       "Bytes forwarded per second": ["1.5 MB"],
       "Responses per second, by class": ["250", "0", "0", "7", "0", "2"],
-      "Bytes that never came": ["5 %"],
+      "Bytes that never arrived": ["5 %"],
       "Not forwarded per second": ["4", "3", "0"],
       "Requests that wait for their turn": ["0"],
       Connections: ["64", "0"],

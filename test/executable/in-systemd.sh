@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs a command under a systemd of its own, as root: the machine's systemd binary is process 1 of new namespaces, with
-# a network that has lo alone. It knows the units that the command installs and a few empty targets, and what is
-# written to /etc, /var/lib and /usr/local/bin is gone at the end. Exits as the command does.
+# Runs a command under its own systemd, as root: the machine's systemd binary is process 1 of new namespaces, in a
+# network that has only lo. It knows the units that the command installs and a few empty targets. Files that are
+# written to /etc, /var/lib and /usr/local/bin are gone at the end. Exits with the command's status.
 #
 #   in-systemd.sh COMMAND [ARGUMENT…]
 set -euo pipefail
@@ -57,7 +57,7 @@ inner() {
   exec "$systemd" --system --log-target=null --show-status=no --unit=started.target
 }
 
-# command COMMAND…: beside systemd, once it has started; ends all at its end
+# command COMMAND…: beside systemd, after systemd has started; ends everything at its end
 command() {
   local status=0
   until [ "$(systemctl is-active started.target 2>/dev/null)" = active ]; do sleep 0.05; done
