@@ -206,8 +206,7 @@ export class Destination implements UpstreamHost, DialHost {
 
   /** By how many the connections exceed the memory for them. */
   get connectionsOver(): number {
-    const { usedBytes, limitBytes } = this.memory.budget;
-    return Math.ceil((usedBytes - limitBytes) / Cost.UPSTREAM);
+    return Math.ceil(this.memory.budget.overBytes / Cost.UPSTREAM);
   }
 
   /**
