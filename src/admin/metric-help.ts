@@ -54,7 +54,7 @@ export const HELP: Readonly<Record<string, string>> = {
   http2_resent_total: "Requests that were sent again because the destination had not looked at them.",
   foreign_tls_total: "Connections that are TLS.",
   foreign_http2_total: "Connections of HTTP/2 that are not made requests of.",
-  foreign_unknown_total: "Connections of an unknown protocol.",
+  foreign_unknown_total: "Connections of an unknown protocol, or that become one that the endpoint declines.",
   foreign_discarded_bytes_total: "Bytes of foreign connections that were not forwarded.",
   streams_dropped_total: "Connections that policy left out as a whole, by reason.",
   streams_dropped_bytes_total:

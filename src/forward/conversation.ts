@@ -469,6 +469,7 @@ export class Conversation
     // If the request was dropped by a fault, nobody knows whether production has accepted the offer.
     if (dropping !== null && !isByPolicy(dropping)) {
       this.branches?.declineOffer();
+      this.framer.goOnBehindOffer();
       return;
     }
     this.offers ??= new Offers(this.mode, this);

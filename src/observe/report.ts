@@ -15,7 +15,8 @@ const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
   tls: "Some connections are TLS, which cannot be read here: mirror behind the load balancer or proxy that ends it (foreign.tls)",
   http2:
     "Some connections are HTTP/2 and were joined in their middle, from where bytes cannot pass: leave out --http2 pass, or they are forwarded from connections that begin while this program runs (foreign.http2)",
-  unknown: "Some connections are not HTTP: forward them with --mode tcp (foreign.unknown)",
+  unknown:
+    "Some connections are not HTTP, or become another protocol that the endpoint declines: --mode tcp forwards any protocol (foreign.unknown)",
 };
 const SUMMARY_LINE_MS = 10_000;
 /** Drops that are further apart than this belong to another burst. */
