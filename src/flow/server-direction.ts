@@ -89,7 +89,7 @@ export class ServerDirection extends Direction {
   }
 
   /**
-   * Begins servers' sides with a SYN-ACK that was not seen, or came before the SYN: a client that has said nothing
+   * Begins servers' sides without a SYN-ACK: it was not seen, or came before the SYN. A client that has said nothing
    * acknowledges with its first byte where the server's bytes begin.
    */
   private beginByAcknowledgments(): void {
@@ -103,7 +103,7 @@ export class ServerDirection extends Direction {
     }
   }
 
-  /** Ends an incarnation's response, if there is one: delivers its pending segments, and tells the gaps. */
+  /** Ends an incarnation's response, if there is one: delivers its pending segments, and reports the gaps. */
   end(incarnation: Incarnation, how: StreamEnd): void {
     if (how !== "reset" && incarnation.server === null && incarnation.response !== null) {
       const first = this.pending?.find((segment) => segment.length > 0 && this.unbegun(segment) === incarnation);
@@ -134,7 +134,7 @@ export class ServerDirection extends Direction {
   }
 
   /**
-   * The server's acknowledgment number tells how many of its client's bytes it had read when it sent the piece. The
+   * The server's acknowledgment number shows how many of its client's bytes it had read when it sent the piece. The
    * piece's own numbers are in order, so the client may acknowledge them.
    */
   protected noteAck(incarnation: Incarnation, acknowledgment: number): void {
