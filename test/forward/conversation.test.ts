@@ -337,6 +337,14 @@ for (const [name, offer] of offers) {
         }
       }
     });
+
+    test(`${name}: nor is ${protocol} behind an offer that was dropped`, () => {
+      const world = new Clients({ maxWaitingRequests: 1 });
+      const client = world.open();
+      for (const text of [GET, offer, bytes]) world.say(client, text);
+      expect(world.requests).toMatchObject({ seen: 2, damaged: 0, skipped_bytes: 0, dropped: { waiting_limit: 1 } });
+      expect(world.counters.foreign).toMatchObject({ unknown: 1, discarded_bytes: bytes.length });
+    });
   }
 }
 
