@@ -15,7 +15,8 @@ const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
   tls: "Some connections use TLS, which the program cannot read: mirror behind the load balancer or proxy that ends TLS (foreign.tls)",
   http2:
     "Some HTTP/2 connections were joined in their middle, and bytes cannot pass from there on: leave out --http2 pass, or wait for new connections (foreign.http2)",
-  unknown: "Some connections are not HTTP: forward them with --mode tcp (foreign.unknown)",
+  unknown:
+    "Some connections are not HTTP, or go on in a protocol that the endpoint declined: --mode tcp forwards any protocol (foreign.unknown)",
 };
 const SUMMARY_LINE_MS = 10_000;
 /** Drops that are further apart than this belong to another burst. */
