@@ -136,7 +136,9 @@ export function routeIn(tally: Tally, method: string, path: string): Route {
   const key = `${method} ${path}`;
   const known = tally.routes.get(key);
   if (known !== undefined) return known;
-  if (tally.routes.size >= ROUTES_MAX && path !== OTHER_ROUTE) return routeIn(tally, OTHER_METHOD, OTHER_ROUTE);
+  // A request may have such a target, with any method.
+  const isOther = method === OTHER_METHOD && path === OTHER_ROUTE;
+  if (tally.routes.size >= ROUTES_MAX && !isOther) return routeIn(tally, OTHER_METHOD, OTHER_ROUTE);
   const route: Route = {
     method,
     path,

@@ -129,6 +129,7 @@ test("routes that are too many are one, and those that are known stay themselves
   const [other, another] = [routeIn(tally, "GET", "/one-more"), routeIn(tally, "PUT", "/and-another")];
   expect(other).toBe(another);
   expect(other.path).toBe(OTHER_ROUTE);
+  for (const method of ["GET", "PUT"]) expect(routeIn(tally, method, OTHER_ROUTE)).toBe(other);
   expect(routeIn(tally, "GET", "/0")).toBe(first);
   expect(tally.routes.size).toBe(ROUTES_MAX + 1);
 });
