@@ -23,6 +23,8 @@ export const OTHER_ROUTE = "other";
 const OTHER_METHOD = "*";
 /** The most kinds and places that are told apart in one route; differences in further ones are only counted. */
 export const PLACES_MAX = 200;
+/** The most lines of --differences in a minute of our clock, of each thread and of all together. */
+export const LINES_PER_MINUTE_MAX = 1000;
 /** A difference is shown if its count exceeds its noise by this many percent of the noise, */
 const NOISE_EXCESS_PERCENT = 20;
 /** and by this many in a million of the route's comparisons. */

@@ -25,8 +25,8 @@ export const CONNECTIONS_MAX = 131_072;
 export const CONNECT_RETRY_MS = 100;
 /** A destination that has done nothing for this long is looked at now and then. */
 const LIVELY_MS = 1000;
-/** The share of the budget that is free again when the connections that held most have been given up. */
-const RELIEVED_SHARE = 1 / 8;
+/** The share of the budget that is free again when connections have given way. */
+export const RELIEVED_SHARE = 1 / 8;
 /** The share of the budget that connections may take themselves before idle ones are ended for others. */
 const CROWDED_SHARE = 1 / 4;
 

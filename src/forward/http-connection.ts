@@ -8,10 +8,7 @@ import type { Recorder, Witness } from "./exchange.ts";
 import type { Carrier } from "./keep-alive.ts";
 import type { Request } from "./request.ts";
 import type { Tls } from "./tls.ts";
-import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
-
-/** How long a connection that is no longer needed waits for the destination to end it. */
-const LINGER_MS = 1000;
+import { LINGER_MS, type Upstream, type UpstreamEnd, type UpstreamListener } from "./upstream.ts";
 
 /** HTTP/2's preface, and an empty SETTINGS frame. */
 const HTTP2_START = new Uint8Array(HTTP2_PREFACE.length + FRAME_HEADER_LEN);

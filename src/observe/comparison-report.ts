@@ -5,6 +5,7 @@ import {
   type ComparisonSummary,
   countsOf,
   isShown,
+  LINES_PER_MINUTE_MAX,
   newTally,
   pageOf,
   type Place,
@@ -24,8 +25,6 @@ import type { Log } from "./log.ts";
 
 /** How long production's responses may stay away before a warning tells what to do. */
 export const OUTBOUND_WARNING_MS = 60_000;
-/** The most lines of --differences in a minute, of all threads together. */
-const LINES_PER_MINUTE_MAX = 1000;
 const MINUTE_MS = 60_000;
 const ROUTES_SHOWN_MAX = 20;
 const PLACES_SHOWN_MAX = 5;
@@ -65,6 +64,7 @@ export class ComparisonReport {
 
   /** Writes a thread's lines of differences. */
   write(lines: readonly string[]): void {
+    if (this.file === null) this.leftOut += lines.length;
     if (lines.length === 0 || this.file === null) return;
     const nowMs = this.now();
     if (nowMs - this.minuteSinceMs >= MINUTE_MS) {
@@ -80,6 +80,7 @@ export class ComparisonReport {
       if (!(error instanceof RefusalError)) throw error;
       // Counting goes on.
       this.log.error(error.message);
+      this.leftOut += written.length;
       this.file = null;
     }
   }

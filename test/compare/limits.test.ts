@@ -1,7 +1,7 @@
 /** What comparing holds and remembers has limits, and what meets one is counted. */
 import { expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
-import { AWAITED_MAX, Comparison, LINES_PER_MINUTE_MAX, PRODUCTION_TIMEOUT_MS } from "../../src/compare/comparison.ts";
+import { AWAITED_MAX, Comparison, PRODUCTION_TIMEOUT_MS } from "../../src/compare/comparison.ts";
 import { CALL_COST_BYTES, PairedCalls } from "../../src/compare/calls.ts";
 import { CODINGS_MAX, decodeContent } from "../../src/compare/content.ts";
 import { ComparedExchange, EXCHANGE_COST_BYTES } from "../../src/compare/exchange.ts";
@@ -19,7 +19,14 @@ import {
   SPARE_MAX,
   SPARE_SHARE,
 } from "../../src/compare/memory.ts";
-import { newTally, OTHER_ROUTE, PLACES_MAX, routeIn, ROUTES_MAX } from "../../src/compare/tally.ts";
+import {
+  LINES_PER_MINUTE_MAX,
+  newTally,
+  OTHER_ROUTE,
+  PLACES_MAX,
+  routeIn,
+  ROUTES_MAX,
+} from "../../src/compare/tally.ts";
 import { HeldMemory } from "../../src/forward/held-memory.ts";
 import { ArrayPool } from "../../src/memory/array-pool.ts";
 import { Budget, Cost } from "../../src/memory/budget.ts";

@@ -5,6 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { RefusalError } from "../../src/errors.ts";
 import { isShown, newTally, placeIn, ROUTES_MAX, routeIn, sumOf, type Tally } from "../../src/compare/tally.ts";
 import { ComparisonReport, OUTBOUND_WARNING_MS, tableOf } from "../../src/observe/comparison-report.ts";
 import { DifferencesFile } from "../../src/observe/differences-file.ts";
@@ -108,6 +109,20 @@ describe("--differences", () => {
     expect(report.summary.differences_left_out).toBe(2);
     report.totals(0);
     expect(readFileSync(path, "utf8").trimEnd().split("\n")).toHaveLength(1001);
+  });
+
+  test("that cannot be written any more: the lines count as left out", () => {
+    const failing = {
+      append: () => {
+        throw new RefusalError("the disk is full");
+      },
+      close: () => {},
+    };
+    const { lines, report } = setUp(failing as unknown as DifferencesFile);
+    for (const count of [2, 3]) report.write(Array<string>(count).fill("{}"));
+    report.update([newTally()]);
+    expect(report.summary.differences_left_out).toBe(5);
+    expect(lines.filter((line) => line.includes("the disk is full"))).toHaveLength(1);
   });
 
   test("is no link, and no directory", () => {

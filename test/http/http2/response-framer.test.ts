@@ -2,12 +2,12 @@
 import { describe, expect, test } from "bun:test";
 import { FrameType, Flag } from "../../../src/http/http2/frames.ts";
 import { ENTRY_OVERHEAD } from "../../../src/http/http2/hpack-decoder.ts";
+import { type Http2Response, Http2ResponseFramer } from "../../../src/http/http2/response-framer.ts";
 import {
-  type Http2Response,
-  Http2ResponseFramer,
   RESPONSE_BLOCK_BYTES_MAX,
-} from "../../../src/http/http2/response-framer.ts";
-import { RESPONSE_LIST_BYTES_MAX, type ResponseHead } from "../../../src/http/http2/response-head.ts";
+  RESPONSE_LIST_BYTES_MAX,
+  type ResponseHead,
+} from "../../../src/http/http2/response-head.ts";
 import { Random } from "../../support/random.ts";
 import {
   block,
