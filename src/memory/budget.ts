@@ -5,7 +5,7 @@
  */
 
 /** The share of the limit that pending segments may take: so no hole costs another connection its requests. */
-const PENDING_SHARE_MAX = 0.5;
+export const PENDING_SHARE_MAX = 0.5;
 
 /**
  * The costs of objects without their bytes, in bytes: the engine's cells, their slots in tables, and a share of the
