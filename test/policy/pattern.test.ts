@@ -4,6 +4,7 @@ import { find, Pattern, STATES_MAX } from "../../src/policy/pattern.ts";
 import {
   globProgram,
   INSTRUCTIONS_MAX,
+  PARTS_MAX,
   PATTERN_CHARS_MAX,
   type Program,
   regexProgram,
@@ -166,6 +167,18 @@ test("a pattern of exactly the limit is taken", () => {
   expect(regex(largest).instructions).toHaveLength(INSTRUCTIONS_MAX);
   expect(regexProgram(`a{${INSTRUCTIONS_MAX}}`)).toBeInstanceOf(Unreadable);
   expect(regex("a".repeat(PATTERN_CHARS_MAX - 1)).instructions).toHaveLength(PATTERN_CHARS_MAX);
+});
+
+test.each([
+  [0, "read"],
+  [1, "too large"],
+])("of parts that make no instructions, as many as may be, and %d more: %s", (more, want) => {
+  // A sequence of repetitions of nothing: each part counts, and all that it repeats.
+  const most = 1000;
+  const count = Math.floor((PARTS_MAX - 1) / (most + 1));
+  const rest = PARTS_MAX - 1 - count * (most + 1) - 1;
+  const program = regexProgram(`${`(?:){${most}}`.repeat(count)}(?:){${rest + more}}`);
+  expect(program instanceof Unreadable ? program.why : "read").toContain(want);
 });
 
 test("whatever is written, it is read or refused", () => {
