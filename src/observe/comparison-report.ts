@@ -26,9 +26,11 @@ import type { Log } from "./log.ts";
 /** How long production's responses may stay away before a warning tells what to do. */
 export const OUTBOUND_WARNING_MS = 60_000;
 const MINUTE_MS = 60_000;
-const ROUTES_SHOWN_MAX = 20;
-const PLACES_SHOWN_MAX = 5;
-const SIDE_LEN_MAX = 60;
+/** The most routes in the table, and the most differences of each; how many there are more is told. */
+export const ROUTES_SHOWN_MAX = 20;
+export const PLACES_SHOWN_MAX = 5;
+/** The longest side of an example in a line. */
+export const SIDE_LEN_MAX = 60;
 
 const OUTBOUND_ADVICE =
   "No response of production's was seen, so that nothing can be compared: the mirror's filter must accept outbound " +

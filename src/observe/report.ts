@@ -17,11 +17,12 @@ const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
     "Some connections are HTTP/2 and were joined in their middle, from where bytes cannot pass: leave out --http2 pass, or they are forwarded from connections that begin while this program runs (foreign.http2)",
   unknown: "Some connections are not HTTP: forward them with --mode tcp (foreign.unknown)",
 };
-const SUMMARY_LINE_MS = 10_000;
+/** How often a line says how much has come. */
+export const SUMMARY_LINE_MS = 10_000;
 /** Drops that are further apart than this belong to another burst. */
-const DROP_BURST_MS = 10_000;
+export const DROP_BURST_MS = 10_000;
 /** How long a problem is not told again, however often it comes and goes. */
-const PROBLEM_AGAIN_MS = 600_000;
+export const PROBLEM_AGAIN_MS = 600_000;
 /**
  * The problems that are told here when they begin; the others are told as they happen. `over`: the message when it has
  * ended.
