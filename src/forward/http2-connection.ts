@@ -42,7 +42,7 @@ export const CALLS_IN_FLIGHT_MAX = 256;
 /** Our window, for each response and for the connection: it can be large, because content is not kept. */
 const OWN_WINDOW = 1 << 24;
 /** No bodies are handed over while this much waits for the kernel. */
-const BACKLOG_BYTES_MAX = 256 << 10;
+export const BACKLOG_BYTES_MAX = 256 << 10;
 /** The most bytes that may wait when another of our replies follows, if a destination asks and does not read. */
 export const REPLIES_BYTES_MAX = 1 << 20;
 /** The longest frame that is made, even if the destination allows more: so streams take turns. */

@@ -2,9 +2,14 @@
  * HTTP/2 requests on their way: what an endpoint allows is obeyed, what it leaves out is sent again, all is counted.
  */
 import { describe, expect, test } from "bun:test";
-import { Flag, FrameType, Setting } from "../../src/http/http2/frames.ts";
-import { CALLS_IN_FLIGHT_MAX, HEAD_TOO_LONG, REPLIES_BYTES_MAX } from "../../src/forward/http2-connection.ts";
-import { HELD_MS_MAX } from "../../src/forward/http2-conversation.ts";
+import { Flag, FRAME_BYTES_DEFAULT, FRAME_HEADER_LEN, FrameType, Setting } from "../../src/http/http2/frames.ts";
+import {
+  BACKLOG_BYTES_MAX,
+  CALLS_IN_FLIGHT_MAX,
+  HEAD_TOO_LONG,
+  REPLIES_BYTES_MAX,
+} from "../../src/forward/http2-connection.ts";
+import { HELD_MS_MAX, RESTS_MAX } from "../../src/forward/http2-conversation.ts";
 import { UNPROCESSED_MAX } from "../../src/forward/http2-pipe.ts";
 import { RESPONSE_BLOCK_BYTES_MAX } from "../../src/http/http2/response-head.ts";
 import { STALLED_MS } from "../../src/forward/http-mode.ts";
@@ -888,6 +893,29 @@ describe("ends and limits", () => {
     expect(world.upstream.given_up).toBe(1);
     expect(world.told.reasons).toEqual(["it asks, and does not read"]);
     expect(world.budget.usedBytes).toBeLessThan(2 * REPLIES_BYTES_MAX);
+  });
+
+  test("of bodies no more is handed over than may wait for the kernel, and a frame", () => {
+    const world = new Http2Clients();
+    world.start(headers(1, POST), ...Array.from({ length: 64 }, () => data(1, "x".repeat(FRAME_BYTES_DEFAULT))));
+    const endpoint = world.accept();
+    world.pass(HELD_MS_MAX + 20);
+    endpoint.socket.block();
+    endpoint.settings(setting(Setting.INITIAL_WINDOW_SIZE, 2 ** 24)).windowUpdate(0, 2 ** 24);
+    const { backlogBytes } = world.destination;
+    expect(backlogBytes).toBeGreaterThanOrEqual(BACKLOG_BYTES_MAX);
+    expect(backlogBytes).toBeLessThan(BACKLOG_BYTES_MAX + FRAME_HEADER_LEN + FRAME_BYTES_DEFAULT);
+  });
+
+  test("a client that is silent keeps its connection for so many idle times", () => {
+    const world = new Http2Clients();
+    const client = world.start(...gets(1));
+    world.accept().respond(1);
+    const rests = (count: number) => Array.from({ length: count }, () => client.idle());
+    expect(rests(RESTS_MAX - 1)).not.toContain(true);
+    world.give(client, PING);
+    expect(rests(RESTS_MAX - 1)).not.toContain(true);
+    expect(client.idle()).toBe(true);
   });
 
   test.each([
