@@ -21,7 +21,8 @@ export const HELP: Readonly<Record<string, string>> = {
   flows_opened_total: "Flows whose SYN was seen.",
   flows_picked_up_total: "Flows that were joined in their middle.",
   flows_closed_total: "Flows that ended.",
-  flows_evicted_total: "Flows ended because more than max_flows were open.",
+  flows_evicted_total:
+    "Flows ended because more were open than --max-flows says, or than a quarter of --max-buffer-mib takes.",
   flows_active: "Flows that are open.",
   reassembly_delivered_bytes_total: "Bytes of clients, in order.",
   reassembly_out_of_order_total: "Segments that came before the bytes they follow.",
@@ -72,7 +73,8 @@ export const HELP: Readonly<Record<string, string>> = {
   response_time_seconds: "From the write of a request's last byte to the first byte of its response.",
   record_frames_total: "Frames taken for --record.",
   record_bytes_total: "Bytes written to its files.",
-  record_dropped_frames_total: "Frames that were not recorded: the disk was too slow, or refused.",
+  record_dropped_frames_total:
+    "Frames that were not recorded: the disk was too slow, or refused, or they were over 1 MiB.",
   record_files_total: "Files that were begun.",
   file_requests_total: "Requests written to file: destinations.",
   file_responses_total: "Of these, those that were written with production's response.",
