@@ -36,12 +36,13 @@ import { keptOf } from "./kept.ts";
 
 const PLENTY_BYTES = 2 ** 30;
 const MINUTE_MS = 60_000;
+const MAX_COMPARE_BYTES = 1 << 20;
 
 /** A comparison by itself, and the numbers of the exchanges that it has given up, in order. */
 function comparing(budgetBytes = PLENTY_BYTES, endpointIsFile = false) {
   const clock = { nowMs: 0 };
   const expired: ComparedExchange[] = [];
-  const options = { maxCompareBytes: 1 << 20, share: 1, hasControl: false, endpointIsFile, wantsLines: true };
+  const options = { maxCompareBytes: MAX_COMPARE_BYTES, share: 1, hasControl: false, endpointIsFile, wantsLines: true };
   const memory = new HeldMemory(new Budget(budgetBytes), new ArrayPool());
   const comparison = new Comparison(options, new Ignored([]), new Redactor([]), memory, clock, () => 0.5);
   const stream = { clientAddress: "192.0.2.1", expire: (exchange: ComparedExchange) => void expired.push(exchange) };
@@ -163,6 +164,17 @@ test("lines of differences are so many a minute, and those left out are counted"
   differ();
   expect(comparison.takeLines()).toHaveLength(1);
   expect(comparison.tally.differences_left_out).toBe(left);
+});
+
+test.each([0, 1])("a body is kept up to --max-compare-bytes, and its digest alone if it is %d longer", (more) => {
+  const { comparison } = comparing();
+  const recorder = comparison.newRecorder();
+  const body = new Uint8Array(MAX_COMPARE_BYTES + more);
+  recorder.begin();
+  recorder.body(body, 0, body.length - 1);
+  recorder.body(body, body.length - 1, body.length);
+  const { keptLength, bodyLength, digest } = recorder.take(200);
+  expect([keptLength, bodyLength, digest !== null]).toEqual([more === 0 ? body.length : 0, body.length, more === 1]);
 });
 
 test("content codings on top of each other are undone up to so many", () => {

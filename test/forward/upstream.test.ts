@@ -4,6 +4,7 @@ import {
   CONNECT_RETRY_MS,
   CONNECTIONS_MAX,
   CONNECTS_IN_FLIGHT_MAX,
+  LIVELY_MS,
   OUTAGE_PROBES_MAX,
 } from "../../src/forward/destination.ts";
 import { RETRY_DELAY_FIRST_MS, RETRY_DELAY_MAX_MS, type Upstream } from "../../src/forward/upstream.ts";
@@ -429,6 +430,15 @@ describe("the limit of held bytes", () => {
     expect(world.upstream.bytes + world.upstream.lost_bytes).toBe(200_000);
     expect(world.heldBytes).toBe(0);
   });
+});
+
+test("an endpoint is lively until it has done nothing for so long", () => {
+  const world = new Scripted();
+  world.connect();
+  world.pass(LIVELY_MS - 1);
+  expect(world.destination.isLively).toBe(true);
+  world.pass(1);
+  expect(world.destination.isLively).toBe(false);
 });
 
 test("of connections of mode tcp there are so many, and one more loses its bytes, counted", () => {
