@@ -6,6 +6,8 @@
 
 /** The share of the limit that pending segments may take: so no hole costs another connection its requests. */
 export const PENDING_SHARE_MAX = 0.5;
+/** The used share from which on the lists of those that may have to give way are kept. */
+export const TIGHT_SHARE = 1 / 4;
 
 /**
  * The costs of objects without their bytes, in bytes: the engine's cells, their slots in tables, and a share of the
@@ -42,9 +44,9 @@ export class Budget {
 
   constructor(readonly limitBytes: number) {}
 
-  /** Whether more than a quarter is used: from then on, the lists of those that may have to give way are kept. */
+  /** Whether more than {@link TIGHT_SHARE} is used. */
   get isTight(): boolean {
-    return this.usedBytes > this.limitBytes / 4;
+    return this.usedBytes > this.limitBytes * TIGHT_SHARE;
   }
 
   hasRoomFor(bytes: number): boolean {
