@@ -1,7 +1,7 @@
 /** One upstream connection that carries requests: writes them, frames the responses, and tells its pipe the outcome. */
 import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { FRAME_HEADER_LEN, FrameType, writeFrameHeader } from "../http/http2/frames.ts";
-import { ResponseFramer } from "../http/response-framer.ts";
+import { RESPONSE_HEAD_BYTES_MAX, ResponseFramer } from "../http/response-framer.ts";
 import type { ResponseSink } from "../http/response-sink.ts";
 import type { Destination } from "./destination.ts";
 import type { Recorder, Witness } from "./exchange.ts";
@@ -9,6 +9,8 @@ import type { Carrier } from "./keep-alive.ts";
 import type { Request } from "./request.ts";
 import type { Tls } from "./tls.ts";
 import { LINGER_MS, type Upstream, type UpstreamEnd, type UpstreamListener } from "./upstream.ts";
+
+const NO_RESPONSE = `what it responded is no HTTP/1 response, or its head is over ${RESPONSE_HEAD_BYTES_MAX >> 10} KiB`;
 
 /** HTTP/2's preface, and an empty SETTINGS frame. */
 const HTTP2_START = new Uint8Array(HTTP2_PREFACE.length + FRAME_HEADER_LEN);
@@ -186,7 +188,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
 
   malformed(): void {
     this.isBegun = true;
-    this.giveUp("what it responded is no HTTP/1 response");
+    this.giveUp(NO_RESPONSE);
   }
 
   /**
