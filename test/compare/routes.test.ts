@@ -39,10 +39,10 @@ test.each([
 
 test("a route is bounded", () => expect(routeOf(`/${"a/".repeat(1000)}`)).toHaveLength(ROUTE_PATH_LEN_MAX));
 
-test.each([
-  ["shorter", TIME_MS_MIN, TIME_MS_MIN / 2, 0, -1],
-  ["longer", TIME_MS_MAX, TIME_MS_MAX * 2, Infinity],
-])("times that are %s than any that is told apart count as that one", (_name, limitMs, ...beyondMs) => {
+test.each<[name: string, limitMs: number, beyondMs: number[]]>([
+  ["shorter", TIME_MS_MIN, [TIME_MS_MIN / 2, 0, -1]],
+  ["longer", TIME_MS_MAX, [TIME_MS_MAX * 2, Infinity]],
+])("times that are %s than any that is told apart count as that one", (_name, limitMs, beyondMs) => {
   const histogram: LatencyHistogram = new Map();
   for (const timeMs of [limitMs, ...beyondMs]) countLatency(histogram, timeMs);
   expect([...histogram.values()]).toEqual([1 + beyondMs.length]);
