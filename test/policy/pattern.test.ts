@@ -109,6 +109,16 @@ test("states are bounded: a text that meets more of them is matched all the same
   expect(pattern.matches(`${subject}a${"b".repeat(12)}c`)).toBe(true);
 });
 
+test("as many states as may be are kept, and all are made anew with one more", () => {
+  const pattern = new Pattern(regex("[ab]*a[ab]{12}c"));
+  const random = new Random(1);
+  let subject = "";
+  const grow = () => pattern.matches((subject += random.pick(["a", "b"])));
+  while (pattern["states"].size < STATES_MAX) grow();
+  while (pattern["states"].size === STATES_MAX) grow();
+  expect(pattern["states"].size).toBeLessThan(STATES_MAX);
+});
+
 const globs: [kind: "path" | "text", glob: string, matching: string[], others: string[]][] = [
   ["path", "/a", ["/a"], ["/a/", "/ab", "/A", "", "a", "x/a"]],
   ["path", "/a/*", ["/a/", "/a/b"], ["/a", "/a/b/", "/a/b/c"]],
