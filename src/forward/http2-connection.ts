@@ -24,7 +24,7 @@ import {
 } from "../http/http2/frames.ts";
 import { type FrameListener, FrameReader } from "../http/http2/frame-reader.ts";
 import { encodeHead, encodeTrailer } from "../http/http2/head-encoder.ts";
-import { HpackDecoder } from "../http/http2/hpack-decoder.ts";
+import { HpackDecoder, TABLE_BYTES_DEFAULT } from "../http/http2/hpack-decoder.ts";
 import { HpackEncoder } from "../http/http2/hpack-encoder.ts";
 import { COUNTED_FIELDS, ResponseHead } from "../http/http2/response-head.ts";
 import { HTTP2_PREFACE } from "../http/foreign.ts";
@@ -79,6 +79,8 @@ export const CallEnd = {
 export interface Http2ConnectionOwner {
   /** Calls may be begun, or more than before. */
   ready(): void;
+  /** For as long as a response may take, the destination has allowed no call at all. */
+  allowedNone(): void;
   /** Bytes have come. All that they complete was told already; more calls may be due now. */
   received(): void;
   interim(): void;
@@ -105,6 +107,17 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   isReady = false;
   /** No more calls are begun on it. */
   isLast = false;
+  /**
+   * How many of its calls the destination has looked at, if it went away from others; Infinity: it did not.
+   */
+  lookedAt = Infinity;
+  /** How many responses are complete. */
+  private respondedCount = 0;
+  /** Calls wait, and the destination allows none. */
+  private isStarved = false;
+  /** RFC 7541, section 4.2: the next header block must tell that the dynamic table is smaller. */
+  private owesTable = false;
+  private hasToldTable = false;
   /** When bytes came last; exact to a tick. */
   receivedMs: number;
   /** The number of all bytes that it was given. */
@@ -136,6 +149,8 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     private owner: Http2ConnectionOwner | null,
     preface: Uint8Array | null,
     private readonly settingsTimeoutMs: number,
+    /** How many calls may be in flight before any response has come; later, as many as have come. */
+    private readonly firstCallsMax: number,
     /** Responses may be kept, with all of their fields. */
     isCompared: boolean,
   ) {
@@ -158,7 +173,13 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
 
   /** Whether another call may be begun. */
   get mayBegin(): boolean {
-    return this.isReady && !this.isLast && this.calls.size < this.callsMax;
+    if (!this.isReady || this.isLast) return false;
+    return this.calls.size < Math.min(this.callsMax, Math.max(this.firstCallsMax, this.respondedCount));
+  }
+
+  /** Whether a call was begun on it. */
+  get hasBegun(): boolean {
+    return this.nextStream > 1;
   }
 
   get inFlight(): number {
@@ -184,7 +205,10 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   begin(call: Http2Call): void {
     const request = call.request!;
     const text = this.requests.headOf(request);
-    encodeHead(encoder, text, call, this.isSecure ? SECURE_SCHEME : call.scheme);
+    if (!this.hasBegun) this.destination.http2.heard();
+    encoder.begin(this.owesTable);
+    // A request without a scheme is a CONNECT, which has none.
+    encodeHead(encoder, text, call, this.isSecure && call.scheme !== "" ? SECURE_SCHEME : call.scheme);
     const isAllowed = call.protocol === null || this.allowsExtendedConnect;
     if (encoder.listBytes > this.headerListBytesMax || !isAllowed) {
       this.owner!.callEnded(call, CallEnd.NOT_ALLOWED);
@@ -230,6 +254,13 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   cancel(call: Http2Call): void {
     this.putReset(call.number, ErrorCode.CANCEL);
     this.drop(call);
+  }
+
+  /** Calls wait for it. That has a time limit if the destination allows none. */
+  await(): void {
+    if (!this.isReady || this.callsMax > 0 || this.isStarved) return;
+    this.isStarved = true;
+    this.destination.deadlines.set(this.timer, this.destination.tickedMs + this.settingsTimeoutMs);
   }
 
   /** Hands over the bytes that may be sent, in turns. */
@@ -292,8 +323,13 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     this.tellOver(how, unsentBytes);
   }
 
-  /** The destination's SETTINGS have not come (Deadlines). */
+  /** The destination's SETTINGS have not come, or they allow no call (Deadlines). */
   expire(): void {
+    if (this.isReady) {
+      this.isStarved = false;
+      this.owner?.allowedNone();
+      return;
+    }
     this.giveUp(`no HTTP/2 SETTINGS within ${this.settingsTimeoutMs} ms (--response-timeout-ms)`);
   }
 
@@ -371,8 +407,12 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
 
   setting(name: number, value: number): void {
     switch (name) {
+      case Setting.HEADER_TABLE_SIZE:
+        this.owesTable ||= !this.hasToldTable && value < TABLE_BYTES_DEFAULT;
+        break;
       case Setting.MAX_CONCURRENT_STREAMS:
         this.callsMax = Math.min(value, CALLS_IN_FLIGHT_MAX);
+        if (value > 0) this.feed();
         break;
       case Setting.INITIAL_WINDOW_SIZE:
         if (value > WINDOW_MAX) return this.malformed();
@@ -401,7 +441,6 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     if (!this.isReady) {
       this.destination.deadlines.remove(this.timer);
       this.upstream.mayEnd = true;
-      this.destination.http2.heard();
     }
     this.isReady = true;
     this.beginFrame(0, FrameType.SETTINGS, Flag.ACK, 0);
@@ -421,8 +460,12 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     if (!this.isReady) return this.malformed();
     this.destination.counters.http2.goaways++;
     this.isLast = true;
-    for (const call of [...this.calls.values()])
-      if (call.number > lastStream && !call.isResponded) this.end(call, CallEnd.UNPROCESSED);
+    for (const call of [...this.calls.values()]) {
+      if (call.number <= lastStream || call.isResponded) continue;
+      // A client's streams have odd numbers.
+      this.lookedAt = Math.ceil(lastStream / 2);
+      this.end(call, CallEnd.UNPROCESSED);
+    }
     this.owner?.ready();
   }
 
@@ -437,6 +480,13 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     if (call === undefined) return;
     call.window += increment;
     if (call.window > WINDOW_MAX) this.malformed();
+  }
+
+  /** The destination allows calls again. */
+  private feed(): void {
+    if (!this.isStarved) return;
+    this.isStarved = false;
+    this.destination.deadlines.clear(this.timer);
   }
 
   malformed(): void {
@@ -468,6 +518,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     if (left > 0 || ends) this.putData(call, most, ends);
     if (!isRest) return;
     if (call.isWhole && call.trailer !== "") {
+      encoder.begin(this.owesTable);
       encodeTrailer(encoder, call.trailer);
       this.putBlock(call, true);
     }
@@ -498,6 +549,8 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   /** Sends the block that was encoded last, in as many frames as it needs. */
   private putBlock(call: Http2Call, endsStream: boolean): void {
     const { block, length } = encoder;
+    this.hasToldTable ||= this.owesTable;
+    this.owesTable = false;
     let type: number = FrameType.HEADERS;
     for (let at = 0; at < length || type === FrameType.HEADERS;) {
       const taken = Math.min(length - at, this.frameBytesMax);
@@ -523,6 +576,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
 
   private responded(call: Http2Call): void {
     call.isResponded = true;
+    this.respondedCount++;
     const { recorder } = call;
     if (recorder !== null) {
       recorder.received(this.destination.now(), call.writtenMs);
@@ -608,6 +662,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     this.owner = null;
     const takenBytes = this.position - this.out.length - unsentBytes;
     const calls = [...this.calls.values()];
+    if (calls.length > 0 && how !== "given_up") this.lookedAt = this.respondedCount;
     this.close();
     owner?.over(this, how, calls, takenBytes);
   }

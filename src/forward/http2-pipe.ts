@@ -5,7 +5,7 @@
 import { Cost } from "../memory/budget.ts";
 import { countGrpcStatus, type RequestDrop } from "./counters.ts";
 import type { CallCarrier, CallOwner, Http2Call } from "./http2-call.ts";
-import { CallEnd, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
+import { CallEnd, CALLS_IN_FLIGHT_MAX, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
 import { RESENDS_MAX } from "./lost-requests.ts";
 import { Pipe } from "./pipe.ts";
 import type { PipeHost } from "./pipe-host.ts";
@@ -31,6 +31,8 @@ export interface Http2PipeOwner {
 export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
   /** Calls that wait, in order; those that are sent again go before the others. */
   private readonly again = new Set<Http2Call>();
+  /** Some of those may not be in the order of their starts. */
+  private isAgainMixed = false;
   private readonly waitingCalls = new Set<Http2Call>();
   /** Calls that are on a connection. */
   private inFlight = 0;
@@ -42,8 +44,16 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
   private readonly leaving = new Set<Http2Connection>();
   /** It is pumped in a moment. */
   private isDue = false;
-  /** Connections in a row that ended before the destination's SETTINGS came. */
+  /** Connections in a row that ended before a call could be begun on them. */
   private failures = 0;
+  /** The destination has once ended a connection before it had looked at all calls. */
+  private hasGoneAway = false;
+  /**
+   * How many calls are in flight on a new connection before it has proved itself. Where the destination goes away more
+   * than once, as many as it has looked at before that: so one that ends each connection early serves all calls all the
+   * same, and few are sent in vain.
+   */
+  private firstCallsMax = CALLS_IN_FLIGHT_MAX;
   private readonly load: PipeLoad;
 
   constructor(
@@ -136,8 +146,10 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
 
   pump(): void {
     this.isDue = false;
+    if (this.connection?.isLast === true) this.replace(this.connection);
     const { refusal } = this;
     if (refusal !== null) this.dropWaiting(refusal);
+    if (this.isAgainMixed) this.orderAgain();
     for (const calls of [this.again, this.waitingCalls]) {
       for (const call of calls) {
         const connection = this.connected();
@@ -146,6 +158,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
         this.begin(call, connection);
       }
     }
+    if (this.waiting > 0) this.connection?.await();
     this.connection?.flush();
     for (const connection of this.leaving) connection.flush();
     if (this.ending && this.isIdle) this.leave();
@@ -166,15 +179,39 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
 
   /** The current connection, or a new one. */
   private connected(): Http2Connection {
-    if (this.connection?.isLast === true) this.retire(this.connection);
+    if (this.connection?.isLast === true) this.replace(this.connection);
     const { destination, requests, options } = this.mode;
     if (this.connection === null) {
       this.spoken.tried();
       const { responseTimeoutMs } = options;
       const isCompared = this.mode.comparison !== null;
-      this.connection = new Http2Connection(destination, requests, this, this.preface, responseTimeoutMs, isCompared);
+      this.connection = new Http2Connection(
+        destination,
+        requests,
+        this,
+        this.preface,
+        responseTimeoutMs,
+        this.firstCallsMax,
+        isCompared,
+      );
     }
     return this.connection;
+  }
+
+  /** The destination takes no more calls on the current connection: another one takes its place. */
+  private replace(connection: Http2Connection): void {
+    if (this.learn(connection)) this.spoken.speechless();
+    this.retire(connection);
+  }
+
+  /** Learns from the end of a connection. Returns whether the destination has taken no call on several in a row. */
+  private learn({ hasBegun, lookedAt }: Http2Connection): boolean {
+    this.failures = hasBegun ? 0 : this.failures + 1;
+    if (lookedAt < Infinity) {
+      if (this.hasGoneAway) this.firstCallsMax = Math.max(lookedAt, 1);
+      this.hasGoneAway = true;
+    }
+    return this.failures > RESENDS_MAX;
   }
 
   /** No more calls are begun on a connection. */
@@ -246,6 +283,11 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.pumpSoon();
   }
 
+  allowedNone(): void {
+    this.dropWaiting("endpoint_settings");
+    this.note();
+  }
+
   received(): void {
     this.progressMs = this.mode.destination.tickedMs;
     this.pumpSoon();
@@ -284,12 +326,11 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.leaving.delete(connection);
     const reason = dropReasonOf(how);
     for (const call of calls) this.failed(call, how, takenBytes, reason);
-    this.failures = connection.isReady ? 0 : this.failures + 1;
-    const isSpeechless = this.failures > RESENDS_MAX && (how === "closed" || how === "reset");
+    const isSpeechless = this.learn(connection) && (how === "closed" || how === "reset");
     const isVain = reason !== "endpoint_closed" || how === "given_up" || isSpeechless;
     if (isSpeechless) this.spoken.speechless();
     // If the program ends, they are dropped for that reason.
-    if (isVain && !connection.isReady && !this.mode.destination.terminated) this.dropWaiting(reason);
+    if (isVain && !connection.hasBegun && !this.mode.destination.terminated) this.dropWaiting(reason);
     this.pumpSoon();
     this.note();
   }
@@ -317,7 +358,15 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.takeOff(call);
     this.mode.destination.deadlines.clear(call.timer);
     call.reset();
+    this.isAgainMixed ||= this.again.size > 0;
     this.again.add(call);
+  }
+
+  private orderAgain(): void {
+    const ordered = [...this.again].sort((one, other) => one.stream - other.stream);
+    this.again.clear();
+    for (const call of ordered) this.again.add(call);
+    this.isAgainMixed = false;
   }
 
   private takeOff(call: Http2Call): void {

@@ -23,7 +23,6 @@ export function encodeHead(encoder: HpackEncoder, text: string, words: Http2Word
   const methodEnd = text.indexOf(" ");
   const fields = requestEnd + LINE_END.length;
   const authority = words.hasAuthority ? hostLine(text, fields) : text.length;
-  encoder.begin();
   encoder.add(":method", text.slice(0, methodEnd));
   if (words.protocol !== null) encoder.add(":protocol", words.protocol);
   if (scheme !== "") encoder.add(":scheme", scheme);
@@ -34,7 +33,6 @@ export function encodeHead(encoder: HpackEncoder, text: string, words: Http2Word
 
 /** Adds a trailer section's fields to the encoder's block. `lines`: the lines of the section. */
 export function encodeTrailer(encoder: HpackEncoder, lines: string): void {
-  encoder.begin();
   addLines(encoder, lines, 0, lines.length);
 }
 

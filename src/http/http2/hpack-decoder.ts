@@ -9,7 +9,7 @@ import { decodedLengthMax, decodeHuffman } from "./huffman.ts";
 import { STATIC_TABLE } from "./static-table.ts";
 
 /** RFC 9113, section 6.5.2: the table's size until a SETTINGS frame says otherwise. */
-const TABLE_BYTES_DEFAULT = 4096;
+export const TABLE_BYTES_DEFAULT = 4096;
 /** The largest table: no known server allows its clients more. */
 export const TABLE_BYTES_MAX = 64 << 10;
 /** Section 4.1: what is added to the lengths of an entry's name and value. */

@@ -7,6 +7,8 @@ import { STATIC_TABLE } from "./static-table.ts";
 
 /** Section 6.1, 6.2.2 and 5.2: the first byte of each, and the largest number that begins and ends in it. */
 const INDEXED = 0x80;
+/** Section 6.3: the dynamic table's size is 0 from here on. */
+const NO_TABLE = 0x20;
 const LITERAL = 0x00;
 const LITERAL_NUMBER_MAX = 0x0e;
 const LENGTH_NUMBER_MAX = 0x7e;
@@ -44,9 +46,11 @@ export class HpackEncoder {
   /** The size of the fields (RFC 9113, section 6.5.2: SETTINGS_MAX_HEADER_LIST_SIZE). */
   listBytes = 0;
 
-  begin(): void {
+  /** `tellsTable`: the block begins with the size of the dynamic table that it uses, which is 0 (section 4.2). */
+  begin(tellsTable = false): void {
     this.length = 0;
     this.listBytes = 0;
+    if (tellsTable) this.block[this.length++] = NO_TABLE;
   }
 
   /** Adds a field. Each character of its name and value is a byte (latin1). */
