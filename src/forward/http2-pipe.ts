@@ -2,6 +2,7 @@
  * One client connection's calls on their way to a destination: each is sent when there is room for it, on a connection
  * that gives way to another when the destination says GOAWAY or closes it, and followed to the end of its response.
  */
+import { AgeList } from "../memory/age-list.ts";
 import { Cost } from "../memory/budget.ts";
 import { countGrpcStatus, type RequestDrop } from "./counters.ts";
 import type { CallCarrier, CallOwner, Http2Call } from "./http2-call.ts";
@@ -30,10 +31,10 @@ export interface Http2PipeOwner {
 /** One client connection's calls, on their way to one destination. */
 export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
   /** Calls that wait, in order; those that are sent again go before the others. */
-  private readonly again = new Set<Http2Call>();
+  private readonly again = new AgeList<Http2Call>();
   /** Some of those may not be in the order of their starts. */
   private isAgainMixed = false;
-  private readonly waitingCalls = new Set<Http2Call>();
+  private readonly waitingCalls = new AgeList<Http2Call>();
   /** Calls that are on a connection. */
   private inFlight = 0;
   /** Calls in flight that are not whole. */
@@ -103,7 +104,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
 
   /** Takes a call that is whole, or is to be sent as it comes. It is begun when its turn comes. */
   commit(call: Http2Call): void {
-    this.waitingCalls.add(call);
+    this.waitingCalls.append(call);
     this.note();
   }
 
@@ -144,25 +145,34 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.mode.pumpSoon(this);
   }
 
+  /** Whether there may be something to do, so that it is not enough that responses are counted. */
+  private get hasWork(): boolean {
+    return this.waiting > 0 || this.isIdle || this.leaving.size > 0 || this.connection?.isLast === true;
+  }
+
   pump(): void {
     this.isDue = false;
     if (this.connection?.isLast === true) this.replace(this.connection);
     const { refusal } = this;
     if (refusal !== null) this.dropWaiting(refusal);
     if (this.isAgainMixed) this.orderAgain();
-    for (const calls of [this.again, this.waitingCalls]) {
-      for (const call of calls) {
-        const connection = this.connected();
-        if (!connection.mayBegin) break;
-        calls.delete(call);
-        this.begin(call, connection);
-      }
-    }
+    this.beginSome(this.again);
+    this.beginSome(this.waitingCalls);
     if (this.waiting > 0) this.connection?.await();
     this.connection?.flush();
     for (const connection of this.leaving) connection.flush();
     if (this.ending && this.isIdle) this.leave();
     this.note();
+  }
+
+  /** Begins the calls of a list, as many as there is room for. */
+  private beginSome(calls: AgeList<Http2Call>): void {
+    for (let call = calls.oldest; call !== null; call = calls.oldest) {
+      const connection = this.connected();
+      if (!connection.mayBegin) return;
+      calls.remove(call);
+      this.begin(call, connection);
+    }
   }
 
   private begin(call: Http2Call, connection: Http2Connection): void {
@@ -288,9 +298,10 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.note();
   }
 
-  received(): void {
+  received(hasHanded: boolean): void {
     this.progressMs = this.mode.destination.tickedMs;
-    this.pumpSoon();
+    if (hasHanded || this.hasWork) this.pumpSoon();
+    else this.note();
   }
 
   interim(): void {
@@ -317,8 +328,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     } else {
       this.lose(call, "endpoint_closed");
     }
-    // Last: the pump notes the load, and it may come at once.
-    this.pumpSoon();
+    // What comes of it is done when the connection has told all, or by the pump that has made it do so.
   }
 
   over(connection: Http2Connection, how: UpstreamEnd, calls: Http2Call[], takenBytes: number): void {
@@ -359,13 +369,11 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.mode.destination.deadlines.clear(call.timer);
     call.reset();
     this.isAgainMixed ||= this.again.size > 0;
-    this.again.add(call);
+    this.again.append(call);
   }
 
   private orderAgain(): void {
-    const ordered = [...this.again].sort((one, other) => one.stream - other.stream);
-    this.again.clear();
-    for (const call of ordered) this.again.add(call);
+    for (const call of callsOf(this.again).sort((one, other) => one.stream - other.stream)) this.again.append(call);
     this.isAgainMixed = false;
   }
 
@@ -389,7 +397,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
   private let(call: Http2Call): void {
     const { destination, requests } = this.mode;
     if (call.connection !== null) this.takeOff(call);
-    else if (!this.waitingCalls.delete(call)) this.again.delete(call);
+    call.list?.remove(call);
     if (this.unfinished.size > 0) this.unfinished.delete(call);
     destination.deadlines.remove(call.timer);
     if (call.request !== null) requests.giveBack(call.request);
@@ -401,7 +409,8 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
 
   /** Drops the calls that wait, or the last of them. */
   private dropWaiting(reason: RequestDrop, count = this.waiting): void {
-    for (const call of [...this.again, ...this.waitingCalls].slice(this.waiting - count)) {
+    const calls = [...callsOf(this.again), ...callsOf(this.waitingCalls)];
+    for (const call of calls.slice(calls.length - count)) {
       if (call.request!.wasTaken) {
         this.countUnanswered(call);
         this.let(call);
@@ -449,4 +458,10 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     const isOver = this.load.note(!this.isIdle, waiting, this.inFlight > 0, waiting > 0 || this.unfinished.size > 0);
     if (isOver) this.owner.idle();
   }
+}
+
+function callsOf({ oldest }: AgeList<Http2Call>): Http2Call[] {
+  const calls: Http2Call[] = [];
+  for (let call = oldest; call !== null; call = call.newer) calls.push(call);
+  return calls;
 }

@@ -378,6 +378,23 @@ describe("what the endpoint has not looked at", () => {
     expect(world.outcome).toMatchObject({ answered: 110 });
   });
 
+  test("a call that lasts keeps no other waiting for long, although others went away", () => {
+    const world = new Http2Clients();
+    world.start(...gets(4));
+    for (let i = 0; i < 2; i++) {
+      world.accept().goAway(0).socket.events.ended();
+      world.settle();
+    }
+    const endpoint = world.accept();
+    expect(endpoint.paths).toEqual(["/0"]);
+    world.pass(1100);
+    expect(endpoint.read().paths).toEqual(["/0", "/1"]);
+    endpoint.respond(3);
+    expect(endpoint.paths).toEqual(["/0", "/1", "/2"]);
+    endpoint.respond(5).respond(7).respond(1);
+    expect(world.outcome).toMatchObject({ answered: 4 });
+  });
+
   test("GOAWAY before a call can be begun, again and again: what waits is dropped, and it is tried now and then", () => {
     const world = new Http2Clients();
     const client = world.start(...gets(2));

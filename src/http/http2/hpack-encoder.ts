@@ -68,6 +68,30 @@ export class HpackEncoder {
     this.addText(value);
   }
 
+  /** Adds a field with a name of the static table, and a value that is not in it: the bytes from `from` to `to`. */
+  addNamed(index: number, bytes: Uint8Array, from: number, to: number): void {
+    const length = to - from;
+    this.listBytes += STATIC_TABLE[index]![0].length + length + ENTRY_OVERHEAD;
+    this.reserve(length);
+    this.addNumber(LITERAL, LITERAL_NUMBER_MAX, index);
+    this.addNumber(0, LENGTH_NUMBER_MAX, length);
+    this.addBytes(bytes, from, length);
+  }
+
+  /** Adds a field that was encoded before. `listBytes`: its size. */
+  addEncoded(bytes: Uint8Array, from: number, length: number, listBytes: number): void {
+    this.listBytes += listBytes;
+    this.reserve(length);
+    this.addBytes(bytes, from, length);
+  }
+
+  private addBytes(bytes: Uint8Array, from: number, length: number): void {
+    const { block, length: at } = this;
+    // Most are so short that a view would cost more.
+    for (let i = 0; i < length; i++) block[at + i] = bytes[from + i]!;
+    this.length += length;
+  }
+
   private addText(text: string): void {
     this.addNumber(0, LENGTH_NUMBER_MAX, text.length);
     if (text.length > SHORT_CHARACTERS) {
