@@ -70,8 +70,9 @@ export interface ReadRun {
   capture: string;
   summary: string;
   mode: Mode;
-  /** What of the savefile must reach the endpoint. */
-  bytes: number;
+  /** What of the savefile must reach the endpoint; of HTTP/2, which is made anew: so many responses must come. */
+  bytes?: number;
+  requests?: number;
   endpoint: string;
   flags?: readonly string[];
   /** The command that it is started by, such as one that puts it into a network namespace. */
@@ -107,8 +108,10 @@ export async function forwardSavefile(run: ReadRun): Promise<Cost> {
   clearInterval(looking);
   const seconds = (performance.now() - begun) / 1000;
   const usage = running.child.resourceUsage()!;
-  const { upstream } = await Bun.file(run.summary).json();
-  if (upstream.bytes !== run.bytes)
+  const { upstream, requests: counted } = await Bun.file(run.summary).json();
+  if (run.requests !== undefined && counted.answered !== run.requests)
+    throw new Error(`--read: ${counted.answered} requests of ${run.requests} were responded to`);
+  if (run.bytes !== undefined && upstream.bytes !== run.bytes)
     throw new Error(`--read, mode ${run.mode}: ${upstream.bytes} bytes of ${run.bytes} were forwarded`);
   return { seconds, userUs: Number(usage.cpuTime.user), systemUs: Number(usage.cpuTime.system), peakMb };
 }
