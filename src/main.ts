@@ -3,7 +3,7 @@ import { main } from "./cli/cli.ts";
 // Log lines that cannot be written are no reason to stop forwarding.
 process.stderr.on("error", () => {});
 
-// An uncaught error is a bug in this program: it is shown as it is, and ends the program, wherever it was thrown.
+// An uncaught error is a bug in this program: it is shown unchanged, and ends the program, wherever it was thrown.
 process.on("uncaughtException", (error) => {
   console.error(error);
   process.exit(1);

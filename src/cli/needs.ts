@@ -27,7 +27,7 @@ const NEEDS: readonly Need[] = [
   {
     flags: ["dry-run"],
     isRefused: true,
-    what: "--read, where nothing is lost while it looks",
+    what: "--read, because a savefile waits and loses nothing",
     isThere: ({ read }) => read.length > 0,
   },
   { flags: ["speed", "loop"], isRefused: true, what: "--read", isThere: ({ read }) => read.length > 0 },
@@ -40,7 +40,7 @@ const NEEDS: readonly Need[] = [
   {
     flags: ["redact", "no-redact"],
     isRefused: false,
-    what: "something that is written: --compare, or a file: destination",
+    what: "--compare or a file: destination, which write requests and responses",
     isThere: ({ compare }, destinations) => compare || hasFile(destinations),
   },
   {

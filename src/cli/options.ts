@@ -138,7 +138,7 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   if (chosen.compare && chosen.mode !== "http") throw new UsageError("Cannot use --compare: it needs --mode http");
   const also = chosen.control === undefined ? chosen.also : [...chosen.also, chosen.control];
   if (chosen.also.length > ALSO_MAX)
-    throw new UsageError(`Cannot use --also ${chosen.also.length} times: ${ALSO_MAX} is the most`);
+    throw new UsageError(`Cannot use --also ${chosen.also.length} times: the limit is ${ALSO_MAX}`);
   const alsoNames = also.map(addressName);
   const twice = alsoNames.find((name, i) => alsoNames.indexOf(name) < i);
   if (twice !== undefined) throw new UsageError(`Cannot use --also ${twice}: it is given already`);
@@ -193,7 +193,7 @@ function refuseFiles(chosen: FlagValues, address: ForwardAddress, also: readonly
   const refuse = (name: ForwardAddress, why: string): never => {
     throw new UsageError(`Cannot use ${addressName(name)}: ${why}`);
   };
-  if (mode !== "http") refuse(file, "a file takes requests, which needs --mode http");
+  if (mode !== "http") refuse(file, "a file receives whole requests, so it needs --mode http");
   const paths = all.flatMap((each) => (each.file === undefined ? [] : [resolve(each.file)]));
   if (new Set(paths).size < paths.length) refuse(file, "it is given twice");
   if (control?.file !== undefined) refuse(control, "--control needs an endpoint that responds");
@@ -218,7 +218,9 @@ function readFiles(paths: readonly (string | undefined)[], follow: boolean): rea
 function readVnis(text: string, encapsulation: Encapsulation): readonly number[] | "any" {
   const vnis = parseValue("<vni> ", text, listOrAny(wholeNumber(0, VNI_MAX), LIST_MAX));
   if (encapsulation === "none" && vnis !== "any")
-    throw new UsageError(`Cannot use <vni> ${quote(text)} with --encapsulation none: plain frames have none, use any`);
+    throw new UsageError(
+      `Cannot use <vni> ${quote(text)} with --encapsulation none: plain frames have no VNI, use any`,
+    );
   return vnis;
 }
 

@@ -1,7 +1,7 @@
 /**
- * The runtime's memory allocator (mimalloc, as Bun has it) wakes a thread at every turn of the event loop, to give free
- * memory back to the system: under load that is up to a third of what this program costs. Only the environment can turn
- * that off, and only before the process starts.
+ * The runtime's memory allocator (mimalloc, in Bun's configuration) wakes a thread at every turn of the event loop, to
+ * give free memory back to the system: under load this is up to a third of this program's cost. Only the environment
+ * can turn it off, and only before the process starts.
  */
 const VARIABLE = "MIMALLOC_SCAVENGER";
 /** The directory of the sources in an executable. */

@@ -7,14 +7,14 @@ import { readSample, type Sample } from "../policy/sample.ts";
 import { Unreadable } from "../unreadable.ts";
 
 /**
- * A kind of value. `parse` returns undefined if the text is not what `accepts` tells, or tells the fault and its place.
+ * A kind of value. `parse` returns undefined if the text does not fit `accepts`, or returns the fault and its place.
  */
 export interface Value<T> {
   readonly accepts: string;
   parse(text: string): T | undefined | Unreadable;
 }
 
-/** Reads a text that was given as `what`. Throws UsageError: the text cannot be used, and what is accepted. */
+/** Reads the text of the option `what`. Throws UsageError, which names the text and the accepted values. */
 export function parseValue<T>(what: string, text: string, value: Value<T>): T {
   const parsed = value.parse(text);
   if (parsed instanceof Unreadable) {

@@ -1,4 +1,4 @@
-/** Tells what is no difference: --ignore's rules, and fields that differ in every response. */
+/** Decides which differences do not count: --ignore's rules, and fields that differ in every response. */
 import { type Unreadable, whyNoName } from "../unreadable.ts";
 import { globPattern } from "./glob.ts";
 

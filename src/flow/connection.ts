@@ -145,7 +145,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     return true;
   }
 
-  /** Delivers all pending segments, tells the gaps, and ends all incarnations. */
+  /** Delivers all pending segments, reports the gaps, and ends all incarnations. */
   flush(how: StreamEnd): void {
     this.client?.refuseUnowned();
     // Segments behind an end may belong to another incarnation that was never opened.
@@ -171,7 +171,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     this.update();
   }
 
-  /** Delivers an incarnation's pending segments, tells the gaps, and ends it. */
+  /** Delivers an incarnation's pending segments, reports the gaps, and ends it. */
   private flushOne(incarnation: Incarnation, how: StreamEnd): void {
     this.client?.flushPendingOf(incarnation);
     if (incarnation.isOpen) {

@@ -27,7 +27,7 @@ const REPLACED_MS_MAX = 60_000;
  * there are fewer.
  */
 const CONNECTIONS_SHARE = 1 / 4;
-/** At least this many ended incarnations are remembered, however small the budget: evicted ones may go on. */
+/** At least this many ended incarnations are remembered, with any budget: evicted ones may go on. */
 const REMEMBERED_MIN = 256;
 /** How often time limits are looked at. */
 export const TICK_MS = 100;

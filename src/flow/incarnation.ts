@@ -23,7 +23,7 @@ export interface IncarnationOwner {
   readonly identity: Int32Array;
   /** Whether an incarnation is open, or segments are pending. */
   readonly isLive: boolean;
-  /** An incarnation was replaced long ago: delivers its pending segments, tells the gaps, and ends it. */
+  /** An incarnation was replaced long ago: delivers its pending segments, reports the gaps, and ends it. */
   endReplaced(incarnation: Incarnation): void;
   /** Removes an incarnation that has ended. */
   forget(incarnation: Incarnation): void;
@@ -34,9 +34,9 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   /** The range of its client's acknowledgment numbers. */
   acks = NOTHING_ACKNOWLEDGED;
   client!: Reassembler;
-  /** The server's direction; null: nobody wants it, or it has not begun. */
+  /** The server's direction; null: no consumer wants it, or it has not begun. */
   server: Reassembler | null = null;
-  /** Takes the server's side; null: nobody does, or it has ended. */
+  /** Takes the server's side; null: no consumer does, or it has ended. */
   response: ResponseConsumer | null = null;
   consumer: StreamConsumer | null = null;
   /** The consumer of its bytes, if it was evicted and may go on; null: it may not, or has gone on. */

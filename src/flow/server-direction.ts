@@ -82,7 +82,7 @@ export class ServerDirection extends Direction {
     this.begin(incarnation, early.start, true);
   }
 
-  /** Ends an incarnation's response, if there is one: delivers its pending segments, and tells the gaps. */
+  /** Ends an incarnation's response, if there is one: delivers its pending segments, and reports the gaps. */
   end(incarnation: Incarnation, how: StreamEnd): void {
     // A reset discards pending segments: they stay, and belong to no incarnation.
     while (how !== "reset" && this.isOpen(incarnation)) {
@@ -109,7 +109,7 @@ export class ServerDirection extends Direction {
   }
 
   /**
-   * The server's acknowledgment number tells how many of its client's bytes it had read when it sent the piece. The
+   * The server's acknowledgment number shows how many of its client's bytes it had read when it sent the piece. The
    * piece's own numbers are in order, so the client may acknowledge them.
    */
   protected noteAck(incarnation: Incarnation, acknowledgment: number): void {

@@ -63,7 +63,7 @@ const head = new ResponseHead();
 export const CallEnd = {
   /** The response is complete. */
   RESPONDED: 0,
-  /** The destination has told that it did not process the call. */
+  /** The destination has reported that it did not process the call. */
   UNPROCESSED: 1,
   /** The destination has ended the call without a whole response. */
   RESET: 2,
@@ -75,11 +75,11 @@ export const CallEnd = {
 export interface Http2ConnectionOwner {
   /** Calls may be begun, or more than before. */
   ready(): void;
-  /** For as long as a response may take, the destination has allowed no call at all. */
+  /** The destination has not allowed any call for as long as a response may take. */
   allowedNone(): void;
   /**
-   * Bytes have come. All that they complete was told already; more calls may be due now. `hasHanded`: the upstream was
-   * given bytes, which leave when all events were told.
+   * Bytes have come. The responses that they complete were reported already; more calls may be due now. `hasHanded`: the
+   * upstream got bytes, which leave after all events.
    */
   received(hasHanded: boolean): void;
   interim(): void;
@@ -121,7 +121,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   private hasToldTable = false;
   /** When bytes came last; exact to a tick. */
   receivedMs: number;
-  /** The time of what comes or is handed over now; 0: it was not read yet. */
+  /** The time of the present bytes or calls; 0: it was not read yet. */
   private stampMs = 0;
   private unacknowledgedBytes = 0;
   private isClosed = false;
@@ -253,7 +253,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     this.sending.add(call);
   }
 
-  /** Takes a call back. No more events of it are told. */
+  /** Cancels a call. No more events of it are reported. */
   cancel(call: Http2Call): void {
     this.out.putReset(call.number, ErrorCode.CANCEL);
     this.drop(call);
@@ -508,7 +508,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
 
   malformed(): void {
     this.reader.isOver = true;
-    if (this.isReady || this.isSecure) this.giveUp("what it sent is not HTTP/2");
+    if (this.isReady || this.isSecure) this.giveUp("it sent bytes that are not HTTP/2");
     else this.upstream.giveUp(NO_HTTP2, "other_protocol");
   }
 
@@ -587,10 +587,10 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     if (this.calls.size === 0) this.upstream.mayEnd = true;
   }
 
-  /** Whether the destination, which may ask for much, reads what we reply. */
+  /** Whether the destination, which may ask for many replies, reads them. */
   private mayReply(): boolean {
     if (this.upstream.backlogBytes + this.out.length <= REPLIES_BYTES_MAX) return true;
-    this.giveUp("it asks, and does not read");
+    this.giveUp("it sends frames that need replies, and does not read the replies");
     return false;
   }
 

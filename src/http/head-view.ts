@@ -3,7 +3,7 @@
  * head already. Reading takes time in proportion to the head's length. https://www.rfc-editor.org/rfc/rfc9112
  */
 
-/** A field as it is written: its own line, and the lines that are folded behind it. */
+/** A field in its written form: its own line, and the lines that are folded behind it. */
 export interface FieldLines {
   /** The name in lower case; empty: the line has no colon, or nothing before the colon. */
   readonly name: string;
@@ -76,7 +76,7 @@ export class HeadView {
     return [authority.slice(authority.lastIndexOf("@") + 1).toLowerCase()];
   }
 
-  /** The first of the hosts, as it is written. */
+  /** The first of the hosts, in its written form. */
   get host(): string | undefined {
     return this.absoluteForm?.[2] ?? this.values("host")[0];
   }

@@ -22,7 +22,7 @@ const BEFORE_VERSION = 5;
 const VERSION = 6;
 const MINOR_VERSION = 7;
 const AFTER_VERSION = 8;
-/** A blank behind what may be the version. */
+/** A blank behind a possible version. */
 const AFTER_BLANK = 9;
 const LINE_FEED = 10;
 

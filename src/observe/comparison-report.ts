@@ -22,7 +22,7 @@ import { RefusalError } from "../errors.ts";
 import type { DifferencesFile } from "./differences-file.ts";
 import type { Log } from "./log.ts";
 
-/** How long production's responses may stay away before a warning tells what to do. */
+/** How long production's responses may be absent before a warning gives advice. */
 export const OUTBOUND_WARNING_MS = 60_000;
 /** The most lines of --differences in a minute, of all threads together. */
 const LINES_PER_MINUTE_MAX = 1000;
@@ -32,7 +32,7 @@ const PLACES_SHOWN_MAX = 5;
 const SIDE_LEN_MAX = 60;
 
 const OUTBOUND_ADVICE =
-  "No response of production's was seen, so that nothing can be compared: the mirror's filter must accept outbound " +
+  "The mirror brings no response of production, so the program can compare nothing: its filter must accept outbound " +
   "traffic from the service's port as well (in AWS, an outbound rule of the traffic mirror filter)";
 
 /** The counts if nothing is compared. */
@@ -41,7 +41,7 @@ export const NOTHING_COMPARED: ComparisonCounts = countsOf(newTally());
 /** The report of a run's comparisons. */
 export class ComparisonReport {
   private tally = newTally();
-  /** Routes that were told to differ. */
+  /** Routes with a reported difference. */
   private readonly told = new Set<string>();
   private firstRequestMs = -1;
   private hasWarned = false;
@@ -84,7 +84,7 @@ export class ComparisonReport {
     }
   }
 
-  /** Tells what is due. Call it now and then. */
+  /** Writes the messages that are due. Call it now and then. */
   tick(requestsSeen: number): void {
     if (requestsSeen === 0) return;
     const nowMs = this.now();
@@ -92,7 +92,7 @@ export class ComparisonReport {
     if (nowMs - this.firstRequestMs >= OUTBOUND_WARNING_MS) this.warnIfOneSided(requestsSeen);
   }
 
-  /** The end: tells a table, the worst routes first. */
+  /** The end: writes a table, the worst routes first. */
   totals(requestsSeen: number): void {
     this.warnIfOneSided(requestsSeen);
     this.file?.close();

@@ -110,7 +110,7 @@ export class Redactor {
     return names.some(isSecretName) || this.jsonPaths.some((rule) => path === rule || isWithin(path, rule));
   }
 
-  /** A body's text, redacted. In JSON, secret places are blotted out whole, whatever their kind. */
+  /** A body's text, redacted. In JSON, secret places of any kind are blotted out whole. */
   content(text: string): string {
     if (this.isOff) return text;
     return this.text(/^\s*[[{]/.test(text) ? this.json(text) : text);
@@ -140,7 +140,7 @@ export class Redactor {
       return BLOT;
     };
     const plain = shown(value, "", 0);
-    // A text without a secret stays as it is written.
+    // A text without a secret stays unchanged.
     return isSecret ? JSON.stringify(plain) : text;
   }
 

@@ -1,4 +1,4 @@
-/** A table of secrets that must not be seen in anything that is written, and of what must. */
+/** A table of secrets that must not be visible in any output, and of texts that must be. */
 import { describe, expect, test } from "bun:test";
 import { BLOT, Redactor } from "../../src/redact/redactor.ts";
 import { parseRedactRule, type RedactRule } from "../../src/redact/rules.ts";
@@ -12,7 +12,7 @@ describe("fields", () => {
     ...["X-CSRF-Token", "api-key", "X-Session-Id", "X-Vault-Token", "X-Hub-Signature-256"],
   ])("%s", (name) => expect(redactor.header(name, SECRET)).toBe(BLOT));
 
-  test("of cookies that are set, the names are shown", () => {
+  test("the names of Set-Cookie are shown", () => {
     expect(redactor.header("set-cookie", "a, session")).toBe("a, session");
     expect(redactor.header("set-cookie", `session=${SECRET}; Path=/`)).toBe(BLOT);
   });
@@ -49,7 +49,7 @@ test.each([
 test.each([
   jwt,
   "AKIAIOSFODNN7EXAMPLE",
-  // In two parts each, for what guards a repository looks for the like.
+  // In two parts each, because repository scanners search for such texts.
   `sk_${"live_abcdefgh12345678"}`,
   `gh${"p_abcdefghijklmnopqrst123456"}`,
   `xox${"b-123456789012-abcdef"}`,
@@ -58,7 +58,7 @@ test.each([
   "4111 1111 1111 1111",
   "5500-0000-0000-0004",
   "378282246310005",
-])("%p is a secret wherever it stands", (secret) => {
+])("%p is a secret in every place", (secret) => {
   for (const text of [secret, `a ${secret} b`, `{"a":"${secret}"}`, `/a?b=${secret}&c=1`, `a:${secret}`])
     expect(redactor.text(text)).not.toContain(secret);
 });
@@ -72,7 +72,7 @@ test.each([
   "the key to success",
   "<p>a b</p>",
   "",
-])("%p is shown as it is", (text) => expect(redactor.text(text)).toBe(text));
+])("%p is shown unchanged", (text) => expect(redactor.text(text)).toBe(text));
 
 test("--redact adds", () => {
   const rules = ["header:X-Mine", "query:mine", "json:a.b"].map((text) => parseRedactRule(text) as RedactRule);
@@ -99,7 +99,7 @@ test("--no-redact shows all", () => {
   expect(off.isSecretPlace("password", ["password"])).toBe(false);
 });
 
-test("a MiB of anything takes bounded time", () => {
+test("a MiB of any text takes bounded time", () => {
   const MIB = 1 << 20;
   for (const unit of ["a", "1", "1 ", '"', '"a":', "a=", "<a>", "<a ", "-", "eyJ", "a:b@", "//a:", "\\", " ", "%41"]) {
     const text = unit.repeat(Math.floor(MIB / 16 / unit.length));

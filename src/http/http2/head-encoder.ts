@@ -11,12 +11,12 @@ const HOST = Buffer.from("host: ");
 /** The bit that makes a small letter of a capital one, and leaves the other bytes of {@link HOST} as they are. */
 const SMALL = 0x20;
 
-/** What HTTP/2's head says and the text in HTTP/1's form does not. */
+/** The parts of HTTP/2's head that the text in HTTP/1's form does not have. */
 export interface Http2Words {
   readonly scheme: string;
   /** The first field `host` of the text is the request's :authority. */
   readonly hasAuthority: boolean;
-  /** The :protocol of an extended CONNECT; null: the request is none. */
+  /** The :protocol of an extended CONNECT; null: the request is no extended CONNECT. */
   readonly protocol: string | null;
 }
 
@@ -76,7 +76,7 @@ function addLine(encoder: HpackEncoder, line: string): void {
   encoder.add(asName(line.slice(0, nameEnd)), line.slice(nameEnd + SEPARATOR.length));
 }
 
-/** Where the first field `host` begins; the head's end: there is none. */
+/** Where the first field `host` begins; the head's end: there is no such field. */
 function hostLine(head: Uint8Array, begin: number, length: number): number {
   let at = begin;
   while (at < length && !isHost(head, at)) at = lineEnd(head, at, length);
