@@ -6,7 +6,7 @@
 /** The smallest difference that rounding alone cannot make. */
 const STEP_MS_MIN = 2;
 
-/** Read once: it is no plain value, and the time is read for each response. */
+/** It is read once, because each read costs a call, and the clock is read for each response. */
 const ORIGIN_MS = performance.timeOrigin;
 
 /** The clock of a run. It is started when it is made. */

@@ -14,9 +14,9 @@ export const REQUEST =
 
 /** The same request's target in HPACK's Huffman code. */
 const TARGET_CODE = Buffer.from("62bb0f25a44a1808996bfcac7316017f", "hex");
-/** Method, scheme and target: clients write targets out each time, in Huffman's code. */
+/** Method, scheme and target. Clients write the target in full each time, in Huffman's code. */
 const REQUEST_BLOCK = Buffer.from([0x82, 0x86, 0x04, 0x80 | TARGET_CODE.length, ...TARGET_CODE]);
-/** The other fields, inserted into the dynamic table with the first request, and named by their places later. */
+/** The other fields: the first request inserts them into the dynamic table, and later ones name their places. */
 const FIRST_FIELDS = Buffer.from("\x41\x0cshop.example\x7a\x05bench\x53\x03*/*", "latin1");
 const LATER_FIELDS = Buffer.from([0xc0, 0xbf, 0xbe]);
 

@@ -1,6 +1,7 @@
 /**
- * (k) What a small request of HTTP/2 costs beside the same of HTTP/1: --read to nginx of captures of two lengths each,
- * one after the other. What more requests cost more is the cost of a request: the start falls out.
+ * (k) The cost of a small request of HTTP/2 beside the same request of HTTP/1: --read to nginx. Each version has
+ * captures of two lengths, which are read in turn. The difference between the two lengths is the cost of the requests:
+ * the cost of the start cancels out.
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";

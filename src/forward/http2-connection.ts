@@ -41,7 +41,7 @@ const REPLIES_BYTES_MAX = 1 << 20;
 const BLOCK_BYTES_MAX = 64 << 10;
 /** The longest frame that is made, even if the destination allows more: so streams take turns. */
 const OWN_FRAME_BYTES_MAX = FRAME_BYTES_DEFAULT;
-/** How long a call may be in flight before it keeps no other from a connection that has not proved itself. */
+/** The time until one more call may begin on a connection that has responded to few. */
 const PROBATION_MS = 1000;
 /** How long a connection that is no longer needed waits for the destination to end it. */
 const LINGER_MS = 1000;
@@ -51,7 +51,7 @@ const NO_HTTP2 = "it does not speak HTTP/2 in clear text: turn HTTP/2 on there, 
 /** RFC 9113, section 8.6: HTTP/2 has no response with this status. */
 const SWITCHING_PROTOCOLS = 101;
 
-/** What destinations are told at first. */
+/** Our first SETTINGS. */
 const OWN_SETTINGS = [
   [Setting.ENABLE_PUSH, 0],
   [Setting.INITIAL_WINDOW_SIZE, OWN_WINDOW],
@@ -78,8 +78,8 @@ export interface Http2ConnectionOwner {
   /** The destination has not allowed any call for as long as a response may take. */
   allowedNone(): void;
   /**
-   * Bytes have come. The responses that they complete were reported already; more calls may be due now. `hasHanded`: the
-   * upstream got bytes, which leave after all events.
+   * Bytes have come. The responses that they complete were reported already; more calls may be due now. `hasHanded`:
+   * the upstream got bytes, which leave after all events.
    */
   received(hasHanded: boolean): void;
   interim(): void;
@@ -106,17 +106,15 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   isReady = false;
   /** No more calls are begun on it. */
   isLast = false;
-  /**
-   * How many of its calls the destination has looked at, if it went away from others; Infinity: it did not.
-   */
+  /** The number of calls that the destination processed, if it left out others; Infinity: it left out none. */
   lookedAt = Infinity;
   /** How many responses are complete. */
   private respondedCount = 0;
   /** Calls wait, and the destination allows none. */
   private isStarved = false;
-  /** Calls wait until it has proved itself, or time has passed. */
+  /** Calls wait, and the timer runs until one more may begin. */
   private isOnProbation = false;
-  /** RFC 7541, section 4.2: the next header block must tell that the dynamic table is smaller. */
+  /** RFC 7541, section 4.2: the next header block must say that the dynamic table is smaller. */
   private owesTable = false;
   private hasToldTable = false;
   /** When bytes came last; exact to a tick. */
@@ -148,8 +146,8 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     preface: Uint8Array | null,
     private readonly settingsTimeoutMs: number,
     /**
-     * How many calls may be in flight before any response has come; later, as many as have come. Calls may last for
-     * long: with time, there may be more.
+     * The most calls in flight before the first response; later, the number of responses is the limit. Some calls last
+     * long, so the limit grows with time.
      */
     private firstCallsMax: number,
     /** Responses may be kept, with all of their fields. */
@@ -259,7 +257,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     this.drop(call);
   }
 
-  /** Calls wait for it: that has a time limit if the destination allows none, or has not proved itself. */
+  /** Calls wait for it. The wait has a time limit if the destination allows no call, or has responded to few. */
   await(): void {
     if (!this.isReady || this.isLast) return;
     if (this.callsMax === 0 && !this.isStarved) {
@@ -331,7 +329,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     this.tellOver(how, unsentBytes);
   }
 
-  /** The destination's SETTINGS have not come, or they allow no call, or calls wait for others (Deadlines). */
+  /** The destination's SETTINGS have not come, or they allow no call, or calls wait for responses (Deadlines). */
   expire(): void {
     const { isStarved } = this;
     if (!this.isReady) {

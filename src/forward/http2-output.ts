@@ -1,4 +1,4 @@
-/** Frames of ours on one HTTP/2 connection: they are put together here, and leave in one write. */
+/** Our frames on one HTTP/2 connection. They are collected here, and leave in one write. */
 import {
   Flag,
   FRAME_HEADER_LEN,
@@ -21,7 +21,7 @@ const NO_TIMESTAMP = -1;
 /** Short frames are put together here, and copied from here. */
 const scratch = new Uint8Array(FRAME_HEADER_LEN + Math.max(PING_LEN, 2 * SETTING_LEN));
 
-/** What one connection sends. */
+/** The frames of one connection. */
 export class Http2Output {
   /** The number of all bytes so far. */
   position = 0;

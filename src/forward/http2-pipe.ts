@@ -47,12 +47,12 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
   private isDue = false;
   /** Connections in a row that ended before a call could be begun on them. */
   private failures = 0;
-  /** The destination has once ended a connection before it had looked at all calls. */
+  /** The destination has closed a connection before it processed all calls. */
   private hasGoneAway = false;
   /**
-   * How many calls are in flight on a new connection before it has proved itself. Where the destination goes away more
-   * than once, as many as it has looked at before that: so one that ends each connection early serves all calls all the
-   * same, and few are sent in vain.
+   * The most calls in flight on a new connection before its first response. If the destination closes connections early
+   * more than once, this is the number of calls that it processed on the last one. So it serves all calls, and few are
+   * sent in vain.
    */
   private firstCallsMax = CALLS_IN_FLIGHT_MAX;
   private readonly load: PipeLoad;
@@ -145,7 +145,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.mode.pumpSoon(this);
   }
 
-  /** Whether there may be something to do, so that it is not enough that responses are counted. */
+  /** Whether there may be something to do beside counting responses. */
   private get hasWork(): boolean {
     return this.waiting > 0 || this.isIdle || this.leaving.size > 0 || this.connection?.isLast === true;
   }
@@ -208,13 +208,13 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     return this.connection;
   }
 
-  /** The destination takes no more calls on the current connection: another one takes its place. */
+  /** The destination takes no more calls on the current connection: another connection takes its place. */
   private replace(connection: Http2Connection): void {
     if (this.learn(connection)) this.spoken.speechless();
     this.retire(connection);
   }
 
-  /** Learns from the end of a connection. Returns whether the destination has taken no call on several in a row. */
+  /** Learns from the end of a connection. Returns whether the destination took no call on several in a row. */
   private learn({ hasBegun, lookedAt }: Http2Connection): boolean {
     this.failures = hasBegun ? 0 : this.failures + 1;
     if (lookedAt < Infinity) {
@@ -328,7 +328,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     } else {
       this.lose(call, "endpoint_closed");
     }
-    // What comes of it is done when the connection has told all, or by the pump that has made it do so.
+    // The rest is done after the connection's last event, or at the end of the pump that caused this event.
   }
 
   over(connection: Http2Connection, how: UpstreamEnd, calls: Http2Call[], takenBytes: number): void {

@@ -198,7 +198,7 @@ describe("the endpoint's limits", () => {
     expect(endpoint.paths).toEqual(["/0"]);
   });
 
-  test("streams: none, for as long as a response may take: what waits is dropped, and what comes then gets its time", () => {
+  test("streams: none for the time of a response: waiting requests are dropped, later ones get their own time", () => {
     const world = new Http2Clients({ responseTimeoutMs: 1000 });
     const client = world.start(...gets(2));
     const endpoint = world.accept(setting(Setting.MAX_CONCURRENT_STREAMS, 0));
@@ -214,7 +214,7 @@ describe("the endpoint's limits", () => {
     expect(world.upstream).toMatchObject({ connects: 1, given_up: 0 });
   });
 
-  test("the dynamic table: the first block behind SETTINGS with a smaller one says that it is not used", () => {
+  test("the dynamic table: the first block after SETTINGS with a smaller table says that it is not used", () => {
     const world = new Http2Clients();
     const trailer = headers(3, [["x-t", "1"]], { end: true });
     const client = world.start(...gets(1), headers(3, POST), trailer);
@@ -356,7 +356,7 @@ describe("requests that the endpoint did not process", () => {
     }
     expect(served).toEqual(Array.from({ length: count }, (_, i) => `/${i}`));
     expect(world.outcome).toMatchObject({ seen: count, forwarded: count, answered: count });
-    // All on the first two connections, then two on each.
+    // All requests on the first two connections, then two on each.
     expect(sent).toBeLessThanOrEqual(4 * count);
   });
 
@@ -396,7 +396,7 @@ describe("requests that the endpoint did not process", () => {
     expect(world.outcome).toMatchObject({ answered: 4 });
   });
 
-  test("GOAWAY before a call can be begun, again and again: waiting requests are dropped, and it is tried now and then", () => {
+  test("GOAWAY before any call, again and again: waiting requests are dropped, and it is tried now and then", () => {
     const world = new Http2Clients();
     const client = world.start(...gets(2));
     const none = frame(FrameType.SETTINGS, 0, 0, setting(Setting.MAX_CONCURRENT_STREAMS, 0));

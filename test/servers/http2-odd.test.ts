@@ -1,6 +1,6 @@
 /**
- * Clients of HTTP/2 that do all that the protocol allows, and endpoints that are strange within it: each call is served
- * once, or is in the counter that says why not.
+ * HTTP/2 clients that use everything that the protocol allows, and endpoints that behave strangely within it: each call
+ * is served once, or is in the counter with the reason.
  */
 import { afterAll, expect, test } from "bun:test";
 import { FrameType, Setting } from "../../src/http/http2/frames.ts";
@@ -42,7 +42,7 @@ const WEBSOCKET: Fields = [
   [":authority", "production"],
 ];
 
-/** What each endpoint is to be asked, and how long the body is. */
+/** The paths of the requests that each endpoint must get, and the lengths of their bodies. */
 const WANTED: Readonly<Record<string, number>> = {
   ...Object.fromEntries([1, 3, 5, 7, 9, 11].map((stream) => [`/get/${stream}`, 0])),
   "/padded": 301,
@@ -56,7 +56,7 @@ const WANTED: Readonly<Record<string, number>> = {
   "/behind-cancelled": 0,
 };
 const CANCELLED = 2;
-/** Those that may not be sent twice. */
+/** The requests that may not be sent twice. */
 const ONCE = ["/padded", "/trailer", "/websocket"];
 
 function clients() {
@@ -99,7 +99,7 @@ const settings = (...all: Buffer[]) => frame(FrameType.SETTINGS, 0, 0, Buffer.co
 const goAway = (stream: number) => frame(FrameType.GOAWAY, 0, 0, Buffer.concat([word(stream), word(0)]));
 const takesConnect = setting(Setting.ENABLE_CONNECT_PROTOCOL, 1);
 
-/** An endpoint that responds to each call, unless it is said what else it does. */
+/** An endpoint that responds to each call, or behaves as `rest` says. */
 const endpoint = (allowed: Buffer[], rest: Partial<RawHttp2Script> = {}): RawHttp2Script => ({
   opened: (connection) => connection.say(settings(takesConnect, ...allowed)),
   called: (connection, { stream }) => connection.respond(stream),
@@ -135,7 +135,7 @@ interface Odd {
   readonly script: RawHttp2Script;
   readonly requests: object;
   readonly rest?: object;
-  /** How many calls it may not have served. */
+  /** The most calls that it may leave unserved. */
   readonly lostMax?: number;
 }
 const ODD: Readonly<Record<string, Odd>> = {
@@ -194,7 +194,7 @@ const ODD: Readonly<Record<string, Odd>> = {
   },
 };
 
-test("clients that do all that they may, at endpoints that are strange", async () => {
+test("clients that use the whole protocol, with strange endpoints", async () => {
   const rows = Object.entries(ODD);
   const endpoints = await Promise.all(rows.map(([, { script }]) => RawHttp2.listen(script)));
   const [first, ...others] = endpoints.map(({ address }) => address);

@@ -1,4 +1,4 @@
-/** An endpoint of HTTP/2 on real sockets that does what a test says, frame by frame. */
+/** An HTTP/2 endpoint on real sockets. The test decides on each frame that it sends. */
 import net from "node:net";
 import { Flag, FrameType } from "../../src/http/http2/frames.ts";
 import { HpackDecoder } from "../../src/http/http2/hpack-decoder.ts";
@@ -23,7 +23,7 @@ export interface RawHttp2Connection {
   /** Calls that are whole. */
   readonly whole: RawCall[];
   say(...frames: Buffer[]): void;
-  /** Responds with status 200 and nothing else, or as it is said. */
+  /** Responds with status 200 and nothing else, or with the given frames. */
   respond(stream: number, head?: Buffer, rest?: readonly Buffer[]): void;
   /** Sends its FIN. */
   end(): void;
@@ -139,7 +139,7 @@ class Reader implements RawHttp2Connection {
     this.fragments = [];
     const fields = new Map<string, string>();
     const sink = { field: (name: string, value: string) => void fields.set(name, value), unknownField() {} };
-    if (!this.decoder.decode(whole, whole.length, sink)) throw new Error("a header block that nobody can read");
+    if (!this.decoder.decode(whole, whole.length, sink)) throw new Error("a header block is unreadable");
     const path = fields.get(":path");
     // A trailer section has none.
     if (path !== undefined) this.calls.set(stream, { stream, path, length: 0 });

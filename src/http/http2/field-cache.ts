@@ -1,11 +1,11 @@
 /**
- * Encoded fields by their lines. Clients send most of their fields with each request, so most lines are found here, and
- * their fields need not be encoded again.
+ * Encoded fields by their lines. Clients send most of their fields with each request. So most lines are found here, and
+ * are not encoded again.
  */
 import { LF } from "../chars.ts";
 import type { HpackEncoder } from "./hpack-encoder.ts";
 
-/** A line has one place: it takes the place of another one. */
+/** Each line has one possible place; a new line replaces the line that is there. */
 const PLACES = 256;
 /** Longer lines are not kept. */
 const LINE_BYTES_MAX = 128;

@@ -44,12 +44,12 @@ export interface FieldSink {
 
 /** The decoder of one direction of a connection. */
 export class HpackDecoder {
-  // The known entries are in a ring, because servers insert some with each response.
+  // The known entries are in a ring, because servers insert entries with each response.
   /** Null: the name came from an entry that is not known, or no entry is here. */
   private names = new Array<string | null>(PLACES_FIRST).fill(null);
   private values = new Array<string>(PLACES_FIRST).fill("");
   private sizes = new Int32Array(PLACES_FIRST);
-  /** Where the oldest entry is. */
+  /** The place of the oldest entry. */
   private oldest = 0;
   private count = 0;
   /** The size of the known entries, as section 4.1 counts it. */
@@ -143,7 +143,7 @@ export class HpackDecoder {
     return index - STATIC_TABLE.length < this.count;
   }
 
-  /** Where a known entry of the dynamic table is: indices count from the newest. */
+  /** The place of a known entry of the dynamic table: indices count from the newest. */
   private placeOf(index: number): number {
     return (this.oldest + this.count - 1 - (index - STATIC_TABLE.length)) & (this.sizes.length - 1);
   }

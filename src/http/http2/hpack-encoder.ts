@@ -46,7 +46,7 @@ export class HpackEncoder {
   /** The size of the fields (RFC 9113, section 6.5.2: SETTINGS_MAX_HEADER_LIST_SIZE). */
   listBytes = 0;
 
-  /** `tellsTable`: the block begins with the size of the dynamic table that it uses, which is 0 (section 4.2). */
+  /** `tellsTable`: the block begins with the size of the dynamic table (section 4.2): 0, because it is not used. */
   begin(tellsTable = false): void {
     this.length = 0;
     this.listBytes = 0;

@@ -35,7 +35,7 @@ const UNTOLD_STREAMS_MAX = OPEN_STREAMS_MAX;
  * `cancelled`; it is null for a request without a head. Bytes given are valid until the end of the batch.
  */
 export interface Http2RequestSink<T> {
-  /** A request's head is whole. `head` is valid until the call returns. `isWhole`: so is the request, at once. */
+  /** A request's head is whole. `head` is valid until the call returns. `isWhole`: the request ends with it. */
   head(stream: number, head: Http2Head, isWhole: boolean): T;
   /** Bytes of the request's body, without framing. */
   bytes(request: T, bytes: Uint8Array, offset: number, length: number): void;

@@ -3,7 +3,7 @@
  * https://www.rfc-editor.org/rfc/rfc7541#appendix-A
  */
 
-/** Where the names of these pseudo-headers stand first. */
+/** The indices of these pseudo-headers. */
 export const AUTHORITY_INDEX = 1;
 export const PATH_INDEX = 4;
 

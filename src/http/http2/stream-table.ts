@@ -1,14 +1,14 @@
 /**
- * Objects by the numbers of their streams. Streams begin in the order of their numbers and end soon, so most of them
- * have a place of their own in a small ring; a Map of objects that come and go would be built anew again and again.
+ * Objects by the numbers of their streams. Streams begin in the order of their numbers and end soon. So most of them
+ * have their own place in a small ring. A Map would be rebuilt again and again, because its objects come and go.
  */
 
 const PLACES_FIRST = 16;
-/** The longest ring; a stream that finds its place taken there is kept in a Map. */
+/** The longest ring. If a stream's place in it is taken, the stream is kept in a Map. */
 export const PLACES_MAX = 128;
 const NO_STREAM = 0;
 
-/** A table by streams, none of which is 0. */
+/** A table by streams. Stream 0 cannot be in it. */
 export class StreamTable<T extends object> {
   size = 0;
   private streams = new Int32Array(PLACES_FIRST);

@@ -17,7 +17,7 @@ function decoded(): string[] {
   return fields;
 }
 
-test("random heads, whose lines come again and again, and push each other out", () => {
+test("random heads with lines that repeat and replace each other", () => {
   const random = new Random(8);
   const names = ["x-a", "X-B", "accept", "Host", "cookie", "x-long", "x\xe4", "user-agent"];
   const values = ["", "1", "*/*", ": ", "a:b", "y".repeat(100), "z".repeat(121), "q".repeat(3000), "\xff"];

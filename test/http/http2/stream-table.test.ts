@@ -1,4 +1,4 @@
-/** The table of streams does what a Map does. */
+/** The table of streams behaves like a Map. */
 import { expect, test } from "bun:test";
 import { PLACES_MAX, StreamTable } from "../../../src/http/http2/stream-table.ts";
 import { Random } from "../../support/random.ts";
