@@ -136,7 +136,7 @@ function lossyRow(part: string, server: string, truth: Served[], { outcome, serv
   const { requests, responses } = outcome.counters;
   const faults = identityFaults(outcome.counters);
   faults.push(...http2Faults(truth, served).filter((fault) => fault.startsWith("not wanted")));
-  if (responses["4xx"] + responses["5xx"] > 0) faults.push("the server has found something malformed");
+  if (responses["4xx"] + responses["5xx"] > 0) faults.push("the server called a request malformed");
   if (requests.seen > truth.length) faults.push(`${requests.seen} requests of ${truth.length}`);
   const damage = Object.entries(requests.damage).filter(([, count]) => count !== 0);
   const note = damage.map(([reason, count]) => `${count} ${reason}`).join(", ");
