@@ -98,5 +98,5 @@ variable "admin_port" {
 variable "alarm_topic_arn" {
   type        = string
   default     = ""
-  description = "The topic for alarms about packets that were not mirrored; empty is no topic"
+  description = "The topic for alarms about packets that were not mirrored; empty: no topic"
 }
