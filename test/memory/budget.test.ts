@@ -1,4 +1,4 @@
-/** The limit of held bytes, and the part of it that incarnations take. What an object costs: test/hostile/budget.test.ts. */
+/** The limit of held bytes, and the part of it that incarnations take. test/hostile/budget.test.ts has the costs of objects. */
 import { describe, expect, test } from "bun:test";
 import { Budget, Cost } from "../../src/memory/budget.ts";
 
