@@ -49,6 +49,8 @@ export class ComparisonReport {
   private linesInMinute = 0;
   private minuteSinceMs = -Infinity;
   private leftOut = 0;
+  /** Whether the file of differences could not be written to its end. */
+  isFileBroken = false;
 
   /** `file` null: differences are not written to a file. */
   constructor(
@@ -64,7 +66,7 @@ export class ComparisonReport {
     for (const route of this.tally.routes.values()) this.tellIfNew(route);
   }
 
-  /** Writes a thread's lines of differences. */
+  /** Writes a thread's lines of differences: there are some only if they are wanted. */
   write(lines: readonly string[]): void {
     if (this.file === null) this.leftOut += lines.length;
     if (lines.length === 0 || this.file === null) return;
@@ -84,6 +86,7 @@ export class ComparisonReport {
       this.log.error(error.message);
       this.leftOut += written.length;
       this.file = null;
+      this.isFileBroken = true;
     }
   }
 

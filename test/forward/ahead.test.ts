@@ -149,7 +149,7 @@ test.each<[what: string, silenceMs: number, limit: number, handed: (at: number) 
   for (const more of [0, 1]) {
     const usual = { limitBytes: PLENTY_BYTES, heldBytes: 0, waitingRequests: 0, awaitingPipes: 0, unsettledCount: 0 };
     const { limitBytes, heldBytes, unsettledCount, ...load } = { ...usual, ...handed(limit + more) };
-    const memory = { budget: { limitBytes }, heldBytes };
+    const memory = { budget: { limitBytes, roomBytes: limitBytes }, heldBytes };
     const destination = { memory, unsettledCount, silenceMs, isAwaited: false } as unknown as Destination;
     expect(new ReadAhead(destination, load as Load).isFar).toBe(more === 1);
   }

@@ -151,18 +151,23 @@ describe("--differences", () => {
     expect(readFileSync(path, "utf8").trimEnd().split("\n")).toHaveLength(1001);
   });
 
-  test("that cannot be written any more: the lines count as left out", () => {
-    const failing = {
-      append: () => {
-        throw new RefusalError("the disk is full");
-      },
-      close: () => {},
+  test("of which the disk took no more, counts what it lacks", () => {
+    const file = DifferencesFile.open(path);
+    const { lines, report } = setUp(file);
+    report.write(["{}"]);
+    file.append = () => {
+      throw new RefusalError("its file system is full");
     };
-    const { lines, report } = setUp(failing as unknown as DifferencesFile);
-    for (const count of [2, 3]) report.write(Array<string>(count).fill("{}"));
+    expect(report.isFileBroken).toBe(false);
+    report.write(["{}", "{}"]);
+    report.write(["{}", "{}", "{}"]);
     report.update([newTally()]);
     expect(report.summary.differences_left_out).toBe(5);
-    expect(lines.filter((line) => line.includes("the disk is full"))).toHaveLength(1);
+    expect({ isFileBroken: report.isFileBroken, lines }).toEqual({
+      isFileBroken: true,
+      lines: ["its file system is full"],
+    });
+    file.close();
   });
 
   test("refuses a link and a directory", () => {
