@@ -70,10 +70,14 @@ const LIMITS_BY_VALUE = {
     "STRANGERS_SHOWN_MAX",
     "THREADS_MAX",
   ],
-  "what a message shows, or suggests": ["CHARS_MAX", "NAMES_MAX", "QUOTED_CHARS_MAX", "SHORT_CHARS_MAX"],
+  "nothing can be lost: it is about what a message shows": [
+    "CHARS_MAX",
+    "NAMES_MAX",
+    "QUOTED_CHARS_MAX",
+    "SHORT_CHARS_MAX",
+  ],
   "nothing can be lost: it is about how much is done at a time": [
-    ...["ALIKE_MAX", "CHECKED_RECORDS_MAX", "COPIED_HERE_BYTES_MAX", "GROWTH_SHARE_MAX", "LINE_BYTES_MAX", "LOAD_MAX"],
-    ...["PART_BYTES_MAX"],
+    ...["ALIKE_MAX", "CHECKED_RECORDS_MAX", "COPIED_HERE_BYTES_MAX", "GROWTH_SHARE_MAX", "LOAD_MAX", "PART_BYTES_MAX"],
     ...["PROBES_MAX", "READ_RECORDS_MAX", "RECORDS_MAX", "REHEARSAL_MS_MAX"],
   ],
 };

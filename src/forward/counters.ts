@@ -14,7 +14,7 @@ export const REQUEST_DROPS = [
   "endpoint_closed",
   /** The endpoint does not speak the request's version of HTTP (by its first bytes, or by ALPN of TLS). */
   "endpoint_protocol",
-  /** HTTP/2: the endpoint's SETTINGS do not allow the length of the head, or a CONNECT of this kind. */
+  /** HTTP/2: the endpoint's SETTINGS do not allow the length of the head, a CONNECT of this kind, or any request. */
   "endpoint_settings",
   /** HTTP/2: the client took the request back (RST_STREAM) before all of it was sent. */
   "cancelled",

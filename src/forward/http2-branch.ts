@@ -2,6 +2,7 @@
  * One HTTP/2 client connection's calls on their way to a further destination. Held calls come here when they are whole,
  * and share the endpoint's bytes. A call that is sent as it comes goes on separately here, with bytes of its own.
  */
+import { StreamTable } from "../http/http2/stream-table.ts";
 import type { DamageReason } from "../http/request-sink.ts";
 import { Cost } from "../memory/budget.ts";
 import type { RequestDrop } from "./counters.ts";
@@ -17,7 +18,7 @@ export class Http2Branch implements Http2PipeOwner {
   /** Calls that are not whole and are sent as they come, by the endpoint's call. */
   private readonly streaming = new Map<Http2Call, Http2Call>();
   /** Whole calls by the client's streams, which the client may take back. */
-  private readonly wholeCalls = new Map<number, Http2Call>();
+  private readonly wholeCalls = new StreamTable<Http2Call>();
   private isOver = false;
 
   /** `changed`: called when the conversation is to be settled. `isLate`: the connection was joined in its middle. */
@@ -147,7 +148,7 @@ export class Http2Branch implements Http2PipeOwner {
   private finishCall(call: Http2Call, original: Http2Call): void {
     call.isWhole = true;
     call.trailer = original.trailer;
-    this.wholeCalls.set(call.stream, call);
+    this.wholeCalls.add(call.stream, call);
   }
 
   private discard(original: Http2Call): void {

@@ -6,6 +6,7 @@
 import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { Http2RequestFramer, type Http2RequestSink } from "../http/http2/request-framer.ts";
 import type { Http2Head } from "../http/http2/request-head.ts";
+import { StreamTable } from "../http/http2/stream-table.ts";
 import type { DamageReason } from "../http/request-sink.ts";
 import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
@@ -69,7 +70,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   /** Calls that are not whole and that the pipe does not have, in the order of their starts. */
   private readonly held = new Set<Http2Call>();
   /** Whole calls by the client's streams, which the client may take back. */
-  private readonly wholeCalls = new Map<number, Http2Call>();
+  private readonly wholeCalls = new StreamTable<Http2Call>();
   private readonly timer = new Timer(this);
   private timestampMs = 0;
   /** How many bytes of the client's preface are still to come. */
@@ -193,7 +194,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
 
   // The framer's findings (Http2RequestSink).
 
-  head(stream: number, head: Http2Head): Http2Call {
+  head(stream: number, head: Http2Head, isWhole: boolean): Http2Call {
     this.mode.destination.memory.take(Cost.CALL);
     const call = new Http2Call(this.pipe as CallOwner, stream, this.timestampMs);
     call.scheme = head.scheme;
@@ -201,7 +202,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     call.protocol = head.protocol;
     call.isOdd = head.isOdd;
     if (this.compared !== null) call.exchange = this.compared.head(stream, head.method, head.target);
-    this.held.add(call);
+    if (!isWhole) this.held.add(call);
     const text = this.decide(call, head.text);
     if (text === null) return call;
     const length = text === headBytes ? head.headLength : text.length;
@@ -252,7 +253,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
       return;
     }
     call.isWhole = true;
-    this.wholeCalls.set(call.stream, call);
+    this.wholeCalls.add(call.stream, call);
     if (call.isStreaming) this.pipe.more(call);
     else this.pipe.commit(call);
   }

@@ -1,42 +1,8 @@
-/** The limit of held bytes, and the part of it that incarnations take. What an object costs: test/hostile/budget.test.ts. */
+/** The budget says at which byte it is tight, and full. What an object costs: test/hostile/budget.test.ts. */
 import { describe, expect, test } from "bun:test";
 import { Budget, CONNECTIONS_SHARE_MAX, Cost, PENDING_SHARE_MAX, TIGHT_SHARE } from "../../src/memory/budget.ts";
 
-const LIMIT_BYTES = 100 * Cost.CONNECTION;
-
-function budgetWith(connections: number): Budget {
-  const budget = new Budget(LIMIT_BYTES);
-  for (let i = 0; i < connections; i++) budget.takeConnection();
-  return budget;
-}
-
-describe("incarnations leave less room for other bytes", () => {
-  test.each([
-    ["none", 0, LIMIT_BYTES],
-    ["one", 1, LIMIT_BYTES - Cost.CONNECTION],
-    ["their share of the limit", 100 * CONNECTIONS_SHARE_MAX, LIMIT_BYTES * (1 - CONNECTIONS_SHARE_MAX)],
-    [
-      "more than that: the others keep the rest",
-      100 * CONNECTIONS_SHARE_MAX + 1,
-      LIMIT_BYTES * (1 - CONNECTIONS_SHARE_MAX),
-    ],
-    ["more than all of it", 1000, LIMIT_BYTES * (1 - CONNECTIONS_SHARE_MAX)],
-  ])("%s", (_, connections, roomBytes) => {
-    const budget = budgetWith(connections);
-    expect(budget.hasRoomFor(roomBytes)).toBe(true);
-    expect(budget.hasRoomFor(roomBytes + 1)).toBe(false);
-    budget.take(roomBytes);
-    expect([budget.overBytes, budget.isWithin]).toEqual([0, true]);
-    budget.take(1);
-    expect([budget.overBytes, budget.isWithin]).toEqual([1, false]);
-  });
-
-  test("until they are forgotten", () => {
-    const budget = budgetWith(60);
-    for (let i = 0; i < 60; i++) budget.giveBackConnection();
-    expect([budget.roomBytes, budget.chargedBytes]).toEqual([LIMIT_BYTES, 0]);
-  });
-});
+const LIMIT_BYTES = 1 << 20;
 
 test.each<[what: string, limit: number, (budget: Budget, bytes: number) => boolean]>([
   ["full", LIMIT_BYTES, (budget, bytes) => (budget.take(bytes), !budget.hasRoomFor(0))],
@@ -62,4 +28,38 @@ test("what is given back is as if it had not been taken", () => {
     false,
     true,
   ]);
+});
+
+const CONNECTIONS = 100;
+const SHARE = CONNECTIONS * CONNECTIONS_SHARE_MAX;
+
+function budgetWith(connections: number): Budget {
+  const budget = new Budget(CONNECTIONS * Cost.CONNECTION);
+  for (let i = 0; i < connections; i++) budget.takeConnection();
+  return budget;
+}
+
+describe("incarnations leave less room for other bytes", () => {
+  test.each([
+    ["none", 0, 100],
+    ["one", 1, 99],
+    ["their share of the limit", SHARE, 100 - SHARE],
+    ["more than their share", SHARE + 1, 100 - SHARE],
+    ["more than all of it", 1000, 100 - SHARE],
+  ])("%s", (_what, connections, room) => {
+    const roomBytes = room * Cost.CONNECTION;
+    const budget = budgetWith(connections);
+    expect(budget.hasRoomFor(roomBytes)).toBe(true);
+    expect(budget.hasRoomFor(roomBytes + 1)).toBe(false);
+    budget.take(roomBytes);
+    expect([budget.overBytes, budget.isWithin]).toEqual([0, true]);
+    budget.take(1);
+    expect([budget.overBytes, budget.isWithin]).toEqual([1, false]);
+  });
+
+  test("until they are forgotten", () => {
+    const budget = budgetWith(60);
+    for (let i = 0; i < 60; i++) budget.giveBackConnection();
+    expect([budget.roomBytes, budget.chargedBytes]).toEqual([budget.limitBytes, 0]);
+  });
 });

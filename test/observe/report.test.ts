@@ -230,6 +230,21 @@ test.each(CASES)("$name", ({ vnis, ports, segments, told }) => {
   expect(lines).toEqual(told);
 });
 
+test("at a savefile's end few frames are all there are", () => {
+  const few = [strangers([[7, 1]], []), strangers([], [[443, 3]]), new Strangers()];
+  for (const found of few) {
+    const { counters, report } = reportOf(1);
+    counters.frames.captured = 4;
+    counters.frames.dropped[found === few[2] ? Drop.NOT_UDP : Drop.OTHER_VNI] = 4;
+    report.ended(found);
+  }
+  expect(lines).toEqual([
+    "WARN  1 mirror frame carried VNI 7, none 42: is it the mirror session's VNI?",
+    "WARN  3 mirrored segments of VNI 42 were for port 443, none for 80: is original_destination_port the one that production listens on?",
+    "WARN  None of the 4 frames is of a mirror in vxlan: is --encapsulation the mirror's (none: plain frames), and --vxlan-port its port?",
+  ]);
+});
+
 test("frames that the kernel drops are told once a burst: a drop that comes soon belongs to the one before", () => {
   const { counters, report } = reportOf(1);
   const drop = (ms: number) => {
@@ -262,21 +277,6 @@ test("a problem that comes and goes is told again after a while", () => {
     return lines.filter((line) => line.includes("some are missing")).length;
   };
   expect([told(0), told(PROBLEM_AGAIN_MS - 1), told(1)]).toEqual([1, 1, 2]);
-});
-
-test("at a savefile's end few frames are all there are", () => {
-  const few = [strangers([[7, 1]], []), strangers([], [[443, 3]]), new Strangers()];
-  for (const found of few) {
-    const { counters, report } = reportOf(1);
-    counters.frames.captured = 4;
-    counters.frames.dropped[found === few[2] ? Drop.NOT_UDP : Drop.OTHER_VNI] = 4;
-    report.ended(found);
-  }
-  expect(lines).toEqual([
-    "WARN  1 mirror frame carried VNI 7, none 42: is it the mirror session's VNI?",
-    "WARN  3 mirrored segments of VNI 42 were for port 443, none for 80: is original_destination_port the one that production listens on?",
-    "WARN  None of the 4 frames is of a mirror in vxlan: is --encapsulation the mirror's (none: plain frames), and --vxlan-port its port?",
-  ]);
 });
 
 test("the warning about fragments comes if several threads divide flows, and only then", () => {
