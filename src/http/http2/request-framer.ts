@@ -54,7 +54,7 @@ export interface Http2RequestSink<T> {
   hasRoom(): boolean;
   /** A request is not read: too many are under way, or there is no memory for it. */
   refused(why: "streams" | "memory"): void;
-  /** `length` bytes were passed over unread. */
+  /** `length` bytes were skipped unread. */
   skipped(length: number): void;
 }
 
@@ -84,7 +84,7 @@ export class Http2RequestFramer<T> extends Http2Framer {
    * it; and how many bytes must be missing for that. Null: there is no doubt.
    */
   private doubtful: Map<number, number> | null = null;
-  /** How many bytes were missing, or passed over unread, since there is doubt, or since the last head. */
+  /** How many bytes were missing, or skipped unread, since there is doubt, or since the last head. */
   private hiddenBytes = 0;
   /**
    * Streams that go on although the sink gets no more events of them, and that may have a trailer section; and how many
