@@ -1,6 +1,6 @@
 /**
- * A clock that never runs back, whatever the system's clock is set to while the program runs. Captures have the
- * system's time; {@link Clock.aheadMs} is the difference between the two.
+ * A clock that never runs back, even if the system's clock is set while the program runs. Captures have the system's
+ * time; {@link Clock.aheadMs} is the difference between the two.
  */
 
 /** The smallest difference that rounding alone cannot make. */

@@ -21,7 +21,7 @@ export const HTTP2_WAYS = ["auto", "requests", "pass"] as const;
 /** One of {@link HTTP2_WAYS}. */
 export type Http2Way = (typeof HTTP2_WAYS)[number];
 
-/** The configuration. A field for a flag has the flag's name, and --help tells its meaning. */
+/** The configuration. A field for a flag has the flag's name, and --help explains it. */
 export interface Config extends PolicyOptions {
   /** Messages for the operator about the options, in words. */
   readonly told: readonly string[];
@@ -52,7 +52,7 @@ export interface Config extends PolicyOptions {
   readonly mode: Mode;
   readonly maxPendingPackets: number;
   /**
-   * Infinity: no limit. In a savefile, waiting for a hole delays nobody, and the bytes that fill it may come late in
+   * Infinity: no limit. In a savefile, waiting for a hole delays no client, and the bytes that fill it may come late in
    * the file.
    */
   readonly gapTimeoutMs: number;

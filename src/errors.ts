@@ -5,7 +5,7 @@ export class UsageError extends Error {
   override name = "UsageError";
 }
 
-/** The machine refuses what was asked: exit status 1. */
+/** The machine refuses a request of the operator: exit status 1. */
 export class RefusalError extends Error {
   override name = "RefusalError";
 }
@@ -19,7 +19,7 @@ const WRITE_FAILURES: Record<string, string> = {
   ELOOP: "it is a symbolic link, which is not followed",
   EISDIR: "it is a directory",
   ENAMETOOLONG: "its name is too long",
-  // A FIFO that nobody reads, or a socket.
+  // A FIFO without a reader, or a socket.
   ENXIO: "it is not a regular file",
   ENOENT: "there is no such directory",
   ENOTDIR: "there is no such directory",
@@ -28,6 +28,7 @@ const WRITE_FAILURES: Record<string, string> = {
   EROFS: "its file system is read-only",
   ENOSPC: "its file system is full",
   EDQUOT: "its owner's quota is used up",
+  EFBIG: "it may not grow any more (ulimit -f)",
 };
 
 /** The reason why a file could not be made, or written: in words, if the system's code is known. */

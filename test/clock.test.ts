@@ -2,7 +2,7 @@
 import { expect, spyOn, test } from "bun:test";
 import { Clock } from "../src/clock.ts";
 
-test("the clock does not follow what the system's is set to, but tells it", () => {
+test("the clock does not follow a change of the system's clock, but reports it", () => {
   const clock = new Clock();
   expect(clock.aheadMs).toBe(0);
   for (const setByMs of [3_600_000, -3_600_000]) {

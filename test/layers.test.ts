@@ -1,4 +1,7 @@
-/** Which room of src may know which: imports point one way along the path of a packet, types included. */
+/**
+ * The allowed imports between the rooms of src: imports point in one direction along the path of a packet, also imports
+ * of types.
+ */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
@@ -6,8 +9,8 @@ import { dirname, join, normalize } from "node:path";
 const SOURCES = join(import.meta.dir, "../src");
 
 /**
- * For each room, what it may import beside its own files: a room, or a file of one where the rest of that room is no
- * business of it. `.` is the files that lie in no room, but for main.ts and config.ts.
+ * For each room, its allowed imports beside its own files: a room, or single files of a room. `.` stands for the files
+ * that are in no room, except main.ts and config.ts.
  */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   ".": [],
@@ -70,10 +73,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "main.ts": ["cli"],
 };
 
-/** Rooms that take time as an argument, and do nothing but compute. */
+/** Rooms that only compute, and take time as an argument. */
 const PURE = ["decode", "filter", "flow", "http", "policy", "compare", "redact"];
 
-/** What may stand in these rooms alone. */
+/** Patterns that may occur only in these rooms. */
 const ALONE: [what: string, pattern: RegExp, rooms: string[]][] = [
   ["calls native code", /"bun:ffi"/, ["capture"]],
   [
@@ -86,7 +89,7 @@ const ALONE: [what: string, pattern: RegExp, rooms: string[]][] = [
 
 const files = [...new Bun.Glob("**/*.ts").scanSync(SOURCES)].filter((file) => !file.endsWith(".d.ts")).toSorted();
 const textOf = (file: string) => readFileSync(join(SOURCES, file), "utf8");
-/** The rule that a file is under: its room, or itself. */
+/** The key of a file's rule: its room, or the file itself. */
 const roomOf = (file: string) => {
   if (Object.hasOwn(MAY_IMPORT, file)) return file;
   return file.includes("/") ? file.slice(0, file.indexOf("/")) : ".";
@@ -101,15 +104,15 @@ function importsOf(file: string): string[] {
 describe.each(files)("src/%s", (file) => {
   const room = roomOf(file);
 
-  test("imports what its room may know", () => {
+  test("imports only what its room may know", () => {
     const allowed = MAY_IMPORT[room];
     if (allowed === undefined) throw new Error(`there is no rule for the room ${room}`);
-    // A thread's entry point is started from the main file, which knows nothing of it.
+    // The main file starts a thread's entry point, but uses nothing of it.
     const others = importsOf(file).filter((name) => roomOf(name) !== room && name !== "shard/worker.ts");
     expect(others.filter((name) => !allowed.includes(name) && !allowed.includes(roomOf(name)))).toEqual([]);
   });
 
-  test.each(ALONE)("%s only where that belongs", (_what, pattern, rooms) => {
+  test.each(ALONE)("%s only in its room", (_what, pattern, rooms) => {
     if (!rooms.includes(room)) expect(pattern.exec(textOf(file))?.[0]).toBeUndefined();
   });
 });
@@ -131,7 +134,7 @@ test.each(PURE)("%s does no input or output, and reads no clock", (room) => {
   for (const file of own) expect([file, IMPURE.exec(textOf(file))?.[0]]).toEqual([file, undefined]);
 });
 
-test("no file imports itself in the end", () => {
+test("no file imports itself indirectly", () => {
   const done = new Set<string>();
   const walk = (file: string, path: string[]): void => {
     if (path.includes(file)) throw new Error([...path.slice(path.indexOf(file)), file].join(" → "));

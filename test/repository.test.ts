@@ -1,4 +1,4 @@
-/** What a repository promises about itself. */
+/** The repository's promises about itself. */
 import { expect, test } from "bun:test";
 import { accessSync, constants, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -11,7 +11,7 @@ const DOCUMENTS = ["*.md", "src/**/*.md", "scripts/**/*.md", ".github/*.md"].fla
   ...new Bun.Glob(pattern).scanSync({ cwd: path("."), dot: true }),
 ]);
 
-/** What a link names a heading by: lower case, hyphens for blanks, no other punctuation. */
+/** The anchor of a heading: lower case, hyphens for blanks, no other punctuation. */
 const anchor = (heading: string) =>
   heading
     .toLowerCase()
@@ -24,21 +24,21 @@ const { version, license, scripts } = JSON.parse(read("package.json")) as {
   scripts: Record<string, string>;
 };
 
-test("the newest entry of the changelog, but for what comes next, is this version's, and the others are older", () => {
+test("the newest entry of the changelog, except for what comes next, is for this version, and the others are older", () => {
   const told = [...read(".github/CHANGELOG.md").matchAll(/^## (\S+)$/gm)].map(([, version]) => version!);
   const versions = told[0] === "Next" ? told.slice(1) : told;
   expect(versions[0]).toBe(version);
   expect(versions).toEqual(versions.toSorted(Bun.semver.order).toReversed());
 });
 
-test("nobody but the owner may use it until the owner says otherwise", () => expect(license).toBe("UNLICENSED"));
+test("only the owner may use it until the owner decides otherwise", () => expect(license).toBe("UNLICENSED"));
 
 test.each(["bench", "build", "demo", "fuzz", "lint", "test"])("bun run %s is the script of that name", (name) => {
   expect(scripts[name]).toBe(`./scripts/${name}`);
   accessSync(path(`scripts/${name}`), constants.X_OK);
 });
 
-test("the workflow runs .ci/run on both kinds of machine, and takes nothing from elsewhere but its checkout", () => {
+test("the workflow runs .ci/run on both kinds of machine, and fetches nothing except its checkout", () => {
   const workflow = read(".github/workflows/ci.yml");
   expect(workflow).toContain("runner: [ubuntu-24.04, ubuntu-24.04-arm]");
   expect([...workflow.matchAll(/^ *- run: (.*)$/gm)].map(([, command]) => command)).toEqual([
@@ -50,17 +50,17 @@ test("the workflow runs .ci/run on both kinds of machine, and takes nothing from
   expect(workflow).not.toMatch(/https?:/);
 });
 
-test("the guide's table of the spread over replay servers is what scripts/spread prints", () => {
+test("the guide's table of the spread over replay servers is the output of scripts/spread", () => {
   expect(read("scripts/aws/README.md")).toContain(`\n${spreadTable()}\n`);
 });
 
-test("every test that the threat model names is there", () => {
+test("every test that the threat model names exists", () => {
   const named = [...read(".github/SECURITY.md").matchAll(/`(test\/[^`]+)`/g)].map(([, name]) => name!);
   expect(named.length).toBeGreaterThan(10);
   for (const name of named) accessSync(path(name));
 });
 
-test("there are a document for users, one for those who change the program, and guides", () => {
+test("there are a document for users, one for developers, and guides", () => {
   expect(DOCUMENTS).toEqual(expect.arrayContaining(["README.md", "src/README.md", "src/compare/README.md"]));
 });
 
@@ -74,4 +74,4 @@ test.each(DOCUMENTS)("every link of %s leads to a file, and to a heading in it",
   }
 });
 
-test("the README is read in a few minutes", () => expect(read("README.md").split("\n").length).toBeLessThan(400));
+test("the README can be read in a few minutes", () => expect(read("README.md").split("\n").length).toBeLessThan(400));

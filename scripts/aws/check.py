@@ -12,7 +12,7 @@ import hcl2
 
 HERE = pathlib.Path(__file__).parent
 
-# What CloudFormation calls a resource, and Terraform's names for it.
+# CloudFormation's name of a resource, and Terraform's names for it.
 RESOURCES = {
     "AWS::EC2::TrafficMirrorFilter": ["aws_ec2_traffic_mirror_filter"],
     "AWS::EC2::TrafficMirrorFilterRule": ["aws_ec2_traffic_mirror_filter_rule"],

@@ -3,12 +3,12 @@
 /** Outer source ports: 65408 to 65525, as in a capture of AWS. */
 const FIRST_PORT = 65_408;
 const PORTS = 118;
-/** Other sources, and another hash, each. */
+/** Each draw has other sources, and another hash. */
 const DRAWS = 40;
 const TARGETS = [2, 3, 4, 8];
 const SOURCES = [1, 4, 16, 64];
 
-/** The busiest target's load, of the mean, where each port of each source carries the same. */
+/** The busiest target's load relative to the mean, if each port of each source carries the same load. */
 function busiest(targets: number, sources: number, draw: number): number {
   const ports = new Uint32Array(targets);
   for (let source = 0; source < sources; source++) {

@@ -1,6 +1,6 @@
 /**
- * (i) --read at the capture's pace: how late requests leave, by themselves and beside a file that gets them too. What
- * counts is from a request's own time to its first write, as this program's counters tell it.
+ * (i) --read at the capture's pace: how late requests leave, alone and beside a file that gets them too. The delay from
+ * a request's own time to its first write counts, by this program's counters.
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -12,12 +12,12 @@ import { Child, ENDPOINT_HOST, endpointCommand, PROGRAM, startServer } from "./p
 const PACED_PORT = 9181;
 const REQUESTS = 100_000;
 const SECONDS = 60;
-/** What the issue of a late request is: as `schedule.on_time` has it. */
+/** The limit of an on-time request: the same as for `schedule.on_time`. */
 const ON_TIME_MS = 2;
 
 interface Setup {
   readonly speed: number;
-  /** Of a further destination that is a file; null: there is none. */
+  /** The further destination that is a file; null: there is none. */
   readonly file: ".ndjson" | ".har" | null;
 }
 

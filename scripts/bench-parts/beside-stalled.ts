@@ -1,19 +1,19 @@
 /**
- * (f) The endpoint's throughput and delay beside a further destination that is stalled, to those without: of two
- * programs that see the same load at the same time.
+ * (f) The endpoint's throughput and delay beside a stalled further destination, relative to those without it: two
+ * programs see the same load at the same time.
  */
 import { join } from "node:path";
 import type { Figures } from "./figures.ts";
 import { inNamespace, type LiveLab, type Load, type Setup } from "./live-lab.ts";
 import { type Child, ENDPOINT_HOST, startServer } from "./processes.ts";
 
-/** Of the further destination that is stalled. */
+/** The port of the stalled further destination. */
 const STALLED_PORT = 9001;
-/** Of the first program; the second one has the next. */
+/** The port of the first program; the second one has the next. */
 const ADMIN_PORT = 9790;
-/** Requests a second beside it: two programs see them. */
+/** Requests per second: two programs see them. */
 const STALLED_RATE = 4000;
-/** CPU and delay are measured in a load of their own, behind one in which the program's code gets compiled. */
+/** CPU and delay are measured in a separate load, after a load that compiles the program's code. */
 const WARM_UP_SECONDS = 5;
 const MEASURED_SECONDS = 20;
 

@@ -3,7 +3,8 @@
  *
  *     burst ADDRESS PORT FILE
  *
- * FILE has them one after the other, each behind its length (16 bits, little-endian). Prints {"datagrams", "seconds"}.
+ * FILE has the datagrams one after the other, each behind its length (16 bits, little-endian). Prints {"datagrams",
+ * "seconds"}.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -1,4 +1,4 @@
-/** Mirror captures of any size: one frame is built layer by layer, and all others are that one with other numbers. */
+/** Mirror captures of any size: one frame is built layer by layer, and all others are copies with other numbers. */
 import { closeSync, openSync, writeSync } from "node:fs";
 import { mirroredSegment, pcap } from "../../test/support/frames.ts";
 import { Random } from "../../test/support/random.ts";
@@ -15,7 +15,7 @@ export const FULL_PAYLOAD_BYTES = 1448;
 const TIMESTAMP_OPTION = new Uint8Array(12).fill(1);
 
 const START_S = Date.UTC(2026, 0, 15, 9, 30) / 1000;
-/** Between two frames. */
+/** The time between two frames. */
 const FRAME_US = 20;
 const RECORD_HEADER_LEN = 16;
 const RECORD_FRACTION_OFFSET = 4;
@@ -30,7 +30,7 @@ const FIRST_ADDRESS = 0x0a00_0000;
 const FIRST_PORT = 1024;
 const PORTS = 60_000;
 
-/** What all connections' segments of a kind look like: a savefile's record, header included. */
+/** The common content of all connections' segments of a kind: a savefile's record, with its header. */
 class RecordTemplate {
   readonly bytes: Uint8Array;
 
@@ -53,7 +53,7 @@ class RecordTemplate {
 
 export const FILE_HEADER = pcap([]);
 
-/** A connection whose client sends the same bytes over and over, cut into segments. */
+/** A connection whose client sends the same bytes again and again, cut into segments. */
 class Client {
   private next: number;
   private cycle = 0;
@@ -98,11 +98,11 @@ export interface Traffic {
   connections: number;
   /** Segments with bytes, of all connections together. */
   segments: number;
-  /** What each client sends, over and over: segment by segment. */
+  /** The bytes that each client sends again and again: segment by segment. */
   payloads: Uint8Array[];
-  /** Of a connection's segments, how many come before the one that they follow. */
+  /** The number of a connection's segments that come before the previous one. */
   outOfOrder: number;
-  /** Between two frames; in the mean, where they come at random. */
+  /** The time between two frames; the mean, if they come at random. */
   frameUs?: number;
   isRandom?: boolean;
 }
@@ -116,7 +116,7 @@ export function requests(connections: number, segments: number, outOfOrder = 0):
 
 const UPLOAD_SEGMENTS = 16;
 
-/** Uploads in full-size segments, so many each. */
+/** Uploads in full-size segments, this many for each. */
 export function uploads(
   connections: number,
   segments: number,
@@ -132,7 +132,7 @@ export function uploads(
   return { connections, segments, payloads, outOfOrder };
 }
 
-/** The records of such traffic: all SYNs, then the connections' segments in turn. */
+/** The records of this traffic: all SYNs, then the connections' segments in turn. */
 export function* records(traffic: Traffic): Generator<Uint8Array> {
   const { connections, segments, payloads, outOfOrder, frameUs = FRAME_US, isRandom = false } = traffic;
   const syn = new RecordTemplate("S", new Uint8Array(0));
@@ -140,7 +140,7 @@ export function* records(traffic: Traffic): Generator<Uint8Array> {
   const clients = Array.from({ length: connections }, (_, i) => new Client(i, syn, templates, payloads));
   const random = new Random(1);
   let timeUs = 0;
-  // Of frames that come at random, the times between two are distributed exponentially.
+  // If frames come at random, the times between them have an exponential distribution.
   const nextUs = () => (timeUs += isRandom ? Math.round(-Math.log(1 - random.next()) * frameUs) : frameUs);
   for (const client of clients) yield client.open(nextUs());
 
@@ -148,7 +148,7 @@ export function* records(traffic: Traffic): Generator<Uint8Array> {
   let sent = 0;
   for (let round = 0; sent < segments; round++) {
     const isSwapped = round % swapEvery === swapEvery - 1;
-    // Both rounds' segments of a connection are made now, and the second one is first on its way.
+    // Both rounds' segments of a connection are made now, and the second one is sent first.
     const perClient = isSwapped ? 2 : 1;
     const made = clients.map((client) => Array.from({ length: perClient }, () => client.send(nextUs())));
     for (let place = perClient - 1; place >= 0; place--) {
@@ -186,7 +186,7 @@ export function writeSavefile(path: string, traffic: Traffic): void {
   closeSync(fd);
 }
 
-/** A record's VXLAN datagram: what was in the outer UDP header's payload. */
+/** A record's VXLAN datagram: the payload of the outer UDP header. */
 export function datagram(record: Uint8Array): Uint8Array {
   return record.subarray(RECORD_HEADER_LEN + TUNNEL_LEN - 8);
 }

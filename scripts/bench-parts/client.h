@@ -1,4 +1,4 @@
-/* What floor.c, forwarder.c and load.c share: connections to a server whose answers are all equally long. */
+/* Shared by floor.c, forwarder.c and load.c: connections to a server whose responses all have the same length. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -40,14 +40,14 @@ static void watch(int epoll, int fd, long number) {
   if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0) fail("epoll_ctl");
 }
 
-/* Small requests fit into the socket's buffer: what is not taken at once is an error. */
+/* Small requests fit into the socket's buffer: an incomplete write is an error. */
 static void send_all(int fd, const char *bytes, long length) {
   long taken = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (taken < 0) fail("send");
   if (taken != length) fail_with("the kernel took only a part of a request");
 }
 
-/* Waits until the kernel has taken all of it. */
+/* Waits until the kernel has taken all bytes. */
 static void send_body(int fd, const char *bytes, long length) {
   while (length > 0) {
     long taken = send(fd, bytes, length, MSG_NOSIGNAL);
@@ -65,7 +65,7 @@ static inline long receive(int fd) {
   return length;
 }
 
-/* Sends one request and returns how long its answer is: its head says it. */
+/* Sends one request and returns the length of its response, from the response's head. */
 static inline long measure_answer(int fd, const char *request, long request_bytes, const char *body, long body_bytes) {
   char answer[4096];
   long length = 0;

@@ -1,10 +1,10 @@
-/** (j) What --compare costs: two programs that see the same load at the same time, one of which compares. */
+/** (j) The cost of --compare: two programs see the same load at the same time, and one of them compares. */
 import type { Figures } from "./figures.ts";
 import type { LiveLab, Load, Setup } from "./live-lab.ts";
 
-/** Requests a second: two programs see them. */
+/** Requests per second: two programs see them. */
 const RATE = 4000;
-/** CPU is measured in a load of its own, behind one in which the program's code gets compiled. */
+/** CPU is measured in a separate load, after a load that compiles the program's code. */
 const WARM_UP_SECONDS = 6;
 const MEASURED_SECONDS = 6;
 

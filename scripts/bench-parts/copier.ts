@@ -1,7 +1,8 @@
 /**
- * What Bun itself costs: opens the capture that the program opens, by the same native calls, in as many threads that wait
- * in the same way, and writes each client's payload on one of a few connections that are open from the start. In between
- * is nothing: no decoding beyond fixed offsets, no connections, no HTTP, no counters. What the endpoint says is thrown away.
+ * The cost of Bun itself. This program opens the same capture as vxlan-to-http, with the same native calls, in the same
+ * number of threads that wait in the same way. It writes each client's payload on one of a few connections that are
+ * open from the start. It does nothing else: no decoding beyond fixed offsets, no connections, no HTTP, no counters. It
+ * throws away the endpoint's responses.
  *
  *     bun copier.ts INTERFACE VNI PORT ENDPOINT_ADDRESS ENDPOINT_PORT THREADS
  *
@@ -16,7 +17,7 @@ import { mirrorFilter } from "../../src/filter/mirror-filter.ts";
 
 declare const self: Worker;
 
-/** As the program's defaults. */
+/** The program's default. */
 const CAPTURE_BUFFER_MIB = 64;
 const SLEEP_MS = 10;
 const CONNECTIONS = 64;
@@ -24,7 +25,7 @@ const MIRROR = { encapsulation: "vxlan", vxlanPort: 4789 } as const;
 /** Outer Ethernet, IPv4, UDP and VXLAN; then the mirrored frame's Ethernet. */
 const INNER_IP_OFFSET = 14 + 20 + 8 + 8 + 14;
 
-/** What a thread is told: which group it joins; null: it makes one. */
+/** A thread's share: the group that it joins; null: it makes one. */
 interface Share {
   args: string[];
   fanoutId: number | null;

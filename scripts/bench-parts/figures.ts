@@ -1,4 +1,4 @@
-/** What was measured: each figure with all its runs, as a table and as JSON. */
+/** The measured figures: each with all its runs, as a table and as JSON. */
 export interface Figure {
   /** The part of the benchmark: a to e. */
   part: string;
@@ -10,10 +10,10 @@ export interface Figure {
 
 export class Figures {
   readonly all: Figure[] = [];
-  /** What was not measured, and why. */
+  /** The measurements that were left out, with reasons. */
   readonly leftOut: string[] = [];
 
-  /** Adds a run's value to a figure, which is made if it is new. */
+  /** Adds a run's value to a figure; creates the figure if it is new. */
   add(part: string, name: string, unit: string, value: number): void {
     const found = this.all.find((figure) => figure.part === part && figure.name === name && figure.unit === unit);
     if (found !== undefined) found.runs.push(value);
@@ -25,7 +25,7 @@ export class Figures {
     console.error(what);
   }
 
-  /** As text; for each part its title first. */
+  /** As text; each part has its title first. */
   table(titles: Record<string, string>): string {
     const rows = this.all.map(({ part, name, unit, runs }) => ({
       part,
@@ -70,8 +70,8 @@ function show(value: number): string {
 }
 
 /**
- * The value below which a share of all lies, from a histogram of upper bounds: a straight line is
- * assumed within a bucket. The last bucket has no upper bound, and gives its lower one.
+ * The value below which a share of all values lies, from a histogram of upper bounds: a straight line is assumed within
+ * a bucket. The last bucket has no upper bound, and gives its lower one.
  */
 export function percentile(share: number, bounds: readonly number[], counts: readonly number[]): number {
   const total = counts.reduce((sum, count) => sum + count, 0);

@@ -1,10 +1,11 @@
 /*
- * The floor over TLS: what floor.c does, with OpenSSL between it and the kernel. Needs OpenSSL's headers (libssl-dev).
+ * The floor over TLS: the same as floor.c, with OpenSSL between it and the kernel. Needs OpenSSL's headers
+ * (libssl-dev).
  *
  *     floor-tls ADDRESS PORT CONNECTIONS REQUESTS REQUEST
  *
- * Certificates are not looked at: that is done once for a connection. Prints {"requests", "seconds", "user_us",
- * "system_us"} of all of it but the handshakes, as JSON.
+ * Certificates are not verified, because a verification happens only once for a connection. Prints {"requests",
+ * "seconds", "user_us", "system_us"} of everything except the handshakes, as JSON.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,7 +26,7 @@ static SSL *connect_tls(SSL_CTX *context, int fd) {
   SSL *ssl = SSL_new(context);
   if (ssl == NULL || SSL_set_fd(ssl, fd) != 1) fail_with("SSL_new");
   if (SSL_connect(ssl) != 1) fail_with("the TLS handshake has failed");
-  /* A record that is no answer (a session ticket) is to be told, and not waited behind. */
+  /* A record that is no response (a session ticket) must be reported, so that no read waits behind it. */
   SSL_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
   return ssl;
 }
@@ -34,7 +35,7 @@ static void say(SSL *ssl, const char *request, int length) {
   if (SSL_write(ssl, request, length) != length) fail_with("a request was not taken as a whole");
 }
 
-/* How many bytes of an answer one record has; 0: it was none. */
+/* The number of a response's bytes in one record; 0: the record was none. */
 static long hear(SSL *ssl) {
   static char answers[ANSWER_BYTES_MAX];
   int length = SSL_read(ssl, answers, sizeof answers);
@@ -43,7 +44,7 @@ static long hear(SSL *ssl) {
   return 0;
 }
 
-/* The first answer is one record: the server writes it at once. */
+/* The first response is one record: the server writes it at once. */
 static long first_answer(SSL *ssl, const char *request, int length) {
   long bytes = 0;
   say(ssl, request, length);

@@ -1,10 +1,10 @@
 /*
- * The floor: what sending requests and reading their answers costs where nothing else is done. One send and one recv
- * for DEPTH requests of a connection, epoll, one thread.
+ * The floor: the cost of sending requests and reading their responses without any other work. One send and one recv for
+ * DEPTH requests of a connection, epoll, one thread.
  *
  *     floor ADDRESS PORT CONNECTIONS REQUESTS DEPTH REQUEST
  *
- * Prints {"requests", "seconds", "user_us", "system_us"} of all of it, as JSON.
+ * Prints {"requests", "seconds", "user_us", "system_us"} of everything, as JSON.
  */
 #define _GNU_SOURCE
 #include <errno.h>

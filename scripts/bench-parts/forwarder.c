@@ -1,6 +1,6 @@
 /*
- * The floor of forwarding: reads the packets that the program reads, and writes the bytes that it writes, with nothing
- * in between. No reassembly, no HTTP, no counters; VXLAN over IPv4 alone; what a socket does not take is waited for.
+ * The floor of forwarding: reads the same packets as the program, and writes the same bytes, with no work in between.
+ * No reassembly, no HTTP, no counters; only VXLAN over IPv4. It waits if a socket does not take all bytes.
  *
  *     forwarder INTERFACE|FILE.pcap VNI PORT ENDPOINT_ADDRESS ENDPOINT_PORT
  *
@@ -24,16 +24,16 @@
 #define EVENTS_MAX 256
 #define BLOCK_BYTES (1 << 20)
 #define BLOCKS 64
-/* As src/capture/live.ts has it: how long the kernel gathers frames in a block. */
+/* As in src/capture/live.ts: the time that the kernel gathers frames in a block. */
 #define BLOCK_TIMEOUT_MS 4
-/* As the program does: responses are read when frames come, and so often at the least. */
+/* Like the program: responses are read when frames come, and at least this often. */
 #define SLEEP_MS 10
 #define VXLAN_PORT 4789
 #define OUTER_LEN (14 + 20 + 8 + 8)
 #define CONNECTIONS_MAX 65536
 #define FILE_HEADER_LEN 24
 #define RECORD_HEADER_LEN 16
-/* Packets of a savefile between two looks at the endpoint's answers. */
+/* Packets of a savefile between two reads of the endpoint's responses. */
 #define PACKETS_BETWEEN_LOOKS 256
 #define FIN 1
 
@@ -86,7 +86,7 @@ static void forward(const uint8_t *frame, uint32_t length) {
   connection->is_ended = 1;
 }
 
-/* Reads and throws away what the endpoint has answered. */
+/* Reads the endpoint's responses, and throws them away. */
 static void look(void) {
   static char answers[1 << 18];
   struct epoll_event events[EVENTS_MAX];

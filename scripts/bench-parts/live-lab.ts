@@ -1,4 +1,4 @@
-/** The live lab (scripts/lab) with programs in it, and what they cost under a load. */
+/** The live lab (scripts/lab) with programs in it, and their cost under a load. */
 import { join } from "node:path";
 import { DELAY_BUCKETS_MS } from "../../src/forward/counters.ts";
 import { CONNECTIONS, PORT, REQUEST, VNI } from "./capture.ts";
@@ -13,14 +13,14 @@ const VXLAN_PORT = 4789;
 export const ENDPOINT_PORT = 9000;
 const ENDPOINT = `${ENDPOINT_HOST}:${ENDPOINT_PORT}`;
 
-/** Rates that are tried: each is so much more than the one before. */
+/** The factor between one tried rate and the next. */
 const RATE_STEP = 1.25;
 const STEPS_MAX = 20;
-/** After the first search, the next one begins so many steps below where it ended. */
+/** After the first search, the next one begins this many steps below the last result. */
 const STEPS_BACK = 2;
-/** Of a rate that was asked for, what must be reached: else the machine is at its end. */
+/** The share of the requested rate that must be reached; otherwise the machine is at its limit. */
 const RATE_REACHED = 0.97;
-/** How long after the load's end the mirror's last packets may still be on their way to the program. */
+/** The time after the load's end in which the mirror's last packets may still come to the program. */
 const SETTLE_MS = 500;
 
 export function whyNoLab(): string | undefined {
@@ -37,11 +37,11 @@ export interface Setup {
   mode: Mode;
   shards: number;
   flags?: readonly string[];
-  /** Where to; that of the lab's C server, unless one is given. */
+  /** The destination; the lab's C server, if not given. */
   address?: string;
-  /** Of several at the same time: which. */
+  /** The number of the program if there are several at the same time. */
   index?: number;
-  /** A port of its own for --admin: then the delays of the warm-up are not counted. */
+  /** An own port for --admin: then the delays of the warm-up are not counted. */
   adminPort?: number;
 }
 
@@ -98,7 +98,7 @@ export class Forwarder {
     return cpuTime(this.pid);
   }
 
-  /** Lets it end in order. Returns its counters. */
+  /** Ends it in order. Returns its counters. */
   async finish(): Promise<any> {
     this.program.child.kill("SIGINT");
     await this.program.ends();
@@ -112,7 +112,7 @@ export class Forwarder {
 
 export const canShard = Bun.spawnSync([EXECUTABLE, "--help"]).stdout.toString().includes("--threads");
 
-/** The head of a request with a body of so many bytes. */
+/** The head of a request with a body of this many bytes. */
 export function upload(bodyBytes: number): string {
   return `POST /orders HTTP/1.1\r\nHost: shop.example\r\nContent-Length: ${bodyBytes}\r\n\r\n`;
 }
@@ -127,7 +127,7 @@ interface Delay {
 const NO_DELAY: Delay = { count: 0, sum_ms: 0, buckets: {} };
 
 export interface Load {
-  /** Requests sent a second. */
+  /** Requests that were sent per second. */
   rate: number;
   /** Requests that did not reach the endpoint, and their share. */
   lost: number;
@@ -141,18 +141,18 @@ export interface Load {
 }
 
 export class LiveLab {
-  /** `directory` takes what the programs write. */
+  /** `directory` takes the files of the programs. */
   constructor(
     readonly directory: string,
     private readonly loadProgram: string,
   ) {}
 
-  /** One load from start to end, with a program of its own. `rate` 0: as fast as production answers. */
+  /** One load from start to end, with its own program. `rate` 0: as fast as production responds. */
   async load(setup: Setup, rate: number, seconds: number, warmUpSeconds = 0): Promise<Load> {
     return (await this.loads([setup], rate, seconds, warmUpSeconds))[0]!;
   }
 
-  /** The same for several programs, which see the same load: what disturbs one disturbs all. */
+  /** The same for several programs that see the same load: a disturbance disturbs them all. */
   async loads(setups: readonly Setup[], rate: number, seconds: number, warmUpSeconds: number): Promise<Load[]> {
     const forwarders: Forwarder[] = [];
     try {
@@ -170,8 +170,8 @@ export class LiveLab {
   }
 
   /**
-   * Of two programs that see the same load. In every other run the second one captures first, which is an advantage.
-   * Returns what each cost, in the order of the arguments.
+   * Measures two programs that see the same load. In every other run the second one captures first, because the first
+   * to capture has an advantage. Returns the cost of each, in the order of the arguments.
    */
   async pair(
     setups: readonly [Setup, Setup],
@@ -210,8 +210,8 @@ export class LiveLab {
   }
 
   /**
-   * Has the clients send requests (`request` is their head), with bodies of `bodyBytes`, and waits for what the mirror
-   * still has to deliver. `rate` 0: as fast as production answers.
+   * Lets the clients send requests (`request` is their head), with bodies of `bodyBytes`, and waits for the rest of the
+   * mirror. `rate` 0: as fast as production responds.
    */
   async send(
     rate: number,
@@ -228,7 +228,7 @@ export class LiveLab {
   }
 
   /**
-   * Rising load until the first loss, or until the machine does not reach the rate. Null: even the first rate had a
+   * Rising load until the first loss, or until the machine does not reach the rate. Null: the first rate already had a
    * loss.
    */
   async highest(
@@ -247,18 +247,16 @@ export class LiveLab {
     return best && { ...best, nextLostShare: 0 };
   }
 
-  /** Where the next search begins that is to find the same rate. */
+  /** The beginning of the next search for the same rate. */
   before(asked: number): number {
     return asked / RATE_STEP ** STEPS_BACK;
   }
 
-  /**
-   * CPU that the program takes while nothing comes, as a share of one core, in percent; and how long it took to start.
-   */
+  /** The program's CPU while nothing comes, as a share of one core, in percent; and the duration of its start. */
   async idle(setup: Setup, seconds: number): Promise<{ percent: number; startMs: number }> {
     const forwarder = await Forwarder.start(setup, this.directory);
     try {
-      // Starting is not idling.
+      // The start does not count as idling.
       await Bun.sleep(1000);
       const before = forwarder.cpu;
       await Bun.sleep(seconds * 1000);
@@ -270,7 +268,7 @@ export class LiveLab {
     }
   }
 
-  /** Mirror packets as fast as the kernel takes them. Returns how many were lost, and where. */
+  /** Mirror packets as fast as the kernel takes them. Returns the number of lost ones, and the place of the loss. */
   async burst(
     setup: Setup,
     burstProgram: string,

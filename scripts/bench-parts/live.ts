@@ -1,6 +1,6 @@
 /**
- * (c) The live lab: clients send to production at a chosen rate, the kernel mirrors it, and the program forwards what
- * it captures. Everything shares this machine's cores.
+ * (c) The live lab: clients send to production at a chosen rate, the kernel mirrors the packets, and the program
+ * forwards the captured requests. All of them share this machine's cores.
  *
  * A rate is without loss if every byte that the clients sent has reached the endpoint.
  */
@@ -22,13 +22,13 @@ export interface LiveOptions {
   soak: boolean;
   production: "nginx" | "minimal";
   directory: string;
-  /** Of (c), (d), (f), (g), (h) and (j), those that are wanted. */
+  /** The wanted ones of (c), (d), (f), (g), (h) and (j). */
   parts: ReadonlySet<string>;
 }
 
 const SHARDS = [1, 2];
 const RATE_FIRST = 4000;
-/** CPU and delay are measured in a load of their own, behind one in which the program's code gets compiled. */
+/** CPU and delay are measured in a separate load, after a load that compiles the program's code. */
 const WARM_UP_SECONDS = 1.5;
 const MEASURED_SECONDS = 3;
 const STEP_SECONDS = 1.5;
@@ -37,10 +37,10 @@ const SOAK_SECONDS = 60;
 const FLOOR_REQUESTS = 200_000;
 
 const BURST_DATAGRAMS = 10_000;
-/** So that no flow has more requests than may wait. */
+/** So that no flow has more requests than its limit. */
 const BURST_CONNECTIONS = 250;
 
-/** The burst's datagrams, in the shape that burst.c reads. */
+/** The burst's datagrams, in the form that burst.c reads. */
 function writeDatagrams(file: string): void {
   const traffic = requests(BURST_CONNECTIONS, BURST_DATAGRAMS - BURST_CONNECTIONS);
   const pieces: Uint8Array[] = [];
@@ -134,7 +134,7 @@ async function measureSetup(
     add("CPU at half of it, system", "µs/request", half.systemUs);
     add("delay at half of it, p50", "ms", half.delayMs(0.5));
     add("delay at half of it, p99", "ms", half.delayMs(0.99));
-    // Of the mode, idling knows nothing.
+    // Idling does not depend on the mode.
     if (setup.mode === "http") {
       const idle = await lab.idle(setup, options.quick ? 0.3 : IDLE_SECONDS);
       add("CPU when idle", "% of a core", idle.percent);

@@ -3,10 +3,10 @@
  *
  *     load ADDRESS PORT CONNECTIONS SECONDS RATE REQUEST BODY_BYTES
  *
- * Each REQUEST is followed by a body of so many bytes, for whose way into the kernel the clients wait.
- * A REQUEST that says "Connection: close" has a connection of its own. RATE is in requests a second, evenly spaced; 0: each connection sends as soon as it is answered. Where all
- * connections wait for an answer, the rate is not reached, and what was missed is not made up for. Prints
- * {"requests", "seconds"} as JSON once all is answered.
+ * Each REQUEST is followed by a body of BODY_BYTES; the clients wait until the kernel has taken it. A REQUEST with
+ * "Connection: close" has its own connection. RATE is in requests per second, evenly spaced; 0: each connection sends
+ * as soon as its response has come. If all connections wait for a response, the rate is not reached, and the missed
+ * requests are not sent later. Prints {"requests", "seconds"} as JSON after the last response.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,16 +19,16 @@
 #include "client.h"
 
 #define EVENTS_MAX 256
-/* How often it is looked whether a request is due. */
+/* The interval of the checks whether a request is due. */
 #define TICK_NS 200000
-/* Of what is due and was not sent, for all connections were busy, no more than this is sent in one go. */
+/* If all connections were busy, due requests wait; at most this many are sent in one go. */
 #define BEHIND_MAX 64.0
 
 static long connections, request_bytes, body_bytes, sent;
 static const char *request;
 static char *body;
 static int *fds;
-/* Connections that wait for nothing: a ring, the one that has been so for longest first. */
+/* Idle connections: a ring, with the longest idle one first. */
 static long *idle, idle_first, idle_count;
 static long *awaited, answer_bytes;
 
@@ -55,7 +55,7 @@ static int tick_every(long ns) {
   return timer;
 }
 
-/* Its response has come: the next one has another connection, where the request has said so. */
+/* Its response has come: the next request uses another connection, if the request says so. */
 static void next_connection(int epoll, long at, char **argv) {
   close(fds[at]);
   fds[at] = connect_to(argv[1], argv[2]);
@@ -118,7 +118,7 @@ int main(int argc, char **argv) {
       rest(at);
     }
   }
-  /* One more was sent to measure the answer. */
+  /* One more was sent to measure the response. */
   printf("{\"requests\": %ld, \"seconds\": %.6f}\n", sent + 1, seconds_now() - begun);
   return 0;
 }

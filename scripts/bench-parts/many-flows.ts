@@ -1,7 +1,7 @@
 /**
  * (e) Memory with many live flows: each has a SYN and one small request, or the first segment of an upload, which needs
- * no connection yet, and stays open. The savefile comes through a pipe that is kept open; program and endpoint have a
- * network namespace of their own, with enough ports.
+ * no connection yet, and stays open. The savefile comes through a pipe that is kept open. Program and endpoint have
+ * their own network namespace, with enough ports.
  */
 import { PORT, requests, savefile, type Traffic, uploads, VNI } from "./capture.ts";
 import type { Figures } from "./figures.ts";
@@ -11,14 +11,14 @@ import { MODES, type Mode } from "./read.ts";
 /** Below the range of the clients' ports. */
 const ENDPOINT_PORT = 80;
 const OPEN_FILES = 200_000;
-/** Beside the connections. */
+/** In addition to the connections. */
 const OTHER_FILES = 200;
 const LOOK_MS = 200;
 const LOOKS_MAX = 600;
-/** Looks in a row at which nothing has changed any more. */
+/** The number of looks in a row without a change. */
 const STILL_LOOKS = 5;
 
-/** Why this cannot be measured here; undefined: it can. */
+/** The reason why this cannot be measured here; undefined: it can. */
 export function whyNoManyFlows(): string | undefined {
   if (process.getuid?.() !== 0) return "it needs root";
   for (const tool of ["unshare", "nsenter", "ip", "ss"])
@@ -26,7 +26,7 @@ export function whyNoManyFlows(): string | undefined {
   return undefined;
 }
 
-/** How many files a process here may open at most: the hard limit, which not every root may raise. */
+/** The most files that a process here may open: the hard limit, which not every root may raise. */
 async function openFilesMax(): Promise<number> {
   const tries = `ulimit -n ${OPEN_FILES} 2>/dev/null || ulimit -n "$(ulimit -Hn)"; ulimit -n`;
   return Number(await new Child(["bash", "-c", tries]).ends());

@@ -1,6 +1,6 @@
 /**
- * (a) From memory: decode and reassemble (mode tcp), and frame requests as well (mode http), with nobody at the end.
- * A batch lies in one buffer, as reading or capturing leaves it; filling that is not measured.
+ * (a) From memory: decode and reassemble (mode tcp), and also frame requests (mode http), without an endpoint. A batch
+ * is in one buffer, as after reading or capturing; filling the buffer is not measured.
  */
 import { Budget } from "../../src/memory/budget.ts";
 import type { RecordSource } from "../../src/capture/record-source.ts";
@@ -19,7 +19,7 @@ const LINK_TYPE_ETHERNET = 1;
 const BATCH_BYTES = 1 << 20;
 const RECORD_HEADER_LEN = 16;
 
-/** A batch of a savefile's records in the one buffer that all batches have. */
+/** A batch of a savefile's records in the one buffer that all batches use. */
 class BatchSource implements RecordSource {
   readonly bytes = new Uint8Array(BATCH_BYTES);
   readonly view = new DataView(this.bytes.buffer);
@@ -63,7 +63,7 @@ function batches(traffic: Traffic): Uint8Array[] {
   return [...made, batch.slice(0, length)];
 }
 
-/** Counts what comes to the end of the path. */
+/** Counts the bytes and requests at the end of the path. */
 class Sink implements StreamOpener, RequestSink {
   byteCount = 0;
   requestCount = 0;
@@ -132,7 +132,7 @@ class Framed implements StreamConsumer {
   }
 }
 
-/** Takes all batches through the path. Returns what it took, in nanoseconds. */
+/** Takes all batches through the path. Returns the time in nanoseconds. */
 function run(all: Uint8Array[], mode: "tcp" | "http", traffic: Traffic): number {
   const counters = new Counters();
   const sink = new Sink(mode);
@@ -176,7 +176,7 @@ function run(all: Uint8Array[], mode: "tcp" | "http", traffic: Traffic): number 
 const WARM_UPS = 2;
 
 export function measureMemoryPath(figures: Figures, runs: number, packets: number): void {
-  // Whole rounds of all connections, and whole uploads: so that nothing is cut off at the end.
+  // Whole rounds of all connections, and whole uploads, so that nothing is cut off at the end.
   const rounds = (wanted: number) => Math.max(Math.round(wanted / CONNECTIONS / 320), 1) * CONNECTIONS * 320;
   const kinds = [
     { name: "200-byte frames", make: requests, segments: rounds(packets) },

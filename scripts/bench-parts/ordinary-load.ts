@@ -1,8 +1,8 @@
 /**
- * (g) What the program costs at ordinary load, where the cores are mostly idle: small requests at two rates, its first
- * requests, uploads, and its memory. Beside it, over the same mirror at the same time, run two programs that read the
- * packets and write the bytes with nothing in between: in C (forwarder.c), and in Bun (copier.ts), which is what the
- * runtime itself costs.
+ * (g) The program's cost at ordinary load, with mostly idle cores: small requests at two rates, its first requests,
+ * uploads, and its memory. Two other programs run beside it, over the same mirror at the same time. They read the
+ * packets and write the bytes with no work in between: one in C (forwarder.c), and one in Bun (copier.ts), which shows
+ * the cost of the runtime itself.
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -12,13 +12,13 @@ import { ENDPOINT_PORT, Forwarder, inNamespace, type LiveLab, upload } from "./l
 import { Child, type CpuTime, cpuTime, ENDPOINT_HOST, memoryKinds } from "./processes.ts";
 import { forwardSavefile, MODES } from "./read.ts";
 
-/** Requests a second; how long they have come before they are counted; and for how long they are. */
+/** Requests per second; the warm-up before they are counted; and the time in which they are counted. */
 const RATES = [10_000, 1000];
 const AFTER_SECONDS = [5, 60];
 const MEASURED_SECONDS = 20;
-/** Of these seconds, what --quick takes. */
+/** The share of these seconds with --quick. */
 const QUICK_SHARE = 1 / 50;
-/** How many requests the first ones are: a second of the lower rate. */
+/** The number of first requests: one second of the lower rate. */
 const FIRST_REQUESTS = 1000;
 const SHARDS = 2;
 
@@ -35,11 +35,11 @@ interface Options {
   directory: string;
 }
 
-/** A program that does no more than copy, capturing. */
+/** A program that only copies, capturing. */
 class Floor {
   private constructor(private readonly running: Child) {}
 
-  /** `command` gets the program's contract as its arguments. */
+  /** `command` gets the arguments of vxlan-to-http. */
   static async start(command: string[], further: string[] = [], env: Record<string, string> = {}): Promise<Floor> {
     const contract = ["eth0", String(VNI), String(PORT), ENDPOINT_HOST, String(ENDPOINT_PORT)];
     const running = new Child([...inNamespace("replay"), ...command, ...contract, ...further], "ignore", env);
@@ -47,7 +47,7 @@ class Floor {
     return new Floor(running);
   }
 
-  /** copier.ts, without the thread of Bun's allocator that the program does without (src/cli/start-over.ts). */
+  /** copier.ts, without the thread of Bun's allocator that vxlan-to-http runs without too (src/cli/start-over.ts). */
   static startCopier(): Promise<Floor> {
     const command = ["setsid", process.execPath, join(import.meta.dir, "copier.ts")];
     return Floor.start(command, [String(SHARDS)], { MIMALLOC_SCAVENGER: "0" });
@@ -93,7 +93,7 @@ export async function measureOrdinaryLoad(
   rmSync(capture);
 }
 
-/** What the first requests cost, until the program's code is compiled. */
+/** The cost of the first requests, until the program's code is compiled. */
 async function measureFirst(figures: Figures, lab: LiveLab): Promise<void> {
   const forwarder = await Forwarder.start({ mode: "http", shards: SHARDS }, lab.directory);
   try {
@@ -153,7 +153,7 @@ async function measureRate(
   }
 }
 
-/** One after the other, for each takes what the machine has. */
+/** One after the other, because each uses the whole machine. */
 async function measureUploads(figures: Figures, lab: LiveLab, { quick }: Options, floorProgram: string): Promise<void> {
   const seconds = quick ? 0.2 : UPLOAD_SECONDS;
   const perMib = async (name: string, started: Forwarder | Floor): Promise<number> => {
@@ -209,7 +209,7 @@ async function measureSavefile(
   }
 }
 
-/** While nothing is sent, with idle connections. */
+/** While no requests are sent, with idle connections. */
 async function measureMemory(figures: Figures, lab: LiveLab, program: Forwarder | Floor, name: string): Promise<void> {
   try {
     await lab.send(CONNECTIONS, 1);

@@ -1,4 +1,4 @@
-/** The processes that the benchmark starts, and ends: the C programs, the endpoint, the program itself. */
+/** The processes that the benchmark starts and ends: the C programs, the endpoint, the program itself. */
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Subprocess } from "bun";
@@ -7,7 +7,8 @@ import type { Certificate } from "../../test/support/authority.ts";
 export const REPOSITORY = resolve(import.meta.dir, "../..");
 export const EXECUTABLE = join(REPOSITORY, "dist/vxlan-to-http-linux-x64");
 /**
- * As a service runs: in a session of its own, among which the kernel divides the cores before nice counts (autogroup).
+ * Like a service: in a session of its own, because the kernel divides the cores among sessions before nice values count
+ * (autogroup).
  */
 export const PROGRAM = ["setsid", EXECUTABLE];
 export const ENDPOINT_HOST = "127.0.0.1";
@@ -18,7 +19,7 @@ process.on("exit", () => {
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
 
-/** A process that is ended with this one at the latest. */
+/** A process that ends with this one at the latest. */
 export class Child {
   readonly child: Subprocess<"pipe" | "ignore", "pipe", "pipe">;
   stdout = "";
@@ -45,7 +46,7 @@ export class Child {
     return this.child.pid;
   }
 
-  /** Waits until its output (of either kind) has these words. */
+  /** Waits until its output (of either kind) contains these words. */
   async says(words: string): Promise<void> {
     while (!this.stdout.includes(words) && !this.stderr.includes(words)) {
       if (this.child.exitCode !== null || this.child.signalCode !== null) throw this.failure();
@@ -53,14 +54,14 @@ export class Child {
     }
   }
 
-  /** Waits for its end, which must be a good one. Returns its standard output. */
+  /** Waits for its end, which must be successful. Returns its standard output. */
   async ends(): Promise<string> {
     await this.done;
     if (this.child.exitCode !== 0) throw this.failure();
     return this.stdout;
   }
 
-  /** Ends it, whatever it does. */
+  /** Ends it in any state. */
   async stop(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     this.child.kill(signal);
     await this.done;
@@ -95,7 +96,7 @@ export class Child {
   }
 }
 
-/** Runs a command to its good end and parses what it prints. */
+/** Runs a command to its successful end and parses its output. */
 export async function json<T>(command: string[]): Promise<T> {
   return JSON.parse(await new Child(command).ends()) as T;
 }
@@ -109,7 +110,9 @@ export async function compile(name: string, directory: string, libraries: string
   return program;
 }
 
-/** Writes the configuration of an nginx that answers as cheaply as it can, over TLS if need be. Returns the command. */
+/**
+ * Writes the configuration of an nginx that responds as cheaply as possible, over TLS if needed. Returns the command.
+ */
 export function nginxCommand(directory: string, host: string, port: number, tls?: Certificate): string[] {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((kind) => `${kind}_temp_path ${directory}/${kind};`)
@@ -127,13 +130,16 @@ export function nginxCommand(directory: string, host: string, port: number, tls?
   return ["nginx", "-e", "stderr", "-c", file];
 }
 
-/** The command of an endpoint that costs as little as possible: the C server, or nginx where it cannot be compiled. */
+/**
+ * The command of an endpoint that costs as little as possible: the C server, or nginx if the C server cannot be
+ * compiled.
+ */
 export async function endpointCommand(directory: string, port: number): Promise<string[]> {
   if (hasCompiler) return [await compile("server", directory), ENDPOINT_HOST, String(port)];
   return nginxCommand(directory, ENDPOINT_HOST, port);
 }
 
-/** Starts a server, through another command if need be; it listens when this returns. */
+/** Starts a server, through another command if needed; it listens when this returns. */
 export async function startServer(command: string[], port: number, through: string[] = []): Promise<Child> {
   const server = new Child([...through, ...command]);
   const isListening = [
@@ -152,21 +158,21 @@ export interface CpuTime {
 
 const TICK_US = 10_000;
 
-/** What a process has used so far, all threads together; in steps of 10 ms. */
+/** The CPU time of a process so far, all threads together; in steps of 10 ms. */
 export function cpuTime(pid: number): CpuTime {
-  // The second field is a name in parentheses, which may have anything in it.
+  // The second field is a name in parentheses, which may contain anything.
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
   return { userUs: Number(fields[11]) * TICK_US, systemUs: Number(fields[12]) * TICK_US };
 }
 
-/** A process's memory, in MB (10^6 bytes): now, and at its highest. */
+/** A process's memory, in MB (10^6 bytes): now, and its peak. */
 export function memory(pid: number): { rssMb: number; peakMb: number } {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const field = (name: string) => (Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)![1]) * 1024) / 1e6;
   return { rssMb: field("VmRSS"), peakMb: field("VmHWM") };
 }
 
-/** A process's memory by its kind, in MB (10^6 bytes): all of it, and what no file is behind. */
+/** A process's memory by its kind, in MB (10^6 bytes): all of it, and the part without a file behind it. */
 export function memoryKinds(pid: number): { rssMb: number; anonymousMb: number } {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
   const field = (name: string) => (Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)![1]) * 1024) / 1e6;

@@ -1,6 +1,7 @@
 /**
- * (b) --read of a generated capture, and (d) the floor: what sending the same requests to the same endpoint costs a C
- * program. All of a round is measured one after the other, so that a ratio compares what had the same machine.
+ * (b) --read of a generated capture, and (d) the floor: the cost of sending the same requests to the same endpoint from
+ * a C program. All parts of a round are measured one after the other, so that a ratio compares measurements on the same
+ * machine.
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -21,17 +22,17 @@ import {
 export const ENDPOINT_PORT = 9180;
 const ENDPOINT = `${ENDPOINT_HOST}:${ENDPOINT_PORT}`;
 /**
- * In mode tcp all bytes that a batch has for a connection leave in one write: with these connections, so many
- * requests. The floor that is fair to that sends as many at once.
+ * In mode tcp, all bytes of a batch for a connection leave in one write: with these connections, this many requests. A
+ * fair floor sends as many at once.
  */
 const TCP_DEPTH = 32;
-/** The floor needs fewer requests to be known. */
+/** The floor needs fewer requests. */
 const FLOOR_SHARE = 0.25;
 const PEAK_LOOK_MS = 5;
 export const MODES = ["tcp", "http"] as const;
 export type Mode = (typeof MODES)[number];
 
-/** Of a whole run. */
+/** The cost of a whole run. */
 export interface Cost {
   seconds: number;
   userUs: number;
@@ -45,7 +46,7 @@ interface FloorOutput {
   system_us: number;
 }
 
-/** Runs the floor. `depth` null: it is that over TLS, which knows no depth. Returns its cost per request. */
+/** Runs the floor. `depth` null: the floor over TLS, which has no depth. Returns its cost per request. */
 export async function measureFloor(
   program: string,
   port: number,
@@ -70,15 +71,15 @@ export interface ReadRun {
   capture: string;
   summary: string;
   mode: Mode;
-  /** What of the savefile must reach the endpoint. */
+  /** The number of the savefile's bytes that must reach the endpoint. */
   bytes: number;
   endpoint: string;
   flags?: readonly string[];
-  /** The command that it is started by, such as one that puts it into a network namespace. */
+  /** The command that starts it, for example one that puts it into a network namespace. */
   through?: string[];
 }
 
-/** Has the program read a savefile to its end. Throws unless the endpoint got all of it. */
+/** Lets the program read a savefile to its end. Throws unless the endpoint got all bytes. */
 export async function forwardSavefile(run: ReadRun): Promise<Cost> {
   const begun = performance.now();
   const args = [
@@ -94,13 +95,13 @@ export async function forwardSavefile(run: ReadRun): Promise<Cost> {
   ];
   const contract = [String(VNI), String(PORT), run.endpoint];
   const running = new Child([...(run.through ?? []), ...PROGRAM, ...args, ...contract]);
-  // What the system tells of a child's peak at its end includes its parent's, from before it was the program.
+  // The system's peak of an ended child includes its parent's memory, from before the exec.
   let peakMb = 0;
   const looking = setInterval(() => {
     try {
       peakMb = Math.max(peakMb, memory(running.pid).peakMb);
     } catch {
-      // It has just ended.
+      // The process has just ended.
     }
   }, PEAK_LOOK_MS);
   await running.ends();

@@ -1,9 +1,9 @@
 /*
- * A server that costs next to nothing: answers each request with the same few bytes. One thread, epoll.
+ * A server that costs nearly nothing: it responds to each request with the same few bytes. One thread, epoll.
  *
  *     server ADDRESS PORT
  *
- * It reads no bodies: a request is whatever ends with an empty line. Prints "listening", and runs until it is ended.
+ * It reads no bodies: a request ends with an empty line. Prints "listening", and runs until it is ended.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -19,7 +19,7 @@
 
 #define EVENTS_MAX 256
 #define READ_BYTES 65536
-/* Answers offered to the kernel at once. */
+/* Responses offered to the kernel at once. */
 #define ANSWERS_MAX 1024
 
 static const char ANSWER[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello";
@@ -56,7 +56,7 @@ static int count_requests(struct connection *connection, const char *bytes, int 
 /* Returns whether the connection goes on. */
 static int answer(int epoll, int fd, struct connection *connection, int was_blocked) {
   while (connection->owed_bytes > 0) {
-    /* An answer of which a part was taken goes on with its rest. */
+    /* A partly taken response goes on with its rest. */
     long skip = (ANSWER_BYTES - connection->owed_bytes % ANSWER_BYTES) % ANSWER_BYTES;
     long length = connection->owed_bytes;
     if (length > (ANSWERS_MAX - 1) * ANSWER_BYTES) length = (ANSWERS_MAX - 1) * ANSWER_BYTES;

@@ -1,4 +1,4 @@
-/** A destination that takes connections and does nothing else: `bun stalled.ts HOST PORT`. */
+/** A destination that accepts connections and does nothing else: `bun stalled.ts HOST PORT`. */
 import net from "node:net";
 
 const [host, port] = process.argv.slice(2) as [string, string];

@@ -1,6 +1,6 @@
 /**
- * (h) What TLS costs a request: --read to nginx with it and without, beside C programs that send the same requests to
- * the same servers; and in the lab half a minute of load over it, of which every request must be served.
+ * (h) The cost of TLS for a request: --read to nginx with TLS and without, beside C programs that send the same
+ * requests to the same servers; and in the lab half a minute of load over TLS, in which every request must be served.
  */
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -14,13 +14,13 @@ import { forwardSavefile, measureFloor } from "./read.ts";
 const PLAIN_PORT = 9181;
 const TLS_PORT = 9182;
 const LIVE_PORT = 9002;
-/** TLS is slower: fewer requests are enough to know what one costs. */
+/** TLS is slower: fewer requests are enough. */
 const READ_SHARE = 0.25;
 const LIVE_SECONDS = 30;
-/** A machine that has other things to do leaves frames unread for a while: it is TLS that is looked at. */
+/** A busy machine leaves frames unread for a while: this part measures TLS, not the capture. */
 const CAPTURE_BUFFER_MIB = "256";
 const CLOSING = `${REQUEST.trimEnd()}\r\nConnection: close\r\n\r\n`;
-/** Connections, and requests a second. */
+/** Connections, and requests per second. */
 const LOADS = [
   { name: "keep-alive", rate: 4000, request: REQUEST },
   { name: "a connection for each request", rate: 1000, request: CLOSING },

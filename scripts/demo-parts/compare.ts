@@ -1,5 +1,5 @@
 /**
- * scripts/demo --compare: clients of production, mirrored in both directions, and a new version of the service that has
+ * scripts/demo --compare: production's clients, mirrored in both directions, and a new version of the service with
  * three bugs: a status, a field of its JSON, a slow route.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -16,7 +16,7 @@ const SERVER = "10.0.0.80";
 const START_MS = Date.UTC(2026, 0, 15, 9, 30);
 const CLIENTS = 20;
 const ROUNDS = 3;
-/** How long production takes for each response; the new version for one route of its own. */
+/** Production's time for each response; and the new version's time for one route. */
 const PRODUCTION_MS = 2;
 const SLOW_MS = 40;
 
@@ -29,7 +29,7 @@ try {
 }
 process.exit(isRight ? 0 : 1);
 
-/** What a version of the service responds. */
+/** The response of a version of the service. */
 function respond(path: string, isNew: boolean): { status: number; body: unknown } {
   const id = Number(path.split("/")[2] ?? 0);
   if (path.startsWith("/users/")) return { status: 200, body: { id, name: `user ${id}`, token: `secret-${isNew}` } };
@@ -51,7 +51,7 @@ function pathsOf(client: number): string[] {
   ]);
 }
 
-/** A client's connection as the mirror of production's interface has it, in both directions. */
+/** A client's connection as the mirror of production's interface delivers it, in both directions. */
 function framesOf(client: number): CapturedFrame[] {
   const address = `198.51.100.${client + 1}`;
   let [clientNext, serverNext, timestampMs] = [1_000_000 * client, 7_000_000, START_MS + client * 3];

@@ -33,7 +33,7 @@ const PRODUCTION6 = "[2001:db8:1::2]";
 const ENDPOINT = "127.0.0.1:8080";
 const ADMIN_PORT = 9100;
 const ARRIVAL_TIMEOUT_MS = 10_000;
-/** Between clients, while somebody looks at the page. */
+/** The pause between clients, while somebody looks at the page. */
 const PAUSE_MS = 100;
 
 const prefix = process.argv[2]!;
@@ -51,7 +51,7 @@ class Process {
     command: string[],
     private readonly stream: "stdout" | "stderr" = "stdout",
   ) {
-    // In a session of its own: the program raises its session's priority.
+    // In a session of its own, because the program raises its session's priority.
     this.child = Bun.spawn(inNamespace(namespace, command), {
       detached: true,
       env: QUIETLY.env,
@@ -76,7 +76,7 @@ class Process {
     return status;
   }
 
-  /** Whether it is so before the time is over, looking at each line that comes. */
+  /** Whether the condition holds before the time is over; checks it at each line. */
   async until(isSo: () => boolean): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const timer = setTimeout(() => resolve(isSo()), ARRIVAL_TIMEOUT_MS);
@@ -108,14 +108,14 @@ class ServerProcess extends Process {
   }
 }
 
-/** Runs curl in the client's namespace. Returns whether it got all its answers. */
+/** Runs curl in the client's namespace. Returns whether it got all its responses. */
 async function curl(args: string[], body?: Uint8Array): Promise<boolean> {
   const command = ["curl", "--silent", "--show-error", "--fail", "--globoff", "--max-time", "20", ...args];
   return (await Bun.spawn(inNamespace("client", command), { stdin: body ?? "ignore", stdout: "ignore" }).exited) === 0;
 }
 
 const at = (path: string, host = PRODUCTION) => `http://${host}${path}`;
-// At no more than 400 Mbit/s: what the mirror's backlog in a busy kernel has no room for is lost, there as on AWS.
+// At most 400 Mbit/s: in a busy kernel, the mirror loses packets beyond its backlog, as on AWS.
 const upload = (path: string, bytes: number) =>
   curl(
     ["--limit-rate", "50M", "--data-binary", "@-", at(path)],
@@ -132,14 +132,14 @@ const visits = [
   () => upload("/api/photos", 1 << 20),
   () => upload("/api/videos", 10 << 20),
 ];
-/** Of all of them together. */
+/** The number of all of them. */
 const REQUESTS = 11;
 
-/** Returns whether production has answered all requests. */
+/** Returns whether production has responded to all requests. */
 async function sendRequests(): Promise<boolean> {
   let isAnswered = true;
   for (const visit of visits) isAnswered = (await visit()) && isAnswered;
-  // Noise: nobody listens there, and so it is refused.
+  // Noise: nothing listens there, so it is refused.
   await curl(["--no-show-error", `http://${PRODUCTION}:8000/`]);
   return isAnswered;
 }
@@ -157,7 +157,7 @@ const isRight = await show();
 rmSync(directory, { recursive: true });
 process.exit(isRight ? 0 : 1);
 
-/** Returns whether all is as it should be. */
+/** Returns whether everything is right. */
 async function show(): Promise<boolean> {
   const fail = (what: string) => {
     verdict(false, what);
@@ -211,7 +211,7 @@ async function show(): Promise<boolean> {
   return isRight;
 }
 
-/** Makes the page in the replay namespace one of this host's. Returns its address. */
+/** Makes the page in the replay namespace available on this host. Returns its address. */
 async function servePage(): Promise<string> {
   const path = join(directory, "page");
   const inside = new Process("replay", [process.execPath, `${import.meta.dir}/relay.ts`, path, String(ADMIN_PORT)]);
@@ -219,7 +219,7 @@ async function servePage(): Promise<string> {
   return `http://127.0.0.1:${await relay({ host: "127.0.0.1", port: 0 }, { path })}/`;
 }
 
-/** Clients go on, so that there is something to be seen, until Enter is pressed. */
+/** Clients go on, so that the page shows changes, until Enter is pressed. */
 async function showPage(): Promise<void> {
   let isOver = false;
   process.stdin.once("data", () => (isOver = true));

@@ -11,7 +11,7 @@ const EXECUTABLES: Partial<Record<string, string>> = {
 export interface Program {
   /** How to start it. */
   command: string[];
-  /** How to call it on the screen. */
+  /** Its name on the screen. */
   name: string;
 }
 
@@ -23,13 +23,13 @@ export function findProgram(): Program {
   return { command: [process.execPath, main], name: `bun ${relative(REPOSITORY, main)}` };
 }
 
-/** What it is started with besides: this screen shows its plain log, whatever the environment would have. */
+/** Further variables at its start: this screen shows its plain log, in any environment. */
 export const QUIETLY = {
   flags: ["--log-format", "plain", "--log-level", "info"],
   env: { PATH: process.env["PATH"] ?? "" },
 };
 
-/** Takes the request with this digest out of those that arrived. */
+/** Removes the request with this digest from the arrived ones, and returns it. */
 export function take<T extends { sha256: string }>(arrived: T[], sha256: string): T | undefined {
   const index = arrived.findIndex((received) => received.sha256 === sha256);
   return index < 0 ? undefined : arrived.splice(index, 1)[0];

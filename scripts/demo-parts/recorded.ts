@@ -1,4 +1,4 @@
-/** scripts/demo: forwards a mirror capture that it makes to an endpoint of its own, and compares. */
+/** scripts/demo: forwards a mirror capture, which it makes, to its own endpoint, and compares. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,7 +38,7 @@ try {
 }
 process.exit(isRight ? 0 : 1);
 
-/** Runs the program on the capture and shows what becomes of it. Returns whether it is as it should be. */
+/** Runs the program on the capture and shows the outcome. Returns whether it is right. */
 async function show(capture: string, summary: string): Promise<boolean> {
   await Bun.write(capture, pcap(frames));
   const endpoint = new Server("127.0.0.1", 0);
@@ -92,7 +92,7 @@ async function show(capture: string, summary: string): Promise<boolean> {
   return isRight;
 }
 
-/** Finds a request among those that arrived, by its digest, and takes it out. */
+/** Finds a request among the arrived ones, by its digest, and removes it. */
 function rowOf({ client, onTheWay }: Session, { line, bytes, isWhole }: Sent, arrived: Received[]): Row {
   const row = { client, line, onTheWay: isWhole && onTheWay === "1 lost" ? "in order" : onTheWay, bytes: bytes.length };
   const found = take(arrived, sha256(bytes));

@@ -1,12 +1,12 @@
 /**
- * Hands on connections, so that a page in a network namespace can be seen from outside: a socket of the file system is
- * in all of them.
+ * Passes connections on, so that a page in a network namespace can be seen from outside: a socket of the file system
+ * exists in all of them.
  *
  *     bun relay.ts SOCKET PORT     from a socket to a port of this namespace
  */
 import { connect, createServer, type ListenOptions, type NetConnectOpts } from "node:net";
 
-/** Listens, and hands on each connection. Resolves with the port, where it is one. */
+/** Listens, and passes each connection on. Resolves with the port, if it is one. */
 export function relay(from: ListenOptions, to: NetConnectOpts): Promise<number> {
   const server = createServer((socket) => {
     const other = connect(to);

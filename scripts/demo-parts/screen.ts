@@ -1,4 +1,4 @@
-/** The demo's screen: 80 columns, and colours where a terminal shows them. */
+/** The demo's screen: 80 columns, and colours if a terminal shows them. */
 const COLUMNS = 80;
 const INDENT = "   ";
 
@@ -37,20 +37,20 @@ export function marked(text: string): string {
   return paint(text[0]!) + text.slice(1);
 }
 
-/** A request and what became of it. */
+/** A request and its outcome. */
 export interface Row {
   client: string;
   /** Its request line. */
   line: string;
-  /** What happened to its packets, where that is known. */
+  /** The events on the way of its packets, if known. */
   onTheWay?: string;
   bytes: number;
-  /** What the endpoint got. */
+  /** The endpoint's result. */
   arrived: string;
   mark: typeof DONE | typeof HOLE | typeof FAILED;
 }
 
-/** Prints requests; each client once, and the packets' column only where there is something in it. */
+/** Prints requests; each client once, and the packets' column only if it has content. */
 export function table(rows: Row[]): void {
   const hasPackets = rows.some(({ onTheWay }) => onTheWay !== undefined);
   const lineColumns = hasPackets ? 19 : 29;
@@ -112,7 +112,7 @@ export function account({ frames, reassembly, requests, responses }: Counters): 
   return isRight;
 }
 
-/** A part that has reasons: those that there were. */
+/** A part with reasons: those that occurred. */
 function partOf(name: string, reasons: Record<string, number>): [number, string] {
   const counted = Object.entries(reasons).filter(([, count]) => count > 0);
   const told = counted.map(([reason, count]) => `${count} ${reason}`).join(", ");
@@ -126,7 +126,7 @@ export function warnings(stderr: string): void {
     if (/^\S+ (WARN|ERROR) /.test(line)) paragraph(line.replace(/^\S+ /, ""), yellow);
 }
 
-/** Prints how it ended, in one line. */
+/** Prints the result in one line. */
 export function verdict(isRight: boolean, text: string): void {
   console.log(isRight ? `\n${green(`${DONE} ${text}`)}` : `\n${red(`${FAILED} ${text}`)}`);
 }

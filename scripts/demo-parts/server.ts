@@ -1,6 +1,6 @@
 /**
- * A small HTTP server that takes note of each request, byte for byte. As a program of its own it says when it listens,
- * and prints a line of JSON for each request that is whole:
+ * A small HTTP server that records each request, byte for byte. As a program of its own it reports when it listens, and
+ * prints a line of JSON for each whole request:
  *
  *     bun server.ts HOST PORT
  */
@@ -23,7 +23,7 @@ interface Connection {
   hash: ReturnType<typeof createHash>;
   /** A header section that is not complete yet. */
   head: string;
-  /** Of the current request's body, what is still to come. */
+  /** The missing bytes of the current request's body. */
   bodyBytesLeft: number;
 }
 
@@ -63,13 +63,13 @@ export class Server {
     return this.listener.port;
   }
 
-  /** Closes what is still open, and listens no more. */
+  /** Closes the open connections, and stops listening. */
   stop(): void {
     this.listener.stop(true);
   }
 }
 
-/** Takes note of bytes, and responds to each request that is whole with them. */
+/** Records bytes, and responds to each request that becomes whole. */
 function receive(socket: Socket<Connection>, bytes: Buffer, took: (received: Received) => void): void {
   const connection = socket.data;
   const note = (part: string) => {

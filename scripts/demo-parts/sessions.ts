@@ -1,4 +1,4 @@
-/** The clients whose connections the demo mirrors, and what happens to their packets on the way. */
+/** The clients whose connections the demo mirrors, and the events on the way of their packets. */
 import { createHash } from "node:crypto";
 import {
   type CapturedFrame,
@@ -17,7 +17,7 @@ const MSS_BYTES = 1448;
 const START_MS = Date.UTC(2026, 0, 15, 9, 30);
 const RESPONSE = `HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 900\r\n\r\n${"<p>production</p>\n".repeat(50)}`;
 
-/** What a client sends: a request, and whether all its packets arrive. */
+/** A client's request, and whether all its packets arrive. */
 export interface Sent {
   readonly line: string;
   readonly bytes: Uint8Array;
@@ -27,7 +27,7 @@ export interface Sent {
 export interface Session {
   readonly client: string;
   readonly requests: Sent[];
-  /** What happens to its packets. */
+  /** The events on the way of its packets. */
   readonly onTheWay: string;
   readonly frames: CapturedFrame[];
 }
@@ -35,7 +35,7 @@ export interface Session {
 /** Both directions of one connection, as a mirror of production's interface sees them. */
 class Conversation {
   readonly frames: CapturedFrame[] = [];
-  /** Places in {@link frames} of the client's segments that carry bytes. */
+  /** Places in {@link frames} of the client's segments with bytes. */
   readonly dataFrames: number[] = [];
   private sequence: number;
   private acknowledgment = 0x51a7_0000;
@@ -121,14 +121,12 @@ function send(method: string, path: string, bodyBytes: number): string {
   return `${method} ${path} HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/json\r\nContent-Length: ${bodyBytes}\r\n\r\n${body}`;
 }
 
-/**
- * What becomes of the frames between production and us; `data` are the places of those that carry the client's bytes.
- */
+/** Changes of the frames between production and us; `data`: the places of those with the client's bytes. */
 type OnTheWay = (frames: CapturedFrame[], data: number[]) => CapturedFrame[];
 
 const inOrder: OnTheWay = (frames) => frames;
 
-/** Each second frame with bytes overtakes the one before it. */
+/** Each second frame with bytes overtakes the previous one. */
 const reordered: OnTheWay = (frames, data) => {
   const order = [...frames];
   for (let i = 0; i + 1 < data.length; i += 2) exchange(order, data[i]!, data[i + 1]!);
@@ -167,7 +165,7 @@ function session(client: string, port: number, requests: string[], name: string,
     client: client.includes(":") ? `[${client}]:${port}` : `${client}:${port}`,
     requests: sent,
     onTheWay: name,
-    // They arrive in this order, whenever they were sent.
+    // They arrive in this order, regardless of their sending times.
     frames: arriving.map(({ frame }, i) => ({ frame, timestampMs: times[Math.min(i, times.length - 1)]! })),
   };
 }
@@ -188,7 +186,7 @@ export function makeSessions(): Session[] {
   ];
 }
 
-/** Mirrored too, but not what was asked for: another mirror session's VNI, another port, DNS. */
+/** Also mirrored, but not ours: another mirror session's VNI, another port, DNS. */
 export function makeNoise(): CapturedFrame[] {
   const segment: Tcp = {
     source: "203.0.113.7",

@@ -1,4 +1,4 @@
-/** scripts/planted: what is planted in an endpoint's responses, and what --compare finds of it. */
+/** scripts/planted: differences that are planted in an endpoint's responses, and the findings of --compare. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -12,9 +12,9 @@ import { Responder } from "./responder.ts";
 const EXECUTABLE = resolve(import.meta.dir, "../../dist/vxlan-to-http-linux-x64");
 const CAPTURE_REQUESTS_MAX = 20_000;
 const TALKS_MAX = 10;
-/** What a connection has on average. */
+/** A connection's average number of talks. */
 const TALKS_MEAN = 5;
-/** Longer than any pause that a busy machine makes. */
+/** Longer than any pause of a busy machine. */
 const RESPONSE_TIMEOUT_MS = 600_000;
 
 const { values } = parseArgs({
@@ -52,7 +52,7 @@ for (let left = Number(values.requests), seed = Number(values.seed); left > 0 &&
   const status = await child.exited;
   const { comparison, requests } = (await Bun.file(summary).json()) as { comparison: Found; requests: any };
   faults = faultsOf(countPlants(talks), comparison, isCalm).map((fault) => `seed ${seed}: ${fault}`);
-  // What a gap has damaged is no fault of the run.
+  // Damage by a gap is no fault of the run.
   if (isCalm && status !== 0) faults.push(`seed ${seed}: exit status ${status}`);
   totals["requests"]! += talks.length;
   totals["planted"]! += talks.filter(({ plant }) => isPlanted(plant)).length;

@@ -1,8 +1,8 @@
-/** Clients that wait for each response: slow-client.ts HOST PORT CONNECTIONS REQUESTS, those of a connection. */
+/** Clients that wait for each response: slow-client.ts HOST PORT CONNECTIONS REQUESTS (of each connection). */
 import { ROUTES } from "./slow-routes.ts";
 
 const [host, port, connections, requests] = process.argv.slice(2) as [string, string, string, string];
-/** Between a connection's requests, and between the first ones. */
+/** The pause between a connection's requests, and between the first ones. */
 const PAUSE_MS = 20;
 
 async function talk(number: number): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * Responds to GETs, as production at once, as the endpoint later on some routes: slow-server.ts PORT production|endpoint.
- * At SIGTERM it writes the median of what each slow route took it, for no timer is exact.
+ * Responds to GETs: as production at once, as the endpoint later on some routes: slow-server.ts PORT
+ * production|endpoint. At SIGTERM it writes the median time of each slow route, because no timer is exact.
  */
 import { delayOf } from "./slow-routes.ts";
 

@@ -1,6 +1,6 @@
 /**
- * scripts/planted --slow: an endpoint that is slower on one route in ten, in the lab, with a mirror of the kernel's in both
- * directions. The medians must show by how much, and of the other routes nothing.
+ * scripts/planted --slow: an endpoint that is slower on one route in ten, in the lab, with a mirror by the kernel in
+ * both directions. The medians must show the delay of these routes, and none of the others.
  */
 import { parseArgs } from "node:util";
 import { ENDPOINT_PORT, Lab, PRODUCTION_PORT } from "../../test/live/lab.ts";
@@ -9,7 +9,7 @@ import { delayOf, ROUTES } from "./slow-routes.ts";
 const PRODUCTION = "192.0.2.2";
 const VNI = 42;
 const CONNECTIONS = 30;
-/** How far the medians may be from what is so. */
+/** The largest error of the medians. */
 const TOLERANCE_MS = 1;
 
 const { values } = parseArgs({
@@ -25,7 +25,7 @@ interface Route {
   latency: { production: Times; endpoint: Times };
 }
 
-/** Of each route what the comparison says, and what each delay came to at the endpoint. */
+/** For each route the result of the comparison, and the real time of each delay at the endpoint. */
 async function measure(): Promise<{ routes: Route[]; delaysMs: Record<string, number>; different: number }> {
   const lab = await Lab.up(`slow${process.pid}`);
   try {

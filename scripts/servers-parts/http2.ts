@@ -1,6 +1,6 @@
 /**
  * Real clients of HTTP/2 in clear text (curl, h2load, nghttp, httpx, Go, Java, gRPC), recorded before one server, and
- * what they said forwarded to others: each serves what the first one has served, or it is counted why not.
+ * their requests forwarded to others: each serves the same as the first one, or the counters give the reasons.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -36,7 +36,7 @@ const RELOADS = 10;
 const RELOAD_PAUSE_MS = 100;
 const LOST_SHARE = 0.01;
 
-/** What a client is started as, for a server's URL; several one after the other. */
+/** The commands of a client, for a server's URL; several one after the other. */
 type Commands = (url: string, directory: TemporaryDirectory) => string[][];
 
 const curl: Commands = (url, directory) => [
@@ -74,7 +74,7 @@ interface Recorded {
   readonly served: Served[];
 }
 
-/** Has clients talk to a server. */
+/** Lets clients talk to a server. */
 async function record(server: RealServer, commands: Commands, directory: TemporaryDirectory): Promise<Recorded> {
   const running = await start(server, directory);
   using recording = await Recording.before(running.port);
@@ -102,7 +102,7 @@ async function replay(
   server: RealServer,
   directory: TemporaryDirectory,
   whileRunning: () => Promise<void> = async () => {},
-  /** What the endpoint's certificate is of, if it speaks TLS. */
+  /** The authority of the endpoint's certificate, if it speaks TLS. */
   authority?: Authority,
 ): Promise<Forwarded> {
   const running = await start(server, directory, freePort());
@@ -114,7 +114,7 @@ async function replay(
   return { outcome, served: await running.stop() };
 }
 
-/** All that production has served is served, and answered. */
+/** All requests that production has served are served, and have responses. */
 function rowOf(part: string, server: string, truth: Served[], { outcome, served }: Forwarded): Row {
   const { requests, responses, http2: connections } = outcome.counters;
   const faults = [...identityFaults(outcome.counters), ...http2Faults(truth, served)];
@@ -123,7 +123,7 @@ function rowOf(part: string, server: string, truth: Served[], { outcome, served 
   return { part, server, plainly: truth.length, mirrored: served.length, note, faults };
 }
 
-/** The same of calls of gRPC: each is OK. */
+/** The same for gRPC calls: each is OK. */
 function okRow(part: string, { name }: RealServer, truth: Served[], forwarded: Forwarded): Row {
   const row = rowOf(part, name, truth, forwarded);
   const { ok } = forwarded.outcome.counters.grpc.status;
@@ -131,7 +131,7 @@ function okRow(part: string, { name }: RealServer, truth: Served[], forwarded: F
   return row;
 }
 
-/** Of what had gaps, nothing is served that production did not have; the rest is counted. */
+/** With gaps, only production's requests are served; the rest is counted. */
 function lossyRow(part: string, server: string, truth: Served[], { outcome, served }: Forwarded): Row {
   const { requests, responses } = outcome.counters;
   const faults = identityFaults(outcome.counters);
@@ -161,8 +161,7 @@ export const http2: Part = async (directory) => {
     const { savefile, lossy, served } = await record(production, commands, directory);
     for (const server of SERVERS) {
       const missing = server.missing();
-      // Offers go to whom HTTP/1 is spoken to as well. (hypercorn closes the connection behind one that it has
-      // accepted.)
+      // Offers also go to endpoints that speak HTTP/1. (hypercorn closes the connection after an accepted one.)
       const isOffer = name === "curl's offer" || name === "Java";
       if (missing !== undefined) rows.push(skipped(`http2 ${name}`, server.name, missing));
       else if (!isOffer || server === HEAVY["h2c"])
@@ -175,7 +174,7 @@ export const http2: Part = async (directory) => {
   return rows;
 };
 
-/** HAProxy that offers `h2` alone. */
+/** HAProxy that offers only `h2`. */
 async function overTls(savefile: Uint8Array, served: Served[], directory: TemporaryDirectory): Promise<Row> {
   const server = haproxy(`ssl crt ${join(directory.path, "both.pem")} alpn h2`);
   const why = server.missing();
@@ -187,7 +186,7 @@ async function overTls(savefile: Uint8Array, served: Served[], directory: Tempor
   return rowOf("http2 over TLS", server.name, served, forwarded);
 }
 
-/** nginx where it is less generous than production. */
+/** nginx with tighter limits than production. */
 async function limits(savefile: Uint8Array, served: Served[], directory: TemporaryDirectory): Promise<Row[]> {
   const rows: Row[] = [];
   const cases = {
@@ -210,7 +209,7 @@ async function limits(savefile: Uint8Array, served: Served[], directory: Tempora
   return rows;
 }
 
-/** Calls of all four kinds; the channel is closed at once behind them. */
+/** Calls of all four kinds; the channel is closed right after them. */
 export const grpcCalls: Part = async (directory) => {
   const rows: Row[] = [];
   const counts = ["1000", "20"];

@@ -1,4 +1,4 @@
-/** An endpoint that goes away in the middle of a savefile: for a while, and for good. */
+/** An endpoint that goes away in the middle of a savefile: for a while, and for ever. */
 import { PORT, session, VNI } from "../../test/executable/sessions.ts";
 import { forward, identityFaults } from "../../test/servers/mirror.ts";
 import { OK, RawEndpoint } from "../../test/servers/raw-endpoint.ts";
@@ -8,7 +8,7 @@ import type { Part, Row } from "./table.ts";
 
 const REQUESTS = 400;
 const AWAY_MS = 8000;
-/** For good: less than the default, so that this part does not take a minute. */
+/** For ever: less than the default, so that this part does not take a minute. */
 const OUTAGE_TIMEOUT_S = "10";
 
 export const outage: Part = async (directory) => {

@@ -1,4 +1,4 @@
-/** scripts/servers: runs the parts that were asked for, and prints a table. */
+/** scripts/servers: runs the requested parts, and prints a table. */
 import { TemporaryDirectory } from "../../test/executable/program.ts";
 import { HEAVY, LIGHT } from "../../test/servers/real-servers.ts";
 import { grpcCalls, http2 } from "./http2.ts";

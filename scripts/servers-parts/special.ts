@@ -1,4 +1,4 @@
-/** Parts for what single servers do. */
+/** Parts for the behaviour of single servers. */
 import { PORT, session, VNI } from "../../test/executable/sessions.ts";
 import type { TemporaryDirectory } from "../../test/executable/program.ts";
 import { forward, identityFaults } from "../../test/servers/mirror.ts";
@@ -17,7 +17,7 @@ function post(target: string, body: string, fields = ""): string {
   return `POST ${target} HTTP/1.1\r\nHost: prod.example\r\n${fields}Content-Length: ${body.length}\r\n\r\n${body}`;
 }
 
-/** Has a server serve these requests, all on one connection. */
+/** Lets a server serve these requests, all on one connection. */
 async function through(
   part: string,
   server: RealServer,
@@ -53,7 +53,7 @@ async function through(
   };
 }
 
-/** uWSGI's http sockets close after each response and do not say so. */
+/** uWSGI's http sockets close after each response without an announcement. */
 export const posts: Part = async (directory) => {
   const requests = Array.from({ length: POSTS }, (_, i) => post(`/${i}`, "x".repeat(50)));
   const servers = [HEAVY["uwsgi-http"]!, HEAVY["uwsgi-http-socket"]!];

@@ -1,14 +1,14 @@
-/** What the parts of scripts/servers find out, and how it is printed. */
+/** The results of the parts of scripts/servers, and their output. */
 import type { TemporaryDirectory } from "../../test/executable/program.ts";
 
 export interface Row {
   part: string;
   server: string;
-  /** Requests that a plain client's server served; undefined: it was not asked. */
+  /** Requests that a plain client's server served; undefined: there was no plain client. */
   plainly?: number | undefined;
   /** Requests of the mirror that it served. */
   mirrored?: number;
-  /** What is worth saying though it is right: what was lost where some may be, how long it took. */
+  /** A remark about a right result: the number of allowed losses, the duration. */
   note?: string;
   faults: string[];
 }
@@ -27,7 +27,7 @@ function line(part: string, server: string, plainly: string, mirrored: string, r
   );
 }
 
-/** What the columns are: requests that the server served to a plain client, and those of the mirror. */
+/** The meaning of the columns: requests that the server served to a plain client, and those of the mirror. */
 export function heading(): void {
   line("part", "server", "plainly", "mirrored", "");
 }

@@ -10,7 +10,7 @@ import { pcap } from "../../test/support/frames.ts";
 import type { Part, Row } from "./table.ts";
 
 const UPLOAD_BYTES = 100 << 20;
-/** More than that nginx does not log. */
+/** nginx does not log larger bodies. */
 const UPLOAD_TO_NGINX_BYTES = 8 << 20;
 const SEGMENT_BYTES = 60_000;
 

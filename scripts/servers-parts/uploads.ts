@@ -1,4 +1,4 @@
-/** Large uploads from a savefile to an endpoint that takes its time: they wait, and none is lost. */
+/** Large uploads from a savefile to a slow endpoint: they wait, and none is lost. */
 import { PORT, session, VNI } from "../../test/executable/sessions.ts";
 import type { TemporaryDirectory } from "../../test/executable/program.ts";
 import { forward, identityFaults } from "../../test/servers/mirror.ts";

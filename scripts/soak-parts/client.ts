@@ -1,6 +1,6 @@
 /**
- * The soak's clients, for one round: they send requests to production until the time is over, and then close. Says how
- * many did not come to their end, if any did: then it was the client that waited for what never came.
+ * The soak's clients, for one round: they send requests to production until the time is over, and then close. Prints
+ * the number of requests without an end, if there are any: then the client waited for a response that never came.
  *
  *     bun client.ts HOST PORT SECONDS CLIENTS ROUND
  */
@@ -15,14 +15,14 @@ const endsMs = performance.now() + seconds * 1000;
 const PAUSE_MS = 100;
 const UPLOAD_CLIENTS = 2;
 const UPLOAD_PAUSE_MS = 500;
-/** A slow client's pause behind each byte. */
+/** A slow client's pause after each byte. */
 const BYTE_PAUSE_MS = 20;
-/** How long after the time is over a client may take for the response that it waits for. */
+/** The time that a client may wait for its last response after the end. */
 const LAST_RESPONSE_MS = 10_000;
 
 let requests = 0;
 const newPath = (kind: "get" | "post" | "upload") => `/${kind}/${round}-${requests++}`;
-/** Between half of it and one and a half. */
+/** A pause of half to one and a half of `ms`. */
 const pause = (ms: number) => Bun.sleep(ms * (0.5 + Math.random()));
 
 /** Sends a request, and reads its response to the end. */
@@ -33,7 +33,7 @@ function send(path: string, agent: Agent | false): Promise<void> {
     response.on("end", resolve).on("error", reject).resume();
   });
   sent.on("error", reject);
-  // In two pieces and without a length it is chunked.
+  // In two pieces and without a length, the body is chunked.
   if (body !== "" && requests % 3 === 0) sent.write(body.slice(0, 100));
   sent.end(body === "" ? undefined : requests % 3 === 0 ? body.slice(100) : body);
   return promise;
@@ -74,7 +74,7 @@ async function opened(): Promise<Socket> {
 const head = (line: string, more = "") => `${line} HTTP/1.1\r\nHost: soak.example\r\n${more}\r\n`;
 const responded = (socket: Socket) => new Promise((resolve) => socket.once("data", resolve));
 
-/** A byte at a time. */
+/** One byte at a time. */
 async function crawling(): Promise<void> {
   while (performance.now() < endsMs) {
     const socket = await opened();

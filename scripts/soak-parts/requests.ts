@@ -1,4 +1,4 @@
-/** The requests that the soak's clients send: each has a path of its own, from which its body follows. */
+/** The requests of the soak's clients: each has its own path, and its body follows from the path. */
 
 const UPLOAD_BYTES = 256 << 10;
 
@@ -9,7 +9,7 @@ export function bodyOf(path: string): string {
   return kind === "upload" ? path.repeat(Math.ceil(UPLOAD_BYTES / path.length)) : path.repeat(40);
 }
 
-/** What an endpoint that has read this request says of it (test/live/endpoints). */
+/** The line that an endpoint logs for this request (test/live/endpoints). */
 export function servedLine(line: string): string {
   const body = bodyOf(line.split(" ")[1]!);
   return body === "" ? line : `${line} ${Bun.SHA256.hash(body, "hex")}`;

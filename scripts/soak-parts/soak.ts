@@ -1,7 +1,7 @@
 /**
- * scripts/soak: rounds of a minute, with one program that runs through all of them. In each, what the mirror brought
- * whole is told from captures of both sides of it, and must be what the endpoint served, but for requests that were in
- * flight when it was restarted.
+ * scripts/soak: rounds of a minute, with one program that runs through all of them. In each round, captures of both
+ * sides of the mirror show the requests that arrived whole. The endpoint must have served exactly these, except for
+ * requests that were in flight at its restart.
  *
  *     bun soak.ts MINUTES CLIENTS
  */
@@ -15,21 +15,21 @@ const VNI = 42;
 const ADMIN = "127.0.0.1:9789";
 const LOSS_PERCENT = "0.1";
 const PRODUCTION = "192.0.2.2";
-/** What is left of the minute is for what is in flight, and for the comparison. */
+/** The rest of the minute is for requests in flight, and for the comparison. */
 const LOAD_SECONDS = 48;
 const RESTART_MS = 20_000;
-/** A hole is waited for for 1 s; then the last requests have their responses. */
+/** A hole waits for 1 s; then the last requests get their responses. */
 const SETTLE_MS = 3000;
-/** A machine that has other things to do leaves frames unread for seconds. */
+/** A busy machine leaves frames unread for seconds. */
 const CAPTURE_BUFFER_MIB = "256";
 const MEMORY_MAX_MB = 400;
-/** Rounds in which it may still grow: caches, compiled code. */
+/** Rounds in which memory may still grow: caches, compiled code. */
 const WARM_ROUNDS = 10;
-/** The memory guard lets what is collected grow by half before it collects again (memory-guard.ts). */
+/** The memory guard lets the garbage grow by half before it collects again (memory-guard.ts). */
 const GROWTH_MAX = 1.5;
-/** Descriptors and connections beside those of connections whose end the mirror has lost. */
+/** Additional descriptors and connections, beside those of connections with a lost end. */
 const DESCRIPTORS_MORE_MAX = 50;
-/** Flows whose end the mirror has lost, until they have been idle for 300 s. */
+/** Flows with a lost end, until they have been idle for 300 s. */
 const ACTIVE_MAX = 500;
 
 const [minutes, clients] = process.argv.slice(2).map(Number) as [number, number];
@@ -37,7 +37,7 @@ const [minutes, clients] = process.argv.slice(2).map(Number) as [number, number]
 interface Figures {
   memoryMb: number;
   descriptors: number;
-  /** What /status says. */
+  /** The content of /status. */
   status: any;
 }
 
@@ -51,11 +51,11 @@ interface Round {
   sent: number;
   whole: number;
   served: number;
-  /** Whole, and not served: they were in flight at the restart. */
+  /** Whole, but not served: they were in flight at the restart. */
   lacking: number;
-  /** What the clients say of themselves: nothing, where all came to their end. */
+  /** The clients' own messages: none if all requests ended. */
   said: string;
-  /** The kernel has dropped frames before they were read, which is counted: what came whole is not known. */
+  /** The kernel dropped frames before they were read, and counted them: the whole requests are unknown. */
   isLossy: boolean;
   figures: Figures;
   problems: string[];
@@ -101,31 +101,31 @@ function compare(
   const check = (isSo: boolean, what: string) => isSo || problems.push(what);
   const unsent = served.filter((line) => !sent.has(line));
   check(requests.length > 0, "production got no request");
-  check(unsent.length === 0, `served what nobody sent: ${unsent.slice(0, 3).join(", ")}`);
-  // A request is whole for us when its last byte has come; what the capture calls partial must not be served.
+  check(unsent.length === 0, `served requests that no client sent: ${unsent.slice(0, 3).join(", ")}`);
+  // A request is whole for us when its last byte has come; partial requests of the capture must not be served.
   const partial = served.filter((line) => !wholeLines.has(line) && sent.has(line));
-  check(partial.length === 0, `served without all of it having come: ${partial.slice(0, 3).join(", ")}`);
+  check(partial.length === 0, `served requests that did not come whole: ${partial.slice(0, 3).join(", ")}`);
   const gets = lacking.filter((line) => line.startsWith("GET"));
   check(
     isLossy || gets.length === 0,
-    `GETs are lacking, which are sent again after a restart: ${gets.slice(0, 3).join(", ")}`,
+    `GETs are missing, although they are sent again after a restart: ${gets.slice(0, 3).join(", ")}`,
   );
   check(
     isLossy || lacking.length <= 5 * clients,
-    `more are lacking (${lacking.length}) than can be in flight at a restart`,
+    `more requests are missing (${lacking.length}) than can be in flight at a restart`,
   );
   const posts = served.filter((line) => line.startsWith("POST"));
   check(new Set(posts).size === posts.length, "a POST was served twice");
   return { sent: requests.length, whole: whole.length, served: served.length, lacking: lacking.length, problems };
 }
 
-/** What /status must say. */
+/** The conditions for /status. */
 function checkStatus({ frames, flows, requests, now }: any): string[] {
   const problems: string[] = [];
   if (frames.captured !== frames.segments + sum(frames.dropped)) problems.push("/status: frames do not add up");
   if (flows.opened + flows.picked_up !== flows.closed + flows.evicted + flows.active)
     problems.push("/status: flows do not add up");
-  // Of each flow that the mirror has left open, a request may be in its middle.
+  // Each flow that the mirror has left open may have a request in its middle.
   const open = requests.seen - requests.forwarded - requests.damaged - sum(requests.dropped);
   if (open < 0 || open > flows.active)
     problems.push(`/status: ${open} requests of ${flows.active} flows are in no counter`);
@@ -133,7 +133,7 @@ function checkStatus({ frames, flows, requests, now }: any): string[] {
   return problems;
 }
 
-/** What must hold of the process from round to round. */
+/** The conditions for the process from round to round. */
 function standing(rounds: Round[]): string[] {
   const { memoryMb, descriptors, status } = rounds.at(-1)!.figures;
   const warm = rounds.slice(0, WARM_ROUNDS).map(({ figures }) => figures);
@@ -141,14 +141,14 @@ function standing(rounds: Round[]): string[] {
   const problems = checkStatus(status);
   if (memoryMb > MEMORY_MAX_MB) problems.push(`the process has ${memoryMb} MB of memory`);
   if (rounds.length > WARM_ROUNDS && memoryMb > GROWTH_MAX * most(warm.map((figures) => figures.memoryMb)))
-    problems.push(`memory has grown to ${memoryMb} MB`);
+    problems.push(`memory grew to ${memoryMb} MB`);
   if (descriptors > warm[0]!.descriptors + DESCRIPTORS_MORE_MAX) problems.push(`${descriptors} descriptors are open`);
   return problems;
 }
 
 const sum = (values: Record<string, number>) => Object.values(values).reduce((a, b) => a + b, 0);
 
-/** Whether the counters of the whole run add up, and say what the captures say. */
+/** Whether the counters of the whole run add up, and agree with the captures. */
 function checkCounters(counters: any, rounds: Round[]): string[] {
   const { frames, flows, requests, responses, upstream } = counters;
   const total = (of: (round: Round) => number) => rounds.reduce((all, round) => all + of(round), 0);
@@ -165,8 +165,8 @@ function checkCounters(counters: any, rounds: Round[]): string[] {
     ["forwarded = answered + unanswered", requests.forwarded === requests.answered + responses.unanswered],
     ["nothing was dropped", sum(requests.dropped) === 0],
     ["upstream connections made = ended", upstream.connects === upstream.closed + upstream.broken + upstream.given_up],
-    ["as many forwarded as came whole", isLossy || requests.forwarded === total((round) => round.whole)],
-    ["what is lacking is counted as unanswered", isLossy || lacking <= responses.unanswered],
+    ["as many requests forwarded as came whole", isLossy || requests.forwarded === total((round) => round.whole)],
+    ["missing requests are counted as unanswered", isLossy || lacking <= responses.unanswered],
   ];
   return claims.filter(([, isSo]) => !isSo).map(([claim]) => `not so: ${claim}`);
 }
@@ -201,7 +201,7 @@ try {
       `minute ${rounds.length}: ${sent} requests, ${whole} came whole, ${served} served, ${lacking} in flight at the ` +
         `restart; ${figures.memoryMb} MB, ${figures.descriptors} descriptors` +
         (said === "" ? "" : `; ${said}`) +
-        (isLossy ? "; the kernel dropped frames, so that nothing is compared" : ""),
+        (isLossy ? "; the kernel dropped frames, so nothing is compared" : ""),
     );
   }
   await watcher.end();
@@ -214,5 +214,5 @@ try {
   await lab.down();
 }
 for (const problem of problems) console.error(`✗ ${problem}`);
-if (problems.length === 0) console.log(`✓ ${rounds.length} minutes, and all as it should be`);
+if (problems.length === 0) console.log(`✓ ${rounds.length} minutes without a fault`);
 process.exit(problems.length === 0 ? 0 : 1);

@@ -1,6 +1,6 @@
 /**
- * Who watches the program meanwhile: metrics every second, as Prometheus does, and what the page of a browser asks for.
- * Prints a line for each response that is not as it should be.
+ * Watches the program meanwhile: metrics every second, as Prometheus does, and the requests of the page in a browser.
+ * Prints a line for each wrong response.
  *
  *     bun watcher.ts ADMIN
  */

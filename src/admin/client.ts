@@ -1,6 +1,6 @@
 /**
- * One connection to the admin port: takes a head, sends one response, and ends. Its cost is bounded: bytes by
- * HEAD_BYTES_MAX, time by a limit for the head and one for the response, however steadily bytes come and go.
+ * One connection to the admin port: takes a head, sends one response, and ends. Its cost has limits: HEAD_BYTES_MAX for
+ * bytes, a time limit for the head and one for the response, also if bytes come and go steadily.
  */
 import type { Socket } from "bun";
 import type { AdminReject } from "./counters.ts";

@@ -25,7 +25,7 @@ export function comparisonHtml(worst: Worst): string {
     ["Same", same],
     ["Different", different],
     ...reasons.map(([reason, count]): [string, number] => [`Not comparable: ${reason}`, count]),
-    ...(sampled_out > 0 ? [["Not to be compared (--compare-sample)", sampled_out] as [string, number]] : []),
+    ...(sampled_out > 0 ? [["Left out of the comparison (--compare-sample)", sampled_out] as [string, number]] : []),
   ];
   const counts = rows.map(([name, count]) => `<tr><th scope="row">${escaped(name)}</th><td>${number(count)}</td></tr>`);
   return (
@@ -38,7 +38,7 @@ export function comparisonHtml(worst: Worst): string {
 }
 
 function routesHtml(routes: readonly Route[]): string {
-  if (routes.length === 0) return "<p>Nothing has been compared yet.</p>";
+  if (routes.length === 0) return "<p>Nothing was compared yet.</p>";
   const names = ["Route", "Different", "Compared", "Production", "Endpoint"];
   const head = names.map((name) => `<th scope="col">${name}</th>`).join("");
   return (
@@ -116,7 +116,7 @@ function curvesHtml(curves: Curves, latency: Worst["latency"] | Route["latency"]
   const told = SIDES.map((side) => `${side} ${timesHtml(latency[side])}`).join(", ");
   return (
     `<figure><figcaption>${SIDES.map((side) => `${keyHtml(side)} ${side} ${timesHtml(latency[side])}`).join(" ")}` +
-    `<br><small>How many responses came within a time, from ${ms(least)} to ${ms(most)} (logarithmic)</small>` +
+    `<br><small>Number of responses within a time, from ${ms(least)} to ${ms(most)} (logarithmic)</small>` +
     `</figcaption><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" ` +
     `aria-label="Latency: ${told}">${lines.join("")}</svg></figure>`
   );

@@ -94,7 +94,7 @@ function info({ startedMs, look, phase }: View): Metric[] {
   ];
 }
 
-/** The metrics of the summary's counters, in whatever groups they are. */
+/** The metrics of the summary's counters, in any groups. */
 function counted({ destinations, ...counters }: CountersSnapshot): Metric[] {
   return Object.entries(counters as Tree).flatMap(([group, counts]) => {
     if (!OF_DESTINATION.includes(group)) return ofGroup(group, counts as Tree, {});

@@ -1,4 +1,4 @@
-/** Finds the process that listens on a TCP port, if /proc tells it: proc(5), /proc/net/tcp and /proc/PID/fd. */
+/** Finds the process that listens on a TCP port, if /proc shows it: proc(5), /proc/net/tcp and /proc/PID/fd. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 const TABLES = ["/proc/net/tcp", "/proc/net/tcp6"];

@@ -32,12 +32,12 @@ export type Routes = ReadonlyMap<string, Route>;
 const REJECTIONS: Partial<Record<AdminReject, Page>> = {
   header_limit: told(431, "The request's head is too long"),
   time_limit: told(408, "The request's head did not come in time"),
-  malformed: told(400, "This is no HTTP/1 request"),
+  malformed: told(400, "This is not an HTTP/1 request"),
   method: told(405, "Only GET and HEAD are served here"),
 };
 const ALLOW = "Allow: GET, HEAD\r\n";
 
-/** Words for the system's errors; for other errors, the code is told. */
+/** Words for the system's errors; for other errors, the code is shown. */
 const REASONS: Record<string, string> = {
   EADDRNOTAVAIL: "this host has no such address",
   EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE",

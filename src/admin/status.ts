@@ -17,8 +17,8 @@ interface Reason {
 }
 
 const UNREADY: Record<Unready, string> = {
-  starting: "The program starts: nothing is captured yet",
-  stopping: "The program was asked to stop: nothing more is captured",
+  starting: "The program is starting: it captures nothing yet",
+  stopping: "The program is stopping: it captures nothing more",
 };
 
 /** The reasons why no traffic should be expected at the endpoint; empty: the program is healthy. */

@@ -207,7 +207,7 @@ export class UnpackedBytes implements ByteSource {
   private end(): number {
     if (this.failure === undefined) return 0;
     if (this.failure instanceof RefusalError) throw this.failure;
-    throw new RefusalError(`Cannot read all of ${this.name}: what is compressed in it is damaged, or ends too early`);
+    throw new RefusalError(`Cannot read all of ${this.name}: its compressed data is damaged, or ends too early`);
   }
 
   private finish(error: unknown): void {

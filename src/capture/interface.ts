@@ -1,4 +1,4 @@
-/** The state of a network interface, as the kernel tells it. */
+/** The state of a network interface, from the kernel. */
 import { closeSync, openSync, readSync } from "node:fs";
 
 const IFF_UP = 1;
@@ -27,8 +27,8 @@ export class InterfaceState {
       const length = readSync(this.fd, this.text, 0, FLAGS_BYTES_MAX, 0);
       this.wasUp = (Number(this.text.toString("latin1", 0, length)) & IFF_UP) !== 0;
     } catch {
-      // `any`, or an interface that is gone: the reader of its frames tells that. An interface with this name may come
-      // again.
+      // `any`, or an interface that is gone: the reader of its frames reports that. An interface with this name may
+      // come again.
       this.close();
     }
     return this.wasUp;

@@ -222,7 +222,7 @@ export class LiveCapture implements RecordSource {
         return this.refusal(`the interface is down (ip link set ${interfaceName} up)`);
       case PCAP_ERROR_PERM_DENIED:
         return this.refusal(
-          "not permitted; run it as root, or as a service with AmbientCapabilities=CAP_NET_RAW (systemd)",
+          "not permitted; run the program as root, or as a service with AmbientCapabilities=CAP_NET_RAW (systemd)",
         );
       case PCAP_ERROR:
         return this.refusal(String(this.library.pcap.pcap_geterr(this.handle)));

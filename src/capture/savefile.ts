@@ -236,7 +236,7 @@ export class Savefile implements WaitingSource {
       if (code === 0 || value + length > end) break;
       if (code === OPTION_TIMESTAMP_RESOLUTION && length >= 1) {
         const resolution = this.view.getUint8(value);
-        // The highest bit tells a power of two from a power of ten.
+        // The highest bit distinguishes a power of two from a power of ten.
         found.unitsPerMs = ((resolution & 0x80) !== 0 ? 2 ** (resolution & 0x7f) : 10 ** resolution) / 1000;
       }
       if (code === OPTION_TIMESTAMP_OFFSET && length >= 8) {

@@ -45,7 +45,7 @@ class Head {
 
   constructor(readonly savefile: Savefile) {}
 
-  /** Moves to the next record of the batch. {@link fill} tells errors. */
+  /** Moves to the next record of the batch. {@link fill} reports errors. */
   next(): void {
     this.has = false;
     try {

@@ -19,6 +19,7 @@ import {
   headerField,
   headerName,
   oneOf,
+  outputPath,
   path,
   percent,
   readBy,
@@ -106,31 +107,31 @@ export const flags = {
     value: path,
     hint: "FILE|-",
     default: [],
-    help: "forward pcap or pcapng savefiles (gzip, zstd; -: standard input), merged by time; needs no privileges",
+    help: "forward pcap or pcapng savefiles (also gzip, zstd; -: standard input), merged by time; needs no privileges",
   } as ListFlag<string | undefined>,
   follow: {
     kind: "switch",
     value: yesOrNo,
     default: false,
-    help: "with --read: the file grows, and is replaced by others of its name; ends with a signal",
+    help: "with --read: wait for more when the file ends, and go on with files that replace it under its name; a signal ends the run",
   } as SwitchFlag,
   speed: single<number | "max">({
     value: factorOrMax,
     hint: "max|FACTOR",
     default: "max",
-    help: "with --read: 1 sends requests as far apart as they were captured, 2 twice as fast; max: as the endpoint takes them",
+    help: "with --read: 1 keeps the captured time between requests, 2 halves it; max: as fast as the endpoint takes them",
   }),
   loop: single({
     value: wholeNumber(1, 1_000_000),
     hint: "N",
     default: 1,
-    help: "with --read: how often the savefiles are forwarded; each time when all of the one before is done",
+    help: "with --read: how many times the savefiles are forwarded; each time begins when all of the time before is done",
   }),
   mode: single<Mode>({
     value: oneOf(MODES),
     hint: "http|tcp",
     default: "http",
-    help: "http: whole requests, one at a time on each connection; tcp: the bare byte stream of any protocol",
+    help: "http: whole requests, one at a time on each connection; tcp: the byte stream of any protocol, as it is",
   }),
   "max-pending-packets": original("MAX_PENDING_PACKETS", {
     value: wholeNumber(0, 1_000_000),
@@ -143,13 +144,13 @@ export const flags = {
     hint: "MS",
     default: undefined,
     defaultText: `${GAP_TIMEOUT_LIVE_MS}, with --read none`,
-    help: "missing bytes are given up after this time even if nothing more arrives",
+    help: "missing bytes are given up after this time, even if no further packet arrives",
   }),
   "max-retries": original("MAX_RETRIES", {
     value: wholeNumber(0, 1_000_000),
     hint: "N",
     default: 10,
-    help: "tries in a row on EWOULDBLOCK, with nothing taken, before a connection is given up",
+    help: "writes in a row of which the kernel takes nothing (EWOULDBLOCK) before a connection is given up",
   }),
   threads: original<number | undefined>("NUM_THREADS", {
     value: wholeNumber(1, THREADS_MAX),
@@ -162,7 +163,7 @@ export const flags = {
     value: oneOf(ENCAPSULATIONS),
     hint: "KIND",
     default: "vxlan",
-    help: "vxlan; geneve (what it carries may be VXLAN); gre (and ERSPAN); none: plain frames, vni is then any",
+    help: "vxlan; geneve (it may carry VXLAN); gre (also ERSPAN); none: plain frames, vni is then any",
   }),
   "vxlan-port": single({
     value: wholeNumber(1, PORT_MAX),
@@ -174,19 +175,19 @@ export const flags = {
     value: wholeNumber(1, DAY_S),
     hint: "S",
     default: 300,
-    help: "a flow that is silent for so long has ended",
+    help: "a flow ends after this time without a packet",
   }),
   "connect-timeout-ms": single({
     value: wholeNumber(1, DAY_MS),
     hint: "MS",
     default: 5000,
-    help: "time for a connection to the endpoint to be made; an endpoint away for less costs nothing",
+    help: "time limit for establishing a connection; a shorter outage of the endpoint loses nothing",
   }),
   "outage-timeout-s": single({
     value: wholeNumber(1, DAY_S),
     hint: "S",
     default: 60,
-    help: "with --read: how long the endpoint may be away before what waits for it is given up",
+    help: "with --read: how long an outage of the endpoint may last before the waiting requests are given up",
   }),
   "header-timeout-s": single({
     value: wholeNumber(1, DAY_S),
@@ -198,140 +199,140 @@ export const flags = {
     value: wholeNumber(1, DAY_MS),
     hint: "MS",
     default: 30_000,
-    help: "time between two reads of a response; tcp: silence of the endpoint, after a flow's end, that ends the wait",
+    help: "longest time between two reads of a response; tcp: silence of the endpoint, after a flow's end, that ends the wait",
   }),
   "max-response-seconds": single({
     value: wholeNumberOrOff(1, DAY_S),
     hint: "S|off",
     default: Infinity,
     defaultText: "off",
-    help: "time for a whole response, however steadily it comes",
+    help: "time limit for a whole response, also if its bytes come steadily",
   }),
   "fin-delay-ms": single({
     value: wholeNumber(0, DAY_MS),
     hint: "MS",
     default: 1000,
-    help: "tcp, upgrades: the client's end follows after so long without a byte either way, or the endpoint's end",
+    help: "tcp, upgrades: the client's end is passed on after this time without a byte in either direction, or at the endpoint's end",
   }),
   "pipeline-depth": single({
     value: wholeNumber(1, 1000),
     hint: "N",
     default: 1,
-    help: "requests sent on a connection before the first one's response has come; for endpoints that take it",
+    help: "requests sent on a connection before the first one's response has come; only for endpoints that support pipelining",
   }),
   "max-waiting-requests": single({
     value: wholeNumber(1, 1_000_000),
     hint: "N",
     default: 1024,
-    help: "whole requests of a flow that wait for their turn; over it the newest is dropped",
+    help: "whole requests of a flow that wait for their turn; beyond this number the newest is dropped",
   }),
   "max-request-bytes": single({
     value: wholeNumber(1, 1 << 30),
     hint: "BYTES",
     default: 1 << 20,
-    help: "larger requests are streamed instead of held",
+    help: "larger requests are streamed, not held until they are whole",
   }),
   "max-header-bytes": single({
     value: wholeNumber(64, 1 << 24),
     hint: "BYTES",
     default: 64 << 10,
-    help: "request line and header section; a longer one is damaged",
+    help: "longest request line and header section together; a request with a longer one is damaged",
   }),
   allow: list<Rule>({
     value: rule,
     hint: "RULE",
-    help: "forward only requests that a rule of each kind that is named matches; RULE is method:GET,POST (safe: GET, HEAD, OPTIONS), path:GLOB, path-regex:REGEX, host:GLOB, header:NAME, header:NAME=GLOB or client:NETWORK; may be given more than once",
+    help: "forward a request only if it matches, for each kind of rule given, one rule of that kind; RULE is method:GET,POST (safe: GET, HEAD, OPTIONS), path:GLOB, path-regex:REGEX, host:GLOB, header:NAME, header:NAME=GLOB or client:NETWORK; may be given more than once",
   }),
   deny: list<Rule>({
     value: rule,
     hint: "RULE",
-    help: "forward no request that a rule matches, whatever --allow says; may be given more than once",
+    help: "do not forward requests that match a rule, even if --allow matches; may be given more than once",
   }),
   sample: single<Sample | null>({
     value: sample,
     hint: "PERCENT[:KEY]",
     default: null,
     defaultText: "100%",
-    help: "forward a share of the requests, at random or, the same on every server, by KEY: client, connection, header=NAME or cookie=NAME",
+    help: "forward a share of the requests, at random, or by KEY (the same share on every server): client, connection, header=NAME or cookie=NAME",
   }),
   "max-rate": single<number>({
     value: wholeNumber(1, 1_000_000),
     hint: "N",
     default: Infinity,
     defaultText: "none",
-    help: "requests forwarded a second, by all threads together; more are dropped and counted",
+    help: "requests forwarded per second, by all threads together; more are dropped and counted",
   }),
   "dry-run": {
     kind: "switch",
     value: yesOrNo,
     default: false,
-    help: "with --read: connect to nobody, and tell what would be forwarded, and what keeps the rest from it",
+    help: "with --read: connect to no endpoint, and report which requests would be forwarded, and why the others would not",
   } as SwitchFlag,
   "rewrite-path": list<Rewrite>({
     value: rewrite,
     hint: "REGEX=>TEXT",
-    help: "replace what REGEX matches first in a request's path; $1 in TEXT is its first group; may be given more than once, each changes what those before it have made",
+    help: "replace the first match of REGEX in a request's path; $1 in TEXT is its first group; may be given more than once: each edit applies to the result of the one before",
   }),
   "remove-header": list<string>({
     value: headerName,
     hint: "NAME",
-    help: "leave out all fields of this name; may be given more than once",
+    help: "remove all header fields with this name; may be given more than once",
   }),
   host: single<string | undefined>({
     value: fieldValue,
     hint: "VALUE|endpoint",
     default: undefined,
     defaultText: "as it came",
-    help: "replace each request's Host field; endpoint: by forward_addr",
+    help: "replace each request's Host field; endpoint: the host of forward_addr",
   }),
   "set-header": list<Field>({
     value: headerField,
     hint: "'NAME: VALUE'",
-    help: "replace or add a header field; may be given more than once, each name once",
+    help: "replace or add a header field; may be given more than once, but only once for each name",
   }),
   forwarded: {
     kind: "switch",
     value: yesOrNo,
     default: false,
-    help: "add the client's address to X-Forwarded-For, and X-Forwarded-Port, -Proto and -Host where there is none",
+    help: "add the client's address to X-Forwarded-For; add X-Forwarded-Port, -Proto and -Host if they are absent",
   } as SwitchFlag,
   mark: {
     kind: "switch",
     value: yesOrNo,
     default: false,
-    help: "add X-Mirrored-From: <client address>; a request that has it already is not forwarded",
+    help: "add X-Mirrored-From: <client address>; requests that have this field already are not forwarded",
   } as SwitchFlag,
   also: {
     kind: "list",
     value: forwardAddress,
     hint: "ADDR",
     default: [],
-    help: "a further destination, which gets every request as well; may be given more than once",
+    help: "a further destination that gets every request too; may be given more than once",
   } as ListFlag<ForwardAddress>,
   "proxy-protocol": single<ProxyProtocol>({
     value: oneOf(PROXY_PROTOCOL_WAYS),
     hint: "pass|strip",
     default: "pass",
-    help: "a PROXY protocol header of a client: sent first on each of its connections to the endpoint, or left out",
+    help: "a client's PROXY protocol header: pass sends it first on each connection to the endpoint, strip removes it",
   }),
   http2: single<Http2Way>({
     value: oneOf(HTTP2_WAYS),
     hint: "auto|requests|pass",
     default: "auto",
-    help: "HTTP/2 in clear text, gRPC included: auto and requests frame it into requests, pass passes bytes as they come",
+    help: "HTTP/2 in clear text, also gRPC: auto and requests frame it into requests, pass passes the bytes through",
   }),
   "tls-ca": single<string | undefined>({
     value: path,
     hint: "FILE",
     default: undefined,
     defaultText: "the system's alone",
-    help: "certificates (PEM) of authorities that an https:// endpoint's may be of, beside the system's",
+    help: "certificates (PEM) of authorities to trust for https:// endpoints, in addition to the system's",
   }),
   "tls-cert": single<string | undefined>({
     value: path,
     hint: "FILE",
     default: undefined,
-    help: "the certificate (PEM, with those between it and its authority's) for an endpoint that wants a client's",
+    help: "the client certificate (PEM, with its intermediate certificates) for an endpoint that asks for one",
   }),
   "tls-key": single<string | undefined>({
     value: path,
@@ -344,7 +345,7 @@ export const flags = {
     hint: "NAME",
     default: undefined,
     defaultText: "that of forward_addr",
-    help: "the name that an https:// endpoint is asked for, and that its certificate must be for",
+    help: "the server name that is sent to an https:// endpoint, and that its certificate must have",
   }),
   "tls-insecure": {
     kind: "switch",
@@ -356,75 +357,75 @@ export const flags = {
     value: wholeNumber(1, 10_000_000),
     hint: "N",
     default: 65_536,
-    help: "open flows; over it the longest idle one is ended",
+    help: "open flows; beyond this number the flow that has been idle longest is ended",
   }),
   "max-buffer-mib": single({
     value: wholeNumber(1, 1024),
     hint: "MIB",
     default: 256,
-    help: "bytes held for all flows together, behind holes and for a slow endpoint",
+    help: "memory for the bytes of all flows together, behind holes and for a slow endpoint",
   }),
   "capture-buffer-mib": single({
     value: wholeNumber(1, 2047),
     hint: "MIB",
     default: 64,
-    help: "the kernel's buffer for frames that wait to be read",
+    help: "the kernel's buffer for frames that the program has not read yet",
   }),
   record: single<string | undefined>({
-    value: path,
+    value: outputPath,
     hint: "FILE.pcapng",
     default: undefined,
-    help: "keep the frames that are ours, as they came, in a ring of files: FILE.0.pcapng, FILE.1.pcapng …",
+    help: "keep the frames that are ours, unchanged, in a ring of files: FILE.0.pcapng, FILE.1.pcapng …",
   }),
   "record-max-mib": single({
     value: wholeNumber(1, 1 << 20),
     hint: "MIB",
     default: 64,
-    help: "of --record: how large a file gets",
+    help: "with --record: the largest size of a file",
   }),
   "record-max-s": single({
     value: wholeNumberOrOff(1, DAY_S),
     hint: "S|off",
     default: Infinity,
     defaultText: "off",
-    help: "of --record: after how much time a frame begins the next file",
+    help: "with --record: the longest time in one file; the next frame begins the next file",
   }),
   "record-files": single({
     value: wholeNumber(1, 10_000),
     hint: "N",
     default: 8,
-    help: "of --record: files of the ring (of each thread)",
+    help: "with --record: the number of files in the ring (for each thread)",
   }),
   "file-max-mib": single({
     value: wholeNumber(1, 1 << 20),
     hint: "MIB",
     default: 256,
-    help: "of file: destinations: how large a file gets; the next has the next number",
+    help: "with file: destinations: the largest size of a file; the next file has the next number",
   }),
   compare: {
     kind: "switch",
     value: yesOrNo,
     default: false,
-    help: "compare the endpoint's responses with production's; the mirror must bring that direction too",
+    help: "compare the endpoint's responses with production's; the mirror must deliver production's responses too",
   } as SwitchFlag,
   control: single<ForwardAddress | undefined>({
     value: forwardAddress,
     hint: "ADDR",
     default: undefined,
-    help: "an endpoint that runs production's version: what differs there too is noise",
+    help: "an endpoint that runs production's version; differences that also occur there are noise",
   }),
   "compare-sample": single({
     value: percent,
     hint: "PERCENT",
     default: 1,
     defaultText: "100%",
-    help: "compare the responses to so many of the requests, taken at random",
+    help: "compare only this share of the responses, chosen at random",
   }),
   "max-compare-bytes": single({
     value: wholeNumber(0, 1 << 26),
     hint: "BYTES",
     default: 1 << 20,
-    help: "bodies of responses that are longer are compared by their digest",
+    help: "longer response bodies are compared by their digest",
   }),
   ignore: {
     kind: "list",
@@ -432,19 +433,19 @@ export const flags = {
     hint: "RULE",
     default: [],
     defaultText: "volatile fields",
-    help: `what is no difference: ${IGNORE_FORMS}; may be given more than once`,
+    help: `ignore these differences: ${IGNORE_FORMS}; may be given more than once`,
   } as ListFlag<IgnoreRule>,
   differences: single<string | undefined>({
-    value: path,
+    value: outputPath,
     hint: "FILE",
     default: undefined,
-    help: "write each difference as one JSON line, 1000 a minute at most",
+    help: "write each difference as one line of JSON, at most 1000 a minute",
   }),
   "fail-on-differences": {
     kind: "switch",
     value: yesOrNo,
     default: false,
-    help: "exit status 3 if responses differed",
+    help: "exit with status 3 if responses differed",
   } as SwitchFlag,
   redact: {
     kind: "list",
@@ -452,13 +453,13 @@ export const flags = {
     hint: "RULE",
     default: [],
     defaultText: "the usual names",
-    help: `what is blotted out as well in all that is written: ${REDACT_FORMS}; may be given more than once`,
+    help: `blot out these values too, in everything that is written or shown: ${REDACT_FORMS}; may be given more than once`,
   } as ListFlag<RedactRule>,
   "no-redact": {
     kind: "switch",
     value: yesOrNo,
     default: false,
-    help: "blot nothing out",
+    help: "blot out nothing",
   } as SwitchFlag,
   libpcap: single<string | undefined>({
     value: path,
@@ -471,7 +472,7 @@ export const flags = {
     value: userName,
     hint: "NAME",
     default: undefined,
-    help: "started as root, become this user for good once all that only root may open is open",
+    help: "if started as root: become this user for good, after everything that needs root is open",
   }),
   "log-level": single<LogLevel>({
     value: logLevel,
@@ -481,7 +482,7 @@ export const flags = {
       { name: "RUST_LOG", value: rustLog(LOG_LEVEL_DEFAULT) },
     ],
     default: LOG_LEVEL_DEFAULT,
-    help: "error, warn, info, debug or trace; of RUST_LOG, the plain levels and those for vxlan_to_http",
+    help: "error, warn, info, debug or trace; RUST_LOG: plain levels, and levels for vxlan_to_http",
   }),
   "log-format": single<LogFormat | undefined>({
     value: oneOf(LOG_FORMATS),
@@ -491,7 +492,7 @@ export const flags = {
     help: "pretty, plain or json (one object a line)",
   }),
   summary: single<string | undefined>({
-    value: path,
+    value: outputPath,
     hint: "FILE",
     default: undefined,
     help: "at exit, write all counters as one JSON object",
@@ -513,10 +514,12 @@ interface OtherFlag {
 
 /** The first of these flags that is given counts. */
 export const otherFlags = {
-  help: { letter: "h", help: "show this" },
+  help: { letter: "h", help: "show this text" },
   version: { letter: "v", help: "show version, commit and Bun's version" },
-  probe: { help: "ask the --admin port of a running program, host:port, whether it lives; exit status 0: it does" },
-  licenses: { help: "print the notices of all that the executable contains" },
+  probe: {
+    help: "ask a running program at its --admin port (host:port, or a port) whether it lives; exit status 0: it lives",
+  },
+  licenses: { help: "print the licence notices of everything that the executable contains" },
 } satisfies Record<string, OtherFlag>;
 
 /** The name of a flag that is done instead of a run. */
@@ -540,7 +543,7 @@ export function camelCase(name: string): string {
   return name.replace(/-(.)/g, (_dash, letter: string) => letter.toUpperCase());
 }
 
-/** All flags by name, whatever the types of their values. */
+/** All flags by name, with any types of values. */
 export const flagTable = Object.entries(flags) as readonly (readonly [FlagName, Flag<unknown>])[];
 
 const VARIABLE_PREFIX = "VXLAN_TO_HTTP_";
@@ -555,7 +558,7 @@ export function originalVariables(flag: Flag<unknown>): string[] {
   return flag.kind === "single" ? (flag.variables ?? []).map(({ name }) => name) : [];
 }
 
-/** The default in words; empty: there is none to show. */
+/** The default in words; empty: there is no default to show. */
 export function defaultOf(flag: Flag<unknown>): string {
   if (flag.kind === "switch") return "off";
   if (flag.kind === "list") return flag.defaultText ?? "none";

@@ -18,7 +18,7 @@ const URL = /^http(s?):\/\/(.*?)\/?$/i;
 /** Groups: name or IPv4; IPv6 in brackets; port. */
 const HOST_AND_PORT = /^(?:([^\s:/@[\]?#]+)|\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\])(?::(\d{1,5}))?$/;
 
-/** Reads a forward_addr. Undefined: the text is none. */
+/** Reads a forward_addr. Undefined: the text is no forward_addr. */
 export function parseForwardAddress(text: string): ForwardAddress | undefined {
   const file = FILE.exec(text)?.[1];
   if (file !== undefined) return { host: NO_HOST, port: 0, file };

@@ -9,10 +9,10 @@ const LOOPBACK = "127.0.0.1";
 const PORT_MAX = 65_535;
 /** Groups: name or IPv4; IPv6 in brackets; port. Without a host, the address is the loopback's. */
 const HOST_AND_PORT = /^(?:(?:([^\s:/@[\]?#]+)|\[([0-9a-fA-F:.]+)\]):)?(\d{1,5})$/;
-/** A text like an IPv4 address that is none is no name either. */
+/** A text that looks like an IPv4 address but is not one is no name either. */
 const NUMBERS = /^[\d.]+$/;
 
-/** Reads an address to listen on. Undefined: the text is none. */
+/** Reads an address to listen on. Undefined: the text is no such address. */
 export function parseListenAddress(text: string): ListenAddress | undefined {
   const [, name, v6, digits] = HOST_AND_PORT.exec(text) ?? [];
   if (digits === undefined || Number(digits) > PORT_MAX) return undefined;

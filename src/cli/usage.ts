@@ -30,10 +30,10 @@ export function usage(): string {
     ...rows.map(([name, help]) => `  ${name!.padEnd(width)}  ${help}`),
     "",
     "Environment:",
-    "  Each flag has a variable: VXLAN_TO_HTTP_ and its name in capitals",
+    "  Each flag has a variable: VXLAN_TO_HTTP_ and the flag's name in capitals",
     `  (--${VARIABLE_EXAMPLE}: ${variableOf(VARIABLE_EXAMPLE)}).`,
     "  A flag beats its variable, which beats the original program's (in brackets above), which beats the default.",
-    "  That of a flag that may be given more than once has one value a line; that of a flag without a value is",
+    "  If a flag may be given more than once, its variable has one value a line. If a flag has no value, its variable is",
     "  1, true, yes or on, or 0, false, no or off. An empty variable counts as none.",
     "",
     "Examples:",
@@ -44,6 +44,6 @@ export function usage(): string {
     "  vxlan-to-http --read mirror.pcap 42 80 [::1]:8080",
     "  ssh replay tcpdump -U -w - udp port 4789 | vxlan-to-http --read - 42 80 localhost:8080",
     "",
-    "Exit status: 0 done, 1 the machine refused or, with --read, not all could be forwarded, 2 wrong usage, 3 responses differed.",
+    "Exit status: 0 done, 1 refused by the machine or (with --read) not all forwarded, 2 wrong usage, 3 responses differed.",
   ].join("\n");
 }

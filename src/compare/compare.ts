@@ -117,7 +117,7 @@ function compareFields(production: Fields, endpoint: Fields, differences: Differ
   }
 }
 
-/** A field's value as it is compared and shown; for cookies, their names. */
+/** A field's value in the form that is compared and shown; for cookies, their names. */
 function shownValue(name: string, values: readonly string[]): string {
   if (name === "set-cookie") return cookieNames(values);
   return values.length === 1 ? values[0]! : values.join(", ");
@@ -136,7 +136,7 @@ class Body {
     this.codings = codingsOf(fieldOf(fields, "content-encoding"));
   }
 
-  /** The body without its codings; as it is, if they are not known. */
+  /** The body without its codings; unchanged if the codings are unknown. */
   decoded(): { bytes: Uint8Array; isDecoded: boolean } | typeof TOO_LARGE {
     const { body } = this.response;
     if (this.codings.length === 0) return { bytes: body, isDecoded: true };

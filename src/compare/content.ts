@@ -100,7 +100,7 @@ export function textOf(bytes: Uint8Array, type: string): string | null {
   return decodeText(bytes, type);
 }
 
-/** Bytes as text, whatever their type; null: they are not in its charset. */
+/** Bytes as text, for any type; null: they are not in its charset. */
 export function decodeText(bytes: Uint8Array, type: string): string | null {
   // A byte order mark overrides the charset (WHATWG Encoding, section 6).
   const charset = markOf(bytes) ?? charsetOf(type);

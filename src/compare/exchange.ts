@@ -49,7 +49,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
   /** The verdict was counted. */
   private isSettled = false;
   private isProductionKnown = false;
-  /** Production's response; null: there is none that can be compared. */
+  /** Production's response; null: there is no comparable response. */
   private production: Kept | null = null;
   private productionReason: NotComparableReason | null = null;
   /** The endpoint's response. */
@@ -60,7 +60,7 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
   private isControlKnown: boolean;
   private controls: Kept | null = null;
   private isReleased = false;
-  /** The exchanges of files that production's response is written to; null: there are none. */
+  /** The exchanges of files that production's response is written to; null: there are no files. */
   private files: FileExchange[] | null = null;
   readonly witness: Witness | null;
 
@@ -143,12 +143,12 @@ export class ComparedExchange extends Aged<ComparedExchange> implements Exchange
     this.released();
   }
 
-  /** The holder of the request has told its outcome otherwise. */
+  /** The holder of the request has reported its outcome in another way. */
   released(): void {
     if (this.witness !== null) (this.witness as FileExchange).released();
   }
 
-  /** The control's response has come; null: there is none. */
+  /** The control's response has come; null: there is no response. */
   controlIs(kept: Kept | null): void {
     this.isControlKnown = true;
     if (this.isSettled) this.comparison.memory.giveBackKept(kept);

@@ -1,6 +1,6 @@
 /**
- * A request on its way to a file that gets production's response as well. The response is told once, when it is known
- * and the file has asked for it.
+ * A request on its way to a file that also gets production's response. The response is given once, when it is known and
+ * the file has asked for it.
  */
 import type { Exchange, ProductionResponse, Witness } from "../forward/exchange.ts";
 import type { ComparedMemory } from "./memory.ts";

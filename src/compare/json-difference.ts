@@ -8,7 +8,7 @@ import { hashOf, isSameJson, isSameNumber, JsonKind, type JsonValue, membersOf }
 
 /** The most elements with the same hash that are compared with one; more can only be made on purpose. */
 const ALIKE_MAX = 16;
-/** The longest path; a difference that lies deeper is told at the place where the path is cut. */
+/** The longest path; a deeper difference is reported at the place where the path is cut. */
 const PATH_LEN_MAX = 256;
 const PLAIN_NAME = /^[^\s.[\]"\\\p{C}]+$/u;
 
@@ -113,7 +113,7 @@ function withoutAlike(a: readonly JsonValue[], b: readonly JsonValue[]): [JsonVa
   const taken = new Map<JsonValue, number>();
   for (const value of a) {
     const alike = byHash.get(hashOf(value)) ?? [];
-    // From the last one on, because it is removed at no cost.
+    // From the last one on, because the last one can be removed at no cost.
     let place = alike.length - 1;
     const end = Math.max(place - ALIKE_MAX, -1);
     while (place > end && !isSameJson(value, alike[place]!)) place--;

@@ -166,8 +166,8 @@ function unescaped(literal: string): string | null {
 }
 
 /**
- * Whether two numbers are the same, however they are written and however many digits they have. (As doubles,
- * 9007199254740993 and 9007199254740992 would be the same.)
+ * Whether two numbers are the same, in any notation and with any number of digits. (As doubles, 9007199254740993 and
+ * 9007199254740992 would be the same.)
  */
 export function isSameNumber(a: string, b: string): boolean {
   return a === b || plainNumber(a) === plainNumber(b);

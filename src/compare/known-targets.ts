@@ -1,22 +1,22 @@
-/** What is remembered of targets and routes, so that one that comes again costs a look-up alone. */
+/** Remembers targets and their routes, so that a repeated target costs only a look-up. */
 import type { Redactor } from "../redact/redactor.ts";
 import { pathOfTarget, routeOf } from "./routes.ts";
 import type { Route } from "./tally.ts";
 
-// At a limit all that is remembered is forgotten, and read anew when it comes again: nothing is lost, or counted.
+// At a limit everything is forgotten, and read again when needed: nothing is lost, and no counter is needed.
 
-/** Targets whose route is remembered. */
+/** The number of targets that are remembered with their route. */
 export const KNOWN_TARGETS_MAX = 4096;
 /** A longer target is not remembered. */
 export const KNOWN_TARGET_LEN_MAX = 256;
-/** Routes of which it is remembered how they are told. */
+/** The number of routes that are remembered with their redacted form. */
 export const KNOWN_ROUTES_MAX = 4096;
 
 /** A target with its route, as they were last found. */
 export interface KnownTarget {
   readonly path: string;
   readonly routePath: string;
-  /** Of the request that came last, and what it is counted in; null: none has. */
+  /** The last request's method, and the route that counts it; null: no request has come. */
   method: string;
   route: Route | null;
 }

@@ -78,7 +78,7 @@ export class ComparedMemory {
     return kept;
   }
 
-  /** Takes a response back: nobody reads it any more. */
+  /** Takes a response back when no object reads it any more. */
   giveBackKept(kept: Kept | null): void {
     if (kept === null) return;
     kept.clear();

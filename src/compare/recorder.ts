@@ -1,4 +1,7 @@
-/** Keeps a response as it comes, as far as it is to be compared. The held bytes are charged, and given back with it. */
+/**
+ * Keeps a response as it comes, up to the length that will be compared. The held bytes are charged, and given back with
+ * it.
+ */
 import { createHash, type Hash } from "node:crypto";
 import type { ResponseHead } from "../http/http2/response-head.ts";
 import { Cost } from "../memory/budget.ts";

@@ -1,4 +1,4 @@
-/** A response as it is kept to be compared. */
+/** A response in the form that is kept for the comparison. */
 import { latin1 } from "../http/latin1.ts";
 import { costOf } from "../memory/array-pool.ts";
 
@@ -41,7 +41,7 @@ export class Kept implements ComparedResponse {
   firstMs = 0;
   lastMs = 0;
   writtenMs = 0;
-  /** False: there was no room for the response, or nobody wanted it, and no byte of it is kept. */
+  /** False: there was no room for the response, or no comparison wanted it, and no byte of it is kept. */
   isKept = true;
 
   /** The response to compare; null: it is not kept. */

@@ -16,12 +16,12 @@ import { type Drawn, isKept, keep } from "./reservoir.ts";
 
 export type { Quantiles };
 
-/** The most routes that are told apart; all further ones count as one more. */
+/** The most routes with a count of their own; all further ones count as one more. */
 export const ROUTES_MAX = 1000;
 /** The path of the route for all routes beyond {@link ROUTES_MAX}. */
 export const OTHER_ROUTE = "other";
 const OTHER_METHOD = "*";
-/** The most kinds and places that are told apart in one route; differences in further ones are only counted. */
+/** The most kinds and places of one route with a count of their own; differences in further ones are only counted. */
 export const PLACES_MAX = 200;
 /** A difference is shown if its count exceeds its noise by this many percent of the noise, */
 const NOISE_EXCESS_PERCENT = 20;
@@ -51,7 +51,7 @@ export const NOT_COMPARABLE_REASONS = [
 /** One of {@link NOT_COMPARABLE_REASONS}. */
 export type NotComparableReason = (typeof NOT_COMPARABLE_REASONS)[number];
 
-/** One occurrence, as it is shown: without secrets. */
+/** One occurrence, in the form that is shown: without secrets. */
 export interface Example {
   /** When the request was captured, as ISO 8601. */
   readonly time: string;

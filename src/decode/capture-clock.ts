@@ -1,7 +1,7 @@
 /**
- * The capture's time, as its frames tell it. One frame with a wrong stamp does not move the time, however far ahead or
- * behind the stamp is: a leap is believed only when several frames in a row agree on it. Time never runs back. If the
- * clock that stamps the frames was set back, time goes on from where it was.
+ * The capture's time, from its frames. One frame with a wrong stamp does not move the time, at any distance: a leap is
+ * believed only when several frames in a row agree on it. Time never runs back. If the clock that stamps the frames was
+ * set back, time goes on from its last value.
  */
 
 /** The longest time between two frames that is believed without doubt. */
@@ -46,7 +46,7 @@ export class CaptureClock {
     if (aheadMs > 0) this.nowMs = atMs;
   }
 
-  /** A clock that needs no doubt tells the time. */
+  /** A trusted clock sets the time. */
   advance(nowMs: number): void {
     if (!this.isKnown) this.leap(nowMs);
     else if (nowMs > this.nowMs) this.nowMs = nowMs;
@@ -56,7 +56,7 @@ export class CaptureClock {
     const isAhead = atMs > this.nowMs;
     if (this.witnesses > 0 && isAhead !== this.earliestMs > this.nowMs) this.witnesses = 0;
     if (this.witnesses === 0) {
-      // A step, so that later events can be told by their time.
+      // A step, so that later events have a later time.
       this.nowMs += TICK_MS;
       this.earliestMs = atMs;
     }

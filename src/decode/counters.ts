@@ -1,4 +1,4 @@
-/** What decode counts. Each frame ends as a segment or under one reason. */
+/** The counters of decode. Each frame ends as a segment or under one reason. */
 import { DROP_REASONS } from "./drop-reason.ts";
 
 /** `dropped`: in the order of DROP_REASONS. */

@@ -1,6 +1,6 @@
 /**
- * Decodes a captured frame into a mirrored TCP segment, or tells why it is none. Nothing here throws, does I/O, reads a
- * clock, or reads outside the record.
+ * Decodes a captured frame into a mirrored TCP segment, or returns the reason why it is none. Nothing here throws, does
+ * I/O, reads a clock, or reads outside the record.
  */
 import type { DecodeCounters } from "./counters.ts";
 import { CaptureClock } from "./capture-clock.ts";
@@ -126,7 +126,7 @@ export class Decoder {
     if (verdict !== IP_OK) return Drop.MALFORMED_OUTER;
     if (!this.ip.isFragment) return this.decodeTunnel(bytes, view);
 
-    // Each IPv4 fragment tells the datagram's protocol: fragments of other protocols need no place in the table.
+    // Each IPv4 fragment names the datagram's protocol: fragments of other protocols need no place in the table.
     if (this.ip.version === 4 && this.cursor.protocol !== this.carrier) return this.otherCarrier();
     const datagram = this.addFragment(Layer.OUTER, 0, bytes, view);
     if (datagram === undefined) return Drop.MALFORMED_OUTER;

@@ -63,7 +63,7 @@ export class FragmentTable implements LeapListener {
     const end = header.fragmentOffset + claimedLength;
     if (claimedLength === 0 || end > DATAGRAM_BYTES_MAX) return undefined;
     this.expire();
-    // IPv4 tells datagrams apart by protocol as well; in IPv6 only the first fragment's protocol counts.
+    // IPv4 datagrams also differ by protocol; in IPv6 only the first fragment's protocol counts.
     this.readKey(layer, vni, view, header, header.version === 4 ? protocol : 0);
     const bucket = this.hash.of(this.key) & (BUCKETS - 1);
     const datagram = this.find(bucket) ?? this.create(bucket, view, header);

@@ -42,7 +42,7 @@ export function decodeIpv4(view: DataView, cursor: Cursor, header: IpHeader): nu
   const headerLen = (first & 0x0f) * 4;
   if (first >> 4 !== VERSION || headerLen < HEADER_LEN) return IP_MALFORMED;
   const capturedLength = cursor.end - offset;
-  // 0: segmentation offload left the length to the hardware; the packet is what was captured.
+  // 0: segmentation offload left the length to the hardware; the packet is the captured bytes.
   const givenLength = view.getUint16(offset + TOTAL_LENGTH_OFFSET);
   const totalLength = givenLength || capturedLength;
   if (totalLength < headerLen) return IP_MALFORMED;

@@ -60,7 +60,7 @@ export function decodeIpv6(view: DataView, cursor: Cursor, header: IpHeader): nu
   if (offset + HEADER_LEN > cursor.end) return IP_CUT;
   if (view.getUint8(offset) >> 4 !== VERSION) return IP_MALFORMED;
   const capturedLength = cursor.end - offset - HEADER_LEN;
-  // 0: a jumbogram (RFC 2675) or segmentation offload; the packet is what was captured.
+  // 0: a jumbogram (RFC 2675) or segmentation offload; the packet is the captured bytes.
   const givenLength = view.getUint16(offset + PAYLOAD_LENGTH_OFFSET);
   const payloadLength = givenLength || capturedLength;
 

@@ -1,6 +1,8 @@
 /** Counts mirror frames that are not for us, by their VNI or port, so that a wrong VNI or port can be named. */
 
-/** The most VNIs, or ports, that are told apart; frames of further ones are only counted under their drop reason. */
+/**
+ * The most VNIs, or ports, with a count of their own; frames of further ones are only counted under their drop reason.
+ */
 export const STRANGERS_MAX = 16;
 
 /** The VNIs and ports of frames that are not for us, with their counts. */

@@ -31,7 +31,7 @@ export const FLAGS_OFFSET = 13;
 /** The flags that are read. */
 export const TcpFlag = { FIN: 0x01, SYN: 0x02, RST: 0x04, ACK: 0x10 } as const;
 
-/** The header's length with options, in bytes, as the header at `offset` tells it. */
+/** The header's length with options, in bytes, from the header at `offset`. */
 export function tcpHeaderLength(view: DataView, offset: number): number {
   return (view.getUint8(offset + DATA_OFFSET_OFFSET) >> 4) * 4;
 }

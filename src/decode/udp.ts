@@ -18,7 +18,7 @@ export function decodeUdp(view: DataView, cursor: Cursor): number {
   const offset = cursor.offset;
   if (offset + HEADER_LEN > cursor.end) return -1;
   const port = view.getUint16(offset + DESTINATION_PORT_OFFSET);
-  // 0: a jumbogram or segmentation offload; the datagram is what IP carried.
+  // 0: a jumbogram or segmentation offload; the datagram is IP's payload.
   const length = view.getUint16(offset + LENGTH_OFFSET) || cursor.end - offset;
   if (length < HEADER_LEN) return -1;
   if (offset + length < cursor.end) cursor.end = offset + length;

@@ -1,7 +1,7 @@
-/** A body as it is written to files: as text if it is one, and without secrets. */
+/** A body in the form that files have: as text if it is text, and without secrets. */
 import { BLOT, type Redactor } from "../redact/redactor.ts";
 
-/** A body, as it is written to files. */
+/** A body, in the form that files have. */
 export interface FiledBody {
   readonly text: string;
   readonly isBase64: boolean;

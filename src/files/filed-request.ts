@@ -1,14 +1,14 @@
-/** A request as it is written to files: with its head read, its body as text if it is one, and without secrets. */
+/** A request in the form that files have: with its head read, its body as text if it is text, and without secrets. */
 import { ChunkedBody } from "../http/chunked-body.ts";
 import { type FieldLines, HeadView } from "../http/head-view.ts";
 import type { ResponseTap } from "../http/response-sink.ts";
 import type { Redactor } from "../redact/redactor.ts";
 import { type FiledBody, filedBody } from "./filed-body.ts";
 
-/** A field as it is written; bytes beyond ASCII are Latin-1. */
+/** A field in the form that files have; bytes beyond ASCII are Latin-1. */
 export type FiledField = readonly [name: string, value: string];
 
-/** A request, as it is written to files. */
+/** A request, in the form that files have. */
 export interface FiledRequest {
   /** When its first bytes were captured, in milliseconds since 1970. */
   readonly timeMs: number;

@@ -1,5 +1,6 @@
 /**
- * Production's response as it is written to files beside its request: without its content coding, and without secrets.
+ * Production's response in the form that files have beside its request: without its content coding, and without
+ * secrets.
  */
 import { createHash } from "node:crypto";
 import { codingsOf, decodeContent, TOO_LARGE } from "../compare/content.ts";
@@ -9,7 +10,7 @@ import type { Redactor } from "../redact/redactor.ts";
 import { type FiledBody, filedBody } from "./filed-body.ts";
 import { type FiledField, filedFields } from "./filed-request.ts";
 
-/** Production's response, as it is written to files. */
+/** Production's response, in the form that files have. */
 export interface FiledResponse {
   readonly status: number;
   readonly statusText: string;
@@ -18,11 +19,11 @@ export interface FiledResponse {
   readonly headers: readonly FiledField[];
   /** Undefined: the response has no body, or one that is too long to be written. */
   readonly body: FiledBody | undefined;
-  /** The length of the body without its content coding; of a body that is not written, as it came. */
+  /** The length of the body without its content coding; for a body that is not written, its received length. */
   readonly contentLength: number;
-  /** The length of the body as it came, without its transfer coding. */
+  /** The received length of the body, without its transfer coding. */
   readonly bodyLength: number;
-  /** The SHA-256 of a body that is too long to be written, as it came. */
+  /** The SHA-256 of the received bytes of a body that is too long to be written. */
   readonly sha256: string | undefined;
   readonly headLength: number;
   /**

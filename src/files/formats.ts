@@ -108,7 +108,7 @@ function harContent({ headers, body, contentLength, bodyLength, sha256 }: FiledR
     ...(contentLength > bodyLength ? { compression: contentLength - bodyLength } : {}),
     mimeType: fieldOf(headers, "content-type"),
     ...(body === undefined ? {} : { text: body.text, ...(body.isBase64 ? { encoding: "base64" } : {}) }),
-    ...(sha256 === undefined ? {} : { comment: `too long to be here; SHA-256 of what came: ${sha256}` }),
+    ...(sha256 === undefined ? {} : { comment: `too long to stand here; SHA-256 of the bytes that came: ${sha256}` }),
   };
 }
 

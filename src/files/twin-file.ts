@@ -24,8 +24,8 @@ import { promisify } from "node:util";
 import { RefusalError, writeFailure } from "../errors.ts";
 
 /**
- * Only for its owner, because the file holds clients' data. It is made anew, so that a link that somebody has put there
- * is not followed.
+ * Only for its owner, because the file holds clients' data. It is created new, so that a link in its place is not
+ * followed.
  */
 const MODE = 0o600;
 const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -69,7 +69,7 @@ export class TwinFile {
     this.hiddenName = `${path}.a`;
     this.freeName = `${path}.b`;
     this.hiddenLength = Buffer.byteLength(before);
-    if (!mayBeReplaced(path)) throw refusal(path, "it is there, and is no plain file");
+    if (!mayBeReplaced(path)) throw refusal(path, "it exists, and is not a regular file");
     const opened: number[] = [];
     try {
       for (const name of [this.hiddenName, this.freeName]) {
@@ -116,10 +116,7 @@ export class TwinFile {
     this.lacking = bytes;
   }
 
-  /**
-   * Closes both files, and removes the hidden one, if this user may (--user). What could not be written was told
-   * already.
-   */
+  /** Closes both files, and removes the hidden one, if this user may (--user). Failed writes were reported already. */
   close(): void {
     closeSync(this.shown);
     closeSync(this.hidden);

@@ -1,6 +1,6 @@
 /**
- * The range of numbers that one side of a TCP connection has acknowledged. It tells the incarnations of a connection
- * apart, whatever their ISN, because the other side begins each with another number.
+ * The range of numbers that one side of a TCP connection has acknowledged. It distinguishes the incarnations of a
+ * connection, for any ISN, because the other side begins each with another number.
  */
 import { advance, distance } from "./sequence.ts";
 

@@ -110,7 +110,10 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
       (segment.flags & TcpFlag.FIN) !== 0
     )
       return false;
-    if ((segment.flags & TcpFlag.ACK) !== 0) only.noteAck(segment.acknowledgment);
+    if ((segment.flags & TcpFlag.ACK) !== 0) {
+      if (!only.hasBytes) only.firstAcknowledged = segment.acknowledgment;
+      only.noteAck(segment.acknowledgment);
+    }
     client.deliver(segment.bytes, segment.payloadOffset, segment.payloadLength, segment.timestampMs);
     if (this.server !== null) this.server.settle();
     return true;
@@ -145,7 +148,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     return true;
   }
 
-  /** Delivers all pending segments, tells the gaps, and ends all incarnations. */
+  /** Delivers all pending segments, reports the gaps, and ends all incarnations. */
   flush(how: StreamEnd): void {
     this.client?.refuseUnowned();
     // Segments behind an end may belong to another incarnation that was never opened.
@@ -171,7 +174,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     this.update();
   }
 
-  /** Delivers an incarnation's pending segments, tells the gaps, and ends it. */
+  /** Delivers an incarnation's pending segments, reports the gaps, and ends it. */
   private flushOne(incarnation: Incarnation, how: StreamEnd): void {
     this.client?.flushPendingOf(incarnation);
     if (incarnation.isOpen) {

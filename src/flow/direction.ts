@@ -99,7 +99,7 @@ export abstract class Direction implements PendingHolder {
     this.connection.update();
   }
 
-  /** Delivers an incarnation's pending segments, and tells the gaps. */
+  /** Delivers an incarnation's pending segments, and reports the gaps. */
   flushPendingOf(incarnation: Incarnation): void {
     for (
       let first = this.firstOf(incarnation);

@@ -27,7 +27,7 @@ const REPLACED_MS_MAX = 60_000;
  * there are fewer.
  */
 const CONNECTIONS_SHARE = 1 / 4;
-/** At least this many ended incarnations are remembered, however small the budget: evicted ones may go on. */
+/** At least this many ended incarnations are remembered, with any budget: evicted ones may go on. */
 const REMEMBERED_MIN = 256;
 /** How often time limits are looked at. */
 export const TICK_MS = 100;
@@ -70,7 +70,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
   constructor(
     private readonly options: FlowTableOptions,
     readonly counters: FlowTableCounters,
-    budget: Budget,
+    private readonly budget: Budget,
     readonly opener: StreamOpener,
     private readonly clock: CaptureClock,
     private readonly hash = new KeyedHash(IDENTITY_WORDS),
@@ -170,6 +170,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
 
   opened(): void {
     this.openCount++;
+    this.budget.takeConnection();
   }
 
   replaced(incarnation: Incarnation, sinceMs: number): void {
@@ -186,6 +187,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
 
   forgotten(incarnation: Incarnation): void {
     this.endedOnes.remove(incarnation);
+    this.budget.giveBackConnection();
   }
 
   update(connection: Connection): void {

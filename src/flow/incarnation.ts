@@ -23,7 +23,7 @@ export interface IncarnationOwner {
   readonly identity: Int32Array;
   /** Whether an incarnation is open, or segments are pending. */
   readonly isLive: boolean;
-  /** An incarnation was replaced long ago: delivers its pending segments, tells the gaps, and ends it. */
+  /** An incarnation was replaced long ago: delivers its pending segments, reports the gaps, and ends it. */
   endReplaced(incarnation: Incarnation): void;
   /** Removes an incarnation that has ended. */
   forget(incarnation: Incarnation): void;
@@ -34,9 +34,9 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   /** The range of its client's acknowledgment numbers. */
   acks = NOTHING_ACKNOWLEDGED;
   client!: Reassembler;
-  /** The server's direction; null: nobody wants it, or it has not begun. */
+  /** The server's direction; null: no consumer wants it, or it has not begun. */
   server: Reassembler | null = null;
-  /** Takes the server's side; null: nobody does, or it has ended. */
+  /** Takes the server's side; null: no consumer does, or it has ended. */
   response: ResponseConsumer | null = null;
   consumer: StreamConsumer | null = null;
   /** The consumer of its bytes, if it was evicted and may go on; null: it may not, or has gone on. */
@@ -46,6 +46,11 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   /** (StreamNumbers) */
   clientAcknowledged: number | null = null;
   serverAcknowledged: number | null = null;
+  /**
+   * The acknowledgment number that came with the client's first byte: where the server's bytes begin, or go on if the
+   * server spoke first. Null: the byte was not seen, or came with the SYN.
+   */
+  firstAcknowledged: number | null = null;
   /** The ISN of a SYN that came behind bytes: it is a late copy, or another incarnation with the same ISN. */
   synAgain: number | null = null;
   /** Bytes that came with the SYN (TCP Fast Open, RFC 7413): a SYN-ACK may acknowledge them. */
@@ -108,6 +113,11 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   /** The lowest sequence number that may belong to its client. */
   private get base(): number {
     return this.hasSyn ? advance(this.isn, 1) : advance(this.start, -LATE_START_BYTES_MAX);
+  }
+
+  /** Whether its first byte is the connection's first one. */
+  get isFromStart(): boolean {
+    return this.hasSyn && advance(this.isn, 1) === this.start;
   }
 
   /** Whether bytes have come in order behind its SYN. */

@@ -1,4 +1,4 @@
-/** The part of a segment that flow takes: as it arrives, or as it is pending. */
+/** The part of a segment that flow uses: as it arrives, or as it is pending. */
 import type { Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
 import { advance } from "./sequence.ts";

@@ -1,6 +1,6 @@
 /**
- * One direction of one incarnation: hands its bytes on in order, and tells gaps (RFC 9293, section 3.4). It does not
- * know other incarnations. The rules are those of a receiver that cannot answer: missing bytes are waited for, up to a
+ * One direction of one incarnation: hands its bytes on in order, and reports gaps (RFC 9293, section 3.4). It does not
+ * know other incarnations. The rules are those of a receiver that cannot respond: missing bytes are waited for, up to a
  * limit, and then given up.
  */
 import type { ReassemblyCounters } from "./counters.ts";

@@ -8,7 +8,7 @@ import type { Connector } from "./socket.ts";
 /** The shortest time between two lookups of a name. */
 export const LOOKUP_PAUSE_MS = 500;
 
-/** Called with the addresses; if there are none, `error` tells why. */
+/** Called with the addresses; if there are none, `error` has the reason. */
 export type Found = (addresses: readonly string[], error?: Error) => void;
 
 /** The addresses of one destination's name. */

@@ -90,7 +90,7 @@ export class ByteQueue {
     return Buffer.concat([first, ...others], length);
   }
 
-  /** Removes the first `length` bytes, in whatever arrays they lie. */
+  /** Removes the first `length` bytes, in one or several arrays. */
   drop(length: number): void {
     for (let left = length; left > 0;) {
       const taken = Math.min(left, this.firstLength);

@@ -1,4 +1,4 @@
-/** What forward counts: requests, their responses, and the connections that carry them. */
+/** The counters of forward: requests, their responses, and the connections that carry them. */
 import { DAMAGE_REASONS, type DamageReason } from "../http/request-sink.ts";
 import { POLICY_DROPS, STREAM_DROPS, type StreamDrop } from "../policy/policy.ts";
 
@@ -39,7 +39,7 @@ export const RESPONSE_TIME_BUCKETS_MS = [
 
 /** The counters of requests, in --mode http. */
 export const requestCounters = () => ({
-  /** Requests that were begun, with whatever outcome. */
+  /** Requests that were begun, with any outcome. */
   seen: 0,
   /** Requests that were sent whole; one that was sent again counts once. */
   forwarded: 0,
@@ -53,7 +53,7 @@ export const requestCounters = () => ({
   odd: 0,
   /** Bytes that were passed over unread, or belong to damaged requests. */
   skipped_bytes: 0,
-  /** Request lines among the skipped bytes behind gaps: as far as can be told, that many more requests came. */
+  /** Request lines among the skipped bytes behind gaps: probably, that many more requests came. */
   skipped_request_lines: 0,
   /** Damaged requests by reason. */
   damage: Object.fromEntries(DAMAGE_REASONS.map((reason) => [reason, 0])) as Record<DamageReason, number>,
@@ -132,6 +132,7 @@ export const foreignCounters = () => ({
   tls: 0,
   /** HTTP/2: forwarded as it is if it was seen from its start. */
   http2: 0,
+  /** Also those that go on in another protocol behind an offer that the endpoint has declined. */
   unknown: 0,
   /** Bytes of foreign connections that were not forwarded. */
   discarded_bytes: 0,

@@ -21,7 +21,9 @@ export interface DestinationOptions {
 export interface DestinationReport {
   outageBegan(reason: string, destination?: number): void;
   outageEnded(durationMs: number, lostConnections: number, destination?: number): void;
-  /** The destination does not speak this version, and gets no more requests of it; told once until {@link speaks}. */
+  /**
+   * The destination does not speak this version, and gets no more requests of it; reported once until {@link speaks}.
+   */
   speaksNot(version: HttpVersion, why: string, destination?: number): void;
   /** The destination speaks this version again, after `durationMs`. */
   speaks(version: HttpVersion, durationMs: number, destination?: number): void;

@@ -1,6 +1,6 @@
 /**
- * A destination of a shard: its address; its connections, with a limit on those that are being made; its outages, each
- * told once; and its time limits. It flushes the writes of a batch.
+ * A destination of a shard: its address; its connections, with a limit on those that are being established; its
+ * outages, each reported once; and its time limits. It flushes the writes of a batch.
  */
 import { Cost } from "../memory/budget.ts";
 import { Deadlines } from "../memory/deadlines.ts";
@@ -194,7 +194,7 @@ export class Destination implements UpstreamHost, DialHost {
     holders.sort((a, b) => b.backlogBytes - a.backlogBytes);
     for (const upstream of holders) {
       if (budget.hasRoomFor(budget.limitBytes * RELIEVED_SHARE)) return;
-      upstream.giveUp("the buffers are full (--max-buffer-mib), and it held most");
+      upstream.giveUp("the buffers are full (--max-buffer-mib), and this connection held most");
     }
   }
 
@@ -206,8 +206,7 @@ export class Destination implements UpstreamHost, DialHost {
 
   /** By how many the connections exceed the memory for them. */
   get connectionsOver(): number {
-    const { usedBytes, limitBytes } = this.memory.budget;
-    return Math.ceil((usedBytes - limitBytes) / Cost.UPSTREAM);
+    return Math.ceil(this.memory.budget.overBytes / Cost.UPSTREAM);
   }
 
   /**
@@ -219,7 +218,9 @@ export class Destination implements UpstreamHost, DialHost {
     this.endWritten();
     for (const upstream of this.connecting) {
       if (this.memory.budget.hasRoomFor(0)) return;
-      upstream.giveUp("the buffers are full (--max-buffer-mib), and it had waited longest to be made");
+      upstream.giveUp(
+        "the buffers are full (--max-buffer-mib), and this connection had taken longest to be established",
+      );
     }
   }
 
@@ -233,7 +234,7 @@ export class Destination implements UpstreamHost, DialHost {
     }
   }
 
-  /** A connection tells that it is closed. */
+  /** A connection reports that it is closed. */
   forget(upstream: Upstream): void {
     this.open.delete(upstream);
     this.blocked.delete(upstream);
@@ -251,7 +252,7 @@ export class Destination implements UpstreamHost, DialHost {
     countTime(this.counters.response_time, RESPONSE_TIME_BUCKETS_MS, nowMs - writtenMs);
   }
 
-  /** A connection tells that the destination does not speak its protocol. */
+  /** A connection reports that the destination does not speak its protocol. */
   declined(why: string, tls: Tls | null): void {
     const isHttp2 = tls === this.options.http2Tls;
     (isHttp2 ? this.http2 : this.http1).declined(why);
@@ -274,9 +275,9 @@ export class Destination implements UpstreamHost, DialHost {
     else this.fail(upstream, error);
   }
 
-  /** A connection tells that it was not made in time. */
+  /** A connection reports that it was not established in time. */
   connectTimedOut(upstream: Upstream): void {
-    this.fail(upstream, new Error("no answer"));
+    this.fail(upstream, new Error("it does not respond"));
   }
 
   endOutage(): void {
@@ -331,16 +332,19 @@ export class Destination implements UpstreamHost, DialHost {
   }
 }
 
-/** An error in words; Bun's own message for a refused connection says less than its code. */
+/** Why a connection could not be made, by the system's code; Bun's message is the same for most. */
+const CONNECT_FAILURES: Record<string, string> = {
+  ECONNREFUSED: "connection refused",
+  ENOTFOUND: "no such host",
+  EMFILE: "too many open files (raise ulimit -n)",
+  EHOSTUNREACH: "there is no way to this host",
+  ENETUNREACH: "there is no way to its network",
+  ETIMEDOUT: "it does not respond",
+  // Of an IPv6 address in the link's scope (fe80::), the zone names the interface.
+  EINVAL: "the system takes no such address (has this host an interface of its zone?)",
+};
+
+/** An error in words. */
 function reasonOf(error: Error): string {
-  switch ((error as NodeJS.ErrnoException).code) {
-    case "ECONNREFUSED":
-      return "connection refused";
-    case "ENOTFOUND":
-      return "no such host";
-    case "EMFILE":
-      return "too many open files (raise ulimit -n)";
-    default:
-      return error.message;
-  }
+  return CONNECT_FAILURES[(error as NodeJS.ErrnoException).code ?? ""] ?? error.message;
 }

@@ -1,6 +1,6 @@
 /**
  * Makes one connection: tries a destination's addresses one after the other, the next when one fails or has not
- * answered for a moment (RFC 8305, section 5), and takes the first connection that opens.
+ * responded for a moment (RFC 8305, section 5), and takes the first connection that opens.
  */
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Addresses } from "./addresses.ts";

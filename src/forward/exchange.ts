@@ -48,7 +48,7 @@ export interface Witness {
 export interface Exchange {
   /** Null: the destination is no file. */
   readonly witness: Witness | null;
-  /** The request's target, before edits; empty: not told yet. */
+  /** The request's target, before edits; empty: not known yet. */
   target: string;
   /** The same request on its way to the control; null: there is no control. */
   readonly control: Exchange | null;
@@ -70,7 +70,7 @@ export interface Exchange {
 
 /** Takes one client connection's requests, and production's bytes. */
 export interface ComparedStream extends ResponseConsumer {
-  /** The client's address, if a PROXY protocol header tells another than the packets. */
+  /** The client's address, if a PROXY protocol header names another than the packets. */
   client: string | null;
   /** The framer begins anew with the next byte. `isLost`: this byte is within a request, or its place is not known. */
   restart(isLost: boolean): void;
@@ -86,7 +86,7 @@ export interface ComparedStream extends ResponseConsumer {
   damaged(): void;
   /** Where the next request begins is not known. */
   lost(): void;
-  /** A request was dropped that no other call tells about. */
+  /** A request was dropped that no other call reports. */
   dropped(): void;
   /** The client speaks another protocol, which is not compared. */
   foreign(): void;
@@ -96,6 +96,8 @@ export interface ComparedStream extends ResponseConsumer {
 
 /** Takes the requests of a client connection of HTTP/2, each by the number of its stream. */
 export interface ComparedCalls {
+  /** The bytes that each call of {@link head} charges to the budget, without asking for room. */
+  readonly costBytes: number;
   /** A request's head is whole. Null: it is not compared (--compare-sample). */
   head(stream: number, method: string, target: string): Exchange | null;
   /** A request is whole; its last segment was captured at this time. */
@@ -104,7 +106,7 @@ export interface ComparedCalls {
   cancelled(stream: number): void;
   /** A request without a call of {@link head} is damaged. */
   damaged(): void;
-  /** A request was dropped that no other call tells about. */
+  /** A request was dropped that no other call reports. */
   dropped(): void;
 }
 

@@ -24,7 +24,7 @@ export class HeldMemory {
     this.pool.free(array);
   }
 
-  /** Gives back to the pool an array that several destinations had charged, and that nobody holds any more. */
+  /** Gives back to the pool an array that several destinations had charged, and that no destination holds any more. */
   recycle(array: Uint8Array): void {
     this.pool.free(array);
   }

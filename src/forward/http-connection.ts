@@ -1,4 +1,7 @@
-/** One upstream connection that carries requests: writes them, frames the responses, and tells its pipe the outcome. */
+/**
+ * One upstream connection that carries requests: writes them, frames the responses, and reports the outcome to its
+ * pipe.
+ */
 import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { FRAME_HEADER_LEN, FrameType, writeFrameHeader } from "../http/http2/frames.ts";
 import { ResponseFramer } from "../http/response-framer.ts";
@@ -21,7 +24,7 @@ writeFrameHeader(HTTP2_START, HTTP2_PREFACE.length, 0, FrameType.SETTINGS, 0, 0)
 /** Gets the events of the connection, until it leaves the connection or hears that it is over. */
 export interface ConnectionOwner {
   opened(): void;
-  /** Bytes have come. All that they complete was told already; more requests may be due now. */
+  /** Bytes have come. The responses that they complete were reported already; more requests may be due now. */
   received(): void;
   /** All written bytes were taken, after some had to wait. */
   drained(): void;
@@ -189,11 +192,11 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
 
   malformed(): void {
     this.isBegun = true;
-    this.giveUp("what it responded is no HTTP/1 response");
+    this.giveUp("it sent bytes that are no HTTP/1 response");
   }
 
   /**
-   * A response that nobody asked for, such as 408 when an idle connection's time is over: the destination is about to
+   * A response without a request, such as 408 when an idle connection's time is over: the destination is about to
    * close.
    */
   unsolicited(_code: number): void {

@@ -27,7 +27,7 @@ export interface HttpOptions {
   readonly http2: "auto" | "requests" | "pass";
   /** The source is a savefile: nothing is lost by waiting. */
   readonly sourceWaits: boolean;
-  /** Null: every request is forwarded as it came. */
+  /** Null: every request is forwarded unchanged. */
   readonly policy: Policy | null;
 }
 

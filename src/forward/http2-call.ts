@@ -19,7 +19,7 @@ export interface CallCarrier {
   readonly receivedMs: number;
   /** More of a call has come, or its end. */
   more(call: Http2Call): void;
-  /** A call is taken back. It is not told of any more. */
+  /** A call is cancelled. No more events of it are reported. */
   cancel(call: Http2Call): void;
   giveUp(why: string): void;
 }
@@ -57,7 +57,7 @@ export class Http2Call implements TimerOwner, Http2Words {
   window = 0;
   /** Bytes of its request's array that were handed over. */
   offset = 0;
-  /** How often the destination has told that it did not process it. */
+  /** How often the destination has reported that it did not process the call. */
   unprocessed = 0;
   /** The number of all bytes that the connection had been given before its head, and with its end. */
   startPosition = 0;

@@ -67,7 +67,7 @@ const head = new ResponseHead();
 export const CallEnd = {
   /** The response is complete. */
   RESPONDED: 0,
-  /** The destination has told that it did not process the call. */
+  /** The destination has reported that it did not process the call. */
   UNPROCESSED: 1,
   /** The destination has ended the call without a whole response. */
   RESET: 2,
@@ -79,7 +79,7 @@ export const CallEnd = {
 export interface Http2ConnectionOwner {
   /** Calls may be begun, or more than before. */
   ready(): void;
-  /** Bytes have come. All that they complete was told already; more calls may be due now. */
+  /** Bytes have come. The responses that they complete were reported already; more calls may be due now. */
   received(): void;
   interim(): void;
   /** Some of the call's response has come. */
@@ -110,7 +110,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   /** The number of all bytes that it was given. */
   private position = 0;
   private timestampMs = NO_TIMESTAMP;
-  /** The time of what comes or is handed over now; 0: it was not read yet. */
+  /** The time of the present bytes or calls; 0: it was not read yet. */
   private stampMs = 0;
   private unacknowledgedBytes = 0;
   private isClosed = false;
@@ -226,7 +226,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     this.sending.add(call);
   }
 
-  /** Takes a call back. No more events of it are told. */
+  /** Cancels a call. No more events of it are reported. */
   cancel(call: Http2Call): void {
     this.putReset(call.number, ErrorCode.CANCEL);
     this.drop(call);
@@ -441,7 +441,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
 
   malformed(): void {
     this.reader.isOver = true;
-    if (this.isReady || this.isSecure) this.giveUp("what it sent is not HTTP/2");
+    if (this.isReady || this.isSecure) this.giveUp("it sent bytes that are not HTTP/2");
     else this.upstream.giveUp(NO_HTTP2, "other_protocol");
   }
 
@@ -563,7 +563,8 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
 
   /** Sends the frame in {@link scratch}, a reply to the destination. A destination may ask for many. */
   private reply(length: number): void {
-    if (this.upstream.backlogBytes + this.out.length > REPLIES_BYTES_MAX) this.giveUp("it asks, and does not read");
+    if (this.upstream.backlogBytes + this.out.length > REPLIES_BYTES_MAX)
+      this.giveUp("it sends frames that need replies, and does not read the replies");
     else this.put(scratch, 0, FRAME_HEADER_LEN + length);
   }
 

@@ -106,7 +106,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     if (call.isWhole && call.connection !== null) this.await(call);
   }
 
-  /** A call that is sent as it comes is damaged, or was taken back: HTTP/2 tells that by a reset of the stream. */
+  /** A streamed call is damaged, or was cancelled: in HTTP/2, a reset of the stream shows that. */
   abort(call: Http2Call): void {
     call.connection?.cancel(call);
     this.let(call);
@@ -127,7 +127,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
 
   // Sending.
 
-  /** Once, however many responses have come. */
+  /** Once, for any number of responses. */
   private pumpSoon(): void {
     if (this.isDue) return;
     this.isDue = true;
@@ -362,10 +362,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     }
   }
 
-  /**
-   * Gives up calls that are sent as they come, and that the destination takes too slowly; if there are none, all calls
-   * that are not whole.
-   */
+  /** Gives up streamed calls that the destination takes too slowly; if there are none, all calls that are not whole. */
   private dropStreaming(): void {
     const unfinished = [...this.unfinished];
     const holding = unfinished.filter(({ request }) => request!.heldLength > 0);

@@ -15,7 +15,7 @@ interface CountedPipe extends Waiter {
 
 /** One pipe's part of the load. */
 export class PipeLoad extends Holder {
-  // What was counted last.
+  // The last counted state.
   private isBusy = false;
   private waiting = 0;
   private isAwaiting = false;

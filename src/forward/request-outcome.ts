@@ -1,5 +1,5 @@
 /**
- * The outcomes of requests that were to be forwarded: each is counted once, and told to its exchange if it is compared.
+ * The outcomes of requests that should be forwarded: each is counted once, and given to its exchange if it is compared.
  */
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
 import type { Request } from "./request.ts";

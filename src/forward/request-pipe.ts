@@ -59,7 +59,7 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
   private connection: HttpConnection | null = null;
   private readonly timer: PipeTimer;
   private readonly load: PipeLoad;
-  /** The owner is still to be told that an offer was declined; the call may change any state of this pipe. */
+  /** The owner must still hear that an offer was declined; the call may change any state of this pipe. */
   private owesDecline = false;
   /** Behind the last offer, production goes on in HTTP/2, which another pipe carries. */
   private goesOnInHttp2 = false;
@@ -104,7 +104,9 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
   giveWay(count = this.waiting - (this.queue.inFlight > 0 ? 0 : 1)): void {
     if (this.waiting === 0) {
       this.hasGivenWay = true;
-      this.connection?.giveUp("the buffers are full (--max-buffer-mib), and its response had been awaited longest");
+      this.connection?.giveUp(
+        "the buffers are full (--max-buffer-mib), and this connection had waited longest for a response",
+      );
       return;
     }
     this.dropLast(count, "buffer_limit");
@@ -156,14 +158,14 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
     this.note();
   }
 
-  /** The streamed request is damaged: HTTP tells that by a reset of the connection. */
+  /** The streamed request is damaged: in HTTP/1, a reset of the connection shows that. */
   abortStream(): void {
     this.streaming = null;
     this.mode.requests.giveBack(this.queue.shift());
     const { connection } = this;
     this.connection = null;
     connection?.leave(true);
-    connection?.giveUp("a request that was being streamed is damaged");
+    connection?.giveUp("a request is damaged that was being sent");
     this.note();
   }
 
@@ -306,10 +308,7 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
     connection.send(request);
   }
 
-  /**
-   * If several requests are in flight, all responses are kept; those that nobody wants are released when they are
-   * complete.
-   */
+  /** If several requests are in flight, all responses are kept; unwanted ones are released when they are complete. */
   private noteWanted(request: Request, { recorder }: HttpConnection): void {
     if (recorder !== null) recorder.isWanted = request.exchange !== null || this.queue.inFlight > 1;
   }

@@ -232,7 +232,7 @@ export class RequestUnderWay {
     this.pipe.commit(request);
   }
 
-  /** The request is whole: gives it to further destinations, whatever the endpoint's part. */
+  /** The request is whole: gives it to further destinations, independently of the endpoint's part. */
   private branch(branches: Branches, head: RequestHead, timestampMs: number): void {
     const { request } = this;
     if (request !== null && this.dropping === null) this.isAdmitted ||= this.admit(request, head, timestampMs);

@@ -50,7 +50,7 @@ export interface Connector {
    * reason.
    */
   lookup(name: string, found: (addresses: readonly string[], error?: Error) => void): void;
-  /** Calls back when all events that have come by now have been told, for all connections. */
+  /** Calls back when all events that have come by now have been delivered, for all connections. */
   afterEvents(callback: () => void): void;
 }
 
@@ -112,7 +112,7 @@ class SecureConnection {
   }
 
   shaken(isDone: boolean, error: Error | null): void {
-    // Bun tells the failure once more when the connection ends.
+    // Bun reports the failure once more when the connection ends.
     if (this.isOpen || this.isOver) return;
     const refusal = this.tls.refusal(isDone, error, this.socket!.alpnProtocol);
     if (refusal !== undefined) {

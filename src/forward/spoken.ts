@@ -1,7 +1,7 @@
 /**
- * Learns whether a destination speaks a version of HTTP. If it does not, that is told once, and requests of that
- * version are dropped without a connection. Now and then a connection is made all the same, and its outcome decides. If
- * the destination was away, it may have changed: then it is not known any more.
+ * Learns whether a destination speaks a version of HTTP. If it does not, this is reported once, and requests of that
+ * version are dropped without a connection. Now and then a connection is made nevertheless, and its outcome decides. If
+ * the destination was away, it may have changed: then the answer is unknown again.
  */
 import type { HttpVersion, RequestDrop } from "./counters.ts";
 import type { DestinationReport } from "./destination-options.ts";
@@ -13,7 +13,7 @@ export const AGAIN_MIN_MS = 1000;
 /** The longest time until the next try. */
 export const AGAIN_MAX_MS = 10_000;
 
-const SPEECHLESS = "it ends each connection before it says anything";
+const SPEECHLESS = "it closes each connection before it sends anything";
 
 /** The destination, as seen here. */
 interface Speaker {
@@ -27,7 +27,7 @@ export class Spoken {
   /** Why requests are dropped; null: as far as is known, the destination speaks this version. */
   private reason: RequestDrop | null = null;
   private againMs = 0;
-  /** Since when the destination does not speak it, as was told; -1: it was not told. */
+  /** Since when the destination does not speak it, according to the report; -1: it was not reported. */
   private sinceMs = -1;
 
   constructor(

@@ -1,6 +1,6 @@
 /**
  * TLS to a destination: the authorities it trusts, its own certificate, and the session that further connections
- * resume. Bun does TLS itself: it verifies chain and name, and tells a failure by OpenSSL's codes.
+ * resume. Bun does TLS itself: it verifies chain and name, and reports a failure by OpenSSL's codes.
  */
 import { createSecureContext, getCACertificates, rootCertificates } from "node:tls";
 import { readFileSync } from "node:fs";
@@ -58,7 +58,7 @@ const HANDSHAKE_CODES = ["EPROTO", "ECONNRESET"];
 const NO_PROTOCOL = /NO_APPLICATION_PROTOCOL/;
 
 /** The words for a connection that ended in the handshake. */
-export const ENDED_EARLY = "it ended the connection in the TLS handshake";
+export const ENDED_EARLY = "it closed the connection in the TLS handshake";
 
 /** The most characters of an endpoint's certificate that are shown. */
 const SHOWN_CHARACTERS_MAX = 200;
@@ -125,7 +125,7 @@ export function readTls(flags: TlsFlags, handshakeTimeoutMs: number): TlsMateria
   };
 }
 
-/** The words for a failed handshake: the fault, and what can be done about it. */
+/** The words for a failed handshake: the fault, and the remedy. */
 export function handshakeFailure({ code = "", message }: NodeJS.ErrnoException): string {
   switch (code) {
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
@@ -133,9 +133,9 @@ export function handshakeFailure({ code = "", message }: NodeJS.ErrnoException):
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
     case "SELF_SIGNED_CERT_IN_CHAIN":
     case "DEPTH_ZERO_SELF_SIGNED_CERT":
-      return `its certificate is of no authority that is trusted here (${message}): give that authority's with --tls-ca`;
+      return `its certificate comes from an authority that this program does not trust (${message}): give the authority's certificate with --tls-ca`;
     case "CERT_HAS_EXPIRED":
-      return "its certificate has expired: renew it there, or accept any with --tls-insecure";
+      return "its certificate has expired: renew it there, or accept any certificate with --tls-insecure";
     case "CERT_NOT_YET_VALID":
       return "its certificate is not valid yet: is this host's clock right?";
     case "ERR_TLS_CERT_ALTNAME_INVALID":
@@ -153,11 +153,12 @@ export function handshakeFailure({ code = "", message }: NodeJS.ErrnoException):
 function protocolFailure(message: string): string {
   const reason = message.split(":").at(-1) ?? "";
   const words = reason.toLowerCase().replaceAll("_", " ");
-  if (/WRONG_VERSION_NUMBER|HTTP_REQUEST|UNEXPECTED_MESSAGE/.test(reason)) return `it speaks no TLS there (${words})`;
+  if (/WRONG_VERSION_NUMBER|HTTP_REQUEST|UNEXPECTED_MESSAGE/.test(reason))
+    return `it does not speak TLS there (${words})`;
   if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/.test(reason))
-    return `it speaks no version of TLS that is spoken here (${words}): 1.2 or 1.3 are needed`;
+    return `it speaks no version of TLS that this program speaks (${words}): it needs 1.2 or 1.3`;
   if (/ALERT/.test(reason))
-    return `it has ended the TLS handshake (${words}): if it wants a client certificate, give --tls-cert and --tls-key`;
+    return `it has ended the TLS handshake (${words}): if it asks for a client certificate, give --tls-cert and --tls-key`;
   return `the TLS handshake failed (${words})`;
 }
 
@@ -197,7 +198,7 @@ function refuseBad(flags: string, material: { ca?: string; cert?: string; key?: 
   } catch (error) {
     const { code = "", message } = error as NodeJS.ErrnoException;
     const why = /KEY_VALUES_MISMATCH/.test(code)
-      ? "the key is not the certificate's"
+      ? "the key does not belong to the certificate"
       : `PEM is expected (${message.split(":").at(-1)})`;
     throw new RefusalError(`Cannot use ${flags}: ${why}`);
   }

@@ -1,6 +1,6 @@
 /**
- * A client's bytes behind an offer of another protocol (Upgrade, CONNECT), held until it is known what they are. The
- * first of them show what production has responded: a request line means that production declined.
+ * A client's bytes behind an offer of another protocol (Upgrade, CONNECT), held until their meaning is known. The first
+ * of them show production's response: a request line means that production declined.
  */
 import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { CR, LF } from "../http/chars.ts";
@@ -11,7 +11,7 @@ import type { HeldMemory } from "./held-memory.ts";
 
 const NO_PREFACE = -1;
 
-/** What the client's next bytes tell about production's response. */
+/** What the client's next bytes show about production's response. */
 export const Verdict = { UNKNOWN: 0, DECLINED: 1, ACCEPTED: 2, HTTP2: 3 } as const;
 
 const RUN_BYTES = Int32Array.BYTES_PER_ELEMENT;
@@ -106,7 +106,7 @@ export class UpgradeOffer {
     this.runCount = 0;
   }
 
-  /** Gives on all held bytes, and holds them no more. */
+  /** Hands all held bytes on, and releases them. */
   release(sink: OfferSink): void {
     for (let from = 0; from < this.runCount;) from = this.releaseSome(from, sink);
     this.clear();

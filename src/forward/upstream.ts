@@ -25,7 +25,7 @@ export interface UpstreamListener {
   opened(): void;
   received(bytes: Uint8Array): void;
   /**
-   * The kernel has taken all written bytes; told only if it did not take them at once, or if {@link
+   * The kernel has taken all written bytes; reported only if it did not take them at once, or if {@link
    * Upstream.tellsDrained} asks for it.
    */
   drained(): void;
@@ -88,7 +88,7 @@ export class Upstream implements SocketEvents, TimerOwner {
   /** The bytes of `direct` stay valid until they are taken or dropped, and not only until the end of the batch. */
   private isDirectStable = false;
   private readonly queue: ByteQueue;
-  /** When the first bytes of the next write were captured; -1: there are none, or nobody knows. */
+  /** When the first bytes of the next write were captured; -1: there are none, or the time is unknown. */
   private firstTimestampMs = -1;
   /** It is in the destination's list of connections with something to do in this batch. */
   isDirty = false;
@@ -107,7 +107,7 @@ export class Upstream implements SocketEvents, TimerOwner {
   /** Bytes were written or received on it. */
   private hasCarried = false;
   private hasReceived = false;
-  /** The listener is told when all was taken, even if that is at once. */
+  /** The listener learns when all was taken, even if that is at once. */
   tellsDrained = false;
   private isDetached = false;
   /** The destination may close now, by its keep-alive limits, without a loss. */
@@ -250,7 +250,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     if (this.state !== State.CLOSED) this.close("unconnected");
   }
 
-  /** The destination has ended the connection before it was of any use: no more events are awaited. */
+  /** The destination has ended the connection before its first use: no more events are awaited. */
   breakOff(): void {
     const { socket } = this;
     this.closed(undefined);
@@ -283,7 +283,7 @@ export class Upstream implements SocketEvents, TimerOwner {
   received(bytes: Uint8Array): void {
     const { destination } = this;
     destination.counters.upstream.response_bytes += bytes.length;
-    // A destination without a listener is not waited for, however much it sends.
+    // The program does not wait for a destination without a listener, even if it goes on sending.
     if (!this.isDetached) this.activeMs = destination.tickedMs;
     this.hasCarried = true;
     this.hasReceived = true;
@@ -360,7 +360,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     if (written === 0) {
       destination.counters.upstream.would_block++;
       if (this.blockedTries++ >= destination.options.maxRetries) {
-        this.giveUp(`it took nothing in ${this.blockedTries} tries`);
+        this.giveUp(`the kernel took no byte in ${this.blockedTries} tries`);
         return false;
       }
     }

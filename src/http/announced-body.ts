@@ -1,6 +1,6 @@
 /**
  * When the framer is out of step behind a gap, the bytes may end with the end of a header section that has lost its
- * beginning. If that section announces a body, the bytes that follow are that body and no request, however they begin.
+ * beginning. If that section announces a body, the bytes that follow are that body and no request, whatever their form.
  */
 import { CR, LF } from "./chars.ts";
 import { Coding } from "./field-values.ts";

@@ -53,7 +53,7 @@ const AFTER_NUMBER = 2;
 /** In a response: the bytes behind the number are ignored. */
 const BEHIND_NUMBER = 3;
 
-/** What Transfer-Encoding says. */
+/** The meaning of Transfer-Encoding. */
 export const Coding = {
   /** There is no transfer coding. */
   NONE: 0,
@@ -72,7 +72,7 @@ export function mayFrame(word: number): boolean {
   return word === CONTENT_LENGTH || word === TRANSFER_ENCODING || word >= DRESSED;
 }
 
-/** Takes the values of one section's fields, and tells what they mean for the message's length and connection. */
+/** Takes the values of one section's fields, and finds their meaning for the message's length and connection. */
 export class FieldValues {
   /** Content-Length; -1: there is no such field. */
   contentLength = -1;
@@ -103,7 +103,7 @@ export class FieldValues {
   /** `isLenient`: the section is a response's. */
   constructor(protected readonly isLenient: boolean) {}
 
-  /** Begins a section: clears what the fields of the last one said. */
+  /** Begins a section: clears the values of the last one. */
   protected beginValues(): void {
     this.contentLength = -1;
     this.isLengthUnclear = false;

@@ -3,7 +3,7 @@
  * head already. Reading takes time in proportion to the head's length. https://www.rfc-editor.org/rfc/rfc9112
  */
 
-/** A field as it is written: its own line, and the lines that are folded behind it. */
+/** A field in its written form: its own line, and the lines that are folded behind it. */
 export interface FieldLines {
   /** The name in lower case; empty: the line has no colon, or nothing before the colon. */
   readonly name: string;
@@ -11,7 +11,6 @@ export interface FieldLines {
   readonly lines: string[];
 }
 
-const VERSION = "HTTP/1.";
 /** Matches scheme and authority of a target in absolute-form (RFC 9112, section 3.2.2). */
 const ABSOLUTE_FORM = /^([a-z][a-z0-9+.-]*:\/\/)([^/?#\s]*)/i;
 const UNRESERVED = /[\w.~-]/;
@@ -37,8 +36,9 @@ export class HeadView {
     const methodTo = blankFrom(line, 0);
     let from = methodTo;
     while (isBlank(line, from)) from++;
-    let to = Math.max(line.lastIndexOf(VERSION), from);
-    while (to > from && isBlank(line, to - 1)) to--;
+    // The version is the text behind the last blank; blanks may stand behind it, too.
+    const versionTo = lastOf(line, from, line.length, true);
+    const to = lastOf(line, from, lastOf(line, from, versionTo, false), true);
     this.method = line.slice(0, methodTo);
     this.target = line.slice(from, to);
     this.beforeTarget = line.slice(0, from);
@@ -76,7 +76,7 @@ export class HeadView {
     return [authority.slice(authority.lastIndexOf("@") + 1).toLowerCase()];
   }
 
-  /** The first of the hosts, as it is written. */
+  /** The first of the hosts, in its written form. */
   get host(): string | undefined {
     return this.absoluteForm?.[2] ?? this.values("host")[0];
   }
@@ -112,6 +112,13 @@ export class HeadView {
 function blankFrom(line: string, from: number): number {
   let at = from;
   while (at < line.length && !isBlank(line, at)) at++;
+  return at;
+}
+
+/** Where the blanks (`isOfBlanks`), or what is none, begin that end at `to`; `from` at the earliest. */
+function lastOf(line: string, from: number, to: number, isOfBlanks: boolean): number {
+  let at = to;
+  while (at > from && isBlank(line, at - 1) === isOfBlanks) at--;
   return at;
 }
 

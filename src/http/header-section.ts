@@ -119,7 +119,7 @@ export class HeaderSection extends FieldValues {
     this.node = this.isTrailer ? NO_MATCH : ROOT;
   }
 
-  /** Reads the name in a line that is ignored: it must not be the name of a field that tells a length. */
+  /** Reads the name in a line that is ignored: it must not be the name of a field that gives a length. */
   private readIgnoredName(bytes: Uint8Array, from: number, end: number): number {
     let at = from;
     if (this.node === ROOT) while (at < end && (bytes[at] === SP || bytes[at] === HTAB)) at++;

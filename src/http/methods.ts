@@ -1,7 +1,4 @@
-/**
- * Request methods (https://www.iana.org/assignments/http-methods, and what is common without being
- * registered there).
- */
+/** Request methods (https://www.iana.org/assignments/http-methods, and common ones that are not registered there). */
 import { Words } from "./words.ts";
 
 /** Registered as idempotent (RFC 9110, section 9.2.2). */

@@ -1,7 +1,7 @@
 /**
- * A client's bytes out of step: behind a gap, or on a connection that was picked up in its middle, nobody knows where
- * the next request begins. Only a push that begins with a request line of a known method is taken as a request's
- * beginning; all other bytes are passed over.
+ * A client's bytes out of step: behind a gap, or on a connection that was joined in its middle, the beginning of the
+ * next request is unknown. Only a push that begins with a request line of a known method is taken as a request's
+ * beginning; all other bytes are skipped.
  */
 import { announcedLength } from "./announced-body.ts";
 import type { HeaderSection } from "./header-section.ts";
@@ -41,9 +41,9 @@ export class OutOfStep {
   private heldLength = 0;
 
   /**
-   * `line` and `fields` read the pushes: nobody else uses them until a request line was found, which `line` then holds.
-   * `owesDamage`: the connection was picked up in its middle; if that was within a request, the request was not counted
-   * yet.
+   * `line` and `fields` read the pushes: they have no other user until a request line was found, which `line` then
+   * holds. `owesDamage`: the connection was joined in its middle; if that was within a request, the request was not
+   * counted yet.
    */
   constructor(
     private readonly maxLineBytes: number,
@@ -95,7 +95,7 @@ export class OutOfStep {
     return this.read(bytes, offset, end);
   }
 
-  /** A request line was found. Returns the bytes that were held of it, and holds them no more. */
+  /** A request line was found. Returns the held bytes of it, and releases them. */
   takeHeld(): Uint8Array {
     if (this.owesDamage && this.hasSkipped) this.sink.damaged("gap");
     this.owesDamage = false;

@@ -43,11 +43,11 @@ const FIELDS = 7;
 const BODY = 8;
 const CHUNKED = 9;
 
-/** Out of step: nobody knows where the next request begins. */
+/** Out of step: the beginning of the next request is unknown. */
 const LOST = 10;
 /** Another protocol: bytes pass as they are. */
 const PASSING = 11;
-/** No more bytes are read: no server would read them, or nobody knows where the next request begins. */
+/** No more bytes are read: no server would read them, or the beginning of the next request is unknown. */
 const OVER = 12;
 
 /** The framer of one client connection's requests. */
@@ -61,7 +61,7 @@ export class RequestFramer {
   private headLength = 0;
   /** The bytes of the body of known length that are still to come. */
   private remaining = 0;
-  /** The offset, in the push under way, of the first byte that the sink was not told about. */
+  /** The offset, in the push under way, of the first byte that the sink did not get. */
   private from = 0;
   /** The sink knows that the request under way is damaged: it is read on only to find its end. */
   private isDamaged = false;
@@ -166,16 +166,20 @@ export class RequestFramer {
     this.isUnproven = false;
   }
 
-  /** The destination has declined an offer of another protocol; production may have accepted one of HTTP/2. */
+  /**
+   * The destination has declined an offer of another protocol. Production may have accepted it: the next bytes are a
+   * request only if they begin like one, as on a new connection.
+   */
   goOnBehindOffer(): void {
     if (this.state !== BETWEEN) return;
     this.state = OPENING;
     this.openingLength = 0;
+    this.isFirstLine = true;
   }
 
   /**
    * To be called before all other methods: another framer read the connection's beginning, and stood within a request
-   * that it told as damaged. `bodyLeft`: the other framer's {@link bodyLeft}.
+   * that it reported as damaged. `bodyLeft`: the other framer's {@link bodyLeft}.
    */
   goOnLost(bodyLeft: number): void {
     this.outOfStep!.begin();
@@ -207,7 +211,7 @@ export class RequestFramer {
     return this.state === LOST && this.isUnproven;
   }
 
-  /** Whether a request, or bytes that may become one, is under way and was not told as damaged. */
+  /** Whether a request, or bytes that may become one, is under way and was not reported as damaged. */
   get hasRequest(): boolean {
     return this.isUnderWay && !this.isDamaged;
   }
@@ -489,7 +493,7 @@ export class RequestFramer {
     return this.isDamaged && !this.isOnlyHoled;
   }
 
-  /** The request under way is damaged. The sink is told once for each request. */
+  /** The request under way is damaged. The sink hears it once for each request. */
   private damage(reason: DamageReason): void {
     this.isOnlyHoled = (reason === "gap" || reason === "evicted") && !this.isBroken;
     if (this.isDamaged) return;
@@ -497,7 +501,7 @@ export class RequestFramer {
     this.sink.damaged(reason);
   }
 
-  /** The request under way is damaged, and nobody knows where the next one begins. */
+  /** The request under way is damaged, and the beginning of the next one is unknown. */
   private fail(reason: DamageReason, end: number): number {
     if (this.isFound) {
       // It was no request, or the gap was in it: the framer stays out of step.
@@ -515,7 +519,7 @@ export class RequestFramer {
     this.state = OVER;
   }
 
-  /** A gap: nobody knows where the request under way ends behind it. */
+  /** A gap: the end of the request under way is unknown behind it. */
   private loseEnd(): void {
     if (this.isBroken) this.endDamaged();
     else this.lose("gap");

@@ -1,4 +1,4 @@
-/** What the request framer tells its sink about requests. */
+/** The request framer's events for its sink. */
 import type { ProxyClient } from "./proxy-protocol.ts";
 
 /** The reasons why bytes were no whole request. */
@@ -7,7 +7,7 @@ export const DAMAGE_REASONS = [
   "gap",
   /** The connection ended within the request. */
   "cut_off",
-  /** The request line, a header field or a chunk is not what RFC 9112 allows. */
+  /** RFC 9112 does not allow the request line, a header field or a chunk. */
   "malformed",
   /** Content-Length and Transfer-Encoding contradict each other, or are not known. */
   "ambiguous_length",
@@ -17,7 +17,7 @@ export const DAMAGE_REASONS = [
   "after_close",
   /** Its head did not come within --header-timeout-s. */
   "header_timeout",
-  /** It stood still, and what was held of it gave way to others (--max-buffer-mib). */
+  /** It stood still, and its held bytes gave way to others (--max-buffer-mib). */
   "evicted",
   /** HTTP/2: its head refers to a field that came before a gap, or before the connection was joined. */
   "unknown_header",
@@ -93,7 +93,8 @@ export interface RequestSink {
   proxyHeader(header: Uint8Array, client: ProxyClient | null): void;
   /**
    * The bytes are not HTTP/1: no more are framed. If the connection is known from its first byte, all bytes so far
-   * (behind a PROXY protocol header) were given to `bytes`; all that follow are given to `bytes` as they are.
+   * (behind a PROXY protocol header, or an offer that was declined) were given to `bytes`; all that follow are given to
+   * `bytes` as they are.
    */
   foreign(protocol: ForeignProtocol): void;
 }

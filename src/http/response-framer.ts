@@ -24,9 +24,9 @@ const BODY = 3;
 const CHUNKED = 4;
 /** A body that ends where the connection ends. */
 const UNTIL_CLOSE = 5;
-/** The status line of a response that nobody asked for. */
+/** The status line of a response without a request. */
 const UNSOLICITED = 6;
-/** The connection carries no other response: what comes is passed over. */
+/** The connection carries no other response: further bytes are skipped. */
 const OVER = 7;
 
 const SWITCHING_PROTOCOLS = 101;
@@ -50,7 +50,7 @@ export class ResponseFramer {
   /** For each expected response, the request's minor version. */
   private readonly expectedMinor: number[] = [];
 
-  /** `tap` gets the parts of responses; null: nobody wants them. */
+  /** `tap` gets the parts of responses; null: they are not wanted. */
   constructor(
     private readonly sink: ResponseSink,
     private readonly tap: ResponseTap | null = null,
@@ -124,7 +124,7 @@ export class ResponseFramer {
     const stop = this.line.feed(bytes, at, this.headEnd(at, end));
     this.headLength += stop - at;
     if (this.tap !== null && this.state === LINE) {
-      // What follows in this push is told with it.
+      // The bytes behind it in this push are given with it.
       if (this.line.outcome === DONE && stop < end) this.lineAt = at;
       else this.tap.head(bytes, at, stop);
     }

@@ -1,4 +1,4 @@
-/** Takes the parts of responses, if somebody wants them. Bytes are valid until the call returns. */
+/** Takes the parts of responses, if they are wanted. Bytes are valid until the call returns. */
 export interface ResponseTap {
   /** A response begins with the byte at `at` of the push under way; interim ones (1xx) too. */
   begin(at: number): void;
@@ -8,7 +8,7 @@ export interface ResponseTap {
   body(bytes: Uint8Array, from: number, to: number): void;
 }
 
-/** What the response framer tells. */
+/** The response framer's events. */
 export interface ResponseSink {
   /** A response's status line was read; 1xx ones too. */
   status(code: number): void;
@@ -17,8 +17,8 @@ export interface ResponseSink {
   /** 101, or 2xx to CONNECT: from here on both sides speak another protocol. */
   upgraded(): void;
   /**
-   * The status line of a response that nobody asked for was read: often a 408 before the endpoint closes an idle
-   * connection. What comes behind it is passed over.
+   * The status line of a response without a request was read: often a 408 before the endpoint closes an idle
+   * connection. The bytes behind it are skipped.
    */
   unsolicited(code: number): void;
   /** The bytes are no response of HTTP/1, or one without an end that can be known. */

@@ -1,6 +1,6 @@
 /**
- * Counts request lines among bytes that are passed over behind a gap: as far as can be told, that many requests came,
- * but they begin where a request line may not be trusted.
+ * Counts request lines among bytes that are skipped behind a gap: probably, that many requests came, but they begin
+ * where a request line may not be trusted.
  */
 import { CR, LF } from "./chars.ts";
 import { DONE } from "./outcome.ts";

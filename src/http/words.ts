@@ -1,6 +1,6 @@
 /**
- * Finds a token in a list of words, byte by byte, in whatever pieces it comes: a trie in a table. It keeps no bytes,
- * and never takes one word for another, as a hash may.
+ * Finds a token in a list of words, byte by byte, in any pieces: a trie in a table. It keeps no bytes, and never takes
+ * one word for another, as a hash may.
  */
 
 /** The state in which no word can follow. */

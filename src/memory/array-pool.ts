@@ -33,7 +33,7 @@ export class ArrayPool {
     return array;
   }
 
-  /** `array` came from {@link allocate}, and nobody reads it any more. */
+  /** `array` came from {@link allocate}, and no object reads it any more. */
   free(array: Uint8Array): void {
     const { length } = array;
     if (length > SPARE_ARRAY_BYTES_MAX || this.spareBytes + costOf(array) > this.spareBytesMax) return;

@@ -22,7 +22,7 @@ import { RefusalError } from "../errors.ts";
 import type { DifferencesFile } from "./differences-file.ts";
 import type { Log } from "./log.ts";
 
-/** How long production's responses may stay away before a warning tells what to do. */
+/** How long production's responses may be absent before a warning gives advice. */
 export const OUTBOUND_WARNING_MS = 60_000;
 /** The most lines of --differences in a minute, of all threads together. */
 const LINES_PER_MINUTE_MAX = 1000;
@@ -32,7 +32,7 @@ const PLACES_SHOWN_MAX = 5;
 const SIDE_LEN_MAX = 60;
 
 const OUTBOUND_ADVICE =
-  "No response of production's was seen, so that nothing can be compared: the mirror's filter must accept outbound " +
+  "The mirror brings no response of production, so the program can compare nothing: its filter must accept outbound " +
   "traffic from the service's port as well (in AWS, an outbound rule of the traffic mirror filter)";
 
 /** The counts if nothing is compared. */
@@ -41,13 +41,15 @@ export const NOTHING_COMPARED: ComparisonCounts = countsOf(newTally());
 /** The report of a run's comparisons. */
 export class ComparisonReport {
   private tally = newTally();
-  /** Routes that were told to differ. */
+  /** Routes with a reported difference. */
   private readonly told = new Set<string>();
   private firstRequestMs = -1;
   private hasWarned = false;
   private linesInMinute = 0;
   private minuteSinceMs = -Infinity;
   private leftOut = 0;
+  /** Whether the file of differences could not be written to its end. */
+  isFileBroken = false;
 
   /** `file` null: differences are not written to a file. */
   constructor(
@@ -63,8 +65,9 @@ export class ComparisonReport {
     for (const route of this.tally.routes.values()) this.tellIfNew(route);
   }
 
-  /** Writes a thread's lines of differences. */
+  /** Writes a thread's lines of differences: there are some only if they are wanted. */
   write(lines: readonly string[]): void {
+    if (this.file === null) this.leftOut += lines.length;
     if (lines.length === 0 || this.file === null) return;
     const nowMs = this.now();
     if (nowMs - this.minuteSinceMs >= MINUTE_MS) {
@@ -80,11 +83,13 @@ export class ComparisonReport {
       if (!(error instanceof RefusalError)) throw error;
       // Counting goes on.
       this.log.error(error.message);
+      this.leftOut += written.length;
       this.file = null;
+      this.isFileBroken = true;
     }
   }
 
-  /** Tells what is due. Call it now and then. */
+  /** Writes the messages that are due. Call it now and then. */
   tick(requestsSeen: number): void {
     if (requestsSeen === 0) return;
     const nowMs = this.now();
@@ -92,7 +97,7 @@ export class ComparisonReport {
     if (nowMs - this.firstRequestMs >= OUTBOUND_WARNING_MS) this.warnIfOneSided(requestsSeen);
   }
 
-  /** The end: tells a table, the worst routes first. */
+  /** The end: writes a table, the worst routes first. */
   totals(requestsSeen: number): void {
     this.warnIfOneSided(requestsSeen);
     this.file?.close();

@@ -59,7 +59,7 @@ class FurtherCounters extends DestinationCounters {
 export class Counters extends DestinationCounters implements DecodeCounters, FlowTableCounters {
   readonly frames = frameCounters();
   /**
-   * Mirror frames that the kernel's filter has refused, and so not in `frames`: of another VNI or port, from the
+   * Mirror frames that the kernel's filter has rejected, and so not in `frames`: of another VNI or port, from the
    * server, or unreadable. Not counted with --read, which has no such filter.
    */
   readonly refused = {

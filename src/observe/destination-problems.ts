@@ -23,7 +23,7 @@ export interface DestinationProblemOptions {
   readonly isLive: boolean;
 }
 
-/** The problems of a destination; undefined: there is no such problem. */
+/** The problems of a destination; undefined: it has no such problem. */
 export interface DestinationTroubles {
   readonly down: string | undefined;
   readonly waiting_limit: string | undefined;
@@ -63,7 +63,7 @@ export class DestinationProblems {
   private down(): string | undefined {
     if (this.downSinceMs < 0) return undefined;
     const { name, downMeans } = this.options;
-    return `${capital(name)} takes no connections since ${timeOfDay(this.downSinceMs)}: is it running, and reachable from here? ${downMeans}`;
+    return `${capital(name)} has taken no connections since ${timeOfDay(this.downSinceMs)}: does it run, and can this host reach it? ${downMeans}`;
   }
 
   private waiting({ longest_waiting_requests: longest }: DestinationGauges): string | undefined {
@@ -71,7 +71,7 @@ export class DestinationProblems {
     const dropped = this.window.rise("waitingDropped");
     if (dropped === 0 && !(isLive && longest >= maxWaitingRequests * NEAR_SHARE)) return undefined;
     const lost = dropped > 0 ? `, and ${dropped} were dropped in the last minute (requests.dropped.waiting_limit)` : "";
-    return `Up to ${longest} requests of a connection wait for ${name}, of ${maxWaitingRequests} that may (--max-waiting-requests)${lost}: it is slower than production`;
+    return `Up to ${longest} requests of one connection wait for ${name}, and the limit is ${maxWaitingRequests} (--max-waiting-requests)${lost}: ${name} is slower than production`;
   }
 
   private buffer({ buffer_bytes: held, max_buffer_bytes: most }: DestinationGauges): string | undefined {

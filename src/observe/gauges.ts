@@ -1,10 +1,12 @@
-/** The state at a moment, in addition to the counters: each shard tells it with its counters. */
+/** The state at a moment, in addition to the counters: each shard reports it with its counters. */
 
 /** The state of one destination now, not summed over the run; `_ms` are times since 1970. */
 export interface DestinationGauges {
   /** Whole requests that wait for their turn. */
   readonly waiting_requests: number;
-  /** The most requests that waited on one flow since the gauges were last told: --max-waiting-requests limits it. */
+  /**
+   * The most requests that waited on one flow since the last report of the gauges: --max-waiting-requests limits it.
+   */
   readonly longest_waiting_requests: number;
   /** Flows that wait for a response. */
   readonly requests_in_flight: number;

@@ -17,7 +17,7 @@ export const REPEAT_MS = 1000;
 /** Lines of one kind that may repeat. */
 interface Repeated {
   toldMs: number;
-  /** The last line that was left out, and the number of those left out since the last one that was told. */
+  /** The last line that was left out, and the number of lines left out since the last written one. */
   tell: (more: string) => void;
   untold: number;
 }
@@ -96,7 +96,7 @@ export class Log {
     this.tellUntold(this.now() - REPEAT_MS);
   }
 
-  /** The log has ended: tells all left-out lines. */
+  /** The log has ended: reports all left-out lines. */
   finish(): void {
     this.tellUntold(Infinity);
   }

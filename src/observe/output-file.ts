@@ -1,4 +1,4 @@
-/** Output files: opened at the start, so that a bad path is told then. */
+/** Output files: opened at the start, so that a bad path is refused then. */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync } from "node:fs";
 import { RefusalError, writeFailure } from "../errors.ts";
 

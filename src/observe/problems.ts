@@ -55,7 +55,7 @@ export const STRANGERS_MIN = 10;
 const STRANGERS_SHOWN_MAX = 3;
 const MINUTE_MS = 60_000;
 
-/** The configuration that problems are told with. */
+/** The configuration that the messages about problems use. */
 export interface ProblemOptions {
   readonly address: ForwardAddress;
   /** Further destinations. */
@@ -105,14 +105,16 @@ export class Problems {
   constructor(private readonly options: ProblemOptions) {
     const { address, also, interfaceName, maxWaitingRequests, mode } = options;
     const lost =
-      mode === "tcp" ? "lost and counted (upstream.lost_bytes" : "dropped and counted (requests.dropped.endpoint_down";
+      mode === "tcp"
+        ? "Bytes for it are lost and counted (upstream.lost_bytes"
+        : "Requests for it are dropped and counted (requests.dropped.endpoint_down";
     const common = { maxWaitingRequests, isLive: interfaceName !== undefined };
     this.endpoint = new DestinationProblems({
       ...common,
       name: `the endpoint ${addressName(address)}`,
-      downMeans: `What it cannot take is ${lost})`,
+      downMeans: `${lost})`,
       bufferWords:
-        "(--max-buffer-mib): what stands still gives way soon. The endpoint is slower than production, or much is missing",
+        "(--max-buffer-mib): connections that stand still will give way soon. The endpoint is slower than production, or many bytes are missing",
     });
     this.further = also.map((each) => {
       const name = `the ${each === options.control ? "control" : "destination"} ${addressName(each)}`;
@@ -182,7 +184,7 @@ export class Problems {
     return {
       interface_down: around.isInterfaceUp
         ? undefined
-        : `${interfaceName} is down: nothing is captured until it is up again (ip link set ${interfaceName} up)`,
+        : `${interfaceName} is down: the program captures nothing until it is up again (ip link set ${interfaceName} up)`,
       ...misdirected(counters, around.strangers, this.options),
       nothing_captured: around.isInterfaceUp ? this.silence(counters, around.strangers, nowMs) : undefined,
       kernel_dropped: this.kernelDrops(),
@@ -225,7 +227,7 @@ export class Problems {
   private truncation(): string | undefined {
     const count = this.rise("truncated");
     if (count === 0) return undefined;
-    return `The mirror cut off the ends of ${count} packets in the last minute, for good: raise this host's MTU above the source's by 54 bytes (IPv4) or 74 (IPv6), or lift the mirror session's packet length`;
+    return `The mirror cut off the ends of ${count} packets in the last minute, and their bytes are lost: set this host's MTU to the source's plus 54 bytes (IPv4) or 74 (IPv6), or remove the mirror session's packet length`;
   }
 
   private loss(): string | undefined {
@@ -234,44 +236,48 @@ export class Problems {
     if (share <= LOSS_SHARE_MAX || this.rise("gaps") < LOSS_GAPS_MIN) return undefined;
     const where =
       this.rise("kernelDropped") > 0
-        ? "the kernel dropped frames (frames.kernel_dropped), which explains some of it"
+        ? "the kernel dropped frames (frames.kernel_dropped), which explains a part of the loss"
         : this.rise("truncated") > 0
-          ? "the mirror cuts off the ends of packets, which explains some of it"
-          : "the kernel dropped none here, so that they were lost on the way: CloudWatch's NetworkSkipMirrorIn of the mirrored instances counts what AWS never mirrored";
-    return `${percent(share)} of the bytes never came in the last minute: ${where}`;
+          ? "the mirror cuts off the ends of packets, which explains a part of the loss"
+          : "this host's kernel dropped no frame, so they were lost before: CloudWatch's NetworkSkipMirrorIn of the mirrored instances counts the packets that AWS never mirrored";
+    return `${percent(share)} of the bytes of the last minute never arrived: ${where}`;
   }
 
   private tls(): string | undefined {
     const count = this.rise("tls");
     if (count === 0) return undefined;
-    return `${count} connections of the last minute were TLS, which cannot be read here: mirror behind the load balancer or proxy that ends it`;
+    return `${count} connections of the last minute used TLS, which the program cannot read: mirror behind the load balancer or proxy that ends TLS`;
   }
 }
 
-/** The VNIs or ports that the mirror's frames were for, if no frame was for us, or none was HTTP. */
+/**
+ * The VNIs or ports that the mirror's frames were for, if no frame was for us, or none was HTTP, and at least `least`
+ * were for others.
+ */
 export function misdirected(
   { frames, requests, foreign }: Counters,
   { vnis, ports }: Strangers,
   options: Pick<ProblemOptions, "vnis" | "ports" | "encapsulation">,
+  least = STRANGERS_MIN,
 ): { wrong_port?: string; wrong_vni?: string } {
   // Plain frames are all of this host's traffic: other connections among them are no sign of a problem.
   if (options.encapsulation === "none") return {};
   const [otherVnis, otherPorts] = [total(vnis), total(ports)];
   const [ours, wanted] = [vniName(options.vnis), options.ports.join(" or ")];
-  if (frames.segments === 0 && otherPorts >= STRANGERS_MIN) {
+  if (frames.segments === 0 && otherPorts >= least) {
     return {
-      wrong_port: `${otherPorts} mirrored segments of ${ours} were for port ${listed(ports)}, none for ${wanted}: is original_destination_port the one that production listens on?`,
+      wrong_port: `${otherPorts} mirrored ${otherPorts === 1 ? "segment" : "segments"} of ${ours} ${otherPorts === 1 ? "was" : "were"} for port ${listed(ports)}, none for ${wanted}: is original_destination_port the one that production listens on?`,
     };
   }
-  if (frames.segments === 0 && otherVnis >= STRANGERS_MIN && options.vnis !== "any") {
+  if (frames.segments === 0 && otherVnis >= least && options.vnis !== "any") {
     return {
-      wrong_vni: `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${options.vnis.join(" or ")}: is it the mirror session's VNI?`,
+      wrong_vni: `${otherVnis} mirror ${otherVnis === 1 ? "frame" : "frames"} carried VNI ${listed(vnis)}, none ${options.vnis.join(" or ")}: is it the mirror session's VNI?`,
     };
   }
   const others = foreign.tls + foreign.unknown;
-  if (requests.seen > 0 || others === 0 || otherPorts < STRANGERS_MIN) return {};
+  if (requests.seen > 0 || others === 0 || otherPorts < least) return {};
   return {
-    wrong_port: `Port ${wanted} carries another service, and no HTTP: ${others} connections were TLS, or of an unknown protocol. ${otherPorts} mirrored segments were for port ${listed(ports)}: is original_destination_port one of these?`,
+    wrong_port: `Port ${wanted} carries another service and no HTTP: ${others} connections used TLS or an unknown protocol. ${otherPorts} mirrored segments were for port ${listed(ports)}: is original_destination_port one of these?`,
   };
 }
 
@@ -286,10 +292,10 @@ export function keyOf({ kind, destination = "" }: Problem): string {
 }
 
 function furtherWords(name: string, lost: string, isControl: boolean): { downMeans: string; bufferWords: string } {
-  const told = `What it cannot take is ${lost} in destinations)`;
+  const told = `${lost} in destinations)`;
   return {
-    downMeans: isControl ? `${told}; what of the differences is noise is not known meanwhile` : told,
-    bufferWords: `for ${name} (its part of --max-buffer-mib): what comes for it is dropped soon. It is slower than production`,
+    downMeans: isControl ? `${told}; meanwhile no difference can be recognised as noise` : told,
+    bufferWords: `for ${name} (its part of --max-buffer-mib): new requests for it will be dropped soon. It is slower than production`,
   };
 }
 

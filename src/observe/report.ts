@@ -1,4 +1,4 @@
-/** Tells about a run: a line while there is traffic, warnings that are told once, the totals. */
+/** Reports about a run: a line while there is traffic, warnings that are written once, the totals. */
 import { addressName, type ForwardAddress } from "../address.ts";
 import type { ScheduleCounters } from "../capture/paced-source.ts";
 import { Drop } from "../decode/drop-reason.ts";
@@ -7,31 +7,32 @@ import type { Strangers } from "../decode/strangers.ts";
 import { type HttpVersion, POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
 import type { Counters, CountersSnapshot } from "./counters.ts";
 import type { Log } from "./log.ts";
-import { keyOf, misdirected, type Problem, type ProblemKind } from "./problems.ts";
+import { keyOf, misdirected, type Problem, type ProblemKind, STRANGERS_MIN } from "./problems.ts";
 
 type ForeignProtocol = Exclude<keyof Counters["foreign"], "discarded_bytes">;
 
 const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
-  tls: "Some connections are TLS, which cannot be read here: mirror behind the load balancer or proxy that ends it (foreign.tls)",
+  tls: "Some connections use TLS, which the program cannot read: mirror behind the load balancer or proxy that ends TLS (foreign.tls)",
   http2:
-    "Some connections are HTTP/2 and were joined in their middle, from where bytes cannot pass: leave out --http2 pass, or they are forwarded from connections that begin while this program runs (foreign.http2)",
-  unknown: "Some connections are not HTTP: forward them with --mode tcp (foreign.unknown)",
+    "Some HTTP/2 connections were joined in their middle, and bytes cannot pass from there on: leave out --http2 pass, or wait for new connections (foreign.http2)",
+  unknown:
+    "Some connections are not HTTP, or go on in a protocol that the endpoint declined: --mode tcp forwards any protocol (foreign.unknown)",
 };
 const SUMMARY_LINE_MS = 10_000;
 /** Drops that are further apart than this belong to another burst. */
 const DROP_BURST_MS = 10_000;
-/** How long a problem is not told again, however often it comes and goes. */
+/** How long a problem is not reported again, even if it comes and goes. */
 const PROBLEM_AGAIN_MS = 600_000;
 /**
- * The problems that are told here when they begin; the others are told as they happen. `over`: the message when it has
- * ended.
+ * The problems that are reported here when they begin; the others are reported as they happen. `over`: the message when
+ * it has ended.
  */
 const PROBLEMS_TOLD: Partial<Record<ProblemKind, { over(destination: string): string }>> = {
-  nothing_captured: { over: () => "Mirror frames come again" },
-  loss: { over: () => "No more than 1 % of the bytes was missing in the last minute" },
+  nothing_captured: { over: () => "Mirror frames arrive again" },
+  loss: { over: () => "At most 1 % of the bytes were missing in the last minute" },
   waiting_limit: { over: (destination) => `Fewer requests wait for ${destination} again` },
-  buffer_limit: { over: (destination) => `Less is held for ${destination} again` },
-  unanswered: { over: (destination) => `Requests are responded to again by ${destination}` },
+  buffer_limit: { over: (destination) => `Less memory is held for ${destination} again` },
+  unanswered: { over: (destination) => `${destination} responds to requests again` },
 };
 
 /** Drop reasons other than policy's: with a source that can wait, no request needs to be lost for them. */
@@ -51,7 +52,13 @@ export interface DryRunVerdict {
   readonly examples: readonly string[];
 }
 
-/** The configuration that a run is told with. */
+/** The drop reasons of frames that no tunnel has carried. */
+const NO_MIRROR = [
+  ...[Drop.UNSUPPORTED_LINK_TYPE, Drop.MALFORMED_OUTER, Drop.NOT_IP, Drop.NOT_UDP, Drop.OTHER_UDP_PORT],
+  ...[Drop.NOT_VXLAN, Drop.OTHER_IP_PROTOCOL, Drop.NOT_GRE, Drop.NOT_GENEVE],
+];
+
+/** The configuration that the messages use. */
 export interface ReportOptions {
   readonly address: ForwardAddress;
   readonly also: readonly ForwardAddress[];
@@ -76,8 +83,9 @@ export class RunReport {
   /** The versions of HTTP that destinations do not speak, with the destination's number. */
   private readonly unspoken = new Set<string>();
   private readonly told = new Set<string>();
-  /** When each problem was told last. */
+  /** The problems with a reported beginning, whose end is still to be reported. */
   private readonly untoldEnds = new Set<string>();
+  /** When each problem was last reported. */
   private readonly problemsMs = new Map<string, number>();
 
   constructor(
@@ -95,7 +103,7 @@ export class RunReport {
     this.outageErrorsBefore[destination] = this.upstreamOf(destination).connect_errors;
     this.log.warnOften(
       `outage began ${destination}`,
-      `Cannot connect to ${this.nameOf(destination)}: ${reason}; trying on, and counting what is lost (upstream.connect_errors)`,
+      `Cannot connect to ${this.nameOf(destination)}: ${reason}; the program tries again, and counts the losses (upstream.connect_errors)`,
       { event: "outage_began", destination: this.nameOf(destination), reason },
     );
   }
@@ -125,7 +133,7 @@ export class RunReport {
     this.unspoken.add(`${version} ${destination}`);
     this.log.warnOften(
       `speaks not ${version} ${destination}`,
-      `Cannot send requests of ${version} to ${name}: ${why}; trying now and then, and dropping them meanwhile (requests.dropped)`,
+      `Cannot send requests of ${version} to ${name}: ${why}; the program tries now and then, and drops these requests meanwhile (requests.dropped)`,
       { event: "speaks_not", destination: name, version, reason: why },
     );
   }
@@ -158,7 +166,7 @@ export class RunReport {
       `broken ${destination}`,
       `${this.nameOf(destination)} ${how} a connection that was in use; ${lostBytes} waiting bytes were lost` +
         (isRefusal
-          ? "; it has sent nothing on it: if it wants a client certificate, give --tls-cert and --tls-key"
+          ? "; it sent no byte on the connection: if it asks for a client certificate, give --tls-cert and --tls-key"
           : ""),
       { event: "broken", destination: this.nameOf(destination), reason: how, lost_bytes: lostBytes },
     );
@@ -167,14 +175,14 @@ export class RunReport {
   recordFailed(reason: string): void {
     this.once(
       "record_failed",
-      `Cannot record any more: ${reason}; forwarding goes on (record.dropped_frames counts what is not written)`,
+      `Cannot record any more: ${reason}; forwarding goes on (record.dropped_frames counts the frames that are not written)`,
     );
   }
 
   fileFailed(path: string, reason: string): void {
     this.log.warnOften(
       `file failed ${path}`,
-      `Cannot write requests to ${path}: ${reason}; trying on, and counting what is lost (file.dropped_requests)`,
+      `Cannot write requests to ${path}: ${reason}; the program tries again, and counts the losses (file.dropped_requests)`,
       { event: "file_failed", path, reason },
     );
   }
@@ -187,18 +195,36 @@ export class RunReport {
   interfaceIs(isUp: boolean, name: string): void {
     if (isUp === this.isInterfaceUp) return;
     this.isInterfaceUp = isUp;
-    if (isUp) this.log.infoOften("interface up", `${name} is up again: capturing goes on`, { event: "interface_up" });
+    if (isUp)
+      this.log.infoOften("interface up", `${name} is up again: the program captures again`, { event: "interface_up" });
     else
       this.log.warnOften(
         "interface down",
-        `${name} is down: nothing is captured until it is up again (ip link set ${name} up)`,
+        `${name} is down: the program captures nothing until it is up again (ip link set ${name} up)`,
         { event: "interface_down" },
       );
   }
 
-  /** Tells once the VNIs or ports of mirror frames that were not for us, if no frame was, or none was HTTP. */
-  strangers(strangers: Strangers): void {
-    const { wrong_port: port, wrong_vni: vni } = misdirected(this.counters, strangers, this.options);
+  /** At a savefile's end: why no frame was for us. It may have few frames, and no others will come. */
+  ended(strangers: Strangers): void {
+    const { encapsulation = "vxlan" } = this.options;
+    this.strangers(strangers, 1);
+    const { captured, dropped } = this.counters.frames;
+    const others = NO_MIRROR.reduce<number>((sum, reason) => sum + dropped[reason]!, 0);
+    if (captured === 0 || others < captured || encapsulation === "none") return;
+    this.once(
+      "no_mirror",
+      `None of the ${captured} frames is of a mirror in ${encapsulation}: is --encapsulation the mirror's (none: plain frames)` +
+        `${encapsulation === "vxlan" ? ", and --vxlan-port its port" : ""}?`,
+    );
+  }
+
+  /**
+   * Tells once the VNIs or ports of mirror frames that were not for us, if no frame was, or none was HTTP. Fewer frames
+   * than `least` are no sign of that.
+   */
+  strangers(strangers: Strangers, least = STRANGERS_MIN): void {
+    const { wrong_port: port, wrong_vni: vni } = misdirected(this.counters, strangers, this.options, least);
     if (port !== undefined) this.once("wrong_port", port);
     if (vni !== undefined) this.once("wrong_vni", vni);
   }
@@ -228,26 +254,26 @@ export class RunReport {
     }
   }
 
-  /** Looks at the counters, and tells the left-out lines of those that repeat. Call it now and then. */
+  /** Looks at the counters, and reports the left-out lines of those that repeat. Call it now and then. */
   tick(): void {
     this.log.tick();
     const { frames } = this.counters;
     if (frames.truncated > 0 || frames.dropped[Drop.TRUNCATED]! > 0) {
       this.once(
         "truncated",
-        "The mirror cuts off the ends of packets: what is cut off is missing for good. Raise this host's MTU above the source's by 54 bytes (IPv4) or 74 (IPv6), or lift the mirror session's packet length",
+        "The mirror cuts off the ends of packets, and their bytes are lost. Set this host's MTU to the source's plus 54 bytes (IPv4) or 74 (IPv6), or remove the mirror session's packet length",
       );
     }
     if (frames.dropped[Drop.UNSUPPORTED_LINK_TYPE]! > 0) {
       this.once(
         "link_type",
-        "Some frames have a link type that cannot be read here: they are counted (frames.dropped.unsupported_link_type)",
+        "Some frames have a link type that the program cannot read: it counts them (frames.dropped.unsupported_link_type)",
       );
     }
     if (this.counters.fragments.completed > 0 && this.options.threads > 1) {
       this.once(
         "fragments",
-        "Mirrored packets come in IP fragments: a flow's fragments may reach another thread than its other segments, and count as gaps there. Run it with --threads 1 (fragments.completed)",
+        "Mirrored packets come in IP fragments: a flow's fragments may reach another thread than its other segments, and leave gaps. Run the program with --threads 1 (fragments.completed)",
       );
     }
     const nowMs = this.now();
@@ -264,7 +290,7 @@ export class RunReport {
     this.kernelDropsBefore = drops;
     if (nowMs - this.lastDropMs > DROP_BURST_MS) {
       this.log.warn(
-        `The kernel dropped ${count} frames before they were read: raise --capture-buffer-mib, or give the program more CPU (frames.kernel_dropped goes on counting)`,
+        `The kernel dropped ${count} frames before they were read: raise --capture-buffer-mib, or give the program more CPU (frames.kernel_dropped counts further drops)`,
         { event: "kernel_dropped", frames: count },
       );
     }
@@ -313,7 +339,7 @@ export class RunReport {
     else for (const line of lines) this.log.info(line);
   }
 
-  /** Tells what a dry run would have done with the requests, by the flag or rule that decides. */
+  /** Reports the decisions of a dry run about the requests, by the flag or rule that decides. */
   dryRun(verdicts: readonly DryRunVerdict[]): void {
     for (const { by, count, examples } of verdicts) {
       const shown = `${examples.join(", ")}${count > examples.length ? ", …" : ""}`;
@@ -323,7 +349,7 @@ export class RunReport {
 
   /**
    * Whether some whole request or connection was not forwarded in the end. With --read, only the endpoint or a limit
-   * can be the cause. If so, tells it as the run's last line. `isFile`: the endpoint is a file.
+   * can be the cause. If so, writes it as the run's last line. `isFile`: the endpoint is a file.
    */
   unforwarded(mode: "http" | "tcp", isFile: boolean): boolean {
     const { requests, responses, upstream } = this.counters;
@@ -377,7 +403,7 @@ function destinationLines(
           `${ofRequests}: ${requests.seen} seen, ${requests.forwarded} forwarded, ${requests.damaged} damaged` +
             unsent.map(([reason, count]) => `, ${count} dropped (${reason})`).join("") +
             (requests.skipped_request_lines > 0
-              ? `, ${requests.skipped_request_lines} passed over behind gaps (skipped_request_lines)`
+              ? `, ${requests.skipped_request_lines} skipped behind gaps (skipped_request_lines)`
               : ""),
           `${ofResponses}: ${requests.answered} (${classes.join(", ")}), ${responses.unanswered} requests unanswered` +
             (responses.cancelled > 0 ? `, ${responses.cancelled} cancelled` : ""),
@@ -417,7 +443,7 @@ function plural(count: number, noun: string): string {
 function rejected({ frames, sampled, dropped }: CountersSnapshot["refused"]): string {
   const found = Object.entries(dropped).filter(([, count]) => count > 0);
   const sample = found.map(([reason, count]) => `${count} ${reason}`).join(", ");
-  return `${frames} mirror frames${sampled === 0 ? "" : ` (of ${sampled} that were looked at: ${sample})`}`;
+  return `${frames} mirror frames${sampled === 0 ? "" : ` (of ${sampled} in a sample: ${sample})`}`;
 }
 
 function perSecond(count: number, seconds: number): string {

@@ -1,4 +1,4 @@
-/** The file of --summary: opened at the start, so that a bad path is told then, and written at the end. */
+/** The file of --summary: opened at the start, so that a bad path is refused then, and written at the end. */
 import { closeSync, fstatSync, writeFileSync } from "node:fs";
 import { openEmpty, refusal } from "./output-file.ts";
 

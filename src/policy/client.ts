@@ -14,8 +14,8 @@ export class Client {
   readonly serverPort: number;
 
   /**
-   * `identity`: of the connection: both addresses, the client's first, and both ports. `groups`: the client's address,
-   * if a PROXY protocol header has told another one.
+   * `identity`: the connection's: both addresses, the client's first, and both ports. `groups`: the client's address,
+   * if a PROXY protocol header has named another one.
    */
   constructor(
     private readonly identity: Int32Array,

@@ -39,7 +39,7 @@ export interface HeadEdits {
   readonly mark: boolean;
 }
 
-/** What --forwarded adds or sets, in lower case. */
+/** The fields that --forwarded adds or sets, in lower case. */
 const FORWARDED_FOR = "x-forwarded-for";
 /** The fields of --forwarded. */
 export const FORWARDED_FIELDS = [FORWARDED_FOR, "x-forwarded-port", "x-forwarded-proto", "x-forwarded-host"];

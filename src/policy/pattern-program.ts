@@ -37,7 +37,7 @@ export interface Program {
   readonly groups: number;
 }
 
-/** The longest pattern, as it is written. */
+/** The longest pattern, in its written form. */
 export const PATTERN_CHARS_MAX = 1000;
 /** The most instructions of a compiled pattern, in which a part that is repeated {10} stands ten times. */
 export const INSTRUCTIONS_MAX = 1000;
@@ -164,7 +164,7 @@ class Reader {
     const min = Number(least);
     const max = comma === undefined ? min : most === undefined ? Infinity : Number(most);
     if (max < min || min > REPEAT_MAX || (max > REPEAT_MAX && max !== Infinity))
-      throw this.unreadable(`a repetition that is not from less to more, up to ${REPEAT_MAX}`);
+      throw this.unreadable(`a repetition goes from a smaller number to a larger one, up to ${REPEAT_MAX}`);
     this.at += all.length;
     return { min, max };
   }
@@ -225,7 +225,7 @@ class Reader {
       this.at++;
       const high = this.readMember();
       const [first, last] = [only(low), only(high)];
-      if (first < 0 || last < first) throw this.unreadable("a range that is not from less to more", at);
+      if (first < 0 || last < first) throw this.unreadable("a range goes from a smaller character to a larger one", at);
       for (let byte = first; byte <= last; byte++) set[byte] = 1;
     }
     return isNot ? set.map((has) => 1 - has) : set;

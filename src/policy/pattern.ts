@@ -17,7 +17,7 @@ interface State {
   readonly waiting: readonly number[];
   /** The next state, by class of bytes. */
   readonly next: (State | undefined)[];
-  /** The pattern has matched, whatever follows. */
+  /** The pattern has matched, with any further text. */
   readonly isMatch: boolean;
   /** The pattern has matched if the text ends here. */
   readonly isMatchAtEnd: boolean;
@@ -26,7 +26,7 @@ interface State {
 /** A compiled pattern. Texts are strings of Latin-1: a character for each byte. */
 export class Pattern {
   private readonly instructions: readonly Instruction[];
-  /** By byte: its class. Bytes that no set of the program tells apart have the same class. */
+  /** By byte: its class. Bytes that no set of the program distinguishes have the same class. */
   private readonly classOf = new Uint8Array(BYTES);
   /** By class: one of its bytes. */
   private readonly byteOf: number[] = [];

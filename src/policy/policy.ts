@@ -38,12 +38,12 @@ export interface PolicyOptions {
   readonly sample: Sample | null;
   /** Requests a second; Infinity: no limit. */
   readonly maxRate: number;
-  /** Null: heads are sent as they came. */
+  /** Null: heads are sent unchanged. */
   readonly headEdits: HeadEdits | null;
   readonly dryRun: boolean;
 }
 
-/** What policy has decided about a request. */
+/** A decision of policy about a request. */
 export interface Decision {
   /** Null: it is forwarded. */
   readonly drop: PolicyDrop | null;

@@ -5,7 +5,7 @@
  * second begins with a burst.
  */
 
-/** How long a place that nobody takes is kept: requests come in batches, and threads wait for their turn. */
+/** How long an unused place is kept: requests come in batches, and threads wait for their turn. */
 export const BURST_MS = 200;
 /** The places of this long a time are free when the first request comes: others may come with it. */
 export const START_MS = 50;

@@ -47,8 +47,8 @@ export class LiveRun implements Watched {
     const cores = availableParallelism();
     if (config.threads > cores) {
       log.warn(
-        `${counted(config.threads, "thread")} for ${counted(cores, "core")}: those beyond the cores cost memory ` +
-          "and speed nothing up (--threads)",
+        `${counted(config.threads, "thread")} for ${counted(cores, "core")}: threads beyond the number of cores cost memory ` +
+          "and make nothing faster (--threads)",
       );
     }
     const shards = new Shards(config, counters, report, startThread, (lines) => comparison?.write(lines));
@@ -57,7 +57,7 @@ export class LiveRun implements Watched {
     const secondLook = new SecondLook(config, counters);
     log.debug(`Using ${libraryName}`);
     const guarded = tunnelPort(config);
-    if (guarded !== undefined && !guardPort(guarded)) log.debug(`UDP port ${guarded} has an owner already`);
+    if (guarded !== undefined && !guardPort(guarded)) log.debug(`Another program has UDP port ${guarded} already`);
     // An ordinary user may not ask for a higher priority.
     if (config.user !== undefined) await hurried;
     const state = new InterfaceState(config.interfaceName!);

@@ -19,19 +19,19 @@ const AUTOGROUP_TRIES = 5;
 const AUTOGROUP_RETRY_MS = 100;
 
 /**
- * Asks at once for a higher priority, for this thread and those that it starts; resolves when the session has one too.
- * `told` hears what is refused, and why.
+ * Asks at once for a higher priority, for this thread and its children; resolves when the session has one too. `told`
+ * gets each refusal, with its reason.
  */
 export async function hurry(told: (refusal: string) => void): Promise<void> {
   try {
     setPriority(CAPTURE_NICE);
   } catch (error) {
-    // Then the session gets none either.
-    told(`The system gives no priority (CAP_SYS_NICE): ${(error as Error).message}`);
+    // Then the session gets no higher priority either.
+    told(`The system does not raise the priority (CAP_SYS_NICE): ${(error as Error).message}`);
     return;
   }
   const refusal = await setAutogroup();
-  if (refusal !== undefined) told(`The system gives the session no priority (${AUTOGROUP}): ${refusal}`);
+  if (refusal !== undefined) told(`The system does not raise the session's priority (${AUTOGROUP}): ${refusal}`);
 }
 
 /** Lets the threads that this one has started go before it: the main thread's work can wait. */

@@ -72,7 +72,7 @@ export async function rehearse(config: Config, paths: readonly string[], now: ()
       }
     }
   } catch (error) {
-    // Errors of the savefiles are told when they are read.
+    // Errors of the savefiles are reported when they are read.
     if (!(error instanceof RefusalError)) throw error;
   }
   shard.terminate();

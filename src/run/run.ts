@@ -48,7 +48,7 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   const summary = config.summary === undefined ? undefined : SummaryFile.open(config.summary);
   const stop = stopSignal((signal) =>
     log.info(
-      `${signal}: no more is captured; responses may come in for up to ${DRAIN_MS / 1000} s (again to end at once)`,
+      `${signal}: stopped capturing; waiting up to ${DRAIN_MS / 1000} s for responses (send it again to end at once)`,
     ),
   );
   const counters = new Counters(config.also.map(addressName));
@@ -66,7 +66,7 @@ export async function run(config: Config, startThread: StartThread): Promise<num
 
   for (const message of config.told) log.warn(message);
   if (config.noRedact && !config.dryRun && [config.address, ...config.also].some(({ file }) => file !== undefined))
-    log.warn("Secrets are not blotted out in what is written of requests (--no-redact)");
+    log.warn("The program writes requests with their secrets (--no-redact)");
 
   const start = async () => {
     if (config.read !== undefined) return startReading(config, config.read, counters, report, log, clock, comparison);
@@ -96,6 +96,7 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   // If a user ends the run, the rest was not asked for.
   const isUnforwarded = config.read !== undefined && report.unforwarded(config.mode, config.address.file !== undefined);
   if (isUnforwarded && !stop.requested) status = STATUS_NOT_DONE;
+  if (comparison?.isFileBroken === true) status = STATUS_NOT_DONE;
   if (status === STATUS_DONE && config.failOnDifferences && comparison!.hasDifferences) status = STATUS_DIFFERENT;
   return status;
 }
@@ -150,7 +151,7 @@ async function startReading(
 
 /** Throws RefusalError. */
 function comparisonReport({ differences, noRedact }: Config, log: Log, now: () => number): ComparisonReport {
-  if (noRedact) log.warn("Secrets are not blotted out in what is written of responses (--no-redact)");
+  if (noRedact) log.warn("The program writes responses with their secrets (--no-redact)");
   const file = differences === undefined ? null : DifferencesFile.open(differences);
   return new ComparisonReport(log, file, now);
 }

@@ -44,8 +44,8 @@ export class SecondLook {
   }
 
   /**
-   * The VNIs and ports of frames that were sampled before the last look: by now the shards have told their counters of
-   * that time. Otherwise the first frames of a mirror would seem to be only for others.
+   * The VNIs and ports of frames that were sampled before the last look: by now the shards have reported their counters
+   * of that time. Otherwise the first frames of a mirror would seem to be only for others.
    */
   strangers: Strangers = new Strangers();
 

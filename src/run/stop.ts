@@ -9,7 +9,10 @@ export const SIGNAL_ECHO_MS = 100;
 
 const EXIT_STATUS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
-/** proc_pid_status(5): the signals that whoever started the process has it ignore, a bit for each; SIGHUP is the first. */
+/**
+ * proc_pid_status(5): the signals that the parent process made this process ignore, a bit for each; SIGHUP is the
+ * first.
+ */
 const IGNORED = /^SigIgn:\s*[0-9a-f]*([0-9a-f])$/m;
 
 /** A stop that may be requested once. */
@@ -28,13 +31,13 @@ export class Stop {
   }
 
   /**
-   * The result of `promise`; undefined if the stop is requested first. No memory is left behind, however often this is
-   * called: Promise.race would keep each call's objects as long as the longest-lived of its promises.
+   * The result of `promise`; undefined if the stop is requested first. No memory is left behind, for any number of
+   * calls: Promise.race would keep each call's objects as long as the longest-lived of its promises.
    */
   unless<T>(promise: Promise<T>): Promise<T | undefined> {
     return new Promise((resolve, reject) => {
       const stopped = () => resolve(undefined);
-      // The promise goes on when nobody waits for it any more; if it then fails, that is no error.
+      // The promise goes on when no caller waits for it any more; if it then fails, that is no error.
       promise.then(resolve, reject).finally(() => this.waiting.delete(stopped));
       if (this.isRequested) stopped();
       else this.waiting.add(stopped);
@@ -42,7 +45,7 @@ export class Stop {
   }
 }
 
-/** A stop that the first signal requests. `told` hears of the signal. */
+/** A stop that the first signal requests. `told` gets the signal. */
 export function stopSignal(told: (signal: string) => void): Stop {
   const stop = new Stop();
   let requestedMs = 0;

@@ -1,7 +1,7 @@
 /**
- * The main thread's look at the run, once a second: it adds up counters, finds problems, tells them, and shows them to
- * --admin. Shards tell their counters at whole seconds; the look is half a second later, so that each look sees one
- * second more.
+ * The main thread's look at the run, once a second: it adds up counters, finds problems, reports them, and shows them
+ * to --admin. Shards report their counters at whole seconds; the look is half a second later, so that each look sees
+ * one second more.
  */
 import type { Admin } from "../admin/admin.ts";
 import type { Phase } from "../admin/view.ts";

@@ -33,7 +33,7 @@ const CHECKED_RECORDS_MAX = 2048;
  * tick (CONFIG_HZ=100) show the last frames only then.
  */
 const LAST_FRAMES_MS = 30;
-/** The smallest buffer of the kernel, however many shards share it. */
+/** The smallest buffer of the kernel, for any number of shards. */
 const CAPTURE_BUFFER_MIB_MIN = 16;
 
 /** A shard on an interface. */
@@ -73,7 +73,7 @@ export class LiveShard {
       batchBytes: BATCH_BYTES,
     });
     const { linkType } = this.capture;
-    if (!isSupportedLinkType(linkType)) throw this.refusal(`its link type (${linkType}) is none that can be read here`);
+    if (!isSupportedLinkType(linkType)) throw this.refusal(`the program cannot read its link type (${linkType})`);
   }
 
   /** Null: responses are not compared. */

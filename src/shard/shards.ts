@@ -74,19 +74,19 @@ export class Shards {
   }
 
   /**
-   * Adds up the counters. This is not done whenever a shard tells: n shards tell n times a second, and each sum takes n
-   * steps.
+   * Adds up the counters. This is not done at each report of a shard: n shards report n times a second, and each sum
+   * takes n steps.
    */
   addUp(): void {
     this.counters.setToSum(this.shares);
   }
 
-  /** Each shard's comparisons, as it last told them. */
+  /** Each shard's comparisons, from its last report. */
   get tallies(): Tally[] {
     return this.threads.map(({ tally }) => tally).filter((tally) => tally !== undefined);
   }
 
-  /** Each shard's counters; empty before it has told them. */
+  /** Each shard's counters; empty before its first report. */
   get shares(): Counters[] {
     return this.threads.map(({ counters }) => counters).filter((counters) => counters !== undefined);
   }
@@ -161,7 +161,7 @@ interface ThreadEvents {
 
 /** One shard's thread. */
 class ShardThread {
-  /** The counters that the shard last told. */
+  /** The counters of the shard's last report. */
   counters: Counters | undefined;
   tally: Tally | undefined;
   gauges: Gauges | undefined;
@@ -172,8 +172,8 @@ class ShardThread {
     private readonly events: ThreadEvents,
   ) {
     worker.onmessage = ({ data }: MessageEvent<FromShard>) => this.receive(data);
-    worker.onerror = ({ message }) => events.died(new ShardError(`A thread has failed: ${message}`));
-    worker.addEventListener("close", () => events.died(new ShardError("A thread has ended")));
+    worker.onerror = ({ message }) => events.died(new ShardError(`A thread failed: ${message}`));
+    worker.addEventListener("close", () => events.died(new ShardError("A thread ended")));
   }
 
   say(message: ToShard): void {

@@ -1,4 +1,4 @@
-/** The thread of one shard: does what the main thread (shards.ts) asks. */
+/** The thread of one shard: does the main thread's (shards.ts) requests. */
 import { RefusalError } from "../errors.ts";
 import { LiveShard } from "./live-shard.ts";
 import type { ShardReport } from "./shard.ts";
@@ -6,7 +6,7 @@ import type { FromShard, ReportCall, ToShard } from "./messages.ts";
 
 declare const self: Worker;
 
-/** The shortest pause after the comparisons were told, as a multiple of the time that it took to tell them. */
+/** The shortest pause after a report of the comparisons, as a multiple of the time that the report took. */
 const COMPARED_PAUSE_FACTOR = 50;
 
 let shard: LiveShard | undefined;
@@ -17,9 +17,7 @@ function say(message: FromShard): void {
   self.postMessage(message);
 }
 
-/**
- * Tells the comparisons, but not so often that it takes more than a small share of the time, however many there are.
- */
+/** Reports the comparisons, but only so often that it takes a small share of the time, for any number of them. */
 function sayCompared(isLast: boolean): void {
   const { comparison } = shard!;
   const fromMs = performance.now();
@@ -82,7 +80,7 @@ function sayCounters(kind: "counters" | "finished"): void {
   say({ kind, counters: shard!.counters, gauges: shard!.takeGauges() });
 }
 
-/** Tells what the machine refuses. Every other error is a bug, and ends the program (shards.ts). */
+/** Reports a refusal by the machine. Every other error is a bug, and ends the program (shards.ts). */
 function refused(error: unknown): void {
   if (!(error instanceof RefusalError)) throw error;
   say({ kind: "refused", message: error.message });

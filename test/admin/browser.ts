@@ -6,7 +6,7 @@ import type { Subprocess } from "bun";
 
 const BROWSER = "chromium-headless-shell";
 
-/** Why pages cannot be looked at here; undefined: they can. */
+/** The reason why no page can be opened here; undefined: pages can be opened. */
 export function whyNoBrowser(): string | undefined {
   return Bun.which(BROWSER) === null ? `${BROWSER} is not installed` : undefined;
 }
@@ -27,9 +27,9 @@ export interface Screen {
 
 /** One page in a browser of its own. */
 export class Browser {
-  /** Addresses of all requests that the page has made. */
+  /** The addresses of all requests that the page has made. */
   readonly requests: string[] = [];
-  /** What its console told as an error or a warning, and exceptions that nothing caught. */
+  /** Errors and warnings of its console, and uncaught exceptions. */
   readonly complaints: string[] = [];
   private readonly asked = new Map<number, PromiseWithResolvers<any>>();
   private loaded = Promise.withResolvers<void>();
@@ -75,7 +75,7 @@ export class Browser {
     await this.loaded.promise;
   }
 
-  /** What an expression comes to in the page; a promise's is waited for. */
+  /** The value of an expression in the page; a promise is awaited. */
   async evaluate<T>(expression: string): Promise<T> {
     const { result, exceptionDetails } = await this.ask("Runtime.evaluate", {
       expression,
@@ -99,7 +99,7 @@ export class Browser {
   }
 
   async close(): Promise<void> {
-    // By its own means: a signal would end only the script that has started it.
+    // Ended by its own command: a signal would end only the script that started it.
     await Promise.race([this.ask("Browser.close"), this.child.exited]);
     await this.child.exited;
     this.socket.close();
@@ -129,13 +129,13 @@ export class Browser {
   }
 }
 
-/** The port that the browser says it listens on. */
+/** The port on which the browser says it listens. */
 async function debuggingPort(stderr: ReadableStream<Uint8Array>): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const read = async () => {
     let text = "";
     const decoder = new TextDecoder();
-    // Read to its end, or the browser would be blocked by a full pipe.
+    // Read to its end: a full pipe would block the browser.
     for await (const chunk of stderr) {
       text = (text + decoder.decode(chunk, { stream: true })).slice(-10_000);
       const [, port] = /DevTools listening on ws:\/\/127\.0\.0\.1:(\d+)/.exec(text) ?? [];

@@ -1,4 +1,4 @@
-/** /compare: what --compare has found, with its examples; where nothing is compared there is no such page. */
+/** /compare: the findings of --compare, with examples. Without a comparison there is no such page. */
 import { expect, test } from "bun:test";
 import { Admin } from "../../src/admin/admin.ts";
 import { newTally, placeIn, routeIn } from "../../src/compare/tally.ts";
@@ -6,7 +6,7 @@ import { ComparisonReport } from "../../src/observe/comparison-report.ts";
 import { Log } from "../../src/observe/log.ts";
 import { configOf, START_MS } from "./views.ts";
 
-test("/compare tells routes, places and examples", async () => {
+test("/compare shows routes, places and examples", async () => {
   const now = () => START_MS;
   const report = new ComparisonReport(new Log("silent", "plain", now), null, now);
   const tally = newTally();
@@ -34,7 +34,7 @@ test("/compare tells routes, places and examples", async () => {
   }
 });
 
-test("there is none where nothing is compared", async () => {
+test("without a comparison, the page does not exist", async () => {
   const admin = new Admin(configOf(), () => START_MS);
   try {
     expect((await fetch(`${admin.url}compare`)).status).toBe(404);

@@ -1,4 +1,6 @@
-/** What the page at `/` shows of --compare: as HTML that holds without scripts, and as a tab in a real browser. */
+/**
+ * The part of the page at `/` that shows --compare: as HTML that works without scripts, and as a tab in a real browser.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Admin } from "../../src/admin/admin.ts";
 import { comparisonHtml } from "../../src/admin/comparison-html.ts";
@@ -22,7 +24,7 @@ if (why !== undefined) console.warn(`skipped: the comparison in a browser (${why
 
 const HOSTILE = `</td><script>document.title = "taken"</script>&"'`;
 
-/** A route of which `different` of 10 differ, in `place`. */
+/** A route with 10 comparisons, `different` of them different, in `place`. */
 function addRoute(tally: Tally, path: string, different: number, production = "1", endpoint = "2"): void {
   const route = routeIn(tally, "GET", path);
   Object.assign(route, { compared: 10, different });
@@ -55,32 +57,32 @@ const htmlOf = (tally: Tally) => comparisonHtml(worstOf(tally));
 describe("as HTML", () => {
   const html = htmlOf(tallyOf(5));
 
-  test("routes stand in the order of how many differ", () => {
+  test("routes are sorted by their number of differences", () => {
     const places = ["/bad", "/less/", "/same"].map((path) => html.indexOf(`<th scope="row">GET ${path}`));
     expect(places[0]).toBeGreaterThan(0);
     expect(places).toEqual(places.toSorted((a, b) => a - b));
   });
 
-  test("of an example, what differs is marked; nothing on a side is told in words", () => {
+  test("an example marks the differing parts; an empty side is described in words", () => {
     expect(html).toContain("<code>&#60;b&#62;price 1<mark>2</mark> €&#60;/b&#62;</code>");
     expect(html).toContain("<code>&#60;b&#62;price 1<mark>3</mark> €&#60;/b&#62;</code>");
     expect(html).toContain("<td><i>nothing</i></td>");
     expect(html).toContain("<code><mark>more</mark></code>");
   });
 
-  test("whatever is in paths, places and examples is text", () => {
+  test("the content of paths, places and examples is always shown as text", () => {
     expect(html).not.toContain("<script");
     expect(html).not.toContain(`="GET /less/</td>`);
   });
 
-  test("it is bounded, and says what it leaves out", () => {
+  test("it has a limit, and says how much it leaves out", () => {
     const tally = newTally();
     for (let i = 0; i < WORST_ROUTES_MAX + 3; i++) addRoute(tally, `/r${i}`, 1);
     const many = htmlOf(tally);
     expect(many.match(/<details/g)).toHaveLength(WORST_ROUTES_MAX);
     expect(many).toContain("3 more routes");
     const [route] = tally.routes.values();
-    // One was there.
+    // One place was there before.
     const addPlaces = (from: number, to: number) => {
       for (let i = from; i < to; i++) placeIn(route!, `value b${i}`, "value", () => `b${i}`)!.count = 1;
     };
@@ -90,9 +92,9 @@ describe("as HTML", () => {
     expect(htmlOf(tally)).toContain("3 more: see /compare");
   });
 
-  test("before anything was compared there is no curve and no route", () => {
+  test("before the first comparison there is no curve and no route", () => {
     const empty = htmlOf(newTally());
-    expect(empty).toContain("Nothing has been compared yet");
+    expect(empty).toContain("Nothing was compared yet");
     expect(empty).not.toContain("<svg");
   });
 });
@@ -122,7 +124,7 @@ describe.if(why === undefined)("as a tab", () => {
     admin?.close();
   });
 
-  test("keys choose it, and open a route; that stays open, with the focus, while counts go on", async () => {
+  test("keys choose the tab, and open a route; the route stays open, with the focus, while counts rise", async () => {
     expect(await browser.evaluate<string[]>(SHOWN)).toEqual(["run"]);
     await browser.press("Tab");
     expect(await browser.evaluate<string>(FOCUS)).toBe("The run");
@@ -143,7 +145,7 @@ describe.if(why === undefined)("as a tab", () => {
     expect(await browser.evaluate<string>(FOCUS)).toContain("(7)");
   });
 
-  test("nothing is wider than a phone, nothing that was compared runs, and nobody else is asked", async () => {
+  test("nothing is wider than a phone, compared content never runs, and the page asks no other server", async () => {
     await browser.screen({ width: 360, height: 740 });
     expect(await browser.evaluate<number>("document.documentElement.scrollWidth")).toBe(360);
     expect(await browser.evaluate<string>("document.title")).toBe("vxlan-to-http");
@@ -152,7 +154,7 @@ describe.if(why === undefined)("as a tab", () => {
     expect(browser.complaints).toEqual([]);
   });
 
-  test("without scripts there are no tabs: all is there, one below the other", async () => {
+  test("without scripts there are no tabs: everything is shown, one part below the other", async () => {
     await browser.withoutScripts();
     await browser.open(admin.url);
     const { nodes } = await browser.ask("Accessibility.getFullAXTree");

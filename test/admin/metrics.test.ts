@@ -1,4 +1,4 @@
-/** /metrics by Prometheus' rules, and with every counter of the summary. */
+/** /metrics follows Prometheus' rules, and has every counter of the summary. */
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ const ROOT = join(import.meta.dir, "../..");
 
 type Tree = { [name: string]: number | Tree };
 
-/** Gives each counter another value, so that none can be taken for another. */
+/** Gives each counter another value, so that no counter can be mistaken for another. */
 function countAll(counters: object, from = 1): number {
   let next = from;
   for (const [name, value] of Object.entries(counters as Tree)) {
@@ -36,9 +36,9 @@ const samples = new Map(
   }),
 );
 
-test("each line of a sample is the only one of its name and labels", () => expect(samples.size).toBe(lines.length));
+test("each sample's name and labels occur once", () => expect(samples.size).toBe(lines.length));
 
-/** Where a counter of the summary is found, and in how many of its units one of the summary's is. */
+/** The metric of a counter of the summary, and the factor between their units. */
 function metricOf([group, name, reason]: string[]): [sample: string, unitsPerOne: number] {
   const of = ["requests", "responses", "grpc", "http2", "upstream", "delay", "response_time"].includes(group!)
     ? 'destination="endpoint"'
@@ -67,7 +67,7 @@ test.each(counted)("%j of the summary", (path, value) => {
   expect(samples.get(sample)).toBe(value / unitsPerOne);
 });
 
-test("histograms cumulate, in seconds, up to all of them", () => {
+test("histograms are cumulative, in seconds, up to the count of all values", () => {
   const delays = (counters: Counters) => {
     for (const ms of [0.2, 0.3, 40, 9999]) countTime(counters.delay, DELAY_BUCKETS_MS, ms);
   };
@@ -84,7 +84,7 @@ test("histograms cumulate, in seconds, up to all of them", () => {
   for (const [le, count] of wanted) expect(told).toContain(`${bucket(le)} ${count}\n`);
 });
 
-test("what --compare has found, in all: by verdict and reason, and times to the last byte", () => {
+test("the totals of --compare: by verdict and reason, and times to the last byte", () => {
   const tally = newTally();
   const names = [
     "compared",
@@ -119,7 +119,7 @@ test("what --compare has found, in all: by verdict and reason, and times to the 
   expect(Math.abs(Number(sum) - 0.3)).toBeLessThan(0.3 * 0.002);
 });
 
-test("further destinations are told apart by their addresses, whatever was told of another run before", () => {
+test("further destinations differ by their addresses, also after another run", () => {
   for (const further of [["b:1", "c:2"], ["d:3"], []]) {
     const seen = lookOf(
       1,
@@ -136,7 +136,7 @@ test("further destinations are told apart by their addresses, whatever was told 
   }
 });
 
-test("limits stand beside what they limit, in base units", () => {
+test("limits stand beside the limited amounts, in base units", () => {
   const config = configOf("--max-buffer-mib", "3", "--max-waiting-requests", "7", "--max-flows", "9");
   const gauges = { ...together([]), buffer_bytes: 5, max_buffer_bytes: 3_145_728 };
   const told = metricsText(viewOf(lookOf(0, undefined, { gauges }), { config }));
@@ -167,7 +167,7 @@ test("each destination has its gauges", () => {
   expect(valuesOf("upstream_open")).toEqual(all(103, 203, 0));
   expect(valuesOf("buffer_bytes")).toEqual(all(105, 205, 0));
   expect(valuesOf("upstream_unconnected_timestamp_seconds")).toEqual(all(0.108, 0.208, 7));
-  // What was tried last could be made where its time is the later one.
+  // The last try succeeded if the connected time is the later one.
   expect(valuesOf("destination_up")).toEqual(all(0, 0, 0));
   const up = {
     ...plain,
@@ -187,7 +187,7 @@ test("the start and the last frame are times, not ages", () => {
 describe("names", () => {
   const names = metrics(full).map(({ name }) => name);
 
-  test("each metric says what it means, and only what there is, is explained", () => {
+  test("each metric has a help text, and no help text lacks its metric", () => {
     expect(names.toSorted()).toEqual(Object.keys(HELP).toSorted());
   });
 
@@ -200,7 +200,7 @@ describe("names", () => {
     }
   });
 
-  test("the guide's table has each of them, with its type, and what it means", () => {
+  test("the guide's table has each metric, with its type and its meaning", () => {
     const guide = readFileSync(join(ROOT, "scripts/monitoring/README.md"), "utf8");
     const rows = [...guide.matchAll(/^\| `vxlan_to_http_(\w+)` \| (\w+) \| (.*) \|$/gm)].map(([, ...cells]) => cells);
     const types = new Map(metrics(full).map(({ name, type }) => [name, type]));
@@ -208,7 +208,7 @@ describe("names", () => {
   });
 });
 
-/** Prometheus' own, as scripts/unpack unpacks it, or as it is installed. */
+/** Prometheus' own tool, unpacked by scripts/unpack, or installed. */
 const unpacked = join(ROOT, ".tools/prometheus/usr/bin/promtool");
 const promtool = Bun.which("promtool") ?? (existsSync(unpacked) ? unpacked : null);
 if (promtool === null) console.warn("skipped: what promtool says of metrics and alerts (scripts/unpack prometheus)");
@@ -219,7 +219,7 @@ describe.if(promtool !== null)("promtool", () => {
     return exitCode === 0 ? String(stderr) : `exit status ${exitCode}: ${stdout}${stderr}`;
   }
 
-  test("finds nothing to complain of in the metrics", () => expect(check(["check", "metrics"], text)).toBe(""));
+  test("finds no fault in the metrics", () => expect(check(["check", "metrics"], text)).toBe(""));
 
   test("reads the dashboard's queries", () => {
     const rules = queries().map((expr, i) => ({ record: `query_${i}`, expr }));
@@ -231,7 +231,7 @@ describe.if(promtool !== null)("promtool", () => {
     rmSync(directory, { recursive: true });
   });
 
-  test("accepts the alert rules, and they fire when they should", () => {
+  test("accepts the alert rules, and they fire at the right time", () => {
     const rules = join(ROOT, "scripts/monitoring/alerts.yml");
     expect(check(["check", "rules", rules])).toBe("");
     expect(check(["test", "rules", join(import.meta.dir, "alerts-test.yml")])).toBe("");
@@ -246,7 +246,7 @@ function queries(): string[] {
     .map((query) => query.replaceAll("$__rate_interval", "1m").replaceAll("$instance", ".*"));
 }
 
-describe("what is made of the metrics", () => {
+describe("the use of the metrics", () => {
   const names = new Set(
     metrics(full).flatMap(({ name, type }) =>
       type === "histogram" ? ["_bucket", "_sum", "_count"].map((suffix) => PREFIX + name + suffix) : [PREFIX + name],
@@ -254,7 +254,7 @@ describe("what is made of the metrics", () => {
   );
 
   test.each(["scripts/monitoring/alerts.yml", "scripts/monitoring/grafana-dashboard.json"])(
-    "%s knows no other",
+    "%s uses no other metric",
     (file) => {
       const used = new Set(readFileSync(join(ROOT, file), "utf8").match(/\bvxlan_to_http_\w+/g));
       expect(used.size).toBeGreaterThan(5);
@@ -262,7 +262,7 @@ describe("what is made of the metrics", () => {
     },
   );
 
-  test("no query adds up destinations, which all have the same requests", () => {
+  test("no query adds up destinations, because all of them have the same requests", () => {
     const ofDestinations = new Set(
       metrics(full)
         .filter(({ samples }) => samples[0]!.labels["destination"] !== undefined)

@@ -1,4 +1,4 @@
-/** The page at `/` in a real browser: what it shows is what /status says. */
+/** The page at `/` in a real browser shows the values of /status. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Admin } from "../../src/admin/admin.ts";
 import { countTime, DELAY_BUCKETS_MS, RESPONSE_TIME_BUCKETS_MS } from "../../src/forward/counters.ts";
@@ -13,7 +13,7 @@ if (why !== undefined) console.warn(`skipped: the status page in a browser (${wh
 const HOSTILE = `</td><script>document.title = "taken"</script>&"'`;
 const LOSS: Problem = { kind: "loss", message: `4 % never came ${HOSTILE}`, since_ms: START_MS };
 
-/** What was seen by a second: each has another number, so that none can be taken for another. */
+/** The counters at a second: each has another value, so that none can be mistaken for another. */
 const seenBy = (seconds: number) => (counters: Counters) => {
   counters.frames.captured = seconds * 1000;
   counters.requests.seen = seconds * 300;
@@ -55,7 +55,7 @@ describe.if(why === undefined)("the status page", () => {
   let browser: Browser;
   let seconds = 0;
 
-  /** A second passes. */
+  /** One second passes. */
   const pass = (problems: readonly Problem[] = []) => {
     seconds++;
     admin.show(lookOf(seconds, seenBy(seconds), { problems }, ["b:1", HOSTILE]));
@@ -98,26 +98,26 @@ describe.if(why === undefined)("the status page", () => {
     }
   });
 
-  test("tells rates, and draws the past that it was not there for", async () => {
+  test("shows rates, and plots the time before the page was opened", async () => {
     await shown();
     expect(await browser.evaluate<Record<string, string[]>>(PLOTS)).toEqual({
       "Requests per second": ["300"],
       "Bytes forwarded per second": ["1.5 MB"],
       "Responses per second, by class": ["250", "0", "0", "7", "0", "2"],
-      "Bytes that never came": ["5 %"],
+      "Bytes that never arrived": ["5 %"],
       "Not forwarded per second": ["4", "3", "0"],
       "Requests that wait for their turn": ["0"],
       Connections: ["64", "0"],
-      // Each of 10 a second in the bucket from 1 to 2 ms, and from 25 to 50 ms, as if they were spread evenly.
+      // 10 a second in each of two buckets, from 1 to 2 ms and from 25 to 50 ms, taken as spread evenly.
       "Delay, from capture to the endpoint": ["1.5 ms", "1.99 ms"],
       "Response time of the endpoint": ["37.5 ms", "49.8 ms"],
     });
-    // Between 32 looks there are 31 seconds.
+    // 32 looks have 31 seconds between them.
     const points = await browser.evaluate<number[]>(POINTS);
     expect(new Set(points)).toEqual(new Set([seconds - 1]));
   });
 
-  test("says in words what is wrong, whatever is in them, and when it is over", async () => {
+  test("describes problems in words, with any content, and shows when they are over", async () => {
     const problems = `[...document.querySelectorAll("#problems li")].map(({ className, textContent }) => className + ": " + textContent)`;
     await shown();
     expect(await browser.evaluate<string[]>(problems)).toEqual(["fine: Nothing is wrong (capturing)."]);
@@ -130,7 +130,7 @@ describe.if(why === undefined)("the status page", () => {
     expect(await browser.evaluate<string[]>(problems)).toEqual(["fine: Nothing is wrong (capturing)."]);
   });
 
-  test("tells what further destinations make of the same requests", async () => {
+  test("shows the outcome of the same requests at further destinations", async () => {
     const cells = `[...document.querySelectorAll("#destinations tr")].map((row) => [...row.cells].map((cell) => cell.textContent))`;
     await shown();
     expect((await browser.evaluate<string[][]>(cells)).slice(1)).toEqual([
@@ -150,19 +150,19 @@ describe.if(why === undefined)("the status page", () => {
     expect(await browser.evaluate<string>(note)).toStartWith("at most");
   });
 
-  test("nothing is wider than a phone, in the dark either", async () => {
+  test("nothing is wider than a phone, also in dark colours", async () => {
     await browser.screen({ width: 360, height: 740, isDark: true });
     expect(await browser.evaluate<number>("document.documentElement.scrollWidth")).toBe(360);
     const colours = `[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]`;
     expect(await browser.evaluate<string[]>(colours)).toEqual(["rgb(16, 18, 23)", "rgb(233, 235, 240)"]);
   });
 
-  test("asks nobody else, and its console has nothing to say", () => {
+  test("asks no other server, and its console is empty", () => {
     expect(new Set(browser.requests)).toEqual(new Set(["", "history", "status"].map((path) => admin.url + path)));
     expect(browser.complaints).toEqual([]);
   });
 
-  test("without scripts it is a table of the same values, and what is set in header fields stays secret", async () => {
+  test("without scripts it is a table of the same values, and the values of set header fields stay secret", async () => {
     pass([LOSS]);
     const plain = await Browser.start();
     try {

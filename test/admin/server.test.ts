@@ -1,4 +1,4 @@
-/** The admin port, by clients that mean well, and others. */
+/** The admin port, with good clients and bad ones. */
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Socket } from "bun";
 import { HEAD_BYTES_MAX, HEAD_MS_MAX, RESPONSE_MS_MAX } from "../../src/admin/client.ts";
@@ -32,7 +32,7 @@ afterEach(() => {
   server.close();
 });
 
-/** A connection of a test's own. */
+/** A connection of a test. */
 class Client {
   text = "";
   readonly ended = Promise.withResolvers<void>();
@@ -65,7 +65,7 @@ class Client {
     for (const look of this.waiting) look();
   }
 
-  /** All that came until the server's end of it. */
+  /** All bytes that came until the server ended the connection. */
   async response(): Promise<string> {
     await this.ended.promise;
     return this.text;
@@ -80,7 +80,7 @@ async function ask(head: string): Promise<string> {
 
 const statusOf = (response: string) => Number(/^HTTP\/1\.1 (\d{3}) /.exec(response)?.[1]);
 
-/** What was rejected, where anything was. */
+/** The rejections, by reason, without zeros. */
 const rejected = () =>
   Object.fromEntries(
     ADMIN_REJECTS.map((reason) => [reason, server.counters.rejected[reason]]).filter(([, n]) => n !== 0),
@@ -131,7 +131,7 @@ test("a head may come a byte at a time", async () => {
   expect(statusOf(await client.response())).toBe(200);
 });
 
-test("HEAD tells what GET does, without the body; 405 says what is served", async () => {
+test("HEAD gives GET's head without the body; 405 names the served methods", async () => {
   const [get, head] = [await ask("GET / HTTP/1.1\r\n\r\n"), await ask("HEAD / HTTP/1.1\r\n\r\n")];
   expect(get).toEndWith("\r\n\r\npage 1\n");
   expect(head).toBe(get.slice(0, -"page 1\n".length));
@@ -140,7 +140,7 @@ test("HEAD tells what GET does, without the body; 405 says what is served", asyn
   expect(await ask("PUT / HTTP/1.1\r\n\r\n")).toContain("\r\nAllow: GET, HEAD\r\n");
 });
 
-test("a page is made once for each look, however often it is asked for", async () => {
+test("a page is made once for each look, for any number of requests", async () => {
   for (let i = 0; i < 3; i++) await ask("GET / HTTP/1.1\r\n\r\n");
   expect(made).toBe(1);
   server.renew();
@@ -153,10 +153,10 @@ test("a page that the kernel does not take at once comes whole", async () => {
 });
 
 describe("time", () => {
-  test("a head that does not come in time is told so, however steadily it comes", async () => {
+  test("a head that does not come in time gets a response that says so, even if it comes steadily", async () => {
     const client = await Client.open();
     client.socket.write("GET / HT");
-    // It is there before the time passes.
+    // The page is there before the time passes.
     await ask("GET / HTTP/1.1\r\n\r\n");
     nowMs = HEAD_MS_MAX - 1;
     client.socket.write("TP/1.1\r\nX: y");
@@ -167,7 +167,7 @@ describe("time", () => {
     expect(rejected()).toEqual({ time_limit: 1 });
   });
 
-  test("a response that is not taken in time ends", async () => {
+  test("a response that the client does not read in time ends", async () => {
     const client = await Client.open(true);
     client.socket.write("GET /large HTTP/1.1\r\n\r\n");
     await ask("GET / HTTP/1.1\r\n\r\n");
@@ -177,7 +177,7 @@ describe("time", () => {
   });
 });
 
-test("who closes before it has asked is counted", async () => {
+test("a client that closes before it asks is counted", async () => {
   const client = await Client.open();
   client.socket.write("GET / HT");
   client.socket.end();
@@ -186,29 +186,29 @@ test("who closes before it has asked is counted", async () => {
   expect(rejected()).toEqual({ closed: 1 });
 });
 
-test("the oldest that has not asked anything gives way, so that 200 slow clients keep nobody from being served", async () => {
+test("the oldest connection without a request gives way: 200 slow clients do not stop the service for others", async () => {
   const slow = 200;
   for (let i = 0; i < slow; i++) (await Client.open()).socket.write("G");
   for (let i = 0; i < 3; i++) expect(statusOf(await ask("GET / HTTP/1.1\r\n\r\n"))).toBe(200);
   expect(server.openCount).toBeLessThanOrEqual(CONNECTIONS_MAX);
-  // Each of those that are served makes room for the next, if it has ended by then.
+  // Each served connection makes room for the next, if it has ended by then.
   const { connection_limit: limited, ...others } = rejected();
   expect(others).toEqual({});
   expect(limited).toBeWithin(slow + 1 - CONNECTIONS_MAX, slow + 3 - CONNECTIONS_MAX + 1);
-  // The first of them, and not the last.
+  // The first client is served, and not only the last.
   await clients[0]!.response();
   expect(clients[slow - 1]!.socket.readyState).toBeGreaterThan(0);
 });
 
-describe("an address that cannot be had", () => {
+describe("an address that cannot be used", () => {
   const open = (host: string, port: number) => () => new AdminServer({ host, port }, new Map(), () => 0).close();
 
-  test("a port that is taken names who has it", () => {
+  test("a used port: the message names its owner", () => {
     expect(open(LOOPBACK, server.port)).toThrow(RefusalError);
     expect(open(LOOPBACK, server.port)).toThrow(
       `Cannot listen on 127.0.0.1:${server.port} (--admin): bun (process ${process.pid}) has that port; choose another`,
     );
-    // Whoever has it, and whatever the address.
+    // For any owner and any address.
     expect(open("0.0.0.0", server.port)).toThrow(/has that port/);
   });
 
@@ -216,7 +216,7 @@ describe("an address that cannot be had", () => {
     expect(open("192.0.2.77", 9)).toThrow("Cannot listen on 192.0.2.77:9 (--admin): this host has no such address");
   });
 
-  test("a name that there is not", () => {
+  test("a name that does not exist", () => {
     expect(open("nowhere.invalid", 9)).toThrow(
       /^Cannot listen on nowhere\.invalid:9 \(--admin\): .*is there such a host\?$/,
     );

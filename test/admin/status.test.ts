@@ -1,4 +1,4 @@
-/** /status and /healthz: JSON that programs go by. */
+/** /status and /healthz: JSON for other programs. */
 import { describe, expect, test } from "bun:test";
 import { History, ROWS_MAX } from "../../src/admin/history.ts";
 import { percentile } from "../../src/admin/histogram.ts";
@@ -37,7 +37,7 @@ describe("/healthz", () => {
   });
 });
 
-test("/healthz is about the endpoint, and tells of the others whether they take connections", () => {
+test("/healthz is about the endpoint, and shows for the others whether they take connections", () => {
   const gauges = together([]);
   const look = lookOf(
     1,
@@ -62,7 +62,7 @@ test("/healthz is about the endpoint, and tells of the others whether they take 
 });
 
 describe("/status", () => {
-  test("has the shape of the summary, and version, uptime and configuration beside it", () => {
+  test("has the shape of the summary, with version, uptime and configuration", () => {
     const status = statusOf(viewOf(lookOf(90, ({ requests }) => (requests.seen = 7))), undefined);
     expect(status).toMatchObject({ requests: { seen: 7 } });
     for (const group of Object.keys(new Counters().snapshot())) expect(Object.keys(status)).toContain(group);
@@ -80,14 +80,14 @@ describe("/status", () => {
     expect(shown).toMatchObject({ set_header: ["Authorization"], allow: ["header:X-Api-Key=…", "path:/a=b"] });
   });
 
-  test("says that there is no limit in words, for JSON knows no Infinity", () => {
+  test("describes a missing limit in words, because JSON has no Infinity", () => {
     expect(configurationOf(configOf()).max_response_seconds).toBe("off");
     expect(configurationOf(configOf("--max-response-seconds", "5")).max_response_seconds).toBe(5);
   });
 });
 
 describe("the last ten minutes", () => {
-  test("a row is what happened between two looks, by second", () => {
+  test("a row has the changes between two looks, per second", () => {
     const history = new History();
     const look = (seconds: number, seen: number, gapBytes: number) =>
       lookOf(seconds, ({ requests, reassembly }) => {
@@ -102,7 +102,7 @@ describe("the last ten minutes", () => {
     ]);
   });
 
-  test("has so many rows, and no more; a look at the same time is none", () => {
+  test("has a limited number of rows; a second look at the same time adds no row", () => {
     const history = new History();
     for (let i = 0; i <= ROWS_MAX + 5; i++) {
       history.add(lookOf(i));
@@ -113,7 +113,7 @@ describe("the last ten minutes", () => {
   });
 });
 
-// Three of 0 to 10, one of 10 to 20, and what is behind the last bound.
+// Three values from 0 to 10, one from 10 to 20, and the values beyond the last bound.
 const BOUNDS = [10, 20, Infinity];
 test.each([
   [[3, 1, 0], 0.75, 10],

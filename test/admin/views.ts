@@ -1,4 +1,4 @@
-/** What pages are made of, for tests: a run as it was asked for, and what a look at it saw. */
+/** The input of pages, for tests: the configuration of a run, and the values of a look. */
 import type { View } from "../../src/admin/view.ts";
 import { adminCounters } from "../../src/admin/counters.ts";
 import { readRequest } from "../../src/cli/options.ts";
@@ -16,7 +16,7 @@ export function configOf(...flags: string[]): Config {
   return request.config;
 }
 
-/** A look `seconds` after the start; `count` counts what was seen until then. */
+/** A look `seconds` after the start; `count` sets the counters up to then. */
 export function lookOf(
   seconds: number,
   count: (counters: Counters) => void = () => {},

@@ -1,4 +1,4 @@
-/** The thread sleeps until a frame or the event loop's business comes. A pipe stands for the capture handle. */
+/** The thread sleeps until a frame comes or the event loop has work. A pipe stands for the capture handle. */
 import { expect, test } from "bun:test";
 import { ptr } from "bun:ffi";
 import { closeSync, readSync, writeSync } from "node:fs";
@@ -8,7 +8,7 @@ import { turn } from "../../src/shard/drain.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
-/** Longer than any test may take: who wakes only then has failed by the runner's time limit. */
+/** Longer than any test may take: a thread that wakes only then fails by the runner's time limit. */
 const FOR_EVER_MS = 600_000;
 
 function socketPair(): [number, number] {
@@ -17,11 +17,11 @@ function socketPair(): [number, number] {
   return [pair[0]!, pair[1]!];
 }
 
-test("a frame, an answer on a socket, and the time limit each end the sleep", async () => {
+test("a frame, a response on a socket, and the time limit each end the sleep", async () => {
   const [handle, frames] = socketPair();
   const wait = await FrameWait.create(handle);
   expect(wait.seesLoop).toBe(true);
-  // What making it has left for the loop to do.
+  // The work that its creation left for the loop.
   for (let i = 0; i < 3; i++) await turn();
 
   wait.sleep(1);
@@ -50,7 +50,7 @@ test("a frame, an answer on a socket, and the time limit each end the sleep", as
   closeSync(frames);
 });
 
-test("a loop that has nothing to do does not end the sleep: an idle thread does not spin", async () => {
+test("a loop without work does not end the sleep: an idle thread does not spin", async () => {
   const [handle, frames] = socketPair();
   const wait = await FrameWait.create(handle);
   let wokenEarly = 0;
@@ -60,7 +60,7 @@ test("a loop that has nothing to do does not end the sleep: an idle thread does 
     if (performance.now() - startMs < 4) wokenEarly++;
     await turn();
   }
-  // The first turns have something left to do.
+  // The first turns have some work left.
   expect(wokenEarly).toBeLessThan(10);
   closeSync(handle);
   closeSync(frames);

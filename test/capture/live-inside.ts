@@ -1,8 +1,10 @@
-/** In a network namespace of its own: sends datagrams to itself, and tells how they were captured, in batches that are small. */
+/**
+ * In a network namespace of its own: sends datagrams to itself, and reports how they were captured, in small batches.
+ */
 import { FrameWait } from "../../src/capture/frame-wait.ts";
 import { LiveCapture } from "../../src/capture/live.ts";
 
-/** Three of the largest records, as live.ts has it. */
+/** Three of the largest records, as in live.ts. */
 const BATCH_BYTES = 3 * (0xffff + 1024 + 16);
 const DATAGRAMS = 60;
 const HEADERS_LEN = 14 + 20 + 8;
@@ -10,7 +12,7 @@ const HEADERS_LEN = 14 + 20 + 8;
 const ACCEPT_ALL = new Uint8Array(Uint32Array.of(0x06, 0x4_0000).buffer);
 const SLEEP_MS = 1000;
 
-/** Of all sizes, the largest there are among them. */
+/** All sizes, also the largest possible ones. */
 const lengthOf = (number: number) => 1 + ((number * 7919) % 60_000);
 
 const capture = LiveCapture.open({

@@ -1,11 +1,11 @@
-/** A savefile at its pace: on a clock that the test moves. */
+/** A savefile at its pace, on a clock that the test moves. */
 import { expect, test } from "bun:test";
 import { ON_TIME_MS, PacedSource, PAUSE_MS_MAX, scheduleCounters } from "../../src/capture/paced-source.ts";
 import type { WaitingSource } from "../../src/capture/record-source.ts";
 
 const START_MS = 1_700_000_000_000;
 
-/** Records with nothing in them, in batches. */
+/** Records without content, in batches. */
 class Times implements WaitingSource {
   bytes = new Uint8Array(0);
   view = new DataView(this.bytes.buffer);
@@ -39,7 +39,7 @@ interface Hand {
   pass(ms: number): void;
 }
 
-/** Reads all; `onRecord` may have time pass. Returns when each record came, and the time that it bears. */
+/** Reads everything; `onRecord` may let time pass. Returns each record's arrival, and the time stamp that it has. */
 async function read(batches: number[][], factor: number, onRecord: (hand: Hand) => void = () => {}) {
   let nowMs = 5000;
   const counters = scheduleCounters();
@@ -76,13 +76,13 @@ test.each([
     ],
     factor,
   );
-  // Not earlier than half a millisecond, and never later on a clock that is exact.
+  // At most half a millisecond early, and never late on an exact clock.
   came.forEach((time, i) => expect(Math.abs(time - want[i]!)).toBeLessThanOrEqual(0.5));
   expect(rounded(bears)).toEqual(want);
   expect(counters).toEqual({ on_time: 5, late: 0, held: 0 });
 });
 
-test("what comes late comes at once, and the schedule stays: the reader was busy", async () => {
+test("late records come at once, and the schedule stays: the reader was busy", async () => {
   const { came, counters } = await read([[0, 10, 20, 30, 200]], 1, ({ nowMs, pass }) => nowMs === 0 && pass(100));
   expect(rounded(came)).toEqual([0, 100, 100, 100, 200]);
   expect(counters).toEqual({ on_time: 2, late: 3, held: 0 });
@@ -91,15 +91,15 @@ test("what comes late comes at once, and the schedule stays: the reader was busy
 test.each([
   [ON_TIME_MS, { on_time: 2, late: 0, held: 0 }],
   [ON_TIME_MS + 0.5, { on_time: 1, late: 1, held: 0 }],
-])("what comes %d ms late is counted so", async (ms, want) => {
+])("a record that comes %d ms late is counted accordingly", async (ms, want) => {
   const { counters } = await read([[0, 10]], 1, ({ nowMs, pass }) => nowMs === 0 && pass(10 + ms));
   expect(counters).toEqual(want);
 });
 
-test("what the endpoint kept waiting is told apart, what is late while that is made up for included", async () => {
+test("records that the endpoint delayed have their own counter, also those that are late while the program catches up", async () => {
   const { counters } = await read([[0, 10, 20, 121, 122, 500, 510]], 1, ({ nowMs, paced, pass }) => {
     if (nowMs === 0) {
-      // The endpoint takes 120 ms; then each record takes the reader 5 ms.
+      // The endpoint takes 120 ms; then the reader takes 5 ms for each record.
       pass(120);
       paced.held();
     } else if (nowMs < 200) {
@@ -108,11 +108,11 @@ test("what the endpoint kept waiting is told apart, what is late while that is m
       pass(50);
     }
   });
-  // 0 and 500 are on time; 10, 20, 121 and 122 are late for the endpoint, 510 for the reader.
+  // 0 and 500 are on time; the endpoint delays 10, 20, 121 and 122; the reader delays 510.
   expect(counters).toEqual({ on_time: 2, held: 4, late: 1 });
 });
 
-test("times that run back, and a wrong clock, keep nothing waiting", async () => {
+test("times that run backward, and a wrong clock, delay nothing", async () => {
   const { came } = await read([[0, 100, 50, 120, PAUSE_MS_MAX + 1000, PAUSE_MS_MAX + 1010]], 1);
   expect(rounded(came)).toEqual([0, 100, 100, 120, 120, 130]);
 });

@@ -1,4 +1,4 @@
-/** --record: what is read from its files is what was put in, in a ring of bounded files. */
+/** --record: its files give back the recorded frames, in a ring of bounded files. */
 import { afterAll, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -42,7 +42,7 @@ const names = () => readdirSync(join(FOLDER, "ring")).toSorted();
 const failures: string[] = [];
 const report = { recordFailed: (reason: string) => void failures.push(reason) };
 
-test("frames of any length, time and link type come back as they were", async () => {
+test("frames of any length, time and link type come back unchanged", async () => {
   const random = new Random(3);
   const counters = recordCounters();
   const recorder = await Recorder.open(usual, counters, report);
@@ -76,7 +76,7 @@ test("files are rotated by size, each can be read alone, and the ring keeps the 
   for (let i = 0; i < 100; i++) {
     recorder.add(new Uint8Array(1000).fill(i), 0, 1000, 1, START_MS + i, START_MS);
     recorder.flush();
-    // As batches come: the disk has taken the one before.
+    // As with real batches: the disk has taken the one before.
     await recorder["disk"];
   }
   await recorder.end();
@@ -88,7 +88,7 @@ test("files are rotated by size, each can be read alone, and the ring keeps the 
     kept.push(...(await framesOf(path)).map(({ timestampMs }) => Math.round(timestampMs - START_MS)));
   }
   kept.sort((a, b) => a - b);
-  // The last ones, without a gap; nearly all of two files, and what the third has so far.
+  // The last frames, without a gap: nearly all of two files, and the present part of the third.
   expect(kept.at(-1)).toBe(99);
   expect(kept.length).toBe(100 - kept[0]!);
   expect(kept.length).toBeGreaterThanOrEqual(18);
@@ -96,7 +96,7 @@ test("files are rotated by size, each can be read alone, and the ring keeps the 
 
 const YEARS_MS = 80 * 365 * 86_400_000;
 
-/** How late frames come on an interface, and how late their stamps are where they say otherwise. */
+/** The delay of frames on an interface, and of their time stamps if they differ. */
 const TIME_CASES: [what: string, frames: (number | [cameMs: number, stampMs: number])[], want: number[][]][] = [
   ["at the limit, and not before it", [0, 9999, 10_000, 19_999, 20_000], [[0, 9999], [10_000, 19_999], [20_000]]],
   ["by the first frame of each file", [0, 15_000, 24_999], [[0], [15_000, 24_999]]],
@@ -115,7 +115,7 @@ const TIME_CASES: [what: string, frames: (number | [cameMs: number, stampMs: num
   ],
 ];
 
-/** The same of a savefile, where stamps are all there is: three that agree are believed. */
+/** The same for a savefile, which has only time stamps: three that agree are believed. */
 const READ_CASES: [what: string, stampsMs: number[], want: number[][]][] = [
   ["at the limit, and not before it", [0, 1, 2, 9999, 10_000], [[0, 1, 2, 9999], [10_000]]],
   ["a frame years ahead changes nothing", [0, 1, 2, YEARS_MS, 3, 10_000], [[0, 1, 2, YEARS_MS, 3], [10_000]]],
@@ -134,7 +134,7 @@ test.each([
   ...TIME_CASES.map(([what, frames, want]) => ["an interface", what, frames, want] as const),
   ...READ_CASES.map(([what, frames, want]) => ["a savefile", what, frames, want] as const),
 ])("files of %s are rotated by time: %s", async (source, _what, frames, want) => {
-  // Also where all come in one batch.
+  // Also if all come in one batch.
   for (const isOneBatch of [false, true]) {
     rmSync(join(FOLDER, "ring"), { recursive: true });
     mkdirSync(join(FOLDER, "ring"));
@@ -156,10 +156,10 @@ test.each([
   }
 });
 
-test("where the disk is behind, a file goes on beyond its time, and no frame is lost for that", async () => {
+test("if the disk is behind, a file goes on beyond its time, and no frame is lost", async () => {
   const counters = recordCounters();
   const recorder = await Recorder.open({ ...usual, fileMsMax: 1000, files: 100 }, counters, report);
-  // All before the disk has had a turn.
+  // All frames before the disk's first turn.
   for (let i = 0; i < 50; i++) recorder.add(new Uint8Array(10), 0, 10, 1, START_MS + i * 1000, START_MS + i * 1000);
   await recorder.end();
   const found = await Promise.all(names().map((name) => framesOf(join(FOLDER, "ring", name))));
@@ -168,7 +168,7 @@ test("where the disk is behind, a file goes on beyond its time, and no frame is 
   expect(names().length).toBeLessThan(50);
 });
 
-test("a run goes on behind the newest file of the one before", async () => {
+test("a run goes on behind the newest file of the previous run", async () => {
   for (const [i, slot] of [0, 1, 2, 0].entries()) {
     const recorder = await Recorder.open(usual, recordCounters(), report);
     recorder.add(new Uint8Array([i]), 0, 1, 1, START_MS, START_MS);
@@ -179,7 +179,7 @@ test("a run goes on behind the newest file of the one before", async () => {
   }
 });
 
-test("threads have a ring each", async () => {
+test("each thread has a ring", async () => {
   await (await Recorder.open({ ...usual, thread: 2 }, recordCounters(), report)).end();
   expect(names()).toEqual(["mirror.t2.0.pcapng"]);
 });
@@ -188,7 +188,7 @@ test("a disk that is too slow costs frames, which are counted, and no more memor
   const counters = recordCounters();
   const recorder = await Recorder.open(usual, counters, report);
   const frame = new Uint8Array(100_000);
-  // All before the disk has had a turn.
+  // All frames before the disk's first turn.
   for (let i = 0; i < 1000; i++) recorder.add(frame, 0, frame.length, 1, START_MS, START_MS);
   expect(counters.frames + counters.dropped_frames).toBe(1000);
   expect(counters.dropped_frames).toBeGreaterThan(900);
@@ -197,7 +197,7 @@ test("a disk that is too slow costs frames, which are counted, and no more memor
   expect(found.flat().length).toBeLessThanOrEqual(counters.frames);
 });
 
-test("where nothing can be written it is refused at the start, and told once later", async () => {
+test("if nothing can be written, the program refuses at the start, and warns once later", async () => {
   const nowhere = { ...usual, path: join(FOLDER, "none/mirror.pcapng") };
   expect(Recorder.open(nowhere, recordCounters(), report)).rejects.toThrow(RefusalError);
   const tooLong = { ...usual, path: join(FOLDER, "a".repeat(300)) };

@@ -1,10 +1,10 @@
 /**
- * Savefiles byte by byte, after https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html and
+ * Builds savefiles byte by byte, after https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html and
  * https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html; independent of src/.
  */
 import { bytes } from "../support/frames.ts";
 
-/** How numbers are written in a file's byte order. */
+/** Writes numbers in a file's byte order. */
 export interface Words {
   u16: (value: number) => number[];
   u32: (value: number) => number[];
@@ -31,7 +31,7 @@ export const MICROSECONDS = 0xa1b2c3d4;
 export const NANOSECONDS = 0xa1b23c4d;
 export const KUZNETZOV = 0xa1b2cd34;
 
-/** A pcap file header; `linkType` with what stands above its 16 bits. */
+/** A pcap file header; the bits of `linkType` above the lower 16 are kept. */
 export function pcapHeader({ u16, u32 }: Words, magic = MICROSECONDS, linkType = 1): Uint8Array {
   return bytes(u32(magic), u16(2), u16(4), u32(0), u32(0), u32(262_144), u32(linkType));
 }
@@ -40,7 +40,7 @@ export interface PcapRecord {
   seconds: number;
   fraction: number;
   frame: Uint8Array;
-  /** The captured length, where it is to differ from the frame's. */
+  /** The captured length, if it differs from the frame's. */
   claimed?: number;
 }
 
@@ -49,7 +49,7 @@ export function pcapRecord(
   { seconds, fraction, frame, claimed }: PcapRecord,
   magic = MICROSECONDS,
 ): Uint8Array {
-  // Kuznetzov's records go on with interface index, protocol and packet type.
+  // Kuznetzov's records also have interface index, protocol and packet type.
   const more = magic === KUZNETZOV ? bytes(u32(2), u16(0x0800), [4, 0]) : [];
   const length = claimed ?? frame.length;
   return bytes(u32(seconds), u32(fraction), u32(length), u32(length), more, frame);
@@ -62,18 +62,18 @@ export interface BlockOption {
 
 const padded = (value: Uint8Array | number[]) => bytes(value, new Uint8Array((4 - (value.length % 4)) % 4));
 
-/** Options, each padded to 4 bytes, with their end. None: no bytes at all. */
+/** Options, each padded to 4 bytes, with their end. Without options: no bytes at all. */
 export function blockOptions({ u16 }: Words, options: BlockOption[]): Uint8Array {
   if (options.length === 0) return new Uint8Array(0);
   return bytes(...options.map(({ code, value }) => bytes(u16(code), u16(value.length), padded(value))), u16(0), u16(0));
 }
 
-/** A block of any type; `total` where the length it claims is to differ from its own. */
+/** A block of any type; `total`: the claimed length, if it differs from the real one. */
 export function block({ u32 }: Words, type: number, body: Uint8Array, total = 12 + body.length): Uint8Array {
   return bytes(u32(type), u32(total), body, u32(total));
 }
 
-/** A section header of unknown section length. */
+/** A section header with an unknown section length. */
 export function section(to: Words, options: BlockOption[] = []): Uint8Array {
   return block(to, 0x0a0d0d0a, bytes(to.u32(0x1a2b3c4d), to.u16(1), to.u16(0), to.i64(-1n), blockOptions(to, options)));
 }
@@ -144,7 +144,7 @@ export function obsoletePacket(
   );
 }
 
-/** A simple packet block: `original` bytes on the wire, of which the snapshot length may have cut some. */
+/** A simple packet block: `original` bytes on the wire; the snapshot length may have cut off some. */
 export function simplePacket(to: Words, frame: Uint8Array, original = frame.length): Uint8Array {
   return block(to, 3, bytes(to.u32(original), padded(frame)));
 }

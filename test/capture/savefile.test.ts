@@ -1,4 +1,4 @@
-/** Savefiles: pcap and pcapng of every variant, at every cut, and whatever else a file may hold. */
+/** Savefiles: every variant of pcap and pcapng, cut at every byte, and with other content. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,7 +30,7 @@ afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));
 const FILE = join(FOLDER, "capture");
 const MIB = 1 << 20;
 const SECONDS = 1_700_000_000;
-/** A double holds today's milliseconds to about 2e-4. */
+/** A double holds today's milliseconds with a precision of about 2e-4. */
 const MS_DIGITS = 3;
 
 interface Read {
@@ -38,13 +38,13 @@ interface Read {
   lengths: number[];
   linkTypes: number[];
   timestampsMs: number[];
-  /** Bytes read when it ended. */
+  /** Bytes read at the end. */
   position: number;
-  /** Why it went no further; undefined: it ended as it should. */
+  /** The reason why reading stopped early; undefined: it ended normally. */
   refusal?: string;
 }
 
-/** Reads all of a savefile. Whatever is thrown but a RefusalError fails the test. */
+/** Reads a whole savefile. Any exception except a RefusalError fails the test. */
 async function readAll(path: string): Promise<Read> {
   const read: Read = { frames: [], lengths: [], linkTypes: [], timestampsMs: [], position: 0 };
   const savefile = Savefile.open(path);
@@ -109,7 +109,7 @@ describe("pcap", () => {
     }
   }
 
-  // The upper 16 bits may give the length of a frame check sequence, in 16-bit units, and that it is known.
+  // The upper 16 bits may give the length of a frame check sequence, in 16-bit units, and say that it is known.
   for (const [given, linkType] of [
     [1, 1],
     [113, 113],
@@ -147,7 +147,7 @@ describe("pcap", () => {
       });
   });
 
-  test("a frame of length 0, and one of which the snapshot length left less than there was", async () => {
+  test("a frame of length 0, and a frame that the snapshot length cut", async () => {
     const cut = pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: A });
     cut.set(LITTLE.u32(9000), 12);
     const empty = pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: new Uint8Array(0) });
@@ -182,7 +182,7 @@ describe("pcapng", () => {
       });
     }
 
-    // if_tsresol: a power of ten, or of two if the highest bit is set. if_tsoffset: signed seconds.
+    // if_tsresol: a power of ten, or a power of two if the highest bit is set. if_tsoffset: signed seconds.
     const resolutions: [name: string, resolution: number, unitsPerSecond: bigint][] = [
       ["seconds", 0, 1n],
       ["milliseconds", 3, 1000n],
@@ -213,7 +213,7 @@ describe("pcapng", () => {
       });
     }
 
-    test(`several interfaces, each with a link type and resolution of its own, ${order}`, async () => {
+    test(`several interfaces, each with its own link type and resolution, ${order}`, async () => {
       const file = bytes(
         section(to),
         interfaceBlock(to, 1),
@@ -231,7 +231,7 @@ describe("pcapng", () => {
       });
     });
 
-    test(`simple packets are the first interface's, cut to its snapshot length, ${order}`, async () => {
+    test(`simple packets belong to the first interface, and are cut to its snapshot length, ${order}`, async () => {
       const cut = (frame: Uint8Array) => frame.slice(0, 6);
       const snapped = bytes(
         section(to),
@@ -249,7 +249,7 @@ describe("pcapng", () => {
       expect(await readBytes(unlimited)).toMatchObject({ frames: hex(A, B) });
     });
 
-    test(`a simple packet, which has no time, bears that of the packet before it, ${order}`, async () => {
+    test(`a simple packet has no time, and gets the time of the previous packet, ${order}`, async () => {
       const file = bytes(
         section(to),
         interfaceBlock(to, 1),
@@ -259,7 +259,7 @@ describe("pcapng", () => {
       expect((await readBytes(file)).timestampsMs).toEqual([7000, 7000]);
     });
 
-    test(`options, and blocks of other kinds, are passed over, ${order}`, async () => {
+    test(`options, and blocks of other types, are skipped, ${order}`, async () => {
       const comment = { code: 1, value: bytes("a comment") };
       const unknown = { code: 0x8123, value: new Uint8Array(3) };
       const file = bytes(
@@ -278,7 +278,7 @@ describe("pcapng", () => {
       expect(read.refusal).toBeUndefined();
     });
 
-    test(`frames of every length from 0 to 9: padding is no part of them, ${order}`, async () => {
+    test(`frames of every length from 0 to 9: their padding is not part of them, ${order}`, async () => {
       const frames = Array.from({ length: 10 }, (_, length) => new Uint8Array(length).fill(0x61));
       const file = bytes(
         section(to),
@@ -293,7 +293,7 @@ describe("pcapng", () => {
     });
   }
 
-  test("a section of the other byte order, with interfaces of its own", async () => {
+  test("a section with the other byte order, and its own interfaces", async () => {
     const part = (to: Words, linkType: number, frame: Uint8Array) =>
       bytes(section(to), interfaceBlock(to, linkType), enhancedPacket(to, { timestamp: 1_000_000n, frame }));
     const read = await readBytes(bytes(part(LITTLE, 1, A), part(BIG, 113, B), part(LITTLE, 276, A), section(BIG)));
@@ -301,7 +301,7 @@ describe("pcapng", () => {
     expect(read.refusal).toBeUndefined();
   });
 
-  test("the interfaces of one section are not the next one's", async () => {
+  test("the interfaces of one section are not valid in the next", async () => {
     const start = bytes(section(LITTLE), interfaceBlock(LITTLE, 1), interfaceBlock(LITTLE, 1));
     const next = bytes(section(LITTLE), interfaceBlock(LITTLE, 1));
     const read = await readBytes(
@@ -367,7 +367,7 @@ describe("more than one batch", () => {
 
   test("a record that begins at each byte around the first MiB", async () => {
     for (let at = MIB - 34; at <= MIB + 2; at++) {
-      // Header 24, filler's record header 16, and filler up to the place wanted.
+      // Header 24, the filler's record header 16, and filler up to the wanted place.
       const rest = at - 24;
       const filler: Uint8Array[] = [];
       for (let left = rest; left > 0;) {
@@ -453,7 +453,7 @@ describe("a file that ends too early", () => {
     ],
   ];
   for (const [name, parts, isFrame] of files) {
-    test(`${name}: cut at every byte, what is whole is read, and the cut record's place is named`, async () => {
+    test(`${name}: cut at every byte: whole records are read, and the message names the place of the cut record`, async () => {
       const file = bytes(...parts);
       const ends = parts.map((_, i) => bytes(...parts.slice(0, i + 1)).length);
       for (let length = 1; length <= file.length; length++) {
@@ -463,7 +463,7 @@ describe("a file that ends too early", () => {
         if (whole.at(-1) === length) {
           expect(read.refusal, `cut to ${length}`).toBeUndefined();
         } else if (length < 4) {
-          // No magic number to know it by.
+          // No magic number, so the format is unknown.
           expect(read.refusal, `cut to ${length}`).toBe(`Cannot read ${FILE}: it is neither pcap nor pcapng`);
         } else {
           expect(read.refusal, `cut to ${length}`).toBe(
@@ -487,7 +487,7 @@ describe("a file that ends too early", () => {
   });
 });
 
-describe("what is no capture", () => {
+describe("files that are no captures", () => {
   const neither = "it is neither pcap nor pcapng";
   const capture = bytes(pcapHeader(LITTLE), pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: A }));
   const table: [name: string, content: Uint8Array, refusal: string][] = [
@@ -526,7 +526,7 @@ describe("what is no capture", () => {
   });
 });
 
-describe("lengths that cannot be", () => {
+describe("impossible lengths", () => {
   const start = bytes(pcapHeader(LITTLE), pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: A }));
   const claimed = (length: number) =>
     bytes(start, pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame: B, claimed: length }), new Uint8Array(300_000));
@@ -589,7 +589,7 @@ describe("lengths that cannot be", () => {
     });
   }
 
-  test("pcapng: a block whose two lengths differ is refused, and not taken as one with the blocks behind it", async () => {
+  test("pcapng: a block whose two lengths differ is refused, and not read as one block with the next ones", async () => {
     const swallowing = enhancedPacket(LITTLE, { frame: A });
     swallowing.set(LITTLE.u32(2 * swallowing.length), 4);
     const read = await readBytes(
@@ -611,7 +611,7 @@ describe("lengths that cannot be", () => {
     }
   });
 
-  test("pcapng: a simple packet that claims more than its block holds is what the block holds", async () => {
+  test("pcapng: a simple packet that claims more than its block holds gets the block's bytes", async () => {
     expect(
       await readBytes(
         bytes(section(LITTLE), interfaceBlock(LITTLE, 1), simplePacket(LITTLE, bytes("12345678"), 2 ** 32 - 1)),
@@ -621,7 +621,7 @@ describe("lengths that cannot be", () => {
     });
   });
 
-  test("pcapng: interface options that run over their block are left out", async () => {
+  test("pcapng: interface options beyond the end of their block are ignored", async () => {
     const option = bytes(LITTLE.u16(9), LITTLE.u16(200), [3, 0, 0, 0]);
     const damaged = block(LITTLE, 1, bytes(LITTLE.u16(1), LITTLE.u16(0), LITTLE.u32(0), option));
     expect(
@@ -633,7 +633,7 @@ describe("lengths that cannot be", () => {
   });
 });
 
-test("damaged at random: read to the end or refused, and nothing else", async () => {
+test("random damage: the file is read to the end or refused, and nothing else happens", async () => {
   const originals = [
     bytes(pcapHeader(LITTLE), ...[A, B, A, B].map((frame) => pcapRecord(LITTLE, { seconds: 1, fraction: 0, frame }))),
     bytes(

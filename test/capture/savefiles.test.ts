@@ -1,4 +1,4 @@
-/** Savefiles that are compressed, that are several, and that grow. */
+/** Savefiles that are compressed, several savefiles, and savefiles that grow. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { appendFileSync, mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,14 +21,14 @@ function file(content: Uint8Array): string {
   return path;
 }
 
-/** A savefile of frames that say their own times. */
+/** A savefile whose frames contain their own times. */
 const savefile = (times: number[], linkType = 1, name = "") =>
   pcap(
     times.map((time) => ({ frame: bytes(`${name}${time}`), timestampMs: START_MS + time })),
     linkType,
   );
 
-/** The rest of a batch: what its frames say. */
+/** The rest of a batch: the content of its frames. */
 function batch(source: WaitingSource): string[] {
   const found: string[] = [];
   while (source.next()) {
@@ -84,7 +84,7 @@ describe("compressed", () => {
     expect(source.position).toBe(content.length);
   });
 
-  test.each(table)("%s that is cut, or damaged, is told after what came before", async (_name, content) => {
+  test.each(table)("%s that is cut, or damaged, is reported after its earlier records", async (_name, content) => {
     const path = file(content.slice(0, -1000));
     const source = await openSavefiles([path], false, () => {});
     const refused = async () => {
@@ -95,14 +95,14 @@ describe("compressed", () => {
 });
 
 describe("several", () => {
-  test("rotated files are read in the order of their times, however they are named", async () => {
+  test("rotated files are read in the order of their times, not of their names", async () => {
     const parts = [[1, 2, 3], [3, 4], [], [5, 6]].map((times) => file(savefile(times)));
     const want = { frames: ["1", "2", "3", "3", "4", "5", "6"] };
     expect(await readAll(parts)).toEqual(want);
     expect(await readAll(parts.toReversed())).toEqual(want);
   });
 
-  test("files whose times overlap are merged; of equal times the first named comes first", async () => {
+  test("files whose times overlap are merged; at equal times, the file that is named first comes first", async () => {
     const [a, b, c] = [
       file(savefile([1, 4, 4, 9], 1, "a")),
       file(gzipSync(savefile([1, 4, 5], 101, "b"))),
@@ -122,7 +122,7 @@ describe("several", () => {
     expect((await readAll([c, b, a])).frames.slice(0, 3)).toEqual(["b1/101", "a1", "c2"]);
   });
 
-  test("random files: all of each in its own order, and none out of time", async () => {
+  test("random files: the records of each in their own order, and all in the order of time", async () => {
     const random = new Random(7);
     for (let run = 0; run < 50; run++) {
       const all = Array.from({ length: random.int(2, 6) }, () => {
@@ -142,7 +142,7 @@ describe("several", () => {
     expect(frames.every((text, i) => text === `${i}`)).toBe(true);
   });
 
-  test("what is wrong with one is told when the others are read", async () => {
+  test("a fault of one file is reported after the others are read", async () => {
     const cut = file(savefile([1, 2, 3]).slice(0, -1));
     const { frames, refusal } = await readAll([cut, file(savefile([2, 5]))]);
     expect(frames).toEqual(["1", "2", "2", "5"]);
@@ -154,7 +154,7 @@ describe("several", () => {
 });
 
 describe("a file that grows", () => {
-  /** What it tells next. */
+  /** The next content. */
   async function told(source: WaitingSource): Promise<string[]> {
     for (;;) {
       expect(await source.fill()).toBe(true);
@@ -163,7 +163,7 @@ describe("a file that grows", () => {
     }
   }
 
-  test("is followed, over its replacement by another, and by itself when it is cut short", async () => {
+  test("is followed, also when another file replaces it, and when it is truncated", async () => {
     const path = file(savefile([1, 2]));
     const troubles: string[] = [];
     const source = new FollowedSavefile(path, (error) => troubles.push(error.message));
@@ -174,7 +174,7 @@ describe("a file that grows", () => {
     appendFileSync(path, third.slice(5));
     expect(await waits).toEqual(["3"]);
 
-    // Rotated by name, what was written last included; the new one is written bit by bit.
+    // Rotated by name, with the bytes that were written last; the new file is written bit by bit.
     const next = told(source);
     appendFileSync(path, bytes(savefile([4]).slice(24), savefile([0]).slice(24, 30)));
     renameSync(path, `${path}.1`);
@@ -183,12 +183,12 @@ describe("a file that grows", () => {
     const after = told(source);
     appendFileSync(path, savefile([5, 6]).slice(10));
     expect(await after).toEqual(["5", "6"]);
-    // Half a record was all that there was of the old one.
+    // The old file ended with half a record.
     expect(troubles).toEqual([
       expect.stringContaining(`Cannot read all of ${path}: it ends in the middle of a record`),
     ]);
 
-    // Written anew, and larger than it was, before anybody has looked.
+    // Written anew, and larger than before, before the next look.
     const larger = told(source);
     truncateSync(path, 0);
     appendFileSync(path, savefile([8, 9, 10, 11]));

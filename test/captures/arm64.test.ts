@@ -12,7 +12,7 @@ import { expectedStreams } from "./shared.ts";
 const EMULATOR = join(REPOSITORY, "scripts/qemu-arm64");
 const arm64: StartOptions = { executable: ARM64_EXECUTABLE, through: process.arch === "arm64" ? [] : [EMULATOR] };
 
-// The emulator's script fetches what it needs, if it may.
+// The emulator's script fetches its files, if it may.
 const isRunnable = Bun.spawnSync([...arm64.through!, ARM64_EXECUTABLE, "--version"], {
   stdout: "ignore",
   stderr: "ignore",
@@ -20,19 +20,19 @@ const isRunnable = Bun.spawnSync([...arm64.through!, ARM64_EXECUTABLE, "--versio
 if (!isRunnable) console.warn("skipped: the arm64 executable (scripts/qemu-arm64 cannot run it here)");
 const streams = isRunnable ? expectedStreams("third parties' captures with the arm64 executable") : [];
 
-/** For a run that hangs: the emulator takes ten times as long as a machine. */
+/** For a run that hangs: the emulator takes ten times as long as a real machine. */
 const TIMEOUT_MS = 240_000;
 const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
 
 describe.if(isRunnable)("the arm64 executable", () => {
-  test("tells its version", async () => {
+  test("prints its version", async () => {
     expect((await run(["--version"], arm64)).stdout).toMatch(
       /^vxlan-to-http \d+\.\d+\.\d+\S* \(commit \w+(-dirty)?, Bun \d+\.\d+\.\d+\)\n$/,
     );
   }, 30_000);
 
-  test("refuses what is asked wrongly", async () => {
+  test("refuses wrong usage", async () => {
     expect(await run(["eth0", "42", "80"], arm64)).toMatchObject({
       status: 2,
       stderr: expect.stringContaining("<forward_addr> is missing"),

@@ -1,4 +1,4 @@
-/** Has the executable forward all cases at once, and compares what arrives with what the clients sent. */
+/** Lets the executable forward all cases at once, and compares the arrived requests with the sent ones. */
 import { type CapturedFrame, pcap } from "../support/frames.ts";
 import { Random } from "../support/random.ts";
 import { type Connection, played } from "./cases.ts";
@@ -7,15 +7,15 @@ import { impaired, type Impairment as Disorder } from "./savefile.ts";
 import { type Packet, PORT, VNI } from "./wire.ts";
 
 const FIRST_MS = 1_760_000_000_000;
-/** More than there can be out of order here. */
+/** More than the number of packets that can be out of order here. */
 const FLAGS = ["--max-pending-packets", "1000"];
 
 export interface Impairment extends Disorder {
-  /** How probably the mirror cuts a packet short. */
+  /** The probability that the mirror cuts off a packet's end. */
   cut?: number;
 }
 
-/** Checks one seed's cases in one mode; an error names the seed and what is wrong. */
+/** Checks one seed's cases in one mode; an error names the seed and the fault. */
 export async function checkCases(seed: number, mode: "tcp" | "http", impairment: Impairment | null): Promise<void> {
   const random = new Random(seed);
   const { drop = 0, cut = 0 } = impairment ?? {};
@@ -76,8 +76,8 @@ export async function checkCases(seed: number, mode: "tcp" | "http", impairment:
 }
 
 /**
- * The frames of connections with the same addresses, impaired; `left` gets the packets of which all frames are left,
- * in their order of arrival.
+ * The frames of connections with the same addresses, impaired; `left` gets the packets whose frames are all left, in
+ * their order of arrival.
  */
 function arriving(
   connections: Connection[],
@@ -107,13 +107,16 @@ function arriving(
 
 interface Known {
   bytes: Uint8Array;
-  /** How long each hole is. */
+  /** The lengths of the holes. */
   holes: number[];
-  /** The end of what is there from the stream's first byte on. */
+  /** The end of the complete bytes from the stream's first byte on. */
   wholeTo: number;
 }
 
-/** What a receiver that sees only these packets, in this order, knows of a connection: the first copy of a byte. */
+/**
+ * The bytes of a connection that a receiver knows if it sees only these packets, in this order: the first copy of a
+ * byte.
+ */
 function knownOf({ stream }: Connection, arrived: Packet[]): Known {
   const known = new Uint8Array(stream.length);
   const content = new Uint8Array(stream.length);

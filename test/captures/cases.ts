@@ -1,14 +1,14 @@
-/** What clients, middleboxes and attackers do on TCP connections, and what a receiver must make of it. */
+/** The behaviour of clients, middleboxes and attackers on TCP connections, and the right result at a receiver. */
 import type { Random } from "../support/random.ts";
 import { Client, type Packet } from "./wire.ts";
 
-/** A request, which its path tells from all others. */
+/** A request; its path is unique. */
 export interface Sent {
   path: string;
   bytes: Uint8Array;
 }
 
-/** One TCP connection, or what the mirror has of it. */
+/** One TCP connection, or the mirror's part of it. */
 export interface Connection {
   requests: Sent[];
   stream: Uint8Array;
@@ -25,13 +25,13 @@ type Play = (client: Client, stream: Uint8Array, random: Random) => void;
 interface Case {
   name: string;
   play: Play;
-  /** It has one right answer only if its packets arrive once and in order. */
+  /** It has one right result only if its packets arrive once and in order. */
   isOrderly?: boolean;
-  /** Bytes come again as others: which a request is made of is right only if they arrive in order. */
+  /** Bytes are repeated with other content: the result is right only if they arrive in order. */
   isContradictory?: boolean;
-  /** It has one right answer only if all its packets arrive. */
+  /** It has one right result only if all its packets arrive. */
   isWhole?: boolean;
-  /** Which ISN the next connection with the same addresses has, above the last one's. */
+  /** The distance from the last ISN to the ISN of the next connection with the same addresses. */
   reuse?: (streamBytes: number, random: Random) => number;
   /** Begins in the middle of its first request. */
   isJoined?: boolean;
@@ -61,7 +61,7 @@ const CASES: Case[] = [
     }),
   },
   {
-    name: "other bytes where some wait behind a hole",
+    name: "other bytes while some wait behind a hole",
     isContradictory: true,
     play: conversation((client, stream, from, to, random) => {
       const middle = random.int(from, to);
@@ -119,7 +119,7 @@ const CASES: Case[] = [
     play: (client, stream, random) => (client.send("S", -1), client.send("S", -1), plainly(client, stream, random)),
   },
   {
-    name: "bytes on the SYN, retransmitted without",
+    name: "bytes on the SYN, which is retransmitted without them",
     play: (client, stream, random) => (
       client.send("S", -1, { payload: stream.subarray(0, random.int(1, stream.length)) }),
       plainly(client, stream, random)
@@ -187,7 +187,7 @@ const CASES: Case[] = [
     ),
   },
   {
-    name: "headers of lengths that cannot be",
+    name: "headers with impossible lengths",
     play: conversation((client, stream, from, to, random) => {
       const payload = garbage(random, random.int(0, 19));
       if (random.chance(0.5))
@@ -202,7 +202,7 @@ const CASES: Case[] = [
     }),
   },
   {
-    name: "resets with words of explanation",
+    name: "resets with a text",
     play: conversation((client, stream, from, to, random) => {
       segment(client, stream, from, to);
       if (random.chance(0.5))
@@ -213,7 +213,7 @@ const CASES: Case[] = [
     }),
   },
   {
-    name: "ends with a reset that explains it",
+    name: "ends with a reset that has a text",
     play: (client, stream, random) => (
       open(client),
       body(client, stream, 0, random),
@@ -228,15 +228,15 @@ interface Wanted {
   isOrderly: boolean;
   /** All of them arrive, whole. */
   isWhole: boolean;
-  /** Also those in which the first copy of a byte is right, whichever it is. */
+  /** Also cases in which the first copy of a byte is right, whichever copy comes first. */
   isContradictory: boolean;
-  /** How probably the mirror cuts a packet short. */
+  /** The probability that the mirror cuts off a packet's end. */
   cut: number;
 }
 
 /**
- * The cases, each played once, that have one right answer where packets arrive once and in order, or where
- * all arrive: of a lost one nobody knows to which connection with its addresses it belonged.
+ * The cases, each played once, that have one right result if packets arrive once and in order, or if all arrive: for a
+ * lost packet, its connection among those with the same addresses is unknown.
  */
 export function played(random: Random, wanted: Wanted): Played[] {
   return CASES.filter((each) => wanted.isOrderly || each.isOrderly !== true)
@@ -274,7 +274,7 @@ function requestsOf(random: Random, prefix: string, count: number): Sent[] {
   });
 }
 
-/** Letters that begin no request line. */
+/** Letters that do not begin a request line. */
 function garbage(random: Random, length: number): Uint8Array {
   return Uint8Array.from({ length }, () => 0x61 + random.int(0, 25));
 }
@@ -300,7 +300,7 @@ function close(client: Client, stream: Uint8Array): void {
   client.answer("A");
 }
 
-/** All bytes from `first` on, cut into segments that `send` sends; the server says something now and then. */
+/** All bytes from `first` on, cut into segments that `send` sends; the server sends bytes at intervals. */
 function body(
   client: Client,
   stream: Uint8Array,
@@ -341,7 +341,7 @@ function finWithBytes(client: Client, stream: Uint8Array, random: Random): void 
   close(client, stream);
 }
 
-/** Where no byte is known before it, a request is seen only if a segment begins with it. */
+/** If no earlier byte is known, a request is found only if a segment begins with it. */
 function fromItsMiddle(client: Client, stream: Uint8Array, random: Random): void {
   const begins = [
     ...Buffer.from(stream)

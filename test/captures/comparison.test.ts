@@ -1,6 +1,6 @@
 /**
- * Third parties' captures that have both directions, compared with an endpoint that responds just as production did: no
- * difference; and with one that knows nothing: all are different, in status alone.
+ * Third parties' captures with both directions, compared with an endpoint that responds exactly as production did: no
+ * difference. And with an endpoint that knows no page: all responses differ, only in the status.
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -16,7 +16,7 @@ afterAll(() => rmSync(directory, { recursive: true }));
 const notFound = (code: number) => Buffer.from(`HTTP/1.1 ${code} No\r\nContent-Length: 2\r\nX-Own: 1\r\n\r\nno`);
 const [NOT_FOUND, GONE] = [notFound(404), notFound(410)];
 
-/** Of one connection the SYN comes last, behind its FIN: whose its response is is not certain. */
+/** On one connection the SYN comes last, after its FIN: the owner of its response is not certain. */
 const NOT_CERTAIN: Record<string, number> = { "plain-tuple-reuse.pcap port 80": 1 };
 
 interface Capture {
@@ -30,7 +30,7 @@ interface Capture {
 const expected = expectedStreams("comparisons of third parties' captures");
 /** SSH. */
 const WITHOUT_HTTP = ["aws-mirror.pcap VNI 5569041 port 22"];
-/** One for each capture, VNI and port of which responses can be read. */
+/** One for each capture, VNI and port with readable responses. */
 const captures: Capture[] = expected.flatMap(({ name, path, vni, port }, i) => {
   const wrapped = vni === undefined ? join(directory, `${i}.pcap`) : path;
   if (vni === undefined) wrap([[path, wrapped, "--vni", String(WRAPPED_VNI)]]);
@@ -38,7 +38,7 @@ const captures: Capture[] = expected.flatMap(({ name, path, vni, port }, i) => {
   return replies.size === 0 ? [] : [{ name, path: wrapped, vni: vni ?? WRAPPED_VNI, port, replies }];
 });
 
-/** Responds to each request with what `replyTo` says. */
+/** Responds to each request with the result of `replyTo`. */
 function listen(replyTo: (request: string) => Buffer) {
   return Bun.listen<{ text: string }>({
     hostname: "127.0.0.1",
@@ -85,7 +85,7 @@ describe.each(captures)("$name", (capture) => {
   const replies = [...capture.replies.values()].flat();
   const count = replies.length - (NOT_CERTAIN[capture.name] ?? 0);
 
-  test("an endpoint that responds as production did differs in nothing", async () => {
+  test("an endpoint with production's responses differs in nothing", async () => {
     const left = new Map([...capture.replies].map(([request, replies]) => [request, [...replies]]));
     const { status, comparison } = await compare(capture, (request) => left.get(request)?.shift() ?? NOT_FOUND);
     expect({ status, different: comparison.different, compared: comparison.compared }).toEqual({
@@ -95,8 +95,8 @@ describe.each(captures)("$name", (capture) => {
     });
   });
 
-  test("one that responds 404 to all differs in all, in status alone", async () => {
-    // Where production did so itself, another status.
+  test("an endpoint with 404 for all requests differs in all responses, only in the status", async () => {
+    // If production itself sent 404, another status.
     const isNotFound = replies.some((reply) => /^HTTP\/1.. 404/.test(reply.toString("latin1")));
     const { status, comparison } = await compare(capture, () => (isNotFound ? GONE : NOT_FOUND));
     expect({ status, different: comparison.different, compared: comparison.compared }).toEqual({

@@ -1,6 +1,6 @@
 /**
- * The captures of third parties through every form in which a mirror delivers frames: the same streams. Each form has
- * one capture here, and each capture a form; ALL_CAPTURES=1 runs all through all.
+ * The captures of third parties in every form in which a mirror delivers frames: the same streams. Each form has one
+ * capture here, and each capture a form; ALL_CAPTURES=1 runs all captures in all forms.
  */
 import { afterAll, expect, test } from "bun:test";
 import { join } from "node:path";

@@ -10,11 +10,11 @@ import { expectedStreams } from "./shared.ts";
 const streams = expectedStreams("the streams of third parties' captures");
 const plain = streams.filter(({ vni }) => vni === undefined);
 const mirrored = streams.filter(({ vni }) => vni !== undefined);
-// The tool cannot shift what is in IP fragments.
+// The tool cannot shift the content of IP fragments.
 const shiftable = plain.filter(({ name }) => !name.includes("fragments"));
 
 const SEEDS = [1, 2, 3, 4, 5];
-/** For a run that hangs: some hundred of them take as long as the machine lets them. */
+/** For a run that hangs: about a hundred of them take as long as the machine needs. */
 const TIMEOUT_MS = 120_000;
 const DISORDER = Object.fromEntries(
   SEEDS.map((seed) => [`seed ${seed}`, ["--dup", ".2", "--reorder", ".15", "--seed", String(seed)]]),
@@ -27,7 +27,7 @@ const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
 
 describe.if(streams.length > 0)("every expected stream arrives with its digest", () => {
-  test("as it was captured", () => checkRuns(unimpairedRuns(streams, directory)), TIMEOUT_MS);
+  test("in the captured order", () => checkRuns(unimpairedRuns(streams, directory)), TIMEOUT_MS);
 
   test(
     "through standard input",
@@ -46,7 +46,7 @@ describe.if(streams.length > 0)("every expected stream arrives with its digest",
   test("with duplicated and reordered packets", () => checkRuns(wrappedRuns(plain, DISORDER, directory)), TIMEOUT_MS);
 
   test(
-    "with duplicated and reordered packets of what was captured as a mirror",
+    "with duplicated and reordered packets of real mirror captures",
     () => {
       const runs = mirrored.flatMap(({ name, path, vni, port, digests }) =>
         SEEDS.map((seed) => {

@@ -1,4 +1,4 @@
-/** Has the executable forward a savefile to a real endpoint, and tells what arrived. */
+/** Lets the executable forward a savefile to a real endpoint, and returns the arrived bytes. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { run, type StartOptions } from "../executable/program.ts";
 import { RecordingEndpoint, sha256 } from "../executable/recording-endpoint.ts";
 
 export interface Forwarded {
-  /** SHA-256 of what each connection brought, sorted. */
+  /** SHA-256 of each connection's bytes, sorted. */
   digests: string[];
   streams: Uint8Array[];
   counters: CountersSnapshot;
@@ -36,8 +36,7 @@ export async function forward(mirror: Mirror, flags: string[] = [], options: Sta
 }
 
 /**
- * Forwards it in mode http to a server that answers. Returns the requests as they would look on the wire, in order of
- * arrival.
+ * Forwards it in mode http to a server that responds. Returns the requests in their wire format, in order of arrival.
  */
 export async function forwardRequests(mirror: Mirror, flags: string[] = []): Promise<string[]> {
   const requests: string[] = [];
@@ -98,7 +97,7 @@ function checkCounters({ frames, flows, reassembly, upstream }: CountersSnapshot
     if (got !== want) throw new Error(`The counters do not add up: ${name} is ${got}, not ${want}`);
 }
 
-/** Does things for each item, `limit` at a time. */
+/** Runs a job for each item, `limit` at a time. */
 export async function forEachOf<T>(
   items: readonly T[],
   limit: number,

@@ -11,7 +11,7 @@ const RUNS_AT_ONCE = 2;
 const TIMEOUT_MS = 120_000;
 const SEEDS = Array.from({ length: 12 }, (_, i) => i + 1);
 
-/** Checks for each seed what arrives of an impaired mirror of generated sessions. */
+/** Checks for each seed the arrived bytes of an impaired mirror of generated sessions. */
 async function check(impairment: Impairment): Promise<void> {
   await forEachOf(SEEDS, RUNS_AT_ONCE, async (seed) => {
     const random = new Random(seed);
@@ -35,7 +35,7 @@ async function check(impairment: Impairment): Promise<void> {
 }
 
 describe("the streams of generated sessions arrive", () => {
-  test("as they were sent", () => check({}), TIMEOUT_MS);
+  test("in the sent order", () => check({}), TIMEOUT_MS);
   test("with duplicated and reordered packets", () => check({ duplicate: 0.2, reorder: 0.15 }), TIMEOUT_MS);
   test("with lost packets, the holes cut out", () => check({ drop: 0.03, duplicate: 0.2, reorder: 0.2 }), TIMEOUT_MS);
 });

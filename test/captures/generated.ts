@@ -11,7 +11,7 @@ interface Session {
 }
 
 /**
- * One client's connection: a handshake, its bytes in pieces, the server's answers and forged resets between them, an
+ * One client's connection: a handshake, its bytes in pieces, the server's responses and forged resets between them, an
  * end.
  */
 function session(random: Random, index: number): Session {
@@ -57,7 +57,7 @@ function session(random: Random, index: number): Session {
   const pieces = Array.from({ length: random.int(1, 12) }, () => random.bytes(random.int(1, 1448)));
   for (const piece of pieces) {
     fromClient("PA", piece);
-    // Somebody else's: ahead of all that the client sends, and so never in order.
+    // A forged reset: beyond all bytes that the client sends, so never in order.
     if (random.chance(0.1))
       add({
         ...client,
@@ -73,7 +73,10 @@ function session(random: Random, index: number): Session {
   return { frames, sent: new Uint8Array(Buffer.concat(pieces)) };
 }
 
-/** The mirror of twenty connections, and noise of another VNI and port between them; and what each client sent. */
+/**
+ * The mirror of twenty connections, with noise of another VNI and port between them; and the bytes that each client
+ * sent.
+ */
 export function generatedMirror(random: Random): { frames: CapturedFrame[]; sent: Uint8Array[] } {
   const sessions = Array.from({ length: 20 }, (_, index) => session(random, index + 1));
   const noise: CapturedFrame[] = sessions.slice(0, 5).map(({ frames }) => {

@@ -9,7 +9,7 @@ import { framesByClient, trueStreams } from "./truth.ts";
 const streams = expectedStreams("third parties' captures with lost and truncated packets");
 const plain = streams.filter(({ vni }) => vni === undefined);
 const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
-/** For a run that hangs: all take as long as the machine lets them. */
+/** For a run that hangs: all take as long as the machine needs. */
 const TIMEOUT_MS = 120_000;
 const RUNS_AT_ONCE = 2;
 
@@ -22,7 +22,7 @@ interface Damaged {
   savefile: string;
 }
 
-/** Wraps captures with packets lost or cut off. */
+/** Wraps captures, with packets lost or truncated. */
 function damaged(which: ExpectedStreams[], variants: Record<string, string[]>): Damaged[] {
   const all = which.flatMap((stream) =>
     Object.keys(variants).map((variant) => ({
@@ -36,7 +36,7 @@ function damaged(which: ExpectedStreams[], variants: Record<string, string[]>): 
   return all;
 }
 
-/** Checks that what arrives is exactly what the frames hold, the holes cut out, and that the holes are counted. */
+/** Checks that exactly the bytes of the frames arrive, without the holes, and that the holes are counted. */
 async function check(captures: Damaged[]): Promise<void> {
   const got: Record<string, object> = {};
   const want: Record<string, object> = {};
@@ -56,7 +56,7 @@ async function check(captures: Damaged[]): Promise<void> {
   expect(missing, "some captures have holes, some have none").toEqual(new Set([true, false]));
 }
 
-/** Checks that the streams of clients of which every packet was captured arrive with their digests. */
+/** Checks that the streams of completely captured clients arrive with their digests. */
 async function checkIntact(captures: Damaged[]): Promise<void> {
   let intact = 0;
   await forEachOf(captures, RUNS_AT_ONCE, async ({ name, stream: { path, port, byClient }, savefile }) => {
@@ -77,7 +77,7 @@ async function checkIntact(captures: Damaged[]): Promise<void> {
   expect(intact).toBeGreaterThan(captures.length);
 }
 
-// Which of its ports' connections a packet belongs to cannot be known once packets of them are lost.
+// If packets are lost, it is unknown to which connection with the same ports another packet belongs.
 const reuse = plain.filter(({ name }) => name.includes("tuple-reuse"));
 const single = plain.filter((stream) => !reuse.includes(stream));
 
@@ -85,8 +85,8 @@ const LOSSY = Object.fromEntries(
   SEEDS.map((seed) => [`seed ${seed}`, ["--drop", ".02", "--dup", ".2", "--reorder", ".2", "--seed", String(seed)]]),
 );
 
-describe.if(streams.length > 0)("what is missing is cut out, and nothing else", () => {
-  test("this test's own decoder finds the expected streams where nothing is missing", () => {
+describe.if(streams.length > 0)("missing bytes are cut out, and no others", () => {
+  test("this test's own decoder finds the expected streams if nothing is missing", () => {
     for (const { stream, savefile } of damaged(single, { whole: [] })) {
       const truth = trueStreams(readPcap(savefile), WRAPPED_VNI, stream.port).filter(({ bytes }) => bytes.length > 0);
       expect(digestsOf(truth.map(({ bytes }) => bytes)), stream.name).toEqual(stream.digests);

@@ -1,6 +1,6 @@
 /**
- * What a capture's servers responded, request by request: read from the frames without anything of src/, for endpoints
- * that respond the same. Frames are Ethernet, IPv4 or IPv6, UDP, VXLAN; packets of IPv4 may come in fragments.
+ * The responses of a capture's servers, request by request: read from the frames without any code of src/, for
+ * endpoints that respond the same. Frames are Ethernet, IPv4 or IPv6, UDP, VXLAN; IPv4 packets may come in fragments.
  */
 import { readFileSync } from "node:fs";
 
@@ -12,7 +12,7 @@ const UDP = 17;
 const MORE_FRAGMENTS = 0x2000;
 const FRAGMENT_OFFSET = 0x1fff;
 
-/** By method and target: the responses, in the order in which they came. */
+/** By method and target: the responses, in their order. */
 export type Replies = Map<string, Buffer[]>;
 
 interface Side {
@@ -20,7 +20,7 @@ interface Side {
   pieces: { at: number; bytes: Buffer }[];
 }
 
-/** Of a savefile (pcap, little-endian), those to connections to `port`. */
+/** The responses in a savefile (pcap, little-endian) on connections to `port`. */
 export function readReplies(path: string, port: number): Replies {
   const sides = new Map<string, Side>();
   const order: string[] = [];
@@ -31,7 +31,7 @@ export function readReplies(path: string, port: number): Replies {
     const { source, destination, sourcePort, destinationPort, sequence, isSyn, payload } = segment;
     const key = `${source}:${sourcePort} ${destination}:${destinationPort}`;
     let side = sides.get(key);
-    // A port that is used again begins anew.
+    // A reused port begins anew.
     if (isSyn && side !== undefined && side.start !== (sequence + 1) >>> 0) {
       sides.set(`${key} ${order.length}`, side);
       order[order.indexOf(key)] = `${key} ${order.length}`;
@@ -68,17 +68,17 @@ function* framesOf(file: Buffer): Generator<Buffer> {
   }
 }
 
-/** What an Ethernet frame carries, tags passed over. */
+/** The content of an Ethernet frame, without tags. */
 function packetOf(frame: Buffer): { type: number; bytes: Buffer } {
   let at = 12;
   while (TAGS.includes(frame.readUInt16BE(at))) at += 4;
   return { type: frame.readUInt16BE(at), bytes: frame.subarray(at + 2) };
 }
 
-/** The fragments of packets that are not whole yet. */
+/** The fragments of packets that are not complete yet. */
 type Parts = Map<string, { at: number; bytes: Buffer; isLast: boolean }[]>;
 
-/** A fragment's packet, if it is whole now. */
+/** A fragment's packet, if it is complete now. */
 function whole(key: string, at: number, bytes: Buffer, isLast: boolean, parts: Parts): Buffer | null {
   const own = [...(parts.get(key) ?? []), { at, bytes, isLast }].toSorted((a, b) => a.at - b.at);
   parts.set(key, own);
@@ -92,7 +92,7 @@ function whole(key: string, at: number, bytes: Buffer, isLast: boolean, parts: P
   return Buffer.concat(own.map((part) => part.bytes));
 }
 
-/** What an IP packet carries; null: it is none, or a fragment of one that is not whole. */
+/** The content of an IP packet; null: it is no IP packet, or a fragment of an incomplete one. */
 function carried({ type, bytes }: { type: number; bytes: Buffer }, parts: Parts) {
   if (type === IPV4) {
     const [source, destination] = [bytes.subarray(12, 16).join("."), bytes.subarray(16, 20).join(".")];
@@ -125,7 +125,7 @@ function segmentOf(frame: Buffer, parts: Parts) {
   };
 }
 
-/** The bytes of a side from its start to the first that is missing. */
+/** The bytes of a side from its start to the first missing byte. */
 function streamOf({ pieces }: Side): Buffer {
   let stream = Buffer.alloc(0);
   for (const { at, bytes } of pieces.toSorted((a, b) => a.at - b.at)) {

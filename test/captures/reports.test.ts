@@ -1,4 +1,4 @@
-/** What public reports show that clients and endpoints do: our own input of each kind, and that of ../shared. */
+/** The behaviour of clients and endpoints in public reports: our own input of each kind, and that of ../shared. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { type CapturedFrame, pcap } from "../support/frames.ts";
 
 const SHARED = join(REPOSITORY, "../shared/captures/reports");
 const SHARED_VNI = 5_569_041;
-/** The server's of java_h2c.pcap. */
+/** The port of the server in java_h2c.pcap. */
 const JAVA_PORT = 19_001;
 const LOST_MAX = 5;
 const POSTS = 60;
@@ -23,7 +23,7 @@ afterAll(() => directory[Symbol.dispose]());
 
 interface Report {
   name: string;
-  /** In ../shared; its port is 80 unless `port` says otherwise. */
+  /** In ../shared; its port is 80 unless `port` is given. */
   file?: string;
   port?: number;
   /** A capture of the same kind, made here. */
@@ -48,7 +48,7 @@ function count(length: number): number[] {
 
 const H2C =
   "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\r\nUpgrade: h2c\r\n";
-/** What an endpoint sends that goes on in HTTP/2: the switch, and its settings. */
+/** The bytes of an endpoint that goes on in HTTP/2: the switch, and its settings. */
 const SWITCHED = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 const closesSilently: Respond = ({ socket }) => void socket.end(OK);
@@ -68,7 +68,7 @@ function targets(endpoint: RawEndpoint): string[] {
 const PROXY_LINE = "PROXY TCP4 203.0.113.7 10.0.0.3 51000 80\r\n";
 const proxied = session([PROXY_LINE + get("/1"), get("/2"), get("/3")]);
 
-/** A large POST, and in its middle a frame of another connection with a stamp that lies so far ahead. */
+/** A large POST, and in its middle a frame of another connection with a time stamp this far ahead. */
 function stepped(aheadMs: number): CapturedFrame[] {
   const body = post("/2", "y".repeat(POST_BYTES));
   const pieces = Array.from({ length: Math.ceil(body.length / SEGMENT_BYTES) }, (_, i) =>
@@ -155,7 +155,7 @@ const REPORTS: Report[] = [
     },
   },
   {
-    name: "POSTs to an endpoint that closes after each response and does not say so",
+    name: "POSTs to an endpoint that closes after each response without an announcement",
     file: "posts60.pcap",
     own: session(count(POSTS).map((i) => post(`/${i}`, "x".repeat(50)))),
     respond: closesSilently,

@@ -1,4 +1,4 @@
-/** Runs of the program that must each bring the expected streams, and no others. */
+/** Runs of the program that must each deliver the expected streams, and no others. */
 import { expect } from "bun:test";
 import { join } from "node:path";
 import type { StartOptions, TemporaryDirectory } from "../executable/program.ts";
@@ -14,7 +14,7 @@ export interface Run {
   digests: string[];
 }
 
-/** Checks that each run brings its streams to the endpoint, each with its digest, and no other. */
+/** Checks that each run delivers its streams to the endpoint, each with its digest, and no other stream. */
 export async function checkRuns(runs: Run[], options: StartOptions = {}): Promise<void> {
   const got: Record<string, string[]> = {};
   await forEachOf(runs, RUNS_AT_ONCE, async ({ name, mirror }) => {
@@ -41,7 +41,7 @@ export function wrappedRuns(
   return runs;
 }
 
-/** The runs that forward captures as they are; plain ones wrapped, but not impaired. */
+/** The runs that forward captures without impairment; plain ones are wrapped. */
 export function unimpairedRuns(streams: ExpectedStreams[], directory: TemporaryDirectory): Run[] {
   const ready = streams
     .filter(({ vni }) => vni !== undefined)

@@ -1,4 +1,4 @@
-/** pcap savefiles as lists of frames: to be read, impaired, and written again by test/support/frames.ts. */
+/** pcap savefiles as lists of frames: they are read, impaired, and written again by test/support/frames.ts. */
 import { readFileSync } from "node:fs";
 import type { CapturedFrame } from "../support/frames.ts";
 import type { Random } from "../support/random.ts";
@@ -7,7 +7,7 @@ const MAGIC = 0xa1b2c3d4;
 const FILE_HEADER_LEN = 24;
 const RECORD_HEADER_LEN = 16;
 
-/** The frames of a savefile with microseconds, of either byte order. */
+/** The frames of a savefile with microseconds, in either byte order. */
 export function readPcap(path: string): CapturedFrame[] {
   const bytes = readFileSync(path);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -31,7 +31,7 @@ export interface Impairment {
   reorder?: number;
 }
 
-/** How many frames later a duplicate comes, and an overtaken frame, at the most. */
+/** The most frames by which a duplicate, or an overtaken frame, is late. */
 const WINDOW = 4;
 
 /** Loses, doubles and swaps frames, each with its probability; the times stay in order. */

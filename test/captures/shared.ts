@@ -1,4 +1,4 @@
-/** The captures of third parties in ../shared, beside the repository, where there are any. */
+/** The captures of third parties in ../shared, beside the repository, if the folder exists. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { REPOSITORY } from "../executable/program.ts";
@@ -12,7 +12,7 @@ export interface ExpectedStreams {
   readonly name: string;
   /** The savefile. */
   readonly path: string;
-  /** Undefined: not VXLAN, and to be wrapped first. */
+  /** Undefined: the capture is not VXLAN, and must be wrapped first. */
   readonly vni: number | undefined;
   readonly port: number;
   /** SHA-256 of each stream, sorted. */
@@ -24,7 +24,7 @@ export interface ExpectedStreams {
 /** VNI of captures that were wrapped. */
 export const WRAPPED_VNI = 5_569_041;
 
-/** What ../shared expects of its captures; where it is missing, says what is left out for it. */
+/** The expected streams of the captures in ../shared. If the folder is missing, logs which test is left out. */
 export function expectedStreams(what: string): ExpectedStreams[] {
   const table = join(CAPTURES, "EXPECTED.tsv");
   if (!existsSync(table) || !existsSync(WRAP_TOOL)) {

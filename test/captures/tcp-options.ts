@@ -1,4 +1,4 @@
-/** TCP options as clients send them, and as nobody should (RFC 9293, section 3.2). */
+/** TCP options as clients send them, and wrong ones (RFC 9293, section 3.2). */
 import { bytes, u16, u32 } from "../support/frames.ts";
 import type { Random } from "../support/random.ts";
 
@@ -27,7 +27,7 @@ export function tcpOptions(random: Random): Uint8Array {
     () => option(SELECTIVE, ...Array.from({ length: 2 * random.int(1, 4) }, number).flat()),
     () => option(MD5, ...random.bytes(16)),
     () => option(FAST_OPEN, ...random.bytes(8)),
-    // Lengths that cannot be: shorter than the option's own two bytes, or past the header's end.
+    // Impossible lengths: shorter than the option's own two bytes, or beyond the header's end.
     () => bytes([random.int(2, 255), random.int(0, 1)]),
     () => bytes([random.int(2, 255), random.int(LENGTH_MAX, 255)]),
     () => random.bytes(random.int(1, LENGTH_MAX)),

@@ -1,16 +1,16 @@
 /**
- * What can be known of a mirror capture's client streams: its own small decoder, written from the
- * RFCs and independent of src/, that has all frames before it and needs no limits. Only for what the
- * tests make: Ethernet, VXLAN over IPv4, IPv4 inside, no connection that reuses another's ports.
+ * The bytes of a mirror capture's client streams that can be known: found by a small decoder of its own, written from
+ * the RFCs and independent of src/, that has all frames at once and needs no limits. Only for the tests' frames:
+ * Ethernet, VXLAN over IPv4, IPv4 inside, no connection that reuses another's ports.
  */
 import type { CapturedFrame } from "../support/frames.ts";
 
 export interface TrueStream {
   /** Client and server. */
   readonly name: string;
-  /** What of it was captured, in order, the holes cut out. */
+  /** The captured bytes, in order, without the holes. */
   readonly bytes: Uint8Array;
-  /** Missing between its beginning and the last that is known of it. */
+  /** The number of missing bytes between its beginning and its last known byte. */
   readonly missingBytes: number;
   /** Its SYN was captured. */
   readonly hasSyn: boolean;
@@ -22,7 +22,7 @@ interface Segment {
   isSyn: boolean;
   isFin: boolean;
   payload: Uint8Array;
-  /** With what was cut off. */
+  /** With the bytes that were cut off. */
   claimedLength: number;
 }
 
@@ -42,7 +42,7 @@ export function trueStreams(frames: CapturedFrame[], vni: number, port: number):
   return [...flows].map(([name, segments]) => streamOf(name, segments)).filter((stream) => stream !== undefined);
 }
 
-/** The frames of each client, each once and whole, for comparing captures. */
+/** The frames of each client, each once and whole, for the comparison of captures. */
 export function framesByClient(frames: CapturedFrame[], vni: number, port: number): Map<string, Set<string>> {
   const decoder = new Decoder(vni, port);
   const clients = new Map<string, Set<string>>();
@@ -81,7 +81,7 @@ function streamOf(name: string, segments: Segment[]): TrueStream | undefined {
 }
 
 class Decoder {
-  /** Fragments by datagram: what is known of its payload, and its length once the last one came. */
+  /** Fragments by datagram: the known bytes of the payload, and its length after the last fragment. */
   private readonly datagrams = new Map<string, { known: Map<number, number>; length: number }>();
 
   constructor(
@@ -158,12 +158,12 @@ interface Packet {
   offset: number;
   hasMore: boolean;
   isFragment: boolean;
-  /** As much of it as was captured. */
+  /** The captured part of it. */
   payload: Uint8Array;
   claimedLength: number;
 }
 
-/** The IPv4 packet in an Ethernet frame, VLAN tags or none. */
+/** The IPv4 packet in an Ethernet frame, with or without VLAN tags. */
 function ipv4(frame: Uint8Array): Packet | undefined {
   const ethernet = view(frame);
   let typeAt = 12;

@@ -1,7 +1,7 @@
 /**
- * A client's TCP connections as the mirror saw them, segment by segment. The layers are dressed at random
- * in all that may not matter: tags, options, trailers, lengths left to the hardware, fragments, ECN, the
- * server's packets between. The mirror may cut packets short.
+ * A client's TCP connections as the mirror saw them, segment by segment. Random layers are added where they must not
+ * matter: tags, options, trailers, lengths left to the hardware, fragments, ECN, the server's packets in between. The
+ * mirror may truncate packets.
  */
 import {
   bytes,
@@ -25,7 +25,7 @@ const SERVER_V4 = "10.9.9.9";
 const SERVER_V6 = "fd00::9";
 const MIRRORS = [{}, {}, { source: "fd00:1::1", destination: "fd00:1::2" }];
 const OUTER_V4 = { source: "172.31.0.238", destination: "172.31.17.188" };
-/** Without padding; Ethernet's shortest frame without its check sequence. */
+/** Without padding; the shortest Ethernet frame without its check sequence. */
 const FRAME_BYTES_MIN = 60;
 const CHECK_SEQUENCE_LEN = 4;
 const IDENTIFICATIONS_PER_CLIENT = 1000;
@@ -35,11 +35,11 @@ const DATA_OFFSET_OFFSET = 12;
 
 /** One packet of production. */
 export interface Packet {
-  /** The frames that carry it; none of it arrives if one of them is lost. */
+  /** Its frames; none of it arrives if one of them is lost. */
   frames: Uint8Array[];
   /**
-   * Which bytes of the client's it carries, and up to where it says that it does; null: it is the server's, forged, or
-   * its headers are cut.
+   * The client's bytes in it, and the end that its headers claim; null: it is the server's, forged, or its headers are
+   * cut.
    */
   bytes: { from: number; payload: Uint8Array; claimedTo: number } | null;
   isSyn: boolean;
@@ -48,29 +48,32 @@ export interface Packet {
 
 export interface Extra {
   payload?: Uint8Array;
-  /** The payload is not the client's bytes of this place. */
+  /** The payload differs from the client's bytes at this place. */
   isForged?: boolean;
-  /** The header says that it is so many bytes long, which cannot be. */
+  /** The header claims this impossible length. */
   headerBytes?: number;
 }
 
-/** How a connection's packets are dressed. */
+/** The layers of a connection's packets. */
 interface Dress {
   vlans: number[];
   isV6: boolean;
   outer: Outer;
   innerFragments: number;
   outerFragments: number;
-  /** What follows the packet in its frame. */
+  /** The bytes behind the packet in its frame. */
   trailer: "none" | "padding" | "check sequence" | "anything";
-  /** How many packets leave their length to the hardware that cuts them into segments, and say 0. */
+  /**
+   * The number of packets that leave their length to the hardware, which cuts them into segments, and have a length of
+   * 0.
+   */
   unsaidLengths: number;
 }
 
-/** A packet as it left, and what of its TCP segment the mirror has. */
+/** A packet as it was sent, and the mirror's part of its TCP segment. */
 interface Carried {
   frames: Uint8Array[];
-  /** Bytes of the segment, its header included; without gaps, from its start on. */
+  /** Bytes of the segment with its header; without gaps, from its start on. */
   presentBytes: number;
 }
 
@@ -78,14 +81,14 @@ export class Client {
   readonly packets: Packet[] = [];
   private isn: number;
   private serverNext: number;
-  /** The outer fragments of all clients have the same addresses: each client has identifications of its own. */
+  /** The outer fragments of all clients have the same addresses: each client has its own identifications. */
   private identification: number;
   private readonly identificationsEnd: number;
   private readonly dress: Dress;
   private readonly address: string;
   private readonly port: number;
 
-  /** `cut` is the probability with which the mirror cuts a packet short. */
+  /** `cut`: the probability that the mirror truncates a packet. */
   constructor(
     private readonly random: Random,
     index: number,
@@ -110,7 +113,7 @@ export class Client {
     };
     this.address = this.dress.isV6 ? `fd00::${(index + 16).toString(16)}` : `10.0.${index >> 8}.${index & 0xff}`;
     const port = random.int(1024, 65_535);
-    // The server's packets are told by their ports.
+    // The server's packets are recognised by their ports.
     this.port = port === PORT ? port + 1 : port;
     this.isn = random.pick([0xffff_ffff, 0xffff_fff0, 0xffff_ff00, 0x7fff_ff00, 0, random.int(0, 0xffff_ffff)]);
     this.serverNext = random.int(0, 0xffff_ffff);
@@ -118,13 +121,13 @@ export class Client {
     this.identificationsEnd = this.identification + IDENTIFICATIONS_PER_CLIENT;
   }
 
-  /** Another connection with the same addresses and ports begins; its ISN lies so far above the last one's. */
+  /** Another connection with the same addresses and ports begins; its ISN is this far above the last one. */
   again(isnDistance: number): void {
     this.isn = (this.isn + isnDistance) >>> 0;
     this.serverNext = (this.serverNext + 0x3000_0000) >>> 0;
   }
 
-  /** Bytes of the client's; `at` is the first one's place in its stream, -1 the SYN's. */
+  /** The client's bytes; `at`: the first one's place in the stream, -1: the SYN's. */
   send(flags: string, at: number, { payload = new Uint8Array(0), isForged = false, headerBytes }: Extra = {}): void {
     const isSyn = flags.includes("S");
     const sequence = (this.isn + 1 + at) >>> 0;
@@ -196,7 +199,7 @@ export class Client {
     const frames = pieces.flatMap(({ packet, payloadBytes }) => {
       if (!isLengthSaid) packet.set([0, 0], dress.isV6 ? 4 : 2);
       const bare = ethernet(packet, dress.vlans);
-      // What says no length ends where its frame does.
+      // A packet without a length ends with its frame.
       const frame = isLengthSaid ? this.withTrailer(bare) : bare;
       const length = isLengthSaid && random.chance(this.cut) ? random.int(1, frame.length) : frame.length;
       const present = Math.min(length - (bare.length - payloadBytes), payloadBytes);
@@ -249,7 +252,7 @@ export class Client {
     if (!random.chance(0.2)) return {};
     if (!this.dress.isV6) return { options: new Uint8Array(4 * random.int(1, 10)).fill(1) };
     const body = () => bytes([1, 4], u32(0));
-    // A fragment's header in front of what is whole (RFC 6946).
+    // A fragment's header before a whole packet (RFC 6946).
     return random.chance(0.5)
       ? {
           extensions: [

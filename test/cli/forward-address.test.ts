@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { parseForwardAddress } from "../../src/cli/forward-address.ts";
 
-/** Checks what a forward_addr is read as: "host port", with "tls" where that is spoken, or undefined for none. */
+/** Checks the meaning of a forward_addr: "host port", with "tls" if it asks for TLS, or undefined if it is refused. */
 function check(text: string, want: string | undefined): void {
   const got = parseForwardAddress(text);
   expect(got && `${got.host} ${got.port}${got.isSecure === true ? " tls" : ""}`, text).toBe(want as string);
@@ -87,4 +87,4 @@ test.each(["requests.har", "requests.ndjson", "/a b/c.d.har", "../ü.ndjson"])("
 
 test.each(accepted)("%p is an endpoint", check);
 
-test.each(refused)("%p is none", (text) => check(text, undefined));
+test.each(refused)("%p is no forward_addr", (text) => check(text, undefined));

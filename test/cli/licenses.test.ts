@@ -1,4 +1,4 @@
-/** What the executable contains has its notice, in the version that it is contained in. */
+/** Each part of the executable has its notice, with the version that it contains. */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,11 +13,11 @@ interface Lock {
   packages: Record<string, [named: string, registry: string, more: { dependencies?: Record<string, string> }]>;
 }
 
-/** Name and version of each package of bun.lock that the program needs, and not only its development. */
+/** Name and version of each package of bun.lock that the program needs at run time. */
 function bundled(): string[] {
   const lock = JSON.parse(read("bun.lock").replace(/,(?=\s*[}\]])/g, "")) as Lock;
   const names = new Set(Object.keys(lock.workspaces[""].dependencies));
-  // What is added on the way has its turn as well.
+  // Names that are added on the way are visited too.
   for (const name of names) {
     for (const other of Object.keys(lock.packages[name]![2].dependencies ?? {})) names.add(other);
   }
@@ -37,14 +37,14 @@ test("each part's notices stand below its name and version", () => {
   for (let i = 2; i < sections.length; i += 2) expect(sections[i]).toMatch(/copyright/i);
 });
 
-test("the packages' notices are those that they ship", () => {
+test("the packages' notices are the ones that the packages contain", () => {
   for (const path of ["citty/LICENSE", "citty/dist/THIRD-PARTY-LICENSES.md", "consola/LICENSE"]) {
     expect(licenses()).toContain(read(`node_modules/${path}`).trimEnd());
   }
   expect(licenses()).toContain(read("src/capture/libpcap/LICENSE").trimEnd());
 });
 
-/** Bun's own names of what it is made of, and how the notices name it. */
+/** Bun's own names of its parts, and their names in the notices. */
 const libraries: Record<string, string> = {
   ares: "c-ares: ",
   boringssl: "BoringSSL: ",
@@ -64,20 +64,20 @@ const libraries: Record<string, string> = {
   zlib: "zlib-ng: ",
   zstd: "zstd: ",
 };
-/** What Bun is compatible with, its compilers, and Bun. */
+/** Bun's compatibility targets, its compilers, and Bun itself. */
 const NO_LIBRARIES = ["bun", "modules", "napi", "node", "openssl", "unicode", "uv", "v8", "zig"];
 
-test("the pinned Bun's notices name each library that it says it is made of", () => {
+test("the pinned Bun's notices name each library that Bun lists", () => {
   expect(bunNotices).toStartWith(`Bun ${versions.get("Bun")}, `);
   expect(Object.keys(process.versions).sort()).toEqual([...Object.keys(libraries), ...NO_LIBRARIES].sort());
   const flowing = bunNotices.replace(/\s+/g, " ");
   for (const name of Object.values(libraries)) expect(flowing).toContain(name);
 });
 
-// Not among process.versions, but in Bun's list of what it links.
+// Not in process.versions, but in Bun's list of linked libraries.
 const linked = "brotli highway libbase64 libjpeg-turbo libspng libwebp ls-qpack lsquic simdutf".split(" ");
 
-// What Bun's LICENSE.md calls polyfills.
+// The polyfills of Bun's LICENSE.md.
 const polyfills =
   "acorn acorn-walk assert browserify-zlib buffer constants-browserify crypto-browserify domain-browser events " +
   "https-browserify os-browserify path-browserify process punycode querystring-es3 stream-browserify stream-http " +
@@ -87,10 +87,10 @@ test.each([...linked, ...polyfills.split(" ")])("%s has a notice", (name) => {
   expect(bunNotices).toMatch(new RegExp(`^ *${name}(:|$)`, "m"));
 });
 
-test("holders are named as they name themselves: by a copyright notice, or by what their files say", () => {
+test("holders are named as they name themselves: in a copyright notice, or in their files", () => {
   const sections = bunNotices.split(/^=+$/m).slice(1);
   const entries = sections.flatMap((section) => {
-    // The title, then one name of what has the licence a line, which may go on in the next.
+    // The title, then one name of the licensed parts a line; a name may go on in the next line.
     const [, names = ""] = /^\n[^\n]+\n\n((?: {2}[^\n]*\n)+)\n/.exec(section) ?? [];
     return names
       .replace(/\n {4}/g, " ")

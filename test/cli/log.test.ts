@@ -9,7 +9,7 @@ beforeEach(() => {
 
 afterEach(() => written.mockRestore());
 
-/** What `use` has the log write to standard error, line by line; nothing goes anywhere else. */
+/** The lines that the log writes to standard error during `use`; it writes nothing anywhere else. */
 function lines(level: LogLevel, format: LogFormat, use: (log: Log) => void, now = () => 0): string[] {
   const elsewhere = spyOn(process.stdout, "write").mockImplementation(() => true);
   use(new Log(level, format, now));
@@ -38,11 +38,11 @@ describe("levels", () => {
     ["debug", 4],
     ["trace", 4],
   ];
-  test.each(told)("%s tells what is at least as grave", (level, count) => {
+  test.each(told)("%s writes messages of at least this severity", (level, count) => {
     for (const format of ["plain", "json"] as const) expect(lines(level, format, sayAll), format).toHaveLength(count);
   });
 
-  test("are all the options' levels", () => expect(told.map(([level]) => level)).toEqual(["silent", ...LOG_LEVELS]));
+  test("are the levels of the option", () => expect(told.map(([level]) => level)).toEqual(["silent", ...LOG_LEVELS]));
 });
 
 test("plain is one line: time, level, message", () => {
@@ -75,7 +75,7 @@ test("only json shows fields", () => {
   expect(got).toEqual([expect.stringMatching(/ with fields$/)]);
 });
 
-test("a message is told as it is, whatever is in it", () => {
+test("a message is written unchanged, with any content", () => {
   const messages = ['quotes " and \\', "%s %d %o %%", "<b>&amp;", "tab\tand ünïcode ⇒", "[object Object]", "{}"];
   const plain = lines("info", "plain", (log) => messages.forEach((message) => log.info(message)));
   expect(plain.map((line) => line.replace(/^\S+ INFO {2}/, ""))).toEqual(messages);
@@ -83,7 +83,7 @@ test("a message is told as it is, whatever is in it", () => {
   expect(json.map((line) => JSON.parse(line).message)).toEqual(messages);
 });
 
-test("the same message many times is told many times", () => {
+test("a repeated message is written each time", () => {
   for (const format of ["plain", "json"] as const) {
     const got = lines("info", format, (log) => {
       for (let i = 0; i < 100; i++) log.info("again");
@@ -95,7 +95,7 @@ test("the same message many times is told many times", () => {
 describe("lines that repeat", () => {
   type Event = [atMs: number, kind: string, message: string] | [atMs: number, "tick"] | [atMs: number, "finish"];
 
-  /** Says lines of each kind at each time (a kind in capitals: as information), and checks what of it is told. */
+  /** Logs lines of each kind at each time (a kind in capitals: as information), and checks the written lines. */
   function check(events: Event[], want: string[]): void {
     let nowMs = 0;
     const use = (log: Log) => {
@@ -112,7 +112,7 @@ describe("lines that repeat", () => {
 
   const more = (count: number) => ` (and ${count} more like this since the last line)`;
 
-  test("the first is told at once, then one a second, with the number of those left out", () => {
+  test("the first is written at once, then one a second, with the number of lines left out", () => {
     check(
       [
         [0, "a", "one"],
@@ -125,7 +125,7 @@ describe("lines that repeat", () => {
     );
   });
 
-  test("kinds are told apart", () => {
+  test("kinds are independent", () => {
     check(
       [
         [0, "a", "one"],
@@ -137,7 +137,7 @@ describe("lines that repeat", () => {
     );
   });
 
-  test("they are counted by the clock that is given", () => {
+  test("they are counted by the given clock", () => {
     const nowMs = 1_700_000_000_000.25;
     check(
       [
@@ -149,7 +149,7 @@ describe("lines that repeat", () => {
     );
   });
 
-  test("when quiet returns, the last that was left out is told, with the number of those before it", () => {
+  test("after the burst, the last line that was left out is written, with the number of those before it", () => {
     check(
       [
         [0, "a", "one"],
@@ -180,7 +180,7 @@ describe("lines that repeat", () => {
     );
   });
 
-  test("what is told so is a line of its kind as well: the next one waits for its second", () => {
+  test("this line is also a line of its kind: the next one waits for its second", () => {
     check(
       [
         [0, "a", "one"],
@@ -193,7 +193,7 @@ describe("lines that repeat", () => {
     );
   });
 
-  test("at the end all that was left out is told, whenever it was", () => {
+  test("at the end, all lines that were left out are reported", () => {
     check(
       [
         [0, "a", "one"],
@@ -206,7 +206,7 @@ describe("lines that repeat", () => {
     );
   });
 
-  test("information is limited as warnings are; of two kinds, what came last is told last", () => {
+  test("information is limited like warnings; of two kinds, the last line is written last", () => {
     const flapping: Event[] = [
       [0, "down", "down 1"],
       [1, "UP", "up 1"],
@@ -221,7 +221,7 @@ describe("lines that repeat", () => {
     );
   });
 
-  test("of 339 a second, a minute tells one a second for each kind, and counts the others", () => {
+  test("of 339 lines a second, one a second is written for each kind, and the others are counted", () => {
     const events: Event[] = Array.from({ length: 60 * 339 }, (_, i) => [(i * 1000) / 339, "a", `number ${i}`]);
     let nowMs = 0;
     const got = lines(

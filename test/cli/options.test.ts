@@ -12,7 +12,7 @@ type Env = Record<string, string>;
 const LIVE = ["eth0", "42", "80", "localhost:8080"];
 const READ = ["--read", "mirror.pcap", "42", "80", "localhost:8080"];
 
-/** The options read, or the message of the refusal. */
+/** The options, or the message of the refusal. */
 function read(argv: string[], env: Env): Config | string {
   try {
     const request = readRequest(argv, env);
@@ -24,7 +24,7 @@ function read(argv: string[], env: Env): Config | string {
   }
 }
 
-/** Checks that a command line is read as `want` says: these options, or a refusal that holds these words. */
+/** Checks that a command line gives `want`: these options, or a refusal that contains these words. */
 function check(argv: string[], env: Env, want: Partial<Config> | string[]): void {
   const got = read(argv, env);
   if (!Array.isArray(want)) {
@@ -38,17 +38,17 @@ function check(argv: string[], env: Env, want: Partial<Config> | string[]): void
 
 interface FlagCase {
   name: string;
-  /** Variables beside its own, the one that counts first before the others. */
+  /** Further variables, in their order of precedence. */
   original: string[];
   default: unknown;
-  /** Accepted texts and what they are read as; the first two differ from the default and each other. */
+  /** Accepted texts and their values; the first two differ from the default and from each other. */
   accepted: [string, unknown][];
   refused: string[];
-  /** What the message about a refused value must say is accepted. */
+  /** Words about the accepted values that the message about a refused value must contain. */
   says: string[];
 }
 
-/** A time limit that there is only if it is asked for. */
+/** A time limit that is off by default. */
 function secondsOrOff(name: string): FlagCase {
   return {
     name,
@@ -367,7 +367,7 @@ const FLAGS: FlagCase[] = [
     says: ["host:port", "https://host[:port]"],
   },
   ...[
-    ["ignore", "header", "body", ["header:NAME", "path:GLOB"]] as const,
+    ["ignore", "header", "json", ["header:NAME", "path:GLOB"]] as const,
     ["redact", "query", "json", ["header:NAME", "json:PATH"]] as const,
   ].map(([name, one, other, says]) => ({
     name,
@@ -410,11 +410,11 @@ const variableOf = (name: string) => `VXLAN_TO_HTTP_${name.replaceAll("-", "_").
 
 const to = (address: string) => [...LIVE.slice(0, -1), address];
 
-/** What flags do nothing without: arguments that have it, and what is told where it is missing. */
+/** Flags without an effect: arguments in which they have an effect, and the words of the message otherwise. */
 const NEEDS: [names: string[], args: string[], says: string][] = [
   [["control", "differences", "ignore", "compare-sample", "max-compare-bytes"], ["--compare", ...LIVE], "--compare"],
   [["fail-on-differences"], ["--compare", ...LIVE], "--compare"],
-  [["redact", "no-redact"], ["--also", "file:a.har", ...LIVE], "--compare, or a file: destination"],
+  [["redact", "no-redact"], ["--also", "file:a.har", ...LIVE], "--compare or a file: destination"],
   [["tls-ca", "tls-server-name", "tls-insecure"], to("https://a"), "an https:// destination"],
   [["tls-cert"], ["--tls-key", "k.pem", ...to("https://a")], "--tls-key"],
   [["tls-key"], ["--tls-cert", "c.pem", ...to("https://a")], "--tls-cert"],
@@ -423,13 +423,13 @@ const NEEDS: [names: string[], args: string[], says: string][] = [
   [["speed", "loop", "outage-timeout-s", "dry-run", "follow"], READ, "--read"],
 ];
 
-/** --read changes which arguments are expected. */
+/** --read changes the expected arguments. */
 const argumentsFor = (name: string) => {
   if (name === "read") return LIVE.slice(1);
   return NEEDS.find(([names]) => names.includes(name))?.[1] ?? LIVE;
 };
 
-test("the tables above have every flag that there is", () => {
+test("the tables above have every flag", () => {
   expect(flagTable.map(([name]) => name as string).toSorted()).toEqual(
     [...FLAGS.map(({ name }) => name), ...SWITCHES].toSorted(),
   );
@@ -445,21 +445,21 @@ describe.each(FLAGS)("--$name", (flag) => {
     test("has its default", () => check(LIVE, {}, { [option]: flag.default }));
   }
 
-  test("takes what it accepts, after a space and after =", () => {
+  test("takes accepted values, after a space and after =", () => {
     for (const [text, value] of accepted) {
       check([`--${name}`, text, ...args], {}, { [option]: value });
       check([...args, `--${name}=${text}`], {}, { [option]: value });
     }
   });
 
-  test("refuses anything else, naming itself, the value and what it accepts", () => {
+  test("refuses other values, and names itself, the value and the accepted values", () => {
     for (const text of refused) {
       check([`--${name}`, text, ...args], {}, [`--${name}`, JSON.stringify(text), ...says]);
       check([`--${name}=${text}`, ...args], {}, [`--${name}`, JSON.stringify(text), ...says]);
     }
   });
 
-  test("refuses to be without a value, naming itself and what it accepts", () => {
+  test("refuses an empty value, and names itself and the accepted values", () => {
     for (const argv of [
       [...args, `--${name}`],
       [`--${name}=`, ...args],
@@ -485,7 +485,7 @@ describe.each(FLAGS)("--$name", (flag) => {
     }
   });
 
-  test("is not disturbed by a bad variable, nor by an empty one", () => {
+  test("ignores a bad variable, and an empty one", () => {
     for (const variable of [own, ...original]) {
       for (const text of refused) check([`--${name}`, inFlag, ...args], { [variable]: text }, { [option]: flagValue });
       if (name !== "read") check(LIVE, { [variable]: "" }, { [option]: flag.default });
@@ -493,7 +493,7 @@ describe.each(FLAGS)("--$name", (flag) => {
   });
 
   test.each([own, ...original.filter((variable) => variable !== "RUST_LOG")])(
-    "%s is refused where the flag would be, naming itself",
+    "%s is refused like the flag, and the message names it",
     (variable) => {
       for (const text of refused) check(args, { [variable]: text }, [`${variable}=`, JSON.stringify(text), ...says]);
       for (const [text, value] of accepted) check(args, { [variable]: text }, { [option]: value });
@@ -511,7 +511,7 @@ describe.each(FLAGS)("--$name", (flag) => {
   });
 });
 
-test("names that other programs' environments have are not read", () => {
+test("names that other programs use are not read", () => {
   const bare =
     "READ MODE GAP_TIMEOUT_MS THREADS VXLAN_PORT IDLE_TIMEOUT_S CONNECT_TIMEOUT_MS RESPONSE_TIMEOUT_MS PIPELINE_DEPTH MAX_WAITING_REQUESTS HOST";
   const more =
@@ -546,7 +546,7 @@ describe.each(SWITCHES)("--%s, a flag without a value", (name) => {
   });
 });
 
-test("a client's certificate and its key are given together", () => {
+test("a client certificate and its key need each other", () => {
   for (const argv of [
     ["--tls-cert", "a"],
     ["--tls-key", "a"],
@@ -554,7 +554,7 @@ test("a client's certificate and its key are given together", () => {
     check([...argv, ...LIVE], {}, ["--tls-cert", "--tls-key", "goes with its key"]);
 });
 
-test("a file cannot do all that an endpoint does", () => {
+test("a file lacks some abilities of an endpoint", () => {
   const file = (path: string) => ({ host: "127.0.0.1", port: 0, file: path });
   check(to("file:a.har"), {}, { address: file("a.har") });
   check(["--also", "file:a.har", ...to("file:b.ndjson")], {}, { address: file("b.ndjson"), also: [file("a.har")] });
@@ -569,18 +569,152 @@ test("a file cannot do all that an endpoint does", () => {
   check(["--host", "endpoint", ...to("file:a.har")], {}, ["file:a.har", "--host endpoint"]);
 });
 
-test("--also may be given more than once, in order, but not without end", () => {
+test("--also may be given more than once, in order, up to a limit", () => {
   const given = (count: number) => Array.from({ length: count }, (_, i) => ["--also", `h${i}:1`]).flat();
   const hosts = (count: number) => Array.from({ length: count }, (_, i) => ({ host: `h${i}`, port: 1 }));
   check([...given(8), ...LIVE], {}, { also: hosts(8) });
-  check([...given(9), ...LIVE], {}, ["--also", "9 times", "8 is the most"]);
+  check([...given(9), ...LIVE], {}, ["--also", "9 times", "the limit is 8"]);
   check([...given(2), "--also", "h1:1", ...LIVE], {}, ["--also h1:1", "given already"]);
   check(LIVE, { VXLAN_TO_HTTP_ALSO: "h0:1\nh1:1\n" }, { also: hosts(2) });
 });
 
-test("the last of a flag given twice counts", () => {
+test("if a flag is given twice, the last value counts", () => {
   check(["--max-retries", "1", ...LIVE, "--max-retries=2"], {}, { maxRetries: 2 });
   check(["--max-retries=2", "--max-retries", "1", ...LIVE], {}, { maxRetries: 1 });
+});
+
+test("a bad value is refused, also if the flag is given again", () => {
+  check(["--max-retries", "many", ...LIVE, "--max-retries=2"], {}, ["--max-retries", `"many"`]);
+  check(["--mode=", "--mode", "tcp", ...LIVE], {}, ["--mode", "needs a value"]);
+});
+
+test("a flag that is nearly one is told with the one it is near", () => {
+  const cases: [written: string, meant: string[]][] = [
+    ["moed", ["mode"]],
+    ["Mode", ["mode"]],
+    ["hots", ["host"]],
+    ["gap-timeout", ["gap-timeout-ms"]],
+    ["gap_timeout_ms", ["gap-timeout-ms"]],
+    ["max-header-byte", ["max-header-bytes"]],
+    ["pipline-dept", ["pipeline-depth"]],
+    ["versoin", ["version"]],
+    ["record-max", ["record-max-mib", "record-max-s"]],
+    ["tls", []],
+    ["port", []],
+    ["nothing-like-it", []],
+    ["x".repeat(100_000), []],
+  ];
+  for (const [written, meant] of cases) {
+    const got = read([`--${written}`, ...LIVE], {}) as string;
+    expect(got).toEndWith(
+      meant.length === 0
+        ? ": there is no such flag"
+        : `: there is no such flag (is it ${meant.map((name) => `--${name}`).join(" or ")}?)`,
+    );
+  }
+});
+
+test("a variable that is nearly one is told, and no other of the same prefix", () => {
+  const env = {
+    VXLAN_TO_HTTP_GAP_TIMEOUT: "5",
+    VXLAN_TO_HTTP_MOED: "tcp",
+    VXLAN_TO_HTTP_VERSOIN: "1",
+    // A service of the program's name, in Kubernetes.
+    VXLAN_TO_HTTP_SERVICE_PORT_ADMIN: "9100",
+    VXLAN_TO_HTTP_PORT_9100_TCP_PROTO: "tcp",
+  };
+  check(LIVE, env, {
+    told: [
+      "VXLAN_TO_HTTP_GAP_TIMEOUT does nothing: no flag has this variable (is it VXLAN_TO_HTTP_GAP_TIMEOUT_MS?)",
+      "VXLAN_TO_HTTP_MOED does nothing: no flag has this variable (is it VXLAN_TO_HTTP_MODE?)",
+    ],
+    mode: "http",
+  });
+});
+
+test("what is not UTF-8 would be another file's name, and is refused", () => {
+  const lost = Buffer.from([0x61, 0xff]).toString();
+  for (const argv of [
+    ["--summary", lost, ...LIVE],
+    ["--read", lost, ...LIVE.slice(1)],
+    [...LIVE.slice(0, 3), `${lost}:80`],
+  ])
+    check(argv, {}, ["not UTF-8"]);
+  check(LIVE, { VXLAN_TO_HTTP_RECORD: lost }, ["VXLAN_TO_HTTP_RECORD", "not UTF-8"]);
+});
+
+test("what was given is shown on one line, and not without end", () => {
+  const long = "x".repeat(100_000);
+  for (const argv of [
+    ["--mode", long, ...LIVE],
+    [`--${long}`, ...LIVE],
+    [`--mark=${long}`, ...LIVE],
+    [...LIVE, long],
+  ])
+    expect((read(argv, {}) as string).length).toBeLessThan(1500);
+  check(["--a\nb", ...LIVE], {}, ["no such flag"]);
+});
+
+test("standard output is no file to write to", () => {
+  for (const flag of ["--summary", "--record"]) {
+    check([flag, "-", ...LIVE], {}, [flag, `"-"`, "./-"]);
+    check([flag, "./-", ...LIVE], {}, { [flag.slice(2)]: "./-" });
+  }
+  check(["--compare", "--differences=-", ...LIVE], {}, ["--differences", `"-"`]);
+});
+
+test("--redact and --no-redact contradict each other", () => {
+  check(["--compare", "--redact", "header:x", "--no-redact", ...LIVE], {}, ["--redact", "--no-redact"]);
+});
+
+test("in a dry run nothing is compared: told", () => {
+  const told = ["compare", "fail-on-differences"].map(
+    (name) => `--${name} does nothing here: it needs requests that are forwarded, and --dry-run forwards none`,
+  );
+  check(["--compare", "--fail-on-differences", "--dry-run", ...READ], {}, { told });
+  check(["--compare", "--fail-on-differences", ...READ], {}, { told: [] });
+});
+
+test("in a savefile, no silence ends a flow: told", () => {
+  const told =
+    "--idle-timeout-s does nothing here: it needs an interface, or --follow: in a savefile a flow may go on later";
+  check(["--idle-timeout-s", "5", ...READ], {}, { told: [told] });
+  check(["--idle-timeout-s", "5", "--follow", ...READ], {}, { told: [] });
+});
+
+test("a rule that could match no path is refused, since it would keep nothing back", () => {
+  for (const flag of ["--deny", "--allow"]) {
+    check([flag, "path:admin/**", ...LIVE], {}, [flag, "path:>>>admin", "a path begins with a slash"]);
+    for (const glob of ["/admin/**", "**/admin", "*"]) check([flag, `path:${glob}`, ...LIVE], {}, { told: [] });
+  }
+  for (const kind of ["body", "status", "path"]) {
+    check(["--compare", "--ignore", `${kind}:a/*`, ...LIVE], {}, [`${kind}:>>>a/*`, "a path begins with a slash"]);
+    check(["--compare", "--ignore", `${kind}:/a/*`, ...LIVE], {}, { told: [] });
+  }
+  check(["--compare", "--ignore", "json:items[0].price", ...LIVE], {}, ["json:items>>>[0]", "[] stands for all"]);
+  check(["--compare", "--ignore", "json:items[].price", ...LIVE], {}, { told: [] });
+});
+
+test("--probe asks where --admin serves", () => {
+  const asked = (...argv: string[]) => readRequest(argv, {});
+  for (const [text, host, port] of [
+    ["9100", "127.0.0.1", 9100],
+    ["replay:9100", "replay", 9100],
+    ["[::1]:9100", "::1", 9100],
+    ["http://127.0.0.1:9100/", "127.0.0.1", 9100],
+  ] as const) {
+    expect(asked("--probe", text)).toEqual({ kind: "probe", address: { host, port } });
+    expect(asked(`--probe=${text}`)).toEqual({ kind: "probe", address: { host, port } });
+  }
+  for (const argv of [
+    ["--probe"],
+    ["--probe="],
+    ["--probe", "0"],
+    ["--probe", "file:a.har"],
+    ["--probe", "https://a:1"],
+  ])
+    check(argv, {}, ["Cannot use --probe", "a port of 127.0.0.1"]);
+  check(["--probe", "9100", "9101"], {}, ["Cannot use --probe", `"9101"`, "too many"]);
 });
 
 test("with --read, holes have no time limit unless one is given", () => {
@@ -590,7 +724,7 @@ test("with --read, holes have no time limit unless one is given", () => {
   check([...READ, "--follow"], {}, { gapTimeoutMs: 1000 });
 });
 
-test("--speed and --loop need what can be read, and again", () => {
+test("--speed needs a savefile, and --loop one that can be read again", () => {
   check([...READ, "--speed", "1"], {}, { speed: 1 });
   check([...READ, "--speed=MAX"], {}, { speed: "max" });
   check(READ, { VXLAN_TO_HTTP_SPEED: "0.25" }, { speed: 0.25 });
@@ -612,7 +746,7 @@ describe("header edits", () => {
     headEdits: editsOf({ host, setHeader, mark }),
   });
 
-  test("are none unless asked for", () => check(LIVE, {}, { headEdits: null }));
+  test("are off by default", () => check(LIVE, {}, { headEdits: null }));
   test("--mark adds the mark", () => check(["--mark", ...LIVE], {}, edits(undefined, [], true)));
 
   test("--host replaces Host; endpoint is forward_addr's", () => {
@@ -624,7 +758,7 @@ describe("header edits", () => {
     check(["--host=endpoint", "eth0", "42", "80", "https://h:80"], {}, edits("h:80", [], false));
   });
 
-  test("--set-header may be given more than once, wherever flags may stand", () => {
+  test("--set-header may be given more than once, in every place for flags", () => {
     const fields: [string, string][] = [
       ["X-Test", "1"],
       ["Authorization", "Basic a:b=="],
@@ -644,7 +778,7 @@ describe("header edits", () => {
   test("--set-header takes one field", () =>
     check(["--set-header", "X: 1\r\nY: 2", ...LIVE], {}, ["--set-header", JSON.stringify("X: 1\r\nY: 2")]));
 
-  test("its variable takes a field a line; the flag, however often given, takes the place of all of them", () => {
+  test("its variable takes one field a line; the flag replaces them all", () => {
     const variable = "VXLAN_TO_HTTP_SET_HEADER";
     const lines = (text: string, fields: [string, string][]) =>
       check(LIVE, { [variable]: text }, edits(undefined, fields, false));
@@ -694,7 +828,7 @@ describe("header edits", () => {
     check([...argv, ...LIVE], {}, words),
   );
 
-  test("what the client has said of itself may be removed, and what is seen of it put in", () =>
+  test("the client's own field may be removed, and the seen address added", () =>
     check(
       ["--forwarded", "--remove-header", "X-Forwarded-For", ...LIVE],
       {},
@@ -703,7 +837,7 @@ describe("header edits", () => {
       },
     ));
 
-  test("one field by each is no conflict", () => {
+  test("different fields are no conflict", () => {
     check(["--host=b", "--mark", "--set-header", "Hosts: a", ...LIVE], {}, edits("b", [["Hosts", "a"]], true));
     check(["--set-header", "Host: a", ...LIVE], {}, edits(undefined, [["Host", "a"]], false));
   });
@@ -743,7 +877,7 @@ describe("arguments", () => {
     const args = ["--encapsulation", "none", "eth0", "any", "80", "localhost:8080"];
     check(args, {}, { encapsulation: "none", vnis: "any" });
     expect(() => readRequest(args.with(3, "42"), {})).toThrow(
-      'Cannot use <vni> "42" with --encapsulation none: plain frames have none, use any',
+      'Cannot use <vni> "42" with --encapsulation none: plain frames have no VNI, use any',
     );
   });
 
@@ -766,7 +900,7 @@ describe("arguments", () => {
 
   const names = ["<interface>", "<vni>", "<original_destination_port>", "<forward_addr>"];
 
-  test("too few are refused, naming the first that is missing and those that are expected", () => {
+  test("too few are refused; the message names the first missing one and the expected ones", () => {
     for (let given = 0; given < LIVE.length; given++)
       check(LIVE.slice(0, given), {}, [`${names[given]} is missing`, names.join(" ")]);
     for (let given = 0; given < 3; given++)
@@ -776,7 +910,7 @@ describe("arguments", () => {
       ]);
   });
 
-  test("too many are refused, naming the first of them", () => {
+  test("too many are refused; the message names the first of them", () => {
     check([...LIVE, "extra", "more"], {}, [`"extra"`, names.join(" ")]);
     check([...READ, "extra"], {}, [`"extra"`, names.slice(1).join(" ")]);
     check(["--read", "mirror.pcap", ...LIVE], {}, [`"localhost:8080"`, names.slice(1).join(" ")]);
@@ -824,7 +958,7 @@ describe("arguments", () => {
       ["host:port", "http://host[:port]", "[v6]:port"],
     ],
   ];
-  test.each(values)("argument %i is refused where it is not what it must be", (argument, accepted, refused, says) => {
+  test.each(values)("argument %i is refused if it has a wrong value", (argument, accepted, refused, says) => {
     const replace = (text: string) => LIVE.map((given, i) => (i === argument ? text : given));
     for (const [text, want] of accepted) check(replace(text), {}, want);
     for (const text of refused) check(replace(text), {}, [names[argument]!, JSON.stringify(text), ...says]);
@@ -832,7 +966,7 @@ describe("arguments", () => {
   });
 });
 
-describe("flags that do not exist are refused by the name they were given", () => {
+describe("unknown flags are refused by their name", () => {
   const unknown = [
     "--nope",
     "--nope=1",
@@ -857,7 +991,7 @@ describe("flags that do not exist are refused by the name they were given", () =
   });
 
   test.each(["--no-mode", "--no-summary", "--no-read", "--no-max-retries"])(
-    "%s, for what it would switch off is no switch",
+    "%s, because there is no switch that it could turn off",
     (flag) => {
       check([...LIVE, flag], {}, [flag.slice("--no-".length)]);
     },
@@ -866,7 +1000,7 @@ describe("flags that do not exist are refused by the name they were given", () =
   test("even beside --help", () => check(["--help", "--nope"], {}, ["--nope"]));
 });
 
-test("--help and --version need nothing else, and beat what else is wrong", () => {
+test("--help and --version need nothing else, and are stronger than other mistakes", () => {
   const kinds: [string[], string][] = [
     [["--help"], "help"],
     [["-h"], "help"],
@@ -910,10 +1044,10 @@ describe("policy in mode tcp", () => {
   );
 });
 
-describe("a flag that would do nothing: what it needs is told, and what asks for something is refused", () => {
+describe("a flag without an effect: the log names its needs; a flag that asks for a result is refused", () => {
   const REFUSED = ["control", "differences", "fail-on-differences", "speed", "loop", "dry-run", "follow"];
 
-  /** A value that is not the default; of a switch, none. */
+  /** A value that is not the default; no value for a switch. */
   const given = (name: string) => {
     const flag = FLAGS.find((each) => each.name === name);
     return [
@@ -960,7 +1094,7 @@ describe("a flag that would do nothing: what it needs is told, and what asks for
     expect(read([...given(name), ...args], {})).toMatchObject({ told: [] });
   });
 
-  test("a value that is the default asks for nothing", () => {
+  test("a default value needs nothing", () => {
     for (const flag of ["--compare-sample=100%", "--record-files=8", "--speed=max", "--loop=1"])
       expect(read([flag, ...LIVE], {})).toMatchObject({ told: [] });
   });

@@ -1,4 +1,4 @@
-/** README's table of flags says what the program's own table says. */
+/** README's table of flags agrees with the program's own table. */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,10 +10,10 @@ const all = [...text.matchAll(/^\| `--([a-z0-9-]+)[^`]*` \|([^|]*)\|([^|]*)\| .+
   cells: cells.map((cell) => cell.trim()),
 }));
 
-/** The flags of a run stand first, then those that take a run's place. */
+/** First the flags of a run, then the flags that replace a run. */
 const rows = all.slice(0, flagTable.length);
 
-test("behind the flags of a run stand those that take its place, and nothing else", () => {
+test("after the flags of a run come the flags that replace a run, and nothing else", () => {
   expect(all.slice(flagTable.length).map(({ name, cells }) => [name, cells[0], cells[1]])).toEqual(
     otherFlagTable.map(([name]) => [name, "", ""]),
   );
@@ -30,7 +30,7 @@ test("every flag has its row, in the program's order, with its default and the o
   expect(rows.map(({ name, cells: [shown, original] }) => [name, shown!, original!])).toEqual(want);
 });
 
-test("the variables' rule is told, and that the bare names are gone", () => {
+test("the rule for variables is explained, and that the names without a prefix are gone", () => {
   expect(text).toContain("`VXLAN_TO_HTTP_GAP_TIMEOUT_MS`");
   expect(text).toMatch(/`MODE`, `SUMMARY`, `HOST_HEADER`.*\bare gone\b/s);
 });

@@ -12,7 +12,7 @@ import { UNTOLD } from "../support/untold.ts";
 
 type Section = keyof CountersSnapshot;
 
-// DESIGN.md's list, without the parts that are lists of their own.
+// DESIGN.md's list, without the parts that are lists themselves.
 const contract: [Section, string[]][] = [
   ["frames", ["captured", "kernel_dropped", "segments"]],
   ["flows", ["opened", "picked_up", "closed", "evicted", "active"]],
@@ -25,7 +25,7 @@ const contract: [Section, string[]][] = [
 describe("the summary's shape", () => {
   const snapshot = new Counters().snapshot();
 
-  test.each(contract)("%s holds what the contract lists", (section, names) => {
+  test.each(contract)("%s has the documented counters", (section, names) => {
     expect(Object.keys(snapshot[section])).toEqual(expect.arrayContaining(names));
   });
 
@@ -36,7 +36,7 @@ describe("the summary's shape", () => {
     for (const [name, number] of Object.entries(Drop)) expect(DROP_REASONS[number] as string).toBe(name.toLowerCase());
   });
 
-  test("delay has a bucket for each bound and one behind the last", () => {
+  test("delay has a bucket for each bound, and one beyond the last", () => {
     expect(Object.keys(snapshot.delay.buckets)).toEqual([
       ...DELAY_BUCKETS_MS.map((bound) => `le_${bound}_ms`),
       "le_inf_ms",
@@ -52,7 +52,7 @@ describe("the summary's shape", () => {
     expect(JSON.parse(JSON.stringify(snapshot))).toEqual(snapshot);
   });
 
-  test("a snapshot does not move with the counters", () => {
+  test("a snapshot does not change with the counters", () => {
     const counters = new Counters();
     const before = counters.snapshot();
     counters.frames.captured++;
@@ -62,7 +62,7 @@ describe("the summary's shape", () => {
   });
 });
 
-describe("delays are counted once each, in the first bucket that holds them", () => {
+describe("each delay is counted once, in the first bucket with room for it", () => {
   const cases: [number, string][] = [
     [-1, "le_0.25_ms"],
     [0, "le_0.25_ms"],
@@ -106,7 +106,7 @@ class Batch implements RecordSource {
   }
 }
 
-/** An endpoint that now refuses, now takes all or part of what it is offered, now nothing at all, now resets. */
+/** An endpoint that behaves at random: it refuses, or takes all or part of the bytes, or none, or resets. */
 function moody(random: Random): Connector {
   return {
     afterEvents: queueMicrotask,
@@ -116,7 +116,7 @@ function moody(random: Random): Connector {
         events.failed(new Error("connection refused"));
         return;
       }
-      // Nobody responds.
+      // No response.
       if (random.chance(0.05)) return;
       let isOpen = true;
       const isStuck = random.chance(0.1);
@@ -143,7 +143,7 @@ function moody(random: Random): Connector {
 const VNI = 42;
 const PORT = 80;
 
-/** A frame of any kind: a segment of some flow, or something that is not ours, or damaged. */
+/** A frame of any kind: a segment of some flow, a frame that is not ours, or a damaged frame. */
 function anyFrame(random: Random): Uint8Array {
   const payload = random.bytes(random.int(0, 400));
   const segment = {
@@ -178,7 +178,7 @@ function anyFrame(random: Random): Uint8Array {
   return random.chance(0.1) ? frame.subarray(0, random.int(0, frame.length)) : frame;
 }
 
-/** Has a shard run through chaos, to its end. */
+/** Runs a shard through random events, to its end. */
 async function runThrough(seed: number) {
   const random = new Random(seed);
   const counters = new Counters();
@@ -237,7 +237,7 @@ async function runThrough(seed: number) {
   return { fed, open: shard.destination.openCount, ...counters.snapshot() };
 }
 
-test("whatever comes, the counters add up", async () => {
+test("the counters add up, for any input", async () => {
   const met = {
     opened: 0,
     picked_up: 0,
@@ -263,7 +263,7 @@ test("whatever comes, the counters add up", async () => {
     for (const name of Object.keys(met) as (keyof typeof met)[])
       met[name] += { ...flows, ...reassembly, ...upstream }[name];
   }
-  // The seeds are good for something only if each of these happens.
+  // The seeds are useful only if each of these happens.
   for (const [name, count] of Object.entries(met)) expect(count, name).toBeGreaterThan(0);
 });
 

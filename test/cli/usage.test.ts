@@ -11,7 +11,7 @@ function section(heading: string): string[] {
   return lines.slice(begin, begin + length);
 }
 
-test("the two forms of the command are the contract's", () => {
+test("the two forms of the command are the documented ones", () => {
   expect(section("Usage:")).toEqual([
     "  vxlan-to-http [options] <interface> <vni> <original_destination_port> <forward_addr>",
     "  vxlan-to-http [options] --read FILE|- <vni> <original_destination_port> <forward_addr>",
@@ -27,7 +27,7 @@ test("each argument is explained, in order", () => {
   ]);
 });
 
-// Of DESIGN.md's table, what has a meaning already.
+// DESIGN.md's table, as far as the flags exist.
 const contract: [flag: string, original: string, defaultText: string][] = [
   ["--read", "", "none"],
   ["--mode", "", "http"],
@@ -71,17 +71,17 @@ test.each(contract)(
   },
 );
 
-test("the rule for variables is told once, with an example", () => {
+test("the rule for variables is explained once, with an example", () => {
   expect(usage().match(/VXLAN_TO_HTTP_/g)).toHaveLength(2);
   expect(section("Environment:").join(" ")).toContain("--gap-timeout-ms: VXLAN_TO_HTTP_GAP_TIMEOUT_MS");
 });
 
-test("--response-timeout-ms tells what it is in both modes", () => {
+test("--response-timeout-ms is explained for both modes", () => {
   const line = section("Options").find((option) => option.startsWith("  --response-timeout-ms "));
   expect(line).toMatch(/between two reads of a response.*tcp: silence/);
 });
 
-test("every option says more than its name", () => {
+test("every option has an explanation", () => {
   const options = section("Options");
   for (const line of options) expect(line).toMatch(/^ {2}(-\w, )?--[a-z0-9-]+( \S+| '.*')? {2,}\S.{5,}$/);
   expect(options.join("\n")).toMatch(/-h, --help/);
@@ -89,14 +89,14 @@ test("every option says more than its name", () => {
   expect(options.join("\n")).toContain("RUST_LOG");
 });
 
-test("explanations stand in one column", () => {
+test("explanations are in one column", () => {
   const columns = ["Arguments:", "Options"].map(
     (heading) => new Set(section(heading).map((line) => /^ {2}\S.*? {2,}(?=\S)/.exec(line)?.[0].length)),
   );
   for (const column of columns) expect([...column]).toHaveLength(1);
 });
 
-test("every example is a command that is accepted; one reads a file, one a pipe, one an interface", () => {
+test("every example is an accepted command; one reads a file, one a pipe, one an interface", () => {
   const examples = section("Examples:").map((line) => line.replace(/^.*\bvxlan-to-http /, "").split(" "));
   const requests = examples.map((argv) => readRequest(argv, {}));
   const reads = requests.map((request) =>
@@ -106,6 +106,6 @@ test("every example is a command that is accepted; one reads a file, one a pipe,
   expect(new Set(requests.map(({ kind }) => kind))).toEqual(new Set(["run"]));
 });
 
-test("the exit statuses are told", () => {
+test("the exit statuses are listed", () => {
   expect(lines.find((line) => line.startsWith("Exit status"))).toMatch(/\b0\b.*\b1\b.*\b2\b/);
 });

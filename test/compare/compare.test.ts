@@ -1,4 +1,4 @@
-/** Two responses beside each other: what is a difference, of which kind, and where; and how it is shown. */
+/** Two responses side by side: their differences, the kind and place of each, and how they are shown. */
 import { describe, expect, test } from "bun:test";
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { compareResponses } from "../../src/compare/compare.ts";
@@ -22,7 +22,12 @@ const utf16 = (string: string) => Buffer.from(string, "utf16le");
 const CASES: [name: string, production: Given, endpoint: Given, expected: string[] | "too large"][] = [
   ["nothing", {}, {}, []],
   ["another status", { code: 200 }, { code: 404 }, ["status"]],
-  ["behind another status nothing is looked at", { code: 200, body: "a" }, { code: 500, fields: ["A: b"] }, ["status"]],
+  [
+    "after a different status nothing else is compared",
+    { code: 200, body: "a" },
+    { code: 500, fields: ["A: b"] },
+    ["status"],
+  ],
   [
     "a field's value",
     { fields: ["Cache-Control: no-store"] },
@@ -45,19 +50,19 @@ const CASES: [name: string, production: Given, endpoint: Given, expected: string
     { fields: ["X-A: b", "X-B: d", "Date: e"] },
     [],
   ],
-  ["a field behind a volatile one", { fields: ["Date: a", "X-A: b"] }, { fields: ["X-A: c"] }, ["header x-a"]],
+  ["a field after a volatile one", { fields: ["Date: a", "X-A: b"] }, { fields: ["X-A: c"] }, ["header x-a"]],
   [
-    "what goes on with a volatile field goes on with no other",
+    "the continuation of a volatile field belongs to no other field",
     { fields: ["X-A: b", "Date: c", " d"] },
     { fields: ["X-A: b", " d"] },
     ["header x-a"],
   ],
-  ["a field at the end of one side alone", { fields: ["X-A: b"] }, { fields: ["X-A: b", "X-B: c"] }, ["header x-b"]],
+  ["a field at the end of only one side", { fields: ["X-A: b"] }, { fields: ["X-A: b", "X-B: c"] }, ["header x-b"]],
   ["cookies by name", { fields: ["Set-Cookie: a=1; Path=/"] }, { fields: ["Set-Cookie: a=2"] }, []],
   ["another cookie", { fields: ["Set-Cookie: a=1"] }, { fields: ["Set-Cookie: b=1"] }, ["header set-cookie"]],
   ["text", { fields: text, body: "ab" }, { fields: text, body: "ac" }, ["text"]],
   ["JSON by its type", { fields: json, body: "1" }, { fields: json, body: "2" }, ["value"]],
-  ["JSON by what it is", { body: '{"a":1}' }, { body: '{"a":1,"b":2}' }, ["extra b"]],
+  ["JSON by its content", { body: '{"a":1}' }, { body: '{"a":1,"b":2}' }, ["extra b"]],
   ["JSON that says the same", { fields: json, body: '{"a":1}' }, { fields: json, body: ' {"a":1.0}' }, []],
   ["JSON on one side", { fields: json, body: '{"a":1}' }, { fields: json, body: '{"a":1' }, ["text"]],
   [
@@ -77,7 +82,7 @@ const CASES: [name: string, production: Given, endpoint: Given, expected: string
   ],
   ["bytes that no type names", { body: new Uint8Array([0, 1]) }, { body: new Uint8Array([0, 2]) }, ["bytes"]],
   [
-    "what is no UTF-8 is no text",
+    "bytes that are not UTF-8 are no text",
     { fields: text, body: new Uint8Array([0xff, 0x80]) },
     { fields: text, body: "a" },
     ["bytes"],
@@ -125,7 +130,7 @@ const CASES: [name: string, production: Given, endpoint: Given, expected: string
     ["bytes"],
   ],
   [
-    "a coding that nobody knows",
+    "an unknown coding",
     { fields: ["Content-Encoding: x"], body: "a" },
     {
       fields: ["Content-Encoding: x"],
@@ -184,7 +189,7 @@ describe("--ignore", () => {
   ];
   test.each(left)("%p leaves %p", (ignore, expected) => expect(compare(all, other, ignore)).toEqual(expected));
 
-  test("a status that is ignored leaves the rest to be compared", () => {
+  test("if the status is ignored, the rest is compared", () => {
     expect(compare({ ...all, code: 201 }, other, ["status:/a/**"])).toEqual(["header etag", "value a", "value b"]);
   });
 
@@ -193,14 +198,14 @@ describe("--ignore", () => {
   });
 });
 
-describe("what is shown", () => {
+describe("the shown parts", () => {
   const shown = (production: Given, endpoint: Given) => {
     const found = compareResponses(keptOf(production), keptOf(endpoint), "/", new Ignored([]));
     if (found === TOO_LARGE) throw new Error("too large");
     return found.map((difference) => show(difference, new Redactor([])));
   };
 
-  test("the first place where texts part, with a little of both sides", () => {
+  test("the first difference of texts, with a little of both sides", () => {
     const [difference] = shown(
       { fields: text, body: `${"a".repeat(500)}1${"b".repeat(5000)}` },
       { fields: text, body: `${"a".repeat(500)}2${"b".repeat(5000)}` },
@@ -211,7 +216,7 @@ describe("what is shown", () => {
       expect(Buffer.byteLength(side)).toBeLessThanOrEqual(SHOWN_BYTES_MAX);
   });
 
-  test("values of JSON as JSON, length and digest of bytes, and nothing for what is not there", () => {
+  test("values of JSON as JSON, length and digest of bytes, and nothing for an absent value", () => {
     expect(shown({ body: '{"a":[1,{"b":"x"}],"c":1}' }, { body: '{"a":null}' })).toEqual([
       { production: '[1,{"b":"x"}]', endpoint: "null" },
       { production: "1", endpoint: "" },
@@ -222,13 +227,13 @@ describe("what is shown", () => {
     );
   });
 
-  test("each side has at most 1 KiB, and whole characters", () => {
+  test("each side has at most 1 KiB, in whole characters", () => {
     const [difference] = shown({ body: `{"a":"${"ü".repeat(5000)}"}` }, { body: '{"a":1}' });
     expect(Buffer.byteLength(difference!.production)).toBeLessThanOrEqual(SHOWN_BYTES_MAX);
     expect(difference!.production).toMatch(/^"ü+…$/);
   });
 
-  test("what is secret in JSON is not, however deep, nor where the texts part within a secret", () => {
+  test("a secret in JSON is not shown, at any depth, also if the texts differ within the secret", () => {
     expect(shown({ body: '{"a":{"password":"hunter2","b":1}}' }, { body: '{"a":1}' })[0]!.production).toBe(
       '{"password":"[redacted]","b":1}',
     );

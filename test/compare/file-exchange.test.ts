@@ -1,4 +1,4 @@
-/** A request on its way to a file is told production's response once, in whatever order things happen. */
+/** A request on its way to a file gets production's response once, in any order of events. */
 import { expect, test } from "bun:test";
 import { FileExchange } from "../../src/compare/file-exchange.ts";
 import { ComparedMemory } from "../../src/compare/memory.ts";
@@ -22,7 +22,7 @@ const TOLD = {
 };
 
 type Step = "asked" | "released" | "produced" | "unproduced" | "no room";
-/** What was told, and whether production's response is kept after each step. */
+/** The response that it gets, and whether production's response is kept after each step. */
 const ORDERS: [steps: Step[], told: (typeof TOLD | null)[], isWaiting: boolean[]][] = [
   [["asked", "released", "produced"], [TOLD], [true, true, false]],
   [["asked", "produced", "released"], [TOLD], [true, false, false]],
@@ -53,6 +53,6 @@ test.each(ORDERS)("%p", (steps, want, isWaiting) => {
     return exchange.isWaiting;
   });
   expect({ told, waited }).toEqual({ told: want, waited: isWaiting });
-  // What it held is given back.
+  // The held memory is given back.
   expect(memory.heldBytes).toBe(0);
 });

@@ -1,4 +1,4 @@
-/** An endpoint's side of a connection of HTTP/2: responds to each request that is whole as its talk says. */
+/** An endpoint's side of an HTTP/2 connection: it responds to each whole request as the request's talk says. */
 import type { FrameListener } from "../../src/http/http2/frame-reader.ts";
 import { FrameReader } from "../../src/http/http2/frame-reader.ts";
 import { FrameType, Setting } from "../../src/http/http2/frames.ts";
@@ -25,7 +25,7 @@ export class Http2Side implements FrameListener {
 
   constructor(
     private readonly random: Random,
-    /** What it responds to a request for the path that ends so; null: nothing. */
+    /** The response to a request whose path ends with the number; null: no response. */
     private readonly contentOf: (id: number) => Content | null,
   ) {
     this.encoder = new TableEncoder(random);
@@ -42,7 +42,7 @@ export class Http2Side implements FrameListener {
     this.reader.push(bytes, skipped, bytes.length - skipped);
   }
 
-  /** What it says now: of some of the requests, the responses. */
+  /** The endpoint's next frames: the responses to some of the requests. */
   say(): Buffer {
     const { random, ended } = this;
     const streams = ended.splice(0, random.int(0, ended.length)).map((stream) => {

@@ -1,6 +1,4 @@
-/**
- * A client of HTTP/2 that talks to production: several requests at a time, some of them taken back, reset or cut off.
- */
+/** An HTTP/2 client that talks to production: several requests at a time, some of them cancelled, reset or cut off. */
 import { FrameType } from "../../src/http/http2/frames.ts";
 import {
   data,
@@ -24,7 +22,7 @@ const FRAME_BYTES_MAX = 3000;
 const PUSHED_STREAM = 2;
 const ACCEPTED = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
 
-/** Frames that are made when they are sent: what a header block says depends on those before it. */
+/** Frames that are made when they are sent: a header block depends on the blocks before it. */
 type Frames = (() => Buffer)[];
 
 interface Stream {
@@ -79,7 +77,7 @@ class Http2Client {
   private readonly client: TableEncoder;
   private readonly server: TableEncoder;
   private readonly open: Stream[] = [];
-  /** What is sent next of either side. */
+  /** The next bursts of both sides. */
   private readonly bursts: [client: Buffer[], server: Buffer[]] = [[], []];
   private nextStream = 1;
   private hasPushed = false;
@@ -112,7 +110,7 @@ class Http2Client {
     ends.close(random.chance(0.3));
   }
 
-  /** The first request is one of HTTP/1. */
+  /** The first request is an HTTP/1 request. */
   private upgrade(talk: Talk): void {
     this.ends.bytes(false, Buffer.from(talk.request));
     this.bursts[1].push(Buffer.from(ACCEPTED), SETTINGS);
@@ -176,12 +174,12 @@ class Http2Client {
   private respond(stream: Stream): void {
     this.say(true, stream.response.shift()!());
     if (stream.response.length > 0) return;
-    // What is left of the request is not needed.
+    // The rest of the request is not needed.
     if (stream.request.length > 0) stream.talk.isWhole = false;
     this.close(stream);
   }
 
-  /** Either side ends a stream; of one that its client ended, more may be under way. */
+  /** Either side ends a stream; if its client ended it, more frames may be under way. */
   private end(stream: Stream, isServers: boolean): void {
     this.say(isServers, reset(stream.number));
     stream.talk.isWhole = false;
@@ -208,7 +206,7 @@ class Http2Client {
     this.open.splice(this.open.indexOf(stream), 1);
   }
 
-  /** What one side has said comes before what the other says then. */
+  /** One side's bytes come before the other side's next bytes. */
   private say(isServers: boolean, bytes: Buffer): void {
     if (this.bursts[isServers ? 0 : 1].length > 0) this.send();
     this.bursts[isServers ? 1 : 0].push(bytes);

@@ -1,4 +1,4 @@
-/** Where JSON values differ, as the operator reads it: `kind path`. */
+/** The differences of JSON values, as the operator reads them: `kind path`. */
 import { describe, expect, test } from "bun:test";
 import { Differences, DIFFERENCES_MAX } from "../../src/compare/difference.ts";
 import { Ignored, type IgnoreRule, parseIgnoreRule } from "../../src/compare/ignore.ts";
@@ -52,7 +52,7 @@ const CASES: [name: string, production: string, endpoint: string, differences: s
   ],
   ["a name of Object's", '{"__proto__":1,"constructor":2}', '{"__proto__":3,"constructor":2}', ["value __proto__"]],
   ["escapes stand for characters", '"\\u0041\\/"', '"A/"', []],
-  ["numbers by what they say", "[1,100,0.5,-0,1e2]", "[1.0,1e2,5e-1,0,100]", []],
+  ["numbers by their value", "[1,100,0.5,-0,1e2]", "[1.0,1e2,5e-1,0,100]", []],
   ["numbers that are one double", "9007199254740993", "9007199254740992", ["value"]],
   ["a number beyond doubles", "1e400", "2e400", ["value"]],
   ["digits beyond doubles", "0.1000000000000000055511151231257827", "0.1", ["value"]],
@@ -77,7 +77,7 @@ test.each([
   [["json:c[].*"], ["value a.b"]],
   [["json:**.d"], ["value a.b"]],
   [["json:b"], ["value a.b", "value c[].d"]],
-])("%p ignores a place and what lies within it", (ignore, left) => {
+])("%p ignores a place and everything inside it", (ignore, left) => {
   const found = differences('{"a":{"b":1},"c":[{"d":1}]}', '{"a":{"b":2},"c":[{"d":2}]}', ignore);
   expect(found).toEqual(ignore.includes("json:a") ? ["value c[].d"] : left);
 });
@@ -98,9 +98,9 @@ test.each([
   "'a'",
   '{"a":1,}',
   "[1 2]",
-])("%p is no JSON", (text) => expect(parseJson(text)).toBeNull());
+])("%p is not JSON", (text) => expect(parseJson(text)).toBeNull());
 
-test("what JSON.parse reads is read, and nothing else", () => {
+test("it reads the same texts as JSON.parse, and no others", () => {
   for (let seed = 0; seed < 300; seed++) {
     const random = new Random(seed);
     const bytes = [...'{}[]",:0123456789.eE+-truefalsn\\u \n\t'];
@@ -115,7 +115,7 @@ test("what JSON.parse reads is read, and nothing else", () => {
   }
 });
 
-test("numbers are the same as their doubles where those are exact", () => {
+test("numbers equal their doubles if those are exact", () => {
   const random = new Random(1);
   for (let i = 0; i < 300; i++) {
     const [a, b] = [random.int(-20, 20) / 4, random.int(-20, 20) / 4];
@@ -136,11 +136,14 @@ test("limits: depth, values, differences", () => {
   expect(differences(wide(1), wide(2))).toHaveLength(DIFFERENCES_MAX);
 });
 
-/** Comparing takes tens of times as long as the engine's parser does; each element with each, ten thousands of times. */
+/**
+ * A comparison takes dozens of times as long as the engine's parser. Comparing each element with each other would take
+ * ten thousands of times as long.
+ */
 const TIMES_PARSING_MAX = 500;
 const MEASURABLE_MS = 1;
 
-/** What it takes of this process's time, however long others keep it waiting. */
+/** The CPU time of this process; other processes do not change it. */
 function processorMs(work: () => void): number {
   const before = process.cpuUsage();
   work();
@@ -148,7 +151,7 @@ function processorMs(work: () => void): number {
   return (user + system) / 1000;
 }
 
-test("a MiB is compared in bounded time, whatever is in it", () => {
+test("a MiB is compared in bounded time, for any content", () => {
   const MIB = 1 << 20;
   const list = (count: number, item: (i: number) => string) =>
     `[${Array.from({ length: count }, (_, i) => item(i)).join(",")}]`;

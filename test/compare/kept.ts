@@ -1,4 +1,4 @@
-/** Responses as they are kept, made of texts. */
+/** Responses as the comparison keeps them, made from texts. */
 import { Kept } from "../../src/compare/response.ts";
 
 export interface Given {
@@ -6,7 +6,7 @@ export interface Given {
   /** Lines of the header section. */
   fields?: readonly string[];
   body?: string | Uint8Array;
-  /** Of a body that was not kept. */
+  /** The digest of a body that was not kept. */
   digest?: string | undefined;
   bodyLength?: number | undefined;
 }

@@ -1,5 +1,6 @@
 /**
- * An endpoint that is slower on one route in ten: its median shows that to within a millisecond, and no other's does.
+ * An endpoint is slower on one route in ten: this route's median shows it to within a millisecond, and no other median
+ * does.
  */
 import { expect, test } from "bun:test";
 import { summaryOf } from "../../src/compare/tally.ts";
@@ -15,7 +16,7 @@ const ROUTES = NAMES.length;
 const REQUESTS = 51;
 const SLOW = 3;
 const NEAR_MS = 1;
-/** What both need for a request. */
+/** The time that both need for a request. */
 const SERVED_MS = 20;
 const SPREAD_MS = 30;
 const RESPONSE = new TextEncoder().encode("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
@@ -30,7 +31,7 @@ test.each([0, 5, 50, 500])("%d ms", (slowerMs) => {
   const { shard, connections } = shardOnItsOwn({ mode: "http", comparison: COMPARISON }, () => clock.nowMs);
   const source = new MemorySource(1);
   const opened = new Set<SocketEvents>();
-  /** The endpoint takes what is written, and says nothing yet. */
+  /** The endpoint takes all bytes, and does not respond yet. */
   const accept = () => {
     for (const events of connections) {
       if (!opened.has(events)) events.opened({ write: (_bytes, _at, length) => length, shutdown() {}, terminate() {} });

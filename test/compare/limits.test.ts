@@ -1,4 +1,4 @@
-/** What comparing holds and remembers has limits, and what meets one is counted. */
+/** The memory of the comparison has limits, and each object that meets a limit is counted. */
 import { expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
 import { AWAITED_MAX, Comparison, LINES_PER_MINUTE_MAX, PRODUCTION_TIMEOUT_MS } from "../../src/compare/comparison.ts";
@@ -30,7 +30,7 @@ import { keptOf } from "./kept.ts";
 const PLENTY_BYTES = 2 ** 30;
 const MINUTE_MS = 60_000;
 
-/** A comparison by itself, and the numbers of the exchanges that it has given up, in order. */
+/** A comparison alone, and the numbers of the exchanges that it gave up, in order. */
 function comparing(budgetBytes = PLENTY_BYTES, endpointIsFile = false) {
   const clock = { nowMs: 0 };
   const expired: ComparedExchange[] = [];
@@ -54,7 +54,7 @@ function comparing(budgetBytes = PLENTY_BYTES, endpointIsFile = false) {
 
 const kept = (field: string) => keptOf({ fields: [field] });
 
-test("of requests that wait for production's response, the oldest is given up when there are too many", () => {
+test("if too many requests wait for production's response, the oldest is given up", () => {
   const { awaiting, expired } = comparing();
   const [oldest] = awaiting(AWAITED_MAX);
   expect(expired).toEqual([]);
@@ -62,7 +62,7 @@ test("of requests that wait for production's response, the oldest is given up wh
   expect(expired).toEqual([oldest!]);
 });
 
-test("the same where they hold more than comparing may of the budget", () => {
+test("the same if they hold more than the comparison's share of the budget", () => {
   const fitting = 10;
   const { awaiting, expired } = comparing((fitting * EXCHANGE_COST_BYTES) / COMPARE_SHARE);
   const [oldest] = awaiting(fitting);
@@ -82,7 +82,7 @@ test.each(["notForwarded", "damaged"] as const)(
   },
 );
 
-test("of HTTP/2, where there is no room for what frames the server's bytes, it begins in their middle later", () => {
+test("HTTP/2: without room for the framer of the server's bytes, the framer begins in their middle later", () => {
   const { comparison } = comparing((3 * Cost.HTTP2) / COMPARE_SHARE);
   const calls = new PairedCalls(comparison, { clientAddress: "192.0.2.1" });
   const say = (bytes: Uint8Array) => calls.data(bytes, 0, bytes.length, 1, false);
@@ -100,7 +100,7 @@ test("of HTTP/2, where there is no room for what frames the server's bytes, it b
   expect(comparison.memory.heldBytes).toBe(0);
 });
 
-test("of a call, what it holds is charged until production's side and its verdict are known", () => {
+test("the memory of a call is charged until production's side and the verdict are known", () => {
   const { comparison } = comparing();
   const calls = new PairedCalls(comparison, { clientAddress: "192.0.2.1" });
   const exchange = calls.head(1, "GET", "/")!;
@@ -111,7 +111,7 @@ test("of a call, what it holds is charged until production's side and its verdic
   expect(comparison.memory.heldBytes).toBe(0);
 });
 
-test("production's response is waited for as long as that, in the capture's time", () => {
+test("the wait for production's response has this length, in the capture's time", () => {
   const { clock, comparison, awaiting, expired } = comparing();
   const [only] = awaiting(1);
   clock.nowMs = PRODUCTION_TIMEOUT_MS - 1;
@@ -122,7 +122,7 @@ test("production's response is waited for as long as that, in the capture's time
   expect(expired).toEqual([only!]);
 });
 
-test("routes that are too many are one, and those that are known stay themselves", () => {
+test("routes beyond the limit count as one, and the known ones keep their names", () => {
   const tally = newTally();
   const first = routeIn(tally, "GET", "/0");
   for (let i = 1; i < ROUTES_MAX; i++) expect(routeIn(tally, "GET", `/${i}`).path).toBe(`/${i}`);
@@ -133,7 +133,7 @@ test("routes that are too many are one, and those that are known stay themselves
   expect(tally.routes.size).toBe(ROUTES_MAX + 1);
 });
 
-test("places of a route that are too many are counted together", () => {
+test("places of a route beyond the limit are counted together", () => {
   const { comparison, exchange } = comparing();
   const further = 3;
   for (let i = 0; i < PLACES_MAX + further; i++)
@@ -143,7 +143,7 @@ test("places of a route that are too many are counted together", () => {
   expect(route!.different).toBe(PLACES_MAX + further);
 });
 
-test("lines of differences are so many a minute, and those left out are counted", () => {
+test("the lines of differences have a limit per minute, and the ones left out are counted", () => {
   const { comparison, exchange } = comparing();
   const left = 2;
   const differ = () => comparison.compare(exchange(), kept("X: a"), kept("X: b"), null);
@@ -157,7 +157,7 @@ test("lines of differences are so many a minute, and those left out are counted"
   expect(comparison.tally.differences_left_out).toBe(left);
 });
 
-test("content codings on top of each other are undone up to so many", () => {
+test("nested content codings are decoded up to a limit", () => {
   const coded = (times: number) => {
     let bytes: Uint8Array = new TextEncoder().encode("text");
     for (let i = 0; i < times; i++) bytes = gzipSync(bytes);
@@ -167,7 +167,7 @@ test("content codings on top of each other are undone up to so many", () => {
   expect(coded(CODINGS_MAX + 1)).toBeNull();
 });
 
-test("targets that are too many, or too long, are read anew, and are told the same", () => {
+test("targets beyond the number or length that is remembered are read again, with the same result", () => {
   const known = new KnownTargets(new Redactor([]));
   const first = known.of("/users/0?page=1");
   for (let i = 1; i < KNOWN_TARGETS_MAX; i++) known.of(`/users/${i}`);
@@ -182,10 +182,10 @@ test("targets that are too many, or too long, are read anew, and are told the sa
   expect(known.of(longer)).toEqual(known.of(longer));
 });
 
-test("of routes that are too many, how they are told is found anew", () => {
+test("the redacted form of routes beyond the limit is computed again", () => {
   const told: string[] = [];
   const known = new KnownTargets({ text: (route) => (told.push(route), `${route} redacted`) });
-  // These targets are too long to be remembered themselves.
+  // These targets are too long to be remembered.
   const query = "q".repeat(KNOWN_TARGET_LEN_MAX);
   const route = (i: number) => known.of(`/r${i}?${query}`).routePath;
   for (let i = 0; i < KNOWN_ROUTES_MAX; i++) route(i);
@@ -202,7 +202,7 @@ test.each([
     (100 * 2 * (SPARE_ARRAY_BYTES_MAX + Cost.ARRAY)) / SPARE_SHARE / COMPARE_SHARE,
     100,
   ],
-])("of what keeps responses, %s are used again", (_name, budgetBytes, count) => {
+])("of the objects that keep responses, %s are used again", (_name, budgetBytes, count) => {
   const memory = new ComparedMemory(new HeldMemory(new Budget(budgetBytes), new ArrayPool()));
   const take = () => Array.from({ length: count + 1 }, () => memory.takeKept());
   const all = take();
@@ -211,7 +211,7 @@ test.each([
   expect(take().filter((each) => known.has(each))).toHaveLength(count);
 });
 
-test("arrays that are longer than most responses need are not kept for others", () => {
+test("arrays longer than most responses are not kept for others", () => {
   const memory = new ComparedMemory(new HeldMemory(new Budget(PLENTY_BYTES), new ArrayPool()));
   for (const [length, isKept] of [
     [SPARE_ARRAY_BYTES_MAX, true],

@@ -1,4 +1,4 @@
-/** Which of production's responses is a request's: exact where all was seen, and never wrong where it was not. */
+/** The pairing of production's responses with requests: complete if everything was seen, and never wrong otherwise. */
 import { describe, expect, test } from "bun:test";
 import { NOISE, type Outcome, simulate, simulateAny, type SimulationOptions } from "./simulation.ts";
 import { PLANTS } from "./world.ts";
@@ -19,14 +19,14 @@ const CALM: SimulationOptions = {
 
 const A_LITTLE = { lost: 0.01, late: 0.02, twice: 0.01 };
 
-/** One after the other: those of many seeds are too large to be held. */
+/** One outcome at a time: the outcomes of many seeds do not fit into memory. */
 function* outcomes(from: number, options: SimulationOptions): Generator<[seed: number, outcome: Outcome]> {
-  // A connection of HTTP/2 has three times as many requests, since its tables of fields need some to fill.
+  // An HTTP/2 connection has three times as many requests, because its header tables need some to fill.
   const trials = options.http2 === undefined || isMany ? TRIALS : Math.ceil(TRIALS / 3);
   for (let seed = from; seed < from + trials; seed++) yield [seed, simulate(seed, options)];
 }
 
-/** Sums over all outcomes, in one go. */
+/** Sums over all outcomes, in one pass. */
 function totals<T extends string>(
   from: number,
   options: SimulationOptions,
@@ -40,7 +40,7 @@ function totals<T extends string>(
 
 const planted = ({ world }: Outcome) => world.talks.filter(({ plant }) => plant !== "none").length;
 
-test("all that was seen is compared, and every planted difference found, of its kind and in its place", () => {
+test("all seen requests are compared, and every planted difference is found, with its kind and place", () => {
   for (const [seed, outcome] of outcomes(0, CALM)) {
     const { page, counters, world } = outcome;
     expect({ seed, compared: page.compared }).toEqual({ seed, compared: counters.requests.seen });
@@ -54,15 +54,15 @@ test("all that was seen is compared, and every planted difference found, of its 
   }
 });
 
-describe("what the mirror loses, delays and repeats makes fewer comparisons, and not one that is wrong", () => {
-  // What is checked of each is in simulation.ts.
+describe("losses, delays and repetitions of the mirror make fewer comparisons, and not one wrong one", () => {
+  // simulation.ts checks each outcome.
   test.each([
     ["a little", A_LITTLE, 0.85],
     ["much", { lost: 0.1, late: 0.1, twice: 0.1 }, 0.3],
-    // Here a SYN may come up to 5 ms late, and responses take less. What a server says to a client of which nothing was
-    // seen is passed over (flow-table.ts): of 14,062 requests of 640 seeds 97.9 % were compared, of 16 seeds each 94.3 %
-    // at least. Where the SYN comes in time: 99.9 % of 7,027 of 320. What is left are acknowledgments that overtake the
-    // request that they came behind.
+    // Here a SYN may come up to 5 ms late, and responses take less time. If the client of a connection is unknown, its
+    // server's bytes are skipped (flow-table.ts): of 14,062 requests of 640 seeds, 97.9 % were compared; of 16 seeds
+    // each, at least 94.3 %. If the SYN comes in time: 99.9 % of 7,027 requests of 320 seeds. The rest are
+    // acknowledgments that overtake the request before them.
     ["nothing but order", { lost: 0, late: 0.3, twice: 0.1 }, isMany ? 0.97 : 0.93],
     ["nothing but order, behind a SYN", { lost: 0, late: 0.3, twice: 0.1, isSynInTime: true }, 0.99],
     ["a little, of clients that wait", { ...A_LITTLE, pipelines: false }, 0.9],
@@ -86,20 +86,20 @@ describe("seeds that have failed", () => {
   });
 });
 
-/** Of HTTP/2: requests that were sent, and those of them that production and the endpoint have responded to. */
+/** HTTP/2: the requests that were sent, and those with a response of production and of the endpoint. */
 const sent = ({ world }: Outcome) => world.talks.filter(({ isLeftOut }) => !isLeftOut);
 const whole = (outcome: Outcome) => sent(outcome).filter(({ isWhole, isAccepted }) => isWhole && !isAccepted);
 
 const SAMPLED = { lost: 0.01, comparison: { share: 0.5 } };
 const sampledOf = ({ page, counters }: Outcome) => ({ seen: counters.requests.seen, out: page.sampled_out });
 
-/** So little memory that some responses are not kept. */
+/** Little memory: some responses are not kept. */
 const SCANT = { connections: 10, maxBufferMib: 0.1 };
 const comparedOf = ({ page, counters }: Outcome) => ({ seen: counters.requests.seen, compared: page.compared });
 
 describe("HTTP/2", () => {
   const HTTP2 = { ...CALM, http2: 1, talksMax: 30 };
-  test("all that came whole on both sides is compared, and every planted difference found", () => {
+  test("all requests that came whole on both sides are compared, and every planted difference is found", () => {
     for (const [seed, outcome] of outcomes(100_000, HTTP2)) {
       const { page, counters } = outcome;
       const all = whole(outcome);
@@ -118,7 +118,7 @@ describe("HTTP/2", () => {
     ["nothing but order is", { lost: 0, late: 0.3, twice: 0.1 }, 0.8],
     ["a little is lost, in small segments", { ...A_LITTLE, segmentBytesMax: 300 }, 0.2],
     ["a little is lost, beside HTTP/1", { ...A_LITTLE, http2: 0.5 }, 0.5],
-  ])("where %s, fewer are, and not one that is wrong", (_name, mirror, share) => {
+  ])("where %s, fewer are compared, and not one wrongly", (_name, mirror, share) => {
     const sums = totals(110_000, { ...HTTP2, ...mirror }, (outcome) => ({
       compared: outcome.page.compared,
       sent: sent(outcome).length,
@@ -126,12 +126,12 @@ describe("HTTP/2", () => {
     expect(sums.compared).toBeGreaterThan(share * sums.sent);
   });
 
-  test("a share of the requests is, and the others are counted", () => {
+  test("a share of the requests is compared, and the others are counted", () => {
     const { seen, out } = totals(120_000, { ...HTTP2, ...SAMPLED }, sampledOf);
     expect(Math.abs(out / seen - 0.5)).toBeLessThan(0.1);
   });
 
-  test("what the control differs in as well is noise", () => {
+  test("a difference that also occurs at the control is noise", () => {
     for (const [seed, outcome] of outcomes(130_000, { ...HTTP2, comparison: { hasControl: true } })) {
       const { page } = outcome;
       const isNoise = (path: string) => path === `/${NOISE}/{}`;
@@ -146,14 +146,14 @@ describe("HTTP/2", () => {
   test.each([
     ["a control", { hasControl: true }],
     ["an endpoint", {}],
-  ])("%s that does not respond to all hides nothing", (_name, comparison) => {
+  ])("%s that does not respond to all requests hides no difference", (_name, comparison) => {
     for (const [seed, { page, counters }] of outcomes(140_000, { ...HTTP2, silent: 0.2, comparison })) {
       const unanswered = counters.responses.unanswered + counters.responses.cancelled;
       expect({ seed, unanswered: page.not_comparable.unanswered }).toEqual({ seed, unanswered });
     }
   });
 
-  test("where there is little memory, less is compared, and what is held stays within the limit", () => {
+  test("with little memory, fewer are compared, and the held memory stays within the limit", () => {
     const { seen, compared } = totals(160_000, { ...HTTP2, ...SCANT }, comparedOf);
     expect(compared).toBeGreaterThan(0);
     expect(compared).toBeLessThan(seen / 2);
@@ -165,7 +165,7 @@ test("a share of the requests is compared, and the others are counted", () => {
   expect(Math.abs(out / seen - 0.5)).toBeLessThan(0.1);
 });
 
-test("requests that the endpoint does not respond to are told as such", () => {
+test("requests without a response of the endpoint have their own reason", () => {
   const { told, counted } = totals(30_000, { ...CALM, silent: 0.2 }, ({ page, counters }) => ({
     told: page.not_comparable.unanswered,
     counted: counters.responses.unanswered,
@@ -174,8 +174,8 @@ test("requests that the endpoint does not respond to are told as such", () => {
   expect(told).toBeGreaterThan(0);
 });
 
-test("arrays that are used again are nobody else's meanwhile: endpoints that are slow, pipeline and break off, uploads that are sent as they come", () => {
-  // What a response differs in, and what was missed, is checked of each in simulation.ts.
+test("an array that is used again has only one owner at a time: slow and pipelining endpoints, endpoints that break off, streamed uploads", () => {
+  // simulation.ts checks the differences of each response, and the missed ones.
   for (const hasControl of [false, true]) {
     const options = {
       ...CALM,
@@ -190,7 +190,7 @@ test("arrays that are used again are nobody else's meanwhile: endpoints that are
   }
 });
 
-test("bodies that are longer than may be kept are compared by their digest", () => {
+test("bodies beyond the limit are compared by their digest", () => {
   const options = { ...CALM, isLong: true, comparison: { maxCompareBytes: 10 } };
   for (const [seed, { page }] of outcomes(40_000, options)) {
     const counts = page.routes.map(({ path, compared, different }) => [
@@ -201,7 +201,7 @@ test("bodies that are longer than may be kept are compared by their digest", () 
   }
 });
 
-test("where there is little memory, less is compared, and what is held stays within the limit", () => {
+test("with little memory, fewer are compared, and the held memory stays within the limit", () => {
   const { seen, compared } = totals(50_000, { ...CALM, ...SCANT }, comparedOf);
   expect(compared).toBeGreaterThan(seen / 2);
   expect(compared).toBeLessThan(seen);
@@ -231,7 +231,7 @@ test("each difference is a line", () => {
   expect(line.client).toMatch(/^10\.0\.0\.\d$/);
 });
 
-test("what the control differs in as well is noise: it is counted, and makes no response different", () => {
+test("a difference that also occurs at the control is noise: it is counted, and makes no response different", () => {
   const options = { ...CALM, comparison: { hasControl: true } };
   for (const [seed, { page, counters, world }] of outcomes(70_000, options)) {
     expect({ seed, compared: page.compared }).toEqual({ seed, compared: counters.requests.seen });
@@ -246,7 +246,7 @@ test("what the control differs in as well is noise: it is counted, and makes no 
   }
 });
 
-test("a control that says nothing, or not to all, hides nothing", () => {
+test("a control that does not respond, or not to all requests, hides no difference", () => {
   const options = { ...CALM, silent: 0.2, comparison: { hasControl: true } };
   for (const [, { page, world }] of outcomes(80_000, options)) {
     expect(page.compared + page.not_comparable.unanswered).toBe(world.talks.length);

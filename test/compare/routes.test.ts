@@ -35,9 +35,9 @@ test.each([
   ["host:443", "host:443"],
 ])("the path of target %p is %p", (target, path) => expect(pathOfTarget(target)).toBe(path));
 
-test("a route is bounded", () => expect(routeOf(`/${"a/".repeat(1000)}`)).toHaveLength(ROUTE_PATH_LEN_MAX));
+test("a route has a maximum length", () => expect(routeOf(`/${"a/".repeat(1000)}`)).toHaveLength(ROUTE_PATH_LEN_MAX));
 
-test("quantiles are as near as a millisecond in half a second", () => {
+test("quantiles are exact to a millisecond in half a second", () => {
   for (const timeMs of [0.05, 1, 7.3, 50, 133.37, 499.5]) {
     const histogram: LatencyHistogram = new Map();
     for (let i = 0; i < 100; i++) countLatency(histogram, timeMs);
@@ -47,7 +47,7 @@ test("quantiles are as near as a millisecond in half a second", () => {
   }
 });
 
-test("quantiles of many, of none, and of several threads", () => {
+test("quantiles of many values, of none, and of several threads", () => {
   const [all, odd, even]: LatencyHistogram[] = [new Map(), new Map(), new Map()];
   for (let i = 1; i <= 1000; i++) {
     countLatency(all!, i);
@@ -61,13 +61,13 @@ test("quantiles of many, of none, and of several threads", () => {
   expect(cumulated(all!, [100.5, 10_000])).toEqual([100, 1000, 1000]);
 });
 
-test("times that no clock tells count as the shortest or the longest", () => {
+test("impossible times count as the shortest or the longest", () => {
   const histogram: LatencyHistogram = new Map();
   for (const timeMs of [-1, 0, Number.MIN_VALUE, 1e300, Infinity]) countLatency(histogram, timeMs);
   expect([...histogram.values()]).toEqual([3, 2]);
 });
 
-test("each occurrence has the same chance to be an example, also when threads put theirs together", () => {
+test("each occurrence has the same chance to be an example, also after the merge of several threads", () => {
   const OCCURRENCES = 20;
   const ROUNDS = 4000;
   const random = new Random(7);
@@ -76,7 +76,7 @@ test("each occurrence has the same chance to be an example, also when threads pu
     const [a, b]: [Drawn<number>[], Drawn<number>[]] = [[], []];
     for (let item = 0; item < OCCURRENCES; item++) {
       const draw = random.next();
-      // One thread sees a quarter of them.
+      // One thread sees a quarter of the occurrences.
       const reservoir = item < OCCURRENCES / 4 ? a : b;
       if (isKept(reservoir, draw)) keep(reservoir, { draw, item });
     }

@@ -1,4 +1,4 @@
-/** A whole shard between a world (world.ts) and its endpoint, and what must hold of what it has compared. */
+/** A whole shard between a world (world.ts) and its endpoint, and the conditions that its comparisons must meet. */
 import { LinkType } from "../../src/decode/link.ts";
 import type { ComparisonPage } from "../../src/compare/tally.ts";
 import { pageOf } from "../../src/compare/tally.ts";
@@ -14,15 +14,15 @@ import { type Content, makeWorld, PLANTS, PORT, type Talk, VNI, type World, type
 import { UNTOLD } from "../support/untold.ts";
 
 const BATCH_FRAMES_MAX = 40;
-/** Over the limit may be what came last. */
+/** The last bytes may exceed the limit. */
 const BATCH_BYTES_MAX = BATCH_FRAMES_MAX * 1500;
-/** At the end: each request that nobody responds to takes the response timeout, one after the other on a connection. */
+/** At the end: each request without a response takes the response timeout, one after the other on a connection. */
 const SETTLING_STEPS_MAX = 20_000;
 const SETTLING_STEP_MS = 5;
-/** The endpoint's connections are ended then; the control's take their time. */
+/** From then on, the endpoint's connections are ended; the control's may take their time. */
 const TERMINATED_AT_STEP = 1500;
 const CONTROL = "control";
-/** What is planted in the control as well. */
+/** The difference that is planted in the control as well. */
 export const NOISE = "value";
 
 export interface Outcome {
@@ -35,18 +35,18 @@ export interface Outcome {
 export interface SimulationOptions extends WorldOptions {
   readonly comparison?: Partial<ShardComparison>;
   readonly maxBufferMib?: number;
-  /** Bodies are too long to be kept: what is planted in them shows in their digest. */
+  /** Bodies are too long to be kept: differences in them show in their digest. */
   readonly isLong?: boolean;
-  /** The share of requests that the endpoint does not respond to. */
+  /** The share of requests without a response of the endpoint. */
   readonly silent?: number;
   /** The share of responses in which the endpoint closes its connection. */
   readonly broken?: number;
-  /** Steps that the endpoint takes before it responds, at most. */
+  /** The most steps before the endpoint responds. */
   readonly slowSteps?: number;
   readonly shard?: Partial<ShardOptions>;
 }
 
-/** A world of any kind, for the fuzzer. Returns how many requests were in it. */
+/** A world of any kind, for the fuzzer. Returns the number of its requests. */
 export function simulateAny(seed: number): number {
   const random = new Random(seed);
   const share = (most: number): number => (random.chance(0.4) ? 0 : random.next() * most);
@@ -112,7 +112,7 @@ export function simulate(seed: number, options: SimulationOptions): Outcome {
   return { world, page: pageOf(shard.comparison!.tally), counters, lines: shard.comparison!.takeLines() };
 }
 
-/** What holds whatever the mirror has done. */
+/** The conditions that hold for any behaviour of the mirror. */
 function check(seed: number, { talks }: World, { requests }: Counters, shard: Shard, options: SimulationOptions): void {
   const { isLong = false } = options;
   const hasControl = options.comparison?.hasControl === true;
@@ -262,7 +262,7 @@ class Socket implements UpstreamSocket {
       const production = talk.production;
       const endpoint = talk.isAccepted ? ACCEPTED : talk.endpoint;
       const bytes = isAsProduction ? production : endpoint;
-      // Where a response ends with its connection, nobody could tell.
+      // If a response ends with its connection, nobody could see that it was cut.
       const isBroken = random.chance(broken) && !/^connection: close/im.test(bytes.toString());
       if (isBroken || !random.chance(silent)) {
         this.respond(isBroken ? bytes.subarray(0, random.int(0, bytes.length - 1)) : bytes, random);
@@ -276,7 +276,7 @@ class Socket implements UpstreamSocket {
     this.events.closed(undefined);
   }
 
-  /** The control is as production, but for values, which are noise. */
+  /** The control responds as production did, except for values, which are noise. */
   private isAsProduction({ plant }: Talk): boolean {
     return this.isControl && plant !== NOISE;
   }

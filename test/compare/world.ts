@@ -1,7 +1,7 @@
 /**
- * Clients that talk to production, a mirror that brings both directions, and an endpoint that responds as production
- * did, but for what is planted. Every response carries its request's number, so that a response which was taken for
- * another's shows as a difference that nobody planted.
+ * Clients that talk to production, a mirror that delivers both directions, and an endpoint that responds as production
+ * did, except for planted differences. Every response contains its request's number, so a response that is paired with
+ * another request shows as a difference that nobody planted.
  */
 import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { mirroredSegment } from "../support/frames.ts";
@@ -13,7 +13,7 @@ export const VNI = 7;
 export const PORT = 80;
 const SERVER = "10.9.9.9";
 
-/** What the endpoint does differently, and what is to be found then. */
+/** The endpoint's planted behaviour, and the difference that must be found. */
 export const PLANTS = {
   none: [],
   status: ["status "],
@@ -25,9 +25,9 @@ export const PLANTS = {
   order: ["order items"],
   text: ["text "],
   bytes: ["bytes "],
-  /** The same content, coded otherwise; of HTTP/1 alone. */
+  /** The same content with another coding; only in HTTP/1. */
   coding: ["header content-encoding"],
-  /** Of HTTP/2 alone. */
+  /** Only in HTTP/2. */
   grpc: ["header grpc-status"],
 } as const satisfies Record<string, readonly string[]>;
 export type Plant = keyof typeof PLANTS;
@@ -37,7 +37,7 @@ const EITHER_PLANT_NAMES = PLANT_NAMES.filter((plant) => plant !== "grpc" && pla
 const HTTP1_PLANT_NAMES = PLANT_NAMES.filter((plant) => plant !== "grpc");
 const HTTP2_PLANT_NAMES = PLANT_NAMES.filter((plant) => plant !== "coding");
 
-/** How a body is told to end. */
+/** The framing of a body. */
 type Framing = "length" | "chunked" | "close" | "none";
 
 export interface Talk {
@@ -45,33 +45,33 @@ export interface Talk {
   readonly plant: Plant;
   readonly method: string;
   readonly body: string;
-  /** What the two respond. */
+  /** The content of both responses. */
   readonly content: Content;
   readonly planted: Content;
   // The same in HTTP/1.
   readonly request: string;
   readonly production: Uint8Array;
   readonly endpoint: Uint8Array;
-  /** The connection ends behind the response. */
+  /** The connection ends after the response. */
   readonly closes: boolean;
-  /** It offers to go on in HTTP/2, which production accepts; and the endpoint. */
+  /** The request offers HTTP/2; production and the endpoint accept. */
   readonly isUpgraded: boolean;
   readonly isAccepted: boolean;
-  /** Request and response were sent to their ends. */
+  /** Request and response were sent completely. */
   isWhole: boolean;
-  /** Nothing of it was sent. */
+  /** No byte of it was sent. */
   isLeftOut: boolean;
 }
 
 export interface WorldOptions {
   readonly connections: number;
-  /** The share of them that speak HTTP/2. */
+  /** The share of clients that speak HTTP/2. */
   readonly http2?: number;
   readonly talksMax: number;
   /** Whether some clients send several requests at a time. */
   readonly pipelines: boolean;
   readonly segmentBytesMax: number;
-  /** The shares of frames that are lost, late, and there twice. */
+  /** The shares of frames that are lost, late, and repeated. */
   readonly lost: number;
   readonly late: number;
   readonly twice: number;
@@ -154,7 +154,7 @@ function makeTalk(random: Random, id: number, isLast: boolean, isHttp2: boolean,
   const endpointFraming: Framing = isEmpty ? "none" : random.pick(["length", "chunked"]);
   const content = contentOf(random, id, plant, isEmpty, isHttp2);
   const planted = plantedIn(content, plant, id);
-  // Of HTTP/2, some have a trailer section.
+  // In HTTP/2, some have a trailer section.
   if (isHttp2 && !isUpgraded && random.chance(0.3)) {
     const trailer = [...(content.trailer ?? []), ["x-trailer", `t${id % 5}`]] as const;
     content.trailer = trailer;
@@ -178,7 +178,7 @@ function makeTalk(random: Random, id: number, isLast: boolean, isHttp2: boolean,
   };
 }
 
-/** By its name in Content-Encoding; empty: none. */
+/** By the name in Content-Encoding; empty: no coding. */
 const CODERS = {
   "": (bytes: Uint8Array) => bytes,
   gzip: (bytes: Uint8Array) => gzipSync(bytes, { level: 1 }),
@@ -197,7 +197,7 @@ export interface Content {
 }
 
 function contentOf(random: Random, id: number, plant: Plant, isEmpty: boolean, isHttp2: boolean): Content {
-  // Some are the same, so that a table of fields has them.
+  // Some values repeat, so that a header table has them.
   const kind = `k${isHttp2 && random.chance(0.5) ? id % 5 : id}`;
   if (isEmpty) return { code: 204, coding: "", kind, type: "text/plain", body: "" };
   const grpc = {
@@ -281,7 +281,7 @@ function chunked(random: Random, body: Buffer): Buffer {
   return Buffer.concat([...parts, Buffer.from(random.chance(0.2) ? "0\r\nX-Trailer: 1\r\n\r\n" : "0\r\n\r\n")]);
 }
 
-/** One connection as its two ends have it: what each acknowledges is what has come to it. */
+/** One connection as its two ends see it: each end acknowledges the bytes that reached it. */
 export class Ends {
   readonly frames: Frame[] = [];
   private readonly address: string;
@@ -367,7 +367,7 @@ class Client {
   /** Requests that are sent together, and their responses. */
   private round(talks: Talk[]): void {
     const { random } = this;
-    // Of several the server may respond to the first ones before it reads the others.
+    // The server may respond to the first of several requests before it reads the others.
     let unread = [...talks];
     while (unread.length > 0) {
       const read = unread.splice(0, random.int(1, unread.length));

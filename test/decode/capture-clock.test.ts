@@ -1,4 +1,4 @@
-/** What the frames of a capture tell of its time. */
+/** The time of a capture, as its frames show it. */
 import { expect, test } from "bun:test";
 import { CaptureClock, LEAP_MS_MIN, LEAP_WITNESSES } from "../../src/decode/capture-clock.ts";
 
@@ -23,17 +23,17 @@ const RULES: Rule[] = [
   { name: "a step at the limit is ordinary", frames: [...steady(0, 20), 19 + leapS], nowS: 19 + leapS },
   { name: "one frame 301 s ahead is not time passing", frames: [...steady(0, 10), 310, ...steady(10, 20)], nowS: 19 },
   {
-    name: "one frame 80 years ahead is not either",
+    name: "one frame 80 years ahead does not count either",
     frames: [...steady(0, 10), YEARS_80_MS / 1000, ...steady(10, 20)],
     nowS: 19,
   },
   {
-    name: "frames of 1970 are nothing",
+    name: "frames of 1970 do not count",
     frames: [...steady(0, 10), -startS, -startS, ...steady(10, 20), -startS],
     nowS: 19,
   },
   {
-    name: "frames ahead that others contradict are nothing",
+    name: "frames ahead that others contradict do not count",
     frames: steady(0, 20).flatMap((s) => [s, s + 301, s + 302]),
     nowS: 19,
   },
@@ -43,12 +43,12 @@ const RULES: Rule[] = [
     nowS: 9,
   },
   {
-    name: "so many in a row are believed",
+    name: "enough frames in a row are believed",
     frames: [...steady(0, 10), ...repeated(LEAP_WITNESSES, 400)],
     nowS: 400 + (LEAP_WITNESSES - 1) / 1000,
   },
   {
-    name: "of what they tell, the least",
+    name: "the least of their times counts",
     frames: [...steady(0, 10), ...repeated(LEAP_WITNESSES - 1, 4000), 400],
     nowS: 400,
   },
@@ -67,7 +67,7 @@ test.each(RULES)("$name", ({ frames, nowS }) => {
   expect(Math.abs(clock.nowMs - START_MS - nowS * 1000)).toBeLessThan(1);
 });
 
-test("frames that are each far apart from the one before move it, a few frames behind", () => {
+test("frames that are each far from the previous one move the clock, a few frames later", () => {
   const clock = new CaptureClock();
   const stepMs = 4 * LEAP_MS_MIN;
   for (let i = 0; i < 1000; i++) {
@@ -79,7 +79,7 @@ test("frames that are each far apart from the one before move it, a few frames b
   }
 });
 
-test("what was seen before a leap, and what was seen behind it, are told apart", () => {
+test("times before a leap and times after it are distinguished", () => {
   const clock = new CaptureClock();
   const leaps: [number, number][] = [];
   clock.listen({ leapt: (fromMs, toMs) => leaps.push([fromMs, toMs]) });

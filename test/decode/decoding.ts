@@ -1,7 +1,7 @@
 /**
- * One frame in, what came of it out, as plain data: what the tables of this folder compare.
- * Every frame is decoded in three surroundings at once, so that each table also pins that nothing
- * outside a record is read, and that each frame is counted exactly once.
+ * Decodes one frame, and gives the outcome as plain data, which the tables of this folder compare. Every frame is
+ * decoded in three surroundings at once. So each table also shows that the decoder reads nothing outside a record, and
+ * counts each frame exactly once.
  */
 import { expect } from "bun:test";
 import { Decoder, type DecoderOptions } from "../../src/decode/decoder.ts";
@@ -15,7 +15,7 @@ export const ETHERNET = 1;
 export const VNI = 5_569_041;
 export const OURS: DecoderOptions = { vxlanPort: 4789, vnis: [VNI], ports: [80] };
 
-/** A client's segment to our port. Sequence numbers above 2^31 show where a sign is mistaken. */
+/** A client's segment to our port. Sequence numbers above 2^31 reveal mistakes with signs. */
 export const REQUEST: Tcp = {
   source: "10.1.2.3",
   destination: "192.168.255.254",
@@ -28,7 +28,7 @@ export const REQUEST: Tcp = {
 };
 export const REQUEST_V6: Tcp = { ...REQUEST, source: "2001:db8::ff:3", destination: "fe80::1:80" };
 
-/** What lies before the mirrored frame in the plainest mirror packet: Ethernet, IPv4, UDP, VXLAN. */
+/** The length of the headers before the mirrored frame in the plainest mirror packet: Ethernet, IPv4, UDP, VXLAN. */
 export const OUTER_LEN = 14 + 20 + 8 + 8;
 export const OUTER_V6_LEN = 14 + 40 + 8 + 8;
 export const OUTER_V6 = { source: "fd00::1", destination: "fd00::2" };
@@ -68,7 +68,7 @@ export interface SegmentOutcome {
 }
 export type Outcome = SegmentOutcome | { outcome: DropReason };
 
-/** What a segment must come out as. Flags: RFC 9293, 3.1. Addresses: RFC 4291, 2.5.5.2. */
+/** The expected outcome of a segment. Flags: RFC 9293, 3.1. Addresses: RFC 4291, 2.5.5.2. */
 export function segmentOf(segment: Tcp, changed: Partial<SegmentOutcome> = {}): SegmentOutcome {
   const bits = { F: 0x01, S: 0x02, R: 0x04, P: 0x08, A: 0x10, U: 0x20 } as Record<string, number>;
   const mapped = (text: string) =>
@@ -98,7 +98,7 @@ export function latin1(content: Uint8Array): string {
   return Buffer.from(content).toString("latin1");
 }
 
-/** TypeScript's DataView cannot be extended as it is declared. */
+/** TypeScript's declaration of DataView cannot be extended. */
 const View = DataView as new (buffer: ArrayBuffer) => DataView;
 
 /** A view that refuses to read outside one record. */
@@ -144,24 +144,24 @@ interface Placed {
 }
 type Surroundings = (frame: Uint8Array) => Placed;
 
-/** Where a record can lie. `poison` fills what is around it. */
+/** The places of a record. `poison` fills the bytes around it. */
 const SURROUNDINGS: Surroundings[] = [
   // Alone in its buffer: a read outside it is a RangeError.
   (frame) => ({ bytes: frame.slice(), view: new DataView(frame.slice().buffer), offset: 0 }),
-  // At an odd place among bytes that are all ones, under guard.
+  // At an odd place among bytes that are all ones, with a guard.
   (frame) => {
     const buffer = new Uint8Array(frame.length + 4096).fill(0xff);
     buffer.set(frame, 1111);
     return { bytes: buffer, view: new GuardedView(buffer.buffer, 1111, 1111 + frame.length), offset: 1111 };
   },
-  // Followed by what would complete it, were it read on: its own bytes again.
+  // Followed by bytes that would complete the record, if they were read: its own bytes again.
   (frame) => {
     const buffer = bytes(frame, frame, frame, new Uint8Array(4096));
     return { bytes: buffer, view: new DataView(buffer.buffer as ArrayBuffer), offset: frame.length };
   },
 ];
 
-/** A decoder at work, three times over: in each of the {@link SURROUNDINGS}. */
+/** Three decoders, one for each of the {@link SURROUNDINGS}. */
 export class Decoding {
   private readonly runs;
 
@@ -176,7 +176,7 @@ export class Decoding {
     return this.runs[0]!.counters;
   }
 
-  /** Decodes a frame; fails unless it is counted exactly once, and alike in all surroundings. */
+  /** Decodes a frame; fails unless it is counted exactly once, and in the same way in all surroundings. */
   feed(frame: Uint8Array, linkType = ETHERNET, timestampMs = 0): Outcome {
     const outcomes = this.runs.map(({ place, counters, decoder }) => {
       const expected = countsOf(counters);
@@ -205,7 +205,7 @@ export class Decoding {
   }
 }
 
-/** Decodes one frame alone and compares what comes of it. */
+/** Decodes one frame alone and compares the outcome. */
 export function check(frame: Uint8Array, expected: Outcome, linkType = ETHERNET, options: DecoderOptions = OURS): void {
   expect(new Decoding(options).feed(frame, linkType)).toEqual(expected);
 }
@@ -222,7 +222,10 @@ function countsOf({ frames }: Counters): Record<string, number> {
   return counts;
 }
 
-/** As expect().toEqual, for plain objects that nearly always are equal: tests here compare a million of them. */
+/**
+ * Like expect().toEqual, but faster for plain objects that are nearly always equal: tests here compare a million of
+ * them.
+ */
 function expectSame(actual: object, expected: object): void {
   if (JSON.stringify(actual) !== JSON.stringify(expected)) expect(actual).toEqual(expected);
 }

@@ -21,7 +21,7 @@ import {
 const FRAME = frameOf(REQUEST);
 const INNER = inner(REQUEST);
 
-/** For each reason, frames that end under it. The compiler wants every reason here. */
+/** For each reason, frames that are dropped with it. The compiler requires every reason here. */
 const BY_REASON: Record<DropReason, { frame: Uint8Array; linkType?: number; encapsulation?: Encapsulation }[]> = {
   unsupported_link_type: [
     { frame: FRAME, linkType: 105 },
@@ -64,11 +64,11 @@ const BY_REASON: Record<DropReason, { frame: Uint8Array; linkType?: number; enca
   not_geneve: [{ frame: ethernet(ip("10.0.0.1", "10.0.0.2", UDP, udp(1, 6081, bytes("?")))), encapsulation: "geneve" }],
   own_connection: [{ frame: INNER, encapsulation: "none" }],
 };
-/** Those that VXLAN has. */
+/** The reasons that exist with VXLAN. */
 const OF_VXLAN = DROP_REASONS.filter((reason) =>
   BY_REASON[reason].every(({ encapsulation }) => encapsulation === undefined),
 );
-/** In the test of that reason all connections are our own. */
+/** In the test of this reason, all connections are our own. */
 const ownOf = (reason: DropReason) => (reason === "own_connection" ? { has: () => true } : undefined);
 
 for (const reason of DROP_REASONS) {
@@ -81,7 +81,7 @@ for (const reason of DROP_REASONS) {
   });
 }
 
-test("all of them through one decoder: captured = segments + Σ dropped", () => {
+test("all frames through one decoder: captured = segments + Σ dropped", () => {
   const decoding = new Decoding();
   let captured = 0;
   for (const reason of OF_VXLAN) {
@@ -101,11 +101,11 @@ test("all of them through one decoder: captured = segments + Σ dropped", () => 
   expect(frames.kernel_dropped).toBe(0);
 });
 
-test("the summary gives each reason its own count", () => {
+test("the summary has a count for each reason", () => {
   const decoding = new Decoding();
   OF_VXLAN.forEach((reason, i) => {
     const { frame, linkType } = BY_REASON[reason][0]!;
-    // Fragments are whole datagrams' first parts: the same one again waits as well.
+    // Fragments are the first parts of whole datagrams: a repeated one waits as well.
     for (let times = 0; times <= i; times++) decoding.feed(frame, linkType ?? ETHERNET);
   });
   const { dropped: byName } = decoding.counters.snapshot().frames;

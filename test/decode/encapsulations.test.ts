@@ -1,4 +1,4 @@
-/** Every form in which a mirror delivers a frame: the same segment, its VNI, and the edges of each header. */
+/** Every form in which a mirror delivers a frame: the same segment, its VNI, and the limits of each header. */
 import { describe, expect, test } from "bun:test";
 import { Decoder, type DecoderOptions } from "../../src/decode/decoder.ts";
 import { SEGMENT } from "../../src/decode/drop-reason.ts";
@@ -44,7 +44,7 @@ const FRAME = inner(REQUEST);
 const PACKET = ip(REQUEST.source, REQUEST.destination, TCP, tcp(REQUEST));
 const BRIDGED: Typed = { etherType: 0x6558, payload: FRAME };
 
-/** What a frame ends as; `vnis`: any, unless it is said. */
+/** The outcome of a frame; `vnis`: any, if it is not given. */
 function feed(encapsulation: Encapsulation, frame: Uint8Array, vnis: DecoderOptions["vnis"] = "any"): Outcome {
   return new Decoding({ ...OURS, encapsulation, vnis }).feed(frame);
 }
@@ -57,7 +57,7 @@ describe.each([...WAYS])("$name", ({ encapsulation, identifier, wrap }) => {
     );
   });
 
-  test("its VNI is the identity's, and no other is ours", () => {
+  test("its VNI is in the identity, and no other VNI is ours", () => {
     const decoder = new Decoder({ ...OURS, encapsulation, vnis: "any" }, new Counters());
     const frame = Uint8Array.from(wrap(FRAME, VNI));
     expect(decoder.decode(frame, new DataView(frame.buffer), 0, frame.length, 1, 0)).toBe(SEGMENT);
@@ -70,7 +70,7 @@ describe.each([...WAYS])("$name", ({ encapsulation, identifier, wrap }) => {
 
 const inGre = (content: Uint8Array) => ethernet(ip("10.0.0.1", "10.0.0.2", GRE, content));
 const inGeneve = (content: Uint8Array) => ethernet(ip("10.0.0.1", "10.0.0.2", UDP, udp(1, 6081, content)));
-/** Where the tunnel's header is in those two. */
+/** The place of the tunnel's header in those two. */
 const GRE_AT = 14 + 20;
 const GENEVE_AT = 14 + 20 + 8;
 const MIRRORED = vxlanPacket(FRAME, { vni: VNI });
@@ -126,7 +126,7 @@ const EDGES: [name: string, encapsulation: Encapsulation, frame: Uint8Array, exp
     segmentOf(REQUEST),
   ],
   [
-    "GENEVE whose options end behind it",
+    "GENEVE with options beyond its end",
     "geneve",
     inGeneve(geneve(VNI, typed(bytes([0x45])), new Uint8Array(8)).slice(0, 15)),
     dropped("not_geneve"),
@@ -178,7 +178,7 @@ test.each(EDGES)("%s", (_name, encapsulation, frame, expected) => {
   expect(feed(encapsulation, frame)).toEqual(expected);
 });
 
-test("the same fragment of two networks is of two datagrams", () => {
+test("the same fragment in two networks belongs to two datagrams", () => {
   const decoding = new Decoding({ ...OURS, vnis: [1, 2] });
   const content = tcp(REQUEST);
   const part = (vni: number, from: number, to: number) =>
@@ -198,7 +198,7 @@ test("the same fragment of two networks is of two datagrams", () => {
   expect(decoding.feed(part(1, 32, content.length))).toEqual(segmentOf(REQUEST));
 });
 
-test("fragments of what GENEVE carries are put together, whatever it is", () => {
+test("fragments inside GENEVE are put together, for every content of GENEVE", () => {
   for (const packet of [MIRRORED, PACKET]) {
     const decoding = new Decoding({ ...OURS, encapsulation: "geneve" });
     const content = packet.slice(20);
@@ -220,7 +220,7 @@ test("fragments of what GENEVE carries are put together, whatever it is", () => 
   }
 });
 
-test("of several ports the connection's own is the server's", () => {
+test("of several ports, the connection's own port is the server's", () => {
   const options = { ...OURS, ports: [80, 8080] };
   for (const port of [80, 8080]) {
     const [to, from] = [

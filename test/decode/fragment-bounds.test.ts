@@ -1,4 +1,4 @@
-/** The table of fragments at its bounds: number, bytes and time. */
+/** The table of fragments at its limits: number, bytes and time. */
 import { describe, expect, test } from "bun:test";
 import { CaptureClock } from "../../src/decode/capture-clock.ts";
 import { type Datagram, Layer } from "../../src/decode/datagram.ts";
@@ -51,7 +51,7 @@ test("an oversize fragment takes no place in the table", () => {
   expect(decoding.counters.fragments.evicted).toBe(0);
 });
 
-/** A table, and fragments put into it without a frame around them. */
+/** A table, and fragments that are put into it without a frame around them. */
 class Table {
   readonly counters = new Counters().fragments;
   readonly clock = new CaptureClock();
@@ -64,12 +64,12 @@ class Table {
     this.clock.advance(EPOCH_MS);
   }
 
-  /** What all fragments' bytes are from now on. */
+  /** Sets the content of all fragments from now on. */
   fill(byte: number): void {
     this.bytes.fill(byte, 8);
   }
 
-  /** A fragment at `at` that claims `length` bytes; `last` or not. */
+  /** A fragment at `at` that claims `length` bytes; `last`: it is the last one. */
   add(identification: number, at: number, length: number, last = false) {
     Object.assign(this.header, {
       version: 4,
@@ -87,8 +87,8 @@ class Table {
   }
 }
 
-test("FRAGMENT_BYTES_MAX can be filled, and one byte more than there is room for gives up the oldest", () => {
-  // As much as an array takes before it grows.
+test("FRAGMENT_BYTES_MAX can be filled, and one byte more gives up the oldest", () => {
+  // The capacity of an array before it grows.
   const length = 32 << 10;
   const probe = new Table();
   probe.add(0, 0, length);
@@ -105,7 +105,7 @@ test("FRAGMENT_BYTES_MAX can be filled, and one byte more than there is room for
   full.add(count - 1, length, 1);
   expect(full.counters.evicted).toBe(1);
   expect(full.table.size).toBe(count - 1);
-  // The second is still there, the first is not.
+  // The second is still there; the first is not.
   expect(full.add(1, length, 7, true)).toHaveProperty("presentLength", length + 7);
   expect(full.add(0, length, 7, true)).toBeNull();
 });
@@ -134,7 +134,7 @@ test.each(["in order", "backwards", "at random", "every second first"])(
       run();
       return (Bun.nanoseconds() - begunNs) / fragments;
     };
-    // Each run is of as many fragments; what the machine does beside it makes none faster.
+    // Each run has the same number of fragments; other work on the machine makes no run faster.
     const runs = (run: () => void) => Math.min(...Array.from({ length: 5 }, () => nsOf(run)));
     let identification = 1;
     const few = runs(() =>
@@ -145,7 +145,7 @@ test.each(["in order", "backwards", "at random", "every second first"])(
   },
 );
 
-test("bytes that a completed, an expired or an evicted datagram held are given back", () => {
+test("the bytes of completed, expired or evicted datagrams are given back", () => {
   const { table, clock, counters, add } = withAdd(new Table());
   for (let round = 0; round < 3; round++) {
     for (let i = 0; i < 100; i++) add(i, 0, 1480);
@@ -164,7 +164,7 @@ function withAdd(of: Table) {
   return { table: of.table, clock: of.clock, counters: of.counters, add: of.add.bind(of) };
 }
 
-test("a flood of fragments that claim all of a datagram each: memory reaches a level and stays there", () => {
+test("a flood of fragments that each claim a whole datagram: memory reaches a level and stays there", () => {
   const { table, counters, add } = withAdd(new Table());
   const [warmUp, flood] = [5000, 40_000];
   let level = 0;
@@ -177,18 +177,18 @@ test("a flood of fragments that claim all of a datagram each: memory reaches a l
     else highest = Math.max(highest, rss);
   }
   expect(counters.evicted + table.size).toBe(flood);
-  // What was allocated meanwhile is some 4 GiB; what is not collected yet varies with the machine's load.
+  // About 4 GiB were allocated meanwhile; the amount of garbage varies with the machine's load.
   expect(highest - level).toBeLessThan(256 * 2 ** 20);
 }, 60_000);
 
 describe("the time of fragments is the capture's", () => {
   const steady = innerFragments({ ...SEGMENT, destinationPort: 81 }, [])[0]!;
-  /** Frames of others, one a second. */
+  /** Other frames, one a second. */
   const pass = (decoding: Decoding, fromMs: number, seconds: number) => {
     for (let i = 0; i < seconds; i++) decoding.feed(steady, 1, fromMs + i * 1000);
   };
 
-  test("one frame of another time, ahead or behind, gives nothing up", () => {
+  test("one frame with another time, ahead or behind, gives nothing up", () => {
     const decoding = new Decoding();
     pass(decoding, EPOCH_MS, 5);
     expect(decoding.feed(first(1), 1, EPOCH_MS + 5000)).toEqual(FRAGMENT);
@@ -207,7 +207,7 @@ describe("the time of fragments is the capture's", () => {
     expect(decoding.counters.fragments).toEqual({ completed: 0, expired: 1, evicted: 0 });
   });
 
-  test("behind a long silence a datagram's fragments are as near as they were captured", () => {
+  test("after a long silence, the fragments of a datagram are as close together as they were captured", () => {
     const decoding = new Decoding();
     pass(decoding, EPOCH_MS, 5);
     const silentMs = EPOCH_MS + 400_000;

@@ -1,4 +1,4 @@
-/** Fragments at random, against a model that keeps every byte's first copy. */
+/** Random fragments, against a model that keeps the first copy of every byte. */
 import { expect, test } from "bun:test";
 import { ethernet, ip, mirrored, TCP, type Tcp, tcp, UDP } from "../support/frames.ts";
 import { Random } from "../support/random.ts";
@@ -25,11 +25,11 @@ for (const { name, segment, layer } of [
 }
 
 interface Cuttable {
-  /** What is fragmented. */
+  /** The fragmented datagram. */
   datagram: Uint8Array;
-  /** Where the segment's payload begins in it. */
+  /** The place of the segment's payload in it. */
   payloadOffset: number;
-  /** A fragment's frame, of which `cut` payload bytes were cut off. */
+  /** A fragment's frame without its last `cut` payload bytes. */
   frame: (content: Uint8Array, at: number, more: boolean, cut: number) => Uint8Array;
 }
 
@@ -89,12 +89,13 @@ function runModel(random: Random, like: Tcp, layer: (segment: Tcp) => Cuttable):
   const decoding = new Decoding();
   let model = new Model(total);
   for (const [from, to] of ranges) {
-    // Headers stay as they are, so that what comes out is the payload's question alone.
+    // Headers stay unchanged, so that only the payload can be wrong.
     const content = datagram
       .slice(from, to)
       .map((byte, i) => (from + i >= payloadOffset && random.chance(0.3) ? random.int(0, 255) : byte));
     const cut = random.chance(0.15) ? random.int(0, to - from) : 0;
-    // What covers all is no fragment (in IPv6: an atomic one, RFC 6946), and leaves those that wait alone.
+    // A fragment that covers everything is no fragment (in IPv6: an atomic one, RFC 6946), and does not touch the
+    // waiting ones.
     const isWhole = from === 0 && to === total;
     const into = isWhole ? new Model(total) : model;
     into.place(content, from, cut, to === total);
@@ -107,7 +108,7 @@ function runModel(random: Random, like: Tcp, layer: (segment: Tcp) => Cuttable):
     const payload = into.content.slice(payloadOffset, Math.max(payloadOffset, present));
     const headersCut = present < payloadOffset;
     if (headersCut) {
-      // Outside, the cut may fall before the mirrored frame begins.
+      // In the outer layer, the cut may be before the mirrored frame.
       expect(["truncated", "malformed_outer", "not_vxlan"]).toContain(outcome.outcome);
       if (present >= payloadOffset - 20) expect(outcome).toEqual(dropped("truncated"));
     } else {

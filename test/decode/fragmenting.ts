@@ -1,4 +1,4 @@
-/** Datagrams cut into IP fragments, for the tests of putting them together. */
+/** Datagrams cut into IP fragments, for the tests of reassembly. */
 import { expect } from "bun:test";
 import { ethernet, ip, type IpOptions, mirrored, TCP, type Tcp, tcp, UDP } from "../support/frames.ts";
 import { Decoding, dropped, type Outcome, REQUEST, REQUEST_V6, tunnelDatagram, VNI } from "./decoding.ts";
@@ -34,7 +34,7 @@ export function fragmentsOf(
 }
 
 export const mirror = (packet: Uint8Array) => mirrored(ethernet(packet), { vni: VNI });
-/** Mirrored fragments of a segment, each in a mirror packet of its own. */
+/** Mirrored fragments of a segment, each in its own mirror packet. */
 export const innerFragments = (segment: Tcp, cuts: number[], options: IpOptions = {}) =>
   fragmentsOf(segment, TCP, tcp(segment), cuts, options).map(mirror);
 /** A mirror packet in fragments. */
@@ -48,7 +48,7 @@ export function permutations<T>(values: T[]): T[][] {
   );
 }
 
-/** Feeds frames; all but the last must wait, and the last must come out as `expected`. */
+/** Feeds frames; all except the last must wait, and the last must give `expected`. */
 export function checkAll(frames: Uint8Array[], expected: Outcome, decoding = new Decoding()): Decoding {
   frames.forEach((frame, i) => expect(decoding.feed(frame)).toEqual(i < frames.length - 1 ? FRAGMENT : expected));
   return decoding;

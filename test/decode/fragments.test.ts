@@ -1,7 +1,4 @@
-/**
- * IP fragments, of mirror packets and of mirrored ones, put together whatever their order
- * (RFC 791, 3.2; RFC 8200, 4.5).
- */
+/** IP fragments, of mirror packets and of mirrored packets, put together in any order (RFC 791, 3.2; RFC 8200, 4.5). */
 import { describe, expect, test } from "bun:test";
 import { bytes, ethernet, ip, type IpOptions, mirrored, TCP, type Tcp, tcp, UDP, udp } from "../support/frames.ts";
 import {
@@ -37,7 +34,7 @@ import {
 interface Layer {
   name: string;
   segment: Tcp;
-  /** Fragments of a frame that holds the segment, cut at these places of what is fragmented. */
+  /** Fragments of a frame with the segment, cut at these places of the fragmented part. */
   fragments: (cuts: number[], options?: IpOptions) => Uint8Array[];
   malformed: Outcome;
 }
@@ -72,7 +69,7 @@ for (const { name, segment, fragments, malformed } of LAYERS) {
   describe(name, () => {
     const whole = segmentOf(segment);
 
-    // Cut in the payload, inside the transport header, and a fragment to each eight bytes.
+    // Cuts in the payload, cuts inside the transport header, and one fragment for each eight bytes.
     for (const cuts of [[104], [80, 144], [8, 16, 160], [48, 56, 64]]) {
       test(`${cuts.length + 1} fragments cut at ${cuts}, in every order`, () => {
         for (const order of permutations(fragments(cuts))) {
@@ -87,7 +84,7 @@ for (const { name, segment, fragments, malformed } of LAYERS) {
       checkAll(fragments(cuts).reverse(), whole);
     });
 
-    test("each fragment twice: one segment, and the last one's copy waits", () => {
+    test("each fragment twice: one segment, and the copy of the last one waits", () => {
       const [a, b, c] = fragments([80, 144]) as [Uint8Array, Uint8Array, Uint8Array];
       const decoding = checkAll([a, a, b, b, c], whole);
       expect(decoding.feed(c)).toEqual(FRAGMENT);
@@ -114,7 +111,7 @@ for (const { name, segment, fragments, malformed } of LAYERS) {
       expect(decoding.feed(b)).toEqual(whole);
     });
 
-    test("never completed: given up 30 s after the first, not before, and counted", () => {
+    test("an incomplete datagram is given up 30 s after its first fragment, not earlier, and counted", () => {
       const [a, b, c] = fragments([80, 144]) as [Uint8Array, Uint8Array, Uint8Array];
       const start = 1_700_000_000_000;
       const at = (decoding: Decoding, frame: Uint8Array, timestampMs: number) => (
@@ -136,7 +133,7 @@ for (const { name, segment, fragments, malformed } of LAYERS) {
       expect(at(late, b, start + 30_002)).toEqual({ ...whole, timestampMs: start + 30_002 } as Outcome);
     });
 
-    test("given up by the passing of time alone", () => {
+    test("given up although no other fragment comes", () => {
       const [a, b] = fragments([80]) as [Uint8Array, Uint8Array];
       const decoding = new Decoding();
       decoding.advance(5000);
@@ -231,7 +228,7 @@ describe("which fragments belong together", () => {
     ]);
   });
 
-  test("IPv4: each fragment says what the datagram carries, and others' take no place", () => {
+  test("IPv4: each fragment names the datagram's protocol, and fragments with another protocol take no place", () => {
     const decoding = new Decoding();
     const extension = fragmentsOf(SEGMENT, 60, bytes([TCP, 0, 0, 0, 0, 0, 0, 0], tcp(SEGMENT)), [16]);
     for (const packet of [...fragmentsOf(SEGMENT, UDP, new Uint8Array(220), [80]), ...extension]) {
@@ -243,13 +240,13 @@ describe("which fragments belong together", () => {
 
   test("IPv6: only the first fragment's next header counts (RFC 8200)", () => {
     const frames = innerFragments(SEGMENT_V6, [80, 160]);
-    // The fragment header's first byte, behind the layers outside, Ethernet and the fixed header.
+    // The fragment header's first byte, behind the outer layers, Ethernet and the fixed header.
     const at = frames[0]!.length - 80 - 8;
     for (const order of permutations([frames[0]!, patched(frames[1]!, at, [UDP]), patched(frames[2]!, at, [59])]))
       checkAll(order, segmentOf(SEGMENT_V6));
   });
 
-  test("IPv6: the first of two first fragments says what the datagram holds", () => {
+  test("IPv6: if there are two first fragments, the first of them names the datagram's protocol", () => {
     const [a, b] = innerFragments(SEGMENT_V6, [80]) as [Uint8Array, Uint8Array];
     const at = a.length - 80 - 8;
     checkAll([a, patched(a, at, [UDP]), b], segmentOf(SEGMENT_V6));
@@ -267,7 +264,7 @@ describe("which fragments belong together", () => {
   });
 });
 
-describe("what a completed datagram is", () => {
+describe("the outcome of a completed datagram", () => {
   const table: [name: string, frames: Uint8Array[], expected: Outcome][] = [
     [
       "from the server",
@@ -300,14 +297,14 @@ describe("what a completed datagram is", () => {
   ];
   for (const [name, frames, expected] of table) test(name, () => void checkAll(frames, expected));
 
-  /** One datagram over the outer layer, in two fragments. */
+  /** One datagram in the outer layer, in two fragments. */
   function outerOf(addresses: Addresses, datagram: Uint8Array, cuts = [80]): Uint8Array[] {
     return fragmentsOf(addresses, UDP, datagram, cuts).map((packet) => ethernet(packet));
   }
 
   test("IPv6 extension headers before and behind the fragment header are skipped", () => {
     const rest = new Uint8Array(6);
-    // Behind: destination options of 16 bytes, then TCP. They may lie across fragments.
+    // Behind it: destination options of 16 bytes, then TCP. They may be split between fragments.
     const fragmentable = bytes([TCP, 1], new Uint8Array(14), tcp(SEGMENT_V6));
     for (const cuts of [[8], [16], [8, 16, 24], [48, 104]]) {
       const packets = fragmentsOf(SEGMENT_V6, 60, fragmentable, cuts, {
@@ -346,7 +343,7 @@ describe("what a completed datagram is", () => {
     );
   });
 
-  test("a frame between fragments is decoded as if they were not there", () => {
+  test("a frame between fragments is decoded as usual", () => {
     const [a, b] = innerFragments(SEGMENT, [80]) as [Uint8Array, Uint8Array];
     const decoding = new Decoding();
     expect(decoding.feed(a)).toEqual(FRAGMENT);
@@ -358,7 +355,7 @@ describe("what a completed datagram is", () => {
     expect(decoding.feed(b)).toEqual(segmentOf(SEGMENT));
   });
 
-  test("padding behind a fragment is no part of it", () => {
+  test("padding behind a fragment is not part of it", () => {
     const packets = fragmentsOf(SEGMENT, TCP, tcp({ ...SEGMENT, payload: PAYLOAD.slice(0, 4) }), [8, 16]);
     const frames = packets.map((packet) => mirrored(bytes(ethernet(packet), "padding!"), { vni: VNI }));
     for (const order of permutations(frames))
@@ -379,7 +376,11 @@ describe("sizes", () => {
     ["ends at 65536, IPv6", lastV6(65_528, 8), dropped("malformed_inner")],
     ["ends at 65536, outside", outerLast(65_528, 8), dropped("malformed_outer")],
     ["begins low and ends far above 65535", last(65_000, 1400), dropped("malformed_inner")],
-    ["ends above 65535 by what was cut off", last(65_528, 80).slice(0, -76), dropped("malformed_inner")],
+    [
+      "ends above 65535, because of the bytes that were cut off",
+      last(65_528, 80).slice(0, -76),
+      dropped("malformed_inner"),
+    ],
   ];
   for (const [name, frame, expected] of table) test(name, () => check(frame, expected));
 
@@ -439,7 +440,7 @@ describe("overlaps: the first copy of a byte wins", () => {
       "a".repeat(140) + "c".repeat(60),
     ],
     [
-      "the first end, though others go beyond it",
+      "the first end, although others go beyond it",
       [fragment(160, 180, "d", true), fragment(160, 220, "c"), fragment(0, 160, "a")],
       "a".repeat(140) + "d".repeat(20),
     ],
@@ -476,16 +477,16 @@ describe("fragments that the mirror cut short", () => {
     });
   }
 
-  test("a whole copy mends a cut one, whichever came first, while the datagram waits", () => {
+  test("a whole copy repairs a cut one, in either order, while the datagram waits", () => {
     const [a, b, c] = frames;
     checkAll([a, cutShort(b, 30), b, c], segmentOf(SEGMENT));
     checkAll([a, b, cutShort(b, 30), c], segmentOf(SEGMENT));
     checkAll([cutShort(c, 60), cutShort(a, 70), a, c, b], segmentOf(SEGMENT));
   });
 
-  test("cut outside: what is missing of the mirrored packet, to the byte", () => {
+  test("cut in the outer layer: the exact number of missing bytes of the mirrored packet", () => {
     const whole = outerFragments(OUTER_V4, inner(SEGMENT), [88, 176]) as [Uint8Array, Uint8Array, Uint8Array];
-    // The mirrored frame begins at byte 16 of what is fragmented, its payload 54 bytes further on.
+    // The mirrored frame begins at byte 16 of the fragmented part; its payload begins 54 bytes later.
     for (const [i, by, present] of [
       [2, 10, 190],
       [1, 8, 168 - 70],

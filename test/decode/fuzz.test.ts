@@ -1,4 +1,4 @@
-/** A bounded share of test/fuzz/decode-fuzz.ts in the suite; a failure prints its seed. */
+/** A limited share of test/fuzz/decode-fuzz.ts in the suite; a failure prints its seed. */
 import { expect, test } from "bun:test";
 import { DROP_REASONS } from "../../src/decode/drop-reason.ts";
 import { type DecodeFuzzReport, fuzzDecode } from "../fuzz/decode-fuzz.ts";
@@ -12,12 +12,12 @@ test(`${FRAMES_PER_SEED} frames from each of ${SEEDS} seeds: all properties hold
     const report = fuzzDecode({ seed, frames: FRAMES_PER_SEED });
     for (const [outcome, count] of Object.entries(report)) totals[outcome] = (totals[outcome] ?? 0) + count;
   }
-  // A fuzzer that never gets somewhere proves nothing about it. (So few frames evict no datagram: fragment-
-  // bounds.test.ts does.)
+  // If the fuzzer never reaches an outcome, it proves nothing about it. (So few frames evict no datagram:
+  // fragment-bounds.test.ts does.)
   for (const outcome of [
     "segment",
     "segment, its tail cut off",
-    // Whose own connections there are, the fuzzer does not know.
+    // The fuzzer does not know own connections.
     ...DROP_REASONS.filter((reason) => reason !== "own_connection"),
     "datagrams completed",
     "datagrams expired",

@@ -1,4 +1,4 @@
-/** The mirrored frame: IP, TCP, and whose it is. */
+/** The mirrored frame: IP, TCP, and the question whether it is ours. */
 import { describe, expect, test } from "bun:test";
 import { bytes, ethernet, ip, mirrored, TCP, type Tcp, tcp, u16, u32 } from "../support/frames.ts";
 import {
@@ -40,11 +40,11 @@ describe("inner IPv4", () => {
     ["an empty segment padded to Ethernet's 60 bytes stays empty", padded(empty), segmentOf(empty)],
     ["a padded segment keeps its one byte", padded(one), segmentOf(one)],
     [
-      "a frame check sequence behind the packet is no payload",
+      "a frame check sequence after the packet is not payload",
       mirrored(bytes(ethernet(packetOf(REQUEST)), u32(0x12345678)), { vni: VNI }),
       segmentOf(REQUEST),
     ],
-    ["total length 0 (segmentation offload): what was captured", patched(FRAME, IP + 2, u16(0)), segmentOf(REQUEST)],
+    ["total length 0 (segmentation offload): the captured bytes", patched(FRAME, IP + 2, u16(0)), segmentOf(REQUEST)],
     ["a wrong header checksum", patched(FRAME, IP + 10, [0xba, 0xad]), segmentOf(REQUEST)],
     ["don't fragment makes no fragment", patched(FRAME, IP + 6, [0x40, 0]), segmentOf(REQUEST)],
     ["a header length below 5 words", patched(FRAME, IP, [0x44]), dropped("malformed_inner")],
@@ -52,7 +52,7 @@ describe("inner IPv4", () => {
     ["a total length below the header's", patched(FRAME, IP + 2, u16(19)), dropped("malformed_inner")],
     ["a total length that leaves no TCP ports", patched(FRAME, IP + 2, u16(23)), dropped("malformed_inner")],
     ["a total length that leaves no whole TCP header", patched(FRAME, IP + 2, u16(39)), dropped("malformed_inner")],
-    ["a total length of headers alone", patched(FRAME, IP + 2, u16(40)), segmentOf(empty)],
+    ["a total length of only headers", patched(FRAME, IP + 2, u16(40)), segmentOf(empty)],
     [
       "a total length inside its options",
       patched(mirror(packetOf(REQUEST, { options: new Uint8Array(40) })), IP + 2, u16(59)),
@@ -70,7 +70,7 @@ describe("inner IPv4", () => {
     ["UDP", patched(FRAME, IP + 9, [17]), dropped("not_tcp")],
     ["ICMP", patched(FRAME, IP + 9, [1]), dropped("not_tcp")],
     [
-      "IPv6's extension headers are none of IPv4's",
+      "IPv6's extension headers do not exist in IPv4",
       mirror(ip("10.0.0.1", "10.0.0.2", 60, bytes([TCP, 0, 0, 0, 0, 0, 0, 0], tcp(REQUEST)))),
       dropped("not_tcp"),
     ],
@@ -120,7 +120,7 @@ describe("inner IPv6", () => {
       segmentOf(empty),
     ],
     [
-      "payload length 0 (segmentation offload): what was captured",
+      "payload length 0 (segmentation offload): the captured bytes",
       patched(FRAME_V6, IP + 4, u16(0)),
       segmentOf(REQUEST_V6),
     ],
@@ -132,7 +132,7 @@ describe("inner IPv6", () => {
       patched(FRAME_V6, IP + 4, u16(19)),
       dropped("malformed_inner"),
     ],
-    ["a payload length of the TCP header alone", patched(FRAME_V6, IP + 4, u16(20)), segmentOf(empty)],
+    ["a payload length of only the TCP header", patched(FRAME_V6, IP + 4, u16(20)), segmentOf(empty)],
     [
       "a payload length inside an extension header",
       patched(mirror(packetOf(REQUEST_V6, { extensions: [[0, rest(6)]] })), IP + 4, u16(7)),
@@ -152,7 +152,7 @@ describe("inner IPv6", () => {
 
 describe("TCP", () => {
   for (let length = 4; length <= 40; length += 4) {
-    test(`${length} bytes of options are no payload`, () => {
+    test(`${length} bytes of options are not payload`, () => {
       const options = new Uint8Array(length).fill(1);
       check(frameOf({ ...REQUEST, options }), segmentOf(REQUEST));
       check(frameOf({ ...REQUEST_V6, options }), segmentOf(REQUEST_V6));
@@ -163,7 +163,7 @@ describe("TCP", () => {
     test(`flags "${flags}"`, () => check(frameOf({ ...REQUEST, flags }), segmentOf({ ...REQUEST, flags })));
   }
 
-  test("CWR and ECE are flags too, and the reserved bits beside the data offset are none", () => {
+  test("CWR and ECE are flags too, and the reserved bits beside the data offset are not", () => {
     check(patched(FRAME, TCP_V4 + 12, [0x5f, 0xd8]), segmentOf(REQUEST, { flags: 0xd8 }));
   });
 
@@ -194,13 +194,13 @@ describe("TCP", () => {
 });
 
 describe("payload", () => {
-  test("every byte value comes through", () => {
+  test("every byte value is unchanged", () => {
     const payload = Uint8Array.from({ length: 256 }, (_, i) => i);
     check(frameOf({ ...REQUEST, payload }), segmentOf({ ...REQUEST, payload }));
   });
 
-  test("the largest packets that IPv4 and IPv6 can announce, inside as well as outside", () => {
-    // Inside, all of the outer packet's overhead and Ethernet must still fit into 65535 bytes.
+  test("the largest packets that IPv4 and IPv6 allow, inside and outside", () => {
+    // Inside, the outer packet's overhead and Ethernet must also fit into 65535 bytes.
     const v4: Tcp = { ...REQUEST, payload: new Uint8Array(65_535 - 20 - 8 - 8 - 14 - 20 - 20).fill(0x61) };
     const v6: Tcp = { ...REQUEST_V6, payload: new Uint8Array(65_535 - 8 - 8 - 14 - 40 - 20).fill(0x62) };
     check(frameOf(v4), segmentOf(v4));
@@ -208,7 +208,7 @@ describe("payload", () => {
   });
 });
 
-describe("whose segment it is", () => {
+describe("the owner of a segment", () => {
   const swapped = (segment: Tcp): Tcp => ({
     ...segment,
     source: segment.destination,
@@ -225,7 +225,7 @@ describe("whose segment it is", () => {
     ["neither", ports(49_152, 8080), dropped("other_port")],
     ["neither, IPv6", { ...REQUEST_V6, destinationPort: 443 }, dropped("other_port")],
     ["from our port to our port is a client's", ports(80, 80), segmentOf(ports(80, 80))],
-    ["a port of which ours is the high byte", ports(49_152, 80 << 8), dropped("other_port")],
+    ["a port with our port as its high byte", ports(49_152, 80 << 8), dropped("other_port")],
     ["port 0 to ours", ports(0, 80), segmentOf(ports(0, 80))],
     ["port 65535 to ours", ports(65_535, 80), segmentOf(ports(65_535, 80))],
   ];
@@ -266,14 +266,14 @@ describe("whose segment it is", () => {
     );
   });
 
-  test("an IPv4 flow after an IPv6 one keeps nothing of it", () => {
+  test("an IPv4 flow after an IPv6 one has nothing left of it", () => {
     const decoding = new Decoding();
     const v6: Tcp = { ...REQUEST_V6, source: "1:2:3:4:5:6:7:8", destination: "9:a:b:c:d:e:f:10" };
     expect(decoding.feed(frameOf(v6))).toEqual(segmentOf(v6));
     expect(decoding.feed(frameOf(REQUEST))).toEqual(segmentOf(REQUEST));
   });
 
-  test("outer addresses and the UDP source port are no part of an identity", () => {
+  test("outer addresses and the UDP source port are not part of an identity", () => {
     const mirroredFrame = ethernet(packetOf(REQUEST));
     check(
       mirrored(mirroredFrame, { vni: VNI, source: "172.31.0.9", destination: "172.31.9.9", sourcePort: 1 }),
@@ -282,7 +282,7 @@ describe("whose segment it is", () => {
   });
 });
 
-test("a segment bears its capture's time, to the fraction", () => {
+test("a segment has its capture time, with the fraction", () => {
   const decoding = new Decoding();
   expect(decoding.feed(frameOf(REQUEST), 1, 1_700_000_000_123.456)).toEqual(
     segmentOf(REQUEST, { timestampMs: 1_700_000_000_123.456 }),

@@ -1,4 +1,4 @@
-/** The outermost layer: every link type that DESIGN.md names, and every stack of VLAN tags. */
+/** The outermost layer: every link type of DESIGN.md, and every stack of VLAN tags. */
 import { describe, expect, test } from "bun:test";
 import { DEPTHS } from "../../src/decode/cursor.ts";
 import { bytes, ethernet, ip, TCP, tcp, u16, vxlanPacket } from "../support/frames.ts";
@@ -65,7 +65,7 @@ describe("link types", () => {
   for (const [name, linkType, frame] of table) test(name, () => check(frame, SEGMENT, linkType));
 
   for (const linkType of [-1, 2, 9, 50, 105, 109, 127, 195, 227, 277, 65_535, 65_537]) {
-    test(`${linkType} is no link type of ours`, () =>
+    test(`${linkType} is not a supported link type`, () =>
       check(ethernet(PACKET_V4), dropped("unsupported_link_type"), linkType));
   }
 
@@ -108,7 +108,7 @@ describe("VLAN tags", () => {
     check(ethernetTagged(vxlanPacket(mirrored, { vni: VNI, ...OUTER_V6 }), [0x88a8, 0x8100]), segmentOf(REQUEST_V6));
   });
 
-  test("behind as many tags as are read IP is found; behind one more it is not", () => {
+  test("IP is found behind the largest allowed number of tags, and not behind one more", () => {
     const most = new Array<number>(DEPTHS.vlanTags).fill(0x8100);
     const mirror = (tpids: number[]) =>
       ethernet(
@@ -120,14 +120,14 @@ describe("VLAN tags", () => {
     check(mirror([...most, 0x8100]), dropped("inner_not_ip"));
   });
 
-  test("a frame of nothing but tags is not IP, however many", () => {
+  test("a frame that has only tags is not IP, for any number of them", () => {
     const tags = bytes(...new Array<number[]>(300).fill([0x81, 0, 0, 1]));
     check(bytes(new Uint8Array(12), tags, u16(0x8100)), dropped("not_ip"));
     check(ethernet(vxlanPacket(bytes(new Uint8Array(12), tags, u16(0x8100)), { vni: VNI })), dropped("inner_not_ip"));
   });
 });
 
-describe("what is not IP", () => {
+describe("other packets than IP", () => {
   const ARP = 0x0806;
   const LLDP = 0x88cc;
   const LLC_LENGTH = 38;

@@ -1,4 +1,4 @@
-/** Link layers around a packet, as https://www.tcpdump.org/linktypes.html draws them. */
+/** Link layers around a packet, as drawn in https://www.tcpdump.org/linktypes.html. */
 import { bytes, u16, u32 } from "../support/frames.ts";
 
 export const LINK_NULL = 0;
@@ -13,10 +13,10 @@ export function etherTypeOf(packet: Uint8Array): number {
   return packet[0]! >> 4 === 6 ? 0x86dd : 0x0800;
 }
 
-/** What follows the place of an EtherType: the tags, the packet's type and the packet. */
+/** The bytes from the EtherType's place on: tags, the packet's type, and the packet. */
 function tagged(packet: Uint8Array, tpids: number[], etherType: number): { type: number; rest: Uint8Array } {
   const types = [...tpids, etherType];
-  // Priority and drop-eligible bits are set, VLAN id 100 upwards.
+  // The priority and drop-eligible bits are set; VLAN ids begin at 100.
   const rest = bytes(...tpids.map((_, i) => bytes(u16(0xf000 + 100 + i), u16(types[i + 1]!))), packet);
   return { type: types[0]!, rest };
 }
@@ -39,7 +39,7 @@ export function cooked2(packet: Uint8Array, tpids: number[] = [], etherType = et
   return bytes(u16(type), u16(0), u32(7), u16(1), [0, 6], MAC_B, u16(0), rest);
 }
 
-/** BSD loopback: the address family in the byte order of the capturing host, or of the network. */
+/** BSD loopback: the address family in the byte order of the capturing host, or in network order. */
 export function loopback(packet: Uint8Array, family: number, littleEndian: boolean): Uint8Array {
   return bytes(littleEndian ? u32(family).reverse() : u32(family), packet);
 }

@@ -31,7 +31,7 @@ const UDP_V4 = IP + 20;
 const UDP_V6 = IP + 40;
 const VXLAN = UDP_V4 + 8;
 
-/** What a mirrored frame that lost its last `missing` bytes must come out as, if the cut is in the payload. */
+/** The expected outcome of a mirrored frame without its last `missing` bytes, if the cut is in the payload. */
 function cutBy(missing: number): Outcome {
   return segmentOf(REQUEST, {
     payload: latin1(REQUEST.payload!.slice(0, PAYLOAD_LEN - missing)),
@@ -47,7 +47,7 @@ describe("outer IPv4", () => {
   }
 
   const table: [name: string, frame: Uint8Array, expected: Outcome][] = [
-    ["total length 0: what was captured", patched(FRAME, IP + 2, u16(0)), SEGMENT],
+    ["total length 0: the captured bytes", patched(FRAME, IP + 2, u16(0)), SEGMENT],
     ["bytes behind the total length are padding", bytes(FRAME, "padding"), SEGMENT],
     ["don't fragment, and the reserved bit, make no fragment", patched(FRAME, IP + 6, [0xc0, 0]), SEGMENT],
     ["TTL 0 and any DSCP", patched(patched(FRAME, IP + 8, [0]), IP + 1, [0xff]), SEGMENT],
@@ -118,7 +118,7 @@ describe("outer IPv6", () => {
 
   const hopByHop: IpOptions = { extensions: [[0, rest(6)]] };
   const table: [name: string, frame: Uint8Array, expected: Outcome][] = [
-    ["payload length 0: what was captured", patched(FRAME_V6, IP + 4, u16(0)), SEGMENT],
+    ["payload length 0: the captured bytes", patched(FRAME_V6, IP + 4, u16(0)), SEGMENT],
     ["bytes behind the payload length are padding", bytes(FRAME_V6, "padding"), SEGMENT],
     ["any traffic class and flow label", patched(FRAME_V6, IP, [0x6f, 0xff, 0xff, 0xff]), SEGMENT],
     ["version 4 under IPv6's EtherType", patched(FRAME_V6, IP, [0x45]), dropped("malformed_outer")],
@@ -144,7 +144,7 @@ describe("outer IPv6", () => {
   ];
   for (const [name, frame, expected] of table) test(name, () => check(frame, expected));
 
-  test("as many extension headers as may be are read; more are malformed", () => {
+  test("the largest allowed number of extension headers is read; more are malformed", () => {
     const chain = (count: number) =>
       mirrored(INNER, {
         vni: VNI,
@@ -161,7 +161,7 @@ describe("UDP", () => {
   const length = (value: number) => patched(FRAME, UDP_V4 + 4, u16(value));
   const whole = FRAME.length - UDP_V4;
   const table: [name: string, frame: Uint8Array, expected: Outcome][] = [
-    ["length 0: what IP carried", length(0), SEGMENT],
+    ["length 0: IP's payload", length(0), SEGMENT],
     ["length 0, and bytes behind the IP packet", bytes(length(0), "padding"), SEGMENT],
     ["a length below the header's", length(7), dropped("malformed_outer")],
     ["length 1", length(1), dropped("malformed_outer")],
@@ -169,8 +169,8 @@ describe("UDP", () => {
     ["a length that cuts the VXLAN header", length(15), dropped("not_vxlan")],
     ["a VXLAN header and nothing else", length(16), dropped("truncated")],
     ["a length that cuts the mirrored payload", length(whole - 5), cutBy(5)],
-    // The mirrored packet's own length says whether anything is missing, so this one loses nothing.
-    ["a length beyond what IP carries", length(whole + 1), SEGMENT],
+    // The mirrored packet's own length shows whether bytes are missing; here, none are missing.
+    ["a length beyond IP's payload", length(whole + 1), SEGMENT],
     ["the longest length", length(0xffff), SEGMENT],
     ["a wrong checksum", patched(FRAME, UDP_V4 + 6, [0xba, 0xad]), SEGMENT],
     ["any source port, ours included", patched(FRAME, UDP_V4, u16(4789)), SEGMENT],
@@ -185,7 +185,7 @@ describe("UDP", () => {
   ];
   for (const [name, frame, expected] of table) test(name, () => check(frame, expected));
 
-  test("lengths beyond a cut record: the mirrored packet's length tells what is missing", () => {
+  test("lengths beyond a cut record: the mirrored packet's length shows the missing bytes", () => {
     for (let missing = 1; missing <= PAYLOAD_LEN; missing++) {
       check(FRAME.slice(0, FRAME.length - missing), cutBy(missing));
       check(FRAME_V6.slice(0, FRAME_V6.length - missing), cutBy(missing));
@@ -201,9 +201,9 @@ describe("UDP", () => {
 
 describe("VXLAN", () => {
   const table: [name: string, frame: Uint8Array, expected: Outcome][] = [
-    ["the I flag alone", patched(FRAME, VXLAN, [0x08]), SEGMENT],
+    ["only the I flag", patched(FRAME, VXLAN, [0x08]), SEGMENT],
     ["all flags", patched(FRAME, VXLAN, [0xff]), SEGMENT],
-    ["all flags but I", patched(FRAME, VXLAN, [0xf7]), dropped("not_vxlan")],
+    ["all flags except I", patched(FRAME, VXLAN, [0xf7]), dropped("not_vxlan")],
     ["no flag", patched(FRAME, VXLAN, [0]), dropped("not_vxlan")],
     ["reserved bits between flags and VNI are ignored", patched(FRAME, VXLAN + 1, [0xff, 0xff, 0xff]), SEGMENT],
     ["reserved bits behind the VNI are ignored", mirrored(INNER, { vni: VNI, reserved: 0xff }), SEGMENT],
@@ -234,7 +234,7 @@ describe("VXLAN", () => {
   });
 });
 
-test("the layers' lengths are what this file takes them for", () => {
+test("the layers have the lengths that this file assumes", () => {
   expect(FRAME.length).toBe(OUTER_LEN + INNER.length);
   // 5569041 is 0x54fa11.
   expect(FRAME.slice(VXLAN, VXLAN + 8).toHex()).toBe("0800000054fa1100");

@@ -1,6 +1,6 @@
 /**
- * Every prefix of a valid frame: one outcome, counted once, from the record's own bytes alone
- * (decoding.ts sees to these), and once the headers are there, every prefix is the same segment.
+ * Every prefix of a valid frame has one outcome, counted once, from the record's own bytes alone (decoding.ts checks
+ * this). From the end of the headers on, every prefix is the same segment.
  */
 import { expect, test } from "bun:test";
 import { builtFrames, capturedFrames } from "../fuzz/corpus.ts";
@@ -29,7 +29,7 @@ for (const { name, linkType, frame } of builtFrames()) {
   test(`every prefix of ${name}`, () => checkPrefixes(frame, linkType));
 }
 
-test("every prefix of some captured frames, where ../shared is there", () => {
+test("every prefix of some captured frames, if ../shared exists", () => {
   const frames = capturedFrames().filter((_, i) => i % 40 === 0);
   for (const { linkType, frame } of frames) checkPrefixes(frame, linkType);
 });

@@ -1,4 +1,4 @@
-/** Whom mirror frames were for that were not for us. */
+/** The addressees of mirror frames that were not for us. */
 import { expect, test } from "bun:test";
 import { Decoder } from "../../src/decode/decoder.ts";
 import { LinkType } from "../../src/decode/link.ts";
@@ -48,13 +48,13 @@ test("frames of other VNIs are counted by VNI, and segments of ours to other por
   expect([...ports]).toEqual([[8080, 2]]);
 });
 
-test("our own segments, and the server's answers, are no strangers", () => {
+test("our own segments, and the server's responses, are no strangers", () => {
   const answer = { ...SEGMENT, sourcePort: PORT, destinationPort: 50_000 };
   const { vnis, ports } = strangersOf(mirroredSegment(SEGMENT, VNI), mirroredSegment(answer, VNI));
   expect([vnis.size, ports.size]).toEqual([0, 0]);
 });
 
-test("so many are told apart, and those that are known go on being counted", () => {
+test("a limited number is distinguished, and the known ones are counted further", () => {
   const strangers = new Strangers();
   for (let round = 0; round < 2; round++) for (let vni = 0; vni <= STRANGERS_MAX; vni++) strangers.countVni(vni);
   expect(strangers.vnis.size).toBe(STRANGERS_MAX);

@@ -1,7 +1,7 @@
 /**
- * What is cut, and where: by AWS, which truncates the mirrored frame to the target's MTU and wraps
- * what is left in a consistent packet, and by a capture's snapshot length, which leaves all lengths
- * as they were. Told apart from lengths that contradict each other.
+ * Truncation, and its place. AWS truncates the mirrored frame to the target's MTU and wraps the rest in a consistent
+ * packet. A capture's snapshot length leaves all lengths unchanged. Both differ from lengths that contradict each
+ * other.
  */
 import { describe, expect, test } from "bun:test";
 import {
@@ -39,7 +39,7 @@ interface Shape {
   name: string;
   segment: Tcp;
   mirroredFrame: Uint8Array;
-  /** Where the mirrored frame's payload begins: behind Ethernet, tags, IP and TCP. */
+  /** The place of the mirrored frame's payload: behind Ethernet, tags, IP and TCP. */
   headersLength: number;
 }
 
@@ -83,14 +83,14 @@ const SHAPES = [
   shape("an empty segment", { ...REQUEST, payload: new Uint8Array(0), flags: "S" }, {}, 20),
 ];
 
-/** What the first `length` bytes of a mirrored frame must come out as. */
+/** The expected outcome of the first `length` bytes of a mirrored frame. */
 function expectedOf({ segment, mirroredFrame, headersLength }: Shape, length: number): Outcome {
   if (length < headersLength) return dropped("truncated");
   const payload = latin1(segment.payload!.slice(0, length - headersLength));
   return segmentOf(segment, { payload, missingLength: mirroredFrame.length - length });
 }
 
-/** What a record that ends before the mirrored frame does must come out as. */
+/** The expected outcome of a record that ends before the mirrored frame's end. */
 function expectedOuter(length: number, ipLength: number): Outcome {
   return dropped(length < 14 + ipLength + 8 ? "malformed_outer" : "not_vxlan");
 }
@@ -121,7 +121,7 @@ for (const each of SHAPES) {
   });
 }
 
-describe("whose segment was cut is told as soon as its ports are there", () => {
+describe("the owner of a cut segment is known as soon as its ports are there", () => {
   const portsEnd = 14 + 20 + 4;
   const cases: [name: string, segment: Tcp, expected: Outcome][] = [
     ["from the server", { ...REQUEST, sourcePort: 80, destinationPort: 50_000 }, dropped("from_server")],
@@ -147,7 +147,7 @@ describe("whose segment was cut is told as soon as its ports are there", () => {
     ],
   ];
   for (const [name, packet, headersLength] of others) {
-    test(`mirrored UDP is none of ours as soon as its ${name} headers are there`, () => {
+    test(`mirrored UDP is recognised as not ours as soon as its ${name} headers are there`, () => {
       for (let length = 0; length <= packet.length; length++) {
         check(
           mirrored(ethernet(packet).slice(0, 14 + length), { vni: VNI }),
@@ -158,8 +158,8 @@ describe("whose segment was cut is told as soon as its ports are there", () => {
   }
 });
 
-describe("the tail's length is the mirrored packet's own", () => {
-  test("padding that was cut is nothing missing", () => {
+describe("the tail's length comes from the mirrored packet", () => {
+  test("cut padding is not missing", () => {
     const padded = bytes(
       ethernet(ip(REQUEST.source, REQUEST.destination, TCP, tcp({ ...REQUEST, payload: bytes("ab") }))),
       new Uint8Array(20),

@@ -1,4 +1,4 @@
-/** --admin of the executable, by what comes over its port. */
+/** --admin of the executable, seen through its port. */
 import { describe, expect, test } from "bun:test";
 import { run, type Running, start, TemporaryDirectory } from "./program.ts";
 import { refusingAddress } from "./recording-endpoint.ts";
@@ -9,7 +9,7 @@ const PAGES = ["/", "/status", "/history", "/metrics", "/healthz", "/livez"];
 /** A look comes every second. */
 const LOOKS_MS_MAX = 5000;
 
-/** Reads a savefile from a pipe that stays open: what it brings is written by the test. */
+/** Reads a savefile from a pipe that stays open; the test writes its content. */
 async function reading(address: string, ...flags: string[]): Promise<{ running: Running; url: string }> {
   const args = ["--admin", "0", ...flags, "--read", "-", String(VNI), String(PORT), address];
   const running = start(args, { stdin: "open" });
@@ -22,7 +22,7 @@ async function end(running: Running) {
   return running.outcome;
 }
 
-/** Asks until it is so. */
+/** Asks until the condition holds. */
 async function until(url: string, isSo: (response: Response) => Promise<boolean>): Promise<void> {
   const untilMs = performance.now() + LOOKS_MS_MAX;
   while (!(await isSo(await fetch(url)))) {
@@ -34,7 +34,7 @@ async function until(url: string, isSo: (response: Response) => Promise<boolean>
 const hasStatus = (status: number) => async (response: Response) => response.status === status;
 
 describe.concurrent("--admin", () => {
-  test("serves all pages while it runs, and none behind its end", async () => {
+  test("serves all pages while it runs, and none after its end", async () => {
     const { running, url } = await reading(refusingAddress());
     await running.write(pcap([]));
     await until(`${url}healthz`, hasStatus(200));
@@ -49,7 +49,7 @@ describe.concurrent("--admin", () => {
     expect(fetch(url)).rejects.toThrow();
   });
 
-  test("counts what was forwarded, while it goes on", async () => {
+  test("counts forwarded requests while the run goes on", async () => {
     const endpoint = Bun.serve({ port: 0, fetch: () => new Response("ok") });
     try {
       const { running, url } = await reading(`127.0.0.1:${endpoint.port}`);
@@ -66,7 +66,7 @@ describe.concurrent("--admin", () => {
     }
   });
 
-  test("is not healthy while the endpoint takes no connections, and is again when it does", async () => {
+  test("is not healthy while the endpoint takes no connections, and is healthy again when it does", async () => {
     const address = refusingAddress();
     const { running, url } = await reading(address, "--outage-timeout-s", "60");
     await running.write(pcap(session([REQUEST])));
@@ -88,10 +88,10 @@ describe.concurrent("--admin", () => {
     }
   });
 
-  test("a further destination that is down is told of everywhere, and is no matter of health", async () => {
+  test("a further destination that is down shows on every page, and does not change the health", async () => {
     const endpoint = Bun.serve({ port: 0, fetch: () => new Response("ok") });
     const down = refusingAddress();
-    // So long, at the end, is waited for a destination that does nothing.
+    // At the end, the run waits this long for a destination that does nothing.
     const patience = ["--response-timeout-ms", "200"];
     try {
       const { running, url } = await reading(`127.0.0.1:${endpoint.port}`, "--compare", "--control", down, ...patience);
@@ -100,7 +100,7 @@ describe.concurrent("--admin", () => {
       await until(`${url}healthz`, isTold);
       expect((await fetch(`${url}healthz`)).status).toBe(200);
       const { problems, now } = (await (await fetch(`${url}status`)).json()) as any;
-      const message = expect.stringContaining(`The control ${down} takes no connections since`);
+      const message = expect.stringContaining(`The control ${down} has taken no connections since`);
       expect(problems).toContainEqual(
         expect.objectContaining({ kind: "destination_down", destination: down, message }),
       );
@@ -114,7 +114,7 @@ describe.concurrent("--admin", () => {
     }
   });
 
-  test("a port that is taken is refused at the start, before anything is read, and who has it is told", async () => {
+  test("a used port is refused at the start, before anything is read, and the message names its owner", async () => {
     using directory = new TemporaryDirectory();
     const savefile = directory.file("one.pcap", pcap(session([REQUEST])));
     const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
@@ -127,7 +127,7 @@ describe.concurrent("--admin", () => {
     );
   });
 
-  test("without it nothing listens, and the summary has no word of it", async () => {
+  test("without it nothing listens, and the summary does not mention it", async () => {
     using directory = new TemporaryDirectory();
     const summary = directory.file("summary.json", "");
     const flags = ["--summary", summary, "--log-level", "debug"];
@@ -139,7 +139,7 @@ describe.concurrent("--admin", () => {
   });
 });
 
-test("what is not an address is told, with what is", async () => {
+test("a wrong address is refused, with the accepted forms", async () => {
   const { status, stderr } = await run(["--admin", "70000", "--read", "-", "42", "80", "a:1"], { stdin: bytes() });
   expect(status).toBe(2);
   expect(stderr).toContain('Cannot use --admin="70000": expected host:port, [v6]:port, or a port of 127.0.0.1');

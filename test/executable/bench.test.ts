@@ -42,7 +42,7 @@ test("scripts/bench prints a table, and writes the same as JSON", async () => {
   }
 }, 60_000);
 
-test("scripts/bench refuses what it does not know", async () => {
+test("scripts/bench refuses unknown arguments", async () => {
   using directory = new TemporaryDirectory();
   const { status, stderr } = await bench(directory, "--only", "z");
   expect(status).toBe(2);

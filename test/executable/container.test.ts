@@ -1,4 +1,4 @@
-/** The container image: the Dockerfile's steps by hand, since no image can be fetched here to build it from. */
+/** The container image: the test does the Dockerfile's steps by hand, because no image can be fetched here. */
 import { describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -20,9 +20,7 @@ const rests = (name: string) => instructions.filter((each) => each.name === name
 
 const healthCheck = JSON.parse(/CMD (\[.*\])$/.exec(rests("HEALTHCHECK")[0]!)![1]!) as string[];
 
-/**
- * This machine as the stage that the image is taken from: changes to it are in a directory. Returns the image's root.
- */
+/** This machine as the stage from which the image is taken: changes go into a directory. Returns the image's root. */
 function build(directory: TemporaryDirectory): string {
   const [upper, work, root] = ["upper", "work", "root"].map((name) => join(directory.path, name)) as [
     string,
@@ -41,7 +39,7 @@ function build(directory: TemporaryDirectory): string {
 }
 
 describe.if(canIsolate("the container image, built by hand"))("the container image", () => {
-  test("holds the one file and its C library, and captures with three capabilities, as nobody in the end", async () => {
+  test("has only the file and its C library, and captures with three capabilities, finally as the user nobody", async () => {
     using directory = new TemporaryDirectory();
     const root = build(directory);
     const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
@@ -61,7 +59,7 @@ describe.if(canIsolate("the container image, built by hand"))("the container ima
         "--no-new-privs",
       ],
       meanwhile: healthCheck,
-      // As --read-only and --tmpfs /tmp:exec have it.
+      // As --read-only and --tmpfs /tmp:exec do.
       prepare: `mount --rbind ${root} ${root} && mount -o remount,bind,ro ${root} && mount -t tmpfs none ${root}/tmp`,
     });
     expect(outcome.identities).toHaveLength(1);
@@ -71,7 +69,7 @@ describe.if(canIsolate("the container image, built by hand"))("the container ima
   }, 30_000);
 });
 
-test("its health check tells that no program is there", async () => {
+test("its health check fails without a program", async () => {
   const { status, stderr } = await run(healthCheck.slice(1));
   expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/\/livez: /) });
 });

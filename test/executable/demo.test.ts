@@ -24,7 +24,7 @@ async function demo(...args: string[]): Promise<{ status: number; lines: string[
   return { status: await running.exited, lines };
 }
 
-/** Checks that a screen is one, shows each request with its mark, and sums that add up. */
+/** Checks that the output is one screen, shows each request with its mark, and has sums that add up. */
 function checkScreen(lines: string[], marks: string[]): void {
   expect(lines.length).toBeLessThanOrEqual(40);
   for (const line of lines) expect([...line].length, line).toBeLessThanOrEqual(80);
@@ -36,7 +36,7 @@ function checkScreen(lines: string[], marks: string[]): void {
 }
 
 describe("scripts/demo", () => {
-  test("shows on one screen what was mirrored and what arrived", async () => {
+  test("shows on one screen the mirrored and the arrived requests", async () => {
     expect(PROGRAM).toStartWith(REPOSITORY);
     const { status, lines } = await demo();
     expect(status).toBe(0);
@@ -44,7 +44,7 @@ describe("scripts/demo", () => {
     expect(lines.find((line) => line.includes("requests seen"))).toContain("1 damaged (1 gap)");
   }, 30_000);
 
-  test("--compare: shows on one screen what a new version does differently", async () => {
+  test("--compare: shows on one screen the differences of a new version", async () => {
     const { status, lines } = await demo("--compare");
     expect(lines.length).toBeLessThanOrEqual(40);
     for (const line of lines) expect([...line].length, line).toBeLessThanOrEqual(80);
@@ -74,7 +74,7 @@ describe("scripts/demo", () => {
     60_000,
   );
 
-  test("refuses what it does not know", async () => {
+  test("refuses unknown arguments", async () => {
     expect(await demo("--nope")).toEqual({ status: 2, lines: [""] });
   });
 });

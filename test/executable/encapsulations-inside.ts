@@ -1,7 +1,7 @@
 /**
- * Run in a network namespace of its own: has the program capture on lo with two threads, puts sessions there in every
- * form that an encapsulation has, and prints what became of them as JSON: of those that were forwarded, and of those
- * that were recorded meanwhile and are read again.
+ * Run in a network namespace of its own. The program captures on lo with two threads; this script sends sessions in
+ * every form of an encapsulation. It prints the outcome as JSON: of the forwarded sessions, and of those that were
+ * recorded meanwhile and are read again.
  *
  *     bun encapsulations-inside.ts ENCAPSULATION
  */
@@ -14,7 +14,7 @@ import { run, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
 import { session } from "./sessions.ts";
 
-/** What lies around a session's mirrored frames. */
+/** The length of the headers around a session's mirrored frames. */
 const OUTER_LEN = 14 + 20 + 8 + 8;
 const SESSIONS_PER_WAY = 30;
 const VNI = 42;
@@ -47,7 +47,7 @@ ways.forEach((way, w) => {
     const port = 10_000 + w * 1000 + i;
     sent.push(text);
     const [syn, data, fin] = session([text], port).map(({ frame }) => frame.slice(OUTER_LEN));
-    // What the server says, and what another service is told, is to be refused by the kernel.
+    // The kernel must reject the server's bytes, and the bytes to another service.
     const other = (sourcePort: number, destinationPort: number) =>
       ethernet(
         ip(

@@ -1,4 +1,6 @@
-/** Each encapsulation on a real interface: the kernel keeps away what is not ours, and divides flows, not packets. */
+/**
+ * Each encapsulation on a real interface: the kernel rejects frames that are not ours, and divides flows, not packets.
+ */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { ENCAPSULATIONS } from "../../src/decode/tunnel.ts";
@@ -19,7 +21,7 @@ describe.if(canIsolate("capturing each encapsulation on lo"))("an interface that
       expect(recorded).toEqual(sent);
       expect(counters.record).toMatchObject({ frames: counters.frames.captured, dropped_frames: 0 });
       expect(status).toBe(0);
-      // Nothing but segments of ours was let through, and each connection came to one thread, whole.
+      // Only segments of ours passed the filter, and each connection came to one thread, whole.
       expect(counters.frames.captured).toBe(counters.frames.segments);
       expect(counters.frames.segments).toBe(3 * sent.length);
       expect(counters.flows).toMatchObject({ opened: sent.length, picked_up: 0, closed: sent.length });

@@ -1,4 +1,4 @@
-/** Mode http through the real executable to real servers: segments that do not begin or end where requests do. */
+/** Mode http through the real executable to real servers: segments that begin and end in the middle of requests. */
 import { describe, expect, test } from "bun:test";
 import { BUN, GO, installed, NODE, PYTHON, type Server } from "../live/endpoints.ts";
 import { Program } from "../live/lab.ts";
@@ -24,7 +24,7 @@ function said(request: string): string {
   return method === "GET" ? `GET ${path}` : `POST ${path} ${Bun.SHA256.hash(path, "hex")}`;
 }
 
-/** Requests of each kind, every one on a path of its own. */
+/** Requests of each kind, each on its own path. */
 const REQUESTS = Array.from({ length: 60 }, (_, i) => [get, post, chunked][i % 3]!(`/${i}`));
 const STREAM = REQUESTS.join("");
 
@@ -50,7 +50,7 @@ async function startServer(server: Server) {
 }
 
 for (const server of installed([NODE, BUN, GO, PYTHON])) {
-  describe.concurrent(`${server.name} gets requests whole, in order, and finds none malformed, where they came`, () => {
+  describe.concurrent(`${server.name} gets requests whole and in order, and finds none malformed`, () => {
     for (const { name, pieces } of SEGMENTS) {
       test(name, async () => {
         using directory = new TemporaryDirectory();

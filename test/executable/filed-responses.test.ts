@@ -11,10 +11,10 @@ import { PORT, VNI } from "./sessions.ts";
 const START_MS = 1_750_000_000_000;
 const PASSWORD = "hunter2hunter2";
 const MAX_COMPARE_BYTES = 2000;
-/** When the request's second half comes, and the response's halves, behind the request's first. */
+/** When the request's second half and the response's halves come, from the request's first half on. */
 const [REQUEST_MS, FIRST_MS, LAST_MS] = [5, 25, 40];
 
-/** One connection with one request, in two segments, as is the response; null: there is none. */
+/** One connection with one request, in two segments, and its response in two; null: no response. */
 function exchange(request: string, response: Uint8Array | null, connection: number, hasGap: boolean): CapturedFrame[] {
   const startMs = START_MS + connection * 1000;
   const port = 40_000 + connection;
@@ -52,9 +52,9 @@ interface Case {
   readonly response: Uint8Array | null;
   readonly hasGap?: boolean;
   readonly method?: string;
-  /** Of the line's `response`; null: it has none. */
+  /** The line's `response`; null: it has none. */
   readonly want: Record<string, unknown> | null;
-  /** Of the HAR's `content`. */
+  /** The HAR's `content`. */
   readonly content?: Record<string, unknown>;
 }
 
@@ -66,7 +66,9 @@ const shownJson = '{"user":"ü","password":"[redacted]"}';
 const zipped = gzipSync(json);
 const long = "x".repeat(MAX_COMPARE_BYTES + 1);
 const zippedLong = gzipSync(long);
-const comment = (body: Uint8Array) => ({ comment: `too long to be here; SHA-256 of what came: ${sha256(body)}` });
+const comment = (body: Uint8Array) => ({
+  comment: `too long to stand here; SHA-256 of the bytes that came: ${sha256(body)}`,
+});
 
 const CASES: Case[] = [
   {
@@ -151,10 +153,10 @@ const savefile = pcap(
     exchange(`${method} /${i} HTTP/1.1\r\nHost: shop.test\r\n\r\n`, said, i, hasGap),
   ),
 );
-/** Why responses are not compared, by the counters. */
+/** The reasons of responses that are not compared, by the counters. */
 const NOT_SEEN = { production_response_missing: 1, production_response_damaged: 1 };
 
-/** Those that count something. */
+/** The reasons that are not zero. */
 function counted(reasons: Record<string, number>): Record<string, number> {
   return Object.fromEntries(Object.entries(reasons).filter(([, count]) => count !== 0));
 }
@@ -216,7 +218,7 @@ function checkResponses({ filed, entries }: Awaited<ReturnType<typeof files>>): 
   });
 }
 
-test("files alone: production's responses are in each, and compared with nothing", async () => {
+test("only files: each has production's responses, and nothing is compared", async () => {
   const found = await files((ndjson) => [ndjson]);
   checkResponses(found);
   const { file, comparison, requests } = found.counters;
@@ -228,8 +230,8 @@ test("files alone: production's responses are in each, and compared with nothing
   expect(seen).toBe(known);
 });
 
-test("beside an endpoint, whose responses are compared", async () => {
-  // Its own status is none of production's.
+test("beside an endpoint: its responses are compared", async () => {
+  // The endpoint's own status differs from production's.
   using server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response(null, { status: 418 }) });
   const found = await files((ndjson) => [`127.0.0.1:${server.port}`, "--also", ndjson]);
   checkResponses(found);

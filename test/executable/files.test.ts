@@ -1,4 +1,4 @@
-/** Files as destinations: what a savefile's requests become in them. */
+/** Files as destinations: the requests of a savefile in them. */
 import { expect, test } from "bun:test";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, statSync, watch } from "node:fs";
@@ -15,8 +15,8 @@ const RESPONSE_BEGINNING = "HTTP/1.1";
 const SERVER_START = 5000;
 
 /**
- * One connection for each list of requests, or parts of them; they begin a millisecond after each other. What begins as
- * a response does is the server's.
+ * One connection for each list of requests, or parts of requests; the connections begin a millisecond apart. Text that
+ * begins as a response is the server's.
  */
 function savefile(connections: readonly (readonly string[])[]): Uint8Array {
   const frames: CapturedFrame[] = [];
@@ -124,7 +124,7 @@ test("each request is in every file once, with its time, its connection and no s
   }
 });
 
-test("a file that cannot be made is told at once", async () => {
+test("a file that cannot be created is reported at once", async () => {
   using directory = new TemporaryDirectory();
   const read = directory.file("mirror.pcap", savefile(REQUESTS));
   const { status, stderr } = await run(["--read", read, String(VNI), "80", `file:${directory.path}/none/requests.har`]);
@@ -142,7 +142,7 @@ const SEGMENT_LENGTH = 60_000;
 const CONNECTIONS = 4;
 const ROUNDS = 40;
 
-/** Requests that say how long their bodies are, and those of their responses, again and again. */
+/** Requests that name the lengths of their bodies and of their responses' bodies, again and again. */
 function lengthy(): Uint8Array {
   const texts = BODY_LENGTHS.flatMap((length, i) => {
     const said = Math.min(BODY_LENGTHS.at(-1 - i)!, SEGMENT_LENGTH - 100);
@@ -159,7 +159,7 @@ interface Entry {
   response: { content: { text?: string } };
 }
 
-/** Requests in all files of a directory, each of which must be whole, and its response, too, where it has one. */
+/** The requests in all files of a directory. Each must be whole, and its response too, if it has one. */
 function wholeEntries(directory: string, extension: string): { requests: number; responses: number } {
   const count = { requests: 0, responses: 0 };
   for (const name of readdirSync(directory).filter((each) => each.endsWith(extension))) {

@@ -1,13 +1,12 @@
 /**
- * Savefiles of a million records, made while they are read, and what the program's memory comes to
- * meanwhile. Records are copies of templates in which a few fields are changed, so that making them costs
- * little beside reading them.
+ * Savefiles with a million records, made while they are read, and the peak of the program's memory. Records are copies
+ * of templates with a few changed fields, so making them costs little compared with reading them.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { pcap } from "../support/frames.ts";
 import { type Outcome, start } from "./program.ts";
 
-/** Of a frame made by `mirroredSegment` over IPv4. */
+/** In a frame made by `mirroredSegment` over IPv4. */
 export const INNER_IP_OFFSET = 14 + 20 + 8 + 8 + 14;
 export const INNER_TCP_OFFSET = INNER_IP_OFFSET + 20;
 
@@ -16,10 +15,10 @@ const RECORD_HEADER_LEN = 16;
 const RECORDS_PER_CHUNK = 2000;
 const START_MS = 1_760_000_000_000;
 
-/** Changes what is another in the frame with this number; `at` is where the frame begins. */
+/** Changes the fields that differ in the frame with this number; `at`: where the frame begins. */
 export type Change = (view: DataView, at: number, number: number) => void;
 
-/** A savefile in the making. Time passes by `intervalMs` from record to record. */
+/** Makes a savefile. Time passes by `intervalMs` from record to record. */
 export class SavefileMaker {
   private timestampMs = START_MS;
 
@@ -29,7 +28,9 @@ export class SavefileMaker {
     return pcap([]);
   }
 
-  /** Records with copies of `template`, numbered in `change` from `first`; each chunk is valid until the next. */
+  /**
+   * Records with copies of `template`, changed by `change`, numbered from `first`; each chunk is valid until the next.
+   */
   *records(template: Uint8Array, count: number, change: Change = () => {}, first = 0): Generator<Uint8Array> {
     const perChunk = Math.min(count, RECORDS_PER_CHUNK);
     const records = pcap(Array.from({ length: perChunk }, () => ({ frame: template, timestampMs: 0 }))).slice(
@@ -51,10 +52,10 @@ export class SavefileMaker {
   }
 }
 
-/** As it has on an interface: what is measured is its own garbage, and not how long others keep its collector waiting. */
+/** As on an interface: the test measures the program's own garbage, and not how long others delay its collector. */
 const PRIORITY = "-10";
 
-/** The most memory that a process had, in bytes, as the kernel says; 0 once it has ended. */
+/** The peak memory of a process, in bytes, from the kernel; 0 once the process has ended. */
 function peakOf(pid: number): number {
   try {
     return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
@@ -67,7 +68,7 @@ export interface Flooded extends Outcome {
   peakBytes: number;
 }
 
-/** Has the program read a savefile through standard input, and tells the most memory it had. */
+/** Runs the program with a savefile on standard input. Returns its peak memory. */
 export async function flooded(args: string[], chunks: Iterable<Uint8Array>): Promise<Flooded> {
   const isRoot = process.getuid?.() === 0;
   const running = start(args, { stdin: "open", through: isRoot ? ["nice", "-n", PRIORITY] : [] });
@@ -77,7 +78,7 @@ export async function flooded(args: string[], chunks: Iterable<Uint8Array>): Pro
   const look = () => void (peakBytes = Math.max(peakBytes, peakOf(running.pid)));
   for (const chunk of chunks) await running.write(chunk);
   await running.closeStdin();
-  // With its end the process's memory is gone, and what was said of it: so it is looked at until then.
+  // The figure is gone when the process ends, so it is read until then.
   const watch = setInterval(look, 10);
   look();
   try {

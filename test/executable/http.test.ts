@@ -1,4 +1,4 @@
-/** Mode http through the real executable: which requests arrive, in what form, and what is counted. */
+/** Mode http through the real executable: the requests that arrive, their form, and the counters. */
 import { afterAll, describe, expect, test } from "bun:test";
 import net from "node:net";
 import { bytes, type CapturedFrame, pcap } from "../support/frames.ts";
@@ -14,7 +14,7 @@ interface Forwarded {
   counters: any;
 }
 
-/** Forwards a capture with --read; the counters are those of --summary. */
+/** Forwards a capture with --read; the counters come from --summary. */
 async function forward(frames: CapturedFrame[], port: number, ...flags: string[]): Promise<Forwarded> {
   const summary = directory.file("summary.json", "");
   const capture = directory.file("mirror.pcap", pcap(frames));
@@ -39,7 +39,7 @@ function post(path: string, body: string): string {
   return `POST ${path} HTTP/1.1\r\nHost: production.example\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
 
-/** An HTTP endpoint which keeps what it got, as text. */
+/** An HTTP endpoint that keeps the requests, as text. */
 function endpoint(answer: (request: string) => Response | Promise<Response> = () => new Response("ok")) {
   const got: string[] = [];
   const server = Bun.serve({
@@ -88,7 +88,7 @@ describe("whole requests", () => {
     expect(counters.responses).toMatchObject({ "2xx": 1000, unanswered: 0 });
   });
 
-  test("the next is sent when the one before was answered, and not sooner", async () => {
+  test("the next is sent after the response to the previous one, and not earlier", async () => {
     let unanswered = 0;
     let most = 0;
     using to = endpoint(async () => {
@@ -125,7 +125,7 @@ describe("whole requests", () => {
     expect(counters.requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2 });
   });
 
-  test("with --host, --set-header and --mark, only those fields are others", async () => {
+  test("with --host, --set-header and --mark, only those fields are changed", async () => {
     let got = "";
     using to = await rawEndpoint((socket) => {
       socket.on("data", (data) => {
@@ -166,7 +166,7 @@ describe("requests with a hole", () => {
     expect(counters.requests).toMatchObject({ seen: 3, forwarded: 2, damaged: 1, damage: { gap: 1 } });
   });
 
-  test("in the body leave the next one whole, though no segment begins with it", async () => {
+  test("in the body leave the next one whole, although no segment begins with it", async () => {
     using to = endpoint();
     const whole = post("/1", "a".repeat(300)) + get("/2");
     const [syn1, ...pieces] = session([whole.slice(0, 200), whole.slice(200, 300), whole.slice(300)]);
@@ -175,7 +175,7 @@ describe("requests with a hole", () => {
     expect(counters.requests).toMatchObject({ seen: 2, forwarded: 1, damaged: 1 });
   });
 
-  test("in the head leave its body a body, though that is like a request", async () => {
+  test("in the head: the body is recognised as a body, although it looks like a request", async () => {
     using to = endpoint();
     const body = get("/nested");
     const head = `POST /1 HTTP/1.1\r\nHost: a\r\nX: y\r\nContent-Length: ${body.length}\r\n\r\n`;
@@ -185,7 +185,7 @@ describe("requests with a hole", () => {
     expect(counters.requests).toMatchObject({ seen: 2, forwarded: 1, damaged: 1 });
   });
 
-  test("in dense pipelining cost those behind it as well, up to a packet that begins with one: they are told", async () => {
+  test("in dense pipelining also cost the requests behind the hole, up to a packet that begins with a request: they are counted", async () => {
     using to = endpoint();
     const all = Array.from({ length: 30 }, (_, i) => get(`/${i}`)).join("");
     const third = all.indexOf("/3 ");
@@ -195,7 +195,7 @@ describe("requests with a hole", () => {
     expect(counters.requests).toMatchObject({ seen: 5, forwarded: 4, damaged: 1, skipped_request_lines: 26 });
   });
 
-  test("that are streamed reset their connection, so that the endpoint cannot take them for whole", async () => {
+  test("that are streamed reset their connection, so the endpoint never sees them as whole", async () => {
     const ends: string[] = [];
     using to = await rawEndpoint((socket) => {
       socket.on("data", () => {});
@@ -215,7 +215,7 @@ describe("an endpoint that ends its connection", () => {
   const onGet = (socket: net.Socket, then: (text: string) => void) =>
     socket.on("data", (data) => then(data.toString()));
 
-  test("after each answer gets the next request on another", async () => {
+  test("after each response gets the next request on another", async () => {
     const got: string[] = [];
     using to = await rawEndpoint((socket) => {
       onGet(socket, (text) => {
@@ -229,7 +229,7 @@ describe("an endpoint that ends its connection", () => {
     expect(counters.requests).toMatchObject({ forwarded: 3, answered: 3 });
   });
 
-  test("before it answers gets an idempotent request again", async () => {
+  test("before it responds gets an idempotent request again", async () => {
     const got: string[] = [];
     using to = await rawEndpoint((socket, number) => {
       onGet(socket, (text) => {
@@ -243,7 +243,7 @@ describe("an endpoint that ends its connection", () => {
     expect(counters.requests).toMatchObject({ forwarded: 2, answered: 2 });
   });
 
-  test("before it answers does not get another request again: that is unanswered", async () => {
+  test("before it responds does not get other requests again: they are unanswered", async () => {
     const got: string[] = [];
     using to = await rawEndpoint((socket, number) => {
       onGet(socket, (text) => {
@@ -258,7 +258,7 @@ describe("an endpoint that ends its connection", () => {
     expect(counters.responses.unanswered).toBe(1);
   });
 
-  test("to end its answer gets the next request on another", async () => {
+  test("to end its response gets the next request on another", async () => {
     const got: string[] = [];
     using to = await rawEndpoint((socket) => {
       onGet(socket, (text) => {
@@ -271,7 +271,7 @@ describe("an endpoint that ends its connection", () => {
     expect(counters.requests).toMatchObject({ seen: 3, forwarded: 3, answered: 3 });
   });
 
-  test("with an upgrade that nobody asked for is left, and the next request is framed as ever", async () => {
+  test("with an upgrade that no client asked for: its connection is closed, and the next request is framed as usual", async () => {
     const got: string[] = [];
     using to = await rawEndpoint((socket, number) => {
       onGet(socket, (text) => {
@@ -285,7 +285,7 @@ describe("an endpoint that ends its connection", () => {
     expect(counters.responses.unanswered).toBe(1);
   });
 
-  test("and one that never answers is left after --response-timeout-ms", async () => {
+  test("and one that never responds: its connection is closed after --response-timeout-ms", async () => {
     using to = await rawEndpoint((socket) => void socket.on("data", () => {}));
     const { counters, stderr } = await forward(session([get("/1")]), to.port, "--response-timeout-ms", "200");
     expect(counters.requests).toMatchObject({ forwarded: 1, answered: 0 });
@@ -294,8 +294,8 @@ describe("an endpoint that ends its connection", () => {
   });
 });
 
-describe("what is no HTTP/1", () => {
-  test("TLS is counted, told once, and not forwarded", async () => {
+describe("other protocols than HTTP/1", () => {
+  test("TLS is counted, reported once, and not forwarded", async () => {
     using to = endpoint();
     const hello = bytes([0x16, 0x03, 0x01, 0x00, 0x05, 0x01, 0x00, 0x00, 0x01, 0x00]);
     const { counters, stderr } = await forward(
@@ -307,7 +307,7 @@ describe("what is no HTTP/1", () => {
     expect(stderr.match(/TLS/g)).toHaveLength(1);
   });
 
-  test("an accepted upgrade passes as it is, in spite of what came before the answer", async () => {
+  test("an accepted upgrade passes through, although bytes came before the response", async () => {
     let got = "";
     using to = await rawEndpoint((socket) => {
       socket.on("data", (data) => {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs a command under a systemd of its own, as root: the machine's systemd binary is process 1 of new namespaces, with
-# a network that has lo alone. It knows the units that the command installs and a few empty targets, and what is
-# written to /etc, /var/lib and /usr/local/bin is gone at the end. Exits as the command does.
+# Runs a command under its own systemd, as root: the machine's systemd binary is process 1 of new namespaces, in a
+# network that has only lo. It knows the units that the command installs and a few empty targets. Files that are
+# written to /etc, /var/lib and /usr/local/bin are gone at the end. Exits with the command's status.
 #
 #   in-systemd.sh COMMAND [ARGUMENT…]
 set -euo pipefail
@@ -20,7 +20,7 @@ outer() {
   trap 'kill -KILL "$namespaces" 2>/dev/null || true' EXIT
   trap 'exit 70' TERM INT
   until read -rt 1 status <&3; do kill -0 "$namespaces" || break; done
-  # With it goes process 1, and with that one all others.
+  # Process 1 ends with it, and all others end with process 1.
   { kill -KILL "$namespaces" && wait "$namespaces"; } 2>/dev/null || true
   echo $$ >/run/cgroup/cgroup.procs
   for _ in {1..100}; do
@@ -30,7 +30,7 @@ outer() {
   exit "${status:-70}"
 }
 
-# covered DIRECTORY: what is written there from now on is written to memory
+# covered DIRECTORY: from now on, files that are written there go to memory
 covered() {
   local over=/run/over$1
   mkdir -p "$over/upper" "$over/work"
@@ -39,10 +39,10 @@ covered() {
 
 inner() {
   local directory target
-  # A systemd that starts raises limits of the whole machine, where it can.
+  # A systemd raises limits of the whole machine at its start, if it can.
   mount --bind /proc/sys /proc/sys
   mount -o remount,bind,ro /proc/sys
-  # The tests' own directory of groups is all that this systemd sees.
+  # This systemd sees only the tests' own directory of groups.
   umount -R /sys/fs/cgroup
   mount -t cgroup2 none /sys/fs/cgroup
   for directory in /etc /var/lib /usr/local/bin; do covered "$directory"; done
@@ -57,7 +57,7 @@ inner() {
   exec "$systemd" --system --log-target=null --show-status=no --unit=started.target
 }
 
-# command COMMAND…: beside systemd, once it has started; ends all at its end
+# command COMMAND…: beside systemd, after systemd has started; ends everything at its end
 command() {
   local status=0
   until [ "$(systemctl is-active started.target 2>/dev/null)" = active ]; do sleep 0.05; done

@@ -1,4 +1,4 @@
-/** The mirror on lo, made of the datagrams that it is; and who the threads are that capture it. */
+/** The mirror on lo, sent as datagrams, and the identities of the threads that capture it. */
 import { readdirSync, readFileSync } from "node:fs";
 import { REQUEST, session } from "./sessions.ts";
 
@@ -6,7 +6,7 @@ import { REQUEST, session } from "./sessions.ts";
 const OUTER_HEADERS_LEN = 14 + 20 + 8;
 export const VXLAN_PORT = 4789;
 
-/** What sends the mirror, and learns whether it is refused. */
+/** Sends the mirror, and learns whether the kernel refuses it. */
 export class Mirror {
   refused = 0;
   private onRefused = () => {};
@@ -26,7 +26,7 @@ export class Mirror {
     this.onRefused();
   }
 
-  /** Sends something, and waits for the refusal. */
+  /** Sends a datagram, and waits for the refusal. */
   async sendRefused(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.onRefused = resolve;
@@ -44,7 +44,7 @@ export class Mirror {
   }
 }
 
-/** Who a thread is: lines of proc_pid_status(5). */
+/** The identity of a thread: lines of proc_pid_status(5). */
 export type Identity = Record<string, string>;
 
 /** The identities of a process's threads, each once. */

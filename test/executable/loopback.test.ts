@@ -15,14 +15,14 @@ function checkForwarded({ status, stderr, received }: LoopbackOutcome): void {
 }
 
 describe.if(isolated)("capturing on lo", () => {
-  test("uses the embedded libpcap on a system that has none", async () => {
+  test("uses the embedded libpcap on a system without one", async () => {
     using root = bareSystem();
     const outcome = await onLoopback({ executable: "/vxlan-to-http", root: root.path });
     expect(outcome.stderr).toContain("Using the embedded libpcap (libpcap version ");
     checkForwarded(outcome);
   });
 
-  test("does not load a libpcap that lies in the working directory", async () => {
+  test("does not load a libpcap from the working directory", async () => {
     using root = bareSystem();
     const planted = readFileSync(join(REPOSITORY, `src/capture/libpcap/libpcap-linux-${process.arch}.so`));
     // chroot(1) makes the root directory the working directory.
@@ -32,7 +32,7 @@ describe.if(isolated)("capturing on lo", () => {
     checkForwarded(outcome);
   });
 
-  test("does not load an embedded libpcap that another user has laid where it is unpacked", async () => {
+  test("does not load an embedded libpcap that another user has put at the place of unpacking", async () => {
     using root = bareSystem();
     const temporary = join(root.path, "tmp");
     await onLoopback({ executable: "/vxlan-to-http", root: root.path });
@@ -51,20 +51,20 @@ describe.if(isolated)("capturing on lo", () => {
     : undefined;
   if (isolated && systemLibrary === undefined)
     console.warn("skipped: capturing with the system's libpcap (it has none)");
-  test.if(systemLibrary !== undefined)("uses the system's libpcap where there is one", async () => {
+  test.if(systemLibrary !== undefined)("uses the system's libpcap if there is one", async () => {
     const outcome = await onLoopback({});
     expect(outcome.stderr).toContain(`Using the system's ${systemLibrary} (libpcap version `);
     checkForwarded(outcome);
   });
 
-  test("uses the libpcap that --libpcap names before any other", async () => {
+  test("prefers the libpcap that --libpcap names", async () => {
     const path = join(REPOSITORY, `src/capture/libpcap/libpcap-linux-${process.arch}.so`);
     const outcome = await onLoopback({ flags: ["--libpcap", path] });
     expect(outcome.stderr).toContain(`Using ${path} (libpcap version `);
     checkForwarded(outcome);
   });
 
-  test("says what to do where there is no libpcap and the embedded one cannot be unpacked", async () => {
+  test("gives advice if there is no libpcap and the embedded one cannot be unpacked", async () => {
     using root = bareSystem();
     const { status, stderr } = await onLoopback({
       executable: "/vxlan-to-http",
@@ -75,15 +75,15 @@ describe.if(isolated)("capturing on lo", () => {
     expect(status).toBe(1);
   });
 
-  test("keeps the kernel from refusing the mirror's datagrams", async () => {
+  test("prevents the kernel from refusing the mirror's datagrams", async () => {
     const outcome = await onLoopback({});
     expect(outcome).toMatchObject({ refusedBefore: 1, refusedMeanwhile: 0 });
     checkForwarded(outcome);
   });
 
-  test("does not mind that something else has the mirror's UDP port", async () => {
+  test("works although another program has the mirror's UDP port", async () => {
     const outcome = await onLoopback({ port: "taken" });
-    expect(outcome.stderr).toContain("UDP port 4789 has an owner already");
+    expect(outcome.stderr).toContain("Another program has UDP port 4789 already");
     checkForwarded(outcome);
   });
 });

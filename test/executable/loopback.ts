@@ -1,10 +1,10 @@
-/** Has the program capture on the lo of a network namespace of its own (on-loopback.ts runs there). */
+/** Lets the program capture on the lo of a network namespace of its own (on-loopback.ts runs there). */
 import { copyFileSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Commands, LoopbackOutcome } from "./on-loopback.ts";
 import { PROGRAM, TemporaryDirectory } from "./program.ts";
 
-/** A root file system with the program and the C library that it is linked to, and no libpcap. */
+/** A root file system with the program and the C library that it needs, and no libpcap. */
 export function bareSystem(): TemporaryDirectory {
   const root = new TemporaryDirectory();
   root.copyOfProgram();
@@ -20,13 +20,13 @@ export function bareSystem(): TemporaryDirectory {
 /** Where the program captures. */
 export interface Place {
   executable?: string;
-  /** Root directory; "" is the machine's own. */
+  /** The root directory; "" is the machine's own. */
   root?: string;
   port?: "free" | "taken";
   flags?: string[];
-  /** The program is started by this command: with other rights. */
+  /** The command that starts the program, for example with other rights. */
   through?: string[];
-  /** Run while it captures. */
+  /** The command that is run while the program captures. */
   meanwhile?: string[];
   /** Shell code that is run there first. */
   prepare?: string;

@@ -1,6 +1,5 @@
 /**
- * What the program's memory comes to in a flood: --max-buffer-mib and 100 MB at most; and who was there before is
- * forwarded.
+ * The program's memory in a flood: at most --max-buffer-mib and 100 MB; and an earlier connection is still forwarded.
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import { bytes, ethernet, ip, mirrored, mirroredSegment, TCP } from "../support/frames.ts";
@@ -13,16 +12,16 @@ afterAll(() => directory[Symbol.dispose]());
 
 const VNI = 42;
 const PORT = 80;
-/** Between runs the peak differs by so much: it depends on when garbage is collected. */
+/** The peak differs by this much between runs, because it depends on when garbage is collected. */
 const SPREAD_BYTES = 16 * 2 ** 20;
 const LIMIT_BYTES = 256 * 2 ** 20 + 100e6 + SPREAD_BYTES;
-/** More than the limit, where each brings a thousand bytes. */
+/** More than the limit, if each brings a thousand bytes. */
 const COUNT = 300_000;
 /** Half a million a second. */
 const INTERVAL_MS = 0.002;
-/** In mode tcp each flow is a connection, which reading waits for: as many as fill the program's tables. */
+/** In mode tcp each flow is a connection, and reading waits for it: this number fills the program's tables. */
 const TCP_COUNT = 140_000;
-/** Records of the flood between two requests of the connection that was there before. */
+/** Records of the flood between two requests of the earlier connection. */
 const FLOOD_RECORDS = 20_000;
 const REQUEST = bytes("GET / HTTP/1.1\r\nHost: production.example\r\n\r\n");
 
@@ -60,7 +59,7 @@ const toClient: Change = (view, at, number) => {
   view.setUint16(at + INNER_TCP_OFFSET, 1024 + (number & 15));
 };
 
-/** Of so many clients, each leaves a hole of a byte behind it. */
+/** Each of this many clients leaves a hole of one byte. */
 const toHoleOf =
   (clients: number, length: number): Change =>
   (view, at, number) => {
@@ -145,7 +144,7 @@ describe("a flood", () => {
   );
 });
 
-describe("a flood in mode tcp whose endpoint refuses connections", () => {
+describe("a flood in mode tcp with an endpoint that refuses connections", () => {
   test.each(FLOODS.slice(0, 3))(
     "$name",
     async (flood) => {

@@ -18,7 +18,7 @@ afterAll(() => {
 
 const ours = [String(VNI), String(PORT), endpoint.address];
 
-/** Checks that the program refuses: its exit status, and what it says. Returns what it said. */
+/** Checks that the program refuses: its exit status, and its message. Returns the message. */
 async function check(args: string[], status: number, words: string[], options: StartOptions = {}): Promise<string> {
   const got = await run(args, options);
   for (const part of words) expect(got.stderr).toContain(part);
@@ -26,7 +26,7 @@ async function check(args: string[], status: number, words: string[], options: S
   return got.stderr;
 }
 
-test("a flag that can do nothing is told in the log, and the run goes on", async () => {
+test("a flag without an effect is reported in the log, and the run goes on", async () => {
   const { status, stderr } = await run([...QUICK_TCP, "--read", capture, "--ignore", "header:etag", ...ours]);
   expect(stderr).toContain("WARN  --ignore does nothing here: it needs --compare");
   expect({ status, bytes: stderr.includes(`${REQUEST.length} bytes on 1 connection`) }).toEqual({
@@ -35,7 +35,7 @@ test("a flag that can do nothing is told in the log, and the run goes on", async
   });
 });
 
-describe.concurrent("what is asked wrongly is refused in two lines, with exit status 2", () => {
+describe.concurrent("wrong usage is refused in two lines, with exit status 2", () => {
   const cases: [string, string[], string[], Record<string, string>?][] = [
     ["no arguments", [], ["<interface> is missing"]],
     ["too few", ["no-if", "42", "80"], ["<forward_addr> is missing"]],
@@ -76,26 +76,26 @@ describe.concurrent("what is asked wrongly is refused in two lines, with exit st
   });
 });
 
-describe("what the machine refuses is told with exit status 1", () => {
-  test("a savefile that is not there", () =>
+describe("a refusal by the machine has exit status 1", () => {
+  test("a missing savefile", () =>
     check(["--read", "/no/such.pcap", ...ours], 1, ["Cannot read /no/such.pcap: no such file"]));
   test("a directory", () =>
     check(["--read", directory.path, ...ours], 1, [`Cannot read ${directory.path}: it is a directory`]));
   test("an empty savefile", () => check(["--read", directory.file("empty", ""), ...ours], 1, ["empty: it is empty"]));
   test("an empty standard input", () =>
     check(["--read", "-", ...ours], 1, ["Cannot read standard input: it is empty"]));
-  test("what is no capture", () =>
+  test("a file that is no capture", () =>
     check(["--read", directory.file("text", "some text, rather long\n"), ...ours], 1, [
       "it is neither pcap nor pcapng",
     ]));
-  test("what is too short to be one", () =>
+  test("a file that is too short for a capture", () =>
     check(["--read", directory.file("short", "ab"), ...ours], 1, ["it is neither pcap nor pcapng"]));
-  test("what is compressed and no capture", () =>
+  test("a compressed file that is no capture", () =>
     check(["--read", directory.file("gz", gzipSync("text")), ...ours], 1, ["it is neither pcap nor pcapng"]));
   test("a header that is cut", () =>
     check(["--read", directory.file("header", oneRequest.subarray(0, 23)), ...ours], 1, ["ends in the middle"]));
 
-  test("a record that is cut, after what stands before it was forwarded", async () => {
+  test("a cut record, after the records before it were forwarded", async () => {
     const before = endpoint.connections.length;
     const cut = directory.file("cut.pcap", oneRequest.subarray(0, -7));
     const said = await check(["--read", cut, ...ours, ...QUICK_TCP], 1, [
@@ -108,14 +108,14 @@ describe("what the machine refuses is told with exit status 1", () => {
     ]);
   });
 
-  test("a libpcap that is not there", () =>
+  test("a missing libpcap", () =>
     check(["--libpcap", "/no/libpcap.so", "lo", ...ours], 1, ["Cannot load libpcap from /no/libpcap.so"]));
-  test("a libpcap that is none", () =>
+  test("a libpcap file that is no library", () =>
     check(["--libpcap", directory.file("libpcap.so", "text"), "lo", ...ours], 1, [
       "Cannot load libpcap from",
       "libpcap.so",
     ]));
-  test("a library that is another", () =>
+  test("another library", () =>
     check(["--libpcap", "libc.so.6", "lo", ...ours], 1, ["Cannot load libpcap from libc.so.6"]));
 
   test("a summary that cannot be written, before anything is forwarded", async () => {
@@ -140,7 +140,7 @@ describe("what the machine refuses is told with exit status 1", () => {
     expect(readFileSync(target, "utf8")).toBe("someone else's");
   });
 
-  test("a record and a file of requests that cannot be made: why, in words", async () => {
+  test("a file of --record, and a file: destination, that cannot be created: the reason in words", async () => {
     await check(["--read", capture, "--record", "/no/such/mirror.pcapng", ...ours], 1, [
       "Cannot record to /no/such/mirror.0.pcapng: there is no such directory",
     ]);
@@ -149,7 +149,7 @@ describe("what the machine refuses is told with exit status 1", () => {
     ]);
   });
 
-  test("an endpoint that refuses: its address, the reason, what was lost", async () => {
+  test("an endpoint that refuses: its address, the reason, the loss", async () => {
     const address = refusingAddress();
     const summary = join(directory.path, "refused.json");
     const args = ["--mode", "tcp", "--connect-timeout-ms", "200", "--outage-timeout-s", "1", "--summary", summary];
@@ -163,7 +163,7 @@ describe("what the machine refuses is told with exit status 1", () => {
     expect(upstream).toMatchObject({ connects: 0, connect_errors: 1, lost_bytes: reassembly.delivered_bytes });
   });
 
-  // What is not allowed to be tried fails before Bun.connect has returned.
+  // A forbidden attempt fails before Bun.connect has returned.
   test.each(["tcp", "http"])(
     "an endpoint without a route to it: all is counted, and the program ends, in mode %s",
     async (mode) => {
@@ -196,7 +196,7 @@ describe("what the machine refuses is told with exit status 1", () => {
     },
   );
 
-  test("too few open files: the reason is told, and connections wait for one", async () => {
+  test("too few open files: the reason is logged, and connections wait for a descriptor", async () => {
     using server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("ok") });
     const summary = join(directory.path, "files.json");
     const sessions = Array.from({ length: 200 }, (_, i) => session([REQUEST, REQUEST], 10_000 + i));
@@ -209,7 +209,7 @@ describe("what the machine refuses is told with exit status 1", () => {
     expect(requests).toMatchObject({ seen: 400, answered: 400 });
   });
 
-  test("an endpoint whose name does not exist", async () => {
+  test("an endpoint with an unknown name", async () => {
     const args = [
       "--mode",
       "tcp",
@@ -227,7 +227,7 @@ describe("what the machine refuses is told with exit status 1", () => {
 
 const isolated = canIsolate("interfaces that are missing or down, and missing rights");
 
-describe.if(isolated)("what the machine refuses, seen by root and by nobody", () => {
+describe.if(isolated)("refusals of the machine, for root and for the user nobody", () => {
   /** In a network namespace of its own, where lo is the only interface, and down. */
   const alone = ["unshare", "-n", "-m", "sh", "-c", `mount -t sysfs none /sys && exec "$@"`, "sh"];
   const asNobody: StartOptions = {
@@ -236,7 +236,7 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
     cwd: directory.path,
   };
 
-  test("no such interface, with those there are", async () => {
+  test("an unknown interface: the message names the existing ones", async () => {
     await check(["eth7", ...ours], 1, ["Cannot capture on eth7: no such interface (this host has lo)"], {
       through: alone,
     });
@@ -244,7 +244,7 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
     for (const name of readdirSync("/sys/class/net")) if (name !== "bonding_masters") expect(said).toContain(name);
   });
 
-  test("an interface whose name cannot be one", async () => {
+  test("an impossible name of an interface", async () => {
     await check(["x".repeat(500), ...ours], 1, ["Cannot capture on xxx"]);
     await check(["../../etc", ...ours], 1, ["Cannot capture on ../../etc"]);
   });
@@ -254,7 +254,7 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
       through: alone,
     }));
 
-  test("an interface that goes away", async () => {
+  test("an interface that disappears", async () => {
     const withPair = [
       "unshare",
       "-n",
@@ -270,7 +270,7 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
     ).toBe(true);
     const { status, stderr } = await running.outcome;
     expect(stderr).toMatch(/Cannot capture on pair0: .*disappeared/);
-    // Once, for the summary and the totals are still to come.
+    // Once, because the summary and the totals are still to come.
     expect(stderr.split("Cannot capture")).toHaveLength(2);
     expect(status).toBe(1);
   });
@@ -300,7 +300,7 @@ describe.if(isolated)("what the machine refuses, seen by root and by nobody", ()
     expect((await running.outcome).status).toBe(0);
   });
 
-  test("no permission to capture, with what to grant", async () => {
+  test("no permission to capture: the message names the needed capability", async () => {
     await check(["lo", ...ours], 1, ["Cannot capture on lo: not permitted", "CAP_NET_RAW"], asNobody);
   });
 

@@ -1,11 +1,11 @@
 /**
- * Run in a network namespace of its own: has the program capture on lo, sends the mirror's datagrams
- * there, and prints what became of it as JSON.
+ * Run in a network namespace of its own: lets the program capture on lo, sends the mirror's datagrams there, and prints
+ * the outcome as JSON.
  *
  *     bun on-loopback.ts EXECUTABLE CHROOT-OR-EMPTY free|taken THROUGH [FLAG…]
  *
- * "taken": something else has bound the mirror's UDP port. THROUGH: the command that starts the program, and one that
- * is run meanwhile, as JSON.
+ * "taken": another program has bound the mirror's UDP port. THROUGH: the command that starts the program, and a command
+ * that is run meanwhile, as JSON.
  */
 import { statSync } from "node:fs";
 import { start } from "./program.ts";
@@ -17,22 +17,22 @@ export interface LoopbackOutcome {
   status: number | null;
   stderr: string;
   received: string;
-  /** The kernel's refusals (ICMP port unreachable) before the program was started, and while it ran. */
+  /** The kernel's refusals (ICMP port unreachable) before the program's start, and while it ran. */
   refusedBefore: number;
   refusedMeanwhile: number;
-  /** Who its threads were when the endpoint had everything (proc_pid_status(5)), each identity once. */
+  /** The identities of its threads when the endpoint had everything (proc_pid_status(5)), each once. */
   identities: Identity[];
-  /** Whose its files in /proc are: only that user may read its memory. */
+  /** The owner of its files in /proc: only that user may read its memory. */
   memoryOwner: number;
-  /** The exit status of what was run meanwhile. */
+  /** The exit status of the command that was run meanwhile. */
   meanwhileStatus: number | null;
 }
 
-/** What else is run. */
+/** Further commands. */
 export interface Commands {
   /** Starts the program. */
   through: string[];
-  /** Run while it captures, where it is; empty: nothing is. */
+  /** Run in the same place while the program captures; empty: no command. */
   meanwhile: string[];
 }
 

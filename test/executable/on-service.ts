@@ -1,6 +1,6 @@
 /**
- * Run by in-systemd.sh: installs the program as README says, has it capture on lo and forward, kills it, has it forward
- * again, removes it, and prints what became of it as JSON.
+ * Run by in-systemd.sh: installs the program as the README says, lets it capture on lo and forward, kills it, lets it
+ * forward again, removes it, and prints the outcome as JSON.
  *
  *     bun on-service.ts EXECUTABLE
  */
@@ -13,20 +13,20 @@ import { PORT, VNI } from "./sessions.ts";
 
 export interface ServiceOutcome {
   identities: Identity[];
-  /** Of the threads that capture: the lowest that there is. */
+  /** The lowest nice value of the threads that capture. */
   nice: number;
   descriptors: string;
-  /** As many of those that the unit asks for as this machine gives anyone. */
+  /** The unit's number of descriptors, as far as this machine allows it. */
   descriptorsMax: string;
   received: string;
-  /** What systemd says of its end. */
+  /** systemd's result of its end. */
   result: string;
-  /** Directories in which the service's user can make a file. */
+  /** Directories in which the service's user can create a file. */
   writable: string;
   /** Its counters, written into its own directory. */
   summary: { frames: { segments: number } };
   environmentMode: string;
-  /** What there is still, once it is removed. */
+  /** The files that are left after the removal. */
   left: string[];
 }
 
@@ -37,7 +37,7 @@ const LOG = "/run/service.log";
 
 const ADMIN = "127.0.0.1:9789";
 
-/** Options, and what would make another program of a Bun executable. */
+/** Options, and variables that would turn a Bun executable into another program. */
 const environment = [
   "VXLAN_TO_HTTP_MODE=tcp",
   "VXLAN_TO_HTTP_FIN_DELAY_MS=0",
@@ -57,7 +57,7 @@ function command(...argv: string[]): string {
 
 const shown = (property: string) => command("systemctl", "show", "--value", "--property", property, "vxlan-to-http");
 
-/** Resolves when the program has started to capture so many times. */
+/** Resolves when the program has started to capture this many times. */
 function capturing(times: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const look = () => readFileSync(LOG, "utf8").split("Capturing on lo").length > times && resolve();
@@ -80,7 +80,7 @@ const forwarded = async (connection: number) => {
 command(INSTALL, "--executable", executable, "lo", String(VNI), String(PORT), endpoint.address);
 await capturing(1);
 await forwarded(0);
-// Throws where it says that it is not well.
+// Throws if the program is not well.
 command(executable, "--probe", ADMIN);
 const pid = Number(shown("MainPID"));
 const identities = identitiesOf(pid);

@@ -1,6 +1,6 @@
 /**
- * Run in a network namespace of its own: production and the endpoint are one server, whose interface is captured as it
- * is. Prints how many requests came to the server, and the counters, as JSON.
+ * Run in a network namespace of its own: production and the endpoint are one server, and its interface is captured
+ * without a tunnel. Prints the number of requests that the server got, and the counters, as JSON.
  *
  *     bun own-connections-inside.ts http|tcp
  */
@@ -29,7 +29,7 @@ const flags = ["--encapsulation", "none", "--threads", "2", "--mode", mode, "--s
 const running = start([...flags, "lo", "any", String(server.port), address]);
 await running.says("Capturing on lo");
 const port = server.port!;
-// A connection for each half of the requests' hundreds: some in a row on one, some alone.
+// A connection for each half of the requests' hundreds: some in a row on one connection, some alone.
 await Promise.all(
   Array.from({ length: REQUESTS / 4 }, async (_, i) => {
     const pieces = [0, 1, 2, 3].map(

@@ -1,4 +1,4 @@
-/** Which requests the real executable forwards, of savefiles, and what it says of the others. */
+/** The requests of savefiles that the real executable forwards, and its messages about the others. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { bytes, type CapturedFrame, mirroredSegment, pcap } from "../support/frames.ts";
 import { run, TemporaryDirectory } from "./program.ts";
@@ -10,7 +10,7 @@ afterAll(() => directory[Symbol.dispose]());
 
 const START_MS = 1_760_000_000_000;
 
-/** A request of a client, to be captured so long after the first. */
+/** A client's request, captured this long after the first one. */
 interface Sent {
   readonly client: string;
   readonly text: string;
@@ -38,7 +38,7 @@ function mirrorOf(requests: readonly Sent[]): Uint8Array {
 
 let runs = 0;
 
-/** Reads a mirror. Returns the targets of the requests that came, in the order of their texts, and what was counted. */
+/** Reads a mirror. Returns the targets of the requests that arrived, sorted, and the counters. */
 async function forward(requests: readonly Sent[], ...flags: string[]) {
   const got: string[] = [];
   using server = Bun.serve({
@@ -115,7 +115,7 @@ test.each(rules)("%j", async (flags, forwarded) => {
   expect(stderr).not.toContain("dropped (filtered)");
 });
 
-describe("--sample by a key agrees on three servers, each of which sees a part of the mirror", () => {
+describe("--sample by a key agrees on three servers, if each sees a part of the mirror", () => {
   const KEYS = 150;
   const keys: [sample: string, request: (key: number) => Sent][] = [
     ["client", (key) => ({ client: `10.3.${key >> 6}.${key & 63}`, text: get(`/${key}`) })],
@@ -135,7 +135,7 @@ describe("--sample by a key agrees on three servers, each of which sees a part o
   });
 });
 
-test("--max-rate goes by the capture's seconds, however fast it is read", async () => {
+test("--max-rate uses the capture's seconds, at any reading speed", async () => {
   const [perSecond, offered, seconds] = [50, 150, 10];
   const requests = Array.from({ length: offered * seconds }, (_, i) => ({
     client: "10.0.0.1",
@@ -143,12 +143,12 @@ test("--max-rate goes by the capture's seconds, however fast it is read", async 
     afterMs: (i * 1000) / offered,
   }));
   const { got, counters } = await forward(requests, "--max-rate", String(perSecond));
-  // And what 50 ms bring, which is kept at the start.
+  // And 50 ms worth of requests, which are available at the start.
   expect(Math.abs(got.length - perSecond * seconds)).toBeLessThanOrEqual((perSecond * seconds) / 100);
   expect(counters.requests.dropped.rate_limit).toBe(requests.length - got.length);
 });
 
-test("heads are changed, of requests that are streamed as well", async () => {
+test("heads are edited, also of streamed requests", async () => {
   using endpoint = new RecordingEndpoint();
   const body = "x".repeat(5000);
   const large = `POST /v1/large HTTP/1.1\r\nHost: shop.example\r\nCookie: a=b\r\nContent-Length: 5000\r\n\r\n${body}`;
@@ -165,7 +165,7 @@ test("heads are changed, of requests that are streamed as well", async () => {
   );
 });
 
-test("--dry-run tells what would be forwarded and why not, without an endpoint", async () => {
+test("--dry-run reports the requests that would be forwarded, and reasons for the others, without an endpoint", async () => {
   const capture = directory.file("dry.pcap", mirrorOf(SHOP));
   const flags = ["--dry-run", "--deny", "path:/*/pay", "--allow", "method:safe", "--max-rate", "20"];
   const summary = directory.file("dry.json", "");
@@ -186,7 +186,7 @@ test("--dry-run tells what would be forwarded and why not, without an endpoint",
   expect(upstream).toMatchObject({ connects: 0, connect_errors: 0 });
 });
 
-test("in mode tcp, clients' rules and samples decide about whole connections", async () => {
+test("in mode tcp, client: rules and samples decide about whole connections", async () => {
   using endpoint = new RecordingEndpoint();
   const capture = directory.file("tcp.pcap", mirrorOf(SHOP));
   const summary = directory.file("tcp.json", "");

@@ -1,4 +1,4 @@
-/** Who the program is while it captures: an ordinary user, with one capability or with none. */
+/** The identity of the program while it captures: an ordinary user, with one capability or with none. */
 import { describe, expect, test } from "bun:test";
 import { bareSystem, onLoopback } from "./loopback.ts";
 import { canIsolate, run, TemporaryDirectory } from "./program.ts";
@@ -7,14 +7,14 @@ import { oneRequest, PORT, QUICK_TCP, REQUEST, VNI } from "./sessions.ts";
 
 const isolated = canIsolate("who the program is while it captures");
 const NOBODY = "65534";
-/** CAP_NET_RAW alone, as a bit of a set. */
+/** Only CAP_NET_RAW, as a bit of a set. */
 const NET_RAW = "0000000000002000";
 const NONE = "0000000000000000";
 
 const asNobody = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
 const withNetRaw = [...asNobody, "--inh-caps=+net_raw", "--ambient-caps=+net_raw"];
 
-/** What each thread is to be. */
+/** The expected identity of each thread. */
 const identity = (capabilities: string) => ({
   Uid: Array.from({ length: 4 }, () => NOBODY).join(" "),
   Gid: Array.from({ length: 4 }, () => NOBODY).join(" "),
@@ -25,14 +25,15 @@ const identity = (capabilities: string) => ({
 });
 
 describe.if(isolated)("on an interface", () => {
-  test("--user: every thread of root's is that user, without groups or capabilities, and captures and forwards", async () => {
+  test("--user: every thread becomes that user, without groups or capabilities, and captures and forwards", async () => {
     const outcome = await onLoopback({ flags: ["--threads", "3", "--user", "nobody"] });
     expect(outcome.identities).toEqual([expect.objectContaining(identity(NONE))]);
-    // Others who run as nobody cannot read production's requests in it, nor take its capture handles.
+    // Other processes of the user nobody can neither read production's requests in its memory, nor take its capture
+    // handles.
     expect(outcome).toMatchObject({ status: 0, received: REQUEST, refusedMeanwhile: 0, memoryOwner: 0 });
   });
 
-  test("--user with the embedded libpcap, on a system that has little else", async () => {
+  test("--user with the embedded libpcap, on a nearly empty system", async () => {
     using root = bareSystem();
     root.file("etc/passwd", `mirror:x:${NOBODY}:${NOBODY}::/:/none\n`);
     const outcome = await onLoopback({ executable: "/vxlan-to-http", root: root.path, flags: ["--user", "mirror"] });

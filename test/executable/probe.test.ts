@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { run } from "./program.ts";
 import { refusingAddress } from "./recording-endpoint.ts";
 
-test("--probe asks /livez, and its exit status is the answer", async () => {
+test("--probe asks /livez, and the exit status is its result", async () => {
   const asked: string[] = [];
   let status = 200;
   await using server = Bun.serve({
@@ -14,7 +14,7 @@ test("--probe asks /livez, and its exit status is the answer", async () => {
     },
   });
   const address = `127.0.0.1:${server.port}`;
-  // A proxy that the environment names is not for this.
+  // The proxy of the environment must not be used.
   const env = { http_proxy: `http://${refusingAddress()}` };
   expect(await run(["--probe", address], { env })).toMatchObject({ status: 0, stderr: "" });
   status = 503;
@@ -24,9 +24,12 @@ test("--probe asks /livez, and its exit status is the answer", async () => {
   expect(asked).toEqual(["GET /livez", "GET /livez"]);
 });
 
-test("--probe where nobody listens, and what it cannot ask", async () => {
+test("--probe without a listener, and with wrong addresses", async () => {
   const { status, stderr } = await run(["--probe", refusingAddress()]);
-  expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/^vxlan-to-http: Cannot tell that/) });
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: expect.stringMatching(/^vxlan-to-http: Cannot tell whether/),
+  });
   for (const args of [["--probe"], ["--probe", "nonsense"]]) {
     const refused = await run(args);
     expect(refused).toMatchObject({ status: 2, stderr: expect.stringContaining("Cannot use --probe ") });

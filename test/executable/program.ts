@@ -1,4 +1,4 @@
-/** The real executable: what it is asked to do, and what becomes of it. */
+/** Runs the real executable, and returns the outcome. */
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -26,7 +26,7 @@ export class TemporaryDirectory implements Disposable {
     return path;
   }
 
-  /** Copies the program, as one copies it to a server: the one file. Returns its path. */
+  /** Copies the program as to a server: only the one file. Returns its path. */
   copyOfProgram(): string {
     const path = join(this.path, "vxlan-to-http");
     copyFileSync(PROGRAM, path);
@@ -56,12 +56,12 @@ function newestSourceMs(): number {
 }
 
 export interface StartOptions {
-  /** Beside the few variables that every process gets. */
+  /** In addition to the few variables that every process gets. */
   env?: Record<string, string>;
   cwd?: string;
-  /** What standard input holds; "open": a pipe to write to. */
+  /** The content of standard input; "open": a pipe to write to. */
   stdin?: Uint8Array | "open";
-  /** Started by this command: with other rights, in other namespaces, by an emulator. */
+  /** The command that starts it: with other rights, in other namespaces, by an emulator. */
   through?: string[];
   /** Another copy of the program. */
   executable?: string;
@@ -88,7 +88,7 @@ export class Running implements Disposable {
       stdin: stdin === "open" ? "pipe" : (stdin ?? "ignore"),
       stdout: "pipe",
       stderr: "pipe",
-      // In a session of its own, as a service is: its priority is its session's too, and not the tests'.
+      // In a session of its own, like a service: its priority is also its session's, and must not be the tests'.
       detached: true,
     });
     this.outcome = this.watch();
@@ -107,13 +107,13 @@ export class Running implements Disposable {
     return outcome;
   }
 
-  /** Resolves when standard error holds these words. */
+  /** Resolves when standard error contains these words. */
   says(words: string): Promise<void> {
     if (this.stderr.includes(words)) return Promise.resolve();
     return new Promise((resolve) => this.waiting.push({ words, resolve }));
   }
 
-  /** The line of standard error that holds these words. */
+  /** The line of standard error that contains these words. */
   async line(words: string): Promise<string> {
     await this.says(words);
     return this.stderr.split("\n").find((line) => line.includes(words))!;
@@ -141,7 +141,7 @@ export class Running implements Disposable {
     this.process.kill(name);
   }
 
-  /** Ends it, if a test that failed has not: nothing else would end what captures. */
+  /** Ends the program if a failed test did not: otherwise it would capture for ever. */
   [Symbol.dispose](): void {
     this.process.kill("SIGKILL");
   }
@@ -156,14 +156,14 @@ export function run(args: string[], options: StartOptions = {}): Promise<Outcome
   return start(args, options).outcome;
 }
 
-/** Whatever an operator does, a stack trace is never the answer. */
+/** A stack trace is never the right reaction to an operator's action. */
 function refuseStackTrace({ stdout, stderr }: Outcome): void {
   const isOfOne = /^\s+at .*[:/]|^\s*\d+ \| |^Bun v\d|^panic/m;
   if (isOfOne.test(stdout) || isOfOne.test(stderr))
     throw new Error(`The program shows a stack trace:\n${stdout}${stderr}`);
 }
 
-/** Whether root's means are there; where they are not, says what is left out for it. */
+/** Whether root's abilities are available; if not, says which test is left out. */
 export function canIsolate(what: string): boolean {
   const works =
     process.platform === "linux" &&

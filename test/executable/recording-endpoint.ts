@@ -1,4 +1,4 @@
-/** An endpoint that keeps what it gets, connection by connection, and says when something has come. */
+/** An endpoint that keeps the received bytes, connection by connection, and reports events. */
 import { createHash } from "node:crypto";
 import type { Socket, TCPSocketListener } from "bun";
 import { freePort } from "../support/free-port.ts";
@@ -11,9 +11,9 @@ export interface Recorded {
 }
 
 export interface EndpointOptions {
-  /** Where it listens; 127.0.0.1 unless given. */
+  /** The address to listen on; 127.0.0.1 if not given. */
   hostname?: string;
-  /** Goes on talking after the program's FIN, and never closes. */
+  /** Goes on sending after the program's FIN, and never closes. */
   staysOpen?: boolean;
 }
 
@@ -66,13 +66,13 @@ export class RecordingEndpoint implements Disposable {
     return `127.0.0.1:${this.port}`;
   }
 
-  /** Resolves when it is so, looking whenever something happens on a connection. */
+  /** Resolves when the condition holds; checks it at every event on a connection. */
   until(isSo: () => boolean): Promise<void> {
     if (isSo()) return Promise.resolve();
     return new Promise((resolve) => this.waiting.push({ isSo, resolve }));
   }
 
-  /** What each connection that brought any bytes brought. */
+  /** The bytes of each connection that brought any. */
   streams(): Uint8Array[] {
     return this.connections
       .map(({ chunks }) => new Uint8Array(Buffer.concat(chunks)))

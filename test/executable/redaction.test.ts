@@ -1,4 +1,4 @@
-/** Secrets in requests and responses that differ: in no file, and in no line of the log. */
+/** Secrets in differing requests and responses: in no file, and in no line of the log. */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ const request = (target: string) =>
   `GET ${target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${PASSWORD}\r\nCookie: a=${PASSWORD}\r\n\r\n`;
 const savefile = () => pcap(exchanges(TARGETS.map((target) => [request(target), respond(target, "production")])));
 
-test("what is written of responses that differ has no secret in it, unless that is asked for", async () => {
+test("the written parts of differing responses contain no secret, except with --no-redact", async () => {
   using directory = new TemporaryDirectory();
   using endpoint = Bun.listen<{ text: string }>({
     hostname: "127.0.0.1",

@@ -10,7 +10,7 @@ const CONNECTIONS = 10;
 /** From a connection's SYN to its end, at twice the speed. */
 const SPAN_MS = 300;
 
-test("files that a connection spans, compressed and out of order, twice, and no sooner than captured", async () => {
+test("one connection in several files, compressed and out of order, forwarded twice, and no request too early", async () => {
   using directory = new TemporaryDirectory();
   const frames = Array.from({ length: CONNECTIONS }, (_, c) =>
     session(

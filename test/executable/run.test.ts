@@ -39,7 +39,7 @@ test("--help is the usage, on standard output", async () => {
   }
 });
 
-test("a savefile is forwarded, and the run told on standard error", async () => {
+test("a savefile is forwarded, and standard error reports the run", async () => {
   using endpoint = new RecordingEndpoint();
   const { status, stdout, stderr } = await run(command(endpoint, capture));
   expect(endpoint.text()).toBe(REQUEST);
@@ -88,7 +88,7 @@ test("a savefile without a frame is no error", async () => {
   expect(stderr).toContain("Totals: 0 frames captured");
 });
 
-test("--summary is one JSON object with the counters of the run, in place of what the file held", async () => {
+test("--summary is one JSON object with the counters of the run, and replaces the file's content", async () => {
   using endpoint = new RecordingEndpoint();
   const summary = directory.file("summary.json", "what was there before, and is longer".repeat(1000));
   expect((await run([...command(endpoint, capture), "--summary", summary])).status).toBe(0);
@@ -117,7 +117,7 @@ test("--log-format json: each line is an object, the last has all counters", asy
   expect(objects.at(-1)).toMatchObject({ level: "info", frames: { captured: 3 }, upstream: { bytes: REQUEST.length } });
 });
 
-test("RUST_LOG=off, and LOG_LEVEL=error: nothing is told of a run that went well", async () => {
+test("RUST_LOG=off, and LOG_LEVEL=error: a successful run logs nothing", async () => {
   using endpoint = new RecordingEndpoint();
   for (const env of [{ RUST_LOG: "off" }, { LOG_LEVEL: "error", RUST_LOG: "trace" }]) {
     expect(await run(command(endpoint, capture), { env })).toEqual({ status: 0, stdout: "", stderr: "" });
@@ -125,13 +125,13 @@ test("RUST_LOG=off, and LOG_LEVEL=error: nothing is told of a run that went well
 });
 
 describe.concurrent("standard input", () => {
-  test("bytes are forwarded while the pipe stays open, however it delivers them", async () => {
+  test("bytes are forwarded while the pipe stays open, in any pieces", async () => {
     using endpoint = new RecordingEndpoint();
     const running = start(command(endpoint), { stdin: "open" });
     const pieces = ["POST /slow HTTP/1.1\r\nContent-Length: 4\r\n\r\n", "ab", "cd"];
     let expected = "";
     let sent = 0;
-    // A savefile grows by whole frames: what each adds is written in two parts, cut anywhere.
+    // A savefile grows by whole frames; each addition is written in two parts, cut at any place.
     for (let count = 0; count <= pieces.length; count++) {
       const savefile = pcap(session(pieces.slice(0, count)).slice(0, 1 + count));
       const middle = sent + Math.ceil((savefile.length - sent) / (count + 2));
@@ -162,7 +162,7 @@ describe.concurrent("signals", () => {
   const totals = "Totals: 2 frames captured, of which 2 were segments of ours";
   const open = pcap(session([REQUEST]).slice(0, 2));
 
-  /** Starts on a pipe that holds a connection without its end, and waits until its bytes have arrived. */
+  /** Starts with a pipe that contains a connection without its end, and waits until its bytes have arrived. */
   async function underWay(endpoint: RecordingEndpoint, args: string[] = []): Promise<Running> {
     const running = start([...command(endpoint), ...args], { stdin: "open" });
     await running.write(open);
@@ -178,7 +178,7 @@ describe.concurrent("signals", () => {
       running.signal(signal as NodeJS.Signals);
       const { status, stderr } = await running.outcome;
       expect(status).toBe(0);
-      expect(stderr).toContain(`${signal}: no more is captured`);
+      expect(stderr).toContain(`${signal}: stopped capturing`);
       expect(stderr).toContain(totals);
       expect(JSON.parse(readFileSync(summary, "utf8")).upstream).toMatchObject({
         bytes: REQUEST.length,
@@ -189,11 +189,11 @@ describe.concurrent("signals", () => {
       expect(endpoint.connections[0]!.ended).toBe(true);
     });
 
-    test(`a second ${signal} ends it at once, though the endpoint goes on`, async () => {
+    test(`a second ${signal} ends it at once, although the endpoint goes on`, async () => {
       using endpoint = new RecordingEndpoint({ staysOpen: true });
       const running = await underWay(endpoint);
       running.signal(signal as NodeJS.Signals);
-      await running.says(`${signal}: no more is captured`);
+      await running.says(`${signal}: stopped capturing`);
       await endpoint.until(() => endpoint.connections[0]!.ended);
       await Bun.sleep(SIGNAL_ECHO_MS + 50);
       running.signal(signal as NodeJS.Signals);
@@ -203,7 +203,7 @@ describe.concurrent("signals", () => {
     });
   }
 
-  test("SIGHUP ends nothing where whoever started it has it ignored, as nohup(1) does", async () => {
+  test("SIGHUP does nothing if the parent process ignores it, as nohup(1) does", async () => {
     const through = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"];
     using endpoint = new RecordingEndpoint();
     const running = start(command(endpoint), { stdin: "open", through });
@@ -212,15 +212,15 @@ describe.concurrent("signals", () => {
     running.signal("SIGTERM");
     const { status, stderr } = await running.outcome;
     expect(status).toBe(0);
-    expect(stderr).toContain("SIGTERM: no more is captured");
+    expect(stderr).toContain("SIGTERM: stopped capturing");
     expect(stderr).not.toContain("SIGHUP");
   });
 
-  test("a signal that is told twice, as timeout(1) does, ends it in order", async () => {
+  test("a signal that comes twice, as with timeout(1), ends it in order", async () => {
     using endpoint = new RecordingEndpoint();
     const running = await underWay(endpoint);
     running.signal("SIGINT");
-    await running.says("SIGINT: no more is captured");
+    await running.says("SIGINT: stopped capturing");
     running.signal("SIGINT");
     const { status, stderr } = await running.outcome;
     expect(status).toBe(0);
@@ -240,7 +240,7 @@ describe.concurrent("signals", () => {
 });
 
 describe.if(canIsolate("a stop while many threads start"))("a stop while many threads start", () => {
-  /** What the drain may take, and one. */
+  /** The longest drain, and one second. */
   const ENDED_WITHIN_MS = 6000;
   const THREADS = 256;
   const onLoopback = ["unshare", "-n", "sh", "-c", `ip link set lo up && exec "$@"`, "sh"];
@@ -267,7 +267,7 @@ describe.if(canIsolate("a stop while many threads start"))("a stop while many th
   );
 });
 
-test("where standard error is closed or full, the work is done all the same", async () => {
+test("the work is done, even if standard error is closed or full", async () => {
   using endpoint = new RecordingEndpoint();
   for (const redirection of ["2>&-", "2>/dev/full"]) {
     const { status } = await run(command(endpoint, capture), {
@@ -278,7 +278,7 @@ test("where standard error is closed or full, the work is done all the same", as
   expect(endpoint.text()).toBe(REQUEST + REQUEST);
 });
 
-test("where standard error's reader goes away, the work is done all the same", async () => {
+test("the work is done, even if the reader of standard error goes away", async () => {
   using endpoint = new RecordingEndpoint();
   const through = ["sh", "-c", `exec 3>&1; { "$@"; echo "status $?" >&3; } 2>&1 | true`, "sh"];
   expect(await run(command(endpoint, capture), { through })).toMatchObject({ stdout: "status 0\n" });

@@ -1,15 +1,17 @@
-/** Mirror captures of plain HTTP sessions for the tests that need one, whatever it is. */
+/** Mirror captures of plain HTTP sessions, for tests that need any session. */
 import { bytes, type CapturedFrame, mirroredSegment, pcap, type Tcp } from "../support/frames.ts";
 
 export const VNI = 42;
 export const PORT = 80;
-/** Mode tcp, where a test is about something else than the FIN: it follows at once, and not after a second's silence. */
+/** Mode tcp for tests of other subjects than the FIN: the FIN follows at once, and not after a second's silence. */
 export const QUICK_TCP = ["--mode", "tcp", "--fin-delay-ms", "10"];
 export const REQUEST = "GET /hello HTTP/1.1\r\nHost: production.example\r\n\r\n";
 
 const START_MS = 1_760_000_000_000;
 
-/** A client's connection, from SYN to FIN, its bytes in the given pieces; sourcePort tells it from others. */
+/**
+ * A client's connection, from SYN to FIN, with its bytes in the given pieces; sourcePort distinguishes it from others.
+ */
 export function session(pieces: (string | Uint8Array)[], sourcePort = 40_000, vni = VNI): CapturedFrame[] {
   let sequence = 1000;
   let timestampMs = START_MS;
@@ -31,7 +33,7 @@ export function session(pieces: (string | Uint8Array)[], sourcePort = 40_000, vn
   return [frame("S"), ...pieces.map((piece) => frame("PA", bytes(piece))), frame("FA")];
 }
 
-/** A client's connection, each of its requests with what production responds to it. */
+/** A client's connection, with production's response to each request. */
 export function exchanges(pairs: readonly (readonly [request: string, response: string])[]): CapturedFrame[] {
   const next = { client: 1000, server: 9000 };
   const frames: CapturedFrame[] = [];

@@ -1,6 +1,6 @@
 /**
- * SIGTERM, whatever is under way: the program ends within what it allows for responses and a second, with status 0, its
- * counters add up, and its files are whole.
+ * SIGTERM in every state: the program ends within the time for responses plus a second, with status 0; its counters add
+ * up, and its files are whole.
  */
 import { expect, test } from "bun:test";
 import { appendFileSync, readFileSync } from "node:fs";
@@ -20,31 +20,31 @@ const CALL = Buffer.concat([
   http2Frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 1, block(pseudo("GET", "/call"))),
 ]);
 const HOUR_MS = 3_600_000;
-/** What responses are allowed, but for what a busy machine takes. */
+/** The time for responses, less a tolerance for a busy machine. */
 const WAITED_MS_MIN = 4000;
 
 interface Scene {
-  /** An endpoint that takes all, and says nothing. */
+  /** An endpoint that takes all bytes, and does not respond. */
   readonly silent: RecordingEndpoint;
   readonly directory: TemporaryDirectory;
-  /** Of a file in the directory. */
+  /** The path of a file in the directory. */
   path(name: string): string;
 }
 
 interface State {
   readonly what: string;
   readonly flags?: (scene: Scene) => string[];
-  /** Where requests go; unset: the endpoint that says nothing. */
+  /** The destination of the requests; unset: the silent endpoint. */
   readonly forwardTo?: (scene: Scene) => string;
-  /** What is read; it stays open. */
+  /** The frames that are read; the source stays open. */
   readonly frames?: CapturedFrame[];
-  /** From a file that grows, instead of standard input. */
+  /** From a growing file instead of standard input. */
   readonly isFollowed?: boolean;
-  /** The silent endpoint has got so much; unset: something. */
+  /** The amount that the silent endpoint must have got; unset: anything. */
   readonly until?: (scene: Scene) => boolean;
-  /** The program has said so, instead. */
+  /** Instead, the words that the program must have written. */
   readonly says?: string;
-  /** Responses are awaited for all the time that they are allowed. */
+  /** The program waits for responses for the whole allowed time. */
   readonly isWaitedFor?: boolean;
   readonly check?: (scene: Scene, summary: any) => void | Promise<void>;
 }
@@ -134,7 +134,7 @@ const STATES: State[] = [
   { what: "--loop", isFollowed: true, flags: () => ["--loop", "1000"] },
 ];
 
-/** Connections of --admin that have asked for nothing, for half of something, and for something. */
+/** Connections to --admin with no request, half a request, and a whole one. */
 async function askAdmin(port: number): Promise<void> {
   for (const text of ["", "GET /met", "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"])
     await Bun.connect({
@@ -184,6 +184,6 @@ async function stopIn({
   await check?.(scene, counted);
 }
 
-test("SIGTERM ends it in each state, within what it allows for responses", async () => {
+test("SIGTERM ends it in each state, within the time for responses", async () => {
   await Promise.all(STATES.map(stopIn));
 }, 60_000);

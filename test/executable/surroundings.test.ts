@@ -5,10 +5,10 @@ import { canIsolate, run, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
 import { oneRequest, PORT, QUICK_TCP, REQUEST, VNI } from "./sessions.ts";
 
-/** Code that shows that it ran. */
+/** Code that leaves a sign that it ran. */
 const mark = `require("node:fs").writeFileSync("marker", "it ran");`;
 
-describe.concurrent("files in the working directory that Bun would obey are not obeyed", () => {
+describe.concurrent("files in the working directory that configure Bun have no effect", () => {
   const ours = ["MODE=nonsense", "LOG_FORMAT=json", "SUMMARY=summary.json", "LIBPCAP=/no/such.so"]
     .map((line) => `VXLAN_TO_HTTP_${line}\n`)
     .join("");
@@ -23,7 +23,7 @@ describe.concurrent("files in the working directory that Bun would obey are not 
       "bunfig.toml",
       { "bunfig.toml": `preload = ["./evil.ts"]\nlogLevel = "nonsense"\n[run]\nbun = true\n`, "evil.ts": mark },
     ],
-    ["a bunfig.toml that is none", { "bunfig.toml": "[[[" }],
+    ["a malformed bunfig.toml", { "bunfig.toml": "[[[" }],
     [
       "tsconfig.json",
       {
@@ -58,7 +58,7 @@ describe.concurrent("files in the working directory that Bun would obey are not 
   });
 });
 
-test.concurrent("arguments that Bun itself knows are the program's, and refused", async () => {
+test.concurrent("arguments of Bun itself go to the program, and are refused", async () => {
   for (const flag of [
     "--eval=1",
     "--print=1",
@@ -89,7 +89,7 @@ test.concurrent("an empty environment is enough", async () => {
   expect(endpoint.text()).toBe(REQUEST);
 });
 
-/** What a process was started with, and its threads: by process ID, which starting over does not change. */
+/** The arguments and threads of a process: by process ID, which starting over does not change. */
 function processOf(pid: number): { args: string[]; env: string[]; threads: string[] } {
   const words = (file: string) => readFileSync(`/proc/${pid}/${file}`, "utf8").split("\0").slice(0, -1);
   const threads = readdirSync(`/proc/${pid}/task`).map((id) =>
@@ -98,7 +98,7 @@ function processOf(pid: number): { args: string[]; env: string[]; threads: strin
   return { args: words("cmdline").slice(1), env: words("environ"), threads };
 }
 
-test.concurrent("it starts over without the allocator's thread, as the same process with the same arguments; who wants the thread gets it", async () => {
+test.concurrent("it starts over without the allocator's thread, as the same process with the same arguments; a variable keeps the thread", async () => {
   using endpoint = new RecordingEndpoint();
   const args = [...QUICK_TCP, "--read", "-", String(VNI), String(PORT), endpoint.address];
   for (const [given, mark, hasThread] of [
@@ -119,7 +119,7 @@ test.concurrent("it starts over without the allocator's thread, as the same proc
   expect(endpoint.text()).toBe(REQUEST + REQUEST);
 });
 
-test.concurrent("where it cannot start over, since its file is gone, it goes on as it is and says nothing of that", async () => {
+test.concurrent("if it cannot start over because its file is gone, it goes on without a message", async () => {
   using endpoint = new RecordingEndpoint();
   using directory = new TemporaryDirectory();
   const capture = directory.file("one.pcap", oneRequest);
@@ -137,11 +137,10 @@ const groupsSessions = existsSync("/proc/self/autogroup");
 
 describe.if(canIsolate("priority"))("priority on an interface", () => {
   /**
-   * The nice values of the process and of its session; the latter undefined where the kernel does not group by
-   * session.
+   * The nice values of the process and of its session; the latter is undefined if the kernel does not group by session.
    */
   function niceOf(pid: number): { process: number; session: number | undefined } {
-    // The second field is a name in parentheses, which may have anything in it.
+    // The second field is a name in parentheses, which may contain anything.
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
     const session = groupsSessions
       ? Number(/nice (-?\d+)/.exec(readFileSync(`/proc/${pid}/autogroup`, "utf8"))![1])
@@ -173,13 +172,13 @@ describe.if(canIsolate("priority"))("priority on an interface", () => {
   const usual = { process: 0, session: groupsSessions ? 0 : undefined };
   const cases: [string[], typeof raised, RegExp | undefined][] = [
     [["net_raw", "sys_nice"], raised, undefined],
-    [["net_raw"], usual, / DEBUG The system gives no priority \(CAP_SYS_NICE\): /],
+    [["net_raw"], usual, / DEBUG The system does not raise the priority \(CAP_SYS_NICE\): /],
   ];
   test.each(cases)("with %j it is %j, for the process and for its session", async (capabilities, want, said) => {
     using directory = new TemporaryDirectory();
     using running = startWith(capabilities, directory);
     await running.says("Capturing on lo");
-    // The kernel lets the session's value be changed only every so often, by anyone.
+    // The kernel allows a change of the session's value only at intervals, for everyone.
     for (let tries = 0; tries < 50 && niceOf(running.pid).session !== want.session; tries++) await Bun.sleep(20);
     expect(niceOf(running.pid)).toEqual(want);
     running.signal("SIGTERM");

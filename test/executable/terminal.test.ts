@@ -5,7 +5,7 @@ import { oneRequest, PORT, QUICK_TCP, REQUEST, VNI } from "./sessions.ts";
 
 const CLEAR_LINE = "\r\u001b[K";
 
-/** Runs the program on a terminal to its end. Returns all that the terminal got. */
+/** Runs the program on a terminal to its end. Returns everything that the terminal got. */
 async function runOnTerminal(args: string[]): Promise<string> {
   const decoder = new TextDecoder();
   let shown = "";
@@ -34,7 +34,7 @@ const forwarding = (capture: string, endpoint: RecordingEndpoint) => [
   endpoint.address,
 ];
 
-test("on a terminal, --read shows its progress, and takes it away before the totals", async () => {
+test("on a terminal, --read shows its progress, and removes it before the totals", async () => {
   using directory = new TemporaryDirectory();
   using endpoint = new RecordingEndpoint();
   const shown = await runOnTerminal(forwarding(directory.file("one.pcap", oneRequest), endpoint));
@@ -45,7 +45,7 @@ test("on a terminal, --read shows its progress, and takes it away before the tot
   expect(endpoint.text()).toBe(REQUEST);
 });
 
-test("there, plain and json are still plain and json", async () => {
+test("on a terminal, plain and json are still plain and json", async () => {
   using directory = new TemporaryDirectory();
   using endpoint = new RecordingEndpoint();
   const args = forwarding(directory.file("one.pcap", oneRequest), endpoint);

@@ -1,11 +1,11 @@
-/** What whoever can send to the mirror's port can make the program do (.github/SECURITY.md). */
+/** The possible effects of an attacker who can send to the mirror's port (.github/SECURITY.md). */
 import { expect, test } from "bun:test";
 import { pcap } from "../support/frames.ts";
 import { run, start, TemporaryDirectory } from "./program.ts";
 import { RecordingEndpoint } from "./recording-endpoint.ts";
 import { exchanges, PORT, session, VNI } from "./sessions.ts";
 
-/** Requests that name another host than the endpoint, in each way that there is. */
+/** Requests that name another host than the endpoint, in every possible way. */
 const naming: [how: string, request: (other: string) => string][] = [
   ["Host", (other) => `GET / HTTP/1.1\r\nHost: ${other}\r\n\r\n`],
   ["a whole URL as its target", (other) => `GET http://${other}/ HTTP/1.1\r\nHost: ${other}\r\n\r\n`],
@@ -14,7 +14,7 @@ const naming: [how: string, request: (other: string) => string][] = [
   ["a PROXY protocol header", () => "PROXY TCP4 127.0.0.1 127.0.0.1 40000 80\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"],
 ];
 
-test.each(naming)("a request that names another host by %s goes to the endpoint alone", async (_how, request) => {
+test.each(naming)("a request that names another host by %s goes only to the endpoint", async (_how, request) => {
   using directory = new TemporaryDirectory();
   using endpoint = new RecordingEndpoint();
   using other = new RecordingEndpoint();
@@ -26,7 +26,7 @@ test.each(naming)("a request that names another host by %s goes to the endpoint 
   expect(other.connections).toEqual([]);
 });
 
-test("an endpoint that redirects is not followed", async () => {
+test("redirects of the endpoint are not followed", async () => {
   using directory = new TemporaryDirectory();
   using other = new RecordingEndpoint();
   const asked: string[] = [];
@@ -44,7 +44,7 @@ test("an endpoint that redirects is not followed", async () => {
   expect(other.connections).toEqual([]);
 });
 
-test("what clients and the endpoint say is text on the page, and nothing of it can run or load anything", async () => {
+test("the content of clients and the endpoint is text on the page, and cannot run or load anything", async () => {
   const script = "<script>alert(1)</script><img/src=//evil.example/onerror=alert(1)>";
   const response = (who: string) => {
     const [body, name] = [`{"${script}": "${script} of ${who}"}`, "X-<script>"];
@@ -69,7 +69,7 @@ test("what clients and the endpoint say is text on the page, and nothing of it c
     await Bun.sleep(50);
     seen = await compared();
   }
-  // As JSON it is as it was, which browsers neither show as a page nor take for one.
+  // In JSON the text is unchanged, because browsers neither show JSON as a page nor take it for one.
   expect(seen.text).toContain("onerror");
   expect(seen.page.headers.get("content-type")).toBe("application/json");
   expect(seen.page.headers.get("x-content-type-options")).toBe("nosniff");

@@ -1,4 +1,4 @@
-/** HTTP/2 to files: each call is written once, whole, with its own time, and responded to. */
+/** HTTP/2 to files: each call is written once, whole, with its own time, and gets a response. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -49,9 +49,7 @@ const lines = (path: string) =>
 
 let made = 0;
 
-/**
- * Says frames on one connection to a file, in pieces, and ends. Returns what is in the file, and what was responded.
- */
+/** Sends frames on one connection to a file, in pieces, and ends. Returns the file's content, and the responses. */
 async function file(frames: readonly Buffer[], pieceBytes: number) {
   const path = join(directory.path, `requests-${made++}.ndjson`);
   const counters = fileCounters();
@@ -81,11 +79,11 @@ async function file(frames: readonly Buffer[], pieceBytes: number) {
   return { filed: lines(path), ...heard, counters };
 }
 
-/** What a connection to a file has said. */
+/** The received frames of a connection to a file. */
 class Heard implements Partial<FrameListener> {
-  /** Of the responses, by the numbers of their streams. */
+  /** The statuses of the responses, by the numbers of their streams. */
   readonly statuses: Record<number, number> = {};
-  /** Of the connection's window. */
+  /** The bytes granted for the connection's window. */
   granted = 0;
   readonly #reader = new FrameReader(this as unknown as FrameListener, 1000, 16_384);
   readonly #decoder = new HpackDecoder();
@@ -123,7 +121,7 @@ const ordinary = (method: string, target: string, more: object = {}) => ({
   ...more,
 });
 
-describe("what a connection says", () => {
+describe("the frames of a connection", () => {
   const large = "x".repeat(LIMITS.maxRequestBytes);
   const huge = "y".repeat(LIMITS.maxRequestBytes + LIMITS.maxHeaderBytes);
   const cases: [what: string, frames: Buffer[], filed: object[], statuses: Record<number, number>, taken: number][] = [
@@ -162,7 +160,7 @@ describe("what a connection says", () => {
       { 1: 413, 3: 204 },
       huge.length,
     ],
-    ["one that is taken back", [headers(1, pseudo("POST", "/")), data(1, "a"), reset(1)], [], {}, 1],
+    ["a cancelled one", [headers(1, pseudo("POST", "/")), data(1, "a"), reset(1)], [], {}, 1],
     ["one that is cut off", [headers(1, pseudo("POST", "/")), data(1, "a")], [], {}, 1],
     [
       "an extended CONNECT",
@@ -171,13 +169,13 @@ describe("what a connection says", () => {
       { 1: 204 },
       2,
     ],
-    ["what is no HTTP/2", [get(1, "/1"), Buffer.alloc(100, 0xff)], [ordinary("GET", "/1")], { 1: 204 }, 0],
+    ["other bytes than HTTP/2", [get(1, "/1"), Buffer.alloc(100, 0xff)], [ordinary("GET", "/1")], { 1: 204 }, 0],
   ];
   test.each(cases)("%s", async (_what, frames, filed, statuses, taken) => {
     for (const pieceBytes of [1 << 20, 7]) {
       const outcome = await file(frames, pieceBytes);
       expect(outcome).toMatchObject({ filed, statuses });
-      // What was taken is given back to the window at once, or a long call would stand still.
+      // The window gets the taken bytes back at once; otherwise a long call would stand still.
       expect(outcome.granted).toBe(taken);
       expect(outcome.counters).toMatchObject({
         requests: filed.length,
@@ -204,7 +202,7 @@ test("calls of a mirror are in every file once, with their own times, beside req
   const { status, stderr } = await run(["--read", savefile, "--max-request-bytes", "200000", ...files]);
   expect({ status, warnings: /error|warn/i.exec(stderr)?.[0] }).toEqual({ status: 0, warnings: undefined });
 
-  // Each call's first segment tells its time.
+  // Each call's first segment gives its time.
   const timeOf = (piece: number) => new Date(http2[1 + piece]!.timestampMs!).toISOString();
   const filed = lines(ndjson!).toSorted((a, b) => a.target.localeCompare(b.target));
   expect(filed.map(({ method, target, body = "" }) => `${method} ${target} ${body.length}`)).toEqual([

@@ -1,4 +1,4 @@
-/** Files of requests: what a connection brings is in them as it should be, however the disk is. */
+/** Files of requests: a connection's requests are in them correctly, in every state of the disk. */
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import {
   existsSync,
@@ -62,7 +62,10 @@ class Filing {
     this.connector = new FileConnector(own);
   }
 
-  /** Sends bytes in pieces on one connection. Returns the status codes, when there are so many or it closes. */
+  /**
+   * Sends bytes in pieces on one connection. Returns the status codes, when there are this many or the connection
+   * closes.
+   */
   async send(pieces: readonly (string | Buffer)[], responses = 1): Promise<(number | "closed")[]> {
     const told: (number | "closed")[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -102,7 +105,7 @@ const lines = (name: string) =>
 const post = (body: string, fields = "") =>
   `POST /p HTTP/1.1\r\n${fields}Content-Length: ${body.length}\r\n\r\n${body}`;
 
-describe("what a request becomes", () => {
+describe("the entry of a request", () => {
   const utf8 = (text: string) => Buffer.from(text).toString("latin1");
   const bodies: [what: string, request: string, want: object][] = [
     ["none", "GET / HTTP/1.1\r\n\r\n", {}],
@@ -131,7 +134,7 @@ describe("what a request becomes", () => {
     }
   });
 
-  test("head: all of it, in its order", async () => {
+  test("the whole head, in its order", async () => {
     const filing = new Filing();
     await filing.send(["OPTIONS * HTTP/1.0\r\nB: 1\r\na:\t2 \r\nB: 3\r\n  4\r\nC:\r\nD: \xfc\r\n\r\n"]);
     await filing.file.end();
@@ -189,7 +192,7 @@ describe("secrets", () => {
   });
 });
 
-test("a HAR has all that HAR 1.2 requires", async () => {
+test("a HAR has everything that HAR 1.2 requires", async () => {
   const filing = new Filing({ name: "requests.har" });
   expect(JSON.parse(read("requests.har")).log.entries).toEqual([]);
   const fields = "Host: a.test\r\nContent-Type: text/plain\r\n";
@@ -242,7 +245,7 @@ describe("the disk", () => {
     async (end) => {
       const filing = new Filing({ name: `requests${end}`, fileBytesMax: 3000, thread: 2 });
       for (let i = 0; i < 30; i++) await filing.send([post("x".repeat(100 + i))]);
-      // Larger than a file: it has one for itself.
+      // Larger than the limit of a file: it has a file for itself.
       await filing.send([post("y".repeat(5000)) + post("z")], 2);
       await filing.file.end();
       const files = names();
@@ -258,7 +261,7 @@ describe("the disk", () => {
     },
   );
 
-  test("a file is made anew, for its owner alone", async () => {
+  test("a file is created new, only for its owner", async () => {
     writeFileSync(join(DIRECTORY, "requests.ndjson"), "old", { mode: 0o644 });
     const filing = new Filing();
     await filing.file.end();
@@ -266,7 +269,7 @@ describe("the disk", () => {
     expect(names()).toEqual(["requests.ndjson"]);
   });
 
-  test("what is no plain file is refused, and not touched", () => {
+  test("a path that is no regular file is refused, and not touched", () => {
     const other = join(FOLDER, "other");
     writeFileSync(other, "kept");
     symlinkSync(other, join(DIRECTORY, "requests.ndjson"));
@@ -278,7 +281,7 @@ describe("the disk", () => {
     expect(names()).toEqual(["requests.har", "requests.ndjson"]);
   });
 
-  test("it ends where what it would remove may not be removed", async () => {
+  test("it ends if it may not remove the old file", async () => {
     const filing = new Filing();
     rmSync(join(DIRECTORY, "requests.ndjson.a"));
     mkdirSync(join(DIRECTORY, "requests.ndjson.a"));
@@ -286,7 +289,7 @@ describe("the disk", () => {
     expect(names()).toEqual(["requests.ndjson", "requests.ndjson.a"]);
   });
 
-  test("what cannot be made, or looked at, is refused with its reason, and nothing is left behind", () => {
+  test("a file that cannot be created or inspected is refused with the reason, and nothing is left behind", () => {
     symlinkSync("loop", join(DIRECTORY, "loop"));
     mkdirSync(join(DIRECTORY, "a.ndjson.a"));
     writeFileSync(join(DIRECTORY, "plain"), "");
@@ -322,7 +325,7 @@ describe("the disk", () => {
     expect([lines("moved.ndjson")[0].body, lines("requests.ndjson")[0].body]).toEqual(["a", "b"]);
   });
 
-  test("what cannot be written is counted, told once, and written again when it can be", async () => {
+  test("requests that cannot be written are counted and reported once; later requests are written when possible", async () => {
     const filing = new Filing({ name: "requests.har" });
     await filing.send([post("a")]);
     renameSync(DIRECTORY, `${DIRECTORY}-gone`);
@@ -340,7 +343,7 @@ describe("the disk", () => {
     expect(names()).toEqual(["requests.har"]);
   });
 
-  test("what waits for it is limited", async () => {
+  test("the waiting requests are limited", async () => {
     const filing = new Filing();
     const request = { timeMs: TIME_MS, connection: 1, method: "GET", target: "/", version: "HTTP/1.1", host: "" };
     const large = { ...request, headers: [], body: { text: "x".repeat(WAITING_BYTES_MAX / 2), isBase64: false } };
@@ -370,7 +373,7 @@ describe("with production's responses", () => {
     ...times,
   });
 
-  /** Requests whose responses the test tells, each by its place. */
+  /** Requests with responses that the test sends, each by its place. */
   class Awaited {
     readonly filing = new Filing({ fileBytesMax: 1 << 30 });
     readonly tells: ((response: FiledResponse | null) => void)[] = [];
@@ -387,10 +390,10 @@ describe("with production's responses", () => {
     }
   }
 
-  test("one waits for its own, and is written once; at the end it is written without", async () => {
+  test("a request waits for its own response, and is written once; at the end it is written without one", async () => {
     const awaited = new Awaited();
     for (const target of ["/0", "/1", "/2", "/3"]) awaited.add(ofBody(1, target));
-    // Whoever brought them need not wait.
+    // Their clients need not wait.
     expect(awaited.filed).toEqual([0, 1, 2, 3]);
     awaited.tells[2]!(response("two"));
     awaited.tells[0]!(null);
@@ -408,11 +411,11 @@ describe("with production's responses", () => {
     expect(awaited.filing.counters).toMatchObject({ requests: 4, responses: 1, dropped_responses: 0 });
   });
 
-  test("of those that wait for too many bytes, the oldest is written without", async () => {
+  test("if the waiting requests hold too many bytes, the oldest is written without a response", async () => {
     const awaited = new Awaited();
     const third = ofBody(Math.floor(AWAITING_BYTES_MAX / 3));
     for (let i = 0; i < 3; i++) awaited.add(third);
-    // What stands around their bodies makes them one too many.
+    // The bytes around their bodies make them one too many.
     expect(awaited.filing.counters.dropped_responses).toBe(1);
     awaited.tells.forEach((tell) => tell(response()));
     await awaited.filing.file.end();
@@ -420,7 +423,7 @@ describe("with production's responses", () => {
     expect(awaited.filing.counters).toMatchObject({ requests: 3, responses: 2, dropped_requests: 0 });
   });
 
-  test("a response for which there is no room is left out, and its request is written", async () => {
+  test("a response without room is left out, and its request is written", async () => {
     const awaited = new Awaited();
     for (let i = 0; i < 3; i++) awaited.add(ofBody(1));
     const half = "x".repeat(WAITING_BYTES_MAX / 2);
@@ -429,7 +432,7 @@ describe("with production's responses", () => {
     expect(awaited.filing.counters).toMatchObject({ requests: 3, responses: 1, dropped_responses: 2 });
   });
 
-  test("while much waits for the disk, whoever brings one waits, too", async () => {
+  test("while much waits for the disk, the client of a new request waits too", async () => {
     const awaited = new Awaited();
     awaited.add(ofBody(1));
     awaited.tells[0]!(response("x".repeat(10 << 20)));

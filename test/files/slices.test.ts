@@ -1,8 +1,8 @@
-/** Work for files is done in order, a little at a time, and all of it. */
+/** Work for files is done in order, a little at a time, and completely. */
 import { expect, test } from "bun:test";
 import { SLICE_MS, SLICED_BYTES_MAX, Slices } from "../../src/files/slices.ts";
 
-/** On a clock that moves by what jobs take; a turn of the event loop at a time. */
+/** A loop with a clock that moves by the time of the jobs; one turn of the event loop at a time. */
 class Loop {
   nowMs = 0;
   readonly done: number[] = [];
@@ -20,7 +20,7 @@ class Loop {
     });
   }
 
-  /** What is done by then, turn by turn, until nothing is due. */
+  /** The finished jobs, turn by turn, until no job is due. */
   turns(): number[][] {
     const all: number[][] = [];
     for (let before = this.done.length; this.due.length > 0; before = this.done.length) {
@@ -31,7 +31,7 @@ class Loop {
   }
 }
 
-test("nothing is done at once, and of one turn no more than its time allows, and what it has begun", () => {
+test("no job is done at once; one turn does as much as its time allows, and ends the job under way", () => {
   const loop = new Loop();
   for (let i = 0; i < 5; i++) loop.add(i, SLICE_MS * 0.4);
   loop.add(5, SLICE_MS * 10);
@@ -40,7 +40,7 @@ test("nothing is done at once, and of one turn no more than its time allows, and
   expect(loop.turns()).toEqual([[0, 1, 2], [3, 4, 5], [6]]);
 });
 
-test("what a job adds comes last, also where it is the last one", () => {
+test("a job that a job adds comes last, also if the first is the last one", () => {
   const loop = new Loop();
   loop.add(0, 0, 1, () => loop.add(2, 0));
   loop.add(1, 0, 1);
@@ -49,13 +49,13 @@ test("what a job adds comes last, also where it is the last one", () => {
   expect(loop.turns()).toEqual([[3], [4]]);
 });
 
-test("where too many bytes wait, all is done at once", () => {
+test("if too many bytes wait, all jobs are done at once", () => {
   const loop = new Loop();
   loop.add(0, SLICE_MS, SLICED_BYTES_MAX);
   expect(loop.done).toEqual([]);
   loop.add(1, SLICE_MS);
   expect(loop.done).toEqual([0, 1]);
-  // What was done holds nothing any more.
+  // Finished jobs hold nothing any more.
   loop.add(2, SLICE_MS, SLICED_BYTES_MAX);
   expect(loop.done).toEqual([0, 1]);
   loop.slices.finish();

@@ -1,4 +1,4 @@
-/** The fan-out's hash: one value for a connection, whatever is around it, and values that spread. */
+/** The fan-out's hash: one value for a connection, for any headers around it, and values that spread. */
 import { describe, expect, test } from "bun:test";
 import { fanoutProgram } from "../../src/filter/fanout-program.ts";
 import { ethernetTagged } from "../decode/link.ts";
@@ -45,14 +45,14 @@ const FAMILIES = [
 for (const [a, b, options] of FAMILIES) {
   describe(`${a} to ${b}`, () => {
     const hash = hashOf(inner(a, b, 5000, 80));
-    test("both directions, and no other connection", () => {
+    test("the same for both directions, and different for other connections", () => {
       expect(hash).not.toBe(0);
       expect(hashOf(inner(b, a, 80, 5000))).toBe(hash);
       expect(hashOf(inner(a, b, 80, 5000))).not.toBe(hash);
       expect(hashOf(inner(a, b, 5001, 80))).not.toBe(hash);
     });
 
-    test("whatever is around it", () => {
+    test("the same for any headers around it", () => {
       expect(hashOf(inner(a, b, 5000, 80), { sourcePort: 1, ttl: 3, vni: 7 })).toBe(hash);
       expect(
         hashOf(inner(a, b, 5000, 80), {
@@ -78,14 +78,14 @@ for (const [a, b, options] of FAMILIES) {
       expect(machine.run({ data: bytes([0, 5, 0x08, 0x00], packet), protocol: 0x8100, hasTag: true })).toBe(hash);
     });
 
-    test("fragments of a mirrored packet meet", () => {
+    test("fragments of a mirrored packet have the same value", () => {
       const fragment = (fragmentOffset: number, moreFragments: boolean) =>
         hashOf(ethernet(ip(a, b, TCP, new Uint8Array(24), { identification: 9, fragmentOffset, moreFragments })));
       expect(fragment(24, false)).toBe(fragment(0, true));
       expect(fragment(0, true)).not.toBe(0);
     });
 
-    test("fragments of a mirror packet meet", () => {
+    test("fragments of a mirror packet have the same value", () => {
       const fragment = (fragmentOffset: number, moreFragments: boolean, identification = 9) =>
         received(ip(a, b, UDP, new Uint8Array(24), { identification, fragmentOffset, moreFragments }));
       expect(fragment(24, false)).toBe(fragment(0, true));
@@ -105,7 +105,7 @@ describe.each([...WAYS])("$name", ({ encapsulation, wrap }) => {
     expect(one).not.toBe(0);
     expect(hash(inner(b, a, 80, 5000, options))).toBe(one);
     expect(hash(inner(a, b, 5001, 80, options))).not.toBe(one);
-    // The same as in VXLAN: what is around it does not matter.
+    // As in VXLAN: the headers around it do not matter.
     expect(one).toBe(hashOf(inner(a, b, 5000, 80)));
     const fragment = (fragmentOffset: number, moreFragments: boolean) =>
       hash(ethernet(ip(a, b, TCP, new Uint8Array(24), { identification: 9, fragmentOffset, moreFragments })));
@@ -135,7 +135,7 @@ describe("spreads over 2, 3, 4, 8 and 16 sockets", () => {
         for (const count of counts)
           expect(Math.abs((count * sockets) / FLOWS - 1), `${counts.join(" ")}`).toBeLessThan(0.2);
       }
-      // A few flows, too, do not all meet.
+      // Also a few flows do not all have the same value.
       const firsts = hashes.slice(0, 64).filter((hash) => hash % 2 === 0).length;
       expect(firsts).toBeGreaterThanOrEqual(64 * 0.3);
       expect(firsts).toBeLessThanOrEqual(64 * 0.7);
@@ -143,7 +143,7 @@ describe("spreads over 2, 3, 4, 8 and 16 sockets", () => {
   }
 });
 
-test("random frames end in some value", () => {
+test("random frames have some value", () => {
   const random = new Random(1);
   for (let i = 0; i < 20_000; i++) {
     const { frame } = layeredFrame(random, { vxlanPort: 4789, vnis: [42], ports: [80] });

@@ -1,6 +1,6 @@
 /**
- * The same programs run by the kernel: as filters of a socket pair, which need no privileges, over
- * frames of all kinds, against decode.
+ * The kernel runs the same programs, as filters of a socket pair, which needs no privileges, over frames of all kinds,
+ * against decode.
  */
 import { dlopen, ptr } from "bun:ffi";
 import { expect, test } from "bun:test";
@@ -21,10 +21,10 @@ const SO_ATTACH_FILTER = 26;
 const MSG_DONTWAIT = 0x40;
 const PORT = 80;
 const FRAMES = 10_000;
-/** A cooked handle's forms need a packet socket: here there is no SKF_AD_PROTOCOL. */
+/** The forms of a cooked handle need a packet socket: here, SKF_AD_PROTOCOL is missing. */
 const COOKED = [113, 276];
 
-/** A socket pair, one end of which has a filter. */
+/** A socket pair; one end has a filter. */
 class FilteredPair {
   private readonly libc = dlopen("libc.so.6", {
     socketpair: { args: ["int", "int", "int", "ptr"], returns: "int" },
@@ -58,7 +58,7 @@ class FilteredPair {
 
 const isLinux = process.platform === "linux";
 test.skipIf(!isLinux).each([...ENCAPSULATIONS])(
-  `%s, ${FRAMES} frames: the kernel accepts what decode does`,
+  `%s, ${FRAMES} frames: the kernel accepts the same frames as decode`,
   (kind) => {
     const random = new Random(1);
     const vnis = kind === "vxlan" ? [CORPUS_VNI] : [1, CORPUS_VNI & 0x3ff, CORPUS_VNI, 0];

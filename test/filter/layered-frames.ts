@@ -1,6 +1,6 @@
 /**
- * Random frames, layer by layer: any link layer and encapsulation, stacks of tags and labels and chains of extension
- * headers up to and beyond what is read, options, fragments, wrong and zero lengths, ends cut off.
+ * Random frames, layer by layer: any link layer and encapsulation, stacks of tags and labels, and chains of extension
+ * headers, up to the limits and beyond; options, fragments, wrong and zero lengths, cut ends.
  */
 import type { Mirror } from "../../src/decode/tunnel.ts";
 import {
@@ -93,7 +93,7 @@ class Layers {
     return this.packet(TCP, segment);
   }
 
-  /** A packet, now and then behind a shim. */
+  /** A packet, sometimes behind a shim. */
   shimmed(packet: Uint8Array): Typed {
     const { random } = this;
     if (random.chance(0.6)) return typed(packet);
@@ -132,7 +132,7 @@ class Layers {
     return datagram;
   }
 
-  /** What a tunnel carries by an EtherType: a frame, or a packet behind tags and a shim. */
+  /** The content of a tunnel, by an EtherType: a frame, or a packet behind tags and a shim. */
   private carried(packet: () => Uint8Array): Typed {
     const { random } = this;
     if (random.chance(0.4)) {
@@ -167,7 +167,7 @@ class Layers {
     );
   }
 
-  /** A packet, some of whose lengths do not say what is there. */
+  /** A packet with some wrong lengths. */
   private packet(protocol: number, content: Uint8Array): Uint8Array {
     const { random } = this;
     const isV6 = random.chance(0.5);
@@ -190,7 +190,7 @@ class Layers {
     return built;
   }
 
-  /** Now and then another byte among the first. */
+  /** Sometimes changes one of the first bytes. */
   private damaged(header: Uint8Array, length: number): Uint8Array {
     if (this.random.chance(0.1))
       header[this.random.int(0, Math.min(length, header.length) - 1)] = this.random.int(0, 255);
@@ -207,10 +207,10 @@ class Layers {
   }
 }
 
-/** An extension header's kind, and its bytes behind the next header's; now and then of a wrong length. */
+/** An extension header's type, and its bytes behind the next header's type; sometimes with a wrong length. */
 function extension(random: Random): [number, Uint8Array] {
   const kind = random.pick(EXTENSIONS);
-  // Atomic, nearly always: `ip` writes it with a length of 0.
+  // Nearly always atomic: `ip` writes it with a length of 0.
   if (kind === 44) return [kind, bytes(random.chance(0.9) ? [0, 0] : u16(random.int(0, 0xffff)), random.bytes(4))];
   return [kind, random.bytes(kind === 51 ? 4 * random.int(1, 4) + 2 : 8 * random.int(0, 2) + 6)];
 }

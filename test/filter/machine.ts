@@ -1,7 +1,7 @@
 /**
- * Classic BPF as the kernel checks and runs it (net/core/filter.c: bpf_check_classic,
- * bpf_convert_filter), and the rewriting that libpcap does for cooked handles. Written from
- * https://docs.kernel.org/networking/filter.html, independent of src/filter/bpf.ts.
+ * Classic BPF as the kernel checks and runs it (net/core/filter.c: bpf_check_classic, bpf_convert_filter), and
+ * libpcap's changes for cooked handles. Written from https://docs.kernel.org/networking/filter.html, independent of
+ * src/filter/bpf.ts.
  */
 const INSTRUCTION_BYTES = 8;
 const INSTRUCTIONS_MAX = 4096;
@@ -21,17 +21,17 @@ const AD_PROTOCOL = AD_OFF;
 const AD_PKTTYPE = AD_OFF + 4;
 const AD_VLAN_TAG_PRESENT = AD_OFF + 48;
 
-/** A frame as the kernel holds it when a program runs. */
+/** A frame as the kernel has it when a program runs. */
 export interface Packet {
-  /** What loads count from. */
+  /** The base of loads. */
   data: Uint8Array;
   /** The EtherType. */
   protocol?: number;
   /** PACKET_OUTGOING is 4. */
   pktType?: number;
-  /** A tag has been taken out of the bytes. */
+  /** The kernel has taken a tag out of the bytes. */
   hasTag?: boolean;
-  /** Where the network header lies in the data. */
+  /** The place of the network header in the data. */
   networkOffset?: number;
 }
 
@@ -84,12 +84,12 @@ const KNOWN = new Set([
   ...[0x80, 0x81, 0xb1, 0x00, 0x01, 0x60, 0x61, 0x02, 0x03, 0x06, 0x16, 0x07, 0x87],
 ]);
 
-/** Why the kernel would not take a program (EINVAL); undefined: it would. */
+/** The kernel's reason to refuse a program (EINVAL); undefined: it accepts it. */
 export function whyInvalid(program: Uint8Array): string | undefined {
   const instructions = parse(program);
   const count = instructions.length;
   if (count === 0 || count > INSTRUCTIONS_MAX) return `${count} instructions`;
-  // For each instruction the words of M[] that are stored on every path to it.
+  // For each instruction, the words of M[] that are stored on every path to it.
   const stored = new Array<number>(count + 1).fill(0xffff);
   let words = 0;
   for (let i = 0; i < count; i++) {
@@ -141,7 +141,7 @@ export class Machine {
     return this.instructions.length;
   }
 
-  /** What the program returns for a packet. */
+  /** The program's result for a packet. */
   run(packet: Packet): number {
     const { instructions, memory } = this;
     let a = 0;
@@ -187,7 +187,7 @@ export class Machine {
           break;
         case 0x04: {
           const operation = code & 0xf0;
-          // The kernel's programs end with 0 there.
+          // The kernel's programs return 0 there.
           if ((operation === 0x30 || operation === 0x90) && source === 0) return 0;
           a = compute(operation, a, source);
           break;
@@ -262,8 +262,8 @@ function holds(condition: number, a: number, b: number): boolean {
 }
 
 /**
- * What pcap_setfilter makes of a program on a cooked handle, whose socket's data begins behind the
- * link header (libpcap's pcap-linux.c: fix_program, fix_offset). Throws where libpcap would run it itself.
+ * The program that pcap_setfilter makes for a cooked handle, whose socket's data begins behind the link header
+ * (libpcap's pcap-linux.c: fix_program, fix_offset). Throws if libpcap would run the program itself.
  */
 export function fixedForCooked(program: Uint8Array, headerLen: number, protocolOffset: number): Uint8Array {
   return encode(

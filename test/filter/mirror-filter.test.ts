@@ -1,4 +1,4 @@
-/** The capture filters against decode: a bounded share of test/fuzz/filter-fuzz.ts, prefixes, and limits. */
+/** The capture filters against decode: a limited share of test/fuzz/filter-fuzz.ts, prefixes, and limits. */
 import { describe, expect, test } from "bun:test";
 import { DEPTHS } from "../../src/decode/cursor.ts";
 
@@ -13,7 +13,7 @@ import { Machine, parse } from "./machine.ts";
 import { kernelForms, nameOf, Verdicts } from "./verdicts.ts";
 
 const OURS: Mirror = { vxlanPort: 4789, vnis: [CORPUS_VNI], ports: [80] };
-/** Each encapsulation's turn comes twice. */
+/** Each encapsulation comes twice. */
 const SEEDS = 2 * ENCAPSULATIONS.length;
 const FRAMES_PER_SEED = 10_000;
 /** Ports with which a filter of both directions is short enough for those kernels. */
@@ -31,7 +31,7 @@ const SEGMENT = tcp({
 const V4 = ip("10.0.0.1", "10.0.0.2", TCP, SEGMENT);
 const outcome = (frame: Uint8Array, linkType = 1) => nameOf(new Verdicts(OURS, linkType).check(frame));
 
-test(`${FRAMES_PER_SEED} frames from each of ${SEEDS} seeds: the filters accept what decode does`, () => {
+test(`${FRAMES_PER_SEED} frames from each of ${SEEDS} seeds: the filters accept the same frames as decode`, () => {
   const totals: Record<string, number> = {};
   for (let seed = 1; seed <= SEEDS; seed++) {
     for (const [name, count] of Object.entries(fuzzFilter({ seed, frames: FRAMES_PER_SEED })))
@@ -101,7 +101,7 @@ describe("limits", () => {
   });
 });
 
-test("a plain frame takes the short way", () => {
+test("a plain frame takes the short path", () => {
   const frame = mirrored(ethernet(V4), { vni: CORPUS_VNI });
   const machine = new Machine(mirrorFilter({ ...OURS, linkType: 1 }));
   expect(machine.run({ data: frame })).toBeGreaterThan(0xffff);
@@ -114,15 +114,15 @@ test("a plain frame takes the short way", () => {
 });
 
 /**
- * Before Linux 6.8 a socket's filter may take net.core.optmem_max = 20480 bytes, as translated to
- * eBPF (8 bytes an instruction); a longer one would be run in user space by libpcap.
+ * Before Linux 6.8, a socket's filter may take net.core.optmem_max = 20480 bytes, as translated to eBPF (8 bytes an
+ * instruction); libpcap would run a longer one in user space.
  */
-test("the filters fit into what older kernels allow a socket", () => {
+test("the filters fit into the memory that older kernels allow a socket", () => {
   const list = Array.from({ length: LIST_MAX }, (_, i) => i + 1);
   for (const linkType of LINK_TYPES) {
     for (const encapsulation of ENCAPSULATIONS) {
       const longest = { encapsulation, vxlanPort: 4789, vnis: list, ports: list, linkType };
-      // With both directions each port is asked for twice: not all of them fit.
+      // With both directions, each port is tested twice, so not all of them fit.
       const both = { ...longest, ports: list.slice(0, PORTS_BOTH_MAX), takesServer: true };
       for (const program of [longest, both].flatMap((options) => [mirrorFilter(options), refusedFilter(options)]))
         expect(translatedBytes(program), `${encapsulation} ${linkType}`).toBeLessThan(20_480);

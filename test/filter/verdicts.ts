@@ -1,4 +1,4 @@
-/** What decode says of a frame, and what the programs of src/filter say in each form that a frame can take. */
+/** The verdict of decode about a frame, and the verdicts of the programs of src/filter for each form of the frame. */
 import { Decoder } from "../../src/decode/decoder.ts";
 import { Drop, DROP_REASONS, SEGMENT } from "../../src/decode/drop-reason.ts";
 import { LinkType } from "../../src/decode/link.ts";
@@ -15,7 +15,7 @@ const COOKED: Record<number, { headerLen: number; protocolOffset: number }> = {
 };
 /** The tags that the kernel takes out of a received frame. */
 const STRIPPED_TPIDS = [0x8100, 0x88a8];
-/** What ends in the tunnel, or behind it: the mirror's packets, but not ours. */
+/** Outcomes inside the tunnel or behind it: packets of the mirror that are not ours. */
 const REFUSED_OUTCOMES: readonly number[] = [
   Drop.NOT_VXLAN,
   Drop.NOT_GENEVE,
@@ -29,7 +29,7 @@ const REFUSED_OUTCOMES: readonly number[] = [
   Drop.TRUNCATED,
 ];
 
-/** How a decoder that has seen nothing before ends. */
+/** The outcome of a new decoder. */
 export function outcomeOf(ours: Ours, frame: Uint8Array, linkType: number): number {
   const copy = frame.slice();
   return new Decoder(ours, new Counters()).decode(copy, new DataView(copy.buffer), 0, copy.length, linkType, 0);
@@ -47,7 +47,7 @@ export function isOurs(outcome: number): boolean {
 export class Verdicts {
   private readonly mirror: Machine;
   private readonly refused: Machine;
-  /** As libpcap hands them to the kernel. */
+  /** The program as libpcap hands it to the kernel. */
   private readonly kernelMirror: Machine;
   private readonly kernelRefused: Machine;
 
@@ -100,7 +100,7 @@ export function kernelForms(frame: Uint8Array, linkType: number): [form: string,
     if (frame.length < headerLen) return [];
     const protocol = u16(protocolOffset);
     forms.push(["in a cooked socket", { data: frame.slice(headerLen), protocol }]);
-    // libpcap puts the tag back on v1 alone.
+    // libpcap puts the tag back only on v1.
     if (linkType === LinkType.LINUX_SLL && STRIPPED_TPIDS.includes(protocol) && frame.length >= headerLen + 4) {
       forms.push([
         "in a cooked socket, its tag stripped",

@@ -1,4 +1,4 @@
-/** What tells incarnations apart by their acknowledgments: rules, and properties over random numbers. */
+/** How acknowledgments distinguish incarnations: rules, and properties over random numbers. */
 import { describe, expect, test } from "bun:test";
 import { Acknowledgments, LATE_ACK_BYTES_MAX, mayBeAlike } from "../../src/flow/acknowledgments.ts";
 import { Random } from "../support/random.ts";
@@ -6,7 +6,7 @@ import { Random } from "../support/random.ts";
 const SEEDS = 500;
 const ISNS = [0, 0x7fff_ff00, -0x8000_0000, -256];
 
-/** Numbers that a client acknowledges: from its server's first on, never back, in any order of arrival. */
+/** Numbers that a client acknowledges: from its server's first number on, never back, in any order of arrival. */
 function said(random: Random, start: number): number[] {
   let at = start;
   const all = [at];
@@ -20,13 +20,13 @@ function noted(numbers: number[]): Acknowledgments {
   return acks;
 }
 
-test("nothing is outside where nothing was acknowledged", () => {
+test("without acknowledgments, no number is outside", () => {
   const acks = new Acknowledgments();
   expect([acks.isKnown, acks.isOutside(5), acks.isBehind(5)]).toEqual([false, false, false]);
 });
 
 describe.each(ISNS)("from %i on", (start) => {
-  test("what was noted is inside, whatever the order", () => {
+  test("a noted number is inside, in any order", () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const numbers = said(new Random(seed), start);
       const acks = noted(numbers);
@@ -34,7 +34,7 @@ describe.each(ISNS)("from %i on", (start) => {
     }
   });
 
-  test("the order in which they come does not matter", () => {
+  test("the order of arrival does not matter", () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const random = new Random(seed);
       const numbers = said(random, start);
@@ -44,14 +44,14 @@ describe.each(ISNS)("from %i on", (start) => {
     }
   });
 
-  test("a late copy may say a little more or less, at the limit and not over it", () => {
+  test("a late copy may acknowledge a little more or less, at the limit and not beyond it", () => {
     const acks = noted([start]);
     expect([1, -1].map((side) => acks.isOutside((start + side * LATE_ACK_BYTES_MAX) | 0))).toEqual([false, false]);
     expect([1, -1].map((side) => acks.isOutside((start + side * (LATE_ACK_BYTES_MAX + 1)) | 0))).toEqual([true, true]);
     expect(acks.isOutside((start + 1) | 0, 0)).toBe(true);
   });
 
-  test("where the other side's SYN was seen, nothing below its start is inside", () => {
+  test("if the other side's SYN was seen, no number below its start is inside", () => {
     const acks = new Acknowledgments();
     acks.begin(start);
     acks.note((start + 5000) | 0);
@@ -63,7 +63,7 @@ describe.each(ISNS)("from %i on", (start) => {
     ]);
   });
 
-  test("more than sequence numbers can tell apart: what came last is inside, and is not behind", () => {
+  test("a range too large for sequence numbers: the last number is inside, and is not behind", () => {
     const acks = new Acknowledgments();
     for (let gib = 0; gib < 5; gib += 0.9) acks.note((start + gib * 2 ** 30) | 0);
     const last = (start + 4.5 * 2 ** 30) | 0;
@@ -71,7 +71,7 @@ describe.each(ISNS)("from %i on", (start) => {
   });
 });
 
-test("two may be alike if one says nothing, or both say about the same", () => {
+test("two may be the same if one has no number, or both have nearly the same", () => {
   expect([
     mayBeAlike(null, 5),
     mayBeAlike(5, null),

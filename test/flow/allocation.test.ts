@@ -1,6 +1,6 @@
 /**
- * In the steady state nothing is allocated per in-order segment, nor per request. Counted by the objects on the heap,
- * those that are garbage already included, over slices short enough that no collection begins in them.
+ * In steady state, no in-order segment and no request allocates anything. The test counts the objects on the heap, with
+ * garbage, over slices that are short enough for no collection to begin in them.
  */
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
@@ -20,9 +20,9 @@ const PAYLOAD_BYTES = 200;
 const FLOWS = 100;
 const SLICES = 12;
 const SEGMENTS_PER_SLICE = 20_000;
-/** Objects of the engine's own, and of the counting. */
+/** Objects of the engine, and of the counting itself. */
 const OBJECTS_PER_SLICE_MAX = 400;
-/** A few for each of the slice's batches. */
+/** A few for each batch of the slice. */
 const SHARD_OBJECTS_PER_SLICE_MAX = SEGMENTS_PER_SLICE / 10;
 const ETHERNET_LINK = 1;
 
@@ -46,7 +46,7 @@ class CountingConsumer implements StreamConsumer {
   }
 }
 
-/** The frames of many connections, one segment each, in one buffer; each round they are the next segments. */
+/** The frames of many connections, one segment each, in one buffer; in each round they are the next segments. */
 class Traffic extends MemorySource {
   override timestampMs = EPOCH_MS;
   private readonly sequenceOffsets: number[] = [];
@@ -71,7 +71,7 @@ class Traffic extends MemorySource {
     return source;
   }
 
-  /** Makes all frames those of the next segments. */
+  /** Turns all frames into the next segments. */
   advance(): void {
     for (const offset of this.sequenceOffsets) this.view.setUint32(offset, this.sequence);
     this.sequence = (this.sequence + PAYLOAD_BYTES) >>> 0;
@@ -103,11 +103,11 @@ function objects(): number {
   return count;
 }
 
-/** How many objects a slice allocates, in the middle one of all slices. */
+/** The number of objects that a slice allocates: the median over all slices. */
 function objectsPerSlice(slice: () => void): number {
   const deltas: number[] = [];
   for (let i = 0; i < SLICES; i++) {
-    // One that is under way, beside this thread, would take from what is counted.
+    // A collection under way beside this thread would change the count.
     Bun.gc(true);
     const before = objects();
     slice();
@@ -116,7 +116,7 @@ function objectsPerSlice(slice: () => void): number {
   return deltas.toSorted((a, b) => a - b)[SLICES >> 1]!;
 }
 
-test("what counts objects sees one per segment", () => {
+test("the counting finds one object per segment", () => {
   const kept: { value: number }[] = new Array(1);
   const allocated = objectsPerSlice(() => {
     for (let i = 0; i < SEGMENTS_PER_SLICE; i++) kept[0] = { value: i };
@@ -175,7 +175,7 @@ const REQUEST = new TextEncoder().encode(`${HEAD}${"a".repeat(PAYLOAD_BYTES - HE
 const ANSWER = new TextEncoder().encode("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 
 test.each(["tcp", "http"] as const)(
-  "a whole shard in mode %s allocates nothing per segment that the kernel takes at once, nor per answer",
+  "a whole shard in mode %s allocates nothing per segment that the kernel takes at once, nor per response",
   (mode) => {
     let bytes = 0;
     const { shard, counters, connections } = shardOnItsOwn({ mode }, () => EPOCH_MS);

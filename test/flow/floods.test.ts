@@ -1,7 +1,4 @@
-/**
- * Floods: what nobody foresaw, a million times. The limits hold, and connections that were there before
- * are forwarded all the same.
- */
+/** Floods: unusual input, a million times. The limits hold, and earlier connections are still forwarded. */
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { DATAGRAMS_MAX, FRAGMENT_BYTES_MAX } from "../../src/decode/fragments.ts";
@@ -20,18 +17,18 @@ const PORT = 80;
 const MIB = 1 << 20;
 const ETHERNET_LINK = 1;
 const MAX_FLOWS = 65_536;
-/** What the issue grants beside the limits' own figure. */
+/** The allowed memory beside the limit's own amount. */
 const MEMORY_BESIDE_BYTES_MAX = 100 * MIB;
 const ETHERNET_LEN = 14;
-/** Of a frame as `mirrored` makes it: Ethernet, IPv4, UDP, VXLAN, Ethernet. */
+/** In a frame made by `mirrored`: Ethernet, IPv4, UDP, VXLAN, Ethernet. */
 const INNER_IP_OFFSET = ETHERNET_LEN + 20 + 8 + 8 + ETHERNET_LEN;
 const INNER_TCP_OFFSET = INNER_IP_OFFSET + 20;
 const BATCH = 500;
-/** Connections that are there before the flood. */
+/** Connections that exist before the flood. */
 const ESTABLISHED = 10;
 const WORDS = ["still ", "there"];
 
-/** Takes everything, and closes when it is asked to. */
+/** Takes all bytes, and closes when asked. */
 class Sink implements UpstreamSocket {
   bytes = 0;
   private isClosed = false;
@@ -50,7 +47,7 @@ class Sink implements UpstreamSocket {
     this.shutDown.push(this);
   }
 
-  /** The peer has seen the end, and closes in turn. */
+  /** The peer has seen the end, and closes too. */
   close(): void {
     if (!this.isClosed) this.events.closed(undefined);
   }
@@ -60,10 +57,10 @@ class Sink implements UpstreamSocket {
   }
 }
 
-/** Answers attempts when told; so many at a time as a kernel would between two batches. */
+/** Responds to attempts when told; as many at a time as a kernel would between two batches. */
 class Sinks implements Connector {
   private attempts: SocketEvents[] = [];
-  /** Those that were shut down since the last answer. */
+  /** The sockets that were shut down since the last response. */
   private readonly shutDown: Sink[] = [];
   /** In the order in which they were connected. */
   readonly first: Sink[] = [];
@@ -99,7 +96,7 @@ class World {
   readonly source = new MemorySource(ETHERNET_LINK);
   nowMs = EPOCH_MS;
   private readonly established: { sequence: number; index: number }[] = [];
-  /** Bytes of theirs. */
+  /** Bytes of the established connections. */
   sent = 0;
 
   constructor(options: { maxBufferMib?: number; maxPendingPackets?: number } = {}) {
@@ -137,7 +134,7 @@ class World {
     );
   }
 
-  /** Opens the connections that are there before the flood. */
+  /** Opens the connections that exist before the flood. */
   establish(): void {
     for (let index = 0; index < ESTABLISHED; index++) {
       this.take([frameOf(client(index), 0, "S", "")]);
@@ -164,14 +161,14 @@ class World {
     this.shard.process(this.source, frames.length + 1);
   }
 
-  /** A batch is over: the kernel answers, and time passes. */
+  /** A batch is over: the kernel responds, and time passes. */
   pass(ms: number): void {
     this.sinks.answer();
     this.nowMs += ms;
     this.shard.advance(this.nowMs);
   }
 
-  /** Bytes of theirs that the endpoint got. */
+  /** Bytes of the established connections that the endpoint got. */
   get forwarded(): number {
     this.pass(10);
     return this.sinks.first.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -204,21 +201,21 @@ function frameOf(
   return mirrored(ethernet(ip(source, destination, TCP, segment)), { vni: VNI });
 }
 
-/** What is held on the heap, and beside it. */
+/** The memory held on the heap, and beside it. */
 function heldBytes(): number {
   Bun.gc(true);
   const { heapSize, extraMemorySize } = heapStats();
   return heapSize + extraMemorySize;
 }
 
-/** Frames of which only addresses, ports and numbers change: those of a flood cost nothing to make. */
+/** Frames in which only addresses, ports and numbers change: the frames of a flood cost nothing to make. */
 function flood(text: string, flags: string) {
   const frames = Array.from({ length: BATCH }, () => frameOf(client(0), 0, flags, text));
   const views = frames.map((frame) => new DataView(frame.buffer));
   return { frames, views };
 }
 
-/** Plays a million half-open flows; returns the most that was held meanwhile. */
+/** Plays a million half-open flows; returns the peak of the held memory. */
 function halfOpen(world: World, count: number, passMs: number): number {
   const { frames, views } = flood("", "S");
   const before = heldBytes();
@@ -236,12 +233,12 @@ function halfOpen(world: World, count: number, passMs: number): number {
   return Math.max(most, heldBytes() - before);
 }
 
-test("a million half-open flows: the table keeps to its limit, and others are forwarded", () => {
+test("a million half-open flows: the table stays within its limit, and other connections are forwarded", () => {
   const world = new World();
   world.establish();
   const most = halfOpen(world, 1_000_000, 20);
   const { flows } = world.counters;
-  // Fewer than --max-flows: they may take a quarter of a small budget.
+  // Fewer than --max-flows, because they may take a quarter of a small budget.
   const active = Math.floor(world.budget.limitBytes / 4 / Cost.CONNECTION);
   expect(active).toBeLessThan(MAX_FLOWS);
   expect(flows).toMatchObject({ opened: 1_000_010, active, evicted: 1_000_010 - active });
@@ -249,13 +246,13 @@ test("a million half-open flows: the table keeps to its limit, and others are fo
   expect(world.forwarded).toBe(world.sent);
 }, 120_000);
 
-test("a flood faster than the endpoint connects: what waits to be connected has a limit", () => {
+test("a flood faster than the endpoint connects: the waiting connections have a limit", () => {
   const world = new World();
   halfOpen(world, 300_000, 0);
   expect(world.shard.destination.openCount).toBeLessThanOrEqual(2 * MAX_FLOWS);
 }, 120_000);
 
-test("flows without a SYN, more than there is room for: the table keeps to its limit, and others are forwarded", () => {
+test("flows without a SYN, beyond the limit: the table stays within it, and other connections are forwarded", () => {
   const world = new World();
   world.establish();
   const { frames, views } = flood("GET / HTTP/1.1", "A");
@@ -276,7 +273,7 @@ test("flows without a SYN, more than there is room for: the table keeps to its l
   expect(world.forwarded).toBe(world.sent);
 }, 120_000);
 
-test("out-of-order bytes that are never completed: what is held keeps to its limit, and others are forwarded", () => {
+test("out-of-order bytes that are never completed: the held memory stays within its limit, and other connections are forwarded", () => {
   const world = new World({ maxPendingPackets: 100_000 });
   world.establish();
   const attackers = 100;
@@ -289,7 +286,7 @@ test("out-of-order bytes that are never completed: what is held keeps to its lim
       const index = (done + i) % attackers;
       view.setUint32(INNER_IP_OFFSET + 12, 0x0a09_0001 + index);
       view.setUint16(INNER_TCP_OFFSET, 9);
-      // Each leaves a hole of a byte behind it.
+      // Each leaves a hole of one byte.
       view.setUint32(INNER_TCP_OFFSET + 4, 2 + Math.floor((done + i) / attackers) * 1001);
     });
     world.take(frames);
@@ -308,7 +305,7 @@ test("out-of-order bytes that are never completed: what is held keeps to its lim
   expect(world.budget.usedBytes).toBe(0);
 }, 120_000);
 
-test("fragments that are never completed: what is held keeps to its limit, and others are forwarded", () => {
+test("fragments that are never completed: the held memory stays within its limit, and other connections are forwarded", () => {
   const world = new World();
   world.establish();
   const destination = "10.0.0.1";
@@ -317,7 +314,7 @@ test("fragments that are never completed: what is held keeps to its limit, and o
       ethernet(ip("10.8.0.1", destination, TCP, new Uint8Array(length), { fragmentOffset, moreFragments: true })),
       { vni: VNI },
     );
-  // The one with the far offset makes its datagram as large as it can be.
+  // The fragment with the far offset makes its datagram as large as possible.
   const frames = Array.from({ length: BATCH }, (_, i) => (i % 2 === 0 ? fragment(1400, 0) : fragment(800, 64_000)));
   const views = frames.map((frame) => new DataView(frame.buffer));
   const before = heldBytes();

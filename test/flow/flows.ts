@@ -1,6 +1,6 @@
 /**
- * A flow table to be told of segments one by one, and the streams that come out of it in words:
- * "SYN abc <3> def fin" is a stream that began with its SYN, with a hole of three bytes.
+ * A flow table that gets segments one by one, and its streams in words: "SYN abc <3> def fin" is a stream that began
+ * with its SYN, with a hole of three bytes.
  */
 import { Budget } from "../../src/memory/budget.ts";
 import { CaptureClock } from "../../src/decode/capture-clock.ts";
@@ -11,7 +11,7 @@ import { type RecordedResponse, Recorder, type RecordedStream } from "../simulat
 
 export const EPOCH_MS = 1_750_000_000_000;
 
-/** A segment; sequence numbers are told from the SYN's of the test's first connection on. */
+/** A segment; sequence numbers count from the SYN of the test's first connection. */
 export interface Step {
   sequence: number;
   flags: string;
@@ -51,7 +51,7 @@ export const fin = (sequence: number, text = "", more: More = {}): Step => ({
   ...more,
 });
 export const reset = (sequence: number, more: More = {}): Step => ({ sequence, flags: "R", ...more });
-/** What the server says; its numbers are told from 0 on, and acknowledge the client's. */
+/** The server's bytes; their numbers count from 0, and they acknowledge the client's. */
 export const answer = (sequence: number, text: string, acknowledgment: number, more: More = {}): Step => ({
   sequence,
   flags: "A",
@@ -65,7 +65,7 @@ export const synAck = (sequence: number, acknowledgment: number, more: More = {}
 export const pause = (ms: number): Pause => ({ ms });
 
 const FLAG_BITS: Record<string, number> = { F: 1, S: 2, R: 4, P: 8, A: 16 };
-/** In front of the payload in its buffer, and behind it: nothing of this may be delivered. */
+/** Before the payload in its buffer, and behind it: none of these bytes may be delivered. */
 const SURROUNDINGS = "##########";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -124,7 +124,7 @@ export class Flows {
     return this.recorder.streams.map(describe);
   }
 
-  /** What came of the servers' sides, in the order in which the streams opened; of those of which something came. */
+  /** The outcome of the servers' sides, in the order in which the streams opened; only those with an outcome. */
   get responses(): string[] {
     return this.recorder.streams.flatMap(({ response }) =>
       response === null || response.isFromStart === null ? [] : [describeResponse(response)],
@@ -149,7 +149,7 @@ export class Flows {
     segment.payloadOffset = SURROUNDINGS.length;
     segment.payloadLength = payload.length - 2 * SURROUNDINGS.length;
     segment.missingLength = missing;
-    // What one side sends the other acknowledges.
+    // A number that one side sends is acknowledged by the other.
     segment.sequence = (isFromServer ? sequence : this.isn + sequence) | 0;
     segment.acknowledgment = (isFromServer ? this.isn + acknowledgment! : (acknowledgment ?? this.acknowledgment)) | 0;
     segment.isFromServer = isFromServer;
@@ -169,7 +169,7 @@ export class Flows {
     segment.timestampMs = this.nowMs;
     this.clock.tell(this.nowMs);
     this.table.accept(segment);
-    // The next frame lies where this one lay: who keeps bytes must have copied them.
+    // The next frame lies at the same place: a receiver that keeps bytes must have copied them.
     payload.fill(0x21);
   }
 }

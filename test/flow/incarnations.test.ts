@@ -1,11 +1,11 @@
 /**
- * Connections with the same addresses and ports, one after the other, and what the mirror may do to
- * their order. The simulator found each of these before it was mended; here it is as short as it can be.
+ * Connections with the same addresses and ports, one after the other, and the mirror's changes of their order. The
+ * simulator found each case before its repair; here each is as short as possible.
  */
 import { expect, test } from "bun:test";
 import { data, type Event, fin, FLUSH, Flows, type FlowsOptions, pause, reset, syn } from "./flows.ts";
 
-/** ISNs at which the numbers of the rules cross a border of 32-bit numbers. */
+/** ISNs at which the numbers of the rules wrap around 2^31 or 2^32. */
 const ISNS = [0, 1_000_000, 0x7fff_f000, 0xffff_f000, 0xffff_fffe];
 
 function check(name: string, events: Event[], streams: string[], options: FlowsOptions = {}): void {
@@ -15,7 +15,7 @@ function check(name: string, events: Event[], streams: string[], options: FlowsO
   });
 }
 
-// What overtakes its SYN.
+// Segments that overtake their SYN.
 check(
   "bytes that overtake their SYN, while the connection before is open, are delivered with it",
   [syn(0), data(1, "a"), data(5001, "xyz"), syn(5000)],
@@ -95,7 +95,7 @@ check(
   ["SYN flushed", "SYN abc flushed"],
 );
 
-// What comes late, behind other connections.
+// Late segments behind other connections.
 const twoConnections = [syn(0), data(1, "abc"), fin(4), syn(5000), data(5001, "x"), fin(5002)];
 check(
   "late copies of a connection are known when the next one has ended",
@@ -201,7 +201,7 @@ check(
   [`SYN ${"a".repeat(499)}b replaced`, "SYN …"],
 );
 
-// A SYN behind its connection's end.
+// A SYN after its connection's end.
 check(
   "behind a late copy of its SYN, a retransmission that acknowledges less is no new connection",
   [syn(0), fin(1, "abc"), syn(0), data(1, "abc", { acknowledgment: 4000 }), FLUSH],
@@ -227,23 +227,23 @@ test("bytes of a SYN that comes after the end are counted", () => {
   expect(counters.reassembly.retransmitted_bytes).toBe(3);
 });
 
-test("bytes that wait below a SYN are counted when it opens the flow", () => {
+test("pending bytes below a SYN are counted when it opens the flow", () => {
   const { counters } = new Flows().play(data(5, "x"), data(-20, "abc"), syn(4), FLUSH);
   const { delivered_bytes, retransmitted_bytes, overlap_bytes, discarded_bytes } = counters.reassembly;
   expect(delivered_bytes + retransmitted_bytes + overlap_bytes + discarded_bytes).toBe(4);
 });
 
-test("a SYN with more bytes than its flow's FIN leaves room for is no exception", () => {
+test("a SYN with more bytes than its flow's FIN allows is no exception", () => {
   expect(() => new Flows().play(fin(1, "abc"), syn(0, "abcdef"))).not.toThrow();
 });
 
-test("eviction of a flow whose FIN waits keeps to the limit", () => {
+test("eviction of a flow with a pending FIN stays within the limit", () => {
   const flows = new Flows({ maxFlows: 1 });
   flows.play(syn(0), fin(3), data(5, "xyz"), syn(0, "", { sourcePort: 2 }));
   expect(flows.table.liveCount).toBe(1);
 });
 
-test("eviction of the flow that is replaced keeps the index whole", () => {
+test("eviction of the replaced flow leaves the index consistent", () => {
   const flows = new Flows({ maxFlows: 1, gapTimeoutMs: Infinity, idleTimeoutMs: 60_000 });
   flows.play(
     syn(0),

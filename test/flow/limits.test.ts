@@ -1,4 +1,4 @@
-/** Life and death of flows, and the flow table's limits, each at its edge. */
+/** The beginning and the end of flows, and the flow table's limits, each at its edge. */
 import { describe, expect, test } from "bun:test";
 import { data, EPOCH_MS, fin, FLUSH, Flows, pause, reset, syn } from "./flows.ts";
 
@@ -29,7 +29,7 @@ describe("silence", () => {
     expect(flows.streams).toEqual([stream]);
   });
 
-  test("delivers what waits before it ends a flow", () => {
+  test("delivers pending bytes before it ends a flow", () => {
     const flows = new Flows({ idleTimeoutMs, gapTimeoutMs: Infinity }).play(syn(0), data(3, "c"), pause(10_000));
     expect(flows.streams).toEqual(["SYN <2> c idle"]);
   });
@@ -57,7 +57,7 @@ describe("silence, as a flow's consumer sees it", () => {
   const idleTimeoutMs = 10_000;
   const silence = Array.from({ length: 10 }, () => pause(1000));
 
-  test("a consumer that says no keeps its flow, and is asked again after as long a silence", () => {
+  test("a consumer that refuses keeps its flow, and is asked again after a silence of the same length", () => {
     const flows = new Flows({ idleTimeoutMs }).play(syn(0), data(1, "abc"));
     const [stream] = flows.recorder.streams;
     stream!.mayEndIdle = false;
@@ -87,7 +87,7 @@ describe("silence, as a flow's consumer sees it", () => {
     expect(flows.streams).toEqual(["SYN abcdefgh flushed", "- x flushed"]);
   });
 
-  test("a source that waits: more than --max-flows are evicted all the same", () => {
+  test("a source that waits: flows beyond --max-flows are evicted nevertheless", () => {
     const flows = new Flows({ idleTimeoutMs, sourceWaits: true, maxFlows: 1 }).play(
       syn(0),
       ...silence,
@@ -98,7 +98,7 @@ describe("silence, as a flow's consumer sees it", () => {
 });
 
 describe("the limit of flows", () => {
-  test("at it nothing is evicted, over it the longest idle one is", () => {
+  test("at the limit no flow is evicted; beyond it, the flow that has been idle longest", () => {
     const flows = new Flows({ maxFlows: 3 }).play(
       syn(0, "", client(1)),
       syn(0, "", client(2)),
@@ -111,7 +111,7 @@ describe("the limit of flows", () => {
     expect(flowCounts(flows)).toEqual({ opened: 4, picked_up: 0, closed: 0, evicted: 1, active: 3 });
   });
 
-  test("what waits in an evicted flow is delivered", () => {
+  test("pending bytes of an evicted flow are delivered", () => {
     const flows = new Flows({ maxFlows: 1 }).play(
       syn(0, "", client(1)),
       data(3, "c", client(1)),
@@ -131,7 +131,7 @@ describe("the limit of flows", () => {
     expect(flows.streams).toEqual(["- a evicted"]);
   });
 
-  test("an evicted flow's next bytes are picked up", () => {
+  test("an evicted flow's next bytes are joined", () => {
     const flows = new Flows({ maxFlows: 1 }).play(
       syn(0, "a", client(1)),
       syn(0, "", client(2)),
@@ -146,7 +146,7 @@ describe("the limit of flows", () => {
     ["a byte further on", 5, 3],
     ["bytes that it has had, and the next", 1, 0],
   ])(
-    "what is evicted, and goes on with %s, is told whose it was before, and what is missing",
+    "an evicted flow that goes on with %s is linked to its earlier part, with the number of missing bytes",
     (_, sequence, missing) => {
       const flows = new Flows({ maxFlows: 2 }).play(
         syn(0, "a", client(1)),
@@ -158,13 +158,13 @@ describe("the limit of flows", () => {
       const [before, , , after] = flows.recorder.streams;
       expect(before!.origin.continued).toBeNull();
       expect(after!.origin.continued).toEqual({ consumer: before!, missing });
-      // It goes on once: with another SYN, there is another connection.
+      // It goes on once: with another SYN, it is another connection.
       flows.play(syn(9000, "", client(1)));
       expect(flows.recorder.streams.at(-1)!.origin.continued).toBeNull();
     },
   );
 
-  test("what is evicted, and knows no more than one that is joined in its middle, is not remembered", () => {
+  test("an evicted flow that knows no more than one joined in its middle is not remembered", () => {
     const flows = new Flows({ maxFlows: 1 });
     flows.play(syn(0, "a", client(1)));
     flows.recorder.streams[0]!.mayGoOn = false;
@@ -173,7 +173,7 @@ describe("the limit of flows", () => {
     expect(flows.recorder.streams.at(-1)!.origin.continued).toBeNull();
   });
 
-  test("no more ended flows are remembered, the longest ended is forgotten", () => {
+  test("beyond the limit of remembered flows, the one that ended first is forgotten", () => {
     const flows = new Flows({ maxFlows: 2 });
     for (const port of [1, 2, 3]) flows.play(syn(0, "a", client(port)), reset(2, client(port)));
     expect(flows.table.rememberedCount).toBe(2);
@@ -204,7 +204,7 @@ describe("the limit of flows", () => {
 describe("the limit of held bytes", () => {
   const bytes = "x".repeat(1000);
 
-  test("is never exceeded, and the hole that has waited longest is given up first", () => {
+  test("is never exceeded; the oldest hole is given up first", () => {
     const flows = new Flows({ bufferBytes: 40_000, maxPendingPackets: 1000, gapTimeoutMs: Infinity });
     for (let port = 1; port <= 15; port++) {
       const from = client(port);
@@ -218,7 +218,7 @@ describe("the limit of held bytes", () => {
     expect(given).toEqual(given.toSorted((a, b) => Number(b) - Number(a)));
   });
 
-  test("one flow that holds all gives up its own holes", () => {
+  test("a flow that holds everything gives up its own holes", () => {
     const flows = new Flows({ bufferBytes: 10_000, maxPendingPackets: 1000, gapTimeoutMs: Infinity }).play(syn(0));
     for (let i = 0; i < 20; i++) {
       flows.play(data(2 + i * 1001, bytes));
@@ -229,7 +229,7 @@ describe("the limit of held bytes", () => {
     expect(flows.budget.usedBytes).toBe(0);
   });
 
-  test("is kept by a segment that is larger than all of it, while FINs wait behind tails", () => {
+  test("holds for a segment larger than the limit, while FINs wait behind tails", () => {
     const flows = new Flows({ bufferBytes: 2400, gapTimeoutMs: Infinity });
     for (const port of [1, 2, 3]) flows.play(syn(0, "", client(port)), fin(5, "x", { ...client(port), missing: 5 }));
     flows.play(syn(0, "", client(4)), data(5, bytes, client(4)));
@@ -237,7 +237,7 @@ describe("the limit of held bytes", () => {
     expect(flows.budget.usedBytes).toBe(0);
   });
 
-  test("bytes in order need none of it", () => {
+  test("bytes in order need no held memory", () => {
     const flows = new Flows({ bufferBytes: 0 }).play(syn(0), data(1, "abc"), data(4, "def"), fin(7));
     expect(flows.streams).toEqual(["SYN abcdef fin"]);
     expect(flows.counters.reassembly.buffer_limit).toBe(0);
@@ -260,7 +260,7 @@ describe("the limit of held bytes", () => {
 });
 
 describe("time", () => {
-  /** Frames whose times are wrong, in between others. */
+  /** Frames with wrong times, between others. */
   test.each([
     ["301 s ahead", 301_000],
     ["80 years ahead", 80 * 365 * 86_400_000],
@@ -275,7 +275,7 @@ describe("time", () => {
     expect(flows.counters.reassembly.gaps).toBe(0);
   });
 
-  test("behind a long silence of the whole capture, a hole has all its time", () => {
+  test("after a long silence of the whole capture, a hole has its full time", () => {
     const flows = new Flows().play(syn(0), pause(100), syn(0, "", client(2)));
     flows.nowMs += 400_000;
     flows.play(data(3, "c"), data(1, "x", client(2)), data(2, "y", client(2)), data(3, "z", client(2)));
@@ -283,7 +283,7 @@ describe("time", () => {
     expect(flows.streams).toEqual(["SYN abc …", "SYN xyz …"]);
   });
 
-  test("never runs back: a frame with an older time changes no limit", () => {
+  test("never runs backward: a frame with an older time changes no limit", () => {
     const flows = new Flows().play(syn(0), data(3, "c"), pause(900));
     flows.nowMs = EPOCH_MS - 5000;
     flows.play(data(5, "e"), pause(0));

@@ -1,4 +1,4 @@
-/** Faults that the simulator found, each as short as it can be told, after they were mended. */
+/** Repaired faults that the simulator found, each as short as possible. */
 import { expect, test } from "bun:test";
 import { data, type Event, fin, FLUSH, Flows, type FlowsOptions, pause, reset, syn } from "./flows.ts";
 
@@ -131,7 +131,7 @@ mended(
   ["- b reset"],
 );
 
-// What the first connection's client acknowledges, and the second's, whose SYN has the same ISN.
+// The acknowledgments of the first connection's client, and of the second's, whose SYN has the same ISN.
 const X = { acknowledgment: 21_001 };
 const Y = { acknowledgment: 900_000_000 };
 mended(
@@ -252,7 +252,7 @@ mended(
   ["SYN abc fin", "SYN xy flushed"],
 );
 
-test("bytes that might have been the next connection's are retransmissions if its SYN does not come", () => {
+test("bytes that could belong to the next connection are retransmissions if its SYN does not come", () => {
   const { counters, streams } = new Flows().play(
     syn(0),
     data(1, "abc", X),
@@ -278,7 +278,7 @@ mended(
   ["SYN ab fin"],
 );
 
-test("a FIN that waits twice, alone and behind bytes that were cut short, is no byte out of window", () => {
+test("a FIN that is pending twice, alone and behind truncated bytes, is no byte out of the window", () => {
   const flows = new Flows().play(syn(0), fin(5), data(2, "bcd"), fin(3, "c", { missing: 1 }), data(1, "a"));
   expect(flows.streams).toEqual(["SYN abcd fin"]);
   expect(flows.counters.reassembly.out_of_window).toBe(0);
@@ -301,7 +301,7 @@ mended(
   ["SYN a fin", "SYN b flushed", "SYN xyz flushed"],
 );
 
-// A connection whose first bytes have numbers of the one before, which is still to end.
+// A connection whose first bytes have the numbers of the previous one, which has not ended yet.
 mended(
   "first bytes that overtake their SYN, and begin with numbers of the connection before but reach further, wait for it",
   [syn(0), data(1, "ab", X), data(1, "xyz", Y), syn(0), fin(3, "", X), FLUSH],

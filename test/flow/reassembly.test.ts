@@ -7,11 +7,11 @@ interface Rule {
   options?: FlowsOptions;
   events: Event[];
   streams: string[];
-  /** Those of `reassembly` that are not zero. */
+  /** The counters of `reassembly` that are not zero. */
   counts?: Record<string, number>;
 }
 
-/** ISNs at which the first bytes of each rule, or its last ones, cross a border of 32-bit numbers. */
+/** ISNs at which the first bytes of each rule, or its last ones, wrap around 2^31 or 2^32. */
 const ISNS = [0, 1_000_000, 0x7fff_fffd, 0xffff_fff0, 0xffff_fffd, 0xffff_ffff];
 
 function check(title: string, rules: Rule[]): void {
@@ -34,7 +34,7 @@ const many = (count: number, event: (i: number) => Event): Event[] => Array.from
 check("bytes in order", [
   { name: "come at once", events: [syn(0), data(1, "abc"), data(4, "def")], streams: ["SYN abcdef …"], counts: {} },
   {
-    name: "that come again are dropped",
+    name: "that are repeated are dropped",
     events: [syn(0), data(1, "abc"), data(1, "abc"), data(2, "b")],
     streams: ["SYN abc …"],
     counts: { retransmitted_bytes: 4 },
@@ -68,7 +68,7 @@ check("bytes in order", [
 
 check("bytes out of order", [
   {
-    name: "wait for those before them",
+    name: "wait for the bytes before them",
     events: [syn(0), data(4, "def"), data(7, "ghi"), data(1, "abc")],
     streams: ["SYN abcdefghi …"],
     counts: { out_of_order: 2 },
@@ -80,19 +80,19 @@ check("bytes out of order", [
     counts: { out_of_order: 3 },
   },
   {
-    name: "held bytes came first, and win",
+    name: "pending bytes came first, and win",
     events: [syn(0), data(4, "def"), data(1, "abcXYZ")],
     streams: ["SYN abcdef …"],
     counts: { out_of_order: 1, overlap_bytes: 3 },
   },
   {
-    name: "held bytes win in the middle of a segment",
+    name: "pending bytes win in the middle of a segment",
     events: [syn(0), data(4, "def"), data(1, "abcXYZghi")],
     streams: ["SYN abcdefghi …"],
     counts: { out_of_order: 1, overlap_bytes: 3 },
   },
   {
-    name: "held bytes win over others that are held",
+    name: "pending bytes win over later pending bytes",
     events: [syn(0), data(4, "def"), data(3, "cXXXg"), data(1, "ab")],
     streams: ["SYN abcdefg …"],
     counts: { out_of_order: 2, overlap_bytes: 3 },
@@ -104,19 +104,19 @@ check("bytes out of order", [
     counts: { out_of_order: 2, overlap_bytes: 2 },
   },
   {
-    name: "one segment fills several holes between held bytes",
+    name: "one segment fills several holes between pending bytes",
     events: [syn(0), data(3, "c"), data(6, "f"), data(2, "bXdeXg"), data(1, "a")],
     streams: ["SYN abcdefg …"],
     counts: { out_of_order: 3, overlap_bytes: 2 },
   },
   {
-    name: "held bytes that come again are dropped",
+    name: "repeated pending bytes are dropped",
     events: [syn(0), data(4, "def"), data(4, "XYZ"), data(5, "X"), data(1, "abc")],
     streams: ["SYN abcdef …"],
     counts: { out_of_order: 3, retransmitted_bytes: 4 },
   },
   {
-    name: "a segment begins in delivered bytes and ends in held ones",
+    name: "a segment begins in delivered bytes and ends in pending ones",
     events: [syn(0), data(1, "ab"), data(4, "de"), data(2, "XcXXf")],
     streams: ["SYN abcdef …"],
     counts: { out_of_order: 1, overlap_bytes: 3 },
@@ -139,7 +139,7 @@ check("the limit of segments that wait", [
     counts: {},
   },
   {
-    name: "1: one waits",
+    name: "1: one segment is pending",
     options: { maxPendingPackets: 1 },
     events: [syn(0), data(4, "def")],
     streams: ["SYN …"],
@@ -153,7 +153,7 @@ check("the limit of segments that wait", [
     counts: { out_of_order: 2, gaps: 1, gap_bytes: 3, pending_limit: 1 },
   },
   {
-    name: "1: the second one is the one before",
+    name: "1: the second one is before the first",
     options: { maxPendingPackets: 1 },
     events: [syn(0), data(8, "h"), data(4, "def")],
     streams: ["SYN <3> def …"],
@@ -174,14 +174,14 @@ check("the limit of segments that wait", [
     counts: { out_of_order: 4, gaps: 1, gap_bytes: 2, pending_limit: 1 },
   },
   {
-    name: "3: copies of what waits do not count",
+    name: "3: copies of pending segments do not count",
     options: { maxPendingPackets: 3 },
     events: [syn(0), ...many(3, (i) => data(3 + 2 * i, "x")), ...many(9, () => data(3, "x"))],
     streams: ["SYN …"],
     counts: { out_of_order: 12, retransmitted_bytes: 9 },
   },
   {
-    name: "what waits ends when the hole is filled",
+    name: "nothing is pending when the hole is filled",
     options: { maxPendingPackets: 3 },
     events: [
       syn(0),
@@ -203,7 +203,7 @@ check("the time limit of a hole", [
     counts: { out_of_order: 1 },
   },
   {
-    name: "at it, the hole is given up though nothing comes",
+    name: "at it, the hole is given up although no segment comes",
     events: [syn(0), data(4, "def"), pause(900), pause(100)],
     streams: ["SYN <3> def …"],
     counts: { out_of_order: 1, gaps: 1, gap_bytes: 3 },
@@ -214,7 +214,7 @@ check("the time limit of a hole", [
     streams: ["SYN <3> defghi …"],
   },
   {
-    name: "bytes that come for a hole given up are dropped",
+    name: "late bytes of a gap are dropped",
     events: [syn(0), data(4, "def"), pause(1000), data(1, "abc")],
     streams: ["SYN <3> def …"],
     counts: { out_of_order: 1, gaps: 1, gap_bytes: 3, retransmitted_bytes: 3 },
@@ -225,13 +225,13 @@ check("the time limit of a hole", [
     streams: ["SYN <2> c …"],
   },
   {
-    name: "each hole is given up in its turn",
+    name: "each hole is given up at its own time",
     events: [syn(0), data(3, "c"), pause(500), data(5, "e"), pause(500), pause(500)],
     streams: ["SYN <2> c <1> e …"],
     counts: { out_of_order: 2, gaps: 2, gap_bytes: 3 },
   },
   {
-    name: "none: what waits, waits",
+    name: "none: pending segments stay pending",
     options: { gapTimeoutMs: Infinity },
     events: [syn(0), data(4, "def"), pause(200_000), data(1, "abc")],
     streams: ["SYN abcdef …"],
@@ -272,22 +272,22 @@ check("FIN", [
     counts: { out_of_order: 1, gaps: 2, gap_bytes: 4 },
   },
   {
-    name: "that comes again changes nothing",
+    name: "that is repeated changes nothing",
     events: [syn(0), fin(4), fin(4), data(1, "abc"), fin(4), fin(2, "bc")],
     streams: ["SYN abc fin"],
   },
   {
-    name: "the first one says where the end is",
+    name: "the first one sets the end",
     events: [syn(0), data(1, "abc"), fin(5), fin(9), data(4, "d")],
     streams: ["SYN abcd fin"],
   },
   {
-    name: "below what was delivered is ignored",
+    name: "below the delivered bytes is ignored",
     events: [syn(0), data(1, "abc"), fin(2), data(4, "d")],
     streams: ["SYN abcd …"],
   },
   {
-    name: "bytes beyond it are not the stream's",
+    name: "bytes beyond it do not belong to the stream",
     events: [syn(0), fin(4), data(1, "abcdef"), FLUSH],
     streams: ["SYN abc fin"],
   },
@@ -307,48 +307,48 @@ check("RST", [
   { name: "below it is forged", events: [syn(0), data(1, "abc"), reset(3), data(4, "d")], streams: ["SYN abcd …"] },
   { name: "above it is forged", events: [syn(0), data(1, "abc"), reset(5), data(4, "d")], streams: ["SYN abcd …"] },
   {
-    name: "at a byte that waits is forged",
+    name: "at a pending byte is forged",
     events: [syn(0), data(4, "def"), reset(7), data(1, "abc")],
     streams: ["SYN abcdef …"],
   },
   {
-    name: "discards what waits",
+    name: "discards pending bytes",
     events: [syn(0), data(4, "def"), reset(1), FLUSH],
     streams: ["SYN reset"],
     counts: { out_of_order: 1, discarded_bytes: 3 },
   },
   { name: "of no flow is nothing", events: [reset(1), pause(0)], streams: [] },
-  { name: "behind the end is nothing", events: [syn(0), fin(1), reset(2), reset(1)], streams: ["SYN fin"] },
+  { name: "after the end has no effect", events: [syn(0), fin(1), reset(2), reset(1)], streams: ["SYN fin"] },
 ]);
 
 check("SYN", [
   { name: "opens the flow", events: [syn(0)], streams: ["SYN …"] },
   { name: "with bytes: they count", events: [syn(0, "abc"), data(4, "def")], streams: ["SYN abcdef …"] },
   {
-    name: "with bytes that the server did not take: they come again",
+    name: "with bytes that the server did not take: they are sent again",
     events: [syn(0, "abc"), data(1, "abcdef")],
     streams: ["SYN abcdef …"],
     counts: { overlap_bytes: 3 },
   },
   {
-    name: "that comes again changes nothing",
+    name: "that is repeated changes nothing",
     events: [syn(0), syn(0), data(1, "abc"), syn(0), data(4, "d")],
     streams: ["SYN abcd …"],
   },
   {
-    name: "that comes again without its bytes changes nothing",
+    name: "that is repeated without its bytes changes nothing",
     events: [syn(0, "abc"), syn(0), data(4, "d")],
     streams: ["SYN abcd …"],
   },
   {
-    name: "that comes again with its bytes: they are retransmitted",
+    name: "that is repeated with its bytes: they are retransmissions",
     events: [syn(0, "abc"), syn(0, "abc"), data(4, "d")],
     streams: ["SYN abcd …"],
     counts: { retransmitted_bytes: 3 },
   },
   { name: "only the second one has bytes", events: [syn(0), syn(0, "abc")], streams: ["SYN abc …"] },
   { name: "with ACK is a server's", events: [{ ...syn(0), flags: "SA" }], streams: [] },
-  { name: "with RST is nobody's", events: [{ ...syn(0), flags: "SR" }], streams: [] },
+  { name: "with RST belongs to no flow", events: [{ ...syn(0), flags: "SR" }], streams: [] },
   {
     name: "with a new ISN ends the flow and opens another",
     events: [syn(0), data(1, "abc"), syn(5000), data(5001, "xyz"), pause(1000), fin(5004)],
@@ -399,7 +399,7 @@ check("SYN", [
 check("a flow without its SYN", [
   { name: "waits", events: [data(1, "abc")], streams: [] },
   {
-    name: "is no more than early: the SYN opens it",
+    name: "is only early: the SYN opens it",
     events: [data(1, "abc"), syn(0), data(4, "d")],
     streams: ["SYN abcd …"],
   },
@@ -410,27 +410,27 @@ check("a flow without its SYN", [
     streams: ["SYN abcdef …"],
   },
   {
-    name: "is picked up at its lowest byte, in time",
+    name: "is joined at its lowest byte, in time",
     events: [data(7, "ghi"), data(4, "def"), pause(1000), data(10, "j")],
     streams: ["- defghij …"],
     counts: {},
   },
   {
-    name: "is picked up at its lowest byte, at the limit of segments",
+    name: "is joined at its lowest byte, at the limit of segments",
     options: { maxPendingPackets: 2 },
     events: [data(7, "ghi"), data(4, "def"), data(12, "l")],
     streams: ["- defghi …"],
     counts: { pending_limit: 1 },
   },
   {
-    name: "0: is picked up at once",
+    name: "0: is joined at once",
     options: { maxPendingPackets: 0 },
     events: [data(7, "ghi"), data(10, "j")],
     streams: ["- ghij …"],
     counts: { pending_limit: 1 },
   },
   {
-    name: "is picked up at the end of the capture",
+    name: "is joined at the end of the capture",
     events: [data(7, "ghi"), data(11, "k"), FLUSH],
     streams: ["- ghi <1> k flushed"],
     counts: { gaps: 1, gap_bytes: 1 },
@@ -448,7 +448,7 @@ check("a flow without its SYN", [
     streams: ["- ghij …"],
   },
   {
-    name: "a late SYN belongs to the flow that was picked up",
+    name: "a late SYN belongs to the joined flow",
     events: [data(4, "def"), pause(1000), syn(0), data(7, "g"), fin(8)],
     streams: ["- defg fin"],
     counts: { gaps: 1, gap_bytes: 3 },
@@ -460,17 +460,17 @@ check("a flow without its SYN", [
     counts: {},
   },
   {
-    name: "bytes below the pick-up come too late",
+    name: "bytes below the place of joining come too late",
     events: [data(4, "def"), pause(1000), data(1, "abc"), data(2, "bcdefg")],
     streams: ["- defg …"],
   },
   {
-    name: "a SYN above its bytes is another's",
+    name: "a SYN above its bytes belongs to another connection",
     events: [data(1, "abc"), syn(5000), data(5001, "x"), pause(1000)],
     streams: ["SYN x …", "- abc replaced"],
   },
   {
-    name: "a SYN far below its bytes is another's",
+    name: "a SYN far below its bytes belongs to another connection",
     events: [data(1, "abc"), syn(-2_000_000), data(-1_999_999, "x"), pause(1000)],
     streams: ["SYN x …", "- abc replaced"],
   },
@@ -478,29 +478,29 @@ check("a flow without its SYN", [
 
 check("an ended flow", [
   {
-    name: "its bytes come again: nothing",
+    name: "its bytes are repeated: nothing",
     events: [syn(0), data(1, "abc"), fin(4), pause(59_000), data(1, "abc"), data(2, "b"), fin(3, "c")],
     streams: ["SYN abc fin"],
     counts: { retransmitted_bytes: 5 },
   },
   {
-    name: "its SYN comes again: nothing",
+    name: "its SYN is repeated: nothing",
     events: [syn(0), data(1, "abc"), fin(4), pause(59_000), syn(0), FLUSH],
     streams: ["SYN abc fin"],
     counts: {},
   },
   {
-    name: "its bare FIN and ACK come again: nothing",
+    name: "its bare FIN and ACK are repeated: nothing",
     events: [syn(0), data(1, "abc"), fin(4), fin(4), data(5, ""), FLUSH],
     streams: ["SYN abc fin"],
   },
   {
-    name: "a keep-alive probe behind it: nothing",
+    name: "a keep-alive probe after it: nothing",
     events: [syn(0), data(1, "abc"), reset(4), data(3, "\0"), FLUSH],
     streams: ["SYN abc reset"],
   },
   {
-    name: "newer bytes without a SYN are picked up",
+    name: "newer bytes without a SYN are joined",
     events: [syn(0), data(1, "abc"), fin(4), data(5001, "xyz"), pause(1000)],
     streams: ["SYN abc fin", "- xyz …"],
   },
@@ -510,7 +510,7 @@ check("an ended flow", [
     streams: ["SYN abc fin", "SYN xyz …"],
   },
   {
-    name: "of newer bytes, those it had are taken off",
+    name: "newer bytes that overlap its own lose the overlap",
     events: [syn(0), data(1, "abc"), reset(4), data(3, "Xdef"), pause(1000)],
     streams: ["SYN abc reset", "- def …"],
     counts: { overlap_bytes: 1 },
@@ -526,7 +526,7 @@ check("an ended flow", [
     streams: ["SYN abc fin", "SYN abc …"],
   },
   {
-    name: "of one without a SYN, lower bytes are late too",
+    name: "without a SYN, lower bytes are late too",
     events: [data(4, "def"), fin(7), pause(1000), data(1, "abc"), FLUSH],
     streams: ["- def fin"],
     counts: { retransmitted_bytes: 3 },
@@ -535,7 +535,7 @@ check("an ended flow", [
 
 check("the same ISN again", [
   {
-    name: "is another connection, by what it acknowledges",
+    name: "is another connection, by its acknowledgment",
     events: [
       syn(0),
       data(1, "abc"),
@@ -557,7 +557,7 @@ check("the same ISN again", [
     streams: ["SYN abc fin"],
   },
   {
-    name: "is a late copy, if it acknowledges something in between",
+    name: "is a late copy, if it acknowledges a number in between",
     events: [
       syn(0),
       data(1, "a"),
@@ -583,19 +583,19 @@ check("the window", [
     counts: { out_of_order: 1 },
   },
   {
-    name: "bytes more than 2^30 ahead are not the flow's",
+    name: "bytes more than 2^30 ahead do not belong to the flow",
     events: [syn(0), data(2 + 2 ** 30, "x"), data(1, "a"), FLUSH],
     streams: ["SYN a flushed"],
     counts: { out_of_window: 1 },
   },
   {
-    name: "bytes more than 2^30 behind are not the flow's",
+    name: "bytes more than 2^30 behind do not belong to the flow",
     events: [syn(0), data(-(2 ** 30), "x"), data(1, "a"), FLUSH],
     streams: ["SYN a flushed"],
     counts: { out_of_window: 1 },
   },
   {
-    name: "a FIN outside of it is not the flow's",
+    name: "a FIN outside of it does not belong to the flow",
     events: [syn(0), fin(2 + 2 ** 30), data(1, "a"), FLUSH],
     streams: ["SYN a flushed"],
     counts: { out_of_window: 1 },
@@ -610,7 +610,7 @@ check("a truncated segment", [
     counts: { out_of_order: 1, gaps: 1, gap_bytes: 5 },
   },
   {
-    name: "its tail may come again",
+    name: "its tail may be repeated",
     events: [syn(0), data(1, "abc", { missing: 3 }), data(7, "ghi"), data(1, "abcdef")],
     streams: ["SYN abcdefghi …"],
     counts: { out_of_order: 1, overlap_bytes: 3 },
@@ -622,7 +622,7 @@ check("a truncated segment", [
     counts: { gaps: 1, gap_bytes: 5 },
   },
   {
-    name: "of several tails the furthest counts",
+    name: "the furthest of several tails counts",
     events: [syn(0), data(1, "abc", { missing: 5 }), data(1, "ab", { missing: 3 }), FLUSH],
     streams: ["SYN abc <5> flushed"],
     counts: { gaps: 1, gap_bytes: 5, retransmitted_bytes: 2 },
@@ -648,7 +648,7 @@ check("a truncated segment", [
     counts: { out_of_order: 1, gaps: 1, gap_bytes: 6 },
   },
   {
-    name: "so it is at the end",
+    name: "the same at the end",
     events: [syn(0), data(1, "a", { missing: 3 }), data(7, "", { missing: 4 }), FLUSH],
     streams: ["SYN a <9> flushed"],
     counts: { gaps: 1, gap_bytes: 9 },
@@ -660,12 +660,12 @@ check("a truncated segment", [
     counts: { gaps: 1, gap_bytes: 5 },
   },
   {
-    name: "nothing of its bytes is left",
+    name: "none of its bytes is left",
     events: [syn(0), data(1, "", { missing: 8 }), data(9, "x"), pause(1000)],
     streams: ["SYN <8> x …"],
   },
   {
-    name: "nothing of its bytes is left, at the end",
+    name: "none of its bytes is left, at the end",
     events: [syn(0), data(1, "", { missing: 8 }), FLUSH],
     streams: ["SYN <8> flushed"],
   },
@@ -679,7 +679,7 @@ check("a truncated segment", [
 
 check("the end of the capture", [
   {
-    name: "delivers all that waits, with its holes",
+    name: "delivers all pending bytes, with their holes",
     events: [syn(0), data(3, "c"), data(5, "e"), FLUSH],
     streams: ["SYN <2> c <1> e flushed"],
   },
@@ -709,7 +709,7 @@ check("flows are told apart", [
   },
 ]);
 
-test("bytes in order are delivered where they lie, uncopied", () => {
+test("bytes in order are delivered without a copy", () => {
   const flows = new Flows();
   flows.play(syn(0));
   const given: [Uint8Array, number, number][] = [];

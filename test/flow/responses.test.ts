@@ -1,4 +1,4 @@
-/** The server's direction: reassembled where it is asked for, by what SYN-ACKs and acknowledgments say. */
+/** The server's direction: reassembled on request, by SYN-ACKs and acknowledgments. */
 import { describe, expect, test } from "bun:test";
 import { answer, data, type Event, fin, FLUSH, Flows, type FlowsOptions, pause, reset, syn, synAck } from "./flows.ts";
 
@@ -10,7 +10,7 @@ interface Rule {
   responses: string[];
 }
 
-/** ISNs of the client; the server's numbers are told from 0 on. */
+/** ISNs of the client; the server's numbers count from 0. */
 const ISNS = [0, 1_000_000, 0x7fff_fffd, 0xffff_fffd];
 
 function check(title: string, rules: Rule[]): void {
@@ -37,7 +37,7 @@ check("a response", [
     responses: ["SYN 200 ok …"],
   },
   {
-    name: "waits for what is missing",
+    name: "waits for missing bytes",
     events: [...open, answer(4, " ok", 4), answer(1, "200", 4)],
     streams: ["SYN GET …"],
     responses: ["SYN 200 ok …"],
@@ -56,7 +56,7 @@ check("a response", [
     responses: ["SYN <3> a …"],
   },
   {
-    name: "drops what comes again",
+    name: "drops repeated bytes",
     events: [...open, answer(1, "200", 4), answer(1, "XXXX", 4), synAck(0, 1)],
     streams: ["SYN GET …"],
     responses: ["SYN 200X …"],
@@ -68,7 +68,7 @@ check("a response", [
     responses: ["SYN ok fin"],
   },
   {
-    name: "goes on behind the client's FIN",
+    name: "goes on after the client's FIN",
     events: [...open, fin(4), answer(1, "ok", 5), answer(3, "!", 5, { flags: "AF" })],
     streams: ["SYN GET fin"],
     responses: ["SYN ok! fin"],
@@ -80,7 +80,7 @@ check("a response", [
     responses: ["SYN ok reset"],
   },
   {
-    name: "ends with the server's reset, if that is in order",
+    name: "ends with the server's reset, if the reset is in order",
     events: [...open, answer(2, "", 4, { flags: "R" }), answer(1, "", 4, { flags: "R" })],
     streams: ["SYN GET …"],
     responses: ["SYN reset"],
@@ -92,16 +92,52 @@ check("a response", [
     responses: ["SYN <2> x flushed"],
   },
   {
-    name: "ends with the capture also behind the client's FIN",
+    name: "ends with the capture, also after the client's FIN",
     events: [...open, fin(4), answer(1, "x", 5), FLUSH],
     streams: ["SYN GET fin"],
     responses: ["SYN x flushed"],
   },
   {
-    name: "without its SYN-ACK is picked up at its lowest byte",
-    events: [syn(0), data(1, "GET"), answer(4, " ok", 4), answer(1, "200", 4), pause(1000)],
+    name: "without its SYN-ACK begins where the client's first byte says",
+    events: [syn(0), data(1, "GET"), answer(4, " ok", 4), answer(1, "200", 4)],
     streams: ["SYN GET …"],
+    responses: ["SYN 200 ok …"],
+  },
+  {
+    name: "begins there also before that byte comes",
+    events: [syn(0), answer(1, "200", 4), data(1, "GET")],
+    streams: ["SYN GET …"],
+    responses: ["SYN 200 …"],
+  },
+  {
+    name: "begins there if the SYN-ACK came before all else, or comes late",
+    events: [synAck(0, 1), syn(0), data(1, "GET"), answer(1, "200", 4), synAck(0, 1), answer(4, " ok", 4)],
+    streams: ["SYN GET …"],
+    responses: ["SYN 200 ok …"],
+  },
+  {
+    name: "without its SYN-ACK begins with what the server said before the client",
+    events: [syn(0), answer(1, "hi", 1), data(1, "GET", { acknowledgment: 3 }), answer(3, "200", 4)],
+    streams: ["SYN GET …"],
+    responses: ["SYN hi200 …"],
+  },
+  {
+    name: "is joined at its lowest byte without its SYN-ACK and the client's first byte",
+    events: [syn(0), data(2, "ET"), answer(4, " ok", 4), answer(1, "200", 4), pause(1000)],
+    streams: ["SYN <1> ET …"],
     responses: ["- 200 ok …"],
+  },
+  {
+    name: "is joined so to a client that was joined",
+    events: [data(7, "GET"), pause(1000), answer(1, "200", 10), pause(1000)],
+    streams: ["- GET …"],
+    responses: ["- 200 …"],
+  },
+  {
+    name: "is joined so at the end of the capture",
+    events: [syn(0), data(2, "ET"), answer(4, " ok", 4), answer(1, "200", 4), FLUSH],
+    streams: ["SYN <1> ET flushed"],
+    responses: ["- 200 ok flushed"],
   },
   {
     name: "to bytes that came with the SYN begins behind a SYN-ACK that acknowledges them",
@@ -110,13 +146,13 @@ check("a response", [
     responses: ["SYN 200 …"],
   },
   {
-    name: "begins behind a SYN-ACK that does not acknowledge the SYN's bytes, which come again",
+    name: "begins behind a SYN-ACK that does not acknowledge the SYN's bytes, which are sent again",
     events: [syn(0, "GET"), synAck(0, 1), data(1, "GET"), answer(1, "200", 4)],
     streams: ["SYN GET …"],
     responses: ["SYN 200 …"],
   },
   {
-    name: "that nobody asked is nobody's",
+    name: "without a request belongs to no one",
     events: [synAck(0, 1), answer(1, "200", 1), FLUSH],
     streams: [],
     responses: [],
@@ -147,7 +183,7 @@ check("several incarnations", [
     responses: ["SYN A replaced", "SYN B …"],
   },
   {
-    name: "a SYN-ACK that comes before its SYN may acknowledge that one's bytes",
+    name: "a SYN-ACK that comes before its SYN may acknowledge the SYN's bytes",
     events: [
       syn(0),
       synAck(0, 1),
@@ -161,7 +197,7 @@ check("several incarnations", [
     responses: ["SYN replaced", "SYN B …"],
   },
   {
-    name: "a SYN-ACK that begins elsewhere tells a second SYN with the same ISN from a late copy",
+    name: "a SYN-ACK with another ISN distinguishes a second SYN with the same ISN from a late copy",
     events: [
       syn(0),
       synAck(0, 1),
@@ -192,7 +228,7 @@ test("connections of two VNIs are two", () => {
   expect([flows.streams, flows.responses]).toEqual([["SYN a flushed", "SYN b flushed"], ["SYN A flushed"]]);
 });
 
-test("what is counted of the client's direction is the same with and without the server's", () => {
+test("the counters of the client's direction are the same with and without the server's", () => {
   const events: Event[] = [...open, answer(4, " ok", 4), answer(1, "200", 4), fin(4), FLUSH];
   const [on, off] = [true, false].map((reassemblesServer) =>
     new Flows({ reassemblesServer, acknowledgment: 1 }).play(...events),

@@ -1,10 +1,10 @@
-/** A destination's name and its addresses: which are tried, and when the name is looked up again. */
+/** A destination's name and its addresses: which ones are tried, and when the name is looked up again. */
 import { expect, test } from "bun:test";
 import { Addresses, LOOKUP_PAUSE_MS } from "../../src/forward/addresses.ts";
 import { ATTEMPT_DELAY_MS } from "../../src/forward/dial.ts";
 import { Scripted } from "./scripted.ts";
 
-/** A world in which the name has these addresses, as long as `addresses` says so. */
+/** A world in which the name has these addresses, until `addresses` changes. */
 function named(...addresses: string[]) {
   const world = new Scripted({ connectTimeoutMs: 5000 });
   const lookups = { count: 0, addresses };
@@ -15,7 +15,7 @@ function named(...addresses: string[]) {
   return { world, lookups, tried: () => world.connector.addresses };
 }
 
-test("the next address is tried at once where one refuses, and the one that took the connection is the first from then on", () => {
+test("if an address refuses, the next is tried at once, and the one that took the connection is the first from then on", () => {
   const { world, tried } = named("::1", "127.0.0.1");
   world.destination.connect(null);
   world.connector.refuse();
@@ -26,7 +26,7 @@ test("the next address is tried at once where one refuses, and the one that took
   expect(world.told.lines).toEqual([]);
 });
 
-test("the next address is tried where one does not respond, and the first that opens wins", () => {
+test("if an address does not respond, the next is tried, and the first that opens wins", () => {
   const { world, tried } = named("10.0.0.1", "10.0.0.2");
   const upstream = world.destination.connect(null);
   world.pass(ATTEMPT_DELAY_MS - 10);
@@ -37,13 +37,13 @@ test("the next address is tried where one does not respond, and the first that o
   world.connector.attempts.push(alive!);
   world.connector.accept();
   expect(upstream.isOpen).toBe(true);
-  // The other comes late: it is closed, and nothing else.
+  // The other address responds late: its connection is closed, and nothing else happens.
   world.connector.attempts.push(dead!);
   expect(world.connector.accept().terminated).toBe(true);
   expect(world.upstream).toMatchObject({ connects: 1, connect_errors: 0 });
 });
 
-test("a name is looked up anew when a connection could not be made: it may have moved", () => {
+test("a name is looked up again after a failed connection: it may have moved", () => {
   const { world, lookups, tried } = named("10.0.0.1");
   world.destination.connect(null);
   lookups.addresses = ["10.0.0.9"];
@@ -60,7 +60,7 @@ test("a name is looked up anew when a connection could not be made: it may have 
 test.each([
   [LOOKUP_PAUSE_MS - 1, 1],
   [LOOKUP_PAUSE_MS, 2],
-])("%d ms after it was looked up, a name whose address failed has been looked up %d times", (ms, times) => {
+])("%d ms after it was looked up, a name with a failed address has been looked up %d times", (ms, times) => {
   const { world, lookups } = named("10.0.0.1");
   const addresses = new Addresses("endpoint", world.connector);
   addresses.get(world.nowMs, () => {});
@@ -69,7 +69,7 @@ test.each([
   expect(lookups.count).toBe(times);
 });
 
-test("a name that there is not is told as such, and tried again", () => {
+test("an unknown name is reported as such, and tried again", () => {
   const { world, lookups } = named();
   world.destination.connect(null);
   expect(world.told.lines).toEqual(["outage: no such host"]);
@@ -77,4 +77,18 @@ test("a name that there is not is told as such, and tried again", () => {
   world.pass(1000);
   world.connector.accept();
   expect(world.upstream.connects).toBe(1);
+});
+
+test.each([
+  ["ECONNREFUSED", "connection refused"],
+  ["EHOSTUNREACH", "there is no way to this host"],
+  ["ENETUNREACH", "there is no way to its network"],
+  ["ETIMEDOUT", "it does not respond"],
+  ["EINVAL", "the system takes no such address (has this host an interface of its zone?)"],
+  ["EOTHER", "Failed to connect"],
+])("what the system says with %s is told in words", (code, told) => {
+  const { world } = named("10.0.0.1");
+  world.destination.connect(null);
+  world.connector.refuse(Object.assign(new Error("Failed to connect"), { code }));
+  expect(world.told.lines).toEqual([`outage: ${told}`]);
 });

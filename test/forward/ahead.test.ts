@@ -1,4 +1,4 @@
-/** How far a source that can wait, as a savefile can, runs ahead of the endpoint. */
+/** How far a source that can wait, such as a savefile, may be ahead of the endpoint. */
 import { expect, test } from "bun:test";
 import { EXCHANGE_COST_BYTES } from "../../src/compare/exchange.ts";
 import { COMPARE_SHARE, FULL_SHARE } from "../../src/compare/memory.ts";
@@ -13,7 +13,7 @@ const REQUEST = new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n");
 const ANSWER = new TextEncoder().encode("HTTP/1.1 204 No Content\r\n\r\n");
 const EPOCH_MS = 1_750_000_000_000;
 
-/** The n-th segment of a flow: its SYN, then a request each. */
+/** The n-th segment of a flow: its SYN, then one request each. */
 function frame(flow: number, n: number) {
   const address = { source: `10.0.0.${flow + 1}`, destination: "10.1.0.1" };
   const sequence = n === 0 ? 0 : 1 + (n - 1) * REQUEST.length;
@@ -31,7 +31,7 @@ function frame(flow: number, n: number) {
   };
 }
 
-/** A shard with a source of `requests` requests, dealt out to the flows in turn. */
+/** A shard with a source of `requests` requests, given to the flows in turn. */
 function setUp(requests: number, sourceWaits = true, more: Partial<ShardOptions> = {}) {
   const clock = { nowMs: EPOCH_MS };
   const { shard, counters, connections } = shardOnItsOwn({ mode: "http", sourceWaits, ...more }, () => clock.nowMs);
@@ -40,12 +40,12 @@ function setUp(requests: number, sourceWaits = true, more: Partial<ShardOptions>
   return { shard, source, counters, connections, clock };
 }
 
-test("as many requests wait as may, the next is read when one of them is sent", () => {
+test("the limit of waiting requests is reached; the next request is read when one of them is sent", () => {
   const { shard, source, counters, connections } = setUp(AHEAD_REQUESTS_MAX + FLOWS + 1);
   expect(shard.process(source, 100_000)).toBe(true);
   expect(counters.requests.seen).toBe(AHEAD_REQUESTS_MAX);
   expect(shard.isBehind).toBe(true);
-  // The first of each flow leaves.
+  // The first request of each flow leaves.
   for (const events of connections)
     events.opened({ write: (_bytes, _offset, length) => length, shutdown() {}, terminate() {} });
   expect(counters.upstream.bytes).toBe(FLOWS * REQUEST.length);
@@ -58,7 +58,7 @@ test("as many requests wait as may, the next is read when one of them is sent", 
   expect(counters.requests.seen).toBe(AHEAD_REQUESTS_MAX + FLOWS + 1);
 });
 
-test("an endpoint that has no more to answer gets more to do: it may serve one connection at a time, and wait for its end", () => {
+test("an endpoint with no more requests gets more: it may serve one connection at a time, and wait for its end", () => {
   const { shard, source, counters, connections, clock } = setUp(2 * AHEAD_REQUESTS_MAX);
   expect(shard.process(source, 100_000)).toBe(true);
   for (const events of connections)
@@ -68,7 +68,7 @@ test("an endpoint that has no more to answer gets more to do: it may serve one c
     clock.nowMs += ms;
     shard.tick();
   };
-  // It answers on one connection what has come on it, and may take its time for each.
+  // It responds to everything on one connection, and may take its time for each.
   for (let answered = 0; answered < AHEAD_REQUESTS_MAX / FLOWS; answered++) {
     pass(SILENCE_MS_MAX - 1);
     connections[0]!.received(ANSWER);
@@ -83,7 +83,7 @@ test("an endpoint that has no more to answer gets more to do: it may serve one c
   expect(counters.requests.seen).toBe(2 * AHEAD_REQUESTS_MAX);
 });
 
-test("one that has been silent for long gets no more than can be compared", () => {
+test("an endpoint that has been silent for long gets no more requests than can be compared", () => {
   const maxBufferMib = 8;
   const comparable = Math.floor((maxBufferMib * 2 ** 20 * COMPARE_SHARE * FULL_SHARE) / EXCHANGE_COST_BYTES);
   const comparison = {
@@ -99,7 +99,7 @@ test("one that has been silent for long gets no more than can be compared", () =
   expect(shard.comparison!.tally.not_comparable.production_response_missing).toBe(0);
 });
 
-test("one that cannot wait, as an interface cannot, is read to its end", () => {
+test("a source that cannot wait, such as an interface, is read to its end", () => {
   const { shard, source, counters } = setUp(2 * AHEAD_REQUESTS_MAX, false);
   expect(shard.process(source, 100_000)).toBe(false);
   expect(counters.requests.seen).toBe(2 * AHEAD_REQUESTS_MAX);

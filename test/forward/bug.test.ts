@@ -1,8 +1,8 @@
-/** A handler's exception is a bug in this program: Bun catches it, and it must come out all the same. */
+/** A handler's exception is a bug in this program: Bun catches it, and it must still come out. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 
-test("an exception in what a socket calls is not swallowed", async () => {
+test("an exception in a socket's handler is not swallowed", async () => {
   const socketFile = JSON.stringify(join(import.meta.dir, "../../src/forward/socket.ts"));
   const program = `
     import { bunConnector } from ${socketFile};

@@ -1,4 +1,4 @@
-/** Several mirrored connections of --mode http, on one clock, which is the capture's as well. */
+/** Several mirrored connections of --mode http, on one clock, which is also the capture's. */
 import { Comparison } from "../../src/compare/comparison.ts";
 import { Ignored } from "../../src/compare/ignore.ts";
 import { HttpMode } from "../../src/forward/http-mode.ts";
@@ -13,7 +13,7 @@ const NUMBERS = { clientStart: 0, clientNext: 0, clientAcknowledged: null, serve
 
 export interface ClientsOptions extends Partial<HttpOptions> {
   bufferBytes?: number;
-  /** How many destinations there are beside the endpoint, and what each of them may hold. */
+  /** The number of further destinations, and the memory of each. */
   further?: number;
   furtherBytes?: number;
 }

@@ -1,5 +1,5 @@
 /**
- * What becomes of requests that are begun: time limits and memory limits, at the limit; offers of another protocol;
+ * The outcome of requests that have begun: time limits and memory limits, at the limit; offers of another protocol;
  * PROXY headers.
  */
 import { expect, test } from "bun:test";
@@ -14,7 +14,7 @@ const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const UPGRADE = "GET /chat HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
 
-test("a head that does not come within --header-timeout-s is damaged once, and what follows it is never taken for a request", () => {
+test("a head that does not come within --header-timeout-s is damaged once, and the bytes behind it are never taken for a request", () => {
   const world = new Clients({ headerTimeoutMs: 60_000 });
   const client = world.open();
   world.say(client, "GET / HTTP/1.1\r\nA: b\r\n");
@@ -29,7 +29,7 @@ test("a head that does not come within --header-timeout-s is damaged once, and w
   expect(world.budget.usedBytes).toBe(0);
 });
 
-test("a body may take longer, and a head that comes in time is none the worse", () => {
+test("a body may take longer, and a head that comes in time is not damaged", () => {
   const world = new Clients({ headerTimeoutMs: 1000 });
   const client = world.open();
   world.say(client, "POST / HTTP/1.1\r\n");
@@ -41,14 +41,14 @@ test("a body may take longer, and a head that comes in time is none the worse", 
   expect(world.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1, damaged: 0 });
 });
 
-/** What a connection costs on which a short request is in flight; and each request that waits behind that. */
+/** The cost of a connection with a short request in flight; and of each request that waits behind it. */
 const SHORT = Cost.REQUEST + Cost.ARRAY + 64;
 const IN_FLIGHT = Cost.STREAM + Cost.UPSTREAM + SHORT;
 
-/** What a connection with a short piece of a request costs. */
+/** The cost of a connection with a short piece of a request. */
 const BEGINNING = Cost.STREAM + Cost.REQUEST + Cost.ARRAY + 64;
 
-test("where memory is short, the request that has stood still longest gives way to what moves", () => {
+test("if memory is short, the request that has stood still longest gives way to requests that move", () => {
   const world = new Clients({ bufferBytes: 4 * BEGINNING + Cost.UPSTREAM + 1000 });
   const begun = Array.from({ length: 4 }, () => world.open());
   for (const client of begun) {
@@ -59,13 +59,13 @@ test("where memory is short, the request that has stood still longest gives way 
   world.say(begun[0]!, "A: b\r\n");
   const other = world.open();
   world.say(other, GET);
-  // The second: the first one has gone on.
+  // The second one: the first one has gone on.
   expect(world.requests).toMatchObject({ damage: { evicted: 1 }, dropped: { buffer_limit: 0 } });
   world.respond(world.connector.accept(), OK);
   world.say(begun[0]!, "\r\n");
   world.respond(world.connector.accept(), OK);
   expect(world.requests).toMatchObject({ seen: 3, forwarded: 2, damaged: 1 });
-  // What is left of the one that gave way is skipped, and the next request found.
+  // The rest of the request that gave way is skipped, and the next request is found.
   world.say(begun[1]!, "A: b\r\n\r\n");
   world.say(begun[1]!, GET);
   world.respond(world.connector.accept(), OK);
@@ -75,7 +75,7 @@ test("where memory is short, the request that has stood still longest gives way 
 test.each([
   ["in one piece", (body: string) => [body]],
   ["in segments that each begin with a request line", (body: string) => body.match(new RegExp(GET, "g"))!],
-])("what is left of a body that gave way is that body still, %s", (_, pieces) => {
+])("the rest of a body that gave way still counts as that body, %s", (_, pieces) => {
   const world = new Clients({ bufferBytes: 3 * BEGINNING + Cost.UPSTREAM });
   const client = world.open();
   const body = GET.repeat(3);
@@ -85,7 +85,7 @@ test.each([
   expect(world.requests).toMatchObject({ seen: 1, damage: { evicted: 1 } });
   world.pass(STALLED_MS + 10);
   for (const piece of pieces(body)) world.say(client, piece);
-  // Another gave way to what frames it.
+  // Another one gave way to its framer.
   expect(world.requests).toMatchObject({ seen: 2, damage: { evicted: 2 }, skipped_bytes: body.length });
   expect(world.connector.attempts).toEqual([]);
   world.pass(STALLED_MS + 10);
@@ -95,10 +95,10 @@ test.each([
 });
 
 test.each([
-  ["whose end is known", "POST /half HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", "cde"],
+  ["with a known end", "POST /half HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", "cde"],
   ["in chunks", "POST /half HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "cde\r\n0\r\n\r\n"],
-  ["whose head is not whole", "GET /half HTTP/1.1\r\n", "A: b\r\n\r\n"],
-])("what comes behind a request that gave way, %s, overtakes none before it", (_, half, rest) => {
+  ["with an incomplete head", "GET /half HTTP/1.1\r\n", "A: b\r\n\r\n"],
+])("the bytes behind a request that gave way, %s, overtake no request before it", (_, half, rest) => {
   const world = new Clients({ bufferBytes: 2 * (Cost.STREAM + Cost.UPSTREAM) + 4 * SHORT });
   const client = world.open();
   world.say(client, GET);
@@ -120,7 +120,7 @@ test.each([
   expect(world.requests).toMatchObject({ damaged: 1 });
 });
 
-test("where a conversation between two requests gives way, what comes next overtakes nothing at a further destination", () => {
+test("if a conversation between two requests gives way, its next requests overtake nothing at a further destination", () => {
   const world = new Clients({ bufferBytes: 2 * (Cost.STREAM + Cost.UPSTREAM) - 1, further: 1 });
   const further = world.further[0]!;
   const client = world.open();
@@ -135,7 +135,7 @@ test("where a conversation between two requests gives way, what comes next overt
   world.pass(STALLED_MS);
   world.say(client, UPGRADE);
   expect(world.requests).toMatchObject({ seen: 3, damaged: 0, dropped: { buffer_limit: 0 } });
-  // There, the first of three is in flight.
+  // There, the first of three requests is in flight.
   expect(socket.text).toBe(GET);
   expect(further.connector.attempts).toEqual([]);
   for (const texts of [GET + GET, GET + GET + UPGRADE]) {
@@ -144,7 +144,7 @@ test("where a conversation between two requests gives way, what comes next overt
   }
 });
 
-test("behind a damaged request that gave way, whose end is not known, nothing is taken for a request", () => {
+test("behind a damaged request that gave way without a known end, no bytes are taken for a request", () => {
   const world = new Clients({ bufferBytes: 3 * BEGINNING + Cost.UPSTREAM });
   for (let i = 0; i < 2; i++) world.say(world.open(), "GET / HTTP/1.1\r\n");
   const client = world.open();
@@ -158,7 +158,7 @@ test("behind a damaged request that gave way, whose end is not known, nothing is
 });
 
 test("connections between two requests give way first, and lose nothing", () => {
-  // Room for two of them and what ends meanwhile, not for three.
+  // Room for two connections and the objects that end meanwhile, not for three.
   const world = new Clients({ bufferBytes: BEGINNING + 2 * (Cost.STREAM + Cost.UPSTREAM) - 1 });
   const [first, second] = [world.open(), world.open()];
   world.say(first, GET);
@@ -171,14 +171,14 @@ test("connections between two requests give way first, and lose nothing", () => 
   expect(world.requests).toMatchObject({ seen: 3, forwarded: 3, answered: 3, damaged: 0 });
 });
 
-test("requests that have not moved do not give way before their time: the newest is dropped then", () => {
+test("requests that stand still do not give way before their time: the newest request is dropped instead", () => {
   const world = new Clients({ bufferBytes: 2 * BEGINNING + Cost.UPSTREAM });
   for (let i = 0; i < 2; i++) world.say(world.open(), "GET /half HTTP/1.1\r\n");
   world.say(world.open(), GET);
   expect(world.requests).toMatchObject({ seen: 1, damaged: 0, dropped: { buffer_limit: 1 } });
 });
 
-/** A client with a request in flight, and so many that wait. */
+/** A client with a request in flight, and this many waiting ones. */
 function queue(world: Clients, waiting: number): StreamConsumer {
   const client = world.open();
   for (let i = 0; i <= waiting; i++) {
@@ -189,7 +189,7 @@ function queue(world: Clients, waiting: number): StreamConsumer {
   return client;
 }
 
-test("where nothing stands still, the last requests of who holds most give way to who holds much less", () => {
+test("if nothing stands still, the last requests of the client that holds most give way to clients that hold much less", () => {
   const world = new Clients({ bufferBytes: IN_FLIGHT + 60 * SHORT + 1 });
   queue(world, 60);
   expect(world.requests.dropped.buffer_limit).toBe(0);
@@ -207,7 +207,7 @@ test("where nothing stands still, the last requests of who holds most give way t
   expect(world.budget.usedBytes).toBe(3 * (Cost.STREAM + Cost.UPSTREAM));
 });
 
-test("among those that hold about as much, the newest request is dropped", () => {
+test("among clients that hold nearly the same amount, the newest request is dropped", () => {
   const world = new Clients({ bufferBytes: 4 * (IN_FLIGHT + 4 * SHORT) });
   for (let i = 0; i < 4; i++) queue(world, 4);
   world.say(world.open(), GET);
@@ -229,7 +229,7 @@ test.each([
     world.respond(socket, OK);
     const client = queue(world, 0);
     world.pass(ms);
-    // The last one finds no room beside them.
+    // The last one finds no room beside the others.
     for (let i = 0; i < 4; i++) world.say(client, GET);
     expect(world.requests).toMatchObject({ seen: 6, dropped: { buffer_limit: dropped } });
     expect(socket.shutdowns).toBe(ended);
@@ -252,7 +252,7 @@ test.each([
   },
 );
 
-test("who has given way, and has not been responded to since, takes nobody's place", () => {
+test("a client that has given way, and has had no response since, takes no other client's place", () => {
   const world = new Clients({ bufferBytes: IN_FLIGHT });
   const [silent, other, last] = [world.open(), world.open(), world.open()];
   const givenUp = () => world.counters.upstream.given_up;
@@ -271,7 +271,7 @@ test("who has given way, and has not been responded to since, takes nobody's pla
   expect(givenUp()).toBe(2);
 });
 
-test("requests that wait for a connection to be made give way when they stand still, but for the first", () => {
+test("requests that wait for a connection give way when they stand still, except the first one", () => {
   const world = new Clients({ bufferBytes: 3 * IN_FLIGHT });
   const client = world.open();
   for (let i = 0; i < 4; i++) world.say(client, GET);
@@ -305,32 +305,72 @@ test.each([
   },
 );
 
+const OTHER_PROTOCOLS: [name: string, bytes: string][] = [
+  ["WebSocket", "\x81\x85\x01\x02\x03\x04hello"],
+  ["text", "hello world\r\nGET / HTTP/1.1\r\n\r\n"],
+];
+const offers: [name: string, offer: string][] = [
+  ["Upgrade", UPGRADE],
+  ["CONNECT", "CONNECT a:1 HTTP/1.1\r\n\r\n"],
+];
+for (const [name, offer] of offers) {
+  for (const [protocol, bytes] of OTHER_PROTOCOLS) {
+    test(`${name}: ${protocol} that production accepted and the endpoint declines is no request`, () => {
+      for (const pieceLength of [1, bytes.length]) {
+        for (const isEarly of [false, true]) {
+          const world = new Clients();
+          const client = world.open();
+          const goOn = () => {
+            for (let at = 0; at < bytes.length; at += pieceLength) world.say(client, bytes.slice(at, at + pieceLength));
+          };
+          world.say(client, offer);
+          const socket = world.connector.accept();
+          world.settle();
+          if (isEarly) goOn();
+          world.respond(socket, "HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n");
+          if (!isEarly) goOn();
+          client.end("fin");
+          world.settle();
+          expect(socket.text).toBe(offer);
+          expect(world.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1, damaged: 0, skipped_bytes: 0 });
+          expect(world.counters.foreign).toMatchObject({ unknown: 1, discarded_bytes: bytes.length });
+        }
+      }
+    });
+
+    test(`${name}: nor is ${protocol} behind an offer that was dropped`, () => {
+      const world = new Clients({ maxWaitingRequests: 1 });
+      const client = world.open();
+      for (const text of [GET, offer, bytes]) world.say(client, text);
+      expect(world.requests).toMatchObject({ seen: 2, damaged: 0, skipped_bytes: 0, dropped: { waiting_limit: 1 } });
+      expect(world.counters.foreign).toMatchObject({ unknown: 1, discarded_bytes: bytes.length });
+    });
+  }
+}
+
 test.each([
   ["accepts", SWITCHING],
   ["declines", OK],
-])(
-  "what gave way of another protocol leaves nothing in which a request is looked for: the endpoint %s",
-  (_, response) => {
-    const world = new Clients({ bufferBytes: 4 * BEGINNING + Cost.UPSTREAM });
-    const client = world.open();
-    world.say(client, `${UPGRADE}\x01hello`);
-    const socket = world.connector.accept();
-    world.settle();
-    for (let i = 0; i < 4; i++) world.say(world.open(), "GET / HTTP/1.1\r\n");
-    expect(world.counters.foreign.discarded_bytes).toBe("\x01hello".length);
-    world.say(client, GET);
-    world.respond(socket, response);
-    world.say(client, GET);
-    expect(socket.text).toBe(UPGRADE);
-    expect(world.connector.attempts).toEqual([]);
-    expect(world.counters.foreign.discarded_bytes).toBe("\x01hello".length + 2 * GET.length);
-    expect(world.requests).toMatchObject({ forwarded: 1, answered: 1, damage: { gap: 0 } });
-    client.end("fin");
-    world.settle();
-    world.pass(2000);
-    expect(socket.shutdowns).toBe(1);
-  },
-);
+])("after bytes of another protocol gave way, no request is looked for in the rest: the endpoint %s", (_, response) => {
+  const world = new Clients({ bufferBytes: 4 * BEGINNING + Cost.UPSTREAM });
+  const client = world.open();
+  world.say(client, `${UPGRADE}\x01hello`);
+  const socket = world.connector.accept();
+  world.settle();
+  for (let i = 0; i < 4; i++) world.say(world.open(), "GET / HTTP/1.1\r\n");
+  expect(world.counters.foreign.discarded_bytes).toBe("\x01hello".length);
+  world.say(client, GET);
+  world.respond(socket, response);
+  world.say(client, GET);
+  expect(socket.text).toBe(UPGRADE);
+  expect(world.connector.attempts).toEqual([]);
+  expect(world.counters.foreign.discarded_bytes).toBe("\x01hello".length + 2 * GET.length);
+  expect(world.requests).toMatchObject({ forwarded: 1, answered: 1, damage: { gap: 0 } });
+  client.end("fin");
+  world.settle();
+  world.pass(2000);
+  expect(socket.shutdowns).toBe(1);
+});
 
 test.each([1, 100, 5000])(
   "an offer is declined by a request line that is too long, in segments of %d bytes",
@@ -348,7 +388,7 @@ test.each([1, 100, 5000])(
   },
 );
 
-test("the same of a client that waits: what it says behind the endpoint's 101 shows what production said", () => {
+test("the same for a client that waits: its bytes after the endpoint's 101 show production's response", () => {
   const world = new Clients();
   const [declined, accepted] = [world.open(), world.open()];
   const sockets = [declined, accepted].map((client) => {
@@ -384,7 +424,7 @@ test("a stream of another protocol stays when it is silent; its end follows when
   expect(socket.shutdowns).toBe(1);
 });
 
-test("an isolated request has a connection of its own, and those before and behind it have others", () => {
+test("an isolated request has a connection of its own, and the requests before and behind it have others", () => {
   const world = new Clients();
   const isolated = "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
   world.say(world.open(), GET + isolated + GET);
@@ -398,7 +438,7 @@ test("an isolated request has a connection of its own, and those before and behi
   expect(world.requests).toMatchObject({ seen: 3, forwarded: 3, answered: 3, isolated: 1 });
 });
 
-test("a 408 on a connection that was used before is the endpoint's time limit: the request goes on another, whatever its method", () => {
+test("a 408 on a connection that was used before is the endpoint's time limit: the request goes on another connection, for any method", () => {
   const world = new Clients();
   const post = "POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\na";
   const client = world.open();
@@ -416,13 +456,13 @@ test("a 408 on a connection that was used before is the endpoint's time limit: t
   world.respond(second, OK);
   expect(second.text).toBe(post);
   expect(world.requests).toMatchObject({ seen: 3, forwarded: 3, answered: 3 });
-  // Unasked, on a connection that waits for nothing, it is only its end.
+  // Without a request, on an idle connection, a 408 is only the connection's end.
   world.respond(second, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n");
   expect(second.shutdowns).toBe(1);
   expect(world.told.lines).toEqual([]);
 });
 
-test("a request that may not be repeated waits until the first connection has shown that it stays open", () => {
+test("a request that must not be repeated waits until the first connection has shown that it stays open", () => {
   const world = new Clients();
   const post = "POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\na";
   world.say(world.open(), post + post);
@@ -430,7 +470,7 @@ test("a request that may not be repeated waits until the first connection has sh
   world.settle();
   world.respond(socket, OK);
   expect(socket.text).toBe(post);
-  // It closes without having said so.
+  // It closes without an announcement.
   socket.events.ended();
   world.settle();
   const second = world.connector.accept();
@@ -473,7 +513,7 @@ test.each([
   expect(world.requests).toMatchObject({ seen: 2, answered: 2 });
 });
 
-test("time of the capture that leaps is no reason to end anything: only what it shows as a whole is told here", () => {
+test("a leap of the capture's time ends nothing: only times that the capture confirms reach this place", () => {
   const world = new Clients({ headerTimeoutMs: 1000 });
   const client = world.open();
   client.data(new TextEncoder().encode("GET / HTTP/1.1\r\n"), 0, 16, EPOCH_MS + 301_000);

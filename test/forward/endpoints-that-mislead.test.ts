@@ -1,6 +1,6 @@
 /**
- * Endpoints that respond when they should not, and what must not come of it: other clients' bytes, requests that wait
- * for ever, a crash.
+ * Endpoints that respond at the wrong moment, and the consequences that must not follow: other clients' bytes, requests
+ * that wait for ever, a crash.
  */
 import { expect, test } from "bun:test";
 import { Clients } from "./clients.ts";
@@ -29,7 +29,7 @@ test("an offer that is accepted before it was read never sends another client's 
   expect(socket.text).not.toContain("S".repeat(10));
 });
 
-test("a request behind one that was responded to before it was taken is sent", () => {
+test("a request is sent behind one with a response that came before the kernel took it", () => {
   const world = new Clients();
   const client = world.open();
   world.say(client, post(1000));
@@ -57,7 +57,7 @@ test("a streamed request's offer that is accepted before it is whole", () => {
   expect(world.budget.usedBytes).toBe(0);
 });
 
-test("a streamed request's offer that is accepted, and production had declined", () => {
+test("a streamed request's offer that the endpoint accepts and production declined", () => {
   const world = new Clients({ maxRequestBytes: 100, maxHeaderBytes: 200 });
   const client = world.open();
   world.say(client, post(10_000, OFFER));
@@ -71,7 +71,7 @@ test("a streamed request's offer that is accepted, and production had declined",
   expect(world.budget.usedBytes).toBe(0);
 });
 
-test("a streamed request of which the end was not taken is not forwarded", () => {
+test("a streamed request is not forwarded if its end was not taken", () => {
   const world = new Clients({ maxRequestBytes: 100, maxHeaderBytes: 65_536 });
   const client = world.open();
   const request = post(10_000);
@@ -85,7 +85,7 @@ test("a streamed request of which the end was not taken is not forwarded", () =>
   expect(world.requests).toMatchObject({ seen: 1, forwarded: 0, dropped: { endpoint_closed: 1 } });
 });
 
-test("what moves in this batch does not give way as if it were idle", () => {
+test("a connection that moves in this batch does not give way as an idle one", () => {
   const world = new Clients({ bufferBytes: 20_000 });
   const [first, second] = [world.open(), world.open()];
   world.say(first, "GET / HTTP/1.1\r\n\r\n");
@@ -99,7 +99,7 @@ test("what moves in this batch does not give way as if it were idle", () => {
   expect(world.requests).toMatchObject({ damaged: 0, answered: 2 });
 });
 
-test("a destination that goes on talking is not waited for when nobody needs it any more", () => {
+test("the program does not wait for a destination that goes on sending when no client needs it", () => {
   const world = new Clients();
   const client = world.open();
   world.say(client, "GET / HTTP/1.1\r\n\r\n");
@@ -114,7 +114,7 @@ test("a destination that goes on talking is not waited for when nobody needs it 
   expect(world.destination.openCount).toBe(0);
 });
 
-test("a stream of another protocol whose connection is gone holds nothing", () => {
+test("a stream of another protocol holds nothing after its connection has ended", () => {
   const world = new Clients();
   const client = world.open();
   world.say(client, "GET / HTTP/1.1\r\n" + OFFER + "\r\n");
@@ -126,7 +126,7 @@ test("a stream of another protocol whose connection is gone holds nothing", () =
   expect(client.idle!()).toBe(true);
 });
 
-test("the address that answers late takes nothing from the one that was first", () => {
+test("the address that responds late takes nothing from the first one", () => {
   const world = new Scripted({ address: { host: "name", port: 80 } });
   world.connector.find = () => ["10.0.0.1", "10.0.0.2"];
   world.destination.connect(null);
@@ -139,7 +139,7 @@ test("the address that answers late takes nothing from the one that was first", 
   expect(world.destination.openCount).toBe(1);
 });
 
-test.each([1, 20])("where the source waits and memory is short, %d uploads at once go on as they come", (count) => {
+test.each([1, 20])("if the source waits and memory is short, %d uploads at once go on as streams", (count) => {
   const world = new Clients({ bufferBytes: 1 << 20, sourceWaits: true });
   const request = post(300_000);
   const clients = Array.from({ length: count }, () => world.open());
@@ -147,7 +147,7 @@ test.each([1, 20])("where the source waits and memory is short, %d uploads at on
   for (let at = 0; at < request.length; at += 10_000) {
     for (const client of clients) {
       world.take(client, request.slice(at, at + 10_000));
-      // As a source does that looks whether it is too far ahead.
+      // As a source does that checks whether it is too far ahead.
       if (world.destination.memory.heldBytes < (world.budget.limitBytes * 3) / 4) continue;
       world.settle();
       while (world.connector.attempts.length > 0) sockets.push(world.connector.accept());
@@ -159,7 +159,7 @@ test.each([1, 20])("where the source waits and memory is short, %d uploads at on
   expect(world.requests).toMatchObject({ seen: count, forwarded: count, answered: count });
 });
 
-test("a head that is held in several pieces is edited as a whole", () => {
+test("a head in several pieces is edited as a whole", () => {
   const fields = `A: ${"a".repeat(520_000)}\r\nB: ${"b".repeat(9000)}\r\n`;
   const policy = policyFor({ headEdits: editsOf({ setHeader: [["X-Added", "1"]] }) });
   const world = new Clients({ maxRequestBytes: 1, maxHeaderBytes: 530_000, policy });
@@ -174,12 +174,12 @@ test("a head that is held in several pieces is edited as a whole", () => {
   expect(world.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1 });
 });
 
-/** Requests that ask for their connection to be closed: an endpoint that does so need not say so. */
+/** Requests that ask for the end of their connection: an endpoint that closes need not announce it. */
 const LAST = [
   ["Connection: close", "GET / HTTP/1.1\r\nConnection: close\r\n\r\n"],
   ["HTTP/1.0", "GET / HTTP/1.0\r\n\r\n"],
 ] as const;
-test.each(LAST)("a close that a request has asked for (%s) says nothing of other connections", (_how, last) => {
+test.each(LAST)("a close that a request has asked for (%s) proves nothing about other connections", (_how, last) => {
   const world = new Clients();
   const keeping = world.open();
   for (let i = 0; i < 3; i++) {

@@ -1,4 +1,4 @@
-/** Further destinations: each gets every request, on connections and with limits of its own; bytes are held once. */
+/** Further destinations: each gets every request, with its own connections and limits; bytes are held once. */
 import { describe, expect, test } from "bun:test";
 import type { StreamConsumer } from "../../src/flow/stream.ts";
 import { Destination } from "../../src/forward/destination.ts";
@@ -32,7 +32,7 @@ const HTTP = {
 } satisfies Partial<HttpOptions>;
 
 interface WorldOptions extends Partial<HttpOptions> {
-  /** What each further destination may hold. */
+  /** The memory of each further destination. */
   furtherBytes?: number;
 }
 
@@ -96,7 +96,7 @@ class World {
     this.settle();
   }
 
-  /** What arrays have been taken since the last time, in bytes. */
+  /** The bytes of the arrays that were taken since the last call. */
   takeAllocated(): number {
     const { allocated } = this;
     this.allocated = 0;
@@ -112,7 +112,7 @@ class World {
   }
 }
 
-/** Everything has come to its end, and each destination's counters add up. */
+/** Everything has ended, and each destination's counters add up. */
 function finish(world: World, clients: StreamConsumer[]): void {
   for (const client of clients) world.end(client);
   for (const { sockets } of world.connectors) for (const socket of sockets) socket.events.closed(undefined);
@@ -125,7 +125,7 @@ function finish(world: World, clients: StreamConsumer[]): void {
   }
 }
 
-test("each gets every request, in order, when its own response to the one before has come", () => {
+test("each gets every request, in order, after its own response to the previous one", () => {
   const world = new World();
   const client = world.open();
   world.say(client, GET("/1"), GET("/2"));
@@ -141,20 +141,20 @@ test("each gets every request, in order, when its own response to the one before
     expect(world.at(i).requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2, damaged: 0 });
 });
 
-test("the bytes of a request are held once, until the last destination has done with them", () => {
+test("the bytes of a request are held once, until no destination needs them any more", () => {
   const world = new World();
   const client = world.open();
   world.takeAllocated();
   const text = PUT(600) + "x".repeat(600);
   world.say(client, text);
-  // One array, as for one destination.
+  // One array, as with one destination.
   expect(world.takeAllocated()).toBe(text.length);
   const sockets = world.connectors.map((connector) => connector.accept());
   const [first] = sockets[0]!.writes;
   for (const { writes } of sockets) expect(writes[0]!.array).toBe(first!.array);
   world.respond(sockets[0]!, OK);
   world.respond(sockets[2]!, OK);
-  // The endpoint's next request does not overwrite what the second one has to send again.
+  // The endpoint's next request does not overwrite the bytes that the second destination has to send again.
   const next = PUT(600) + "y".repeat(600);
   world.say(client, next);
   sockets[1]!.events.closed(undefined);
@@ -167,8 +167,8 @@ test("the bytes of a request are held once, until the last destination has done 
   finish(world, [client]);
 });
 
-describe("what is wrong with a further destination is its own matter", () => {
-  test("one that does not respond: it keeps --max-waiting-requests, and the endpoint gets all", () => {
+describe("a fault of a further destination concerns only that destination", () => {
+  test("one that does not respond: it keeps to --max-waiting-requests, and the endpoint gets all requests", () => {
     const world = new World({ maxWaitingRequests: 2 });
     const client = world.open();
     const text = Array.from({ length: 5 }, (_, i) => GET(`/${i}`));
@@ -187,7 +187,7 @@ describe("what is wrong with a further destination is its own matter", () => {
     finish(world, [client]);
   });
 
-  test("one that does not respond, while the source waits: it keeps its share of the memory", () => {
+  test("one that does not respond, while the source waits: it keeps to its share of the memory", () => {
     const world = new World({ sourceWaits: true, furtherBytes: 8000 });
     const client = world.open();
     const text = PUT(600) + "x".repeat(600);
@@ -207,7 +207,7 @@ describe("what is wrong with a further destination is its own matter", () => {
     finish(world, [client]);
   });
 
-  test("one that is away: its requests are dropped as endpoint_down there, and told once with its name", () => {
+  test("one that is away: its requests are dropped there as endpoint_down, and its name is logged once", () => {
     const world = new World();
     const client = world.open();
     world.say(client, GET("/1"));
@@ -223,7 +223,7 @@ describe("what is wrong with a further destination is its own matter", () => {
     finish(world, [client]);
   });
 
-  test("the endpoint's own trouble is the endpoint's alone", () => {
+  test("the endpoint's own fault concerns only the endpoint", () => {
     const world = new World({ maxWaitingRequests: 1 });
     const client = world.open();
     world.say(client, GET("/1"));
@@ -244,7 +244,7 @@ describe("a request over --max-request-bytes", () => {
   const BODY = 5000;
   const PIECE = "x".repeat(500);
 
-  /** Says a long request piece by piece; `between` after each. */
+  /** Sends a long request piece by piece; `between` is called after each. */
   function upload(world: World, client: StreamConsumer, between: () => void = () => {}): string {
     world.say(client, PUT(BODY));
     for (let i = 0; i < BODY / PIECE.length; i++) {
@@ -254,7 +254,7 @@ describe("a request over --max-request-bytes", () => {
     return PUT(BODY) + PIECE.repeat(BODY / PIECE.length);
   }
 
-  test("goes to each as it comes", () => {
+  test("is streamed to each", () => {
     const world = new World();
     const client = world.open();
     const accepted: ScriptedSocket[] = [];
@@ -267,7 +267,7 @@ describe("a request over --max-request-bytes", () => {
     for (let i = 0; i <= FURTHER; i++) expect(world.at(i).requests).toMatchObject({ forwarded: 1, answered: 1 });
   });
 
-  test("waits where it is not its turn, and goes as it comes elsewhere", () => {
+  test("waits where it is not its turn, and is streamed elsewhere", () => {
     const world = new World();
     const client = world.open();
     // Connections that have shown that they are kept.
@@ -277,7 +277,7 @@ describe("a request over --max-request-bytes", () => {
     world.respond(sockets[1]!, OK);
     const before = GET("/1").repeat(3);
     const text = upload(world, client, () => {
-      // The endpoint is ready in the middle of it; the third destination is not, to its end.
+      // The endpoint becomes ready in the middle of it; the third destination only at its end.
       if (sockets[1]!.text.length > 3000 && world.at(0).requests.answered === 2) world.respond(sockets[0]!, OK);
     });
     expect(sockets.map((socket) => socket.text)).toEqual([before + text, before + text, before]);
@@ -301,7 +301,7 @@ describe("a request over --max-request-bytes", () => {
       expect(world.at(i).requests).toMatchObject({ seen: 1, damaged: 1, damage: { gap: 1 } });
   });
 
-  test("is lost where its connection breaks, and nowhere else", () => {
+  test("is lost where its connection breaks, and only there", () => {
     const world = new World();
     const client = world.open();
     world.say(client, PUT(BODY), PIECE, PIECE, PIECE);
@@ -316,7 +316,7 @@ describe("a request over --max-request-bytes", () => {
 });
 
 describe("an upgrade", () => {
-  test("passes to those that accept it, also to one that does so later; another is left out", () => {
+  test("passes through to the destinations that accept it, also to one that accepts later; another one is left out", () => {
     const world = new World();
     const client = world.open();
     world.say(client, UPGRADE);
@@ -335,7 +335,7 @@ describe("an upgrade", () => {
     finish(world, [client]);
   });
 
-  test("that production declined is nobody's: requests go on everywhere", () => {
+  test("that production declined passes to no destination: requests go on everywhere", () => {
     const world = new World();
     const client = world.open();
     world.say(client, UPGRADE);
@@ -352,7 +352,7 @@ describe("an upgrade", () => {
   });
 });
 
-test("mode tcp: each gets the bytes, and one that takes nothing loses its own", () => {
+test("mode tcp: each gets the bytes, and one that takes no bytes loses its own", () => {
   const world = new World({ furtherBytes: 5 * Cost.UPSTREAM });
   const [endpoint, ...further] = world.destinations as [Destination, ...Destination[]];
   const mode = new TcpMode(

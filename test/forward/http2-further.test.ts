@@ -1,4 +1,4 @@
-/** HTTP/2 requests at further destinations: each gets all of them, on connections and with limits of its own. */
+/** HTTP/2 requests at further destinations: each gets all of them, with its own connections and limits. */
 import { describe, expect, spyOn, test } from "bun:test";
 import type { StreamConsumer } from "../../src/flow/stream.ts";
 import { Setting } from "../../src/http/http2/frames.ts";
@@ -15,9 +15,9 @@ const FURTHER = 2;
 const POST = pseudo("POST", "/p");
 const PIECE = "x".repeat(500);
 const CANCEL_MS = 50;
-/** Of requests a second: so many that two may come at once. */
+/** A rate per second that lets two requests pass at once. */
 const TWO_AT_ONCE = 2 * (1000 / START_MS);
-/** Longer than a destination is waited for that takes no connection. */
+/** Longer than the program waits for a destination that takes no connection. */
 const OUTAGE_MS = 3000;
 
 /** An endpoint and two further destinations. */
@@ -29,7 +29,7 @@ class World extends Http2Clients {
     this.all = [this, ...this.further];
   }
 
-  /** Accepts a connection at each, or at those given, and has it say its SETTINGS. */
+  /** Accepts a connection at each destination, or at the given ones, and lets it send its SETTINGS. */
   acceptAll(at: readonly Scripted[] = this.all): Http2Endpoint[] {
     return at.map((each) => this.acceptSilently("", each).settings());
   }
@@ -44,12 +44,12 @@ class World extends Http2Clients {
   }
 }
 
-/** Everything has come to its end: nothing is held, and each destination's counters add up. */
+/** Everything has ended: nothing is held, and each destination's counters add up. */
 function finish(world: World, clients: StreamConsumer[]): void {
   for (const client of clients) world.end(client);
   for (const { connector } of world.all) for (const socket of connector.sockets) socket.events.closed(undefined);
   world.settle();
-  // What would be sent again is given up when nobody takes it.
+  // Requests that would be sent again are given up if no destination takes them.
   for (const { connector } of world.all) while (connector.attempts.length > 0) connector.refuse();
   world.pass(OUTAGE_MS);
   for (const { budget, counters } of world.all) {
@@ -98,7 +98,7 @@ describe("each gets every request", () => {
     for (const { mock } of allocated) expect(mock.calls.filter(([length]) => length >= PIECE.length)).toEqual([]);
     const endpoints = world.acceptAll();
     expect(endpoints.map(({ requests }) => requests.get(1)!.body)).toEqual([PIECE, PIECE, PIECE]);
-    // The endpoint's next one does not overwrite what another has to send again.
+    // The endpoint's next request does not overwrite bytes that another destination has to send again.
     endpoints[0]!.respond(1);
     world.give(client, headers(3, POST), data(3, "y".repeat(PIECE.length), true));
     endpoints[1]!.goAway(0);
@@ -110,7 +110,7 @@ describe("each gets every request", () => {
     finish(world, [client]);
   });
 
-  test("behind Upgrade: h2c, whatever each makes of the offer", () => {
+  test("behind Upgrade: h2c, for any response of each to the offer", () => {
     // The comparison of the offer itself would wait for production's response.
     const world = new World({}, false);
     const client = world.open();
@@ -124,7 +124,7 @@ describe("each gets every request", () => {
     world.give(client, PREFACE, SETTINGS, get(3, "/second"));
     says(0, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     expect(sockets.map(({ text }) => text.startsWith("GET /first"))).toEqual([true, true, true]);
-    // It may look at the request only when it has read HTTP/2's preface.
+    // It may read the request only after HTTP/2's preface.
     expect(sockets.map(({ text }) => text.includes("PRI *"))).toEqual([false, true, false]);
     const endpoints = world.acceptAll();
     expect(readAll(endpoints)).toEqual([["/second"], ["/second"], ["/second"]]);
@@ -138,7 +138,7 @@ describe("each gets every request", () => {
     finish(world, [client]);
   });
 
-  test("but none that policy leaves out", () => {
+  test("except those that policy leaves out", () => {
     const world = new World({ policy: policyFor({ maxRate: 1, deny: [ruleOf("path:/private/**")] }) });
     const client = world.start(get(1, "/private/a"), get(3, "/a"), get(5, "/b"));
     const endpoints = world.acceptAll();
@@ -149,8 +149,8 @@ describe("each gets every request", () => {
   });
 });
 
-describe("what is wrong with one is its own matter", () => {
-  test("the endpoint's queue is full: others get what the rate allows, and no more", () => {
+describe("a fault of one concerns only that one", () => {
+  test("the endpoint's queue is full: others get as many requests as the rate allows, and no more", () => {
     const world = new World({ maxWaitingRequests: 1, policy: policyFor({ maxRate: TWO_AT_ONCE }) });
     const client = world.start(get(1, "/1"));
     const endpoints = world.acceptAll(world.further);
@@ -164,7 +164,7 @@ describe("what is wrong with one is its own matter", () => {
     finish(world, [client]);
   });
 
-  test("a client that begins more than it may: that is counted at each", () => {
+  test("a client that begins too many requests: each destination counts it", () => {
     const world = new World();
     const begun = Array.from({ length: OPEN_STREAMS_MAX + 1 }, (_, i) => headers(2 * i + 1, POST));
     const client = world.start(...begun);
@@ -172,7 +172,7 @@ describe("what is wrong with one is its own matter", () => {
     finish(world, [client]);
   });
 
-  test("one whose memory is short: connections that wait for nothing end, the longest idle first", () => {
+  test("one with little memory: idle connections end, the longest idle first", () => {
     const world = new World({ furtherBytes: 68_000 });
     const clients = Array.from({ length: 8 }, () => {
       const client = world.start(get(1, "/a"));
@@ -184,7 +184,7 @@ describe("what is wrong with one is its own matter", () => {
     expect(endpoint).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
     const ended = relieved!.reduce((sum, count) => sum + count, 0);
     expect(ended).toBeGreaterThan(0);
-    // In the order in which they came to be idle: the first ones were so before memory was short.
+    // In the order in which they became idle: the first ones before memory was short.
     const first = relieved!.indexOf(1);
     expect(relieved!.slice(first, first + ended)).toEqual(new Array<number>(ended).fill(1));
     finish(world, clients);
@@ -211,7 +211,7 @@ describe("what is wrong with one is its own matter", () => {
     finish(world, [client]);
   });
 
-  test("one keeps its share of the memory, while the source waits for the endpoint", () => {
+  test("one keeps to its share of the memory, while the source waits for the endpoint", () => {
     const world = new World({ sourceWaits: true, furtherBytes: 16_000 });
     const client = world.start();
     let endpoints: Http2Endpoint[] = [];
@@ -229,7 +229,7 @@ describe("what is wrong with one is its own matter", () => {
     finish(world, [client]);
   });
 
-  test("the endpoint: what it has no room for, others get", () => {
+  test("the endpoint: others get the requests for which it has no room", () => {
     const world = new World({ maxWaitingRequests: 1 });
     const client = world.start(get(1, "/1"), get(3, "/3"));
     const endpoints = world.acceptAll(world.further);
@@ -247,7 +247,7 @@ describe("what is wrong with one is its own matter", () => {
     finish(world, [client]);
   });
 
-  test("one whose SETTINGS allow an extended CONNECT, and others whose do not", () => {
+  test("one with SETTINGS that allow an extended CONNECT, and others without", () => {
     const world = new World();
     const fields = [...pseudo("CONNECT", "/chat"), [":protocol", "websocket"]] as const;
     const client = world.start(headers(1, fields, { end: true }));
@@ -261,7 +261,7 @@ describe("what is wrong with one is its own matter", () => {
     finish(world, [client]);
   });
 
-  test("one whose SETTINGS do not allow so long a head", () => {
+  test("one with SETTINGS that do not allow such a long head", () => {
     const world = new World();
     const client = world.start(get(1, "/1"));
     const few = setting(Setting.MAX_HEADER_LIST_SIZE, 10);
@@ -275,10 +275,10 @@ describe("what is wrong with one is its own matter", () => {
   });
 });
 
-describe("a request that is sent as it comes", () => {
+describe("a streamed request", () => {
   const LONG = 10 * PIECE.length;
 
-  /** Its head and half of its body have come to all. */
+  /** Its head and half of its body have come to all destinations. */
   function begun(options: ClientsOptions = {}): { world: World; client: StreamConsumer; endpoints: Http2Endpoint[] } {
     const world = new World({ maxRequestBytes: 1000, ...options });
     const client = world.start(headers(1, POST));
@@ -292,7 +292,7 @@ describe("a request that is sent as it comes", () => {
   const lengths = (endpoints: Http2Endpoint[]) =>
     endpoints.map((endpoint) => endpoint.read().requests.get(1)!.body.length);
 
-  test("goes so to each", () => {
+  test("is streamed to each", () => {
     const { world, client, endpoints } = begun();
     expect(lengths(endpoints)).toEqual([LONG / 2, LONG / 2, LONG / 2]);
     goOn(world, client);
@@ -303,7 +303,7 @@ describe("a request that is sent as it comes", () => {
     finish(world, [client]);
   });
 
-  test("also since it takes long, and since its head alone is long", () => {
+  test("also because it takes long, and because its head alone is long", () => {
     const world = new World({ maxRequestBytes: 100 });
     const client = world.start(headers(1, [...POST, ["x-long", "y".repeat(200)]]), headers(3, POST));
     const endpoints = world.acceptAll();
@@ -327,7 +327,7 @@ describe("a request that is sent as it comes", () => {
   });
 
   for (const lost of [0, 1, 2]) {
-    test(`is lost where its stream is reset, and nowhere else: ${lost}`, () => {
+    test(`is lost where its stream is reset, and only there: ${lost}`, () => {
       const { world, client, endpoints } = begun();
       endpoints[lost]!.say(reset(1));
       goOn(world, client);
@@ -342,7 +342,7 @@ describe("a request that is sent as it comes", () => {
     });
   }
 
-  test("since the source waits and the endpoint's memory is short: each byte goes to each once", () => {
+  test("because the source waits and the endpoint's memory is short: each byte goes to each once", () => {
     const world = new World({ sourceWaits: true, bufferBytes: 96_000 });
     const pieces = Array.from({ length: 60 }, (_, i) => String.fromCharCode(0x41 + (i % 26)).repeat(1000 + i));
     const client = world.start(headers(1, POST));
@@ -360,7 +360,7 @@ describe("a request that is sent as it comes", () => {
     finish(world, [client]);
   });
 
-  test("is taken back where there is no room for it", () => {
+  test("is cancelled where there is no room for it", () => {
     const furtherBytes = 14_000;
     const world = new World({ maxRequestBytes: 1000, furtherBytes });
     const client = world.start(headers(1, POST));
@@ -387,8 +387,8 @@ describe("a request that is sent as it comes", () => {
   });
 });
 
-describe("what the client takes back", () => {
-  test("before it is whole: a held one goes nowhere, one that is sent as it comes is reset everywhere", () => {
+describe("requests that the client cancels", () => {
+  test("before they are whole: a held one goes nowhere, a streamed one is reset everywhere", () => {
     const world = new World({ maxRequestBytes: 1000 });
     const client = world.start(headers(1, POST), data(1, PIECE + PIECE + PIECE), headers(3, POST), data(3, "a"));
     const endpoints = world.acceptAll();
@@ -400,7 +400,7 @@ describe("what the client takes back", () => {
     finish(world, [client]);
   });
 
-  test("when it is whole: in flight, after as long as production's client waited; waiting, at once", () => {
+  test("when they are whole: in flight, as long after their start as in production; waiting, at once", () => {
     const world = new World();
     const client = world.start(get(1, "/a"));
     const endpoints = world.acceptAll([world, world.all[2]!]);
@@ -420,7 +420,7 @@ describe("what the client takes back", () => {
     finish(world, [client]);
   });
 
-  test("when the endpoint has responded to it already: where it still waits for its response", () => {
+  test("when the endpoint has responded already: cancelled where the response is still to come", () => {
     const world = new World();
     const client = world.start(get(1, "/a"));
     const endpoints = world.acceptAll();
@@ -433,7 +433,7 @@ describe("what the client takes back", () => {
   });
 });
 
-test("an end of the program: what waits for one that takes no connection is dropped as stopped", () => {
+test("an end of the program: requests for a destination that takes no connection are dropped as stopped", () => {
   const world = new World();
   const client = world.start(get(1, "/a"));
   const [endpoint] = world.acceptAll([world]);

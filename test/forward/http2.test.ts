@@ -1,5 +1,6 @@
 /**
- * HTTP/2 requests on their way: what an endpoint allows is obeyed, what it leaves out is sent again, all is counted.
+ * HTTP/2 requests on their way: the endpoint's limits are obeyed, requests that it did not process are sent again, and
+ * everything is counted.
  */
 import { describe, expect, test } from "bun:test";
 import { Flag, FrameType, Setting } from "../../src/http/http2/frames.ts";
@@ -36,8 +37,8 @@ const NO_HTTP2 = Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n");
 const post = (stream: number, body: string) => [headers(stream, POST), data(stream, body, true)];
 const gets = (count: number) => Array.from({ length: count }, (_, i) => get(2 * i + 1, `/${i}`));
 
-describe("what is sent", () => {
-  test("nothing before the endpoint's SETTINGS, then each request as production had it", () => {
+describe("the sent requests", () => {
+  test("nothing before the endpoint's SETTINGS, then each request as production received it", () => {
     const world = new Http2Clients();
     const fields = [...pseudo("POST", "/a?b=c"), ["x-a", "1"], ["cookie", "d"], ["cookie", "e"]] as const;
     world.start(
@@ -90,7 +91,7 @@ describe("what is sent", () => {
     expect(world.outcome).toEqual({ seen: 5, forwarded: 3, answered: 3, "3xx": 1, "4xx": 1, "5xx": 1 });
   });
 
-  test("interim responses are counted, and are no response", () => {
+  test("interim responses are counted, but not as responses", () => {
     const world = new Http2Clients();
     world.start(...gets(1));
     const endpoint = world.accept();
@@ -100,7 +101,7 @@ describe("what is sent", () => {
     expect(world.outcome).toEqual({ seen: 1, forwarded: 1, answered: 1, "1xx": 1, "2xx": 1 });
   });
 
-  test("the status of a gRPC call is counted, in its trailer section or its only one", () => {
+  test("the status of a gRPC call is counted, in its trailer section or its only section", () => {
     const world = new Http2Clients();
     world.start(...gets(3));
     const endpoint = world.accept();
@@ -119,7 +120,7 @@ describe("what is sent", () => {
     expect(world.outcome).toMatchObject({ answered: 3, "2xx": 3, grpc_ok: 1, grpc_unavailable: 1, grpc_other: 1 });
   });
 
-  test("edits are made in the head, whichever way HTTP has it", () => {
+  test("edits are made in the head, in both versions of HTTP", () => {
     const headEdits = editsOf({ host: "test.example", setHeader: [["X-Test", "1"]], mark: true });
     const world = new Http2Clients({ policy: policyFor({ headEdits }) });
     world.start(get(1, "/a"), headers(3, [...pseudo("GET", "/b"), ["x-mirrored-from", "x"]], { end: true }));
@@ -144,14 +145,14 @@ describe("what is sent", () => {
     expect(world.outcome).toEqual({ seen: 4, filtered: 2 });
   });
 
-  test("the rate is that of requests that are sent", () => {
+  test("the rate limits sent requests", () => {
     const world = new Http2Clients({ policy: policyFor({ maxRate: 1 }), maxRequestBytes: 10 });
     world.start(get(1, "/a"), get(3, "/b"), headers(5, POST), data(5, "x".repeat(20), true));
     expect(world.accept().paths).toEqual(["/a"]);
     expect(world.outcome).toEqual({ seen: 3, rate_limit: 2 });
   });
 
-  test("a dry run connects to nobody", () => {
+  test("a dry run makes no connection", () => {
     const world = new Http2Clients({ policy: policyFor({ dryRun: true, deny: [ruleOf("method:POST")] }) });
     world.start(get(1, "/a?q=1"), ...post(3, "body"));
     expect(world.connector.attempts.length).toBe(0);
@@ -171,8 +172,8 @@ describe("what is sent", () => {
   });
 });
 
-describe("what the endpoint allows", () => {
-  test("streams: no more at once than it says, and 256 if it says nothing", () => {
+describe("the endpoint's limits", () => {
+  test("streams: not more at once than it allows, and 256 if it sets no limit", () => {
     for (const [settings, most] of [
       [[setting(Setting.MAX_CONCURRENT_STREAMS, 2)], 2],
       [[], CALLS_IN_FLIGHT_MAX],
@@ -186,7 +187,7 @@ describe("what the endpoint allows", () => {
     }
   });
 
-  test("streams: none for a while", () => {
+  test("streams: none allowed for a while", () => {
     const world = new Http2Clients();
     world.start(...gets(2));
     const endpoint = world.accept(setting(Setting.MAX_CONCURRENT_STREAMS, 0));
@@ -224,7 +225,7 @@ describe("what the endpoint allows", () => {
     expect([...endpoint.requests.values()].map(({ isEnded }) => isEnded)).toEqual([false, true]);
   });
 
-  test("frames: none is longer than 16 KiB, whatever more it allows; a long head is continued", () => {
+  test("frames: none is longer than 16 KiB, even if it allows more; a long head is continued", () => {
     const world = new Http2Clients();
     const long = ["x-long", "y".repeat(40_000)] as const;
     world.start(headers(1, [...POST, long]), data(1, "x".repeat(60_000), true));
@@ -235,7 +236,7 @@ describe("what the endpoint allows", () => {
     expect(endpoint.requests.get(1)!.fields.at(-1)).toBe(long.join(": "));
   });
 
-  test("heads: one that is longer than it takes is not sent, and counted", () => {
+  test("heads: a head longer than its limit is not sent, and is counted", () => {
     const size = pseudo("GET", "/0").reduce((sum, [name, value]) => sum + name.length + value.length + 32, 0);
     for (const [limit, paths] of [
       [size, ["/0"]],
@@ -249,7 +250,7 @@ describe("what the endpoint allows", () => {
     }
   });
 
-  test("extended CONNECT: only if it says so", () => {
+  test("extended CONNECT: only if it allows it", () => {
     for (const isAllowed of [false, true]) {
       const world = new Http2Clients();
       world.start(headers(1, [...pseudo("CONNECT", "/chat"), [":protocol", "websocket"]], { end: true }));
@@ -269,7 +270,7 @@ describe("what the endpoint allows", () => {
     ]);
   });
 
-  test("a long response is given window for, of the stream and of the connection", () => {
+  test("a long response gets more window, of the stream and of the connection", () => {
     const world = new Http2Clients();
     world.start(...gets(1));
     const endpoint = world.accept().say(headers(1, [[":status", "200"]]));
@@ -283,8 +284,8 @@ describe("what the endpoint allows", () => {
   });
 });
 
-describe("what the endpoint has not looked at", () => {
-  test("GOAWAY: what is above its last stream goes on another connection, in order; what is below waits", () => {
+describe("requests that the endpoint did not process", () => {
+  test("GOAWAY: requests above its last stream go on another connection, in order; those below wait", () => {
     const world = new Http2Clients();
     const client = world.start(...post(1, "a"), get(3, "/3"), ...post(5, "c"));
     const first = world.accept();
@@ -299,7 +300,7 @@ describe("what the endpoint has not looked at", () => {
     expect(world.outcome).toEqual({ seen: 4, forwarded: 4, answered: 4, "2xx": 4, h2_goaways: 1, h2_resent: 2 });
   });
 
-  test("GOAWAY that only announces the end: all that is under way waits, what comes goes on another connection", () => {
+  test("GOAWAY that only announces the end: all requests under way wait, new ones go on another connection", () => {
     const world = new Http2Clients();
     const client = world.start(...gets(2));
     const first = world.accept().goAway(0x7fff_ffff);
@@ -329,7 +330,7 @@ describe("what the endpoint has not looked at", () => {
   test.each([
     ["GET", true],
     ["POST", false],
-  ])("the connection is lost before %s's response: sent again is %p", (method, isAgain) => {
+  ])("the connection is lost before %s's response: it is sent again: %p", (method, isAgain) => {
     const world = new Http2Clients();
     world.start(headers(1, pseudo(method, "/"), { end: true }));
     const endpoint = world.accept();
@@ -350,7 +351,7 @@ describe("what the endpoint has not looked at", () => {
     expect(world.outcome).toEqual({ seen: 1, forwarded: 1, unanswered: 1 });
   });
 
-  test("the kernel has taken nothing of a POST: sent again", () => {
+  test("the kernel took no byte of a POST: it is sent again", () => {
     const world = new Http2Clients();
     const client = world.start(SETTINGS);
     world.give(client, get(1, "/"));
@@ -364,7 +365,7 @@ describe("what the endpoint has not looked at", () => {
   });
 });
 
-describe("what the endpoint ends", () => {
+describe("connections and streams that the endpoint ends", () => {
   const reasons: [what: string, say: (endpoint: Http2Endpoint) => void, want: Record<string, number>][] = [
     ["RST_STREAM", (endpoint) => endpoint.say(reset(1, 2)), { forwarded: 1, unanswered: 1, h2_resets: 1 }],
     [
@@ -417,7 +418,7 @@ describe("what the endpoint ends", () => {
     expect(world.outcome).toEqual({ seen: 1, ...want });
   });
 
-  test("the rest of a request that it has responded to already: it is responded to", () => {
+  test("the rest of a request with a complete response: it counts as responded to", () => {
     const world = new Http2Clients();
     world.start(...post(1, "x".repeat(100_000)));
     const endpoint = world.accept().respond(1, 413);
@@ -426,7 +427,7 @@ describe("what the endpoint ends", () => {
     expect(world.outcome).toEqual({ seen: 1, forwarded: 1, answered: 1, "4xx": 1 });
   });
 
-  test("no HTTP/2: it gets no request, and what waits is dropped", () => {
+  test("no HTTP/2: it gets no request, and waiting requests are dropped", () => {
     const world = new Http2Clients();
     const client = world.start(...gets(2));
     const endpoint = world.acceptSilently();
@@ -434,7 +435,7 @@ describe("what the endpoint ends", () => {
     world.settle();
     expect(endpoint.read().requests.size).toBe(0);
     expect(world.outcome).toEqual({ seen: 2, endpoint_protocol: 2 });
-    // Nor does it get another connection, whoever asks.
+    // It also gets no other connection, for any client.
     world.give(client, get(5, "/5"));
     world.start(...gets(1));
     expect(world.connector.attempts.length).toBe(0);
@@ -467,7 +468,7 @@ describe("what the endpoint ends", () => {
     refuseAll();
     expect(tries).toBeLessThanOrEqual(3 * connections);
     expect(world.outcome).toEqual({ seen, [dropped]: seen });
-    // As often as it is worth it: a connection for each client's calls would be thousands.
+    // As often as it is worth it: one connection for each client's calls would be thousands.
     tries = 0;
     for (let passedMs = 0; passedMs < 4 * AGAIN_MAX_MS; passedMs += 100) {
       world.pass(100);
@@ -481,7 +482,7 @@ describe("what the endpoint ends", () => {
     expect(world.outcome).toEqual({ seen, [dropped]: seen });
     expect(world.told.lines.filter((line) => line.startsWith("speaks"))).toEqual(["speaks no HTTP/2"]);
     world.pass(AGAIN_MAX_MS);
-    // What comes while it is tried is not held: nobody knows for how long that would be.
+    // New requests are not held while it is tried: the time for the trial is unknown.
     for (const client of clients) world.give(client, get(stream + 2, "/last"));
     const endpoint = world.accept();
     expect(world.connector.attempts.length).toBe(0);
@@ -494,7 +495,7 @@ describe("what the endpoint ends", () => {
     expect(world.told.lines.at(-1)).toStartWith("speaks HTTP/2 after ");
   });
 
-  test("what it did not speak before an outage is tried again behind it", () => {
+  test("the version that it did not speak before an outage is tried again after it", () => {
     const world = new Http2Clients();
     const client = world.start(...gets(1));
     world.acceptSilently().socket.events.received(Uint8Array.from(NO_HTTP2));
@@ -508,7 +509,7 @@ describe("what the endpoint ends", () => {
     expect(world.accept().paths).toEqual(["/3"]);
   });
 
-  test("no HTTP/2 over TLS: what waits is dropped at once, and it is no outage", () => {
+  test("no HTTP/2 over TLS: waiting requests are dropped at once, and this is no outage", () => {
     const world = new Http2Clients();
     world.start(...gets(2));
     world.connector.refuse(new OtherProtocolError("h2"));
@@ -518,7 +519,7 @@ describe("what the endpoint ends", () => {
     expect(world.destination.unconnectedMs).toBe(0);
   });
 
-  test("no SETTINGS: what waits is dropped when its time is over", () => {
+  test("no SETTINGS: waiting requests are dropped when their time is over", () => {
     const world = new Http2Clients({ responseTimeoutMs: 1000 });
     world.start(...gets(1));
     world.acceptSilently();
@@ -527,7 +528,7 @@ describe("what the endpoint ends", () => {
     expect(world.upstream.given_up).toBe(1);
   });
 
-  test("nobody listens: what waits is dropped as for HTTP/1", () => {
+  test("no listener: waiting requests are dropped as with HTTP/1", () => {
     const world = new Http2Clients();
     world.start(...gets(2));
     world.connector.refuse();
@@ -540,7 +541,7 @@ describe("what the endpoint ends", () => {
 });
 
 describe("time limits", () => {
-  test("what the endpoint takes slowly is still being sent: the time is over when it takes nothing more", () => {
+  test("a request that the endpoint takes slowly is still being sent: the time is over when it takes no more", () => {
     const world = new Http2Clients({ responseTimeoutMs: 1000 });
     world.start(...post(1, "x".repeat(WINDOW + 100)), ...post(3, "y"));
     const endpoint = world.accept();
@@ -550,7 +551,7 @@ describe("time limits", () => {
     }
     expect(endpoint.requests.get(1)!.body.length).toBe(WINDOW + 79);
     expect(endpoint.requests.get(1)!.isReset).toBe(false);
-    // It was sent long ago.
+    // It was sent long before.
     expect(endpoint.requests.get(3)!.isReset).toBe(true);
     world.pass(900);
     expect(endpoint.read().requests.get(1)!.isReset).toBe(false);
@@ -558,7 +559,7 @@ describe("time limits", () => {
     expect(world.outcome).toMatchObject({ seen: 2, forwarded: 1, unanswered: 1, endpoint_closed: 1 });
   });
 
-  test("of a response, while others come: that call alone is taken back", () => {
+  test("of a response, while others come: only that call is cancelled", () => {
     const world = new Http2Clients({ responseTimeoutMs: 1000 });
     world.start(...gets(2));
     const endpoint = world.accept().say(headers(3, [[":status", "200"]]));
@@ -573,7 +574,7 @@ describe("time limits", () => {
     expect(world.upstream.given_up).toBe(0);
   });
 
-  test("of a response, when nothing comes at all: the connection is given up", () => {
+  test("of a response, if no bytes come at all: the connection is given up", () => {
     const world = new Http2Clients({ responseTimeoutMs: 1000 });
     world.start(...gets(2));
     world.accept();
@@ -594,7 +595,7 @@ describe("time limits", () => {
   });
 });
 
-describe("requests that are sent as they come", () => {
+describe("streamed requests", () => {
   test("when they are long", () => {
     const world = new Http2Clients({ maxRequestBytes: 1000 });
     const client = world.start(headers(1, POST), data(1, "x".repeat(600)));
@@ -611,7 +612,7 @@ describe("requests that are sent as they come", () => {
     expect(world.outcome).toEqual({ seen: 2, forwarded: 2, answered: 2, "2xx": 2 });
   });
 
-  test("when they are not whole for long; a response may come before their end", () => {
+  test("if they are not whole for a long time; a response may come before their end", () => {
     const world = new Http2Clients();
     const client = world.start(headers(1, POST), data(1, "a"));
     world.pass(HELD_MS_MAX - 100);
@@ -626,7 +627,7 @@ describe("requests that are sent as they come", () => {
     expect(world.outcome).toEqual({ seen: 1, forwarded: 1, answered: 1, "2xx": 1 });
   });
 
-  test("a gap resets their stream alone", () => {
+  test("a gap resets only their stream", () => {
     const world = new Http2Clients({ maxRequestBytes: 10 });
     const client = world.start(headers(1, POST), data(1, "x".repeat(20)), get(3, "/3"));
     const endpoint = world.accept();
@@ -648,7 +649,7 @@ describe("requests that are sent as they come", () => {
     expect(world.outcome).toEqual({ seen: 1, endpoint_closed: 1, h2_resets: 1 });
   });
 
-  test("their bytes are let go of as the endpoint takes them", () => {
+  test("their bytes are released as the endpoint takes them", () => {
     const world = new Http2Clients({ maxRequestBytes: 1000 });
     const client = world.start(headers(1, POST));
     const endpoint = (world.give(client, data(1, "x".repeat(2000))), world.accept());
@@ -659,7 +660,7 @@ describe("requests that are sent as they come", () => {
   });
 });
 
-describe("requests that the client takes back", () => {
+describe("requests that the client cancels", () => {
   test("before they are whole", () => {
     const world = new Http2Clients();
     world.start(headers(1, POST), data(1, "x"), reset(1));
@@ -674,13 +675,13 @@ describe("requests that the client takes back", () => {
     expect(world.outcome).toEqual({ seen: 2, cancelled: 1 });
   });
 
-  test("when they are sent: as long after that as production's client waited", () => {
+  test("when they are sent: as long after that as in production", () => {
     const world = new Http2Clients();
     const client = world.start(...gets(1));
     world.pass(300);
     const endpoint = world.accept();
     world.pass(200);
-    // 500 ms after its head; it was sent 200 ms ago.
+    // 500 ms after its head; it was sent 200 ms before.
     world.give(client, reset(1));
     world.pass(250);
     expect(endpoint.read().requests.get(1)!.isReset).toBe(false);
@@ -698,7 +699,7 @@ describe("requests that the client takes back", () => {
     expect(world.outcome).toEqual({ seen: 1, forwarded: 1, answered: 1, "2xx": 1 });
   });
 
-  test("when they are sent as they come", () => {
+  test("when they are streamed", () => {
     const world = new Http2Clients({ maxRequestBytes: 10 });
     const client = world.start(headers(1, POST), data(1, "x".repeat(20)));
     const endpoint = world.accept();
@@ -709,7 +710,7 @@ describe("requests that the client takes back", () => {
 });
 
 describe("ends and limits", () => {
-  test("the client's end ends the connection behind the last response", () => {
+  test("the client's end ends the connection after the last response", () => {
     const world = new Http2Clients();
     const client = world.start(...gets(2));
     client.end("fin");
@@ -723,7 +724,7 @@ describe("ends and limits", () => {
     expect(world.mode.load).toMatchObject({ busyPipes: 0, waitingRequests: 0, awaitingPipes: 0 });
   });
 
-  test("the client's end cuts off what is under way", () => {
+  test("the client's end cuts off requests under way", () => {
     const world = new Http2Clients();
     const client = world.start(headers(1, POST), data(1, "x"));
     client.end("fin");
@@ -732,14 +733,14 @@ describe("ends and limits", () => {
     expect(world.budget.usedBytes).toBe(0);
   });
 
-  test("so many requests wait, and no more", () => {
+  test("the waiting requests have a limit", () => {
     const world = new Http2Clients({ maxWaitingRequests: 3 });
     world.start(...gets(5));
     expect(world.outcome).toEqual({ seen: 5, waiting_limit: 2 });
     expect(world.accept().paths).toEqual(["/0", "/1", "/2"]);
   });
 
-  test("where memory is short, requests whose bytes nobody takes give way", () => {
+  test("if memory is short, requests with bytes that no destination takes give way", () => {
     const limit = 400_000;
     const world = new Http2Clients({ bufferBytes: limit, maxRequestBytes: 1000 });
     const stuck = world.start(headers(1, POST), data(1, "x".repeat(2000)));
@@ -747,7 +748,7 @@ describe("ends and limits", () => {
     for (let i = 0; i < 15; i++) world.give(stuck, data(1, "x".repeat(16_000)));
     world.nowMs += STALLED_MS;
     world.destination.tick();
-    // The client has not stood still: it is the endpoint that takes nothing.
+    // The client did not stand still: the endpoint takes no bytes.
     world.give(stuck, PING);
     const other = world.start(headers(1, POST));
     for (let i = 0; i < 9; i++) world.give(other, data(1, "y".repeat(16_000)));
@@ -760,7 +761,7 @@ describe("ends and limits", () => {
     expect(world.budget.usedBytes).toBeLessThanOrEqual(limit);
   });
 
-  test("where nothing stands still, the last of many that wait give way, and no more than an eighth", () => {
+  test("if nothing stands still, the last of many waiting requests give way, and at most an eighth of them", () => {
     const waiting = 80;
     const queued = (bufferBytes: number) => {
       const world = new Http2Clients({ bufferBytes });
@@ -780,7 +781,7 @@ describe("ends and limits", () => {
     expect([...endpoint.requests.values()].at(-1)!.fields).toContain(`:path: /${waiting - dropped - 1}`);
   });
 
-  describe("where memory is short, parts of requests of which nothing has come for a second give way", () => {
+  describe("if memory is short, parts of requests that have not grown for a second give way", () => {
     const LIMIT = 170_000;
     const openBlock = (bytes: number) => frame(FrameType.HEADERS, 0, 1, Buffer.alloc(bytes, 0x61));
     const parts: [what: string, parts: Buffer[], reason: string, behind: Buffer[], damaged: number][] = [
@@ -806,7 +807,7 @@ describe("ends and limits", () => {
       world.pass(STALLED_MS);
       const other = world.start(headers(1, POST), data(1, "y".repeat(16_000)), data(1, "y".repeat(16_000)));
       world.give(other, data(1, "y".repeat(10_000), true));
-      // Those that stood still were sent as they came, where their heads were whole.
+      // The ones that stood still were streamed, if their heads were whole.
       let endpoint = world.accept();
       while (world.connector.attempts.length > 0) endpoint = world.accept();
       expect(endpoint.requests.get(1)!.body.length).toBe(42_000);
@@ -818,7 +819,7 @@ describe("ends and limits", () => {
     });
   });
 
-  test("heads that there is no memory for are refused, and what they are of is not read", () => {
+  test("heads without memory are refused, and their requests are not read", () => {
     const world = new Http2Clients({ bufferBytes: 40_000 });
     const count = 200;
     const client = world.start(...Array.from({ length: count }, (_, i) => headers(2 * i + 1, POST)));
@@ -830,7 +831,7 @@ describe("ends and limits", () => {
     expect(world.outcome).toEqual({ seen: dropped!, buffer_limit: dropped! });
   });
 
-  test("a client that does nothing gives its connection, then what it has told, and is picked up when it goes on", () => {
+  test("an idle client gives up its connection, then its header table, and is joined when it goes on", () => {
     const world = new Http2Clients({ bufferBytes: 40_000 });
     const told = Buffer.concat([block(pseudo("GET", "/1")), inserted("x-a", "1")]);
     const client = world.start(headers(1, told, { end: true }));
@@ -850,7 +851,7 @@ describe("ends and limits", () => {
     expect(world.outcome).toMatchObject({ seen: 4, answered: 3, unknown_header: 1, h2_picked_up: 1 });
   });
 
-  test("calls that never end and hold nothing give way as well, for what they cost", () => {
+  test("calls that never end and hold no bytes give way too, because of their cost", () => {
     const limit = 2 << 20;
     const world = new Http2Clients({ bufferBytes: limit });
     const [connections, calls, pauseMs] = [40, 60, 100];
@@ -874,7 +875,7 @@ describe("ends and limits", () => {
     expect(dropped).toBeGreaterThan(0);
   });
 
-  test("an endpoint that asks and does not read is given up", () => {
+  test("an endpoint that asks for replies and does not read them is given up", () => {
     const world = new Http2Clients();
     world.start(...gets(1));
     const endpoint = world.accept();
@@ -885,7 +886,7 @@ describe("ends and limits", () => {
     expect(world.budget.usedBytes).toBeLessThan(4 << 20);
   });
 
-  test("joined in its middle, a connection is read from where frames begin", () => {
+  test("a connection that is joined in its middle is read from the beginning of frames on", () => {
     const world = new Http2Clients();
     const client = world.open(false);
     world.give(client, Buffer.from([0xbe, 0, 1]));
@@ -894,7 +895,7 @@ describe("ends and limits", () => {
     expect(world.counters.http2).toMatchObject({ connections: 1, picked_up: 1 });
   });
 
-  test("its first bytes are lost: it is read from where frames begin, and what they told is not known", () => {
+  test("without its first bytes, it is read from the beginning of frames on, and earlier fields are unknown", () => {
     const world = new Http2Clients();
     const client = world.open();
     client.gap(100);
@@ -904,14 +905,14 @@ describe("ends and limits", () => {
     expect(world.outcome).toMatchObject({ unknown_header: 1, h2_picked_up: 1 });
   });
 
-  test("what comes first found no room, but it is known from its first byte", () => {
+  test("its first bytes found no room, but its protocol is known from the first byte", () => {
     const world = new Http2Clients({ bufferBytes: 9000 });
     const client = world.open();
     world.give(client, PREFACE, SETTINGS, ...gets(1));
     expect(world.counters.http2).toMatchObject({ connections: 1, picked_up: 0 });
   });
 
-  test("--http2 pass: bytes pass as they come", () => {
+  test("--http2 pass: bytes pass through as they come", () => {
     const world = new Http2Clients({ http2: "pass" });
     const client = world.start(SETTINGS);
     world.give(client, ...gets(1));
@@ -928,7 +929,7 @@ describe("an offer of h2c that production has accepted", () => {
   test.each([
     ["accepted", SWITCHED, 1],
     ["declined", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 2],
-  ])("and the endpoint has %s: what follows are requests of HTTP/2", (_what, response, twoHundreds) => {
+  ])("and the endpoint has %s: HTTP/2 requests follow", (_what, response, twoHundreds) => {
     for (const isCut of [false, true]) {
       const world = new Http2Clients();
       const client = world.open();
@@ -940,14 +941,28 @@ describe("an offer of h2c that production has accepted", () => {
       else world.give(client, follows);
       const endpoint = world.accept().respond(1);
       expect(endpoint.paths).toEqual(["/3"]);
-      // Some servers serve the request only when they have read it.
+      // Some servers serve the request only after they have read the preface.
       expect(http1.text.includes("PRI * HTTP/2.0\r\n\r\nSM")).toBe(twoHundreds === 1);
       expect(world.requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2, damaged: 0 });
       expect(world.counters.responses["2xx"]).toBe(twoHundreds);
     }
   });
+
+  test("and that was dropped: HTTP/2 requests follow", () => {
+    const world = new Http2Clients({ maxWaitingRequests: 1 });
+    const client = world.open();
+    const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    world.say(client, GET);
+    const http1 = world.connector.accept();
+    for (const text of [GET, OFFER]) world.say(client, text);
+    expect(world.requests.dropped.waiting_limit).toBe(1);
+    world.give(client, Buffer.concat([PREFACE, SETTINGS, get(3, "/3")]));
+    for (let i = 0; i < 2; i++) world.respond(http1, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    expect(world.accept().respond(1).paths).toEqual(["/3"]);
+    expect(world.requests).toMatchObject({ seen: 4, forwarded: 3, answered: 3, damaged: 0 });
+  });
 });
 
-test("a word of the endpoint's is read as it is written", () => {
+test("a setting of the endpoint is read as it is written", () => {
   expect(word(WINDOW).readUInt32BE()).toBe(WINDOW);
 });

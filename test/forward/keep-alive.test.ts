@@ -1,9 +1,9 @@
-/** What is learned of how an endpoint keeps its connections. */
+/** The program learns how an endpoint keeps its connections. */
 import { expect, test } from "bun:test";
 import { KeepAlive, QUIET_MS } from "../../src/forward/keep-alive.ts";
 
 const NOW_MS = 1_750_000_000_000;
-/** A connection that has carried so many responses, the last of them just now. */
+/** A connection that has carried this many responses, the last of them just now. */
 const carried = (responded: number, respondedMs = NOW_MS) => ({ responded, respondedMs });
 const MAY_REPEAT = true;
 
@@ -12,7 +12,7 @@ test("a connection without a response takes any request", () => {
   expect(keepAlive.reuseFromMs(carried(0), false, NOW_MS)).toBeLessThanOrEqual(NOW_MS);
 });
 
-test("a request that may be repeated follows at once, another when the connection has been quiet", () => {
+test("a request that may be repeated follows at once; another one follows when the connection has been quiet", () => {
   const keepAlive = new KeepAlive();
   const connection = carried(1);
   expect(keepAlive.reuseFromMs(connection, MAY_REPEAT, NOW_MS)).toBe(NOW_MS);
@@ -28,25 +28,25 @@ test("only one connection at a time waits to be proven; the others are not used 
   expect(keepAlive.reuseFromMs(second, false, NOW_MS)).toBe(NOW_MS);
 });
 
-test.each([1, 3])("connections that are closed without notice behind %d responses get no more than that", (count) => {
+test.each([1, 3])("connections that are closed without notice after %d responses get no more than that", (count) => {
   const keepAlive = new KeepAlive();
   if (count > 1) keepAlive.responded(carried(2));
   keepAlive.closed(carried(count), NOW_MS + 1);
-  // One may be an accident, once it was seen that connections are kept.
+  // A single close may be an accident, after the connections were seen to be kept.
   expect(keepAlive.reuseFromMs(carried(count), MAY_REPEAT, NOW_MS) === Infinity).toBe(count === 1);
   keepAlive.closed(carried(count), NOW_MS + 1);
   expect(keepAlive.reuseFromMs(carried(count), MAY_REPEAT, NOW_MS + 1)).toBe(Infinity);
   expect(keepAlive.reuseFromMs(carried(count - 1), MAY_REPEAT, NOW_MS + 1)).toBe(NOW_MS + 1);
 });
 
-test("a close long after the response is a time limit for idle connections, and says nothing", () => {
+test("a close long after the response is a time limit for idle connections, and proves nothing", () => {
   const keepAlive = new KeepAlive();
   keepAlive.closed(carried(1), NOW_MS + 5000);
   keepAlive.closed(carried(1), NOW_MS + 5000);
   expect(keepAlive.reuseFromMs(carried(1), MAY_REPEAT, NOW_MS)).toBe(NOW_MS);
 });
 
-test("every now and then it is tried whether the limit is still there; a further response ends it", () => {
+test("the limit is tested now and then; a further response ends it", () => {
   const keepAlive = new KeepAlive();
   keepAlive.closed(carried(1), NOW_MS + 1);
   const probe = carried(1);

@@ -1,4 +1,4 @@
-/** A mirrored connection of --mode http, and an endpoint that does what the test says. */
+/** A mirrored connection of --mode http, and an endpoint that the test controls. */
 import { HttpMode } from "../../src/forward/http-mode.ts";
 import type { HttpOptions } from "../../src/forward/http-options.ts";
 import { Cost } from "../../src/memory/budget.ts";
@@ -29,7 +29,7 @@ export class Mirrored extends Scripted {
     this.stream = this.mode.open({ identity: new Int32Array(9), hasSyn: true });
   }
 
-  /** A batch in which the client's next bytes come, each text in a segment of its own. */
+  /** A batch with the client's next bytes, each text in its own segment. */
   client(...texts: string[]): void {
     for (const text of texts) this.stream.data(new TextEncoder().encode(text), 0, text.length, this.nowMs);
     this.tick();
@@ -55,7 +55,7 @@ export class Mirrored extends Scripted {
       super.pass(Math.min(10, untilMs - this.nowMs));
   }
 
-  /** Beside the conversation itself as well. */
+  /** Memory in addition to the conversation itself. */
   override get heldBytes(): number {
     return super.heldBytes - Cost.STREAM;
   }

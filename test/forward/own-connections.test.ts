@@ -1,10 +1,10 @@
-/** Which connections are this program's own, seen from two threads' ends of the same memory. */
+/** This program's own connections, seen from the two ends of shared memory in two threads. */
 import { expect, test } from "bun:test";
 import { OwnConnections, OwnConnector } from "../../src/forward/own-connections.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
 import { address, bytes, u16 } from "../support/frames.ts";
 
-/** An identity as decode makes them, of VNI 0. */
+/** An identity as decode makes it, with VNI 0. */
 function identityOf(client: string, clientPort: number, server: string, serverPort: number): Int32Array {
   const mapped = (text: string) =>
     text.includes(":") ? address(text) : [...new Array<number>(10).fill(0), 0xff, 0xff, ...address(text)];
@@ -26,19 +26,22 @@ test.each([
   ["2001:db8::1", "fd00::2"],
   ["::1", "::1"],
   ["fe80::12:1", "fe80::1"],
-])("from %s to %s: known while it is open and for a while after, and no other is", (client, server) => {
-  const own = new OwnConnections();
-  const other = new OwnConnections(own.shared);
-  const identity = identityOf(client, 50_000, server, 8080);
-  expect(other.has(identity, false)).toBe(false);
-  const forget = own.opened(ends(client, 50_000, server, 8080));
-  for (const isSyn of [true, false]) expect(other.has(identity, isSyn)).toBe(true);
-  expect(other.has(identityOf(client, 50_001, server, 8080), false)).toBe(false);
-  expect(other.has(identityOf(client, 50_000, server, 8081), false)).toBe(false);
-  expect(other.has(identityOf(server, 50_000, "10.9.9.9", 8080), false)).toBe(false);
-  forget();
-  expect(other.has(identity, false)).toBe(true);
-});
+])(
+  "from %s to %s: known while it is open and for a while after, and no other connection is known",
+  (client, server) => {
+    const own = new OwnConnections();
+    const other = new OwnConnections(own.shared);
+    const identity = identityOf(client, 50_000, server, 8080);
+    expect(other.has(identity, false)).toBe(false);
+    const forget = own.opened(ends(client, 50_000, server, 8080));
+    for (const isSyn of [true, false]) expect(other.has(identity, isSyn)).toBe(true);
+    expect(other.has(identityOf(client, 50_001, server, 8080), false)).toBe(false);
+    expect(other.has(identityOf(client, 50_000, server, 8081), false)).toBe(false);
+    expect(other.has(identityOf(server, 50_000, "10.9.9.9", 8080), false)).toBe(false);
+    forget();
+    expect(other.has(identity, false)).toBe(true);
+  },
+);
 
 test("addresses as sockets write them: IPv4 in IPv6, and zones", () => {
   const own = new OwnConnections();
@@ -48,7 +51,7 @@ test("addresses as sockets write them: IPv4 in IPv6, and zones", () => {
   expect(own.has(identityOf("fe80::9", 1, "fe80::1", 80), false)).toBe(true);
 });
 
-test("while one is being made, a SYN to its destination may be its own; its data cannot come before it is known", () => {
+test("while a connection is being established, a SYN to its destination may be its own; its data cannot come before it is known", () => {
   const own = new OwnConnections();
   const events: SocketEvents[] = [];
   const inner: Connector = {
@@ -82,7 +85,7 @@ test("while one is being made, a SYN to its destination may be its own; its data
   expect(own.has(mine, false)).toBe(true);
 });
 
-test("as many as a host has ports are told apart", () => {
+test("as many connections as a host has ports are distinguished", () => {
   const own = new OwnConnections();
   const [mine, others] = [identityOf("10.0.0.9", 1, "10.0.0.1", 80), identityOf("10.0.0.8", 1, "10.0.0.1", 80)];
   const ports = mine.length - 2;

@@ -1,4 +1,4 @@
-/** What policy makes of the requests of a conversation, in whatever pieces they come. */
+/** The effect of policy on the requests of a conversation, in any pieces. */
 import { describe, expect, test } from "bun:test";
 import { editsOf, policyFor, ruleOf } from "../support/policies.ts";
 import { Clients } from "./clients.ts";
@@ -15,7 +15,7 @@ const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const deny = (...rules: string[]) => policyFor({ deny: rules.map(ruleOf) });
 const allow = (...rules: string[]) => policyFor({ allow: rules.map(ruleOf) });
 
-/** Says a text in pieces of a length, and responds to every request that comes. Returns what came, in order. */
+/** Sends a text in pieces of a length, and responds to every request that arrives. Returns the requests, in order. */
 function served(world: Clients, text: string, pieceLength = Infinity): string {
   const client = world.open();
   const { sockets, attempts } = world.connector;
@@ -65,7 +65,7 @@ describe.each([Infinity, 1, 7, 50])("in pieces of %p bytes", (pieceLength) => {
     }
   });
 
-  test("an upgrade that is left out takes with it what follows in the other protocol", () => {
+  test("if an upgrade is left out, the bytes that follow in the other protocol are left out too", () => {
     const world = new Clients({ policy: deny("path:/chat") });
     const text = get("/a") + upgrade("/chat") + FRAME.repeat(20) + get("/b");
     expect(served(world, text, pieceLength)).toBe(get("/a"));
@@ -73,7 +73,7 @@ describe.each([Infinity, 1, 7, 50])("in pieces of %p bytes", (pieceLength) => {
     expect(world.counters.streams.dropped_bytes).toBe(20 * FRAME.length + get("/b").length);
   });
 
-  test("an upgrade that is left out, and that production declined, leaves out nothing else", () => {
+  test("if an upgrade is left out and production declined it, nothing else is left out", () => {
     const world = new Clients({ policy: deny("path:/chat") });
     expect(served(world, upgrade("/chat") + get("/b"), pieceLength)).toBe(get("/b"));
     expect(world.requests).toMatchObject({ seen: 2, forwarded: 1, damaged: 0, dropped: { filtered: 1 } });
@@ -81,7 +81,7 @@ describe.each([Infinity, 1, 7, 50])("in pieces of %p bytes", (pieceLength) => {
   });
 });
 
-test("what is left out is not held, however long it is", () => {
+test("requests that are left out are not held, at any length", () => {
   const world = new Clients({ policy: deny("method:POST") });
   const client = world.open();
   world.say(client, `POST /large HTTP/1.1\r\nContent-Length: ${1 << 20}\r\n\r\n`);
@@ -92,7 +92,7 @@ test("what is left out is not held, however long it is", () => {
   expect(world.requests).toMatchObject({ seen: 1, dropped: { filtered: 1 } });
 });
 
-test("a request that would be left out and is damaged counts as damaged, once", () => {
+test("a damaged request that would be left out counts as damaged, once", () => {
   const world = new Clients({ policy: deny("path:/charge") });
   const client = world.open();
   world.say(client, post("/charge", "x".repeat(100)).slice(0, -50));
@@ -105,7 +105,7 @@ test("a request that would be left out and is damaged counts as damaged, once", 
   expect(world.requests).toMatchObject({ seen: 2, damaged: 1, forwarded: 1, dropped: { filtered: 0 } });
 });
 
-test("an upgrade that is left out ends with its connection, whatever of it has come", () => {
+test("an upgrade that is left out ends with its connection, after any part of it", () => {
   for (const rest of ["", "GET /half", FRAME]) {
     const world = new Clients({ policy: deny("path:/chat") });
     const client = world.open();
@@ -118,7 +118,7 @@ test("an upgrade that is left out ends with its connection, whatever of it has c
   }
 });
 
-test("the mark of an upgrade leaves out what follows it, too", () => {
+test("the mark of an upgrade also leaves out the bytes behind it", () => {
   const world = new Clients({ policy: policyFor({ headEdits: editsOf({ mark: true }) }) });
   const marked = upgrade("/chat").replace("\r\n\r\n", "\r\nX-Mirrored-From: 192.0.2.1\r\n\r\n");
   expect(served(world, marked + FRAME)).toBe("");
@@ -148,7 +148,7 @@ test.each(clients)("HTTP/2 that passes is forwarded or left out as a whole: %s",
   expect(streams.dropped_bytes).toBe(isForwarded ? 0 : PREFACE.length + FRAME.length);
 });
 
-test("the client is whom a PROXY protocol header names", () => {
+test("the client is the one that a PROXY protocol header names", () => {
   const header = "PROXY TCP4 192.0.2.7 192.0.2.2 1 2\r\n";
   const of = (policy: ReturnType<typeof deny>) =>
     served(new Clients({ policy, proxyProtocol: "strip" }), header + get("/"));
@@ -157,9 +157,9 @@ test("the client is whom a PROXY protocol header names", () => {
   expect(of(policyFor({ headEdits: editsOf({ mark: true }) }))).toContain("\r\nX-Mirrored-From: 192.0.2.7\r\n");
 });
 
-test("what is over the rate is dropped where it would have been sent, and upgrades with it", () => {
+test("requests over the rate are dropped at the moment of sending, also upgrades", () => {
   const world = new Clients({ policy: policyFor({ maxRate: 20 }) });
-  // One is kept at the start: 50 ms of 20 a second.
+  // One request is available at the start: 50 ms of 20 a second.
   expect(served(world, get("/a") + get("/b"))).toBe(get("/a"));
   world.pass(50);
   expect(served(world, get("/c") + upgrade("/d") + FRAME)).toBe(get("/c"));
@@ -167,14 +167,14 @@ test("what is over the rate is dropped where it would have been sent, and upgrad
   expect(world.counters.streams.dropped_bytes).toBe(FRAME.length);
 });
 
-test("requests that are over the rate are not streamed either", () => {
+test("requests over the rate are not streamed either", () => {
   const world = new Clients({ policy: policyFor({ maxRate: 20 }), maxRequestBytes: 10 });
   const [first, second] = [post("/a", "x".repeat(100)), chunked("/b", "y".repeat(100))];
   expect(served(world, first + second + get("/c"))).toBe(first);
   expect(world.requests).toMatchObject({ seen: 3, forwarded: 1, dropped: { rate_limit: 2 } });
 });
 
-test("order: what rules or the sample leave out takes no place of the rate", () => {
+test("order: requests that rules or the sample leave out do not use up the rate", () => {
   const sample = { percent: 50, key: "random", name: "" } as const;
   const turns = [0.9, 0.1, 0.9, 0.1];
   const policy = policyFor({ deny: [ruleOf("path:/no")], sample, maxRate: 20 }, () => turns.shift()!);
@@ -184,7 +184,7 @@ test("order: what rules or the sample leave out takes no place of the rate", () 
   expect(turns).toEqual([]);
 });
 
-test("a dry run connects to nobody, and tells what decides about each request", () => {
+test("a dry run makes no connection, and reports the reason for each decision", () => {
   const policy = policyFor({ deny: [ruleOf("path:/no")], allow: [ruleOf("method:safe")], maxRate: 20, dryRun: true });
   const world = new Clients({ policy });
   const text = [get("/no?secret"), get("/a"), post("/b", "x"), get("/c"), upgrade("/d"), FRAME].join("");

@@ -1,4 +1,4 @@
-/** The same promises with Bun's sockets and servers, over loopback: what only a real kernel can break. */
+/** The same promises with Bun's sockets and servers, over loopback: faults that only a real kernel can cause. */
 import { afterEach, expect, test } from "bun:test";
 import type { Socket, TCPSocketListener } from "bun";
 import { Budget } from "../../src/memory/budget.ts";
@@ -18,7 +18,7 @@ const TICK_MS = 2;
 const MIB = 1 << 20;
 const ORIGIN = { identity: new Int32Array(9), hasSyn: true };
 
-/** What a connection of the server's has received. */
+/** The bytes that a connection of the server has received. */
 interface Received {
   hash: Bun.CryptoHasher;
   bytes: number;
@@ -34,7 +34,7 @@ afterEach(() => {
   for (const cleanup of cleanups.splice(0)) cleanup();
 });
 
-/** Bun hands what a handler throws to `error`: it must not pass for a reset. */
+/** Bun passes a handler's exception to `error`: it must not count as a reset. */
 function fail(_socket: unknown, error: Error & { code?: string }): void {
   if (error.code !== "ECONNRESET") failures.push(error);
 }
@@ -45,7 +45,7 @@ function listen(socket: Bun.SocketHandler<Received>, port = 0): TCPSocketListene
   return server;
 }
 
-/** A server that reads everything, says `greeting` first, and closes behind the client's end. */
+/** A server that reads everything, sends `greeting` first, and closes after the client's end. */
 function reader(all: Received[], greeting: Uint8Array = new Uint8Array(0), port = 0): TCPSocketListener<Received> {
   const unsent = new Map<Socket<Received>, number>();
   const send = (socket: Socket<Received>) => {
@@ -108,7 +108,7 @@ async function until(what: string, holds: () => boolean, limitMs = 20_000): Prom
   }
 }
 
-/** Streams bytes through a buffer that is spoilt after each batch, as a capture's is. */
+/** Streams bytes through a buffer that is overwritten after each batch, as in a capture. */
 async function stream(
   { mode, endpoint, now }: Forwarder,
   content: Uint8Array,
@@ -134,7 +134,7 @@ async function stream(
 const digest = (content: Uint8Array) => new Bun.CryptoHasher("sha256").update(content).digest("hex");
 const content = (bytes: number, seed: number) => new Random(seed).bytes(bytes);
 
-test("every byte of every stream arrives, whatever the sizes of batches and kernel buffers make of it", async () => {
+test("every byte of every stream arrives, for any sizes of batches and kernel buffers", async () => {
   const all: Received[] = [];
   const world = forwarder(reader(all).port);
   const contents = [0, 1, 1000, 100_000, 3 * MIB].map(content);
@@ -174,7 +174,7 @@ test("a mirrored reset loses no byte that came before it", async () => {
   expect(world.counters.upstream.lost_bytes).toBe(0);
 }, 30_000);
 
-test("a slow reader gets all of it, and what waits for it is given back", async () => {
+test("a slow reader gets all bytes, and the waiting bytes' memory is given back", async () => {
   const received = newReceived();
   const server = listen({
     open(socket) {
@@ -222,7 +222,7 @@ test("an endpoint that stops reading is given up, its memory given back, and oth
   expect(upstream.lost_bytes).toBeGreaterThan(0);
   expect(upstream.bytes + upstream.lost_bytes).toBe(bytes.length);
   expect(stuck.budget.usedBytes).toBe(0);
-  // What came for it afterwards is lost as well.
+  // Bytes that came for it afterwards are lost too.
   const told = stuck.told.lines.map((line) => Number(/^given up with (\d+) bytes$/.exec(line)?.[1]));
   expect(told).toHaveLength(1);
   expect(told[0]).toBeGreaterThan(0);
@@ -230,7 +230,7 @@ test("an endpoint that stops reading is given up, its memory given back, and oth
   expect(all[0]!.hash.digest("hex")).toBe(digest(bytes));
 }, 60_000);
 
-test("an endpoint that resets in the middle costs that connection alone, and is told", async () => {
+test("an endpoint that resets in the middle costs only that connection, and is reported", async () => {
   let connections = 0;
   const all: Received[] = [];
   const server = listen({
@@ -284,7 +284,7 @@ test("a write to an endpoint that has reset is no exception, and is counted", as
   expect(world.endpoint.openCount).toBe(0);
 });
 
-test("an endpoint that refuses and then comes up gets everything; the outage is told once", async () => {
+test("an endpoint that refuses and then comes up gets everything; the outage is reported once", async () => {
   const probe = listen({ data() {} });
   const { port } = probe;
   probe.stop(true);

@@ -1,6 +1,6 @@
 /**
- * Requests on their way to an endpoint that does what each test says. What was found by test/simulator/http has its
- * smallest case here.
+ * Requests on their way to an endpoint that each test controls. Faults found by test/simulator/http have their smallest
+ * case here.
  */
 import { expect, test } from "bun:test";
 import { AGAIN_MAX_MS, AGAIN_MIN_MS } from "../../src/forward/spoken.ts";
@@ -14,7 +14,7 @@ const UPGRADE = "GET /chat HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const CLOSE = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-test("behind an upgrade that found no endpoint, requests go on, and nothing is held", () => {
+test("after an upgrade without an endpoint, requests go on, and nothing is held", () => {
   const world = new Mirrored({ connectTimeoutMs: 500 });
   world.client(UPGRADE);
   world.pass(500);
@@ -32,7 +32,7 @@ test("an endpoint that does not speak HTTP/1.1 over TLS gets no request, and is 
   const world = new Mirrored({ tls: {} as Tls });
   for (let i = 1; i <= 3; i++) {
     world.client(GET + POST);
-    // Behind the first refusal, nobody else asks.
+    // After the first refusal, no other client tries.
     expect(world.connector.attempts.length).toBe(i === 2 ? 0 : 1);
     if (i !== 2) world.connector.refuse(new OtherProtocolError("http/1.1"));
     expect(world.requests).toMatchObject({ seen: 2 * i, forwarded: 0, dropped: { endpoint_protocol: 2 * i } });
@@ -47,7 +47,7 @@ test("an endpoint that does not speak HTTP/1.1 over TLS gets no request, and is 
   expect(world.heldBytes).toBe(0);
 });
 
-test("a request that is streamed behind a refused upgrade has the next connection to itself", () => {
+test("a request that is streamed after a declined upgrade has the next connection to itself", () => {
   const world = new Mirrored({ maxRequestBytes: 100 });
   const large = `PUT / HTTP/1.1\r\nContent-Length: 200\r\n\r\n${"x".repeat(200)}`;
   world.client(UPGRADE);
@@ -72,11 +72,11 @@ test("a connection that is given up for memory in the middle of a pipeline is no
   world.connector.accept();
   world.tick();
   expect(world.upstream.given_up).toBe(1);
-  // Nothing of it had left.
+  // None of its bytes had left.
   expect(world.requests.dropped.endpoint_closed).toBe(1);
 });
 
-test("HTTP/2 whose first bytes found no room is not passed on without them", () => {
+test("HTTP/2 without room for its first bytes does not pass through without them", () => {
   const world = new Mirrored({ bufferBytes: 0 });
   const pieces = ["PRI * HTTP/2.0\r\n", "\r\nSM\r\n\r\n", "frames"];
   world.client(...pieces);
@@ -88,10 +88,10 @@ test("HTTP/2 whose first bytes found no room is not passed on without them", () 
   });
 });
 
-test("the time for an answer begins when the request was taken, however long that takes", () => {
+test("the time for a response begins when the request has been taken, at any speed", () => {
   const world = new Mirrored({ responseTimeoutMs: 200 });
   world.client(POST);
-  // A byte every 10 ms.
+  // One byte every 10 ms.
   const socket = world.connector.accept(new Array<number>(POST.length - 1).fill(1));
   world.pass(350);
   expect(socket.text.length).toBeLessThan(POST.length);
@@ -108,7 +108,7 @@ test("the time for an answer begins when the request was taken, however long tha
 test.each([
   ["says that it closes", (world: Mirrored, socket: ScriptedSocket) => world.answer(socket, CLOSE)],
   ["closes its side", (_: Mirrored, socket: ScriptedSocket) => socket.events.ended()],
-])("where the endpoint %s, what was in flight comes whole on one connection only", (_, leave) => {
+])("if the endpoint %s, the requests in flight come whole on only one connection", (_, leave) => {
   const world = new Mirrored({ pipelineDepth: 2 });
   world.client(POST + GET);
   const first = world.connector.accept([POST.length, 4]);
@@ -123,14 +123,14 @@ test.each([
   expect(second.text).toBe(GET);
 });
 
-test("of a pipeline that the endpoint ends, what was not sent at all is sent, and what was in part is not sent again", () => {
+test("if the endpoint ends a pipeline, unsent requests are sent, and partly sent ones are not sent again", () => {
   for (const [taken, text] of [
     [0, POST],
     [1, ""],
   ] as const) {
     const world = new Mirrored({ pipelineDepth: 2 });
     world.client(POST + POST);
-    // The first one is taken at once, from where it lies; what is behind it waits.
+    // The first one is taken at once, without a copy; the next one waits.
     const first = world.connector.accept([POST.length + taken]);
     world.tick();
     world.answer(first, CLOSE);
@@ -138,7 +138,7 @@ test("of a pipeline that the endpoint ends, what was not sent at all is sent, an
     world.tick();
     if (second !== null) world.answer(second, OK);
     expect(second?.text ?? "").toBe(text);
-    // What the endpoint got in part was not forwarded.
+    // A request that the endpoint got in part was not forwarded.
     const forwarded = text === "" ? 1 : 2;
     expect(world.requests).toMatchObject({
       seen: 2,
@@ -151,7 +151,7 @@ test("of a pipeline that the endpoint ends, what was not sent at all is sent, an
   }
 });
 
-test("a flow that ends while its upgrade is unanswered is finished behind the answer", () => {
+test("a flow that ends before its upgrade's response is finished after the response", () => {
   const world = new Mirrored();
   world.client(UPGRADE);
   const socket = world.connector.accept();

@@ -1,4 +1,4 @@
-/** How long the endpoint takes to respond: from the last byte that it got of a request to the first of its response. */
+/** The endpoint's response time: from the last byte of a request that it got to the first byte of its response. */
 import { expect, test } from "bun:test";
 import { Load } from "../../src/forward/load.ts";
 import { Mirrored } from "./mirrored.ts";
@@ -12,9 +12,9 @@ const LARGE = `PUT / HTTP/1.1\r\nContent-Length: 200\r\n\r\n${"x".repeat(200)}`;
 interface Case {
   readonly name: string;
   readonly options?: ConstructorParameters<typeof Mirrored>[0];
-  /** What the client says first. */
+  /** The client's first bytes. */
   readonly says: string;
-  /** What the kernel takes of the first writes. */
+  /** The amounts that the kernel takes of the first writes. */
   readonly takes?: number[];
   readonly act: (world: Mirrored, socket: ScriptedSocket) => void;
   /** All times together; null: none is counted. */
@@ -33,12 +33,12 @@ const after =
 const CASES: Case[] = [
   { name: "a response that comes at once", says: GET, act: after(30, OK), wantMs: 30 },
   {
-    name: "of one that comes in parts, the status line counts",
+    name: "the status line counts if the response comes in parts",
     says: GET,
     act: after(20, OK.slice(0, 17), OK.slice(17)),
     wantMs: 20,
   },
-  { name: "interim responses are none", says: GET, act: after(20, CONTINUE, OK), wantMs: 40 },
+  { name: "interim responses do not count", says: GET, act: after(20, CONTINUE, OK), wantMs: 40 },
   {
     name: "a request that the kernel takes in two parts counts from the second",
     says: GET,
@@ -79,14 +79,14 @@ const CASES: Case[] = [
     wantMs: null,
   },
   {
-    name: "of requests sent without waiting, none is",
+    name: "pipelined requests are not timed",
     options: { pipelineDepth: 2 },
     says: GET + GET,
     act: after(30, OK, OK),
     wantMs: null,
   },
   {
-    name: "each request of a connection is timed by itself",
+    name: "each request of a connection is timed separately",
     says: GET + GET,
     act: after(30, OK, OK),
     wantMs: 60,
@@ -103,7 +103,7 @@ test.each(CASES)("$name", ({ options, says, takes, act, wantMs }) => {
   expect(count > 0 ? sum_ms : null).toBe(wantMs);
 });
 
-test("the longest queue is told as it was within the interval, and goes on where it stands", () => {
+test("the longest queue of the interval is reported, and the next interval begins with the present one", () => {
   const load = new Load();
   const [a, b] = [{ waiting: 0 }, { waiting: 0 }];
   const set = (queue: { waiting: number }, waiting: number) => {

@@ -1,4 +1,4 @@
-/** An endpoint's side of an HTTP/2 connection: reads what the program has written, says what the test says. */
+/** An endpoint's side of an HTTP/2 connection: reads the program's bytes, and sends the test's. */
 import { expect } from "bun:test";
 import type { StreamConsumer } from "../../src/flow/stream.ts";
 import { Flag, FrameType } from "../../src/http/http2/frames.ts";
@@ -16,7 +16,7 @@ export interface ReadFrame {
   readonly payload: Buffer;
 }
 
-/** What the endpoint has of one request. */
+/** The parts of one request that the endpoint has. */
 export interface ReadRequest {
   readonly stream: number;
   fields: string[];
@@ -42,7 +42,7 @@ export class Http2Endpoint {
     private readonly prefix = "",
   ) {}
 
-  /** Says something, and lets the program go on. */
+  /** Sends frames, and lets the program go on. */
   say(...frames: Uint8Array[]): this {
     this.socket.events.received(Uint8Array.from(Buffer.concat(frames)));
     this.world.settle();
@@ -68,7 +68,7 @@ export class Http2Endpoint {
     return this.say(frame(FrameType.WINDOW_UPDATE, 0, stream, word(increment)));
   }
 
-  /** Reads what the program has written since the last time. */
+  /** Reads the program's bytes since the last call. */
   read(): this {
     const bytes = this.socket.bytesFrom(this.readBytes);
     let at = 0;
@@ -138,19 +138,19 @@ export class Http2Endpoint {
   }
 }
 
-/** Mirrored clients of HTTP/2, and endpoints that speak it. Whatever becomes of a request, it has one verdict. */
+/** Mirrored HTTP/2 clients, and endpoints that speak it. Each request has one verdict, for any outcome. */
 export class Http2Clients extends Clients {
   constructor(options: ConstructorParameters<typeof Clients>[0] = {}, compares = true) {
     super(options, compares);
   }
 
-  /** Production says nothing: its responses are not waited for. */
+  /** Production does not respond: its responses are not awaited. */
   override settle(): void {
     super.settle();
     this.comparison?.finish();
   }
 
-  /** A client that has said its preface. */
+  /** A client that has sent its preface. */
   start(...frames: Uint8Array[]): StreamConsumer {
     const client = this.open();
     this.give(client, PREFACE, ...frames);
@@ -165,7 +165,7 @@ export class Http2Clients extends Clients {
     bytes.fill(0x21);
   }
 
-  /** Accepts the connection that is tried first, and has the endpoint say its SETTINGS. */
+  /** Accepts the connection that is tried first, and lets the endpoint send its SETTINGS. */
   accept(...settings: Buffer[]): Http2Endpoint {
     return this.acceptSilently().settings(...settings);
   }
@@ -176,7 +176,7 @@ export class Http2Clients extends Clients {
     return endpoint.read();
   }
 
-  /** Each request that has come to its end has one. */
+  /** Each request that has ended has one. */
   checkVerdicts(): void {
     const { requests, responses } = this.counters;
     const comparison = this.comparison!;
@@ -192,13 +192,13 @@ export class Http2Clients extends Clients {
     expect(verdicts).toEqual({ compared: 0, ...wanted });
   }
 
-  /** Requests, and what became of them, that are not zero. */
+  /** The counters of requests and their outcomes that are not zero. */
   get outcome(): Record<string, number> {
     this.checkVerdicts();
     return this.outcomeAt(this);
   }
 
-  /** The same of one of the destinations. */
+  /** The same counters of one destination. */
   outcomeAt({ counters }: Scripted): Record<string, number> {
     const { requests, responses, grpc, http2 } = counters.snapshot();
     const { damage, dropped, damaged: _, skipped_bytes: __, ...plain } = requests;

@@ -1,4 +1,4 @@
-/** An endpoint that does what the test says, when the test says it. */
+/** An endpoint that the test controls. */
 import { Budget, Cost } from "../../src/memory/budget.ts";
 import { ArrayPool } from "../../src/memory/array-pool.ts";
 import { Destination } from "../../src/forward/destination.ts";
@@ -10,7 +10,7 @@ import { Counters } from "../../src/observe/counters.ts";
 import { USUAL } from "../support/usual.ts";
 
 export const EPOCH_MS = 1_750_000_000_000;
-/** How often the program looks at its time limits. */
+/** The interval at which the program checks its time limits. */
 const TICK_MS = 10;
 
 export interface Write {
@@ -18,7 +18,7 @@ export interface Write {
   offset: number;
   length: number;
   taken: number;
-  /** Since the test began. */
+  /** From the test's beginning. */
   atMs: number;
 }
 
@@ -26,7 +26,7 @@ export class ScriptedSocket implements UpstreamSocket {
   readonly writes: Write[] = [];
   shutdowns = 0;
   terminated = false;
-  /** How much the next writes take; a write without an entry takes all. */
+  /** How much the next writes take; without an entry, a write takes all. */
   takes: number[] = [];
   private readonly taken: number[] = [];
 
@@ -50,22 +50,22 @@ export class ScriptedSocket implements UpstreamSocket {
     this.terminated = true;
   }
 
-  /** What the endpoint got. */
+  /** The bytes that the endpoint got. */
   get bytes(): Buffer {
     return this.bytesFrom(0);
   }
 
-  /** The same from a place on. */
+  /** The same bytes from a place on. */
   bytesFrom(at: number): Buffer {
     return Buffer.from(this.taken.slice(at));
   }
 
-  /** The same as text. */
+  /** The same bytes as text. */
   get text(): string {
     return new TextDecoder().decode(Uint8Array.from(this.taken));
   }
 
-  /** Takes nothing until {@link takes} is set anew. */
+  /** Takes nothing until {@link takes} is set again. */
   block(): void {
     this.takes = new Array<number>(1000).fill(0);
   }
@@ -75,9 +75,9 @@ export class ScriptedConnector implements Connector {
   /** Attempts that were neither accepted nor refused yet. */
   readonly attempts: SocketEvents[] = [];
   attemptsMade = 0;
-  /** Those that were accepted. */
+  /** The accepted connections. */
   readonly sockets: ScriptedSocket[] = [];
-  /** Where they went to. */
+  /** Their addresses. */
   readonly addresses: string[] = [];
 
   constructor(private readonly elapsedMs: () => number) {}
@@ -88,7 +88,7 @@ export class ScriptedConnector implements Connector {
     this.attempts.push(events);
   }
 
-  /** What a name's addresses are. */
+  /** The addresses of a name. */
   find: (name: string) => readonly string[] = (name) => [name];
 
   lookup(name: string, found: (addresses: readonly string[], error?: Error) => void): void {
@@ -147,7 +147,7 @@ export interface ScriptedOptions extends Partial<DestinationOptions> {
   bufferBytes?: number;
 }
 
-/** The endpoint's side of the program, on a clock of the test's. */
+/** The program's side towards the endpoint, on a clock of the test. */
 export class Scripted {
   readonly counters = new Counters();
   readonly told = new Told();
@@ -177,7 +177,7 @@ export class Scripted {
     );
   }
 
-  /** What is held beside the connections themselves. */
+  /** Memory in addition to the connections themselves. */
   get heldBytes(): number {
     return this.budget.usedBytes - this.destination.openCount * Cost.UPSTREAM;
   }
@@ -186,7 +186,7 @@ export class Scripted {
     return this.counters.upstream;
   }
 
-  /** Lets the time pass as the program's loop does. */
+  /** Lets time pass as the program's loop does. */
   pass(ms: number): void {
     const untilMs = this.nowMs + ms;
     while (this.nowMs < untilMs) {
@@ -201,7 +201,7 @@ export class Scripted {
     return { upstream, socket: this.connector.accept(takes) };
   }
 
-  /** Writes text to a connection, spoiling the buffer when the batch is over. */
+  /** Writes text to a connection, and overwrites the buffer after the batch. */
   batch(
     ...pieces: [
       upstream: { write(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void },

@@ -1,4 +1,4 @@
-/** Bun's TLS as the connector hides it, against servers on loopback; and what is said of what goes wrong in it. */
+/** Bun's TLS behind the connector, against servers on loopback; and the messages about its failures. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import net from "node:net";
 import { RefusalError } from "../../src/errors.ts";
@@ -18,13 +18,13 @@ const cleanups: (() => void)[] = [];
 afterEach(() => cleanups.splice(0).forEach((cleanup) => cleanup()));
 afterAll(() => directory[Symbol.dispose]());
 
-/** What a connection has told, in order. */
+/** The events of a connection, in order. */
 class Told implements SocketEvents {
   readonly events: string[] = [];
   private readonly wanted = Promise.withResolvers<void>();
   socket: UpstreamSocket | null = null;
 
-  /** `end`: the event behind which nothing is waited for. */
+  /** `end`: the last event to wait for. */
   constructor(private readonly end: string) {}
 
   opened(socket: UpstreamSocket): void {
@@ -53,7 +53,7 @@ class Told implements SocketEvents {
   }
 }
 
-/** A server that speaks no TLS: `behave` is told of each connection. Resolves with its port. */
+/** A server that does not speak TLS: `behave` gets each connection. Resolves with its port. */
 async function plainServer(behave: (socket: net.Socket) => void): Promise<number> {
   const server = net.createServer((socket) => {
     socket.on("error", () => {});
@@ -73,14 +73,14 @@ const MATERIAL: TlsMaterial = {
   handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
 };
 
-describe("a handshake that comes to nothing fails, once, and leaves no connection", () => {
+describe("a handshake without a result fails, once, and leaves no connection", () => {
   test.each([
     ["it is silent", () => {}, `no TLS handshake within ${HANDSHAKE_TIMEOUT_MS} ms (--connect-timeout-ms)`],
-    ["it ends the connection", (socket: net.Socket) => socket.end(), "it ended the connection in the TLS handshake"],
+    ["it ends the connection", (socket: net.Socket) => socket.end(), "it closed the connection in the TLS handshake"],
     [
       "it resets the connection",
       (socket: net.Socket) => socket.resetAndDestroy(),
-      "it ended the connection in the TLS handshake",
+      "it closed the connection in the TLS handshake",
     ],
     [
       "it speaks plain HTTP",
@@ -113,7 +113,7 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
     material = { ...MATERIAL, ca: await Bun.file(authority.cert).text(), handshakeTimeoutMs: 5000 };
   });
 
-  /** A server that says hello, and goes on to speak behind the client's end. */
+  /** A server that greets, and goes on sending after the client's end. */
   function server(reused: boolean[], protocols: unknown[], offered = "http/1.1"): number {
     const listener = Bun.listen({
       hostname: LOOPBACK,
@@ -142,7 +142,7 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
     return listener.port;
   }
 
-  test("further connections go on with the session of one before, and ask for http/1.1", async () => {
+  test("further connections resume an earlier session, and ask for http/1.1", async () => {
     const [reused, protocols]: [boolean[], unknown[]] = [[], []];
     const port = server(reused, protocols);
     const tls = new Tls("localhost", material, "http/1.1");
@@ -179,7 +179,7 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
     ]);
   });
 
-  test("its end is passed on, and what comes behind it is read", async () => {
+  test("its end is passed on, and later bytes are read", async () => {
     const port = server([], []);
     const told = new Told("closed");
     bunConnector.connect({ host: LOOPBACK, port }, told, new Tls("localhost", material, "http/1.1"));
@@ -189,7 +189,7 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
     expect(told.events.join("").replaceAll("received ", "")).toBe("openedhellobyeendedclosed");
   });
 
-  test("a certificate that is not its key's, or is none, is refused at the start", () => {
+  test("a certificate that does not match its key, or is no certificate, is refused at the start", () => {
     const other = new Authority(directory.path, "another authority").issue();
     const read = (tlsCert?: string, tlsKey?: string, tlsCa?: string) =>
       new Tls("localhost", readTls({ tlsCa, tlsCert, tlsKey, tlsServerName: undefined, tlsInsecure: false }, 1000), "");
@@ -198,7 +198,7 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
     const cases: [() => Tls, string][] = [
       [
         () => read(certificate.cert, other.key),
-        "Cannot use --tls-cert and --tls-key: the key is not the certificate's",
+        "Cannot use --tls-cert and --tls-key: the key does not belong to the certificate",
       ],
       [() => read(garbage, certificate.key), "Cannot use --tls-cert and --tls-key: PEM is expected"],
       [() => read(undefined, undefined, garbage), "Cannot use --tls-ca: PEM is expected"],
@@ -216,7 +216,7 @@ describe.if(hasOpenssl)("a connection with TLS", () => {
 const alert = (name: string) => `error:10000410:SSL routines:OPENSSL_internal:${name}`;
 
 test.each([
-  ["ECONNRESET", "socket disconnected", "it ended the connection"],
+  ["ECONNRESET", "socket disconnected", "it closed the connection"],
   ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "unable to verify the first certificate", "--tls-ca"],
   ["DEPTH_ZERO_SELF_SIGNED_CERT", "self signed certificate", "--tls-ca"],
   ["SELF_SIGNED_CERT_IN_CHAIN", "self signed certificate in certificate chain", "--tls-ca"],
@@ -226,9 +226,9 @@ test.each([
   ["ERR_TLS_CERT_ALTNAME_INVALID", "DNS:\u001b[31m\n", "(DNS: [31m)"],
   ["EPROTO", alert("SSLV3_ALERT_HANDSHAKE_FAILURE"), "sslv3 alert handshake failure"],
   ["EPROTO", alert("TLSV1_ALERT_PROTOCOL_VERSION"), "1.2 or 1.3"],
-  ["EPROTO", alert("WRONG_VERSION_NUMBER"), "speaks no TLS"],
+  ["EPROTO", alert("WRONG_VERSION_NUMBER"), "does not speak TLS"],
   ["CERT_REVOKED", "certificate revoked", "cannot be verified (certificate revoked)"],
-])("what is said of %s is one short line that says what to do", (code, message, words) => {
+])("the message about %s is one short line with advice", (code, message, words) => {
   const said = handshakeFailure(Object.assign(new Error(message), { code }));
   expect(said).toContain(words);
   expect(said).toMatch(/^[\x20-\x7e…]{1,360}$/);

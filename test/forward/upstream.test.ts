@@ -1,11 +1,11 @@
-/** DESIGN.md's section Upstream sockets, against an endpoint that does what each test says. */
+/** DESIGN.md's section Upstream sockets, against an endpoint that each test controls. */
 import { describe, expect, test } from "bun:test";
 import { CONNECT_RETRY_MS, CONNECTS_IN_FLIGHT_MAX, OUTAGE_PROBES_MAX } from "../../src/forward/destination.ts";
 import { RETRY_DELAY_FIRST_MS, RETRY_DELAY_MAX_MS } from "../../src/forward/upstream.ts";
 import { Scripted } from "./scripted.ts";
 
 describe("writes", () => {
-  test("everything for one connection in one batch leaves in one write", () => {
+  test("all bytes for one connection in one batch leave in one write", () => {
     const world = new Scripted();
     const a = world.connect();
     const b = world.connect();
@@ -22,7 +22,7 @@ describe("writes", () => {
     expect(world.heldBytes).toBe(0);
   });
 
-  test("a single piece is offered where it lies, uncopied", () => {
+  test("a single piece is offered without a copy", () => {
     const world = new Scripted();
     const { upstream, socket } = world.connect();
     const buffer = new TextEncoder().encode("....GET / HTTP/1.1....");
@@ -43,7 +43,7 @@ describe("writes", () => {
     expect(socket.writes).toHaveLength(1);
   });
 
-  test("bytes from before the connection was made leave in one write when it is", () => {
+  test("bytes that came before the connection was established leave in one write afterwards", () => {
     const world = new Scripted();
     const upstream = world.destination.connect(null);
     world.batch([upstream, "one "]);
@@ -54,21 +54,18 @@ describe("writes", () => {
     expect(world.heldBytes).toBe(0);
   });
 
-  test.each([1, 2, 3, 5, 8])(
-    "what the kernel does not take goes first, in order, when it takes %d bytes at a time",
-    (size) => {
-      const world = new Scripted();
-      const { upstream, socket } = world.connect(new Array<number>(100).fill(size));
-      for (const text of ["abc", "defgh", "i", "jklmnop"]) world.batch([upstream, text]);
-      upstream.finish(1000, 0);
-      world.destination.flush();
-      for (let i = 0; i < 30; i++) socket.events.writable();
-      expect(socket.text).toBe("abcdefghijklmnop");
-      expect(socket.shutdowns).toBe(1);
-      expect(world.upstream.bytes).toBe(16);
-      expect(world.heldBytes).toBe(0);
-    },
-  );
+  test.each([1, 2, 3, 5, 8])("untaken bytes go first, in order, when it takes %d bytes at a time", (size) => {
+    const world = new Scripted();
+    const { upstream, socket } = world.connect(new Array<number>(100).fill(size));
+    for (const text of ["abc", "defgh", "i", "jklmnop"]) world.batch([upstream, text]);
+    upstream.finish(1000, 0);
+    world.destination.flush();
+    for (let i = 0; i < 30; i++) socket.events.writable();
+    expect(socket.text).toBe("abcdefghijklmnop");
+    expect(socket.shutdowns).toBe(1);
+    expect(world.upstream.bytes).toBe(16);
+    expect(world.heldBytes).toBe(0);
+  });
 
   test("while a connection is blocked nothing is offered until the kernel wants it", () => {
     const world = new Scripted();
@@ -83,7 +80,7 @@ describe("writes", () => {
     expect(socket.writes).toHaveLength(2);
   });
 
-  test("the delay is counted at the write that took the first bytes", () => {
+  test("the delay is counted at the write that takes the first bytes", () => {
     const world = new Scripted();
     const { upstream, socket } = world.connect([0]);
     world.batch([upstream, "abc"]);
@@ -127,7 +124,7 @@ describe("EWOULDBLOCK", () => {
     expect(world.upstream).toMatchObject({ would_block: 1, given_up: 1, lost_bytes: 3 });
   });
 
-  test("any byte taken begins the count anew, and the delay", () => {
+  test("a taken byte resets the count, and the delay", () => {
     const world = new Scripted({ maxRetries: 3 });
     const { upstream, socket } = world.connect([0, 0, 0, 1, 0, 0, 0, 1, 0, 0]);
     world.batch([upstream, "abcdef"]);
@@ -137,7 +134,7 @@ describe("EWOULDBLOCK", () => {
     expect(socket.writes.map(({ atMs }) => atMs)).toEqual([0, 10, 30, 70, 80, 90, 110, 150, 160, 170, 190]);
   });
 
-  test("what is taken in part is no failure: it is tried again after 10 ms", () => {
+  test("a partly taken write is no failure: it is tried again after 10 ms", () => {
     const world = new Scripted({ maxRetries: 0 });
     const { upstream, socket } = world.connect([1, 1, 1]);
     world.batch([upstream, "abcdef"]);
@@ -147,7 +144,7 @@ describe("EWOULDBLOCK", () => {
     expect(world.upstream.would_block).toBe(0);
   });
 
-  test("a FIN waits behind what is not taken, and is given up with it", () => {
+  test("a FIN waits behind the untaken bytes, and is given up with them", () => {
     const world = new Scripted({ maxRetries: 1 });
     const { upstream, socket } = world.connect();
     socket.block();
@@ -179,7 +176,7 @@ describe("the end of a stream", () => {
     expect(socket.terminated).toBe(false);
   });
 
-  test("in the batch of its last bytes: the FIN is behind them", () => {
+  test("in the batch of its last bytes: the FIN comes after them", () => {
     const world = new Scripted();
     const { upstream, socket } = world.connect();
     upstream.write(new TextEncoder().encode("abc"), 0, 3, world.nowMs);
@@ -190,7 +187,7 @@ describe("the end of a stream", () => {
     expect(socket.shutdowns).toBe(1);
   });
 
-  test("without any bytes half-closes too, also before the connection is made", () => {
+  test("without any bytes half-closes too, also before the connection is established", () => {
     const world = new Scripted();
     const upstream = world.destination.connect(null);
     upstream.finish(1000, 0);
@@ -200,7 +197,7 @@ describe("the end of a stream", () => {
     expect(socket.shutdowns).toBe(1);
   });
 
-  test("an endpoint that talks is listened to; its silence is limited", () => {
+  test("the program reads from an endpoint that goes on sending; its silence is limited", () => {
     const world = new Scripted();
     const { upstream, socket } = world.connect();
     upstream.finish(1000, 0);
@@ -218,7 +215,7 @@ describe("the end of a stream", () => {
     expect(world.destination.openCount).toBe(0);
   });
 
-  test("bytes behind the end of the connection are lost, and counted", () => {
+  test("bytes after the end of the connection are lost, and counted", () => {
     const world = new Scripted();
     const { upstream, socket } = world.connect();
     socket.events.closed(new Error("ECONNRESET"));
@@ -233,7 +230,7 @@ describe("an endpoint that goes away", () => {
   test.each([
     ["resets", new Error("ECONNRESET"), "broken (reset) with 5 bytes"],
     ["closes", undefined, "broken (closed) with 5 bytes"],
-  ])("and %s: what waits is lost, counted, and its memory given back", (_, error, line) => {
+  ])("and %s: the waiting bytes are lost and counted, and their memory is given back", (_, error, line) => {
     const world = new Scripted();
     const { upstream, socket } = world.connect([1, 0]);
     world.batch([upstream, "abcdef"]);
@@ -247,7 +244,7 @@ describe("an endpoint that goes away", () => {
     expect(socket.writes).toHaveLength(1);
   });
 
-  test("a write that says so before the event does loses nothing twice", () => {
+  test("a write that fails before the event counts no loss twice", () => {
     const world = new Scripted();
     const { upstream, socket } = world.connect();
     socket.write = () => -1;
@@ -262,7 +259,7 @@ describe("an endpoint that goes away", () => {
 });
 
 describe("connecting", () => {
-  test("an outage is told once, and its end; what was refused is tried again and loses nothing", () => {
+  test("an outage and its end are reported once; refused connections are tried again and lose nothing", () => {
     const world = new Scripted({ connectTimeoutMs: 2000 });
     const upstreams = Array.from({ length: 5 }, () => world.destination.connect(null));
     for (const upstream of upstreams) world.batch([upstream, "abc"]);
@@ -283,13 +280,13 @@ describe("connecting", () => {
   test.each([
     [OUTAGE_PROBES_MAX, 0],
     [OUTAGE_PROBES_MAX + 1, 1],
-  ])("while the destination is away, of %d connections all but %d are tried at once", (count, later) => {
+  ])("while the destination is away, of %d connections, all except %d are tried at once", (count, later) => {
     const world = new Scripted({ connectTimeoutMs: 2000 });
     for (let i = 0; i < count; i++) world.destination.connect(null);
     while (world.connector.attempts.length > 0) world.connector.refuse();
     world.pass(CONNECT_RETRY_MS);
     expect(world.connector.attempts).toHaveLength(count - later);
-    // Whoever gets through tells the others.
+    // The one that succeeds lets the others go on.
     world.connector.accept();
     world.pass(10);
     expect(world.connector.attempts).toHaveLength(count - 1);
@@ -318,7 +315,7 @@ describe("connecting", () => {
     ]);
   });
 
-  test("no answer within the time limit: given up; an answer that comes later is closed at once", () => {
+  test("no result within the time limit: the connection is given up; a later one is closed at once", () => {
     const world = new Scripted({ connectTimeoutMs: 1000 });
     const upstream = world.destination.connect(null);
     world.batch([upstream, "abc"]);
@@ -334,7 +331,7 @@ describe("connecting", () => {
     expect(world.upstream).toMatchObject({ connects: 0, broken: 0, closed: 0 });
   });
 
-  test("a stream that ended before its connection is made: it waits to be made, and nobody walks past it meanwhile", () => {
+  test("a stream that ended before its connection is established waits for it, and costs no search meanwhile", () => {
     const world = new Scripted();
     const upstream = world.destination.connect(null);
     world.batch([upstream, "abc"]);
@@ -347,7 +344,7 @@ describe("connecting", () => {
     expect([socket.text, socket.shutdowns, world.destination.finishing.size]).toEqual(["abc", 1, 0]);
   });
 
-  test("only so many attempts are in flight; the others wait, in order, and lose nothing", () => {
+  test("the attempts in flight have a limit; the others wait, in order, and lose nothing", () => {
     const world = new Scripted();
     const count = CONNECTS_IN_FLIGHT_MAX + 100;
     for (let i = 0; i < count; i++) world.batch([world.destination.connect(null), `${i};`]);
@@ -363,7 +360,7 @@ describe("connecting", () => {
     expect(world.upstream.connects).toBe(count);
   });
 
-  test("attempts that are never answered still count against the limit", () => {
+  test("attempts without a result still count against the limit", () => {
     const world = new Scripted({ connectTimeoutMs: 1000 });
     for (let i = 0; i < CONNECTS_IN_FLIGHT_MAX; i++) world.destination.connect(null);
     world.pass(1100);
@@ -412,7 +409,7 @@ describe("the limit of held bytes", () => {
     expect(world.heldBytes).toBe(0);
   });
 
-  test("holds while connections are being made", () => {
+  test("holds while connections are being established", () => {
     const world = new Scripted({ bufferBytes: 100_000 });
     const upstreams = Array.from({ length: 10 }, () => world.destination.connect(null));
     for (const upstream of upstreams) {
@@ -426,7 +423,7 @@ describe("the limit of held bytes", () => {
   });
 });
 
-test("terminate gives up every connection at once, those being made as well", () => {
+test("terminate gives up every connection at once, also those that are being established", () => {
   const world = new Scripted();
   const { upstream, socket } = world.connect();
   socket.block();

@@ -1,6 +1,6 @@
 /**
- * Valid frames to begin from: of every kind that the decoder reads, built here, and those of the
- * third-party captures in ../shared, where it is there.
+ * Valid frames to start from: every kind that the decoder reads, built here, and those of the third-party captures in
+ * ../shared, if it exists.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -43,7 +43,7 @@ const RAW = 101;
 const OUTER_V6 = { source: "fd00::1", destination: "fd00::2" };
 
 /**
- * Frames built from the RFCs, of all kinds that an encapsulation has; those of segments are to or from `port`, and in
+ * Frames built from the RFCs, of all kinds in an encapsulation; their segments are to or from `port`, and in
  * CORPUS_VNI.
  */
 export function builtFrames(port = 80, encapsulation: Encapsulation = "vxlan"): CorpusFrame[] {
@@ -185,7 +185,7 @@ export function builtFrames(port = 80, encapsulation: Encapsulation = "vxlan"): 
   return [...frames, ...wrapped];
 }
 
-/** The frames' packets, where they are plain IPv4, in two fragments each. */
+/** The frames' packets in two fragments each, if they are plain IPv4. */
 function fragmentsOf(frames: CorpusFrame[]): CorpusFrame[] {
   return frames
     .filter(({ frame }) => frame[12] === 8 && frame[13] === 0 && frame[14] === 0x45 && frame.length > 14 + 20 + 64)
@@ -208,7 +208,9 @@ function fragmentsOf(frames: CorpusFrame[]): CorpusFrame[] {
     });
 }
 
-/** The frames of ../shared/captures in CORPUS_VNI, wrapped where they are not yet; none where that is not there. */
+/**
+ * The frames of ../shared/captures in CORPUS_VNI, wrapped if they are not yet; no frames if the folder does not exist.
+ */
 export function capturedFrames(encapsulation: Encapsulation = "vxlan"): CorpusFrame[] {
   const ways = WAYS.filter((way) => way.encapsulation === encapsulation);
   const folder = join(import.meta.dir, "../../../shared/captures");
@@ -238,7 +240,7 @@ function records(file: Uint8Array): Uint8Array[] {
   return found;
 }
 
-/** The frame with our VNI, if it is VXLAN in plain headers; else as it is. */
+/** The frame with our VNI, if it is VXLAN with plain headers; else the frame unchanged. */
 function inOurVni(frame: Uint8Array): Uint8Array {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
   const isPlainVxlan =

@@ -1,7 +1,7 @@
 /**
- * Fuzzing of decode: valid frames mutated, and random ones. Whatever comes, there is no exception,
- * each frame is counted exactly once, a segment's payload lies within its record, and nothing else
- * is read: two decoders see the same frames in different surroundings and must agree on everything.
+ * Fuzzing of decode: mutated valid frames, and random ones. For every input, there is no exception, each frame is
+ * counted exactly once, a segment's payload is within its record, and nothing else is read: two decoders see the same
+ * frames in different surroundings and must agree about everything.
  *
  *     bun test/fuzz/decode-fuzz.ts --seed 1 --seeds 10 --frames 100000
  */
@@ -21,18 +21,16 @@ export interface DecodeFuzz {
   frames: number;
 }
 
-/** How many frames ended how. */
+/** The number of frames by outcome. */
 export type DecodeFuzzReport = Record<string, number>;
 
-/** Destination ports that the captures' clients talk to; a seed takes one of them. */
+/** Destination ports of the captures' clients; each seed takes one of them. */
 const PORTS = [80, 80, 22, 4000];
-/**
- * Up to how much time passes between frames, and so whether fragments rather expire or are evicted; a seed takes one.
- */
+/** The longest time between frames. It decides whether fragments expire or are evicted; each seed takes one. */
 const STEPS_MS = [1, 20, 500];
 const SURROUNDINGS_BYTES = 4 * FRAME_BYTES_MAX;
 
-/** Runs `frames` frames from a seed. Throws an Error that tells the seed, the frame and how to run it again. */
+/** Runs `frames` frames from a seed. Throws an Error with the seed, the frame and the command that repeats it. */
 export function fuzzDecode({ seed, frames }: DecodeFuzz): DecodeFuzzReport {
   const fuzz = new Fuzz(seed);
   for (let i = 0; i < frames; i++) {
@@ -87,7 +85,7 @@ class Fuzz {
     this.maker.make();
     this.nowMs += this.random.int(0, this.stepMs);
 
-    // Alone: a view of the record and no more, so that any other read is a RangeError.
+    // Alone: a view of only the record, so any other read is a RangeError.
     const { record } = this;
     const { frame, length, linkType } = this.maker;
     record.set(frame.subarray(0, length));
@@ -96,7 +94,7 @@ class Fuzz {
     this.checkPayload(this.alone, 0);
     this.count(outcome);
 
-    // Surrounded by what earlier frames left there, often the very bytes that were cut off.
+    // Surrounded by bytes of earlier frames, often the very bytes that were cut off.
     const offset = this.random.int(0, SURROUNDINGS_BYTES - length);
     this.surroundings.set(frame.subarray(0, length), offset);
     const other = this.surrounded.decode(
@@ -121,7 +119,7 @@ class Fuzz {
     return { ...report, "datagrams completed": completed, "datagrams expired": expired, "datagrams evicted": evicted };
   }
 
-  /** Exactly one counter has gone up, by one. */
+  /** Exactly one counter has risen, by one. */
   private count(outcome: number): void {
     this.steps++;
     if (outcome === SEGMENT) {
@@ -158,7 +156,7 @@ class Fuzz {
   }
 }
 
-/** A decoder, what it was last given, and what it said. */
+/** A decoder, its last input, and its last output. */
 class Run {
   readonly counters = new Counters();
   readonly decoder: Decoder;
@@ -182,7 +180,7 @@ class Run {
     return this.outcome;
   }
 
-  /** The table of fragments keeps its bounds, and does as the other's does. */
+  /** The table of fragments stays within its limits, and does the same as the other decoder's table. */
   checkFragments(other: Run): void {
     const mine = this.decoder["fragments"];
     const theirs = other.decoder["fragments"];

@@ -1,6 +1,6 @@
 /**
- * Fuzzing of the capture filters: for every frame, the programs in every form that a frame takes in
- * the kernel say what a decoder says that has seen nothing before.
+ * Fuzzing of the capture filters: for every frame, and every form of it in the kernel, the programs give the same
+ * verdict as a new decoder.
  *
  *     bun test/fuzz/filter-fuzz.ts --seed 1 --seeds 10 --frames 100000
  */
@@ -15,7 +15,9 @@ import { FrameMaker } from "./frame-maker.ts";
 
 const PORTS = [80, 80, 22, 4000];
 
-/** Runs `frames` frames from a seed; returns how many ended how. Throws an Error that tells how to run it again. */
+/**
+ * Runs `frames` frames from a seed; returns their number by outcome. Throws an Error with the command that repeats it.
+ */
 export function fuzzFilter({ seed, frames }: { seed: number; frames: number }): Record<string, number> {
   const random = new Random(seed);
   const port = random.pick(PORTS);
@@ -31,7 +33,7 @@ export function fuzzFilter({ seed, frames }: { seed: number; frames: number }): 
   const report: Record<string, number> = {};
   for (let i = 0; i < frames; i++) {
     const { frame, linkType } = nextFrame();
-    // There is no handle of another link type, and decode refuses what a savefile has of it.
+    // There is no handle with another link type, and decode refuses such records of a savefile.
     if (!isSupportedLinkType(linkType)) continue;
     let ofLink = verdicts.get(linkType);
     if (ofLink === undefined) verdicts.set(linkType, (ofLink = new Verdicts(ours, linkType)));

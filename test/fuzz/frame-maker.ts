@@ -1,4 +1,4 @@
-/** Valid frames mutated, and random ones: what fuzzing feeds on. */
+/** Mutated valid frames, and random ones: the input of fuzzing. */
 import { type Encapsulation, ENCAPSULATIONS } from "../../src/decode/tunnel.ts";
 import type { Random } from "../support/random.ts";
 import { builtFrames, capturedFrames, type CorpusFrame } from "./corpus.ts";
@@ -7,7 +7,7 @@ export const CAPTURED = Object.fromEntries(
   ENCAPSULATIONS.map((encapsulation) => [encapsulation, capturedFrames(encapsulation)]),
 ) as Record<Encapsulation, CorpusFrame[]>;
 
-/** Each is as likely as the others; those built here come as often as all captures together. */
+/** Each is as likely as the others; the built frames are as frequent as all captures together. */
 function captures(encapsulation: Encapsulation): CorpusFrame[][] {
   return Object.values(Object.groupBy(CAPTURED[encapsulation], ({ name }) => name.split(" ")[0]!)) as CorpusFrame[][];
 }
@@ -21,12 +21,12 @@ const EDGES_16 = [
   0, 1, 7, 8, 19, 20, 39, 40, 80, 4789, 6081, 0x0800, 0x1100, 0x1000, 0x2000, 0x3000, 0x22eb, 0x6558, 0x8100, 0x8847,
   0x8848, 0x8864, 0x86dd, 0x88a8, 0x88be, 0x05dc, 0x1fff, 0x3fff, 0x7fff, 0x8000, 0xaaaa, 0xfff8, 0xffff,
 ];
-/** Headers lie in a frame's first bytes, and that is where most edits go; the mirror's own are the first of these. */
+/** Headers are in a frame's first bytes, and most edits go there; the mirror's own headers are the first of these. */
 const HEADERS_LEN = 160;
 const OUTER_HEADERS_LEN = 50;
 
 export class FrameMaker {
-  /** The frame at hand: its first `length` bytes. */
+  /** The present frame: its first `length` bytes. */
   readonly frame = new Uint8Array(FRAME_BYTES_MAX);
   length = 0;
   linkType = 1;
@@ -36,7 +36,7 @@ export class FrameMaker {
   private group: CorpusFrame[];
   private index = 0;
 
-  /** `port`: that of the built frames' server. */
+  /** `port`: the port of the built frames' server. */
   constructor(
     private readonly random: Random,
     port: number,
@@ -61,7 +61,7 @@ export class FrameMaker {
     if (random.chance(0.02)) this.linkType = random.chance(0.9) ? random.pick(LINK_TYPES) : random.int(0, 300);
   }
 
-  /** A frame of the corpus: any, or the one behind the last, so that fragments meet their others. */
+  /** A frame of the corpus: any one, or the one after the last, so that fragments of a datagram meet. */
   private take(): void {
     const { random } = this;
     if (random.chance(0.5)) {
@@ -112,7 +112,7 @@ export class FrameMaker {
         this.set16(at, random.pick(EDGES_16));
         break;
       case 4:
-        // What a length field may say: the bytes from about here to the frame's end, more or less some.
+        // A likely value of a length field: about the number of bytes from here to the frame's end.
         this.set16(at, this.length - at + random.int(-24, 24));
         break;
       case 5:
@@ -143,7 +143,7 @@ export class FrameMaker {
     if (this.length + count > FRAME_BYTES_MAX) return;
     this.frame.copyWithin(at + count, at, this.length);
     this.length += count;
-    // Half of the time what stood there comes twice: another tag, header or option.
+    // Half of the time, the old content comes twice: another tag, header or option.
     if (this.random.chance(0.5)) for (let i = at; i < at + count; i++) this.frame[i] = this.random.int(0, 255);
   }
 

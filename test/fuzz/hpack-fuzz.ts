@@ -1,6 +1,6 @@
 /**
- * Header blocks of another implementation, and the same with blocks missing: what is read is what was written, or is
- * not known.
+ * Header blocks of another implementation, some of them missing: the fields that are read are the written ones, or
+ * unknown.
  *
  *     python test/fuzz/hpack_blocks.py 1 10000 | bun test/fuzz/hpack-fuzz.ts
  */
@@ -26,7 +26,7 @@ function read(decoder: HpackDecoder, hex: string): string[] | null {
   return isRead ? fields : null;
 }
 
-/** Reads a connection's blocks, of which some are lost. */
+/** Reads a connection's blocks; some are lost. */
 function check(connection: Block[], lossShare: number): void {
   const decoder = new HpackDecoder();
   for (const [hex, fields] of connection) {

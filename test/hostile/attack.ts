@@ -1,6 +1,6 @@
 /**
- * The program under attack: ordinary traffic first, then a flood with good requests beside it, then the signal to end.
- * What is measured is the process.
+ * The program under attack: first ordinary traffic, then a flood with good requests beside it, then the signal to end.
+ * The process is measured.
  */
 import { join } from "node:path";
 import { PROGRAM, type Running, start, TemporaryDirectory } from "../executable/program.ts";
@@ -9,43 +9,43 @@ import { GoodClients, mixed, PORT, VNI } from "./frames.ts";
 import { LoopbackMirror, SavefileMirror } from "./mirror.ts";
 import { ProcessWatch } from "./process-watch.ts";
 
-/** How the frames come: from an interface, where nothing waits, or from a savefile, which does. */
+/** How the frames come: from an interface, which does not wait, or from a savefile, which does. */
 export type Way = "live" | "read";
 export const WAYS: readonly Way[] = ["live", "read"];
 
 export interface Attack {
   readonly name: string;
-  /** What the flood is, or has behind it. */
+  /** The kind of the flood. */
   readonly what: string;
-  /** What the endpoint does to those who are not good. */
+  /** The endpoint's behaviour towards clients that are not good. */
   readonly endpoint?: BehaviourName;
   readonly flags?: readonly string[];
-  /** What the program may have open. */
+  /** The number of descriptors that the program may have open. */
   readonly descriptors?: number;
   /** Only this way. */
   readonly way?: Way;
-  /** Frames of the flood, and how many come in a second on an interface. */
+  /** Frames of the flood, and their number per second on an interface. */
   readonly count: number;
   readonly rate?: number;
   /**
-   * Requests that begin in each of its frames, if there is more than one: each may cost what an ordinary frame does.
+   * Requests that begin in each of its frames, if there is more than one: each may cost as much as an ordinary frame.
    */
   readonly requestsPerFrame?: number;
   frames(count: number): Iterable<Uint8Array>;
   /** Good requests beside the flood. */
   readonly good: number;
-  /** A good request alone takes so long at the most; unset: {@link PATIENCE_MS}. */
+  /** The longest time for a good request alone; unset: {@link PATIENCE_MS}. */
   readonly patienceMs?: number;
-  /** Once the flood is over. */
+  /** After the flood. */
   after?(scene: Scene): Promise<void>;
 }
 
 export interface Setup {
   readonly way: Way;
   readonly maxBufferMib: number;
-  /** Of the attack's count. */
+  /** The factor for the attack's count. */
   readonly scale: number;
-  /** For the whole of it: what has not come by then is told as such. */
+  /** The time for everything; requests that have not come by then are reported. */
   readonly seconds: number;
   /** Another build of the program, to be compared. */
   readonly executable?: string;
@@ -55,11 +55,11 @@ export interface Report {
   readonly name: string;
   readonly way: Way;
   readonly maxBufferMib: number;
-  /** Frames of the flood that were sent, good ones included. */
+  /** Frames of the flood that were sent, with the good ones. */
   readonly frames: number;
   readonly peakBytes: number;
   readonly limitBytes: number;
-  /** CPU for each frame; null: too little to be told. */
+  /** CPU for each frame; null: too little to be measured. */
   readonly ordinaryUs: number | null;
   readonly floodUs: number | null;
   readonly requestsPerFrame: number;
@@ -70,32 +70,35 @@ export interface Report {
   /** From the signal to the end of the process. */
   readonly endMs: number;
   readonly status: number | null;
-  /** What does not hold of the summary. */
+  /** The equations of the summary that do not hold. */
   readonly broken: readonly string[];
   readonly kernelDropped: number;
   readonly notes: readonly string[];
-  /** By how much its peak rose for each record, once it had all that it needs; only where that was looked at. */
+  /** The rise of its peak for each record, after the warm-up; only if it was measured. */
   readonly grownBytes?: number;
 }
 
-/** What the process may have beside the bytes of --max-buffer-mib. */
+/** The process's allowed memory beside the bytes of --max-buffer-mib. */
 export const BESIDE_BYTES_MAX = 100e6;
-/** What the signal allows for responses, and a second. */
+/** The time for responses after the signal, and a second. */
 export const END_MS_MAX = 6000;
 const KILL_MS = 30_000;
 const ORDINARY_WARM_UP = 20_000;
 const ORDINARY = 20_000;
 const ORDINARY_PER_SECOND = 8000;
 const FLOOD_PER_SECOND = 20_000;
-/** Without a good request for so long, none is awaited any more. */
+/** After this long without a good request, no more are awaited. */
 export const PATIENCE_MS = 5000;
 const LOOK_MS = 10;
-/** Of the good requests, those on connections that were there before the flood. */
+/** The share of the good requests on connections that existed before the flood. */
 const KEPT_SHARE = 0.5;
-/** Less CPU time tells nothing, in steps of 10 ms; nor does that of so few frames, for it is not theirs. */
+/**
+ * Less CPU time proves nothing, because it comes in steps of 10 ms. The CPU time for very few frames proves nothing
+ * either, because other work dominates it.
+ */
 const CPU_US_MIN = 50_000;
 const FRAMES_MIN = 2000;
-/** What an attack has at hand once it has begun. */
+/** The tools of an attack once it has begun. */
 export interface Scene {
   readonly setup: Setup;
   readonly endpoint: HostileEndpoint;
@@ -104,7 +107,7 @@ export interface Scene {
   readonly running: Running;
   readonly notes: string[];
   send(frames: Iterable<Uint8Array>): Promise<number>;
-  /** Waits until the good requests that were sent have come, or none comes any more. */
+  /** Waits until the sent good requests have come, or no more come. */
   settle(patienceMs?: number): Promise<void>;
 }
 
@@ -118,7 +121,7 @@ interface ProgramOptions {
   readonly savefile?: string;
 }
 
-/** Starts the program on lo, or reading a savefile. */
+/** Starts the program on lo, or with a savefile. */
 export function startProgram(
   { way, maxBufferMib, executable = PROGRAM }: Setup,
   address: string,
@@ -133,7 +136,7 @@ export function startProgram(
   });
 }
 
-/** Runs an attack. On an interface it must have a network namespace of its own. */
+/** Runs an attack. On an interface it needs a network namespace of its own. */
 export async function attack(what: Attack, setup: Setup): Promise<Report> {
   const { way, maxBufferMib, scale } = setup;
   using directory = new TemporaryDirectory();
@@ -234,7 +237,7 @@ function* goodFrames(good: GoodClients, requests: number): Generator<Uint8Array>
   const passers = good.passers(Math.floor(requests * (1 - KEPT_SHARE)));
   for (let next = kept.next(); next.done !== true; next = kept.next()) {
     yield next.value;
-    // The three frames of one that comes once.
+    // The three frames of a connection that comes once.
     for (let i = 0; i < 3; i++) {
       const other = passers.next();
       if (other.done !== true) yield other.value;
@@ -249,7 +252,7 @@ function perFrame(cpuUs: number, frames: number): number | null {
 
 type Tree = { [name: string]: number | Tree };
 
-/** Of what must add up after any end, that which does not. */
+/** The equations that must hold after any end, but do not. */
 export function brokenIdentities({ frames, flows, requests, responses }: Record<string, Tree>): string[] {
   const total = (tree: number | Tree | undefined): number =>
     typeof tree === "object" ? Object.values(tree).reduce<number>((sum, part) => sum + total(part), 0) : (tree ?? 0);

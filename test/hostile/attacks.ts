@@ -1,4 +1,4 @@
-/** The floods of each kind, and what a hostile endpoint does. */
+/** The floods of each kind, and the behaviour of a hostile endpoint. */
 import { bytes, ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
 import type { Attack } from "./attack.ts";
 import { collidingWords } from "./collisions.ts";
@@ -7,13 +7,13 @@ import { HTTP2_ATTACKS } from "./http2-attacks.ts";
 import { INNER_IP_OFFSET, OUTER_IP_OFFSET, PORT, rounds, Template, VNI } from "./frames.ts";
 
 const REQUEST = "GET / HTTP/1.1\r\nHost: production.example\r\n\r\n";
-/** The smallest there is. */
+/** The smallest request. */
 const TINY_REQUEST = "GET / HTTP/1.1\r\n\r\n";
 const HALF_REQUEST = "GET / HTTP/1.1\r\nHost";
 const UPGRADE = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const SEGMENT_BYTES = 1440;
 
-/** Each client's SYN, then the same payload from it, again and again, so far apart. */
+/** Each client's SYN, then the same payload from it, again and again, at long intervals. */
 function* streams(
   clients: number,
   count: number,
@@ -52,7 +52,7 @@ const MORE_FRAGMENTS = 0x2000;
 
 /**
  * Fragments of eight bytes each, datagram after datagram, the last one first and the others in order: any of them might
- * be the one that completes it. `isOuter`: of the mirror's own packets.
+ * complete it. `isOuter`: fragments of the mirror's own packets.
  */
 function* tinyFragments(
   count: number,
@@ -109,7 +109,7 @@ const syns: Attack = {
   },
 };
 
-/** As many as two cores were busy with at 3,000 a second. */
+/** The number that kept two cores busy at 3,000 a second. */
 const collisions: Attack = {
   name: "collisions",
   what: "SYNs over IPv6 whose addresses and ports have one hash, if there is no secret in it",
@@ -229,7 +229,7 @@ const endless = (endpoint: BehaviourName): Attack => ({
   way: "live",
   patienceMs: 2000,
   frames: () => sessions(400, REQUEST, false),
-  // The endpoint is at it meanwhile.
+  // The endpoint sends meanwhile.
   after: ({ setup }) => Bun.sleep(15_000 * Math.min(setup.scale, 1)),
 });
 
@@ -255,13 +255,13 @@ function* upload(total: number, request: Uint8Array): Generator<Uint8Array> {
   }
 }
 
-/** How long the endpoint is away: longer than a connection is tried. */
+/** The time that the endpoint is away: longer than a connection is tried. */
 const OUTAGE_MS = 7000;
 const AFTER_OUTAGE = 100;
 
 /**
- * The endpoint is away while they wait: good requests come when it is back, and the signal when those that waited were
- * given up.
+ * The endpoint is away while the requests wait: good requests come when it is back, and the signal comes when the
+ * waiting ones were given up.
  */
 const outage = (
   name: string,

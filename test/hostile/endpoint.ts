@@ -1,6 +1,6 @@
 /**
- * An endpoint that answers the good requests, whatever it does to the others: it may be silent, or respond without an
- * end. Each connection is for one kind of client alone, and a good request comes in one piece.
+ * An endpoint that responds to the good requests, and behaves badly towards the others: it may be silent, or respond
+ * without end. Each connection has only one kind of client, and a good request comes in one piece.
  */
 import type { Socket, TCPSocketListener } from "bun";
 import { FrameType, Setting } from "../../src/http/http2/frames.ts";
@@ -11,21 +11,21 @@ import { Http2Responder } from "./http2-responder.ts";
 const RESPONSE = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GOOD_PREFIX = "GET /good/";
 const HEAD_END = /\r\n\r\n/g;
-/** What never ends is sent in such pieces, so often: a stream of 200 kB/s on each connection. */
+/** A response without end is sent in such pieces, at this interval: 200 kB/s on each connection. */
 const PIECE_BYTES = 4000;
 const PIECE_MS = 20;
 
 const repeated = (text: string) => text.repeat(Math.ceil(PIECE_BYTES / text.length));
 
-/** What an endpoint does to those who are not good: `begin` is sent once, `piece` again and again. */
+/** The endpoint's behaviour towards clients that are not good: `begin` is sent once, `piece` again and again. */
 export interface Behaviour {
   readonly begin: string;
   readonly piece: string;
-  /** It speaks HTTP/2 to who does, and ends the calls that are whole with a response. */
+  /** It speaks HTTP/2 to clients that do, and ends whole calls with a response. */
   readonly respondsInHttp2?: boolean;
 }
 
-/** In HTTP/2 an endpoint's SETTINGS are the first thing that it says. */
+/** In HTTP/2, an endpoint sends its SETTINGS first. */
 const settings = (...each: Buffer[]) => frame(FrameType.SETTINGS, 0, 0, Buffer.concat(each)).toString("latin1");
 const NO_WINDOW = Buffer.from([0, Setting.INITIAL_WINDOW_SIZE, 0, 0, 0, 0]);
 const RESPONSE_HEAD = headers(1, [[":status", "200"]]).toString("latin1");
@@ -66,9 +66,9 @@ interface Connection {
 
 export class HostileEndpoint implements Disposable {
   readonly port: number;
-  /** How often each good request came, by its number. */
+  /** The number of arrivals of each good request, by its number. */
   private readonly came = new Map<number, number>();
-  /** When the last good request came that had not come before. */
+  /** When the last good request arrived for the first time. */
   lastMs = performance.now();
   private listener: TCPSocketListener<Connection> | undefined;
   private readonly behaviour: Behaviour | null;
@@ -95,7 +95,7 @@ export class HostileEndpoint implements Disposable {
     return [...this.came.values()].filter((times) => times > 1).length;
   }
 
-  /** Refuses connections from now on, and resets those that there are. */
+  /** Refuses connections from now on, and resets the existing ones. */
   away(): void {
     this.listener?.stop(true);
     this.listener = undefined;
@@ -149,7 +149,7 @@ export class HostileEndpoint implements Disposable {
     this.came.set(number, before + 1);
   }
 
-  /** What the kernel does not take is left out: none of it means anything. */
+  /** Bytes that the kernel does not take are left out: none of them has a meaning. */
   private goOn(): void {
     const piece = Buffer.from(this.behaviour!.piece, "latin1");
     for (const socket of this.victims) socket.write(piece);

@@ -1,22 +1,22 @@
 /**
- * Attacks on the executable, smaller than those of scripts/fuzz --hostile: its memory stays within what was granted,
- * the good requests beside the flood arrive, what it counts adds up, and it ends when it is told to.
+ * Attacks on the executable, smaller than those of scripts/fuzz --hostile: its memory stays within the grant, the good
+ * requests beside the flood arrive, its counters add up, and it ends when told.
  */
 import { describe, expect, test } from "bun:test";
 import { canIsolate } from "../executable/program.ts";
 import { END_MS_MAX, type Report, type Way } from "./attack.ts";
 import { attackApart } from "./outside.ts";
 
-/** The less is granted, the sooner it shows what is not counted. */
+/** The smaller the grant, the sooner uncharged memory shows. */
 const MAX_BUFFER_MIB = 64;
-/** Between runs of the same attack the peak differs by so much: it depends on when garbage is collected. */
+/** The peak differs by this much between runs of the same attack, because it depends on when garbage is collected. */
 const SPREAD_BYTES = 40 << 20;
 const SECONDS = 60;
 const TIMEOUT_MS = 100_000;
 
 /**
- * Of each kind one that test/executable/memory.test.ts has not, and of the attack's frames as many as it takes to show
- * what it is about; all are in the script.
+ * One attack of each kind that test/executable/memory.test.ts does not have, with as few frames as show its effect; the
+ * script has all of them.
  */
 const READ: [name: string, scale: number][] = [
   ["collisions", 0.25],
@@ -40,7 +40,7 @@ function check(report: Report): void {
   expect(broken).toEqual([]);
   expect(peakBytes).toBeGreaterThan(0);
   expect(peakBytes).toBeLessThan(limitBytes + SPREAD_BYTES);
-  // What the kernel found no room for, while this machine had other things to do, may have been theirs.
+  // The frames that the kernel dropped, while this machine had other work, may have been theirs.
   expect(good - arrived).toBeLessThanOrEqual(kernelDropped);
   expect(twice).toBe(0);
   expect(endMs).toBeLessThan(END_MS_MAX);
@@ -50,7 +50,7 @@ const isolated = canIsolate("attacks on an interface");
 
 test.each(READ)("%s, from a savefile", async (name, scale) => check(await run(name, "read", scale)), TIMEOUT_MS);
 
-// Each has a network and processes of its own, and mostly waits: for an outage, or for what never ends.
+// Each has its own network and processes, and mostly waits: for an outage, or for responses without end.
 describe.concurrent.if(isolated)("on an interface", () => {
   test.each(LIVE)("%s", async (name, scale) => check(await run(name, "live", scale)), TIMEOUT_MS);
 });

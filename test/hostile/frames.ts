@@ -1,13 +1,13 @@
 /**
- * The frames of a flood: copies of templates in which a few fields are changed, so that making them costs little
- * beside reading them. Whatever yields frames yields the same array again: a frame is valid until the next one.
+ * The frames of a flood: copies of templates with a few changed fields, so making them costs little compared with
+ * reading them. A generator of frames yields the same array again: a frame is valid until the next one.
  */
 import { bytes, ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
 
 export const VNI = 42;
 export const PORT = 80;
 export const OUTER_IP_OFFSET = 14;
-/** Of a frame made by `mirrored` over IPv4. */
+/** In a frame made by `mirrored` over IPv4. */
 export const INNER_IP_OFFSET = OUTER_IP_OFFSET + 20 + 8 + 8 + 14;
 export const NOTHING = bytes();
 
@@ -15,11 +15,11 @@ const SOURCE_OFFSET = { 4: INNER_IP_OFFSET + 12, 6: INNER_IP_OFFSET + 8 } as con
 const TCP_OFFSET = { 4: INNER_IP_OFFSET + 20, 6: INNER_IP_OFFSET + 40 } as const;
 const TCP_HEADER_LEN = 20;
 const FIRST_PORT = 1024;
-/** Clients of the flood share an address so many at a time. */
+/** The number of clients of the flood that share an address. */
 const PORTS_PER_ADDRESS = 16;
 const FLOOD_ADDRESS = 0x0a00_0000;
 
-/** A segment to our port that can be made another's. */
+/** A segment to our port that can be given to another client. */
 export class Template {
   readonly frame: Uint8Array;
   readonly view: DataView;
@@ -51,7 +51,7 @@ export class Template {
     return this.frame.length - this.payloadOffset;
   }
 
-  /** Makes it the flood's client with this number. */
+  /** Gives it to the flood's client with this number. */
   from(client: number): this {
     return this.fromAddress(
       FLOOD_ADDRESS + Math.floor(client / PORTS_PER_ADDRESS),
@@ -79,7 +79,7 @@ export class Template {
   }
 }
 
-/** All the clients' frames in turn: each client's next one, round after round. */
+/** All the clients' frames in turn: each client's next frame, round after round. */
 export function* rounds(
   clients: number,
   count: number,
@@ -88,7 +88,7 @@ export function* rounds(
   for (let number = 0; number < count; number++) yield make(number % clients, Math.floor(number / clients));
 }
 
-/** Frames of the second kind behind every so many of the first, and the rest of both. */
+/** A frame of the second kind after every so many of the first, and the rest of both. */
 export function* mixed(
   frames: Iterable<Uint8Array>,
   others: Iterator<Uint8Array>,
@@ -109,10 +109,10 @@ const GOOD_KEPT = 64;
 const DIGITS = 8;
 const GOOD_HEAD = "GET /good/";
 const GOOD_REQUEST = `${GOOD_HEAD}${"0".repeat(DIGITS)} HTTP/1.1\r\nHost: production.example\r\n\r\n`;
-/** The numbers of good requests that are in a text. */
+/** The numbers of good requests in a text. */
 export const GOOD_PATTERN = /GET \/good\/(\d{8}) /g;
 
-/** The clients whose requests are to arrive whatever else comes: some keep their connections, some come once. */
+/** The clients whose requests must arrive beside any flood: some keep their connections, some come once. */
 export class GoodClients {
   /** Requests made so far. */
   count = 0;
@@ -122,7 +122,7 @@ export class GoodClients {
   private rounds = 0;
   private passing = GOOD_KEPT;
 
-  /** Requests on connections that are kept, which are opened first. */
+  /** Requests on kept connections, which are opened first. */
   *kept(requests: number): Generator<Uint8Array> {
     for (let i = 0; i < requests; i++) {
       const client = this.rounds % GOOD_KEPT;
@@ -132,7 +132,7 @@ export class GoodClients {
     }
   }
 
-  /** Requests that come on a connection of their own each. */
+  /** Requests with a connection of their own each. */
   *passers(requests: number): Generator<Uint8Array> {
     for (let i = 0; i < requests; i++) {
       const client = this.passing++;

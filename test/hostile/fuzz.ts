@@ -1,22 +1,22 @@
 /**
- * The attacks one after the other, and what the process came to in each.
+ * The attacks one after the other, and the outcome of each.
  *
  *     scripts/fuzz --hostile [OPTION…] [NAME…]
- *       --seconds N             for each attack; what has not come by then is told as such (120)
+ *       --seconds N             for each attack; requests that have not come by then are reported (120)
  *       --max-buffer-mib N,…    each attack with each of these (64)
  *       --way live|read         on an interface, or from a savefile (both)
  *       --scale X               of each attack's frames (1)
  *       --executable PATH       another build of the program, to be compared
  *
- * Exits with 1 if something that was asked for is not so. The cost of a frame is shown and judged, for nothing else
- * should run on the machine meanwhile; tests leave it out.
+ * Exits with 1 if a requirement is not met. The cost of a frame is shown and judged, because nothing else should run on
+ * the machine meanwhile; tests leave it out.
  */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { END_MS_MAX, type Report, WAYS } from "./attack.ts";
 import { ALL, attackApart } from "./outside.ts";
 
-/** A frame of a flood, or each request in it, may cost so many times what an ordinary one does. */
+/** The largest cost of a frame of a flood, or of each request in it, relative to an ordinary frame. */
 const RATIO_MAX = 3;
 const COLUMNS = [
   "attack",
@@ -52,7 +52,7 @@ if (unknown.length > 0 || !(Number(values.seconds) > 0) || !(Number(values.scale
   process.exit(2);
 }
 
-/** What is not as it must be. */
+/** The requirements that are not met. */
 function faults({
   peakBytes,
   limitBytes,

@@ -1,5 +1,5 @@
 /**
- * The floods that HTTP/2 allows: of frames, of streams, of what header blocks stand for; and what an endpoint can do.
+ * The floods of HTTP/2: frames, streams, and header blocks that stand for much more; and the attacks of an endpoint.
  */
 import { FRAME_HEADER_LEN, FrameType, lengthAt, STREAM_OFFSET, writeWord } from "../../src/http/http2/frames.ts";
 import {
@@ -20,18 +20,18 @@ import { rounds, Template } from "./frames.ts";
 
 const GOOD = 2000;
 const SEGMENT_BYTES = 1440;
-/** A stream that a pattern's frames are of: each time it comes, the connection's next one takes its place. */
+/** The stream of a pattern's frames: each time, the connection's next stream replaces it. */
 const NEXT = 1;
 const GET = headers(NEXT, pseudo("GET", "/"), { end: true });
 const POST = headers(NEXT, pseudo("POST", "/"));
 
-/** As many of these frames as a segment holds. */
+/** As many of these frames as fit into a segment. */
 const filled = (...frames: Buffer[]): Buffer[] => {
   const one = Buffer.concat(frames);
   return Array.from({ length: Math.max(Math.floor(SEGMENT_BYTES / one.length), 1) }, () => one);
 };
 
-/** Each client's SYN, its preface and `first`, then these frames again and again, those of a stream with its number. */
+/** Each client's SYN, its preface and `first`, then these frames again and again; frames of a stream get its number. */
 function* connections(clients: number, count: number, first: Buffer, pieces: Buffer[]): Generator<Uint8Array> {
   const syn = new Template("S");
   const begin = new Template("A", Buffer.concat([PREFACE, SETTINGS, first]));
@@ -49,7 +49,7 @@ function* connections(clients: number, count: number, first: Buffer, pieces: Buf
   });
 }
 
-/** Where the numbers of streams stand in each piece. */
+/** The places of the stream numbers in each piece. */
 function streamsOf(pieces: readonly Buffer[]): number[][] {
   let from = 0;
   return pieces.map((piece) => {
@@ -84,7 +84,7 @@ const flood = (
   ...more,
 });
 
-/** 64 references to 4000 bytes that are in the table: 256 kB of fields in 64 bytes. */
+/** 64 references to 4000 bytes in the table: 256 kB of fields in 64 bytes. */
 const BOMB_BYTES = 4000;
 const BOMB_REFERENCES = 64;
 const literal = Buffer.concat([Buffer.from("\x40\x01x\x7f\xa1\x1e"), Buffer.alloc(BOMB_BYTES, 0x61)]);
@@ -93,7 +93,7 @@ const bomb = headers(NEXT, Buffer.concat([block(pseudo("GET", "/")), Buffer.allo
   end: true,
 });
 
-/** So many requests, each of these frames, as many in a segment as it holds. */
+/** This many requests, each with these frames, as many in a segment as fit. */
 const requests = (
   name: string,
   what: string,
@@ -121,7 +121,7 @@ const endpointFlood = (name: BehaviourName, what: string): Attack =>
       good: 500,
       way: "live",
       patienceMs: 2000,
-      // The endpoint is at it meanwhile.
+      // The endpoint sends meanwhile.
       after: ({ setup }) => Bun.sleep(15_000 * Math.min(setup.scale, 1)),
     },
   );

@@ -1,4 +1,4 @@
-/** An endpoint's side of an HTTP/2 connection: responds to each call that is whole. */
+/** An endpoint's side of an HTTP/2 connection: responds to each whole call. */
 import { type FrameListener, FrameReader } from "../../src/http/http2/frame-reader.ts";
 import { FrameType } from "../../src/http/http2/frames.ts";
 import { frame, headers, PREFACE, word } from "../http/http2/client-frames.ts";
@@ -9,11 +9,11 @@ const STATUS = [[":status", "200"]] as const;
 
 export class Http2Responder implements FrameListener {
   private readonly reader = new FrameReader(this, BLOCK_BYTES_MAX, FRAME_BYTES_MAX);
-  /** Of the preface, what is still to come. */
+  /** The part of the preface that is still to come. */
   private prefaceBytes = PREFACE.length;
   private said: Buffer[] = [];
 
-  /** `say` returns how many bytes were taken. */
+  /** `say` returns the number of bytes that were taken. */
   constructor(private readonly say: (bytes: Uint8Array) => number) {}
 
   push(bytes: Uint8Array): void {
@@ -23,7 +23,7 @@ export class Http2Responder implements FrameListener {
     this.drain();
   }
 
-  /** Says what was not taken yet. */
+  /** Sends the bytes that were not taken yet. */
   drain(): void {
     if (this.said.length === 0) return;
     const bytes = Buffer.concat(this.said);

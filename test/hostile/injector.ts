@@ -1,6 +1,6 @@
 /**
- * Puts frames onto the loopback interface of this network namespace just as they are, through a packet socket, many
- * with one call: so outer fragments, IPv6 and whatever no UDP socket would send can be mirrored as well.
+ * Puts unchanged frames onto the loopback interface of this network namespace, through a packet socket, many with one
+ * call. So the test can also mirror outer fragments, IPv6, and packets that no UDP socket would send.
  */
 import { dlopen, ptr } from "bun:ffi";
 import { readFileSync } from "node:fs";
@@ -10,16 +10,18 @@ const SOCK_RAW = 3;
 /** struct sockaddr_ll */
 const ADDRESS_BYTES = 20;
 const ADDRESS_INTERFACE_OFFSET = 4;
-/** struct iovec: where, how many bytes. */
+/** struct iovec: the place, and the number of bytes. */
 const IOVEC_WORDS = 2;
 /**
- * struct mmsghdr, in words of 64 bits: name, its length, iovecs, how many, control, its length, flags; then bytes sent.
+ * struct mmsghdr, in words of 64 bits: name, its length, iovecs, their number, control, its length, flags; then the
+ * bytes sent.
  */
 const MESSAGE_WORDS = 8;
 const MESSAGE_IOVECS_WORD = 2;
 const MESSAGE_IOVEC_COUNT_WORD = 3;
 const AT_ONCE = 64;
-const FRAME_BYTES_MAX = 2048;
+/** The longest frame: an attack may have a first segment of more than the usual MTU. */
+const FRAME_BYTES_MAX = 8192;
 
 const load = () =>
   dlopen("libc.so.6", {
@@ -51,18 +53,18 @@ export class Injector implements Disposable {
     }
   }
 
-  /** Takes a frame, which may be another one afterwards. */
+  /** Takes a frame; the caller may change it afterwards. */
   add(frame: Uint8Array): void {
     this.slots.set(frame, this.count * FRAME_BYTES_MAX);
     this.iovecs[this.count * IOVEC_WORDS + 1] = BigInt(frame.length);
     if (++this.count === AT_ONCE) this.flush();
   }
 
-  /** Sends what was taken. */
+  /** Sends the taken frames. */
   flush(): void {
     for (let done = 0; done < this.count;) {
       const at = BigInt(ptr(this.messages)) + BigInt(done * MESSAGE_WORDS * 8);
-      // What the kernel does not take now (ENOBUFS) it takes a moment later.
+      // If the kernel does not take a frame now (ENOBUFS), it takes it a moment later.
       done += Math.max(this.libc.sendmmsg(this.fd, Number(at) as never, this.count - done, 0), 0);
     }
     this.count = 0;

@@ -1,5 +1,5 @@
 /**
- * Runs one attack, in a network namespace of its own if it is one on an interface, and prints its report as JSON.
+ * Runs one attack, in a network namespace of its own if it comes from an interface, and prints its report as JSON.
  *
  *     bun inside.ts NAME SETUP-AS-JSON
  */

@@ -1,21 +1,21 @@
-/** Where the frames go: onto the loopback interface at a rate, or into the program's standard input as it reads. */
+/** The way of the frames: onto the loopback interface at a rate, or into the program's standard input as it reads. */
 import type { Running } from "../executable/program.ts";
 import { pcap } from "../support/frames.ts";
 import { Injector } from "./injector.ts";
 
 const LOOK_FRAMES = 16;
-/** So far apart the frames leave, many at a time. */
+/** The interval at which the frames leave, many at a time. */
 const SLICE_MS = 2;
 const LATE_MS_MAX = 20;
-/** A program that reads nothing for so long is told elsewhere. */
+/** A program that reads nothing for this long is reported elsewhere. */
 const STUCK_MS = 30_000;
 const RECORD_HEADER_LEN = 16;
 const CHUNK_BYTES = 256 << 10;
 const START_MS = 1_760_000_000_000;
 
-/** Where the frames go. */
+/** The way of the frames. */
 export interface Mirror {
-  /** Sends frames, until the time is over or the program ends. Returns how many. */
+  /** Sends frames, until the time is over or the program ends. Returns their number. */
   send(frames: Iterable<Uint8Array>, perSecond: number, isOver: () => boolean): Promise<number>;
 }
 
@@ -30,7 +30,7 @@ export class LoopbackMirror implements Mirror {
     for (const frame of frames) {
       this.injector.add(frame);
       if (++sent % LOOK_FRAMES !== 0) continue;
-      // On a machine that has other things to do: a burst later would be another load.
+      // On a busy machine: a burst later would be another load.
       if (aheadMs() < -LATE_MS_MAX) beginMs -= aheadMs();
       if (aheadMs() < SLICE_MS) continue;
       this.injector.flush();
@@ -42,7 +42,7 @@ export class LoopbackMirror implements Mirror {
   }
 }
 
-/** Into the program's standard input, as fast as it reads, the records' times as far apart as the rate has it. */
+/** Into the program's standard input, as fast as it reads; the records' times are as far apart as the rate says. */
 export class SavefileMirror implements Mirror {
   private readonly chunk = new Uint8Array(CHUNK_BYTES);
   private readonly view = new DataView(this.chunk.buffer);
@@ -77,7 +77,7 @@ export class SavefileMirror implements Mirror {
     this.length += RECORD_HEADER_LEN + frame.length;
   }
 
-  /** The program may end, or may read no more, at any time: that is told elsewhere. */
+  /** The program may end, or stop reading, at any time: this is reported elsewhere. */
   private async flush(): Promise<void> {
     const { chunk, length } = this;
     this.length = 0;

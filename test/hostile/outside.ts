@@ -1,4 +1,4 @@
-/** Attacks, each in a process of its own: what the one before has left behind is not measured with it. */
+/** Attacks, each in a process of its own: the remains of one attack are not measured with the next. */
 import { join } from "node:path";
 import type { Report, Setup, Way } from "./attack.ts";
 import { ATTACKS } from "./attacks.ts";
@@ -7,10 +7,10 @@ import { TRIALS } from "./trials.ts";
 /** For the endpoint's connections, which are in the same process. */
 const DESCRIPTORS = 200_000;
 
-/** Every attack's name, and the one way it comes if it does not come both ways. */
+/** Every attack's name, and its way if it has only one. */
 export const ALL: readonly { name: string; what: string; way?: Way }[] = [...ATTACKS, ...TRIALS];
 
-/** Runs an attack. On an interface it gets a network namespace of its own, which only root can make. */
+/** Runs an attack. On an interface it gets a network namespace of its own, which only root can create. */
 export async function attackApart(name: string, setup: Setup): Promise<Report> {
   const isLive = setup.way === "live";
   const raise = `ulimit -n ${DESCRIPTORS} 2>/dev/null || ulimit -n $(ulimit -Hn)`;

@@ -1,13 +1,13 @@
-/** What a process has and uses, as the kernel says: memory, CPU time, descriptors. */
+/** The resources of a process, from the kernel: memory, CPU time, descriptors. */
 import { readFileSync, statSync } from "node:fs";
 
 const TICK_US = 10_000;
 const LOOK_MS = 10;
 
 export class ProcessWatch implements Disposable {
-  /** The most memory that it had; what of it is the kernel's buffer for frames is not its own. */
+  /** The peak of its memory, without the kernel's buffer for frames. */
   peakBytes = 0;
-  /** The most descriptors that it had open. */
+  /** The peak of its open descriptors. */
   descriptors = 0;
   /** In microseconds, all threads together; in steps of 10 ms. */
   cpuUs = 0;
@@ -18,24 +18,24 @@ export class ProcessWatch implements Disposable {
     this.look();
   }
 
-  /** Looks now; what was seen last stays when the process is gone. */
+  /** Looks now; the last values stay when the process is gone. */
   look(): void {
     try {
       const peakKib = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${this.pid}/status`, "utf8"))?.[1];
       if (peakKib === undefined) return;
       this.peakBytes = Math.max(this.peakBytes, Number(peakKib) * 1024 - this.captureBufferBytes);
       this.descriptors = Math.max(this.descriptors, statSync(`/proc/${this.pid}/fd`).size);
-      // The second field is a name in parentheses, which may have anything in it.
+      // The second field is a name in parentheses, which may contain anything.
       const fields = readFileSync(`/proc/${this.pid}/stat`, "utf8").split(") ").at(-1)!.split(" ");
       this.cpuUs = (Number(fields[11]) + Number(fields[12])) * TICK_US;
     } catch {
-      // It has just ended.
+      // The process has just ended.
     }
   }
 
   /**
-   * Leaves out of the memory what is mapped of packet sockets: --capture-buffer-mib says how much, and all of it is
-   * there from the start.
+   * Leaves out the mapped memory of packet sockets: --capture-buffer-mib gives its size, and all of it is there from
+   * the start.
    */
   leaveOutCaptureBuffers(): void {
     const maps = readFileSync(`/proc/${this.pid}/smaps`, "utf8");

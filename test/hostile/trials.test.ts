@@ -1,4 +1,4 @@
-/** What scripts/fuzz --hostile tries beside floods, smaller. */
+/** The trials of scripts/fuzz --hostile beside floods, smaller. */
 import { expect, test } from "bun:test";
 import { canIsolate } from "../executable/program.ts";
 import { END_MS_MAX } from "./attack.ts";
@@ -7,7 +7,7 @@ import { attackApart } from "./outside.ts";
 const MAX_BUFFER_MIB = 16;
 const SECONDS = 60;
 const TIMEOUT_MS = 100_000;
-/** A record that comes alone may leave so much behind: nothing, but for what a heap does meanwhile. */
+/** The most bytes that a single record may leave behind: nothing, except for changes of the heap. */
 const GROWN_BYTES_MAX = 40;
 
 const setup = { maxBufferMib: MAX_BUFFER_MIB, seconds: SECONDS };

@@ -16,10 +16,10 @@ export interface Trial {
 }
 
 const KILL_MS = 120_000;
-/** Where nothing listens. */
+/** An address without a listener. */
 const NOBODY = "127.0.0.1:1";
 
-/** What all trials tell alike, at the end of the process. */
+/** The part of the report that all trials have, at the end of the process. */
 async function report(
   trial: Trial,
   setup: Setup,
@@ -61,12 +61,12 @@ async function report(
 
 const FIONREAD = 0x541b;
 const RECORDS = 1_000_000;
-/** Of the records, those after which the program has what it needs. */
+/** The share of the records after which the warm-up ends. */
 const WARM_UP_SHARE = 0.2;
 const LOOK_RECORDS = 1000;
 const RECORD_HEADER_LEN = 24;
 
-/** Bytes that wait in a pipe. */
+/** The number of bytes that wait in a pipe. */
 function bytesWaiting(): (fd: number) => number {
   const { ioctl } = dlopen("libc.so.6", { ioctl: { args: ["int", "u64", "ptr"], returns: "int" } }).symbols;
   const count = new Int32Array(1);
@@ -88,10 +88,10 @@ export const recordsAlone: Trial = {
     const waiting = bytesWaiting();
     const running = startProgram(setup, NOBODY, { summary, savefile: fifo });
     await running.says("Reading");
-    // Also for reading, so that opening it waits for nobody.
+    // Also for reading, so that opening it does not block.
     const fd = openSync(fifo, constants.O_RDWR);
     using watch = new ProcessWatch(running.pid);
-    // Of another VNI: nothing but the reading is measured.
+    // With another VNI: only the reading is measured.
     const savefile = pcap([{ frame: new Template("A", "", 4, VNI + 1).frame, timestampMs: 1_760_000_000_000 }]);
     writeSync(fd, savefile.subarray(0, RECORD_HEADER_LEN));
     const record = savefile.subarray(RECORD_HEADER_LEN);
@@ -122,7 +122,7 @@ export const recordsAlone: Trial = {
 };
 
 const THREADS = 256;
-/** When they have begun to start, and are far from through. */
+/** When the threads have begun to start, and are far from ready. */
 const SIGNAL_AFTER_MS = 1500;
 
 export const manyThreads: Trial = {

@@ -1,6 +1,6 @@
 /**
- * What the things that wait cost, and what the budget is charged for them: makes very many of one kind in a shard of
- * this process, and prints what its memory and the budget have grown by, as JSON.
+ * The cost of waiting objects, and their charge to the budget: makes very many objects of one kind in a shard of this
+ * process, and prints the growth of its memory and of the budget as JSON.
  *
  *     bun weigh.ts KIND COUNT
  */
@@ -14,21 +14,21 @@ import { rounds, Template } from "./frames.ts";
 const ETHERNET_LINK = 1;
 const NOW_MS = 1_760_000_000_000;
 const BATCH = 500;
-/** Of what is made, a part comes first, so that what is needed but once is not weighed. */
+/** A share of the objects comes first, so that objects needed only once are not measured. */
 const FIRST_SHARE = 0.1;
 const REQUEST = "GET / HTTP/1.1\r\n\r\n";
 const UPGRADE = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const PIECE = "0123456789";
 const CONNECTIONS = 1000;
 
-/** `payload`: a character for each byte. */
+/** `payload`: one character for each byte. */
 const template = (flags: string, payload = "") =>
   new Template(flags, Uint8Array.from(Buffer.from(payload, "latin1")), 4, SHARD_VNI);
 
-/** Makes `count` things. `first`: how many clients there were before. */
+/** Makes `count` objects. `first`: the number of earlier clients. */
 type Make = (count: number, first: number) => Iterable<Uint8Array>;
 
-/** Very many of a thing on each of a few connections, the first of them behind `begin`. */
+/** Very many objects on each of a few connections, the first of them after `begin`. */
 function onConnections(connections: number, begin: string, payload: string, skip: number): Make {
   return function* (count, first) {
     const [syn, start, next] = [template("S"), template("A", begin), template("A", payload)] as const;
@@ -43,7 +43,7 @@ function onConnections(connections: number, begin: string, payload: string, skip
   };
 }
 
-/** A connection for each, of which this comes. */
+/** One connection for each object, with these bytes. */
 function connectionsWith(payload: string, isEnded = false): Make {
   return function* (count, first) {
     const [syn, next, end] = [template("S"), template("A", payload), template("FA")] as const;
@@ -55,7 +55,7 @@ function connectionsWith(payload: string, isEnded = false): Make {
   };
 }
 
-/** Calls of which the head has come, on each of a few connections. */
+/** Calls with a complete head, on each of a few connections. */
 function http2Calls(connections: number): Make {
   return function* (count, first) {
     const begin = Buffer.concat([PREFACE, SETTINGS]).toString("latin1");
@@ -77,8 +77,6 @@ export interface Kind {
   readonly count: number;
   readonly make: Make;
   readonly maxPendingPackets?: number;
-  /** Its number has a limit of its own, and the budget knows nothing of it. */
-  readonly isUncharged?: boolean;
 }
 
 export const KINDS = {
@@ -102,13 +100,11 @@ export const KINDS = {
     what: "connections of which the SYN has come",
     count: 200_000,
     make: connectionsWith(""),
-    isUncharged: true,
   },
   remembered: {
     what: "connections that have ended",
     count: 200_000,
     make: connectionsWith("", true),
-    isUncharged: true,
   },
   beginnings: {
     what: "connections with 20 bytes of a request",
@@ -135,12 +131,12 @@ export type KindName = keyof typeof KINDS;
 
 export interface Weight {
   readonly count: number;
-  /** For one. */
+  /** For one object. */
   readonly chargedBytes: number;
   readonly costBytes: number;
 }
 
-/** Makes them, and weighs them. */
+/** Makes the objects, and measures them. */
 function weigh({ make, maxPendingPackets = 32 }: Kind, count: number): Weight {
   const limits = {
     maxFlows: 10_000_000,
@@ -165,7 +161,7 @@ function weigh({ make, maxPendingPackets = 32 }: Kind, count: number): Weight {
   const now = () => {
     Bun.gc(true);
     Bun.gc(true);
-    return { charged: shard.destination.memory.budget.usedBytes, cost: memory.read() };
+    return { charged: shard.destination.memory.budget.chargedBytes, cost: memory.read() };
   };
   const first = Math.ceil(count * FIRST_SHARE);
   take(make(first, 0));

@@ -1,4 +1,4 @@
-/** How a client's address is written, and read. */
+/** A client's address as text, written and read. */
 import { expect, test } from "bun:test";
 import { addressText, clientAddress, parseAddress } from "../../src/http/client-address.ts";
 

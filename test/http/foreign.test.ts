@@ -24,8 +24,8 @@ const fromStart: [name: string, input: string, want: string][] = [
     "foreign unknown",
   ],
   ["binary", "\0\x01\x02\x03", "foreign unknown"],
-  ["what begins like TLS", "\x16\x04\x01\0\x05", "foreign unknown"],
-  ["what begins like HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n", "foreign unknown"],
+  ["bytes that begin like TLS", "\x16\x04\x01\0\x05", "foreign unknown"],
+  ["bytes that begin like HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n", "foreign unknown"],
   ["HTTP/2's method with HTTP/1's version", "PRI * HTTP/1.1\r\n\r\n", "foreign unknown"],
   ["a space first", ` ${GET}`, "foreign unknown"],
   ["a line without an end", "A".repeat(300), "foreign unknown"],
@@ -45,7 +45,7 @@ describe("from the first byte", () => {
 
   const methods = ["P", "PR", "PRIX", "PUT", "POST", "PROPFIND", "PRINT"];
   for (const method of methods) {
-    test(`${method} is a request like any other, though it begins as HTTP/2 does`, () => {
+    test(`${method} is a request like any other, although it begins as HTTP/2 does`, () => {
       const input = `${method} * HTTP/1.1\r\n\r\n`;
       for (const pieces of splits(input)) {
         const got = frame(pieces);
@@ -55,7 +55,7 @@ describe("from the first byte", () => {
     });
   }
 
-  test("what was meant as HTTP is damaged, not foreign, and nothing is guessed to be a request behind it", () => {
+  test("bytes that were meant as HTTP are damaged, not foreign, and no later bytes are guessed to be a request", () => {
     for (const line of ["GET /", "POST / HTTP/3.0", "DELETE x http/1.1", "GET / HTTP/1.1 x"]) {
       expect(frame([`${line}\r\n\r\n`, GET]).events).toEqual(["damaged malformed"]);
     }
@@ -67,12 +67,12 @@ describe("from the first byte", () => {
     expect(got.given).toBe(PREFACE + HEADERS);
   });
 
-  test("behind a request nothing is foreign", () => {
+  test("after a request nothing is foreign", () => {
     for (const input of [HELLO, PREFACE, "\0"])
       expect(frame([GET, input, GET]).events).toEqual(["whole", "damaged malformed"]);
   });
 
-  test("nor behind an empty line", () => {
+  test("nor after an empty line", () => {
     expect(frame(["\r\n", HELLO, GET]).events).toEqual(["damaged malformed"]);
   });
 });
@@ -87,7 +87,7 @@ const pickedUp: [name: string, pieces: Piece[], want: string[]][] = [
   ["TLS records", [DATA_RECORD, DATA_RECORD], ["foreign tls"]],
   ["TLS records in one segment", [ALERT_RECORD + DATA_RECORD], ["foreign tls"]],
   ["TLS, first within a record", ["ret", "secret", DATA_RECORD, GET], ["foreign tls"]],
-  ["TLS behind a hole", [3, DATA_RECORD], ["damaged gap", "foreign tls"]],
+  ["TLS after a hole", [3, DATA_RECORD], ["damaged gap", "foreign tls"]],
   ["TLS records of all types", [record(20, 0, 1) + record(23, 4, 1)], ["foreign tls"]],
   ["the longest TLS record", [record(23, 3, 18_432)], ["foreign tls"]],
   ["a longer one", [record(23, 3, 18_433), GET], BODY],
@@ -103,7 +103,7 @@ const pickedUp: [name: string, pieces: Piece[], want: string[]][] = [
   ["a long HTTP/2 frame", [http2Frame(1000, 0, 1, 0)], ["foreign http2"]],
   ["an HTTP/2 frame on the last stream there can be", [http2Frame(1, 0x0c, 0x2d, 0x7f)], ["foreign http2"]],
   ["a HTTP/2 priority update", [http2Frame(5, 0x10, 0, 0)], ["foreign http2"]],
-  ["an HTTP/2 frame's header alone", [http2Frame(0, 4, 1, 0)], ["foreign http2"]],
+  ["an HTTP/2 frame's header only", [http2Frame(0, 4, 1, 0)], ["foreign http2"]],
   ["an HTTP/2 frame on no stream", [http2Frame(1, 0, 1, 0x80), GET], BODY],
   ["an HTTP/2 frame of an unknown type", [http2Frame(1, 0x0d, 1, 0), http2Frame(1, 0x11, 1, 0), GET], BODY],
   ["an HTTP/2 frame with an unknown flag", [http2Frame(1, 0, 2, 0), GET], BODY],
@@ -111,7 +111,7 @@ const pickedUp: [name: string, pieces: Piece[], want: string[]][] = [
   ["HTTP first: a body may hold anything", [GET, 5, DATA_RECORD, HEADERS, GET], ["whole", "damaged gap", "whole"]],
 ];
 
-describe("picked up in the middle", () => {
+describe("joined in the middle", () => {
   for (const [name, pieces, want] of pickedUp) {
     test(name, () => {
       const got = frame(pieces, { late: true });

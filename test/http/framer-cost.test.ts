@@ -1,4 +1,4 @@
-/** What framing costs at most, counted and not timed: bytes read, bytes copied, calls to the sink. */
+/** The highest cost of framing, counted and not timed: bytes read, bytes copied, calls to the sink. */
 import { describe, expect, test } from "bun:test";
 import { V1_PREFIX } from "../../src/http/proxy-protocol.ts";
 import { RequestFramer } from "../../src/http/request-framer.ts";
@@ -7,7 +7,7 @@ import { RequestRecorder, ResponseRecorder } from "./recorder.ts";
 
 const HEAD = "POST /path?query HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n";
 const GET = "GET /path?query HTTP/1.1\r\nHost: example.com\r\nAccept: */*\r\n\r\n";
-/** No byte is looked at more often: where a loop ends it is looked at again, and told apart. */
+/** No byte is read more often: at the end of a loop it is read again, and classified. */
 const READS_PER_BYTE = 4;
 
 /** Bytes that count how often they are read. */
@@ -70,29 +70,29 @@ describe("linear", () => {
         const cost = costOf(text(length), pushSize);
         expect(cost.events).toEqual(want === undefined ? [] : [want]);
         expect(cost.readsPerByte).toBeLessThanOrEqual(READS_PER_BYTE);
-        // Only what may be a PROXY protocol header is.
+        // Only bytes that may be a PROXY protocol header are copied.
         expect(cost.copiedBytes).toBeLessThan(V1_PREFIX.length);
         expect(cost.calls).toBeLessThanOrEqual(Math.ceil(text(length).length / pushSize) + 2);
       }
     });
   }
 
-  test("a body of known length is not looked at", () => {
+  test("a body of known length is not read", () => {
     const text = `PUT / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n${"x".repeat(100_000)}`;
     expect(costOf(text, 1460).readsPerByte).toBeLessThan(0.01);
   });
 
-  /** Of what is passed over, request lines are counted: where there are any, each byte is read less than twice. */
+  /** In skipped bytes, request lines are counted: if there are any, each byte is read less than twice. */
   test.each([
     ["request lines without end", `x${GET.repeat(20)}x`, 2],
-    ["and what a push ends with, if that is a header section", `x${GET.repeat(20)}`, 2],
+    ["and the end of a push, if it is a header section", `x${GET.repeat(20)}`, 2],
   ])("while out of step: %s", (_, segment, readsPerByteMax) => {
     const cost = costOf(segment.repeat(50), segment.length, { lost: true });
     expect(cost.events).toEqual([]);
     expect(cost.readsPerByte).toBeLessThan(readsPerByteMax);
   });
 
-  test("a request line that is held is bounded and looked at once", () => {
+  test("a held request line has a limit and is read once", () => {
     const limit = 4096;
     const text = `GET /${"x".repeat(3 * limit)}`;
     const cost = costOf(text, 1, { lost: true, maxHeaderBytes: limit });
@@ -100,7 +100,7 @@ describe("linear", () => {
     expect(cost.readsPerByte).toBeLessThanOrEqual(READS_PER_BYTE);
   });
 
-  test("and what was held of it is copied once", () => {
+  test("and its held bytes are copied once", () => {
     const cost = costOf(GET, 1, { lost: true });
     expect(cost.events).toEqual(["whole"]);
     expect(cost.copiedBytes).toBe(GET.indexOf("\n"));
@@ -132,7 +132,7 @@ test("one framer serves any number of requests with the same objects", () => {
   expect(heads.size).toBe(1);
 });
 
-test("responses are read once as well", () => {
+test("responses are read once too", () => {
   const response = `HTTP/1.1 200 OK\r\nX: ${"x".repeat(3000)}\r\nTransfer-Encoding: chunked\r\n\r\n${"1\r\na\r\n".repeat(500)}0\r\n\r\n`;
   for (const size of [1, 7, 1 << 30]) {
     const recorder = new ResponseRecorder();

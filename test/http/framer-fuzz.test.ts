@@ -1,4 +1,4 @@
-/** Anything, in any pieces, with any holes: no exception, and all that is told keeps the framers' promises. */
+/** Any bytes, in any pieces, with any holes: no exception, and all events keep the framers' promises. */
 import { expect, test } from "bun:test";
 import { Random } from "../support/random.ts";
 import { frame, frameResponses, type Piece } from "./recorder.ts";
@@ -33,14 +33,14 @@ test(`requests of ${SEEDS.length} seeds (again with SEED)`, () => {
       maxHeaderBytes: random.pick([20, 100, 65_536]),
       stopAtUpgrade: random.chance(0.5),
     });
-    // No byte is told that was not pushed, or in another order.
+    // No event has bytes that were not pushed, or in another order.
     let at = 0;
     for (const { text: whole } of got.requests) {
       const found = text.indexOf(whole, at);
       expect({ seed, pieces, found: found >= at }).toEqual({ seed, pieces, found: true });
       at = found + whole.length;
     }
-    // A hole is counted once at most.
+    // A hole is counted at most once.
     const holes = pieces.filter((piece) => typeof piece === "number").length;
     expect(got.events.filter((event) => event === "damaged gap").length).toBeLessThanOrEqual(holes + 1);
   }

@@ -1,7 +1,7 @@
 /**
- * The request framer beside Node's own HTTP parser, on random requests and on what mutation makes of
- * them: what Node reads to its end is framed the same, and what it refuses is not whole. Where we decide otherwise,
- * the kind is listed here, with how to tell that it is this one; what we take, another server takes.
+ * The request framer beside Node's own HTTP parser, on random requests and mutations of them: requests that Node reads
+ * to their end are framed the same, and those that it refuses are not whole. If we decide otherwise, the kind is listed
+ * here, with its condition; another server accepts each request that we accept.
  */
 import { createHash } from "node:crypto";
 import { METHODS as NODE_METHODS } from "node:http";
@@ -28,12 +28,12 @@ interface NodeResult {
 
 interface Difference {
   why: string;
-  /** Whether a connection's rest, from the request in question on, is a case of it. */
+  /** Whether a connection's rest, from the request in question on, is a case of this kind. */
   is: (rest: Rest) => boolean;
 }
 
 interface Rest {
-  /** What came before on the connection. */
+  /** The earlier part of the connection. */
   before: string;
   line: string;
   head: string;
@@ -48,7 +48,7 @@ const CHUNK_LINE = new RegExp(
 const PROXY_CONNECTION = /^proxy-connection:/im;
 const ORDINARY_LINE = new RegExp(`^${TOKEN} +[^\\x00-\\x20\\x7f]+ +HTTP/1\\.\\d\\r?\\n$`);
 
-/** What Node reads, and we do not. */
+/** Requests that Node reads and we do not. */
 const ONLY_NODE: Difference[] = [
   { why: "RFC 9112, section 2.3: another major version, or none", is: ({ line }) => !/ HTTP\/1\.\d\r?\n$/.test(line) },
   {
@@ -80,8 +80,8 @@ const ONLY_NODE: Difference[] = [
 ];
 
 /**
- * What Node refuses, and we forward: because the RFC allows it, or another server takes it and no boundary moves, or
- * isolated.
+ * Requests that Node refuses and we forward: because the RFC allows them, or because another server takes them and no
+ * boundary moves, or isolated.
  */
 const ONLY_WE: Difference[] = [
   {
@@ -158,7 +158,7 @@ const ONLY_WE: Difference[] = [
   { why: "Proxy-Connection is no field that ends a connection", is: ({ before }) => PROXY_CONNECTION.test(before) },
 ];
 
-/** What may be the lines before chunks that have an extension. */
+/** Possible lines before chunks with an extension. */
 function chunkLinesOf(text: string): string[] {
   return text.split("\r\n").filter((line) => /^[\da-f]+[ \t]*(;|[ \t]|$)/i.test(line));
 }
@@ -175,7 +175,7 @@ function restOf(connection: string, at: number): Rest {
   return { before: connection.slice(0, at), text: trimmed, head, line: /^[^\n]*\n?/.exec(trimmed)![0] };
 }
 
-/** The body without its transfer coding, decoded in the plainest way. */
+/** The body without its transfer coding, decoded in the simplest way. */
 function bodyOf(request: FramedRequest): Buffer {
   let coded = request.text.slice(request.headLength);
   if (request.bodyLength >= 0) return Buffer.from(coded, "latin1");
@@ -208,7 +208,7 @@ function connectionOf(seed: number): string {
   return text;
 }
 
-/** Compares request by request, up to the first one about which they differ with good reason. Returns the reason. */
+/** Compares request by request, up to the first one with a justified difference. Returns the reason. */
 function compare(seed: number, text: string, node: NodeResult): string | null {
   const framed = frame([text], { stopAtUpgrade: true });
   const ours = framed.requests;
@@ -216,7 +216,7 @@ function compare(seed: number, text: string, node: NodeResult): string | null {
   for (let i = 0; i < Math.max(ours.length, node.requests.length); i++) {
     const rest = restOf(text, at);
     const context = { seed, rest: rest.text, events: framed.events, error: node.error };
-    // What Node does behind an upgrade is its own matter.
+    // Node's treatment of bytes after an upgrade does not matter.
     if (/^upgrade:/im.test(rest.before)) return null;
     const mine = ours[i];
     const theirs = node.requests[i];
@@ -259,7 +259,7 @@ if (node === null) {
       if (why !== null) met.set(why, (met.get(why) ?? 0) + 1);
     });
     if (process.env.NODE_DIFFERENCES !== undefined) console.log(met);
-    // Most of what is compared must be the same, or nothing is shown.
+    // Most compared requests must be the same; otherwise the test proves nothing.
     const same = results.filter((result) => result.requests.length > 0).length;
     if (SEEDS.length > 1) expect(same).toBeGreaterThan(SEEDS.length / 2);
   }, 120_000);

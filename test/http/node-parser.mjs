@@ -1,5 +1,5 @@
-// What Node's own HTTP parser makes of bytes. Reads lines of base64, each what one connection carries;
-// writes a line of JSON for each: the requests that were complete, and the parser's error, if any.
+// The reading of Node's own HTTP parser. Takes lines of base64, each with the bytes of one connection; writes a line of
+// JSON for each: the complete requests, and the parser's error, if any.
 import { createHash } from "node:crypto";
 import http from "node:http";
 import { createInterface } from "node:readline";

@@ -1,8 +1,8 @@
 /**
- * A line an oddity: what becomes of it between two ordinary requests on one connection. `odd`: it goes on as it is,
- * since a server takes it and all that do end it at the same place; `isolated`: servers end it at different places, and
- * RFC 9112 at one; `damaged`: nobody can tell its end, or the end is clear but it must not be sent (`… behind it all
- * is well`).
+ * One oddity a line: its outcome between two ordinary requests on one connection. `odd`: it is forwarded unchanged,
+ * because a server takes it and all servers that take it end it at the same place. `isolated`: servers end it at
+ * different places, and RFC 9112 at one. `damaged`: it has no clear end, or its end is clear but it must not be sent
+ * (`… behind it all is well`).
  */
 import { describe, expect, test } from "bun:test";
 import { frame, splits } from "./recorder.ts";
@@ -34,12 +34,19 @@ const oddities: [what: string, input: string, fate: Fate][] = [
   ["a blank in a target (Java)", line("GET /a b HTTP/1.1"), "odd"],
   ["several in a row (Java)", line("GET /a  b  HTTP/1.1"), "odd"],
   ["a version in a target (Java)", line("GET /a HTTP/1.0 HTTP/1.1"), "odd"],
-  ["what begins like a version in a target (Java)", line("GET /a HTTP/1.x HTTP/ HTTP/1.1"), "odd"],
+  ["text that begins like a version in a target (Java)", line("GET /a HTTP/1.x HTTP/ HTTP/1.1"), "odd"],
   ["a control character in a target (Python)", line("GET /a\x01b HTTP/1.1"), "odd"],
   ["DEL in a target (Python, Bun)", line("GET /a\x7fb HTTP/1.1"), "odd"],
   ["tabs for spaces (Python)", line("GET\t/one\tHTTP/1.1"), "odd"],
   ["a longer minor version (nginx, Python, Java)", line("GET /one HTTP/1.10"), "odd"],
   ["the same with a zero before it", line("GET /one HTTP/1.01"), "odd"],
+  // Public web servers answered these with 200, and clients sent them. HTTP/0.9 would end behind such a line.
+  ["a version with two points", get("Connection: keep-alive\r\n", "GET /one HTTP/1.0.8"), "odd, isolated"],
+  ["a version that ends with a point", line("GET /one HTTP/1."), "odd, isolated"],
+  ["a letter in a version, and a blank behind it", line("GET /one HTTP/1.1b "), "odd, isolated"],
+  ["such a version in a target", line("GET /a HTTP/1.0.8 HTTP/1.1"), "odd"],
+  ["a control character in a version", line("GET /one HTTP/1.1\x01"), "malformed"],
+  ["such a version in a target, with a control character", line("GET /a HTTP/1.b\x01 HTTP/1.1"), "odd"],
   ["more than an asterisk (Node, Python)", line("OPTIONS *x HTTP/1.1"), "odd"],
   ["NUL in a target", line("GET /\0 HTTP/1.1"), "malformed, behind it all is well"],
   ["a bare CR in a target", line("GET /\r HTTP/1.1"), "malformed"],
@@ -55,7 +62,7 @@ const oddities: [what: string, input: string, fate: Fate][] = [
   ["a blank behind a name (Python)", get("X : a\r\n"), "odd"],
   ["a control character in a name (Python)", get("X\x01: a\r\n"), "odd"],
   ["a line without a colon (nginx, Python)", get("hello\r\n"), "odd"],
-  // Python's server looks for fields up to the first line that is none to it.
+  // Python's server looks for fields up to the first line that it does not accept as one.
   ["UTF-8 in a name, with a body", post(`X\xc3\xa9: a\r\n${five}`), "odd, isolated"],
   ["a blank in a name, with a body", post(`X a: a\r\n${five}`), "odd, isolated"],
   [
@@ -69,7 +76,7 @@ const oddities: [what: string, input: string, fate: Fate][] = [
   // Values.
   ["a control character in a value (nginx, Python, Java)", post(`Cookie: a\x01b\r\n${five}`), "odd"],
   ["DEL in a value (nginx, Python, Java, Bun)", post(`Cookie: a\x7fb\r\n${five}`), "odd"],
-  ["what is a line end to some runtimes", post(`X: a\x0bb\x0cc\x1cd\x1ee\r\n${five}`), "odd"],
+  ["a character that is a line end for some runtimes", post(`X: a\x0bb\x0cc\x1cd\x1ee\r\n${five}`), "odd"],
   ["and is beyond ASCII: no control character in HTTP", post(`X: a\x85\xe2\x80\xa8b\r\n${five}`), "ordinary"],
   ["a control character in a value that says something", get("Connection: a\x01b\r\n"), "odd"],
   ["NUL in a value", post(`X: a\0b\r\n${five}`), "malformed, behind it all is well"],
@@ -79,12 +86,12 @@ const oddities: [what: string, input: string, fate: Fate][] = [
     "malformed, behind it all is well",
   ],
   [
-    "NUL in a value, with what cannot be framed",
+    "NUL in a value, with a request that cannot be framed",
     post("X: \0\r\nContent-Length: 5\r\nContent-Length: 6\r\n"),
     "malformed",
   ],
   [
-    "NUL in a value, with what is isolated",
+    "NUL in a value, with an isolated request",
     post(`X: \0\r\n${five}Transfer-Encoding: chunked\r\n`, HELLO),
     "malformed, behind it all is well",
   ],
@@ -96,7 +103,7 @@ const oddities: [what: string, input: string, fate: Fate][] = [
   ["a bare LF behind a length", "POST /one HTTP/1.1\r\nContent-Length: 5\n\r\nhello", "isolated"],
   ["a bare LF at the end", "POST /one HTTP/1.1\r\nContent-Length: 5\r\n\nhello", "isolated"],
   ["a folded field", get("X: a\r\n b\r\n"), "isolated"],
-  ["a folded length that is none", get("X: a\r\n Content-Length: 5\r\n"), "isolated"],
+  ["a folded invalid length", get("X: a\r\n Content-Length: 5\r\n"), "isolated"],
   ["a length that is folded", post("Content-Length:\r\n\t5\r\n"), "isolated"],
   ["a coding that is folded", post("Transfer-Encoding:\r\n chunked\r\n", HELLO), "isolated"],
   ["a blank before the first field", "POST /one HTTP/1.1\r\n X: a\r\nContent-Length: 5\r\n\r\nhello", "isolated"],
@@ -126,10 +133,10 @@ const oddities: [what: string, input: string, fate: Fate][] = [
   ["DEL behind its name", post("Content-Length\x7f: 5\r\n"), "malformed"],
   ["NUL in its name", post("Content-Length\0: 5\r\n"), "malformed"],
   ["its name without a colon", post("Content-Length 5\r\n"), "malformed"],
-  ["its name alone", post("Content-Length\r\n"), "malformed"],
+  ["only its name", post("Content-Length\r\n"), "malformed"],
   ["its name as uWSGI reads it", post("Content_Length: 5\r\n", ""), "isolated"],
   ["its name in other dress", post("Content.Length: 5\r\n", ""), "isolated"],
-  ["its name behind what is no letter", post("-Content-Length: 5\r\n", ""), "isolated"],
+  ["its name after another character than a letter", post("-Content-Length: 5\r\n", ""), "isolated"],
   ["its name and a slash", post("Content-Length/: 5\r\n", ""), "odd, isolated"],
   ["CONNECT with a length", `CONNECT a:1 HTTP/1.1\r\n${five}\r\nhello`, "ambiguous_length"],
   ["CONNECT with chunks", `CONNECT a:1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n${HELLO}`, "ambiguous_length"],
@@ -192,7 +199,7 @@ function check(input: string, fate: Fate): void {
   const middle = isWhole ? "whole" : `damaged ${fate.split(",")[0]}`;
   for (const pieces of splits(GOOD + input + GOOD)) {
     if (pieces.length === 3) continue;
-    // That every byte is told once is seen to by `frame`.
+    // `frame` checks that each byte is given once.
     const { events, requests } = frame(pieces);
     expect({ pieces, events }).toEqual({ pieces, events: ["whole", middle, ...(goesOn ? ["whole"] : [])] });
     expect(requests.map(({ text }) => text)).toEqual([GOOD, ...(isWhole ? [input] : []), ...(goesOn ? [GOOD] : [])]);
@@ -207,28 +214,28 @@ describe("oddities", () => {
   for (const [what, input, fate] of oddities) test(`${what}: ${fate}`, () => check(input, fate));
 });
 
-describe("a head over the limit is passed over with its body, and counts once", () => {
+describe("a head over the limit is skipped with its body, and counts once", () => {
   const LIMIT = 100;
   const long = "X: " + "x".repeat(LIMIT) + "\r\n";
   const cases: [what: string, input: string, goesOn: boolean][] = [
     ["no body", get(long), true],
     ["a long request line", line(`GET /${"x".repeat(LIMIT)} HTTP/1.1`), true],
     ["a body", post(`${five}${long}`), true],
-    ["a body, whose length comes behind the limit", post(`${long}${five}`), true],
+    ["a body whose length comes beyond the limit", post(`${long}${five}`), true],
     [
-      "chunks, with extensions and trailers over the limit as well",
+      "chunks, with extensions and trailers also over the limit",
       post(`${long}Transfer-Encoding: chunked\r\n`, `5;${"a".repeat(LIMIT)}\r\nhello\r\n0\r\n${long}\r\n`),
       true,
     ],
-    ["what would be isolated", post(`${long}${five}Transfer-Encoding: chunked\r\n`, HELLO), true],
-    ["a NUL behind the limit", post(`${long}X: \0\r\n${five}`), true],
+    ["a request that would be isolated", post(`${long}${five}Transfer-Encoding: chunked\r\n`, HELLO), true],
+    ["a NUL beyond the limit", post(`${long}X: \0\r\n${five}`), true],
     ["only a chunk's line is too long", chunks(`5;${"a".repeat(LIMIT)}\r\nhello\r\n0\r\n\r\n`), true],
     ["only a trailer section is too long", chunks(`${HELLO.slice(0, -2)}${long}\r\n`), true],
-    ["lengths that differ behind the limit", post(`${long}${five}Content-Length: 6\r\n`), false],
-    ["a bare CR behind the limit", post(`${long}X: \r-\r\n${five}`), false],
+    ["lengths that differ beyond the limit", post(`${long}${five}Content-Length: 6\r\n`), false],
+    ["a bare CR beyond the limit", post(`${long}X: \r-\r\n${five}`), false],
     ["an upgrade", get(`${long}Connection: upgrade\r\nUpgrade: x\r\n`), false],
     ["a method without an end", "X".repeat(2 * LIMIT), false],
-    ["a chunk that is malformed behind the limit", chunks(`5;${"a".repeat(LIMIT)}\n`), false],
+    ["a chunk that is malformed beyond the limit", chunks(`5;${"a".repeat(LIMIT)}\n`), false],
   ];
   for (const [what, input, goesOn] of cases) {
     test(what, () => {
@@ -243,13 +250,13 @@ describe("a head over the limit is passed over with its body, and counts once", 
     });
   }
 
-  test("and nothing of it is given behind the limit", () => {
+  test("and none of its bytes is given beyond the limit", () => {
     const got = frame([GOOD, ...`${post(long + five)}`], { maxHeaderBytes: LIMIT });
     expect(got.givenBytes).toBeLessThanOrEqual(GOOD.length + LIMIT);
   });
 });
 
-test("empty lines, what is out of step and what comes behind the end are skipped", () => {
+test("empty lines, bytes out of step and bytes after the end are skipped", () => {
   const cases: [pieces: (string | number)[], skipped: number][] = [
     [[GOOD], 0],
     [["\r\n", GOOD, "\r\n\n"], 5],

@@ -30,7 +30,7 @@ const headers: [name: string, header: string, client: ProxyClient | null][] = [
   ["version 1, IPv4 as IPv6", "PROXY TCP6 ::ffff:192.0.2.1 ::1 8080 80\r\n", { address: "192.0.2.1", port: 8080 }],
   ["version 1, the extreme ports", "PROXY TCP4 0.0.0.0 255.255.255.255 0 65535\r\n", { address: "0.0.0.0", port: 0 }],
   ["version 1, unknown", "PROXY UNKNOWN\r\n", null],
-  ["version 1, unknown, with what is to be ignored", "PROXY UNKNOWN ffff:: ffff:: 1 2 and more\r\n", null],
+  ["version 1, unknown, with bytes to ignore", "PROXY UNKNOWN ffff:: ffff:: 1 2 and more\r\n", null],
   ["version 1, as long as it may be", `PROXY UNKNOWN ${"x".repeat(V1_BYTES_MAX - 16)}\r\n`, null],
   ["version 2, IPv4", v2(0x21, 0x11, IPV4), { address: "192.0.2.1", port: 8080 }],
   ["version 2, IPv4 and extensions", v2(0x21, 0x11, IPV4 + TLV), { address: "192.0.2.1", port: 8080 }],
@@ -40,7 +40,7 @@ const headers: [name: string, header: string, client: ProxyClient | null][] = [
   ["version 2, unspecified", v2(0x21, 0x00, ""), null],
   ["version 2, unspecified, with extensions", v2(0x21, 0x00, TLV), null],
   ["version 2, local", v2(0x20, 0x00, ""), null],
-  ["version 2, local, with what is to be ignored", v2(0x20, 0xff, "\r\nGET"), null],
+  ["version 2, local, with bytes to ignore", v2(0x20, 0xff, "\r\nGET"), null],
   [
     "version 2, as long as it may be",
     v2(0x21, 0x11, IPV4 + "x".repeat(V2_LENGTH_MAX - IPV4.length)),
@@ -49,21 +49,21 @@ const headers: [name: string, header: string, client: ProxyClient | null][] = [
 ];
 
 const malformed: [name: string, header: string][] = [
-  ["a family nobody knows", "PROXY UDP4 192.0.2.1 192.0.2.2 8080 80\r\n"],
+  ["an unknown family", "PROXY UDP4 192.0.2.1 192.0.2.2 8080 80\r\n"],
   ["an address too few", "PROXY TCP4 192.0.2.1 8080 80\r\n"],
   ["a blank too many", "PROXY TCP4  192.0.2.1 192.0.2.2 8080 80\r\n"],
   ["no address", "PROXY TCP4 192.0.2.256 192.0.2.2 8080 80\r\n"],
   ["no destination", "PROXY TCP4 192.0.2.1 192.0.2 8080 80\r\n"],
   ["a zero before a number", "PROXY TCP4 192.0.2.1 192.0.2.2 080 80\r\n"],
   ["an address of the other family", "PROXY TCP6 192.0.2.1 ::1 8080 80\r\n"],
-  ["a port that is none", "PROXY TCP4 192.0.2.1 192.0.2.2 65536 80\r\n"],
-  ["a destination's port that is none", "PROXY TCP4 192.0.2.1 192.0.2.2 80 65536\r\n"],
+  ["an invalid port", "PROXY TCP4 192.0.2.1 192.0.2.2 65536 80\r\n"],
+  ["an invalid destination port", "PROXY TCP4 192.0.2.1 192.0.2.2 80 65536\r\n"],
   ["a bare LF", "PROXY TCP4 192.0.2.1 192.0.2.2 8080 80\n"],
   ["a line too long by a byte", `PROXY UNKNOWN ${"x".repeat(V1_BYTES_MAX - 15)}\r\n`],
   ["another version", v2(0x11, 0x11, IPV4)],
-  ["a command nobody knows", v2(0x22, 0x11, IPV4)],
-  ["a family nobody knows, in version 2", v2(0x21, 0x41, IPV4)],
-  ["a transport nobody knows", v2(0x21, 0x13, IPV4)],
+  ["an unknown command", v2(0x22, 0x11, IPV4)],
+  ["an unknown family, in version 2", v2(0x21, 0x41, IPV4)],
+  ["an unknown transport", v2(0x21, 0x13, IPV4)],
   ["addresses cut short", v2(0x21, 0x11, IPV4.slice(1))],
   ["longer than we take", v2(0x21, 0x11, "", V2_LENGTH_MAX + 1)],
 ];
@@ -99,7 +99,7 @@ describe("before requests", () => {
 
   for (const [name, rest, want] of behind) {
     for (const header of ["PROXY TCP4 192.0.2.1 192.0.2.2 8080 80\r\n", v2(0x20, 0, "")]) {
-      test(`and behind it ${name}`, () => {
+      test(`and after it ${name}`, () => {
         for (const pieces of splits(header + rest)) {
           if (pieces.length === 3) continue;
           const got = frame(pieces);
@@ -122,23 +122,23 @@ describe("before requests", () => {
   }
 
   const none: [name: string, pieces: Piece[], want: string[]][] = [
-    ["what begins like version 1", ["PR", "OPFIND / HTTP/1.1\r\n\r\n"], ["whole"]],
-    ["what begins like version 2", ["\r\n\r", "\nGET / HTTP/1.1\r\n\r\n"], ["whole"]],
+    ["bytes that begin like version 1", ["PR", "OPFIND / HTTP/1.1\r\n\r\n"], ["whole"]],
+    ["bytes that begin like version 2", ["\r\n\r", "\nGET / HTTP/1.1\r\n\r\n"], ["whole"]],
     ["a method that begins with it", ["PROXYING / HTTP/1.1\r\n\r\n"], ["whole"]],
     ["version 1, cut off", ["PROXY TCP4 192."], ["damaged cut_off"]],
-    ["cut off where it may be a method", ["PROX"], ["damaged cut_off"]],
-    ["empty lines alone", ["\r\n\r\n"], []],
+    ["cut off at a place where it may be a method", ["PROX"], ["damaged cut_off"]],
+    ["only empty lines", ["\r\n\r\n"], []],
     ["a gap in it", ["PROXY TCP4 192.", 20, GET], ["damaged gap", "whole"]],
     ["not first", [GET, "PROXY UNKNOWN\r\n", GET], ["whole", "damaged malformed"]],
   ];
   for (const [name, pieces, want] of none) {
-    test(`${name} is none`, () => {
+    test(`${name} is no PROXY header`, () => {
       const got = frame(pieces);
       expect({ events: got.events, headers: got.proxyHeaders }).toEqual({ events: want, headers: [] });
     });
   }
 
-  test("picked up in the middle, there is none", () => {
+  test("joined in the middle, there is none", () => {
     const got = frame(["PROXY UNKNOWN\r\n", GET], { late: true });
     expect({ events: got.events, headers: got.proxyHeaders }).toEqual({
       events: ["damaged gap", "whole"],

@@ -1,4 +1,4 @@
-/** Random requests, from ordinary to odd, and what mutation makes of them. All as latin1 text. */
+/** Random requests, from ordinary to odd, and mutations of them. All as latin1 text. */
 import type { Random } from "../support/random.ts";
 
 const METHODS = [
@@ -153,7 +153,7 @@ const TRAILERS = [
   "X: \x01",
 ];
 
-/** `oddness`: from 0, all is ordinary, to 1. */
+/** `oddness`: from 0 (everything is ordinary) to 1. */
 export function randomRequest(random: Random, oddness: number): string {
   const odd = (probability: number) => random.chance(oddness * probability);
   const kind = random.next();

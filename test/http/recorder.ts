@@ -1,11 +1,11 @@
-/** Takes what the framers tell, checks that it comes in the order they promise, and writes it down. */
+/** Takes the framers' events, checks that they come in the promised order, and writes them down. */
 import { RequestFramer } from "../../src/http/request-framer.ts";
 import type { ProxyClient } from "../../src/http/proxy-protocol.ts";
 import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../../src/http/request-sink.ts";
 import { ResponseFramer } from "../../src/http/response-framer.ts";
 import type { ResponseSink } from "../../src/http/response-sink.ts";
 
-/** What a framer is fed: bytes (latin1), or the length of a hole. */
+/** A framer's input: bytes (latin1), or the length of a hole. */
 export type Piece = string | number;
 
 export interface FramedRequest {
@@ -25,18 +25,18 @@ export class RequestRecorder implements RequestSink {
   /** "whole", "damaged REASON" and "foreign PROTOCOL", in their order. */
   readonly events: string[] = [];
   readonly requests: FramedRequest[] = [];
-  /** What was given of the request under way, or of a foreign connection. */
+  /** The given bytes of the request under way, or of a foreign connection. */
   given = "";
-  /** The buffer that is being pushed: bytes of any other were copied. */
+  /** The buffer that is being pushed: bytes of other buffers were copied. */
   pushed: Uint8Array | null = null;
   copiedBytes = 0;
   calls = 0;
   /** Called in whole(). */
   onWhole: (request: FramedRequest) => void = () => {};
-  /** What was passed over. */
+  /** The number of skipped bytes. */
   skippedBytes = 0;
   skippedLines = 0;
-  /** All that was told with `bytes`. */
+  /** All bytes that were given with `bytes`. */
   givenBytes = 0;
   proxyHeaders: { header: string; client: ProxyClient | null }[] = [];
   private current: FramedRequest | null = null;
@@ -122,16 +122,16 @@ export class RequestRecorder implements RequestSink {
 }
 
 export interface FrameOptions {
-  /** Picked up in the middle. */
+  /** Joined in the middle. */
   late?: boolean;
   maxHeaderBytes?: number;
   /** end() is not called. */
   open?: boolean;
-  /** Nothing is framed behind a request that wants an upgrade, as the caller of the framer does it. */
+  /** Nothing is framed after a request that asks for an upgrade, as the framer's caller does it. */
   stopAtUpgrade?: boolean;
 }
 
-/** What the request framer makes of these pieces. */
+/** The request framer's events for these pieces. */
 export function frame(pieces: readonly Piece[], options: FrameOptions = {}): RequestRecorder {
   const recorder = new RequestRecorder();
   const framer = new RequestFramer({ maxHeaderBytes: options.maxHeaderBytes ?? 65_536 }, recorder, !options.late);
@@ -159,7 +159,7 @@ export function frame(pieces: readonly Piece[], options: FrameOptions = {}): Req
   return recorder;
 }
 
-/** Pushes the text from the middle of a larger buffer, whose other bytes must not matter. */
+/** Pushes the text from the middle of a larger buffer, whose other bytes must have no effect. */
 function push(text: string, recorder: RequestRecorder, framer: RequestFramer): void {
   const buffer = Buffer.alloc(text.length + 9, "\x00");
   buffer.write(text, 5, "latin1");
@@ -177,7 +177,7 @@ export function* splits(text: string): Generator<string[]> {
   yield [...text];
 }
 
-/** What happened: of a stream without holes, the same in whatever pieces it comes. */
+/** The events: for a stream without holes, the same in any pieces. */
 export function happened({ events, requests }: RequestRecorder): string[] {
   return [...events, ...requests.map((request) => JSON.stringify(request))];
 }
@@ -206,7 +206,7 @@ export class ResponseRecorder implements ResponseSink {
   }
 }
 
-/** What the response framer makes of these pieces, when requests of these methods were sent. */
+/** The response framer's events for these pieces, after requests with these methods. */
 export function frameResponses(pieces: readonly string[], methods: readonly string[], ends: boolean): string[] {
   const recorder = new ResponseRecorder();
   const framer = new ResponseFramer(recorder);

@@ -1,4 +1,4 @@
-/** What becomes of requests, ordinary and odd, whole and in all pieces. */
+/** The outcome of requests, ordinary and odd, whole and in all pieces. */
 import { describe, expect, test } from "bun:test";
 import { V1_PREFIX } from "../../src/http/proxy-protocol.ts";
 import { type FramedRequest, frame, splits, happened } from "./recorder.ts";
@@ -6,14 +6,14 @@ import { type FramedRequest, frame, splits, happened } from "./recorder.ts";
 interface Case {
   name: string;
   input: string;
-  /** Each request's text, "" for all of the input; or why it is damaged. */
+  /** Each request's text, "" for all of the input; or the reason of its damage. */
   want: (string | `damaged ${string}`)[];
-  /** What the first request is: forwarded as it is, or on a connection of its own. */
+  /** The first request: forwarded unchanged, or on a connection of its own. */
   is?: "odd" | "isolated" | "odd, isolated";
   head?: Partial<FramedRequest>;
 }
 
-/** Checks what is framed, in one piece, in any two or three, and byte by byte. */
+/** Checks the framing, in one piece, in any two or three, and byte by byte. */
 function check({ input, want, is, head }: Case): void {
   const wanted = want.map((text) => (text.startsWith("damaged") ? text : "whole"));
   const texts = want.filter((text) => !text.startsWith("damaged")).map((text) => (text === "" ? input : text));
@@ -22,7 +22,7 @@ function check({ input, want, is, head }: Case): void {
     const got = frame(pieces);
     whole ??= happened(got);
     expect({ pieces, got: happened(got) }).toEqual({ pieces, got: whole });
-    // Only what may be a PROXY protocol header is.
+    // Only bytes that may be a PROXY protocol header are copied.
     expect(got.copiedBytes).toBeLessThan(V1_PREFIX.length);
     if (pieces.length > 1) continue;
     expect(got.events).toEqual(wanted);
@@ -70,13 +70,13 @@ table("request line (RFC 9112, section 3)", [
   },
   { name: "the last HTTP/1 there can be", input: "GET / HTTP/1.9\r\n\r\n", want: [""], head: { minorVersion: 1 } },
   {
-    name: "a method nobody knows",
+    name: "an unknown method",
     input: "FROB!NICATE / HTTP/1.1\r\n\r\n",
     want: [""],
     head: { method: "FROB!NICATE", isIdempotent: false },
   },
   {
-    name: "a method that begins like one that is known",
+    name: "a method that begins like a known one",
     input: "GETS / HTTP/1.1\r\n\r\n",
     want: [""],
     head: { method: "GETS", isIdempotent: false },
@@ -130,7 +130,7 @@ table("request line (RFC 9112, section 3)", [
     input: `${get("")}PRI * HTTP/1.1\r\n\r\n`,
     want: [get(""), ...MALFORMED],
   },
-  { name: "what is no request line, second", input: `${get("")}\x16\x03\x01\r\n`, want: [get(""), ...MALFORMED] },
+  { name: "a second line that is no request line", input: `${get("")}\x16\x03\x01\r\n`, want: [get(""), ...MALFORMED] },
 ]);
 
 table("header section (RFC 9112, section 5)", [
@@ -177,7 +177,7 @@ table("Content-Length (RFC 9112, section 6.2 and 6.3)", [
   },
   { name: "twice the same in one field", input: post("Content-Length: 3 , 3\r\n", "abc"), want: [""], is: "isolated" },
   {
-    name: "names that are like it",
+    name: "similar names",
     input: post("Content-Length-X: 9\r\nContent-Lengt: 9\r\nXContent-Length: 9\r\nContent-Length: 3\r\n", "abc"),
     want: [""],
   },
@@ -189,7 +189,7 @@ table("Content-Length (RFC 9112, section 6.2 and 6.3)", [
   },
   { name: "two that differ in one field", input: post("Content-Length: 3, 4\r\n", "abc"), want: UNCLEAR },
   {
-    name: "as much as anyone can count",
+    name: "the largest number",
     input: post("Content-Length: 9007199254740991\r\n", ""),
     want: ["damaged cut_off"],
   },
@@ -227,7 +227,7 @@ table("Transfer-Encoding (RFC 9112, section 6.1 and 6.3)", [
     is: "isolated",
   },
   {
-    name: "one that nobody knows, with parameters",
+    name: "an unknown one, with parameters",
     input: post("Transfer-Encoding: frob ; a=b;c=d , chunked\r\n", "0\r\n\r\n"),
     want: [""],
     is: "isolated",
@@ -284,13 +284,13 @@ table("Transfer-Encoding (RFC 9112, section 6.1 and 6.3)", [
     want: UNCLEAR,
   },
   {
-    name: "an empty element behind chunked",
+    name: "an empty element after chunked",
     input: post("Transfer-Encoding: chunked,\r\n", "0\r\n\r\n"),
     want: [""],
     is: "isolated",
   },
   {
-    name: "an empty field behind chunked",
+    name: "an empty field after chunked",
     input: post("Transfer-Encoding: chunked\r\nTransfer-Encoding:\r\n", "0\r\n\r\n"),
     want: [""],
     is: "isolated",
@@ -306,7 +306,7 @@ table("Transfer-Encoding (RFC 9112, section 6.1 and 6.3)", [
     want: UNCLEAR,
   },
   {
-    name: "a character within a coding that none has",
+    name: "a character within a coding that no coding has",
     input: post("Transfer-Encoding: x@y, chunked\r\n", "0\r\n\r\n"),
     want: UNCLEAR,
   },
@@ -373,7 +373,7 @@ table("chunks (RFC 9112, section 7.1)", [
   { name: "an extension without a semicolon", input: chunked("3 a=b\r\nabc\r\n0\r\n\r\n"), want: [""], is: "odd" },
   { name: "a space behind an extension", input: chunked("3;a \r\nabc\r\n0\r\n\r\n"), want: [""] },
   {
-    name: "an extension behind a quoted one without a semicolon",
+    name: "an extension after a quoted one without a semicolon",
     input: chunked('3;a="b"c\r\nabc\r\n0\r\n\r\n'),
     want: [""],
     is: "odd",
@@ -394,7 +394,7 @@ table("the connection (RFC 9112, section 9)", [
     want: [get(HOST), post("Content-Length: 3\r\n", "abc"), chunked("1\r\nx\r\n0\r\n\r\n"), get("")],
   },
   {
-    name: "nothing is a request behind Connection: close",
+    name: "nothing is a request after Connection: close",
     input: `${CLOSE}\r\n${get("")}${get("")}`,
     want: [CLOSE, "damaged after_close"],
   },
@@ -412,7 +412,7 @@ table("the connection (RFC 9112, section 9)", [
   { name: "HTTP/1.0 is not persistent", input: OLD + OLD, want: [OLD, "damaged after_close"] },
   { name: "unless it says so", input: OLD_KEPT + OLD_KEPT, want: [OLD_KEPT, OLD_KEPT] },
   {
-    name: "unless it says so, before another option",
+    name: "only if it says so, before another option",
     input: OLD_KEPT.replace("Alive", "Alive, te") + OLD,
     want: [OLD_KEPT.replace("Alive", "Alive, te"), OLD],
   },
@@ -505,10 +505,10 @@ describe("limits", () => {
     ["a head longer by a byte", head, head.length - 1, ["damaged header_too_long"]],
     ["an endless request line", `GET /${"a".repeat(1000)}`, 100, ["damaged header_too_long"]],
     ["a name", get(`${"a".repeat(1000)}: b\r\n`), 100, ["damaged header_too_long"]],
-    ["a bad byte behind the limit", `GET / HTTP/1.1\r\n${"a".repeat(100)}\0`, 100, ["damaged header_too_long"]],
+    ["a bad byte beyond the limit", `GET / HTTP/1.1\r\n${"a".repeat(100)}\0`, 100, ["damaged header_too_long"]],
     ["a body is no part of it", post("Content-Length: 500\r\n", "a".repeat(500)), 50, ["whole"]],
     ["nor is another request", get("").repeat(9), 20, new Array<string>(9).fill("whole")],
-    ["chunks are none", chunked(`${"1\r\na\r\n".repeat(100)}0\r\n\r\n`), 50, ["whole"]],
+    ["chunks do not count", chunked(`${"1\r\na\r\n".repeat(100)}0\r\n\r\n`), 50, ["whole"]],
     ["a chunk's line of exactly the limit", chunked(`1;${"a".repeat(46)}\r\na\r\n0\r\n\r\n`), 50, ["whole"]],
     [
       "a chunk's line longer by a byte",
@@ -536,7 +536,7 @@ describe("limits", () => {
   }
 });
 
-test("behind an upgrade, the rest of the push is given as it is", () => {
+test("after an upgrade, the rest of the push is given unchanged", () => {
   const rest = "\x81\x05hello";
   const got = frame([UPGRADE + rest], { stopAtUpgrade: true });
   expect(got.events).toEqual(["whole"]);

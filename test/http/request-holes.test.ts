@@ -1,4 +1,4 @@
-/** Holes: what is damaged, what is not, and that nothing is told whole that is not. */
+/** Holes: the damaged requests, the undamaged ones, and that no incomplete request is given as whole. */
 import { describe, expect, test } from "bun:test";
 import { Random } from "../support/random.ts";
 import { frame, type Piece } from "./recorder.ts";
@@ -8,7 +8,7 @@ const B = "PUT /b HTTP/1.1\r\nContent-Length: 10\r\n\r\n0123456789";
 const C = "POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n";
 const D = "DELETE /d HTTP/1.1\r\n\r\n";
 const B_HEAD = B.length - 10;
-/** Where the bytes lie of which the number was told before them. */
+/** The places of bytes whose number was given before them. */
 const KNOWN_LENGTH = new Map<string, readonly [number, number]>([
   [B, [B_HEAD, B.length]],
   [C, [C.indexOf("abcde"), C.indexOf("abcde") + 5]],
@@ -38,7 +38,7 @@ const cases: Case[] = [
     want: ["damaged gap", A, D],
   },
   {
-    name: "behind a body's end may be an empty line",
+    name: "an empty line may follow a body's end",
     pieces: [B.slice(0, -1), 1, `\r\n${A}`],
     want: ["damaged gap", A],
   },
@@ -47,11 +47,11 @@ const cases: Case[] = [
   { name: "in a body, then cut off", pieces: [B.slice(0, B_HEAD), 3, "3"], want: ["damaged gap"] },
   { name: "a body's end, then nothing", pieces: [B.slice(0, B_HEAD), 10], want: ["damaged gap"] },
   {
-    name: "in a body behind which the connection ends",
+    name: "in a body before the connection's end",
     pieces: ["PUT / HTTP/1.0\r\nContent-Length: 3\r\n\r\n", 3, A],
     want: ["damaged gap", "damaged after_close"],
   },
-  // Within a chunk, whose length is known as well.
+  // Within a chunk, whose length is also known.
   { name: "in a chunk", pieces: [C.slice(0, -10), 1, C.slice(-9) + D, A], want: ["damaged gap", D, A] },
   { name: "a whole chunk", pieces: [C.slice(0, -12), 5, C.slice(-7) + D, A], want: ["damaged gap", D, A] },
   { name: "two in one chunk", pieces: [C.slice(0, -12), 2, "c", 1, 1, C.slice(-7) + D], want: ["damaged gap", D] },
@@ -62,7 +62,7 @@ const cases: Case[] = [
   { name: "beyond a body", pieces: [B.slice(0, -1), 3, "T /x HTTP/1.1\r\n\r\n" + D, A], want: ["damaged gap", A] },
   { name: "beyond a body, a request line next", pieces: [B.slice(0, -1), 1 + A.length, D], want: ["damaged gap", D] },
   {
-    name: "beyond a body that has a hole already",
+    name: "beyond a body with an earlier hole",
     pieces: [B.slice(0, B_HEAD), 5, "567", 9, D],
     want: ["damaged gap", "damaged gap", D],
   },
@@ -72,29 +72,29 @@ const cases: Case[] = [
   { name: "in a header section", pieces: ["GET / HTTP/1.1\r\nA: b", 9, "\r\n\r\n" + D, A], want: ["damaged gap", A] },
   { name: "in an empty line", pieces: ["GET / HTTP/1.1\r\n", 1, "\n" + D, A], want: ["damaged gap", A] },
   {
-    name: "a header section's last byte, though no body follows",
+    name: "a header section's last byte, although no body follows",
     pieces: [A.slice(0, -1), 1, D],
     want: ["damaged gap", D],
   },
   { name: "beyond a chunk", pieces: [C.slice(0, -10), 4, C.slice(-6) + D, A], want: ["damaged gap", A] },
-  { name: "behind a chunk", pieces: [C.slice(0, -7), 1, C.slice(-6) + D, A], want: ["damaged gap", A] },
+  { name: "after a chunk", pieces: [C.slice(0, -7), 1, C.slice(-6) + D, A], want: ["damaged gap", A] },
   { name: "in a chunk's size", pieces: [C.slice(0, -15), 1, C.slice(-14) + D, A], want: ["damaged gap", A] },
   { name: "chunks' end", pieces: [C.slice(0, -2), 2, D, A], want: ["damaged gap", D, A] },
   // Between requests.
   { name: "between requests", pieces: [A, 100, D], want: [A, "damaged gap", D] },
   { name: "before the first request", pieces: [100, D], want: ["damaged gap", D] },
-  { name: "behind the last request", pieces: [A, 100], want: [A, "damaged gap"] },
+  { name: "after the last request", pieces: [A, 100], want: [A, "damaged gap"] },
   {
-    name: "several between requests count once while nothing is found",
+    name: "several between requests count once until a request is found",
     pieces: [A, 100, "x", 3, "y", 4, 5, D],
     want: [A, "damaged gap", D],
   },
   {
-    name: "behind the connection's last request",
+    name: "after the connection's last request",
     pieces: ["GET / HTTP/1.0\r\n\r\n", 100, A],
     want: ["GET / HTTP/1.0\r\n\r\n", "damaged after_close"],
   },
-  // Finding back.
+  // Finding a request again.
   {
     name: "only a push's first byte counts",
     pieces: [A, 1, `x${A}`, `\r\n${A}`, ` ${A}`, D],
@@ -106,12 +106,12 @@ const cases: Case[] = [
     want: [A, "damaged gap", D, A],
   },
   {
-    name: "what is like one is no other damage",
+    name: "bytes that look like one are no other damage",
     pieces: [A, 1, "DEL", "IVER", "GET /", "a b HTTP/1.1\r\n", D],
     want: [A, "damaged gap", D],
   },
   {
-    name: "a push that ends a vain attempt may begin with one",
+    name: "a push that ends a failed attempt may begin with one",
     pieces: [A, 1, "GET", "GET /x", A, D],
     want: [A, "damaged gap", A, D],
   },
@@ -129,7 +129,7 @@ const cases: Case[] = [
     want: [A, "damaged gap", "damaged malformed", D],
   },
   {
-    name: "found, and rather a text",
+    name: "found, but it is text",
     pieces: [A, 1, "GET / HTTP/1.1\r\nis what a client says.\r\n\r\n", D],
     want: [A, "damaged gap", "damaged malformed", D],
   },
@@ -139,37 +139,37 @@ const cases: Case[] = [
     want: [A, "damaged gap", "damaged header_too_long", D],
   },
   { name: "found, and odd", pieces: [A, 1, ODD, D], want: [A, "damaged gap", ODD, D] },
-  // What a header section announces of which only the end was seen: no request, however it begins.
+  // The seen end of a header section announces a body: its bytes are no request, however they begin.
   { name: "found in an announced body", pieces: [A, 9, ANNOUNCING_A, A, D], want: [A, "damaged gap", D] },
   { name: "found in its middle", pieces: [A, 9, ANNOUNCING_AA, A, A, D], want: [A, "damaged gap", D] },
   { name: "its end within a segment", pieces: [A, 9, ANNOUNCING_A, "GET", A.slice(3) + D, A], want: [A, GAP, A] },
-  { name: "behind the end of a line", pieces: [A, 9, `\r\n${ANNOUNCING_A}`, A, D], want: [A, "damaged gap", D] },
-  { name: "behind a bare line feed", pieces: [A, 9, `\n${ANNOUNCING_A}`, A, D], want: [A, "damaged gap", D] },
+  { name: "after the end of a line", pieces: [A, 9, `\r\n${ANNOUNCING_A}`, A, D], want: [A, "damaged gap", D] },
+  { name: "after a bare line feed", pieces: [A, 9, `\n${ANNOUNCING_A}`, A, D], want: [A, "damaged gap", D] },
   { name: "a hole in it", pieces: [A, 9, ANNOUNCING_AA, 1, A.slice(1), A, D], want: [A, "damaged gap", D] },
   { name: "a hole that is all of it", pieces: [A, 9, ANNOUNCING_A, A.length, D], want: [A, "damaged gap", D] },
   { name: "a hole beyond it", pieces: [A, 9, ANNOUNCING_A, A.length + 1, D], want: [A, "damaged gap", D] },
-  { name: "behind a text before it", pieces: [A, 9, `text\r\n\r\n${ANNOUNCING_A}`, A, D], want: [A, GAP, D] },
+  { name: "after a text before it", pieces: [A, 9, `text\r\n\r\n${ANNOUNCING_A}`, A, D], want: [A, GAP, D] },
   { name: "bare line feeds", pieces: [A, 9, ANNOUNCING_A.replaceAll("\r", ""), A, D], want: [A, "damaged gap", D] },
   { name: "no body announced", pieces: [A, 9, "X: y\r\n\r\n", A], want: [A, "damaged gap", A] },
   { name: "an announcement that goes on", pieces: [A, 9, `${ANNOUNCING_A}.`, A], want: [A, "damaged gap", A] },
-  // After other damage, with an end that is known.
+  // After other damage with a known end.
   {
-    name: "behind a NUL in a target",
+    name: "after a NUL in a target",
     pieces: [`${A}GET /\0 HTTP/1.1\r\n\r\n${A}`, D],
     want: [A, "damaged malformed", A, D],
   },
   {
-    name: "behind a NUL in a value, and a body",
+    name: "after a NUL in a value, and a body",
     pieces: [B.replace("\r\n", "\r\nX: \0\r\n") + A, D],
     want: ["damaged malformed", A, D],
   },
   {
-    name: "behind a NUL in a name, and chunks",
+    name: "after a NUL in a name, and chunks",
     pieces: [C.replace("\r\n", "\r\nX\0: y\r\n") + A, D],
     want: ["damaged malformed", A, D],
   },
   {
-    name: "behind a NUL in the connection's last request",
+    name: "after a NUL in the connection's last request",
     pieces: ["GET / HTTP/1.0\r\nX: \0\r\n\r\n", D],
     want: ["damaged malformed", "damaged after_close"],
   },
@@ -179,64 +179,64 @@ const cases: Case[] = [
     want: ["damaged malformed", D],
   },
   {
-    name: "behind a hole in the chunks of a damaged request, where its end is not known any more",
+    name: "after a hole in the chunks of a damaged request, whose end is now unknown",
     pieces: [C.replace("\r\n", "\r\nX: \0\r\n").slice(0, -8), 3, C.slice(-5), D],
     want: ["damaged malformed"],
   },
   {
-    name: "behind a hole in a head that is too long already",
+    name: "after a hole in a head that is too long already",
     pieces: [TOO_LONG, 9, "\r\n\r\n", D],
     want: ["damaged header_too_long"],
   },
   {
-    name: "behind a hole beyond the body of a damaged request, whose end is known",
+    name: "after a hole beyond the body of a damaged request with a known end",
     pieces: [B.replace("\r\n", "\r\nX: \0\r\n").slice(0, -1), 1 + A.length, D],
     want: ["damaged malformed", "damaged gap", D],
   },
-  // After other damage, with an end that is not known.
+  // After other damage with an unknown end.
   {
-    name: "behind a bare CR",
+    name: "after a bare CR",
     pieces: [`${A}GET / HTTP/1.1\r\nX: a\rb\r\n\r\n${A}`, D, A],
     want: [A, "damaged malformed"],
   },
   {
-    name: "behind a NUL where an upgrade is wanted",
+    name: "after a NUL in an upgrade",
     pieces: ["GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\nX: \0\r\n\r\n", D],
     want: ["damaged malformed"],
   },
   {
-    name: "behind an unclear length",
+    name: "after an unclear length",
     pieces: ["PUT / HTTP/1.1\r\nContent-Length: 1, 2\r\n\r\n", "xy", D],
     want: ["damaged ambiguous_length"],
   },
   {
-    name: "behind a name that is nearly one of a length",
+    name: "after a name that is nearly a length's name",
     pieces: ["PUT / HTTP/1.1\r\nContent-Length : 2\r\n\r\nxy", D],
     want: ["damaged malformed"],
   },
   {
-    name: "behind a CONNECT with a body",
+    name: "after a CONNECT with a body",
     pieces: [`CONNECT a:1 HTTP/1.1\r\nContent-Length: ${A.length}\r\n\r\n`, A, D],
     want: ["damaged ambiguous_length"],
   },
-  { name: "behind no request line", pieces: [`${A}GET /\r\n\r\n`, D], want: [A, "damaged malformed"] },
-  { name: "behind a bad chunk", pieces: [C.slice(0, -7), "x", D], want: ["damaged malformed"] },
-  { name: "a hole behind damage changes nothing", pieces: [`${A}GET /\r\n`, 5, D], want: [A, "damaged malformed"] },
-  // Picked up in the middle.
+  { name: "after a line that is no request line", pieces: [`${A}GET /\r\n\r\n`, D], want: [A, "damaged malformed"] },
+  { name: "after a bad chunk", pieces: [C.slice(0, -7), "x", D], want: ["damaged malformed"] },
+  { name: "a hole after damage changes nothing", pieces: [`${A}GET /\r\n`, 5, D], want: [A, "damaged malformed"] },
+  // Joined in the middle.
   { name: "picked up at a request", late: true, pieces: [A + D], want: [A, D] },
   { name: "picked up at a request in pieces", late: true, pieces: ["GET", A.slice(3) + D], want: [A, D] },
   { name: "picked up within a request", late: true, pieces: ["tail", "of it", A + D], want: ["damaged gap", A, D] },
   { name: "picked up within a request, which is all", late: true, pieces: ["tail", "of it"], want: ["damaged gap"] },
   {
-    name: "picked up within a request, then a hole",
+    name: "joined within a request, then a hole",
     late: true,
     pieces: ["tail", 3, "of it", A],
     want: ["damaged gap", A],
   },
-  { name: "picked up at what is like a request line", late: true, pieces: ["GET", A], want: ["damaged gap", A] },
+  { name: "joined at bytes that look like a request line", late: true, pieces: ["GET", A], want: ["damaged gap", A] },
   { name: "picked up at a hole", late: true, pieces: [3, A], want: ["damaged gap", A] },
   {
-    name: "picked up within a request line, then a hole",
+    name: "joined within a request line, then a hole",
     late: true,
     pieces: ["GET /", 3, A],
     want: ["damaged gap", A],
@@ -280,10 +280,10 @@ describe("holes", () => {
   });
 });
 
-/** Enough requests, in segments that begin anywhere. */
+/** Enough requests, in segments that begin at any place. */
 const DENSE = Array.from({ length: 30 }, (_, i) => `GET /${i} HTTP/1.1\r\nHost: a\r\n\r\n`).join("");
 
-describe("request lines among what is passed over", () => {
+describe("request lines in skipped bytes", () => {
   const counted: { name: string; pieces: Piece[]; want: number; late?: boolean }[] = [
     { name: "none in step", pieces: [A + D], want: 0 },
     { name: "in the middle of a segment", pieces: [A, 1, `x\r\n\r\n${A}${D}`, A], want: 2 },
@@ -298,17 +298,17 @@ describe("request lines among what is passed over", () => {
     { name: "other lines that end so", pieces: [A, 1, "x\r\nServer: a HTTP/1.1\r\n", A], want: 0 },
     { name: "picked up in the middle", pieces: [`x\r\n\r\n${A}`, A], want: 1, late: true },
     { name: "none in an announced body", pieces: [A, 9, ANNOUNCING_AA, `.\n${A}`, D], want: 0 },
-    { name: "none behind damage that is no gap", pieces: ["GET /\r\n\r\n", `x\r\n${A}`], want: 0 },
+    { name: "none after damage that is no gap", pieces: ["GET /\r\n\r\n", `x\r\n${A}`], want: 0 },
   ];
   test.each(counted)("$name", ({ pieces, want, late }) => {
     expect(frame(pieces, { late: late ?? false }).skippedLines).toBe(want);
   });
 
-  test.each([40, 100, 536])("of dense pipelining in segments of %d bytes: each request is told once", (size) => {
+  test.each([40, 100, 536])("of dense pipelining in segments of %d bytes: each request is given once", (size) => {
     const segments = DENSE.match(new RegExp(`[^]{1,${size}}`, "g"))!;
     const got = frame([...segments.slice(0, 1), size, ...segments.slice(2)]);
     const inGap = segments.slice(0, 2).join("");
-    // What the gap has touched, and the line that ends at a segment's end, or about there, is not told.
+    // The line that the gap has touched, and the line at about a segment's end, are not counted.
     const lines = (text: string) => [...text.matchAll(/GET \/\d+ HTTP\/1\.1\r\n/g)].length;
     const cut = segments.slice(2).filter((segment) => /^(1\.1|\/1\.1|[HTP/1.]{0,8})\r?\n/.test(segment)).length;
     const told = got.requests.length + got.skippedLines;
@@ -319,16 +319,16 @@ describe("request lines among what is passed over", () => {
 
 interface Layout {
   text: string;
-  /** Where its request line ends, with its line end. */
+  /** The length of its request line, with the line end. */
   lineLength: number;
-  /** Where its bytes lie of which the number is told before them. */
+  /** The places of its bytes whose number is given before them. */
   runs: { from: number; to: number }[];
   isChunked: boolean;
 }
 
 /**
- * None is the end of another: a hole that ends within a method may leave one (M-SEARCH, SEARCH), and nobody could
- * tell.
+ * None is the end of another: a hole that ends within a method may leave one (M-SEARCH, SEARCH), and no byte could show
+ * it.
  */
 const METHODS = ["GET", "PUT", "POST", "DELETE", "MKCALENDAR"];
 
@@ -352,9 +352,7 @@ function randomRequest(random: Random, id: number): Layout {
   return { text: `${text}0\r\n\r\n`, lineLength: line.length, runs, isChunked: true };
 }
 
-/**
- * What must become of requests of which these segments are missing: decided by where they lie, not by what they say.
- */
+/** The expected outcome of requests with these missing segments: decided by their places, not by their content. */
 function foretell(requests: Layout[], segments: { from: number; to: number; missing: boolean }[]): string[] {
   const starts: number[] = [];
   let length = 0;
@@ -366,7 +364,7 @@ function foretell(requests: Layout[], segments: { from: number; to: number; miss
   /** The request whose bytes are trusted from `starts[trusted]` on; -1: out of step. */
   let trusted = 0;
   let counted = -1;
-  /** The request that was found behind a hole; until its request line is complete, it is only looked at. */
+  /** The request that was found after a hole; until its request line is complete, it is only a candidate. */
   let found = -1;
   let i = 0;
   while (i < segments.length) {
@@ -408,7 +406,7 @@ describe("random holes", () => {
       const all = requests.map((request) => request.text).join("");
       const starts = new Set<number>();
       requests.reduce((at, request) => (starts.add(at), at + request.text.length), 0);
-      // Most segments begin where a request does, as a client's writes do.
+      // Most segments begin with a request, as a client's writes do.
       const cuts = new Set([
         0,
         ...[...starts].filter(() => random.chance(0.8)),

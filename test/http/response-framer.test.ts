@@ -1,4 +1,4 @@
-/** Where responses end, ordinary and odd, whole and in all pieces. */
+/** The ends of responses, ordinary and odd, whole and in all pieces. */
 import { describe, expect, test } from "bun:test";
 import { RESPONSE_HEAD_BYTES_MAX, ResponseFramer } from "../../src/http/response-framer.ts";
 import { frameResponses, splits } from "./recorder.ts";
@@ -7,7 +7,7 @@ interface Case {
   name: string;
   input: string;
   want: string[];
-  /** Of the requests that were sent; GET, if not said. */
+  /** The methods of the requests that were sent; GET, if not given. */
   methods?: string[];
   /** The endpoint closes its side at the end. */
   ends?: boolean;
@@ -56,7 +56,7 @@ const cases: Case[] = [
     methods: ["GET", "GET"],
     want: ["304", "complete", ...DONE],
   },
-  { name: "100, then the answer", input: `HTTP/1.1 100 Continue\r\n\r\n${OK}`, want: ["100", ...DONE] },
+  { name: "100, then the response", input: `HTTP/1.1 100 Continue\r\n\r\n${OK}`, want: ["100", ...DONE] },
   {
     name: "several 1xx with fields",
     input: `HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 102 P\r\n\r\n${OK}`,
@@ -99,17 +99,17 @@ const cases: Case[] = [
     want: CLOSED,
   },
   { name: "a list: the first one", input: ok("Content-Length: 2, 3\r\n", "ok"), want: DONE },
-  { name: "something behind it", input: ok("Content-Length: 2 bytes\r\n", "ok"), want: DONE },
+  { name: "more bytes after it", input: ok("Content-Length: 2 bytes\r\n", "ok"), want: DONE },
   { name: "folded", input: ok("Content-Length:\r\n 2\r\n", "ok"), want: DONE },
   { name: "a blank before its colon (section 5.1)", input: ok("Content-Length : 2\r\n", "ok"), want: DONE },
   {
-    name: "more than anyone can count: until the connection ends",
+    name: "too large a number: until the connection ends",
     input: ok("Content-Length: 99999999999999999999\r\n", "ok"),
     want: CLOSED,
     ends: true,
   },
   {
-    name: "names that are like it",
+    name: "similar names",
     input: ok(
       "Content_Length: 9\r\nContent Length: 9\r\nContent-Length x: 9\r\nX-Content-Length: 9\r\nContent-Length: 2\r\n",
       "ok",
@@ -133,7 +133,7 @@ const cases: Case[] = [
     want: CLOSED,
   },
   {
-    name: "identity alone: until the connection ends",
+    name: "only identity: until the connection ends",
     input: ok("Transfer-Encoding: identity\r\n", "ok"),
     want: CLOSED,
     ends: true,
@@ -149,7 +149,7 @@ const cases: Case[] = [
     want: DONE,
   },
   {
-    name: "chunked in odd dress",
+    name: "chunked in an odd form",
     input: ok("Transfer-Encoding: ,\tChunked ,\r\n", "2\r\nok\r\n0\r\n\r\n"),
     want: DONE,
   },
@@ -190,7 +190,7 @@ const cases: Case[] = [
   // The connection (section 9.3).
   { name: "Connection: close", input: ok("Connection: close\r\nContent-Length: 2\r\n", "ok"), want: CLOSED },
   {
-    name: "behind it nothing counts",
+    name: "nothing counts after it",
     input: ok("Connection: close\r\nContent-Length: 2\r\n", "ok") + OK,
     methods: ["GET", "GET"],
     want: CLOSED,
@@ -207,7 +207,7 @@ const cases: Case[] = [
     want: CLOSED,
   },
   {
-    name: "several answers, in one piece and with empty lines between",
+    name: "several responses, in one piece and with empty lines between",
     input: `${OK}\r\n${CHUNKED}${OK}\r\n`,
     methods: ["GET", "POST", "GET"],
     want: [...DONE, ...DONE, ...DONE],
@@ -227,15 +227,15 @@ const cases: Case[] = [
     want: ["unsolicited 408"],
     ends: true,
   },
-  { name: "not all of one that nobody asked for", input: "HTTP/1.1 408", methods: [], want: [], ends: true },
-  { name: "garbage that nobody asked for", input: "\0\x01\x02", methods: [], want: ["malformed"] },
+  { name: "a part of one without a request", input: "HTTP/1.1 408", methods: [], want: [], ends: true },
+  { name: "garbage without a request", input: "\0\x01\x02", methods: [], want: ["malformed"] },
   // The status line (section 4).
   { name: "no reason", input: "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", want: DONE },
   { name: "no reason, and no space", input: "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", want: DONE },
   { name: "bare LF", input: "HTTP/1.1 200 OK\nContent-Length: 0\n\n", want: DONE },
   { name: "several spaces", input: "HTTP/1.1   200   OK\r\nContent-Length: 0\r\n\r\n", want: DONE },
   { name: "a reason that is not ASCII", input: "HTTP/1.1 200 \xc3\xb6k\tay\r\nContent-Length: 0\r\n\r\n", want: DONE },
-  { name: "a code nobody knows", input: "HTTP/1.1 799 What\r\nContent-Length: 0\r\n\r\n", want: ["799", "complete"] },
+  { name: "an unknown code", input: "HTTP/1.1 799 What\r\nContent-Length: 0\r\n\r\n", want: ["799", "complete"] },
   { name: "no HTTP", input: "SSH-2.0-OpenSSH\r\n", want: ["malformed"] },
   { name: "another protocol", input: "ICY 200 OK\r\n\r\n", want: ["malformed"] },
   { name: "HTTP/2", input: "HTTP/2.0 200 OK\r\n\r\n", want: ["malformed"] },
@@ -253,14 +253,14 @@ const cases: Case[] = [
   { name: "NUL", input: "HTTP/1.1 200 O\0K\r\n\r\n", want: ["malformed"] },
   { name: "a bad chunk", input: ok("Transfer-Encoding: chunked\r\n", "x\r\n"), want: ["200", "malformed"] },
   {
-    name: "nothing counts behind what is malformed",
+    name: "nothing counts after a malformed one",
     input: `x${OK}`,
     methods: ["GET", "GET"],
     want: ["malformed"],
     ends: true,
   },
   { name: "cut off", input: "HTTP/1.1 20", want: [], ends: true },
-  { name: "closed before an answer", input: "", want: [], ends: true },
+  { name: "closed before a response", input: "", want: [], ends: true },
 ];
 
 describe("responses", () => {
@@ -293,7 +293,7 @@ describe("responses", () => {
   });
 });
 
-/** What a tap is told of responses, gaps in them included, and what becomes of the step. */
+/** The events of a tap for responses, with gaps in them, and the framing after them. */
 describe("a tap", () => {
   const whole = (fields: string, body = "") => `HTTP/1.1 200 OK\r\n${fields}\r\n${body}`;
   const KEPT = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
@@ -346,7 +346,7 @@ describe("a tap", () => {
       ["begin 0", `head ${whole("")}`, "body anything", "complete"],
     ],
     [
-      "is told of interim responses, and where each begins",
+      "gets interim responses, and the place where each begins",
       [`\r\nHTTP/1.1 100 C\r\n\r\n${KEPT}ok`],
       ["begin 2", "head HTTP/1.1 100 C\r\n\r\n", "begin 20", `head ${KEPT}`, "body ok", "complete"],
     ],
@@ -393,7 +393,7 @@ describe("a tap", () => {
     ],
     ["a gap between two does not", [3, KEPT], ["gap out of step"]],
     [
-      "behind a body that ends with its connection nothing can follow",
+      "nothing can follow a body that ends with its connection",
       [whole("", "a"), 3, "b"],
       ["begin 0", `head ${whole("")}`, "body a", "gap in step", "body b", "complete"],
     ],

@@ -1,6 +1,6 @@
 /**
- * The HTTP inputs of llhttp's and picohttpparser's own tests, with what those parsers say of them
- * (../shared/vectors, if it is there): what they call complete is framed, what they refuse is not.
+ * The HTTP inputs of llhttp's and picohttpparser's own tests, with those parsers' verdicts (../shared/vectors, if it
+ * exists): inputs that they call complete are framed, and inputs that they refuse are not.
  */
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
@@ -15,7 +15,7 @@ interface Vector {
   text: string;
   /** llhttp's mode; undefined: picohttpparser. */
   mode: string | undefined;
-  /** Messages that were read to their end; picohttpparser reads a head alone. */
+  /** Messages that were read to their end; picohttpparser reads only a head. */
   complete: number;
   refused: boolean;
   methods: string[] | undefined;
@@ -33,7 +33,9 @@ const RFC_READING = "servers disagree, and RFC 9112, section 6.3 has one reading
 const AS_CURL = "curl takes it, and of a response only the end matters";
 const NO_BODIES = "llhttp's test tells its parser to expect no bodies, whatever the header says";
 
-/** Where we differ from what a parser says, by id and mode, and why. `whole`: what we frame instead. */
+/**
+ * The differences from a parser's verdict, by id and mode, with reasons. `whole`: the requests that we frame instead.
+ */
 const DIFFERENCES: Record<string, { whole: number; why: string }> = {
   "llhttp/content-length/Invalid whitespace token with `Content-Length` header field (lenient) [request-lenient-headers]":
     { whole: 0, why: LENIENT },
@@ -148,7 +150,7 @@ function load(): Vector[] {
         methods: undefined,
       };
     }
-    // A pause is none: the parser stops where another protocol may begin.
+    // A pause is no refusal: the parser stops where another protocol may begin.
     const refused = says.error !== null && !says.error.startsWith("Pause");
     return { id, kind, text, mode: says.type, complete: says.messages_complete, refused, methods: says.methods };
   });
@@ -165,7 +167,7 @@ function checkRequest(vector: Vector): void {
   expect(texts.length).toBe(wholes);
   if (methods !== undefined && difference === undefined)
     expect(got.requests.map((request) => request.method)).toEqual(methods.slice(0, wholes));
-  // Requests lie side by side, with nothing but line ends between.
+  // Requests stand side by side, with only line ends between them.
   let at = 0;
   for (const request of texts) {
     while ("\r\n".includes(text[at]!)) at++;
@@ -181,7 +183,7 @@ function checkRequest(vector: Vector): void {
   checkHoles(text);
 }
 
-/** Takes each byte, and each line, away: what is whole then was whole before, or begins a segment itself. */
+/** Removes each byte, and each line: a request that is whole then was whole before, or begins a segment. */
 function checkHoles(text: string): void {
   const before = frame([text]).requests.map((request) => request.text);
   const framedTo = before.length === 0 ? 0 : text.lastIndexOf(before.at(-1)!) + before.at(-1)!.length;
@@ -199,7 +201,7 @@ function checkHoles(text: string): void {
     const got = frame(pieces);
     if (from < framedTo) expect(got.events.filter((event) => event !== "whole")).not.toEqual([]);
     for (const { text: whole, method } of got.requests) {
-      // "M-" or "UN" is missing of a method: what is left is another one, and nobody could tell.
+      // "M-" or "UN" is missing from a method: the rest is another method, and no byte could show it.
       const isMethodsEnd =
         text.startsWith(whole, from + length) && before.some((request) => request.split(" ")[0]!.endsWith(method));
       if (!before.includes(whole) && !isMethodsEnd) beginsSegment(whole, pieces);
@@ -207,7 +209,7 @@ function checkHoles(text: string): void {
   }
 }
 
-/** A line that begins a segment behind a hole, and is a request line, is taken for one, whatever it was before. */
+/** A line that begins a segment after a hole, and is a request line, is taken for one, for any earlier meaning. */
 function beginsSegment(whole: string, pieces: Piece[]): void {
   const line = whole.slice(0, whole.indexOf("\n") + 1);
   expect(pieces.slice(pieces.findIndex((piece) => typeof piece === "number"))).toContain(line);
@@ -216,7 +218,7 @@ function beginsSegment(whole: string, pieces: Piece[]): void {
 function checkResponse(vector: Vector): void {
   const { text, mode, complete } = vector;
   const difference = DIFFERENCES[keyOf(vector)];
-  // picohttpparser reads heads: without a length, the end of the input is the body's.
+  // picohttpparser reads heads: without a length, the body ends with the input.
   const ends = mode === undefined;
   const methods = new Array<string>(9).fill("GET");
   const got = frameResponses([text], methods, ends);
@@ -238,14 +240,14 @@ if (existsSync(FILE)) {
     for (const kind of ["request", "response"] as const) {
       for (const vector of vectors.filter((one) => one.kind === kind)) {
         const why = DIFFERENCES[keyOf(vector)]?.why;
-        test(`${kind} ${keyOf(vector)}${why === undefined ? "" : `: not so here, for ${why}`}`, () => {
+        test(`${kind} ${keyOf(vector)}${why === undefined ? "" : `: different here, because of ${why}`}`, () => {
           if (kind === "request") checkRequest(vector);
           else checkResponse(vector);
         });
       }
     }
 
-    test("no difference is listed in vain", () => {
+    test("every listed difference occurs", () => {
       expect(Object.keys(DIFFERENCES).filter((key) => !vectors.some((vector) => keyOf(vector) === key))).toEqual([]);
     });
   });

@@ -1,4 +1,4 @@
-/** --admin over a mirror that the kernel makes: what it shows, and that nothing which comes over it costs a request. */
+/** --admin over a mirror that the kernel makes: its pages are right, and no client of its port costs a request. */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { ENDPOINT_PORT, Lab, PRODUCTION_PORT, whyNotLive } from "./lab.ts";
@@ -11,12 +11,12 @@ const ADMIN = `http://127.0.0.1:${ADMIN_PORT}`;
 const SLOW_CLIENTS = 200;
 const ASKED = 200;
 const SECONDS = 3;
-/** A loaded test machine reorders deeper than a network does, and has slower endpoints. */
+/** A busy test machine reorders more than a network does, and has slower endpoints. */
 const PATIENCE = ["--max-pending-packets", "1024", "--max-waiting-requests", "100000", "--capture-buffer-mib", "256"];
 const OURS = ["eth0", String(VNI), String(PRODUCTION_PORT), `127.0.0.1:${ENDPOINT_PORT}`];
 
 describe.skipIf(why !== undefined)("--admin on an interface", () => {
-  test(`${SLOW_CLIENTS} clients that send a byte a second, and one that asks all the time, cost no request, and are told apart`, async () => {
+  test(`${SLOW_CLIENTS} clients that send a byte a second, and one that asks all the time, cost no request, and are distinguished`, async () => {
     const lab = await Lab.up("v2h-admin");
     try {
       const production = await lab.nginx("production", "listen 80;", 1_000_000, `return 200 "hello";`);

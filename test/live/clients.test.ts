@@ -1,6 +1,6 @@
 /**
- * --mode http over a mirror that the kernel makes, with the clients that people use: what the endpoint read is
- * what production read, by method, path and digest of the body.
+ * --mode http over a mirror that the kernel makes, with widely used clients: the endpoint reads the same as production,
+ * by method, path and digest of the body.
  */
 import { describe, expect, test } from "bun:test";
 import { createReadStream } from "node:fs";
@@ -30,7 +30,7 @@ function forwarderTo(lab: Lab, port: number): Promise<Program> {
   return lab.forwarder("--mode", "http", ...PATIENCE, "eth0", VNI, String(PRODUCTION_PORT), `127.0.0.1:${port}`);
 }
 
-/** Ends a forwarder, that lost nothing. Returns its counters. */
+/** Ends a forwarder that lost nothing. Returns its counters. */
 async function endForwarder(lab: Lab, forwarder: Program) {
   expect(await forwarder.end("SIGINT")).toBe(0);
   const counters = await lab.summary(forwarder);
@@ -41,7 +41,7 @@ async function endForwarder(lab: Lab, forwarder: Program) {
   return counters;
 }
 
-/** Has clients talk to production (Bun.serve); each endpoint reads the same requests, `count` of them. */
+/** Lets clients talk to production (Bun.serve); each endpoint must read the same requests, `count` of them. */
 async function compare(
   lab: Lab,
   endpoints: { endpoint: Endpoint; port: number }[],
@@ -62,7 +62,7 @@ async function compare(
   }
 }
 
-/** One of each kind. */
+/** One endpoint of each kind. */
 async function everyEndpoint(lab: Lab): Promise<{ endpoint: Endpoint; port: number }[]> {
   const first = { endpoint: await proxyEndpoint(lab, ENDPOINT_PORT, 0), port: ENDPOINT_PORT };
   const servers = SERVERS.map(async (server, i) => ({
@@ -194,9 +194,9 @@ describe.skipIf(why !== undefined)("clients over a kernel mirror, in mode http",
         );
         const forwarder = await forwarderTo(lab, ENDPOINT_PORT);
         const curl = (...options: string[]) => lab.run("client", "curl", "-sSf", "--http2-prior-knowledge", ...options);
-        // A connection each: curl 7.88 cannot use one again that it began with prior knowledge.
+        // One connection each: curl 7.88 cannot reuse a connection with prior knowledge.
         for (const i of [1, 2, 3]) await curl(`${URL_OF_PRODUCTION}/curl/${i}`);
-        // It comes whole at once: nginx resets a stream whose body it responds to too early.
+        // It comes whole at once: nginx resets a stream if it responds before the body's end.
         await curl("-d", "x".repeat(3000), `${URL_OF_PRODUCTION}/curl/post`);
         await lab.run("client", "h2load", "-n800", "-c4", "-m10", "-i", "paths");
         const counters = await endForwarder(lab, forwarder);

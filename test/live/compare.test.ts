@@ -1,6 +1,6 @@
 /**
  * --compare over a mirror that the kernel makes, in both directions: production and the endpoint are nginx with the
- * same pages but for what is planted.
+ * same pages, except for planted differences.
  */
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -13,10 +13,10 @@ const why = whyNotLive();
 const VNI = 42;
 const PAUSE_MS = 10;
 const CONNECTIONS = 16;
-/** Of production's log: more than a thousand requests. */
+/** In production's log: more than a thousand requests. */
 const LOG_BYTES = 20_000;
 
-/** Whatever path is asked for. */
+/** For every path. */
 const page = (json: string) => `default_type application/json; return 200 '${json}';`;
 const SAME_BODY = `{"items":[{"price":1},{"price":2}]}`;
 const SAME = page(SAME_BODY);
@@ -46,7 +46,7 @@ async function compareLive(endpointPages: string, options: string[]) {
 }
 
 describe.if(why === undefined)("--compare, live", () => {
-  test("an endpoint that is as production differs in nothing, and files have production's responses", async () => {
+  test("an endpoint with production's version differs in nothing, and files have production's responses", async () => {
     using directory = new TemporaryDirectory();
     const file = ["--also", `file:${directory.path}/requests.ndjson`];
     const { status, summary } = await compareLive(SAME, ["--fail-on-differences", ...file]);
@@ -71,7 +71,7 @@ describe.if(why === undefined)("--compare, live", () => {
     expect(comparison.latency.production.p50_ms).toBeLessThan(PAUSE_MS);
   }, 60_000);
 
-  test("one that has another price differs in that alone, in all it was asked", async () => {
+  test("an endpoint with another price differs only in the price, in each response", async () => {
     const { status, stderr, summary } = await compareLive(OTHER, ["--fail-on-differences", "--threads", "2"]);
     const { comparison } = summary;
     expect(status).toBe(3);

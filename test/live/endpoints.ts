@@ -1,4 +1,4 @@
-/** The endpoints of the live tests: real servers, each of which says in the end what it served. */
+/** The endpoints of the live tests: real servers; each reports at its end the requests that it served. */
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Host, Lab, Program } from "./lab.ts";
@@ -7,10 +7,10 @@ import { lines, loggedRequests } from "./load.ts";
 const ROOT = join(import.meta.dir, "../..");
 const SOURCES = join(import.meta.dir, "endpoints");
 
-/** A server in endpoints/: all of them are started in the same way, and say the same. */
+/** A server in endpoints/: all of them are started in the same way, and report the same. */
 export interface Server {
   readonly name: string;
-  /** What runs it; undefined: it is not installed. */
+  /** The command that runs it; undefined: it is not installed. */
   readonly command: string[] | undefined;
 }
 
@@ -19,7 +19,7 @@ export const NODE: Server = { name: "Node's http", command: interpreted("node", 
 export const GO: Server = { name: "Go's net/http", command: compiledGo() };
 export const PYTHON: Server = { name: "Python's http.server", command: interpreted("python3", "python.py") };
 
-/** Those of these servers which can run here; says which cannot. */
+/** The servers that can run here; logs the ones that cannot. */
 export function installed(servers: Server[]): Server[] {
   return servers.filter(({ name, command }) => {
     if (command === undefined) console.log(`skipped: ${name} as an endpoint (it is not installed)`);
@@ -51,9 +51,9 @@ function compiledGo(): string[] | undefined {
 export interface Endpoint {
   /** Ends it and starts it again. */
   restart(): Promise<void>;
-  /** Ends it. Returns what it served, those before restarts included. */
+  /** Ends it. Returns the requests that it served, also those before restarts. */
   stop(): Promise<string[]>;
-  /** What its server called malformed. */
+  /** The server's messages about malformed requests. */
   complaints(): string[];
 }
 
@@ -74,7 +74,7 @@ export async function serverEndpoint(
   return restartable(launch, (programs) => programs.flatMap(({ stdout }) => lines(stdout).slice(1)));
 }
 
-/** nginx that answers by itself; what it served has no digests. */
+/** nginx that responds itself; its served requests have no digests. */
 export async function nginxEndpoint(lab: Lab, port: number, keepaliveRequests: number): Promise<Endpoint> {
   const { program, log } = await lab.nginx(
     "replay",
@@ -92,7 +92,7 @@ export async function nginxEndpoint(lab: Lab, port: number, keepaliveRequests: n
   };
 }
 
-/** nginx in front of a Bun.serve that takes `delayMs`; it is nginx that is restarted. */
+/** nginx in front of a Bun.serve that takes `delayMs`; nginx is restarted. */
 export async function proxyEndpoint(lab: Lab, port: number, delayMs: number): Promise<Endpoint> {
   const application = await serverEndpoint(lab, BUN, port + 1, delayMs);
   const launch = async () =>
@@ -100,7 +100,7 @@ export async function proxyEndpoint(lab: Lab, port: number, delayMs: number): Pr
   return restartable(launch, () => application.stop());
 }
 
-/** An endpoint of which one program after the other runs; `served` is asked when the last has ended. */
+/** An endpoint with one program after the other; `served` is called when the last one has ended. */
 async function restartable(
   launch: () => Promise<Program>,
   served: (programs: Program[]) => string[] | Promise<string[]>,

@@ -1,6 +1,6 @@
 /**
- * --mode http over a mirror that the kernel makes: what the endpoint served is, request by request, what
- * production served. Each request has a path of its own, and its body follows from that.
+ * --mode http over a mirror that the kernel makes: the endpoint serves, request by request, the same as production.
+ * Each request has its own path, and its body follows from the path.
  */
 import { describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
@@ -22,15 +22,15 @@ import { trueRequests } from "./truth.ts";
 const why = whyNotLive();
 const VNI = 42;
 const PORT = ENDPOINT_PORT;
-/** A loaded test machine reorders deeper than a network does, and has slower endpoints. */
+/** A busy test machine reorders more than a network does, and has slower endpoints. */
 const PATIENCE = [
   ...["--max-pending-packets", "1024", "--max-waiting-requests", "100000", "--capture-buffer-mib", "256"],
-  // It starts its endpoints more slowly, too.
+  // Its endpoints also start more slowly.
   ...["--connect-timeout-ms", "30000"],
 ];
-/** Of production's log: well over a thousand requests, of each connection about twenty, and so of each kind some. */
+/** In production's log: well over a thousand requests, about twenty on each connection, and some of each kind. */
 const LOG_BYTES = 20_000;
-/** Of it, before a restart at the least, and behind it. */
+/** The part of the log before a restart at least, and after it. */
 const PART_BYTES = 5000;
 
 const SERVERS = why === undefined ? installed([NODE, BUN, GO, PYTHON]) : [];
@@ -56,7 +56,7 @@ function startForwarder(lab: Lab, port: number): Promise<Program> {
   );
 }
 
-/** Ends a forwarder, once it has been answered. Returns its counters, which add up. */
+/** Ends a forwarder after its last response. Returns its counters, which add up. */
 async function endForwarder(lab: Lab, forwarder: Program) {
   expect(await forwarder.end("SIGINT")).toBe(0);
   const counters = await lab.summary(forwarder);
@@ -102,19 +102,19 @@ const SAME: { name: string; start(lab: Lab): Promise<Endpoint>; pauseMs: number;
   ...SERVERS.map((server) => ({
     name: server.name,
     start: (lab: Lab) => serverEndpoint(lab, server, PORT, 0),
-    // So few that each keeps up with them on a machine that has other things to do as well.
+    // So few that every endpoint keeps up with them, even on a busy machine.
     pauseMs: 60,
     kind: "mixed" as const,
   })),
   {
-    name: "an endpoint that takes 50 ms for each answer",
+    name: "an endpoint that takes 50 ms for each response",
     start: (lab) => serverEndpoint(lab, BUN, PORT, 50),
     pauseMs: 80,
     kind: "mixed",
   },
 ];
 
-/** The endpoint takes longer than clients pause, so that a restart finds requests in flight. */
+/** The endpoint takes longer than the clients' pauses, so a restart finds requests in flight. */
 const SLOW_MS = 50;
 const RESTARTED: { name: string; start(lab: Lab): Promise<Endpoint> }[] = [
   { name: "nginx", start: (lab) => proxyEndpoint(lab, PORT, SLOW_MS) },
@@ -124,7 +124,7 @@ const RESTARTED: { name: string; start(lab: Lab): Promise<Endpoint> }[] = [
 describe.skipIf(why !== undefined)("mode http over a kernel mirror", () => {
   for (const { name, start, pauseMs, kind } of SAME) {
     test(
-      `${name} serves exactly what production served`,
+      `${name} serves exactly the same as production`,
       () =>
         inLab([], async (lab) => {
           const { counters, production, served } = await forwardLoad(lab, await start(lab), {
@@ -143,14 +143,14 @@ describe.skipIf(why !== undefined)("mode http over a kernel mirror", () => {
 
   for (const { name, start } of RESTARTED) {
     test(
-      `${name}, restarted under load, loses only what was in flight, and that is counted`,
+      `${name}, restarted under load, loses only requests in flight, which are counted`,
       () =>
         inLab([], async (lab) => {
           const endpoint = await start(lab);
           const load = { pauseMs: 40, kind: "mixed" } as const;
           const { counters, production, served } = await forwardLoad(lab, endpoint, load, async (log) => {
             await grown(log, PART_BYTES);
-            // A slow machine may have mirrored some thousand requests before the endpoint gets the first.
+            // A slow machine may have mirrored about a thousand requests before the endpoint gets the first.
             await lab.connected("replay", PORT, CONNECTIONS / 2);
             await endpoint.restart();
             await grown(log, statSync(log).size + PART_BYTES);
@@ -161,14 +161,14 @@ describe.skipIf(why !== undefined)("mode http over a kernel mirror", () => {
           expect(unanswered).toBeGreaterThan(0);
           expect(unanswered).toBeLessThanOrEqual(CONNECTIONS);
 
-          // Nothing is served that was not sent, and nothing twice but GETs that were in flight.
+          // The endpoint serves only sent requests, and none twice except GETs that were in flight.
           const arrived = new Set(served);
           expect(arrived.difference(new Set(production.map(({ line }) => withDigest(line))))).toEqual(new Set());
           const posts = served.filter((line) => line.startsWith("POST"));
           expect(posts.length).toBe(new Set(posts).size);
           expect(served.length - arrived.size).toBeLessThanOrEqual(CONNECTIONS - unanswered);
 
-          // What is lacking are POSTs, one of a connection at most: the one in flight.
+          // The missing requests are POSTs, at most one of each connection: the one in flight.
           const lacking = production.filter(({ line }) => !arrived.has(withDigest(line)));
           expect(lacking.filter(({ line }) => line.startsWith("GET"))).toEqual([]);
           expect(new Set(lacking.map(({ connection }) => connection)).size).toBe(lacking.length);
@@ -179,7 +179,7 @@ describe.skipIf(why !== undefined)("mode http over a kernel mirror", () => {
   }
 
   test(
-    "where the mirror loses packets, each endpoint serves exactly the requests whose packets all arrived, and none is malformed",
+    "if the mirror loses packets, each endpoint serves exactly the requests whose packets all arrived, and none is malformed",
     () =>
       inLab(["--drop", "1"], async (lab) => {
         const servers = await Promise.all(SERVERS.map((server, i) => serverEndpoint(lab, server, PORT + 10 + i, 0)));
@@ -205,7 +205,7 @@ describe.skipIf(why !== undefined)("mode http over a kernel mirror", () => {
           expect((await endpoints[i]!.stop()).sort()).toEqual(whole);
           expect(endpoints[i]!.complaints()).toEqual([]);
           expect(counters.requests).toMatchObject({ forwarded: whole.length, answered: whole.length });
-          // Several requests in a row that were lost are one hole.
+          // Several lost requests in a row are one hole.
           expect(counters.requests.damaged).toBeGreaterThan(0);
           expect(counters.requests.damaged).toBeLessThanOrEqual(requests.length - whole.length);
         }

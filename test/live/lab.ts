@@ -11,7 +11,7 @@ export const EXECUTABLE = join(ROOT, "dist/vxlan-to-http-linux-x64");
 export const PRODUCTION_PORT = 80;
 export const ENDPOINT_PORT = 9000;
 
-/** Why live tests cannot run here; undefined: they can. */
+/** The reason why live tests cannot run here; undefined: they can. */
 export function whyNotLive(): string | undefined {
   if (process.getuid?.() !== 0) return "not root";
   for (const tool of ["ip", "tc", "tcpdump", "nginx", "wrk", "ab", "h2load", "curl"]) {
@@ -20,7 +20,7 @@ export function whyNotLive(): string | undefined {
   return undefined;
 }
 
-/** A program that a test started: ended by its id, never by its name. */
+/** A program that a test started: it is ended by its id, never by its name. */
 export class Program {
   stdout = "";
   stderr = "";
@@ -34,7 +34,7 @@ export class Program {
     ];
   }
 
-  /** Waits until `found` holds of the output so far. */
+  /** Waits until `found` is true for the output so far. */
   async until(found: (program: Program) => boolean): Promise<void> {
     while (!found(this)) {
       if (this.child.exitCode !== null) throw new Error(`${this.child.pid} ended early: ${this.stdout}${this.stderr}`);
@@ -69,7 +69,7 @@ export class Program {
   }
 }
 
-/** With --replays `replay` is a load balancer, and those with a number are behind it. */
+/** With --replays, `replay` is a load balancer, and the numbered hosts are behind it. */
 export type Host = "client" | "production" | "replay" | `replay${number}`;
 
 /** A running tcpdump. */
@@ -103,7 +103,7 @@ export class Lab {
     return this.command("status");
   }
 
-  /** Has the mirror balanced over these replay servers (--replays), by their numbers. */
+  /** Balances the mirror over these replay servers (--replays), by their numbers. */
   async balance(...servers: number[]): Promise<void> {
     await this.command("balance", ...servers.map(String));
   }
@@ -131,8 +131,8 @@ export class Lab {
   }
 
   /**
-   * Starts nginx as the production server or as an endpoint; `directives` stand in its server block. The log has for
-   * each request its method, its path and the number of its connection.
+   * Starts nginx as the production server or as an endpoint; `directives` are in its server block. For each request,
+   * the log has the method, the path and the number of the connection.
    */
   async nginx(
     host: Host,
@@ -160,7 +160,7 @@ export class Lab {
   }
 
   /**
-   * Starts the real program on the replay host, in a session of its own, as a service is; it is capturing when this
+   * Starts the real program on the replay host, in a session of its own like a service; it is capturing when this
    * returns.
    */
   forwarder(...options: string[]): Promise<Program> {
@@ -181,7 +181,7 @@ export class Lab {
     return Bun.file(this.summaries.get(forwarder)!).json();
   }
 
-  /** Captures what arrives on a host's eth0 and passes `filter`, with which datagrams to port 80 must pass as well. */
+  /** Captures the packets that arrive on a host's eth0 and pass `filter`; datagrams to port 80 must pass it too. */
   async capture(host: Host, filter: string): Promise<Capture> {
     const file = join(this.directory, `${host}.pcap`);
     const tcpdump = this.start(
@@ -205,8 +205,8 @@ export class Lab {
   }
 
   /**
-   * Ends a capture. tcpdump drops what it has not read when it is stopped: waits for it to have written a datagram of
-   * ours.
+   * Ends a capture. When tcpdump is stopped, it drops the packets that it has not read: so this waits until it has
+   * written a datagram of ours.
    */
   async endCapture({ file, tcpdump }: Capture): Promise<void> {
     const marker = crypto.randomUUID();
@@ -224,7 +224,7 @@ export class Lab {
       throw new Error(`the capture is not whole: ${tcpdump.stderr}`);
   }
 
-  /** Waits until a TCP port is listened on. */
+  /** Waits until a program listens on a TCP port. */
   async listening(host: Host, port: string | number): Promise<void> {
     await this.run(
       host,
@@ -234,7 +234,7 @@ export class Lab {
     );
   }
 
-  /** Waits until so many connections to a TCP port are open, as those who made them see it. */
+  /** Waits until this many connections to a TCP port are open, as their clients see it. */
   async connected(host: Host, port: string | number, count: number): Promise<void> {
     const open = `ss -Htn state established "dport = :${port}" | wc -l`;
     await this.run(
@@ -261,7 +261,7 @@ export class Lab {
   }
 }
 
-/** Waits until a file has so many bytes. */
+/** Waits until a file has this many bytes. */
 export async function grown(path: string, bytes: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const look = () => {

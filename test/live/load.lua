@@ -1,4 +1,4 @@
--- wrk: every request has a path of its own. Arguments: pause between a connection's requests, in ms; "get" or
+-- wrk: every request has its own path. Arguments: pause between a connection's requests, in ms; "get" or
 -- "mixed": of each four requests a GET, a small POST, one of several segments, and a chunked one. A body is the
 -- request's path, again and again (load.ts).
 local requests, pause, mixed = 0, 0, false

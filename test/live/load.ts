@@ -1,11 +1,11 @@
-/** The load that load.lua makes wrk send, and what endpoints should say of it. */
+/** The load of wrk with load.lua, and the requests that endpoints should report for it. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Lab } from "./lab.ts";
 
 const SCRIPT = join(import.meta.dir, "load.lua");
 export const CONNECTIONS = 64;
-/** If what is waited for never comes. */
+/** The longest wait. */
 const SECONDS_MAX = 50;
 
 export interface Load {
@@ -21,7 +21,7 @@ export async function sendLoad(lab: Lab, load: Load): Promise<void> {
   await lab.run("client", ...commandOf(load));
 }
 
-/** The same until what is done `meanwhile` is, however long this machine takes for it. */
+/** The same until `meanwhile` has ended, for any time that this machine takes for it. */
 export async function sendLoadUntil(
   lab: Lab,
   load: Omit<Load, "seconds">,
@@ -53,7 +53,7 @@ export function loggedRequests(log: string): LoggedRequest[] {
   });
 }
 
-/** What an endpoint that has read this request says of it: the digest of its body goes with it. */
+/** The line that an endpoint reports for this request: with the digest of its body. */
 export function withDigest(line: string): string {
   const [method, path] = line.split(" ") as [string, string];
   if (method === "GET") return line;

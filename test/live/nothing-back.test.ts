@@ -1,4 +1,7 @@
-/** Nothing goes back to production. The endpoint is on the replay server, so that whatever leaves it is a fault. */
+/**
+ * Nothing goes back to production. The endpoint is on the replay server, so every packet that leaves this server is a
+ * fault.
+ */
 import { expect, test } from "bun:test";
 import { ENDPOINT_PORT, Lab, PRODUCTION_PORT, whyNotLive } from "./lab.ts";
 
@@ -12,7 +15,7 @@ test.skipIf(whyNotLive() !== undefined)(
       await lab.nginx("production", "listen 80;", 1000, `return 200 "hello";`);
       await lab.nginx("replay", `listen 127.0.0.1:${ENDPOINT_PORT};`, 1000, `return 200 "served";`);
       const forwarder = await lab.forwarder("eth0", "42", String(PRODUCTION_PORT), `127.0.0.1:${ENDPOINT_PORT}`);
-      // The kernel's own multicast (neighbours, groups) is no one's doing.
+      // The kernel's own multicast packets (neighbours, groups) do not count.
       const sniffer = ["tcpdump", "-n", "-l", "-Q", "out", "-i", "eth0", "not ether multicast"];
       const leaving = lab.start("replay", ...sniffer);
       await leaving.until(({ stderr }) => stderr.includes("listening on"));
@@ -21,7 +24,7 @@ test.skipIf(whyNotLive() !== undefined)(
       expect(leaving.stdout).toBe("");
       expect(await forwarder.end("SIGINT")).toBe(0);
       expect((await lab.summary(forwarder)).requests.answered).toBeGreaterThan(0);
-      // Without the program the kernel refuses the mirror's packets, which is seen.
+      // Without the program, the kernel refuses the mirror's packets, and the refusals are seen.
       await lab.run("client", "curl", "--silent", "--fail", urls[0]!);
       await leaving.until(({ stdout }) => stdout.includes("unreachable"));
     } finally {

@@ -7,11 +7,11 @@ import { loggedRequests, sendLoad } from "./load.ts";
 const VNI = 42;
 const SECONDS = Number(process.env["POLICY_SECONDS"] ?? 5);
 const RATE = 200;
-/** A loaded test machine reorders deeper than a network does, and has slower endpoints. */
+/** A busy test machine reorders more than a network does, and has slower endpoints. */
 const PATIENCE = ["--max-pending-packets", "1024", "--max-waiting-requests", "100000", "--capture-buffer-mib", "256"];
-/** Seconds by which the load may be longer than it is said to be, and what is kept at its start. */
+/** The possible excess of the load's duration in seconds, and the requests that are available at its start. */
 const EDGE_SECONDS = 0.3;
-/** What a machine that stalls now and then lets pass at the least: places of the rate that nobody takes are gone. */
+/** The smallest share that a stalling machine lets pass: unused places of the rate expire. */
 const SHARE_MIN = 0.75;
 
 const why = whyNotLive();

@@ -1,6 +1,6 @@
 /**
- * An endpoint that records: for each connection one JSON line on standard output when it has ended,
- * with the SHA-256 and number of the bytes it got. Answers nothing; ends when the peer does.
+ * An endpoint that records: when a connection has ended, it writes one JSON line on standard output, with the SHA-256
+ * and the number of the received bytes. It never responds, and ends when the peer ends.
  *
  *     bun recorder.ts PORT
  */

@@ -1,6 +1,6 @@
 /**
- * Several replay servers behind a load balancer that hashes the mirror's outer addresses and ports, which knows nothing
- * of the connections inside: one is added, and one taken away, under load.
+ * Several replay servers behind a load balancer that hashes the mirror's outer addresses and ports, and does not know
+ * the connections inside: one server is added, and one is removed, under load.
  */
 import { expect, test } from "bun:test";
 import { BUN, serverEndpoint } from "./endpoints.ts";
@@ -9,13 +9,13 @@ import { CONNECTIONS, loggedRequests, sendLoadUntil, withDigest } from "./load.t
 
 const VNI = 42;
 const SERVERS = 3;
-/** Each of them moves connections from one server to another. */
+/** Each change moves connections from one server to another. */
 const CHANGES = 2;
 /** Production's log, at the first change, at the second, and at the end. */
 const LOG_BYTES = [8000, 24_000, 40_000] as const;
 
 test.skipIf(whyNotLive() !== undefined)(
-  "a replay server added and one taken away under load: lost is only what was in flight, and that is counted",
+  "one replay server is added and one is removed under load: only requests in flight are lost, and they are counted",
   async () => {
     const lab = await Lab.up("v2h-several", ["--replays", String(SERVERS)]);
     try {
@@ -48,10 +48,10 @@ test.skipIf(whyNotLive() !== undefined)(
       const served = outcomes.flatMap((outcome) => outcome.served);
       expect(outcomes.flatMap(({ complaints }) => complaints)).toEqual([]);
       expect(sent.length).toBeGreaterThan(1000);
-      // Nothing that was not sent, nothing twice.
+      // Only sent requests, and none twice.
       expect(new Set(served).difference(new Set(sent))).toEqual(new Set());
       expect(new Set(served).size).toBe(served.length);
-      // Each server had its share.
+      // Each server had a share.
       for (const outcome of outcomes) expect(outcome.served.length).toBeGreaterThan(sent.length / 20);
       const lacking = sent.length - served.length;
       expect(lacking).toBeLessThanOrEqual(CHANGES * CONNECTIONS);

@@ -1,4 +1,4 @@
-/** Threads that share an interface by PACKET_FANOUT, and what the kernel's filter does not let through. */
+/** Threads that share an interface by PACKET_FANOUT, and the frames that the kernel's filter rejects. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { ENDPOINT_PORT, grown, Lab, PRODUCTION_PORT, type Program, whyNotLive } from "./lab.ts";
@@ -7,7 +7,7 @@ import { loggedRequests, sendLoad, sendLoadUntil } from "./load.ts";
 const why = whyNotLive();
 const VNI = 42;
 const OURS = ["eth0", String(VNI), String(PRODUCTION_PORT), `127.0.0.1:${ENDPOINT_PORT}`];
-/** A loaded test machine has slower endpoints than production's mirror has. */
+/** The endpoints of a busy test machine are slower than production's mirror. */
 const PATIENCE = ["--max-pending-packets", "1024", "--max-waiting-requests", "100000"];
 /** Connections of the test in which each carries one request. */
 const CONNECTIONS = 600;
@@ -17,25 +17,25 @@ function forwarder(lab: Lab, threads: number): Promise<Program> {
   return lab.forwarder("--log-level", "debug", ...PATIENCE, "--threads", String(threads), ...OURS);
 }
 
-/** What an nginx has logged, sorted: method and path of each request. */
+/** The requests in an nginx log, sorted: method and path of each request. */
 function requestsOf({ log }: { log: string }): string[] {
   return loggedRequests(log)
     .map(({ line }) => line)
     .sort();
 }
 
-/** Flows of each thread, as the program tells them at its end. */
+/** The flows of each thread, as the program logs them at its end. */
 function shares({ stderr }: Program): number[] {
   return [...stderr.matchAll(/Thread \d+: \d+ segments of (\d+) flows/g)].map(([, flows]) => Number(flows));
 }
 
 describe.skipIf(why !== undefined)("threads that share an interface", () => {
-  test("two get half of the flows each, split none, and together count what one counts", async () => {
+  test("two threads get half of the flows each, split no flow, and together count the same as one thread", async () => {
     const lab = await Lab.up("v2h-shards");
     try {
       const production = await lab.nginx("production", "listen 80;", 1_000_000, `return 200 "hello";`);
       const endpoint = await lab.nginx("replay", `listen 127.0.0.1:${ENDPOINT_PORT};`, 1000, `return 200 "served";`);
-      // Two instances at once: the groups that they make are not the same.
+      // Two instances at once: their groups are not the same.
       const [two, one] = await Promise.all([forwarder(lab, 2), forwarder(lab, 1)]);
       await lab.run("client", "curl", "-sS", "-H", "Connection: close", `http://192.0.2.2/[1-${CONNECTIONS}]`);
       for (const program of [two, one]) expect(await program.end("SIGINT")).toBe(0);
@@ -62,7 +62,7 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
     }
   }, 60_000);
 
-  test("starting and stopping under load loses no frame, and none is seen twice", async () => {
+  test("starting and stopping under load loses no frame, and sees none twice", async () => {
     const lab = await Lab.up("v2h-shards");
     try {
       const production = await lab.nginx("production", "listen 80;", 1_000_000, `return 200 "hello";`);
@@ -75,7 +75,7 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
       let servedBytes = 0;
       const startAndStop = async () => {
         const program = await forwarder(lab, 4);
-        // Flows that are picked up wait for their beginning; then requests arrive.
+        // Joined flows wait for their beginning; then requests arrive.
         await grown(endpoint.log, servedBytes + 20_000);
         expect(await program.end("SIGINT")).toBe(0);
         const { frames, reassembly, requests, responses } = await lab.summary(program);
@@ -108,14 +108,14 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
       expect(await program.end("SIGINT")).toBe(0);
       const { frames, requests } = await lab.summary(program);
       expect(frames.kernel_dropped).toBe(0);
-      // wrk leaves requests behind when its time is over.
+      // wrk leaves unfinished requests when its time is over.
       expect(requests.seen).toBeGreaterThanOrEqual(requestsOf(production).length);
     } finally {
       await lab.down();
     }
   }, 30_000);
 
-  describe("that are asked wrongly", () => {
+  describe("with wrong arguments", () => {
     let lab: Lab;
     let programs: Program[];
     const MISTAKES = [
@@ -126,7 +126,7 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
         says: /\d+ mirrored segments of VNI 42 were for port 80, none for 81/,
       },
     ];
-    // Both look at the same mirror.
+    // Both read the same mirror.
     beforeAll(async () => {
       lab = await Lab.up("v2h-shards");
       await lab.nginx("production", "listen 80;", 1000, `return 200 "hello";`);
@@ -143,7 +143,7 @@ describe.skipIf(why !== undefined)("threads that share an interface", () => {
         expect(await program.end("SIGINT")).toBe(0);
         const { frames, refused } = await lab.summary(program);
         expect(frames.captured).toBe(0);
-        // Each way: SYN, request, answer and FIN at the least.
+        // Each at least with SYN, request, response and FIN.
         expect(refused.frames).toBeGreaterThan(40);
         expect(refused.sampled).toBeGreaterThan(40);
       },

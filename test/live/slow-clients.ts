@@ -1,4 +1,7 @@
-/** Clients that open a connection, and send a byte a second; closed, they open another: slow-clients.ts PORT COUNT */
+/**
+ * Clients that open a connection and send a byte a second. After a close, they open another connection: slow-clients.ts
+ * PORT COUNT
+ */
 import type { Socket } from "bun";
 
 const [adminPort, count] = process.argv.slice(2).map(Number) as [number, number];
@@ -10,7 +13,7 @@ async function client(): Promise<void> {
     clearInterval(timer);
     setTimeout(() => void client(), EVERY_MS);
   };
-  // One that is closed before it is open is closed as well.
+  // A client that is closed before its connection is open closes it then.
   const connecting = Bun.connect({
     hostname: "127.0.0.1",
     port: adminPort,

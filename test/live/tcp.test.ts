@@ -1,6 +1,6 @@
 /**
- * --mode tcp over a mirror that the kernel makes: what the endpoint got on each connection is,
- * digest for digest, what production got.
+ * --mode tcp over a mirror that the kernel makes: the endpoint gets on each connection the same bytes as production,
+ * digest for digest.
  */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ if (why !== undefined) console.log(`live tests are skipped: ${why}`);
 
 const RECORDER = join(import.meta.dir, "recorder.ts");
 const VNI = 42;
-/** A loaded test machine reorders deeper than a network does. */
+/** A busy test machine reorders more than a network does. */
 const MAX_PENDING_PACKETS = "1024";
 const ENDPOINT = `127.0.0.1:${ENDPOINT_PORT}`;
 
@@ -24,7 +24,7 @@ interface Recorded {
 }
 
 async function start(lab: Lab, ...options: string[]): Promise<Recorded> {
-  // A location that reads bodies whole before it answers: proxied to a neighbour that ignores them.
+  // A location that reads whole bodies before it responds: proxied to a neighbour that ignores them.
   await lab.nginx("production", `listen 80; listen [::]:80;`, 1_000_000, `proxy_pass http://127.0.0.1:81;`);
   await lab.nginx("production", `listen 127.0.0.1:81;`, 1_000_000, `return 200 "hello";`);
   const recorder = lab.start("replay", process.execPath, RECORDER, String(ENDPOINT_PORT));
@@ -47,7 +47,7 @@ async function start(lab: Lab, ...options: string[]): Promise<Recorded> {
   return { recorder, forwarder, capture };
 }
 
-/** Stops everything. Returns the counters, what arrived, and what production got. */
+/** Stops everything. Returns the counters, the arrived connections, and production's connections. */
 async function stop(lab: Lab, { recorder, forwarder, capture }: Recorded) {
   await lab.endCapture(capture);
   expect(await forwarder.end("SIGINT")).toBe(0);
@@ -63,7 +63,7 @@ async function stop(lab: Lab, { recorder, forwarder, capture }: Recorded) {
   return { counters, arrived, truth };
 }
 
-/** Stops everything and compares what arrived with what production got. Returns the counters. */
+/** Stops everything and compares the arrived bytes with production's. Returns the counters. */
 async function compare(lab: Lab, recorded: Recorded) {
   const { counters, arrived, truth } = await stop(lab, recorded);
   expect(counters.frames.kernel_dropped).toBe(0);
@@ -77,7 +77,7 @@ async function compare(lab: Lab, recorded: Recorded) {
   return { counters, connections: truth };
 }
 
-/** More than the kernel buffers of one connection, on its way in and out (tcp_rmem and tcp_wmem: 6 and 4 MiB). */
+/** More than the kernel buffers for one connection, in both directions (tcp_rmem and tcp_wmem: 6 and 4 MiB). */
 const LARGE_BYTES = 12 << 20;
 
 const KINDS = [
@@ -88,7 +88,7 @@ const KINDS = [
   { name: "IPv4 with a VLAN tag in IPv4", lab: ["--vlan", "7"], host: "192.0.2.2" },
 ];
 
-/** At full load this machine may have something else to do for a moment, and the kernel then drops frames. */
+/** At full load this machine may do other work for a moment, and the kernel then drops frames. */
 const FULL_LOAD = { timeout: 60_000, retry: 2 };
 
 describe.skipIf(why !== undefined)("mode tcp over a kernel mirror", () => {
@@ -108,7 +108,7 @@ describe.skipIf(why !== undefined)("mode tcp over a kernel mirror", () => {
               .slice(0, bytes),
           );
         const posts = Object.keys(bodies).map((name) => ["--data-binary", `@${name}`, `http://${kind.host}/${name}`]);
-        // On one connection, one after the other; then each on a connection of its own.
+        // On one connection, one after the other; then each on its own connection.
         await lab.run(
           "client",
           "curl",
@@ -137,7 +137,7 @@ describe.skipIf(why !== undefined)("mode tcp over a kernel mirror", () => {
         await lab.run("client", "wrk", "-t1", "-c64", "-d2", "http://192.0.2.2/");
         const { counters, connections } = await compare(lab, recorded);
         expect(connections.length).toBeGreaterThanOrEqual(64);
-        // The kernel's filter has let nothing else through; what it refused was looked at all the same.
+        // The kernel's filter let nothing else pass; a sample of the rejected frames was still decoded.
         expect(counters.frames.captured).toBe(counters.frames.segments);
         expect(counters.refused.frames).toBeGreaterThan(2 * counters.frames.segments);
         const { sampled, dropped } = counters.refused;
@@ -151,7 +151,7 @@ describe.skipIf(why !== undefined)("mode tcp over a kernel mirror", () => {
     FULL_LOAD,
   );
 
-  test("where the mirror loses packets, connections that lost nothing are exact, and the holes of the others are what they lack", async () => {
+  test("if the mirror loses packets, connections without a loss are exact, and the gaps of the others are exactly their missing bytes", async () => {
     const lab = await Lab.up("v2h-tcp", ["--drop", "1"]);
     try {
       const recorded = await start(lab);
@@ -180,7 +180,7 @@ describe.skipIf(why !== undefined)("mode tcp over a kernel mirror", () => {
       const lacking = bytes(truth) - bytes(arrived);
       expect(exact.size).toBeGreaterThan(20);
       expect(counters.reassembly.gaps).toBeGreaterThan(20);
-      // The last bytes of a connection whose FIN was lost as well are lacked by nobody's account.
+      // If the FIN was lost too, no counter has the missing last bytes of the connection.
       const unknowable = lacking - counters.reassembly.gap_bytes;
       expect(unknowable).toBeGreaterThanOrEqual(0);
       expect(unknowable).toBeLessThan(3 * 1460);

@@ -1,7 +1,7 @@
 /**
- * What the production server received, from a plain capture of its own interface: for each client
- * connection all bytes by sequence number; and which of it the mirror brought, from a capture of that.
- * Independent of src/, and simple: it has the whole file.
+ * The bytes that the production server received, from a plain capture of its own interface: for each client connection,
+ * all bytes by sequence number. And the part of them that the mirror delivered, from a capture of the mirror.
+ * Independent of src/, and simple, because it has the whole file.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -10,7 +10,7 @@ export interface TrueConnection {
   client: string;
   sha256: string;
   bytes: number;
-  /** The capture lacks bytes of it, and so says nothing. */
+  /** The capture lacks bytes of the connection, so it proves nothing about it. */
   hasHole: boolean;
 }
 
@@ -32,11 +32,11 @@ export function trueConnections(path: string, port: number): TrueConnection[] {
 export interface TrueRequest {
   /** Its method and path. */
   line: string;
-  /** The mirror brought all bytes of it. */
+  /** The mirror delivered all its bytes. */
   arrived: boolean;
 }
 
-/** The whole requests of each connection that production received, and which of them the mirror brought to replay. */
+/** The whole requests of each connection that production received, and which of them the mirror delivered to replay. */
 export function trueRequests(production: string, mirror: string, port: number): TrueRequest[] {
   const { file, connections } = readProduction(production, port);
   const ports = Map.groupBy(connections, ({ client }) => client);
@@ -44,7 +44,7 @@ export function trueRequests(production: string, mirror: string, port: number): 
   const mirrored = readFileSync(mirror);
   for (const { at, captured } of records(mirrored)) {
     const segment = readSegment(mirrored, at + MIRROR_HEADERS_LEN, captured - MIRROR_HEADERS_LEN, port);
-    // A port that is used again has several: a segment lies within one of them.
+    // A reused port has several connections: a segment belongs to one of them.
     for (const connection of (segment && ports.get(segment.client)) ?? []) {
       const offset = (segment!.sequence - connection.isn - 1) >>> 0;
       brought.get(connection)!.fill(1, offset, offset + segment!.length);
@@ -65,7 +65,7 @@ function length({ pieces }: Collected): number {
   return Math.max(0, ...pieces.map(({ offset, length }) => offset + length));
 }
 
-/** The whole requests of a stream of them. Bodies hold no empty lines. */
+/** The whole requests of a stream. Bodies contain no empty lines. */
 function split(stream: Buffer): { line: string; from: number; to: number }[] {
   const requests = [];
   for (let from = 0, to = 0; from < stream.length; from = to) {
@@ -106,7 +106,7 @@ interface TrueSegment {
   length: number;
 }
 
-/** Undefined: it is no TCP segment to `port`. */
+/** Undefined: the frame is no TCP segment to `port`. */
 function readSegment(file: Buffer, frame: number, captured: number, port: number): TrueSegment | undefined {
   let at = frame + 12;
   while (file.readUInt16BE(at) === 0x8100 || file.readUInt16BE(at) === 0x88a8) at += 4;
@@ -129,7 +129,7 @@ function readSegment(file: Buffer, frame: number, captured: number, port: number
 }
 
 function collect({ client, sequence, isSyn, at, length }: TrueSegment, connections: Map<string, Collected>): void {
-  // A client port that is used again begins with another SYN: the later one takes the key.
+  // A reused client port begins with another SYN: the later connection takes the key.
   if (isSyn && connections.get(client)?.isn !== sequence) {
     const earlier = connections.get(client);
     if (earlier !== undefined) connections.set(`${client} ${earlier.isn}`, earlier);

@@ -1,6 +1,6 @@
 /**
- * A WebSocket session: sends messages of many sizes, text and binary, the next when the one before has come
- * back, and closes. Exits with 1 if what comes back is another.
+ * A WebSocket session: sends messages of many sizes, text and binary, each after the previous one has come back, and
+ * closes. Exits with 1 if a message comes back changed.
  *
  *     bun websocket-client.ts URL
  */

@@ -15,7 +15,7 @@ test.each([
   expect(pool.allocate(length) === array).toBe(used === 1);
 });
 
-test("arrays that are kept cost no more than 8 MiB, and no more than a share of the budget", () => {
+test("kept arrays cost at most 8 MiB, and at most a share of the budget", () => {
   for (const [budgetBytes, kept] of [
     [Infinity, 7],
     [256 * MIB, 7],

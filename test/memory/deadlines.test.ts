@@ -1,4 +1,6 @@
-/** Time limits: each is told once, when it is due and not before, whatever is set and cleared meanwhile. */
+/**
+ * Time limits: each is reported once, when it is due and not earlier, whatever timers are set and cleared meanwhile.
+ */
 import { expect, test } from "bun:test";
 import { Deadlines, SLOT_MS, Timer } from "../../src/memory/deadlines.ts";
 import { Random } from "../support/random.ts";
@@ -9,7 +11,7 @@ function recording(told: number[]): Timer {
   return new Timer({ expire: (nowMs) => told.push(nowMs) });
 }
 
-test("a timer is told once, in the slot behind its time", () => {
+test("a timer is reported once, in the slot after its time", () => {
   const deadlines = new Deadlines(START_MS);
   const told: number[] = [];
   const timer = recording(told);
@@ -21,7 +23,7 @@ test("a timer is told once, in the slot behind its time", () => {
   expect(timer.dueMs).toBe(Infinity);
 });
 
-test("a timer that is cleared, or removed, is not told, and can be set again", () => {
+test("a timer that is cleared or removed is not reported, and can be set again", () => {
   const deadlines = new Deadlines(START_MS);
   const told: number[] = [];
   const [cleared, removed] = [recording(told), recording(told)];
@@ -36,7 +38,7 @@ test("a timer that is cleared, or removed, is not told, and can be set again", (
   expect(told).toEqual([START_MS + 2000]);
 });
 
-test("an owner may set its own and every other timer while it is told", () => {
+test("an owner may set its own and every other timer during the report", () => {
   const deadlines = new Deadlines(START_MS);
   const told: string[] = [];
   const other = new Timer({ expire: () => told.push("other") });
@@ -47,14 +49,14 @@ test("an owner may set its own and every other timer while it is told", () => {
       if (told.length < 3) deadlines.set(timer, nowMs + 30);
     },
   });
-  // In the same slot, so that one is met while the other is told.
+  // In the same slot, so that one timer is found while the other is reported.
   deadlines.set(other, START_MS + 20);
   deadlines.set(timer, START_MS + 20);
   for (let ms = 0; ms <= 1000; ms += 5) deadlines.advance(START_MS + ms);
   expect(told).toEqual(["own", "own", "own", "other"]);
 });
 
-test("whatever is set, moved and cleared, a model of one time for each timer agrees", () => {
+test("a model with one time for each timer agrees, after any sets, moves and clears", () => {
   for (let seed = 1; seed <= 50; seed++) {
     const random = new Random(seed);
     const deadlines = new Deadlines(START_MS);

@@ -1,4 +1,7 @@
-/** Who gives way to whom where memory is full and all moves: one that holds most, to one that holds much less. */
+/**
+ * Who gives way to whom when memory is full and everything moves: a holder that holds most, to one that holds much
+ * less.
+ */
 import { expect, test } from "bun:test";
 import { Holder, Holders } from "../../src/memory/holders.ts";
 import { Random } from "../support/random.ts";
@@ -24,7 +27,7 @@ class Held extends Holder {
   }
 }
 
-/** Holders of so many bytes each. */
+/** Holders with these numbers of bytes. */
 function holding(...bytes: number[]): [Holders, Held[]] {
   const holders = new Holders();
   const all = bytes.map((each) => {
@@ -36,21 +39,21 @@ function holding(...bytes: number[]): [Holders, Held[]] {
 }
 
 test.each([
-  ["none where nobody holds anything", [], 1, null],
-  ["none where all hold as much", [5000, 5000, 5000], 5000, null],
+  ["none if no holder holds anything", [], 1, null],
+  ["none if all hold the same", [5000, 5000, 5000], 5000, null],
   ["none that holds twice as much at most", [1000, 2000, 1999], 1000, null],
-  ["whoever holds eight times as much", [1000, 8000], 1000, 1],
+  ["the one that holds eight times as much", [1000, 8000], 1000, 1],
   ["the one that holds most", [8000, 70_000, 9000], 1, 1],
   ["of those that hold about as much, the one that has done so longest", [600, 70_000, 71_000, 69_000], 600, 1],
-  ["none for what is larger than all that is held", [100, 200], 1e9, null],
-  ["also what is more than 32 bits can say", [1, 2 ** 40], 2 ** 20, 1],
+  ["none for more bytes than all held ones", [100, 200], 1e9, null],
+  ["also more than 32 bits can express", [1, 2 ** 40], 2 ** 20, 1],
 ])("%s gives way", (_, bytes, askedBytes, expected) => {
   const [holders, all] = holding(...bytes);
   const found = holders.muchMoreThan(askedBytes);
   expect(found === null ? null : all.indexOf(found as Held)).toBe(expected);
 });
 
-test("who holds nothing any more is not found, and who holds less is found as such", () => {
+test("a holder that holds nothing any more is not found, and one that holds less is found with the smaller amount", () => {
   const [holders, [small, large, middle]] = holding(10, 10_000, 1000);
   large!.hold(-10_000);
   expect(holders.muchMoreThan(10)).toBe(middle!);
@@ -60,7 +63,7 @@ test("who holds nothing any more is not found, and who holds less is found as su
   expect(holders.muchMoreThan(10)).toBe(small!);
 });
 
-test("whatever is held and given back, the one found is among those that hold most: more than twice what is asked", () => {
+test("after any changes, the found holder is among those that hold most: more than twice the requested amount", () => {
   for (let seed = 0; seed < 50; seed++) {
     const random = new Random(seed);
     const holders = new Holders();
@@ -80,7 +83,7 @@ test("whatever is held and given back, the one found is among those that hold mo
   }
 });
 
-test("beside many that take what they can, each that comes later gets its share, and costs one step for each piece", () => {
+test("beside many holders that take all that they can, each later one gets its share, and costs one step for each piece", () => {
   const [PIECE, LIMIT, MANY, LATE, SHARE] = [100, 1_000_000, 100, 300, 5];
   const holders = new Holders();
   let used = 0;
@@ -101,7 +104,7 @@ test("beside many that take what they can, each that comes later gets its share,
   for (let i = 0; i < LATE; i++) {
     const late = new Held(holders, PIECE);
     for (let piece = 0; piece < SHARE; piece++) expect(take(late)).toBe(true);
-    // They would have the room back.
+    // They try to take the room back.
     for (const one of greedy) take(one);
     expect(late.gaveWay).toBe(0);
   }

@@ -1,13 +1,13 @@
-/** Words that strangers choose do not collide, however well they know the program. */
+/** Words that strangers choose do not collide, even if the strangers know the program. */
 import { expect, test } from "bun:test";
 import { KeyedHash } from "../../src/memory/keyed-hash.ts";
 import { Random } from "../support/random.ts";
 
 const WORDS = 9;
 const COUNT = 20_000;
-/** As many slots as a table has for so many. */
+/** The number of slots of a table for this many words. */
 const SLOTS = 2 ** 16;
-/** Of 20,000 at random in 65,536 slots, the fullest has 5 or 6. */
+/** With 20,000 random words in 65,536 slots, the fullest slot has 5 or 6. */
 const SLOT_MAX = 12;
 
 const seeded = (seed: number) => (keys: Int32Array) => {
@@ -35,12 +35,12 @@ function inverse(odd: number): number {
   return x;
 }
 
-/** murmur3 without a key, which the table had once, up to its finish: the finish collides where this does. */
+/** murmur3 without a key, as the table once had, without its last step: the last step collides if this part does. */
 const murmurMix = (word: number) => Math.imul(rotated(Math.imul(word, C1), 15), C2);
 const murmurStep = (hash: number, word: number) => (Math.imul(rotated(hash ^ murmurMix(word), 13), 5) + 0xe6546b64) | 0;
 const murmur = (words: Int32Array) => words.reduce(murmurStep, 0);
 
-/** Sources over IPv6 that all have the same hash in murmur3: the second word undoes what the first one does. */
+/** Sources over IPv6 that all have the same hash in murmur3: the second word undoes the effect of the first. */
 function murmurCollisions(): Int32Array[] {
   return Array.from({ length: COUNT }, (_, i) => {
     const mixed = murmurStep(0, i) ^ 0x1234_5678;
@@ -49,7 +49,7 @@ function murmurCollisions(): Int32Array[] {
   });
 }
 
-/** Words that differ as little, or as evenly, as they can. */
+/** Words that differ as little, or as regularly, as possible. */
 const PATTERNS: [string, (i: number) => number[]][] = [
   ["the last word counts", (i) => [0, 0, 0xffff, 0x0a000001, 0, 0, 0xffff, 0x0a000002, i]],
   ["an address counts", (i) => [0x20010db8, 0, 0, i, 0, 0, 0, 1, 80]],
@@ -69,20 +69,20 @@ test("collisions made for a hash without a key are spread", () => {
   expect(slotMax(new KeyedHash(WORDS), all)).toBeLessThan(SLOT_MAX);
 });
 
-test.each(PATTERNS)("%s: spread, whatever the key", (_, make) => {
+test.each(PATTERNS)("%s: spread, with any key", (_, make) => {
   const all = Array.from({ length: COUNT }, (_, i) => Int32Array.from(make(i)));
   for (let seed = 1; seed <= 10; seed++)
     expect(slotMax(new KeyedHash(WORDS, seeded(seed)), all)).toBeLessThan(SLOT_MAX);
 });
 
-test("what collides under one key does not under another", () => {
+test("words that collide with one key do not collide with another", () => {
   const [one, other] = [new KeyedHash(WORDS, seeded(1)), new KeyedHash(WORDS, seeded(2))];
   const bySlot = Map.groupBy(murmurCollisions(), (words) => one.of(words) & 0xff);
   for (const same of bySlot.values())
     expect(new Set(same.map((words) => other.of(words) & 0xff)).size).toBeGreaterThan(same.length / 4);
 });
 
-test("a key is drawn for each hash, unless one is given", () => {
+test("each hash draws its own key, unless one is given", () => {
   const words = Int32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9);
   const random = new Set(Array.from({ length: 10 }, () => new KeyedHash(WORDS).of(words)));
   expect(random.size).toBeGreaterThan(8);

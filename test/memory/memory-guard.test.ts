@@ -3,10 +3,10 @@ import { MemoryGuard } from "../../src/memory/memory-guard.ts";
 
 const MIB = 1 << 20;
 const START_BYTES = 30 * MIB;
-/** So often the guard is asked at the least. */
+/** The longest interval between two questions to the guard. */
 const STEP_MS = 10;
 
-/** A process that makes garbage, on a clock of its own. */
+/** A process that makes garbage, on its own clock. */
 class Machine {
   nowMs = 0;
   garbageBytes = 0;
@@ -48,7 +48,7 @@ class Machine {
 }
 
 describe("the memory guard", () => {
-  test("does nothing while memory comes and goes by less than it may grow", () => {
+  test("does nothing while memory changes by less than its allowed growth", () => {
     const machine = new Machine(256, 20);
     for (let i = 0; i < 100; i++) {
       machine.run(1000, 0.03 * MIB);
@@ -57,11 +57,11 @@ describe("the memory guard", () => {
     expect(machine.collections).toBe(0);
   });
 
-  // So many bytes a second, for so long, and how often it is to collect at the most: whenever 32 MiB have come.
+  // Bytes per second, the duration, and the highest number of collections: one whenever 32 MiB have come.
   test.each([
     { what: "an hour of an ordinary load", perMs: 200, ms: 3_600_000, often: 22 },
     { what: "a flood", perMs: 0.1 * MIB, ms: 30_000, often: 94 },
-  ])("$what levels off at 32 MiB more than what lives", ({ perMs, ms, often }) => {
+  ])("$what levels off at 32 MiB more than the live memory", ({ perMs, ms, often }) => {
     const machine = new Machine(256, 20);
     machine.run(ms, perMs);
     expect(machine.peakBytes).toBeLessThan(START_BYTES + 32 * MIB + perMs * 100);
@@ -70,7 +70,7 @@ describe("the memory guard", () => {
     expect(machine.collections).toBeLessThanOrEqual(often);
   });
 
-  test("collects earlier where the limit leaves less room", () => {
+  test("collects earlier if the limit leaves less room", () => {
     const machine = new Machine(16, 20);
     machine.run(10_000, 0.02 * MIB);
     expect(machine.peakBytes).toBeLessThan(64 * MIB);
@@ -85,7 +85,7 @@ describe("the memory guard", () => {
     expect(machine.collections).toBeGreaterThan(10);
   });
 
-  test("a shard beyond two makes more room", () => {
+  test("more than two shards get more room", () => {
     const [two, eight] = [2, 8].map((shards) => new Machine(64, 20, true, shards)) as [Machine, Machine];
     for (const machine of [two, eight]) {
       machine.livingBytes = 110 * MIB;
@@ -95,7 +95,7 @@ describe("the memory guard", () => {
     expect(two.collections).toBeGreaterThan(eight.collections);
   });
 
-  test("what is held rises, and is freed by itself: what counts afterwards is what is left", () => {
+  test("held memory rises, and is freed by itself: afterwards the remaining memory counts", () => {
     const machine = new Machine(256, 20);
     machine.run(1000, 0, 0.2 * MIB);
     const { collections } = machine;
@@ -107,7 +107,7 @@ describe("the memory guard", () => {
     expect(machine.collections).toBe(collections + 1);
   });
 
-  test("does nothing where memory cannot be known", () => {
+  test("does nothing if the memory cannot be read", () => {
     const machine = new Machine(1, 20, false);
     machine.run(1000, MIB);
     expect(machine.collections).toBe(0);

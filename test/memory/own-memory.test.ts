@@ -4,7 +4,7 @@ import { openOwnMemory } from "../../src/memory/own-memory.ts";
 
 const MODULE = join(import.meta.dir, "../../src/memory/own-memory.ts");
 
-/** Runs code in a process of its own, in which so many descriptors are all there are. Returns what it prints. */
+/** Runs code in a process of its own with this number of descriptors. Returns its output. */
 function printed(code: string, descriptors: number): string {
   const imports = `import { openSync, readFileSync } from "node:fs"; import { openOwnMemory } from "${MODULE}";`;
   const script = `${imports} ${code}`;
@@ -21,7 +21,7 @@ function printed(code: string, descriptors: number): string {
 }
 
 describe.if(process.platform === "linux")("the process's own memory", () => {
-  test("is what the kernel calls anonymous, and grows by what is taken", () => {
+  test("is the kernel's anonymous memory, and grows by the allocated amount", () => {
     const took = 100 << 20;
     const code = `const memory = openOwnMemory();
       const before = memory.read();
@@ -30,11 +30,11 @@ describe.if(process.platform === "linux")("the process's own memory", () => {
       console.log(before, memory.read(), known, taken.length);`;
     const [before, after, known] = printed(code, 100).split(" ").map(Number) as [number, number, number];
     expect(after - before).toBeGreaterThan(took * 0.95);
-    // The kernel adds up what each processor has counted, and may be some pages behind.
+    // The kernel adds up the counts of each processor, and may be some pages late.
     expect(Math.abs(after - known)).toBeLessThan(4 << 20);
   });
 
-  test("is told when no descriptor is left, and no error if there was none from the start", () => {
+  test("can be read when no descriptor is left, and causes no error if there was none from the start", () => {
     const code = `const memory = openOwnMemory();
       try { for (;;) openSync("/dev/null", "r"); } catch (error) { console.log(error.code); }
       console.log(memory.read() > 0, openOwnMemory().read());`;
@@ -42,6 +42,6 @@ describe.if(process.platform === "linux")("the process's own memory", () => {
   });
 });
 
-test("on a system that has no such file it is not known", () => {
+test("is unknown on a system without such a file", () => {
   expect(openOwnMemory("/nowhere/statm").read()).toBe(0);
 });

@@ -1,11 +1,10 @@
-/**
- * What is told of comparisons: when a route begins to differ, that one direction is missing, what noise is, the table.
- */
+/** The messages about comparisons: a route begins to differ, one direction is missing, noise, the table. */
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isShown, newTally, placeIn, ROUTES_MAX, routeIn, sumOf, type Tally } from "../../src/compare/tally.ts";
+import { RefusalError } from "../../src/errors.ts";
 import { ComparisonReport, OUTBOUND_WARNING_MS, tableOf } from "../../src/observe/comparison-report.ts";
 import { DifferencesFile } from "../../src/observe/differences-file.ts";
 import { Log } from "../../src/observe/log.ts";
@@ -35,7 +34,7 @@ function tallyOf(compared: number, count: number, control = 0, path = "/users/{}
   return tally;
 }
 
-test("it is told once that a route has begun to differ", () => {
+test("the beginning of a route's differences is reported once", () => {
   const { lines, report } = setUp();
   report.update([tallyOf(10, 0)]);
   expect(lines).toEqual([]);
@@ -44,7 +43,7 @@ test("it is told once that a route has begun to differ", () => {
   expect(lines).toEqual(["The endpoint responds differently to GET /users/{}: value a in 1 of 10"]);
 });
 
-test("what differs as much in the control is noise", () => {
+test("a difference with the same frequency in the control is noise", () => {
   const shown = (compared: number, count: number, control: number) => {
     const [route] = tallyOf(compared, count, control).routes.values();
     return isShown([...route!.places.values()][0]!, route!);
@@ -56,7 +55,7 @@ test("what differs as much in the control is noise", () => {
   expect(lines).toEqual([]);
 });
 
-test("a mirror without the outbound direction is noticed after a while, and told once what to do", () => {
+test("a mirror without the outbound direction is noticed after a while, and reported once with advice", () => {
   const { lines, clock, report } = setUp();
   report.tick(0);
   clock.nowMs = OUTBOUND_WARNING_MS;
@@ -75,7 +74,7 @@ test("a mirror without the outbound direction is noticed after a while, and told
   expect(both.lines.join()).not.toContain("outbound");
 });
 
-test("several threads' counts are one, and routes beyond the limit are one more", () => {
+test("the counts of several threads are added, and the routes beyond the limit count as one", () => {
   const sum = sumOf([tallyOf(10, 1), tallyOf(5, 2)]);
   expect([sum.compared, sum.different, sum.routes.size]).toEqual([15, 3, 1]);
   expect([...sum.routes.values()][0]).toMatchObject({ compared: 15, different: 3 });
@@ -85,7 +84,7 @@ test("several threads' counts are one, and routes beyond the limit are one more"
   expect(tally.routes.get("* other")?.compared).toBe(5);
 });
 
-test("the table has the worst routes first, and says why others were not compared", () => {
+test("the table has the worst routes first, and gives reasons for the other requests", () => {
   const sum = sumOf([tallyOf(10, 1, 0, "/few"), tallyOf(10, 9, 0, "/many"), tallyOf(10, 0, 0, "/none")]);
   sum.not_comparable.unanswered = 3;
   const lines = tableOf(sum).map((line) => line.replace(/ +/g, " ").trim());
@@ -97,7 +96,7 @@ describe("--differences", () => {
   const directory = mkdtempSync(join(tmpdir(), "vxlan-to-http-"));
   const path = join(directory, "found.ndjson");
 
-  test("has a line each, at most 1000 a minute, and tells what was left out", () => {
+  test("has one line for each difference, at most 1000 a minute, and counts the ones left out", () => {
     const { clock, report } = setUp(DifferencesFile.open(path));
     const lines = (count: number) => Array.from({ length: count }, (_, i) => `{"i":${i}}`);
     report.write(lines(999));
@@ -110,7 +109,26 @@ describe("--differences", () => {
     expect(readFileSync(path, "utf8").trimEnd().split("\n")).toHaveLength(1001);
   });
 
-  test("is no link, and no directory", () => {
+  test("of which the disk took no more, counts what it lacks", () => {
+    const file = DifferencesFile.open(path);
+    const { lines, report } = setUp(file);
+    report.write(["{}"]);
+    file.append = () => {
+      throw new RefusalError("its file system is full");
+    };
+    expect(report.isFileBroken).toBe(false);
+    report.write(["{}", "{}"]);
+    report.write(["{}", "{}", "{}"]);
+    report.update([newTally()]);
+    expect(report.summary.differences_left_out).toBe(5);
+    expect({ isFileBroken: report.isFileBroken, lines }).toEqual({
+      isFileBroken: true,
+      lines: ["its file system is full"],
+    });
+    file.close();
+  });
+
+  test("refuses a link and a directory", () => {
     symlinkSync(path, join(directory, "link"));
     for (const bad of [join(directory, "link"), directory])
       expect(() => DifferencesFile.open(bad)).toThrow(`Cannot write differences to ${bad}`);

@@ -1,4 +1,4 @@
-/** What is wrong, in words: when it begins, and when it is over. */
+/** Problems in words: when they begin, and when they are over. */
 import { describe, expect, test } from "bun:test";
 import { addressName } from "../../src/address.ts";
 import { Strangers } from "../../src/decode/strangers.ts";
@@ -29,7 +29,7 @@ const OPTIONS: ProblemOptions = {
   mode: "http",
 };
 
-/** A run that is looked at once a second. */
+/** A run with one look a second. */
 class World {
   readonly counters: Counters;
   readonly strangers = new Strangers();
@@ -48,7 +48,7 @@ class World {
     this.look();
   }
 
-  /** So many seconds pass; in each, something may be counted. */
+  /** This many seconds pass; each may count something. */
   pass(seconds: number, count: (counters: Counters) => void = () => {}): void {
     for (let i = 0; i < seconds; i++) {
       this.nowMs += 1000;
@@ -92,7 +92,7 @@ const gap = (bytes: number, gaps: number) => (counters: Counters) => {
   counters.reassembly.gaps += gaps;
 };
 
-test("nothing is wrong with an ordinary load, however long", () => {
+test("an ordinary load is no problem, at any length", () => {
   const world = new World();
   world.pass(300, usual);
   expect(world.told).toEqual([]);
@@ -101,7 +101,7 @@ test("nothing is wrong with an ordinary load, however long", () => {
 describe("silence", () => {
   const seconds = SILENCE_MS / 1000;
 
-  test("is told when it has lasted so long, with its causes in their order, and ends with the next frame", () => {
+  test("is reported after this time, with its causes in their order, and ends with the next frame", () => {
     const world = new World();
     world.pass(10, usual);
     world.pass(seconds - 1);
@@ -125,13 +125,13 @@ describe("silence", () => {
     expect(world.told).toEqual(["+nothing_captured", "-nothing_captured"]);
   });
 
-  test("from the start on is silence as well", () => {
+  test("from the start on also counts as silence", () => {
     const world = new World();
     world.pass(seconds);
     expect(world.kinds).toEqual(["nothing_captured"]);
   });
 
-  test("of ours alone names whom the others are for", () => {
+  test("of our frames only: the message names the addressees of the others", () => {
     const world = new World();
     world.pass(1, usual);
     world.strangers.countVni(43);
@@ -141,7 +141,7 @@ describe("silence", () => {
     );
   });
 
-  test("of a savefile, or of an interface that is down, is none", () => {
+  test("of a savefile, or of an interface that is down, is no problem", () => {
     for (const [options, isUp] of [
       [{ interfaceName: undefined }, true],
       [{}, false],
@@ -158,9 +158,9 @@ describe("loss", () => {
   test.each([
     [0, []],
     [1, ["loss"]],
-  ])("%d bytes beyond the limit of what may be missing: %j", (beyond, kinds) => {
+  ])("%d bytes beyond the limit for missing bytes: %j", (beyond, kinds) => {
     const world = new World();
-    // Of all bytes of the second, those that came and those that did not.
+    // All bytes of the second, arrived or missing.
     const all = 1_000_000;
     const lost = all * LOSS_SHARE_MAX + beyond;
     world.pass(1, ({ reassembly }) => {
@@ -171,22 +171,24 @@ describe("loss", () => {
     expect(world.kinds).toEqual(kinds as ProblemKind[]);
   });
 
-  test("of 1 % is none yet, of more is", () => {
+  test("of 1 % is no problem, of more it is", () => {
     const world = new World();
     world.pass(WINDOW_LOOKS, gap(1000, 1));
     expect(world.kinds).toEqual([]);
     world.pass(WINDOW_LOOKS, gap(2000, 1));
-    expect(world.message("loss")).toMatch(/^2\.0 % of the bytes never came in the last minute: .*NetworkSkipMirrorIn/);
+    expect(world.message("loss")).toMatch(
+      /^2\.0 % of the bytes of the last minute never arrived: .*NetworkSkipMirrorIn/,
+    );
   });
 
-  test("is over when a minute was without", () => {
+  test("is over after a minute without loss", () => {
     const world = new World();
     world.pass(20, gap(5000, 1));
     world.pass(WINDOW_LOOKS, usual);
     expect(world.told).toEqual(["+loss", "-loss"]);
   });
 
-  test("of a few holes is an accident", () => {
+  test("of a few gaps is an accident", () => {
     const world = new World();
     world.pass(9, gap(50_000, 1));
     expect(world.kinds).toEqual([]);
@@ -194,7 +196,7 @@ describe("loss", () => {
     expect(world.kinds).toEqual(["loss"]);
   });
 
-  test("is explained by what the kernel dropped, or the mirror cut off, if they did", () => {
+  test("is explained by frames that the kernel dropped, or ends that the mirror cut off, if there were any", () => {
     for (const [kind, words] of [
       ["kernel_dropped", "the kernel dropped frames"],
       ["truncated", "the mirror cuts off"],
@@ -218,7 +220,7 @@ describe("limits", () => {
       NEAR_SHARE * 100 - 1,
       NEAR_SHARE * 100,
       "waiting_limit",
-      "Up to 80 requests of a connection",
+      "Up to 80 requests of one connection",
     ],
     ["buffer_bytes", NEAR_SHARE * MOST_BYTES - 1, NEAR_SHARE * MOST_BYTES, "buffer_limit", "8 of 10 MiB are held"],
   ] as const)("%s is near its limit at 80 %% of it", (name, below, near, kind, words) => {
@@ -232,7 +234,7 @@ describe("limits", () => {
     expect(world.message(kind)).toStartWith(words);
   });
 
-  test("a savefile waits at them, so that they are no trouble", () => {
+  test("a savefile waits at them, so they are no problem", () => {
     const world = new World({ interfaceName: undefined });
     world.gauges = { ...world.gauges, longest_waiting_requests: 1000, buffer_bytes: 2 ** 30 };
     world.pass(1, usual);
@@ -240,7 +242,7 @@ describe("limits", () => {
   });
 });
 
-test("the endpoint is down from a connection that could not be made to one that could", () => {
+test("the endpoint is down from a failed connection to a successful one", () => {
   const world = new World();
   world.gauges = { ...world.gauges, connected_ms: START_MS };
   world.pass(1, usual);
@@ -249,14 +251,14 @@ test("the endpoint is down from a connection that could not be made to one that 
   expect(world.kinds).toEqual(["endpoint_down"]);
   expect(world.sinceMs("endpoint_down")).toBe(START_MS + 1500);
   expect(world.message("endpoint_down")).toStartWith(
-    "The endpoint 10.0.0.9:8080 takes no connections since 14:02:01 UTC",
+    "The endpoint 10.0.0.9:8080 has taken no connections since 14:02:01 UTC",
   );
   world.gauges = { ...world.gauges, connected_ms: START_MS + 92_000 };
   world.pass(1, usual);
   expect(world.told).toEqual(["+endpoint_down", "-endpoint_down"]);
 });
 
-test("what an endpoint that is down cannot take is told by the mode's own counter", () => {
+test("the message about an endpoint that is down names the counter of the mode", () => {
   for (const [mode, counter] of [
     ["http", "requests.dropped.endpoint_down"],
     ["tcp", "upstream.lost_bytes"],
@@ -278,7 +280,7 @@ test("requests without a response, over 1 %", () => {
   expect(world.message("unanswered")).toStartWith("The endpoint 10.0.0.9:8080 did not respond to ");
 });
 
-test("a port that carries another service, and no HTTP, names the ports that there are", () => {
+test("a port that carries another service, and no HTTP, names the existing ports", () => {
   const world = new World();
   for (let i = 0; i < 30; i++) world.strangers.countPort(8443);
   world.pass(1, ({ frames, foreign }) => {
@@ -297,20 +299,20 @@ describe("further destinations", () => {
     { host: "b", port: 1 },
     { host: "c", port: 2 },
   ];
-  /** The gauges of the second destination are so. */
+  /** Sets gauges of the second destination. */
   const withSecond = (gauges: Gauges, second: Partial<DestinationGauges>): Gauges => ({
     ...gauges,
     destinations: gauges.destinations.map((each, i) => (i === 1 ? { ...each, ...second } : each)),
   });
 
-  test("each is down from a connection that could not be made to one that could, and the endpoint is not", () => {
+  test("each is down from a failed connection to a successful one, and the endpoint is not", () => {
     const world = new World({ also: [also, control], control });
     world.gauges = withSecond(world.gauges, { unconnected_ms: START_MS + 1500 });
     world.pass(90, usual);
     expect(world.kinds).toEqual(["destination_down"]);
     expect(world.sinceMs("destination_down")).toBe(START_MS + 1500);
     expect(world.message("destination_down")).toMatch(
-      /^The control c:2 takes no connections since 14:02:01 UTC: .*what of the differences is noise is not known/,
+      /^The control c:2 has taken no connections since 14:02:01 UTC: .*meanwhile no difference can be recognised as noise/,
     );
     world.gauges = { ...world.gauges, unconnected_ms: START_MS + 91_000 };
     world.pass(1, usual);
@@ -326,21 +328,24 @@ describe("further destinations", () => {
       79,
       80,
       "waiting_limit",
-      "Up to 80 requests of a connection wait for the destination c:2",
+      "Up to 80 requests of one connection wait for the destination c:2",
     ],
     ["buffer_bytes", 8 * 2 ** 20 - 1, 8 * 2 ** 20, "buffer_limit", "8 of 10 MiB are held for the destination c:2"],
-  ] as const)("%s of one is near its own limit, and tells whose", (name, below, near, kind, words) => {
-    const world = new World({ also: [also, control] });
-    world.gauges = withSecond(world.gauges, { [name]: below });
-    world.pass(1, usual);
-    expect(world.kinds).toEqual([]);
-    world.gauges = withSecond(world.gauges, { [name]: near });
-    world.pass(1, usual);
-    expect(world.told).toEqual([`+${kind} c:2`]);
-    expect(world.message(kind)).toStartWith(words);
-  });
+  ] as const)(
+    "%s of one is near its own limit, and the message names the destination",
+    (name, below, near, kind, words) => {
+      const world = new World({ also: [also, control] });
+      world.gauges = withSecond(world.gauges, { [name]: below });
+      world.pass(1, usual);
+      expect(world.kinds).toEqual([]);
+      world.gauges = withSecond(world.gauges, { [name]: near });
+      world.pass(1, usual);
+      expect(world.told).toEqual([`+${kind} c:2`]);
+      expect(world.message(kind)).toStartWith(words);
+    },
+  );
 
-  test("what one does not respond to is told beside what the endpoint does not", () => {
+  test("requests without a response are reported for each destination", () => {
     const world = new World({ also: [also] });
     world.pass(20, (counters) => {
       usual(counters);
@@ -355,7 +360,7 @@ describe("further destinations", () => {
   });
 });
 
-test("what several shards tell is one: the longest queue and the latest times, of the rest the sum", () => {
+test("the gauges of several shards are merged: the longest queue, the latest times, and sums of the rest", () => {
   const one = { ...together([]), waiting_requests: 3, longest_waiting_requests: 2, connected_ms: 5, upstream_open: 1 };
   const other = {
     ...together([]),

@@ -1,5 +1,6 @@
-/** What is told of several threads, and of frames for others: seen as log lines on standard error. */
+/** Messages about several threads, and about frames for others: seen as log lines on standard error. */
 import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
+import { Drop } from "../../src/decode/drop-reason.ts";
 import { Strangers } from "../../src/decode/strangers.ts";
 import type { RequestDrop } from "../../src/forward/counters.ts";
 import { Counters } from "../../src/observe/counters.ts";
@@ -31,13 +32,13 @@ function reportOf(threads: number): { counters: Counters; report: RunReport } {
   return { counters, report: new RunReport(new Log("info", "plain", now), counters, options, now) };
 }
 
-test("an outage that several threads see is told once, and its end by the first that connects again", () => {
+test("an outage that several threads see is reported once, and its end by the first thread that connects again", () => {
   const { counters, report } = reportOf(3);
   for (let thread = 0; thread < 3; thread++) report.outageBegan("connection refused");
   expect(lines).toEqual([
-    "WARN  Cannot connect to endpoint:1: connection refused; trying on, and counting what is lost (upstream.connect_errors)",
+    "WARN  Cannot connect to endpoint:1: connection refused; the program tries again, and counts the losses (upstream.connect_errors)",
   ]);
-  // Told by all threads' counters, which this thread's own may be ahead of.
+  // Counted by all threads; this thread's own counter may be ahead.
   counters.upstream.connect_errors = 6;
   report.outageEnded(2000, 1);
   report.outageEnded(2500, 2);
@@ -50,18 +51,18 @@ test("an outage that several threads see is told once, and its end by the first 
   expect(lines[3]).toBe("INFO  endpoint:1 takes connections again after 1.0 s; 4 connections could not be made");
 });
 
-test("a version of HTTP that the endpoint does not speak is told once for all threads, and when one hears it", () => {
+test("a version of HTTP that the endpoint does not speak is reported once for all threads, and its end when one thread hears it", () => {
   const { report } = reportOf(3);
   for (let thread = 0; thread < 3; thread++) report.speaksNot("HTTP/2", "it does not speak it");
   expect(lines).toEqual([
-    "WARN  Cannot send requests of HTTP/2 to endpoint:1: it does not speak it; trying now and then, and dropping them meanwhile (requests.dropped)",
+    "WARN  Cannot send requests of HTTP/2 to endpoint:1: it does not speak it; the program tries now and then, and drops these requests meanwhile (requests.dropped)",
   ]);
   report.speaks("HTTP/2", 2000);
   report.speaks("HTTP/2", 3000);
   expect(lines.slice(1)).toEqual(["INFO  endpoint:1 speaks HTTP/2 now, after 2.0 s"]);
 });
 
-test("an outage that comes and goes is told twice a second, and how things stand in the end", () => {
+test("an outage that comes and goes is reported twice a second, and the final state at the end", () => {
   const { counters, report } = reportOf(1);
   for (let i = 0; i < 100; i++, nowMs += 5) {
     report.outageBegan("connection refused");
@@ -73,7 +74,7 @@ test("an outage that comes and goes is told twice a second, and how things stand
   report.tick();
   expect(lines.slice(2)).toEqual([
     "INFO  endpoint:1 takes connections again after 0.0 s; 1 connections could not be made (and 98 more like this since the last line)",
-    "WARN  Cannot connect to endpoint:1: connection refused; trying on, and counting what is lost (upstream.connect_errors) (and 99 more like this since the last line)",
+    "WARN  Cannot connect to endpoint:1: connection refused; the program tries again, and counts the losses (upstream.connect_errors) (and 99 more like this since the last line)",
   ]);
   report.outageEnded(500, 1);
   counters.frames.captured = 1;
@@ -85,9 +86,9 @@ test.each([
   [0, "Requests: 2 seen, 1 forwarded, 1 damaged, 1 dropped (waiting_limit)"],
   [
     29,
-    "Requests: 2 seen, 1 forwarded, 1 damaged, 1 dropped (waiting_limit), 29 passed over behind gaps (skipped_request_lines)",
+    "Requests: 2 seen, 1 forwarded, 1 damaged, 1 dropped (waiting_limit), 29 skipped behind gaps (skipped_request_lines)",
   ],
-])("the totals tell %d requests that a gap has cost beside the one that it damaged", (skipped, told) => {
+])("the totals show %d requests that a gap cost beside the damaged one", (skipped, told) => {
   const { counters, report } = reportOf(1);
   Object.assign(counters.requests, { seen: 2, forwarded: 1, damaged: 1, skipped_request_lines: skipped });
   counters.requests.dropped.waiting_limit = 1;
@@ -106,7 +107,7 @@ const UNFORWARDED: {
   told: string[];
 }[] = [
   { name: "nothing was lost", mode: "http", told: [] },
-  { name: "loops and what the stop left are no loss", mode: "http", dropped: { loop: 3, stopped: 4 }, told: [] },
+  { name: "loops and requests left at the stop are no loss", mode: "http", dropped: { loop: 3, stopped: 4 }, told: [] },
   {
     name: "the endpoint was away",
     mode: "http",
@@ -145,7 +146,7 @@ const UNFORWARDED: {
 ];
 
 test.each(UNFORWARDED)(
-  "what could not be forwarded: $name",
+  "requests that could not be forwarded: $name",
   ({ mode, dropped, connects = 0, connectErrors = 0, file, told }) => {
     const { counters, report } = reportOf(1);
     Object.assign(counters.requests.dropped, dropped);
@@ -156,14 +157,14 @@ test.each(UNFORWARDED)(
   },
 );
 
-test("an interface that is set down, and up again, is told each time and once", () => {
+test("an interface that is set down, and up again, is reported once each time", () => {
   const { report } = reportOf(1);
   for (const isUp of [true, true, false, false, true, false]) {
     report.interfaceIs(isUp, "eth0");
     nowMs += 1000;
   }
-  const down = "WARN  eth0 is down: nothing is captured until it is up again (ip link set eth0 up)";
-  expect(lines).toEqual([down, "INFO  eth0 is up again: capturing goes on", down]);
+  const down = "WARN  eth0 is down: the program captures nothing until it is up again (ip link set eth0 up)";
+  expect(lines).toEqual([down, "INFO  eth0 is up again: the program captures again", down]);
 });
 
 function strangers(vnis: [number, number][], ports: [number, number][]): Strangers {
@@ -210,12 +211,27 @@ const CASES: { name: string; vnis: [number, number][]; ports: [number, number][]
 test.each(CASES)("$name", ({ vnis, ports, segments, told }) => {
   const { counters, report } = reportOf(1);
   counters.frames.segments = segments;
-  // Told once, however often it is looked at.
+  // Reported once, for any number of looks.
   for (let look = 0; look < 3; look++) report.strangers(strangers(vnis, ports));
   expect(lines).toEqual(told);
 });
 
-test("fragments are warned about where several threads divide flows, and only there", () => {
+test("at a savefile's end few frames are all there are", () => {
+  const few = [strangers([[7, 1]], []), strangers([], [[443, 3]]), new Strangers()];
+  for (const found of few) {
+    const { counters, report } = reportOf(1);
+    counters.frames.captured = 4;
+    counters.frames.dropped[found === few[2] ? Drop.NOT_UDP : Drop.OTHER_VNI] = 4;
+    report.ended(found);
+  }
+  expect(lines).toEqual([
+    "WARN  1 mirror frame carried VNI 7, none 42: is it the mirror session's VNI?",
+    "WARN  3 mirrored segments of VNI 42 were for port 443, none for 80: is original_destination_port the one that production listens on?",
+    "WARN  None of the 4 frames is of a mirror in vxlan: is --encapsulation the mirror's (none: plain frames), and --vxlan-port its port?",
+  ]);
+});
+
+test("the warning about fragments comes if several threads divide flows, and only then", () => {
   for (const threads of [1, 2]) {
     const { counters, report } = reportOf(threads);
     counters.fragments.completed = 1;

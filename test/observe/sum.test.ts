@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { countTime, DELAY_BUCKETS_MS } from "../../src/forward/counters.ts";
 import { Counters } from "../../src/observe/counters.ts";
 
-test("the sum of several shards' counters has each leaf's sum, however they were sent, and starts anew each time", () => {
+test("the sum of several shards' counters has each leaf's sum, in any way of sending, and starts anew each time", () => {
   const one = new Counters();
   one.frames.captured = 3;
   one.frames.dropped[2] = 1;

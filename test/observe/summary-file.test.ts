@@ -1,4 +1,4 @@
-/** --summary's file: a regular one, and no other. */
+/** --summary's file: a regular file, and no other. */
 import { afterAll, describe, expect, test } from "bun:test";
 import {
   linkSync,
@@ -31,8 +31,8 @@ function refused(path: string, why: string): void {
   expect(() => SummaryFile.open(path)).toThrow(new RefusalError(`Cannot write the summary to ${path}: ${why}`));
 }
 
-describe("what is refused", () => {
-  test("a symbolic link, and what it points to stays as it is", () => {
+describe("refused paths", () => {
+  test("a symbolic link; its target stays unchanged", () => {
     const [target, link] = [newPath(), newPath()];
     writeFileSync(target, OTHER);
     symlinkSync(target, link);
@@ -40,7 +40,7 @@ describe("what is refused", () => {
     expect(readFileSync(target, "utf8")).toBe(OTHER);
   });
 
-  test("a symbolic link to nothing, and nothing is made", () => {
+  test("a symbolic link to nothing; no file is created", () => {
     const [target, link] = [newPath(), newPath()];
     symlinkSync(target, link);
     refused(link, "it is a symbolic link, which is not followed");
@@ -51,7 +51,7 @@ describe("what is refused", () => {
   test("a device", () => refused("/dev/null", "it is not a regular file"));
   test("a path without a directory", () => refused(join(directory, "no/such"), "there is no such directory"));
 
-  test("a FIFO, whether anyone reads it or not", () => {
+  test("a FIFO, with and without a reader", () => {
     const path = newPath();
     expect(Bun.spawnSync(["mkfifo", path]).exitCode).toBe(0);
     refused(path, "it is not a regular file");
@@ -66,14 +66,14 @@ describe("what is refused", () => {
   });
 });
 
-describe("what is written", () => {
-  test("a file that was not there", () => {
+describe("the written file", () => {
+  test("a new file", () => {
     const path = newPath();
     SummaryFile.open(path).write(snapshot);
     expect(readFileSync(path, "utf8")).toBe(TEXT);
   });
 
-  test("a file in place of what it held, which is gone from the start", () => {
+  test("an existing file: its content is gone from the start", () => {
     const path = newPath();
     writeFileSync(path, OTHER.repeat(1000));
     const file = SummaryFile.open(path);
@@ -82,7 +82,7 @@ describe("what is written", () => {
     expect(readFileSync(path, "utf8")).toBe(TEXT);
   });
 
-  test("the file that was opened, where it has another name by then", () => {
+  test("the opened file, even if it has another name by then", () => {
     const [path, moved] = [newPath(), newPath()];
     const file = SummaryFile.open(path);
     renameSync(path, moved);
@@ -91,7 +91,7 @@ describe("what is written", () => {
     expect(readFileSync(moved, "utf8")).toBe(TEXT);
   });
 
-  test("a new file where the old one was removed", () => {
+  test("a new file if the old one was removed", () => {
     const path = newPath();
     const file = SummaryFile.open(path);
     unlinkSync(path);
@@ -106,7 +106,7 @@ describe("what is written", () => {
       "it is a symbolic link, which is not followed",
     ],
     ["a directory", (path: string) => mkdirSync(path), "it is a directory"],
-  ])("nothing through %s that stands where it was removed", (_name, put, why) => {
+  ])("nothing through %s in the place of the removed file", (_name, put, why) => {
     const path = newPath();
     const file = SummaryFile.open(path);
     unlinkSync(path);

@@ -1,4 +1,4 @@
-/** What may be changed in a head. */
+/** Edits of a head. */
 import { expect, test } from "bun:test";
 import { HeadView } from "../../src/http/head-view.ts";
 import { Client } from "../../src/policy/client.ts";
@@ -10,7 +10,7 @@ import { Random } from "../support/random.ts";
 
 /** 192.0.2.1, from port 50000 to port 8080. */
 const CLIENT = new Client(Int32Array.of(0, 0, 0xffff, 0xc0000201, 0, 0, 0xffff, 0x0a000001, (50_000 << 16) | 8080, 7));
-/** Null: the request is a mirrored one already. */
+/** Null: the request has the mark already. */
 const edit = (head: string, edits: Partial<HeadEdits>) => {
   const editor = new HeadEditor(editsOf(edits));
   const view = new HeadView(head);
@@ -24,8 +24,9 @@ const host: [name: string, line: string, want: string][] = [
   ["with user information", "GET http://user:p%40ss@prod.example/a HTTP/1.1", "GET http://test.example/a HTTP/1.1"],
   ["IPv6", "GET http://[2001:db8::1]:80/ HTTP/1.1", "GET http://test.example/ HTTP/1.1"],
   ["another scheme, which is kept", "GET HTTPS://prod.example HTTP/1.1", "GET HTTPS://test.example HTTP/1.1"],
-  ["a query right behind it", "GET http://prod.example?x HTTP/1.1", "GET http://test.example?x HTTP/1.1"],
+  ["a query right after it", "GET http://prod.example?x HTTP/1.1", "GET http://test.example?x HTTP/1.1"],
   ["several blanks", "GET   http://prod.example/  HTTP/1.1", "GET   http://test.example/  HTTP/1.1"],
+  ["an odd version", "GET http://prod.example HTTP/1.HTTP/1.0", "GET http://test.example HTTP/1.HTTP/1.0"],
   ["no authority", "GET urn:isbn:1 HTTP/1.1", "GET urn:isbn:1 HTTP/1.1"],
   ["asterisk-form", "OPTIONS * HTTP/1.1", "OPTIONS * HTTP/1.1"],
   ["authority-form names whom to connect to", "CONNECT prod.example:443 HTTP/1.1", "CONNECT prod.example:443 HTTP/1.1"],
@@ -42,7 +43,7 @@ test.each(host)("a host in the target counts: %s", (_, line, want) => {
 });
 
 const fields: [name: string, fields: string, want: string][] = [
-  ["every field of the name goes, whatever stands around it", "x: 1\r\nX : 2\r\nA: b\r\n", "A: b\r\n"],
+  ["every field of the name goes, with any fields around it", "x: 1\r\nX : 2\r\nA: b\r\n", "A: b\r\n"],
   ["a folded field goes whole", "X: 1\r\n 2\r\nA: b\r\n c\r\n", "A: b\r\n c\r\n"],
   ["a line without a colon stays", "hello\r\nX\r\n", "hello\r\nX\r\n"],
   ["a line that belongs to no field goes: it would belong to another one", " Y: 1\r\nA: b\r\n", "A: b\r\n"],
@@ -54,7 +55,7 @@ test.each(fields)("a field is put in place of others: %s", (_, before, want) => 
   );
 });
 
-test("the mark is the client's address as it was given, once", () => {
+test("the mark is the client's given address, once", () => {
   const marked = edit("GET / HTTP/1.1\n\n", { mark: true });
   expect(marked).toBe("GET / HTTP/1.1\nX-Mirrored-From: 192.0.2.1\n\n");
   expect(edit(marked!, { mark: true })).toBeNull();
@@ -62,19 +63,19 @@ test("the mark is the client's address as it was given, once", () => {
 
 const REWRITES: [name: string, edits: string[], target: string, want: string][] = [
   ["a part", ["^/v1/=>/v2/"], "/v1/a?v1", "/v2/a?v1"],
-  ["the first match alone", ["a=>b"], "/aa", "/ba"],
+  ["only the first match", ["a=>b"], "/aa", "/ba"],
   ["groups", ["^/(\\w+)/(\\d+)$=>/$2/$1"], "/users/17", "/17/users"],
   ["all of the match, and a dollar sign", ["b+=>[$0$$1]"], "/abbc", "/a[bb$1]c"],
   ["a group that took no part", ["(x)?b=>$1c"], "/ab", "/ac"],
   ["in turn", ["^/a=>/b", "^/b=>/c"], "/a", "/c"],
   ["nothing that matches", ["^/x=>/y"], "/a", "/a"],
   ["never to no path at all", [".*=>"], "/a/b?c", "/?c"],
-  ["never to what is no path", ["^/=>"], "/a", "/a"],
+  ["never to a text that is no path", ["^/=>"], "/a", "/a"],
   ["the path of absolute-form", ["^/a=>/b"], "http://prod.example/a?/a", "http://prod.example/b?/a"],
   ["the missing path of absolute-form", ["^$=>/b"], "http://prod.example?a", "http://prod.example/b?a"],
   ["a path with blanks", [" HTTP.*=>"], "/a HTTP/1.0", "/a"],
   ["an asterisk is no path", [".*=>/a"], "*", "*"],
-  ["nor is what has no slash", [".*=>/a"], "odd", "odd"],
+  ["nor is a text without a slash", [".*=>/a"], "odd", "odd"],
 ];
 test.each(REWRITES)("a path is rewritten: %s", (_, written, target, want) => {
   const rewritePath = written.map((text) => readRewrite(text) as Rewrite);
@@ -83,14 +84,14 @@ test.each(REWRITES)("a path is rewritten: %s", (_, written, target, want) => {
   );
 });
 
-test("CONNECT names whom to connect to, and no path", () => {
+test("CONNECT has an authority, and no path", () => {
   const head = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n";
   expect(edit(head, { rewritePath: [{ regex: ".*", text: "/a" }] })).toBe(head);
 });
 
 const removals: [name: string, fields: string, want: string][] = [
   ["every field of the name", "X: 1\r\nA: b\r\nx: 2\r\nX : 3\r\n", "A: b\r\n"],
-  ["with what is folded behind it", "X: 1\r\n 2\r\n\t3\r\nA: b\r\n", "A: b\r\n"],
+  ["with its folded lines", "X: 1\r\n 2\r\n\t3\r\nA: b\r\n", "A: b\r\n"],
   ["and no other one", "X-X: 1\r\nXX: 1\r\nA: X: b\r\nX\r\n", "X-X: 1\r\nXX: 1\r\nA: X: b\r\nX\r\n"],
 ];
 test.each(removals)("a field is removed: %s", (_, before, want) =>
@@ -113,26 +114,26 @@ const forwarded: [name: string, line: string, fields: string, want: string][] = 
     `${SEEN}X-Forwarded-Host: B.example\r\nX-Forwarded-For: 192.0.2.1\r\nHost: a\r\n`,
   ],
   [
-    "behind those that are known",
+    "after the known ones",
     "GET /",
     "X-Forwarded-For: 198.51.100.1,  203.0.113.1 \r\n",
     `${SEEN}X-Forwarded-For: 198.51.100.1,  203.0.113.1, 192.0.2.1\r\n`,
   ],
   [
-    "behind the last of several fields",
+    "after the last of several fields",
     "GET /",
     "x-forwarded-for: 198.51.100.1\r\nA: b\r\nX-Forwarded-For : 203.0.113.1\r\n",
     `${SEEN}x-forwarded-for: 198.51.100.1\r\nA: b\r\nX-Forwarded-For : 203.0.113.1, 192.0.2.1\r\n`,
   ],
   [
-    "behind a folded one",
+    "after a folded one",
     "GET /",
     "X-Forwarded-For: 198.51.100.1,\r\n 203.0.113.1\r\nA: b\r\n",
     `${SEEN}X-Forwarded-For: 198.51.100.1,\r\n 203.0.113.1, 192.0.2.1\r\nA: b\r\n`,
   ],
   ["in an empty one", "GET /", "X-Forwarded-For:\r\n", `${SEEN}X-Forwarded-For: 192.0.2.1\r\n`],
   [
-    "what is there stays",
+    "existing fields stay",
     "GET /",
     "X-Forwarded-Proto: https\r\nX-FORWARDED-PORT: 443\r\nX-Forwarded-Host: b\r\n",
     "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-FORWARDED-PORT: 443\r\nX-Forwarded-Host: b\r\n",
@@ -142,7 +143,7 @@ test.each(forwarded)("--forwarded: %s", (_, line, fields, want) =>
   expect(edit(`${line} HTTP/1.1\r\n${fields}\r\n`, { forwarded: true })).toBe(`${line} HTTP/1.1\r\n${want}\r\n`),
 );
 
-test("edits have their order: what is removed goes first, and --forwarded sees the Host of production", () => {
+test("edits have an order: removals come first, and --forwarded sees the Host of production", () => {
   const head = "GET http://prod.example/v1 HTTP/1.1\r\nHost: prod.example\r\nX-Forwarded-For: me\r\nX: y\r\n\r\n";
   const edits = {
     rewritePath: [{ regex: "v1", text: "v2" }],
@@ -161,7 +162,7 @@ test("edits have their order: what is removed goes first, and --forwarded sees t
 const SEEDS =
   process.env["SEED"] === undefined ? Array.from({ length: 3000 }, (_, i) => i) : [Number(process.env["SEED"])];
 
-test("whatever is changed, a request ends where it ended, and is as clear as it was (again with SEED)", () => {
+test("after any edits, a request has the same end, and the same clarity (again with SEED)", () => {
   let checked = 0;
   for (const seed of SEEDS) {
     const random = new Random(seed);

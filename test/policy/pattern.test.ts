@@ -1,4 +1,4 @@
-/** Patterns match what JavaScript's own matcher says, and in a time that the text's length bounds. */
+/** Patterns match the same texts as JavaScript's own matcher, in a time that the text's length limits. */
 import { describe, expect, test } from "bun:test";
 import { find, Pattern, STATES_MAX } from "../../src/policy/pattern.ts";
 import {
@@ -23,7 +23,10 @@ const glob = (text: string, kind: "path" | "text") => new Pattern(read(globProgr
 const ATOMS = ["a", "b", "c", "/", ".", "\\d", "[ab]", "[^a/]", "[a-c]", "\\.", "\\w", "\\W", "\\x61"];
 const REPEATS = ["*", "+", "?", "*?", "+?", "??", "{2}", "{1,2}", "{0,2}", "{1,}"];
 
-/** `isPlain`: groups are not repeated, nor is what may match nothing, where matchers differ in what a group has. */
+/**
+ * `isPlain`: groups are not repeated, nor parts that may match nothing: there, matchers differ about the content of a
+ * group.
+ */
 function randomRegex(random: Random, depth: number, isPlain: boolean): string {
   const atom = () => {
     if (depth === 0 || random.chance(0.6)) return random.pick(ATOMS);
@@ -42,7 +45,7 @@ function randomRegex(random: Random, depth: number, isPlain: boolean): string {
 const randomText = (random: Random) =>
   Array.from({ length: random.int(0, 12) }, () => random.pick([..."aabbc/1._"])).join("");
 
-test("a regex matches where JavaScript's does, whatever it is", () => {
+test("every regex matches where JavaScript's does", () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
     const random = new Random(seed);
     const text = randomRegex(random, 3, false);
@@ -53,7 +56,7 @@ test("a regex matches where JavaScript's does, whatever it is", () => {
   }
 });
 
-test("it is found in the same place, and its groups too", () => {
+test("the match has the same place, and the same groups", () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
     const random = new Random(seed);
     const text = randomRegex(random, 3, true);
@@ -66,9 +69,9 @@ test("it is found in the same place, and its groups too", () => {
   }
 });
 
-describe("a text is matched in a time that grows with its length alone", () => {
+describe("the time for a match grows only with the text's length", () => {
   const LENGTH = 64 << 10;
-  // Each of them takes a backtracking matcher longer than anyone lives, or at least minutes.
+  // Each of them takes a backtracking matcher minutes at least, or longer than a life.
   const evil: [regex: string, text: string][] = [
     ["^(a+)+$", "a".repeat(LENGTH) + "b"],
     ["^(a|a)*$", "a".repeat(LENGTH) + "b"],
@@ -80,13 +83,13 @@ describe("a text is matched in a time that grows with its length alone", () => {
     ["(a?){50}a{50}$", "a".repeat(LENGTH) + "b"],
     ["[ab]*a[ab]{12}c", "ab".repeat(LENGTH / 2)],
   ];
-  // Hundreds of times what it takes, and less than nothing of what backtracking does.
+  // Hundreds of times the usual time, and nearly nothing beside backtracking.
   const LIMIT_MS = 2000;
   test.each(evil)("%s", (text, subject) => {
     const program = regex(text);
     const startMs = performance.now();
     expect(new Pattern(program).matches(subject)).toBe(false);
-    // Where it matches is looked for only in what does match.
+    // The place of a match is searched only if there is a match.
     expect(find(program, subject.slice(-LENGTH / 8))).toBeNull();
     expect(performance.now() - startMs).toBeLessThan(LIMIT_MS);
   });
@@ -99,7 +102,7 @@ describe("a text is matched in a time that grows with its length alone", () => {
   });
 });
 
-test("states are bounded: a text that meets more of them is matched all the same", () => {
+test("the states have a limit: a text that meets more of them is still matched", () => {
   const pattern = new Pattern(regex("[ab]*a[ab]{12}c"));
   const random = new Random(1);
   const subject = Array.from({ length: 3000 }, () => random.pick(["a", "b"])).join("");
@@ -138,8 +141,8 @@ const refused: [regex: string, at: number, why: string][] = [
   ["a**", 2, "repetition of a repetition"],
   ["a{2}{3}", 4, "repetition of a repetition"],
   ["a{x}", 1, "no repetition"],
-  ["a{3,2}", 1, "from less to more"],
-  ["a{1001}", 1, "from less to more"],
+  ["a{3,2}", 1, "smaller number to a larger"],
+  ["a{1001}", 1, "smaller number to a larger"],
   ["a}", 1, "nothing has opened"],
   ["^*", 1, "repeated"],
   ["a$+", 2, "repeated"],
@@ -168,7 +171,7 @@ test("a pattern of exactly the limit is taken", () => {
   expect(regex("a".repeat(PATTERN_CHARS_MAX - 1)).instructions).toHaveLength(PATTERN_CHARS_MAX);
 });
 
-test("whatever is written, it is read or refused", () => {
+test("every text is read or refused", () => {
   const random = new Random(7);
   for (let i = 0; i < SEEDS; i++) {
     const text = Array.from({ length: random.int(0, 15) }, () => random.pick([..."ab()[]{}|*+?^$\\.-,1x:=<!"])).join(
@@ -176,7 +179,7 @@ test("whatever is written, it is read or refused", () => {
     );
     const program = regexProgram(text);
     if (program instanceof Unreadable) expect(program.at).toBeLessThanOrEqual(text.length);
-    // What is read here, JavaScript reads as well.
+    // JavaScript also accepts each pattern that is read here.
     else expect(new Pattern(program).matches("ab")).toBe(new RegExp(text).test("ab"));
   }
 });

@@ -1,4 +1,4 @@
-/** --max-rate: as many requests a second as it says, of all threads together, and none of them in a burst. */
+/** --max-rate: at most the given number of requests a second, for all threads together, and without bursts. */
 import { expect, test } from "bun:test";
 import { BURST_MS, BURST_PLACES_MIN, LEAP_MS, Rate, sharedRate, START_MS } from "../../src/policy/rate.ts";
 import { Random } from "../support/random.ts";
@@ -7,7 +7,7 @@ const EPOCH_MS = Date.UTC(2026, 0, 1);
 const burstOf = (perSecond: number) =>
   Math.max(Math.ceil((perSecond * BURST_MS) / 1000), Math.min(perSecond, BURST_PLACES_MIN));
 
-/** Times of requests, at so many a second on average, as they come: evenly, at random, or in batches. */
+/** Times of requests, at this average rate, in one of these ways: evenly, at random, or in batches. */
 function* arrivals(kind: string, perSecond: number, forMs: number, random: Random): Generator<number> {
   const batchMs = 10;
   const left = (ms: number) => ms < forMs;
@@ -18,7 +18,7 @@ function* arrivals(kind: string, perSecond: number, forMs: number, random: Rando
       for (let i = (perSecond * batchMs) / 1000; i > 0; i--) if (i >= 1 || random.chance(i)) yield ms;
 }
 
-/** Sends requests to the threads, each in turn or as `thread` says. Returns when those were that passed. */
+/** Sends requests to the threads, in turn or as `thread` says. Returns the times of those that passed. */
 function run(perSecond: number, times: Iterable<number>, threads: number, thread: (i: number) => number): number[] {
   const shared = sharedRate();
   const rates = Array.from({ length: threads }, () => new Rate(perSecond, shared));
@@ -54,7 +54,7 @@ test.each(loads)(
 );
 
 test.each(loads)(
-  "%s requests: %d/s are smooth, with %d/s on %d threads: no stretch has more than its share and what was kept",
+  "%s requests: %d/s are smooth, with %d/s on %d threads: no stretch has more than its share and the kept places",
   (kind, perSecond, offered, threads) => {
     const random = new Random(perSecond);
     const passed = run(perSecond, arrivals(kind, offered, MINUTE_MS, random), threads, (i) => i % threads);
@@ -76,13 +76,13 @@ test("fewer than the rate all pass", () => {
   }
 });
 
-test("after a silence no more than what is kept passes at once", () => {
+test("after a silence, only the kept places pass at once", () => {
   const atOnce = (ms: number) => [0, ...Array.from({ length: 1000 }, () => ms)];
   expect(run(100, atOnce(LEAP_MS - 100), 1, () => 0)).toHaveLength(1 + burstOf(100));
   expect(run(100, atOnce(3_600_000), 1, () => 0)).toHaveLength(1 + (100 * START_MS) / 1000);
 });
 
-test("a thread whose clock is a little behind takes places as they are left, and a clock that is set back starts anew", () => {
+test("a thread with a slightly late clock takes the remaining places, and a clock that is set back starts anew", () => {
   const rate = new Rate(100, sharedRate());
   for (let ms = 0; ms < 1000; ms++) rate.take(EPOCH_MS + ms);
   const passes = (fromMs: number) => {
@@ -90,7 +90,7 @@ test("a thread whose clock is a little behind takes places as they are left, and
     for (let ms = 0; ms < 1000; ms++) if (rate.take(EPOCH_MS + fromMs + ms)) passed++;
     return passed;
   };
-  // Half of the second has passed already.
+  // Half of the second is over already.
   expect(Math.abs(passes(500) - 50)).toBeLessThanOrEqual(1);
   const atFirst = (100 * START_MS) / 1000;
   expect(Math.abs(passes(-LEAP_MS) - 100 - atFirst)).toBeLessThanOrEqual(1);

@@ -1,4 +1,4 @@
-/** What each rule matches, what --allow and --deny make of several, and which texts are no rules. */
+/** The matches of each rule, the effect of several --allow and --deny rules, and texts that are no rules. */
 import { describe, expect, test } from "bun:test";
 import { HeadView } from "../../src/http/head-view.ts";
 import { addressGroups } from "../../src/http/client-address.ts";
@@ -33,11 +33,11 @@ const rules: [rule: string, line: string, want: boolean][] = [
   ["path:/", "GET http://other.example", true],
   ["path:/", "GET http://other.example?a", true],
   ["path:/a/**", "GET http://other.example/a/b/c", true],
-  ["path:\\*", "OPTIONS *", false],
+  ["path:/\\*", "GET /*", false],
   ["path:*", "OPTIONS *", true],
   ["path:**", "CONNECT a.example:443", true],
   ["path:/**", "CONNECT a.example:443", false],
-  // Nobody gets by a rule by writing a path otherwise.
+  // No client avoids a rule by another form of the path.
   ["path:/charge", "POST /%63harge", true],
   ["path:/charge", "POST /%63%48arge", false],
   ["path:/charge", "POST /x/../charge", true],
@@ -106,7 +106,7 @@ describe("--allow and --deny", () => {
     ["one kind has none", ["method:GET", "path:/a", "path:/b"], [], "GET /c", "--allow path:"],
     ["a denied one", [], ["path:/c"], "GET /c", "--deny path:/c"],
     ["one that no rule denies", [], ["path:/c", "method:PUT"], "GET /d", null],
-    ["denied, whatever allows it", ["method:GET"], ["path:/c"], "GET /c", "--deny path:/c"],
+    ["denied, even if a rule allows it", ["method:GET"], ["path:/c"], "GET /c", "--deny path:/c"],
   ];
   test.each(combined)("%s", (_, allow, deny, line, want) =>
     expect(new Rules(allow.map(ruleOf), deny.map(ruleOf)).against(head(line), SOMEONE)).toBe(want),
@@ -116,11 +116,11 @@ describe("--allow and --deny", () => {
     ["its client is allowed", ["client:192.0.2.0/24"], [], null],
     ["it is not", ["client:10.0.0.0/8"], [], "--allow client:"],
     ["its client is denied", [], ["client:192.0.2.1"], "--deny client:192.0.2.1"],
-    ["what only a request shows is not known to be allowed", ["method:GET"], [], "--allow method:"],
-    ["what only a request shows is not known not to be denied", [], ["path:/charge"], "--deny path:/charge"],
+    ["an --allow rule about requests cannot be decided", ["method:GET"], [], "--allow method:"],
+    ["a --deny rule about requests cannot be decided", [], ["path:/charge"], "--deny path:/charge"],
     ["nothing asked for", [], [], null],
   ];
-  test.each(streams)("of a stream whose requests cannot be seen: %s", (_, allow, deny, want) =>
+  test.each(streams)("a stream with invisible requests: %s", (_, allow, deny, want) =>
     expect(new Rules(allow.map(ruleOf), deny.map(ruleOf)).againstStream(SOMEONE)).toBe(want),
   );
 });

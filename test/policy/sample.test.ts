@@ -1,4 +1,4 @@
-/** The share that --sample takes is the share that was asked for, and by a key the same one everywhere. */
+/** The share that --sample takes equals the requested share, and by a key it is the same everywhere. */
 import { describe, expect, test } from "bun:test";
 import { addressGroups } from "../../src/http/client-address.ts";
 import { HeadView } from "../../src/http/head-view.ts";
@@ -19,7 +19,7 @@ const never = (): number => {
   throw new Error("a share by key is not random");
 };
 
-/** How far a share of so many may be off by chance, once in ten thousand times: four standard deviations. */
+/** The largest deviation of a share by chance, once in ten thousand times: four standard deviations. */
 const tolerance = (count: number, share: number) => 4 * Math.sqrt(count * share * (1 - share));
 
 const COUNT = 4000;
@@ -38,7 +38,7 @@ describe.each(keyed)("--sample by %s", (key, request) => {
     expect(Math.abs(taken - (COUNT * percent) / 100)).toBeLessThanOrEqual(tolerance(COUNT, percent / 100));
   });
 
-  test("takes the same keys wherever it is, and of a larger share all of a smaller one", () => {
+  test("takes the same keys on every server, and a larger share includes all keys of a smaller one", () => {
     const [one, other, larger] = ["20%", "20", "30%"].map((share) => new Sampler(sampleOf(`${share}:${key}`), never));
     const takenBy = (sampler: Sampler) => Array.from({ length: 1000 }, (_, i) => sampler.takes(...request(i)));
     const taken = takenBy(one!);
@@ -48,7 +48,7 @@ describe.each(keyed)("--sample by %s", (key, request) => {
   });
 });
 
-test("a few keys are each in or out for a share of the keys, and their average over many such few is the share", () => {
+test("with few keys each is in or out, and the average over many such groups is the share", () => {
   const sampler = new Sampler(sampleOf("25%:client"), never);
   let taken = 0;
   const trials = 1000;
@@ -57,7 +57,7 @@ test("a few keys are each in or out for a share of the keys, and their average o
   expect(Math.abs(taken / (3 * trials) - 0.25)).toBeLessThan(tolerance(3 * trials, 0.25) / (3 * trials));
 });
 
-test("at random it takes a share of the requests, whoever sends them", () => {
+test("at random it takes a share of the requests, of all clients", () => {
   for (const percent of [0.5, 10, 50, 100]) {
     const random = new Random(percent);
     const sampler = new Sampler(sampleOf(`${percent}%`), () => random.next());
@@ -91,14 +91,14 @@ const sameKey: [key: string, one: string, other: string][] = [
   ["cookie=id", "Cookie: id=a", "Cookie: x=y\r\nCookie: id=a"],
 ];
 test.each(sameKey)("by %s, %j and %j are one key", (key, one, other) => {
-  // With a share for every hash, equal decisions at all of them are equal hashes.
+  // With a share for every hash, equal decisions for all shares mean equal hashes.
   for (let percent = 1; percent < 100; percent++) {
     const sampler = new Sampler(sampleOf(`${percent}%:${key}`), never);
     expect(sampler.takes(head(one), client("10.0.0.1"))).toBe(sampler.takes(head(other), client("10.0.0.2")));
   }
 });
 
-test("the hash is MurmurHash3, so that all servers and all versions agree", () => {
+test("the hash is MurmurHash3, so all servers and all versions agree", () => {
   const random = new Random(1);
   for (let i = 0; i < 1000; i++) {
     const codes = [...random.bytes(random.int(0, 20))];

@@ -1,4 +1,4 @@
-/** Nothing is written over a file that has another purpose: a capture that was overwritten cannot be had again. */
+/** The program never overwrites a file with another purpose: a lost capture cannot be made again. */
 import { afterAll, expect, test } from "bun:test";
 import { linkSync, symlinkSync } from "node:fs";
 import { join } from "node:path";

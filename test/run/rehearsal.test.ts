@@ -1,4 +1,4 @@
-/** What is rehearsed before a schedule begins touches nobody, whatever is read. */
+/** The rehearsal before a schedule connects to no endpoint, for any input. */
 import { expect, test } from "bun:test";
 import { readRequest } from "../../src/cli/options.ts";
 import { rehearse } from "../../src/run/rehearsal.ts";
@@ -23,7 +23,7 @@ const FLAGS: string[][] = [
   ["--max-rate", "1", "--set-header", "X: y"],
 ];
 
-test.each(FLAGS.map((flags) => [flags]))("%j: nobody is connected to, and nothing is written", async (flags) => {
+test.each(FLAGS.map((flags) => [flags]))("%j: no connection is made, and nothing is written", async (flags) => {
   using directory = new TemporaryDirectory();
   const capture = directory.file("mirror.pcap", sessions);
   let connections = 0;
@@ -47,7 +47,7 @@ const BROKEN: [what: string, content: Uint8Array][] = [
   ["cut off", sessions.slice(0, 1000)],
 ];
 
-test.each(BROKEN)("what is wrong with a savefile is told when it is read: %s", async (_what, content) => {
+test.each(BROKEN)("a fault of a savefile is reported when it is read: %s", async (_what, content) => {
   using directory = new TemporaryDirectory();
   const capture = directory.file("mirror.pcap", content);
   const request = readRequest(["--read", capture, "--speed", "1", String(VNI), String(PORT), "127.0.0.1:1"], {});
@@ -55,7 +55,7 @@ test.each(BROKEN)("what is wrong with a savefile is told when it is read: %s", a
   expect(await rehearse(request.config, [capture], () => performance.now())).toBeUndefined();
 });
 
-test("a pipe is not read, for its bytes come once", async () => {
+test("a pipe is not read, because its bytes come only once", async () => {
   const request = readRequest(["--read", "-", "--speed", "1", String(VNI), String(PORT), "127.0.0.1:1"], {});
   if (request.kind !== "run") throw new Error("not a run");
   expect(await rehearse(request.config, ["-"], () => performance.now())).toBeUndefined();

@@ -1,4 +1,4 @@
-/** A run over a source that is read piece by piece for as long as one likes. */
+/** A run over a source that is read piece by piece for a long time. */
 import { expect, spyOn, test } from "bun:test";
 import { readRequest } from "../../src/cli/options.ts";
 import { Clock } from "../../src/clock.ts";
@@ -10,12 +10,12 @@ import { SavefileRun } from "../../src/run/savefile-run.ts";
 import { Stop } from "../../src/run/stop.ts";
 
 const READS = 1_000_000;
-/** By then the code is compiled, and the heap has found its size. */
+/** By then the code is compiled, and the heap has its final size. */
 const WARM_UP_READS = 200_000;
-/** What Promise.race kept was 70 bytes a read at the least. */
+/** A leak of Promise.race was at least 70 bytes a read. */
 const GROWTH_BYTES_MAX = 60e6;
 
-/** One record a read, which is none of ours, as `tcpdump -U` in a pipe brings them. */
+/** One record a read, not ours, as `tcpdump -U` delivers them in a pipe. */
 class Trickle implements WaitingSource {
   close(): void {}
 
@@ -65,16 +65,16 @@ function runOver(source: WaitingSource) {
   return { counters, run: new SavefileRun(source, request.config, counters, report, clock) };
 }
 
-test(`memory stays as it is over ${READS} reads`, async () => {
+test(`memory does not grow over ${READS} reads`, async () => {
   const source = new Trickle();
   const { counters, run } = runOver(source);
   await run.run(new Stop());
-  // The last read says that there is no more.
+  // The last read reports the end.
   expect(counters.frames.captured).toBe(READS - 1);
   expect(source.grownBytes).toBeLessThan(GROWTH_BYTES_MAX);
 }, 120_000);
 
-test("a stop ends a read that brings nothing, and what it brings later is nobody's", async () => {
+test("a stop ends a read without a result, and a later result is ignored", async () => {
   const pending = Promise.withResolvers<boolean>();
   const source = new Trickle();
   spyOn(source, "fill").mockImplementation(() => pending.promise);

@@ -1,17 +1,17 @@
-/** The request to stop, beside whatever is waited for. */
+/** The request to stop, during any wait. */
 import { expect, test } from "bun:test";
 import { Stop } from "../../src/run/stop.ts";
 
 const never = () => new Promise<never>(() => {});
 
-test("without a stop, it is as if the promise had been waited for", async () => {
+test("without a stop, the wait gives the promise's result", async () => {
   const stop = new Stop();
   expect(await stop.unless(Promise.resolve(7))).toBe(7);
   expect(stop.unless(Promise.reject(new Error("no")))).rejects.toThrow("no");
   expect(stop.requested).toBe(false);
 });
 
-test("a stop ends all waiting, and all that comes later, at once", async () => {
+test("a stop ends all present and later waits at once", async () => {
   const stop = new Stop();
   const waiting = [stop.unless(never()), stop.unless(never())];
   stop.request();
@@ -20,13 +20,13 @@ test("a stop ends all waiting, and all that comes later, at once", async () => {
   expect(await stop.unless(never())).toBeUndefined();
 });
 
-test("what fails after the stop is no error", async () => {
+test("a failure after the stop is no error", async () => {
   const stop = new Stop();
   const late = Promise.withResolvers<number>();
   const waiting = stop.unless(late.promise);
   stop.request();
   late.reject(new Error("too late"));
   expect(await waiting).toBeUndefined();
-  // Bun's test runner fails a test that leaves a rejection without a handler.
+  // Bun's test runner fails a test with an unhandled rejection.
   await Bun.sleep(0);
 });

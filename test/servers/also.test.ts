@@ -1,4 +1,4 @@
-/** Further destinations (--also) through the executable: real servers beside each other, whatever one of them does. */
+/** Further destinations (--also) through the executable: real servers side by side, with faults of one of them. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { refusingAddress } from "../executable/recording-endpoint.ts";
 import { TemporaryDirectory } from "../executable/program.ts";
@@ -43,11 +43,11 @@ describe("three real servers get the same mixed requests", () => {
     for (const each of running) served.push(await each.stop());
   }, 60_000);
 
-  test("each serves those that it takes once, with the same bodies and in their order on each connection", () => {
+  test("each serves its requests once, with the same bodies and in their order on each connection", () => {
     const wanted = connections.flatMap(({ requests }) => requests.map(({ id }) => id));
     served.forEach((lines, i) => {
       const isFirst = i === 0;
-      // Further ones may be slower than the savefile is read, which waits for the endpoint alone.
+      // Further destinations may be slower than the savefile is read, because it waits only for the endpoint.
       const { dropped } = isFirst ? counters.requests : counters.destinations[i - 1].requests;
       const left = (Object.values(dropped) as number[]).reduce((sum, count) => sum + count, 0);
       expect(left).toBe(0);
@@ -75,7 +75,7 @@ describe("three real servers get the same mixed requests", () => {
   });
 });
 
-test.concurrent("one that is away and one that is stalled cost the endpoint nothing, and end with it", async () => {
+test.concurrent("a destination that is away and a stalled one cost the endpoint nothing, and end with it", async () => {
   using endpoint = await RawEndpoint.listen();
   const still = await stalled();
   const away = refusingAddress();
@@ -107,7 +107,7 @@ test.concurrent("an endpoint that is away costs further destinations nothing", a
   expect(counters.destinations[0].requests).toMatchObject({ seen: GETS, forwarded: GETS, answered: GETS });
 });
 
-test.concurrent("mode tcp: each gets all bytes, and the end behind them", async () => {
+test.concurrent("mode tcp: each gets all bytes, and then the end", async () => {
   using endpoint = await RawEndpoint.listen();
   using other = await RawEndpoint.listen();
   const flags = ["--mode", "tcp", "--fin-delay-ms", "20", "--also", other.address];

@@ -1,6 +1,6 @@
 /**
  * The same requests to the same real server twice: from a plain client, and from production's mirror through the
- * executable. What the server serves must be the same both times.
+ * executable. The server must serve the same both times.
  */
 import type { TemporaryDirectory } from "../executable/program.ts";
 import { forEachOf } from "../captures/forward.ts";
@@ -13,22 +13,22 @@ const CLIENTS = 8;
 
 export interface Compared {
   readonly outcome: Outcome;
-  /** How many requests the server served to the plain client, and to the executable. */
+  /** The number of requests that the server served to the plain client, and to the executable. */
   readonly plainly: number;
   readonly forwarded: number;
-  /** Requests by what is wrong with them. */
+  /** The faulty requests, by their fault. */
   readonly missing: MixedRequest[];
   readonly extra: MixedRequest[];
   readonly twice: MixedRequest[];
   /** Served with another method, target, length or digest. */
   readonly differing: MixedRequest[];
-  /** Served before one that is in front of it on its connection. */
+  /** Served before an earlier request of the same connection. */
   readonly disordered: MixedRequest[];
-  /** Identities of the counters that do not hold. */
+  /** Equations of the counters that do not hold. */
   readonly identities: string[];
 }
 
-/** Starts the server, asks it both ways, and ends it. */
+/** Starts the server, sends the requests in both ways, and ends it. */
 export async function compare(
   server: RealServer,
   connections: MixedConnection[],
@@ -60,7 +60,7 @@ export async function compare(
   };
 }
 
-/** By request id, the lines of a log without the connection's port; some servers log no X-Id but for the target's. */
+/** By request id, the lines of a log without the connection's port; some servers log no X-Id except in the target. */
 function byId(served: Served[]): Map<string, string[]> {
   const lines = new Map<string, string[]>();
   for (const { port: _, ...rest } of served) {
@@ -106,7 +106,7 @@ function differences(
   };
 }
 
-/** What is wrong, a line each: for instance `missing POST in chunks: 3-1, 4-7`. Empty: nothing. */
+/** The faults, a line each: for instance `missing POST in chunks: 3-1, 4-7`. Empty: no fault. */
 export function faults(compared: Compared, server: RealServer): string[] {
   const { outcome, identities } = compared;
   const { requests } = outcome.counters;

@@ -1,4 +1,7 @@
-/** --compare of HTTP/2: what real servers say to a real client, beside what others respond to the same requests. */
+/**
+ * --compare with HTTP/2: the responses of real servers to a real client, beside other servers' responses to the same
+ * requests.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,9 +17,9 @@ afterAll(() => directory[Symbol.dispose]());
 
 const SCRIPT = join(import.meta.dir, "endpoints/versions.mjs");
 const TIMES = 12;
-/** Of the segments. */
+/** The share of the segments. */
 const LOST = 0.02;
-/** What is to be found on each path. */
+/** The expected differences on each path. */
 const DIFFERENCES: Record<string, string[]> = {
   status: ["status "],
   coding: ["header content-encoding"],
@@ -35,7 +38,7 @@ function version(name: "production" | "new"): RealServer {
   return { name, missing: () => undefined, command: (port) => ({ argv: argv(port) }) };
 }
 
-/** What a client and production say to each other: all of it, and with some segments missing. */
+/** The bytes of a client and of production: complete, and with some segments missing. */
 async function record(): Promise<{ whole: Uint8Array; lossy: Uint8Array }> {
   const running = await start(version("production"), directory);
   using recording = await Recording.before(running.port);
@@ -46,7 +49,7 @@ async function record(): Promise<{ whole: Uint8Array; lossy: Uint8Array }> {
   return { whole: recording.savefile(() => false, true), lossy: recording.savefile(() => random.chance(LOST), true) };
 }
 
-/** Has the executable compare the endpoint's responses with production's. */
+/** Lets the executable compare the endpoint's responses with production's. */
 async function compared(savefile: Uint8Array, endpoint: RealServer, flags: string[] = []) {
   const running = await start(endpoint, directory);
   const address = `127.0.0.1:${running.port}`;
@@ -64,7 +67,7 @@ function sumOf(counts: Record<string, number>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
-/** By path, kinds and places, and how often. */
+/** By path: kinds and places, and their counts. */
 function found({ routes }: any): Record<string, Record<string, number>> {
   const all: Record<string, Record<string, number>> = {};
   for (const { path, differences } of routes) {
@@ -89,7 +92,7 @@ describe.concurrent.skipIf(Bun.which("node") === null)("Node's http2", () => {
     const { compared: all, different, not_comparable: reasons } = comparison;
     const planted = Object.keys(DIFFERENCES).length * TIMES;
     expect({ all, different, status }).toEqual({ all: COUNT, different: planted, status: 3 });
-    // The one that the client has taken back.
+    // The request that the client cancelled.
     expect(reasons).toMatchObject({ pass_through: 0, request_damaged: 0 });
     expect(sumOf(reasons)).toBe(1);
   }, 30_000);
@@ -100,7 +103,7 @@ describe.concurrent.skipIf(Bun.which("node") === null)("Node's http2", () => {
     expect({ all, different, status }).toEqual({ all: COUNT, different: 0, status: 0 });
   }, 30_000);
 
-  test("where segments are lost, fewer are compared, and what is found was planted", async () => {
+  test("if segments are lost, fewer are compared, and only planted differences are found", async () => {
     const { comparison } = await compared(mirror.lossy, version("new"));
     expect(comparison.compared).toBeLessThan(COUNT);
     for (const [path, places] of Object.entries(found(comparison)))
@@ -128,7 +131,7 @@ describe.concurrent.skipIf(Bun.which("node") === null)("Node's http2", () => {
     }
   }, 30_000);
 
-  test("what a control differs in as well is noise; beside it, another destination gets all", async () => {
+  test("a difference that also occurs at the control is noise; another destination still gets all requests", async () => {
     const control = await start(version("new"), directory);
     const also = await start(version("production"), directory);
     const flags = ["--also", `127.0.0.1:${also.port}`, "--control", `127.0.0.1:${control.port}`];

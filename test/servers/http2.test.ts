@@ -1,4 +1,4 @@
-/** HTTP/2 in clear text through the executable to real servers: all is served, once, with the same bodies. */
+/** HTTP/2 in clear text through the executable to real servers: every request is served once, with the same body. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { refusingAddress } from "../executable/recording-endpoint.ts";
 import { TemporaryDirectory } from "../executable/program.ts";
@@ -41,13 +41,13 @@ for (const server of available([NGINX, NODE_HTTP2, GO_HTTP2], "HTTP/2")) {
 describe.concurrent.skipIf(NGINX.missing() !== undefined)("nginx", () => {
   const GETS = { bodyLengths: [0, 100] };
 
-  test("ends a connection after 20 requests: those that it has not looked at go on another", async () => {
+  test("ends a connection after 20 requests: those that it did not process go on another connection", async () => {
     const server = nginx({ listen: "http2", directives: "keepalive_requests 20;" });
     const counters = await check(server, { connections: 4, requests: 300, concurrency: 16, ...GETS });
     expect(counters.http2.goaways).toBeGreaterThanOrEqual(4 * (300 / 20 - 1));
   }, 30_000);
 
-  test("takes 8 requests at a time: no more are under way", async () => {
+  test("takes 8 requests at a time: not more are under way", async () => {
     const server = nginx({ listen: "http2", directives: "http2_max_concurrent_streams 8;" });
     const counters = await check(server, { connections: 4, requests: 200, concurrency: 64, ...GETS });
     expect(counters.http2).toMatchObject({ resets: 0, resent: 0 });
@@ -104,7 +104,7 @@ describe.concurrent.if(hasOpenssl)("https:// endpoints", () => {
   const PLAIN = ["/a", "/b"].map((path) => `GET ${path} HTTP/1.1\r\nHost: production.example\r\n\r\n`);
 
   for (const server of available([nginx(), NODE_HTTP2, GO], "HTTP/2 over TLS")) {
-    test(`${server.name}: requests of every kind, at it and at a further one`, async () => {
+    test(`${server.name}: requests of every kind, at this server and at a further one`, async () => {
       const { savefile, wanted } = http2Mirror(new Random(31), SOME);
       const running = await Promise.all([0, 1].map(() => start(secure(server), directory)));
       const [address, also] = running.map(({ port }) => `https://localhost:${port}`) as [string, string];
@@ -128,7 +128,7 @@ describe.concurrent.if(hasOpenssl)("https:// endpoints", () => {
     [NODE_HTTP2, "HTTP/1.1 over TLS (ALPN http/1.1)", "HTTP/2"],
   ];
   for (const [server, protocol, servedProtocol] of without.filter(([{ missing }]) => missing() === undefined)) {
-    test(`${server.name} does not speak ${protocol}: that is counted and said, and the rest served`, async () => {
+    test(`${server.name} does not speak ${protocol}: this is counted and reported, and the other requests are served`, async () => {
       const { frames, wanted } = http2Mirror(new Random(37), SOME);
       const savefile = pcap([...frames, ...session(PLAIN, FIRST_PLAIN_PORT)]);
       const running = await start(secure(server, false), directory);
@@ -151,7 +151,7 @@ describe.concurrent.if(hasOpenssl)("https:// endpoints", () => {
   }
 
   test.skipIf(NODE_HTTP2.missing() !== undefined)(
-    "one that wants a client's certificate, and gets none, is told of as such",
+    "one that asks for a client certificate and gets none is reported as such",
     async () => {
       const { savefile } = http2Mirror(new Random(41), { connections: 2, requests: 3 });
       const running = await start(
@@ -161,7 +161,7 @@ describe.concurrent.if(hasOpenssl)("https:// endpoints", () => {
       const mirror = { savefile, vni: VNI, port: PORT };
       const { counters, stderr } = await forward(mirror, `https://localhost:${running.port}`, directory, trusting);
       expect(await running.stop()).toEqual([]);
-      expect(stderr).toContain("if it wants a client certificate, give --tls-cert and --tls-key");
+      expect(stderr).toContain("if it asks for a client certificate, give --tls-cert and --tls-key");
       expect(counters.upstream).toMatchObject({ closed: 0, broken: counters.upstream.connects });
       expect(counters.requests).toMatchObject({ seen: 6, dropped: { endpoint_closed: 6 } });
       expect(identityFaults(counters)).toEqual([]);

@@ -1,4 +1,4 @@
-/** HTTP/2 clients of production as a mirror capture: requests of every ordinary kind, several at a time. */
+/** Production's HTTP/2 clients as a mirror capture: requests of every ordinary kind, several at a time. */
 import { session } from "../executable/sessions.ts";
 import {
   block,
@@ -15,14 +15,14 @@ import { type CapturedFrame, pcap } from "../support/frames.ts";
 import type { Random } from "../support/random.ts";
 import type { Served } from "./real-servers.ts";
 
-/** A request as a server should say that it served it. */
+/** A request as a server should report it. */
 export type Wanted = Omit<Served, "port">;
 
 export interface Http2Options {
   readonly connections: number;
   /** On each connection. */
   readonly requests: number;
-  /** Requests of a connection that are under way at once. */
+  /** The number of a connection's requests that are under way at once. */
   readonly concurrency?: number;
   readonly bodyLengths?: readonly number[];
   /** Some POSTs have a trailer section. */
@@ -34,10 +34,10 @@ const FRAME_BYTES_MAX = 16_384;
 const SEGMENT_BYTES_MAX = 1400;
 const FIRST_PORT = 20_000;
 
-/** The table's newest entries are used again, as clients do. */
+/** The table's newest entries are used again, as by real clients. */
 const AGENT = ["user-agent", "client/1.0"] as const;
 
-/** What each frame of a request is, in order. */
+/** The content of each frame of a request, in order. */
 function framesOf(
   stream: number,
   wanted: Wanted,
@@ -79,7 +79,7 @@ function made(id: string, random: Random, lengths: readonly number[]): { wanted:
   return { wanted: { method, target: `/r/${id}?a=b`, id, length: body.length, digest }, body };
 }
 
-/** All connections one after the other, and what of them is to be served. */
+/** All connections one after the other, and the requests that a server must serve. */
 export function http2Mirror(
   random: Random,
   options: Http2Options,
@@ -124,7 +124,7 @@ function cut(bytes: Buffer, random: Random): Uint8Array[] {
   return pieces;
 }
 
-/** What was not served as it should be; empty: all was, once. */
+/** The requests that were not served correctly; empty: all were served once. */
 export function http2Faults(wanted: readonly Wanted[], served: readonly Served[]): string[] {
   const key = ({ method, target, id, length, digest }: Wanted) => `${method} ${target} ${id} ${length} ${digest}`;
   const left = new Map<string, number>();

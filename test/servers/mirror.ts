@@ -10,12 +10,10 @@ export { PORT, VNI };
 
 const FIRST_MS = 1_760_000_000_000;
 const SEGMENT_BYTES_MAX = 1400;
-/** Of production's responses; what is in them is of no interest. */
+/** The size of production's responses; their content does not matter. */
 const RESPONSE_BYTES_MAX = 300;
 
-/**
- * The mirror of these connections, all of them open at the same time; layers are dressed at random (captures/wire.ts).
- */
+/** The mirror of these connections, all of them open at the same time; random layers are added (captures/wire.ts). */
 export function mirrorOf(connections: MixedConnection[], random: Random): Uint8Array {
   const clients = connections.map((connection, i) => played(connection, new Client(random, i + 1, 0), random));
   const frames: CapturedFrame[] = [];
@@ -54,13 +52,13 @@ function played({ requests, isPipelined }: MixedConnection, client: Client, rand
 export interface Outcome {
   readonly status: number | null;
   readonly stderr: string;
-  /** What --summary wrote. */
+  /** The content of --summary. */
   readonly counters: any;
 }
 
 let forwarded = 0;
 
-/** Where a capture is, and what is ours in it. */
+/** The place of a capture, and the part that is ours. */
 export interface Mirror {
   /** The savefile's bytes, or its path. */
   readonly savefile: Uint8Array | string;
@@ -68,7 +66,7 @@ export interface Mirror {
   readonly port?: number;
 }
 
-/** Has the executable forward a capture with --read, in mode http unless the flags say otherwise. */
+/** Lets the executable forward a capture with --read, in mode http unless the flags say otherwise. */
 export async function forward(
   { savefile, vni = VNI, port = PORT }: Mirror,
   address: string,
@@ -86,7 +84,7 @@ export async function forward(
   return { status, stderr, counters };
 }
 
-/** What does not add up in the counters of mode http, once drained; empty: all does. */
+/** The equations of mode http's counters that do not hold after the drain; empty: all hold. */
 export function identityFaults({ requests, responses, upstream }: any): string[] {
   const dropped = (Object.values(requests.dropped) as number[]).reduce((sum, count) => sum + count, 0);
   const identities: [string, number, number][] = [

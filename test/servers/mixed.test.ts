@@ -1,6 +1,6 @@
 /**
- * A thousand mixed requests through the executable to real servers: each serves what it serves to a plain client.
- * (`scripts/servers` tries more servers.)
+ * A thousand mixed requests through the executable to real servers: each server serves the same as to a plain client.
+ * (`scripts/servers` has more servers.)
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { TemporaryDirectory } from "../executable/program.ts";
@@ -26,7 +26,7 @@ beforeAll(async () => {
 
 for (const [i, server] of servers.entries()) {
   describe(`${REQUESTS} mixed requests: ${server.name}`, () => {
-    test("serves what it serves to a plain client, once, in order, with the same bodies", () => {
+    test("serves the same as to a plain client, once, in order, with the same bodies", () => {
       expect(faults(all[i]!, server)).toEqual([]);
     });
 

@@ -1,6 +1,6 @@
 /**
- * Requests of every ordinary kind, and of the odd kinds that servers take though no specification allows them: nothing
- * in them touches where a request ends. Made from a seed; each has an id of its own, `CONNECTION-NUMBER`.
+ * Requests of every ordinary kind, and of the odd kinds that servers accept although no specification allows them: no
+ * oddity touches the end of a request. Made from a seed; each has its own id, `CONNECTION-NUMBER`.
  */
 import type { Random } from "../support/random.ts";
 
@@ -15,14 +15,14 @@ export interface MixedRequest {
 /** A client's connection. */
 export interface MixedConnection {
   readonly requests: MixedRequest[];
-  /** The client does not wait for responses: segments begin and end anywhere. */
+  /** The client does not wait for responses: segments begin and end at any place. */
   readonly isPipelined: boolean;
 }
 
 const CONNECTION_REQUESTS_MAX = 30;
-/** Of all requests. */
+/** The share of all requests. */
 const ODD_SHARE = 0.25;
-/** Body lengths, most of them small; the last is more than --max-request-bytes, so that it is streamed. */
+/** Body lengths, most of them small; the last is more than --max-request-bytes, so that the request is streamed. */
 const BODY_LENGTHS = [0, 1, 10, 10, 200, 200, 3000, 20_000];
 const STREAMED_LENGTH = 1_200_000;
 const HOST = "production.example";
@@ -34,7 +34,7 @@ interface Kind {
   readonly make: Make;
   /** Production closes the connection after it. */
   readonly isLast?: boolean;
-  /** How many there are of it, if not as many as of any other. */
+  /** The number of such requests, if it differs from other kinds. */
   readonly once?: boolean;
 }
 
@@ -42,7 +42,7 @@ interface Parts {
   method?: string;
   target?: string;
   version?: string;
-  /** Field lines, each with its CRLF; behind Host and X-Id. */
+  /** Field lines, each with its CRLF; after Host and X-Id. */
   fields?: string;
   body?: string;
 }
@@ -54,7 +54,7 @@ function request(
   return `${method} ${target} ${version}\r\nHost: ${HOST}\r\nX-Id: ${id}\r\n${fields}\r\n${body}`;
 }
 
-/** Letters and line ends: what looks like the end of a request is part of the body. */
+/** Letters and line ends: text in the body that looks like the end of a request. */
 function text(random: Random, length = random.pick(BODY_LENGTHS)): string {
   const word = random.pick(["abc", "x\r\n\r\ny", "GET / HTTP/1.1\r\n\r\n", "0\r\n\r\n"]);
   return word.repeat(Math.ceil(length / word.length)).slice(0, length);
@@ -105,7 +105,7 @@ const ORDINARY: Kind[] = [
 
 const odd = (name: string, make: Make): Kind => ({ name, make });
 
-/** What issue reports show that clients send and servers take. */
+/** Requests that clients send and servers accept, according to issue reports. */
 const ODD: Kind[] = [
   odd("control character in a cookie", (id) => request(id, { fields: "Cookie: a=1; b=x\x01y\r\n" })),
   odd("DEL in a value", (id) => request(id, { fields: "X-Data: a\x7fb\r\n" })),
@@ -130,7 +130,7 @@ const ODD: Kind[] = [
   odd("UTF-8 in a target", (id) => request(id, { target: `/r/${id}/\xc3\xa4` })),
 ];
 
-/** `count` requests on as many connections as it takes; each odd kind comes at least once, unless none are wanted. */
+/** `count` requests on as many connections as needed; each odd kind comes at least once, unless none are wanted. */
 export function mixedConnections(random: Random, count: number, isWithOdd = true): MixedConnection[] {
   const kinds = kindsOf(random, count, isWithOdd ? ODD : []);
   const connections: MixedConnection[] = [];
@@ -157,7 +157,7 @@ function kindsOf(random: Random, count: number, odd: Kind[]): Kind[] {
   return kinds;
 }
 
-/** What ends a connection is rare, or all connections would be short. */
+/** Requests that end a connection are rare; otherwise all connections would be short. */
 function ordinary(random: Random, kinds: Kind[]): Kind {
   const kind = random.pick(kinds);
   return kind.isLast === true && random.chance(0.8) ? kinds[0]! : kind;

@@ -1,6 +1,6 @@
 /**
- * Run in network and mount namespaces of its own: gives the endpoint's name its addresses, has the program forward
- * requests to that name, and prints what became of it as JSON.
+ * Run in its own network and mount namespaces: gives the endpoint's name its addresses, lets the program forward
+ * requests to that name, and prints the outcome as JSON.
  *
  *     bun names-inside.ts CASE EXECUTABLE
  */
@@ -26,11 +26,11 @@ interface Case {
   /** The endpoint's name. */
   name: string;
   hosts: string;
-  /** Where something listens. */
+  /** The addresses with a listener. */
   listens: string[];
-  /** Packets to these are dropped without a word. */
+  /** Packets to these addresses are dropped silently. */
   dead?: string[];
-  /** When half of the requests are served, the first of `listens` listens no more, and this is the hosts file. */
+  /** When half of the requests are served, the first listener of `listens` stops, and this is the hosts file. */
   later?: string;
 }
 
@@ -89,7 +89,8 @@ async function inside({ name, hosts, listens, dead = [], later }: Case, executab
   const file = directory.file("hosts", hosts);
   command("ip", "link", "set", "lo", "up");
   command("mount", "--bind", file, "/etc/hosts");
-  // What goes there comes out of lo, is nobody's, and is dropped; IPv6 goes nowhere without an address to come from.
+  // Packets to this address come out of lo, belong to no one, and are dropped; IPv6 packets go nowhere without a source
+  // address.
   command("ip", "-6", "address", "add", "2001:db8::ff/128", "dev", "lo");
   for (const address of dead) command("ip", address.includes(":") ? "-6" : "-4", "route", "add", address, "dev", "lo");
 
@@ -107,7 +108,7 @@ async function inside({ name, hosts, listens, dead = [], later }: Case, executab
   let left = (CONNECTIONS * REQUESTS_PER_CONNECTION) / 2;
   const moves = () => {
     if (later === undefined || --left !== 0) return;
-    // In place: the mount is of this file.
+    // In place, because the mount is of this file.
     writeFileSync(file, later);
     endpoints[0]!.stop();
   };

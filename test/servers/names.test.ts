@@ -1,6 +1,5 @@
 /**
- * Names of several addresses, of which not all work: no request is lost for it. In namespaces with an /etc/hosts of
- * their own.
+ * Names with several addresses, some of which do not work: no request is lost. In namespaces with their own /etc/hosts.
  */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
@@ -8,7 +7,7 @@ import { canIsolate, PROGRAM } from "../executable/program.ts";
 import { CONNECTIONS, NAME_CASES, type NamesOutcome, REQUESTS_PER_CONNECTION } from "./names-inside.ts";
 
 const REQUESTS = CONNECTIONS * REQUESTS_PER_CONNECTION;
-/** Less than the runtime keeps a name's addresses, and than a dead one takes to be given up. */
+/** Less than the time that the runtime keeps a name's addresses, and less than the time to give up a dead address. */
 const ELAPSED_MS_MAX = 10_000;
 const LINES = Array.from(
   { length: REQUESTS },

@@ -1,7 +1,7 @@
-/** What a server makes of requests that a plain client sends: each whole, on a connection of its own. */
+/** A server's treatment of requests from a plain client: each whole, on its own connection. */
 import net from "node:net";
 
-/** A response that does not come within this time does not come. */
+/** After this time, a response does not come any more. */
 const RESPONSE_TIMEOUT_MS = 3000;
 
 /** Sends a request. Returns the final response's status; 0: none came. */
@@ -27,7 +27,7 @@ export function ask(port: number, request: Uint8Array, method: string): Promise<
   return promise;
 }
 
-/** The status of the first final response among the bytes; undefined: it is not there to its end. */
+/** The status of the first final response among the bytes; undefined: the response is not complete. */
 export function finalStatus(text: string, method: string, isClosed: boolean): number | undefined {
   const headEnd = text.indexOf("\r\n\r\n");
   if (headEnd < 0) return undefined;

@@ -1,4 +1,4 @@
-/** PROXY protocol headers before the first request, to nginx, which reads them, and to one that does not. */
+/** PROXY protocol headers before the first request, to nginx, which reads them, and to a server that does not. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { TemporaryDirectory } from "../executable/program.ts";
 import { PORT, session, VNI } from "../executable/sessions.ts";
@@ -24,7 +24,7 @@ function v2(command: number, family: number, addresses: number[], extensions: nu
   return String.fromCharCode(...signature, command, family, ...u16(body.length), ...body);
 }
 
-/** The server's is no letter: the request line behind it would begin with it. */
+/** The server's port is no letter; otherwise the request line behind it would begin with it. */
 const PORTS = [...u16(51_000), ...u16(8080)];
 /** An extension of type PP2_TYPE_AWS. */
 const VPC_ENDPOINT = [0xea, ...u16(3), 1, 0x76, 0x70];
@@ -32,7 +32,7 @@ const VPC_ENDPOINT = [0xea, ...u16(3), 1, 0x76, 0x70];
 interface Header {
   name: string;
   header: string;
-  /** The client's address that it tells. */
+  /** The client's address in the header. */
   client: string;
 }
 
@@ -58,7 +58,7 @@ const HEADERS: Header[] = [
 
 const REQUESTS = [1, 2, 3].map((i) => `GET /${i} HTTP/1.1\r\nHost: prod.example\r\n\r\n`);
 
-/** The header in a segment of its own, with the first request, or cut in its middle. */
+/** The header in its own segment, with the first request, or cut in its middle. */
 const SEGMENTS: [string, (header: string) => string[]][] = [
   ["in a segment of its own", (header) => [header, ...REQUESTS]],
   ["with the first request", (header) => [header + REQUESTS[0], ...REQUESTS.slice(1)]],
@@ -80,7 +80,7 @@ for (const _ of available([nginx()], "PROXY protocol")) {
   describe.concurrent.each(HEADERS)("$name", ({ header, client }) => {
     test.each(SEGMENTS)("passed to nginx that reads it, on each connection; %s", async (_name, segments) => {
       let lines: NginxLine[] = [];
-      // One request a connection: the header must be on each.
+      // One request a connection: the header must be on each connection.
       const reading = {
         ...nginx({ listen: "proxy_protocol", directives: "keepalive_requests 1;" }),
         read: (log: string) => (lines = nginxLog(log)),
@@ -93,7 +93,7 @@ for (const _ of available([nginx()], "PROXY protocol")) {
       expectThree(outcome);
     });
 
-    test("stripped for nginx that does not", async () => {
+    test("stripped for an nginx that does not read it", async () => {
       const running = await start(nginx(), directory);
       const outcome = await run([header, ...REQUESTS], `127.0.0.1:${running.port}`, ["--proxy-protocol", "strip"]);
       expect((await running.stop()).map(({ target }) => target)).toEqual(["/1", "/2", "/3"]);
@@ -103,7 +103,7 @@ for (const _ of available([nginx()], "PROXY protocol")) {
 }
 
 describe.concurrent("without nginx", () => {
-  test.each(HEADERS)("--mark tells the address of $name", async ({ header, client }) => {
+  test.each(HEADERS)("--mark has the address of $name", async ({ header, client }) => {
     using endpoint = await RawEndpoint.listen();
     const outcome = await run([header, ...REQUESTS], endpoint.address, ["--proxy-protocol", "strip", "--mark"]);
     expect(endpoint.requests().map((request) => /X-Mirrored-From: (.*)\r\n/i.exec(request)?.[1])).toEqual([
@@ -121,7 +121,7 @@ describe.concurrent("without nginx", () => {
     expectThree(outcome);
   });
 
-  test("a version 2 health check, LOCAL with nothing behind it, is no damage and no warning", async () => {
+  test("a version 2 health check, LOCAL with no bytes behind it, is no damage and causes no warning", async () => {
     using endpoint = await RawEndpoint.listen();
     const { status, stderr, counters } = await run([v2(LOCAL, 0, [])], endpoint.address, []);
     expect(endpoint.requests()).toEqual([]);

@@ -1,6 +1,6 @@
 /**
- * An endpoint that a test scripts: it frames the requests of each connection, keeps them byte for byte, and responds
- * as it is told.
+ * An endpoint that a test controls: it frames the requests of each connection, keeps them byte for byte, and responds
+ * as told.
  */
 import { readFileSync } from "node:fs";
 import net from "node:net";
@@ -9,10 +9,10 @@ import type { Certificate } from "../support/authority.ts";
 
 export interface RawConnection {
   readonly socket: net.Socket;
-  /** What came before the first request line: a PROXY protocol header. */
+  /** The bytes before the first request line: a PROXY protocol header. */
   preamble: string;
   readonly requests: string[];
-  /** What came that is no whole request. */
+  /** The bytes that are no whole request. */
   rest: string;
   /** The executable has ended its side. */
   ended: boolean;
@@ -21,15 +21,15 @@ export interface RawConnection {
 /** Called for each whole request. */
 export type Respond = (connection: RawConnection, request: string, number: number) => void;
 
-/** A response to a request that is understood by everyone. */
+/** A response that every client understands. */
 export const OK = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nserved";
 const REQUEST_LINE = /[A-Z]+ \S+ HTTP\/1\.[01]\r\n/;
 
 export interface RawOptions {
   respond?: Respond;
-  /** Does not end a connection because the executable has: `respond` does. */
+  /** Does not end a connection when the executable ends its side: `respond` does. */
   staysOpen?: boolean;
-  /** Where it listens; 127.0.0.1 and a free port unless given. */
+  /** The address to listen on; 127.0.0.1 and a free port if not given. */
   host?: string;
   port?: number;
   /** It speaks TLS with this certificate. */
@@ -98,7 +98,7 @@ export class RawEndpoint implements Disposable {
     }
   }
 
-  /** What comes on this connection from now on is kept in `rest`, as it is. */
+  /** From now on, the bytes of this connection are kept in `rest`, unchanged. */
   pass(connection: RawConnection): void {
     this.passing.add(connection);
   }
@@ -107,7 +107,7 @@ export class RawEndpoint implements Disposable {
     this.waiting = this.waiting.filter(({ isSo, resolve }) => !isSo() || resolve());
   }
 
-  /** Resolves when it is so, looking whenever something happens on a connection. */
+  /** Resolves when the condition holds; checks it at every event on a connection. */
   until(isSo: () => boolean): Promise<void> {
     if (isSo()) return Promise.resolve();
     return new Promise((resolve) => this.waiting.push({ isSo, resolve }));
@@ -143,7 +143,7 @@ export class RawEndpoint implements Disposable {
   }
 }
 
-/** Where the request that these bytes begin with ends; 0: it is not whole. */
+/** The end of the request at the beginning of these bytes; 0: the request is not whole. */
 function endOf(bytes: string): number {
   const headEnd = bytes.indexOf("\r\n\r\n") + 4;
   if (headEnd < 4) return 0;
@@ -156,7 +156,7 @@ function endOf(bytes: string): number {
   return bytes.length >= headEnd + length ? headEnd + length : 0;
 }
 
-/** Takes connections, and never reads or says anything. */
+/** Accepts connections, and never reads or sends anything. */
 export async function stalled(): Promise<{ address: string; close(): void }> {
   const server = net.createServer({ pauseOnConnect: true }, (socket) => socket.on("error", () => {}));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -1,4 +1,4 @@
-/** Real servers on loopback, each of which says what it served. */
+/** Real servers on loopback; each reports the requests that it served. */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { Program } from "../live/lab.ts";
 import { freePort } from "../support/free-port.ts";
 
 const SOURCES = join(import.meta.dir, "endpoints");
-/** What scripts/servers installs and compiles. */
+/** The tools that scripts/servers installs and compiles. */
 export const TOOLS = join(REPOSITORY, ".tools/servers");
 const LISTEN_TRIES_MAX = 500;
 const LISTEN_PAUSE_MS = 20;
@@ -18,20 +18,20 @@ export interface Served {
   readonly target: string;
   /** The request's X-Id. */
   readonly id: string;
-  /** Of the body, without chunks' framing. */
+  /** The length of the body, without the chunks' framing. */
   readonly length: number;
   readonly digest: string;
-  /** The client's end of the connection on which it came; 0: the server does not tell. */
+  /** The port of the client's end of the connection; 0: the server does not report it. */
   readonly port: number;
 }
 
 export interface RealServer {
   readonly name: string;
-  /** How many POSTs it may lose in all, because it closes its connections without saying so. */
+  /** The number of POSTs that it may lose in all, because it closes its connections without an announcement. */
   readonly lostMax?: number;
-  /** Why it cannot run here; undefined: it can. */
+  /** The reason why it cannot run here; undefined: it can. */
   missing(): string | undefined;
-  /** What runs it on a port, with an empty log. May write files beside the log. */
+  /** The command that runs it on a port, with an empty log. May write files beside the log. */
   command(port: number, log: string): { argv: string[]; env?: Record<string, string> };
   /** The lines of its log, if they are not {@link Served} as JSON. */
   read?(log: string): Served[];
@@ -39,9 +39,9 @@ export interface RealServer {
 
 export interface RunningServer {
   readonly port: number;
-  /** Ends it. Returns what it served since it began or since the last {@link takeServed}. */
+  /** Ends it. Returns the requests served since the start or since the last {@link takeServed}. */
   stop(): Promise<Served[]>;
-  /** What it has logged since the last time. */
+  /** The requests logged since the last call. */
   takeServed(): Served[];
 }
 
@@ -55,7 +55,7 @@ function interpreted(name: string, interpreter: string, source: string, ...flags
 
 export const NODE = interpreted("Node's http", "node", "node.mjs");
 export const PYTHON = interpreted("Python's http.server", "python3", "python.py");
-/** Without the property each response on a connection that was used before waits 40 ms for an acknowledgment. */
+/** Without this property, each response on a reused connection waits 40 ms for an acknowledgment. */
 export const JAVA = interpreted("Java's HttpServer", "java", "Server.java", "-Dsun.net.httpserver.nodelay=true");
 export const BUN: RealServer = {
   name: "Bun.serve",
@@ -76,7 +76,7 @@ export const GO_HTTP2: RealServer = {
   command: (port, log) => ({ argv: [compiled("go.go", "go"), String(port), log, "http2"] }),
 };
 
-/** Compiles a Go program of endpoints/ if that was not done yet. Returns the executable. */
+/** Compiles a Go program of endpoints/ if this was not done yet. Returns the executable. */
 function compiled(source: string, name: string): string {
   mkdirSync(TOOLS, { recursive: true });
   const executable = join(TOOLS, name);
@@ -89,8 +89,8 @@ function compiled(source: string, name: string): string {
 }
 
 /**
- * HAProxy, which takes HTTP/2 alone, in frames of up to 16 KiB, and passes the requests on to Go's server. `bind`: what
- * stands behind its address.
+ * HAProxy, which accepts only HTTP/2, in frames of up to 16 KiB, and passes the requests on to Go's server. `bind`: the
+ * options after its address.
  */
 export function haproxy(bind = "proto h2"): RealServer {
   const missing = ["haproxy", "go"].find((name) => Bun.which(name) === null);
@@ -117,7 +117,7 @@ export function haproxy(bind = "proto h2"): RealServer {
   };
 }
 
-/** What stands in nginx's server block beside the log. */
+/** The directives in nginx's server block beside the log. */
 export interface NginxOptions {
   /** Behind `listen 127.0.0.1:PORT`. */
   listen?: string;
@@ -127,8 +127,8 @@ export interface NginxOptions {
 }
 
 /**
- * nginx reads bodies only if something wants them: each request is passed on, without anything of its own, to a second
- * server of the same nginx, so that the log has the body.
+ * nginx reads bodies only if something needs them: each request is passed on, unchanged, to a second server of the same
+ * nginx, so that the log has the body.
  */
 export function nginx({ listen = "", directives = "", isReloadable = false }: NginxOptions = {}): RealServer {
   return {
@@ -160,7 +160,7 @@ export function nginx({ listen = "", directives = "", isReloadable = false }: Ng
   };
 }
 
-/** The process to send signals to, of the nginx that was started last in a directory. */
+/** The process for signals: the nginx that was started last in a directory. */
 export function nginxPid(directory: TemporaryDirectory): number {
   const pids = [...new Bun.Glob("*-nginx-*/pid").scanSync(directory.path)].map((path) => join(directory.path, path));
   const newest = pids.sort((one, other) => statSync(one).mtimeMs - statSync(other).mtimeMs).at(-1)!;
@@ -174,7 +174,7 @@ export interface NginxLine extends Served {
   readonly client: string;
 }
 
-/** All lines of nginx's log; what it refused has another status than 200. */
+/** All lines of nginx's log; requests that it refused have another status than 200. */
 export function nginxLog(log: string): NginxLine[] {
   return objects(log).map((line) => {
     const { body, ...rest } = line as unknown as NginxLine & { body: string };
@@ -193,7 +193,7 @@ function objects(log: string): Record<string, unknown>[] {
 const VENV = join(TOOLS, "venv/bin");
 const UWSGI_PROGRAM = "uwsgi";
 
-/** A server of scripts/servers' virtual environment. */
+/** A server in the virtual environment of scripts/servers. */
 function ofPython(name: string, command: (port: number) => string[], lostMax = 0): RealServer {
   return {
     name,
@@ -202,7 +202,7 @@ function ofPython(name: string, command: (port: number) => string[], lostMax = 0
     command: (port, log) => {
       const [executable, ...argv] = command(port) as [string, ...string[]];
       const path = join(VENV, executable);
-      // A script's first line names the folder where it was installed, which may have been moved since.
+      // A script's first line names the folder of its installation, which may have been moved since.
       const program = executable === UWSGI_PROGRAM ? [path] : [VENV_PYTHON, path];
       return { argv: [...program, ...argv], env: { LOG: log, PYTHONPATH: SOURCES } };
     },
@@ -221,14 +221,14 @@ const UWSGI = [
   "--wsgi-file",
   join(SOURCES, "wsgi.py"),
 ];
-/** uWSGI's http sockets close after each response and say nothing of it. */
+/** uWSGI's http sockets close after each response without an announcement. */
 const LOST_BY_UWSGI_MAX = 5;
 
 /** Go's gRPC, server and client (endpoints/grpc). */
 export const GRPC_OF_GO = join(TOOLS, "grpc");
 export const VENV_PYTHON = join(VENV, "python");
 
-/** Python's gRPC server; it takes so many milliseconds for a message. */
+/** Python's gRPC server; it takes this many milliseconds for a message. */
 export function grpc(delayMs = 0): RealServer {
   return {
     name: delayMs === 0 ? "gRPC (Python)" : `gRPC, ${delayMs} ms a message`,
@@ -244,7 +244,7 @@ export function grpc(delayMs = 0): RealServer {
   };
 }
 
-/** Go's gRPC server; it takes so many milliseconds for a message. */
+/** Go's gRPC server; it takes this many milliseconds for a message. */
 export function grpcOfGo(delayMs = 0): RealServer {
   return {
     name: delayMs === 0 ? "gRPC (Go)" : `gRPC (Go), ${delayMs} ms a message`,
@@ -282,7 +282,7 @@ export const HEAVY: Record<string, RealServer> = {
   },
 };
 
-/** Those that run in the test suite. */
+/** The servers that run in the test suite. */
 export const LIGHT: Record<string, RealServer> = {
   nginx: nginx(),
   node: NODE,
@@ -292,7 +292,7 @@ export const LIGHT: Record<string, RealServer> = {
   java: JAVA,
 };
 
-/** Those of these servers that can run here; says which cannot. */
+/** The servers that can run here; logs the ones that cannot. */
 export function available(servers: RealServer[], what: string): RealServer[] {
   return servers.filter((server) => {
     const why = server.missing();
@@ -337,7 +337,7 @@ export async function start(
   };
 }
 
-/** Some servers do not say when they listen: waits until one accepts a connection. */
+/** Some servers do not report when they listen: this waits until one accepts a connection. */
 async function listening(port: number, program: Program): Promise<void> {
   for (let tries = 0; tries < LISTEN_TRIES_MAX; tries++) {
     if (await accepts(port)) return;

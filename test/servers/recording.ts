@@ -1,4 +1,4 @@
-/** What real clients and a real server say to each other, written down as a mirror would have it. */
+/** The bytes of real clients and a real server, written down as a mirror would deliver them. */
 import net from "node:net";
 import { PORT, VNI } from "../executable/sessions.ts";
 import { type CapturedFrame, mirroredSegment, pcap } from "../support/frames.ts";
@@ -15,7 +15,7 @@ interface Chunk {
   readonly timestampMs: number;
 }
 
-/** Which segments of the mirror's are missing, by their number. */
+/** Whether a segment of the mirror is missing, by its number. */
 type Loses = (number: number) => boolean;
 
 /** Stands before a server, passes all bytes on, and keeps them. */
@@ -47,7 +47,7 @@ export class Recording implements Disposable {
     return (this.server.address() as net.AddressInfo).port;
   }
 
-  /** All connections as a savefile, each from its SYN to its FIN. `isBoth`: the server's direction is in it as well. */
+  /** All connections as a savefile, each from its SYN to its FIN. `isBoth`: with the server's direction. */
   savefile(loses: Loses = () => false, isBoth = false): Uint8Array {
     const frames: CapturedFrame[] = [];
     for (const [i, chunks] of this.connections.entries()) {
@@ -71,7 +71,7 @@ function keep(chunks: Chunk[], isServers: boolean, bytes: Buffer): void {
     chunks.push({ isServers, bytes: Uint8Array.from(bytes.subarray(at, at + SEGMENT_BYTES_MAX)), timestampMs });
 }
 
-/** One connection's segments, in order. `mayBeLost`: it has bytes. */
+/** One connection's segments, in order. `mayBeLost`: the segment has bytes. */
 function mirror(
   chunks: readonly Chunk[],
   port: number,

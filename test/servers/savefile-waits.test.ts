@@ -1,6 +1,7 @@
 /**
- * With --read the source can wait: nothing whole is lost because it was read faster than the endpoint serves, or while
- * the endpoint is away for less than --outage-timeout-s. (`scripts/servers uploads outage` does this at full size.)
+ * With --read the source can wait: no whole request is lost because it was read faster than the endpoint serves, or
+ * while the endpoint is away for less than --outage-timeout-s. (`scripts/servers uploads outage` does this at full
+ * size.)
  */
 import { afterAll, describe, expect, test } from "bun:test";
 import { TemporaryDirectory } from "../executable/program.ts";
@@ -41,7 +42,7 @@ describe.concurrent("bytes wait as requests do", () => {
     expect(status).toBe(0);
   }, 20_000);
 
-  test("40 POSTs of 900 kB at 5 ms each, where 16 MiB may be held", async () => {
+  test("40 POSTs of 900 kB at 5 ms each, with a limit of 16 MiB", async () => {
     using endpoint = await responding(5);
     const posts = 40;
     const savefile = pcap(session(segments(Array.from({ length: posts }, (_, i) => post(`/${i}`, 900_000)).join(""))));
@@ -86,7 +87,7 @@ describe.concurrent("an endpoint that is away", () => {
     }
   }
 
-  test("for longer than --connect-timeout-ms, and comes back: all is served, and the outage is told", async () => {
+  test("for longer than --connect-timeout-ms, and comes back: all requests are served, and the outage is reported", async () => {
     const { outcome, lines } = await away(flags, true);
     expect(lines).toEqual(targets);
     expect(outcome.counters.requests).toMatchObject({ seen: REQUESTS, forwarded: REQUESTS, answered: REQUESTS });
@@ -94,12 +95,12 @@ describe.concurrent("an endpoint that is away", () => {
     expect(outcome.status).toBe(0);
   }, 20_000);
 
-  test("for good: the exit status says that something whole was not forwarded, and a warning why", async () => {
+  test("for ever: the exit status says that something whole was not forwarded, and a warning gives the reason", async () => {
     const { outcome, lines } = await away([...flags, "--outage-timeout-s", "2"], false);
     expect(lines).toEqual(targets.slice(0, REQUESTS / 2));
     const { requests, responses } = outcome.counters;
     expect(requests).toMatchObject({ seen: REQUESTS, answered: REQUESTS / 2 });
-    // The one that was written while the endpoint went has been forwarded, to nobody.
+    // The request that was written while the endpoint disappeared counts as forwarded, and has no response.
     expect(responses.unanswered).toBeLessThanOrEqual(1);
     expect(requests.dropped.endpoint_down + responses.unanswered).toBe(REQUESTS / 2);
     expect(identityFaults(outcome.counters)).toEqual([]);
@@ -107,7 +108,7 @@ describe.concurrent("an endpoint that is away", () => {
     expect(outcome.status).toBe(1);
   }, 20_000);
 
-  test("from the start, and comes: all is served", async () => {
+  test("from the start, and comes: all requests are served", async () => {
     const port = freePort();
     const running = forward({ savefile, ...mine }, `127.0.0.1:${port}`, directory, flags);
     await Bun.sleep(AWAY_MS);

@@ -13,13 +13,13 @@ afterAll(() => directory[Symbol.dispose]());
 const mine = { vni: VNI, port: PORT };
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: prod.example\r\n\r\n`;
 
-describe.concurrent("the time for a response is between two reads", () => {
+describe.concurrent("the time limit for a response is between two reads", () => {
   const DRIPS = 12;
   const DRIP_MS = 60;
-  /** Shorter than the whole response takes, longer than one drip. */
+  /** Shorter than the whole response, longer than one drip. */
   const TIMEOUT_MS = "500";
 
-  /** Sends a byte of its response now and then. */
+  /** Sends one byte of its response at intervals. */
   const dripping = () =>
     RawEndpoint.listen({
       respond: ({ socket }) => {
@@ -64,7 +64,7 @@ describe.concurrent("the time for a response is between two reads", () => {
     expect(counters.requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2 });
   });
 
-  test("--max-response-seconds limits the whole", async () => {
+  test("--max-response-seconds limits the whole response", async () => {
     using endpoint = await RawEndpoint.listen({
       respond: ({ socket }) => {
         socket.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
@@ -84,12 +84,12 @@ describe.concurrent("the time for a response is between two reads", () => {
   });
 });
 
-describe.concurrent("the client's end does not cancel what a slower endpoint has not served", () => {
+describe.concurrent("the client's end does not cancel requests that a slower endpoint has not served yet", () => {
   const CLIENTS = 20;
   const THINKS_MS = 400;
   const frames = Array.from({ length: CLIENTS }, (_, i) => session([get(`/${i}`)], 40_000 + i)).flat();
 
-  /** An upstream of nginx that thinks for a while. */
+  /** An upstream of nginx that needs some time. */
   function slowApplication() {
     const served: string[] = [];
     const server = Bun.serve({
@@ -105,7 +105,7 @@ describe.concurrent("the client's end does not cancel what a slower endpoint has
   }
 
   for (const nginxHere of available([nginx()], "the client's end")) {
-    test(`mode tcp: ${nginxHere.name}, which gives up requests whose client is gone`, async () => {
+    test(`mode tcp: ${nginxHere.name}, which gives up the requests of a client that is gone`, async () => {
       using application = slowApplication();
       const log: number[] = [];
       const proxy: RealServer = {

@@ -1,7 +1,7 @@
 /**
- * Bytes on which servers and what stands before them have disagreed about where a request ends: each line of these
- * tables is a client's connection. `NNN` stands for the case's number. A request is known by its target (or X-Id),
- * `NNN/NAME`; `NNN/smuggled` is in the bytes, but by no reading that we may take is it a request.
+ * Bytes about which servers and proxies have disagreed: where does a request end? Each line of these tables is a
+ * client's connection. `NNN` stands for the case's number. A request is named by its target (or X-Id), `NNN/NAME`. The
+ * bytes contain `NNN/smuggled`, but in no allowed reading it is a request.
  */
 export interface SmugglingCase {
   readonly kind: string;
@@ -9,8 +9,8 @@ export interface SmugglingCase {
   /** The client's segments. */
   readonly segments: string[];
   /**
-   * The names of the requests that are to be forwarded, in order; with a question mark: or not; with an exclamation
-   * mark: isolated, alone on its connection.
+   * The names of the requests that must be forwarded, in order; with a question mark: it may be forwarded or not; with
+   * an exclamation mark: isolated, alone on its connection.
    */
   readonly forwards: string;
 }
@@ -21,7 +21,7 @@ const HEX = SIZE.toString(16);
 const B = "GET /NNN/b HTTP/1.1\r\nHost: a\r\n\r\n";
 const C = "GET /NNN/c HTTP/1.1\r\nHost: a\r\n\r\n";
 const CHUNKED = "Transfer-Encoding: chunked\r\n";
-/** The request that must not be one, as a chunked body. */
+/** The smuggled request, as a chunked body. */
 const IN_CHUNKS = `${HEX}\r\n${SMUGGLED}\r\n0\r\n\r\n`;
 /** More than --max-header-bytes. */
 const LONG = "x".repeat(70_000);
@@ -33,7 +33,7 @@ function head(fields: string, line = "POST /NNN/a HTTP/1.1"): string {
 
 type Row = [name: string, segments: string[], forwards: string];
 
-/** A request, its body and another request: in one segment, a segment each, and cut anywhere. */
+/** A request, its body and another request: in one segment, in a segment each, and cut at every place. */
 function ways(name: string, request: string, body: string, forwards: string): Row[] {
   const middle = request.length >> 1;
   return [
@@ -43,17 +43,17 @@ function ways(name: string, request: string, body: string, forwards: string): Ro
   ];
 }
 
-/** Each byte is a segment; the case's number stays one, until it is known. */
+/** Each byte is a segment; the case's number stays together, until it is known. */
 function bytewise(text: string): string[] {
   return text.match(/NNN|[\s\S]/g)!;
 }
 
-/** The same with the body in a segment of its own alone. */
+/** The same with the body in its own segment. */
 function apart(name: string, request: string, body: string, forwards: string): Row {
   return [name, [request, body, B], forwards];
 }
 
-/** Values of Content-Length that some take for SIZE, and some for another length or none. */
+/** Values of Content-Length that some servers read as SIZE, and others as another length or none. */
 const BAD_LENGTHS: [string, string][] = [
   ["a plus sign", `+${SIZE}`],
   ["a minus sign", `-${SIZE}`],
@@ -122,7 +122,7 @@ const lengths: Row[] = [
   apart("two alike but for zeros", head(`Content-Length: ${SIZE}\r\nContent-Length: 0${SIZE}\r\n`), SMUGGLED, "a? b?"),
 ];
 
-/** Names that are Content-Length to some. */
+/** Names that some servers read as Content-Length. */
 const NEAR_NAMES: [string, string][] = [
   ["a blank behind", "NAME :"],
   ["a tab behind", "NAME\t:"],
@@ -213,7 +213,7 @@ const codings: Row[] = [
   ),
 ];
 
-/** Both lengths: RFC 9112 lets the chunks win, and so do we, on a connection of its own. */
+/** Both lengths: RFC 9112 lets the chunks win, and so do we, on an own connection. */
 const both: Row[] = [
   ...ways("the length covers the chunks", head(`Content-Length: ${IN_CHUNKS.length}\r\n${CHUNKED}`), IN_CHUNKS, "a! b"),
   ...ways("the length is shorter than the chunks", head(`Content-Length: 4\r\n${CHUNKED}`), IN_CHUNKS, "a! b"),
@@ -263,7 +263,7 @@ const both: Row[] = [
   ),
 ];
 
-/** A chunked body of which this is the first chunk's line. */
+/** A chunked body with this line of the first chunk. */
 const firstLine = (line: string) => `${line}\r\n${SMUGGLED}\r\n0\r\n\r\n`;
 
 const BAD_CHUNK_LINES: [string, string][] = [
@@ -601,7 +601,7 @@ const lines: Row[] = [
   apart("a bare CR in the target", head(`Content-Length: ${SIZE}\r\n`, "POST /NNN/a\rb HTTP/1.1"), SMUGGLED, ""),
 ];
 
-/** Damage, and behind it a segment that begins like a request but is the damaged one's body. */
+/** Damage, and behind it a segment that begins like a request, but is the damaged request's body. */
 const damage: Row[] = [
   ["no request at all, then a segment like one", ["blah blah\r\n\r\n", SMUGGLED], ""],
   ["a field's colon first, then a body", [head(`: y\r\nContent-Length: ${SIZE}\r\n`), SMUGGLED, B], "a? b?"],
@@ -658,7 +658,7 @@ const damage: Row[] = [
   ["cut off in the head", ["POST /NNN/a HTTP/1.1\r\nHost: a\r\n", "X: y\r\n"], ""],
 ];
 
-/** Right all the way: what looks like a request is a body's. */
+/** Correct requests: the text that looks like a request is a body. */
 const wellFormed: Row[] = [
   ...ways("a length", head(`Content-Length: ${SIZE}\r\n`), SMUGGLED, "a b"),
   ["a length, byte by byte", bytewise(head(`Content-Length: ${SIZE}\r\n`) + SMUGGLED + B), "a b"],
@@ -687,7 +687,7 @@ const TABLES: Record<string, Row[]> = {
 
 const NUMBER_DIGITS = 3;
 
-/** All cases; each has a number, which its requests' targets have. */
+/** All cases; each has a number, which is in its requests' targets. */
 export const SMUGGLING_CASES: SmugglingCase[] = Object.entries(TABLES)
   .flatMap(([kind, rows]) => rows.map(([name, segments, forwards]) => ({ kind, name, segments, forwards })))
   .map(({ segments, ...rest }, number) => ({
@@ -695,7 +695,7 @@ export const SMUGGLING_CASES: SmugglingCase[] = Object.entries(TABLES)
     segments: segments.filter((each) => each !== "").map((each) => each.replaceAll("NNN", numbered(number))),
   }));
 
-/** How a case's number stands in its targets. */
+/** The form of a case's number in its targets. */
 export function numbered(number: number): string {
   return String(number).padStart(NUMBER_DIGITS, "0");
 }

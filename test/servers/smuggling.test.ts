@@ -1,6 +1,6 @@
 /**
- * The smuggling cases through the executable to real servers: none sees another request than we count as forwarded.
- * (`scripts/servers smuggling` tries more servers.)
+ * The smuggling cases through the executable to real servers: no server sees another request than the ones that we
+ * count as forwarded. (`scripts/servers smuggling` has more servers.)
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { TemporaryDirectory } from "../executable/program.ts";
@@ -13,7 +13,7 @@ afterAll(() => directory[Symbol.dispose]());
 
 const kinds = [...new Set(SMUGGLING_CASES.map(({ kind }) => kind))];
 
-test("there are at least 150 cases, each with a name of its own", () => {
+test("there are at least 150 cases, each with its own name", () => {
   const names = new Set(SMUGGLING_CASES.map(({ kind, name }) => `${kind}: ${name}`));
   expect(names.size).toBe(SMUGGLING_CASES.length);
   expect(names.size).toBeGreaterThanOrEqual(150);
@@ -21,13 +21,13 @@ test("there are at least 150 cases, each with a name of its own", () => {
 
 const servers = available([nginx(), NODE, GO, BUN], "smuggling");
 let outcomes: Smuggled[];
-// All at the same time: most of it is waiting for what a server never says.
+// All at the same time: mostly they wait for responses that a server never sends.
 beforeAll(async () => {
   outcomes = await Promise.all(servers.map((server) => smuggle(server, directory)));
 }, 60_000);
 
 for (const [i, server] of servers.entries()) {
-  describe(`to ${server.name}, where a request ends is never in doubt:`, () => {
+  describe(`to ${server.name}, the end of a request is never in doubt:`, () => {
     test.each(kinds)("%s", (kind) => {
       const wrong = SMUGGLING_CASES.flatMap((each, number) =>
         each.kind === kind
@@ -37,7 +37,7 @@ for (const [i, server] of servers.entries()) {
       expect(wrong).toEqual([]);
     });
 
-    test("as many requests are sent as are counted, and the counters add up", () => {
+    test("the sent requests equal the counted ones, and the counters add up", () => {
       expect(outcomes[i]!.total).toEqual([]);
     });
   });

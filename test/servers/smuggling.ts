@@ -1,18 +1,18 @@
 /**
- * Has the executable forward all of {@link SMUGGLING_CASES} from one capture to a real server, and says of each what is
- * wrong. What must hold, on each connection to the server:
+ * Lets the executable forward all of {@link SMUGGLING_CASES} from one capture to a real server, and names the faults of
+ * each case. These rules must hold on each connection to the server:
  *
- * - Each turn (tap.ts) is one request to us. The server, which has not seen production, sees one as well: it sends one
- *   final response, or ends the connection without any. It never waits for more (but for the rest of an isolated
- *   request, of which the server sees the end elsewhere), and never has a second one.
- * - Its handler has read exactly those requests to which it has responded with 200, in this order. (It rejects some by
- *   itself, with 400 and the like, and hands these to no handler.)
+ * - Each turn (tap.ts) is one request to us. The server, which has not seen production, must see one request too: it
+ *   sends one final response, or ends the connection without any. It never waits for more (except for the rest of an
+ *   isolated request, whose end the server sees elsewhere), and never sees a second request.
+ * - Its handler has read exactly the requests to which it has responded with 200, in this order. (The server rejects
+ *   some itself, with 400 and similar statuses, and hands these to no handler.)
  *
- * Where the server has accepted a CONNECT, the rest of that connection is a tunnel's, and no request of ours.
+ * After the server has accepted a CONNECT, the rest of that connection is a tunnel, and no request of ours.
  *
- * Of each case, those of its requests are forwarded that shall be, in order, and never one that is called smuggled.
- * Over all, as many requests have been sent as `requests.forwarded` says; one that was sent again because the server
- * closed the connection counts once.
+ * In each case, the right requests are forwarded, in order, and never one with the name smuggled. In all, the number of
+ * sent requests equals `requests.forwarded`; a request that was sent again because the server closed the connection
+ * counts once.
  */
 import type { TemporaryDirectory } from "../executable/program.ts";
 import { bytes, type CapturedFrame, mirroredSegment, pcap, type Tcp } from "../support/frames.ts";
@@ -30,16 +30,16 @@ const OK = 200;
 const UNKNOWN_PORT = 0;
 
 export interface Smuggled {
-  /** What is wrong with each case, by the case's number. */
+  /** The faults of each case, by the case's number. */
   faults: Map<number, string[]>;
-  /** What is wrong with the run as a whole. */
+  /** The faults of the run as a whole. */
   total: string[];
 }
 
-/** Cases in one capture: all their connections are open at once, which is too much for some servers. */
+/** Cases in one capture: all their connections are open at once, and more are too many for some servers. */
 const BATCH_CASES = 60;
 
-/** Captures of all cases, a connection each. */
+/** Captures of all cases, one connection for each case. */
 function smugglingMirrors(): Uint8Array[] {
   const connections = SMUGGLING_CASES.map(({ segments }, number) => connectionOf(segments, number));
   const batches = Math.ceil(connections.length / BATCH_CASES);
@@ -130,7 +130,7 @@ interface JudgedTurn {
   isAlone: boolean;
 }
 
-/** Holds a connection's turns against the server's log. Returns the requests, those that were sent again once. */
+/** Compares a connection's turns with the server's log. Returns the requests; repeated ones count once. */
 function judged(
   connection: TappedConnection,
   served: Served[],
@@ -146,12 +146,12 @@ function judged(
     const number = numberIn(name);
     if (statuses.length > 1)
       blame(number, `${name}: the server has sent ${statuses.length} responses: ${statuses.join(", ")}`);
-    // Servers may disagree about where an isolated one ends: the wait costs nobody else anything.
+    // Servers may disagree about the end of an isolated request: the wait delays no other request.
     const isWaiting = statuses.length === 0 && (i < last || connection.endedBy === "program");
     if (isWaiting && !isIsolated(number, name)) blame(number, `${name}: the server waits for more`);
   });
   const answered = turns.filter(({ statuses }) => statuses[0] === OK).map(({ name }) => name);
-  // Some servers do not tell their applications the client's port: then it is the names that count.
+  // Some servers do not give their applications the client's port: then the names count.
   const handled = served
     .map(({ target, id, port }) => ({ name: nameIn(target) ?? nameIn(id) ?? target, port }))
     .filter(({ name, port }) => (port === UNKNOWN_PORT ? answered.includes(name) : port === connection.port))
@@ -165,13 +165,13 @@ function judged(
       `sent ${answered.join(", ") || "nothing"}, and its handler has read ${handled.join(", ") || "nothing"}`,
     );
   }
-  // Closed instead of answered: if it may be repeated, it comes again on the next connection, and is counted there.
+  // Closed without a response: a request that may be repeated comes again on the next connection, and is counted there.
   return turns
     .filter(({ statuses, name }, i) => !(statuses.length === 0 && i === last && !isSentOnce(name, connection)))
     .map(({ name }) => ({ name, isAlone: turns.length === 1 }));
 }
 
-/** Whether this request is not sent again when the connection is closed. */
+/** Whether this request is not sent again after the connection is closed. */
 function isSentOnce(name: string, { turns }: TappedConnection): boolean {
   const { request } = turns.find((turn) => nameOf(turn) === name)!;
   return !IDEMPOTENT.some((method) => request.startsWith(`${method} `));
@@ -194,7 +194,7 @@ function numberIn(name: string): number {
   return /^\d{3}\//.test(name) ? Number(name.slice(0, 3)) : -1;
 }
 
-/** Compares the requests that were sent with those that shall be. */
+/** Compares the sent requests with the expected ones. */
 function whatIsWrong({ forwards }: SmugglingCase, sent: JudgedTurn[]): string[] {
   const wanted = forwards.split(" ").filter((name) => name !== "");
   const pattern = wanted.map((name) => (name.endsWith("?") ? `(${plain(name)} )?` : `${plain(name)} `)).join("");

@@ -1,7 +1,7 @@
 /**
- * What stands between the executable and a server: passes all bytes on, and keeps what was sent on each connection in
- * turns. The executable writes a request only when the response before it has come to its end: so a turn is what it
- * takes for one request and one response, whatever the server makes of it.
+ * A tap between the executable and a server: it passes all bytes on, and keeps the bytes of each connection in turns.
+ * The executable writes a request only after the end of the previous response. So a turn has the bytes of one request
+ * and one response, for any reading of the server.
  */
 import net from "node:net";
 
@@ -12,9 +12,9 @@ export interface Turn {
 
 export interface TappedConnection {
   readonly turns: Turn[];
-  /** The server's name of the connection: the port from which it comes. */
+  /** The server's name of the connection: the client's port. */
   port: number;
-  /** Who has ended it first. */
+  /** The side that ended it first. */
   endedBy: "program" | "server" | undefined;
 }
 

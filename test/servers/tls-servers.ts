@@ -7,13 +7,13 @@ import { nginx, type RealServer } from "./real-servers.ts";
 export interface Setting {
   readonly certificate: Certificate;
   readonly version?: "TLSv1.2" | "TLSv1.3";
-  /** The path of the authority that clients' certificates are to be of. */
+  /** The path of the authority that must have signed clients' certificates. */
   readonly clientAuthority?: string;
-  /** nginx speaks HTTP/2 as well; the others have that of their own. */
+  /** nginx also speaks HTTP/2; the others decide this themselves. */
   readonly hasHttp2?: boolean;
 }
 
-/** The server with TLS; it is nginx, Node's, Bun's or Go's. */
+/** The server with TLS: nginx, Node's, Bun's or Go's. */
 export function withTls(
   server: RealServer,
   { certificate, version = "TLSv1.3", clientAuthority, hasHttp2 = false }: Setting,

@@ -19,7 +19,7 @@ const REQUESTS_PER_CONNECTION = 4;
 const REQUESTS = CONNECTIONS * REQUESTS_PER_CONNECTION;
 const UPLOAD_BYTES = 8 << 20;
 const SEGMENT_BYTES = 8000;
-/** Requests that an endpoint serves before it goes away, and for how long it does. */
+/** The number of requests that an endpoint serves before it goes away, and the time until it is back. */
 const RESTART_AFTER = 5;
 const AWAY_MS = 200;
 
@@ -37,7 +37,7 @@ const mine = { savefile: pcap(sessions.flat()), vni: VNI, port: PORT };
 const targets = sessions.flatMap((_, connection) =>
   Array.from({ length: REQUESTS_PER_CONNECTION }, (_, i) => `/${connection}-${i}`),
 );
-/** Bun's servers tell the whole URL. */
+/** Bun's servers report the whole URL. */
 const pathOf = (target: string) => target.replace(/^https?:\/\/[^/]*/, "");
 
 describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
@@ -91,7 +91,7 @@ describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
       NAME,
     ]),
   ];
-  test.each(settings)("all is forwarded where it has %s", async (_what, setting, flags, host) => {
+  test.each(settings)("all requests are forwarded if it has %s", async (_what, setting, flags, host) => {
     const { status, served } = await forwardTo(NODE, setting(), trusting(flags()), host);
     expect({ status, served }).toEqual({ status: 0, served: targets });
   });
@@ -114,29 +114,29 @@ describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
       "a certificate of an unknown authority",
       () => ({}),
       () => [],
-      "its certificate is of no authority that is trusted here",
+      "its certificate comes from an authority that this program does not trust",
     ],
     [
       "a certificate of another authority",
       () => ({}),
       () => ["--tls-ca", other.cert],
-      "its certificate is of no authority that is trusted here",
+      "its certificate comes from an authority that this program does not trust",
     ],
     [
       "a wish for a client's certificate, and TLS 1.2",
       () => ({ version: "TLSv1.2", clientAuthority: authority.cert }),
       trusting,
-      "it has ended the TLS handshake (sslv3 alert handshake failure): if it wants a client certificate, give --tls-cert",
+      "it has ended the TLS handshake (sslv3 alert handshake failure): if it asks for a client certificate, give --tls-cert",
     ],
     // TLS_CERT is empty.
     ["no TLS", () => ({ certificate: { cert: "", key: "" } }), trusting, "TLS"],
   ];
-  /** All at the same time: each takes as long as --outage-timeout-s says. */
+  /** All at the same time: each takes --outage-timeout-s. */
   let outcomes: ReturnType<typeof forwardTo>[] | undefined;
   const runFaults = () =>
     faults.map(([, setting, flags]) => forwardTo(NODE, setting(), [...flags(), "--outage-timeout-s", "1"]));
   const numbered = faults.map(([what, , , words], i) => [what, words, i] as const);
-  test.each(numbered)("nothing is forwarded where it has %s, which is said once", async (_what, words, i) => {
+  test.each(numbered)("no request is forwarded if it has %s, which is reported once", async (_what, words, i) => {
     outcomes ??= runFaults();
     const { status, stderr, served, counters } = await outcomes[i]!;
     expect({ status, served }).toEqual({ status: 1, served: [] });
@@ -146,16 +146,16 @@ describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
     expect(stderr.split("Cannot connect to https://localhost:")).toHaveLength(2);
   });
 
-  test("one that wants a client's certificate with TLS 1.3 says so only behind the handshake: the advice is given", async () => {
+  test("with TLS 1.3, an endpoint asks for a client certificate only after the handshake: the advice is given", async () => {
     const { stderr, served, counters } = await forwardTo(NODE, { clientAuthority: authority.cert }, trusting());
     expect(served).toEqual([]);
     expect(counters.requests.answered).toBe(0);
     expect(stderr).toContain(
-      "it has sent nothing on it: if it wants a client certificate, give --tls-cert and --tls-key",
+      "it has sent nothing on it: if it asks for a client certificate, give --tls-cert and --tls-key",
     );
   });
 
-  test("with --tls-insecure any certificate is accepted, which is warned about once", async () => {
+  test("with --tls-insecure any certificate is accepted, with one warning", async () => {
     const { status, stderr, served } = await forwardTo(NODE, {}, ["--tls-insecure"]);
     expect({ status, served }).toEqual({ status: 0, served: targets });
     expect(stderr.split("not verified (--tls-insecure)")).toHaveLength(2);
@@ -191,7 +191,7 @@ describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
     expect(counters.requests).toMatchObject(all);
   });
 
-  test("mode tcp: the bytes arrive, and the end behind them", async () => {
+  test("mode tcp: the bytes arrive, and then the end", async () => {
     using endpoint = await RawEndpoint.listen({ certificate: ecdsa });
     const { status, counters } = await forward(mine, `https://localhost:${endpoint.port}`, directory, [
       ...trusting(),

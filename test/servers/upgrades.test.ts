@@ -41,7 +41,7 @@ function webSocketServer() {
   };
 }
 
-describe.concurrent("a WebSocket that production declined and the endpoint accepts is one request, and the next are framed", () => {
+describe.concurrent("a WebSocket that production declined and the endpoint accepts is one request, and the next requests are framed", () => {
   const others = ["/1", "/2", "/3"];
 
   test.each([
@@ -79,7 +79,7 @@ describe.concurrent("a WebSocket that production declined and the endpoint accep
   });
 });
 
-describe.concurrent("an upgrade that both accept passes as it is", () => {
+describe.concurrent("an upgrade that both accept passes through", () => {
   /** Accepts the first request's upgrade; responds to others. */
   const accepting = async () => {
     const endpoint: RawEndpoint = await RawEndpoint.listen({
@@ -105,7 +105,7 @@ describe.concurrent("an upgrade that both accept passes as it is", () => {
     expect(counters.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1 });
   });
 
-  test("20 MB behind an offer that is decided late are waited for, not lost", async () => {
+  test("20 MB behind an offer with a late decision wait, and are not lost", async () => {
     const total = 20_000_000;
     const pieceBytes = 50_000;
     const decided = Promise.withResolvers<void>();

@@ -1,4 +1,4 @@
-/** A shard's thread that answers as it should, until it is told to accept: then it fails, as HOW says. */
+/** A shard's thread that responds correctly until it is told to accept: then it fails in the way of HOW. */
 import type { FromShard, ToShard } from "../../src/shard/messages.ts";
 
 declare const self: Worker;

@@ -1,4 +1,4 @@
-/** Threads that start, and that fail: the program hears of each, whatever the way. */
+/** Threads that start and fail: the program notices every failure. */
 import { expect, test } from "bun:test";
 import { availableParallelism } from "node:os";
 import { readRequest } from "../../src/cli/options.ts";
@@ -34,22 +34,22 @@ async function failureOf(how: string): Promise<Error> {
 }
 
 test.each([
-  ["throws", /^A thread has failed: .*error: a bug/s],
-  ["rejects", /^A thread has failed: .*error: a bug/s],
-  ["exits", /^A thread has ended$/],
+  ["throws", /^A thread failed: .*error: a bug/s],
+  ["rejects", /^A thread failed: .*error: a bug/s],
+  ["exits", /^A thread ended$/],
 ])("a thread that %s is noticed", async (how: string, message: RegExp) => {
   const failure = await failureOf(how);
   expect(failure.message).toMatch(message);
   expect(failure).toBeInstanceOf(ShardError);
 });
 
-test("what the machine refuses a thread is told as it is", async () => {
+test("a refusal of the machine in a thread is reported unchanged", async () => {
   const failure = await failureOf("refuses");
   expect(failure).toBeInstanceOf(RefusalError);
   expect(failure.message).toBe("Cannot capture on eth0: it is gone");
 });
 
-test("a thread that the system does not start is told, with what to do", () => {
+test("a thread that the system does not start is reported, with advice", () => {
   const startThread = () => {
     throw new TypeError("Failed to spawn worker thread");
   };

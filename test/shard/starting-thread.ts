@@ -1,4 +1,4 @@
-/** A shard's thread that answers as it should until it captures. */
+/** A shard's thread that responds correctly until it captures. */
 import type { FromShard, ToShard } from "../../src/shard/messages.ts";
 
 declare const self: Worker;

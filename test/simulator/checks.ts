@@ -1,4 +1,4 @@
-/** What checks are made of. */
+/** The parts of checks. */
 
 export function isSame(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && Buffer.compare(a, b) === 0;

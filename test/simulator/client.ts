@@ -1,6 +1,6 @@
 /**
- * The clients: each connection as its kernel sent it, a list of segments with their times. What the
- * mirror makes of them is in mirror.ts.
+ * The clients: each connection as its kernel sent it, a list of segments with their times. mirror.ts has the mirror's
+ * changes.
  */
 import type { Random } from "../support/random.ts";
 import { type Addresses, identityOf } from "./identity.ts";
@@ -10,16 +10,16 @@ export type Ending = "fin" | "reset" | "none";
 
 export interface Connection extends Addresses {
   readonly id: number;
-  /** As the program must see addresses and ports (identityOf). */
+  /** Addresses and ports as the program must see them (identityOf). */
   readonly identity: string;
-  /** The sequence number of the SYN; that of the stream's first byte is one more. */
+  /** The sequence number of the SYN; the stream's first byte has the next one. */
   readonly isn: number;
   readonly stream: Uint8Array;
-  /** Places in the stream at which a client begins a segment if it can. */
+  /** Places in the stream at which the client begins a segment if it can. */
   readonly cuts: readonly number[];
   readonly ending: Ending;
   readonly startMs: number;
-  /** The one before it with the same addresses and ports. */
+  /** The previous connection with the same addresses and ports. */
   readonly before: Connection | null;
   readonly sent: Sent[];
 }
@@ -30,29 +30,29 @@ export type Content = Pick<Connection, "stream" | "cuts">;
 export interface Sent {
   readonly connection: Connection;
   readonly atMs: number;
-  /** The payload's first byte's place in the stream; a SYN stands before place 0. */
+  /** The place of the payload's first byte in the stream; a SYN stands before place 0. */
   readonly position: number;
   readonly payload: Uint8Array;
   readonly sequence: number;
   readonly acknowledgment: number;
   readonly flags: string;
-  /** The payload is not the stream's: a keep-alive probe's byte, which repeats what was received. */
+  /** The payload is not part of the stream: a keep-alive probe's byte, which repeats a received one. */
   readonly isGarbage: boolean;
-  /** It is the server's: places are in the server's stream. */
+  /** The server's segment: places are in the server's stream. */
   readonly isFromServer?: boolean;
 }
 
-/** How far above the connection before a new one's ISN may be near. */
+/** The largest distance of a new ISN that counts as near the previous connection. */
 const NEAR_ISN_GAP_MAX = 200_000;
-/** A SYN this far below bytes whose own was lost would be taken for theirs. */
+/** If a SYN is at most this far below bytes with a lost SYN, it would be taken for theirs. */
 const LATE_SYN_BYTES_MAX = 1 << 21;
-/** Connections with the same addresses and ports within a minute: of more, not all can be remembered. */
+/** Connections with the same addresses and ports within a minute: more than this cannot all be remembered. */
 const REUSE_MAX = 8;
-/** About how many segments a stream is cut into at most: many of one byte are what short streams are for. */
+/** The approximate largest number of segments of a stream: short streams already have many segments of one byte. */
 const SEGMENTS_MAX = 40;
 const NOTHING = new Uint8Array(0);
 
-/** `say`: what the connection of this number says; without it, anything. */
+/** `say`: the bytes of the connection with this number; without it, any bytes. */
 export function connect(random: Random, scenario: Scenario, say?: (id: number) => Content): Connection[] {
   const connections: Connection[] = [];
   const add = (addresses: Addresses, startMs: number, before: Connection | null) => {
@@ -69,14 +69,14 @@ export function connect(random: Random, scenario: Scenario, say?: (id: number) =
     for (let count = 1; scenario.reuse !== "none" && count < REUSE_MAX && !isFull() && random.chance(0.6); count++) {
       before = add(addresses, reuseAt(random, scenario, before), before);
     }
-    // The same client's address and port, to another of the mirrored hosts.
+    // The same client address and port, to another mirrored host.
     if (!isFull() && random.chance(0.1))
       add({ ...addresses, destination: addresses.destination + "9" }, random.int(0, 200), null);
   }
   return connections;
 }
 
-/** A new client's addresses; some share their host's part, all share the mirrored hosts. */
+/** A new client's addresses; some share the host part, and all share the mirrored hosts. */
 function client(random: Random, index: number): Addresses {
   const isV6 = random.chance(0.3);
   const host = random.int(1, 3);
@@ -111,7 +111,7 @@ function startOf(
   };
 }
 
-/** Any number; often one from which the stream crosses 2^32 or 2^31. */
+/** Any number; often one with which the stream crosses 2^32 or 2^31. */
 function firstIsn(random: Random, length: number): number {
   const anywhere = random.int(0, 0xffff_ffff);
   return random.pick([
@@ -125,14 +125,14 @@ function firstIsn(random: Random, length: number): number {
 }
 
 /**
- * The next connection's of the same addresses and ports. Truly ambiguous, and so left out, is one
- * whose sequence numbers are those of a connection before, of which a late copy could not be told from
- * it. (That its acknowledgments may tell them apart has tables of its own, in test/flow.)
+ * The ISN of the next connection with the same addresses and ports. A connection with the sequence numbers of an
+ * earlier one is truly ambiguous, because its segments look like late copies; it is left out. (Tables in test/flow show
+ * that its acknowledgments may distinguish the two.)
  */
 function nextIsn(random: Random, before: Connection, length: number): number {
   for (;;) {
     const end = before.isn + 1 + before.stream.length + 1;
-    // As Linux does it, a little further on; or as good as random.
+    // As Linux does it, a little further on; or nearly random.
     const near = end + random.int(1, NEAR_ISN_GAP_MAX);
     const isn = random.pick([near, random.int(0, 0xffff_ffff)]) >>> 0;
     if (!touchesAny(before, isn, length)) return isn;
@@ -159,7 +159,7 @@ function reuseAt(random: Random, scenario: Scenario, before: Connection): number
     case "late copies":
       return lastMs + displacementMsMax + random.int(1, 100);
     case "overlapping":
-      // The second SYN comes behind the first one: what their order says is all there is to go by.
+      // The second SYN comes behind the first one: only their order distinguishes them.
       return Math.max(lastMs + random.int(0, 10), before.startMs + displacementMsMax + 1);
   }
 }
@@ -169,13 +169,13 @@ function displacementMsMaxOf({ delayMsMax }: Scenario): number {
   return 2 * delayMsMax;
 }
 
-/** How much of what was sent may be sent again: what a client has not seen acknowledged yet. */
+/** The most sent bytes that may be sent again: those that the client has not seen acknowledged yet. */
 const FLIGHT_BYTES_MAX = 20_000;
 
 class Client {
   private atMs: number;
   private acknowledgment: number;
-  /** The next byte to be sent for the first time. */
+  /** The next byte that is sent for the first time. */
   private next = 0;
 
   constructor(
@@ -215,7 +215,7 @@ class Client {
     this.emit(0, connection.stream.subarray(0, fastLength), "S");
     if (random.chance(scenario.retransmit)) {
       this.wait();
-      // A kernel sends its SYN again without the data.
+      // A kernel repeats its SYN without the data.
       this.emit(0, random.chance(0.5) ? NOTHING : connection.stream.subarray(0, fastLength), "S");
     }
     // A server may take the SYN and not its data.
@@ -223,7 +223,7 @@ class Client {
     if (random.chance(0.8)) this.sendData(this.next, 0, "A");
   }
 
-  /** What comes between segments: retransmissions cut in another way, probes, forgeries, bare ACKs. */
+  /** Segments in between: retransmissions with other cuts, probes, forgeries, bare ACKs. */
   private disturb(): void {
     const { random, scenario, connection } = this;
     if (random.chance(scenario.retransmit)) {
@@ -237,7 +237,7 @@ class Client {
       this.acknowledgment = (this.acknowledgment + random.int(0, 5000)) >>> 0;
   }
 
-  /** Often the last segments come so late that the next connection may begin with them on their way. */
+  /** Often the last segments are so late that the next connection may begin before they arrive. */
   private linger(): void {
     const { random, scenario, connection } = this;
     if (scenario.reuse !== "overlapping" || random.chance(0.5)) return;
@@ -257,7 +257,7 @@ class Client {
     if (ending === "none" && random.chance(scenario.probe)) this.probe();
   }
 
-  /** A byte below the next one, often not the true one (RFC 9293, 3.8.4), after a silence. */
+  /** A byte below the next one, often a wrong one (RFC 9293, 3.8.4), after a silence. */
   private probe(): void {
     if (this.next === 0) return;
     this.atMs += this.random.int(1, 200);

@@ -1,17 +1,17 @@
-/** What holds of a destination of --mode tcp: it gets the streams as they come, and its counters say so. */
+/** The rules for a destination of --mode tcp: it gets the streams as they come, and its counters agree. */
 import type { Destination } from "../../src/forward/destination.ts";
 import { equal, isSame, sum, within } from "./checks.ts";
 import type { RecordedStream } from "./recorder.ts";
 import type { SimulatedEndpoint, SimulatedSocket } from "./simulated-endpoint.ts";
 
-/** So many first bytes tell a stream from all others. */
+/** The number of first bytes that distinguish a stream from all others. */
 const HEAD_BYTES = 8;
 
-/** What the program has made of the frames so far. */
+/** The program's results of the frames so far. */
 export interface Delivered {
   readonly flows: number;
   readonly bytes: number;
-  /** The streams that policy leaves in; null: nobody knows them, for flows are given up for want of memory. */
+  /** The streams that policy leaves in; null: unknown, because flows are given up for lack of memory. */
   readonly streams: readonly RecordedStream[] | null;
 }
 
@@ -22,11 +22,11 @@ export class DestinationChecks {
     private readonly name: string,
     private readonly destination: Destination,
     private readonly endpoint: SimulatedEndpoint,
-    /** Connections to it are given up for want of memory. */
+    /** Connections to it are given up for lack of memory. */
     private readonly isShort: boolean,
   ) {}
 
-  /** What holds at every moment. */
+  /** The rules for every moment. */
   check(delivered: Delivered): void {
     const { endpoint, destination } = this;
     const { upstream, streams, delay } = destination.counters;
@@ -45,7 +45,7 @@ export class DestinationChecks {
     if (delivered.streams !== null) this.checkPrefixes(delivered.streams);
   }
 
-  /** What holds when all has come to its end. */
+  /** The rules when everything has ended. */
   checkEnd(delivered: Delivered): void {
     const { counters, memory, openCount, backlogBytes, unsettledCount } = this.destination;
     const { upstream, streams } = counters;
@@ -64,11 +64,11 @@ export class DestinationChecks {
     this.checkArrived(delivered.streams);
   }
 
-  /** Every stream has a connection of its own, which ends as it must. */
+  /** Every stream has its own connection, with the right end. */
   private checkConnections(streams: number): void {
     const { upstream } = this.destination.counters;
     this.equal("streams", streams, upstream.connects + upstream.connect_errors);
-    // An attempt that is not answered begins an outage, in which a refusal may be final.
+    // An attempt without a result begins an outage, in which a refusal may be final.
     if (this.endpoint.unanswered === 0) this.equal("upstream.connect_errors", upstream.connect_errors, 0);
     for (const { index, isHealthy, isShutDown, isTerminated, harm } of this.wantedSockets) {
       if (isHealthy && !isShutDown) throw new Error(`${this.name}: connection ${index} was not half-closed`);
@@ -77,11 +77,11 @@ export class DestinationChecks {
     }
   }
 
-  /** Each connection got a stream that no other one got: all of it, but for what the destination did. */
+  /** Each connection got a different stream: all of it, except for the destination's own behaviour. */
   private checkArrived(streams: readonly RecordedStream[]): void {
     const left = new Set(streams);
     const mustBeWhole = ({ isHealthy }: SimulatedSocket) => isHealthy && !this.isShort;
-    // Those of which all is known choose first; then those that got more.
+    // Completely known connections choose first; then those that got more.
     const byCertainty = (a: SimulatedSocket, b: SimulatedSocket) =>
       Number(mustBeWhole(b)) - Number(mustBeWhole(a)) || b.received.length - a.received.length;
     for (const socket of this.wantedSockets.toSorted(byCertainty)) {
@@ -98,7 +98,7 @@ export class DestinationChecks {
     }
   }
 
-  /** What a socket got is the beginning of what some stream has delivered. */
+  /** The bytes of a socket are the beginning of some delivered stream. */
   private checkPrefixes(streams: readonly RecordedStream[]): void {
     for (const socket of this.endpoint.sockets) {
       const { received } = socket;

@@ -5,13 +5,13 @@ import type { SimulatedEndpoint } from "./simulated-endpoint.ts";
 
 const NAME = "also-";
 
-/** The addresses of so many further destinations. */
+/** The addresses of this many further destinations. */
 export function furtherAddresses(count: number): ForwardAddress[] {
   return Array.from({ length: count }, (_, i) => ({ host: `${NAME}${i}`, port: 1 }));
 }
 
 export class Destinations implements Connector {
-  /** Called back when all that has come is told. */
+  /** Called when all events have been delivered. */
   private after: (() => void)[] = [];
 
   constructor(
@@ -34,7 +34,7 @@ export class Destinations implements Connector {
   }
 
   step(): void {
-    // The endpoint's events come as they come where it is alone.
+    // The endpoint's events come directly if it is alone.
     this.endpoint.step();
     for (const other of this.others) other.step();
     while (this.after.length > 0) for (const callback of this.after.splice(0)) callback();

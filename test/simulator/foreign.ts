@@ -1,11 +1,11 @@
-/** Traffic that a mirror carries beside ours, each with the reason under which it must be counted. */
+/** Traffic that a mirror delivers beside ours, each with the reason under which it must be counted. */
 import * as build from "../support/frames.ts";
 import type { Random } from "../support/random.ts";
 import type { Connection } from "./client.ts";
 import type { Mirror } from "./mirror.ts";
 import type { Scenario } from "./scenario.ts";
 
-/** Adds one frame that is not ours, made to look as much like ours as it can. */
+/** Adds one frame that is not ours, as similar to ours as possible. */
 export function addForeign(
   random: Random,
   scenario: Scenario,
@@ -77,7 +77,7 @@ export function addForeign(
     case 10:
       return add("malformed_outer", build.vxlanPacket(inner({}), outer).subarray(0, random.int(1, 19)));
     default: {
-      // A TCP header that claims to be longer than the packet is.
+      // A TCP header that claims to be longer than the packet.
       const broken = build.tcp({ ...segment, payload: new Uint8Array(0) });
       broken[12] = 0xf0;
       return add(

@@ -1,6 +1,6 @@
 /**
- * The world of --mode tcp with policies, and with further destinations (--also), each of random behaviour: what they do
- * changes nothing for the endpoint, and what they get is accounted for as what it gets is.
+ * The world of --mode tcp with policies, and with further destinations (--also), each with random behaviour: their
+ * behaviour changes nothing for the endpoint, and their counters follow the same rules.
  */
 import { Random } from "../support/random.ts";
 import { type Scenario, scenarioOf } from "./scenario.ts";
@@ -9,15 +9,15 @@ import { streamPolicy } from "./stream-policies.ts";
 
 const FURTHER_MAX = 2;
 
-/** What a further destination may be like beside what a seed makes of it. */
+/** Special kinds of further destinations, in addition to the seed's choices. */
 const KINDS: readonly Partial<Scenario>[] = [
   {},
   {},
-  // Most of its connections come to nothing, or stand still.
+  // Most of its connections fail, or stand still.
   { harm: 0.9 },
-  // It takes little at a time, and nothing for a while.
+  // It takes few bytes at a time, and sometimes none for a while.
   { slow: 1 },
-  // Nothing is wrong with it.
+  // It has no fault.
   { harm: 0, outage: 0, slow: 0 },
 ];
 const LIMITS_BYTES = [undefined, undefined, 0, 4096, 20_000, 60_000];
@@ -55,7 +55,7 @@ export function simulateFurther(seed: number): FurtherOutcome {
 }
 
 class FurtherSimulation extends Simulation {
-  /** What the endpoint was given and counted, in a form that can be compared. */
+  /** The endpoint's input and counters, in a form that can be compared. */
   get endpointsView(): string {
     const { flows, reassembly, upstream, streams } = this.counters;
     const came = this.endpoint.sockets.map(({ received }) => Bun.hash(received.slice()).toString(36));
@@ -73,7 +73,7 @@ class FurtherSimulation extends Simulation {
   }
 }
 
-/** The endpoint's world, with a destination that behaves as another seed's does. */
+/** The endpoint's world, with a destination that behaves as in another seed. */
 function beside(scenario: Scenario, random: Random): Further {
   const { seed, outage, harm, slow } = { ...scenarioOf(random.int(1, 1 << 30)), ...random.pick(KINDS) };
   return { scenario: { ...scenario, seed, outage, harm, slow }, limitBytes: random.pick(LIMITS_BYTES) };

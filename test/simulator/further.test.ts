@@ -17,11 +17,11 @@ if (wanted !== undefined) {
   test.each(FAILED)("seed %d, which failed once", (seed) => void simulateFurther(seed));
 
   test(
-    `whatever further destinations do, the endpoint is what it is alone, and all is accounted for: ${SEEDS} seeds`,
+    `further destinations never affect the endpoint, and every byte is counted: ${SEEDS} seeds`,
     () => {
       const all = Array.from({ length: SEEDS }, (_, i) => simulateFurther(FIRST + i));
       const some = (of: (outcome: (typeof all)[number]) => number) => all.filter((each) => of(each) > 0).length;
-      // Of a world in which nothing happens, everything is true.
+      // In a world without events, every rule holds.
       expect(some(({ bytes }) => bytes)).toBeGreaterThan(SEEDS / 2);
       expect(some(({ lostBytes }) => lostBytes)).toBeGreaterThan(SEEDS / 10);
       expect(some(({ leftOut }) => leftOut)).toBeGreaterThan(SEEDS / 5);

@@ -1,9 +1,10 @@
 /**
- * The simulator, of streams, requests and comparisons, with several destinations as well, and the fuzzing of decode and
- * of the capture filters, seed after seed, until the time is over.
+ * The simulator of streams, requests and comparisons, also with several destinations, and the fuzzing of decode and of
+ * the capture filters, seed after seed, until the time is over.
+ *
  *     scripts/fuzz --seconds 60 [--seed 1000000]
  *
- * Prints how many seeds ran, and each that failed; then exits with 1.
+ * Prints the number of seeds, and each seed that failed; then exits with 1.
  */
 import { parseArgs } from "node:util";
 import { simulateAny } from "../compare/simulation.ts";
@@ -16,16 +17,16 @@ import { simulateHttp } from "./http/simulation.ts";
 import { simulateHttp2 } from "./http2/simulation.ts";
 import { simulate } from "./simulation.ts";
 
-/** Of the time, what the fuzzing of decode gets. */
+/** The share of the time for the fuzzing of decode. */
 const DECODE_SHARE = 0.25;
 const DECODE_FRAMES = 20_000;
-/** More failures than this say nothing new. */
+/** More failures than this show nothing new. */
 const FAILURES_SHOWN_MAX = 20;
 const PROGRESS_MS = 30_000;
 
 const { values } = parseArgs({ options: { seconds: { type: "string" }, seed: { type: "string" } } });
 const seconds = Number(values.seconds ?? NaN);
-// Seeds that nobody has run, unless one is asked for.
+// Seeds that have not run before, unless one is given.
 const first = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
 if (!(seconds > 0) || !Number.isSafeInteger(first)) {
   console.error("Usage: scripts/fuzz --seconds N [--seed S]");

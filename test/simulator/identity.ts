@@ -1,4 +1,4 @@
-/** What tells one flow from another, as segment.ts describes it. */
+/** The identity of a flow, as segment.ts describes it. */
 import { address } from "../support/frames.ts";
 
 export interface Addresses {

@@ -1,4 +1,4 @@
-/** Records in memory, as a batch of a capture. The buffer is used again for each batch, as a real one is. */
+/** Records in memory, as a batch of a capture. The buffer is used again for each batch, like a real one. */
 import type { RecordSource } from "../../src/capture/record-source.ts";
 
 export interface MemoryRecord {
@@ -6,7 +6,7 @@ export interface MemoryRecord {
   readonly timestampMs: number;
 }
 
-/** Room between records, so that a read outside of one is seen as such. */
+/** Room between records, so that a read outside of a record is noticed. */
 const GAP_BYTES = 32;
 const SCRIBBLE = 0xee;
 
@@ -44,7 +44,7 @@ export class MemorySource implements RecordSource {
     return true;
   }
 
-  /** Spoils the records that were taken: whoever still needs their bytes must have copied them. */
+  /** Overwrites the taken records: a receiver that still needs their bytes must have copied them. */
   scribble(): void {
     const end = this.places[Math.min(this.index, this.places.length) - 1];
     if (end !== undefined) this.bytes.fill(SCRIBBLE, 0, end.offset + end.length);

@@ -1,7 +1,6 @@
 /**
- * The mirror: what it makes of the clients' segments on their way to us. Each segment becomes one or
- * more packets (inner fragments), each packet one or more frames (outer fragments); packets are
- * dropped, repeated, delayed and truncated.
+ * The mirror: its changes of the clients' segments on their way to us. Each segment becomes one or more packets (inner
+ * fragments), each packet one or more frames (outer fragments); packets are dropped, repeated, delayed and truncated.
  */
 import { LinkType } from "../../src/decode/link.ts";
 import * as build from "../support/frames.ts";
@@ -18,15 +17,15 @@ export interface MirroredSegment {
 /** One packet of the mirror. The same packet may arrive more than once. */
 export interface Packet {
   readonly segment: MirroredSegment;
-  /** Which of the segment's inner fragments. */
+  /** The number of the segment's inner fragment. */
   readonly part: number;
   /** Outer fragments. */
   readonly frames: number;
-  /** Payload bytes that are in it; -1: it was cut inside its headers. Only the whole of fragments. */
+  /** The payload bytes in it; -1: it was cut inside its headers. Only for whole fragments. */
   readonly payloadLength: number;
 }
 
-/** A frame that is not ours ends under this reason. */
+/** A frame that is not ours is counted with this reason. */
 export interface Foreign {
   readonly reason: string;
 }
@@ -35,16 +34,16 @@ export interface Frame {
   readonly bytes: Uint8Array;
   readonly arrivalMs: number;
   readonly packet: Packet | null;
-  /** Which of the packet's outer fragments. */
+  /** The number of the packet's outer fragment. */
   readonly index: number;
   readonly foreign: Foreign | null;
 }
 
-/** What the mirror must do to a segment, and what it must not do. */
+/** Rules for the mirror's treatment of a segment. */
 export interface Care {
   readonly isKept: boolean;
   readonly isInTime: boolean;
-  /** Delayed as long as may be: what follows overtakes it. */
+  /** Delayed as long as possible: later segments overtake it. */
   readonly isLate: boolean;
   readonly isOnce: boolean;
 }
@@ -90,7 +89,7 @@ export class Mirror {
     this.frames.push(...order.flat());
   }
 
-  /** A frame that has nothing to do with any connection of ours. */
+  /** A frame that belongs to no connection of ours. */
   inject(bytes: Uint8Array, arrivalMs: number, reason: string): void {
     this.frames.push({ bytes, arrivalMs, packet: null, index: 0, foreign: { reason } });
   }
@@ -184,7 +183,7 @@ export class Mirror {
     const whole = build.ethernet(packet, tags);
     const headersLength = whole.length - payloadLength;
     const isCut = segment.parts === 1 && !isKept && random.chance(scenario.truncate);
-    // Seldom inside the headers. A payload of which nothing is left has a table in test/flow.
+    // Seldom inside the headers. test/flow has a table for payloads that were cut off completely.
     const inHeaders = random.chance(0.3) || payloadLength < 2;
     const length = inHeaders ? random.int(0, headersLength - 1) : headersLength + random.int(1, payloadLength - 1);
     const linked = isCut
@@ -196,7 +195,7 @@ export class Mirror {
     const copies: Frame[][] = [];
     const arrive = (extraMs: number) => {
       const arrivalMs = atMs + extraMs;
-      // The outer fragments of a packet may be displaced on their own.
+      // The outer fragments of a packet may be displaced separately.
       copies.push(
         linked.map((bytes, index) => ({
           bytes,
@@ -209,13 +208,13 @@ export class Mirror {
     };
     const arrives = isKept || !random.chance(scenario.drop);
     if (arrives) arrive(isInTime ? 0 : isLate ? scenario.delayMsMax : this.displacement());
-    // Late copies are copies: what the first time was dropped comes no later than what was delayed.
+    // Late copies are copies: a copy of a dropped packet comes no later than a delayed packet.
     if (!isOnce && random.chance(scenario.repeat))
       arrive(this.displacement() + (arrives ? random.int(0, scenario.repeatMsMax) : 0));
     return copies;
   }
 
-  /** A packet of which only the first `length` bytes are mirrored (as AWS does), or captured (tcpdump -s). */
+  /** A packet whose first `length` bytes only are mirrored (as AWS does), or captured (tcpdump -s). */
   private cut(whole: Uint8Array, length: number): Uint8Array[] {
     if (this.random.chance(0.7)) return this.outer(whole.subarray(0, length), false).map((outer) => this.frame(outer));
     const frame = this.link(this.encapsulated(whole, IPV4_OUTER));
@@ -258,7 +257,7 @@ export class Mirror {
     return random.chance(scenario.delay) ? random.next() * scenario.delayMsMax : 0;
   }
 
-  /** Ethernet pads short frames; with anything. */
+  /** Ethernet pads short frames, with any bytes. */
   private pad(frame: Uint8Array): Uint8Array {
     if (frame.length >= ETHERNET_MIN || !this.random.chance(0.8)) return frame;
     return build.bytes(frame, this.random.bytes(ETHERNET_MIN - frame.length));

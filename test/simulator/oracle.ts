@@ -1,7 +1,6 @@
 /**
- * What must come of the frames, known from how they were made: which bytes of which connection were
- * in frames that arrived, when, and what every frame must be counted as. Nothing here knows how the
- * program works.
+ * The right outcome of the frames, known from how they were made: which bytes of which connection were in arrived
+ * frames, when, and how every frame must be counted. This file does not know how the program works.
  */
 import type { Connection, Sent } from "./client.ts";
 import type { Frame, MirroredSegment, Packet } from "./mirror.ts";
@@ -10,7 +9,7 @@ import type { Frame, MirroredSegment, Packet } from "./mirror.ts";
 export interface Arrival {
   readonly sent: Sent;
   readonly atMs: number;
-  /** Payload bytes that were in it. */
+  /** The payload bytes in it. */
   readonly length: number;
 }
 
@@ -22,14 +21,14 @@ export interface FrameCounts {
   dropped: Map<string, number>;
 }
 
-/** What each frame becomes; and the segments that arrive, in their order. */
+/** The outcome of each frame; and the segments that arrive, in their order. */
 export function decodeAll(frames: readonly Frame[]): { counts: FrameCounts; arrivals: Arrival[] } {
   const counts: FrameCounts = { captured: 0, segments: 0, truncated: 0, completedDatagrams: 0, dropped: new Map() };
   const arrivals: Arrival[] = [];
   const outer = new Map<Packet, Set<number>>();
   const inner = new Map<MirroredSegment, Set<number>>();
   const drop = (reason: string) => void counts.dropped.set(reason, (counts.dropped.get(reason) ?? 0) + 1);
-  /** Whether this part completes its datagram; what comes of it later begins another. */
+  /** Whether this part completes its datagram; later parts begin another. */
   const completes = <T>(waiting: Map<T, Set<number>>, datagram: T, part: number, parts: number): boolean => {
     if (parts === 1) return true;
     const seen = waiting.get(datagram) ?? new Set();
@@ -56,22 +55,22 @@ export function decodeAll(frames: readonly Frame[]): { counts: FrameCounts; arri
   return { counts, arrivals };
 }
 
-/** A stretch of a stream: bytes that come, or a hole that must be told. */
+/** A stretch of a stream: bytes that come, or a hole that must be reported. */
 export interface Run {
   readonly bytes: Uint8Array | null;
   readonly length: number;
 }
 
-/** What must come of a connection if nothing was displaced further than the limits allow. */
+/** The right outcome of a connection if no segment was displaced beyond the limits. */
 export interface Expected {
   readonly connection: Connection;
   readonly hasSyn: boolean;
   readonly runs: Run[];
-  /** Null: it depends on when holes are given up, or on what comes later. */
+  /** Null: it depends on when holes are given up, or on later segments. */
   readonly end: "fin" | "reset" | null;
 }
 
-/** `arrivals`: all that have its addresses and ports. Null: nothing of it arrived from which a stream begins. */
+/** `arrivals`: all segments with its addresses and ports. Null: no segment arrived with which a stream could begin. */
 export function expect(connection: Connection, arrivals: readonly Arrival[]): Expected | null {
   const { stream } = connection;
   const present = new Uint8Array(stream.length);
@@ -94,12 +93,12 @@ export function expect(connection: Connection, arrivals: readonly Arrival[]): Ex
     present.fill(1, sent.position, sent.position + length);
     if (length > 0) first = Math.min(first, sent.position);
     isKnown ||= hasSyn || length > 0;
-    // What the mirror cut off is known to have been there.
+    // Bytes that the mirror cut off are known to have existed.
     if (isKnown && sent.payload.length > 0) end = Math.max(end, sent.position + sent.payload.length);
     if (sent.flags.includes("F")) hasFin = true;
     isOver ||= hasFin;
   }
-  // A FIN alone is nothing to forward.
+  // A FIN alone gives nothing to forward.
   if (!isKnown) return null;
   if (hasFin) end = stream.length;
   return {
@@ -110,7 +109,7 @@ export function expect(connection: Connection, arrivals: readonly Arrival[]): Ex
   };
 }
 
-/** What comes of a stream of which these bytes are present, between two places. */
+/** The runs of a stream with these present bytes, between two places. */
 export function runsOf(stream: Uint8Array, present: Uint8Array, start: number, end: number): Run[] {
   const runs: Run[] = [];
   for (let from = start, to = start; from < end; from = to) {
@@ -120,18 +119,18 @@ export function runsOf(stream: Uint8Array, present: Uint8Array, start: number, e
   return runs;
 }
 
-/** How far anything was displaced: what the limits must allow for nothing to be given up too early. */
+/** The largest displacements: the limits must allow them, or holes are given up too early. */
 export interface Displacement {
-  /** Segments of a connection's addresses and ports that came before one that they follow. */
+  /** The number of segments with a connection's addresses and ports that came before an earlier one. */
   segments: number;
-  /** How long the longest of these waits took. */
+  /** The length of the longest of these waits. */
   waitMs: number;
 }
 
-/** `arrivals`: all that have the same addresses and ports. */
+/** `arrivals`: all segments with the same addresses and ports. */
 export function displacementOf(connections: readonly Connection[], arrivals: readonly Arrival[]): Displacement {
   const worst: Displacement = { segments: 0, waitMs: 0 };
-  // Each connection has a line of places: its SYN, its bytes, its FIN; and they follow one another.
+  // Each connection has a line of places: its SYN, its bytes, its FIN; the lines follow one another.
   const base = new Map<Connection, number>();
   let places = 0;
   for (const connection of connections) {
@@ -161,7 +160,7 @@ export function displacementOf(connections: readonly Connection[], arrivals: rea
   return worst;
 }
 
-/** Garbage must only repeat what has arrived before: else it would be the first copy of a byte. */
+/** Garbage may only repeat bytes that have arrived before: otherwise it would be the first copy of a byte. */
 export function prematureGarbage(arrivals: readonly Arrival[]): Set<Sent> {
   const seen = new Map<Connection, Uint8Array>();
   const premature = new Set<Sent>();

@@ -1,4 +1,4 @@
-/** A consumer of streams that keeps all that it is told, and refuses what a stream must never do. */
+/** A consumer of streams that keeps all events, and refuses events that a stream must never have. */
 import { IDENTITY_VNI } from "../../src/decode/segment.ts";
 import type { Incarnation } from "../../src/flow/incarnation.ts";
 import type {
@@ -30,7 +30,7 @@ export class GrowingBytes {
   }
 }
 
-/** Bytes, or a hole: a stretch as long as it can be. */
+/** Bytes, or a hole: a stretch as long as possible. */
 export interface RecordedRun {
   bytes: GrowingBytes | null;
   length: number;
@@ -46,7 +46,7 @@ class RecordedBytes implements ByteConsumer {
   readonly runs: RecordedRun[] = [];
   /** Each call, by its length: of bytes; negative: of a hole. */
   readonly calls: number[] = [];
-  /** All bytes, without the holes: what the endpoint must get in tcp mode. */
+  /** All bytes, without the holes: the endpoint's right input in tcp mode. */
   readonly delivered = new GrowingBytes();
   how: StreamEnd | null = null;
 
@@ -110,7 +110,7 @@ export class RecordedStream extends RecordedBytes implements StreamConsumer {
   /** The first byte's sequence number. */
   readonly start: number;
   readonly response = new RecordedResponse();
-  /** Asked so often, since it was silent. */
+  /** The number of questions after silences. */
   idled = 0;
   mayEndIdle = true;
   mayGoOn = true;

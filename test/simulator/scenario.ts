@@ -1,24 +1,19 @@
-/**
- * What kind of world a seed stands for. Every knob is drawn from the seed alone, so that a seed is
- * all that a failing run needs to be had again.
- */
+/** The kind of world of a seed. Every knob is drawn only from the seed, so a seed is enough to repeat a failing run. */
 import { LinkType } from "../../src/decode/link.ts";
 import { Random } from "../support/random.ts";
 
 /**
- * "exact": nothing is displaced further than the limits allow, so that what must come is known byte
- * for byte. "limits": the limits are small and are met all the time; then what comes must be true,
- * in its place and once, but which holes are given up depends on the limits. "memory": there is so
- * little of it that holes and connections are given up for want of it; then only what always holds
- * is asked for.
+ * "exact": nothing is displaced beyond the limits, so the right outcome is known byte for byte. "limits": the limits
+ * are small and are met all the time; then the outcome must be true, in its place and once, but the limits decide which
+ * holes are given up. "memory": there is so little memory that holes and connections are given up for lack of it; then
+ * only the rules that always hold are checked.
  */
 export type Regime = "exact" | "limits" | "memory";
 
 /**
- * How near two connections of the same addresses and ports may come.
- * "quiet": everything of the first has arrived before the second begins.
- * "late copies": bytes of the first that arrived already may arrive again during and after the second.
- * "overlapping": the last bytes of the first may be overtaken by the second.
+ * The smallest distance of two connections with the same addresses and ports. "quiet": everything of the first has
+ * arrived before the second begins. "late copies": arrived bytes of the first may arrive again during and after the
+ * second. "overlapping": the second may overtake the last bytes of the first.
  */
 export type Reuse = "none" | "quiet" | "late copies" | "overlapping";
 
@@ -32,7 +27,7 @@ export interface Scenario {
   readonly port: number;
   readonly vxlanPort: number;
   readonly linkType: number;
-  /** Live: time passes between frames as well. Else as with --read: it only comes with them. */
+  /** Live: time also passes between frames. Otherwise as with --read: time comes only with frames. */
   readonly isLive: boolean;
   readonly connections: number;
   readonly streamBytesMax: number;
@@ -40,34 +35,34 @@ export interface Scenario {
   readonly pauseMsMax: number;
   readonly reuse: Reuse;
 
-  /** What the client does beside sending its bytes once, each per segment. */
+  /** The client's behaviour, apart from sending its bytes once; for a segment. */
   readonly retransmit: number;
   readonly overlap: number;
   readonly probe: number;
   readonly forgedReset: number;
   readonly fastOpen: number;
 
-  /** What the mirror does, each per packet. */
+  /** The mirror's behaviour, for a packet. */
   readonly drop: number;
   readonly repeat: number;
-  /** How much later a repeated packet may come. */
+  /** The longest delay of a repeated packet. */
   readonly repeatMsMax: number;
   readonly delay: number;
   readonly delayMsMax: number;
-  /** How often the SYN of a second connection with the same addresses and ports is as late as it may be. */
+  /** The probability that the SYN of a second connection with the same addresses and ports is as late as allowed. */
   readonly lateSyn: number;
   readonly truncate: number;
   readonly innerFragments: number;
   readonly outerFragments: number;
-  /** Frames that are not ours, per frame of ours. */
+  /** Frames that are not ours, for each frame of ours. */
   readonly foreign: number;
 
-  /** What the endpoint does, each per connection. */
+  /** The endpoint's behaviour, for a connection. */
   readonly outage: number;
   readonly harm: number;
   readonly slow: number;
 
-  /** The mirror carries what servers say as well, and one of the two programs listens to it. */
+  /** The mirror also carries the servers' bytes, and one of the two programs reassembles them. */
   readonly hearsServer: boolean;
 }
 
@@ -96,7 +91,7 @@ export function scenarioOf(seed: number): Scenario {
     streamBytesMax: random.pick([10, 200, 3000, 20_000, 60_000]),
     segmentBytesMax: random.pick([1, 20, 536, 1460, 1460, 8900]),
     pauseMsMax: random.pick([0, 1, 5, 40]),
-    // Where holes are given up at once, late bytes of one connection would be taken for the next one's.
+    // If holes are given up at once, late bytes of one connection would be taken for the next one's.
     reuse: random.pick(regime === "exact" ? REUSES : (["none", "quiet"] as const)),
 
     retransmit: sometimes(0.7, () => random.next() * 0.3),
@@ -120,7 +115,8 @@ export function scenarioOf(seed: number): Scenario {
     slow: sometimes(0.6, () => random.next()),
 
     lateSyn: sometimes(0.7, () => random.next()),
-    // Where limits are met, who is heard of is not ended for another: the two programs would end different connections.
+    // If limits are met, hearing the server keeps its flow from being ended: the two programs would end different
+    // connections.
     hearsServer: regime === "exact" && random.chance(0.4),
   };
 }

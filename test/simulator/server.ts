@@ -1,4 +1,4 @@
-/** What the mirrored servers say: so much as their clients acknowledge, and more. */
+/** The bytes of the mirrored servers: as many as their clients acknowledge, and more. */
 import type { Random } from "../support/random.ts";
 import type { Connection, Sent } from "./client.ts";
 
@@ -11,7 +11,7 @@ const SEGMENT_BYTES_MAX = 1460;
 const UNACKNOWLEDGED_BYTES_MAX = 3000;
 const NOTHING = new Uint8Array(0);
 
-/** The server's side of a connection: each byte is sent no later than its client acknowledges it. */
+/** The server's side of a connection: each byte is sent before its client acknowledges it. */
 export function answer(random: Random, connection: Connection): Answered {
   const acknowledged = connection.sent
     .filter(({ flags }) => flags.includes("A"))

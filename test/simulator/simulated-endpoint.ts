@@ -1,7 +1,6 @@
 /**
- * An endpoint that is as difficult as the world's: connections take time, are refused, never come
- * about; sockets take a part of what is offered, nothing for a while, nothing ever again; the other
- * side talks, is slow, closes early and resets.
+ * An endpoint as difficult as real ones: connections take time, are refused, or never get a result; sockets take a part
+ * of the offered bytes, none for a while, or none any more; the other side sends, is slow, closes early and resets.
  */
 import type { ForwardAddress } from "../../src/address.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
@@ -13,10 +12,10 @@ export class Clock {
   constructor(public nowMs: number) {}
 }
 
-/** What a connection will do. Healthy ones take every byte in the end, and close after the FIN. */
+/** The behaviour of a connection. Healthy ones take every byte in the end, and close after the FIN. */
 export type Harm = "none" | "unanswered" | "stuck" | "reset" | "closed early" | "never closed";
 
-/** Below what --max-retries with its doubling delays waits. */
+/** Less than the waits of --max-retries with its doubling delays. */
 const STALL_MS_MAX = 1500;
 
 interface Due {
@@ -42,14 +41,14 @@ export class SimulatedEndpoint implements Connector {
   connect(_address: ForwardAddress, events: SocketEvents): void {
     const { random, scenario, clock } = this;
     this.attempts++;
-    // Outages are shorter than the time limit for connecting, and apart: so that each is survived.
+    // Outages are shorter than the time limit for connecting, and far apart, so that the program survives each one.
     if (random.chance(scenario.outage) && clock.nowMs >= this.outageUntilMs + 2 * this.connectTimeoutMs) {
       this.outageUntilMs = clock.nowMs + random.int(0, this.connectTimeoutMs / 2);
     }
     const harm = this.harm();
     if (harm === "unanswered") {
       this.unanswered++;
-      // The kernel's own time limit, long after ours; or an answer that nobody waits for any more.
+      // The kernel's own time limit, long after ours; or a result that the program does not wait for any more.
       const late = random.chance(0.5)
         ? () => events.failed(new Error("ETIMEDOUT"))
         : () => this.open(events, "never closed");
@@ -74,7 +73,7 @@ export class SimulatedEndpoint implements Connector {
     this.at(0, callback);
   }
 
-  /** Lets happen what is due, and what is caused by it at once. */
+  /** Delivers the events that are due, and their immediate consequences. */
   step(): void {
     for (;;) {
       const now = this.due.filter(({ atMs }) => atMs <= this.clock.nowMs);
@@ -106,7 +105,7 @@ export class SimulatedEndpoint implements Connector {
     const socket = this.socketFor(events, harm);
     this.sockets.push(socket);
     events.opened(socket);
-    // Given up while it was being made: it must be closed at once, with nothing written.
+    // Given up while it was being established: it must be closed at once, with nothing written.
     socket.wasUnwanted = socket.isTerminated && socket.writes === 0;
     socket.begin();
   }
@@ -116,17 +115,17 @@ export class SimulatedSocket implements UpstreamSocket {
   readonly received = new GrowingBytes();
   /** Writes since the counter was last cleared. */
   writes = 0;
-  /** Offers of which nothing was taken. */
+  /** Offers of which no byte was taken. */
   blocked = 0;
   responseBytes = 0;
   isShutDown = false;
   /** The program has closed it. */
   isTerminated = false;
-  /** It is closed, whoever did it, and the program was told. */
+  /** It is closed, by either side, and the program knows it. */
   isClosed = false;
-  /** It was answered when nobody waited for it any more. */
+  /** Its result came when the program did not wait for it any more. */
   wasUnwanted = false;
-  /** It is gone, and the program has not been told yet. */
+  /** It is gone, and the program does not know it yet. */
   isDead = false;
   private readonly room: number;
   private readonly bytesPerMs: number;
@@ -197,7 +196,7 @@ export class SimulatedSocket implements UpstreamSocket {
   terminate(): void {
     this.mustBeOpen("terminate");
     this.isTerminated = true;
-    // Bun tells at once, or in the next turn.
+    // Bun reports it at once, or in the next turn.
     const tell = () => {
       if (this.isClosed) return;
       this.isClosed = true;
@@ -252,7 +251,7 @@ export class SimulatedSocket implements UpstreamSocket {
       this.wantsWritable = false;
       if (this.isOver) return;
       if (this.harm === "stuck" && this.received.length >= this.harmAt) return;
-      // Sometimes only the program's own tries find out.
+      // Sometimes only the program's own tries find it.
       if (random.chance(0.8)) this.events.writable();
     });
   }
@@ -261,7 +260,7 @@ export class SimulatedSocket implements UpstreamSocket {
     if (!this.isOver) this.die();
   }
 
-  /** From now on writes say -1; the program is told a little later. */
+  /** From now on writes return -1; the program gets the event a little later. */
   protected die(isReset = this.harm === "reset"): void {
     if (this.isDead) return;
     this.isDead = true;

@@ -1,6 +1,6 @@
 /**
- * The world of --mode tcp: every stream, and every hole, must come as it was sent. Throws an error that
- * begins with the seed if anything is not as it must be.
+ * The world of --mode tcp: every stream, and every hole, must come as it was sent. Throws an error that begins with the
+ * seed if a rule does not hold.
  */
 import { Random } from "../support/random.ts";
 import { equal, isSame, sum, within } from "./checks.ts";
@@ -18,7 +18,7 @@ import { NO_STREAM_POLICY, policyOfStreams, type StreamPolicy } from "./stream-p
 import { BATCH_MS_MAX, World } from "./world.ts";
 import { USUAL } from "../support/usual.ts";
 
-/** What --mode tcp has no use for, and the time limit for an answer. */
+/** Options that --mode tcp does not use, and the time limit for a response. */
 const HTTP = {
   ...USUAL,
   pipelineDepth: 1,
@@ -54,7 +54,7 @@ export function traceSeed(seed: number): string {
 /** A destination beside the endpoint. */
 export interface Further {
   readonly scenario: Scenario;
-  /** So much memory has it; undefined: enough. */
+  /** Its memory; undefined: enough. */
   readonly limitBytes: number | undefined;
 }
 
@@ -62,7 +62,7 @@ export class Simulation extends World {
   private readonly checks: readonly DestinationChecks[];
   private readonly isLeftOut = new Map<string, boolean>();
 
-  /** `further` null: there is no thought of any. */
+  /** `further` null: this world has no further destinations. */
   constructor(
     scenario: Scenario,
     further: readonly Further[] | null = null,
@@ -127,7 +127,7 @@ export class Simulation extends World {
     };
   }
 
-  /** What holds at every moment. */
+  /** The rules for every moment. */
   protected override check(): void {
     const { counters, recorded } = this;
     for (const { frames, flows } of [counters, recorded]) {
@@ -144,13 +144,13 @@ export class Simulation extends World {
 
   private get delivered(): Delivered {
     const { flows, reassembly } = this.counters;
-    // Where memory is short, the two runs of the program have given up different holes.
+    // If memory is short, the two runs of the program have given up different holes.
     const isKnown = this.scenario.regime !== "memory";
     const streams = isKnown ? this.recorder.streams.filter(({ identity }) => !this.isLeftOut.get(identity)) : null;
     return { flows: flows.opened + flows.picked_up, bytes: reassembly.delivered_bytes, streams };
   }
 
-  /** Every stream came as it must, every hole was told at its place; nothing else came. */
+  /** Every stream came as it must, and every hole was reported at its place; nothing else came. */
   private checkExactly(): void {
     const streams = Map.groupBy(this.recorder.streams, ({ identity }) => identity);
     let opened = 0;
@@ -187,10 +187,10 @@ export class Simulation extends World {
     this.checkGaps();
   }
 
-  /** No byte disappears: what did not come for the first time came again. */
+  /** No byte disappears: bytes that did not come for the first time are repeated ones. */
   private checkPayload(): void {
     const { delivered_bytes, retransmitted_bytes, overlap_bytes, out_of_window } = this.recorded.reassembly;
-    // Of what lies outside of the window, only segments are counted.
+    // For segments outside of the window, only their number is counted.
     if (out_of_window === 0)
       equal(
         "payload bytes",
@@ -200,8 +200,7 @@ export class Simulation extends World {
   }
 
   /**
-   * What servers said came true, in its place, to the connection that it was said to; and all of it where nothing kept
-   * it away.
+   * The servers' bytes came unchanged, in their place, on their own connection; and completely if nothing prevented it.
    */
   private checkResponses(): void {
     for (const { response, identity, hasSyn, origin } of this.recorder.streams) {
@@ -220,7 +219,7 @@ export class Simulation extends World {
     for (const connection of this.connections) this.checkResponse(connection);
   }
 
-  /** All that arrived of a response, if its connection was known by then. */
+  /** All arrived bytes of a response, if its connection was known by then. */
   private checkResponse(connection: Connection): void {
     const arrived = this.answersArrived.filter(({ sent }) => sent.connection === connection);
     const syn = this.arrivals.find(({ sent }) => sent.connection === connection && sent.flags.includes("S"));
@@ -259,7 +258,7 @@ export class Simulation extends World {
     equal("reassembly.gap_bytes", reassembly.gap_bytes, sum(this.recorder.streams.map(({ gapBytes }) => gapBytes)));
   }
 
-  /** With limits that are met: what came is true, and in its place. */
+  /** With limits that are met: the outcome is true, and in its place. */
   private checkTruth(): void {
     const connections = Map.groupBy(this.connections, ({ identity }) => identity);
     for (const stream of this.recorder.streams) {
@@ -269,7 +268,7 @@ export class Simulation extends World {
     }
   }
 
-  /** Each destination got all streams that policy leaves in, but for what it did. */
+  /** Each destination got all streams that policy leaves in, except for its own behaviour. */
   private checkDestinations(): void {
     const { counters, recorded, recorder, delivered } = this;
     equal("outages", this.report.begun, this.report.ended + (this.report.isInOutage ? 1 : 0));
@@ -297,7 +296,7 @@ function isAsExpected(stream: RecordedStream, { hasSyn, runs, end }: Expected): 
   });
 }
 
-/** Where in a connection's stream all of a recorded stream's runs lie; -1: nowhere. */
+/** The place in a connection's stream with all of a recorded stream's runs; -1: none. */
 function placeOf(stream: Pick<RecordedStream, "runs">, { stream: sent }: Pick<Connection, "stream">): number {
   let ahead = 0;
   const first = stream.runs.findIndex(({ bytes }) => bytes !== null);

@@ -1,19 +1,19 @@
 /**
- * The main test: many worlds, each from a seed (simulation.ts). A failing seed prints itself;
- * SIMULATOR_SEED=n runs that one alone, and says what happened in it.
+ * The main test: many worlds, each from a seed (simulation.ts). A failure prints its seed; SIMULATOR_SEED=n runs only
+ * that one, and describes its events.
  */
 import { expect, test } from "bun:test";
 import { simulate, traceSeed } from "./simulation.ts";
 
-/** A fixed few; scripts/fuzz goes on with new ones. */
+/** A few fixed ones; scripts/fuzz goes on with new ones. */
 const SEEDS = 1000;
 const SEEDS_PER_TEST = 500;
 const TIMEOUT_MS = 120_000;
 
-/** Seeds that once failed: ports used again, where nothing, or not the right thing, told whose segments come. */
+/** Seeds that failed once: reused ports, and nothing, or a wrong sign, showed the owner of segments. */
 const MENDED = [39_999_950, 218_025, 247_186, 318_820, 527_759];
 
-/** Its source waits for so many connections that the world stood still, since no time passed meanwhile. */
+/** Its source waits for so many connections that the world stood still, because no time passed meanwhile. */
 const WAITING = 3_003_432;
 
 const wanted = process.env["SIMULATOR_SEED"];
@@ -33,7 +33,7 @@ if (wanted !== undefined) {
       () => {
         let streams = 0;
         for (let seed = first; seed <= last; seed++) streams += simulate(seed).streams;
-        // Of a world in which nothing happens, everything is true.
+        // In a world without events, every rule holds.
         expect(streams).toBeGreaterThan(SEEDS_PER_TEST);
       },
       TIMEOUT_MS,

@@ -1,11 +1,11 @@
-/** Policies of worlds of --mode tcp, and whose connections they leave out: known from the client's address. */
+/** Policies of worlds of --mode tcp, and the connections that they leave out: known from the client's address. */
 import type { Policy } from "../../src/policy/policy.ts";
 import { hashOfKey, policyFor, ruleOf } from "../support/policies.ts";
 import type { Random } from "../support/random.ts";
 
 export interface StreamPolicy {
   readonly rules: Parameters<typeof policyFor>[0];
-  /** As which what it leaves out is counted. */
+  /** The reason under which these connections are counted. */
   readonly reason: "filtered" | "sampled_out";
   /** Whether it leaves out all connections of a client. */
   leavesOut(source: string): boolean;

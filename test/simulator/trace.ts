@@ -1,8 +1,8 @@
-/** What a failing seed looks like, in words. */
+/** A failing seed in words. */
 import type { Connection } from "./client.ts";
 import type { Arrival } from "./oracle.ts";
 
-/** The segments that arrived, one a line: when, of which connection, which bytes of its stream, what is said of it. */
+/** The segments that arrived, one a line: the time, the connection, the bytes of its stream, and notes. */
 export function traceOf(connections: readonly Connection[], arrivals: readonly Arrival[], epochMs: number): string {
   const heads = connections.map(
     ({ id, source, destination, sourcePort, isn, stream, ending }) =>

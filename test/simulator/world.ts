@@ -1,10 +1,9 @@
 /**
  * One run of the simulator: clients, mirror, program and endpoint of one seed, on one clock.
  *
- * The program runs twice over the same batches: once whole (a Shard with the simulated endpoint), and
- * once only to where its streams begin and end (Decoder and FlowTable), to see the holes' places.
- * What must come of it is the business of the worlds that extend this one: of streams in simulation.ts,
- * of requests in http/simulation.ts.
+ * The program runs twice over the same batches: once whole (a Shard with the simulated endpoint), and once only up to
+ * its streams (Decoder and FlowTable), to see the holes' places. The worlds that extend this one check the outcome: of
+ * streams in simulation.ts, of requests in http/simulation.ts.
  */
 import { Budget } from "../../src/memory/budget.ts";
 import { Decoder } from "../../src/decode/decoder.ts";
@@ -31,15 +30,15 @@ import { traceOf } from "./trace.ts";
 
 /** When the first client starts, in milliseconds since 1970. */
 export const EPOCH_MS = 1_750_000_000_000;
-/** How long frames wait at most until they are read: the program's clock runs ahead of theirs. */
+/** The longest time that frames wait until they are read: the program's clock is ahead of theirs. */
 export const BATCH_MS_MAX = 5;
-/** More pieces than this many segments cannot come of them: each adds two ends. */
+/** The most pieces for each segment: each segment adds two ends. */
 const PIECES_PER_SEGMENT = 2;
 const DRAIN_MS_MAX = 600_000;
-/** The time between two looks at busy further destinations in a silence: less than a refused connection waits. */
+/** The time between two looks at busy further destinations in a silence: less than the wait of a refused connection. */
 const FURTHER_STEP_MS = 50;
 
-/** What of the program's options concerns flows; a world adds the rest. */
+/** The program's options that concern flows; a world adds the rest. */
 export type FlowOptions = Pick<
   ShardOptions,
   "maxPendingPackets" | "gapTimeoutMs" | "idleTimeoutMs" | "maxFlows" | "sourceWaits"
@@ -51,7 +50,7 @@ export abstract class World {
   protected readonly frames: Frame[];
   protected readonly arrivals: Arrival[];
   protected readonly counts: FrameCounts;
-  /** What the servers say, and which of it arrives. */
+  /** The servers' bytes, and which of them arrive. */
   protected readonly answers = new Map<Connection, Answered>();
   protected readonly answersArrived: Arrival[];
   protected readonly clock = new Clock(EPOCH_MS);
@@ -73,12 +72,12 @@ export abstract class World {
     protected readonly scenario: Scenario,
     connect: (random: Random) => Connection[],
     optionsOf: (random: Random, flowOptions: FlowOptions) => ShardOptions,
-    /** Where connections go to, on the given clock. */
+    /** The receiver of connections, on the given clock. */
     endpointOf: (clock: Clock, options: ShardOptions) => SimulatedEndpoint,
-    /** Further destinations, for `options.also`; null: the endpoint is alone, and told its events itself. */
+    /** Further destinations, for `options.also`; null: the endpoint is alone, and gets its events itself. */
     furtherOf: ((clock: Clock, options: ShardOptions) => SimulatedEndpoint[]) | null = null,
   ) {
-    // Another sequence than the scenario's own knobs were drawn from.
+    // Another sequence than the one from which the scenario's knobs were drawn.
     this.random = new Random(scenario.seed ^ 0x5eed);
     this.connections = connect(this.random);
     const frames = this.mirror();
@@ -94,7 +93,7 @@ export abstract class World {
     this.connector = furtherOf === null ? this.endpoint : new Destinations(this.endpoint, this.others);
     this.shard = new Shard(this.options, this.counters, this.report, this.connector, () => this.clock.nowMs);
     const { budget } = this.shard.destination.memory;
-    // Finer than --max-buffer-mib, so that it is met in a small world.
+    // Finer than --max-buffer-mib, so that a small world meets it.
     if (scenario.regime === "memory")
       Object.assign(budget, { limitBytes: this.random.pick([0, 4096, 20_000, 60_000]) });
     this.budget = new Budget(budget.limitBytes);
@@ -108,21 +107,21 @@ export abstract class World {
     );
   }
 
-  /** What holds at every moment. */
+  /** The rules for every moment. */
   protected abstract check(): void;
 
-  /** Whether the program that records hears the servers; the other one never does. */
+  /** Whether the program that records reassembles the servers' bytes; the other one never does. */
   protected get hearsServer(): boolean {
     return false;
   }
 
-  /** The frames of the servers. Whole: what cuts and fragments do is the same in both directions. */
+  /** The servers' frames. They are whole: cuts and fragments have the same effect in both directions. */
   private mirrorAnswers(): Frame[] {
-    // Draws of its own, so that a seed's clients say the same with it and without.
+    // Its own random draws, so that a seed's clients send the same with it and without it.
     const random = new Random(this.scenario.seed ^ 0xa25e);
     const mirror = new Mirror(random, { ...this.scenario, truncate: 0, innerFragments: 0, outerFragments: 0 });
     for (const connection of this.connections) {
-      // What comes from our port to our port is the client's.
+      // Frames from our port to our port count as the client's.
       if (connection.sourcePort === this.scenario.port) continue;
       const answered = answer(random, connection);
       this.answers.set(connection, answered);
@@ -136,8 +135,7 @@ export abstract class World {
   }
 
   /**
-   * Leaves out what nobody can tell: what a server says on a connection that had others before it, ahead of its SYN
-   * and its SYN-ACK.
+   * Leaves out undecidable frames: a server's bytes on a connection with predecessors, before its SYN and its SYN-ACK.
    */
   private withoutUntold(answers: Frame[]): Frame[] {
     const told = new Map<Connection, number>();
@@ -168,12 +166,12 @@ export abstract class World {
     for (const connection of connections) {
       const unseen = connection.before === null && random.chance(0.15) ? random.int(1, connection.sent.length) : 0;
       connection.sent.forEach((sent, i) => {
-        // The SYN of a second connection is what tells it from the first one.
+        // The SYN of a second connection distinguishes it from the first one.
         const isKept = i === 0 && connection.before !== null;
-        // Where limits are met, what comes before it would be given up as the first one's.
+        // If limits are met, bytes before the SYN would be given up as the first connection's.
         const isInTime = isKept && scenario.regime !== "exact";
         const isLate = isKept && random.chance(scenario.lateSyn);
-        // A SYN behind the end and an acknowledgment that was not said before are a new connection's mark.
+        // A SYN behind the end, and an acknowledgment that was not sent before, are the mark of a new connection.
         const isOnce = sent.flags.includes("S") && acknowledgesMore(connection);
         if (i >= unseen && !(isOnce && i > 0))
           mirror.carry({ ...sent, atMs: EPOCH_MS + sent.atMs }, { isKept, isInTime, isLate, isOnce });
@@ -196,7 +194,7 @@ export abstract class World {
   private chooseFlowOptions(): FlowOptions {
     const chosen = this.chooseLimits();
     if (!this.hearsServer || this.scenario.regime !== "exact") return chosen;
-    // Nothing that the servers say is given up either.
+    // None of the servers' bytes is given up either.
     return {
       ...chosen,
       maxPendingPackets: chosen.maxPendingPackets + this.answersArrived.length,
@@ -210,7 +208,7 @@ export abstract class World {
     if (scenario.regime !== "exact") {
       const gapTimeoutMs = scenario.isLive ? random.pick([0, 1, 100, 1000]) : Infinity;
       const maxPendingPackets = random.pick([0, 1, 2, 5, 32]);
-      // A flow that is forgotten too early cannot be told from the next with its addresses and ports.
+      // A flow that is forgotten too early cannot be distinguished from the next one with its addresses and ports.
       const mayForget = scenario.reuse === "none";
       const idleTimeoutMs = mayForget ? random.pick([100, 1000, 300_000]) : 300_000;
       const maxFlows = mayForget ? random.pick([1, 2, 5, 1000]) : 1000;
@@ -260,14 +258,14 @@ export abstract class World {
     }
   }
 
-  /** Has the program take some of a batch. Returns whether there is more of it. */
+  /** Lets the program take a part of a batch. Returns whether more of it is left. */
   protected process(source: MemorySource, recordsMax: number): boolean {
     const sockets = [this.endpoint, ...this.others].flatMap((each) => each.sockets);
     for (const socket of sockets) socket.writes = 0;
     const more = this.shard.process(source, recordsMax);
     for (const { writes } of sockets)
       if (writes > 1) throw new Error(`${writes} writes on one connection in one batch`);
-    // A source that waits goes on when the endpoint has.
+    // A source that waits goes on after the endpoint.
     while (this.shard.isBehind) {
       this.clock.nowMs += BATCH_MS_MAX;
       this.connector.step();
@@ -295,7 +293,7 @@ export abstract class World {
   private passTimeUntil(untilMs: number): void {
     const { clock } = this;
     while (clock.nowMs < untilMs) {
-      // In a long silence nothing happens, unless connections are being made or ended.
+      // In a long silence nothing happens, unless connections are being established or ended.
       const isQuiet = this.endpoint.isIdle && this.shard.destination.unsettledCount === 0;
       const stepMs = Math.max(this.random.pick([1, 10, 100]), isQuiet ? (untilMs - clock.nowMs) / 10 : 0);
       const nextMs = Math.min(untilMs, clock.nowMs + stepMs);
@@ -307,8 +305,9 @@ export abstract class World {
   }
 
   /**
-   * What is a silence for the endpoint may be none for further destinations: for them alone time passes in small steps,
-   * or their outages and time limits would be over in one. The endpoint's steps stay what they are without them.
+   * A silence for the endpoint may be none for further destinations: only for them, time passes in small steps;
+   * otherwise their outages and time limits would be over in one step. The endpoint's steps stay the same as without
+   * them.
    */
   private passFurtherTimeUntil(untilMs: number): void {
     const { clock, others, shard } = this;
@@ -334,7 +333,7 @@ export abstract class World {
     }
   }
 
-  /** The capture is over: everything ends, and every connection is waited for. */
+  /** The capture is over: everything ends, and the program waits for every connection. */
   protected drain(): void {
     this.table.flush();
     this.shard.finish();
@@ -352,17 +351,18 @@ export abstract class World {
     }
   }
 
-  /** After the end of the capture, while answers come in. */
+  /** After the end of the capture, while responses come in. */
   protected whileDraining(_elapsedMs: number): void {}
 
-  /** The counters are what the frames were made for. */
+  /** The counters agree with the purpose of the frames. */
   protected checkCounts(): void {
     const { captured, segments, truncated, dropped, completedDatagrams } = this.counts;
     const answers = this.answersArrived.length;
     for (const { frames, fragments } of [this.counters, this.recorded]) {
       const isHeard = frames === this.recorded.frames;
       equal("frames.captured", frames.captured, captured + answers);
-      // Of what servers say, with what is not of our connections: who hears them takes it for segments.
+      // The servers' frames, with those that are not of our connections: a program that hears servers counts them as
+      // segments.
       const heard = isHeard && this.hearsServer ? answers + (dropped.get("from_server") ?? 0) : 0;
       equal("frames.segments", frames.segments, segments + heard);
       equal("frames.truncated", frames.truncated, truncated);
@@ -434,13 +434,13 @@ class CountingReport implements DestinationReport, HttpReport {
 }
 
 /**
- * Leaves out what nobody can tell: a connection of which nothing came before another had its addresses
- * and ports; what came before a third connection's SYN while the first one may still be open, as its FIN
- * was not seen; and what came before a second connection's SYN while the first one's was not seen either.
+ * Leaves out undecidable frames: a connection of which no segment came before another one had its addresses and ports;
+ * segments before a third connection's SYN while the first one may still be open, because its FIN was not seen; and
+ * segments before a second connection's SYN while the first one's was not seen either.
  */
 function withoutAmbiguous(frames: Frame[]): Frame[] {
   const left = withoutSomeAmbiguous(frames);
-  // What was left out may have been what made the rest certain.
+  // The left-out frames may have been the ones that made the rest certain.
   return left.length === frames.length ? left : withoutAmbiguous(left);
 }
 

@@ -1,4 +1,4 @@
-/** A certificate authority of the test's own, by openssl. */
+/** A certificate authority for tests, made with openssl. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -12,7 +12,7 @@ export interface CertificateOptions {
   /** Subject alternative names, as openssl writes them. */
   readonly names?: string;
   readonly algorithm?: "ecdsa" | "rsa";
-  /** From now on; less than 0: it has expired. */
+  /** From now on; less than 0: the certificate has expired. */
   readonly days?: number;
 }
 
@@ -20,7 +20,7 @@ const ALGORITHMS = {
   ecdsa: ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
   rsa: ["rsa:2048"],
 } as const;
-/** What an endpoint on loopback is called. */
+/** The names of an endpoint on loopback. */
 const LOOPBACK_NAMES = "DNS:localhost,IP:127.0.0.1";
 
 export class Authority {

@@ -21,7 +21,7 @@ const GRE = 47;
 const [SOURCE, DESTINATION] = ["172.31.0.238", "172.31.17.188"];
 const SOURCE_V6 = "fd00::1";
 const DESTINATION_V6 = "fd00::2";
-/** What a Gateway Load Balancer adds: three options of class 0x0108. */
+/** The options of a Gateway Load Balancer: three options of class 0x0108. */
 const GATEWAY_OPTIONS = bytes(
   [1, 8, 1, 2, 1, 2, 3, 4, 5, 6, 7, 8],
   [1, 8, 2, 2, 1, 2, 3, 4, 5, 6, 7, 8],
@@ -32,7 +32,8 @@ export interface Way {
   readonly name: string;
   readonly encapsulation: Encapsulation;
   /**
-   * Whether its identifier holds all 24 bits of a VNI; `session`: ten of them; `none`: it has none, and counts as of 0.
+   * Whether its identifier holds all 24 bits of a VNI; `session`: ten of them; `none`: it has no identifier, and counts
+   * as 0.
    */
   readonly identifier: "vni" | "session" | "none";
   wrap(frame: Uint8Array, vni: number): Uint8Array;
@@ -44,7 +45,7 @@ const bridged = (frame: Uint8Array): Typed => ({ etherType: 0x6558, payload: fra
 const inGeneve = (content: Uint8Array) => ethernet(ip(SOURCE, DESTINATION, UDP, udp(65_500, 6081, content)));
 const inGre = (content: Uint8Array) => ethernet(ip(SOURCE, DESTINATION, GRE, content));
 
-/** The frame with a shim before its packet, if that is IP. */
+/** The frame with a shim before its packet, if the packet is IP. */
 function shimmed(frame: Uint8Array, shim: (packet: Uint8Array) => Typed): Uint8Array {
   if (![0x0800, 0x86dd].includes(typeOf(frame))) return frame;
   const { etherType, payload } = shim(frame.slice(14));

@@ -1,6 +1,6 @@
 /**
- * Frames and savefiles for tests, built layer by layer from the RFCs and independent of src/: what
- * src/decode reads must not be what wrote it.
+ * Frames and savefiles for tests, built layer by layer from the RFCs and independent of src/: a test must not check the
+ * decoder with frames from the decoder's own code.
  */
 
 export interface Tcp {
@@ -168,7 +168,7 @@ export function ethernet(packet: Uint8Array, vlans: number[] = []): Uint8Array {
   return bytes([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], ...tags, u16(etherType), packet);
 }
 
-/** A payload and the EtherType that announces it. */
+/** A payload and its EtherType. */
 export interface Typed {
   etherType: number;
   payload: Uint8Array;
@@ -193,18 +193,18 @@ export function pppoe(packet: Uint8Array): Typed {
   };
 }
 
-/** A packet behind MPLS labels (RFC 3032), the last of which is marked as the bottom. */
+/** A packet behind MPLS labels (RFC 3032); the last label is marked as the bottom. */
 export function mpls(packet: Uint8Array, labels: number): Typed {
   const stack = Array.from({ length: labels }, (_, i) => u32(((16 + i) << 12) | (Number(i === labels - 1) << 8) | 64));
   return { etherType: 0x8847, payload: bytes(...stack, packet) };
 }
 
-/** GENEVE (RFC 8926) before what it carries; `options`: a multiple of four bytes. */
+/** GENEVE (RFC 8926) before its content; `options`: a multiple of four bytes. */
 export function geneve(vni: number, carried: Typed, options: Uint8Array = new Uint8Array(0)): Uint8Array {
   return bytes([options.length / 4, 0], u16(carried.etherType), u32(vni << 8), options, carried.payload);
 }
 
-/** GRE (RFC 2784, 2890) before what it carries. */
+/** GRE (RFC 2784, 2890) before its content. */
 export function gre(carried: Typed, fields: { key?: number; sequence?: number; checksum?: number } = {}): Uint8Array {
   const { key, sequence, checksum } = fields;
   const has = (value: unknown, bit: number) => (value === undefined ? 0 : bit);
@@ -218,7 +218,7 @@ export function gre(carried: Typed, fields: { key?: number; sequence?: number; c
   );
 }
 
-/** ERSPAN I, II or III in GRE; `session` means nothing to I. `subheader`: III's platform-specific one is there. */
+/** ERSPAN I, II or III in GRE; type I has no `session`. `subheader`: III's platform-specific subheader is present. */
 export function erspan(version: 1 | 2 | 3, session: number, frame: Uint8Array, subheader = false): Uint8Array {
   if (version === 1) return gre({ etherType: 0x88be, payload: frame });
   const start = bytes(u16(((version - 1) << 12) | 100), u16((3 << 13) | session));

@@ -1,12 +1,12 @@
-/** Ports for what a test starts. */
+/** Ports for the programs of a test. */
 import { readFileSync } from "node:fs";
 
-/** Below those that the kernel gives to connections: none of these takes a port before it is listened on, or after. */
+/** Below the kernel's ports for connections: so no connection takes a port before or after a program listens on it. */
 const PORTS_FIRST = 10_240;
 const PORTS_END = Number(readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8").split(/\s/)[0]);
 let next = PORTS_FIRST + Math.floor(Math.random() * (PORTS_END - PORTS_FIRST));
 
-/** A port of 127.0.0.1 that nothing listens on, another one each time. */
+/** A port of 127.0.0.1 without a listener, another one each time. */
 export function freePort(): number {
   for (let tries = PORTS_FIRST; tries < PORTS_END; tries++) {
     const port = next;

@@ -1,4 +1,4 @@
-/** Policies of a few options, all else as if it were not asked for. */
+/** Policies with a few options; all others have their defaults. */
 import type { HeadEdits } from "../../src/policy/head-edits.ts";
 import { Policy, type PolicyOptions } from "../../src/policy/policy.ts";
 import { readRule, type Rule } from "../../src/policy/rules.ts";
@@ -36,7 +36,7 @@ export function ruleOf(text: string): Rule {
   return rule;
 }
 
-/** Of a key of --sample (policy/sample.ts), by another implementation. */
+/** The hash of a key of --sample (policy/sample.ts), by another implementation. */
 export function hashOfKey(key: string): number {
   return Bun.hash.murmur32v3(Buffer.from(Uint32Array.from(Buffer.from(key)).buffer), 0);
 }

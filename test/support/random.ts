@@ -1,4 +1,4 @@
-/** A seeded random source, so that a failing run can be had again: mulberry32. */
+/** A seeded random source, so that a failing run can be repeated: mulberry32. */
 export class Random {
   private state: number;
 

@@ -1,15 +1,15 @@
-/** A whole shard whose connections are the test's. */
+/** A whole shard with connections that the test controls. */
 import type { Connector, SocketEvents } from "../../src/forward/socket.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { Shard, type ShardOptions } from "../../src/shard/shard.ts";
 import { USUAL } from "./usual.ts";
 import { UNTOLD } from "./untold.ts";
 
-/** What is sent to it is to be of this VNI and port. */
+/** Its traffic must have this VNI and port. */
 export const SHARD_VNI = 7;
 export const SHARD_PORT = 80;
 
-/** `connections`: those that it has asked for, in this order; none is open yet. */
+/** `connections`: the connections that it has asked for, in this order; none is open yet. */
 export function shardOnItsOwn(options: Partial<ShardOptions> & Pick<ShardOptions, "mode">, now: () => number) {
   const counters = new Counters();
   const connections: SocketEvents[] = [];

@@ -1,7 +1,7 @@
-/** A report of a shard that nobody reads. */
+/** A shard's report that has no reader. */
 import type { ShardReport } from "../../src/shard/shard.ts";
 
-/** Takes everything, and tells nothing. */
+/** Takes everything, and reports nothing. */
 export const UNTOLD: ShardReport = {
   outageBegan() {},
   outageEnded() {},

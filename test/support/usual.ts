@@ -1,4 +1,4 @@
-/** Options that a test has no opinion of, at their defaults. */
+/** Options that do not matter to a test, with their defaults. */
 import type { DestinationOptions } from "../../src/forward/destination-options.ts";
 import type { ShardOptions } from "../../src/shard/shard.ts";
 

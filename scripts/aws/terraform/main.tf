@@ -1,4 +1,4 @@
-# A traffic mirror and the replay servers that receive it: what ../traffic-mirror.yaml makes, in the same order.
+# A traffic mirror and the replay servers that receive it: the resources of ../traffic-mirror.yaml, in the same order.
 
 terraform {
   required_version = ">= 1.5"
@@ -15,11 +15,11 @@ locals {
   is_load_balancer    = var.target == "load-balancer"
   is_gateway_endpoint = var.target == "gateway-endpoint"
   has_servers         = !local.is_gateway_endpoint
-  # Rules are by address family.
+  # Each address family has its rules.
   cidrs = compact(["0.0.0.0/0", var.ipv6_cidr])
 }
 
-# What is mirrored: requests, and the service's responses if they are to be compared.
+# The mirrored packets: requests, and the service's responses if they are compared.
 resource "aws_ec2_traffic_mirror_filter" "filter" {
   description = "TCP to the service's port"
 }
@@ -73,7 +73,7 @@ resource "aws_ec2_traffic_mirror_session" "session" {
   virtual_network_id       = var.vni
 }
 
-# Bytes that matched the filter, and were not mirrored, since production's own traffic has priority.
+# Bytes that matched the filter and were not mirrored, because production's own traffic has priority.
 resource "aws_cloudwatch_metric_alarm" "not_mirrored" {
   for_each            = toset(var.source_instance_ids)
   alarm_name          = "not-mirrored-${each.value}"
@@ -184,7 +184,7 @@ resource "aws_launch_template" "replay" {
   )
 }
 
-# With interface: one server, whose interface stays what it is when the server is replaced.
+# With interface: one server. Its interface stays the same when the server is replaced.
 resource "aws_network_interface" "replay" {
   count           = local.is_interface ? 1 : 0
   subnet_id       = var.subnet_ids[0]

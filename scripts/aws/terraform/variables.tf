@@ -4,22 +4,22 @@ variable "vpc_id" {
 
 variable "vpc_cidr" {
   type        = string
-  description = "Where the mirror and the load balancer's health checks come from"
+  description = "The addresses from which the mirror and the load balancer's health checks come"
 }
 
 variable "subnet_ids" {
   type        = list(string)
-  description = "Of the replay servers; the first of them, where one interface is the target"
+  description = "The subnets of the replay servers; if one interface is the target, the first of them"
 }
 
 variable "source_interface_ids" {
   type        = list(string)
-  description = "The interfaces that are mirrored"
+  description = "The mirrored interfaces"
 }
 
 variable "source_instance_ids" {
   type        = list(string)
-  description = "The instances that these belong to, each of which gets an alarm"
+  description = "The instances of these interfaces; each gets an alarm"
 }
 
 variable "service_port" {
@@ -41,7 +41,7 @@ variable "forward_address" {
 variable "target" {
   type        = string
   default     = "interface"
-  description = "interface: one replay server; load-balancer: any number; gateway-endpoint: an endpoint that there is"
+  description = "interface: one replay server; load-balancer: any number; gateway-endpoint: an existing endpoint"
 
   validation {
     condition     = contains(["interface", "load-balancer", "gateway-endpoint"], var.target)
@@ -52,31 +52,31 @@ variable "target" {
 variable "gateway_endpoint_id" {
   type        = string
   default     = ""
-  description = "With gateway-endpoint, its id (vpce-…); the servers behind it are not made here"
+  description = "With gateway-endpoint, its id (vpce-…); the servers behind it are not created here"
 }
 
 variable "mirror_responses" {
   type        = bool
   default     = false
-  description = "Mirror what the service sends, too; needed to compare, and twice the traffic or more"
+  description = "Also mirror the service's responses; needed for --compare, and at least twice the traffic"
 }
 
 variable "ipv6_cidr" {
   type        = string
   default     = ""
-  description = "::/0, where clients reach the service over IPv6; empty mirrors IPv4 alone"
+  description = "::/0, if clients reach the service over IPv6; empty mirrors only IPv4"
 }
 
 variable "replay_servers" {
   type        = number
   default     = 2
-  description = "With load-balancer, how many"
+  description = "With load-balancer, the number of replay servers"
 }
 
 variable "instance_type" {
   type        = string
   default     = "c7g.large"
-  description = "Of the replay servers, ARM64; any type may be a target"
+  description = "The instance type of the replay servers, ARM64; any type may be a target"
 }
 
 variable "image_parameter" {
@@ -92,11 +92,11 @@ variable "files_bucket" {
 variable "admin_port" {
   type        = number
   default     = 9789
-  description = "Where a replay server says whether it is well (--admin)"
+  description = "The port where a replay server reports its health (--admin)"
 }
 
 variable "alarm_topic_arn" {
   type        = string
   default     = ""
-  description = "Who is told when packets were not mirrored; empty is nobody"
+  description = "The topic for alarms about packets that were not mirrored; empty: no topic"
 }

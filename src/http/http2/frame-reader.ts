@@ -27,7 +27,7 @@ import {
 /** Why a header block cannot be read; `evicted`: others needed the memory. */
 export type BlockFault = "gap" | "header_too_long" | "evicted";
 
-/** Gets what the frames say, in order. Bytes given are valid until the call returns. */
+/** Gets the content of the frames, in order. Bytes given are valid until the call returns. */
 export interface FrameListener {
   /** Content of a stream. */
   data(stream: number, bytes: Uint8Array, offset: number, length: number): void;
@@ -48,7 +48,7 @@ export interface FrameListener {
   ping(payload: Uint8Array, isAcknowledgment: boolean): void;
   goAway(lastStream: number, code: number): void;
   windowUpdate(stream: number, increment: number): void;
-  /** The next bytes are not what RFC 9113 allows; nothing behind them is read. */
+  /** RFC 9113 does not allow the next bytes; nothing behind them is read. */
   malformed(): void;
 }
 
@@ -63,7 +63,7 @@ const Part = {
   FRAGMENT: 3,
   /** Fields of a fixed length. */
   UNIT: 4,
-  /** A part that nobody wants; padding, too. */
+  /** An unwanted part; padding, too. */
   SKIPPED: 5,
 } as const;
 
@@ -159,8 +159,8 @@ export class FrameReader {
   }
 
   /**
-   * The next `length` bytes are missing. False: they reach beyond this frame, so nobody knows where the next one
-   * begins.
+   * The next `length` bytes are missing. False: they reach beyond this frame, so the beginning of the next one is
+   * unknown.
    */
   gap(length: number): boolean {
     if (this.isOver) return true;
@@ -173,7 +173,7 @@ export class FrameReader {
       // The type of the frame is enough.
       this.listener.reset(this.stream, ErrorCode.CANCEL);
     }
-    // The rest of the frame is passed over: if it has padding, nobody knows where the padding begins.
+    // The rest of the frame is skipped: if it has padding, the beginning of the padding is unknown.
     if (this.type !== FrameType.DATA || this.part !== Part.DATA) this.part = Part.SKIPPED;
     this.remaining -= length;
     this.partRemaining -= length;

@@ -17,7 +17,7 @@ export abstract class Http2Framer implements FrameListener {
   protected readonly reader: FrameReader;
   protected decoder = new HpackDecoder();
 
-  /** `isLost`: nobody knows where the next frame begins, and what the header blocks before it said. */
+  /** `isLost`: the beginning of the next frame, and the content of the header blocks before it, are unknown. */
   constructor(
     blockBytesMax: number,
     private readonly isServers: boolean,
@@ -67,7 +67,7 @@ export abstract class Http2Framer implements FrameListener {
   protected abstract skipped(length: number): void;
   /** `length` bytes are missing, and frames may have begun in them. */
   protected abstract missed(length: number): void;
-  /** From here on nobody knows where the next frame begins. `isInBlock`: a header block was under way. */
+  /** From here on the beginning of the next frame is unknown. `isInBlock`: a header block was under way. */
   protected abstract lost(isInBlock: boolean): void;
 
   abstract data(stream: number, bytes: Uint8Array, offset: number, length: number): void;

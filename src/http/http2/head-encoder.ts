@@ -5,12 +5,12 @@ const LINE_END = "\r\n";
 const SEPARATOR = ": ";
 const HOST = "host: ";
 
-/** What HTTP/2's head says and the text in HTTP/1's form does not. */
+/** The parts of HTTP/2's head that the text in HTTP/1's form does not have. */
 export interface Http2Words {
   readonly scheme: string;
   /** The first field `host` of the text is the request's :authority. */
   readonly hasAuthority: boolean;
-  /** The :protocol of an extended CONNECT; null: the request is none. */
+  /** The :protocol of an extended CONNECT; null: the request is no extended CONNECT. */
   readonly protocol: string | null;
 }
 
@@ -50,7 +50,7 @@ function addLines(encoder: HpackEncoder, text: string, begin: number, leftOut: n
   }
 }
 
-/** Where the first field `host` begins; the text's end: there is none. */
+/** Where the first field `host` begins; the text's end: there is no such field. */
 function hostLine(text: string, begin: number): number {
   let at = begin;
   while (at < text.length && !isHost(text, at)) at = text.indexOf(LINE_END, at) + LINE_END.length;

@@ -12,14 +12,14 @@ import { STATIC_TABLE } from "./static-table.ts";
 const TABLE_BYTES_DEFAULT = 4096;
 /** The largest table: no known server allows its clients more. */
 export const TABLE_BYTES_MAX = 64 << 10;
-/** Section 4.1: what is added to the lengths of an entry's name and value. */
+/** Section 4.1: the amount added to the lengths of an entry's name and value. */
 export const ENTRY_OVERHEAD = 32;
 /** A longer number can be no valid index or length (section 5.1). */
 const INTEGER_BITS_MAX = 28;
 /** How many places of removed entries there may be before the other entries move up. */
 const GONE_MAX = 64;
 
-// Section 6: the first byte tells the representation, and some of its bits begin a number.
+// Section 6: the first byte shows the representation, and some of its bits begin a number.
 const INDEXED = 0x80;
 const INDEXED_BITS = 7;
 const INSERTED = 0x40;
@@ -78,9 +78,7 @@ export class HpackDecoder {
     this.tableBytesMax = TABLE_BYTES_MAX;
   }
 
-  /**
-   * Reads one whole block. False: it is not what RFC 7541 allows, so that no block behind it can be read either.
-   */
+  /** Reads one whole block. False: RFC 7541 does not allow it, so no block behind it can be read either. */
   decode(block: Buffer, length: number, sink: FieldSink): boolean {
     this.at = 0;
     let mayUpdate = true;

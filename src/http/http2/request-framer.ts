@@ -26,7 +26,7 @@ const MISSED_MAX = 1024;
 const FIRST_STREAM = 1;
 /** The length of the shortest frame with a header block. */
 const BLOCK_FRAME_BYTES_MIN = FRAME_HEADER_LEN + 1;
-/** The most streams that are remembered as going on although the sink is told no more of them. */
+/** The most streams that are remembered as going on although the sink gets no more events of them. */
 const UNTOLD_STREAMS_MAX = OPEN_STREAMS_MAX;
 
 /**
@@ -80,7 +80,7 @@ export class Http2RequestFramer<T> extends Http2Framer {
   private doubtful: Map<number, number> | null = null;
   /** How many bytes were missing, or passed over unread, since there is doubt, or since the last head. */
   private hiddenBytes = 0;
-  /** Streams that go on although the sink is told no more of them, and that may have a trailer section. */
+  /** Streams that go on although the sink gets no more events of them, and that may have a trailer section. */
   private readonly untold = new Set<number>();
   /** The connection was joined in its middle, and no request was found yet. */
   private isLate: boolean;
@@ -136,7 +136,7 @@ export class Http2RequestFramer<T> extends Http2Framer {
     this.damageAll("cut_off");
   }
 
-  // What the frames say (FrameListener).
+  // The content of the frames (FrameListener).
 
   data(number: number, bytes: Uint8Array, offset: number, length: number): void {
     const stream = this.stream(number);

@@ -24,7 +24,9 @@ const ODD_VALUE = /^[ \t]|[ \t]$|[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]/;
 /** Section 8.2.2: fields about the connection, which have no meaning in HTTP/2. */
 const OF_CONNECTION = new Set(["connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade"]);
 
-/** A head of HTTP/2: its text, and what the text does not say. One object serves all requests of a framer. */
+/**
+ * A head of HTTP/2: its text, and the parts that the text does not have. One object serves all requests of a framer.
+ */
 export class Http2Head extends RequestHead {
   /** The head from the request line to the empty line, a character for each byte (latin1). */
   text = "";
@@ -32,7 +34,7 @@ export class Http2Head extends RequestHead {
   scheme = "";
   /** The first field `host` is the request's :authority. */
   hasAuthority = false;
-  /** The protocol that an extended CONNECT asks for (RFC 8441); null: the request is none. */
+  /** The protocol that an extended CONNECT asks for (RFC 8441); null: the request is no extended CONNECT. */
   protocol: string | null = null;
   /** The request is a call of gRPC: it has no trailer section. */
   isGrpc = false;

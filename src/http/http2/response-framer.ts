@@ -28,7 +28,7 @@ export interface Http2Response {
   damaged(isSeen: boolean): void;
 }
 
-/** Gets the statuses of all final heads, also of responses that nobody awaits. */
+/** Gets the statuses of all final heads, also of responses that no request awaits. */
 export interface Http2StatusSink {
   status(code: number): void;
 }
@@ -39,7 +39,7 @@ export class Http2ResponseFramer extends Http2Framer {
 
   /**
    * `awaited`: responses by their streams; the framer removes a response when it is whole or damaged. `isLate`: the
-   * first bytes may lie in the middle of what the server sends.
+   * first bytes may be in the middle of the server's bytes.
    */
   constructor(
     private readonly sink: Http2StatusSink,
@@ -55,7 +55,7 @@ export class Http2ResponseFramer extends Http2Framer {
     for (const [stream, response] of this.awaited) this.damage(stream, response, response.isBegun);
   }
 
-  // What the frames say (FrameListener).
+  // The content of the frames (FrameListener).
 
   data(stream: number, bytes: Uint8Array, offset: number, length: number): void {
     const response = this.awaited.get(stream);

@@ -10,7 +10,7 @@ const GRPC_STATUS = /^\d{1,2}$/;
 const LINE_END = /[\0\r\n]/;
 const LINE_ENDS = /[\0\r\n]/g;
 
-/** Those whose values are looked at where no {@link ResponseHead.lines} are wanted. */
+/** The fields whose values are read even if {@link ResponseHead.lines} are not wanted. */
 export const COUNTED_FIELDS: ReadonlySet<string> = new Set([":status", "grpc-status"]);
 
 /** One section of a response. One object serves all sections of a framer. */

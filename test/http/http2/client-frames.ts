@@ -1,4 +1,4 @@
-/** What an HTTP/2 client says, frame by frame. */
+/** An HTTP/2 client's bytes, frame by frame. */
 import { Flag, FrameType, writeFrameHeader, writeWord } from "../../../src/http/http2/frames.ts";
 import { HpackEncoder } from "../../../src/http/http2/hpack-encoder.ts";
 
@@ -38,7 +38,7 @@ export interface HeadersOptions {
   end?: boolean;
   priority?: boolean;
   padding?: number;
-  /** So many CONTINUATION frames behind the HEADERS frame. */
+  /** The number of CONTINUATION frames after the HEADERS frame. */
   continuations?: number;
 }
 

@@ -1,11 +1,11 @@
-/** HPACK: the examples of RFC 7541, what it forbids, and tables of which not all is known. */
+/** HPACK: the examples of RFC 7541, the blocks that it forbids, and tables with unknown entries. */
 import { describe, expect, test } from "bun:test";
 import { ENTRY_OVERHEAD, HpackDecoder, TABLE_BYTES_MAX } from "../../../src/http/http2/hpack-decoder.ts";
 import { HpackEncoder } from "../../../src/http/http2/hpack-encoder.ts";
 import { Random } from "../../support/random.ts";
 import { TableEncoder } from "./table-encoder.ts";
 
-/** A block's fields, `?` for one that is not known; null: it is malformed. */
+/** A block's fields, `?` for an unknown one; null: the block is malformed. */
 function decode(decoder: HpackDecoder, block: string | Buffer): string[] | null {
   const bytes = typeof block === "string" ? Buffer.from(block.replaceAll(" ", ""), "hex") : block;
   const fields: string[] = [];
@@ -102,11 +102,11 @@ const malformed: [what: string, block: string][] = [
   ["a number that is too long", "ff ff ff ff ff ff 01"],
   ["a string that is longer than the block", "40 05 61"],
   ["a name without a value", "40 01 61"],
-  ["nothing behind a literal's first byte", "00"],
+  ["no byte after a literal's first one", "00"],
   ["Huffman code that ends with other bits than ones", "40 81 18 01 61"],
   ["Huffman code that ends with eight ones", "40 82 1f ff 01 61"],
   ["Huffman code with the end-of-string symbol", "40 84 ff ff ff ff 01 61"],
-  ["a change of the table's size behind a field", "82 20"],
+  ["a change of the table's size after a field", "82 20"],
   ["a table that is larger than any", "3f e2ff 03"],
 ];
 
@@ -115,14 +115,14 @@ describe("malformed blocks", () => {
     expect(decode(new HpackDecoder(), block)).toBeNull();
   });
 
-  test("the largest table there may be is taken", () => {
+  test("the largest allowed table is accepted", () => {
     // 31 + 0x61 + (0x7f << 7) + (3 << 14) = 65,536
     expect(TABLE_BYTES_MAX).toBe(31 + 0x61 + (0x7f << 7) + (3 << 14));
     expect(decode(new HpackDecoder(), "3f e1ff 03")).toEqual([]);
     expect(decode(new HpackDecoder(), "3f e2ff 03")).toBeNull();
   });
 
-  test("whatever comes, nothing is thrown, and the table stays within its limit", () => {
+  test("no input causes an exception, and the table stays within its limit", () => {
     const random = new Random(5);
     for (let run = 0; run < 2000; run++) {
       const decoder = new HpackDecoder();
@@ -136,7 +136,7 @@ const literal = (name: string, value: string) =>
   Buffer.from(`\x40${String.fromCharCode(name.length)}${name}${String.fromCharCode(value.length)}${value}`, "latin1");
 
 describe("the dynamic table", () => {
-  test("an entry as large as the table takes it alone; a larger one empties it", () => {
+  test("an entry as large as the table fills it alone; a larger one empties it", () => {
     const size = 100;
     const decoder = new HpackDecoder();
     decode(decoder, Buffer.from([0x3f, size - 31]));
@@ -149,7 +149,7 @@ describe("the dynamic table", () => {
     expect(decode(decoder, "be")).toBeNull();
   });
 
-  test("behind a lost block, what is inserted later is known, and nothing else", () => {
+  test("after a lost block, later entries are known, and no others", () => {
     const decoder = new HpackDecoder();
     decode(decoder, literal("old", "1"));
     decoder.lose();
@@ -159,10 +159,10 @@ describe("the dynamic table", () => {
     expect(decode(decoder, "be bf c0")).toEqual(["new: 2", "new: 1", "?"]);
   });
 
-  test("an entry whose name is not known has a place, and its name stays unknown", () => {
+  test("an entry with an unknown name has a place, and its name stays unknown", () => {
     const decoder = new HpackDecoder();
     decoder.lose();
-    // Literal with the name of the newest entry, inserted.
+    // A literal with the name of the newest entry, inserted.
     expect(decode(decoder, "7e 01 61")).toEqual(["?"]);
     decode(decoder, literal("new", "1"));
     expect(decode(decoder, "be bf")).toEqual(["new: 1", "?"]);
@@ -178,7 +178,7 @@ describe("the dynamic table", () => {
   });
 });
 
-test("where some values alone are wanted, the others are left out, and the table is the same", () => {
+test("if only some values are wanted, the others are left out, and the table is the same", () => {
   const encoder = new TableEncoder(new Random(11));
   const random = new Random(12);
   const [whole, some] = [new HpackDecoder(), new HpackDecoder(new Set([":status"]))];
@@ -195,7 +195,7 @@ test("where some values alone are wanted, the others are left out, and the table
   }
 });
 
-test("what is encoded reads back, and needs no table", () => {
+test("encoded fields can be decoded again, without a table", () => {
   const random = new Random(6);
   const names = [":method", ":path", ":scheme", ":authority", "cookie", "x-any", "user-agent", "a"];
   const values = ["", "GET", "/", "http", "x".repeat(126), "y".repeat(127), "z".repeat(20_000), "\xe4\xff"];

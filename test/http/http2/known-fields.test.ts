@@ -1,6 +1,6 @@
 /**
- * What can be known for sure behind lost header blocks, and that all of it is: indices count from the newest entry, so
- * a field is known if what it names was told behind the last block that is missing, and if nothing is named.
+ * The fields that can be known for sure after lost header blocks, and that all of them are: indices count from the
+ * newest entry, so a field is known if its entry was inserted after the last missing block, or if it names no entry.
  */
 import { expect, test } from "bun:test";
 import { FRAME_HEADER_LEN } from "../../../src/http/http2/frames.ts";
@@ -16,9 +16,9 @@ const NOTHING = Buffer.alloc(0);
 interface Said {
   readonly stream: number;
   readonly head: Buffer;
-  /** Of a call of gRPC; null: the head is all. */
+  /** The body of a gRPC call; null: the request is only a head. */
   readonly body: Buffer | null;
-  /** The first block without which nobody can read its head. */
+  /** The first block without which the head cannot be read. */
   readonly from: number;
 }
 
@@ -49,11 +49,11 @@ function mirrored(random: Random, segment: Buffer, lossShare: number): Piece[] {
 
 const isWhole = (pieces: Piece[]) => pieces.every((piece) => typeof piece !== "number");
 
-/** Of a DATA frame, more is missing than its payload. */
+/** In a DATA frame, more bytes are missing than its payload. */
 const hidesFrames = (pieces: Piece[]) => !isWhole(pieces) && (pieces.length === 1 || isCutHeader(pieces[0] as Buffer));
 const isCutHeader = (kept: Buffer) => kept.length < FRAME_HEADER_LEN;
 
-test(`${SEEDS} clients that lose segments: what can be known is told, and nothing else`, () => {
+test(`${SEEDS} clients with lost segments: the fields that can be known are given, and no others`, () => {
   let told = 0;
   for (let seed = 0; seed < SEEDS; seed++) {
     const random = new Random(seed);
@@ -66,7 +66,7 @@ test(`${SEEDS} clients that lose segments: what can be known is told, and nothin
       recorder.feed([...headPieces!, ...bodyPieces!]);
       const isKnown = isWhole(headPieces!) && from >= firstKnown;
       if (isKnown && isWhole(bodyPieces!)) wanted.push(stream);
-      // What is not known to be a call of gRPC may have had a trailer section, too.
+      // A request that is not certainly a gRPC call may have had a trailer section, too.
       if (!isWhole(headPieces!) || (!isKnown && hidesFrames(bodyPieces!))) firstKnown = block + 1;
     });
     expect([seed, recorder.requests.map(({ stream }) => stream)]).toEqual([seed, wanted]);

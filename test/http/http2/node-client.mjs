@@ -1,4 +1,4 @@
-// An HTTP/2 client: sends random requests to a port of loopback, and prints what it sent, a JSON object a line.
+// An HTTP/2 client: sends random requests to a port of loopback, and prints the sent requests, one JSON object a line.
 import { connect } from "node:http2";
 
 const [port, seed, count] = process.argv.slice(2).map(Number);

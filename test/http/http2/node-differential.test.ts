@@ -1,5 +1,5 @@
 /**
- * What Node's HTTP/2 client sends (its own HPACK with Huffman code and a dynamic table, its own frames), as requests.
+ * The bytes of Node's HTTP/2 client (its own HPACK with Huffman code and a dynamic table, its own frames), as requests.
  */
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ interface Sent {
   trailer: string;
 }
 
-/** Runs the client to its last request. Returns its bytes, and what it says that it has sent. */
+/** Runs the client to its last request. Returns its bytes, and the requests that it reports as sent. */
 async function client(seed: number): Promise<{ bytes: Buffer[]; sent: Sent[] }> {
   const bytes: Buffer[] = [];
   const recorder = new Recorder();
@@ -66,7 +66,7 @@ function expected({ headers, body, trailer }: Sent) {
 
 describe.skipIf(node === null)("Node's client", () => {
   test.each(SEEDS)(
-    "seed %d: each request is what it was, whatever pieces the bytes come in",
+    "seed %d: each request is unchanged, for any pieces of the bytes",
     async (seed) => {
       const { bytes, sent } = await client(seed);
       const whole = Buffer.concat(bytes).subarray(PREFACE.length);

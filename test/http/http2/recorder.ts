@@ -1,9 +1,9 @@
-/** Frames an HTTP/2 client's bytes, and writes down what comes of it. */
+/** Frames an HTTP/2 client's bytes, and writes down the events. */
 import { Http2RequestFramer, type Http2RequestSink } from "../../../src/http/http2/request-framer.ts";
 import type { Http2Head } from "../../../src/http/http2/request-head.ts";
 import type { DamageReason } from "../../../src/http/request-sink.ts";
 
-/** Bytes, or a gap of so many. */
+/** Bytes, or a gap of this length. */
 export type Piece = Uint8Array | number;
 
 export interface Recorded {
@@ -16,7 +16,7 @@ export interface Recorded {
 
 export class Recorder implements Http2RequestSink<Recorded> {
   readonly framer: Http2RequestFramer<Recorded>;
-  /** What was told, in order; of a request that is whole, its head's first line and body. */
+  /** The events, in order; a whole request has its head's first line and body. */
   readonly events: string[] = [];
   readonly requests: Recorded[] = [];
   skippedBytes = 0;

@@ -1,4 +1,4 @@
-/** What an HTTP/2 client says, as requests. */
+/** An HTTP/2 client's bytes, as requests. */
 import { describe, expect, test } from "bun:test";
 import { FrameType } from "../../../src/http/http2/frames.ts";
 import { OPEN_STREAMS_MAX } from "../../../src/http/http2/request-framer.ts";
@@ -30,8 +30,8 @@ const inOrder: [what: string, frames: Buffer[], want: string[]][] = [
   ["a body in frames", [post(1), data(1, "bo"), data(1, ""), data(1, "dy", true)], ["1 POST /p body"]],
   ["an end in an empty frame", [post(1), data(1, "body"), data(1, "", true)], ["1 POST /p body"]],
   ["padding", [post(1, { padding: 7 }), data(1, "body", true, 9)], ["1 POST /p body"]],
-  ["nothing but padding", [post(1), data(1, "body"), data(1, "", true, 3)], ["1 POST /p body"]],
-  ["no padding, though there may be", [post(1, { padding: 0 }), data(1, "x", true, 0)], ["1 POST /p x"]],
+  ["only padding", [post(1), data(1, "body"), data(1, "", true, 3)], ["1 POST /p body"]],
+  ["no padding, although the flag allows it", [post(1, { padding: 0 }), data(1, "x", true, 0)], ["1 POST /p x"]],
   ["a priority", [post(1, { priority: true, padding: 2 }), data(1, "x", true)], ["1 POST /p x"]],
   ["CONTINUATION frames", [post(1, { continuations: 3, priority: true }), data(1, "x", true)], ["1 POST /p x"]],
   [
@@ -41,7 +41,7 @@ const inOrder: [what: string, frames: Buffer[], want: string[]][] = [
   ],
   ["a trailer section", [post(1), data(1, "x"), headers(1, [["a", "b"]], { end: true })], ["1 POST /p xa: b"]],
   [
-    "frames between that say nothing of requests",
+    "frames between that do not concern requests",
     [
       post(1),
       PING,
@@ -56,13 +56,9 @@ const inOrder: [what: string, frames: Buffer[], want: string[]][] = [
     ],
     ["1 POST /p ab"],
   ],
-  ["a request that is taken back", [post(1), data(1, "x"), reset(1), get(3, "/a")], ["1 cancelled", "3 GET /a"]],
+  ["a cancelled request", [post(1), data(1, "x"), reset(1), get(3, "/a")], ["1 cancelled", "3 GET /a"]],
   ["one that was whole", [get(1, "/a"), reset(1)], ["1 GET /a", "1 cancelled when whole"]],
-  [
-    "frames of one that was taken back",
-    [post(1), reset(1), data(1, "x", true), get(3, "/a")],
-    ["1 cancelled", "3 GET /a"],
-  ],
+  ["frames of a cancelled one", [post(1), reset(1), data(1, "x", true), get(3, "/a")], ["1 cancelled", "3 GET /a"]],
   ["numbers that are left out", [get(1, "/a"), get(9, "/b")], ["1 GET /a", "9 GET /b"]],
   [
     "a length that is right",
@@ -71,7 +67,7 @@ const inOrder: [what: string, frames: Buffer[], want: string[]][] = [
   ],
 ];
 
-/** Damage of one request, behind which the others go on. */
+/** Damage of one request; the others go on after it. */
 const ofOne: [what: string, frames: Buffer[], reason: string][] = [
   [
     "a length that is wrong",
@@ -88,11 +84,7 @@ const ofOne: [what: string, frames: Buffer[], reason: string][] = [
     [headers(1, [...POST, ["content-length", "3"], ["content-length", "4"]], { end: true })],
     "damaged ambiguous_length",
   ],
-  [
-    "a length that is none",
-    [headers(1, [...POST, ["content-length", "+3"]], { end: true })],
-    "damaged ambiguous_length",
-  ],
+  ["an invalid length", [headers(1, [...POST, ["content-length", "+3"]], { end: true })], "damaged ambiguous_length"],
   [
     "no path",
     [
@@ -118,7 +110,7 @@ const ofOne: [what: string, frames: Buffer[], reason: string][] = [
     "damaged malformed",
   ],
   ["two methods", [headers(1, [...POST, [":method", "GET"]], { end: true })], "damaged malformed"],
-  ["a pseudo-header behind a field", [headers(1, [["a", "b"], ...POST], { end: true })], "damaged malformed"],
+  ["a pseudo-header after a field", [headers(1, [["a", "b"], ...POST], { end: true })], "damaged malformed"],
   ["a pseudo-header that is not known", [headers(1, [...POST, [":x", "y"]], { end: true })], "damaged malformed"],
   ["a response's", [headers(1, [...POST, [":status", "200"]], { end: true })], "damaged malformed"],
   ["a capital letter in a name", [headers(1, [...POST, ["Host", "x"]], { end: true })], "damaged malformed"],
@@ -138,7 +130,7 @@ const ofOne: [what: string, frames: Buffer[], reason: string][] = [
   ["a pseudo-header in a trailer section", [post(1), headers(1, POST, { end: true })], "1 damaged malformed"],
 ];
 
-/** Behind it nothing is read; stream 1 is under way. */
+/** Nothing is read after it; stream 1 is under way. */
 const ofAll: [what: string, bytes: Buffer][] = [
   ["DATA on no stream", data(0, "x")],
   ["DATA on a stream that has not begun", data(5, "x")],
@@ -150,7 +142,7 @@ const ofAll: [what: string, bytes: Buffer][] = [
     "another stream's CONTINUATION",
     Buffer.concat([frame(FrameType.HEADERS, 0, 3, "\x82"), frame(FrameType.CONTINUATION, 4, 5)]),
   ],
-  ["CONTINUATION behind nothing", frame(FrameType.CONTINUATION, 4, 3, "\x82")],
+  ["CONTINUATION without HEADERS", frame(FrameType.CONTINUATION, 4, 3, "\x82")],
   [
     "a flood of empty CONTINUATION frames",
     Buffer.concat([
@@ -214,7 +206,7 @@ describe("damage of all", () => {
 describe("heads", () => {
   const head = (fields: Fields) => new Recorder().feed([headers(1, fields, { end: true })]);
 
-  test("read as HTTP/1 would have them, with :authority as host", () => {
+  test("are read as in HTTP/1, with :authority as host", () => {
     const recorder = head([...pseudo("GET", "/a?b"), ["cookie", "c=d"], ["cookie", "e=f"]]);
     expect(recorder.requests[0]!.text).toBe(
       "GET /a?b HTTP/1.1\r\nhost: production\r\ncookie: c=d\r\ncookie: e=f\r\n\r\n",
@@ -243,7 +235,7 @@ describe("heads", () => {
     expect(recorder.requests[0]!.text).toContain(`\r\n${name}: ${value}\r\n`);
   });
 
-  test("are as long as the limit at most; behind a longer one the table is still known", () => {
+  test("are at most as long as the limit; after a longer one the table is still known", () => {
     const limit = 300;
     const sized = (bytes: number): Fields => {
       const counted = [...pseudo("GET", "/"), ["a", ""] as const];
@@ -258,7 +250,7 @@ describe("heads", () => {
     expect(recorder.events).toEqual(["1 GET /", "damaged header_too_long", "5 GET /5"]);
   });
 
-  test("in a block over the limit are damaged, and what it has inserted is not known", () => {
+  test("in a block over the limit are damaged, and its entries are not known", () => {
     const recorder = new Recorder({ maxHeaderBytes: 150 }).feed([
       headers(1, Buffer.concat([inserted("b", "c"), Buffer.alloc(150, 0x82)]), { end: true }),
       headers(3, Buffer.concat([block(pseudo("GET", "/").slice(0, 3)), Buffer.from([0xbe])]), { end: true }),
@@ -268,7 +260,7 @@ describe("heads", () => {
   });
 });
 
-test("so many requests under way, and no more, are read", () => {
+test("requests under way are read up to a limit", () => {
   const frames = Array.from({ length: OPEN_STREAMS_MAX + 1 }, (_, i) => post(2 * i + 1));
   const last = 2 * OPEN_STREAMS_MAX + 1;
   const recorder = new Recorder().feed([...frames, data(last, "x", true), get(last + 2, "/")]);
@@ -289,12 +281,12 @@ const sized = (stream: number, length: number) => headers(stream, [...POST, ["co
 
 const gaps: [what: string, pieces: Piece[], want: string[]][] = [
   [
-    "in DATA: that stream alone",
+    "in DATA: only that stream",
     [post(1), post(3), BODY.subarray(0, 20), 10, Buffer.concat([BODY.subarray(30), data(3, "y", true), get(5, "/5")])],
     ["1 damaged gap", "3 POST /p y", "5 GET /5"],
   ],
   [
-    "all of DATA's payload: that stream alone, at once",
+    "all of DATA's payload: only that stream, at once",
     [post(1), post(3), BODY.subarray(0, HEAD_LEN), 50, data(3, "y", true)],
     ["1 damaged gap", "3 POST /p y"],
   ],
@@ -328,7 +320,7 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 cancelled", "3 GET /3"],
   ],
   [
-    "in a head: that request, and what names an entry from before",
+    "in a head: that request, and requests that name an earlier entry",
     [
       headers(1, KNOWN, { end: true }),
       headers(3, KNOWN, { end: true }).subarray(0, 12),
@@ -363,7 +355,7 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 damaged gap", "3 damaged gap", "5 GET /5", "7 GET /7"],
   ],
   [
-    "that had no head, as the next one's number shows: what was told before is known",
+    "that had no head, as the next one's number shows: earlier fields are known",
     [headers(1, KNOWN, { end: true }), 13, headers(3, NAMES, { end: true })],
     ["1 GET /k", "3 GET /n"],
   ],
@@ -373,12 +365,12 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 GET /k", "3 damaged gap", "damaged unknown_header"],
   ],
   [
-    "that had none, for what was under way has gone on",
+    "that had none, because the stream under way has gone on",
     [headers(1, KNOWN, { end: true }), post(3), 13, Buffer.concat([data(3, "x"), headers(5, NAMES, { end: true })])],
     ["1 GET /k", "3 damaged gap", "5 GET /n"],
   ],
   [
-    "that had none, for what was under way is a call of gRPC",
+    "that had none, because the stream under way is a gRPC call",
     [
       headers(1, KNOWN, { end: true }),
       headers(3, [...POST, ["content-type", "application/grpc+proto"]]),
@@ -393,7 +385,7 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 GET /k", "3 damaged gap", "5 GET /n"],
   ],
   [
-    "the same, from within DATA on and with an empty frame behind it",
+    "the same, from within DATA on and with an empty frame after it",
     [
       headers(1, KNOWN, { end: true }),
       sized(3, 20),
@@ -409,7 +401,7 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 GET /k", "3 damaged gap", "damaged unknown_header"],
   ],
   [
-    "with bytes behind it in which no frame was found: they may be one's",
+    "followed by bytes without a frame: they may be a trailer section's",
     [
       headers(1, KNOWN, { end: true }),
       sized(3, 20),
@@ -420,7 +412,7 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 GET /k", "3 damaged gap", "damaged unknown_header"],
   ],
   [
-    "behind the beginning of a frame's header: it may be a trailer section's",
+    "after the beginning of a frame's header: it may be a trailer section's",
     [headers(1, KNOWN, { end: true }), sized(3, 0), TRAILER.subarray(0, 8), 9, headers(5, NAMES, { end: true })],
     ["1 GET /k", "3 damaged gap", "damaged unknown_header"],
   ],
@@ -451,7 +443,7 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 GET /k", "3 damaged gap", "damaged unknown_header"],
   ],
   [
-    "in two places: of the first head behind both",
+    "in two places: of the first head after both",
     [
       headers(1, KNOWN, { end: true }),
       13,
@@ -478,7 +470,7 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 GET /1", "damaged gap", "damaged gap", "99 GET /7"],
   ],
   [
-    "behind which a client that leaves out numbers goes on",
+    "after which a client that skips numbers goes on",
     [get(1, "/1"), 12, Buffer.concat([post(99), data(99, "x", true)])],
     ["1 GET /1", "damaged gap", "damaged gap", "99 POST /p x"],
   ],
@@ -488,37 +480,37 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 GET /1", "3 GET /3"],
   ],
   [
-    "behind which DATA seems to be of a stream that cannot have begun",
+    "after which DATA seems to be of a stream that cannot have begun",
     [get(1, "/1"), 12, data(1001, "x", true), get(3, "/3")],
     ["1 GET /1", "3 GET /3"],
   ],
   [
-    "behind which DATA is of the highest stream that can have begun: it has, so it does not begin again",
+    "after which DATA is of the highest stream that can have begun: it has, so it does not begin again",
     [get(1, "/1"), 12, data(7, "x", true), get(7, "/7"), get(9, "/9")],
     ["1 GET /1", "damaged gap", "damaged gap", "9 GET /9"],
   ],
   [
-    "behind which DATA is of the stream above that one: it has not",
+    "after which DATA is of the stream above that one: it cannot have begun",
     [get(1, "/1"), 12, data(9, "x", true), get(9, "/9")],
     ["1 GET /1", "damaged gap", "damaged gap", "9 GET /9"],
   ],
   [
-    "that had a head, of which DATA comes",
+    "that had a head, whose DATA comes",
     [get(1, "/1"), 30, data(3, "x", true), get(5, "/5")],
     ["1 GET /1", "damaged gap", "5 GET /5"],
   ],
   [
-    "that had several heads, of which the first one's DATA comes first",
+    "that had several heads, and the first one's DATA comes first",
     [get(1, "/1"), 90, Buffer.concat([data(3, "x", true), data(5, "x", true), get(7, "/7")])],
     ["1 GET /1", "damaged gap", "damaged gap", "7 GET /7"],
   ],
   [
-    "that had a head, which is taken back",
+    "that had a head of a cancelled request",
     [get(1, "/1"), 30, Buffer.concat([reset(3), get(5, "/5")])],
     ["1 GET /1", "damaged gap", "5 GET /5"],
   ],
   [
-    "that had a HEADERS frame, of which CONTINUATION comes",
+    "that had a HEADERS frame, whose CONTINUATION comes",
     [get(1, "/1"), 30, Buffer.concat([frame(FrameType.CONTINUATION, 4, 3, "\x82"), get(5, "/5")])],
     ["1 GET /1", "damaged gap", "5 GET /5"],
   ],
@@ -551,7 +543,7 @@ const late: [what: string, pieces: Piece[], want: string[]][] = [
     ["101 GET /a"],
   ],
   [
-    "at two of which the last is longer",
+    "at two, the last of which is longer",
     [
       Buffer.concat([PING, data(99, "x".repeat(90)).subarray(0, 50)]),
       data(99, "x".repeat(90)).subarray(50),
@@ -559,7 +551,11 @@ const late: [what: string, pieces: Piece[], want: string[]][] = [
     ],
     ["damaged gap", "101 GET /a"],
   ],
-  ["at what could be any text", [Buffer.from("\0\0\x04\x03\x01\0\0\0\x01abcd", "latin1"), get(1, "/")], ["1 GET /"]],
+  [
+    "at bytes that could be any text",
+    [Buffer.from("\0\0\x04\x03\x01\0\0\0\x01abcd", "latin1"), get(1, "/")],
+    ["1 GET /"],
+  ],
 ];
 
 describe("joined in its middle", () => {
@@ -568,7 +564,7 @@ describe("joined in its middle", () => {
   });
 });
 
-test("whatever comes, nothing is thrown, and each request that has begun ends once", () => {
+test("no input causes an exception, and each request that has begun ends once", () => {
   const random = new Random(7);
   for (let seed = 0; seed < 300; seed++) {
     const recorder = new Recorder({ late: random.chance(0.3) });
@@ -593,6 +589,6 @@ test("whatever comes, nothing is thrown, and each request that has begun ends on
   }
 });
 
-test("a word is written as it is read", () => {
+test("a setting is written as it is read", () => {
   expect([...word(0x80000001)]).toEqual([0x80, 0, 0, 1]);
 });

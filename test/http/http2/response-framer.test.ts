@@ -1,4 +1,4 @@
-/** What an HTTP/2 server says, as responses to the requests of its streams. */
+/** An HTTP/2 server's bytes, as responses to the requests of its streams. */
 import { describe, expect, test } from "bun:test";
 import { FrameType, Flag } from "../../../src/http/http2/frames.ts";
 import { ENTRY_OVERHEAD } from "../../../src/http/http2/hpack-decoder.ts";
@@ -24,12 +24,12 @@ import {
   word,
 } from "./client-frames.ts";
 
-/** Bytes, or a gap of so many. */
+/** Bytes, or a gap of this length. */
 type Piece = Uint8Array | number;
 
 const STREAMS = [1, 3, 5];
 
-/** Writes down what is told of the responses to {@link STREAMS}. */
+/** Writes down the events of the responses to {@link STREAMS}. */
 class Recorder {
   readonly events: string[] = [];
   readonly statuses: number[] = [];
@@ -83,7 +83,7 @@ const promise = (fields: Fields | Buffer, { flags = Flag.END_HEADERS as number, 
 };
 
 const inOrder: [what: string, frames: Buffer[], want: string[]][] = [
-  ["a head alone", [SETTINGS, headers(1, status(204, ["x", "y"]), { end: true })], ["1 204 x: y;"]],
+  ["only a head", [SETTINGS, headers(1, status(204, ["x", "y"]), { end: true })], ["1 204 x: y;"]],
   ["a body", [ok(1), data(1, "body", true)], ["1 200 body"]],
   [
     "a body in frames, with padding",
@@ -97,7 +97,7 @@ const inOrder: [what: string, frames: Buffer[], want: string[]][] = [
     ["1 200 a: b;x"],
   ],
   ["a trailer section", [ok(1), data(1, "x"), headers(1, GRPC, { end: true })], ["1 200 x + grpc-status: 0;"]],
-  ["nothing but a trailer section", [headers(1, status(200, ...GRPC), { end: true })], ["1 200 grpc-status: 0;"]],
+  ["only a trailer section", [headers(1, status(200, ...GRPC), { end: true })], ["1 200 grpc-status: 0;"]],
   [
     "interim responses",
     [headers(1, status(103, ["link", "a"])), headers(1, status(100)), ok(1, { end: true })],
@@ -108,9 +108,9 @@ const inOrder: [what: string, frames: Buffer[], want: string[]][] = [
     [ok(1), ok(5), data(1, "a"), headers(3, status(404), { end: true }), data(5, "c", true), data(1, "d", true)],
     ["3 404", "5 200 c", "1 200 ad"],
   ],
-  ["a stream of which nobody knows", [ok(7), data(7, "x", true), ok(1, { end: true })], ["1 200"]],
+  ["an unknown stream", [ok(7), data(7, "x", true), ok(1, { end: true })], ["1 200"]],
   [
-    "frames between that say nothing of responses",
+    "frames between that do not concern responses",
     [
       ok(1),
       PING,
@@ -129,7 +129,7 @@ const inOrder: [what: string, frames: Buffer[], want: string[]][] = [
     ["1 200 ab"],
   ],
   [
-    "a push whose head fills the table",
+    "a push with a head that fills the table",
     [ok(1), promise(inserted("x", "1"), { padding: 9 }), headers(1, Buffer.from([0xbe]), { end: true })],
     ["1 200  + x: 1;"],
   ],
@@ -153,7 +153,7 @@ describe("in order", () => {
     expect(new Recorder().feed(...Array.from(all, (byte) => Uint8Array.of(byte))).events).toEqual(want);
   });
 
-  test("final heads are told, whoever awaits them", () => {
+  test("final heads are given for every waiting request", () => {
     const { statuses } = new Recorder().feed(headers(1, status(103)), ok(1, { end: true }), ok(9), ok(2));
     expect(statuses).toEqual([200, 200, 200]);
   });
@@ -162,7 +162,7 @@ describe("in order", () => {
 const ended: [what: string, frames: Piece[], want: string[]][] = [
   ["a reset before it", [reset(1), ok(1, { end: true })], ["1 missing"]],
   ["a reset in it", [ok(1), data(1, "x"), reset(1)], ["1 damaged"]],
-  ["a reset behind it", [ok(1, { end: true }), reset(1)], ["1 200"]],
+  ["a reset after it", [ok(1, { end: true }), reset(1)], ["1 200"]],
   [
     "GOAWAY: later streams are not looked at",
     [frame(FrameType.GOAWAY, 0, 0, Buffer.concat([word(1), word(0)])), ok(1, { end: true })],
@@ -188,7 +188,7 @@ const ended: [what: string, frames: Piece[], want: string[]][] = [
     ["1 damaged", "3 200"],
   ],
   [
-    "what is malformed",
+    "malformed bytes",
     [ok(1), frame(FrameType.PING, 0, 0, "short"), ok(3, { end: true })],
     ["1 damaged", "3 missing", "5 missing"],
   ],
@@ -197,7 +197,7 @@ const ended: [what: string, frames: Piece[], want: string[]][] = [
     [ok(1), headers(3, Buffer.from([0x80])), data(1, "", true)],
     ["1 damaged", "3 missing", "5 missing"],
   ],
-  ["a push whose head cannot be read", [ok(1), promise(Buffer.from([0x80]))], ["1 damaged", "3 missing", "5 missing"]],
+  ["a push with an unreadable head", [ok(1), promise(Buffer.from([0x80]))], ["1 damaged", "3 missing", "5 missing"]],
   [
     "a push of no stream",
     [frame(FrameType.PUSH_PROMISE, Flag.END_HEADERS, 0, word(2))],
@@ -210,7 +210,7 @@ const ended: [what: string, frames: Piece[], want: string[]][] = [
   ],
 ];
 
-test.each(ended)("what ends early: %s", (_what, frames, want) => {
+test.each(ended)("early ends: %s", (_what, frames, want) => {
   expect(new Recorder().feed(...frames).events).toEqual(want);
 });
 
@@ -220,7 +220,7 @@ test("the server's end", () => {
   expect(recorder.events).toEqual(["3 200", "1 damaged", "5 missing"]);
 });
 
-test("fields that are too many are not kept", () => {
+test("fields beyond the limit are not kept", () => {
   const value = "v".repeat(4000);
   const fitting = Math.floor(RESPONSE_LIST_BYTES_MAX / (value.length + "a".length + ENTRY_OVERHEAD));
   const named = (times: number) =>
@@ -230,7 +230,7 @@ test("fields that are too many are not kept", () => {
   expect(events(fitting)).toBe("1 200 too long");
 });
 
-/** A field with a value longer than 126 bytes that is inserted. */
+/** An inserted field with a value longer than 126 bytes. */
 function inserted0(name: string, value: string): Buffer {
   const rest = value.length - 0x7f;
   const length = [0x7f, 0x80 | (rest & 0x7f), rest >> 7];
@@ -262,7 +262,7 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 damaged", "3 200"],
   ],
   [
-    "beyond a frame: what had begun is damaged, what comes is whole",
+    "beyond a frame: begun responses are damaged, new ones are whole",
     [ok(1), 30, ok(3), data(3, "x", true)],
     ["1 damaged", "3 200 x"],
   ],
@@ -272,17 +272,17 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 200", "3 damaged", "5 200"],
   ],
   [
-    "behind which a segment begins within a frame",
+    "after which a segment begins within a frame",
     [ok(1), 30, Buffer.concat([Buffer.from("tail"), ok(3, { end: true })]), ok(5, { end: true })],
     ["1 damaged", "5 200"],
   ],
   [
-    "behind which an entry is named that is not known",
+    "after which an unknown entry is named",
     [FILLED, ok(1), 30, headers(3, NAMED, { end: true }), ok(5, { end: true })],
     ["1 damaged", "3 damaged", "5 200"],
   ],
   [
-    "behind which an entry is named that came behind it",
+    "after which an entry is named that came after it",
     [ok(1), 30, FILLED, headers(3, NAMED, { end: true })],
     ["1 damaged", "3 200 x: 1;"],
   ],
@@ -292,7 +292,7 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 damaged", "3 200 x: 1;"],
   ],
   [
-    "within a head that nobody waits for: entries are not known",
+    "within a head of a response that no request awaits: entries are not known",
     [FILLED, ok(7).subarray(0, 9), ok(7).length - 9, headers(3, NAMED, { end: true })],
     ["3 damaged"],
   ],
@@ -309,7 +309,7 @@ test.each(gaps)("a gap %s", (_what, pieces, want) => {
   expect(new Recorder().feed(...pieces).events).toEqual(want);
 });
 
-test("a connection that is joined in its middle: from frames on that prove themselves, with what is inserted since", () => {
+test("a connection that is joined in its middle: from frames on that prove themselves, with entries inserted since then", () => {
   const recorder = new Recorder(true);
   recorder.feed(
     Buffer.from("the middle of a body"),
@@ -320,7 +320,7 @@ test("a connection that is joined in its middle: from frames on that prove thems
   expect(recorder.events).toEqual(["1 damaged", "3 200 x: 1;"]);
 });
 
-test("whatever comes, each response is told once, and nothing fails", () => {
+test("for any input, each response is given once, and nothing fails", () => {
   const frames = [
     SETTINGS,
     ok(1),

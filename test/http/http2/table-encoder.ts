@@ -1,4 +1,4 @@
-/** Header blocks as servers and browsers make them: what comes again is named by its place in the dynamic table. */
+/** Header blocks as servers and browsers make them: a repeated field is named by its place in the dynamic table. */
 import { ENTRY_OVERHEAD } from "../../../src/http/http2/hpack-decoder.ts";
 import { STATIC_TABLE } from "../../../src/http/http2/static-table.ts";
 import type { Random } from "../../support/random.ts";
@@ -9,12 +9,12 @@ const TABLE_BYTES_DEFAULT = 4096;
 interface Entry {
   readonly name: string;
   readonly value: string;
-  /** The first block without which nobody knows it: its own, or the one that its name is from. */
+  /** The first block without which the entry is unknown: its own block, or the block of its name. */
   readonly from: number;
 }
 
 export class TableEncoder {
-  /** Of the block that was made last, the first one without which nobody can read it: itself, or one before it. */
+  /** For the last block, the first block without which it cannot be read: itself, or an earlier one. */
   from = 0;
   private blocks = 0;
   /** The newest last. */
@@ -47,7 +47,7 @@ export class TableEncoder {
     return this.entries.findLast(is);
   }
 
-  /** The field that is made names an entry. */
+  /** The present field names an entry. */
   private named(first: number, bits: number, entry: Entry): Buffer {
     this.from = Math.min(this.from, entry.from);
     return integer(first, bits, STATIC_TABLE.length + this.entries.length - 1 - this.entries.indexOf(entry));

@@ -1,14 +1,14 @@
 /**
- * An HTTP and WebSocket endpoint on Bun.serve. As all of this folder:
+ * An HTTP and WebSocket endpoint on Bun.serve. Like all endpoints in this folder:
  *
  *     bun bun.ts PORT DELAY_MS
  *
- * Says "ready", answers each request DELAY_MS after it has read it, and at SIGTERM writes a line for
- * each request that it has read: method, path and, if there was a body, its SHA-256. What its server
- * calls malformed it tells on standard error, if the server lets it know.
+ * Writes "ready", responds to each request DELAY_MS after it has read it, and at SIGTERM writes a line for each request
+ * that it has read: method, path and, if there was a body, its SHA-256. Messages about malformed requests go to
+ * standard error, if the server reports them.
  *
- * At the end it listens no more before connections break: the kernel, left alone, closes the listener last, and
- * what is connected meanwhile would lose a request more.
+ * At the end it closes the listener before its connections: the kernel would close the listener last, and new
+ * connections meanwhile would lose one more request.
  */
 const [port, delayMs] = process.argv.slice(2).map(Number) as [number, number];
 const served: string[] = [];
@@ -25,7 +25,7 @@ const server = Bun.serve<{ path: string }>({
       return undefined;
     }
     const digest = request.body === null ? "" : await digestOf(request.body);
-    // What is read when the list has been written is in flight, and ends with the process.
+    // A request that is read after the list was written is in flight, and ends with the process.
     if (isEnding) return new Promise<never>(() => {});
     served.push(`${request.method} ${path}${digest}`);
     if (delayMs > 0) await Bun.sleep(delayMs);

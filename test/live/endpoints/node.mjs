@@ -1,5 +1,5 @@
 /**
- * The endpoint of bun.ts on Node's http; with a third argument "h2c" on its http2, without TLS.
+ * The endpoint of bun.ts on Node's http; with a third argument "h2c" on Node's http2, without TLS.
  *
  *     node node.mjs PORT DELAY_MS [h2c]
  */
@@ -33,7 +33,7 @@ server.on("sessionError", (error) => process.stderr.write(`malformed: ${error.co
 server.listen(port, () => process.stdout.write("ready\n"));
 
 process.on("SIGTERM", () => {
-  // Not http's close: that ends idle connections while the port still takes new ones, and loses what comes on them.
+  // Not http's close: it ends idle connections while the port still takes new ones, and loses their requests.
   net.Server.prototype.close.call(server);
   process.stdout.write(`${served.join("\n")}\n`, () => process.exit(0));
 });

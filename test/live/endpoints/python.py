@@ -18,7 +18,7 @@ lock = threading.Lock()
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Else the header section and the body are two writes, and the second waits for the first one's acknowledgement.
+    # Otherwise the header section and the body are two writes, and the second waits for the first one's acknowledgement.
     wbufsize = -1
 
     def do_GET(self):
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    # Five, the default, refuse most of what comes at once.
+    # Five, the default, refuses most connections that come at the same time.
     request_queue_size = 128
 
 

@@ -6,7 +6,7 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.util.ArrayList;
 import java.util.concurrent.CompletableFuture;
 
-/** Java's HttpClient, which offers h2c and goes on in HTTP/2 where that is accepted.    java Client.java URL */
+/** Java's HttpClient, which offers h2c and goes on in HTTP/2 if the server accepts.    java Client.java URL */
 public class Client {
   public static void main(String[] arguments) throws Exception {
     HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_2).build();

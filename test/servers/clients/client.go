@@ -38,7 +38,7 @@ func main() {
 		}()
 	}
 	all.Wait()
-	// One after the other; in frames as long as the server allows.
+	// One after the other, in frames of the largest length that the server allows.
 	for _, length := range []int{1, 1000, 16_384, 100_000, 10 << 20} {
 		url := fmt.Sprintf("%s/go/post/%d", os.Args[1], length)
 		response, err := client.Post(url, "text/plain", strings.NewReader(strings.Repeat("x", length)))

@@ -1,4 +1,4 @@
-// The server of node.mjs on Go's net/http: go PORT LOG [http2], the last for HTTP/2 in clear text alone.
+// The server of node.mjs on Go's net/http: go PORT LOG [http2], the last argument for only HTTP/2 in clear text.
 package main
 
 import (

@@ -1,5 +1,5 @@
 #!/bin/sh
-# HAProxy that takes HTTP/2 alone, before the server of go.go, which logs:    haproxy.sh GO-SERVER BACKEND-PORT CONFIG LOG
+# HAProxy that accepts only HTTP/2, before the server of go.go, which logs:    haproxy.sh GO-SERVER BACKEND-PORT CONFIG LOG
 "$1" "$2" "$4" &
 backend=$!
 haproxy -db -f "$3" &

@@ -1,4 +1,4 @@
-// The server of node.mjs on node:http2, in clear text, or with TLS as that one has it.
+// The server of node.mjs on node:http2, in clear text, or with TLS in the same way.
 import { createHash } from "node:crypto";
 import { appendFileSync, readFileSync } from "node:fs";
 import { createSecureServer, createServer } from "node:http2";

@@ -1,10 +1,10 @@
 /**
- * A server on Node's http. All of this folder are started as `SERVER PORT LOG`, say "ready" and append to the file LOG,
- * before they respond, a JSON object a line for each request that they have read to its end: method, target, X-Id,
- * the length and SHA-256 of the body, and the port of the client's end.
+ * A server on Node's http. All servers in this folder are started as `SERVER PORT LOG` and write "ready". Before they
+ * respond, they append to the file LOG one JSON object a line for each request that they have read to its end: method,
+ * target, X-Id, the length and SHA-256 of the body, and the port of the client's end.
  *
- * With TLS if the environment names files: TLS_CERT, TLS_KEY, TLS_CLIENT_CA (a client's certificate is wanted then);
- * TLS_MAX_VERSION is its highest version.
+ * With TLS if the environment names files: TLS_CERT, TLS_KEY, TLS_CLIENT_CA (then it asks for a client certificate);
+ * TLS_MAX_VERSION is the highest version.
  *
  *     node node.mjs PORT LOG
  */

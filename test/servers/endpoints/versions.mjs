@@ -1,4 +1,4 @@
-// Two versions of a service in HTTP/2, and a client that asks it for all that they do differently, and do not.
+// Two versions of a service in HTTP/2, and a client that asks for all pages on which they differ, and for others.
 //
 //     node versions.mjs serve PORT production|new
 //     node versions.mjs ask PORT TIMES
@@ -9,10 +9,10 @@ const [what, port, word] = process.argv.slice(2);
 const isNew = word === "new";
 const JSON_TYPE = { "content-type": "application/json" };
 const GRPC = { "content-type": "application/grpc" };
-/** A message of gRPC: its length before it. */
+/** A gRPC message: its length, and the message. */
 const message = (text) => Buffer.concat([Buffer.from([0, 0, 0, 0, text.length]), Buffer.from(text)]);
 
-/** What each path responds: head, body, trailer section. */
+/** The response of each path: head, body, trailer section. */
 const pages = {
   same: () => [{ ...JSON_TYPE, "x-version": "a" }, JSON.stringify({ items: [{ price: 1 }] })],
   coding: () => [
@@ -53,7 +53,7 @@ function serve() {
   server.listen(Number(port), "127.0.0.1");
 }
 
-/** Asks for each page so many times, all at once but for what the server allows. */
+/** Asks for each page this many times, all at once within the server's limits. */
 function ask(times) {
   const session = connect(`http://127.0.0.1:${port}`);
   let left = 0;
@@ -68,7 +68,7 @@ function ask(times) {
       request.end(isPost ? "b".repeat(i * 10) : undefined);
     }
   }
-  // One that is taken back.
+  // A request that is cancelled.
   const cancelled = session.request({ ":path": "/long/0" });
   cancelled.on("response", () => cancelled.close(constants.NGHTTP2_CANCEL));
   cancelled.on("error", () => {});

@@ -15,7 +15,7 @@ def application(environ, start_response):
         "id": environ.get("HTTP_X_ID", ""),
         "length": len(body),
         "digest": hashlib.sha256(body).hexdigest(),
-        # uWSGI's is not the client's.
+        # uWSGI's own port is not the client's.
         "port": int(environ["REMOTE_PORT"]) if "gunicorn" in environ.get("SERVER_SOFTWARE", "") else 0,
     }
     os.write(LOG, (json.dumps(line) + "\n").encode())

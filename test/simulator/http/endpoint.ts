@@ -1,7 +1,7 @@
 /**
- * An endpoint that speaks HTTP, as difficult as the world's: it reads requests with a parser of its own,
- * answers them one after the other in all the ways there are, and closes, resets, half-closes, answers
- * early, wrongly or never. What it got and what it answered is written down.
+ * An endpoint that speaks HTTP, as difficult as real ones: it reads requests with its own parser, and responds to them
+ * one after the other in every possible way. It also closes, resets, half-closes, and responds early, wrongly or never.
+ * Its received and sent bytes are recorded.
  */
 import type { SocketEvents } from "../../../src/forward/socket.ts";
 import { Random } from "../../support/random.ts";
@@ -15,31 +15,31 @@ export interface Attempt {
   readonly socket: HttpSocket;
   /** Null: its header section is not whole. */
   head: ParsedHead | null;
-  /** What has come of it; all of it once it is whole. */
+  /** Its received bytes; all of them once it is whole. */
   bytes: Buffer;
   isWhole: boolean;
-  /** It is answered, or being so, before it is whole. */
+  /** It has a response, or the beginning of one, before it is whole. */
   isEarly: boolean;
-  /** The program was given the final answer's status line. */
+  /** The program got the final response's status line. */
   isBegun: boolean;
-  /** The program was given all of the answer. */
+  /** The program got the whole response. */
   isAnswered: boolean;
-  /** The answer was that both speak another protocol now. */
+  /** The response accepted another protocol. */
   isUpgraded: boolean;
 }
 
-/** What goes wrong at one of a connection's requests. */
+/** The fault at one of a connection's requests. */
 const MISCHIEF = ["before", "within", "malformed", "extra", "silent", "unasked"] as const;
 type Mischief = (typeof MISCHIEF)[number];
 
-/** What clients put up with in a response. */
+/** Oddities of a response that clients tolerate. */
 interface Dress {
   readonly reason?: string;
   readonly field?: string;
   readonly length?: (length: number) => string[];
   readonly coding?: string[];
   readonly chunks?: (body: string) => string;
-  /** The connection is not to be used again. */
+  /** The connection must not be used again. */
   readonly isDoubtful?: boolean;
 }
 
@@ -77,9 +77,9 @@ const NOTHING = Buffer.alloc(0);
 const text = (value: string) => Buffer.from(value, "latin1");
 
 export class HttpEndpoint extends SimulatedEndpoint {
-  /** All that have reached it, in the order of their first bytes. */
+  /** All requests that have reached it, in the order of their first bytes. */
   readonly requests: Attempt[] = [];
-  /** For what was added later, so that seeds keep most of their meaning. */
+  /** For later additions, so that seeds keep most of their meaning. */
   readonly odd: Random;
 
   constructor(
@@ -101,29 +101,29 @@ export class HttpEndpoint extends SimulatedEndpoint {
 
 interface Answer {
   readonly bytes: Buffer;
-  /** Where the final answer's status line ends. */
+  /** The end of the final response's status line. */
   readonly begunAt: number;
   readonly headEnd: number;
   readonly isPersistent: boolean;
-  /** It ends where the connection does. */
+  /** It ends with the connection. */
   readonly isUntilClose: boolean;
 }
 
 export class HttpSocket extends SimulatedSocket {
   readonly attempts: Attempt[] = [];
-  /** What came in another protocol, once one is spoken. */
+  /** The bytes of another protocol, once it is spoken. */
   bare: GrowingBytes | null = null;
-  /** Something came when nobody read any more. */
+  /** Bytes came when the endpoint had stopped reading. */
   wasMissed = false;
   private unread: Buffer = NOTHING;
   private isServing = false;
-  /** The program was told that nothing more is read here. */
+  /** The program knows that the endpoint has stopped reading. */
   private isClosing = false;
-  /** The endpoint neither reads nor answers any more. */
+  /** The endpoint has stopped reading and responding. */
   private hasLeft = false;
   private hasEnded = false;
   private served = 0;
-  /** Its answer has begun, and ends where the connection does. */
+  /** Its response has begun, and ends with the connection. */
   private untilClose: Attempt | null = null;
   private readonly answersMax: number;
   private readonly isAnnounced: boolean;
@@ -231,7 +231,7 @@ export class HttpSocket extends SimulatedSocket {
     return attempt;
   }
 
-  /** Answers the next request, if it may be. */
+  /** Responds to the next request, if allowed. */
   private serve(): void {
     const next = this.attempts.find(({ isAnswered }) => !isAnswered);
     if (this.isServing || this.hasLeft || next === undefined || !(next.isWhole || next.isEarly)) return;
@@ -290,7 +290,7 @@ export class HttpSocket extends SimulatedSocket {
       this.send(answer.bytes.subarray(0, length), note, () => this.leave());
       return;
     }
-    // What comes with an answer to the only request, and is none's.
+    // Bytes that come with the response to the only request, and belong to no response.
     const extra =
       mischief === "extra" && this.http.pipelineDepth === 1 && !answer.isUntilClose
         ? text("HTTP/1.1 408 Request Timeout\r\n\r\n")
@@ -309,7 +309,7 @@ export class HttpSocket extends SimulatedSocket {
 
   private goOn(closes: boolean): void {
     this.isServing = false;
-    // A server that closes without having said so may have read the next request, and does not answer it.
+    // A server that closes without an announcement may have read the next request, and does not respond to it.
     if (closes) this.after(30, () => this.leave());
     else this.serve();
   }
@@ -344,7 +344,7 @@ export class HttpSocket extends SimulatedSocket {
       ? random.pick([403, 405, 502])
       : random.pick([200, 200, 200, 201, 204, 304, 301, 404, 500, 503]);
     const minor = random.chance(0.9) ? 1 : 0;
-    // That it keeps the connection, where either side speaks HTTP/1.0.
+    // Announces that it keeps the connection, if either side speaks HTTP/1.0.
     const mustSay = Math.min(minor, head!.minor) === 0;
     const hasNoBody = method === "HEAD" || code === 204 || code === 304;
     const framings = [
@@ -392,15 +392,15 @@ export class HttpSocket extends SimulatedSocket {
     };
   }
 
-  /** What is odd about the next answer; nothing, mostly. */
+  /** The oddity of the next response; mostly none. */
   private dress(): Dress {
     const { odd, http } = this.endpoint;
     return odd.chance(http.dressing) ? odd.pick(DRESSES) : ORDINARY;
   }
 
   /**
-   * Sends bytes in pieces, one of which has the last `together` and the one before them. `note` is told how many were
-   * sent before the program is.
+   * Sends bytes in pieces; one piece has the last `together` bytes and the one before them. `note` gets the number of
+   * sent bytes before the program gets them.
    */
   private send(bytes: Buffer, note: (sent: number) => void, then: () => void, together = 0): void {
     const { random } = this.endpoint;

@@ -1,4 +1,4 @@
-/** Floods in little memory, each from a seed (flood.ts). FLOOD_SEED=n runs one. */
+/** Floods with little memory, each from a seed (flood.ts). FLOOD_SEED=n runs one. */
 import { expect, test } from "bun:test";
 import { simulateFlood } from "./flood.ts";
 
@@ -19,7 +19,7 @@ if (wanted !== undefined) {
         evicted += outcome.evicted;
         answered += outcome.answered;
       }
-      // Of a world in which nothing happens, everything is true.
+      // In a world without events, every rule holds.
       expect(answered).toBeGreaterThan(SEEDS);
       expect(evicted).toBeGreaterThan(SEEDS);
     },

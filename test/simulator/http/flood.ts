@@ -1,7 +1,7 @@
 /**
- * A flood in little memory: clients that speak all at once, nothing of which is lost on its way, and destinations that
- * are slow or break off, with a budget of a few KiB. Whatever has to give way: each request is counted at most once,
- * what is counted adds up for each destination, and each gets a connection's requests in their order.
+ * A flood with little memory: clients that send all at once, without losses on the way, and destinations that are slow
+ * or break off, with a budget of a few KiB. Whatever gives way: each request is counted at most once, the counters add
+ * up for each destination, and each gets a connection's requests in their order.
  */
 import { LinkType } from "../../../src/decode/link.ts";
 import type { Connector, SocketEvents } from "../../../src/forward/socket.ts";
@@ -34,15 +34,15 @@ const OK = new TextEncoder().encode("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\
 interface Client {
   readonly port: number;
   readonly stream: Uint8Array;
-  /** Where requests end in the stream. */
+  /** The ends of the requests in the stream. */
   readonly ends: readonly number[];
-  /** What has been said of it. */
+  /** The place up to which it was sent. */
   at: number;
   isOpen: boolean;
   isOver: boolean;
 }
 
-/** What a destination has got, by the path of each request: the client's number and the request's. */
+/** The requests that a destination has got, by path: the client's number and the request's. */
 class FloodEndpoint {
   readonly came: string[] = [];
   private readonly due: { readonly atMs: number; readonly run: () => void }[] = [];
@@ -204,7 +204,7 @@ class Flood {
     this.pass(random.pick([0, 0, 1, 10, 1500]));
   }
 
-  /** What one of the clients says next; null: all has been said. */
+  /** The next bytes of one of the clients; null: all were sent. */
   private nextFrame(): Uint8Array | null {
     const { random } = this;
     const open = this.clients.filter(({ isOver }) => !isOver);
@@ -246,7 +246,7 @@ class Flood {
     return [this.counters.requests, ...this.counters.destinations.map(({ requests }) => requests)];
   }
 
-  /** What holds at every moment: no more are counted than have begun. */
+  /** The rule for every moment: not more requests are counted than have begun. */
   private checkCounts(): void {
     const begun = sum(this.clients.map(({ at, ends }) => ends.filter((_, i) => (ends[i - 1] ?? 0) < at).length));
     for (const requests of this.requestCounters) {

@@ -1,28 +1,28 @@
 /**
- * What must be found in a stream that came in these pieces and with these holes: which requests are
- * whole and which bytes are damage. It follows from where the requests lie (session.ts), and from the
- * rules of src/http/README.md, "What a gap does to a request", and what damage does; nothing is parsed here.
+ * The requests and damage that must be found in a stream with these pieces and holes. They follow from the places of
+ * the requests (session.ts), from the rules of src/http/README.md, "What a gap does to a request", and from the rules
+ * for damage; nothing is parsed here.
  */
 import type { DamageReason } from "../../../src/http/request-sink.ts";
 import type { RecordedStream } from "../recorder.ts";
 import { HTTP2, type Item, type Run, type Session } from "./session.ts";
 
 export interface Framed {
-  /** The requests that must be told whole, in their order. */
+  /** The requests that must be given whole, in their order. */
   readonly whole: Item[];
-  /** Why something was damaged, as often as it must be counted. */
+  /** The reasons of damage, as often as each must be counted. */
   readonly damage: DamageReason[];
-  /** From where on bytes must pass as they are, up to where; null: nowhere. */
+  /** The range of bytes that must pass through; null: none. */
   bare: { readonly from: number; readonly to: number } | null;
-  /** It ends behind an offer that was left out: all that follows is too, or is the beginning of a request. */
+  /** It ends after an offer that was left out: all later bytes are left out too, or are the beginning of a request. */
   leavesOutRest: boolean;
   /** It ends in step, between two requests, or before the first. */
   isBetween: boolean;
 }
 
 /**
- * `at`: the place of the recorded stream's first byte. `isInStep`: a request begins there. `isUpgraded`: whether the endpoint has taken this request's
- * offer. `isLeftOut`: whether policy has left it out.
+ * `at`: the place of the recorded stream's first byte. `isInStep`: a request begins there. `isUpgraded`: whether the
+ * endpoint has accepted this request's offer. `isLeftOut`: whether policy has left it out.
  */
 export function frame(
   session: Session,
@@ -61,7 +61,7 @@ class Framing {
   }
 
   run(isInStep: boolean): Framed {
-    // Each step takes what follows one place, and says where to go on: in step, or looking for a request.
+    // Each step takes the item at one place, and returns the next place: in step, or looking for a request.
     let place: Place | null = { at: this.first, isInStep };
     while (place !== null) {
       this.framed.isBetween = place.isInStep && place.at === this.end;
@@ -80,11 +80,11 @@ class Framing {
     return this.take(item, hole, false);
   }
 
-  /** `isFound`: behind a gap, by its request line. */
+  /** `isFound`: found after a gap, by its request line. */
   private take(item: Item, hole: Run, isFound: boolean): Place | null {
     const { start, end, headEnd, kind, seenAt, runs } = item;
     const known = Math.min(hole.from, this.end);
-    // What was found and has lines that are no fields is rather a text.
+    // A found request with lines that are no fields counts as text.
     if (isFound && item.isStray && headEnd <= known && seenAt >= headEnd - 1)
       return this.lose("malformed", this.nextBegin(headEnd - 1));
     if (kind !== "request" && seenAt < known) {
@@ -110,11 +110,11 @@ class Framing {
     return this.passOver(item, hole.to, false);
   }
 
-  /** The damage is seen; what comes of it does not count again. */
+  /** The damage is visible; its consequences do not count again. */
   private takeBroken(item: Item, known: number, isFound: boolean): Place | null {
     const { end, headEnd, reason, seenAt, runs } = item;
     this.damage(reason);
-    // In a head that was found: it was no request, or the gap was in it.
+    // In a found head: it was no request, or the gap was in it.
     if (isFound && reason !== "ambiguous_length" && seenAt < headEnd - 1)
       return { at: this.nextBegin(seenAt), isInStep: false };
     if (!item.isEndKnown) return null;
@@ -123,14 +123,14 @@ class Framing {
   }
 
   /**
-   * The rest of a damaged request is skipped, holes included, as long as its end stays known. `isBroken`: it is damaged
-   * by more than holes, and nobody reads on where its end is not known.
+   * The rest of a damaged request is skipped, with its holes, as long as its end stays known. `isBroken`: it is damaged
+   * by more than holes, and reading stops if its end is unknown.
    */
   private passOver(item: Item, from: number, isBroken: boolean): Place | null {
     const end = item.kind === "broken" && !item.isEndKnown ? item.seenAt + 1 : item.end;
     for (let next = this.holeFrom(from); next.from < end; next = this.holeFrom(next.to)) {
       if (isWithin(item.runs, next)) continue;
-      // Beyond a body, what is missing is of another request.
+      // Missing bytes beyond a body belong to another request.
       if (item.hasLength) return this.lose("gap", next.to);
       return isBroken ? null : { at: next.to, isInStep: false };
     }
@@ -138,9 +138,9 @@ class Framing {
   }
 
   /**
-   * Whether what the client says behind its offer shows that production has declined it: a request line of a method
-   * that everyone knows, be it too long. A gap there shows nothing, but nothing of another protocol could be understood
-   * behind it.
+   * Whether the client's bytes behind its offer show that production has declined it: a request line with a known
+   * method, even if it is too long. A gap there shows nothing, but no later bytes of another protocol could be
+   * understood.
    */
   private isDeclined({ start, end }: Item): boolean {
     if (Buffer.from(this.session.stream.subarray(start, end)).toString("latin1").startsWith("CONNECT ")) return false;
@@ -149,7 +149,7 @@ class Framing {
     const hole = this.holeFrom(end);
     const next = this.nextItem(at);
     if (hole.from <= at && hole.from < this.end) return true;
-    // A part of a request line and a gap behind it is as good as a whole one.
+    // A part of a request line with a gap behind it counts as a whole one.
     if (next === undefined || next.start !== at) return false;
     const isTooLong = next.reason === "header_too_long" && next.lineEnd === 0;
     if (next.lineEnd === 0 && !isTooLong) return hole.from <= next.strangeAt && hole.from < this.end;
@@ -158,7 +158,7 @@ class Framing {
 
   private after({ end, isLast }: Item): Place | null {
     if (!isLast) return { at: end, isInStep: true };
-    // Whatever follows, but for line ends, is one that no server reads.
+    // Any later bytes, except line ends, are a request that no server reads.
     for (let at = end; at < this.end; at++) {
       const hole = this.holes.find(({ from, to }) => from <= at && at < to);
       if (hole !== undefined) at = hole.to - 1;
@@ -168,9 +168,9 @@ class Framing {
   }
 
   /**
-   * Out of step: a request is found where bytes begin with its line, and the line is whole. A body that is like one is
-   * found as well, since nothing that is there tells them apart; except where the end of a head that announces the body
-   * came right before it.
+   * Out of step: a request is found where bytes begin with its line, and the line is whole. A body that looks like a
+   * request is found too, because no byte distinguishes them; except if the end of a head that announces the body came
+   * right before it.
    */
   private seekFrom(at: number): Place | null {
     let bodyEnd = at;
@@ -185,7 +185,10 @@ class Framing {
     return null;
   }
 
-  /** Where a push ends, or the body that its last lines announce as the end of a head (or of what is like one). */
+  /**
+   * The end of a push, or of the body that its last lines announce as the end of a head (or of text that looks like
+   * one).
+   */
   private announcedEnd({ from, to }: Run): number {
     const text = Buffer.from(this.session.stream.subarray(from, to)).toString("latin1");
     const section = /(?:^|\n\r?\n)((?:(?!\n\r?\n)[^])*\n)\r?\n$/.exec(text)?.[1];
@@ -195,7 +198,7 @@ class Framing {
     return isSound && lengths.length > 0 ? to + Number(/\d+$/.exec(lengths.at(-1)!)![0]) : to;
   }
 
-  /** The first item at a place or behind it: the rest of a chunk only behind what was found in it. */
+  /** The first item at a place or after it; the rest of a chunk only after the item that was found in it. */
   private nextItem(at: number): Item | undefined {
     const isIn = this.session.nested.some(({ kind, end }) => kind === "request" && end === at);
     const rest = this.session.nested.find(({ kind, start }) => kind === "broken" && start >= at);
@@ -217,7 +220,7 @@ class Framing {
     return null;
   }
 
-  /** The first hole at a place or behind it. */
+  /** The first hole at a place or after it. */
   private holeFrom(at: number): Run {
     return this.holes.find(({ from }) => from >= at) ?? { from: Infinity, to: Infinity };
   }

@@ -1,6 +1,6 @@
 /**
- * The world of --mode http with further destinations (--also), each of random behaviour: what they do changes nothing
- * for the endpoint, and what they get is in order and accounted for.
+ * The world of --mode http with further destinations (--also), each with random behaviour: their behaviour changes
+ * nothing for the endpoint, and their requests are in order and counted.
  */
 import { Random } from "../../support/random.ts";
 import { equal, sum } from "../checks.ts";
@@ -10,15 +10,15 @@ import { HttpSimulation, sessionsOf } from "./simulation.ts";
 
 const FURTHER_MAX = 2;
 
-/** What a further destination may be like beside what a seed makes of it. */
+/** Special kinds of further destinations, in addition to the seed's choices. */
 const KINDS: readonly Partial<HttpScenario>[] = [
   {},
   {},
-  // It takes connections and ends them.
+  // It accepts connections and ends them.
   { isDown: true },
-  // Most of its connections come to nothing, or stand still.
+  // Most of its connections fail, or stand still.
   { harm: 0.9 },
-  // Nothing is wrong with it.
+  // It has no fault.
   { harm: 0, outage: 0, mischief: 0, early: 0, closing: 0 },
 ];
 
@@ -27,14 +27,14 @@ export class FurtherSimulation extends HttpSimulation {
     super(knobs, sessionsOf(knobs), further);
   }
 
-  /** What the endpoint was given and counted, in a form that can be compared. */
+  /** The endpoint's input and counters, in a form that can be compared. */
   get endpointsView(): string {
     const { requests, responses, upstream } = this.counters;
     const came = this.http.requests.map(({ head, isWhole, isAnswered }) => [head?.id, isWhole, isAnswered]);
     return JSON.stringify({ requests, responses, upstream, came }, undefined, 1);
   }
 
-  /** The identities, for each further destination. */
+  /** The equations, for each further destination. */
   checkFurther(): void {
     const others = this.others as readonly HttpEndpoint[];
     const conversations = this.conversations();
@@ -59,7 +59,7 @@ export class FurtherSimulation extends HttpSimulation {
   }
 }
 
-/** The endpoint's world, with a destination that behaves as another seed's does. */
+/** The endpoint's world, with a destination that behaves as in another seed. */
 export function beside(knobs: HttpScenario, random: Random): HttpScenario {
   const other = { ...httpScenarioOf(random.int(1, 1 << 30)), ...random.pick(KINDS) };
   const { seed, harm, outage, closing, mischief, isDown, early, interim, upgrading, dressing, answerMsMax } = other;
@@ -68,7 +68,7 @@ export function beside(knobs: HttpScenario, random: Random): HttpScenario {
 }
 
 export interface FurtherOutcome {
-  /** Requests that further destinations have answered. */
+  /** Requests with a response of further destinations. */
   readonly answered: number;
   readonly dropped: number;
 }
@@ -84,8 +84,8 @@ export function simulateFurther(seed: number): FurtherOutcome {
     const together = new FurtherSimulation(knobs, further);
     together.run();
     together.checkFurther();
-    // Where memory is short, who gives way goes by who has moved last, for whatever destination; and what the endpoint
-    // has no room for counts for --max-rate where others get it.
+    // If memory is short, the last movement decides who gives way, at any destination; and requests without room at the
+    // endpoint count for --max-rate if others get them.
     const isSame = knobs.regime !== "memory" && knobs.policy.rules.maxRate === undefined;
     if (isSame && alone.endpointsView !== together.endpointsView)
       throw new Error(

@@ -10,7 +10,7 @@ if (wanted !== undefined) {
   test(`seed ${wanted}`, () => void simulateFurther(Number(wanted)));
 } else {
   test(
-    `whatever further destinations do, the endpoint is what it is alone, and all is accounted for: seeds 1 to ${SEEDS}`,
+    `further destinations never affect the endpoint, and every request is counted: seeds 1 to ${SEEDS}`,
     () => {
       let answered = 0;
       let dropped = 0;
@@ -19,7 +19,7 @@ if (wanted !== undefined) {
         answered += outcome.answered;
         dropped += outcome.dropped;
       }
-      // Of a world in which nothing happens, everything is true.
+      // In a world without events, every rule holds.
       expect(answered).toBeGreaterThan(SEEDS);
       expect(dropped).toBeGreaterThan(0);
     },

@@ -1,4 +1,4 @@
-/** Policies of simulated worlds, and which requests they leave out: known from how a request was made. */
+/** Policies of simulated worlds, and the requests that they leave out: known from how a request was made. */
 import type { Policy } from "../../../src/policy/policy.ts";
 import type { Random } from "../../support/random.ts";
 import { editsOf, hashOfKey, policyFor, ruleOf } from "../../support/policies.ts";
@@ -9,7 +9,7 @@ export interface SimulatedPolicy {
   /** In words, for the trace. */
   readonly name: string;
   readonly rules: Parameters<typeof policyFor>[0];
-  /** Why a request is left out; null: it is not, or by the rate. */
+  /** The reason why a request is left out; null: it is not left out, or only by the rate. */
   leavesOut(item: Item, text: string, connection: Connection): "filtered" | "sampled_out" | null;
 }
 

@@ -1,4 +1,4 @@
-/** The endpoint's own reading of requests: as little as it needs, and nothing of the program's. */
+/** The endpoint's own reading of requests: as little as needed, and no code of the program. */
 
 export interface ParsedHead {
   readonly method: string;
@@ -10,7 +10,7 @@ export interface ParsedHead {
   readonly closes: boolean;
 }
 
-/** The head at the beginning of the bytes; null: it is not whole. Throws if it is none. */
+/** The head at the beginning of the bytes; null: it is not whole. Throws if the bytes are no head. */
 export function parseHead(bytes: Buffer): ParsedHead | null {
   const crlf = bytes.indexOf("\r\n\r\n");
   const lf = bytes.indexOf("\n\n");
@@ -40,7 +40,7 @@ export function parseHead(bytes: Buffer): ParsedHead | null {
   };
 }
 
-/** The length of the request at the beginning of the bytes, its head already read; -1: it is not whole. */
+/** The length of the request at the beginning of the bytes, with a head that is already read; -1: it is not whole. */
 export function wholeLength(bytes: Buffer, { length, method }: ParsedHead): number {
   const head = bytes.toString("latin1", 0, length);
   if (method === "CONNECT") return length;

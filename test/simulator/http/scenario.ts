@@ -1,4 +1,4 @@
-/** What kind of world a seed stands for, where clients speak HTTP: the knobs beside those of ../scenario.ts. */
+/** The kind of world of a seed with HTTP clients: knobs in addition to those of ../scenario.ts. */
 import { Random } from "../../support/random.ts";
 import { type Scenario, scenarioOf } from "../scenario.ts";
 import { NO_POLICY, type SimulatedPolicy, simulatedPolicy } from "./policies.ts";
@@ -6,7 +6,7 @@ import type { SessionKnobs } from "./session.ts";
 
 export interface HttpScenario extends Scenario {
   readonly session: SessionKnobs;
-  /** The endpoint does nothing that may cost a request. */
+  /** The endpoint does nothing that could cost a request. */
   readonly isBenign: boolean;
   readonly pipelineDepth: number;
   readonly maxWaitingRequests: number;
@@ -14,31 +14,31 @@ export interface HttpScenario extends Scenario {
   readonly responseTimeoutMs: number;
   readonly addsField: boolean;
   readonly policy: SimulatedPolicy;
-  /** A source that can wait does so where requests pile up (--read). */
+  /** A source that can wait does so if requests pile up (--read). */
   readonly canWait: boolean;
-  /** How long after the end of the capture everything is given up; Infinity: never. */
+  /** The time after the end of the capture when everything is given up; Infinity: never. */
   readonly stopAfterMs: number;
 
-  // What the endpoint does: each is a probability.
-  /** Per connection: it ends after some answers. */
+  // The endpoint's behaviour; each is a probability.
+  /** For a connection: it ends after some responses. */
   readonly closing: number;
-  /** Per connection: something goes wrong at one of its requests. */
+  /** For a connection: a fault at one of its requests. */
   readonly mischief: number;
   /** It ends every connection when it has a request. */
   readonly isDown: boolean;
-  /** Per request: it is answered before it is whole. */
+  /** For a request: its response comes before it is whole. */
   readonly early: number;
-  /** Per answer: 1xx before it. */
+  /** For a response: 1xx before it. */
   readonly interim: number;
   readonly upgrading: number;
-  /** Per answer: it is odd in a way that touches nothing. */
+  /** For a response: it is odd in a way that has no effect. */
   readonly dressing: number;
   readonly answerMsMax: number;
 }
 
 export function httpScenarioOf(seed: number, hasPolicy = true): HttpScenario {
   const random = new Random(seed ^ 0x477);
-  /** What was added later has its own, so that seeds keep most of their meaning. */
+  /** Later additions have their own random source, so that seeds keep most of their meaning. */
   const oddity = new Random(seed ^ 0x0dd17);
   const nesting = new Random(seed ^ 0x1e57ed);
   const choosing = new Random(seed ^ 0x9011c7);
@@ -47,7 +47,7 @@ export function httpScenarioOf(seed: number, hasPolicy = true): HttpScenario {
   const isBenign = random.chance(0.4);
   const harm = (probability: number, value: () => number) => (isBenign ? 0 : sometimes(probability, value));
   const scenario = scenarioOf(seed);
-  /** Large requests that take their time, so that much can happen to them on their way. */
+  /** Large requests that take their time, so that much can happen on their way. */
   const isUploading = random.chance(0.25);
   const responseTimeoutMs = isBenign ? 3000 : random.pick([300, 1000, 3000]);
   return {
@@ -55,7 +55,7 @@ export function httpScenarioOf(seed: number, hasPolicy = true): HttpScenario {
     connections: random.pick([1, 2, 5, 10]),
     segmentBytesMax: random.pick(isUploading ? [536, 1460] : [20, 200, 536, 1460, 8900]),
     pauseMsMax: isUploading ? 40 : scenario.pauseMsMax,
-    // With the same addresses and ports there is a world of streams.
+    // The world of streams has connections with the same addresses and ports.
     reuse: "none",
     probe: 0,
     harm: harm(0.3, () => random.next() * 0.4),
@@ -67,7 +67,7 @@ export function httpScenarioOf(seed: number, hasPolicy = true): HttpScenario {
       apart: random.pick([0, 0.5, 1]),
       broken: sometimes(0.3, () => random.next() * 0.3),
       foreign: sometimes(0.2, () => random.next() * 0.5),
-      // Which of them the rate leaves out, and with it what follows, is not known.
+      // It is unknown which upgrades the rate leaves out, with the bytes behind them.
       upgrade: sometimes(0.3, () => random.next() * 0.3) * (policy.rules.maxRate === undefined ? 1 : 0),
       closing: sometimes(0.4, () => random.next() * 0.2),
       nested: nesting.chance(0.3) ? nesting.next() : 0,
@@ -90,7 +90,7 @@ export function httpScenarioOf(seed: number, hasPolicy = true): HttpScenario {
     interim: sometimes(0.4, () => random.next() * 0.5),
     upgrading: random.pick([0, 0.5, 1]),
     dressing: oddity.chance(0.5) ? oddity.next() : 0,
-    // The answers' parts come one after the other, and all within the time limit.
+    // The parts of a response come one after the other, all within the time limit.
     answerMsMax: sometimes(0.8, () => random.pick([1, 20, responseTimeoutMs / 10])),
   };
 }

@@ -1,40 +1,40 @@
 /**
- * What an HTTP client says on one connection, and what of it is what: known from how it was made, not
- * from reading it.
+ * The bytes of an HTTP client on one connection, and their meaning: known from how they were made, not from reading
+ * them.
  */
 import type { DamageReason } from "../../../src/http/request-sink.ts";
 import { Random } from "../../support/random.ts";
 
-/** A stretch of a stream: a request, or something that is none. Places are in the stream. */
+/** A stretch of a stream: a request, or something else. Places are in the stream. */
 export interface Item {
   readonly id: string;
   readonly kind: "request" | "broken" | "foreign";
   readonly start: number;
   readonly end: number;
-  /** Behind the request line, if it has one that anyone would know for one; else 0. */
+  /** Behind the request line, if it is a well-known one; else 0. */
   readonly lineEnd: number;
-  /** Without such a line: where it is seen that its line is none. */
+  /** Without such a line: the place that shows it. */
   readonly strangeAt: number;
   /** Behind the header section. */
   readonly headEnd: number;
   /** Whether the length of its body was known beforehand. */
   readonly hasLength: boolean;
-  /** Where its bytes lie of which the number is told before them: its body, or the data of its chunks. */
+  /** The places of its bytes whose number is given before them: its body, or the data of its chunks. */
   readonly runs: readonly Run[];
   readonly isIdempotent: boolean;
-  /** Nothing may come behind it on its connection. */
+  /** No request may follow it on its connection. */
   readonly isLast: boolean;
-  /** It asks for another protocol; what follows may be of that. */
+  /** It asks for another protocol; later bytes may be of that protocol. */
   readonly wantsUpgrade: boolean;
-  /** Servers are known to disagree about its end, or it has what they may refuse. */
+  /** Servers are known to disagree about its end, or it has a detail that they may refuse. */
   readonly isIsolated: boolean;
   readonly isOdd: boolean;
-  /** Its head has a line that no server would take for a field. */
+  /** Its head has a line that no server would accept as a field. */
   readonly isStray: boolean;
-  /** Of a broken one: why, and at which byte that is seen. Of a foreign one: where it is seen. */
+  /** For a broken item: the reason, and the byte that shows it. For a foreign one: the place that shows it. */
   readonly reason: DamageReason;
   readonly seenAt: number;
-  /** Of a broken one: where it ends is clear all the same. */
+  /** For a broken item: its end is clear nevertheless. */
   readonly isEndKnown: boolean;
 }
 
@@ -47,7 +47,7 @@ export interface Session {
   readonly stream: Uint8Array;
   readonly items: readonly Item[];
   /**
-   * What bodies are like, as whole requests are: only where it cannot be known that they are bodies, they are found.
+   * The requests that bodies look like, as whole requests: they are found only if nothing shows that they are bodies.
    */
   readonly nested: readonly Item[];
   readonly cuts: readonly number[];
@@ -57,28 +57,28 @@ export interface SessionKnobs {
   readonly requestsMax: number;
   readonly bodyBytesMax: number;
   readonly maxHeaderBytes: number;
-  /** How many requests begin a segment of their own. */
+  /** The share of requests that begin their own segment. */
   readonly apart: number;
-  /** How many are no requests that anyone should take. */
+  /** The share of items that are no acceptable requests. */
   readonly broken: number;
   readonly foreign: number;
   readonly upgrade: number;
   readonly closing: number;
-  /** How many have a body that is like a request. */
+  /** The share of requests with a body that looks like a request. */
   readonly nested: number;
-  /** How many are odd, or isolated; by a seed of its own, so that all else is as without. */
+  /** The share of odd or isolated requests; with a seed of its own, so that everything else stays the same. */
   readonly odd: number;
   readonly oddSeed: number;
 }
 
-/** Something that makes a request odd. */
+/** A detail that makes a request odd. */
 interface Oddity {
   readonly field?: string;
   readonly target?: string;
   readonly version?: string;
-  /** Where in the target, or the version, it is seen. */
+  /** The place in the target, or the version, that shows it. */
   readonly seenAt?: number;
-  /** Fields around, and in place of, Content-Length or Transfer-Encoding. */
+  /** Fields around, and instead of, Content-Length or Transfer-Encoding. */
   readonly framing?: (field: string, length: number) => string[];
   readonly extension?: string;
   readonly isOdd?: boolean;
@@ -90,7 +90,7 @@ interface Body {
   readonly fields: string[];
   readonly bytes: Buffer;
   readonly hasLength: boolean;
-  /** Of its bytes. */
+  /** The places of its bytes. */
   readonly runs: readonly Run[];
   readonly isIsolated: boolean;
   readonly oddity: Oddity;
@@ -146,10 +146,10 @@ const ODD_CODINGS: readonly Oddity[] = [
   { framing: (field) => [field, "Transfer-Encoding:"], isIsolated: true },
 ];
 const EXTENSIONS = ["", "", ";name", ";name=value", "; a = b;c", " ;b"];
-/** What other bodies would be wrongly framed by. */
+/** Texts that would frame other bodies wrongly. */
 const BODY_TEXTS = ["0\r\n\r\n", "\r\n\r\n", "GET / HTTP/2\r\n", "5\r\nhello\r\n", "\n"];
 
-/** An item of which nothing is so. */
+/** An item without any of these properties. */
 const NONE = {
   id: "",
   lineEnd: 0,
@@ -167,7 +167,7 @@ const NONE = {
   isEndKnown: false,
 } as const;
 
-/** The id of what speaks HTTP/2 with prior knowledge. */
+/** The id of an item that speaks HTTP/2 with prior knowledge. */
 export const HTTP2 = "HTTP/2";
 
 export function converse(random: Random, knobs: SessionKnobs, connection: number): Session {
@@ -208,7 +208,7 @@ class Writer {
   private get goesOn(): boolean {
     const last = this.items.at(-1);
     if (last === undefined) return true;
-    // Some clients do not know that a server will not listen.
+    // Some clients do not know that the server will not listen.
     return last.kind !== "foreign" && last.end !== Infinity && (!last.isLast || this.random.chance(0.2));
   }
 
@@ -240,7 +240,7 @@ class Writer {
     if (isUpgrade && random.chance(0.5)) this.addOtherProtocol();
   }
 
-  /** What is odd about the next request; nothing, mostly. */
+  /** The oddity of the next request; mostly none. */
   private oddity(method: string, minor: number): Oddity {
     const { odd } = this;
     if (!odd.chance(this.knobs.odd)) return ORDINARY;
@@ -254,13 +254,13 @@ class Writer {
     const { random } = this;
     const isLast = random.chance(this.knobs.closing);
     if (minor === 0) return { fields: isLast ? [] : ["Connection: Keep-Alive"], isLast };
-    // What an upgrade's request says of closing is about the connection that it may not be any more.
+    // An upgrade's request must not announce the connection's end.
     if (isUpgrade)
       return { fields: [random.pick(["Connection: Upgrade", "connection: keep-alive, upgrade"])], isLast: false };
     return { fields: isLast ? [random.pick(["Connection: close", "Connection: foo , Close"])] : [], isLast };
   }
 
-  /** A body, and what is odd about its request if that fits to it. */
+  /** A body, and the request's oddity if it fits. */
   private body(method: string, minor: number, wanted: Oddity): Body {
     const { random } = this;
     const isUsual = ["POST", "PUT", "PATCH", "FROB"].includes(method);
@@ -309,7 +309,7 @@ class Writer {
     return Buffer.from(text.slice(0, length));
   }
 
-  /** A body that is like a request: a file of requests, or what somebody sends who hopes that it is taken for one. */
+  /** A body that looks like a request: a file of requests, or an attempt to be taken for one. */
   private nestedBody(hasLength: boolean): Body {
     const id = `${this.connection}.${this.items.length}`;
     const bytes = Buffer.from(`GET /nested HTTP/1.1\r\nHost: host\r\nX-Id: ${id}.nested\r\n\r\n`);
@@ -324,14 +324,14 @@ class Writer {
     return { fields: ["Transfer-Encoding: chunked"], bytes: chunks, hasLength, runs, ...known };
   }
 
-  /** The last item has a nested body, which begins a segment mostly. */
+  /** The last item has a nested body, which mostly begins a segment. */
   private noteNested({ id, hasLength, runs: [run], end }: Item): void {
     const { from, to } = run!;
     if (this.nesting.chance(0.8)) this.cuts.push(from);
     const lineEnd = from + "GET /nested HTTP/1.1\r\n".length;
     const known = { lineEnd, headEnd: to, isIdempotent: true, seenAt: to - 1 };
     this.nested.push({ ...NONE, ...known, id: `${id}.nested`, kind: "request", start: from, end: to });
-    // Who took it for a request takes the chunk behind it for another, which it is not.
+    // A reader that takes it for a request takes the next chunk for another one, which it is not.
     const chunk = { id: "", start: to + "\r\n".length, headEnd: end, seenAt: to + "\r\n0".length } as const;
     if (!hasLength) this.nested.push({ ...NONE, ...chunk, kind: "broken", end });
   }
@@ -361,13 +361,13 @@ class Writer {
     return { bytes: Buffer.concat([...pieces, Buffer.from(last)]), hasTrailers: trailers !== "", runs };
   }
 
-  /** A client that was told that it may go on in another protocol. Its first byte begins no request line. */
+  /** A client that may go on in another protocol. Its first byte does not begin a request line. */
   private addOtherProtocol(): void {
     if (this.random.chance(0.5)) this.cuts.push(this.length);
     const start = this.length;
     this.put(Buffer.concat([Buffer.from([0x81]), Buffer.from(this.random.bytes(this.random.int(0, 500)))]));
-    // Nothing comes behind it: it is read as one broken request where the endpoint has refused.
-    this.push({ kind: "broken", start, end: Infinity, reason: "malformed", seenAt: start });
+    // No request follows it.
+    this.push({ kind: "foreign", start, end: Infinity, seenAt: start });
   }
 
   private addBroken(): void {
@@ -404,7 +404,7 @@ class Writer {
     random.pick(kinds)();
   }
 
-  /** A request with one field more, in which a byte must not be. */
+  /** A request with an additional field with a forbidden byte. */
   private addSeenInField(field: string, at: number): void {
     const { fieldsAt } = this.add("broken", "GET", 1, [], Buffer.alloc(0), {}, { field }, true);
     const item = this.items.pop()!;
@@ -495,7 +495,7 @@ class Writer {
       id,
       start,
       end: this.length,
-      // What nobody knows as a method is none behind a hole, nor is what is odd.
+      // An unknown method does not count as a request line after a hole, nor does an odd one.
       lineEnd:
         method === "FROB" || oddity.target !== undefined || oddity.version !== undefined ? 0 : start + line.length,
       strangeAt: start + (method === "FROB" ? 0 : oddPart + (oddity.seenAt ?? 0)),

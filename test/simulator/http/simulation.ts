@@ -1,6 +1,6 @@
 /**
- * The world of --mode http: every request whose packets came is served once and in its order, and what
- * was not is accounted for. Throws an error that begins with the seed if anything is not as it must be.
+ * The world of --mode http: every request whose packets arrived is served once and in its order, and every other
+ * request is counted. Throws an error that begins with the seed if a rule does not hold.
  */
 import type { ShardOptions } from "../../../src/shard/shard.ts";
 import { USUAL } from "../../support/usual.ts";
@@ -17,7 +17,7 @@ import { policyOfWorld, reasonAgainst } from "./policies.ts";
 import { type HttpScenario, httpScenarioOf } from "./scenario.ts";
 import { converse, type Item, type Session } from "./session.ts";
 
-/** How often a request may be sent again (src/http/README.md, "Why one request at a time"). */
+/** The highest number of times that a request may be sent again (src/http/README.md, "Why one request at a time"). */
 const RESENDS_MAX = 3;
 const ADDED_FIELD = ["X-Added", "1"] as const;
 
@@ -26,7 +26,7 @@ export interface HttpOutcome {
   readonly served: number;
 }
 
-/** Runs the world of one seed; without the policy that it may have, if that is said. */
+/** Runs the world of one seed; `hasPolicy` false: without its policy. */
 export function simulateHttp(seed: number, hasPolicy = true): HttpOutcome {
   try {
     const scenario = httpScenarioOf(seed, hasPolicy);
@@ -53,13 +53,13 @@ export function sessionsOf({ seed, session, connections }: HttpScenario): Sessio
   return Array.from({ length: connections }, (_, connection) => converse(random, session, connection));
 }
 
-/** A connection as the program's flows came of it. */
+/** A connection as the program's flows delivered it. */
 export interface Conversation {
   readonly connection: Connection;
   readonly session: Session;
   readonly streams: RecordedStream[];
   readonly framed: Framed[];
-  /** A stream was evicted within a request, and goes on: what must be found behind it is not told here (flood.ts). */
+  /** A stream was evicted within a request, and goes on: the expected result behind it is not given here (flood.ts). */
   readonly isUnsure: boolean;
 }
 
@@ -69,7 +69,7 @@ export class HttpSimulation extends World {
   constructor(
     protected readonly knobs: HttpScenario,
     private readonly sessions: readonly Session[],
-    /** What further destinations are like; null: there is no thought of any. */
+    /** The knobs of further destinations; null: this world has none. */
     further: readonly HttpScenario[] | null = null,
   ) {
     const endpoint = (own: HttpScenario, salt: number) => (clock: Clock, options: ShardOptions) =>
@@ -92,12 +92,12 @@ export class HttpSimulation extends World {
     this.checkNothingHeld();
     const conversations = this.conversations();
     this.checkCame(this.http, conversations);
-    // Else the two runs of the program have given up different holes.
+    // Otherwise the two runs of the program have given up different holes.
     if (this.scenario.regime !== "memory") this.checkRequests(conversations);
     return { requests: this.counters.requests.seen, served: this.counters.requests.answered };
   }
 
-  /** Every pipe has taken back what it counted in the mode. */
+  /** Every pipe has taken back its counts in the mode. */
   protected override checkNothingHeld(): void {
     super.checkNothingHeld();
     const { load, idle, partial } = this.shard["http"]!;
@@ -121,7 +121,7 @@ export class HttpSimulation extends World {
     within("the shard's budget", this.shard.destination.memory.budget.usedBytes, Infinity);
   }
 
-  /** The identities of src/observe/counters.ts, once drained. */
+  /** The equations of src/observe/counters.ts, after the drain. */
   private checkCounters(): void {
     const { requests, responses, upstream } = this.counters;
     const dropped = sum(Object.values(requests.dropped));
@@ -129,18 +129,18 @@ export class HttpSimulation extends World {
     equal("requests.damage", sum(Object.values(requests.damage)), requests.damaged);
     equal("requests.forwarded", requests.forwarded, requests.answered + responses.unanswered);
     const wanted = this.http.httpSockets.filter(({ wasUnwanted }) => !wasUnwanted);
-    // With no memory to write from, one may be given up in the moment in which it is made.
+    // Without memory for writing, a connection may be given up in the moment of its creation.
     if (this.scenario.regime !== "memory") equal("upstream.connects", upstream.connects, wanted.length);
     equal("ended connections", upstream.closed + upstream.broken + upstream.given_up, upstream.connects);
     equal("upstream.response_bytes", upstream.response_bytes, sum(wanted.map(({ responseBytes }) => responseBytes)));
-    // What was answered before it was whole, and then did not come whole, was not forwarded.
+    // If a request had a response before it was whole, and then did not come whole, it was not forwarded.
     const answered = this.http.requests.filter(({ isAnswered }) => isAnswered);
     within("answered requests that came whole", answered.filter(({ isWhole }) => isWhole).length, requests.answered);
     within("requests.answered", requests.answered, answered.length);
     if (this.knobs.stopAfterMs === Infinity) equal("requests.dropped.stopped", requests.dropped.stopped, 0);
   }
 
-  /** What a destination got was sent so, and in its order. */
+  /** A destination's requests were sent as they are, and in their order. */
   protected checkCame(http: HttpEndpoint, conversations: readonly Conversation[]): void {
     this.checkAttempts(http);
     for (const conversation of conversations) this.checkOrder(http, conversation);
@@ -156,7 +156,7 @@ export class HttpSimulation extends World {
       let isUnsure = false;
       for (const stream of streams) {
         const at = (stream.start - connection.isn - 1) >>> 0;
-        // A stream that was evicted goes on where it stood.
+        // A stream that was evicted goes on at the same place.
         const { continued } = stream.origin;
         const before = continued?.missing === 0 ? streams.findIndex((other) => other === continued.consumer) : -1;
         const isInStep = stream.hasSyn || framed[before]?.isBetween === true;
@@ -167,13 +167,13 @@ export class HttpSimulation extends World {
     });
   }
 
-  /** Why policy leaves out a request; null: it does not, as far as is known. */
+  /** The reason why policy leaves out a request; null: it does not, as far as is known. */
   private reasonAgainst(item: Item) {
     const id = Number(item.id.split(".")[0]);
     return reasonAgainst(this.knobs.policy, this.sessions[id]!, this.connections[id]!, item);
   }
 
-  /** What was not to be forwarded was not, and nothing else was left out. */
+  /** Requests that must not be forwarded were not, and no others were left out. */
   private checkPolicy(whole: readonly Item[]): void {
     const { dropped } = this.counters.requests;
     for (const { head } of this.http.requests) {
@@ -193,7 +193,7 @@ export class HttpSimulation extends World {
     if (this.knobs.policy.rules.maxRate === undefined) equal("requests.dropped.rate_limit", dropped.rate_limit, 0);
   }
 
-  /** What the endpoint got was sent so, byte for byte, whether it came whole or not. */
+  /** The endpoint's requests were sent as they are, byte for byte, whole or not. */
   private checkAttempts(http: HttpEndpoint): void {
     for (const { head, bytes, isWhole } of http.requests) {
       if (head === null) {
@@ -216,9 +216,7 @@ export class HttpSimulation extends World {
     }
   }
 
-  /**
-   * On each connection, and the first time, requests come in the order in which they were sent; again only as allowed.
-   */
+  /** On each connection, requests come in their order at the first time; again only as allowed. */
   private checkOrder(http: HttpEndpoint, { session, streams }: Conversation): void {
     const items = allOf(session);
     const ids = items.map(({ id }) => id);
@@ -229,8 +227,8 @@ export class HttpSimulation extends World {
         throw new Error(`connection ${socket.index} carries several clients' requests`);
       if (!isRising(attempts.map(place))) throw new Error(`connection ${socket.index} has requests out of order`);
     }
-    // Late copies of a flow that was forgotten are a flow of their own; so is what follows in one that was evicted (of
-    // which the other run of the program knows nothing, where it has given up other holes).
+    // Late copies of a forgotten flow are a flow of their own. So are later bytes of an evicted flow (which the other
+    // run of the program does not have, if it gave up other holes).
     if (streams.length > 1 || (this.scenario.regime === "memory" && this.counters.flows.evicted > 0)) return;
     const firsts = own.filter((attempt) => own.find((other) => place(other) === place(attempt)) === attempt);
     if (!isRising(firsts.map(place)))
@@ -251,7 +249,7 @@ export class HttpSimulation extends World {
     const damage = framed.flatMap((one) => one.damage);
     // A flow without its SYN may begin within a request, or between two.
     const isUnsure = this.recorder.streams.some(({ hasSyn }) => !hasSyn);
-    // Behind an offer that was left out, the beginning of a request line is one that was cut off.
+    // Behind an offer that was left out, the beginning of a request line may be a cut one.
     const mayBeCutOff = framed.some(({ leavesOutRest }) => leavesOutRest);
     if (!isUnsure) this.checkPolicy(whole);
     if (!isUnsure && !mayBeCutOff) {
@@ -269,21 +267,17 @@ export class HttpSimulation extends World {
     const { filtered, sampled_out, rate_limit } = requests.dropped;
     const dropped = sum(Object.values(requests.dropped)) - filtered - sampled_out - rate_limit;
     const isHarmed = this.http.httpSockets.some(isHarmful) || this.http.unanswered > 0;
-    // An endpoint that did nothing wrong, and limits that nothing met.
+    // An endpoint without a fault, and limits that were not met.
     if (!isHarmed && this.knobs.isBenign) {
       equal("requests dropped", dropped, 0);
-      // Behind an answer that ends its connection, what is in flight as well may be a request that nobody may ask
-      // twice.
+      // If a response ends its connection, another request in flight may be one that must not be sent again.
       if (this.knobs.pipelineDepth === 1) equal("requests unanswered", responses.unanswered, 0);
     }
     if (this.knobs.isBenign) this.checkPatience(new Set(whole.map(({ id }) => id)));
     for (const conversation of conversations) this.checkBare(conversation);
   }
 
-  /**
-   * An endpoint that does all it should, however slowly, is never given up with a request that is, or would have been,
-   * whole.
-   */
+  /** An endpoint without a fault, at any speed, is never given up with a request that is whole, or would have been. */
   private checkPatience(whole: ReadonlySet<string>): void {
     for (const { isTerminated, attempts, index } of this.http.httpSockets) {
       const given = attempts.find(({ isAnswered }) => !isAnswered);
@@ -293,8 +287,8 @@ export class HttpSimulation extends World {
   }
 
   /**
-   * Only what had to be found whole came whole. Who may be asked twice was asked until it was answered, or as often as
-   * is allowed.
+   * Only requests that had to be found whole came whole. Requests that may be repeated were sent until they had a
+   * response, or as often as allowed.
    */
   private checkServed(whole: readonly Item[], unsure: ReadonlySet<string>): void {
     const { requests } = this.counters;
@@ -313,7 +307,7 @@ export class HttpSimulation extends World {
       )
         throw new Error(`request ${id} was served twice`);
     }
-    // Connections on which a request may have failed without a trace of it.
+    // Connections on which a request may have failed without a trace.
     const isHidden = ({ received, wasMissed, attempts }: HttpSocket) =>
       received.length === 0 || wasMissed || attempts.some(({ head }) => head === null);
     const hidden = this.http.httpSockets.filter(isHidden).length;
@@ -339,7 +333,7 @@ export class HttpSimulation extends World {
     }
   }
 
-  /** Other protocols pass from where they begin to the first hole. */
+  /** Other protocols pass through from their beginning to the first hole. */
   private checkBare({ connection, session, framed }: Conversation): void {
     const wanted = framed.flatMap(({ bare }) =>
       bare === null ? [] : [session.stream.subarray(bare.from, Math.min(bare.to, session.stream.length))],
@@ -363,12 +357,12 @@ export class HttpSimulation extends World {
 }
 
 function optionsOf(knobs: HttpScenario, flowOptions: FlowOptions): ShardOptions {
-  // Copies of what a forgotten flow had are another flow, whose requests are served again: that is for the world of
-  // streams.
+  // Copies of a forgotten flow's bytes are another flow, whose requests are served again: the world of streams tests
+  // this.
   const hasCopies = knobs.retransmit + knobs.repeat + knobs.overlap > 0;
   return {
     ...USUAL,
-    // HTTP/2 has a world of its own (../http2); here it is one of the protocols that pass.
+    // HTTP/2 has its own world (../http2); here it is one of the protocols that pass through.
     http2: "pass",
     ...flowOptions,
     ...(hasCopies ? { idleTimeoutMs: 300_000, maxFlows: 1000 } : {}),
@@ -387,7 +381,7 @@ function optionsOf(knobs: HttpScenario, flowOptions: FlowOptions): ShardOptions 
     maxRequestBytes: knobs.maxRequestBytes,
     maxHeaderBytes: knobs.session.maxHeaderBytes,
     responseTimeoutMs: knobs.responseTimeoutMs,
-    // Silence within a head is for test/forward.
+    // test/forward tests silence within a head.
     headerTimeoutMs: Infinity,
     policy: policyOfWorld(knobs.policy, knobs.addsField ? ADDED_FIELD : null),
   };
@@ -398,7 +392,7 @@ function isHarmful({ attempts, wasMissed }: HttpSocket): boolean {
   return wasMissed || attempts.some(({ isAnswered }) => !isAnswered);
 }
 
-/** Whatever may be found, in its order. */
+/** Every item that may be found, in its order. */
 function allOf({ items, nested }: Session): Item[] {
   return [...items, ...nested].toSorted((a, b) => a.start - b.start);
 }

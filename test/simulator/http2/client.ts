@@ -1,4 +1,4 @@
-/** A random client of HTTP/2: what it says, in pieces and with gaps, and the truth about its requests. */
+/** A random HTTP/2 client: its bytes, in pieces and with gaps, and the truth about its requests. */
 import {
   block,
   data,
@@ -32,29 +32,29 @@ export interface ClientKnobs {
   readonly takenBack: number;
   readonly cutOff: number;
   readonly pieceBytesMax: number;
-  /** Of the pieces, how many are missing. */
+  /** The number of missing pieces. */
   readonly missing: number;
 }
 
 export interface RandomClient {
   readonly truths: Truth[];
-  /** Bytes, or a gap of so many. */
+  /** Bytes, or a gap of this length. */
   readonly pieces: (Buffer | number)[];
 }
 
 const FRAME_BYTES_MAX = 3000;
-/** About so many, however much it says. */
+/** The approximate number of pieces, for any number of bytes. */
 const PIECES_MAX = 300;
 const VALUES = ["1", "22", "value"];
 const NAMES = ["user-agent", "accept", "x-a", "x-b"];
 
-/** The entries of the client's dynamic table that it may name, the newest last: one of each name and value. */
+/** The entries of the client's dynamic table that it may name, the newest last: one for each name and value. */
 class Table {
   private readonly entries: string[] = [];
 
   field(name: string, value: string, random: Random): Buffer {
     const at = this.entries.lastIndexOf(`${name}: ${value}`);
-    // The index of the newest is 62; those that are named are few enough to be there yet.
+    // The newest has index 62; few enough entries are named that they are still in the table.
     if (at >= 0 && this.entries.length - at <= 30) return Buffer.from([0x80 | (62 + this.entries.length - 1 - at)]);
     if (random.chance(0.5)) return block([[name, value]]);
     this.entries.push(`${name}: ${value}`);

@@ -1,8 +1,8 @@
 /**
- * The world of HTTP/2: random clients whose bytes have gaps, and an endpoint and further destinations of random
- * SETTINGS that refuse, reset, go away and end. Nothing is invented, what a destination allows is obeyed, every request
- * is in one counter of each, and what is wrong with one costs no other anything. Throws an error that begins with the
- * seed if anything is not as it must be.
+ * The world of HTTP/2: random clients whose bytes have gaps, and an endpoint and further destinations with random
+ * SETTINGS that refuse, reset, go away and end. No request is invented, each destination's limits are obeyed, every
+ * request is in one counter of each destination, and a fault of one destination costs the others nothing. Throws an
+ * error that begins with the seed if a rule does not hold.
  */
 import type { StreamConsumer } from "../../../src/flow/stream.ts";
 import type { Load } from "../../../src/forward/load.ts";
@@ -18,11 +18,11 @@ const STEPS_MAX = 200_000;
 const WINDOW_DEFAULT = 65_535;
 const REFUSED_STREAM = 7;
 const INTERNAL_ERROR = 2;
-/** Longer than a destination takes that only takes its time. */
+/** Longer than a slow destination takes. */
 const RESPONSE_TIMEOUT_MS = 8000;
-/** Of destinations beside the endpoint. */
+/** The number of destinations beside the endpoint. */
 const FURTHER_MAX = 2;
-/** What each of them may hold where that is little. */
+/** The memory of each of them if it is little. */
 const FEW_BYTES = 30_000;
 
 export interface Http2Outcome {
@@ -71,16 +71,16 @@ function knobsOf(random: Random) {
 
 type Knobs = ReturnType<typeof knobsOf>;
 
-/** One of the endpoint's connections, which checks what it reads. */
+/** One of the endpoint's connections, which checks its input. */
 class Side {
   readonly endpoint: Http2Endpoint;
   isOver = false;
-  /** The last stream that it looks at. */
+  /** The last stream that it processes. */
   lastLooked = Infinity;
   private checked = 0;
   private window = WINDOW_DEFAULT;
   private readonly windows = new Map<number, number>();
-  /** Streams that are not over. */
+  /** Streams that have not ended. */
   readonly open = new Set<number>();
   private highest = 0;
 
@@ -115,7 +115,7 @@ class Side {
     this.check();
   }
 
-  /** Looks at what has come. */
+  /** Checks the arrived bytes. */
   check(): void {
     this.endpoint.read();
     for (; this.checked < this.endpoint.frames.length; this.checked++) this.take(this.endpoint.frames[this.checked]!);
@@ -146,7 +146,7 @@ class Side {
       .slice(7);
   }
 
-  /** Gives window to whoever needs it. */
+  /** Grants window to every stream that needs it. */
   update(): void {
     this.check();
     const increment = this.random.int(1, 40_000);
@@ -161,7 +161,7 @@ class Side {
     }
   }
 
-  /** Responds to a request that is at its end; or, if `isEarly`, to any. */
+  /** Responds to a request that has ended; or, if `isEarly`, to any request. */
   respond(isEarly: boolean): void {
     this.check();
     const ready = [...this.open].filter((stream) => isEarly || this.endpoint.requests.get(stream)!.isEnded);
@@ -224,16 +224,16 @@ interface Place {
   readonly name: string;
   readonly at: Scripted;
   readonly load: Load;
-  /** What it is like. */
+  /** Its behaviour. */
   readonly knobs: Knobs;
   readonly sides: Side[];
-  /** Nothing is wrong with it, nor with what it is to get. */
+  /** It has no fault, and neither do its requests. */
   readonly getsAll: boolean;
 }
 
 class Http2Simulation {
   private readonly random: Random;
-  /** What the clients and the endpoint are like. */
+  /** The behaviour of the clients and the endpoint. */
   private readonly knobs: Knobs;
   private readonly places: readonly Place[];
   private readonly world: Http2Clients;
@@ -331,7 +331,7 @@ class Http2Simulation {
     else side.respond(knobs.mischief > 0 && random.chance(0.1));
   }
 
-  /** Each responds to all that it gets, until nothing more comes. */
+  /** Each destination responds to all its requests, until no more come. */
   private drain(): void {
     const { world } = this;
     for (let quiet = 0, rounds = 0; quiet < 5; rounds++) {
@@ -388,7 +388,7 @@ class Http2Simulation {
     return [...this.truths.values()].filter(({ isCutOff }) => isCutOff).length;
   }
 
-  /** What a destination has to its end is what production had to its end; it has responded to nothing twice. */
+  /** The complete requests of a destination are production's complete requests; it has responded to none twice. */
   private checkServed(sides: readonly Side[]): void {
     for (const { endpoint } of sides) {
       for (const { fields, body, trailer, isEnded } of endpoint.requests.values()) {

@@ -1,5 +1,5 @@
 // grpc_server.py in Go: a gRPC server without a schema, whose messages are bytes. Appends to LOG a JSON object for each
-// call that has ended. Or its client, as grpc_client.py is: the channel is closed at once behind the calls.
+// call that has ended. Or its client, like grpc_client.py: the channel is closed right after the calls.
 //
 //	grpc PORT LOG [MILLISECONDS a message]
 //	grpc client PORT CALLS MESSAGES
@@ -24,10 +24,10 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// What a message is.
+// A message.
 type bytes []byte
 
-// Messages as they are.
+// Messages without a change.
 type plain struct{}
 
 func (plain) Marshal(message any) ([]byte, error) { return *message.(*bytes), nil }
@@ -92,7 +92,7 @@ func serve(port, path string) {
 	check(server.Serve(listener))
 }
 
-// Reads and writes what a call of this kind is of. Returns what was read.
+// Reads and writes the messages of a call of this kind. Returns the messages that it read.
 func exchange(kind string, stream grpc.ServerStream, delay time.Duration) ([]bytes, error) {
 	var messages []bytes
 	isOne := kind == "Unary" || kind == "Server"
@@ -134,7 +134,7 @@ func exchange(kind string, stream grpc.ServerStream, delay time.Duration) ([]byt
 	return messages, nil
 }
 
-// What is logged of a call.
+// The log entry of a call.
 func line(kind string, stream grpc.ServerStream, messages []bytes) []byte {
 	fields, _ := metadata.FromIncomingContext(stream.Context())
 	hash := sha256.New()
@@ -168,7 +168,7 @@ func call(port string, calls, messages int) {
 	channel.Close()
 }
 
-// One call, of the kind that its number says.
+// One call; its number decides its kind.
 func one(channel *grpc.ClientConn, i, messages int) {
 	kind := []string{"Unary", "Client", "Server", "Both"}[i%4]
 	context := metadata.AppendToOutgoingContext(context.Background(), "x-id", strconv.Itoa(i))
