@@ -3,8 +3,8 @@
  *
  *     later IN OUT DELAY_MAX_MS
  *
- * What arrives on the device IN leaves through OUT as it is, up to DELAY_MAX_MS later. Runs in the background, until it
- * is ended; it hands on what comes from the moment when the command has returned.
+ * Frames that arrive on the device IN leave through OUT unchanged, up to DELAY_MAX_MS later. Runs in the background,
+ * until it is ended; when the command returns, it hands on frames already.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What waits at a time. At this many, what comes waits in the kernel. */
+/* The frames that wait at a time. With this many, further ones wait in the kernel. */
 #define FRAMES_MAX 4096
 #define FRAME_BYTES_MAX 9216
 

@@ -1,4 +1,4 @@
-/** What --compare finds, beside what was planted. */
+/** The findings of --compare, beside the planted differences. */
 import { PLANTS, type Plant } from "../../test/compare/world.ts";
 
 /** The summary's `comparison`. */
@@ -29,8 +29,8 @@ export function countPlants(talks: readonly { readonly plant: Plant }[]): Plante
 export const isPlanted = (plant: Plant): boolean => PLANTS[plant].length > 0;
 
 /**
- * What is wrong with what was found; empty: nothing. Of what was compared everything that was planted must be found, of its
- * kind and in its place, and nothing else. `isWhole`: nothing was lost on the way, so that everything must be compared.
+ * The wrong findings; empty: none. In the responses that were compared, each planted difference must be found, with its
+ * kind and place, and no other. `isWhole`: no packet was lost on the way, so that all responses must be compared.
  */
 export function faultsOf(planted: Planted, found: Found, isWhole: boolean): string[] {
   const requests = PLANT_NAMES.reduce((total, plant) => total + planted[plant], 0);

@@ -1,6 +1,6 @@
 /**
- * scripts/planted --lab: what --compare finds in the lab, with a mirror of the kernel's in both directions, at a rate. What
- * the lab loses by itself is told apart from what it is to lose.
+ * scripts/planted --lab: the findings of --compare in the lab, with a mirror of the kernel's in both directions, at a
+ * rate. The lab's own losses are counted beside those that were asked for.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ const VNI = 42;
 const CONNECTIONS = 64;
 /** How long after the load's end the mirror's last packets may still be on their way to the program. */
 const SETTLE_MS = 1000;
-/** Of the requests, how many may have been due and not sent, for all connections waited: else the machine is at its end. */
+/** The share of the requests that may have been due and not sent: with more, the machine is at its end. */
 const MISSED_SHARE_MAX = 0.01;
 
 const { values } = parseArgs({
@@ -40,7 +40,7 @@ interface Sent extends CpuTime {
   readonly missed: number;
 }
 
-/** Of the mirror's packets. */
+/** Counts of the mirror's packets. */
 interface Packets {
   sent: number;
   lost: number;
@@ -66,7 +66,7 @@ async function packets(lab: Lab): Promise<Packets> {
 
 const TICKS_PER_SECOND = 100;
 
-/** What kept all cores busy so far, in seconds. */
+/** The busy time of all cores so far, in seconds. */
 function machine(): Record<string, number> {
   const [, user, nice, system, , , interrupts, soft, steal] = /^cpu .*/
     .exec(readFileSync("/proc/stat", "utf8"))![0]
@@ -123,7 +123,7 @@ async function run(directory: string) {
   }
 }
 
-/** What is wrong with the lines of --differences. */
+/** The lines of --differences that nobody planted. */
 function faultsOfLines(lines: readonly string[]): string[] {
   return lines.filter((line) => {
     const { target, kind, where } = JSON.parse(line);
@@ -142,7 +142,7 @@ try {
 }
 const { sent, summary, lines, packets: mirror } = result;
 const { comparison, requests, frames } = summary as { comparison: Found; requests: any; frames: any };
-/** What nobody asked it to lose. */
+/** Losses that nobody asked for. */
 const ownLosses = {
   on_the_way: Math.max(mirror.sent + mirror.twice - mirror.arrived, 0),
   kernel_dropped: frames.kernel_dropped as number,
@@ -184,7 +184,7 @@ show({ percent_of_a_core: { client, production, program, endpoint }, all_cores_s
 for (const fault of faults) console.error(`planted: ${fault}`);
 process.exit(faults.length === 0 ? 0 : 1);
 
-/** What is not zero. */
+/** The counts that are not zero. */
 function some(counts: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
 }

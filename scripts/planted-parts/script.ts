@@ -1,6 +1,6 @@
 /**
- * What clients, production and the endpoint say in scripts/planted --lab: made before the run, in files that they share,
- * so that in the run it costs next to nothing.
+ * The messages of clients, production and the endpoint in scripts/planted --lab: they are made before the run, in
+ * shared files, so that they cost nearly nothing in the run.
  */
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -34,7 +34,7 @@ export class Messages {
   }
 }
 
-/** Writes the script of so many requests at the least. Returns what is planted in it. */
+/** Writes the script of at least so many requests. Returns how many of them have each plant. */
 export function writeScript(directory: string, requests: number, seed: number): Planted {
   const random = new Random(seed);
   const writers = {
