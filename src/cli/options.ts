@@ -4,7 +4,7 @@ import { isatty } from "node:tty";
 import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
 import { resolve } from "node:path";
-import { addressName, type ForwardAddress, hostField, type ListenAddress } from "../address.ts";
+import { addressName, type ForwardAddress, hostField, type ListenAddress, PORT_MAX } from "../address.ts";
 import type { Config } from "../config.ts";
 import { type Encapsulation, LIST_MAX } from "../decode/tunnel.ts";
 import { FORWARDED_FIELDS, type HeadEdits, MARK_FIELD } from "../policy/head-edits.ts";
@@ -31,7 +31,6 @@ import { listOf, listOrAny, parseValue, quote, shown, type Value, wholeNumber } 
 /** The most further destinations: each has a part of --max-buffer-mib. */
 const ALSO_MAX = 8;
 const VNI_MAX = 2 ** 24 - 1;
-const PORT_MAX = 65_535;
 
 /** The request that a command line makes: a run, or one of the other flags. */
 export type Request =

@@ -24,11 +24,11 @@ export const CONNECTIONS_MAX = 131_072;
 /** How long after a refusal a connection is tried again, while the outage is short. */
 export const CONNECT_RETRY_MS = 100;
 /** A destination that has done nothing for this long is looked at now and then. */
-const LIVELY_MS = 1000;
-/** The share of the budget that is free again when the connections that held most have been given up. */
-const RELIEVED_SHARE = 1 / 8;
+export const LIVELY_MS = 1000;
+/** The share of the budget that is free again when connections have given way. */
+export const RELIEVED_SHARE = 1 / 8;
 /** The share of the budget that connections may take themselves before idle ones are ended for others. */
-const CROWDED_SHARE = 1 / 4;
+export const CROWDED_SHARE = 1 / 4;
 
 /** A destination, with all of its connections. */
 export class Destination implements UpstreamHost, DialHost {

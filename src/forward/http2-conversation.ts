@@ -30,7 +30,7 @@ const KEPT_SHARE = 1 / 8;
  * How many idle timeouts of a client pass before its connection is ended. If the client goes on then, the entries that
  * its header blocks refer to are not known any more.
  */
-const RESTS_MAX = 12;
+export const RESTS_MAX = 12;
 
 /** The last head that was read, a byte for each character. */
 let headBytes = Buffer.alloc(HEAD_BYTES_FIRST);

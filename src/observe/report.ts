@@ -18,11 +18,12 @@ const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
   unknown:
     "Some connections are not HTTP, or go on in a protocol that the endpoint declined: --mode tcp forwards any protocol (foreign.unknown)",
 };
-const SUMMARY_LINE_MS = 10_000;
+/** How often a line says how much has come. */
+export const SUMMARY_LINE_MS = 10_000;
 /** Drops that are further apart than this belong to another burst. */
-const DROP_BURST_MS = 10_000;
+export const DROP_BURST_MS = 10_000;
 /** How long a problem is not reported again, even if it comes and goes. */
-const PROBLEM_AGAIN_MS = 600_000;
+export const PROBLEM_AGAIN_MS = 600_000;
 /**
  * The problems that are reported here when they begin; the others are reported as they happen. `over`: the message when
  * it has ended.

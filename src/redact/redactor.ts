@@ -58,9 +58,12 @@ const PLAIN_NAME = /^[^\s.[\]"\\\p{C}]+$/u;
 /** How many fields are remembered with their redacted form: most requests of a client have the same ones. */
 export const FIELDS_MAX = 1024;
 /** The longest field that is remembered; longer ones are searched each time. */
-const FIELD_CHARS_MAX = 256;
-/** The deepest level of a JSON value that is read; deeper ones are searched as text. */
-const JSON_DEPTH_MAX = 64;
+export const FIELD_CHARS_MAX = 256;
+/**
+ * The deepest level of a JSON value that is read. What lies deeper is searched as text; if the value has a secret place
+ * and so is written anew, what lies deeper is blotted out.
+ */
+export const JSON_DEPTH_MAX = 64;
 
 /** Redacts texts by one set of rules. */
 export class Redactor {
@@ -137,7 +140,8 @@ export class Redactor {
         isSecret = true;
         return BLOT;
       }
-      if (typeof place !== "object" || place === null || depth > JSON_DEPTH_MAX) return place;
+      if (typeof place !== "object" || place === null) return place;
+      if (depth > JSON_DEPTH_MAX) return BLOT;
       if (Array.isArray(place)) return place.map((each) => member(each, `${path}[]`, [], depth));
       const members = Object.entries(place);
       return Object.fromEntries(members.map(([name, each]) => [name, member(each, below(path, name), [name], depth)]));
