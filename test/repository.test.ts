@@ -77,7 +77,15 @@ const LIMITS_BY_VALUE = {
     "SHORT_CHARS_MAX",
   ],
   "nothing can be lost: it is about how much is done at a time": [
-    ...["ALIKE_MAX", "CHECKED_RECORDS_MAX", "COPIED_HERE_BYTES_MAX", "GROWTH_SHARE_MAX", "LOAD_MAX", "PART_BYTES_MAX"],
+    ...[
+      "ALIKE_MAX",
+      "CHECKED_RECORDS_MAX",
+      "COPIED_HERE_BYTES_MAX",
+      "GROWTH_SHARE_MAX",
+      "LINE_BYTES_MAX",
+      "LOAD_MAX",
+      "PART_BYTES_MAX",
+    ],
     ...["PROBES_MAX", "READ_RECORDS_MAX", "RECORDS_MAX", "REHEARSAL_MS_MAX"],
   ],
 };

@@ -84,7 +84,7 @@ export async function measureLive(figures: Figures, options: LiveOptions): Promi
   ) => {
     const isNginx = options.production === "nginx";
     const production = isNginx
-      ? nginxCommand(directory, "0.0.0.0", PORT, undefined, ofProduction)
+      ? nginxCommand(directory, "0.0.0.0", PORT, undefined, "", ofProduction)
       : cheap("0.0.0.0", PORT, ofProduction);
     const endpoint = cheap(ENDPOINT_HOST, ENDPOINT_PORT, ofEndpoint);
     const servers = [await startServer(production, PORT, inNamespace("production"))];
@@ -154,7 +154,7 @@ async function measureSetup(
       );
       figures.add(
         "d",
-        `${name} (c), at its highest rate, to the floor in the lab`,
+        `${name} (c), at its highest rate, relative to the floor in the lab`,
         "×",
         (full.userUs + full.systemUs) / (userUs + systemUs),
       );

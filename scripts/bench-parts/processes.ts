@@ -126,6 +126,8 @@ export function nginxCommand(
   host: string,
   port: number,
   tls?: Certificate,
+  /** The parameters behind its address. */
+  listen = tls === undefined ? "" : "ssl",
   { type, body }: Response = HELLO,
 ): string[] {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -139,7 +141,7 @@ export function nginxCommand(
     `daemon off; master_process off; pid ${directory}/nginx-${port}.pid; error_log stderr crit; worker_rlimit_nofile 200000;
      events { worker_connections 100000; }
      http { ${temporary} access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
-       server { listen ${host}:${port} ${tls === undefined ? "" : "ssl"} backlog=65535; ${secure} location / { default_type ${type}; return 200 '${body}'; } } }`,
+       server { listen ${host}:${port} ${listen} backlog=65535; ${secure} location / { default_type ${type}; return 200 '${body}'; } } }`,
   );
   return ["nginx", "-e", "stderr", "-c", file];
 }

@@ -55,7 +55,7 @@ export function faultsOf(planted: Planted, found: Found, isWhole: boolean): stri
       counts.delete(place);
     }
     for (const [place, count] of counts)
-      faults.push(`nobody planted ${place} on /${plant}, and it was found ${count} times`);
+      faults.push(`${place} on /${plant} was found ${count} times, but was not planted`);
   }
   return faults;
 }

@@ -282,7 +282,7 @@ export const flags = {
     hint: "VALUE|endpoint",
     default: undefined,
     defaultText: "as it came",
-    help: "replace each request's Host field; endpoint: the host of forward_addr",
+    help: "replace each request's Host field; endpoint: made from forward_addr",
   }),
   "set-header": list<Field>({
     value: headerField,

@@ -114,12 +114,12 @@ function kindOf(written: string): Flag<unknown>["kind"] {
   return flags[name as FlagName].kind;
 }
 
-/** Asks whether these flags were meant, or these variables. */
+/** Asks whether the user meant these flags, or these variables. */
 function question(names: readonly string[], prefix: string): string {
   return names.length === 0 ? "" : ` (is it ${names.map((name) => prefix + name).join(" or ")}?)`;
 }
 
-/** Warnings about variables that seem to be mistyped; others with the prefix may be of the surroundings. */
+/** Warnings about variables that seem to be mistyped. Other variables with the prefix may belong to other programs. */
 function mistypedVariables(env: Env): string[] {
   const known = new Set(flagTable.map(([name]) => variableOf(name)));
   const prefix = variableOf("");
@@ -131,13 +131,13 @@ function mistypedVariables(env: Env): string[] {
   });
 }
 
-/** The address to be asked. Throws UsageError. */
+/** The address that --probe asks. Throws UsageError. */
 function probed(rest: readonly string[]): ListenAddress {
   if (rest.length > 1) throw new UsageError(`Cannot use --probe: ${quote(rest[1]!)} is one argument too many`);
   return parseValue("--probe ", rest[0] ?? "", probedAddress);
 }
 
-/** As --admin is given, but for a port that the system chooses. */
+/** An address as --admin takes it, except a port that the system chooses. */
 const probedAddress: Value<ListenAddress> = {
   accepts: LISTEN_ADDRESS_FORMS,
   parse(text) {

@@ -236,7 +236,7 @@ export class HttpMode implements StreamOpener, StreamHost {
   }
 
   /**
-   * Whether a request that would hold `bytes` more is better sent as it comes: the source waits, and no request is to
+   * Whether a request that would hold `bytes` more is better streamed: the source waits, and no request is to
    * be lost.
    */
   mustStream(bytes: number): boolean {

@@ -2,7 +2,7 @@
  * The connections that this program has made, in memory that all its threads share: if plain frames are captured, these
  * connections may be among them, and must not be forwarded again. A connection is known before its first byte is sent.
  * While it is being made its own port is not known yet, so any SYN to its destination may be its own; if the SYN is
- * another connection's, that one is picked up at its first request.
+ * another connection's, that one is joined at its first request.
  */
 import type { ForwardAddress } from "../address.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "./socket.ts";

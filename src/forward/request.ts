@@ -161,9 +161,9 @@ export class RequestPool {
     return Cost.REQUEST + Cost.ARRAY + 2 * (held + length);
   }
 
-  /** The head, a character for each byte (latin1). */
-  headOf({ long, bytes, headLength }: Request): string {
-    return latin1(long === null ? bytes : long.beginning(headLength), 0, headLength);
+  /** Bytes that begin with the head, valid until the request is changed. */
+  headOf({ long, bytes, headLength }: Request): Uint8Array {
+    return long === null ? bytes : long.beginning(headLength);
   }
 
   /** All held bytes, as Latin-1. */

@@ -9,8 +9,8 @@ export const PENDING_SHARE_MAX = 0.5;
 /** The used share from which on the lists of those that may have to give way are kept. */
 export const TIGHT_SHARE = 1 / 4;
 /**
- * The share of the limit that the flow table's incarnations take from all others at most. Their number has limits of
- * its own, so they need not ask for room.
+ * The largest share of the limit that the flow table's incarnations take from all others. Their number has its own
+ * limits, so they need not ask for room.
  */
 export const CONNECTIONS_SHARE_MAX = 0.5;
 
@@ -60,7 +60,7 @@ export class Budget {
     return this.limitBytes - Math.min(this.connectionBytes, this.limitBytes * CONNECTIONS_SHARE_MAX);
   }
 
-  /** How much more is used than may be; negative: that much may still be taken. */
+  /** How far the use is above the limit; negative: the amount that may still be taken. */
   get overBytes(): number {
     return this.usedBytes - this.roomBytes;
   }

@@ -28,7 +28,7 @@ const LINE = /^([ \t]*[\w-]{1,64})(:[ \t]+)([^\r\n]+)/gm;
 /** `<name>value</name>`. */
 const ELEMENT = /<([\w:.-]{1,64})((?:\s[^<>]{0,256})?>)([^<]+)/g;
 
-/** A part of a multipart form (RFC 7578, section 4.2): its header section, of which `name` is a part, and its value. */
+/** A part of a multipart form (RFC 7578, section 4.2): its header section, which contains `name`, and its value. */
 const PART =
   /(content-disposition:[ \t]*form-data[^\r\n]{0,256}?[;\s]name=(?:"([^"\r\n]{1,64})"|([^\s;"]{1,64}))[^\r\n]{0,256}(?:\r?\n[^\r\n]{1,256}){0,8}\r?\n\r?\n)([\s\S]*?)(?=\r?\n--|$)/gi;
 
@@ -182,7 +182,7 @@ export class Redactor {
 
   private isSecretParameter(name: string): boolean {
     const plain = decoded(name);
-    // Of user[pin] and card.cvv each part counts.
+    // In user[pin] and card.cvv, each part counts.
     return isSecretName(plain) || plain.split(/[.[\]]+/).some(isSecretName) || this.queries.has(plain.toLowerCase());
   }
 }

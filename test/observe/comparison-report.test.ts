@@ -151,7 +151,7 @@ describe("--differences", () => {
     expect(readFileSync(path, "utf8").trimEnd().split("\n")).toHaveLength(1001);
   });
 
-  test("of which the disk took no more, counts what it lacks", () => {
+  test("counts the missing lines if the disk takes no more", () => {
     const file = DifferencesFile.open(path);
     const { lines, report } = setUp(file);
     report.write(["{}"]);

@@ -230,7 +230,7 @@ test.each(CASES)("$name", ({ vnis, ports, segments, told }) => {
   expect(lines).toEqual(told);
 });
 
-test("at a savefile's end few frames are all there are", () => {
+test("at a savefile's end few frames are enough for a report", () => {
   const few = [strangers([[7, 1]], []), strangers([], [[443, 3]]), new Strangers()];
   for (const found of few) {
     const { counters, report } = reportOf(1);
@@ -241,7 +241,7 @@ test("at a savefile's end few frames are all there are", () => {
   expect(lines).toEqual([
     "WARN  1 mirror frame carried VNI 7, none 42: is it the mirror session's VNI?",
     "WARN  3 mirrored segments of VNI 42 were for port 443, none for 80: is original_destination_port the one that production listens on?",
-    "WARN  None of the 4 frames is of a mirror in vxlan: is --encapsulation the mirror's (none: plain frames), and --vxlan-port its port?",
+    "WARN  None of the 4 frames belongs to a vxlan mirror: is --encapsulation the mirror's (none: plain frames), and --vxlan-port its port?",
   ]);
 });
 

@@ -80,7 +80,7 @@ test.each([
   "",
 ])("%p is shown unchanged", (text) => expect(redactor.text(text)).toBe(text));
 
-test("of a form's parts, the others are shown", () => {
+test("the other parts of a form are shown", () => {
   const part = (name: string, value: string) =>
     `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
   expect(redactor.text(`${part("a", "1")}${part("pin", "2\r\n3")}${part("b", "4")}--b--`)).toBe(
@@ -90,7 +90,7 @@ test("of a form's parts, the others are shown", () => {
   expect(more.text(`${part("mine", "1")}--b--`)).toBe(`${part("mine", BLOT)}--b--`);
 });
 
-test("JSON in which a number is a card's stays JSON", () => {
+test("JSON with a card's number stays JSON", () => {
   expect(redactor.content('{"a":[4111111111111111,4111111111111112]}')).toBe(`{"a":["${BLOT}",4111111111111112]}`);
 });
 
