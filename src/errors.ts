@@ -28,6 +28,7 @@ const WRITE_FAILURES: Record<string, string> = {
   EROFS: "its file system is read-only",
   ENOSPC: "its file system is full",
   EDQUOT: "its owner's quota is used up",
+  EFBIG: "it may not grow any more (ulimit -f)",
 };
 
 /** The reason why a file could not be made, or written: in words, if the system's code is known. */

@@ -1,5 +1,8 @@
 import { main } from "./cli/cli.ts";
 
+/** How long a reader of the last log lines is waited for. */
+const LAST_LINES_MS = 2000;
+
 // Log lines that cannot be written are no reason to stop forwarding.
 process.stderr.on("error", () => {});
 
@@ -12,4 +15,7 @@ process.on("uncaughtException", (error) => {
 // In an executable only the main file can name another entry point of the build.
 const startThread = () => new Worker(new URL("./shard/worker.ts", import.meta.url));
 
-process.exit(await main(process.argv.slice(2), process.env, startThread));
+const status = await main(process.argv.slice(2), process.env, startThread);
+// The last lines may still wait for a slow reader. One that reads nothing does not keep the program from its end.
+await Promise.race([new Promise<void>((resolve) => process.stderr.end(resolve)), Bun.sleep(LAST_LINES_MS)]);
+process.exit(status);

@@ -27,3 +27,11 @@ export function whyNoName(text: string): Unreadable | null {
   const isPattern = text[at] === "*";
   return new Unreadable(isPattern ? "a name is expected, and no pattern" : "a name is expected", Math.max(at, 0));
 }
+
+/** The reason why a pattern would match no path. */
+export const PATHS_BEGIN = "a path begins with a slash";
+
+/** Whether a pattern of paths matches none: such a rule would let through what it was to keep back. */
+export function isNoPath(glob: string): boolean {
+  return !/^[/*]/.test(glob);
+}

@@ -57,7 +57,7 @@ export const HELP: Readonly<Record<string, string>> = {
   http2_resent_total: "Requests that were sent again because the destination had not processed them.",
   foreign_tls_total: "TLS connections.",
   foreign_http2_total: "HTTP/2 connections that are not framed into requests.",
-  foreign_unknown_total: "Connections with an unknown protocol.",
+  foreign_unknown_total: "Connections with an unknown protocol, or with an upgrade that only production accepted.",
   foreign_discarded_bytes_total: "Bytes of foreign connections that were not forwarded.",
   streams_dropped_total: "Connections that policy left out as a whole, by reason.",
   streams_dropped_bytes_total:

@@ -1,5 +1,5 @@
 /** The command: reads the arguments, runs, and turns errors into messages and exit statuses. */
-import { RefusalError, ShardError, UsageError } from "../errors.ts";
+import { RefusalError, ShardError, UsageError, writeFailure } from "../errors.ts";
 import { run } from "../run/run.ts";
 import type { StartThread } from "../shard/shards.ts";
 import { startOver } from "./start-over.ts";
@@ -27,7 +27,7 @@ export async function main(argv: string[], env: NodeJS.ProcessEnv, startThread: 
       startOver(argv, env);
       return await run(request.config, startThread);
     }
-    console.log(request.kind === "probe" ? await probe(request.address) : texts[request.kind]());
+    await print(request.kind === "probe" ? await probe(request.address) : texts[request.kind]());
     return 0;
   } catch (error) {
     if (error instanceof UsageError) {
@@ -40,4 +40,21 @@ export async function main(argv: string[], env: NodeJS.ProcessEnv, startThread: 
     }
     throw error;
   }
+}
+
+/**
+ * Writes to standard output, however slowly it is read, and ends it. A reader that has gone has seen enough. Rejects
+ * with RefusalError.
+ */
+function print(text: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  // Not Bun.write: where a pipe is full, it begins again with the first byte.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") resolve();
+    else reject(new RefusalError(`Cannot write to standard output: ${writeFailure(error)}`));
+  });
+  process.stdout.write(`${text}\n`);
+  // An error is told after the end.
+  process.stdout.end(() => setImmediate(resolve));
+  return promise;
 }

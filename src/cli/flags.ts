@@ -19,6 +19,7 @@ import {
   headerField,
   headerName,
   oneOf,
+  outputPath,
   path,
   percent,
   readBy,
@@ -371,7 +372,7 @@ export const flags = {
     help: "the kernel's buffer for frames that the program has not read yet",
   }),
   record: single<string | undefined>({
-    value: path,
+    value: outputPath,
     hint: "FILE.pcapng",
     default: undefined,
     help: "keep the frames that are ours, unchanged, in a ring of files: FILE.0.pcapng, FILE.1.pcapng …",
@@ -435,7 +436,7 @@ export const flags = {
     help: `ignore these differences: ${IGNORE_FORMS}; may be given more than once`,
   } as ListFlag<IgnoreRule>,
   differences: single<string | undefined>({
-    value: path,
+    value: outputPath,
     hint: "FILE",
     default: undefined,
     help: "write each difference as one line of JSON, at most 1000 a minute",
@@ -491,7 +492,7 @@ export const flags = {
     help: "pretty, plain or json (one object a line)",
   }),
   summary: single<string | undefined>({
-    value: path,
+    value: outputPath,
     hint: "FILE",
     default: undefined,
     help: "at exit, write all counters as one JSON object",
@@ -515,7 +516,9 @@ interface OtherFlag {
 export const otherFlags = {
   help: { letter: "h", help: "show this text" },
   version: { letter: "v", help: "show version, commit and Bun's version" },
-  probe: { help: "ask a running program at its --admin port (host:port) whether it lives; exit status 0: it lives" },
+  probe: {
+    help: "ask a running program at its --admin port (host:port, or a port) whether it lives; exit status 0: it lives",
+  },
   licenses: { help: "print the licence notices of everything that the executable contains" },
 } satisfies Record<string, OtherFlag>;
 

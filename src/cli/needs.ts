@@ -30,6 +30,13 @@ const NEEDS: readonly Need[] = [
     what: "--read, because a savefile waits and loses nothing",
     isThere: ({ read }) => read.length > 0,
   },
+  {
+    // Not refused: a dry run is asked for by one more flag on the command line of the run to come.
+    flags: ["compare", "control", "differences", "fail-on-differences"],
+    isRefused: false,
+    what: "requests that are forwarded, and --dry-run forwards none",
+    isThere: ({ dryRun }) => !dryRun,
+  },
   { flags: ["speed", "loop"], isRefused: true, what: "--read", isThere: ({ read }) => read.length > 0 },
   {
     flags: ["compare-sample", "max-compare-bytes", "ignore"],
@@ -87,6 +94,12 @@ const NEEDS: readonly Need[] = [
     isRefused: false,
     what: "an interface",
     isThere: ({ read }) => read.length === 0,
+  },
+  {
+    flags: ["idle-timeout-s"],
+    isRefused: false,
+    what: "an interface, or --follow: in a savefile a flow may go on later",
+    isThere: ({ read, follow }) => read.length === 0 || follow,
   },
   { flags: ["outage-timeout-s"], isRefused: false, what: "--read", isThere: ({ read }) => read.length > 0 },
 ];

@@ -23,8 +23,10 @@ import {
   variableOf,
 } from "./flags.ts";
 import { FORWARD_ADDRESS_FORMS, forwardAddress } from "./forward-address.ts";
+import { LISTEN_ADDRESS_FORMS, parseListenAddress } from "./listen-address.ts";
+import { nearestFlags } from "./nearest.ts";
 import { withoutEffect } from "./needs.ts";
-import { listOf, listOrAny, parseValue, quote, type Value, wholeNumber } from "./values.ts";
+import { listOf, listOrAny, parseValue, quote, shown, type Value, wholeNumber } from "./values.ts";
 
 /** The most further destinations: each has a part of --max-buffer-mib. */
 const ALSO_MAX = 8;
@@ -34,7 +36,7 @@ const PORT_MAX = 65_535;
 /** The request that a command line makes: a run, or one of the other flags. */
 export type Request =
   | { kind: Exclude<OtherFlagName, "probe"> }
-  | { kind: "probe"; address: ForwardAddress }
+  | { kind: "probe"; address: ListenAddress }
   | { kind: "run"; config: Config };
 
 /** The positional arguments, in order. */
@@ -53,59 +55,54 @@ type Env = NodeJS.ProcessEnv;
 
 /** Reads the command line. Throws UsageError. */
 export function readRequest(argv: string[], env: Env): Request {
-  const { given, plain } = takeLists(argv);
+  const { given, plain } = takeValues(argv);
   const args = parseArgs(plain, cittyArgs);
   for (const [kind] of otherFlagTable) {
-    if (args[kind] !== true) continue;
-    return kind === "probe" ? { kind, address: parseValue("--probe ", args._[0] ?? "", forwardAddress) } : { kind };
+    if (args[kind] === true) return kind === "probe" ? { kind, address: probed(args._) } : { kind };
   }
-  for (const [name, flag] of flagTable) {
-    const value = args[name];
-    if (flag.kind === "switch" && value === true) given.set(name, ["yes"]);
-    if (flag.kind === "single" && value !== undefined) given.set(name, [typeof value === "string" ? value : ""]);
-  }
+  for (const [name, flag] of flagTable) if (flag.kind === "switch" && args[name] === true) given.set(name, ["yes"]);
   return { kind: "run", config: readConfig(given, args._, env) };
 }
 
+const PROBE = "--probe";
 /** citty takes this for the opposite of the flag with the name behind it. */
 const NEGATION = "--no-";
 
 const cittyArgs: ArgsDef = {
   ...Object.fromEntries(
-    flagTable.map(([name, { kind }]) => [name, { type: kind === "switch" ? "boolean" : "string" }]),
+    flagTable.flatMap(([name, { kind }]) => (kind === "switch" ? [[name, { type: "boolean" }]] : [])),
   ),
   ...Object.fromEntries(otherFlagTable.map(([name, { letter }]) => [name, { type: "boolean", alias: letter ?? [] }])),
 };
 
 interface Parts {
-  /** The values of each flag that may be repeated, in order; an empty text if a value is absent. */
+  /** The values of each flag that has one, in order; an empty text if a value is absent. */
   readonly given: Map<FlagName, string[]>;
   /** The other arguments. */
   readonly plain: string[];
 }
 
 /**
- * Removes the flags that may be repeated, because citty does not read them. citty accepts any flag; here only declared
- * ones are accepted. Throws UsageError at an unknown flag.
+ * Removes the flags that have values, because citty keeps only the last value of each, and the others may be bad. citty
+ * accepts any flag; here only declared ones are accepted. Throws UsageError at an unknown flag.
  */
-function takeLists(argv: string[]): Parts {
+function takeValues(argv: string[]): Parts {
   const parts: Parts = { given: new Map(), plain: [] };
   for (let i = 0; i < argv.length; i++) {
     const argument = argv[i]!;
     if (argument === "--") return { ...parts, plain: parts.plain.concat(argv.slice(i)) };
     const [, written, value] = /^([^=]*)(?:=(.*))?$/s.exec(argument) as unknown as [string, string, string | undefined];
     const kind = argument.startsWith("-") && argument !== "-" ? kindOf(written) : "argument";
-    if (kind === "switch" && value !== undefined)
-      throw new UsageError(`Cannot use ${argument}: ${written} takes no value`);
+    if (kind === "switch" && value !== undefined && written !== PROBE)
+      throw new UsageError(`Cannot use ${shown(argument)}: ${written} takes no value`);
     if (kind === "switch" && written.startsWith(NEGATION)) {
       parts.given.set(written.slice(2) as FlagName, ["yes"]);
-    } else if (kind === "list") {
+    } else if (kind === "list" || kind === "single") {
+      // A value may begin with a dash, as flags do.
       const name = written.slice(2) as FlagName;
       parts.given.set(name, [...(parts.given.get(name) ?? []), value ?? argv[++i] ?? ""]);
-    } else {
-      // A value may begin with a dash, as flags do.
-      parts.plain.push(kind === "single" && value === undefined ? `${argument}=${argv[++i] ?? ""}` : argument);
-    }
+    } else if (written === PROBE && value !== undefined) parts.plain.push(PROBE, value);
+    else parts.plain.push(argument);
   }
   return parts;
 }
@@ -114,9 +111,41 @@ function kindOf(written: string): Flag<unknown>["kind"] {
   if (writtenOtherFlags.has(written)) return "switch";
   const name = written.slice(2);
   if (!written.startsWith("--") || !Object.hasOwn(flags, name))
-    throw new UsageError(`Cannot use ${written}: there is no such flag`);
+    throw new UsageError(`Cannot use ${shown(written)}: there is no such flag${question(nearestFlags(name), "--")}`);
   return flags[name as FlagName].kind;
 }
+
+/** Asks whether these flags were meant, or these variables. */
+function question(names: readonly string[], prefix: string): string {
+  return names.length === 0 ? "" : ` (is it ${names.map((name) => prefix + name).join(" or ")}?)`;
+}
+
+/** Warnings about variables that seem to be mistyped; others with the prefix may be of the surroundings. */
+function mistypedVariables(env: Env): string[] {
+  const known = new Set(flagTable.map(([name]) => variableOf(name)));
+  const prefix = variableOf("");
+  return Object.keys(env).flatMap((variable) => {
+    if (!variable.startsWith(prefix) || known.has(variable)) return [];
+    const names = nearestFlags(variable.slice(prefix.length)).filter((name) => Object.hasOwn(flags, name));
+    const meant = question(names.map(variableOf), "");
+    return meant === "" ? [] : [`${shown(variable)} does nothing: no flag has this variable${meant}`];
+  });
+}
+
+/** The address to be asked. Throws UsageError. */
+function probed(rest: readonly string[]): ListenAddress {
+  if (rest.length > 1) throw new UsageError(`Cannot use --probe: ${quote(rest[1]!)} is one argument too many`);
+  return parseValue("--probe ", rest[0] ?? "", probedAddress);
+}
+
+/** As --admin is given, but for a port that the system chooses. */
+const probedAddress: Value<ListenAddress> = {
+  accepts: LISTEN_ADDRESS_FORMS,
+  parse(text) {
+    const address = parseListenAddress(text.replace(/^http:\/\/(.*?)\/?$/i, "$1"));
+    return address?.port === 0 ? undefined : address;
+  },
+};
 
 function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): Config {
   const chosen = Object.fromEntries(
@@ -148,7 +177,9 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   refuseFiles(chosen, address, also);
   refuseOwnPort(chosen.admin, [address, ...also]);
   refuseWithoutHttp(chosen);
-  const told = withoutEffect(chosen, [address, ...also]);
+  if (chosen.noRedact && chosen.redact.length > 0)
+    throw new UsageError("Cannot use --redact: with --no-redact nothing is blotted out; use one of the two");
+  const told = [...mistypedVariables(env), ...withoutEffect(chosen, [address, ...also])];
   if (chosen.loop > 1 && (chosen.follow || chosen.dryRun || read!.includes("-")))
     throw new UsageError("Cannot use --loop: it needs --read of files, without --follow and --dry-run");
   return {

@@ -1,7 +1,7 @@
 /** Asks a running program whether it lives: for a container that has no other program that could ask. */
 // Not fetch: a proxy of the environment would respond instead.
 import { get } from "node:http";
-import { type ForwardAddress, hostField } from "../address.ts";
+import { hostField, type ListenAddress } from "../address.ts";
 import { RefusalError } from "../errors.ts";
 
 const PATH = "/livez";
@@ -9,7 +9,7 @@ const PATH = "/livez";
 const TIMEOUT_MS = 2000;
 
 /** Resolves with the admin port's text if the program lives. Rejects with RefusalError if the port does not say so. */
-export function probe(address: ForwardAddress): Promise<string> {
+export function probe(address: ListenAddress): Promise<string> {
   const url = `http://${hostField(address)}${PATH}`;
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const refuse = (why: string) => reject(new RefusalError(`Cannot tell whether the program lives: ${url}: ${why}`));

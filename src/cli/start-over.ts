@@ -7,12 +7,16 @@ const VARIABLE = "MIMALLOC_SCAVENGER";
 /** The directory of the sources in an executable. */
 const EMBEDDED = "/$bunfs/";
 
+/** A descriptor that a shell's <(command) has made: the runtime does not hand it on. */
+const INHERITED = /\/(?:dev|proc\/self)\/fd\/(?!0$)\d+$/m;
+
 /**
- * Starts this process over without that thread, once. If the system refuses, or under `bun` itself, it goes on as it
- * is.
+ * Starts this process over without that thread, once. If the system refuses, under `bun` itself, or if an argument names
+ * an inherited descriptor, it goes on as it is.
  */
 export function startOver(argv: string[], env: NodeJS.ProcessEnv): void {
   if (!Bun.main.startsWith(EMBEDDED) || env[VARIABLE] !== undefined) return;
+  if (argv.some((argument) => INHERITED.test(argument))) return;
   // If execve is refused, its warning that it is experimental would stand between the log lines.
   process.removeAllListeners("warning");
   try {

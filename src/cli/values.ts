@@ -16,6 +16,7 @@ export interface Value<T> {
 
 /** Reads the text of the option `what`. Throws UsageError, which names the text and the accepted values. */
 export function parseValue<T>(what: string, text: string, value: Value<T>): T {
+  if (text.includes(NO_UTF8)) throw new UsageError(`Cannot use ${what}${quote(text)}: it is not UTF-8`);
   const parsed = value.parse(text);
   if (parsed instanceof Unreadable) {
     const marked = `${text.slice(0, parsed.at)}>>>${text.slice(parsed.at)}`;
@@ -25,9 +26,19 @@ export function parseValue<T>(what: string, text: string, value: Value<T>): T {
   return parsed;
 }
 
-/** A text as messages show it: always on one line. */
+/** What the runtime makes of bytes that are not UTF-8: a file of that name would be another one. */
+const NO_UTF8 = "\ufffd";
+/** More of a text does not help to find the mistake. */
+const QUOTED_CHARS_MAX = 1000;
+
+/** A text as messages show it: always on one line, and not without end. */
 export function quote(text: string): string {
-  return JSON.stringify(text);
+  return JSON.stringify(text.length > QUOTED_CHARS_MAX ? `${text.slice(0, QUOTED_CHARS_MAX)}…` : text);
+}
+
+/** A flag as it was written; quoted if it would not be read on a line. */
+export function shown(text: string): string {
+  return text.length <= QUOTED_CHARS_MAX && /^[\x21-\x7e]+$/.test(text) ? text : quote(text);
 }
 
 /** A whole number from `min` to `max`. */
@@ -117,6 +128,12 @@ export const yesOrNo: Value<boolean> = {
 
 /** A path of a file. */
 export const path: Value<string | undefined> = { accepts: "a path", parse: (text) => text };
+
+/** A path of a file to be written. `-` is none: elsewhere it is standard output, and here it would be a file's name. */
+export const outputPath: Value<string | undefined> = {
+  accepts: "a path of a file (./- for one of that name)",
+  parse: (text) => (text === "-" ? undefined : text),
+};
 
 /** A user's name. */
 export const userName: Value<string | undefined> = { accepts: "the name of a user", parse: (text) => text };

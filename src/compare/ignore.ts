@@ -1,5 +1,5 @@
 /** Decides which differences do not count: --ignore's rules, and fields that differ in every response. */
-import { type Unreadable, whyNoName } from "../unreadable.ts";
+import { isNoPath, PATHS_BEGIN, Unreadable, whyNoName } from "../unreadable.ts";
 import { globPattern } from "./glob.ts";
 
 /** The accepted forms of --ignore, for messages. */
@@ -31,8 +31,15 @@ export function parseIgnoreRule(text: string): IgnoreRule | Unreadable | undefin
   const [, kind, pattern] = /^([a-z]+):(.+)$/s.exec(text) ?? [];
   const known = IGNORE_KINDS.find((name) => name === kind);
   if (known === undefined || pattern === undefined) return undefined;
-  const why = known === "header" ? whyNoName(pattern) : null;
+  const why = whyNot(known, pattern);
   return why === null ? { kind: known, pattern } : why.behind(known.length + 1);
+}
+
+function whyNot(kind: IgnoreKind, pattern: string): Unreadable | null {
+  if (kind === "header") return whyNoName(pattern);
+  if (kind !== "json") return isNoPath(pattern) ? new Unreadable(PATHS_BEGIN, 0) : null;
+  const index = /\[\d+\]/.exec(pattern);
+  return index === null ? null : new Unreadable("indices are left out of JSON paths: [] stands for all", index.index);
 }
 
 /** The rules, compiled. */

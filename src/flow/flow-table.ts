@@ -70,7 +70,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
   constructor(
     private readonly options: FlowTableOptions,
     readonly counters: FlowTableCounters,
-    budget: Budget,
+    private readonly budget: Budget,
     readonly opener: StreamOpener,
     private readonly clock: CaptureClock,
     private readonly hash = new KeyedHash(IDENTITY_WORDS),
@@ -170,6 +170,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
 
   opened(): void {
     this.openCount++;
+    this.budget.takeConnection();
   }
 
   replaced(incarnation: Incarnation, sinceMs: number): void {
@@ -186,6 +187,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
 
   forgotten(incarnation: Incarnation): void {
     this.endedOnes.remove(incarnation);
+    this.budget.giveBackConnection();
   }
 
   update(connection: Connection): void {

@@ -132,6 +132,7 @@ export const foreignCounters = () => ({
   tls: 0,
   /** HTTP/2: forwarded as it is if it was seen from its start. */
   http2: 0,
+  /** Also those that go on in another protocol behind an offer that the endpoint has declined. */
   unknown: 0,
   /** Bytes of foreign connections that were not forwarded. */
   discarded_bytes: 0,

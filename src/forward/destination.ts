@@ -206,8 +206,7 @@ export class Destination implements UpstreamHost, DialHost {
 
   /** By how many the connections exceed the memory for them. */
   get connectionsOver(): number {
-    const { usedBytes, limitBytes } = this.memory.budget;
-    return Math.ceil((usedBytes - limitBytes) / Cost.UPSTREAM);
+    return Math.ceil(this.memory.budget.overBytes / Cost.UPSTREAM);
   }
 
   /**
@@ -278,7 +277,7 @@ export class Destination implements UpstreamHost, DialHost {
 
   /** A connection reports that it was not established in time. */
   connectTimedOut(upstream: Upstream): void {
-    this.fail(upstream, new Error("no answer"));
+    this.fail(upstream, new Error("it does not respond"));
   }
 
   endOutage(): void {
@@ -333,16 +332,19 @@ export class Destination implements UpstreamHost, DialHost {
   }
 }
 
-/** An error in words; Bun's own message for a refused connection says less than its code. */
+/** Why a connection could not be made, by the system's code; Bun's message is the same for most. */
+const CONNECT_FAILURES: Record<string, string> = {
+  ECONNREFUSED: "connection refused",
+  ENOTFOUND: "no such host",
+  EMFILE: "too many open files (raise ulimit -n)",
+  EHOSTUNREACH: "there is no way to this host",
+  ENETUNREACH: "there is no way to its network",
+  ETIMEDOUT: "it does not respond",
+  // Of an IPv6 address in the link's scope (fe80::), the zone names the interface.
+  EINVAL: "the system takes no such address (has this host an interface of its zone?)",
+};
+
+/** An error in words. */
 function reasonOf(error: Error): string {
-  switch ((error as NodeJS.ErrnoException).code) {
-    case "ECONNREFUSED":
-      return "connection refused";
-    case "ENOTFOUND":
-      return "no such host";
-    case "EMFILE":
-      return "too many open files (raise ulimit -n)";
-    default:
-      return error.message;
-  }
+  return CONNECT_FAILURES[(error as NodeJS.ErrnoException).code ?? ""] ?? error.message;
 }

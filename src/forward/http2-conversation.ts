@@ -195,13 +195,13 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   // The framer's findings (Http2RequestSink).
 
   head(stream: number, head: Http2Head, isWhole: boolean): Http2Call {
+    this.mode.destination.memory.take(Cost.CALL);
     const call = new Http2Call(this.pipe as CallOwner, stream, this.timestampMs);
     call.scheme = head.scheme;
     call.hasAuthority = head.hasAuthority;
     call.protocol = head.protocol;
     call.isOdd = head.isOdd;
     if (this.compared !== null) call.exchange = this.compared.head(stream, head.method, head.target);
-    this.mode.destination.memory.take(Cost.CALL);
     if (!isWhole) this.held.add(call);
     const text = this.decide(call, head.text);
     if (text === null) return call;
@@ -286,7 +286,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   }
 
   hasRoom(): boolean {
-    return this.owner.makeRoom(Cost.CALL);
+    return this.owner.makeRoom(Cost.CALL + (this.compared?.costBytes ?? 0));
   }
 
   refused(why: "streams" | "memory"): void {

@@ -48,6 +48,8 @@ export class ComparisonReport {
   private linesInMinute = 0;
   private minuteSinceMs = -Infinity;
   private leftOut = 0;
+  /** Whether the file of differences could not be written to its end. */
+  isFileBroken = false;
 
   /** `file` null: differences are not written to a file. */
   constructor(
@@ -63,8 +65,9 @@ export class ComparisonReport {
     for (const route of this.tally.routes.values()) this.tellIfNew(route);
   }
 
-  /** Writes a thread's lines of differences. */
+  /** Writes a thread's lines of differences: there are some only if they are wanted. */
   write(lines: readonly string[]): void {
+    if (this.file === null) this.leftOut += lines.length;
     if (lines.length === 0 || this.file === null) return;
     const nowMs = this.now();
     if (nowMs - this.minuteSinceMs >= MINUTE_MS) {
@@ -80,7 +83,9 @@ export class ComparisonReport {
       if (!(error instanceof RefusalError)) throw error;
       // Counting goes on.
       this.log.error(error.message);
+      this.leftOut += written.length;
       this.file = null;
+      this.isFileBroken = true;
     }
   }
 

@@ -250,28 +250,32 @@ export class Problems {
   }
 }
 
-/** The VNIs or ports that the mirror's frames were for, if no frame was for us, or none was HTTP. */
+/**
+ * The VNIs or ports that the mirror's frames were for, if no frame was for us, or none was HTTP, and at least `least`
+ * were for others.
+ */
 export function misdirected(
   { frames, requests, foreign }: Counters,
   { vnis, ports }: Strangers,
   options: Pick<ProblemOptions, "vnis" | "ports" | "encapsulation">,
+  least = STRANGERS_MIN,
 ): { wrong_port?: string; wrong_vni?: string } {
   // Plain frames are all of this host's traffic: other connections among them are no sign of a problem.
   if (options.encapsulation === "none") return {};
   const [otherVnis, otherPorts] = [total(vnis), total(ports)];
   const [ours, wanted] = [vniName(options.vnis), options.ports.join(" or ")];
-  if (frames.segments === 0 && otherPorts >= STRANGERS_MIN) {
+  if (frames.segments === 0 && otherPorts >= least) {
     return {
-      wrong_port: `${otherPorts} mirrored segments of ${ours} were for port ${listed(ports)}, none for ${wanted}: is original_destination_port the one that production listens on?`,
+      wrong_port: `${otherPorts} mirrored ${otherPorts === 1 ? "segment" : "segments"} of ${ours} ${otherPorts === 1 ? "was" : "were"} for port ${listed(ports)}, none for ${wanted}: is original_destination_port the one that production listens on?`,
     };
   }
-  if (frames.segments === 0 && otherVnis >= STRANGERS_MIN && options.vnis !== "any") {
+  if (frames.segments === 0 && otherVnis >= least && options.vnis !== "any") {
     return {
-      wrong_vni: `${otherVnis} mirror frames carried VNI ${listed(vnis)}, none ${options.vnis.join(" or ")}: is it the mirror session's VNI?`,
+      wrong_vni: `${otherVnis} mirror ${otherVnis === 1 ? "frame" : "frames"} carried VNI ${listed(vnis)}, none ${options.vnis.join(" or ")}: is it the mirror session's VNI?`,
     };
   }
   const others = foreign.tls + foreign.unknown;
-  if (requests.seen > 0 || others === 0 || otherPorts < STRANGERS_MIN) return {};
+  if (requests.seen > 0 || others === 0 || otherPorts < least) return {};
   return {
     wrong_port: `Port ${wanted} carries another service and no HTTP: ${others} connections used TLS or an unknown protocol. ${otherPorts} mirrored segments were for port ${listed(ports)}: is original_destination_port one of these?`,
   };

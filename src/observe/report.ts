@@ -7,7 +7,7 @@ import type { Strangers } from "../decode/strangers.ts";
 import { type HttpVersion, POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
 import type { Counters, CountersSnapshot } from "./counters.ts";
 import type { Log } from "./log.ts";
-import { keyOf, misdirected, type Problem, type ProblemKind } from "./problems.ts";
+import { keyOf, misdirected, type Problem, type ProblemKind, STRANGERS_MIN } from "./problems.ts";
 
 type ForeignProtocol = Exclude<keyof Counters["foreign"], "discarded_bytes">;
 
@@ -15,7 +15,8 @@ const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
   tls: "Some connections use TLS, which the program cannot read: mirror behind the load balancer or proxy that ends TLS (foreign.tls)",
   http2:
     "Some HTTP/2 connections were joined in their middle, and bytes cannot pass from there on: leave out --http2 pass, or wait for new connections (foreign.http2)",
-  unknown: "Some connections are not HTTP: forward them with --mode tcp (foreign.unknown)",
+  unknown:
+    "Some connections are not HTTP, or go on in a protocol that the endpoint declined: --mode tcp forwards any protocol (foreign.unknown)",
 };
 const SUMMARY_LINE_MS = 10_000;
 /** Drops that are further apart than this belong to another burst. */
@@ -50,6 +51,12 @@ export interface DryRunVerdict {
   readonly count: number;
   readonly examples: readonly string[];
 }
+
+/** The drop reasons of frames that no tunnel has carried. */
+const NO_MIRROR = [
+  ...[Drop.UNSUPPORTED_LINK_TYPE, Drop.MALFORMED_OUTER, Drop.NOT_IP, Drop.NOT_UDP, Drop.OTHER_UDP_PORT],
+  ...[Drop.NOT_VXLAN, Drop.OTHER_IP_PROTOCOL, Drop.NOT_GRE, Drop.NOT_GENEVE],
+];
 
 /** The configuration that the messages use. */
 export interface ReportOptions {
@@ -198,9 +205,26 @@ export class RunReport {
       );
   }
 
-  /** Tells once the VNIs or ports of mirror frames that were not for us, if no frame was, or none was HTTP. */
-  strangers(strangers: Strangers): void {
-    const { wrong_port: port, wrong_vni: vni } = misdirected(this.counters, strangers, this.options);
+  /** At a savefile's end: why no frame was for us. It may have few frames, and no others will come. */
+  ended(strangers: Strangers): void {
+    const { encapsulation = "vxlan" } = this.options;
+    this.strangers(strangers, 1);
+    const { captured, dropped } = this.counters.frames;
+    const others = NO_MIRROR.reduce<number>((sum, reason) => sum + dropped[reason]!, 0);
+    if (captured === 0 || others < captured || encapsulation === "none") return;
+    this.once(
+      "no_mirror",
+      `None of the ${captured} frames is of a mirror in ${encapsulation}: is --encapsulation the mirror's (none: plain frames)` +
+        `${encapsulation === "vxlan" ? ", and --vxlan-port its port" : ""}?`,
+    );
+  }
+
+  /**
+   * Tells once the VNIs or ports of mirror frames that were not for us, if no frame was, or none was HTTP. Fewer frames
+   * than `least` are no sign of that.
+   */
+  strangers(strangers: Strangers, least = STRANGERS_MIN): void {
+    const { wrong_port: port, wrong_vni: vni } = misdirected(this.counters, strangers, this.options, least);
     if (port !== undefined) this.once("wrong_port", port);
     if (vni !== undefined) this.once("wrong_vni", vni);
   }

@@ -7,7 +7,7 @@ import { HeadView } from "../http/head-view.ts";
 import type { Client } from "./client.ts";
 import { Pattern } from "./pattern.ts";
 import { globProgram, type Program, regexProgram } from "./pattern-program.ts";
-import { Unreadable, whyNoName } from "../unreadable.ts";
+import { isNoPath, PATHS_BEGIN, Unreadable, whyNoName } from "../unreadable.ts";
 
 /** The kinds of rules. */
 export const RULE_KINDS = ["method", "path", "path-regex", "host", "header", "client"] as const;
@@ -92,6 +92,7 @@ function compile({ kind, pattern }: Rule): Matcher["matches"] | Unreadable {
     case "method":
       return methodRule(pattern);
     case "path":
+      if (isNoPath(pattern)) return new Unreadable(PATHS_BEGIN, 0);
       return patternRule(
         globProgram(pattern, "path"),
         (compiled) =>

@@ -28,6 +28,10 @@ const LINE = /^([ \t]*[\w-]{1,64})(:[ \t]+)([^\r\n]+)/gm;
 /** `<name>value</name>`. */
 const ELEMENT = /<([\w:.-]{1,64})((?:\s[^<>]{0,256})?>)([^<]+)/g;
 
+/** A part of a multipart form (RFC 7578, section 4.2): its header section, of which `name` is a part, and its value. */
+const PART =
+  /(content-disposition:[ \t]*form-data[^\r\n]{0,256}?[;\s]name=(?:"([^"\r\n]{1,64})"|([^\s;"]{1,64}))[^\r\n]{0,256}(?:\r?\n[^\r\n]{1,256}){0,8}\r?\n\r?\n)([\s\S]*?)(?=\r?\n--|$)/gi;
+
 /** Texts that are secrets by themselves. */
 const SECRETS: readonly RegExp[] = [
   /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*-----|$)/g,
@@ -46,6 +50,8 @@ const SCHEME = /\b(Bearer|Basic|Digest|Negotiate)(\s+)[\w.~+/=-]{6,}/gi;
 const USER_INFO = /(\/\/)[^\s/@:]{1,64}:[^\s/@]{1,128}(@)/g;
 /** A possible number of a payment card: 13 to 19 digits, in groups or not. */
 const CARD = /(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w])/g;
+
+const CARD_ALONE = /^\d{13,19}$/;
 
 /** A name that needs no quotes in a path. */
 const PLAIN_NAME = /^[^\s.[\]"\\\p{C}]+$/u;
@@ -127,6 +133,10 @@ export class Redactor {
     // The members of a list's objects have the same paths.
     const secrets = new Map<string, boolean>();
     const shown = (place: unknown, path: string, depth: number): unknown => {
+      if (typeof place === "number" && CARD_ALONE.test(String(place)) && isCardNumber(String(place))) {
+        isSecret = true;
+        return BLOT;
+      }
       if (typeof place !== "object" || place === null || depth > JSON_DEPTH_MAX) return place;
       if (Array.isArray(place)) return place.map((each) => member(each, `${path}[]`, [], depth));
       const members = Object.entries(place);
@@ -150,6 +160,9 @@ export class Redactor {
     let plain = text;
     for (const pattern of SECRETS) plain = plain.replace(pattern, BLOT);
     return plain
+      .replace(PART, (all, head: string, quoted?: string, bare?: string) =>
+        this.isSecretParameter(quoted ?? bare ?? "") ? `${head}${BLOT}` : all,
+      )
       .replace(USER_INFO, `$1${BLOT}$2`)
       .replace(SCHEME, `$1$2${BLOT}`)
       .replace(MEMBER, (all, name: string, between: string) =>
@@ -165,7 +178,8 @@ export class Redactor {
 
   private isSecretParameter(name: string): boolean {
     const plain = decoded(name);
-    return isSecretName(plain) || this.queries.has(plain.toLowerCase());
+    // Of user[pin] and card.cvv each part counts.
+    return isSecretName(plain) || plain.split(/[.[\]]+/).some(isSecretName) || this.queries.has(plain.toLowerCase());
   }
 }
 

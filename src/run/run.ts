@@ -96,6 +96,7 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   // If a user ends the run, the rest was not asked for.
   const isUnforwarded = config.read !== undefined && report.unforwarded(config.mode, config.address.file !== undefined);
   if (isUnforwarded && !stop.requested) status = STATUS_NOT_DONE;
+  if (comparison?.isFileBroken === true) status = STATUS_NOT_DONE;
   if (status === STATUS_DONE && config.failOnDifferences && comparison!.hasDifferences) status = STATUS_DIFFERENT;
   return status;
 }

@@ -85,7 +85,7 @@ export class SavefileRun implements Watched {
     await this.endFlows(stop);
     await this.shard.endRecord();
     await this.files?.end();
-    this.report.strangers(this.shard.strangers);
+    this.report.ended(this.shard.strangers);
     if (this.shard.dryRun !== null) this.report.dryRun(this.shard.dryRun.results);
     this.tellCompared();
   }

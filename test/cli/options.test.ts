@@ -367,7 +367,7 @@ const FLAGS: FlagCase[] = [
     says: ["host:port", "https://host[:port]"],
   },
   ...[
-    ["ignore", "header", "body", ["header:NAME", "path:GLOB"]] as const,
+    ["ignore", "header", "json", ["header:NAME", "path:GLOB"]] as const,
     ["redact", "query", "json", ["header:NAME", "json:PATH"]] as const,
   ].map(([name, one, other, says]) => ({
     name,
@@ -581,6 +581,140 @@ test("--also may be given more than once, in order, up to a limit", () => {
 test("if a flag is given twice, the last value counts", () => {
   check(["--max-retries", "1", ...LIVE, "--max-retries=2"], {}, { maxRetries: 2 });
   check(["--max-retries=2", "--max-retries", "1", ...LIVE], {}, { maxRetries: 1 });
+});
+
+test("a bad value is refused, also if the flag is given again", () => {
+  check(["--max-retries", "many", ...LIVE, "--max-retries=2"], {}, ["--max-retries", `"many"`]);
+  check(["--mode=", "--mode", "tcp", ...LIVE], {}, ["--mode", "needs a value"]);
+});
+
+test("a flag that is nearly one is told with the one it is near", () => {
+  const cases: [written: string, meant: string[]][] = [
+    ["moed", ["mode"]],
+    ["Mode", ["mode"]],
+    ["hots", ["host"]],
+    ["gap-timeout", ["gap-timeout-ms"]],
+    ["gap_timeout_ms", ["gap-timeout-ms"]],
+    ["max-header-byte", ["max-header-bytes"]],
+    ["pipline-dept", ["pipeline-depth"]],
+    ["versoin", ["version"]],
+    ["record-max", ["record-max-mib", "record-max-s"]],
+    ["tls", []],
+    ["port", []],
+    ["nothing-like-it", []],
+    ["x".repeat(100_000), []],
+  ];
+  for (const [written, meant] of cases) {
+    const got = read([`--${written}`, ...LIVE], {}) as string;
+    expect(got).toEndWith(
+      meant.length === 0
+        ? ": there is no such flag"
+        : `: there is no such flag (is it ${meant.map((name) => `--${name}`).join(" or ")}?)`,
+    );
+  }
+});
+
+test("a variable that is nearly one is told, and no other of the same prefix", () => {
+  const env = {
+    VXLAN_TO_HTTP_GAP_TIMEOUT: "5",
+    VXLAN_TO_HTTP_MOED: "tcp",
+    VXLAN_TO_HTTP_VERSOIN: "1",
+    // A service of the program's name, in Kubernetes.
+    VXLAN_TO_HTTP_SERVICE_PORT_ADMIN: "9100",
+    VXLAN_TO_HTTP_PORT_9100_TCP_PROTO: "tcp",
+  };
+  check(LIVE, env, {
+    told: [
+      "VXLAN_TO_HTTP_GAP_TIMEOUT does nothing: no flag has this variable (is it VXLAN_TO_HTTP_GAP_TIMEOUT_MS?)",
+      "VXLAN_TO_HTTP_MOED does nothing: no flag has this variable (is it VXLAN_TO_HTTP_MODE?)",
+    ],
+    mode: "http",
+  });
+});
+
+test("what is not UTF-8 would be another file's name, and is refused", () => {
+  const lost = Buffer.from([0x61, 0xff]).toString();
+  for (const argv of [
+    ["--summary", lost, ...LIVE],
+    ["--read", lost, ...LIVE.slice(1)],
+    [...LIVE.slice(0, 3), `${lost}:80`],
+  ])
+    check(argv, {}, ["not UTF-8"]);
+  check(LIVE, { VXLAN_TO_HTTP_RECORD: lost }, ["VXLAN_TO_HTTP_RECORD", "not UTF-8"]);
+});
+
+test("what was given is shown on one line, and not without end", () => {
+  const long = "x".repeat(100_000);
+  for (const argv of [
+    ["--mode", long, ...LIVE],
+    [`--${long}`, ...LIVE],
+    [`--mark=${long}`, ...LIVE],
+    [...LIVE, long],
+  ])
+    expect((read(argv, {}) as string).length).toBeLessThan(1500);
+  check(["--a\nb", ...LIVE], {}, ["no such flag"]);
+});
+
+test("standard output is no file to write to", () => {
+  for (const flag of ["--summary", "--record"]) {
+    check([flag, "-", ...LIVE], {}, [flag, `"-"`, "./-"]);
+    check([flag, "./-", ...LIVE], {}, { [flag.slice(2)]: "./-" });
+  }
+  check(["--compare", "--differences=-", ...LIVE], {}, ["--differences", `"-"`]);
+});
+
+test("--redact and --no-redact contradict each other", () => {
+  check(["--compare", "--redact", "header:x", "--no-redact", ...LIVE], {}, ["--redact", "--no-redact"]);
+});
+
+test("in a dry run nothing is compared: told", () => {
+  const told = ["compare", "fail-on-differences"].map(
+    (name) => `--${name} does nothing here: it needs requests that are forwarded, and --dry-run forwards none`,
+  );
+  check(["--compare", "--fail-on-differences", "--dry-run", ...READ], {}, { told });
+  check(["--compare", "--fail-on-differences", ...READ], {}, { told: [] });
+});
+
+test("in a savefile, no silence ends a flow: told", () => {
+  const told =
+    "--idle-timeout-s does nothing here: it needs an interface, or --follow: in a savefile a flow may go on later";
+  check(["--idle-timeout-s", "5", ...READ], {}, { told: [told] });
+  check(["--idle-timeout-s", "5", "--follow", ...READ], {}, { told: [] });
+});
+
+test("a rule that could match no path is refused, since it would keep nothing back", () => {
+  for (const flag of ["--deny", "--allow"]) {
+    check([flag, "path:admin/**", ...LIVE], {}, [flag, "path:>>>admin", "a path begins with a slash"]);
+    for (const glob of ["/admin/**", "**/admin", "*"]) check([flag, `path:${glob}`, ...LIVE], {}, { told: [] });
+  }
+  for (const kind of ["body", "status", "path"]) {
+    check(["--compare", "--ignore", `${kind}:a/*`, ...LIVE], {}, [`${kind}:>>>a/*`, "a path begins with a slash"]);
+    check(["--compare", "--ignore", `${kind}:/a/*`, ...LIVE], {}, { told: [] });
+  }
+  check(["--compare", "--ignore", "json:items[0].price", ...LIVE], {}, ["json:items>>>[0]", "[] stands for all"]);
+  check(["--compare", "--ignore", "json:items[].price", ...LIVE], {}, { told: [] });
+});
+
+test("--probe asks where --admin serves", () => {
+  const asked = (...argv: string[]) => readRequest(argv, {});
+  for (const [text, host, port] of [
+    ["9100", "127.0.0.1", 9100],
+    ["replay:9100", "replay", 9100],
+    ["[::1]:9100", "::1", 9100],
+    ["http://127.0.0.1:9100/", "127.0.0.1", 9100],
+  ] as const) {
+    expect(asked("--probe", text)).toEqual({ kind: "probe", address: { host, port } });
+    expect(asked(`--probe=${text}`)).toEqual({ kind: "probe", address: { host, port } });
+  }
+  for (const argv of [
+    ["--probe"],
+    ["--probe="],
+    ["--probe", "0"],
+    ["--probe", "file:a.har"],
+    ["--probe", "https://a:1"],
+  ])
+    check(argv, {}, ["Cannot use --probe", "a port of 127.0.0.1"]);
+  check(["--probe", "9100", "9101"], {}, ["Cannot use --probe", `"9101"`, "too many"]);
 });
 
 test("with --read, holes have no time limit unless one is given", () => {

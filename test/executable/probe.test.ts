@@ -26,7 +26,10 @@ test("--probe asks /livez, and the exit status is its result", async () => {
 
 test("--probe without a listener, and with wrong addresses", async () => {
   const { status, stderr } = await run(["--probe", refusingAddress()]);
-  expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/^vxlan-to-http: Cannot tell that/) });
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: expect.stringMatching(/^vxlan-to-http: Cannot tell whether/),
+  });
   for (const args of [["--probe"], ["--probe", "nonsense"]]) {
     const refused = await run(args);
     expect(refused).toMatchObject({ status: 2, stderr: expect.stringContaining("Cannot use --probe ") });

@@ -305,6 +305,49 @@ test.each([
   },
 );
 
+const OTHER_PROTOCOLS: [name: string, bytes: string][] = [
+  ["WebSocket", "\x81\x85\x01\x02\x03\x04hello"],
+  ["text", "hello world\r\nGET / HTTP/1.1\r\n\r\n"],
+];
+const offers: [name: string, offer: string][] = [
+  ["Upgrade", UPGRADE],
+  ["CONNECT", "CONNECT a:1 HTTP/1.1\r\n\r\n"],
+];
+for (const [name, offer] of offers) {
+  for (const [protocol, bytes] of OTHER_PROTOCOLS) {
+    test(`${name}: ${protocol} that production accepted and the endpoint declines is no request`, () => {
+      for (const pieceLength of [1, bytes.length]) {
+        for (const isEarly of [false, true]) {
+          const world = new Clients();
+          const client = world.open();
+          const goOn = () => {
+            for (let at = 0; at < bytes.length; at += pieceLength) world.say(client, bytes.slice(at, at + pieceLength));
+          };
+          world.say(client, offer);
+          const socket = world.connector.accept();
+          world.settle();
+          if (isEarly) goOn();
+          world.respond(socket, "HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n");
+          if (!isEarly) goOn();
+          client.end("fin");
+          world.settle();
+          expect(socket.text).toBe(offer);
+          expect(world.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1, damaged: 0, skipped_bytes: 0 });
+          expect(world.counters.foreign).toMatchObject({ unknown: 1, discarded_bytes: bytes.length });
+        }
+      }
+    });
+
+    test(`${name}: nor is ${protocol} behind an offer that was dropped`, () => {
+      const world = new Clients({ maxWaitingRequests: 1 });
+      const client = world.open();
+      for (const text of [GET, offer, bytes]) world.say(client, text);
+      expect(world.requests).toMatchObject({ seen: 2, damaged: 0, skipped_bytes: 0, dropped: { waiting_limit: 1 } });
+      expect(world.counters.foreign).toMatchObject({ unknown: 1, discarded_bytes: bytes.length });
+    });
+  }
+}
+
 test.each([
   ["accepts", SWITCHING],
   ["declines", OK],

@@ -1065,6 +1065,20 @@ describe("an offer of h2c that production has accepted", () => {
       expect(world.counters.responses["2xx"]).toBe(twoHundreds);
     }
   });
+
+  test("and that was dropped: HTTP/2 requests follow", () => {
+    const world = new Http2Clients({ maxWaitingRequests: 1 });
+    const client = world.open();
+    const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    world.say(client, GET);
+    const http1 = world.connector.accept();
+    for (const text of [GET, OFFER]) world.say(client, text);
+    expect(world.requests.dropped.waiting_limit).toBe(1);
+    world.give(client, Buffer.concat([PREFACE, SETTINGS, get(3, "/3")]));
+    for (let i = 0; i < 2; i++) world.respond(http1, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    expect(world.accept().respond(1).paths).toEqual(["/3"]);
+    expect(world.requests).toMatchObject({ seen: 4, forwarded: 3, answered: 3, damaged: 0 });
+  });
 });
 
 test("a setting of the endpoint is read as it is written", () => {

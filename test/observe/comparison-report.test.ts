@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isShown, newTally, placeIn, ROUTES_MAX, routeIn, sumOf, type Tally } from "../../src/compare/tally.ts";
+import { RefusalError } from "../../src/errors.ts";
 import { ComparisonReport, OUTBOUND_WARNING_MS, tableOf } from "../../src/observe/comparison-report.ts";
 import { DifferencesFile } from "../../src/observe/differences-file.ts";
 import { Log } from "../../src/observe/log.ts";
@@ -106,6 +107,25 @@ describe("--differences", () => {
     expect(report.summary.differences_left_out).toBe(2);
     report.totals(0);
     expect(readFileSync(path, "utf8").trimEnd().split("\n")).toHaveLength(1001);
+  });
+
+  test("of which the disk took no more, counts what it lacks", () => {
+    const file = DifferencesFile.open(path);
+    const { lines, report } = setUp(file);
+    report.write(["{}"]);
+    file.append = () => {
+      throw new RefusalError("its file system is full");
+    };
+    expect(report.isFileBroken).toBe(false);
+    report.write(["{}", "{}"]);
+    report.write(["{}", "{}", "{}"]);
+    report.update([newTally()]);
+    expect(report.summary.differences_left_out).toBe(5);
+    expect({ isFileBroken: report.isFileBroken, lines }).toEqual({
+      isFileBroken: true,
+      lines: ["its file system is full"],
+    });
+    file.close();
   });
 
   test("refuses a link and a directory", () => {

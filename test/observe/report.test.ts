@@ -1,5 +1,6 @@
 /** Messages about several threads, and about frames for others: seen as log lines on standard error. */
 import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
+import { Drop } from "../../src/decode/drop-reason.ts";
 import { Strangers } from "../../src/decode/strangers.ts";
 import type { RequestDrop } from "../../src/forward/counters.ts";
 import { Counters } from "../../src/observe/counters.ts";
@@ -213,6 +214,21 @@ test.each(CASES)("$name", ({ vnis, ports, segments, told }) => {
   // Reported once, for any number of looks.
   for (let look = 0; look < 3; look++) report.strangers(strangers(vnis, ports));
   expect(lines).toEqual(told);
+});
+
+test("at a savefile's end few frames are all there are", () => {
+  const few = [strangers([[7, 1]], []), strangers([], [[443, 3]]), new Strangers()];
+  for (const found of few) {
+    const { counters, report } = reportOf(1);
+    counters.frames.captured = 4;
+    counters.frames.dropped[found === few[2] ? Drop.NOT_UDP : Drop.OTHER_VNI] = 4;
+    report.ended(found);
+  }
+  expect(lines).toEqual([
+    "WARN  1 mirror frame carried VNI 7, none 42: is it the mirror session's VNI?",
+    "WARN  3 mirrored segments of VNI 42 were for port 443, none for 80: is original_destination_port the one that production listens on?",
+    "WARN  None of the 4 frames is of a mirror in vxlan: is --encapsulation the mirror's (none: plain frames), and --vxlan-port its port?",
+  ]);
 });
 
 test("the warning about fragments comes if several threads divide flows, and only then", () => {

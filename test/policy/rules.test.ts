@@ -33,7 +33,7 @@ const rules: [rule: string, line: string, want: boolean][] = [
   ["path:/", "GET http://other.example", true],
   ["path:/", "GET http://other.example?a", true],
   ["path:/a/**", "GET http://other.example/a/b/c", true],
-  ["path:\\*", "OPTIONS *", false],
+  ["path:/\\*", "GET /*", false],
   ["path:*", "OPTIONS *", true],
   ["path:**", "CONNECT a.example:443", true],
   ["path:/**", "CONNECT a.example:443", false],

@@ -30,6 +30,8 @@ test.each([
   `/a?api%5Fkey=${SECRET}#x`,
   `/a?user%5Bpassword%5D=${SECRET}`,
   `user[password]=${SECRET}&x=1`,
+  `card[cvv]=${SECRET}&x=1`,
+  `/a?user.pin=${SECRET}`,
   `{"a":1,"password":"${SECRET}"}`,
   `{"clientSecret" : "a\\"${SECRET}", "b": 2}`,
   `{"refresh_token":"${SECRET}`,
@@ -44,6 +46,9 @@ test.each([
   `-----BEGIN RSA PRIVATE KEY-----\n${SECRET}\n-----END RSA PRIVATE KEY-----`,
   `-----BEGIN PRIVATE KEY-----\n${SECRET}`,
   `x_auth = "${SECRET}"`,
+  `--b\r\nContent-Disposition: form-data; name="password"\r\n\r\n${SECRET}\r\n--b--\r\n`,
+  `--b\nContent-Type: text/plain\ncontent-disposition: form-data; filename="a"; name=api_key\nX: 1\n\na\n${SECRET}\n--b--`,
+  `--b\r\nContent-Disposition: form-data; name="user[pin]"\r\n\r\n${SECRET}`,
 ])("%p keeps its secret", (text) => expect(redactor.text(text)).not.toContain(SECRET));
 
 test.each([
@@ -71,8 +76,23 @@ test.each([
   "0.1234567890123456789",
   "the key to success",
   "<p>a b</p>",
+  `--b\r\nContent-Disposition: form-data; name="page"\r\n\r\n2\r\n--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n\r\n--b--`,
   "",
 ])("%p is shown unchanged", (text) => expect(redactor.text(text)).toBe(text));
+
+test("of a form's parts, the others are shown", () => {
+  const part = (name: string, value: string) =>
+    `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
+  expect(redactor.text(`${part("a", "1")}${part("pin", "2\r\n3")}${part("b", "4")}--b--`)).toBe(
+    `${part("a", "1")}${part("pin", BLOT)}${part("b", "4")}--b--`,
+  );
+  const more = new Redactor([parseRedactRule("query:mine") as RedactRule]);
+  expect(more.text(`${part("mine", "1")}--b--`)).toBe(`${part("mine", BLOT)}--b--`);
+});
+
+test("JSON in which a number is a card's stays JSON", () => {
+  expect(redactor.content('{"a":[4111111111111111,4111111111111112]}')).toBe(`{"a":["${BLOT}",4111111111111112]}`);
+});
 
 test("--redact adds", () => {
   const rules = ["header:X-Mine", "query:mine", "json:a.b"].map((text) => parseRedactRule(text) as RedactRule);
@@ -101,7 +121,25 @@ test("--no-redact shows all", () => {
 
 test("a MiB of any text takes bounded time", () => {
   const MIB = 1 << 20;
-  for (const unit of ["a", "1", "1 ", '"', '"a":', "a=", "<a>", "<a ", "-", "eyJ", "a:b@", "//a:", "\\", " ", "%41"]) {
+  for (const unit of [
+    "a",
+    "1",
+    "1 ",
+    '"',
+    '"a":',
+    "a=",
+    "<a>",
+    "<a ",
+    "-",
+    "eyJ",
+    "a:b@",
+    "//a:",
+    "\\",
+    " ",
+    "%41",
+    "Content-Disposition: form-data; name=a\r\n",
+    "content-disposition: form-data;name=a ",
+  ]) {
     const text = unit.repeat(Math.floor(MIB / 16 / unit.length));
     const from = performance.now();
     redactor.text(text);
