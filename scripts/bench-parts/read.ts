@@ -151,14 +151,14 @@ export async function measureRead(
         if (single !== null)
           figures.add(
             "d",
-            `mode ${mode} (b) to the floor of one request a write`,
+            `mode ${mode} (b) relative to the floor of one request a write`,
             "×",
             total / (single.userUs + single.systemUs),
           );
         if (batched !== null && mode === "tcp")
           figures.add(
             "d",
-            `mode tcp (b) to the floor of ${TCP_DEPTH} requests a write`,
+            `mode tcp (b) relative to the floor of ${TCP_DEPTH} requests a write`,
             "×",
             total / (batched.userUs + batched.systemUs),
           );

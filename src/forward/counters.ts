@@ -51,7 +51,7 @@ export const requestCounters = () => ({
   isolated: 0,
   /** Requests, seen whole, with something that RFC 9112 does not allow; they are forwarded as they are. */
   odd: 0,
-  /** Bytes that were passed over unread, or belong to damaged requests. */
+  /** Bytes that were skipped unread, or belong to damaged requests. */
   skipped_bytes: 0,
   /** Request lines among the skipped bytes behind gaps: probably, that many more requests came. */
   skipped_request_lines: 0,

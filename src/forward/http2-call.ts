@@ -42,7 +42,7 @@ export class Http2Call extends Aged<Http2Call> implements TimerOwner, Http2Words
   judgement: Judgement | null = null;
   /** It is dropped for this reason; null: it is not dropped. */
   dropping: RequestDrop | null = null;
-  /** It is sent as it comes. */
+  /** It is streamed. */
   isStreaming = false;
   /** The exchange that compares its response with production's; null: it is not compared. */
   exchange: Exchange | null = null;
@@ -81,7 +81,7 @@ export class Http2Call extends Aged<Http2Call> implements TimerOwner, Http2Words
   isResponded = false;
   /** The destination does not want the rest of the request. */
   isUnwanted = false;
-  /** The time limit of its response, or the time when it is taken back. */
+  /** The time limit of its response, or the time when it is cancelled. */
   readonly timer: Timer;
 
   constructor(

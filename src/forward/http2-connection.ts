@@ -13,11 +13,11 @@ import {
   WINDOW_DEFAULT,
   WINDOW_MAX,
 } from "../http/http2/frames.ts";
-import { type FrameListener, FrameReader } from "../http/http2/frame-reader.ts";
+import { type BlockFault, type FrameListener, FrameReader } from "../http/http2/frame-reader.ts";
 import { encodeHead, encodeTrailer } from "../http/http2/head-encoder.ts";
 import { HpackDecoder, TABLE_BYTES_DEFAULT } from "../http/http2/hpack-decoder.ts";
 import { HpackEncoder } from "../http/http2/hpack-encoder.ts";
-import { COUNTED_FIELDS, ResponseHead } from "../http/http2/response-head.ts";
+import { COUNTED_FIELDS, RESPONSE_BLOCK_BYTES_MAX, ResponseHead } from "../http/http2/response-head.ts";
 import { StreamTable } from "../http/http2/stream-table.ts";
 import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { Cost } from "../memory/budget.ts";
@@ -27,26 +27,24 @@ import type { Recorder, Witness } from "./exchange.ts";
 import type { CallCarrier, Http2Call } from "./http2-call.ts";
 import { Http2Output } from "./http2-output.ts";
 import type { RequestPool } from "./request.ts";
-import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
+import { LINGER_MS, type Upstream, type UpstreamEnd, type UpstreamListener } from "./upstream.ts";
 
 /** The most calls in flight on a connection, even if the destination allows more. */
 export const CALLS_IN_FLIGHT_MAX = 256;
 /** Our window, for each response and for the connection: it can be large, because content is not kept. */
 const OWN_WINDOW = 1 << 24;
 /** No bodies are handed over while this much waits for the kernel. */
-const BACKLOG_BYTES_MAX = 256 << 10;
-/** The most bytes of our replies that may wait, if a destination asks and does not read. */
-const REPLIES_BYTES_MAX = 1 << 20;
-/** The longest header section of a response, as it is encoded. */
-const BLOCK_BYTES_MAX = 64 << 10;
+export const BACKLOG_BYTES_MAX = 256 << 10;
+/** The most bytes that may wait when another of our replies follows, if a destination asks and does not read. */
+export const REPLIES_BYTES_MAX = 1 << 20;
 /** The longest frame that is made, even if the destination allows more: so streams take turns. */
 const OWN_FRAME_BYTES_MAX = FRAME_BYTES_DEFAULT;
 /** The time until one more call may begin on a connection that has responded to few. */
 const PROBATION_MS = 1000;
-/** How long a connection that is no longer needed waits for the destination to end it. */
-const LINGER_MS = 1000;
 /** RFC 9113, section 8.3.1: the scheme of this connection, which may differ from production's. */
 const SECURE_SCHEME = "https";
+/** The words for a response whose head is over {@link RESPONSE_BLOCK_BYTES_MAX}. */
+export const HEAD_TOO_LONG = `a response has a header section of more than ${RESPONSE_BLOCK_BYTES_MAX >> 10} KiB`;
 const NO_HTTP2 = "it does not speak HTTP/2 in clear text: turn HTTP/2 on there, or name an endpoint that has it";
 /** RFC 9113, section 8.6: HTTP/2 has no response with this status. */
 const SWITCHING_PROTOCOLS = 101;
@@ -94,7 +92,7 @@ export interface Http2ConnectionOwner {
 /** One upstream connection of HTTP/2. */
 export class Http2Connection implements CallCarrier, UpstreamListener, FrameListener, TimerOwner {
   readonly upstream: Upstream;
-  private readonly reader = new FrameReader(this, BLOCK_BYTES_MAX, FRAME_BYTES_DEFAULT);
+  private readonly reader = new FrameReader(this, RESPONSE_BLOCK_BYTES_MAX, FRAME_BYTES_DEFAULT);
   private readonly decoder: HpackDecoder;
   private readonly out: Http2Output;
   /** Calls by the numbers of their streams. */
@@ -401,8 +399,10 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     recorder.http2Head(head);
   }
 
-  headersLost(): void {
-    this.malformed();
+  headersLost(_number: number, why: BlockFault): void {
+    if (why !== "header_too_long") return this.malformed();
+    this.reader.isOver = true;
+    this.giveUp(HEAD_TOO_LONG);
   }
 
   promise(): void {}

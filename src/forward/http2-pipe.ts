@@ -102,13 +102,13 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
 
   // Calls.
 
-  /** Takes a call that is whole, or is to be sent as it comes. It is begun when its turn comes. */
+  /** Takes a call that is whole, or will be streamed. It is begun when its turn comes. */
   commit(call: Http2Call): void {
     this.waitingCalls.append(call);
     this.note();
   }
 
-  /** More of a call that is sent as it comes was added to its request; or it is whole. */
+  /** More of a streamed call was added to its request; or it is whole. */
   more(call: Http2Call): void {
     const { connection } = call;
     if (connection === null) return;
@@ -124,7 +124,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.note();
   }
 
-  /** The client has taken back a call that is whole, at `capturedMs`. */
+  /** The client has cancelled a call that is whole, at `capturedMs`. */
   cancel(call: Http2Call, capturedMs: number): void {
     call.cancelledAfterMs = Math.max(capturedMs - call.capturedMs, 0);
     if (call.connection !== null) {
@@ -273,7 +273,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.note();
   }
 
-  /** We take back a call in flight: it counts as forwarded if all of it was sent. */
+  /** We cancel a call in flight: it counts as forwarded if all of it was sent. */
   private endUnanswered(
     call: Http2Call,
     connection: CallCarrier,

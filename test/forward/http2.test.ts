@@ -3,10 +3,16 @@
  * everything is counted.
  */
 import { describe, expect, test } from "bun:test";
-import { Flag, FrameType, Setting } from "../../src/http/http2/frames.ts";
-import { CALLS_IN_FLIGHT_MAX } from "../../src/forward/http2-connection.ts";
-import { HELD_MS_MAX } from "../../src/forward/http2-conversation.ts";
+import { Flag, FRAME_BYTES_DEFAULT, FRAME_HEADER_LEN, FrameType, Setting } from "../../src/http/http2/frames.ts";
+import {
+  BACKLOG_BYTES_MAX,
+  CALLS_IN_FLIGHT_MAX,
+  HEAD_TOO_LONG,
+  REPLIES_BYTES_MAX,
+} from "../../src/forward/http2-connection.ts";
+import { HELD_MS_MAX, RESTS_MAX } from "../../src/forward/http2-conversation.ts";
 import { UNPROCESSED_MAX } from "../../src/forward/http2-pipe.ts";
+import { RESPONSE_BLOCK_BYTES_MAX } from "../../src/http/http2/response-head.ts";
 import { STALLED_MS } from "../../src/forward/http-mode.ts";
 import { RESENDS_MAX } from "../../src/forward/lost-requests.ts";
 import { AGAIN_MAX_MS } from "../../src/forward/spoken.ts";
@@ -993,15 +999,58 @@ describe("ends and limits", () => {
     expect(dropped).toBeGreaterThan(0);
   });
 
-  test("an endpoint that asks for replies and does not read them is given up", () => {
+  test("an endpoint that asks for replies and does not read them is given up, when so much waits for it", () => {
     const world = new Http2Clients();
     world.start(...gets(1));
     const endpoint = world.accept();
     endpoint.socket.block();
-    const pings = Buffer.concat(Array.from({ length: 1000 }, () => PING));
-    for (let i = 0; i < 100 && world.upstream.given_up === 0; i++) endpoint.say(pings);
+    // Each is replied to with as many bytes.
+    const waiting = Math.floor(REPLIES_BYTES_MAX / PING.length) + 1;
+    endpoint.say(Buffer.concat(Array.from({ length: waiting }, () => PING)));
+    expect(world.upstream.given_up).toBe(0);
+    endpoint.say(PING);
     expect(world.upstream.given_up).toBe(1);
-    expect(world.budget.usedBytes).toBeLessThan(4 << 20);
+    expect(world.told.reasons).toEqual(["it sends frames that need replies, and does not read the replies"]);
+    expect(world.budget.usedBytes).toBeLessThan(2 * REPLIES_BYTES_MAX);
+  });
+
+  test("of bodies no more is handed over than may wait for the kernel, and a frame", () => {
+    const world = new Http2Clients();
+    world.start(headers(1, POST), ...Array.from({ length: 64 }, () => data(1, "x".repeat(FRAME_BYTES_DEFAULT))));
+    const endpoint = world.accept();
+    world.pass(HELD_MS_MAX + 20);
+    endpoint.socket.block();
+    endpoint.settings(setting(Setting.INITIAL_WINDOW_SIZE, 2 ** 24)).windowUpdate(0, 2 ** 24);
+    const { backlogBytes } = world.destination;
+    expect(backlogBytes).toBeGreaterThanOrEqual(BACKLOG_BYTES_MAX);
+    expect(backlogBytes).toBeLessThan(BACKLOG_BYTES_MAX + FRAME_HEADER_LEN + FRAME_BYTES_DEFAULT);
+  });
+
+  test("a client that is silent keeps its connection for so many idle times", () => {
+    const world = new Http2Clients();
+    const client = world.start(...gets(1));
+    world.accept().respond(1);
+    const rests = (count: number) => Array.from({ length: count }, () => client.idle());
+    expect(rests(RESTS_MAX - 1)).not.toContain(true);
+    world.give(client, PING);
+    expect(rests(RESTS_MAX - 1)).not.toContain(true);
+    expect(client.idle()).toBe(true);
+  });
+
+  test.each([
+    ["the longest there may be", RESPONSE_BLOCK_BYTES_MAX, 1, []],
+    ["a byte longer", RESPONSE_BLOCK_BYTES_MAX + 1, 0, [HEAD_TOO_LONG]],
+  ])("a response's header section, as it is encoded: %s", (_what, length, answered, reasons) => {
+    const world = new Http2Clients();
+    world.start(...gets(1));
+    // :status 200, and a field with a name of a byte and a value whose length takes 4 bytes.
+    const valueLength = length - 8;
+    const rest = valueLength - 0x7f;
+    const lengthBytes = [0x7f, (rest & 0x7f) | 0x80, ((rest >>> 7) & 0x7f) | 0x80, rest >>> 14];
+    const section = Buffer.concat([Buffer.from([0x88, 0, 1, 0x61, ...lengthBytes]), Buffer.alloc(valueLength, "v")]);
+    expect(section).toHaveLength(length);
+    world.accept().say(headers(1, section, { end: true, continuations: 4 }));
+    expect([world.counters.requests.answered, world.told.reasons]).toEqual([answered, reasons]);
   });
 
   test("a connection that is joined in its middle is read from the beginning of frames on", () => {

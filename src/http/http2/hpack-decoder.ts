@@ -14,8 +14,8 @@ export const TABLE_BYTES_DEFAULT = 4096;
 export const TABLE_BYTES_MAX = 64 << 10;
 /** Section 4.1: the amount added to the lengths of an entry's name and value. */
 export const ENTRY_OVERHEAD = 32;
-/** A longer number can be no valid index or length (section 5.1). */
-const INTEGER_BITS_MAX = 28;
+/** A longer number, behind the bits of its first byte, can be no valid index or length (section 5.1). */
+export const INTEGER_BITS_MAX = 28;
 /** The length of the first ring of entries, a power of 2 as all are. */
 const PLACES_FIRST = 16;
 

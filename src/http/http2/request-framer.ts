@@ -23,12 +23,17 @@ export const OPEN_STREAMS_MAX = 1024;
 /** The length of the shortest request: a HEADERS frame with one byte. */
 const REQUEST_BYTES_MIN = FRAME_HEADER_LEN + 1;
 /** The most lost requests that are counted for one gap. */
-const MISSED_MAX = 1024;
+export const MISSED_MAX = 1024;
 const FIRST_STREAM = 1;
 /** The length of the shortest frame with a header block. */
 const BLOCK_FRAME_BYTES_MIN = FRAME_HEADER_LEN + 1;
-/** The most streams that are remembered as going on although the sink gets no more events of them. */
-const UNTOLD_STREAMS_MAX = OPEN_STREAMS_MAX;
+/**
+ * The most streams that are remembered as going on although the sink gets no more events of them. If there are more, one of
+ * the others may have a trailer section in any later gap.
+ */
+export const UNTOLD_STREAMS_MAX = OPEN_STREAMS_MAX;
+/** Stands for all streams that are not remembered. */
+const OTHER_STREAMS = 0;
 
 /**
  * Takes what the framer finds. `T` is the sink's own object for a request, from `head` until `whole`, `damaged` or
@@ -49,7 +54,7 @@ export interface Http2RequestSink<T> {
   hasRoom(): boolean;
   /** A request is not read: too many are under way, or there is no memory for it. */
   refused(why: "streams" | "memory"): void;
-  /** `length` bytes were passed over unread. */
+  /** `length` bytes were skipped unread. */
   skipped(length: number): void;
 }
 
@@ -79,10 +84,13 @@ export class Http2RequestFramer<T> extends Http2Framer {
    * it; and how many bytes must be missing for that. Null: there is no doubt.
    */
   private doubtful: Map<number, number> | null = null;
-  /** How many bytes were missing, or passed over unread, since there is doubt, or since the last head. */
+  /** How many bytes were missing, or skipped unread, since there is doubt, or since the last head. */
   private hiddenBytes = 0;
-  /** Streams that go on although the sink gets no more events of them, and that may have a trailer section. */
-  private readonly untold = new Set<number>();
+  /**
+   * Streams that go on although the sink gets no more events of them, and that may have a trailer section; and how many
+   * bytes must be missing for that.
+   */
+  private readonly untold = new Map<number, number>();
   /** The connection was joined in its middle, and no request was found yet. */
   private isLate: boolean;
 
@@ -228,7 +236,7 @@ export class Http2RequestFramer<T> extends Http2Framer {
     this.hiddenBytes += this.reader.headerBytes;
     for (const [number, stream] of this.streams.entries())
       if (!stream.isGrpc) this.doubtful.set(number, this.bytesBeforeTrailer(stream) + BLOCK_FRAME_BYTES_MIN);
-    for (const number of this.untold) this.doubtful.set(number, BLOCK_FRAME_BYTES_MIN);
+    for (const [number, neededBytes] of this.untold) this.doubtful.set(number, neededBytes);
     this.untold.clear();
     this.damageAll("gap");
   }
@@ -239,8 +247,9 @@ export class Http2RequestFramer<T> extends Http2Framer {
     return declaredLength - length + (this.reader.isBetween ? FRAME_HEADER_LEN : 0);
   }
 
-  private leaveUntold(number: number): void {
-    if (this.untold.size < UNTOLD_STREAMS_MAX) this.untold.add(number);
+  private leaveUntold(number: number, neededBytes = BLOCK_FRAME_BYTES_MIN): void {
+    if (this.untold.size < UNTOLD_STREAMS_MAX || this.untold.has(number)) this.untold.set(number, neededBytes);
+    else this.untold.set(OTHER_STREAMS, BLOCK_FRAME_BYTES_MIN);
   }
 
   /** A header block on a stream that is not under way: whether it begins a request. */
@@ -294,6 +303,11 @@ export class Http2RequestFramer<T> extends Http2Framer {
   }
 
   private endDoubt(): void {
+    for (const [number, neededBytes] of this.doubtful ?? []) {
+      const leftBytes = Math.max(neededBytes - this.hiddenBytes, BLOCK_FRAME_BYTES_MIN);
+      // A stream goes on if more of its body is to come than was missing. Nobody knows whether another one does.
+      if (leftBytes > BLOCK_FRAME_BYTES_MIN || number === OTHER_STREAMS) this.leaveUntold(number, leftBytes);
+    }
     this.doubtful = null;
     this.hiddenBytes = 0;
   }
