@@ -107,6 +107,8 @@ export class Datagram {
   readonly payloadOffset: number;
   readonly version: number;
   protocol = -1;
+  /** Its identification is not its own: it may be put together from fragments of several. */
+  isUncertain = false;
   /** Neighbours in the table's list by age, and in its bucket. */
   older: Datagram | null = null;
   newer: Datagram | null = null;
@@ -153,6 +155,20 @@ export class Datagram {
 
   get isComplete(): boolean {
     return this.length >= 0 && this.protocol >= 0 && (this.announced ?? this.present).prefix >= this.length;
+  }
+
+  /** Whether a fragment (as for {@link place}) has other bytes than the fragments so far, or tells another length. */
+  contradicts(bytes: Uint8Array, from: number, at: number, length: number, claimed: number, isLast: boolean): boolean {
+    const end = at + claimed;
+    if (this.length >= 0 && (isLast ? end !== this.length : end > this.length)) return true;
+    const { present, store } = this;
+    for (let index = present.firstBehind(at); index < present.count && present.start(index) < at + length; index++) {
+      const start = Math.max(present.start(index), at);
+      const stop = Math.min(present.end(index), at + length);
+      const place = present.place(index) - present.start(index);
+      for (let i = start; i < stop; i++) if (store[place + i] !== bytes[from + i - at]) return true;
+    }
+    return false;
   }
 
   /** How many payload bytes are present without a hole, from the start. */

@@ -4,6 +4,7 @@
  */
 import type { DecodeCounters } from "./counters.ts";
 import { CaptureClock } from "./capture-clock.ts";
+import { Belief, tcpChecksumHolds } from "./checksum.ts";
 import { Cursor } from "./cursor.ts";
 import { type Datagram, Layer } from "./datagram.ts";
 import { Drop, SEGMENT } from "./drop-reason.ts";
@@ -20,7 +21,7 @@ import { skipShim } from "./shim.ts";
 import { Strangers } from "./strangers.ts";
 import * as tcp from "./tcp.ts";
 import { CARRIERS, Chosen, depthsOf, type Encapsulation, type Mirror } from "./tunnel.ts";
-import { decodeUdp } from "./udp.ts";
+import { decodeUdp, HEADER_LEN as UDP_HEADER_LEN, LENGTH_OFFSET as UDP_LENGTH_OFFSET } from "./udp.ts";
 import { decodeVxlan } from "./vxlan.ts";
 
 /** The options of a decoder. */
@@ -64,6 +65,8 @@ export class Decoder {
   private readonly ports: Chosen;
   private readonly takesServer: boolean;
   private readonly own: OwnTest | null;
+  private readonly clientBelief = new Belief();
+  private readonly serverBelief = new Belief();
 
   constructor(
     options: DecoderOptions,
@@ -132,9 +135,34 @@ export class Decoder {
     if (datagram === undefined) return Drop.MALFORMED_OUTER;
     if (datagram === null) return Drop.FRAGMENT;
     const whole = new DataView(datagram.bytes.buffer);
-    return this.enterDatagram(datagram, whole) === IP_OK
-      ? this.decodeTunnel(datagram.bytes, whole)
-      : Drop.MALFORMED_OUTER;
+    const outcome = this.decodeDatagram(datagram, whole);
+    if (this.isOfOneDatagram(datagram, whole, outcome) || !datagram.isUncertain) return outcome;
+    // The fragment at hand is the first of another datagram's that has come.
+    this.fragments.takeBack();
+    cursor.offset = offset;
+    cursor.end = offset + length;
+    decodeLink(view, cursor, linkType);
+    this.decodeIp(view);
+    this.addFragment(Layer.OUTER, 0, bytes, view);
+    return Drop.FRAGMENT;
+  }
+
+  private decodeDatagram(datagram: Datagram, view: DataView): number {
+    if (this.enterDatagram(datagram, view) !== IP_OK) return Drop.MALFORMED_OUTER;
+    return this.decodeTunnel(datagram.bytes, view);
+  }
+
+  /** Whether all fragments were of one datagram, as far as UDP's length and the segment's checksum show that. */
+  private isOfOneDatagram(datagram: Datagram, view: DataView, outcome: number): boolean {
+    const { payloadOffset, presentLength, missingLength, protocol, bytes } = datagram;
+    if (protocol === IP_PROTOCOL_UDP && presentLength >= UDP_HEADER_LEN) {
+      const udpLength = view.getUint16(payloadOffset + UDP_LENGTH_OFFSET);
+      if (udpLength !== 0 && udpLength !== presentLength + missingLength) return false;
+    }
+    const { segment, cursor, ip } = this;
+    if (outcome !== SEGMENT || missingLength > 0 || segment.missingLength > 0 || segment.bytes !== bytes) return true;
+    const holds = tcpChecksumHolds(view, ip.sourceOffset, ip.version, cursor.offset, cursor.end);
+    return (segment.isFromServer ? this.serverBelief : this.clientBelief).takes(holds);
   }
 
   /** Without a tunnel: the frame is as production had it. */

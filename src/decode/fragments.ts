@@ -2,6 +2,11 @@
  * IP datagrams put together from their fragments (RFC 791, section 3.2; RFC 8200, section 4.5), in a table bounded in
  * number, bytes and time. The first copy of a byte wins. A fragment takes time in proportion to its bytes, however many
  * other fragments there are: strangers may send a datagram in eight thousand parts.
+ *
+ * Some senders give all datagrams the same identification: AWS's mirror packets have 0 (RFC 6864, section 4.1: they are
+ * not meant to be fragmented). If one of their fragments is lost, another datagram's would take its place. So a
+ * fragment that contradicts the waiting ones begins another datagram there, and the receiver looks twice at what was
+ * put together ({@link Datagram.isUncertain}).
  */
 import { KeyedHash } from "../memory/keyed-hash.ts";
 import type { FragmentCounters } from "./counters.ts";
@@ -32,6 +37,9 @@ export class FragmentTable implements LeapListener {
   private newest: Datagram | null = null;
   private count = 0;
   private heldBytes = 0;
+  /** For each bucket, the hash of the key that was completed last, and when. */
+  private readonly lastHash = new Int32Array(BUCKETS);
+  private readonly lastMs = new Float64Array(BUCKETS).fill(-Infinity);
   /** The key of the fragment at hand. */
   private readonly key = new Int32Array(KEY_WORDS);
 
@@ -65,14 +73,25 @@ export class FragmentTable implements LeapListener {
     this.expire();
     // IPv4 datagrams also differ by protocol; in IPv6 only the first fragment's protocol counts.
     this.readKey(layer, vni, view, header, header.version === 4 ? protocol : 0);
-    const bucket = this.hash.of(this.key) & (BUCKETS - 1);
-    const datagram = this.find(bucket) ?? this.create(bucket, view, header);
+    const hash = this.hash.of(this.key);
+    const bucket = hash & (BUCKETS - 1);
+    const isUncertain = (header.version === 4 && header.identification === 0) || this.wasCompleted(bucket, hash);
+    const isLast = !header.moreFragments;
+    let datagram = this.find(bucket);
+    if (isUncertain && datagram?.contradicts(bytes, offset, header.fragmentOffset, length, claimedLength, isLast)) {
+      this.giveUp(datagram);
+      datagram = null;
+    }
+    datagram ??= this.create(bucket, view, header);
+    datagram.isUncertain ||= isUncertain;
     this.heldBytes -= datagram.heldBytes;
-    datagram.place(bytes, offset, header.fragmentOffset, length, claimedLength, !header.moreFragments);
+    datagram.place(bytes, offset, header.fragmentOffset, length, claimedLength, isLast);
     this.heldBytes += datagram.heldBytes;
     if (header.fragmentOffset === 0 && datagram.protocol < 0) datagram.protocol = protocol;
     if (datagram.isComplete) {
       this.remove(datagram);
+      this.lastHash[bucket] = hash;
+      this.lastMs[bucket] = this.clock.nowMs;
       this.counters.completed++;
       datagram.join();
       return datagram;
@@ -84,13 +103,26 @@ export class FragmentTable implements LeapListener {
     return null;
   }
 
+  /** The datagram that was completed last was put together from fragments of several. */
+  takeBack(): void {
+    this.counters.completed--;
+    this.counters.expired++;
+  }
+
   /** Gives up datagrams that have waited too long. */
   expire(): void {
     const startedMs = this.clock.nowMs - FRAGMENT_TIMEOUT_MS;
-    while (this.oldest !== null && this.oldest.startedMs <= startedMs) {
-      this.remove(this.oldest);
-      this.counters.expired++;
-    }
+    while (this.oldest !== null && this.oldest.startedMs <= startedMs) this.giveUp(this.oldest);
+  }
+
+  private giveUp(datagram: Datagram): void {
+    this.remove(datagram);
+    this.counters.expired++;
+  }
+
+  /** Whether a datagram with the key at hand was completed within the time for which fragments wait. */
+  private wasCompleted(bucket: number, hash: number): boolean {
+    return this.lastHash[bucket] === hash && this.clock.nowMs - this.lastMs[bucket]! < FRAGMENT_TIMEOUT_MS;
   }
 
   leapt(fromMs: number, toMs: number): void {
