@@ -5,8 +5,8 @@
  */
 import { IP_PROTOCOL_TCP } from "./ip.ts";
 
-/** So many wrong checksums may come for each right one, and the right ones are still no accident. */
-const WRONG_PER_RIGHT_MAX = 64;
+/** So many right checksums must come for each wrong one. */
+const RIGHT_PER_WRONG_MIN = 8;
 
 /** Whether the checksum of the TCP segment from `offset` to `end` holds. `addresses`: where both addresses stand. */
 export function tcpChecksumHolds(
@@ -26,15 +26,17 @@ export function tcpChecksumHolds(
   return sum === 0xffff;
 }
 
-/** Whether checksums are to be believed, as those that were seen tell. One for each direction. */
+/** Whether checksums are to be believed, as those that were seen tell: of one direction, and one kind of packet. */
 export class Belief {
   private right = 0;
   private wrong = 0;
 
-  /** Notes whether a checksum holds. Returns whether its packet is to be taken. */
-  takes(holds: boolean): boolean {
+  note(holds: boolean): void {
     if (holds) this.right++;
     else this.wrong++;
-    return holds || this.right * WRONG_PER_RIGHT_MAX < this.wrong;
+  }
+
+  get isHeld(): boolean {
+    return this.right > 0 && this.right >= this.wrong * RIGHT_PER_WRONG_MIN;
   }
 }

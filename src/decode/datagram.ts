@@ -109,6 +109,14 @@ export class Datagram {
   protocol = -1;
   /** Its identification is not its own: it may be put together from fragments of several. */
   isUncertain = false;
+  /** Fragments before it were of other datagrams, or got lost. */
+  isBehindTrouble = false;
+  /** Each of its fragments began where those before it had ended, the first at the payload's start. */
+  isAscending = true;
+  /** Each of its fragments ended where the one before it began, the first at the payload's end. */
+  isDescending = true;
+  /** Its fragments came in the order that is usual here. */
+  isInUsualOrder = false;
   /** Neighbours in the table's list by age, and in its bucket. */
   older: Datagram | null = null;
   newer: Datagram | null = null;
@@ -122,6 +130,8 @@ export class Datagram {
   private announced: Ranges | null = null;
   /** The payload's length, by the last fragment; -1: that was not seen. */
   private length = -1;
+  /** Where the lowest fragment begins; Infinity: none has come. */
+  private lowest = Infinity;
 
   constructor(
     readonly key: Int32Array,
@@ -147,6 +157,14 @@ export class Datagram {
 
   /** Keeps the new bytes of a fragment. `claimedLength`: with the bytes that the mirror cut off. */
   place(bytes: Uint8Array, from: number, at: number, length: number, claimedLength: number, isLast: boolean): void {
+    const end = at + claimedLength;
+    // Copies change no order.
+    const { prefix } = this.announced ?? this.present;
+    if (end > prefix && at !== prefix) this.isAscending = false;
+    if (at < this.lowest) {
+      if (this.lowest === Infinity ? !isLast : end !== this.lowest) this.isDescending = false;
+      this.lowest = at;
+    }
     if (claimedLength > length && this.announced === null) this.announced = this.copyOfPresent();
     if (this.announced !== null) this.fill(this.announced, at, claimedLength, null, 0);
     this.fill(this.present, at, length, bytes, from);

@@ -47,6 +47,9 @@ const MAPPED_PREFIX_WORD = 2;
 const MAPPED_PREFIX = 0xffff;
 const ADDRESS_WORDS = 4;
 
+/** How many segments are looked at to learn whether checksums hold. */
+const LESSONS_MAX = 100;
+
 /** Decodes frames, one at a time. {@link segment} holds the result until the next call. */
 export class Decoder {
   /** The last segment that {@link decode} found. */
@@ -65,8 +68,10 @@ export class Decoder {
   private readonly ports: Chosen;
   private readonly takesServer: boolean;
   private readonly own: OwnTest | null;
-  private readonly clientBelief = new Belief();
-  private readonly serverBelief = new Belief();
+  /** Of the first segments, and of those that were put together from fragments. */
+  private readonly clientBeliefs = [new Belief(), new Belief()] as const;
+  private readonly serverBeliefs = [new Belief(), new Belief()] as const;
+  private lessons = LESSONS_MAX;
 
   constructor(
     options: DecoderOptions,
@@ -105,6 +110,7 @@ export class Decoder {
     if (outcome === SEGMENT) {
       this.counters.frames.segments++;
       if (this.segment.missingLength > 0) this.counters.frames.truncated++;
+      else if (this.lessons > 0 && this.segment.bytes === bytes) this.learn(view);
     } else {
       this.counters.frames.dropped[outcome]!++;
     }
@@ -152,17 +158,37 @@ export class Decoder {
     return this.decodeTunnel(datagram.bytes, view);
   }
 
-  /** Whether all fragments were of one datagram, as far as UDP's length and the segment's checksum show that. */
+  /**
+   * Whether all fragments were of one datagram, as far as that shows: by UDP's length and the segment's checksum; where
+   * checksums say nothing, by the fragments' order.
+   */
   private isOfOneDatagram(datagram: Datagram, view: DataView, outcome: number): boolean {
     const { payloadOffset, presentLength, missingLength, protocol, bytes } = datagram;
     if (protocol === IP_PROTOCOL_UDP && presentLength >= UDP_HEADER_LEN) {
       const udpLength = view.getUint16(payloadOffset + UDP_LENGTH_OFFSET);
       if (udpLength !== 0 && udpLength !== presentLength + missingLength) return false;
     }
-    const { segment, cursor, ip } = this;
-    if (outcome !== SEGMENT || missingLength > 0 || segment.missingLength > 0 || segment.bytes !== bytes) return true;
+    const { segment } = this;
+    if (outcome !== SEGMENT) return true;
+    if (missingLength > 0 || segment.missingLength > 0 || segment.bytes !== bytes) return datagram.isInUsualOrder;
+    const [first, joined] = segment.isFromServer ? this.serverBeliefs : this.clientBeliefs;
+    if (this.checksumHolds(view, joined)) return true;
+    // Where nothing was amiss, small packets' checksums do not show that large ones' hold.
+    return datagram.isInUsualOrder && !joined.isHeld && !(datagram.isBehindTrouble && first.isHeld);
+  }
+
+  /** Before fragments come, the first segments show whether checksums hold here. */
+  private learn(view: DataView): void {
+    this.lessons--;
+    this.checksumHolds(view, (this.segment.isFromServer ? this.serverBeliefs : this.clientBeliefs)[0]);
+  }
+
+  /** Whether the checksum of the segment that was just decoded in `view` holds; notes it. */
+  private checksumHolds(view: DataView, belief: Belief): boolean {
+    const { cursor, ip } = this;
     const holds = tcpChecksumHolds(view, ip.sourceOffset, ip.version, cursor.offset, cursor.end);
-    return (segment.isFromServer ? this.serverBelief : this.clientBelief).takes(holds);
+    belief.note(holds);
+    return holds;
   }
 
   /** Without a tunnel: the frame is as production had it. */

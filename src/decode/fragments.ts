@@ -40,6 +40,10 @@ export class FragmentTable implements LeapListener {
   /** For each bucket, the hash of the key that was completed last, and when. */
   private readonly lastHash = new Int32Array(BUCKETS);
   private readonly lastMs = new Float64Array(BUCKETS).fill(-Infinity);
+  /** Fragments with the same identification were of several datagrams, and none has been completed since. */
+  private hasTrouble = false;
+  /** How many datagrams came in order, less those that came backwards. */
+  private inOrder = 0;
   /** The key of the fragment at hand. */
   private readonly key = new Int32Array(KEY_WORDS);
 
@@ -80,10 +84,12 @@ export class FragmentTable implements LeapListener {
     let datagram = this.find(bucket);
     if (isUncertain && datagram?.contradicts(bytes, offset, header.fragmentOffset, length, claimedLength, isLast)) {
       this.giveUp(datagram);
+      this.hasTrouble = true;
       datagram = null;
     }
     datagram ??= this.create(bucket, view, header);
     datagram.isUncertain ||= isUncertain;
+    datagram.isBehindTrouble ||= this.hasTrouble;
     this.heldBytes -= datagram.heldBytes;
     datagram.place(bytes, offset, header.fragmentOffset, length, claimedLength, isLast);
     this.heldBytes += datagram.heldBytes;
@@ -93,6 +99,8 @@ export class FragmentTable implements LeapListener {
       this.lastHash[bucket] = hash;
       this.lastMs[bucket] = this.clock.nowMs;
       this.counters.completed++;
+      this.hasTrouble = false;
+      this.noteOrder(datagram);
       datagram.join();
       return datagram;
     }
@@ -107,6 +115,7 @@ export class FragmentTable implements LeapListener {
   takeBack(): void {
     this.counters.completed--;
     this.counters.expired++;
+    this.hasTrouble = true;
   }
 
   /** Gives up datagrams that have waited too long. */
@@ -118,6 +127,13 @@ export class FragmentTable implements LeapListener {
   private giveUp(datagram: Datagram): void {
     this.remove(datagram);
     this.counters.expired++;
+  }
+
+  /** A sender's fragments all come in the same order, unless some are lost or overtaken. */
+  private noteOrder(datagram: Datagram): void {
+    const { isAscending, isDescending } = datagram;
+    datagram.isInUsualOrder = isAscending ? this.inOrder >= 0 : isDescending && this.inOrder <= 0;
+    this.inOrder += Number(isAscending) - Number(isDescending);
   }
 
   /** Whether a datagram with the key at hand was completed within the time for which fragments wait. */
