@@ -268,7 +268,7 @@ export class ClientDirection extends Direction {
   }
 
   /**
-   * The segment belongs to no incarnation: the SYN of its incarnation was not seen. That is picked up at its lowest
+   * The segment belongs to no incarnation: the SYN of its incarnation was not seen. That is joined at its lowest
    * byte, unless the segment needs the SYN.
    */
   protected giveUpUnowned(segment: PendingSegment): void {

@@ -1,5 +1,5 @@
 /**
- * One of several TCP connections with the same addresses and ports (RFC 9293, section 3.4.1). It tells which segments
+ * One of several TCP connections with the same addresses and ports (RFC 9293, section 3.4.1). It decides which segments
  * may belong to it, by sequence and acknowledgment numbers. If a segment may belong to several incarnations, the
  * direction of their connection decides.
  */
@@ -47,8 +47,8 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   clientAcknowledged: number | null = null;
   serverAcknowledged: number | null = null;
   /**
-   * The acknowledgment number that came with the client's first byte: where the server's bytes begin, or go on if the
-   * server spoke first. Null: the byte was not seen, or came with the SYN.
+   * The acknowledgment number that came with the client's first byte: the server's bytes begin there, or go on there if
+   * the server sent first. Null: the byte was not seen, or came with the SYN.
    */
   firstAcknowledged: number | null = null;
   /** The ISN of a SYN that came behind bytes: it is a late copy, or another incarnation with the same ISN. */

@@ -89,8 +89,8 @@ export class ServerDirection extends Direction {
   }
 
   /**
-   * Begins servers' sides without a SYN-ACK: it was not seen, or came before the SYN. A client that has said nothing
-   * acknowledges with its first byte where the server's bytes begin.
+   * Begins servers' sides without a SYN-ACK: it was not seen, or came before the SYN. If the client has sent no byte
+   * before, the acknowledgment number of its first byte shows where the server's bytes begin.
    */
   private beginByAcknowledgments(): void {
     for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) {

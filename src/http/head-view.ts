@@ -18,7 +18,7 @@ const UNRESERVED = /[\w.~-]/;
 /** The parts of one request's head, each read when it is first asked for. */
 export class HeadView {
   readonly method: string;
-  /** The target as it was written, with all that is odd in it. */
+  /** The target in its written form, with all oddities. */
   readonly target: string;
   /** Where the path begins and ends in the target; the same twice: the target has no path. */
   readonly pathFrom: number;
@@ -36,7 +36,7 @@ export class HeadView {
     const methodTo = blankFrom(line, 0);
     let from = methodTo;
     while (isBlank(line, from)) from++;
-    // The version is the text behind the last blank; blanks may stand behind it, too.
+    // The version is the text behind the last blank; blanks may also stand behind it.
     const versionTo = lastOf(line, from, line.length, true);
     const to = lastOf(line, from, lastOf(line, from, versionTo, false), true);
     this.method = line.slice(0, methodTo);
@@ -115,7 +115,7 @@ function blankFrom(line: string, from: number): number {
   return at;
 }
 
-/** Where the blanks (`isOfBlanks`), or what is none, begin that end at `to`; `from` at the earliest. */
+/** The beginning of the blanks (`isOfBlanks`), or of the other characters, that end at `to`; at the earliest `from`. */
 function lastOf(line: string, from: number, to: number, isOfBlanks: boolean): number {
   let at = to;
   while (at > from && isBlank(line, at - 1) === isOfBlanks) at--;

@@ -26,7 +26,7 @@ const AFTER_VERSION = 8;
 /** A blank behind a possible version. */
 const AFTER_BLANK = 9;
 const LINE_FEED = 10;
-/** In a version that is none of RFC 9112's. */
+/** In a version that RFC 9112 does not have. */
 const ODD_VERSION = 11;
 
 const VERSION_BYTES = new TextEncoder().encode("HTTP/1.");
@@ -44,7 +44,7 @@ export class RequestLine {
   hasNul = false;
   /** The line ends with a bare LF: some servers want a CR before it. */
   hasBareEnd = false;
-  /** The version is no number: for some servers the request is one of HTTP/0.9, which is over with its line. */
+  /** The version is no number: some servers read the request as HTTP/0.9, which ends with its line. */
   hasOddVersion = false;
   private state = METHOD;
   private isStrict = false;

@@ -5,12 +5,14 @@
  */
 
 /** The share of the limit that pending segments may take: so no hole costs another connection its requests. */
-const PENDING_SHARE_MAX = 0.5;
+export const PENDING_SHARE_MAX = 0.5;
+/** The used share from which on the lists of those that may have to give way are kept. */
+export const TIGHT_SHARE = 1 / 4;
 /**
- * The share of the limit that the flow table's incarnations take from all others at most. Their number has limits of
- * its own, so they need not ask for room.
+ * The largest share of the limit that the flow table's incarnations take from all others. Their number has its own
+ * limits, so they need not ask for room.
  */
-const CONNECTIONS_SHARE_MAX = 0.5;
+export const CONNECTIONS_SHARE_MAX = 0.5;
 
 /**
  * The costs of objects without their bytes, in bytes: the engine's cells, their slots in tables, and a share of the
@@ -58,14 +60,14 @@ export class Budget {
     return this.limitBytes - Math.min(this.connectionBytes, this.limitBytes * CONNECTIONS_SHARE_MAX);
   }
 
-  /** How much more is used than may be; negative: that much may still be taken. */
+  /** How far the use is above the limit; negative: the amount that may still be taken. */
   get overBytes(): number {
     return this.usedBytes - this.roomBytes;
   }
 
-  /** Whether more than a quarter is used: from then on, the lists of those that may have to give way are kept. */
+  /** Whether more than {@link TIGHT_SHARE} is used. */
   get isTight(): boolean {
-    return this.usedBytes > this.roomBytes / 4;
+    return this.usedBytes > this.roomBytes * TIGHT_SHARE;
   }
 
   hasRoomFor(bytes: number): boolean {

@@ -3,7 +3,14 @@
  * PROXY headers.
  */
 import { expect, test } from "bun:test";
-import { AWAITED_MS, STALLED_MS } from "../../src/forward/http-mode.ts";
+import {
+  AWAITED_MS,
+  REQUEST_SHARE_MAX,
+  SMALL_REQUEST_BYTES,
+  STALLED_MS,
+  UNSENT_SHARE,
+} from "../../src/forward/http-mode.ts";
+import { LINGER_MS } from "../../src/forward/upstream.ts";
 import { Cost } from "../../src/memory/budget.ts";
 import type { StreamConsumer } from "../../src/flow/stream.ts";
 import { Clients } from "./clients.ts";
@@ -39,6 +46,46 @@ test("a body may take longer, and a head that comes in time is not damaged", () 
   world.say(client, "b");
   world.respond(world.connector.accept(), OK);
   expect(world.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1, damaged: 0 });
+});
+
+const PLENTY_BYTES = 2 ** 30;
+
+test.each([
+  ["--max-request-bytes", PLENTY_BYTES, 1000, 1000],
+  ["a share of the budget", 2 ** 24, PLENTY_BYTES, 2 ** 24 * REQUEST_SHARE_MAX],
+  ["a small request, however small the budget", 2 ** 19, PLENTY_BYTES, SMALL_REQUEST_BYTES],
+])("a request is held up to %s, and sent as it comes if it is a byte longer", (_what, bufferBytes, asked, most) => {
+  const world = new Clients({ bufferBytes, maxRequestBytes: asked });
+  const head = `POST / HTTP/1.1\r\nContent-Length: ${PLENTY_BYTES}\r\n\r\n`;
+  const client = world.open();
+  world.say(client, head + "x".repeat(most - head.length));
+  expect(world.connector.attempts).toHaveLength(0);
+  world.say(client, "x");
+  expect(world.connector.accept().bytes).toHaveLength(most + 1);
+});
+
+test("where the source waits, a request is sent as it comes before it would take what unsent bytes need", () => {
+  const bufferBytes = 2 ** 24;
+  const heldBytes = bufferBytes * (1 - UNSENT_SHARE);
+  for (const sourceWaits of [true, false]) {
+    const { mode } = new Clients({ bufferBytes, sourceWaits });
+    expect([mode.mustStream(heldBytes), mode.mustStream(heldBytes + 1)]).toEqual([false, sourceWaits]);
+  }
+});
+
+test("a connection that is not needed any more is closed when its endpoint has not ended it for so long", () => {
+  const world = new Clients();
+  const client = world.open();
+  world.say(client, GET);
+  const socket = world.connector.accept();
+  world.respond(socket, OK);
+  client.end("fin");
+  world.settle();
+  expect([socket.shutdowns, socket.terminated]).toEqual([1, false]);
+  world.pass(LINGER_MS - 1);
+  expect(socket.terminated).toBe(false);
+  world.pass(20);
+  expect(socket.terminated).toBe(true);
 });
 
 /** The cost of a connection with a short request in flight; and of each request that waits behind it. */
