@@ -20,6 +20,8 @@ export const DATAGRAMS_MAX = 1024;
 export const FRAGMENT_BYTES_MAX = 16 << 20;
 /** How long a datagram waits for its fragments, in the capture's time. */
 export const FRAGMENT_TIMEOUT_MS = 30_000;
+/** An identification with which so many datagrams were completed is shared: once more may be a copy. */
+const SHARED_MIN = 2;
 
 /** Layer, version and protocol (1), identification (1), both addresses (8), VNI (1). */
 const KEY_WORDS = 11;
@@ -36,9 +38,10 @@ export class FragmentTable implements LeapListener {
   private newest: Datagram | null = null;
   private count = 0;
   private heldBytes = 0;
-  /** For each bucket, the hash of the key that was completed last, and when. */
+  /** For each bucket, the hash of the key that was completed last, when, and how often until then. */
   private readonly lastHash = new Int32Array(BUCKETS);
   private readonly lastMs = new Float64Array(BUCKETS).fill(-Infinity);
+  private readonly lastCount = new Uint32Array(BUCKETS);
   /** Fragments with the same identification were of several datagrams, and none has been completed since. */
   private hasTrouble = false;
   /** How many datagrams came in order, less those that came backwards. */
@@ -78,7 +81,8 @@ export class FragmentTable implements LeapListener {
     this.readKey(layer, vni, view, header, header.version === 4 ? protocol : 0);
     const hash = this.hash.of(this.key);
     const bucket = hash & (BUCKETS - 1);
-    const isUncertain = (header.version === 4 && header.identification === 0) || this.wasCompleted(bucket, hash);
+    const isUncertain =
+      (header.version === 4 && header.identification === 0) || this.timesCompleted(bucket, hash) >= SHARED_MIN;
     const isLast = !header.moreFragments;
     let datagram = this.find(bucket);
     if (isUncertain && datagram?.contradicts(bytes, offset, header.fragmentOffset, length, claimedLength, isLast)) {
@@ -95,6 +99,7 @@ export class FragmentTable implements LeapListener {
     if (header.fragmentOffset === 0 && datagram.protocol < 0) datagram.protocol = protocol;
     if (datagram.isComplete) {
       this.remove(datagram);
+      this.lastCount[bucket] = this.timesCompleted(bucket, hash) + 1;
       this.lastHash[bucket] = hash;
       this.lastMs[bucket] = this.clock.nowMs;
       this.counters.completed++;
@@ -135,9 +140,10 @@ export class FragmentTable implements LeapListener {
     this.inOrder += Number(isAscending) - Number(isDescending);
   }
 
-  /** Whether a datagram with the key at hand was completed within the time for which fragments wait. */
-  private wasCompleted(bucket: number, hash: number): boolean {
-    return this.lastHash[bucket] === hash && this.clock.nowMs - this.lastMs[bucket]! < FRAGMENT_TIMEOUT_MS;
+  /** How often datagrams with the key at hand were completed, each within the time for which fragments wait. */
+  private timesCompleted(bucket: number, hash: number): number {
+    const isKnown = this.lastHash[bucket] === hash && this.clock.nowMs - this.lastMs[bucket]! < FRAGMENT_TIMEOUT_MS;
+    return isKnown ? this.lastCount[bucket]! : 0;
   }
 
   leapt(fromMs: number, toMs: number): void {

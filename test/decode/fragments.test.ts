@@ -535,7 +535,7 @@ describe("an identification that many datagrams share", () => {
     const packet = hasChecksum ? summed(segment) : ip(segment.source, segment.destination, TCP, tcp(segment));
     return outerFragments(OUTER_V4, ethernet(packet), [80, 160], { identification });
   };
-  const wholes = [1, 2, 3, 4].map((n) => segmentOf(segmentNumber(n)));
+  const wholes = [1, 2, 3, 4, 5, 6].map((n) => segmentOf(segmentNumber(n)));
   const orders: [name: string, order: <T>(of: T[]) => T[]][] = [
     ["in order", (of) => of],
     ["backwards", (of) => of.toReversed()],
@@ -546,24 +546,26 @@ describe("an identification that many datagrams share", () => {
       for (const lost of [0, 1, 2]) {
         test(`${identification}, ${name}: fragment ${lost} is lost, and its datagram alone`, () => {
           const decoding = new Decoding();
-          const frames = [1, 2, 3, 4].flatMap((n) =>
+          const frames = [5, 1, 2, 3, 4].flatMap((n) =>
             order(datagram(n, identification).filter((_, i) => n !== 2 || i !== lost)),
           );
           const found = frames.map((frame) => decoding.feed(frame));
-          expect(found.filter((each) => !Bun.deepEquals(each, FRAGMENT))).toEqual([wholes[0]!, wholes[2]!, wholes[3]!]);
-          expect(decoding.counters.fragments).toMatchObject({ completed: 3, evicted: 0 });
+          expect(found.filter((each) => !Bun.deepEquals(each, FRAGMENT))).toEqual(
+            [5, 1, 3, 4].map((n) => wholes[n - 1]!),
+          );
+          expect(decoding.counters.fragments).toMatchObject({ completed: 4, evicted: 0 });
         });
       }
     }
 
     test(`${identification}: fragments in one another's places make no segment`, () => {
       const decoding = new Decoding();
-      const [first, a, b, ...others] = [1, 2, 3, 5, 4].map((n) => datagram(n, identification));
+      const [first, second, a, b, ...others] = [1, 5, 2, 3, 6, 4].map((n) => datagram(n, identification));
       const mixed = [0, 1, 2].flatMap((i) => [a![i]!, b![i]!]);
       // The first one behind them meets what is left of them.
-      const found = [...first!, ...mixed, ...others.flat()].map((frame) => decoding.feed(frame));
+      const found = [...first!, ...second!, ...mixed, ...others.flat()].map((frame) => decoding.feed(frame));
       const segments = found.filter((each) => !Bun.deepEquals(each, FRAGMENT));
-      expect(segments).toEqual([wholes[0]!, wholes[3]!]);
+      expect(segments).toEqual([1, 5, 4].map((n) => wholes[n - 1]!));
     });
 
     test(`${identification}: copies of fragments contradict nothing`, () => {
@@ -589,7 +591,7 @@ describe("an identification that many datagrams share", () => {
           identification,
         },
       );
-      checkAll(short, segmentOf(SEGMENT), decoding);
+      for (let i = 0; i < 2; i++) checkAll(short, segmentOf(SEGMENT), decoding);
       const other = { ...SEGMENT, payload: PAYLOAD.slice(0, 150) };
       const packet = ip(other.source, other.destination, TCP, tcp(other));
       const [head, tail] = outerFragments(OUTER_V4, ethernet(packet), [80], { identification }) as [
