@@ -11,6 +11,7 @@
 import { KeyedHash } from "../memory/keyed-hash.ts";
 import type { FragmentCounters } from "./counters.ts";
 import type { CaptureClock, LeapListener } from "./capture-clock.ts";
+import { CompletedKeys } from "./completed-keys.ts";
 import { Datagram, type Layer } from "./datagram.ts";
 import { DATAGRAM_BYTES_MAX, type IpHeader } from "./ip.ts";
 
@@ -38,10 +39,7 @@ export class FragmentTable implements LeapListener {
   private newest: Datagram | null = null;
   private count = 0;
   private heldBytes = 0;
-  /** For each bucket, the hash of the key that was completed last, when, and how often until then. */
-  private readonly lastHash = new Int32Array(BUCKETS);
-  private readonly lastMs = new Float64Array(BUCKETS).fill(-Infinity);
-  private readonly lastCount = new Uint32Array(BUCKETS);
+  private readonly completedKeys = new CompletedKeys(KEY_WORDS, FRAGMENT_TIMEOUT_MS);
   /** Fragments with the same identification were of several datagrams, and none has been completed since. */
   private hasTrouble = false;
   /** How many datagrams came in order, less those that came backwards. */
@@ -82,7 +80,8 @@ export class FragmentTable implements LeapListener {
     const hash = this.hash.of(this.key);
     const bucket = hash & (BUCKETS - 1);
     const isUncertain =
-      (header.version === 4 && header.identification === 0) || this.timesCompleted(bucket, hash) >= SHARED_MIN;
+      (header.version === 4 && header.identification === 0) ||
+      this.completedKeys.countOf(this.key, hash, this.clock.nowMs) >= SHARED_MIN;
     const isLast = !header.moreFragments;
     let datagram = this.find(bucket);
     if (isUncertain && datagram?.contradicts(bytes, offset, header.fragmentOffset, length, claimedLength, isLast)) {
@@ -99,9 +98,7 @@ export class FragmentTable implements LeapListener {
     if (header.fragmentOffset === 0 && datagram.protocol < 0) datagram.protocol = protocol;
     if (datagram.isComplete) {
       this.remove(datagram);
-      this.lastCount[bucket] = this.timesCompleted(bucket, hash) + 1;
-      this.lastHash[bucket] = hash;
-      this.lastMs[bucket] = this.clock.nowMs;
+      this.completedKeys.add(this.key, hash, this.clock.nowMs);
       this.counters.completed++;
       this.hasTrouble = false;
       this.noteOrder(datagram);
@@ -138,12 +135,6 @@ export class FragmentTable implements LeapListener {
     const { isAscending, isDescending } = datagram;
     datagram.isInUsualOrder = isAscending ? this.inOrder >= 0 : isDescending && this.inOrder <= 0;
     this.inOrder += Number(isAscending) - Number(isDescending);
-  }
-
-  /** How often datagrams with the key at hand were completed, each within the time for which fragments wait. */
-  private timesCompleted(bucket: number, hash: number): number {
-    const isKnown = this.lastHash[bucket] === hash && this.clock.nowMs - this.lastMs[bucket]! < FRAGMENT_TIMEOUT_MS;
-    return isKnown ? this.lastCount[bucket]! : 0;
   }
 
   leapt(fromMs: number, toMs: number): void {
