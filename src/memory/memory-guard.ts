@@ -22,7 +22,7 @@ export const GROWTH_BYTES_MAX = 32 * MIB;
 const GROWTH_SHARE_MAX = 0.5;
 /** If no room is left: the least growth. (The more memory is live, the longer a collection takes.) */
 export const GROWTH_BYTES_MIN = 4 * MIB;
-const GROWTH_SHARE_MIN = 1 / 16;
+const GROWTH_SHARE_MIN = 1 / 64;
 /** The time until the next collection is at least this many times as long as the last one took. */
 const PAUSE_FACTOR = 1;
 const CHECK_MS = 10;

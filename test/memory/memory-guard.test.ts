@@ -107,7 +107,7 @@ describe("the memory guard", () => {
     expect(machine.collections).toBe(1);
   });
 
-  test("compiled code is given up once in so long a time, however often it collects above the limit", () => {
+  test("compiled code is given up once in this time, for any number of collections above the limit", () => {
     const machine = new Machine(1, 0);
     machine.livingBytes = 300 * MIB;
     machine.run(SHRINK_MS - STEP_MS, 2 * MIB);
