@@ -48,7 +48,7 @@ const MAPPED_PREFIX = 0xffff;
 const ADDRESS_WORDS = 4;
 
 /** How many segments are looked at to learn whether checksums hold. */
-const LESSONS_MAX = 100;
+export const LESSONS_MAX = 100;
 
 /** Decodes frames, one at a time. {@link segment} holds the result until the next call. */
 export class Decoder {

@@ -1,5 +1,6 @@
 /** IP fragments, of mirror packets and of mirrored packets, put together in any order (RFC 791, 3.2; RFC 8200, 4.5). */
 import { describe, expect, test } from "bun:test";
+import { LESSONS_MAX } from "../../src/decode/decoder.ts";
 import { bytes, ethernet, ip, type IpOptions, mirrored, TCP, type Tcp, tcp, UDP, udp } from "../support/frames.ts";
 import {
   check,
@@ -540,6 +541,23 @@ describe("an identification that many datagrams share", () => {
     ["in order", (of) => of],
     ["backwards", (of) => of.toReversed()],
   ];
+
+  const lessons: [name: string, right: number, wrong: number, taken: boolean][] = [
+    ["the first LESSONS_MAX segments have right checksums", LESSONS_MAX, 10 * LESSONS_MAX, false],
+    ["some of them have wrong ones", LESSONS_MAX - 20, 20, true],
+    ["there were none", 0, 0, true],
+  ];
+  for (const [name, right, wrong, taken] of lessons) {
+    test(`behind trouble, a wrong checksum is ${taken ? "taken" : "given up"} if ${name}`, () => {
+      const decoding = new Decoding();
+      const unsummed = ip(SEGMENT.source, SEGMENT.destination, TCP, tcp(SEGMENT));
+      for (let i = 0; i < right; i++) decoding.feed(mirror(summed(SEGMENT)));
+      for (let i = 0; i < wrong; i++) decoding.feed(mirror(unsummed));
+      checkAll(datagram(1, 0, false), wholes[0]!, decoding);
+      expect(decoding.feed(datagram(2, 0, false)[0]!)).toEqual(FRAGMENT);
+      checkAll(datagram(3, 0, false), taken ? wholes[2]! : FRAGMENT, decoding);
+    });
+  }
 
   for (const identification of [0, 7]) {
     for (const [name, order] of orders) {
