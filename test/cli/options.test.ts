@@ -667,6 +667,17 @@ test("--redact and --no-redact contradict each other", () => {
   check(["--compare", "--redact", "header:x", "--no-redact", ...LIVE], {}, ["--redact", "--no-redact"]);
 });
 
+test("a file responds nothing that --ignore could ignore", () => {
+  const ignoring = ["--compare", "--ignore", "header:etag"];
+  const told = ["--ignore does nothing here: it needs an endpoint that responds"];
+  check([...ignoring, ...to("file:a.har")], {}, { told });
+  check([...ignoring, "--also", "file:a.har", ...LIVE], {}, { told: [] });
+});
+
+test("with TLS, --connect-timeout-ms counts for a savefile too", () => {
+  check(["--connect-timeout-ms", "5", ...READ.slice(0, -1), "https://a"], {}, { told: [] });
+});
+
 test("in a dry run nothing is compared: told", () => {
   const told = ["compare", "fail-on-differences"].map(
     (name) => `--${name} does nothing here: it needs requests that are forwarded, and --dry-run forwards none`,
@@ -1078,6 +1089,7 @@ describe("a flag without an effect: the log names its needs; a flag that asks fo
       (name) => [name, ["--mode", "tcp", ...LIVE]] as const,
     ),
     ...["capture-buffer-mib", "libpcap", "threads", "max-waiting-requests"].map((name) => [name, READ] as const),
+    ["connect-timeout-ms", READ] as const,
     ...["geneve", "gre"].map((name) => ["vxlan-port", ["--encapsulation", name, ...LIVE]] as const),
   ])("--%s with %j", (name, args) => {
     const got = read([...given(name), ...args], {}) as Config;
