@@ -168,12 +168,10 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   const also = chosen.control === undefined ? chosen.also : [...chosen.also, chosen.control];
   if (chosen.also.length > ALSO_MAX)
     throw new UsageError(`Cannot use --also ${chosen.also.length} times: the limit is ${ALSO_MAX}`);
-  const alsoNames = also.map(addressName);
-  const twice = alsoNames.find((name, i) => alsoNames.indexOf(name) < i);
-  if (twice !== undefined) throw new UsageError(`Cannot use --also ${twice}: it is given already`);
   if ((chosen.tlsCert === undefined) !== (chosen.tlsKey === undefined))
     throw new UsageError("Cannot use one of --tls-cert and --tls-key alone: a certificate goes with its key");
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);
+  refuseTwice(chosen.also, address, also);
   refuseFiles(chosen, address, also);
   refuseOwnPort(chosen.admin, [address, ...also]);
   refuseWithoutHttp(chosen);
@@ -196,6 +194,16 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
     gapTimeoutMs: chosen.gapTimeoutMs ?? (read === undefined || chosen.follow ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen.logFormat ?? (isatty(2) ? "pretty" : "plain"),
   };
+}
+
+/**
+ * Throws UsageError if a destination would get every request twice. `also`: all further destinations, with the control.
+ * A control that is the endpoint is none of them: it shows what differs there from one time to the next.
+ */
+function refuseTwice(given: readonly ForwardAddress[], address: ForwardAddress, also: readonly ForwardAddress[]): void {
+  const [endpoint, names] = [addressName(address), also.map(addressName)];
+  const twice = names.find((name, i) => names.indexOf(name) < i || (name === endpoint && i < given.length));
+  if (twice !== undefined) throw new UsageError(`Cannot use --also ${twice}: it is given already`);
 }
 
 /** Throws UsageError where requests would go to the program itself. */
