@@ -14,6 +14,8 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** The highest port. */
+export const PORT_MAX = 65_535;
 /** The port of http:// addresses without one (RFC 9110, section 4.2.1). */
 export const HTTP_PORT = 80;
 /** The port of https:// addresses without one (RFC 9110, section 4.2.2). */

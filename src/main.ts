@@ -1,6 +1,6 @@
 import { main } from "./cli/cli.ts";
 
-/** How long a reader of the last log lines is waited for. */
+/** The longest wait for a reader of the last log lines. */
 const LAST_LINES_MS = 2000;
 
 // Log lines that cannot be written are no reason to stop forwarding.
@@ -16,6 +16,6 @@ process.on("uncaughtException", (error) => {
 const startThread = () => new Worker(new URL("./shard/worker.ts", import.meta.url));
 
 const status = await main(process.argv.slice(2), process.env, startThread);
-// The last lines may still wait for a slow reader. One that reads nothing does not keep the program from its end.
+// The last lines may still wait for a slow reader. A reader that reads nothing does not delay the end any further.
 await Promise.race([new Promise<void>((resolve) => process.stderr.end(resolve)), Bun.sleep(LAST_LINES_MS)]);
 process.exit(status);

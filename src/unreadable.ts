@@ -1,8 +1,6 @@
-/** Tells why, and where, a text that someone wrote (a rule, a pattern, a share) cannot be read. */
+/** The reason, and the place, if a written text (a rule, a pattern, a share) cannot be read. */
 export class Unreadable {
-  /**
-   * `why`: the reason, in words that follow "Cannot use …:". `at`: the place, from 0, in the text as it was written.
-   */
+  /** `why`: the reason, in words that follow "Cannot use …:". `at`: the place, from 0, in the written text. */
   constructor(
     readonly why: string,
     readonly at: number,
@@ -31,7 +29,7 @@ export function whyNoName(text: string): Unreadable | null {
 /** The reason why a pattern would match no path. */
 export const PATHS_BEGIN = "a path begins with a slash";
 
-/** Whether a pattern of paths matches none: such a rule would let through what it was to keep back. */
+/** Whether a pattern of paths matches none: such a rule would let requests pass that it should keep back. */
 export function isNoPath(glob: string): boolean {
   return !/^[/*]/.test(glob);
 }

@@ -54,6 +54,55 @@ test("the guide's table of the spread over replay servers is the output of scrip
   expect(read("scripts/aws/README.md")).toContain(`\n${spreadTable()}\n`);
 });
 
+/** Limits that no test names. */
+const LIMITS_BY_VALUE = {
+  "what a format or the kernel can say": [
+    ...["ADDRESS_WORDS_MAX", "ASCII_MAX", "DATAGRAM_BYTES_MAX", "FAMILY_UNIX_MAX", "FRAME_TYPE_MAX", "JUMP_MAX"],
+    ...["LENGTH_NUMBER_MAX", "LITERAL_NUMBER_MAX", "NUMBER_BYTES_MAX", "OWN_FRAME_BYTES_MAX", "PADDING_BITS_MAX"],
+    ...["PORT_MAX", "RECORD_LENGTH_MAX", "RECORD_TYPE_MAX", "RECORD_VERSION_MINOR_MAX", "SNAPSHOT_BYTES_MAX"],
+    ...["STATM_BYTES_MAX", "STREAM_MAX", "TRANSPORT_DATAGRAM_MAX", "UNIT_BYTES_MAX", "VNI_MAX", "WINDOW_BYTES_MAX"],
+    ...["WINDOW_MAX", "FLAGS_BYTES_MAX", "RECORD_BYTES_MAX"],
+  ],
+  "tests have the number that the user is told": [
+    "ALSO_MAX",
+    "FACTOR_MAX",
+    "REPEAT_MAX",
+    "STRANGERS_SHOWN_MAX",
+    "THREADS_MAX",
+  ],
+  "nothing can be lost: it is about what a message shows": [
+    "CHARS_MAX",
+    "NAMES_MAX",
+    "QUOTED_CHARS_MAX",
+    "SHORT_CHARS_MAX",
+  ],
+  "nothing can be lost: it is about how much is done at a time": [
+    ...[
+      "ALIKE_MAX",
+      "CHECKED_RECORDS_MAX",
+      "COPIED_HERE_BYTES_MAX",
+      "GROWTH_SHARE_MAX",
+      "LINE_BYTES_MAX",
+      "LOAD_MAX",
+      "PART_BYTES_MAX",
+    ],
+    ...["PROBES_MAX", "READ_RECORDS_MAX", "RECORDS_MAX", "REHEARSAL_MS_MAX"],
+  ],
+};
+
+test("every limit of the sources has a test that names it, or a reason for none", () => {
+  const textsOf = (pattern: string) => [...new Bun.Glob(pattern).scanSync(path("."))].map(read);
+  const limits = textsOf("src/**/*.ts").flatMap((text) =>
+    [...text.matchAll(/^(?:export )?const ([A-Z\d_]*_MAX(?:_[A-Z\d]+)*) =/gm)].map(([, name]) => name!),
+  );
+  // This file names all that it leaves out.
+  const tests = textsOf("test/**/*.ts").filter((text) => !text.includes("LIMITS_BY_VALUE"));
+  const byValue = Object.values(LIMITS_BY_VALUE).flat();
+  const named = new Set(tests.flatMap((text) => text.match(/\b[A-Z\d_]*_MAX\w*\b/g) ?? []));
+  expect(limits.length).toBeGreaterThan(100);
+  expect(limits.filter((name) => !named.has(name) && !byValue.includes(name))).toEqual([]);
+});
+
 test("every test that the threat model names exists", () => {
   const named = [...read(".github/SECURITY.md").matchAll(/`(test\/[^`]+)`/g)].map(([, name]) => name!);
   expect(named.length).toBeGreaterThan(10);

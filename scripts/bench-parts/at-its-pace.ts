@@ -67,7 +67,7 @@ async function replay(capture: string, { speed, file }: Setup, directory: string
 
 function addTo(figures: Figures, { speed, file }: Setup, summary: Summary, count: number): void {
   const { requests: own, delay, schedule } = summary;
-  if (own.answered !== count) throw new Error(`--speed ${speed}: ${own.answered} of ${count} requests were answered`);
+  if (own.answered !== count) throw new Error(`--speed ${speed}: ${own.answered} of ${count} requests got a response`);
   const name = `--speed ${speed}${file === null ? "" : `, --also file:requests${file}`}`;
   const add = (what: string, unit: string, value: number) => figures.add("i", `${name}: ${what}`, unit, value);
   const counts = Object.values(delay.buckets);

@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { measureAtItsPace } from "./at-its-pace.ts";
 import { Figures } from "./figures.ts";
+import { measureHttp2 } from "./http2.ts";
 import { measureLive } from "./live.ts";
 import { measureManyFlows } from "./many-flows.ts";
 import { measureMemoryPath } from "./memory-path.ts";
@@ -16,13 +17,14 @@ const TITLES: Record<string, string> = {
   a: "From memory: decode, reassemble, and in mode http frame requests",
   b: "--read of a generated capture: 64 keep-alive connections, small GETs",
   c: "The live lab: client, production, mirror, this program and endpoint on this machine",
-  d: "The floor: a C program that sends the same requests to the same endpoint, and reads the answers",
+  d: "The floor: a C program that sends the same requests to the same endpoint, and reads the responses",
   e: "Memory with live flows",
-  f: "The live lab, with a further destination that is stalled (--also), to the same without it",
-  g: "The live lab at ordinary load, beside a C program that forwards the same bytes with nothing in between",
-  h: "TLS: --read to nginx with it and without, beside C programs; and half a minute of load over it in the lab",
+  f: "The live lab with a stalled further destination (--also), relative to the same without it",
+  g: "The live lab at ordinary load, beside programs that only copy the same bytes, in C and in Bun",
+  h: "TLS: --read to nginx with TLS and without, beside C programs; half a minute of load over TLS in the lab",
   i: "--read at the capture's pace: 100,000 requests in 60 s (--speed 1) and 6 s (10), some beside a file",
-  j: "The live lab, with --compare, to the same without it",
+  j: "The live lab with --compare, relative to the same without it",
+  k: "HTTP/2: --read to nginx of the same small requests in HTTP/1 and in HTTP/2",
 };
 /** Takes minutes a run. */
 const LONG = "i";
@@ -96,6 +98,10 @@ if (parts.has("b") || parts.has("d")) {
 if (parts.has("h")) {
   step("h");
   await measureTls(figures, runs, quick ? 20_000 : 1_000_000, directory);
+}
+if (parts.has("k")) {
+  step("k");
+  await measureHttp2(figures, runs, quick ? 20_000 : 1_000_000, directory);
 }
 const live = ["c", "f", "g", "h", "j"].filter((part) => parts.has(part));
 if (live.length > 0) {

@@ -40,10 +40,10 @@ export async function measureStalled(
     const [one, other] = await lab.pair([alone, beside], run, STALLED_RATE, seconds, warmUpSeconds);
     add("delay alone, mean", "ms", one.delayMeanMs);
     add("delay beside it, mean", "ms", other.delayMeanMs);
-    add("delay beside it, mean, to that alone", "×", other.delayMeanMs / one.delayMeanMs);
-    add("delay beside it, p50, to that alone", "×", other.delayMs(0.5) / one.delayMs(0.5));
-    add("delay beside it, p99, to that alone", "×", other.delayMs(0.99) / one.delayMs(0.99));
-    add("requests/s forwarded beside it, to those alone", "×", forwarded(other) / forwarded(one));
+    add("delay beside it, mean, relative to without it", "×", other.delayMeanMs / one.delayMeanMs);
+    add("delay beside it, p50, relative to without it", "×", other.delayMs(0.5) / one.delayMs(0.5));
+    add("delay beside it, p99, relative to without it", "×", other.delayMs(0.99) / one.delayMs(0.99));
+    add("requests/s forwarded beside it, relative to without it", "×", forwarded(other) / forwarded(one));
     add("lost alone", "requests", one.lost);
     add("lost beside it", "requests", other.lost);
   }

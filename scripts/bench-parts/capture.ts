@@ -1,5 +1,7 @@
 /** Mirror captures of any size: one frame is built layer by layer, and all others are copies with other numbers. */
 import { closeSync, openSync, writeSync } from "node:fs";
+import { STREAM_OFFSET } from "../../src/http/http2/frames.ts";
+import { headers, PREFACE, SETTINGS } from "../../test/http/http2/client-frames.ts";
 import { mirroredSegment, pcap } from "../../test/support/frames.ts";
 import { Random } from "../../test/support/random.ts";
 
@@ -9,6 +11,14 @@ export const PORT = 80;
 export const CONNECTIONS = 64;
 export const REQUEST =
   "GET /products/1234?page=2 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
+
+/** The same request's target in HPACK's Huffman code. */
+const TARGET_CODE = Buffer.from("62bb0f25a44a1808996bfcac7316017f", "hex");
+/** Method, scheme and target. Clients write the target in full each time, in Huffman's code. */
+const REQUEST_BLOCK = Buffer.from([0x82, 0x86, 0x04, 0x80 | TARGET_CODE.length, ...TARGET_CODE]);
+/** The other fields: the first request inserts them into the dynamic table, and later ones name their places. */
+const FIRST_FIELDS = Buffer.from("\x41\x0cshop.example\x7a\x05bench\x53\x03*/*", "latin1");
+const LATER_FIELDS = Buffer.from([0xc0, 0xbf, 0xbe]);
 
 /** A TCP segment's payload in a frame of 1500 bytes, without and with timestamps as TCP option. */
 export const FULL_PAYLOAD_BYTES = 1448;
@@ -57,12 +67,15 @@ export const FILE_HEADER = pcap([]);
 class Client {
   private next: number;
   private cycle = 0;
+  /** Of HTTP/2: the next request's. */
+  private stream = 1;
 
   constructor(
     private readonly number: number,
     private readonly syn: RecordTemplate,
     private readonly segments: RecordTemplate[],
     private readonly payloads: Uint8Array[],
+    private readonly opening: Uint8Array | null,
   ) {
     this.next = Math.imul(number, 0x9e37_79b1) >>> 0;
   }
@@ -76,9 +89,21 @@ class Client {
 
   /** Its next segment with bytes. */
   send(timeUs: number): Uint8Array {
+    if (this.opening !== null) return this.sendStream(timeUs, this.opening);
     const record = this.stamp(this.segments[this.cycle]!, timeUs);
     this.next = (this.next + this.payloads[this.cycle]!.length) >>> 0;
     this.cycle = (this.cycle + 1) % this.segments.length;
+    return record;
+  }
+
+  /** Its next request of HTTP/2: a segment with one frame. */
+  private sendStream(timeUs: number, opening: Uint8Array): Uint8Array {
+    const isFirst = this.stream === 1;
+    const payload = isFirst ? opening : this.payloads[0]!;
+    const record = this.stamp(isFirst ? new RecordTemplate("PA", opening) : this.segments[0]!, timeUs);
+    if (!isFirst) new DataView(record.buffer).setUint32(record.length - payload.length + STREAM_OFFSET, this.stream);
+    this.next = (this.next + payload.length) >>> 0;
+    this.stream += 2;
     return record;
   }
 
@@ -100,6 +125,8 @@ export interface Traffic {
   segments: number;
   /** The bytes that each client sends again and again: segment by segment. */
   payloads: Uint8Array[];
+  /** HTTP/2: the bytes that each client sends first. Its payload is then one frame, sent again for each stream. */
+  opening?: Uint8Array;
   /** The number of a connection's segments that come before the previous one. */
   outOfOrder: number;
   /** The time between two frames; the mean, if they come at random. */
@@ -112,6 +139,13 @@ const small = [new TextEncoder().encode(REQUEST)];
 /** Small requests, each in one segment. */
 export function requests(connections: number, segments: number, outOfOrder = 0): Traffic {
   return { connections, segments, payloads: small, outOfOrder };
+}
+
+/** The same requests in HTTP/2, as clients make them. */
+export function http2Requests(connections: number, segments: number): Traffic {
+  const request = (fields: Buffer) => headers(1, Buffer.concat([REQUEST_BLOCK, fields]), { end: true });
+  const opening = Uint8Array.from(Buffer.concat([PREFACE, SETTINGS, request(FIRST_FIELDS)]));
+  return { connections, segments, payloads: [Uint8Array.from(request(LATER_FIELDS))], opening, outOfOrder: 0 };
 }
 
 const UPLOAD_SEGMENTS = 16;
@@ -134,10 +168,10 @@ export function uploads(
 
 /** The records of this traffic: all SYNs, then the connections' segments in turn. */
 export function* records(traffic: Traffic): Generator<Uint8Array> {
-  const { connections, segments, payloads, outOfOrder, frameUs = FRAME_US, isRandom = false } = traffic;
+  const { connections, segments, payloads, outOfOrder, frameUs = FRAME_US, isRandom = false, opening = null } = traffic;
   const syn = new RecordTemplate("S", new Uint8Array(0));
   const templates = payloads.map((payload) => new RecordTemplate("PA", payload));
-  const clients = Array.from({ length: connections }, (_, i) => new Client(i, syn, templates, payloads));
+  const clients = Array.from({ length: connections }, (_, i) => new Client(i, syn, templates, payloads, opening));
   const random = new Random(1);
   let timeUs = 0;
   // If frames come at random, the times between them have an exponential distribution.

@@ -24,7 +24,7 @@ export async function measureComparing(
     add("CPU alone, system", "µs/request", one.systemUs);
     add("CPU comparing, user", "µs/request", other.userUs);
     add("CPU comparing, system", "µs/request", other.systemUs);
-    add("CPU comparing, to that alone", "×", both(other) / both(one));
+    add("CPU with --compare, relative to without it", "×", both(other) / both(one));
     add("lost alone", "requests", one.lost);
     add("lost comparing", "requests", other.lost);
   }

@@ -1,6 +1,6 @@
 /** The measured figures: each with all its runs, as a table and as JSON. */
 export interface Figure {
-  /** The part of the benchmark: a to e. */
+  /** The letter of the benchmark's part. */
   part: string;
   name: string;
   unit: string;

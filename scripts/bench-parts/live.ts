@@ -124,7 +124,7 @@ async function measureSetup(
       );
       figures.add(
         "d",
-        `${name} (c), at its highest rate, to the floor in the lab`,
+        `${name} (c), at its highest rate, relative to the floor in the lab`,
         "×",
         (full.userUs + full.systemUs) / (userUs + systemUs),
       );

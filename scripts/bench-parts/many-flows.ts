@@ -88,7 +88,7 @@ async function measure(
     }
     if (still < STILL_LOOKS)
       throw new Error(
-        `mode ${mode}: only ${await connectedSockets(through)} of ${connections} connections were made, or memory does not settle`,
+        `mode ${mode}: only ${await connectedSockets(through)} of ${connections} connections were established, or memory does not settle`,
       );
     return memory(program.pid);
   } finally {
@@ -113,7 +113,7 @@ export async function measureManyFlows(
     for (let i = 0; i < runs; i++) {
       const { rssMb, peakMb } = await measure(traffic, mode, connections, directory);
       figures.add("e", name, "MB", rssMb);
-      figures.add("e", `${name}, at its highest`, "MB", peakMb);
+      figures.add("e", `${name}, peak`, "MB", peakMb);
     }
   };
   for (const count of counts) {

@@ -141,9 +141,9 @@ async function measureRate(
         addOf("CPU", "% of a core", usedUs[i]! / 1e4 / seconds);
       }
       const [inC, inBun, own] = usedUs as [number, number, number];
-      add(`, after ${afterSeconds} s: CPU of Bun, to that of C`, "×", inBun / inC);
-      add(`, after ${afterSeconds} s: CPU of the program, to that of C`, "×", own / inC);
-      add(`, after ${afterSeconds} s: CPU of the program, to that of Bun`, "×", own / inBun);
+      add(`, after ${afterSeconds} s: CPU of Bun, relative to C`, "×", inBun / inC);
+      add(`, after ${afterSeconds} s: CPU of the program, relative to C`, "×", own / inC);
+      add(`, after ${afterSeconds} s: CPU of the program, relative to Bun`, "×", own / inBun);
     }
     const { delay, requests: counted } = await forwarder.finish();
     add(": delay, mean", "ms", delay.sum_ms / delay.count);
@@ -173,7 +173,7 @@ async function measureUploads(figures: Figures, lab: LiveLab, { quick }: Options
   const floor = await perMib("the floor", await Floor.start([floorProgram]));
   for (const mode of MODES) {
     const own = await perMib(`mode ${mode}`, await Forwarder.start({ mode, shards: SHARDS }, lab.directory));
-    figures.add("g", `uploads, mode ${mode}: CPU, to the floor's`, "×", own / floor);
+    figures.add("g", `uploads, mode ${mode}: CPU, relative to the floor`, "×", own / floor);
   }
 }
 
@@ -204,7 +204,7 @@ async function measureSavefile(
     });
     const ownUs = (cost.userUs + cost.systemUs) / mib;
     figures.add("g", `uploads with --read, mode ${mode}: CPU`, "µs/MiB", ownUs);
-    figures.add("g", `uploads with --read, mode ${mode}: CPU, to the floor's`, "×", ownUs / floorUs);
+    figures.add("g", `uploads with --read, mode ${mode}: CPU, relative to the floor`, "×", ownUs / floorUs);
     figures.add("g", `uploads with --read, mode ${mode}: speed`, "MiB/s", mib / cost.seconds);
   }
 }
@@ -215,7 +215,7 @@ async function measureMemory(figures: Figures, lab: LiveLab, program: Forwarder 
     await lab.send(CONNECTIONS, 1);
     const { rssMb, anonymousMb } = memoryKinds(program.pid);
     figures.add("g", `${CONNECTIONS} idle connections, ${name}: memory`, "MB", rssMb);
-    figures.add("g", `${CONNECTIONS} idle connections, ${name}: of it its own, no file's`, "MB", anonymousMb);
+    figures.add("g", `${CONNECTIONS} idle connections, ${name}: its own memory, without files`, "MB", anonymousMb);
   } finally {
     await program.stop();
   }

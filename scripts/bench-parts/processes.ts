@@ -113,7 +113,14 @@ export async function compile(name: string, directory: string, libraries: string
 /**
  * Writes the configuration of an nginx that responds as cheaply as possible, over TLS if needed. Returns the command.
  */
-export function nginxCommand(directory: string, host: string, port: number, tls?: Certificate): string[] {
+export function nginxCommand(
+  directory: string,
+  host: string,
+  port: number,
+  tls?: Certificate,
+  /** The parameters behind its address. */
+  listen = tls === undefined ? "" : "ssl",
+): string[] {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((kind) => `${kind}_temp_path ${directory}/${kind};`)
     .join(" ");
@@ -125,7 +132,7 @@ export function nginxCommand(directory: string, host: string, port: number, tls?
     `daemon off; master_process off; pid ${directory}/nginx-${port}.pid; error_log stderr crit; worker_rlimit_nofile 200000;
      events { worker_connections 100000; }
      http { ${temporary} access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
-       server { listen ${host}:${port} ${tls === undefined ? "" : "ssl"} backlog=65535; ${secure} location / { return 200 "hello"; } } }`,
+       server { listen ${host}:${port} ${listen} backlog=65535; ${secure} location / { return 200 "hello"; } } }`,
   );
   return ["nginx", "-e", "stderr", "-c", file];
 }

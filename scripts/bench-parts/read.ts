@@ -71,8 +71,10 @@ export interface ReadRun {
   capture: string;
   summary: string;
   mode: Mode;
-  /** The number of the savefile's bytes that must reach the endpoint. */
-  bytes: number;
+  /** The number of the savefile's bytes that must reach the endpoint. HTTP/2 is encoded again: undefined. */
+  bytes?: number;
+  /** The number of responses that must come; undefined: it is not checked. */
+  requests?: number;
   endpoint: string;
   flags?: readonly string[];
   /** The command that starts it, for example one that puts it into a network namespace. */
@@ -108,8 +110,10 @@ export async function forwardSavefile(run: ReadRun): Promise<Cost> {
   clearInterval(looking);
   const seconds = (performance.now() - begun) / 1000;
   const usage = running.child.resourceUsage()!;
-  const { upstream } = await Bun.file(run.summary).json();
-  if (upstream.bytes !== run.bytes)
+  const { upstream, requests: counted } = await Bun.file(run.summary).json();
+  if (run.requests !== undefined && counted.answered !== run.requests)
+    throw new Error(`--read: ${counted.answered} requests of ${run.requests} were responded to`);
+  if (run.bytes !== undefined && upstream.bytes !== run.bytes)
     throw new Error(`--read, mode ${run.mode}: ${upstream.bytes} bytes of ${run.bytes} were forwarded`);
   return { seconds, userUs: Number(usage.cpuTime.user), systemUs: Number(usage.cpuTime.system), peakMb };
 }
@@ -147,14 +151,14 @@ export async function measureRead(
         if (single !== null)
           figures.add(
             "d",
-            `mode ${mode} (b) to the floor of one request a write`,
+            `mode ${mode} (b) relative to the floor of one request a write`,
             "×",
             total / (single.userUs + single.systemUs),
           );
         if (batched !== null && mode === "tcp")
           figures.add(
             "d",
-            `mode tcp (b) to the floor of ${TCP_DEPTH} requests a write`,
+            `mode tcp (b) relative to the floor of ${TCP_DEPTH} requests a write`,
             "×",
             total / (batched.userUs + batched.systemUs),
           );

@@ -31,7 +31,7 @@ const hasServer = ["nginx", "openssl"].every((tool) => Bun.which(tool) !== null)
 
 export async function measureTls(figures: Figures, runs: number, all: number, directory: string): Promise<void> {
   if (!hasServer) return figures.leaveOut("(h) is left out: nginx or openssl is not installed");
-  if (!hasOpenssl) figures.leaveOut("(h) without the floor: there are no headers of OpenSSL here (libssl-dev)");
+  if (!hasOpenssl) figures.leaveOut("(h) without the floor: OpenSSL's headers are missing here (libssl-dev)");
   const count = Math.ceil(all * READ_SHARE);
   const authority = new Authority(directory);
   const certificate = authority.issue();
@@ -80,8 +80,8 @@ function addCosts(figures: Figures, costs: Costs): void {
   }
   figures.add("h", "what TLS adds", "µs/request", total("over TLS") - total("plain"));
   if (costs["floor, plain"] === undefined) return;
-  figures.add("h", "what TLS adds to the floor", "µs/request", total("floor, over TLS") - total("floor, plain"));
-  figures.add("h", "over TLS, to its floor", "×", total("over TLS") / total("floor, over TLS"));
+  figures.add("h", "cost of TLS in the floor", "µs/request", total("floor, over TLS") - total("floor, plain"));
+  figures.add("h", "over TLS, relative to its floor", "×", total("over TLS") / total("floor, over TLS"));
 }
 
 /** Half a minute of load over TLS, of each kind. Adds a server to `servers`, which the caller ends. */
@@ -109,7 +109,7 @@ export async function measureTlsLoad(
       add("not served", "requests", sent.requests - counted.answered);
       add("frames dropped by the kernel", "frames", frames.kernel_dropped);
       add("TLS connections", "", upstream.connects);
-      add("CPU, start and warm-up included", "µs/request", (userUs + systemUs) / sent.requests);
+      add("CPU, with start and warm-up", "µs/request", (userUs + systemUs) / sent.requests);
       add("delay, mean", "ms", delay.sum_ms / delay.count);
     } finally {
       await forwarder.stop();

@@ -98,7 +98,7 @@ async function show(capture: string): Promise<boolean> {
     },
   });
   const program = findProgram();
-  console.log(bold("What production responded is laid beside what a new version responds:"));
+  console.log(bold("A new version's responses are compared with production's:"));
   console.log(dim("   the new version has a bug in a status, one in a field, and a slow route"));
   const summary = join(directory, "summary.json");
   const positionals = [String(VNI), String(PORT), `127.0.0.1:${endpoint.port}`];
@@ -123,7 +123,7 @@ async function show(capture: string): Promise<boolean> {
   const status = await running.exited;
   void endpoint.stop(true);
   if (status !== 3) {
-    verdict(false, `The program's exit status is ${status}, not 3. It says:\n${stderr}`);
+    verdict(false, `The program's exit status is ${status}, not 3. Its messages:\n${stderr}`);
     return false;
   }
   return tell(JSON.parse(readFileSync(summary, "utf8")).comparison as ComparisonSummary, stderr);
@@ -142,7 +142,7 @@ function tell({ compared, different, routes }: ComparisonSummary, stderr: string
     for (const { kind, where, count: times } of differences)
       paragraph(marked(`✗ ${kind} ${where}`.trimEnd() + ` in ${times} responses`));
   }
-  heading("The program's own account");
+  heading("The program's counters");
   for (const line of stderr.trimEnd().split("\n")) {
     const [, text] = /^\S+ INFO +((?:Comparison|Latency).*)$/.exec(line) ?? [];
     if (text !== undefined) paragraph(text);
@@ -159,7 +159,7 @@ function tell({ compared, different, routes }: ComparisonSummary, stderr: string
     isRight,
     isRight
       ? `Of ${compared} responses ${different} differ: all three bugs were found, and nothing else.`
-      : `That is not as it should be: ${found.join(", ")}`,
+      : `This is wrong: ${found.join(", ")}`,
   );
   return isRight;
 }

@@ -151,7 +151,7 @@ const directory = mkdtempSync(join(tmpdir(), "vxlan-to-http-demo-"));
 const summary = join(directory, "summary.json");
 const args = ["--admin", String(ADMIN_PORT), "eth0", String(VNI), String(PORT), ENDPOINT];
 
-console.log(bold("What clients send to production is sent once more, to a test endpoint:"));
+console.log(bold("Production's requests are sent once more, to a test endpoint:"));
 console.log(dim("   client ──▶ production ── the kernel's mirror ──▶ vxlan-to-http ──▶ endpoint"));
 const isRight = await show();
 rmSync(directory, { recursive: true });
@@ -179,35 +179,32 @@ async function show(): Promise<boolean> {
 
   heading("2. A client sends requests to production, with curl");
   paragraph(
-    "mirrored as VXLAN with VNI 42, and once more with 43; also a request to a port where nobody listens: that is noise",
+    "mirrored as VXLAN with VNI 42, and once more with 43; one more request goes to a port without a listener, as noise",
   );
-  if (!(await sendRequests())) return fail("Production did not answer.");
+  if (!(await sendRequests())) return fail("Production did not respond.");
 
   heading("3. Received by production, and by the endpoint");
   await production.until(() => production.received.length === REQUESTS);
   await endpoint.until(() => endpoint.received.length >= REQUESTS);
   const sent = production.received;
-  if ((await fetch(`${page}healthz`)).status !== 200) return fail("The page says that something is wrong.");
+  if ((await fetch(`${page}healthz`)).status !== 200) return fail("The page reports a problem.");
   if (process.stdin.isTTY && process.stdout.isTTY) await showPage();
   running.stop();
   const status = await running.ended;
   const arrived = endpoint.received;
   const rows = production.received.map((each) => rowOf(each, arrived));
   table(rows.slice(0, sent.length));
-  if (rows.length > sent.length) paragraph(`and ${rows.length - sent.length} more, while the page was looked at`);
+  if (rows.length > sent.length) paragraph(`and ${rows.length - sent.length} more while the page was open`);
   console.log();
-  paragraph(marked(`${DONE} the endpoint received what production did: their SHA-256 are equal`));
+  paragraph(marked(`${DONE} the endpoint received the same as production: the SHA-256 are equal`));
 
-  heading("4. The program's own account");
+  heading("4. The program's counters");
   warnings(running.lines.join("\n"));
   if (status !== 0) return fail(`The program's exit status is ${status}.`);
   const addsUp = account((await Bun.file(summary).json()) as Counters);
   const isSame = sent.length === REQUESTS && arrived.length === 0 && rows.every(({ mark }) => mark === DONE);
   const isRight = addsUp && isSame;
-  verdict(
-    isRight,
-    isRight ? "Every request arrived, byte for byte, and nothing else." : "That is not as it should be.",
-  );
+  verdict(isRight, isRight ? "Every request arrived, byte for byte, and no other." : "This is wrong.");
   return isRight;
 }
 

@@ -43,7 +43,7 @@ async function show(capture: string, summary: string): Promise<boolean> {
   await Bun.write(capture, pcap(frames));
   const endpoint = new Server("127.0.0.1", 0);
   const program = findProgram();
-  console.log(bold("What clients sent to production is sent once more, to a test endpoint:"));
+  console.log(bold("Production's requests are sent once more, to a test endpoint:"));
   console.log(dim("   production ── its mirror ──▶ vxlan-to-http ── new connections ──▶ endpoint"));
 
   heading("1. Mirrored");
@@ -63,21 +63,21 @@ async function show(capture: string, summary: string): Promise<boolean> {
   const took = Math.round(performance.now() - begun);
   endpoint.stop();
   if (status !== 0) {
-    verdict(false, `The program's exit status is ${status}. It says:\n${stderr}`);
+    verdict(false, `The program's exit status is ${status}. Its messages:\n${stderr}`);
     return false;
   }
   paragraph(`took ${took} ms; the endpoint is a small web server of this demo`, dim);
 
-  heading("3. Production's requests, and what arrived of them");
+  heading("3. Production's requests, and the arrived ones");
   const arrived = [...endpoint.received];
   const rows = sessions.flatMap((session) => session.requests.map((sent) => rowOf(session, sent, arrived)));
   table(rows);
   console.log();
-  paragraph(marked(`${DONE} the SHA-256 of what arrived is that of what the client sent`));
-  paragraph(marked(`${HOLE} a packet of it was lost before it was captured: it is never sent as if it were whole`));
-  for (const { line } of arrived) paragraph(marked(`${FAILED} ${line} arrived, and no client had sent it`));
+  paragraph(marked(`${DONE} the arrived request has the same SHA-256 as the client's`));
+  paragraph(marked(`${HOLE} a packet was lost before the capture: the request is never sent as whole`));
+  for (const { line } of arrived) paragraph(marked(`${FAILED} ${line} arrived, but no client sent it`));
 
-  heading("4. The program's own account");
+  heading("4. The program's counters");
   warnings(stderr);
   const counters = (await Bun.file(summary).json()) as Counters;
   const lost = rows.filter(({ mark }) => mark === HOLE).length;
@@ -85,9 +85,7 @@ async function show(capture: string, summary: string): Promise<boolean> {
   const isRight = account(counters) && agrees && arrived.length === 0 && rows.every(({ mark }) => mark !== FAILED);
   verdict(
     isRight,
-    isRight
-      ? "Every request whose packets all came arrived, byte for byte, and nothing else."
-      : "That is not as it should be.",
+    isRight ? "Every request whose packets all came has arrived, byte for byte, and no other." : "This is wrong.",
   );
   return isRight;
 }

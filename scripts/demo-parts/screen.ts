@@ -108,7 +108,7 @@ export function account({ frames, reassembly, requests, responses }: Counters): 
     paragraph(marked(`${adds ? DONE : FAILED} ${whole} ${what} = ${text}`));
     isRight &&= adds;
   }
-  paragraph(`  ${reassembly.gaps} gaps: ${reassembly.gap_bytes} bytes that never came`);
+  paragraph(`  ${reassembly.gaps} gaps: ${reassembly.gap_bytes} bytes that never arrived`);
   return isRight;
 }
 

@@ -99,7 +99,7 @@ function faultsOf({ talks }: World, { routes, compared, not_comparable: reasons 
       faults.push(`${different} of ${expected} responses differ on /${plant}`);
     for (const { kind, where, count } of own.flatMap(({ differences }) => differences)) {
       if (!(PLANTS[plant] as readonly string[]).includes(`${kind} ${where}`))
-        faults.push(`nobody planted ${kind} ${where} on /${plant}, and it was found ${count} times`);
+        faults.push(`${kind} ${where} on /${plant} was found ${count} times, but was not planted`);
     }
   }
   return faults;

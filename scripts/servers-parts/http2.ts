@@ -33,6 +33,8 @@ const CLIENTS = join(import.meta.dir, "../../test/servers/clients");
 const GRPC_CLIENT = join(import.meta.dir, "../../test/servers/endpoints/grpc_client.py");
 const BODY_LENGTHS = [1, 1000, 16_384, 100_000, 10 << 20];
 const RELOADS = 10;
+/** How much slower than production's a server is. */
+const SLOWER_MS = 200;
 const RELOAD_PAUSE_MS = 100;
 const LOST_SHARE = 0.01;
 
@@ -133,10 +135,15 @@ function okRow(part: string, { name }: RealServer, truth: Served[], forwarded: F
 
 /** With gaps, only production's requests are served; the rest is counted. */
 function lossyRow(part: string, server: string, truth: Served[], { outcome, served }: Forwarded): Row {
-  const { requests, responses } = outcome.counters;
+  const { requests, responses, http2: connections, grpc: calls } = outcome.counters;
   const faults = identityFaults(outcome.counters);
   faults.push(...http2Faults(truth, served).filter((fault) => fault.startsWith("not wanted")));
-  if (responses["4xx"] + responses["5xx"] > 0) faults.push("the server has found something malformed");
+  const failed = Object.entries(calls.status as Record<string, number>).filter(
+    ([status, n]) => status !== "ok" && n > 0,
+  );
+  if (responses["4xx"] + responses["5xx"] + connections.resets > 0 || failed.length > 0)
+    faults.push(`the server has found something malformed: ${JSON.stringify({ responses, calls, connections })}`);
+  if (served.length !== requests.answered) faults.push(`${requests.answered} responses to ${served.length} requests`);
   if (requests.seen > truth.length) faults.push(`${requests.seen} requests of ${truth.length}`);
   const damage = Object.entries(requests.damage).filter(([, count]) => count !== 0);
   const note = damage.map(([reason, count]) => `${count} ${reason}`).join(", ");
@@ -186,7 +193,7 @@ async function overTls(savefile: Uint8Array, served: Served[], directory: Tempor
   return rowOf("http2 over TLS", server.name, served, forwarded);
 }
 
-/** nginx with tighter limits than production. */
+/** nginx with tighter limits than production, or slower. */
 async function limits(savefile: Uint8Array, served: Served[], directory: TemporaryDirectory): Promise<Row[]> {
   const rows: Row[] = [];
   const cases = {
@@ -206,7 +213,31 @@ async function limits(savefile: Uint8Array, served: Served[], directory: Tempora
     }
   });
   rows.push(rowOf("http2 limits", "nginx, reloaded", served, reloaded));
+  rows.push(await slower(savefile, served, directory));
   return rows;
+}
+
+/** nginx in front of a slow application: production's client is gone before the first response. */
+async function slower(savefile: Uint8Array, served: Served[], directory: TemporaryDirectory): Promise<Row> {
+  const application = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: async () => {
+      await Bun.sleep(SLOWER_MS);
+      return new Response("served");
+    },
+  });
+  const bare = "proxy_method GET; proxy_pass_request_headers off; proxy_pass_request_body off;";
+  const directives = `location ~ ^/ { ${bare} proxy_pass http://127.0.0.1:${application.port}; }`;
+  try {
+    const forwarded = await replay(savefile, nginx({ listen: "http2", directives }), directory);
+    const row = rowOf("http2 limits", `nginx, ${SLOWER_MS} ms slower`, served, forwarded);
+    const { sum_ms, count } = forwarded.outcome.counters.response_time;
+    if (sum_ms / count < SLOWER_MS) row.faults.push(`it responded within ${sum_ms / count} ms in the mean`);
+    return row;
+  } finally {
+    await application.stop(true);
+  }
 }
 
 /** Calls of all four kinds; the channel is closed right after them. */

@@ -46,7 +46,7 @@ export const outage: Part = async (directory) => {
         `${served.length} of ${wanted.length} were served; dropped: ${JSON.stringify(counters.requests.dropped)}`,
       );
     if (status !== (isBack ? 0 : 1)) faults.push(`exit status ${status}`);
-    if (!/ WARN /.test(stderr)) faults.push("the outage is not told");
+    if (!/ WARN /.test(stderr)) faults.push("the log does not report the outage");
     const what = isBack ? `${backMs / 1000} s of ${REQUESTS} requests` : "for good";
     return {
       part: "outage",

@@ -25,7 +25,7 @@ const PARTS: Record<string, Part> = {
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => PARTS[name] === undefined);
 if (unknown.length > 0) {
-  console.error(`There is no ${unknown.join(", no ")}; there are ${Object.keys(PARTS).join(", ")}`);
+  console.error(`Unknown: ${unknown.join(", ")}; known: ${Object.keys(PARTS).join(", ")}`);
   process.exit(2);
 }
 

@@ -36,12 +36,12 @@ async function through(
   const wanted = requests.map((request) => request.split(" ")[1]!);
   const faults = identityFaults(counters);
   const lost = wanted.filter((target) => !served.includes(target));
-  if (lost.length > lostMax) faults.push(`${lost.length} were not served: ${lost.join(" ")}`);
+  if (lost.length > lostMax) faults.push(`${lost.length} requests were not served: ${lost.join(" ")}`);
   if (lost.length !== counters.responses.unanswered)
-    faults.push(`${lost.length} were lost, and ${counters.responses.unanswered} counted as unanswered`);
-  if (new Set(served).size !== served.length) faults.push("some were served twice");
+    faults.push(`${lost.length} requests were lost, and ${counters.responses.unanswered} counted as unanswered`);
+  if (new Set(served).size !== served.length) faults.push("some requests were served twice");
   if (served.join() !== wanted.filter((target) => served.includes(target)).join())
-    faults.push("they came in another order");
+    faults.push("the requests came in another order");
   if (status !== 0) faults.push(`exit status ${status}`);
   return {
     part,

@@ -41,7 +41,7 @@ export const tls: Part = async (directory) => {
       const served = await running.stop();
       const faults = identityFaults(counters);
       if (status !== 0) faults.push(`exit status ${status}`);
-      if (served.some((line) => line.digest !== digest)) faults.push(`the body is another, ${served[0]!.length} bytes`);
+      if (served.some((line) => line.digest !== digest)) faults.push(`the body differs: ${served[0]!.length} bytes`);
       if (served.length !== 1) faults.push(`${served.length} requests were served`);
       const what = `${server.name}, ${setting.version}`;
       rows.push({ part: "tls", server: what, plainly: 1, mirrored: served.length, note: `${seconds} s`, faults });

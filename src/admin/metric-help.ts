@@ -22,7 +22,8 @@ export const HELP: Readonly<Record<string, string>> = {
   flows_opened_total: "Flows that the program saw from their SYN on.",
   flows_picked_up_total: "Flows that the program joined in their middle.",
   flows_closed_total: "Flows that ended.",
-  flows_evicted_total: "Flows that the program ended because more than --max-flows were open.",
+  flows_evicted_total:
+    "Flows that the program ended because more were open than --max-flows allows, or than a quarter of --max-buffer-mib holds.",
   flows_active: "Open flows.",
   reassembly_delivered_bytes_total: "Bytes of clients that were delivered in order.",
   reassembly_out_of_order_total: "Segments that arrived before the bytes in front of them.",
@@ -57,7 +58,7 @@ export const HELP: Readonly<Record<string, string>> = {
   http2_resent_total: "Requests that were sent again because the destination had not processed them.",
   foreign_tls_total: "TLS connections.",
   foreign_http2_total: "HTTP/2 connections that are not framed into requests.",
-  foreign_unknown_total: "Connections with an unknown protocol.",
+  foreign_unknown_total: "Connections with an unknown protocol, or with an upgrade that only production accepted.",
   foreign_discarded_bytes_total: "Bytes of foreign connections that were not forwarded.",
   streams_dropped_total: "Connections that policy left out as a whole, by reason.",
   streams_dropped_bytes_total:
@@ -76,7 +77,8 @@ export const HELP: Readonly<Record<string, string>> = {
   response_time_seconds: "Time from the write of a request's last byte to the first byte of its response.",
   record_frames_total: "Frames that were recorded (--record).",
   record_bytes_total: "Bytes that were written to the files of --record.",
-  record_dropped_frames_total: "Frames that were not recorded because the disk was too slow or refused them.",
+  record_dropped_frames_total:
+    "Frames that were not recorded because the disk was too slow or refused them, or because they were over 1 MiB.",
   record_files_total: "Files of --record that were begun.",
   file_requests_total: "Requests that were written to file: destinations.",
   file_responses_total: "Requests that were written to file: destinations together with production's response.",

@@ -23,7 +23,7 @@ export function endOfHead(text: string, from: number): number {
 
 /** Reads a whole head. Undefined: the text is no head. */
 export function parseHead(text: string): RequestHead | undefined {
-  // An empty line before the request line is passed over (RFC 9112, section 2.2).
+  // An empty line before the request line is skipped (RFC 9112, section 2.2).
   const line = text.replace(/^(\r?\n)+/, "").split(/\r?\n/, 1)[0]!;
   const [, method, target] = REQUEST_LINE.exec(line) ?? [];
   if (method === undefined || target === undefined) return undefined;

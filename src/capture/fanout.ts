@@ -14,9 +14,6 @@ const TYPE_CBPF = 6;
 const FLAG_UNIQUE_ID = 0x2000;
 const ID_MASK = 0xffff;
 
-/** The most members of a group. (Newer kernels allow more on request.) */
-export const FANOUT_MEMBERS_MAX = 256;
-
 /** Makes a group with `fd` as its first member. Returns its id; undefined: the kernel refuses. */
 export function createFanout(fd: number, program: Uint8Array): number | undefined {
   const libc = loadLibc();

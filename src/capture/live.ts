@@ -67,7 +67,7 @@ export class LiveCapture implements RecordSource {
   timestampMs = 0;
   readonly linkType: number;
   /**
-   * Frames from before this time are passed over, up to the first later one. The time is the same for all handles that
+   * Frames from before this time are skipped, up to the first later one. The time is the same for all handles that
    * share an interface.
    */
   sinceMs = Infinity;

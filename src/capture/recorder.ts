@@ -19,7 +19,7 @@ export const recordCounters = () => ({
   frames: 0,
   /** Bytes that were written to the files. */
   bytes: 0,
-  /** Frames that were not written: the disk was too slow, or refused. */
+  /** Frames that were not written: the disk was too slow, or refused; or they are over {@link FRAME_BYTES_MAX}. */
   dropped_frames: 0,
   /** Files that were begun. */
   files: 0,
@@ -50,9 +50,9 @@ export interface RecordOptions {
 }
 
 /** The most bytes that are written at a time; a batch that brought fewer is written as well. */
-const CHUNK_BYTES = 1 << 20;
+export const CHUNK_BYTES = 1 << 20;
 /** The most parts that are under way to the disk at a time. */
-const PARTS_MAX = 8;
+export const PARTS_MAX = 8;
 
 const SECTION_HEADER_BLOCK = 0x0a0d0d0a;
 const SECTION_MAGIC = 0x1a2b3c4d;
@@ -64,6 +64,8 @@ const ENHANCED_PACKET_BLOCK = 6;
 const PACKET_BLOCK_LEN = 32;
 const PACKET_HEADER_LEN = 28;
 const ALIGNMENT = 4;
+/** The longest frame: a chunk takes it, and the description of its interface. */
+export const FRAME_BYTES_MAX = CHUNK_BYTES - PACKET_BLOCK_LEN - INTERFACE_BLOCK_LEN;
 const US_PER_MS = 1000;
 const LOW_WORD = 2 ** 32;
 

@@ -16,10 +16,10 @@ import { SNAPSHOT_BYTES_MAX, type WaitingSource } from "./record-source.ts";
 /** The size of a chunk. The end of a larger one would not be in the processor's cache when it is decoded. */
 const CHUNK_BYTES = 512 << 10;
 /** The longest block, the same limit as libpcap's. */
-const BLOCK_BYTES_MAX = 16 << 20;
+export const BLOCK_BYTES_MAX = 16 << 20;
 
 /** The most interfaces that a pcapng section may describe. */
-const INTERFACES_MAX = 65_536;
+export const INTERFACES_MAX = 65_536;
 
 const PCAP_HEADER_LEN = 24;
 const PCAP_LINK_TYPE_OFFSET = 20;

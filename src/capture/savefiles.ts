@@ -5,9 +5,10 @@ import { FollowedBytes, nameOf } from "./byte-source.ts";
 import { PassedSource, SNAPSHOT_BYTES_MAX, type WaitingSource } from "./record-source.ts";
 import { Savefile } from "./savefile.ts";
 
-const BATCH_RECORDS_MAX = 4096;
-/** The size of a batch: a few records of the largest size fit in. */
-const BATCH_BYTES = 4 * SNAPSHOT_BYTES_MAX;
+/** The most records of a batch; the next ones are in the next batch. */
+export const BATCH_RECORDS_MAX = 4096;
+/** The size of a batch: a few records of the usual largest size fit in. A larger one (in pcapng) has one by itself. */
+export const BATCH_BYTES = 4 * SNAPSHOT_BYTES_MAX;
 
 /**
  * Opens savefiles. `follow`: the one path's file grows, and others take its place; `troubled` hears the errors of the
@@ -69,8 +70,8 @@ class Head {
  * time, that of the file named first comes first. The error of a file is told when the others are read.
  */
 export class MergedSavefiles implements WaitingSource {
-  readonly bytes = new Uint8Array(BATCH_BYTES);
-  readonly view = new DataView(this.bytes.buffer);
+  bytes = new Uint8Array(BATCH_BYTES);
+  view = new DataView(this.bytes.buffer);
   offset = 0;
   length = 0;
   linkType = 0;
@@ -181,7 +182,8 @@ export class MergedSavefiles implements WaitingSource {
   /** Copies the record that a file stands at into the batch. False: there is no room for it. */
   private take({ bytes, offset, length, linkType, timestampMs }: Savefile): boolean {
     const { count, usedBytes } = this;
-    if (count === BATCH_RECORDS_MAX || usedBytes + length > BATCH_BYTES) return false;
+    if (count === BATCH_RECORDS_MAX || (count > 0 && usedBytes + length > BATCH_BYTES)) return false;
+    if (length > this.bytes.length) this.growTo(length);
     this.bytes.set(bytes.subarray(offset, offset + length), usedBytes);
     this.offsets[count] = usedBytes;
     this.lengths[count] = length;
@@ -190,6 +192,11 @@ export class MergedSavefiles implements WaitingSource {
     this.usedBytes = usedBytes + length;
     this.count = count + 1;
     return true;
+  }
+
+  private growTo(length: number): void {
+    this.bytes = new Uint8Array(length);
+    this.view = new DataView(this.bytes.buffer);
   }
 }
 

@@ -43,18 +43,18 @@ export async function main(argv: string[], env: NodeJS.ProcessEnv, startThread: 
 }
 
 /**
- * Writes to standard output, however slowly it is read, and ends it. A reader that has gone has seen enough. Rejects
+ * Writes to standard output, at any speed of its reader, and ends it. A reader that goes away has read enough. Rejects
  * with RefusalError.
  */
 function print(text: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  // Not Bun.write: where a pipe is full, it begins again with the first byte.
+  // Not Bun.write: if a pipe is full, Bun.write begins again with the first byte.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") resolve();
     else reject(new RefusalError(`Cannot write to standard output: ${writeFailure(error)}`));
   });
   process.stdout.write(`${text}\n`);
-  // An error is told after the end.
+  // The error event comes after the end.
   process.stdout.end(() => setImmediate(resolve));
   return promise;
 }

@@ -2,7 +2,7 @@
  * The flags, declared in one place: values, environment variables, defaults, and the text for --help. A flag beats its
  * own variable (variableOf), which beats the original program's, which beats the default.
  */
-import type { ForwardAddress, ListenAddress } from "../address.ts";
+import { type ForwardAddress, type ListenAddress, PORT_MAX } from "../address.ts";
 import { IGNORE_FORMS, type IgnoreRule, parseIgnoreRule } from "../compare/ignore.ts";
 import { HTTP2_WAYS, type Http2Way, type Mode, MODES, type ProxyProtocol, PROXY_PROTOCOL_WAYS } from "../config.ts";
 import { parseRedactRule, REDACT_FORMS, type RedactRule } from "../redact/rules.ts";
@@ -75,12 +75,11 @@ export interface SwitchFlag extends Described {
 /** A flag of any kind. */
 export type Flag<T> = SingleFlag<T> | ListFlag<T> | SwitchFlag;
 
-const PORT_MAX = 65_535;
 const DAY_S = 86_400;
 const DAY_MS = DAY_S * 1000;
 /** The default of --gap-timeout-ms on an interface. */
 export const GAP_TIMEOUT_LIVE_MS = 1000;
-/** The most threads that can share an interface (FANOUT_MEMBERS_MAX in capture/fanout.ts). */
+/** The most threads that can share an interface: so many members a fanout group may have on every kernel (packet(7)). */
 export const THREADS_MAX = 256;
 
 function list<T>(definition: Omit<ListFlag<T>, "kind" | "default">): ListFlag<T> {
@@ -283,7 +282,7 @@ export const flags = {
     hint: "VALUE|endpoint",
     default: undefined,
     defaultText: "as it came",
-    help: "replace each request's Host field; endpoint: the host of forward_addr",
+    help: "replace each request's Host field; endpoint: made from forward_addr",
   }),
   "set-header": list<Field>({
     value: headerField,

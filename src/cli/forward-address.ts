@@ -1,6 +1,6 @@
 /** A destination as it is given on the command line. */
 import { isIPv6 } from "node:net";
-import { type ForwardAddress, HTTP_PORT, HTTPS_PORT } from "../address.ts";
+import { type ForwardAddress, HTTP_PORT, HTTPS_PORT, PORT_MAX } from "../address.ts";
 import type { Value } from "./values.ts";
 
 /** The accepted forms of a forward_addr, for messages. */
@@ -12,7 +12,6 @@ const FILE = /^file:(.*[^/]\.(?:ndjson|har))$/s;
 /** Stands in place of a file's host. */
 const NO_HOST = "127.0.0.1";
 
-const PORT_MAX = 65_535;
 /** Groups: the s of https; the text behind the scheme. */
 const URL = /^http(s?):\/\/(.*?)\/?$/i;
 /** Groups: name or IPv4; IPv6 in brackets; port. */

@@ -1,12 +1,11 @@
 /** An address to listen on, as it is given on the command line. */
 import { isIP, isIPv6 } from "node:net";
-import type { ListenAddress } from "../address.ts";
+import { type ListenAddress, PORT_MAX } from "../address.ts";
 
 /** The accepted forms of an address to listen on, for messages. */
 export const LISTEN_ADDRESS_FORMS = "host:port, [v6]:port, or a port of 127.0.0.1";
 
 const LOOPBACK = "127.0.0.1";
-const PORT_MAX = 65_535;
 /** Groups: name or IPv4; IPv6 in brackets; port. Without a host, the address is the loopback's. */
 const HOST_AND_PORT = /^(?:(?:([^\s:/@[\]?#]+)|\[([0-9a-fA-F:.]+)\]):)?(\d{1,5})$/;
 /** A text that looks like an IPv4 address but is not one is no name either. */

@@ -1,16 +1,16 @@
-/** Finds the flags that someone who wrote another one may have meant. */
+/** Finds the flags that a mistyped flag may stand for. */
 import { flagTable, otherFlagTable } from "./flags.ts";
 
-/** More names than these help nobody. */
+/** More names than this are no help. */
 const NAMES_MAX = 3;
-/** Letters that may be wrong: of a short name one, of others two. */
+/** The number of wrong letters: one in a short name, two in others. */
 const SHORT_CHARS_MAX = 4;
 /** A longer text is no mistyped name. */
 const CHARS_MAX = 40;
 
 const names: readonly string[] = [...flagTable, ...otherFlagTable].map(([name]) => name);
 
-/** The names that `written` is nearly, or the beginning of; the nearest ones alone. */
+/** The names that are nearly `written`, or begin with it; only the nearest ones. */
 export function nearestFlags(written: string): string[] {
   const word = written.toLowerCase().replaceAll("_", "-");
   if (word === "" || word.length > CHARS_MAX) return [];
@@ -23,7 +23,7 @@ export function nearestFlags(written: string): string[] {
   return found.length > NAMES_MAX ? [] : found;
 }
 
-/** How many letters were added, left out, exchanged for others, or for their neighbours. */
+/** The number of letters that were added, left out, replaced, or exchanged with their neighbours. */
 function distance(a: string, b: string): number {
   let [before, row]: [number[], number[]] = [[], Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {

@@ -31,10 +31,10 @@ const NEEDS: readonly Need[] = [
     isThere: ({ read }) => read.length > 0,
   },
   {
-    // Not refused: a dry run is asked for by one more flag on the command line of the run to come.
+    // Not refused, because a user adds --dry-run to the command line of a later run.
     flags: ["compare", "control", "differences", "fail-on-differences"],
     isRefused: false,
-    what: "requests that are forwarded, and --dry-run forwards none",
+    what: "forwarded requests, and --dry-run forwards none",
     isThere: ({ dryRun }) => !dryRun,
   },
   { flags: ["speed", "loop"], isRefused: true, what: "--read", isThere: ({ read }) => read.length > 0 },

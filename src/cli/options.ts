@@ -4,7 +4,7 @@ import { isatty } from "node:tty";
 import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
 import { resolve } from "node:path";
-import { addressName, type ForwardAddress, hostField, type ListenAddress } from "../address.ts";
+import { addressName, type ForwardAddress, hostField, type ListenAddress, PORT_MAX } from "../address.ts";
 import type { Config } from "../config.ts";
 import { type Encapsulation, LIST_MAX } from "../decode/tunnel.ts";
 import { FORWARDED_FIELDS, type HeadEdits, MARK_FIELD } from "../policy/head-edits.ts";
@@ -31,7 +31,6 @@ import { listOf, listOrAny, parseValue, quote, shown, type Value, wholeNumber } 
 /** The most further destinations: each has a part of --max-buffer-mib. */
 const ALSO_MAX = 8;
 const VNI_MAX = 2 ** 24 - 1;
-const PORT_MAX = 65_535;
 
 /** The request that a command line makes: a run, or one of the other flags. */
 export type Request =
@@ -115,12 +114,12 @@ function kindOf(written: string): Flag<unknown>["kind"] {
   return flags[name as FlagName].kind;
 }
 
-/** Asks whether these flags were meant, or these variables. */
+/** Asks whether the user meant these flags, or these variables. */
 function question(names: readonly string[], prefix: string): string {
   return names.length === 0 ? "" : ` (is it ${names.map((name) => prefix + name).join(" or ")}?)`;
 }
 
-/** Warnings about variables that seem to be mistyped; others with the prefix may be of the surroundings. */
+/** Warnings about variables that seem to be mistyped. Other variables with the prefix may belong to other programs. */
 function mistypedVariables(env: Env): string[] {
   const known = new Set(flagTable.map(([name]) => variableOf(name)));
   const prefix = variableOf("");
@@ -132,13 +131,13 @@ function mistypedVariables(env: Env): string[] {
   });
 }
 
-/** The address to be asked. Throws UsageError. */
+/** The address that --probe asks. Throws UsageError. */
 function probed(rest: readonly string[]): ListenAddress {
   if (rest.length > 1) throw new UsageError(`Cannot use --probe: ${quote(rest[1]!)} is one argument too many`);
   return parseValue("--probe ", rest[0] ?? "", probedAddress);
 }
 
-/** As --admin is given, but for a port that the system chooses. */
+/** An address as --admin takes it, except a port that the system chooses. */
 const probedAddress: Value<ListenAddress> = {
   accepts: LISTEN_ADDRESS_FORMS,
   parse(text) {

@@ -7,7 +7,7 @@ const VARIABLE = "MIMALLOC_SCAVENGER";
 /** The directory of the sources in an executable. */
 const EMBEDDED = "/$bunfs/";
 
-/** A descriptor that a shell's <(command) has made: the runtime does not hand it on. */
+/** A descriptor from a shell's <(command): the runtime does not pass it on. */
 const INHERITED = /\/(?:dev|proc\/self)\/fd\/(?!0$)\d+$/m;
 
 /**

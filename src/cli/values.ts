@@ -26,17 +26,17 @@ export function parseValue<T>(what: string, text: string, value: Value<T>): T {
   return parsed;
 }
 
-/** What the runtime makes of bytes that are not UTF-8: a file of that name would be another one. */
+/** The runtime's replacement for bytes that are not UTF-8: a file with that name would be another one. */
 const NO_UTF8 = "\ufffd";
 /** More of a text does not help to find the mistake. */
 const QUOTED_CHARS_MAX = 1000;
 
-/** A text as messages show it: always on one line, and not without end. */
+/** A text in the form that messages show: always on one line, and with a limited length. */
 export function quote(text: string): string {
   return JSON.stringify(text.length > QUOTED_CHARS_MAX ? `${text.slice(0, QUOTED_CHARS_MAX)}…` : text);
 }
 
-/** A flag as it was written; quoted if it would not be read on a line. */
+/** A flag in its written form; quoted if it would not fit on a line. */
 export function shown(text: string): string {
   return text.length <= QUOTED_CHARS_MAX && /^[\x21-\x7e]+$/.test(text) ? text : quote(text);
 }
@@ -129,7 +129,10 @@ export const yesOrNo: Value<boolean> = {
 /** A path of a file. */
 export const path: Value<string | undefined> = { accepts: "a path", parse: (text) => text };
 
-/** A path of a file to be written. `-` is none: elsewhere it is standard output, and here it would be a file's name. */
+/**
+ * The path of an output file. `-` is refused: elsewhere it stands for standard output, and here it would be a file's
+ * name.
+ */
 export const outputPath: Value<string | undefined> = {
   accepts: "a path of a file (./- for one of that name)",
   parse: (text) => (text === "-" ? undefined : text),

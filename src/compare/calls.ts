@@ -72,6 +72,7 @@ class AwaitedResponse implements Http2Response, ExchangeOwner {
 
 /** The calls of one client connection, with production's responses to them. */
 export class PairedCalls implements ComparedCalls, Http2StatusSink {
+  readonly costBytes = CALL_COST_BYTES;
   private readonly awaited = new Map<number, AwaitedResponse>();
   /** Null: the server has sent nothing yet, or sends nothing any more. */
   private framer: Http2ResponseFramer | null = null;

@@ -88,7 +88,7 @@ function behindLine(bytes: Uint8Array, from: number, end: number): number {
 }
 
 /**
- * Whether a line with this first byte continues the field before it, which may have been passed over on one side only.
+ * Whether a line with this first byte continues the field before it, which may have been skipped on one side only.
  */
 function isFolded(byte: number | undefined): boolean {
   return byte === SP || byte === HTAB;

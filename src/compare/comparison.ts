@@ -20,7 +20,7 @@ import { ResponseRecorder } from "./recorder.ts";
 import type { Kept } from "./response.ts";
 import { isKept, keep } from "./reservoir.ts";
 import { cut, show, type Shown } from "./shown.ts";
-import { newTally, placeIn, type Route, routeIn } from "./tally.ts";
+import { LINES_PER_MINUTE_MAX, newTally, placeIn, type Route, routeIn } from "./tally.ts";
 
 /** How long production's response is waited for, in the capture's time. */
 export const PRODUCTION_TIMEOUT_MS = 60_000;
@@ -28,8 +28,6 @@ export const PRODUCTION_TIMEOUT_MS = 60_000;
  * The most requests that wait for production's response; beyond it, the one that has waited longest is not comparable.
  */
 export const AWAITED_MAX = 16_384;
-/** The most lines of --differences in a minute of our clock. */
-export const LINES_PER_MINUTE_MAX = 1000;
 const MINUTE_MS = 60_000;
 
 const NO_NOISE: ReadonlyMap<string, Difference> = new Map();

@@ -60,7 +60,7 @@ export class Ignored {
     this.paths = patterns("path");
   }
 
-  /** Whether a header field is ignored. Whether a header field is ignored. `name`: in lower case. */
+  /** Whether a header field is ignored. `name`: in lower case. */
   readonly header = (name: string): boolean => this.fields.has(name);
   /** Whether a place in a JSON body is ignored, with all within it. */
   readonly json = (path: string): boolean => this.jsonPaths.some((pattern) => pattern.test(path));

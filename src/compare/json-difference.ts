@@ -9,7 +9,7 @@ import { hashOf, isSameJson, isSameNumber, JsonKind, type JsonValue, membersOf }
 /** The most elements with the same hash that are compared with one; more can only be made on purpose. */
 const ALIKE_MAX = 16;
 /** The longest path; a deeper difference is reported at the place where the path is cut. */
-const PATH_LEN_MAX = 256;
+export const PATH_LEN_MAX = 256;
 const PLAIN_NAME = /^[^\s.[\]"\\\p{C}]+$/u;
 
 /** Adds the differences of two values. `isIgnored`: whether a place is ignored, with all within it. */

@@ -15,9 +15,9 @@ const HIGH_WORD = 1;
 const MANTISSA_BITS = 20;
 const EXPONENT_BIAS = 1023;
 /** Shorter times count as this one. */
-const TIME_MS_MIN = 2 ** -7;
+export const TIME_MS_MIN = 2 ** -7;
 /** Longer times count as this one, which is more than a day. */
-const TIME_MS_MAX = 2 ** 27;
+export const TIME_MS_MAX = 2 ** 27;
 
 /** Counts by bucket: plain data, because it goes from thread to thread. */
 export type LatencyHistogram = Map<number, number>;

@@ -23,10 +23,12 @@ export const OTHER_ROUTE = "other";
 const OTHER_METHOD = "*";
 /** The most kinds and places of one route with a count of their own; differences in further ones are only counted. */
 export const PLACES_MAX = 200;
+/** The most lines of --differences in a minute of our clock, of each thread and of all together. */
+export const LINES_PER_MINUTE_MAX = 1000;
 /** A difference is shown if its count exceeds its noise by this many percent of the noise, */
-const NOISE_EXCESS_PERCENT = 20;
+export const NOISE_EXCESS_PERCENT = 20;
 /** and by this many in a million of the route's comparisons. */
-const NOISE_PER_MILLION = 300;
+export const NOISE_PER_MILLION = 300;
 const MILLION = 1_000_000;
 /** The buckets of metrics, the same as those of the endpoint's response time. */
 const LATENCY_BUCKETS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000] as const;
@@ -136,7 +138,9 @@ export function routeIn(tally: Tally, method: string, path: string): Route {
   const key = `${method} ${path}`;
   const known = tally.routes.get(key);
   if (known !== undefined) return known;
-  if (tally.routes.size >= ROUTES_MAX && path !== OTHER_ROUTE) return routeIn(tally, OTHER_METHOD, OTHER_ROUTE);
+  // A request may have such a target, with any method.
+  const isOther = method === OTHER_METHOD && path === OTHER_ROUTE;
+  if (tally.routes.size >= ROUTES_MAX && !isOther) return routeIn(tally, OTHER_METHOD, OTHER_ROUTE);
   const route: Route = {
     method,
     path,

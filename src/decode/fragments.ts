@@ -7,7 +7,7 @@ import { KeyedHash } from "../memory/keyed-hash.ts";
 import type { FragmentCounters } from "./counters.ts";
 import type { CaptureClock, LeapListener } from "./capture-clock.ts";
 import { Datagram, type Layer } from "./datagram.ts";
-import type { IpHeader } from "./ip.ts";
+import { DATAGRAM_BYTES_MAX, type IpHeader } from "./ip.ts";
 
 /** The most datagrams that wait for fragments; beyond it the oldest is given up. */
 export const DATAGRAMS_MAX = 1024;
@@ -16,7 +16,6 @@ export const FRAGMENT_BYTES_MAX = 16 << 20;
 /** How long a datagram waits for its fragments, in the capture's time. */
 export const FRAGMENT_TIMEOUT_MS = 30_000;
 
-const DATAGRAM_BYTES_MAX = 0xffff;
 /** Layer, version and protocol (1), identification (1), both addresses (8), VNI (1). */
 const KEY_WORDS = 11;
 const ADDRESS_WORDS_MAX = 4;

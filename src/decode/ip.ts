@@ -6,6 +6,9 @@ export const IP_PROTOCOL_UDP = 17;
 /** GRE's number. */
 export const IP_PROTOCOL_GRE = 47;
 
+/** The longest datagram, without its header: what an offset of 13 bits and a length of 16 can say. */
+export const DATAGRAM_BYTES_MAX = 0xffff;
+
 /** The header was read; the cursor is behind it. */
 export const IP_OK = 0;
 /** The captured bytes end inside the header. */

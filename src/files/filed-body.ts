@@ -11,11 +11,17 @@ export interface FiledBody {
 export function filedBody(content: Uint8Array, isCoded: boolean, redactor: Redactor): FiledBody {
   if (isCoded && !redactor.showsAll) return { text: BLOT, isBase64: false };
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.length);
+  const text = textOf(bytes);
+  if (text !== null) return { text: redactor.content(text), isBase64: false };
+  const plain = redactor.text(bytes.toString("latin1"));
+  return { text: Buffer.from(plain, "latin1").toString("base64"), isBase64: true };
+}
+
+/** Bytes as text; null: they are no UTF-8. */
+function textOf(bytes: Uint8Array): string | null {
   try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    return { text: redactor.content(text), isBase64: false };
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    const text = redactor.text(bytes.toString("latin1"));
-    return { text: Buffer.from(text, "latin1").toString("base64"), isBase64: true };
+    return null;
   }
 }

@@ -19,7 +19,7 @@ export const WAITING_BYTES_MAX = 64 << 20;
  */
 export const AWAITING_BYTES_MAX = WAITING_BYTES_MAX / 2;
 /** While more bytes wait for the disk, the callers of new requests wait, too. */
-const AHEAD_BYTES_MAX = 8 << 20;
+export const AHEAD_BYTES_MAX = 8 << 20;
 /** The most bytes that are written at a time, unless one request has more. */
 const PART_BYTES_MAX = 4 << 20;
 

@@ -13,6 +13,7 @@
  * and libpcap puts it back after the filter has run. Both forms are accepted.
  */
 import * as ethernet from "../decode/ethernet.ts";
+import { DATAGRAM_BYTES_MAX } from "../decode/ip.ts";
 import * as ipv4 from "../decode/ipv4.ts";
 import * as ipv6 from "../decode/ipv6.ts";
 import {
@@ -52,7 +53,6 @@ const KEPT = 7;
 
 /** The end of a packet without a length: any offset may be added without leaving 32 bits. */
 const NO_END = 0x7fff0000;
-const DATAGRAM_BYTES_MAX = 0xffff;
 /** The sign bit of a difference of lengths. */
 const LESS_THAN_ZERO = 0x8000_0000;
 

@@ -7,7 +7,7 @@ import { advance, distance } from "./sequence.ts";
 /** How much more, or less, a late copy may acknowledge than all segments that came in time. */
 export const LATE_ACK_BYTES_MAX = 1 << 20;
 /** The longest range: if its ends were further apart, numbers between them would seem to lie outside. */
-const RANGE_BYTES_MAX = 2 ** 30;
+export const RANGE_BYTES_MAX = 2 ** 30;
 
 /** The range of one side's acknowledgment numbers. */
 export class Acknowledgments {

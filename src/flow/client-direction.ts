@@ -130,6 +130,12 @@ export class ClientDirection extends Direction {
     return incarnation.client;
   }
 
+  protected override consume(owner: Incarnation, piece: Piece): void {
+    if (piece.length > 0 && piece.sequence === owner.start && !owner.hasBytes)
+      owner.firstAcknowledged = piece.acknowledgment;
+    super.consume(owner, piece);
+  }
+
   protected noteAck(incarnation: Incarnation, acknowledgment: number): void {
     incarnation.noteAck(acknowledgment);
   }
@@ -262,7 +268,7 @@ export class ClientDirection extends Direction {
   }
 
   /**
-   * The segment belongs to no incarnation: the SYN of its incarnation was not seen. That is picked up at its lowest
+   * The segment belongs to no incarnation: the SYN of its incarnation was not seen. That is joined at its lowest
    * byte, unless the segment needs the SYN.
    */
   protected giveUpUnowned(segment: PendingSegment): void {

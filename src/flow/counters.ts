@@ -6,7 +6,7 @@ export const flowCounters = () => ({
   /** Flows that began in their middle: the SYN was never seen. */
   picked_up: 0,
   closed: 0,
-  /** Flows that were ended because more than --max-flows were open. */
+  /** Flows that were ended because more were open than --max-flows says, or than a share of the budget takes. */
   evicted: 0,
   active: 0,
 });

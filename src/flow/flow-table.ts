@@ -21,14 +21,14 @@ export { INCARNATIONS_MAX } from "./connection.ts";
 /** How long an incarnation that has ended is remembered, to tell its late retransmissions from a new one. */
 export const REMEMBER_MS = 60_000;
 /** How long a replaced incarnation may still get bytes, if holes have no time limit. */
-const REPLACED_MS_MAX = 60_000;
+export const REPLACED_MS_MAX = 60_000;
 /**
  * The share of the budget that open incarnations may take themselves, and ended ones once more: with a small budget
  * there are fewer.
  */
-const CONNECTIONS_SHARE = 1 / 4;
+export const CONNECTIONS_SHARE = 1 / 4;
 /** At least this many ended incarnations are remembered, with any budget: evicted ones may go on. */
-const REMEMBERED_MIN = 256;
+export const REMEMBERED_MIN = 256;
 /** How often time limits are looked at. */
 export const TICK_MS = 100;
 
@@ -70,7 +70,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
   constructor(
     private readonly options: FlowTableOptions,
     readonly counters: FlowTableCounters,
-    budget: Budget,
+    private readonly budget: Budget,
     readonly opener: StreamOpener,
     private readonly clock: CaptureClock,
     private readonly hash = new KeyedHash(IDENTITY_WORDS),
@@ -170,6 +170,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
 
   opened(): void {
     this.openCount++;
+    this.budget.takeConnection();
   }
 
   replaced(incarnation: Incarnation, sinceMs: number): void {
@@ -186,6 +187,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
 
   forgotten(incarnation: Incarnation): void {
     this.endedOnes.remove(incarnation);
+    this.budget.giveBackConnection();
   }
 
   update(connection: Connection): void {

@@ -1,5 +1,5 @@
 /**
- * One of several TCP connections with the same addresses and ports (RFC 9293, section 3.4.1). It tells which segments
+ * One of several TCP connections with the same addresses and ports (RFC 9293, section 3.4.1). It decides which segments
  * may belong to it, by sequence and acknowledgment numbers. If a segment may belong to several incarnations, the
  * direction of their connection decides.
  */
@@ -46,6 +46,11 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   /** (StreamNumbers) */
   clientAcknowledged: number | null = null;
   serverAcknowledged: number | null = null;
+  /**
+   * The acknowledgment number that came with the client's first byte: the server's bytes begin there, or go on there if
+   * the server sent first. Null: the byte was not seen, or came with the SYN.
+   */
+  firstAcknowledged: number | null = null;
   /** The ISN of a SYN that came behind bytes: it is a late copy, or another incarnation with the same ISN. */
   synAgain: number | null = null;
   /** Bytes that came with the SYN (TCP Fast Open, RFC 7413): a SYN-ACK may acknowledge them. */
@@ -108,6 +113,11 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   /** The lowest sequence number that may belong to its client. */
   private get base(): number {
     return this.hasSyn ? advance(this.isn, 1) : advance(this.start, -LATE_START_BYTES_MAX);
+  }
+
+  /** Whether its first byte is the connection's first one. */
+  get isFromStart(): boolean {
+    return this.hasSyn && advance(this.isn, 1) === this.start;
   }
 
   /** Whether bytes have come in order behind its SYN. */

@@ -66,6 +66,7 @@ export class ServerDirection extends Direction {
     const owner = this.ownerOf(arrival);
     if (owner === null) {
       this.pend(arrival);
+      this.settle();
       this.keepLimits();
     } else if (this.isOpen(owner)) {
       this.receive(owner, arrival);
@@ -82,8 +83,32 @@ export class ServerDirection extends Direction {
     this.begin(incarnation, early.start, true);
   }
 
+  override settle(): void {
+    if (this.pendingCount > 0) this.beginByAcknowledgments();
+    super.settle();
+  }
+
+  /**
+   * Begins servers' sides without a SYN-ACK: it was not seen, or came before the SYN. If the client has sent no byte
+   * before, the acknowledgment number of its first byte shows where the server's bytes begin.
+   */
+  private beginByAcknowledgments(): void {
+    for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) {
+      const { firstAcknowledged } = incarnation;
+      if (incarnation.server !== null || incarnation.response === null) continue;
+      if (firstAcknowledged === null || !incarnation.isFromStart) continue;
+      const mayBegin = (segment: PendingSegment) => segment.length > 0 && this.unbegun(segment) === incarnation;
+      const first = this.pending?.firstFrom(firstAcknowledged, 1, mayBegin) ?? null;
+      if (first !== null) this.begin(incarnation, this.lowestLike(first, incarnation).sequence, true);
+    }
+  }
+
   /** Ends an incarnation's response, if there is one: delivers its pending segments, and reports the gaps. */
   end(incarnation: Incarnation, how: StreamEnd): void {
+    if (how !== "reset" && incarnation.server === null && incarnation.response !== null) {
+      const first = this.pending?.find((segment) => segment.length > 0 && this.unbegun(segment) === incarnation);
+      if (first !== undefined) this.begin(incarnation, this.lowestLike(first, incarnation).sequence, false);
+    }
     // A reset discards pending segments: they stay, and belong to no incarnation.
     while (how !== "reset" && this.isOpen(incarnation)) {
       const left = this.pending?.find((segment) => this.mayHave(incarnation, segment));

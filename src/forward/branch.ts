@@ -130,7 +130,7 @@ export class Branch implements PipeOwner {
     this.reset();
   }
 
-  /** Hands the request on to the pipe. Hands the request on to the pipe. Returns whether there was room. */
+  /** Hands the request on to the pipe. Returns whether there was room. */
   private commit(head: RequestHead, original: Request | null): boolean {
     const { destination, pipe } = this;
     const { requests } = destination;

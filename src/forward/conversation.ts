@@ -466,12 +466,13 @@ export class Conversation
 
   /** A request that offers another protocol is whole. `dropping`: why it is dropped; null: it is forwarded. */
   private offer(head: RequestHead, dropping: RequestDrop | null): void {
+    this.offers ??= new Offers(this.mode, this);
     // If the request was dropped by a fault, nobody knows whether production has accepted the offer.
     if (dropping !== null && !isByPolicy(dropping)) {
       this.branches?.declineOffer();
+      this.framer.goOnBehindOffer();
       return;
     }
-    this.offers ??= new Offers(this.mode, this);
     this.offers.begin(head.method === "CONNECT", dropping !== null);
     this.branches?.beginOffer();
     this.phase = Phase.OFFERING;

@@ -14,7 +14,7 @@ export const REQUEST_DROPS = [
   "endpoint_closed",
   /** The endpoint does not speak the request's version of HTTP (by its first bytes, or by ALPN of TLS). */
   "endpoint_protocol",
-  /** HTTP/2: the endpoint's SETTINGS do not allow the length of the head, or a CONNECT of this kind. */
+  /** HTTP/2: the endpoint's SETTINGS do not allow the length of the head, a CONNECT of this kind, or any request. */
   "endpoint_settings",
   /** HTTP/2: the client took the request back (RST_STREAM) before all of it was sent. */
   "cancelled",
@@ -51,7 +51,7 @@ export const requestCounters = () => ({
   isolated: 0,
   /** Requests, seen whole, with something that RFC 9112 does not allow; they are forwarded as they are. */
   odd: 0,
-  /** Bytes that were passed over unread, or belong to damaged requests. */
+  /** Bytes that were skipped unread, or belong to damaged requests. */
   skipped_bytes: 0,
   /** Request lines among the skipped bytes behind gaps: probably, that many more requests came. */
   skipped_request_lines: 0,
@@ -132,6 +132,7 @@ export const foreignCounters = () => ({
   tls: 0,
   /** HTTP/2: forwarded as it is if it was seen from its start. */
   http2: 0,
+  /** Also those that go on in another protocol behind an offer that the endpoint has declined. */
   unknown: 0,
   /** Bytes of foreign connections that were not forwarded. */
   discarded_bytes: 0,

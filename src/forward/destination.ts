@@ -24,11 +24,11 @@ export const CONNECTIONS_MAX = 131_072;
 /** How long after a refusal a connection is tried again, while the outage is short. */
 export const CONNECT_RETRY_MS = 100;
 /** A destination that has done nothing for this long is looked at now and then. */
-const LIVELY_MS = 1000;
-/** The share of the budget that is free again when the connections that held most have been given up. */
-const RELIEVED_SHARE = 1 / 8;
+export const LIVELY_MS = 1000;
+/** The share of the budget that is free again when connections have given way. */
+export const RELIEVED_SHARE = 1 / 8;
 /** The share of the budget that connections may take themselves before idle ones are ended for others. */
-const CROWDED_SHARE = 1 / 4;
+export const CROWDED_SHARE = 1 / 4;
 
 /** A destination, with all of its connections. */
 export class Destination implements UpstreamHost, DialHost {
@@ -206,8 +206,7 @@ export class Destination implements UpstreamHost, DialHost {
 
   /** By how many the connections exceed the memory for them. */
   get connectionsOver(): number {
-    const { usedBytes, limitBytes } = this.memory.budget;
-    return Math.ceil((usedBytes - limitBytes) / Cost.UPSTREAM);
+    return Math.ceil(this.memory.budget.overBytes / Cost.UPSTREAM);
   }
 
   /**
@@ -333,16 +332,16 @@ export class Destination implements UpstreamHost, DialHost {
   }
 }
 
-/** Why a connection could not be made, by the system's code; Bun's message is the same for most. */
+/** Words for a failed connection, by the system's code; Bun's message is the same for most codes. */
 const CONNECT_FAILURES: Record<string, string> = {
   ECONNREFUSED: "connection refused",
   ENOTFOUND: "no such host",
   EMFILE: "too many open files (raise ulimit -n)",
-  EHOSTUNREACH: "there is no way to this host",
-  ENETUNREACH: "there is no way to its network",
+  EHOSTUNREACH: "there is no route to this host",
+  ENETUNREACH: "there is no route to its network",
   ETIMEDOUT: "it does not respond",
-  // Of an IPv6 address in the link's scope (fe80::), the zone names the interface.
-  EINVAL: "the system takes no such address (has this host an interface of its zone?)",
+  // An IPv6 address with link scope (fe80::) has a zone, which names the interface.
+  EINVAL: "the system does not accept this address (does this host have the interface of its zone?)",
 };
 
 /** An error in words. */

@@ -96,6 +96,8 @@ export interface ComparedStream extends ResponseConsumer {
 
 /** Takes the requests of a client connection of HTTP/2, each by the number of its stream. */
 export interface ComparedCalls {
+  /** The bytes that each call of {@link head} charges to the budget, without asking for room. */
+  readonly costBytes: number;
   /** A request's head is whole. Null: it is not compared (--compare-sample). */
   head(stream: number, method: string, target: string): Exchange | null;
   /** A request is whole; its last segment was captured at this time. */

@@ -8,16 +8,13 @@ import { AgeList } from "../memory/age-list.ts";
 import { Holders } from "../memory/holders.ts";
 import type { DamageReason } from "../http/request-sink.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
-import type { Destination } from "./destination.ts";
+import { type Destination, RELIEVED_SHARE } from "./destination.ts";
 import type { ResponseComparison } from "./exchange.ts";
 import type { HttpOptions } from "./http-options.ts";
 import { Load } from "./load.ts";
 import { RequestPool } from "./request.ts";
 import type { PipeHost } from "./pipe-host.ts";
 import type { Waiter } from "./waiter.ts";
-
-/** The share of its memory that is free again when idle connections have been ended. */
-const RELIEVED_SHARE = 1 / 8;
 
 /** A further destination in --mode http. */
 export class FurtherDestination implements PipeHost {

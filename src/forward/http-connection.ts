@@ -4,17 +4,16 @@
  */
 import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { FRAME_HEADER_LEN, FrameType, writeFrameHeader } from "../http/http2/frames.ts";
-import { ResponseFramer } from "../http/response-framer.ts";
+import { RESPONSE_HEAD_BYTES_MAX, ResponseFramer } from "../http/response-framer.ts";
 import type { ResponseSink } from "../http/response-sink.ts";
 import type { Destination } from "./destination.ts";
 import type { Recorder, Witness } from "./exchange.ts";
 import type { Carrier } from "./keep-alive.ts";
 import type { Request } from "./request.ts";
 import type { Tls } from "./tls.ts";
-import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
+import { LINGER_MS, type Upstream, type UpstreamEnd, type UpstreamListener } from "./upstream.ts";
 
-/** How long a connection that is no longer needed waits for the destination to end it. */
-const LINGER_MS = 1000;
+const NO_RESPONSE = `it sent bytes that are no HTTP/1 response, or a head of more than ${RESPONSE_HEAD_BYTES_MAX >> 10} KiB`;
 
 /** HTTP/2's preface, and an empty SETTINGS frame. */
 const HTTP2_START = new Uint8Array(HTTP2_PREFACE.length + FRAME_HEADER_LEN);
@@ -192,7 +191,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
 
   malformed(): void {
     this.isBegun = true;
-    this.giveUp("it sent bytes that are no HTTP/1 response");
+    this.giveUp(NO_RESPONSE);
   }
 
   /**

@@ -29,11 +29,11 @@ export const AWAITED_MS = 2000;
 /**
  * The share of the budget that one request may hold in one piece; a larger one is streamed, or held in several pieces.
  */
-const REQUEST_SHARE_MAX = 1 / 16;
+export const REQUEST_SHARE_MAX = 1 / 16;
 /** A request may hold this much in any case. */
-const SMALL_REQUEST_BYTES = 64 << 10;
+export const SMALL_REQUEST_BYTES = 64 << 10;
 /** The share of the budget that is kept for unwritten bytes of streamed requests, if the source waits for them. */
-const UNSENT_SHARE = 1 / 4;
+export const UNSENT_SHARE = 1 / 4;
 
 /** --mode http, for one shard. */
 export class HttpMode implements StreamOpener, StreamHost {
@@ -236,7 +236,7 @@ export class HttpMode implements StreamOpener, StreamHost {
   }
 
   /**
-   * Whether a request that would hold `bytes` more is better sent as it comes: the source waits, and no request is to
+   * Whether a request that would hold `bytes` more is better streamed: the source waits, and no request is to
    * be lost.
    */
   mustStream(bytes: number): boolean {

@@ -1,7 +1,8 @@
 /**
  * One HTTP/2 client connection's calls on their way to a further destination. Held calls come here when they are whole,
- * and share the endpoint's bytes. A call that is sent as it comes goes on separately here, with bytes of its own.
+ * and share the endpoint's bytes. A streamed call goes on separately here, with bytes of its own.
  */
+import { StreamTable } from "../http/http2/stream-table.ts";
 import type { DamageReason } from "../http/request-sink.ts";
 import { Cost } from "../memory/budget.ts";
 import type { RequestDrop } from "./counters.ts";
@@ -14,10 +15,10 @@ import type { Request } from "./request.ts";
 /** One HTTP/2 conversation's way to one further destination. */
 export class Http2Branch implements Http2PipeOwner {
   private readonly pipe: Http2Pipe;
-  /** Calls that are not whole and are sent as they come, by the endpoint's call. */
+  /** Calls that are not whole and are streamed, by the endpoint's call. */
   private readonly streaming = new Map<Http2Call, Http2Call>();
-  /** Whole calls by the client's streams, which the client may take back. */
-  private readonly wholeCalls = new Map<number, Http2Call>();
+  /** Whole calls by the client's streams, which the client may cancel. */
+  private readonly wholeCalls = new StreamTable<Http2Call>();
   private isOver = false;
 
   /** `changed`: called when the conversation is to be settled. `isLate`: the connection was joined in its middle. */
@@ -36,7 +37,7 @@ export class Http2Branch implements Http2PipeOwner {
 
   // Calls under way.
 
-  /** From here on a call is sent as it comes; `original` holds its bytes so far. */
+  /** From here on a call is streamed; `original` holds its bytes so far. */
   begin(original: Http2Call): void {
     const { requests } = this.destination;
     const call = this.callLike(original);
@@ -53,7 +54,7 @@ export class Http2Branch implements Http2PipeOwner {
     this.pipe.commit(call);
   }
 
-  /** Bytes of a call. They matter only if the call is sent as it comes. */
+  /** Bytes of a call. They matter only if the call is streamed. */
   bytes(original: Http2Call, bytes: Uint8Array, offset: number, length: number): void {
     const call = this.streaming.get(original);
     if (call === undefined || call.request === null) return;
@@ -89,14 +90,14 @@ export class Http2Branch implements Http2PipeOwner {
     if (original !== null) this.discard(original);
   }
 
-  /** The client has taken back a call that is not whole. */
+  /** The client has cancelled a call that is not whole. */
   cancelled(original: Http2Call): void {
     this.destination.countSeen(false, false);
     this.destination.countDropped((this.streaming.get(original) ?? original).dropping ?? "cancelled");
     this.discard(original);
   }
 
-  /** The client has taken back a call that is whole, at `capturedMs`. */
+  /** The client has cancelled a call that is whole, at `capturedMs`. */
   cancelWhole(stream: number, capturedMs: number): void {
     const call = this.wholeCalls.get(stream);
     if (call !== undefined) this.pipe.cancel(call, capturedMs);
@@ -147,7 +148,7 @@ export class Http2Branch implements Http2PipeOwner {
   private finishCall(call: Http2Call, original: Http2Call): void {
     call.isWhole = true;
     call.trailer = original.trailer;
-    this.wholeCalls.set(call.stream, call);
+    this.wholeCalls.add(call.stream, call);
   }
 
   private discard(original: Http2Call): void {

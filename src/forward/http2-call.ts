@@ -1,5 +1,6 @@
 /** A request of HTTP/2, from its head to the end of its response: a stream of the client, and one of ours. */
 import type { Http2Words } from "../http/http2/head-encoder.ts";
+import { Aged } from "../memory/age-list.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Judgement } from "./admission.ts";
 import type { RequestDrop } from "./counters.ts";
@@ -25,7 +26,7 @@ export interface CallCarrier {
 }
 
 /** One request of HTTP/2, on its way to one destination. */
-export class Http2Call implements TimerOwner, Http2Words {
+export class Http2Call extends Aged<Http2Call> implements TimerOwner, Http2Words {
   // The client's side.
   /** Its bytes; null: none are held. */
   request: Request | null = null;
@@ -41,7 +42,7 @@ export class Http2Call implements TimerOwner, Http2Words {
   judgement: Judgement | null = null;
   /** It is dropped for this reason; null: it is not dropped. */
   dropping: RequestDrop | null = null;
-  /** It is sent as it comes. */
+  /** It is streamed. */
   isStreaming = false;
   /** The exchange that compares its response with production's; null: it is not compared. */
   exchange: Exchange | null = null;
@@ -80,7 +81,7 @@ export class Http2Call implements TimerOwner, Http2Words {
   isResponded = false;
   /** The destination does not want the rest of the request. */
   isUnwanted = false;
-  /** The time limit of its response, or the time when it is taken back. */
+  /** The time limit of its response, or the time when it is cancelled. */
   readonly timer: Timer;
 
   constructor(
@@ -90,6 +91,7 @@ export class Http2Call implements TimerOwner, Http2Words {
     /** When its head came, in the capture's time. */
     readonly capturedMs: number,
   ) {
+    super();
     this.timer = new Timer(this);
   }
 

@@ -7,59 +7,53 @@
  */
 import {
   ErrorCode,
-  Flag,
   FRAME_BYTES_DEFAULT,
-  FRAME_HEADER_LEN,
-  FrameType,
-  PING_LEN,
-  RST_STREAM_LEN,
   Setting,
-  SETTING_LEN,
   STREAM_MAX,
   WINDOW_DEFAULT,
   WINDOW_MAX,
-  WINDOW_UPDATE_LEN,
-  writeFrameHeader,
-  writeWord,
 } from "../http/http2/frames.ts";
-import { type FrameListener, FrameReader } from "../http/http2/frame-reader.ts";
+import { type BlockFault, type FrameListener, FrameReader } from "../http/http2/frame-reader.ts";
 import { encodeHead, encodeTrailer } from "../http/http2/head-encoder.ts";
-import { HpackDecoder } from "../http/http2/hpack-decoder.ts";
+import { HpackDecoder, TABLE_BYTES_DEFAULT } from "../http/http2/hpack-decoder.ts";
 import { HpackEncoder } from "../http/http2/hpack-encoder.ts";
-import { COUNTED_FIELDS, ResponseHead } from "../http/http2/response-head.ts";
+import { COUNTED_FIELDS, RESPONSE_BLOCK_BYTES_MAX, ResponseHead } from "../http/http2/response-head.ts";
+import { StreamTable } from "../http/http2/stream-table.ts";
 import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { Cost } from "../memory/budget.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
-import { ByteQueue } from "./byte-queue.ts";
 import type { Destination } from "./destination.ts";
 import type { Recorder, Witness } from "./exchange.ts";
 import type { CallCarrier, Http2Call } from "./http2-call.ts";
+import { Http2Output } from "./http2-output.ts";
 import type { RequestPool } from "./request.ts";
-import type { Upstream, UpstreamEnd, UpstreamListener } from "./upstream.ts";
+import { LINGER_MS, type Upstream, type UpstreamEnd, type UpstreamListener } from "./upstream.ts";
 
 /** The most calls in flight on a connection, even if the destination allows more. */
 export const CALLS_IN_FLIGHT_MAX = 256;
 /** Our window, for each response and for the connection: it can be large, because content is not kept. */
 const OWN_WINDOW = 1 << 24;
 /** No bodies are handed over while this much waits for the kernel. */
-const BACKLOG_BYTES_MAX = 256 << 10;
-/** The most bytes of our replies that may wait, if a destination asks and does not read. */
-const REPLIES_BYTES_MAX = 1 << 20;
-/** The longest header section of a response, as it is encoded. */
-const BLOCK_BYTES_MAX = 64 << 10;
+export const BACKLOG_BYTES_MAX = 256 << 10;
+/** The most bytes that may wait when another of our replies follows, if a destination asks and does not read. */
+export const REPLIES_BYTES_MAX = 1 << 20;
 /** The longest frame that is made, even if the destination allows more: so streams take turns. */
 const OWN_FRAME_BYTES_MAX = FRAME_BYTES_DEFAULT;
-/** How long a connection that is no longer needed waits for the destination to end it. */
-const LINGER_MS = 1000;
-const NO_TIMESTAMP = -1;
+/** The time until one more call may begin on a connection that has responded to few. */
+const PROBATION_MS = 1000;
 /** RFC 9113, section 8.3.1: the scheme of this connection, which may differ from production's. */
 const SECURE_SCHEME = "https";
+/** The words for a response whose head is over {@link RESPONSE_BLOCK_BYTES_MAX}. */
+export const HEAD_TOO_LONG = `a response has a header section of more than ${RESPONSE_BLOCK_BYTES_MAX >> 10} KiB`;
 const NO_HTTP2 = "it does not speak HTTP/2 in clear text: turn HTTP/2 on there, or name an endpoint that has it";
 /** RFC 9113, section 8.6: HTTP/2 has no response with this status. */
 const SWITCHING_PROTOCOLS = 101;
 
-/** Short frames are put together here, and copied from here. */
-const scratch = new Uint8Array(FRAME_HEADER_LEN + Math.max(PING_LEN, 2 * SETTING_LEN));
+/** Our first SETTINGS. */
+const OWN_SETTINGS = [
+  [Setting.ENABLE_PUSH, 0],
+  [Setting.INITIAL_WINDOW_SIZE, OWN_WINDOW],
+] as const;
 const encoder = new HpackEncoder();
 const head = new ResponseHead();
 
@@ -79,8 +73,13 @@ export const CallEnd = {
 export interface Http2ConnectionOwner {
   /** Calls may be begun, or more than before. */
   ready(): void;
-  /** Bytes have come. The responses that they complete were reported already; more calls may be due now. */
-  received(): void;
+  /** The destination has not allowed any call for as long as a response may take. */
+  allowedNone(): void;
+  /**
+   * Bytes have come. The responses that they complete were reported already; more calls may be due now. `hasHanded`:
+   * the upstream got bytes, which leave after all events.
+   */
+  received(hasHanded: boolean): void;
   interim(): void;
   /** Some of the call's response has come. */
   progressed(call: Http2Call): void;
@@ -93,11 +92,11 @@ export interface Http2ConnectionOwner {
 /** One upstream connection of HTTP/2. */
 export class Http2Connection implements CallCarrier, UpstreamListener, FrameListener, TimerOwner {
   readonly upstream: Upstream;
-  private readonly reader = new FrameReader(this, BLOCK_BYTES_MAX, FRAME_BYTES_DEFAULT);
+  private readonly reader = new FrameReader(this, RESPONSE_BLOCK_BYTES_MAX, FRAME_BYTES_DEFAULT);
   private readonly decoder: HpackDecoder;
-  private readonly out: ByteQueue;
+  private readonly out: Http2Output;
   /** Calls by the numbers of their streams. */
-  private readonly calls = new Map<number, Http2Call>();
+  private readonly calls = new StreamTable<Http2Call>();
   /** Calls with bytes that may be sent, in turn. */
   private readonly sending = new Set<Http2Call>();
   private nextStream = 1;
@@ -105,11 +104,19 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   isReady = false;
   /** No more calls are begun on it. */
   isLast = false;
+  /** The number of calls that the destination processed, if it left out others; Infinity: it left out none. */
+  lookedAt = Infinity;
+  /** How many responses are complete. */
+  private respondedCount = 0;
+  /** Calls wait, and the destination allows none. */
+  private isStarved = false;
+  /** Calls wait, and the timer runs until one more may begin. */
+  private isOnProbation = false;
+  /** RFC 7541, section 4.2: the next header block must say that the dynamic table is smaller. */
+  private owesTable = false;
+  private hasToldTable = false;
   /** When bytes came last; exact to a tick. */
   receivedMs: number;
-  /** The number of all bytes that it was given. */
-  private position = 0;
-  private timestampMs = NO_TIMESTAMP;
   /** The time of the present bytes or calls; 0: it was not read yet. */
   private stampMs = 0;
   private unacknowledgedBytes = 0;
@@ -136,29 +143,37 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     private owner: Http2ConnectionOwner | null,
     preface: Uint8Array | null,
     private readonly settingsTimeoutMs: number,
+    /**
+     * The most calls in flight before the first response; later, the number of responses is the limit. Some calls last
+     * long, so the limit grows with time.
+     */
+    private firstCallsMax: number,
     /** Responses may be kept, with all of their fields. */
     isCompared: boolean,
   ) {
     this.decoder = new HpackDecoder(isCompared ? null : COUNTED_FIELDS);
-    this.out = new ByteQueue(destination.memory);
+    this.out = new Http2Output(destination.memory);
     this.receivedMs = destination.tickedMs;
     // A destination that ends it before its SETTINGS does not accept the connection, and this is reported: a client's
     // certificate may be missing.
     this.upstream = destination.connect(this, destination.options.http2Tls);
     destination.memory.take(Cost.HTTP2);
-    if (preface !== null) this.put(preface, 0, preface.length);
-    this.put(HTTP2_PREFACE, 0, HTTP2_PREFACE.length);
-    this.beginFrame(2 * SETTING_LEN, FrameType.SETTINGS, 0, 0);
-    this.putSetting(0, Setting.ENABLE_PUSH, 0);
-    this.putSetting(1, Setting.INITIAL_WINDOW_SIZE, OWN_WINDOW);
-    this.put(scratch, 0, FRAME_HEADER_LEN + 2 * SETTING_LEN);
-    this.putWindowUpdate(0, OWN_WINDOW - WINDOW_DEFAULT);
+    if (preface !== null) this.out.put(preface, 0, preface.length);
+    this.out.put(HTTP2_PREFACE, 0, HTTP2_PREFACE.length);
+    this.out.putSettings(OWN_SETTINGS);
+    this.out.putWindowUpdate(0, OWN_WINDOW - WINDOW_DEFAULT);
     this.hand();
   }
 
   /** Whether another call may be begun. */
   get mayBegin(): boolean {
-    return this.isReady && !this.isLast && this.calls.size < this.callsMax;
+    if (!this.isReady || this.isLast) return false;
+    return this.calls.size < Math.min(this.callsMax, Math.max(this.firstCallsMax, this.respondedCount));
+  }
+
+  /** Whether a call was begun on it. */
+  get hasBegun(): boolean {
+    return this.nextStream > 1;
   }
 
   get inFlight(): number {
@@ -183,8 +198,16 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   /** Sends a call's head; {@link flush} sends the bytes of its body that have come. */
   begin(call: Http2Call): void {
     const request = call.request!;
-    const text = this.requests.headOf(request);
-    encodeHead(encoder, text, call, this.isSecure ? SECURE_SCHEME : call.scheme);
+    if (!this.hasBegun) this.destination.http2.heard();
+    encoder.begin(this.owesTable);
+    // A request without a scheme is a CONNECT, which has none.
+    encodeHead(
+      encoder,
+      this.requests.headOf(request),
+      request.headLength,
+      call,
+      this.isSecure && call.scheme !== "" ? SECURE_SCHEME : call.scheme,
+    );
     const isAllowed = call.protocol === null || this.allowsExtendedConnect;
     if (encoder.listBytes > this.headerListBytesMax || !isAllowed) {
       this.owner!.callEnded(call, CallEnd.NOT_ALLOWED);
@@ -194,7 +217,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     this.witness = request.exchange === null ? null : request.exchange.witness;
     call.number = this.nextStream;
     call.window = this.initialWindow;
-    call.startPosition = this.position;
+    call.startPosition = this.out.position;
     call.offset = request.headLength;
     call.sentMs = this.destination.tickedMs;
     this.isRecording ||= call.recorder !== null;
@@ -207,9 +230,9 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     }
     this.nextStream += 2;
     if (this.nextStream > STREAM_MAX) this.isLast = true;
-    this.calls.set(call.number, call);
+    this.calls.add(call.number, call);
     this.upstream.mayEnd = false;
-    this.noteTimestamp(request.timestampMs);
+    this.out.noteTimestamp(request.timestampMs);
     const isAll = call.isWhole && this.leftOf(call) === 0 && call.trailer === "";
     this.putBlock(call, isAll);
     if (isAll) this.sent(call);
@@ -222,28 +245,40 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
       if (call.isWhole) this.end(call, CallEnd.RESPONDED);
       return;
     }
-    this.noteTimestamp(call.request!.timestampMs);
+    this.out.noteTimestamp(call.request!.timestampMs);
     this.sending.add(call);
   }
 
   /** Cancels a call. No more events of it are reported. */
   cancel(call: Http2Call): void {
-    this.putReset(call.number, ErrorCode.CANCEL);
+    this.out.putReset(call.number, ErrorCode.CANCEL);
     this.drop(call);
   }
 
-  /** Hands over the bytes that may be sent, in turns. */
-  flush(): void {
+  /** Calls wait for it. The wait has a time limit if the destination allows no call, or has responded to few. */
+  await(): void {
+    if (!this.isReady || this.isLast) return;
+    if (this.callsMax === 0 && !this.isStarved) {
+      this.isStarved = true;
+      this.expireIn(this.settingsTimeoutMs);
+    } else if (this.callsMax > 0 && this.firstCallsMax < CALLS_IN_FLIGHT_MAX && !this.isOnProbation) {
+      this.isOnProbation = true;
+      this.expireIn(PROBATION_MS);
+    }
+  }
+
+  /** Hands over the bytes that may be sent, in turns. Returns whether there were any. */
+  flush(): boolean {
     while (this.sending.size > 0 && this.mayHandOver()) {
-      const before = this.position;
+      const before = this.out.position;
       for (const call of this.sending) {
         if (!this.mayHandOver()) break;
         this.sendSome(call);
       }
       // No byte of any call may be sent before the destination allows more.
-      if (this.position === before) break;
+      if (this.out.position === before) break;
     }
-    this.hand();
+    return this.hand();
   }
 
   /** Ends the connection with a FIN: it has no owner any more. */
@@ -261,15 +296,15 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   // Events of the upstream (UpstreamListener).
 
   opened(): void {
-    this.destination.deadlines.set(this.timer, this.destination.tickedMs + this.settingsTimeoutMs);
+    this.expireIn(this.settingsTimeoutMs);
   }
 
   received(bytes: Uint8Array): void {
     this.stampMs = 0;
     this.receivedMs = this.destination.tickedMs;
     this.reader.push(bytes, 0, bytes.length);
-    this.flush();
-    this.owner?.received();
+    const hasHanded = this.flush();
+    this.owner?.received(hasHanded);
   }
 
   drained(): void {
@@ -292,9 +327,25 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     this.tellOver(how, unsentBytes);
   }
 
-  /** The destination's SETTINGS have not come (Deadlines). */
+  /** The destination's SETTINGS have not come, or they allow no call, or calls wait for responses (Deadlines). */
   expire(): void {
-    this.giveUp(`no HTTP/2 SETTINGS within ${this.settingsTimeoutMs} ms (--response-timeout-ms)`);
+    const { isStarved } = this;
+    if (!this.isReady) {
+      this.giveUp(`no HTTP/2 SETTINGS within ${this.settingsTimeoutMs} ms (--response-timeout-ms)`);
+      return;
+    }
+    this.isStarved = false;
+    this.isOnProbation = false;
+    if (isStarved) {
+      this.owner?.allowedNone();
+    } else {
+      this.firstCallsMax++;
+      this.owner?.ready();
+    }
+  }
+
+  private expireIn(ms: number): void {
+    this.destination.deadlines.set(this.timer, this.destination.tickedMs + ms);
   }
 
   // The destination's frames (FrameListener).
@@ -309,7 +360,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     if (!this.isReady) return this.malformed();
     this.unacknowledgedBytes += length;
     if (this.unacknowledgedBytes >= OWN_WINDOW / 2) {
-      this.putWindowUpdate(0, this.unacknowledgedBytes);
+      this.out.putWindowUpdate(0, this.unacknowledgedBytes);
       this.unacknowledgedBytes = 0;
     }
     const call = this.calls.get(number);
@@ -319,7 +370,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     if (endsStream) return this.responded(call);
     call.unacknowledgedBytes += length;
     if (call.unacknowledgedBytes < OWN_WINDOW / 2) return;
-    this.putWindowUpdate(number, call.unacknowledgedBytes);
+    this.out.putWindowUpdate(number, call.unacknowledgedBytes);
     call.unacknowledgedBytes = 0;
   }
 
@@ -348,8 +399,10 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     recorder.http2Head(head);
   }
 
-  headersLost(): void {
-    this.malformed();
+  headersLost(_number: number, why: BlockFault): void {
+    if (why !== "header_too_long") return this.malformed();
+    this.reader.isOver = true;
+    this.giveUp(HEAD_TOO_LONG);
   }
 
   promise(): void {}
@@ -371,12 +424,16 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
 
   setting(name: number, value: number): void {
     switch (name) {
+      case Setting.HEADER_TABLE_SIZE:
+        this.owesTable ||= !this.hasToldTable && value < TABLE_BYTES_DEFAULT;
+        break;
       case Setting.MAX_CONCURRENT_STREAMS:
         this.callsMax = Math.min(value, CALLS_IN_FLIGHT_MAX);
+        if (value > 0) this.feed();
         break;
       case Setting.INITIAL_WINDOW_SIZE:
         if (value > WINDOW_MAX) return this.malformed();
-        for (const call of this.calls.values()) call.window += value - this.initialWindow;
+        for (const [, call] of this.calls.entries()) call.window += value - this.initialWindow;
         this.initialWindow = value;
         break;
       case Setting.MAX_FRAME_SIZE:
@@ -401,28 +458,28 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     if (!this.isReady) {
       this.destination.deadlines.remove(this.timer);
       this.upstream.mayEnd = true;
-      this.destination.http2.heard();
     }
     this.isReady = true;
-    this.beginFrame(0, FrameType.SETTINGS, Flag.ACK, 0);
-    this.reply(0);
+    if (this.mayReply()) this.out.putSettingsAcknowledgment();
     this.owner?.ready();
   }
 
   ping(payload: Uint8Array, isAcknowledgment: boolean): void {
     if (!this.isReady) return this.malformed();
     if (isAcknowledgment) return;
-    this.beginFrame(PING_LEN, FrameType.PING, Flag.ACK, 0);
-    scratch.set(payload.subarray(0, PING_LEN), FRAME_HEADER_LEN);
-    this.reply(PING_LEN);
+    if (this.mayReply()) this.out.putPingAcknowledgment(payload);
   }
 
   goAway(lastStream: number, _code: number): void {
     if (!this.isReady) return this.malformed();
     this.destination.counters.http2.goaways++;
     this.isLast = true;
-    for (const call of [...this.calls.values()])
-      if (call.number > lastStream && !call.isResponded) this.end(call, CallEnd.UNPROCESSED);
+    for (const [number, call] of this.calls.entries()) {
+      if (number <= lastStream || call.isResponded) continue;
+      // A client's streams have odd numbers.
+      this.lookedAt = Math.ceil(lastStream / 2);
+      this.end(call, CallEnd.UNPROCESSED);
+    }
     this.owner?.ready();
   }
 
@@ -437,6 +494,14 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     if (call === undefined) return;
     call.window += increment;
     if (call.window > WINDOW_MAX) this.malformed();
+  }
+
+  /** The destination allows calls again. */
+  private feed(): void {
+    if (!this.isStarved) return;
+    this.isStarved = false;
+    this.isOnProbation = false;
+    this.destination.deadlines.clear(this.timer);
   }
 
   malformed(): void {
@@ -465,9 +530,16 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     if (most < 0 || (most === 0 && left > 0)) return;
     const isRest = most === left;
     const ends = isRest && call.isWhole && call.trailer === "";
-    if (left > 0 || ends) this.putData(call, most, ends);
+    if (left > 0 || ends) {
+      this.out.putData(call.request!, call.offset, most, call.number, ends);
+      call.offset += most;
+      call.handedMs = this.destination.tickedMs;
+      call.window -= most;
+      this.window -= most;
+    }
     if (!isRest) return;
     if (call.isWhole && call.trailer !== "") {
+      encoder.begin(this.owesTable);
       encodeTrailer(encoder, call.trailer);
       this.putBlock(call, true);
     }
@@ -475,54 +547,25 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     if (call.isWhole) this.sent(call);
   }
 
-  private putData(call: Http2Call, length: number, ends: boolean): void {
-    this.beginFrame(length, FrameType.DATA, ends ? Flag.END_STREAM : 0, call.number);
-    this.put(scratch, 0, FRAME_HEADER_LEN);
-    const { long, bytes } = call.request!;
-    if (long === null) {
-      this.put(bytes, call.offset, length);
-    } else {
-      for (let left = length; left > 0;) {
-        const taken = Math.min(left, long.firstLength);
-        this.put(long.bytes, long.offset, taken);
-        long.consume(taken);
-        left -= taken;
-      }
-    }
-    call.offset += length;
-    call.handedMs = this.destination.tickedMs;
-    call.window -= length;
-    this.window -= length;
-  }
-
-  /** Sends the block that was encoded last, in as many frames as it needs. */
+  /** Sends the block that was encoded last. */
   private putBlock(call: Http2Call, endsStream: boolean): void {
-    const { block, length } = encoder;
-    let type: number = FrameType.HEADERS;
-    for (let at = 0; at < length || type === FrameType.HEADERS;) {
-      const taken = Math.min(length - at, this.frameBytesMax);
-      const flags =
-        (at + taken === length ? Flag.END_HEADERS : 0) |
-        (type === FrameType.HEADERS && endsStream ? Flag.END_STREAM : 0);
-      this.beginFrame(taken, type, flags, call.number);
-      this.put(scratch, 0, FRAME_HEADER_LEN);
-      this.put(block, at, taken);
-      at += taken;
-      type = FrameType.CONTINUATION;
-    }
+    this.hasToldTable ||= this.owesTable;
+    this.owesTable = false;
+    this.out.putBlock(encoder, call.number, endsStream, this.frameBytesMax);
   }
 
   /** All of a call has been handed over. */
   private sent(call: Http2Call): void {
     call.isSent = true;
     call.writtenMs = this.nowMs;
-    call.endPosition = this.position;
+    call.endPosition = this.out.position;
     if (call.status > 0) call.recorder?.written(call.writtenMs);
     if (call.isResponded) this.end(call, CallEnd.RESPONDED);
   }
 
   private responded(call: Http2Call): void {
     call.isResponded = true;
+    this.respondedCount++;
     const { recorder } = call;
     if (recorder !== null) {
       recorder.received(this.destination.now(), call.writtenMs);
@@ -537,48 +580,16 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   }
 
   private drop(call: Http2Call): void {
-    this.sending.delete(call);
+    if (this.sending.size > 0) this.sending.delete(call);
     this.calls.delete(call.number);
     if (this.calls.size === 0) this.upstream.mayEnd = true;
   }
 
-  private putReset(number: number, code: number): void {
-    this.beginFrame(RST_STREAM_LEN, FrameType.RST_STREAM, 0, number);
-    writeWord(scratch, FRAME_HEADER_LEN, code);
-    this.put(scratch, 0, FRAME_HEADER_LEN + RST_STREAM_LEN);
-  }
-
-  private putWindowUpdate(number: number, increment: number): void {
-    this.beginFrame(WINDOW_UPDATE_LEN, FrameType.WINDOW_UPDATE, 0, number);
-    writeWord(scratch, FRAME_HEADER_LEN, increment);
-    this.put(scratch, 0, FRAME_HEADER_LEN + WINDOW_UPDATE_LEN);
-  }
-
-  private putSetting(place: number, name: number, value: number): void {
-    const at = FRAME_HEADER_LEN + place * SETTING_LEN;
-    scratch[at] = name >>> 8;
-    scratch[at + 1] = name;
-    writeWord(scratch, at + 2, value);
-  }
-
-  /** Sends the frame in {@link scratch}, a reply to the destination. A destination may ask for many. */
-  private reply(length: number): void {
-    if (this.upstream.backlogBytes + this.out.length > REPLIES_BYTES_MAX)
-      this.giveUp("it sends frames that need replies, and does not read the replies");
-    else this.put(scratch, 0, FRAME_HEADER_LEN + length);
-  }
-
-  private beginFrame(length: number, type: number, flags: number, number: number): void {
-    writeFrameHeader(scratch, 0, length, type, flags, number);
-  }
-
-  private put(bytes: Uint8Array, offset: number, length: number): void {
-    this.out.push(bytes, offset, length);
-    this.position += length;
-  }
-
-  private noteTimestamp(timestampMs: number): void {
-    if (this.timestampMs === NO_TIMESTAMP) this.timestampMs = timestampMs;
+  /** Whether the destination, which may ask for many replies, reads them. */
+  private mayReply(): boolean {
+    if (this.upstream.backlogBytes + this.out.length <= REPLIES_BYTES_MAX) return true;
+    this.giveUp("it sends frames that need replies, and does not read the replies");
+    return false;
   }
 
   /**
@@ -595,11 +606,10 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     return this.stampMs;
   }
 
-  /** Gives the bytes that were put together to the upstream. */
-  private hand(): void {
+  /** Gives the bytes that were put together to the upstream. Returns whether there were any. */
+  private hand(): boolean {
     this.stampMs = 0;
-    if (this.out.length > 0) this.upstream.writeQueue(this.out, this.timestampMs);
-    this.timestampMs = NO_TIMESTAMP;
+    return this.out.hand(this.upstream);
   }
 
   // The end of the connection.
@@ -607,8 +617,9 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   private tellOver(how: UpstreamEnd, unsentBytes: number): void {
     const { owner } = this;
     this.owner = null;
-    const takenBytes = this.position - this.out.length - unsentBytes;
-    const calls = [...this.calls.values()];
+    const takenBytes = this.out.position - this.out.length - unsentBytes;
+    const calls = this.calls.entries().map(([, call]) => call);
+    if (calls.length > 0 && how !== "given_up") this.lookedAt = this.respondedCount;
     this.close();
     owner?.over(this, how, calls, takenBytes);
   }

@@ -1,11 +1,12 @@
 /**
  * A client's connection of HTTP/2 in --mode http: frames its bytes into requests, and decides for each whether it is
- * held, sent as it comes, dropped or damaged. An {@link Http2Pipe} brings them to the endpoint, and an {@link
+ * held, streamed, dropped or damaged. An {@link Http2Pipe} brings them to the endpoint, and an {@link
  * Http2Branch} to each further destination.
  */
 import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { Http2RequestFramer, type Http2RequestSink } from "../http/http2/request-framer.ts";
 import type { Http2Head } from "../http/http2/request-head.ts";
+import { StreamTable } from "../http/http2/stream-table.ts";
 import type { DamageReason } from "../http/request-sink.ts";
 import { Cost } from "../memory/budget.ts";
 import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
@@ -18,7 +19,7 @@ import type { Http2Branch } from "./http2-branch.ts";
 import { type CallOwner, Http2Call } from "./http2-call.ts";
 import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
 
-/** A request that is not whole this long after its head, in the capture's time, is sent as it comes. */
+/** A request that is not whole this long after its head, in the capture's time, is streamed. */
 export const HELD_MS_MAX = 1000;
 
 const HEAD_BYTES_FIRST = 4096;
@@ -30,7 +31,7 @@ const KEPT_SHARE = 1 / 8;
  * How many idle timeouts of a client pass before its connection is ended. If the client goes on then, the entries that
  * its header blocks refer to are not known any more.
  */
-const RESTS_MAX = 12;
+export const RESTS_MAX = 12;
 
 /** The last head that was read, a byte for each character. */
 let headBytes = Buffer.alloc(HEAD_BYTES_FIRST);
@@ -43,7 +44,7 @@ function bytesOf(head: string): Uint8Array {
 
 /** The part that all conversations of HTTP/2 share. */
 export interface Http2Host extends AdmissionHost {
-  /** Larger requests are sent as they come. */
+  /** Larger requests are streamed. */
   readonly maxRequestBytes: number;
   /** Time limits in the capture's time. */
   readonly heads: Deadlines;
@@ -68,8 +69,8 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   private readonly pipe: Http2Pipe;
   /** Calls that are not whole and that the pipe does not have, in the order of their starts. */
   private readonly held = new Set<Http2Call>();
-  /** Whole calls by the client's streams, which the client may take back. */
-  private readonly wholeCalls = new Map<number, Http2Call>();
+  /** Whole calls by the client's streams, which the client may cancel. */
+  private readonly wholeCalls = new StreamTable<Http2Call>();
   private readonly timer = new Timer(this);
   private timestampMs = 0;
   /** How many bytes of the client's preface are still to come. */
@@ -193,15 +194,15 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
 
   // The framer's findings (Http2RequestSink).
 
-  head(stream: number, head: Http2Head): Http2Call {
+  head(stream: number, head: Http2Head, isWhole: boolean): Http2Call {
+    this.mode.destination.memory.take(Cost.CALL);
     const call = new Http2Call(this.pipe as CallOwner, stream, this.timestampMs);
     call.scheme = head.scheme;
     call.hasAuthority = head.hasAuthority;
     call.protocol = head.protocol;
     call.isOdd = head.isOdd;
     if (this.compared !== null) call.exchange = this.compared.head(stream, head.method, head.target);
-    this.mode.destination.memory.take(Cost.CALL);
-    this.held.add(call);
+    if (!isWhole) this.held.add(call);
     const text = this.decide(call, head.text);
     if (text === null) return call;
     const length = text === headBytes ? head.headLength : text.length;
@@ -252,7 +253,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
       return;
     }
     call.isWhole = true;
-    this.wholeCalls.set(call.stream, call);
+    this.wholeCalls.add(call.stream, call);
     if (call.isStreaming) this.pipe.more(call);
     else this.pipe.commit(call);
   }
@@ -285,7 +286,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   }
 
   hasRoom(): boolean {
-    return this.owner.makeRoom(Cost.CALL);
+    return this.owner.makeRoom(Cost.CALL + (this.compared?.costBytes ?? 0));
   }
 
   refused(why: "streams" | "memory"): void {
@@ -345,7 +346,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     this.drop(call, "rate_limit");
   }
 
-  /** From here on a call is sent as it comes. */
+  /** From here on a call is streamed. */
   private stream(call: Http2Call): void {
     this.held.delete(call);
     if (call.dropping !== null || call.request === null) return;

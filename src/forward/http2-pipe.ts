@@ -2,10 +2,11 @@
  * One client connection's calls on their way to a destination: each is sent when there is room for it, on a connection
  * that gives way to another when the destination says GOAWAY or closes it, and followed to the end of its response.
  */
+import { AgeList } from "../memory/age-list.ts";
 import { Cost } from "../memory/budget.ts";
 import { countGrpcStatus, type RequestDrop } from "./counters.ts";
 import type { CallCarrier, CallOwner, Http2Call } from "./http2-call.ts";
-import { CallEnd, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
+import { CallEnd, CALLS_IN_FLIGHT_MAX, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
 import { RESENDS_MAX } from "./lost-requests.ts";
 import { Pipe } from "./pipe.ts";
 import type { PipeHost } from "./pipe-host.ts";
@@ -30,8 +31,10 @@ export interface Http2PipeOwner {
 /** One client connection's calls, on their way to one destination. */
 export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
   /** Calls that wait, in order; those that are sent again go before the others. */
-  private readonly again = new Set<Http2Call>();
-  private readonly waitingCalls = new Set<Http2Call>();
+  private readonly again = new AgeList<Http2Call>();
+  /** Some of those may not be in the order of their starts. */
+  private isAgainMixed = false;
+  private readonly waitingCalls = new AgeList<Http2Call>();
   /** Calls that are on a connection. */
   private inFlight = 0;
   /** Calls in flight that are not whole. */
@@ -42,8 +45,16 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
   private readonly leaving = new Set<Http2Connection>();
   /** It is pumped in a moment. */
   private isDue = false;
-  /** Connections in a row that ended before the destination's SETTINGS came. */
+  /** Connections in a row that ended before a call could be begun on them. */
   private failures = 0;
+  /** The destination has closed a connection before it processed all calls. */
+  private hasGoneAway = false;
+  /**
+   * The most calls in flight on a new connection before its first response. If the destination closes connections early
+   * more than once, this is the number of calls that it processed on the last one. So it serves all calls, and few are
+   * sent in vain.
+   */
+  private firstCallsMax = CALLS_IN_FLIGHT_MAX;
   private readonly load: PipeLoad;
 
   constructor(
@@ -91,13 +102,13 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
 
   // Calls.
 
-  /** Takes a call that is whole, or is to be sent as it comes. It is begun when its turn comes. */
+  /** Takes a call that is whole, or will be streamed. It is begun when its turn comes. */
   commit(call: Http2Call): void {
-    this.waitingCalls.add(call);
+    this.waitingCalls.append(call);
     this.note();
   }
 
-  /** More of a call that is sent as it comes was added to its request; or it is whole. */
+  /** More of a streamed call was added to its request; or it is whole. */
   more(call: Http2Call): void {
     const { connection } = call;
     if (connection === null) return;
@@ -113,7 +124,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.note();
   }
 
-  /** The client has taken back a call that is whole, at `capturedMs`. */
+  /** The client has cancelled a call that is whole, at `capturedMs`. */
   cancel(call: Http2Call, capturedMs: number): void {
     call.cancelledAfterMs = Math.max(capturedMs - call.capturedMs, 0);
     if (call.connection !== null) {
@@ -134,22 +145,34 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.mode.pumpSoon(this);
   }
 
+  /** Whether there may be something to do beside counting responses. */
+  private get hasWork(): boolean {
+    return this.waiting > 0 || this.isIdle || this.leaving.size > 0 || this.connection?.isLast === true;
+  }
+
   pump(): void {
     this.isDue = false;
+    if (this.connection?.isLast === true) this.replace(this.connection);
     const { refusal } = this;
     if (refusal !== null) this.dropWaiting(refusal);
-    for (const calls of [this.again, this.waitingCalls]) {
-      for (const call of calls) {
-        const connection = this.connected();
-        if (!connection.mayBegin) break;
-        calls.delete(call);
-        this.begin(call, connection);
-      }
-    }
+    if (this.isAgainMixed) this.orderAgain();
+    this.beginSome(this.again);
+    this.beginSome(this.waitingCalls);
+    if (this.waiting > 0) this.connection?.await();
     this.connection?.flush();
     for (const connection of this.leaving) connection.flush();
     if (this.ending && this.isIdle) this.leave();
     this.note();
+  }
+
+  /** Begins the calls of a list, as many as there is room for. */
+  private beginSome(calls: AgeList<Http2Call>): void {
+    for (let call = calls.oldest; call !== null; call = calls.oldest) {
+      const connection = this.connected();
+      if (!connection.mayBegin) return;
+      calls.remove(call);
+      this.begin(call, connection);
+    }
   }
 
   private begin(call: Http2Call, connection: Http2Connection): void {
@@ -166,15 +189,39 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
 
   /** The current connection, or a new one. */
   private connected(): Http2Connection {
-    if (this.connection?.isLast === true) this.retire(this.connection);
+    if (this.connection?.isLast === true) this.replace(this.connection);
     const { destination, requests, options } = this.mode;
     if (this.connection === null) {
       this.spoken.tried();
       const { responseTimeoutMs } = options;
       const isCompared = this.mode.comparison !== null;
-      this.connection = new Http2Connection(destination, requests, this, this.preface, responseTimeoutMs, isCompared);
+      this.connection = new Http2Connection(
+        destination,
+        requests,
+        this,
+        this.preface,
+        responseTimeoutMs,
+        this.firstCallsMax,
+        isCompared,
+      );
     }
     return this.connection;
+  }
+
+  /** The destination takes no more calls on the current connection: another connection takes its place. */
+  private replace(connection: Http2Connection): void {
+    if (this.learn(connection)) this.spoken.speechless();
+    this.retire(connection);
+  }
+
+  /** Learns from the end of a connection. Returns whether the destination took no call on several in a row. */
+  private learn({ hasBegun, lookedAt }: Http2Connection): boolean {
+    this.failures = hasBegun ? 0 : this.failures + 1;
+    if (lookedAt < Infinity) {
+      if (this.hasGoneAway) this.firstCallsMax = Math.max(lookedAt, 1);
+      this.hasGoneAway = true;
+    }
+    return this.failures > RESENDS_MAX;
   }
 
   /** No more calls are begun on a connection. */
@@ -226,7 +273,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.note();
   }
 
-  /** We take back a call in flight: it counts as forwarded if all of it was sent. */
+  /** We cancel a call in flight: it counts as forwarded if all of it was sent. */
   private endUnanswered(
     call: Http2Call,
     connection: CallCarrier,
@@ -246,9 +293,15 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.pumpSoon();
   }
 
-  received(): void {
+  allowedNone(): void {
+    this.dropWaiting("endpoint_settings");
+    this.note();
+  }
+
+  received(hasHanded: boolean): void {
     this.progressMs = this.mode.destination.tickedMs;
-    this.pumpSoon();
+    if (hasHanded || this.hasWork) this.pumpSoon();
+    else this.note();
   }
 
   interim(): void {
@@ -275,8 +328,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     } else {
       this.lose(call, "endpoint_closed");
     }
-    // Last: the pump notes the load, and it may come at once.
-    this.pumpSoon();
+    // The rest is done after the connection's last event, or at the end of the pump that caused this event.
   }
 
   over(connection: Http2Connection, how: UpstreamEnd, calls: Http2Call[], takenBytes: number): void {
@@ -284,12 +336,11 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.leaving.delete(connection);
     const reason = dropReasonOf(how);
     for (const call of calls) this.failed(call, how, takenBytes, reason);
-    this.failures = connection.isReady ? 0 : this.failures + 1;
-    const isSpeechless = this.failures > RESENDS_MAX && (how === "closed" || how === "reset");
+    const isSpeechless = this.learn(connection) && (how === "closed" || how === "reset");
     const isVain = reason !== "endpoint_closed" || how === "given_up" || isSpeechless;
     if (isSpeechless) this.spoken.speechless();
     // If the program ends, they are dropped for that reason.
-    if (isVain && !connection.isReady && !this.mode.destination.terminated) this.dropWaiting(reason);
+    if (isVain && !connection.hasBegun && !this.mode.destination.terminated) this.dropWaiting(reason);
     this.pumpSoon();
     this.note();
   }
@@ -317,7 +368,13 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     this.takeOff(call);
     this.mode.destination.deadlines.clear(call.timer);
     call.reset();
-    this.again.add(call);
+    this.isAgainMixed ||= this.again.size > 0;
+    this.again.append(call);
+  }
+
+  private orderAgain(): void {
+    for (const call of callsOf(this.again).sort((one, other) => one.stream - other.stream)) this.again.append(call);
+    this.isAgainMixed = false;
   }
 
   private takeOff(call: Http2Call): void {
@@ -340,7 +397,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
   private let(call: Http2Call): void {
     const { destination, requests } = this.mode;
     if (call.connection !== null) this.takeOff(call);
-    else if (!this.waitingCalls.delete(call)) this.again.delete(call);
+    call.list?.remove(call);
     if (this.unfinished.size > 0) this.unfinished.delete(call);
     destination.deadlines.remove(call.timer);
     if (call.request !== null) requests.giveBack(call.request);
@@ -352,7 +409,8 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
 
   /** Drops the calls that wait, or the last of them. */
   private dropWaiting(reason: RequestDrop, count = this.waiting): void {
-    for (const call of [...this.again, ...this.waitingCalls].slice(this.waiting - count)) {
+    const calls = [...callsOf(this.again), ...callsOf(this.waitingCalls)];
+    for (const call of calls.slice(calls.length - count)) {
       if (call.request!.wasTaken) {
         this.countUnanswered(call);
         this.let(call);
@@ -397,4 +455,10 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     const isOver = this.load.note(!this.isIdle, waiting, this.inFlight > 0, waiting > 0 || this.unfinished.size > 0);
     if (isOver) this.owner.idle();
   }
+}
+
+function callsOf({ oldest }: AgeList<Http2Call>): Http2Call[] {
+  const calls: Http2Call[] = [];
+  for (let call = oldest; call !== null; call = call.newer) calls.push(call);
+  return calls;
 }

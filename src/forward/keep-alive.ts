@@ -9,9 +9,9 @@
 /** How long a connection must have been silent behind a response before it counts as one that stays open. */
 export const QUIET_MS = 50;
 /** A close this soon behind a response is the server's habit, and not its time limit for idle connections. */
-const PROMPT_MS = 100;
+export const PROMPT_MS = 100;
 /** How often a connection is tried with more requests than the known limit. */
-const PROBE_MS = 10_000;
+export const PROBE_MS = 10_000;
 
 /** A connection, as seen here. */
 export interface Carrier {

@@ -2,7 +2,7 @@
  * The connections that this program has made, in memory that all its threads share: if plain frames are captured, these
  * connections may be among them, and must not be forwarded again. A connection is known before its first byte is sent.
  * While it is being made its own port is not known yet, so any SYN to its destination may be its own; if the SYN is
- * another connection's, that one is picked up at its first request.
+ * another connection's, that one is joined at its first request.
  */
 import type { ForwardAddress } from "../address.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "./socket.ts";
@@ -10,7 +10,7 @@ import type { Tls } from "./tls.ts";
 
 /** Twice as many as there can be connections in LINGER_MS: more than a host has ports. */
 const SLOTS = 1 << 17;
-/** A connection is within this many slots behind its hash, or it is not known. */
+/** A connection is within this many slots behind its hash; if others have all of these, it is not used. */
 const PROBES_MAX = 64;
 /**
  * A slot's words: the connection's mark (0: the slot was never used), its number of open sockets, and when it is
@@ -25,7 +25,10 @@ const FORGOTTEN_S = 2;
  */
 const DESTINATIONS = 256;
 /** How long a closed connection is known, for its late segments: as long as TCP keeps its ports from others. */
-const LINGER_MS = 60_000;
+export const LINGER_MS = 60_000;
+
+/** Told of a connection that is not used: among captured frames it could not be told from others' connections. */
+export const UNKNOWN_OWN = "more connections to it are open, or just were, than can be kept apart from captured ones";
 
 const ADDRESS_WORDS = 4;
 const SERVER = 4;
@@ -72,14 +75,17 @@ export class OwnConnections {
     return () => void Atomics.sub(this.destinations, destination, 1);
   }
 
-  /** A connection is open. Returns the function to call when it is closed. */
-  opened({ localAddress, localPort, remoteAddress, remotePort }: Ends): () => void {
+  /**
+   * A connection is open. Returns the function to call when it is closed; null: it cannot be known, and must not be
+   * used.
+   */
+  opened({ localAddress, localPort, remoteAddress, remotePort }: Ends): (() => void) | null {
     const identity = new Int32Array(CONNECTION_WORDS);
     writeAddress(identity, 0, localAddress);
     writeAddress(identity, SERVER, remoteAddress);
     identity[PORTS] = (localPort << 16) | remotePort;
     const slot = this.take(identity);
-    if (slot < 0) return () => {};
+    if (slot < 0) return null;
     return () => {
       Atomics.store(this.slots, slot + FORGOTTEN_S, Math.ceil((Date.now() + LINGER_MS) / 1000));
       Atomics.sub(this.slots, slot + OPEN, 1);
@@ -151,7 +157,13 @@ class OwnEvents implements SocketEvents {
 
   opened(socket: UpstreamSocket): void {
     // This comes before it stops being one that is being made: at no moment is it unknown.
-    this.forget = this.own.opened(socket as unknown as Ends);
+    const forget = this.own.opened(socket as unknown as Ends);
+    if (forget === null) {
+      socket.terminate();
+      this.failed(new Error(UNKNOWN_OWN));
+      return;
+    }
+    this.forget = forget;
     this.known();
     this.events.opened(socket);
   }

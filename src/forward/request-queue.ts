@@ -3,7 +3,7 @@ import { Cost } from "../memory/budget.ts";
 import type { Request } from "./request.ts";
 
 /** How many places of removed requests there may be before the others move up. */
-const GONE_MAX = 256;
+export const GONE_MAX = 256;
 
 /** A queue of requests, in flight and waiting. */
 export class RequestQueue {

@@ -1,6 +1,6 @@
 /**
  * A client's request, from its first byte to its end. Decides whether it is admitted (policy has looked at its head,
- * the rate has room), and whether it is held until it is whole, sent as it comes, or dropped.
+ * the rate has room), and whether it is held until it is whole, streamed, or dropped.
  */
 import { latin1 } from "../http/latin1.ts";
 import type { DamageReason, RequestHead } from "../http/request-sink.ts";
@@ -15,11 +15,11 @@ import { describe, type Request } from "./request.ts";
 
 /** The part that the requests of all conversations share. */
 export interface RequestHost extends AdmissionHost {
-  /** Larger requests are sent as they come when it is their turn. */
+  /** Larger requests are streamed when it is their turn. */
   readonly maxRequestBytes: number;
   /** Whether another request may wait behind `waiting` ones of its connection. */
   mayWait(waiting: number): boolean;
-  /** Whether a request that would hold `bytes` more is better sent as it comes. */
+  /** Whether a request that would hold `bytes` more is better streamed. */
   mustStream(bytes: number): boolean;
 }
 
@@ -100,7 +100,7 @@ export class RequestUnderWay {
     this.clear();
   }
 
-  /** The endpoint cannot get the rest of a request that is sent as it comes. */
+  /** The endpoint cannot get the rest of a streamed request. */
   streamLost(reason: RequestDrop): void {
     this.isStreaming = false;
     this.dropping = reason;

@@ -12,10 +12,10 @@ import type { HeldMemory } from "./held-memory.ts";
  * The limits of requests that are kept to be used again: a number, and a share of the budget. (A request that was used
  * just now is still in the processor's cache.)
  */
-const SPARE_MAX = 16_384;
-const SPARE_SHARE_MAX = 1 / 32;
+export const SPARE_MAX = 16_384;
+export const SPARE_SHARE_MAX = 1 / 32;
 /** The longest array that a request keeps when it is kept to be used again: most requests fit into it. */
-const SPARE_ARRAY_BYTES_MAX = 512;
+export const SPARE_ARRAY_BYTES_MAX = 512;
 /** A few bytes: far less than half of any budget. */
 const FEW_BYTES = 16 << 10;
 const NOTHING = new Uint8Array(0);
@@ -161,9 +161,9 @@ export class RequestPool {
     return Cost.REQUEST + Cost.ARRAY + 2 * (held + length);
   }
 
-  /** The head, a character for each byte (latin1). */
-  headOf({ long, bytes, headLength }: Request): string {
-    return latin1(long === null ? bytes : long.beginning(headLength), 0, headLength);
+  /** Bytes that begin with the head, valid until the request is changed. */
+  headOf({ long, bytes, headLength }: Request): Uint8Array {
+    return long === null ? bytes : long.beginning(headLength);
   }
 
   /** All held bytes, as Latin-1. */

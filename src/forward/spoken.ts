@@ -13,7 +13,7 @@ export const AGAIN_MIN_MS = 1000;
 /** The longest time until the next try. */
 export const AGAIN_MAX_MS = 10_000;
 
-const SPEECHLESS = "it closes each connection before it sends anything";
+const SPEECHLESS = "it closes each connection before it takes a request";
 
 /** The destination, as seen here. */
 interface Speaker {
@@ -50,7 +50,7 @@ export class Spoken {
     this.fail("endpoint_protocol", why);
   }
 
-  /** The destination has ended one connection after the other before it sent a byte. */
+  /** The destination has ended one connection after the other before a request could be sent. */
   speechless(): void {
     this.fail("endpoint_closed", SPEECHLESS);
   }

@@ -10,10 +10,7 @@ import { Client } from "../policy/client.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { ForwardCounters } from "./counters.ts";
 import type { Destination } from "./destination.ts";
-import type { Upstream } from "./upstream.ts";
-
-/** How long a reset client's connection waits for the endpoint to read what was written. */
-const RESET_LINGER_MS = 1000;
+import { LINGER_MS, type Upstream } from "./upstream.ts";
 
 /** The options of --mode tcp. */
 export interface TcpOptions {
@@ -113,7 +110,7 @@ class TcpStream implements StreamConsumer {
     // Closing at once would discard bytes that the endpoint has not read yet. So a reset half-closes too, but the
     // response is not waited for.
     const { responseTimeoutMs, finDelayMs } = this.options;
-    if (how === "reset") this.upstream.finish(RESET_LINGER_MS, 0);
+    if (how === "reset") this.upstream.finish(LINGER_MS, 0);
     else this.upstream.finish(responseTimeoutMs, finDelayMs);
   }
 }

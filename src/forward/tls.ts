@@ -61,7 +61,7 @@ const NO_PROTOCOL = /NO_APPLICATION_PROTOCOL/;
 export const ENDED_EARLY = "it closed the connection in the TLS handshake";
 
 /** The most characters of an endpoint's certificate that are shown. */
-const SHOWN_CHARACTERS_MAX = 200;
+export const SHOWN_CHARACTERS_MAX = 200;
 
 /** The TLS of a destination, for all of its connections that ask for the same protocol. */
 export class Tls {

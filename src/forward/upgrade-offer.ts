@@ -16,7 +16,7 @@ export const Verdict = { UNKNOWN: 0, DECLINED: 1, ACCEPTED: 2, HTTP2: 3 } as con
 
 const RUN_BYTES = Int32Array.BYTES_PER_ELEMENT;
 /** Held bytes are given on in copies of up to this length, or of one run that is longer. */
-const COPY_BYTES_MAX = 64 << 10;
+export const COPY_BYTES_MAX = 64 << 10;
 
 /** Takes the held bytes, in order. */
 export interface OfferSink {

@@ -17,6 +17,9 @@ export const RETRY_DELAY_FIRST_MS = 10;
 /** The longest time between two tries. */
 export const RETRY_DELAY_MAX_MS = 1000;
 
+/** How long a connection that is no longer needed waits for the destination to end it. */
+export const LINGER_MS = 1000;
+
 /** How a connection has ended; `other_protocol`: the destination does not speak the protocol that is needed. */
 export type UpstreamEnd = "unconnected" | "other_protocol" | "closed" | "reset" | "given_up";
 
@@ -336,7 +339,7 @@ export class Upstream implements SocketEvents, TimerOwner {
   }
 
   /**
-   * Notes how much of a write was taken. Notes how much of a write was taken. Returns whether the connection goes on.
+   * Notes how much of a write was taken. Returns whether the connection goes on.
    */
   private noteProgress(written: number, left: number, nowMs: number): boolean {
     const { destination } = this;

@@ -25,7 +25,7 @@ export function fillHead(head: RequestHead, line: RequestLine, fields: HeaderSec
   head.isLast = !fields.isPersistent(line.minorVersion);
   head.expectsContinue = line.minorVersion > 0 && fields.expectsContinue;
   head.headLength = headLength;
-  head.isIsolated = line.hasBareEnd || fields.isIsolated;
+  head.isIsolated = line.hasBareEnd || line.hasOddVersion || fields.isIsolated;
   head.isOdd = line.isOdd || fields.isOdd;
   head.bodyLength = bodyLength(head, line, fields);
   // Python's server ignores the fields behind a stray line: it sees no body.

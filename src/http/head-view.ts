@@ -11,7 +11,6 @@ export interface FieldLines {
   readonly lines: string[];
 }
 
-const VERSION = "HTTP/1.";
 /** Matches scheme and authority of a target in absolute-form (RFC 9112, section 3.2.2). */
 const ABSOLUTE_FORM = /^([a-z][a-z0-9+.-]*:\/\/)([^/?#\s]*)/i;
 const UNRESERVED = /[\w.~-]/;
@@ -19,7 +18,7 @@ const UNRESERVED = /[\w.~-]/;
 /** The parts of one request's head, each read when it is first asked for. */
 export class HeadView {
   readonly method: string;
-  /** The target as it was written, with all that is odd in it. */
+  /** The target in its written form, with all oddities. */
   readonly target: string;
   /** Where the path begins and ends in the target; the same twice: the target has no path. */
   readonly pathFrom: number;
@@ -37,8 +36,9 @@ export class HeadView {
     const methodTo = blankFrom(line, 0);
     let from = methodTo;
     while (isBlank(line, from)) from++;
-    let to = Math.max(line.lastIndexOf(VERSION), from);
-    while (to > from && isBlank(line, to - 1)) to--;
+    // The version is the text behind the last blank; blanks may also stand behind it.
+    const versionTo = lastOf(line, from, line.length, true);
+    const to = lastOf(line, from, lastOf(line, from, versionTo, false), true);
     this.method = line.slice(0, methodTo);
     this.target = line.slice(from, to);
     this.beforeTarget = line.slice(0, from);
@@ -112,6 +112,13 @@ export class HeadView {
 function blankFrom(line: string, from: number): number {
   let at = from;
   while (at < line.length && !isBlank(line, at)) at++;
+  return at;
+}
+
+/** The beginning of the blanks (`isOfBlanks`), or of the other characters, that end at `to`; at the earliest `from`. */
+function lastOf(line: string, from: number, to: number, isOfBlanks: boolean): number {
+  let at = to;
+  while (at > from && isBlank(line, at - 1) === isOfBlanks) at--;
   return at;
 }
 

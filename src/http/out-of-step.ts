@@ -30,11 +30,11 @@ export class OutOfStep {
   lineLength = 0;
   /** Where the request line that was found ends in the push. */
   lineEnd = 0;
-  /** Bytes that may have been a request's were passed over. */
+  /** Bytes that may have been a request's were skipped. */
   private hasSkipped = false;
   /** How much is still to come of a body; only the end of its request's header section was seen. */
   private announced = 0;
-  /** The next bytes follow bytes that were passed over. */
+  /** The next bytes follow bytes that were skipped. */
   private isContinued = false;
   /** The candidate's bytes from earlier pushes. */
   private held = NOTHING;

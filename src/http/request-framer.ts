@@ -166,11 +166,15 @@ export class RequestFramer {
     this.isUnproven = false;
   }
 
-  /** The destination has declined an offer of another protocol; production may have accepted one of HTTP/2. */
+  /**
+   * The destination has declined an offer of another protocol. Production may have accepted it: the next bytes are a
+   * request only if they begin like one, as on a new connection.
+   */
   goOnBehindOffer(): void {
     if (this.state !== BETWEEN) return;
     this.state = OPENING;
     this.openingLength = 0;
+    this.isFirstLine = true;
   }
 
   /**

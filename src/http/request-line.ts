@@ -4,7 +4,8 @@
  *     method SP request-target SP "HTTP/1." DIGIT CRLF
  *
  * The version is the text behind the last blank; all text between it and the method is the target, odd as it may be:
- * servers accept more targets than RFC 9112 allows, and no boundary depends on them.
+ * servers accept more targets than RFC 9112 allows, and no boundary depends on them. Some servers serve any text for a
+ * version that begins with "HTTP/1." (`HTTP/1.0.8`, `HTTP/1.`), and clients send it.
  */
 import { ASTERISK, COLON, CR, DIGIT_0, DIGIT_9, HTAB, LF, NUL, SLASH, SP } from "./chars.ts";
 import { isLetter, SCHEME_CHAR, TARGET_CHAR, TOKEN_CHAR } from "./chars.ts";
@@ -25,6 +26,8 @@ const AFTER_VERSION = 8;
 /** A blank behind a possible version. */
 const AFTER_BLANK = 9;
 const LINE_FEED = 10;
+/** In a version that RFC 9112 does not have. */
+const ODD_VERSION = 11;
 
 const VERSION_BYTES = new TextEncoder().encode("HTTP/1.");
 /** The end of nearly every line: it need not be looked at byte by byte. */
@@ -41,6 +44,8 @@ export class RequestLine {
   hasNul = false;
   /** The line ends with a bare LF: some servers want a CR before it. */
   hasBareEnd = false;
+  /** The version is no number: some servers read the request as HTTP/0.9, which ends with its line. */
+  hasOddVersion = false;
   private state = METHOD;
   private isStrict = false;
   /** The state of the method in METHOD_WORDS; once the method is read, its number. */
@@ -57,6 +62,7 @@ export class RequestLine {
     this.isOdd = false;
     this.hasNul = false;
     this.hasBareEnd = false;
+    this.hasOddVersion = false;
     this.node = ROOT;
     this.text = "";
   }
@@ -118,17 +124,18 @@ export class RequestLine {
         if (byte === HTAB) return this.noteOdd();
         this.state = VERSION;
         this.versionLength = 0;
+        this.hasOddVersion = false;
         return false;
       case VERSION:
         if (byte !== VERSION_BYTES[this.versionLength]) return this.goOnAsTarget();
         if (++this.versionLength === VERSION_BYTES.length) this.state = MINOR_VERSION;
         return true;
       case MINOR_VERSION:
-        if (!isDigit(byte)) return this.goOnAsTarget();
         this.minorVersion = byte === DIGIT_0 ? 0 : 1;
         this.state = AFTER_VERSION;
-        return true;
+        return isDigit(byte) || this.beginOddVersion();
       case AFTER_VERSION:
+      case ODD_VERSION:
         return this.takeAfterVersion(byte);
       case AFTER_BLANK:
         if (byte === SP || byte === HTAB || byte === CR || byte === LF) return this.takeAfterVersion(byte);
@@ -150,14 +157,24 @@ export class RequestLine {
     } else if (byte === SP || byte === HTAB) {
       this.state = AFTER_BLANK;
       return this.noteOdd();
+    } else if (this.state === ODD_VERSION) {
+      return TARGET_CHAR[byte] === 1 || this.goOnAsTarget();
     } else if (isDigit(byte)) {
       // HTTP/1.10: servers that accept it take all digits as the minor version.
       if (byte !== DIGIT_0) this.minorVersion = 1;
       return this.noteOdd();
     } else {
-      return this.goOnAsTarget();
+      return this.beginOddVersion();
     }
     return true;
+  }
+
+  /** The version is no number. Always false: the next byte is still to be taken. */
+  private beginOddVersion(): boolean {
+    this.noteOdd();
+    this.hasOddVersion = true;
+    this.state = ODD_VERSION;
+    return false;
   }
 
   private readTarget(bytes: Uint8Array, at: number, end: number): number {
@@ -218,6 +235,7 @@ export class RequestLine {
   /** The bytes so far are in none of the forms of a target. Always false: the next byte is still to be taken. */
   private goOnAsTarget(): boolean {
     this.noteOdd();
+    this.hasOddVersion = false;
     this.state = TARGET;
     return false;
   }

@@ -93,7 +93,8 @@ export interface RequestSink {
   proxyHeader(header: Uint8Array, client: ProxyClient | null): void;
   /**
    * The bytes are not HTTP/1: no more are framed. If the connection is known from its first byte, all bytes so far
-   * (behind a PROXY protocol header) were given to `bytes`; all that follow are given to `bytes` as they are.
+   * (behind a PROXY protocol header, or an offer that was declined) were given to `bytes`; all that follow are given to
+   * `bytes` as they are.
    */
   foreign(protocol: ForeignProtocol): void;
 }

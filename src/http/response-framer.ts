@@ -1,6 +1,6 @@
 /**
  * Frames the bytes that an endpoint sends into responses. https://www.rfc-editor.org/rfc/rfc9112#section-6.3 It looks
- * only for the end of a response, as leniently as curl does. It passes over bodies and keeps nothing: a tap gets what
+ * only for the end of a response, as leniently as curl does. It skips bodies and keeps nothing: a tap gets what
  * somebody wants to keep.
  */
 import { CR, LF } from "./chars.ts";

@@ -17,7 +17,7 @@ VERSION.subarray(0, LAST).forEach((byte, i) => (SHIFTS[byte] = LAST - i));
 
 /**
  * How many request lines end in these bytes. The bytes are known not to begin with one. `isContinued`: they follow
- * other bytes that were passed over, and the first line that ends in them may have begun there. `line` reads them, and
+ * other bytes that were skipped, and the first line that ends in them may have begun there. `line` reads them, and
  * keeps nothing.
  */
 export function countRequestLines(
@@ -29,7 +29,7 @@ export function countRequestLines(
 ): number {
   let count = 0;
   let start = from;
-  // No view of the bytes is made: bytes that are passed over in a flood must cost no garbage.
+  // No view of the bytes is made: bytes that are skipped in a flood must cost no garbage.
   for (let at = from + LAST; at < end; at += SHIFTS[bytes[at]!]!) {
     if (!isVersion(bytes, at - LAST)) continue;
     const lineFeed = bytes[at + 2] === CR ? at + 3 : at + 2;

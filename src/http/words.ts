@@ -40,7 +40,7 @@ export class Words {
     if (dressed > 0) this.addDressed(words.slice(0, dressed), states, words.length);
   }
 
-  /** Once a byte differs from the word's next one, only letters count: all other bytes are passed over. */
+  /** Once a byte differs from the word's next one, only letters count: all other bytes are skipped. */
   private addDressed(words: readonly string[], firstFree: number, known: number): void {
     const { next, word } = this;
     let states = firstFree;

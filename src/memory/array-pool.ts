@@ -7,10 +7,11 @@ import { Cost } from "./budget.ts";
 /** The shortest array. Lengths are powers of two, so that arrays fit again. */
 export const ARRAY_BYTES_MIN = 64;
 /** The longest array that is kept. */
-const SPARE_ARRAY_BYTES_MAX = 2 << 20;
-/** The most bytes of arrays that are kept to be used again, and the share of the budget that they may take. */
-const SPARE_BYTES_MAX = 8 << 20;
-const SPARE_SHARE_MAX = 1 / 32;
+export const SPARE_ARRAY_BYTES_MAX = 2 << 20;
+/** The most bytes of arrays that are kept to be used again, with their costs, */
+export const SPARE_BYTES_MAX = 8 << 20;
+/** and the share of the budget that they may take. */
+export const SPARE_SHARE_MAX = 1 / 32;
 /** Arrays are kept by the base-2 logarithm of their length. */
 const LENGTHS = 32;
 

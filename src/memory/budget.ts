@@ -5,7 +5,14 @@
  */
 
 /** The share of the limit that pending segments may take: so no hole costs another connection its requests. */
-const PENDING_SHARE_MAX = 0.5;
+export const PENDING_SHARE_MAX = 0.5;
+/** The used share from which on the lists of those that may have to give way are kept. */
+export const TIGHT_SHARE = 1 / 4;
+/**
+ * The largest share of the limit that the flow table's incarnations take from all others. Their number has its own
+ * limits, so they need not ask for room.
+ */
+export const CONNECTIONS_SHARE_MAX = 0.5;
 
 /**
  * The costs of objects without their bytes, in bytes: the engine's cells, their slots in tables, and a share of the
@@ -16,7 +23,7 @@ export const Cost = {
   ARRAY: 128,
   /** A pending segment. */
   PIECE: 256,
-  /** A connection of the flow table. */
+  /** An incarnation of the flow table, with its connection. */
   CONNECTION: 896,
   /** The framer of a connection's bytes, and its queue of requests. */
   STREAM: 2304,
@@ -31,29 +38,45 @@ export const Cost = {
   /** The reader of frames and header blocks of one direction of an HTTP/2 connection, without its tables. */
   HTTP2: 4096,
   /** A request of HTTP/2, in addition to {@link REQUEST}. */
-  CALL: 512,
+  CALL: 1024,
 } as const;
 
 /** The budget of a shard. */
 export class Budget {
-  /** All charged bytes. */
+  /** All charged bytes, without incarnations. */
   usedBytes = 0;
   private pendingBytes = 0;
+  private connectionBytes = 0;
 
   constructor(readonly limitBytes: number) {}
 
-  /** Whether more than a quarter is used: from then on, the lists of those that may have to give way are kept. */
+  /** All charged bytes. */
+  get chargedBytes(): number {
+    return this.usedBytes + this.connectionBytes;
+  }
+
+  /** The limit without the part that incarnations take. */
+  get roomBytes(): number {
+    return this.limitBytes - Math.min(this.connectionBytes, this.limitBytes * CONNECTIONS_SHARE_MAX);
+  }
+
+  /** How far the use is above the limit; negative: the amount that may still be taken. */
+  get overBytes(): number {
+    return this.usedBytes - this.roomBytes;
+  }
+
+  /** Whether more than {@link TIGHT_SHARE} is used. */
   get isTight(): boolean {
-    return this.usedBytes > this.limitBytes / 4;
+    return this.usedBytes > this.roomBytes * TIGHT_SHARE;
   }
 
   hasRoomFor(bytes: number): boolean {
-    return this.usedBytes + bytes <= this.limitBytes;
+    return this.usedBytes + bytes <= this.roomBytes;
   }
 
   /** Whether pending segments are within their share, and all bytes within the limit. */
   get isWithin(): boolean {
-    return this.usedBytes <= this.limitBytes && this.pendingBytes <= this.limitBytes * PENDING_SHARE_MAX;
+    return this.usedBytes <= this.roomBytes && this.pendingBytes <= this.limitBytes * PENDING_SHARE_MAX;
   }
 
   take(bytes: number): void {
@@ -72,5 +95,15 @@ export class Budget {
   giveBackPending(bytes: number): void {
     this.pendingBytes -= bytes;
     this.giveBack(bytes);
+  }
+
+  /** An incarnation was opened. */
+  takeConnection(): void {
+    this.connectionBytes += Cost.CONNECTION;
+  }
+
+  /** An incarnation was forgotten. */
+  giveBackConnection(): void {
+    this.connectionBytes -= Cost.CONNECTION;
   }
 }

@@ -9,7 +9,7 @@ import { type OwnMemory, openOwnMemory } from "./own-memory.ts";
 
 const MIB = 1 << 20;
 /** The process's own memory in addition to the bytes of --max-buffer-mib, with the memory that it has at its start. */
-const BESIDE_BUFFERS_BYTES = 32 * MIB;
+export const BESIDE_BUFFERS_BYTES = 32 * MIB;
 /** The same for each shard beyond this many. */
 const SHARD_BYTES = 8 * MIB;
 const SHARDS = 2;
@@ -18,16 +18,17 @@ const SHARDS = 2;
  * half of the live memory.
  */
 const GROWTH_SHARE_OF_ROOM = 0.5;
-const GROWTH_BYTES_MAX = 32 * MIB;
+export const GROWTH_BYTES_MAX = 32 * MIB;
 const GROWTH_SHARE_MAX = 0.5;
 /** If no room is left: the least growth. (The more memory is live, the longer a collection takes.) */
-const GROWTH_BYTES_MIN = 4 * MIB;
+export const GROWTH_BYTES_MIN = 4 * MIB;
 const GROWTH_SHARE_MIN = 1 / 16;
 /** The time until the next collection is at least this many times as long as the last one took. */
 const PAUSE_FACTOR = 1;
 const CHECK_MS = 10;
 /** Compiled code is thrown away at most this often: a few MiB become free, but it costs much CPU. */
-const SHRINK_MS = 60_000;
+export const SHRINK_MS = 60_000;
+
 /** Watches the memory of the process. One for each thread. */
 export class MemoryGuard {
   private readonly limitBytes: number;

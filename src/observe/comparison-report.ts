@@ -5,6 +5,7 @@ import {
   type ComparisonSummary,
   countsOf,
   isShown,
+  LINES_PER_MINUTE_MAX,
   newTally,
   pageOf,
   type Place,
@@ -24,12 +25,12 @@ import type { Log } from "./log.ts";
 
 /** How long production's responses may be absent before a warning gives advice. */
 export const OUTBOUND_WARNING_MS = 60_000;
-/** The most lines of --differences in a minute, of all threads together. */
-const LINES_PER_MINUTE_MAX = 1000;
 const MINUTE_MS = 60_000;
-const ROUTES_SHOWN_MAX = 20;
-const PLACES_SHOWN_MAX = 5;
-const SIDE_LEN_MAX = 60;
+/** The most routes in the table, and the most differences of each; how many there are more is told. */
+export const ROUTES_SHOWN_MAX = 20;
+export const PLACES_SHOWN_MAX = 5;
+/** The longest side of an example in a line. */
+export const SIDE_LEN_MAX = 60;
 
 const OUTBOUND_ADVICE =
   "The mirror brings no response of production, so the program can compare nothing: its filter must accept outbound " +

@@ -6,8 +6,9 @@ import { Window } from "./window.ts";
 /** The share of a limit that counts as near it. */
 export const NEAR_SHARE = 0.8;
 /** The share of sent requests that may have no response. */
-const UNANSWERED_SHARE_MAX = 0.01;
-const UNANSWERED_MIN = 10;
+export const UNANSWERED_SHARE_MAX = 0.01;
+/** Fewer are an accident. */
+export const UNANSWERED_MIN = 10;
 const MIB = 2 ** 20;
 
 /** The name and the limits of a destination, in words. */

@@ -15,13 +15,15 @@ const FOREIGN_ADVICE: Record<ForeignProtocol, string> = {
   tls: "Some connections use TLS, which the program cannot read: mirror behind the load balancer or proxy that ends TLS (foreign.tls)",
   http2:
     "Some HTTP/2 connections were joined in their middle, and bytes cannot pass from there on: leave out --http2 pass, or wait for new connections (foreign.http2)",
-  unknown: "Some connections are not HTTP: forward them with --mode tcp (foreign.unknown)",
+  unknown:
+    "Some connections are not HTTP, or go on in a protocol that the endpoint declined: --mode tcp forwards any protocol (foreign.unknown)",
 };
-const SUMMARY_LINE_MS = 10_000;
+/** How often a line says how much has come. */
+export const SUMMARY_LINE_MS = 10_000;
 /** Drops that are further apart than this belong to another burst. */
-const DROP_BURST_MS = 10_000;
+export const DROP_BURST_MS = 10_000;
 /** How long a problem is not reported again, even if it comes and goes. */
-const PROBLEM_AGAIN_MS = 600_000;
+export const PROBLEM_AGAIN_MS = 600_000;
 /**
  * The problems that are reported here when they begin; the others are reported as they happen. `over`: the message when
  * it has ended.
@@ -51,7 +53,7 @@ export interface DryRunVerdict {
   readonly examples: readonly string[];
 }
 
-/** The drop reasons of frames that no tunnel has carried. */
+/** The drop reasons of frames without a tunnel. */
 const NO_MIRROR = [
   ...[Drop.UNSUPPORTED_LINK_TYPE, Drop.MALFORMED_OUTER, Drop.NOT_IP, Drop.NOT_UDP, Drop.OTHER_UDP_PORT],
   ...[Drop.NOT_VXLAN, Drop.OTHER_IP_PROTOCOL, Drop.NOT_GRE, Drop.NOT_GENEVE],
@@ -204,7 +206,9 @@ export class RunReport {
       );
   }
 
-  /** At a savefile's end: why no frame was for us. It may have few frames, and no others will come. */
+  /**
+   * At a savefile's end: the reason why no frame was for us. The savefile may have few frames, and no others will come.
+   */
   ended(strangers: Strangers): void {
     const { encapsulation = "vxlan" } = this.options;
     this.strangers(strangers, 1);
@@ -221,14 +225,14 @@ export class RunReport {
     if (captured === 0 || others < captured || encapsulation === "none") return;
     this.once(
       "no_mirror",
-      `None of the ${captured} frames is of a mirror in ${encapsulation}: is --encapsulation the mirror's (none: plain frames)` +
+      `None of the ${captured} frames belongs to a ${encapsulation} mirror: is --encapsulation the mirror's (none: plain frames)` +
         `${encapsulation === "vxlan" ? ", and --vxlan-port its port" : ""}?`,
     );
   }
 
   /**
-   * Tells once the VNIs or ports of mirror frames that were not for us, if no frame was, or none was HTTP. Fewer frames
-   * than `least` are no sign of that.
+   * Reports once the VNIs or ports of mirror frames that were not for us, if no frame was, or none was HTTP. Fewer
+   * frames than `least` prove nothing.
    */
   strangers(strangers: Strangers, least = STRANGERS_MIN): void {
     const { wrong_port: port, wrong_vni: vni } = misdirected(this.counters, strangers, this.options, least);

@@ -4,10 +4,13 @@
 import type { HeadView } from "../http/head-view.ts";
 
 /** The most examples that are kept of one decider. */
-const EXAMPLES_MAX = 3;
-const EXAMPLE_CHARS_MAX = 60;
-/** The most deciders: each is a flag or a rule, and there are only a few rules. */
-const DECIDERS_MAX = 1000;
+export const EXAMPLES_MAX = 3;
+/** The longest example; a longer one is cut. */
+export const EXAMPLE_CHARS_MAX = 60;
+/** The most deciders that are told apart, each a flag or a rule; those beyond count as one more. */
+export const DECIDERS_MAX = 1000;
+/** Stands for all deciders beyond {@link DECIDERS_MAX}. */
+export const OTHER_DECIDERS = "further rules";
 
 /** The requests of one decider. */
 export interface Verdict {
@@ -22,15 +25,17 @@ export class DryRun {
 
   /** Counts one request. */
   count(by: string, example: string): void {
-    let verdict = this.verdicts.get(by);
-    if (verdict === undefined) {
-      if (this.verdicts.size === DECIDERS_MAX) return;
-      verdict = { by, count: 0, examples: [] };
-      this.verdicts.set(by, verdict);
-    }
+    const verdict = this.verdicts.get(by) ?? this.newVerdict(by);
     verdict.count++;
     const { examples } = verdict;
     if (examples.length < EXAMPLES_MAX && !examples.includes(example)) examples.push(example);
+  }
+
+  private newVerdict(decider: string): Verdict {
+    const by = this.verdicts.size < DECIDERS_MAX ? decider : OTHER_DECIDERS;
+    const verdict = this.verdicts.get(by) ?? { by, count: 0, examples: [] };
+    this.verdicts.set(by, verdict);
+    return verdict;
   }
 
   /** The most frequent first. */

@@ -41,9 +41,11 @@ export interface Program {
 export const PATTERN_CHARS_MAX = 1000;
 /** The most instructions of a compiled pattern, in which a part that is repeated {10} stands ten times. */
 export const INSTRUCTIONS_MAX = 1000;
-const PARTS_MAX = 10 * INSTRUCTIONS_MAX;
+/** The most parts that are compiled: one that repeats nothing makes no instructions. */
+export const PARTS_MAX = 10 * INSTRUCTIONS_MAX;
 
 const BYTES = 256;
+/** How often a part may be repeated, if not without end. */
 const REPEAT_MAX = 1000;
 
 type Node =

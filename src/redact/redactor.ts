@@ -28,7 +28,7 @@ const LINE = /^([ \t]*[\w-]{1,64})(:[ \t]+)([^\r\n]+)/gm;
 /** `<name>value</name>`. */
 const ELEMENT = /<([\w:.-]{1,64})((?:\s[^<>]{0,256})?>)([^<]+)/g;
 
-/** A part of a multipart form (RFC 7578, section 4.2): its header section, of which `name` is a part, and its value. */
+/** A part of a multipart form (RFC 7578, section 4.2): its header section, which contains `name`, and its value. */
 const PART = new RegExp(
   String.raw`(content-disposition:[ \t]*form-data[^\r\n]{0,256}?[;\s]name=(?:"([^"\r\n]{1,64})"|([^\s;"]{1,64}))` +
     String.raw`[^\r\n]{0,256}(?:\r?\n[^\r\n]{1,256}){0,8}\r?\n\r?\n)([\s\S]*?)(?=\r?\n--|$)`,
@@ -61,9 +61,12 @@ const PLAIN_NAME = /^[^\s.[\]"\\\p{C}]+$/u;
 /** How many fields are remembered with their redacted form: most requests of a client have the same ones. */
 export const FIELDS_MAX = 1024;
 /** The longest field that is remembered; longer ones are searched each time. */
-const FIELD_CHARS_MAX = 256;
-/** The deepest level of a JSON value that is read; deeper ones are searched as text. */
-const JSON_DEPTH_MAX = 64;
+export const FIELD_CHARS_MAX = 256;
+/**
+ * The deepest level of a JSON value that is read. What lies deeper is searched as text; if the value has a secret place
+ * and so is written anew, what lies deeper is blotted out.
+ */
+export const JSON_DEPTH_MAX = 64;
 
 /** Redacts texts by one set of rules. */
 export class Redactor {
@@ -140,7 +143,8 @@ export class Redactor {
         isSecret = true;
         return BLOT;
       }
-      if (typeof place !== "object" || place === null || depth > JSON_DEPTH_MAX) return place;
+      if (typeof place !== "object" || place === null) return place;
+      if (depth > JSON_DEPTH_MAX) return BLOT;
       if (Array.isArray(place)) return place.map((each) => member(each, `${path}[]`, [], depth));
       const members = Object.entries(place);
       return Object.fromEntries(members.map(([name, each]) => [name, member(each, below(path, name), [name], depth)]));
@@ -181,7 +185,7 @@ export class Redactor {
 
   private isSecretParameter(name: string): boolean {
     const plain = decoded(name);
-    // Of user[pin] and card.cvv each part counts.
+    // In user[pin] and card.cvv, each part counts.
     return isSecretName(plain) || plain.split(/[.[\]]+/).some(isSecretName) || this.queries.has(plain.toLowerCase());
   }
 }

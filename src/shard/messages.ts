@@ -23,7 +23,7 @@ export type ToShard =
    * shards).
    */
   | { kind: "open"; config: Config; shards: number; fanoutId: number | null; shared: Shared }
-  /** Make the kernel accept our frames; those from before `begin`'s time are passed over. */
+  /** Make the kernel accept our frames; those from before `begin`'s time are skipped. */
   | { kind: "accept" }
   | { kind: "begin"; sinceMs: number }
   /** Instead of `begin`: close the interface. */

@@ -13,23 +13,24 @@
 import type { Destination } from "../forward/destination.ts";
 import type { Load } from "../forward/load.ts";
 
-const AHEAD_BYTES_MAX = 8 << 20;
+/** The most bytes that are held before the source waits. */
+export const AHEAD_BYTES_MAX = 8 << 20;
 /** The most bytes ahead, as a share of a small budget. */
-const AHEAD_SHARE_MAX = 1 / 4;
-const AHEAD_CONNECTIONS_MAX = 512;
+export const AHEAD_SHARE_MAX = 1 / 4;
+/** The most connections that are being made or ended, or wait for a response, before the source waits. */
+export const AHEAD_CONNECTIONS_MAX = 512;
 /** The most requests that wait before the source waits. */
 export const AHEAD_REQUESTS_MAX = 512;
 /** How long an endpoint with work may do nothing before reading goes on. */
 export const SILENCE_MS_MAX = 20;
-/** The share of the budget that may be held: the rest is for a batch. */
-const HELD_SHARE_MAX = 3 / 4;
-/** The most connections that are being made or ended. */
-const UNSETTLED_CONNECTIONS_MAX = 4096;
+/** The share of the budget's room that may be held, however long the endpoint is silent: the rest is for a batch. */
+export const HELD_SHARE_MAX = 3 / 4;
+/** The most connections that are being made or ended, however long the endpoint is silent. */
+export const UNSETTLED_CONNECTIONS_MAX = 4096;
 
 /** Decides whether a source that can wait should. */
 export class ReadAhead {
   private readonly aheadBytesMax: number;
-  private readonly heldBytesMax: number;
 
   constructor(
     private readonly destination: Destination,
@@ -39,7 +40,6 @@ export class ReadAhead {
   ) {
     const { limitBytes } = destination.memory.budget;
     this.aheadBytesMax = Math.min(AHEAD_BYTES_MAX, limitBytes * AHEAD_SHARE_MAX);
-    this.heldBytesMax = limitBytes * HELD_SHARE_MAX;
   }
 
   /** Whether the source should wait. Cheap enough to be asked for each record. */
@@ -55,7 +55,8 @@ export class ReadAhead {
 
   private get isFull(): boolean {
     const { memory, unsettledCount } = this.destination;
-    if (memory.heldBytes > this.heldBytesMax || unsettledCount > UNSETTLED_CONNECTIONS_MAX) return true;
+    if (memory.heldBytes > memory.budget.roomBytes * HELD_SHARE_MAX || unsettledCount > UNSETTLED_CONNECTIONS_MAX)
+      return true;
     return this.compared !== null && this.compared.isNearlyFull;
   }
 

@@ -313,7 +313,7 @@ export class Shard {
   }
 }
 
-/** The gauges of a destination. The gauges of a destination. `load` undefined: it has no requests (--mode tcp). */
+/** The gauges of a destination. `load` undefined: it has no requests (--mode tcp). */
 function gaugesOf({ memory, openCount, unsettledCount, connectedMs, unconnectedMs }: Destination, load?: Load) {
   return {
     waiting_requests: load?.waitingRequests ?? 0,

@@ -200,6 +200,15 @@ test("the oldest connection without a request gives way: 200 slow clients do not
   expect(clients[slow - 1]!.socket.readyState).toBeGreaterThan(0);
 });
 
+test.each([
+  [CONNECTIONS_MAX - 1, 0],
+  [CONNECTIONS_MAX, 1],
+])("beside %d that have not asked anything, one is served: so many give way: %d", async (slow, limited) => {
+  for (let i = 0; i < slow; i++) (await Client.open()).socket.write("G");
+  expect(statusOf(await ask("GET / HTTP/1.1\r\n\r\n"))).toBe(200);
+  expect(rejected()).toEqual(limited === 0 ? {} : { connection_limit: limited });
+});
+
 describe("an address that cannot be used", () => {
   const open = (host: string, port: number) => () => new AdminServer({ host, port }, new Map(), () => 0).close();
 

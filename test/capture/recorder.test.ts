@@ -3,10 +3,17 @@ import { afterAll, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Recorder, recordCounters, type RecordOptions } from "../../src/capture/recorder.ts";
+import {
+  FRAME_BYTES_MAX,
+  PARTS_MAX,
+  Recorder,
+  recordCounters,
+  type RecordOptions,
+} from "../../src/capture/recorder.ts";
 import { Savefile } from "../../src/capture/savefile.ts";
 import { CaptureClock } from "../../src/decode/capture-clock.ts";
 import { RefusalError } from "../../src/errors.ts";
+import { turn } from "../../src/shard/drain.ts";
 import { Random } from "../support/random.ts";
 
 const FOLDER = mkdtempSync(join(tmpdir(), "recorder-test-"));
@@ -195,6 +202,32 @@ test("a disk that is too slow costs frames, which are counted, and no more memor
   await recorder.end();
   const found = await Promise.all(names().map((name) => framesOf(join(FOLDER, "ring", name))));
   expect(found.flat().length).toBeLessThanOrEqual(counters.frames);
+});
+
+test("as many parts go to the disk at a time as may, and a frame that then finds no room is counted", async () => {
+  const counters = recordCounters();
+  const recorder = await Recorder.open({ ...usual, fileBytesMax: 1 << 30 }, counters, report);
+  // The file's beginning is a part as well.
+  while (counters.bytes === 0) await turn();
+  await turn();
+  const frame = new Uint8Array(FRAME_BYTES_MAX);
+  const add = (bytes: Uint8Array) => recorder.add(bytes, 0, bytes.length, 1, START_MS, START_MS);
+  // Each fills a chunk, and the last one waits.
+  for (let i = 0; i < PARTS_MAX + 1; i++) add(frame);
+  expect(counters).toMatchObject({ frames: PARTS_MAX + 1, dropped_frames: 0 });
+  add(frame);
+  expect(counters).toMatchObject({ frames: PARTS_MAX + 1, dropped_frames: 1 });
+  await recorder.end();
+  expect(await framesOf(join(FOLDER, "ring/mirror.0.pcapng"))).toHaveLength(PARTS_MAX + 1);
+});
+
+test("a frame that is longer than can be written is counted, and the next ones are written", async () => {
+  const counters = recordCounters();
+  const recorder = await Recorder.open(usual, counters, report);
+  for (const length of [FRAME_BYTES_MAX + 1, 1, FRAME_BYTES_MAX + 1, 2])
+    recorder.add(new Uint8Array(length), 0, length, 1, START_MS, START_MS);
+  await recorder.end();
+  expect(counters).toMatchObject({ frames: 2, dropped_frames: 2 });
 });
 
 test("if nothing can be written, the program refuses at the start, and warns once later", async () => {

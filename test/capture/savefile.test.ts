@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Savefile } from "../../src/capture/savefile.ts";
+import { INTERFACES_MAX, Savefile } from "../../src/capture/savefile.ts";
 import { RefusalError } from "../../src/errors.ts";
 import { bytes } from "../support/frames.ts";
 import { Random } from "../support/random.ts";
@@ -335,6 +335,16 @@ describe("pcapng", () => {
     const read = await readBytes(file);
     expect(read.lengths).toEqual([262_144, B.length]);
     expect(read.refusal).toBeUndefined();
+  });
+
+  test("as many interfaces as a section may describe, and one more", async () => {
+    const described = interfaceBlock(LITTLE, 1);
+    const start = bytes(section(LITTLE), ...Array<Uint8Array>(INTERFACES_MAX).fill(described));
+    const packet = enhancedPacket(LITTLE, { interfaceId: INTERFACES_MAX - 1, frame: A });
+    expect(await readBytes(bytes(start, packet))).toMatchObject({ frames: hex(A) });
+    const more = await readBytes(bytes(start, described, packet));
+    expect([more.frames, byteNamed(more)]).toEqual([[], start.length]);
+    expect(more.refusal).toContain(`describes more than ${INTERFACES_MAX} interfaces`);
   });
 });
 

@@ -5,10 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import type { WaitingSource } from "../../src/capture/record-source.ts";
-import { FollowedSavefile, openSavefiles } from "../../src/capture/savefiles.ts";
+import { BLOCK_BYTES_MAX } from "../../src/capture/savefile.ts";
+import { BATCH_BYTES, BATCH_RECORDS_MAX, FollowedSavefile, openSavefiles } from "../../src/capture/savefiles.ts";
 import { RefusalError } from "../../src/errors.ts";
 import { bytes, pcap } from "../support/frames.ts";
 import { Random } from "../support/random.ts";
+import { enhancedPacket, interfaceBlock, LITTLE, section } from "./savefile-builder.ts";
 
 const FOLDER = mkdtempSync(join(tmpdir(), "savefiles-test-"));
 afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));
@@ -140,6 +142,27 @@ describe("several", () => {
     const { frames } = await readAll([odd!, even!]);
     expect(frames.length).toBe(times.length);
     expect(frames.every((text, i) => text === `${i}`)).toBe(true);
+  });
+
+  test.each([
+    ["of so many records, and one more", Array<number>(BATCH_RECORDS_MAX + 1).fill(1), [BATCH_RECORDS_MAX, 1]],
+    ["of so many bytes", [BATCH_BYTES - 1, 1], [2]],
+    ["of so many bytes, and one more", [BATCH_BYTES - 1, 2], [1, 1]],
+    ["of a record that is larger, by itself", [1, BATCH_BYTES + 1, 1], [1, 1, 1]],
+    ["of the largest record that a block may hold", [BLOCK_BYTES_MAX - 32], [1]],
+  ] as [string, lengths: number[], batches: number[]][])("a batch %s", async (_name, lengths, batches) => {
+    const start = bytes(section(LITTLE), interfaceBlock(LITTLE, 1));
+    const packets = lengths.map((length) => enhancedPacket(LITTLE, { frame: new Uint8Array(length) }));
+    const source = await openSavefiles([file(bytes(start, ...packets)), file(start)], false, () => {});
+    const found: number[][] = [];
+    while (await source.fill()) {
+      found.push([]);
+      while (source.next())
+        found.at(-1)!.push(source.bytes.subarray(source.offset, source.offset + source.length).length);
+    }
+    source.close();
+    expect(found.map(({ length }) => length)).toEqual(batches);
+    expect(found.flat()).toEqual(lengths);
   });
 
   test("a fault of one file is reported after the others are read", async () => {

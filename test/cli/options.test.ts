@@ -592,7 +592,7 @@ test("a bad value is refused, also if the flag is given again", () => {
   check(["--mode=", "--mode", "tcp", ...LIVE], {}, ["--mode", "needs a value"]);
 });
 
-test("a flag that is nearly one is told with the one it is near", () => {
+test("the refusal of a mistyped flag names the similar flag", () => {
   const cases: [written: string, meant: string[]][] = [
     ["moed", ["mode"]],
     ["Mode", ["mode"]],
@@ -618,12 +618,12 @@ test("a flag that is nearly one is told with the one it is near", () => {
   }
 });
 
-test("a variable that is nearly one is told, and no other of the same prefix", () => {
+test("a mistyped variable is reported, and no other variable with the same prefix", () => {
   const env = {
     VXLAN_TO_HTTP_GAP_TIMEOUT: "5",
     VXLAN_TO_HTTP_MOED: "tcp",
     VXLAN_TO_HTTP_VERSOIN: "1",
-    // A service of the program's name, in Kubernetes.
+    // A service with the program's name, in Kubernetes.
     VXLAN_TO_HTTP_SERVICE_PORT_ADMIN: "9100",
     VXLAN_TO_HTTP_PORT_9100_TCP_PROTO: "tcp",
   };
@@ -636,7 +636,7 @@ test("a variable that is nearly one is told, and no other of the same prefix", (
   });
 });
 
-test("what is not UTF-8 would be another file's name, and is refused", () => {
+test("text that is not UTF-8 would be another file's name, and is refused", () => {
   const lost = Buffer.from([0x61, 0xff]).toString();
   for (const argv of [
     ["--summary", lost, ...LIVE],
@@ -647,7 +647,7 @@ test("what is not UTF-8 would be another file's name, and is refused", () => {
   check(LIVE, { VXLAN_TO_HTTP_RECORD: lost }, ["VXLAN_TO_HTTP_RECORD", "not UTF-8"]);
 });
 
-test("what was given is shown on one line, and not without end", () => {
+test("a given text is shown on one line, with a limited length", () => {
   const long = "x".repeat(100_000);
   for (const argv of [
     ["--mode", long, ...LIVE],
@@ -682,22 +682,22 @@ test("with TLS, --connect-timeout-ms counts for a savefile too", () => {
   check(["--connect-timeout-ms", "5", ...READ.slice(0, -1), "https://a"], {}, { told: [] });
 });
 
-test("in a dry run nothing is compared: told", () => {
+test("in a dry run nothing is compared: the log says so", () => {
   const told = ["compare", "fail-on-differences"].map(
-    (name) => `--${name} does nothing here: it needs requests that are forwarded, and --dry-run forwards none`,
+    (name) => `--${name} does nothing here: it needs forwarded requests, and --dry-run forwards none`,
   );
   check(["--compare", "--fail-on-differences", "--dry-run", ...READ], {}, { told });
   check(["--compare", "--fail-on-differences", ...READ], {}, { told: [] });
 });
 
-test("in a savefile, no silence ends a flow: told", () => {
+test("in a savefile, no silence ends a flow: the log says so", () => {
   const told =
     "--idle-timeout-s does nothing here: it needs an interface, or --follow: in a savefile a flow may go on later";
   check(["--idle-timeout-s", "5", ...READ], {}, { told: [told] });
   check(["--idle-timeout-s", "5", "--follow", ...READ], {}, { told: [] });
 });
 
-test("a rule that could match no path is refused, since it would keep nothing back", () => {
+test("a rule that can match no path is refused, because it would keep no request back", () => {
   for (const flag of ["--deny", "--allow"]) {
     check([flag, "path:admin/**", ...LIVE], {}, [flag, "path:>>>admin", "a path begins with a slash"]);
     for (const glob of ["/admin/**", "**/admin", "*"]) check([flag, `path:${glob}`, ...LIVE], {}, { told: [] });
@@ -710,7 +710,7 @@ test("a rule that could match no path is refused, since it would keep nothing ba
   check(["--compare", "--ignore", "json:items[].price", ...LIVE], {}, { told: [] });
 });
 
-test("--probe asks where --admin serves", () => {
+test("--probe takes the addresses of --admin", () => {
   const asked = (...argv: string[]) => readRequest(argv, {});
   for (const [text, host, port] of [
     ["9100", "127.0.0.1", 9100],

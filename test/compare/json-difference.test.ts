@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { Differences, DIFFERENCES_MAX } from "../../src/compare/difference.ts";
 import { Ignored, type IgnoreRule, parseIgnoreRule } from "../../src/compare/ignore.ts";
 import { isSameNumber, JSON_DEPTH_MAX, JSON_VALUES_MAX, parseJson } from "../../src/compare/json.ts";
-import { compareJson } from "../../src/compare/json-difference.ts";
+import { compareJson, PATH_LEN_MAX, pathOf } from "../../src/compare/json-difference.ts";
 import { Random } from "../support/random.ts";
 
 function differences(production: string, endpoint: string, ignore: string[] = []): string[] {
@@ -134,6 +134,15 @@ test("limits: depth, values, differences", () => {
   const wide = (value: number) =>
     JSON.stringify(Object.fromEntries(Array.from({ length: DIFFERENCES_MAX + 1 }, (_, i) => [`m${i}`, value])));
   expect(differences(wide(1), wide(2))).toHaveLength(DIFFERENCES_MAX);
+});
+
+test("a path is as long as it may be, and a difference that lies deeper is told where it is cut", () => {
+  const longest = "n".repeat(PATH_LEN_MAX);
+  for (const name of [longest, `${longest}n`]) {
+    expect(pathOf([name])).toBe(longest);
+    const value = (text: string) => JSON.stringify({ [name]: { [text]: text } });
+    expect(differences(value("a"), value("b"))).toEqual([`missing ${longest}`, `extra ${longest}`]);
+  }
 });
 
 /**

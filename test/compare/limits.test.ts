@@ -1,7 +1,7 @@
 /** The memory of the comparison has limits, and each object that meets a limit is counted. */
 import { expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
-import { AWAITED_MAX, Comparison, LINES_PER_MINUTE_MAX, PRODUCTION_TIMEOUT_MS } from "../../src/compare/comparison.ts";
+import { AWAITED_MAX, Comparison, PRODUCTION_TIMEOUT_MS } from "../../src/compare/comparison.ts";
 import { CALL_COST_BYTES, PairedCalls } from "../../src/compare/calls.ts";
 import { CODINGS_MAX, decodeContent } from "../../src/compare/content.ts";
 import { ComparedExchange, EXCHANGE_COST_BYTES } from "../../src/compare/exchange.ts";
@@ -19,7 +19,14 @@ import {
   SPARE_MAX,
   SPARE_SHARE,
 } from "../../src/compare/memory.ts";
-import { newTally, OTHER_ROUTE, PLACES_MAX, routeIn, ROUTES_MAX } from "../../src/compare/tally.ts";
+import {
+  LINES_PER_MINUTE_MAX,
+  newTally,
+  OTHER_ROUTE,
+  PLACES_MAX,
+  routeIn,
+  ROUTES_MAX,
+} from "../../src/compare/tally.ts";
 import { HeldMemory } from "../../src/forward/held-memory.ts";
 import { ArrayPool } from "../../src/memory/array-pool.ts";
 import { Budget, Cost } from "../../src/memory/budget.ts";
@@ -29,12 +36,13 @@ import { keptOf } from "./kept.ts";
 
 const PLENTY_BYTES = 2 ** 30;
 const MINUTE_MS = 60_000;
+const MAX_COMPARE_BYTES = 1 << 20;
 
 /** A comparison alone, and the numbers of the exchanges that it gave up, in order. */
 function comparing(budgetBytes = PLENTY_BYTES, endpointIsFile = false) {
   const clock = { nowMs: 0 };
   const expired: ComparedExchange[] = [];
-  const options = { maxCompareBytes: 1 << 20, share: 1, hasControl: false, endpointIsFile, wantsLines: true };
+  const options = { maxCompareBytes: MAX_COMPARE_BYTES, share: 1, hasControl: false, endpointIsFile, wantsLines: true };
   const memory = new HeldMemory(new Budget(budgetBytes), new ArrayPool());
   const comparison = new Comparison(options, new Ignored([]), new Redactor([]), memory, clock, () => 0.5);
   const stream = { clientAddress: "192.0.2.1", expire: (exchange: ComparedExchange) => void expired.push(exchange) };
@@ -129,6 +137,7 @@ test("routes beyond the limit count as one, and the known ones keep their names"
   const [other, another] = [routeIn(tally, "GET", "/one-more"), routeIn(tally, "PUT", "/and-another")];
   expect(other).toBe(another);
   expect(other.path).toBe(OTHER_ROUTE);
+  for (const method of ["GET", "PUT"]) expect(routeIn(tally, method, OTHER_ROUTE)).toBe(other);
   expect(routeIn(tally, "GET", "/0")).toBe(first);
   expect(tally.routes.size).toBe(ROUTES_MAX + 1);
 });
@@ -155,6 +164,17 @@ test("the lines of differences have a limit per minute, and the ones left out ar
   differ();
   expect(comparison.takeLines()).toHaveLength(1);
   expect(comparison.tally.differences_left_out).toBe(left);
+});
+
+test.each([0, 1])("a body is kept up to --max-compare-bytes, and its digest alone if it is %d longer", (more) => {
+  const { comparison } = comparing();
+  const recorder = comparison.newRecorder();
+  const body = new Uint8Array(MAX_COMPARE_BYTES + more);
+  recorder.begin();
+  recorder.body(body, 0, body.length - 1);
+  recorder.body(body, body.length - 1, body.length);
+  const { keptLength, bodyLength, digest } = recorder.take(200);
+  expect([keptLength, bodyLength, digest !== null]).toEqual([more === 0 ? body.length : 0, body.length, more === 1]);
 });
 
 test("nested content codings are decoded up to a limit", () => {

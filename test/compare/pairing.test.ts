@@ -54,6 +54,14 @@ test("all seen requests are compared, and every planted difference is found, wit
   }
 });
 
+/** Nothing but the client's bytes says where the server's begin. */
+const PATIENT = { losesSynAcks: true, shard: { gapTimeoutMs: Infinity, maxPendingPackets: 1000 } };
+
+test("without any SYN-ACK, all seen requests are compared", () => {
+  for (const [seed, { page, counters }] of outcomes(0, { ...CALM, ...PATIENT }))
+    expect({ seed, compared: page.compared }).toEqual({ seed, compared: counters.requests.seen });
+});
+
 describe("losses, delays and repetitions of the mirror make fewer comparisons, and not one wrong one", () => {
   // simulation.ts checks each outcome.
   test.each([
@@ -99,6 +107,11 @@ const comparedOf = ({ page, counters }: Outcome) => ({ seen: counters.requests.s
 
 describe("HTTP/2", () => {
   const HTTP2 = { ...CALM, http2: 1, talksMax: 30 };
+  test("without any SYN-ACK, all that came whole on both sides is compared", () => {
+    for (const [seed, outcome] of outcomes(100_000, { ...HTTP2, ...PATIENT }))
+      expect({ seed, compared: outcome.page.compared }).toEqual({ seed, compared: whole(outcome).length });
+  });
+
   test("all requests that came whole on both sides are compared, and every planted difference is found", () => {
     for (const [seed, outcome] of outcomes(100_000, HTTP2)) {
       const { page, counters } = outcome;

@@ -6,6 +6,8 @@ import {
   cumulated,
   type LatencyHistogram,
   quantilesOf,
+  TIME_MS_MAX,
+  TIME_MS_MIN,
 } from "../../src/compare/latency.ts";
 import { type Drawn, EXAMPLES_MAX, isKept, keep } from "../../src/compare/reservoir.ts";
 import { pathOfTarget, ROUTE_PATH_LEN_MAX, routeOf } from "../../src/compare/routes.ts";
@@ -36,6 +38,17 @@ test.each([
 ])("the path of target %p is %p", (target, path) => expect(pathOfTarget(target)).toBe(path));
 
 test("a route has a maximum length", () => expect(routeOf(`/${"a/".repeat(1000)}`)).toHaveLength(ROUTE_PATH_LEN_MAX));
+
+test.each<[name: string, limitMs: number, beyondMs: number[]]>([
+  ["shorter", TIME_MS_MIN, [TIME_MS_MIN / 2, 0, -1]],
+  ["longer", TIME_MS_MAX, [TIME_MS_MAX * 2, Infinity]],
+])("times that are %s than any that is told apart count as that one", (_name, limitMs, beyondMs) => {
+  const histogram: LatencyHistogram = new Map();
+  for (const timeMs of [limitMs, ...beyondMs]) countLatency(histogram, timeMs);
+  expect([...histogram.values()]).toEqual([1 + beyondMs.length]);
+  countLatency(histogram, limitMs === TIME_MS_MIN ? limitMs * 1.01 : limitMs / 1.01);
+  expect(histogram.size).toBe(2);
+});
 
 test("quantiles are exact to a millisecond in half a second", () => {
   for (const timeMs of [0.05, 1, 7.3, 50, 133.37, 499.5]) {

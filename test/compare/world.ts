@@ -77,11 +77,14 @@ export interface WorldOptions {
   readonly twice: number;
   /** A client's SYN is never late. */
   readonly isSynInTime?: boolean;
+  /** All SYN-ACKs are lost. */
+  readonly losesSynAcks?: boolean;
 }
 
 export interface Frame {
   readonly bytes: Uint8Array;
   readonly isSyn: boolean;
+  readonly isSynAck: boolean;
   timestampMs: number;
 }
 
@@ -113,8 +116,8 @@ export function makeWorld(random: Random, options: WorldOptions): World {
 }
 
 function mirror(random: Random, frames: Frame[], options: WorldOptions): Frame[] {
-  const { lost, late, twice, isSynInTime = false } = options;
-  const kept = frames.filter(() => !random.chance(lost));
+  const { lost, late, twice, isSynInTime = false, losesSynAcks = false } = options;
+  const kept = frames.filter(({ isSynAck }) => !random.chance(lost) && !(losesSynAcks && isSynAck));
   const all = kept.flatMap((frame) =>
     random.chance(twice) ? [frame, { ...frame, timestampMs: frame.timestampMs + 0.3 }] : [frame],
   );
@@ -327,7 +330,8 @@ export class Ends {
     const [source, destination] = isServer ? [SERVER, this.address] : [this.address, SERVER];
     const [sourcePort, destinationPort] = isServer ? [PORT, this.port] : [this.port, PORT];
     const segment = { source, destination, sourcePort, destinationPort, sequence, acknowledgment, flags, payload };
-    this.frames.push({ bytes: mirroredSegment(segment, VNI), isSyn: flags === "S", timestampMs: this.nowMs });
+    const isSynAck = isServer && flags.includes("S");
+    this.frames.push({ bytes: mirroredSegment(segment, VNI), isSyn: flags === "S", isSynAck, timestampMs: this.nowMs });
     this.nowMs += 0.01 + this.random.next() * 0.05;
     const advanced = sequence + payload.length + (/[SF]/.test(flags) ? 1 : 0);
     if (isServer) this.serverNext = advanced >>> 0;

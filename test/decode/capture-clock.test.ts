@@ -21,6 +21,7 @@ const RULES: Rule[] = [
   { name: "ordinary frames move it", frames: steady(0, 20), nowS: 19 },
   { name: "it never runs back", frames: [...steady(0, 20), 15], nowS: 19 },
   { name: "a step at the limit is ordinary", frames: [...steady(0, 20), 19 + leapS], nowS: 19 + leapS },
+  { name: "one that is longer is not", frames: [...steady(0, 20), 19 + leapS + 0.001], nowS: 19 },
   { name: "one frame 301 s ahead is not time passing", frames: [...steady(0, 10), 310, ...steady(10, 20)], nowS: 19 },
   {
     name: "one frame 80 years ahead does not count either",

@@ -110,6 +110,29 @@ test("FRAGMENT_BYTES_MAX can be filled, and one byte more gives up the oldest", 
   expect(full.add(0, length, 7, true)).toBeNull();
 });
 
+test("datagrams whose costs are FRAGMENT_BYTES_MAX together wait, and one more gives up the oldest", () => {
+  // Arrays of powers of two, and what each datagram costs beside its own.
+  const lengths = [...Array<number>(251).fill(65_535), 32_768, 16_384, 4096, 2048, 2048];
+  const full = new Table();
+  lengths.forEach((length, i) => full.add(i, 0, length));
+  expect([full.table.bytes, full.table.size, full.counters.evicted]).toEqual([FRAGMENT_BYTES_MAX, lengths.length, 0]);
+  full.add(lengths.length, 0, 8);
+  expect([full.table.size, full.counters.evicted]).toEqual([lengths.length, 1]);
+});
+
+test("a datagram waits for its fragments as long as it may, and no longer", () => {
+  const table = new Table();
+  table.add(0, 0, 8);
+  for (const [ms, size] of [
+    [FRAGMENT_TIMEOUT_MS - 1, 1],
+    [FRAGMENT_TIMEOUT_MS, 0],
+  ] as const) {
+    table.clock.advance(EPOCH_MS + ms);
+    table.table.expire();
+    expect([table.table.size, table.counters.expired]).toEqual([size, 1 - size]);
+  }
+});
+
 test.each(["in order", "backwards", "at random", "every second first"])(
   "a datagram in as many fragments as there can be, %s, is put together, and costs no more a fragment than a few",
   (order) => {

@@ -1,4 +1,4 @@
-/** Where the program's output goes to, and how fast that takes it: the executable. */
+/** The executable's output, with readers of different speeds. */
 import { expect, test } from "bun:test";
 import { licenses } from "../../src/cli/licenses.ts";
 import { usage } from "../../src/cli/usage.ts";
@@ -6,7 +6,7 @@ import { run, TemporaryDirectory } from "./program.ts";
 import { oneRequest, PORT, VNI } from "./sessions.ts";
 
 const shell = (script: string): { through: string[] } => ({ through: ["sh", "-c", script, "sh"] });
-/** As much as a pipe holds. */
+/** The capacity of a pipe. */
 const PIPE_BYTES = 65_536;
 
 test("standard output that cannot be written is an error", async () => {
@@ -18,15 +18,15 @@ test("standard output that cannot be written is an error", async () => {
     });
 });
 
-test("a reader that is slow gets all of it", async () => {
+test("a slow reader gets the whole output", async () => {
   expect(licenses().length).toBeGreaterThan(PIPE_BYTES);
   const got = await run(["--licenses"], shell(`"$@" | { sleep 0.3; cat; }`));
-  // Not toEqual: it would show all of both.
+  // Not toEqual: it would print both texts completely.
   expect(got.stdout === `${licenses()}\n`).toBe(true);
   expect((await run(["--help"], shell(`"$@" | { sleep 0.1; cat; }`))).stdout).toBe(`${usage()}\n`);
 });
 
-test("the last log lines wait for a reader that is slow", async () => {
+test("the last log lines wait for a slow reader", async () => {
   const { stdout } = await run(
     ["--nope"],
     shell(`{ head -c ${PIPE_BYTES} /dev/zero; "$@"; } 2>&1 | { sleep 0.3; cat; }`),
@@ -45,13 +45,13 @@ test("a savefile that a shell's <(command) makes", async () => {
   });
 });
 
-test("a savefile of another VNI or port is told, however few frames it has", async () => {
+test("a savefile of another VNI or port is reported, even with few frames", async () => {
   using directory = new TemporaryDirectory();
   const capture = directory.file("one.pcap", oneRequest);
   const cases: [args: string[], says: string][] = [
     [[String(VNI + 1), String(PORT)], `carried VNI ${VNI}, none ${VNI + 1}`],
     [[String(VNI), String(PORT + 1)], `for port ${PORT}, none for ${PORT + 1}`],
-    [["--encapsulation", "geneve", String(VNI), String(PORT)], "is of a mirror in geneve"],
+    [["--encapsulation", "geneve", String(VNI), String(PORT)], "belongs to a geneve mirror"],
   ];
   for (const [args, says] of cases) {
     const { status, stderr } = await run(["--dry-run", "--read", capture, ...args, "nobody:80"]);

@@ -60,7 +60,7 @@ const linesOf = (path: string) => readFileSync(path, "utf8").split("\n").filter(
 const STATES: State[] = [
   { what: "requests in flight, and others that wait behind them", isWaitedFor: true },
   {
-    what: "a request that is sent as it comes",
+    what: "a streamed request",
     flags: () => ["--max-request-bytes", "100"],
     frames: session([UPLOAD]).slice(0, -1),
   },

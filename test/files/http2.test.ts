@@ -4,9 +4,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileCounters } from "../../src/files/counters.ts";
 import { FileConnector } from "../../src/files/file-connector.ts";
+import { CALLS_MAX } from "../../src/files/http2-filing.ts";
 import { RequestFile } from "../../src/files/request-file.ts";
 import type { SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
 import { type FrameListener, FrameReader } from "../../src/http/http2/frame-reader.ts";
+import { Setting } from "../../src/http/http2/frames.ts";
 import { HpackDecoder } from "../../src/http/http2/hpack-decoder.ts";
 import { ResponseHead } from "../../src/http/http2/response-head.ts";
 import { Slices } from "../../src/files/slices.ts";
@@ -91,7 +93,10 @@ class Heard implements Partial<FrameListener> {
   push(bytes: Buffer): void {
     this.#reader.push(bytes, 0, bytes.length);
   }
-  setting(): void {}
+  readonly settings = new Map<number, number>();
+  setting(name: number, value: number): void {
+    this.settings.set(name, value);
+  }
   settingsEnd(): void {}
   windowUpdate(stream: number, increment: number): void {
     if (stream === 0) this.granted += increment;
@@ -177,6 +182,7 @@ describe("the frames of a connection", () => {
       expect(outcome).toMatchObject({ filed, statuses });
       // The window gets the taken bytes back at once; otherwise a long call would stand still.
       expect(outcome.granted).toBe(taken);
+      expect(outcome.settings.get(Setting.MAX_CONCURRENT_STREAMS)).toBe(CALLS_MAX);
       expect(outcome.counters).toMatchObject({
         requests: filed.length,
         dropped_requests: Object.values(statuses).filter((status) => status === 413).length,

@@ -18,7 +18,7 @@ import { RefusalError } from "../../src/errors.ts";
 import { fileCounters } from "../../src/files/counters.ts";
 import { FileConnector } from "../../src/files/file-connector.ts";
 import type { FiledResponse } from "../../src/files/filed-response.ts";
-import { AWAITING_BYTES_MAX, RequestFile, WAITING_BYTES_MAX } from "../../src/files/request-file.ts";
+import { AHEAD_BYTES_MAX, AWAITING_BYTES_MAX, RequestFile, WAITING_BYTES_MAX } from "../../src/files/request-file.ts";
 import { Slices } from "../../src/files/slices.ts";
 import type { SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
 import { parseRedactRule, type RedactRule } from "../../src/redact/rules.ts";
@@ -410,6 +410,24 @@ describe("with production's responses", () => {
     expect(awaited.filed).toEqual([0, 1, 2, 3]);
     expect(awaited.filing.counters).toMatchObject({ requests: 4, responses: 1, dropped_responses: 0 });
   });
+
+  test.each([0, 1])(
+    "while as much waits for the disk as may, and %d more, those that bring more wait",
+    async (more) => {
+      const awaited = new Awaited();
+      const { file, counters } = awaited.filing;
+      file.add(ofBody(0), () => {});
+      await Bun.sleep(0);
+      while (counters.bytes === 0) await Bun.sleep(1);
+      // An entry's bytes, without its body.
+      const around = counters.bytes;
+      file.add(ofBody(AHEAD_BYTES_MAX - around + more), () => {});
+      awaited.add(ofBody(1));
+      expect(awaited.filed).toHaveLength(1 - more);
+      await file.end();
+      expect([awaited.filed, counters.requests]).toEqual([[0], 3]);
+    },
+  );
 
   test("if the waiting requests hold too many bytes, the oldest is written without a response", async () => {
     const awaited = new Awaited();

@@ -1,6 +1,6 @@
 /** How acknowledgments distinguish incarnations: rules, and properties over random numbers. */
 import { describe, expect, test } from "bun:test";
-import { Acknowledgments, LATE_ACK_BYTES_MAX, mayBeAlike } from "../../src/flow/acknowledgments.ts";
+import { Acknowledgments, LATE_ACK_BYTES_MAX, mayBeAlike, RANGE_BYTES_MAX } from "../../src/flow/acknowledgments.ts";
 import { Random } from "../support/random.ts";
 
 const SEEDS = 500;
@@ -61,6 +61,17 @@ describe.each(ISNS)("from %i on", (start) => {
       false,
       false,
     ]);
+  });
+
+  test.each([
+    ["the longest range", RANGE_BYTES_MAX, true],
+    ["a longer one", RANGE_BYTES_MAX + 1, false],
+  ])("whether it is known where the other side began: %s", (_name, length, isKnown) => {
+    const acks = new Acknowledgments();
+    acks.begin(start);
+    acks.note((start + length) | 0);
+    expect(acks.isOutside((start - 1) | 0)).toBe(isKnown);
+    expect(acks.isOutside((start + length) | 0)).toBe(false);
   });
 
   test("a range too large for sequence numbers: the last number is inside, and is not behind", () => {

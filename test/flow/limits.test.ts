@@ -1,5 +1,16 @@
 /** The beginning and the end of flows, and the flow table's limits, each at its edge. */
 import { describe, expect, test } from "bun:test";
+import {
+  CONNECTIONS_SHARE,
+  INCARNATIONS_MAX,
+  REMEMBER_MS,
+  REMEMBERED_MIN,
+  REPLACED_MS_MAX,
+  TICK_MS,
+} from "../../src/flow/flow-table.ts";
+import { LATE_START_BYTES_MAX } from "../../src/flow/incarnation.ts";
+import { ARRAY_BYTES_MIN } from "../../src/memory/array-pool.ts";
+import { Cost, PENDING_SHARE_MAX } from "../../src/memory/budget.ts";
 import { data, EPOCH_MS, fin, FLUSH, Flows, pause, reset, syn } from "./flows.ts";
 
 const client = (sourcePort: number) => ({ sourcePort });
@@ -183,6 +194,27 @@ describe("the limit of flows", () => {
     expect(flows.streams).toHaveLength(4);
   });
 
+  test("a small budget allows fewer: as many as fit into a share of it", () => {
+    const fitting = 3;
+    const flows = new Flows({ bufferBytes: (fitting * Cost.CONNECTION) / CONNECTIONS_SHARE });
+    for (let port = 1; port <= fitting; port++) flows.play(syn(0, "", client(port)));
+    expect(flowCounts(flows)).toMatchObject({ active: fitting, evicted: 0 });
+    flows.play(syn(0, "", client(fitting + 1)));
+    expect(flowCounts(flows)).toMatchObject({ active: fitting, evicted: 1 });
+  });
+
+  test("however small the budget, so many that have ended are remembered, and no more", () => {
+    const flows = new Flows({ bufferBytes: 0 });
+    const end = (port: number) => flows.play(syn(0, "a", client(port)), reset(2, client(port)));
+    for (let port = 1; port <= REMEMBERED_MIN; port++) end(port);
+    flows.play(syn(0, "a", client(1)));
+    expect(flows.streams).toHaveLength(REMEMBERED_MIN);
+    end(REMEMBERED_MIN + 1);
+    expect(flows.table.rememberedCount).toBe(REMEMBERED_MIN);
+    flows.play(syn(0, "a", client(1)));
+    expect(flows.streams).toHaveLength(REMEMBERED_MIN + 2);
+  });
+
   test("10,000 flows come and go under a limit of 100", () => {
     const flows = new Flows({ maxFlows: 100 });
     for (let i = 1; i <= 10_000; i++) {
@@ -201,8 +233,86 @@ describe("the limit of flows", () => {
   });
 });
 
+describe("the incarnations of a connection", () => {
+  /** The first SYN of each is so far behind the one before. */
+  const APART = 10_000;
+
+  test.each([
+    [INCARNATIONS_MAX, INCARNATIONS_MAX],
+    [INCARNATIONS_MAX + 1, INCARNATIONS_MAX + 2],
+  ])("of %d that have ended, the last so many are remembered: a late SYN of the first", (count, streams) => {
+    const flows = new Flows();
+    for (let i = 0; i < count; i++) flows.play(syn(i * APART, "a"), reset(i * APART + 2));
+    flows.play(syn(0, "a"));
+    expect(flows.streams).toHaveLength(streams);
+  });
+
+  test("of those that are open, the oldest is ended when there are too many, and what waits in it is delivered", () => {
+    const flows = new Flows({ gapTimeoutMs: Infinity });
+    flows.play(syn(0), data(3, "c"));
+    for (let i = 1; i < INCARNATIONS_MAX; i++) flows.play(syn(i * APART));
+    expect(flows.streams[0]).toBe("SYN …");
+    flows.play(syn(INCARNATIONS_MAX * APART));
+    expect(flows.streams[0]).toBe("SYN <2> c replaced");
+    expect(flowCounts(flows)).toMatchObject({ opened: INCARNATIONS_MAX + 1, closed: 1, active: INCARNATIONS_MAX });
+    expect(flows.counters.reassembly).toMatchObject({ gaps: 1, gap_bytes: 2 });
+  });
+
+  test("one that was replaced gets bytes for a while, where holes have no time limit", () => {
+    const flows = new Flows({ gapTimeoutMs: Infinity });
+    flows.play(syn(0), syn(APART), pause(REPLACED_MS_MAX - TICK_MS), data(1, "a"), pause(TICK_MS - 1));
+    expect(flows.streams).toEqual(["SYN a …", "SYN …"]);
+    flows.play(pause(1), pause(TICK_MS));
+    expect(flows.streams).toEqual(["SYN a replaced", "SYN …"]);
+  });
+
+  test("one that has ended is remembered for a while", () => {
+    const flows = new Flows().play(syn(0, "a"), fin(2), pause(REMEMBER_MS - TICK_MS), pause(TICK_MS - 1));
+    expect([flows.play(syn(0, "a")).streams, flows.table.rememberedCount]).toEqual([["SYN a fin"], 1]);
+    flows.play(pause(1), pause(TICK_MS));
+    expect([flows.play(syn(0, "a")).streams, flows.table.rememberedCount]).toEqual([["SYN a fin", "SYN a …"], 0]);
+  });
+
+  test.each([
+    [0, ["- abc …"]],
+    [1, ["- abc replaced", "SYN …"]],
+  ])("a SYN that comes late is its own as far below its first byte as may be, and not %d further", (more, streams) => {
+    const flows = new Flows({ isn: 1 << 28 }).play(data(0, "abc"), pause(1000));
+    flows.play(syn(-LATE_START_BYTES_MAX - 1 - more), pause(1000));
+    expect(flows.streams).toEqual(streams);
+  });
+
+  test.each([
+    [0, { retransmitted_bytes: 2, out_of_window: 0 }],
+    [1, { retransmitted_bytes: 0, out_of_window: 1 }],
+  ])("first bytes that come late are its own as far below as may be, and not %d further", (more, counted) => {
+    const flows = new Flows({ isn: 1 << 28 }).play(data(0, "abc"), pause(1000));
+    flows.play(data(-LATE_START_BYTES_MAX - more, "xy"), pause(1000));
+    expect(flows.streams).toEqual(["- abc …"]);
+    expect(flows.counters.reassembly).toMatchObject(counted);
+  });
+
+  test.each([0, 1])("what is evicted goes on behind as many missing bytes as may be, and not %d more", (more) => {
+    const flows = new Flows({ maxFlows: 2 }).play(syn(0, "a"), syn(0, "", client(1)), syn(0, "", client(2)));
+    flows.play(data(2 + LATE_START_BYTES_MAX + more, "b"), pause(1000));
+    const goesOn = { consumer: flows.recorder.streams[0]!, missing: LATE_START_BYTES_MAX };
+    expect(flows.recorder.streams.at(-1)!.origin.continued).toEqual(more === 0 ? goesOn : null);
+  });
+});
+
 describe("the limit of held bytes", () => {
   const bytes = "x".repeat(1000);
+
+  test("what is pending takes a share of it, at the limit and not over it", () => {
+    const fitting = 4;
+    const pieceBytes = Cost.PIECE + Cost.ARRAY + ARRAY_BYTES_MIN;
+    const flows = new Flows({ bufferBytes: (fitting * pieceBytes) / PENDING_SHARE_MAX }).play(syn(0));
+    for (let i = 0; i < fitting; i++) flows.play(data(2 + 2 * i, "x"));
+    expect(flows.counters.reassembly.buffer_limit).toBe(0);
+    flows.play(data(2 + 2 * fitting, "x"));
+    expect(flows.counters.reassembly.buffer_limit).toBe(1);
+    expect(flows.table.pendingCount).toBe(fitting);
+  });
 
   test("is never exceeded; the oldest hole is given up first", () => {
     const flows = new Flows({ bufferBytes: 40_000, maxPendingPackets: 1000, gapTimeoutMs: Infinity });

@@ -98,10 +98,46 @@ check("a response", [
     responses: ["SYN x flushed"],
   },
   {
-    name: "without its SYN-ACK is joined at its lowest byte",
-    events: [syn(0), data(1, "GET"), answer(4, " ok", 4), answer(1, "200", 4), pause(1000)],
+    name: "without its SYN-ACK begins where the client's first byte says",
+    events: [syn(0), data(1, "GET"), answer(4, " ok", 4), answer(1, "200", 4)],
     streams: ["SYN GET …"],
+    responses: ["SYN 200 ok …"],
+  },
+  {
+    name: "begins there also before that byte comes",
+    events: [syn(0), answer(1, "200", 4), data(1, "GET")],
+    streams: ["SYN GET …"],
+    responses: ["SYN 200 …"],
+  },
+  {
+    name: "begins there if the SYN-ACK came before all else, or comes late",
+    events: [synAck(0, 1), syn(0), data(1, "GET"), answer(1, "200", 4), synAck(0, 1), answer(4, " ok", 4)],
+    streams: ["SYN GET …"],
+    responses: ["SYN 200 ok …"],
+  },
+  {
+    name: "without its SYN-ACK begins with what the server said before the client",
+    events: [syn(0), answer(1, "hi", 1), data(1, "GET", { acknowledgment: 3 }), answer(3, "200", 4)],
+    streams: ["SYN GET …"],
+    responses: ["SYN hi200 …"],
+  },
+  {
+    name: "is joined at its lowest byte without its SYN-ACK and the client's first byte",
+    events: [syn(0), data(2, "ET"), answer(4, " ok", 4), answer(1, "200", 4), pause(1000)],
+    streams: ["SYN <1> ET …"],
     responses: ["- 200 ok …"],
+  },
+  {
+    name: "is joined so to a client that was joined",
+    events: [data(7, "GET"), pause(1000), answer(1, "200", 10), pause(1000)],
+    streams: ["- GET …"],
+    responses: ["- 200 …"],
+  },
+  {
+    name: "is joined so at the end of the capture",
+    events: [syn(0), data(2, "ET"), answer(4, " ok", 4), answer(1, "200", 4), FLUSH],
+    streams: ["SYN <1> ET flushed"],
+    responses: ["- 200 ok flushed"],
   },
   {
     name: "to bytes that came with the SYN begins behind a SYN-ACK that acknowledges them",

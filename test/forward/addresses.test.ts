@@ -81,12 +81,12 @@ test("an unknown name is reported as such, and tried again", () => {
 
 test.each([
   ["ECONNREFUSED", "connection refused"],
-  ["EHOSTUNREACH", "there is no way to this host"],
-  ["ENETUNREACH", "there is no way to its network"],
+  ["EHOSTUNREACH", "there is no route to this host"],
+  ["ENETUNREACH", "there is no route to its network"],
   ["ETIMEDOUT", "it does not respond"],
-  ["EINVAL", "the system takes no such address (has this host an interface of its zone?)"],
+  ["EINVAL", "the system does not accept this address (does this host have the interface of its zone?)"],
   ["EOTHER", "Failed to connect"],
-])("what the system says with %s is told in words", (code, told) => {
+])("the system's code %s is reported in words", (code, told) => {
   const { world } = named("10.0.0.1");
   world.destination.connect(null);
   world.connector.refuse(Object.assign(new Error("Failed to connect"), { code }));

@@ -2,8 +2,19 @@
 import { expect, test } from "bun:test";
 import { EXCHANGE_COST_BYTES } from "../../src/compare/exchange.ts";
 import { COMPARE_SHARE, FULL_SHARE } from "../../src/compare/memory.ts";
+import type { Destination } from "../../src/forward/destination.ts";
+import type { Load } from "../../src/forward/load.ts";
 import type { ShardOptions } from "../../src/shard/shard.ts";
-import { AHEAD_REQUESTS_MAX, SILENCE_MS_MAX } from "../../src/shard/read-ahead.ts";
+import {
+  AHEAD_BYTES_MAX,
+  AHEAD_CONNECTIONS_MAX,
+  AHEAD_REQUESTS_MAX,
+  AHEAD_SHARE_MAX,
+  HELD_SHARE_MAX,
+  ReadAhead,
+  SILENCE_MS_MAX,
+  UNSETTLED_CONNECTIONS_MAX,
+} from "../../src/shard/read-ahead.ts";
 import { MemorySource } from "../simulator/memory-source.ts";
 import { ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
 import { SHARD_PORT, SHARD_VNI, shardOnItsOwn } from "../support/shard.ts";
@@ -97,6 +108,51 @@ test("an endpoint that has been silent for long gets no more requests than can b
   expect(shard.isBehind).toBe(true);
   expect(counters.requests.seen).toBe(comparable + 1);
   expect(shard.comparison!.tally.not_comparable.production_response_missing).toBe(0);
+});
+
+const PLENTY_BYTES = 2 ** 30;
+const SMALL_BYTES = 2 ** 20;
+
+/** What has been handed to an endpoint, and waits. */
+interface Handed {
+  limitBytes: number;
+  heldBytes: number;
+  waitingRequests: number;
+  awaitingPipes: number;
+  unsettledCount: number;
+}
+
+test.each<[what: string, silenceMs: number, limit: number, handed: (at: number) => Partial<Handed>]>([
+  ["requests that wait", 0, AHEAD_REQUESTS_MAX - 1, (at) => ({ waitingRequests: at })],
+  ["pipes that wait for a response", 0, AHEAD_CONNECTIONS_MAX, (at) => ({ awaitingPipes: at })],
+  ["connections that are being made", 0, AHEAD_CONNECTIONS_MAX, (at) => ({ unsettledCount: at })],
+  ["held bytes", 0, AHEAD_BYTES_MAX, (at) => ({ heldBytes: at, awaitingPipes: 1 })],
+  [
+    "held bytes of a small budget",
+    0,
+    SMALL_BYTES * AHEAD_SHARE_MAX,
+    (at) => ({ limitBytes: SMALL_BYTES, heldBytes: at, awaitingPipes: 1 }),
+  ],
+  [
+    "connections, while the endpoint is silent",
+    SILENCE_MS_MAX,
+    UNSETTLED_CONNECTIONS_MAX,
+    (at) => ({ unsettledCount: at }),
+  ],
+  [
+    "held bytes, while the endpoint is silent",
+    SILENCE_MS_MAX,
+    PLENTY_BYTES * HELD_SHARE_MAX,
+    (at) => ({ heldBytes: at, awaitingPipes: 1 }),
+  ],
+])("with as many %s as may be, reading goes on, with one more it waits", (_what, silenceMs, limit, handed) => {
+  for (const more of [0, 1]) {
+    const usual = { limitBytes: PLENTY_BYTES, heldBytes: 0, waitingRequests: 0, awaitingPipes: 0, unsettledCount: 0 };
+    const { limitBytes, heldBytes, unsettledCount, ...load } = { ...usual, ...handed(limit + more) };
+    const memory = { budget: { limitBytes, roomBytes: limitBytes }, heldBytes };
+    const destination = { memory, unsettledCount, silenceMs, isAwaited: false } as unknown as Destination;
+    expect(new ReadAhead(destination, load as Load).isFar).toBe(more === 1);
+  }
 });
 
 test("a source that cannot wait, such as an interface, is read to its end", () => {

@@ -3,7 +3,14 @@
  * PROXY headers.
  */
 import { expect, test } from "bun:test";
-import { AWAITED_MS, STALLED_MS } from "../../src/forward/http-mode.ts";
+import {
+  AWAITED_MS,
+  REQUEST_SHARE_MAX,
+  SMALL_REQUEST_BYTES,
+  STALLED_MS,
+  UNSENT_SHARE,
+} from "../../src/forward/http-mode.ts";
+import { LINGER_MS } from "../../src/forward/upstream.ts";
 import { Cost } from "../../src/memory/budget.ts";
 import type { StreamConsumer } from "../../src/flow/stream.ts";
 import { Clients } from "./clients.ts";
@@ -39,6 +46,46 @@ test("a body may take longer, and a head that comes in time is not damaged", () 
   world.say(client, "b");
   world.respond(world.connector.accept(), OK);
   expect(world.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1, damaged: 0 });
+});
+
+const PLENTY_BYTES = 2 ** 30;
+
+test.each([
+  ["--max-request-bytes", PLENTY_BYTES, 1000, 1000],
+  ["a share of the budget", 2 ** 24, PLENTY_BYTES, 2 ** 24 * REQUEST_SHARE_MAX],
+  ["a small request, however small the budget", 2 ** 19, PLENTY_BYTES, SMALL_REQUEST_BYTES],
+])("a request is held up to %s, and sent as it comes if it is a byte longer", (_what, bufferBytes, asked, most) => {
+  const world = new Clients({ bufferBytes, maxRequestBytes: asked });
+  const head = `POST / HTTP/1.1\r\nContent-Length: ${PLENTY_BYTES}\r\n\r\n`;
+  const client = world.open();
+  world.say(client, head + "x".repeat(most - head.length));
+  expect(world.connector.attempts).toHaveLength(0);
+  world.say(client, "x");
+  expect(world.connector.accept().bytes).toHaveLength(most + 1);
+});
+
+test("where the source waits, a request is sent as it comes before it would take what unsent bytes need", () => {
+  const bufferBytes = 2 ** 24;
+  const heldBytes = bufferBytes * (1 - UNSENT_SHARE);
+  for (const sourceWaits of [true, false]) {
+    const { mode } = new Clients({ bufferBytes, sourceWaits });
+    expect([mode.mustStream(heldBytes), mode.mustStream(heldBytes + 1)]).toEqual([false, sourceWaits]);
+  }
+});
+
+test("a connection that is not needed any more is closed when its endpoint has not ended it for so long", () => {
+  const world = new Clients();
+  const client = world.open();
+  world.say(client, GET);
+  const socket = world.connector.accept();
+  world.respond(socket, OK);
+  client.end("fin");
+  world.settle();
+  expect([socket.shutdowns, socket.terminated]).toEqual([1, false]);
+  world.pass(LINGER_MS - 1);
+  expect(socket.terminated).toBe(false);
+  world.pass(20);
+  expect(socket.terminated).toBe(true);
 });
 
 /** The cost of a connection with a short request in flight; and of each request that waits behind it. */
@@ -304,6 +351,49 @@ test.each([
     expect(world.requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2, damaged: 0 });
   },
 );
+
+const OTHER_PROTOCOLS: [name: string, bytes: string][] = [
+  ["WebSocket", "\x81\x85\x01\x02\x03\x04hello"],
+  ["text", "hello world\r\nGET / HTTP/1.1\r\n\r\n"],
+];
+const offers: [name: string, offer: string][] = [
+  ["Upgrade", UPGRADE],
+  ["CONNECT", "CONNECT a:1 HTTP/1.1\r\n\r\n"],
+];
+for (const [name, offer] of offers) {
+  for (const [protocol, bytes] of OTHER_PROTOCOLS) {
+    test(`${name}: ${protocol} that production accepted and the endpoint declines is no request`, () => {
+      for (const pieceLength of [1, bytes.length]) {
+        for (const isEarly of [false, true]) {
+          const world = new Clients();
+          const client = world.open();
+          const goOn = () => {
+            for (let at = 0; at < bytes.length; at += pieceLength) world.say(client, bytes.slice(at, at + pieceLength));
+          };
+          world.say(client, offer);
+          const socket = world.connector.accept();
+          world.settle();
+          if (isEarly) goOn();
+          world.respond(socket, "HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n");
+          if (!isEarly) goOn();
+          client.end("fin");
+          world.settle();
+          expect(socket.text).toBe(offer);
+          expect(world.requests).toMatchObject({ seen: 1, forwarded: 1, answered: 1, damaged: 0, skipped_bytes: 0 });
+          expect(world.counters.foreign).toMatchObject({ unknown: 1, discarded_bytes: bytes.length });
+        }
+      }
+    });
+
+    test(`${name}: nor is ${protocol} behind an offer that was dropped`, () => {
+      const world = new Clients({ maxWaitingRequests: 1 });
+      const client = world.open();
+      for (const text of [GET, offer, bytes]) world.say(client, text);
+      expect(world.requests).toMatchObject({ seen: 2, damaged: 0, skipped_bytes: 0, dropped: { waiting_limit: 1 } });
+      expect(world.counters.foreign).toMatchObject({ unknown: 1, discarded_bytes: bytes.length });
+    });
+  }
+}
 
 test.each([
   ["accepts", SWITCHING],

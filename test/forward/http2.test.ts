@@ -3,10 +3,16 @@
  * everything is counted.
  */
 import { describe, expect, test } from "bun:test";
-import { Flag, FrameType, Setting } from "../../src/http/http2/frames.ts";
-import { CALLS_IN_FLIGHT_MAX } from "../../src/forward/http2-connection.ts";
-import { HELD_MS_MAX } from "../../src/forward/http2-conversation.ts";
+import { Flag, FRAME_BYTES_DEFAULT, FRAME_HEADER_LEN, FrameType, Setting } from "../../src/http/http2/frames.ts";
+import {
+  BACKLOG_BYTES_MAX,
+  CALLS_IN_FLIGHT_MAX,
+  HEAD_TOO_LONG,
+  REPLIES_BYTES_MAX,
+} from "../../src/forward/http2-connection.ts";
+import { HELD_MS_MAX, RESTS_MAX } from "../../src/forward/http2-conversation.ts";
 import { UNPROCESSED_MAX } from "../../src/forward/http2-pipe.ts";
+import { RESPONSE_BLOCK_BYTES_MAX } from "../../src/http/http2/response-head.ts";
 import { STALLED_MS } from "../../src/forward/http-mode.ts";
 import { RESENDS_MAX } from "../../src/forward/lost-requests.ts";
 import { AGAIN_MAX_MS } from "../../src/forward/spoken.ts";
@@ -32,6 +38,8 @@ const POST = pseudo("POST", "/p");
 const WINDOW = 65_535;
 const REFUSED = 7;
 const CANCEL = 8;
+/** RFC 7541, section 6.3: the size of the dynamic table is 0. */
+const NO_TABLE = 0x20;
 const NO_HTTP2 = Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n");
 
 const post = (stream: number, body: string) => [headers(stream, POST), data(stream, body, true)];
@@ -196,6 +204,40 @@ describe("the endpoint's limits", () => {
     expect(endpoint.paths).toEqual(["/0"]);
   });
 
+  test("streams: none for the time of a response: waiting requests are dropped, later ones get their own time", () => {
+    const world = new Http2Clients({ responseTimeoutMs: 1000 });
+    const client = world.start(...gets(2));
+    const endpoint = world.accept(setting(Setting.MAX_CONCURRENT_STREAMS, 0));
+    world.pass(1100);
+    expect(world.outcome).toEqual({ seen: 2, endpoint_settings: 2 });
+    world.give(client, get(5, "/5"));
+    world.pass(900);
+    endpoint.settings(setting(Setting.MAX_CONCURRENT_STREAMS, 1));
+    world.pass(200);
+    expect(endpoint.paths).toEqual(["/5"]);
+    endpoint.respond(1);
+    expect(world.outcome).toEqual({ seen: 3, endpoint_settings: 2, forwarded: 1, answered: 1, "2xx": 1 });
+    expect(world.upstream).toMatchObject({ connects: 1, given_up: 0 });
+  });
+
+  test("the dynamic table: the first block after SETTINGS with a smaller table says that it is not used", () => {
+    const world = new Http2Clients();
+    const trailer = headers(3, [["x-t", "1"]], { end: true });
+    const client = world.start(...gets(1), headers(3, POST), trailer);
+    const size = (bytes: number) => setting(Setting.HEADER_TABLE_SIZE, bytes);
+    const endpoint = world.accept(size(4096)).settings(size(100));
+    world.give(client, get(5, "/5"));
+    endpoint.settings(size(0)).settings(size(4096)).settings(size(10));
+    world.give(client, get(7, "/7"));
+    expect(
+      endpoint
+        .read()
+        .of(FrameType.HEADERS)
+        .map(({ payload }) => payload[0] === NO_TABLE),
+    ).toEqual([...[false, false, false], ...[true, false]]);
+    expect(endpoint.requests.get(5)!.fields[0]).toBe(":method: GET");
+  });
+
   test("windows: of a stream, changed while it is under way, and of the connection", () => {
     const world = new Http2Clients();
     const body = "x".repeat(100_000);
@@ -298,6 +340,88 @@ describe("requests that the endpoint did not process", () => {
     expect(first.socket.shutdowns).toBe(1);
     for (const stream of [1, 3, 5]) second.respond(stream);
     expect(world.outcome).toEqual({ seen: 4, forwarded: 4, answered: 4, "2xx": 4, h2_goaways: 1, h2_resent: 2 });
+  });
+
+  const early: [what: string, end: (endpoint: Http2Endpoint) => void][] = [
+    ["GOAWAY", (endpoint) => endpoint.goAway(1)],
+    ["the end of the connection", () => {}],
+  ];
+  test.each(early)("%s after each response: all requests are served, and few are sent in vain", (_what, end) => {
+    const count = 60;
+    const world = new Http2Clients();
+    world.start(...gets(count));
+    const served: string[] = [];
+    let sent = 0;
+    while (world.connector.attempts.length > 0) {
+      const endpoint = world.accept().respond(1);
+      served.push(endpoint.paths[0]!);
+      end(endpoint);
+      endpoint.socket.events.ended();
+      world.settle();
+      sent += endpoint.read().requests.size;
+    }
+    expect(served).toEqual(Array.from({ length: count }, (_, i) => `/${i}`));
+    expect(world.outcome).toMatchObject({ seen: count, forwarded: count, answered: count });
+    // All requests on the first two connections, then two on each.
+    expect(sent).toBeLessThanOrEqual(4 * count);
+  });
+
+  test("a connection that responds gets more requests at a time, although earlier ones went away", () => {
+    const world = new Http2Clients({ maxWaitingRequests: 1000 });
+    const client = world.start(...gets(10));
+    for (let i = 0; i < 2; i++) {
+      world.accept().goAway(0).socket.events.ended();
+      world.settle();
+    }
+    const endpoint = world.accept();
+    world.give(client, ...Array.from({ length: 100 }, (_, i) => get(21 + 2 * i, "/")));
+    const open = () => endpoint.requests.size - responded;
+    let [responded, most] = [0, 0];
+    for (; responded < 110; endpoint.respond(2 * responded++ + 1)) {
+      expect(open()).toBeLessThanOrEqual(Math.max(responded, 1));
+      most = Math.max(most, open());
+    }
+    expect(most).toBeGreaterThan(50);
+    expect(world.outcome).toMatchObject({ answered: 110 });
+  });
+
+  test("a long call delays others only for a moment, although earlier connections went away", () => {
+    const world = new Http2Clients();
+    world.start(...gets(4));
+    for (let i = 0; i < 2; i++) {
+      world.accept().goAway(0).socket.events.ended();
+      world.settle();
+    }
+    const endpoint = world.accept();
+    expect(endpoint.paths).toEqual(["/0"]);
+    world.pass(1100);
+    expect(endpoint.read().paths).toEqual(["/0", "/1"]);
+    endpoint.respond(3);
+    expect(endpoint.paths).toEqual(["/0", "/1", "/2"]);
+    endpoint.respond(5).respond(7).respond(1);
+    expect(world.outcome).toMatchObject({ answered: 4 });
+  });
+
+  test("GOAWAY before any call, again and again: waiting requests are dropped, and it is tried now and then", () => {
+    const world = new Http2Clients();
+    const client = world.start(...gets(2));
+    const none = frame(FrameType.SETTINGS, 0, 0, setting(Setting.MAX_CONCURRENT_STREAMS, 0));
+    const away = frame(FrameType.GOAWAY, 0, 0, Buffer.concat([word(0), word(0)]));
+    let connections = 0;
+    const refuseAll = () => {
+      for (; world.connector.attempts.length > 0 && connections < 1000; connections++)
+        world.acceptSilently().say(none, away);
+    };
+    refuseAll();
+    expect(connections).toBe(RESENDS_MAX + 1);
+    for (let stream = 5; stream < 405; stream += 2) {
+      world.pass(100);
+      world.give(client, get(stream, "/"));
+      refuseAll();
+    }
+    expect(connections).toBeLessThanOrEqual(10 * (RESENDS_MAX + 1));
+    expect(world.outcome).toMatchObject({ seen: 202, endpoint_closed: 202 });
+    expect(world.told.lines.filter((line) => line.startsWith("speaks"))).toEqual(["speaks no HTTP/2"]);
   });
 
   test("GOAWAY that only announces the end: all requests under way wait, new ones go on another connection", () => {
@@ -875,15 +999,58 @@ describe("ends and limits", () => {
     expect(dropped).toBeGreaterThan(0);
   });
 
-  test("an endpoint that asks for replies and does not read them is given up", () => {
+  test("an endpoint that asks for replies and does not read them is given up, when so much waits for it", () => {
     const world = new Http2Clients();
     world.start(...gets(1));
     const endpoint = world.accept();
     endpoint.socket.block();
-    const pings = Buffer.concat(Array.from({ length: 1000 }, () => PING));
-    for (let i = 0; i < 100 && world.upstream.given_up === 0; i++) endpoint.say(pings);
+    // Each is replied to with as many bytes.
+    const waiting = Math.floor(REPLIES_BYTES_MAX / PING.length) + 1;
+    endpoint.say(Buffer.concat(Array.from({ length: waiting }, () => PING)));
+    expect(world.upstream.given_up).toBe(0);
+    endpoint.say(PING);
     expect(world.upstream.given_up).toBe(1);
-    expect(world.budget.usedBytes).toBeLessThan(4 << 20);
+    expect(world.told.reasons).toEqual(["it sends frames that need replies, and does not read the replies"]);
+    expect(world.budget.usedBytes).toBeLessThan(2 * REPLIES_BYTES_MAX);
+  });
+
+  test("of bodies no more is handed over than may wait for the kernel, and a frame", () => {
+    const world = new Http2Clients();
+    world.start(headers(1, POST), ...Array.from({ length: 64 }, () => data(1, "x".repeat(FRAME_BYTES_DEFAULT))));
+    const endpoint = world.accept();
+    world.pass(HELD_MS_MAX + 20);
+    endpoint.socket.block();
+    endpoint.settings(setting(Setting.INITIAL_WINDOW_SIZE, 2 ** 24)).windowUpdate(0, 2 ** 24);
+    const { backlogBytes } = world.destination;
+    expect(backlogBytes).toBeGreaterThanOrEqual(BACKLOG_BYTES_MAX);
+    expect(backlogBytes).toBeLessThan(BACKLOG_BYTES_MAX + FRAME_HEADER_LEN + FRAME_BYTES_DEFAULT);
+  });
+
+  test("a client that is silent keeps its connection for so many idle times", () => {
+    const world = new Http2Clients();
+    const client = world.start(...gets(1));
+    world.accept().respond(1);
+    const rests = (count: number) => Array.from({ length: count }, () => client.idle());
+    expect(rests(RESTS_MAX - 1)).not.toContain(true);
+    world.give(client, PING);
+    expect(rests(RESTS_MAX - 1)).not.toContain(true);
+    expect(client.idle()).toBe(true);
+  });
+
+  test.each([
+    ["the longest there may be", RESPONSE_BLOCK_BYTES_MAX, 1, []],
+    ["a byte longer", RESPONSE_BLOCK_BYTES_MAX + 1, 0, [HEAD_TOO_LONG]],
+  ])("a response's header section, as it is encoded: %s", (_what, length, answered, reasons) => {
+    const world = new Http2Clients();
+    world.start(...gets(1));
+    // :status 200, and a field with a name of a byte and a value whose length takes 4 bytes.
+    const valueLength = length - 8;
+    const rest = valueLength - 0x7f;
+    const lengthBytes = [0x7f, (rest & 0x7f) | 0x80, ((rest >>> 7) & 0x7f) | 0x80, rest >>> 14];
+    const section = Buffer.concat([Buffer.from([0x88, 0, 1, 0x61, ...lengthBytes]), Buffer.alloc(valueLength, "v")]);
+    expect(section).toHaveLength(length);
+    world.accept().say(headers(1, section, { end: true, continuations: 4 }));
+    expect([world.counters.requests.answered, world.told.reasons]).toEqual([answered, reasons]);
   });
 
   test("a connection that is joined in its middle is read from the beginning of frames on", () => {
@@ -946,6 +1113,20 @@ describe("an offer of h2c that production has accepted", () => {
       expect(world.requests).toMatchObject({ seen: 2, forwarded: 2, answered: 2, damaged: 0 });
       expect(world.counters.responses["2xx"]).toBe(twoHundreds);
     }
+  });
+
+  test("and that was dropped: HTTP/2 requests follow", () => {
+    const world = new Http2Clients({ maxWaitingRequests: 1 });
+    const client = world.open();
+    const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    world.say(client, GET);
+    const http1 = world.connector.accept();
+    for (const text of [GET, OFFER]) world.say(client, text);
+    expect(world.requests.dropped.waiting_limit).toBe(1);
+    world.give(client, Buffer.concat([PREFACE, SETTINGS, get(3, "/3")]));
+    for (let i = 0; i < 2; i++) world.respond(http1, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    expect(world.accept().respond(1).paths).toEqual(["/3"]);
+    expect(world.requests).toMatchObject({ seen: 4, forwarded: 3, answered: 3, damaged: 0 });
   });
 });
 

@@ -1,6 +1,6 @@
 /** The program learns how an endpoint keeps its connections. */
 import { expect, test } from "bun:test";
-import { KeepAlive, QUIET_MS } from "../../src/forward/keep-alive.ts";
+import { KeepAlive, PROBE_MS, PROMPT_MS, QUIET_MS } from "../../src/forward/keep-alive.ts";
 
 const NOW_MS = 1_750_000_000_000;
 /** A connection that has carried this many responses, the last of them just now. */
@@ -39,11 +39,25 @@ test.each([1, 3])("connections that are closed without notice after %d responses
   expect(keepAlive.reuseFromMs(carried(count - 1), MAY_REPEAT, NOW_MS + 1)).toBe(NOW_MS + 1);
 });
 
-test("a close long after the response is a time limit for idle connections, and proves nothing", () => {
+test.each([
+  ["soon behind the response is the server's habit", PROMPT_MS, Infinity],
+  ["later is a time limit for idle connections, and proves nothing", PROMPT_MS + 1, NOW_MS],
+])("a close %s", (_name, ms, fromMs) => {
   const keepAlive = new KeepAlive();
-  keepAlive.closed(carried(1), NOW_MS + 5000);
-  keepAlive.closed(carried(1), NOW_MS + 5000);
-  expect(keepAlive.reuseFromMs(carried(1), MAY_REPEAT, NOW_MS)).toBe(NOW_MS);
+  for (let i = 0; i < 2; i++) keepAlive.closed(carried(1), NOW_MS + ms);
+  expect(keepAlive.reuseFromMs(carried(1), MAY_REPEAT, NOW_MS)).toBe(fromMs);
+});
+
+test.each([
+  [PROBE_MS - 1, true],
+  [PROBE_MS, false],
+])("%d ms after the last connection that was tried, another is not", (ms, isRefused) => {
+  const limited = new KeepAlive();
+  limited.closed(carried(1), NOW_MS);
+  expect(limited.reuseFromMs(carried(1), MAY_REPEAT, NOW_MS + ms) === Infinity).toBe(isRefused);
+  const unproven = new KeepAlive();
+  unproven.reuseFromMs(carried(1), false, NOW_MS);
+  expect(unproven.reuseFromMs(carried(1), false, NOW_MS + ms) === Infinity).toBe(isRefused);
 });
 
 test("the limit is tested now and then; a further response ends it", () => {

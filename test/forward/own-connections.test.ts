@@ -1,8 +1,10 @@
 /** This program's own connections, seen from the two ends of shared memory in two threads. */
-import { expect, test } from "bun:test";
-import { OwnConnections, OwnConnector } from "../../src/forward/own-connections.ts";
+import { afterEach, expect, setSystemTime, test } from "bun:test";
+import { LINGER_MS, OwnConnections, OwnConnector, UNKNOWN_OWN } from "../../src/forward/own-connections.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "../../src/forward/socket.ts";
 import { address, bytes, u16 } from "../support/frames.ts";
+
+afterEach(() => void setSystemTime());
 
 /** An identity as decode makes it, with VNI 0. */
 function identityOf(client: string, clientPort: number, server: string, serverPort: number): Int32Array {
@@ -38,8 +40,13 @@ test.each([
     expect(other.has(identityOf(client, 50_001, server, 8080), false)).toBe(false);
     expect(other.has(identityOf(client, 50_000, server, 8081), false)).toBe(false);
     expect(other.has(identityOf(server, 50_000, "10.9.9.9", 8080), false)).toBe(false);
-    forget();
+    const closedMs = 1_700_000_000_000;
+    setSystemTime(closedMs);
+    forget!();
+    setSystemTime(closedMs + LINGER_MS - 1);
     expect(other.has(identity, false)).toBe(true);
+    setSystemTime(closedMs + LINGER_MS);
+    expect(other.has(identity, false)).toBe(false);
   },
 );
 
@@ -96,4 +103,45 @@ test("as many connections as a host has ports are distinguished", () => {
     if (!own.has(mine, false)) throw new Error(`${port} is not known`);
     if (own.has(others, false)) throw new Error(`${port} of another is`);
   }
+});
+
+test("one that has no place among those that are known is not used, until another's place is free", () => {
+  const own = new OwnConnections();
+  const open: { port: number; forget: () => void }[] = [];
+  const sockets: string[] = [];
+  let port = 0;
+  const connector = new OwnConnector(
+    {
+      connect: (_address, events) => {
+        const socket = {
+          ...ends("10.0.0.9", port & 0xffff, `10.0.${port >> 16}.1`, 80),
+          terminate: () => sockets.push("ended"),
+        };
+        events.opened(socket as unknown as UpstreamSocket);
+      },
+      lookup: () => {},
+      afterEvents: (callback) => callback(),
+    },
+    own,
+  );
+  for (; ; port++) {
+    const forget = own.opened(ends("10.0.0.9", port & 0xffff, `10.0.${port >> 16}.1`, 80));
+    if (forget === null) break;
+    open.push({ port, forget });
+  }
+  const identity = (of: number) => identityOf("10.0.0.9", of & 0xffff, `10.0.${of >> 16}.1`, 80);
+  for (const each of open.slice(-1000)) expect(own.has(identity(each.port), false)).toBe(true);
+  const told: string[] = [];
+  const listener = {
+    opened: () => told.push("opened"),
+    failed: (error: Error) => told.push(error.message),
+  } as unknown as SocketEvents;
+  const connect = () => connector.connect({ host: `10.0.${port >> 16}.1`, port: 80 }, listener, null);
+  connect();
+  expect([told, sockets]).toEqual([[UNKNOWN_OWN], ["ended"]]);
+  for (const isSyn of [true, false]) expect(own.has(identity(port), isSyn)).toBe(false);
+  for (const { forget } of open) forget();
+  setSystemTime(Date.now() + LINGER_MS + 1000);
+  connect();
+  expect([told.at(-1), own.has(identity(port), false)]).toEqual(["opened", true]);
 });

@@ -134,7 +134,11 @@ export class Told implements DestinationReport {
     this.lines.push(`speaks ${version} after ${durationMs} ms`);
   }
 
-  givenUp(_why: string, lostBytes: number): void {
+  /** Why connections were given up. */
+  readonly reasons: string[] = [];
+
+  givenUp(why: string, lostBytes: number): void {
+    this.reasons.push(why);
     this.lines.push(`given up with ${lostBytes} bytes`);
   }
 

@@ -3,7 +3,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import net from "node:net";
 import { RefusalError } from "../../src/errors.ts";
 import { bunConnector, type SocketEvents, type UpstreamSocket } from "../../src/forward/socket.ts";
-import { type AskedProtocol, handshakeFailure, readTls, Tls, type TlsMaterial } from "../../src/forward/tls.ts";
+import {
+  type AskedProtocol,
+  handshakeFailure,
+  readTls,
+  SHOWN_CHARACTERS_MAX,
+  Tls,
+  type TlsMaterial,
+} from "../../src/forward/tls.ts";
 import { TemporaryDirectory } from "../executable/program.ts";
 import { Authority, type Certificate } from "../support/authority.ts";
 
@@ -232,4 +239,13 @@ test.each([
   const said = handshakeFailure(Object.assign(new Error(message), { code }));
   expect(said).toContain(words);
   expect(said).toMatch(/^[\x20-\x7e…]{1,360}$/);
+});
+
+test.each([
+  [0, ""],
+  [1, " …"],
+])("of a certificate's text, so much is shown: %d characters more", (more, end) => {
+  const message = "n".repeat(SHOWN_CHARACTERS_MAX + more);
+  const said = handshakeFailure(Object.assign(new Error(message), { code: "CERT_REVOKED" }));
+  expect(said).toContain(`(${"n".repeat(SHOWN_CHARACTERS_MAX)}${end})`);
 });

@@ -1,7 +1,13 @@
 /** DESIGN.md's section Upstream sockets, against an endpoint that each test controls. */
 import { describe, expect, test } from "bun:test";
-import { CONNECT_RETRY_MS, CONNECTS_IN_FLIGHT_MAX, OUTAGE_PROBES_MAX } from "../../src/forward/destination.ts";
-import { RETRY_DELAY_FIRST_MS, RETRY_DELAY_MAX_MS } from "../../src/forward/upstream.ts";
+import {
+  CONNECT_RETRY_MS,
+  CONNECTIONS_MAX,
+  CONNECTS_IN_FLIGHT_MAX,
+  LIVELY_MS,
+  OUTAGE_PROBES_MAX,
+} from "../../src/forward/destination.ts";
+import { RETRY_DELAY_FIRST_MS, RETRY_DELAY_MAX_MS, type Upstream } from "../../src/forward/upstream.ts";
 import { Scripted } from "./scripted.ts";
 
 describe("writes", () => {
@@ -421,6 +427,28 @@ describe("the limit of held bytes", () => {
     expect(world.upstream.bytes + world.upstream.lost_bytes).toBe(200_000);
     expect(world.heldBytes).toBe(0);
   });
+});
+
+test("an endpoint is lively until it has done nothing for so long", () => {
+  const world = new Scripted();
+  world.connect();
+  world.pass(LIVELY_MS - 1);
+  expect(world.destination.isLively).toBe(true);
+  world.pass(1);
+  expect(world.destination.isLively).toBe(false);
+});
+
+test("of connections of mode tcp there are so many, and one more loses its bytes, counted", () => {
+  const world = new Scripted({ bufferBytes: 2 ** 40 });
+  let last!: Upstream;
+  for (let i = 0; i < CONNECTIONS_MAX; i++) last = world.destination.connect(null);
+  expect([world.destination.openCount, last.isClosed]).toEqual([CONNECTIONS_MAX, false]);
+  const more = world.destination.connect(null);
+  expect([world.destination.openCount, more.isClosed]).toEqual([CONNECTIONS_MAX, true]);
+  world.batch([more, "abc"]);
+  expect(world.upstream).toMatchObject({ connect_errors: 1, lost_bytes: 3 });
+  last.giveUp("the test has seen enough");
+  expect(world.destination.connect(null).isClosed).toBe(false);
 });
 
 test("terminate gives up every connection at once, also those that are being established", () => {

@@ -20,7 +20,8 @@ const MESSAGE_WORDS = 8;
 const MESSAGE_IOVECS_WORD = 2;
 const MESSAGE_IOVEC_COUNT_WORD = 3;
 const AT_ONCE = 64;
-const FRAME_BYTES_MAX = 2048;
+/** The longest frame: an attack may have a first segment of more than the usual MTU. */
+const FRAME_BYTES_MAX = 8192;
 
 const load = () =>
   dlopen("libc.so.6", {

@@ -77,8 +77,6 @@ export interface Kind {
   readonly count: number;
   readonly make: Make;
   readonly maxPendingPackets?: number;
-  /** Its number has its own limit, and the budget does not include it. */
-  readonly isUncharged?: boolean;
 }
 
 export const KINDS = {
@@ -102,13 +100,11 @@ export const KINDS = {
     what: "connections of which the SYN has come",
     count: 200_000,
     make: connectionsWith(""),
-    isUncharged: true,
   },
   remembered: {
     what: "connections that have ended",
     count: 200_000,
     make: connectionsWith("", true),
-    isUncharged: true,
   },
   beginnings: {
     what: "connections with 20 bytes of a request",
@@ -165,7 +161,7 @@ function weigh({ make, maxPendingPackets = 32 }: Kind, count: number): Weight {
   const now = () => {
     Bun.gc(true);
     Bun.gc(true);
-    return { charged: shard.destination.memory.budget.usedBytes, cost: memory.read() };
+    return { charged: shard.destination.memory.budget.chargedBytes, cost: memory.read() };
   };
   const first = Math.ceil(count * FIRST_SHARE);
   take(make(first, 0));

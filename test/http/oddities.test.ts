@@ -40,6 +40,13 @@ const oddities: [what: string, input: string, fate: Fate][] = [
   ["tabs for spaces (Python)", line("GET\t/one\tHTTP/1.1"), "odd"],
   ["a longer minor version (nginx, Python, Java)", line("GET /one HTTP/1.10"), "odd"],
   ["the same with a zero before it", line("GET /one HTTP/1.01"), "odd"],
+  // Public web servers answered these with 200, and clients sent them. HTTP/0.9 would end behind such a line.
+  ["a version with two points", get("Connection: keep-alive\r\n", "GET /one HTTP/1.0.8"), "odd, isolated"],
+  ["a version that ends with a point", line("GET /one HTTP/1."), "odd, isolated"],
+  ["a letter in a version, and a blank behind it", line("GET /one HTTP/1.1b "), "odd, isolated"],
+  ["such a version in a target", line("GET /a HTTP/1.0.8 HTTP/1.1"), "odd"],
+  ["a control character in a version", line("GET /one HTTP/1.1\x01"), "malformed"],
+  ["such a version in a target, with a control character", line("GET /a HTTP/1.b\x01 HTTP/1.1"), "odd"],
   ["more than an asterisk (Node, Python)", line("OPTIONS *x HTTP/1.1"), "odd"],
   ["NUL in a target", line("GET /\0 HTTP/1.1"), "malformed, behind it all is well"],
   ["a bare CR in a target", line("GET /\r HTTP/1.1"), "malformed"],

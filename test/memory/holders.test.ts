@@ -42,6 +42,8 @@ test.each([
   ["none if no holder holds anything", [], 1, null],
   ["none if all hold the same", [5000, 5000, 5000], 5000, null],
   ["none that holds twice as much at most", [1000, 2000, 1999], 1000, null],
+  ["whoever is two classes above", [1024, 4096], 2047, 1],
+  ["none that is one class above", [1024, 4095], 1024, null],
   ["the one that holds eight times as much", [1000, 8000], 1000, 1],
   ["the one that holds most", [8000, 70_000, 9000], 1, 1],
   ["of those that hold about as much, the one that has done so longest", [600, 70_000, 71_000, 69_000], 600, 1],

@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { MemoryGuard } from "../../src/memory/memory-guard.ts";
+import {
+  BESIDE_BUFFERS_BYTES,
+  GROWTH_BYTES_MAX,
+  GROWTH_BYTES_MIN,
+  MemoryGuard,
+  SHRINK_MS,
+} from "../../src/memory/memory-guard.ts";
 
 const MIB = 1 << 20;
 const START_BYTES = 30 * MIB;
@@ -83,6 +89,32 @@ describe("the memory guard", () => {
     expect(machine.collectingMs).toBeLessThanOrEqual(10_100 / 2);
     expect(machine.shrinks).toBe(1);
     expect(machine.collections).toBeGreaterThan(10);
+  });
+
+  test.each([
+    // Half of the room would be more, and half of what lives less.
+    ["far from the limit", 256, 40 * MIB, GROWTH_BYTES_MAX],
+    ["at the limit", 8, BESIDE_BUFFERS_BYTES + 8 * MIB, GROWTH_BYTES_MIN],
+  ])("%s it collects when memory has grown by so much, and not by less", (_what, maxBufferMib, livingBytes, growth) => {
+    const machine = new Machine(maxBufferMib, 0);
+    machine.livingBytes = livingBytes;
+    machine.run(STEP_MS, 0);
+    machine.garbageBytes = growth - 1;
+    machine.run(STEP_MS, 0);
+    expect(machine.collections).toBe(0);
+    machine.garbageBytes = growth;
+    machine.run(STEP_MS, 0);
+    expect(machine.collections).toBe(1);
+  });
+
+  test("compiled code is given up once in so long a time, however often it collects above the limit", () => {
+    const machine = new Machine(1, 0);
+    machine.livingBytes = 300 * MIB;
+    machine.run(SHRINK_MS - STEP_MS, 2 * MIB);
+    const { collections } = machine;
+    expect([machine.shrinks, collections > 10]).toEqual([1, true]);
+    machine.run(SHRINK_MS / 2, 2 * MIB);
+    expect([machine.shrinks, machine.collections > collections]).toEqual([2, true]);
   });
 
   test("more than two shards get more room", () => {

@@ -3,9 +3,26 @@ import { describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isShown, newTally, placeIn, ROUTES_MAX, routeIn, sumOf, type Tally } from "../../src/compare/tally.ts";
 import { RefusalError } from "../../src/errors.ts";
-import { ComparisonReport, OUTBOUND_WARNING_MS, tableOf } from "../../src/observe/comparison-report.ts";
+import {
+  isShown,
+  NOISE_EXCESS_PERCENT,
+  NOISE_PER_MILLION,
+  newTally,
+  placeIn,
+  ROUTES_MAX,
+  routeIn,
+  sumOf,
+  type Tally,
+} from "../../src/compare/tally.ts";
+import {
+  ComparisonReport,
+  OUTBOUND_WARNING_MS,
+  PLACES_SHOWN_MAX,
+  ROUTES_SHOWN_MAX,
+  SIDE_LEN_MAX,
+  tableOf,
+} from "../../src/observe/comparison-report.ts";
 import { DifferencesFile } from "../../src/observe/differences-file.ts";
 import { Log } from "../../src/observe/log.ts";
 
@@ -48,8 +65,11 @@ test("a difference with the same frequency in the control is noise", () => {
     const [route] = tallyOf(compared, count, control).routes.values();
     return isShown([...route!.places.values()][0]!, route!);
   };
-  expect([shown(100, 10, 0), shown(100, 12, 10), shown(100, 13, 10)]).toEqual([true, false, true]);
-  expect([shown(100_000, 30, 0), shown(100_000, 31, 0)]).toEqual([false, true]);
+  const most = 100 + NOISE_EXCESS_PERCENT;
+  expect([shown(100, 10, 0), shown(1000, most, 100), shown(1000, most + 1, 100)]).toEqual([true, false, true]);
+  const compared = 1_000_000;
+  const accidents = NOISE_PER_MILLION;
+  expect([shown(compared, accidents, 0), shown(compared, accidents + 1, 0)]).toEqual([false, true]);
   const { lines, report } = setUp();
   report.update([tallyOf(100, 10, 10)]);
   expect(lines).toEqual([]);
@@ -92,6 +112,28 @@ test("the table has the worst routes first, and gives reasons for the other requ
   expect(lines.slice(2)).toEqual(["9 of 10 GET /many", "9 value a", "1 of 10 GET /few", "1 value a"]);
 });
 
+test.each([0, 1])("as many routes and differences as the table has, and %d more", (more) => {
+  const tally = newTally();
+  const example = { time: "", method: "GET", target: "/", client: "", endpoint: "" };
+  const production = "p".repeat(SIDE_LEN_MAX + more);
+  for (let i = 0; i < ROUTES_SHOWN_MAX + more; i++) {
+    const route = routeIn(tally, "GET", `/r${i}`);
+    route.compared = route.different = 1;
+    for (let j = 0; j < PLACES_SHOWN_MAX + more; j++) {
+      const place = placeIn(route, `value m${j}`, "value", () => `m${j}`)!;
+      place.count = 1;
+      place.examples.push({ draw: 0, item: { ...example, production } });
+    }
+  }
+  const lines = tableOf(tally).slice(1);
+  const [places, routes] = ["(1 more)", "(1 more routes differ)"].map((told) =>
+    lines.filter((line) => line.includes(told)),
+  );
+  expect([places!.length, routes!.length]).toEqual([more * ROUTES_SHOWN_MAX, more]);
+  expect(lines).toHaveLength(ROUTES_SHOWN_MAX * (1 + PLACES_SHOWN_MAX + more) + more);
+  expect(lines[1]).toContain(`${"p".repeat(SIDE_LEN_MAX)}${more === 0 ? " in" : "… in"} production`);
+});
+
 describe("--differences", () => {
   const directory = mkdtempSync(join(tmpdir(), "vxlan-to-http-"));
   const path = join(directory, "found.ndjson");
@@ -109,7 +151,7 @@ describe("--differences", () => {
     expect(readFileSync(path, "utf8").trimEnd().split("\n")).toHaveLength(1001);
   });
 
-  test("of which the disk took no more, counts what it lacks", () => {
+  test("counts the missing lines if the disk takes no more", () => {
     const file = DifferencesFile.open(path);
     const { lines, report } = setUp(file);
     report.write(["{}"]);

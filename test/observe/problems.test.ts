@@ -12,7 +12,7 @@ import {
   Problems,
   SILENCE_MS,
 } from "../../src/observe/problems.ts";
-import { NEAR_SHARE } from "../../src/observe/destination-problems.ts";
+import { NEAR_SHARE, UNANSWERED_MIN, UNANSWERED_SHARE_MAX } from "../../src/observe/destination-problems.ts";
 import { WINDOW_LOOKS } from "../../src/observe/window.ts";
 
 const MOST_BYTES = 10 * 2 ** 20;
@@ -278,6 +278,20 @@ test("requests without a response, over 1 %", () => {
     counters.responses.unanswered += 2;
   });
   expect(world.message("unanswered")).toStartWith("The endpoint 10.0.0.9:8080 did not respond to ");
+});
+
+test.each([
+  ["as few as are an accident", UNANSWERED_MIN - 1, UNANSWERED_MIN - 1, []],
+  ["more, and none other", UNANSWERED_MIN, UNANSWERED_MIN, ["unanswered"]],
+  ["the share that may have none", UNANSWERED_MIN, UNANSWERED_MIN / UNANSWERED_SHARE_MAX, []],
+  ["a little more than that", UNANSWERED_MIN, UNANSWERED_MIN / UNANSWERED_SHARE_MAX - 1, ["unanswered"]],
+])("requests without a response: %s", (_what, count, of, kinds) => {
+  const world = new World();
+  world.pass(1, ({ requests, responses }) => {
+    requests.forwarded += of;
+    responses.unanswered += count;
+  });
+  expect(world.kinds).toEqual(kinds as ProblemKind[]);
 });
 
 test("a port that carries another service, and no HTTP, names the existing ports", () => {

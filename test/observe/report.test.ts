@@ -5,7 +5,8 @@ import { Strangers } from "../../src/decode/strangers.ts";
 import type { RequestDrop } from "../../src/forward/counters.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { Log } from "../../src/observe/log.ts";
-import { RunReport } from "../../src/observe/report.ts";
+import { type Problem, STRANGERS_MIN } from "../../src/observe/problems.ts";
+import { DROP_BURST_MS, PROBLEM_AGAIN_MS, RunReport, SUMMARY_LINE_MS } from "../../src/observe/report.ts";
 
 let lines: string[] = [];
 let nowMs = 0;
@@ -204,7 +205,20 @@ const CASES: { name: string; vnis: [number, number][]; ports: [number, number][]
         "WARN  12 mirrored segments of VNI 42 were for port 8080, none for 80: is original_destination_port the one that production listens on?",
       ],
     },
-    { name: "too few to mean anything", vnis: [[7, 9]], ports: [[8080, 9]], segments: 0, told: [] },
+    {
+      name: "too few to mean anything",
+      vnis: [[7, STRANGERS_MIN - 1]],
+      ports: [[8080, STRANGERS_MIN - 1]],
+      segments: 0,
+      told: [],
+    },
+    {
+      name: "just enough",
+      vnis: [[7, STRANGERS_MIN]],
+      ports: [],
+      segments: 0,
+      told: [`WARN  ${STRANGERS_MIN} mirror frames carried VNI 7, none 42: is it the mirror session's VNI?`],
+    },
     { name: "others beside our own", vnis: [[7, 300]], ports: [[8080, 300]], segments: 1, told: [] },
   ];
 
@@ -216,7 +230,7 @@ test.each(CASES)("$name", ({ vnis, ports, segments, told }) => {
   expect(lines).toEqual(told);
 });
 
-test("at a savefile's end few frames are all there are", () => {
+test("at a savefile's end few frames are enough for a report", () => {
   const few = [strangers([[7, 1]], []), strangers([], [[443, 3]]), new Strangers()];
   for (const found of few) {
     const { counters, report } = reportOf(1);
@@ -233,8 +247,42 @@ test("at a savefile's end few frames are all there are", () => {
   expect(lines).toEqual([
     "WARN  1 mirror frame carried VNI 7, none 42: is it the mirror session's VNI?",
     "WARN  3 mirrored segments of VNI 42 were for port 443, none for 80: is original_destination_port the one that production listens on?",
-    "WARN  None of the 4 frames is of a mirror in vxlan: is --encapsulation the mirror's (none: plain frames), and --vxlan-port its port?",
+    "WARN  None of the 4 frames belongs to a vxlan mirror: is --encapsulation the mirror's (none: plain frames), and --vxlan-port its port?",
   ]);
+});
+
+test("frames that the kernel drops are told once a burst: a drop that comes soon belongs to the one before", () => {
+  const { counters, report } = reportOf(1);
+  const drop = (ms: number) => {
+    nowMs += ms;
+    counters.frames.kernel_dropped++;
+    report.tick();
+    return lines.filter((line) => line.includes("The kernel dropped")).length;
+  };
+  expect([drop(1), drop(DROP_BURST_MS), drop(DROP_BURST_MS), drop(DROP_BURST_MS + 1)]).toEqual([1, 1, 1, 2]);
+});
+
+test("a line says how much has come, each time when so long has passed", () => {
+  const { counters, report } = reportOf(1);
+  const told = (ms: number) => {
+    nowMs += ms;
+    counters.frames.captured += 1;
+    report.tick();
+    return lines.filter((line) => line.includes("frames/s")).length;
+  };
+  expect([told(SUMMARY_LINE_MS - 1), told(1), told(SUMMARY_LINE_MS - 1), told(1)]).toEqual([0, 1, 1, 2]);
+});
+
+test("a problem that comes and goes is told again after a while", () => {
+  const { report } = reportOf(1);
+  const loss: Problem = { kind: "loss", message: "some are missing", since_ms: 0 };
+  const told = (ms: number) => {
+    nowMs += ms;
+    report.problems([loss], []);
+    report.problems([], [loss]);
+    return lines.filter((line) => line.includes("some are missing")).length;
+  };
+  expect([told(0), told(PROBLEM_AGAIN_MS - 1), told(1)]).toEqual([1, 1, 2]);
 });
 
 test("the warning about fragments comes if several threads divide flows, and only then", () => {

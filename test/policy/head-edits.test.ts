@@ -26,6 +26,7 @@ const host: [name: string, line: string, want: string][] = [
   ["another scheme, which is kept", "GET HTTPS://prod.example HTTP/1.1", "GET HTTPS://test.example HTTP/1.1"],
   ["a query right after it", "GET http://prod.example?x HTTP/1.1", "GET http://test.example?x HTTP/1.1"],
   ["several blanks", "GET   http://prod.example/  HTTP/1.1", "GET   http://test.example/  HTTP/1.1"],
+  ["an odd version", "GET http://prod.example HTTP/1.HTTP/1.0", "GET http://test.example HTTP/1.HTTP/1.0"],
   ["no authority", "GET urn:isbn:1 HTTP/1.1", "GET urn:isbn:1 HTTP/1.1"],
   ["asterisk-form", "OPTIONS * HTTP/1.1", "OPTIONS * HTTP/1.1"],
   ["authority-form names whom to connect to", "CONNECT prod.example:443 HTTP/1.1", "CONNECT prod.example:443 HTTP/1.1"],

@@ -4,6 +4,7 @@ import { find, Pattern, STATES_MAX } from "../../src/policy/pattern.ts";
 import {
   globProgram,
   INSTRUCTIONS_MAX,
+  PARTS_MAX,
   PATTERN_CHARS_MAX,
   type Program,
   regexProgram,
@@ -111,6 +112,16 @@ test("the states have a limit: a text that meets more of them is still matched",
   expect(pattern.matches(`${subject}a${"b".repeat(12)}c`)).toBe(true);
 });
 
+test("as many states as may be are kept, and all are made anew with one more", () => {
+  const pattern = new Pattern(regex("[ab]*a[ab]{12}c"));
+  const random = new Random(1);
+  let subject = "";
+  const grow = () => pattern.matches((subject += random.pick(["a", "b"])));
+  while (pattern["states"].size < STATES_MAX) grow();
+  while (pattern["states"].size === STATES_MAX) grow();
+  expect(pattern["states"].size).toBeLessThan(STATES_MAX);
+});
+
 const globs: [kind: "path" | "text", glob: string, matching: string[], others: string[]][] = [
   ["path", "/a", ["/a"], ["/a/", "/ab", "/A", "", "a", "x/a"]],
   ["path", "/a/*", ["/a/", "/a/b"], ["/a", "/a/b/", "/a/b/c"]],
@@ -169,6 +180,18 @@ test("a pattern of exactly the limit is taken", () => {
   expect(regex(largest).instructions).toHaveLength(INSTRUCTIONS_MAX);
   expect(regexProgram(`a{${INSTRUCTIONS_MAX}}`)).toBeInstanceOf(Unreadable);
   expect(regex("a".repeat(PATTERN_CHARS_MAX - 1)).instructions).toHaveLength(PATTERN_CHARS_MAX);
+});
+
+test.each([
+  [0, "read"],
+  [1, "too large"],
+])("of parts that make no instructions, as many as may be, and %d more: %s", (more, want) => {
+  // A sequence of repetitions of nothing: each part counts, and all that it repeats.
+  const most = 1000;
+  const count = Math.floor((PARTS_MAX - 1) / (most + 1));
+  const rest = PARTS_MAX - 1 - count * (most + 1) - 1;
+  const program = regexProgram(`${`(?:){${most}}`.repeat(count)}(?:){${rest + more}}`);
+  expect(program instanceof Unreadable ? program.why : "read").toContain(want);
 });
 
 test("every text is read or refused", () => {

@@ -78,8 +78,13 @@ test("fewer than the rate all pass", () => {
 
 test("after a silence, only the kept places pass at once", () => {
   const atOnce = (ms: number) => [0, ...Array.from({ length: 1000 }, () => ms)];
-  expect(run(100, atOnce(LEAP_MS - 100), 1, () => 0)).toHaveLength(1 + burstOf(100));
-  expect(run(100, atOnce(3_600_000), 1, () => 0)).toHaveLength(1 + (100 * START_MS) / 1000);
+  // The first request has the oldest of the places that are free then.
+  const placeMs = 10;
+  const longestMs = LEAP_MS - (START_MS - placeMs);
+  expect(run(100, atOnce(longestMs), 1, () => 0)).toHaveLength(1 + burstOf(100));
+  expect(run(100, atOnce(longestMs + placeMs), 1, () => 0)).toHaveLength(1 + (100 * START_MS) / 1000);
+  // At a low rate, places of more than that time are kept.
+  expect(run(20, atOnce(LEAP_MS / 2), 1, () => 0)).toHaveLength(1 + BURST_PLACES_MIN);
 });
 
 test("a thread with a slightly late clock takes the remaining places, and a clock that is set back starts anew", () => {

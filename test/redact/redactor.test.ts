@@ -1,6 +1,6 @@
 /** A table of secrets that must not be visible in any output, and of texts that must be. */
 import { describe, expect, test } from "bun:test";
-import { BLOT, Redactor } from "../../src/redact/redactor.ts";
+import { BLOT, FIELD_CHARS_MAX, FIELDS_MAX, JSON_DEPTH_MAX, Redactor } from "../../src/redact/redactor.ts";
 import { parseRedactRule, type RedactRule } from "../../src/redact/rules.ts";
 
 const redactor = new Redactor([]);
@@ -80,7 +80,7 @@ test.each([
   "",
 ])("%p is shown unchanged", (text) => expect(redactor.text(text)).toBe(text));
 
-test("of a form's parts, the others are shown", () => {
+test("the other parts of a form are shown", () => {
   const part = (name: string, value: string) =>
     `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
   expect(redactor.text(`${part("a", "1")}${part("pin", "2\r\n3")}${part("b", "4")}--b--`)).toBe(
@@ -90,7 +90,7 @@ test("of a form's parts, the others are shown", () => {
   expect(more.text(`${part("mine", "1")}--b--`)).toBe(`${part("mine", BLOT)}--b--`);
 });
 
-test("JSON in which a number is a card's stays JSON", () => {
+test("JSON with a card's number stays JSON", () => {
   expect(redactor.content('{"a":[4111111111111111,4111111111111112]}')).toBe(`{"a":["${BLOT}",4111111111111112]}`);
 });
 
@@ -117,6 +117,38 @@ test("--no-redact shows all", () => {
   expect(off.header("cookie", "a=1")).toBe("a=1");
   expect(off.text(`password=${SECRET}`)).toBe(`password=${SECRET}`);
   expect(off.isSecretPlace("password", ["password"])).toBe(false);
+});
+
+/** A list in a list, `depth` deep, with `inside` within. */
+const nested = (depth: number, inside = "") => "[".repeat(depth) + inside + "]".repeat(depth);
+
+test.each([
+  ["at the limit", JSON_DEPTH_MAX, nested(JSON_DEPTH_MAX)],
+  ["one over it", JSON_DEPTH_MAX + 1, nested(JSON_DEPTH_MAX, `"${BLOT}"`)],
+  ["as deep as a body may be", 500_000, nested(JSON_DEPTH_MAX, `"${BLOT}"`)],
+])("JSON that is %s: what is deeper is blotted out beside a secret", (_name, depth, want) => {
+  expect(redactor.content(`{"a":${nested(depth)},"password":"x"}`)).toBe(`{"a":${want},"password":"${BLOT}"}`);
+  // Without a secret place the text stays as it is written, and is searched.
+  expect(redactor.content(`{"a":${nested(depth)}}`)).toBe(`{"a":${nested(depth)}}`);
+});
+
+test("fields that are too many, or too long, to be remembered are searched anew, and shown the same", () => {
+  const searching = new Redactor([]);
+  const searched: string[] = [];
+  searching.text = (text) => (searched.push(text), `${text} searched`);
+  const shown = (value: string) => searching.header("x", value);
+  for (let i = 0; i < FIELDS_MAX; i++) shown(`${i}`);
+  expect([shown("0"), searched.length]).toEqual(["0 searched", FIELDS_MAX]);
+  shown("one more");
+  expect([shown("0"), searched.length]).toEqual(["0 searched", FIELDS_MAX + 2]);
+  for (const [length, searches] of [
+    [FIELD_CHARS_MAX - "x".length, 1],
+    [FIELD_CHARS_MAX - "x".length + 1, 2],
+  ] as const) {
+    searched.length = 0;
+    expect(shown("v".repeat(length))).toBe(shown("v".repeat(length)));
+    expect(searched).toHaveLength(searches);
+  }
 });
 
 test("a MiB of any text takes bounded time", () => {

@@ -72,8 +72,8 @@ const BLOCK_BYTES_FIRST = 512;
 /** A longer array is released when its block has ended. */
 const BLOCK_BYTES_KEPT = 4096;
 const NO_STREAM = 0;
-/** How many empty frames may follow one another: a bound on floods of empty CONTINUATION frames. */
-const EMPTY_CONTINUATIONS_MAX = 64;
+/** How many empty frames a header block may have: a bound on floods of empty CONTINUATION frames. */
+export const EMPTY_CONTINUATIONS_MAX = 64;
 
 /** The reader of one direction's frames. */
 export class FrameReader {

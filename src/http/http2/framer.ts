@@ -63,7 +63,7 @@ export abstract class Http2Framer implements FrameListener {
     if (isFirst) this.lost(this.reader.isInBlock);
   }
 
-  /** `length` bytes were passed over unread. */
+  /** `length` bytes were skipped unread. */
   protected abstract skipped(length: number): void;
   /** `length` bytes are missing, and frames may have begun in them. */
   protected abstract missed(length: number): void;

@@ -46,6 +46,7 @@ export const Flag = {
 
 /** Section 6.5.2; the last one by RFC 8441. */
 export const Setting = {
+  HEADER_TABLE_SIZE: 1,
   ENABLE_PUSH: 2,
   MAX_CONCURRENT_STREAMS: 3,
   INITIAL_WINDOW_SIZE: 4,

@@ -1,9 +1,15 @@
 /** From a request's head as HTTP/1 has it (request-head.ts) back to HTTP/2's fields. */
+import { LF, SP } from "../chars.ts";
+import { latin1 } from "../latin1.ts";
+import { FieldCache } from "./field-cache.ts";
 import { type HpackEncoder, isStaticName } from "./hpack-encoder.ts";
+import { AUTHORITY_INDEX, PATH_INDEX } from "./static-table.ts";
 
-const LINE_END = "\r\n";
+const LINE_END_LEN = 2;
 const SEPARATOR = ": ";
-const HOST = "host: ";
+const HOST = Buffer.from("host: ");
+/** The bit that makes a small letter of a capital one, and leaves the other bytes of {@link HOST} as they are. */
+const SMALL = 0x20;
 
 /** The parts of HTTP/2's head that the text in HTTP/1's form does not have. */
 export interface Http2Words {
@@ -14,58 +20,81 @@ export interface Http2Words {
   readonly protocol: string | null;
 }
 
+const cache = new FieldCache();
+
 /**
- * Adds a head's fields to the encoder's block. `text`: from the request line to the empty line; edits may have changed
- * it. `scheme`: the one at its destination.
+ * Adds a head's fields to the encoder's block. `head`: its first `length` bytes are from the request line to the empty
+ * line; edits may have changed them. `scheme`: the one at its destination.
  */
-export function encodeHead(encoder: HpackEncoder, text: string, words: Http2Words, scheme = words.scheme): void {
-  const requestEnd = text.indexOf(LINE_END);
-  const methodEnd = text.indexOf(" ");
-  const fields = requestEnd + LINE_END.length;
-  const authority = words.hasAuthority ? hostLine(text, fields) : text.length;
-  encoder.begin();
-  encoder.add(":method", text.slice(0, methodEnd));
+export function encodeHead(
+  encoder: HpackEncoder,
+  head: Uint8Array,
+  length: number,
+  words: Http2Words,
+  scheme = words.scheme,
+): void {
+  let methodEnd = 0;
+  while (head[methodEnd] !== SP) methodEnd++;
+  const fields = lineEnd(head, methodEnd, length);
+  let targetEnd = fields - 1;
+  while (head[targetEnd] !== SP) targetEnd--;
+  const authority = words.hasAuthority ? hostLine(head, fields, length) : length;
+  encoder.add(":method", latin1(head, 0, methodEnd));
   if (words.protocol !== null) encoder.add(":protocol", words.protocol);
   if (scheme !== "") encoder.add(":scheme", scheme);
-  if (authority < text.length) encoder.add(":authority", valueOf(text, authority));
-  if (scheme !== "") encoder.add(":path", text.slice(methodEnd + 1, text.lastIndexOf(" ", requestEnd)));
-  addLines(encoder, text, fields, authority);
+  if (authority < length)
+    encoder.addNamed(AUTHORITY_INDEX, head, authority + HOST.length, lineEnd(head, authority, length) - LINE_END_LEN);
+  if (scheme !== "") addTarget(encoder, head, methodEnd + 1, targetEnd);
+  addLines(encoder, head, fields, length, authority);
 }
 
 /** Adds a trailer section's fields to the encoder's block. `lines`: the lines of the section. */
 export function encodeTrailer(encoder: HpackEncoder, lines: string): void {
-  encoder.begin();
-  addLines(encoder, lines, 0, lines.length);
+  const bytes = Buffer.from(lines, "latin1");
+  addLines(encoder, bytes, 0, bytes.length, bytes.length);
+}
+
+function addTarget(encoder: HpackEncoder, head: Uint8Array, from: number, to: number): void {
+  // This one is in the static table.
+  if (to - from === 1) encoder.add(":path", latin1(head, from, to));
+  else encoder.addNamed(PATH_INDEX, head, from, to);
 }
 
 /** Adds the lines from `begin` on, without the one that begins at `leftOut`. */
-function addLines(encoder: HpackEncoder, text: string, begin: number, leftOut: number): void {
-  for (let at = begin; at < text.length;) {
-    const end = text.indexOf(LINE_END, at);
-    if (at !== leftOut && end > at) {
-      const nameEnd = text.indexOf(SEPARATOR, at);
-      encoder.add(asName(text.slice(at, nameEnd)), text.slice(nameEnd + SEPARATOR.length, end));
-    }
-    at = end + LINE_END.length;
+function addLines(encoder: HpackEncoder, bytes: Uint8Array, begin: number, length: number, leftOut: number): void {
+  for (let at = begin; at < length; at = cache.end) {
+    cache.look(bytes, at, length);
+    if (at === leftOut || cache.end - at <= LINE_END_LEN || cache.addTo(encoder)) continue;
+    const { length: blockFrom, listBytes } = encoder;
+    addLine(encoder, latin1(bytes, at, cache.end - LINE_END_LEN));
+    cache.keep(encoder, blockFrom, listBytes);
   }
 }
 
-/** Where the first field `host` begins; the text's end: there is no such field. */
-function hostLine(text: string, begin: number): number {
+function addLine(encoder: HpackEncoder, line: string): void {
+  const nameEnd = line.indexOf(SEPARATOR);
+  encoder.add(asName(line.slice(0, nameEnd)), line.slice(nameEnd + SEPARATOR.length));
+}
+
+/** Where the first field `host` begins; the head's end: there is no such field. */
+function hostLine(head: Uint8Array, begin: number, length: number): number {
   let at = begin;
-  while (at < text.length && !isHost(text, at)) at = text.indexOf(LINE_END, at) + LINE_END.length;
+  while (at < length && !isHost(head, at)) at = lineEnd(head, at, length);
   return at;
 }
 
-function isHost(text: string, at: number): boolean {
-  return text.startsWith(HOST, at) || text.slice(at, at + HOST.length).toLowerCase() === HOST;
+function isHost(head: Uint8Array, at: number): boolean {
+  for (let i = 0; i < HOST.length; i++) if ((head[at + i]! | SMALL) !== HOST[i]) return false;
+  return true;
+}
+
+/** Behind the line feed. */
+function lineEnd(head: Uint8Array, at: number, length: number): number {
+  while (at < length && head[at] !== LF) at++;
+  return at + 1;
 }
 
 /** The name in lower case (RFC 9113, section 8.2.1): edits may have capital letters. */
 function asName(text: string): string {
   return isStaticName(text) ? text : text.toLowerCase();
-}
-
-function valueOf(text: string, at: number): string {
-  return text.slice(text.indexOf(SEPARATOR, at) + SEPARATOR.length, text.indexOf(LINE_END, at));
 }

@@ -9,15 +9,15 @@ import { decodedLengthMax, decodeHuffman } from "./huffman.ts";
 import { STATIC_TABLE } from "./static-table.ts";
 
 /** RFC 9113, section 6.5.2: the table's size until a SETTINGS frame says otherwise. */
-const TABLE_BYTES_DEFAULT = 4096;
+export const TABLE_BYTES_DEFAULT = 4096;
 /** The largest table: no known server allows its clients more. */
 export const TABLE_BYTES_MAX = 64 << 10;
 /** Section 4.1: the amount added to the lengths of an entry's name and value. */
 export const ENTRY_OVERHEAD = 32;
-/** A longer number can be no valid index or length (section 5.1). */
-const INTEGER_BITS_MAX = 28;
-/** How many places of removed entries there may be before the other entries move up. */
-const GONE_MAX = 64;
+/** A longer number, behind the bits of its first byte, can be no valid index or length (section 5.1). */
+export const INTEGER_BITS_MAX = 28;
+/** The length of the first ring of entries, a power of 2 as all are. */
+const PLACES_FIRST = 16;
 
 // Section 6: the first byte shows the representation, and some of its bits begin a number.
 const INDEXED = 0x80;
@@ -42,18 +42,16 @@ export interface FieldSink {
   unknownField(): void;
 }
 
-interface Entry {
-  /** Null: the name came from an entry that is not known. */
-  readonly name: string | null;
-  readonly value: string;
-  readonly bytes: number;
-}
-
 /** The decoder of one direction of a connection. */
 export class HpackDecoder {
-  /** The known entries, the oldest first; those before {@link first} are removed. */
-  private entries: Entry[] = [];
-  private first = 0;
+  // The known entries are in a ring, because servers insert entries with each response.
+  /** Null: the name came from an entry that is not known, or no entry is here. */
+  private names = new Array<string | null>(PLACES_FIRST).fill(null);
+  private values = new Array<string>(PLACES_FIRST).fill("");
+  private sizes = new Int32Array(PLACES_FIRST);
+  /** The place of the oldest entry. */
+  private oldest = 0;
+  private count = 0;
   /** The size of the known entries, as section 4.1 counts it. */
   tableBytes = 0;
   private tableBytesMax = TABLE_BYTES_DEFAULT;
@@ -120,26 +118,34 @@ export class HpackDecoder {
 
   private tellIndexed(index: number, sink: FieldSink): boolean {
     if (!this.mayName(index)) return false;
-    const entry = index < STATIC_TABLE.length ? null : this.entry(index);
-    if (entry === null) sink.field(STATIC_TABLE[index]![0], STATIC_TABLE[index]![1]);
-    else if (entry === undefined || entry.name === null) sink.unknownField();
-    else sink.field(entry.name, entry.value);
+    if (index < STATIC_TABLE.length) {
+      sink.field(STATIC_TABLE[index]![0], STATIC_TABLE[index]![1]);
+      return true;
+    }
+    const name = this.nameOf(index);
+    if (name === null) sink.unknownField();
+    else sink.field(name, this.values[this.placeOf(index)]!);
     return true;
   }
 
   /** Whether there may be an entry of this index. */
   private mayName(index: number): boolean {
     if (index === 0) return false;
-    return index < STATIC_TABLE.length || !this.isWhole || this.entry(index) !== undefined;
+    return index < STATIC_TABLE.length || !this.isWhole || this.isKnown(index);
   }
 
   private nameOf(index: number): string | null {
-    return index < STATIC_TABLE.length ? STATIC_TABLE[index]![0] : (this.entry(index)?.name ?? null);
+    if (index < STATIC_TABLE.length) return STATIC_TABLE[index]![0];
+    return this.isKnown(index) ? this.names[this.placeOf(index)]! : null;
   }
 
-  private entry(index: number): Entry | undefined {
-    const at = this.entries.length - 1 - (index - STATIC_TABLE.length);
-    return at < this.first ? undefined : this.entries[at];
+  private isKnown(index: number): boolean {
+    return index - STATIC_TABLE.length < this.count;
+  }
+
+  /** The place of a known entry of the dynamic table: indices count from the newest. */
+  private placeOf(index: number): number {
+    return (this.oldest + this.count - 1 - (index - STATIC_TABLE.length)) & (this.sizes.length - 1);
   }
 
   /** Section 4.4. */
@@ -147,24 +153,40 @@ export class HpackDecoder {
     const bytes = (name === null ? 0 : name.length) + valueBytes + ENTRY_OVERHEAD;
     this.evict(this.tableBytesMax - bytes);
     if (bytes > this.tableBytesMax) return;
-    this.entries.push({ name, value, bytes });
+    if (this.count === this.sizes.length) this.grow();
+    const place = (this.oldest + this.count++) & (this.sizes.length - 1);
+    this.names[place] = name;
+    this.values[place] = value;
+    this.sizes[place] = bytes;
     this.tableBytes += bytes;
   }
 
   private evict(bytesMax: number): void {
-    while (this.tableBytes > bytesMax && this.first < this.entries.length) {
-      this.tableBytes -= this.entries[this.first]!.bytes;
-      this.first++;
+    while (this.tableBytes > bytesMax && this.count > 0) {
+      const { oldest } = this;
+      this.tableBytes -= this.sizes[oldest]!;
+      this.names[oldest] = null;
+      this.values[oldest] = "";
+      this.oldest = (oldest + 1) & (this.sizes.length - 1);
+      this.count--;
     }
-    if (this.first === this.entries.length) this.clear();
-    if (this.first < GONE_MAX) return;
-    this.entries.splice(0, this.first);
-    this.first = 0;
+  }
+
+  private grow(): void {
+    const { names, values, sizes, oldest, count } = this;
+    const at = (i: number) => (oldest + i) & (count - 1);
+    this.names = Array.from({ length: 2 * count }, (_, i) => (i < count ? names[at(i)]! : null));
+    this.values = Array.from({ length: 2 * count }, (_, i) => (i < count ? values[at(i)]! : ""));
+    this.sizes = Int32Array.from({ length: 2 * count }, (_, i) => (i < count ? sizes[at(i)]! : 0));
+    this.oldest = 0;
   }
 
   private clear(): void {
-    this.entries = [];
-    this.first = 0;
+    this.names = new Array<string | null>(PLACES_FIRST).fill(null);
+    this.values = new Array<string>(PLACES_FIRST).fill("");
+    this.sizes = new Int32Array(PLACES_FIRST);
+    this.oldest = 0;
+    this.count = 0;
     this.tableBytes = 0;
   }
 

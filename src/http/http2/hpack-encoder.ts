@@ -7,6 +7,8 @@ import { STATIC_TABLE } from "./static-table.ts";
 
 /** Section 6.1, 6.2.2 and 5.2: the first byte of each, and the largest number that begins and ends in it. */
 const INDEXED = 0x80;
+/** Section 6.3: the dynamic table's size is 0 from here on. */
+const NO_TABLE = 0x20;
 const LITERAL = 0x00;
 const LITERAL_NUMBER_MAX = 0x0e;
 const LENGTH_NUMBER_MAX = 0x7e;
@@ -44,9 +46,11 @@ export class HpackEncoder {
   /** The size of the fields (RFC 9113, section 6.5.2: SETTINGS_MAX_HEADER_LIST_SIZE). */
   listBytes = 0;
 
-  begin(): void {
+  /** `tellsTable`: the block begins with the size of the dynamic table (section 4.2): 0, because it is not used. */
+  begin(tellsTable = false): void {
     this.length = 0;
     this.listBytes = 0;
+    if (tellsTable) this.block[this.length++] = NO_TABLE;
   }
 
   /** Adds a field. Each character of its name and value is a byte (latin1). */
@@ -62,6 +66,30 @@ export class HpackEncoder {
     this.addNumber(LITERAL, LITERAL_NUMBER_MAX, known?.index ?? 0);
     if (known === undefined) this.addText(name);
     this.addText(value);
+  }
+
+  /** Adds a field with a name of the static table, and a value that is not in it: the bytes from `from` to `to`. */
+  addNamed(index: number, bytes: Uint8Array, from: number, to: number): void {
+    const length = to - from;
+    this.listBytes += STATIC_TABLE[index]![0].length + length + ENTRY_OVERHEAD;
+    this.reserve(length);
+    this.addNumber(LITERAL, LITERAL_NUMBER_MAX, index);
+    this.addNumber(0, LENGTH_NUMBER_MAX, length);
+    this.addBytes(bytes, from, length);
+  }
+
+  /** Adds a field that was encoded before. `listBytes`: its size. */
+  addEncoded(bytes: Uint8Array, from: number, length: number, listBytes: number): void {
+    this.listBytes += listBytes;
+    this.reserve(length);
+    this.addBytes(bytes, from, length);
+  }
+
+  private addBytes(bytes: Uint8Array, from: number, length: number): void {
+    const { block, length: at } = this;
+    // Most are so short that a view would cost more.
+    for (let i = 0; i < length; i++) block[at + i] = bytes[from + i]!;
+    this.length += length;
   }
 
   private addText(text: string): void {

@@ -15,6 +15,7 @@ import { Http2Framer } from "./framer.ts";
 import { FRAME_HEADER_LEN, STREAM_MAX } from "./frames.ts";
 import type { BlockFault } from "./frame-reader.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
+import { StreamTable } from "./stream-table.ts";
 import { HeadReader, type Http2Head } from "./request-head.ts";
 
 /** The most requests of a connection that are under way at once; a request beyond them is not read. */
@@ -22,20 +23,25 @@ export const OPEN_STREAMS_MAX = 1024;
 /** The length of the shortest request: a HEADERS frame with one byte. */
 const REQUEST_BYTES_MIN = FRAME_HEADER_LEN + 1;
 /** The most lost requests that are counted for one gap. */
-const MISSED_MAX = 1024;
+export const MISSED_MAX = 1024;
 const FIRST_STREAM = 1;
 /** The length of the shortest frame with a header block. */
 const BLOCK_FRAME_BYTES_MIN = FRAME_HEADER_LEN + 1;
-/** The most streams that are remembered as going on although the sink gets no more events of them. */
-const UNTOLD_STREAMS_MAX = OPEN_STREAMS_MAX;
+/**
+ * The most streams that are remembered as going on although the sink gets no more events of them. If there are more, one of
+ * the others may have a trailer section in any later gap.
+ */
+export const UNTOLD_STREAMS_MAX = OPEN_STREAMS_MAX;
+/** Stands for all streams that are not remembered. */
+const OTHER_STREAMS = 0;
 
 /**
  * Takes what the framer finds. `T` is the sink's own object for a request, from `head` until `whole`, `damaged` or
  * `cancelled`; it is null for a request without a head. Bytes given are valid until the end of the batch.
  */
 export interface Http2RequestSink<T> {
-  /** A request's head is whole. `head` is valid until the call returns. */
-  head(stream: number, head: Http2Head): T;
+  /** A request's head is whole. `head` is valid until the call returns. `isWhole`: the request ends with it. */
+  head(stream: number, head: Http2Head, isWhole: boolean): T;
   /** Bytes of the request's body, without framing. */
   bytes(request: T, bytes: Uint8Array, offset: number, length: number): void;
   /** The request is whole. `trailer`: the lines of its trailer section; empty: it has none. */
@@ -48,7 +54,7 @@ export interface Http2RequestSink<T> {
   hasRoom(): boolean;
   /** A request is not read: too many are under way, or there is no memory for it. */
   refused(why: "streams" | "memory"): void;
-  /** `length` bytes were passed over unread. */
+  /** `length` bytes were skipped unread. */
   skipped(length: number): void;
 }
 
@@ -63,7 +69,7 @@ interface OpenStream<T> {
 /** The framer of one client connection's requests. */
 export class Http2RequestFramer<T> extends Http2Framer {
   private readonly heads: HeadReader;
-  private readonly streams = new Map<number, OpenStream<T>>();
+  private readonly streams = new StreamTable<OpenStream<T>>();
   /**
    * The stream of the last DATA frame, and its number: most DATA frames belong to the same stream as the one before.
    */
@@ -78,10 +84,13 @@ export class Http2RequestFramer<T> extends Http2Framer {
    * it; and how many bytes must be missing for that. Null: there is no doubt.
    */
   private doubtful: Map<number, number> | null = null;
-  /** How many bytes were missing, or passed over unread, since there is doubt, or since the last head. */
+  /** How many bytes were missing, or skipped unread, since there is doubt, or since the last head. */
   private hiddenBytes = 0;
-  /** Streams that go on although the sink gets no more events of them, and that may have a trailer section. */
-  private readonly untold = new Set<number>();
+  /**
+   * Streams that go on although the sink gets no more events of them, and that may have a trailer section; and how many
+   * bytes must be missing for that.
+   */
+  private readonly untold = new Map<number, number>();
   /** The connection was joined in its middle, and no request was found yet. */
   private isLate: boolean;
 
@@ -225,9 +234,9 @@ export class Http2RequestFramer<T> extends Http2Framer {
     if (isInBlock) this.decoder.lose();
     this.doubtful ??= new Map();
     this.hiddenBytes += this.reader.headerBytes;
-    for (const [number, stream] of this.streams)
+    for (const [number, stream] of this.streams.entries())
       if (!stream.isGrpc) this.doubtful.set(number, this.bytesBeforeTrailer(stream) + BLOCK_FRAME_BYTES_MIN);
-    for (const number of this.untold) this.doubtful.set(number, BLOCK_FRAME_BYTES_MIN);
+    for (const [number, neededBytes] of this.untold) this.doubtful.set(number, neededBytes);
     this.untold.clear();
     this.damageAll("gap");
   }
@@ -238,8 +247,9 @@ export class Http2RequestFramer<T> extends Http2Framer {
     return declaredLength - length + (this.reader.isBetween ? FRAME_HEADER_LEN : 0);
   }
 
-  private leaveUntold(number: number): void {
-    if (this.untold.size < UNTOLD_STREAMS_MAX) this.untold.add(number);
+  private leaveUntold(number: number, neededBytes = BLOCK_FRAME_BYTES_MIN): void {
+    if (this.untold.size < UNTOLD_STREAMS_MAX || this.untold.has(number)) this.untold.set(number, neededBytes);
+    else this.untold.set(OTHER_STREAMS, BLOCK_FRAME_BYTES_MIN);
   }
 
   /** A header block on a stream that is not under way: whether it begins a request. */
@@ -293,6 +303,11 @@ export class Http2RequestFramer<T> extends Http2Framer {
   }
 
   private endDoubt(): void {
+    for (const [number, neededBytes] of this.doubtful ?? []) {
+      const leftBytes = Math.max(neededBytes - this.hiddenBytes, BLOCK_FRAME_BYTES_MIN);
+      // A stream goes on if more of its body is to come than was missing. Nobody knows whether another one does.
+      if (leftBytes > BLOCK_FRAME_BYTES_MIN || number === OTHER_STREAMS) this.leaveUntold(number, leftBytes);
+    }
     this.doubtful = null;
     this.hiddenBytes = 0;
   }
@@ -304,11 +319,11 @@ export class Http2RequestFramer<T> extends Http2Framer {
       if (!endsStream && head?.isGrpc !== true) this.leaveUntold(number);
       return;
     }
-    const request = this.sink.head(number, head);
+    const request = this.sink.head(number, head, endsStream);
     if (endsStream) return this.sink.whole(request, "");
     this.current = { request, isGrpc: head.isGrpc, declaredLength: head.declaredLength, length: 0 };
     this.currentNumber = number;
-    this.streams.set(number, this.current);
+    this.streams.add(number, this.current);
   }
 
   /** Whether a request with a whole head is read. */
@@ -340,11 +355,11 @@ export class Http2RequestFramer<T> extends Http2Framer {
   }
 
   private damageAll(reason: DamageReason): void {
-    const streams = [...this.streams.values()];
+    const streams = this.streams.entries();
     this.streams.clear();
     this.currentNumber = 0;
     this.current = undefined;
-    for (const { request } of streams) this.sink.damaged(request, reason);
+    for (const [, { request }] of streams) this.sink.damaged(request, reason);
   }
 
   private stream(number: number): OpenStream<T> | undefined {

@@ -7,10 +7,7 @@
  * is whole if its final head comes behind the gap, because it has only one.
  */
 import { Http2Framer } from "./framer.ts";
-import { ResponseHead } from "./response-head.ts";
-
-/** The longest header block of a server, as it is encoded. */
-export const RESPONSE_BLOCK_BYTES_MAX = 64 << 10;
+import { RESPONSE_BLOCK_BYTES_MAX, ResponseHead } from "./response-head.ts";
 
 const FINAL_STATUS = 200;
 

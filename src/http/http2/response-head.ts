@@ -1,6 +1,8 @@
 /** Reads a response's header and trailer sections. */
 import { ENTRY_OVERHEAD, type FieldSink } from "./hpack-decoder.ts";
 
+/** The longest header block of a server, as it is encoded. */
+export const RESPONSE_BLOCK_BYTES_MAX = 64 << 10;
 /** The most bytes of names and values that are kept. */
 export const RESPONSE_LIST_BYTES_MAX = 256 << 10;
 

@@ -3,6 +3,10 @@
  * https://www.rfc-editor.org/rfc/rfc7541#appendix-A
  */
 
+/** The indices of these pseudo-headers. */
+export const AUTHORITY_INDEX = 1;
+export const PATH_INDEX = 4;
+
 /** Name and value by index; index 0 is never used. */
 export const STATIC_TABLE: readonly (readonly [name: string, value: string])[] = [
   ["", ""],

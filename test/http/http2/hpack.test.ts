@@ -1,6 +1,11 @@
 /** HPACK: the examples of RFC 7541, the blocks that it forbids, and tables with unknown entries. */
 import { describe, expect, test } from "bun:test";
-import { ENTRY_OVERHEAD, HpackDecoder, TABLE_BYTES_MAX } from "../../../src/http/http2/hpack-decoder.ts";
+import {
+  ENTRY_OVERHEAD,
+  HpackDecoder,
+  INTEGER_BITS_MAX,
+  TABLE_BYTES_MAX,
+} from "../../../src/http/http2/hpack-decoder.ts";
 import { HpackEncoder } from "../../../src/http/http2/hpack-encoder.ts";
 import { Random } from "../../support/random.ts";
 import { TableEncoder } from "./table-encoder.ts";
@@ -113,6 +118,16 @@ const malformed: [what: string, block: string][] = [
 describe("malformed blocks", () => {
   test.each(malformed)("%s", (_what, block) => {
     expect(decode(new HpackDecoder(), block)).toBeNull();
+  });
+
+  test.each([
+    [0, [`a: ${"v".repeat(0x7f)}`]],
+    [1, null],
+  ])("a number may have as many bytes as its bits fill, and not %d more", (more, want) => {
+    // A value's length of 127, whose further bytes add nothing.
+    const length = [0x7f, ...Array<number>(INTEGER_BITS_MAX / 7 + more - 1).fill(0x80), 0];
+    const block = Buffer.concat([Buffer.from([0, 1, 0x61, ...length]), Buffer.alloc(0x7f, "v")]);
+    expect(decode(new HpackDecoder(), block)).toEqual(want);
   });
 
   test("the largest allowed table is accepted", () => {

@@ -1,7 +1,8 @@
 /** An HTTP/2 client's bytes, as requests. */
 import { describe, expect, test } from "bun:test";
-import { FrameType } from "../../../src/http/http2/frames.ts";
-import { OPEN_STREAMS_MAX } from "../../../src/http/http2/request-framer.ts";
+import { Flag, FrameType } from "../../../src/http/http2/frames.ts";
+import { EMPTY_CONTINUATIONS_MAX } from "../../../src/http/http2/frame-reader.ts";
+import { MISSED_MAX, OPEN_STREAMS_MAX, UNTOLD_STREAMS_MAX } from "../../../src/http/http2/request-framer.ts";
 import { Random } from "../../support/random.ts";
 import {
   block,
@@ -268,6 +269,24 @@ test("requests under way are read up to a limit", () => {
   expect(recorder.framer.openCount).toBe(OPEN_STREAMS_MAX);
 });
 
+test.each([
+  [0, ["3 GET /"]],
+  [1, ["damaged malformed"]],
+])("a header block of as many empty frames as it may have, and %d more", (more, want) => {
+  const empty = (flags: number) => frame(FrameType.CONTINUATION, flags, 3);
+  const empties = Array.from({ length: EMPTY_CONTINUATIONS_MAX + more - 1 }, () => empty(0));
+  const head = frame(FrameType.HEADERS, Flag.END_STREAM, 3, block(pseudo("GET", "/")));
+  expect(new Recorder().feed([head, ...empties, empty(Flag.END_HEADERS)]).events).toEqual(want);
+});
+
+test.each([-1, 0, 1])("of a gap, so many lost requests are counted at the most: %d beside that", (more) => {
+  const next = 2 * (MISSED_MAX + more) + 3;
+  const gap = get(3, "/").length * (MISSED_MAX + more);
+  const { events } = new Recorder().feed([get(1, "/"), gap, get(next, "/n")]);
+  const lost = Array<string>(Math.min(MISSED_MAX + more, MISSED_MAX)).fill("damaged gap");
+  expect(events).toEqual(["1 GET /", ...lost, `${next} GET /n`]);
+});
+
 // Gaps.
 
 const KNOWN = Buffer.concat([block(pseudo("GET", "/k").slice(0, 3)), inserted("a", "b")]);
@@ -443,6 +462,30 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
     ["1 GET /k", "3 damaged gap", "damaged unknown_header"],
   ],
   [
+    "that may have had the trailer section of a stream whose body went on behind another gap",
+    [
+      headers(1, KNOWN, { end: true }),
+      sized(3, 50),
+      HEAD_LEN + 20,
+      headers(5, NAMES, { end: true }),
+      HEAD_LEN + 30 + TRAILER.length,
+      headers(7, NAMES, { end: true }),
+    ],
+    ["1 GET /k", "3 damaged gap", "5 GET /n", "damaged unknown_header"],
+  ],
+  [
+    "that was the rest of a body, which another gap had cut",
+    [
+      headers(1, KNOWN, { end: true }),
+      sized(3, 50),
+      HEAD_LEN + 20,
+      headers(5, NAMES, { end: true }),
+      HEAD_LEN + 30,
+      headers(7, NAMES, { end: true }),
+    ],
+    ["1 GET /k", "3 damaged gap", "5 GET /n", "7 GET /n"],
+  ],
+  [
     "in two places: of the first head after both",
     [
       headers(1, KNOWN, { end: true }),
@@ -519,6 +562,26 @@ const gaps: [what: string, pieces: Piece[], want: string[]][] = [
 describe("a gap", () => {
   test.each(gaps)("%s", (_what, pieces, want) => {
     expect(new Recorder().feed(pieces).events).toEqual(want);
+  });
+
+  test.each([
+    ["as many streams as are remembered have ended since", UNTOLD_STREAMS_MAX, "GET /n"],
+    ["one more than are remembered goes on", UNTOLD_STREAMS_MAX + 1, "damaged unknown_header"],
+  ])("damaged requests, and then a gap: %s", (_what, count, want) => {
+    const streams = Array.from({ length: count }, (_, i) => 2 * i + 3);
+    const body = (stream: number) => data(stream, "x".repeat(50));
+    const cut = streams.flatMap((stream) => [
+      post(stream),
+      body(stream).subarray(0, 20),
+      10,
+      body(stream).subarray(30),
+    ]);
+    const ended = streams.slice(0, UNTOLD_STREAMS_MAX).map((stream) => data(stream, "", true));
+    const last = streams.at(-1)! + 2;
+    const recorder = new Recorder().feed([headers(1, KNOWN, { end: true }), ...cut, ...ended]);
+    recorder.feed([TRAILER.length, headers(last, NAMES, { end: true })]);
+    expect(recorder.events.at(-1)).toEndWith(want);
+    expect(recorder.events).toHaveLength(1 + count + 1);
   });
 
   test("and then the end", () => {

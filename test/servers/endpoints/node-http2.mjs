@@ -6,10 +6,12 @@ import { createSecureServer, createServer } from "node:http2";
 const [port, log] = process.argv.slice(2);
 
 const { TLS_CERT, TLS_KEY, TLS_CLIENT_CA } = process.env;
+// Some servers allow no table of header fields. Clients must then say that they do not use it.
+const settings = { headerTableSize: 0 };
 const client = TLS_CLIENT_CA ? { ca: readFileSync(TLS_CLIENT_CA), requestCert: true, rejectUnauthorized: true } : {};
 const server = TLS_CERT
-  ? createSecureServer({ cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY), ...client }, serve)
-  : createServer(serve);
+  ? createSecureServer({ settings, cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY), ...client }, serve)
+  : createServer({ settings }, serve);
 
 function serve(request, response) {
   const hash = createHash("sha256");

@@ -366,8 +366,8 @@ class Writer {
     if (this.random.chance(0.5)) this.cuts.push(this.length);
     const start = this.length;
     this.put(Buffer.concat([Buffer.from([0x81]), Buffer.from(this.random.bytes(this.random.int(0, 500)))]));
-    // No request follows it: it is read as one broken request if the endpoint has declined.
-    this.push({ kind: "broken", start, end: Infinity, reason: "malformed", seenAt: start });
+    // No request follows it.
+    this.push({ kind: "foreign", start, end: Infinity, seenAt: start });
   }
 
   private addBroken(): void {
