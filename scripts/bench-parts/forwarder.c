@@ -4,8 +4,8 @@
  *
  *     forwarder INTERFACE|FILE.pcap VNI PORT ENDPOINT_ADDRESS ENDPOINT_PORT
  *
- * An interface is read until SIGINT, through a ring of blocks (TPACKET_V3), a savefile to its end. Prints "Capturing on"
- * at its start, and {"bytes", "seconds", "user_us", "system_us"} as JSON at its end.
+ * An interface is read until SIGINT, through a ring of blocks (TPACKET_V3), a savefile to its end. Prints "Capturing
+ * on" at its start, and {"bytes", "seconds", "user_us", "system_us"} as JSON at its end.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -127,12 +127,17 @@ interface Delay {
 const NO_DELAY: Delay = { count: 0, sum_ms: 0, buckets: {} };
 
 export interface Load {
-  /** Requests that were sent per second. */
+  /** Requests that were sent, per second and in all. */
   rate: number;
+  sent: number;
   /** Requests that did not reach the endpoint, and their share. */
   lost: number;
   lostShare: number;
   kernelDropped: number;
+  damaged: number;
+  /** With --compare: requests whose responses were compared, and those of them that differ. */
+  compared: number;
+  different: number;
   /** CPU per request. */
   userUs: number;
   systemUs: number;
@@ -186,7 +191,7 @@ export class LiveLab {
   }
 
   private loadOf(
-    { frames, upstream, delay }: any,
+    { frames, requests: { damaged }, upstream, delay, comparison }: any,
     warmUpRequests: number,
     { requests, seconds: took }: { requests: number; seconds: number },
     before: CpuTime,
@@ -199,9 +204,13 @@ export class LiveLab {
     const counts = buckets.map(([bucket, count]) => count - (delayBefore.buckets[bucket] ?? 0));
     return {
       rate: requests / took,
+      sent,
       lost,
       lostShare: lost / sent,
       kernelDropped: frames.kernel_dropped,
+      damaged,
+      compared: comparison?.compared ?? 0,
+      different: comparison?.different ?? 0,
       userUs: (after.userUs - before.userUs) / requests,
       systemUs: (after.systemUs - before.systemUs) / requests,
       delayMs: (share) => percentile(share, DELAY_BUCKETS_MS, counts),

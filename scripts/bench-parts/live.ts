@@ -8,12 +8,21 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { measureStalled } from "./beside-stalled.ts";
 import { datagram, PORT, records, requests, VNI } from "./capture.ts";
-import { measureComparing } from "./comparing.ts";
+import { measureComparing, measureComparingAtHalf, OTHER_JSON, SMALL_JSON } from "./comparing.ts";
 import type { Figures } from "./figures.ts";
 import { canShard, ENDPOINT_PORT, inNamespace, LAB_PREFIX, LiveLab, type Setup, whyNoLab } from "./live-lab.ts";
 import { measureOrdinaryLoad } from "./ordinary-load.ts";
 import { measureTlsLoad } from "./tls.ts";
-import { Child, compile, ENDPOINT_HOST, nginxCommand, REPOSITORY, startServer } from "./processes.ts";
+import {
+  Child,
+  compile,
+  ENDPOINT_HOST,
+  HELLO,
+  nginxCommand,
+  REPOSITORY,
+  type Response,
+  startServer,
+} from "./processes.ts";
 import { measureFloor, MODES } from "./read.ts";
 
 export interface LiveOptions {
@@ -66,23 +75,44 @@ export async function measureLive(figures: Figures, options: LiveOptions): Promi
   const burst = await compile("burst", directory);
   const lab = new LiveLab(directory, await compile("load", directory));
   writeDatagrams(join(directory, "datagrams"));
-  const production =
-    options.production === "nginx" ? nginxCommand(directory, "0.0.0.0", PORT) : [server, "0.0.0.0", String(PORT)];
-  const servers = [
-    await startServer(production, PORT, inNamespace("production")),
-    await startServer([server, ENDPOINT_HOST, String(ENDPOINT_PORT)], ENDPOINT_PORT, inNamespace("replay")),
-  ];
+  const cheap = (host: string, port: number, { type, body }: Response) => [server, host, String(port), type, body];
+  /** Measures between two servers, to which `measure` may add some. */
+  const between = async (
+    ofProduction: Response,
+    ofEndpoint: Response,
+    measure: (servers: Child[]) => Promise<void>,
+  ) => {
+    const isNginx = options.production === "nginx";
+    const production = isNginx
+      ? nginxCommand(directory, "0.0.0.0", PORT, undefined, "", ofProduction)
+      : cheap("0.0.0.0", PORT, ofProduction);
+    const endpoint = cheap(ENDPOINT_HOST, ENDPOINT_PORT, ofEndpoint);
+    const servers = [await startServer(production, PORT, inNamespace("production"))];
+    try {
+      servers.push(await startServer(endpoint, ENDPOINT_PORT, inNamespace("replay")));
+      await measure(servers);
+    } finally {
+      for (const started of servers) await started.stop();
+    }
+  };
   if (!canShard) figures.leaveOut("(c) with one shard only: this program has no --threads");
   try {
-    if (parts.has("g")) await measureOrdinaryLoad(figures, lab, options, await compile("forwarder", directory));
-    if (parts.has("h")) await measureTlsLoad(figures, lab, options, servers);
-    if (parts.has("j")) await measureComparing(figures, lab, options);
-    if (parts.has("f")) await measureStalled(figures, lab, options, servers);
-    for (const shards of parts.has("c") ? (canShard ? SHARDS : [1]) : []) {
-      for (const mode of MODES) await measureSetup(figures, lab, { mode, shards }, options, floor, burst);
+    if (parts.has("j")) {
+      await between(SMALL_JSON, OTHER_JSON, () => measureComparing(figures, lab, options, "other bytes"));
+      await between(SMALL_JSON, SMALL_JSON, async () => {
+        await measureComparing(figures, lab, options, "the same bytes");
+        await measureComparingAtHalf(figures, lab, options);
+      });
     }
+    await between(HELLO, HELLO, async (servers) => {
+      if (parts.has("g")) await measureOrdinaryLoad(figures, lab, options, await compile("forwarder", directory));
+      if (parts.has("h")) await measureTlsLoad(figures, lab, options, servers);
+      if (parts.has("f")) await measureStalled(figures, lab, options, servers);
+      for (const shards of parts.has("c") ? (canShard ? SHARDS : [1]) : []) {
+        for (const mode of MODES) await measureSetup(figures, lab, { mode, shards }, options, floor, burst);
+      }
+    });
   } finally {
-    for (const started of servers) await started.stop();
     await new Child([join(REPOSITORY, "scripts/lab"), "down"], "ignore", { LAB_PREFIX }).ends();
   }
 }

@@ -110,6 +110,14 @@ export async function compile(name: string, directory: string, libraries: string
   return program;
 }
 
+/** A server's response to every request. */
+export interface Response {
+  readonly type: string;
+  readonly body: string;
+}
+
+export const HELLO: Response = { type: "text/plain", body: "hello" };
+
 /**
  * Writes the configuration of an nginx that responds as cheaply as possible, over TLS if needed. Returns the command.
  */
@@ -120,6 +128,7 @@ export function nginxCommand(
   tls?: Certificate,
   /** The parameters behind its address. */
   listen = tls === undefined ? "" : "ssl",
+  { type, body }: Response = HELLO,
 ): string[] {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((kind) => `${kind}_temp_path ${directory}/${kind};`)
@@ -132,7 +141,7 @@ export function nginxCommand(
     `daemon off; master_process off; pid ${directory}/nginx-${port}.pid; error_log stderr crit; worker_rlimit_nofile 200000;
      events { worker_connections 100000; }
      http { ${temporary} access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
-       server { listen ${host}:${port} ${listen} backlog=65535; ${secure} location / { return 200 "hello"; } } }`,
+       server { listen ${host}:${port} ${listen} backlog=65535; ${secure} location / { default_type ${type}; return 200 '${body}'; } } }`,
   );
   return ["nginx", "-e", "stderr", "-c", file];
 }

@@ -1,7 +1,7 @@
 /*
  * A server that costs nearly nothing: it responds to each request with the same few bytes. One thread, epoll.
  *
- *     server ADDRESS PORT
+ *     server ADDRESS PORT [TYPE BODY]
  *
  * It reads no bodies: a request ends with an empty line. Prints "listening", and runs until it is ended.
  */
@@ -22,16 +22,15 @@
 /* Responses offered to the kernel at once. */
 #define ANSWERS_MAX 1024
 
-static const char ANSWER[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello";
 static const char END[] = "\r\n\r\n";
-#define ANSWER_BYTES ((int)sizeof ANSWER - 1)
 
 struct connection {
   int end_matched;  /* bytes of END that the request under way ends with */
   long owed_bytes;  /* of answers that the kernel has not taken */
 };
 
-static char answers[ANSWERS_MAX * sizeof ANSWER];
+static char *answers;
+static long answer_bytes;
 static char input[READ_BYTES];
 
 static void fail(const char *what) {
@@ -57,9 +56,9 @@ static int count_requests(struct connection *connection, const char *bytes, int 
 static int answer(int epoll, int fd, struct connection *connection, int was_blocked) {
   while (connection->owed_bytes > 0) {
     /* A partly taken response goes on with its rest. */
-    long skip = (ANSWER_BYTES - connection->owed_bytes % ANSWER_BYTES) % ANSWER_BYTES;
+    long skip = (answer_bytes - connection->owed_bytes % answer_bytes) % answer_bytes;
     long length = connection->owed_bytes;
-    if (length > (ANSWERS_MAX - 1) * ANSWER_BYTES) length = (ANSWERS_MAX - 1) * ANSWER_BYTES;
+    if (length > (ANSWERS_MAX - 1) * answer_bytes) length = (ANSWERS_MAX - 1) * answer_bytes;
     long taken = send(fd, answers + skip, length, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (taken < 0 && errno != EAGAIN) return 0;
     if (taken < 0) break;
@@ -80,17 +79,26 @@ static int serve(int epoll, int fd, struct connection *connection) {
     long length = recv(fd, input, sizeof input, MSG_DONTWAIT);
     if (length < 0 && errno == EAGAIN) return 1;
     if (length <= 0) return 0;
-    connection->owed_bytes = (long)count_requests(connection, input, length) * ANSWER_BYTES;
+    connection->owed_bytes = count_requests(connection, input, length) * answer_bytes;
   }
   return answer(epoll, fd, connection, was_blocked);
 }
 
+static void prepare_answers(const char *type, const char *body) {
+  char *answer;
+  answer_bytes = asprintf(&answer, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s", type,
+                          strlen(body), body);
+  answers = answer_bytes < 0 ? NULL : malloc(ANSWERS_MAX * answer_bytes);
+  if (answers == NULL) fail("malloc");
+  for (int i = 0; i < ANSWERS_MAX; i++) memcpy(answers + i * answer_bytes, answer, answer_bytes);
+}
+
 int main(int argc, char **argv) {
-  if (argc != 3) {
-    fputs("usage: server ADDRESS PORT\n", stderr);
+  if (argc != 3 && argc != 5) {
+    fputs("usage: server ADDRESS PORT [TYPE BODY]\n", stderr);
     return 2;
   }
-  for (int i = 0; i < ANSWERS_MAX; i++) memcpy(answers + i * ANSWER_BYTES, ANSWER, ANSWER_BYTES);
+  prepare_answers(argc == 5 ? argv[3] : "text/plain", argc == 5 ? argv[4] : "hello");
   struct rlimit limit;
   getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;

@@ -12,7 +12,7 @@ const INHERITED = /\/(?:dev|proc\/self)\/fd\/(?!0$)\d+$/m;
 
 /**
  * Starts this process over without that thread, once. If the system refuses, under `bun` itself, or if an argument
- * names an inherited descriptor, it goes on as it is.
+ * names an inherited descriptor, it goes on unchanged.
  */
 export function startOver(argv: string[], env: NodeJS.ProcessEnv): void {
   if (!Bun.main.startsWith(EMBEDDED) || env[VARIABLE] !== undefined) return;

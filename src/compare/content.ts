@@ -74,8 +74,18 @@ export function isJsonType(type: string): boolean {
   return JSON_TYPE.test(type);
 }
 
+/** Throws if the bytes are not in its charset. Without the option `stream` it keeps nothing for the next text. */
+const decoderOf = (charset: Charset) => new TextDecoder(charset, { fatal: true });
+const TEXT_DECODERS = {
+  "utf-8": decoderOf("utf-8"),
+  "utf-16le": decoderOf("utf-16le"),
+  "utf-16be": decoderOf("utf-16be"),
+  "windows-1252": decoderOf("windows-1252"),
+} as const;
+type Charset = "utf-8" | "utf-16le" | "utf-16be" | "windows-1252";
+
 /** The decoder for text of a Content-Type, by WHATWG's labels; UTF-8 for all charsets but the other three. */
-function charsetOf(type: string): "utf-8" | "utf-16le" | "utf-16be" | "windows-1252" {
+function charsetOf(type: string): Charset {
   const [, label = "utf-8"] = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(type) ?? [];
   switch (label.toLowerCase()) {
     case "utf-16":
@@ -105,7 +115,7 @@ export function decodeText(bytes: Uint8Array, type: string): string | null {
   // A byte order mark overrides the charset (WHATWG Encoding, section 6).
   const charset = markOf(bytes) ?? charsetOf(type);
   try {
-    return new TextDecoder(charset, { fatal: true }).decode(bytes);
+    return TEXT_DECODERS[charset].decode(bytes);
   } catch {
     return null;
   }

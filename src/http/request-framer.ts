@@ -167,8 +167,8 @@ export class RequestFramer {
   }
 
   /**
-   * The destination has declined an offer of another protocol. Production may have accepted it: the next bytes are a
-   * request only if they begin like one, as on a new connection.
+   * An offer of another protocol was declined by the destination, or was not sent. Production may have accepted it: the
+   * next bytes are a request only if they begin like one, as on a new connection.
    */
   goOnBehindOffer(): void {
     if (this.state !== BETWEEN) return;
@@ -459,12 +459,12 @@ export class RequestFramer {
   }
 
   private endRequest(bytes: Uint8Array, at: number): number {
-    this.state = this.afterRequest;
     if (this.isDamaged) {
-      this.isDamaged = false;
       this.skipTo(at);
+      this.endDamagedInStep();
       return at;
     }
+    this.state = this.afterRequest;
     this.give(bytes, this.from, at);
     this.from = at;
     this.sink.whole();
@@ -519,6 +519,13 @@ export class RequestFramer {
     this.state = OVER;
   }
 
+  /** The damaged request ends here. If it was an offer, production may have accepted it. */
+  private endDamagedInStep(): void {
+    this.isDamaged = false;
+    this.state = this.afterRequest;
+    if (this.head.wantsUpgrade) this.goOnBehindOffer();
+  }
+
   /** A gap: the end of the request under way is unknown behind it. */
   private loseEnd(): void {
     if (this.isBroken) this.endDamaged();
@@ -544,9 +551,7 @@ export class RequestFramer {
     }
     this.remaining -= length;
     this.damage("gap");
-    if (this.remaining > 0) return;
-    this.state = this.afterRequest;
-    this.isDamaged = false;
+    if (this.remaining === 0) this.endDamagedInStep();
   }
 
   // Out of step.

@@ -38,7 +38,7 @@ export const Cost = {
   /** The reader of frames and header blocks of one direction of an HTTP/2 connection, without its tables. */
   HTTP2: 4096,
   /** A request of HTTP/2, in addition to {@link REQUEST}. */
-  CALL: 1024,
+  CALL: 1536,
 } as const;
 
 /** The budget of a shard. */

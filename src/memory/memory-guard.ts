@@ -25,6 +25,9 @@ export const GROWTH_BYTES_MIN = 4 * MIB;
 const GROWTH_SHARE_MIN = 1 / 16;
 /** The time until the next collection is at least this many times as long as the last one took. */
 const PAUSE_FACTOR = 1;
+/** The same for a source that waits: there, the time that collections take loses no frames. */
+const WAITING_GROWTH_SHARE_MIN = 1 / 64;
+const WAITING_PAUSE_FACTOR = 1 / 4;
 const CHECK_MS = 10;
 /** Compiled code is thrown away at most this often: a few MiB become free, but it costs much CPU. */
 export const SHRINK_MS = 60_000;
@@ -32,6 +35,8 @@ export const SHRINK_MS = 60_000;
 /** Watches the memory of the process. One for each thread. */
 export class MemoryGuard {
   private readonly limitBytes: number;
+  private readonly growthShareMin: number;
+  private readonly pauseFactor: number;
   /** The least memory of the process since the last collection. */
   private leastBytes = Infinity;
   private notBeforeMs = 0;
@@ -40,12 +45,16 @@ export class MemoryGuard {
   constructor(
     maxBufferMib: number,
     shards: number,
+    /** Whether the source can wait (a savefile). */
+    sourceWaits: boolean,
     private readonly memory: OwnMemory = openOwnMemory(),
     private readonly now: () => number = () => performance.now(),
     private readonly collect: () => void = collectGarbage,
     private readonly shrink: () => void = Bun.shrink,
   ) {
     this.limitBytes = maxBufferMib * MIB + BESIDE_BUFFERS_BYTES + Math.max(shards - SHARDS, 0) * SHARD_BYTES;
+    this.growthShareMin = sourceWaits ? WAITING_GROWTH_SHARE_MIN : GROWTH_SHARE_MIN;
+    this.pauseFactor = sourceWaits ? WAITING_PAUSE_FACTOR : PAUSE_FACTOR;
   }
 
   /** Collects if the process has grown enough. Cheap to call often. */
@@ -61,7 +70,7 @@ export class MemoryGuard {
       this.shrunkMs = nowMs;
       this.shrink();
     }
-    this.notBeforeMs = nowMs + (this.now() - nowMs) * (1 + PAUSE_FACTOR);
+    this.notBeforeMs = nowMs + (this.now() - nowMs) * (1 + this.pauseFactor);
     this.leastBytes = this.memory.read();
   }
 
@@ -69,7 +78,7 @@ export class MemoryGuard {
   private get growthBytes(): number {
     const { leastBytes } = this;
     const room = (this.limitBytes - leastBytes) * GROWTH_SHARE_OF_ROOM;
-    const least = Math.max(GROWTH_BYTES_MIN, leastBytes * GROWTH_SHARE_MIN);
+    const least = Math.max(GROWTH_BYTES_MIN, leastBytes * this.growthShareMin);
     const most = Math.max(GROWTH_BYTES_MAX, leastBytes * GROWTH_SHARE_MAX);
     return Math.min(Math.max(room, least), most);
   }

@@ -1,6 +1,6 @@
 /**
- * SIGINT, SIGTERM and SIGHUP (the terminal is gone): the first one asks the program to end in order, the second one ends
- * it at once.
+ * SIGINT, SIGTERM and SIGHUP (the terminal is gone): the first one asks the program to end in order, the second one
+ * ends it at once.
  */
 import { readFileSync } from "node:fs";
 

@@ -136,7 +136,7 @@ test("limits: depth, values, differences", () => {
   expect(differences(wide(1), wide(2))).toHaveLength(DIFFERENCES_MAX);
 });
 
-test("a path is as long as it may be, and a difference that lies deeper is told where it is cut", () => {
+test("a path has a maximum length, and a deeper difference is reported at the place of the cut", () => {
   const longest = "n".repeat(PATH_LEN_MAX);
   for (const name of [longest, `${longest}n`]) {
     expect(pathOf([name])).toBe(longest);

@@ -42,7 +42,7 @@ test("a route has a maximum length", () => expect(routeOf(`/${"a/".repeat(1000)}
 test.each<[name: string, limitMs: number, beyondMs: number[]]>([
   ["shorter", TIME_MS_MIN, [TIME_MS_MIN / 2, 0, -1]],
   ["longer", TIME_MS_MAX, [TIME_MS_MAX * 2, Infinity]],
-])("times that are %s than any that is told apart count as that one", (_name, limitMs, beyondMs) => {
+])("times that are %s than the limit of the histogram count as the limit", (_name, limitMs, beyondMs) => {
   const histogram: LatencyHistogram = new Map();
   for (const timeMs of [limitMs, ...beyondMs]) countLatency(histogram, timeMs);
   expect([...histogram.values()]).toEqual([1 + beyondMs.length]);

@@ -100,12 +100,8 @@ export function makeWorld(random: Random, options: WorldOptions): World {
     const count = random.int(1, options.talksMax);
     const isHttp2 = options.http2 !== undefined && random.chance(options.http2);
     const isUpgraded = isHttp2 && random.chance(0.2);
-    const own: Talk[] = [];
-    for (let n = 0; n < count && own.at(-1)?.closes !== true; n++) {
-      const talk = makeTalk(random, talks.length, !isHttp2 && n === count - 1, isHttp2, isUpgraded && n === 0);
-      own.push(talk);
-      talks.push(talk);
-    }
+    const own = makeTalks(random, talks.length, count, isHttp2, isUpgraded);
+    talks.push(...own);
     const ends = new Ends(random, i, options);
     if (isHttp2) talkHttp2(ends, own, random);
     else new Client(random, ends, options).talk(own);
@@ -113,6 +109,19 @@ export function makeWorld(random: Random, options: WorldOptions): World {
   }
   frames.sort((a, b) => a.timestampMs - b.timestampMs);
   return { talks, frames: mirror(random, frames, options) };
+}
+
+/** What is said on a connection, numbered from `first` on. */
+export function makeTalks(
+  random: Random,
+  first: number,
+  count: number,
+  isHttp2 = false,
+  isFirstUpgraded = false,
+): Talk[] {
+  return Array.from({ length: count }, (_, n) =>
+    makeTalk(random, first + n, !isHttp2 && n === count - 1, isHttp2, isFirstUpgraded && n === 0),
+  );
 }
 
 function mirror(random: Random, frames: Frame[], options: WorldOptions): Frame[] {

@@ -110,7 +110,7 @@ test("FRAGMENT_BYTES_MAX can be filled, and one byte more gives up the oldest", 
   expect(full.add(0, length, 7, true)).toBeNull();
 });
 
-test("datagrams whose costs are FRAGMENT_BYTES_MAX together wait, and one more gives up the oldest", () => {
+test("datagrams with costs of FRAGMENT_BYTES_MAX together wait, and one more gives up the oldest", () => {
   // Arrays of powers of two, and what each datagram costs beside its own.
   const lengths = [...Array<number>(251).fill(65_535), 32_768, 16_384, 4096, 2048, 2048];
   const full = new Table();

@@ -203,7 +203,7 @@ describe("the limit of flows", () => {
     expect(flowCounts(flows)).toMatchObject({ active: fitting, evicted: 1 });
   });
 
-  test("however small the budget, so many that have ended are remembered, and no more", () => {
+  test("a fixed number of ended ones is remembered, with any small budget", () => {
     const flows = new Flows({ bufferBytes: 0 });
     const end = (port: number) => flows.play(syn(0, "a", client(port)), reset(2, client(port)));
     for (let port = 1; port <= REMEMBERED_MIN; port++) end(port);
@@ -247,7 +247,7 @@ describe("the incarnations of a connection", () => {
     expect(flows.streams).toHaveLength(streams);
   });
 
-  test("of those that are open, the oldest is ended when there are too many, and what waits in it is delivered", () => {
+  test("if too many are open, the oldest is ended, and its pending bytes are delivered", () => {
     const flows = new Flows({ gapTimeoutMs: Infinity });
     flows.play(syn(0), data(3, "c"));
     for (let i = 1; i < INCARNATIONS_MAX; i++) flows.play(syn(i * APART));
@@ -292,18 +292,21 @@ describe("the incarnations of a connection", () => {
     expect(flows.counters.reassembly).toMatchObject(counted);
   });
 
-  test.each([0, 1])("what is evicted goes on behind as many missing bytes as may be, and not %d more", (more) => {
-    const flows = new Flows({ maxFlows: 2 }).play(syn(0, "a"), syn(0, "", client(1)), syn(0, "", client(2)));
-    flows.play(data(2 + LATE_START_BYTES_MAX + more, "b"), pause(1000));
-    const goesOn = { consumer: flows.recorder.streams[0]!, missing: LATE_START_BYTES_MAX };
-    expect(flows.recorder.streams.at(-1)!.origin.continued).toEqual(more === 0 ? goesOn : null);
-  });
+  test.each([0, 1])(
+    "an evicted flow goes on after the largest allowed number of missing bytes, and not after %d more",
+    (more) => {
+      const flows = new Flows({ maxFlows: 2 }).play(syn(0, "a"), syn(0, "", client(1)), syn(0, "", client(2)));
+      flows.play(data(2 + LATE_START_BYTES_MAX + more, "b"), pause(1000));
+      const goesOn = { consumer: flows.recorder.streams[0]!, missing: LATE_START_BYTES_MAX };
+      expect(flows.recorder.streams.at(-1)!.origin.continued).toEqual(more === 0 ? goesOn : null);
+    },
+  );
 });
 
 describe("the limit of held bytes", () => {
   const bytes = "x".repeat(1000);
 
-  test("what is pending takes a share of it, at the limit and not over it", () => {
+  test("pending bytes take a share of it, up to the limit and not beyond", () => {
     const fitting = 4;
     const pieceBytes = Cost.PIECE + Cost.ARRAY + ARRAY_BYTES_MIN;
     const flows = new Flows({ bufferBytes: (fitting * pieceBytes) / PENDING_SHARE_MAX }).play(syn(0));

@@ -116,7 +116,7 @@ check("a response", [
     responses: ["SYN 200 ok …"],
   },
   {
-    name: "without its SYN-ACK begins with what the server said before the client",
+    name: "without its SYN-ACK begins with the bytes that the server sent before the client",
     events: [syn(0), answer(1, "hi", 1), data(1, "GET", { acknowledgment: 3 }), answer(3, "200", 4)],
     streams: ["SYN GET …"],
     responses: ["SYN hi200 …"],

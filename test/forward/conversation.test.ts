@@ -53,7 +53,7 @@ const PLENTY_BYTES = 2 ** 30;
 test.each([
   ["--max-request-bytes", PLENTY_BYTES, 1000, 1000],
   ["a share of the budget", 2 ** 24, PLENTY_BYTES, 2 ** 24 * REQUEST_SHARE_MAX],
-  ["a small request, however small the budget", 2 ** 19, PLENTY_BYTES, SMALL_REQUEST_BYTES],
+  ["a small request, with any small budget", 2 ** 19, PLENTY_BYTES, SMALL_REQUEST_BYTES],
 ])("a request is held up to %s, and sent as it comes if it is a byte longer", (_what, bufferBytes, asked, most) => {
   const world = new Clients({ bufferBytes, maxRequestBytes: asked });
   const head = `POST / HTTP/1.1\r\nContent-Length: ${PLENTY_BYTES}\r\n\r\n`;
@@ -64,7 +64,7 @@ test.each([
   expect(world.connector.accept().bytes).toHaveLength(most + 1);
 });
 
-test("where the source waits, a request is sent as it comes before it would take what unsent bytes need", () => {
+test("if the source waits, a request is streamed before it takes the memory that unsent bytes need", () => {
   const bufferBytes = 2 ** 24;
   const heldBytes = bufferBytes * (1 - UNSENT_SHARE);
   for (const sourceWaits of [true, false]) {

@@ -11,7 +11,7 @@ import { Random } from "../support/random.ts";
 const PLENTY_BYTES = 2 ** 30;
 const memoryOf = (limitBytes = PLENTY_BYTES) => new HeldMemory(new Budget(limitBytes), new ArrayPool());
 
-test("a queue gives back what was pushed, in arrays that are no longer than they may be", () => {
+test("a queue gives back the pushed bytes, in arrays within their length limit", () => {
   for (let seed = 1; seed <= 5; seed++) {
     const random = new Random(seed);
     const memory = memoryOf();
@@ -41,7 +41,7 @@ test("a queue gives back what was pushed, in arrays that are no longer than they
 test.each([
   ["an array as long as may be", ARRAY_BYTES_MAX, 1],
   ["a byte more", ARRAY_BYTES_MAX + 1, 2],
-])("what waits takes %s", (_what, length, arrays) => {
+])("waiting bytes take %s", (_what, length, arrays) => {
   const queue = new ByteQueue(memoryOf());
   queue.push(new Uint8Array(length), 0, length);
   let count = 0;

@@ -4,7 +4,7 @@ import { GONE_MAX, RequestQueue } from "../../src/forward/request-queue.ts";
 import { Request } from "../../src/forward/request.ts";
 import { Random } from "../support/random.ts";
 
-test("whatever is pushed, sent and taken, it holds what a list would hold", () => {
+test("after any pushes, sends and takes, it holds the same as a list", () => {
   for (let seed = 1; seed <= 20; seed++) {
     const random = new Random(seed);
     const queue = new RequestQueue();

@@ -136,8 +136,8 @@ export const HTTP2_ATTACKS: readonly Attack[] = [
     openBlock,
     filled(continuation(1)),
   ),
-  requests("rapid-reset", "requests that are taken back at once", 100, 900_000, [GET, reset(NEXT)]),
-  requests("rapid-reset-half", "the same of requests that are not whole", 100, 900_000, [POST, reset(NEXT)]),
+  requests("rapid-reset", "requests that are cancelled at once", 100, 900_000, [GET, reset(NEXT)]),
+  requests("rapid-reset-half", "the same with requests that are not whole", 100, 900_000, [POST, reset(NEXT)]),
   flood("settings", "SETTINGS and PING", 100, 100_000, NO_FRAMES, filled(SETTINGS, PING)),
   flood(
     "windows",

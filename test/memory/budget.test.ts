@@ -18,7 +18,7 @@ test.each<[what: string, limit: number, (budget: Budget, bytes: number) => boole
   expect([isOver(new Budget(LIMIT_BYTES), limit), isOver(new Budget(LIMIT_BYTES), limit + 1)]).toEqual([false, true]);
 });
 
-test("what is given back is as if it had not been taken", () => {
+test("given-back memory counts as if it had not been taken", () => {
   const budget = new Budget(LIMIT_BYTES);
   budget.takePending(LIMIT_BYTES + 1);
   budget.giveBackPending(LIMIT_BYTES + 1);

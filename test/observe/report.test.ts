@@ -251,7 +251,7 @@ test("at a savefile's end few frames are enough for a report", () => {
   ]);
 });
 
-test("frames that the kernel drops are told once a burst: a drop that comes soon belongs to the one before", () => {
+test("frames that the kernel drops are reported once a burst: a drop soon after belongs to the same burst", () => {
   const { counters, report } = reportOf(1);
   const drop = (ms: number) => {
     nowMs += ms;
@@ -273,7 +273,7 @@ test("a line says how much has come, each time when so long has passed", () => {
   expect([told(SUMMARY_LINE_MS - 1), told(1), told(SUMMARY_LINE_MS - 1), told(1)]).toEqual([0, 1, 1, 2]);
 });
 
-test("a problem that comes and goes is told again after a while", () => {
+test("a problem that comes and goes is reported again after a while", () => {
   const { report } = reportOf(1);
   const loss: Problem = { kind: "loss", message: "some are missing", since_ms: 0 };
   const told = (ms: number) => {

@@ -126,7 +126,7 @@ test.each([
   ["at the limit", JSON_DEPTH_MAX, nested(JSON_DEPTH_MAX)],
   ["one over it", JSON_DEPTH_MAX + 1, nested(JSON_DEPTH_MAX, `"${BLOT}"`)],
   ["as deep as a body may be", 500_000, nested(JSON_DEPTH_MAX, `"${BLOT}"`)],
-])("JSON that is %s: what is deeper is blotted out beside a secret", (_name, depth, want) => {
+])("JSON that is %s: deeper parts are blotted out beside a secret", (_name, depth, want) => {
   expect(redactor.content(`{"a":${nested(depth)},"password":"x"}`)).toBe(`{"a":${want},"password":"${BLOT}"}`);
   // Without a secret place the text stays as it is written, and is searched.
   expect(redactor.content(`{"a":${nested(depth)}}`)).toBe(`{"a":${nested(depth)}}`);

@@ -151,7 +151,7 @@ describe.concurrent.if(hasOpenssl)("an https:// endpoint", () => {
     expect(served).toEqual([]);
     expect(counters.requests.answered).toBe(0);
     expect(stderr).toContain(
-      "it has sent nothing on it: if it asks for a client certificate, give --tls-cert and --tls-key",
+      "it sent no byte on the connection: if it asks for a client certificate, give --tls-cert and --tls-key",
     );
   });
 

@@ -16,7 +16,7 @@ class Malformed(Exception):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Otherwise the header section and the body are two writes, and the second waits for the first one's acknowledgement.
+    # Otherwise the header section and the body are two writes, and the second waits for the first one's acknowledgment.
     wbufsize = -1
 
     def serve(self):

@@ -41,6 +41,8 @@ class Framing {
   /** Calls of `data`. */
   private readonly pushes: Run[] = [];
   private readonly first: number;
+  /** Whether the stream ends because others need the memory. */
+  private readonly isEvicted: boolean;
   private end: number;
 
   constructor(
@@ -51,6 +53,7 @@ class Framing {
     private readonly isLeftOut: (item: Item) => boolean,
   ) {
     this.first = first;
+    this.isEvicted = stream.how === "evicted";
     this.end = first;
     for (const length of stream.calls) {
       const to = this.end + Math.abs(length);
@@ -104,7 +107,7 @@ class Framing {
       }
       return this.after(item);
     }
-    if (this.end <= hole.from) return this.damage("cut_off");
+    if (this.end <= hole.from) return this.damage(this.isEvicted ? "evicted" : "cut_off");
     if (!isWithin(runs, hole)) return this.lose("gap", hole.to);
     this.damage("gap");
     return this.passOver(item, hole.to, false);

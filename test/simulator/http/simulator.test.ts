@@ -23,6 +23,7 @@ const FOUND: [string, number][] = [
   ["a gap within a chunk's data damages exactly that request", 3171],
   ["a try without a whole head at the endpoint still counts as a try", 1_224_847_598],
   ["an offer of another protocol is declined by a part of an odd request line and a gap", 2_010_631],
+  ["behind an offer with a lost body, bytes are a request only if they begin like one", 81_005_947],
 ];
 
 /** The same for worlds with a policy. */
