@@ -170,7 +170,9 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   if ((chosen.tlsCert === undefined) !== (chosen.tlsKey === undefined))
     throw new UsageError("Cannot use one of --tls-cert and --tls-key alone: a certificate goes with its key");
   const address = parseValue("<forward_addr> ", addressText, forwardAddress);
-  refuseTwice(chosen.also, address, also);
+  const alsoNames = also.map(addressName);
+  const twice = alsoNames.find((name, i) => alsoNames.indexOf(name) < i);
+  if (twice !== undefined) throw new UsageError(`Cannot use --also ${twice}: it is given already`);
   refuseFiles(chosen, address, also);
   refuseOwnPort(chosen.admin, [address, ...also]);
   refuseWithoutHttp(chosen);
@@ -193,16 +195,6 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
     gapTimeoutMs: chosen.gapTimeoutMs ?? (read === undefined || chosen.follow ? GAP_TIMEOUT_LIVE_MS : Infinity),
     logFormat: chosen.logFormat ?? (isatty(2) ? "pretty" : "plain"),
   };
-}
-
-/**
- * Throws UsageError if a destination would get every request twice. `also`: all further destinations, with the control.
- * A control that is the endpoint is none of them: it shows what differs there from one time to the next.
- */
-function refuseTwice(given: readonly ForwardAddress[], address: ForwardAddress, also: readonly ForwardAddress[]): void {
-  const [endpoint, names] = [addressName(address), also.map(addressName)];
-  const twice = names.find((name, i) => names.indexOf(name) < i || (name === endpoint && i < given.length));
-  if (twice !== undefined) throw new UsageError(`Cannot use --also ${twice}: it is given already`);
 }
 
 /** Throws UsageError where requests would go to the program itself. */

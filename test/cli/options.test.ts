@@ -576,9 +576,6 @@ test("--also may be given more than once, in order, up to a limit", () => {
   check([...given(8), ...LIVE], {}, { also: hosts(8) });
   check([...given(9), ...LIVE], {}, ["--also", "9 times", "the limit is 8"]);
   check([...given(2), "--also", "h1:1", ...LIVE], {}, ["--also h1:1", "given already"]);
-  // The endpoint would get every request twice.
-  check(["--also", "http://localhost:8080/", ...LIVE], {}, ["--also localhost:8080", "given already"]);
-  check(["--compare", "--control", "localhost:8080", ...LIVE], {}, { also: [{ host: "localhost", port: 8080 }] });
   check(LIVE, { VXLAN_TO_HTTP_ALSO: "h0:1\nh1:1\n" }, { also: hosts(2) });
 });
 
