@@ -3,6 +3,8 @@ import {
   ARRAY_BYTES_MIN,
   ArrayPool,
   costOf,
+  LONG_FACTOR,
+  SHORT_BYTES_MAX,
   SPARE_ARRAY_BYTES_MAX,
   SPARE_BYTES_MAX,
   SPARE_SHARE_MAX,
@@ -24,18 +26,27 @@ test.each([
 });
 
 test.each([
-  ["so many bytes", Infinity, SPARE_BYTES_MAX],
-  ["a share of the budget", MIB / SPARE_SHARE_MAX, MIB],
-])("arrays that are kept cost no more than %s", (_, budgetBytes, mostBytes) => {
+  ["short", "so many bytes", 128, Infinity, SPARE_BYTES_MAX],
+  ["short", "a share of the budget", 128, MIB / SPARE_SHARE_MAX, MIB],
+  ["the longest short", "the same", SHORT_BYTES_MAX, MIB / SPARE_SHARE_MAX, MIB],
+  ["the shortest long", "some times as much", 2 * SHORT_BYTES_MAX, MIB / SPARE_SHARE_MAX, LONG_FACTOR * MIB],
+  ["long", "some times as much", MIB, Infinity, LONG_FACTOR * SPARE_BYTES_MAX],
+])("%s arrays that are kept cost no more than %s", (_kind, _what, length, budgetBytes, mostBytes) => {
   const pool = new ArrayPool(budgetBytes);
-  const length = 128;
-  const kept = mostBytes / costOf(new Uint8Array(length));
-  expect(Number.isInteger(kept)).toBe(true);
+  const kept = Math.floor(mostBytes / costOf(new Uint8Array(length)));
   const take = () => Array.from({ length: kept + 1 }, () => pool.allocate(length));
   const arrays = take();
   for (const array of arrays) pool.free(array);
   const again = new Set(take());
   expect(arrays.filter((array) => again.has(array))).toHaveLength(kept);
+});
+
+test("long arrays leave the room of short ones alone", () => {
+  const pool = new ArrayPool(MIB / SPARE_SHARE_MAX);
+  const long = Array.from({ length: LONG_FACTOR }, () => pool.allocate(MIB));
+  const short = pool.allocate(1);
+  for (const array of [...long, short]) pool.free(array);
+  expect(pool.allocate(1)).toBe(short);
 });
 
 test("an array is as long as a power of two, and so long at the least", () => {

@@ -59,7 +59,7 @@ const pair = available([NODE_HTTP2, NGINX], "HTTP/2 to further destinations");
 describe.concurrent.skipIf(pair.length < 2)("further destinations", () => {
   for (const [endpoint, other] of [pair, pair.toReversed()] as [RealServer, RealServer][]) {
     test(`${endpoint.name}, ${other.name}, one that is away and one that is stalled: two serve all`, async () => {
-      const options = { connections: 6, requests: 40 };
+      const options = { connections: 6, requests: 20 };
       const { savefile, wanted } = http2Mirror(new Random(29), options);
       const running = [await start(endpoint, directory), await start(other, directory)];
       const still = await stalled();
