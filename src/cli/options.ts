@@ -167,12 +167,12 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   const also = chosen.control === undefined ? chosen.also : [...chosen.also, chosen.control];
   if (chosen.also.length > ALSO_MAX)
     throw new UsageError(`Cannot use --also ${chosen.also.length} times: the limit is ${ALSO_MAX}`);
-  if ((chosen.tlsCert === undefined) !== (chosen.tlsKey === undefined))
-    throw new UsageError("Cannot use one of --tls-cert and --tls-key alone: a certificate goes with its key");
-  const address = parseValue("<forward_addr> ", addressText, forwardAddress);
   const alsoNames = also.map(addressName);
   const twice = alsoNames.find((name, i) => alsoNames.indexOf(name) < i);
   if (twice !== undefined) throw new UsageError(`Cannot use --also ${twice}: it is given already`);
+  if ((chosen.tlsCert === undefined) !== (chosen.tlsKey === undefined))
+    throw new UsageError("Cannot use one of --tls-cert and --tls-key alone: a certificate goes with its key");
+  const address = parseValue("<forward_addr> ", addressText, forwardAddress);
   refuseFiles(chosen, address, also);
   refuseOwnPort(chosen.admin, [address, ...also]);
   refuseWithoutHttp(chosen);
