@@ -17,7 +17,8 @@ export const HELP: Readonly<Record<string, string>> = {
   refused_sampled_total: "Rejected frames that the program sampled and decoded.",
   refused_dropped_total: "Sampled rejected frames, by the reason for the rejection.",
   fragments_completed_total: "Datagrams that were put together from IP fragments.",
-  fragments_expired_total: "Fragmented datagrams that were given up because a fragment did not come in time.",
+  fragments_expired_total:
+    "Fragmented datagrams that were given up: a fragment did not come in time, or before one of another datagram with the same identification.",
   fragments_evicted_total: "Fragmented datagrams that were given up because the table was full.",
   flows_opened_total: "Flows that the program saw from their SYN on.",
   flows_picked_up_total: "Flows that the program joined in their middle.",

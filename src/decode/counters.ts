@@ -16,7 +16,7 @@ export const frameCounters = () => ({
 export const fragmentCounters = () => ({
   /** Datagrams put together. */
   completed: 0,
-  /** Datagrams given up after FRAGMENT_TIMEOUT_MS. */
+  /** Datagrams given up after FRAGMENT_TIMEOUT_MS, or with fragments of others that have the same identification. */
   expired: 0,
   /** Datagrams given up because the table was full. */
   evicted: 0,

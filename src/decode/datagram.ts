@@ -107,6 +107,16 @@ export class Datagram {
   readonly payloadOffset: number;
   readonly version: number;
   protocol = -1;
+  /** Its identification is not its own: it may be put together from fragments of several. */
+  isUncertain = false;
+  /** Fragments before it were of other datagrams, or got lost. */
+  isBehindTrouble = false;
+  /** Each of its fragments began where those before it had ended, the first at the payload's start. */
+  isAscending = true;
+  /** Each of its fragments ended where the one before it began, the first at the payload's end. */
+  isDescending = true;
+  /** Its fragments came in the order that is usual here. */
+  isInUsualOrder = false;
   /** Neighbours in the table's list by age, and in its bucket. */
   older: Datagram | null = null;
   newer: Datagram | null = null;
@@ -120,6 +130,8 @@ export class Datagram {
   private announced: Ranges | null = null;
   /** The payload's length, by the last fragment; -1: that was not seen. */
   private length = -1;
+  /** Where the lowest fragment begins; Infinity: none has come. */
+  private lowest = Infinity;
 
   constructor(
     readonly key: Int32Array,
@@ -145,6 +157,14 @@ export class Datagram {
 
   /** Keeps the new bytes of a fragment. `claimedLength`: with the bytes that the mirror cut off. */
   place(bytes: Uint8Array, from: number, at: number, length: number, claimedLength: number, isLast: boolean): void {
+    const end = at + claimedLength;
+    // Copies change no order.
+    const { prefix } = this.announced ?? this.present;
+    if (end > prefix && at !== prefix) this.isAscending = false;
+    if (at < this.lowest) {
+      if (this.lowest === Infinity ? !isLast : end !== this.lowest) this.isDescending = false;
+      this.lowest = at;
+    }
     if (claimedLength > length && this.announced === null) this.announced = this.copyOfPresent();
     if (this.announced !== null) this.fill(this.announced, at, claimedLength, null, 0);
     this.fill(this.present, at, length, bytes, from);
@@ -153,6 +173,20 @@ export class Datagram {
 
   get isComplete(): boolean {
     return this.length >= 0 && this.protocol >= 0 && (this.announced ?? this.present).prefix >= this.length;
+  }
+
+  /** Whether a fragment (as for {@link place}) has other bytes than the fragments so far, or tells another length. */
+  contradicts(bytes: Uint8Array, from: number, at: number, length: number, claimed: number, isLast: boolean): boolean {
+    const end = at + claimed;
+    if (this.length >= 0 && (isLast ? end !== this.length : end > this.length)) return true;
+    const { present, store } = this;
+    for (let index = present.firstBehind(at); index < present.count && present.start(index) < at + length; index++) {
+      const start = Math.max(present.start(index), at);
+      const stop = Math.min(present.end(index), at + length);
+      const place = present.place(index) - present.start(index);
+      for (let i = start; i < stop; i++) if (store[place + i] !== bytes[from + i - at]) return true;
+    }
+    return false;
   }
 
   /** How many payload bytes are present without a hole, from the start. */

@@ -4,6 +4,7 @@
  */
 import type { DecodeCounters } from "./counters.ts";
 import { CaptureClock } from "./capture-clock.ts";
+import { Belief, tcpChecksumHolds } from "./checksum.ts";
 import { Cursor } from "./cursor.ts";
 import { type Datagram, Layer } from "./datagram.ts";
 import { Drop, SEGMENT } from "./drop-reason.ts";
@@ -20,7 +21,7 @@ import { skipShim } from "./shim.ts";
 import { Strangers } from "./strangers.ts";
 import * as tcp from "./tcp.ts";
 import { CARRIERS, Chosen, depthsOf, type Encapsulation, type Mirror } from "./tunnel.ts";
-import { decodeUdp } from "./udp.ts";
+import { decodeUdp, HEADER_LEN as UDP_HEADER_LEN, LENGTH_OFFSET as UDP_LENGTH_OFFSET } from "./udp.ts";
 import { decodeVxlan } from "./vxlan.ts";
 
 /** The options of a decoder. */
@@ -46,6 +47,9 @@ const MAPPED_PREFIX_WORD = 2;
 const MAPPED_PREFIX = 0xffff;
 const ADDRESS_WORDS = 4;
 
+/** How many segments are looked at to learn whether checksums hold. */
+export const LESSONS_MAX = 100;
+
 /** Decodes frames, one at a time. {@link segment} holds the result until the next call. */
 export class Decoder {
   /** The last segment that {@link decode} found. */
@@ -64,6 +68,10 @@ export class Decoder {
   private readonly ports: Chosen;
   private readonly takesServer: boolean;
   private readonly own: OwnTest | null;
+  /** Of the first segments, and of those that were put together from fragments. */
+  private readonly clientBeliefs = [new Belief(), new Belief()] as const;
+  private readonly serverBeliefs = [new Belief(), new Belief()] as const;
+  private lessons = LESSONS_MAX;
 
   constructor(
     options: DecoderOptions,
@@ -102,6 +110,7 @@ export class Decoder {
     if (outcome === SEGMENT) {
       this.counters.frames.segments++;
       if (this.segment.missingLength > 0) this.counters.frames.truncated++;
+      else if (this.lessons > 0 && this.segment.bytes === bytes) this.learn(view);
     } else {
       this.counters.frames.dropped[outcome]!++;
     }
@@ -132,9 +141,54 @@ export class Decoder {
     if (datagram === undefined) return Drop.MALFORMED_OUTER;
     if (datagram === null) return Drop.FRAGMENT;
     const whole = new DataView(datagram.bytes.buffer);
-    return this.enterDatagram(datagram, whole) === IP_OK
-      ? this.decodeTunnel(datagram.bytes, whole)
-      : Drop.MALFORMED_OUTER;
+    const outcome = this.decodeDatagram(datagram, whole);
+    if (this.isOfOneDatagram(datagram, whole, outcome) || !datagram.isUncertain) return outcome;
+    // The fragment at hand is the first of another datagram's that has come.
+    this.fragments.takeBack();
+    cursor.offset = offset;
+    cursor.end = offset + length;
+    decodeLink(view, cursor, linkType);
+    this.decodeIp(view);
+    this.addFragment(Layer.OUTER, 0, bytes, view);
+    return Drop.FRAGMENT;
+  }
+
+  private decodeDatagram(datagram: Datagram, view: DataView): number {
+    if (this.enterDatagram(datagram, view) !== IP_OK) return Drop.MALFORMED_OUTER;
+    return this.decodeTunnel(datagram.bytes, view);
+  }
+
+  /**
+   * Whether all fragments were of one datagram, as far as that shows: by UDP's length and the segment's checksum; where
+   * checksums say nothing, by the fragments' order.
+   */
+  private isOfOneDatagram(datagram: Datagram, view: DataView, outcome: number): boolean {
+    const { payloadOffset, presentLength, missingLength, protocol, bytes } = datagram;
+    if (protocol === IP_PROTOCOL_UDP && presentLength >= UDP_HEADER_LEN) {
+      const udpLength = view.getUint16(payloadOffset + UDP_LENGTH_OFFSET);
+      if (udpLength !== 0 && udpLength !== presentLength + missingLength) return false;
+    }
+    const { segment } = this;
+    if (outcome !== SEGMENT) return true;
+    if (missingLength > 0 || segment.missingLength > 0 || segment.bytes !== bytes) return datagram.isInUsualOrder;
+    const [first, joined] = segment.isFromServer ? this.serverBeliefs : this.clientBeliefs;
+    if (this.checksumHolds(view, joined)) return true;
+    // Where nothing was amiss, small packets' checksums do not show that large ones' hold.
+    return datagram.isInUsualOrder && !joined.isHeld && !(datagram.isBehindTrouble && first.isHeld);
+  }
+
+  /** Before fragments come, the first segments show whether checksums hold here. */
+  private learn(view: DataView): void {
+    this.lessons--;
+    this.checksumHolds(view, (this.segment.isFromServer ? this.serverBeliefs : this.clientBeliefs)[0]);
+  }
+
+  /** Whether the checksum of the segment that was just decoded in `view` holds; notes it. */
+  private checksumHolds(view: DataView, belief: Belief): boolean {
+    const { cursor, ip } = this;
+    const holds = tcpChecksumHolds(view, ip.sourceOffset, ip.version, cursor.offset, cursor.end);
+    belief.note(holds);
+    return holds;
   }
 
   /** Without a tunnel: the frame is as production had it. */

@@ -2,10 +2,16 @@
  * IP datagrams put together from their fragments (RFC 791, section 3.2; RFC 8200, section 4.5), in a table bounded in
  * number, bytes and time. The first copy of a byte wins. A fragment takes time in proportion to its bytes, however many
  * other fragments there are: strangers may send a datagram in eight thousand parts.
+ *
+ * Some senders give all datagrams the same identification: AWS's mirror packets have 0 (RFC 6864, section 4.1: they are
+ * not meant to be fragmented). If one of their fragments is lost, another datagram's would take its place. So a
+ * fragment that contradicts the waiting ones begins another datagram there, and the receiver looks twice at what was
+ * put together ({@link Datagram.isUncertain}).
  */
 import { KeyedHash } from "../memory/keyed-hash.ts";
 import type { FragmentCounters } from "./counters.ts";
 import type { CaptureClock, LeapListener } from "./capture-clock.ts";
+import { CompletedKeys } from "./completed-keys.ts";
 import { Datagram, type Layer } from "./datagram.ts";
 import { DATAGRAM_BYTES_MAX, type IpHeader } from "./ip.ts";
 
@@ -15,6 +21,8 @@ export const DATAGRAMS_MAX = 1024;
 export const FRAGMENT_BYTES_MAX = 16 << 20;
 /** How long a datagram waits for its fragments, in the capture's time. */
 export const FRAGMENT_TIMEOUT_MS = 30_000;
+/** An identification with which so many datagrams were completed is shared: once more may be a copy. */
+const SHARED_MIN = 2;
 
 /** Layer, version and protocol (1), identification (1), both addresses (8), VNI (1). */
 const KEY_WORDS = 11;
@@ -31,6 +39,11 @@ export class FragmentTable implements LeapListener {
   private newest: Datagram | null = null;
   private count = 0;
   private heldBytes = 0;
+  private readonly completedKeys = new CompletedKeys(KEY_WORDS, FRAGMENT_TIMEOUT_MS);
+  /** Fragments with the same identification were of several datagrams, and none has been completed since. */
+  private hasTrouble = false;
+  /** How many datagrams came in order, less those that came backwards. */
+  private inOrder = 0;
   /** The key of the fragment at hand. */
   private readonly key = new Int32Array(KEY_WORDS);
 
@@ -64,15 +77,31 @@ export class FragmentTable implements LeapListener {
     this.expire();
     // IPv4 datagrams also differ by protocol; in IPv6 only the first fragment's protocol counts.
     this.readKey(layer, vni, view, header, header.version === 4 ? protocol : 0);
-    const bucket = this.hash.of(this.key) & (BUCKETS - 1);
-    const datagram = this.find(bucket) ?? this.create(bucket, view, header);
+    const hash = this.hash.of(this.key);
+    const bucket = hash & (BUCKETS - 1);
+    const isUncertain =
+      (header.version === 4 && header.identification === 0) ||
+      this.completedKeys.countOf(this.key, hash, this.clock.nowMs) >= SHARED_MIN;
+    const isLast = !header.moreFragments;
+    let datagram = this.find(bucket);
+    if (isUncertain && datagram?.contradicts(bytes, offset, header.fragmentOffset, length, claimedLength, isLast)) {
+      this.giveUp(datagram);
+      this.hasTrouble = true;
+      datagram = null;
+    }
+    datagram ??= this.create(bucket, view, header);
+    datagram.isUncertain ||= isUncertain;
+    datagram.isBehindTrouble ||= this.hasTrouble;
     this.heldBytes -= datagram.heldBytes;
-    datagram.place(bytes, offset, header.fragmentOffset, length, claimedLength, !header.moreFragments);
+    datagram.place(bytes, offset, header.fragmentOffset, length, claimedLength, isLast);
     this.heldBytes += datagram.heldBytes;
     if (header.fragmentOffset === 0 && datagram.protocol < 0) datagram.protocol = protocol;
     if (datagram.isComplete) {
       this.remove(datagram);
+      this.completedKeys.add(this.key, hash, this.clock.nowMs);
       this.counters.completed++;
+      this.hasTrouble = false;
+      this.noteOrder(datagram);
       datagram.join();
       return datagram;
     }
@@ -83,13 +112,29 @@ export class FragmentTable implements LeapListener {
     return null;
   }
 
+  /** The datagram that was completed last was put together from fragments of several. */
+  takeBack(): void {
+    this.counters.completed--;
+    this.counters.expired++;
+    this.hasTrouble = true;
+  }
+
   /** Gives up datagrams that have waited too long. */
   expire(): void {
     const startedMs = this.clock.nowMs - FRAGMENT_TIMEOUT_MS;
-    while (this.oldest !== null && this.oldest.startedMs <= startedMs) {
-      this.remove(this.oldest);
-      this.counters.expired++;
-    }
+    while (this.oldest !== null && this.oldest.startedMs <= startedMs) this.giveUp(this.oldest);
+  }
+
+  private giveUp(datagram: Datagram): void {
+    this.remove(datagram);
+    this.counters.expired++;
+  }
+
+  /** A sender's fragments all come in the same order, unless some are lost or overtaken. */
+  private noteOrder(datagram: Datagram): void {
+    const { isAscending, isDescending } = datagram;
+    datagram.isInUsualOrder = isAscending ? this.inOrder >= 0 : isDescending && this.inOrder <= 0;
+    this.inOrder += Number(isAscending) - Number(isDescending);
   }
 
   leapt(fromMs: number, toMs: number): void {

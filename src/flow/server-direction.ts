@@ -99,7 +99,11 @@ export class ServerDirection extends Direction {
       if (firstAcknowledged === null || !incarnation.isFromStart) continue;
       const mayBegin = (segment: PendingSegment) => segment.length > 0 && this.unbegun(segment) === incarnation;
       const first = this.pending?.firstFrom(firstAcknowledged, 1, mayBegin) ?? null;
-      if (first !== null) this.begin(incarnation, this.lowestLike(first, incarnation).sequence, true);
+      if (first === null) continue;
+      const lowest = this.lowestLike(first, incarnation);
+      // Lower bytes that acknowledge the client's show that its first byte came in a retransmission.
+      if (lowest === first || lowest.acknowledgment === incarnation.start)
+        this.begin(incarnation, lowest.sequence, true);
     }
   }
 

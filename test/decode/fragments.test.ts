@@ -1,5 +1,6 @@
 /** IP fragments, of mirror packets and of mirrored packets, put together in any order (RFC 791, 3.2; RFC 8200, 4.5). */
 import { describe, expect, test } from "bun:test";
+import { LESSONS_MAX } from "../../src/decode/decoder.ts";
 import { bytes, ethernet, ip, type IpOptions, mirrored, TCP, type Tcp, tcp, UDP, udp } from "../support/frames.ts";
 import {
   check,
@@ -509,4 +510,114 @@ describe("fragments that the mirror cut short", () => {
     const decoding = checkAll([frames[0], cutShort(frames[1], 5), frames[2]], expected(135));
     expect(decoding.counters.frames.truncated).toBe(1);
   });
+});
+
+describe("an identification that many datagrams share", () => {
+  /** A segment with a checksum that holds. */
+  function summed(segment: Tcp): Uint8Array {
+    const segmentBytes = tcp(segment);
+    const view = new DataView(segmentBytes.buffer);
+    const words = [...`${segment.source}.${segment.destination}`.split(".").map(Number)];
+    let sum = TCP + segmentBytes.length;
+    for (let i = 0; i < words.length; i += 2) sum += words[i]! * 256 + words[i + 1]!;
+    for (let at = 0; at < segmentBytes.length; at++) sum += segmentBytes[at]! << (at % 2 === 0 ? 8 : 0);
+    while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+    view.setUint16(16, 0xffff - sum);
+    return ip(segment.source, segment.destination, TCP, segmentBytes);
+  }
+  /** Datagrams of the same length, and with other bytes. */
+  const segmentNumber = (n: number): Tcp => ({
+    ...SEGMENT,
+    sequence: 1000 * n,
+    payload: PAYLOAD.map((byte) => byte ^ n),
+  });
+  const datagram = (n: number, identification: number, hasChecksum = true) => {
+    const segment = segmentNumber(n);
+    const packet = hasChecksum ? summed(segment) : ip(segment.source, segment.destination, TCP, tcp(segment));
+    return outerFragments(OUTER_V4, ethernet(packet), [80, 160], { identification });
+  };
+  const wholes = [1, 2, 3, 4, 5, 6].map((n) => segmentOf(segmentNumber(n)));
+  const orders: [name: string, order: <T>(of: T[]) => T[]][] = [
+    ["in order", (of) => of],
+    ["backwards", (of) => of.toReversed()],
+  ];
+
+  const lessons: [name: string, right: number, wrong: number, taken: boolean][] = [
+    ["the first LESSONS_MAX segments have right checksums", LESSONS_MAX, 10 * LESSONS_MAX, false],
+    ["some of them have wrong ones", LESSONS_MAX - 20, 20, true],
+    ["there were none", 0, 0, true],
+  ];
+  for (const [name, right, wrong, taken] of lessons) {
+    test(`behind trouble, a wrong checksum is ${taken ? "taken" : "given up"} if ${name}`, () => {
+      const decoding = new Decoding();
+      const unsummed = ip(SEGMENT.source, SEGMENT.destination, TCP, tcp(SEGMENT));
+      for (let i = 0; i < right; i++) decoding.feed(mirror(summed(SEGMENT)));
+      for (let i = 0; i < wrong; i++) decoding.feed(mirror(unsummed));
+      checkAll(datagram(1, 0, false), wholes[0]!, decoding);
+      expect(decoding.feed(datagram(2, 0, false)[0]!)).toEqual(FRAGMENT);
+      checkAll(datagram(3, 0, false), taken ? wholes[2]! : FRAGMENT, decoding);
+    });
+  }
+
+  for (const identification of [0, 7]) {
+    for (const [name, order] of orders) {
+      for (const lost of [0, 1, 2]) {
+        test(`${identification}, ${name}: fragment ${lost} is lost, and its datagram alone`, () => {
+          const decoding = new Decoding();
+          const frames = [5, 1, 2, 3, 4].flatMap((n) =>
+            order(datagram(n, identification).filter((_, i) => n !== 2 || i !== lost)),
+          );
+          const found = frames.map((frame) => decoding.feed(frame));
+          expect(found.filter((each) => !Bun.deepEquals(each, FRAGMENT))).toEqual(
+            [5, 1, 3, 4].map((n) => wholes[n - 1]!),
+          );
+          expect(decoding.counters.fragments).toMatchObject({ completed: 4, evicted: 0 });
+        });
+      }
+    }
+
+    test(`${identification}: fragments in one another's places make no segment`, () => {
+      const decoding = new Decoding();
+      const [first, second, a, b, ...others] = [1, 5, 2, 3, 6, 4].map((n) => datagram(n, identification));
+      const mixed = [0, 1, 2].flatMap((i) => [a![i]!, b![i]!]);
+      // The first one behind them meets what is left of them.
+      const found = [...first!, ...second!, ...mixed, ...others.flat()].map((frame) => decoding.feed(frame));
+      const segments = found.filter((each) => !Bun.deepEquals(each, FRAGMENT));
+      expect(segments).toEqual([1, 5, 4].map((n) => wholes[n - 1]!));
+    });
+
+    test(`${identification}: copies of fragments contradict nothing`, () => {
+      const decoding = new Decoding();
+      for (const n of [1, 2]) {
+        const [a, b, c] = datagram(n, identification) as [Uint8Array, Uint8Array, Uint8Array];
+        checkAll([a, a, c, b], wholes[n - 1]!, decoding);
+      }
+    });
+
+    test(`${identification}: where no checksum holds, they say nothing`, () => {
+      const decoding = new Decoding();
+      for (const n of [1, 2, 3]) checkAll(datagram(n, identification, false), wholes[n - 1]!, decoding);
+    });
+
+    test(`${identification}: UDP's length tells datagrams of other lengths apart`, () => {
+      const decoding = new Decoding();
+      const short = outerFragments(
+        OUTER_V4,
+        ethernet(ip(SEGMENT.source, SEGMENT.destination, TCP, tcp(SEGMENT))),
+        [80],
+        {
+          identification,
+        },
+      );
+      for (let i = 0; i < 2; i++) checkAll(short, segmentOf(SEGMENT), decoding);
+      const other = { ...SEGMENT, payload: PAYLOAD.slice(0, 150) };
+      const packet = ip(other.source, other.destination, TCP, tcp(other));
+      const [head, tail] = outerFragments(OUTER_V4, ethernet(packet), [80], { identification }) as [
+        Uint8Array,
+        Uint8Array,
+      ];
+      expect(decoding.feed(short[1]!)).toEqual(FRAGMENT);
+      checkAll([head, tail], segmentOf(other), decoding);
+    });
+  }
 });

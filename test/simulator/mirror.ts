@@ -264,7 +264,8 @@ export class Mirror {
   }
 
   private identify(): number {
-    this.identification = (this.identification + 1) & 0xffff;
+    // 0 says nothing (fragments.ts).
+    this.identification = (this.identification + 1) & 0xffff || 1;
     return this.identification;
   }
 }
