@@ -114,9 +114,12 @@ export class Recorder {
   static async open(options: RecordOptions, counters: RecordCounters, report: RecordReport): Promise<Recorder> {
     let slot = 0;
     try {
+      if (statSync(options.path, { throwIfNoEntry: false })?.isDirectory() === true)
+        throw new RefusalError(`Cannot record to ${options.path}: it is a directory`);
       slot = nextSlot(options);
       return new Recorder(options, counters, report, await open(pathOf(options, slot), FLAGS, MODE), slot);
     } catch (error) {
+      if (error instanceof RefusalError) throw error;
       throw new RefusalError(`Cannot record to ${pathOf(options, slot)}: ${writeFailure(error)}`);
     }
   }

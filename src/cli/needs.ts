@@ -101,6 +101,18 @@ const NEEDS: readonly Need[] = [
     what: "an interface, or --follow: in a savefile a flow may go on later",
     isThere: ({ read, follow }) => read.length === 0 || follow,
   },
+  {
+    flags: ["connect-timeout-ms"],
+    isRefused: false,
+    what: "an interface, or an https:// destination: a savefile waits for --outage-timeout-s",
+    isThere: ({ read }, destinations) => read.length === 0 || destinations.some(({ isSecure }) => isSecure === true),
+  },
+  {
+    flags: ["ignore"],
+    isRefused: false,
+    what: "an endpoint that responds",
+    isThere: ({ compare }, [endpoint]) => !compare || endpoint?.file === undefined,
+  },
   { flags: ["outage-timeout-s"], isRefused: false, what: "--read", isThere: ({ read }) => read.length > 0 },
 ];
 

@@ -212,7 +212,15 @@ export class RunReport {
   ended(strangers: Strangers): void {
     const { encapsulation = "vxlan" } = this.options;
     this.strangers(strangers, 1);
-    const { captured, dropped } = this.counters.frames;
+    const { captured, segments, dropped } = this.counters.frames;
+    const fromServer = dropped[Drop.FROM_SERVER]!;
+    if (segments === 0 && fromServer > 0) {
+      this.once(
+        "only_server",
+        `All ${fromServer} mirrored segments come from port ${this.options.ports.join(" or ")}, none goes to it: the ` +
+          "mirror's filter must accept inbound traffic to this port",
+      );
+    }
     const others = NO_MIRROR.reduce<number>((sum, reason) => sum + dropped[reason]!, 0);
     if (captured === 0 || others < captured || encapsulation === "none") return;
     this.once(

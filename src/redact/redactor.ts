@@ -29,8 +29,11 @@ const LINE = /^([ \t]*[\w-]{1,64})(:[ \t]+)([^\r\n]+)/gm;
 const ELEMENT = /<([\w:.-]{1,64})((?:\s[^<>]{0,256})?>)([^<]+)/g;
 
 /** A part of a multipart form (RFC 7578, section 4.2): its header section, which contains `name`, and its value. */
-const PART =
-  /(content-disposition:[ \t]*form-data[^\r\n]{0,256}?[;\s]name=(?:"([^"\r\n]{1,64})"|([^\s;"]{1,64}))[^\r\n]{0,256}(?:\r?\n[^\r\n]{1,256}){0,8}\r?\n\r?\n)([\s\S]*?)(?=\r?\n--|$)/gi;
+const PART = new RegExp(
+  String.raw`(content-disposition:[ \t]*form-data[^\r\n]{0,256}?[;\s]name=(?:"([^"\r\n]{1,64})"|([^\s;"]{1,64}))` +
+    String.raw`[^\r\n]{0,256}(?:\r?\n[^\r\n]{1,256}){0,8}\r?\n\r?\n)([\s\S]*?)(?=\r?\n--|$)`,
+  "gi",
+);
 
 /** Texts that are secrets by themselves. */
 const SECRETS: readonly RegExp[] = [

@@ -238,6 +238,10 @@ test("if nothing can be written, the program refuses at the start, and warns onc
     /^Cannot record to .*: its name is too long$/,
   );
   symlinkSync(join(FOLDER, "elsewhere"), join(FOLDER, "ring/mirror.0.pcapng"));
+  // Not to a file beside it.
+  await expect(Recorder.open({ ...usual, path: FOLDER }, recordCounters(), report)).rejects.toThrow(
+    `Cannot record to ${FOLDER}: it is a directory`,
+  );
   expect(Recorder.open({ ...usual, files: 1 }, recordCounters(), report)).rejects.toThrow(RefusalError);
   expect(existsSync(join(FOLDER, "elsewhere"))).toBe(false);
   rmSync(join(FOLDER, "ring/mirror.0.pcapng"));

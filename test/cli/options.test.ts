@@ -1,11 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
-import { camelCase, flagTable } from "../../src/cli/flags.ts";
+import { camelCase, flagTable, otherFlagTable } from "../../src/cli/flags.ts";
 import { readRequest } from "../../src/cli/options.ts";
 import type { Config } from "../../src/config.ts";
 import { UsageError } from "../../src/errors.ts";
 import { editsOf } from "../support/policies.ts";
+import { Random } from "../support/random.ts";
 
 type Env = Record<string, string>;
 
@@ -667,6 +668,17 @@ test("--redact and --no-redact contradict each other", () => {
   check(["--compare", "--redact", "header:x", "--no-redact", ...LIVE], {}, ["--redact", "--no-redact"]);
 });
 
+test("a file responds nothing that --ignore could ignore", () => {
+  const ignoring = ["--compare", "--ignore", "header:etag"];
+  const told = ["--ignore does nothing here: it needs an endpoint that responds"];
+  check([...ignoring, ...to("file:a.har")], {}, { told });
+  check([...ignoring, "--also", "file:a.har", ...LIVE], {}, { told: [] });
+});
+
+test("with TLS, --connect-timeout-ms counts for a savefile too", () => {
+  check(["--connect-timeout-ms", "5", ...READ.slice(0, -1), "https://a"], {}, { told: [] });
+});
+
 test("in a dry run nothing is compared: the log says so", () => {
   const told = ["compare", "fail-on-differences"].map(
     (name) => `--${name} does nothing here: it needs forwarded requests, and --dry-run forwards none`,
@@ -1078,6 +1090,7 @@ describe("a flag without an effect: the log names its needs; a flag that asks fo
       (name) => [name, ["--mode", "tcp", ...LIVE]] as const,
     ),
     ...["capture-buffer-mib", "libpcap", "threads", "max-waiting-requests"].map((name) => [name, READ] as const),
+    ["connect-timeout-ms", READ] as const,
     ...["geneve", "gre"].map((name) => ["vxlan-port", ["--encapsulation", name, ...LIVE]] as const),
   ])("--%s with %j", (name, args) => {
     const got = read([...given(name), ...args], {}) as Config;
@@ -1148,4 +1161,48 @@ test("a rule that cannot be read is shown with the place marked", () => {
     [["--sample", "10%:cookie=*"], `"10%:cookie=>>>*"`],
   ];
   for (const [argv, marked] of refused) check([...argv, ...LIVE], {}, [argv[0]!.split("=")[0]!, marked]);
+});
+
+const ODD_TEXTS = [
+  ...[
+    "",
+    "-",
+    "--",
+    "0",
+    "-1",
+    "9".repeat(30),
+    "any",
+    "off",
+    "a b",
+    "\n",
+    "\0",
+    "\ufffd",
+    "x".repeat(5000),
+    "__proto__",
+  ],
+  ...["[", "(", "**", ":", "=", "path:a", "path-regex:(a{1,1000}){1,1000}", "header:X=*", "client:::/0", "10%:client"],
+  ...["file:", "https://h", "[::1%]:80", "h:80", "42,43", "json:a[].b", "X:y\r\nZ: q", "a=>$1", "=>", "1.5", "NaN"],
+];
+
+test("any command line is read, or refused in one line", () => {
+  const names = [...flagTable, ...otherFlagTable].map(([name]) => name as string);
+  for (let seed = 0; seed < 2000; seed++) {
+    const random = new Random(seed);
+    const argv: string[] = [...LIVE];
+    const env: Env = {};
+    for (let left = random.int(0, 3); left > 0; left--) {
+      const [name, text] = [random.pick(names), random.pick(ODD_TEXTS)];
+      const written = [[`--${name}`, text], [`--${name}=${text}`], [`--${name}`], [text]];
+      if (random.chance(0.25)) env[variableOf(name)] = text;
+      else argv.splice(random.int(0, argv.length), 0, ...random.pick(written));
+    }
+    let refusal = "Cannot";
+    try {
+      readRequest(argv, env);
+    } catch (error) {
+      expect(error, `seed ${seed}`).toBeInstanceOf(UsageError);
+      refusal = (error as Error).message;
+    }
+    expect(refusal, `seed ${seed}`).toMatch(/^Cannot[^\n]{0,3000}$/);
+  }
 });

@@ -304,7 +304,7 @@ describe("other protocols than HTTP/1", () => {
     );
     expect(to.got).toEqual(["GET /"]);
     expect(counters.foreign).toMatchObject({ tls: 2, discarded_bytes: 20 });
-    expect(stderr.match(/TLS/g)).toHaveLength(1);
+    expect(stderr.match(/foreign\.tls/g)).toHaveLength(1);
   });
 
   test("an accepted upgrade passes through, although bytes came before the response", async () => {

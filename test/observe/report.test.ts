@@ -238,6 +238,12 @@ test("at a savefile's end few frames are enough for a report", () => {
     counters.frames.dropped[found === few[2] ? Drop.NOT_UDP : Drop.OTHER_VNI] = 4;
     report.ended(found);
   }
+  const { counters, report } = reportOf(1);
+  counters.frames.captured = counters.frames.dropped[Drop.FROM_SERVER] = 5;
+  report.ended(new Strangers());
+  expect(lines.splice(3)).toEqual([
+    "WARN  All 5 mirrored segments come from port 80, none goes to it: the mirror's filter must accept inbound traffic to this port",
+  ]);
   expect(lines).toEqual([
     "WARN  1 mirror frame carried VNI 7, none 42: is it the mirror session's VNI?",
     "WARN  3 mirrored segments of VNI 42 were for port 443, none for 80: is original_destination_port the one that production listens on?",
