@@ -26,8 +26,8 @@ export function tcpChecksumHolds(
   return sum === 0xffff;
 }
 
-/** Whether checksums are to be believed, as those that were seen tell: of one direction, and one kind of packet. */
-export class Belief {
+/** The checksums that were seen, right and wrong: of one direction, and one kind of packet. */
+export class ChecksumTally {
   private right = 0;
   private wrong = 0;
 
@@ -36,7 +36,7 @@ export class Belief {
     else this.wrong++;
   }
 
-  get isHeld(): boolean {
+  get areUsuallyRight(): boolean {
     return this.right > 0 && this.right >= this.wrong * RIGHT_PER_WRONG_MIN;
   }
 }

@@ -110,7 +110,7 @@ export class Datagram {
   /** Its identification is not its own: it may be put together from fragments of several. */
   isUncertain = false;
   /** Fragments before it were of other datagrams, or got lost. */
-  isBehindTrouble = false;
+  isBehindLoss = false;
   /** Each of its fragments began where those before it had ended, the first at the payload's start. */
   isAscending = true;
   /** Each of its fragments ended where the one before it began, the first at the payload's end. */

@@ -4,7 +4,7 @@
  */
 import type { DecodeCounters } from "./counters.ts";
 import { CaptureClock } from "./capture-clock.ts";
-import { Belief, tcpChecksumHolds } from "./checksum.ts";
+import { ChecksumTally, tcpChecksumHolds } from "./checksum.ts";
 import { Cursor } from "./cursor.ts";
 import { type Datagram, Layer } from "./datagram.ts";
 import { Drop, SEGMENT } from "./drop-reason.ts";
@@ -48,7 +48,7 @@ const MAPPED_PREFIX = 0xffff;
 const ADDRESS_WORDS = 4;
 
 /** How many segments are looked at to learn whether checksums hold. */
-export const LESSONS_MAX = 100;
+export const CHECKSUM_SAMPLES_MAX = 100;
 
 /** Decodes frames, one at a time. {@link segment} holds the result until the next call. */
 export class Decoder {
@@ -69,9 +69,9 @@ export class Decoder {
   private readonly takesServer: boolean;
   private readonly own: OwnTest | null;
   /** Of the first segments, and of those that were put together from fragments. */
-  private readonly clientBeliefs = [new Belief(), new Belief()] as const;
-  private readonly serverBeliefs = [new Belief(), new Belief()] as const;
-  private lessons = LESSONS_MAX;
+  private readonly clientChecksums = [new ChecksumTally(), new ChecksumTally()] as const;
+  private readonly serverChecksums = [new ChecksumTally(), new ChecksumTally()] as const;
+  private samplesLeft = CHECKSUM_SAMPLES_MAX;
 
   constructor(
     options: DecoderOptions,
@@ -110,7 +110,7 @@ export class Decoder {
     if (outcome === SEGMENT) {
       this.counters.frames.segments++;
       if (this.segment.missingLength > 0) this.counters.frames.truncated++;
-      else if (this.lessons > 0 && this.segment.bytes === bytes) this.learn(view);
+      else if (this.samplesLeft > 0 && this.segment.bytes === bytes) this.sampleChecksum(view);
     } else {
       this.counters.frames.dropped[outcome]!++;
     }
@@ -171,23 +171,23 @@ export class Decoder {
     const { segment } = this;
     if (outcome !== SEGMENT) return true;
     if (missingLength > 0 || segment.missingLength > 0 || segment.bytes !== bytes) return datagram.isInUsualOrder;
-    const [first, joined] = segment.isFromServer ? this.serverBeliefs : this.clientBeliefs;
+    const [first, joined] = segment.isFromServer ? this.serverChecksums : this.clientChecksums;
     if (this.checksumHolds(view, joined)) return true;
     // Where nothing was amiss, small packets' checksums do not show that large ones' hold.
-    return datagram.isInUsualOrder && !joined.isHeld && !(datagram.isBehindTrouble && first.isHeld);
+    return datagram.isInUsualOrder && !joined.areUsuallyRight && !(datagram.isBehindLoss && first.areUsuallyRight);
   }
 
   /** Before fragments come, the first segments show whether checksums hold here. */
-  private learn(view: DataView): void {
-    this.lessons--;
-    this.checksumHolds(view, (this.segment.isFromServer ? this.serverBeliefs : this.clientBeliefs)[0]);
+  private sampleChecksum(view: DataView): void {
+    this.samplesLeft--;
+    this.checksumHolds(view, (this.segment.isFromServer ? this.serverChecksums : this.clientChecksums)[0]);
   }
 
   /** Whether the checksum of the segment that was just decoded in `view` holds; notes it. */
-  private checksumHolds(view: DataView, belief: Belief): boolean {
+  private checksumHolds(view: DataView, tally: ChecksumTally): boolean {
     const { cursor, ip } = this;
     const holds = tcpChecksumHolds(view, ip.sourceOffset, ip.version, cursor.offset, cursor.end);
-    belief.note(holds);
+    tally.note(holds);
     return holds;
   }
 

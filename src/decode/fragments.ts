@@ -41,7 +41,7 @@ export class FragmentTable implements LeapListener {
   private heldBytes = 0;
   private readonly completedKeys = new CompletedKeys(KEY_WORDS, FRAGMENT_TIMEOUT_MS);
   /** Fragments with the same identification were of several datagrams, and none has been completed since. */
-  private hasTrouble = false;
+  private hasLost = false;
   /** How many datagrams came in order, less those that came backwards. */
   private inOrder = 0;
   /** The key of the fragment at hand. */
@@ -86,12 +86,12 @@ export class FragmentTable implements LeapListener {
     let datagram = this.find(bucket);
     if (isUncertain && datagram?.contradicts(bytes, offset, header.fragmentOffset, length, claimedLength, isLast)) {
       this.giveUp(datagram);
-      this.hasTrouble = true;
+      this.hasLost = true;
       datagram = null;
     }
     datagram ??= this.create(bucket, view, header);
     datagram.isUncertain ||= isUncertain;
-    datagram.isBehindTrouble ||= this.hasTrouble;
+    datagram.isBehindLoss ||= this.hasLost;
     this.heldBytes -= datagram.heldBytes;
     datagram.place(bytes, offset, header.fragmentOffset, length, claimedLength, isLast);
     this.heldBytes += datagram.heldBytes;
@@ -100,7 +100,7 @@ export class FragmentTable implements LeapListener {
       this.remove(datagram);
       this.completedKeys.add(this.key, hash, this.clock.nowMs);
       this.counters.completed++;
-      this.hasTrouble = false;
+      this.hasLost = false;
       this.noteOrder(datagram);
       datagram.join();
       return datagram;
@@ -116,7 +116,7 @@ export class FragmentTable implements LeapListener {
   takeBack(): void {
     this.counters.completed--;
     this.counters.expired++;
-    this.hasTrouble = true;
+    this.hasLost = true;
   }
 
   /** Gives up datagrams that have waited too long. */

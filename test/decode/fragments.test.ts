@@ -1,6 +1,6 @@
 /** IP fragments, of mirror packets and of mirrored packets, put together in any order (RFC 791, 3.2; RFC 8200, 4.5). */
 import { describe, expect, test } from "bun:test";
-import { LESSONS_MAX } from "../../src/decode/decoder.ts";
+import { CHECKSUM_SAMPLES_MAX } from "../../src/decode/decoder.ts";
 import { bytes, ethernet, ip, type IpOptions, mirrored, TCP, type Tcp, tcp, UDP, udp } from "../support/frames.ts";
 import {
   check,
@@ -542,12 +542,17 @@ describe("an identification that many datagrams share", () => {
     ["backwards", (of) => of.toReversed()],
   ];
 
-  const lessons: [name: string, right: number, wrong: number, taken: boolean][] = [
-    ["the first LESSONS_MAX segments have right checksums", LESSONS_MAX, 10 * LESSONS_MAX, false],
-    ["some of them have wrong ones", LESSONS_MAX - 20, 20, true],
+  const samples: [name: string, right: number, wrong: number, taken: boolean][] = [
+    [
+      "the first CHECKSUM_SAMPLES_MAX segments have right checksums",
+      CHECKSUM_SAMPLES_MAX,
+      10 * CHECKSUM_SAMPLES_MAX,
+      false,
+    ],
+    ["some of them have wrong ones", CHECKSUM_SAMPLES_MAX - 20, 20, true],
     ["there were none", 0, 0, true],
   ];
-  for (const [name, right, wrong, taken] of lessons) {
+  for (const [name, right, wrong, taken] of samples) {
     test(`behind trouble, a wrong checksum is ${taken ? "taken" : "given up"} if ${name}`, () => {
       const decoding = new Decoding();
       const unsummed = ip(SEGMENT.source, SEGMENT.destination, TCP, tcp(SEGMENT));
