@@ -84,15 +84,16 @@ export class ServerDirection extends Direction {
   }
 
   override settle(): void {
-    if (this.pendingCount > 0) this.beginByAcknowledgments();
+    if (this.pendingCount > 0) this.joinByAcknowledgments();
     super.settle();
   }
 
   /**
-   * Begins servers' sides without a SYN-ACK: it was not seen, or came before the SYN. If the client has sent no byte
-   * before, the acknowledgment number of its first byte shows where the server's bytes begin.
+   * Joins servers' sides without a SYN-ACK: it was not seen, or came before the SYN. If the client has sent no byte
+   * before, the acknowledgment number of its first byte shows where the server's bytes begin. They are joined and not
+   * begun, because that byte may have come in a retransmission.
    */
-  private beginByAcknowledgments(): void {
+  private joinByAcknowledgments(): void {
     for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) {
       const { firstAcknowledged } = incarnation;
       if (incarnation.server !== null || incarnation.response === null) continue;
@@ -103,7 +104,7 @@ export class ServerDirection extends Direction {
       const lowest = this.lowestLike(first, incarnation);
       // Lower bytes that acknowledge the client's show that its first byte came in a retransmission.
       if (lowest === first || lowest.acknowledgment === incarnation.start)
-        this.begin(incarnation, lowest.sequence, true);
+        this.begin(incarnation, lowest.sequence, false);
     }
   }
 

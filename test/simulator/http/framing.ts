@@ -44,6 +44,8 @@ class Framing {
   /** Whether the stream ends because others need the memory. */
   private readonly isEvicted: boolean;
   private end: number;
+  /** The last item whose end was found. */
+  private behind: Item | null = null;
 
   constructor(
     private readonly session: Session,
@@ -92,6 +94,8 @@ class Framing {
       return this.lose("malformed", this.nextBegin(headEnd - 1));
     if (kind !== "request" && seenAt < known) {
       if (kind === "broken") return this.takeBroken(item, known, isFound);
+      // Behind a request that offers nothing (a body that looks like one), other bytes are a broken request.
+      if (this.behind?.wantsUpgrade === false) return this.damage("malformed");
       if (item.id === HTTP2) this.framed.bare = { from: start, to: known };
       return null;
     }
@@ -159,7 +163,9 @@ class Framing {
     return Math.min(isTooLong ? next.seenAt + 1 : next.lineEnd, hole.from) <= this.end;
   }
 
-  private after({ end, isLast }: Item): Place | null {
+  private after(item: Item): Place | null {
+    const { end, isLast } = item;
+    this.behind = item;
     if (!isLast) return { at: end, isInStep: true };
     // Any later bytes, except line ends, are a request that no server reads.
     for (let at = end; at < this.end; at++) {
