@@ -6,6 +6,7 @@
 import type { CaptureClock, LeapListener } from "../decode/capture-clock.ts";
 import { IDENTITY_WORDS, type Segment } from "../decode/segment.ts";
 import { TcpFlag } from "../decode/tcp.ts";
+import { ArrayPool } from "../memory/array-pool.ts";
 import { type Budget, Cost } from "../memory/budget.ts";
 import { KeyedHash } from "../memory/keyed-hash.ts";
 import type { FlowTableCounters, ReassemblyCounters } from "./counters.ts";
@@ -73,6 +74,8 @@ export class FlowTable implements ConnectionContext, LeapListener {
     private readonly budget: Budget,
     readonly opener: StreamOpener,
     private readonly clock: CaptureClock,
+    /** The arrays of pending segments; a shard has one pool for all. */
+    pool = new ArrayPool(budget.limitBytes),
     private readonly hash = new KeyedHash(IDENTITY_WORDS),
   ) {
     this.maxPendingPackets = options.maxPendingPackets;
@@ -80,7 +83,7 @@ export class FlowTable implements ConnectionContext, LeapListener {
     this.maxFlows = Math.min(options.maxFlows, Math.max(affordable, 1));
     this.maxRemembered = Math.min(options.maxFlows, Math.max(affordable, REMEMBERED_MIN));
     this.replacedMsMax = Math.min(options.gapTimeoutMs, REPLACED_MS_MAX);
-    this.memory = new PendingMemory(budget);
+    this.memory = new PendingMemory(budget, pool);
     this.serverCounters = options.reassemblesServer === true ? { ...counters.reassembly } : null;
     clock.listen(this);
   }

@@ -5,7 +5,7 @@
  */
 import type { Budget } from "../memory/budget.ts";
 import { Cost } from "../memory/budget.ts";
-import { ArrayPool, costOf } from "../memory/array-pool.ts";
+import { type ArrayPool, costOf } from "../memory/array-pool.ts";
 import { mayBeAlike } from "./acknowledgments.ts";
 import type { Piece } from "./piece.ts";
 import { advance, distance } from "./sequence.ts";
@@ -61,7 +61,7 @@ export class PendingMemory {
 
   constructor(
     private readonly budget: Budget,
-    private readonly pool = new ArrayPool(budget.limitBytes),
+    private readonly pool: ArrayPool,
   ) {}
 
   /** Whether the pending segments are within their limit. */

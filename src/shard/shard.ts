@@ -130,7 +130,7 @@ export class Shard {
     if (this.http !== null) clock.listen(this.http);
     const opener = this.http ?? new TcpMode(this.destination, options, this.further);
     const flowOptions = { ...options, reassemblesServer: comparesResponses };
-    this.flows = new FlowTable(flowOptions, counters, budget, opener, clock);
+    this.flows = new FlowTable(flowOptions, counters, budget, opener, clock, pool);
     this.readAhead = new ReadAhead(this.destination, this.http?.load ?? new Load(), this.comparison?.memory ?? null);
     this.sourceWaits = options.sourceWaits;
     this.responseTimeoutMs = options.responseTimeoutMs;
