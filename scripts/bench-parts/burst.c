@@ -8,24 +8,12 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
+
+#include "common.h"
 
 #define AT_ONCE_MAX 256
-
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
-
-static double seconds_now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec + time.tv_nsec / 1e9;
-}
 
 int main(int argc, char **argv) {
   if (argc != 4) {

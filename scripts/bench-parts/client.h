@@ -1,29 +1,17 @@
 /* Shared by floor.c, forwarder.c and load.c: connections to a server whose responses all have the same length. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
+#include "common.h"
 
 static void fail_with(const char *why) {
   fprintf(stderr, "%s\n", why);
   exit(1);
-}
-
-static double seconds_now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec + time.tv_nsec / 1e9;
 }
 
 static int connect_to(const char *host, const char *port) {

@@ -9,13 +9,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "common.h"
 
 #define EVENTS_MAX 256
 #define READ_BYTES 65536
@@ -32,11 +32,6 @@ struct connection {
 static char *answers;
 static long answer_bytes;
 static char input[READ_BYTES];
-
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
 
 static int count_requests(struct connection *connection, const char *bytes, int length) {
   int count = 0;

@@ -13,11 +13,10 @@
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "../bench-parts/common.h"
 
 /* The frames that wait at a time. With this many, further ones wait in the kernel. */
 #define FRAMES_MAX 4096
@@ -29,17 +28,6 @@ static struct frame {
   char bytes[FRAME_BYTES_MAX];
 } frames[FRAMES_MAX];
 static int count;
-
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
-
-static double seconds_now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec + time.tv_nsec / 1e9;
-}
 
 static int packets_of(const char *device, int protocol) {
   int fd = socket(AF_PACKET, SOCK_RAW, htons(protocol));
