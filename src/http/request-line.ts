@@ -29,11 +29,13 @@ const LINE_FEED = 10;
 /** In a version that RFC 9112 does not have. */
 const ODD_VERSION = 11;
 
+/** The part of an unknown method that is kept. Registered methods have up to 17 bytes. */
+export const METHOD_BYTES_MAX = 64;
 const VERSION_BYTES = new TextEncoder().encode("HTTP/1.");
 /** The end of nearly every line: it need not be looked at byte by byte. */
 const USUAL_END = new TextEncoder().encode("HTTP/1.1\r\n");
 
-/** Reads one request line after the other, in any pieces. It keeps only an unknown method's name. */
+/** Reads one request line after the other, in any pieces. It keeps only the beginning of an unknown method. */
 export class RequestLine {
   outcome = MORE;
   /** 0: HTTP/1.0; 1: HTTP/1.1, and later minor versions. */
@@ -67,6 +69,7 @@ export class RequestLine {
     this.text = "";
   }
 
+  /** An unknown one is cut after {@link METHOD_BYTES_MAX}. */
   get method(): string {
     return this.node === NO_MATCH ? this.text : METHODS[this.node - 1]!;
   }
@@ -205,17 +208,22 @@ export class RequestLine {
     this.node = node;
     if (this.isStrict && node === NO_MATCH) return this.fail(at);
     if (at === end) {
-      this.text += latin1(bytes, from, at);
+      this.keep(bytes, from, at);
       return at;
     }
     const isSeparated = bytes[at] === SP || (bytes[at] === HTAB && this.noteOdd());
     if (!isSeparated || node === ROOT) return this.fail(at);
     const method = METHOD_WORDS.word[node]!;
     if (method === METHOD_RESERVED || (this.isStrict && method === 0)) return this.fail(at);
-    if (method === 0) this.text += latin1(bytes, from, at);
+    if (method === 0) this.keep(bytes, from, at);
     this.node = method;
     this.state = BEFORE_TARGET;
     return at + 1;
+  }
+
+  private keep(bytes: Uint8Array, from: number, to: number): void {
+    const room = METHOD_BYTES_MAX - this.text.length;
+    if (room > 0) this.text += latin1(bytes, from, Math.min(to, from + room));
   }
 
   /** Section 3.2: origin-form, asterisk-form, authority-form (of CONNECT alone) or absolute-form. */

@@ -1,5 +1,6 @@
 /** The outcome of requests, ordinary and odd, whole and in all pieces. */
 import { describe, expect, test } from "bun:test";
+import { METHOD_BYTES_MAX } from "../../src/http/request-line.ts";
 import { V1_PREFIX } from "../../src/http/proxy-protocol.ts";
 import { type FramedRequest, frame, splits, happened } from "./recorder.ts";
 
@@ -535,6 +536,19 @@ describe("limits", () => {
     });
   }
 });
+
+// The beginning is all that is kept: a client may send a method that never ends, byte by byte.
+test.each([METHOD_BYTES_MAX, METHOD_BYTES_MAX + 1, 10 * METHOD_BYTES_MAX])(
+  "an unknown method of %d bytes is known by its first ones, and forwarded whole",
+  (length) => {
+    const method = "M".repeat(length);
+    const request = `${method} / HTTP/1.1\r\n\r\n`;
+    for (const pieces of [[request], [...request], [method.slice(0, 40), request.slice(40)]]) {
+      const { requests } = frame(pieces);
+      expect(requests).toMatchObject([{ method: "M".repeat(METHOD_BYTES_MAX), text: request }]);
+    }
+  },
+);
 
 test("after an upgrade, the rest of the push is given unchanged", () => {
   const rest = "\x81\x05hello";
