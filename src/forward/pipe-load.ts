@@ -61,8 +61,10 @@ export class PipeLoad extends Holder {
     const { pipe } = this;
     const { load, destination } = this.mode;
     load.waitingRequests += waiting - this.waiting;
-    // New requests are no progress of those before them.
-    if (this.waiting === 0 || waiting < this.waiting) pipe.progressMs = destination.tickedMs;
+    // New requests are no progress of those before them, whether those wait or are in flight.
+    if (waiting < this.waiting || (this.waiting === 0 && !this.isAwaiting)) pipe.progressMs = destination.tickedMs;
+    else if (this.waiting === 0 && pipe.awaitedSinceMs < Infinity)
+      pipe.progressMs = Math.max(pipe.progressMs, pipe.awaitedSinceMs);
     this.waiting = waiting;
     if (waiting > load.longestWaiting) load.noteLongest(pipe);
   }

@@ -318,6 +318,23 @@ test("a client that has given way, and has had no response since, takes no other
   expect(givenUp()).toBe(2);
 });
 
+test("new requests behind a silent one are no progress, also if those before them have given way", () => {
+  const world = new Clients({ bufferBytes: 2 * IN_FLIGHT + SHORT });
+  const silent = queue(world, 1);
+  world.pass(STALLED_MS);
+  const other = world.open();
+  world.say(other, GET);
+  const socket = world.connector.accept();
+  world.say(other, GET);
+  expect(world.requests).toMatchObject({ seen: 4, dropped: { buffer_limit: 1 } });
+  world.respond(socket, OK);
+  world.say(silent, GET);
+  world.say(other, GET);
+  expect(world.requests).toMatchObject({ seen: 6, dropped: { buffer_limit: 2 } });
+  for (let i = 0; i < 2; i++) world.respond(socket, OK);
+  expect(world.requests).toMatchObject({ answered: 3, dropped: { buffer_limit: 2 } });
+});
+
 test("requests that wait for a connection give way when they stand still, except the first one", () => {
   const world = new Clients({ bufferBytes: 3 * IN_FLIGHT });
   const client = world.open();
