@@ -451,8 +451,10 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
   /** Keeps the load's counts true, and ends connections that have no more calls. */
   private note(): void {
     for (const connection of this.leaving) if (connection.inFlight === 0) this.retire(connection);
-    const { waiting } = this;
-    const isOver = this.load.note(!this.isIdle, waiting, this.inFlight > 0, waiting > 0 || this.unfinished.size > 0);
+    const { waiting, unfinished } = this;
+    const isAwaiting = this.inFlight > unfinished.size;
+    const behindParts = isAwaiting || unfinished.size === 0 ? 0 : waiting;
+    const isOver = this.load.note(!this.isIdle, waiting, isAwaiting, waiting > 0 || unfinished.size > 0, behindParts);
     if (isOver) this.owner.idle();
   }
 }

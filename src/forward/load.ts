@@ -4,7 +4,9 @@ export class Load {
   busyPipes = 0;
   /** Requests that wait for their turn. */
   waitingRequests = 0;
-  /** Pipes that wait for a response. */
+  /** Those of them that wait behind requests of which the rest has not come yet: only the source can help. */
+  requestsBehindParts = 0;
+  /** Pipes that wait for a response to a whole request. */
   awaitingPipes = 0;
   /** The most requests that waited on one connection since the last call of {@link takeLongest}. */
   longestWaiting = 0;

@@ -19,6 +19,7 @@ export class PipeLoad extends Holder {
   private isBusy = false;
   private waiting = 0;
   private isAwaiting = false;
+  private behindParts = 0;
   /** The pipe's progress when it was put among those that wait. */
   private filedMs = 0;
 
@@ -36,10 +37,17 @@ export class PipeLoad extends Holder {
 
   /**
    * Keeps the counts true. `isBusy`: the pipe has requests; `waiting` of them wait. `isAwaiting`: it waits for a
-   * response. `holds`: it has requests that could give way to others (one that waits for a connection could not).
-   * Returns whether the last request has come to its end.
+   * response to a whole request. `holds`: it has requests that could give way to others (one that waits for a
+   * connection could not). `behindParts`: how many wait behind requests of which the rest has not come yet. Returns
+   * whether the last request has come to its end.
    */
-  note(isBusy: boolean, waiting: number, isAwaiting: boolean, holds = waiting > (isAwaiting ? 0 : 1)): boolean {
+  note(
+    isBusy: boolean,
+    waiting: number,
+    isAwaiting: boolean,
+    holds = waiting > (isAwaiting ? 0 : 1),
+    behindParts = 0,
+  ): boolean {
     const { load } = this.mode;
     const wasBusy = this.isBusy;
     if (isBusy !== wasBusy) load.busyPipes += isBusy ? 1 : -1;
@@ -48,6 +56,8 @@ export class PipeLoad extends Holder {
     this.file(holds, isAwaiting && waiting === 0);
     if (isAwaiting !== this.isAwaiting) load.awaitingPipes += isAwaiting ? 1 : -1;
     this.isAwaiting = isAwaiting;
+    load.requestsBehindParts += behindParts - this.behindParts;
+    this.behindParts = behindParts;
     return wasBusy && !isBusy;
   }
 

@@ -63,8 +63,7 @@ export class ReadAhead {
   /** Whether the endpoint has work that does not need more to be read first (the rest of an upload does). */
   private get isAwaited(): boolean {
     const { load, destination } = this;
-    return (
-      load.awaitingPipes > 0 || load.waitingRequests > 0 || destination.unsettledCount > 0 || destination.isAwaited
-    );
+    if (load.awaitingPipes > 0 || load.waitingRequests > load.requestsBehindParts) return true;
+    return destination.unsettledCount > 0 || destination.isAwaited;
   }
 }

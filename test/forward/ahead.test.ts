@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { EXCHANGE_COST_BYTES } from "../../src/compare/exchange.ts";
 import { COMPARE_SHARE, FULL_SHARE } from "../../src/compare/memory.ts";
 import type { Destination } from "../../src/forward/destination.ts";
+import { HELD_MS_MAX } from "../../src/forward/http2-conversation.ts";
 import type { Load } from "../../src/forward/load.ts";
 import type { ShardOptions } from "../../src/shard/shard.ts";
 import {
@@ -15,6 +16,9 @@ import {
   SILENCE_MS_MAX,
   UNSETTLED_CONNECTIONS_MAX,
 } from "../../src/shard/read-ahead.ts";
+import { STREAM_OFFSET } from "../../src/http/http2/frames.ts";
+import { rounds, Template } from "../hostile/frames.ts";
+import { headers, PREFACE, pseudo, SETTINGS } from "../http/http2/client-frames.ts";
 import { MemorySource } from "../simulator/memory-source.ts";
 import { ethernet, ip, mirrored, TCP, tcp } from "../support/frames.ts";
 import { SHARD_PORT, SHARD_VNI, shardOnItsOwn } from "../support/shard.ts";
@@ -118,6 +122,7 @@ interface Handed {
   limitBytes: number;
   heldBytes: number;
   waitingRequests: number;
+  requestsBehindParts: number;
   awaitingPipes: number;
   unsettledCount: number;
 }
@@ -134,6 +139,12 @@ test.each<[what: string, silenceMs: number, limit: number, handed: (at: number) 
     (at) => ({ limitBytes: SMALL_BYTES, heldBytes: at, awaitingPipes: 1 }),
   ],
   [
+    "requests behind parts of others as requests at all, since only the source helps those,",
+    SILENCE_MS_MAX,
+    AHEAD_REQUESTS_MAX,
+    (at) => ({ heldBytes: PLENTY_BYTES, waitingRequests: at, requestsBehindParts: AHEAD_REQUESTS_MAX }),
+  ],
+  [
     "connections, while the endpoint is silent",
     SILENCE_MS_MAX,
     UNSETTLED_CONNECTIONS_MAX,
@@ -147,12 +158,50 @@ test.each<[what: string, silenceMs: number, limit: number, handed: (at: number) 
   ],
 ])("with as many %s as may be, reading goes on, with one more it waits", (_what, silenceMs, limit, handed) => {
   for (const more of [0, 1]) {
-    const usual = { limitBytes: PLENTY_BYTES, heldBytes: 0, waitingRequests: 0, awaitingPipes: 0, unsettledCount: 0 };
+    const nothing = { waitingRequests: 0, requestsBehindParts: 0, awaitingPipes: 0, unsettledCount: 0 };
+    const usual = { limitBytes: PLENTY_BYTES, heldBytes: 0, ...nothing };
     const { limitBytes, heldBytes, unsettledCount, ...load } = { ...usual, ...handed(limit + more) };
     const memory = { budget: { limitBytes, roomBytes: limitBytes }, heldBytes };
     const destination = { memory, unsettledCount, silenceMs, isAwaited: false } as unknown as Destination;
     expect(new ReadAhead(destination, load as Load).isFar).toBe(more === 1);
   }
+});
+
+/** More than all time limits need. */
+const WAITS_MAX = 1000;
+
+test("requests of HTTP/2 whose rest has not come do not make the source wait for ever", () => {
+  const maxBufferMib = 1;
+  const { shard, counters, connections, clock } = setUp(0, true, { maxBufferMib, maxWaitingRequests: 1024 });
+  const source = new MemorySource(1);
+  const next = new Template("A", headers(1, pseudo("POST", "/")), 4, SHARD_VNI);
+  const begin = new Template("A", Buffer.concat([PREFACE, SETTINGS]), 4, SHARD_VNI);
+  const [clients, requests] = [4, 600];
+  const frames: Uint8Array[] = [];
+  for (let client = 0; client < clients; client++) frames.push(begin.from(client).at(1).slice());
+  for (const each of rounds(clients, clients * requests, (client, round) => {
+    next.view.setUint32(next.payloadOffset + STREAM_OFFSET, 2 * round + 1);
+    return next.from(client).at(1 + begin.payloadLength + round * next.payloadLength);
+  }))
+    frames.push(each.slice());
+  // Calls that were held for long are begun.
+  source.fill(frames.map((bytes, i) => ({ bytes, timestampMs: EPOCH_MS + i * HELD_MS_MAX })));
+  let opened = 0;
+  while (shard.process(source, 100)) {
+    for (; opened < connections.length; opened++) {
+      const events = connections[opened]!;
+      events.opened({ write: (_bytes, _offset, length) => length, shutdown() {}, terminate() {} });
+      events.received(SETTINGS);
+    }
+    for (let waits = 0; shard.isBehind; waits++) {
+      expect(waits).toBeLessThan(WAITS_MAX);
+      clock.nowMs += SILENCE_MS_MAX;
+      shard.tick();
+    }
+  }
+  while (shard.finish());
+  shard.terminate();
+  expect(counters.requests).toMatchObject({ seen: clients * requests, forwarded: 0 });
 });
 
 test("a source that cannot wait, such as an interface, is read to its end", () => {

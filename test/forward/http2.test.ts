@@ -845,7 +845,12 @@ describe("ends and limits", () => {
     expect(endpoint.socket.shutdowns).toBe(1);
     endpoint.socket.events.closed(undefined);
     expect(world.budget.usedBytes).toBe(0);
-    expect(world.mode.load).toMatchObject({ busyPipes: 0, waitingRequests: 0, awaitingPipes: 0 });
+    expect(world.mode.load).toMatchObject({
+      busyPipes: 0,
+      waitingRequests: 0,
+      requestsBehindParts: 0,
+      awaitingPipes: 0,
+    });
   });
 
   test("the client's end cuts off requests under way", () => {

@@ -53,7 +53,7 @@ export class FurtherSimulation extends HttpSimulation {
       equal("bytes held for a further destination", destination.memory.budget.usedBytes, 0);
       equal("bytes held", destination.memory.heldBytes, 0);
       equal("open connections", destination.openCount, 0);
-      equal("busy pipes", load.busyPipes + load.waitingRequests + load.awaitingPipes, 0);
+      equal("busy pipes", load.busyPipes + load.waitingRequests + load.requestsBehindParts + load.awaitingPipes, 0);
       equal("idle pipes", idle.size, 0);
     }
   }

@@ -376,7 +376,11 @@ class Http2Simulation {
     equal(`what ${name} is to get`, requests.seen, this.world.counters.requests.seen);
     equal(`what was damaged of it`, requests.damaged, this.world.counters.requests.damaged);
     equal(`bytes that are held for ${name}`, at.budget.usedBytes, 0);
-    equal(`the load of ${name}`, load.busyPipes + load.waitingRequests + load.awaitingPipes, 0);
+    equal(
+      `the load of ${name}`,
+      load.busyPipes + load.waitingRequests + load.requestsBehindParts + load.awaitingPipes,
+      0,
+    );
     this.checkServed(sides);
     if (!place.getsAll) return;
     equal(`requests that ${name} answered`, requests.answered, this.truths.size);
