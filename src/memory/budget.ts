@@ -47,6 +47,7 @@ export class Budget {
   usedBytes = 0;
   private pendingBytes = 0;
   private connectionBytes = 0;
+  private asideShare = 0;
 
   constructor(readonly limitBytes: number) {}
 
@@ -55,9 +56,10 @@ export class Budget {
     return this.usedBytes + this.connectionBytes;
   }
 
-  /** The limit without the part that incarnations take. */
+  /** The limit without the part that incarnations take, and without what is set aside. */
   get roomBytes(): number {
-    return this.limitBytes - Math.min(this.connectionBytes, this.limitBytes * CONNECTIONS_SHARE_MAX);
+    const restBytes = this.limitBytes - Math.min(this.connectionBytes, this.limitBytes * CONNECTIONS_SHARE_MAX);
+    return restBytes * (1 - this.asideShare);
   }
 
   /** How far the use is above the limit; negative: the amount that may still be taken. */
@@ -76,7 +78,8 @@ export class Budget {
 
   /** Whether pending segments are within their share, and all bytes within the limit. */
   get isWithin(): boolean {
-    return this.usedBytes <= this.roomBytes && this.pendingBytes <= this.limitBytes * PENDING_SHARE_MAX;
+    const pendingMax = this.limitBytes * PENDING_SHARE_MAX * (1 - this.asideShare);
+    return this.usedBytes <= this.roomBytes && this.pendingBytes <= pendingMax;
   }
 
   take(bytes: number): void {
@@ -95,6 +98,14 @@ export class Budget {
   giveBackPending(bytes: number): void {
     this.pendingBytes -= bytes;
     this.giveBack(bytes);
+  }
+
+  /**
+   * Sets this share of the room aside, instead of what was set aside before: the process has more memory than the
+   * charges account for.
+   */
+  setAside(share: number): void {
+    this.asideShare = share;
   }
 
   /** An incarnation was opened. */

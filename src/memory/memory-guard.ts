@@ -3,7 +3,7 @@
  * it collects all of it, and flows outlive its quick collections: a flood of flows took a gigabyte that way, and an
  * ordinary load with a connection for each request ten megabytes a minute. So the engine is told to collect, and to
  * give back free memory, when the process has grown by a certain amount since it was smallest; near the limit, by a
- * smaller amount.
+ * smaller amount. Beyond the limit, less may be held: a part of the budgets is set aside until the process is within it.
  */
 import { type OwnMemory, openOwnMemory } from "./own-memory.ts";
 
@@ -28,6 +28,15 @@ const PAUSE_FACTOR = 1;
 /** The same for a source that waits: there, the time that collections take loses no frames. */
 const WAITING_GROWTH_SHARE_MIN = 1 / 64;
 const WAITING_PAUSE_FACTOR = 1 / 4;
+/**
+ * The part of what the process has beyond the limit, or below it, by which a collection changes what is set aside: the
+ * effect of the change is known at the next one.
+ */
+const ASIDE_GAIN = 1 / 2;
+/** At most this share of the budgets is set aside, */
+export const ASIDE_SHARE_MAX = 1 / 2;
+/** and so much of --max-buffer-mib is left in any case. */
+export const LEFT_MIB_MIN = 32;
 const CHECK_MS = 10;
 /** Compiled code is thrown away at most this often: a few MiB become free, but it costs much CPU. */
 export const SHRINK_MS = 60_000;
@@ -41,18 +50,24 @@ export class MemoryGuard {
   private leastBytes = Infinity;
   private notBeforeMs = 0;
   private shrunkMs = -Infinity;
+  /** The share of the budgets that is set aside. */
+  private asideShare = 0;
+  private readonly asideShareMax: number;
 
   constructor(
-    maxBufferMib: number,
+    private readonly maxBufferMib: number,
     shards: number,
     /** Whether the source can wait (a savefile). */
     sourceWaits: boolean,
+    /** Sets this share of the shard's budgets aside. */
+    private readonly setAside: (share: number) => void,
     private readonly memory: OwnMemory = openOwnMemory(),
     private readonly now: () => number = () => performance.now(),
     private readonly collect: () => void = collectGarbage,
     private readonly shrink: () => void = Bun.shrink,
   ) {
     this.limitBytes = maxBufferMib * MIB + BESIDE_BUFFERS_BYTES + Math.max(shards - SHARDS, 0) * SHARD_BYTES;
+    this.asideShareMax = Math.min(Math.max(1 - LEFT_MIB_MIN / maxBufferMib, 0), ASIDE_SHARE_MAX);
     this.growthShareMin = sourceWaits ? WAITING_GROWTH_SHARE_MIN : GROWTH_SHARE_MIN;
     this.pauseFactor = sourceWaits ? WAITING_PAUSE_FACTOR : PAUSE_FACTOR;
   }
@@ -65,6 +80,7 @@ export class MemoryGuard {
     const bytes = this.memory.read();
     this.leastBytes = Math.min(this.leastBytes, bytes);
     if (bytes - this.leastBytes < this.growthBytes) return;
+    this.adjustBudgets(bytes - this.limitBytes);
     this.collect();
     if (this.memory.read() > this.limitBytes && nowMs - this.shrunkMs >= SHRINK_MS) {
       this.shrunkMs = nowMs;
@@ -72,6 +88,13 @@ export class MemoryGuard {
     }
     this.notBeforeMs = nowMs + (this.now() - nowMs) * (1 + this.pauseFactor);
     this.leastBytes = this.memory.read();
+  }
+
+  /** `overBytes`: what the process has beyond the limit, before a collection; negative: below it. */
+  private adjustBudgets(overBytes: number): void {
+    const change = (overBytes * ASIDE_GAIN) / (this.maxBufferMib * MIB);
+    this.asideShare = Math.min(Math.max(this.asideShare + change, 0), this.asideShareMax);
+    this.setAside(this.asideShare);
   }
 
   /** How much the process may grow beyond its least memory. */

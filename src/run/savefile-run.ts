@@ -48,7 +48,7 @@ export class SavefileRun implements Watched {
     /** Null: responses are not compared. */
     private readonly comparison: ComparisonReport | null = null,
   ) {
-    this.memory = new MemoryGuard(config.maxBufferMib, 1, true);
+    this.memory = new MemoryGuard(config.maxBufferMib, 1, true, (share) => this.shard.setAside(share));
     this.files = Files.open(config, counters.file, report);
     this.shard = this.newShard();
   }

@@ -65,7 +65,7 @@ export class LiveShard {
     this.files = Files.open(config, this.counters.file, report, this.thread);
     const options = { ...shardOptions(config, shards, shared.rate), own, files: this.files };
     this.shard = new Shard(options, this.counters, report, connector, this.clock.now);
-    this.memory = new MemoryGuard(config.maxBufferMib, shards, false);
+    this.memory = new MemoryGuard(config.maxBufferMib, shards, false, (share) => this.shard.setAside(share));
     this.capture = LiveCapture.open({
       interfaceName: config.interfaceName!,
       captureBufferMib: Math.max(Math.ceil(config.captureBufferMib / shards), CAPTURE_BUFFER_MIB_MIN),

@@ -272,6 +272,11 @@ export class Shard {
     return some;
   }
 
+  /** Sets this share of all budgets aside (MemoryGuard). */
+  setAside(share: number): void {
+    for (const { memory } of [this.destination, ...this.further]) memory.budget.setAside(share);
+  }
+
   private beginBatch(): void {
     this.destination.beginBatch();
     for (const destination of this.further) destination.beginBatch();

@@ -30,6 +30,19 @@ test("given-back memory counts as if it had not been taken", () => {
   ]);
 });
 
+test.each([0, 1 / 4, 1 / 2])("with %d of it set aside, the rest is the room, beside connections too", (share) => {
+  const budget = budgetWith(CONNECTIONS / 10);
+  budget.setAside(1 / 8);
+  budget.setAside(share);
+  const roomBytes = budget.limitBytes * 0.9 * (1 - share);
+  expect([budget.hasRoomFor(roomBytes), budget.hasRoomFor(roomBytes + 1)]).toEqual([true, false]);
+  const pendingBytes = budget.limitBytes * PENDING_SHARE_MAX * (1 - share);
+  budget.takePending(pendingBytes);
+  expect(budget.isWithin).toBe(true);
+  budget.takePending(1);
+  expect(budget.isWithin).toBe(false);
+});
+
 const CONNECTIONS = 100;
 const SHARE = CONNECTIONS * CONNECTIONS_SHARE_MAX;
 

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import {
+  ASIDE_SHARE_MAX,
   BESIDE_BUFFERS_BYTES,
   GROWTH_BYTES_MAX,
   GROWTH_BYTES_MIN,
+  LEFT_MIB_MIN,
   MemoryGuard,
   SHRINK_MS,
 } from "../../src/memory/memory-guard.ts";
@@ -21,6 +23,8 @@ class Machine {
   collections = 0;
   collectingMs = 0;
   shrinks = 0;
+  /** The share of the budgets that is set aside. */
+  asideShare = 0;
   readonly guard: MemoryGuard;
 
   constructor(maxBufferMib: number, collectionMs: number, isKnown = true, shards = 1, sourceWaits = false) {
@@ -35,6 +39,7 @@ class Machine {
       maxBufferMib,
       shards,
       sourceWaits,
+      (share) => (this.asideShare = share),
       { read },
       () => this.nowMs,
       collect,
@@ -143,6 +148,46 @@ describe("the memory guard", () => {
     expect(machine.collections).toBe(collections);
     machine.run(100, 0.1 * MIB);
     expect(machine.collections).toBe(collections + 1);
+  });
+
+  test.each([
+    ["256 MiB", 256, ASIDE_SHARE_MAX],
+    ["at least 32 MiB are left", 48, 1 - LEFT_MIB_MIN / 48],
+    ["the least that is left", LEFT_MIB_MIN, 0],
+    ["less than that", 1, 0],
+  ])(
+    "of budgets of a process that stays above its limit, no more than a share is set aside: %s",
+    (_what, maxBufferMib, share) => {
+      const machine = new Machine(maxBufferMib, 0);
+      machine.livingBytes = 1000 * MIB;
+      machine.run(10_000, MIB);
+      expect(machine.asideShare).toBe(share);
+    },
+  );
+
+  test("what is set aside falls as the process comes below its limit, to nothing", () => {
+    const machine = new Machine(256, 0);
+    machine.livingBytes = 256 * MIB + BESIDE_BUFFERS_BYTES + 8 * MIB;
+    machine.run(10_000, MIB);
+    const most = machine.asideShare;
+    expect(most).toBeGreaterThan(0);
+    machine.livingBytes = 256 * MIB;
+    machine.run(500, MIB);
+    expect(machine.asideShare).toBeLessThan(most);
+    machine.run(10_000, MIB);
+    expect(machine.asideShare).toBe(0);
+  });
+
+  test("if the held bytes follow what is set aside, the process stays within its limit, whatever they cost", () => {
+    for (const costPerByte of [1.2, 1.5, 2]) {
+      const machine = new Machine(256, 0);
+      for (let i = 0; i < 2000; i++) {
+        machine.livingBytes = START_BYTES + 256 * MIB * (1 - machine.asideShare) * costPerByte;
+        machine.run(STEP_MS, MIB);
+        if (i === 1000) machine.peakBytes = 0;
+      }
+      expect(machine.peakBytes).toBeLessThan(256 * MIB + BESIDE_BUFFERS_BYTES + 40 * MIB);
+    }
   });
 
   test("does nothing if the memory cannot be read", () => {
