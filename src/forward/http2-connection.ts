@@ -120,6 +120,8 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   /** The time of the present bytes or calls; 0: it was not read yet. */
   private stampMs = 0;
   private unacknowledgedBytes = 0;
+  /** The bytes that the reader and the decoder hold, as they are charged. */
+  private chargedBytes = 0;
   private isClosed = false;
   private readonly timer = new Timer(this);
 
@@ -303,6 +305,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     this.stampMs = 0;
     this.receivedMs = this.destination.tickedMs;
     this.reader.push(bytes, 0, bytes.length);
+    this.charge(this.isClosed ? 0 : this.reader.heldBytes + this.decoder.heldBytes);
     const hasHanded = this.flush();
     this.owner?.received(hasHanded);
   }
@@ -632,6 +635,12 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     this.sending.clear();
     this.out.clear();
     this.destination.deadlines.remove(this.timer);
+    this.charge(0);
     this.destination.memory.giveBack(Cost.HTTP2);
+  }
+
+  private charge(heldBytes: number): void {
+    this.destination.memory.take(heldBytes - this.chargedBytes);
+    this.chargedBytes = heldBytes;
   }
 }

@@ -8,7 +8,7 @@ import { openOwnMemory } from "../../src/memory/own-memory.ts";
 import { MemorySource } from "../simulator/memory-source.ts";
 import { SHARD_VNI, shardOnItsOwn } from "../support/shard.ts";
 import { STREAM_OFFSET } from "../../src/http/http2/frames.ts";
-import { get, headers, PREFACE, pseudo, SETTINGS } from "../http/http2/client-frames.ts";
+import { block, get, headers, inserted, PREFACE, pseudo, SETTINGS } from "../http/http2/client-frames.ts";
 import { rounds, Template } from "./frames.ts";
 
 const ETHERNET_LINK = 1;
@@ -20,6 +20,11 @@ const REQUEST = "GET / HTTP/1.1\r\n\r\n";
 const UPGRADE = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const PIECE = "0123456789";
 const CONNECTIONS = 1000;
+const FIELDS = headers(
+  1,
+  Buffer.concat([block(pseudo("GET", "/")), ...Array.from({ length: 100 }, () => inserted("x-y", "zz"))]),
+  { end: true },
+);
 
 /** `payload`: one character for each byte. */
 const template = (flags: string, payload = "") =>
@@ -120,6 +125,11 @@ export const KINDS = {
     what: "connections of HTTP/2 that wait to be made upstream",
     count: 10_000,
     make: connectionsWith(Buffer.concat([PREFACE, SETTINGS, get(1, "/")]).toString("latin1")),
+  },
+  "http2-fields": {
+    what: "connections of HTTP/2 with a hundred fields in the table",
+    count: 10_000,
+    make: connectionsWith(Buffer.concat([PREFACE, SETTINGS, FIELDS]).toString("latin1")),
   },
   connecting: {
     what: "connections with a request that wait to be made upstream",

@@ -29,7 +29,7 @@ export abstract class Http2Framer implements FrameListener {
 
   /** The bytes held, without the framer's own size. */
   get heldBytes(): number {
-    return this.decoder.tableBytes + this.reader.heldBytes;
+    return this.decoder.heldBytes + this.reader.heldBytes;
   }
 
   /** No more bytes are read. */

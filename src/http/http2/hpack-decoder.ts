@@ -14,6 +14,8 @@ export const TABLE_BYTES_DEFAULT = 4096;
 export const TABLE_BYTES_MAX = 64 << 10;
 /** Section 4.1: the amount added to the lengths of an entry's name and value. */
 export const ENTRY_OVERHEAD = 32;
+/** The memory that an entry takes beyond its size: two texts, and its places in the ring. */
+const ENTRY_COST_BYTES = 112;
 /** A longer number, behind the bits of its first byte, can be no valid index or length (section 5.1). */
 export const INTEGER_BITS_MAX = 28;
 /** The length of the first ring of entries, a power of 2 as all are. */
@@ -68,6 +70,11 @@ export class HpackDecoder {
 
   /** `wanted`: the names whose fields keep their values, the others get an empty one; null: all keep them. */
   constructor(private readonly wanted: ReadonlySet<string> | null = null) {}
+
+  /** The bytes held, with all costs of the entries. */
+  get heldBytes(): number {
+    return this.tableBytes + this.count * ENTRY_COST_BYTES;
+  }
 
   /** A block is missing: the entries that were inserted before are not known any more. */
   lose(): void {
