@@ -35,8 +35,8 @@ const WAITING_PAUSE_FACTOR = 1 / 4;
 const ASIDE_GAIN = 1 / 2;
 /** At most this share of the budgets is set aside, */
 export const ASIDE_SHARE_MAX = 1 / 2;
-/** and so much of --max-buffer-mib is left in any case. */
-export const LEFT_MIB_MIN = 32;
+/** and so much of --max-buffer-mib is left in any case: with less, good requests find no room in a flood. */
+export const LEFT_MIB_MIN = 128;
 const CHECK_MS = 10;
 /** Compiled code is thrown away at most this often: a few MiB become free, but it costs much CPU. */
 export const SHRINK_MS = 60_000;

@@ -151,10 +151,10 @@ describe("the memory guard", () => {
   });
 
   test.each([
-    ["256 MiB", 256, ASIDE_SHARE_MAX],
-    ["at least 32 MiB are left", 48, 1 - LEFT_MIB_MIN / 48],
-    ["the least that is left", LEFT_MIB_MIN, 0],
-    ["less than that", 1, 0],
+    ["half of much", 1024, ASIDE_SHARE_MAX],
+    ["the least is left", 160, 1 - LEFT_MIB_MIN / 160],
+    ["nothing of the least", LEFT_MIB_MIN, 0],
+    ["nor of less", 1, 0],
   ])(
     "of budgets of a process that stays above its limit, no more than a share is set aside: %s",
     (_what, maxBufferMib, share) => {
