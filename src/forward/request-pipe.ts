@@ -13,6 +13,7 @@
  *     BARE     bytes pass as they are                          GONE     the connection is over
  *     GONE     later bytes are lost, and counted
  */
+import { SWITCHING_PROTOCOLS } from "../http/status-line.ts";
 import type { TimerOwner } from "../memory/deadlines.ts";
 import type { ByteQueue } from "./byte-queue.ts";
 import type { RequestDrop } from "./counters.ts";
@@ -346,7 +347,7 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
   }
 
   interim(code: number): void {
-    if (code !== 101) this.mode.destination.counters.responses["1xx"]++;
+    if (code !== SWITCHING_PROTOCOLS) this.mode.destination.counters.responses["1xx"]++;
   }
 
   responded(code: number, persistent: boolean): void {

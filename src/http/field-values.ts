@@ -5,7 +5,7 @@
  * Values are read byte by byte, and only their meaning is kept. A request's value is refused only if the request's end
  * may depend on it; a response's fields are read as leniently as curl reads them.
  */
-import { COMMA, DIGIT_0, DIGIT_9, EQUALS, HTAB, SEMICOLON, SP, TOKEN_CHAR } from "./chars.ts";
+import { COMMA, DIGIT_0, EQUALS, HTAB, isDigit, SEMICOLON, SP, TOKEN_CHAR } from "./chars.ts";
 import { NO_MATCH, ROOT, Words } from "./words.ts";
 
 /** The names of the fields that matter here; the first two are also known in odd spellings (Content_Length). */
@@ -174,7 +174,7 @@ export class FieldValues {
   /** RFC 9112, section 6.3: one number, or the same one several times; in a response, the first one counts. */
   private takeOfNumber(byte: number): boolean {
     if (this.part === BEHIND_NUMBER) return true;
-    if (byte >= DIGIT_0 && byte <= DIGIT_9) {
+    if (isDigit(byte)) {
       if (this.part === AFTER_NUMBER) return this.endOfNumber();
       // Some servers take a number that begins with a zero as octal.
       if (this.part === NUMBER && this.number === 0) this.isIsolated = true;

@@ -23,6 +23,7 @@
  */
 import { LF } from "./chars.ts";
 import { addressText, ipv4Text, parseAddress } from "./client-address.ts";
+import { latin1 } from "./latin1.ts";
 import { DONE, MALFORMED, MORE } from "./outcome.ts";
 
 /** The client that a connection is for. */
@@ -116,7 +117,7 @@ export class ProxyHeader {
   }
 
   private endLine(): void {
-    const text = Buffer.from(this.bytes).toString("latin1");
+    const text = latin1(this.held, 0, this.heldLength);
     const fields = V1_LINE.exec(text);
     this.outcome = V1_UNKNOWN.test(text) ? DONE : MALFORMED;
     if (fields === null) return;
