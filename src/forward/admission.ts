@@ -2,7 +2,6 @@
 import type { StreamOrigin } from "../flow/stream.ts";
 import { addressGroups } from "../http/client-address.ts";
 import { HeadView } from "../http/head-view.ts";
-import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { Client } from "../policy/client.ts";
 import { type DryRun, exampleOf } from "../policy/dry-run.ts";
 import { type Decision, type Policy, RATE_LIMIT } from "../policy/policy.ts";
@@ -28,11 +27,9 @@ export interface Judgement {
   readonly edited: Uint8Array | null;
 }
 
-/** The client of a connection. `told`: the client by a PROXY protocol header; null: there was none. */
-export function clientOf({ identity }: StreamOrigin, told: ProxyClient | null): Client {
-  return told === null
-    ? new Client(identity)
-    : new Client(identity, addressGroups(told.address, told.address.includes(":") ? 6 : 4)!);
+/** The client of a connection. `told`: its address by a PROXY protocol header; null: there was none. */
+export function clientOf({ identity }: StreamOrigin, told: string | null): Client {
+  return told === null ? new Client(identity) : new Client(identity, addressGroups(told, told.includes(":") ? 6 : 4)!);
 }
 
 /** Asks policy about a head. `head`: from the request line to the empty line, as Latin-1. */

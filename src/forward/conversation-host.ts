@@ -1,6 +1,5 @@
 /** The part that a conversation shares with all others, and with its client connection. */
 import type { StreamOrigin } from "../flow/stream.ts";
-import type { ProxyClient } from "../http/proxy-protocol.ts";
 import type { Aged, AgeList } from "../memory/age-list.ts";
 import type { Deadlines } from "../memory/deadlines.ts";
 import type { ComparedStream } from "./exchange.ts";
@@ -51,7 +50,8 @@ export interface ConversationOwner {
   readonly origin: StreamOrigin;
   /** The bytes of a PROXY protocol header, for the conversations after the one that read it; null: there was none. */
   preface: Uint8Array | null;
-  client: ProxyClient | null;
+  /** The client's address by a PROXY protocol header; null: none has told it. */
+  client: string | null;
   /** The client does not speak HTTP. */
   isForeign: boolean;
   /** Pairs requests with production's responses; null: responses are not compared. */

@@ -4,7 +4,6 @@
  * RequestPipe} brings them to the destination.
  */
 import type { StreamEnd } from "../flow/stream.ts";
-import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { RequestFramer } from "../http/request-framer.ts";
 import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
 import { Aged } from "../memory/age-list.ts";
@@ -286,10 +285,10 @@ export class Conversation
 
   // The framer's findings (RequestSink).
 
-  proxyHeader(header: Uint8Array, client: ProxyClient | null): void {
+  proxyHeader(header: Uint8Array, client: string | null): void {
     if (this.compared !== null) {
       this.compared.otherBytes(header.length);
-      if (client !== null) this.compared.client = client.address;
+      if (client !== null) this.compared.client = client;
     }
     if (client !== null) this.stream.client = client;
     if (this.mode.options.proxyProtocol !== "pass") return;

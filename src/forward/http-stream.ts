@@ -3,7 +3,6 @@
  * begins with the first byte, and gives way to others if memory is short.
  */
 import type { StreamConsumer, StreamEnd, StreamOrigin } from "../flow/stream.ts";
-import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { Cost } from "../memory/budget.ts";
 import { type ConversationHost, type ConversationOwner, Step } from "./conversation-host.ts";
 import { Conversation } from "./conversation.ts";
@@ -31,7 +30,7 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   private remains: Remains | null = null;
   /** The bytes of a PROXY protocol header, for the conversations after the one that read it; null: there was none. */
   preface: Uint8Array | null = null;
-  client: ProxyClient | null = null;
+  client: string | null = null;
   /** The client does not speak HTTP. */
   isForeign = false;
   /** Policy has left out the rest of the connection. */

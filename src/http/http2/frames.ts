@@ -55,10 +55,8 @@ export const Setting = {
   ENABLE_CONNECT_PROTOCOL: 8,
 } as const;
 
-/** Section 7. */
+/** Section 7: the codes that are used here. */
 export const ErrorCode = {
-  NO_ERROR: 0,
-  PROTOCOL_ERROR: 1,
   REFUSED_STREAM: 7,
   CANCEL: 8,
 } as const;
