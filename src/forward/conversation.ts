@@ -3,18 +3,17 @@
  * behind an offer of another protocol ({@link Offers}), as HTTP/2, or as bytes that pass as they are. A {@link
  * RequestPipe} brings them to the destination.
  */
-import type { StreamEnd } from "../flow/stream.ts";
 import { RequestFramer } from "../http/request-framer.ts";
 import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
 import { Aged } from "../memory/age-list.ts";
 import { Cost } from "../memory/budget.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Client } from "../policy/client.ts";
-import { type Policy, POLICY_DROPS } from "../policy/policy.ts";
+import type { Policy } from "../policy/policy.ts";
 import { clientOf } from "./admission.ts";
 import { Branches } from "./branches.ts";
 import { type ConversationHost, type ConversationOwner, Step } from "./conversation-host.ts";
-import type { ForwardCounters, RequestDrop } from "./counters.ts";
+import { type ForwardCounters, isByPolicy, type RequestDrop } from "./counters.ts";
 import type { ComparedStream } from "./exchange.ts";
 import { Http2Branch } from "./http2-branch.ts";
 import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
@@ -86,7 +85,7 @@ export class Conversation
     this.counters = mode.destination.counters;
     this.compared = stream.response;
     this.policy = mode.options.policy;
-    this.framer = new RequestFramer({ maxHeaderBytes: mode.options.maxHeaderBytes }, this, step < Step.LOST);
+    this.framer = new RequestFramer(mode.options.maxHeaderBytes, this, step < Step.LOST);
     if (step === Step.BETWEEN) this.framer.goOnBetween();
     if (step === Step.BEHIND_LOSS) this.framer.goOnLost(bodyLeft);
     this.pipe = before?.takePipe() ?? new RequestPipe(mode, this);
@@ -123,7 +122,7 @@ export class Conversation
     this.mode.touch(this);
   }
 
-  end(_how: StreamEnd): void {
+  end(): void {
     this.ending = true;
     this.takeEnd();
     this.mode.touch(this);
@@ -224,7 +223,7 @@ export class Conversation
     }
     this.stream.isForeign ||= this.phase === Phase.BARE;
     const step = this.phase === Phase.HTTP2 ? Step.LOST : this.phase === Phase.OFFERING ? Step.BEHIND_LOSS : Step.DEAF;
-    this.end("evicted");
+    this.end();
     this.stream.forget(step, 0, null);
   }
 
@@ -593,9 +592,4 @@ export class Conversation
     this.mode.heads.remove(this.headTimer);
     this.mode.destination.memory.giveBack(this.cost);
   }
-}
-
-/** Whether policy has dropped the request. */
-function isByPolicy(reason: RequestDrop): boolean {
-  return (POLICY_DROPS as readonly RequestDrop[]).includes(reason);
 }

@@ -26,6 +26,11 @@ export { POLICY_DROPS };
 /** One of {@link REQUEST_DROPS}. */
 export type RequestDrop = (typeof REQUEST_DROPS)[number];
 
+/** Whether policy has dropped a request with this reason: then nothing was wrong. */
+export function isByPolicy(reason: string): boolean {
+  return (POLICY_DROPS as readonly string[]).includes(reason);
+}
+
 /** The versions of HTTP, as messages name them. */
 export type HttpVersion = "HTTP/1" | "HTTP/2";
 

@@ -63,11 +63,6 @@ export class FurtherDestination implements PipeHost {
     return true;
   }
 
-  /** Whether all requests that were handed on have come to their end. */
-  get isSettled(): boolean {
-    return this.destination.openCount === 0 && this.load.busyPipes === 0;
-  }
-
   get isFile(): boolean {
     return this.destination.options.address.file !== undefined;
   }

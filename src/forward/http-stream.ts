@@ -63,7 +63,7 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   end(how: StreamEnd): void {
     // An evicted stream may go on (continue).
     if (how === "evicted") this.conversation?.evict();
-    else this.conversation?.end(how);
+    else this.conversation?.end();
     if (how !== "evicted") this.remains?.finish();
     this.conversation = null;
   }

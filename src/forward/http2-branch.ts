@@ -8,7 +8,7 @@ import { Cost } from "../memory/budget.ts";
 import type { RequestDrop } from "./counters.ts";
 import type { Exchange } from "./exchange.ts";
 import type { FurtherDestination } from "./further-destination.ts";
-import { type CallOwner, Http2Call } from "./http2-call.ts";
+import { Http2Call } from "./http2-call.ts";
 import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
 import type { Request } from "./request.ts";
 
@@ -127,7 +127,7 @@ export class Http2Branch implements Http2PipeOwner {
   }
 
   private callLike(original: Http2Call): Http2Call {
-    const call = new Http2Call(this.pipe as CallOwner, original.stream, original.capturedMs);
+    const call = new Http2Call(this.pipe, original.stream, original.capturedMs);
     call.scheme = original.scheme;
     call.hasAuthority = original.hasAuthority;
     call.protocol = original.protocol;

@@ -37,7 +37,7 @@ const OWN_WINDOW = 1 << 24;
 export const BACKLOG_BYTES_MAX = 256 << 10;
 /** The most bytes that may wait when another of our replies follows, if a destination asks and does not read. */
 export const REPLIES_BYTES_MAX = 1 << 20;
-/** The longest frame that is made, even if the destination allows more: so streams take turns. */
+/** The longest frame that is made: every destination allows it, and streams take turns. */
 const OWN_FRAME_BYTES_MAX = FRAME_BYTES_DEFAULT;
 /** The time until one more call may begin on a connection that has responded to few. */
 const PROBATION_MS = 1000;
@@ -134,7 +134,6 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   private window = WINDOW_DEFAULT;
   private initialWindow = WINDOW_DEFAULT;
   private callsMax = CALLS_IN_FLIGHT_MAX;
-  private frameBytesMax = FRAME_BYTES_DEFAULT;
   private headerListBytesMax = Infinity;
   private allowsExtendedConnect = false;
 
@@ -441,7 +440,6 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
         break;
       case Setting.MAX_FRAME_SIZE:
         if (value < FRAME_BYTES_DEFAULT) return this.malformed();
-        this.frameBytesMax = Math.min(value, OWN_FRAME_BYTES_MAX);
         break;
       case Setting.MAX_HEADER_LIST_SIZE:
         this.headerListBytesMax = value;
@@ -529,7 +527,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   /** Hands over one frame of a call, as far as the windows reach. */
   private sendSome(call: Http2Call): void {
     const left = this.leftOf(call);
-    const most = left === 0 ? 0 : Math.min(left, this.frameBytesMax, this.window, call.window);
+    const most = left === 0 ? 0 : Math.min(left, OWN_FRAME_BYTES_MAX, this.window, call.window);
     if (most < 0 || (most === 0 && left > 0)) return;
     const isRest = most === left;
     const ends = isRest && call.isWhole && call.trailer === "";
@@ -554,7 +552,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   private putBlock(call: Http2Call, endsStream: boolean): void {
     this.hasToldTable ||= this.owesTable;
     this.owesTable = false;
-    this.out.putBlock(encoder, call.number, endsStream, this.frameBytesMax);
+    this.out.putBlock(encoder, call.number, endsStream, OWN_FRAME_BYTES_MAX);
   }
 
   /** All of a call has been handed over. */

@@ -16,7 +16,7 @@ import type { Client } from "../policy/client.ts";
 import type { RequestDrop } from "./counters.ts";
 import type { ComparedCalls } from "./exchange.ts";
 import type { Http2Branch } from "./http2-branch.ts";
-import { type CallOwner, Http2Call } from "./http2-call.ts";
+import { Http2Call } from "./http2-call.ts";
 import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
 
 /** A request that is not whole this long after its head, in the capture's time, is streamed. */
@@ -196,7 +196,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
 
   head(stream: number, head: Http2Head, isWhole: boolean): Http2Call {
     this.mode.destination.memory.take(Cost.CALL);
-    const call = new Http2Call(this.pipe as CallOwner, stream, this.timestampMs);
+    const call = new Http2Call(this.pipe, stream, this.timestampMs);
     call.scheme = head.scheme;
     call.hasAuthority = head.hasAuthority;
     call.protocol = head.protocol;

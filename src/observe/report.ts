@@ -4,7 +4,7 @@ import type { ScheduleCounters } from "../capture/paced-source.ts";
 import { Drop } from "../decode/drop-reason.ts";
 import type { Encapsulation } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
-import { type HttpVersion, POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
+import { type HttpVersion, isByPolicy, POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
 import type { Counters, CountersSnapshot } from "./counters.ts";
 import type { Log } from "./log.ts";
 import { keyOf, misdirected, type Problem, type ProblemKind, STRANGERS_MIN } from "./problems.ts";
@@ -423,10 +423,6 @@ function destinationLines(
     ...(chosenAway.length > 0 ? [`Left out by policy: ${chosenAway.join(", ")}`] : []),
     `${ofConnections}: ${upstream.bytes} bytes on ${upstream.connects} connections, ${upstream.connect_errors} could not be made, ${upstream.broken} broke, ${upstream.given_up} were given up, ${upstream.lost_bytes} bytes lost`,
   ];
-}
-
-function isByPolicy(reason: string): boolean {
-  return (POLICY_DROPS as readonly string[]).includes(reason);
 }
 
 /** Words about requests and connections that policy dropped: these are neither damage nor loss. */

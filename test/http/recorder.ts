@@ -132,7 +132,7 @@ export interface FrameOptions {
 /** The request framer's events for these pieces. */
 export function frame(pieces: readonly Piece[], options: FrameOptions = {}): RequestRecorder {
   const recorder = new RequestRecorder();
-  const framer = new RequestFramer({ maxHeaderBytes: options.maxHeaderBytes ?? 65_536 }, recorder, !options.late);
+  const framer = new RequestFramer(options.maxHeaderBytes ?? 65_536, recorder, !options.late);
   let stopped = false;
   recorder.onWhole = (request) => {
     if (!options.stopAtUpgrade || !request.wantsUpgrade) return;
