@@ -7,8 +7,7 @@ import type { Config } from "../config.ts";
 import type { Clock } from "../clock.ts";
 import { Files } from "../shard/files.ts";
 import { drain, finish, turn } from "../shard/drain.ts";
-import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
-import { bunConnector } from "../forward/socket.ts";
+import { OwnConnections, socketConnector } from "../forward/own-connections.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { ComparisonReport } from "../observe/comparison-report.ts";
@@ -144,13 +143,7 @@ export class SavefileRun implements Watched {
     // Plain frames that are piped while they are captured may be our own.
     const isPiped = config.read?.includes("-") === true;
     const own = config.encapsulation === "none" && isPiped ? new OwnConnections() : undefined;
-    const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
-    return new Shard(
-      { ...shardOptions(config, 1), own, files: this.files },
-      this.counters,
-      this.report,
-      connector,
-      this.clock.now,
-    );
+    const options = { ...shardOptions(config, 1), own, files: this.files };
+    return new Shard(options, this.counters, this.report, socketConnector(own), this.clock.now);
   }
 }

@@ -12,8 +12,7 @@ import { isSupportedLinkType } from "../decode/link.ts";
 import { drain, finish, turn } from "./drain.ts";
 import { Files } from "./files.ts";
 import { RefusalError } from "../errors.ts";
-import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
-import { bunConnector } from "../forward/socket.ts";
+import { OwnConnections, socketConnector } from "../forward/own-connections.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import { Counters } from "../observe/counters.ts";
 import type { Gauges } from "../observe/gauges.ts";
@@ -61,10 +60,9 @@ export class LiveShard {
     this.thread = shards === 1 ? undefined : Atomics.add(new Int32Array(shared.threads), 0, 1) + 1;
     this.counters = new Counters(config.also.map(addressName));
     const own = shared.own === null ? undefined : new OwnConnections(shared.own);
-    const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
     this.files = Files.open(config, this.counters.file, report, this.thread);
     const options = { ...shardOptions(config, shards, shared.rate), own, files: this.files };
-    this.shard = new Shard(options, this.counters, report, connector, this.clock.now);
+    this.shard = new Shard(options, this.counters, report, socketConnector(own), this.clock.now);
     this.memory = new MemoryGuard(config.maxBufferMib, shards, false, (share) => this.shard.setAside(share));
     this.capture = LiveCapture.open({
       interfaceName: config.interfaceName!,
