@@ -1,12 +1,11 @@
 /** The part that a conversation shares with all others, and with its client connection. */
 import type { StreamOrigin } from "../flow/stream.ts";
 import type { Aged, AgeList } from "../memory/age-list.ts";
-import type { Deadlines } from "../memory/deadlines.ts";
 import type { ComparedStream } from "./exchange.ts";
 import type { FurtherDestination } from "./further-destination.ts";
 import type { HttpReport } from "./http-options.ts";
 import type { Remains } from "./remains.ts";
-import type { RequestHost } from "./request-under-way.ts";
+import type { RequestHost } from "./request-host.ts";
 
 /** The place of the next bytes. */
 export const Step = {
@@ -27,10 +26,6 @@ export interface ConversationHost<Conversation extends Aged<Conversation>> exten
   /** The destinations beside the endpoint. */
   readonly further: readonly FurtherDestination[];
   readonly report: HttpReport;
-  /** The time limits of heads, in the capture's time. */
-  readonly heads: Deadlines;
-  /** The capture's time. */
-  readonly captureMs: number;
   /** Conversations with nothing under way, the longest idle first. */
   readonly idle: AgeList<Conversation>;
   /** Conversations with a part of a request, the one that has stood still longest first. */

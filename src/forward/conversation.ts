@@ -19,8 +19,9 @@ import { Http2Branch } from "./http2-branch.ts";
 import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
 import { Offers, type OffersOwner, Outcome } from "./offers.ts";
 import { Remains } from "./remains.ts";
+import { countDamaged, countWhole } from "./request-outcome.ts";
 import { type PipeOwner, RequestPipe } from "./request-pipe.ts";
-import { type RequestOwner, RequestUnderWay } from "./request-under-way.ts";
+import { RequestUnderWay } from "./request-under-way.ts";
 
 const Phase = {
   /** Bytes are framed as requests. */
@@ -38,7 +39,7 @@ const Phase = {
 /** A client's bytes, from where its framer begins to its end or until it gives way. */
 export class Conversation
   extends Aged<Conversation>
-  implements RequestSink, RequestOwner, OffersOwner, PipeOwner, Http2ConversationOwner, TimerOwner
+  implements RequestSink, OffersOwner, PipeOwner, Http2ConversationOwner, TimerOwner
 {
   /** It is in the mode's list of conversations that got bytes in this batch. */
   isTouched = false;
@@ -310,12 +311,9 @@ export class Conversation
   }
 
   whole(): void {
-    const { requests } = this.counters;
     const { request } = this;
     const head = request.head!;
-    requests.seen++;
-    if (head.isOdd) requests.odd++;
-    if (head.isIsolated) requests.isolated++;
+    countWhole(this.counters, head.isOdd, head.isIsolated);
     this.compared?.whole(this.timestampMs);
     request.whole(this.timestampMs);
     if (head.wantsUpgrade) this.offer(head, request.dropping);
@@ -323,10 +321,7 @@ export class Conversation
   }
 
   damaged(reason: DamageReason): void {
-    const { requests } = this.counters;
-    requests.seen++;
-    requests.damaged++;
-    requests.damage[reason]++;
+    countDamaged(this.counters, reason);
     this.compared?.damaged();
     this.request.damaged(reason);
   }
@@ -387,7 +382,7 @@ export class Conversation
     this.mode.touch(this);
   }
 
-  // For the readers of the bytes (RequestOwner, OffersOwner, Http2ConversationOwner).
+  // For the readers of the bytes (RequestOwner).
 
   makeRoom(bytes: number): boolean {
     return this.mode.makeRoom(bytes, this, this.pipe.hasGivenWay);

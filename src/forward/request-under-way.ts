@@ -4,32 +4,14 @@
  */
 import { latin1 } from "../http/latin1.ts";
 import type { DamageReason, RequestHead } from "../http/request-sink.ts";
-import type { Client } from "../policy/client.ts";
 import type { Policy } from "../policy/policy.ts";
-import { type AdmissionHost, countDropped, judge, type Judgement, mayPass, ratedDrop } from "./admission.ts";
+import { countDropped, judge, type Judgement, mayPass, ratedDrop } from "./admission.ts";
 import type { Branches } from "./branches.ts";
 import type { RequestDrop } from "./counters.ts";
 import type { Exchange } from "./exchange.ts";
+import type { RequestHost, RequestOwner } from "./request-host.ts";
 import type { RequestPipe } from "./request-pipe.ts";
 import { describe, type Request } from "./request.ts";
-
-/** The part that the requests of all conversations share. */
-export interface RequestHost extends AdmissionHost {
-  /** Larger requests are streamed when it is their turn. */
-  readonly maxRequestBytes: number;
-  /** Whether another request may wait behind `waiting` ones of its connection. */
-  mayWait(waiting: number): boolean;
-  /** Whether a request that would hold `bytes` more is better streamed. */
-  mustStream(bytes: number): boolean;
-}
-
-/** The conversation that the request belongs to. */
-export interface RequestOwner {
-  /** Makes room for `bytes` more, if needed. Returns whether there is room. */
-  makeRoom(bytes: number): boolean;
-  /** The client as policy knows it. */
-  knownClient(): Client;
-}
 
 /** The request under way. One object serves a whole conversation: it is used again for each request. */
 export class RequestUnderWay {
