@@ -43,7 +43,7 @@ export const RESPONSE_TIME_BUCKETS_MS = [
 ] as const;
 
 /** The counters of requests, in --mode http. */
-export const requestCounters = () => ({
+const requestCounters = () => ({
   /** Requests that were begun, with any outcome. */
   seen: 0,
   /** Requests that were sent whole; one that was sent again counts once. */
@@ -66,8 +66,8 @@ export const requestCounters = () => ({
   dropped: Object.fromEntries(REQUEST_DROPS.map((reason) => [reason, 0])) as Record<RequestDrop, number>,
 });
 
-/** New counters of responses, all zero. */
-export const responseCounters = () => ({
+/** The counters of responses. */
+const responseCounters = () => ({
   "1xx": 0,
   "2xx": 0,
   "3xx": 0,
@@ -101,8 +101,8 @@ export const GRPC_STATUSES = [
 ] as const;
 const OTHER_STATUS = "other";
 
-/** New counters of gRPC's statuses, all zero. */
-export const grpcCounters = () => ({
+/** The counters of gRPC's statuses. */
+const grpcCounters = () => ({
   /** Responses with a grpc-status, by status. */
   status: Object.fromEntries([...GRPC_STATUSES, OTHER_STATUS].map((status) => [status, 0])) as Record<
     (typeof GRPC_STATUSES)[number] | typeof OTHER_STATUS,
@@ -110,16 +110,13 @@ export const grpcCounters = () => ({
   >,
 });
 
-/** The counters of gRPC's statuses. */
-export type GrpcCounters = ReturnType<typeof grpcCounters>;
-
 /** Counts a gRPC status by its number. */
-export function countGrpcStatus({ status }: GrpcCounters, code: number): void {
-  status[GRPC_STATUSES[code] ?? OTHER_STATUS]++;
+export function countGrpcStatus({ grpc }: ForwardCounters, code: number): void {
+  grpc.status[GRPC_STATUSES[code] ?? OTHER_STATUS]++;
 }
 
 /** Counters of HTTP/2, if it is framed into requests. */
-export const http2Counters = () => ({
+const http2Counters = () => ({
   /** Clients' connections of HTTP/2. */
   connections: 0,
   /** Connections of HTTP/2 that were joined in their middle. */
@@ -133,7 +130,7 @@ export const http2Counters = () => ({
 });
 
 /** Connections on our port that are not HTTP/1. */
-export const foreignCounters = () => ({
+const foreignCounters = () => ({
   tls: 0,
   /** HTTP/2: forwarded as it is if it was seen from its start. */
   http2: 0,
@@ -147,14 +144,14 @@ export const foreignCounters = () => ({
  * Connections that policy left out as a whole. In mode tcp policy decides about all connections, else about those of
  * other protocols.
  */
-export const streamCounters = () => ({
+const streamCounters = () => ({
   dropped: Object.fromEntries(STREAM_DROPS.map((reason) => [reason, 0])) as Record<StreamDrop, number>,
   /** Bytes of connections that policy left out, and behind upgrades that were not forwarded. */
   dropped_bytes: 0,
 });
 
-/** New counters of upstream connections, all zero. */
-export const upstreamCounters = () => ({
+/** The counters of upstream connections. */
+const upstreamCounters = () => ({
   connects: 0,
   /** Connections that could not be made. */
   connect_errors: 0,
@@ -185,15 +182,6 @@ const histogram = (boundsMs: readonly number[]): Histogram => ({
   sum_ms: 0,
 });
 
-/** The time from the capture of bytes to the first write that they cause. */
-export const delayCounters = () => histogram(DELAY_BUCKETS_MS);
-
-/**
- * The time from the write of a request's last byte to the first byte of its final response, for requests that are alone
- * on their connection. --mode http.
- */
-export const responseTimeCounters = () => histogram(RESPONSE_TIME_BUCKETS_MS);
-
 /** Counts one time in the first bucket that holds it. */
 export function countTime(times: Histogram, boundsMs: readonly number[], ms: number): void {
   let bucket = 0;
@@ -204,14 +192,19 @@ export function countTime(times: Histogram, boundsMs: readonly number[], ms: num
 }
 
 /** The counters of forward, for one destination. */
-export interface ForwardCounters {
-  readonly requests: ReturnType<typeof requestCounters>;
-  readonly responses: ReturnType<typeof responseCounters>;
-  readonly grpc: GrpcCounters;
-  readonly http2: ReturnType<typeof http2Counters>;
-  readonly foreign: ReturnType<typeof foreignCounters>;
-  readonly streams: ReturnType<typeof streamCounters>;
-  readonly upstream: ReturnType<typeof upstreamCounters>;
-  readonly delay: Histogram;
-  readonly response_time: Histogram;
+export class ForwardCounters {
+  readonly requests = requestCounters();
+  readonly responses = responseCounters();
+  readonly grpc = grpcCounters();
+  readonly http2 = http2Counters();
+  readonly foreign = foreignCounters();
+  readonly streams = streamCounters();
+  readonly upstream = upstreamCounters();
+  /** The time from the capture of bytes to the first write that they cause. */
+  readonly delay = histogram(DELAY_BUCKETS_MS);
+  /**
+   * The time from the write of a request's last byte to the first byte of its final response, for requests that are
+   * alone on their connection. --mode http.
+   */
+  readonly response_time = histogram(RESPONSE_TIME_BUCKETS_MS);
 }

@@ -440,7 +440,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     const { counters } = this.mode.destination;
     countResponded(counters, request!);
     countStatus(counters, status);
-    if (grpcStatus >= 0) countGrpcStatus(counters.grpc, grpcStatus);
+    if (grpcStatus >= 0) countGrpcStatus(counters, grpcStatus);
   }
 
   private countUnanswered({ request, cancelledAfterMs }: Http2Call): void {
