@@ -1,6 +1,6 @@
 /** The counters of forward: requests, their responses, and the connections that carry them. */
-import { DAMAGE_REASONS, type DamageReason } from "../http/request-sink.ts";
-import { POLICY_DROPS, STREAM_DROPS, type StreamDrop } from "../policy/policy.ts";
+import { DAMAGE_REASONS } from "../http/request-sink.ts";
+import { POLICY_DROPS, STREAM_DROPS } from "../policy/policy.ts";
 
 /** The reasons why a whole request was not sent. */
 export const REQUEST_DROPS = [
@@ -42,6 +42,10 @@ export const RESPONSE_TIME_BUCKETS_MS = [
   0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000,
 ] as const;
 
+function zeros<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
+}
+
 /** The counters of requests, in --mode http. */
 const requestCounters = () => ({
   /** Requests that were begun, with any outcome. */
@@ -61,9 +65,9 @@ const requestCounters = () => ({
   /** Request lines among the skipped bytes behind gaps: probably, that many more requests came. */
   skipped_request_lines: 0,
   /** Damaged requests by reason. */
-  damage: Object.fromEntries(DAMAGE_REASONS.map((reason) => [reason, 0])) as Record<DamageReason, number>,
+  damage: zeros(DAMAGE_REASONS),
   /** Whole requests that were not sent, by reason. */
-  dropped: Object.fromEntries(REQUEST_DROPS.map((reason) => [reason, 0])) as Record<RequestDrop, number>,
+  dropped: zeros(REQUEST_DROPS),
 });
 
 /** The counters of responses. */
@@ -104,10 +108,7 @@ const OTHER_STATUS = "other";
 /** The counters of gRPC's statuses. */
 const grpcCounters = () => ({
   /** Responses with a grpc-status, by status. */
-  status: Object.fromEntries([...GRPC_STATUSES, OTHER_STATUS].map((status) => [status, 0])) as Record<
-    (typeof GRPC_STATUSES)[number] | typeof OTHER_STATUS,
-    number
-  >,
+  status: zeros([...GRPC_STATUSES, OTHER_STATUS]),
 });
 
 /** Counts a gRPC status by its number. */
@@ -145,7 +146,7 @@ const foreignCounters = () => ({
  * other protocols.
  */
 const streamCounters = () => ({
-  dropped: Object.fromEntries(STREAM_DROPS.map((reason) => [reason, 0])) as Record<StreamDrop, number>,
+  dropped: zeros(STREAM_DROPS),
   /** Bytes of connections that policy left out, and behind upgrades that were not forwarded. */
   dropped_bytes: 0,
 });
