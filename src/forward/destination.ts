@@ -85,6 +85,11 @@ export class Destination implements UpstreamHost, DialHost {
     this.addresses = new Addresses(options.address.host, connector);
   }
 
+  /** It is a file, and no endpoint. */
+  get isFile(): boolean {
+    return this.options.address.file !== undefined;
+  }
+
   /** Connections that are not closed, with those still connecting. */
   get openCount(): number {
     return this.open.size;

@@ -34,10 +34,6 @@ export class FurtherDestination extends PipeHost {
     return this.destination.counters;
   }
 
-  get isFile(): boolean {
-    return this.destination.options.address.file !== undefined;
-  }
-
   hasRoomFor(bytes: number): boolean {
     return this.destination.memory.budget.hasRoomFor(bytes);
   }
@@ -55,7 +51,7 @@ export class FurtherDestination extends PipeHost {
 
   /** A request's exchange here: the control's response is compared, and a file gets production's. */
   exchangeOf(exchange: Exchange | null): Exchange | null {
-    return this.isFile ? (exchange?.toFile() ?? null) : this.controlOf(exchange);
+    return this.destination.isFile ? (exchange?.toFile() ?? null) : this.controlOf(exchange);
   }
 
   /** A pipe has no work: it may have to give way. */

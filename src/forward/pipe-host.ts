@@ -30,9 +30,8 @@ export abstract class PipeHost {
     /** Null: responses are not compared. */
     readonly comparison: ResponseComparison | null,
   ) {
-    const isFile = destination.options.address.file !== undefined;
     // Requests to a file go one by one, because each has its own time.
-    this.options = isFile ? { ...options, pipelineDepth: 1 } : options;
+    this.options = destination.isFile ? { ...options, pipelineDepth: 1 } : options;
     this.requests = new RequestPool(destination.memory, pieceBytesMax);
   }
 
