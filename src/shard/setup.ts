@@ -1,4 +1,5 @@
 /** A shard's options, from the Config. */
+import { destinationsOf, hasTls } from "../address.ts";
 import type { Config } from "../config.ts";
 import { readTls } from "../forward/tls.ts";
 import { policyOf } from "../policy/policy.ts";
@@ -22,9 +23,7 @@ export function shardOptions(config: Config, shards: number, rate?: SharedArrayB
     measuresDelay: !isRead || config.speed !== "max",
     sourceWaits: isRead,
     policy: policyOf(config, rate),
-    tls: [config.address, ...config.also].some(({ isSecure }) => isSecure === true)
-      ? readTls(config, config.connectTimeoutMs)
-      : null,
+    tls: hasTls(destinationsOf(config)) ? readTls(config, config.connectTimeoutMs) : null,
     comparison: config.compare ? comparison(config) : null,
   };
 }
