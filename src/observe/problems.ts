@@ -10,6 +10,7 @@ import type { Counters } from "./counters.ts";
 import { DestinationProblems } from "./destination-problems.ts";
 import type { Gauges } from "./gauges.ts";
 import { Window } from "./window.ts";
+import { counted } from "./words.ts";
 
 /** The names of the problems in log lines, /status and /healthz. */
 export const PROBLEM_KINDS = [
@@ -182,9 +183,7 @@ export class Problems {
   private messages(counters: Counters, around: Surroundings, nowMs: number): Messages {
     const { interfaceName } = this.options;
     return {
-      interface_down: around.isInterfaceUp
-        ? undefined
-        : `${interfaceName} is down: the program captures nothing until it is up again (ip link set ${interfaceName} up)`,
+      interface_down: around.isInterfaceUp ? undefined : interfaceDown(interfaceName!),
       ...misdirected(counters, around.strangers, this.options),
       nothing_captured: around.isInterfaceUp ? this.silence(counters, around.strangers, nowMs) : undefined,
       kernel_dropped: this.kernelDrops(),
@@ -201,8 +200,7 @@ export class Problems {
     const [ours, wanted] = [vniName(ourVnis), ourPorts.join(" or ")];
     const silentMs = nowMs - this.capturedMs;
     if (interfaceName === undefined || silentMs < SILENCE_MS) return undefined;
-    const minutes = Math.floor(silentMs / MINUTE_MS);
-    const duration = `${minutes} ${minutes === 1 ? "minute" : "minutes"}`;
+    const duration = counted(Math.floor(silentMs / MINUTE_MS), "minute");
     const others = [
       ...(vnis.size > 0 ? [`VNI ${listed(vnis)}`] : []),
       ...(ports.size > 0 ? [`port ${listed(ports)}`] : []),
@@ -266,12 +264,12 @@ export function misdirected(
   const [ours, wanted] = [vniName(options.vnis), options.ports.join(" or ")];
   if (frames.segments === 0 && otherPorts >= least) {
     return {
-      wrong_port: `${otherPorts} mirrored ${otherPorts === 1 ? "segment" : "segments"} of ${ours} ${otherPorts === 1 ? "was" : "were"} for port ${listed(ports)}, none for ${wanted}: is original_destination_port the one that production listens on?`,
+      wrong_port: `${counted(otherPorts, "mirrored segment")} of ${ours} ${otherPorts === 1 ? "was" : "were"} for port ${listed(ports)}, none for ${wanted}: is original_destination_port the one that production listens on?`,
     };
   }
   if (frames.segments === 0 && otherVnis >= least && options.vnis !== "any") {
     return {
-      wrong_vni: `${otherVnis} mirror ${otherVnis === 1 ? "frame" : "frames"} carried VNI ${listed(vnis)}, none ${options.vnis.join(" or ")}: is it the mirror session's VNI?`,
+      wrong_vni: `${counted(otherVnis, "mirror frame")} carried VNI ${listed(vnis)}, none ${options.vnis.join(" or ")}: is it the mirror session's VNI?`,
     };
   }
   const others = foreign.tls + foreign.unknown;
@@ -284,6 +282,11 @@ export function misdirected(
 /** The mirror sessions' VNIs, as messages show them. */
 export function vniName(vnis: readonly number[] | "any"): string {
   return vnis === "any" ? "any VNI" : `VNI ${vnis.join(", ")}`;
+}
+
+/** Words for an interface that is down. */
+export function interfaceDown(name: string): string {
+  return `${name} is down: the program captures nothing until it is up again (ip link set ${name} up)`;
 }
 
 /** The key of a problem among all others. */

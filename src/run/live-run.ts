@@ -10,6 +10,7 @@ import type { ComparisonReport } from "../observe/comparison-report.ts";
 import type { Log } from "../observe/log.ts";
 import { type Surroundings, vniName } from "../observe/problems.ts";
 import type { RunReport } from "../observe/report.ts";
+import { counted } from "../observe/words.ts";
 import { giveWay, hurry } from "./priority.ts";
 import { SecondLook } from "./second-look.ts";
 import { Shards, type StartThread } from "../shard/shards.ts";
@@ -104,8 +105,4 @@ export class LiveRun implements Watched {
         `${address.isSecure === true ? " with TLS" : ""}${also.map((each) => `, also to ${addressName(each)}`).join("")} (${counted(threads, "thread")})`,
     );
   }
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${count === 1 ? noun : `${noun}s`}`;
 }
