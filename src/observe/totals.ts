@@ -66,7 +66,7 @@ function scheduleLines({ on_time, late, held }: ScheduleCounters): string[] {
   return [`Schedule: ${on_time} frames on time, ${late} late, ${held} held back by the endpoint`];
 }
 
-/** Words about the frames that the kernel's filter refused, and the findings of a sample. */
+/** Words about the frames that the kernel's filter rejected, and the findings of a sample. */
 function rejected({ frames, sampled, dropped }: CountersSnapshot["refused"]): string {
   return `${frames} mirror frames${sampled === 0 ? "" : ` (of ${sampled} in a sample: ${named(dropped)})`}`;
 }
