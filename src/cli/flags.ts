@@ -47,7 +47,7 @@ interface Described {
 }
 
 /** A flag with one value; the last one given counts. */
-export interface SingleFlag<T> extends Described {
+interface SingleFlag<T> extends Described {
   readonly kind: "single";
   readonly value: Value<T>;
   readonly hint: string;
@@ -57,7 +57,7 @@ export interface SingleFlag<T> extends Described {
 }
 
 /** A flag that may be given more than once; its variable has a value a line. */
-export interface ListFlag<T> extends Described {
+interface ListFlag<T> extends Described {
   readonly kind: "list";
   readonly value: Value<T>;
   readonly hint: string;
@@ -65,7 +65,7 @@ export interface ListFlag<T> extends Described {
 }
 
 /** A flag without a value; its variable says yes or no. */
-export interface SwitchFlag extends Described {
+interface SwitchFlag extends Described {
   readonly kind: "switch";
   readonly value: Value<boolean>;
   readonly default: boolean;
@@ -465,7 +465,7 @@ interface OtherFlag {
 }
 
 /** The first of these flags that is given counts. */
-export const otherFlags = {
+const otherFlags = {
   help: { letter: "h", help: "show this text" },
   version: { letter: "v", help: "show version, commit and Bun's version" },
   probe: {

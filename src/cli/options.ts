@@ -30,7 +30,7 @@ import { listOf, listOrAny, parseValue, quote, shown, type Value, wholeNumber } 
 const VNI_MAX = 2 ** 24 - 1;
 
 /** The request that a command line makes: a run, or one of the other flags. */
-export type Request =
+type Request =
   | { kind: Exclude<OtherFlagName, "probe"> }
   | { kind: "probe"; address: ListenAddress }
   | { kind: "run"; config: Config };

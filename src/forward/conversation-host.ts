@@ -26,7 +26,7 @@ export interface ConversationHost<Conversation extends Aged<Conversation>> exten
   /** The destinations beside the endpoint. */
   readonly further: readonly FurtherDestination[];
   readonly report: HttpReport;
-  /** Conversations with nothing under way, the longest idle first. */
+  /** Conversations with nothing under way, the longest idle first; listed only while memory is tight. */
   readonly idle: AgeList<Conversation>;
   /** Conversations with a part of a request, the one that has stood still longest first. */
   readonly partial: AgeList<Conversation>;

@@ -3,7 +3,7 @@ import { DAMAGE_REASONS } from "../http/request-sink.ts";
 import { POLICY_DROPS, STREAM_DROPS } from "../policy/policy.ts";
 
 /** The reasons why a whole request was not sent. */
-export const REQUEST_DROPS = [
+const REQUEST_DROPS = [
   /** As many requests of its flow as --max-waiting-requests allows waited already. */
   "waiting_limit",
   /** The memory of --max-buffer-mib was full, or the request was too large to wait for its turn. */
@@ -84,7 +84,7 @@ const responseCounters = () => ({
 });
 
 /** The status codes of gRPC, by number: https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
-export const GRPC_STATUSES = [
+const GRPC_STATUSES = [
   "ok",
   "cancelled",
   "unknown",

@@ -28,7 +28,7 @@ export const LIVELY_MS = 1000;
 /** The share of the budget that is free again when connections have given way. */
 export const RELIEVED_SHARE = 1 / 8;
 /** The share of the budget that connections may take themselves before idle ones are ended for others. */
-export const CROWDED_SHARE = 1 / 4;
+const CROWDED_SHARE = 1 / 4;
 
 /** A destination, with all of its connections. */
 export class Destination implements UpstreamHost, DialHost {
@@ -47,11 +47,9 @@ export class Destination implements UpstreamHost, DialHost {
    * a tick.
    */
   progressMs: number;
-  /** Connections with bytes that wait for the kernel. */
+  // Open connections, by what they wait for (UpstreamHost).
   readonly blocked = new Set<Upstream>();
-  /** Open connections that wait for silence to send their FIN. */
   readonly finishing = new Set<Upstream>();
-  /** Connections that are half-closed and wait for the destination's end. */
   readonly lingering = new Set<Upstream>();
   private readonly open = new Set<Upstream>();
   private readonly dirty: Upstream[] = [];
@@ -60,7 +58,6 @@ export class Destination implements UpstreamHost, DialHost {
   private untried: Upstream[] = [];
   /** Connections that were refused and are to be tried again, in the order of their times. */
   private refusals: { readonly upstream: Upstream; readonly notBeforeMs: number }[] = [];
-  /** Attempts and lookups that are under way (Dial). */
   attempts = 0;
   /** No more connections are wanted. */
   terminated = false;

@@ -36,22 +36,12 @@ export const UNSENT_SHARE = 1 / 4;
 
 /** --mode http, for one shard. */
 export class HttpMode extends PipeHost implements StreamOpener, StreamHost {
-  /** Null: requests are forwarded. */
   readonly dryRun: DryRun | null;
-  /** Larger requests are streamed when it is their turn. */
   readonly maxRequestBytes: number;
-  /**
-   * Conversations between two requests, with nothing under way, the longest idle first; listed only while memory is
-   * tight.
-   */
   readonly idle = new AgeList<Conversation>();
-  /** Conversations with a part of a request, the one that has stood still longest first. */
   readonly partial = new AgeList<Conversation>();
-  /** Conversations that hold bytes behind an offer of another protocol, the longest silent first. */
   readonly offering = new AgeList<Conversation>();
-  /** The time limits of heads, in the capture's time. */
   readonly heads = new Deadlines(0);
-  /** The destinations beside the endpoint. */
   readonly further: readonly FurtherDestination[];
   /** Conversations that got bytes in this batch. */
   private readonly touched: Conversation[] = [];
@@ -97,7 +87,6 @@ export class HttpMode extends PipeHost implements StreamOpener, StreamHost {
     return stream;
   }
 
-  /** Bytes have come for a conversation: it is settled when the batch is over. */
   touch(conversation: Conversation): void {
     if (conversation.isTouched) return;
     conversation.isTouched = true;
@@ -106,7 +95,6 @@ export class HttpMode extends PipeHost implements StreamOpener, StreamHost {
     this.touched.push(conversation);
   }
 
-  /** A further destination has done something for a conversation: its branches are settled when the batch is over. */
   touchBranches(conversation: Conversation): void {
     if (conversation.areBranchesTouched) return;
     conversation.areBranchesTouched = true;
@@ -152,7 +140,6 @@ export class HttpMode extends PipeHost implements StreamOpener, StreamHost {
     for (let each = this.partial.oldest; each !== null; each = each.newer) each.leapt(fromMs, toMs);
   }
 
-  /** The capture's time. */
   get captureMs(): number {
     return this.clock.nowMs;
   }
@@ -201,7 +188,6 @@ export class HttpMode extends PipeHost implements StreamOpener, StreamHost {
     return this.options.sourceWaits && !budget.hasRoomFor(bytes + budget.limitBytes * UNSENT_SHARE);
   }
 
-  /** One or more requests found no room for a conversation. */
   countLost(): void {
     countUnread(this.destination.counters, "buffer_limit");
     for (const { counters } of this.further) countUnread(counters, "buffer_limit");

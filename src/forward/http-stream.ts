@@ -28,12 +28,10 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   private bodyLeft = 0;
   /** The requests that the conversation before has on their way. */
   private remains: Remains | null = null;
-  /** The bytes of a PROXY protocol header, for the conversations after the one that read it; null: there was none. */
+  // (ConversationOwner)
   preface: Uint8Array | null = null;
   client: string | null = null;
-  /** The client does not speak HTTP. */
   isForeign = false;
-  /** Policy has left out the rest of the connection. */
   isLeftOut = false;
   hasGivenWay = false;
 
@@ -95,7 +93,6 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
     return this.conversation?.rest() ?? !this.mode.options.sourceWaits;
   }
 
-  /** The conversation is over for now: the next bytes begin another. */
   forget(step: number, bodyLeft: number, remains: Remains | null): void {
     this.conversation = null;
     this.remains = remains;
@@ -103,7 +100,6 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
     this.bodyLeft = bodyLeft;
   }
 
-  /** Counts bytes that can neither be framed nor passed. */
   countDeaf(length: number): void {
     const { requests, foreign, streams } = this.mode.destination.counters;
     this.response?.otherBytes(length);

@@ -37,7 +37,7 @@ export const V2_LENGTH_MAX = 4096;
 /** The first bytes of a header of version 1. */
 export const V1_PREFIX = new TextEncoder().encode("PROXY ");
 /** The first bytes of a header of version 2. */
-export const V2_SIGNATURE = new TextEncoder().encode("\r\n\r\n\0\r\nQUIT\n");
+const V2_SIGNATURE = new TextEncoder().encode("\r\n\r\n\0\r\nQUIT\n");
 
 const V2_HEADER_LEN = 16;
 const V2_COMMAND = 12;

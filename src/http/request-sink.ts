@@ -25,9 +25,7 @@ export const DAMAGE_REASONS = [
 export type DamageReason = (typeof DAMAGE_REASONS)[number];
 
 /** The protocols of bytes on our port that are not HTTP/1. */
-export const FOREIGN_PROTOCOLS = ["tls", "http2", "unknown"] as const;
-/** One of {@link FOREIGN_PROTOCOLS}. */
-export type ForeignProtocol = (typeof FOREIGN_PROTOCOLS)[number];
+export type ForeignProtocol = "tls" | "http2" | "unknown";
 
 /** The head that was just read. One object serves all requests of a framer. */
 export class RequestHead {

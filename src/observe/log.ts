@@ -12,7 +12,7 @@ export const LOG_FORMATS = ["pretty", "plain", "json"] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
 /** The shortest time between two lines of one kind; the lines between are counted in the next one. */
-export const REPEAT_MS = 1000;
+const REPEAT_MS = 1000;
 
 /** Lines of one kind that may repeat. */
 interface Repeated {

@@ -48,7 +48,7 @@ const UNFORWARDED_DROPS: readonly RequestDrop[] = [
 ];
 
 /** The number of requests with the same decision, and some of them. */
-export interface DryRunVerdict {
+interface DryRunVerdict {
   readonly by: string;
   readonly count: number;
   readonly examples: readonly string[];
@@ -61,7 +61,7 @@ const NO_MIRROR = [
 ];
 
 /** The configuration that the messages use. */
-export interface ReportOptions {
+interface ReportOptions {
   readonly address: ForwardAddress;
   readonly also: readonly ForwardAddress[];
   readonly encapsulation?: Encapsulation;

@@ -30,7 +30,7 @@ import { ReadAhead } from "./read-ahead.ts";
 import type { ShardComparison, ShardOptions } from "./setup.ts";
 
 /** The options of a recording. */
-export type RecordConfig = Pick<Config, "record" | "recordMaxMib" | "recordMaxS" | "recordFiles">;
+type RecordConfig = Pick<Config, "record" | "recordMaxMib" | "recordMaxS" | "recordFiles">;
 /** Gets word of a shard's troubles. */
 export type ShardReport = DestinationReport & HttpReport & RecordReport & FileReport;
 
