@@ -213,7 +213,7 @@ export class Branch implements PipeOwner {
    * Production has declined the offer. `goesOnInHttp2`: or it goes on in HTTP/2; this destination gets that on another
    * connection.
    */
-  declineOffer(goesOnInHttp2 = false): void {
+  declineOffer(goesOnInHttp2: boolean): void {
     this.pipe.declineOffer(goesOnInHttp2);
   }
 

@@ -95,7 +95,6 @@ export class Http2Sender {
     const request = call.request!;
     encoder.begin(this.owesTable);
     const isSecure = this.destination.options.http2Tls !== null;
-    // A request without a scheme is a CONNECT, which has none.
     const scheme = isSecure && call.scheme !== "" ? SECURE_SCHEME : call.scheme;
     encodeHead(encoder, this.requests.headOf(request), request.headLength, call, scheme);
     return encoder.listBytes <= this.headerListBytesMax && (call.protocol === null || this.allowsExtendedConnect);

@@ -121,7 +121,7 @@ export function wordAt(bytes: Uint8Array, at: number): number {
  * Whether a frame's header may stand here: known type, its flags, its length, its kind of stream. A client's frames all
  * belong to its own streams; a server's (`isServers`) may belong to streams that it pushes.
  */
-function mayBeFrame(bytes: Uint8Array, at: number, isServers = false): boolean {
+function mayBeFrame(bytes: Uint8Array, at: number, isServers: boolean): boolean {
   const type = bytes[at + TYPE_OFFSET]!;
   const flags = FLAGS[type];
   if (flags === undefined || (bytes[at + FLAGS_OFFSET]! & ~flags) !== 0) return false;
@@ -146,8 +146,8 @@ export function isFrameChain(
   bytes: Uint8Array,
   from: number,
   end: number,
-  isServers = false,
-  streamMax = STREAM_MAX,
+  isServers: boolean,
+  streamMax: number,
 ): boolean {
   let at = from;
   let proofs = 0;
