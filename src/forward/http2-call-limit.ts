@@ -1,6 +1,7 @@
 /**
  * How many calls may be in flight on an HTTP/2 connection: none before the destination's SETTINGS have come, then as
- * many as they allow, but at first no more than the destination is known to serve. Each of these waits has a time limit.
+ * many as they allow, but at first no more than the destination is known to serve. Each of these waits has a time
+ * limit.
  */
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Destination } from "./destination.ts";
