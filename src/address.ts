@@ -47,6 +47,7 @@ export function addressName({ host, port, isSecure, file }: ForwardAddress): str
   return `${isSecure === true ? "https://" : ""}${inUrl(host)}:${port}`;
 }
 
-function inUrl(host: string): string {
+/** A host as a URL shows it: IPv6 in brackets. */
+export function inUrl(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }

@@ -1,6 +1,6 @@
 /** Asks policy about requests of all versions of HTTP, and counts those that it does not forward. */
 import type { StreamOrigin } from "../flow/stream.ts";
-import { addressGroups } from "../http/client-address.ts";
+import { addressGroups, versionOf } from "../http/client-address.ts";
 import { HeadView } from "../http/head-view.ts";
 import { Client } from "../policy/client.ts";
 import { exampleOf } from "../policy/dry-run.ts";
@@ -21,7 +21,7 @@ export interface Judgement {
 
 /** The client of a connection. `told`: its address by a PROXY protocol header; null: there was none. */
 export function clientOf({ identity }: StreamOrigin, told: string | null): Client {
-  return told === null ? new Client(identity) : new Client(identity, addressGroups(told, told.includes(":") ? 6 : 4)!);
+  return told === null ? new Client(identity) : new Client(identity, addressGroups(told, versionOf(told))!);
 }
 
 /** Asks policy about a head. `head`: from the request line to the empty line, as Latin-1. */

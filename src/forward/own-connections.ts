@@ -5,7 +5,7 @@
  * another connection's, that one is joined at its first request.
  */
 import type { ForwardAddress } from "../address.ts";
-import { addressGroups } from "../http/client-address.ts";
+import { addressGroups, versionOf } from "../http/client-address.ts";
 import { bunConnector, type Connector, type SocketEvents, type UpstreamSocket } from "./socket.ts";
 import type { Tls } from "./tls.ts";
 
@@ -227,7 +227,7 @@ function mixed(hash: number, word: number): number {
 function writeAddress(identity: Int32Array, at: number, text: string): void {
   // An address may have its zone behind it (RFC 4007, section 11).
   const address = text.split("%", 1)[0]!;
-  const groups = addressGroups(address, address.includes(":") ? 6 : 4) ?? [];
+  const groups = addressGroups(address, versionOf(address)) ?? [];
   for (let word = 0; word < ADDRESS_WORDS; word++)
     identity[at + word] = ((groups[2 * word] ?? 0) << 16) | (groups[2 * word + 1] ?? 0);
 }
