@@ -11,7 +11,7 @@ import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Client } from "../policy/client.ts";
 import type { Policy } from "../policy/policy.ts";
 import { clientOf } from "./admission.ts";
-import { Branches } from "./branches.ts";
+import { Branch } from "./branch.ts";
 import { type ConversationHost, type ConversationOwner, Step } from "./conversation-host.ts";
 import { type ForwardCounters, isByPolicy, type RequestDrop } from "./counters.ts";
 import type { ComparedStream } from "./exchange.ts";
@@ -54,8 +54,8 @@ export class Conversation
   private phase: number = Phase.FRAMING;
   private readonly framer: RequestFramer;
   private readonly pipe: RequestPipe;
-  /** The branches to further destinations; null: there are none. */
-  private readonly branches: Branches | null;
+  /** One for each further destination. */
+  private readonly branches: readonly Branch[];
   private readonly counters: ForwardCounters;
   /** Null: there is no policy that could have an effect. */
   private readonly policy: Policy | null;
@@ -98,13 +98,12 @@ export class Conversation
     mode.destination.memory.take(this.cost);
   }
 
-  private branchesBehind(before: Remains | null): Branches | null {
+  private branchesBehind(before: Remains | null): readonly Branch[] {
     const { mode, stream } = this;
-    if (mode.further.length === 0) return null;
     const changed = (): void => mode.touchBranches(this);
-    const branches = before?.takeBranches() ?? new Branches(mode.further, stream.preface, changed);
-    branches.goOnAs(changed);
-    return branches;
+    const taken = before === null ? [] : before.takeBranches();
+    for (const branch of taken) branch.changed = changed;
+    return taken.length > 0 ? taken : mode.further.map((each) => new Branch(each, stream.preface, changed));
   }
 
   // The client's bytes.
@@ -136,7 +135,7 @@ export class Conversation
     if (this.http2 !== null) return this.http2.rest();
     if (!this.mode.options.sourceWaits) return true;
     this.pipe.rest();
-    this.branches?.rest();
+    for (const branch of this.branches) branch.rest();
     return false;
   }
 
@@ -170,21 +169,23 @@ export class Conversation
   /** The batch is over: further destinations get what is due. */
   settleBranches(): void {
     const { branches } = this;
-    if (branches === null) return;
+    if (branches.length === 0) return;
     if (this.remains !== null) {
       this.remains.settleBranches();
       return;
     }
     this.request.streamIfLong(this.timestampMs);
     const isEnded = this.ending && this.phase !== Phase.OFFERING;
-    if (isEnded) branches.finish();
-    else branches.settle();
+    for (const branch of branches) {
+      if (isEnded) branch.finish();
+      else branch.settle();
+    }
     this.http2?.settleBranches(isEnded);
   }
 
   /** Whether the connections of another protocol are over at all destinations. */
   private get isGone(): boolean {
-    return this.pipe.isGone && (this.branches === null || this.branches.areGone);
+    return this.pipe.isGone && this.branches.every((branch) => branch.isGone);
   }
 
   /**
@@ -262,7 +263,7 @@ export class Conversation
     http2.settleBranches(true);
     // What came before the offer to go on in HTTP/2 has connections of its own.
     this.pipe.finish();
-    this.branches?.finish();
+    for (const branch of this.branches) branch.finish();
     this.leave();
     this.stream.forget(Step.LOST, 0, null);
   }
@@ -294,7 +295,7 @@ export class Conversation
     if (this.mode.options.proxyProtocol !== "pass") return;
     this.stream.preface = header;
     this.pipe.preface = header;
-    if (this.branches !== null) this.branches.preface = header;
+    for (const branch of this.branches) branch.preface = header;
   }
 
   head(head: RequestHead): void {
@@ -352,7 +353,7 @@ export class Conversation
     if (protocol === "http2" && this.stream.origin.hasSyn && request.dropping === null) {
       this.phase = Phase.BARE;
       this.pipe.goBare();
-      this.branches?.goBare(false);
+      for (const branch of this.branches) branch.goBare(false);
       const held = request.copyHeld();
       if (held !== null) this.passOn(held, 0, held.length);
       request.discard();
@@ -426,7 +427,7 @@ export class Conversation
 
   private passOn(bytes: Uint8Array, offset: number, length: number): void {
     this.pipe.passOn(bytes, offset, length, this.timestampMs);
-    this.branches?.passOn(bytes, offset, length, this.timestampMs);
+    for (const branch of this.branches) branch.passOn(bytes, offset, length, this.timestampMs);
   }
 
   private takeGap(length: number): void {
@@ -441,7 +442,7 @@ export class Conversation
 
   private abortBare(): void {
     this.pipe.abortBare();
-    this.branches?.abortBare();
+    for (const branch of this.branches) branch.abortBare();
   }
 
   /** Out of step, production's next response is not known by its order. */
@@ -462,12 +463,12 @@ export class Conversation
     this.offers ??= new Offers(this.mode, this);
     // If the request was dropped by a fault, nobody knows whether production has accepted the offer.
     if (dropping !== null && !isByPolicy(dropping)) {
-      this.branches?.declineOffer();
+      for (const branch of this.branches) branch.declineOffer(false);
       this.framer.goOnBehindOffer();
       return;
     }
     this.offers.begin(head.method === "CONNECT", dropping !== null);
-    this.branches?.beginOffer();
+    for (const branch of this.branches) branch.beginOffer();
     this.phase = Phase.OFFERING;
     this.framer.passRest();
   }
@@ -475,8 +476,7 @@ export class Conversation
   goOn(outcome: number): void {
     switch (outcome) {
       case Outcome.HTTP2: {
-        this.pipe.declineOffer(true);
-        this.branches?.declineOffer(true);
+        this.declineOffer(true);
         const http2 = this.beginHttp2(false);
         http2.beginUpgraded();
         http2.skipPreface();
@@ -488,16 +488,20 @@ export class Conversation
         return;
       case Outcome.BARE:
         this.pipe.goBare();
-        this.branches?.goBare(true);
+        for (const branch of this.branches) branch.goBare(true);
         this.phase = Phase.BARE;
         return;
       case Outcome.DECLINED:
-        this.pipe.declineOffer();
-        this.branches?.declineOffer();
+        this.declineOffer(false);
         this.framer.goOnBehindOffer();
         break;
     }
     this.phase = Phase.FRAMING;
+  }
+
+  private declineOffer(goesOnInHttp2: boolean): void {
+    this.pipe.declineOffer(goesOnInHttp2);
+    for (const branch of this.branches) branch.declineOffer(goesOnInHttp2);
   }
 
   heldBytes(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
