@@ -134,7 +134,6 @@ export class Destination implements UpstreamHost, DialHost {
     }
     this.open.add(upstream);
     this.connecting.add(upstream);
-    upstream.limitConnecting(this.tickedMs + this.options.connectTimeoutMs);
     this.untried.push(upstream);
     this.startConnecting(this.tickedMs);
     return upstream;

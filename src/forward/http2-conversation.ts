@@ -367,7 +367,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     const keptBytes = this.mode.destination.memory.budget.limitBytes * KEPT_SHARE;
     if (grownBytes > 0 && !this.owner.makeRoom(grownBytes + keptBytes)) {
       framer.evict();
-      if (framer.heldBytes > this.chargedBytes) framer.evictTable();
+      if (framer.heldBytes > this.chargedBytes) framer.loseTable();
     }
     this.charge();
   }

@@ -78,7 +78,7 @@ export interface UpstreamHost {
 }
 
 /** One connection to a destination, from its making to its close. */
-export class Upstream implements SocketEvents, TimerOwner {
+export class Upstream implements Omit<SocketEvents, "failed">, TimerOwner {
   private state: number = State.CONNECTING;
   private socket: UpstreamSocket | null = null;
   /**
@@ -133,6 +133,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     this.queue = new ByteQueue(destination.memory);
     this.activeMs = destination.tickedMs;
     destination.memory.take(Cost.UPSTREAM);
+    destination.deadlines.set(this.timer, destination.tickedMs + destination.options.connectTimeoutMs);
   }
 
   /** Bytes that wait for the kernel to take them. */
@@ -155,11 +156,6 @@ export class Upstream implements SocketEvents, TimerOwner {
 
   get isOpen(): boolean {
     return this.state === State.OPEN;
-  }
-
-  /** Sets the time limit for connecting (Destination). */
-  limitConnecting(dueMs: number): void {
-    this.destination.deadlines.set(this.timer, dueMs);
   }
 
   /**
@@ -273,10 +269,6 @@ export class Upstream implements SocketEvents, TimerOwner {
     if (this.finishing) this.destination.finishing.add(this);
     this.listener?.opened();
     this.flush(this.destination.now());
-  }
-
-  failed(): void {
-    this.abandon();
   }
 
   writable(): void {

@@ -114,9 +114,10 @@ export class Http2RequestFramer<T> extends Http2Framer {
     this.damageAll("evicted");
   }
 
-  /** Others need the memory: the entries of the dynamic table are forgotten. */
-  evictTable(): void {
-    this.loseTable();
+  /** The entries of the dynamic table are not known any more: a header block was lost, or others need the memory. */
+  loseTable(): void {
+    this.decoder.lose();
+    this.endDoubt();
   }
 
   /** Requests that are under way. */
@@ -293,11 +294,6 @@ export class Http2RequestFramer<T> extends Http2Framer {
     for (const neededBytes of this.doubtful!.values()) hasLost ||= neededBytes <= this.hiddenBytes;
     if (hasLost) this.loseTable();
     else this.endDoubt();
-  }
-
-  private loseTable(): void {
-    this.decoder.lose();
-    this.endDoubt();
   }
 
   private endDoubt(): void {
