@@ -24,6 +24,7 @@ import { Progress } from "../observe/progress.ts";
 import { Problems } from "../observe/problems.ts";
 import { RunReport } from "../observe/report.ts";
 import { SummaryFile } from "../observe/summary-file.ts";
+import type { RunParts } from "./parts.ts";
 import { SavefileRun } from "./savefile-run.ts";
 import type { StartThread } from "../shard/shards.ts";
 import { type Stop, stopSignal } from "./stop.ts";
@@ -60,10 +61,9 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   if (admin !== undefined) log.info(`Serving metrics, health and a status page at ${admin.url}`);
   warn(config, log);
 
+  const parts = { config, clock, log, counters, report, comparison };
   const source: Source | undefined =
-    config.read === undefined
-      ? await LiveRun.start(config, counters, report, log, startThread, stop, comparison)
-      : await startReading(config, config.read, counters, report, log, clock, comparison);
+    config.read === undefined ? await LiveRun.start(parts, startThread, stop) : await startReading(parts, config.read);
   if (user !== undefined) {
     becomeUser(user);
     log.debug(`Running as ${user.name}`);
@@ -140,15 +140,8 @@ async function runToEnd(source: Source, stop: Stop, log: Log, watch: Watch): Pro
 }
 
 /** Rejects with RefusalError. */
-async function startReading(
-  config: Config,
-  paths: readonly string[],
-  counters: Counters,
-  report: RunReport,
-  log: Log,
-  clock: Clock,
-  comparison: ComparisonReport | null,
-): Promise<SavefileRun> {
+async function startReading(parts: RunParts, paths: readonly string[]): Promise<SavefileRun> {
+  const { config, log, clock } = parts;
   const open = () => openSavefiles(paths, config.follow, (error) => log.error(error.message));
   const savefiles = await open();
   // A schedule needs the processor in time, as an interface does.
@@ -159,7 +152,7 @@ async function startReading(
   const showsProgress = log.format === "pretty" && isatty(2);
   const progress = showsProgress ? new Progress(sizeOf(paths, config.follow), clock.now) : undefined;
   log.info(`Reading ${paths.map(nameOf).join(", ")}`);
-  return new SavefileRun(savefiles, config, counters, report, clock, progress, open, comparison);
+  return new SavefileRun(parts, savefiles, progress, open);
 }
 
 /** Throws RefusalError. */
