@@ -40,6 +40,7 @@ export class Shard {
   readonly destination: Destination;
   /** The further destinations. */
   readonly further: readonly Destination[];
+  private readonly all: readonly Destination[];
   private readonly decoder: Decoder;
   private readonly flows: FlowTable;
   /** Null: --mode tcp. */
@@ -64,6 +65,7 @@ export class Shard {
     const pool = new ArrayPool(bufferBytes);
     const destinations = destinationsFor(options, bufferBytes, pool, counters, report, connector, now);
     [this.destination, ...this.further] = destinations;
+    this.all = destinations;
     const { budget } = this.destination.memory;
     const comparesResponses = options.comparison !== null;
     this.decoder = new Decoder({ ...options, takesServer: comparesResponses }, counters);
@@ -187,8 +189,7 @@ export class Shard {
 
   /** Gives up every connection, for good. */
   terminate(): void {
-    this.destination.terminate();
-    for (const destination of this.further) destination.terminate();
+    for (const destination of this.all) destination.terminate();
   }
 
   /** Time passes, whether or not frames come: `captureMs` is the capture's time. */
@@ -221,12 +222,11 @@ export class Shard {
 
   /** Sets this share of all budgets aside (MemoryGuard). */
   setAside(share: number): void {
-    for (const { memory } of [this.destination, ...this.further]) memory.budget.setAside(share);
+    for (const { memory } of this.all) memory.budget.setAside(share);
   }
 
   private beginBatch(): void {
-    this.destination.beginBatch();
-    for (const destination of this.further) destination.beginBatch();
+    for (const destination of this.all) destination.beginBatch();
   }
 
   /** Connections fill the budget: idle ones make room. */
