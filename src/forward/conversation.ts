@@ -36,6 +36,8 @@ const Phase = {
   HTTP2: 4,
 } as const;
 
+const NO_BRANCHES: readonly Branch[] = [];
+
 /** A client's bytes, from where its framer begins to its end or until it gives way. */
 export class Conversation
   extends Aged<Conversation>
@@ -100,6 +102,7 @@ export class Conversation
 
   private branchesBehind(before: Remains | null): readonly Branch[] {
     const { mode, stream } = this;
+    if (mode.further.length === 0) return NO_BRANCHES;
     const changed = (): void => mode.touchBranches(this);
     const taken = before === null ? [] : before.takeBranches();
     for (const branch of taken) branch.changed = changed;
