@@ -78,7 +78,7 @@ const DAY_S = 86_400;
 const DAY_MS = DAY_S * 1000;
 /** The default of --gap-timeout-ms on an interface. */
 export const GAP_TIMEOUT_LIVE_MS = 1000;
-/** The most threads that can share an interface: so many members a fanout group may have on every kernel (packet(7)). */
+/** The most threads that share an interface: a fanout group may have as many members on every kernel (packet(7)). */
 export const THREADS_MAX = 256;
 
 function list<T>(definition: Omit<ListFlag<T>, "kind" | "default">): ListFlag<T> {
