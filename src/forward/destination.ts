@@ -55,9 +55,9 @@ export class Destination implements UpstreamHost, DialHost {
   private readonly dirty: Upstream[] = [];
   private readonly connecting = new Set<Upstream>();
   /** Connections that wait for their turn to be tried, in order. */
-  private untried: Upstream[] = [];
+  private readonly untried: Upstream[] = [];
   /** Connections that were refused and are to be tried again, in the order of their times. */
-  private refusals: { readonly upstream: Upstream; readonly notBeforeMs: number }[] = [];
+  private readonly refusals: Upstream[] = [];
   attempts = 0;
   /** No more connections are wanted. */
   terminated = false;
@@ -272,8 +272,9 @@ export class Destination implements UpstreamHost, DialHost {
     if (upstream.isClosed) return;
     const nowMs = this.now();
     this.beginOutage(nowMs, error);
-    if (this.isYoungOutage(nowMs)) this.refusals.push({ upstream, notBeforeMs: nowMs + CONNECT_RETRY_MS });
-    else this.fail(upstream, error);
+    if (!this.isYoungOutage(nowMs)) return this.fail(upstream, error);
+    upstream.triedFromMs = nowMs + CONNECT_RETRY_MS;
+    this.refusals.push(upstream);
   }
 
   /** A connection reports that it was not established in time. */
@@ -291,26 +292,28 @@ export class Destination implements UpstreamHost, DialHost {
 
   private startConnecting(nowMs: number): void {
     const most = CONNECTS_IN_FLIGHT_MAX - this.attempts;
-    let left = this.isYoungOutage(nowMs) ? Math.min(most, OUTAGE_PROBES_MAX) : most;
-    let again = 0;
-    for (; again < this.refusals.length; again++) {
-      const { upstream, notBeforeMs } = this.refusals[again]!;
+    const left = this.tryFirst(
+      this.refusals,
+      this.isYoungOutage(nowMs) ? Math.min(most, OUTAGE_PROBES_MAX) : most,
+      nowMs,
+    );
+    this.tryFirst(this.untried, left, nowMs);
+  }
+
+  /** Tries the first connections of a queue, `most` at the most. Returns how many more may be tried. */
+  private tryFirst(queue: Upstream[], most: number, nowMs: number): number {
+    let left = most;
+    let count = 0;
+    for (; count < queue.length; count++) {
+      const upstream = queue[count]!;
       if (upstream.isClosed) continue;
       // When the outage is over, connections that were refused before need not wait any more.
-      if ((nowMs < notBeforeMs && this.outageSinceMs >= 0) || left <= 0) break;
+      if ((nowMs < upstream.triedFromMs && this.outageSinceMs >= 0) || left <= 0) break;
       left--;
       new Dial(this, upstream).begin();
     }
-    if (again > 0) this.refusals.splice(0, again);
-    let count = 0;
-    for (; count < this.untried.length; count++) {
-      const upstream = this.untried[count]!;
-      if (upstream.isClosed) continue;
-      if (left <= 0) break;
-      left--;
-      new Dial(this, upstream).begin();
-    }
-    if (count > 0) this.untried.splice(0, count);
+    if (count > 0) queue.splice(0, count);
+    return left;
   }
 
   private isYoungOutage(nowMs: number): boolean {

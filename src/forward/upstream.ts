@@ -96,6 +96,8 @@ export class Upstream implements Omit<SocketEvents, "failed">, TimerOwner {
   /** It is in the destination's list of connections with something to do in this batch. */
   isDirty = false;
 
+  /** It was refused, and is tried again from this time on; 0: it was not. */
+  triedFromMs = 0;
   /** When the kernel last took all written bytes; -1: never. */
   writtenMs = -1;
   /** Part of the last write was not taken: the rest waits for {@link writable} or for the timer. */
