@@ -21,6 +21,21 @@ export const HTTP_PORT = 80;
 /** The port of https:// addresses without one (RFC 9110, section 4.2.2). */
 export const HTTPS_PORT = 443;
 
+/** All destinations of a run: the endpoint, and the further ones. */
+export function destinationsOf(run: { address: ForwardAddress; also: readonly ForwardAddress[] }): ForwardAddress[] {
+  return [run.address, ...run.also];
+}
+
+/** Whether some destination is a file. */
+export function hasFile(destinations: readonly ForwardAddress[]): boolean {
+  return destinations.some(({ file }) => file !== undefined);
+}
+
+/** Whether some destination speaks TLS. */
+export function hasTls(destinations: readonly ForwardAddress[]): boolean {
+  return destinations.some(({ isSecure }) => isSecure === true);
+}
+
 /** The address as a Host field states it. */
 export function hostField({ host, port, isSecure }: ForwardAddress): string {
   return port === (isSecure === true ? HTTPS_PORT : HTTP_PORT) ? inUrl(host) : `${inUrl(host)}:${port}`;
@@ -32,6 +47,7 @@ export function addressName({ host, port, isSecure, file }: ForwardAddress): str
   return `${isSecure === true ? "https://" : ""}${inUrl(host)}:${port}`;
 }
 
-function inUrl(host: string): string {
+/** A host as a URL shows it: IPv6 in brackets. */
+export function inUrl(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }

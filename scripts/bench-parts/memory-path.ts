@@ -71,9 +71,7 @@ class Sink implements StreamOpener, RequestSink {
   constructor(private readonly mode: "tcp" | "http") {}
 
   open(_origin: StreamOrigin): StreamConsumer {
-    return this.mode === "tcp"
-      ? new Bytes(this)
-      : new Framed(new RequestFramer({ maxHeaderBytes: 65_536 }, this, true));
+    return this.mode === "tcp" ? new Bytes(this) : new Framed(new RequestFramer(65_536, this, true));
   }
 
   bytes(_bytes: Uint8Array, _offset: number, length: number): void {

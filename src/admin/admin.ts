@@ -2,7 +2,7 @@
  * The pages of --admin: they show the main thread's last look at the run, and are made when they are asked for. Shards
  * have no part in it.
  */
-import { addressName } from "../address.ts";
+import { addressName, inUrl } from "../address.ts";
 import type { Config } from "../config.ts";
 import { RefusalError } from "../errors.ts";
 import { type ComparisonReport, NOTHING_COMPARED } from "../observe/comparison-report.ts";
@@ -14,7 +14,7 @@ import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import { PAGE_FIELDS, pageHtml } from "./page.ts";
 import { processFigures } from "./process-figures.ts";
 import { told } from "./response.ts";
-import { AdminServer, type Route, type Routes, shown } from "./server.ts";
+import { AdminServer, type Route, type Routes } from "./server.ts";
 import { health, json, statusOf } from "./status.ts";
 import type { Phase, View } from "./view.ts";
 
@@ -41,7 +41,7 @@ export class Admin {
 
   /** The URL for a browser. */
   get url(): string {
-    return `http://${shown(this.config.admin!.host)}:${this.server.port}/`;
+    return `http://${inUrl(this.config.admin!.host)}:${this.server.port}/`;
   }
 
   /** The counters of the admin port itself. */

@@ -5,7 +5,7 @@
  * for.
  */
 import type { Socket, TCPSocketListener } from "bun";
-import type { ListenAddress } from "../address.ts";
+import { inUrl, type ListenAddress } from "../address.ts";
 import { RefusalError } from "../errors.ts";
 import { Client, type ClientHost } from "./client.ts";
 import { adminCounters, type AdminReject } from "./counters.ts";
@@ -149,14 +149,9 @@ export class AdminServer implements ClientHost {
         },
       });
     } catch (error) {
-      throw new RefusalError(`Cannot listen on ${shown(host)}:${port} (--admin): ${whyNot(error, port)}`);
+      throw new RefusalError(`Cannot listen on ${inUrl(host)}:${port} (--admin): ${whyNot(error, port)}`);
     }
   }
-}
-
-/** A host as a URL shows it: IPv6 in brackets. */
-export function shown(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
 }
 
 function whyNot(error: unknown, port: number): string {

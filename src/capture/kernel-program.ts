@@ -13,8 +13,8 @@ const BPF_RET_K = 0x06;
 
 const littleEndian = endianness() === "LE";
 
-/** Refuses every packet: one instruction, "return 0". */
-const REFUSE_ALL = refuseAll();
+/** Rejects every packet: one instruction, "return 0". */
+const REJECT_ALL = rejectAll();
 
 /**
  * A header that points the kernel, or libpcap, to a program of struct sock_filter. The caller keeps both alive until
@@ -27,13 +27,13 @@ export function programHeader(program: Uint8Array): Uint8Array {
   return new Uint8Array(header.buffer);
 }
 
-/** Makes a socket refuse every packet from now on; packets that wait in it stay. False: the kernel declines. */
-export function refuseAllPackets(fd: number): boolean {
-  const header = programHeader(REFUSE_ALL);
+/** Makes a socket reject every packet from now on; packets that wait in it stay. False: the kernel declines. */
+export function rejectAllPackets(fd: number): boolean {
+  const header = programHeader(REJECT_ALL);
   return loadLibc().setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, ptr(header), header.length) === 0;
 }
 
-function refuseAll(): Uint8Array {
+function rejectAll(): Uint8Array {
   const instruction = new DataView(new ArrayBuffer(INSTRUCTION_BYTES));
   instruction.setUint16(0, BPF_RET_K, littleEndian);
   return new Uint8Array(instruction.buffer);

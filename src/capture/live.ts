@@ -3,7 +3,7 @@
  * records, in the form of a pcap savefile, to a stream. The stream's buffer (setvbuf(3)) is one long-lived array, which
  * is then read here. So there are a few native calls for each batch, none for each frame, and a frame is copied once.
  *
- * A handle refuses every frame until {@link LiveCapture.accept}, so that several can first divide the
+ * A handle rejects every frame until {@link LiveCapture.accept}, so that several can first divide the
  * interface among themselves.
  */
 import { ptr } from "bun:ffi";
@@ -11,7 +11,7 @@ import { readdirSync } from "node:fs";
 import { endianness } from "node:os";
 import { RefusalError } from "../errors.ts";
 import { cString, type Libc, type LoadedLibpcap, loadLibc, loadLibpcap, type NativePointer } from "./ffi.ts";
-import { programHeader, refuseAllPackets } from "./kernel-program.ts";
+import { programHeader, rejectAllPackets } from "./kernel-program.ts";
 import type { RecordSource } from "./record-source.ts";
 
 const RECORD_HEADER_LEN = 16;
@@ -106,7 +106,7 @@ export class LiveCapture implements RecordSource {
     if (status < 0) throw this.activationError(status);
     if (pcap.pcap_setnonblock(handle, 1, ptr(this.errorBuffer)) !== 0) throw this.refusal(this.errorText());
     this.linkType = pcap.pcap_datalink(handle);
-    this.refuse();
+    this.reject();
 
     const stream = this.libc.fmemopen(ptr(this.streamBytes), STREAM_BYTES, cString("w"));
     const isBuffered =
@@ -140,9 +140,9 @@ export class LiveCapture implements RecordSource {
   }
 
   /** From now on no frame is captured; those that wait can still be read. Throws RefusalError. */
-  refuse(): void {
+  reject(): void {
     // Not through libpcap, which would apply the filter to waiting frames, too.
-    if (!refuseAllPackets(this.fd)) throw this.refusal("the kernel takes no filter");
+    if (!rejectAllPackets(this.fd)) throw this.refusal("the kernel takes no filter");
   }
 
   /** Sets the time of the reader's clock, and how far the system's clock, which stamps the frames, is ahead of it. */

@@ -12,7 +12,7 @@ import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../obser
 import type { Field, Rewrite } from "../policy/head-edits.ts";
 import type { Rule } from "../policy/rules.ts";
 import type { Sample } from "../policy/sample.ts";
-import { LISTEN_ADDRESS_FORMS, parseListenAddress } from "./listen-address.ts";
+import { listenAddress } from "./listen-address.ts";
 import {
   factorOrMax,
   fieldValue,
@@ -22,7 +22,6 @@ import {
   outputPath,
   path,
   percent,
-  readBy,
   rewrite,
   rule,
   rustLog,
@@ -48,7 +47,7 @@ interface Described {
 }
 
 /** A flag with one value; the last one given counts. */
-export interface SingleFlag<T> extends Described {
+interface SingleFlag<T> extends Described {
   readonly kind: "single";
   readonly value: Value<T>;
   readonly hint: string;
@@ -58,7 +57,7 @@ export interface SingleFlag<T> extends Described {
 }
 
 /** A flag that may be given more than once; its variable has a value a line. */
-export interface ListFlag<T> extends Described {
+interface ListFlag<T> extends Described {
   readonly kind: "list";
   readonly value: Value<T>;
   readonly hint: string;
@@ -66,7 +65,7 @@ export interface ListFlag<T> extends Described {
 }
 
 /** A flag without a value; its variable says yes or no. */
-export interface SwitchFlag extends Described {
+interface SwitchFlag extends Described {
   readonly kind: "switch";
   readonly value: Value<boolean>;
   readonly default: boolean;
@@ -79,7 +78,7 @@ const DAY_S = 86_400;
 const DAY_MS = DAY_S * 1000;
 /** The default of --gap-timeout-ms on an interface. */
 export const GAP_TIMEOUT_LIVE_MS = 1000;
-/** The most threads that can share an interface: so many members a fanout group may have on every kernel (packet(7)). */
+/** The most threads that share an interface: a fanout group may have as many members on every kernel (packet(7)). */
 export const THREADS_MAX = 256;
 
 function list<T>(definition: Omit<ListFlag<T>, "kind" | "default">): ListFlag<T> {
@@ -90,30 +89,33 @@ function single<T>(definition: Omit<SingleFlag<T>, "kind">): SingleFlag<T> {
   return { kind: "single", ...definition };
 }
 
+/** A flag without a default. */
+function optional<T>(definition: Omit<SingleFlag<T>, "kind" | "default">): SingleFlag<T | undefined> {
+  return { kind: "single", default: undefined, ...definition };
+}
+
+function switchOf(help: string): SwitchFlag {
+  return { kind: "switch", value: yesOrNo, default: false, help };
+}
+
 /** A number flag with a variable that the original program had too. */
 function original<T>(name: string, definition: Omit<SingleFlag<T>, "kind">): SingleFlag<T> {
   return single({ ...definition, variables: [{ name, value: definition.value }] });
 }
 
-const listenAddress: Value<ListenAddress | undefined> = { accepts: LISTEN_ADDRESS_FORMS, parse: parseListenAddress };
 const logLevel = oneOf<LogLevel>(LOG_LEVELS);
 const LOG_LEVEL_DEFAULT: LogLevel = "info";
 
 /** All flags of a run, by name. */
 export const flags = {
-  read: {
-    kind: "list",
+  read: list<string>({
     value: path,
     hint: "FILE|-",
-    default: [],
     help: "forward pcap or pcapng savefiles (also gzip, zstd; -: standard input), merged by time; needs no privileges",
-  } as ListFlag<string | undefined>,
-  follow: {
-    kind: "switch",
-    value: yesOrNo,
-    default: false,
-    help: "with --read: wait for more when the file ends, and go on with files that replace it under its name; a signal ends the run",
-  } as SwitchFlag,
+  }),
+  follow: switchOf(
+    "with --read: wait for more when the file ends, and go on with files that replace it under its name; a signal ends the run",
+  ),
   speed: single<number | "max">({
     value: factorOrMax,
     hint: "max|FACTOR",
@@ -138,10 +140,9 @@ export const flags = {
     default: 32,
     help: "out-of-order segments held per flow before missing bytes are given up; 0 holds none",
   }),
-  "gap-timeout-ms": single<number | undefined>({
+  "gap-timeout-ms": optional<number>({
     value: wholeNumber(1, DAY_MS),
     hint: "MS",
-    default: undefined,
     defaultText: `${GAP_TIMEOUT_LIVE_MS}, with --read none`,
     help: "missing bytes are given up after this time, even if no further packet arrives",
   }),
@@ -261,12 +262,9 @@ export const flags = {
     defaultText: "none",
     help: "requests forwarded per second, by all threads together; more are dropped and counted",
   }),
-  "dry-run": {
-    kind: "switch",
-    value: yesOrNo,
-    default: false,
-    help: "with --read: connect to no endpoint, and report which requests would be forwarded, and why the others would not",
-  } as SwitchFlag,
+  "dry-run": switchOf(
+    "with --read: connect to no endpoint, and report which requests would be forwarded, and why the others would not",
+  ),
   "rewrite-path": list<Rewrite>({
     value: rewrite,
     hint: "REGEX=>TEXT",
@@ -277,10 +275,9 @@ export const flags = {
     hint: "NAME",
     help: "remove all header fields with this name; may be given more than once",
   }),
-  host: single<string | undefined>({
+  host: optional<string>({
     value: fieldValue,
     hint: "VALUE|endpoint",
-    default: undefined,
     defaultText: "as it came",
     help: "replace each request's Host field; endpoint: made from forward_addr",
   }),
@@ -289,25 +286,15 @@ export const flags = {
     hint: "'NAME: VALUE'",
     help: "replace or add a header field; may be given more than once, but only once for each name",
   }),
-  forwarded: {
-    kind: "switch",
-    value: yesOrNo,
-    default: false,
-    help: "add the client's address to X-Forwarded-For; add X-Forwarded-Port, -Proto and -Host if they are absent",
-  } as SwitchFlag,
-  mark: {
-    kind: "switch",
-    value: yesOrNo,
-    default: false,
-    help: "add X-Mirrored-From: <client address>; requests that have this field already are not forwarded",
-  } as SwitchFlag,
-  also: {
-    kind: "list",
+  forwarded: switchOf(
+    "add the client's address to X-Forwarded-For; add X-Forwarded-Port, -Proto and -Host if they are absent",
+  ),
+  mark: switchOf("add X-Mirrored-From: <client address>; requests that have this field already are not forwarded"),
+  also: list<ForwardAddress>({
     value: forwardAddress,
     hint: "ADDR",
-    default: [],
     help: "a further destination that gets every request too; may be given more than once",
-  } as ListFlag<ForwardAddress>,
+  }),
   "proxy-protocol": single<ProxyProtocol>({
     value: oneOf(PROXY_PROTOCOL_WAYS),
     hint: "pass|strip",
@@ -320,38 +307,29 @@ export const flags = {
     default: "auto",
     help: "HTTP/2 in clear text, also gRPC: auto and requests frame it into requests, pass passes the bytes through",
   }),
-  "tls-ca": single<string | undefined>({
+  "tls-ca": optional<string>({
     value: path,
     hint: "FILE",
-    default: undefined,
     defaultText: "the system's alone",
     help: "certificates (PEM) of authorities to trust for https:// endpoints, in addition to the system's",
   }),
-  "tls-cert": single<string | undefined>({
+  "tls-cert": optional<string>({
     value: path,
     hint: "FILE",
-    default: undefined,
     help: "the client certificate (PEM, with its intermediate certificates) for an endpoint that asks for one",
   }),
-  "tls-key": single<string | undefined>({
+  "tls-key": optional<string>({
     value: path,
     hint: "FILE",
-    default: undefined,
     help: "the private key (PEM) of --tls-cert",
   }),
-  "tls-server-name": single<string | undefined>({
+  "tls-server-name": optional<string>({
     value: serverName,
     hint: "NAME",
-    default: undefined,
     defaultText: "that of forward_addr",
     help: "the server name that is sent to an https:// endpoint, and that its certificate must have",
   }),
-  "tls-insecure": {
-    kind: "switch",
-    value: yesOrNo,
-    default: false,
-    help: "accept any certificate of an https:// endpoint",
-  } as SwitchFlag,
+  "tls-insecure": switchOf("accept any certificate of an https:// endpoint"),
   "max-flows": single({
     value: wholeNumber(1, 10_000_000),
     hint: "N",
@@ -370,10 +348,9 @@ export const flags = {
     default: 64,
     help: "the kernel's buffer for frames that the program has not read yet",
   }),
-  record: single<string | undefined>({
+  record: optional<string>({
     value: outputPath,
     hint: "FILE.pcapng",
-    default: undefined,
     help: "keep the frames that are ours, unchanged, in a ring of files: FILE.0.pcapng, FILE.1.pcapng …",
   }),
   "record-max-mib": single({
@@ -401,16 +378,12 @@ export const flags = {
     default: 256,
     help: "with file: destinations: the largest size of a file; the next file has the next number",
   }),
-  compare: {
-    kind: "switch",
-    value: yesOrNo,
-    default: false,
-    help: "compare the endpoint's responses with production's; the mirror must deliver production's responses too",
-  } as SwitchFlag,
-  control: single<ForwardAddress | undefined>({
+  compare: switchOf(
+    "compare the endpoint's responses with production's; the mirror must deliver production's responses too",
+  ),
+  control: optional<ForwardAddress>({
     value: forwardAddress,
     hint: "ADDR",
-    default: undefined,
     help: "an endpoint that runs production's version; differences that also occur there are noise",
   }),
   "compare-sample": single({
@@ -426,51 +399,34 @@ export const flags = {
     default: 1 << 20,
     help: "longer response bodies are compared by their digest",
   }),
-  ignore: {
-    kind: "list",
-    value: readBy(IGNORE_FORMS, parseIgnoreRule),
+  ignore: list<IgnoreRule>({
+    value: { accepts: IGNORE_FORMS, parse: parseIgnoreRule },
     hint: "RULE",
-    default: [],
     defaultText: "volatile fields",
     help: `ignore these differences: ${IGNORE_FORMS}; may be given more than once`,
-  } as ListFlag<IgnoreRule>,
-  differences: single<string | undefined>({
+  }),
+  differences: optional<string>({
     value: outputPath,
     hint: "FILE",
-    default: undefined,
     help: "write each difference as one line of JSON, at most 1000 a minute",
   }),
-  "fail-on-differences": {
-    kind: "switch",
-    value: yesOrNo,
-    default: false,
-    help: "exit with status 3 if responses differed",
-  } as SwitchFlag,
-  redact: {
-    kind: "list",
-    value: readBy(REDACT_FORMS, parseRedactRule),
+  "fail-on-differences": switchOf("exit with status 3 if responses differed"),
+  redact: list<RedactRule>({
+    value: { accepts: REDACT_FORMS, parse: parseRedactRule },
     hint: "RULE",
-    default: [],
     defaultText: "the usual names",
     help: `blot out these values too, in everything that is written or shown: ${REDACT_FORMS}; may be given more than once`,
-  } as ListFlag<RedactRule>,
-  "no-redact": {
-    kind: "switch",
-    value: yesOrNo,
-    default: false,
-    help: "blot out nothing",
-  } as SwitchFlag,
-  libpcap: single<string | undefined>({
+  }),
+  "no-redact": switchOf("blot out nothing"),
+  libpcap: optional<string>({
     value: path,
     hint: "PATH",
-    default: undefined,
     defaultText: "the system's, else the embedded one",
     help: "the libpcap to load",
   }),
-  user: single<string | undefined>({
+  user: optional<string>({
     value: userName,
     hint: "NAME",
-    default: undefined,
     help: "if started as root: become this user for good, after everything that needs root is open",
   }),
   "log-level": single<LogLevel>({
@@ -483,23 +439,20 @@ export const flags = {
     default: LOG_LEVEL_DEFAULT,
     help: "error, warn, info, debug or trace; RUST_LOG: plain levels, and levels for vxlan_to_http",
   }),
-  "log-format": single<LogFormat | undefined>({
+  "log-format": optional<LogFormat>({
     value: oneOf(LOG_FORMATS),
     hint: "FORMAT",
-    default: undefined,
     defaultText: "pretty on a terminal, else plain",
     help: "pretty, plain or json (one object a line)",
   }),
-  summary: single<string | undefined>({
+  summary: optional<string>({
     value: outputPath,
     hint: "FILE",
-    default: undefined,
     help: "at exit, write all counters as one JSON object",
   }),
-  admin: single<ListenAddress | undefined>({
+  admin: optional<ListenAddress>({
     value: listenAddress,
     hint: "ADDR",
-    default: undefined,
     defaultText: "off",
     help: "serve metrics, health and a status page over HTTP, on host:port, or on a port of 127.0.0.1",
   }),
@@ -512,7 +465,7 @@ interface OtherFlag {
 }
 
 /** The first of these flags that is given counts. */
-export const otherFlags = {
+const otherFlags = {
   help: { letter: "h", help: "show this text" },
   version: { letter: "v", help: "show version, commit and Bun's version" },
   probe: {

@@ -1,6 +1,7 @@
 /** An address to listen on, as it is given on the command line. */
 import { isIP, isIPv6 } from "node:net";
 import { type ListenAddress, PORT_MAX } from "../address.ts";
+import type { Value } from "./values.ts";
 
 /** The accepted forms of an address to listen on, for messages. */
 export const LISTEN_ADDRESS_FORMS = "host:port, [v6]:port, or a port of 127.0.0.1";
@@ -19,3 +20,6 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   if (name !== undefined && NUMBERS.test(name) && isIP(name) === 0) return undefined;
   return { host: name ?? v6 ?? LOOPBACK, port: Number(digits) };
 }
+
+/** The value of a flag that is an address to listen on. */
+export const listenAddress: Value<ListenAddress> = { accepts: LISTEN_ADDRESS_FORMS, parse: parseListenAddress };

@@ -3,7 +3,7 @@
  * user expects the feature. A flag that only tunes something gets a warning, because the environment of a service may
  * have it for other programs.
  */
-import type { ForwardAddress } from "../address.ts";
+import { type ForwardAddress, hasFile, hasTls } from "../address.ts";
 import { UsageError } from "../errors.ts";
 import { camelCase, type FlagName, flags, type FlagValues } from "./flags.ts";
 
@@ -14,8 +14,6 @@ interface Need {
   readonly what: string;
   isThere(chosen: FlagValues, destinations: readonly ForwardAddress[]): boolean;
 }
-
-const hasFile = (destinations: readonly ForwardAddress[]) => destinations.some(({ file }) => file !== undefined);
 
 const NEEDS: readonly Need[] = [
   {
@@ -54,7 +52,7 @@ const NEEDS: readonly Need[] = [
     flags: ["tls-ca", "tls-cert", "tls-key", "tls-server-name", "tls-insecure"],
     isRefused: false,
     what: "an https:// destination",
-    isThere: (_, destinations) => destinations.some(({ isSecure }) => isSecure === true),
+    isThere: (_, destinations) => hasTls(destinations),
   },
   {
     flags: ["record-max-mib", "record-max-s", "record-files"],
@@ -105,7 +103,7 @@ const NEEDS: readonly Need[] = [
     flags: ["connect-timeout-ms"],
     isRefused: false,
     what: "an interface, or an https:// destination: a savefile waits for --outage-timeout-s",
-    isThere: ({ read }, destinations) => read.length === 0 || destinations.some(({ isSecure }) => isSecure === true),
+    isThere: ({ read }, destinations) => read.length === 0 || hasTls(destinations),
   },
   {
     flags: ["ignore"],

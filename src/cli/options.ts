@@ -3,11 +3,10 @@ import { availableParallelism } from "node:os";
 import { isatty } from "node:tty";
 import { type ArgsDef, parseArgs } from "citty";
 import { UsageError } from "../errors.ts";
-import { resolve } from "node:path";
-import { addressName, type ForwardAddress, hostField, type ListenAddress, PORT_MAX } from "../address.ts";
+import { hostField, type ListenAddress, PORT_MAX } from "../address.ts";
 import type { Config } from "../config.ts";
 import { type Encapsulation, LIST_MAX } from "../decode/tunnel.ts";
-import { FORWARDED_FIELDS, type HeadEdits, MARK_FIELD } from "../policy/head-edits.ts";
+import { furtherOf, headEdits, refuseContradictions } from "./contradictions.ts";
 import {
   type Flag,
   camelCase,
@@ -28,12 +27,10 @@ import { nearestFlags } from "./nearest.ts";
 import { withoutEffect } from "./needs.ts";
 import { listOf, listOrAny, parseValue, quote, shown, type Value, wholeNumber } from "./values.ts";
 
-/** The most further destinations: each has a part of --max-buffer-mib. */
-const ALSO_MAX = 8;
 const VNI_MAX = 2 ** 24 - 1;
 
 /** The request that a command line makes: a run, or one of the other flags. */
-export type Request =
+type Request =
   | { kind: Exclude<OtherFlagName, "probe"> }
   | { kind: "probe"; address: ListenAddress }
   | { kind: "run"; config: Config };
@@ -150,36 +147,17 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   const chosen = Object.fromEntries(
     flagTable.map(([name, flag]) => [camelCase(name), readFlag(name, flag, given.get(name), env)]),
   ) as FlagValues;
-
   const read = readFiles(chosen.read, chosen.follow);
-  const expected = read === undefined ? positionals : positionals.slice(1);
-  const missing = expected[rest.length];
-  const names = expected.map(({ name }) => `<${name}>`).join(" ");
-  if (missing !== undefined) throw new UsageError(`Cannot start: <${missing.name}> is missing (expected ${names})`);
-  if (rest.length > expected.length) {
-    throw new UsageError(`Cannot start: ${quote(rest[expected.length]!)} is one argument too many (expected ${names})`);
-  }
-  const [vni, port, addressText] = rest.slice(-3) as [string, string, string];
-  const interfaceName = read === undefined ? rest[0]! : undefined;
-  if (interfaceName === "")
-    throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
+  const { interfaceName, vni, port, forwardTo } = readPositionals(rest, read !== undefined);
   if (chosen.compare && chosen.mode !== "http") throw new UsageError("Cannot use --compare: it needs --mode http");
-  const also = chosen.control === undefined ? chosen.also : [...chosen.also, chosen.control];
-  if (chosen.also.length > ALSO_MAX)
-    throw new UsageError(`Cannot use --also ${chosen.also.length} times: the limit is ${ALSO_MAX}`);
-  const alsoNames = also.map(addressName);
-  const twice = alsoNames.find((name, i) => alsoNames.indexOf(name) < i);
-  if (twice !== undefined) throw new UsageError(`Cannot use --also ${twice}: it is given already`);
+  const also = furtherOf(chosen);
   if ((chosen.tlsCert === undefined) !== (chosen.tlsKey === undefined))
     throw new UsageError("Cannot use one of --tls-cert and --tls-key alone: a certificate goes with its key");
-  const address = parseValue("<forward_addr> ", addressText, forwardAddress);
-  refuseFiles(chosen, address, also);
-  refuseOwnPort(chosen.admin, [address, ...also]);
-  refuseWithoutHttp(chosen);
-  if (chosen.noRedact && chosen.redact.length > 0)
-    throw new UsageError("Cannot use --redact: with --no-redact nothing is blotted out; use one of the two");
-  const told = [...mistypedVariables(env), ...withoutEffect(chosen, [address, ...also])];
-  if (chosen.loop > 1 && (chosen.follow || chosen.dryRun || read!.includes("-")))
+  const address = parseValue("<forward_addr> ", forwardTo, forwardAddress);
+  const destinations = [address, ...also];
+  refuseContradictions(chosen, destinations);
+  const told = [...mistypedVariables(env), ...withoutEffect(chosen, destinations)];
+  if (chosen.loop > 1 && (chosen.follow || chosen.dryRun || chosen.read.includes("-")))
     throw new UsageError("Cannot use --loop: it needs --read of files, without --follow and --dry-run");
   return {
     ...chosen,
@@ -197,46 +175,32 @@ function readConfig(given: Map<FlagName, string[]>, rest: string[], env: Env): C
   };
 }
 
-/** Throws UsageError where requests would go to the program itself. */
-function refuseOwnPort(admin: ListenAddress | undefined, destinations: readonly ForwardAddress[]): void {
-  const own = destinations.find(
-    (each) =>
-      admin !== undefined && each.file === undefined && each.port === admin.port && isSameHost(each.host, admin.host),
-  );
-  if (own !== undefined) throw new UsageError(`Cannot forward to ${addressName(own)}: --admin serves there`);
+interface Positionals {
+  /** Undefined: a savefile is read. */
+  readonly interfaceName: string | undefined;
+  readonly vni: string;
+  readonly port: string;
+  readonly forwardTo: string;
 }
 
-/** As far as the names tell. */
-function isSameHost(name: string, listening: string): boolean {
-  const here = ["localhost", "127.0.0.1", "::1"];
-  const any = ["0.0.0.0", "::"];
-  const isHere = here.includes(name.toLowerCase()) || any.includes(name);
-  return name.toLowerCase() === listening.toLowerCase() || (isHere && [...here, ...any].includes(listening));
-}
-
-/** Throws UsageError if an option needs a destination that is no file. */
-function refuseFiles(chosen: FlagValues, address: ForwardAddress, also: readonly ForwardAddress[]): void {
-  const { mode, control, host } = chosen;
-  const all = [address, ...also];
-  const file = all.find((each) => each.file !== undefined);
-  if (file === undefined) return;
-  const refuse = (name: ForwardAddress, why: string): never => {
-    throw new UsageError(`Cannot use ${addressName(name)}: ${why}`);
-  };
-  if (mode !== "http") refuse(file, "a file receives whole requests, so it needs --mode http");
-  const paths = all.flatMap((each) => (each.file === undefined ? [] : [resolve(each.file)]));
-  if (new Set(paths).size < paths.length) refuse(file, "it is given twice");
-  if (control?.file !== undefined) refuse(control, "--control needs an endpoint that responds");
-  if (address.file === undefined) return;
-  if (control !== undefined) refuse(address, "--control needs an endpoint that responds");
-  if (chosen.differences !== undefined) refuse(address, "--differences needs an endpoint that responds");
-  if (chosen.failOnDifferences) refuse(address, "--fail-on-differences needs an endpoint that responds");
-  if (host === "endpoint") refuse(address, "--host endpoint needs an endpoint with a name");
+/** The positional arguments. `isReading`: there is no interface. Throws UsageError. */
+function readPositionals(rest: readonly string[], isReading: boolean): Positionals {
+  const expected = isReading ? positionals.slice(1) : positionals;
+  const missing = expected[rest.length];
+  const names = expected.map(({ name }) => `<${name}>`).join(" ");
+  if (missing !== undefined) throw new UsageError(`Cannot start: <${missing.name}> is missing (expected ${names})`);
+  if (rest.length > expected.length) {
+    throw new UsageError(`Cannot start: ${quote(rest[expected.length]!)} is one argument too many (expected ${names})`);
+  }
+  const [vni, port, forwardTo] = rest.slice(-3) as [string, string, string];
+  const interfaceName = isReading ? undefined : rest[0]!;
+  if (interfaceName === "")
+    throw new UsageError(`Cannot use <interface> "": the name of a network interface is expected`);
+  return { interfaceName, vni, port, forwardTo };
 }
 
 /** The savefiles' paths; undefined: no savefile is read. Throws UsageError. */
-function readFiles(paths: readonly (string | undefined)[], follow: boolean): readonly string[] | undefined {
-  const read = paths.filter((path) => path !== undefined);
+function readFiles(read: readonly string[], follow: boolean): readonly string[] | undefined {
   if (read.filter((path) => path === "-").length > 1)
     throw new UsageError('Cannot use --read="-" twice: there is one standard input');
   if (follow && (read.length !== 1 || read[0] === "-"))
@@ -279,51 +243,4 @@ function readFlag(name: FlagName, flag: Flag<unknown>, given: string[] | undefin
 
 function combine(flag: Flag<unknown>, values: unknown[]): unknown {
   return flag.kind === "list" ? values : values.at(-1);
-}
-
-/** The edits of heads. Throws UsageError if two flags change the same field. */
-function headEdits({ rewritePath, removeHeader, host, setHeader, forwarded, mark }: HeadEdits): HeadEdits | null {
-  const doneBy = new Map<string, [by: string, does: string]>();
-  const note = (name: string, by: string, does: string) => {
-    const [other, otherDoes] = doneBy.get(name.toLowerCase()) ?? [];
-    if (other !== undefined)
-      throw new UsageError(`Cannot use ${by}: ${other} ${otherDoes} ${name} already; use one of the two`);
-    doneBy.set(name.toLowerCase(), [by, does]);
-  };
-  if (host !== undefined) note("Host", "--host", "sets");
-  if (mark) note(MARK_FIELD, "--mark", "sets");
-  if (forwarded) for (const name of FORWARDED_FIELDS) note(name, "--forwarded", "sets");
-  for (const [name, value] of setHeader) note(name, `--set-header ${quote(`${name}: ${value}`)}`, "sets");
-  for (const name of removeHeader) {
-    // The client's own field is removed, and one made from the packets is added.
-    const isReplaced = forwarded && FORWARDED_FIELDS.includes(name);
-    if (!isReplaced) note(name, `--remove-header ${name}`, "removes");
-  }
-  const edits = { rewritePath, removeHeader, host, setHeader, forwarded, mark };
-  const isNothing = rewritePath.length + removeHeader.length + setHeader.length === 0 && host === undefined;
-  return isNothing && !forwarded && !mark ? null : edits;
-}
-
-/** Of a bare stream, only the client is known. Throws UsageError at a rule that asks for more. */
-function refuseWithoutHttp({ mode, allow, deny, sample, ...others }: FlagValues): void {
-  if (mode === "http") return;
-  const needing: [flag: string, isUsed: boolean][] = [
-    ...(["allow", "deny"] as const).flatMap((name) =>
-      (name === "allow" ? allow : deny).map(({ kind }): [string, boolean] => [`--${name} ${kind}:`, kind !== "client"]),
-    ),
-    ["--sample", sample !== null && sample.key !== "client" && sample.key !== "connection"],
-    ["--max-rate", others.maxRate !== Infinity],
-    ["--dry-run", others.dryRun],
-    ["--rewrite-path", others.rewritePath.length > 0],
-    ["--remove-header", others.removeHeader.length > 0],
-    ["--host", others.host !== undefined],
-    ["--set-header", others.setHeader.length > 0],
-    ["--forwarded", others.forwarded],
-    ["--mark", others.mark],
-  ];
-  const [flag] = needing.find(([, isUsed]) => isUsed) ?? [];
-  if (flag === undefined) return;
-  throw new UsageError(
-    `Cannot use ${flag}: it needs --mode http; in mode tcp there are client: rules, and --sample by client or connection`,
-  );
 }

@@ -91,11 +91,6 @@ export const percent: Value<number> = {
   },
 };
 
-/** A value that another room's function reads. */
-export function readBy<T>(accepts: string, parse: Value<T>["parse"]): Value<T> {
-  return { accepts, parse };
-}
-
 const FACTOR_MIN = 0.001;
 const FACTOR_MAX = 1000;
 
@@ -127,28 +122,28 @@ export const yesOrNo: Value<boolean> = {
 };
 
 /** A path of a file. */
-export const path: Value<string | undefined> = { accepts: "a path", parse: (text) => text };
+export const path: Value<string> = { accepts: "a path", parse: (text) => text };
 
 /**
  * The path of an output file. `-` is refused: elsewhere it stands for standard output, and here it would be a file's
  * name.
  */
-export const outputPath: Value<string | undefined> = {
+export const outputPath: Value<string> = {
   accepts: "a path of a file (./- for one of that name)",
   parse: (text) => (text === "-" ? undefined : text),
 };
 
 /** A user's name. */
-export const userName: Value<string | undefined> = { accepts: "the name of a user", parse: (text) => text };
+export const userName: Value<string> = { accepts: "the name of a user", parse: (text) => text };
 
 /** A header field's value of printable characters, without blanks. */
-export const fieldValue: Value<string | undefined> = {
+export const fieldValue: Value<string> = {
   accepts: "printable characters",
   parse: (text) => (/^[\x21-\x7e]+$/.test(text) ? text : undefined),
 };
 
 /** A name as TLS sends it (RFC 6066, section 3), or an address, which is not sent but verified. */
-export const serverName: Value<string | undefined> = {
+export const serverName: Value<string> = {
   accepts: "a host's name",
   parse: (text) => (/^[\w.:-]{1,253}$/.test(text) ? text : undefined),
 };

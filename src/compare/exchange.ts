@@ -4,6 +4,7 @@
  */
 import { Aged } from "../memory/age-list.ts";
 import type { Exchange, Recorder, Witness } from "../forward/exchange.ts";
+import { SWITCHING_PROTOCOLS } from "../http/status-line.ts";
 import type { ComparedMemory } from "./memory.ts";
 import type { ResponseRecorder } from "./recorder.ts";
 import type { Kept } from "./response.ts";
@@ -12,8 +13,6 @@ import { FileExchange } from "./file-exchange.ts";
 
 /** The cost of an exchange without the responses that it holds. */
 export const EXCHANGE_COST_BYTES = 768;
-
-const SWITCHING_PROTOCOLS = 101;
 
 /** The part that all exchanges of a shard share. */
 export interface ExchangeHost {

@@ -16,18 +16,17 @@ import type { ComparedCalls, ComparedStream, Exchange } from "../forward/exchang
 import { advance, distance } from "../flow/sequence.ts";
 import type { StreamEnd, StreamNumbers, StreamOrigin } from "../flow/stream.ts";
 import { clientAddress } from "../http/client-address.ts";
-import { NUL } from "../http/chars.ts";
+import { HTTP_1, NUL } from "../http/chars.ts";
 import { ResponseFramer } from "../http/response-framer.ts";
 import type { ResponseSink, ResponseTap } from "../http/response-sink.ts";
+import { SWITCHING_PROTOCOLS } from "../http/status-line.ts";
 import { PairedCalls } from "./calls.ts";
 import { ComparedExchange, type ExchangeOwner } from "./exchange.ts";
 import type { PairingHost } from "./pairing-host.ts";
 import type { ResponseRecorder } from "./recorder.ts";
 import type { Kept } from "./response.ts";
 
-const SWITCHING_PROTOCOLS = 101;
 const UPGRADE_TO_HTTP2 = /^upgrade:[ \t]*h2c[ \t]*$/im;
-const RESPONSE_BEGINNING = new TextEncoder().encode("HTTP/1.");
 
 /** One client connection, as compare sees it: both sides' bytes by number, and the pairs found. */
 export class PairedStream implements ComparedStream, ExchangeOwner, ResponseSink {
@@ -487,7 +486,7 @@ function hasReadNoFurther(end: number | null, serverAcknowledged: number | null)
 }
 
 function beginsResponse(bytes: Uint8Array, offset: number, length: number): boolean {
-  if (length < RESPONSE_BEGINNING.length) return false;
-  for (let i = 0; i < RESPONSE_BEGINNING.length; i++) if (bytes[offset + i] !== RESPONSE_BEGINNING[i]) return false;
+  if (length < HTTP_1.length) return false;
+  for (let i = 0; i < HTTP_1.length; i++) if (bytes[offset + i] !== HTTP_1[i]) return false;
   return true;
 }

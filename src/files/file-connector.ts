@@ -8,13 +8,15 @@ import { filedResponse } from "./filed-response.ts";
 import { Http2Filing, type Http2FilingHost } from "./http2-filing.ts";
 import type { RequestFile, Responding } from "./request-file.ts";
 import type { Slices } from "./slices.ts";
-import { RequestFramer, type RequestLimits } from "../http/request-framer.ts";
+import { RequestFramer } from "../http/request-framer.ts";
 import type { ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
 import type { Connector, SocketEvents, UpstreamSocket } from "../forward/socket.ts";
 import type { Redactor } from "../redact/redactor.ts";
 
 /** The limits of requests and responses that are written. */
-export interface FilingLimits extends RequestLimits {
+export interface FilingLimits {
+  /** As --max-header-bytes. */
+  readonly maxHeaderBytes: number;
   /** The largest request that is written. */
   readonly maxRequestBytes: number;
   /** The longest body of a response that is written. */
@@ -82,7 +84,7 @@ class FileConnection implements UpstreamSocket, RequestSink, Http2FilingHost {
     private readonly events: SocketEvents,
     private readonly number: number,
   ) {
-    this.framer = new RequestFramer(filing.limits, this, true);
+    this.framer = new RequestFramer(filing.limits.maxHeaderBytes, this, true);
   }
 
   write(bytes: Uint8Array, offset: number, length: number): number {

@@ -8,7 +8,7 @@
  *   sockets.) Its whole packets may go to another one.
  * - IP fragments of a mirror packet go by its addresses and identification: they must meet, and hold
  *   packets of any connection. PACKET_FANOUT_FLAG_DEFRAG has the kernel put IPv4 ones together first.
- * - All other frames, which mirror-filter.ts refuses: 0.
+ * - All other frames, which mirror-filter.ts rejects: 0.
  */
 import { ETHERTYPE_IPV4 } from "../decode/ethernet.ts";
 import * as ipv4 from "../decode/ipv4.ts";

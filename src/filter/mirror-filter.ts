@@ -7,7 +7,7 @@
  * its protocol field into SKF_AD_PROTOCOL (it does not look at X, so X must not count the link header). Other loads
  * below that length are not possible. Nor is the packet's length known: the kernel counts it from the network header,
  * and libpcap's own interpreter, which runs the filter over frames older than it, from the cooked header. mirrorFilter
- * does not use it; refusedFilter takes the kernel's.
+ * does not use it; rejectedFilter takes the kernel's.
  *
  * The outermost VLAN tag of a received frame is usually not in its bytes any more, but beside them,
  * and libpcap puts it back after the filter has run. Both forms are accepted.
@@ -42,7 +42,7 @@ export interface MirrorFilterOptions extends Mirror {
 
 /** The length that an accepted frame is cut to: none in effect, because the handle's own snapshot length is smaller. */
 export const ACCEPTED_BYTES = 0x40000;
-const REFUSED = 0;
+const REJECTED = 0;
 
 /** Words of M[] beside those of frame-program.ts and ip-program.ts. */
 const START = 3;
@@ -62,10 +62,10 @@ export function mirrorFilter(options: MirrorFilterOptions): Uint8Array<ArrayBuff
 }
 
 /**
- * Accepts exactly the mirror's datagrams that {@link mirrorFilter} refuses: whole, well-formed UDP to the VXLAN port,
+ * Accepts exactly the mirror's datagrams that {@link mirrorFilter} rejects: whole, well-formed UDP to the VXLAN port,
  * with neither a segment of ours nor a mirrored fragment. It serves to tell what other frames come.
  */
-export function refusedFilter(options: MirrorFilterOptions): Uint8Array<ArrayBuffer> {
+export function rejectedFilter(options: MirrorFilterOptions): Uint8Array<ArrayBuffer> {
   return new Filter(options, true).encode();
 }
 
@@ -92,7 +92,7 @@ class Filter extends FrameProgram {
 
   constructor(
     private readonly options: MirrorFilterOptions,
-    /** Whether our frames are refused, and the rest of the mirror's frames accepted. */
+    /** Whether our frames are rejected, and the rest of the mirror's frames accepted. */
     private readonly inverted: boolean,
   ) {
     super(linkLenOf(options.linkType), options);
@@ -125,7 +125,7 @@ class Filter extends FrameProgram {
         first,
         v4,
         v6,
-        this.options.linkType === LinkType.LINUX_SLL2 ? undefined : () => this.refuseTagBesides(),
+        this.options.linkType === LinkType.LINUX_SLL2 ? undefined : () => this.rejectTagBesides(),
       );
     }
     code.load("byte", first.base);
@@ -153,7 +153,7 @@ class Filter extends FrameProgram {
   }
 
   /** The bytes have the most tags that are allowed: with the one that is put back there are too many. */
-  private refuseTagBesides(): void {
+  private rejectTagBesides(): void {
     const { code, outer } = this;
     const bare = code.label();
     code.store(KEPT);
@@ -289,7 +289,7 @@ class Filter extends FrameProgram {
     for (const word of [...inner.within, inner.endWord]) this.requireWithin(word, inner.otherwise);
     // On the general way, fragments join here.
     if (!this.isPlain) code.place(this.ours);
-    code.finish(this.inverted ? REFUSED : ACCEPTED_BYTES);
+    code.finish(this.inverted ? REJECTED : ACCEPTED_BYTES);
   }
 
   /** Does the work of {@link beforeReading}, but X may be less than 0 here. */
@@ -397,7 +397,7 @@ class Filter extends FrameProgram {
   /** Requires that the byte at the place in X was captured. */
   private requireCaptured(): void {
     const { code } = this;
-    // A load outside the packet refuses it.
+    // A load outside the packet rejects it.
     if (!this.inverted) return code.loadIndexed("byte", this.linkLen);
     const captured = code.label();
     code.loadLength();
@@ -423,6 +423,6 @@ class Filter extends FrameProgram {
     code.place(this.inner.otherwise);
     if (this.inverted) code.finish(ACCEPTED_BYTES);
     code.place(this.outer.otherwise);
-    code.finish(REFUSED);
+    code.finish(REJECTED);
   }
 }

@@ -9,7 +9,7 @@ import type { Connector } from "./socket.ts";
 export const LOOKUP_PAUSE_MS = 500;
 
 /** Called with the addresses; if there are none, `error` has the reason. */
-export type Found = (addresses: readonly string[], error?: Error) => void;
+type Found = (addresses: readonly string[], error?: Error) => void;
 
 /** The addresses of one destination's name. */
 export class Addresses {

@@ -1,21 +1,12 @@
 /** Asks policy about requests of all versions of HTTP, and counts those that it does not forward. */
 import type { StreamOrigin } from "../flow/stream.ts";
-import { addressGroups } from "../http/client-address.ts";
+import { addressGroups, versionOf } from "../http/client-address.ts";
 import { HeadView } from "../http/head-view.ts";
-import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { Client } from "../policy/client.ts";
-import { type DryRun, exampleOf } from "../policy/dry-run.ts";
+import { exampleOf } from "../policy/dry-run.ts";
 import { type Decision, type Policy, RATE_LIMIT } from "../policy/policy.ts";
 import type { RequestDrop } from "./counters.ts";
-import type { PipeHost } from "./pipe-host.ts";
-
-/** The part that admission shares with all conversations. */
-export interface AdmissionHost extends PipeHost {
-  /** Null: requests are forwarded. */
-  readonly dryRun: DryRun | null;
-  /** The time that --max-rate goes by, for a request that was captured at `timestampMs`. */
-  rateMs(timestampMs: number): number;
-}
+import type { RequestHost } from "./request-host.ts";
 
 /** Policy's decision about a request. */
 export interface Judgement {
@@ -28,15 +19,13 @@ export interface Judgement {
   readonly edited: Uint8Array | null;
 }
 
-/** The client of a connection. `told`: the client by a PROXY protocol header; null: there was none. */
-export function clientOf({ identity }: StreamOrigin, told: ProxyClient | null): Client {
-  return told === null
-    ? new Client(identity)
-    : new Client(identity, addressGroups(told.address, told.address.includes(":") ? 6 : 4)!);
+/** The client of a connection. `told`: its address by a PROXY protocol header; null: there was none. */
+export function clientOf({ identity }: StreamOrigin, told: string | null): Client {
+  return told === null ? new Client(identity) : new Client(identity, addressGroups(told, versionOf(told))!);
 }
 
 /** Asks policy about a head. `head`: from the request line to the empty line, as Latin-1. */
-export function judge(host: AdmissionHost, policy: Policy, client: Client, head: string): Judgement {
+export function judge(host: RequestHost, policy: Policy, client: Client, head: string): Judgement {
   const view = new HeadView(head);
   const decision = policy.decide(view, client);
   const example = host.dryRun === null ? "" : exampleOf(view);
@@ -45,7 +34,7 @@ export function judge(host: AdmissionHost, policy: Policy, client: Client, head:
 }
 
 /** Whether --max-rate has room for a request that is about to be forwarded. If so, the request is counted. */
-export function mayPass(host: AdmissionHost, timestampMs: number): boolean {
+export function mayPass(host: RequestHost, timestampMs: number): boolean {
   const { policy } = host.options;
   return policy === null || !policy.hasRate || policy.mayPass(host.rateMs(timestampMs));
 }
@@ -54,7 +43,7 @@ export function mayPass(host: AdmissionHost, timestampMs: number): boolean {
  * Counts a whole request that is dropped for `reason`. `judgement`: policy's, if it has looked at the request. In a dry
  * run, --max-rate is asked first ({@link ratedDrop}).
  */
-export function countDropped(host: AdmissionHost, reason: RequestDrop, judgement: Judgement | null): void {
+export function countDropped(host: RequestHost, reason: RequestDrop, judgement: Judgement | null): void {
   const { dryRun, destination } = host;
   destination.counters.requests.dropped[reason]++;
   if (dryRun === null || judgement === null) return;
@@ -62,6 +51,6 @@ export function countDropped(host: AdmissionHost, reason: RequestDrop, judgement
 }
 
 /** The final reason of a whole request that policy drops for `reason`: a dry run keeps to the rate, too. */
-export function ratedDrop(host: AdmissionHost, reason: RequestDrop, timestampMs: number): RequestDrop {
+export function ratedDrop(host: RequestHost, reason: RequestDrop, timestampMs: number): RequestDrop {
   return reason === "dry_run" && !host.options.policy!.mayPass(host.rateMs(timestampMs)) ? "rate_limit" : reason;
 }

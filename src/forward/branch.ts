@@ -9,6 +9,7 @@ import { ByteQueue } from "./byte-queue.ts";
 import type { RequestDrop } from "./counters.ts";
 import type { FurtherDestination } from "./further-destination.ts";
 import type { Request } from "./request.ts";
+import { countDamaged, countWhole } from "./request-outcome.ts";
 import { type PipeOwner, RequestPipe } from "./request-pipe.ts";
 
 const Phase = {
@@ -95,7 +96,7 @@ export class Branch implements PipeOwner {
       return;
     }
     this.request = requests.copy(original);
-    this.watch(this.request, original);
+    this.request.exchange = this.destination.exchangeOf(original.exchange);
     this.streamIfItsTurn();
   }
 
@@ -114,18 +115,18 @@ export class Branch implements PipeOwner {
    */
   whole(head: RequestHead, original: Request | null, reason: RequestDrop | null): void {
     const { destination } = this;
-    destination.countSeen(head.isOdd, head.isIsolated);
+    countWhole(destination.counters, head.isOdd, head.isIsolated);
     const dropped = this.hasBegun ? this.dropping : reason;
     this.isHandedOn = dropped === null;
-    if (dropped !== null) destination.countDropped(dropped);
+    if (dropped !== null) destination.counters.requests.dropped[dropped]++;
     else if (this.isStreaming) this.pipe.endStream(head.isIsolated);
     else this.isHandedOn = this.commit(head, original);
-    if (!this.isHandedOn && this.destination.comparison !== null) original?.exchange?.control?.notForwarded();
+    if (!this.isHandedOn) destination.controlOf(original?.exchange ?? null)?.notForwarded();
     this.reset();
   }
 
   damaged(reason: DamageReason): void {
-    this.destination.countDamaged(reason);
+    countDamaged(this.destination.counters, reason);
     if (this.isStreaming) this.pipe.abortStream();
     this.reset();
   }
@@ -134,25 +135,18 @@ export class Branch implements PipeOwner {
   private commit(head: RequestHead, original: Request | null): boolean {
     const { destination, pipe } = this;
     const { requests } = destination;
-    const mayWait = destination.mayWait(pipe.waiting);
     // What is held is charged already.
-    if (!mayWait || !destination.hasRoomFor(this.request === null ? requests.shareCost(original!) : 0)) {
-      destination.countDropped(mayWait ? "buffer_limit" : "waiting_limit");
+    const refusal = destination.refusalOf(pipe.waiting, this.request === null ? requests.shareCost(original!) : 0);
+    if (refusal !== null) {
+      destination.counters.requests.dropped[refusal]++;
       return false;
     }
     const request = this.request ?? requests.share(original!);
-    if (this.request === null) this.watch(request, original!);
+    if (this.request === null) request.exchange = destination.exchangeOf(original!.exchange);
     request.isIsolated = head.isIsolated;
     this.request = null;
     pipe.commit(request);
     return true;
-  }
-
-  /** Watches the response: the control's is compared, and a file gets production's. */
-  private watch(request: Request, { exchange }: Request): void {
-    if (exchange === null) return;
-    if (this.destination.comparison !== null) request.exchange = exchange.control;
-    else if (this.destination.isFile) request.exchange = exchange.toFile();
   }
 
   private hold(request: Request, bytes: Uint8Array, offset: number, length: number): void {
@@ -219,7 +213,7 @@ export class Branch implements PipeOwner {
    * Production has declined the offer. `goesOnInHttp2`: or it goes on in HTTP/2; this destination gets that on another
    * connection.
    */
-  declineOffer(goesOnInHttp2 = false): void {
+  declineOffer(goesOnInHttp2: boolean): void {
     this.pipe.declineOffer(goesOnInHttp2);
   }
 

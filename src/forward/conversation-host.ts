@@ -1,13 +1,11 @@
 /** The part that a conversation shares with all others, and with its client connection. */
 import type { StreamOrigin } from "../flow/stream.ts";
-import type { ProxyClient } from "../http/proxy-protocol.ts";
 import type { Aged, AgeList } from "../memory/age-list.ts";
-import type { Deadlines } from "../memory/deadlines.ts";
 import type { ComparedStream } from "./exchange.ts";
 import type { FurtherDestination } from "./further-destination.ts";
 import type { HttpReport } from "./http-options.ts";
 import type { Remains } from "./remains.ts";
-import type { RequestHost } from "./request-under-way.ts";
+import type { RequestHost } from "./request-host.ts";
 
 /** The place of the next bytes. */
 export const Step = {
@@ -28,11 +26,7 @@ export interface ConversationHost<Conversation extends Aged<Conversation>> exten
   /** The destinations beside the endpoint. */
   readonly further: readonly FurtherDestination[];
   readonly report: HttpReport;
-  /** The time limits of heads, in the capture's time. */
-  readonly heads: Deadlines;
-  /** The capture's time. */
-  readonly captureMs: number;
-  /** Conversations with nothing under way, the longest idle first. */
+  /** Conversations with nothing under way, the longest idle first; listed only while memory is tight. */
   readonly idle: AgeList<Conversation>;
   /** Conversations with a part of a request, the one that has stood still longest first. */
   readonly partial: AgeList<Conversation>;
@@ -51,7 +45,8 @@ export interface ConversationOwner {
   readonly origin: StreamOrigin;
   /** The bytes of a PROXY protocol header, for the conversations after the one that read it; null: there was none. */
   preface: Uint8Array | null;
-  client: ProxyClient | null;
+  /** The client's address by a PROXY protocol header; null: none has told it. */
+  client: string | null;
   /** The client does not speak HTTP. */
   isForeign: boolean;
   /** Pairs requests with production's responses; null: responses are not compared. */

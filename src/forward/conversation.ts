@@ -3,26 +3,25 @@
  * behind an offer of another protocol ({@link Offers}), as HTTP/2, or as bytes that pass as they are. A {@link
  * RequestPipe} brings them to the destination.
  */
-import type { StreamEnd } from "../flow/stream.ts";
-import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { RequestFramer } from "../http/request-framer.ts";
 import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../http/request-sink.ts";
 import { Aged } from "../memory/age-list.ts";
 import { Cost } from "../memory/budget.ts";
 import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Client } from "../policy/client.ts";
-import { type Policy, POLICY_DROPS } from "../policy/policy.ts";
+import type { Policy } from "../policy/policy.ts";
 import { clientOf } from "./admission.ts";
-import { Branches } from "./branches.ts";
+import { Branch } from "./branch.ts";
 import { type ConversationHost, type ConversationOwner, Step } from "./conversation-host.ts";
-import type { ForwardCounters, RequestDrop } from "./counters.ts";
+import { type ForwardCounters, isByPolicy, type RequestDrop } from "./counters.ts";
 import type { ComparedStream } from "./exchange.ts";
 import { Http2Branch } from "./http2-branch.ts";
 import { Http2Conversation, type Http2ConversationOwner } from "./http2-conversation.ts";
 import { Offers, type OffersOwner, Outcome } from "./offers.ts";
 import { Remains } from "./remains.ts";
+import { countDamaged, countWhole } from "./request-outcome.ts";
 import { type PipeOwner, RequestPipe } from "./request-pipe.ts";
-import { type RequestOwner, RequestUnderWay } from "./request-under-way.ts";
+import { RequestUnderWay } from "./request-under-way.ts";
 
 const Phase = {
   /** Bytes are framed as requests. */
@@ -37,10 +36,12 @@ const Phase = {
   HTTP2: 4,
 } as const;
 
+const NO_BRANCHES: readonly Branch[] = [];
+
 /** A client's bytes, from where its framer begins to its end or until it gives way. */
 export class Conversation
   extends Aged<Conversation>
-  implements RequestSink, RequestOwner, OffersOwner, PipeOwner, Http2ConversationOwner, TimerOwner
+  implements RequestSink, OffersOwner, PipeOwner, Http2ConversationOwner, TimerOwner
 {
   /** It is in the mode's list of conversations that got bytes in this batch. */
   isTouched = false;
@@ -55,8 +56,8 @@ export class Conversation
   private phase: number = Phase.FRAMING;
   private readonly framer: RequestFramer;
   private readonly pipe: RequestPipe;
-  /** The branches to further destinations; null: there are none. */
-  private readonly branches: Branches | null;
+  /** One for each further destination. */
+  private readonly branches: readonly Branch[];
   private readonly counters: ForwardCounters;
   /** Null: there is no policy that could have an effect. */
   private readonly policy: Policy | null;
@@ -87,7 +88,7 @@ export class Conversation
     this.counters = mode.destination.counters;
     this.compared = stream.response;
     this.policy = mode.options.policy;
-    this.framer = new RequestFramer({ maxHeaderBytes: mode.options.maxHeaderBytes }, this, step < Step.LOST);
+    this.framer = new RequestFramer(mode.options.maxHeaderBytes, this, step < Step.LOST);
     if (step === Step.BETWEEN) this.framer.goOnBetween();
     if (step === Step.BEHIND_LOSS) this.framer.goOnLost(bodyLeft);
     this.pipe = before?.takePipe() ?? new RequestPipe(mode, this);
@@ -99,13 +100,13 @@ export class Conversation
     mode.destination.memory.take(this.cost);
   }
 
-  private branchesBehind(before: Remains | null): Branches | null {
+  private branchesBehind(before: Remains | null): readonly Branch[] {
     const { mode, stream } = this;
-    if (mode.further.length === 0) return null;
+    if (mode.further.length === 0) return NO_BRANCHES;
     const changed = (): void => mode.touchBranches(this);
-    const branches = before?.takeBranches() ?? new Branches(mode.further, stream.preface, changed);
-    branches.goOnAs(changed);
-    return branches;
+    const taken = before === null ? [] : before.takeBranches();
+    for (const branch of taken) branch.changed = changed;
+    return taken.length > 0 ? taken : mode.further.map((each) => new Branch(each, stream.preface, changed));
   }
 
   // The client's bytes.
@@ -124,7 +125,7 @@ export class Conversation
     this.mode.touch(this);
   }
 
-  end(_how: StreamEnd): void {
+  end(): void {
     this.ending = true;
     this.takeEnd();
     this.mode.touch(this);
@@ -137,7 +138,7 @@ export class Conversation
     if (this.http2 !== null) return this.http2.rest();
     if (!this.mode.options.sourceWaits) return true;
     this.pipe.rest();
-    this.branches?.rest();
+    for (const branch of this.branches) branch.rest();
     return false;
   }
 
@@ -171,21 +172,23 @@ export class Conversation
   /** The batch is over: further destinations get what is due. */
   settleBranches(): void {
     const { branches } = this;
-    if (branches === null) return;
+    if (branches.length === 0) return;
     if (this.remains !== null) {
       this.remains.settleBranches();
       return;
     }
     this.request.streamIfLong(this.timestampMs);
     const isEnded = this.ending && this.phase !== Phase.OFFERING;
-    if (isEnded) branches.finish();
-    else branches.settle();
+    for (const branch of branches) {
+      if (isEnded) branch.finish();
+      else branch.settle();
+    }
     this.http2?.settleBranches(isEnded);
   }
 
   /** Whether the connections of another protocol are over at all destinations. */
   private get isGone(): boolean {
-    return this.pipe.isGone && (this.branches === null || this.branches.areGone);
+    return this.pipe.isGone && this.branches.every((branch) => branch.isGone);
   }
 
   /**
@@ -225,7 +228,7 @@ export class Conversation
     }
     this.stream.isForeign ||= this.phase === Phase.BARE;
     const step = this.phase === Phase.HTTP2 ? Step.LOST : this.phase === Phase.OFFERING ? Step.BEHIND_LOSS : Step.DEAF;
-    this.end("evicted");
+    this.end();
     this.stream.forget(step, 0, null);
   }
 
@@ -263,7 +266,7 @@ export class Conversation
     http2.settleBranches(true);
     // What came before the offer to go on in HTTP/2 has connections of its own.
     this.pipe.finish();
-    this.branches?.finish();
+    for (const branch of this.branches) branch.finish();
     this.leave();
     this.stream.forget(Step.LOST, 0, null);
   }
@@ -286,16 +289,16 @@ export class Conversation
 
   // The framer's findings (RequestSink).
 
-  proxyHeader(header: Uint8Array, client: ProxyClient | null): void {
+  proxyHeader(header: Uint8Array, client: string | null): void {
     if (this.compared !== null) {
       this.compared.otherBytes(header.length);
-      if (client !== null) this.compared.client = client.address;
+      if (client !== null) this.compared.client = client;
     }
     if (client !== null) this.stream.client = client;
     if (this.mode.options.proxyProtocol !== "pass") return;
     this.stream.preface = header;
     this.pipe.preface = header;
-    if (this.branches !== null) this.branches.preface = header;
+    for (const branch of this.branches) branch.preface = header;
   }
 
   head(head: RequestHead): void {
@@ -312,12 +315,9 @@ export class Conversation
   }
 
   whole(): void {
-    const { requests } = this.counters;
     const { request } = this;
     const head = request.head!;
-    requests.seen++;
-    if (head.isOdd) requests.odd++;
-    if (head.isIsolated) requests.isolated++;
+    countWhole(this.counters, head.isOdd, head.isIsolated);
     this.compared?.whole(this.timestampMs);
     request.whole(this.timestampMs);
     if (head.wantsUpgrade) this.offer(head, request.dropping);
@@ -325,10 +325,7 @@ export class Conversation
   }
 
   damaged(reason: DamageReason): void {
-    const { requests } = this.counters;
-    requests.seen++;
-    requests.damaged++;
-    requests.damage[reason]++;
+    countDamaged(this.counters, reason);
     this.compared?.damaged();
     this.request.damaged(reason);
   }
@@ -359,7 +356,7 @@ export class Conversation
     if (protocol === "http2" && this.stream.origin.hasSyn && request.dropping === null) {
       this.phase = Phase.BARE;
       this.pipe.goBare();
-      this.branches?.goBare(false);
+      for (const branch of this.branches) branch.goBare(false);
       const held = request.copyHeld();
       if (held !== null) this.passOn(held, 0, held.length);
       request.discard();
@@ -389,7 +386,7 @@ export class Conversation
     this.mode.touch(this);
   }
 
-  // For the readers of the bytes (RequestOwner, OffersOwner, Http2ConversationOwner).
+  // For the readers of the bytes (RequestOwner).
 
   makeRoom(bytes: number): boolean {
     return this.mode.makeRoom(bytes, this, this.pipe.hasGivenWay);
@@ -433,7 +430,7 @@ export class Conversation
 
   private passOn(bytes: Uint8Array, offset: number, length: number): void {
     this.pipe.passOn(bytes, offset, length, this.timestampMs);
-    this.branches?.passOn(bytes, offset, length, this.timestampMs);
+    for (const branch of this.branches) branch.passOn(bytes, offset, length, this.timestampMs);
   }
 
   private takeGap(length: number): void {
@@ -448,7 +445,7 @@ export class Conversation
 
   private abortBare(): void {
     this.pipe.abortBare();
-    this.branches?.abortBare();
+    for (const branch of this.branches) branch.abortBare();
   }
 
   /** Out of step, production's next response is not known by its order. */
@@ -469,12 +466,12 @@ export class Conversation
     this.offers ??= new Offers(this.mode, this);
     // If the request was dropped by a fault, nobody knows whether production has accepted the offer.
     if (dropping !== null && !isByPolicy(dropping)) {
-      this.branches?.declineOffer();
+      for (const branch of this.branches) branch.declineOffer(false);
       this.framer.goOnBehindOffer();
       return;
     }
     this.offers.begin(head.method === "CONNECT", dropping !== null);
-    this.branches?.beginOffer();
+    for (const branch of this.branches) branch.beginOffer();
     this.phase = Phase.OFFERING;
     this.framer.passRest();
   }
@@ -482,8 +479,7 @@ export class Conversation
   goOn(outcome: number): void {
     switch (outcome) {
       case Outcome.HTTP2: {
-        this.pipe.declineOffer(true);
-        this.branches?.declineOffer(true);
+        this.declineOffer(true);
         const http2 = this.beginHttp2(false);
         http2.beginUpgraded();
         http2.skipPreface();
@@ -495,16 +491,20 @@ export class Conversation
         return;
       case Outcome.BARE:
         this.pipe.goBare();
-        this.branches?.goBare(true);
+        for (const branch of this.branches) branch.goBare(true);
         this.phase = Phase.BARE;
         return;
       case Outcome.DECLINED:
-        this.pipe.declineOffer();
-        this.branches?.declineOffer();
+        this.declineOffer(false);
         this.framer.goOnBehindOffer();
         break;
     }
     this.phase = Phase.FRAMING;
+  }
+
+  private declineOffer(goesOnInHttp2: boolean): void {
+    this.pipe.declineOffer(goesOnInHttp2);
+    for (const branch of this.branches) branch.declineOffer(goesOnInHttp2);
   }
 
   heldBytes(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
@@ -594,9 +594,4 @@ export class Conversation
     this.mode.heads.remove(this.headTimer);
     this.mode.destination.memory.giveBack(this.cost);
   }
-}
-
-/** Whether policy has dropped the request. */
-function isByPolicy(reason: RequestDrop): boolean {
-  return (POLICY_DROPS as readonly RequestDrop[]).includes(reason);
 }

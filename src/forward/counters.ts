@@ -1,9 +1,9 @@
 /** The counters of forward: requests, their responses, and the connections that carry them. */
-import { DAMAGE_REASONS, type DamageReason } from "../http/request-sink.ts";
-import { POLICY_DROPS, STREAM_DROPS, type StreamDrop } from "../policy/policy.ts";
+import { DAMAGE_REASONS } from "../http/request-sink.ts";
+import { POLICY_DROPS, STREAM_DROPS } from "../policy/policy.ts";
 
 /** The reasons why a whole request was not sent. */
-export const REQUEST_DROPS = [
+const REQUEST_DROPS = [
   /** As many requests of its flow as --max-waiting-requests allows waited already. */
   "waiting_limit",
   /** The memory of --max-buffer-mib was full, or the request was too large to wait for its turn. */
@@ -26,6 +26,11 @@ export { POLICY_DROPS };
 /** One of {@link REQUEST_DROPS}. */
 export type RequestDrop = (typeof REQUEST_DROPS)[number];
 
+/** Whether policy has dropped a request with this reason: then nothing was wrong. */
+export function isByPolicy(reason: string): boolean {
+  return (POLICY_DROPS as readonly string[]).includes(reason);
+}
+
 /** The versions of HTTP, as messages name them. */
 export type HttpVersion = "HTTP/1" | "HTTP/2";
 
@@ -37,8 +42,12 @@ export const RESPONSE_TIME_BUCKETS_MS = [
   0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000,
 ] as const;
 
+function zeros<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
+}
+
 /** The counters of requests, in --mode http. */
-export const requestCounters = () => ({
+const requestCounters = () => ({
   /** Requests that were begun, with any outcome. */
   seen: 0,
   /** Requests that were sent whole; one that was sent again counts once. */
@@ -56,13 +65,13 @@ export const requestCounters = () => ({
   /** Request lines among the skipped bytes behind gaps: probably, that many more requests came. */
   skipped_request_lines: 0,
   /** Damaged requests by reason. */
-  damage: Object.fromEntries(DAMAGE_REASONS.map((reason) => [reason, 0])) as Record<DamageReason, number>,
+  damage: zeros(DAMAGE_REASONS),
   /** Whole requests that were not sent, by reason. */
-  dropped: Object.fromEntries(REQUEST_DROPS.map((reason) => [reason, 0])) as Record<RequestDrop, number>,
+  dropped: zeros(REQUEST_DROPS),
 });
 
-/** New counters of responses, all zero. */
-export const responseCounters = () => ({
+/** The counters of responses. */
+const responseCounters = () => ({
   "1xx": 0,
   "2xx": 0,
   "3xx": 0,
@@ -75,7 +84,7 @@ export const responseCounters = () => ({
 });
 
 /** The status codes of gRPC, by number: https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
-export const GRPC_STATUSES = [
+const GRPC_STATUSES = [
   "ok",
   "cancelled",
   "unknown",
@@ -96,25 +105,19 @@ export const GRPC_STATUSES = [
 ] as const;
 const OTHER_STATUS = "other";
 
-/** New counters of gRPC's statuses, all zero. */
-export const grpcCounters = () => ({
+/** The counters of gRPC's statuses. */
+const grpcCounters = () => ({
   /** Responses with a grpc-status, by status. */
-  status: Object.fromEntries([...GRPC_STATUSES, OTHER_STATUS].map((status) => [status, 0])) as Record<
-    (typeof GRPC_STATUSES)[number] | typeof OTHER_STATUS,
-    number
-  >,
+  status: zeros([...GRPC_STATUSES, OTHER_STATUS]),
 });
 
-/** The counters of gRPC's statuses. */
-export type GrpcCounters = ReturnType<typeof grpcCounters>;
-
 /** Counts a gRPC status by its number. */
-export function countGrpcStatus({ status }: GrpcCounters, code: number): void {
-  status[GRPC_STATUSES[code] ?? OTHER_STATUS]++;
+export function countGrpcStatus({ grpc }: ForwardCounters, code: number): void {
+  grpc.status[GRPC_STATUSES[code] ?? OTHER_STATUS]++;
 }
 
 /** Counters of HTTP/2, if it is framed into requests. */
-export const http2Counters = () => ({
+const http2Counters = () => ({
   /** Clients' connections of HTTP/2. */
   connections: 0,
   /** Connections of HTTP/2 that were joined in their middle. */
@@ -128,7 +131,7 @@ export const http2Counters = () => ({
 });
 
 /** Connections on our port that are not HTTP/1. */
-export const foreignCounters = () => ({
+const foreignCounters = () => ({
   tls: 0,
   /** HTTP/2: forwarded as it is if it was seen from its start. */
   http2: 0,
@@ -142,14 +145,14 @@ export const foreignCounters = () => ({
  * Connections that policy left out as a whole. In mode tcp policy decides about all connections, else about those of
  * other protocols.
  */
-export const streamCounters = () => ({
-  dropped: Object.fromEntries(STREAM_DROPS.map((reason) => [reason, 0])) as Record<StreamDrop, number>,
+const streamCounters = () => ({
+  dropped: zeros(STREAM_DROPS),
   /** Bytes of connections that policy left out, and behind upgrades that were not forwarded. */
   dropped_bytes: 0,
 });
 
-/** New counters of upstream connections, all zero. */
-export const upstreamCounters = () => ({
+/** The counters of upstream connections. */
+const upstreamCounters = () => ({
   connects: 0,
   /** Connections that could not be made. */
   connect_errors: 0,
@@ -180,15 +183,6 @@ const histogram = (boundsMs: readonly number[]): Histogram => ({
   sum_ms: 0,
 });
 
-/** The time from the capture of bytes to the first write that they cause. */
-export const delayCounters = () => histogram(DELAY_BUCKETS_MS);
-
-/**
- * The time from the write of a request's last byte to the first byte of its final response, for requests that are alone
- * on their connection. --mode http.
- */
-export const responseTimeCounters = () => histogram(RESPONSE_TIME_BUCKETS_MS);
-
 /** Counts one time in the first bucket that holds it. */
 export function countTime(times: Histogram, boundsMs: readonly number[], ms: number): void {
   let bucket = 0;
@@ -199,14 +193,19 @@ export function countTime(times: Histogram, boundsMs: readonly number[], ms: num
 }
 
 /** The counters of forward, for one destination. */
-export interface ForwardCounters {
-  readonly requests: ReturnType<typeof requestCounters>;
-  readonly responses: ReturnType<typeof responseCounters>;
-  readonly grpc: GrpcCounters;
-  readonly http2: ReturnType<typeof http2Counters>;
-  readonly foreign: ReturnType<typeof foreignCounters>;
-  readonly streams: ReturnType<typeof streamCounters>;
-  readonly upstream: ReturnType<typeof upstreamCounters>;
-  readonly delay: Histogram;
-  readonly response_time: Histogram;
+export class ForwardCounters {
+  readonly requests = requestCounters();
+  readonly responses = responseCounters();
+  readonly grpc = grpcCounters();
+  readonly http2 = http2Counters();
+  readonly foreign = foreignCounters();
+  readonly streams = streamCounters();
+  readonly upstream = upstreamCounters();
+  /** The time from the capture of bytes to the first write that they cause. */
+  readonly delay = histogram(DELAY_BUCKETS_MS);
+  /**
+   * The time from the write of a request's last byte to the first byte of its final response, for requests that are
+   * alone on their connection. --mode http.
+   */
+  readonly response_time = histogram(RESPONSE_TIME_BUCKETS_MS);
 }

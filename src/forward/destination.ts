@@ -28,7 +28,7 @@ export const LIVELY_MS = 1000;
 /** The share of the budget that is free again when connections have given way. */
 export const RELIEVED_SHARE = 1 / 8;
 /** The share of the budget that connections may take themselves before idle ones are ended for others. */
-export const CROWDED_SHARE = 1 / 4;
+const CROWDED_SHARE = 1 / 4;
 
 /** A destination, with all of its connections. */
 export class Destination implements UpstreamHost, DialHost {
@@ -47,20 +47,17 @@ export class Destination implements UpstreamHost, DialHost {
    * a tick.
    */
   progressMs: number;
-  /** Connections with bytes that wait for the kernel. */
+  // Open connections, by what they wait for (UpstreamHost).
   readonly blocked = new Set<Upstream>();
-  /** Open connections that wait for silence to send their FIN. */
   readonly finishing = new Set<Upstream>();
-  /** Connections that are half-closed and wait for the destination's end. */
   readonly lingering = new Set<Upstream>();
   private readonly open = new Set<Upstream>();
   private readonly dirty: Upstream[] = [];
   private readonly connecting = new Set<Upstream>();
   /** Connections that wait for their turn to be tried, in order. */
-  private untried: Upstream[] = [];
+  private readonly untried: Upstream[] = [];
   /** Connections that were refused and are to be tried again, in the order of their times. */
-  private refusals: { readonly upstream: Upstream; readonly notBeforeMs: number }[] = [];
-  /** Attempts and lookups that are under way (Dial). */
+  private readonly refusals: Upstream[] = [];
   attempts = 0;
   /** No more connections are wanted. */
   terminated = false;
@@ -83,6 +80,11 @@ export class Destination implements UpstreamHost, DialHost {
     this.progressMs = this.tickedMs;
     this.deadlines = new Deadlines(this.tickedMs);
     this.addresses = new Addresses(options.address.host, connector);
+  }
+
+  /** It is a file, and no endpoint. */
+  get isFile(): boolean {
+    return this.options.address.file !== undefined;
   }
 
   /** Connections that are not closed, with those still connecting. */
@@ -132,7 +134,6 @@ export class Destination implements UpstreamHost, DialHost {
     }
     this.open.add(upstream);
     this.connecting.add(upstream);
-    upstream.limitConnecting(this.tickedMs + this.options.connectTimeoutMs);
     this.untried.push(upstream);
     this.startConnecting(this.tickedMs);
     return upstream;
@@ -271,8 +272,9 @@ export class Destination implements UpstreamHost, DialHost {
     if (upstream.isClosed) return;
     const nowMs = this.now();
     this.beginOutage(nowMs, error);
-    if (this.isYoungOutage(nowMs)) this.refusals.push({ upstream, notBeforeMs: nowMs + CONNECT_RETRY_MS });
-    else this.fail(upstream, error);
+    if (!this.isYoungOutage(nowMs)) return this.fail(upstream, error);
+    upstream.triedFromMs = nowMs + CONNECT_RETRY_MS;
+    this.refusals.push(upstream);
   }
 
   /** A connection reports that it was not established in time. */
@@ -290,26 +292,28 @@ export class Destination implements UpstreamHost, DialHost {
 
   private startConnecting(nowMs: number): void {
     const most = CONNECTS_IN_FLIGHT_MAX - this.attempts;
-    let left = this.isYoungOutage(nowMs) ? Math.min(most, OUTAGE_PROBES_MAX) : most;
-    let again = 0;
-    for (; again < this.refusals.length; again++) {
-      const { upstream, notBeforeMs } = this.refusals[again]!;
+    const left = this.tryFirst(
+      this.refusals,
+      this.isYoungOutage(nowMs) ? Math.min(most, OUTAGE_PROBES_MAX) : most,
+      nowMs,
+    );
+    this.tryFirst(this.untried, left, nowMs);
+  }
+
+  /** Tries the first connections of a queue, `most` at the most. Returns how many more may be tried. */
+  private tryFirst(queue: Upstream[], most: number, nowMs: number): number {
+    let left = most;
+    let count = 0;
+    for (; count < queue.length; count++) {
+      const upstream = queue[count]!;
       if (upstream.isClosed) continue;
       // When the outage is over, connections that were refused before need not wait any more.
-      if ((nowMs < notBeforeMs && this.outageSinceMs >= 0) || left <= 0) break;
+      if ((nowMs < upstream.triedFromMs && this.outageSinceMs >= 0) || left <= 0) break;
       left--;
       new Dial(this, upstream).begin();
     }
-    if (again > 0) this.refusals.splice(0, again);
-    let count = 0;
-    for (; count < this.untried.length; count++) {
-      const upstream = this.untried[count]!;
-      if (upstream.isClosed) continue;
-      if (left <= 0) break;
-      left--;
-      new Dial(this, upstream).begin();
-    }
-    if (count > 0) this.untried.splice(0, count);
+    if (count > 0) queue.splice(0, count);
+    return left;
   }
 
   private isYoungOutage(nowMs: number): boolean {

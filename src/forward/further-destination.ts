@@ -5,82 +5,53 @@
  * are.
  */
 import { AgeList } from "../memory/age-list.ts";
-import { Holders } from "../memory/holders.ts";
-import type { DamageReason } from "../http/request-sink.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
 import { type Destination, RELIEVED_SHARE } from "./destination.ts";
-import type { ResponseComparison } from "./exchange.ts";
+import type { Exchange, ResponseComparison } from "./exchange.ts";
 import type { HttpOptions } from "./http-options.ts";
-import { Load } from "./load.ts";
-import { RequestPool } from "./request.ts";
-import type { PipeHost } from "./pipe-host.ts";
+import { PipeHost } from "./pipe-host.ts";
 import type { Waiter } from "./waiter.ts";
 
 /** A further destination in --mode http. */
-export class FurtherDestination implements PipeHost {
-  readonly requests: RequestPool;
-  readonly load = new Load();
-  readonly waiters = new AgeList<Waiter>();
-  readonly awaited = new AgeList<Waiter>();
-  readonly holders = new Holders();
+export class FurtherDestination extends PipeHost {
   /** Pipes that wait need not be listed: if the memory of this destination is full, new requests are dropped. */
   readonly isTight = false;
   /** Pipes that have nothing to do, the one that has been idle longest first; listed only while memory is tight. */
   readonly idle = new AgeList<Waiter>();
 
-  /** Pipes with requests that are due, because responses came or the connection was lost. */
-  private readonly due: Waiter[] = [];
-
-  /**
-   * `pieceBytesMax`: longer requests are held in several arrays. `flush`: sends the due requests of all further
-   * destinations.
-   */
+  /** `afterEvents`: sends the due requests of all further destinations. `comparison` null: it is not the control. */
   constructor(
-    readonly destination: Destination,
-    readonly options: HttpOptions,
+    destination: Destination,
+    options: HttpOptions,
     pieceBytesMax: number,
-    private readonly flush: () => void,
-    /** Null: the responses are not compared. */
-    readonly comparison: ResponseComparison | null,
+    comparison: ResponseComparison | null,
+    protected readonly afterEvents: () => void,
   ) {
-    this.requests = new RequestPool(destination.memory, pieceBytesMax);
+    super(destination, options, pieceBytesMax, comparison);
   }
 
   get counters(): ForwardCounters {
     return this.destination.counters;
   }
 
-  pumpSoon(pipe: Waiter): void {
-    this.due.push(pipe);
-    if (this.due.length === 1) this.destination.afterEvents(this.flush);
-  }
-
-  /** Sends the requests that are due. Returns whether there were any. */
-  pump(): boolean {
-    if (this.due.length === 0) return false;
-    for (let i = 0; i < this.due.length; i++) this.due[i]!.pump();
-    this.due.length = 0;
-    return true;
-  }
-
-  /** Whether all requests that were handed on have come to their end. */
-  get isSettled(): boolean {
-    return this.destination.openCount === 0 && this.load.busyPipes === 0;
-  }
-
-  get isFile(): boolean {
-    return this.destination.options.address.file !== undefined;
-  }
-
   hasRoomFor(bytes: number): boolean {
     return this.destination.memory.budget.hasRoomFor(bytes);
   }
 
-  /**
-   * Whether another request may wait behind `waiting` ones of its connection. (A savefile waits only for the endpoint.)
-   */
-  mayWait(waiting: number): boolean {
-    return waiting < this.options.maxWaitingRequests || this.options.sourceWaits;
+  /** Why a request that would hold `bytes` may not wait behind `waiting` others of its connection; null: it may. */
+  refusalOf(waiting: number, bytes: number): RequestDrop | null {
+    if (!this.mayWait(waiting)) return "waiting_limit";
+    return this.hasRoomFor(bytes) ? null : "buffer_limit";
+  }
+
+  /** A request's exchange with the control; null: this destination is not the control, or nothing is compared. */
+  controlOf(exchange: Exchange | null): Exchange | null {
+    return this.comparison === null || exchange === null ? null : exchange.control;
+  }
+
+  /** A request's exchange here: the control's response is compared, and a file gets production's. */
+  exchangeOf(exchange: Exchange | null): Exchange | null {
+    return this.destination.isFile ? (exchange?.toFile() ?? null) : this.controlOf(exchange);
   }
 
   /** A pipe has no work: it may have to give way. */
@@ -105,23 +76,5 @@ export class FurtherDestination implements PipeHost {
     }
     destination.endWritten();
     destination.giveUpHolders();
-  }
-
-  countSeen(isOdd: boolean, isIsolated: boolean): void {
-    const { requests } = this.counters;
-    requests.seen++;
-    if (isOdd) requests.odd++;
-    if (isIsolated) requests.isolated++;
-  }
-
-  countDropped(reason: RequestDrop): void {
-    this.counters.requests.dropped[reason]++;
-  }
-
-  countDamaged(reason: DamageReason): void {
-    const { requests } = this.counters;
-    requests.seen++;
-    requests.damaged++;
-    requests.damage[reason]++;
   }
 }

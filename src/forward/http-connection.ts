@@ -6,6 +6,7 @@ import { HTTP2_PREFACE } from "../http/foreign.ts";
 import { FRAME_HEADER_LEN, FrameType, writeFrameHeader } from "../http/http2/frames.ts";
 import { RESPONSE_HEAD_BYTES_MAX, ResponseFramer } from "../http/response-framer.ts";
 import type { ResponseSink } from "../http/response-sink.ts";
+import { FINAL_CODE_MIN } from "../http/status-line.ts";
 import type { Destination } from "./destination.ts";
 import type { Recorder, Witness } from "./exchange.ts";
 import type { Carrier } from "./keep-alive.ts";
@@ -162,7 +163,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
 
   status(code: number): void {
     this.code = code;
-    if (code >= 200) this.begin();
+    if (code >= FINAL_CODE_MIN) this.begin();
     else this.owner?.interim(code);
   }
 

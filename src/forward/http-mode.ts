@@ -6,7 +6,6 @@
 import type { StreamConsumer, StreamOpener, StreamOrigin } from "../flow/stream.ts";
 import { AgeList } from "../memory/age-list.ts";
 import { Deadlines } from "../memory/deadlines.ts";
-import { Holders } from "../memory/holders.ts";
 import { DryRun } from "../policy/dry-run.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Destination } from "./destination.ts";
@@ -14,8 +13,8 @@ import type { ResponseComparison } from "./exchange.ts";
 import { FurtherDestination } from "./further-destination.ts";
 import type { HttpOptions, HttpReport } from "./http-options.ts";
 import { HttpStream, PLACE_BYTES, type StreamHost } from "./http-stream.ts";
-import { Load } from "./load.ts";
-import { RequestPool } from "./request.ts";
+import { PipeHost } from "./pipe-host.ts";
+import { countUnread } from "./request-outcome.ts";
 import type { Waiter } from "./waiter.ts";
 
 /** A request that has stood still for this long, in the capture's time, gives way to others if memory is short. */
@@ -36,83 +35,47 @@ export const SMALL_REQUEST_BYTES = 64 << 10;
 export const UNSENT_SHARE = 1 / 4;
 
 /** --mode http, for one shard. */
-export class HttpMode implements StreamOpener, StreamHost {
-  readonly requests: RequestPool;
-  readonly options: HttpOptions;
-  readonly load = new Load();
-  /** Null: requests are forwarded. */
+export class HttpMode extends PipeHost implements StreamOpener, StreamHost {
   readonly dryRun: DryRun | null;
-  /** Larger requests are streamed when it is their turn. */
   readonly maxRequestBytes: number;
-  /**
-   * Conversations between two requests, with nothing under way, the longest idle first; listed only while memory is
-   * tight.
-   */
   readonly idle = new AgeList<Conversation>();
-  /** Conversations with a part of a request, the one that has stood still longest first. */
   readonly partial = new AgeList<Conversation>();
-  /** Conversations that hold bytes behind an offer of another protocol, the longest silent first. */
   readonly offering = new AgeList<Conversation>();
-  /**
-   * Pipes with requests that wait for their turn, the one without progress for longest first; listed only while memory
-   * is tight.
-   */
-  readonly waiters = new AgeList<Waiter>();
-  /** Pipes that only wait for a response, the one that has waited longest first; listed only while memory is tight. */
-  readonly awaited = new AgeList<Waiter>();
-  /** Holders of requests that wait, by how much they hold; listed only while memory is tight. */
-  readonly holders = new Holders();
-  /** The time limits of heads, in the capture's time. */
   readonly heads = new Deadlines(0);
-  /** The destinations beside the endpoint. */
   readonly further: readonly FurtherDestination[];
   /** Conversations that got bytes in this batch. */
   private readonly touched: Conversation[] = [];
   /** Conversations that a further destination has done something for. */
   private readonly branched: Conversation[] = [];
-  /** Pipes with requests that are due, because responses came or the connection was lost. */
-  private readonly due: Waiter[] = [];
 
-  private readonly afterEvents = (): void => {
+  protected readonly afterEvents = (): void => {
     this.flush();
     this.destination.flush();
     this.flushFurther();
   };
 
   constructor(
-    readonly destination: Destination,
+    destination: Destination,
     options: HttpOptions,
     readonly report: HttpReport,
     /** The capture's clock. */
     private readonly clock: { readonly nowMs: number },
     further: readonly Destination[] = [],
-    /** Null: responses are not compared. */
-    readonly comparison: ResponseComparison | null = null,
+    comparison: ResponseComparison | null = null,
   ) {
-    this.options = optionsFor(destination, options);
-    this.dryRun = options.policy?.isDryRun === true ? new DryRun() : null;
     const shareBytes = Math.max(destination.memory.budget.limitBytes * REQUEST_SHARE_MAX, SMALL_REQUEST_BYTES);
-    this.maxRequestBytes = Math.min(options.maxRequestBytes, shareBytes);
-    const pieceBytesMax = Math.max(this.maxRequestBytes, options.maxHeaderBytes);
-    this.requests = new RequestPool(destination.memory, pieceBytesMax);
+    const maxRequestBytes = Math.min(options.maxRequestBytes, shareBytes);
+    const pieceBytesMax = Math.max(maxRequestBytes, options.maxHeaderBytes);
+    super(destination, options, pieceBytesMax, comparison);
+    this.maxRequestBytes = maxRequestBytes;
+    this.dryRun = options.policy?.isDryRun === true ? new DryRun() : null;
     const flush = (): void => this.flushFurther();
     const control = comparison?.hasControl === true ? further.at(-1) : undefined;
     this.further = further.map(
-      (each) =>
-        new FurtherDestination(
-          each,
-          optionsFor(each, options),
-          pieceBytesMax,
-          flush,
-          each === control ? comparison : null,
-        ),
+      (each) => new FurtherDestination(each, options, pieceBytesMax, each === control ? comparison : null, flush),
     );
   }
 
-  /**
-   * Whether memory may become short: then conversations and pipes that stand still are listed, so that they can give
-   * way.
-   */
   get isTight(): boolean {
     return this.destination.memory.budget.isTight;
   }
@@ -124,7 +87,6 @@ export class HttpMode implements StreamOpener, StreamHost {
     return stream;
   }
 
-  /** Bytes have come for a conversation: it is settled when the batch is over. */
   touch(conversation: Conversation): void {
     if (conversation.isTouched) return;
     conversation.isTouched = true;
@@ -133,28 +95,16 @@ export class HttpMode implements StreamOpener, StreamHost {
     this.touched.push(conversation);
   }
 
-  /** A further destination has done something for a conversation: its branches are settled when the batch is over. */
   touchBranches(conversation: Conversation): void {
     if (conversation.areBranchesTouched) return;
     conversation.areBranchesTouched = true;
     this.branched.push(conversation);
   }
 
-  /**
-   * Sends a pipe's next requests when all responses that came together have been read: many requests leave together
-   * then.
-   */
-  pumpSoon(pipe: Waiter): void {
-    this.due.push(pipe);
-    if (this.due.length === 1) this.destination.afterEvents(this.afterEvents);
-  }
-
   /** The batch is over: sends the requests that are due. */
   flush(): void {
     // Either may give the other something to do.
-    while (this.due.length > 0 || this.touched.length > 0) {
-      for (let i = 0; i < this.due.length; i++) this.due[i]!.pump();
-      this.due.length = 0;
+    while (this.pump() || this.touched.length > 0) {
       for (let i = 0; i < this.touched.length; i++) {
         const conversation = this.touched[i]!;
         // Before it is settled, because that may give it something to do again.
@@ -190,7 +140,6 @@ export class HttpMode implements StreamOpener, StreamHost {
     for (let each = this.partial.oldest; each !== null; each = each.newer) each.leapt(fromMs, toMs);
   }
 
-  /** The capture's time. */
   get captureMs(): number {
     return this.clock.nowMs;
   }
@@ -207,11 +156,6 @@ export class HttpMode implements StreamOpener, StreamHost {
   /** Looks at the time limits that go by the capture's time. */
   advance(): void {
     this.heads.advance(this.clock.nowMs);
-  }
-
-  /** Whether another request may wait behind `waiting` ones of its connection. */
-  mayWait(waiting: number): boolean {
-    return waiting < this.options.maxWaitingRequests || this.options.sourceWaits;
   }
 
   /**
@@ -244,15 +188,9 @@ export class HttpMode implements StreamOpener, StreamHost {
     return this.options.sourceWaits && !budget.hasRoomFor(bytes + budget.limitBytes * UNSENT_SHARE);
   }
 
-  /** One or more requests found no room for a conversation. */
   countLost(): void {
-    const { requests } = this.destination.counters;
-    requests.seen++;
-    requests.dropped.buffer_limit++;
-    for (const each of this.further) {
-      each.countSeen(false, false);
-      each.countDropped("buffer_limit");
-    }
+    countUnread(this.destination.counters, "buffer_limit");
+    for (const { counters } of this.further) countUnread(counters, "buffer_limit");
   }
 
   /**
@@ -286,9 +224,4 @@ export class HttpMode implements StreamOpener, StreamHost {
   private isStalled({ lastMs }: Conversation): boolean {
     return this.captureMs - lastMs >= STALLED_MS;
   }
-}
-
-/** Options for a destination: requests to a file go one by one, because each has its own time. */
-function optionsFor({ options: { address } }: Destination, options: HttpOptions): HttpOptions {
-  return address.file === undefined ? options : { ...options, pipelineDepth: 1 };
 }

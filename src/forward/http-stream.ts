@@ -3,7 +3,6 @@
  * begins with the first byte, and gives way to others if memory is short.
  */
 import type { StreamConsumer, StreamEnd, StreamOrigin } from "../flow/stream.ts";
-import type { ProxyClient } from "../http/proxy-protocol.ts";
 import { Cost } from "../memory/budget.ts";
 import { type ConversationHost, type ConversationOwner, Step } from "./conversation-host.ts";
 import { Conversation } from "./conversation.ts";
@@ -29,12 +28,10 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   private bodyLeft = 0;
   /** The requests that the conversation before has on their way. */
   private remains: Remains | null = null;
-  /** The bytes of a PROXY protocol header, for the conversations after the one that read it; null: there was none. */
+  // (ConversationOwner)
   preface: Uint8Array | null = null;
-  client: ProxyClient | null = null;
-  /** The client does not speak HTTP. */
+  client: string | null = null;
   isForeign = false;
-  /** Policy has left out the rest of the connection. */
   isLeftOut = false;
   hasGivenWay = false;
 
@@ -64,7 +61,7 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
   end(how: StreamEnd): void {
     // An evicted stream may go on (continue).
     if (how === "evicted") this.conversation?.evict();
-    else this.conversation?.end(how);
+    else this.conversation?.end();
     if (how !== "evicted") this.remains?.finish();
     this.conversation = null;
   }
@@ -96,7 +93,6 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
     return this.conversation?.rest() ?? !this.mode.options.sourceWaits;
   }
 
-  /** The conversation is over for now: the next bytes begin another. */
   forget(step: number, bodyLeft: number, remains: Remains | null): void {
     this.conversation = null;
     this.remains = remains;
@@ -104,7 +100,6 @@ export class HttpStream implements StreamConsumer, ConversationOwner {
     this.bodyLeft = bodyLeft;
   }
 
-  /** Counts bytes that can neither be framed nor passed. */
   countDeaf(length: number): void {
     const { requests, foreign, streams } = this.mode.destination.counters;
     this.response?.otherBytes(length);

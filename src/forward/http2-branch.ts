@@ -6,10 +6,10 @@ import { StreamTable } from "../http/http2/stream-table.ts";
 import type { DamageReason } from "../http/request-sink.ts";
 import { Cost } from "../memory/budget.ts";
 import type { RequestDrop } from "./counters.ts";
-import type { Exchange } from "./exchange.ts";
 import type { FurtherDestination } from "./further-destination.ts";
-import { type CallOwner, Http2Call } from "./http2-call.ts";
+import { Http2Call } from "./http2-call.ts";
 import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
+import { countDamaged, countUnread, countWhole } from "./request-outcome.ts";
 import type { Request } from "./request.ts";
 
 /** One HTTP/2 conversation's way to one further destination. */
@@ -48,7 +48,7 @@ export class Http2Branch implements Http2PipeOwner {
       return;
     }
     call.request = requests.copy(held);
-    call.request.exchange = this.exchangeOf(original);
+    call.request.exchange = this.destination.exchangeOf(original.exchange);
     call.isStreaming = true;
     requests.makeLong(call.request);
     this.pipe.commit(call);
@@ -70,13 +70,14 @@ export class Http2Branch implements Http2PipeOwner {
 
   /** A call is whole. `reason`: it is dropped at all destinations that have not begun it; null: it is not dropped. */
   whole(original: Http2Call, reason: RequestDrop | null): void {
-    this.destination.countSeen(original.isOdd, false);
+    const { counters } = this.destination;
+    countWhole(counters, original.isOdd, false);
     const streaming = this.streaming.get(original);
     if (streaming === undefined && reason === null) {
       this.commit(original, original.request!);
     } else if (streaming === undefined || streaming.dropping !== null) {
-      this.destination.countDropped(streaming?.dropping ?? reason!);
-      this.controlOf(original)?.notForwarded();
+      counters.requests.dropped[streaming?.dropping ?? reason!]++;
+      this.destination.controlOf(original.exchange)?.notForwarded();
       this.forget(original);
     } else {
       this.streaming.delete(original);
@@ -86,14 +87,13 @@ export class Http2Branch implements Http2PipeOwner {
   }
 
   damaged(original: Http2Call | null, reason: DamageReason): void {
-    this.destination.countDamaged(reason);
+    countDamaged(this.destination.counters, reason);
     if (original !== null) this.discard(original);
   }
 
   /** The client has cancelled a call that is not whole. */
   cancelled(original: Http2Call): void {
-    this.destination.countSeen(false, false);
-    this.destination.countDropped((this.streaming.get(original) ?? original).dropping ?? "cancelled");
+    countUnread(this.destination.counters, (this.streaming.get(original) ?? original).dropping ?? "cancelled");
     this.discard(original);
   }
 
@@ -105,44 +105,33 @@ export class Http2Branch implements Http2PipeOwner {
 
   /** A call found no room among those of its connection, or in the endpoint's memory. */
   refused(reason: RequestDrop): void {
-    this.destination.countSeen(false, false);
-    this.destination.countDropped(reason);
+    countUnread(this.destination.counters, reason);
   }
 
   /** Hands on a whole call, which `held` has. */
   private commit(original: Http2Call, held: Request): void {
     const { destination } = this;
     const { requests } = destination;
-    const mayWait = destination.mayWait(this.pipe.waiting);
-    if (!mayWait || !destination.hasRoomFor(Cost.CALL + requests.shareCost(held))) {
-      destination.countDropped(mayWait ? "buffer_limit" : "waiting_limit");
-      this.controlOf(original)?.notForwarded();
+    const refusal = destination.refusalOf(this.pipe.waiting, Cost.CALL + requests.shareCost(held));
+    if (refusal !== null) {
+      destination.counters.requests.dropped[refusal]++;
+      destination.controlOf(original.exchange)?.notForwarded();
       return;
     }
     const call = this.callLike(original);
     call.request = requests.share(held);
-    call.request.exchange = this.exchangeOf(original);
+    call.request.exchange = destination.exchangeOf(original.exchange);
     this.finishCall(call, original);
     this.pipe.commit(call);
   }
 
   private callLike(original: Http2Call): Http2Call {
-    const call = new Http2Call(this.pipe as CallOwner, original.stream, original.capturedMs);
+    const call = new Http2Call(this.pipe, original.stream, original.capturedMs);
     call.scheme = original.scheme;
     call.hasAuthority = original.hasAuthority;
     call.protocol = original.protocol;
     this.destination.destination.memory.take(Cost.CALL);
     return call;
-  }
-
-  /** The exchange, if this destination is the control: its response is compared too. */
-  private controlOf({ exchange }: Http2Call): Exchange | null {
-    return this.destination.comparison === null || exchange === null ? null : exchange.control;
-  }
-
-  /** The exchange of the same call at this destination: the control, or a file, which gets production's response. */
-  private exchangeOf(original: Http2Call): Exchange | null {
-    return this.destination.isFile ? (original.exchange?.toFile() ?? null) : this.controlOf(original);
   }
 
   private finishCall(call: Http2Call, original: Http2Call): void {

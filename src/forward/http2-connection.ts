@@ -1,60 +1,40 @@
 /**
- * An HTTP/2 connection to a destination, as its client: sends calls within the destination's limits, and tells the
- * outcome of each. https://www.rfc-editor.org/rfc/rfc9113
+ * An HTTP/2 connection to a destination, as its client: reads the destination's frames, and tells the outcome of each
+ * call. Calls are sent by {@link Http2Sender}. https://www.rfc-editor.org/rfc/rfc9113
  *
  * No call is sent before the destination's SETTINGS have come: so none of them is violated, and a server without HTTP/2
- * gets no request. Bodies are sent in turns, one frame each, as far as both windows reach.
+ * gets no request.
  */
-import {
-  ErrorCode,
-  FRAME_BYTES_DEFAULT,
-  Setting,
-  STREAM_MAX,
-  WINDOW_DEFAULT,
-  WINDOW_MAX,
-} from "../http/http2/frames.ts";
+import { ErrorCode, FRAME_BYTES_DEFAULT, Setting, STREAM_MAX, WINDOW_DEFAULT } from "../http/http2/frames.ts";
 import { type BlockFault, type FrameListener, FrameReader } from "../http/http2/frame-reader.ts";
-import { encodeHead, encodeTrailer } from "../http/http2/head-encoder.ts";
-import { HpackDecoder, TABLE_BYTES_DEFAULT } from "../http/http2/hpack-decoder.ts";
-import { HpackEncoder } from "../http/http2/hpack-encoder.ts";
+import { HpackDecoder } from "../http/http2/hpack-decoder.ts";
 import { COUNTED_FIELDS, RESPONSE_BLOCK_BYTES_MAX, ResponseHead } from "../http/http2/response-head.ts";
 import { StreamTable } from "../http/http2/stream-table.ts";
 import { HTTP2_PREFACE } from "../http/foreign.ts";
+import { FINAL_CODE_MIN, SWITCHING_PROTOCOLS } from "../http/status-line.ts";
 import { Cost } from "../memory/budget.ts";
-import { Timer, type TimerOwner } from "../memory/deadlines.ts";
 import type { Destination } from "./destination.ts";
 import type { Recorder, Witness } from "./exchange.ts";
 import type { CallCarrier, Http2Call } from "./http2-call.ts";
+import { CallLimit, type CallLimitOwner } from "./http2-call-limit.ts";
 import { Http2Output } from "./http2-output.ts";
+import { Http2Sender, type SenderOwner } from "./http2-sender.ts";
 import type { RequestPool } from "./request.ts";
 import { LINGER_MS, type Upstream, type UpstreamEnd, type UpstreamListener } from "./upstream.ts";
 
-/** The most calls in flight on a connection, even if the destination allows more. */
-export const CALLS_IN_FLIGHT_MAX = 256;
 /** Our window, for each response and for the connection: it can be large, because content is not kept. */
 const OWN_WINDOW = 1 << 24;
-/** No bodies are handed over while this much waits for the kernel. */
-export const BACKLOG_BYTES_MAX = 256 << 10;
 /** The most bytes that may wait when another of our replies follows, if a destination asks and does not read. */
 export const REPLIES_BYTES_MAX = 1 << 20;
-/** The longest frame that is made, even if the destination allows more: so streams take turns. */
-const OWN_FRAME_BYTES_MAX = FRAME_BYTES_DEFAULT;
-/** The time until one more call may begin on a connection that has responded to few. */
-const PROBATION_MS = 1000;
-/** RFC 9113, section 8.3.1: the scheme of this connection, which may differ from production's. */
-const SECURE_SCHEME = "https";
 /** The words for a response whose head is over {@link RESPONSE_BLOCK_BYTES_MAX}. */
 export const HEAD_TOO_LONG = `a response has a header section of more than ${RESPONSE_BLOCK_BYTES_MAX >> 10} KiB`;
 const NO_HTTP2 = "it does not speak HTTP/2 in clear text: turn HTTP/2 on there, or name an endpoint that has it";
-/** RFC 9113, section 8.6: HTTP/2 has no response with this status. */
-const SWITCHING_PROTOCOLS = 101;
 
 /** Our first SETTINGS. */
 const OWN_SETTINGS = [
   [Setting.ENABLE_PUSH, 0],
   [Setting.INITIAL_WINDOW_SIZE, OWN_WINDOW],
 ] as const;
-const encoder = new HpackEncoder();
 const head = new ResponseHead();
 
 /** The outcome of a call on a connection. */
@@ -90,31 +70,22 @@ export interface Http2ConnectionOwner {
 }
 
 /** One upstream connection of HTTP/2. */
-export class Http2Connection implements CallCarrier, UpstreamListener, FrameListener, TimerOwner {
+export class Http2Connection implements CallCarrier, CallLimitOwner, FrameListener, SenderOwner, UpstreamListener {
   readonly upstream: Upstream;
   private readonly reader = new FrameReader(this, RESPONSE_BLOCK_BYTES_MAX, FRAME_BYTES_DEFAULT);
   private readonly decoder: HpackDecoder;
   private readonly out: Http2Output;
+  private readonly sender: Http2Sender;
+  private readonly limit: CallLimit;
   /** Calls by the numbers of their streams. */
   private readonly calls = new StreamTable<Http2Call>();
-  /** Calls with bytes that may be sent, in turn. */
-  private readonly sending = new Set<Http2Call>();
   private nextStream = 1;
-  /** The destination's SETTINGS have come. */
-  isReady = false;
   /** No more calls are begun on it. */
   isLast = false;
   /** The number of calls that the destination processed, if it left out others; Infinity: it left out none. */
   lookedAt = Infinity;
   /** How many responses are complete. */
   private respondedCount = 0;
-  /** Calls wait, and the destination allows none. */
-  private isStarved = false;
-  /** Calls wait, and the timer runs until one more may begin. */
-  private isOnProbation = false;
-  /** RFC 7541, section 4.2: the next header block must say that the dynamic table is smaller. */
-  private owesTable = false;
-  private hasToldTable = false;
   /** When bytes came last; exact to a tick. */
   receivedMs: number;
   /** The time of the present bytes or calls; 0: it was not read yet. */
@@ -123,33 +94,21 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   /** The bytes that the reader and the decoder hold, as they are charged. */
   private chargedBytes = 0;
   private isClosed = false;
-  private readonly timer = new Timer(this);
 
   /** The witness of the call that was begun last; see {@link SocketEvents.witness}. */
   witness: Witness | null = null;
   /** Some responses are compared: their content matters. */
   private isRecording = false;
 
-  // The destination's limits.
-  private window = WINDOW_DEFAULT;
-  private initialWindow = WINDOW_DEFAULT;
-  private callsMax = CALLS_IN_FLIGHT_MAX;
-  private frameBytesMax = FRAME_BYTES_DEFAULT;
-  private headerListBytesMax = Infinity;
-  private allowsExtendedConnect = false;
-
   /** `preface`: bytes that go first, such as a PROXY protocol header; null: none. */
   constructor(
     private readonly destination: Destination,
-    private readonly requests: RequestPool,
+    requests: RequestPool,
     private owner: Http2ConnectionOwner | null,
     preface: Uint8Array | null,
-    private readonly settingsTimeoutMs: number,
-    /**
-     * The most calls in flight before the first response; later, the number of responses is the limit. Some calls last
-     * long, so the limit grows with time.
-     */
-    private firstCallsMax: number,
+    settingsTimeoutMs: number,
+    /** The most calls in flight before the first response; see {@link CallLimit}. */
+    firstCallsMax: number,
     /** Responses may be kept, with all of their fields. */
     isCompared: boolean,
   ) {
@@ -159,6 +118,8 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     // A destination that ends it before its SETTINGS does not accept the connection, and this is reported: a client's
     // certificate may be missing.
     this.upstream = destination.connect(this, destination.options.http2Tls);
+    this.sender = new Http2Sender(this, destination, requests, this.upstream, this.out, this.calls);
+    this.limit = new CallLimit(this, destination, settingsTimeoutMs, firstCallsMax);
     destination.memory.take(Cost.HTTP2);
     if (preface !== null) this.out.put(preface, 0, preface.length);
     this.out.put(HTTP2_PREFACE, 0, HTTP2_PREFACE.length);
@@ -169,8 +130,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
 
   /** Whether another call may be begun. */
   get mayBegin(): boolean {
-    if (!this.isReady || this.isLast) return false;
-    return this.calls.size < Math.min(this.callsMax, Math.max(this.firstCallsMax, this.respondedCount));
+    return !this.isLast && this.limit.allows(this.calls.size, this.respondedCount);
   }
 
   /** Whether a call was begun on it. */
@@ -182,8 +142,8 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     return this.calls.size;
   }
 
-  private get isFile(): boolean {
-    return this.destination.options.address.file !== undefined;
+  private get isReady(): boolean {
+    return this.limit.isReady;
   }
 
   private get isSecure(): boolean {
@@ -199,46 +159,20 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
 
   /** Sends a call's head; {@link flush} sends the bytes of its body that have come. */
   begin(call: Http2Call): void {
-    const request = call.request!;
+    const { exchange } = call.request!;
     if (!this.hasBegun) this.destination.http2.heard();
-    encoder.begin(this.owesTable);
-    // A request without a scheme is a CONNECT, which has none.
-    encodeHead(
-      encoder,
-      this.requests.headOf(request),
-      request.headLength,
-      call,
-      this.isSecure && call.scheme !== "" ? SECURE_SCHEME : call.scheme,
-    );
-    const isAllowed = call.protocol === null || this.allowsExtendedConnect;
-    if (encoder.listBytes > this.headerListBytesMax || !isAllowed) {
+    if (!this.sender.encode(call)) {
       this.owner!.callEnded(call, CallEnd.NOT_ALLOWED);
       return;
     }
-    if (this.isFile) this.handAlone();
-    this.witness = request.exchange === null ? null : request.exchange.witness;
-    call.number = this.nextStream;
-    call.window = this.initialWindow;
-    call.startPosition = this.out.position;
-    call.offset = request.headLength;
-    call.sentMs = this.destination.tickedMs;
+    if (this.destination.isFile) this.handAlone();
+    this.witness = exchange === null ? null : exchange.witness;
     this.isRecording ||= call.recorder !== null;
-    call.handedMs = call.sentMs;
-    if (request.long !== null) {
-      request.long.drop(request.headLength);
-      request.headLength = 0;
-      // Its bytes are handed over as they are sent, and not kept.
-      request.isStreamed = true;
-    }
+    this.upstream.mayEnd = false;
+    this.calls.add(this.nextStream, call);
+    this.sender.begin(call, this.nextStream);
     this.nextStream += 2;
     if (this.nextStream > STREAM_MAX) this.isLast = true;
-    this.calls.add(call.number, call);
-    this.upstream.mayEnd = false;
-    this.out.noteTimestamp(request.timestampMs);
-    const isAll = call.isWhole && this.leftOf(call) === 0 && call.trailer === "";
-    this.putBlock(call, isAll);
-    if (isAll) this.sent(call);
-    else this.sending.add(call);
   }
 
   /** More of a call has come, or its end. */
@@ -247,8 +181,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
       if (call.isWhole) this.end(call, CallEnd.RESPONDED);
       return;
     }
-    this.out.noteTimestamp(call.request!.timestampMs);
-    this.sending.add(call);
+    this.sender.more(call);
   }
 
   /** Cancels a call. No more events of it are reported. */
@@ -257,29 +190,14 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     this.drop(call);
   }
 
-  /** Calls wait for it. The wait has a time limit if the destination allows no call, or has responded to few. */
+  /** Calls wait for it. */
   await(): void {
-    if (!this.isReady || this.isLast) return;
-    if (this.callsMax === 0 && !this.isStarved) {
-      this.isStarved = true;
-      this.expireIn(this.settingsTimeoutMs);
-    } else if (this.callsMax > 0 && this.firstCallsMax < CALLS_IN_FLIGHT_MAX && !this.isOnProbation) {
-      this.isOnProbation = true;
-      this.expireIn(PROBATION_MS);
-    }
+    if (!this.isLast) this.limit.await();
   }
 
   /** Hands over the bytes that may be sent, in turns. Returns whether there were any. */
   flush(): boolean {
-    while (this.sending.size > 0 && this.mayHandOver()) {
-      const before = this.out.position;
-      for (const call of this.sending) {
-        if (!this.mayHandOver()) break;
-        this.sendSome(call);
-      }
-      // No byte of any call may be sent before the destination allows more.
-      if (this.out.position === before) break;
-    }
+    this.sender.sendBodies();
     return this.hand();
   }
 
@@ -298,7 +216,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   // Events of the upstream (UpstreamListener).
 
   opened(): void {
-    this.expireIn(this.settingsTimeoutMs);
+    this.limit.awaitSettings();
   }
 
   received(bytes: Uint8Array): void {
@@ -330,25 +248,18 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     this.tellOver(how, unsentBytes);
   }
 
-  /** The destination's SETTINGS have not come, or they allow no call, or calls wait for responses (Deadlines). */
-  expire(): void {
-    const { isStarved } = this;
-    if (!this.isReady) {
-      this.giveUp(`no HTTP/2 SETTINGS within ${this.settingsTimeoutMs} ms (--response-timeout-ms)`);
-      return;
-    }
-    this.isStarved = false;
-    this.isOnProbation = false;
-    if (isStarved) {
-      this.owner?.allowedNone();
-    } else {
-      this.firstCallsMax++;
-      this.owner?.ready();
-    }
+  // Events of the limit (CallLimitOwner).
+
+  ready(): void {
+    this.owner?.ready();
   }
 
-  private expireIn(ms: number): void {
-    this.destination.deadlines.set(this.timer, this.destination.tickedMs + ms);
+  settingsMissed(timeoutMs: number): void {
+    this.giveUp(`no HTTP/2 SETTINGS within ${timeoutMs} ms (--response-timeout-ms)`);
+  }
+
+  allowedNone(): void {
+    this.owner?.allowedNone();
   }
 
   // The destination's frames (FrameListener).
@@ -384,7 +295,8 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     if (call === undefined) return;
     this.owner?.progressed(call);
     if (call.status === 0) {
-      const isInterim = head.status > 0 && head.status < 200;
+      const isInterim = head.status > 0 && head.status < FINAL_CODE_MIN;
+      // RFC 9113, section 8.6: HTTP/2 has no response that switches protocols.
       if (head.status === 0 || (isInterim && (endsStream || head.status === SWITCHING_PROTOCOLS)))
         return this.malformed();
       if (isInterim) return this.owner?.interim();
@@ -417,7 +329,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     if (call.isResponded) {
       // RFC 9113, section 8.1: the destination does not need the rest of the request.
       call.isUnwanted = true;
-      this.sending.delete(call);
+      this.sender.drop(call);
       if (call.isWhole) this.end(call, CallEnd.RESPONDED);
       return;
     }
@@ -426,31 +338,8 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   }
 
   setting(name: number, value: number): void {
-    switch (name) {
-      case Setting.HEADER_TABLE_SIZE:
-        this.owesTable ||= !this.hasToldTable && value < TABLE_BYTES_DEFAULT;
-        break;
-      case Setting.MAX_CONCURRENT_STREAMS:
-        this.callsMax = Math.min(value, CALLS_IN_FLIGHT_MAX);
-        if (value > 0) this.feed();
-        break;
-      case Setting.INITIAL_WINDOW_SIZE:
-        if (value > WINDOW_MAX) return this.malformed();
-        for (const [, call] of this.calls.entries()) call.window += value - this.initialWindow;
-        this.initialWindow = value;
-        break;
-      case Setting.MAX_FRAME_SIZE:
-        if (value < FRAME_BYTES_DEFAULT) return this.malformed();
-        this.frameBytesMax = Math.min(value, OWN_FRAME_BYTES_MAX);
-        break;
-      case Setting.MAX_HEADER_LIST_SIZE:
-        this.headerListBytesMax = value;
-        break;
-      case Setting.ENABLE_CONNECT_PROTOCOL:
-        this.allowsExtendedConnect = value === 1;
-        break;
-      default:
-    }
+    if (name === Setting.MAX_CONCURRENT_STREAMS) this.limit.set(value);
+    else if (!this.sender.setting(name, value)) this.malformed();
   }
 
   settingsEnd(isAcknowledgment: boolean): void {
@@ -459,10 +348,9 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
       return;
     }
     if (!this.isReady) {
-      this.destination.deadlines.remove(this.timer);
+      this.limit.settled();
       this.upstream.mayEnd = true;
     }
-    this.isReady = true;
     if (this.mayReply()) this.out.putSettingsAcknowledgment();
     this.owner?.ready();
   }
@@ -487,24 +375,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   }
 
   windowUpdate(number: number, increment: number): void {
-    if (!this.isReady) return this.malformed();
-    if (number === 0) {
-      this.window += increment;
-      if (this.window > WINDOW_MAX) this.malformed();
-      return;
-    }
-    const call = this.calls.get(number);
-    if (call === undefined) return;
-    call.window += increment;
-    if (call.window > WINDOW_MAX) this.malformed();
-  }
-
-  /** The destination allows calls again. */
-  private feed(): void {
-    if (!this.isStarved) return;
-    this.isStarved = false;
-    this.isOnProbation = false;
-    this.destination.deadlines.clear(this.timer);
+    if (!this.isReady || !this.sender.windowUpdate(number, increment)) this.malformed();
   }
 
   malformed(): void {
@@ -513,55 +384,11 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     else this.upstream.giveUp(NO_HTTP2, "other_protocol");
   }
 
-  // Sending.
+  // The ends of calls.
 
-  private mayHandOver(): boolean {
-    if (this.upstream.backlogBytes + this.out.length < BACKLOG_BYTES_MAX) return true;
-    this.upstream.tellsDrained = true;
-    return false;
-  }
-
-  /** How many bytes of a call's body have come and were not handed over. */
-  private leftOf({ request, offset }: Http2Call): number {
-    return request!.long === null ? request!.length - offset : request!.long.length;
-  }
-
-  /** Hands over one frame of a call, as far as the windows reach. */
-  private sendSome(call: Http2Call): void {
-    const left = this.leftOf(call);
-    const most = left === 0 ? 0 : Math.min(left, this.frameBytesMax, this.window, call.window);
-    if (most < 0 || (most === 0 && left > 0)) return;
-    const isRest = most === left;
-    const ends = isRest && call.isWhole && call.trailer === "";
-    if (left > 0 || ends) {
-      this.out.putData(call.request!, call.offset, most, call.number, ends);
-      call.offset += most;
-      call.handedMs = this.destination.tickedMs;
-      call.window -= most;
-      this.window -= most;
-    }
-    if (!isRest) return;
-    if (call.isWhole && call.trailer !== "") {
-      encoder.begin(this.owesTable);
-      encodeTrailer(encoder, call.trailer);
-      this.putBlock(call, true);
-    }
-    this.sending.delete(call);
-    if (call.isWhole) this.sent(call);
-  }
-
-  /** Sends the block that was encoded last. */
-  private putBlock(call: Http2Call, endsStream: boolean): void {
-    this.hasToldTable ||= this.owesTable;
-    this.owesTable = false;
-    this.out.putBlock(encoder, call.number, endsStream, this.frameBytesMax);
-  }
-
-  /** All of a call has been handed over. */
-  private sent(call: Http2Call): void {
-    call.isSent = true;
+  /** All of a call has been handed over (SenderOwner). */
+  sent(call: Http2Call): void {
     call.writtenMs = this.nowMs;
-    call.endPosition = this.out.position;
     if (call.status > 0) call.recorder?.written(call.writtenMs);
     if (call.isResponded) this.end(call, CallEnd.RESPONDED);
   }
@@ -583,7 +410,7 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
   }
 
   private drop(call: Http2Call): void {
-    if (this.sending.size > 0) this.sending.delete(call);
+    this.sender.drop(call);
     this.calls.delete(call.number);
     if (this.calls.size === 0) this.upstream.mayEnd = true;
   }
@@ -632,9 +459,9 @@ export class Http2Connection implements CallCarrier, UpstreamListener, FrameList
     this.isClosed = true;
     this.isLast = true;
     this.calls.clear();
-    this.sending.clear();
+    this.sender.clear();
     this.out.clear();
-    this.destination.deadlines.remove(this.timer);
+    this.limit.end();
     this.charge(0);
     this.destination.memory.giveBack(Cost.HTTP2);
   }

@@ -9,15 +9,16 @@ import type { Http2Head } from "../http/http2/request-head.ts";
 import { StreamTable } from "../http/http2/stream-table.ts";
 import type { DamageReason } from "../http/request-sink.ts";
 import { Cost } from "../memory/budget.ts";
-import { type Deadlines, Timer, type TimerOwner } from "../memory/deadlines.ts";
-import { type AdmissionHost, countDropped, judge, mayPass, ratedDrop } from "./admission.ts";
+import { Timer, type TimerOwner } from "../memory/deadlines.ts";
+import { countDropped, judge, mayPass, ratedDrop } from "./admission.ts";
 import { describe } from "./request.ts";
-import type { Client } from "../policy/client.ts";
 import type { RequestDrop } from "./counters.ts";
 import type { ComparedCalls } from "./exchange.ts";
 import type { Http2Branch } from "./http2-branch.ts";
-import { type CallOwner, Http2Call } from "./http2-call.ts";
+import { Http2Call } from "./http2-call.ts";
 import { Http2Pipe, type Http2PipeOwner } from "./http2-pipe.ts";
+import type { RequestHost, RequestOwner } from "./request-host.ts";
+import { countDamaged, countUnread, countWhole } from "./request-outcome.ts";
 
 /** A request that is not whole this long after its head, in the capture's time, is streamed. */
 export const HELD_MS_MAX = 1000;
@@ -42,23 +43,8 @@ function bytesOf(head: string): Uint8Array {
   return headBytes;
 }
 
-/** The part that all conversations of HTTP/2 share. */
-export interface Http2Host extends AdmissionHost {
-  /** Larger requests are streamed. */
-  readonly maxRequestBytes: number;
-  /** Time limits in the capture's time. */
-  readonly heads: Deadlines;
-  readonly captureMs: number;
-  mayWait(waiting: number): boolean;
-  mustStream(bytes: number): boolean;
-}
-
 /** The conversation that has found its client to speak HTTP/2. */
-export interface Http2ConversationOwner {
-  /** Makes room for `bytes` more, if needed. Returns whether there is room. */
-  makeRoom(bytes: number): boolean;
-  /** The client as policy knows it. */
-  knownClient(): Client;
+export interface Http2ConversationOwner extends RequestOwner {
   /** Its state may have changed. */
   idle(): void;
 }
@@ -80,7 +66,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
 
   /** `late`: the connection was joined in its middle. */
   constructor(
-    private readonly mode: Http2Host,
+    private readonly mode: RequestHost,
     private readonly owner: Http2ConversationOwner,
     preface: Uint8Array | null,
     late: boolean,
@@ -196,7 +182,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
 
   head(stream: number, head: Http2Head, isWhole: boolean): Http2Call {
     this.mode.destination.memory.take(Cost.CALL);
-    const call = new Http2Call(this.pipe as CallOwner, stream, this.timestampMs);
+    const call = new Http2Call(this.pipe, stream, this.timestampMs);
     call.scheme = head.scheme;
     call.hasAuthority = head.hasAuthority;
     call.protocol = head.protocol;
@@ -234,9 +220,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   }
 
   whole(call: Http2Call, trailer: string): void {
-    const { requests } = this.mode.destination.counters;
-    requests.seen++;
-    if (call.isOdd) requests.odd++;
+    countWhole(this.mode.destination.counters, call.isOdd, false);
     this.held.delete(call);
     call.trailer = trailer;
     if (call.exchange !== null) this.compared!.whole(call.exchange, this.timestampMs);
@@ -259,10 +243,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   }
 
   damaged(call: Http2Call | null, reason: DamageReason): void {
-    const { requests } = this.mode.destination.counters;
-    requests.seen++;
-    requests.damaged++;
-    requests.damage[reason]++;
+    countDamaged(this.mode.destination.counters, reason);
     if (call === null) this.compared?.damaged();
     else call.exchange?.damaged();
     for (const branch of this.branches) branch.damaged(call, reason);
@@ -277,9 +258,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
       for (const branch of this.branches) branch.cancelWhole(stream, this.timestampMs);
       return;
     }
-    const { requests } = this.mode.destination.counters;
-    requests.seen++;
-    requests.dropped[call.dropping ?? "cancelled"]++;
+    countUnread(this.mode.destination.counters, call.dropping ?? "cancelled");
     call.exchange?.notForwarded();
     for (const branch of this.branches) branch.cancelled(call);
     this.discard(call);
@@ -290,10 +269,8 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
   }
 
   refused(why: "streams" | "memory"): void {
-    const { requests } = this.mode.destination.counters;
     const reason = why === "streams" ? "waiting_limit" : "buffer_limit";
-    requests.seen++;
-    requests.dropped[reason]++;
+    countUnread(this.mode.destination.counters, reason);
     this.compared?.dropped();
     for (const branch of this.branches) branch.refused(reason);
   }
@@ -362,17 +339,20 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
 
   private drop(call: Http2Call, reason: RequestDrop): void {
     call.dropping = reason;
-    this.held.delete(call);
-    if (call.request !== null) this.mode.requests.giveBack(call.request);
-    call.request = null;
+    this.giveBack(call);
   }
 
   private discard(call: Http2Call): void {
     if (call.isStreaming) this.pipe.abort(call);
+    this.giveBack(call);
+    this.release();
+  }
+
+  /** A call's bytes are not held any more. */
+  private giveBack(call: Http2Call): void {
     this.held.delete(call);
     if (call.request !== null) this.mode.requests.giveBack(call.request);
     call.request = null;
-    this.release();
   }
 
   /** A call is over. */
@@ -387,7 +367,7 @@ export class Http2Conversation implements Http2RequestSink<Http2Call>, Http2Pipe
     const keptBytes = this.mode.destination.memory.budget.limitBytes * KEPT_SHARE;
     if (grownBytes > 0 && !this.owner.makeRoom(grownBytes + keptBytes)) {
       framer.evict();
-      if (framer.heldBytes > this.chargedBytes) framer.evictTable();
+      if (framer.heldBytes > this.chargedBytes) framer.loseTable();
     }
     this.charge();
   }

@@ -6,7 +6,8 @@ import { AgeList } from "../memory/age-list.ts";
 import { Cost } from "../memory/budget.ts";
 import { countGrpcStatus, type RequestDrop } from "./counters.ts";
 import type { CallCarrier, CallOwner, Http2Call } from "./http2-call.ts";
-import { CallEnd, CALLS_IN_FLIGHT_MAX, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
+import { CALLS_IN_FLIGHT_MAX } from "./http2-call-limit.ts";
+import { CallEnd, Http2Connection, type Http2ConnectionOwner } from "./http2-connection.ts";
 import { RESENDS_MAX } from "./lost-requests.ts";
 import { Pipe } from "./pipe.ts";
 import type { PipeHost } from "./pipe-host.ts";
@@ -440,7 +441,7 @@ export class Http2Pipe extends Pipe implements Http2ConnectionOwner, CallOwner {
     const { counters } = this.mode.destination;
     countResponded(counters, request!);
     countStatus(counters, status);
-    if (grpcStatus >= 0) countGrpcStatus(counters.grpc, grpcStatus);
+    if (grpcStatus >= 0) countGrpcStatus(counters, grpcStatus);
   }
 
   private countUnanswered({ request, cancelledAfterMs }: Http2Call): void {

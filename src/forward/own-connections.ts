@@ -5,7 +5,8 @@
  * another connection's, that one is joined at its first request.
  */
 import type { ForwardAddress } from "../address.ts";
-import type { Connector, SocketEvents, UpstreamSocket } from "./socket.ts";
+import { addressGroups, versionOf } from "../http/client-address.ts";
+import { bunConnector, type Connector, type SocketEvents, type UpstreamSocket } from "./socket.ts";
 import type { Tls } from "./tls.ts";
 
 /** Twice as many as there can be connections in LINGER_MS: more than a host has ports. */
@@ -35,7 +36,6 @@ const SERVER = 4;
 const PORTS = 8;
 /** Words of an identity (decode/segment.ts) that tell a connection: addresses and ports, and not the VNI. */
 const CONNECTION_WORDS = 9;
-const MAPPED_PREFIX = 0xffff;
 
 /** A socket's addresses and ports, which identify its connection. */
 interface Ends {
@@ -94,7 +94,7 @@ export class OwnConnections {
 
   /** The slot of a connection; -1: it has none. */
   private find(identity: Int32Array): number {
-    const [hash, mark] = [hashOf(identity, 0, CONNECTION_WORDS), markOf(identity)];
+    const [hash, mark] = [hashOf(identity, 0), markOf(identity)];
     for (let probe = 0; probe < PROBES_MAX; probe++) {
       const slot = slotAt(hash, probe);
       const found = Atomics.load(this.slots, slot);
@@ -106,7 +106,7 @@ export class OwnConnections {
 
   /** Finds a slot for a connection, and counts one more open socket in it; -1: all slots are taken. */
   private take(identity: Int32Array): number {
-    const [hash, mark] = [hashOf(identity, 0, CONNECTION_WORDS), markOf(identity)];
+    const [hash, mark] = [hashOf(identity, 0), markOf(identity)];
     let slot = this.find(identity);
     for (let probe = 0; slot < 0 && probe < PROBES_MAX; probe++) {
       const at = slotAt(hash, probe);
@@ -140,6 +140,11 @@ export class OwnConnector implements Connector {
   connect(address: ForwardAddress, events: SocketEvents, tls: Tls | null): void {
     this.connector.connect(address, new OwnEvents(events, this.own, address), tls);
   }
+}
+
+/** The connector of sockets. `own`: makes its connections known there; undefined: none can be captured. */
+export function socketConnector(own: OwnConnections | undefined): Connector {
+  return own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
 }
 
 /** Passes on the events of one of our connections. */
@@ -197,7 +202,7 @@ function slotAt(hash: number, probe: number): number {
 
 /** A connection's mark, which is never 0. */
 function markOf(identity: Int32Array): number {
-  return Math.imul(hashOf(identity, 0x5bd1e995, CONNECTION_WORDS), 3) || 1;
+  return Math.imul(hashOf(identity, 0x5bd1e995), 3) || 1;
 }
 
 function destinationOf(identity: Int32Array): number {
@@ -206,9 +211,9 @@ function destinationOf(identity: Int32Array): number {
   return hash & (DESTINATIONS - 1);
 }
 
-function hashOf(words: Int32Array, seed: number, count: number): number {
+function hashOf(identity: Int32Array, seed: number): number {
   let hash = seed;
-  for (let i = 0; i < count; i++) hash = mixed(hash, words[i]!);
+  for (let word = 0; word < CONNECTION_WORDS; word++) hash = mixed(hash, identity[word]!);
   return hash;
 }
 
@@ -220,18 +225,9 @@ function mixed(hash: number, word: number): number {
 
 /** Writes an address in the form of identities: IPv4 in IPv6 (RFC 4291, 2.5.5.2). */
 function writeAddress(identity: Int32Array, at: number, text: string): void {
-  const dotted = text.slice(text.lastIndexOf(":") + 1);
-  const v4 = dotted.includes(".")
-    ? dotted.split(".").reduce((word, octet) => (word << 8) | Number(octet), 0)
-    : undefined;
-  if (v4 !== undefined && (text === dotted || /^::ffff:/i.test(text))) {
-    identity.set([0, 0, MAPPED_PREFIX, v4], at);
-    return;
-  }
   // An address may have its zone behind it (RFC 4007, section 11).
-  const [head, tail] = text.split("%", 1)[0]!.split("::") as [string, string | undefined];
-  const groups = (part: string | undefined) => (part ? part.split(":").map((group) => parseInt(group, 16)) : []);
-  const [front, back] = [groups(head), groups(tail)];
-  const all = [...front, ...new Array<number>(2 * ADDRESS_WORDS - front.length - back.length).fill(0), ...back];
-  for (let word = 0; word < ADDRESS_WORDS; word++) identity[at + word] = (all[2 * word]! << 16) | all[2 * word + 1]!;
+  const address = text.split("%", 1)[0]!;
+  const groups = addressGroups(address, versionOf(address)) ?? [];
+  for (let word = 0; word < ADDRESS_WORDS; word++)
+    identity[at + word] = ((groups[2 * word] ?? 0) << 16) | (groups[2 * word + 1] ?? 0);
 }

@@ -2,18 +2,18 @@
  * The requests of a conversation that gives way: they wait, or are in flight. The client's next conversation goes on
  * with them, so that no later request overtakes them. Until then, each part ends when it has no more work.
  */
-import type { Branches } from "./branches.ts";
+import type { Branch } from "./branch.ts";
 import type { RequestPipe } from "./request-pipe.ts";
 
 /** The requests that a conversation leaves behind. */
 export class Remains {
   /**
-   * The pipe to the endpoint, and the branches to further destinations; null: the part has ended, or another
-   * conversation goes on with it.
+   * The pipe to the endpoint, and the branches to further destinations; null, and no branch: the part has ended, or
+   * another conversation goes on with it.
    */
   constructor(
     private pipe: RequestPipe | null,
-    private branches: Branches | null,
+    private branches: readonly Branch[],
   ) {}
 
   /** The pipe to the endpoint, which belongs to the caller from now on; null: there is none. */
@@ -23,16 +23,16 @@ export class Remains {
     return pipe;
   }
 
-  /** The branches to further destinations, which belong to the caller from now on; null: there are none. */
-  takeBranches(): Branches | null {
+  /** The branches to further destinations, which belong to the caller from now on. */
+  takeBranches(): readonly Branch[] {
     const { branches } = this;
-    this.branches = null;
+    this.branches = [];
     return branches;
   }
 
   /** Whether both parts have ended. */
   get isOver(): boolean {
-    return this.pipe === null && this.branches === null;
+    return this.pipe === null && this.branches.length === 0;
   }
 
   /** Sends the requests that are due to the endpoint. */
@@ -43,14 +43,17 @@ export class Remains {
   }
 
   settleBranches(): void {
-    if (this.branches === null) return;
-    if (this.branches.areIdle) this.takeBranches()!.finish();
-    else this.branches.settle();
+    if (this.branches.every((branch) => branch.isIdle)) this.finishBranches();
+    else for (const branch of this.branches) branch.settle();
   }
 
   /** The client has ended: its connections end behind the last response. */
   finish(): void {
     this.takePipe()?.finish();
-    this.takeBranches()?.finish();
+    this.finishBranches();
+  }
+
+  private finishBranches(): void {
+    for (const branch of this.takeBranches()) branch.finish();
   }
 }

@@ -1,9 +1,31 @@
 /**
- * The outcomes of requests that should be forwarded: each is counted once, and given to its exchange if it is compared.
+ * Counts requests: that they were seen, and their outcomes. The outcome of a request that should be forwarded is also
+ * given to its exchange, if it is compared.
  */
+import type { DamageReason } from "../http/request-sink.ts";
 import type { ForwardCounters, RequestDrop } from "./counters.ts";
 import type { Request } from "./request.ts";
 import type { UpstreamEnd } from "./upstream.ts";
+
+/** A whole request was seen; its outcome follows. */
+export function countWhole({ requests }: ForwardCounters, isOdd: boolean, isIsolated: boolean): void {
+  requests.seen++;
+  if (isOdd) requests.odd++;
+  if (isIsolated) requests.isolated++;
+}
+
+/** A damaged request was seen. */
+export function countDamaged({ requests }: ForwardCounters, reason: DamageReason): void {
+  requests.seen++;
+  requests.damaged++;
+  requests.damage[reason]++;
+}
+
+/** A request was seen, and is dropped before it is whole. */
+export function countUnread({ requests }: ForwardCounters, reason: RequestDrop): void {
+  requests.seen++;
+  requests.dropped[reason]++;
+}
 
 /** The request was forwarded, and its response is complete. */
 export function countResponded({ requests }: ForwardCounters, request: Request): void {

@@ -13,6 +13,7 @@
  *     BARE     bytes pass as they are                          GONE     the connection is over
  *     GONE     later bytes are lost, and counted
  */
+import { SWITCHING_PROTOCOLS } from "../http/status-line.ts";
 import type { TimerOwner } from "../memory/deadlines.ts";
 import type { ByteQueue } from "./byte-queue.ts";
 import type { RequestDrop } from "./counters.ts";
@@ -346,7 +347,7 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
   }
 
   interim(code: number): void {
-    if (code !== 101) this.mode.destination.counters.responses["1xx"]++;
+    if (code !== SWITCHING_PROTOCOLS) this.mode.destination.counters.responses["1xx"]++;
   }
 
   responded(code: number, persistent: boolean): void {
@@ -375,7 +376,7 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
     if (this.queue.at(0).isResponded) this.finishResponded();
     const request = this.queue.at(0);
     // The protocol does not change in the middle of a request (RFC 9110, section 7.8).
-    if (!request.wantsUpgrade || this.streaming === request || !this.hasTaken(0)) {
+    if (!request.wantsUpgrade || this.streaming === request || !this.hasTakenFirst) {
       this.connection!.malformed();
       return;
     }
@@ -409,16 +410,16 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
     this.note();
   }
 
-  /** Whether the kernel has taken all of a request in flight: only later requests wait to be written. */
-  private hasTaken(place: number): boolean {
+  /** Whether the kernel has taken all of the first request in flight: only later ones wait to be written. */
+  private get hasTakenFirst(): boolean {
     let behind = 0;
-    for (let i = place + 1; i < this.queue.inFlight; i++) behind += this.queue.at(i).length;
+    for (let i = 1; i < this.queue.inFlight; i++) behind += this.queue.at(i).length;
     return (this.connection?.upstream.backlogBytes ?? 0) <= behind;
   }
 
   /** The first request was responded to: it is forwarded when all of it has been taken. */
   private finishWhenTaken(): void {
-    if (this.hasTaken(0)) this.finishResponded();
+    if (this.hasTakenFirst) this.finishResponded();
     else this.connection!.upstream.tellsDrained = true;
   }
 

@@ -4,32 +4,14 @@
  */
 import { latin1 } from "../http/latin1.ts";
 import type { DamageReason, RequestHead } from "../http/request-sink.ts";
-import type { Client } from "../policy/client.ts";
 import type { Policy } from "../policy/policy.ts";
-import { type AdmissionHost, countDropped, judge, type Judgement, mayPass, ratedDrop } from "./admission.ts";
-import type { Branches } from "./branches.ts";
+import { countDropped, judge, type Judgement, mayPass, ratedDrop } from "./admission.ts";
+import type { Branch } from "./branch.ts";
 import type { RequestDrop } from "./counters.ts";
 import type { Exchange } from "./exchange.ts";
+import type { RequestHost, RequestOwner } from "./request-host.ts";
 import type { RequestPipe } from "./request-pipe.ts";
 import { describe, type Request } from "./request.ts";
-
-/** The part that the requests of all conversations share. */
-export interface RequestHost extends AdmissionHost {
-  /** Larger requests are streamed when it is their turn. */
-  readonly maxRequestBytes: number;
-  /** Whether another request may wait behind `waiting` ones of its connection. */
-  mayWait(waiting: number): boolean;
-  /** Whether a request that would hold `bytes` more is better streamed. */
-  mustStream(bytes: number): boolean;
-}
-
-/** The conversation that the request belongs to. */
-export interface RequestOwner {
-  /** Makes room for `bytes` more, if needed. Returns whether there is room. */
-  makeRoom(bytes: number): boolean;
-  /** The client as policy knows it. */
-  knownClient(): Client;
-}
 
 /** The request under way. One object serves a whole conversation: it is used again for each request. */
 export class RequestUnderWay {
@@ -52,12 +34,12 @@ export class RequestUnderWay {
   /** Null: there is no policy that could have an effect. */
   private readonly policy: Policy | null;
 
-  /** `branches`: those to further destinations; null: there are none. */
   constructor(
     private readonly mode: RequestHost,
     private readonly owner: RequestOwner,
     private readonly pipe: RequestPipe,
-    private readonly branches: Branches | null,
+    /** One for each further destination. */
+    private readonly branches: readonly Branch[],
   ) {
     this.policy = mode.options.policy;
   }
@@ -79,14 +61,14 @@ export class RequestUnderWay {
       }
       this.hold(bytes, offset, length, timestampMs);
     }
-    this.branches?.bytes(bytes, offset, length, timestampMs);
+    for (const branch of this.branches) branch.bytes(bytes, offset, length, timestampMs);
   }
 
   /** The request is whole: it waits for its turn, or is dropped. A call of {@link clear} follows. */
   whole(timestampMs: number): void {
     const head = this.head!;
     if (this.dropping !== null) this.dropping = ratedDrop(this.mode, this.dropping, timestampMs);
-    if (this.branches !== null) this.branch(this.branches, head, timestampMs);
+    if (this.branches.length > 0) this.branch(head, timestampMs);
     if (this.isStreaming) this.pipe.endStream(head.isIsolated);
     else if (this.dropping === null) this.commit(head, timestampMs);
     if (this.dropping !== null) this.drop(this.dropping);
@@ -96,7 +78,7 @@ export class RequestUnderWay {
   damaged(reason: DamageReason): void {
     if (this.isStreaming) this.pipe.abortStream();
     else this.discard();
-    this.branches?.damaged(reason);
+    for (const branch of this.branches) branch.damaged(reason);
     this.clear();
   }
 
@@ -207,13 +189,13 @@ export class RequestUnderWay {
    */
   private streamIfItsTurn(request: Request, hasNext: boolean, timestampMs: number): boolean {
     const { mayStream } = this.pipe;
-    if (this.head === null || !(mayStream || this.branches?.mayStream === true)) return false;
+    if (this.head === null || !(mayStream || this.branches.some((branch) => branch.mayStream))) return false;
     if (!this.isAdmitted && !this.admit(request, this.head, timestampMs)) {
       this.discard();
       return true;
     }
     this.isAdmitted = true;
-    this.branches?.begin(request, mayStream, hasNext);
+    for (const branch of this.branches) branch.begin(request, mayStream, hasNext);
     if (!mayStream) return false;
     this.request = null;
     this.isStreaming = true;
@@ -233,10 +215,11 @@ export class RequestUnderWay {
   }
 
   /** The request is whole: gives it to further destinations, independently of the endpoint's part. */
-  private branch(branches: Branches, head: RequestHead, timestampMs: number): void {
+  private branch(head: RequestHead, timestampMs: number): void {
     const { request } = this;
     if (request !== null && this.dropping === null) this.isAdmitted ||= this.admit(request, head, timestampMs);
-    branches.whole(head, this.dropping === null ? request : null, this.dropping);
+    const original = this.dropping === null ? request : null;
+    for (const branch of this.branches) branch.whole(head, original, this.dropping);
   }
 
   /** The request is whole, and is not forwarded. */

@@ -21,7 +21,7 @@ const FEW_BYTES = 16 << 10;
 const NOTHING = new Uint8Array(0);
 
 /** Counts the requests of several destinations that have the same bytes. */
-interface Holders {
+interface Sharers {
   count: number;
 }
 
@@ -62,7 +62,7 @@ export class Request {
    * Counts the requests with the same {@link bytes}; each charges them to its destination's memory. Null: no other
    * request has them.
    */
-  holders: Holders | null = null;
+  sharers: Sharers | null = null;
 
   /** How many bytes of it are held. */
   get heldLength(): number {
@@ -95,7 +95,7 @@ export class RequestPool {
     request.wasTaken = false;
     request.isResponded = false;
     request.exchange = null;
-    this.memory.take(request.bytes === NOTHING ? Cost.REQUEST : Cost.REQUEST + costOf(request.bytes));
+    this.memory.take(costOfSpare(request));
     return request;
   }
 
@@ -104,17 +104,12 @@ export class RequestPool {
    * once, unless they need more than one array: such arrays are handed over to a connection when they are sent.
    */
   share(original: Request): Request {
-    const request = this.take(original.timestampMs);
-    describe(request, original);
-    request.headLength = original.headLength;
-    if (original.long !== null) {
-      original.long.copyTo((bytes, offset, length) => this.hold(request, bytes, offset, length));
-      return request;
-    }
+    if (original.long !== null) return this.copy(original);
+    const request = this.takeLike(original);
     if (request.bytes !== NOTHING) this.memory.free(request.bytes);
-    original.holders ??= { count: 1 };
-    original.holders.count++;
-    request.holders = original.holders;
+    original.sharers ??= { count: 1 };
+    original.sharers.count++;
+    request.sharers = original.sharers;
     request.bytes = original.bytes;
     request.length = original.length;
     this.memory.take(costOf(request.bytes));
@@ -128,11 +123,17 @@ export class RequestPool {
 
   /** A request for this pool's destination that begins as another does, with a copy of its bytes. */
   copy(original: Request): Request {
+    const request = this.takeLike(original);
+    if (original.long === null) this.hold(request, original.bytes, 0, original.length);
+    else original.long.copyTo((bytes, offset, length) => this.hold(request, bytes, offset, length));
+    return request;
+  }
+
+  /** An empty request with another one's description. */
+  private takeLike(original: Request): Request {
     const request = this.take(original.timestampMs);
     describe(request, original);
     request.headLength = original.headLength;
-    if (original.long === null) this.hold(request, original.bytes, 0, original.length);
-    else original.long.copyTo((bytes, offset, length) => this.hold(request, bytes, offset, length));
     return request;
   }
 
@@ -195,11 +196,11 @@ export class RequestPool {
   }
 
   /** Releases bytes that other requests may hold. */
-  private leaveShared(request: Request, holders: Holders): void {
+  private leaveShared(request: Request, sharers: Sharers): void {
     this.memory.giveBack(costOf(request.bytes));
-    holders.count--;
-    if (holders.count === 0) this.memory.recycle(request.bytes);
-    request.holders = null;
+    sharers.count--;
+    if (sharers.count === 0) this.memory.recycle(request.bytes);
+    request.sharers = null;
     request.bytes = NOTHING;
     request.length = 0;
   }
@@ -215,13 +216,13 @@ export class RequestPool {
 
   /** Takes a request back; it is used for another one from here on. */
   giveBack(request: Request): void {
-    if (request.holders !== null) this.leaveShared(request, request.holders);
+    if (request.sharers !== null) this.leaveShared(request, request.sharers);
     const isSpare = this.spare.length < this.spareMax;
     request.exchange?.released();
     request.exchange = null;
     if (isSpare && request.long === null && request.bytes.length <= SPARE_ARRAY_BYTES_MAX) {
       request.length = 0;
-      this.memory.giveBack(request.bytes === NOTHING ? Cost.REQUEST : Cost.REQUEST + costOf(request.bytes));
+      this.memory.giveBack(costOfSpare(request));
     } else {
       this.freeBytes(request);
       this.memory.giveBack(Cost.REQUEST);
@@ -250,6 +251,11 @@ export class RequestPool {
     request.bytes = NOTHING;
     request.length = 0;
   }
+}
+
+/** The cost of a request with no bytes in its array. */
+function costOfSpare({ bytes }: Request): number {
+  return bytes === NOTHING ? Cost.REQUEST : Cost.REQUEST + costOf(bytes);
 }
 
 /** The part of a head that decides how its request is sent. */

@@ -24,41 +24,35 @@ export interface TcpOptions {
 
 /** --mode tcp, for one shard. */
 export class TcpMode implements StreamOpener {
+  private readonly destinations: readonly Destination[];
+
   constructor(
-    private readonly destination: Destination,
+    destination: Destination,
     private readonly options: TcpOptions,
-    private readonly further: readonly Destination[] = [],
-  ) {}
+    further: readonly Destination[] = [],
+  ) {
+    this.destinations = [destination, ...further];
+  }
 
   open(origin: StreamOrigin): StreamConsumer {
     const drop = this.options.policy?.decideStream(new Client(origin.identity)) ?? null;
     if (drop !== null) {
-      const all = [this.destination, ...this.further].map(({ counters }) => counters.streams);
+      const all = this.destinations.map(({ counters }) => counters.streams);
       for (const streams of all) streams.dropped[drop]++;
       return new DroppedStream(all);
     }
-    const first = new TcpStream(this.destination.connect(null), this.options);
-    const stream =
-      this.further.length === 0
-        ? first
-        : new SplitStream(
-            first,
-            this.further.map((each) => new TcpStream(each.connect(null), this.options)),
-          );
+    const streams = this.destinations.map((each) => new TcpStream(each.connect(null), this.options));
+    const stream = streams.length === 1 ? streams[0]! : new SplitStream(streams);
     return this.options.proxyProtocol === "strip" && origin.hasSyn ? new StrippedStream(stream) : stream;
   }
 }
 
 /** One stream to several destinations. */
 class SplitStream implements StreamConsumer {
-  constructor(
-    private readonly first: StreamConsumer,
-    private readonly others: readonly StreamConsumer[],
-  ) {}
+  constructor(private readonly streams: readonly StreamConsumer[]) {}
 
   data(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
-    this.first.data(bytes, offset, length, timestampMs);
-    for (const other of this.others) other.data(bytes, offset, length, timestampMs);
+    for (const stream of this.streams) stream.data(bytes, offset, length, timestampMs);
   }
 
   gap(): void {}
@@ -68,8 +62,7 @@ class SplitStream implements StreamConsumer {
   }
 
   end(how: StreamEnd): void {
-    this.first.end(how);
-    for (const other of this.others) other.end(how);
+    for (const stream of this.streams) stream.end(how);
   }
 }
 

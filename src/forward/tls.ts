@@ -8,7 +8,7 @@ import { isIP } from "node:net";
 import { RefusalError } from "../errors.ts";
 
 /** The flags of the command line; files are named by their paths. */
-export interface TlsFlags {
+interface TlsFlags {
   readonly tlsCa: string | undefined;
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;

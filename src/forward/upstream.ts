@@ -78,7 +78,7 @@ export interface UpstreamHost {
 }
 
 /** One connection to a destination, from its making to its close. */
-export class Upstream implements SocketEvents, TimerOwner {
+export class Upstream implements Omit<SocketEvents, "failed">, TimerOwner {
   private state: number = State.CONNECTING;
   private socket: UpstreamSocket | null = null;
   /**
@@ -96,6 +96,8 @@ export class Upstream implements SocketEvents, TimerOwner {
   /** It is in the destination's list of connections with something to do in this batch. */
   isDirty = false;
 
+  /** It was refused, and is tried again from this time on; 0: it was not. */
+  triedFromMs = 0;
   /** When the kernel last took all written bytes; -1: never. */
   writtenMs = -1;
   /** Part of the last write was not taken: the rest waits for {@link writable} or for the timer. */
@@ -133,6 +135,7 @@ export class Upstream implements SocketEvents, TimerOwner {
     this.queue = new ByteQueue(destination.memory);
     this.activeMs = destination.tickedMs;
     destination.memory.take(Cost.UPSTREAM);
+    destination.deadlines.set(this.timer, destination.tickedMs + destination.options.connectTimeoutMs);
   }
 
   /** Bytes that wait for the kernel to take them. */
@@ -155,11 +158,6 @@ export class Upstream implements SocketEvents, TimerOwner {
 
   get isOpen(): boolean {
     return this.state === State.OPEN;
-  }
-
-  /** Sets the time limit for connecting (Destination). */
-  limitConnecting(dueMs: number): void {
-    this.destination.deadlines.set(this.timer, dueMs);
   }
 
   /**
@@ -273,10 +271,6 @@ export class Upstream implements SocketEvents, TimerOwner {
     if (this.finishing) this.destination.finishing.add(this);
     this.listener?.opened();
     this.flush(this.destination.now());
-  }
-
-  failed(): void {
-    this.abandon();
   }
 
   writable(): void {

@@ -20,10 +20,9 @@ export function fillHead(head: RequestHead, line: RequestLine, fields: HeaderSec
   head.method = line.method;
   head.isIdempotent = line.isIdempotent;
   head.minorVersion = line.minorVersion;
-  // RFC 9110, sections 7.8 and 10.1.1: HTTP/1.0 has neither.
+  // RFC 9110, section 7.8: HTTP/1.0 has no Upgrade.
   head.wantsUpgrade = line.isConnect || (line.minorVersion > 0 && fields.offersUpgrade);
   head.isLast = !fields.isPersistent(line.minorVersion);
-  head.expectsContinue = line.minorVersion > 0 && fields.expectsContinue;
   head.headLength = headLength;
   head.isIsolated = line.hasBareEnd || line.hasOddVersion || fields.isIsolated;
   head.isOdd = line.isOdd || fields.isOdd;

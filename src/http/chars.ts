@@ -31,6 +31,9 @@ export const EQUALS = 0x3d;
 /** Delete, a control character. */
 export const DEL = 0x7f;
 
+/** The beginning of every version of HTTP/1; the minor version follows. */
+export const HTTP_1 = new TextEncoder().encode("HTTP/1.");
+
 /** By byte: 1 if it is a tchar, of which tokens are made: methods, field names, codings. All are ASCII. */
 export const TOKEN_CHAR = table("!#$%&'*+-.^_`|~", isAlphanumeric);
 
@@ -58,8 +61,13 @@ export function isLetter(byte: number): boolean {
   return lower >= 0x61 && lower <= 0x7a;
 }
 
+/** Whether it is a decimal digit. */
+export function isDigit(byte: number): boolean {
+  return byte >= DIGIT_0 && byte <= DIGIT_9;
+}
+
 function isAlphanumeric(byte: number): boolean {
-  return (byte >= DIGIT_0 && byte <= DIGIT_9) || isLetter(byte);
+  return isDigit(byte) || isLetter(byte);
 }
 
 function table(also: string, has: (byte: number) => boolean): Uint8Array {

@@ -42,6 +42,11 @@ export function parseAddress(text: string, version: 4 | 6): string | null {
   return groups === null ? null : addressText(groups);
 }
 
+/** The version of IP of an address, if the text is one. */
+export function versionOf(text: string): 4 | 6 {
+  return text.includes(":") ? 6 : 4;
+}
+
 /** The eight groups of an address (an IPv4 address is mapped to IPv6); null: the text is no address of that version. */
 export function addressGroups(text: string, version: 4 | 6): readonly number[] | null {
   const host = version === 4 ? text : `[${text}]`;

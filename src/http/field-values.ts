@@ -5,37 +5,31 @@
  * Values are read byte by byte, and only their meaning is kept. A request's value is refused only if the request's end
  * may depend on it; a response's fields are read as leniently as curl reads them.
  */
-import { COMMA, DIGIT_0, DIGIT_9, EQUALS, HTAB, SEMICOLON, SP, TOKEN_CHAR } from "./chars.ts";
+import { COMMA, DIGIT_0, EQUALS, HTAB, isDigit, SEMICOLON, SP, TOKEN_CHAR } from "./chars.ts";
 import { NO_MATCH, ROOT, Words } from "./words.ts";
 
 /** The names of the fields that matter here; the first two are also known in odd spellings (Content_Length). */
-export const FIELD_WORDS = new Words(
-  ["content-length", "transfer-encoding", "connection", "upgrade", "expect"],
-  true,
-  2,
-);
+export const FIELD_WORDS = new Words(["content-length", "transfer-encoding", "connection", "upgrade"], true, 2);
 /** A field that says nothing about length or connection. */
 export const OTHER_FIELD = 0;
 const CONTENT_LENGTH = 1;
 const TRANSFER_ENCODING = 2;
 const CONNECTION = 3;
 const UPGRADE = 4;
-const EXPECT = 5;
 /**
  * From here on: odd spellings, names that some server may take for Content-Length or Transfer-Encoding, and that are
  * neither.
  */
-export const DRESSED = 6;
+export const DRESSED = 5;
 /** Stands for any byte that is no letter, in {@link FIELD_WORDS}. */
 export const NO_LETTER = 0;
 
-const ELEMENT_WORDS = new Words(["chunked", "close", "keep-alive", "upgrade", "100-continue", "identity"], true);
+const ELEMENT_WORDS = new Words(["chunked", "close", "keep-alive", "upgrade", "identity"], true);
 const CHUNKED_WORD = 1;
 const CLOSE_WORD = 2;
 const KEEP_ALIVE_WORD = 3;
 const UPGRADE_WORD = 4;
-const CONTINUE_WORD = 5;
-const IDENTITY_WORD = 6;
+const IDENTITY_WORD = 5;
 
 /** No byte of a list's element, or of a Content-Length's number, was read yet. */
 const EMPTY = 0;
@@ -84,8 +78,6 @@ export class FieldValues {
   hasClose = false;
   /** Connection: keep-alive. */
   hasKeepAlive = false;
-  /** Expect: 100-continue. */
-  expectsContinue = false;
   /** Servers are known to read the section otherwise than RFC 9112 says. */
   isIsolated = false;
   private hasUpgradeField = false;
@@ -110,7 +102,6 @@ export class FieldValues {
     this.transferCoding = Coding.NONE;
     this.hasClose = false;
     this.hasKeepAlive = false;
-    this.expectsContinue = false;
     this.isIsolated = false;
     this.hasUpgradeField = false;
     this.hasUpgradeOption = false;
@@ -174,7 +165,7 @@ export class FieldValues {
   /** RFC 9112, section 6.3: one number, or the same one several times; in a response, the first one counts. */
   private takeOfNumber(byte: number): boolean {
     if (this.part === BEHIND_NUMBER) return true;
-    if (byte >= DIGIT_0 && byte <= DIGIT_9) {
+    if (isDigit(byte)) {
       if (this.part === AFTER_NUMBER) return this.endOfNumber();
       // Some servers take a number that begins with a zero as octal.
       if (this.part === NUMBER && this.number === 0) this.isIsolated = true;
@@ -242,8 +233,6 @@ export class FieldValues {
       this.hasClose ||= word === CLOSE_WORD;
       this.hasKeepAlive ||= word === KEEP_ALIVE_WORD;
       this.hasUpgradeOption ||= word === UPGRADE_WORD;
-    } else if (this.field === EXPECT) {
-      this.expectsContinue ||= word === CONTINUE_WORD;
     }
   }
 

@@ -1,4 +1,13 @@
 /** The first bytes of protocols other than HTTP/1. */
+import {
+  FLAGS_OFFSET,
+  FRAME_HEADER_LEN,
+  lengthAt,
+  STREAM_MAX,
+  STREAM_OFFSET,
+  TYPE_OFFSET,
+  wordAt,
+} from "./http2/frames.ts";
 
 /** TLS's record header (RFC 8446, section 5.1): type, version (2 bytes), length (2 bytes). */
 const RECORD_HEADER_LEN = 5;
@@ -15,8 +24,6 @@ const RECORD_LENGTH_MAX = (1 << 14) + 2048;
 /** The first bytes of a client that speaks HTTP/2 with prior knowledge (RFC 9113, section 3.4). */
 export const HTTP2_PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
-/** HTTP/2's frame header (RFC 9113, section 4.1): length (3 bytes), type, flags, stream (4 bytes). */
-const FRAME_HEADER_LEN = 9;
 /** The frame types of RFC 9113, of ALTSVC and ORIGIN (RFC 7838, RFC 8336), and PRIORITY_UPDATE (RFC 9218). */
 const FRAME_TYPE_MAX = 0x0c;
 const FRAME_TYPE_PRIORITY_UPDATE = 0x10;
@@ -48,10 +55,11 @@ export function isHttp2Preface(bytes: Uint8Array, at: number, end: number): bool
 export function isHttp2(bytes: Uint8Array, at: number, end: number): boolean {
   if (isHttp2Preface(bytes, at, end)) return true;
   while (at + FRAME_HEADER_LEN <= end) {
-    const type = bytes[at + 3]!;
+    const type = bytes[at + TYPE_OFFSET]!;
     if (type > FRAME_TYPE_MAX && type !== FRAME_TYPE_PRIORITY_UPDATE) return false;
-    if ((bytes[at + 4]! & ~FRAME_FLAGS) !== 0 || bytes[at + 5]! > 0x7f) return false;
-    at += FRAME_HEADER_LEN + ((bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!);
+    if ((bytes[at + FLAGS_OFFSET]! & ~FRAME_FLAGS) !== 0 || wordAt(bytes, at + STREAM_OFFSET) > STREAM_MAX)
+      return false;
+    at += FRAME_HEADER_LEN + lengthAt(bytes, at);
     if (at === end) return true;
   }
   return false;

@@ -23,14 +23,8 @@
  */
 import { LF } from "./chars.ts";
 import { addressText, ipv4Text, parseAddress } from "./client-address.ts";
+import { latin1 } from "./latin1.ts";
 import { DONE, MALFORMED, MORE } from "./outcome.ts";
-
-/** The client that a connection is for. */
-export interface ProxyClient {
-  /** As {@link addressText} writes it. */
-  readonly address: string;
-  readonly port: number;
-}
 
 /** {@link ProxyHeader.outcome}: the bytes do not begin with a PROXY protocol header. */
 export const NO_HEADER = 4;
@@ -43,7 +37,7 @@ export const V2_LENGTH_MAX = 4096;
 /** The first bytes of a header of version 1. */
 export const V1_PREFIX = new TextEncoder().encode("PROXY ");
 /** The first bytes of a header of version 2. */
-export const V2_SIGNATURE = new TextEncoder().encode("\r\n\r\n\0\r\nQUIT\n");
+const V2_SIGNATURE = new TextEncoder().encode("\r\n\r\n\0\r\nQUIT\n");
 
 const V2_HEADER_LEN = 16;
 const V2_COMMAND = 12;
@@ -78,8 +72,11 @@ export function mayBeProxyHeader(bytes: Uint8Array, at: number, end: number): bo
 export class ProxyHeader {
   /** MORE, DONE, MALFORMED or {@link NO_HEADER}. */
   outcome = MORE;
-  /** Once DONE: the client that the connection is for; null: the header does not say (LOCAL, UNKNOWN, UNSPEC). */
-  client: ProxyClient | null = null;
+  /**
+   * Once DONE: the address of the client that the connection is for, as {@link addressText} writes it; null: the header
+   * does not say (LOCAL, UNKNOWN, UNSPEC).
+   */
+  client: string | null = null;
   private held = new Uint8Array(V1_BYTES_MAX);
   private heldLength = 0;
 
@@ -116,7 +113,7 @@ export class ProxyHeader {
   }
 
   private endLine(): void {
-    const text = Buffer.from(this.bytes).toString("latin1");
+    const text = latin1(this.held, 0, this.heldLength);
     const fields = V1_LINE.exec(text);
     this.outcome = V1_UNKNOWN.test(text) ? DONE : MALFORMED;
     if (fields === null) return;
@@ -125,7 +122,7 @@ export class ProxyHeader {
     const address = of(source!);
     const isPort = (text: string) => Number(text) <= PORT_MAX;
     if (address === null || of(destination!) === null || !isPort(sourcePort!) || !isPort(destinationPort!)) return;
-    this.client = { address, port: Number(sourcePort) };
+    this.client = address;
     this.outcome = DONE;
   }
 
@@ -154,13 +151,12 @@ export class ProxyHeader {
     return length >= ADDRESSES_LEN[family]!;
   }
 
-  private clientOf(family: number): ProxyClient | null {
+  private clientOf(family: number): string | null {
     if (family !== FAMILY_IPV4 && family !== FAMILY_IPV6) return null;
     const addressLength = family === FAMILY_IPV4 ? IPV4_LEN : IPV6_LEN;
     const pair = (at: number) => (this.held[at]! << 8) | this.held[at + 1]!;
     const groups = Array.from({ length: addressLength / 2 }, (_, i) => pair(V2_HEADER_LEN + 2 * i));
-    const address = family === FAMILY_IPV4 ? ipv4Text(groups) : addressText(groups);
-    return { address, port: pair(V2_HEADER_LEN + 2 * addressLength) };
+    return family === FAMILY_IPV4 ? ipv4Text(groups) : addressText(groups);
   }
 
   private grow(size: number): void {

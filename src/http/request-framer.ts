@@ -15,12 +15,6 @@ import { mayBeProxyHeader, ProxyHeader } from "./proxy-protocol.ts";
 import { RequestLine } from "./request-line.ts";
 import { type DamageReason, type ForeignProtocol, RequestHead, type RequestSink } from "./request-sink.ts";
 
-/** The limits of a request framer. */
-export interface RequestLimits {
-  /** The limit of the request line and header section together; of a chunk's line; of a trailer section. */
-  readonly maxHeaderBytes: number;
-}
-
 // Before the first request.
 /** The connection's first byte is still to come. */
 const START = 0;
@@ -81,9 +75,12 @@ export class RequestFramer {
   /** Null: the framer has not been out of step. */
   private outOfStep: OutOfStep | null = null;
 
-  /** `fromStart`: the first byte pushed is the connection's first one. */
+  /**
+   * `maxHeaderBytes`: the limit of the request line and header section together; of a chunk's line; of a trailer
+   * section. `fromStart`: the first byte pushed is the connection's first one.
+   */
   constructor(
-    private readonly limits: RequestLimits,
+    private readonly maxHeaderBytes: number,
     private readonly sink: RequestSink,
     fromStart: boolean,
   ) {
@@ -406,7 +403,7 @@ export class RequestFramer {
 
   /** The offset beyond which the request line and header section may not go. */
   private headEnd(at: number, end: number): number {
-    return this.isDamaged ? end : Math.min(end, at + Math.max(this.limits.maxHeaderBytes - this.headLength, 0));
+    return this.isDamaged ? end : Math.min(end, at + Math.max(this.maxHeaderBytes - this.headLength, 0));
   }
 
   private endHead(bytes: Uint8Array, at: number, end: number): number {
@@ -430,7 +427,7 @@ export class RequestFramer {
     if (bodyLength === CHUNKED_LENGTH) {
       this.state = CHUNKED;
       this.chunked ??= new ChunkedBody(false);
-      this.chunked.begin(this.isDamaged ? Infinity : this.limits.maxHeaderBytes);
+      this.chunked.begin(this.isDamaged ? Infinity : this.maxHeaderBytes);
     } else {
       this.state = BODY;
       this.remaining = bodyLength;
@@ -557,7 +554,7 @@ export class RequestFramer {
   // Out of step.
 
   private newOutOfStep(owesDamage: boolean): OutOfStep {
-    return new OutOfStep(this.limits.maxHeaderBytes, this.line, this.fields, this.sink, owesDamage);
+    return new OutOfStep(this.maxHeaderBytes, this.line, this.fields, this.sink, owesDamage);
   }
 
   /** Looks whether the push begins with a request. */

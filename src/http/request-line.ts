@@ -7,8 +7,8 @@
  * servers accept more targets than RFC 9112 allows, and no boundary depends on them. Some servers serve any text for a
  * version that begins with "HTTP/1." (`HTTP/1.0.8`, `HTTP/1.`), and clients send it.
  */
-import { ASTERISK, COLON, CR, DIGIT_0, DIGIT_9, HTAB, LF, NUL, SLASH, SP } from "./chars.ts";
-import { isLetter, SCHEME_CHAR, TARGET_CHAR, TOKEN_CHAR } from "./chars.ts";
+import { ASTERISK, COLON, CR, DIGIT_0, HTAB, HTTP_1, LF, NUL, SLASH, SP } from "./chars.ts";
+import { isDigit, isLetter, SCHEME_CHAR, TARGET_CHAR, TOKEN_CHAR } from "./chars.ts";
 import { isIdempotent, METHOD_CONNECT, METHOD_RESERVED, METHOD_WORDS, METHODS } from "./methods.ts";
 import { DONE, MALFORMED, MORE } from "./outcome.ts";
 import { NO_MATCH, ROOT } from "./words.ts";
@@ -31,7 +31,6 @@ const ODD_VERSION = 11;
 
 /** The part of an unknown method that is kept. Registered methods have up to 17 bytes. */
 export const METHOD_BYTES_MAX = 64;
-const VERSION_BYTES = new TextEncoder().encode("HTTP/1.");
 /** The end of nearly every line: it need not be looked at byte by byte. */
 const USUAL_END = new TextEncoder().encode("HTTP/1.1\r\n");
 
@@ -130,8 +129,8 @@ export class RequestLine {
         this.hasOddVersion = false;
         return false;
       case VERSION:
-        if (byte !== VERSION_BYTES[this.versionLength]) return this.goOnAsTarget();
-        if (++this.versionLength === VERSION_BYTES.length) this.state = MINOR_VERSION;
+        if (byte !== HTTP_1[this.versionLength]) return this.goOnAsTarget();
+        if (++this.versionLength === HTTP_1.length) this.state = MINOR_VERSION;
         return true;
       case MINOR_VERSION:
         this.minorVersion = byte === DIGIT_0 ? 0 : 1;
@@ -267,10 +266,7 @@ function isUsualEnd(bytes: Uint8Array, at: number, end: number): boolean {
   return true;
 }
 
-function isDigit(byte: number): boolean {
-  return byte >= DIGIT_0 && byte <= DIGIT_9;
-}
-
+/** Not latin1.ts: in tests, the bytes may be an object that counts how often they are read. */
 function latin1(bytes: Uint8Array, from: number, to: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString("latin1");
 }

@@ -1,5 +1,4 @@
 /** The request framer's events for its sink. */
-import type { ProxyClient } from "./proxy-protocol.ts";
 
 /** The reasons why bytes were no whole request. */
 export const DAMAGE_REASONS = [
@@ -26,9 +25,7 @@ export const DAMAGE_REASONS = [
 export type DamageReason = (typeof DAMAGE_REASONS)[number];
 
 /** The protocols of bytes on our port that are not HTTP/1. */
-export const FOREIGN_PROTOCOLS = ["tls", "http2", "unknown"] as const;
-/** One of {@link FOREIGN_PROTOCOLS}. */
-export type ForeignProtocol = (typeof FOREIGN_PROTOCOLS)[number];
+export type ForeignProtocol = "tls" | "http2" | "unknown";
 
 /** The head that was just read. One object serves all requests of a framer. */
 export class RequestHead {
@@ -41,8 +38,6 @@ export class RequestHead {
   wantsUpgrade = false;
   /** The server closes the connection behind the response (RFC 9112, section 9.6), and need not say so. */
   isLast = false;
-  /** Expect: 100-continue. */
-  expectsContinue = false;
   /** Length of the request line and header section, with the empty line that ends it. */
   headLength = 0;
   /** Body bytes by Content-Length; -1: chunked; 0: no body. */
@@ -88,9 +83,9 @@ export interface RequestSink {
   skippedRequestLines(count: number): void;
   /**
    * A PROXY protocol header stood before all other bytes. `header`: its bytes, which the sink may keep. `client`: the
-   * client that the connection is for; null: the header does not say.
+   * address of the client that the connection is for, as text; null: the header does not say.
    */
-  proxyHeader(header: Uint8Array, client: ProxyClient | null): void;
+  proxyHeader(header: Uint8Array, client: string | null): void;
   /**
    * The bytes are not HTTP/1: no more are framed. If the connection is known from its first byte, all bytes so far
    * (behind a PROXY protocol header, or an offer that was declined) were given to `bytes`; all that follow are given to

@@ -9,7 +9,7 @@ import { Coding } from "./field-values.ts";
 import { HeaderSection } from "./header-section.ts";
 import { DONE, MORE } from "./outcome.ts";
 import type { ResponseSink, ResponseTap } from "./response-sink.ts";
-import { StatusLine } from "./status-line.ts";
+import { FINAL_CODE_MIN, StatusLine, SWITCHING_PROTOCOLS } from "./status-line.ts";
 
 /**
  * The longest status line and header section together; the longest line before a chunk; the longest trailer section.
@@ -29,7 +29,6 @@ const UNSOLICITED = 6;
 /** The connection carries no other response: further bytes are skipped. */
 const OVER = 7;
 
-const SWITCHING_PROTOCOLS = 101;
 const NO_CONTENT = 204;
 const NOT_MODIFIED = 304;
 
@@ -163,12 +162,12 @@ export class ResponseFramer {
     const { code } = this.line;
     const { transferCoding, contentLength } = this.fields;
     const method = this.expected[0];
-    if (code === SWITCHING_PROTOCOLS || (method === "CONNECT" && code >= 200 && code < 300)) {
+    if (code === SWITCHING_PROTOCOLS || (method === "CONNECT" && code >= FINAL_CODE_MIN && code < 300)) {
       this.state = OVER;
       this.sink.upgraded();
       return end;
     }
-    if (code < 200) {
+    if (code < FINAL_CODE_MIN) {
       this.state = BETWEEN;
     } else if (method === "HEAD" || code === NO_CONTENT || code === NOT_MODIFIED) {
       this.complete(this.isPersistent);

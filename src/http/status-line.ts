@@ -5,7 +5,7 @@
  *
  * Only version and code count, as for curl; the reason may be any text without a NUL.
  */
-import { DIGIT_0, DIGIT_9, LF, NUL, SP } from "./chars.ts";
+import { DIGIT_0, HTTP_1, isDigit, LF, NUL, SP } from "./chars.ts";
 import { DONE, MALFORMED, MORE } from "./outcome.ts";
 
 const VERSION = 0;
@@ -15,7 +15,11 @@ const CODE = 3;
 const AFTER_CODE = 4;
 const REASON = 5;
 
-const VERSION_BYTES = new TextEncoder().encode("HTTP/1.");
+/** From here on both sides speak another protocol (RFC 9110, section 15.2.2). */
+export const SWITCHING_PROTOCOLS = 101;
+/** The lowest code of a final response; below it, responses are interim (RFC 9110, section 15). */
+export const FINAL_CODE_MIN = 200;
+
 const CODE_LEN = 3;
 const CODE_MIN = 100;
 
@@ -42,8 +46,8 @@ export class StatusLine {
       const byte = bytes[at]!;
       switch (this.state) {
         case VERSION:
-          if (byte !== VERSION_BYTES[this.readLength]) return this.fail(at);
-          if (++this.readLength === VERSION_BYTES.length) this.state = MINOR_VERSION;
+          if (byte !== HTTP_1[this.readLength]) return this.fail(at);
+          if (++this.readLength === HTTP_1.length) this.state = MINOR_VERSION;
           break;
         case MINOR_VERSION:
           if (!isDigit(byte)) return this.fail(at);
@@ -79,8 +83,4 @@ export class StatusLine {
     this.outcome = MALFORMED;
     return at;
   }
-}
-
-function isDigit(byte: number): boolean {
-  return byte >= DIGIT_0 && byte <= DIGIT_9;
 }

@@ -22,6 +22,7 @@ import {
 import { RefusalError } from "../errors.ts";
 import type { DifferencesFile } from "./differences-file.ts";
 import type { Log } from "./log.ts";
+import { named } from "./words.ts";
 
 /** How long production's responses may be absent before a warning gives advice. */
 export const OUTBOUND_WARNING_MS = 60_000;
@@ -155,8 +156,7 @@ export class ComparisonReport {
 /** The lines of the table. */
 export function tableOf(tally: Tally): string[] {
   const { compared, same, different, not_comparable, latency } = tally;
-  const reasons = Object.entries(not_comparable).filter(([, count]) => count > 0);
-  const told = reasons.map(([reason, count]) => `${count} ${reason}`).join(", ");
+  const told = named(not_comparable);
   const worst = worstFirst(tally).filter((route) => route.different > 0);
   const { production, endpoint } = summaryOf({ ...tally, routes: new Map(), latency }).latency;
   return [

@@ -20,43 +20,16 @@ import { fileCounters } from "../files/counters.ts";
 import { type DecodeCounters, fragmentCounters, frameCounters } from "../decode/counters.ts";
 import { DROP_REASONS, type DropReason } from "../decode/drop-reason.ts";
 import { flowCounters, type FlowTableCounters, reassemblyCounters } from "../flow/counters.ts";
-import {
-  DELAY_BUCKETS_MS,
-  delayCounters,
-  foreignCounters,
-  type ForwardCounters,
-  grpcCounters,
-  http2Counters,
-  type Histogram,
-  requestCounters,
-  RESPONSE_TIME_BUCKETS_MS,
-  responseCounters,
-  responseTimeCounters,
-  streamCounters,
-  upstreamCounters,
-} from "../forward/counters.ts";
+import { DELAY_BUCKETS_MS, ForwardCounters, type Histogram, RESPONSE_TIME_BUCKETS_MS } from "../forward/counters.ts";
 
-/** The counters of a destination. */
-class DestinationCounters implements ForwardCounters {
-  readonly requests = requestCounters();
-  readonly responses = responseCounters();
-  readonly grpc = grpcCounters();
-  readonly http2 = http2Counters();
-  readonly foreign = foreignCounters();
-  readonly streams = streamCounters();
-  readonly upstream = upstreamCounters();
-  readonly delay = delayCounters();
-  readonly response_time = responseTimeCounters();
-}
-
-class FurtherCounters extends DestinationCounters {
+class FurtherCounters extends ForwardCounters {
   constructor(readonly address: string) {
     super();
   }
 }
 
 /** All counters of a shard, or their sums of all shards. */
-export class Counters extends DestinationCounters implements DecodeCounters, FlowTableCounters {
+export class Counters extends ForwardCounters implements DecodeCounters, FlowTableCounters {
   readonly frames = frameCounters();
   /**
    * Mirror frames that the kernel's filter has rejected, and so not in `frames`: of another VNI or port, from the

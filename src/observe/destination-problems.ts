@@ -12,7 +12,7 @@ export const UNANSWERED_MIN = 10;
 const MIB = 2 ** 20;
 
 /** The name and the limits of a destination, in words. */
-export interface DestinationProblemOptions {
+interface DestinationProblemOptions {
   /** The destination's name in messages: "the endpoint 10.0.0.9:8080". */
   readonly name: string;
   /** The effect if it takes no connections. */
@@ -25,7 +25,7 @@ export interface DestinationProblemOptions {
 }
 
 /** The problems of a destination; undefined: it has no such problem. */
-export interface DestinationTroubles {
+interface DestinationTroubles {
   readonly down: string | undefined;
   readonly waiting_limit: string | undefined;
   readonly buffer_limit: string | undefined;

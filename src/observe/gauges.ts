@@ -1,27 +1,30 @@
 /** The state at a moment, in addition to the counters: each shard reports it with its counters. */
 
-/** The state of one destination now, not summed over the run; `_ms` are times since 1970. */
-export interface DestinationGauges {
+/** The gauges of a destination, not summed over the run; `_ms` are times since 1970. */
+const NONE = {
   /** Whole requests that wait for their turn. */
-  readonly waiting_requests: number;
+  waiting_requests: 0,
   /**
    * The most requests that waited on one flow since the last report of the gauges: --max-waiting-requests limits it.
    */
-  readonly longest_waiting_requests: number;
+  longest_waiting_requests: 0,
   /** Flows that wait for a response. */
-  readonly requests_in_flight: number;
+  requests_in_flight: 0,
   /** Connections to it that are not closed. */
-  readonly upstream_open: number;
+  upstream_open: 0,
   /** Those connections that are being made or ended. */
-  readonly upstream_unsettled: number;
+  upstream_unsettled: 0,
   /** The bytes that are held for it; for the endpoint, also the segments that are pending behind holes. */
-  readonly buffer_bytes: number;
+  buffer_bytes: 0,
   /** The limit of buffer_bytes: the destination's part of --max-buffer-mib. */
-  readonly max_buffer_bytes: number;
+  max_buffer_bytes: 0,
   /** When a connection to it was last made, and when one last could not be made; 0: never. */
-  readonly connected_ms: number;
-  readonly unconnected_ms: number;
-}
+  connected_ms: 0,
+  unconnected_ms: 0,
+};
+
+/** The state of one destination now. */
+export type DestinationGauges = Readonly<typeof NONE>;
 
 /** The endpoint's gauges, and those of further destinations, in the order in which they were given. */
 export interface Gauges extends DestinationGauges {
@@ -34,18 +37,6 @@ const GREATEST: ReadonlySet<keyof DestinationGauges> = new Set([
   "connected_ms",
   "unconnected_ms",
 ]);
-
-const NONE: DestinationGauges = {
-  waiting_requests: 0,
-  longest_waiting_requests: 0,
-  requests_in_flight: 0,
-  upstream_open: 0,
-  upstream_unsettled: 0,
-  buffer_bytes: 0,
-  max_buffer_bytes: 0,
-  connected_ms: 0,
-  unconnected_ms: 0,
-};
 
 /** Combines the shards' gauges into one. `further`: the number of further destinations. */
 export function together(shares: readonly Gauges[], further = shares[0]?.destinations.length ?? 0): Gauges {

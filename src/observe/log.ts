@@ -12,7 +12,7 @@ export const LOG_FORMATS = ["pretty", "plain", "json"] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
 /** The shortest time between two lines of one kind; the lines between are counted in the next one. */
-export const REPEAT_MS = 1000;
+const REPEAT_MS = 1000;
 
 /** Lines of one kind that may repeat. */
 interface Repeated {
@@ -61,11 +61,11 @@ export class Log {
     });
   }
 
-  /** Logs an error. `fields` are for programs: --log-format json shows them. */
-  error(message: string, fields?: object): void {
-    this.consola.error(...this.entry(message, fields));
+  error(message: string): void {
+    this.consola.error(message);
   }
 
+  /** Logs a warning. `fields` are for programs: --log-format json shows them. */
   warn(message: string, fields?: object): void {
     this.consola.warn(...this.entry(message, fields));
   }
@@ -74,8 +74,8 @@ export class Log {
     this.consola.info(...this.entry(message, fields));
   }
 
-  debug(message: string, fields?: object): void {
-    this.consola.debug(...this.entry(message, fields));
+  debug(message: string): void {
+    this.consola.debug(message);
   }
 
   /**

@@ -10,6 +10,7 @@ import type { Counters } from "./counters.ts";
 import { DestinationProblems } from "./destination-problems.ts";
 import type { Gauges } from "./gauges.ts";
 import { Window } from "./window.ts";
+import { counted } from "./words.ts";
 
 /** The names of the problems in log lines, /status and /healthz. */
 export const PROBLEM_KINDS = [
@@ -173,18 +174,11 @@ export class Problems {
     );
   }
 
-  /** How much a counter rose within the window. */
-  private rise(name: keyof ReturnType<typeof marksOf>): number {
-    return this.window.rise(name);
-  }
-
   /** The problems that are not of destinations. */
   private messages(counters: Counters, around: Surroundings, nowMs: number): Messages {
     const { interfaceName } = this.options;
     return {
-      interface_down: around.isInterfaceUp
-        ? undefined
-        : `${interfaceName} is down: the program captures nothing until it is up again (ip link set ${interfaceName} up)`,
+      interface_down: around.isInterfaceUp ? undefined : interfaceDown(interfaceName!),
       ...misdirected(counters, around.strangers, this.options),
       nothing_captured: around.isInterfaceUp ? this.silence(counters, around.strangers, nowMs) : undefined,
       kernel_dropped: this.kernelDrops(),
@@ -201,13 +195,12 @@ export class Problems {
     const [ours, wanted] = [vniName(ourVnis), ourPorts.join(" or ")];
     const silentMs = nowMs - this.capturedMs;
     if (interfaceName === undefined || silentMs < SILENCE_MS) return undefined;
-    const minutes = Math.floor(silentMs / MINUTE_MS);
-    const duration = `${minutes} ${minutes === 1 ? "minute" : "minutes"}`;
+    const duration = counted(Math.floor(silentMs / MINUTE_MS), "minute");
     const others = [
       ...(vnis.size > 0 ? [`VNI ${listed(vnis)}`] : []),
       ...(ports.size > 0 ? [`port ${listed(ports)}`] : []),
     ];
-    if (this.rise("mirrored") > 0) {
+    if (this.window.rise("mirrored") > 0) {
       const whose = others.length > 0 ? ` (${others.join("; ")})` : "";
       return `No mirror frames for ${ours} and port ${wanted} for ${duration}, but ${refused.frames} for others${whose}: is there traffic in production, and are VNI and port those of the mirror session?`;
     }
@@ -219,32 +212,32 @@ export class Problems {
   }
 
   private kernelDrops(): string | undefined {
-    const count = this.rise("kernelDropped");
+    const count = this.window.rise("kernelDropped");
     if (count === 0) return undefined;
     return `The kernel dropped ${count} frames in the last minute before they were read: raise --capture-buffer-mib, or give the program more CPU`;
   }
 
   private truncation(): string | undefined {
-    const count = this.rise("truncated");
+    const count = this.window.rise("truncated");
     if (count === 0) return undefined;
     return `The mirror cut off the ends of ${count} packets in the last minute, and their bytes are lost: set this host's MTU to the source's plus 54 bytes (IPv4) or 74 (IPv6), or remove the mirror session's packet length`;
   }
 
   private loss(): string | undefined {
-    const [lost, came] = [this.rise("gapBytes"), this.rise("deliveredBytes")];
+    const [lost, came] = [this.window.rise("gapBytes"), this.window.rise("deliveredBytes")];
     const share = lost / Math.max(lost + came, 1);
-    if (share <= LOSS_SHARE_MAX || this.rise("gaps") < LOSS_GAPS_MIN) return undefined;
+    if (share <= LOSS_SHARE_MAX || this.window.rise("gaps") < LOSS_GAPS_MIN) return undefined;
     const where =
-      this.rise("kernelDropped") > 0
+      this.window.rise("kernelDropped") > 0
         ? "the kernel dropped frames (frames.kernel_dropped), which explains a part of the loss"
-        : this.rise("truncated") > 0
+        : this.window.rise("truncated") > 0
           ? "the mirror cuts off the ends of packets, which explains a part of the loss"
           : "this host's kernel dropped no frame, so they were lost before: CloudWatch's NetworkSkipMirrorIn of the mirrored instances counts the packets that AWS never mirrored";
     return `${percent(share)} of the bytes of the last minute never arrived: ${where}`;
   }
 
   private tls(): string | undefined {
-    const count = this.rise("tls");
+    const count = this.window.rise("tls");
     if (count === 0) return undefined;
     return `${count} connections of the last minute used TLS, which the program cannot read: mirror behind the load balancer or proxy that ends TLS`;
   }
@@ -266,12 +259,12 @@ export function misdirected(
   const [ours, wanted] = [vniName(options.vnis), options.ports.join(" or ")];
   if (frames.segments === 0 && otherPorts >= least) {
     return {
-      wrong_port: `${otherPorts} mirrored ${otherPorts === 1 ? "segment" : "segments"} of ${ours} ${otherPorts === 1 ? "was" : "were"} for port ${listed(ports)}, none for ${wanted}: is original_destination_port the one that production listens on?`,
+      wrong_port: `${counted(otherPorts, "mirrored segment")} of ${ours} ${otherPorts === 1 ? "was" : "were"} for port ${listed(ports)}, none for ${wanted}: is original_destination_port the one that production listens on?`,
     };
   }
   if (frames.segments === 0 && otherVnis >= least && options.vnis !== "any") {
     return {
-      wrong_vni: `${otherVnis} mirror ${otherVnis === 1 ? "frame" : "frames"} carried VNI ${listed(vnis)}, none ${options.vnis.join(" or ")}: is it the mirror session's VNI?`,
+      wrong_vni: `${counted(otherVnis, "mirror frame")} carried VNI ${listed(vnis)}, none ${options.vnis.join(" or ")}: is it the mirror session's VNI?`,
     };
   }
   const others = foreign.tls + foreign.unknown;
@@ -284,6 +277,11 @@ export function misdirected(
 /** The mirror sessions' VNIs, as messages show them. */
 export function vniName(vnis: readonly number[] | "any"): string {
   return vnis === "any" ? "any VNI" : `VNI ${vnis.join(", ")}`;
+}
+
+/** Words for an interface that is down. */
+export function interfaceDown(name: string): string {
+  return `${name} is down: the program captures nothing until it is up again (ip link set ${name} up)`;
 }
 
 /** The key of a problem among all others. */

@@ -1,13 +1,14 @@
 /** Reports about a run: a line while there is traffic, warnings that are written once, the totals. */
-import { addressName, type ForwardAddress } from "../address.ts";
-import type { ScheduleCounters } from "../capture/paced-source.ts";
+import { addressName, destinationsOf, type ForwardAddress } from "../address.ts";
 import { Drop } from "../decode/drop-reason.ts";
 import type { Encapsulation } from "../decode/tunnel.ts";
 import type { Strangers } from "../decode/strangers.ts";
-import { type HttpVersion, POLICY_DROPS, type RequestDrop } from "../forward/counters.ts";
-import type { Counters, CountersSnapshot } from "./counters.ts";
+import type { HttpVersion, RequestDrop } from "../forward/counters.ts";
+import type { Counters } from "./counters.ts";
 import type { Log } from "./log.ts";
-import { keyOf, misdirected, type Problem, type ProblemKind, STRANGERS_MIN } from "./problems.ts";
+import { interfaceDown, keyOf, misdirected, type Problem, type ProblemKind, STRANGERS_MIN } from "./problems.ts";
+import { leftOut, totalLines } from "./totals.ts";
+import { counted, named } from "./words.ts";
 
 type ForeignProtocol = Exclude<keyof Counters["foreign"], "discarded_bytes">;
 
@@ -47,7 +48,7 @@ const UNFORWARDED_DROPS: readonly RequestDrop[] = [
 ];
 
 /** The number of requests with the same decision, and some of them. */
-export interface DryRunVerdict {
+interface DryRunVerdict {
   readonly by: string;
   readonly count: number;
   readonly examples: readonly string[];
@@ -60,7 +61,7 @@ const NO_MIRROR = [
 ];
 
 /** The configuration that the messages use. */
-export interface ReportOptions {
+interface ReportOptions {
   readonly address: ForwardAddress;
   readonly also: readonly ForwardAddress[];
   readonly encapsulation?: Encapsulation;
@@ -96,7 +97,7 @@ export class RunReport {
     private readonly now: () => number,
   ) {
     this.summaryDueMs = now() + SUMMARY_LINE_MS;
-    this.destinations = [options.address, ...options.also];
+    this.destinations = destinationsOf(options);
   }
 
   outageBegan(reason: string, destination = 0): void {
@@ -198,12 +199,7 @@ export class RunReport {
     this.isInterfaceUp = isUp;
     if (isUp)
       this.log.infoOften("interface up", `${name} is up again: the program captures again`, { event: "interface_up" });
-    else
-      this.log.warnOften(
-        "interface down",
-        `${name} is down: the program captures nothing until it is up again (ip link set ${name} up)`,
-        { event: "interface_down" },
-      );
+    else this.log.warnOften("interface down", interfaceDown(name), { event: "interface_down" });
   }
 
   /**
@@ -331,21 +327,7 @@ export class RunReport {
   totals(): void {
     this.log.finish();
     const totals = this.counters.snapshot();
-    const { frames, refused, flows, reassembly } = totals;
-    const chosenAway = leftOut(this.counters);
-    const dropped = Object.entries(frames.dropped).filter(([, count]) => count > 0);
-    const lines = [
-      `Totals: ${frames.captured} frames captured, of which ${frames.segments} were segments of ours`,
-      ...(dropped.length > 0 ? [`Not ours: ${dropped.map(([reason, count]) => `${count} ${reason}`).join(", ")}`] : []),
-      ...(refused.frames > 0 ? [`Rejected by the kernel's filter: ${rejected(refused)}`] : []),
-      `Flows: ${flows.opened} opened, ${flows.picked_up} picked up, ${flows.closed} closed, ${flows.evicted} evicted`,
-      `Reassembly: ${reassembly.gaps} gaps (${reassembly.gap_bytes} bytes), ${reassembly.out_of_order} segments out of order, ${reassembly.retransmitted_bytes} bytes retransmitted`,
-      ...destinationLines(totals, "Requests", "Responses", "Endpoint", chosenAway),
-      ...totals.destinations.flatMap((each) =>
-        destinationLines(each, `${each.address}: requests`, `${each.address}: responses`, each.address, []),
-      ),
-    ];
-    lines.push(...scheduleLines(totals.schedule));
+    const lines = totalLines(totals);
     if (this.log.format === "json") this.log.info(lines[0]!, { event: "totals", ...totals });
     else for (const line of lines) this.log.info(line);
   }
@@ -354,7 +336,7 @@ export class RunReport {
   dryRun(verdicts: readonly DryRunVerdict[]): void {
     for (const { by, count, examples } of verdicts) {
       const shown = `${examples.join(", ")}${count > examples.length ? ", …" : ""}`;
-      this.log.info(`Dry run: ${count} ${plural(count, "request")}: ${by} (${shown})`, { by, count, examples });
+      this.log.info(`Dry run: ${counted(count, "request")}: ${by} (${shown})`, { by, count, examples });
     }
   }
 
@@ -366,20 +348,18 @@ export class RunReport {
     const { requests, responses, upstream } = this.counters;
     if (isFile && responses["5xx"] > 0) {
       const count = responses["5xx"];
-      this.log.error(`Not all was written: ${count} whole ${plural(count, "request")}`);
+      this.log.error(`Not all was written: ${counted(count, "whole request")}`);
       return true;
     }
     const count = UNFORWARDED_DROPS.reduce((sum, reason) => sum + requests.dropped[reason], 0);
     if (mode === "http" && count > 0) {
-      const reasons = UNFORWARDED_DROPS.filter((reason) => requests.dropped[reason] > 0);
-      const counts = reasons.map((reason) => `${requests.dropped[reason]} ${reason}`).join(", ");
-      this.log.error(`Not all was forwarded: ${count} whole ${plural(count, "request")} (${counts})`);
+      const counts = named(Object.fromEntries(UNFORWARDED_DROPS.map((reason) => [reason, requests.dropped[reason]])));
+      this.log.error(`Not all was forwarded: ${counted(count, "whole request")} (${counts})`);
       return true;
     }
     // In mode http, connections of other protocols that pass through.
     if (upstream.connect_errors === 0 || (mode === "http" && upstream.connects > 0)) return false;
-    const connections = plural(upstream.connect_errors, "connection");
-    this.log.error(`Not all was forwarded: ${upstream.connect_errors} ${connections} could not be made`);
+    this.log.error(`Not all was forwarded: ${counted(upstream.connect_errors, "connection")} could not be made`);
     return true;
   }
 
@@ -396,65 +376,6 @@ export class RunReport {
   private nameOf(destination: number): string {
     return addressName(this.destinations[destination]!);
   }
-}
-
-/** Lines about the outcomes of requests at one destination, and about its connections; each begins with its name. */
-function destinationLines(
-  { requests, responses, upstream }: Pick<CountersSnapshot, "requests" | "responses" | "upstream">,
-  ofRequests: string,
-  ofResponses: string,
-  ofConnections: string,
-  chosenAway: readonly string[],
-): string[] {
-  const unsent = Object.entries(requests.dropped).filter(([reason, count]) => count > 0 && !isByPolicy(reason));
-  const classes = (["1xx", "2xx", "3xx", "4xx", "5xx"] as const).map((group) => `${responses[group]} ${group}`);
-  return [
-    ...(requests.seen > 0
-      ? [
-          `${ofRequests}: ${requests.seen} seen, ${requests.forwarded} forwarded, ${requests.damaged} damaged` +
-            unsent.map(([reason, count]) => `, ${count} dropped (${reason})`).join("") +
-            (requests.skipped_request_lines > 0
-              ? `, ${requests.skipped_request_lines} skipped behind gaps (skipped_request_lines)`
-              : ""),
-          `${ofResponses}: ${requests.answered} (${classes.join(", ")}), ${responses.unanswered} requests unanswered` +
-            (responses.cancelled > 0 ? `, ${responses.cancelled} cancelled` : ""),
-        ]
-      : []),
-    ...(chosenAway.length > 0 ? [`Left out by policy: ${chosenAway.join(", ")}`] : []),
-    `${ofConnections}: ${upstream.bytes} bytes on ${upstream.connects} connections, ${upstream.connect_errors} could not be made, ${upstream.broken} broke, ${upstream.given_up} were given up, ${upstream.lost_bytes} bytes lost`,
-  ];
-}
-
-function isByPolicy(reason: string): boolean {
-  return (POLICY_DROPS as readonly string[]).includes(reason);
-}
-
-/** Words about requests and connections that policy dropped: these are neither damage nor loss. */
-function leftOut({ requests, streams }: Counters): string[] {
-  const connections = Object.values(streams.dropped).reduce((sum, count) => sum + count, 0);
-  return [
-    ...POLICY_DROPS.filter((reason) => requests.dropped[reason] > 0).map(
-      (reason) => `${requests.dropped[reason]} ${plural(requests.dropped[reason], "request")} ${reason}`,
-    ),
-    ...(connections > 0 ? [`${connections} ${plural(connections, "connection")}`] : []),
-  ];
-}
-
-/** Lines about --speed: how the schedule was kept, and why not. */
-function scheduleLines({ on_time, late, held }: ScheduleCounters): string[] {
-  if (on_time + late + held === 0) return [];
-  return [`Schedule: ${on_time} frames on time, ${late} late, ${held} held back by the endpoint`];
-}
-
-function plural(count: number, noun: string): string {
-  return count === 1 ? noun : `${noun}s`;
-}
-
-/** Words about the frames that the kernel's filter refused, and the findings of a sample. */
-function rejected({ frames, sampled, dropped }: CountersSnapshot["refused"]): string {
-  const found = Object.entries(dropped).filter(([, count]) => count > 0);
-  const sample = found.map(([reason, count]) => `${count} ${reason}`).join(", ");
-  return `${frames} mirror frames${sampled === 0 ? "" : ` (of ${sampled} in a sample: ${sample})`}`;
 }
 
 function perSecond(count: number, seconds: number): string {

@@ -2,7 +2,7 @@
  * The rules of --allow and --deny, which tell the requests to be forwarded. A rule is plain data, and is compiled where
  * it is used.
  */
-import { addressGroups, isIpv4 } from "../http/client-address.ts";
+import { addressGroups, isIpv4, versionOf } from "../http/client-address.ts";
 import { HeadView } from "../http/head-view.ts";
 import type { Client } from "./client.ts";
 import { Pattern } from "./pattern.ts";
@@ -162,7 +162,7 @@ function headerRule(pattern: string): Matcher["matches"] | Unreadable {
 
 function clientRule(pattern: string): Matcher["matches"] | Unreadable {
   const [address, bitsText, more] = pattern.split("/") as [string, string | undefined, string | undefined];
-  const version = address.includes(":") ? 6 : 4;
+  const version = versionOf(address);
   const groups = addressGroups(address, version);
   if (groups === null) return new Unreadable("an address, or a network as 10.0.0.0/8, is expected", 0);
   const bitsMax = version === 4 ? IPV4_BITS : IPV6_BITS;

@@ -3,13 +3,10 @@ import { availableParallelism } from "node:os";
 import { addressName } from "../address.ts";
 import { InterfaceState } from "../capture/interface.ts";
 import { guardPort } from "../capture/port-guard.ts";
-import type { Config } from "../config.ts";
 import { tunnelPort } from "../decode/tunnel.ts";
-import type { Counters } from "../observe/counters.ts";
-import type { ComparisonReport } from "../observe/comparison-report.ts";
-import type { Log } from "../observe/log.ts";
 import { type Surroundings, vniName } from "../observe/problems.ts";
-import type { RunReport } from "../observe/report.ts";
+import { counted } from "../observe/words.ts";
+import type { RunParts } from "./parts.ts";
 import { giveWay, hurry } from "./priority.ts";
 import { SecondLook } from "./second-look.ts";
 import { Shards, type StartThread } from "../shard/shards.ts";
@@ -19,29 +16,18 @@ import type { Watched } from "./watch.ts";
 /** A run on an interface. */
 export class LiveRun implements Watched {
   private constructor(
+    private readonly parts: RunParts,
     private readonly shards: Shards,
     private readonly secondLook: SecondLook,
-    private readonly report: RunReport,
-    private readonly log: Log,
-    private readonly config: Config,
     private readonly interfaceState: InterfaceState,
-    /** Null: responses are not compared. */
-    private readonly comparison: ComparisonReport | null,
   ) {}
 
   /**
    * Opens all that {@link run} needs. Undefined: `stop` was requested before any frame was captured. Throws
    * RefusalError, ShardError.
    */
-  static async start(
-    config: Config,
-    counters: Counters,
-    report: RunReport,
-    log: Log,
-    startThread: StartThread,
-    stop: Stop,
-    comparison: ComparisonReport | null,
-  ): Promise<LiveRun | undefined> {
+  static async start(parts: RunParts, startThread: StartThread, stop: Stop): Promise<LiveRun | undefined> {
+    const { config, counters, report, log, comparison } = parts;
     // Linux has the priority for each thread, and new threads inherit it.
     const hurried = hurry((refusal) => log.debug(refusal));
     const cores = availableParallelism();
@@ -60,8 +46,7 @@ export class LiveRun implements Watched {
     if (guarded !== undefined && !guardPort(guarded)) log.debug(`Another program has UDP port ${guarded} already`);
     // An ordinary user may not ask for a higher priority.
     if (config.user !== undefined) await hurried;
-    const state = new InterfaceState(config.interfaceName!);
-    return new LiveRun(shards, secondLook, report, log, config, state, comparison);
+    return new LiveRun(parts, shards, secondLook, new InterfaceState(config.interfaceName!));
   }
 
   /** Captures until `stop` is requested. Throws RefusalError, ShardError. */
@@ -79,33 +64,33 @@ export class LiveRun implements Watched {
     await this.shards.stop();
     this.look();
     this.shards.shares.forEach(({ frames, flows }, index) => {
-      this.log.debug(`Thread ${index + 1}: ${frames.segments} segments of ${flows.opened + flows.picked_up} flows`);
+      this.parts.log.debug(
+        `Thread ${index + 1}: ${frames.segments} segments of ${flows.opened + flows.picked_up} flows`,
+      );
     });
   }
 
   look(): Surroundings {
     const { shards, secondLook } = this;
+    const { config, report, comparison } = this.parts;
     shards.addUp();
-    this.comparison?.update(shards.tallies);
+    comparison?.update(shards.tallies);
     secondLook.take();
     const isInterfaceUp = this.interfaceState.look();
-    this.report.interfaceIs(isInterfaceUp, this.config.interfaceName!);
-    this.report.strangers(secondLook.strangers);
+    report.interfaceIs(isInterfaceUp, config.interfaceName!);
+    report.strangers(secondLook.strangers);
     return { gauges: shards.gauges, isInterfaceUp, strangers: secondLook.strangers };
   }
 
   private begin(): void {
-    const { interfaceName, vnis, ports, address, also, threads } = this.config;
+    const { config, log } = this.parts;
+    const { interfaceName, vnis, ports, address, also, threads } = config;
     this.shards.begin();
     // Requests to --admin take no time from shards.
-    if (this.config.admin !== undefined) giveWay();
-    this.log.info(
+    if (config.admin !== undefined) giveWay();
+    log.info(
       `Capturing on ${interfaceName}: ${vniName(vnis)}, port ${ports.join(", ")}, forwarding to ${address.file === undefined ? `${address.host} port ${address.port}` : addressName(address)}` +
         `${address.isSecure === true ? " with TLS" : ""}${also.map((each) => `, also to ${addressName(each)}`).join("")} (${counted(threads, "thread")})`,
     );
   }
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${count === 1 ? noun : `${noun}s`}`;
 }

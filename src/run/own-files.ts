@@ -1,7 +1,7 @@
 /** Checks the files that a run reads and writes: no output may overwrite an input or another output. */
 import { fstatSync, type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
-import { addressName } from "../address.ts";
+import { addressName, destinationsOf } from "../address.ts";
 import { ringPaths } from "../capture/recorder.ts";
 import type { Config } from "../config.ts";
 import { UsageError } from "../errors.ts";
@@ -25,7 +25,7 @@ const STANDARD_INPUT = 0;
 
 /** Throws UsageError if a file to be written has another purpose as well. Call it before any file is opened. */
 export function refuseSharedFiles(config: FilesConfig): void {
-  const { address, also, read, summary, differences, record, recordFiles, tlsCa, tlsCert, tlsKey, libpcap } = config;
+  const { read, summary, differences, record, recordFiles, tlsCa, tlsCert, tlsKey, libpcap } = config;
   const purposes = new Map<string, string>();
   for (const path of read ?? []) purposes.set(identityOf(path), "--read");
   for (const [flag, path] of Object.entries({ "tls-ca": tlsCa, "tls-cert": tlsCert, "tls-key": tlsKey, libpcap }))
@@ -39,7 +39,7 @@ export function refuseSharedFiles(config: FilesConfig): void {
   };
   claim("--summary", summary);
   claim("--differences", differences);
-  for (const each of [address, ...also]) claim(addressName(each), each.file);
+  for (const each of destinationsOf(config)) claim(addressName(each), each.file);
   // Threads that share an interface have rings of their own, and read no savefile.
   if (record === undefined || read === undefined) return;
   for (const path of ringPaths({ path: record, files: recordFiles, thread: undefined })) claim("--record", path);

@@ -3,7 +3,7 @@
  * steps: capturing ends first, then waiting bytes are delivered, then responses may come in for a while.
  */
 import { isatty } from "node:tty";
-import { addressName } from "../address.ts";
+import { addressName, destinationsOf, hasFile, hasTls } from "../address.ts";
 import { Admin } from "../admin/admin.ts";
 import { nameOf } from "../capture/byte-source.ts";
 import { openSavefiles, sizeOf } from "../capture/savefiles.ts";
@@ -24,6 +24,7 @@ import { Progress } from "../observe/progress.ts";
 import { Problems } from "../observe/problems.ts";
 import { RunReport } from "../observe/report.ts";
 import { SummaryFile } from "../observe/summary-file.ts";
+import type { RunParts } from "./parts.ts";
 import { SavefileRun } from "./savefile-run.ts";
 import type { StartThread } from "../shard/shards.ts";
 import { type Stop, stopSignal } from "./stop.ts";
@@ -58,21 +59,11 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   const watch = new Watch(counters, new Problems(config), report, admin, clock.now);
   log.debug(VERSION_LINE);
   if (admin !== undefined) log.info(`Serving metrics, health and a status page at ${admin.url}`);
-  if (config.tlsInsecure && [config.address, ...config.also].some(({ isSecure }) => isSecure === true)) {
-    log.warn(
-      "Certificates are not verified (--tls-insecure): whoever takes connections at an https:// address gets what is forwarded",
-    );
-  }
+  warn(config, log);
 
-  for (const message of config.told) log.warn(message);
-  if (config.noRedact && !config.dryRun && [config.address, ...config.also].some(({ file }) => file !== undefined))
-    log.warn("The program writes requests with their secrets (--no-redact)");
-
-  const start = async () => {
-    if (config.read !== undefined) return startReading(config, config.read, counters, report, log, clock, comparison);
-    return LiveRun.start(config, counters, report, log, startThread, stop, comparison);
-  };
-  const source = await start();
+  const parts = { config, clock, log, counters, report, comparison };
+  const source: Source | undefined =
+    config.read === undefined ? await LiveRun.start(parts, startThread, stop) : await startReading(parts, config.read);
   if (user !== undefined) {
     becomeUser(user);
     log.debug(`Running as ${user.name}`);
@@ -80,7 +71,7 @@ export async function run(config: Config, startThread: StartThread): Promise<num
   if (source !== undefined) watch.start(source);
   watch.phase = config.read === undefined ? "capturing" : "reading";
   const ticker = setInterval(() => comparison?.tick(counters.requests.seen), COMPARED_MS);
-  let status = source === undefined ? STATUS_DONE : await runToEnd(source, stop, log, watch);
+  const status = source === undefined ? STATUS_DONE : await runToEnd(source, stop, log, watch);
   clearInterval(ticker);
   watch.stop();
   admin?.close();
@@ -93,12 +84,34 @@ export async function run(config: Config, startThread: StartThread): Promise<num
     ...(comparison === null ? {} : { comparison: comparison.summary }),
     ...(admin === undefined ? {} : { admin: admin.counters }),
   });
+  return statusAtEnd(status, config, report, comparison, stop);
+}
+
+/** Warns about options. */
+function warn(config: Config, log: Log): void {
+  const destinations = destinationsOf(config);
+  if (config.tlsInsecure && hasTls(destinations)) {
+    log.warn(
+      "Certificates are not verified (--tls-insecure): whoever takes connections at an https:// address gets what is forwarded",
+    );
+  }
+  for (const message of config.told) log.warn(message);
+  if (config.noRedact && !config.dryRun && hasFile(destinations))
+    log.warn("The program writes requests with their secrets (--no-redact)");
+}
+
+/** The exit status of a run that has ended with `status`. */
+function statusAtEnd(
+  status: number,
+  { read, mode, address, failOnDifferences }: Config,
+  report: RunReport,
+  comparison: ComparisonReport | null,
+  stop: Stop,
+): number {
+  const isUnforwarded = read !== undefined && report.unforwarded(mode, address.file !== undefined);
   // If a user ends the run, the rest was not asked for.
-  const isUnforwarded = config.read !== undefined && report.unforwarded(config.mode, config.address.file !== undefined);
-  if (isUnforwarded && !stop.requested) status = STATUS_NOT_DONE;
-  if (comparison?.isFileBroken === true) status = STATUS_NOT_DONE;
-  if (status === STATUS_DONE && config.failOnDifferences && comparison!.hasDifferences) status = STATUS_DIFFERENT;
-  return status;
+  if ((isUnforwarded && !stop.requested) || comparison?.isFileBroken === true) return STATUS_NOT_DONE;
+  return status === STATUS_DONE && failOnDifferences && comparison!.hasDifferences ? STATUS_DIFFERENT : status;
 }
 
 /** The source of frames. */
@@ -127,15 +140,8 @@ async function runToEnd(source: Source, stop: Stop, log: Log, watch: Watch): Pro
 }
 
 /** Rejects with RefusalError. */
-async function startReading(
-  config: Config,
-  paths: readonly string[],
-  counters: Counters,
-  report: RunReport,
-  log: Log,
-  clock: Clock,
-  comparison: ComparisonReport | null,
-): Promise<SavefileRun> {
+async function startReading(parts: RunParts, paths: readonly string[]): Promise<SavefileRun> {
+  const { config, log, clock } = parts;
   const open = () => openSavefiles(paths, config.follow, (error) => log.error(error.message));
   const savefiles = await open();
   // A schedule needs the processor in time, as an interface does.
@@ -146,7 +152,7 @@ async function startReading(
   const showsProgress = log.format === "pretty" && isatty(2);
   const progress = showsProgress ? new Progress(sizeOf(paths, config.follow), clock.now) : undefined;
   log.info(`Reading ${paths.map(nameOf).join(", ")}`);
-  return new SavefileRun(savefiles, config, counters, report, clock, progress, open, comparison);
+  return new SavefileRun(parts, savefiles, progress, open);
 }
 
 /** Throws RefusalError. */

@@ -3,20 +3,15 @@ import { PacedSource } from "../capture/paced-source.ts";
 import type { WaitingSource } from "../capture/record-source.ts";
 import type { Comparison } from "../compare/comparison.ts";
 import type { Tally } from "../compare/tally.ts";
-import type { Config } from "../config.ts";
-import type { Clock } from "../clock.ts";
 import { Files } from "../shard/files.ts";
 import { drain, finish, turn } from "../shard/drain.ts";
-import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
-import { bunConnector } from "../forward/socket.ts";
+import { OwnConnections, socketConnector } from "../forward/own-connections.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
-import type { Counters } from "../observe/counters.ts";
-import type { ComparisonReport } from "../observe/comparison-report.ts";
 import type { Surroundings } from "../observe/problems.ts";
 import type { Progress } from "../observe/progress.ts";
-import type { RunReport } from "../observe/report.ts";
 import { Shard } from "../shard/shard.ts";
 import { shardOptions } from "../shard/setup.ts";
+import type { RunParts } from "./parts.ts";
 import type { Stop } from "./stop.ts";
 import type { Watched } from "./watch.ts";
 
@@ -38,16 +33,12 @@ export class SavefileRun implements Watched {
 
   /** `progress` undefined: no bar is shown. `again`: opens the savefiles anew, for --loop. */
   constructor(
+    private readonly parts: Omit<RunParts, "log">,
     private savefile: WaitingSource,
-    private readonly config: Config,
-    private readonly counters: Counters,
-    private readonly report: RunReport,
-    private readonly clock: Clock,
     private readonly progress?: Progress,
     private readonly again?: () => Promise<WaitingSource>,
-    /** Null: responses are not compared. */
-    private readonly comparison: ComparisonReport | null = null,
   ) {
+    const { config, counters, report } = parts;
     this.memory = new MemoryGuard(config.maxBufferMib, 1, true, (share) => this.shard.setAside(share));
     this.files = Files.open(config, counters.file, report);
     this.shard = this.newShard();
@@ -56,8 +47,8 @@ export class SavefileRun implements Watched {
   /** Takes all records, until the savefile ends or `stop` is requested. Throws RefusalError. */
   async run(stop: Stop): Promise<void> {
     try {
-      await this.shard.record(this.config, this.report);
-      for (let left = this.config.loop; ; left--) {
+      await this.shard.record(this.parts.config, this.parts.report);
+      for (let left = this.parts.config.loop; ; left--) {
         await this.readAll(stop);
         if (left === 1 || stop.requested || this.again === undefined) return;
         // The next reading's connections have the same addresses, ports and sequence numbers, but are other
@@ -85,8 +76,8 @@ export class SavefileRun implements Watched {
     await this.endFlows(stop);
     await this.shard.endRecord();
     await this.files?.end();
-    this.report.ended(this.shard.strangers);
-    if (this.shard.dryRun !== null) this.report.dryRun(this.shard.dryRun.results);
+    this.parts.report.ended(this.shard.strangers);
+    if (this.shard.dryRun !== null) this.parts.report.dryRun(this.shard.dryRun.results);
     this.tellCompared();
   }
 
@@ -99,8 +90,8 @@ export class SavefileRun implements Watched {
   private tellCompared(): void {
     const { comparison } = this.shard;
     if (comparison === null) return;
-    this.comparison!.write(comparison.takeLines());
-    this.comparison!.update([...this.earlier, comparison.tally]);
+    this.parts.comparison!.write(comparison.takeLines());
+    this.parts.comparison!.update([...this.earlier, comparison.tally]);
   }
 
   private async readAll(stop: Stop): Promise<void> {
@@ -119,7 +110,7 @@ export class SavefileRun implements Watched {
             this.paced?.held();
           }
           memory.check();
-          progress?.update(source.position, this.counters.frames.captured, this.paced?.capturedMs);
+          progress?.update(source.position, this.parts.counters.frames.captured, this.paced?.capturedMs);
         }
       }
     } finally {
@@ -129,28 +120,25 @@ export class SavefileRun implements Watched {
 
   private async endFlows(stop: Stop): Promise<void> {
     await finish(this.shard, this.memory, stop);
-    await drain(this.shard, this.clock.now, stop);
+    await drain(this.shard, this.parts.clock.now, stop);
   }
 
   /** The savefile, at its pace. */
   private source(): WaitingSource {
-    const { speed } = this.config;
-    this.paced = speed === "max" ? null : new PacedSource(this.savefile, speed, this.counters.schedule, this.clock.now);
+    const { speed } = this.parts.config;
+    this.paced =
+      speed === "max"
+        ? null
+        : new PacedSource(this.savefile, speed, this.parts.counters.schedule, this.parts.clock.now);
     return this.paced ?? this.savefile;
   }
 
   private newShard(): Shard {
-    const { config } = this;
+    const { config, counters, report, clock } = this.parts;
     // Plain frames that are piped while they are captured may be our own.
     const isPiped = config.read?.includes("-") === true;
     const own = config.encapsulation === "none" && isPiped ? new OwnConnections() : undefined;
-    const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
-    return new Shard(
-      { ...shardOptions(config, 1), own, files: this.files },
-      this.counters,
-      this.report,
-      connector,
-      this.clock.now,
-    );
+    const options = { ...shardOptions(config, 1), own, files: this.files };
+    return new Shard(options, counters, report, socketConnector(own), clock.now);
   }
 }

@@ -1,9 +1,9 @@
 /**
- * A cheap second look at the mirror frames that the kernel's filter refuses: all are counted, and now and then a sample
+ * A cheap second look at the mirror frames that the kernel's filter rejects: all are counted, and now and then a sample
  * of those that find room in a small buffer is decoded. Otherwise a wrong VNI would look like no traffic at all.
  */
 import { LiveCapture } from "../capture/live.ts";
-import { refusedFilter } from "../filter/mirror-filter.ts";
+import { rejectedFilter } from "../filter/mirror-filter.ts";
 import type { Config } from "../config.ts";
 import { Decoder } from "../decode/decoder.ts";
 import { Strangers } from "../decode/strangers.ts";
@@ -16,12 +16,12 @@ const BATCH_BYTES = 1 << 20;
 /** The bytes that are kept of a frame: enough for all headers. */
 const SNAPSHOT_BYTES = 256;
 
-/** Samples the mirror frames that the kernel's filter refuses. */
+/** Samples the mirror frames that the kernel's filter rejects. */
 export class SecondLook {
   private readonly capture: LiveCapture;
   private readonly decoder: Decoder;
   private readonly sampled = new Counters();
-  private refusedFrames = 0;
+  private rejectedFrames = 0;
   private isOver = false;
 
   /** Throws RefusalError. */
@@ -40,7 +40,7 @@ export class SecondLook {
     });
     this.capture.sinceMs = 0;
     this.decoder = new Decoder(mirror, this.sampled);
-    this.capture.accept(refusedFilter({ ...mirror, linkType: this.capture.linkType }));
+    this.capture.accept(rejectedFilter({ ...mirror, linkType: this.capture.linkType }));
   }
 
   /**
@@ -54,7 +54,7 @@ export class SecondLook {
     const { capture, decoder, sampled } = this;
     const { refused } = this.counters;
     this.strangers = decoder.strangers.copy();
-    if (!this.isOver) this.refusedFrames += capture.newlyAccepted();
+    if (!this.isOver) this.rejectedFrames += capture.newlyAccepted();
     this.fetch();
     while (capture.next())
       decoder.decode(
@@ -65,7 +65,7 @@ export class SecondLook {
         capture.linkType,
         capture.timestampMs,
       );
-    refused.frames = this.refusedFrames;
+    refused.frames = this.rejectedFrames;
     refused.sampled = sampled.frames.captured;
     sampled.frames.dropped.forEach((count, reason) => (refused.dropped[reason] = count));
   }

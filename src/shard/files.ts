@@ -1,5 +1,5 @@
 /** The files that are destinations of a run, or of one of its threads: opened once, and written until its end. */
-import type { ForwardAddress } from "../address.ts";
+import { destinationsOf, type ForwardAddress, hasFile } from "../address.ts";
 import type { Config } from "../config.ts";
 import type { FileCounters } from "../files/counters.ts";
 import { FileConnector } from "../files/file-connector.ts";
@@ -15,7 +15,7 @@ export class Files {
 
   private constructor(config: Config, counters: FileCounters, report: FileReport, thread: number | undefined) {
     const redactor = new Redactor(config.redact, config.noRedact);
-    for (const { file: path } of [config.address, ...config.also]) {
+    for (const { file: path } of destinationsOf(config)) {
       if (path === undefined) continue;
       const fileBytesMax = config.fileMaxMib * 2 ** 20;
       const file = new RequestFile({ path, fileBytesMax, thread }, counters, report);
@@ -29,8 +29,7 @@ export class Files {
    * Throws RefusalError.
    */
   static open(config: Config, counters: FileCounters, report: FileReport, thread?: number): Files | undefined {
-    const hasFiles = [config.address, ...config.also].some(({ file }) => file !== undefined);
-    return hasFiles && !config.dryRun ? new Files(config, counters, report, thread) : undefined;
+    return hasFile(destinationsOf(config)) && !config.dryRun ? new Files(config, counters, report, thread) : undefined;
   }
 
   /** The connector of a file; undefined: the address is no file's. */

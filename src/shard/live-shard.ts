@@ -12,8 +12,7 @@ import { isSupportedLinkType } from "../decode/link.ts";
 import { drain, finish, turn } from "./drain.ts";
 import { Files } from "./files.ts";
 import { RefusalError } from "../errors.ts";
-import { OwnConnections, OwnConnector } from "../forward/own-connections.ts";
-import { bunConnector } from "../forward/socket.ts";
+import { OwnConnections, socketConnector } from "../forward/own-connections.ts";
 import { MemoryGuard } from "../memory/memory-guard.ts";
 import { Counters } from "../observe/counters.ts";
 import type { Gauges } from "../observe/gauges.ts";
@@ -29,7 +28,7 @@ const STATS_MS = 1000;
 /** After this many records of a batch, memory is looked at. */
 const CHECKED_RECORDS_MAX = 2048;
 /**
- * After the kernel was told to refuse: when no frame has come for this long, none waits any more. Kernels with a slow
+ * After the kernel was told to reject: when no frame has come for this long, none waits any more. Kernels with a slow
  * tick (CONFIG_HZ=100) show the last frames only then.
  */
 const LAST_FRAMES_MS = 30;
@@ -48,10 +47,10 @@ export class LiveShard {
   private readonly memory: MemoryGuard;
   /** Waits for frames; undefined before {@link accept}. */
   private wait: FrameWait | undefined;
-  /** When the kernel was told to refuse; Infinity: it was not. */
-  private refusedMs = Infinity;
+  /** When the kernel was told to reject; Infinity: it was not. */
+  private rejectingMs = Infinity;
 
-  /** Opens the interface, which refuses every frame at first. Throws RefusalError. */
+  /** Opens the interface, which rejects every frame at first. Throws RefusalError. */
   constructor(
     private readonly config: Config,
     shards: number,
@@ -61,10 +60,9 @@ export class LiveShard {
     this.thread = shards === 1 ? undefined : Atomics.add(new Int32Array(shared.threads), 0, 1) + 1;
     this.counters = new Counters(config.also.map(addressName));
     const own = shared.own === null ? undefined : new OwnConnections(shared.own);
-    const connector = own === undefined ? bunConnector : new OwnConnector(bunConnector, own);
     this.files = Files.open(config, this.counters.file, report, this.thread);
     const options = { ...shardOptions(config, shards, shared.rate), own, files: this.files };
-    this.shard = new Shard(options, this.counters, report, connector, this.clock.now);
+    this.shard = new Shard(options, this.counters, report, socketConnector(own), this.clock.now);
     this.memory = new MemoryGuard(config.maxBufferMib, shards, false, (share) => this.shard.setAside(share));
     this.capture = LiveCapture.open({
       interfaceName: config.interfaceName!,
@@ -111,13 +109,13 @@ export class LiveShard {
     this.capture.close();
   }
 
-  /** Makes the kernel refuse all frames: {@link run} ends when the waiting ones are read. Throws RefusalError. */
-  refuse(): void {
-    this.capture.refuse();
-    this.refusedMs = this.clock.now();
+  /** Makes the kernel reject all frames: {@link run} ends when the waiting ones are read. Throws RefusalError. */
+  reject(): void {
+    this.capture.reject();
+    this.rejectingMs = this.clock.now();
   }
 
-  /** Takes the frames from `sinceMs` on, until {@link refuse}; calls `counted` now and then. Throws RefusalError. */
+  /** Takes the frames from `sinceMs` on, until {@link reject}; calls `counted` now and then. Throws RefusalError. */
   async run(sinceMs: number, counted: () => void): Promise<void> {
     const { capture, shard, memory, clock } = this;
     const wait = this.wait!;
@@ -137,7 +135,7 @@ export class LiveShard {
           shard.process(capture, CHECKED_RECORDS_MAX);
           memory.check();
         }
-      } else if (nowMs - Math.max(this.refusedMs, lastFrameMs) >= LAST_FRAMES_MS) {
+      } else if (nowMs - Math.max(this.rejectingMs, lastFrameMs) >= LAST_FRAMES_MS) {
         break;
       }
       shard.advance(nowMs);
@@ -149,7 +147,7 @@ export class LiveShard {
         counted();
       }
       // Responses that no request waits for are read when the next frames come, many at a time.
-      if (shard.isSettled && this.refusedMs === Infinity) hasFrames = wait.sleep(IDLE_SLEEP_MS);
+      if (shard.isSettled && this.rejectingMs === Infinity) hasFrames = wait.sleep(IDLE_SLEEP_MS);
       else if (shard.awaitsEndpoint) hasFrames = wait.sleep(SLEEP_MS);
       else hasFrames = wait.sleepUntilFrames(SLEEP_MS);
     }

@@ -19,7 +19,7 @@ export interface Shared {
 /** The messages to a shard's thread. */
 export type ToShard =
   /**
-   * Open the interface, which refuses every frame at first. `fanoutId` null: make the group (if there are several
+   * Open the interface, which rejects every frame at first. `fanoutId` null: make the group (if there are several
    * shards).
    */
   | { kind: "open"; config: Config; shards: number; fanoutId: number | null; shared: Shared }
@@ -28,8 +28,8 @@ export type ToShard =
   | { kind: "begin"; sinceMs: number }
   /** Instead of `begin`: close the interface. */
   | { kind: "close" }
-  /** Make the kernel refuse every frame. */
-  | { kind: "refuse" }
+  /** Make the kernel reject every frame. */
+  | { kind: "reject" }
   /** Forward all captured frames, wait for the responses, and end. */
   | { kind: "finish" };
 
@@ -38,7 +38,7 @@ export type FromShard =
   | { kind: "opened"; libraryName: string; fanoutId: number | null }
   | { kind: "accepting" }
   | { kind: "closed" }
-  | { kind: "refusing" }
+  | { kind: "rejecting" }
   | { kind: "finished"; counters: Counters; gauges: Gauges }
   /** Sent now and then. */
   | { kind: "counters"; counters: Counters; gauges: Gauges }
@@ -55,4 +55,4 @@ export type ReportCall = {
 }[keyof ShardReport];
 
 /** The answers to {@link ToShard}. */
-export type Answer = Extract<FromShard, { kind: "opened" | "accepting" | "closed" | "refusing" | "finished" }>;
+export type Answer = Extract<FromShard, { kind: "opened" | "accepting" | "closed" | "rejecting" | "finished" }>;

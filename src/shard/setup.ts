@@ -1,8 +1,46 @@
 /** A shard's options, from the Config. */
+import { destinationsOf, type ForwardAddress, hasTls } from "../address.ts";
+import type { ComparisonOptions } from "../compare/comparison.ts";
+import type { IgnoreRule } from "../compare/ignore.ts";
 import type { Config } from "../config.ts";
-import { readTls } from "../forward/tls.ts";
+import type { DecoderOptions } from "../decode/decoder.ts";
+import type { FlowTableOptions } from "../flow/flow-table.ts";
+import type { DestinationOptions } from "../forward/destination-options.ts";
+import type { HttpOptions } from "../forward/http-options.ts";
+import type { TcpOptions } from "../forward/tcp-mode.ts";
+import { readTls, type TlsMaterial } from "../forward/tls.ts";
 import { policyOf } from "../policy/policy.ts";
-import type { ShardComparison, ShardOptions } from "./shard.ts";
+import type { RedactRule } from "../redact/rules.ts";
+import type { Files } from "./files.ts";
+
+/** The options of a shard. */
+export interface ShardOptions
+  extends
+    DecoderOptions,
+    HttpOptions,
+    TcpOptions,
+    Omit<FlowTableOptions, "reassemblesServer" | "sourceWaits">,
+    Omit<DestinationOptions, "tls" | "http2Tls"> {
+  readonly mode: "http" | "tcp";
+  /** Further destinations. */
+  readonly also: readonly ForwardAddress[];
+  readonly maxBufferMib: number;
+  /** The material for https:// destinations; null: there is none. */
+  readonly tls: TlsMaterial | null;
+  /** Null: responses are not compared. */
+  readonly comparison: ShardComparison | null;
+  /** Undefined: no destination is a file. */
+  readonly files?: Files | undefined;
+}
+
+/** The options of a shard's comparison, with its rules. */
+export interface ShardComparison extends ComparisonOptions {
+  readonly ignore: readonly IgnoreRule[];
+  readonly redact: readonly RedactRule[];
+  readonly noRedact: boolean;
+  /** From 0 up to, not including, 1; Math.random unless it is given. */
+  readonly random?: () => number;
+}
 
 /**
  * The options for one of `shards`: the program's limits of memory are divided among them. `rate`: the memory of
@@ -22,9 +60,7 @@ export function shardOptions(config: Config, shards: number, rate?: SharedArrayB
     measuresDelay: !isRead || config.speed !== "max",
     sourceWaits: isRead,
     policy: policyOf(config, rate),
-    tls: [config.address, ...config.also].some(({ isSecure }) => isSecure === true)
-      ? readTls(config, config.connectTimeoutMs)
-      : null,
+    tls: hasTls(destinationsOf(config)) ? readTls(config, config.connectTimeoutMs) : null,
     comparison: config.compare ? comparison(config) : null,
   };
 }

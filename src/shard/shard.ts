@@ -2,76 +2,35 @@
  * The whole path of a packet in one thread: decode, flow, forward. It does not know where its records come from, and
  * shares no memory with another shard.
  */
-import { Budget } from "../memory/budget.ts";
 import type { Config } from "../config.ts";
 import { Recorder, type RecordReport } from "../capture/recorder.ts";
 import type { RecordSource } from "../capture/record-source.ts";
-import { Comparison, type ComparisonOptions } from "../compare/comparison.ts";
-import { type IgnoreRule, Ignored } from "../compare/ignore.ts";
-import { Decoder, type DecoderOptions } from "../decode/decoder.ts";
+import { Comparison } from "../compare/comparison.ts";
+import { Ignored } from "../compare/ignore.ts";
+import { Decoder } from "../decode/decoder.ts";
 import { Drop, SEGMENT } from "../decode/drop-reason.ts";
 import type { Strangers } from "../decode/strangers.ts";
 import type { FileReport } from "../files/request-file.ts";
 import { FlowTable } from "../flow/flow-table.ts";
-import { Destination } from "../forward/destination.ts";
-import type { ForwardCounters } from "../forward/counters.ts";
-import { type DestinationReport, reportOf } from "../forward/destination-options.ts";
-import { HeldMemory } from "../forward/held-memory.ts";
+import type { Destination } from "../forward/destination.ts";
+import type { DestinationReport } from "../forward/destination-options.ts";
+import type { HeldMemory } from "../forward/held-memory.ts";
 import { Load } from "../forward/load.ts";
-import { type AskedProtocol, Tls, type TlsMaterial } from "../forward/tls.ts";
-import type { ForwardAddress } from "../address.ts";
 import type { Connector } from "../forward/socket.ts";
 import { HttpMode } from "../forward/http-mode.ts";
-import type { HttpOptions, HttpReport } from "../forward/http-options.ts";
-import { TcpMode, type TcpOptions } from "../forward/tcp-mode.ts";
+import type { HttpReport } from "../forward/http-options.ts";
+import { TcpMode } from "../forward/tcp-mode.ts";
 import { ArrayPool } from "../memory/array-pool.ts";
 import type { DryRun } from "../policy/dry-run.ts";
 import type { Counters } from "../observe/counters.ts";
 import type { Gauges } from "../observe/gauges.ts";
 import { Redactor } from "../redact/redactor.ts";
-import type { RedactRule } from "../redact/rules.ts";
-import type { Files } from "./files.ts";
+import { destinationsFor } from "./destinations.ts";
 import { ReadAhead } from "./read-ahead.ts";
-
-/** The options of a shard. */
-export interface ShardOptions extends DecoderOptions, HttpOptions, TcpOptions {
-  readonly mode: "http" | "tcp";
-  readonly address: ForwardAddress;
-  /** Further destinations. */
-  readonly also: readonly ForwardAddress[];
-  readonly maxPendingPackets: number;
-  readonly gapTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-  readonly maxFlows: number;
-  readonly maxBufferMib: number;
-  readonly maxRetries: number;
-  readonly connectTimeoutMs: number;
-  readonly measuresDelay: boolean;
-  /** The material for https:// destinations; null: there is none. */
-  readonly tls: TlsMaterial | null;
-  /** Null: responses are not compared. */
-  readonly comparison: ShardComparison | null;
-  /** Undefined: no destination is a file. */
-  readonly files?: Files | undefined;
-}
-
-/** The options of a shard's comparison, with its rules. */
-export interface ShardComparison extends ComparisonOptions {
-  readonly ignore: readonly IgnoreRule[];
-  readonly redact: readonly RedactRule[];
-  readonly noRedact: boolean;
-  /** From 0 up to, not including, 1; Math.random unless it is given. */
-  readonly random?: () => number;
-}
+import type { ShardComparison, ShardOptions } from "./setup.ts";
 
 /** The options of a recording. */
-export type RecordConfig = Pick<Config, "record" | "recordMaxMib" | "recordMaxS" | "recordFiles">;
-/**
- * The share of --max-buffer-mib for further destinations, in equal parts: so none can take the memory that another
- * needs.
- */
-const FURTHER_SHARE = 1 / 2;
-
+type RecordConfig = Pick<Config, "record" | "recordMaxMib" | "recordMaxS" | "recordFiles">;
 /** Gets word of a shard's troubles. */
 export type ShardReport = DestinationReport & HttpReport & RecordReport & FileReport;
 
@@ -81,6 +40,7 @@ export class Shard {
   readonly destination: Destination;
   /** The further destinations. */
   readonly further: readonly Destination[];
+  private readonly all: readonly Destination[];
   private readonly decoder: Decoder;
   private readonly flows: FlowTable;
   /** Null: --mode tcp. */
@@ -101,23 +61,12 @@ export class Shard {
     connector: Connector,
     now: () => number,
   ) {
-    const { tls, also } = options;
     const bufferBytes = options.maxBufferMib * 2 ** 20;
-    const furtherBytes = also.length === 0 ? 0 : bufferBytes * FURTHER_SHARE;
-    const budget = new Budget(bufferBytes - furtherBytes);
     const pool = new ArrayPool(bufferBytes);
-    const destination = (address: ForwardAddress, own: ForwardCounters, memory: Budget, told: DestinationReport) => {
-      const speaking = (protocol: AskedProtocol) =>
-        address.isSecure === true && tls !== null ? new Tls(address.host, tls, protocol) : null;
-      const isHttp = options.mode === "http";
-      const ownOptions = { ...options, address, tls: speaking(isHttp ? "http/1.1" : ""), http2Tls: speaking("h2") };
-      const way = options.files?.connector(address) ?? connector;
-      return new Destination(ownOptions, own, new HeldMemory(memory, pool), told, way, now);
-    };
-    this.destination = destination(options.address, counters, budget, report);
-    this.further = also.map((address, i) =>
-      destination(address, counters.destinations[i]!, new Budget(furtherBytes / also.length), reportOf(report, i + 1)),
-    );
+    const destinations = destinationsFor(options, bufferBytes, pool, counters, report, connector, now);
+    [this.destination, ...this.further] = destinations;
+    this.all = destinations;
+    const { budget } = this.destination.memory;
     const comparesResponses = options.comparison !== null;
     this.decoder = new Decoder({ ...options, takesServer: comparesResponses }, counters);
     const { clock } = this.decoder;
@@ -240,8 +189,7 @@ export class Shard {
 
   /** Gives up every connection, for good. */
   terminate(): void {
-    this.destination.terminate();
-    for (const destination of this.further) destination.terminate();
+    for (const destination of this.all) destination.terminate();
   }
 
   /** Time passes, whether or not frames come: `captureMs` is the capture's time. */
@@ -274,12 +222,11 @@ export class Shard {
 
   /** Sets this share of all budgets aside (MemoryGuard). */
   setAside(share: number): void {
-    for (const { memory } of [this.destination, ...this.further]) memory.budget.setAside(share);
+    for (const { memory } of this.all) memory.budget.setAside(share);
   }
 
   private beginBatch(): void {
-    this.destination.beginBatch();
-    for (const destination of this.further) destination.beginBatch();
+    for (const destination of this.all) destination.beginBatch();
   }
 
   /** Connections fill the budget: idle ones make room. */
@@ -294,14 +241,16 @@ export class Shard {
   }
 
   private flushFurther(): void {
-    this.http?.flushFurther();
+    if (this.http !== null) {
+      this.http.flushFurther();
+      for (const further of this.http.further) further.relieve();
+      return;
+    }
     for (const destination of this.further) {
-      if (this.http !== null) break;
       destination.flush();
       if (destination.isCrowded) destination.makeRoom();
       destination.giveUpHolders();
     }
-    if (this.http !== null) for (const further of this.http.further) further.relieve();
   }
 
   /** The batch is over: its bytes leave, in one write for each connection. */

@@ -68,8 +68,8 @@ export class Shards {
 
   /** Stops capturing, forwards all captured frames, and waits for the responses. Throws ShardError. */
   async stop(): Promise<void> {
-    // All refuse before the first one leaves the group; else its flows would go to other handles.
-    await this.unlessDead(askAll(this.threads, { kind: "refuse" }, "refusing"));
+    // All reject before the first one leaves the group; else its flows would go to other handles.
+    await this.unlessDead(askAll(this.threads, { kind: "reject" }, "rejecting"));
     await this.unlessDead(askAll(this.threads, { kind: "finish" }, "finished"));
   }
 

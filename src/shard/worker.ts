@@ -64,9 +64,9 @@ async function follow(message: ToShard): Promise<void> {
       shard!.close();
       say({ kind: "closed" });
       return;
-    case "refuse":
-      shard!.refuse();
-      say({ kind: "refusing" });
+    case "reject":
+      shard!.reject();
+      say({ kind: "rejecting" });
       return;
     case "finish":
       await running;

@@ -103,7 +103,7 @@ class Heard implements Partial<FrameListener> {
   }
   headers(stream: number, block: Buffer, length: number, endsStream: boolean): void {
     const head = new ResponseHead();
-    head.begin();
+    head.begin(false);
     expect([this.#decoder.decode(block, length, head), endsStream]).toEqual([true, true]);
     this.statuses[stream] = head.status;
   }

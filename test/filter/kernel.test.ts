@@ -6,7 +6,7 @@ import { dlopen, ptr } from "bun:ffi";
 import { expect, test } from "bun:test";
 import { isSupportedLinkType } from "../../src/decode/link.ts";
 import { ENCAPSULATIONS, type Mirror } from "../../src/decode/tunnel.ts";
-import { mirrorFilter, refusedFilter } from "../../src/filter/mirror-filter.ts";
+import { mirrorFilter, rejectedFilter } from "../../src/filter/mirror-filter.ts";
 import { CORPUS_VNI } from "../fuzz/corpus.ts";
 import { FrameMaker } from "../fuzz/frame-maker.ts";
 import { Random } from "../support/random.ts";
@@ -76,7 +76,7 @@ test.skipIf(!isLinux).each([...ENCAPSULATIONS])(
       if (frame.length === 0 || !isSupportedLinkType(linkType) || COOKED.includes(linkType)) continue;
       let pair = pairs.get(linkType);
       if (pair === undefined) {
-        const refused = refusedFilter({ ...OURS, linkType });
+        const refused = rejectedFilter({ ...OURS, linkType });
         pair = {
           mirror: new FilteredPair(mirrorFilter({ ...OURS, linkType })),
           refused: new FilteredPair(refused),

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { DEPTHS } from "../../src/decode/cursor.ts";
 
 import { ENCAPSULATIONS, LIST_MAX, type Mirror } from "../../src/decode/tunnel.ts";
-import { mirrorFilter, refusedFilter } from "../../src/filter/mirror-filter.ts";
+import { mirrorFilter, rejectedFilter } from "../../src/filter/mirror-filter.ts";
 import { fanoutProgram } from "../../src/filter/fanout-program.ts";
 import { cooked, ethernetTagged, LINK_SLL } from "../decode/link.ts";
 import { builtFrames, CORPUS_VNI } from "../fuzz/corpus.ts";
@@ -124,7 +124,7 @@ test("the filters fit into the memory that older kernels allow a socket", () => 
       const longest = { encapsulation, vxlanPort: 4789, vnis: list, ports: list, linkType };
       // With both directions, each port is tested twice, so not all of them fit.
       const both = { ...longest, ports: list.slice(0, PORTS_BOTH_MAX), takesServer: true };
-      for (const program of [longest, both].flatMap((options) => [mirrorFilter(options), refusedFilter(options)]))
+      for (const program of [longest, both].flatMap((options) => [mirrorFilter(options), rejectedFilter(options)]))
         expect(translatedBytes(program), `${encapsulation} ${linkType}`).toBeLessThan(20_480);
     }
   }

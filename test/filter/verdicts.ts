@@ -2,7 +2,7 @@
 import { Decoder } from "../../src/decode/decoder.ts";
 import { Drop, DROP_REASONS, SEGMENT } from "../../src/decode/drop-reason.ts";
 import { LinkType } from "../../src/decode/link.ts";
-import { mirrorFilter, refusedFilter } from "../../src/filter/mirror-filter.ts";
+import { mirrorFilter, rejectedFilter } from "../../src/filter/mirror-filter.ts";
 import type { Mirror } from "../../src/decode/tunnel.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import { fixedForCooked, Machine, type Packet } from "./machine.ts";
@@ -55,7 +55,7 @@ export class Verdicts {
     readonly ours: Ours,
     readonly linkType: number,
   ) {
-    const [mirror, refused] = [mirrorFilter({ ...ours, linkType }), refusedFilter({ ...ours, linkType })];
+    const [mirror, refused] = [mirrorFilter({ ...ours, linkType }), rejectedFilter({ ...ours, linkType })];
     const cooked = COOKED[linkType];
     const fixed = (program: Uint8Array) =>
       cooked === undefined ? program : fixedForCooked(program, cooked.headerLen, cooked.protocolOffset);

@@ -5,7 +5,7 @@ import { COMPARE_SHARE, FULL_SHARE } from "../../src/compare/memory.ts";
 import type { Destination } from "../../src/forward/destination.ts";
 import { HELD_MS_MAX } from "../../src/forward/http2-conversation.ts";
 import type { Load } from "../../src/forward/load.ts";
-import type { ShardOptions } from "../../src/shard/shard.ts";
+import type { ShardOptions } from "../../src/shard/setup.ts";
 import {
   AHEAD_BYTES_MAX,
   AHEAD_CONNECTIONS_MAX,

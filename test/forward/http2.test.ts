@@ -4,12 +4,9 @@
  */
 import { describe, expect, test } from "bun:test";
 import { Flag, FRAME_BYTES_DEFAULT, FRAME_HEADER_LEN, FrameType, Setting } from "../../src/http/http2/frames.ts";
-import {
-  BACKLOG_BYTES_MAX,
-  CALLS_IN_FLIGHT_MAX,
-  HEAD_TOO_LONG,
-  REPLIES_BYTES_MAX,
-} from "../../src/forward/http2-connection.ts";
+import { CALLS_IN_FLIGHT_MAX } from "../../src/forward/http2-call-limit.ts";
+import { HEAD_TOO_LONG, REPLIES_BYTES_MAX } from "../../src/forward/http2-connection.ts";
+import { BACKLOG_BYTES_MAX } from "../../src/forward/http2-sender.ts";
 import { HELD_MS_MAX, RESTS_MAX } from "../../src/forward/http2-conversation.ts";
 import { UNPROCESSED_MAX } from "../../src/forward/http2-pipe.ts";
 import { RESPONSE_BLOCK_BYTES_MAX } from "../../src/http/http2/response-head.ts";

@@ -33,7 +33,7 @@ interface Cost {
 /** Frames the text, pushed in pieces of `size` bytes. */
 function costOf(text: string, size: number, options: { lost?: boolean; maxHeaderBytes?: number } = {}): Cost {
   const recorder = new RequestRecorder();
-  const framer = new RequestFramer({ maxHeaderBytes: options.maxHeaderBytes ?? 65_536 }, recorder, !options.lost);
+  const framer = new RequestFramer(options.maxHeaderBytes ?? 65_536, recorder, !options.lost);
   const { bytes, reads } = counted(text);
   recorder.beginPush(bytes);
   for (let at = 0; at < text.length; at += size) {
@@ -126,7 +126,7 @@ test("one framer serves any number of requests with the same objects", () => {
     proxyHeader() {},
     foreign() {},
   };
-  const framer = new RequestFramer({ maxHeaderBytes: 65_536 }, sink, true);
+  const framer = new RequestFramer(65_536, sink, true);
   const bytes = Buffer.from(GET.repeat(100));
   for (let i = 0; i < 100; i++) framer.push(bytes, 0, bytes.length);
   expect(heads.size).toBe(1);

@@ -1,6 +1,5 @@
 /** Takes the framers' events, checks that they come in the promised order, and writes them down. */
 import { RequestFramer } from "../../src/http/request-framer.ts";
-import type { ProxyClient } from "../../src/http/proxy-protocol.ts";
 import type { DamageReason, ForeignProtocol, RequestHead, RequestSink } from "../../src/http/request-sink.ts";
 import { ResponseFramer } from "../../src/http/response-framer.ts";
 import type { ResponseSink } from "../../src/http/response-sink.ts";
@@ -14,7 +13,6 @@ export interface FramedRequest {
   isIdempotent: boolean;
   minorVersion: number;
   wantsUpgrade: boolean;
-  expectsContinue: boolean;
   headLength: number;
   bodyLength: number;
   isIsolated: boolean;
@@ -38,7 +36,7 @@ export class RequestRecorder implements RequestSink {
   skippedLines = 0;
   /** All bytes that were given with `bytes`. */
   givenBytes = 0;
-  proxyHeaders: { header: string; client: ProxyClient | null }[] = [];
+  proxyHeaders: { header: string; client: string | null }[] = [];
   private current: FramedRequest | null = null;
   private lastHead: RequestHead | null = null;
   private bytesInPush = 0;
@@ -100,7 +98,7 @@ export class RequestRecorder implements RequestSink {
     this.skippedLines += count;
   }
 
-  proxyHeader(header: Uint8Array, client: ProxyClient | null): void {
+  proxyHeader(header: Uint8Array, client: string | null): void {
     this.calls++;
     if (this.events.length > 0 || this.given !== "") throw new Error("a PROXY protocol header behind something");
     this.proxyHeaders.push({ header: Buffer.from(header).toString("latin1"), client });
@@ -134,7 +132,7 @@ export interface FrameOptions {
 /** The request framer's events for these pieces. */
 export function frame(pieces: readonly Piece[], options: FrameOptions = {}): RequestRecorder {
   const recorder = new RequestRecorder();
-  const framer = new RequestFramer({ maxHeaderBytes: options.maxHeaderBytes ?? 65_536 }, recorder, !options.late);
+  const framer = new RequestFramer(options.maxHeaderBytes ?? 65_536, recorder, !options.late);
   let stopped = false;
   recorder.onWhole = (request) => {
     if (!options.stopAtUpgrade || !request.wantsUpgrade) return;

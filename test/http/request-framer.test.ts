@@ -438,7 +438,6 @@ table("the connection (RFC 9112, section 9)", [
     name: "Expect before another expectation",
     input: post("Expect: 100-continue, x\r\nContent-Length: 3\r\n", "abc"),
     want: [""],
-    head: { expectsContinue: true },
   },
   { name: "Upgrade", input: UPGRADE, want: [""], head: { wantsUpgrade: true } },
   {
@@ -469,19 +468,16 @@ table("the connection (RFC 9112, section 9)", [
     name: "Expect",
     input: post("Expect: 100-Continue\r\nContent-Length: 3\r\n", "abc"),
     want: [""],
-    head: { expectsContinue: true },
   },
   {
     name: "another Expect",
     input: post("Expect: 100-continued\r\nContent-Length: 3\r\n", "abc"),
     want: [""],
-    head: { expectsContinue: false },
   },
   {
     name: "Expect in HTTP/1.0",
     input: "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
     want: [""],
-    head: { expectsContinue: false },
   },
 ]);
 

@@ -185,8 +185,8 @@ test("after any edits, a request has the same end, and the same clarity (again w
     const [head, body] = [request.text.slice(0, request.headLength), request.text.slice(request.headLength)];
     const edited = Buffer.from(editor.edit(new HeadView(head), CLIENT)).toString("latin1");
     const again = frame([edited + body]);
-    const { method, minorVersion, bodyLength, wantsUpgrade, expectsContinue } = request;
-    const want = { method, minorVersion, bodyLength, wantsUpgrade, expectsContinue };
+    const { method, minorVersion, bodyLength, wantsUpgrade } = request;
+    const want = { method, minorVersion, bodyLength, wantsUpgrade };
     expect({ seed, edited, events: again.events }).toEqual({ seed, edited, events: ["whole"] });
     expect(again.requests[0]).toMatchObject({ ...want, text: edited + body, headLength: edited.length });
     if (!request.isIsolated) expect(again.requests[0]!.isIsolated).toBe(false);

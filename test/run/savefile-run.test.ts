@@ -62,7 +62,10 @@ function runOver(source: WaitingSource) {
     { ...request.config, vnis: [42] },
     clock.now,
   );
-  return { counters, run: new SavefileRun(source, request.config, counters, report, clock) };
+  return {
+    counters,
+    run: new SavefileRun({ config: request.config, clock, counters, report, comparison: null }, source),
+  };
 }
 
 test(`memory does not grow over ${READS} reads`, async () => {

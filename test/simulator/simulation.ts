@@ -12,7 +12,7 @@ import { expect, type Expected, runsOf } from "./oracle.ts";
 import type { Answered } from "./server.ts";
 import type { RecordedStream } from "./recorder.ts";
 import { type Scenario, scenarioOf } from "./scenario.ts";
-import type { ShardOptions } from "../../src/shard/shard.ts";
+import type { ShardOptions } from "../../src/shard/setup.ts";
 import { type Clock, SimulatedEndpoint } from "./simulated-endpoint.ts";
 import { NO_STREAM_POLICY, policyOfStreams, type StreamPolicy } from "./stream-policies.ts";
 import { BATCH_MS_MAX, World } from "./world.ts";

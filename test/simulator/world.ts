@@ -13,7 +13,8 @@ import type { DestinationReport } from "../../src/forward/destination-options.ts
 import type { Connector } from "../../src/forward/socket.ts";
 import type { HttpReport } from "../../src/forward/http-options.ts";
 import { Counters } from "../../src/observe/counters.ts";
-import { Shard, type ShardOptions } from "../../src/shard/shard.ts";
+import type { ShardOptions } from "../../src/shard/setup.ts";
+import { Shard } from "../../src/shard/shard.ts";
 import { Random } from "../support/random.ts";
 import { equal, within } from "./checks.ts";
 import type { Connection } from "./client.ts";

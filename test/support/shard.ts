@@ -1,7 +1,8 @@
 /** A whole shard with connections that the test controls. */
 import type { Connector, SocketEvents } from "../../src/forward/socket.ts";
 import { Counters } from "../../src/observe/counters.ts";
-import { Shard, type ShardOptions } from "../../src/shard/shard.ts";
+import type { ShardOptions } from "../../src/shard/setup.ts";
+import { Shard } from "../../src/shard/shard.ts";
 import { USUAL } from "./usual.ts";
 import { UNTOLD } from "./untold.ts";
 

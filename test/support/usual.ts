@@ -1,6 +1,6 @@
 /** Options that do not matter to a test, with their defaults. */
 import type { DestinationOptions } from "../../src/forward/destination-options.ts";
-import type { ShardOptions } from "../../src/shard/shard.ts";
+import type { ShardOptions } from "../../src/shard/setup.ts";
 
 export const USUAL = {
   headerTimeoutMs: 60_000,

@@ -32,11 +32,6 @@ export abstract class Http2Framer implements FrameListener {
     return this.decoder.heldBytes + this.reader.heldBytes;
   }
 
-  /** No more bytes are read. */
-  get isOver(): boolean {
-    return this.reader.isOver;
-  }
-
   /** The highest stream that can have begun in bytes that were not read. */
   protected get streamMax(): number {
     return STREAM_MAX;

@@ -55,10 +55,8 @@ export const Setting = {
   ENABLE_CONNECT_PROTOCOL: 8,
 } as const;
 
-/** Section 7. */
+/** Section 7: the codes that are used here. */
 export const ErrorCode = {
-  NO_ERROR: 0,
-  PROTOCOL_ERROR: 1,
   REFUSED_STREAM: 7,
   CANCEL: 8,
 } as const;
@@ -123,7 +121,7 @@ export function wordAt(bytes: Uint8Array, at: number): number {
  * Whether a frame's header may stand here: known type, its flags, its length, its kind of stream. A client's frames all
  * belong to its own streams; a server's (`isServers`) may belong to streams that it pushes.
  */
-export function mayBeFrame(bytes: Uint8Array, at: number, isServers = false): boolean {
+function mayBeFrame(bytes: Uint8Array, at: number, isServers: boolean): boolean {
   const type = bytes[at + TYPE_OFFSET]!;
   const flags = FLAGS[type];
   if (flags === undefined || (bytes[at + FLAGS_OFFSET]! & ~flags) !== 0) return false;
@@ -148,8 +146,8 @@ export function isFrameChain(
   bytes: Uint8Array,
   from: number,
   end: number,
-  isServers = false,
-  streamMax = STREAM_MAX,
+  isServers: boolean,
+  streamMax: number,
 ): boolean {
   let at = from;
   let proofs = 0;

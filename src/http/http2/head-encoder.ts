@@ -13,7 +13,6 @@ const SMALL = 0x20;
 
 /** The parts of HTTP/2's head that the text in HTTP/1's form does not have. */
 export interface Http2Words {
-  readonly scheme: string;
   /** The first field `host` of the text is the request's :authority. */
   readonly hasAuthority: boolean;
   /** The :protocol of an extended CONNECT; null: the request is no extended CONNECT. */
@@ -24,14 +23,14 @@ const cache = new FieldCache();
 
 /**
  * Adds a head's fields to the encoder's block. `head`: its first `length` bytes are from the request line to the empty
- * line; edits may have changed them. `scheme`: the one at its destination.
+ * line; edits may have changed them. `scheme`: the one at its destination; empty: a CONNECT, which has none.
  */
 export function encodeHead(
   encoder: HpackEncoder,
   head: Uint8Array,
   length: number,
   words: Http2Words,
-  scheme = words.scheme,
+  scheme: string,
 ): void {
   let methodEnd = 0;
   while (head[methodEnd] !== SP) methodEnd++;

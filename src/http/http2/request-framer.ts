@@ -20,16 +20,14 @@ import { HeadReader, type Http2Head } from "./request-head.ts";
 
 /** The most requests of a connection that are under way at once; a request beyond them is not read. */
 export const OPEN_STREAMS_MAX = 1024;
-/** The length of the shortest request: a HEADERS frame with one byte. */
-const REQUEST_BYTES_MIN = FRAME_HEADER_LEN + 1;
+/** The length of the shortest frame with a header block, and so of the shortest request. */
+const BLOCK_FRAME_BYTES_MIN = FRAME_HEADER_LEN + 1;
 /** The most lost requests that are counted for one gap. */
 export const MISSED_MAX = 1024;
 const FIRST_STREAM = 1;
-/** The length of the shortest frame with a header block. */
-const BLOCK_FRAME_BYTES_MIN = FRAME_HEADER_LEN + 1;
 /**
- * The most streams that are remembered as going on although the sink gets no more events of them. If there are more, one of
- * the others may have a trailer section in any later gap.
+ * The most streams that are remembered as going on although the sink gets no more events of them. If there are more,
+ * one of the others may have a trailer section in any later gap.
  */
 export const UNTOLD_STREAMS_MAX = OPEN_STREAMS_MAX;
 /** Stands for all streams that are not remembered. */
@@ -116,9 +114,10 @@ export class Http2RequestFramer<T> extends Http2Framer {
     this.damageAll("evicted");
   }
 
-  /** Others need the memory: the entries of the dynamic table are forgotten. */
-  evictTable(): void {
-    this.loseTable();
+  /** The entries of the dynamic table are not known any more: a header block was lost, or others need the memory. */
+  loseTable(): void {
+    this.decoder.lose();
+    this.endDoubt();
   }
 
   /** Requests that are under way. */
@@ -217,7 +216,7 @@ export class Http2RequestFramer<T> extends Http2Framer {
   protected override get streamMax(): number {
     if (this.isLate) return STREAM_MAX;
     // One more may have begun before those bytes: its header block was under way.
-    return this.last + 2 * (Math.ceil(this.hiddenBytes / REQUEST_BYTES_MIN) + 1);
+    return this.last + 2 * (Math.ceil(this.hiddenBytes / BLOCK_FRAME_BYTES_MIN) + 1);
   }
 
   protected skipped(length: number): void {
@@ -270,11 +269,11 @@ export class Http2RequestFramer<T> extends Http2Framer {
   /** Streams are numbered in the order of their starts: those in between began within the missing bytes. */
   private countMissed(until: number): void {
     const isKnown = !this.isLate && this.missedBytes > 0;
-    const most = isKnown ? Math.min(Math.ceil(this.missedBytes / REQUEST_BYTES_MIN), MISSED_MAX) : 0;
+    const most = isKnown ? Math.min(Math.ceil(this.missedBytes / BLOCK_FRAME_BYTES_MIN), MISSED_MAX) : 0;
     const missed = Math.min((until - this.last) / 2, most);
     for (let i = 0; i < missed; i++) this.sink.damaged(null, "gap");
     // There may be more lost requests, behind the last frame that has come.
-    this.missedBytes = Math.max(this.missedBytes - missed * REQUEST_BYTES_MIN, 1);
+    this.missedBytes = Math.max(this.missedBytes - missed * BLOCK_FRAME_BYTES_MIN, 1);
   }
 
   /** DATA of a stream that is not under way: its head may be missing. */
@@ -295,11 +294,6 @@ export class Http2RequestFramer<T> extends Http2Framer {
     for (const neededBytes of this.doubtful!.values()) hasLost ||= neededBytes <= this.hiddenBytes;
     if (hasLost) this.loseTable();
     else this.endDoubt();
-  }
-
-  private loseTable(): void {
-    this.decoder.lose();
-    this.endDoubt();
   }
 
   private endDoubt(): void {

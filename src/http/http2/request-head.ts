@@ -58,7 +58,6 @@ export class HeadReader implements FieldSink {
   private contentLength = -1;
   private isOdd = false;
   private isGrpc = false;
-  private expectsContinue = false;
 
   /** `listBytesMax`: the most bytes that all names and values may have together. */
   constructor(private readonly listBytesMax: number) {}
@@ -76,7 +75,6 @@ export class HeadReader implements FieldSink {
     this.contentLength = -1;
     this.isOdd = false;
     this.isGrpc = false;
-    this.expectsContinue = false;
   }
 
   field(name: string, value: string): void {
@@ -116,7 +114,6 @@ export class HeadReader implements FieldSink {
     head.isGrpc = this.isGrpc;
     head.declaredLength = this.contentLength;
     head.isIdempotent = isIdempotentName(method!);
-    head.expectsContinue = this.expectsContinue;
     head.isOdd = this.isOdd;
     return head;
   }
@@ -168,7 +165,6 @@ export class HeadReader implements FieldSink {
     if (ODD_VALUE.test(value) || OF_CONNECTION.has(name)) this.isOdd = true;
     if (name === "content-length") this.readLength(value);
     else if (name === "content-type") this.isGrpc = value.startsWith(GRPC_TYPE);
-    else if (name === "expect") this.expectsContinue = value.toLowerCase() === "100-continue";
   }
 
   private readLength(value: string): void {

@@ -6,10 +6,9 @@
  * no header block, so the entries that blocks before it inserted are not known any more (hpack-decoder.ts). A response
  * is whole if its final head comes behind the gap, because it has only one.
  */
+import { FINAL_CODE_MIN } from "../status-line.ts";
 import { Http2Framer } from "./framer.ts";
 import { RESPONSE_BLOCK_BYTES_MAX, ResponseHead } from "./response-head.ts";
-
-const FINAL_STATUS = 200;
 
 /** A response that is awaited, or has begun. Bytes and sections given are valid until the call returns. */
 export interface Http2Response {
@@ -76,7 +75,7 @@ export class Http2ResponseFramer extends Http2Framer {
     const response = this.awaited.get(stream);
     section.begin(response !== undefined);
     if (!this.decoder.decode(block, length, section)) return this.malformed();
-    if (section.status >= FINAL_STATUS) this.sink.status(section.status);
+    if (section.status >= FINAL_CODE_MIN) this.sink.status(section.status);
     if (response === undefined) return;
     if (section.isUnknown) this.damageSeen(stream);
     else if (response.isBegun) this.trailer(stream, response, endsStream);
@@ -119,7 +118,7 @@ export class Http2ResponseFramer extends Http2Framer {
 
   private head(stream: number, response: Http2Response, endsStream: boolean): void {
     const { section } = this;
-    const isInterim = section.status > 0 && section.status < FINAL_STATUS;
+    const isInterim = section.status > 0 && section.status < FINAL_CODE_MIN;
     // A trailer section without its head, which was lost; or an interim response at the stream's end, which is not
     // allowed.
     if (section.status === 0 || (isInterim && endsStream)) return this.damageSeen(stream);

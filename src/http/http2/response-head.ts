@@ -30,7 +30,7 @@ export class ResponseHead implements FieldSink {
   private wantsLines = false;
   private listBytes = 0;
 
-  begin(wantsLines = false): void {
+  begin(wantsLines: boolean): void {
     this.status = 0;
     this.grpcStatus = -1;
     this.lines = "";

@@ -40,7 +40,7 @@ test("random heads with lines that repeat and replace each other", () => {
     // The head's array is longer than it is.
     const bytes = Buffer.from(`${text}body: \n`, "latin1");
     encoder.begin();
-    encodeHead(encoder, bytes, text.length, words);
+    encodeHead(encoder, bytes, text.length, words, words.scheme);
     expect(decoded()).toEqual([
       `:method: ${method}`,
       ...(isConnect ? [] : [":scheme: http"]),

@@ -2,7 +2,7 @@
  * The world of --mode http: every request whose packets arrived is served once and in its order, and every other
  * request is counted. Throws an error that begins with the seed if a rule does not hold.
  */
-import type { ShardOptions } from "../../../src/shard/shard.ts";
+import type { ShardOptions } from "../../../src/shard/setup.ts";
 import { USUAL } from "../../support/usual.ts";
 import { Random } from "../../support/random.ts";
 import { equal, sum, within } from "../checks.ts";
