@@ -15,10 +15,8 @@ import type { HttpOptions, HttpReport } from "./http-options.ts";
 import { HttpStream, PLACE_BYTES, type StreamHost } from "./http-stream.ts";
 import { PipeHost } from "./pipe-host.ts";
 import { countUnread } from "./request-outcome.ts";
-import type { Waiter } from "./waiter.ts";
+import { STALLED_MS, type Waiter } from "./waiter.ts";
 
-/** A request that has stood still for this long, in the capture's time, gives way to others if memory is short. */
-export const STALLED_MS = 1000;
 /**
  * A connection that has only waited for a response for this long gives way to new ones; not sooner, because making
  * connections costs more than they hold.
@@ -205,7 +203,7 @@ export class HttpMode extends PipeHost implements StreamOpener, StreamHost {
     const partial = this.partial.oldest;
     if (partial !== null && this.isStalled(partial)) return partial;
     if (this.offering.oldest !== null) return this.offering.oldest;
-    const waiter = this.waiters.oldest;
+    const waiter = this.stalled.oldest ?? this.waiters.oldest;
     return waiter !== null && this.destination.tickedMs - waiter.progressMs >= STALLED_MS ? waiter : null;
   }
 

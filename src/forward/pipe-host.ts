@@ -6,7 +6,7 @@ import type { ResponseComparison } from "./exchange.ts";
 import type { HttpOptions } from "./http-options.ts";
 import { Load } from "./load.ts";
 import { RequestPool } from "./request.ts";
-import type { Waiter } from "./waiter.ts";
+import type { STALLED_MS, Waiter } from "./waiter.ts";
 
 /** The destination of pipes, with the lists that they share. */
 export abstract class PipeHost {
@@ -15,6 +15,8 @@ export abstract class PipeHost {
   readonly load = new Load();
   /** Pipes with requests that wait for their turn, the one without progress for longest first. */
   readonly waiters = new AgeList<Waiter>();
+  /** The same if they stood still for {@link STALLED_MS} already when they began to hold requests: in any order. */
+  readonly stalled = new AgeList<Waiter>();
   /** Pipes that only wait for a response, the one that has waited longest first. */
   readonly awaited = new AgeList<Waiter>();
   /** Holders of requests that wait, by how much they hold. */

@@ -4,7 +4,7 @@
  */
 import { Holder } from "../memory/holders.ts";
 import type { PipeHost } from "./pipe-host.ts";
-import type { Waiter } from "./waiter.ts";
+import { STALLED_MS, type Waiter } from "./waiter.ts";
 
 /** A pipe with requests that are counted. */
 interface CountedPipe extends Waiter {
@@ -82,13 +82,14 @@ export class PipeLoad extends Holder {
   /** Puts the pipe in the lists where it is found when others need room. */
   private file(holds: boolean, isAwaiting: boolean): void {
     const { pipe, mode } = this;
-    const { isTight } = mode;
+    const { isTight, waiters, stalled } = mode;
     if (!isTight && this.list === null && pipe.list === null) return;
     this.heldBytes = pipe.waitingBytes;
     mode.holders.file(this);
     if (!holds && isTight && isAwaiting && pipe.awaitedSinceMs < Infinity) mode.awaited.append(pipe);
     else if (!holds) pipe.list?.remove(pipe);
-    else if (isTight && (pipe.list !== mode.waiters || pipe.progressMs !== this.filedMs)) mode.waiters.append(pipe);
+    else if (isTight && ((pipe.list !== waiters && pipe.list !== stalled) || pipe.progressMs !== this.filedMs))
+      (mode.destination.tickedMs - pipe.progressMs < STALLED_MS ? waiters : stalled).append(pipe);
     this.filedMs = pipe.progressMs;
   }
 }

@@ -1,6 +1,12 @@
 /** A pipe with requests that wait for their turn. It may have to give way if memory is short. */
 import { Aged } from "../memory/age-list.ts";
 
+/**
+ * A request that has stood still for this long gives way to others if memory is short. For requests under way it is the
+ * capture's time.
+ */
+export const STALLED_MS = 1000;
+
 /** A pipe, as seen by the lists of those that may give way. */
 export abstract class Waiter extends Aged<Waiter> {
   /** When a request was last sent or responded to, or the first one began to wait; exact to a tick. */

@@ -3,14 +3,9 @@
  * PROXY headers.
  */
 import { expect, test } from "bun:test";
-import {
-  AWAITED_MS,
-  REQUEST_SHARE_MAX,
-  SMALL_REQUEST_BYTES,
-  STALLED_MS,
-  UNSENT_SHARE,
-} from "../../src/forward/http-mode.ts";
+import { AWAITED_MS, REQUEST_SHARE_MAX, SMALL_REQUEST_BYTES, UNSENT_SHARE } from "../../src/forward/http-mode.ts";
 import { LINGER_MS } from "../../src/forward/upstream.ts";
+import { STALLED_MS } from "../../src/forward/waiter.ts";
 import { Cost } from "../../src/memory/budget.ts";
 import type { StreamConsumer } from "../../src/flow/stream.ts";
 import { Clients } from "./clients.ts";
@@ -333,6 +328,19 @@ test("new requests behind a silent one are no progress, also if those before the
   expect(world.requests).toMatchObject({ seen: 6, dropped: { buffer_limit: 2 } });
   for (let i = 0; i < 2; i++) world.respond(socket, OK);
   expect(world.requests).toMatchObject({ answered: 3, dropped: { buffer_limit: 2 } });
+});
+
+test("requests that stood still when they came give way before those that came earlier and do not", () => {
+  const world = new Clients({ bufferBytes: 3 * IN_FLIGHT + 2 * SHORT });
+  const silent = queue(world, 0);
+  world.pass(STALLED_MS);
+  queue(world, 1);
+  world.say(silent, GET);
+  queue(world, 1);
+  expect(world.requests).toMatchObject({ seen: 6, dropped: { buffer_limit: 1 } });
+  const [, ...sockets] = world.connector.sockets;
+  for (const socket of sockets) for (let i = 0; i < 2; i++) world.respond(socket, OK);
+  expect(world.requests).toMatchObject({ answered: 4, dropped: { buffer_limit: 1 } });
 });
 
 test("requests that wait for a connection give way when they stand still, except the first one", () => {

@@ -10,7 +10,7 @@ import { BACKLOG_BYTES_MAX } from "../../src/forward/http2-sender.ts";
 import { HELD_MS_MAX, RESTS_MAX } from "../../src/forward/http2-conversation.ts";
 import { UNPROCESSED_MAX } from "../../src/forward/http2-pipe.ts";
 import { RESPONSE_BLOCK_BYTES_MAX } from "../../src/http/http2/response-head.ts";
-import { STALLED_MS } from "../../src/forward/http-mode.ts";
+import { STALLED_MS } from "../../src/forward/waiter.ts";
 import { RESENDS_MAX } from "../../src/forward/lost-requests.ts";
 import { AGAIN_MAX_MS } from "../../src/forward/spoken.ts";
 import { OtherProtocolError } from "../../src/forward/tls.ts";
