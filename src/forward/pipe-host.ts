@@ -6,7 +6,7 @@ import type { ResponseComparison } from "./exchange.ts";
 import type { HttpOptions } from "./http-options.ts";
 import { Load } from "./load.ts";
 import { RequestPool } from "./request.ts";
-import type { STALLED_MS, Waiter } from "./waiter.ts";
+import type { Waiter } from "./waiter.ts";
 
 /** The destination of pipes, with the lists that they share. */
 export abstract class PipeHost {
@@ -15,7 +15,7 @@ export abstract class PipeHost {
   readonly load = new Load();
   /** Pipes with requests that wait for their turn, the one without progress for longest first. */
   readonly waiters = new AgeList<Waiter>();
-  /** The same if they stood still for {@link STALLED_MS} already when they began to hold requests: in any order. */
+  /** The same if they stood still already (STALLED_MS) when they began to hold requests: in any order. */
   readonly stalled = new AgeList<Waiter>();
   /** Pipes that only wait for a response, the one that has waited longest first. */
   readonly awaited = new AgeList<Waiter>();
