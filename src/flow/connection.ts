@@ -320,7 +320,10 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     if (how === "evicted" && incarnation.consumer!.mayGoOn === true) incarnation.evicted = incarnation.consumer;
     incarnation.consumer = null;
     client.consumer = null;
-    if (how === "reset") this.server?.end(incarnation, "reset");
+    if (how === "reset") {
+      this.server?.end(incarnation, "reset");
+      incarnation.response = null;
+    }
     this.context.ended(incarnation);
   }
 }

@@ -2,6 +2,7 @@
  * The common part of both directions of a connection: pending segments, and their delivery when it is their turn.
  * {@link Direction.ownerOf} decides each time anew which incarnation has a segment; no segment is ever moved.
  */
+import { mayBeAlike } from "./acknowledgments.ts";
 import type { ReassemblyCounters } from "./counters.ts";
 import type { Incarnation } from "./incarnation.ts";
 import { type PendingHolder, type PendingMemory, type PendingSegment, PendingSegments } from "./pending-segments.ts";
@@ -84,6 +85,11 @@ export abstract class Direction implements PendingHolder {
       this.consume(owner, first);
     }
     this.settle();
+  }
+
+  /** (PendingHolder) */
+  mayBeAlike(a: number | null, b: number | null): boolean {
+    return mayBeAlike(a, b);
   }
 
   /** (PendingHolder) */

@@ -111,7 +111,7 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   }
 
   /** The lowest sequence number that may belong to its client. */
-  private get base(): number {
+  get base(): number {
     return this.hasSyn ? advance(this.isn, 1) : advance(this.start, -LATE_START_BYTES_MAX);
   }
 
@@ -176,17 +176,11 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
     this.acks.begin(start);
   }
 
-  /**
-   * How far a server's acknowledgment number lies above its client's first byte; Infinity: the server's segment cannot
-   * belong to this incarnation.
-   */
-  answeredBy(acknowledgment: number | null, aheadMax: number): number {
-    if (acknowledgment === null) return 0;
-    const above = distance(this.base, acknowledgment);
+  /** Whether a server's segment with this acknowledgment number may belong to it. */
+  mayBeAnswered(acknowledgment: number, aheadMax: number): boolean {
+    const { next, hasFin } = this.client;
     // A client sends no bytes behind its FIN.
-    return above < 0 || distance(this.client.next, acknowledgment) > (this.client.hasFin ? 1 : aheadMax)
-      ? Infinity
-      : above;
+    return distance(this.base, acknowledgment) >= 0 && distance(next, acknowledgment) <= (hasFin ? 1 : aheadMax);
   }
 
   /** Whether it existed when a piece came that belonged to no incarnation. */

@@ -1,18 +1,19 @@
 /**
  * The segments of one direction of a connection that wait behind a hole, in the order of their sequence numbers. The
- * bytes of segments with nearly the same acknowledgment number never overlap: the first copy of a byte wins. Which
- * incarnation has a segment is decided when it is the segment's turn.
+ * bytes of segments that are alike (they may belong to the same incarnation) never overlap: the first copy of a byte
+ * wins. Which incarnation has a segment is decided when it is the segment's turn.
  */
 import type { Budget } from "../memory/budget.ts";
 import { Cost } from "../memory/budget.ts";
 import { type ArrayPool, costOf } from "../memory/array-pool.ts";
-import { mayBeAlike } from "./acknowledgments.ts";
 import type { Piece } from "./piece.ts";
 import { advance, distance } from "./sequence.ts";
 import { type Timed, TimeList } from "./time-list.ts";
 
 /** The holder of pending segments, as seen by the limits of all pending segments. */
 export interface PendingHolder {
+  /** Whether two segments may belong to the same incarnation, by their acknowledgment numbers; null: it has none. */
+  mayBeAlike(a: number | null, b: number | null): boolean;
   /** Gives up the hole before a segment, because the segment has waited as long as it may. */
   giveUpLate(segment: PendingSegment): void;
   /** Gives up holes until all pending segments are within the budget, or none is left here. */
@@ -209,7 +210,7 @@ export class PendingSegments {
       const next = this.firstFrom(
         from,
         length - done,
-        (segment) => segment.length > 0 && mayBeAlike(segment.acknowledgment, acknowledgment),
+        (segment) => segment.length > 0 && this.holder.mayBeAlike(segment.acknowledgment, acknowledgment),
       );
       const gap = next === null ? length - done : distance(from, next.sequence);
       if (gap > 0) this.add(piece, from, done, gap);
@@ -243,7 +244,7 @@ export class PendingSegments {
   }
 
   /**
-   * The nearest segment with nearly the same acknowledgment number that begins before `sequence`; if `atToo`, also one
+   * The nearest segment that is alike and begins before `sequence`; if `atToo`, also one
    * without bytes at `sequence`.
    */
   private alikeBefore(sequence: number, acknowledgment: number | null, atToo: boolean): PendingSegment | null {
@@ -251,13 +252,13 @@ export class PendingSegments {
     const place = this.placeOf(sequence);
     if (atToo) {
       for (let i = place; i < all.length && all[i]!.sequence === sequence && all[i]!.length === 0; i++) {
-        if (mayBeAlike(all[i]!.acknowledgment, acknowledgment)) return all[i]!;
+        if (this.holder.mayBeAlike(all[i]!.acknowledgment, acknowledgment)) return all[i]!;
       }
     }
     for (let i = 1; i <= all.length; i++) {
       const segment = this.at(place - i < 0 ? place - i + all.length : place - i);
       if (distance(segment.sequence, sequence) <= 0) return null;
-      if (mayBeAlike(segment.acknowledgment, acknowledgment)) return segment;
+      if (this.holder.mayBeAlike(segment.acknowledgment, acknowledgment)) return segment;
     }
     return null;
   }

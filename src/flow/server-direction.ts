@@ -44,7 +44,7 @@ export class ServerDirection extends Direction {
       payloadLength === 0 ||
       segment.missingLength > 0 ||
       (flags & (TcpFlag.SYN | TcpFlag.FIN | TcpFlag.RST | TcpFlag.ACK)) !== TcpFlag.ACK ||
-      only.answeredBy(acknowledgment, FIN_LEN) === Infinity
+      !only.mayBeAnswered(acknowledgment, FIN_LEN)
     )
       return false;
     only.serverAcknowledged = acknowledgment;
@@ -59,6 +59,8 @@ export class ServerDirection extends Direction {
       this.takeReset(sequence);
       return;
     }
+    // No receiver takes it (RFC 9293, section 3.10.7.4).
+    if ((flags & TcpFlag.ACK) === 0) return;
     const first = isSyn ? advance(sequence, 1) : sequence;
     if (isSyn) this.takeSynAck(acknowledgment, first);
     if (segment.payloadLength + segment.missingLength === 0 && (flags & TcpFlag.FIN) === 0) return;
@@ -134,6 +136,13 @@ export class ServerDirection extends Direction {
       this.end(incarnation, how);
   }
 
+  /** (PendingHolder) The servers of several incarnations may have used the same numbers. */
+  override mayBeAlike(a: number | null, b: number | null): boolean {
+    return (
+      this.answered(a!, LATE_START_BYTES_MAX) === this.answered(b!, LATE_START_BYTES_MAX) && super.mayBeAlike(a, b)
+    );
+  }
+
   protected sideOf(incarnation: Incarnation): Reassembler | null {
     return incarnation.server;
   }
@@ -188,15 +197,16 @@ export class ServerDirection extends Direction {
   }
 
   /** The incarnation that a segment answers, if no segment of its server has come yet. */
-  private unbegun({ acknowledgment }: Piece): Incarnation | undefined {
-    const ahead = this.leastAnswered(acknowledgment, LATE_START_BYTES_MAX);
-    if (ahead === Infinity) return undefined;
+  private unbegun(piece: Piece): Incarnation | undefined {
+    const acknowledgment = piece.acknowledgment!;
+    const base = this.answered(acknowledgment, LATE_START_BYTES_MAX);
     return findFrom(
       this.connection.newest,
       (each) =>
         each.response !== null &&
         each.server === null &&
-        each.answeredBy(acknowledgment, LATE_START_BYTES_MAX) === ahead,
+        each.base === base &&
+        each.mayBeAnswered(acknowledgment, LATE_START_BYTES_MAX),
     );
   }
 
@@ -204,13 +214,16 @@ export class ServerDirection extends Direction {
    * The nearest incarnation that a piece may belong to. The piece may acknowledge up to `aheadMax` bytes more than its
    * client has sent.
    */
-  private nearest({ sequence, length, acknowledgment }: Piece, aheadMax: number): Incarnation | null {
-    const ahead = this.leastAnswered(acknowledgment, aheadMax);
+  private nearest(piece: Piece, aheadMax: number): Incarnation | null {
+    const { sequence, length } = piece;
+    const acknowledgment = piece.acknowledgment!;
+    const base = this.answered(acknowledgment, aheadMax);
     let nearest: Incarnation | null = null;
     let nearestFit = Infinity;
     for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) {
       const { server } = incarnation;
-      if (server === null || ahead === Infinity || incarnation.answeredBy(acknowledgment, aheadMax) !== ahead) continue;
+      if (server === null || incarnation.base !== base || !incarnation.mayBeAnswered(acknowledgment, aheadMax))
+        continue;
       if (server.next === sequence && !server.isEnded) return incarnation;
       const fit = distance(server.start, sequence);
       const isKnown = server.isEnded
@@ -224,17 +237,18 @@ export class ServerDirection extends Direction {
   }
 
   /**
-   * How far the acknowledgment number lies above the client's first byte of the incarnation that it is nearest to;
-   * Infinity: it belongs to none.
+   * The base of the incarnation that an acknowledgment number is nearest above; or of one that still waits for its SYN,
+   * as its SYN-ACK said. Null: there is none.
    */
-  private leastAnswered(acknowledgment: number | null, aheadMax: number): number {
-    let least = Infinity;
-    for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before)
-      least = Math.min(least, incarnation.answeredBy(acknowledgment, aheadMax));
-    if (this.early === null || acknowledgment === null) return least;
-    // An incarnation that still waits for its SYN is nearer.
-    const aboveEarly = distance(this.early.acknowledgment, acknowledgment);
-    return aboveEarly >= 0 && aboveEarly < least ? Infinity : least;
+  private answered(acknowledgment: number, aheadMax: number): number | null {
+    const early = this.early?.acknowledgment ?? null;
+    let nearest = early !== null && distance(early, acknowledgment) >= 0 ? early : null;
+    for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) {
+      const { base } = incarnation;
+      if (!incarnation.mayBeAnswered(acknowledgment, aheadMax)) continue;
+      if (nearest === null || distance(nearest, base) > 0) nearest = base;
+    }
+    return nearest;
   }
 
   private takeReset(sequence: number): void {
@@ -251,7 +265,9 @@ export class ServerDirection extends Direction {
       this.begin(answered, start, true);
       return;
     }
-    if (answered !== undefined && answered.server!.start === start) return;
+    // A late copy; or the server was joined behind its first byte.
+    const behind = answered === undefined ? -1 : distance(start, answered.server!.start);
+    if (behind >= 0 && behind <= LATE_START_BYTES_MAX) return;
     this.early = { acknowledgment, start };
     // The SYN that was taken for a late copy was another incarnation's with the same ISN: the server answers it with
     // another number.

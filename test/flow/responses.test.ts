@@ -80,6 +80,12 @@ check("a response", [
     responses: ["SYN ok reset"],
   },
   {
+    name: "is none behind a reset that came before it",
+    events: [syn(0), data(1, "GET"), reset(4), synAck(0, 1), answer(1, "ok", 4), FLUSH],
+    streams: ["SYN GET reset"],
+    responses: [],
+  },
+  {
     name: "ends with the server's reset, if the reset is in order",
     events: [...open, answer(2, "", 4, { flags: "R" }), answer(1, "", 4, { flags: "R" })],
     streams: ["SYN GET …"],
@@ -211,6 +217,23 @@ check("several incarnations", [
     ],
     streams: ["SYN ab fin", "SYN xy flushed"],
     responses: ["SYN flushed", "SYN B flushed"],
+  },
+  {
+    name: "a late SYN-ACK opens none if the response was joined behind its ISN",
+    events: [syn(0), fin(1), answer(4, "b", 2), pause(1000), syn(0), synAck(0, 1), FLUSH],
+    streams: ["SYN fin"],
+    responses: ["- b flushed"],
+  },
+  {
+    name: "each has its own pending bytes and FIN at the same numbers, also before its SYN",
+    events: [
+      ...[syn(0), synAck(0, 1), data(1, "a"), answer(3, "C", 2)],
+      ...[synAck(0, 5001), answer(3, "c", 5001), answer(4, "", 5001, { flags: "AF" }), syn(5000)],
+      ...[answer(1, "AB", 2), answer(1, "ab", 5001)],
+      FLUSH,
+    ],
+    streams: ["SYN a flushed", "SYN flushed"],
+    responses: ["SYN ABC flushed", "SYN abc fin"],
   },
 ]);
 
