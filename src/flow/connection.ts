@@ -151,15 +151,12 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
   /** Delivers all pending segments, reports the gaps, and ends all incarnations. */
   flush(how: StreamEnd): void {
     this.client?.refuseUnowned();
-    // Segments behind an end may belong to another incarnation that was never opened.
-    do {
-      for (
-        let open = findFrom(this.newest, ({ isOpen }) => isOpen);
-        open !== undefined;
-        open = findFrom(this.newest, ({ isOpen }) => isOpen)
-      )
-        this.flushOne(open, how);
-    } while (this.client?.giveUpAny() === true);
+    for (;;) {
+      const open = findFrom(this.newest, ({ isOpen }) => isOpen);
+      if (open !== undefined) this.flushOne(open, how);
+      // Segments behind an end may belong to another incarnation that was never opened.
+      else if (this.client?.giveUpAny() !== true) break;
+    }
     this.server?.flush(how);
   }
 

@@ -248,29 +248,20 @@ export class FlowTable implements ConnectionContext, LeapListener {
 
   private expire(): void {
     const { nowMs, options, live, replacedOnes, endedOnes } = this;
-    const { arrivals } = this.memory;
     this.nextTickMs = nowMs + TICK_MS;
-    const gapSinceMs = nowMs - options.gapTimeoutMs;
-    for (let due = arrivals.firstSince(gapSinceMs); due !== null; due = arrivals.firstSince(gapSinceMs))
-      due.holder.giveUpLate(due);
-    const replacedSinceMs = nowMs - this.replacedMsMax;
-    for (
-      let due = replacedOnes.firstSince(replacedSinceMs);
-      due !== null;
-      due = replacedOnes.firstSince(replacedSinceMs)
-    )
-      due.connection.endReplaced(due);
-    const silentSinceMs = nowMs - options.idleTimeoutMs;
-    for (let due = live.firstSince(silentSinceMs); due !== null; due = live.firstSince(silentSinceMs)) {
+    for (const segment of this.memory.arrivals.due(nowMs - options.gapTimeoutMs)) segment.holder.giveUpLate(segment);
+    for (const incarnation of replacedOnes.due(nowMs - this.replacedMsMax))
+      incarnation.connection.endReplaced(incarnation);
+    for (const connection of live.due(nowMs - options.idleTimeoutMs)) {
       // If the source waits, nothing is lost by waiting for later segments.
-      if (due.mayEndIdle() && !options.sourceWaits) this.end(due, "idle");
-      else live.renew(due, nowMs);
+      if (connection.mayEndIdle() && !options.sourceWaits) this.end(connection, "idle");
+      else live.renew(connection, nowMs);
     }
-    const endedSinceMs = nowMs - REMEMBER_MS;
-    for (let due = endedOnes.firstSince(endedSinceMs); due !== null; due = endedOnes.firstSince(endedSinceMs)) {
+    for (const incarnation of endedOnes.due(nowMs - REMEMBER_MS)) {
+      const { server, connection } = incarnation;
       // Its server still sends.
-      if (due.server !== null && !due.server.isEnded && due.connection.isLive) endedOnes.renew(due, nowMs);
-      else due.connection.forget(due);
+      if (server !== null && !server.isEnded && connection.isLive) endedOnes.renew(incarnation, nowMs);
+      else connection.forget(incarnation);
     }
     this.trim();
   }

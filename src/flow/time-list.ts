@@ -13,9 +13,9 @@ export class TimeList<T extends Timed<T>> {
   private newest: T | null = null;
   size = 0;
 
-  /** The first item, if its state began at `sinceMs` or earlier; null: it began later, or the list is empty. */
-  firstSince(sinceMs: number): T | null {
-    return this.oldest !== null && this.oldest.sinceMs <= sinceMs ? this.oldest : null;
+  /** The first item, again and again, while its state began at `sinceMs` or earlier. The caller removes or renews it. */
+  *due(sinceMs: number): Generator<T> {
+    while (this.oldest !== null && this.oldest.sinceMs <= sinceMs) yield this.oldest;
   }
 
   /** Adds an item that is in no list: at the end, but before items with a later time. */
