@@ -72,7 +72,7 @@ export abstract class Direction implements PendingHolder {
 
   /** Gives up the hole before a segment; or the segment, if it belongs to no incarnation. */
   giveUp(segment: PendingSegment): void {
-    const owner = this.ownerOf(segment);
+    const owner = this.heirOf(segment);
     if (owner === null) {
       this.giveUpUnowned(segment);
     } else if (this.sideOf(owner)!.isEnded) {
@@ -128,12 +128,12 @@ export abstract class Direction implements PendingHolder {
   protected firstOf(incarnation: Incarnation): PendingSegment | null {
     const side = this.sideOf(incarnation);
     if (this.pending === null || side === null) return null;
-    return this.pending.firstFrom(side.next, CIRCLE_BYTES, (segment) => this.mayHave(incarnation, segment));
+    return this.pending.firstFrom(side.next, CIRCLE_BYTES, (segment) => this.heirOf(segment) === incarnation);
   }
 
-  /** Whether a pending segment would belong to an incarnation if the hole before it were given up. */
-  protected mayHave(incarnation: Incarnation, segment: PendingSegment): boolean {
-    return this.ownerOf(segment) === incarnation;
+  /** The incarnation that a pending segment belongs to once the hole before it is given up; null: no known one. */
+  protected heirOf(segment: PendingSegment): Incarnation | null {
+    return this.ownerOf(segment);
   }
 
   /** Takes a piece that has just come, and belongs to an open incarnation. */

@@ -28,22 +28,29 @@ export class PendingSegment implements Piece, Timed<PendingSegment> {
   newer: PendingSegment | null = null;
   end: number;
   isFin = false;
+  acknowledgment: number | null;
+  readonly timestampMs: number;
+  doubt: number;
+  readonly generation: number;
+  readonly isUnowned: boolean;
+  sinceMs: number;
   /** Its place in the order of arrival. */
   serial = 0;
 
   constructor(
     readonly holder: PendingHolder,
+    piece: Piece,
     readonly sequence: number,
     readonly bytes: Uint8Array,
     readonly length: number,
-    public acknowledgment: number | null,
-    readonly timestampMs: number,
-    public doubt: number,
-    readonly generation: number,
-    readonly isUnowned: boolean,
-    public sinceMs: number,
   ) {
     this.end = advance(sequence, length);
+    this.acknowledgment = piece.acknowledgment;
+    this.timestampMs = piece.timestampMs;
+    this.doubt = piece.doubt;
+    this.generation = piece.generation;
+    this.isUnowned = piece.isUnowned;
+    this.sinceMs = piece.sinceMs;
   }
 
   get bytesEnd(): number {
@@ -221,24 +228,12 @@ export class PendingSegments {
   }
 
   private add(piece: Piece, sequence: number, from: number, length: number): PendingSegment {
-    const { bytes, offset, acknowledgment, timestampMs, doubt, generation, isUnowned, sinceMs } = piece;
-    const copy = this.memory.copy(bytes, offset + from, length);
-    const segment = new PendingSegment(
-      this.holder,
-      sequence,
-      copy,
-      length,
-      acknowledgment,
-      timestampMs,
-      doubt,
-      generation,
-      isUnowned,
-      sinceMs,
-    );
+    const copy = this.memory.copy(piece.bytes, piece.offset + from, length);
+    const segment = new PendingSegment(this.holder, piece, sequence, copy, length);
     let place = this.placeOf(sequence);
     if (length > 0) while (place < this.all.length && this.all[place]!.sequence === sequence) place++;
     this.all.splice(place, 0, segment);
-    if (isUnowned) this.unownedCount++;
+    if (segment.isUnowned) this.unownedCount++;
     this.memory.add(segment);
     return segment;
   }

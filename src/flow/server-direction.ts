@@ -20,12 +20,9 @@ const FIN_LEN = 1;
 export class ServerDirection extends Direction {
   /** A SYN-ACK that came before its SYN: its acknowledgment number, and where the server's bytes begin. */
   private early: { acknowledgment: number; start: number } | null = null;
-  /** How many incarnations have a server's side that has begun and not ended. */
-  private openCount = 0;
-
   /** Whether a server's side has not ended, or segments are pending. */
   get isLive(): boolean {
-    return this.openCount > 0 || this.pendingCount > 0;
+    return this.pendingCount > 0 || findFrom(this.connection.newest, (each) => this.isOpen(each)) !== undefined;
   }
 
   /**
@@ -112,15 +109,11 @@ export class ServerDirection extends Direction {
 
   /** Ends an incarnation's response, if there is one: delivers its pending segments, and reports the gaps. */
   end(incarnation: Incarnation, how: StreamEnd): void {
-    if (how !== "reset" && incarnation.server === null && incarnation.response !== null) {
+    // A reset discards pending segments: they stay, and belong to no incarnation.
+    if (how !== "reset") {
       const first = this.pending?.find((segment) => segment.length > 0 && this.unbegun(segment) === incarnation);
       if (first !== undefined) this.begin(incarnation, this.lowestLike(first, incarnation).sequence, false);
-    }
-    // A reset discards pending segments: they stay, and belong to no incarnation.
-    while (how !== "reset" && this.isOpen(incarnation)) {
-      const left = this.pending?.find((segment) => this.mayHave(incarnation, segment));
-      if (left === undefined) break;
-      this.giveUp(left);
+      this.flushPendingOf(incarnation);
     }
     if (this.isOpen(incarnation)) {
       if (how !== "reset") incarnation.server!.skipCutOff();
@@ -161,7 +154,6 @@ export class ServerDirection extends Direction {
     server.isEnded = true;
     server.hasFin = how === "fin";
     server.consumer = null;
-    this.openCount--;
     incarnation.response!.end(how);
     incarnation.response = null;
   }
@@ -173,20 +165,12 @@ export class ServerDirection extends Direction {
     return this.nearest(piece, FIN_LEN);
   }
 
-  protected override mayHave(incarnation: Incarnation, segment: PendingSegment): boolean {
-    return this.nearest(segment, LATE_START_BYTES_MAX) === incarnation;
+  protected override heirOf(segment: PendingSegment): Incarnation | null {
+    return this.nearest(segment, LATE_START_BYTES_MAX);
   }
 
-  /** The SYN-ACK was not seen, or the client's bytes that the segment acknowledges never came. */
+  /** The SYN-ACK was not seen. */
   protected giveUpUnowned(segment: PendingSegment): void {
-    const owner = this.nearest(segment, LATE_START_BYTES_MAX);
-    if (owner !== null && this.isOpen(owner)) {
-      const first = this.firstOf(owner) ?? segment;
-      owner.server!.skipTo(first.sequence);
-      this.pending!.remove(first);
-      this.consume(owner, first);
-      return;
-    }
     const answered = this.unbegun(segment);
     if (answered === undefined || segment.length === 0) {
       this.counters.out_of_window++;
@@ -281,7 +265,6 @@ export class ServerDirection extends Direction {
     const { response } = incarnation;
     if (response === null) return;
     incarnation.server = new Reassembler(start, response, this.counters);
-    this.openCount++;
     response.begin(isFromStart);
     this.settle();
   }
