@@ -110,10 +110,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
       (segment.flags & TcpFlag.FIN) !== 0
     )
       return false;
-    if ((segment.flags & TcpFlag.ACK) !== 0) {
-      if (!only.hasBytes) only.firstAcknowledged = segment.acknowledgment;
-      only.noteAck(segment.acknowledgment);
-    }
+    if ((segment.flags & TcpFlag.ACK) !== 0) only.noteAck(segment.acknowledgment);
     client.deliver(segment.bytes, segment.payloadOffset, segment.payloadLength, segment.timestampMs);
     if (this.server !== null) this.server.settle();
     return true;
@@ -218,7 +215,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
       if (other.isOpen) this.replace(other, this.context.nowMs);
     this.context.counters.flows.opened++;
     this.begin(incarnation, advance(isn, 1));
-    if (hint !== null) incarnation.noteAck(hint);
+    if (hint !== null) incarnation.ownAcks.note(hint);
     this.client?.takeProbes(incarnation);
     this.client?.settle();
     this.server?.opened(incarnation);
@@ -231,7 +228,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     const { reassembly } = this.context.counters;
     incarnation.hasSyn = true;
     incarnation.isn = isn;
-    const lost = distance(advance(isn, 1), incarnation.start);
+    const lost = distance(advance(isn, 1), incarnation.client.start);
     if (lost > 0) {
       reassembly.gaps++;
       reassembly.gap_bytes += lost;

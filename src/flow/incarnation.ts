@@ -47,8 +47,8 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   clientAcknowledged: number | null = null;
   serverAcknowledged: number | null = null;
   /**
-   * The acknowledgment number that came with the client's first byte: the server's bytes begin there, or go on there if
-   * the server sent first. Null: the byte was not seen, or came with the SYN.
+   * The acknowledgment number that came with the client's first byte, or just before it: the server's bytes begin there,
+   * or go on there if the server sent first. Null: none was seen.
    */
   firstAcknowledged: number | null = null;
   /** The ISN of a SYN that came behind bytes: it is a late copy, or another incarnation with the same ISN. */
@@ -105,19 +105,14 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
     return this.server!.next;
   }
 
-  /** The client's first byte's sequence number. */
-  get start(): number {
-    return this.client.start;
-  }
-
   /** The lowest sequence number that may belong to its client. */
   get base(): number {
-    return this.hasSyn ? advance(this.isn, 1) : advance(this.start, -LATE_START_BYTES_MAX);
+    return this.hasSyn ? advance(this.isn, 1) : advance(this.client.start, -LATE_START_BYTES_MAX);
   }
 
   /** Whether its first byte is the connection's first one. */
   get isFromStart(): boolean {
-    return this.hasSyn && advance(this.isn, 1) === this.start;
+    return this.hasSyn && advance(this.isn, 1) === this.client.start;
   }
 
   /** Whether bytes have come in order behind its SYN. */
@@ -128,14 +123,14 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   /** Whether a SYN-ACK that acknowledges this answers its SYN. */
   isSynAcknowledged(acknowledgment: number): boolean {
     if (!this.hasSyn) return false;
-    const above = distance(this.start, acknowledgment);
+    const above = distance(this.client.start, acknowledgment);
     return above >= 0 && above <= this.synBytes;
   }
 
   /** Whether the SYN with this ISN is the one that opened it, or would have. */
   isOpenedBy(isn: number): boolean {
     if (this.hasSyn) return this.isn === isn;
-    const below = distance(advance(isn, 1), this.start);
+    const below = distance(advance(isn, 1), this.client.start);
     return below >= 0 && below <= LATE_START_BYTES_MAX;
   }
 
@@ -164,16 +159,16 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
     return this.client.next === sequence && (this.isOpen || (length === 0 && this.client.hasFin));
   }
 
-  noteAck(acknowledgment: number): void {
-    this.clientAcknowledged = acknowledgment;
+  /** The range of its client's acknowledgment numbers, to be changed. */
+  get ownAcks(): Acknowledgments {
     if (this.acks === NOTHING_ACKNOWLEDGED) this.acks = new Acknowledgments();
-    this.acks.note(acknowledgment);
+    return this.acks;
   }
 
-  /** The server's SYN was seen: the client acknowledges no number below the server's first byte. */
-  serverBegan(start: number): void {
-    if (this.acks === NOTHING_ACKNOWLEDGED) this.acks = new Acknowledgments();
-    this.acks.begin(start);
+  noteAck(acknowledgment: number): void {
+    this.clientAcknowledged = acknowledgment;
+    if (!this.hasBytes) this.firstAcknowledged = acknowledgment;
+    this.ownAcks.note(acknowledgment);
   }
 
   /** Whether a server's segment with this acknowledgment number may belong to it. */

@@ -102,7 +102,7 @@ export class ServerDirection extends Direction {
       if (first === null) continue;
       const lowest = this.lowestLike(first, incarnation);
       // Lower bytes that acknowledge the client's show that its first byte came in a retransmission.
-      if (lowest === first || lowest.acknowledgment === incarnation.start)
+      if (lowest === first || lowest.acknowledgment === incarnation.client.start)
         this.begin(incarnation, lowest.sequence, false);
     }
   }
@@ -261,7 +261,7 @@ export class ServerDirection extends Direction {
   }
 
   private begin(incarnation: Incarnation, start: number, isFromStart: boolean): void {
-    if (isFromStart) incarnation.serverBegan(start);
+    if (isFromStart) incarnation.ownAcks.begin(start);
     const { response } = incarnation;
     if (response === null) return;
     incarnation.server = new Reassembler(start, response, this.counters);

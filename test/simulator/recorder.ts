@@ -117,7 +117,7 @@ export class RecordedStream extends RecordedBytes implements StreamConsumer {
 
   constructor(readonly origin: StreamOrigin) {
     super();
-    this.start = (origin as Incarnation).start;
+    this.start = (origin as Incarnation).clientStart;
     this.identity = addressesOf(origin);
     this.hasSyn = origin.hasSyn;
   }
