@@ -140,16 +140,12 @@ export class ClientDirection extends Direction {
 
   protected ownerOf(piece: Piece): Incarnation | null {
     const { acknowledgment } = piece;
-    let expected: Incarnation | null = null;
     let nearest: Incarnation | null = null;
     let nearestFit = Infinity;
     for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) {
       if (incarnation.isStrangeTo(piece)) continue;
       const isAnothersAck = incarnation.isAnothersAck(acknowledgment);
-      const isExpected = !isAnothersAck && incarnation.expects(piece);
-      if (isExpected && incarnation.acks.isKnown) return incarnation;
-      // No acknowledgment has come yet: the piece may belong to another incarnation that expects the same bytes.
-      if (isExpected) expected ??= incarnation;
+      if (!isAnothersAck && incarnation.acks.isKnown && incarnation.expects(piece)) return incarnation;
       if (isAnothersAck && this.isAnothers(incarnation, piece)) continue;
       let fit = incarnation.fit(piece);
       // The client of an open incarnation may acknowledge a new number, but not if another incarnation's client has.
@@ -158,7 +154,6 @@ export class ClientDirection extends Direction {
       nearest = incarnation;
       nearestFit = fit;
     }
-    if (expected !== null) return expected;
     // Segments that wait for their SYN may begin nearer than the nearest known incarnation.
     const unowned =
       nearest !== null && !nearest.isPickedUp && nearestFit > LATE_START_BYTES_MAX ? this.unownedNear(piece) : null;
