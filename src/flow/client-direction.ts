@@ -214,9 +214,7 @@ export class ClientDirection extends Direction {
    * would ahead of a SYN with the same ISN.
    */
   private isDoubtful(ended: Incarnation, { length, acknowledgment }: Piece): boolean {
-    if (length === 0 || acknowledgment === null || !ended.acks.isBehind(acknowledgment)) return false;
-    if (this.pending?.some(({ doubt }) => doubt === Doubt.MAY_BE_COPY) === true) return true;
-    return this.connection.newest === ended && this.pendingCount === 0;
+    return length > 0 && acknowledgment !== null && ended.acks.isBehind(acknowledgment);
   }
 
   /**
