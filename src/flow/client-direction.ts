@@ -73,7 +73,6 @@ export class ClientDirection extends Direction {
   /** Takes the bytes of a SYN. */
   takeSynBytes(incarnation: Incarnation, segment: Segment): void {
     arrival.set(segment, advance(segment.sequence, 1), this.connection.generation, this.context.nowMs);
-    incarnation.clientAcknowledged = null;
     this.receive(incarnation, arrival);
   }
 
