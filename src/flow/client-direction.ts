@@ -76,19 +76,6 @@ export class ClientDirection extends Direction {
     this.receive(incarnation, arrival);
   }
 
-  /**
-   * Takes a pending segment that may belong to an incarnation that has just opened: a keep-alive probe before any data
-   * repeats the SYN's number.
-   */
-  takeProbes(incarnation: Incarnation): void {
-    for (;;) {
-      const probe = this.pending?.find(({ sequence, length }) => sequence === incarnation.isn && length === 1);
-      if (probe === undefined || this.ownerOf(probe) !== incarnation) return;
-      this.pending!.remove(probe);
-      this.consume(incarnation, probe);
-    }
-  }
-
   /** Whether pending bytes wait for exactly the SYN with this ISN. */
   isAwaited(isn: number): boolean {
     const start = advance(isn, 1);

@@ -216,7 +216,6 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     this.context.counters.flows.opened++;
     this.begin(incarnation, advance(isn, 1));
     if (hint !== null) incarnation.ownAcks.note(hint);
-    this.client?.takeProbes(incarnation);
     this.client?.settle();
     this.server?.opened(incarnation);
     this.client?.keepLimits();

@@ -70,12 +70,15 @@ export abstract class Direction implements PendingHolder {
   /** Gives up a segment that belongs to no known incarnation, or opens the incarnation that it belongs to. */
   protected abstract giveUpUnowned(segment: PendingSegment): void;
 
-  /** Gives up the hole before a segment; or the segment, if it belongs to no incarnation. */
+  /**
+   * Gives up the hole before a segment; or the segment, if it belongs to no incarnation, or to one that has its bytes
+   * (it was a keep-alive probe, and came before the SYN).
+   */
   giveUp(segment: PendingSegment): void {
     const owner = this.heirOf(segment);
     if (owner === null) {
       this.giveUpUnowned(segment);
-    } else if (this.sideOf(owner)!.isEnded) {
+    } else if (!this.isOpen(owner) || (!segment.isFin && distance(this.sideOf(owner)!.next, segment.end) <= 0)) {
       this.pending!.remove(segment);
       this.counters.retransmitted_bytes += segment.length;
     } else {
