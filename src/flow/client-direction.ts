@@ -62,10 +62,7 @@ export class ClientDirection extends Direction {
   takeReset(sequence: number): void {
     const incarnation = findFrom(this.connection.newest, ({ client }) => !client.isEnded && client.next === sequence);
     if (incarnation === undefined) return;
-    this.pending?.some((segment) => {
-      if (this.ownerOf(segment) === incarnation) segment.doubt = Doubt.BEHIND_RESET;
-      return false;
-    });
+    for (const segment of this.all) if (this.ownerOf(segment) === incarnation) segment.doubt = Doubt.BEHIND_RESET;
     this.connection.finish(incarnation, "reset");
     this.settle();
   }
@@ -79,12 +76,7 @@ export class ClientDirection extends Direction {
   /** Whether pending bytes wait for exactly the SYN with this ISN. */
   isAwaited(isn: number): boolean {
     const start = advance(isn, 1);
-    return (
-      this.pending?.some(
-        (segment) =>
-          segment.sequence === start && (segment.doubt === Doubt.MAY_BE_COPY || this.ownerOf(segment) === null),
-      ) ?? false
-    );
+    return this.all.some(({ sequence }) => sequence === start);
   }
 
   /**
@@ -92,14 +84,14 @@ export class ClientDirection extends Direction {
    * no other; null: not known.
    */
   hintOf(start: number): number | null {
-    const isHint = (segment: PendingSegment) => segment.acknowledgment !== null && this.ownerOf(segment) === null;
+    const isHint = (segment: PendingSegment) => this.ownerOf(segment) === null;
     return this.pending?.firstFrom(start, LATE_START_BYTES_MAX + 1, isHint)?.acknowledgment ?? null;
   }
 
   /** Gives up segments that could be used only with a SYN. */
   refuseUnowned(): void {
     for (;;) {
-      const refused = this.pending?.find((segment) => this.needsSyn(segment) && this.ownerOf(segment) === null);
+      const refused = this.all.find((segment) => this.needsSyn(segment) && this.ownerOf(segment) === null);
       if (refused === undefined) return;
       this.refuse(refused);
     }
@@ -108,7 +100,7 @@ export class ClientDirection extends Direction {
   /** Gives up one of the pending segments that are left, whatever incarnation it belongs to. False: none is left. */
   giveUpAny(): boolean {
     if (this.pendingCount === 0) return false;
-    this.giveUp(this.pending!.at(0));
+    this.giveUp(this.all[0]!);
     return true;
   }
 
@@ -152,18 +144,12 @@ export class ClientDirection extends Direction {
   private unownedNear(piece: Piece): PendingSegment | null {
     let near: PendingSegment | null = null;
     if (this.pending === null || this.pending.unownedCount === 0) return null;
-    this.pending.some((other) => {
-      if (
-        !other.isUnowned ||
-        other === piece ||
-        other.doubt !== Doubt.NONE ||
-        (near !== null && near.generation <= other.generation)
-      )
-        return false;
+    for (const other of this.all) {
+      if (!other.isUnowned || other === piece || other.doubt !== Doubt.NONE) continue;
+      if (near !== null && near.generation <= other.generation) continue;
       const isNear = Math.abs(distance(other.sequence, piece.sequence)) <= LATE_START_BYTES_MAX;
       if (isNear && mayBeAlike(other.acknowledgment, piece.acknowledgment)) near = other;
-      return false;
-    });
+    }
     return near;
   }
 
@@ -186,13 +172,11 @@ export class ClientDirection extends Direction {
    */
   private has(incarnation: Incarnation, piece: Piece): boolean {
     if (distance(piece.sequence, incarnation.client.next) > 0) return true;
-    return (
-      this.pending?.some((other) => {
-        if (other === piece || !incarnation.knowsAck(other.acknowledgment)) return false;
-        const from = distance(other.sequence, piece.sequence);
-        return piece.length === 0 || (from >= 0 && from < other.length);
-      }) ?? false
-    );
+    return this.all.some((other) => {
+      if (other === piece || !incarnation.knowsAck(other.acknowledgment)) return false;
+      const from = distance(other.sequence, piece.sequence);
+      return piece.length === 0 || (from >= 0 && from < other.length);
+    });
   }
 
   /**
@@ -258,8 +242,8 @@ export class ClientDirection extends Direction {
     const pending = this.pending!;
     let lowest = segment;
     const place = pending.placeOf(segment.sequence);
-    for (let i = 1; i <= pending.count; i++) {
-      const other = pending.at(place - i < 0 ? place - i + pending.count : place - i);
+    for (let i = 1; i <= this.pendingCount; i++) {
+      const other = pending.at(place - i);
       const below = distance(other.sequence, lowest.sequence);
       if (below < 0 || below > LATE_START_BYTES_MAX) break;
       if (other.length > 0 && other.doubt === Doubt.NONE && this.ownerOf(other) === null) lowest = other;

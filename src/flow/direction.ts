@@ -13,6 +13,7 @@ import type { StreamEnd } from "./stream.ts";
 
 /** How many sequence numbers there are. */
 const CIRCLE_BYTES = 2 ** 32;
+const NONE: readonly PendingSegment[] = [];
 
 /** The part that all directions of a table's connections share. */
 export interface DirectionContext {
@@ -56,8 +57,13 @@ export abstract class Direction implements PendingHolder {
     protected readonly counters: ReassemblyCounters,
   ) {}
 
+  /** All pending segments, in the order of their numbers. */
+  protected get all(): readonly PendingSegment[] {
+    return this.pending?.all ?? NONE;
+  }
+
   get pendingCount(): number {
-    return this.pending?.count ?? 0;
+    return this.all.length;
   }
 
   /** The incarnation that a piece belongs to; null: no known one. */
@@ -124,7 +130,7 @@ export abstract class Direction implements PendingHolder {
   }
 
   hasPendingOf(incarnation: Incarnation): boolean {
-    return this.pending?.some((segment) => this.ownerOf(segment) === incarnation) ?? false;
+    return this.all.some((segment) => this.ownerOf(segment) === incarnation);
   }
 
   /** The lowest pending segment of an incarnation. */
@@ -249,7 +255,7 @@ export abstract class Direction implements PendingHolder {
     // would need.
     const pending = this.pending!;
     const place = pending.placeOf(sequence);
-    for (let i = 0; i < pending.count; i++) {
+    for (let i = 0; i < pending.all.length; i++) {
       const segment = pending.at(place + i);
       if (distance(sequence, segment.sequence) >>> 0 >= length) return null;
       if (this.ownerOf(segment) === incarnation) return segment;
@@ -270,11 +276,6 @@ export abstract class Direction implements PendingHolder {
 
   /** The pending segment that has waited longest. */
   private oldestPending(): PendingSegment {
-    let oldest = this.pending!.at(0);
-    for (let place = 1; place < this.pendingCount; place++) {
-      const segment = this.pending!.at(place);
-      if (segment.serial < oldest.serial) oldest = segment;
-    }
-    return oldest;
+    return this.all.reduce((oldest, segment) => (segment.serial < oldest.serial ? segment : oldest));
   }
 }

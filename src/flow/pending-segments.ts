@@ -116,23 +116,19 @@ export class PendingSegments {
    * The segments by sequence number as an unsigned integer: a circle without a first one. At the same number, those
    * without bytes come first.
    */
-  private readonly all: PendingSegment[] = [];
+  readonly all: PendingSegment[] = [];
 
   constructor(
     private readonly memory: PendingMemory,
     private readonly holder: PendingHolder,
   ) {}
 
-  get count(): number {
-    return this.all.length;
-  }
-
   /** How many of them belonged to no incarnation when they came. */
   unownedCount = 0;
 
   /**
-   * The place of the first segment at or behind `sequence`, on the circle: {@link at} takes this place, and the {@link
-   * count} - 1 places behind it.
+   * The place of the first segment at or behind `sequence`, on the circle: {@link at} takes this place, and as many
+   * behind it as there are segments.
    */
   placeOf(sequence: number): number {
     const { all } = this;
@@ -147,9 +143,10 @@ export class PendingSegments {
     return low;
   }
 
+  /** The segment at a place on the circle; a place before the first is that many before the last. */
   at(place: number): PendingSegment {
     const { length } = this.all;
-    return this.all[place < length ? place : place - length]!;
+    return this.all[place < 0 ? place + length : place < length ? place : place - length]!;
   }
 
   /** The first wanted segment within `length` bytes from `sequence` on; null: there is none. */
@@ -162,14 +159,6 @@ export class PendingSegments {
       if (isWanted(segment)) return segment;
     }
     return null;
-  }
-
-  some(isWanted: (segment: PendingSegment) => boolean): boolean {
-    return this.all.some(isWanted);
-  }
-
-  find(isWanted: (segment: PendingSegment) => boolean): PendingSegment | undefined {
-    return this.all.find(isWanted);
   }
 
   /** Removes a segment. Its bytes stay valid until the end of the batch. */
@@ -251,7 +240,7 @@ export class PendingSegments {
       }
     }
     for (let i = 1; i <= all.length; i++) {
-      const segment = this.at(place - i < 0 ? place - i + all.length : place - i);
+      const segment = this.at(place - i);
       if (distance(segment.sequence, sequence) <= 0) return null;
       if (this.holder.mayBeAlike(segment.acknowledgment, acknowledgment)) return segment;
     }

@@ -111,7 +111,7 @@ export class ServerDirection extends Direction {
   end(incarnation: Incarnation, how: StreamEnd): void {
     // A reset discards pending segments: they stay, and belong to no incarnation.
     if (how !== "reset") {
-      const first = this.pending?.find((segment) => segment.length > 0 && this.unbegun(segment) === incarnation);
+      const first = this.all.find((segment) => segment.length > 0 && this.unbegun(segment) === incarnation);
       if (first !== undefined) this.begin(incarnation, this.lowestLike(first, incarnation).sequence, false);
       this.flushPendingOf(incarnation);
     }
@@ -124,7 +124,7 @@ export class ServerDirection extends Direction {
 
   /** Ends all responses. */
   flush(how: StreamEnd): void {
-    while (this.pendingCount > 0) this.giveUp(this.pending!.at(0));
+    while (this.pendingCount > 0) this.giveUp(this.all[0]!);
     for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before)
       this.end(incarnation, how);
   }
@@ -271,8 +271,7 @@ export class ServerDirection extends Direction {
   /** The lowest of the segments with bytes that answer the same incarnation; no segment of its server was taken yet. */
   private lowestLike(segment: PendingSegment, answered: Incarnation): PendingSegment {
     let lowest = segment;
-    for (let place = 0; place < this.pendingCount; place++) {
-      const other = this.pending!.at(place);
+    for (const other of this.all) {
       const below = distance(other.sequence, lowest.sequence);
       if (below > 0 && below <= LATE_START_BYTES_MAX && other.length > 0 && this.unbegun(other) === answered)
         lowest = other;
