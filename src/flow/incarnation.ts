@@ -188,10 +188,10 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
    * that it had belong to it.
    */
   fit({ sequence, length, generation }: Piece): number {
-    const { next, start, hasFin } = this.client;
+    const { next, hasFin } = this.client;
     const above = distance(this.base, sequence);
     // A keep-alive probe before any data repeats the SYN's number, and may come late.
-    if (above === -1 && (length === 1 || (this.isOpen && next === start))) return 0;
+    if (above === -1 && length === 1) return 0;
     if (!this.isOpen) {
       const isKnown = length === 0 ? hasFin && sequence === next : distance(advance(sequence, length), next) >= 0;
       return isKnown ? above : -1;
