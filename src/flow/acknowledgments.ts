@@ -41,14 +41,12 @@ export class Acknowledgments {
     }
   }
 
-  /**
-   * Whether the other side never sent the bytes before this number. `aboveMax`: how far the number may lie above the
-   * range all the same.
-   */
-  isOutside(acknowledgment: number, aboveMax = LATE_ACK_BYTES_MAX): boolean {
+  /** Whether the other side never sent the bytes before this number. */
+  isOutside(acknowledgment: number): boolean {
     if (!this.isKnown) return false;
     const belowMax = this.isFirstExact ? 0 : LATE_ACK_BYTES_MAX;
-    return distance(this.last, acknowledgment) > aboveMax || distance(acknowledgment, this.first) > belowMax;
+    const isAbove = distance(this.last, acknowledgment) > LATE_ACK_BYTES_MAX;
+    return isAbove || distance(acknowledgment, this.first) > belowMax;
   }
 
   /** Whether there were acknowledgments, but all below this number. */

@@ -3,7 +3,7 @@
  * may belong to it, by sequence and acknowledgment numbers. If a segment may belong to several incarnations, the
  * direction of their connection decides.
  */
-import { Acknowledgments, LATE_ACK_BYTES_MAX } from "./acknowledgments.ts";
+import { Acknowledgments } from "./acknowledgments.ts";
 import type { Piece } from "./piece.ts";
 import type { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
@@ -141,12 +141,10 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
 
   /**
    * Whether a segment acknowledges bytes that were never sent to this incarnation's client: then it belongs to another
-   * incarnation, although its sequence numbers may be the same. A late retransmission may acknowledge a little more
-   * than all segments before it, so a small excess counts only behind a second SYN.
+   * incarnation, although its sequence numbers may be the same.
    */
   isAnothersAck(acknowledgment: number | null): boolean {
-    if (acknowledgment === null) return false;
-    return this.acks.isOutside(acknowledgment, this.synAgain !== null && !this.isOpen ? 0 : LATE_ACK_BYTES_MAX);
+    return acknowledgment !== null && this.acks.isOutside(acknowledgment);
   }
 
   /** Whether the client has acknowledged about the same number. */

@@ -30,7 +30,7 @@ describe.each(ISNS)("from %i on", (start) => {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const numbers = said(new Random(seed), start);
       const acks = noted(numbers);
-      expect({ seed, outside: numbers.filter((number) => acks.isOutside(number, 0)) }).toEqual({ seed, outside: [] });
+      expect({ seed, outside: numbers.filter((number) => acks.isOutside(number)) }).toEqual({ seed, outside: [] });
     }
   });
 
@@ -48,7 +48,6 @@ describe.each(ISNS)("from %i on", (start) => {
     const acks = noted([start]);
     expect([1, -1].map((side) => acks.isOutside((start + side * LATE_ACK_BYTES_MAX) | 0))).toEqual([false, false]);
     expect([1, -1].map((side) => acks.isOutside((start + side * (LATE_ACK_BYTES_MAX + 1)) | 0))).toEqual([true, true]);
-    expect(acks.isOutside((start + 1) | 0, 0)).toBe(true);
   });
 
   test("if the other side's SYN was seen, no number below its start is inside", () => {
