@@ -110,11 +110,6 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
     return this.hasSyn ? advance(this.isn, 1) : advance(this.client.start, -LATE_START_BYTES_MAX);
   }
 
-  /** Whether its first byte is the connection's first one. */
-  get isFromStart(): boolean {
-    return this.hasSyn && advance(this.isn, 1) === this.client.start;
-  }
-
   /** Whether bytes have come in order behind its SYN. */
   get hasBytes(): boolean {
     return this.client.next !== this.client.start;

@@ -95,8 +95,7 @@ export class ServerDirection extends Direction {
   private joinByAcknowledgments(): void {
     for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) {
       const { firstAcknowledged } = incarnation;
-      if (incarnation.server !== null || incarnation.response === null) continue;
-      if (firstAcknowledged === null || !incarnation.isFromStart) continue;
+      if (incarnation.server !== null || incarnation.response === null || firstAcknowledged === null) continue;
       const mayBegin = (segment: PendingSegment) => segment.length > 0 && this.unbegun(segment) === incarnation;
       const first = this.pending?.firstFrom(firstAcknowledged, 1, mayBegin) ?? null;
       if (first === null) continue;
