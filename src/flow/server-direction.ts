@@ -243,19 +243,8 @@ export class ServerDirection extends Direction {
 
   private takeSynAck(acknowledgment: number, start: number): void {
     const answered = findFrom(this.connection.newest, (incarnation) => incarnation.isSynAcknowledged(acknowledgment));
-    if (answered !== undefined && answered.server === null) {
-      this.begin(answered, start, true);
-      return;
-    }
-    // A late copy; or the server was joined behind its first byte.
-    const behind = answered === undefined ? -1 : distance(start, answered.server!.start);
-    if (behind >= 0 && behind <= LATE_START_BYTES_MAX) return;
-    this.early = { acknowledgment, start };
-    // The SYN that was taken for a late copy was another incarnation's with the same ISN: the server answers it with
-    // another number.
-    if (answered === undefined || answered.synAgain !== answered.isn) return;
-    this.context.makeRoom();
-    this.connection.open(answered.isn);
+    if (answered?.server === null) this.begin(answered, start, true);
+    else if (answered?.server?.start !== start) this.early = { acknowledgment, start };
   }
 
   private begin(incarnation: Incarnation, start: number, isFromStart: boolean): void {
