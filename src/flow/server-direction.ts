@@ -180,16 +180,8 @@ export class ServerDirection extends Direction {
 
   /** The incarnation that a segment answers, if no segment of its server has come yet. */
   private unbegun(piece: Piece): Incarnation | undefined {
-    const acknowledgment = piece.acknowledgment!;
-    const base = this.answered(acknowledgment, LATE_START_BYTES_MAX);
-    return findFrom(
-      this.connection.newest,
-      (each) =>
-        each.response !== null &&
-        each.server === null &&
-        each.base === base &&
-        each.mayBeAnswered(acknowledgment, LATE_START_BYTES_MAX),
-    );
+    const base = this.answered(piece.acknowledgment!, LATE_START_BYTES_MAX);
+    return findFrom(this.connection.newest, (each) => each.base === base && each.response !== null && each.server === null);
   }
 
   /**
@@ -198,14 +190,12 @@ export class ServerDirection extends Direction {
    */
   private nearest(piece: Piece, aheadMax: number): Incarnation | null {
     const { sequence, length } = piece;
-    const acknowledgment = piece.acknowledgment!;
-    const base = this.answered(acknowledgment, aheadMax);
+    const base = this.answered(piece.acknowledgment!, aheadMax);
     let nearest: Incarnation | null = null;
     let nearestFit = Infinity;
     for (let incarnation = this.connection.newest; incarnation !== null; incarnation = incarnation.before) {
       const { server } = incarnation;
-      if (server === null || incarnation.base !== base || !incarnation.mayBeAnswered(acknowledgment, aheadMax))
-        continue;
+      if (server === null || incarnation.base !== base) continue;
       if (server.next === sequence && !server.isEnded) return incarnation;
       const fit = distance(server.start, sequence);
       const isKnown = server.isEnded
