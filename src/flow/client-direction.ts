@@ -50,12 +50,7 @@ export class ClientDirection extends Direction {
     const { newest } = this.connection;
     if (newest === null || !newest.isOpen) return;
     arrival.set(segment, segment.sequence, this.connection.generation, this.context.nowMs);
-    const { acknowledgment, sequence } = arrival;
-    // Late segments of earlier incarnations have numbers just behind those, and this one may have the same numbers.
-    const isBefores =
-      !newest.knowsAck(acknowledgment) &&
-      findFrom(newest.before, (other) => other.knowsAck(acknowledgment)) !== undefined;
-    if (!isBefores && newest.isNear(sequence) && !this.isAnothers(newest, arrival)) this.receive(newest, arrival);
+    if (newest.isNear(arrival.sequence) && !this.isAnothers(newest, arrival)) this.receive(newest, arrival);
   }
 
   /** A reset. It counts only if it is exactly in order: other resets are often forged (RFC 5961, section 3.2). */

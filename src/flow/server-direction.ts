@@ -181,7 +181,10 @@ export class ServerDirection extends Direction {
   /** The incarnation that a segment answers, if no segment of its server has come yet. */
   private unbegun(piece: Piece): Incarnation | undefined {
     const base = this.answered(piece.acknowledgment!, LATE_START_BYTES_MAX);
-    return findFrom(this.connection.newest, (each) => each.base === base && each.response !== null && each.server === null);
+    return findFrom(
+      this.connection.newest,
+      (each) => each.base === base && each.response !== null && each.server === null,
+    );
   }
 
   /**
