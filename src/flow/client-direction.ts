@@ -103,6 +103,12 @@ export class ClientDirection extends Direction {
     return incarnation.client;
   }
 
+  protected override consume(owner: Incarnation, piece: Piece): void {
+    if (piece.length > 0 && piece.sequence === owner.client.start && !owner.hasBytes)
+      owner.firstAcknowledged = piece.acknowledgment;
+    super.consume(owner, piece);
+  }
+
   protected noteAck(incarnation: Incarnation, acknowledgment: number): void {
     incarnation.noteAck(acknowledgment);
   }

@@ -110,7 +110,10 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
       (segment.flags & TcpFlag.FIN) !== 0
     )
       return false;
-    if ((segment.flags & TcpFlag.ACK) !== 0) only.noteAck(segment.acknowledgment);
+    if ((segment.flags & TcpFlag.ACK) !== 0) {
+      if (!only.hasBytes) only.firstAcknowledged = segment.acknowledgment;
+      only.noteAck(segment.acknowledgment);
+    }
     client.deliver(segment.bytes, segment.payloadOffset, segment.payloadLength, segment.timestampMs);
     if (this.server !== null) this.server.settle();
     return true;

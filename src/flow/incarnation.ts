@@ -47,8 +47,9 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   clientAcknowledged: number | null = null;
   serverAcknowledged: number | null = null;
   /**
-   * The acknowledgment number that came with the client's first byte, or just before it: the server's bytes begin there,
-   * or go on there if the server sent first. Null: none was seen.
+   * The acknowledgment number that came with the client's first byte: the server's bytes begin there, or go on there if
+   * the server sent first. Null: the byte was not seen, or came with the SYN. A bare ACK does not count: the server's
+   * bytes before it may still be on their way.
    */
   firstAcknowledged: number | null = null;
   /** The ISN of a SYN that came behind bytes: it is a late copy, or another incarnation with the same ISN. */
@@ -160,7 +161,6 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
 
   noteAck(acknowledgment: number): void {
     this.clientAcknowledged = acknowledgment;
-    if (!this.hasBytes) this.firstAcknowledged = acknowledgment;
     this.ownAcks.note(acknowledgment);
   }
 

@@ -128,6 +128,12 @@ check("a response", [
     responses: ["- hi200 …"],
   },
   {
+    name: "is not joined where a bare ACK says: bytes before it may still come",
+    events: [syn(0), data(1, "", { acknowledgment: 3 }), answer(3, "c", 1), answer(1, "ab", 1), pause(1000)],
+    streams: ["SYN …"],
+    responses: ["- abc …"],
+  },
+  {
     name: "is joined at its lowest byte without its SYN-ACK and the client's first byte",
     events: [syn(0), data(2, "ET"), answer(4, " ok", 4), answer(1, "200", 4), pause(1000)],
     streams: ["SYN <1> ET …"],
