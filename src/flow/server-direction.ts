@@ -20,6 +20,7 @@ const FIN_LEN = 1;
 export class ServerDirection extends Direction {
   /** A SYN-ACK that came before its SYN: its acknowledgment number, and where the server's bytes begin. */
   private early: { acknowledgment: number; start: number } | null = null;
+
   /** Whether a server's side has not ended, or segments are pending. */
   get isLive(): boolean {
     return this.pendingCount > 0 || findFrom(this.connection.newest, (each) => this.isOpen(each)) !== undefined;
