@@ -190,12 +190,18 @@ export class ClientDirection extends Direction {
 
   /**
    * Whether a segment that belongs to no incarnation needs a SYN: if the SYN comes, these are the next incarnation's
-   * early bytes; if not, no receiver would take them, because another incarnation was open when they came.
+   * early bytes; if not, no receiver would take them, because another incarnation was open when they came and is not
+   * about to end.
    */
   private needsSyn(segment: PendingSegment): boolean {
     if (segment.doubt !== Doubt.NONE) return true;
-    const isOpen = (incarnation: Incarnation) => incarnation.isOpen && incarnation.generation <= segment.generation;
+    const isOpen = (incarnation: Incarnation) =>
+      incarnation.isOpen && incarnation.generation <= segment.generation && !this.awaitsFin(incarnation);
     return findFrom(this.connection.newest, isOpen) !== undefined;
+  }
+
+  private awaitsFin(incarnation: Incarnation): boolean {
+    return this.all.some((segment) => segment.isFin && this.ownerOf(segment) === incarnation);
   }
 
   /** Removes the bytes that the last incarnation has delivered, if that has ended. */

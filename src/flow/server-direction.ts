@@ -238,7 +238,9 @@ export class ServerDirection extends Direction {
   private takeSynAck(acknowledgment: number, start: number): void {
     const answered = findFrom(this.connection.newest, (incarnation) => incarnation.isSynAcknowledged(acknowledgment));
     if (answered?.server === null) this.begin(answered, start, true);
-    else if (answered?.server?.start !== start) this.early = { acknowledgment, start };
+    // At or below the known beginning, it is the same server's: a late copy, or the server was joined behind it.
+    else if (answered === undefined || distance(answered.server.start, start) > 0)
+      this.early = { acknowledgment, start };
   }
 
   private begin(incarnation: Incarnation, start: number, isFromStart: boolean): void {

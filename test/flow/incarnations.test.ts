@@ -184,6 +184,11 @@ check(
   ["SYN ab flushed"],
 );
 check(
+  "bytes outside of the window of a connection whose FIN waits behind a hole are picked up, whenever the capture ends",
+  [syn(0), data(2, "b"), fin(3), data(1 + 2 ** 31, "x"), FLUSH],
+  ["SYN <1> b fin", "- x flushed"],
+);
+check(
   "bytes outside of the window of a connection that is open when the capture ends are nobody's",
   [syn(0), data(1, "a"), data(1 + 2 ** 31, "x"), FLUSH],
   ["SYN a flushed"],

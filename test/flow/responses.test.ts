@@ -231,6 +231,12 @@ check("several incarnations", [
     responses: ["- b flushed"],
   },
   {
+    name: "a late SYN-ACK that acknowledges the SYN's bytes does not hide the incarnation that was joined",
+    events: [syn(0, "abc"), fin(4), answer(4, "b", 5), pause(1000), synAck(0, 4), answer(5, "c", 5), FLUSH],
+    streams: ["SYN abc fin"],
+    responses: ["- bc flushed"],
+  },
+  {
     name: "each has its own pending bytes and FIN at the same numbers, also before its SYN",
     events: [
       ...[syn(0), synAck(0, 1), data(1, "a"), answer(3, "C", 2)],
