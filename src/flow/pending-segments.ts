@@ -28,7 +28,7 @@ export class PendingSegment implements Piece, Timed<PendingSegment> {
   newer: PendingSegment | null = null;
   end: number;
   isFin = false;
-  readonly acknowledgment: number | null;
+  acknowledgment: number | null;
   readonly timestampMs: number;
   doubt: number;
   readonly generation: number;
@@ -192,6 +192,7 @@ export class PendingSegments {
     const segment = isApart || hasOwnTime ? this.add(piece, at, 0, 0) : before;
     segment.end = end;
     segment.isFin = isFin;
+    segment.acknowledgment = acknowledgment;
   }
 
   private insertBytes(piece: Piece): number {
