@@ -39,6 +39,10 @@ export class ClientDirection extends Direction {
       this.trimKnown(arrival);
     }
     if (this.connection.openCount === 0 && this.pendingCount === 0) this.context.makeRoom();
+    if (owner === null && this.connection.goesOn(arrival)) {
+      this.receive(this.connection.pickUp(arrival.generation, arrival.sequence), arrival);
+      return true;
+    }
     this.pend(arrival);
     this.openAgain(arrival.sequence);
     this.keepLimits();

@@ -9,6 +9,7 @@ import { ClientDirection } from "./client-direction.ts";
 import type { FlowTableCounters, ReassemblyCounters } from "./counters.ts";
 import type { DirectionContext, DirectionOwner } from "./direction.ts";
 import { findFrom, Incarnation, type IncarnationOwner, LATE_START_BYTES_MAX } from "./incarnation.ts";
+import type { Piece } from "./piece.ts";
 import { Reassembler } from "./reassembler.ts";
 import { advance, distance } from "./sequence.ts";
 import { ServerDirection } from "./server-direction.ts";
@@ -248,6 +249,13 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     return incarnation;
   }
 
+  /** (DirectionOwner) */
+  goesOn({ sequence, acknowledgment, length }: Piece): boolean {
+    const { newest } = this;
+    if (newest === null || !newest.isEvicted || length === 0) return false;
+    return sequence === newest.client.next && !newest.isAnothersAck(acknowledgment);
+  }
+
   /** The evicted stream that goes on with the byte at this sequence number; null: there is none. */
   private continuedAt(start: number): Continued | null {
     const { newest } = this;
@@ -313,6 +321,7 @@ export class Connection implements Timed<Connection>, DirectionOwner, Incarnatio
     if (how === "evicted") flows.evicted++;
     else flows.closed++;
     incarnation.consumer!.end(how);
+    incarnation.isEvicted = how === "evicted";
     if (how === "evicted" && incarnation.consumer!.mayGoOn === true) incarnation.evicted = incarnation.consumer;
     incarnation.consumer = null;
     client.consumer = null;

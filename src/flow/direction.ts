@@ -39,6 +39,8 @@ export interface DirectionOwner {
    * the byte came.
    */
   pickUp(generation: number, start: number): Incarnation;
+  /** Whether an evicted incarnation goes on with exactly this piece: then no SYN is awaited for it. */
+  goesOn(piece: Piece): boolean;
   /** Incarnations that have opened since this one's bytes came have taken its place. */
   replaceOld(incarnation: Incarnation): void;
   finish(incarnation: Incarnation, how: StreamEnd): void;

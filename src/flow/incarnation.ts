@@ -39,6 +39,7 @@ export class Incarnation implements StreamOrigin, StreamNumbers, Timed<Incarnati
   /** Takes the server's side; null: no consumer does, or it has ended. */
   response: ResponseConsumer | null = null;
   consumer: StreamConsumer | null = null;
+  isEvicted = false;
   /** The consumer of its bytes, if it was evicted and may go on; null: it may not, or has gone on. */
   evicted: StreamConsumer | null = null;
   /** (StreamOrigin) */

@@ -175,6 +175,21 @@ describe("the limit of flows", () => {
     },
   );
 
+  test("an evicted flow goes on with its next byte at once, however long others wait for their SYN", () => {
+    const flows = new Flows({ maxFlows: 2, gapTimeoutMs: Infinity }).play(
+      syn(0, "a", client(1)),
+      syn(0, "", client(2)),
+      syn(0, "", client(3)),
+      data(2, "b", client(1)),
+    );
+    expect(flows.streams).toEqual(["SYN a evicted", "SYN evicted", "SYN …", "- b …"]);
+    const [before, , , after] = flows.recorder.streams;
+    expect(after!.origin.continued).toEqual({ consumer: before!, missing: 0 });
+    // Bytes between may still come.
+    flows.play(data(5, "e", client(2)));
+    expect(flows.streams).toHaveLength(4);
+  });
+
   test("an evicted flow that knows no more than one joined in its middle is not remembered", () => {
     const flows = new Flows({ maxFlows: 1 });
     flows.play(syn(0, "a", client(1)));
