@@ -140,7 +140,8 @@ function mayBeFrame(bytes: Uint8Array, at: number, isServers: boolean): boolean 
 /**
  * Whether a chain of frames that proves itself begins here: it ends where the bytes end, or another header follows a
  * whole frame. A frame without payload proves nothing: padding, and numbers in a body, have as many zeros. Nor can DATA
- * belong to a stream above `streamMax`, unless its HEADERS are in the chain.
+ * belong to a stream above `streamMax`, unless its HEADERS are in the chain. Behind the first frame, CONTINUATION stands
+ * where its header block goes on, and nowhere else (RFC 9113, section 6.10).
  */
 export function isFrameChain(
   bytes: Uint8Array,
@@ -152,9 +153,15 @@ export function isFrameChain(
   let at = from;
   let proofs = 0;
   let highest = streamMax;
+  /** The stream of the header block that goes on; 0: none does. */
+  let open = 0;
   while (at + FRAME_HEADER_LEN <= end && mayBeFrame(bytes, at, isServers)) {
     const type = bytes[at + TYPE_OFFSET]!;
     const stream = streamAt(bytes, at + STREAM_OFFSET);
+    const isContinued = type === FrameType.CONTINUATION;
+    if (at > from && (isContinued ? stream : 0) !== open) return false;
+    const hasBlock = isContinued || type === FrameType.HEADERS || type === FrameType.PUSH_PROMISE;
+    open = hasBlock && (bytes[at + FLAGS_OFFSET]! & Flag.END_HEADERS) === 0 ? stream : 0;
     if (type === FrameType.HEADERS) highest = Math.max(highest, stream);
     if (type === FrameType.DATA && stream > highest) return false;
     const length = lengthAt(bytes, at);

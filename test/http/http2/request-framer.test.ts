@@ -591,6 +591,17 @@ describe("a gap", () => {
   });
 });
 
+/**
+ * HEADERS with a priority, then CONTINUATION. Without the first six bytes, the rest of the stream's number and the
+ * priority look like the header of DATA that ends where the HEADERS frame does.
+ */
+function likeData(): Buffer {
+  const fields = [...pseudo("POST", "/"), ["x", "y".repeat(32)]] as Fields;
+  const stream = Math.ceil(block(fields).length / 2) - 1;
+  expect(stream % 2).toBe(1);
+  return headers(stream, fields, { priority: true, continuations: 1 });
+}
+
 const late: [what: string, pieces: Piece[], want: string[]][] = [
   ["at a frame's beginning", [get(101, "/a"), get(103, "/b")], ["101 GET /a", "103 GET /b"]],
   ["within a frame", [Buffer.from("rest of a frame"), get(101, "/a")], ["101 GET /a"]],
@@ -613,6 +624,11 @@ const late: [what: string, pieces: Piece[], want: string[]][] = [
       get(101, "/a"),
     ],
     ["damaged gap", "101 GET /a"],
+  ],
+  [
+    "within a header that looks like another, before CONTINUATION that has no HEADERS then",
+    [likeData().subarray(6), get(101, "/a")],
+    ["101 GET /a"],
   ],
   [
     "at bytes that could be any text",
