@@ -11,7 +11,7 @@
  *                                                              SENDING  production declined: this connection
  *                                                                       is ended
  *     BARE     bytes pass as they are                          GONE     the connection is over
- *     GONE     later bytes are lost, and counted
+ *     GONE     later bytes are discarded, and counted
  */
 import { SWITCHING_PROTOCOLS } from "../http/status-line.ts";
 import type { TimerOwner } from "../memory/deadlines.ts";
@@ -197,7 +197,7 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
   }
 
   passOn(bytes: Uint8Array, offset: number, length: number, timestampMs: number): void {
-    if (this.connection === null) this.mode.destination.counters.upstream.lost_bytes += length;
+    if (this.connection === null) this.countGone(length);
     else this.connection.upstream.write(bytes, offset, length, timestampMs);
   }
 
@@ -207,8 +207,17 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
       this.connection.upstream.writeQueue(queue, timestampMs);
       return;
     }
-    this.mode.destination.counters.upstream.lost_bytes += queue.length;
+    this.countGone(queue.length);
     queue.clear();
+  }
+
+  /**
+   * Counts bytes behind the end of the connection of another protocol. When all destinations' connections are over, the
+   * conversation counts such bytes itself, as discarded ones: so a destination whose connection goes on has no effect
+   * on this one's counters.
+   */
+  private countGone(length: number): void {
+    this.mode.destination.counters.foreign.discarded_bytes += length;
   }
 
   /** A gap in another protocol's stream: bytes behind it cannot be understood. */

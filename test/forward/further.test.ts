@@ -34,9 +34,11 @@ const HTTP = {
 interface WorldOptions extends Partial<HttpOptions> {
   /** The memory of each further destination. */
   furtherBytes?: number;
+  /** How many further destinations there are. */
+  furtherCount?: number;
 }
 
-/** An endpoint and two further destinations, each of them scripted. */
+/** An endpoint and further destinations, each of them scripted. */
 class World {
   nowMs = EPOCH_MS;
   readonly counters = new Counters(["a", "b"]);
@@ -46,14 +48,17 @@ class World {
   readonly mode: HttpMode;
   private allocated = 0;
 
-  constructor({ furtherBytes = 1 << 24, ...http }: WorldOptions = {}) {
+  constructor({ furtherBytes = 1 << 24, furtherCount = FURTHER, ...http }: WorldOptions = {}) {
     const pool = new ArrayPool();
     const { allocate } = pool;
     pool.allocate = (length) => {
       this.allocated += length;
       return allocate.call(pool, length);
     };
-    this.connectors = Array.from({ length: 1 + FURTHER }, () => new ScriptedConnector(() => this.nowMs - EPOCH_MS));
+    this.connectors = Array.from(
+      { length: 1 + furtherCount },
+      () => new ScriptedConnector(() => this.nowMs - EPOCH_MS),
+    );
     this.destinations = this.connectors.map((connector, i) => {
       const options = { ...USUAL, address: { host: `d${i}`, port: 80 }, maxRetries: 10, connectTimeoutMs: 2000 };
       const own = i === 0 ? this.counters : this.counters.destinations[i - 1]!;
@@ -349,6 +354,29 @@ describe("an upgrade", () => {
     for (const socket of [sockets[0]!, other, sockets[2]!]) world.respond(socket, OK);
     finish(world, [client]);
     for (let i = 0; i <= FURTHER; i++) expect(world.at(i).requests).toMatchObject({ seen: 2, forwarded: 2 });
+  });
+});
+
+describe("an upgrade whose connection to the endpoint is over", () => {
+  test.each([0, FURTHER])("later bytes count at the endpoint in one way, with %i others that go on", (furtherCount) => {
+    const world = new World({ furtherCount });
+    const client = world.open();
+    world.say(client, UPGRADE);
+    const sockets = world.connectors.map((connector) => connector.accept());
+    for (const socket of sockets) world.respond(socket, SWITCHING);
+    world.say(client, "\x01");
+    const [endpoint, ...others] = sockets;
+    endpoint!.events.closed(undefined);
+    world.say(client, "\x02\x02");
+    world.say(client, "\x03\x03\x03");
+    expect(endpoint!.text).toBe(`${UPGRADE}\x01`);
+    for (const { text } of others) expect(text).toBe(`${UPGRADE}\x01\x02\x02\x03\x03\x03`);
+    const { foreign, upstream } = world.at(0);
+    expect([foreign.discarded_bytes, upstream.lost_bytes]).toEqual([5, 0]);
+    world.end(client);
+    for (const socket of others) socket.events.closed(undefined);
+    world.settle();
+    expect(world.used).toEqual(sockets.map(() => 0));
   });
 });
 

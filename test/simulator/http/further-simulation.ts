@@ -29,9 +29,9 @@ export class FurtherSimulation extends HttpSimulation {
 
   /** The endpoint's input and counters, in a form that can be compared. */
   get endpointsView(): string {
-    const { requests, responses, upstream } = this.counters;
+    const { requests, responses, upstream, foreign, streams } = this.counters;
     const came = this.http.requests.map(({ head, isWhole, isAnswered }) => [head?.id, isWhole, isAnswered]);
-    return JSON.stringify({ requests, responses, upstream, came }, undefined, 1);
+    return JSON.stringify({ requests, responses, upstream, foreign, streams, came }, undefined, 1);
   }
 
   /** The equations, for each further destination. */
