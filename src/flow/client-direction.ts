@@ -118,6 +118,7 @@ export class ClientDirection extends Direction {
   }
 
   protected finish(incarnation: Incarnation, how: StreamEnd): void {
+    if (how === "fin") this.dropAtFin(incarnation);
     this.connection.finish(incarnation, how);
   }
 

@@ -222,6 +222,18 @@ export abstract class Direction implements PendingHolder {
     else counters.overlap_bytes += piece.length - added;
   }
 
+  /**
+   * Drops segments that are pending exactly at the number of a FIN that is about to end an incarnation: the same FIN,
+   * or bytes that belong to no incarnation.
+   */
+  protected dropAtFin(incarnation: Incarnation): void {
+    const { next } = this.sideOf(incarnation)!;
+    for (let same = this.ownedAt(incarnation, next); same !== null; same = this.ownedAt(incarnation, next)) {
+      if (same.length > 0) this.counters.out_of_window++;
+      this.pending!.remove(same);
+    }
+  }
+
   /** Delivers pending segments that are in order now. */
   settle(): void {
     for (let isMoving = true; isMoving && this.pendingCount > 0;) {

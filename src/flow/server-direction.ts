@@ -150,6 +150,7 @@ export class ServerDirection extends Direction {
 
   protected finish(incarnation: Incarnation, how: StreamEnd): void {
     const server = incarnation.server!;
+    if (how === "fin") this.dropAtFin(incarnation);
     server.isEnded = true;
     server.hasFin = how === "fin";
     server.consumer = null;

@@ -242,6 +242,12 @@ test("a SYN with more bytes than its flow's FIN allows is no exception", () => {
   expect(() => new Flows().play(fin(1, "abc"), syn(0, "abcdef"))).not.toThrow();
 });
 
+test("bytes that are pending exactly at a FIN's number belong to nobody, and open no flow", () => {
+  const flows = new Flows().play(syn(0), fin(3), data(3, "x"), data(1, "ab"), pause(2000), FLUSH);
+  expect(flows.streams).toEqual(["SYN ab fin"]);
+  expect(flows.counters.reassembly).toMatchObject({ out_of_window: 1, retransmitted_bytes: 0 });
+});
+
 test("eviction of a flow with a pending FIN stays within the limit", () => {
   const flows = new Flows({ maxFlows: 1 });
   flows.play(syn(0), fin(3), data(5, "xyz"), syn(0, "", { sourcePort: 2 }));
