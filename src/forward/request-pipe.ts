@@ -213,8 +213,8 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
 
   /**
    * Counts bytes behind the end of the connection of another protocol. When all destinations' connections are over, the
-   * conversation counts such bytes itself, as discarded ones: so a destination whose connection goes on has no effect
-   * on this one's counters.
+   * conversation counts such bytes itself, as discarded ones of the endpoint: so a further destination whose connection
+   * goes on has no effect on the endpoint's counters.
    */
   private countGone(length: number): void {
     this.mode.destination.counters.foreign.discarded_bytes += length;

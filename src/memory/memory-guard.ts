@@ -3,7 +3,8 @@
  * it collects all of it, and flows outlive its quick collections: a flood of flows took a gigabyte that way, and an
  * ordinary load with a connection for each request ten megabytes a minute. So the engine is told to collect, and to
  * give back free memory, when the process has grown by a certain amount since it was smallest; near the limit, by a
- * smaller amount. Beyond the limit, a part of the budgets is set aside: less may be held until the process is within it.
+ * smaller amount. Beyond the limit, each collection sets a part of the budgets aside: less may be held until collections
+ * find the process within it.
  */
 import { type OwnMemory, openOwnMemory } from "./own-memory.ts";
 
