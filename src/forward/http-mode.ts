@@ -5,6 +5,7 @@
  */
 import type { StreamConsumer, StreamOpener, StreamOrigin } from "../flow/stream.ts";
 import { AgeList } from "../memory/age-list.ts";
+import type { Budget } from "../memory/budget.ts";
 import { Deadlines } from "../memory/deadlines.ts";
 import { DryRun } from "../policy/dry-run.ts";
 import type { Conversation } from "./conversation.ts";
@@ -41,6 +42,7 @@ export class HttpMode extends PipeHost implements StreamOpener, StreamHost {
   readonly offering = new AgeList<Conversation>();
   readonly heads = new Deadlines(0);
   readonly further: readonly FurtherDestination[];
+  private readonly budget: Budget;
   /** Conversations that got bytes in this batch. */
   private readonly touched: Conversation[] = [];
   /** Conversations that a further destination has done something for. */
@@ -65,6 +67,7 @@ export class HttpMode extends PipeHost implements StreamOpener, StreamHost {
     const maxRequestBytes = Math.min(options.maxRequestBytes, shareBytes);
     const pieceBytesMax = Math.max(maxRequestBytes, options.maxHeaderBytes);
     super(destination, options, pieceBytesMax, comparison);
+    this.budget = destination.memory.budget;
     this.maxRequestBytes = maxRequestBytes;
     this.dryRun = options.policy?.isDryRun === true ? new DryRun() : null;
     const flush = (): void => this.flushFurther();
@@ -75,7 +78,7 @@ export class HttpMode extends PipeHost implements StreamOpener, StreamHost {
   }
 
   get isTight(): boolean {
-    return this.destination.memory.budget.isTight;
+    return this.budget.isTight;
   }
 
   open(origin: StreamOrigin): StreamConsumer {
@@ -162,7 +165,7 @@ export class HttpMode extends PipeHost implements StreamOpener, StreamHost {
    * one that has nothing, unless it `hasGivenWay` itself (Waiter).
    */
   makeRoom(bytes: number, asking: Conversation | null, hasGivenWay: boolean): boolean {
-    const { budget } = this.destination.memory;
+    const { budget } = this;
     if (budget.hasRoomFor(bytes)) return true;
     asking?.list?.remove(asking);
     const askedBytes = bytes + (asking?.requestBytes ?? 0);
@@ -182,7 +185,7 @@ export class HttpMode extends PipeHost implements StreamOpener, StreamHost {
    * be lost.
    */
   mustStream(bytes: number): boolean {
-    const { budget } = this.destination.memory;
+    const { budget } = this;
     return this.options.sourceWaits && !budget.hasRoomFor(bytes + budget.limitBytes * UNSENT_SHARE);
   }
 

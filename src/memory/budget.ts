@@ -48,18 +48,17 @@ export class Budget {
   private pendingBytes = 0;
   private connectionBytes = 0;
   private asideShare = 0;
+  /** The limit without the part that incarnations take, and without what is set aside. */
+  roomBytes = 0;
+  private tightBytes = 0;
 
-  constructor(readonly limitBytes: number) {}
+  constructor(readonly limitBytes: number) {
+    this.noteRoom();
+  }
 
   /** All charged bytes. */
   get chargedBytes(): number {
     return this.usedBytes + this.connectionBytes;
-  }
-
-  /** The limit without the part that incarnations take, and without what is set aside. */
-  get roomBytes(): number {
-    const restBytes = this.limitBytes - Math.min(this.connectionBytes, this.limitBytes * CONNECTIONS_SHARE_MAX);
-    return restBytes * (1 - this.asideShare);
   }
 
   /** How far the use is above the limit; negative: the amount that may still be taken. */
@@ -69,7 +68,7 @@ export class Budget {
 
   /** Whether more than {@link TIGHT_SHARE} is used. */
   get isTight(): boolean {
-    return this.usedBytes > this.roomBytes * TIGHT_SHARE;
+    return this.usedBytes > this.tightBytes;
   }
 
   hasRoomFor(bytes: number): boolean {
@@ -106,15 +105,24 @@ export class Budget {
    */
   setAside(share: number): void {
     this.asideShare = share;
+    this.noteRoom();
   }
 
   /** An incarnation was opened. */
   takeConnection(): void {
     this.connectionBytes += Cost.CONNECTION;
+    this.noteRoom();
   }
 
   /** An incarnation was forgotten. */
   giveBackConnection(): void {
     this.connectionBytes -= Cost.CONNECTION;
+    this.noteRoom();
+  }
+
+  private noteRoom(): void {
+    const restBytes = this.limitBytes - Math.min(this.connectionBytes, this.limitBytes * CONNECTIONS_SHARE_MAX);
+    this.roomBytes = restBytes * (1 - this.asideShare);
+    this.tightBytes = this.roomBytes * TIGHT_SHARE;
   }
 }
