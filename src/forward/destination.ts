@@ -66,6 +66,8 @@ export class Destination implements UpstreamHost, DialHost {
   unconnectedMs = 0;
   private outageSinceMs = -1;
   private outageLosses = 0;
+  /** The time of all responses that come together: it is read for the first one. 0: none has come since the flush. */
+  private responsesMs = 0;
 
   constructor(
     readonly options: DestinationOptions,
@@ -146,6 +148,7 @@ export class Destination implements UpstreamHost, DialHost {
 
   /** The batch is over: every connection that got bytes offers them to the kernel in one write. */
   flush(): void {
+    this.responsesMs = 0;
     if (this.dirty.length === 0) return;
     const nowMs = this.now();
     // A flush may give other connections something to do.
@@ -249,7 +252,7 @@ export class Destination implements UpstreamHost, DialHost {
   }
 
   /** The response to a request that was written at `writtenMs` begins. */
-  countResponseTime(writtenMs: number, nowMs = this.now()): void {
+  countResponseTime(writtenMs: number, nowMs = (this.responsesMs ||= this.now())): void {
     countTime(this.counters.response_time, RESPONSE_TIME_BUCKETS_MS, nowMs - writtenMs);
   }
 
