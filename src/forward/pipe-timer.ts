@@ -29,6 +29,7 @@ export class PipeTimer {
     if (isAwaiting) {
       this.restart();
       this.moved();
+      this.extend(this.movedMs);
     } else {
       this.mode.destination.deadlines.clear(this.timer);
     }
@@ -39,10 +40,12 @@ export class PipeTimer {
     this.sinceMs = this.mode.destination.tickedMs;
   }
 
-  /** Bytes have moved on the connection: if a response is awaited, the time limit of its next byte begins anew. */
+  /**
+   * Bytes have moved on the connection: if a response is awaited, the time limit of its next byte begins anew. (The
+   * timer is moved when it is due, because bytes come often.)
+   */
   moved(): void {
     this.movedMs = this.mode.destination.tickedMs;
-    if (this.isAwaiting) this.extend(this.movedMs);
   }
 
   /** No response is awaited, but the connection has to be quiet until `dueMs`. */
@@ -51,16 +54,17 @@ export class PipeTimer {
   }
 
   /**
-   * A time limit of the response is reached. Returns why the connection is to be given up; null: not yet. `isSending`:
-   * bytes wait to be written.
+   * The timer is due. Returns why the connection is to be given up; null: no time limit of the response is reached.
+   * `isSending`: bytes wait to be written.
    */
   overdue(nowMs: number, isSending: boolean): string | null {
     const { responseTimeoutMs, maxResponseMs } = this.mode.options;
     if (nowMs - this.sinceMs >= maxResponseMs)
       return `its response took longer than ${maxResponseMs / 1000} s (--max-response-seconds)`;
-    if (!isSending) return `no byte of a response within ${responseTimeoutMs} ms (--response-timeout-ms)`;
+    const isSilent = nowMs >= this.movedMs + responseTimeoutMs;
+    if (isSilent && !isSending) return `no byte of a response within ${responseTimeoutMs} ms (--response-timeout-ms)`;
     // A request that is still being sent has no response yet: --max-retries bounds that time.
-    this.extend(nowMs);
+    this.extend(isSilent ? nowMs : this.movedMs);
     return null;
   }
 
