@@ -32,6 +32,12 @@ const OVER = 7;
 const NO_CONTENT = 204;
 const NOT_MODIFIED = 304;
 
+// The properties of a request that its response depends on: one number for all of them, because each list costs time.
+/** The request is of HTTP/1.1, or a later minor version. */
+const MINOR_VERSION = 1;
+const HEAD = 2;
+const CONNECT = 4;
+
 /** The framer of one connection's responses. */
 export class ResponseFramer {
   private state = BETWEEN;
@@ -44,10 +50,8 @@ export class ResponseFramer {
   private lineAt = -1;
   /** The bytes of the body of known length that are still to come. */
   private remaining = 0;
-  /** The methods of the requests that were sent and not responded to yet. */
-  private readonly expected: string[] = [];
-  /** For each expected response, the request's minor version. */
-  private readonly expectedMinor: number[] = [];
+  /** The requests that were sent and not responded to yet, by their properties. */
+  private readonly expected: number[] = [];
 
   /** `tap` gets the parts of responses; null: they are not wanted. */
   constructor(
@@ -57,8 +61,8 @@ export class ResponseFramer {
 
   /** A request of this method and minor version was sent, or is about to be. */
   expect(method: string, minorVersion = 1): void {
-    this.expected.push(method);
-    this.expectedMinor.push(minorVersion);
+    const kind = method === "HEAD" ? HEAD : method === "CONNECT" ? CONNECT : 0;
+    this.expected.push(kind | (minorVersion > 0 ? MINOR_VERSION : 0));
   }
 
   /** The next bytes. They are not kept. */
@@ -161,15 +165,15 @@ export class ResponseFramer {
   private endHead(at: number, end: number): number {
     const { code } = this.line;
     const { transferCoding, contentLength } = this.fields;
-    const method = this.expected[0];
-    if (code === SWITCHING_PROTOCOLS || (method === "CONNECT" && code >= FINAL_CODE_MIN && code < 300)) {
+    const request = this.expected[0]!;
+    if (code === SWITCHING_PROTOCOLS || ((request & CONNECT) !== 0 && code >= FINAL_CODE_MIN && code < 300)) {
       this.state = OVER;
       this.sink.upgraded();
       return end;
     }
     if (code < FINAL_CODE_MIN) {
       this.state = BETWEEN;
-    } else if (method === "HEAD" || code === NO_CONTENT || code === NOT_MODIFIED) {
+    } else if ((request & HEAD) !== 0 || code === NO_CONTENT || code === NOT_MODIFIED) {
       this.complete(this.isPersistent);
     } else if (transferCoding === Coding.CHUNKED) {
       this.state = CHUNKED;
@@ -210,15 +214,13 @@ export class ResponseFramer {
   private get isPersistent(): boolean {
     const { fields, line } = this;
     const isOdd = fields.transferCoding !== Coding.NONE && (fields.contentLength >= 0 || line.minorVersion === 0);
-    return (
-      !isOdd && !fields.isLengthUnclear && fields.isPersistent(Math.min(line.minorVersion, this.expectedMinor[0]!))
-    );
+    const minorVersion = Math.min(line.minorVersion, this.expected[0]! & MINOR_VERSION);
+    return !isOdd && !fields.isLengthUnclear && fields.isPersistent(minorVersion);
   }
 
   private complete(persistent: boolean): void {
     this.state = persistent ? BETWEEN : OVER;
     this.expected.shift();
-    this.expectedMinor.shift();
     this.sink.complete(persistent);
   }
 
