@@ -59,7 +59,7 @@ export async function measureComparingAtHalf(
 ): Promise<void> {
   const alone: Setup = { mode: "http", shards: 2 };
   const add = (what: string, unit: string, value: number) => figures.add("j", what, unit, value);
-  const found = await lab.highest(alone, RATE, quick ? 0.3 : STEP_SECONDS);
+  const found = await lab.highest(alone, RATE, quick ? 0.3 : STEP_SECONDS, quick ? 0.1 : WARM_UP_SECONDS);
   add("2 shards, alone: highest rate without loss", "requests/s", found?.rate ?? 0);
   if (found === null) return;
   const half = await lab.load({ ...alone, flags: ["--compare"] }, found.rate / 2, quick ? 0.3 : HALF_SECONDS);

@@ -238,17 +238,19 @@ export class LiveLab {
 
   /**
    * Rising load until the first loss, or until the machine does not reach the rate. Null: the first rate already had a
-   * loss.
+   * loss. Each load has its own program, which compiles its code in the warm-up: that takes as much of the machine as
+   * thousands of requests.
    */
   async highest(
     setup: Setup,
     first: number,
     seconds: number,
+    warmUpSeconds: number,
   ): Promise<{ rate: number; asked: number; nextLostShare: number } | null> {
     let best: { rate: number; asked: number } | null = null;
     let asked = first;
     for (let i = 0; i < STEPS_MAX; i++, asked *= RATE_STEP) {
-      const { rate, lostShare } = await this.load(setup, asked, seconds);
+      const { rate, lostShare } = await this.load(setup, asked, seconds, warmUpSeconds);
       if (lostShare !== 0) return best && { ...best, nextLostShare: lostShare };
       if (best === null || rate > best.rate) best = { rate, asked };
       if (rate < asked * RATE_REACHED) break;

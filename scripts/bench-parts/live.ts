@@ -37,7 +37,7 @@ export interface LiveOptions {
 
 const SHARDS = [1, 2];
 const RATE_FIRST = 4000;
-/** CPU and delay are measured in a separate load, after a load that compiles the program's code. */
+/** Every load is measured after a warm-up, in which the program compiles its code. */
 const WARM_UP_SECONDS = 1.5;
 const MEASURED_SECONDS = 3;
 const STEP_SECONDS = 1.5;
@@ -132,7 +132,7 @@ async function measureSetup(
   const warmUpSeconds = options.quick ? 0.1 : WARM_UP_SECONDS;
   let first = RATE_FIRST;
   for (let run = 0; run < options.runs; run++) {
-    const found = await lab.highest(setup, first, seconds);
+    const found = await lab.highest(setup, first, seconds, warmUpSeconds);
     if (found === null) {
       add("highest rate without loss", "requests/s", 0);
       first = RATE_FIRST;
