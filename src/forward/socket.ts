@@ -58,6 +58,8 @@ export interface Connector {
 let isConnecting = false;
 
 const handlers = {
+  /** A Buffer of the received bytes would take more time. */
+  binaryType: "uint8array" as const,
   open(socket: Socket<SocketEvents>): void {
     socket.data.opened(socket as unknown as UpstreamSocket);
   },
@@ -136,6 +138,7 @@ class SecureConnection {
 }
 
 const secureHandlers = {
+  binaryType: "uint8array" as const,
   open(socket: Socket<SecureConnection>): void {
     socket.data.connected(socket);
   },
