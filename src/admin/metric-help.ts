@@ -112,7 +112,8 @@ export const HELP: Readonly<Record<string, string>> = {
   longest_waiting_requests: "The largest number of requests that waited on one flow within the last second.",
   max_waiting_requests: "The limit of longest_waiting_requests: --max-waiting-requests.",
   buffer_bytes: "Memory that is held for the destination, for the endpoint also behind holes, with all costs.",
-  max_buffer_bytes: "The limit of buffer_bytes: the destination's part of --max-buffer-mib.",
+  max_buffer_bytes:
+    "The limit of buffer_bytes: the destination's part of --max-buffer-mib, without the memory of flows, and without what is set aside while the process is beyond its limit.",
   max_flows: "The limit of flows_active: --max-flows.",
   admin_connections_total: "Connections to the --admin port.",
   admin_requests_total: "Requests to the --admin port that were served.",

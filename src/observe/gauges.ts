@@ -16,7 +16,9 @@ const NONE = {
   upstream_unsettled: 0,
   /** The bytes that are held for it; for the endpoint, also the segments that are pending behind holes. */
   buffer_bytes: 0,
-  /** The limit of buffer_bytes: the destination's part of --max-buffer-mib. */
+  /**
+   * The limit of buffer_bytes: what flows, and what is set aside, leave of the destination's part of --max-buffer-mib.
+   */
   max_buffer_bytes: 0,
   /** When a connection to it was last made, and when one last could not be made; 0: never. */
   connected_ms: 0,

@@ -276,7 +276,7 @@ function gaugesOf({ memory, openCount, unsettledCount, connectedMs, unconnectedM
     upstream_open: openCount,
     upstream_unsettled: unsettledCount,
     buffer_bytes: memory.budget.usedBytes,
-    max_buffer_bytes: memory.budget.limitBytes,
+    max_buffer_bytes: memory.budget.roomBytes,
     connected_ms: connectedMs,
     unconnected_ms: unconnectedMs,
   };
