@@ -120,7 +120,8 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
   /** Takes a whole request. It is sent when its turn comes. */
   commit(request: Request): void {
     this.queue.push(request);
-    this.note();
+    // The connection does not change by it.
+    this.noteLoad();
   }
 
   /** Whether the request under way may be streamed: no request is before it, and a connection can be had. */
@@ -515,11 +516,19 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
 
   /** Keeps the load's counts, and the time limit, true. */
   private note(): void {
-    const { length, waiting, inFlight } = this.queue;
-    const isAwaiting = inFlight > 0 && this.streaming === null;
-    const isOver = this.load.note(length > 0, waiting, isAwaiting);
-    this.timer.note(isAwaiting);
-    if (this.connection !== null) this.connection.upstream.mayEnd = inFlight === 0;
+    const isOver = this.noteLoad();
+    this.timer.note(this.isAwaiting);
+    if (this.connection !== null) this.connection.upstream.mayEnd = this.queue.inFlight === 0;
     if (isOver) this.owner.idle();
+  }
+
+  /** Keeps the load's counts true. Returns whether the last request has come to its end. */
+  private noteLoad(): boolean {
+    return this.load.note(this.queue.length > 0, this.queue.waiting, this.isAwaiting);
+  }
+
+  /** Whether a response to a whole request is awaited. */
+  private get isAwaiting(): boolean {
+    return this.queue.inFlight > 0 && this.streaming === null;
   }
 }
