@@ -2,6 +2,7 @@
  * The world of --mode tcp: every stream, and every hole, must come as it was sent. Throws an error that begins with the
  * seed if a rule does not hold.
  */
+import { limitTo } from "../support/limit.ts";
 import { Random } from "../support/random.ts";
 import { equal, isSame, sum, within } from "./checks.ts";
 import { type Delivered, DestinationChecks } from "./destination-checks.ts";
@@ -99,7 +100,7 @@ export class Simulation extends World {
       new DestinationChecks("the endpoint", this.shard.destination, this.endpoint, isShort),
       ...this.shard.further.map((each, i) => {
         const { limitBytes } = further![i]!;
-        if (limitBytes !== undefined) Object.assign(each.memory.budget, { limitBytes });
+        if (limitBytes !== undefined) limitTo(each.memory.budget, limitBytes);
         return new DestinationChecks(`also-${i}`, each, this.others[i]!, limitBytes !== undefined);
       }),
     ];

@@ -15,6 +15,7 @@ import type { HttpReport } from "../../src/forward/http-options.ts";
 import { Counters } from "../../src/observe/counters.ts";
 import type { ShardOptions } from "../../src/shard/setup.ts";
 import { Shard } from "../../src/shard/shard.ts";
+import { limitTo } from "../support/limit.ts";
 import { Random } from "../support/random.ts";
 import { equal, within } from "./checks.ts";
 import type { Connection } from "./client.ts";
@@ -96,9 +97,7 @@ export abstract class World {
     this.connector = furtherOf === null ? this.endpoint : new Destinations(this.endpoint, this.others);
     this.shard = new Shard(this.options, this.counters, this.report, this.connector, () => this.clock.nowMs);
     const { budget } = this.shard.destination.memory;
-    // Finer than --max-buffer-mib, so that a small world meets it.
-    if (scenario.regime === "memory")
-      Object.assign(budget, { limitBytes: this.random.pick([0, 4096, 20_000, 60_000]) });
+    if (scenario.regime === "memory") limitTo(budget, this.random.pick([0, 4096, 20_000, 60_000]));
     const flows = this.shard["flows"];
     const evictIdlest = flows.evictIdlest.bind(flows);
     flows.evictIdlest = () => evictIdlest() && (this.givenWay = true);
