@@ -57,7 +57,15 @@ test("the guide's table of the spread over replay servers is the output of scrip
 /** Limits that no test names. */
 const LIMITS_BY_VALUE = {
   "what a format or the kernel can say": [
-    ...["ADDRESS_WORDS_MAX", "ASCII_MAX", "DATAGRAM_BYTES_MAX", "FAMILY_UNIX_MAX", "FRAME_TYPE_MAX", "JUMP_MAX"],
+    ...[
+      "ADDRESS_WORDS_MAX",
+      "ASCII_MAX",
+      "DATAGRAM_BYTES_MAX",
+      "FAMILY_UNIX_MAX",
+      "FRAME_TYPE_MAX",
+      "JUMP_MAX",
+      "KEY_MAX",
+    ],
     ...["LENGTH_NUMBER_MAX", "LITERAL_NUMBER_MAX", "NUMBER_BYTES_MAX", "OWN_FRAME_BYTES_MAX", "PADDING_BITS_MAX"],
     ...["PORT_MAX", "RECORD_LENGTH_MAX", "RECORD_TYPE_MAX", "RECORD_VERSION_MINOR_MAX", "SNAPSHOT_BYTES_MAX"],
     ...["STATM_BYTES_MAX", "STREAM_MAX", "TRANSPORT_DATAGRAM_MAX", "UNIT_BYTES_MAX", "VNI_MAX", "WINDOW_BYTES_MAX"],

@@ -28,6 +28,8 @@ import { withoutEffect } from "./needs.ts";
 import { listOf, listOrAny, parseValue, quote, shown, type Value, wholeNumber } from "./values.ts";
 
 const VNI_MAX = 2 ** 24 - 1;
+/** GRE's key (RFC 2890, section 2). */
+const KEY_MAX = 2 ** 32 - 1;
 
 /** The request that a command line makes: a run, or one of the other flags. */
 type Request =
@@ -210,7 +212,8 @@ function readFiles(read: readonly string[], follow: boolean): readonly string[] 
 
 /** Throws UsageError. */
 function readVnis(text: string, encapsulation: Encapsulation): readonly number[] | "any" {
-  const vnis = parseValue("<vni> ", text, listOrAny(wholeNumber(0, VNI_MAX), LIST_MAX));
+  const max = encapsulation === "gre" ? KEY_MAX : VNI_MAX;
+  const vnis = parseValue("<vni> ", text, listOrAny(wholeNumber(0, max), LIST_MAX));
   if (encapsulation === "none" && vnis !== "any")
     throw new UsageError(
       `Cannot use <vni> ${quote(text)} with --encapsulation none: plain frames have no VNI, use any`,

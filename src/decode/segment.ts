@@ -4,7 +4,7 @@ export const IDENTITY_WORDS = 10;
 export const IDENTITY_DESTINATION = 4;
 /** The index of the ports in an identity. */
 export const IDENTITY_PORTS = 8;
-/** The index of the VNI in an identity. */
+/** The index of the VNI in an identity; GRE keys from 2^31 on are negative there. */
 export const IDENTITY_VNI = 9;
 
 /**

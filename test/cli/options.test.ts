@@ -893,6 +893,12 @@ describe("arguments", () => {
     );
   });
 
+  test("with --encapsulation gre a key has 32 bits", () => {
+    const args = (vni: string) => ["--encapsulation", "gre", "eth0", vni, "80", "localhost:8080"];
+    check(args("4294967295"), {}, { encapsulation: "gre", vnis: [4294967295] });
+    check(args("4294967296"), {}, ["<vni>", `"4294967296"`, "0 to 4294967295"]);
+  });
+
   test("are four, or three with --read, wherever the flags stand", () => {
     const want = {
       interfaceName: "eth0",

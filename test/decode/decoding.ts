@@ -186,9 +186,9 @@ export class Decoding {
       expected.captured!++;
       expected[outcome.outcome]!++;
       if (outcome.outcome === "segment") {
-        const vni = decoder.segment.identity[IDENTITY_VNI];
+        const vni = decoder.segment.identity[IDENTITY_VNI]! >>> 0;
         const { vnis } = this.options;
-        if (vnis !== "any" && !vnis.includes(vni!)) throw new Error(`the identity's VNI is ${vni}, not ${vnis}`);
+        if (vnis !== "any" && !vnis.includes(vni)) throw new Error(`the identity's VNI is ${vni}, not ${vnis}`);
         if (outcome.missingLength > 0) expected.truncatedSegments!++;
         if (decoder.segment.bytes === bytes) expectWithin(decoder, offset, offset + frame.length);
         else expectWithin(decoder, 0, decoder.segment.bytes.length);

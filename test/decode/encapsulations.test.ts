@@ -74,6 +74,12 @@ const inGeneve = (content: Uint8Array) => ethernet(ip("10.0.0.1", "10.0.0.2", UD
 const GRE_AT = 14 + 20;
 const GENEVE_AT = 14 + 20 + 8;
 const MIRRORED = vxlanPacket(FRAME, { vni: VNI });
+test.each([2 ** 24, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1])("GRE's key %d is ours, alone and in a list", (key) => {
+  const frame = inGre(gre(BRIDGED, { key }));
+  for (const vnis of [[key], [7, key]]) expect(feed("gre", frame, vnis)).toEqual(segmentOf(REQUEST));
+  expect(feed("gre", frame, [key - 1])).toEqual(dropped("other_vni"));
+});
+
 const OTHER_UDP = ip("10.0.0.1", "10.0.0.2", UDP, udp(53, 53, bytes("?")));
 
 const EDGES: [name: string, encapsulation: Encapsulation, frame: Uint8Array, expected: Outcome][] = [

@@ -8,11 +8,12 @@ import { fanoutProgram } from "../../src/filter/fanout-program.ts";
 import { cooked, ethernetTagged, LINK_SLL } from "../decode/link.ts";
 import { builtFrames, CORPUS_VNI } from "../fuzz/corpus.ts";
 import { fuzzFilter } from "../fuzz/filter-fuzz.ts";
-import { bytes, ethernet, ip, mirrored, TCP, tcp, vxlanPacket } from "../support/frames.ts";
+import { bytes, ethernet, gre, ip, mirrored, TCP, tcp, vxlanPacket } from "../support/frames.ts";
 import { Machine, parse } from "./machine.ts";
 import { kernelForms, nameOf, Verdicts } from "./verdicts.ts";
 
 const OURS: Mirror = { vxlanPort: 4789, vnis: [CORPUS_VNI], ports: [80] };
+const GRE = 47;
 /** Each encapsulation comes twice. */
 const SEEDS = 2 * ENCAPSULATIONS.length;
 const FRAMES_PER_SEED = 10_000;
@@ -51,6 +52,13 @@ test("every prefix of every built frame", () => {
     }
   }
 }, 60_000);
+
+test.each([2 ** 24, 2 ** 31, 2 ** 32 - 1])("GRE's key %d", (key) => {
+  const frame = ethernet(ip("10.0.0.1", "10.0.0.2", GRE, gre({ etherType: 0x6558, payload: ethernet(V4) }, { key })));
+  const verdict = (vnis: number[]) =>
+    nameOf(new Verdicts({ ...OURS, encapsulation: "gre", vnis }, 1).check(Uint8Array.from(frame)));
+  expect([verdict([key]), verdict([7, key]), verdict([key - 1])]).toEqual(["segment", "segment", "other_vni"]);
+});
 
 describe("limits", () => {
   const tags = (count: number) => new Array<number>(count).fill(0x8100);
