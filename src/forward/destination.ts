@@ -66,8 +66,6 @@ export class Destination implements UpstreamHost, DialHost {
   unconnectedMs = 0;
   private outageSinceMs = -1;
   private outageLosses = 0;
-  /** The time of all responses that come together: it is read for the first one. 0: none has come since the flush. */
-  private responsesMs = 0;
 
   constructor(
     readonly options: DestinationOptions,
@@ -148,7 +146,6 @@ export class Destination implements UpstreamHost, DialHost {
 
   /** The batch is over: every connection that got bytes offers them to the kernel in one write. */
   flush(): void {
-    this.responsesMs = 0;
     if (this.dirty.length === 0) return;
     const nowMs = this.now();
     // A flush may give other connections something to do.
@@ -251,8 +248,11 @@ export class Destination implements UpstreamHost, DialHost {
     if (this.options.measuresDelay) countTime(this.counters.delay, DELAY_BUCKETS_MS, delayMs);
   }
 
-  /** The response to a request that was written at `writtenMs` begins. */
-  countResponseTime(writtenMs: number, nowMs = (this.responsesMs ||= this.now())): void {
+  /**
+   * The response to a request that was written at `writtenMs` begins. (Responses that are handed over together may have
+   * come at different times: between them, requests are written, and the kernel is asked again.)
+   */
+  countResponseTime(writtenMs: number, nowMs = this.now()): void {
     countTime(this.counters.response_time, RESPONSE_TIME_BUCKETS_MS, nowMs - writtenMs);
   }
 

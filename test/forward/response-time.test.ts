@@ -1,6 +1,7 @@
 /** The endpoint's response time: from the last byte of a request that it got to the first byte of its response. */
 import { expect, test } from "bun:test";
 import { Load } from "../../src/forward/load.ts";
+import { Clients } from "./clients.ts";
 import { Mirrored } from "./mirrored.ts";
 import type { ScriptedSocket } from "./scripted.ts";
 
@@ -101,6 +102,24 @@ test.each(CASES)("$name", ({ options, says, takes, act, wantMs }) => {
   act(world, socket);
   const { count, sum_ms } = world.counters.response_time;
   expect(count > 0 ? sum_ms : null).toBe(wantMs);
+});
+
+test("each response is timed when it comes, also if others came before it and the program has done nothing since", () => {
+  // The runtime asks the kernel for events more than once before it calls back, if there are very many.
+  const world = new Clients();
+  world.connector.afterEvents = () => {};
+  for (let i = 0; i < 3; i++) world.say(world.open(), GET);
+  const [first, second] = [world.connector.accept(), world.connector.accept()];
+  const respondAfter = (ms: number, socket: ScriptedSocket) => {
+    world.nowMs += ms;
+    socket.events.received(new TextEncoder().encode(OK));
+  };
+  respondAfter(30, first);
+  respondAfter(20, second);
+  // Its request is written when the connection is made.
+  const third = world.connector.accept();
+  respondAfter(5, third);
+  expect(world.counters.response_time).toMatchObject({ count: 3, sum_ms: 30 + 50 + 5 });
 });
 
 test("the longest queue of the interval is reported, and the next interval begins with the present one", () => {
