@@ -21,6 +21,11 @@ const FOLLOW_MS = 50;
 const CHUNK_BYTES = 256 << 10;
 /** How many of the last read bytes are kept. */
 const TAIL_BYTES = 64;
+/**
+ * Unpacking goes on when the chunk before is taken. A stream that fails forgets the chunks that it holds: here, it holds
+ * none but the one that it cannot finish.
+ */
+const ONE_CHUNK = { chunkSize: 16 << 10, readableHighWaterMark: 1 };
 const GZIP_MAGIC = 0x1f8b;
 const ZSTD_MAGIC = 0x28b52ffd;
 /** How many first bytes tell whether, and how, a file is compressed. */
@@ -158,6 +163,8 @@ export class UnpackedBytes implements ByteSource {
   private failure: unknown;
   /** Waits for a chunk, or the end. */
   private wake = () => {};
+  /** Waits for the reader. */
+  private ask = () => {};
 
   /** `begin`: the bytes that were read of the source already. */
   constructor(
@@ -166,7 +173,7 @@ export class UnpackedBytes implements ByteSource {
     private readonly source: ByteSource,
     begin: Uint8Array,
   ) {
-    const stream = kind === "gzip" ? createGunzip() : createZstdDecompress();
+    const stream = kind === "gzip" ? createGunzip(ONE_CHUNK) : createZstdDecompress(ONE_CHUNK);
     this.stream = stream;
     stream.on("data", (chunk: Uint8Array) => {
       this.chunks.push(chunk);
@@ -187,6 +194,7 @@ export class UnpackedBytes implements ByteSource {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.wake = resolve;
       this.stream.resume();
+      this.ask();
       await promise;
     }
     const chunk = this.chunks[0];
@@ -214,6 +222,7 @@ export class UnpackedBytes implements ByteSource {
     this.failure ??= error;
     this.isOver = true;
     this.wake();
+    this.ask();
   }
 
   /** No more is read than the stream takes. */
@@ -221,24 +230,33 @@ export class UnpackedBytes implements ByteSource {
     const { stream } = this;
     let part = begin;
     while (part.length > 0 && !stream.destroyed) {
-      if (!stream.write(part)) await drained(stream);
+      await unpacked(stream, part);
+      await this.emptied();
       const bytes = new Uint8Array(CHUNK_BYTES);
       part = bytes.subarray(0, await this.source.read(bytes, 0, CHUNK_BYTES));
     }
     stream.end();
   }
+
+  /** Resolves when all unpacked bytes were read, because the end of the stream may be its failure. */
+  private async emptied(): Promise<void> {
+    while (!this.isOver && (this.chunks.length > 0 || this.stream.readableLength > 0)) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.ask = resolve;
+      await promise;
+    }
+  }
 }
 
-/** Resolves when the stream takes more bytes, or never will. */
-function drained(stream: Transform): Promise<void> {
+/** Unpacks bytes. Resolves when all that is in them was handed to the stream's reader, or nothing more will be. */
+function unpacked(stream: Transform, part: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
-      stream.off("drain", done);
       stream.off("close", done);
       resolve();
     };
-    stream.on("drain", done);
     stream.on("close", done);
+    stream.write(part, done);
   });
 }
 

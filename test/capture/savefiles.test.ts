@@ -3,7 +3,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { appendFileSync, mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { gzipSync, zstdCompressSync } from "node:zlib";
+import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { compressionOf, UnpackedBytes } from "../../src/capture/byte-source.ts";
 import type { WaitingSource } from "../../src/capture/record-source.ts";
 import { BLOCK_BYTES_MAX } from "../../src/capture/savefile.ts";
 import { BATCH_BYTES, BATCH_RECORDS_MAX, FollowedSavefile, openSavefiles } from "../../src/capture/savefiles.ts";
@@ -15,6 +16,9 @@ import { enhancedPacket, interfaceBlock, LITTLE, section } from "./savefile-buil
 const FOLDER = mkdtempSync(join(tmpdir(), "savefiles-test-"));
 afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));
 const START_MS = 1_700_000_000_000;
+
+/** A source that has ended. */
+const NO_BYTES = { position: 0, read: () => Promise.resolve(0), close: () => {} };
 
 let files = 0;
 function file(content: Uint8Array): string {
@@ -94,6 +98,32 @@ describe("compressed", () => {
     };
     expect(refused()).rejects.toThrow(`Cannot read all of ${path}: `);
   });
+
+  const short = plain.slice(0, 200_000);
+  const [gzip, zstd] = [gzipSync(short).subarray(0, -20_000), zstdCompressSync(short).subarray(0, -20_000)];
+  /** `slackBytes`: with damage, the runtime forgets the chunk that it was unpacking. */
+  const faults: [name: string, content: Uint8Array, unpackedBytes: number, slackBytes: number][] = [
+    ["gzip is cut", gzip, gunzipSync(gzip, { finishFlush: constants.Z_SYNC_FLUSH }).length, 0],
+    ["zstd is cut", zstd, zstdDecompressSync(zstd).length, 0],
+    ["gzip is followed by no gzip", bytes(gzipSync(short), "junk"), short.length, 16 << 10],
+  ];
+  test.each(faults)(
+    "where %s, a slow reader gets what is before",
+    async (_name, content, unpackedBytes, slackBytes) => {
+      const source = new UnpackedBytes("x", compressionOf(Buffer.from(content).readUInt32BE())!, NO_BYTES, content);
+      const read = new Uint8Array(short.length);
+      let length = 0;
+      const readAll = async () => {
+        for (let count = 1; count > 0; length += count) {
+          await Bun.sleep(1);
+          count = await source.read(read, length, 8 << 10);
+        }
+      };
+      await readAll().catch(({ message }: Error) => expect(message).toStartWith("Cannot read all of x: "));
+      expect(length).toBeGreaterThanOrEqual(unpackedBytes - slackBytes);
+      expect(Buffer.compare(read.subarray(0, length), short.subarray(0, length))).toBe(0);
+    },
+  );
 });
 
 describe("several", () => {
