@@ -19,6 +19,11 @@ import { Upstream, type UpstreamHost, type UpstreamListener } from "./upstream.t
 export const CONNECTS_IN_FLIGHT_MAX = 256;
 /** Attempts that are begun at once while the destination is away: when one succeeds, the others are tried. */
 export const OUTAGE_PROBES_MAX = 8;
+/**
+ * TLS connections that are begun in a round of events. In a round, Bun reads for five handshakes at the most, and for the
+ * newest first: if more were begun, the oldest ones would never be done.
+ */
+export const HANDSHAKES_BEGUN_MAX = 2;
 /** The most connections of --mode tcp, with those of ended flows; beyond it a flow's bytes are lost. */
 export const CONNECTIONS_MAX = 131_072;
 /** How long after a refusal a connection is tried again, while the outage is short. */
@@ -59,6 +64,8 @@ export class Destination implements UpstreamHost, DialHost {
   /** Connections that were refused and are to be tried again, in the order of their times. */
   private readonly refusals: Upstream[] = [];
   attempts = 0;
+  /** TLS connections that were begun in this round of events. */
+  private handshakesBegun = 0;
   /** No more connections are wanted. */
   terminated = false;
   /** When a connection was last made, and when one last could not be made; 0: never. */
@@ -294,13 +301,23 @@ export class Destination implements UpstreamHost, DialHost {
   }
 
   private startConnecting(nowMs: number): void {
-    const most = CONNECTS_IN_FLIGHT_MAX - this.attempts;
-    const left = this.tryFirst(
-      this.refusals,
-      this.isYoungOutage(nowMs) ? Math.min(most, OUTAGE_PROBES_MAX) : most,
-      nowMs,
-    );
-    this.tryFirst(this.untried, left, nowMs);
+    const inFlightMost = CONNECTS_IN_FLIGHT_MAX - this.attempts;
+    const isSecure = this.options.address.isSecure === true;
+    const most = isSecure ? Math.min(inFlightMost, HANDSHAKES_BEGUN_MAX - this.handshakesBegun) : inFlightMost;
+    const isYoung = this.isYoungOutage(nowMs);
+    const leftMost = isYoung ? Math.min(most, OUTAGE_PROBES_MAX) : most;
+    const left = this.tryFirst(this.untried, this.tryFirst(this.refusals, leftMost, nowMs), nowMs);
+    if (isSecure && left < leftMost) this.noteHandshakes(leftMost - left);
+  }
+
+  /** Goes on with those that wait for their turn when the round of events is over. */
+  private noteHandshakes(count: number): void {
+    this.handshakesBegun += count;
+    if (this.handshakesBegun > count) return;
+    this.afterEvents(() => {
+      this.handshakesBegun = 0;
+      if (this.connecting.size > 0) this.startConnecting(this.tickedMs);
+    });
   }
 
   /** Tries the first connections of a queue, `most` at the most. Returns how many more may be tried. */

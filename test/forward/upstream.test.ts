@@ -4,6 +4,7 @@ import {
   CONNECT_RETRY_MS,
   CONNECTIONS_MAX,
   CONNECTS_IN_FLIGHT_MAX,
+  HANDSHAKES_BEGUN_MAX,
   LIVELY_MS,
   OUTAGE_PROBES_MAX,
 } from "../../src/forward/destination.ts";
@@ -364,6 +365,20 @@ describe("connecting", () => {
     }
     expect(texts.join("")).toBe(Array.from({ length: count }, (_, i) => `${i};`).join(""));
     expect(world.upstream.connects).toBe(count);
+  });
+
+  test("with TLS, so many are begun in a round of events that none of them has to wait for newer ones", () => {
+    const world = new Scripted({ address: { host: "endpoint", port: 443, isSecure: true } });
+    let endRound = () => {};
+    world.connector.afterEvents = (callback) => void (endRound = callback);
+    const whole = 2 * HANDSHAKES_BEGUN_MAX + 1;
+    for (let i = 0; i < whole; i++) world.destination.connect(null);
+    const begun: number[] = [];
+    for (let round = 0; round < 4; round++, endRound()) {
+      world.destination.tick();
+      begun.push(world.connector.attemptsMade);
+    }
+    expect(begun).toEqual([HANDSHAKES_BEGUN_MAX, 2 * HANDSHAKES_BEGUN_MAX, whole, whole]);
   });
 
   test("attempts without a result still count against the limit", () => {
