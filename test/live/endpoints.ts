@@ -71,7 +71,7 @@ export async function serverEndpoint(
     await program.until(({ stdout }) => stdout.includes("ready"));
     return program;
   };
-  return restartable(launch, (programs) => programs.flatMap(({ stdout }) => lines(stdout).slice(1)));
+  return restartable(lab, host, port, launch, (programs) => programs.flatMap(({ stdout }) => lines(stdout).slice(1)));
 }
 
 /** nginx that responds itself; its served requests have no digests. */
@@ -97,18 +97,25 @@ export async function proxyEndpoint(lab: Lab, port: number, delayMs: number): Pr
   const application = await serverEndpoint(lab, BUN, port + 1, delayMs);
   const launch = async () =>
     (await lab.nginx("replay", `listen 127.0.0.1:${port};`, 1000, `proxy_pass http://127.0.0.1:${port + 1};`)).program;
-  return restartable(launch, () => application.stop());
+  return restartable(lab, "replay", port, launch, () => application.stop());
 }
 
-/** An endpoint with one program after the other; `served` is called when the last one has ended. */
+/**
+ * An endpoint with one program after the other; `served` is called when the last one has ended. New connections are
+ * refused from before a program's end: nginx may close a connection in the round of its signal, while it still accepts
+ * others (the kernel, which closes what a program leaves open, does too), and would lose a second request of a client.
+ */
 async function restartable(
+  lab: Lab,
+  host: Host,
+  port: number,
   launch: () => Promise<Program>,
   served: (programs: Program[]) => string[] | Promise<string[]>,
 ): Promise<Endpoint> {
   const programs = [await launch()];
   return {
     async restart() {
-      await programs.at(-1)!.end();
+      await lab.refusing(host, port, () => programs.at(-1)!.end());
       programs.push(await launch());
     },
     async stop() {

@@ -14,7 +14,7 @@ export const ENDPOINT_PORT = 9000;
 /** The reason why live tests cannot run here; undefined: they can. */
 export function whyNotLive(): string | undefined {
   if (process.getuid?.() !== 0) return "not root";
-  for (const tool of ["ip", "tc", "tcpdump", "nginx", "wrk", "ab", "h2load", "curl"]) {
+  for (const tool of ["ip", "tc", "nft", "tcpdump", "nginx", "wrk", "ab", "h2load", "curl"]) {
     if (Bun.which(tool) === null) return `${tool} is not installed`;
   }
   return undefined;
@@ -232,6 +232,22 @@ export class Lab {
       "-c",
       `for i in {1..500}; do ss -Hltn "sport = :${port}" | grep -q . && exit 0; sleep 0.01; done; exit 1`,
     );
+  }
+
+  /** Refuses new connections to a host's TCP port until `meanwhile` has ended. */
+  async refusing(host: Host, port: number, meanwhile: () => Promise<unknown>): Promise<void> {
+    await this.run(
+      host,
+      "nft",
+      `table ip refusing {
+         chain output {
+           type filter hook output priority 0
+           tcp dport ${port} tcp flags syn reject with tcp reset
+         }
+       }`,
+    );
+    await meanwhile();
+    await this.run(host, "nft", "delete table ip refusing");
   }
 
   /** Waits until this many connections to a TCP port are open, as their clients see it. */

@@ -54,7 +54,6 @@ func main() {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
 	<-stop
-	listener.Close()
 	lock.Lock()
 	fmt.Println(strings.Join(served, "\n"))
 	os.Exit(0)
