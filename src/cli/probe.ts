@@ -1,6 +1,4 @@
 /** Asks a running program whether it lives: for a container that has no other program that could ask. */
-// Not fetch: a proxy of the environment would respond instead.
-import { get } from "node:http";
 import { hostField, type ListenAddress } from "../address.ts";
 import { RefusalError } from "../errors.ts";
 
@@ -9,7 +7,9 @@ const PATH = "/livez";
 const TIMEOUT_MS = 2000;
 
 /** Resolves with the admin port's text if the program lives. Rejects with RefusalError if the port does not say so. */
-export function probe(address: ListenAddress): Promise<string> {
+export async function probe(address: ListenAddress): Promise<string> {
+  // Not fetch: a proxy of the environment would respond instead. No other run needs the module.
+  const { get } = await import("node:http");
   const url = `http://${hostField(address)}${PATH}`;
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const refuse = (why: string) => reject(new RefusalError(`Cannot tell whether the program lives: ${url}: ${why}`));
@@ -18,5 +18,5 @@ export function probe(address: ListenAddress): Promise<string> {
     else refuse(`status ${statusCode}`);
   });
   request.on("error", ({ message }) => refuse(message));
-  return promise;
+  return await promise;
 }

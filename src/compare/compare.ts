@@ -2,7 +2,6 @@
  * Compares two responses to the same request: status, header fields, body, in this order. If the status differs, the
  * rest belongs to another kind of response, and is not looked at.
  */
-import { createHash } from "node:crypto";
 import { COLON, HTAB, LF, SP } from "../http/chars.ts";
 import { latin1 } from "../http/latin1.ts";
 import { codingsOf, decodeContent, decodeText, isJsonType, textOf, TOO_LARGE } from "./content.ts";
@@ -153,7 +152,9 @@ class Body {
   /** Length and digest, as text. */
   shown(bytes: Uint8Array): string {
     const { bodyLength, digest } = this.response;
-    return digest === null ? `${bytes.length} bytes, sha256 ${sha256(bytes)}` : `${bodyLength} bytes, sha256 ${digest}`;
+    return digest === null
+      ? `${bytes.length} bytes, sha256 ${Bun.SHA256.hash(bytes, "hex")}`
+      : `${bodyLength} bytes, sha256 ${digest}`;
   }
 }
 
@@ -211,8 +212,4 @@ function jsonOf(bytes: Uint8Array, type: string): JsonValue | null {
 
 function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && Buffer.compare(a, b) === 0;
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }

@@ -2,7 +2,6 @@
  * Keeps a response as it comes, up to the length that will be compared. The held bytes are charged, and given back with
  * it.
  */
-import { createHash, type Hash } from "node:crypto";
 import type { ResponseHead } from "../http/http2/response-head.ts";
 import { Cost } from "../memory/budget.ts";
 import { copyBytes } from "../memory/copy-bytes.ts";
@@ -19,7 +18,7 @@ export class ResponseRecorder {
   private lastWrittenMs = 0;
   /** The response under way; null: no response has begun. */
   private kept: Kept | null = null;
-  private hasher: Hash | null = null;
+  private hasher: Bun.SHA256 | null = null;
 
   constructor(
     private readonly memory: ComparedMemory,
@@ -120,7 +119,7 @@ export class ResponseRecorder {
 
   /** The body is too long to be kept: only its digest is. */
   private digestInstead(kept: Kept): void {
-    this.hasher = createHash("sha256").update(kept.body);
+    this.hasher = new Bun.SHA256().update(kept.body);
     this.memory.freeBody(kept);
   }
 

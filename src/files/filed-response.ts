@@ -2,7 +2,6 @@
  * Production's response in the form that files have beside its request: without its content coding, and without
  * secrets.
  */
-import { createHash } from "node:crypto";
 import { codingsOf, decodeContent, TOO_LARGE } from "../compare/content.ts";
 import type { ProductionResponse } from "../forward/exchange.ts";
 import { HeadView } from "../http/head-view.ts";
@@ -66,7 +65,7 @@ function content(
   if (bodyLength === 0) return { body: undefined, contentLength: 0, sha256: undefined };
   const plain = decodeContent(body, codings);
   if (plain === TOO_LARGE || (plain !== null && plain.length > bodyBytesMax)) {
-    const sha256 = createHash("sha256").update(body).digest("hex");
+    const sha256 = Bun.SHA256.hash(body, "hex");
     return { body: undefined, contentLength: plain === TOO_LARGE ? bodyLength : plain.length, sha256 };
   }
   const filed = filedBody(plain ?? body, plain === null, redactor);
