@@ -1,7 +1,6 @@
 /** A request in the form that files have: with its head read, its body as text if it is text, and without secrets. */
 import { ChunkedBody } from "../http/chunked-body.ts";
 import { type FieldLines, HeadView } from "../http/head-view.ts";
-import type { ResponseTap } from "../http/response-sink.ts";
 import type { Redactor } from "../redact/redactor.ts";
 import { type FiledBody, filedBody } from "./filed-body.ts";
 
@@ -64,21 +63,10 @@ function filedField({ name, lines }: FieldLines, redactor: Redactor): FiledField
   return [first.slice(0, colon).trim(), redactor.header(name, value.trim())];
 }
 
-/** Takes the data of chunks. */
-class Data implements ResponseTap {
-  readonly parts: Uint8Array[] = [];
-
-  begin(): void {}
-  head(): void {}
-  body(bytes: Uint8Array, from: number, to: number): void {
-    this.parts.push(bytes.subarray(from, to));
-  }
-}
-
 function withoutChunks(bytes: Buffer): Buffer {
-  const data = new Data();
-  const body = new ChunkedBody(false, data);
-  body.begin(Infinity);
+  const parts: Uint8Array[] = [];
+  const body = new ChunkedBody(false);
+  body.begin(Infinity, { body: (data, from, to) => parts.push(data.subarray(from, to)) });
   body.feed(bytes, 0, bytes.length);
-  return Buffer.concat(data.parts);
+  return Buffer.concat(parts);
 }

@@ -135,7 +135,8 @@ class Attempt implements SocketEvents {
   private isTaken = false;
 
   constructor(
-    private readonly dial: Dial,
+    /** Null: it has ended, and is not needed as long as the connection lives. */
+    private dial: Dial | null,
     private readonly upstream: Upstream,
     private readonly address: string,
   ) {}
@@ -149,14 +150,15 @@ class Attempt implements SocketEvents {
   }
 
   opened(socket: UpstreamSocket): void {
-    this.isTaken = this.dial.takes(this.address);
+    this.isTaken = this.dial!.takes(this.address);
+    this.dial = null;
     // The upstream may close it at once.
     if (this.isTaken) this.upstream.opened(socket);
     else socket.terminate();
   }
 
   failed(error: Error): void {
-    this.dial.failed(this.address, error);
+    this.dial?.failed(this.address, error);
   }
 
   writable(): void {

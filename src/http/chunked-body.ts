@@ -41,20 +41,20 @@ export class ChunkedBody {
   private room = 0;
   private lineBytesMax = 0;
   private readonly trailer: HeaderSection;
+  /** Gets the data; null: nobody wants it. */
+  private tap: Pick<ResponseTap, "body"> | null = null;
 
-  /**
-   * `isLenient`: the body is a response's, and is read as leniently as curl reads it. `tap` gets the data; null: nobody
-   * wants it.
-   */
-  constructor(
-    private readonly isLenient: boolean,
-    private readonly tap: ResponseTap | null = null,
-  ) {
+  /** `isLenient`: the body is a response's, and is read as leniently as curl reads it. */
+  constructor(private readonly isLenient: boolean) {
     this.trailer = new HeaderSection(isLenient);
   }
 
-  /** `lineBytesMax` bounds the line before each chunk, and the trailer section. */
-  begin(lineBytesMax: number): void {
+  /**
+   * Begins a body. `lineBytesMax` bounds the line before each chunk, and the trailer section. `tap` gets the data; null:
+   * nobody wants it.
+   */
+  begin(lineBytesMax: number, tap: Pick<ResponseTap, "body"> | null = null): void {
+    this.tap = tap;
     this.outcome = MORE;
     this.isOdd = false;
     this.isIsolated = false;

@@ -4,8 +4,8 @@
  * beginning; all other bytes are skipped.
  */
 import { announcedLength } from "./announced-body.ts";
-import type { HeaderSection } from "./header-section.ts";
 import { DONE, MORE } from "./outcome.ts";
+import type { RequestReader } from "./readers.ts";
 import type { RequestLine } from "./request-line.ts";
 import type { RequestSink } from "./request-sink.ts";
 import { countRequestLines } from "./skipped-lines.ts";
@@ -41,14 +41,10 @@ export class OutOfStep {
   private heldLength = 0;
 
   /**
-   * `line` and `fields` read the pushes: they have no other user until a request line was found, which `line` then
-   * holds. `owesDamage`: the connection was joined in its middle; if that was within a request, the request was not
-   * counted yet.
+   * `owesDamage`: the connection was joined in its middle; if that was within a request, the request was not counted yet.
    */
   constructor(
     private readonly maxLineBytes: number,
-    private readonly line: RequestLine,
-    private readonly fields: HeaderSection,
     private readonly sink: RequestSink,
     public owesDamage: boolean,
   ) {}
@@ -76,23 +72,26 @@ export class OutOfStep {
     this.dropHeld();
   }
 
-  /** Looks at the next push. Returns its {@link Beginning}. */
-  look(bytes: Uint8Array, offset: number, end: number): number {
+  /**
+   * Looks at the next push. Returns its {@link Beginning}. `line` has no other user until a request line was found, which
+   * it then holds.
+   */
+  look(line: RequestLine, bytes: Uint8Array, offset: number, end: number): number {
     if (this.announced > 0) {
       this.announced = Math.max(this.announced - (end - offset), 0);
       this.isContinued = false;
       return Beginning.BODY;
     }
     if (this.heldLength > 0) {
-      const beginning = this.read(bytes, offset, end);
+      const beginning = this.read(line, bytes, offset, end);
       if (beginning !== Beginning.OTHER) return beginning;
       this.dropHeld();
       this.hasSkipped = true;
     }
     // Only a known method counts: else any word would be one.
-    this.line.begin(true);
+    line.begin(true);
     this.lineLength = 0;
-    return this.read(bytes, offset, end);
+    return this.read(line, bytes, offset, end);
   }
 
   /** A request line was found. Returns the held bytes of it, and releases them. */
@@ -106,10 +105,10 @@ export class OutOfStep {
   }
 
   /** The push begins with bytes that are no request's and no announced body's. */
-  passOver(bytes: Uint8Array, offset: number, end: number): void {
+  passOver({ line, fields }: RequestReader, bytes: Uint8Array, offset: number, end: number): void {
     this.hasSkipped = true;
-    this.announced = announcedLength(this.fields, bytes, offset, end);
-    const lines = countRequestLines(this.line, bytes, offset, end, this.isContinued);
+    this.announced = announcedLength(fields, bytes, offset, end);
+    const lines = countRequestLines(line, bytes, offset, end, this.isContinued);
     if (lines > 0) this.sink.skippedRequestLines(lines);
     this.isContinued = true;
   }
@@ -122,13 +121,13 @@ export class OutOfStep {
   }
 
   /** Goes on with the request line. */
-  private read(bytes: Uint8Array, offset: number, end: number): number {
+  private read(line: RequestLine, bytes: Uint8Array, offset: number, end: number): number {
     const most = Math.min(end, offset + Math.max(this.maxLineBytes - this.lineLength, 0));
-    const at = this.line.feed(bytes, offset, most);
+    const at = line.feed(bytes, offset, most);
     this.lineLength += at - offset;
     this.lineEnd = at;
-    if (this.line.outcome === DONE) return Beginning.REQUEST;
-    if (this.line.outcome !== MORE || at < end) return Beginning.OTHER;
+    if (line.outcome === DONE) return Beginning.REQUEST;
+    if (line.outcome !== MORE || at < end) return Beginning.OTHER;
     this.hold(bytes, offset, end);
     return Beginning.CANDIDATE;
   }

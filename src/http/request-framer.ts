@@ -6,14 +6,12 @@
  */
 import { CHUNKED_LENGTH, fillHead, UNCLEAR_LENGTH } from "./body-length.ts";
 import { CR, LF } from "./chars.ts";
-import { ChunkedBody } from "./chunked-body.ts";
 import { HTTP2_PREFACE, isHttp2, isTls, RECORD_TYPE_HANDSHAKE, RECORD_VERSION_MAJOR } from "./foreign.ts";
-import { HeaderSection } from "./header-section.ts";
 import { Beginning, OutOfStep } from "./out-of-step.ts";
 import { DONE, MALFORMED, MORE, TOO_LONG } from "./outcome.ts";
 import { mayBeProxyHeader, ProxyHeader } from "./proxy-protocol.ts";
-import { RequestLine } from "./request-line.ts";
-import { type DamageReason, type ForeignProtocol, RequestHead, type RequestSink } from "./request-sink.ts";
+import { type RequestReader, requestReaders } from "./readers.ts";
+import type { DamageReason, ForeignProtocol, RequestSink } from "./request-sink.ts";
 
 // Before the first request.
 /** The connection's first byte is still to come. */
@@ -47,10 +45,8 @@ const OVER = 12;
 /** The framer of one client connection's requests. */
 export class RequestFramer {
   private state: number;
-  private readonly line = new RequestLine();
-  private readonly fields = new HeaderSection(false);
-  private chunked: ChunkedBody | null = null;
-  private readonly head = new RequestHead();
+  /** Borrowed while a request is under way, or the next one is looked for; null: neither is so. */
+  private reader: RequestReader | null = null;
   /** Bytes of the request line and header section so far. */
   private headLength = 0;
   /** The bytes of the body of known length that are still to come. */
@@ -86,7 +82,7 @@ export class RequestFramer {
   ) {
     this.state = fromStart ? START : LOST;
     this.isFirstLine = fromStart;
-    if (!fromStart) this.outOfStep = this.newOutOfStep(true);
+    if (!fromStart) this.outOfStep = new OutOfStep(maxHeaderBytes, sink, true);
   }
 
   /** The next bytes, beginning with a segment's first byte. They are not kept. */
@@ -104,6 +100,7 @@ export class RequestFramer {
     if (this.state === LOST) at = this.seek(this.outOfStep!, bytes, offset, end);
     while (at < end && !this.isPassingRest) at = this.step(bytes, at, end);
     this.tellRest(bytes, end);
+    this.giveBack();
   }
 
   /** The next `length` bytes are missing. */
@@ -118,7 +115,7 @@ export class RequestFramer {
         this.gapInBody(length);
         break;
       case CHUNKED:
-        if (this.chunked!.skip(length)) this.damage("gap");
+        if (this.reader!.chunked.skip(length)) this.damage("gap");
         else this.loseEnd();
         break;
       case AFTER_CLOSE:
@@ -128,6 +125,7 @@ export class RequestFramer {
       default:
         this.loseEnd();
     }
+    this.giveBack();
   }
 
   /** The request under way gives way to others: it is damaged. It is read on if its end will be known. */
@@ -143,6 +141,7 @@ export class RequestFramer {
     else if (this.state === LOST && this.outOfStep!.hasMissed) this.lose("gap");
     this.outOfStep?.dropHeld();
     this.state = OVER;
+    this.giveBack();
   }
 
   /**
@@ -183,6 +182,10 @@ export class RequestFramer {
     this.isUnproven = false;
     if (bodyLeft === 0) return;
     this.state = BODY;
+    // As far as is known, the connection goes on behind it.
+    const { head } = this.borrow();
+    head.wantsUpgrade = false;
+    head.isLast = false;
     this.remaining = bodyLeft;
     this.isDamaged = true;
     this.isOnlyHoled = true;
@@ -232,6 +235,17 @@ export class RequestFramer {
   get isLastOfAll(): boolean {
     if (this.state === BODY) return this.afterRequest === AFTER_CLOSE;
     return this.isOver || this.isBroken;
+  }
+
+  private borrow(): RequestReader {
+    return (this.reader ??= requestReaders.take());
+  }
+
+  /** Gives the reader back, unless it is needed any longer. */
+  private giveBack(): void {
+    if (this.reader === null || (this.state >= LINE && this.state <= LOST)) return;
+    requestReaders.giveBack(this.reader);
+    this.reader = null;
   }
 
   private get isUnderWay(): boolean {
@@ -342,8 +356,9 @@ export class RequestFramer {
     // Not HTTP/2: the bytes that were like its preface begin a request line.
     this.beginRequest(this.from);
     this.headLength = this.openingLength;
-    this.line.feed(HTTP2_PREFACE, 0, this.openingLength);
-    return this.line.outcome === MORE ? at : this.lineFailed("malformed", bytes, at, end);
+    const { line } = this.borrow();
+    line.feed(HTTP2_PREFACE, 0, this.openingLength);
+    return line.outcome === MORE ? at : this.lineFailed("malformed", bytes, at, end);
   }
 
   private foreign(protocol: ForeignProtocol, bytes: Uint8Array, at: number): number {
@@ -360,23 +375,25 @@ export class RequestFramer {
     if (at > this.from) this.skipTo(at);
     this.state = LINE;
     this.headLength = 0;
-    this.line.begin(false);
+    this.borrow().line.begin(false);
   }
 
   private readLine(bytes: Uint8Array, at: number, end: number): number {
-    const stop = this.line.feed(bytes, at, this.headEnd(at, end));
+    const { line } = this.borrow();
+    const stop = line.feed(bytes, at, this.headEnd(at, end));
     this.headLength += stop - at;
-    if (this.line.outcome === DONE) {
+    if (line.outcome === DONE) {
       this.beginFields();
       return stop;
     }
-    if (this.line.outcome !== MORE) return this.lineFailed("malformed", bytes, stop, end);
+    if (line.outcome !== MORE) return this.lineFailed("malformed", bytes, stop, end);
     return stop < end ? this.lineFailed("header_too_long", bytes, stop, end) : stop;
   }
 
   private lineFailed(reason: DamageReason, bytes: Uint8Array, at: number, end: number): number {
-    if (this.isFirstLine && !this.line.looksLikeHttp) return this.foreign("unknown", bytes, at);
-    if (reason === "malformed" || !this.line.hasMethod) return this.fail(reason, end);
+    const { line } = this.borrow();
+    if (this.isFirstLine && !line.looksLikeHttp) return this.foreign("unknown", bytes, at);
+    if (reason === "malformed" || !line.hasMethod) return this.fail(reason, end);
     this.isFirstLine = false;
     this.damage(reason);
     return at;
@@ -386,14 +403,15 @@ export class RequestFramer {
     this.state = FIELDS;
     this.isFirstLine = false;
     this.isUnproven = false;
-    this.fields.begin(false);
+    this.borrow().fields.begin(false);
   }
 
   private readFields(bytes: Uint8Array, at: number, end: number): number {
-    const stop = this.fields.feed(bytes, at, this.headEnd(at, end));
+    const { fields } = this.borrow();
+    const stop = fields.feed(bytes, at, this.headEnd(at, end));
     this.headLength += stop - at;
-    if (this.fields.outcome === DONE) return this.endHead(bytes, stop, end);
-    if (this.fields.outcome !== MORE) return this.fail("malformed", end);
+    if (fields.outcome === DONE) return this.endHead(bytes, stop, end);
+    if (fields.outcome !== MORE) return this.fail("malformed", end);
     if (stop === end) return stop;
     // The bytes found behind a gap may be a text without an end.
     if (this.isFound) return this.fail("header_too_long", end);
@@ -407,7 +425,7 @@ export class RequestFramer {
   }
 
   private endHead(bytes: Uint8Array, at: number, end: number): number {
-    const { head, line, fields } = this;
+    const { head, line, fields } = this.borrow();
     const hasNul = line.hasNul || fields.hasNul;
     // Lines without a colon rather belong to a text that the gap was in.
     if (this.isFound && fields.hasStrayLine) return this.fail("malformed", end);
@@ -422,12 +440,12 @@ export class RequestFramer {
   }
 
   private beginBody(bytes: Uint8Array, at: number): number {
-    const { bodyLength } = this.head;
+    const reader = this.borrow();
+    const { bodyLength } = reader.head;
     if (bodyLength === 0) return this.endRequest(bytes, at);
     if (bodyLength === CHUNKED_LENGTH) {
       this.state = CHUNKED;
-      this.chunked ??= new ChunkedBody(false);
-      this.chunked.begin(this.isDamaged ? Infinity : this.maxHeaderBytes);
+      reader.chunked.begin(this.isDamaged ? Infinity : this.maxHeaderBytes);
     } else {
       this.state = BODY;
       this.remaining = bodyLength;
@@ -443,11 +461,11 @@ export class RequestFramer {
   }
 
   private readChunked(bytes: Uint8Array, at: number, end: number): number {
-    const chunked = this.chunked!;
+    const { head, chunked } = this.borrow();
     const stop = chunked.feed(bytes, at, end);
     if (chunked.outcome === MORE) return stop;
-    this.head.isIsolated ||= chunked.isIsolated;
-    this.head.isOdd ||= chunked.isOdd;
+    head.isIsolated ||= chunked.isIsolated;
+    head.isOdd ||= chunked.isOdd;
     if (chunked.outcome === DONE) return this.endRequest(bytes, stop);
     if (chunked.outcome !== TOO_LONG) return this.fail("malformed", end);
     this.damage("header_too_long");
@@ -470,8 +488,8 @@ export class RequestFramer {
 
   /** RFC 9112, section 9.6: a request behind one that ends the connection is not processed. */
   private get afterRequest(): number {
-    const goesOn = this.head.wantsUpgrade || this.fields.isPersistent(this.line.minorVersion);
-    return goesOn ? BETWEEN : AFTER_CLOSE;
+    const { head } = this.borrow();
+    return head.wantsUpgrade || !head.isLast ? BETWEEN : AFTER_CLOSE;
   }
 
   private give(bytes: Uint8Array, from: number, to: number): void {
@@ -520,7 +538,7 @@ export class RequestFramer {
   private endDamagedInStep(): void {
     this.isDamaged = false;
     this.state = this.afterRequest;
-    if (this.head.wantsUpgrade) this.goOnBehindOffer();
+    if (this.borrow().head.wantsUpgrade) this.goOnBehindOffer();
   }
 
   /** A gap: the end of the request under way is unknown behind it. */
@@ -535,7 +553,7 @@ export class RequestFramer {
     this.isDamaged = false;
     this.isFound = false;
     this.state = LOST;
-    this.outOfStep ??= this.newOutOfStep(false);
+    this.outOfStep ??= new OutOfStep(this.maxHeaderBytes, this.sink, false);
     this.outOfStep.begin();
   }
 
@@ -553,13 +571,10 @@ export class RequestFramer {
 
   // Out of step.
 
-  private newOutOfStep(owesDamage: boolean): OutOfStep {
-    return new OutOfStep(this.maxHeaderBytes, this.line, this.fields, this.sink, owesDamage);
-  }
-
   /** Looks whether the push begins with a request. */
   private seek(outOfStep: OutOfStep, bytes: Uint8Array, offset: number, end: number): number {
-    const beginning = outOfStep.look(bytes, offset, end);
+    const reader = this.borrow();
+    const beginning = outOfStep.look(reader.line, bytes, offset, end);
     if (beginning === Beginning.REQUEST) {
       const held = outOfStep.takeHeld();
       this.headLength = outOfStep.lineLength;
@@ -571,7 +586,7 @@ export class RequestFramer {
     if (beginning === Beginning.OTHER) {
       if (this.isUnproven && isTls(bytes, offset, end)) return this.foreign("tls", bytes, offset);
       if (this.isUnproven && isHttp2(bytes, offset, end)) return this.foreign("http2", bytes, offset);
-      outOfStep.passOver(bytes, offset, end);
+      outOfStep.passOver(reader, bytes, offset, end);
     }
     return end;
   }

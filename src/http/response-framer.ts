@@ -4,12 +4,11 @@
  * somebody wants to keep.
  */
 import { CR, LF } from "./chars.ts";
-import { ChunkedBody } from "./chunked-body.ts";
 import { Coding } from "./field-values.ts";
-import { HeaderSection } from "./header-section.ts";
 import { DONE, MORE } from "./outcome.ts";
+import { type ResponseReader, responseReaders } from "./readers.ts";
 import type { ResponseSink, ResponseTap } from "./response-sink.ts";
-import { FINAL_CODE_MIN, StatusLine, SWITCHING_PROTOCOLS } from "./status-line.ts";
+import { FINAL_CODE_MIN, SWITCHING_PROTOCOLS } from "./status-line.ts";
 
 /**
  * The longest status line and header section together; the longest line before a chunk; the longest trailer section.
@@ -41,9 +40,8 @@ const CONNECT = 4;
 /** The framer of one connection's responses. */
 export class ResponseFramer {
   private state = BETWEEN;
-  private readonly line = new StatusLine();
-  private readonly fields = new HeaderSection(true);
-  private chunked: ChunkedBody | null = null;
+  /** Borrowed while a response is under way; null: none is. */
+  private reader: ResponseReader | null = null;
   /** Bytes of the status line and header section so far. */
   private headLength = 0;
   /** The offset of the status line that was read in this push and that the tap does not know; -1: there is none. */
@@ -70,6 +68,7 @@ export class ResponseFramer {
     const end = offset + length;
     let at = offset;
     while (at < end) at = this.step(bytes, at, end);
+    this.giveBack();
   }
 
   /**
@@ -77,13 +76,19 @@ export class ResponseFramer {
    * begins is not known, and nothing that comes is looked at.
    */
   gap(length: number): boolean {
+    const isKnown = this.skip(length);
+    this.giveBack();
+    return isKnown;
+  }
+
+  private skip(length: number): boolean {
     if (this.state === BODY && length <= this.remaining) {
       this.remaining -= length;
       if (this.remaining === 0) this.complete(this.isPersistent);
       return true;
     }
     if (this.state === UNTIL_CLOSE || this.state === OVER) return true;
-    if (this.state === CHUNKED && this.chunked!.skip(length)) return true;
+    if (this.state === CHUNKED && this.reader!.chunked.skip(length)) return true;
     this.state = OVER;
     return false;
   }
@@ -93,6 +98,18 @@ export class ResponseFramer {
     const isComplete = this.state === UNTIL_CLOSE;
     this.state = OVER;
     if (isComplete) this.complete(false);
+    this.giveBack();
+  }
+
+  private borrow(): ResponseReader {
+    return (this.reader ??= responseReaders.take());
+  }
+
+  /** Gives the reader back, unless a response is under way. */
+  private giveBack(): void {
+    if (this.reader === null || (this.state !== BETWEEN && this.state !== OVER)) return;
+    responseReaders.giveBack(this.reader);
+    this.reader = null;
   }
 
   /** Takes one byte or more, or goes on to another state. */
@@ -103,7 +120,7 @@ export class ResponseFramer {
         if (bytes[at] === CR || bytes[at] === LF) return at + 1;
         this.state = this.expected.length === 0 ? UNSOLICITED : LINE;
         this.headLength = 0;
-        this.line.begin();
+        this.borrow().line.begin();
         if (this.tap !== null && this.state === LINE) this.tap.begin(at);
         return at;
       case LINE:
@@ -124,36 +141,38 @@ export class ResponseFramer {
   }
 
   private readLine(bytes: Uint8Array, at: number, end: number): number {
-    const stop = this.line.feed(bytes, at, this.headEnd(at, end));
+    const { line, fields } = this.borrow();
+    const stop = line.feed(bytes, at, this.headEnd(at, end));
     this.headLength += stop - at;
     if (this.tap !== null && this.state === LINE) {
       // The bytes behind it in this push are given with it.
-      if (this.line.outcome === DONE && stop < end) this.lineAt = at;
+      if (line.outcome === DONE && stop < end) this.lineAt = at;
       else this.tap.head(bytes, at, stop);
     }
-    if (this.line.outcome === DONE) {
+    if (line.outcome === DONE) {
       if (this.state === UNSOLICITED) {
         this.state = OVER;
-        this.sink.unsolicited(this.line.code);
+        this.sink.unsolicited(line.code);
         return end;
       }
       this.state = FIELDS;
-      this.fields.begin(false);
-      this.sink.status(this.line.code);
+      fields.begin(false);
+      this.sink.status(line.code);
       return stop;
     }
-    return this.line.outcome !== MORE || stop < end ? this.fail(end) : stop;
+    return line.outcome !== MORE || stop < end ? this.fail(end) : stop;
   }
 
   private readFields(bytes: Uint8Array, at: number, end: number): number {
-    const stop = this.fields.feed(bytes, at, this.headEnd(at, end));
+    const { fields } = this.borrow();
+    const stop = fields.feed(bytes, at, this.headEnd(at, end));
     this.headLength += stop - at;
     if (this.tap !== null) {
       this.tap.head(bytes, this.lineAt < 0 ? at : this.lineAt, stop);
       this.lineAt = -1;
     }
-    if (this.fields.outcome === DONE) return this.endHead(stop, end);
-    return this.fields.outcome !== MORE || stop < end ? this.fail(end) : stop;
+    if (fields.outcome === DONE) return this.endHead(stop, end);
+    return fields.outcome !== MORE || stop < end ? this.fail(end) : stop;
   }
 
   /** The offset beyond which the status line and header section may not go. */
@@ -163,8 +182,9 @@ export class ResponseFramer {
 
   /** RFC 9112, section 6.3. */
   private endHead(at: number, end: number): number {
-    const { code } = this.line;
-    const { transferCoding, contentLength } = this.fields;
+    const reader = this.borrow();
+    const { code } = reader.line;
+    const { transferCoding, contentLength } = reader.fields;
     const request = this.expected[0]!;
     if (code === SWITCHING_PROTOCOLS || ((request & CONNECT) !== 0 && code >= FINAL_CODE_MIN && code < 300)) {
       this.state = OVER;
@@ -177,8 +197,7 @@ export class ResponseFramer {
       this.complete(this.isPersistent);
     } else if (transferCoding === Coding.CHUNKED) {
       this.state = CHUNKED;
-      this.chunked ??= new ChunkedBody(true, this.tap);
-      this.chunked.begin(RESPONSE_HEAD_BYTES_MAX);
+      reader.chunked.begin(RESPONSE_HEAD_BYTES_MAX, this.tap);
     } else if (contentLength === 0) {
       this.complete(this.isPersistent);
     } else if (contentLength > 0 && contentLength <= Number.MAX_SAFE_INTEGER) {
@@ -199,7 +218,7 @@ export class ResponseFramer {
   }
 
   private readChunked(bytes: Uint8Array, at: number, end: number): number {
-    const chunked = this.chunked!;
+    const { chunked } = this.borrow();
     const stop = chunked.feed(bytes, at, end);
     if (chunked.outcome === DONE) this.complete(this.isPersistent);
     else if (chunked.outcome !== MORE) return this.fail(end);
@@ -212,7 +231,7 @@ export class ResponseFramer {
    * the server says so if it keeps the connection, in whatever version it responds.
    */
   private get isPersistent(): boolean {
-    const { fields, line } = this;
+    const { fields, line } = this.borrow();
     const isOdd = fields.transferCoding !== Coding.NONE && (fields.contentLength >= 0 || line.minorVersion === 0);
     const minorVersion = Math.min(line.minorVersion, this.expected[0]! & MINOR_VERSION);
     return !isOdd && !fields.isLengthUnclear && fields.isPersistent(minorVersion);

@@ -158,7 +158,7 @@ export function frame(pieces: readonly Piece[], options: FrameOptions = {}): Req
 }
 
 /** Pushes the text from the middle of a larger buffer, whose other bytes must have no effect. */
-function push(text: string, recorder: RequestRecorder, framer: RequestFramer): void {
+export function push(text: string, recorder: RequestRecorder, framer: RequestFramer): void {
   const buffer = Buffer.alloc(text.length + 9, "\x00");
   buffer.write(text, 5, "latin1");
   const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
