@@ -12,7 +12,7 @@ import type { Recorder, Witness } from "./exchange.ts";
 import type { Carrier } from "./keep-alive.ts";
 import type { Request } from "./request.ts";
 import type { Tls } from "./tls.ts";
-import { LINGER_MS, type Upstream, type UpstreamEnd, type UpstreamListener } from "./upstream.ts";
+import { LINGER_MS, NO_TIMESTAMP, type Upstream, type UpstreamEnd, type UpstreamListener } from "./upstream.ts";
 
 const NO_RESPONSE = `it sent bytes that are no HTTP/1 response, or a head of more than ${RESPONSE_HEAD_BYTES_MAX >> 10} KiB`;
 
@@ -120,7 +120,7 @@ export class HttpConnection implements UpstreamListener, ResponseSink, Carrier {
   /** Ends the connection after the destination has accepted HTTP/2, which goes on elsewhere. */
   leaveForHttp2(finDelayMs: number): void {
     // Some servers process the request with the offer only when they have read this.
-    this.upstream.write(HTTP2_START, 0, HTTP2_START.length, this.destination.tickedMs, true);
+    this.upstream.write(HTTP2_START, 0, HTTP2_START.length, NO_TIMESTAMP, true);
     this.leave(false, finDelayMs);
   }
 

@@ -14,9 +14,7 @@ import type { HpackEncoder } from "../http/http2/hpack-encoder.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { HeldMemory } from "./held-memory.ts";
 import type { Request } from "./request.ts";
-import type { Upstream } from "./upstream.ts";
-
-const NO_TIMESTAMP = -1;
+import { NO_TIMESTAMP, type Upstream } from "./upstream.ts";
 
 /** Short frames are put together here, and copied from here. */
 const scratch = new Uint8Array(FRAME_HEADER_LEN + Math.max(PING_LEN, 2 * SETTING_LEN));

@@ -26,7 +26,7 @@ import { PipeTimer } from "./pipe-timer.ts";
 import { countNotForwarded, countResponded, countStatus, countUnanswered, dropReasonOf } from "./request-outcome.ts";
 import type { Request } from "./request.ts";
 import { RequestQueue } from "./request-queue.ts";
-import type { UpstreamEnd } from "./upstream.ts";
+import { NO_TIMESTAMP, type UpstreamEnd } from "./upstream.ts";
 
 const REQUEST_TIMEOUT = 408;
 
@@ -307,7 +307,7 @@ export class RequestPipe extends Pipe implements ConnectionOwner, TimerOwner {
     const { destination } = mode;
     this.spoken.tried();
     const connection = new HttpConnection(destination, this, mode.comparison?.newRecorder() ?? null, tls);
-    if (preface !== null) connection.upstream.write(preface, 0, preface.length, destination.tickedMs, true);
+    if (preface !== null) connection.upstream.write(preface, 0, preface.length, NO_TIMESTAMP, true);
     return connection;
   }
 

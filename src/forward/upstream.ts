@@ -19,6 +19,8 @@ export const RETRY_DELAY_MAX_MS = 1000;
 
 /** How long a connection that is no longer needed waits for the destination to end it. */
 export const LINGER_MS = 1000;
+/** The time of bytes that belong to no request: the bytes behind them have their own. */
+export const NO_TIMESTAMP = -1;
 
 /** How a connection has ended; `other_protocol`: the destination does not speak the protocol that is needed. */
 export type UpstreamEnd = "unconnected" | "other_protocol" | "closed" | "reset" | "given_up";
@@ -91,8 +93,8 @@ export class Upstream implements Omit<SocketEvents, "failed">, TimerOwner {
   /** The bytes of `direct` stay valid until they are taken or dropped, and not only until the end of the batch. */
   private isDirectStable = false;
   private readonly queue: ByteQueue;
-  /** When the first bytes of the next write were captured; -1: there are none, or the time is unknown. */
-  private firstTimestampMs = -1;
+  /** When the first bytes of the next write were captured; NO_TIMESTAMP: there are none, or the time is unknown. */
+  private firstTimestampMs = NO_TIMESTAMP;
   /** It is in the destination's list of connections with something to do in this batch. */
   isDirty = false;
 
@@ -162,7 +164,8 @@ export class Upstream implements Omit<SocketEvents, "failed">, TimerOwner {
 
   /**
    * Takes bytes that stay valid until {@link flush}; bytes that are kept longer are copied. `isStable`: they stay valid
-   * until the connection has no backlog, or is closed or discarded, and need no copy.
+   * until the connection has no backlog, or is closed or discarded, and need no copy. `timestampMs`: when they were
+   * captured, or {@link NO_TIMESTAMP}.
    */
   write(bytes: Uint8Array, offset: number, length: number, timestampMs: number, isStable = false): void {
     if (this.state === State.CLOSED) {
@@ -344,7 +347,7 @@ export class Upstream implements Omit<SocketEvents, "failed">, TimerOwner {
       if (this.blocked) destination.progressMs = nowMs;
       if (this.firstTimestampMs >= 0) {
         destination.countDelay(nowMs - this.firstTimestampMs);
-        this.firstTimestampMs = -1;
+        this.firstTimestampMs = NO_TIMESTAMP;
       }
     }
     if (left === 0) {

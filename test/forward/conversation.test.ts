@@ -585,6 +585,17 @@ test.each([
   expect(world.requests).toMatchObject({ seen: 2, answered: 2 });
 });
 
+test("a request behind a PROXY protocol header has its own time of capture, and not its connection's", () => {
+  const world = new Clients({ proxyProtocol: "pass" });
+  world.say(world.open(), `PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n${GET}${GET}`);
+  const socket = world.connector.accept();
+  expect(world.counters.delay).toMatchObject({ count: 1, sum_ms: 0 });
+  world.pass(20);
+  world.respond(socket, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  world.connector.accept();
+  expect(world.counters.delay).toMatchObject({ count: 2, sum_ms: 20 });
+});
+
 test("a leap of the capture's time ends nothing: only times that the capture confirms reach this place", () => {
   const world = new Clients({ headerTimeoutMs: 1000 });
   const client = world.open();
