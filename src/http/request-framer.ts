@@ -42,6 +42,12 @@ const PASSING = 11;
 /** No more bytes are read: no server would read them, or the beginning of the next request is unknown. */
 const OVER = 12;
 
+/**
+ * A gap of so many bytes behind a request that ends the connection: no client sends them. The mirror has lost this
+ * connection's end and the next one's beginning, on the same port, and the bytes behind the gap are the next one's.
+ */
+export const OTHER_CONNECTION_GAP_MIN = 1 << 20;
+
 /** The framer of one client connection's requests. */
 export class RequestFramer {
   private state: number;
@@ -119,6 +125,8 @@ export class RequestFramer {
         else this.loseEnd();
         break;
       case AFTER_CLOSE:
+        if (length >= OTHER_CONNECTION_GAP_MIN) this.seekAnew();
+        break;
       case PASSING:
       case OVER:
         break;
@@ -552,6 +560,11 @@ export class RequestFramer {
     this.damage(reason);
     this.isDamaged = false;
     this.isFound = false;
+    this.seekAnew();
+  }
+
+  /** Where the next request begins is unknown, and none is under way. */
+  private seekAnew(): void {
     this.state = LOST;
     this.outOfStep ??= new OutOfStep(this.maxHeaderBytes, this.sink, false);
     this.outOfStep.begin();

@@ -1,5 +1,6 @@
 /** Holes: the damaged requests, the undamaged ones, and that no incomplete request is given as whole. */
 import { describe, expect, test } from "bun:test";
+import { OTHER_CONNECTION_GAP_MIN } from "../../src/http/request-framer.ts";
 import { Random } from "../support/random.ts";
 import { frame, type Piece } from "./recorder.ts";
 
@@ -93,6 +94,21 @@ const cases: Case[] = [
     name: "after the connection's last request",
     pieces: ["GET / HTTP/1.0\r\n\r\n", 100, A],
     want: ["GET / HTTP/1.0\r\n\r\n", "damaged after_close"],
+  },
+  {
+    name: "the longest one behind the connection's last request that is a client's own",
+    pieces: ["GET / HTTP/1.0\r\n\r\n", OTHER_CONNECTION_GAP_MIN - 1, A],
+    want: ["GET / HTTP/1.0\r\n\r\n", "damaged after_close"],
+  },
+  {
+    name: "from this connection's last request into another connection on the same port",
+    pieces: ["GET / HTTP/1.0\r\n\r\n", OTHER_CONNECTION_GAP_MIN, A, D],
+    want: ["GET / HTTP/1.0\r\n\r\n", A, D],
+  },
+  {
+    name: "into another connection, which the mirror then lacks more of",
+    pieces: ["GET / HTTP/1.0\r\n\r\n", OTHER_CONNECTION_GAP_MIN, "x", 5, D],
+    want: ["GET / HTTP/1.0\r\n\r\n", D],
   },
   // Finding a request again.
   {
